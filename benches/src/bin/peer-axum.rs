@@ -1,0 +1,115 @@
+//! The familiar peer: an axum server as axum's users write one.
+//!
+//! It follows axum's own chat and echo examples: `axum::serve`, `ws` with its default settings, a
+//! tokio broadcast per room, and a split socket with a task for each half. One thing is kinder than
+//! those examples: TCP_NODELAY is on, or the figures would be those of Nagle's algorithm.
+//!
+//! `peer-axum --port P` speaks the arena's routes on 127.0.0.1.
+
+use std::{
+    collections::HashMap,
+    net::Ipv4Addr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{
+        Path, State,
+        ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
+    },
+    response::Response,
+    routing::{any, get, post},
+    serve::ListenerExt,
+};
+use futures_util::{SinkExt, StreamExt};
+use tokio::{net::TcpListener, sync::broadcast};
+
+/// The capacity in axum's chat example.
+const ROOM_CAPACITY: usize = 100;
+
+type Rooms = Arc<Mutex<HashMap<String, broadcast::Sender<Utf8Bytes>>>>;
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let port = port_argument().expect("usage: peer-axum --port P");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    println!("peer-axum listens on http://{}", listener.local_addr()?);
+
+    let app = Router::new()
+        .route("/", get(|| async { "hello" }))
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/body", post(|body: Bytes| async { body }))
+        .route("/ws/echo", any(echo))
+        .route("/ws/room/{name}", any(room))
+        .with_state(Rooms::default());
+    let listener = listener.tap_io(|stream| {
+        // A stream that is gone already is found out by its first read.
+        let _ = stream.set_nodelay(true);
+    });
+    axum::serve(listener, app).await
+}
+
+async fn echo(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(|mut socket| async move {
+        while let Some(Ok(message)) = socket.recv().await {
+            let is_data = matches!(message, Message::Text(_) | Message::Binary(_));
+            if is_data && socket.send(message).await.is_err() {
+                return;
+            }
+        }
+    })
+}
+
+async fn room(
+    upgrade: WebSocketUpgrade,
+    Path(name): Path<String>,
+    State(rooms): State<Rooms>,
+) -> Response {
+    let room = {
+        let mut rooms = rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = rooms
+            .entry(name)
+            .or_insert_with(|| broadcast::channel(ROOM_CAPACITY).0);
+        room.clone()
+    };
+    upgrade.on_upgrade(|socket| member(socket, room))
+}
+
+async fn member(socket: WebSocket, room: broadcast::Sender<Utf8Bytes>) {
+    let (mut sender, mut receiver) = socket.split();
+    let mut texts = room.subscribe();
+
+    let mut send_task = tokio::spawn(async move {
+        loop {
+            let text = match texts.recv().await {
+                Ok(text) => text,
+                // What was missed is lost; the load generator counts it.
+                Err(broadcast::error::RecvError::Lagged(_)) => continue,
+                Err(broadcast::error::RecvError::Closed) => return,
+            };
+            if sender.send(Message::Text(text)).await.is_err() {
+                return;
+            }
+        }
+    });
+    let mut receive_task = tokio::spawn(async move {
+        while let Some(Ok(message)) = receiver.next().await {
+            if let Message::Text(text) = message {
+                let _ = room.send(text);
+            }
+        }
+    });
+
+    tokio::select! {
+        _ = &mut send_task => receive_task.abort(),
+        _ = &mut receive_task => send_task.abort(),
+    }
+}
+
+fn port_argument() -> Option<u16> {
+    let mut arguments = std::env::args().skip(1);
+    arguments.find(|argument| argument == "--port")?;
+    arguments.next()?.parse().ok()
+}

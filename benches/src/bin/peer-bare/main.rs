@@ -1,0 +1,49 @@
+//! The strong peer: hyper and tokio-tungstenite with nothing between them and the socket.
+//!
+//! It is written as well as the authors of those crates could: 4 KiB buffers instead of 128 KiB,
+//! TCP_NODELAY, one task per connection that keeps nothing of the request, payloads shared between
+//! the members of a room, and whatever is queued for a socket leaves in one write.
+//! It has no limits, time-outs or pings, so it marks what the libraries themselves cost.
+//!
+//! `peer-bare --port P` speaks the arena's routes on 127.0.0.1.
+
+mod http;
+mod room;
+mod socket;
+
+use std::{net::Ipv4Addr, sync::Arc};
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::room::Rooms;
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let port = port_argument().expect("usage: peer-bare --port P");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    println!("peer-bare listens on http://{}", listener.local_addr()?);
+
+    let rooms = Arc::new(Rooms::default());
+    loop {
+        let (stream, _) = listener.accept().await?;
+        tokio::spawn(serve(stream, Arc::clone(&rooms)));
+    }
+}
+
+async fn serve(stream: TcpStream, rooms: Arc<Rooms>) {
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let service = service_fn(move |request| http::respond(request, Arc::clone(&rooms)));
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    // A client that leaves is no error, and nothing else can be said about a broken one.
+    let _ = connection.with_upgrades().await;
+}
+
+fn port_argument() -> Option<u16> {
+    let mut arguments = std::env::args().skip(1);
+    arguments.find(|argument| argument == "--port")?;
+    arguments.next()?.parse().ok()
+}

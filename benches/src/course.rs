@@ -1,0 +1,177 @@
+//! One measurement under load: warm up, watch for a while, let everything arrive.
+//!
+//! The clients run in the same thread as the watch, so a count and a clock that are read one after
+//! the other belong together.
+
+use std::{
+    io::{Error, Result},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::{task::JoinSet, time::sleep};
+
+use crate::{
+    figures::{Figure, Sample},
+    gauge::Gauge,
+    server::Server,
+};
+
+/// How long after the end of the load a delivery may still arrive before it counts as lost.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long to warm up, and how long to watch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Load before the watch begins.
+    pub(crate) warm_up: Duration,
+    /// Load while the watch counts.
+    pub(crate) watch: Duration,
+}
+
+/// What clients and watch share.
+pub(crate) struct Course {
+    began: Instant,
+    is_open: AtomicBool,
+    is_watched: AtomicBool,
+    expected: AtomicU64,
+    heard: AtomicU64,
+    latencies_ns: Mutex<Vec<u32>>,
+}
+
+impl Course {
+    /// A course that is open.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            began: Instant::now(),
+            is_open: AtomicBool::new(true),
+            is_watched: AtomicBool::new(false),
+            expected: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
+            latencies_ns: Mutex::default(),
+        })
+    }
+
+    /// The time on this course.
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.began.elapsed().as_nanos() as u64
+    }
+
+    /// Whether clients may send more.
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_open.load(Relaxed)
+    }
+
+    /// Something was sent that this many must hear.
+    pub(crate) fn expect(&self, count: u64) {
+        self.expected.fetch_add(count, Relaxed);
+    }
+
+    /// What was sent then has been heard now.
+    pub(crate) fn hear(&self, sent_ns: u64, now_ns: u64) {
+        self.heard.fetch_add(1, Relaxed);
+        if self.is_watched.load(Relaxed) {
+            let latency_ns = u32::try_from(now_ns.saturating_sub(sent_ns)).unwrap_or(u32::MAX);
+            self.latencies_ns
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(latency_ns);
+        }
+    }
+
+    /// Watches the server while the clients run; they run until they are dropped.
+    ///
+    /// # Errors
+    ///
+    /// If a client fails, or if nothing at all was heard.
+    pub(crate) async fn run(
+        &self,
+        server: &Server,
+        mut clients: JoinSet<Result<()>>,
+        pace: Pace,
+    ) -> Result<Sample> {
+        tokio::select! {
+            sample = self.watch(server, pace) => sample,
+            Some(ended) = clients.join_next() => Err(match ended {
+                Ok(Err(error)) => error,
+                Ok(Ok(())) => Error::other("a client ended before its time"),
+                Err(panic) => Error::other(panic),
+            }),
+        }
+    }
+
+    async fn watch(&self, server: &Server, pace: Pace) -> Result<Sample> {
+        sleep(pace.warm_up).await;
+        let first = self.read(server)?;
+        self.is_watched.store(true, Relaxed);
+
+        sleep(pace.watch).await;
+        self.is_watched.store(false, Relaxed);
+        let last = self.read(server)?;
+
+        self.is_open.store(false, Relaxed);
+        let limit = Instant::now() + DRAIN_LIMIT;
+        while self.missing() > 0 && Instant::now() < limit {
+            sleep(Duration::from_millis(1)).await;
+        }
+        self.sample(&first, &last)
+    }
+
+    fn sample(&self, first: &Reading, last: &Reading) -> Result<Sample> {
+        let mut latencies_ns = std::mem::take(
+            &mut *self
+                .latencies_ns
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        let heard = (last.heard - first.heard) as f64;
+        if heard == 0.0 || latencies_ns.is_empty() {
+            return Err(Error::other("nothing was heard"));
+        }
+        let elapsed = last.at - first.at;
+        let cpu = last.server_cpu - first.server_cpu;
+        let own_cpu = last.own_cpu - first.own_cpu;
+        Ok(Sample {
+            figures: vec![
+                (Figure::PerSecond, heard / elapsed.as_secs_f64()),
+                (Figure::MedianUs, percentile_us(&mut latencies_ns, 50)),
+                (Figure::NinetyNinthUs, percentile_us(&mut latencies_ns, 99)),
+                (Figure::CpuUs, cpu.as_secs_f64() * 1e6 / heard),
+            ],
+            lost: self.missing(),
+            client_share: own_cpu.as_secs_f64() / elapsed.as_secs_f64(),
+        })
+    }
+
+    fn missing(&self) -> u64 {
+        self.expected
+            .load(Relaxed)
+            .saturating_sub(self.heard.load(Relaxed))
+    }
+
+    fn read(&self, server: &Server) -> Result<Reading> {
+        Ok(Reading {
+            server_cpu: server.gauge().cpu()?,
+            own_cpu: Gauge::of(std::process::id()).cpu()?,
+            heard: self.heard.load(Relaxed),
+            at: Instant::now(),
+        })
+    }
+}
+
+/// The clocks and the count at one moment.
+struct Reading {
+    server_cpu: Duration,
+    own_cpu: Duration,
+    heard: u64,
+    at: Instant,
+}
+
+fn percentile_us(values_ns: &mut [u32], percent: usize) -> f64 {
+    let rank = (values_ns.len() - 1) * percent / 100;
+    let (_, value_ns, _) = values_ns.select_nth_unstable(rank);
+    f64::from(*value_ns) / 1e3
+}

@@ -1,0 +1,142 @@
+//! What is measured, and what several rounds of it come to.
+
+use crate::{load::Shape, server::Contestant};
+
+/// One kind of number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Figure {
+    /// How many per second.
+    PerSecond,
+    /// Half are faster, in microseconds.
+    MedianUs,
+    /// One in a hundred is slower, in microseconds.
+    NinetyNinthUs,
+    /// The server's CPU time for one, in microseconds.
+    CpuUs,
+    /// The server's resident memory for one, in KiB.
+    MemoryKib,
+}
+
+impl Figure {
+    /// In the order in which they are reported.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::PerSecond,
+        Self::MedianUs,
+        Self::NinetyNinthUs,
+        Self::CpuUs,
+        Self::MemoryKib,
+    ];
+
+    /// Its name in JSON.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::PerSecond => "per_second",
+            Self::MedianUs => "p50_us",
+            Self::NinetyNinthUs => "p99_us",
+            Self::CpuUs => "cpu_us",
+            Self::MemoryKib => "memory_kib",
+        }
+    }
+
+    /// Its name in the table, where `unit` is what is counted.
+    pub(crate) fn title(self, unit: &str) -> String {
+        match self {
+            Self::PerSecond => format!("{}/s", plural(unit)),
+            Self::MedianUs => "p50 µs".to_owned(),
+            Self::NinetyNinthUs => "p99 µs".to_owned(),
+            Self::CpuUs => format!("CPU µs per {unit}"),
+            Self::MemoryKib => format!("KiB per {unit}"),
+        }
+    }
+}
+
+/// What one load on one server showed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sample {
+    /// The numbers.
+    pub(crate) figures: Vec<(Figure, f64)>,
+    /// Deliveries that never arrived.
+    pub(crate) lost: u64,
+    /// How much of one core the load generator used itself.
+    pub(crate) client_share: f64,
+}
+
+impl Sample {
+    /// In one line, for those who watch.
+    pub(crate) fn brief(&self, unit: &str) -> String {
+        let figures = self.figures.iter();
+        let words: Vec<_> = figures
+            .map(|(figure, value)| format!("{value:.2} {}", figure.title(unit)))
+            .collect();
+        words.join(", ")
+    }
+}
+
+/// All samples of a run.
+#[derive(Default)]
+pub(crate) struct Samples {
+    all: Vec<(&'static str, &'static str, Sample)>,
+}
+
+impl Samples {
+    /// Adds one.
+    pub(crate) fn add(&mut self, contestant: Contestant, shape: &Shape, sample: Sample) {
+        self.all.push((contestant.name, shape.key, sample));
+    }
+
+    /// The median over all rounds, if it was measured.
+    pub(crate) fn median(&self, contestant: &str, shape: &str, figure: Figure) -> Option<f64> {
+        let rounds = self
+            .all
+            .iter()
+            .filter(|(by, of, _)| *by == contestant && *of == shape);
+        let values = rounds.flat_map(|(_, _, sample)| &sample.figures);
+        median(
+            values
+                .filter(|(kind, _)| *kind == figure)
+                .map(|(_, value)| *value)
+                .collect(),
+        )
+    }
+
+    /// The most that the load generator used of one core.
+    pub(crate) fn client_share(&self) -> f64 {
+        self.all
+            .iter()
+            .map(|(_, _, sample)| sample.client_share)
+            .fold(0.0, f64::max)
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let upper = *values.get(values.len() / 2)?;
+    let lower = values[(values.len() - 1) / 2];
+    Some((lower + upper) / 2.0)
+}
+
+/// More than one of a unit.
+pub(crate) fn plural(unit: &str) -> String {
+    match unit.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{unit}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_is_the_middle_or_between_the_two() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(median(Vec::new()), None);
+    }
+
+    #[test]
+    fn a_title_names_what_is_counted() {
+        assert_eq!(Figure::PerSecond.title("delivery"), "deliveries/s");
+        assert_eq!(Figure::CpuUs.title("message"), "CPU µs per message");
+    }
+}

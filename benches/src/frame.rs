@@ -1,0 +1,129 @@
+//! Just enough of RFC 6455 for a client that costs next to nothing: two functions over bytes.
+
+/// A text frame's opcode.
+pub(crate) const TEXT: u8 = 1;
+/// A close frame's opcode.
+pub(crate) const CLOSE: u8 = 8;
+/// A ping's opcode.
+pub(crate) const PING: u8 = 9;
+/// A pong's opcode.
+pub(crate) const PONG: u8 = 10;
+
+/// The longest payload [`write()`] takes: one byte of length.
+const SHORT: usize = 125;
+const FINAL: u8 = 0x80;
+const MASKED: u8 = 0x80;
+
+/// One key for all frames: the server has to unmask either way, and no proxy needs protection here.
+const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// A whole frame from the server.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Frame<'a> {
+    /// What it is.
+    pub(crate) opcode: u8,
+    /// What it carries.
+    pub(crate) payload: &'a [u8],
+    /// How many bytes it took.
+    pub(crate) length: usize,
+}
+
+/// Appends a masked frame.
+///
+/// # Panics
+///
+/// If the payload is longer than 125 bytes.
+pub(crate) fn write(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
+    assert!(
+        payload.len() <= SHORT,
+        "the load generator sends short frames only"
+    );
+    out.extend_from_slice(&[FINAL | opcode, MASKED | payload.len() as u8]);
+    out.extend_from_slice(&MASK);
+    out.extend(
+        payload
+            .iter()
+            .zip(MASK.iter().cycle())
+            .map(|(byte, key)| byte ^ key),
+    );
+}
+
+/// The first frame in what was read, or nothing while it is incomplete.
+///
+/// # Errors
+///
+/// A fragmented, compressed, masked or very long frame: no server here has a reason to send one.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Frame<'_>>, &'static str> {
+    let [first, second, rest @ ..] = bytes else {
+        return Ok(None);
+    };
+    if first & 0xf0 != FINAL || second & MASKED != 0 {
+        return Err("the server sent a frame of an unexpected form");
+    }
+    let (header, payload_length) = match (second & 0x7f, rest) {
+        (126, [high, low, ..]) => (4, usize::from(u16::from_be_bytes([*high, *low]))),
+        (126, _) => return Ok(None),
+        (127, _) => return Err("the server sent a frame of more than 64 KiB"),
+        (short, _) => (2, usize::from(short)),
+    };
+    let length = header + payload_length;
+    let frame = bytes.get(header..length);
+    Ok(frame.map(|payload| Frame {
+        opcode: first & 0x0f,
+        payload,
+        length,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_the_rfc_is_written_byte_by_byte() {
+        let mut out = Vec::new();
+
+        write(&mut out, TEXT, b"Hello");
+
+        assert_eq!(
+            out,
+            [
+                0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58
+            ]
+        );
+    }
+
+    #[test]
+    fn a_frame_is_read_once_it_is_whole() {
+        let bytes = [0x81, 0x02, b'h', b'i', 0x89];
+
+        assert_eq!(parse(&bytes[..3]), Ok(None));
+        assert_eq!(
+            parse(&bytes),
+            Ok(Some(Frame {
+                opcode: TEXT,
+                payload: b"hi",
+                length: 4
+            }))
+        );
+        assert_eq!(parse(&bytes[4..]), Ok(None));
+    }
+
+    #[test]
+    fn a_longer_frame_has_two_bytes_of_length() {
+        let mut bytes = vec![0x82, 126, 0x01, 0x00];
+        bytes.resize(4 + 256, b'x');
+
+        assert_eq!(
+            parse(&bytes).map(|frame| frame.map(|frame| frame.length)),
+            Ok(Some(260))
+        );
+    }
+
+    #[test]
+    fn fragments_and_masked_frames_are_refused() {
+        for bytes in [[0x01, 0x00], [0xc1, 0x00], [0x81, 0x80], [0x82, 127]] {
+            assert!(parse(&bytes).is_err(), "{bytes:x?}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The text that travels: 64 bytes that say who sent it, which of theirs it is, and when.
+
+/// The length of every text.
+pub(crate) const LENGTH: usize = 64;
+
+/// What one text says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Label {
+    /// The number of the client that sent it.
+    pub(crate) sender: u32,
+    /// How many that client sent before.
+    pub(crate) sequence: u64,
+    /// When it was sent, in the time of the [`Course`](crate::course::Course).
+    pub(crate) sent_ns: u64,
+}
+
+impl Label {
+    /// The label as text.
+    pub(crate) fn encode(self) -> [u8; LENGTH] {
+        let mut text = [b'.'; LENGTH];
+        write_hex(&mut text[..8], u64::from(self.sender));
+        write_hex(&mut text[8..24], self.sequence);
+        write_hex(&mut text[24..40], self.sent_ns);
+        text
+    }
+
+    /// The label in a text, if it is one.
+    pub(crate) fn decode(text: &[u8]) -> Option<Self> {
+        if text.len() != LENGTH {
+            return None;
+        }
+        Some(Self {
+            sender: u32::try_from(read_hex(&text[..8])?).ok()?,
+            sequence: read_hex(&text[8..24])?,
+            sent_ns: read_hex(&text[24..40])?,
+        })
+    }
+}
+
+fn write_hex(digits: &mut [u8], mut value: u64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(value & 15) as usize];
+        value >>= 4;
+    }
+}
+
+fn read_hex(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0, |value, digit| {
+        let digit = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(value << 4 | u64::from(digit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_survives_the_journey() {
+        let label = Label {
+            sender: u32::MAX,
+            sequence: 0x0123_4567_89ab_cdef,
+            sent_ns: 42,
+        };
+
+        assert_eq!(Label::decode(&label.encode()), Some(label));
+    }
+
+    #[test]
+    fn another_text_is_no_label() {
+        for text in [&b"hello"[..], &[b'.'; LENGTH]] {
+            assert_eq!(Label::decode(text), None);
+        }
+    }
+}

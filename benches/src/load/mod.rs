@@ -1,0 +1,124 @@
+//! The loads, as data, and one file for each way of making them.
+//!
+//! All are closed loops: a client sends its next message when it has heard an earlier one.
+
+mod echo;
+mod idle;
+mod requests;
+mod rooms;
+
+use std::io::Result;
+
+use crate::{course::Pace, figures::Sample, server::Server};
+
+/// One load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// Its name in flags and JSON.
+    pub(crate) key: &'static str,
+    /// Its name in the table.
+    pub(crate) title: &'static str,
+    /// What is counted.
+    pub(crate) unit: &'static str,
+    load: Load,
+}
+
+/// All loads, in the order of the report.
+pub(crate) const SHAPES: [Shape; 6] = [
+    Shape {
+        key: "echo-1",
+        title: "echo: 32 connections, 1 message under way on each",
+        unit: "message",
+        load: Load::Echo {
+            connections: 32,
+            under_way: 1,
+        },
+    },
+    Shape {
+        key: "echo-16",
+        title: "echo: 32 connections, 16 messages under way on each",
+        unit: "message",
+        load: Load::Echo {
+            connections: 32,
+            under_way: 16,
+        },
+    },
+    Shape {
+        key: "room-200",
+        title: "one room of 200, 8 of them sending",
+        unit: "delivery",
+        load: Load::Rooms {
+            rooms: 1,
+            members: 200,
+            senders: 8,
+        },
+    },
+    Shape {
+        key: "rooms-50x10",
+        title: "50 rooms of 10, 2 of each sending",
+        unit: "delivery",
+        load: Load::Rooms {
+            rooms: 50,
+            members: 10,
+            senders: 2,
+        },
+    },
+    Shape {
+        key: "http",
+        title: "HTTP GET /, 32 connections kept alive",
+        unit: "request",
+        load: Load::Requests { connections: 32 },
+    },
+    Shape {
+        key: "idle",
+        title: "idle: 5,000 connections, one message on each",
+        unit: "connection",
+        load: Load::Idle { connections: 5000 },
+    },
+];
+
+/// How a load is made.
+#[derive(Clone, Copy, Debug)]
+enum Load {
+    Echo {
+        connections: u32,
+        under_way: u64,
+    },
+    Rooms {
+        rooms: u32,
+        members: u32,
+        senders: u32,
+    },
+    Requests {
+        connections: u32,
+    },
+    Idle {
+        connections: u32,
+    },
+}
+
+impl Shape {
+    /// Puts the load on a server.
+    pub(crate) async fn run(&self, server: &Server, pace: Pace) -> Result<Sample> {
+        match self.load {
+            Load::Echo {
+                connections,
+                under_way,
+            } => echo::run(server, pace, connections, under_way).await,
+            Load::Rooms {
+                rooms,
+                members,
+                senders,
+            } => {
+                let size = rooms::Size {
+                    rooms,
+                    members,
+                    senders,
+                };
+                rooms::run(server, pace, size).await
+            }
+            Load::Requests { connections } => requests::run(server, pace, connections).await,
+            Load::Idle { connections } => idle::run(server, connections).await,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Measures the arena side by side with two peers that speak the same routes, and prints one table.
+//!
+//! In each round every load is put on each server in turn, on a fresh process on a free port of
+//! this machine; the figures are the medians over the rounds, so that a hiccup of the machine costs
+//! one round of one load. All servers run with their defaults. Server and load generator share the
+//! machine's cores, so CPU time per message (see `gauge.rs`) is the figure to trust most.
+
+mod course;
+mod figures;
+mod frame;
+mod gauge;
+mod http;
+mod label;
+mod load;
+mod options;
+mod report;
+mod server;
+mod socket;
+
+use std::{
+    env, fs,
+    io::{Error, Result},
+    process::ExitCode,
+    time::Duration,
+};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::time::timeout;
+
+use crate::{
+    figures::{Sample, Samples, plural},
+    load::Shape,
+    options::{HELP, Options},
+    server::{Contestant, Server},
+};
+
+/// How long one load on one server may take in all.
+const SAMPLE_LIMIT: Duration = Duration::from_secs(60);
+
+/// How many open files the largest load needs, on either side.
+const OPEN_FILES: u64 = 6000;
+
+// One thread: a load generator on both cores would starve the server.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let options = match Options::read(env::args().skip(1)) {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(problem) => {
+            eprintln!("bench: {problem}");
+            return ExitCode::from(2);
+        }
+    };
+    match measure(&options).await {
+        Ok(failures) if failures.is_empty() => ExitCode::SUCCESS,
+        Ok(failures) => {
+            println!("\nFAILED");
+            for failure in failures {
+                println!("  {failure}");
+            }
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs all rounds and reports; what is returned are the failures.
+async fn measure(options: &Options) -> Result<Vec<String>> {
+    allow_open_files()?;
+    let (samples, failures) = rounds(options).await;
+
+    let (shapes, contestants) = (&options.shapes, &options.contestants);
+    let client_share = samples.client_share() * 100.0;
+    println!("{}", report::table(&samples, shapes, contestants));
+    println!("The load generator used up to {client_share:.0} % of a core.");
+    for target in report::targets(&samples) {
+        println!("{target}");
+    }
+    if let Some(file) = &options.json {
+        let json = report::json(&samples, options, &failures);
+        fs::write(file, format!("{json:#}\n"))?;
+    }
+    Ok(failures)
+}
+
+/// Puts every load on every server in turn, round by round.
+async fn rounds(options: &Options) -> (Samples, Vec<String>) {
+    let mut samples = Samples::default();
+    let mut failures = Vec::new();
+    for round in 1..=options.rounds {
+        for shape in &options.shapes {
+            for contestant in &options.contestants {
+                let place = format!("round {round}, {}, {}", shape.key, contestant.name);
+                match sample(*contestant, shape, options).await {
+                    Ok(sample) => {
+                        eprintln!("{place}: {}", sample.brief(shape.unit));
+                        if sample.lost > 0 {
+                            let what = plural(shape.unit);
+                            failures.push(format!("{place}: {} {what} lost", sample.lost));
+                        }
+                        samples.add(*contestant, shape, sample);
+                    }
+                    Err(error) => {
+                        eprintln!("{place}: FAILED: {error}");
+                        failures.push(format!("{place}: {error}"));
+                    }
+                }
+            }
+        }
+    }
+    (samples, failures)
+}
+
+async fn sample(contestant: Contestant, shape: &Shape, options: &Options) -> Result<Sample> {
+    let server = Server::start(contestant).await?;
+    let sample = timeout(SAMPLE_LIMIT, shape.run(&server, options.pace)).await;
+    sample.map_err(|_| Error::other(format!("not done within {} s", SAMPLE_LIMIT.as_secs())))?
+}
+
+/// Raises the limit of open files, which the servers inherit.
+fn allow_open_files() -> Result<()> {
+    let (now, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if now >= OPEN_FILES {
+        return Ok(());
+    }
+    if most < OPEN_FILES {
+        return Err(Error::other(format!(
+            "the idle load needs {OPEN_FILES} open files, this machine allows {most}"
+        )));
+    }
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES, most)?)
+}

@@ -1,0 +1,7 @@
+//! What is said at the end: a table, the targets, and the same as JSON.
+
+mod json;
+mod table;
+mod targets;
+
+pub(crate) use self::{json::json, table::table, targets::targets};

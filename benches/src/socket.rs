@@ -1,0 +1,142 @@
+//! One client's WebSocket: what is queued leaves in one write, what has arrived is read in one go.
+
+use std::{
+    io::{Error, ErrorKind, Result},
+    net::Ipv4Addr,
+};
+
+use bytes::{Buf, BytesMut};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    frame::{self, CLOSE, PING, PONG, TEXT},
+    label::Label,
+};
+
+/// What is read at most in one go.
+const READ_BYTES: usize = 8 * 1024;
+
+/// An open WebSocket.
+pub(crate) struct Socket {
+    stream: TcpStream,
+    read: BytesMut,
+    queued: Vec<u8>,
+}
+
+impl Socket {
+    /// Opens a WebSocket at that path.
+    pub(crate) async fn open(port: u16, path: &str) -> Result<Self> {
+        let stream = connect(port).await?;
+        let mut socket = Self {
+            stream,
+            read: BytesMut::new(),
+            queued: Vec::new(),
+        };
+
+        // The key of the RFC's own example: servers check its form, clients may trust this answer.
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        socket.stream.write_all(request.as_bytes()).await?;
+        let head = loop {
+            socket.fill().await?;
+            if let Some(end) = socket
+                .read
+                .windows(4)
+                .position(|window| window == b"\r\n\r\n")
+            {
+                break socket.read.split_to(end + 4);
+            }
+        };
+        if !head.starts_with(b"HTTP/1.1 101 ") {
+            let status = String::from_utf8_lossy(&head);
+            let status = status.lines().next().unwrap_or_default();
+            return Err(Error::other(format!(
+                "the handshake at {path} was answered with {status}"
+            )));
+        }
+        Ok(socket)
+    }
+
+    /// Queues a text.
+    pub(crate) fn queue(&mut self, label: Label) {
+        frame::write(&mut self.queued, TEXT, &label.encode());
+    }
+
+    /// Writes what is queued.
+    pub(crate) async fn flush(&mut self) -> Result<()> {
+        if !self.queued.is_empty() {
+            self.stream.write_all(&self.queued).await?;
+            self.queued.clear();
+        }
+        Ok(())
+    }
+
+    /// Waits until something has arrived, and reads what there is.
+    pub(crate) async fn fill(&mut self) -> Result<()> {
+        self.read.reserve(READ_BYTES);
+        match self.stream.read_buf(&mut self.read).await? {
+            0 => Err(Error::new(
+                ErrorKind::UnexpectedEof,
+                "the server cut a connection",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the next text out of what was read; pings are answered in passing.
+    pub(crate) fn take(&mut self) -> Result<Option<Label>> {
+        loop {
+            let Some(frame) = frame::parse(&self.read).map_err(Error::other)? else {
+                return Ok(None);
+            };
+            let text = match frame.opcode {
+                TEXT => Some(
+                    Label::decode(frame.payload)
+                        .ok_or_else(|| Error::other("a text came back changed"))?,
+                ),
+                PING => {
+                    frame::write(&mut self.queued, PONG, frame.payload);
+                    None
+                }
+                PONG => None,
+                CLOSE => return Err(Error::other("the server closed a connection")),
+                other => {
+                    return Err(Error::other(format!(
+                        "the server sent a frame of opcode {other}"
+                    )));
+                }
+            };
+            let length = frame.length;
+            self.read.advance(length);
+            if text.is_some() {
+                return Ok(text);
+            }
+        }
+    }
+
+    /// Sends a text and waits until it is heard; other texts are passed over.
+    pub(crate) async fn exchange(&mut self, label: Label) -> Result<()> {
+        self.queue(label);
+        loop {
+            self.flush().await?;
+            self.fill().await?;
+            while let Some(heard) = self.take()? {
+                if heard == label {
+                    return self.flush().await;
+                }
+            }
+        }
+    }
+}
+
+/// Connects to a server on this machine.
+pub(crate) async fn connect(port: u16) -> Result<TcpStream> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}

@@ -1,0 +1,75 @@
+//! The server that load and conformance tools talk to, written with Seaway's public API only.
+//!
+//! | route | does |
+//! | --- | --- |
+//! | `GET /` | answers `hello` |
+//! | `POST /body` | answers the body it got |
+//! | `GET /healthz` | answers `ok` |
+//! | `GET /ws/echo` | echoes text and binary |
+//! | `GET /ws/room/{name}` | sends every received text verbatim to all members of the room, the sender too |
+//!
+//! `arena --help` lists its settings.
+
+mod options;
+mod pages;
+mod sockets;
+
+use options::Options;
+use seaway::{
+    ApplicationExt, Channels, WebSocketConsumer,
+    channels::{InMemoryChannelLayer, redis::RedisConfig},
+    middleware::Provide,
+    routing::{PathRouter, ProtocolTypeRouter},
+    serve,
+};
+use sockets::{Echo, Room};
+use std::process::ExitCode;
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
+    let options = match Options::from_command_line() {
+        Ok(options) => options,
+        Err(help) => {
+            eprintln!("{help}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("arena: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options) -> seaway::Result<()> {
+    let channels = match &options.redis {
+        Some(url) => {
+            let config = RedisConfig::new(url).mailbox_capacity(options.mailbox_capacity);
+            Channels::redis(config).await?
+        }
+        None => Channels::new(InMemoryChannelLayer::with_mailbox_capacity(
+            options.mailbox_capacity,
+        )),
+    };
+    let app = ProtocolTypeRouter::new()
+        .http(pages::router().with(Provide(pages::BodyLimit(options.max_body_size))))
+        .websocket(
+            PathRouter::new()
+                .route("/ws/echo", Echo::application(&channels))
+                .route("/ws/room/{name}", Room::application(&channels))
+                .with(options.sockets.clone()),
+        );
+    let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
+    println!("arena listens on http://{}", listener.local_addr()?);
+    serve(listener, app)
+        .head_timeout(options.head_timeout)
+        .drain_timeout(options.drain_timeout)
+        .max_connections(options.max_connections)
+        .await
+}

@@ -1,0 +1,40 @@
+//! The arena's pages.
+
+use http::{Method, Response, StatusCode};
+use seaway::{
+    OpensOverHttp, Result, Scope, application_fn,
+    protocol::{Body, Exchange, Http},
+    routing::PathRouter,
+};
+
+/// The largest body that `/body` takes, in bytes.
+#[derive(Clone, Copy)]
+pub struct BodyLimit(pub usize);
+
+/// The routes of all pages.
+pub fn router() -> PathRouter<Http> {
+    PathRouter::new()
+        .route("/", application_fn(hello))
+        .route("/healthz", application_fn(healthz))
+        .route("/body", application_fn(body))
+}
+
+async fn hello(_: Scope<Http>, exchange: Exchange) -> Result<()> {
+    exchange.respond(Response::new(Body::from("hello"))).await
+}
+
+async fn healthz(_: Scope<Http>, exchange: Exchange) -> Result<()> {
+    exchange.respond(Response::new(Body::from("ok"))).await
+}
+
+async fn body(scope: Scope<Http>, mut exchange: Exchange) -> Result<()> {
+    if scope.head.method != Method::POST {
+        return Http::refuse(exchange, StatusCode::METHOD_NOT_ALLOWED).await;
+    }
+    let BodyLimit(limit) = *scope.get()?;
+    match exchange.take_body().to_bytes(limit).await {
+        Ok(bytes) => exchange.respond(Response::new(Body::from(bytes))).await,
+        Err(error) if error.is_closed() => Err(error),
+        Err(_) => Http::refuse(exchange, StatusCode::PAYLOAD_TOO_LARGE).await,
+    }
+}

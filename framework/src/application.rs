@@ -1,0 +1,154 @@
+//! One conversation, from the first word to the last.
+
+use crate::{
+    error::Result,
+    scope::{Protocol, Scope},
+};
+use std::{future::Future, pin::Pin, sync::Arc};
+use tower_layer::Layer;
+
+/// One conversation, from the first word to the last.
+///
+/// Routers, middleware and consumers are applications; they nest in each other.
+/// Who is owed one answer is a tower `Service`; who holds a conversation is an `Application`.
+///
+/// ```
+/// use seaway::{Application, Result, Scope, protocol::{WebSocket, Upgrade}};
+///
+/// /// Says hello and goes.
+/// struct Hello;
+/// impl Application<WebSocket> for Hello {
+///     async fn call(&self, _: Scope<WebSocket>, upgrade: Upgrade) -> Result<()> {
+///         let socket = upgrade.accept().await?;
+///         socket.sender().send("hello").await?;
+///         socket.close(1000).await;
+///         Ok(())
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot serve `{P}` connections",
+    label = "not an application for this protocol"
+)]
+pub trait Application<P: Protocol>: Send + Sync + 'static {
+    /// Holds the conversation. Errors are logged by whoever started it.
+    fn call(
+        &self,
+        scope: Scope<P>,
+        connection: P::Connection,
+    ) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// What every application can do.
+pub trait ApplicationExt<P: Protocol>: Application<P> + Sized {
+    /// Puts middleware around this application. The last `with` is the outermost.
+    ///
+    /// ```
+    /// use seaway::{ApplicationExt, middleware::Provide, protocol::WebSocket, routing::PathRouter};
+    ///
+    /// # #[derive(Clone)] struct Greeting(&'static str);
+    /// let app = PathRouter::<WebSocket>::new().with(Provide(Greeting("ahoy")));
+    /// ```
+    fn with<L: Layer<Self>>(self, middleware: L) -> L::Service {
+        middleware.layer(self)
+    }
+
+    /// Hides the type, so that applications of different types fit one collection.
+    fn boxed(self) -> BoxApplication<P> {
+        BoxApplication(Arc::new(self))
+    }
+}
+
+impl<P: Protocol, A: Application<P>> ApplicationExt<P> for A {}
+
+/// An application whose type is hidden; clones share it.
+pub struct BoxApplication<P: Protocol>(Arc<dyn ErasedApplication<P>>);
+
+impl<P: Protocol> BoxApplication<P> {
+    /// As [`Application::call`], with the future already boxed and owned.
+    pub(crate) fn start(&self, scope: Scope<P>, connection: P::Connection) -> Conversation {
+        self.0.clone().start(scope, connection)
+    }
+}
+
+impl<P: Protocol> Clone for BoxApplication<P> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<P: Protocol> Application<P> for BoxApplication<P> {
+    fn call(
+        &self,
+        scope: Scope<P>,
+        connection: P::Connection,
+    ) -> impl Future<Output = Result<()>> + Send {
+        self.0.call_boxed(scope, connection)
+    }
+}
+
+/// A conversation under way that borrows nothing.
+pub(crate) type Conversation = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+trait ErasedApplication<P: Protocol>: Send + Sync + 'static {
+    fn call_boxed(
+        &self,
+        scope: Scope<P>,
+        connection: P::Connection,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>;
+
+    fn start(self: Arc<Self>, scope: Scope<P>, connection: P::Connection) -> Conversation;
+}
+
+impl<P: Protocol, A: Application<P>> ErasedApplication<P> for A {
+    fn call_boxed(
+        &self,
+        scope: Scope<P>,
+        connection: P::Connection,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+        Box::pin(self.call(scope, connection))
+    }
+
+    fn start(self: Arc<Self>, scope: Scope<P>, connection: P::Connection) -> Conversation {
+        Box::pin(async move { self.call(scope, connection).await })
+    }
+}
+
+/// An application made of a function, as tower's `service_fn` makes a service.
+///
+/// ```
+/// use seaway::{Application, Scope, application_fn, protocol::{Upgrade, WebSocket}};
+///
+/// let echo = application_fn(|_: Scope<WebSocket>, upgrade: Upgrade| async move {
+///     let mut socket = upgrade.accept().await?;
+///     let sender = socket.sender();
+///     while let Some(frame) = socket.receive().await {
+///         sender.send(frame).await?;
+///     }
+///     Ok(())
+/// });
+/// # fn is<A: Application<WebSocket>>(_: A) {}
+/// # is(echo);
+/// ```
+pub fn application_fn<F>(function: F) -> ApplicationFn<F> {
+    ApplicationFn(function)
+}
+
+/// What [`application_fn`] returns.
+#[derive(Clone, Copy, Debug)]
+pub struct ApplicationFn<F>(F);
+
+impl<P, F, Fut> Application<P> for ApplicationFn<F>
+where
+    P: Protocol,
+    F: Fn(Scope<P>, P::Connection) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<()>> + Send,
+{
+    fn call(
+        &self,
+        scope: Scope<P>,
+        connection: P::Connection,
+    ) -> impl Future<Output = Result<()>> + Send {
+        (self.0)(scope, connection)
+    }
+}

@@ -1,0 +1,227 @@
+//! What may travel between consumers, and its one encoding.
+
+use super::Shared;
+use crate::{
+    error::{Error, ErrorKind, Result},
+    frame::Frame,
+};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{
+    any::Any,
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+/// Anything consumers may tell each other: a type that serde knows and that has a `type`.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// #[serde(tag = "type")]
+/// enum ChatEvent {
+///     #[serde(rename = "chat.message")]
+///     Message { from: String, text: String },
+///     #[serde(rename = "chat.joined")]
+///     Joined { name: String },
+/// }
+/// # fn is<E: seaway::Event>() {}
+/// # is::<ChatEvent>();
+/// ```
+///
+/// It is implemented for every such type. The `type` is what a Python consumer picks its handler by
+/// (`chat.message` calls `chat_message`).
+pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Event for T {}
+
+/// One event, encoded: a MessagePack map with its `type`, as Django Channels writes it.
+///
+/// It is encoded once per send and decoded once per process; clones share both.
+#[derive(Clone)]
+pub struct Envelope(Arc<Inner>);
+
+struct Inner {
+    bytes: Bytes,
+    /// The event, as the first member of this process decoded it.
+    decoded: OnceLock<Arc<dyn Any + Send + Sync>>,
+    /// The frame that members make of the event, with the maker's address.
+    frame: OnceLock<(usize, Frame)>,
+}
+
+impl Envelope {
+    /// Encodes an event.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`] if it is not a map with a `type`: tag your enum or struct with `#[serde(tag = "type")]`.
+    pub fn encode<E: Event>(event: &E) -> Result<Self> {
+        let bytes = rmp_serde::to_vec_named(event).map_err(|source| {
+            let name = std::any::type_name::<E>();
+            Error::new(ErrorKind::Codec, format!("cannot encode a {name}")).with_source(source)
+        })?;
+        let envelope = Self::from_bytes(bytes);
+        if !envelope.has_type() {
+            let name = std::any::type_name::<E>();
+            return Err(Error::new(
+                ErrorKind::Codec,
+                format!(
+                    "an event is a map with a `type`, and a {name} is none: add #[serde(tag = \"type\")] to it"
+                ),
+            ));
+        }
+        Ok(envelope)
+    }
+
+    /// What came over a wire. Nothing is checked before it is [decoded](Envelope::decode).
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
+        Self(Arc::new(Inner {
+            bytes: bytes.into(),
+            decoded: OnceLock::new(),
+            frame: OnceLock::new(),
+        }))
+    }
+
+    /// The event, decoded by whoever asks first and shared by all who ask for the same type.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`] if this is no `E`.
+    pub fn decode<E: Event>(&self) -> Result<Shared<E>> {
+        if let Some(event) = self.decoded_as() {
+            return Ok(Shared::new(event, self.clone()));
+        }
+        let event: Arc<E> = Arc::new(rmp_serde::from_slice(&self.0.bytes).map_err(|source| {
+            let name = std::any::type_name::<E>();
+            Error::new(ErrorKind::Codec, format!("an event is no {name}")).with_source(source)
+        })?);
+        // Where members of two kinds share a group, the second kind decodes for itself.
+        _ = self.0.decoded.set(event.clone());
+        Ok(Shared::new(event, self.clone()))
+    }
+
+    /// The `type`, if this is a map that has one.
+    pub fn kind(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Tagged {
+            r#type: String,
+        }
+        rmp_serde::from_slice::<Tagged>(&self.0.bytes)
+            .ok()
+            .map(|tagged| tagged.r#type)
+    }
+
+    /// Whether this is a map with a `type`. Encoders put the tag first, so a look at the first key usually does.
+    fn has_type(&self) -> bool {
+        let first_key = match &self.0.bytes[..] {
+            [0x80..=0x8f, rest @ ..] | [0xde, _, _, rest @ ..] => rest,
+            _ => return false,
+        };
+        first_key.starts_with(b"\xa4type") || self.kind().is_some()
+    }
+
+    /// The encoded event.
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.0.bytes
+    }
+
+    fn decoded_as<E: Event>(&self) -> Option<Arc<E>> {
+        self.0.decoded.get()?.clone().downcast().ok()
+    }
+
+    /// The frame that this maker made before, or makes now. The first maker's is kept.
+    pub(super) fn frame(
+        &self,
+        maker: usize,
+        make: impl FnOnce() -> Result<Frame>,
+    ) -> Result<Frame> {
+        match self.0.frame.get() {
+            Some((kept, frame)) if *kept == maker => Ok(frame.clone()),
+            Some(_) => make(),
+            None => {
+                let frame = make()?;
+                _ = self.0.frame.set((maker, frame.clone()));
+                Ok(frame)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope")
+            .field("type", &self.kind())
+            .field("len", &self.0.bytes.len())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "type")]
+    enum Chat {
+        #[serde(rename = "chat.message")]
+        Message { text: String },
+    }
+
+    fn hello() -> Chat {
+        Chat::Message {
+            text: "Hello there!".into(),
+        }
+    }
+
+    #[test]
+    fn an_event_is_encoded_as_python_encodes_it() {
+        let envelope = Envelope::encode(&hello()).unwrap();
+
+        let hex: String = envelope
+            .as_bytes()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(
+            hex,
+            "82a474797065ac636861742e6d657373616765a474657874ac48656c6c6f20746865726521"
+        );
+        assert_eq!(envelope.kind().as_deref(), Some("chat.message"));
+    }
+
+    #[test]
+    fn an_event_is_decoded_once_for_everyone() {
+        let envelope = Envelope::encode(&hello()).unwrap();
+
+        let first = envelope.decode::<Chat>().unwrap();
+        let second = envelope.clone().decode::<Chat>().unwrap();
+
+        assert_eq!(*first, hello());
+        assert!(std::ptr::eq(&*first, &*second));
+    }
+
+    #[test]
+    fn an_event_without_a_type_is_refused_with_the_remedy() {
+        #[derive(Serialize, Deserialize)]
+        struct Bare {
+            text: String,
+        }
+        let bare = Bare {
+            text: "hi".to_owned(),
+        };
+
+        let error = Envelope::encode(&bare).unwrap_err();
+
+        assert_eq!(error.kind(), ErrorKind::Codec);
+        assert!(error.to_string().contains("#[serde(tag = \"type\")]"));
+        assert!(Envelope::encode(&String::from("hi")).is_err());
+    }
+
+    #[test]
+    fn strange_bytes_are_an_error_and_no_more() {
+        for bytes in [&b""[..], b"\x00", b"\xc1", b"\x81\xa1x", b"not msgpack"] {
+            let envelope = Envelope::from_bytes(bytes.to_vec());
+            assert!(envelope.decode::<Chat>().is_err(), "{bytes:?}");
+            assert_eq!(envelope.kind(), None, "{bytes:?}");
+        }
+    }
+}

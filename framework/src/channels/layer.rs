@@ -1,0 +1,174 @@
+//! The trait that a backend implements, and the handle that everyone holds.
+
+use super::{Envelope, Event, Group, InMemoryChannelLayer, Mailbox};
+use crate::{
+    error::{Error, Result},
+    name::{ChannelName, GroupName},
+};
+use async_trait::async_trait;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// What carries envelopes between consumers, in one process or many.
+///
+/// The hard half, delivery inside a process, is written once: a layer holds a [`LocalChannels`](super::LocalChannels)
+/// and adds a wire. [`testing::channel_layer`](crate::testing::channel_layer) holds the rules that each must keep.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use seaway::{ChannelName, GroupName, Result, channels::{ChannelLayer, Envelope, LocalChannels, Mailbox}};
+///
+/// /// No wire at all.
+/// struct Here(LocalChannels);
+///
+/// #[async_trait]
+/// impl ChannelLayer for Here {
+///     async fn open(&self) -> Result<Mailbox> { self.0.open("here") }
+///     async fn send(&self, channel: &ChannelName, envelope: Envelope) -> Result<()> {
+///         self.0.deliver(channel, envelope);
+///         Ok(())
+///     }
+///     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
+///         self.0.join(group, channel).map(drop)
+///     }
+///     async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
+///         self.0.leave(group, channel);
+///         Ok(())
+///     }
+///     async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()> {
+///         self.0.deliver_group(group, &envelope);
+///         Ok(())
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait ChannelLayer: Send + Sync + 'static {
+    /// Opens a fresh channel. Dropping the mailbox leaves its groups.
+    async fn open(&self) -> Result<Mailbox>;
+
+    /// Sends to one channel, wherever it is. A channel that is gone loses the envelope; that is no error.
+    async fn send(&self, channel: &ChannelName, envelope: Envelope) -> Result<()>;
+
+    /// Makes a channel of this process a member. Once it returns, what anyone sends to the group is heard.
+    async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<()>;
+
+    /// Ends a membership; one that never was is no error.
+    async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<()>;
+
+    /// Sends to every member in every process.
+    async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()>;
+
+    /// How many envelopes this process has lost because a mailbox was full or a wire was cut.
+    fn dropped(&self) -> u64 {
+        0
+    }
+}
+
+/// The handle to the channel layer that everyone holds. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Channels(Arc<Shared>);
+
+struct Shared {
+    layer: Box<dyn ChannelLayer>,
+    undecodable: AtomicU64,
+}
+
+impl Channels {
+    /// Channels over a layer of your own.
+    pub fn new(layer: impl ChannelLayer) -> Self {
+        Self(Arc::new(Shared {
+            layer: Box::new(layer),
+            undecodable: AtomicU64::new(0),
+        }))
+    }
+
+    /// Channels inside this process alone.
+    pub fn in_memory() -> Self {
+        Self::new(InMemoryChannelLayer::default())
+    }
+
+    /// Channels over Redis, shared with every process that connects to the same one, Django's included.
+    ///
+    /// Give it the URL, `redis://[user:password@]host[:port][/database]`, or a [`RedisConfig`](super::redis::RedisConfig).
+    /// See [`redis`](super::redis) for the wire and for
+    /// what happens while Redis is away.
+    ///
+    /// ```no_run
+    /// # async fn example() -> seaway::Result<()> {
+    /// let channels = seaway::Channels::redis("redis://127.0.0.1:6379").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is none or Redis does not answer within 5 s; the
+    /// message names the address and the remedy.
+    #[cfg(feature = "redis")]
+    pub async fn redis(config: impl Into<super::redis::RedisConfig>) -> Result<Self> {
+        let layer = super::redis::RedisChannelLayer::connect(config).await?;
+        Ok(Self::new(layer))
+    }
+
+    /// The group of this name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if it is no [group name](GroupName).
+    pub fn group<E: Event>(&self, name: &str) -> Result<Group<E>> {
+        Ok(Group::new(GroupName::new(name)?, self.clone()))
+    }
+
+    /// Opens a fresh channel, to listen from outside a consumer.
+    ///
+    /// # Errors
+    /// Whatever keeps the layer from it.
+    pub async fn open(&self) -> Result<Mailbox> {
+        self.layer().open().await
+    }
+
+    /// Tells one consumer, wherever it is; if it is gone, nobody.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the event has no `type`,
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not take it.
+    pub async fn send<E: Event>(&self, channel: &ChannelName, event: &E) -> Result<()> {
+        self.layer().send(channel, Envelope::encode(event)?).await
+    }
+
+    /// How many envelopes this process has lost because a mailbox was full or the wire was cut.
+    pub fn dropped(&self) -> u64 {
+        self.layer().dropped()
+    }
+
+    /// How many events consumers of this process have passed over because they were not of their type.
+    pub fn undecodable(&self) -> u64 {
+        self.0.undecodable.load(Ordering::Relaxed)
+    }
+
+    /// The layer itself, for what has no handle: envelopes that are encoded already.
+    pub fn layer(&self) -> &dyn ChannelLayer {
+        &*self.0.layer
+    }
+
+    /// Counts an event that its hearer could not read. The first is logged, then every thousandth.
+    pub(crate) fn note_undecodable(&self, envelope: &Envelope, error: &Error) {
+        let total = self.0.undecodable.fetch_add(1, Ordering::Relaxed) + 1;
+        if total == 1 || total.is_multiple_of(1000) {
+            tracing::warn!(
+                kind = envelope.kind().as_deref().unwrap_or("none"),
+                error = %error.chain(),
+                total,
+                "passed over an event that its hearer cannot read"
+            );
+        }
+    }
+}
+
+impl fmt::Debug for Channels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channels").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,292 @@
+//! Delivery inside this process: mailboxes and memberships, shared by every backend.
+
+use super::{
+    Envelope, Mailbox,
+    mailbox::{Delivery, MAILBOX_CAPACITY, Slot},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    name::{ChannelName, GroupName},
+};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// The mailboxes and memberships of this process. Every layer delivers through one of these.
+///
+/// Two indexes, each in shards with a lock of their own: groups to members for sending, channels to groups for leaving.
+/// A send locks the one shard of its group, for reading.
+#[derive(Clone)]
+pub struct LocalChannels(Arc<Registry>);
+
+struct Registry {
+    capacity: usize,
+    opened: AtomicU64,
+    dropped: AtomicU64,
+    hasher: RandomState,
+    groups: Vec<RwLock<HashMap<GroupName, Members>>>,
+    channels: Vec<Mutex<HashMap<ChannelName, Member>>>,
+    /// Told when a group's last member of this process has left.
+    emptied: Box<dyn Fn(&GroupName) + Send + Sync>,
+}
+
+type Members = HashMap<ChannelName, Arc<Slot>>;
+
+/// One channel of this process.
+struct Member {
+    slot: Arc<Slot>,
+    groups: HashSet<GroupName>,
+}
+
+/// What a new membership means for a wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// The group's first member in this process: a wire has to start listening.
+    First,
+    /// The group has other members here.
+    Further,
+}
+
+/// More shards than cores: two sends rarely meet.
+const SHARDS: usize = 64;
+
+impl Default for LocalChannels {
+    fn default() -> Self {
+        Self::new(MAILBOX_CAPACITY, |_| {})
+    }
+}
+
+impl LocalChannels {
+    /// Mailboxes hold `capacity` envelopes; `emptied` is called, with no lock held, whenever a group's last member of
+    /// this process has left, so that a wire can stop listening.
+    pub fn new(capacity: usize, emptied: impl Fn(&GroupName) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Registry {
+            capacity,
+            opened: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            hasher: RandomState::new(),
+            groups: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            channels: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            emptied: Box::new(emptied),
+        }))
+    }
+
+    /// Opens a channel whose name is `prefix`, a `!` and a number.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Name`] if the prefix makes no channel name.
+    pub fn open(&self, prefix: &str) -> Result<Mailbox> {
+        let number = self.0.opened.fetch_add(1, Ordering::Relaxed);
+        let name = ChannelName::new(format!("{prefix}!{number:x}"))?;
+        let slot = Arc::new(Slot::new(name.clone(), self.0.capacity));
+        let member = Member {
+            slot: slot.clone(),
+            groups: HashSet::new(),
+        };
+        self.0.channels(&name).insert(name, member);
+        let registry = self.0.clone();
+        Ok(Mailbox::new(slot, move |gone| registry.forget(gone)))
+    }
+
+    /// Delivers to one channel of this process. Whether there was one with room.
+    pub fn deliver(&self, channel: &ChannelName, envelope: Envelope) -> bool {
+        let slot = match self.0.channels(channel).get(channel) {
+            Some(member) => member.slot.clone(),
+            None => return false,
+        };
+        let delivery = slot.deliver(envelope);
+        self.0.count(u64::from(delivery == Delivery::Lost), &slot);
+        delivery == Delivery::Taken
+    }
+
+    /// Delivers to every member of the group in this process; a full mailbox loses the envelope, never the sender's
+    /// time.
+    pub fn deliver_group(&self, group: &GroupName, envelope: &Envelope) {
+        let shard = self.0.read_groups(group);
+        for slot in shard.get(group).into_iter().flat_map(HashMap::values) {
+            if slot.deliver(envelope.clone()) == Delivery::Lost {
+                self.0.count(1, slot);
+            }
+        }
+    }
+
+    /// Makes a channel of this process a member.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if the channel is not of this process: consumers join for themselves.
+    pub fn join(&self, group: &GroupName, channel: &ChannelName) -> Result<Membership> {
+        let mut channels = self.0.channels(channel);
+        let Some(member) = channels.get_mut(channel) else {
+            return Err(Error::new(
+                ErrorKind::Layer,
+                format!(
+                    "channel {channel} is not open in this process: a consumer joins a group for itself"
+                ),
+            ));
+        };
+        member.groups.insert(group.clone());
+        let mut groups = self.0.write_groups(group);
+        let members = groups.entry(group.clone()).or_default();
+        let membership = if members.is_empty() {
+            Membership::First
+        } else {
+            Membership::Further
+        };
+        members.insert(channel.clone(), member.slot.clone());
+        Ok(membership)
+    }
+
+    /// Ends a membership, if there is one.
+    pub fn leave(&self, group: &GroupName, channel: &ChannelName) {
+        if let Some(member) = self.0.channels(channel).get_mut(channel) {
+            member.groups.remove(group);
+        }
+        self.0.leave(group, channel);
+    }
+
+    /// How many members the group has in this process.
+    pub fn members(&self, group: &GroupName) -> usize {
+        self.0.read_groups(group).get(group).map_or(0, HashMap::len)
+    }
+
+    /// The groups that have members in this process: what a wire listens to.
+    pub fn groups(&self) -> Vec<GroupName> {
+        let shards = self.0.groups.iter();
+        shards
+            .flat_map(|shard| {
+                let shard = shard.read().expect(UNPOISONED);
+                shard.keys().cloned().collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// How many envelopes were lost because a mailbox was full.
+    pub fn dropped(&self) -> u64 {
+        self.0.dropped.load(Ordering::Relaxed)
+    }
+}
+
+const UNPOISONED: &str = "no code panics while it holds this lock";
+
+/// Locks are taken channels first, then groups.
+impl Registry {
+    fn channels(&self, name: &ChannelName) -> MutexGuard<'_, HashMap<ChannelName, Member>> {
+        let shard = self.hasher.hash_one(name) as usize % SHARDS;
+        self.channels[shard].lock().expect(UNPOISONED)
+    }
+
+    fn read_groups(&self, name: &GroupName) -> RwLockReadGuard<'_, HashMap<GroupName, Members>> {
+        let shard = self.hasher.hash_one(name) as usize % SHARDS;
+        self.groups[shard].read().expect(UNPOISONED)
+    }
+
+    fn write_groups(&self, name: &GroupName) -> RwLockWriteGuard<'_, HashMap<GroupName, Members>> {
+        let shard = self.hasher.hash_one(name) as usize % SHARDS;
+        self.groups[shard].write().expect(UNPOISONED)
+    }
+
+    fn forget(&self, channel: &ChannelName) {
+        let member = self.channels(channel).remove(channel);
+        for group in member.into_iter().flat_map(|member| member.groups) {
+            self.leave(&group, channel);
+        }
+    }
+
+    fn leave(&self, group: &GroupName, channel: &ChannelName) {
+        let mut groups = self.write_groups(group);
+        let Some(members) = groups.get_mut(group) else {
+            return;
+        };
+        members.remove(channel);
+        if !members.is_empty() {
+            return;
+        }
+        groups.remove(group);
+        drop(groups);
+        (self.emptied)(group);
+    }
+
+    fn count(&self, lost: u64, slot: &Slot) {
+        if lost == 0 {
+            return;
+        }
+        let total = self.dropped.fetch_add(lost, Ordering::Relaxed) + lost;
+        // The first, then every thousandth: a flood of drops shall not become a flood of lines.
+        if total == 1 || total.is_multiple_of(1000) {
+            tracing::warn!(
+                channel = %slot.name(),
+                total,
+                "a consumer's mailbox is full and lost an event: it handles events more slowly than they come"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(name: &str) -> GroupName {
+        GroupName::new(name).unwrap()
+    }
+
+    #[test]
+    fn a_dropped_mailbox_leaves_its_groups_and_the_wire_is_told() {
+        let emptied = Arc::new(Mutex::new(Vec::new()));
+        let told = emptied.clone();
+        let local = LocalChannels::new(8, move |group| {
+            told.lock().unwrap().push(group.to_string());
+        });
+        let (one, two) = (local.open("a").unwrap(), local.open("a").unwrap());
+        assert_eq!(
+            local.join(&group("x"), one.name()).unwrap(),
+            Membership::First
+        );
+        assert_eq!(
+            local.join(&group("x"), two.name()).unwrap(),
+            Membership::Further
+        );
+        local.join(&group("y"), two.name()).unwrap();
+
+        drop(one);
+        assert_eq!(local.members(&group("x")), 1);
+        assert!(emptied.lock().unwrap().is_empty());
+        drop(two);
+
+        assert_eq!(local.members(&group("x")), 0);
+        assert_eq!(local.groups(), []);
+        let mut told = emptied.lock().unwrap().clone();
+        told.sort();
+        assert_eq!(told, ["x", "y"]);
+    }
+
+    #[test]
+    fn a_full_mailbox_never_stops_the_sender() {
+        let local = LocalChannels::new(2, |_| {});
+        let (slow, name) = (local.open("slow").unwrap(), group("room"));
+        local.join(&name, slow.name()).unwrap();
+
+        for _ in 0..5 {
+            local.deliver_group(&name, &Envelope::from_bytes("x"));
+        }
+
+        assert_eq!(local.dropped(), 3);
+        assert_eq!(slow.dropped(), 3);
+    }
+
+    #[test]
+    fn nobody_joins_for_a_channel_of_another_process() {
+        let local = LocalChannels::default();
+        let elsewhere = ChannelName::new("other!1").unwrap();
+
+        let error = local.join(&group("room"), &elsewhere).unwrap_err();
+
+        assert_eq!(error.kind(), ErrorKind::Layer);
+        assert_eq!(local.members(&group("room")), 0);
+    }
+}

@@ -1,0 +1,148 @@
+//! One channel, owned: whoever holds the mailbox hears what is sent to its name.
+
+use super::Envelope;
+use crate::name::ChannelName;
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::poll_fn,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+/// What one consumer may have waiting, unless its layer was given another number. Past it, envelopes for that consumer
+/// are lost (at most once, as Channels' specification allows) and counted, and the sender never waits.
+pub const MAILBOX_CAPACITY: usize = 256;
+
+/// One channel, owned. Dropping it leaves its groups.
+///
+/// Consumers have theirs already; open one by hand to listen from anywhere else
+/// ([`Channels::open`](super::Channels::open)).
+pub struct Mailbox {
+    slot: Arc<Slot>,
+    /// Takes the channel off every list.
+    forget: Option<Forget>,
+}
+
+type Forget = Box<dyn FnOnce(&ChannelName) + Send + Sync>;
+
+/// The shared half: lists of members hold it to deliver.
+pub(super) struct Slot {
+    name: ChannelName,
+    capacity: usize,
+    queue: Mutex<Queue>,
+    dropped: AtomicU64,
+}
+
+#[derive(Default)]
+struct Queue {
+    envelopes: VecDeque<Envelope>,
+    reader: Option<Waker>,
+}
+
+/// Whether an envelope was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Delivery {
+    Taken,
+    /// The mailbox was full.
+    Lost,
+}
+
+impl Mailbox {
+    pub(super) fn new(
+        slot: Arc<Slot>,
+        forget: impl FnOnce(&ChannelName) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            slot,
+            forget: Some(Box::new(forget)),
+        }
+    }
+
+    /// The channel's name: its address for everyone, in every process.
+    pub fn name(&self) -> &ChannelName {
+        &self.slot.name
+    }
+
+    /// Waits for the next envelope.
+    ///
+    /// # Cancel safety
+    /// Safe: if another `select!` branch wins, nothing is lost.
+    pub async fn receive(&mut self) -> Envelope {
+        poll_fn(|cx| self.poll_receive(cx)).await
+    }
+
+    /// How many envelopes were lost because this mailbox was full.
+    pub fn dropped(&self) -> u64 {
+        self.slot.dropped.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Envelope> {
+        let mut queue = self.slot.queue();
+        if let Some(envelope) = queue.envelopes.pop_front() {
+            // An idle consumer shall not keep the memory of its busiest moment.
+            if queue.envelopes.is_empty() && queue.envelopes.capacity() > 16 {
+                queue.envelopes = VecDeque::new();
+            }
+            return Poll::Ready(envelope);
+        }
+        match &mut queue.reader {
+            Some(reader) => reader.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
+
+impl Slot {
+    pub(super) fn new(name: ChannelName, capacity: usize) -> Self {
+        Self {
+            name,
+            capacity,
+            queue: Mutex::default(),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn name(&self) -> &ChannelName {
+        &self.name
+    }
+
+    pub(super) fn deliver(&self, envelope: Envelope) -> Delivery {
+        let mut queue = self.queue();
+        if queue.envelopes.len() >= self.capacity {
+            drop(queue);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return Delivery::Lost;
+        }
+        queue.envelopes.push_back(envelope);
+        let reader = queue.reader.take();
+        drop(queue);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        Delivery::Taken
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        let lock = self.queue.lock();
+        lock.expect("no code panics while it holds this lock")
+    }
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        if let Some(forget) = self.forget.take() {
+            forget(&self.slot.name);
+        }
+    }
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Mailbox").field(&self.slot.name).finish()
+    }
+}

@@ -1,0 +1,59 @@
+//! No wire: channels inside one process.
+
+use super::{ChannelLayer, Envelope, LocalChannels, Mailbox};
+use crate::{
+    error::Result,
+    name::{ChannelName, GroupName},
+};
+use async_trait::async_trait;
+
+/// Channels inside one process: for development, tests, and services that need no second one.
+#[derive(Clone, Default)]
+pub struct InMemoryChannelLayer {
+    local: LocalChannels,
+}
+
+impl InMemoryChannelLayer {
+    /// A layer whose mailboxes hold this many envelopes instead of
+    /// [`MAILBOX_CAPACITY`](super::MAILBOX_CAPACITY).
+    pub fn with_mailbox_capacity(capacity: usize) -> Self {
+        Self {
+            local: LocalChannels::new(capacity, |_| {}),
+        }
+    }
+
+    /// The mailboxes and memberships, to look at from a test.
+    pub fn local(&self) -> &LocalChannels {
+        &self.local
+    }
+}
+
+#[async_trait]
+impl ChannelLayer for InMemoryChannelLayer {
+    async fn open(&self) -> Result<Mailbox> {
+        self.local.open("memory")
+    }
+
+    async fn send(&self, channel: &ChannelName, envelope: Envelope) -> Result<()> {
+        self.local.deliver(channel, envelope);
+        Ok(())
+    }
+
+    async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
+        self.local.join(group, channel).map(drop)
+    }
+
+    async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
+        self.local.leave(group, channel);
+        Ok(())
+    }
+
+    async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()> {
+        self.local.deliver_group(group, &envelope);
+        Ok(())
+    }
+
+    fn dropped(&self) -> u64 {
+        self.local.dropped()
+    }
+}

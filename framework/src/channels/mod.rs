@@ -1,0 +1,62 @@
+//! Who else hears: channels, groups, and the layer that carries them between processes.
+//!
+//! [`Channels`] is the handle that everyone holds. Behind it stands a [`ChannelLayer`]: in memory for one process,
+//! Redis for many, or one of yours.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! use seaway::channels::Channels;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! #[serde(tag = "type", rename = "lobby.opened")]
+//! struct Opened { by: String }
+//!
+//! let channels = Channels::in_memory();
+//! let lobby = channels.group::<Opened>("lobby")?;
+//! let mut mailbox = channels.open().await?;
+//! lobby.add(mailbox.name()).await?;
+//!
+//! lobby.send(&Opened { by: "ana".into() }).await?;
+//!
+//! let heard = mailbox.receive().await.decode::<Opened>()?;
+//! assert_eq!(heard.by, "ana");
+//! # seaway::Result::<()>::Ok(()) }).unwrap();
+//! ```
+//!
+//! # What is promised
+//! Delivery is at most once, in order per sender and group. A mailbox holds a bounded number of envelopes
+//! ([`MAILBOX_CAPACITY`] unless you choose); past it, envelopes for that mailbox are lost and
+//! [counted](Channels::dropped), and the sender never waits.
+//!
+//! # Files
+//! | file | idea |
+//! | --- | --- |
+//! | `layer.rs` | the trait a backend implements, and the handle everyone holds |
+//! | `mailbox.rs` | one channel, owned |
+//! | `group.rs` | everyone under one name |
+//! | `envelope.rs` | what may travel, and its one encoding |
+//! | `shared.rs` | an event as all members of a process see it |
+//! | `local.rs` | delivery inside this process, shared by every backend |
+//! | `memory.rs` | no wire |
+//! | `redis/` | Redis as the wire |
+
+mod envelope;
+mod group;
+mod layer;
+mod local;
+mod mailbox;
+mod memory;
+#[cfg(feature = "redis")]
+pub mod redis;
+mod shared;
+
+pub use self::{
+    envelope::{Envelope, Event},
+    group::Group,
+    layer::{ChannelLayer, Channels},
+    local::{LocalChannels, Membership},
+    mailbox::{MAILBOX_CAPACITY, Mailbox},
+    memory::InMemoryChannelLayer,
+    shared::Shared,
+};

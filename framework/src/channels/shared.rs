@@ -1,0 +1,118 @@
+//! An event as all members of a process see it: decoded once, and its frame made once.
+
+use super::{Envelope, Event};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    frame::Frame,
+};
+use std::{fmt, ops::Deref, sync::Arc};
+
+/// An event as all members of a process see it. It derefs to the event.
+///
+/// A room of a thousand decodes a message once, not a thousand times; and what every member sends of it unchanged is
+/// encoded once too, if it is made through [`json`](Shared::json) or [`frame`](Shared::frame). `ctx.send(Json(event))`
+/// does that by itself.
+pub struct Shared<E> {
+    event: Arc<E>,
+    envelope: Envelope,
+}
+
+impl<E> Shared<E> {
+    pub(super) fn new(event: Arc<E>, envelope: Envelope) -> Self {
+        Self { event, envelope }
+    }
+}
+
+impl<E: Event> Shared<E> {
+    /// The event as a JSON text frame, made once per process.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`] if JSON cannot express it (a map with keys that are no strings).
+    pub fn json(&self) -> Result<Frame> {
+        self.frame(|event| {
+            serde_json::to_string(event)
+                .map(Frame::text)
+                .map_err(|source| {
+                    Error::new(ErrorKind::Codec, "an event cannot be written as JSON")
+                        .with_source(source)
+                })
+        })
+    }
+
+    /// A frame made of the event alone, made once per process and shared by all members that use the same maker.
+    ///
+    /// The maker is a function, not a closure: what it makes is everyone's, so it may look at nothing but the event.
+    ///
+    /// ```
+    /// use seaway::{Frame, Result, channels::Shared};
+    /// # use serde::{Serialize, Deserialize};
+    /// # #[derive(Serialize, Deserialize)] #[serde(tag = "type")] struct Said { text: String }
+    /// fn words(event: &Shared<Said>) -> Result<Frame> {
+    ///     event.frame(|said| Ok(Frame::text(said.text.as_str())))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Whatever the maker returns.
+    pub fn frame(&self, make: fn(&E) -> Result<Frame>) -> Result<Frame> {
+        self.envelope.frame(make as usize, || make(&self.event))
+    }
+
+    /// The event itself, cloned if other members still look at it.
+    pub fn into_inner(self) -> E
+    where
+        E: Clone,
+    {
+        Arc::unwrap_or_clone(self.event)
+    }
+}
+
+impl<E> Deref for Shared<E> {
+    type Target = E;
+
+    fn deref(&self) -> &E {
+        &self.event
+    }
+}
+
+impl<E> Clone for Shared<E> {
+    fn clone(&self) -> Self {
+        Self {
+            event: self.event.clone(),
+            envelope: self.envelope.clone(),
+        }
+    }
+}
+
+impl<E: fmt::Debug> fmt::Debug for Shared<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.event.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(tag = "type", rename = "said")]
+    struct Said {
+        text: String,
+    }
+
+    #[test]
+    fn members_share_one_frame() {
+        let said = Said { text: "hi".into() };
+        let envelope = Envelope::encode(&said).unwrap();
+        let (one, two) = (envelope.decode::<Said>(), envelope.decode::<Said>());
+        let (one, two) = (one.unwrap(), two.unwrap());
+
+        let (first, second) = (one.json().unwrap(), two.json().unwrap());
+        let other = one.frame(|said| Ok(Frame::text(said.text.as_str())));
+
+        assert_eq!(first, Frame::text(r#"{"type":"said","text":"hi"}"#));
+        assert_eq!(first.payload().as_ptr(), second.payload().as_ptr());
+        assert_eq!(other.unwrap(), Frame::text("hi"));
+    }
+}

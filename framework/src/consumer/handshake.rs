@@ -1,0 +1,148 @@
+//! A client at the door, before the answer.
+
+use super::NoEvent;
+use crate::{
+    channels::{Channels, Event, Group, Mailbox},
+    error::{Error, ErrorKind, Result},
+    name::ChannelName,
+    protocol::WebSocket,
+    reject::Reject,
+    scope::Scope,
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use std::{marker::PhantomData, str::FromStr};
+
+/// A client at the door, before the answer: look, join groups, decide.
+///
+/// There is no `send` here: nothing can be sent before the door is open.
+///
+/// ```
+/// use seaway::{Group, Handshake, Reject, Result};
+/// # use serde::{Serialize, Deserialize};
+/// # #[derive(Serialize, Deserialize)] #[serde(tag = "type")] struct Said { text: String }
+/// # struct Chat { name: String, room: Group<Said> }
+/// async fn connect(handshake: &mut Handshake<Said>) -> Result<Chat, Reject> {
+///     let name = handshake.query("name")?;
+///     let room: String = handshake.path("room")?;
+///     handshake.choose_subprotocol(&["chat.v2", "chat.v1"]);
+///     Ok(Chat { name, room: handshake.join(&format!("chat.{room}")).await? })
+/// }
+/// ```
+pub struct Handshake<E = NoEvent> {
+    pub(super) scope: Scope<WebSocket>,
+    pub(super) channels: Channels,
+    pub(super) mailbox: Mailbox,
+    pub(super) headers: HeaderMap,
+    pub(super) event: PhantomData<fn(E)>,
+}
+
+impl<E: Event> Handshake<E> {
+    /// The facts of the connection.
+    pub fn scope(&self) -> &Scope<WebSocket> {
+        &self.scope
+    }
+
+    /// The facts of the connection, to add to.
+    pub fn scope_mut(&mut self) -> &mut Scope<WebSocket> {
+        &mut self.scope
+    }
+
+    /// The request's headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.scope.head.headers
+    }
+
+    /// A cookie's value, decoded.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        let mut cookies = self.scope.cookies();
+        let cookie = cookies.find(|cookie| cookie.name() == name)?;
+        Some(cookie.value().to_owned())
+    }
+
+    /// A path parameter.
+    ///
+    /// # Errors
+    /// Refuses with 404 if the text is no `T`; see [`Scope::path`].
+    pub fn path<T: FromStr>(&self, name: &str) -> Result<T, Reject> {
+        self.scope.path(name)
+    }
+
+    /// A query parameter that must be there.
+    ///
+    /// # Errors
+    /// Refuses with 400 if it is missing or no `T`. For one that may be missing see [`Scope::query`].
+    pub fn query<T: FromStr>(&self, name: &str) -> Result<T, Reject> {
+        let text = self.scope.query(name);
+        text.and_then(|text| text.parse().ok()).ok_or_else(|| {
+            Reject::new(
+                StatusCode::BAD_REQUEST,
+                format!("the query parameter {name:?} is missing or malformed"),
+            )
+        })
+    }
+
+    /// A value that [`Provide`](crate::middleware::Provide) or other middleware has put in.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Missing`]; through `?` it refuses with 500.
+    pub fn state<T: Clone + Send + Sync + 'static>(&self) -> Result<&T> {
+        self.scope.get()
+    }
+
+    /// The subprotocols that the client offers, its favourite first (RFC 6455, 1.9).
+    pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
+        let lines = self.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL);
+        lines
+            .into_iter()
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(','))
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+    }
+
+    /// Chooses the first of these subprotocols that the client offers, and tells it.
+    ///
+    /// `None` if it offers none of them: then none is in force, and you may still accept.
+    pub fn choose_subprotocol<'a>(&mut self, supported: &[&'a str]) -> Option<&'a str> {
+        let offered = |name: &&&str| self.subprotocols().any(|offer| offer == **name);
+        let chosen = *supported.iter().find(offered)?;
+        // It equals a part of a header, so it can be one.
+        let value = HeaderValue::from_str(chosen).ok()?;
+        self.headers.insert(header::SEC_WEBSOCKET_PROTOCOL, value);
+        Some(chosen)
+    }
+
+    /// Headers of the reply that accepts.
+    pub fn reply_headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
+    /// Makes this consumer a member of the group, whose events arrive once the door is open. Leaving happens by itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Name`] if it is no group name (through `?` a 400), [`ErrorKind::Layer`] if the channel layer did
+    /// not take it (a 503).
+    pub async fn join(&self, group: &str) -> Result<Group<E>> {
+        let group = self.channels.group(group)?;
+        group.add(self.mailbox.name()).await?;
+        Ok(group)
+    }
+
+    /// This consumer's own channel: its address for everyone, in every process.
+    pub fn channel(&self) -> &ChannelName {
+        self.mailbox.name()
+    }
+
+    /// The channel layer.
+    pub fn channels(&self) -> &Channels {
+        &self.channels
+    }
+}
+
+/// A handshake that took too long.
+pub(super) fn too_slow() -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        "a consumer's connect took longer than its connect_timeout",
+    )
+}

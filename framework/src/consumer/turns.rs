@@ -1,0 +1,212 @@
+//! The desk: one handler at a time, frames and events taking turns, and a goodbye that waits for nobody.
+
+use super::{Context, FromFrame, WebSocketConsumer};
+use crate::{
+    channels::{Envelope, Mailbox},
+    error::{Error, ErrorKind, Result},
+    frame::{Close, Frame},
+    protocol::Socket,
+};
+use std::{
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Poll, ready},
+    time::Duration,
+};
+use tokio::time::{Sleep, sleep};
+
+/// How long `disconnect` may take: time for a slow database, not for a lost one.
+const DISCONNECT_LIMIT: Duration = Duration::from_secs(30);
+
+/// One consumer and all it needs while the door is open.
+pub(super) struct Desk<C: WebSocketConsumer> {
+    consumer: C,
+    ctx: Context<C::Event>,
+    socket: Socket,
+    mailbox: Mailbox,
+    /// Whoever was heard last lets the other go first.
+    events_first: bool,
+}
+
+/// What comes next.
+enum Turn {
+    Frame(Frame),
+    Event(Envelope),
+    /// The client has left, this side has closed, or the server stops.
+    Over,
+}
+
+/// How a handler ended.
+enum Handled {
+    Done,
+    Failed(Error),
+    /// The client has left, and the handler's time after that is up.
+    Overstayed,
+}
+
+impl<C: WebSocketConsumer> Desk<C> {
+    pub(super) fn new(
+        consumer: C,
+        ctx: Context<C::Event>,
+        socket: Socket,
+        mailbox: Mailbox,
+    ) -> Self {
+        Self {
+            consumer,
+            ctx,
+            socket,
+            mailbox,
+            events_first: false,
+        }
+    }
+
+    /// Serves the client to the end. An error is what a handler failed with.
+    pub(super) async fn converse(mut self: Box<Self>) -> Result<()> {
+        let outcome = self.take_turns().await;
+        let Self {
+            consumer,
+            ctx,
+            socket,
+            mailbox,
+            ..
+        } = *self;
+        // Off every list before anyone is told: a goodbye sent by `disconnect` reaches those who stay.
+        drop((mailbox, ctx));
+        let code = match outcome {
+            Ok(()) => Close::NORMAL,
+            Err(_) => Close::ERROR,
+        };
+        let close = socket.close(code).await;
+        dismiss(consumer, close).await;
+        outcome
+    }
+
+    async fn take_turns(&mut self) -> Result<()> {
+        let opened = self.consumer.opened(&mut self.ctx);
+        let mut handled = attend(&mut self.socket, opened).await;
+        loop {
+            match handled {
+                // The next turn sees the end if there is one.
+                Handled::Done => {}
+                Handled::Failed(error) if error.is_closed() => {}
+                Handled::Failed(error) => return Err(error),
+                Handled::Overstayed => {
+                    tracing::warn!(
+                        channel = %self.ctx.channel(),
+                        "a handler ran on after its client had left, and was dropped"
+                    );
+                    return Ok(());
+                }
+            }
+            // A client that never pauses shall not starve the other connections of its thread.
+            tokio::task::coop::consume_budget().await;
+            let turn = poll_fn(|cx| self.poll_turn(cx)).await;
+            let Self {
+                consumer,
+                ctx,
+                socket,
+                ..
+            } = self;
+            handled = match turn {
+                Turn::Over => return Ok(()),
+                Turn::Frame(frame) => match C::Input::from_frame(frame) {
+                    Ok(input) => attend(socket, consumer.receive(ctx, input)).await,
+                    Err(error) => attend(socket, consumer.malformed(ctx, error)).await,
+                },
+                Turn::Event(envelope) => match envelope.decode() {
+                    Ok(event) => attend(socket, consumer.event(ctx, event)).await,
+                    Err(error) => {
+                        // One stray event must not empty the room.
+                        ctx.channels().note_undecodable(&envelope, &error);
+                        Handled::Done
+                    }
+                },
+            };
+        }
+    }
+
+    fn poll_turn(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Turn> {
+        if self.events_first
+            && let Poll::Ready(envelope) = self.mailbox.poll_receive(cx)
+        {
+            self.events_first = false;
+            return Poll::Ready(Turn::Event(envelope));
+        }
+        match self.socket.poll_receive(cx) {
+            Poll::Ready(Some(frame)) => {
+                self.events_first = true;
+                return Poll::Ready(Turn::Frame(frame));
+            }
+            Poll::Ready(None) => return Poll::Ready(Turn::Over),
+            Poll::Pending => {}
+        }
+        if !self.events_first
+            && let Poll::Ready(envelope) = self.mailbox.poll_receive(cx)
+        {
+            return Poll::Ready(Turn::Event(envelope));
+        }
+        // Nothing more to do: all that the turns so far have queued leaves in one write.
+        self.socket.flush(cx);
+        if self.socket.left().is_some() {
+            return Poll::Ready(Turn::Over);
+        }
+        Poll::Pending
+    }
+}
+
+/// Runs one handler. Meanwhile pings are answered, what it sends is written, and a goodbye is noticed: from then on the
+/// handler has a grace period, after which its future is dropped at an await.
+///
+/// The handler's future is boxed only while it runs, so that an idle connection does not carry its largest handler.
+async fn attend(socket: &mut Socket, handler: impl Future<Output = Result<()>> + Send) -> Handled {
+    let mut handler = Box::pin(guarded(handler));
+    let mut grace: Option<Pin<Box<Sleep>>> = None;
+    poll_fn(|cx| {
+        if let Poll::Ready(outcome) = handler.as_mut().poll(cx) {
+            return Poll::Ready(match outcome.and_then(std::convert::identity) {
+                Ok(()) => Handled::Done,
+                Err(error) => Handled::Failed(error),
+            });
+        }
+        ready!(socket.poll_ahead(cx));
+        let grace = grace.get_or_insert_with(|| Box::pin(sleep(socket.config().grace)));
+        ready!(grace.as_mut().poll(cx));
+        Poll::Ready(Handled::Overstayed)
+    })
+    .await
+}
+
+/// Lets a consumer go: its last hook, in bounded time.
+pub(super) async fn dismiss<C: WebSocketConsumer>(consumer: C, close: Close) {
+    let goodbye = guarded(consumer.disconnect(close));
+    match tokio::time::timeout(DISCONNECT_LIMIT, Box::pin(goodbye)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(panic)) => tracing::error!(error = %panic, "a consumer's disconnect panicked"),
+        Err(_) => tracing::warn!("a consumer's disconnect took too long and was dropped"),
+    }
+}
+
+/// The user's code, whose panic is an error of this one conversation.
+///
+/// What a panic may have left half done belongs to the consumer alone, which sees no further turn.
+pub(super) async fn guarded<T>(code: impl Future<Output = T> + Send) -> Result<T> {
+    let mut code = std::pin::pin!(code);
+    poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| code.as_mut().poll(cx)));
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(panicked(&*panic))),
+        }
+    })
+    .await
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    Error::new(ErrorKind::User, format!("a consumer panicked: {message}"))
+}

@@ -1,0 +1,213 @@
+//! One client's conversation: the trait that users write.
+
+use super::{Context, FromFrame, Handshake, handshake::too_slow, turns};
+use crate::{
+    application::Application,
+    channels::{Channels, Event, Shared},
+    error::{Error, Result},
+    frame::Close,
+    protocol::{Upgrade, WebSocket, foreign_origin},
+    reject::Reject,
+    scope::Scope,
+};
+use http::HeaderMap;
+use std::{fmt, future::Future, marker::PhantomData};
+
+/// One client's conversation: one value per socket, made by [`connect`](WebSocketConsumer::connect).
+///
+/// ```
+/// use seaway::{Context, Handshake, NoEvent, Reject, Result, WebSocketConsumer};
+///
+/// struct Echo;
+///
+/// impl WebSocketConsumer for Echo {
+///     type Input = String;
+///     type Event = NoEvent;
+///
+///     async fn connect(_: &mut Handshake) -> Result<Self, Reject> {
+///         Ok(Echo)
+///     }
+///     async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> {
+///         ctx.send(text).await
+///     }
+/// }
+/// ```
+///
+/// One handler runs at a time, in order: the client's frames and the groups' events take turns. An error returned by a
+/// handler ends the conversation with 1011 and is logged with its sources; a panic does the same, and touches no other
+/// connection. See [the guide](crate::consumer) for the whole life of a consumer.
+pub trait WebSocketConsumer: Sized + Send + 'static {
+    /// What the client says: [`Frame`](crate::Frame), [`String`], `Bytes`, [`Json<T>`](crate::Json), a type of yours.
+    type Input: FromFrame;
+    /// What other consumers say: a type of yours, or [`NoEvent`](crate::NoEvent).
+    type Event: Event;
+
+    /// Decides at the door. `Ok` accepts the client; `Err` answers the handshake with that status and text.
+    fn connect(
+        handshake: &mut Handshake<Self::Event>,
+    ) -> impl Future<Output = Result<Self, Reject>> + Send;
+
+    /// The door is open: the first chance to send.
+    fn opened(
+        &mut self,
+        ctx: &mut Context<Self::Event>,
+    ) -> impl Future<Output = Result<()>> + Send {
+        _ = ctx;
+        async { Ok(()) }
+    }
+
+    /// The client said something.
+    fn receive(
+        &mut self,
+        ctx: &mut Context<Self::Event>,
+        input: Self::Input,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Another consumer, or this one, said something to a group or to this channel.
+    ///
+    /// The event is decoded once per process; `ctx.send(Json(event))` sends a frame that is made once per process.
+    fn event(
+        &mut self,
+        ctx: &mut Context<Self::Event>,
+        event: Shared<Self::Event>,
+    ) -> impl Future<Output = Result<()>> + Send {
+        _ = (ctx, event);
+        async { Ok(()) }
+    }
+
+    /// The client said something that is no `Input`. Unless you say otherwise the conversation ends with 1007 and the
+    /// reason.
+    fn malformed(
+        &mut self,
+        ctx: &mut Context<Self::Event>,
+        error: Error,
+    ) -> impl Future<Output = Result<()>> + Send {
+        let close = Close::new(Close::INVALID, error.chain());
+        async move { ctx.close(close).await }
+    }
+
+    /// It is over, whoever ended it. Runs exactly once for every consumer that connected, after its groups are left,
+    /// and may take [`DISCONNECT_LIMIT`](crate::consumer#how-it-ends) at most.
+    fn disconnect(self, close: Close) -> impl Future<Output = ()> + Send {
+        _ = close;
+        async {}
+    }
+
+    /// The application that holds one conversation after the other: route it, serve it, or mount it in axum.
+    fn application(channels: &Channels) -> ConsumerApplication<Self> {
+        ConsumerApplication {
+            channels: channels.clone(),
+            consumer: PhantomData,
+        }
+    }
+}
+
+/// What [`WebSocketConsumer::application`] returns.
+pub struct ConsumerApplication<C> {
+    channels: Channels,
+    consumer: PhantomData<fn() -> C>,
+}
+
+impl<C: WebSocketConsumer> Application<WebSocket> for ConsumerApplication<C> {
+    fn call(
+        &self,
+        scope: Scope<WebSocket>,
+        upgrade: Upgrade,
+    ) -> impl Future<Output = Result<()>> + Send {
+        // Boxed, so that the memory of a handshake is not kept by the conversation.
+        let greeting = Box::pin(greet::<C>(self.channels.clone(), scope, upgrade));
+        async move {
+            match greeting.await? {
+                Some(desk) => desk.converse().await,
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+/// From the client's question to the open door; `None` if it was turned away.
+async fn greet<C: WebSocketConsumer>(
+    channels: Channels,
+    scope: Scope<WebSocket>,
+    mut upgrade: Upgrade,
+) -> Result<Option<Box<turns::Desk<C>>>> {
+    if !upgrade.is_origin_allowed() {
+        upgrade.refuse(foreign_origin()).await?;
+        return Ok(None);
+    }
+    let mailbox = match channels.open().await {
+        Ok(mailbox) => mailbox,
+        Err(error) => {
+            upgrade.refuse(error).await?;
+            return Ok(None);
+        }
+    };
+    let mut handshake = Handshake {
+        scope,
+        channels,
+        mailbox,
+        headers: HeaderMap::new(),
+        event: PhantomData,
+    };
+    let limit = upgrade.config().connect_timeout;
+    let connecting = tokio::time::timeout(limit, turns::guarded(C::connect(&mut handshake)));
+    let connected = tokio::select! {
+        biased;
+        connected = connecting => connected,
+        () = upgrade.abandoned() => return Ok(None),
+    };
+    let consumer = match connected {
+        Ok(Ok(Ok(consumer))) => consumer,
+        Ok(Ok(Err(reject))) => {
+            upgrade.refuse(reject).await?;
+            return Ok(None);
+        }
+        Ok(Err(panic)) => {
+            upgrade.refuse(panic).await?;
+            return Ok(None);
+        }
+        Err(_) => {
+            upgrade.refuse(too_slow()).await?;
+            return Ok(None);
+        }
+    };
+    upgrade.headers_mut().extend(handshake.headers);
+    let socket = match upgrade.accept().await {
+        Ok(socket) => socket,
+        Err(error) => {
+            drop(handshake.mailbox);
+            turns::dismiss(consumer, Close::from(Close::ABNORMAL)).await;
+            return if error.is_closed() {
+                Ok(None)
+            } else {
+                Err(error)
+            };
+        }
+    };
+    let ctx = Context {
+        scope: handshake.scope,
+        sender: socket.sender(),
+        channels: handshake.channels,
+        channel: handshake.mailbox.name().clone(),
+        event: PhantomData,
+    };
+    let desk = turns::Desk::new(consumer, ctx, socket, handshake.mailbox);
+    Ok(Some(Box::new(desk)))
+}
+
+impl<C> Clone for ConsumerApplication<C> {
+    fn clone(&self) -> Self {
+        Self {
+            channels: self.channels.clone(),
+            consumer: PhantomData,
+        }
+    }
+}
+
+impl<C> fmt::Debug for ConsumerApplication<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ConsumerApplication")
+            .field(&std::any::type_name::<C>())
+            .finish()
+    }
+}

@@ -1,0 +1,159 @@
+//! What can go wrong, in one word-sized value that keeps its source.
+
+use std::{borrow::Cow, error::Error as StdError, fmt};
+
+/// Any error, boxed: what foreign code hands us.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// The result of everything in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Something that did not work: a [kind](ErrorKind) to act on, a sentence to read, and the source it came from.
+///
+/// A client that leaves is not a fault; ask [`is_closed`](Error::is_closed) before you log.
+///
+/// ```
+/// use seaway::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::Codec, "expected a text frame");
+/// assert_eq!(error.to_string(), "expected a text frame");
+/// assert!(!error.is_closed());
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    source: Option<BoxError>,
+}
+
+/// What a caller can act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The connection is over: nothing more can be sent on it, and nothing is wrong.
+    Closed,
+    /// A payload could not be encoded or decoded.
+    Codec,
+    /// The channel layer did not take a message or a membership. Trying again later may help.
+    Layer,
+    /// A value that middleware or a router should have put into the scope is not there.
+    Missing,
+    /// Not a valid channel or group name.
+    Name,
+    /// A payload is larger than its limit.
+    TooLarge,
+    /// Something took longer than its limit.
+    Timeout,
+    /// The operating system refused (a port in use, too many files).
+    Io,
+    /// The application's own code failed.
+    User,
+}
+
+impl Error {
+    /// An error of this kind; `message` is lower case, without a full stop, and says what to do next if it can.
+    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            source: None,
+        }))
+    }
+
+    /// The application's own failure, for `map_err` in a handler.
+    ///
+    /// ```
+    /// # fn parse(text: &str) -> seaway::Result<u32> {
+    /// let number = text.parse::<u32>().map_err(seaway::Error::user)?;
+    /// # Ok(number) }
+    /// # assert!(parse("x").is_err());
+    /// ```
+    pub fn user(source: impl Into<BoxError>) -> Self {
+        Self::new(ErrorKind::User, "the application failed").with_source(source)
+    }
+
+    /// The same error with what caused it.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn closed() -> Self {
+        Self::new(ErrorKind::Closed, "the connection is closed")
+    }
+
+    /// What a caller can act on.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether the other side has simply left.
+    pub fn is_closed(&self) -> bool {
+        self.0.kind == ErrorKind::Closed
+    }
+
+    /// This error and all its sources on one line, for a log.
+    pub(crate) fn chain(&self) -> String {
+        let mut line = self.to_string();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            line.push_str(": ");
+            line.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        line
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(source: std::io::Error) -> Self {
+        Self::new(ErrorKind::Io, source.to_string()).with_source(source)
+    }
+}
+
+impl From<BoxError> for Error {
+    fn from(source: BoxError) -> Self {
+        Self::user(source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_word_wide() {
+        assert_eq!(size_of::<Result<()>>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn a_chain_names_every_cause() {
+        let error = Error::new(ErrorKind::Layer, "cannot publish").with_source("no route to host");
+
+        assert_eq!(error.chain(), "cannot publish: no route to host");
+    }
+}

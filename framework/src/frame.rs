@@ -1,0 +1,237 @@
+//! What travels on a WebSocket, and how it ends.
+
+use bytes::Bytes;
+use std::{fmt, ops::Deref};
+use tungstenite::Utf8Bytes;
+
+/// One message on a WebSocket, whole: fragments have been put together and text has been checked.
+///
+/// A clone shares the payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// Text, which RFC 6455, 5.6 demands to be UTF-8.
+    Text(Text),
+    /// Bytes.
+    Binary(Bytes),
+}
+
+impl Frame {
+    /// A text frame.
+    pub fn text(text: impl Into<Text>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// A binary frame.
+    pub fn binary(bytes: impl Into<Bytes>) -> Self {
+        Self::Binary(bytes.into())
+    }
+
+    /// The payload, whichever kind it is.
+    pub fn payload(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+}
+
+impl From<&str> for Frame {
+    fn from(text: &str) -> Self {
+        Self::text(text)
+    }
+}
+
+impl From<String> for Frame {
+    fn from(text: String) -> Self {
+        Self::text(text)
+    }
+}
+
+impl From<Text> for Frame {
+    fn from(text: Text) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Bytes> for Frame {
+    fn from(bytes: Bytes) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Frame {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::binary(bytes)
+    }
+}
+
+/// Text in a frame: a string whose clones share one buffer.
+///
+/// ```
+/// let text = seaway::Text::from("ahoy");
+/// assert_eq!(text.len(), 4);
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Text(Utf8Bytes);
+
+impl Text {
+    /// Takes bytes that turn out to be UTF-8; gives them up otherwise.
+    pub(crate) fn from_utf8(bytes: Vec<u8>) -> Option<Self> {
+        Utf8Bytes::try_from(bytes).ok().map(Self)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<Text> for String {
+    fn from(text: Text) -> Self {
+        text.as_str().to_owned()
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl PartialEq<str> for Text {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for Text {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+/// How a conversation ends: a code (RFC 6455, 7.4) and a reason for people.
+///
+/// ```
+/// use seaway::Close;
+///
+/// let close = Close::new(4001, "your turn is over");
+/// assert_eq!(close.code, 4001);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Close {
+    /// The code: 1000 to 1015 are the RFC's, 3000 to 3999 are registered, 4000 to 4999 are yours.
+    pub code: u16,
+    /// The reason, at most 123 bytes.
+    pub reason: Text,
+}
+
+impl Close {
+    /// The conversation is complete.
+    pub const NORMAL: u16 = 1000;
+    /// The server stops, or the client's page was left.
+    pub const AWAY: u16 = 1001;
+    /// The client broke the protocol.
+    pub const PROTOCOL: u16 = 1002;
+    /// The client sent a kind of data that is not understood here.
+    pub const UNSUPPORTED: u16 = 1003;
+    /// The client's close frame had no code. Never sent.
+    pub const NO_STATUS: u16 = 1005;
+    /// The client vanished without a word. Never sent.
+    pub const ABNORMAL: u16 = 1006;
+    /// The payload is not what its type promises: text that is not UTF-8, JSON that does not parse.
+    pub const INVALID: u16 = 1007;
+    /// The client did something it may not do.
+    pub const POLICY: u16 = 1008;
+    /// The message is larger than the limit.
+    pub const TOO_LARGE: u16 = 1009;
+    /// The server failed.
+    pub const ERROR: u16 = 1011;
+
+    /// What a close frame holds beside its code: 125 bytes less two (RFC 6455, 5.5).
+    const REASON_LIMIT: usize = 123;
+
+    /// A close with this code and reason; a reason over 123 bytes is cut at a character.
+    pub fn new(code: u16, reason: impl Into<Text>) -> Self {
+        let reason = reason.into();
+        if reason.len() <= Self::REASON_LIMIT {
+            return Self { code, reason };
+        }
+        let end = reason.floor_char_boundary(Self::REASON_LIMIT);
+        Self {
+            code,
+            reason: Text::from(&reason[..end]),
+        }
+    }
+
+    /// Whether a close frame may carry this code (RFC 6455, 7.4.1 and 7.4.2).
+    ///
+    /// 1004, 1005, 1006 and 1015 stand for something else and never travel.
+    pub fn is_sendable(&self) -> bool {
+        matches!(self.code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    }
+}
+
+impl From<u16> for Close {
+    fn from(code: u16) -> Self {
+        Self::new(code, "")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_reason_is_cut_at_a_character() {
+        let close = Close::new(4000, "\u{2693}".repeat(60));
+
+        assert_eq!(close.reason.len(), 123);
+        assert!(close.reason.chars().all(|c| c == '\u{2693}'));
+    }
+
+    #[test]
+    fn codes_that_never_travel_are_known() {
+        for (code, sendable) in [
+            (999, false),
+            (1000, true),
+            (1004, false),
+            (1005, false),
+            (1006, false),
+            (1007, true),
+            (1015, false),
+            (2999, false),
+            (3000, true),
+            (4999, true),
+            (5000, false),
+        ] {
+            assert_eq!(Close::from(code).is_sendable(), sendable, "{code}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+#![doc = include_str!("../../docs/front-page.md")]
+
+#![warn(unreachable_pub)]
+
+// From the ground up: each floor uses those before it, never one after or beside.
+mod error;
+
+mod frame;
+mod name;
+mod reject;
+mod scope;
+
+mod application;
+
+pub mod channels;
+pub mod protocol;
+
+pub mod consumer;
+pub mod middleware;
+pub mod routing;
+
+mod server;
+
+mod bridge;
+
+pub mod testing;
+
+pub use self::{
+    application::{Application, ApplicationExt, ApplicationFn, BoxApplication, application_fn},
+    bridge::{FromService, from_service},
+    channels::{Channels, Event, Group, Shared},
+    consumer::{
+        Context, FromFrame, Handshake, HttpConsumer, HttpContext, IntoFrame, Json, NoEvent,
+        WebSocketConsumer,
+    },
+    error::{BoxError, Error, ErrorKind, Result},
+    frame::{Close, Frame, Text},
+    name::{ChannelName, GroupName},
+    reject::Reject,
+    scope::{OpensOverHttp, Protocol, ReplyHook, Scope},
+    server::{Serve, serve},
+};

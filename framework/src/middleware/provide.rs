@@ -1,0 +1,56 @@
+//! State for every connection: a database pool, a cache, settings.
+
+use crate::{
+    application::Application,
+    error::Result,
+    scope::{Protocol, Scope},
+};
+use std::future::Future;
+use tower_layer::Layer;
+
+/// Puts a value into every scope: a database pool, a cache, settings.
+///
+/// ```
+/// use seaway::{ApplicationExt, middleware::Provide, protocol::WebSocket, routing::PathRouter};
+/// use std::sync::Arc;
+///
+/// struct Database;
+/// let router = PathRouter::<WebSocket>::new().with(Provide(Arc::new(Database)));
+/// // In a consumer: handshake.scope().get::<Arc<Database>>()?
+/// ```
+#[derive(Clone, Debug)]
+pub struct Provide<T>(pub T);
+
+/// What [`Provide`] makes of an application.
+#[derive(Clone, Debug)]
+pub struct Provided<A, T> {
+    inner: A,
+    value: T,
+}
+
+impl<A, T: Clone> Layer<A> for Provide<T> {
+    type Service = Provided<A, T>;
+
+    fn layer(&self, inner: A) -> Self::Service {
+        Provided {
+            inner,
+            value: self.0.clone(),
+        }
+    }
+}
+
+impl<P, A, T> Application<P> for Provided<A, T>
+where
+    P: Protocol,
+    A: Application<P>,
+    T: Clone + Send + Sync + 'static,
+{
+    fn call(
+        &self,
+        mut scope: Scope<P>,
+        connection: P::Connection,
+    ) -> impl Future<Output = Result<()>> + Send {
+        scope.insert(self.value.clone());
+        self.inner.call(scope, connection)
+    }
+}

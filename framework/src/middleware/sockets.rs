@@ -1,0 +1,64 @@
+//! Settings of sockets, as middleware: limits, and who may connect from a browser.
+
+use crate::{
+    application::Application,
+    error::Result,
+    protocol::{AllowedOrigins, Upgrade, WebSocket, WebSocketConfig},
+    scope::Scope,
+};
+use std::{future::Future, sync::Arc};
+use tower_layer::Layer;
+
+/// What [`WebSocketConfig`] and [`AllowedOrigins`] make of an application. The innermost wins.
+#[derive(Clone, Debug)]
+pub struct Configured<A> {
+    inner: A,
+    setting: Setting,
+}
+
+#[derive(Clone, Debug)]
+enum Setting {
+    All(Arc<WebSocketConfig>),
+    Origins(AllowedOrigins),
+}
+
+impl<A> Layer<A> for WebSocketConfig {
+    type Service = Configured<A>;
+
+    fn layer(&self, inner: A) -> Self::Service {
+        Configured {
+            inner,
+            setting: Setting::All(Arc::new(self.clone())),
+        }
+    }
+}
+
+/// ```
+/// use seaway::{ApplicationExt, protocol::{AllowedOrigins, WebSocket}, routing::PathRouter};
+///
+/// let router = PathRouter::<WebSocket>::new().with(AllowedOrigins::list(["https://app.example"]));
+/// ```
+impl<A> Layer<A> for AllowedOrigins {
+    type Service = Configured<A>;
+
+    fn layer(&self, inner: A) -> Self::Service {
+        Configured {
+            inner,
+            setting: Setting::Origins(self.clone()),
+        }
+    }
+}
+
+impl<A: Application<WebSocket>> Application<WebSocket> for Configured<A> {
+    fn call(
+        &self,
+        scope: Scope<WebSocket>,
+        mut upgrade: Upgrade,
+    ) -> impl Future<Output = Result<()>> + Send {
+        match &self.setting {
+            Setting::All(config) => upgrade.set_config(config.clone()),
+            Setting::Origins(origins) => upgrade.set_allowed_origins(origins.clone()),
+        }
+        self.inner.call(scope, upgrade)
+    }
+}

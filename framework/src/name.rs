@@ -1,0 +1,133 @@
+//! The names of channels and groups: checked once, then carried as proof.
+
+use crate::error::{Error, ErrorKind, Result};
+use std::{fmt, sync::Arc};
+
+/// One less than Channels' limit of 100, which is exclusive.
+const LONGEST: usize = 99;
+
+/// The address of one consumer, or of a worker's queue.
+///
+/// 1 to 99 ASCII letters, digits, hyphens, underscores or periods, then optionally a `!` and more of the same:
+/// the grammar that Django Channels uses, so that both sides can address each other.
+///
+/// ```
+/// use seaway::ChannelName;
+///
+/// assert!(ChannelName::new("thumbnails").is_ok());
+/// assert!(ChannelName::new("specific.a1b2!7").is_ok());
+/// assert!(ChannelName::new("no spaces").is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChannelName(Arc<str>);
+
+/// The name that members of a group joined under.
+///
+/// 1 to 99 ASCII letters, digits, hyphens, underscores or periods, as in Django Channels.
+///
+/// ```
+/// use seaway::GroupName;
+///
+/// assert!(GroupName::new("chat.lobby").is_ok());
+/// assert!(GroupName::new("chat/lobby").is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupName(Arc<str>);
+
+impl ChannelName {
+    /// Checks the name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Name`] if it does not fit the grammar above.
+    pub fn new(name: impl Into<Arc<str>>) -> Result<Self> {
+        let name = name.into();
+        let (process, consumer) = name.split_once('!').unwrap_or((&name, ""));
+        let valid = !process.is_empty() && is_clean(process) && is_clean(consumer);
+        if valid && name.len() <= LONGEST {
+            return Ok(Self(name));
+        }
+        Err(refusal("channel", &name))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl GroupName {
+    /// Checks the name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Name`] if it does not fit the grammar above.
+    pub fn new(name: impl Into<Arc<str>>) -> Result<Self> {
+        let name = name.into();
+        if !name.is_empty() && is_clean(&name) && name.len() <= LONGEST {
+            return Ok(Self(name));
+        }
+        Err(refusal("group", &name))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ChannelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn is_clean(name: &str) -> bool {
+    name.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+/// A refused name may be a client's: it is shown escaped and cut short.
+fn refusal(what: &str, name: &str) -> Error {
+    let shown: String = name.chars().take(40).collect();
+    Error::new(
+        ErrorKind::Name,
+        format!(
+            "{shown:?} is not a {what} name: use 1 to {LONGEST} ASCII letters, digits, hyphens, underscores or periods"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_channels() {
+        let long = "x".repeat(99);
+        let too_long = "x".repeat(100);
+        for (name, channel, group) in [
+            ("chat", true, true),
+            ("chat.lobby-1_a", true, true),
+            ("specific.ab!cd", true, false),
+            ("ends.here!", true, false),
+            (long.as_str(), true, true),
+            (too_long.as_str(), false, false),
+            ("", false, false),
+            ("!x", false, false),
+            ("a!b!c", false, false),
+            ("a b", false, false),
+            ("a:b", false, false),
+            ("a/b", false, false),
+            ("caf\u{e9}", false, false),
+            ("newline\n", false, false),
+        ] {
+            assert_eq!(ChannelName::new(name).is_ok(), channel, "channel {name:?}");
+            assert_eq!(GroupName::new(name).is_ok(), group, "group {name:?}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The one body type of requests and responses.
+
+use crate::error::{BoxError, Error, ErrorKind, Result};
+use bytes::{Bytes, BytesMut};
+use http_body::{Frame, SizeHint};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use std::{
+    borrow::Cow,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+/// A request's or a response's body: nothing, some bytes, or a stream.
+///
+/// ```
+/// use seaway::protocol::Body;
+///
+/// let page = http::Response::new(Body::from("<h1>Ahoy</h1>"));
+/// let none = Body::empty();
+/// ```
+#[derive(Default)]
+pub struct Body(Kind);
+
+/// A named type, not an alias: a bare `dyn` would leak its lifetime into every `Send` proof that mentions it.
+#[derive(Default)]
+enum Kind {
+    #[default]
+    Empty,
+    Full(Full<Bytes>),
+    Incoming(hyper::body::Incoming),
+    Boxed(UnsyncBoxBody<Bytes, BoxError>),
+}
+
+impl Body {
+    /// Any body that streams bytes.
+    pub fn new<B>(body: B) -> Self
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self(Kind::Boxed(body.map_err(Into::into).boxed_unsync()))
+    }
+
+    /// No bytes.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Reads the whole body.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`] as soon as it announces or sends more than `limit` bytes,
+    /// [`ErrorKind::Closed`] if the client leaves before its end.
+    pub async fn to_bytes(mut self, limit: usize) -> Result<Bytes> {
+        let too_large = || {
+            Error::new(
+                ErrorKind::TooLarge,
+                format!("the body is larger than {limit} bytes"),
+            )
+        };
+        if http_body::Body::size_hint(&self).lower() > limit as u64 {
+            return Err(too_large());
+        }
+        let mut first: Option<Bytes> = None;
+        let mut rest = BytesMut::new();
+        while let Some(frame) = self.frame().await {
+            let frame = frame.map_err(|source| Error::closed().with_source(source))?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            let have = first.as_ref().map_or(0, Bytes::len) + rest.len();
+            if have + data.len() > limit {
+                return Err(too_large());
+            }
+            // Most bodies come in one piece: that one is handed on as it is.
+            match first {
+                None => first = Some(data),
+                Some(_) => rest.extend_from_slice(&data),
+            }
+        }
+        let first = first.unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(first);
+        }
+        let mut whole = BytesMut::with_capacity(first.len() + rest.len());
+        whole.extend_from_slice(&first);
+        whole.extend_from_slice(&rest);
+        Ok(whole.freeze())
+    }
+
+    pub(crate) fn incoming(body: hyper::body::Incoming) -> Self {
+        Self(Kind::Incoming(body))
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.0 {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Full(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_err(|never| match never {}),
+            Kind::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Kind::Boxed(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Empty => true,
+            Kind::Full(body) => body.is_end_stream(),
+            Kind::Incoming(body) => body.is_end_stream(),
+            Kind::Boxed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Full(body) => body.size_hint(),
+            Kind::Incoming(body) => body.size_hint(),
+            Kind::Boxed(body) => body.size_hint(),
+        }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self(Kind::Full(Full::new(bytes)))
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
+impl From<Cow<'static, str>> for Body {
+    fn from(text: Cow<'static, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => text.into(),
+            Cow::Owned(text) => text.into(),
+        }
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Body").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,81 @@
+//! One request, one response.
+
+use super::Body;
+use crate::{
+    error::{Error, Result},
+    reject::Reject,
+    scope::{OpensOverHttp, Protocol, ReplyHook},
+};
+use http::{Response, request};
+use tokio::sync::oneshot;
+
+/// One request, one response, which may stream.
+#[derive(Debug)]
+pub struct Http;
+
+impl Protocol for Http {
+    const NAME: &'static str = "http";
+    type Head = request::Parts;
+    type Connection = Exchange;
+}
+
+/// A request that waits for its response.
+///
+/// ```
+/// use seaway::{Result, Scope, protocol::{Body, Exchange, Http}};
+///
+/// async fn hello(_: Scope<Http>, exchange: Exchange) -> Result<()> {
+///     exchange.respond(http::Response::new(Body::from("hello"))).await
+/// }
+/// ```
+pub struct Exchange {
+    /// The request's body.
+    pub body: Body,
+    hooks: Vec<ReplyHook>,
+    reply: oneshot::Sender<Response<Body>>,
+}
+
+/// Where the response of an [`Exchange`] arrives; an error if the application ended without one.
+pub(crate) type Reply = oneshot::Receiver<Response<Body>>;
+
+impl Exchange {
+    pub(crate) fn new(body: Body) -> (Self, Reply) {
+        let (reply, response) = oneshot::channel();
+        let exchange = Self {
+            body,
+            hooks: Vec::new(),
+            reply,
+        };
+        (exchange, response)
+    }
+
+    /// Takes the request's body; an empty one stays behind.
+    pub fn take_body(&mut self) -> Body {
+        std::mem::take(&mut self.body)
+    }
+
+    /// Answers, after the reply hooks have run.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client is gone.
+    pub async fn respond(self, response: Response<Body>) -> Result<()> {
+        let (mut head, body) = response.into_parts();
+        for hook in self.hooks.into_iter().rev() {
+            hook(&mut head).await;
+        }
+        self.reply
+            .send(Response::from_parts(head, body))
+            .map_err(|_| Error::closed())
+    }
+}
+
+impl OpensOverHttp for Http {
+    fn on_reply(exchange: &mut Exchange, hook: ReplyHook) {
+        exchange.hooks.push(hook);
+    }
+
+    async fn refuse(exchange: Exchange, reject: impl Into<Reject> + Send) -> Result<()> {
+        let response = reject.into().into_response().map(Body::from);
+        exchange.respond(response).await
+    }
+}

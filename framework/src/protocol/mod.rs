@@ -1,0 +1,27 @@
+//! What can arrive: HTTP requests, WebSockets, a worker's jobs, or a protocol of yours.
+//!
+//! A protocol is a [`Protocol`](crate::Protocol) implementation: a head (what the client says first) and a connection
+//! (how the two sides then talk).
+//!
+//! | protocol | head | connection |
+//! | --- | --- | --- |
+//! | [`Http`] | the request's head | [`Exchange`]: a body in, one response out |
+//! | [`WebSocket`] | the request's head | [`Upgrade`]: accept or refuse, then a [`Socket`] |
+//! | [`Worker`] | the channel's name | [`Jobs`]: one after the other |
+
+mod body;
+// Private, so that a glob import never shadows the `http` crate.
+mod http;
+mod websocket;
+mod worker;
+
+pub use self::{
+    body::Body,
+    http::{Exchange, Http},
+    websocket::{AllowedOrigins, Sender, Socket, Upgrade, WebSocket, WebSocketConfig},
+    worker::{JobQueue, Jobs, Worker},
+};
+pub(crate) use self::{
+    http::Reply,
+    websocket::{Answer, Origin, Outgoing, Speaker, Stop, Transport, foreign_origin},
+};

@@ -1,0 +1,31 @@
+//! A duplex conversation in frames: first an [`Upgrade`], then a [`Socket`].
+
+mod config;
+mod origin;
+mod outgoing;
+mod socket;
+mod upgrade;
+
+pub use self::{
+    config::WebSocketConfig, origin::AllowedOrigins, outgoing::Sender, socket::Socket,
+    upgrade::Upgrade,
+};
+pub(crate) use self::{
+    origin::Origin,
+    outgoing::{Outgoing, Speaker},
+    socket::{Stop, Transport},
+    upgrade::{Answer, foreign_origin},
+};
+
+use crate::scope::Protocol;
+use http::request;
+
+/// A duplex conversation in frames (RFC 6455).
+#[derive(Debug)]
+pub struct WebSocket;
+
+impl Protocol for WebSocket {
+    const NAME: &'static str = "websocket";
+    type Head = request::Parts;
+    type Connection = Upgrade;
+}

@@ -1,0 +1,190 @@
+//! What waits to be sent on one socket: bounded, shared by whoever may speak.
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    frame::{Close, Frame},
+};
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::poll_fn,
+    sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll, Waker},
+};
+
+/// The right to speak on a socket. Clones speak on the same one.
+#[derive(Clone)]
+pub struct Sender(Arc<Shared>);
+
+struct Shared {
+    limit: usize,
+    outgoing: Mutex<Outgoing>,
+}
+
+/// What waits to be sent, in order. Transports empty it.
+#[derive(Default)]
+pub(crate) struct Outgoing {
+    frames: VecDeque<Frame>,
+    bytes: usize,
+    close: Option<Close>,
+    over: bool,
+    /// Senders that wait for room.
+    waiting: Vec<Waker>,
+    /// The conversation's task, if it sleeps while somebody else speaks.
+    driver: Option<Waker>,
+}
+
+/// Who queues a frame.
+#[derive(Clone, Copy)]
+pub(crate) enum Speaker {
+    /// A handler, inside the conversation's own task: that task writes as soon as the handler rests.
+    Handler,
+    /// Anyone else: the conversation's task has to be woken.
+    Anyone,
+}
+
+/// What a queued frame costs besides its payload, so that a flood of empty ones is bounded too.
+const FRAME_COST: usize = 64;
+
+impl Sender {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self(Arc::new(Shared {
+            limit,
+            outgoing: Mutex::default(),
+        }))
+    }
+
+    /// Queues a frame; it leaves together with whatever else is queued, in order.
+    /// Waits while more bytes are queued than [`send_buffer`](super::WebSocketConfig::send_buffer) allows.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] if the conversation is over or closing.
+    ///
+    /// # Cancel safety
+    /// Safe: the frame is queued whole or not at all.
+    pub async fn send(&self, frame: impl Into<Frame>) -> Result<()> {
+        self.queue(frame.into(), Speaker::Anyone).await
+    }
+
+    pub(crate) async fn queue(&self, frame: Frame, speaker: Speaker) -> Result<()> {
+        let mut frame = Some(frame);
+        poll_fn(|cx| self.poll_queue(&mut frame, speaker, cx)).await
+    }
+
+    fn poll_queue(
+        &self,
+        frame: &mut Option<Frame>,
+        speaker: Speaker,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        let mut outgoing = self.outgoing();
+        if outgoing.over || outgoing.close.is_some() {
+            return Poll::Ready(Err(Error::closed()));
+        }
+        if outgoing.bytes >= self.0.limit {
+            outgoing.waiting.push(cx.waker().clone());
+            return Poll::Pending;
+        }
+        if let Some(frame) = frame.take() {
+            outgoing.push(frame, speaker);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends the conversation once everything queued has left. What is sent afterwards is refused.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] if it is over already, [`ErrorKind::Codec`] if the code may not travel.
+    pub fn close(&self, close: impl Into<Close>) -> Result<()> {
+        let close = close.into();
+        if !close.is_sendable() {
+            return Err(Error::new(
+                ErrorKind::Codec,
+                format!(
+                    "a close frame may not carry {}; use 1000 or 3000 to 4999 (RFC 6455, 7.4)",
+                    close.code
+                ),
+            ));
+        }
+        let mut outgoing = self.outgoing();
+        if outgoing.over || outgoing.close.is_some() {
+            return Err(Error::closed());
+        }
+        outgoing.close = Some(close);
+        outgoing.wake_all();
+        Ok(())
+    }
+
+    /// How this side has decided to end, if it has.
+    pub(crate) fn closing(&self) -> Option<Close> {
+        self.outgoing().close.clone()
+    }
+
+    /// Nothing more will leave: what waits is dropped, whoever waits is told.
+    pub(crate) fn end(&self) {
+        let mut outgoing = self.outgoing();
+        outgoing.over = true;
+        outgoing.frames = VecDeque::new();
+        outgoing.bytes = 0;
+        outgoing.wake_all();
+    }
+
+    /// Lets a transport take what waits, and remembers whom to wake when more comes.
+    pub(crate) fn drain<T>(&self, cx: &Context<'_>, take: impl FnOnce(&mut Outgoing) -> T) -> T {
+        let mut outgoing = self.outgoing();
+        match &mut outgoing.driver {
+            Some(driver) => driver.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        let taken = take(&mut outgoing);
+        if outgoing.bytes < self.0.limit {
+            outgoing.waiting.drain(..).for_each(Waker::wake);
+        }
+        taken
+    }
+
+    fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
+        let lock = self.0.outgoing.lock();
+        lock.expect("no code panics while it holds this lock")
+    }
+}
+
+impl Outgoing {
+    fn push(&mut self, frame: Frame, speaker: Speaker) {
+        self.bytes += frame.payload().len() + FRAME_COST;
+        self.frames.push_back(frame);
+        // One wake is enough until the driver has looked.
+        if let (Speaker::Anyone, Some(driver)) = (speaker, self.driver.take()) {
+            driver.wake();
+        }
+    }
+
+    fn wake_all(&mut self) {
+        self.waiting.drain(..).for_each(Waker::wake);
+        if let Some(driver) = self.driver.take() {
+            driver.wake();
+        }
+    }
+
+    /// The next frame to write.
+    pub(crate) fn pop(&mut self) -> Option<Frame> {
+        let frame = self.frames.pop_front()?;
+        self.bytes -= frame.payload().len() + FRAME_COST;
+        // An idle socket shall not keep the memory of its busiest moment.
+        if self.frames.is_empty() && self.frames.capacity() > 8 {
+            self.frames = VecDeque::new();
+        }
+        Some(frame)
+    }
+
+    /// How to end, once all frames are written.
+    pub(crate) fn close(&self) -> Option<&Close> {
+        self.close.as_ref()
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").finish_non_exhaustive()
+    }
+}

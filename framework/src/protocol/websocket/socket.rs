@@ -1,0 +1,222 @@
+//! An open WebSocket: frames in, frames out, and how it ended.
+
+use super::{config::WebSocketConfig, outgoing::Sender};
+use crate::frame::{Close, Frame};
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+/// What carries the frames: the server's over bytes, the testing kit's in memory.
+pub(crate) trait Transport: Send {
+    /// The client's next frame, or how it left. Not polled again once it has left.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, Close>>;
+
+    /// Writes what waits; pending while the client cannot take it all.
+    /// An error means that the client is gone.
+    fn poll_flush(&mut self, sender: &Sender, cx: &mut Context<'_>) -> Poll<Result<(), Close>>;
+
+    /// Ends the connection once both sides have said goodbye.
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// Resolves when the server stops.
+pub(crate) type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// An open WebSocket.
+///
+/// Pings are answered and queued frames written while [`receive`](Socket::receive) is awaited.
+/// Consumers are driven for you; an [`Application`](crate::Application) of your own holds one of these.
+pub struct Socket {
+    transport: Box<dyn Transport>,
+    sender: Sender,
+    stop: Option<Stop>,
+    config: Arc<WebSocketConfig>,
+    /// Frames that were read while a handler was busy.
+    ahead: VecDeque<Frame>,
+    ahead_bytes: usize,
+    /// How the client left, once it has.
+    left: Option<Close>,
+    stopping: bool,
+}
+
+/// How much is read while a handler is busy, so that a goodbye behind it is seen. Past either bound reading pauses,
+/// and TCP slows the client down, until the handler is done.
+const AHEAD_FRAMES: usize = 64;
+const AHEAD_BYTES: usize = 64 * 1024;
+
+impl Socket {
+    pub(crate) fn new(
+        transport: Box<dyn Transport>,
+        stop: Option<Stop>,
+        config: Arc<WebSocketConfig>,
+    ) -> Self {
+        Self {
+            transport,
+            sender: Sender::new(config.send_buffer),
+            stop,
+            config,
+            ahead: VecDeque::new(),
+            ahead_bytes: 0,
+            left: None,
+            stopping: false,
+        }
+    }
+
+    /// The right to speak on this socket, for this task or others.
+    pub fn sender(&self) -> Sender {
+        self.sender.clone()
+    }
+
+    /// Waits for the client's next frame; `None` once it has left, this side has closed, or the server stops.
+    ///
+    /// # Cancel safety
+    /// Safe: if another `select!` branch wins, nothing that was received is lost.
+    ///
+    /// # Trust
+    /// The frame is whatever the client sent. Its size is bounded; its meaning is not.
+    pub async fn receive(&mut self) -> Option<Frame> {
+        poll_fn(|cx| match self.poll_receive(cx) {
+            Poll::Ready(frame) => Poll::Ready(frame),
+            Poll::Pending => {
+                self.flush(cx);
+                // A failed flush is an end too.
+                if self.left.is_some() {
+                    return Poll::Ready(None);
+                }
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// Closes, if nobody has yet, and waits for the client's half of the closing handshake; returns how it ended.
+    ///
+    /// The side that closed first decides the code.
+    pub async fn close(mut self, close: impl Into<Close>) -> Close {
+        let close = if self.stopping {
+            Close::new(Close::AWAY, "the server is going away")
+        } else {
+            close.into()
+        };
+        if self.left.is_none() {
+            // Somebody closed before: their word stands.
+            _ = self.sender.close(close.clone());
+        }
+        let limit = self.config.close_timeout;
+        let closed = tokio::time::timeout(limit, poll_fn(|cx| self.poll_finish(cx))).await;
+        let ours = self.sender.closing();
+        self.sender.end();
+        let theirs = self.left.take();
+        match (closed, ours, theirs) {
+            (_, Some(ours), _) => ours,
+            (_, None, Some(theirs)) => theirs,
+            (_, None, None) => close,
+        }
+    }
+
+    pub(crate) fn config(&self) -> &Arc<WebSocketConfig> {
+        &self.config
+    }
+
+    /// The next frame without writing anything: the caller flushes when it has nothing left to do.
+    pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
+        if self.sender.closing().is_some() || self.is_stopping(cx) {
+            return Poll::Ready(None);
+        }
+        if let Some(frame) = self.ahead.pop_front() {
+            self.ahead_bytes -= frame.payload().len();
+            if self.ahead.is_empty() {
+                self.ahead = VecDeque::new();
+            }
+            return Poll::Ready(Some(frame));
+        }
+        if self.left.is_some() {
+            return Poll::Ready(None);
+        }
+        match ready!(self.transport.poll_receive(cx)) {
+            Ok(frame) => Poll::Ready(Some(frame)),
+            Err(close) => {
+                self.leave(close);
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    /// Keeps the conversation alive while a handler is busy: writes, answers pings, reads ahead.
+    /// Ready once the client has left or the server stops.
+    pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.flush(cx);
+        while self.left.is_none()
+            && self.ahead.len() < AHEAD_FRAMES
+            && self.ahead_bytes < AHEAD_BYTES
+        {
+            match self.transport.poll_receive(cx) {
+                Poll::Ready(Ok(frame)) => {
+                    self.ahead_bytes += frame.payload().len();
+                    self.ahead.push_back(frame);
+                }
+                Poll::Ready(Err(close)) => self.leave(close),
+                Poll::Pending => break,
+            }
+        }
+        if self.left.is_some() || self.is_stopping(cx) {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    /// Writes what it can of what is queued.
+    pub(crate) fn flush(&mut self, cx: &mut Context<'_>) {
+        if self.left.is_some() {
+            return;
+        }
+        if let Poll::Ready(Err(close)) = self.transport.poll_flush(&self.sender, cx) {
+            self.leave(close);
+        }
+    }
+
+    /// How the client left, once it has.
+    pub(crate) fn left(&self) -> Option<&Close> {
+        self.left.as_ref()
+    }
+
+    fn leave(&mut self, close: Close) {
+        self.sender.end();
+        self.left = Some(close);
+    }
+
+    fn is_stopping(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Some(stop) = &mut self.stop
+            && stop.as_mut().poll(cx).is_ready()
+        {
+            self.stop = None;
+            self.stopping = true;
+        }
+        self.stopping
+    }
+
+    /// Writes what is queued, our close last; then listens for the client's, passing over what it still says.
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.flush(cx);
+        while self.left.is_none() {
+            match ready!(self.transport.poll_receive(cx)) {
+                Ok(_) => {}
+                Err(close) => self.left = Some(close),
+            }
+        }
+        self.transport.poll_shutdown(cx)
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("left", &self.left)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,162 @@
+//! A client that has asked to come in and has had no answer yet.
+
+use super::{AllowedOrigins, Origin, Socket, Stop, Transport, WebSocket, WebSocketConfig};
+use crate::{
+    error::{Error, Result},
+    reject::Reject,
+    scope::{OpensOverHttp, ReplyHook},
+};
+use http::{HeaderMap, Response, StatusCode, response};
+use std::{borrow::Cow, fmt, future::Future, pin::Pin, sync::Arc};
+use tokio::sync::oneshot;
+
+/// A client that has asked to come in and has had no answer yet. It is answered once: the methods consume it.
+///
+/// Dropped without an answer, the client gets a 500.
+pub struct Upgrade {
+    headers: HeaderMap,
+    config: Arc<WebSocketConfig>,
+    origin: Origin,
+    hooks: Vec<ReplyHook>,
+    stop: Option<Stop>,
+    answer: oneshot::Sender<Answer>,
+    open: Open,
+}
+
+/// The reply to a handshake: the head of a 101, or a refusal with its text.
+pub(crate) type Answer = Response<Cow<'static, str>>;
+
+/// Makes the transport once the client has been answered.
+pub(crate) type Open = Box<dyn FnOnce(Arc<WebSocketConfig>) -> Opening + Send>;
+
+/// A transport to be.
+pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Box<dyn Transport>>> + Send>>;
+
+impl Upgrade {
+    pub(crate) fn new(
+        origin: Origin,
+        stop: Option<Stop>,
+        open: Open,
+    ) -> (Self, oneshot::Receiver<Answer>) {
+        let (answer, answered) = oneshot::channel();
+        let upgrade = Self {
+            headers: HeaderMap::new(),
+            config: WebSocketConfig::shared(),
+            origin,
+            hooks: Vec::new(),
+            stop,
+            answer,
+            open,
+        };
+        (upgrade, answered)
+    }
+
+    /// Headers of the reply that accepts.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
+    /// The limits that will hold once the socket is open.
+    pub fn config(&self) -> &WebSocketConfig {
+        &self.config
+    }
+
+    /// Sets the limits that will hold once the socket is open.
+    pub fn set_config(&mut self, config: Arc<WebSocketConfig>) {
+        self.config = config;
+    }
+
+    /// Sets which pages may open this socket.
+    pub fn set_allowed_origins(&mut self, origins: AllowedOrigins) {
+        Arc::make_mut(&mut self.config).origins = origins;
+    }
+
+    /// Whether the page that opens this socket may. [`accept`](Upgrade::accept) refuses it otherwise; ask before you do
+    /// anything that matters.
+    pub fn is_origin_allowed(&self) -> bool {
+        self.config.origins.admits(&self.origin)
+    }
+
+    /// Lets the client in, after the reply hooks have run.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client is gone, or was refused because of its
+    /// [origin](AllowedOrigins) or by a reply hook.
+    pub async fn accept(self) -> Result<Socket> {
+        if !self.is_origin_allowed() {
+            self.refuse(foreign_origin()).await?;
+            return Err(Error::closed());
+        }
+        let Self {
+            headers,
+            config,
+            hooks,
+            stop,
+            answer,
+            open,
+            ..
+        } = self;
+        let mut reply = Response::new(Cow::Borrowed(""));
+        *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        *reply.headers_mut() = headers;
+        let reply = run(hooks, reply).await;
+        let accepted = reply.status() == StatusCode::SWITCHING_PROTOCOLS;
+        answer.send(reply).map_err(|_| Error::closed())?;
+        if !accepted {
+            return Err(Error::closed());
+        }
+        let transport = open(config.clone()).await?;
+        Ok(Socket::new(transport, stop, config))
+    }
+
+    /// Turns the client away, after the reply hooks have run.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client is gone.
+    pub async fn refuse(self, reject: impl Into<Reject>) -> Result<()> {
+        let reply = run(self.hooks, reject.into().into_response()).await;
+        self.answer.send(reply).map_err(|_| Error::closed())
+    }
+
+    /// Waits until the client has given up waiting for its answer.
+    pub(crate) async fn abandoned(&mut self) {
+        self.answer.closed().await;
+    }
+}
+
+/// What a page of a foreign origin is told.
+pub(crate) fn foreign_origin() -> Reject {
+    Reject::new(
+        StatusCode::FORBIDDEN,
+        "pages of this origin may not open a socket here",
+    )
+}
+
+async fn run(hooks: Vec<ReplyHook>, reply: Answer) -> Answer {
+    if hooks.is_empty() {
+        return reply;
+    }
+    let (mut head, body): (response::Parts, _) = reply.into_parts();
+    for hook in hooks.into_iter().rev() {
+        hook(&mut head).await;
+    }
+    Response::from_parts(head, body)
+}
+
+impl OpensOverHttp for WebSocket {
+    fn on_reply(upgrade: &mut Upgrade, hook: ReplyHook) {
+        upgrade.hooks.push(hook);
+    }
+
+    async fn refuse(upgrade: Upgrade, reject: impl Into<Reject> + Send) -> Result<()> {
+        upgrade.refuse(reject).await
+    }
+}
+
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgrade")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}

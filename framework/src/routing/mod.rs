@@ -1,0 +1,6 @@
+//! Applications that pick an application: by protocol, by path.
+
+mod path;
+mod protocol_type;
+
+pub use self::{path::PathRouter, protocol_type::ProtocolTypeRouter};

@@ -1,0 +1,94 @@
+//! One application per protocol.
+
+use crate::{
+    application::{Application, ApplicationExt, BoxApplication},
+    protocol::{Http, WebSocket, Worker},
+    scope::Protocol,
+};
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    fmt,
+    sync::Arc,
+};
+
+/// One application per protocol: what a server is given.
+///
+/// Outward it is a tower service: [`serve`](crate::serve) it, or mount it in axum.
+///
+/// ```
+/// use seaway::{WebSocketConsumer, Channels, routing::{PathRouter, ProtocolTypeRouter}, from_service};
+/// # use seaway::{Context, Frame, Handshake, Reject, Result, NoEvent};
+/// # struct Echo;
+/// # impl WebSocketConsumer for Echo {
+/// #     type Input = Frame;
+/// #     type Event = NoEvent;
+/// #     async fn connect(_: &mut Handshake) -> Result<Self, Reject> { Ok(Self) }
+/// #     async fn receive(&mut self, ctx: &mut Context, frame: Frame) -> Result<()> { ctx.send(frame).await }
+/// # }
+/// let channels = Channels::in_memory();
+/// let pages = axum::Router::new().route("/", axum::routing::get(|| async { "hello" }));
+///
+/// let app = ProtocolTypeRouter::new()
+///     .http(from_service(pages))
+///     .websocket(PathRouter::new().route("/ws/echo", Echo::application(&channels)));
+/// ```
+///
+/// Wrong wiring does not compile:
+///
+/// ```compile_fail
+/// # use seaway::{routing::ProtocolTypeRouter, from_service};
+/// let pages: axum::Router = axum::Router::new();
+/// ProtocolTypeRouter::new().websocket(from_service(pages)); // cannot serve `WebSocket` connections
+/// ```
+#[derive(Clone, Default)]
+pub struct ProtocolTypeRouter {
+    /// By the protocol's type, so what is put in is what is found.
+    applications: Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+}
+
+impl ProtocolTypeRouter {
+    /// A router that serves nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Serves pages.
+    #[must_use]
+    pub fn http(self, application: impl Application<Http>) -> Self {
+        self.protocol(application)
+    }
+
+    /// Serves WebSockets.
+    #[must_use]
+    pub fn websocket(self, application: impl Application<WebSocket>) -> Self {
+        self.protocol(application)
+    }
+
+    /// Serves a worker's jobs.
+    #[must_use]
+    pub fn worker(self, application: impl Application<Worker>) -> Self {
+        self.protocol(application)
+    }
+
+    /// Serves any protocol, yours too. A second application for the same one replaces the first.
+    #[must_use]
+    pub fn protocol<P: Protocol>(mut self, application: impl Application<P>) -> Self {
+        let applications = Arc::make_mut(&mut self.applications);
+        applications.insert(TypeId::of::<P>(), Arc::new(application.boxed()));
+        self
+    }
+
+    /// The application for a protocol, for whoever accepts its connections.
+    pub fn get<P: Protocol>(&self) -> Option<&BoxApplication<P>> {
+        self.applications.get(&TypeId::of::<P>())?.downcast_ref()
+    }
+}
+
+impl fmt::Debug for ProtocolTypeRouter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProtocolTypeRouter")
+            .field("protocols", &self.applications.len())
+            .finish()
+    }
+}

@@ -1,0 +1,204 @@
+//! The facts of one connection, and what a protocol is.
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    reject::Reject,
+};
+use http::{Extensions, StatusCode, request, response};
+use std::{fmt, future::Future, net::SocketAddr, pin::Pin, str::FromStr};
+
+/// What a client says first, and how the two sides then talk.
+///
+/// [`Http`](crate::protocol::Http), [`WebSocket`](crate::protocol::WebSocket) and
+/// [`Worker`](crate::protocol::Worker) are protocols; so is a unit struct of yours.
+///
+/// ```
+/// use seaway::Protocol;
+///
+/// /// Jobs that somebody left in a spool folder.
+/// struct Spool;
+/// impl Protocol for Spool {
+///     const NAME: &'static str = "spool";
+///     type Head = std::path::PathBuf;
+///     type Connection = std::vec::IntoIter<String>;
+/// }
+/// ```
+pub trait Protocol: Sized + Send + Sync + 'static {
+    /// Its name in logs and messages.
+    const NAME: &'static str;
+    /// What a client says first.
+    type Head: Send + Sync + 'static;
+    /// How the two sides then talk.
+    type Connection: Send + 'static;
+}
+
+/// Protocols whose clients arrive with an HTTP request and are owed one HTTP reply.
+///
+/// Middleware written for any of these guards pages and sockets alike.
+pub trait OpensOverHttp: Protocol<Head = request::Parts> {
+    /// Registers what happens once the reply is made and not yet sent: a session is saved, its cookie set.
+    /// Hooks run in reverse order of registration, the innermost first, as responses pass middleware.
+    fn on_reply(connection: &mut Self::Connection, hook: ReplyHook);
+
+    /// Answers with a refusal and ends the conversation.
+    fn refuse(
+        connection: Self::Connection,
+        reject: impl Into<Reject> + Send,
+    ) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Runs once, with the reply in hand and not yet sent.
+pub type ReplyHook = Box<
+    dyn for<'a> FnOnce(&'a mut response::Parts) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>
+        + Send
+        + Sync,
+>;
+
+/// The facts of one connection: what the client said first, where it came from, the path parameters a router found,
+/// and whatever middleware has put in.
+///
+/// ```
+/// use seaway::{Scope, protocol::Http};
+///
+/// let (head, ()) = http::Request::get("/rooms/7?lang=da").body(()).unwrap().into_parts();
+/// let mut scope = Scope::<Http>::new(head);
+/// scope.insert("ana".to_owned());
+/// assert_eq!(scope.get::<String>().unwrap(), "ana");
+/// assert_eq!(scope.query("lang").as_deref(), Some("da"));
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Scope<P: Protocol> {
+    /// What the client said first.
+    pub head: P::Head,
+    /// Where it came from, if it came over a network.
+    pub client: Option<SocketAddr>,
+    /// What middleware has put in, by type.
+    pub extensions: Extensions,
+    params: Params,
+}
+
+/// The path parameters that routers have found, outermost first.
+#[derive(Debug, Default)]
+pub(crate) struct Params(Vec<(Box<str>, Box<str>)>);
+
+impl Params {
+    fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().rev().find(|(key, _)| **key == *name);
+        found.map(|(_, value)| &**value)
+    }
+
+    pub(crate) fn path<T: FromStr>(&self, name: &str) -> Result<T, Reject> {
+        let Some(text) = self.get(name) else {
+            return Err(Reject::from(Error::new(
+                ErrorKind::Missing,
+                format!(
+                    "no path parameter {name:?} here; route this application under a path with {{{name}}}"
+                ),
+            )));
+        };
+        text.parse()
+            .map_err(|_| Reject::from(StatusCode::NOT_FOUND))
+    }
+}
+
+impl<P: Protocol> Scope<P> {
+    /// A scope with nothing in it but the head.
+    pub fn new(head: P::Head) -> Self {
+        Self {
+            head,
+            client: None,
+            extensions: Extensions::new(),
+            params: Params::default(),
+        }
+    }
+
+    /// The name of the protocol.
+    pub fn protocol(&self) -> &'static str {
+        P::NAME
+    }
+
+    /// A path parameter as the client wrote it, percent-decoded.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params.get(name)
+    }
+
+    /// All path parameters, outermost router first.
+    pub fn params(&self) -> impl Iterator<Item = (&str, &str)> {
+        let params = self.params.0.iter();
+        params.map(|(key, value)| (&**key, &**value))
+    }
+
+    /// A path parameter as a type of your choice.
+    ///
+    /// # Errors
+    /// Refuses with 404 if the text is no `T`: no such page exists. With 500 if no router around this application has
+    /// a parameter of that name, which is a mistake in the wiring.
+    pub fn path<T: FromStr>(&self, name: &str) -> Result<T, Reject> {
+        self.params.path(name)
+    }
+
+    /// Puts a value in, replacing one of the same type.
+    pub fn insert<T: Clone + Send + Sync + 'static>(&mut self, value: T) {
+        self.extensions.insert(value);
+    }
+
+    /// A value that middleware has put in.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Missing`] if there is none of this type; the message names it.
+    pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Result<&T> {
+        self.extensions.get().ok_or_else(|| {
+            let name = std::any::type_name::<T>();
+            Error::new(
+                ErrorKind::Missing,
+                format!(
+                    "no {name} in the scope; put one in with middleware, such as Provide(value)"
+                ),
+            )
+        })
+    }
+
+    pub(crate) fn add_param(&mut self, name: &str, value: &str) {
+        self.params.0.push((name.into(), value.into()));
+    }
+
+    pub(crate) fn take_params(&mut self) -> Params {
+        std::mem::take(&mut self.params)
+    }
+}
+
+impl<P: OpensOverHttp> Scope<P> {
+    /// The first value of a query parameter, decoded (`+` is a space).
+    pub fn query(&self, name: &str) -> Option<String> {
+        let query = self.head.uri.query()?;
+        query.split('&').find_map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(key) == name).then(|| decode(value))
+        })
+    }
+
+    /// The cookies that the client sent, parsed and decoded; what is no cookie is passed over.
+    pub fn cookies(&self) -> impl Iterator<Item = cookie::Cookie<'_>> {
+        let lines = self.head.headers.get_all(http::header::COOKIE);
+        lines
+            .into_iter()
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(cookie::Cookie::split_parse_encoded)
+            .filter_map(std::result::Result::ok)
+    }
+}
+
+/// Form encoding: `+` is a space, `%xx` is a byte; what is not UTF-8 becomes U+FFFD.
+fn decode(text: &str) -> String {
+    let spaced = text.replace('+', " ");
+    percent_encoding::percent_decode_str(&spaced)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+impl<P: Protocol> fmt::Display for Scope<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} connection", P::NAME)
+    }
+}

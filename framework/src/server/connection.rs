@@ -1,0 +1,100 @@
+//! One accepted stream: which HTTP it speaks, and serving it to the end.
+
+use super::drain::{Drain, Seat};
+use crate::{error::BoxError, protocol::Body};
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::{body::Incoming, server::conn, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::{convert::Infallible, future::poll_fn, io, pin::pin, time::Duration};
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+/// How long to wait before looking again at a first read that was too short to judge.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Serves one connection until it ends, or politely until its current requests are done once the server stops.
+pub(super) async fn serve<S, B>(
+    stream: TcpStream,
+    app: S,
+    seat: Seat,
+    drain: Drain,
+    head_timeout: Duration,
+) -> Result<(), BoxError>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    // Small answers leave at once; what belongs together is written together anyway.
+    stream.set_nodelay(true)?;
+    let version = tokio::time::timeout(head_timeout, sniff(&stream)).await??;
+    let io = TokioIo::new(stream);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut app = app.clone();
+        let mut request = request.map(Body::incoming);
+        request.extensions_mut().insert(seat.clone());
+        async move {
+            poll_fn(|cx| app.poll_ready(cx)).await?;
+            app.call(request).await
+        }
+    });
+    match version {
+        Version::Http1 => {
+            let mut builder = conn::http1::Builder::new();
+            builder
+                .timer(TokioTimer::new())
+                .header_read_timeout(head_timeout);
+            let mut connection = pin!(builder.serve_connection(io, service).with_upgrades());
+            tokio::select! {
+                outcome = connection.as_mut() => outcome?,
+                () = drain.stopping() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await?;
+                }
+            }
+        }
+        Version::Http2 => {
+            let mut builder = conn::http2::Builder::new(TokioExecutor::new());
+            builder
+                .timer(TokioTimer::new())
+                .keep_alive_interval(Some(Duration::from_secs(20)));
+            let mut connection = pin!(builder.serve_connection(io, service));
+            tokio::select! {
+                outcome = connection.as_mut() => outcome?,
+                () = drain.stopping() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Version {
+    Http1,
+    Http2,
+}
+
+/// Looks at the first bytes without taking them: HTTP/2 with prior knowledge opens with `PRI` (RFC 9113, 3.4),
+/// which starts no HTTP/1 method.
+async fn sniff(stream: &TcpStream) -> io::Result<Version> {
+    const PREFACE: &[u8] = b"PRI";
+    let mut first = [0; PREFACE.len()];
+    loop {
+        let count = stream.peek(&mut first).await?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if first[..count] != PREFACE[..count] {
+            return Ok(Version::Http1);
+        }
+        if count == PREFACE.len() {
+            return Ok(Version::Http2);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}

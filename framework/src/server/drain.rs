@@ -1,0 +1,69 @@
+//! Leaving in good order: who is still here, and how they learn that the server stops.
+
+use crate::protocol::Stop;
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
+
+/// Everyone who is connected, and the word that the server stops.
+#[derive(Clone, Default)]
+pub(crate) struct Drain {
+    stop: CancellationToken,
+    visitors: TaskTracker,
+}
+
+impl Drain {
+    /// Tells everyone to leave.
+    pub(crate) fn begin(&self) {
+        self.stop.cancel();
+        self.visitors.close();
+    }
+
+    /// Waits until all have left, or `limit` has passed: how many are then still here.
+    pub(crate) async fn finish(&self, limit: Duration) -> usize {
+        _ = tokio::time::timeout(limit, self.visitors.wait()).await;
+        self.visitors.len()
+    }
+
+    /// Resolves when the server stops.
+    pub(crate) fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.stop.clone().cancelled_owned()
+    }
+
+    /// A place for one connection.
+    pub(crate) fn seat(&self, client: Option<SocketAddr>, permit: OwnedSemaphorePermit) -> Seat {
+        Seat {
+            client,
+            taken: Arc::new(Taken {
+                drain: self.clone(),
+                _present: self.visitors.token(),
+                _permit: permit,
+            }),
+        }
+    }
+}
+
+/// One connection's place. It travels with each request (in its extensions) and on into the conversation; when the last
+/// clone is dropped the place is free.
+#[derive(Clone)]
+pub(crate) struct Seat {
+    /// Where the connection came from.
+    pub(crate) client: Option<SocketAddr>,
+    taken: Arc<Taken>,
+}
+
+struct Taken {
+    drain: Drain,
+    _present: TaskTrackerToken,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Seat {
+    /// Resolves when the server stops.
+    pub(crate) fn stop(&self) -> Stop {
+        Box::pin(self.taken.drain.stopping())
+    }
+}

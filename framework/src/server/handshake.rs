@@ -1,0 +1,197 @@
+//! Whether a request asks for a WebSocket, and whether it asks correctly: RFC 6455, 4.2.1, as a function of the head.
+
+use crate::reject::Reject;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request};
+use tungstenite::handshake::derive_accept_key;
+
+/// What a request asks for.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// A page.
+    Page,
+    /// A WebSocket, by all the rules; the reply proves it with this key.
+    WebSocket { accept: HeaderValue },
+    /// A WebSocket, but not by the rules.
+    Refuse(Reject),
+}
+
+/// Reads what the request asks for. A request with `Upgrade: websocket` asks for a WebSocket.
+pub(crate) fn asked(head: &request::Parts) -> Asked {
+    if !lists(&head.headers, header::UPGRADE, "websocket") {
+        return Asked::Page;
+    }
+    match check(head) {
+        Ok(accept) => Asked::WebSocket { accept },
+        Err(reject) => Asked::Refuse(reject),
+    }
+}
+
+fn check(head: &request::Parts) -> Result<HeaderValue, Reject> {
+    let bad = |what| Err(Reject::new(StatusCode::BAD_REQUEST, what));
+    if head.method != Method::GET {
+        return Err(Reject::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "a WebSocket is opened with GET (RFC 6455, 4.2.1)",
+        )
+        .header(header::ALLOW, HeaderValue::from_static("GET")));
+    }
+    if head.version < Version::HTTP_11 {
+        return bad("a WebSocket needs HTTP/1.1 (RFC 6455, 4.2.1)");
+    }
+    if one(&head.headers, header::HOST).is_none() {
+        return bad("a WebSocket handshake has one Host header (RFC 6455, 4.2.1)");
+    }
+    if !lists(&head.headers, header::CONNECTION, "upgrade") {
+        return bad("a WebSocket handshake says `Connection: Upgrade` (RFC 6455, 4.2.1)");
+    }
+    if one(&head.headers, header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        // RFC 6455, 4.4: the answer to another version names the one spoken here.
+        return Err(Reject::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "version 13 of the WebSocket protocol is spoken here (RFC 6455, 4.4)",
+        )
+        .header(
+            header::SEC_WEBSOCKET_VERSION,
+            HeaderValue::from_static("13"),
+        ));
+    }
+    let key = one(&head.headers, header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
+    let Some(key) = key else {
+        return bad(
+            "a WebSocket handshake has one Sec-WebSocket-Key, 16 bytes in Base64 (RFC 6455, 4.2.1)",
+        );
+    };
+    let accept = derive_accept_key(key.as_bytes());
+    Ok(HeaderValue::from_str(&accept).expect("Base64 is a header value"))
+}
+
+/// The value of a header that must be there exactly once.
+fn one(headers: &HeaderMap, name: header::HeaderName) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next()?;
+    values.next().is_none().then_some(first)
+}
+
+/// Whether a comma-separated header lists this token, in any case.
+fn lists(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|item| item.trim().eq_ignore_ascii_case(token))
+}
+
+/// 16 bytes in Base64 are 24 characters that end in `==`; the last one before carries only two bits.
+fn is_key(key: &[u8]) -> bool {
+    let [digits @ .., last, b'=', b'='] = key else {
+        return false;
+    };
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    key.len() == 24 && digits.iter().all(is_digit) && matches!(last, b'A' | b'Q' | b'g' | b'w')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: [(&str, &str); 5] = [
+        ("host", "a.example"),
+        ("upgrade", "WebSocket"),
+        ("connection", "keep-alive, Upgrade"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+
+    fn head(headers: &[(&str, &str)]) -> request::Parts {
+        let mut request = http::Request::get("/");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn refused(head: &request::Parts) -> Option<u16> {
+        match asked(head) {
+            Asked::Refuse(reject) => Some(reject.status().as_u16()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn the_rfcs_own_example_is_answered_with_the_rfcs_own_key() {
+        let Asked::WebSocket { accept } = asked(&head(&GOOD)) else {
+            panic!("not taken for a handshake");
+        };
+
+        assert_eq!(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn a_page_is_a_page() {
+        assert!(matches!(
+            asked(&head(&[("host", "a.example")])),
+            Asked::Page
+        ));
+    }
+
+    #[test]
+    fn each_missing_or_doubled_header_is_refused() {
+        for (name, status) in [
+            ("host", 400),
+            ("connection", 400),
+            ("sec-websocket-version", 426),
+            ("sec-websocket-key", 400),
+        ] {
+            let without: Vec<_> = GOOD.into_iter().filter(|(key, _)| *key != name).collect();
+            assert_eq!(refused(&head(&without)), Some(status), "without {name}");
+
+            if name != "connection" {
+                let again = GOOD.into_iter().find(|(key, _)| *key == name);
+                let twice: Vec<_> = GOOD.into_iter().chain(again).collect();
+                assert_eq!(refused(&head(&twice)), Some(status), "two of {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_version_is_told_ours() {
+        let other = GOOD.map(|(name, value)| match name {
+            "sec-websocket-version" => (name, "8"),
+            _ => (name, value),
+        });
+
+        let Asked::Refuse(reject) = asked(&head(&other)) else {
+            panic!("version 8 was taken");
+        };
+        let response = reject.into_response();
+        assert_eq!(response.status(), 426);
+        assert_eq!(response.headers()["sec-websocket-version"], "13");
+    }
+
+    #[test]
+    fn a_key_is_sixteen_bytes() {
+        for (key, valid) in [
+            ("dGhlIHNhbXBsZSBub25jZQ==", true),
+            ("AAAAAAAAAAAAAAAAAAAAAA==", true),
+            ("AAAAAAAAAAAAAAAAAAAAAB==", false),
+            ("dGhlIHNhbXBsZSBub25jZQ", false),
+            ("dGhlIHNhbXBsZSBub25jZQ===", false),
+            ("dGhlIHNhbXBsZ", false),
+            ("dGhl!HNhbXBsZSBub25jZQ==", false),
+            ("", false),
+        ] {
+            assert_eq!(is_key(key.as_bytes()), valid, "{key}");
+        }
+    }
+
+    #[test]
+    fn post_and_http_1_0_open_nothing() {
+        let mut post = head(&GOOD);
+        post.method = Method::POST;
+        let mut old = head(&GOOD);
+        old.version = Version::HTTP_10;
+
+        assert_eq!(refused(&post), Some(405));
+        assert_eq!(refused(&old), Some(400));
+    }
+}

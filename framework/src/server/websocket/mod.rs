@@ -1,0 +1,157 @@
+//! Frames over bytes: RFC 6455 on anything that reads and writes.
+
+mod reader;
+mod scratch;
+mod writer;
+
+use self::{
+    reader::{Control, Incoming, Reader},
+    scratch::with_scratch,
+    writer::Writer,
+};
+use super::heartbeat::{Beat, Pulse};
+use crate::{
+    frame::{Close, Frame},
+    protocol::{Sender, Transport, WebSocketConfig},
+};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep},
+};
+
+/// The server's end of a WebSocket over a byte stream.
+pub(crate) struct ByteTransport<IO> {
+    io: IO,
+    reader: Reader,
+    writer: Writer,
+    pulse: Pulse,
+    timer: Option<Pin<Box<Sleep>>>,
+    config: Arc<WebSocketConfig>,
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
+    /// `early` is what was read behind the handshake.
+    pub(crate) fn new(io: IO, early: &[u8], config: Arc<WebSocketConfig>) -> Self {
+        let mut reader = Reader::new(config.max_message_size);
+        reader.feed(early);
+        Self {
+            io,
+            reader,
+            writer: Writer::default(),
+            pulse: Pulse::default(),
+            timer: config
+                .heartbeat
+                .map(|heartbeat| Box::pin(sleep(heartbeat.interval))),
+            config,
+        }
+    }
+
+    /// Reads once; how the connection ended if nothing more will come.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Close>> {
+        let Self { io, reader, .. } = self;
+        let read = with_scratch(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
+            reader.feed(buffer.filled());
+            Poll::Ready(Ok::<_, std::io::Error>(buffer.filled().len()))
+        });
+        match ready!(read) {
+            Ok(1..) => {
+                self.pulse.heard();
+                Poll::Ready(Ok(()))
+            }
+            Ok(0) | Err(_) => Poll::Ready(Err(Close::from(Close::ABNORMAL))),
+        }
+    }
+
+    /// Pings a silent client; an error if it does not even answer that.
+    fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> Result<(), Close> {
+        let (Some(timer), Some(heartbeat)) = (&mut self.timer, self.config.heartbeat) else {
+            return Ok(());
+        };
+        while timer.as_mut().poll(cx).is_ready() {
+            let wait = match self.pulse.tick() {
+                Beat::Rest => heartbeat.interval,
+                Beat::Ping => {
+                    self.writer.ping();
+                    heartbeat.timeout
+                }
+                Beat::GiveUp => {
+                    return Err(Close::new(Close::ABNORMAL, "the client fell silent"));
+                }
+            };
+            timer.as_mut().reset(Instant::now() + wait);
+        }
+        Ok(())
+    }
+
+    fn control(&mut self, control: Control) -> Result<(), Close> {
+        match control {
+            Control::Ping(payload) => self.writer.pong(payload),
+            Control::Pong => {}
+            Control::Close(close) => {
+                self.writer.answer_close(&close);
+                return Err(close);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> {
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, Close>> {
+        loop {
+            match self.reader.next() {
+                Ok(Some(Incoming::Frame(frame))) => return Poll::Ready(Ok(frame)),
+                Ok(Some(Incoming::Control(control))) => self.control(control)?,
+                Ok(None) => {
+                    self.poll_heartbeat(cx)?;
+                    match self.poll_fill(cx) {
+                        Poll::Ready(filled) => filled?,
+                        Poll::Pending => {
+                            // A ping or pong that this very call has queued leaves now, or nobody would look at it
+                            // before the next event. What the consumer sends is flushed by its own driver.
+                            _ = self.writer.poll_write(&mut self.io, None, cx)?;
+                            return Poll::Pending;
+                        }
+                    }
+                }
+                Err(violation) => {
+                    self.writer.close(&violation);
+                    return Poll::Ready(Err(violation));
+                }
+            }
+        }
+    }
+
+    fn poll_flush(&mut self, sender: &Sender, cx: &mut Context<'_>) -> Poll<Result<(), Close>> {
+        self.writer.poll_write(&mut self.io, Some(sender), cx)
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if ready!(self.writer.poll_write(&mut self.io, None, cx)).is_err() {
+            return Poll::Ready(());
+        }
+        if ready!(Pin::new(&mut self.io).poll_shutdown(cx)).is_err() {
+            return Poll::Ready(());
+        }
+        // Closing a socket with unread bytes resets it, and the reset may overtake our close frame: listen until the
+        // client is silent. The caller bounds the wait.
+        loop {
+            let Self { io, .. } = self;
+            let read = with_scratch(|scratch| {
+                let mut buffer = ReadBuf::new(scratch);
+                ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
+                Poll::Ready(Ok::<_, std::io::Error>(buffer.filled().len()))
+            });
+            if !matches!(ready!(read), Ok(1..)) {
+                return Poll::Ready(());
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Bytes out: all that is queued for a socket leaves in one write.
+
+use super::scratch::with_output;
+use crate::{
+    frame::{Close, Frame},
+    protocol::{Outgoing, Sender},
+};
+use bytes::Bytes;
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tokio::io::AsyncWrite;
+use tungstenite::protocol::frame::{
+    FrameHeader,
+    coding::{Control, Data, OpCode},
+};
+
+/// How much is gathered for one write. More would only wait in the kernel.
+const BATCH: usize = 64 * 1024;
+
+/// What this side still has to say: control frames of its own, and bytes that the socket could not take yet.
+#[derive(Default)]
+pub(super) struct Writer {
+    rest: Vec<u8>,
+    written: usize,
+    ping: bool,
+    /// Only the newest ping is answered (RFC 6455, 5.5.3).
+    pong: Option<Bytes>,
+    goodbye: Goodbye,
+    /// Whether a stream that gathers (TLS, HTTP/2) has still to be told to let go.
+    unflushed: bool,
+}
+
+#[derive(Default)]
+enum Goodbye {
+    #[default]
+    NotSaid,
+    /// A close frame's payload, to be written once.
+    Due(Bytes),
+    /// Nothing follows a close frame (RFC 6455, 5.5.1).
+    Said,
+}
+
+impl Writer {
+    pub(super) fn ping(&mut self) {
+        self.ping = true;
+    }
+
+    pub(super) fn pong(&mut self, payload: Bytes) {
+        self.pong = Some(payload);
+    }
+
+    /// Says goodbye for a reason of our own.
+    pub(super) fn close(&mut self, close: &Close) {
+        let mut payload = Vec::with_capacity(2 + close.reason.len());
+        payload.extend_from_slice(&close.code.to_be_bytes());
+        payload.extend_from_slice(close.reason.as_bytes());
+        self.say_goodbye(payload.into());
+    }
+
+    /// Answers the client's goodbye with its own code (RFC 6455, 5.5.1).
+    pub(super) fn answer_close(&mut self, close: &Close) {
+        match close.code {
+            Close::NO_STATUS => self.say_goodbye(Bytes::new()),
+            code => self.close(&Close::from(code)),
+        }
+    }
+
+    fn say_goodbye(&mut self, payload: Bytes) {
+        if matches!(self.goodbye, Goodbye::NotSaid) {
+            self.goodbye = Goodbye::Due(payload);
+        }
+    }
+
+    /// Writes control frames, and what waits at `sender`; pending while the socket is full.
+    pub(super) fn poll_write<IO: AsyncWrite + Unpin>(
+        &mut self,
+        io: &mut IO,
+        sender: Option<&Sender>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Close>> {
+        loop {
+            while self.written < self.rest.len() {
+                let rest = &self.rest[self.written..];
+                self.written += ready!(write(io, rest, cx))?;
+            }
+            self.rest = Vec::new();
+            self.written = 0;
+            let complete: Poll<Result<bool, Close>> = with_output(|output| {
+                self.gather(sender, output, cx);
+                self.unflushed |= !output.is_empty();
+                let mut written = 0;
+                while written < output.len() {
+                    match write(io, &output[written..], cx)? {
+                        Poll::Ready(count) => written += count,
+                        Poll::Pending => {
+                            self.rest = output[written..].to_vec();
+                            return Poll::Pending;
+                        }
+                    }
+                }
+                // A full batch: there may be more.
+                Poll::Ready(Ok(output.len() < BATCH))
+            });
+            if ready!(complete)? {
+                break;
+            }
+        }
+        if self.unflushed {
+            ready!(Pin::new(io).poll_flush(cx)).map_err(|_| gone())?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Encodes what is to be written next.
+    fn gather(&mut self, sender: Option<&Sender>, output: &mut Vec<u8>, cx: &Context<'_>) {
+        if matches!(self.goodbye, Goodbye::Said) {
+            return;
+        }
+        if let Some(payload) = self.pong.take() {
+            encode(OpCode::Control(Control::Pong), &payload, output);
+        }
+        if std::mem::take(&mut self.ping) {
+            encode(OpCode::Control(Control::Ping), &[], output);
+        }
+        if let Some(sender) = sender {
+            let close = sender.drain(cx, |outgoing| frames(outgoing, output));
+            if let Some(close) = close {
+                self.close(&close);
+            }
+        }
+        if let Goodbye::Due(payload) = &self.goodbye {
+            encode(OpCode::Control(Control::Close), payload, output);
+            self.goodbye = Goodbye::Said;
+        }
+    }
+}
+
+/// Encodes what is queued, up to a batch; how to end if that was all and the end is due.
+fn frames(outgoing: &mut Outgoing, output: &mut Vec<u8>) -> Option<Close> {
+    while output.len() < BATCH {
+        let Some(frame) = outgoing.pop() else {
+            return outgoing.close().cloned();
+        };
+        let data = match &frame {
+            Frame::Text(_) => Data::Text,
+            Frame::Binary(_) => Data::Binary,
+        };
+        encode(OpCode::Data(data), frame.payload(), output);
+    }
+    None
+}
+
+fn encode(opcode: OpCode, payload: &[u8], output: &mut Vec<u8>) {
+    let header = FrameHeader {
+        opcode,
+        ..FrameHeader::default()
+    };
+    let written = header.format(payload.len() as u64, output);
+    written.expect("a vector takes every byte");
+    output.extend_from_slice(payload);
+}
+
+fn write<IO: AsyncWrite + Unpin>(
+    io: &mut IO,
+    bytes: &[u8],
+    cx: &mut Context<'_>,
+) -> Poll<Result<usize, Close>> {
+    match ready!(Pin::new(io).poll_write(cx, bytes)) {
+        Ok(count @ 1..) => Poll::Ready(Ok(count)),
+        Ok(0) | Err(_) => Poll::Ready(Err(gone())),
+    }
+}
+
+fn gone() -> Close {
+    Close::from(Close::ABNORMAL)
+}

@@ -1,0 +1,210 @@
+//! The rules of a channel layer, as an examination that every backend sits.
+
+use super::soon;
+use crate::{
+    channels::{Channels, Envelope, Mailbox},
+    name::ChannelName,
+};
+use serde::{Deserialize, Serialize};
+use std::future::Future;
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "exam.note")]
+struct Note {
+    number: u32,
+    #[serde(with = "serde_bytes_vec")]
+    bytes: Vec<u8>,
+}
+
+impl Note {
+    fn new(number: u32) -> Self {
+        Self {
+            number,
+            bytes: vec![0, 255, number as u8],
+        }
+    }
+}
+
+/// Examines a channel layer: `connect` is called once for each process that there would be.
+///
+/// A layer without a wire hands out clones of one handle.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use seaway::{Channels, testing::channel_layer};
+///
+/// let channels = Channels::in_memory();
+/// channel_layer::conforms(async || channels.clone()).await;
+/// # });
+/// ```
+///
+/// # Panics
+/// With the rule that is broken.
+pub async fn conforms<F, Fut>(connect: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Channels>,
+{
+    let (here, there) = (connect().await, connect().await);
+    a_group_reaches_its_members_everywhere(&here, &there).await;
+    one_sender_is_heard_in_order(&here, &there).await;
+    a_channel_reaches_its_owner_alone(&here, &there).await;
+    leaving_ends_what_is_heard(&here, &there).await;
+    a_dropped_mailbox_leaves_its_groups(&here, &there).await;
+    a_full_mailbox_never_stops_the_sender(&here).await;
+    nobody_is_no_error(&here).await;
+    members_of_one_group_hear_nothing_of_another(&here, &there).await;
+}
+
+async fn a_group_reaches_its_members_everywhere(here: &Channels, there: &Channels) {
+    let (mut one, mut two) = (open(here).await, open(there).await);
+    join(here, "exam.members", &one).await;
+    join(there, "exam.members", &two).await;
+
+    send(here, "exam.members", 1).await;
+    send(there, "exam.members", 2).await;
+
+    for mailbox in [&mut one, &mut two] {
+        let mut heard = [hear(mailbox).await.number, hear(mailbox).await.number];
+        // Two senders: either may be first.
+        heard.sort_unstable();
+        assert_eq!(heard, [1, 2], "every member hears every event once");
+    }
+}
+
+async fn one_sender_is_heard_in_order(here: &Channels, there: &Channels) {
+    let mut mailbox = open(there).await;
+    join(there, "exam.order", &mailbox).await;
+
+    for number in 0..100 {
+        send(here, "exam.order", number).await;
+    }
+
+    for number in 0..100 {
+        assert_eq!(hear(&mut mailbox).await, Note::new(number), "in order");
+    }
+}
+
+async fn a_channel_reaches_its_owner_alone(here: &Channels, there: &Channels) {
+    let (mut owner, mut other) = (open(there).await, open(there).await);
+    assert_ne!(owner.name(), other.name(), "every channel has its own name");
+
+    here.send(owner.name(), &Note::new(7)).await.expect("sent");
+    here.send(other.name(), &Note::new(8)).await.expect("sent");
+
+    assert_eq!(hear(&mut owner).await, Note::new(7));
+    assert_eq!(hear(&mut other).await, Note::new(8));
+}
+
+async fn leaving_ends_what_is_heard(here: &Channels, there: &Channels) {
+    let mut mailbox = open(there).await;
+    join(there, "exam.leave", &mailbox).await;
+    let group = there.group::<Note>("exam.leave").expect("a valid name");
+
+    group.discard(mailbox.name()).await.expect("left");
+    group.discard(mailbox.name()).await.expect("left twice");
+    send(here, "exam.leave", 1).await;
+    there
+        .send(mailbox.name(), &Note::new(2))
+        .await
+        .expect("sent");
+
+    assert_eq!(hear(&mut mailbox).await.number, 2, "it has left the group");
+}
+
+async fn a_dropped_mailbox_leaves_its_groups(here: &Channels, there: &Channels) {
+    let gone = open(there).await;
+    join(there, "exam.drop", &gone).await;
+    let name = gone.name().clone();
+    drop(gone);
+
+    let mut mailbox = open(there).await;
+    join(there, "exam.drop", &mailbox).await;
+    send(here, "exam.drop", 3).await;
+    here.send(&name, &Note::new(4)).await.expect("no error");
+
+    assert_eq!(hear(&mut mailbox).await.number, 3, "joining again works");
+}
+
+async fn a_full_mailbox_never_stops_the_sender(here: &Channels) {
+    let (slow, mut quick) = (open(here).await, open(here).await);
+    join(here, "exam.full", &slow).await;
+    join(here, "exam.full", &quick).await;
+    let before = here.dropped();
+
+    for number in 0..5_000 {
+        send(here, "exam.full", number).await;
+        assert_eq!(hear(&mut quick).await.number, number, "others hear it all");
+    }
+
+    assert!(slow.dropped() > 0, "what a full mailbox loses is counted");
+    assert!(here.dropped() > before, "and counted for the process");
+}
+
+async fn nobody_is_no_error(here: &Channels) {
+    send(here, "exam.nobody", 1).await;
+    let nobody = ChannelName::new("exam.nobody!0").expect("a valid name");
+    let sent = here.send(&nobody, &Note::new(1)).await;
+    sent.expect("a channel that is not there loses the event");
+}
+
+async fn members_of_one_group_hear_nothing_of_another(here: &Channels, there: &Channels) {
+    let mut mailbox = open(there).await;
+    join(there, "exam.mine", &mailbox).await;
+
+    send(here, "exam.yours", 1).await;
+    send(here, "exam.mine", 2).await;
+
+    assert_eq!(hear(&mut mailbox).await.number, 2);
+}
+
+async fn open(channels: &Channels) -> Mailbox {
+    soon("a mailbox", channels.open()).await.expect("opened")
+}
+
+async fn join(channels: &Channels, group: &str, mailbox: &Mailbox) {
+    let group = channels.group::<Note>(group).expect("a valid name");
+    let joined = soon("a membership", group.add(mailbox.name())).await;
+    joined.expect("joined");
+}
+
+async fn send(channels: &Channels, group: &str, number: u32) {
+    let group = channels.group::<Note>(group).expect("a valid name");
+    let sent = soon("a send", group.send(&Note::new(number))).await;
+    sent.expect("sent");
+}
+
+async fn hear(mailbox: &mut Mailbox) -> Note {
+    let envelope: Envelope = soon("an event", mailbox.receive()).await;
+    let note = envelope.decode::<Note>().expect("it is what was sent");
+    Note {
+        number: note.number,
+        bytes: note.bytes.clone(),
+    }
+}
+
+/// Bytes as MessagePack's own kind, which a careless wire mangles.
+mod serde_bytes_vec {
+    use serde::{Deserializer, Serializer, de};
+    use std::fmt;
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        struct Bytes;
+        impl de::Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+        }
+        from.deserialize_bytes(Bytes)
+    }
+}

@@ -1,0 +1,41 @@
+//! A server that is asked to stop says goodbye to everyone, and then ends.
+
+use std::time::Duration;
+
+use seaway_tests::support::{Server, raw};
+
+/// More than the server grants its connections to say goodbye.
+const DRAIN: Duration = Duration::from_secs(15);
+
+#[tokio::test]
+async fn a_stop_closes_every_socket_with_1001_and_exits_0() {
+    let mut arena = Server::arena().await;
+    let mut echo = arena.client("/ws/echo").await;
+    let mut room = arena.client("/ws/room/harbour").await;
+    echo.echoes("before").await;
+
+    arena.terminate();
+
+    assert_eq!(echo.closed().await.0, 1001);
+    assert_eq!(room.closed().await.0, 1001);
+    let status = arena.ended(DRAIN).await;
+    assert!(status.success(), "{status}: {}", arena.errors());
+    assert_eq!(
+        raw::get(arena.port(), "/healthz").await,
+        None,
+        "nobody listens any more"
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_never_answers_the_goodbye_does_not_hold_up_the_stop() {
+    let mut arena = Server::arena().await;
+    let mut silent = arena.raw_client().await;
+    assert_eq!(silent.upgrade("/ws/echo", "").await, 101);
+
+    arena.terminate();
+
+    assert_eq!(silent.close_code().await.0, 1001);
+    let status = arena.ended(DRAIN).await;
+    assert!(status.success(), "{status}: {}", arena.errors());
+}

@@ -1,0 +1,183 @@
+//! Bad input ends with the promised answer, and another client notices nothing.
+
+use std::time::{Duration, Instant};
+
+use seaway_tests::support::{
+    Client, Server, raw,
+    raw::{frame, text_frame, unmasked_text_frame},
+};
+use serde_json::Value;
+
+#[tokio::test]
+async fn an_unmasked_frame_is_a_protocol_error() {
+    ends_with(1002, &unmasked_text_frame(b"hello")).await;
+}
+
+#[tokio::test]
+async fn reserved_bits_are_a_protocol_error() {
+    for reserved in [0x40, 0x20, 0x10] {
+        ends_with(1002, &frame(0x81 | reserved, b"hello")).await;
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_opcode_is_a_protocol_error() {
+    ends_with(1002, &frame(0x83, b"hello")).await;
+}
+
+#[tokio::test]
+async fn a_ping_in_pieces_is_a_protocol_error() {
+    ends_with(1002, &frame(0x09, b"hello")).await;
+}
+
+#[tokio::test]
+async fn a_text_that_is_not_utf_8_is_refused_as_such() {
+    ends_with(1007, &text_frame(b"\xf0\x28\x8c\x28")).await;
+}
+
+#[tokio::test]
+async fn a_message_over_the_limit_is_too_big() {
+    ends_with(1009, &text_frame(&[b'a'; 1025])).await;
+}
+
+#[tokio::test]
+async fn a_message_that_grows_over_the_limit_in_pieces_is_too_big() {
+    let pieces = [frame(0x01, &[b'a'; 1000]), frame(0x80, &[b'a'; 1000])].concat();
+    ends_with(1009, &pieces).await;
+}
+
+#[tokio::test]
+async fn a_message_of_exactly_the_limit_is_welcome() {
+    let arena = Server::arena_with(&["--max-message-size", "1024"]).await;
+    let mut client = arena.client("/ws/echo").await;
+
+    client.echoes(&"a".repeat(1024)).await;
+}
+
+#[tokio::test]
+async fn a_frame_that_is_cut_off_harms_nobody() {
+    let arena = Server::arena().await;
+    let mut neighbour = Neighbour::of(&arena).await;
+    let mut client = arena.raw_client().await;
+    assert_eq!(client.upgrade("/ws/room/harbour", "").await, 101);
+
+    client.write(&text_frame(b"half of th")[..9]).await;
+    drop(client);
+
+    neighbour.noticed_nothing().await;
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_not_found() {
+    let arena = Server::arena().await;
+    let mut neighbour = Neighbour::of(&arena).await;
+
+    assert_eq!(
+        arena.raw_client().await.upgrade("/ws/nowhere", "").await,
+        404
+    );
+    assert_eq!(raw::get(arena.port(), "/nowhere").await, Some(404));
+
+    neighbour.noticed_nothing().await;
+}
+
+#[tokio::test]
+async fn a_foreign_origin_is_forbidden_and_our_own_is_not() {
+    let arena = Server::arena().await;
+    let mut neighbour = Neighbour::of(&arena).await;
+    let ours = format!("Origin: http://127.0.0.1:{}\r\n", arena.port());
+
+    for (origin, expected) in [
+        ("Origin: https://elsewhere.example\r\n", 403),
+        ("Origin: null\r\n", 403),
+        ("Origin: http://127.0.0.1:1\r\n", 403),
+        (ours.as_str(), 101),
+        ("", 101),
+    ] {
+        assert_eq!(
+            arena.raw_client().await.upgrade("/ws/echo", origin).await,
+            expected,
+            "{origin}"
+        );
+    }
+
+    neighbour.noticed_nothing().await;
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_cut_at_the_limit() {
+    let limit = Duration::from_millis(500);
+    let arena = Server::arena_with(&["--head-timeout", "0.5"]).await;
+    let mut neighbour = Neighbour::of(&arena).await;
+    let mut client = arena.raw_client().await;
+    let start = Instant::now();
+
+    client
+        .write(b"GET /ws/echo HTTP/1.1\r\nHost: here\r\nX-Slow: ")
+        .await;
+    // A byte now and then must not buy more time.
+    let trickle = async {
+        while client.write(b"a").await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if start.elapsed() > limit {
+                break;
+            }
+        }
+    };
+    trickle.await;
+    client.hung_up().await;
+
+    assert!(
+        (limit / 2..limit * 6).contains(&start.elapsed()),
+        "cut after {:?}",
+        start.elapsed()
+    );
+    neighbour.noticed_nothing().await;
+}
+
+#[tokio::test]
+async fn a_chat_client_that_does_not_speak_json_is_told_so() {
+    let redis = seaway_tests::support::Redis::new().await;
+    let chat = Server::chat_on(&redis).await;
+    let mut neighbour = chat.client("/ws/chat/harbour?name=bo").await;
+    let mut client = chat.client("/ws/chat/harbour?name=ana").await;
+
+    client.send("this is not JSON").await;
+
+    let (code, reason) = client.closed().await;
+    assert_eq!(code, 1007);
+    assert!(!reason.is_empty(), "a reason helps who writes the client");
+    let say: Value = serde_json::json!({ "type": "say", "key": "k", "text": "still here" });
+    neighbour.send_json(&say).await;
+    assert_eq!(neighbour.json("chat.message").await["text"], "still here");
+}
+
+/// Sends bytes on an open WebSocket and expects this close code.
+async fn ends_with(code: u16, bytes: &[u8]) {
+    let arena = Server::arena_with(&["--max-message-size", "1024"]).await;
+    let mut neighbour = Neighbour::of(&arena).await;
+    let mut client = arena.raw_client().await;
+    assert_eq!(client.upgrade("/ws/room/harbour", "").await, 101);
+
+    client.write(bytes).await;
+
+    assert_eq!(client.close_code().await.0, code);
+    client.hung_up().await;
+    neighbour.noticed_nothing().await;
+}
+
+/// Somebody else on the same server, in the room where the harm is done.
+struct Neighbour(Client);
+
+impl Neighbour {
+    async fn of(server: &Server) -> Self {
+        let mut client = server.client("/ws/room/harbour").await;
+        client.echoes("before").await;
+        Self(client)
+    }
+
+    /// The next thing it hears is its own word: nothing else has reached it, and it is still served.
+    async fn noticed_nothing(&mut self) {
+        self.0.echoes("after").await;
+    }
+}

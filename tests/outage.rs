@@ -1,0 +1,159 @@
+//! Redis goes away and comes back while clients are connected.
+
+use std::time::{Duration, Instant};
+
+use seaway_tests::support::{Client, Redis, Server, wait::POLL};
+use serde_json::{Value, json};
+
+/// The promise: delivery resumes this soon after Redis answers again.
+const RESUME: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn sockets_survive_a_short_outage_and_delivery_resumes() {
+    survives_an_outage_of(Duration::from_millis(500)).await;
+}
+
+#[tokio::test]
+async fn sockets_survive_an_outage_of_30_seconds_and_delivery_resumes() {
+    survives_an_outage_of(Duration::from_secs(30)).await;
+}
+
+#[tokio::test]
+async fn a_message_sent_into_the_gap_leaves_its_socket_open() {
+    let mut redis = Redis::new().await;
+    let arena = Server::arena_on(&redis).await;
+    let mut ana = arena.client("/ws/room/harbour").await;
+    redis.stop();
+
+    ana.send("into the gap").await;
+    redis.start().await;
+
+    let mut bo = joins(&arena, Instant::now()).await;
+    delivers(&mut ana, &mut bo, Instant::now()).await;
+}
+
+#[tokio::test]
+async fn who_comes_during_an_outage_is_sent_away_with_503_and_welcome_after_it() {
+    let mut redis = Redis::new().await;
+    let arena = Server::arena_on(&redis).await;
+    redis.stop();
+
+    assert_eq!(
+        arena
+            .raw_client()
+            .await
+            .upgrade("/ws/room/harbour", "")
+            .await,
+        503
+    );
+    redis.start().await;
+
+    joins(&arena, Instant::now()).await.echoes("welcome").await;
+}
+
+#[tokio::test]
+async fn what_is_said_in_the_chat_during_an_outage_is_refused_with_the_reason() {
+    let mut redis = Redis::new().await;
+    let chat = Server::chat_on(&redis).await;
+    let mut ana = chat.client("/ws/chat/harbour?name=ana").await;
+    ana.json("welcome").await;
+    redis.stop();
+
+    ana.send_json(&say("lost", "is anybody there?")).await;
+
+    let refused = ana.json("refused").await;
+    assert_eq!(refused["key"], "lost");
+    let reason = refused["reason"].as_str().expect("a reason in words");
+    assert!(reason.contains("cannot reach Redis"), "{reason}");
+    redis.start().await;
+    is_heard_again(&mut ana).await;
+}
+
+async fn survives_an_outage_of(length: Duration) {
+    let mut redis = Redis::new().await;
+    let (one, two) = (
+        Server::arena_on(&redis).await,
+        Server::arena_on(&redis).await,
+    );
+    let mut ana = one.client("/ws/room/harbour").await;
+    let mut bo = two.client("/ws/room/harbour").await;
+    let mut echo = one.client("/ws/echo").await;
+    ana.echoes("before").await;
+    assert_eq!(bo.text().await, "before");
+
+    redis.stop();
+    let start = Instant::now();
+    while start.elapsed() < length {
+        echo.echoes("still served").await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    redis.start().await;
+
+    let back = Instant::now();
+    delivers(&mut ana, &mut bo, back).await;
+    delivers(&mut bo, &mut ana, back).await;
+    echo.echoes("still served").await;
+}
+
+/// Joins the room as soon as it is possible again.
+async fn joins(arena: &Server, back: Instant) -> Client {
+    while arena
+        .raw_client()
+        .await
+        .upgrade("/ws/room/harbour", "")
+        .await
+        != 101
+    {
+        assert!(
+            back.elapsed() < RESUME,
+            "nobody can join {:?} after Redis' return",
+            back.elapsed()
+        );
+        tokio::time::sleep(POLL).await;
+    }
+    arena.client("/ws/room/harbour").await
+}
+
+/// Says something again and again, for messages of the gap are lost, until the other hears one of them.
+async fn delivers(from: &mut Client, to: &mut Client, back: Instant) {
+    let word = format!("after {:?}", back.elapsed());
+    loop {
+        from.send(&word).await;
+        while let Some(text) = to.text_within(Duration::from_millis(50)).await {
+            if text == word {
+                assert!(
+                    back.elapsed() < RESUME,
+                    "delivery resumed only after {:?}",
+                    back.elapsed()
+                );
+                return;
+            }
+        }
+        assert!(back.elapsed() < RESUME * 5, "delivery did not resume");
+    }
+}
+
+/// The same for the chat, where a message is either delivered or refused.
+async fn is_heard_again(client: &mut Client) {
+    let back = Instant::now();
+    for attempt in 0.. {
+        let key = format!("again {attempt}");
+        client.send_json(&say(&key, "and now?")).await;
+        let answer = loop {
+            let answer: Value =
+                serde_json::from_str(&client.text().await).expect("JSON from the chat");
+            if answer["key"] == key.as_str() {
+                break answer;
+            }
+        };
+        if answer["type"] == "chat.message" {
+            break;
+        }
+        assert!(back.elapsed() < RESUME, "still refused: {answer}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn say(key: &str, text: &str) -> Value {
+    json!({ "type": "say", "key": key, "text": text })
+}

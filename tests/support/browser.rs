@@ -1,0 +1,99 @@
+//! Headless Chromium.
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+    sync::Arc,
+};
+
+use serde_json::json;
+
+use super::{child::Process, devtools::DevTools, page::Page, scratch::Scratch};
+
+/// Of a kind that start in a container, draw without a screen, and talk to nobody but us.
+const FLAGS: &[&str] = &[
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--log-level=3",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-port=0",
+];
+
+/// A running browser with a profile of its own.
+#[derive(Debug)]
+pub struct Browser {
+    devtools: Arc<DevTools>,
+    // The process goes before the directory that it writes to.
+    _process: Process,
+    _profile: Scratch,
+}
+
+impl Browser {
+    /// Starts it; `SEAWAY_CHROMIUM` names another program than `chromium`.
+    ///
+    /// # Panics
+    /// When it is missing or does not start.
+    pub async fn new() -> Self {
+        let profile = Scratch::new("chromium-profile");
+        let program = std::env::var_os("SEAWAY_CHROMIUM").unwrap_or_else(|| "chromium".into());
+        let mut command = Command::new(program);
+        command
+            .args(FLAGS)
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .arg("about:blank")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        let mut process =
+            Process::start("chromium", &mut command, "`cargo xtask setup` installs it");
+
+        let mut endpoint = None;
+        process
+            .up(async || {
+                endpoint = read_endpoint(&profile);
+                endpoint.is_some()
+            })
+            .await;
+        let (port, path) = endpoint.expect("Chromium is up");
+        let devtools = Arc::new(DevTools::connect(port, &path).await);
+        Self {
+            devtools,
+            _process: process,
+            _profile: profile,
+        }
+    }
+
+    /// A new page that shares nothing with the others, as on another person's machine.
+    ///
+    /// # Panics
+    /// When Chromium does not open it.
+    pub async fn page(&self) -> Page {
+        let call = async |method, params| {
+            self.devtools
+                .call(None, method, params)
+                .await
+                .expect(method)
+        };
+
+        let context =
+            call("Target.createBrowserContext", json!({})).await["browserContextId"].take();
+        let blank = json!({ "url": "about:blank", "browserContextId": context });
+        let target = call("Target.createTarget", blank).await["targetId"].take();
+        let attach = json!({ "targetId": target, "flatten": true });
+        let session = call("Target.attachToTarget", attach).await["sessionId"].take();
+        let session = session.as_str().expect("a session id").to_owned();
+        Page::new(Arc::clone(&self.devtools), session).await
+    }
+}
+
+/// Where Chromium listens; it writes the file when it does: the port, then the path.
+fn read_endpoint(profile: &Scratch) -> Option<(u16, String)> {
+    let file = fs::read_to_string(profile.path().join("DevToolsActivePort")).ok()?;
+    let (port, path) = file.split_once('\n')?;
+    (!path.is_empty()).then_some((port.parse().ok()?, path.trim().to_owned()))
+}

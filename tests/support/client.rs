@@ -1,0 +1,122 @@
+//! A well-behaved WebSocket client.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{Message, protocol::frame::coding::CloseCode},
+};
+
+use super::wait::DEADLINE;
+
+/// One open socket.
+#[derive(Debug)]
+pub struct Client(WebSocketStream<TcpStream>);
+
+impl Client {
+    /// Connects to a path on a loopback port.
+    ///
+    /// # Panics
+    /// When the server refuses or does not answer.
+    pub async fn connect(port: u16, path: &str) -> Self {
+        let open = async {
+            let socket = TcpStream::connect(("127.0.0.1", port))
+                .await
+                .expect("the server listens");
+            client_async(format!("ws://127.0.0.1:{port}{path}"), socket).await
+        };
+        match timeout(DEADLINE, open)
+            .await
+            .expect("the server answers the handshake")
+        {
+            Ok((socket, _)) => Self(socket),
+            Err(error) => panic!("{path} was refused: {error}"),
+        }
+    }
+
+    /// Sends a text.
+    ///
+    /// # Panics
+    /// When the connection is gone.
+    pub async fn send(&mut self, text: &str) {
+        self.0
+            .send(Message::text(text))
+            .await
+            .expect("the connection is open");
+    }
+
+    /// Sends a value as JSON.
+    pub async fn send_json(&mut self, value: &Value) {
+        self.send(&value.to_string()).await;
+    }
+
+    /// The next text.
+    ///
+    /// # Panics
+    /// When the connection ends, or nothing comes in time.
+    pub async fn text(&mut self) -> String {
+        self.text_within(DEADLINE)
+            .await
+            .expect("a text from the server")
+    }
+
+    /// The next text, if one comes in time.
+    ///
+    /// # Panics
+    /// When the connection ends.
+    pub async fn text_within(&mut self, limit: Duration) -> Option<String> {
+        let next = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Text(text))) => return text.to_string(),
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    other => panic!("instead of a text came {other:?}"),
+                }
+            }
+        };
+        timeout(limit, next).await.ok()
+    }
+
+    /// The next text that is a JSON object of this `type`; others are passed over.
+    pub async fn json(&mut self, kind: &str) -> Value {
+        loop {
+            let value: Value =
+                serde_json::from_str(&self.text().await).expect("JSON from the server");
+            if value["type"] == kind {
+                return value;
+            }
+        }
+    }
+
+    /// Sends a text and waits for exactly this text to come back.
+    pub async fn echoes(&mut self, text: &str) {
+        self.send(text).await;
+        assert_eq!(self.text().await, text);
+    }
+
+    /// Waits for the close frame; texts before it are passed over.
+    ///
+    /// # Panics
+    /// When the connection ends without one.
+    pub async fn closed(&mut self) -> (u16, String) {
+        let close = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Close(Some(frame)))) => {
+                        return (frame.code, frame.reason.to_string());
+                    }
+                    Some(Ok(Message::Close(None))) => return (CloseCode::Status, String::new()),
+                    Some(Ok(_)) => {}
+                    other => panic!("instead of a close frame came {other:?}"),
+                }
+            }
+        };
+        let (code, reason) = timeout(DEADLINE, close)
+            .await
+            .expect("a close frame in time");
+        (code.into(), reason)
+    }
+}

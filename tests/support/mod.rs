@@ -1,0 +1,25 @@
+//! The harness. Every value owns what it started and ends it when dropped.
+//!
+//! - [`redis`], [`server`], [`python`], [`browser`]: processes;
+//! - [`client`]: a WebSocket client; [`raw`]: a client that may break the rules;
+//! - [`page`], [`devtools`]: one page in the browser, and the wire to it; [`visitor`]: a person in the chat;
+//! - [`child`], [`port`], [`scratch`], [`wait`]: the small things under them.
+
+pub mod browser;
+pub mod child;
+pub mod client;
+pub mod devtools;
+pub mod page;
+pub mod port;
+pub mod python;
+pub mod raw;
+pub mod redis;
+pub mod scratch;
+pub mod server;
+pub mod visitor;
+pub mod wait;
+
+pub use self::{
+    browser::Browser, client::Client, page::Page, python::Python, raw::RawClient, redis::Redis,
+    server::Server, visitor::Visitor,
+};

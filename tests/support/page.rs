@@ -1,0 +1,209 @@
+//! One page in the browser: what a person can see and do there.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    devtools::DevTools,
+    wait::{DEADLINE, POLL},
+};
+
+/// The width and height of a window, in CSS pixels, and whether it is a phone's.
+pub type Screen = (u32, u32, bool);
+
+/// A window on a desk.
+pub const DESK: Screen = (1280, 800, false);
+
+/// A small phone, held upright.
+pub const PHONE: Screen = (375, 700, true);
+
+/// The smallest that is still common.
+pub const SMALL_PHONE: Screen = (360, 640, true);
+
+/// A key that does something instead of writing something.
+#[derive(Debug, Clone, Copy)]
+pub enum Key {
+    /// Sends, or presses what has the focus.
+    Enter,
+    /// Closes.
+    Escape,
+    /// Moves the focus on.
+    Tab,
+}
+
+/// A page of its own browser context.
+#[derive(Debug)]
+pub struct Page {
+    devtools: Arc<DevTools>,
+    session: String,
+}
+
+impl Page {
+    pub(super) async fn new(devtools: Arc<DevTools>, session: String) -> Self {
+        let page = Self { devtools, session };
+        for domain in ["Page", "Runtime", "Log"] {
+            page.call(&format!("{domain}.enable"), json!({})).await;
+        }
+        page.show_on(DESK, "light").await;
+        page
+    }
+
+    /// Opens an address and waits until it has loaded.
+    pub async fn goto(&self, url: &str) {
+        self.call("Page.navigate", json!({ "url": url })).await;
+        let expected = json!(url);
+        self.wait_for(&format!(
+            "location.href === {expected} && document.readyState === 'complete'"
+        ))
+        .await;
+    }
+
+    /// The value of an expression.
+    ///
+    /// # Panics
+    /// When it throws.
+    pub async fn eval(&self, script: &str) -> Value {
+        self.try_eval(script)
+            .await
+            .unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    /// Waits until an expression is true.
+    pub async fn wait_for(&self, condition: &str) {
+        self.wait_for_value(&format!("Boolean({condition})"), &Value::Bool(true))
+            .await;
+    }
+
+    /// Waits until an expression has this value.
+    ///
+    /// # Panics
+    /// When it has not in time; the message shows the value that it has instead.
+    pub async fn wait_for_value(&self, script: &str, expected: &Value) {
+        let start = Instant::now();
+        loop {
+            // While a page is replaced there is nothing to ask.
+            let value = self.try_eval(script).await;
+            if value.as_ref() == Ok(expected) {
+                return;
+            }
+            assert!(
+                start.elapsed() < DEADLINE,
+                "{script}\n  is {value:?}\n  not {expected}"
+            );
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Types a text into the field with this selector, in place of what is there.
+    pub async fn type_text(&self, selector: &str, text: &str) {
+        let selector = json!(selector);
+        self.eval(&format!("document.querySelector({selector}).select()"))
+            .await;
+        self.call("Input.insertText", json!({ "text": text })).await;
+    }
+
+    /// Clicks the middle of what this selector finds.
+    ///
+    /// # Panics
+    /// When something else is there.
+    pub async fn click(&self, selector: &str) {
+        let quoted = json!(selector);
+        let spot = self
+            .eval(&format!(
+                "(() => {{ const target = document.querySelector({quoted});
+                    target.scrollIntoView({{ block: 'nearest' }});
+                    const box = target.getBoundingClientRect();
+                    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+                    return {{ x, y, hit: target.contains(document.elementFromPoint(x, y)) }}; }})()"
+            ))
+            .await;
+        assert_eq!(
+            spot["hit"], true,
+            "{selector} cannot be clicked: something covers it"
+        );
+        for kind in ["mousePressed", "mouseReleased"] {
+            let event = json!({ "type": kind, "x": spot["x"], "y": spot["y"], "button": "left", "clickCount": 1 });
+            self.call("Input.dispatchMouseEvent", event).await;
+        }
+    }
+
+    /// Presses and releases a key.
+    pub async fn press(&self, key: Key) {
+        let (name, code, text) = match key {
+            Key::Enter => ("Enter", 13, "\r"),
+            Key::Escape => ("Escape", 27, ""),
+            Key::Tab => ("Tab", 9, ""),
+        };
+        for kind in ["keyDown", "keyUp"] {
+            let event = json!({ "type": kind, "key": name, "code": name, "windowsVirtualKeyCode": code, "text": text });
+            self.call("Input.dispatchKeyEvent", event).await;
+        }
+    }
+
+    /// Types a text where the focus is.
+    pub async fn type_here(&self, text: &str) {
+        self.call("Input.insertText", json!({ "text": text })).await;
+    }
+
+    /// Sets the size of the window, and the colours the person prefers: `light` or `dark`.
+    pub async fn show_on(&self, (width, height, is_phone): Screen, colours: &str) {
+        let scale = if is_phone { 2 } else { 1 };
+        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": is_phone });
+        self.call("Emulation.setDeviceMetricsOverride", metrics)
+            .await;
+        let scheme = json!({ "name": "prefers-color-scheme", "value": colours });
+        self.call(
+            "Emulation.setEmulatedMedia",
+            json!({ "features": [scheme] }),
+        )
+        .await;
+    }
+
+    /// Saves what is seen as `target/screenshots/<name>.png`.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    pub async fn screenshot(&self, name: &str) -> PathBuf {
+        let image = self.call("Page.captureScreenshot", json!({})).await;
+        let bytes =
+            data_encoding::BASE64.decode(image["data"].as_str().expect("an image").as_bytes());
+
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/screenshots");
+        fs::create_dir_all(&directory).expect("a directory for screenshots");
+        let path = directory.join(format!("{name}.png"));
+        fs::write(&path, bytes.expect("base64 from Chromium")).expect("a file for the screenshot");
+        path
+    }
+
+    /// Exceptions and breaches of its content security policy, so far.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        self.devtools.problems(&self.session)
+    }
+
+    async fn try_eval(&self, script: &str) -> Result<Value, String> {
+        let params = json!({ "expression": script, "returnByValue": true, "awaitPromise": true });
+        let mut answer = self
+            .devtools
+            .call(Some(&self.session), "Runtime.evaluate", params)
+            .await?;
+        match answer.get("exceptionDetails") {
+            Some(details) => Err(details.to_string()),
+            None => Ok(answer["result"]["value"].take()),
+        }
+    }
+
+    async fn call(&self, method: &str, params: Value) -> Value {
+        let answer = self
+            .devtools
+            .call(Some(&self.session), method, params)
+            .await;
+        answer.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+}

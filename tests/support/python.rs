@@ -1,0 +1,92 @@
+//! A Python process with channels and channels_redis, talked to in lines of JSON.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{ChildStdin, Command, Stdio},
+};
+
+use serde_json::Value;
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    time::timeout,
+};
+
+use super::{child::Process, redis::Redis, wait::DEADLINE};
+
+/// A script of `tests/python`, running.
+#[derive(Debug)]
+pub struct Python {
+    process: Process,
+    input: ChildStdin,
+    lines: UnboundedReceiver<String>,
+}
+
+impl Python {
+    /// Starts `tests/python/<script>` with the port of a Redis as its first argument.
+    ///
+    /// # Panics
+    /// When Python or its packages are missing.
+    #[must_use]
+    pub fn start(script: &str, redis: &Redis, arguments: &[&str]) -> Self {
+        let mut command = Command::new(interpreter());
+        command
+            .arg("-uB")
+            .arg(
+                Path::new(env!("CARGO_MANIFEST_DIR"))
+                    .join("python")
+                    .join(script),
+            )
+            .arg(redis.port().to_string())
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut process = Process::start("python", &mut command, "`cargo xtask setup` installs it");
+
+        let input = process.child().stdin.take().expect("stdin is piped");
+        let output = process.child().stdout.take().expect("stdout is piped");
+        let (sender, lines) = unbounded_channel();
+        std::thread::spawn(move || {
+            // Ends with the process, or with the test.
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        Self {
+            process,
+            input,
+            lines,
+        }
+    }
+
+    /// The next line that it prints.
+    ///
+    /// # Panics
+    /// When it ends instead (with what it said), or prints nothing in time.
+    pub async fn next(&mut self) -> Value {
+        let line = timeout(DEADLINE, self.lines.recv())
+            .await
+            .expect("a line from Python in time");
+        let Some(line) = line else {
+            panic!(
+                "Python ended; if packages are missing, `cargo xtask setup` installs them\n{}",
+                self.process.errors()
+            );
+        };
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("not JSON ({error}): {line}"))
+    }
+
+    /// Writes a line to it.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn tell(&mut self, value: &Value) {
+        writeln!(self.input, "{value}").expect("Python listens");
+    }
+}
+
+/// `SEAWAY_PYTHON`, or the environment that `cargo xtask setup` makes.
+fn interpreter() -> PathBuf {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/python/bin/python");
+    std::env::var_os("SEAWAY_PYTHON").map_or(ours, PathBuf::from)
+}

@@ -1,0 +1,148 @@
+//! A client that writes bytes as it likes, to see what a server makes of them.
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::wait::DEADLINE;
+
+const TEXT: u8 = 0x81;
+const CLOSE: u8 = 0x88;
+const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// A bare TCP connection.
+#[derive(Debug)]
+pub struct RawClient(TcpStream);
+
+impl RawClient {
+    /// Connects to a loopback port.
+    ///
+    /// # Panics
+    /// When nobody listens.
+    pub async fn connect(port: u16) -> Self {
+        Self(
+            TcpStream::connect(("127.0.0.1", port))
+                .await
+                .expect("the server listens"),
+        )
+    }
+
+    /// Asks for a WebSocket and returns the status of the answer.
+    pub async fn upgrade(&mut self, path: &str, more_headers: &str) -> u16 {
+        let host = self.0.peer_addr().expect("a connected socket");
+        self.write(
+            format!(
+                "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more_headers}\r\n"
+            )
+            .as_bytes(),
+        )
+        .await;
+        self.status().await.expect("an answer to the handshake")
+    }
+
+    /// Writes bytes; a server that has hung up already is not an error here.
+    pub async fn write(&mut self, bytes: &[u8]) -> bool {
+        self.0.write_all(bytes).await.is_ok()
+    }
+
+    /// Reads frames up to the close frame, and returns its code and reason.
+    ///
+    /// # Panics
+    /// When the connection ends without one.
+    pub async fn close_code(&mut self) -> (u16, String) {
+        loop {
+            let mut head = [0; 2];
+            self.read_exact(&mut head).await;
+            assert!(head[1] < 126, "a short frame, unmasked, from the server");
+            let mut payload = vec![0; usize::from(head[1])];
+            self.read_exact(&mut payload).await;
+            if head[0] == CLOSE {
+                let (code, reason) = payload.split_at(2);
+                return (
+                    u16::from_be_bytes([code[0], code[1]]),
+                    String::from_utf8_lossy(reason).into_owned(),
+                );
+            }
+        }
+    }
+
+    /// Waits until the server has hung up; what it says before is passed over.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn hung_up(&mut self) {
+        let mut rest = Vec::new();
+        let end = timeout(DEADLINE, self.0.read_to_end(&mut rest)).await;
+        // Cut or ended: both are the end.
+        drop(end.expect("the server hangs up"));
+    }
+
+    /// The status of the answer; nothing if the server hangs up without one.
+    async fn status(&mut self) -> Option<u16> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.0.read_u8().await.ok()?);
+        }
+        let head = String::from_utf8_lossy(&head);
+        head.split(' ').nth(1)?.parse().ok()
+    }
+
+    async fn read_exact(&mut self, bytes: &mut [u8]) {
+        let read = timeout(DEADLINE, self.0.read_exact(bytes)).await;
+        read.expect("bytes in time")
+            .expect("bytes before the end of the connection");
+    }
+}
+
+/// The status of a page, if the server answers.
+pub async fn get(port: u16, path: &str) -> Option<u16> {
+    let mut client = RawClient(TcpStream::connect(("127.0.0.1", port)).await.ok()?);
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+    client.write(request.as_bytes()).await;
+    timeout(DEADLINE, client.status()).await.ok()?
+}
+
+/// A text frame as a client must send it: masked.
+#[must_use]
+pub fn text_frame(payload: &[u8]) -> Vec<u8> {
+    frame(TEXT, payload)
+}
+
+/// A masked frame with any first byte.
+#[must_use]
+pub fn frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first_byte];
+    match u16::try_from(payload.len()) {
+        Ok(length) if length < 126 => frame.push(0x80 | length as u8),
+        Ok(length) => {
+            frame.push(0x80 | 126);
+            frame.extend(length.to_be_bytes());
+        }
+        Err(_) => {
+            frame.push(0x80 | 127);
+            frame.extend((payload.len() as u64).to_be_bytes());
+        }
+    }
+    frame.extend(MASK);
+    frame.extend(
+        payload
+            .iter()
+            .zip(MASK.iter().cycle())
+            .map(|(byte, mask)| byte ^ mask),
+    );
+    frame
+}
+
+/// The same text frame without a mask, which only a server may send.
+#[must_use]
+pub fn unmasked_text_frame(payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len())
+        .ok()
+        .filter(|length| *length < 126)
+        .expect("a short payload");
+    [&[TEXT, length], payload].concat()
+}

@@ -1,0 +1,176 @@
+//! The example servers as real processes: `arena` and `chat`, built once per test run.
+
+use std::{
+    path::PathBuf,
+    process::{Command, ExitStatus, Stdio},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use super::{
+    child::Process,
+    client::Client,
+    port::free_port,
+    raw::{self, RawClient},
+    redis::Redis,
+};
+
+/// A server on a loopback port of its own, which it keeps over restarts.
+#[derive(Debug)]
+pub struct Server {
+    program: &'static str,
+    port: u16,
+    arguments: Vec<String>,
+    redis: Option<String>,
+    process: Option<Process>,
+}
+
+impl Server {
+    /// The arena with in-memory channels.
+    pub async fn arena() -> Self {
+        Self::arena_with(&[]).await
+    }
+
+    /// The arena with in-memory channels and more flags.
+    pub async fn arena_with(arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        Self::started("arena", arguments, None).await
+    }
+
+    /// The arena on a Redis.
+    pub async fn arena_on(redis: &Redis) -> Self {
+        Self::started("arena", vec!["--redis".to_owned(), redis.url()], None).await
+    }
+
+    /// The chat on a Redis.
+    pub async fn chat_on(redis: &Redis) -> Self {
+        Self::started("chat", Vec::new(), Some(redis.url())).await
+    }
+
+    /// The arena on a Redis that may not be there: starts it without waiting for it to answer.
+    #[must_use]
+    pub fn arena_unawaited(redis: &Redis) -> Self {
+        let mut server = Self::new("arena", vec!["--redis".to_owned(), redis.url()], None);
+        server.process = Some(server.launch());
+        server
+    }
+
+    /// Kills it: clients are cut off without a word.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Asks it to stop (SIGTERM).
+    pub fn terminate(&mut self) {
+        self.process().terminate();
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self, limit: Duration) -> ExitStatus {
+        self.process().ended(limit).await
+    }
+
+    /// What it has written to stderr so far.
+    pub fn errors(&mut self) -> String {
+        self.process().errors()
+    }
+
+    /// Starts it on its port, and waits until it answers.
+    pub async fn start(&mut self) {
+        let mut process = self.launch();
+        process
+            .up(async || {
+                raw::get(self.port, "/healthz")
+                    .await
+                    .is_some_and(|status| status == 200)
+            })
+            .await;
+        self.process = Some(process);
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address of a page.
+    #[must_use]
+    pub fn page(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// A WebSocket client, connected.
+    pub async fn client(&self, path: &str) -> Client {
+        Client::connect(self.port, path).await
+    }
+
+    /// A client that may break the rules.
+    pub async fn raw_client(&self) -> RawClient {
+        RawClient::connect(self.port).await
+    }
+
+    async fn started(program: &'static str, arguments: Vec<String>, redis: Option<String>) -> Self {
+        let mut server = Self::new(program, arguments, redis);
+        server.start().await;
+        server
+    }
+
+    fn new(program: &'static str, arguments: Vec<String>, redis: Option<String>) -> Self {
+        Self {
+            program,
+            port: free_port(),
+            arguments,
+            redis,
+            process: None,
+        }
+    }
+
+    fn launch(&self) -> Process {
+        let mut command = Command::new(built().join(self.program));
+        command
+            .args(["--port", &self.port.to_string()])
+            .args(&self.arguments);
+        // The machine's own setting must not reach a server that a test wants without Redis.
+        command
+            .env_remove("REDIS_URL")
+            .envs(self.redis.iter().map(|url| ("REDIS_URL", url)));
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Process::start(
+            self.program,
+            &mut command,
+            "`cargo build -p arena -p chat` builds it",
+        )
+    }
+
+    fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("the server was started")
+    }
+}
+
+/// Builds both servers, in the profile of the tests, and says where they are.
+fn built() -> &'static PathBuf {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+
+    DIRECTORY.get_or_init(|| {
+        // The test binary is in `target/<profile>/deps`.
+        let test = std::env::current_exe().expect("the path of the test binary");
+        let directory = test
+            .ancestors()
+            .nth(2)
+            .expect("a target directory")
+            .to_owned();
+        let release = directory.ends_with("release").then_some("--release");
+
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let build = Command::new(cargo)
+            .args(["build", "--quiet", "-p", "arena", "-p", "chat"])
+            .args(release)
+            .status();
+        assert!(
+            build.is_ok_and(|status| status.success()),
+            "cannot build the arena and the chat"
+        );
+        directory
+    })
+}

@@ -1,0 +1,45 @@
+//! The project's own commands: `cargo xtask test`, `setup`, `bench` and `help`.
+//!
+//! Only the standard library is used, so that a fresh clone gets to its first command quickly.
+
+mod bench;
+mod features;
+mod setup;
+mod shell;
+mod test;
+
+use std::{env, process::ExitCode};
+
+use crate::shell::Failure;
+
+const HELP: &str = "\
+usage: cargo xtask COMMAND
+
+  test               install what the tests need, then check and test everything
+  setup              only install what the tests need
+  bench [FLAGS]      measure the arena side by side with its peers (bench --help: its flags)
+  help               this text";
+
+fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1);
+    let command = arguments.next().unwrap_or_else(|| "help".to_owned());
+    let rest: Vec<_> = arguments.collect();
+
+    let outcome = match (command.as_str(), rest.as_slice()) {
+        ("bench", flags) => bench::run_bench(flags),
+        ("test", []) => test::run_all(),
+        ("setup", []) => setup::run().map(drop),
+        ("help" | "--help" | "-h", _) => {
+            println!("{HELP}");
+            Ok(())
+        }
+        _ => Err(Failure::new(format!("there is no such command\n{HELP}"))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            failure.exit_code()
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Programs from the system's packages: by apt where that is possible, else with a word on what to
+//! do.
+
+use std::process::Command;
+
+use crate::shell::{Failure, Result, find, run};
+
+/// Installs Debian packages.
+///
+/// # Errors
+///
+/// Says how to install them by hand where there is no apt or no right to use it.
+pub(crate) fn install(packages: &[&str]) -> Result {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let list = packages.join(" ");
+    if find(&["apt-get"]).is_none() || !is_root() {
+        return Err(Failure::new(format!(
+            "the tests need {list}; install them and run this again \
+             (on Debian, as root: apt-get install {list})"
+        )));
+    }
+    eprintln!("xtask: installing {list}, which the tests need");
+    run(apt().arg("update"))?;
+    run(apt()
+        .args(["install", "--yes", "--no-install-recommends"])
+        .args(packages))
+}
+
+fn apt() -> Command {
+    let mut command = Command::new("apt-get");
+    command
+        .arg("--quiet")
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
