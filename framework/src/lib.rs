@@ -1,5 +1,4 @@
 #![doc = include_str!("../../docs/front-page.md")]
-
 #![warn(unreachable_pub)]
 
 // From the ground up: each floor uses those before it, never one after or beside.

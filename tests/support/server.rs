@@ -150,27 +150,26 @@ impl Server {
 
 /// Builds both servers, in the profile of the tests, and says where they are.
 fn built() -> &'static PathBuf {
-    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    static DIRECTORY: OnceLock<Option<PathBuf>> = OnceLock::new();
 
-    DIRECTORY.get_or_init(|| {
-        // The test binary is in `target/<profile>/deps`.
-        let test = std::env::current_exe().expect("the path of the test binary");
-        let directory = test
-            .ancestors()
-            .nth(2)
-            .expect("a target directory")
-            .to_owned();
-        let release = directory.ends_with("release").then_some("--release");
+    // A failed attempt is kept as well: the other tests need not try again.
+    let directory = DIRECTORY.get_or_init(build);
+    directory
+        .as_ref()
+        .expect("cargo builds the arena and the chat")
+}
 
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let build = Command::new(cargo)
-            .args(["build", "--quiet", "-p", "arena", "-p", "chat"])
-            .args(release)
-            .status();
-        assert!(
-            build.is_ok_and(|status| status.success()),
-            "cannot build the arena and the chat"
-        );
-        directory
-    })
+fn build() -> Option<PathBuf> {
+    // The test binary is in `target/<profile>/deps`.
+    let test = std::env::current_exe().expect("the path of the test binary");
+    let directory = test.ancestors().nth(2).expect("a target directory");
+    let release = directory.ends_with("release").then_some("--release");
+
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .args(["build", "--quiet", "-p", "arena", "-p", "chat"])
+        .args(release);
+    let is_built = command.status().is_ok_and(|status| status.success());
+    is_built.then(|| directory.to_owned())
 }

@@ -141,6 +141,8 @@ impl Socket {
         match ready!(self.transport.poll_receive(cx)) {
             Ok(frame) => Poll::Ready(Some(frame)),
             Err(close) => {
+                // What was queued before the goodbye still goes out before ours.
+                self.flush(cx);
                 self.leave(close);
                 Poll::Ready(None)
             }

@@ -7,6 +7,7 @@ use crate::{
 };
 use bytes::Bytes;
 use std::{
+    collections::VecDeque,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -19,14 +20,16 @@ use tungstenite::protocol::frame::{
 /// How much is gathered for one write. More would only wait in the kernel.
 const BATCH: usize = 64 * 1024;
 
+/// How many pings may wait for their answer.
+const PONGS: usize = 64;
+
 /// What this side still has to say: control frames of its own, and bytes that the socket could not take yet.
 #[derive(Default)]
 pub(super) struct Writer {
     rest: Vec<u8>,
     written: usize,
     ping: bool,
-    /// Only the newest ping is answered (RFC 6455, 5.5.3).
-    pong: Option<Bytes>,
+    pongs: VecDeque<Bytes>,
     goodbye: Goodbye,
     /// Whether a stream that gathers (TLS, HTTP/2) has still to be told to let go.
     unflushed: bool,
@@ -48,7 +51,11 @@ impl Writer {
     }
 
     pub(super) fn pong(&mut self, payload: Bytes) {
-        self.pong = Some(payload);
+        // A client that pings without reading: the newest ping is the one to answer (RFC 6455, 5.5.3).
+        if self.pongs.len() == PONGS {
+            self.pongs.clear();
+        }
+        self.pongs.push_back(payload);
     }
 
     /// Says goodbye for a reason of our own.
@@ -119,7 +126,7 @@ impl Writer {
         if matches!(self.goodbye, Goodbye::Said) {
             return;
         }
-        if let Some(payload) = self.pong.take() {
+        for payload in std::mem::take(&mut self.pongs) {
             encode(OpCode::Control(Control::Pong), &payload, output);
         }
         if std::mem::take(&mut self.ping) {
