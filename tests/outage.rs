@@ -48,7 +48,9 @@ async fn who_comes_during_an_outage_is_sent_away_with_503_and_welcome_after_it()
     );
     redis.start().await;
 
-    joins(&arena, Instant::now()).await.echoes("welcome").await;
+    let back = Instant::now();
+    let (mut ana, mut bo) = (joins(&arena, back).await, joins(&arena, back).await);
+    delivers(&mut ana, &mut bo, back).await;
 }
 
 #[tokio::test]

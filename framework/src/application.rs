@@ -2,6 +2,7 @@
 
 use crate::{
     error::Result,
+    guard::guarded,
     scope::{Protocol, Scope},
 };
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -65,7 +66,7 @@ impl<P: Protocol, A: Application<P>> ApplicationExt<P> for A {}
 pub struct BoxApplication<P: Protocol>(Arc<dyn ErasedApplication<P>>);
 
 impl<P: Protocol> BoxApplication<P> {
-    /// As [`Application::call`], with the future already boxed and owned.
+    /// As [`Application::call`], with the future already boxed and owned; a panic is an error.
     pub(crate) fn start(&self, scope: Scope<P>, connection: P::Connection) -> Conversation {
         self.0.clone().start(scope, connection)
     }
@@ -110,7 +111,7 @@ impl<P: Protocol, A: Application<P>> ErasedApplication<P> for A {
     }
 
     fn start(self: Arc<Self>, scope: Scope<P>, connection: P::Connection) -> Conversation {
-        Box::pin(async move { self.call(scope, connection).await })
+        Box::pin(async move { guarded(self.call(scope, connection)).await? })
     }
 }
 

@@ -5,6 +5,7 @@
 mod error;
 
 mod frame;
+mod guard;
 mod name;
 mod reject;
 mod scope;

@@ -5,10 +5,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use tokio::{net::TcpStream, time::timeout};
-use tokio_tungstenite::{
-    WebSocketStream, client_async,
-    tungstenite::{Message, protocol::frame::coding::CloseCode},
-};
+use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
 
 use super::wait::DEADLINE;
 
@@ -97,26 +94,22 @@ impl Client {
         assert_eq!(self.text().await, text);
     }
 
-    /// Waits for the close frame; texts before it are passed over.
+    /// Waits for the close frame, answers it and leaves; texts before it are passed over.
     ///
     /// # Panics
     /// When the connection ends without one.
-    pub async fn closed(&mut self) -> (u16, String) {
-        let close = async {
-            loop {
-                match self.0.next().await {
-                    Some(Ok(Message::Close(Some(frame)))) => {
-                        return (frame.code, frame.reason.to_string());
-                    }
-                    Some(Ok(Message::Close(None))) => return (CloseCode::Status, String::new()),
-                    Some(Ok(_)) => {}
-                    other => panic!("instead of a close frame came {other:?}"),
+    pub async fn closed(mut self) -> (u16, String) {
+        let end = async {
+            let mut close = None;
+            // Reading on sends our half of the closing handshake.
+            while let Some(Ok(message)) = self.0.next().await {
+                if let Message::Close(frame) = message {
+                    close = frame;
                 }
             }
+            close.expect("a close frame before the end")
         };
-        let (code, reason) = timeout(DEADLINE, close)
-            .await
-            .expect("a close frame in time");
-        (code.into(), reason)
+        let frame = timeout(DEADLINE, end).await.expect("the end in time");
+        (frame.code.into(), frame.reason.to_string())
     }
 }

@@ -45,7 +45,7 @@ pub struct Envelope(Arc<Inner>);
 struct Inner {
     bytes: Bytes,
     /// The event, as the first member of this process decoded it.
-    decoded: OnceLock<Arc<dyn Any + Send + Sync>>,
+    decoded: OnceLock<Box<dyn Any + Send + Sync>>,
     /// The frame that members make of the event, with the maker's address.
     frame: OnceLock<(usize, Frame)>,
 }
@@ -86,17 +86,22 @@ impl Envelope {
     ///
     /// # Errors
     /// [`ErrorKind::Codec`] if this is no `E`.
-    pub fn decode<E: Event>(&self) -> Result<Shared<E>> {
-        if let Some(event) = self.decoded_as() {
-            return Ok(Shared::new(event, self.clone()));
+    pub fn decode<E: Event>(self) -> Result<Shared<E>> {
+        if self.decoded::<E>().is_some() {
+            return Ok(Shared::of(self));
         }
-        let event: Arc<E> = Arc::new(rmp_serde::from_slice(&self.0.bytes).map_err(|source| {
+        let event: E = rmp_serde::from_slice(&self.0.bytes).map_err(|source| {
             let name = std::any::type_name::<E>();
             Error::new(ErrorKind::Codec, format!("an event is no {name}")).with_source(source)
-        })?);
-        // Where members of two kinds share a group, the second kind decodes for itself.
-        _ = self.0.decoded.set(event.clone());
-        Ok(Shared::new(event, self.clone()))
+        })?;
+        match self.0.decoded.set(Box::new(event)) {
+            Ok(()) => Ok(Shared::of(self)),
+            // Somebody was quicker; or members of two kinds share a group, and the second kind decodes for itself.
+            Err(event) => match event.downcast() {
+                Ok(event) if self.decoded::<E>().is_none() => Ok(Shared::own(*event, self)),
+                _ => Ok(Shared::of(self)),
+            },
+        }
     }
 
     /// The `type`, if this is a map that has one.
@@ -124,8 +129,9 @@ impl Envelope {
         &self.0.bytes
     }
 
-    fn decoded_as<E: Event>(&self) -> Option<Arc<E>> {
-        self.0.decoded.get()?.clone().downcast().ok()
+    /// The event, if it was decoded as an `E`.
+    pub(super) fn decoded<E: Event>(&self) -> Option<&E> {
+        self.0.decoded.get()?.downcast_ref()
     }
 
     /// The frame that this maker made before, or makes now. The first maker's is kept.
@@ -192,8 +198,8 @@ mod tests {
     fn an_event_is_decoded_once_for_everyone() {
         let envelope = Envelope::encode(&hello()).unwrap();
 
-        let first = envelope.decode::<Chat>().unwrap();
-        let second = envelope.clone().decode::<Chat>().unwrap();
+        let first = envelope.clone().decode::<Chat>().unwrap();
+        let second = envelope.decode::<Chat>().unwrap();
 
         assert_eq!(*first, hello());
         assert!(std::ptr::eq(&*first, &*second));
@@ -220,8 +226,8 @@ mod tests {
     fn strange_bytes_are_an_error_and_no_more() {
         for bytes in [&b""[..], b"\x00", b"\xc1", b"\x81\xa1x", b"not msgpack"] {
             let envelope = Envelope::from_bytes(bytes.to_vec());
-            assert!(envelope.decode::<Chat>().is_err(), "{bytes:?}");
             assert_eq!(envelope.kind(), None, "{bytes:?}");
+            assert!(envelope.decode::<Chat>().is_err(), "{bytes:?}");
         }
     }
 }

@@ -154,11 +154,10 @@ impl Channels {
     }
 
     /// Counts an event that its hearer could not read. The first is logged, then every thousandth.
-    pub(crate) fn note_undecodable(&self, envelope: &Envelope, error: &Error) {
+    pub(crate) fn note_undecodable(&self, error: &Error) {
         let total = self.0.undecodable.fetch_add(1, Ordering::Relaxed) + 1;
         if total == 1 || total.is_multiple_of(1000) {
             tracing::warn!(
-                kind = envelope.kind().as_deref().unwrap_or("none"),
                 error = %error.chain(),
                 total,
                 "passed over an event that its hearer cannot read"

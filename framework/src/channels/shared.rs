@@ -13,13 +13,27 @@ use std::{fmt, ops::Deref, sync::Arc};
 /// encoded once too, if it is made through [`json`](Shared::json) or [`frame`](Shared::frame). `ctx.send(Json(event))`
 /// does that by itself.
 pub struct Shared<E> {
-    event: Arc<E>,
     envelope: Envelope,
+    /// The event, unless the envelope has it: every count of references is a cache line that all members' processors
+    /// fight for, so the common case has one.
+    own: Option<Arc<E>>,
 }
 
-impl<E> Shared<E> {
-    pub(super) fn new(event: Arc<E>, envelope: Envelope) -> Self {
-        Self { event, envelope }
+impl<E: Event> Shared<E> {
+    /// The envelope has the event.
+    pub(super) fn of(envelope: Envelope) -> Self {
+        Self {
+            envelope,
+            own: None,
+        }
+    }
+
+    /// The envelope has the event as another type.
+    pub(super) fn own(event: E, envelope: Envelope) -> Self {
+        Self {
+            envelope,
+            own: Some(Arc::new(event)),
+        }
     }
 }
 
@@ -55,38 +69,36 @@ impl<E: Event> Shared<E> {
     /// # Errors
     /// Whatever the maker returns.
     pub fn frame(&self, make: fn(&E) -> Result<Frame>) -> Result<Frame> {
-        self.envelope.frame(make as usize, || make(&self.event))
-    }
-
-    /// The event itself, cloned if other members still look at it.
-    pub fn into_inner(self) -> E
-    where
-        E: Clone,
-    {
-        Arc::unwrap_or_clone(self.event)
+        self.envelope.frame(make as usize, || make(self))
     }
 }
 
-impl<E> Deref for Shared<E> {
+impl<E: Event> Deref for Shared<E> {
     type Target = E;
 
     fn deref(&self) -> &E {
-        &self.event
+        match &self.own {
+            Some(event) => event,
+            None => self
+                .envelope
+                .decoded()
+                .expect("it is there, or this would own one"),
+        }
     }
 }
 
 impl<E> Clone for Shared<E> {
     fn clone(&self) -> Self {
         Self {
-            event: self.event.clone(),
             envelope: self.envelope.clone(),
+            own: self.own.clone(),
         }
     }
 }
 
-impl<E: fmt::Debug> fmt::Debug for Shared<E> {
+impl<E: Event + fmt::Debug> fmt::Debug for Shared<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.event.fmt(f)
+        (**self).fmt(f)
     }
 }
 
@@ -105,7 +117,7 @@ mod tests {
     fn members_share_one_frame() {
         let said = Said { text: "hi".into() };
         let envelope = Envelope::encode(&said).unwrap();
-        let (one, two) = (envelope.decode::<Said>(), envelope.decode::<Said>());
+        let (one, two) = (envelope.clone().decode::<Said>(), envelope.decode::<Said>());
         let (one, two) = (one.unwrap(), two.unwrap());
 
         let (first, second) = (one.json().unwrap(), two.json().unwrap());

@@ -1,10 +1,11 @@
 //! One request that may wait for events before it is answered.
 
-use super::{NoEvent, turns::guarded};
+use super::NoEvent;
 use crate::{
     application::Application,
     channels::{Channels, Event, Group, Mailbox, Shared},
     error::Result,
+    guard::guarded,
     protocol::{Body, Exchange, Http},
     reject::Reject,
     scope::{OpensOverHttp, Params, Scope},

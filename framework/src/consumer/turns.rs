@@ -3,13 +3,13 @@
 use super::{Context, FromFrame, WebSocketConsumer};
 use crate::{
     channels::{Envelope, Mailbox},
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     frame::{Close, Frame},
+    guard::guarded,
     protocol::Socket,
 };
 use std::{
     future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Poll, ready},
     time::Duration,
@@ -27,7 +27,13 @@ pub(super) struct Desk<C: WebSocketConsumer> {
     mailbox: Mailbox,
     /// Whoever was heard last lets the other go first.
     events_first: bool,
+    /// How many more events may pass before the socket is looked at again, since it had nothing a moment ago.
+    quiet: u8,
 }
+
+/// A room that speaks all the time is served in runs of this many events: looking at a silent socket between any two
+/// would cost as much as the events.
+const RUN: u8 = 16;
 
 /// What comes next.
 enum Turn {
@@ -58,6 +64,7 @@ impl<C: WebSocketConsumer> Desk<C> {
             socket,
             mailbox,
             events_first: false,
+            quiet: 0,
         }
     }
 
@@ -118,7 +125,7 @@ impl<C: WebSocketConsumer> Desk<C> {
                     Ok(event) => attend(socket, consumer.event(ctx, event)).await,
                     Err(error) => {
                         // One stray event must not empty the room.
-                        ctx.channels().note_undecodable(&envelope, &error);
+                        ctx.channels().note_undecodable(&error);
                         Handled::Done
                     }
                 },
@@ -127,6 +134,12 @@ impl<C: WebSocketConsumer> Desk<C> {
     }
 
     fn poll_turn(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Turn> {
+        if self.quiet > 0
+            && let Poll::Ready(envelope) = self.mailbox.poll_receive(cx)
+        {
+            self.quiet -= 1;
+            return Poll::Ready(Turn::Event(envelope));
+        }
         if self.events_first
             && let Poll::Ready(envelope) = self.mailbox.poll_receive(cx)
         {
@@ -139,11 +152,9 @@ impl<C: WebSocketConsumer> Desk<C> {
                 return Poll::Ready(Turn::Frame(frame));
             }
             Poll::Ready(None) => return Poll::Ready(Turn::Over),
-            Poll::Pending => {}
+            Poll::Pending => self.quiet = RUN,
         }
-        if !self.events_first
-            && let Poll::Ready(envelope) = self.mailbox.poll_receive(cx)
-        {
+        if let Poll::Ready(envelope) = self.mailbox.poll_receive(cx) {
             return Poll::Ready(Turn::Event(envelope));
         }
         // Nothing more to do: all that the turns so far have queued leaves in one write.
@@ -151,6 +162,7 @@ impl<C: WebSocketConsumer> Desk<C> {
         if self.socket.left().is_some() {
             return Poll::Ready(Turn::Over);
         }
+        self.quiet = 0;
         Poll::Pending
     }
 }
@@ -185,28 +197,4 @@ pub(super) async fn dismiss<C: WebSocketConsumer>(consumer: C, close: Close) {
         Ok(Err(panic)) => tracing::error!(error = %panic, "a consumer's disconnect panicked"),
         Err(_) => tracing::warn!("a consumer's disconnect took too long and was dropped"),
     }
-}
-
-/// The user's code, whose panic is an error of this one conversation.
-///
-/// What a panic may have left half done belongs to the consumer alone, which sees no further turn.
-pub(super) async fn guarded<T>(code: impl Future<Output = T> + Send) -> Result<T> {
-    let mut code = std::pin::pin!(code);
-    poll_fn(|cx| {
-        let polled = catch_unwind(AssertUnwindSafe(|| code.as_mut().poll(cx)));
-        match polled {
-            Ok(polled) => polled.map(Ok),
-            Err(panic) => Poll::Ready(Err(panicked(&*panic))),
-        }
-    })
-    .await
-}
-
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
-    let message = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
-    Error::new(ErrorKind::User, format!("a consumer panicked: {message}"))
 }

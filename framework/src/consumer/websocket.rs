@@ -6,6 +6,7 @@ use crate::{
     channels::{Channels, Event, Shared},
     error::{Error, Result},
     frame::Close,
+    guard::guarded,
     protocol::{Upgrade, WebSocket, foreign_origin},
     reject::Reject,
     scope::Scope,
@@ -150,7 +151,7 @@ async fn greet<C: WebSocketConsumer>(
         event: PhantomData,
     };
     let limit = upgrade.config().connect_timeout;
-    let connecting = tokio::time::timeout(limit, turns::guarded(C::connect(&mut handshake)));
+    let connecting = tokio::time::timeout(limit, guarded(C::connect(&mut handshake)));
     let connected = tokio::select! {
         biased;
         connected = connecting => connected,

@@ -1,7 +1,15 @@
 //! Leaving in good order: who is still here, and how they learn that the server stops.
 
 use crate::protocol::Stop;
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::{
     sync::CancellationToken,
@@ -11,6 +19,7 @@ use tokio_util::{
 /// Everyone who is connected, and the word that the server stops.
 #[derive(Clone, Default)]
 pub(crate) struct Drain {
+    is_stopping: Arc<AtomicBool>,
     stop: CancellationToken,
     visitors: TaskTracker,
 }
@@ -18,6 +27,7 @@ pub(crate) struct Drain {
 impl Drain {
     /// Tells everyone to leave.
     pub(crate) fn begin(&self) {
+        self.is_stopping.store(true, Ordering::Release);
         self.stop.cancel();
         self.visitors.close();
     }
@@ -62,8 +72,9 @@ struct Taken {
 }
 
 impl Seat {
-    /// Resolves when the server stops.
+    /// Tells a conversation when the server stops.
     pub(crate) fn stop(&self) -> Stop {
-        Box::pin(self.taken.drain.stopping())
+        let drain = &self.taken.drain;
+        Stop::new(drain.is_stopping.clone(), drain.stopping())
     }
 }

@@ -4,6 +4,7 @@ mod config;
 mod origin;
 mod outgoing;
 mod socket;
+mod stop;
 mod upgrade;
 
 pub use self::{
@@ -13,7 +14,8 @@ pub use self::{
 pub(crate) use self::{
     origin::Origin,
     outgoing::{Outgoing, Speaker},
-    socket::{Stop, Transport},
+    socket::Transport,
+    stop::Stop,
     upgrade::{Answer, foreign_origin},
 };
 

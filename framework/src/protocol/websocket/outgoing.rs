@@ -8,7 +8,10 @@ use std::{
     collections::VecDeque,
     fmt,
     future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -18,6 +21,8 @@ pub struct Sender(Arc<Shared>);
 
 struct Shared {
     limit: usize,
+    /// Whether `outgoing.close` is set: asked at every turn, so it takes no lock.
+    closing: AtomicBool,
     outgoing: Mutex<Outgoing>,
 }
 
@@ -50,6 +55,7 @@ impl Sender {
     pub(crate) fn new(limit: usize) -> Self {
         Self(Arc::new(Shared {
             limit,
+            closing: AtomicBool::new(false),
             outgoing: Mutex::default(),
         }))
     }
@@ -111,8 +117,14 @@ impl Sender {
             return Err(Error::closed());
         }
         outgoing.close = Some(close);
+        self.0.closing.store(true, Ordering::Release);
         outgoing.wake_all();
         Ok(())
+    }
+
+    /// Whether this side has decided to end.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.0.closing.load(Ordering::Acquire)
     }
 
     /// How this side has decided to end, if it has.

@@ -1,12 +1,11 @@
 //! An open WebSocket: frames in, frames out, and how it ended.
 
-use super::{config::WebSocketConfig, outgoing::Sender};
+use super::{config::WebSocketConfig, outgoing::Sender, stop::Stop};
 use crate::frame::{Close, Frame};
 use std::{
     collections::VecDeque,
     fmt,
-    future::{Future, poll_fn},
-    pin::Pin,
+    future::poll_fn,
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -24,9 +23,6 @@ pub(crate) trait Transport: Send {
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
-/// Resolves when the server stops.
-pub(crate) type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
-
 /// An open WebSocket.
 ///
 /// Pings are answered and queued frames written while [`receive`](Socket::receive) is awaited.
@@ -41,7 +37,6 @@ pub struct Socket {
     ahead_bytes: usize,
     /// How the client left, once it has.
     left: Option<Close>,
-    stopping: bool,
 }
 
 /// How much is read while a handler is busy, so that a goodbye behind it is seen. Past either bound reading pauses,
@@ -63,7 +58,6 @@ impl Socket {
             ahead: VecDeque::new(),
             ahead_bytes: 0,
             left: None,
-            stopping: false,
         }
     }
 
@@ -98,25 +92,24 @@ impl Socket {
     ///
     /// The side that closed first decides the code.
     pub async fn close(mut self, close: impl Into<Close>) -> Close {
-        let close = if self.stopping {
-            Close::new(Close::AWAY, "the server is going away")
-        } else {
-            close.into()
-        };
         if self.left.is_none() {
-            // Somebody closed before: their word stands.
-            _ = self.sender.close(close.clone());
+            let stopping = poll_fn(|cx| Poll::Ready(self.is_stopping(cx))).await;
+            let close = if stopping {
+                Close::new(Close::AWAY, "the server is going away")
+            } else {
+                close.into()
+            };
+            // If somebody closed before, their word stands.
+            _ = self.sender.close(close);
         }
-        let limit = self.config.close_timeout;
-        let closed = tokio::time::timeout(limit, poll_fn(|cx| self.poll_finish(cx))).await;
         let ours = self.sender.closing();
+        let limit = self.config.close_timeout;
+        // A client that keeps its half of the handshake to itself is cut off.
+        _ = tokio::time::timeout(limit, poll_fn(|cx| self.poll_finish(cx))).await;
         self.sender.end();
         let theirs = self.left.take();
-        match (closed, ours, theirs) {
-            (_, Some(ours), _) => ours,
-            (_, None, Some(theirs)) => theirs,
-            (_, None, None) => close,
-        }
+        ours.or(theirs)
+            .unwrap_or_else(|| Close::from(Close::ABNORMAL))
     }
 
     pub(crate) fn config(&self) -> &Arc<WebSocketConfig> {
@@ -125,7 +118,7 @@ impl Socket {
 
     /// The next frame without writing anything: the caller flushes when it has nothing left to do.
     pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
-        if self.sender.closing().is_some() || self.is_stopping(cx) {
+        if self.sender.is_closing() || self.is_stopping(cx) {
             return Poll::Ready(None);
         }
         if let Some(frame) = self.ahead.pop_front() {
@@ -193,13 +186,7 @@ impl Socket {
     }
 
     fn is_stopping(&mut self, cx: &mut Context<'_>) -> bool {
-        if let Some(stop) = &mut self.stop
-            && stop.as_mut().poll(cx).is_ready()
-        {
-            self.stop = None;
-            self.stopping = true;
-        }
-        self.stopping
+        self.stop.as_mut().is_some_and(|stop| stop.poll(cx))
     }
 
     /// Writes what is queued, our close last; then listens for the client's, passing over what it still says.

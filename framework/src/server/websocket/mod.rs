@@ -110,16 +110,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
                 Ok(Some(Incoming::Frame(frame))) => return Poll::Ready(Ok(frame)),
                 Ok(Some(Incoming::Control(control))) => self.control(control)?,
                 Ok(None) => {
-                    self.poll_heartbeat(cx)?;
-                    match self.poll_fill(cx) {
-                        Poll::Ready(filled) => filled?,
-                        Poll::Pending => {
-                            // A ping or pong that this very call has queued leaves now, or nobody would look at it
-                            // before the next event. What the consumer sends is flushed by its own driver.
-                            _ = self.writer.poll_write(&mut self.io, None, cx)?;
-                            return Poll::Pending;
-                        }
+                    if let Poll::Ready(filled) = self.poll_fill(cx) {
+                        filled?;
+                        continue;
                     }
+                    self.poll_heartbeat(cx)?;
+                    if self.writer.has_controls() {
+                        // A ping or pong leaves now: nobody would look at it before the next event. What the consumer
+                        // sends is flushed by its own driver.
+                        _ = self.writer.poll_write(&mut self.io, None, cx)?;
+                    }
+                    return Poll::Pending;
                 }
                 Err(violation) => {
                     self.writer.close(&violation);

@@ -80,6 +80,11 @@ impl Writer {
         }
     }
 
+    /// Whether this side has something to say besides what its sender has queued.
+    pub(super) fn has_controls(&self) -> bool {
+        self.ping || !self.pongs.is_empty()
+    }
+
     /// Writes control frames, and what waits at `sender`; pending while the socket is full.
     pub(super) fn poll_write<IO: AsyncWrite + Unpin>(
         &mut self,

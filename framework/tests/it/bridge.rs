@@ -1,0 +1,181 @@
+//! The seams to tower: axum inside Seaway, Seaway inside axum.
+
+use crate::support::{Server, connect, echo, hear, say, try_connect};
+use axum::{Extension, Router, extract::Path, routing::get};
+use http::Request;
+use http_body_util::BodyExt;
+use seaway::{
+    ApplicationExt, Channels, HttpConsumer, HttpContext, Result, from_service,
+    middleware::Provide,
+    protocol::Body,
+    routing::{PathRouter, ProtocolTypeRouter},
+};
+use tower::{Service, ServiceExt};
+
+async fn fetch<S, B>(app: &mut S, path: &str) -> (u16, String)
+where
+    S: Service<Request<Body>, Response = http::Response<B>, Error = std::convert::Infallible>,
+    B: http_body::Body<Data = bytes::Bytes, Error: std::fmt::Debug>,
+{
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    let response = app.ready().await.unwrap().call(request).await.unwrap();
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn an_axum_router_serves_the_pages_and_sees_what_middleware_put_in() {
+    let pages = Router::new()
+        .route(
+            "/hello/{name}",
+            get(|Path(name): Path<String>| async move { format!("hello {name}") }),
+        )
+        .route(
+            "/who",
+            get(|Extension(who): Extension<&'static str>| async move { who }),
+        );
+    let mut app = ProtocolTypeRouter::new().http(from_service(pages).with(Provide("ana")));
+
+    assert_eq!(fetch(&mut app, "/hello/bo").await, (200, "hello bo".into()));
+    assert_eq!(fetch(&mut app, "/who").await, (200, "ana".into()));
+    assert_eq!(fetch(&mut app, "/nowhere").await.0, 404);
+}
+
+#[tokio::test]
+async fn sockets_and_pages_share_a_port() {
+    let pages = Router::new().route("/", get(|| async { "a page" }));
+    let app = ProtocolTypeRouter::new()
+        .http(from_service(pages))
+        .websocket(PathRouter::new().route("/ws/echo", echo()));
+    let server = Server::start(app.clone()).await;
+
+    let mut client = connect(server.address, "/ws/echo").await;
+    say(&mut client, "ahoy").await;
+
+    assert_eq!(hear(&mut client).await, "ahoy");
+    assert_eq!(fetch(&mut app.clone(), "/").await, (200, "a page".into()));
+    assert_eq!(
+        try_connect(server.address, "/ws/nowhere", &[]).await.err(),
+        Some(404)
+    );
+}
+
+#[tokio::test]
+async fn a_house_without_pages_says_that_it_has_sockets() {
+    let mut sockets = ProtocolTypeRouter::new().websocket(echo());
+    let mut nothing = ProtocolTypeRouter::new();
+
+    assert_eq!(fetch(&mut sockets, "/").await.0, 426);
+    assert_eq!(fetch(&mut nothing, "/").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_router_and_a_single_consumer_mount_inside_an_axum_app_under_axums_own_server() {
+    let seaway = ProtocolTypeRouter::new().websocket(PathRouter::new().route("/in/echo", echo()));
+    let app = Router::new()
+        .route("/", get(|| async { "axum" }))
+        .route_service("/single", echo())
+        .fallback_service(seaway);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+
+    for path in ["/single", "/in/echo"] {
+        let mut client = connect(address, path).await;
+        say(&mut client, "ahoy").await;
+        assert_eq!(hear(&mut client).await, "ahoy", "{path}");
+    }
+    assert_eq!(
+        try_connect(address, "/in/nowhere", &[]).await.err(),
+        Some(404)
+    );
+}
+
+#[tokio::test]
+async fn seaways_server_serves_an_axum_app_as_it_is() {
+    let app = Router::new()
+        .route("/", get(|| async { "axum" }))
+        .route_service("/ws", echo());
+    let server = Server::start(app).await;
+
+    let mut client = connect(server.address, "/ws").await;
+    say(&mut client, "ahoy").await;
+
+    assert_eq!(hear(&mut client).await, "ahoy");
+}
+
+/// Greets whoever the path names.
+struct Greeter;
+
+impl HttpConsumer for Greeter {
+    type Event = seaway::NoEvent;
+
+    async fn handle(_: Request<Body>, ctx: &mut HttpContext) -> Result<http::Response<Body>> {
+        match ctx.path::<String>("name").unwrap().as_str() {
+            "nobody" => Err(seaway::Error::user("nobody is here")),
+            "panic" => panic!("in an HTTP consumer"),
+            name => Ok(http::Response::new(Body::from(format!("hello {name}")))),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_http_consumer_answers_or_fails_with_500() {
+    let greeter = Greeter::application(&Channels::in_memory());
+    let mut app = ProtocolTypeRouter::new().http(PathRouter::new().route("/hello/{name}", greeter));
+
+    assert_eq!(
+        fetch(&mut app, "/hello/ana").await,
+        (200, "hello ana".into())
+    );
+    assert_eq!(fetch(&mut app, "/hello/nobody").await.0, 500);
+    assert_eq!(fetch(&mut app, "/hello/panic").await.0, 500);
+}
+
+#[tokio::test]
+async fn a_page_that_panics_is_a_500_and_touches_nobody() {
+    let pages = Router::new().route("/", get(|| async { "fine" })).route(
+        "/panic",
+        get(|| async {
+            if true {
+                panic!("in a page")
+            }
+        }),
+    );
+    let app = ProtocolTypeRouter::new().http(from_service(pages));
+
+    assert_eq!(fetch(&mut app.clone(), "/panic").await.0, 500);
+    assert_eq!(fetch(&mut app.clone(), "/").await, (200, "fine".into()));
+}
+
+#[tokio::test]
+async fn a_request_may_wait_for_an_event() {
+    use serde::{Deserialize, Serialize};
+    #[derive(Serialize, Deserialize)]
+    #[serde(tag = "type", rename = "news")]
+    struct News {
+        text: String,
+    }
+    struct Next;
+    impl HttpConsumer for Next {
+        type Event = News;
+        async fn handle(
+            _: Request<Body>,
+            ctx: &mut HttpContext<News>,
+        ) -> Result<http::Response<Body>> {
+            let news = ctx.join("news").await?;
+            // Its own word is heard too: it has joined.
+            news.send(&News {
+                text: "extra".into(),
+            })
+            .await?;
+            let heard = ctx.next_event().await?;
+            Ok(http::Response::new(Body::from(heard.text.clone())))
+        }
+    }
+    let channels = Channels::in_memory();
+    let mut app = ProtocolTypeRouter::new().http(Next::application(&channels));
+
+    assert_eq!(fetch(&mut app, "/").await, (200, "extra".into()));
+}

@@ -1,0 +1,154 @@
+//! At the door: what a consumer sees of its client, and how it refuses one.
+
+use crate::support::echo;
+use http::{HeaderValue, Request, StatusCode, header};
+use seaway::{
+    ApplicationExt, Channels, Context, Handshake, NoEvent, Reject, Result, WebSocketConsumer,
+    protocol::{AllowedOrigins, WebSocketConfig},
+    testing::WebSocketCommunicator,
+};
+use std::time::Duration;
+
+/// Tells what it saw at the door.
+struct Doorkeeper(String);
+
+impl WebSocketConsumer for Doorkeeper {
+    type Input = String;
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+        if handshake.cookie("banned").is_some() {
+            return Err(Reject::new(StatusCode::FORBIDDEN, "you again"));
+        }
+        let name: String = handshake.query("name")?;
+        let age: u8 = handshake.query("age")?;
+        let chosen = handshake.choose_subprotocol(&["v2", "v1"]);
+        let theme = handshake.cookie("theme").unwrap_or_default();
+        let seen = format!("{name} {age} {chosen:?} {theme}");
+        handshake
+            .reply_headers_mut()
+            .insert("x-seen", HeaderValue::from_static("yes"));
+        Ok(Self(seen))
+    }
+
+    async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
+        ctx.send(self.0.as_str()).await
+    }
+
+    async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn knock(request: http::request::Builder) -> WebSocketCommunicator {
+    let app = Doorkeeper::application(&Channels::in_memory()).boxed();
+    WebSocketCommunicator::open(&app, request)
+}
+
+#[tokio::test]
+async fn query_cookies_and_subprotocols_are_seen_and_headers_are_sent() {
+    let mut client = knock(
+        Request::get("/?age=30&name=Ana+Bo%20%C3%A5")
+            .header(header::COOKIE, "theme=dark%20blue; other=1")
+            .header(header::SEC_WEBSOCKET_PROTOCOL, "v1, v2"),
+    );
+
+    let reply = client.reply().await;
+    assert_eq!(reply.status(), 101);
+    assert_eq!(reply.headers()["x-seen"], "yes");
+    assert_eq!(reply.headers()["sec-websocket-protocol"], "v2");
+    assert_eq!(
+        client.receive_text().await,
+        "Ana Bo \u{e5} 30 Some(\"v2\") dark blue"
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_has_the_consumers_status_and_text() {
+    let mut client = knock(Request::get("/?name=a&age=1").header(header::COOKIE, "banned=1"));
+
+    let reply = client.reply().await;
+    assert_eq!(reply.status(), 403);
+    assert_eq!(reply.body(), "you again");
+    client.vanish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_missing_or_malformed_parameter_is_a_400_that_names_it() {
+    for (path, culprit) in [("/?age=1", "name"), ("/?name=a&age=x", "age")] {
+        let mut client = knock(Request::get(path));
+
+        let reply = client.reply().await;
+        assert_eq!(reply.status(), 400);
+        assert!(reply.body().contains(culprit), "{}", reply.body());
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_a_foreign_origin_is_refused_before_the_consumer_is_asked() {
+    let from = |origin| {
+        Request::get("/")
+            .header(header::HOST, "chat.example")
+            .header(header::ORIGIN, origin)
+    };
+    let open = echo().boxed();
+    let listed = echo()
+        .with(AllowedOrigins::list(["https://app.example"]))
+        .boxed();
+    for (app, origin, status) in [
+        (&open, "https://chat.example", 101),
+        (&open, "https://evil.example", 403),
+        (&open, "null", 403),
+        (&listed, "https://app.example", 101),
+        (&listed, "https://chat.example", 403),
+    ] {
+        let mut client = WebSocketCommunicator::open(app, from(origin));
+        assert_eq!(client.status().await, status, "{origin}");
+    }
+}
+
+/// Misbehaves at the door, as its path says.
+struct Misbehaving;
+
+impl WebSocketConsumer for Misbehaving {
+    type Input = String;
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+        match handshake.scope().head.uri.path() {
+            "/panic" => panic!("at the door"),
+            "/hang" => std::future::pending().await,
+            "/join" => drop(handshake.join("no group/name").await?),
+            "/state" => drop(handshake.state::<Duration>()?.to_owned()),
+            _ => {}
+        }
+        Ok(Self)
+    }
+
+    async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_wrong_at_the_door_has_its_status() {
+    let app = Misbehaving::application(&Channels::in_memory()).boxed();
+    for (path, status) in [("/", 101), ("/join", 400), ("/state", 500), ("/panic", 500)] {
+        let mut client = WebSocketCommunicator::open(&app, Request::get(path));
+        assert_eq!(client.status().await, status, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connect_that_takes_too_long_is_a_503() {
+    let config = WebSocketConfig::new().connect_timeout(Duration::from_secs(2));
+    let app = Misbehaving::application(&Channels::in_memory())
+        .with(config)
+        .boxed();
+    let before = tokio::time::Instant::now();
+
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/hang"));
+
+    assert_eq!(client.status().await, 503);
+    assert_eq!(before.elapsed().as_secs(), 2);
+}

@@ -1,0 +1,162 @@
+//! Who answers: by protocol, by path.
+
+use http::{Request, Response, StatusCode};
+use seaway::{
+    Application, ApplicationExt, BoxApplication, ChannelName, Protocol, Result, Scope,
+    application_fn,
+    protocol::{Body, Exchange, Http, Jobs, Worker},
+    routing::{PathRouter, ProtocolTypeRouter},
+    testing::HttpCommunicator,
+};
+use std::sync::{Arc, Mutex};
+
+/// Answers with its own name and all path parameters.
+fn page(name: &'static str) -> impl Application<Http> {
+    application_fn(move |scope: Scope<Http>, exchange: Exchange| async move {
+        let params: Vec<_> = scope
+            .params()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        let text = format!("{name} {}", params.join(" "));
+        exchange
+            .respond(Response::new(Body::from(text.trim_end().to_owned())))
+            .await
+    })
+}
+
+async fn get(app: &BoxApplication<Http>, path: &str) -> (StatusCode, String) {
+    let request = Request::get(path).body("").unwrap();
+    let response = HttpCommunicator::request(app, request).await.unwrap();
+    let text = String::from_utf8(response.body().to_vec()).unwrap();
+    (response.status(), text)
+}
+
+#[tokio::test]
+async fn paths_are_matched_and_parameters_decoded() {
+    let rooms = PathRouter::new()
+        .route("/", page("rooms"))
+        .route("/{room}", page("room"))
+        .route("/{room}/messages/{id}", page("message"));
+    let app = PathRouter::new()
+        .route("/", page("home"))
+        .route("/about", page("about"))
+        .route("/files/{*path}", page("files"))
+        .nest("/rooms", rooms)
+        .nest(
+            "/of/{user}",
+            PathRouter::new().route("/rooms/{room}", page("theirs")),
+        )
+        .boxed();
+    for (path, answer) in [
+        ("/", "home"),
+        ("/about", "about"),
+        ("/about?x=1", "about"),
+        ("/files/a/b.txt", "files path=a/b.txt"),
+        ("/rooms", "rooms"),
+        ("/rooms/", "rooms"),
+        ("/rooms/lobby", "room room=lobby"),
+        ("/rooms/caf%C3%A9%20x", "room room=caf\u{e9} x"),
+        ("/rooms/lobby/messages/7", "message room=lobby id=7"),
+        ("/of/ana/rooms/lobby", "theirs user=ana room=lobby"),
+    ] {
+        assert_eq!(
+            get(&app, path).await,
+            (StatusCode::OK, answer.to_owned()),
+            "{path}"
+        );
+    }
+    for path in [
+        "/nowhere",
+        "/about/",
+        "/rooms/a/b",
+        "/roomsx",
+        "/of/ana",
+        "/files",
+    ] {
+        assert_eq!(get(&app, path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    assert_eq!(get(&app, "/rooms/%ff").await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_parameter_has_the_type_one_asks_for() {
+    let app = PathRouter::new()
+        .route(
+            "/double/{number}",
+            application_fn(|scope: Scope<Http>, exchange: Exchange| async move {
+                match scope.path::<u32>("number") {
+                    Ok(number) => {
+                        let text = (number * 2).to_string();
+                        exchange.respond(Response::new(Body::from(text))).await
+                    }
+                    Err(reject) => <Http as seaway::OpensOverHttp>::refuse(exchange, reject).await,
+                }
+            }),
+        )
+        .boxed();
+
+    assert_eq!(get(&app, "/double/21").await, (StatusCode::OK, "42".into()));
+    assert_eq!(get(&app, "/double/x").await.0, StatusCode::NOT_FOUND);
+}
+
+#[test]
+#[should_panic(expected = "cannot route \"/a/{other}\"")]
+fn two_routes_for_one_path_are_told_while_the_house_is_built() {
+    _ = PathRouter::new()
+        .route("/a/{one}", page("one"))
+        .route("/a/{other}", page("other"));
+}
+
+#[tokio::test]
+async fn a_worker_takes_its_jobs_in_order() {
+    let done = Arc::new(Mutex::new(Vec::new()));
+    let noted = done.clone();
+    let app = ProtocolTypeRouter::new().worker(application_fn(
+        move |scope: Scope<Worker>, mut jobs: Jobs| {
+            let noted = noted.clone();
+            async move {
+                while let Some(job) = jobs.next().await {
+                    let job = String::from_utf8(job.to_vec()).unwrap();
+                    noted.lock().unwrap().push(format!("{} {job}", scope.head));
+                }
+                Ok(())
+            }
+        },
+    ));
+    let (queue, jobs) = Jobs::bounded(4);
+    queue.put("one").await.unwrap();
+    queue.put("two").await.unwrap();
+    drop(queue);
+
+    let worker = app.get::<Worker>().unwrap();
+    let scope = Scope::new(ChannelName::new("thumbnails").unwrap());
+    worker.call(scope, jobs).await.unwrap();
+
+    assert_eq!(*done.lock().unwrap(), ["thumbnails one", "thumbnails two"]);
+    assert!(app.get::<Http>().is_none());
+}
+
+#[tokio::test]
+async fn a_protocol_nobody_foresaw_is_routed_too() {
+    /// Numbers that somebody shouts.
+    struct Shouting;
+    impl Protocol for Shouting {
+        const NAME: &'static str = "shouting";
+        type Head = String;
+        type Connection = std::sync::mpsc::Sender<String>;
+    }
+    async fn answer(scope: Scope<Shouting>, ear: std::sync::mpsc::Sender<String>) -> Result<()> {
+        ear.send(scope.head.to_lowercase()).unwrap();
+        Ok(())
+    }
+    let app = ProtocolTypeRouter::new().protocol::<Shouting>(application_fn(answer));
+    let (ear, heard) = std::sync::mpsc::channel();
+
+    let application = app.get::<Shouting>().unwrap();
+    application
+        .call(Scope::new("AHOY".to_owned()), ear)
+        .await
+        .unwrap();
+
+    assert_eq!(heard.recv().unwrap(), "ahoy");
+}

@@ -1,0 +1,298 @@
+//! The server over real sockets: limits, heartbeats, stopping in good order.
+
+use crate::support::{
+    Diary, PATIENCE, Server, connect, echo, farewell, hear, next, say, try_connect,
+};
+use futures_util::{SinkExt, StreamExt};
+use seaway::{
+    ApplicationExt, Channels, Close, Context, Frame, Handshake, NoEvent, Reject, Result,
+    WebSocketConsumer, middleware::Provide, protocol::WebSocketConfig, routing::ProtocolTypeRouter,
+};
+use std::{net::SocketAddr, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_tungstenite::tungstenite::Message;
+
+fn app_with(config: WebSocketConfig) -> ProtocolTypeRouter {
+    ProtocolTypeRouter::new().websocket(echo().with(config))
+}
+
+/// Sends raw bytes and reads until the server hangs up.
+async fn raw(address: SocketAddr, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    // A server that does not want the rest may hang up with a reset.
+    _ = read.expect("the server hangs up");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn a_message_over_the_limit_ends_with_1009_and_others_go_on() {
+    let server = Server::start(app_with(WebSocketConfig::new().max_message_size(1000))).await;
+    let (mut ana, mut bo) = (
+        connect(server.address, "/").await,
+        connect(server.address, "/").await,
+    );
+
+    say(&mut ana, &"x".repeat(1000)).await;
+    assert_eq!(hear(&mut ana).await.len(), 1000);
+    // Far more than the kernel buffers: the server must hang up before it has come.
+    _ = ana.send(Message::text("x".repeat(8_000_000))).await;
+
+    assert_eq!(farewell(&mut ana).await.code, Close::TOO_LARGE);
+    say(&mut bo, "still here").await;
+    assert_eq!(hear(&mut bo).await, "still here");
+}
+
+#[tokio::test]
+async fn a_silent_client_is_pinged_and_one_that_does_not_answer_is_given_up() {
+    let diary = Diary::default();
+    let config =
+        WebSocketConfig::new().heartbeat(Duration::from_millis(50), Duration::from_millis(100));
+    let app = Witness::application(&Channels::in_memory())
+        .with(Provide(diary.clone()))
+        .with(config);
+    let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
+
+    // This client never reads, so it never answers.
+    let _deaf = connect(server.address, "/").await;
+    // This one does.
+    let mut alive = connect(server.address, "/").await;
+    for _ in 0..5 {
+        assert!(matches!(next(&mut alive).await, Message::Ping(_)));
+        alive.flush().await.unwrap();
+    }
+
+    assert_eq!(diary.wait_for(1).await, ["disconnect 1006"]);
+    say(&mut alive, "still here").await;
+}
+
+#[tokio::test]
+async fn pings_are_answered_while_a_handler_is_busy_and_a_goodbye_is_noticed() {
+    let diary = Diary::default();
+    let config = WebSocketConfig::new().grace(Duration::from_millis(20));
+    let app = Witness::application(&Channels::in_memory())
+        .with(Provide(diary.clone()))
+        .with(config);
+    let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
+    let mut client = connect(server.address, "/").await;
+    say(&mut client, "hang").await;
+
+    client.send(Message::Ping("there?".into())).await.unwrap();
+    assert_eq!(next(&mut client).await, Message::Pong("there?".into()));
+    client.close(None).await.unwrap();
+
+    assert_eq!(diary.wait_for(1).await, ["disconnect 1005"]);
+}
+
+#[tokio::test]
+async fn everyone_is_told_when_the_server_stops() {
+    let diary = Diary::default();
+    let app = Witness::application(&Channels::in_memory()).with(Provide(diary.clone()));
+    let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
+    let address = server.address;
+    let (mut ana, mut bo) = (connect(address, "/").await, connect(address, "/").await);
+    say(&mut ana, "one").await;
+    assert_eq!(hear(&mut ana).await, "one");
+
+    let stopped = server.stop();
+
+    for client in [&mut ana, &mut bo] {
+        assert_eq!(farewell(client).await.code, Close::AWAY);
+        while client.next().await.is_some() {}
+    }
+    let outcome = timeout(PATIENCE, stopped).await.expect("the server ends");
+    outcome.unwrap().unwrap();
+    assert_eq!(diary.entries(), ["disconnect 1001", "disconnect 1001"]);
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_client_that_keeps_its_goodbye_to_itself_is_cut_off() {
+    let config = WebSocketConfig::new().close_timeout(Duration::from_millis(50));
+    let server = Server::start(app_with(config)).await;
+    let _silent = connect(server.address, "/").await;
+
+    let stopped = server.stop();
+
+    let outcome = timeout(PATIENCE, stopped).await.expect("the server ends");
+    outcome.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_cut_at_the_limit() {
+    let limit = Duration::from_millis(100);
+    let server = Server::configured(app_with(WebSocketConfig::new()), |server| {
+        server.head_timeout(limit)
+    })
+    .await;
+
+    for beginning in [
+        "",
+        "P",
+        "PR",
+        "PRI",
+        "GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ",
+    ] {
+        // Hanging up is all that matters; an answer before it is welcome.
+        raw(server.address, beginning.as_bytes()).await;
+    }
+
+    let mut client = connect(server.address, "/").await;
+    say(&mut client, "still here").await;
+    assert_eq!(hear(&mut client).await, "still here");
+}
+
+#[tokio::test]
+async fn a_broken_handshake_is_answered_and_not_opened() {
+    let server = Server::start(app_with(WebSocketConfig::new())).await;
+    let handshake = |extra: &str| {
+        format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, upgrade\r\nUpgrade: websocket\r\n{extra}\r\n"
+        )
+    };
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+    let no_key = raw(
+        server.address,
+        handshake("Sec-WebSocket-Version: 13\r\n").as_bytes(),
+    )
+    .await;
+    assert!(no_key.starts_with("HTTP/1.1 400"), "{no_key}");
+    let old = handshake(&format!("{key}Sec-WebSocket-Version: 8\r\n"));
+    let old = raw(server.address, old.as_bytes()).await;
+    assert!(old.starts_with("HTTP/1.1 426"), "{old}");
+    assert!(
+        old.to_lowercase().contains("sec-websocket-version: 13"),
+        "{old}"
+    );
+}
+
+#[tokio::test]
+async fn a_foreign_page_is_refused_over_the_wire() {
+    let server = Server::start(app_with(WebSocketConfig::new())).await;
+    let foreign = [("origin", "https://evil.example")];
+    let own = format!("http://{}", server.address);
+
+    assert_eq!(
+        try_connect(server.address, "/", &foreign).await.err(),
+        Some(403)
+    );
+    assert!(
+        try_connect(server.address, "/", &[("origin", &own)])
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn what_was_said_right_behind_the_handshake_is_heard() {
+    let server = Server::start(app_with(WebSocketConfig::new())).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let mut early = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        .to_vec();
+    // "Hello", masked, as in RFC 6455, 5.7.
+    early.extend([
+        0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58,
+    ]);
+    stream.write_all(&early).await.unwrap();
+
+    let mut answer = Vec::new();
+    let heard = timeout(PATIENCE, async {
+        let mut byte = [0];
+        while !answer.ends_with(b"\x81\x05Hello") {
+            stream.read_exact(&mut byte).await.unwrap();
+            answer.push(byte[0]);
+        }
+    });
+
+    heard.await.expect("the echo");
+}
+
+#[tokio::test]
+async fn a_slow_reader_gets_everything_in_the_end() {
+    let server = Server::start(app_with(WebSocketConfig::new().send_buffer(1024))).await;
+    let client = connect(server.address, "/").await;
+    let (mut sink, mut stream) = client.split();
+    let text = "x".repeat(100_000);
+    let sent = text.clone();
+
+    let saying = tokio::spawn(async move {
+        for _ in 0..200 {
+            sink.send(Message::text(sent.clone())).await.unwrap();
+        }
+    });
+
+    for _ in 0..200 {
+        let heard = timeout(PATIENCE, stream.next()).await.unwrap();
+        assert_eq!(heard.unwrap().unwrap(), Message::text(text.clone()));
+    }
+    saying.await.unwrap();
+}
+
+#[tokio::test]
+async fn at_the_limit_of_connections_others_wait_their_turn() {
+    let server = Server::configured(app_with(WebSocketConfig::new()), |server| {
+        server.max_connections(1)
+    })
+    .await;
+    let mut first = connect(server.address, "/").await;
+    say(&mut first, "in").await;
+    hear(&mut first).await;
+
+    let address = server.address;
+    let second = tokio::spawn(async move { connect(address, "/").await });
+    say(&mut first, "still alone").await;
+    assert_eq!(hear(&mut first).await, "still alone");
+    assert!(!second.is_finished());
+    drop(first);
+
+    let mut second = timeout(PATIENCE, second).await.unwrap().unwrap();
+    say(&mut second, "my turn").await;
+    assert_eq!(hear(&mut second).await, "my turn");
+}
+
+#[tokio::test]
+async fn the_server_speaks_http_2_too() {
+    let pages = axum::Router::new().route("/", axum::routing::get(|| async { "a page" }));
+    let server = Server::start(pages).await;
+    // The preface, and an empty SETTINGS frame (RFC 9113, 3.4).
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    stream.write_all(hello).await.unwrap();
+
+    let mut frame = [0; 9];
+    let read = timeout(PATIENCE, stream.read_exact(&mut frame)).await;
+
+    read.expect("an answer").unwrap();
+    assert_eq!(frame[3], 0x04, "the server's SETTINGS come first");
+}
+
+/// Echoes, hangs on request, and notes how it ended.
+struct Witness(Diary);
+
+impl WebSocketConsumer for Witness {
+    type Input = Frame;
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+        Ok(Self(handshake.state::<Diary>()?.clone()))
+    }
+
+    async fn receive(&mut self, ctx: &mut Context, frame: Frame) -> Result<()> {
+        if frame.payload() == b"hang" {
+            std::future::pending::<()>().await;
+        }
+        ctx.send(frame).await
+    }
+
+    async fn disconnect(self, close: Close) {
+        self.0.note(format!("disconnect {}", close.code));
+    }
+}
