@@ -79,10 +79,10 @@ enum Version {
     Http2,
 }
 
-/// Looks at the first bytes without taking them: HTTP/2 with prior knowledge opens with `PRI` (RFC 9113, 3.4),
-/// which starts no HTTP/1 method.
+/// Looks at the first bytes without taking them: HTTP/2 with prior knowledge opens with a preface (RFC 9113, 3.4) that
+/// starts no HTTP/1 request. It has to be complete: hyper would wait for the rest of it without a limit.
 async fn sniff(stream: &TcpStream) -> io::Result<Version> {
-    const PREFACE: &[u8] = b"PRI";
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let mut first = [0; PREFACE.len()];
     loop {
         let count = stream.peek(&mut first).await?;

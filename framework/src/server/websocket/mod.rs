@@ -31,6 +31,8 @@ pub(crate) struct ByteTransport<IO> {
     writer: Writer,
     pulse: Pulse,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Whether the client broke the protocol: it may still be sending then.
+    broke_protocol: bool,
     config: Arc<WebSocketConfig>,
 }
 
@@ -47,6 +49,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
             timer: config
                 .heartbeat
                 .map(|heartbeat| Box::pin(sleep(heartbeat.interval))),
+            broke_protocol: false,
             config,
         }
     }
@@ -124,6 +127,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
                 }
                 Err(violation) => {
                     self.writer.close(&violation);
+                    self.broke_protocol = true;
                     return Poll::Ready(Err(violation));
                 }
             }
@@ -141,18 +145,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
         if ready!(Pin::new(&mut self.io).poll_shutdown(cx)).is_err() {
             return Poll::Ready(());
         }
-        // Closing a socket with unread bytes resets it, and the reset may overtake our close frame: listen until the
-        // client is silent. The caller bounds the wait.
-        loop {
+        // Closing a socket with unread bytes resets it, and the reset may overtake our close frame: listen until a client
+        // that was cut short is silent. The caller bounds the wait.
+        while self.broke_protocol {
             let Self { io, .. } = self;
             let read = with_scratch(|scratch| {
                 let mut buffer = ReadBuf::new(scratch);
                 ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
                 Poll::Ready(Ok::<_, std::io::Error>(buffer.filled().len()))
             });
-            if !matches!(ready!(read), Ok(1..)) {
-                return Poll::Ready(());
-            }
+            self.broke_protocol = matches!(ready!(read), Ok(1..));
         }
+        Poll::Ready(())
     }
 }
