@@ -27,7 +27,7 @@ pub mod testing;
 
 pub use self::{
     application::{Application, ApplicationExt, ApplicationFn, BoxApplication, application_fn},
-    bridge::{FromService, from_service},
+    bridge::{FromService, ResponseFuture, from_service},
     channels::{Channels, Event, Group, Shared},
     consumer::{
         Context, FromFrame, Handshake, HttpConsumer, HttpContext, IntoFrame, Json, NoEvent,

@@ -16,7 +16,7 @@ arena --port P [--redis URL] [limits]
   --connect-timeout S      for a consumer's connect (10)
   --close-timeout S        for the client's half of the closing handshake (5)
   --grace S                for handlers after their client has left (5)
-  --mailbox-capacity N     events that may wait for one consumer (256)
+  --mailbox-capacity N     events that may wait for one consumer (1024)
   --max-body-size N        largest request body (1048576)
   --head-timeout S         for the head of a request (10)
   --drain-timeout S        for clients when the server stops (30)

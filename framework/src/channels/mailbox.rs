@@ -15,7 +15,7 @@ use std::{
 
 /// What one consumer may have waiting, unless its layer was given another number. Past it, envelopes for that consumer
 /// are lost (at most once, as Channels' specification allows) and counted, and the sender never waits.
-pub const MAILBOX_CAPACITY: usize = 256;
+pub const MAILBOX_CAPACITY: usize = 1024;
 
 /// One channel, owned. Dropping it leaves its groups.
 ///

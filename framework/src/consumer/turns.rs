@@ -25,14 +25,30 @@ pub(super) struct Desk<C: WebSocketConsumer> {
     ctx: Context<C::Event>,
     socket: Socket,
     mailbox: Mailbox,
-    /// Whoever was heard last lets the other go first.
-    events_first: bool,
-    /// How many more events may pass before the socket is looked at again, since it had nothing a moment ago.
-    quiet: u8,
+    /// Who was heard last: the other goes first.
+    talker: Source,
+    /// How many more turns the talker has before the other, which had nothing a moment ago, is asked again.
+    run: u8,
 }
 
-/// A room that speaks all the time is served in runs of this many events: looking at a silent socket between any two
-/// would cost as much as the events.
+/// Who may speak to a consumer.
+#[derive(Clone, Copy)]
+enum Source {
+    Client,
+    Mailbox,
+}
+
+impl Source {
+    fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Mailbox,
+            Self::Mailbox => Self::Client,
+        }
+    }
+}
+
+/// Where only one of the two speaks it is served in runs of this many turns: asking a silent one in between would cost
+/// as much as the turns. Where both speak they alternate.
 const RUN: u8 = 16;
 
 /// What comes next.
@@ -63,8 +79,8 @@ impl<C: WebSocketConsumer> Desk<C> {
             ctx,
             socket,
             mailbox,
-            events_first: false,
-            quiet: 0,
+            talker: Source::Mailbox,
+            run: 0,
         }
     }
 
@@ -134,36 +150,37 @@ impl<C: WebSocketConsumer> Desk<C> {
     }
 
     fn poll_turn(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Turn> {
-        if self.quiet > 0
-            && let Poll::Ready(envelope) = self.mailbox.poll_receive(cx)
-        {
-            self.quiet -= 1;
-            return Poll::Ready(Turn::Event(envelope));
+        let first = match self.run {
+            0 => self.talker.other(),
+            _ => self.talker,
+        };
+        self.run = self.run.saturating_sub(1);
+        if let Poll::Ready(turn) = self.poll_source(first, cx) {
+            self.talker = first;
+            return Poll::Ready(turn);
         }
-        if self.events_first
-            && let Poll::Ready(envelope) = self.mailbox.poll_receive(cx)
-        {
-            self.events_first = false;
-            return Poll::Ready(Turn::Event(envelope));
-        }
-        match self.socket.poll_receive(cx) {
-            Poll::Ready(Some(frame)) => {
-                self.events_first = true;
-                return Poll::Ready(Turn::Frame(frame));
-            }
-            Poll::Ready(None) => return Poll::Ready(Turn::Over),
-            Poll::Pending => self.quiet = RUN,
-        }
-        if let Poll::Ready(envelope) = self.mailbox.poll_receive(cx) {
-            return Poll::Ready(Turn::Event(envelope));
+        if let Poll::Ready(turn) = self.poll_source(first.other(), cx) {
+            self.talker = first.other();
+            self.run = RUN;
+            return Poll::Ready(turn);
         }
         // Nothing more to do: all that the turns so far have queued leaves in one write.
+        self.run = 0;
         self.socket.flush(cx);
-        if self.socket.left().is_some() {
-            return Poll::Ready(Turn::Over);
+        match self.socket.left() {
+            Some(_) => Poll::Ready(Turn::Over),
+            None => Poll::Pending,
         }
-        self.quiet = 0;
-        Poll::Pending
+    }
+
+    fn poll_source(&mut self, source: Source, cx: &mut std::task::Context<'_>) -> Poll<Turn> {
+        match source {
+            Source::Client => {
+                let frame = ready!(self.socket.poll_receive(cx));
+                Poll::Ready(frame.map_or(Turn::Over, Turn::Frame))
+            }
+            Source::Mailbox => self.mailbox.poll_receive(cx).map(Turn::Event),
+        }
     }
 }
 

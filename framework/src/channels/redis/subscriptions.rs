@@ -207,7 +207,7 @@ impl Subscriptions {
 }
 
 /// The pause after a subscription that failed, while the link finds out whether its connection is dead.
-const RETRY: std::time::Duration = std::time::Duration::from_millis(100);
+const RETRY: std::time::Duration = std::time::Duration::from_millis(250);
 
 const UNPOISONED: &str = "no code panics while it holds this lock";
 

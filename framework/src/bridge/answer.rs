@@ -1,0 +1,103 @@
+//! The answer to a request, on its way.
+
+use crate::{
+    application::Conversation,
+    error::Result,
+    protocol::{Body, Http, Reply},
+    reject::Reject,
+    scope::Protocol,
+};
+use http::{Response, StatusCode};
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+/// The answer to a request, on its way.
+pub struct ResponseFuture(Answering);
+
+enum Answering {
+    Page(Page),
+    Socket(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
+    Now(Option<Response<Body>>),
+}
+
+impl ResponseFuture {
+    /// The conversation runs until it has answered.
+    pub(super) fn page(conversation: Conversation, reply: Reply) -> Self {
+        Self(Answering::Page(Page {
+            conversation: Some(conversation),
+            reply,
+        }))
+    }
+
+    pub(super) fn socket(opening: impl Future<Output = Response<Body>> + Send + 'static) -> Self {
+        Self(Answering::Socket(Box::pin(opening)))
+    }
+
+    pub(super) fn now(response: Response<Body>) -> Self {
+        Self(Answering::Now(Some(response)))
+    }
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = match &mut self.0 {
+            Answering::Page(page) => ready!(page.poll(cx)),
+            Answering::Socket(opening) => ready!(opening.as_mut().poll(cx)),
+            Answering::Now(response) => response.take().expect("not polled after it was ready"),
+        };
+        Poll::Ready(Ok(response))
+    }
+}
+
+/// A page that is being answered. The conversation runs here until it has answered; what it does afterwards goes on by
+/// itself. A client that leaves before drops this, and with it the conversation, at an await.
+struct Page {
+    conversation: Option<Conversation>,
+    reply: Reply,
+}
+
+impl Page {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Body>> {
+        if let Some(conversation) = &mut self.conversation
+            && let Poll::Ready(outcome) = conversation.as_mut().poll(cx)
+        {
+            note::<Http>(outcome);
+            self.conversation = None;
+        }
+        let reply = ready!(Pin::new(&mut self.reply).poll(cx));
+        if let Some(conversation) = self.conversation.take() {
+            tokio::spawn(async move { note::<Http>(conversation.await) });
+        }
+        Poll::Ready(reply.unwrap_or_else(|_| {
+            tracing::error!("an application ended without an answer; the client gets a 500");
+            refusal(StatusCode::INTERNAL_SERVER_ERROR)
+        }))
+    }
+}
+
+pub(super) fn refusal(reject: impl Into<Reject>) -> Response<Body> {
+    reject.into().into_response().map(Body::from)
+}
+
+/// Logs how a conversation ended, if it is a fault.
+pub(super) fn note<P: Protocol>(outcome: Result<()>) {
+    match outcome {
+        Err(error) if !error.is_closed() => {
+            tracing::error!(protocol = P::NAME, error = %error.chain(), "a conversation failed");
+        }
+        _ => {}
+    }
+}
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

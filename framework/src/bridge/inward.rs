@@ -1,0 +1,51 @@
+//! Any tower service is an application for pages.
+
+use crate::{
+    application::Application,
+    error::{BoxError, Error, Result},
+    protocol::{Body, Exchange, Http},
+    scope::Scope,
+};
+use bytes::Bytes;
+use http::{Request, Response};
+use std::future::poll_fn;
+use tower_service::Service;
+
+/// Makes any tower service, an `axum::Router` too, the application for pages.
+///
+/// What middleware has put into the scope arrives in the request's extensions.
+///
+/// ```
+/// use seaway::{from_service, routing::ProtocolTypeRouter};
+///
+/// let pages = axum::Router::new().route("/", axum::routing::get(|| async { "hello" }));
+/// let app = ProtocolTypeRouter::new().http(from_service(pages));
+/// ```
+pub fn from_service<S>(service: S) -> FromService<S> {
+    FromService(service)
+}
+
+/// What [`from_service`] returns.
+#[derive(Clone, Copy, Debug)]
+pub struct FromService<S>(S);
+
+impl<S, B> Application<Http> for FromService<S>
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    async fn call(&self, scope: Scope<Http>, mut exchange: Exchange) -> Result<()> {
+        let mut service = self.0.clone();
+        let mut head = scope.head;
+        head.extensions = scope.extensions;
+        let request = Request::from_parts(head, exchange.take_body());
+        poll_fn(|cx| service.poll_ready(cx))
+            .await
+            .map_err(Error::user)?;
+        let response = service.call(request).await.map_err(Error::user)?;
+        exchange.respond(response.map(Body::new)).await
+    }
+}

@@ -1,0 +1,18 @@
+//! The two seams to tower: a service as an application, and the house as a service.
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | `inward.rs` | any tower service is an application for pages |
+//! | `outward.rs` | routers and consumers are tower services |
+//! | `answer.rs` | the answer on its way, and pages |
+//! | `opening.rs` | a handshake, and the stream behind it |
+
+mod answer;
+mod inward;
+mod opening;
+mod outward;
+
+pub use self::{
+    answer::ResponseFuture,
+    inward::{FromService, from_service},
+};

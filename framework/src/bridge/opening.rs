@@ -1,0 +1,104 @@
+//! A handshake over HTTP/1.1, and the stream behind it.
+
+use super::answer::{note, refusal};
+use crate::{
+    application::BoxApplication,
+    error::{Error, ErrorKind, Result},
+    protocol::{Body, Origin, Transport, Upgrade, WebSocket, WebSocketConfig},
+    scope::Scope,
+    server::{ByteTransport, Seat},
+};
+use bytes::BytesMut;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header, request};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+
+/// Answers a handshake. The conversation runs in a task of its own: it outlives the request.
+pub(super) async fn open(
+    sockets: BoxApplication<WebSocket>,
+    mut head: request::Parts,
+    accept: HeaderValue,
+) -> Response<Body> {
+    let Some(upgrading) = head.extensions.remove::<OnUpgrade>() else {
+        tracing::error!(
+            "a WebSocket cannot be opened: something before this service has taken hyper's OnUpgrade from the request"
+        );
+        return refusal(StatusCode::INTERNAL_SERVER_ERROR);
+    };
+    let seat = head.extensions.remove::<Seat>();
+    let origin = Origin::of(&head.headers, &head.uri);
+    let mut scope = Scope::new(copy(&head));
+    scope.client = seat.as_ref().and_then(|seat| seat.client);
+    scope.extensions = head.extensions;
+    let stop = seat.as_ref().map(Seat::stop);
+    let (upgrade, answered) = Upgrade::new(
+        origin,
+        stop,
+        Box::new(|config| Box::pin(transport(upgrading, config))),
+    );
+    let conversation = sockets.start(scope, upgrade);
+    tokio::spawn(async move {
+        note::<WebSocket>(conversation.await);
+        drop(seat);
+    });
+    let Ok(reply) = answered.await else {
+        return refusal(StatusCode::INTERNAL_SERVER_ERROR);
+    };
+    let mut response = reply.map(Body::from);
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let headers = response.headers_mut();
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    response
+}
+
+/// The stream that hyper lets go once the 101 is written.
+async fn transport(
+    upgrading: OnUpgrade,
+    config: Arc<WebSocketConfig>,
+) -> Result<Box<dyn Transport>> {
+    let upgraded = upgrading
+        .await
+        .map_err(|source| Error::new(ErrorKind::Closed, "the client left").with_source(source))?;
+    // Over plain HTTP/1.1 of our own server it is the bare socket; elsewhere whatever the host wraps it in.
+    Ok(match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => Box::new(ByteTransport::new(
+            parts.io.into_inner(),
+            &parts.read_buf,
+            config,
+        )),
+        Err(upgraded) => wrapped(upgraded, config),
+    })
+}
+
+fn wrapped(upgraded: Upgraded, config: Arc<WebSocketConfig>) -> Box<dyn Transport> {
+    Box::new(ByteTransport::new(TokioIo::new(upgraded), &[], config))
+}
+
+/// Copies what a conversation keeps of its request: header values are slices of hyper's buffer of 8 KiB, which would
+/// live as long as they do. All values share one allocation.
+fn copy(head: &request::Parts) -> request::Parts {
+    let (mut copy, ()) = Request::new(()).into_parts();
+    copy.method = head.method.clone();
+    copy.version = head.version;
+    copy.uri = Uri::try_from(head.uri.to_string()).unwrap_or_else(|_| head.uri.clone());
+    let mut values = BytesMut::with_capacity(head.headers.values().map(HeaderValue::len).sum());
+    for value in head.headers.values() {
+        values.extend_from_slice(value.as_bytes());
+    }
+    let values = values.freeze();
+    copy.headers = HeaderMap::with_capacity(head.headers.keys_len());
+    let mut start = 0;
+    for (name, value) in &head.headers {
+        let end = start + value.len();
+        let bytes = values.slice(start..end);
+        let value = HeaderValue::from_maybe_shared(bytes).expect("it was a value before");
+        copy.headers.append(name.clone(), value);
+        start = end;
+    }
+    copy
+}

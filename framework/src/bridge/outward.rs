@@ -1,0 +1,112 @@
+//! Routers and consumers are tower services: under hyper, inside axum, behind tower-http.
+
+use super::{
+    answer::{ResponseFuture, refusal},
+    opening::open,
+};
+use crate::{
+    consumer::{ConsumerApplication, HttpConsumer, HttpConsumerApplication, WebSocketConsumer},
+    error::BoxError,
+    protocol::{Body, Exchange, Http, WebSocket},
+    reject::Reject,
+    routing::ProtocolTypeRouter,
+    scope::Scope,
+    server::{Asked, Seat, asked},
+};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+};
+use tower_service::Service;
+
+/// Outward, the router is a service: under hyper, inside axum, behind tower-http.
+impl<B> Service<Request<B>> for ProtocolTypeRouter
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        let (mut head, body) = request.into_parts();
+        if let Some(sockets) = self.get::<WebSocket>() {
+            match asked(&head) {
+                Asked::WebSocket { accept } => {
+                    return ResponseFuture::socket(open(sockets.clone(), head, accept));
+                }
+                Asked::Refuse(reject) => return ResponseFuture::now(refusal(reject)),
+                Asked::Page => {}
+            }
+        }
+        let Some(pages) = self.get::<Http>() else {
+            let has_sockets = self.get::<WebSocket>().is_some();
+            return ResponseFuture::now(refusal(no_pages(has_sockets)));
+        };
+        let extensions = std::mem::take(&mut head.extensions);
+        let mut scope = Scope::new(head);
+        scope.client = extensions.get::<Seat>().and_then(|seat| seat.client);
+        scope.extensions = extensions;
+        let (exchange, reply) = Exchange::new(Body::new(body));
+        ResponseFuture::page(pages.start(scope, exchange), reply)
+    }
+}
+
+/// A single consumer, mounted: `axum::Router::new().route_service("/ws", Chat::application(&channels))`.
+impl<B, C: WebSocketConsumer> Service<Request<B>> for ConsumerApplication<C>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        ProtocolTypeRouter::new()
+            .websocket(self.clone())
+            .call(request)
+    }
+}
+
+/// A single HTTP consumer, mounted.
+impl<B, C: HttpConsumer> Service<Request<B>> for HttpConsumerApplication<C>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        ProtocolTypeRouter::new().http(self.clone()).call(request)
+    }
+}
+
+fn no_pages(has_sockets: bool) -> Reject {
+    if !has_sockets {
+        return StatusCode::NOT_FOUND.into();
+    }
+    Reject::new(
+        StatusCode::UPGRADE_REQUIRED,
+        "only WebSockets are served here",
+    )
+    .header(header::UPGRADE, HeaderValue::from_static("websocket"))
+    .header(header::CONNECTION, HeaderValue::from_static("upgrade"))
+}
