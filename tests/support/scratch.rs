@@ -6,6 +6,11 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+use super::wait::POLL;
+
+/// How often the removal is tried.
+const REMOVALS: u32 = 200;
+
 /// A fresh directory under the system's temporary one.
 #[derive(Debug)]
 pub struct Scratch(PathBuf);
@@ -35,7 +40,13 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A file that the killed program still holds is no reason to fail a test that is over.
-        let _ = fs::remove_dir_all(&self.0);
+        // The helpers of a killed browser write for a moment longer; what is left after the last attempt is litter,
+        // not a reason to fail a test that is over.
+        for _ in 0..REMOVALS {
+            if fs::remove_dir_all(&self.0).is_ok() || !self.0.exists() {
+                return;
+            }
+            std::thread::sleep(POLL);
+        }
     }
 }

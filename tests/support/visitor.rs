@@ -64,11 +64,11 @@ impl Visitor {
 
     /// Waits until a message is shown as not sent, for this reason.
     pub async fn sees_not_sent(&self, reason: &str) {
+        let reason = json!(reason);
         let shown =
-            "document.querySelector('#messages [data-state=failed] .delivery')?.textContent";
-        self.page
-            .wait_for(&format!("{shown}?.includes({})", json!(reason)))
-            .await;
+            "document.querySelector('#messages [data-state=failed] .delivery span')?.textContent";
+        let part = format!("{shown}?.includes({reason}) ? {reason} : {shown}");
+        self.page.wait_for_value(&part, &reason).await;
     }
 
     /// Presses "Retry" until the server has taken every message.

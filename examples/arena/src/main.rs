@@ -18,7 +18,6 @@ use options::Options;
 use seaway::{
     ApplicationExt, Channels, WebSocketConsumer,
     channels::{InMemoryChannelLayer, redis::RedisConfig},
-    middleware::Provide,
     routing::{PathRouter, ProtocolTypeRouter},
     serve,
 };
@@ -58,7 +57,7 @@ async fn run(options: Options) -> seaway::Result<()> {
         )),
     };
     let app = ProtocolTypeRouter::new()
-        .http(pages::router().with(Provide(pages::BodyLimit(options.max_body_size))))
+        .http(pages::router(options.max_body_size))
         .websocket(
             PathRouter::new()
                 .route("/ws/echo", Echo::application(&channels))

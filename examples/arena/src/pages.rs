@@ -2,21 +2,25 @@
 
 use http::{Method, Response, StatusCode};
 use seaway::{
-    OpensOverHttp, Result, Scope, application_fn,
+    ApplicationExt, OpensOverHttp, Result, Scope, application_fn,
+    middleware::Provide,
     protocol::{Body, Exchange, Http},
     routing::PathRouter,
 };
 
 /// The largest body that `/body` takes, in bytes.
 #[derive(Clone, Copy)]
-pub struct BodyLimit(pub usize);
+struct BodyLimit(usize);
 
-/// The routes of all pages.
-pub fn router() -> PathRouter<Http> {
+/// The routes of all pages; `/body` takes at most this many bytes.
+pub fn router(body_limit: usize) -> PathRouter<Http> {
     PathRouter::new()
         .route("/", application_fn(hello))
         .route("/healthz", application_fn(healthz))
-        .route("/body", application_fn(body))
+        .route(
+            "/body",
+            application_fn(body).with(Provide(BodyLimit(body_limit))),
+        )
 }
 
 async fn hello(_: Scope<Http>, exchange: Exchange) -> Result<()> {

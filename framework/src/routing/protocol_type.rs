@@ -7,7 +7,6 @@ use crate::{
 };
 use std::{
     any::{Any, TypeId},
-    collections::HashMap,
     fmt,
     sync::Arc,
 };
@@ -43,8 +42,8 @@ use std::{
 /// ```
 #[derive(Clone, Default)]
 pub struct ProtocolTypeRouter {
-    /// By the protocol's type, so what is put in is what is found.
-    applications: Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    /// By the protocol's type, so what is put in is what is found. They are few: looking through them beats hashing.
+    applications: Arc<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>,
 }
 
 impl ProtocolTypeRouter {
@@ -75,13 +74,18 @@ impl ProtocolTypeRouter {
     #[must_use]
     pub fn protocol<P: Protocol>(mut self, application: impl Application<P>) -> Self {
         let applications = Arc::make_mut(&mut self.applications);
-        applications.insert(TypeId::of::<P>(), Arc::new(application.boxed()));
+        let key = TypeId::of::<P>();
+        applications.retain(|(known, _)| *known != key);
+        applications.push((key, Arc::new(application.boxed())));
         self
     }
 
     /// The application for a protocol, for whoever accepts its connections.
     pub fn get<P: Protocol>(&self) -> Option<&BoxApplication<P>> {
-        self.applications.get(&TypeId::of::<P>())?.downcast_ref()
+        let key = TypeId::of::<P>();
+        let mut known = self.applications.iter();
+        let (_, application) = known.find(|(known, _)| *known == key)?;
+        application.downcast_ref()
     }
 }
 

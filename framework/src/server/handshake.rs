@@ -17,7 +17,10 @@ pub(crate) enum Asked {
 
 /// Reads what the request asks for. A request with `Upgrade: websocket` asks for a WebSocket.
 pub(crate) fn asked(head: &request::Parts) -> Asked {
-    if !lists(&head.headers, header::UPGRADE, "websocket") {
+    // Nearly every page is told by the first question.
+    if !head.headers.contains_key(header::UPGRADE)
+        || !lists(&head.headers, header::UPGRADE, "websocket")
+    {
         return Asked::Page;
     }
     match check(head) {
