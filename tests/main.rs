@@ -7,3 +7,4 @@ mod graceful_stop;
 mod harm;
 mod interop;
 mod outage;
+mod redis_layer;

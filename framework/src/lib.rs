@@ -40,3 +40,19 @@ pub use self::{
     scope::{OpensOverHttp, Protocol, ReplyHook, Scope},
     server::{Serve, serve},
 };
+
+/// The guides, compiled: every Rust example in them is a doctest of this crate.
+#[cfg(doctest)]
+mod guides {
+    #[doc = include_str!("../../README.md")]
+    mod readme {}
+
+    #[doc = include_str!("../../docs/tutorial/1-a-chat-room.md")]
+    mod a_chat_room {}
+
+    #[doc = include_str!("../../docs/tutorial/2-groups-and-redis.md")]
+    mod groups_and_redis {}
+
+    #[doc = include_str!("../../docs/deployment.md")]
+    mod deployment {}
+}

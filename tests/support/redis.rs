@@ -97,7 +97,7 @@ impl Redis {
     }
 
     /// One command and the raw answer, if Redis can be reached.
-    async fn ask(&self, words: &[&str]) -> Option<String> {
+    pub async fn ask(&self, words: &[&str]) -> Option<String> {
         let mut socket = TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
         socket.write_all(encode(words).as_bytes()).await.ok()?;
         let mut answer = [0; 1024];

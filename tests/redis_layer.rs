@@ -1,0 +1,139 @@
+//! The Redis layer: it sits the examination, keeps its promises on the wire, and names what is wrong.
+
+use seaway::{Channels, ErrorKind, channels::redis::RedisConfig, testing::channel_layer};
+use seaway_tests::support::{
+    Redis,
+    wait::{DEADLINE, until},
+};
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename = "room.message")]
+struct Said {
+    text: String,
+}
+
+fn said(text: &str) -> Said {
+    Said {
+        text: text.to_owned(),
+    }
+}
+
+async fn connect(redis: &Redis) -> Channels {
+    Channels::redis(redis.url()).await.expect("Redis is there")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_is_a_channel_layer() {
+    let redis = Redis::new().await;
+
+    channel_layer::conforms(|| connect(&redis)).await;
+}
+
+#[tokio::test]
+async fn a_process_subscribes_once_per_group_and_once_for_all_its_channels() {
+    let redis = Redis::new().await;
+    let channels = connect(&redis).await;
+    let room = channels.group::<Said>("room").unwrap();
+    let mut mailboxes = Vec::new();
+
+    for _ in 0..20 {
+        let mailbox = channels.open().await.unwrap();
+        room.add(mailbox.name()).await.unwrap();
+        mailboxes.push(mailbox);
+    }
+
+    let groups = redis.ask(&["PUBSUB", "NUMSUB", "asgi__group__room"]).await;
+    assert!(
+        groups.unwrap().ends_with(":1\r\n"),
+        "one per process and group"
+    );
+    let patterns = redis.ask(&["PUBSUB", "NUMPAT"]).await;
+    assert_eq!(patterns.unwrap(), ":1\r\n");
+
+    drop(mailboxes);
+    until("the last one out unsubscribes", DEADLINE, async || {
+        let groups = redis.ask(&["PUBSUB", "NUMSUB", "asgi__group__room"]).await;
+        groups.unwrap().ends_with(":0\r\n").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn members_who_come_and_go_all_the_time_hear_what_is_sent_once_they_have_joined() {
+    let redis = Redis::new().await;
+    let (here, there) = (connect(&redis).await, connect(&redis).await);
+    let (room, from_there) = (
+        here.group::<Said>("room").unwrap(),
+        there.group::<Said>("room").unwrap(),
+    );
+
+    for round in 0..200 {
+        let mut mailbox = here.open().await.unwrap();
+        room.add(mailbox.name()).await.unwrap();
+        from_there.send(&said(&round.to_string())).await.unwrap();
+        let envelope = timeout(DEADLINE, mailbox.receive()).await.expect("heard");
+        assert_eq!(envelope.decode::<Said>().unwrap().text, round.to_string());
+    }
+}
+
+#[tokio::test]
+async fn two_prefixes_on_one_redis_do_not_hear_each_other() {
+    let redis = Redis::new().await;
+    let shop = RedisConfig::new(redis.url()).prefix("shop");
+    let shop = Channels::redis(shop).await.unwrap();
+    let chat = connect(&redis).await;
+    let mut mailbox = shop.open().await.unwrap();
+    let group = shop.group::<Said>("room").unwrap();
+    group.add(mailbox.name()).await.unwrap();
+
+    let other = chat.group::<Said>("room").unwrap();
+    other.send(&said("not for you")).await.unwrap();
+    group.send(&said("for you")).await.unwrap();
+
+    let envelope = timeout(DEADLINE, mailbox.receive()).await.expect("heard");
+    assert_eq!(envelope.decode::<Said>().unwrap().text, "for you");
+}
+
+#[tokio::test]
+async fn sends_and_joins_fail_while_redis_is_away_and_say_where_it_was_looked_for() {
+    let mut redis = Redis::new().await;
+    let channels = connect(&redis).await;
+    let room = channels.group::<Said>("room").unwrap();
+    let mailbox = channels.open().await.unwrap();
+
+    redis.stop();
+    let address = format!("127.0.0.1:{}", redis.port());
+    let unreachable = async {
+        loop {
+            // The first may still find a connection that is about to break.
+            match room.send(&said("x")).await {
+                Err(error) if error.to_string().contains(&address) => return error,
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let error = timeout(DEADLINE, unreachable)
+        .await
+        .expect("an error that says so");
+
+    assert_eq!(error.kind(), ErrorKind::Layer);
+    assert!(error.to_string().contains("start it"), "{error}");
+    let error = room.add(mailbox.name()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Layer);
+}
+
+#[tokio::test]
+async fn what_is_no_address_or_prefix_is_told() {
+    let error = Channels::redis("http://127.0.0.1").await.unwrap_err();
+    assert!(
+        error.to_string().contains("redis://127.0.0.1:6379"),
+        "{error}"
+    );
+
+    let redis = Redis::new().await;
+    let config = RedisConfig::new(redis.url()).prefix("no spaces");
+    let error = Channels::redis(config).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Name);
+}
