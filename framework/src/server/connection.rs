@@ -1,24 +1,32 @@
 //! One accepted stream: which HTTP it speaks, and serving it to the end.
 
-use super::drain::{Drain, Seat};
+use super::{drain::Seat, head_timer::HeadTimer};
 use crate::{error::BoxError, protocol::Body};
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use std::{convert::Infallible, future::poll_fn, io, pin::pin, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    io,
+    pin::pin,
+    time::Duration,
+};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
 /// How long to wait before looking again at a first read that was too short to judge.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
+/// How often a silent HTTP/2 client is asked whether it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
 /// Serves one connection until it ends, or politely until its current requests are done once the server stops.
 pub(super) async fn serve<S, B>(
     stream: TcpStream,
     app: S,
     seat: Seat,
-    drain: Drain,
     head_timeout: Duration,
 ) -> Result<(), BoxError>
 where
@@ -31,6 +39,7 @@ where
     stream.set_nodelay(true)?;
     let version = tokio::time::timeout(head_timeout, sniff(&stream)).await??;
     let io = TokioIo::new(stream);
+    let mut stop = seat.stop();
     let service = service_fn(move |request: Request<Incoming>| {
         let mut app = app.clone();
         let mut request = request.map(Body::incoming);
@@ -44,30 +53,30 @@ where
         Version::Http1 => {
             let mut builder = conn::http1::Builder::new();
             builder
-                .timer(TokioTimer::new())
+                .timer(HeadTimer::default())
                 .header_read_timeout(head_timeout);
             let mut connection = pin!(builder.serve_connection(io, service).with_upgrades());
-            tokio::select! {
-                outcome = connection.as_mut() => outcome?,
-                () = drain.stopping() => {
+            poll_fn(|cx| {
+                if stop.poll(cx) {
                     connection.as_mut().graceful_shutdown();
-                    connection.await?;
                 }
-            }
+                connection.as_mut().poll(cx)
+            })
+            .await?;
         }
         Version::Http2 => {
             let mut builder = conn::http2::Builder::new(TokioExecutor::new());
             builder
                 .timer(TokioTimer::new())
-                .keep_alive_interval(Some(Duration::from_secs(20)));
+                .keep_alive_interval(Some(KEEP_ALIVE));
             let mut connection = pin!(builder.serve_connection(io, service));
-            tokio::select! {
-                outcome = connection.as_mut() => outcome?,
-                () = drain.stopping() => {
+            poll_fn(|cx| {
+                if stop.poll(cx) {
                     connection.as_mut().graceful_shutdown();
-                    connection.await?;
                 }
-            }
+                connection.as_mut().poll(cx)
+            })
+            .await?;
         }
     }
     Ok(())

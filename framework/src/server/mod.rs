@@ -3,6 +3,7 @@
 mod connection;
 mod drain;
 mod handshake;
+mod head_timer;
 mod heartbeat;
 mod websocket;
 
@@ -125,11 +126,11 @@ where
                     continue;
                 }
             };
-            let (app, drain) = (self.app.clone(), drain.clone());
+            let app = self.app.clone();
             let seat = drain.seat(Some(client), permit);
             let head_timeout = self.head_timeout;
             connections.spawn(async move {
-                let served = connection::serve(stream, app, seat, drain, head_timeout).await;
+                let served = connection::serve(stream, app, seat, head_timeout).await;
                 if let Err(error) = served {
                     // A client's broken bytes or vanishing: nothing an operator has to act on.
                     tracing::debug!(%client, %error, "a connection ended early");
