@@ -1,7 +1,8 @@
 //! The arena's sockets.
 
 use seaway::{
-    Context, Frame, Group, Handshake, NoEvent, Reject, Result, Shared, Text, WebSocketConsumer,
+    Context, Error, ErrorKind, Frame, Group, Handshake, NoEvent, Reject, Result, Shared, Text,
+    WebSocketConsumer,
 };
 use serde::{Deserialize, Serialize};
 
@@ -51,5 +52,13 @@ impl WebSocketConsumer for Room {
     async fn event(&mut self, ctx: &mut Context<Message>, message: Shared<Message>) -> Result<()> {
         let frame = message.frame(|message| Ok(Frame::text(message.text.as_str())))?;
         ctx.send(frame).await
+    }
+
+    /// While Redis is away the sender is told, and stays.
+    async fn failed(&mut self, ctx: &mut Context<Message>, error: Error) -> Result<()> {
+        match error.kind() {
+            ErrorKind::Layer => ctx.send(error.to_string()).await,
+            _ => Err(error),
+        }
     }
 }

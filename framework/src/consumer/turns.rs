@@ -63,6 +63,7 @@ enum Turn {
 enum Handled {
     Done,
     Failed(Error),
+    Panicked(Error),
     /// The client has left, and the handler's time after that is up.
     Overstayed,
 }
@@ -109,11 +110,12 @@ impl<C: WebSocketConsumer> Desk<C> {
         let opened = self.consumer.opened(&mut self.ctx);
         let mut handled = attend(&mut self.socket, opened).await;
         loop {
+            if let Handled::Failed(error) = handled {
+                handled = self.forgive(error).await;
+            }
             match handled {
-                // The next turn sees the end if there is one.
                 Handled::Done => {}
-                Handled::Failed(error) if error.is_closed() => {}
-                Handled::Failed(error) => return Err(error),
+                Handled::Failed(error) | Handled::Panicked(error) => return Err(error),
                 Handled::Overstayed => {
                     tracing::warn!(
                         channel = %self.ctx.channel(),
@@ -146,6 +148,19 @@ impl<C: WebSocketConsumer> Desk<C> {
                     }
                 },
             };
+        }
+    }
+
+    /// What a handler's error means: nothing if the client has simply left (the next turn sees that), and otherwise what
+    /// the consumer says.
+    async fn forgive(&mut self, error: Error) -> Handled {
+        if error.is_closed() {
+            return Handled::Done;
+        }
+        let failed = self.consumer.failed(&mut self.ctx, error);
+        match attend(&mut self.socket, failed).await {
+            Handled::Failed(error) if error.is_closed() => Handled::Done,
+            handled => handled,
         }
     }
 
@@ -193,9 +208,10 @@ async fn attend(socket: &mut Socket, handler: impl Future<Output = Result<()>> +
     let mut grace: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|cx| {
         if let Poll::Ready(outcome) = handler.as_mut().poll(cx) {
-            return Poll::Ready(match outcome.and_then(std::convert::identity) {
-                Ok(()) => Handled::Done,
-                Err(error) => Handled::Failed(error),
+            return Poll::Ready(match outcome {
+                Ok(Ok(())) => Handled::Done,
+                Ok(Err(error)) => Handled::Failed(error),
+                Err(panic) => Handled::Panicked(panic),
             });
         }
         ready!(socket.poll_ahead(cx));

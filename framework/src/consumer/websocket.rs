@@ -35,8 +35,8 @@ use std::{fmt, future::Future, marker::PhantomData};
 /// ```
 ///
 /// One handler runs at a time, in order: the client's frames and the groups' events take turns. An error returned by a
-/// handler ends the conversation with 1011 and is logged with its sources; a panic does the same, and touches no other
-/// connection. See [the guide](crate::consumer) for the whole life of a consumer.
+/// handler ends the conversation with 1011, unless [`failed`](WebSocketConsumer::failed) says otherwise, and is logged with
+/// its sources; a panic ends it too, and touches no other connection. See [the guide](crate::consumer) for the whole life of a consumer.
 pub trait WebSocketConsumer: Sized + Send + 'static {
     /// What the client says: [`Frame`](crate::Frame), [`String`], `Bytes`, [`Json<T>`](crate::Json), a type of yours.
     type Input: FromFrame;
@@ -85,6 +85,29 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     ) -> impl Future<Output = Result<()>> + Send {
         let close = Close::new(Close::INVALID, error.chain());
         async move { ctx.close(close).await }
+    }
+
+    /// A handler returned an error. Unless you say otherwise the conversation ends with 1011; `Ok` lets it go on.
+    ///
+    /// A client that has left, a malformed message and a panic do not come here.
+    ///
+    /// ```
+    /// # use seaway::{Context, Error, ErrorKind, Result};
+    /// /// While the channel layer is away the sender is told, and stays.
+    /// async fn failed(ctx: &mut Context, error: Error) -> Result<()> {
+    ///     match error.kind() {
+    ///         ErrorKind::Layer => ctx.send(format!("not sent: {error}")).await,
+    ///         _ => Err(error),
+    ///     }
+    /// }
+    /// ```
+    fn failed(
+        &mut self,
+        ctx: &mut Context<Self::Event>,
+        error: Error,
+    ) -> impl Future<Output = Result<()>> + Send {
+        _ = ctx;
+        async { Err(error) }
     }
 
     /// It is over, whoever ended it. Runs exactly once for every consumer that connected, after its groups are left,

@@ -223,6 +223,36 @@ async fn a_consumer_may_forgive_malformed_input() {
 }
 
 #[tokio::test]
+async fn a_consumer_may_forgive_its_own_errors_but_not_its_panics() {
+    struct Forgiving;
+    impl WebSocketConsumer for Forgiving {
+        type Input = String;
+        type Event = seaway::NoEvent;
+
+        async fn connect(_: &mut Handshake) -> Result<Self, Reject> {
+            Ok(Forgiving)
+        }
+        async fn receive(&mut self, _: &mut Context, text: String) -> Result<()> {
+            assert_ne!(text, "panic");
+            Err(Error::user(text))
+        }
+        async fn failed(&mut self, ctx: &mut Context, error: Error) -> Result<()> {
+            ctx.send(format!("never mind: {error}")).await
+        }
+    }
+    let app = Forgiving::application(&Channels::in_memory()).boxed();
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
+
+    for _ in 0..2 {
+        client.send("oops").await;
+        let answer = client.receive_text().await;
+        assert_eq!(answer, "never mind: the application failed");
+    }
+    client.send("panic").await;
+    assert_eq!(client.receive_close().await.code, 1011);
+}
+
+#[tokio::test]
 async fn a_consumer_that_closes_is_told_its_own_code() {
     let diary = Diary::default();
     let mut client = enter(&stage(&diary)).await;
