@@ -28,6 +28,7 @@ pub(super) type OnPush = Arc<dyn Fn(PushKind, Vec<redis::Value>) + Send + Sync>;
 
 /// One connection to Redis that comes back.
 pub(super) struct Link {
+    address: Address,
     state: watch::Receiver<State>,
     broken: Arc<Notify>,
     supervisor: AbortHandle,
@@ -54,6 +55,7 @@ impl Link {
         let (states, state) = watch::channel(State::Up(first));
         let supervisor = tokio::spawn(supervise(dialer, states, broken.clone())).abort_handle();
         Ok(Self {
+            address: address.clone(),
             state,
             broken,
             supervisor,
@@ -75,8 +77,14 @@ impl Link {
 
     /// What a failed command means, for the caller; and for the link, if the connection is at fault.
     pub(super) fn failed(&self, what: &'static str, error: RedisError) -> Error {
+        if error.is_timeout() {
+            self.broken.notify_one();
+            return self.address.unreachable("no answer").with_source(error);
+        }
         if error.is_io_error() || error.is_unrecoverable_error() {
             self.broken.notify_one();
+            let why = "the connection was lost";
+            return self.address.unreachable(why).with_source(error);
         }
         Error::new(ErrorKind::Layer, what).with_source(error)
     }
