@@ -25,6 +25,9 @@ mod bridge;
 
 pub mod testing;
 
+// The vocabulary that signatures here speak, so that users need no dependency of their own for it.
+pub use {bytes, http};
+
 pub use self::{
     application::{Application, ApplicationExt, ApplicationFn, BoxApplication, application_fn},
     bridge::{FromService, ResponseFuture, from_service},

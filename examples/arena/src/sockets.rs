@@ -24,38 +24,43 @@ impl WebSocketConsumer for Echo {
 
 /// Says what it hears to everyone in the room.
 pub struct Room {
-    members: Group<Message>,
+    members: Group<RoomEvent>,
 }
 
 /// What members of a room tell each other.
 #[derive(Serialize, Deserialize)]
-#[serde(tag = "type", rename = "room.message")]
-pub struct Message {
-    text: String,
+#[serde(tag = "type")]
+pub enum RoomEvent {
+    #[serde(rename = "room.message")]
+    Message { text: String },
 }
 
 impl WebSocketConsumer for Room {
     type Input = Text;
-    type Event = Message;
+    type Event = RoomEvent;
 
-    async fn connect(handshake: &mut Handshake<Message>) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake<RoomEvent>) -> Result<Self, Reject> {
         let name: String = handshake.path("name")?;
         let members = handshake.join(&format!("room.{name}")).await?;
         Ok(Room { members })
     }
 
-    async fn receive(&mut self, _: &mut Context<Message>, text: Text) -> Result<()> {
+    async fn receive(&mut self, _: &mut Context<RoomEvent>, text: Text) -> Result<()> {
         let text = text.into();
-        self.members.send(&Message { text }).await
+        self.members.send(&RoomEvent::Message { text }).await
     }
 
-    async fn event(&mut self, ctx: &mut Context<Message>, message: Shared<Message>) -> Result<()> {
-        let frame = message.frame(|message| Ok(Frame::text(message.text.as_str())))?;
+    async fn event(
+        &mut self,
+        ctx: &mut Context<RoomEvent>,
+        event: Shared<RoomEvent>,
+    ) -> Result<()> {
+        let frame = event.frame(|RoomEvent::Message { text }| Ok(Frame::text(text.as_str())))?;
         ctx.send(frame).await
     }
 
     /// While Redis is away the sender is told, and stays.
-    async fn failed(&mut self, ctx: &mut Context<Message>, error: Error) -> Result<()> {
+    async fn failed(&mut self, ctx: &mut Context<RoomEvent>, error: Error) -> Result<()> {
         match error.kind() {
             ErrorKind::Layer => ctx.send(error.to_string()).await,
             _ => Err(error),

@@ -1,4 +1,4 @@
-//! The page, its script and its style, as an axum application like any other.
+//! The page, its scripts and its style, as an axum application like any other.
 
 use axum::{
     Router,
@@ -11,26 +11,36 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTE
 const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
+const HTML: &str = "text/html";
+const CSS: &str = "text/css";
+const SVG: &str = "image/svg+xml";
+const JS: &str = "text/javascript";
+
+/// The path of each file, its type, and what it holds.
+#[rustfmt::skip] // One line each.
+const FILES: &[(&str, &str, &str)] = &[
+    ("/", HTML, include_str!("../static/index.html")),
+    ("/style.css", CSS, include_str!("../static/style.css")),
+    ("/favicon.svg", SVG, include_str!("../static/favicon.svg")),
+    ("/app.js", JS, include_str!("../static/app.js")),
+    ("/composer.js", JS, include_str!("../static/composer.js")),
+    ("/connection.js", JS, include_str!("../static/connection.js")),
+    ("/flags.js", JS, include_str!("../static/flags.js")),
+    ("/join.js", JS, include_str!("../static/join.js")),
+    ("/message-item.js", JS, include_str!("../static/message-item.js")),
+    ("/messages.js", JS, include_str!("../static/messages.js")),
+    ("/page.js", JS, include_str!("../static/page.js")),
+    ("/people.js", JS, include_str!("../static/people.js")),
+    ("/title.js", JS, include_str!("../static/title.js")),
+    ("/visit.js", JS, include_str!("../static/visit.js")),
+];
+
 /// The routes of all pages.
 pub fn router() -> Router {
-    Router::new()
-        .route(
-            "/",
-            get(|| file("text/html", include_str!("../static/index.html"))),
-        )
-        .route(
-            "/app.js",
-            get(|| file("text/javascript", include_str!("../static/app.js"))),
-        )
-        .route(
-            "/style.css",
-            get(|| file("text/css", include_str!("../static/style.css"))),
-        )
-        .route(
-            "/favicon.svg",
-            get(|| file("image/svg+xml", include_str!("../static/favicon.svg"))),
-        )
-        .route("/healthz", get(|| async { "ok" }))
+    let router = Router::new().route("/healthz", get(|| async { "ok" }));
+    FILES.iter().fold(router, |router, &(path, kind, content)| {
+        router.route(path, get(move || file(kind, content)))
+    })
 }
 
 async fn file(kind: &'static str, content: &'static str) -> Response {

@@ -120,7 +120,10 @@ impl WebSocketConsumer for Room {
         });
         match self.members.send(&message).await {
             Ok(()) => Ok(()),
-            Err(error) => refused(key, &error.to_string()).await,
+            Err(error) => {
+                tracing::debug!(%error, "a message was not sent");
+                refused(key, "the server cannot reach Redis just now").await
+            }
         }
     }
 

@@ -30,6 +30,9 @@ use std::{
 /// # is::<ChatEvent>();
 /// ```
 ///
+/// Use an enum, also for a single kind of event: serde checks the `type` of enums only, and would read any map with the
+/// right fields as a struct.
+///
 /// It is implemented for every such type. The `type` is what a Python consumer picks its handler by
 /// (`chat.message` calls `chat_message`).
 pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {}

@@ -63,7 +63,7 @@ pub trait ChannelLayer: Send + Sync + 'static {
     /// Sends to every member in every process.
     async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()>;
 
-    /// How many envelopes this process has lost because a mailbox was full or a wire was cut.
+    /// How many envelopes this process has lost because a mailbox was full.
     fn dropped(&self) -> u64 {
         0
     }
@@ -76,6 +76,7 @@ pub struct Channels(Arc<Shared>);
 struct Shared {
     layer: Box<dyn ChannelLayer>,
     undecodable: AtomicU64,
+    unsent: AtomicU64,
 }
 
 impl Channels {
@@ -84,6 +85,7 @@ impl Channels {
         Self(Arc::new(Shared {
             layer: Box::new(layer),
             undecodable: AtomicU64::new(0),
+            unsent: AtomicU64::new(0),
         }))
     }
 
@@ -105,7 +107,7 @@ impl Channels {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is none or Redis does not answer within 5 s; the
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is none or Redis does not answer within 2 s; the
     /// message names the address and the remedy.
     #[cfg(feature = "redis")]
     pub async fn redis(config: impl Into<super::redis::RedisConfig>) -> Result<Self> {
@@ -138,7 +140,7 @@ impl Channels {
         self.layer().send(channel, Envelope::encode(event)?).await
     }
 
-    /// How many envelopes this process has lost because a mailbox was full or the wire was cut.
+    /// How many envelopes this process has lost because a mailbox was full.
     pub fn dropped(&self) -> u64 {
         self.layer().dropped()
     }
@@ -148,15 +150,20 @@ impl Channels {
         self.0.undecodable.load(Ordering::Relaxed)
     }
 
+    /// How many sends and joins of consumers of this process the layer did not take, and nobody dealt with.
+    pub fn unsent(&self) -> u64 {
+        self.0.unsent.load(Ordering::Relaxed)
+    }
+
     /// The layer itself, for what has no handle: envelopes that are encoded already.
     pub fn layer(&self) -> &dyn ChannelLayer {
         &*self.0.layer
     }
 
-    /// Counts an event that its hearer could not read. The first is logged, then every thousandth.
+    /// Counts an event that its hearer could not read.
     pub(crate) fn note_undecodable(&self, error: &Error) {
         let total = self.0.undecodable.fetch_add(1, Ordering::Relaxed) + 1;
-        if total == 1 || total.is_multiple_of(1000) {
+        if is_worth_a_line(total) {
             tracing::warn!(
                 error = %error.chain(),
                 total,
@@ -164,6 +171,19 @@ impl Channels {
             );
         }
     }
+
+    /// Counts a send or join that the layer did not take and nobody dealt with.
+    pub(crate) fn note_unsent(&self, error: &Error) {
+        let total = self.0.unsent.fetch_add(1, Ordering::Relaxed) + 1;
+        if is_worth_a_line(total) {
+            tracing::warn!(error = %error.chain(), total, "a consumer's event was not sent");
+        }
+    }
+}
+
+/// The first, then every thousandth: a flood of losses shall not become a flood of lines.
+pub(super) fn is_worth_a_line(total: u64) -> bool {
+    total == 1 || total.is_multiple_of(1000)
 }
 
 impl fmt::Debug for Channels {

@@ -2,6 +2,7 @@
 
 use super::{
     Envelope, Mailbox,
+    layer::is_worth_a_line,
     mailbox::{Delivery, MAILBOX_CAPACITY, Slot},
 };
 use crate::{
@@ -216,8 +217,7 @@ impl Registry {
             return;
         }
         let total = self.dropped.fetch_add(lost, Ordering::Relaxed) + lost;
-        // The first, then every thousandth: a flood of drops shall not become a flood of lines.
-        if total == 1 || total.is_multiple_of(1000) {
+        if is_worth_a_line(total) {
             tracing::warn!(
                 channel = %slot.name(),
                 total,

@@ -29,7 +29,11 @@ pub(super) struct Desk<C: WebSocketConsumer> {
     talker: Source,
     /// How many more turns the talker has before the other, which had nothing a moment ago, is asked again.
     run: u8,
+    /// Runs once the client has left or the server stops; all handlers that still have their turn share it.
+    grace: Grace,
 }
+
+type Grace = Option<Pin<Box<Sleep>>>;
 
 /// Who may speak to a consumer.
 #[derive(Clone, Copy)]
@@ -82,6 +86,7 @@ impl<C: WebSocketConsumer> Desk<C> {
             mailbox,
             talker: Source::Mailbox,
             run: 0,
+            grace: None,
         }
     }
 
@@ -108,7 +113,7 @@ impl<C: WebSocketConsumer> Desk<C> {
 
     async fn take_turns(&mut self) -> Result<()> {
         let opened = self.consumer.opened(&mut self.ctx);
-        let mut handled = attend(&mut self.socket, opened).await;
+        let mut handled = attend(&mut self.socket, &mut self.grace, opened).await;
         loop {
             if let Handled::Failed(error) = handled {
                 handled = self.forgive(error).await;
@@ -131,16 +136,17 @@ impl<C: WebSocketConsumer> Desk<C> {
                 consumer,
                 ctx,
                 socket,
+                grace,
                 ..
             } = self;
             handled = match turn {
                 Turn::Over => return Ok(()),
                 Turn::Frame(frame) => match C::Input::from_frame(frame) {
-                    Ok(input) => attend(socket, consumer.receive(ctx, input)).await,
-                    Err(error) => attend(socket, consumer.malformed(ctx, error)).await,
+                    Ok(input) => attend(socket, grace, consumer.receive(ctx, input)).await,
+                    Err(error) => attend(socket, grace, consumer.malformed(ctx, error)).await,
                 },
                 Turn::Event(envelope) => match envelope.decode() {
-                    Ok(event) => attend(socket, consumer.event(ctx, event)).await,
+                    Ok(event) => attend(socket, grace, consumer.event(ctx, event)).await,
                     Err(error) => {
                         // One stray event must not empty the room.
                         ctx.channels().note_undecodable(&error);
@@ -158,7 +164,7 @@ impl<C: WebSocketConsumer> Desk<C> {
             return Handled::Done;
         }
         let failed = self.consumer.failed(&mut self.ctx, error);
-        match attend(&mut self.socket, failed).await {
+        match attend(&mut self.socket, &mut self.grace, failed).await {
             Handled::Failed(error) if error.is_closed() => Handled::Done,
             handled => handled,
         }
@@ -203,9 +209,12 @@ impl<C: WebSocketConsumer> Desk<C> {
 /// handler has a grace period, after which its future is dropped at an await.
 ///
 /// The handler's future is boxed only while it runs, so that an idle connection does not carry its largest handler.
-async fn attend(socket: &mut Socket, handler: impl Future<Output = Result<()>> + Send) -> Handled {
+async fn attend(
+    socket: &mut Socket,
+    grace: &mut Grace,
+    handler: impl Future<Output = Result<()>> + Send,
+) -> Handled {
     let mut handler = Box::pin(guarded(handler));
-    let mut grace: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|cx| {
         if let Poll::Ready(outcome) = handler.as_mut().poll(cx) {
             return Poll::Ready(match outcome {

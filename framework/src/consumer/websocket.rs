@@ -4,7 +4,7 @@ use super::{Context, FromFrame, Handshake, handshake::too_slow, turns};
 use crate::{
     application::Application,
     channels::{Channels, Event, Shared},
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     frame::Close,
     guard::guarded,
     protocol::{Upgrade, WebSocket, foreign_origin},
@@ -87,13 +87,15 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         async move { ctx.close(close).await }
     }
 
-    /// A handler returned an error. Unless you say otherwise the conversation ends with 1011; `Ok` lets it go on.
+    /// A handler returned an error: `Err` ends the conversation with 1011, `Ok` lets it go on.
     ///
+    /// Unless you say otherwise an error of the channel layer is counted ([`Channels::unsent`]) and logged, and the
+    /// conversation goes on: the bus has failed, not this client. Any other error ends it.
     /// A client that has left, a malformed message and a panic do not come here.
     ///
     /// ```
     /// # use seaway::{Context, Error, ErrorKind, Result};
-    /// /// While the channel layer is away the sender is told, and stays.
+    /// /// While the channel layer is away the sender is told.
     /// async fn failed(ctx: &mut Context, error: Error) -> Result<()> {
     ///     match error.kind() {
     ///         ErrorKind::Layer => ctx.send(format!("not sent: {error}")).await,
@@ -106,8 +108,13 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         ctx: &mut Context<Self::Event>,
         error: Error,
     ) -> impl Future<Output = Result<()>> + Send {
-        _ = ctx;
-        async { Err(error) }
+        async move {
+            if error.kind() != ErrorKind::Layer {
+                return Err(error);
+            }
+            ctx.channels().note_unsent(&error);
+            Ok(())
+        }
     }
 
     /// It is over, whoever ended it. Runs exactly once for every consumer that connected, after its groups are left,

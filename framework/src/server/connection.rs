@@ -19,6 +19,9 @@ use tower_service::Service;
 /// How long to wait before looking again at a first read that was too short to judge.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
+/// The largest head of a request, in bytes; a larger one is answered 431.
+const LARGEST_HEAD: usize = 64 * 1024;
+
 /// How often a silent HTTP/2 client is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
@@ -37,7 +40,11 @@ where
 {
     // Small answers leave at once; what belongs together is written together anyway.
     stream.set_nodelay(true)?;
-    let version = tokio::time::timeout(head_timeout, sniff(&stream)).await??;
+    let version = tokio::select! {
+        version = tokio::time::timeout(head_timeout, sniff(&stream)) => version??,
+        // A client that has not said anything yet is owed nothing.
+        () = seat.stopping() => return Ok(()),
+    };
     let io = TokioIo::new(stream);
     let mut stop = seat.stop();
     let service = service_fn(move |request: Request<Incoming>| {
@@ -54,7 +61,8 @@ where
             let mut builder = conn::http1::Builder::new();
             builder
                 .timer(HeadTimer::default())
-                .header_read_timeout(head_timeout);
+                .header_read_timeout(head_timeout)
+                .max_buf_size(LARGEST_HEAD);
             let mut connection = pin!(builder.serve_connection(io, service).with_upgrades());
             poll_fn(|cx| {
                 if stop.poll(cx) {
@@ -68,7 +76,8 @@ where
             let mut builder = conn::http2::Builder::new(TokioExecutor::new());
             builder
                 .timer(TokioTimer::new())
-                .keep_alive_interval(Some(KEEP_ALIVE));
+                .keep_alive_interval(Some(KEEP_ALIVE))
+                .max_header_list_size(LARGEST_HEAD as u32);
             let mut connection = pin!(builder.serve_connection(io, service));
             poll_fn(|cx| {
                 if stop.poll(cx) {

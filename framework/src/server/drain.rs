@@ -32,10 +32,15 @@ impl Drain {
         self.visitors.close();
     }
 
+    /// How many are connected.
+    pub(crate) fn visitors(&self) -> usize {
+        self.visitors.len()
+    }
+
     /// Waits until all have left, or `limit` has passed: how many are then still here.
     pub(crate) async fn finish(&self, limit: Duration) -> usize {
         _ = tokio::time::timeout(limit, self.visitors.wait()).await;
-        self.visitors.len()
+        self.visitors()
     }
 
     /// Resolves when the server stops.
@@ -72,6 +77,11 @@ struct Taken {
 }
 
 impl Seat {
+    /// Resolves when the server stops.
+    pub(crate) fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.taken.drain.stopping()
+    }
+
     /// Tells a conversation when the server stops.
     pub(crate) fn stop(&self) -> Stop {
         let drain = &self.taken.drain;

@@ -34,7 +34,8 @@ use tower_service::Service;
 /// `axum::Router`, or any other tower service.
 ///
 /// Await it. It ends on Ctrl-C or SIGTERM: it stops accepting, sockets get a close frame (1001), requests under way are
-/// finished, and after [`drain_timeout`](Serve::drain_timeout) what is left is cut.
+/// finished, and after [`drain_timeout`](Serve::drain_timeout) it returns even if some are left; those end with the
+/// runtime.
 ///
 /// ```no_run
 /// # async fn example() -> seaway::Result<()> {
@@ -68,13 +69,14 @@ pub struct Serve<S> {
 
 impl<S> Serve<S> {
     /// How long a client may take to send the head of a request, and to send the first one after it has connected.
-    /// Default 10 s; at the bound the connection is closed.
+    /// Default 10 s; at the bound the connection is closed. It holds for a kept-alive connection that is idle, too: behind
+    /// a proxy, let the proxy's own limit be shorter.
     pub fn head_timeout(mut self, limit: Duration) -> Self {
         self.head_timeout = limit;
         self
     }
 
-    /// How long to wait for clients when the server stops. Default 30 s; at the bound what is left is cut.
+    /// How long to wait for clients when the server stops. Default 30 s; what is left then is not waited for.
     pub fn drain_timeout(mut self, limit: Duration) -> Self {
         self.drain_timeout = limit;
         self
@@ -138,11 +140,11 @@ where
             });
         }
         drop(self.listener);
-        tracing::info!("stopping: {} connections are told", connections.len());
         drain.begin();
+        tracing::info!("stopping: {} connections are told", drain.visitors());
         let left = drain.finish(self.drain_timeout).await;
         if left > 0 {
-            tracing::warn!("{left} connections outstayed the drain time-out and were cut");
+            tracing::warn!("{left} connections outstayed the drain time-out");
         }
         Ok(())
     }

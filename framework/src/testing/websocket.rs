@@ -245,6 +245,10 @@ impl Transport for Memory {
         Poll::Ready(Ok(()))
     }
 
+    fn poll_stalled(&mut self, _: &mut Context<'_>) -> Poll<Close> {
+        Poll::Pending
+    }
+
     fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
     }

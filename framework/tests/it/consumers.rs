@@ -3,8 +3,9 @@
 use crate::support::{Diary, echo, trouble};
 use http::Request;
 use seaway::{
-    Application, ApplicationExt, BoxApplication, Channels, Close, Context, Error, ErrorKind, Frame,
-    Group, Handshake, Json, Reject, Result, Shared, WebSocketConsumer,
+    Application, ApplicationExt, BoxApplication, ChannelName, Channels, Close, Context, Error,
+    ErrorKind, Frame, Group, GroupName, Handshake, Json, Reject, Result, Shared, WebSocketConsumer,
+    channels::{ChannelLayer, Envelope, LocalChannels, Mailbox},
     middleware::Provide,
     protocol::{WebSocket, WebSocketConfig},
     testing::WebSocketCommunicator,
@@ -222,6 +223,43 @@ async fn a_consumer_may_forgive_malformed_input() {
     client.disconnect().await.unwrap();
 }
 
+/// Delivers nothing to groups, and says so.
+#[derive(Default)]
+struct Cut(LocalChannels);
+
+#[async_trait::async_trait]
+impl ChannelLayer for Cut {
+    async fn open(&self) -> Result<Mailbox> {
+        self.0.open("cut")
+    }
+    async fn send(&self, _: &ChannelName, _: Envelope) -> Result<()> {
+        Err(Error::new(ErrorKind::Layer, "the wire is cut"))
+    }
+    async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
+        self.0.join(group, channel).map(drop)
+    }
+    async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
+        self.0.leave(group, channel);
+        Ok(())
+    }
+    async fn group_send(&self, _: &GroupName, _: Envelope) -> Result<()> {
+        Err(Error::new(ErrorKind::Layer, "the wire is cut"))
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_the_channel_layer_is_counted_and_the_conversation_goes_on() {
+    let channels = Channels::new(Cut::default());
+    let mut client = enter(&stage_of(&Diary::default(), &channels)).await;
+
+    client.send(r#"{"say": "into the gap"}"#).await;
+    client.send(r#"{"flood": 1}"#).await;
+
+    assert_eq!(client.receive_text().await, "0");
+    assert_eq!(channels.unsent(), 1);
+    client.disconnect().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_consumer_may_forgive_its_own_errors_but_not_its_panics() {
     struct Forgiving;
@@ -299,6 +337,20 @@ async fn a_stuck_handler_cannot_hold_up_the_goodbye() {
 
     assert_eq!(before.elapsed().as_secs(), 5, "the default grace");
     assert_eq!(diary.entries(), ["connect", "disconnect 1000"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_handlers_after_a_goodbye_share_one_grace() {
+    let diary = Diary::default();
+    let mut client = enter(&stage(&diary)).await;
+    for _ in 0..5 {
+        client.send(r#""hang""#).await;
+    }
+
+    let before = tokio::time::Instant::now();
+    client.close(1000).await.unwrap();
+
+    assert_eq!(before.elapsed().as_secs(), 5);
 }
 
 #[tokio::test(start_paused = true)]

@@ -93,7 +93,9 @@ async fn a_page_of_a_foreign_origin_is_refused_before_the_consumer_is_asked() {
     };
     let open = echo().boxed();
     let listed = echo()
+        .with(WebSocketConfig::new())
         .with(AllowedOrigins::list(["https://app.example"]))
+        .with(WebSocketConfig::new())
         .boxed();
     for (app, origin, status) in [
         (&open, "https://chat.example", 101),

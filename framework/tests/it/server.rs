@@ -149,6 +149,60 @@ async fn a_head_that_never_ends_is_cut_at_the_limit() {
 }
 
 #[tokio::test]
+async fn a_head_far_over_64_kib_is_refused() {
+    let server = Server::start(app_with(WebSocketConfig::new())).await;
+    let giant = format!(
+        "GET / HTTP/1.1\r\nHost: a\r\nX-Giant: {}\r\n\r\n",
+        "x".repeat(200_000)
+    );
+
+    let answer = raw(server.address, giant.as_bytes()).await;
+
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_silent_connection_does_not_hold_up_the_stop() {
+    let server = Server::start(app_with(WebSocketConfig::new())).await;
+    let _silent = TcpStream::connect(server.address).await.unwrap();
+    let mut client = connect(server.address, "/").await;
+    say(&mut client, "in").await;
+    hear(&mut client).await;
+    drop(client);
+
+    let started = std::time::Instant::now();
+    let outcome = timeout(PATIENCE, server.stop())
+        .await
+        .expect("the server ends");
+
+    outcome.unwrap().unwrap();
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "it waited for the head's limit"
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_sends_and_never_reads_is_given_up() {
+    let diary = Diary::default();
+    let config =
+        WebSocketConfig::new().heartbeat(Duration::from_millis(100), Duration::from_millis(100));
+    let app = Witness::application(&Channels::in_memory())
+        .with(Provide(diary.clone()))
+        .with(config);
+    let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
+    let (mut sink, _never_read) = connect(server.address, "/").await.split();
+
+    let flood = tokio::spawn(async move {
+        let text = "x".repeat(100_000);
+        while sink.send(Message::text(text.as_str())).await.is_ok() {}
+    });
+
+    assert_eq!(diary.wait_for(1).await, ["disconnect 1006"]);
+    timeout(PATIENCE, flood).await.expect("cut off").unwrap();
+}
+
+#[tokio::test]
 async fn a_broken_handshake_is_answered_and_not_opened() {
     let server = Server::start(app_with(WebSocketConfig::new())).await;
     let handshake = |extra: &str| {

@@ -75,6 +75,11 @@ impl Link {
         self.state.clone()
     }
 
+    /// Redis cannot be used just now.
+    pub(super) fn unreachable(&self, why: &str) -> Error {
+        self.address.unreachable(why)
+    }
+
     /// What a failed command means, for the caller; and for the link, if the connection is at fault.
     pub(super) fn failed(&self, what: &'static str, error: RedisError) -> Error {
         if error.is_timeout() {

@@ -11,8 +11,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use redis::{PushKind, Value};
-use std::{fmt, sync::Arc};
-use tokio::task::AbortHandle;
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::{task::AbortHandle, time::timeout};
 
 /// Where Redis is, and how the layer uses it.
 ///
@@ -73,6 +73,9 @@ impl fmt::Debug for RedisConfig {
     }
 }
 
+/// How long the first subscription may take.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Channels over Redis' publish and subscribe.
 ///
 /// [`Channels::redis`](crate::Channels::redis) makes one.
@@ -112,17 +115,28 @@ impl RedisChannelLayer {
             }
         })
         .abort_handle();
-        Ok(Self {
+        let layer = Self {
             local,
             publisher,
             subscriptions,
             names,
             maintenance,
-        })
+        };
+        match timeout(SUBSCRIBE_TIMEOUT, layer.subscriptions.restored()).await {
+            Ok(()) => Ok(layer),
+            Err(_) => Err(layer.publisher.unreachable(
+                "it takes connections but no subscriptions (may its user subscribe to all channels?)",
+            )),
+        }
     }
 
     async fn publish(&self, channel: &str, envelope: &Envelope) -> Result<()> {
         let mut connection = self.publisher.connection()?;
+        if !self.subscriptions.is_restored() {
+            // Members of this process would not hear it, and nobody would know.
+            let why = "its connection for subscriptions is being restored";
+            return Err(self.publisher.unreachable(why));
+        }
         redis::cmd("PUBLISH")
             .arg(channel)
             .arg(&envelope.as_bytes()[..])

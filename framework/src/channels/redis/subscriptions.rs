@@ -11,7 +11,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, RwLock},
 };
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 /// How many channels one SUBSCRIBE names: a reconnect with 100,000 groups shall not be one giant command.
 const CHUNK: usize = 500;
@@ -23,6 +23,8 @@ const CHUNK: usize = 500;
 #[derive(Default)]
 pub(super) struct Subscriptions {
     active: RwLock<HashSet<GroupName>>,
+    /// Whether this connection has been told of all groups: before, this process is deaf to what it sends itself.
+    restored: watch::Sender<bool>,
     unsettled: Mutex<HashMap<GroupName, Vec<Waiter>>>,
     changed: Notify,
 }
@@ -51,6 +53,18 @@ impl Subscriptions {
         }
     }
 
+    /// Waits until this process hears what is sent, for the first time.
+    pub(super) async fn restored(&self) {
+        let mut restored = self.restored.subscribe();
+        // The sender is in `self`, so it is not gone.
+        _ = restored.wait_for(|restored| *restored).await;
+    }
+
+    /// Whether this process hears what is sent.
+    pub(super) fn is_restored(&self) -> bool {
+        *self.restored.borrow()
+    }
+
     /// Notes that the group's last member has left.
     pub(super) fn emptied(&self, group: &GroupName) {
         self.unsettled().entry(group.clone()).or_default();
@@ -70,8 +84,7 @@ impl Subscriptions {
             let state = states.borrow_and_update().clone();
             match state {
                 State::Down(why) => {
-                    self.active.write().expect(UNPOISONED).clear();
-                    self.fail(&why);
+                    self.lose(&why);
                 }
                 State::Up(mut connection) => {
                     let restored = self
@@ -86,8 +99,7 @@ impl Subscriptions {
                     };
                     if let Err(error) = outcome {
                         let error = link.failed("Redis did not take a subscription", error);
-                        self.active.write().expect(UNPOISONED).clear();
-                        self.fail(&error.to_string());
+                        self.lose(&error.to_string());
                         tracing::warn!(error = %error.chain(), "a subscription failed; connecting again");
                         tokio::time::sleep(RETRY).await;
                         continue;
@@ -112,7 +124,10 @@ impl Subscriptions {
     ) -> RedisResult<()> {
         self.active.write().expect(UNPOISONED).clear();
         connection.psubscribe(pattern).await?;
-        self.subscribe(connection, local.groups(), channel_of).await
+        self.subscribe(connection, local.groups(), channel_of)
+            .await?;
+        self.restored.send_replace(true);
+        Ok(())
     }
 
     /// Settles what changes, until the connection does.
@@ -197,7 +212,10 @@ impl Subscriptions {
         Ok(())
     }
 
-    fn fail(&self, why: &str) {
+    /// Nothing is heard any more: who waits is told.
+    fn lose(&self, why: &str) {
+        self.restored.send_replace(false);
+        self.active.write().expect(UNPOISONED).clear();
         settle(std::mem::take(&mut *self.unsettled()), &Err(Arc::from(why)));
     }
 

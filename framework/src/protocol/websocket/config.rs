@@ -1,6 +1,5 @@
 //! The limits of one WebSocket, and their defaults.
 
-use super::AllowedOrigins;
 use std::{
     sync::{Arc, LazyLock},
     time::Duration,
@@ -20,7 +19,6 @@ use std::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct WebSocketConfig {
-    pub(crate) origins: AllowedOrigins,
     pub(crate) max_message_size: usize,
     pub(crate) send_buffer: usize,
     pub(crate) heartbeat: Option<Heartbeat>,
@@ -39,7 +37,6 @@ pub(crate) struct Heartbeat {
 impl Default for WebSocketConfig {
     fn default() -> Self {
         Self {
-            origins: AllowedOrigins::default(),
             max_message_size: 1024 * 1024,
             send_buffer: 64 * 1024,
             heartbeat: Some(Heartbeat {
@@ -116,13 +113,6 @@ impl WebSocketConfig {
     #[must_use]
     pub fn grace(mut self, limit: Duration) -> Self {
         self.grace = limit;
-        self
-    }
-
-    /// Who may connect from a browser. Default: pages of the same origin.
-    #[must_use]
-    pub fn allowed_origins(mut self, origins: AllowedOrigins) -> Self {
-        self.origins = origins;
         self
     }
 }

@@ -19,6 +19,9 @@ pub(crate) trait Transport: Send {
     /// An error means that the client is gone.
     fn poll_flush(&mut self, sender: &Sender, cx: &mut Context<'_>) -> Poll<Result<(), Close>>;
 
+    /// While nothing is read because too much is read already: how the client is given up, if it takes nothing either.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Close>;
+
     /// Ends the connection once both sides have said goodbye.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
@@ -146,10 +149,13 @@ impl Socket {
     /// Ready once the client has left or the server stops.
     pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.flush(cx);
-        while self.left.is_none()
-            && self.ahead.len() < AHEAD_FRAMES
-            && self.ahead_bytes < AHEAD_BYTES
-        {
+        while self.left.is_none() {
+            if self.ahead.len() >= AHEAD_FRAMES || self.ahead_bytes >= AHEAD_BYTES {
+                if let Poll::Ready(close) = self.transport.poll_stalled(cx) {
+                    self.leave(close);
+                }
+                break;
+            }
             match self.transport.poll_receive(cx) {
                 Poll::Ready(Ok(frame)) => {
                     self.ahead_bytes += frame.payload().len();

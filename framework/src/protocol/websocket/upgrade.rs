@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 pub struct Upgrade {
     headers: HeaderMap,
     config: Arc<WebSocketConfig>,
+    allowed_origins: AllowedOrigins,
     origin: Origin,
     hooks: Vec<ReplyHook>,
     stop: Option<Stop>,
@@ -42,6 +43,7 @@ impl Upgrade {
         let upgrade = Self {
             headers: HeaderMap::new(),
             config: WebSocketConfig::shared(),
+            allowed_origins: AllowedOrigins::default(),
             origin,
             hooks: Vec::new(),
             stop,
@@ -68,13 +70,13 @@ impl Upgrade {
 
     /// Sets which pages may open this socket.
     pub fn set_allowed_origins(&mut self, origins: AllowedOrigins) {
-        Arc::make_mut(&mut self.config).origins = origins;
+        self.allowed_origins = origins;
     }
 
     /// Whether the page that opens this socket may. [`accept`](Upgrade::accept) refuses it otherwise; ask before you do
     /// anything that matters.
     pub fn is_origin_allowed(&self) -> bool {
-        self.config.origins.admits(&self.origin)
+        self.allowed_origins.admits(&self.origin)
     }
 
     /// Lets the client in, after the reply hooks have run.

@@ -72,7 +72,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
         }
     }
 
-    /// Pings a silent client; an error if it does not even answer that.
+    /// Pings a silent client at the heartbeat's pace; an error if it does not even answer that.
     fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> Result<(), Close> {
         let (Some(timer), Some(heartbeat)) = (&mut self.timer, self.config.heartbeat) else {
             return Ok(());
@@ -136,6 +136,18 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
 
     fn poll_flush(&mut self, sender: &Sender, cx: &mut Context<'_>) -> Poll<Result<(), Close>> {
         self.writer.poll_write(&mut self.io, Some(sender), cx)
+    }
+
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
+        // Nobody listens now, so silence proves nothing; a client that takes what is written is alive, and one that is
+        // owed nothing is only waiting for us.
+        if !self.writer.is_stuck() {
+            self.pulse.heard();
+        }
+        match self.poll_heartbeat(cx) {
+            Ok(()) => Poll::Pending,
+            Err(close) => Poll::Ready(close),
+        }
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -31,6 +31,8 @@ pub(super) struct Writer {
     ping: bool,
     pongs: VecDeque<Bytes>,
     goodbye: Goodbye,
+    /// How much of `rest` was written when somebody last asked.
+    looked_at: usize,
     /// Whether a stream that gathers (TLS, HTTP/2) has still to be told to let go.
     unflushed: bool,
 }
@@ -83,6 +85,12 @@ impl Writer {
     /// Whether this side has something to say besides what its sender has queued.
     pub(super) fn has_controls(&self) -> bool {
         self.ping || !self.pongs.is_empty()
+    }
+
+    /// Whether the client owes us room and has taken nothing since this was last asked.
+    pub(super) fn is_stuck(&mut self) -> bool {
+        let looked_at = std::mem::replace(&mut self.looked_at, self.written);
+        !self.rest.is_empty() && looked_at == self.written
     }
 
     /// Writes control frames, and what waits at `sender`; pending while the socket is full.
