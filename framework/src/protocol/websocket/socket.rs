@@ -149,6 +149,14 @@ impl Socket {
     /// Ready once the client has left or the server stops.
     pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.flush(cx);
+        if self
+            .left
+            .as_ref()
+            .is_some_and(|close| close.code == Close::ABNORMAL)
+        {
+            // Nobody is there any more to say goodbye to.
+            return Poll::Ready(());
+        }
         while self.left.is_none() {
             if self.ahead.len() >= AHEAD_FRAMES || self.ahead_bytes >= AHEAD_BYTES {
                 if let Poll::Ready(close) = self.transport.poll_stalled(cx) {
