@@ -16,11 +16,14 @@ use std::{fmt, marker::PhantomData};
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Serialize, Deserialize)]
-/// #[serde(tag = "type", rename = "price.changed")]
-/// struct Changed { cents: u64 }
+/// #[serde(tag = "type")]
+/// enum Price {
+///     #[serde(rename = "price.changed")]
+///     Changed { cents: u64 },
+/// }
 ///
-/// async fn publish(prices: &Group<Changed>) -> Result<()> {
-///     prices.send(&Changed { cents: 995 }).await
+/// async fn publish(prices: &Group<Price>) -> Result<()> {
+///     prices.send(&Price::Changed { cents: 995 }).await
 /// }
 /// ```
 pub struct Group<E> {

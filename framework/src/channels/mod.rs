@@ -9,18 +9,21 @@
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Serialize, Deserialize)]
-//! #[serde(tag = "type", rename = "lobby.opened")]
-//! struct Opened { by: String }
+//! #[serde(tag = "type")]
+//! enum Lobby {
+//!     #[serde(rename = "lobby.opened")]
+//!     Opened { by: String },
+//! }
 //!
 //! let channels = Channels::in_memory();
-//! let lobby = channels.group::<Opened>("lobby")?;
+//! let lobby = channels.group::<Lobby>("lobby")?;
 //! let mut mailbox = channels.open().await?;
 //! lobby.add(mailbox.name()).await?;
 //!
-//! lobby.send(&Opened { by: "ana".into() }).await?;
+//! lobby.send(&Lobby::Opened { by: "ana".into() }).await?;
 //!
-//! let heard = mailbox.receive().await.decode::<Opened>()?;
-//! assert_eq!(heard.by, "ana");
+//! let Lobby::Opened { by } = &*mailbox.receive().await.decode::<Lobby>()?;
+//! assert_eq!(by, "ana");
 //! # seaway::Result::<()>::Ok(()) }).unwrap();
 //! ```
 //!

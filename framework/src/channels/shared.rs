@@ -60,9 +60,9 @@ impl<E: Event> Shared<E> {
     /// ```
     /// use seaway::{Frame, Result, channels::Shared};
     /// # use serde::{Serialize, Deserialize};
-    /// # #[derive(Serialize, Deserialize)] #[serde(tag = "type")] struct Said { text: String }
+    /// # #[derive(Serialize, Deserialize)] #[serde(tag = "type")] enum Said { Message { text: String } }
     /// fn words(event: &Shared<Said>) -> Result<Frame> {
-    ///     event.frame(|said| Ok(Frame::text(said.text.as_str())))
+    ///     event.frame(|Said::Message { text }| Ok(Frame::text(text.as_str())))
     /// }
     /// ```
     ///

@@ -19,7 +19,7 @@ use std::{marker::PhantomData, str::FromStr};
 /// ```
 /// use seaway::{Group, Handshake, Reject, Result};
 /// # use serde::{Serialize, Deserialize};
-/// # #[derive(Serialize, Deserialize)] #[serde(tag = "type")] struct Said { text: String }
+/// # #[derive(Serialize, Deserialize)] #[serde(tag = "type")] enum Said { Message { text: String } }
 /// # struct Chat { name: String, room: Group<Said> }
 /// async fn connect(handshake: &mut Handshake<Said>) -> Result<Chat, Reject> {
 ///     let name = handshake.query("name")?;

@@ -19,7 +19,7 @@ use std::{fmt, future::Future, marker::PhantomData, net::SocketAddr, str::FromSt
 /// use seaway::{HttpConsumer, HttpContext, Result, protocol::Body};
 /// use std::time::Duration;
 /// # use serde::{Serialize, Deserialize};
-/// # #[derive(Serialize, Deserialize)] #[serde(tag = "type")] struct Said { text: String }
+/// # #[derive(Serialize, Deserialize)] #[serde(tag = "type")] enum Said { Message { text: String } }
 ///
 /// /// Long polling: the next thing said in the room, or 204 after half a minute.
 /// struct Next;
@@ -31,7 +31,10 @@ use std::{fmt, future::Future, marker::PhantomData, net::SocketAddr, str::FromSt
 ///         ctx.join("chat.lobby").await?;
 ///         let mut response = http::Response::new(Body::empty());
 ///         match tokio::time::timeout(Duration::from_secs(30), ctx.next_event()).await {
-///             Ok(said) => *response.body_mut() = Body::from(said?.text.clone()),
+///             Ok(event) => {
+///                 let Said::Message { text } = &*event?;
+///                 *response.body_mut() = Body::from(text.clone());
+///             }
 ///             Err(_) => *response.status_mut() = http::StatusCode::NO_CONTENT,
 ///         }
 ///         Ok(response)

@@ -139,20 +139,31 @@ impl<C: WebSocketConsumer> Desk<C> {
                 grace,
                 ..
             } = self;
+            // Reading a frame or an event is the user's code too: it runs as part of the handler.
             handled = match turn {
                 Turn::Over => return Ok(()),
-                Turn::Frame(frame) => match C::Input::from_frame(frame) {
-                    Ok(input) => attend(socket, grace, consumer.receive(ctx, input)).await,
-                    Err(error) => attend(socket, grace, consumer.malformed(ctx, error)).await,
-                },
-                Turn::Event(envelope) => match envelope.decode() {
-                    Ok(event) => attend(socket, grace, consumer.event(ctx, event)).await,
-                    Err(error) => {
-                        // One stray event must not empty the room.
-                        ctx.channels().note_undecodable(&error);
-                        Handled::Done
-                    }
-                },
+                Turn::Frame(frame) => {
+                    let handler = async {
+                        match C::Input::from_frame(frame) {
+                            Ok(input) => consumer.receive(ctx, input).await,
+                            Err(error) => consumer.malformed(ctx, error).await,
+                        }
+                    };
+                    attend(socket, grace, handler).await
+                }
+                Turn::Event(envelope) => {
+                    let handler = async {
+                        match envelope.decode() {
+                            Ok(event) => consumer.event(ctx, event).await,
+                            Err(error) => {
+                                // One stray event must not empty the room.
+                                ctx.channels().note_undecodable(&error);
+                                Ok(())
+                            }
+                        }
+                    };
+                    attend(socket, grace, handler).await
+                }
             };
         }
     }
