@@ -69,8 +69,8 @@ pub type ReplyHook = Box<
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Scope<P: Protocol> {
-    /// What the client said first.
-    pub head: P::Head,
+    /// What the client said first. Boxed, because a scope is handed from application to application.
+    pub head: Box<P::Head>,
     /// Where it came from, if it came over a network.
     pub client: Option<SocketAddr>,
     /// What middleware has put in, by type.
@@ -106,7 +106,7 @@ impl<P: Protocol> Scope<P> {
     /// A scope with nothing in it but the head.
     pub fn new(head: P::Head) -> Self {
         Self {
-            head,
+            head: Box::new(head),
             client: None,
             extensions: Extensions::new(),
             params: Params::default(),

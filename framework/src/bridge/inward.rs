@@ -39,7 +39,7 @@ where
 {
     async fn call(&self, scope: Scope<Http>, mut exchange: Exchange) -> Result<()> {
         let mut service = self.0.clone();
-        let mut head = scope.head;
+        let mut head = *scope.head;
         head.extensions = scope.extensions;
         let request = Request::from_parts(head, exchange.take_body());
         poll_fn(|cx| service.poll_ready(cx))

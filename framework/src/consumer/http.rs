@@ -138,7 +138,7 @@ impl<C: HttpConsumer> Application<Http> for HttpConsumerApplication<C> {
             client: scope.client,
             event: PhantomData,
         };
-        let mut head = scope.head;
+        let mut head = *scope.head;
         head.extensions = scope.extensions;
         let request = Request::from_parts(head, exchange.take_body());
         match guarded(C::handle(request, &mut ctx)).await {
