@@ -27,7 +27,7 @@ pub(super) async fn open(
         );
         return refusal(StatusCode::INTERNAL_SERVER_ERROR);
     };
-    let seat = head.extensions.remove::<Seat>();
+    let seat = Seat::current();
     let origin = Origin::of(&head.headers, &head.uri);
     let mut scope = Scope::new(copy(&head));
     scope.client = seat.as_ref().and_then(|seat| seat.client);

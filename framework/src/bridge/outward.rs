@@ -52,7 +52,7 @@ where
         };
         let extensions = std::mem::take(&mut head.extensions);
         let mut scope = Scope::new(head);
-        scope.client = extensions.get::<Seat>().and_then(|seat| seat.client);
+        scope.client = Seat::current_client();
         scope.extensions = extensions;
         let (exchange, reply) = Exchange::new(Body::new(body));
         ResponseFuture::page(pages.start(scope, exchange), reply)

@@ -58,14 +58,15 @@ impl Exchange {
     ///
     /// # Errors
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client is gone.
-    pub async fn respond(self, response: Response<Body>) -> Result<()> {
-        let (mut head, body) = response.into_parts();
-        for hook in self.hooks.into_iter().rev() {
-            hook(&mut head).await;
+    pub async fn respond(self, mut response: Response<Body>) -> Result<()> {
+        if !self.hooks.is_empty() {
+            let (mut head, body) = response.into_parts();
+            for hook in self.hooks.into_iter().rev() {
+                hook(&mut head).await;
+            }
+            response = Response::from_parts(head, body);
         }
-        self.reply
-            .send(Response::from_parts(head, body))
-            .map_err(|_| Error::closed())
+        self.reply.send(response).map_err(|_| Error::closed())
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{error::BoxError, protocol::Body};
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
@@ -49,8 +49,7 @@ where
     let mut stop = seat.stop();
     let service = service_fn(move |request: Request<Incoming>| {
         let mut app = app.clone();
-        let mut request = request.map(Body::incoming);
-        request.extensions_mut().insert(seat.clone());
+        let request = request.map(Body::incoming);
         async move {
             poll_fn(|cx| app.poll_ready(cx)).await?;
             app.call(request).await
@@ -73,7 +72,7 @@ where
             .await?;
         }
         Version::Http2 => {
-            let mut builder = conn::http2::Builder::new(TokioExecutor::new());
+            let mut builder = conn::http2::Builder::new(Streams(seat));
             builder
                 .timer(TokioTimer::new())
                 .keep_alive_interval(Some(KEEP_ALIVE))
@@ -89,6 +88,19 @@ where
         }
     }
     Ok(())
+}
+
+/// Where an HTTP/2 connection's requests are served: each in a task of its own, all in one place.
+#[derive(Clone)]
+struct Streams(Seat);
+
+impl<F> hyper::rt::Executor<F> for Streams
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        tokio::spawn(self.0.clone().serve(stream));
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -61,8 +61,15 @@ impl Drain {
     }
 }
 
-/// One connection's place. It travels with each request (in its extensions) and on into the conversation; when the last
+tokio::task_local! {
+    /// The place of the connection whose requests this task serves.
+    static SEAT: Seat;
+}
+
+/// One connection's place. Its requests find it as [`current`](Seat::current), and a conversation keeps it; when the last
 /// clone is dropped the place is free.
+///
+/// It is no extension of each request: that costs a fortieth of a small page.
 #[derive(Clone)]
 pub(crate) struct Seat {
     /// Where the connection came from.
@@ -77,6 +84,21 @@ struct Taken {
 }
 
 impl Seat {
+    /// The place of the connection whose request is being served; none under a foreign server.
+    pub(crate) fn current() -> Option<Self> {
+        SEAT.try_with(Self::clone).ok()
+    }
+
+    /// Where the client is whose request is being served.
+    pub(crate) fn current_client() -> Option<SocketAddr> {
+        SEAT.try_with(|seat| seat.client).ok().flatten()
+    }
+
+    /// Serves a connection's requests in this place.
+    pub(crate) fn serve<F: Future>(self, requests: F) -> impl Future<Output = F::Output> + use<F> {
+        SEAT.scope(self, requests)
+    }
+
     /// Resolves when the server stops.
     pub(crate) fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
         self.taken.drain.stopping()

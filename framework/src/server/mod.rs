@@ -132,7 +132,8 @@ where
             let seat = drain.seat(Some(client), permit);
             let head_timeout = self.head_timeout;
             connections.spawn(async move {
-                let served = connection::serve(stream, app, seat, head_timeout).await;
+                let serving = connection::serve(stream, app, seat.clone(), head_timeout);
+                let served = seat.serve(serving).await;
                 if let Err(error) = served {
                     // A client's broken bytes or vanishing: nothing an operator has to act on.
                     tracing::debug!(%client, %error, "a connection ended early");
