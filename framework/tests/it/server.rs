@@ -5,8 +5,11 @@ use crate::support::{
 };
 use futures_util::{SinkExt, StreamExt};
 use seaway::{
-    ApplicationExt, Channels, Close, Context, Frame, Handshake, NoEvent, Reject, Result,
-    WebSocketConsumer, middleware::Provide, protocol::WebSocketConfig, routing::ProtocolTypeRouter,
+    ApplicationExt, Channels, Close, Context, Frame, Handshake, NoEvent, Reject, Result, Scope,
+    WebSocketConsumer, application_fn,
+    middleware::Provide,
+    protocol::{Body, Exchange, Http, WebSocketConfig},
+    routing::ProtocolTypeRouter,
 };
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
@@ -185,8 +188,9 @@ async fn a_silent_connection_does_not_hold_up_the_stop() {
 #[tokio::test]
 async fn a_client_that_sends_and_never_reads_is_given_up() {
     let diary = Diary::default();
-    let config =
-        WebSocketConfig::new().heartbeat(Duration::from_millis(100), Duration::from_millis(100));
+    let config = WebSocketConfig::new()
+        .heartbeat(Duration::from_millis(100), Duration::from_millis(100))
+        .grace(Duration::from_millis(50));
     let app = Witness::application(&Channels::in_memory())
         .with(Provide(diary.clone()))
         .with(config);
@@ -242,6 +246,28 @@ async fn a_foreign_page_is_refused_over_the_wire() {
             .await
             .is_ok()
     );
+}
+
+#[tokio::test]
+async fn the_clients_address_is_known_also_inside_an_axum_app() {
+    let address = application_fn(|scope: Scope<Http>, exchange: Exchange| async move {
+        let client = scope.client.map(|client| client.ip().to_string());
+        let text = client.unwrap_or_else(|| "nobody knows".to_owned());
+        exchange
+            .respond(http::Response::new(Body::from(text)))
+            .await
+    });
+    let seaway = ProtocolTypeRouter::new().http(address);
+    let inside = axum::Router::new().fallback_service(seaway.clone());
+    let get = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+    let alone = Server::start(seaway).await;
+    let mounted = Server::start(inside).await;
+
+    for server in [alone, mounted] {
+        let answer = raw(server.address, get).await;
+        assert!(answer.ends_with("127.0.0.1"), "{answer}");
+    }
 }
 
 #[tokio::test]

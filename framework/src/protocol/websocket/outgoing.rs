@@ -88,7 +88,10 @@ impl Sender {
             return Poll::Ready(Err(Error::closed()));
         }
         if outgoing.bytes >= self.0.limit {
-            outgoing.waiting.push(cx.waker().clone());
+            let waker = cx.waker();
+            if !outgoing.waiting.iter().any(|one| one.will_wake(waker)) {
+                outgoing.waiting.push(waker.clone());
+            }
             return Poll::Pending;
         }
         if let Some(frame) = frame.take() {
