@@ -22,6 +22,21 @@ use std::{
 ///
 /// Two indexes, each in shards with a lock of their own: groups to members for sending, channels to groups for leaving.
 /// A send locks the one shard of its group, for reading.
+///
+/// ```
+/// use seaway::{GroupName, Result, channels::{LocalChannels, Membership}};
+///
+/// fn one_room() -> Result<()> {
+///     let local = LocalChannels::new(100, |group| println!("stop listening to {group}"));
+///     let (mailbox, room) = (local.open("here")?, GroupName::new("room")?);
+///     assert_eq!(local.join(&room, mailbox.name())?, Membership::First);
+///     assert_eq!(local.members(&room), 1);
+///     drop(mailbox);
+///     assert_eq!(local.members(&room), 0);
+///     Ok(())
+/// }
+/// # one_room().unwrap();
+/// ```
 #[derive(Clone)]
 pub struct LocalChannels(Arc<Registry>);
 

@@ -21,6 +21,19 @@ pub const MAILBOX_CAPACITY: usize = 1024;
 ///
 /// Consumers have theirs already; open one by hand to listen from anywhere else
 /// ([`Channels::open`](super::Channels::open)).
+///
+/// ```
+/// use seaway::{Channels, Event, Result};
+///
+/// /// Prints what a group hears.
+/// async fn listen<E: Event + std::fmt::Debug>(channels: &Channels, group: &str) -> Result<()> {
+///     let mut mailbox = channels.open().await?;
+///     channels.group::<E>(group)?.add(mailbox.name()).await?;
+///     loop {
+///         println!("{:?}", mailbox.receive().await.decode::<E>()?);
+///     }
+/// }
+/// ```
 pub struct Mailbox {
     slot: Arc<Slot>,
     /// Takes the channel off every list.

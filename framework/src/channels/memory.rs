@@ -8,6 +8,16 @@ use crate::{
 use async_trait::async_trait;
 
 /// Channels inside one process: for development, tests, and services that need no second one.
+///
+/// [`Channels::in_memory`](super::Channels::in_memory) makes one; a test that wants to look inside makes its own:
+///
+/// ```
+/// use seaway::{Channels, GroupName, channels::InMemoryChannelLayer};
+///
+/// let layer = InMemoryChannelLayer::with_mailbox_capacity(10);
+/// let channels = Channels::new(layer.clone());
+/// assert_eq!(layer.local().members(&GroupName::new("room").unwrap()), 0);
+/// ```
 #[derive(Clone, Default)]
 pub struct InMemoryChannelLayer {
     local: LocalChannels,

@@ -63,7 +63,7 @@ pub trait HttpConsumer: Sized + Send + 'static {
     }
 }
 
-/// What an HTTP consumer can do besides answering.
+/// What an HTTP consumer can do besides answering. See [`HttpConsumer`] for an example.
 pub struct HttpContext<E = NoEvent> {
     channels: Channels,
     /// Opened with the first group: most requests need none.

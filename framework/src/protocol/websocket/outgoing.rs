@@ -16,6 +16,22 @@ use std::{
 };
 
 /// The right to speak on a socket. Clones speak on the same one.
+///
+/// ```
+/// use seaway::{Context, Result};
+///
+/// /// Counts to three for the client, while the consumer goes on with its turns.
+/// async fn count(ctx: &mut Context) -> Result<()> {
+///     let sender = ctx.sender();
+///     tokio::spawn(async move {
+///         for number in 1..=3 {
+///             sender.send(number.to_string()).await?;
+///         }
+///         sender.close(1000)
+///     });
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Sender(Arc<Shared>);
 

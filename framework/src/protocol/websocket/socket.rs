@@ -30,6 +30,22 @@ pub(crate) trait Transport: Send {
 ///
 /// Pings are answered and queued frames written while [`receive`](Socket::receive) is awaited.
 /// Consumers are driven for you; an [`Application`](crate::Application) of your own holds one of these.
+///
+/// ```
+/// use seaway::{Close, Result, protocol::Socket};
+///
+/// /// Says what it hears, until it hears "stop".
+/// async fn echo(mut socket: Socket) -> Result<Close> {
+///     let sender = socket.sender();
+///     while let Some(frame) = socket.receive().await {
+///         if frame.payload() == b"stop" {
+///             break;
+///         }
+///         sender.send(frame).await?;
+///     }
+///     Ok(socket.close(1000).await)
+/// }
+/// ```
 pub struct Socket {
     transport: Box<dyn Transport>,
     sender: Sender,

@@ -13,6 +13,20 @@ use tokio::sync::oneshot;
 /// A client that has asked to come in and has had no answer yet. It is answered once: the methods consume it.
 ///
 /// Dropped without an answer, the client gets a 500.
+///
+/// ```
+/// use seaway::{OpensOverHttp, Result, Scope, http::StatusCode, protocol::{Upgrade, WebSocket}};
+///
+/// async fn members_only(scope: Scope<WebSocket>, upgrade: Upgrade) -> Result<()> {
+///     if !scope.head.headers.contains_key("x-member") {
+///         return upgrade.refuse(StatusCode::FORBIDDEN).await;
+///     }
+///     let socket = upgrade.accept().await?;
+///     socket.sender().send("welcome").await?;
+///     socket.close(1000).await;
+///     Ok(())
+/// }
+/// ```
 pub struct Upgrade {
     headers: HeaderMap,
     config: Arc<WebSocketConfig>,
