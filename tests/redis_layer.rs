@@ -125,6 +125,29 @@ async fn sends_and_joins_fail_while_redis_is_away_and_say_where_it_was_looked_fo
 }
 
 #[tokio::test]
+async fn joining_again_during_an_outage_does_not_end_the_membership() {
+    let mut redis = Redis::new().await;
+    let channels = connect(&redis).await;
+    let room = channels.group::<Said>("room").unwrap();
+    let mut mailbox = channels.open().await.unwrap();
+    room.add(mailbox.name()).await.unwrap();
+
+    redis.stop();
+    until("a join that fails", DEADLINE, async || {
+        room.add(mailbox.name()).await.is_err().then_some(())
+    })
+    .await;
+    redis.start().await;
+    until("a send that is taken", DEADLINE, async || {
+        room.send(&said("back")).await.is_ok().then_some(())
+    })
+    .await;
+
+    let envelope = timeout(DEADLINE, mailbox.receive()).await.expect("heard");
+    assert_eq!(envelope.decode::<Said>().unwrap().text, "back");
+}
+
+#[tokio::test]
 async fn what_is_no_address_or_prefix_is_told() {
     let error = Channels::redis("http://127.0.0.1").await.unwrap_err();
     assert!(

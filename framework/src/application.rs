@@ -126,6 +126,7 @@ impl<P: Protocol, A: Application<P>> ErasedApplication<P> for A {
 ///     while let Some(frame) = socket.receive().await {
 ///         sender.send(frame).await?;
 ///     }
+///     socket.close(1000).await;
 ///     Ok(())
 /// });
 /// # fn is<A: Application<WebSocket>>(_: A) {}

@@ -69,13 +69,21 @@ impl From<StatusCode> for Reject {
     }
 }
 
-/// A bad name is the client's (400), a lost channel layer passes (503), all else is ours (500).
-/// Only the first says why: the others' details are for the log.
+/// A bad name and a body over its limit are the client's (400, 413), a lost channel layer passes (503), all else is ours
+/// (500). Only the first two say why: the others' details are for the log.
 impl From<Error> for Reject {
     fn from(error: Error) -> Self {
         match error.kind() {
             ErrorKind::Name => Self::new(StatusCode::BAD_REQUEST, error.to_string()),
-            ErrorKind::Layer | ErrorKind::Timeout => {
+            ErrorKind::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
+            // Nobody waits for this answer any more.
+            ErrorKind::Closed => Self::from(StatusCode::INTERNAL_SERVER_ERROR),
+            // The layer itself has told the log that it is away; a crowd that knocks shall not flood it.
+            ErrorKind::Layer => {
+                tracing::debug!(error = %error.chain(), "refused a client");
+                Self::from(StatusCode::SERVICE_UNAVAILABLE)
+            }
+            ErrorKind::Timeout => {
                 tracing::warn!(error = %error.chain(), "refused a client");
                 Self::from(StatusCode::SERVICE_UNAVAILABLE)
             }

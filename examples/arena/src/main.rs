@@ -68,6 +68,7 @@ async fn run(options: Options) -> seaway::Result<()> {
     println!("arena listens on http://{}", listener.local_addr()?);
     serve(listener, app)
         .head_timeout(options.head_timeout)
+        .max_head_size(options.max_head_size)
         .drain_timeout(options.drain_timeout)
         .max_connections(options.max_connections)
         .await

@@ -19,6 +19,7 @@ arena --port P [--redis URL] [limits]
   --mailbox-capacity N     events that may wait for one consumer (1024)
   --max-body-size N        largest request body (1048576)
   --head-timeout S         for the head of a request (10)
+  --max-head-size N        largest head of a request (65536)
   --drain-timeout S        for clients when the server stops (30)
   --max-connections N      clients at once (65536)";
 
@@ -30,6 +31,7 @@ pub struct Options {
     pub mailbox_capacity: usize,
     pub max_body_size: usize,
     pub head_timeout: Duration,
+    pub max_head_size: usize,
     pub drain_timeout: Duration,
     pub max_connections: usize,
 }
@@ -39,11 +41,12 @@ impl Options {
     pub fn from_command_line() -> Result<Self, String> {
         let mut options = Self {
             port: 0,
-            redis: env::var("REDIS_URL").ok(),
+            redis: env::var("REDIS_URL").ok().filter(|url| !url.is_empty()),
             sockets: WebSocketConfig::new(),
             mailbox_capacity: MAILBOX_CAPACITY,
             max_body_size: 1024 * 1024,
             head_timeout: Duration::from_secs(10),
+            max_head_size: 64 * 1024,
             drain_timeout: Duration::from_secs(30),
             max_connections: 65_536,
         };
@@ -77,6 +80,7 @@ impl Options {
                 "--mailbox-capacity" => options.mailbox_capacity = parse(&flag, &value)?,
                 "--max-body-size" => options.max_body_size = parse(&flag, &value)?,
                 "--head-timeout" => options.head_timeout = seconds(&flag, &value)?,
+                "--max-head-size" => options.max_head_size = parse(&flag, &value)?,
                 "--drain-timeout" => options.drain_timeout = seconds(&flag, &value)?,
                 "--max-connections" => options.max_connections = parse(&flag, &value)?,
                 _ => return Err(format!("arena: there is no {flag}\n\n{HELP}")),

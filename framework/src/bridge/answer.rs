@@ -6,6 +6,7 @@ use crate::{
     protocol::{Body, Http, Reply},
     reject::Reject,
     scope::Protocol,
+    server::Seat,
 };
 use http::{Response, StatusCode};
 use std::{
@@ -73,7 +74,11 @@ impl Page {
         }
         let reply = ready!(Pin::new(&mut self.reply).poll(cx));
         if let Some(conversation) = self.conversation.take() {
-            tokio::spawn(async move { note::<Http>(conversation.await) });
+            let seat = Seat::current();
+            tokio::spawn(async move {
+                note::<Http>(conversation.await);
+                drop(seat);
+            });
         }
         Poll::Ready(reply.unwrap_or_else(|_| {
             tracing::error!("an application ended without an answer; the client gets a 500");

@@ -8,7 +8,7 @@ use crate::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
-    any::Any,
+    any::{Any, TypeId},
     fmt,
     sync::{Arc, OnceLock},
 };
@@ -49,9 +49,13 @@ struct Inner {
     bytes: Bytes,
     /// The event, as the first member of this process decoded it.
     decoded: OnceLock<Box<dyn Any + Send + Sync>>,
-    /// The frame that members make of the event, with the maker's address.
-    frame: OnceLock<(usize, Frame)>,
+    /// The frame that members make of the event, and who made it.
+    frame: OnceLock<(Maker, Frame)>,
 }
+
+/// The type of the event, and the address of the function. The type too: a compiler may give two functions that do the
+/// same to their bytes one address.
+pub(super) type Maker = (TypeId, usize);
 
 impl Envelope {
     /// Encodes an event.
@@ -140,7 +144,7 @@ impl Envelope {
     /// The frame that this maker made before, or makes now. The first maker's is kept.
     pub(super) fn frame(
         &self,
-        maker: usize,
+        maker: Maker,
         make: impl FnOnce() -> Result<Frame>,
     ) -> Result<Frame> {
         match self.0.frame.get() {

@@ -66,6 +66,8 @@ pub enum Membership {
     First,
     /// The group has other members here.
     Further,
+    /// The channel was a member before.
+    Already,
 }
 
 /// More shards than cores: two sends rarely meet.
@@ -116,7 +118,9 @@ impl LocalChannels {
             None => return false,
         };
         let delivery = slot.deliver(envelope);
-        self.0.count(u64::from(delivery == Delivery::Lost), &slot);
+        if delivery == Delivery::Lost {
+            self.0.count(&slot);
+        }
         delivery == Delivery::Taken
     }
 
@@ -126,7 +130,7 @@ impl LocalChannels {
         let shard = self.0.read_groups(group);
         for slot in shard.get(group).into_iter().flat_map(HashMap::values) {
             if slot.deliver(envelope.clone()) == Delivery::Lost {
-                self.0.count(1, slot);
+                self.0.count(slot);
             }
         }
     }
@@ -148,13 +152,13 @@ impl LocalChannels {
         member.groups.insert(group.clone());
         let mut groups = self.0.write_groups(group);
         let members = groups.entry(group.clone()).or_default();
-        let membership = if members.is_empty() {
-            Membership::First
-        } else {
-            Membership::Further
-        };
-        members.insert(channel.clone(), member.slot.clone());
-        Ok(membership)
+        let is_first = members.is_empty();
+        let before = members.insert(channel.clone(), member.slot.clone());
+        Ok(match before {
+            Some(_) => Membership::Already,
+            None if is_first => Membership::First,
+            None => Membership::Further,
+        })
     }
 
     /// Ends a membership, if there is one.
@@ -227,11 +231,8 @@ impl Registry {
         (self.emptied)(group);
     }
 
-    fn count(&self, lost: u64, slot: &Slot) {
-        if lost == 0 {
-            return;
-        }
-        let total = self.dropped.fetch_add(lost, Ordering::Relaxed) + lost;
+    fn count(&self, slot: &Slot) {
+        let total = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
         if is_worth_a_line(total) {
             tracing::warn!(
                 channel = %slot.name(),

@@ -17,6 +17,10 @@ use std::{
 /// are lost (at most once, as Channels' specification allows) and counted, and the sender never waits.
 pub const MAILBOX_CAPACITY: usize = 1024;
 
+/// How many encoded bytes may wait for one consumer, whatever their number. Past it, envelopes are lost as above; the one
+/// that passes it is still taken whole.
+const MAILBOX_BYTES: usize = 4 * 1024 * 1024;
+
 /// One channel, owned. Dropping it leaves its groups.
 ///
 /// Consumers have theirs already; open one by hand to listen from anywhere else
@@ -53,6 +57,7 @@ pub(super) struct Slot {
 #[derive(Default)]
 struct Queue {
     envelopes: VecDeque<Envelope>,
+    bytes: usize,
     reader: Option<Waker>,
 }
 
@@ -96,6 +101,7 @@ impl Mailbox {
     pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Envelope> {
         let mut queue = self.slot.queue();
         if let Some(envelope) = queue.envelopes.pop_front() {
+            queue.bytes -= envelope.as_bytes().len();
             // An idle consumer shall not keep the memory of its busiest moment.
             if queue.envelopes.is_empty() && queue.envelopes.capacity() > 16 {
                 queue.envelopes = VecDeque::new();
@@ -126,11 +132,12 @@ impl Slot {
 
     pub(super) fn deliver(&self, envelope: Envelope) -> Delivery {
         let mut queue = self.queue();
-        if queue.envelopes.len() >= self.capacity {
+        if queue.envelopes.len() >= self.capacity || queue.bytes >= MAILBOX_BYTES {
             drop(queue);
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return Delivery::Lost;
         }
+        queue.bytes += envelope.as_bytes().len();
         queue.envelopes.push_back(envelope);
         let reader = queue.reader.take();
         drop(queue);

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     frame::Frame,
 };
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{any::TypeId, fmt, ops::Deref, sync::Arc};
 
 /// An event as all members of a process see it. It derefs to the event.
 ///
@@ -69,7 +69,8 @@ impl<E: Event> Shared<E> {
     /// # Errors
     /// Whatever the maker returns.
     pub fn frame(&self, make: fn(&E) -> Result<Frame>) -> Result<Frame> {
-        self.envelope.frame(make as usize, || make(self))
+        let maker = (TypeId::of::<E>(), make as usize);
+        self.envelope.frame(maker, || make(self))
     }
 }
 

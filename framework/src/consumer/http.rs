@@ -32,7 +32,7 @@ use std::{fmt, future::Future, marker::PhantomData, net::SocketAddr, str::FromSt
 ///         let mut response = http::Response::new(Body::empty());
 ///         match tokio::time::timeout(Duration::from_secs(30), ctx.next_event()).await {
 ///             Ok(event) => {
-///                 let Said::Message { text } = &*event?;
+///                 let Said::Message { text } = &*event;
 ///                 *response.body_mut() = Body::from(text.clone());
 ///             }
 ///             Err(_) => *response.status_mut() = http::StatusCode::NO_CONTENT,
@@ -90,17 +90,20 @@ impl<E: Event> HttpContext<E> {
         Ok(group)
     }
 
-    /// Waits for the next event of the groups that were joined; without a group, forever.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if somebody sent what is no `E`.
+    /// Waits for the next event of the groups that were joined; without a group, forever. What is no `E` is counted and
+    /// passed over.
     ///
     /// # Cancel safety
     /// Safe: no event is lost.
-    pub async fn next_event(&mut self) -> Result<Shared<E>> {
-        match &mut self.mailbox {
-            Some(mailbox) => mailbox.receive().await.decode(),
-            None => std::future::pending().await,
+    pub async fn next_event(&mut self) -> Shared<E> {
+        let Some(mailbox) = &mut self.mailbox else {
+            return std::future::pending().await;
+        };
+        loop {
+            match mailbox.receive().await.decode() {
+                Ok(event) => return event,
+                Err(error) => self.channels.note_undecodable(&error),
+            }
         }
     }
 

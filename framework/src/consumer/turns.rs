@@ -182,6 +182,10 @@ impl<C: WebSocketConsumer> Desk<C> {
     }
 
     fn poll_turn(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Turn> {
+        // The end goes before everything that still waits.
+        if self.socket.is_ending(cx) {
+            return Poll::Ready(Turn::Over);
+        }
         let first = match self.run {
             0 => self.talker.other(),
             _ => self.talker,
@@ -193,16 +197,17 @@ impl<C: WebSocketConsumer> Desk<C> {
         }
         if let Poll::Ready(turn) = self.poll_source(first.other(), cx) {
             self.talker = first.other();
-            self.run = RUN;
+            self.run = RUN - 1;
             return Poll::Ready(turn);
         }
         // Nothing more to do: all that the turns so far have queued leaves in one write.
         self.run = 0;
         self.socket.flush(cx);
-        match self.socket.left() {
-            Some(_) => Poll::Ready(Turn::Over),
-            None => Poll::Pending,
+        // Writing may have found the client gone, or a close that another task has queued meanwhile.
+        if self.socket.is_ending(cx) {
+            return Poll::Ready(Turn::Over);
         }
+        Poll::Pending
     }
 
     fn poll_source(&mut self, source: Source, cx: &mut std::task::Context<'_>) -> Poll<Turn> {

@@ -91,7 +91,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     ///
     /// Unless you say otherwise an error of the channel layer is counted ([`Channels::unsent`]) and logged, and the
     /// conversation goes on: the bus has failed, not this client. Any other error ends it.
-    /// A client that has left, a malformed message and a panic do not come here.
+    /// A client that has left and a panic do not come here.
     ///
     /// ```
     /// # use seaway::{Context, Error, ErrorKind, Result};

@@ -38,7 +38,7 @@ struct Route<P: OpensOverHttp> {
     is_nest: bool,
 }
 
-/// The parameter that catches what a nested router is to route; no user's parameter can be called so.
+/// The parameter that catches what a nested router is to route; a route of yours should not use the name.
 const REST: &str = "__rest";
 
 /// How much of the path an outer router has matched already; the rest is for the inner.
@@ -69,7 +69,8 @@ impl<P: OpensOverHttp> PathRouter<P> {
         self
     }
 
-    /// Gives all paths below `prefix` to another application, usually a router, which sees what is behind the prefix.
+    /// Gives all paths below `prefix` to another application: a `PathRouter` routes what is behind the prefix, any other
+    /// application sees the whole path.
     /// The prefix may have parameters; they are added to those of the inner route.
     ///
     /// # Panics
@@ -106,9 +107,9 @@ impl<P: OpensOverHttp> PathRouter<P> {
     fn pick(&self, scope: &mut Scope<P>) -> Result<&BoxApplication<P>, Reject> {
         let path = scope.head.uri.path();
         let Matched(from) = scope.extensions.get().copied().unwrap_or(Matched(0));
-        let rest = match &path[from..] {
-            "" => "/",
-            rest => rest,
+        let rest = match path.get(from..) {
+            None | Some("") => "/",
+            Some(rest) => rest,
         };
         let Ok(found) = self.routes.at(rest) else {
             return Err(StatusCode::NOT_FOUND.into());

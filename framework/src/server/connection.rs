@@ -19,8 +19,12 @@ use tower_service::Service;
 /// How long to wait before looking again at a first read that was too short to judge.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// The largest head of a request, in bytes; a larger one is answered 431.
-const LARGEST_HEAD: usize = 64 * 1024;
+/// What the head of a request may take.
+#[derive(Clone, Copy)]
+pub(super) struct HeadLimits {
+    pub(super) timeout: Duration,
+    pub(super) size: usize,
+}
 
 /// How often a silent HTTP/2 client is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -30,7 +34,7 @@ pub(super) async fn serve<S, B>(
     stream: TcpStream,
     app: S,
     seat: Seat,
-    head_timeout: Duration,
+    limits: HeadLimits,
 ) -> Result<(), BoxError>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -41,7 +45,7 @@ where
     // Small answers leave at once; what belongs together is written together anyway.
     stream.set_nodelay(true)?;
     let version = tokio::select! {
-        version = tokio::time::timeout(head_timeout, sniff(&stream)) => version??,
+        version = tokio::time::timeout(limits.timeout, sniff(&stream)) => version??,
         // A client that has not said anything yet is owed nothing.
         () = seat.stopping() => return Ok(()),
     };
@@ -60,8 +64,8 @@ where
             let mut builder = conn::http1::Builder::new();
             builder
                 .timer(HeadTimer::default())
-                .header_read_timeout(head_timeout)
-                .max_buf_size(LARGEST_HEAD);
+                .header_read_timeout(limits.timeout)
+                .max_buf_size(limits.size);
             let mut connection = pin!(builder.serve_connection(io, service).with_upgrades());
             poll_fn(|cx| {
                 if stop.poll(cx) {
@@ -76,7 +80,7 @@ where
             builder
                 .timer(TokioTimer::new())
                 .keep_alive_interval(Some(KEEP_ALIVE))
-                .max_header_list_size(LARGEST_HEAD as u32);
+                .max_header_list_size(u32::try_from(limits.size).unwrap_or(u32::MAX));
             let mut connection = pin!(builder.serve_connection(io, service));
             poll_fn(|cx| {
                 if stop.poll(cx) {

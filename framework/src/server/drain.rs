@@ -84,7 +84,8 @@ struct Taken {
 }
 
 impl Seat {
-    /// The place of the connection whose request is being served; none under a foreign server.
+    /// The place of the connection whose request is being served; none under a foreign server, or where middleware
+    /// serves requests in tasks of its own.
     pub(crate) fn current() -> Option<Self> {
         SEAT.try_with(Self::clone).ok()
     }

@@ -56,7 +56,8 @@ fn check(head: &request::Parts) -> Result<HeaderValue, Reject> {
         .header(
             header::SEC_WEBSOCKET_VERSION,
             HeaderValue::from_static("13"),
-        ));
+        )
+        .header(header::UPGRADE, HeaderValue::from_static("websocket")));
     }
     let key = one(&head.headers, header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
     let Some(key) = key else {

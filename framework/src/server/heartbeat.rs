@@ -26,6 +26,11 @@ impl Pulse {
         self.heard = true;
     }
 
+    /// Notes that what came proves nothing: the client takes nothing of what it is owed.
+    pub(crate) fn disregard(&mut self) {
+        self.heard = false;
+    }
+
     /// An interval, or after a ping the time-out, has passed.
     pub(crate) fn tick(&mut self) -> Beat {
         let heard = std::mem::take(&mut self.heard);

@@ -13,7 +13,7 @@ pub(crate) use self::{
     websocket::ByteTransport,
 };
 
-use self::drain::Drain;
+use self::{connection::HeadLimits, drain::Drain};
 use crate::{
     error::{BoxError, Result},
     protocol::Body,
@@ -34,8 +34,8 @@ use tower_service::Service;
 /// `axum::Router`, or any other tower service.
 ///
 /// Await it. It ends on Ctrl-C or SIGTERM: it stops accepting, sockets get a close frame (1001), requests under way are
-/// finished, and after [`drain_timeout`](Serve::drain_timeout) it returns even if some are left; those end with the
-/// runtime.
+/// finished, and after [`drain_timeout`](Serve::drain_timeout) it returns even if some are left: their requests are
+/// dropped, and their sockets end with the runtime.
 ///
 /// ```no_run
 /// # async fn example() -> seaway::Result<()> {
@@ -51,6 +51,7 @@ pub fn serve<S>(listener: TcpListener, app: S) -> Serve<S> {
         app,
         head_timeout: Duration::from_secs(10),
         drain_timeout: Duration::from_secs(30),
+        max_head_size: 64 * 1024,
         max_connections: 65_536,
         stop: None,
     }
@@ -63,6 +64,7 @@ pub struct Serve<S> {
     app: S,
     head_timeout: Duration,
     drain_timeout: Duration,
+    max_head_size: usize,
     max_connections: usize,
     stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
@@ -73,6 +75,12 @@ impl<S> Serve<S> {
     /// a proxy, let the proxy's own limit be shorter.
     pub fn head_timeout(mut self, limit: Duration) -> Self {
         self.head_timeout = limit;
+        self
+    }
+
+    /// The largest head of a request, in bytes. Default 64 KiB, at least 8 KiB; a larger one is answered 431.
+    pub fn max_head_size(mut self, bytes: usize) -> Self {
+        self.max_head_size = bytes.max(8 * 1024);
         self
     }
 
@@ -130,9 +138,12 @@ where
             };
             let app = self.app.clone();
             let seat = drain.seat(Some(client), permit);
-            let head_timeout = self.head_timeout;
+            let limits = HeadLimits {
+                timeout: self.head_timeout,
+                size: self.max_head_size,
+            };
             connections.spawn(async move {
-                let serving = connection::serve(stream, app, seat.clone(), head_timeout);
+                let serving = connection::serve(stream, app, seat.clone(), limits);
                 let served = seat.serve(serving).await;
                 if let Err(error) = served {
                     // A client's broken bytes or vanishing: nothing an operator has to act on.

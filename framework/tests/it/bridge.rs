@@ -9,6 +9,7 @@ use seaway::{
     middleware::Provide,
     protocol::Body,
     routing::{PathRouter, ProtocolTypeRouter},
+    testing::HttpCommunicator,
 };
 use tower::{Service, ServiceExt};
 
@@ -134,6 +135,28 @@ async fn an_http_consumer_answers_or_fails_with_500() {
 }
 
 #[tokio::test]
+async fn a_body_over_the_limit_is_a_413() {
+    struct Small;
+    impl HttpConsumer for Small {
+        type Event = seaway::NoEvent;
+        async fn handle(
+            request: Request<Body>,
+            _: &mut HttpContext,
+        ) -> Result<http::Response<Body>> {
+            let bytes = request.into_body().to_bytes(5).await?;
+            Ok(http::Response::new(Body::from(bytes)))
+        }
+    }
+    let app = ApplicationExt::boxed(Small::application(&Channels::in_memory()));
+
+    for (body, status) in [("small", 200), ("larger", 413)] {
+        let request = Request::post("/").body(body).unwrap();
+        let response = HttpCommunicator::request(&app, request).await.unwrap();
+        assert_eq!(response.status(), status, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn a_page_that_panics_is_a_500_and_touches_nobody() {
     let pages = Router::new().route("/", get(|| async { "fine" })).route(
         "/panic",
@@ -157,6 +180,11 @@ async fn a_request_may_wait_for_an_event() {
     struct News {
         text: String,
     }
+    #[derive(Serialize, Deserialize)]
+    #[serde(tag = "type")]
+    enum Other {
+        Stray { number: u32 },
+    }
     struct Next;
     impl HttpConsumer for Next {
         type Event = News;
@@ -165,12 +193,15 @@ async fn a_request_may_wait_for_an_event() {
             ctx: &mut HttpContext<News>,
         ) -> Result<http::Response<Body>> {
             let news = ctx.join("news").await?;
+            // What is no news is passed over.
+            let stranger = ctx.channels().group::<Other>("news")?;
+            stranger.send(&Other::Stray { number: 1 }).await?;
             // Its own word is heard too: it has joined.
             news.send(&News {
                 text: "extra".into(),
             })
             .await?;
-            let heard = ctx.next_event().await?;
+            let heard = ctx.next_event().await;
             Ok(http::Response::new(Body::from(heard.text.clone())))
         }
     }
@@ -178,4 +209,5 @@ async fn a_request_may_wait_for_an_event() {
     let mut app = ProtocolTypeRouter::new().http(Next::application(&channels));
 
     assert_eq!(fetch(&mut app, "/").await, (200, "extra".into()));
+    assert_eq!(channels.undecodable(), 1);
 }

@@ -306,6 +306,68 @@ async fn a_consumer_that_closes_is_told_its_own_code() {
 }
 
 #[tokio::test]
+async fn no_event_comes_after_the_consumer_has_closed() {
+    struct Once(Diary);
+    impl WebSocketConsumer for Once {
+        type Input = String;
+        type Event = Said;
+
+        async fn connect(handshake: &mut Handshake<Said>) -> Result<Self, Reject> {
+            handshake.join("room").await?;
+            Ok(Once(handshake.state::<Diary>()?.clone()))
+        }
+        async fn receive(&mut self, _: &mut Context<Said>, _: String) -> Result<()> {
+            Ok(())
+        }
+        async fn event(&mut self, ctx: &mut Context<Said>, said: Shared<Said>) -> Result<()> {
+            self.0.note(said.text.as_str());
+            ctx.close(4000).await
+        }
+    }
+    let (diary, channels) = (Diary::default(), Channels::in_memory());
+    let app = Once::application(&channels)
+        .with(Provide(diary.clone()))
+        .boxed();
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
+    assert_eq!(client.status().await, 101);
+
+    // All of them are in the mailbox before the consumer has its turn: there is but one thread.
+    let room = channels.group::<Said>("room").unwrap();
+    for number in 0..10 {
+        let text = number.to_string();
+        room.send(&Said { text }).await.unwrap();
+    }
+
+    assert_eq!(client.receive_close().await.code, 4000);
+    client.vanish().await.unwrap();
+    assert_eq!(diary.entries(), ["0"]);
+}
+
+#[tokio::test]
+async fn a_sender_in_another_task_is_told_when_its_socket_is_gone() {
+    let (given, taken) = tokio::sync::oneshot::channel();
+    let given = std::sync::Mutex::new(Some(given));
+    let app = seaway::application_fn(
+        move |_: seaway::Scope<WebSocket>, upgrade: seaway::protocol::Upgrade| {
+            let given = given.lock().unwrap().take();
+            async move {
+                let socket = upgrade.accept().await?;
+                given.unwrap().send(socket.sender()).unwrap();
+                Ok(())
+            }
+        },
+    )
+    .boxed();
+    let client = WebSocketCommunicator::open(&app, Request::get("/"));
+    let sender = taken.await.unwrap();
+    client.vanish().await.unwrap();
+
+    let error = sender.send("anyone?").await.unwrap_err();
+
+    assert!(error.is_closed());
+}
+
+#[tokio::test]
 async fn a_code_that_may_not_travel_is_the_handlers_error() {
     let mut client = enter(&stage(&Diary::default())).await;
 

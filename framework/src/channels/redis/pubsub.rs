@@ -5,7 +5,7 @@ use super::{
     subscriptions::Subscriptions,
 };
 use crate::{
-    channels::{ChannelLayer, Envelope, LocalChannels, MAILBOX_CAPACITY, Mailbox},
+    channels::{ChannelLayer, Envelope, LocalChannels, MAILBOX_CAPACITY, Mailbox, Membership},
     error::{Error, ErrorKind, Result},
     name::{ChannelName, GroupName},
 };
@@ -157,12 +157,17 @@ impl ChannelLayer for RedisChannelLayer {
     }
 
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
-        self.local.join(group, channel)?;
-        let confirmed = self.subscriptions.confirm(group).await;
-        if confirmed.is_err() {
-            self.local.leave(group, channel);
-        }
-        confirmed
+        let membership = self.local.join(group, channel)?;
+        // Undone if Redis does not confirm it, or nobody waits for that any more; but only what this call has done.
+        let mut undo = Undo {
+            local: &self.local,
+            group,
+            channel,
+            is_due: membership != Membership::Already,
+        };
+        self.subscriptions.confirm(group).await?;
+        undo.is_due = false;
+        Ok(())
     }
 
     async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
@@ -190,6 +195,22 @@ impl fmt::Debug for RedisChannelLayer {
         f.debug_struct("RedisChannelLayer")
             .field("process", &self.names.process)
             .finish_non_exhaustive()
+    }
+}
+
+/// A membership that Redis has not confirmed yet.
+struct Undo<'a> {
+    local: &'a LocalChannels,
+    group: &'a GroupName,
+    channel: &'a ChannelName,
+    is_due: bool,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if self.is_due {
+            self.local.leave(self.group, self.channel);
+        }
     }
 }
 

@@ -122,6 +122,7 @@ impl Subscriptions {
         pattern: &str,
         channel_of: impl Fn(&GroupName) -> String,
     ) -> RedisResult<()> {
+        self.restored.send_replace(false);
         self.active.write().expect(UNPOISONED).clear();
         connection.psubscribe(pattern).await?;
         self.subscribe(connection, local.groups(), channel_of)
@@ -144,7 +145,11 @@ impl Subscriptions {
             let subscribed = self.subscribe(connection, wanted, &channel_of).await;
             if let Err(error) = subscribed {
                 // They are answered with the rest.
-                self.unsettled().extend(unsettled);
+                let mut waiting = self.unsettled();
+                for (group, waiters) in unsettled {
+                    waiting.entry(group).or_default().extend(waiters);
+                }
+                drop(waiting);
                 return Err(error);
             }
             settle(unsettled, &Ok(()));

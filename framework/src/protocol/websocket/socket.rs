@@ -97,8 +97,8 @@ impl Socket {
             Poll::Ready(frame) => Poll::Ready(frame),
             Poll::Pending => {
                 self.flush(cx);
-                // A failed flush is an end too.
-                if self.left.is_some() {
+                // Writing may have found the client gone, or a close that another task has queued meanwhile.
+                if self.is_ending(cx) {
                     return Poll::Ready(None);
                 }
                 Poll::Pending
@@ -118,8 +118,10 @@ impl Socket {
             } else {
                 close.into()
             };
-            // If somebody closed before, their word stands.
-            _ = self.sender.close(close);
+            // If somebody closed before, their word stands; a code that may not travel is our own failure.
+            if self.sender.close(close).is_err() {
+                _ = self.sender.close(Close::ERROR);
+            }
         }
         let ours = self.sender.closing();
         let limit = self.config.close_timeout;
@@ -137,7 +139,7 @@ impl Socket {
 
     /// The next frame without writing anything: the caller flushes when it has nothing left to do.
     pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
-        if self.sender.is_closing() || self.is_stopping(cx) {
+        if self.is_ending(cx) {
             return Poll::Ready(None);
         }
         if let Some(frame) = self.ahead.pop_front() {
@@ -146,9 +148,6 @@ impl Socket {
                 self.ahead = VecDeque::new();
             }
             return Poll::Ready(Some(frame));
-        }
-        if self.left.is_some() {
-            return Poll::Ready(None);
         }
         match ready!(self.transport.poll_receive(cx)) {
             Ok(frame) => Poll::Ready(Some(frame)),
@@ -185,7 +184,11 @@ impl Socket {
                     self.ahead_bytes += frame.payload().len();
                     self.ahead.push_back(frame);
                 }
-                Poll::Ready(Err(close)) => self.leave(close),
+                Poll::Ready(Err(close)) => {
+                    // The answer to a goodbye does not wait for the handler.
+                    self.flush(cx);
+                    self.leave(close);
+                }
                 Poll::Pending => break,
             }
         }
@@ -205,9 +208,11 @@ impl Socket {
         }
     }
 
-    /// How the client left, once it has.
-    pub(crate) fn left(&self) -> Option<&Close> {
-        self.left.as_ref()
+    /// Whether nothing more is to be heard: this side has closed, the server stops, or the client has left and all it
+    /// said was heard.
+    pub(crate) fn is_ending(&mut self, cx: &mut Context<'_>) -> bool {
+        let closed = self.sender.is_closing() || self.is_stopping(cx);
+        closed || (self.left.is_some() && self.ahead.is_empty())
     }
 
     fn leave(&mut self, close: Close) {
@@ -229,6 +234,13 @@ impl Socket {
             }
         }
         self.transport.poll_shutdown(cx)
+    }
+}
+
+/// Whoever still holds a sender is told that nobody writes any more.
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.sender.end();
     }
 }
 

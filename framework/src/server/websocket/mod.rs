@@ -78,6 +78,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
             return Ok(());
         };
         while timer.as_mut().poll(cx).is_ready() {
+            // A client that talks and takes nothing is as lost as a silent one.
+            if self.writer.is_stuck() {
+                self.pulse.disregard();
+            }
             let wait = match self.pulse.tick() {
                 Beat::Rest => heartbeat.interval,
                 Beat::Ping => {
@@ -139,11 +143,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
     }
 
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
-        // Nobody listens now, so silence proves nothing; a client that takes what is written is alive, and one that is
-        // owed nothing is only waiting for us.
-        if !self.writer.is_stuck() {
-            self.pulse.heard();
-        }
+        // Nobody listens now, so silence proves nothing.
+        self.pulse.heard();
         match self.poll_heartbeat(cx) {
             Ok(()) => Poll::Pending,
             Err(close) => Poll::Ready(close),

@@ -31,8 +31,9 @@ pub(super) struct Writer {
     ping: bool,
     pongs: VecDeque<Bytes>,
     goodbye: Goodbye,
-    /// How much of `rest` was written when somebody last asked.
-    looked_at: usize,
+    /// How many bytes the socket has taken in all, and had when somebody last asked.
+    taken: u64,
+    looked_at: u64,
     /// Whether a stream that gathers (TLS, HTTP/2) has still to be told to let go.
     unflushed: bool,
 }
@@ -87,10 +88,10 @@ impl Writer {
         self.ping || !self.pongs.is_empty()
     }
 
-    /// Whether the client owes us room and has taken nothing since this was last asked.
+    /// Whether bytes wait for room at the client and it has taken none since this was last asked.
     pub(super) fn is_stuck(&mut self) -> bool {
-        let looked_at = std::mem::replace(&mut self.looked_at, self.written);
-        !self.rest.is_empty() && looked_at == self.written
+        let looked_at = std::mem::replace(&mut self.looked_at, self.taken);
+        !self.rest.is_empty() && looked_at == self.taken
     }
 
     /// Writes control frames, and what waits at `sender`; pending while the socket is full.
@@ -103,7 +104,9 @@ impl Writer {
         loop {
             while self.written < self.rest.len() {
                 let rest = &self.rest[self.written..];
-                self.written += ready!(write(io, rest, cx))?;
+                let count = ready!(write(io, rest, cx))?;
+                self.written += count;
+                self.taken += count as u64;
             }
             self.rest = Vec::new();
             self.written = 0;
@@ -113,7 +116,10 @@ impl Writer {
                 let mut written = 0;
                 while written < output.len() {
                     match write(io, &output[written..], cx)? {
-                        Poll::Ready(count) => written += count,
+                        Poll::Ready(count) => {
+                            written += count;
+                            self.taken += count as u64;
+                        }
                         Poll::Pending => {
                             self.rest = output[written..].to_vec();
                             return Poll::Pending;
