@@ -22,14 +22,19 @@ use seaway::{
     serve,
 };
 use sockets::{Echo, Room};
-use std::process::ExitCode;
+use std::{env, io::IsTerminal, process::ExitCode};
 use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
+    if env::args().any(|word| word == "--help" || word == "-h") {
+        println!("{}", options::HELP);
+        return ExitCode::SUCCESS;
+    }
     let options = match Options::from_command_line() {
         Ok(options) => options,
         Err(help) => {

@@ -4,7 +4,7 @@ use seaway::{channels::MAILBOX_CAPACITY, protocol::WebSocketConfig};
 use std::{env, fmt::Display, str::FromStr, time::Duration};
 
 /// What `--help` prints. Times are seconds and may have a fraction; sizes are bytes.
-const HELP: &str = "\
+pub const HELP: &str = "\
 arena --port P [--redis URL] [limits]
 
   --port P                 the port on 127.0.0.1 (0: any free one)
@@ -54,9 +54,6 @@ impl Options {
         let mut port = None;
         let mut words = env::args().skip(1);
         while let Some(flag) = words.next() {
-            if flag == "--help" || flag == "-h" {
-                return Err(HELP.to_owned());
-            }
             let value = words
                 .next()
                 .ok_or_else(|| format!("arena: {flag} needs a value\n\n{HELP}"))?;

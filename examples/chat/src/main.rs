@@ -16,7 +16,7 @@ use seaway::{
     routing::{PathRouter, ProtocolTypeRouter},
     serve,
 };
-use std::{env, process::ExitCode, sync::Arc};
+use std::{env, io::IsTerminal, process::ExitCode, sync::Arc};
 use tokio::net::TcpListener;
 
 const HELP: &str = "\
@@ -32,7 +32,12 @@ const LARGEST_FRAME: usize = 32 * 1024;
 async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
+    if env::args().any(|word| word == "--help" || word == "-h") {
+        println!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
     let Some(port) = port(env::args().skip(1)) else {
         eprintln!("{HELP}");
         return ExitCode::from(2);

@@ -153,7 +153,10 @@ where
         }
         drop(self.listener);
         drain.begin();
-        tracing::info!("stopping: {} connections are told", drain.visitors());
+        tracing::info!(
+            connections = drain.visitors(),
+            "stopping: all clients are told to leave"
+        );
         let left = drain.finish(self.drain_timeout).await;
         if left > 0 {
             tracing::warn!("{left} connections outstayed the drain time-out");
