@@ -1,10 +1,12 @@
 //! What the framework promises, through its public API.
 
+mod actor;
 mod bridge;
 mod consumers;
 mod floors;
 mod handshakes;
 mod memory;
+mod mistakes;
 mod routing;
 mod server;
 mod support;

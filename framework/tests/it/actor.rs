@@ -1,0 +1,99 @@
+//! A consumer that does what it is told, for tests of a consumer's life.
+
+use crate::support::{Diary, trouble};
+use http::Request;
+use seaway::{
+    ApplicationExt, BoxApplication, Channels, Close, Context, Group, Handshake, Json, Reject,
+    Result, Shared, WebSocketConsumer, middleware::Provide, protocol::WebSocket,
+    testing::WebSocketCommunicator,
+};
+use serde::{Deserialize, Serialize};
+
+/// Does what it is told, and notes it.
+pub(crate) struct Actor {
+    diary: Diary,
+    room: Group<Said>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Order {
+    Say(String),
+    Note(String),
+    Fail,
+    Panic,
+    Hang,
+    Close(u16),
+    Leave,
+    Flood(u32),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename = "said")]
+pub(crate) struct Said {
+    pub(crate) text: String,
+}
+
+impl WebSocketConsumer for Actor {
+    type Input = Json<Order>;
+    type Event = Said;
+
+    async fn connect(handshake: &mut Handshake<Said>) -> Result<Self, Reject> {
+        let diary = handshake.state::<Diary>()?.clone();
+        diary.note("connect");
+        let room = handshake.join("room").await?;
+        Ok(Self { diary, room })
+    }
+
+    async fn opened(&mut self, ctx: &mut Context<Said>) -> Result<()> {
+        ctx.send("welcome").await
+    }
+
+    async fn receive(&mut self, ctx: &mut Context<Said>, Json(order): Json<Order>) -> Result<()> {
+        match order {
+            Order::Say(text) => self.room.send(&Said { text }).await,
+            Order::Note(entry) => {
+                // A handler that takes its time: the next one waits.
+                tokio::task::yield_now().await;
+                self.diary.note(entry);
+                Ok(())
+            }
+            Order::Fail => Err(trouble()),
+            Order::Panic => panic!("a handler that panics"),
+            Order::Hang => std::future::pending().await,
+            Order::Close(code) => ctx.close(Close::new(code, "as you wish")).await,
+            Order::Leave => ctx.leave(&self.room).await,
+            Order::Flood(count) => {
+                for number in 0..count {
+                    ctx.send(number.to_string()).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn event(&mut self, ctx: &mut Context<Said>, said: Shared<Said>) -> Result<()> {
+        ctx.send(Json(said)).await
+    }
+
+    async fn disconnect(self, close: Close) {
+        self.diary.note(format!("disconnect {}", close.code));
+    }
+}
+
+pub(crate) fn stage(diary: &Diary) -> BoxApplication<WebSocket> {
+    stage_of(diary, &Channels::in_memory())
+}
+
+pub(crate) fn stage_of(diary: &Diary, channels: &Channels) -> BoxApplication<WebSocket> {
+    Actor::application(channels)
+        .with(Provide(diary.clone()))
+        .boxed()
+}
+
+pub(crate) async fn enter(app: &BoxApplication<WebSocket>) -> WebSocketCommunicator {
+    let mut client = WebSocketCommunicator::open(app, Request::get("/"));
+    assert_eq!(client.status().await, 101);
+    assert_eq!(client.receive_text().await, "welcome");
+    client
+}
