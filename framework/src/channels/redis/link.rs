@@ -5,7 +5,13 @@ use redis::{
     AsyncConnectionConfig, Client, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
     RedisError, aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     sync::{Notify, watch},
     task::AbortHandle,
@@ -47,13 +53,15 @@ impl Link {
     /// The first attempt decides: a server that starts without its Redis shall say so.
     pub(super) async fn open(address: &Address, on_push: OnPush) -> Result<Self> {
         let broken = Arc::new(Notify::new());
+        let heard = Arc::new(AtomicBool::new(false));
         let dialer = Dialer {
             address: address.clone(),
-            config: config(on_push, broken.clone()),
+            config: config(on_push, broken.clone(), heard.clone()),
         };
         let first = dialer.dial().await?;
         let (states, state) = watch::channel(State::Up(first));
-        let supervisor = tokio::spawn(supervise(dialer, states, broken.clone())).abort_handle();
+        let supervisor = tokio::spawn(supervise(dialer, states, broken.clone(), heard));
+        let supervisor = supervisor.abort_handle();
         Ok(Self {
             address: address.clone(),
             state,
@@ -165,21 +173,29 @@ fn plain(error: &RedisError) -> String {
     error.to_string()
 }
 
-fn config(on_push: OnPush, broken: Arc<Notify>) -> AsyncConnectionConfig {
+fn config(on_push: OnPush, broken: Arc<Notify>, heard: Arc<AtomicBool>) -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(RESPONSE_TIMEOUT))
         .set_push_sender(move |push: PushInfo| {
             match push.kind {
                 PushKind::Disconnection => broken.notify_one(),
-                kind => on_push(kind, push.data),
+                kind => {
+                    heard.store(true, Ordering::Relaxed);
+                    on_push(kind, push.data);
+                }
             }
             Ok::<_, std::convert::Infallible>(())
         })
 }
 
 /// Waits until the connection breaks, then dials until it is back, without end.
-async fn supervise(dialer: Dialer, states: watch::Sender<State>, broken: Arc<Notify>) {
+async fn supervise(
+    dialer: Dialer,
+    states: watch::Sender<State>,
+    broken: Arc<Notify>,
+    heard: Arc<AtomicBool>,
+) {
     let shown = dialer.address.shown.clone();
     loop {
         let current = match &*states.borrow() {
@@ -187,7 +203,7 @@ async fn supervise(dialer: Dialer, states: watch::Sender<State>, broken: Arc<Not
             State::Down(_) => None,
         };
         if let Some(connection) = current {
-            watch_over(connection, &broken).await;
+            watch_over(connection, &broken, &heard).await;
         }
         let why = dialer.address.unreachable("the connection was lost");
         tracing::warn!(redis = %shown, "lost Redis; trying again until it is back");
@@ -210,21 +226,22 @@ async fn supervise(dialer: Dialer, states: watch::Sender<State>, broken: Arc<Not
 }
 
 /// Returns once the connection is dead: reported by whoever used it, or silent for too long.
-async fn watch_over(mut connection: MultiplexedConnection, broken: &Notify) {
+///
+/// A ping's answer waits behind all messages that Redis has queued for this process, so one that is late proves nothing
+/// while messages come: cutting a busy connection would lose them and make the next one busier.
+async fn watch_over(mut connection: MultiplexedConnection, broken: &Notify, heard: &AtomicBool) {
     loop {
         tokio::select! {
-            () = broken.notified() => {
-                // An old report, of a connection before this one, is no news.
-                if ping(&mut connection).await.is_err() {
-                    return;
-                }
-            }
-            () = sleep(PING_EVERY) => {
-                if ping(&mut connection).await.is_err() {
-                    return;
-                }
-            }
+            // An old report, of a connection before this one, is no news: the ping tells.
+            () = broken.notified() => {}
+            () = sleep(PING_EVERY) => {}
         }
+        match ping(&mut connection).await {
+            Ok(()) => {}
+            Err(error) if error.is_timeout() && heard.swap(false, Ordering::Relaxed) => {}
+            Err(_) => return,
+        }
+        heard.store(false, Ordering::Relaxed);
     }
 }
 
