@@ -1,7 +1,8 @@
 //! The server over real sockets: limits, heartbeats, stopping in good order.
 
 use crate::support::{
-    Diary, PATIENCE, Server, connect, echo, farewell, hear, next, say, try_connect,
+    Diary, PATIENCE, Server, connect, connect_with_little_room, echo, farewell, hear, next, say,
+    try_connect,
 };
 use futures_util::{SinkExt, StreamExt};
 use seaway::{
@@ -186,24 +187,24 @@ async fn a_silent_connection_does_not_hold_up_the_stop() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_and_never_reads_is_given_up() {
-    let diary = Diary::default();
-    let config = WebSocketConfig::new()
-        .heartbeat(Duration::from_millis(100), Duration::from_millis(100))
-        .grace(Duration::from_millis(50));
-    let app = Witness::application(&Channels::in_memory())
-        .with(Provide(diary.clone()))
-        .with(config);
-    let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
-    let (mut sink, _never_read) = connect(server.address, "/").await.split();
+async fn a_client_that_talks_and_takes_nothing_is_given_up() {
+    let talk = Message::text("x".repeat(100_000));
+    let pings = Message::Ping("anyone there?".into());
+    for (first, then) in [(talk.clone(), talk), (Message::text("flood"), pings)] {
+        let diary = Diary::default();
+        let beat = Duration::from_millis(100);
+        let app = Witness::application(&Channels::in_memory())
+            .with(Provide(diary.clone()))
+            .with(WebSocketConfig::new().heartbeat(beat, beat));
+        let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
+        let (mut sink, _never_read) = connect_with_little_room(server.address).await.split();
 
-    let flood = tokio::spawn(async move {
-        let text = "x".repeat(100_000);
-        while sink.send(Message::text(text.as_str())).await.is_ok() {}
-    });
+        sink.send(first).await.unwrap();
+        let flood = tokio::spawn(async move { while sink.feed(then.clone()).await.is_ok() {} });
 
-    assert_eq!(diary.wait_for(1).await, ["disconnect 1006"]);
-    timeout(PATIENCE, flood).await.expect("cut off").unwrap();
+        assert_eq!(diary.wait_for(1).await, ["disconnect 1006"]);
+        timeout(PATIENCE, flood).await.expect("cut off").unwrap();
+    }
 }
 
 #[tokio::test]
@@ -354,7 +355,7 @@ async fn the_server_speaks_http_2_too() {
     assert_eq!(frame[3], 0x04, "the server's SETTINGS come first");
 }
 
-/// Echoes, hangs on request, and notes how it ended.
+/// Echoes, hangs or talks without end on request, and notes how it ended.
 struct Witness(Diary);
 
 impl WebSocketConsumer for Witness {
@@ -366,8 +367,12 @@ impl WebSocketConsumer for Witness {
     }
 
     async fn receive(&mut self, ctx: &mut Context, frame: Frame) -> Result<()> {
-        if frame.payload() == b"hang" {
-            std::future::pending::<()>().await;
+        match frame.payload() {
+            b"hang" => std::future::pending().await,
+            b"flood" => loop {
+                ctx.send("x".repeat(100_000)).await?;
+            },
+            _ => {}
         }
         ctx.send(frame).await
     }

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::oneshot,
     task::JoinHandle,
     time::timeout,
@@ -149,6 +149,17 @@ pub(crate) type Client = WebSocketStream<TcpStream>;
 /// A real WebSocket client.
 pub(crate) async fn connect(address: SocketAddr, path: &str) -> Client {
     try_connect(address, path, &[]).await.expect("a WebSocket")
+}
+
+/// A client whose kernel keeps little of what it does not read.
+pub(crate) async fn connect_with_little_room(address: SocketAddr) -> Client {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = socket.connect(address).await.unwrap();
+    let (client, _) = client_async(format!("ws://{address}/"), stream)
+        .await
+        .unwrap();
+    client
 }
 
 /// A real WebSocket client; the status if the server refuses it.

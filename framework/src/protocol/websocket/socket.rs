@@ -164,14 +164,6 @@ impl Socket {
     /// Ready once the client has left or the server stops.
     pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.flush(cx);
-        if self
-            .left
-            .as_ref()
-            .is_some_and(|close| close.code == Close::ABNORMAL)
-        {
-            // Nobody is there any more to say goodbye to.
-            return Poll::Ready(());
-        }
         while self.left.is_none() {
             if self.ahead.len() >= AHEAD_FRAMES || self.ahead_bytes >= AHEAD_BYTES {
                 if let Poll::Ready(close) = self.transport.poll_stalled(cx) {
@@ -233,7 +225,11 @@ impl Socket {
                 Err(close) => self.left = Some(close),
             }
         }
-        self.transport.poll_shutdown(cx)
+        match &self.left {
+            // Nobody is there any more to say goodbye to.
+            Some(close) if close.code == Close::ABNORMAL => Poll::Ready(()),
+            _ => self.transport.poll_shutdown(cx),
+        }
     }
 }
 

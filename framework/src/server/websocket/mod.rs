@@ -36,6 +36,9 @@ pub(crate) struct ByteTransport<IO> {
     config: Arc<WebSocketConfig>,
 }
 
+/// How often the socket is read in a row while no whole message comes of it.
+const READS: usize = 16;
+
 impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
     /// `early` is what was read behind the handshake.
     pub(crate) fn new(io: IO, early: &[u8], config: Arc<WebSocketConfig>) -> Self {
@@ -112,13 +115,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
 
 impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, Close>> {
+        let mut reads = 0;
         loop {
             match self.reader.next() {
                 Ok(Some(Incoming::Frame(frame))) => return Poll::Ready(Ok(frame)),
                 Ok(Some(Incoming::Control(control))) => self.control(control)?,
                 Ok(None) => {
-                    if let Poll::Ready(filled) = self.poll_fill(cx) {
+                    if reads == READS {
+                        // A client that floods us with what is no message: the others of this thread, and the
+                        // heartbeat, have their turn.
+                        cx.waker().wake_by_ref();
+                    } else if let Poll::Ready(filled) = self.poll_fill(cx) {
                         filled?;
+                        reads += 1;
                         continue;
                     }
                     self.poll_heartbeat(cx)?;
