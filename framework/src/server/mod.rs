@@ -1,218 +1,26 @@
 //! The door: accepts connections, speaks HTTP/1.1 and HTTP/2, stops in good order.
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | `serve.rs` | accepting, and stopping |
+//! | `connection.rs` | one stream, to its end |
+//! | `head_timer.rs` | the limit on request heads |
+//! | `handshake.rs` | whether a request asks for a WebSocket, as a function of its head |
+//! | `websocket/` | frames over bytes |
+//! | `heartbeat.rs` | when to ping a client, and when to give it up |
+//! | `drain.rs` | who is still here, and how they learn that the server stops |
 
 mod connection;
 mod drain;
 mod handshake;
 mod head_timer;
 mod heartbeat;
+mod serve;
 mod websocket;
 
+pub use self::serve::{Serve, serve};
 pub(crate) use self::{
     drain::Seat,
     handshake::{Asked, asked},
     websocket::ByteTransport,
 };
-
-use self::{connection::HeadLimits, drain::Drain};
-use crate::{
-    error::{BoxError, Result},
-    protocol::Body,
-};
-use bytes::Bytes;
-use http::{Request, Response};
-use std::{
-    convert::Infallible,
-    future::{Future, IntoFuture},
-    pin::{Pin, pin},
-    sync::Arc,
-    time::Duration,
-};
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
-use tower_service::Service;
-
-/// Serves an application: a [`ProtocolTypeRouter`](crate::routing::ProtocolTypeRouter), a consumer's application, an
-/// `axum::Router`, or any other tower service.
-///
-/// Await it. It ends on Ctrl-C or SIGTERM: it stops accepting, sockets get a close frame (1001), requests under way are
-/// finished, and after [`drain_timeout`](Serve::drain_timeout) it returns even if some are left: their requests are
-/// dropped, and their sockets end with the runtime.
-///
-/// ```no_run
-/// # async fn example() -> seaway::Result<()> {
-/// use seaway::routing::ProtocolTypeRouter;
-///
-/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
-/// seaway::serve(listener, ProtocolTypeRouter::new()).await
-/// # }
-/// ```
-pub fn serve<S>(listener: TcpListener, app: S) -> Serve<S> {
-    Serve {
-        listener,
-        app,
-        head_timeout: Duration::from_secs(10),
-        drain_timeout: Duration::from_secs(30),
-        max_head_size: 64 * 1024,
-        max_connections: 65_536,
-        stop: None,
-    }
-}
-
-/// What [`serve`] returns: settings, and a future once awaited.
-#[must_use = "a server does nothing until it is awaited"]
-pub struct Serve<S> {
-    listener: TcpListener,
-    app: S,
-    head_timeout: Duration,
-    drain_timeout: Duration,
-    max_head_size: usize,
-    max_connections: usize,
-    stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-}
-
-impl<S> Serve<S> {
-    /// How long a client may take to send the head of a request, and to send the first one after it has connected.
-    /// Default 10 s; at the bound the connection is closed. It holds for a kept-alive connection that is idle, too: behind
-    /// a proxy, let the proxy's own limit be shorter.
-    pub fn head_timeout(mut self, limit: Duration) -> Self {
-        self.head_timeout = limit;
-        self
-    }
-
-    /// The largest head of a request, in bytes. Default 64 KiB, at least 8 KiB; a larger one is answered 431.
-    pub fn max_head_size(mut self, bytes: usize) -> Self {
-        self.max_head_size = bytes.max(8 * 1024);
-        self
-    }
-
-    /// How long to wait for clients when the server stops. Default 30 s; what is left then is not waited for.
-    pub fn drain_timeout(mut self, limit: Duration) -> Self {
-        self.drain_timeout = limit;
-        self
-    }
-
-    /// How many clients may be connected at once. Default 65,536; at the bound others wait in the listener's queue.
-    pub fn max_connections(mut self, limit: usize) -> Self {
-        self.max_connections = limit.min(Semaphore::MAX_PERMITS);
-        self
-    }
-
-    /// Stops when this future is done, instead of on Ctrl-C or SIGTERM.
-    pub fn stop_on(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
-        self.stop = Some(Box::pin(stop));
-        self
-    }
-}
-
-impl<S, B> Serve<S>
-where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    async fn run(self) -> Result<()> {
-        let drain = Drain::default();
-        let places = Arc::new(Semaphore::new(self.max_connections));
-        let mut connections = JoinSet::new();
-        let mut stop = match self.stop {
-            Some(stop) => stop,
-            None => Box::pin(signal()),
-        };
-        loop {
-            let accept = async {
-                let permit = places.clone().acquire_owned().await;
-                let permit = permit.expect("the semaphore is never closed");
-                (self.listener.accept().await, permit)
-            };
-            let (accepted, permit) = tokio::select! {
-                accepted = pin!(accept) => accepted,
-                Some(_) = connections.join_next() => continue,
-                () = &mut stop => break,
-            };
-            let (stream, client) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    refused(&error).await;
-                    continue;
-                }
-            };
-            let app = self.app.clone();
-            let seat = drain.seat(Some(client), permit);
-            let limits = HeadLimits {
-                timeout: self.head_timeout,
-                size: self.max_head_size,
-            };
-            connections.spawn(async move {
-                let serving = connection::serve(stream, app, seat.clone(), limits);
-                let served = seat.serve(serving).await;
-                if let Err(error) = served {
-                    // A client's broken bytes or vanishing: nothing an operator has to act on.
-                    tracing::debug!(%client, %error, "a connection ended early");
-                }
-            });
-        }
-        drop(self.listener);
-        drain.begin();
-        tracing::info!(
-            connections = drain.visitors(),
-            "stopping: all clients are told to leave"
-        );
-        let left = drain.finish(self.drain_timeout).await;
-        if left > 0 {
-            tracing::warn!("{left} connections outstayed the drain time-out");
-        }
-        Ok(())
-    }
-}
-
-impl<S, B> IntoFuture for Serve<S>
-where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    type Output = Result<()>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
-    }
-}
-
-/// A connection that died in the queue is its own affair. Anything else (too many open files) needs a moment, or this
-/// loop would only burn the processor.
-async fn refused(error: &std::io::Error) {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    if matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    ) {
-        return;
-    }
-    tracing::error!(%error, "cannot accept connections; trying again in a second");
-    tokio::time::sleep(Duration::from_secs(1)).await;
-}
-
-/// Ctrl-C, or SIGTERM where there are signals.
-async fn signal() {
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => _ = terminate.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
-    }
-}

@@ -1,0 +1,179 @@
+//! The server's end of a WebSocket: reads, writes, and notices silence.
+
+use super::{
+    super::heartbeat::{Beat, Pulse},
+    reader::{Control, Incoming, Reader},
+    scratch::with_scratch,
+    writer::Writer,
+};
+use crate::{
+    frame::{Close, Frame},
+    protocol::{Sender, Transport, WebSocketConfig},
+};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep},
+};
+
+/// The server's end of a WebSocket over a byte stream.
+pub(crate) struct ByteTransport<IO> {
+    io: IO,
+    reader: Reader,
+    writer: Writer,
+    pulse: Pulse,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Whether the client broke the protocol: it may still be sending then.
+    broke_protocol: bool,
+    config: Arc<WebSocketConfig>,
+}
+
+/// How often the socket is read in a row while no whole message comes of it.
+const READS: usize = 16;
+
+impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
+    /// `early` is what was read behind the handshake.
+    pub(crate) fn new(io: IO, early: &[u8], config: Arc<WebSocketConfig>) -> Self {
+        let mut reader = Reader::new(config.max_message_size);
+        reader.feed(early);
+        Self {
+            io,
+            reader,
+            writer: Writer::default(),
+            pulse: Pulse::default(),
+            timer: config
+                .heartbeat
+                .map(|heartbeat| Box::pin(sleep(heartbeat.interval))),
+            broke_protocol: false,
+            config,
+        }
+    }
+
+    /// Reads once; how the connection ended if nothing more will come.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Close>> {
+        let Self { io, reader, .. } = self;
+        let read = with_scratch(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
+            reader.feed(buffer.filled());
+            Poll::Ready(Ok::<_, std::io::Error>(buffer.filled().len()))
+        });
+        match ready!(read) {
+            Ok(1..) => {
+                self.pulse.heard();
+                Poll::Ready(Ok(()))
+            }
+            Ok(0) | Err(_) => Poll::Ready(Err(Close::from(Close::ABNORMAL))),
+        }
+    }
+
+    /// Pings a silent client at the heartbeat's pace; an error if it does not even answer that.
+    fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> Result<(), Close> {
+        let (Some(timer), Some(heartbeat)) = (&mut self.timer, self.config.heartbeat) else {
+            return Ok(());
+        };
+        while timer.as_mut().poll(cx).is_ready() {
+            // A client that talks and takes nothing is as lost as a silent one.
+            if self.writer.is_stuck() {
+                self.pulse.disregard();
+            }
+            let wait = match self.pulse.tick() {
+                Beat::Rest => heartbeat.interval,
+                Beat::Ping => {
+                    self.writer.ping();
+                    heartbeat.timeout
+                }
+                Beat::GiveUp => {
+                    return Err(Close::new(Close::ABNORMAL, "the client fell silent"));
+                }
+            };
+            timer.as_mut().reset(Instant::now() + wait);
+        }
+        Ok(())
+    }
+
+    fn control(&mut self, control: Control) -> Result<(), Close> {
+        match control {
+            Control::Ping(payload) => self.writer.pong(payload),
+            Control::Pong => {}
+            Control::Close(close) => {
+                self.writer.answer_close(&close);
+                return Err(close);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> {
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, Close>> {
+        let mut reads = 0;
+        loop {
+            match self.reader.next() {
+                Ok(Some(Incoming::Frame(frame))) => return Poll::Ready(Ok(frame)),
+                Ok(Some(Incoming::Control(control))) => self.control(control)?,
+                Ok(None) => {
+                    if reads == READS {
+                        // A client that floods us with what is no message: the others of this thread, and the
+                        // heartbeat, have their turn.
+                        cx.waker().wake_by_ref();
+                    } else if let Poll::Ready(filled) = self.poll_fill(cx) {
+                        filled?;
+                        reads += 1;
+                        continue;
+                    }
+                    self.poll_heartbeat(cx)?;
+                    if self.writer.has_controls() {
+                        // A ping or pong leaves now: nobody would look at it before the next event. What the consumer
+                        // sends is flushed by its own driver.
+                        _ = self.writer.poll_write(&mut self.io, None, cx)?;
+                    }
+                    return Poll::Pending;
+                }
+                Err(violation) => {
+                    self.writer.close(&violation);
+                    self.broke_protocol = true;
+                    return Poll::Ready(Err(violation));
+                }
+            }
+        }
+    }
+
+    fn poll_flush(&mut self, sender: &Sender, cx: &mut Context<'_>) -> Poll<Result<(), Close>> {
+        self.writer.poll_write(&mut self.io, Some(sender), cx)
+    }
+
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
+        // Nobody listens now, so silence proves nothing.
+        self.pulse.heard();
+        match self.poll_heartbeat(cx) {
+            Ok(()) => Poll::Pending,
+            Err(close) => Poll::Ready(close),
+        }
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if ready!(self.writer.poll_write(&mut self.io, None, cx)).is_err() {
+            return Poll::Ready(());
+        }
+        if ready!(Pin::new(&mut self.io).poll_shutdown(cx)).is_err() {
+            return Poll::Ready(());
+        }
+        // Closing a socket with unread bytes resets it, and the reset may overtake our close frame: listen until a client
+        // that was cut short is silent. The caller bounds the wait.
+        while self.broke_protocol {
+            let Self { io, .. } = self;
+            let read = with_scratch(|scratch| {
+                let mut buffer = ReadBuf::new(scratch);
+                ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
+                Poll::Ready(Ok::<_, std::io::Error>(buffer.filled().len()))
+            });
+            self.broke_protocol = matches!(ready!(read), Ok(1..));
+        }
+        Poll::Ready(())
+    }
+}
