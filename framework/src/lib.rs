@@ -4,13 +4,16 @@
 // From the ground up: each floor uses those before it, never one after or beside.
 mod error;
 
+mod cookies;
 mod frame;
 mod guard;
 mod name;
 mod reject;
 mod scope;
+mod tie;
 
 mod application;
+mod extract;
 
 pub mod channels;
 pub mod protocol;
@@ -33,10 +36,12 @@ pub use self::{
     bridge::{FromService, ResponseFuture, from_service},
     channels::{Channels, Event, Group, Shared},
     consumer::{
-        Context, FromFrame, Handshake, HttpConsumer, HttpContext, IntoFrame, Json, NoEvent,
-        WebSocketConsumer,
+        Context, FromFrame, FromHandshake, Handshake, HttpConsumer, HttpContext, IntoFrame, Json,
+        NoEvent, WebSocketConsumer,
     },
+    cookies::Cookies,
     error::{BoxError, Error, ErrorKind, Result},
+    extract::FromScope,
     frame::{Close, Frame, Text},
     name::{ChannelName, GroupName},
     reject::Reject,

@@ -1,6 +1,7 @@
 //! The facts of one connection, and what a protocol is.
 
 use crate::{
+    cookies,
     error::{Error, ErrorKind, Result},
     reject::Reject,
 };
@@ -180,12 +181,7 @@ impl<P: OpensOverHttp> Scope<P> {
 
     /// The cookies that the client sent, parsed and decoded; what is no cookie is passed over.
     pub fn cookies(&self) -> impl Iterator<Item = cookie::Cookie<'_>> {
-        let lines = self.head.headers.get_all(http::header::COOKIE);
-        lines
-            .into_iter()
-            .filter_map(|line| line.to_str().ok())
-            .flat_map(cookie::Cookie::split_parse_encoded)
-            .filter_map(std::result::Result::ok)
+        cookies::parse(&self.head.headers)
     }
 }
 

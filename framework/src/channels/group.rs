@@ -52,7 +52,10 @@ impl<E: Event> Group<E> {
     /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the event has no `type`,
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not take it.
     pub async fn send(&self, event: &E) -> Result<()> {
-        let envelope = Envelope::encode(event)?;
+        self.send_envelope(Envelope::encode(event)?).await
+    }
+
+    pub(super) async fn send_envelope(&self, envelope: Envelope) -> Result<()> {
         self.channels.layer().group_send(&self.name, envelope).await
     }
 

@@ -58,6 +58,8 @@ pub(super) struct Slot {
 struct Queue {
     envelopes: VecDeque<Envelope>,
     bytes: usize,
+    /// What ends the conversation: it goes first, and no crowd of events keeps it out.
+    end: Option<Envelope>,
     reader: Option<Waker>,
 }
 
@@ -100,6 +102,9 @@ impl Mailbox {
 
     pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Envelope> {
         let mut queue = self.slot.queue();
+        if let Some(end) = queue.end.take() {
+            return Poll::Ready(end);
+        }
         if let Some(envelope) = queue.envelopes.pop_front() {
             queue.bytes -= envelope.as_bytes().len();
             // An idle consumer shall not keep the memory of its busiest moment.
@@ -132,13 +137,16 @@ impl Slot {
 
     pub(super) fn deliver(&self, envelope: Envelope) -> Delivery {
         let mut queue = self.queue();
-        if queue.envelopes.len() >= self.capacity || queue.bytes >= MAILBOX_BYTES {
+        if envelope.is_disconnect() {
+            queue.end = Some(envelope);
+        } else if queue.envelopes.len() >= self.capacity || queue.bytes >= MAILBOX_BYTES {
             drop(queue);
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return Delivery::Lost;
+        } else {
+            queue.bytes += envelope.as_bytes().len();
+            queue.envelopes.push_back(envelope);
         }
-        queue.bytes += envelope.as_bytes().len();
-        queue.envelopes.push_back(envelope);
         let reader = queue.reader.take();
         drop(queue);
         if let Some(reader) = reader {

@@ -39,11 +39,13 @@
 //! | `mailbox.rs` | one channel, owned |
 //! | `group.rs` | everyone under one name |
 //! | `envelope.rs` | what may travel, and its one encoding |
+//! | `disconnect.rs` | conversations ended from afar |
 //! | `shared.rs` | an event as all members of a process see it |
 //! | `local.rs` | delivery inside this process, shared by every backend |
 //! | `memory.rs` | no wire |
 //! | `redis/` | Redis as the wire |
 
+mod disconnect;
 mod envelope;
 mod group;
 mod layer;

@@ -4,6 +4,7 @@ use super::NoEvent;
 use crate::{
     channels::{Channels, Event, Group, Mailbox},
     error::{Error, ErrorKind, Result},
+    extract::FromScope,
     name::ChannelName,
     protocol::WebSocket,
     reject::Reject,
@@ -87,6 +88,14 @@ impl<E: Event> Handshake<E> {
     /// [`ErrorKind::Missing`]; through `?` it refuses with 500.
     pub fn state<T: Clone + Send + Sync + 'static>(&self) -> Result<&T> {
         self.scope.get()
+    }
+
+    /// A value made from the facts of the connection: the session, the user, cookies, a type of yours.
+    ///
+    /// # Errors
+    /// The value's own refusal.
+    pub async fn extract<T: FromScope<WebSocket>>(&self) -> Result<T, Reject> {
+        T::from_scope(&self.scope).await
     }
 
     /// The subprotocols that the client offers, its favourite first (RFC 6455, 1.9).

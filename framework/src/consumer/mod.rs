@@ -2,14 +2,18 @@
 
 mod codec;
 mod context;
+mod from_handshake;
 mod handshake;
 mod http;
+mod ticks;
 mod turns;
+mod watch;
 mod websocket;
 
 pub use self::{
     codec::{FromFrame, IntoFrame, Json},
     context::Context,
+    from_handshake::{FromHandshake, GroupField},
     handshake::Handshake,
     http::{HttpConsumer, HttpConsumerApplication, HttpContext},
     websocket::{ConsumerApplication, WebSocketConsumer},

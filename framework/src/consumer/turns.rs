@@ -1,6 +1,6 @@
 //! The desk: one handler at a time, frames and events taking turns, and a goodbye that waits for nobody.
 
-use super::{Context, FromFrame, WebSocketConsumer};
+use super::{Context, FromFrame, WebSocketConsumer, ticks::Ticks, watch::Watch};
 use crate::{
     channels::{Envelope, Mailbox},
     error::{Error, Result},
@@ -31,6 +31,10 @@ pub(super) struct Desk<C: WebSocketConsumer> {
     run: u8,
     /// Runs once the client has left or the server stops; all handlers that still have their turn share it.
     grace: Grace,
+    ticks: Option<Box<Ticks>>,
+    /// Whether the last turn was a tick's: a timer faster than its handler leaves every second turn to the others.
+    ticked: bool,
+    watch: Option<Box<Watch>>,
 }
 
 type Grace = Option<Pin<Box<Sleep>>>;
@@ -59,6 +63,9 @@ const RUN: u8 = 16;
 enum Turn {
     Frame(Frame),
     Event(Envelope),
+    Tick(usize),
+    /// Something that the conversation rests on has ended.
+    Cut(Close),
     /// The client has left, this side has closed, or the server stops.
     Over,
 }
@@ -78,6 +85,7 @@ impl<C: WebSocketConsumer> Desk<C> {
         ctx: Context<C::Event>,
         socket: Socket,
         mailbox: Mailbox,
+        watch: Option<Box<Watch>>,
     ) -> Self {
         Self {
             consumer,
@@ -87,6 +95,9 @@ impl<C: WebSocketConsumer> Desk<C> {
             talker: Source::Mailbox,
             run: 0,
             grace: None,
+            ticks: Ticks::new(C::TICKS),
+            ticked: false,
+            watch,
         }
     }
 
@@ -142,6 +153,10 @@ impl<C: WebSocketConsumer> Desk<C> {
             // Reading a frame or an event is the user's code too: it runs as part of the handler.
             handled = match turn {
                 Turn::Over => return Ok(()),
+                Turn::Cut(close) => {
+                    _ = ctx.close(close).await;
+                    Handled::Done
+                }
                 Turn::Frame(frame) => {
                     let handler = async {
                         match C::Input::from_frame(frame) {
@@ -151,6 +166,7 @@ impl<C: WebSocketConsumer> Desk<C> {
                     };
                     attend(socket, grace, handler).await
                 }
+                Turn::Tick(tick) => attend(socket, grace, consumer.tick(ctx, tick)).await,
                 Turn::Event(envelope) => {
                     let handler = async {
                         match envelope.decode() {
@@ -186,6 +202,15 @@ impl<C: WebSocketConsumer> Desk<C> {
         if self.socket.is_ending(cx) {
             return Poll::Ready(Turn::Over);
         }
+        if let Some(watch) = &mut self.watch
+            && let Poll::Ready(close) = watch.poll(cx)
+        {
+            return Poll::Ready(Turn::Cut(close));
+        }
+        let ticked = std::mem::take(&mut self.ticked);
+        if !ticked && let Poll::Ready(turn) = self.poll_ticks(cx) {
+            return Poll::Ready(turn);
+        }
         let first = match self.run {
             0 => self.talker.other(),
             _ => self.talker,
@@ -198,6 +223,9 @@ impl<C: WebSocketConsumer> Desk<C> {
         if let Poll::Ready(turn) = self.poll_source(first.other(), cx) {
             self.talker = first.other();
             self.run = RUN - 1;
+            return Poll::Ready(turn);
+        }
+        if ticked && let Poll::Ready(turn) = self.poll_ticks(cx) {
             return Poll::Ready(turn);
         }
         // Nothing more to do: all that the turns so far have queued leaves in one write.
@@ -216,8 +244,23 @@ impl<C: WebSocketConsumer> Desk<C> {
                 let frame = ready!(self.socket.poll_receive(cx));
                 Poll::Ready(frame.map_or(Turn::Over, Turn::Frame))
             }
-            Source::Mailbox => self.mailbox.poll_receive(cx).map(Turn::Event),
+            Source::Mailbox => {
+                let envelope = ready!(self.mailbox.poll_receive(cx));
+                Poll::Ready(match envelope.disconnects() {
+                    Some(close) => Turn::Cut(close),
+                    None => Turn::Event(envelope),
+                })
+            }
         }
+    }
+
+    fn poll_ticks(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Turn> {
+        let Some(ticks) = &mut self.ticks else {
+            return Poll::Pending;
+        };
+        let tick = ready!(ticks.poll(cx));
+        self.ticked = true;
+        Poll::Ready(Turn::Tick(tick))
     }
 }
 

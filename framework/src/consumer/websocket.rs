@@ -1,6 +1,6 @@
 //! One client's conversation: the trait that users write.
 
-use super::{Context, FromFrame, Handshake, handshake::too_slow, turns};
+use super::{Context, FromFrame, Handshake, handshake::too_slow, turns, watch::Watch};
 use crate::{
     application::Application,
     channels::{Channels, Event, Shared},
@@ -12,7 +12,7 @@ use crate::{
     scope::Scope,
 };
 use http::HeaderMap;
-use std::{fmt, future::Future, marker::PhantomData};
+use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 
 /// One client's conversation: one value per socket, made by [`connect`](WebSocketConsumer::connect).
 ///
@@ -117,6 +117,39 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         }
     }
 
+    /// How often [`tick`](WebSocketConsumer::tick) runs, for each of its timers. None unless you say otherwise.
+    const TICKS: &'static [Duration] = &[];
+
+    /// A timer is due: `tick` is its place in [`TICKS`](WebSocketConsumer::TICKS). The first time comes one period after
+    /// the door opened; a timer that came due while other handlers ran has its turn once.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # use seaway::{Context, Handshake, NoEvent, Reject, Result, WebSocketConsumer};
+    ///
+    /// struct Clock;
+    ///
+    /// impl WebSocketConsumer for Clock {
+    /// #   type Input = String;
+    /// #   type Event = NoEvent;
+    /// #   async fn connect(_: &mut Handshake) -> Result<Self, Reject> { Ok(Clock) }
+    /// #   async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> { Ok(()) }
+    ///     const TICKS: &'static [Duration] = &[Duration::from_secs(1)];
+    ///
+    ///     async fn tick(&mut self, ctx: &mut Context, _: usize) -> Result<()> {
+    ///         ctx.send("tick").await
+    ///     }
+    /// }
+    /// ```
+    fn tick(
+        &mut self,
+        ctx: &mut Context<Self::Event>,
+        tick: usize,
+    ) -> impl Future<Output = Result<()>> + Send {
+        _ = (ctx, tick);
+        async { Ok(()) }
+    }
+
     /// It is over, whoever ended it. Runs exactly once for every consumer that connected, after its groups are left,
     /// and may take [`DISCONNECT_LIMIT`](crate::consumer#how-it-ends) at most.
     fn disconnect(self, close: Close) -> impl Future<Output = ()> + Send {
@@ -181,14 +214,14 @@ async fn greet<C: WebSocketConsumer>(
         event: PhantomData,
     };
     let limit = upgrade.config().connect_timeout;
-    let connecting = tokio::time::timeout(limit, guarded(C::connect(&mut handshake)));
+    let connecting = tokio::time::timeout(limit, guarded(connect::<C>(&mut handshake)));
     let connected = tokio::select! {
         biased;
         connected = connecting => connected,
         () = upgrade.abandoned() => return Ok(None),
     };
-    let consumer = match connected {
-        Ok(Ok(Ok(consumer))) => consumer,
+    let (consumer, watch) = match connected {
+        Ok(Ok(Ok(connected))) => connected,
         Ok(Ok(Err(reject))) => {
             upgrade.refuse(reject).await?;
             return Ok(None);
@@ -222,8 +255,23 @@ async fn greet<C: WebSocketConsumer>(
         channel: handshake.mailbox.name().clone(),
         event: PhantomData,
     };
-    let desk = turns::Desk::new(consumer, ctx, socket, handshake.mailbox);
+    let desk = turns::Desk::new(consumer, ctx, socket, handshake.mailbox, watch);
     Ok(Some(Box::new(desk)))
+}
+
+/// The consumer's own decision, and then the watch over what it rests on: a consumer that is refused by the latter was
+/// connected, so it is dismissed.
+async fn connect<C: WebSocketConsumer>(
+    handshake: &mut Handshake<C::Event>,
+) -> Result<(C, Option<Box<Watch>>), Reject> {
+    let consumer = C::connect(handshake).await?;
+    match Watch::over(handshake).await {
+        Ok(watch) => Ok((consumer, watch)),
+        Err(reject) => {
+            turns::dismiss(consumer, Close::from(Close::ABNORMAL)).await;
+            Err(reject)
+        }
+    }
 }
 
 impl<C> Clone for ConsumerApplication<C> {

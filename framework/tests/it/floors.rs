@@ -9,9 +9,9 @@ use std::{
 /// From the ground up; what shares a floor does not know each other.
 const FLOORS: &[&[&str]] = &[
     &["error"],
-    &["frame", "guard", "name", "reject"],
-    &["scope"],
-    &["application"],
+    &["cookies", "frame", "guard", "name", "reject"],
+    &["scope", "tie"],
+    &["application", "extract"],
     &["channels", "protocol"],
     &["consumer", "middleware", "routing"],
     &["server"],

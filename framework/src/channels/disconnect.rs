@@ -1,0 +1,156 @@
+//! Conversations ended from afar.
+
+use super::{Channels, Envelope, Event, Group};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    frame::Close,
+    name::ChannelName,
+};
+use serde::{Deserialize, Serialize};
+
+/// What ends a conversation, whoever sends it: from Python
+/// `await channel_layer.group_send("chat.lobby", {"type": "seaway.disconnect", "code": 4000, "reason": "closed"})`.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type")]
+enum Control {
+    #[serde(rename = "seaway.disconnect")]
+    Disconnect {
+        #[serde(default = "kicked")]
+        code: u16,
+        #[serde(default)]
+        reason: String,
+    },
+}
+
+/// The code of an announcement that names none.
+fn kicked() -> u16 {
+    Close::POLICY
+}
+
+impl Envelope {
+    /// The envelope that ends the conversation of whoever gets it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`] if the code may not travel (RFC 6455, 7.4).
+    pub(super) fn disconnect(close: Close) -> Result<Self> {
+        if !close.is_sendable() {
+            return Err(Error::new(
+                ErrorKind::Codec,
+                format!("a close frame cannot carry the code {}", close.code),
+            ));
+        }
+        Self::encode(&Control::Disconnect {
+            code: close.code,
+            reason: close.reason.into(),
+        })
+    }
+
+    /// How the conversation of whoever got this ends, if this is what it says.
+    pub(crate) fn disconnects(&self) -> Option<Close> {
+        if !self.is_disconnect() {
+            return None;
+        }
+        let control = rmp_serde::from_slice(self.as_bytes());
+        let close = match control {
+            Ok(Control::Disconnect { code, reason }) => Close::new(code, reason),
+            Err(_) => Close::from(kicked()),
+        };
+        Some(match close.is_sendable() {
+            true => close,
+            false => Close::new(kicked(), close.reason),
+        })
+    }
+
+    /// Whether the first thing in it says so: every delivery asks.
+    pub(super) fn is_disconnect(&self) -> bool {
+        const START: &[u8] = b"\xa4type\xb1seaway.disconnect";
+        match &self.as_bytes()[..] {
+            [0x80..=0x8f, rest @ ..] | [0xde, _, _, rest @ ..] => rest.starts_with(START),
+            _ => false,
+        }
+    }
+}
+
+impl Channels {
+    /// Ends one consumer's conversation, wherever it is, with this code and reason; if it is gone, nothing happens.
+    ///
+    /// It goes before whatever else waits for the consumer, but not before a handler that runs.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`] if the code may not travel, [`ErrorKind::Layer`] if the layer did not take it.
+    pub async fn disconnect(&self, channel: &ChannelName, close: impl Into<Close>) -> Result<()> {
+        let envelope = Envelope::disconnect(close.into())?;
+        self.layer().send(channel, envelope).await
+    }
+}
+
+impl<E: Event> Group<E> {
+    /// Ends the conversations of all members, in every process, with this code and reason.
+    ///
+    /// ```
+    /// # async fn example(room: seaway::Group<seaway::NoEvent>) -> seaway::Result<()> {
+    /// room.disconnect(seaway::Close::new(4000, "this room is closed")).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Channels::disconnect`].
+    pub async fn disconnect(&self, close: impl Into<Close>) -> Result<()> {
+        self.send_envelope(Envelope::disconnect(close.into())?)
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_disconnection_is_one() {
+        let envelope = Envelope::disconnect(Close::new(4401, "bye")).unwrap();
+        let said = Envelope::encode(&serde_json::json!({ "type": "chat.message" })).unwrap();
+
+        assert_eq!(envelope.disconnects(), Some(Close::new(4401, "bye")));
+        assert_eq!(said.disconnects(), None);
+        assert_eq!(Envelope::from_bytes(&b"\x81"[..]).disconnects(), None);
+    }
+
+    #[test]
+    fn what_python_leaves_out_has_a_default_and_what_may_not_travel_is_replaced() {
+        for (said, expected) in [
+            (serde_json::json!({ "type": "seaway.disconnect" }), 1008),
+            (
+                serde_json::json!({ "type": "seaway.disconnect", "code": 1006 }),
+                1008,
+            ),
+            (
+                serde_json::json!({ "type": "seaway.disconnect", "code": "x" }),
+                1008,
+            ),
+            (
+                serde_json::json!({ "type": "seaway.disconnect", "code": 4000 }),
+                4000,
+            ),
+        ] {
+            let bytes = rmp_serde::to_vec_named(&Ordered(&said)).unwrap();
+            let close = Envelope::from_bytes(bytes).disconnects().unwrap();
+            assert_eq!(close.code, expected, "{said}");
+        }
+    }
+
+    /// Python's maps keep their order; JSON's here do not.
+    struct Ordered<'a>(&'a serde_json::Value);
+
+    impl Serialize for Ordered<'_> {
+        fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            use serde::ser::SerializeMap;
+            let fields = self.0.as_object().expect("a map");
+            let mut map = to.serialize_map(Some(fields.len()))?;
+            map.serialize_entry("type", &fields["type"])?;
+            for (key, value) in fields.iter().filter(|(key, _)| *key != "type") {
+                map.serialize_entry(key, value)?;
+            }
+            map.end()
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What holds a conversation: let it go, and the conversation ends.
+
+use crate::{frame::Close, name::GroupName};
+use async_trait::async_trait;
+use std::{sync::Arc, time::Duration};
+
+/// Something that a conversation rests on, such as a session that is not over and a user who may still be here.
+/// Middleware puts it into the scope; whoever holds the conversation lets it end when a tie breaks.
+#[async_trait]
+pub(crate) trait Tie: Send + Sync {
+    /// Where the end of this is announced, asked once the consumer has connected. `None` if nothing rests on it.
+    fn group(&self) -> Option<GroupName>;
+
+    /// Why the conversation may not go on, if so. Asked once after the group was joined, and then as often as `every` says.
+    async fn broken(&self) -> Option<Close>;
+
+    /// How often to ask again; `None` to rely on the announcement.
+    fn every(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// The ties of one conversation, as they lie in its scope.
+#[derive(Clone, Default)]
+pub(crate) struct Ties(Vec<Arc<dyn Tie>>);
+
+impl Ties {
+    pub(crate) fn add(&mut self, tie: Arc<dyn Tie>) {
+        self.0.push(tie);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<dyn Tie>> {
+        self.0.iter()
+    }
+}
