@@ -8,3 +8,4 @@ mod harm;
 mod interop;
 mod outage;
 mod redis_layer;
+mod sessions;

@@ -35,7 +35,7 @@ impl Cookies {
     }
 
     /// The jar itself, to verify or decrypt.
-    #[cfg_attr(not(feature = "sessions"), allow(dead_code))]
+    #[cfg(feature = "sessions")]
     pub(crate) fn jar(&self) -> &CookieJar {
         &self.0
     }

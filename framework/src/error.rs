@@ -41,6 +41,10 @@ pub enum ErrorKind {
     Missing,
     /// Not a valid channel or group name.
     Name,
+    /// The session store did not answer, or cannot do that. Trying again later may help.
+    Session,
+    /// The session has ended: somebody logged out. It is not brought back to life.
+    SessionGone,
     /// A payload is larger than its limit.
     TooLarge,
     /// Something took longer than its limit.

@@ -171,6 +171,8 @@ impl Close {
     pub const POLICY: u16 = 1008;
     /// The message is larger than the limit.
     pub const TOO_LARGE: u16 = 1009;
+    /// Log in and come back: the session has ended, or the user may no longer be here. A code of Seaway's own.
+    pub const UNAUTHORIZED: u16 = 4401;
     /// The server failed.
     pub const ERROR: u16 = 1011;
 

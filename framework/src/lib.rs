@@ -8,6 +8,8 @@ mod cookies;
 mod frame;
 mod guard;
 mod name;
+#[cfg(feature = "redis")]
+mod redis_link;
 mod reject;
 mod scope;
 mod tie;
@@ -17,6 +19,8 @@ mod extract;
 
 pub mod channels;
 pub mod protocol;
+#[cfg(feature = "sessions")]
+pub mod session;
 
 pub mod consumer;
 pub mod middleware;
@@ -47,6 +51,12 @@ pub use self::{
     reject::Reject,
     scope::{OpensOverHttp, Protocol, ReplyHook, Scope},
     server::{Serve, serve},
+};
+
+#[cfg(feature = "sessions")]
+pub use self::{
+    middleware::{AuthSession, Authenticator, User},
+    session::Session,
 };
 
 /// The guides, compiled: every Rust example in them is a doctest of this crate.

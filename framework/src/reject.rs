@@ -76,6 +76,7 @@ impl From<Error> for Reject {
         match error.kind() {
             ErrorKind::Name => Self::new(StatusCode::BAD_REQUEST, error.to_string()),
             ErrorKind::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
+            ErrorKind::SessionGone => Self::new(StatusCode::UNAUTHORIZED, error.to_string()),
             // Nobody waits for this answer any more.
             ErrorKind::Closed => Self::from(StatusCode::INTERNAL_SERVER_ERROR),
             // The layer itself has told the log that it is away; a crowd that knocks shall not flood it.
@@ -83,7 +84,7 @@ impl From<Error> for Reject {
                 tracing::debug!(error = %error.chain(), "refused a client");
                 Self::from(StatusCode::SERVICE_UNAVAILABLE)
             }
-            ErrorKind::Timeout => {
+            ErrorKind::Session | ErrorKind::Timeout => {
                 tracing::warn!(error = %error.chain(), "refused a client");
                 Self::from(StatusCode::SERVICE_UNAVAILABLE)
             }

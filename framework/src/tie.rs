@@ -25,6 +25,7 @@ pub(crate) trait Tie: Send + Sync {
 pub(crate) struct Ties(Vec<Arc<dyn Tie>>);
 
 impl Ties {
+    #[cfg(feature = "sessions")]
     pub(crate) fn add(&mut self, tie: Arc<dyn Tie>) {
         self.0.push(tie);
     }

@@ -4,7 +4,7 @@ use super::{Channels, Envelope, Event, Group};
 use crate::{
     error::{Error, ErrorKind, Result},
     frame::Close,
-    name::ChannelName,
+    name::{ChannelName, GroupName},
 };
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +82,12 @@ impl Channels {
         let envelope = Envelope::disconnect(close.into())?;
         self.layer().send(channel, envelope).await
     }
+
+    /// Ends the conversations of all members of a group, whatever events they understand; see [`Group::disconnect`].
+    pub(crate) async fn disconnect_group(&self, group: &GroupName, close: Close) -> Result<()> {
+        let envelope = Envelope::disconnect(close)?;
+        self.layer().group_send(group, envelope).await
+    }
 }
 
 impl<E: Event> Group<E> {
@@ -96,7 +102,8 @@ impl<E: Event> Group<E> {
     /// # Errors
     /// As [`Channels::disconnect`].
     pub async fn disconnect(&self, close: impl Into<Close>) -> Result<()> {
-        self.send_envelope(Envelope::disconnect(close.into())?)
+        self.channels()
+            .disconnect_group(self.name(), close.into())
             .await
     }
 }

@@ -52,11 +52,12 @@ impl<E: Event> Group<E> {
     /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the event has no `type`,
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not take it.
     pub async fn send(&self, event: &E) -> Result<()> {
-        self.send_envelope(Envelope::encode(event)?).await
+        let envelope = Envelope::encode(event)?;
+        self.channels.layer().group_send(&self.name, envelope).await
     }
 
-    pub(super) async fn send_envelope(&self, envelope: Envelope) -> Result<()> {
-        self.channels.layer().group_send(&self.name, envelope).await
+    pub(super) fn channels(&self) -> &Channels {
+        &self.channels
     }
 
     /// Makes a channel of this process a member. A consumer joins through its

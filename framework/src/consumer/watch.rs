@@ -55,8 +55,8 @@ impl Watch {
             }
             if let Some(period) = tie.every() {
                 every = Some(every.map_or(period, |known: Duration| known.min(period)));
-                watched.push(tie.clone());
             }
+            watched.push(tie.clone());
         }
         Ok(every.map(|every| {
             Box::new(Self {

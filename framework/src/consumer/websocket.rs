@@ -90,7 +90,8 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     /// A handler returned an error: `Err` ends the conversation with 1011, `Ok` lets it go on.
     ///
     /// Unless you say otherwise an error of the channel layer is counted ([`Channels::unsent`]) and logged, and the
-    /// conversation goes on: the bus has failed, not this client. Any other error ends it.
+    /// conversation goes on: the bus has failed, not this client. A session that has ended closes it with 4401. Any other
+    /// error ends it with 1011.
     /// A client that has left and a panic do not come here.
     ///
     /// ```
@@ -109,11 +110,17 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         error: Error,
     ) -> impl Future<Output = Result<()>> + Send {
         async move {
-            if error.kind() != ErrorKind::Layer {
-                return Err(error);
+            match error.kind() {
+                ErrorKind::Layer => {
+                    ctx.channels().note_unsent(&error);
+                    Ok(())
+                }
+                ErrorKind::SessionGone => {
+                    ctx.close(Close::new(Close::UNAUTHORIZED, error.to_string()))
+                        .await
+                }
+                _ => Err(error),
             }
-            ctx.channels().note_unsent(&error);
-            Ok(())
         }
     }
 

@@ -6,12 +6,24 @@
 //! | middleware | does |
 //! | --- | --- |
 //! | [`Provide`] | puts a value into every scope |
+//! | [`Sessions`] | the visitor's session, and its cookie |
+//! | [`Auth`] | who the visitor is, and the right to log in and out |
+//! | [`RequireUser`] | turns away whoever is not logged in |
 //! | [`AllowedOrigins`](crate::protocol::AllowedOrigins) | which pages may open a socket |
 //! | [`WebSocketConfig`](crate::protocol::WebSocketConfig) | the limits of sockets |
 
+#[cfg(feature = "sessions")]
+mod auth;
 mod provide;
+#[cfg(feature = "sessions")]
+mod sessions;
 mod sockets;
 
+#[cfg(feature = "sessions")]
+pub use self::{
+    auth::{Auth, AuthSession, Authenticator, RequireUser, Required, User, WithUser},
+    sessions::{Sessions, WithSession},
+};
 pub use self::{
     provide::{Provide, Provided},
     sockets::Configured,

@@ -10,6 +10,7 @@ use std::{
     fmt,
     sync::Arc,
 };
+use tower_layer::Layer;
 
 /// One application per protocol: what a server is given.
 ///
@@ -77,6 +78,33 @@ impl ProtocolTypeRouter {
         let key = TypeId::of::<P>();
         applications.retain(|(known, _)| *known != key);
         applications.push((key, Arc::new(application.boxed())));
+        self
+    }
+
+    /// Puts one middleware around the pages and around the sockets that were added so far. The last `with` is the
+    /// outermost.
+    ///
+    /// ```
+    /// use seaway::{middleware::Provide, routing::ProtocolTypeRouter};
+    ///
+    /// # #[derive(Clone)] struct Greeting(&'static str);
+    /// let app = ProtocolTypeRouter::new()
+    ///     // .http(pages).websocket(sockets)
+    ///     .with(Provide(Greeting("ahoy")));
+    /// ```
+    #[must_use]
+    pub fn with<M>(mut self, middleware: M) -> Self
+    where
+        M: Layer<BoxApplication<Http>> + Layer<BoxApplication<WebSocket>>,
+        <M as Layer<BoxApplication<Http>>>::Service: Application<Http>,
+        <M as Layer<BoxApplication<WebSocket>>>::Service: Application<WebSocket>,
+    {
+        if let Some(pages) = self.get::<Http>().cloned() {
+            self = self.http(middleware.layer(pages));
+        }
+        if let Some(sockets) = self.get::<WebSocket>().cloned() {
+            self = self.websocket(middleware.layer(sockets));
+        }
         self
     }
 

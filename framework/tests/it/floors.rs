@@ -9,10 +9,11 @@ use std::{
 /// From the ground up; what shares a floor does not know each other.
 const FLOORS: &[&[&str]] = &[
     &["error"],
-    &["cookies", "frame", "guard", "name", "reject"],
+    &["cookies", "frame", "guard", "name", "redis_link", "reject"],
     &["scope", "tie"],
     &["application", "extract"],
     &["channels", "protocol"],
+    &["session"],
     &["consumer", "middleware", "routing"],
     &["server"],
     &["bridge"],

@@ -1,6 +1,8 @@
 //! What the framework promises, through its public API.
 
 mod actor;
+mod auth;
+mod break_ins;
 mod bridge;
 mod consumers;
 mod floors;
@@ -9,4 +11,5 @@ mod memory;
 mod mistakes;
 mod routing;
 mod server;
+mod site;
 mod support;

@@ -16,7 +16,6 @@
 //!
 //! Redis 6 or later is needed (its third protocol carries commands and messages on one connection).
 
-mod link;
 mod pubsub;
 mod subscriptions;
 

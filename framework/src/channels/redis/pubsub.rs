@@ -1,13 +1,11 @@
 //! The layer itself: channels_redis' pub/sub wire.
 
-use super::{
-    link::{Address, Link, OnPush},
-    subscriptions::Subscriptions,
-};
+use super::subscriptions::Subscriptions;
 use crate::{
     channels::{ChannelLayer, Envelope, LocalChannels, MAILBOX_CAPACITY, Mailbox, Membership},
     error::{Error, ErrorKind, Result},
     name::{ChannelName, GroupName},
+    redis_link::{Address, Link, OnPush},
 };
 use async_trait::async_trait;
 use redis::{PushKind, Value};
@@ -73,6 +71,9 @@ impl fmt::Debug for RedisConfig {
     }
 }
 
+/// What to do where no Redis answers.
+const REMEDY: &str = "start it, or use Channels::in_memory() for one process";
+
 /// How long the first subscription may take.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -96,7 +97,7 @@ impl RedisChannelLayer {
     /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the prefix makes no channel names.
     pub async fn connect(config: impl Into<RedisConfig>) -> Result<Self> {
         let config = config.into();
-        let address = Address::parse(&config.url)?;
+        let address = Address::parse(&config.url, REMEDY)?;
         let names = Names::fresh(&config.prefix)?;
         let subscriptions = Arc::new(Subscriptions::default());
         let told = subscriptions.clone();

@@ -1,10 +1,10 @@
 //! What this process listens to: kept equal to what its members have joined, whatever happens on the way.
 
-use super::link::{Link, State};
 use crate::{
     channels::LocalChannels,
     error::{Error, ErrorKind, Result},
     name::GroupName,
+    redis_link::{Link, State},
 };
 use redis::{RedisResult, aio::MultiplexedConnection};
 use std::{

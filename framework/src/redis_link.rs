@@ -30,10 +30,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a link does with what Redis sends unasked. It must not block.
-pub(super) type OnPush = Arc<dyn Fn(PushKind, Vec<redis::Value>) + Send + Sync>;
+pub(crate) type OnPush = Arc<dyn Fn(PushKind, Vec<redis::Value>) + Send + Sync>;
 
 /// One connection to Redis that comes back.
-pub(super) struct Link {
+pub(crate) struct Link {
     address: Address,
     state: watch::Receiver<State>,
     broken: Arc<Notify>,
@@ -42,7 +42,7 @@ pub(super) struct Link {
 
 /// Whether there is a connection just now.
 #[derive(Clone)]
-pub(super) enum State {
+pub(crate) enum State {
     Up(MultiplexedConnection),
     Down(Arc<str>),
 }
@@ -51,7 +51,7 @@ impl Link {
     /// Connects, and keeps connected from then on.
     ///
     /// The first attempt decides: a server that starts without its Redis shall say so.
-    pub(super) async fn open(address: &Address, on_push: OnPush) -> Result<Self> {
+    pub(crate) async fn open(address: &Address, on_push: OnPush) -> Result<Self> {
         let broken = Arc::new(Notify::new());
         let heard = Arc::new(AtomicBool::new(false));
         let dialer = Dialer {
@@ -71,7 +71,7 @@ impl Link {
     }
 
     /// The connection, if there is one just now.
-    pub(super) fn connection(&self) -> Result<MultiplexedConnection> {
+    pub(crate) fn connection(&self) -> Result<MultiplexedConnection> {
         match &*self.state.borrow() {
             State::Up(connection) => Ok(connection.clone()),
             State::Down(why) => Err(Error::new(ErrorKind::Layer, why.to_string())),
@@ -79,17 +79,17 @@ impl Link {
     }
 
     /// Follows the connection's coming and going.
-    pub(super) fn watch(&self) -> watch::Receiver<State> {
+    pub(crate) fn watch(&self) -> watch::Receiver<State> {
         self.state.clone()
     }
 
     /// Redis cannot be used just now.
-    pub(super) fn unreachable(&self, why: &str) -> Error {
+    pub(crate) fn unreachable(&self, why: &str) -> Error {
         self.address.unreachable(why)
     }
 
     /// What a failed command means, for the caller; and for the link, if the connection is at fault.
-    pub(super) fn failed(&self, what: &'static str, error: RedisError) -> Error {
+    pub(crate) fn failed(&self, what: &'static str, error: RedisError) -> Error {
         if error.is_timeout() {
             self.broken.notify_one();
             return self.address.unreachable("no answer").with_source(error);
@@ -111,14 +111,16 @@ impl Drop for Link {
 
 /// Where Redis is.
 #[derive(Clone)]
-pub(super) struct Address {
+pub(crate) struct Address {
     client: Client,
     /// Host and port, without the password that the URL may hold.
     shown: Arc<str>,
+    remedy: &'static str,
 }
 
 impl Address {
-    pub(super) fn parse(url: &str) -> Result<Self> {
+    /// `remedy` ends the sentence that says that nobody answers there.
+    pub(crate) fn parse(url: &str, remedy: &'static str) -> Result<Self> {
         let wrong = |source: RedisError| {
             Error::new(
                 ErrorKind::Layer,
@@ -134,15 +136,19 @@ impl Address {
             .set_tcp_settings(TcpSettings::default().set_nodelay(true));
         let shown = info.addr().to_string().into();
         let client = Client::open(info).map_err(wrong)?;
-        Ok(Self { client, shown })
+        Ok(Self {
+            client,
+            shown,
+            remedy,
+        })
     }
 
     fn unreachable(&self, why: &str) -> Error {
         Error::new(
             ErrorKind::Layer,
             format!(
-                "cannot reach Redis at {}: {why}; start it, or use Channels::in_memory() for one process",
-                self.shown
+                "cannot reach Redis at {}: {why}; {}",
+                self.shown, self.remedy
             ),
         )
     }

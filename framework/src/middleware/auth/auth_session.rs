@@ -1,0 +1,249 @@
+//! Log in, log out.
+
+use super::{Authenticator, user::Identify};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    extract::FromScope,
+    frame::Close,
+    name::GroupName,
+    reject::Reject,
+    scope::{OpensOverHttp, Scope},
+    session::{Session, digest},
+    tie::Tie,
+};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// Where the session keeps who is logged in.
+const KEY: &str = "_user";
+
+/// One visitor's log-in: an extractor for consumers and for axum's handlers.
+///
+/// ```
+/// use axum::{Form, response::{IntoResponse, Redirect, Response}};
+/// use seaway::{Reject, middleware::{AuthSession, Authenticator}};
+/// # #[derive(Clone)] struct Account;
+/// # #[derive(serde::Deserialize)] struct Credentials;
+/// # struct Accounts;
+/// # impl Authenticator for Accounts {
+/// #     type User = Account; type Credentials = Credentials;
+/// #     fn id(&self, _: &Account) -> String { "1".into() }
+/// #     async fn load(&self, _: &str) -> seaway::Result<Option<Account>> { Ok(None) }
+/// #     async fn authenticate(&self, _: Credentials) -> seaway::Result<Option<Account>> { Ok(None) }
+/// # }
+///
+/// async fn log_in(auth: AuthSession<Accounts>, Form(credentials): Form<Credentials>) -> Result<Response, Reject> {
+///     let Some(account) = auth.authenticate(credentials).await? else {
+///         return Ok("wrong name or password".into_response());
+///     };
+///     auth.log_in(&account).await?;
+///     Ok(Redirect::to("/").into_response())
+/// }
+/// ```
+pub struct AuthSession<A: Authenticator>(pub(super) Arc<LogIn<A>>);
+
+impl<A: Authenticator> AuthSession<A> {
+    /// Who is logged in. Loaded once per page or handshake.
+    ///
+    /// # Errors
+    /// Those of the session store and of [`Authenticator::load`].
+    pub async fn user(&self) -> Result<Option<A::User>> {
+        self.0.user().await
+    }
+
+    /// Who shows these credentials; this logs nobody in yet.
+    ///
+    /// # Errors
+    /// Those of [`Authenticator::authenticate`].
+    pub async fn authenticate(&self, credentials: A::Credentials) -> Result<Option<A::User>> {
+        self.0.authenticator.authenticate(credentials).await
+    }
+
+    /// Logs this user in, on a page or before a socket is open.
+    ///
+    /// The session gets a new id, so that nobody who knew the old one comes in with it, and sockets opened under the old
+    /// one are closed (4401). What the session holds stays, unless it was another user's.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Session`] if the store fails, if there is no session here, or in an open socket, which cannot set a
+    /// cookie.
+    pub async fn log_in(&self, user: &A::User) -> Result<()> {
+        self.0.log_in(user).await
+    }
+
+    /// Logs out: the session and all that it holds is gone, and all its sockets are closed (4401), in every process.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Session`] if the store fails.
+    pub async fn log_out(&self) -> Result<()> {
+        self.0.log_out().await
+    }
+}
+
+/// What stands behind an [`AuthSession`], and behind the [`User`](super::User)s taken from it.
+pub(super) struct LogIn<A: Authenticator> {
+    pub(super) authenticator: Arc<A>,
+    pub(super) proof: Proof,
+    pub(super) recheck: Option<Duration>,
+    /// Once the reply is made, no cookie can be set.
+    pub(super) is_replied: AtomicBool,
+    /// Who it is, once somebody has asked.
+    pub(super) user: Mutex<Option<Option<A::User>>>,
+}
+
+/// What a client shows of who it is.
+pub(super) enum Proof {
+    Session(Session),
+    Token(String, Verify),
+    Nothing,
+}
+
+/// Finds the id of the user whom a token belongs to.
+pub(super) type Verify = Arc<
+    dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Option<String>>> + Send>> + Send + Sync,
+>;
+
+/// Who is logged in, as a session keeps it.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct Kept {
+    id: String,
+    /// The digest of the user's stamp.
+    stamp: String,
+}
+
+impl<A: Authenticator> LogIn<A> {
+    async fn user(&self) -> Result<Option<A::User>> {
+        if let Some(known) = &*self.known() {
+            return Ok(known.clone());
+        }
+        let user = self.load().await?;
+        *self.known() = Some(user.clone());
+        Ok(user)
+    }
+
+    /// Who it is now, whatever was known.
+    async fn load(&self) -> Result<Option<A::User>> {
+        match &self.proof {
+            Proof::Nothing => Ok(None),
+            Proof::Token(token, verify) => match verify(token.clone()).await? {
+                Some(id) => self.authenticator.load(&id).await,
+                None => Ok(None),
+            },
+            Proof::Session(session) => {
+                let Some(kept) = session.get::<Kept>(KEY).await? else {
+                    return Ok(None);
+                };
+                let user = self.authenticator.load(&kept.id).await?;
+                Ok(user.filter(|user| self.kept(user).stamp == kept.stamp))
+            }
+        }
+    }
+
+    async fn log_in(&self, user: &A::User) -> Result<()> {
+        let Proof::Session(session) = &self.proof else {
+            return Err(refused(
+                "there is no session to log in to: put the middleware Sessions around Auth",
+            ));
+        };
+        if self.is_replied.load(Ordering::Acquire) {
+            return Err(refused(
+                "an open socket cannot log in, for it cannot set a cookie: log in on a page or in `connect`",
+            ));
+        }
+        let kept = self.kept(user);
+        let before = session.get::<Kept>(KEY).await?;
+        if before.is_some_and(|before| before.id != kept.id) {
+            session.flush().await?;
+        } else {
+            session.cycle_id().await?;
+        }
+        session.insert(KEY, kept).await?;
+        *self.known() = Some(Some(user.clone()));
+        Ok(())
+    }
+
+    async fn log_out(&self) -> Result<()> {
+        if let Proof::Session(session) = &self.proof {
+            session.flush().await?;
+        }
+        *self.known() = Some(None);
+        Ok(())
+    }
+
+    fn kept(&self, user: &A::User) -> Kept {
+        Kept {
+            id: self.authenticator.id(user),
+            stamp: digest(self.authenticator.stamp(user).as_bytes()),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<Option<A::User>>> {
+        let lock = self.user.lock();
+        lock.expect("no code panics while it holds this lock")
+    }
+}
+
+fn refused(why: &'static str) -> Error {
+    Error::new(ErrorKind::Session, why)
+}
+
+#[async_trait]
+impl<A: Authenticator> Identify<A::User> for LogIn<A> {
+    async fn identify(&self) -> Result<Option<A::User>> {
+        self.user().await
+    }
+}
+
+/// A conversation that knows its user rests on that user.
+#[async_trait]
+impl<A: Authenticator> Tie for LogIn<A> {
+    fn group(&self) -> Option<GroupName> {
+        let known = self.known();
+        let user = known.as_ref()?.as_ref()?;
+        Some(super::disconnect::group(&self.authenticator.id(user)))
+    }
+
+    async fn broken(&self) -> Option<Close> {
+        let known = self.known().clone()??;
+        match self.load().await {
+            Ok(Some(user)) if self.kept(&user) == self.kept(&known) => None,
+            Ok(_) => Some(Close::new(Close::UNAUTHORIZED, "log in again")),
+            Err(error) => {
+                tracing::warn!(error = %error.chain(), "a user could not be looked at again");
+                None
+            }
+        }
+    }
+
+    fn every(&self) -> Option<Duration> {
+        self.recheck
+    }
+}
+
+impl<P: OpensOverHttp, A: Authenticator> FromScope<P> for AuthSession<A> {
+    async fn from_scope(scope: &Scope<P>) -> Result<Self, Reject> {
+        Ok(scope.get::<Self>()?.clone())
+    }
+}
+
+impl<A: Authenticator> Clone for AuthSession<A> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<A: Authenticator> fmt::Debug for AuthSession<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthSession").finish_non_exhaustive()
+    }
+}

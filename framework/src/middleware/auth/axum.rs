@@ -1,0 +1,59 @@
+//! The same values in axum's handlers.
+
+use super::{
+    AuthSession, Authenticator, User,
+    user::{nobody, user_in},
+};
+use crate::{
+    error::{Error, ErrorKind},
+    reject::Reject,
+};
+use axum_core::{
+    body::Body,
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    response::{IntoResponse, Response},
+};
+use http::request::Parts;
+
+impl IntoResponse for Reject {
+    fn into_response(self) -> Response {
+        Reject::into_response(self).map(|text| Body::from(text.into_owned()))
+    }
+}
+
+/// What went wrong goes to the log, and the client gets the status that fits; see [`Reject`].
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        IntoResponse::into_response(Reject::from(self))
+    }
+}
+
+impl<S: Send + Sync, U: Send + Sync + 'static> FromRequestParts<S> for User<U> {
+    type Rejection = Reject;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Reject> {
+        let user = user_in(&parts.extensions).await?;
+        user.map(Self).ok_or_else(nobody)
+    }
+}
+
+impl<S: Send + Sync, U: Send + Sync + 'static> OptionalFromRequestParts<S> for User<U> {
+    type Rejection = Reject;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Reject> {
+        Ok(user_in(&parts.extensions).await?.map(Self))
+    }
+}
+
+impl<S: Send + Sync, A: Authenticator> FromRequestParts<S> for AuthSession<A> {
+    type Rejection = Reject;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Reject> {
+        let auth = parts.extensions.get::<Self>().cloned();
+        auth.ok_or_else(|| {
+            let missing =
+                "there is no AuthSession here; put the middleware Auth around these pages";
+            Reject::from(Error::new(ErrorKind::Missing, missing))
+        })
+    }
+}

@@ -1,0 +1,209 @@
+//! The middleware that knows who a visitor is.
+
+use super::{
+    AuthSession, Authenticator,
+    auth_session::{LogIn, Proof, Verify},
+    token,
+    user::Somebody,
+};
+use crate::{
+    application::Application,
+    error::Result,
+    protocol::WebSocket,
+    scope::{OpensOverHttp, Protocol, Scope},
+    session::Session,
+    tie::Ties,
+};
+use http::StatusCode;
+use std::{
+    fmt,
+    future::Future,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tower_layer::Layer;
+
+/// Puts who a visitor is into the scope of pages and sockets: [`User`](super::User) and [`AuthSession`].
+///
+/// It stands inside [`Sessions`](crate::middleware::Sessions), which remembers who is logged in:
+///
+/// ```
+/// # use seaway::{Result, middleware::Authenticator};
+/// # #[derive(Clone)] struct Account { id: String }
+/// # struct Accounts;
+/// # impl Authenticator for Accounts {
+/// #     type User = Account; type Credentials = String;
+/// #     fn id(&self, account: &Account) -> String { account.id.clone() }
+/// #     async fn load(&self, id: &str) -> Result<Option<Account>> { Ok(None) }
+/// #     async fn authenticate(&self, _: String) -> Result<Option<Account>> { Ok(None) }
+/// # }
+/// use seaway::{Channels, middleware::{Auth, Sessions}, routing::ProtocolTypeRouter, session::MemoryStore};
+/// use std::time::Duration;
+///
+/// let channels = Channels::in_memory();
+/// let app = ProtocolTypeRouter::new()
+///     // .http(pages).websocket(sockets)
+///     .with(Auth::new(Accounts).recheck(Duration::from_secs(60)))
+///     .with(Sessions::new(MemoryStore::default(), &channels));
+/// ```
+///
+/// Nobody is loaded before a handler, or [`RequireUser`](super::RequireUser), asks. A socket whose user was asked for is
+/// looked at once more when it opens, and closed with 4401 when
+/// - its session ends (log-out, a new log-in),
+/// - [`Channels::disconnect_user`](crate::Channels::disconnect_user) names its user,
+/// - a re-check does not find the user any more.
+pub struct Auth<A> {
+    authenticator: Arc<A>,
+    recheck: Option<Duration>,
+    verify: Option<Verify>,
+}
+
+impl<A: Authenticator> Auth<A> {
+    /// Users as this authenticator knows them.
+    pub fn new(authenticator: A) -> Self {
+        Self {
+            authenticator: Arc::new(authenticator),
+            recheck: None,
+            verify: None,
+        }
+    }
+
+    /// How often an open socket's user is loaded anew: one who may no longer come in, whose password has changed or
+    /// whose token has expired is closed out with 4401. Default: never, beyond the news of a log-out.
+    ///
+    /// # Panics
+    /// If the interval is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn recheck(mut self, interval: Duration) -> Self {
+        assert!(!interval.is_zero(), "a re-check needs an interval");
+        self.recheck = Some(interval);
+        self
+    }
+
+    /// Lets clients without cookies in, by a token that `verify` takes for a user's id.
+    ///
+    /// They send `Authorization: Bearer <token>`; in a browser, whose sockets cannot set headers, two subprotocols:
+    /// `new WebSocket(url, ["bearer", token])`. A token in a URL is not looked at: URLs end up in logs. The token is
+    /// taken out of the head that handlers see. A client that shows one is who the token says, whatever its cookie says.
+    ///
+    /// ```
+    /// # use seaway::{Result, middleware::{Auth, Authenticator}};
+    /// # #[derive(Clone)] struct Account;
+    /// # struct Accounts;
+    /// # impl Authenticator for Accounts {
+    /// #     type User = Account; type Credentials = String;
+    /// #     fn id(&self, _: &Account) -> String { String::new() }
+    /// #     async fn load(&self, id: &str) -> Result<Option<Account>> { Ok(None) }
+    /// #     async fn authenticate(&self, _: String) -> Result<Option<Account>> { Ok(None) }
+    /// # }
+    /// # async fn look_up(token: &str) -> Result<Option<String>> { Ok(None) }
+    /// let auth = Auth::new(Accounts).tokens(|token| async move { look_up(&token).await });
+    /// ```
+    #[must_use]
+    pub fn tokens<F, Fut>(mut self, verify: F) -> Self
+    where
+        F: Fn(String) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Option<String>>> + Send + 'static,
+    {
+        self.verify = Some(Arc::new(move |token| Box::pin(verify(token))));
+        self
+    }
+
+    /// What this client shows of who it is; `true` if as a subprotocol.
+    fn proof<P: OpensOverHttp>(&self, scope: &mut Scope<P>) -> (Proof, bool) {
+        let is_socket = P::NAME == WebSocket::NAME;
+        if let Some(verify) = &self.verify
+            && let Some(token) = token::take(&mut scope.head.headers, is_socket)
+        {
+            let proof = Proof::Token(token.text, verify.clone());
+            return (proof, token.by_subprotocol);
+        }
+        let proof = match scope.get::<Session>() {
+            Ok(session) => Proof::Session(session.clone()),
+            Err(_) => Proof::Nothing,
+        };
+        (proof, false)
+    }
+}
+
+impl<A, I> Layer<I> for Auth<A> {
+    type Service = WithUser<I, A>;
+
+    fn layer(&self, inner: I) -> Self::Service {
+        WithUser {
+            inner,
+            auth: self.clone(),
+        }
+    }
+}
+
+/// What [`Auth`] makes of an application.
+pub struct WithUser<I, A> {
+    inner: I,
+    auth: Auth<A>,
+}
+
+impl<P, I, A> Application<P> for WithUser<I, A>
+where
+    P: OpensOverHttp,
+    I: Application<P>,
+    A: Authenticator,
+{
+    fn call(
+        &self,
+        mut scope: Scope<P>,
+        mut connection: P::Connection,
+    ) -> impl Future<Output = Result<()>> + Send {
+        let (proof, by_subprotocol) = self.auth.proof(&mut scope);
+        let log_in = Arc::new(LogIn {
+            authenticator: self.auth.authenticator.clone(),
+            proof,
+            recheck: self.auth.recheck,
+            is_replied: AtomicBool::new(false),
+            user: Mutex::new(None),
+        });
+        scope.insert(Somebody::<A::User>(log_in.clone()));
+        scope.insert(AuthSession(log_in.clone()));
+        let ties = scope.extensions.get_or_insert_default::<Ties>();
+        ties.add(log_in.clone());
+        P::on_reply(
+            &mut connection,
+            Box::new(move |reply| {
+                log_in.is_replied.store(true, Ordering::Release);
+                if by_subprotocol && reply.status == StatusCode::SWITCHING_PROTOCOLS {
+                    token::choose(&mut reply.headers);
+                }
+                Box::pin(async {})
+            }),
+        );
+        self.inner.call(scope, connection)
+    }
+}
+
+impl<A> Clone for Auth<A> {
+    fn clone(&self) -> Self {
+        Self {
+            authenticator: self.authenticator.clone(),
+            recheck: self.recheck,
+            verify: self.verify.clone(),
+        }
+    }
+}
+
+impl<A> fmt::Debug for Auth<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth")
+            .field("recheck", &self.recheck)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<I: fmt::Debug, A> fmt::Debug for WithUser<I, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WithUser").field(&self.inner).finish()
+    }
+}

@@ -1,0 +1,118 @@
+//! How clients without cookies show who they are: a header, or a subprotocol. Never the URL, which ends up in logs.
+
+use http::{HeaderMap, HeaderValue, header};
+
+/// What a browser offers beside its token, because it cannot set headers: `new WebSocket(url, ["bearer", token])`.
+const SUBPROTOCOL: &str = "bearer";
+
+/// A token as it came.
+pub(super) struct Token {
+    pub(super) text: String,
+    /// It was offered as a subprotocol, and a browser insists that one of its offers is chosen.
+    pub(super) by_subprotocol: bool,
+}
+
+/// Takes the token out of the head, so that no consumer and no log shows it by accident.
+pub(super) fn take(headers: &mut HeaderMap, is_socket: bool) -> Option<Token> {
+    if let Some(text) = bearer(headers) {
+        headers.remove(header::AUTHORIZATION);
+        return Some(Token {
+            text,
+            by_subprotocol: false,
+        });
+    }
+    if !is_socket {
+        return None;
+    }
+    let (text, others) = offered(headers)?;
+    headers.remove(header::SEC_WEBSOCKET_PROTOCOL);
+    if let Some(others) = others {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, others);
+    }
+    Some(Token {
+        text,
+        by_subprotocol: true,
+    })
+}
+
+/// Chooses `bearer` on a 101, unless the consumer has chosen something.
+pub(super) fn choose(headers: &mut HeaderMap) {
+    let entry = headers.entry(header::SEC_WEBSOCKET_PROTOCOL);
+    entry.or_insert(HeaderValue::from_static(SUBPROTOCOL));
+}
+
+/// `Authorization: Bearer <token>` (RFC 6750, 2.1); the scheme's case does not matter (RFC 9110, 11.1).
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+    is_bearer.then(|| token.trim().to_owned())
+}
+
+/// The offer behind `bearer`, and the other offers.
+fn offered(headers: &HeaderMap) -> Option<(String, Option<HeaderValue>)> {
+    let lines = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
+    let lines: Vec<&str> = lines.iter().filter_map(|line| line.to_str().ok()).collect();
+    let mut offers: Vec<&str> = lines
+        .iter()
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+        .filter(|offer| !offer.is_empty())
+        .collect();
+    let at = offers.iter().position(|offer| *offer == SUBPROTOCOL)?;
+    if at + 1 >= offers.len() {
+        return None;
+    }
+    let token = offers.remove(at + 1).to_owned();
+    offers.remove(at);
+    let others = (!offers.is_empty()).then(|| HeaderValue::try_from(offers.join(", ")));
+    Some((token, others.and_then(Result::ok)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_found_and_taken_away() {
+        for (name, value, token, left) in [
+            ("authorization", "Bearer abc", Some("abc"), None),
+            ("authorization", "bearer  abc", Some("abc"), None),
+            ("authorization", "Basic abc", None, Some("Basic abc")),
+            ("sec-websocket-protocol", "bearer, abc", Some("abc"), None),
+            (
+                "sec-websocket-protocol",
+                "chat.v1, bearer, abc, chat.v2",
+                Some("abc"),
+                Some("chat.v1, chat.v2"),
+            ),
+            (
+                "sec-websocket-protocol",
+                "chat.v1, bearer",
+                None,
+                Some("chat.v1, bearer"),
+            ),
+            ("sec-websocket-protocol", "chat.v1", None, Some("chat.v1")),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+
+            let found = take(&mut headers, true);
+
+            assert_eq!(found.map(|token| token.text).as_deref(), token, "{value}");
+            let left_over = headers.get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(left_over, left, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_page_offers_no_subprotocols() {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            "sec-websocket-protocol",
+            HeaderValue::from_static("bearer, abc"),
+        );
+
+        assert!(take(&mut headers, false).is_none());
+    }
+}

@@ -1,0 +1,91 @@
+//! Who it is, for handlers.
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    extract::FromScope,
+    reject::Reject,
+    scope::{OpensOverHttp, Scope},
+};
+use async_trait::async_trait;
+use http::{Extensions, StatusCode};
+use std::{ops::Deref, sync::Arc};
+
+/// The user who is logged in: an extractor for consumers and for axum's handlers alike.
+///
+/// `User<Account>` refuses with 401 if nobody is; `Option<User<Account>>` does not.
+/// The user is loaded when first asked for, once per page or handshake.
+///
+/// ```
+/// use seaway::{Handshake, Reject, middleware::User};
+///
+/// #[derive(Clone)]
+/// struct Account { name: String }
+///
+/// async fn connect(handshake: &mut Handshake) -> Result<String, Reject> {
+///     let user: User<Account> = handshake.extract().await?;
+///     Ok(user.name.clone())
+/// }
+/// async fn page(user: Option<User<Account>>) -> String {
+///     user.map_or("hello, stranger".to_owned(), |user| format!("hello, {}", user.name))
+/// }
+/// # axum::Router::<()>::new().route("/", axum::routing::get(page));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User<U>(pub U);
+
+impl<U> Deref for User<U> {
+    type Target = U;
+
+    fn deref(&self) -> &U {
+        &self.0
+    }
+}
+
+/// Whoever can say who it is. It hides the authenticator's type from those who only know the user's.
+#[async_trait]
+pub(super) trait Identify<U>: Send + Sync {
+    async fn identify(&self) -> Result<Option<U>>;
+}
+
+/// What lies in the scope.
+pub(super) struct Somebody<U>(pub(super) Arc<dyn Identify<U>>);
+
+impl<U> Clone for Somebody<U> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// The user that these extensions lead to.
+///
+/// # Errors
+/// [`ErrorKind::Missing`] if there is no [`Auth`](super::Auth) around this handler.
+pub(super) async fn user_in<U: 'static>(extensions: &Extensions) -> Result<Option<U>> {
+    let Some(Somebody(somebody)) = extensions.get::<Somebody<U>>() else {
+        let name = std::any::type_name::<U>();
+        return Err(Error::new(
+            ErrorKind::Missing,
+            format!("nothing here knows a {name}; put the middleware Auth around this application"),
+        ));
+    };
+    let somebody = somebody.clone();
+    somebody.identify().await
+}
+
+/// What a client is told that has to say who it is.
+pub(super) fn nobody() -> Reject {
+    Reject::new(StatusCode::UNAUTHORIZED, "log in first")
+}
+
+impl<P: OpensOverHttp, U: Send + Sync + 'static> FromScope<P> for User<U> {
+    async fn from_scope(scope: &Scope<P>) -> Result<Self, Reject> {
+        let user = user_in(&scope.extensions).await?;
+        user.map(Self).ok_or_else(nobody)
+    }
+}
+
+impl<P: OpensOverHttp, U: Send + Sync + 'static> FromScope<P> for Option<User<U>> {
+    async fn from_scope(scope: &Scope<P>) -> Result<Self, Reject> {
+        Ok(user_in(&scope.extensions).await?.map(User))
+    }
+}

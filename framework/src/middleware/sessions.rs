@@ -1,0 +1,237 @@
+//! The session of each visitor, in pages and sockets alike.
+
+use crate::{
+    application::Application,
+    channels::Channels,
+    error::{Error, ErrorKind, Result},
+    scope::{OpensOverHttp, Scope},
+    session::{
+        Expiry, Key, MergingStore, SameSite, Session, SessionCookie, SessionStore,
+        time::{Duration, OffsetDateTime},
+    },
+    tie::Ties,
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header, response};
+use std::{borrow::Cow, future::Future, sync::Arc};
+use tower_layer::Layer;
+
+/// Two weeks, as in Django.
+const INACTIVITY: Duration = Duration::days(14);
+
+/// Puts the visitor's [`Session`] into the scope of pages and sockets, and its cookie on the reply.
+///
+/// ```
+/// use seaway::{Channels, middleware::Sessions, routing::ProtocolTypeRouter, session::MemoryStore};
+///
+/// let channels = Channels::in_memory();
+/// let app = ProtocolTypeRouter::new()
+///     // .http(pages).websocket(sockets)
+///     .with(Sessions::new(MemoryStore::default(), &channels));
+/// ```
+///
+/// The cookie is named `session`, lasts two weeks after the last visit that looked into the session, and is `HttpOnly`,
+/// `Secure`, `SameSite=Lax` and for all paths of this host, unless you say otherwise. A browser keeps a `Secure` cookie
+/// only if it comes over HTTPS; on `http://127.0.0.1` most make an exception.
+///
+/// A reply with a status of 500 or more saves nothing. See [`session`](crate::session) for what sockets may do.
+#[derive(Clone, Debug)]
+pub struct Sessions(Arc<Config>);
+
+#[derive(Clone, Debug)]
+struct Config {
+    store: Arc<dyn SessionStore>,
+    /// Where the end of a session is announced.
+    channels: Channels,
+    cookie: SessionCookie,
+    expiry: Expiry,
+}
+
+impl Sessions {
+    /// Sessions in this store. The channels carry the news of a log-out to all sockets of the session.
+    pub fn new(store: impl SessionStore, channels: &Channels) -> Self {
+        Self(Arc::new(Config {
+            store: Arc::new(store),
+            channels: channels.clone(),
+            cookie: SessionCookie::default(),
+            expiry: Expiry::OnInactivity(INACTIVITY),
+        }))
+    }
+
+    /// When a session ends by itself. Default `Expiry::OnInactivity` after 14 days.
+    ///
+    /// On inactivity, a visit that looks into the session renews it (once a tenth of the period has passed); what an open
+    /// socket does is no visit unless it saves. `OnSessionEnd` ends when the browser is closed (and on the server after 14 days), `AtDateTime` at that
+    /// moment.
+    #[must_use]
+    pub fn expiry(self, expiry: Expiry) -> Self {
+        self.set(|config| config.expiry = expiry)
+    }
+
+    /// The cookie's name. Default `session`.
+    #[must_use]
+    pub fn cookie_name(self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.set(|config| config.cookie.name = name.into())
+    }
+
+    /// The path below which the cookie is sent. Default `/`.
+    #[must_use]
+    pub fn path(self, path: impl Into<Cow<'static, str>>) -> Self {
+        self.set(|config| config.cookie.path = path.into())
+    }
+
+    /// The domain whose hosts all get the cookie. Default: only this host.
+    #[must_use]
+    pub fn domain(self, domain: impl Into<Cow<'static, str>>) -> Self {
+        self.set(|config| config.cookie.domain = Some(domain.into()))
+    }
+
+    /// Which requests from other sites carry the cookie. Default `Lax`: only those that follow a link.
+    #[must_use]
+    pub fn same_site(self, same_site: SameSite) -> Self {
+        self.set(|config| config.cookie.same_site = same_site)
+    }
+
+    /// Whether the cookie is for HTTPS alone. Default `true`.
+    #[must_use]
+    pub fn secure(self, secure: bool) -> Self {
+        self.set(|config| config.cookie.is_secure = secure)
+    }
+
+    /// Whether the cookie is hidden from the page's scripts. Default `true`.
+    #[must_use]
+    pub fn http_only(self, http_only: bool) -> Self {
+        self.set(|config| config.cookie.is_http_only = http_only)
+    }
+
+    /// Signs the cookie: a forged one does not reach the store.
+    #[must_use]
+    pub fn signed(self, key: Key) -> Self {
+        self.set(|config| config.cookie.protect_by_signature(key))
+    }
+
+    /// Encrypts the cookie: nobody but this server reads it.
+    #[must_use]
+    pub fn private(self, key: Key) -> Self {
+        self.set(|config| config.cookie.protect_by_encryption(key))
+    }
+
+    fn set(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+}
+
+impl<A> Layer<A> for Sessions {
+    type Service = WithSession<A>;
+
+    fn layer(&self, inner: A) -> Self::Service {
+        WithSession {
+            inner,
+            config: self.0.clone(),
+        }
+    }
+}
+
+/// What [`Sessions`] makes of an application.
+#[derive(Clone, Debug)]
+pub struct WithSession<A> {
+    inner: A,
+    config: Arc<Config>,
+}
+
+impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithSession<A> {
+    fn call(
+        &self,
+        mut scope: Scope<P>,
+        mut connection: P::Connection,
+    ) -> impl Future<Output = Result<()>> + Send {
+        let visit = Visit::new(self.config.clone(), &scope.head.headers);
+        scope.insert(visit.session.clone());
+        let ties = scope.extensions.get_or_insert_default::<Ties>();
+        ties.add(visit.store.clone());
+        P::on_reply(
+            &mut connection,
+            Box::new(|reply| Box::pin(visit.end(reply))),
+        );
+        self.inner.call(scope, connection)
+    }
+}
+
+/// From the request to the reply.
+struct Visit {
+    config: Arc<Config>,
+    session: Session,
+    store: Arc<MergingStore>,
+    had_cookie: bool,
+}
+
+impl Visit {
+    fn new(config: Arc<Config>, headers: &HeaderMap) -> Self {
+        let (had_cookie, id) = config.cookie.read(headers);
+        let store = MergingStore::new(config.store.clone(), config.channels.clone());
+        let store = Arc::new(store);
+        Self {
+            session: Session::new(id, store.clone(), Some(config.expiry)),
+            config,
+            store,
+            had_cookie,
+        }
+    }
+
+    /// Saves what has changed, and sets or removes the cookie.
+    async fn end(self, reply: &mut response::Parts) {
+        let is_failure = reply.status.is_server_error();
+        if !is_failure && self.is_worth_saving().await {
+            match self.session.save().await.map_err(Error::from) {
+                Ok(()) => self.set_cookie(reply),
+                // Another tab has logged out meanwhile: this reply is the last of that session.
+                Err(error) if error.kind() == ErrorKind::SessionGone => self.remove_cookie(reply),
+                Err(error) => {
+                    tracing::error!(error = %error.chain(), "a session was not saved; the client gets a 503");
+                    reply.status = StatusCode::SERVICE_UNAVAILABLE;
+                    reply.headers.remove(header::LOCATION);
+                }
+            }
+        } else if self.session.is_empty().await {
+            self.remove_cookie(reply);
+        }
+        if self.store.expires().is_some() {
+            // What depends on the session is not for everybody's cache.
+            let vary = HeaderValue::from_static("cookie");
+            reply.headers.append(header::VARY, vary);
+        }
+        self.store.note_reply();
+    }
+
+    async fn is_worth_saving(&self) -> bool {
+        if self.session.is_modified() {
+            return !self.session.is_empty().await;
+        }
+        let (Expiry::OnInactivity(period), Some(expires)) =
+            (self.config.expiry, self.store.expires())
+        else {
+            return false;
+        };
+        let left = expires - OffsetDateTime::now_utc();
+        self.session.id().is_some() && left < period * 0.9
+    }
+
+    fn set_cookie(&self, reply: &mut response::Parts) {
+        let Some(id) = self.session.id() else {
+            return;
+        };
+        let age = match self.session.expiry() {
+            Some(Expiry::OnSessionEnd) | None => None,
+            Some(_) => Some(self.session.expiry_age()),
+        };
+        let cookie = self.config.cookie.set(id, age);
+        reply.headers.append(header::SET_COOKIE, cookie);
+    }
+
+    fn remove_cookie(&self, reply: &mut response::Parts) {
+        if self.had_cookie {
+            let cookie = self.config.cookie.remove();
+            reply.headers.append(header::SET_COOKIE, cookie);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! A store that changes only what was changed, and brings nothing back to life.
+
+use super::group;
+use crate::{channels::Channels, frame::Close, name::GroupName, tie::Tie};
+use async_trait::async_trait;
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tower_sessions::{
+    SessionStore,
+    cookie::time::OffsetDateTime,
+    session::{Id, Record},
+    session_store::{Error, Result},
+};
+
+/// What an ended session answers to everything.
+pub(crate) const GONE: &str = "the session has ended";
+const TOO_LATE: &str = "a session cannot begin once the reply is sent, for no cookie could lead to it: \
+                        put something into it on a page or in `connect`";
+
+type Data = HashMap<String, serde_json::Value>;
+
+/// The store as one connection's `Session` sees it.
+///
+/// It stands between tower-sessions' `Session`, which reads and writes whole records, and the real store. It knows what
+/// the record was when this connection read it, so it can tell what this connection has changed.
+pub(crate) struct MergingStore {
+    store: Arc<dyn SessionStore>,
+    channels: Channels,
+    /// The session as the store has it, as far as this connection knows.
+    known: Mutex<Option<Record>>,
+    /// Once the reply is made, no cookie can be set.
+    is_replied: AtomicBool,
+}
+
+impl MergingStore {
+    pub(crate) fn new(store: Arc<dyn SessionStore>, channels: Channels) -> Self {
+        Self {
+            store,
+            channels,
+            known: Mutex::default(),
+            is_replied: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on no session can begin.
+    pub(crate) fn note_reply(&self) {
+        self.is_replied.store(true, Ordering::Release);
+    }
+
+    /// When the session expires, if this connection has looked at it.
+    pub(crate) fn expires(&self) -> Option<OffsetDateTime> {
+        self.known().as_ref().map(|record| record.expiry_date)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<Record>> {
+        let lock = self.known.lock();
+        lock.expect("no code panics while it holds this lock")
+    }
+
+    fn gone(&self) -> Error {
+        Error::Backend(GONE.to_owned())
+    }
+}
+
+#[async_trait]
+impl SessionStore for MergingStore {
+    async fn create(&self, record: &mut Record) -> Result<()> {
+        if self.is_replied.load(Ordering::Acquire) {
+            let was_there = self.known().is_some();
+            return Err(match was_there {
+                true => self.gone(),
+                false => Error::Backend(TOO_LATE.to_owned()),
+            });
+        }
+        // A `Session` that was flushed and written to again would come back under the id that was given up.
+        record.id = Id::default();
+        self.store.create(record).await?;
+        *self.known() = Some(record.clone());
+        Ok(())
+    }
+
+    async fn save(&self, record: &Record) -> Result<()> {
+        let Some(stored) = self.store.load(&record.id).await? else {
+            return Err(self.gone());
+        };
+        let known = self.known().as_ref().map(|known| known.data.clone());
+        let merged = Record {
+            id: record.id,
+            data: merge(known.as_ref(), &record.data, stored.data),
+            expiry_date: record.expiry_date,
+        };
+        if let Err(error) = self.store.save(&merged).await {
+            // A strict store does not save what was deleted in this moment.
+            return Err(match self.store.load(&record.id).await {
+                Ok(None) => self.gone(),
+                _ => error,
+            });
+        }
+        *self.known() = Some(record.clone());
+        Ok(())
+    }
+
+    async fn load(&self, id: &Id) -> Result<Option<Record>> {
+        let loaded = self.store.load(id).await?;
+        if let Some(record) = &loaded {
+            *self.known() = Some(record.clone());
+        }
+        Ok(loaded)
+    }
+
+    /// Log-out and a new id at log-in both end a session under its old id; whoever rests on it is told.
+    async fn delete(&self, id: &Id) -> Result<()> {
+        self.store.delete(id).await?;
+        let close = Close::new(Close::UNAUTHORIZED, GONE);
+        if let Err(error) = self.channels.disconnect_group(&group(id), close).await {
+            tracing::warn!(%error, "the sockets of an ended session were not told");
+        }
+        Ok(())
+    }
+}
+
+/// Three versions into one: a key that this connection has changed is as this connection has it, any other as the store
+/// has it. If this connection never read the record, it has replaced it.
+fn merge(known: Option<&Data>, mine: &Data, mut stored: Data) -> Data {
+    let Some(known) = known else {
+        return mine.clone();
+    };
+    let keys: HashSet<&String> = known.keys().chain(mine.keys()).collect();
+    for key in keys {
+        match mine.get(key) {
+            mine if mine == known.get(key) => {}
+            Some(value) => _ = stored.insert(key.clone(), value.clone()),
+            None => _ = stored.remove(key),
+        }
+    }
+    stored
+}
+
+/// A conversation that has looked into its session rests on it.
+#[async_trait]
+impl Tie for MergingStore {
+    fn group(&self) -> Option<GroupName> {
+        self.known().as_ref().map(|record| group(&record.id))
+    }
+
+    async fn broken(&self) -> Option<Close> {
+        let id = self.known().as_ref().map(|record| record.id)?;
+        match self.store.load(&id).await {
+            Ok(Some(_)) => None,
+            Ok(None) => Some(Close::new(Close::UNAUTHORIZED, GONE)),
+            Err(error) => {
+                tracing::warn!(%error, "a session could not be looked at again");
+                None
+            }
+        }
+    }
+}
+
+/// Sessions hold secrets: none is shown.
+impl fmt::Debug for MergingStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MergingStore").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_changed_here_is_changed_there() {
+        let known = data(&[
+            ("same", 1),
+            ("mine", 1),
+            ("theirs", 1),
+            ("gone", 1),
+            ("both", 1),
+        ]);
+        let mine = data(&[
+            ("same", 1),
+            ("mine", 2),
+            ("theirs", 1),
+            ("both", 2),
+            ("new", 1),
+        ]);
+        let stored = data(&[
+            ("same", 1),
+            ("mine", 1),
+            ("theirs", 3),
+            ("gone", 1),
+            ("both", 3),
+            ("page", 1),
+        ]);
+
+        let merged = merge(Some(&known), &mine, stored);
+
+        let expected = [
+            ("same", 1),
+            ("mine", 2),
+            ("theirs", 3),
+            ("both", 2),
+            ("new", 1),
+            ("page", 1),
+        ];
+        assert_eq!(merged, data(&expected));
+    }
+
+    #[test]
+    fn what_was_never_read_is_replaced() {
+        let stored = data(&[("old", 1)]);
+
+        assert_eq!(
+            merge(None, &data(&[("new", 1)]), stored),
+            data(&[("new", 1)])
+        );
+    }
+
+    fn data(pairs: &[(&str, u8)]) -> Data {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(key, value)| ((*key).to_owned(), (*value).into()))
+            .collect()
+    }
+}

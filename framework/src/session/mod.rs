@@ -1,0 +1,130 @@
+//! What a cookie leads to: a few values that the server keeps for a visitor, the same in a page and in a socket.
+//!
+//! A [`Session`] is that of [tower-sessions](tower_sessions), so every store of its ecosystem works; the
+//! [`Sessions`](crate::middleware::Sessions) middleware puts it into the scope of pages and sockets.
+//!
+//! ```
+//! use seaway::{Context, Handshake, NoEvent, Reject, Result, WebSocketConsumer, session::Session};
+//!
+//! /// Counts what a visitor has said, over all the visits.
+//! struct Counter { session: Session }
+//!
+//! impl WebSocketConsumer for Counter {
+//!     type Input = String;
+//!     type Event = NoEvent;
+//!
+//!     async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+//!         Ok(Counter { session: handshake.extract().await? })
+//!     }
+//!
+//!     async fn receive(&mut self, ctx: &mut Context, _: String) -> Result<()> {
+//!         self.session.load().await?;
+//!         let said: u64 = self.session.get("said").await?.unwrap_or(0) + 1;
+//!         self.session.insert("said", said).await?;
+//!         self.session.save().await?;
+//!         ctx.send(said.to_string()).await
+//!     }
+//! }
+//! ```
+//!
+//! # In a page, and until a socket is open
+//! Changes are saved by themselves, with the reply, and the cookie goes along: on a 101 as well as on a page.
+//! Nothing is read from the store before somebody asks, and nothing is written unless something changed.
+//!
+//! # In an open socket
+//! No reply will come, so [`save`](Session::save) is yours to call; it
+//! - reads the session anew and writes only the keys that this conversation has changed, so that what a page has
+//!   written meanwhile stays;
+//! - saves only a session that still exists. One that was logged out is not brought back to life: the error's kind is
+//!   [`SessionGone`](crate::ErrorKind::SessionGone), and returned from a handler it closes the socket with 4401 unless
+//!   the consumer's [`failed`](crate::WebSocketConsumer::failed) says otherwise;
+//! - cannot begin a session, nor give it a new id: there is no reply that could carry the cookie.
+//!
+//! [`get`](Session::get) answers from memory; [`load`](Session::load) before it sees what pages have written since.
+//!
+//! When a session ends ([`flush`](Session::flush), log-out, a new id at log-in) all open sockets that have looked into
+//! it are closed with 4401, in every process.
+//!
+//! # Stores
+//! | store | for |
+//! | --- | --- |
+//! | [`MemoryStore`] | tests, and one process that may forget |
+//! | [`RedisStore`] | any number of processes |
+//! | those of `tower-sessions-sqlx-store`, `tower-sessions-moka-store` … for tower-sessions 0.14 | databases, caches |
+//!
+//! Saving is a read and a write. Two sockets that change the same session in the same millisecond may overwrite each
+//! other's keys, and a log-out exactly in between may be undone by a store whose `save` creates what is not there;
+//! [`RedisStore`]'s does not.
+
+mod cookie;
+mod merge;
+#[cfg(feature = "redis")]
+mod redis;
+
+pub use self::cookie::{Key, SameSite};
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
+pub(crate) use self::{
+    cookie::SessionCookie,
+    merge::{GONE, MergingStore},
+};
+pub use ::cookie::time;
+pub use tower_sessions::{
+    Expiry, MemoryStore, Session, SessionStore,
+    session::{Error, Id, Record},
+    session_store,
+};
+
+use crate::{
+    error::{Error as SeawayError, ErrorKind},
+    extract::FromScope,
+    name::GroupName,
+    reject::Reject,
+    scope::{OpensOverHttp, Scope},
+};
+use sha2::{Digest, Sha256};
+
+/// The session that [`Sessions`](crate::middleware::Sessions) has put into the scope.
+impl<P: OpensOverHttp> FromScope<P> for Session {
+    async fn from_scope(scope: &Scope<P>) -> Result<Self, Reject> {
+        Ok(scope.get::<Self>()?.clone())
+    }
+}
+
+impl From<Error> for SeawayError {
+    fn from(error: Error) -> Self {
+        match &error {
+            Error::Store(session_store::Error::Backend(message)) if message == GONE => {
+                Self::new(ErrorKind::SessionGone, GONE)
+            }
+            Error::Store(_) => {
+                Self::new(ErrorKind::Session, "the session store failed").with_source(error)
+            }
+            Error::SerdeJson(_) => {
+                Self::new(ErrorKind::Codec, "a session value is not of this type")
+                    .with_source(error)
+            }
+        }
+    }
+}
+
+impl From<Error> for Reject {
+    fn from(error: Error) -> Self {
+        SeawayError::from(error).into()
+    }
+}
+
+/// Where the end of a session is announced. Its id is a secret, and names of groups are not.
+pub(crate) fn group(id: &Id) -> GroupName {
+    let digest = digest(&id.0.to_le_bytes());
+    GroupName::new(format!("seaway.session.{digest}")).expect("hexadecimal digits are valid")
+}
+
+/// 128 bits of SHA-256, in hexadecimal.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
+    hash.iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

@@ -1,0 +1,158 @@
+//! Sessions in Redis.
+
+use crate::{
+    error::Result,
+    redis_link::{Address, Link},
+};
+use async_trait::async_trait;
+use cookie::time::OffsetDateTime;
+use redis::{RedisError, ToRedisArgs, aio::MultiplexedConnection};
+use serde::{Deserialize, Serialize};
+use std::{collections::HashMap, fmt, sync::Arc};
+use tower_sessions::{
+    SessionStore,
+    session::{Id, Record},
+    session_store,
+};
+
+/// What to do where no Redis answers.
+const REMEDY: &str = "start it, or keep sessions in another store";
+
+/// Sessions in Redis: one key each, `seaway:session:` and the id, which Redis forgets when the session expires.
+///
+/// ```no_run
+/// # async fn example(channels: seaway::Channels) -> seaway::Result<()> {
+/// use seaway::{middleware::Sessions, session::RedisStore};
+///
+/// let store = RedisStore::connect("redis://127.0.0.1:6379").await?;
+/// let sessions = Sessions::new(store, &channels);
+/// # Ok(()) }
+/// ```
+///
+/// Strict: it saves only what still exists, in one step, so a log-out is never undone. While Redis is away everything
+/// fails at once, and it reconnects for as long as the store lives.
+#[derive(Clone)]
+pub struct RedisStore {
+    link: Arc<Link>,
+    prefix: Arc<str>,
+}
+
+/// A session as it lies in Redis, in JSON.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    data: HashMap<String, serde_json::Value>,
+    /// Seconds since 1970.
+    expires: i64,
+}
+
+impl RedisStore {
+    /// Connects to the Redis at `redis://[user:password@]host[:port][/database]`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is none or Redis does not answer within 2 s.
+    pub async fn connect(url: &str) -> Result<Self> {
+        let address = Address::parse(url, REMEDY)?;
+        let link = Link::open(&address, Arc::new(|_, _| {})).await?;
+        Ok(Self {
+            link: Arc::new(link),
+            prefix: Arc::from("seaway:session:"),
+        })
+    }
+
+    /// What stands before the id in a key. Default `seaway:session:`.
+    #[must_use]
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        self.prefix = Arc::from(prefix);
+        self
+    }
+
+    fn key(&self, id: &Id) -> String {
+        format!("{}{id}", self.prefix)
+    }
+
+    fn connection(&self) -> session_store::Result<MultiplexedConnection> {
+        let connection = self.link.connection();
+        connection.map_err(|error| session_store::Error::Backend(error.to_string()))
+    }
+
+    /// Writes if `condition` holds (`NX`: not there, `XX`: there); whether it did.
+    async fn set(&self, record: &Record, condition: &str) -> session_store::Result<bool> {
+        let stored = Stored {
+            data: record.data.clone(),
+            expires: record.expiry_date.unix_timestamp(),
+        };
+        let json = serde_json::to_vec(&stored)
+            .map_err(|error| session_store::Error::Encode(error.to_string()))?;
+        let left = record.expiry_date - OffsetDateTime::now_utc();
+        let mut command = redis::cmd("SET");
+        command.arg(self.key(&record.id)).arg(json);
+        // Redis refuses an age of zero: what has expired already goes in a second.
+        command.arg("EX").arg(left.whole_seconds().max(1));
+        command.arg(condition);
+        let outcome: Option<String> = self.ask(&command).await?;
+        Ok(outcome.is_some())
+    }
+
+    async fn ask<T: redis::FromRedisValue>(
+        &self,
+        command: &redis::Cmd,
+    ) -> session_store::Result<T> {
+        let mut connection = self.connection()?;
+        let outcome = command.query_async(&mut connection).await;
+        outcome.map_err(|error: RedisError| {
+            let error = self.link.failed("Redis refused a session command", error);
+            session_store::Error::Backend(error.chain())
+        })
+    }
+}
+
+#[async_trait]
+impl SessionStore for RedisStore {
+    async fn create(&self, record: &mut Record) -> session_store::Result<()> {
+        while !self.set(record, "NX").await? {
+            record.id = Id::default();
+        }
+        Ok(())
+    }
+
+    async fn save(&self, record: &Record) -> session_store::Result<()> {
+        match self.set(record, "XX").await? {
+            true => Ok(()),
+            false => Err(session_store::Error::Backend(super::GONE.to_owned())),
+        }
+    }
+
+    async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
+        let json: Option<Vec<u8>> = self.ask(&command("GET", self.key(id))).await?;
+        let Some(json) = json else {
+            return Ok(None);
+        };
+        let decode = |error: &dyn fmt::Display| session_store::Error::Decode(error.to_string());
+        let stored: Stored = serde_json::from_slice(&json).map_err(|error| decode(&error))?;
+        let expiry_date = OffsetDateTime::from_unix_timestamp(stored.expires);
+        Ok(Some(Record {
+            id: *id,
+            data: stored.data,
+            expiry_date: expiry_date.map_err(|error| decode(&error))?,
+        }))
+    }
+
+    async fn delete(&self, id: &Id) -> session_store::Result<()> {
+        let _: usize = self.ask(&command("DEL", self.key(id))).await?;
+        Ok(())
+    }
+}
+
+fn command(name: &str, key: impl ToRedisArgs) -> redis::Cmd {
+    let mut command = redis::cmd(name);
+    command.arg(key);
+    command
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}

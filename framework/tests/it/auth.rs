@@ -1,0 +1,349 @@
+//! Who a visitor is: log-in, log-out, guards, and a user's sockets.
+
+use crate::site::{Site, asking, cookie};
+use seaway::{
+    ApplicationExt, Channels, Close, WebSocketConsumer, from_service,
+    middleware::{Auth, RequireUser, Sessions},
+    routing::ProtocolTypeRouter,
+    session::{
+        Expiry, Key, MemoryStore, SameSite,
+        time::{Duration as Span, OffsetDateTime},
+    },
+    testing::HttpCommunicator,
+};
+use std::time::Duration;
+
+#[tokio::test]
+async fn who_logs_in_on_a_page_is_known_in_pages_and_sockets() {
+    let site = Site::new();
+    let ana = site.log_in("ana").await;
+
+    assert_eq!(site.get("/me", &[("cookie", &ana)]).await.body(), "ana");
+    assert_eq!(site.who(&ana).await.1, "ana");
+    assert_eq!(site.get("/me", &[]).await.status(), 401);
+    assert_eq!(site.get("/perhaps", &[]).await.body(), "nobody");
+    assert_eq!(site.who("").await.1, "nobody");
+}
+
+#[tokio::test]
+async fn a_wrong_password_logs_nobody_in() {
+    let site = Site::new();
+
+    let page = site.get("/login/ana/sesame", &[]).await;
+
+    assert_eq!(page.body(), "wrong name or password");
+    assert_eq!(cookie(&page), None);
+}
+
+#[tokio::test]
+async fn a_log_out_closes_the_sessions_sockets_and_no_others() {
+    let site = Site::new();
+    let (here, there, bo) = (
+        site.log_in("ana").await,
+        site.log_in("ana").await,
+        site.log_in("bo").await,
+    );
+    let (mut first, _) = site.who(&here).await;
+    let (mut second, _) = site.who(&here).await;
+    let (mut elsewhere, _) = site.who(&there).await;
+    let (mut other, _) = site.who(&bo).await;
+
+    let page = site.get("/logout", &[("cookie", &here)]).await;
+
+    assert!(
+        cookie(&page).unwrap().ends_with('='),
+        "the cookie is taken back"
+    );
+    for socket in [&mut first, &mut second] {
+        assert_eq!(socket.receive_close().await.code, Close::UNAUTHORIZED);
+    }
+    for socket in [&mut elsewhere, &mut other] {
+        socket.send("still here").await;
+        assert_eq!(socket.receive_text().await, "still here");
+    }
+    assert_eq!(site.get("/me", &[("cookie", &here)]).await.status(), 401);
+    assert_eq!(site.get("/me", &[("cookie", &there)]).await.body(), "ana");
+}
+
+#[tokio::test]
+async fn a_socket_can_log_out_and_not_in() {
+    let site = Site::new();
+    let ana = site.log_in("ana").await;
+    let (mut socket, _) = site.who(&ana).await;
+
+    socket.send("log in").await;
+    let answer = socket.receive_text().await;
+    assert!(answer.contains("log in on a page"), "{answer}");
+    socket.send("log out").await;
+
+    assert_eq!(socket.receive_close().await.code, Close::UNAUTHORIZED);
+    assert_eq!(site.get("/me", &[("cookie", &ana)]).await.status(), 401);
+}
+
+#[tokio::test]
+async fn what_a_stranger_left_in_a_session_survives_a_log_in_and_another_users_does_not() {
+    let site = Site::new();
+    let stranger = cookie(&site.get("/note", &[]).await).unwrap();
+
+    let page = site
+        .get("/login/ana/open%20sesame", &[("cookie", &stranger)])
+        .await;
+    let ana = cookie(&page).unwrap();
+    let noted = async |cookie: &str| site.get("/noted", &[("cookie", cookie)]).await.into_body();
+    assert_eq!(noted(&ana).await, "kept");
+    let page = site
+        .get("/login/bo/open%20sesame", &[("cookie", &ana)])
+        .await;
+    let bo = cookie(&page).unwrap();
+
+    assert_ne!(stranger, ana);
+    assert_ne!(ana, bo);
+    assert_eq!(noted(&bo).await, "");
+    assert_eq!(site.get("/me", &[("cookie", &bo)]).await.body(), "bo");
+    assert_eq!(site.get("/me", &[("cookie", &ana)]).await.status(), 401);
+}
+
+#[tokio::test]
+async fn guards_send_strangers_to_the_log_in_and_the_unauthorised_away() {
+    let site = Site::new();
+    let (ana, root) = (site.log_in("ana").await, site.log_in("root").await);
+
+    let page = site.get("/members?tab=2&x=a%20b", &[]).await;
+    assert_eq!(page.status(), 303);
+    assert_eq!(
+        page.headers()["location"],
+        "/login?next=%2Fmembers%3Ftab%3D2%26x%3Da%2520b"
+    );
+    assert_eq!(site.refuses("/members", &[]).await, 401);
+    assert_eq!(
+        site.get("/members", &[("cookie", &ana)]).await.body(),
+        "ana"
+    );
+    assert_eq!(site.get("/staff", &[]).await.status(), 401);
+    assert_eq!(site.get("/staff", &[("cookie", &ana)]).await.status(), 403);
+    assert_eq!(site.refuses("/staff", &[("cookie", &ana)]).await, 403);
+    assert_eq!(
+        site.get("/staff", &[("cookie", &root)]).await.body(),
+        "root"
+    );
+    assert_eq!(site.refuses("/staff", &[("cookie", &root)]).await, 101);
+}
+
+#[tokio::test]
+async fn a_user_can_be_cut_off_everywhere() {
+    let site = Site::new();
+    let (here, there, bo) = (
+        site.log_in("ana").await,
+        site.log_in("ana").await,
+        site.log_in("bo").await,
+    );
+    let (mut first, _) = site.who(&here).await;
+    let (mut second, _) = site.who(&there).await;
+    let (mut other, _) = site.who(&bo).await;
+
+    site.channels.disconnect_user("ana").await.unwrap();
+
+    for socket in [&mut first, &mut second] {
+        let close = socket.receive_close().await;
+        assert_eq!((close.code, close.reason.as_str()), (4401, "log in again"));
+    }
+    other.send("still here").await;
+    assert_eq!(other.receive_text().await, "still here");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_re_check_closes_the_sockets_of_a_user_who_may_not_stay() {
+    let site = Site::with(
+        |auth| auth.recheck(Duration::from_secs(60)),
+        |sessions| sessions,
+    );
+    let (ana, bo) = (site.log_in("ana").await, site.log_in("bo").await);
+    let (mut banned, _) = site.who(&ana).await;
+    let (mut careful, _) = site.who(&bo).await;
+
+    site.accounts.ban("ana");
+    tokio::time::advance(Duration::from_secs(61)).await;
+    assert_eq!(banned.receive_close().await.code, Close::UNAUTHORIZED);
+    careful.send("still here").await;
+    assert_eq!(careful.receive_text().await, "still here");
+
+    site.accounts.set_password("bo", "another");
+    tokio::time::advance(Duration::from_secs(61)).await;
+    assert_eq!(careful.receive_close().await.code, Close::UNAUTHORIZED);
+    assert_eq!(site.get("/me", &[("cookie", &bo)]).await.status(), 401);
+}
+
+#[tokio::test]
+async fn a_client_without_cookies_shows_a_token_in_a_header_or_as_a_subprotocol() {
+    let site = Site::with(
+        |auth| {
+            auth.tokens(
+                |token| async move { Ok(token.strip_prefix("token-of-").map(str::to_owned)) },
+            )
+        },
+        |sessions| sessions,
+    );
+    let bearer = ("authorization", "Bearer token-of-ana");
+    let offer = ("sec-websocket-protocol", "bearer, token-of-ana");
+
+    assert_eq!(site.get("/me", &[bearer]).await.body(), "ana");
+    assert_eq!(
+        site.get("/me", &[("authorization", "Bearer stolen")])
+            .await
+            .status(),
+        401
+    );
+    assert_eq!(site.get("/me?token=token-of-ana", &[]).await.status(), 401);
+    assert_eq!(
+        site.get("/me", &[offer]).await.status(),
+        401,
+        "a page offers no subprotocols"
+    );
+    let mut socket = site.open("/members", &[offer]).await;
+    assert_eq!(
+        socket.reply().await.headers()["sec-websocket-protocol"],
+        "bearer"
+    );
+    assert_eq!(socket.receive_text().await, "ana");
+    site.channels.disconnect_user("ana").await.unwrap();
+    assert_eq!(socket.receive_close().await.code, Close::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_token_goes_before_the_cookie() {
+    let site = Site::with(
+        |auth| {
+            auth.tokens(
+                |token| async move { Ok(token.strip_prefix("token-of-").map(str::to_owned)) },
+            )
+        },
+        |sessions| sessions,
+    );
+    let ana = site.log_in("ana").await;
+
+    let page = site
+        .get(
+            "/me",
+            &[("cookie", &ana), ("authorization", "Bearer token-of-bo")],
+        )
+        .await;
+    assert_eq!(page.body(), "bo");
+    let page = site
+        .get(
+            "/me",
+            &[("cookie", &ana), ("authorization", "Bearer nonsense")],
+        )
+        .await;
+    assert_eq!(page.status(), 401);
+}
+
+#[tokio::test]
+async fn the_cookie_has_safe_attributes_unless_told_otherwise() {
+    let site = Site::new();
+    let page = site.get("/note", &[]).await;
+    let line = page.headers()["set-cookie"].to_str().unwrap();
+    for attribute in [
+        "session=",
+        "HttpOnly",
+        "SameSite=Lax",
+        "Secure",
+        "Path=/",
+        "Max-Age=12",
+    ] {
+        assert!(line.contains(attribute), "{attribute} in {line}");
+    }
+    assert!(!line.contains("Domain"), "{line}");
+
+    let site = Site::with(
+        |auth| auth,
+        |sessions| {
+            sessions
+                .cookie_name("id")
+                .path("/members")
+                .domain("site.example")
+                .same_site(SameSite::Strict)
+                .secure(false)
+                .http_only(false)
+                .expiry(Expiry::OnSessionEnd)
+        },
+    );
+    let page = site.get("/note", &[]).await;
+    let line = page.headers()["set-cookie"].to_str().unwrap();
+    for attribute in [
+        "id=",
+        "SameSite=Strict",
+        "Path=/members",
+        "Domain=site.example",
+    ] {
+        assert!(line.contains(attribute), "{attribute} in {line}");
+    }
+    for attribute in ["HttpOnly", "Secure", "Max-Age", "Expires"] {
+        assert!(!line.contains(attribute), "{attribute} in {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_at_its_date() {
+    let past = Expiry::AtDateTime(OffsetDateTime::now_utc() - Span::seconds(1));
+    let site = Site::with(|auth| auth, |sessions| sessions.expiry(past));
+
+    let ana = site.log_in("ana").await;
+
+    assert_eq!(site.get("/me", &[("cookie", &ana)]).await.status(), 401);
+}
+
+#[tokio::test]
+async fn visits_renew_a_session_that_ends_on_inactivity() {
+    let period = Duration::from_secs(2);
+    let expiry = Expiry::OnInactivity(Span::seconds(2));
+    let site = Site::with(|auth| auth, |sessions| sessions.expiry(expiry));
+    let ana = site.log_in("ana").await;
+    let start = std::time::Instant::now();
+
+    // Once a tenth of the period has passed; until then the cookie of the log-in is fresh enough.
+    let mut renewals = 0;
+    while renewals < 2 {
+        let page = site.get("/me", &[("cookie", &ana)]).await;
+        assert_eq!(page.body(), "ana");
+        renewals += u32::from(cookie(&page).is_some());
+    }
+
+    assert!(start.elapsed() >= period / 10 * 2);
+}
+
+#[tokio::test]
+async fn signed_and_private_cookies_lead_to_their_session() {
+    let key = Key::from(&[7; 64]);
+    let plain = Site::new().log_in("ana").await;
+    for site in [
+        Site::with(|auth| auth, |sessions| sessions.signed(key.clone())),
+        Site::with(|auth| auth, |sessions| sessions.private(key.clone())),
+    ] {
+        let ana = site.log_in("ana").await;
+
+        assert_eq!(site.who(&ana).await.1, "ana");
+        assert!(ana.len() > plain.len(), "the value is protected: {ana}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_middleware_guards_a_whole_router() {
+    let channels = Channels::in_memory();
+    let accounts = crate::site::Accounts::of(&["ana"]);
+    let pages = axum::Router::new().route("/", axum::routing::get(|| async { "in" }));
+
+    let app = ProtocolTypeRouter::new()
+        .http(from_service(pages))
+        .websocket(crate::support::Echo::application(&channels))
+        .with(RequireUser::<crate::site::Account>::new())
+        .with(Auth::new(accounts))
+        .with(Sessions::new(MemoryStore::default(), &channels));
+
+    let pages = app.get::<seaway::protocol::Http>().unwrap().clone().boxed();
+    let page = asking("/", &[]).body(String::new()).unwrap();
+    let page = HttpCommunicator::request(&pages, page).await.unwrap();
+    assert_eq!(page.status(), 401);
+    let sockets = app.get::<seaway::protocol::WebSocket>().unwrap();
+    let mut socket = seaway::testing::WebSocketCommunicator::open(sockets, asking("/", &[]));
+    assert_eq!(socket.status().await, 401);
+}

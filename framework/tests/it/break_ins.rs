@@ -1,0 +1,152 @@
+//! What somebody tries who is not who he says: each is tried here, and refused.
+
+use crate::site::{Site, cookie};
+use seaway::{Close, session::Key};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+#[tokio::test]
+async fn a_page_of_another_site_cannot_open_a_socket_with_the_visitors_cookie() {
+    let site = Site::new();
+    let ana = site.log_in("ana").await;
+    let from = |origin| [("cookie", ana.as_str()), ("origin", origin)];
+
+    for origin in [
+        "https://evil.example",
+        "null",
+        "https://site.example.evil.example",
+        "http://site.example:81",
+    ] {
+        assert_eq!(site.refuses("/who", &from(origin)).await, 403, "{origin}");
+        assert_eq!(
+            site.refuses("/members", &from(origin)).await,
+            403,
+            "{origin}"
+        );
+    }
+    assert_eq!(
+        site.refuses("/who", &from("http://site.example")).await,
+        101
+    );
+}
+
+#[tokio::test]
+async fn a_session_id_that_was_known_before_the_log_in_leads_nowhere_after_it() {
+    let site = Site::new();
+    let planted = cookie(&site.get("/note", &[]).await).unwrap();
+    let (mut waiting, who) = site.who(&planted).await;
+    assert_eq!(who, "nobody");
+
+    let page = site
+        .get("/login/ana/open%20sesame", &[("cookie", &planted)])
+        .await;
+    let ana = cookie(&page).unwrap();
+
+    assert_ne!(planted, ana);
+    assert_eq!(site.get("/me", &[("cookie", &planted)]).await.status(), 401);
+    assert_eq!(site.who(&planted).await.1, "nobody");
+    // The socket that was opened with the planted id is gone, too.
+    assert_eq!(waiting.receive_close().await.code, Close::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_made_up_session_id_is_not_adopted() {
+    let site = Site::new();
+    let made_up = "session=AAAAAAAAAAAAAAAAAAAAAA";
+
+    let page = site
+        .get("/login/ana/open%20sesame", &[("cookie", made_up)])
+        .await;
+
+    assert_ne!(cookie(&page).unwrap(), made_up);
+    assert_eq!(site.get("/me", &[("cookie", made_up)]).await.status(), 401);
+}
+
+#[tokio::test]
+async fn a_stolen_cookie_is_worth_nothing_after_the_log_out() {
+    let site = Site::new();
+    let stolen = site.log_in("ana").await;
+    let (mut thief, who) = site.who(&stolen).await;
+    assert_eq!(who, "ana");
+
+    site.get("/logout", &[("cookie", &stolen)]).await;
+
+    assert_eq!(thief.receive_close().await.code, Close::UNAUTHORIZED);
+    assert_eq!(site.get("/me", &[("cookie", &stolen)]).await.status(), 401);
+    assert_eq!(site.refuses("/members", &[("cookie", &stolen)]).await, 401);
+    assert_eq!(site.who(&stolen).await.1, "nobody");
+}
+
+#[tokio::test]
+async fn a_forged_signed_or_private_cookie_does_not_reach_the_session() {
+    let (ours, theirs) = (Key::from(&[1; 64]), Key::from(&[2; 64]));
+    for protect in [
+        seaway::middleware::Sessions::signed,
+        seaway::middleware::Sessions::private,
+    ] {
+        let site = Site::with(|auth| auth, |sessions| protect(sessions, ours.clone()));
+        let ana = site.log_in("ana").await;
+        assert_eq!(site.get("/me", &[("cookie", &ana)]).await.body(), "ana");
+
+        // With the right id and no signature, with a signature of another key, and with one character changed.
+        let plain = Site::new().log_in("ana").await;
+        let other = Site::with(|auth| auth, |sessions| protect(sessions, theirs.clone()));
+        let foreign = other.log_in("ana").await;
+        let id = &ana[ana.len() - 22..];
+        let bare = format!("session={id}");
+        let last = if ana.ends_with('A') { 'B' } else { 'A' };
+        let bent = format!("{}{last}", &ana[..ana.len() - 1]);
+        for forged in [plain, foreign, bare, bent] {
+            let page = site.get("/me", &[("cookie", &forged)]).await;
+            assert_eq!(page.status(), 401, "{forged}");
+            assert_eq!(site.refuses("/members", &[("cookie", &forged)]).await, 401);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subprotocol_token_is_worth_nothing_once_it_has_expired() {
+    let is_valid = Arc::new(AtomicBool::new(true));
+    let verify = {
+        let is_valid = is_valid.clone();
+        move |token: String| {
+            let is_valid = is_valid.load(Ordering::Relaxed) && token == "good-for-an-hour";
+            async move { Ok(is_valid.then(|| "ana".to_owned())) }
+        }
+    };
+    let site = Site::with(
+        |auth| auth.tokens(verify).recheck(Duration::from_secs(60)),
+        |sessions| sessions,
+    );
+    let offer = [("sec-websocket-protocol", "bearer, good-for-an-hour")];
+    let mut socket = site.open("/members", &offer).await;
+    assert_eq!(socket.receive_text().await, "ana");
+
+    is_valid.store(false, Ordering::Relaxed);
+
+    assert_eq!(site.refuses("/members", &offer).await, 401);
+    // The socket that it opened lasts no longer than the next re-check.
+    tokio::time::advance(Duration::from_secs(61)).await;
+    assert_eq!(socket.receive_close().await.code, Close::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_token_does_not_come_back_in_the_reply() {
+    let site = Site::with(
+        |auth| {
+            auth.tokens(|token| async move { Ok((token == "secret").then(|| "ana".to_owned())) })
+        },
+        |sessions| sessions,
+    );
+    let offer = [("sec-websocket-protocol", "chat.v1, bearer, secret")];
+
+    let mut socket = site.open("/who", &offer).await;
+
+    let reply = socket.reply().await;
+    assert_eq!(reply.headers()["sec-websocket-protocol"], "bearer");
+}

@@ -1,0 +1,261 @@
+//! A small site with accounts, for the tests of auth: pages to log in and out, and a socket that says who it is.
+
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::get,
+};
+use seaway::{
+    ApplicationExt, AuthSession, Authenticator, BoxApplication, Channels, Context, Handshake,
+    NoEvent, Reject, Result, Session, User, WebSocketConsumer, from_service,
+    http::{Response, StatusCode, request},
+    middleware::{Auth, RequireUser, Sessions},
+    protocol::{Http, WebSocket},
+    routing::PathRouter,
+    testing::{HttpCommunicator, WebSocketCommunicator},
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Account {
+    pub(crate) name: String,
+    pub(crate) password: String,
+    pub(crate) is_staff: bool,
+}
+
+/// Everybody's password is "open sesame" at first; `root` is staff.
+#[derive(Clone)]
+pub(crate) struct Accounts(Arc<Mutex<HashMap<String, Account>>>);
+
+impl Accounts {
+    pub(crate) fn of(names: &[&str]) -> Self {
+        let accounts = names.iter().map(|name| {
+            let account = Account {
+                name: (*name).to_owned(),
+                password: "open sesame".to_owned(),
+                is_staff: *name == "root",
+            };
+            (account.name.clone(), account)
+        });
+        Self(Arc::new(Mutex::new(accounts.collect())))
+    }
+
+    pub(crate) fn set_password(&self, name: &str, password: &str) {
+        let mut accounts = self.lock();
+        accounts.get_mut(name).unwrap().password = password.to_owned();
+    }
+
+    pub(crate) fn ban(&self, name: &str) {
+        self.lock().remove(name);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Account>> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Authenticator for Accounts {
+    type User = Account;
+    type Credentials = (String, String);
+
+    fn id(&self, account: &Account) -> String {
+        account.name.clone()
+    }
+
+    fn stamp(&self, account: &Account) -> String {
+        account.password.clone()
+    }
+
+    async fn load(&self, id: &str) -> Result<Option<Account>> {
+        Ok(self.lock().get(id).cloned())
+    }
+
+    async fn authenticate(&self, (name, password): (String, String)) -> Result<Option<Account>> {
+        let account = self.lock().get(&name).cloned();
+        Ok(account.filter(|account| account.password == password))
+    }
+}
+
+pub(crate) struct Site {
+    pub(crate) accounts: Accounts,
+    pub(crate) channels: Channels,
+    pages: BoxApplication<Http>,
+    sockets: BoxApplication<WebSocket>,
+}
+
+impl Site {
+    /// A site of Ana, Bo and root, whose auth and sessions are as told.
+    pub(crate) fn with(
+        auth: impl FnOnce(Auth<Accounts>) -> Auth<Accounts>,
+        sessions: impl FnOnce(Sessions) -> Sessions,
+    ) -> Self {
+        let channels = Channels::in_memory();
+        let accounts = Accounts::of(&["ana", "bo", "root"]);
+        let auth = auth(Auth::new(accounts.clone()));
+        let store = seaway::session::MemoryStore::default();
+        let sessions = sessions(Sessions::new(store, &channels));
+        let who = Who::application(&channels);
+        let members = || RequireUser::<Account>::new().redirect_to("/login");
+        let staff = RequireUser::<Account>::new().when(|account| account.is_staff);
+        let sockets = PathRouter::new()
+            .route("/who", who.clone())
+            .route("/members", who.clone().with(members()))
+            .route("/staff", who.with(staff.clone()));
+        let pages = PathRouter::new()
+            .route("/members", from_service(pages()).with(members()))
+            .route("/staff", from_service(pages()).with(staff))
+            .route("/{page}", from_service(pages()))
+            .route("/{page}/{one}", from_service(pages()))
+            .route("/{page}/{one}/{two}", from_service(pages()));
+        Self {
+            pages: pages.with(auth.clone()).with(sessions.clone()).boxed(),
+            sockets: sockets.with(auth).with(sessions).boxed(),
+            accounts,
+            channels,
+        }
+    }
+
+    pub(crate) fn new() -> Self {
+        Self::with(|auth| auth, |sessions| sessions)
+    }
+
+    /// Logs in with a fresh browser; its cookie.
+    pub(crate) async fn log_in(&self, name: &str) -> String {
+        let page = self.get(&format!("/login/{name}/open%20sesame"), &[]).await;
+        assert_eq!(page.body(), "welcome");
+        cookie(&page).expect("a cookie that leads to the log-in")
+    }
+
+    pub(crate) async fn get(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Response<seaway::bytes::Bytes> {
+        let request = asking(path, headers).body(String::new()).unwrap();
+        HttpCommunicator::request(&self.pages, request)
+            .await
+            .unwrap()
+    }
+
+    /// Opens a socket; `None` and its status if it was refused.
+    pub(crate) async fn open(&self, path: &str, headers: &[(&str, &str)]) -> WebSocketCommunicator {
+        WebSocketCommunicator::open(&self.sockets, asking(path, headers))
+    }
+
+    pub(crate) async fn refuses(&self, path: &str, headers: &[(&str, &str)]) -> StatusCode {
+        self.open(path, headers).await.status().await
+    }
+
+    /// Whom a socket with this cookie belongs to.
+    pub(crate) async fn who(&self, cookie: &str) -> (WebSocketCommunicator, String) {
+        let mut socket = self.open("/who", &[("cookie", cookie)]).await;
+        assert_eq!(socket.status().await, 101);
+        let name = socket.receive_text().await;
+        (socket, name)
+    }
+}
+
+pub(crate) fn asking(path: &str, headers: &[(&str, &str)]) -> request::Builder {
+    let request = request::Builder::new()
+        .uri(path)
+        .header("host", "site.example");
+    headers.iter().fold(request, |request, (name, value)| {
+        request.header(*name, *value)
+    })
+}
+
+/// The name and value of the cookie that a reply sets.
+pub(crate) fn cookie<B>(reply: &Response<B>) -> Option<String> {
+    let line = reply.headers().get("set-cookie")?.to_str().unwrap();
+    let (pair, _) = line.split_once(';').unwrap();
+    Some(pair.to_owned())
+}
+
+fn pages() -> Router {
+    Router::new()
+        .route("/login/{name}/{password}", get(log_in))
+        .route("/logout", get(log_out))
+        .route("/note", get(note))
+        .route("/noted", get(noted))
+        .route("/me", get(me))
+        .route("/perhaps", get(perhaps))
+        .route("/members", get(me))
+        .route("/staff", get(me))
+        .with_state(())
+}
+
+async fn log_in(
+    auth: AuthSession<Accounts>,
+    Path(credentials): Path<(String, String)>,
+    State(()): State<()>,
+) -> Result<&'static str> {
+    let Some(account) = auth.authenticate(credentials).await? else {
+        return Ok("wrong name or password");
+    };
+    auth.log_in(&account).await?;
+    Ok("welcome")
+}
+
+async fn log_out(auth: AuthSession<Accounts>) -> Result<&'static str> {
+    auth.log_out().await?;
+    Ok("goodbye")
+}
+
+/// Begins a session without a log-in.
+async fn note(session: Session) -> Result<()> {
+    Ok(session.insert("note", "kept").await?)
+}
+
+async fn noted(session: Session) -> Result<String> {
+    let note: Option<String> = session.get("note").await?;
+    Ok(note.unwrap_or_default())
+}
+
+async fn me(user: User<Account>) -> String {
+    user.name.clone()
+}
+
+async fn perhaps(user: Option<User<Account>>) -> String {
+    user.map_or("nobody".to_owned(), |user| user.name.clone())
+}
+
+/// Says who its user is; then whatever it is asked to do.
+struct Who {
+    name: String,
+    auth: AuthSession<Accounts>,
+}
+
+impl WebSocketConsumer for Who {
+    type Input = String;
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+        let auth: AuthSession<Accounts> = handshake.extract().await?;
+        let name = match auth.user().await? {
+            Some(account) => account.name,
+            None => "nobody".to_owned(),
+        };
+        Ok(Self { name, auth })
+    }
+
+    async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
+        ctx.send(self.name.as_str()).await
+    }
+
+    async fn receive(&mut self, ctx: &mut Context, command: String) -> Result<()> {
+        match command.as_str() {
+            "log out" => self.auth.log_out().await,
+            "log in" => {
+                let account = self.auth.user().await?.expect("somebody");
+                match self.auth.log_in(&account).await {
+                    Ok(()) => ctx.send("welcome").await,
+                    Err(error) => ctx.send(error.to_string()).await,
+                }
+            }
+            _ => ctx.send(command).await,
+        }
+    }
+}

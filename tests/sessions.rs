@@ -1,0 +1,375 @@
+//! One session in pages and sockets, over every store.
+
+use std::sync::Arc;
+
+use seaway::{
+    ApplicationExt, BoxApplication, Channels, Context, Handshake, NoEvent, Reject, Result, Session,
+    WebSocketConsumer, from_service,
+    middleware::Sessions,
+    protocol::{Http, WebSocket},
+    session::{MemoryStore, RedisStore, SessionStore},
+    testing::{HttpCommunicator, WebSocketCommunicator},
+};
+use seaway_tests::support::{Redis, scratch::Scratch};
+use tower_sessions_sqlx_store::{SqliteStore, sqlx::SqlitePool};
+
+/// Every rule with every store.
+macro_rules! with_every_store {
+    ($($rule:ident),* $(,)?) => {
+        mod in_memory {
+            $(#[tokio::test]
+            async fn $rule() {
+                super::$rule(super::MemoryStore::default()).await;
+            })*
+        }
+        mod in_sqlite {
+            $(#[tokio::test]
+            async fn $rule() {
+                let (_folder, store) = super::sqlite().await;
+                super::$rule(store).await;
+            })*
+        }
+        mod in_redis {
+            $(#[tokio::test]
+            async fn $rule() {
+                let redis = super::Redis::new().await;
+                let store = super::RedisStore::connect(&redis.url()).await.unwrap();
+                super::$rule(store).await;
+            })*
+        }
+    };
+}
+
+with_every_store! {
+    what_a_page_writes_is_read_in_a_socket,
+    what_a_socket_writes_is_read_in_a_page,
+    what_a_page_writes_meanwhile_survives_a_save_in_the_socket,
+    what_a_socket_takes_out_is_gone_and_the_rest_stays,
+    a_session_that_begins_at_the_handshake_gets_its_cookie_on_the_101,
+    a_session_that_was_logged_out_does_not_come_back,
+    a_socket_that_saves_after_a_log_out_elsewhere_is_told,
+    a_session_cannot_begin_in_an_open_socket,
+    a_visit_that_asks_for_nothing_gets_no_cookie,
+}
+
+async fn what_a_page_writes_is_read_in_a_socket(store: impl SessionStore) {
+    let site = Site::new(store);
+    let cookie = site.writes(None, "cart", "3").await;
+
+    let mut socket = site.socket(&cookie);
+
+    assert_eq!(socket.asks("get cart").await, "3");
+}
+
+async fn what_a_socket_writes_is_read_in_a_page(store: impl SessionStore) {
+    let site = Site::new(store);
+    let cookie = site.writes(None, "cart", "3").await;
+    let mut socket = site.socket(&cookie);
+
+    assert_eq!(socket.asks("set cart 4").await, "ok");
+    assert_eq!(
+        site.reads(&cookie, "cart").await,
+        "3",
+        "nothing is saved yet"
+    );
+    assert_eq!(socket.asks("save").await, "ok");
+
+    assert_eq!(site.reads(&cookie, "cart").await, "4");
+}
+
+async fn what_a_page_writes_meanwhile_survives_a_save_in_the_socket(store: impl SessionStore) {
+    let site = Site::new(store);
+    let cookie = site.writes(None, "cart", "3").await;
+    let mut socket = site.socket(&cookie);
+    assert_eq!(socket.asks("set seen 7").await, "ok");
+    site.writes(Some(&cookie), "cart", "5").await;
+    site.writes(Some(&cookie), "name", "ana").await;
+
+    assert_eq!(socket.asks("save").await, "ok");
+
+    assert_eq!(site.reads(&cookie, "cart").await, "5");
+    assert_eq!(site.reads(&cookie, "name").await, "ana");
+    assert_eq!(site.reads(&cookie, "seen").await, "7");
+    assert_eq!(socket.asks("get cart").await, "3", "what was read before");
+    assert_eq!(socket.asks("load").await, "ok");
+    assert_eq!(socket.asks("get cart").await, "5");
+}
+
+async fn what_a_socket_takes_out_is_gone_and_the_rest_stays(store: impl SessionStore) {
+    let site = Site::new(store);
+    let cookie = site.writes(None, "cart", "3").await;
+    site.writes(Some(&cookie), "name", "ana").await;
+    let mut socket = site.socket(&cookie);
+
+    assert_eq!(socket.asks("remove cart").await, "ok");
+    assert_eq!(socket.asks("save").await, "ok");
+
+    assert_eq!(site.reads(&cookie, "cart").await, "nothing");
+    assert_eq!(site.reads(&cookie, "name").await, "ana");
+}
+
+async fn a_session_that_begins_at_the_handshake_gets_its_cookie_on_the_101(
+    store: impl SessionStore,
+) {
+    let site = Site::new(store);
+    let mut socket = site.visit("/?begin=here", None);
+
+    let reply = socket.0.reply().await;
+
+    assert_eq!(reply.status(), 101);
+    let cookie = cookie(reply.headers()).expect("a cookie on the 101");
+    assert_eq!(site.reads(&cookie, "begun").await, "here");
+    assert_eq!(socket.asks("set begun there").await, "ok");
+    assert_eq!(socket.asks("save").await, "ok");
+    assert_eq!(site.reads(&cookie, "begun").await, "there");
+}
+
+async fn a_session_that_was_logged_out_does_not_come_back(store: impl SessionStore) {
+    let site = Site::new(store);
+    let cookie = site.writes(None, "cart", "3").await;
+    let mut socket = site.socket(&cookie);
+    assert_eq!(socket.asks("set cart 4").await, "ok");
+
+    site.page("/logout", Some(&cookie)).await;
+
+    let close = socket.0.receive_close().await;
+    assert_eq!(
+        (close.code, close.reason.as_str()),
+        (4401, "the session has ended")
+    );
+    assert_eq!(site.reads(&cookie, "cart").await, "nothing");
+    let mut again = site.socket(&cookie);
+    assert_eq!(again.asks("get cart").await, "nothing");
+}
+
+/// The store alone is shared, so that the news of the log-out does not reach the socket before it saves.
+async fn a_socket_that_saves_after_a_log_out_elsewhere_is_told(store: impl SessionStore) {
+    let store: Arc<dyn SessionStore> = Arc::new(store);
+    let (here, elsewhere) = (Site::over(store.clone()), Site::over(store));
+    let cookie = here.writes(None, "cart", "3").await;
+    let mut socket = here.socket(&cookie);
+    let mut sulking = here.socket(&cookie);
+    assert_eq!(socket.asks("set cart 4").await, "ok");
+    assert_eq!(sulking.asks("set cart 5").await, "ok");
+
+    elsewhere.page("/logout", Some(&cookie)).await;
+
+    assert_eq!(socket.asks("try to save").await, "SessionGone");
+    sulking.0.send("save").await;
+    assert_eq!(sulking.0.receive_close().await.code, 4401);
+    assert_eq!(here.reads(&cookie, "cart").await, "nothing");
+}
+
+async fn a_session_cannot_begin_in_an_open_socket(store: impl SessionStore) {
+    let site = Site::new(store);
+    let mut socket = site.visit("/", None);
+
+    assert_eq!(socket.asks("set cart 4").await, "ok");
+
+    assert_eq!(socket.asks("try to save").await, "Session");
+}
+
+async fn a_visit_that_asks_for_nothing_gets_no_cookie(store: impl SessionStore) {
+    let site = Site::new(store);
+
+    let page = site.page("/still", None).await;
+
+    assert_eq!(page.headers().get("set-cookie"), None);
+}
+
+async fn sqlite() -> (Scratch, SqliteStore) {
+    let folder = Scratch::new("sqlite");
+    let url = format!("sqlite://{}/sessions?mode=rwc", folder.path().display());
+    let store = SqliteStore::new(SqlitePool::connect(&url).await.expect("a database"));
+    store.migrate().await.expect("a table");
+    (folder, store)
+}
+
+/// A store behind a pointer, for two sites that know nothing else of each other.
+#[derive(Debug, Clone)]
+struct Shared(Arc<dyn SessionStore>);
+
+/// Pages and sockets over one store.
+struct Site {
+    pages: BoxApplication<Http>,
+    sockets: BoxApplication<WebSocket>,
+}
+
+impl Site {
+    fn new(store: impl SessionStore) -> Self {
+        Self::over(Arc::new(store))
+    }
+
+    fn over(store: Arc<dyn SessionStore>) -> Self {
+        let channels = Channels::in_memory();
+        let sessions = Sessions::new(Shared(store), &channels);
+        Self {
+            pages: from_service(pages::router()).with(sessions.clone()).boxed(),
+            sockets: Shell::application(&channels).with(sessions).boxed(),
+        }
+    }
+
+    /// Has a page write a value; the cookie that leads to it.
+    async fn writes(&self, cookie: Option<&str>, key: &str, value: &str) -> String {
+        let page = self.page(&format!("/write/{key}/{value}"), cookie).await;
+        self::cookie(page.headers()).expect("a cookie with what was written")
+    }
+
+    async fn reads(&self, cookie: &str, key: &str) -> String {
+        let page = self.page(&format!("/read/{key}"), Some(cookie)).await;
+        String::from_utf8(page.into_body().to_vec()).expect("text")
+    }
+
+    async fn page(&self, path: &str, cookie: Option<&str>) -> http::Response<bytes::Bytes> {
+        let request = request(path, cookie)
+            .body(String::new())
+            .expect("a request");
+        let response = HttpCommunicator::request(&self.pages, request).await;
+        response.expect("an answer")
+    }
+
+    fn socket(&self, cookie: &str) -> Socket {
+        self.visit("/", Some(cookie))
+    }
+
+    fn visit(&self, path: &str, cookie: Option<&str>) -> Socket {
+        let request = request(path, cookie);
+        Socket(WebSocketCommunicator::open(&self.sockets, request))
+    }
+}
+
+struct Socket(WebSocketCommunicator);
+
+impl Socket {
+    async fn asks(&mut self, question: &str) -> String {
+        assert_eq!(self.0.status().await, 101);
+        self.0.send(question).await;
+        self.0.receive_text().await
+    }
+}
+
+fn request(path: &str, cookie: Option<&str>) -> http::request::Builder {
+    let request = http::Request::get(path);
+    match cookie {
+        Some(cookie) => request.header("cookie", cookie),
+        None => request,
+    }
+}
+
+/// The name and value of the cookie that was set.
+fn cookie(headers: &http::HeaderMap) -> Option<String> {
+    let line = headers.get("set-cookie")?.to_str().expect("text");
+    let (pair, _) = line.split_once(';')?;
+    Some(pair.to_owned())
+}
+
+/// A consumer that does to its session what it is told.
+struct Shell {
+    session: Session,
+}
+
+impl WebSocketConsumer for Shell {
+    type Input = String;
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+        let session: Session = handshake.extract().await?;
+        if let Some(value) = handshake.scope().query("begin") {
+            session.insert("begun", value).await?;
+        }
+        // It looks into its session, and so rests on it.
+        session.get_value("cart").await?;
+        Ok(Self { session })
+    }
+
+    async fn receive(&mut self, ctx: &mut Context, line: String) -> Result<()> {
+        let session = &self.session;
+        let words: Vec<&str> = line.split(' ').collect();
+        let answer = match words[..] {
+            ["get", key] => read(session, key).await?,
+            ["set", key, value] => {
+                session.insert(key, value).await?;
+                "ok".to_owned()
+            }
+            ["remove", key] => {
+                session.remove_value(key).await?;
+                "ok".to_owned()
+            }
+            ["load"] => {
+                session.load().await?;
+                "ok".to_owned()
+            }
+            ["save"] => {
+                session.save().await?;
+                "ok".to_owned()
+            }
+            ["try", "to", "save"] => match session.save().await.map_err(seaway::Error::from) {
+                Ok(()) => "ok".to_owned(),
+                Err(error) => format!("{:?}", error.kind()),
+            },
+            _ => panic!("no command: {line}"),
+        };
+        ctx.send(answer).await
+    }
+}
+
+async fn read(session: &Session, key: &str) -> Result<String> {
+    let value: Option<String> = session.get(key).await?;
+    Ok(value.unwrap_or_else(|| "nothing".to_owned()))
+}
+
+mod pages {
+    use super::{Session, read};
+    use axum::{Router, extract::Path, routing::get};
+
+    pub(super) fn router() -> Router {
+        Router::new()
+            .route("/still", get(|| async { "still" }))
+            .route("/read/{key}", get(page))
+            .route("/write/{key}/{value}", get(write))
+            .route("/logout", get(log_out))
+    }
+
+    async fn page(session: Session, Path(key): Path<String>) -> seaway::Result<String> {
+        read(&session, &key).await
+    }
+
+    async fn write(
+        session: Session,
+        Path((key, value)): Path<(String, String)>,
+    ) -> seaway::Result<()> {
+        Ok(session.insert(&key, value).await?)
+    }
+
+    async fn log_out(session: Session) -> seaway::Result<()> {
+        Ok(session.flush().await?)
+    }
+}
+
+#[async_trait::async_trait]
+impl SessionStore for Shared {
+    async fn create(
+        &self,
+        record: &mut seaway::session::Record,
+    ) -> seaway::session::session_store::Result<()> {
+        self.0.create(record).await
+    }
+
+    async fn save(
+        &self,
+        record: &seaway::session::Record,
+    ) -> seaway::session::session_store::Result<()> {
+        self.0.save(record).await
+    }
+
+    async fn load(
+        &self,
+        id: &seaway::session::Id,
+    ) -> seaway::session::session_store::Result<Option<seaway::session::Record>> {
+        self.0.load(id).await
+    }
+
+    async fn delete(&self, id: &seaway::session::Id) -> seaway::session::session_store::Result<()> {
+        self.0.delete(id).await
+    }
+}
