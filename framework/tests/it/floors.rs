@@ -14,9 +14,10 @@ const FLOORS: &[&[&str]] = &[
     &["application", "extract"],
     &["channels", "protocol"],
     &["consumer", "middleware", "routing"],
-    &["server"],
+    &["private", "server"],
     &["bridge"],
     &["testing"],
+    &["macros"],
 ];
 
 #[test]
