@@ -32,8 +32,17 @@ mod bridge;
 
 pub mod testing;
 
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+#[cfg(feature = "macros")]
+mod macros;
+
 // The vocabulary that signatures here speak, so that users need no dependency of their own for it.
 pub use {bytes, http};
+
+#[cfg(feature = "macros")]
+pub use self::macros::{Event, WebSocketConsumer, consumer};
 
 pub use self::{
     application::{Application, ApplicationExt, ApplicationFn, BoxApplication, application_fn},

@@ -37,6 +37,10 @@ use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 /// One handler runs at a time, in order: the client's frames and the groups' events take turns. An error returned by a
 /// handler ends the conversation with 1011, unless [`failed`](WebSocketConsumer::failed) says otherwise, and is logged with
 /// its sources; a panic ends it too, and touches no other connection. See [the guide](crate::consumer) for the whole life of a consumer.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no consumer yet",
+    label = "put #[consumer] on its `impl` block, or write `impl WebSocketConsumer for {Self}`"
+)]
 pub trait WebSocketConsumer: Sized + Send + 'static {
     /// What the client says: [`Frame`](crate::Frame), [`String`], `Bytes`, [`Json<T>`](crate::Json), a type of yours.
     type Input: FromFrame;

@@ -15,9 +15,10 @@ const FLOORS: &[&[&str]] = &[
     &["channels", "protocol"],
     &["session"],
     &["consumer", "middleware", "routing"],
-    &["server"],
+    &["private", "server"],
     &["bridge"],
     &["testing"],
+    &["macros"],
 ];
 
 #[test]

@@ -7,6 +7,8 @@ mod bridge;
 mod consumers;
 mod floors;
 mod handshakes;
+#[cfg(feature = "macros")]
+mod macros;
 mod memory;
 mod mistakes;
 mod routing;

@@ -1,0 +1,129 @@
+//! What the macros' code refers to. It is no API: it changes without notice.
+
+pub use crate::consumer::GroupField;
+pub use serde;
+
+use crate::{
+    consumer::{FromFrame, WebSocketConsumer},
+    error::{Error, ErrorKind, Result},
+    frame::Frame,
+    reject::Reject,
+};
+use http::StatusCode;
+
+/// The types of an enum's events. `#[derive(Event)]` writes it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say which types of events it has",
+    label = "#[on(\"…\")] finds its events through #[derive(Event)]",
+    note = "put #[derive(Event)] on `{Self}` in place of #[derive(Serialize, Deserialize)]"
+)]
+pub trait EventTypes {
+    const TYPES: &'static [&'static str];
+}
+
+/// What a client says to a consumer that has no method for it: always malformed.
+#[derive(Debug)]
+pub enum Nothing {}
+
+impl FromFrame for Nothing {
+    fn from_frame(_: Frame) -> Result<Self> {
+        let message = "nothing is expected here";
+        Err(Error::new(ErrorKind::Codec, message))
+    }
+}
+
+/// The answer to a client whose session has no value of this name.
+pub fn not_in_session(key: &str) -> Reject {
+    let sentence = format!("there is no {key:?} in your session");
+    Reject::new(StatusCode::UNAUTHORIZED, sentence)
+}
+
+/// Compiles for consumers.
+pub const fn is_consumer<C: WebSocketConsumer>() {}
+
+/// Compiles if every type of event is among those that are handled, and names the others.
+#[track_caller]
+pub const fn all_handled<E: EventTypes>(handled: &[&str]) {
+    let mut message = Message::new("no method for these events: ");
+    let mut missing = 0;
+    let mut at = 0;
+    while at < E::TYPES.len() {
+        let kind = E::TYPES[at];
+        if !contains(handled, kind) {
+            if missing > 0 {
+                message.push(", ");
+            }
+            message.push("`");
+            message.push(kind);
+            message.push("`");
+            missing += 1;
+        }
+        at += 1;
+    }
+    message.push("; write an #[on(\"…\")] method for each, or `event` for the rest");
+    if missing > 0 {
+        panic!("{}", message.text());
+    }
+}
+
+/// Text that is put together while compiling. What does not fit is left out.
+struct Message {
+    bytes: [u8; 2048],
+    len: usize,
+}
+
+impl Message {
+    const fn new(text: &str) -> Self {
+        let mut message = Self {
+            bytes: [0; 2048],
+            len: 0,
+        };
+        message.push(text);
+        message
+    }
+
+    const fn push(&mut self, text: &str) {
+        let text = text.as_bytes();
+        if self.len + text.len() > self.bytes.len() {
+            return;
+        }
+        let mut at = 0;
+        while at < text.len() {
+            self.bytes[self.len] = text[at];
+            self.len += 1;
+            at += 1;
+        }
+    }
+
+    const fn text(&self) -> &str {
+        match std::str::from_utf8(self.bytes.split_at(self.len).0) {
+            Ok(text) => text,
+            Err(_) => "there are events without a method",
+        }
+    }
+}
+
+const fn contains(texts: &[&str], text: &str) -> bool {
+    let mut at = 0;
+    while at < texts.len() {
+        if equal(texts[at].as_bytes(), text.as_bytes()) {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+const fn equal(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < one.len() {
+        if one[at] != other[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}

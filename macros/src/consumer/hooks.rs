@@ -1,0 +1,185 @@
+//! The methods that are called by their names.
+
+use super::method::{Method, Takes, context, place};
+use crate::{mistakes::Mistakes, spans::at, types};
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::{Ident, Type};
+
+/// A method of the trait that a person writes under its own name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hook {
+    Connect,
+    Opened,
+    Receive,
+    Event,
+    Malformed,
+    Failed,
+    Disconnect,
+}
+
+const HOOKS: &[Hook] = &[
+    Hook::Connect,
+    Hook::Opened,
+    Hook::Receive,
+    Hook::Event,
+    Hook::Malformed,
+    Hook::Failed,
+    Hook::Disconnect,
+];
+
+impl Hook {
+    pub(super) fn named(name: &Ident) -> Option<Self> {
+        HOOKS.iter().copied().find(|hook| name == hook.name())
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Hook::Connect => "connect",
+            Hook::Opened => "opened",
+            Hook::Receive => "receive",
+            Hook::Event => "event",
+            Hook::Malformed => "malformed",
+            Hook::Failed => "failed",
+            Hook::Disconnect => "disconnect",
+        }
+    }
+
+    /// Its parameters, as a person would read them.
+    fn parameters(self) -> &'static str {
+        match self {
+            Hook::Connect => "`handshake: &mut Handshake<…>`",
+            Hook::Opened => "`&mut self`, and `ctx: &mut Context<…>` or nothing more",
+            Hook::Receive => {
+                "`&mut self`, then `ctx: &mut Context<…>` if it wants one, then what the client said"
+            }
+            Hook::Event => {
+                "`&mut self`, then `ctx: &mut Context<…>` if it wants one, then `event: Shared<…>`"
+            }
+            Hook::Malformed | Hook::Failed => {
+                "`&mut self`, then `ctx: &mut Context<…>` if it wants one, then `error: Error`"
+            }
+            Hook::Disconnect => "`self` and `close: Close`: by then there is no context",
+        }
+    }
+
+    pub(super) fn check(self, method: &Method, mistakes: &mut Mistakes) {
+        let (takes, arguments) = match self {
+            Hook::Connect => (Takes::Nothing, 1),
+            Hook::Opened => (Takes::Reference, 0),
+            Hook::Disconnect => (Takes::Value, 1),
+            Hook::Receive | Hook::Event | Hook::Malformed | Hook::Failed => (Takes::Reference, 1),
+        };
+        let has_context = method.context.is_some();
+        let fits = method.arguments.len() == arguments
+            && !(has_context && matches!(self, Hook::Connect | Hook::Disconnect));
+        if fits {
+            method.must_take(takes, mistakes);
+        } else {
+            mistakes.push(method.misfit(self.parameters()));
+        }
+    }
+}
+
+/// The hooks of one consumer.
+#[derive(Default)]
+pub(super) struct Hooks(Vec<(Hook, Method)>);
+
+impl Hooks {
+    pub(super) fn add(&mut self, hook: Hook, method: Method) {
+        self.0.push((hook, method));
+    }
+
+    pub(super) fn get(&self, wanted: Hook) -> Option<&Method> {
+        let found = self.0.iter().find(|(hook, _)| *hook == wanted);
+        found.map(|(_, method)| method)
+    }
+
+    /// What `receive` takes.
+    pub(super) fn input(&self) -> Option<&Type> {
+        let receive = self.get(Hook::Receive)?;
+        receive.arguments.first().map(|argument| &*argument.ty)
+    }
+
+    /// The `E` of `connect`'s `Handshake<E>`; `None` without a `connect`.
+    pub(super) fn event(&self) -> Option<TokenStream> {
+        let argument = self.get(Hook::Connect)?.arguments.first()?;
+        let handshake = types::referent(&argument.ty);
+        Some(match handshake.and_then(types::argument) {
+            Some(event) => quote!(#event),
+            None => quote!(::seaway::NoEvent),
+        })
+    }
+
+    /// The way in: a person's own, or the one that derive has written.
+    pub(super) fn connect(&self, ty: &Type) -> TokenStream {
+        let connect = match self.get(Hook::Connect) {
+            Some(connect) => {
+                let spans = connect.arguments.iter().map(place);
+                let arguments = spans.map(|span| quote_spanned!(span=> handshake));
+                connect.plain_call(&arguments.collect::<Vec<_>>())
+            }
+            None => quote_spanned! {at(ty)=>
+                <Self as ::seaway::FromHandshake>::from_handshake(handshake).await
+            },
+        };
+        quote_spanned! {at(ty)=>
+            async fn connect(
+                handshake: &mut ::seaway::Handshake<Self::Event>,
+            ) -> ::core::result::Result<Self, ::seaway::Reject> {
+                #connect
+            }
+        }
+    }
+
+    /// `opened`, `malformed`, `failed` and `disconnect`, as far as they are there.
+    pub(super) fn others(&self) -> TokenStream {
+        let error = quote!(::seaway::Error);
+        let opened = self.get(Hook::Opened).map(|method| {
+            let span = at(&method.name);
+            let ctx = context([method].into_iter(), span);
+            let call = method.call(&[]);
+            quote_spanned! {span=>
+                async fn opened(
+                    &mut self,
+                    #ctx: &mut ::seaway::Context<Self::Event>,
+                ) -> ::seaway::Result<()> {
+                    #call
+                }
+            }
+        });
+        let malformed = self.with_argument(Hook::Malformed, &error);
+        let failed = self.with_argument(Hook::Failed, &error);
+        let disconnect = self.get(Hook::Disconnect).map(|method| {
+            let spans = method.arguments.iter().map(place);
+            let arguments = spans.map(|span| quote_spanned!(span=> close));
+            let call = method.plain_call(&arguments.collect::<Vec<_>>());
+            quote_spanned! {at(&method.name)=>
+                async fn disconnect(self, close: ::seaway::Close) {
+                    #call
+                }
+            }
+        });
+        quote!(#opened #malformed #failed #disconnect)
+    }
+
+    /// A hook that takes one thing after the context.
+    pub(super) fn with_argument(&self, hook: Hook, ty: &TokenStream) -> Option<TokenStream> {
+        let method = self.get(hook)?;
+        let span = at(&method.name);
+        let name = &method.name;
+        let ctx = context([method].into_iter(), span);
+        let spans = method.arguments.iter().map(place);
+        let arguments = spans.map(|span| quote_spanned!(span=> argument));
+        let call = method.call(&arguments.collect::<Vec<_>>());
+        Some(quote_spanned! {span=>
+            async fn #name(
+                &mut self,
+                #ctx: &mut ::seaway::Context<Self::Event>,
+                argument: #ty,
+            ) -> ::seaway::Result<()> {
+                #call
+            }
+        })
+    }
+}

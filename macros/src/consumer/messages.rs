@@ -1,0 +1,203 @@
+//! `#[on_message("say")]`: what the client says, by its `type`.
+
+use super::method::{Method, context, place};
+use crate::{mistakes::Mistakes, spans::at, types};
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::{Attribute, Error, Ident, LitStr, Pat, PatType, Result, Type};
+
+/// A method for messages of one type.
+pub(super) struct Message {
+    tag: LitStr,
+    pub(super) method: Method,
+    shape: Shape,
+}
+
+/// What a message holds besides its type.
+enum Shape {
+    /// The parameters of the method, by name.
+    Fields(Vec<Field>),
+    /// `Json(value): Json<T>`: the whole message is a `T`.
+    Whole(Type, PatType),
+}
+
+struct Field {
+    /// `#[serde(…)]`.
+    attributes: Vec<Attribute>,
+    name: Ident,
+    parameter: PatType,
+}
+
+const PARAMETERS: &str = "a parameter is a field of the message, as in `text: String`; \
+                          or one parameter is the whole, as in `Json(message): Json<Message>`";
+
+impl Message {
+    pub(super) fn read(tag: LitStr, method: Method, mistakes: &mut Mistakes) -> Self {
+        let shape = match &method.arguments[..] {
+            [only] if types::is_named(&only.ty, "Json") => match types::argument(&only.ty) {
+                Some(inner) => Shape::Whole(inner.clone(), only.clone()),
+                None => {
+                    mistakes.note(&only.ty, "write `Json<Message>`, with a type of yours");
+                    Shape::Fields(Vec::new())
+                }
+            },
+            parameters => {
+                let fields = parameters.iter().map(field);
+                Shape::Fields(fields.filter_map(|field| mistakes.keep(field)).collect())
+            }
+        };
+        Self { tag, method, shape }
+    }
+
+    /// The variant of the input: fields, the whole, or nothing.
+    fn variant(&self) -> TokenStream {
+        let (tag, name) = (&self.tag, &self.method.name);
+        let content = match &self.shape {
+            Shape::Fields(fields) if fields.is_empty() => None,
+            Shape::Fields(fields) => {
+                let fields = fields.iter().map(|field| {
+                    let Field {
+                        attributes,
+                        name,
+                        parameter,
+                    } = field;
+                    let ty = &parameter.ty;
+                    quote!(#(#attributes)* #name: #ty)
+                });
+                Some(quote!({ #(#fields),* }))
+            }
+            Shape::Whole(ty, _) => Some(quote!((#ty))),
+        };
+        quote! {
+            #[serde(rename = #tag)]
+            #name #content
+        }
+    }
+
+    /// The arm that calls the method.
+    fn arm(&self) -> TokenStream {
+        let name = &self.method.name;
+        let span = at(name);
+        match &self.shape {
+            Shape::Fields(fields) => {
+                let names: Vec<&Ident> = fields.iter().map(|field| &field.name).collect();
+                let variables: Vec<Ident> = (0..names.len())
+                    .map(|n| format_ident!("field_{n}", span = span))
+                    .collect();
+                let arguments: Vec<TokenStream> = fields
+                    .iter()
+                    .zip(&variables)
+                    .map(|(field, variable)| {
+                        let mut variable = variable.clone();
+                        variable.set_span(place(&field.parameter));
+                        quote!(#variable)
+                    })
+                    .collect();
+                let call = self.method.call(&arguments);
+                quote_spanned!(span=> __Input::#name { #(#names: #variables),* } => #call)
+            }
+            Shape::Whole(_, parameter) => {
+                let whole = quote_spanned!(place(parameter)=> ::seaway::Json(whole));
+                let call = self.method.call(&[whole]);
+                quote_spanned!(span=> __Input::#name(whole) => #call)
+            }
+        }
+    }
+}
+
+fn field(parameter: &PatType) -> Result<Field> {
+    if let Some(referent) = types::referent(&parameter.ty) {
+        let message = if super::method::is_context(&parameter.ty) {
+            "the context comes first, right after `&mut self`".to_owned()
+        } else if types::is_named(referent, "str") {
+            "a message is read into values of its own: write `String`".to_owned()
+        } else {
+            "a message is read into values of its own: write the type without `&`".to_owned()
+        };
+        return Err(Error::new_spanned(&parameter.ty, message));
+    }
+    let Pat::Ident(pattern) = &*parameter.pat else {
+        return Err(Error::new_spanned(&parameter.pat, PARAMETERS));
+    };
+    if types::is_named(&parameter.ty, "Json") {
+        return Err(Error::new_spanned(
+            &parameter.ty,
+            "`Json<…>` is the whole message and stands alone",
+        ));
+    }
+    // `_key` is the field `key`, which the method does not look at.
+    let name = pattern.ident.to_string();
+    let name = match name.trim_start_matches('_') {
+        "" => return Err(Error::new_spanned(&parameter.pat, PARAMETERS)),
+        "r#type" => {
+            return Err(Error::new_spanned(
+                &parameter.pat,
+                "`type` is what the method is chosen by, and no field",
+            ));
+        }
+        plain => match plain.strip_prefix("r#") {
+            Some(raw) => Ident::new_raw(raw, pattern.ident.span()),
+            None => Ident::new(plain, pattern.ident.span()),
+        },
+    };
+    let serde = parameter
+        .attrs
+        .iter()
+        .filter(|a| a.path().is_ident("serde"));
+    Ok(Field {
+        attributes: serde.cloned().collect(),
+        name,
+        parameter: parameter.clone(),
+    })
+}
+
+/// One type, one method.
+pub(super) fn check_unique(messages: &[Message], mistakes: &mut Mistakes) {
+    for (at, message) in messages.iter().enumerate() {
+        let twin = messages[..at]
+            .iter()
+            .find(|earlier| earlier.tag.value() == message.tag.value());
+        if let Some(twin) = twin {
+            mistakes.note(
+                &message.tag,
+                format!("`{}` takes these messages already", twin.method.name),
+            );
+        }
+    }
+}
+
+/// The enum that the client's messages are read as.
+pub(super) fn input(messages: &[Message]) -> TokenStream {
+    let variants = messages.iter().map(Message::variant);
+    quote! {
+        #[doc(hidden)]
+        #[derive(::seaway::__private::serde::Deserialize)]
+        #[serde(
+            crate = "::seaway::__private::serde",
+            tag = "type",
+            expecting = "a message with a `type`"
+        )]
+        #[allow(non_camel_case_types, private_interfaces, unreachable_pub)]
+        pub enum __Input {
+            #(#variants),*
+        }
+    }
+}
+
+/// The `receive` that picks a method by the type.
+pub(super) fn receive(messages: &[Message], ty: &Type) -> TokenStream {
+    let span = at(ty);
+    let arms = messages.iter().map(Message::arm);
+    let ctx = context(messages.iter().map(|message| &message.method), span);
+    quote_spanned! {span=>
+        async fn receive(
+            &mut self,
+            #ctx: &mut ::seaway::Context<Self::Event>,
+            ::seaway::Json(input): Self::Input,
+        ) -> ::seaway::Result<()> {
+            match input {
+                #(#arms,)*
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The impl block, its methods sorted by what they are for.
+
+use super::{
+    events::OnEvent,
+    hooks::{Hook, Hooks},
+    messages::Message,
+    method::{Method, Takes},
+    role::{self, Role},
+    timers::Timer,
+};
+use crate::mistakes::Mistakes;
+use proc_macro2::TokenStream;
+use syn::{Generics, ImplItem, ImplItemFn, ItemImpl, Type, parse::Parser};
+
+/// A consumer's methods.
+pub(super) struct Consumer {
+    pub(super) ty: Type,
+    pub(super) generics: Generics,
+    /// `#[consumer(event = …)]`.
+    pub(super) event: Option<Type>,
+    pub(super) hooks: Hooks,
+    pub(super) messages: Vec<Message>,
+    pub(super) events: Vec<OnEvent>,
+    pub(super) timers: Vec<Timer>,
+}
+
+/// Reads the block, and takes the attributes off that are the macro's own.
+pub(super) fn read(
+    arguments: TokenStream,
+    block: &mut ItemImpl,
+    mistakes: &mut Mistakes,
+) -> Consumer {
+    let mut consumer = Consumer {
+        ty: (*block.self_ty).clone(),
+        generics: block.generics.clone(),
+        event: mistakes.keep(event(arguments)).flatten(),
+        hooks: Hooks::default(),
+        messages: Vec::new(),
+        events: Vec::new(),
+        timers: Vec::new(),
+    };
+    for item in &mut block.items {
+        if let ImplItem::Fn(method) = item {
+            let role = role::role(method, mistakes);
+            consumer.add(role, method, mistakes);
+        }
+    }
+    consumer.check(mistakes);
+    consumer
+}
+
+/// `event = TheType`, or nothing.
+fn event(arguments: TokenStream) -> syn::Result<Option<Type>> {
+    let mut event = None;
+    let parser = syn::meta::parser(|meta| {
+        if !meta.path.is_ident("event") {
+            return Err(meta.error("here stands #[consumer] or #[consumer(event = TheType)]"));
+        }
+        event = Some(meta.value()?.parse()?);
+        Ok(())
+    });
+    parser.parse2(arguments)?;
+    Ok(event)
+}
+
+impl Consumer {
+    fn add(&mut self, role: Role, item: &ImplItemFn, mistakes: &mut Mistakes) {
+        let method = Method::read(&item.sig);
+        if let Role::Helper = role {
+            return;
+        }
+        if let Some(cfg) = item.attrs.iter().find(|a| a.path().is_ident("cfg")) {
+            mistakes.note(
+                cfg,
+                "#[consumer] cannot see whether this method will be there: put the condition into its body",
+            );
+        }
+        match role {
+            Role::Hook(hook) => {
+                hook.check(&method, mistakes);
+                self.hooks.add(hook, method);
+                return;
+            }
+            Role::On(kinds) => {
+                let read = OnEvent::read(kinds, method);
+                self.events.extend(mistakes.keep(read));
+            }
+            Role::OnMessage(tag) => {
+                let message = Message::read(tag, method, mistakes);
+                self.messages.push(message);
+            }
+            Role::Every(period) => {
+                let read = Timer::read(period, method);
+                self.timers.extend(mistakes.keep(read));
+            }
+            Role::Helper => return,
+        }
+        Method::read(&item.sig).must_take(Takes::Reference, mistakes);
+    }
+
+    /// What only all methods together show.
+    fn check(&self, mistakes: &mut Mistakes) {
+        if let (Some(receive), Some(message)) =
+            (self.hooks.get(Hook::Receive), self.messages.first())
+        {
+            mistakes.note(
+                &receive.name,
+                format!(
+                    "either `receive` takes all that the client says, or #[on_message] methods such as `{}` do",
+                    message.method.name
+                ),
+            );
+        }
+        super::messages::check_unique(&self.messages, mistakes);
+        super::events::check(&self.events, mistakes);
+    }
+}

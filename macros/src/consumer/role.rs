@@ -1,0 +1,106 @@
+//! What a method is for, by its name or its attribute.
+
+use super::{hooks::Hook, timers};
+use crate::{mistakes::Mistakes, types};
+use proc_macro2::TokenStream;
+use syn::{Attribute, Error, ImplItemFn, LitStr, Result, Token, punctuated::Punctuated};
+
+/// What a method is for.
+pub(super) enum Role {
+    /// Called by its name: `opened`, `disconnect`, ….
+    Hook(Hook),
+    /// `#[on("chat.message")]`, for events of these types.
+    On(Vec<LitStr>),
+    /// `#[on_message("say")]`, for messages of the client with this type.
+    OnMessage(LitStr),
+    /// `#[every(seconds = 30)]`.
+    Every(TokenStream),
+    /// None of these.
+    Helper,
+}
+
+const ATTRIBUTES: &[&str] = &["on", "on_message", "every"];
+
+/// Takes the attributes off that say it.
+pub(super) fn role(method: &mut ImplItemFn, mistakes: &mut Mistakes) -> Role {
+    let ours = |attribute: &mut Attribute| types::is_word(attribute.path(), ATTRIBUTES);
+    let attributes: Vec<Attribute> = method.attrs.extract_if(.., ours).collect();
+    let hook = Hook::named(&method.sig.ident);
+    let Some(first) = attributes.first() else {
+        return hook.map_or(Role::Helper, Role::Hook);
+    };
+    if let Some(hook) = hook {
+        let message = format!(
+            "`{}` is called for what its name says: give a method with #[{}] another name",
+            hook.name(),
+            word(first)
+        );
+        mistakes.note(&method.sig.ident, message);
+        return Role::Hook(hook);
+    }
+    let role = match word(first).as_str() {
+        "on" => kinds(&attributes).map(Role::On),
+        "on_message" => single(&attributes).and_then(tag).map(Role::OnMessage),
+        _ => single(&attributes)
+            .and_then(timers::period)
+            .map(Role::Every),
+    };
+    mistakes.keep(role).unwrap_or(Role::Helper)
+}
+
+fn word(attribute: &Attribute) -> String {
+    let ident = attribute.path().get_ident();
+    ident.map(ToString::to_string).unwrap_or_default()
+}
+
+/// All types of all `#[on(…)]` of a method.
+fn kinds(attributes: &[Attribute]) -> Result<Vec<LitStr>> {
+    let mut kinds = Vec::new();
+    for attribute in attributes {
+        if word(attribute) != "on" {
+            return Err(two(attribute));
+        }
+        let parse = Punctuated::<LitStr, Token![,]>::parse_terminated;
+        let texts = attribute.parse_args_with(parse).map_err(|_| {
+            Error::new_spanned(
+                attribute,
+                "write the type of an event, as in #[on(\"chat.message\")]",
+            )
+        })?;
+        if texts.is_empty() {
+            return Err(Error::new_spanned(
+                attribute,
+                "write the type of an event, as in #[on(\"chat.message\")]",
+            ));
+        }
+        kinds.extend(texts);
+    }
+    Ok(kinds)
+}
+
+fn single(attributes: &[Attribute]) -> Result<&Attribute> {
+    match attributes {
+        [only] => Ok(only),
+        [_, second, ..] => Err(two(second)),
+        [] => Err(Error::new(
+            proc_macro2::Span::call_site(),
+            "an attribute is missing",
+        )),
+    }
+}
+
+fn two(second: &Attribute) -> Error {
+    Error::new_spanned(
+        second,
+        "a method is for one thing: move the rest to a method of its own that both call",
+    )
+}
+
+fn tag(attribute: &Attribute) -> Result<LitStr> {
+    attribute.parse_args::<LitStr>().map_err(|_| {
+        Error::new_spanned(
+            attribute,
+            "write the `type` that the client says, as in #[on_message(\"say\")]",
+        )
+    })
+}

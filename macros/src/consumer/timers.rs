@@ -1,0 +1,91 @@
+//! `#[every(seconds = 30)]`: what happens again and again.
+
+use super::method::{Method, context};
+use crate::spans::at;
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::{Attribute, Error, Expr, ExprLit, Lit, Result, Type};
+
+/// A method that is called by a timer.
+pub(super) struct Timer {
+    period: TokenStream,
+    method: Method,
+}
+
+impl Timer {
+    pub(super) fn read(period: TokenStream, method: Method) -> Result<Self> {
+        if !method.arguments.is_empty() {
+            return Err(method.misfit("`&mut self`, and `ctx: &mut Context<…>` or nothing more"));
+        }
+        Ok(Self { period, method })
+    }
+}
+
+/// The `Duration` that an `#[every(…)]` says.
+pub(super) fn period(attribute: &Attribute) -> Result<TokenStream> {
+    let mut period = None;
+    attribute.parse_nested_meta(|meta| {
+        let unit = meta.path.get_ident().map(ToString::to_string);
+        let unit = unit.unwrap_or_default();
+        if !["millis", "seconds", "minutes"].contains(&unit.as_str()) {
+            return Err(meta.error("a period is in `millis`, `seconds` or `minutes`"));
+        }
+        let amount: Expr = meta.value()?.parse()?;
+        check_amount(&amount)?;
+        let written = match unit.as_str() {
+            "millis" => quote_spanned!(at(&amount)=> ::core::time::Duration::from_millis(#amount)),
+            "seconds" => quote_spanned!(at(&amount)=> ::core::time::Duration::from_secs(#amount)),
+            _ => quote_spanned!(at(&amount)=> ::core::time::Duration::from_secs(60 * (#amount))),
+        };
+        if period.replace(written).is_some() {
+            return Err(meta.error("one period, in one unit"));
+        }
+        Ok(())
+    })?;
+    period
+        .ok_or_else(|| Error::new_spanned(attribute, "say how often, as in #[every(seconds = 30)]"))
+}
+
+/// A number that is written out must be one that a timer can have.
+fn check_amount(amount: &Expr) -> Result<()> {
+    let Expr::Lit(ExprLit { lit, .. }) = amount else {
+        return Ok(());
+    };
+    let fault = match lit {
+        Lit::Int(number) if number.base10_digits() == "0" => "a timer that never rests is none",
+        Lit::Int(_) => return Ok(()),
+        _ => "write a whole number; `millis` are the smallest unit",
+    };
+    Err(Error::new(lit.span(), fault))
+}
+
+/// `TICKS` and `tick` of the trait.
+pub(super) fn ticks(timers: &[Timer], ty: &Type) -> Option<TokenStream> {
+    if timers.is_empty() {
+        return None;
+    }
+    let span = at(ty);
+    let periods = timers.iter().map(|timer| &timer.period);
+    let ctx = context(timers.iter().map(|timer| &timer.method), span);
+    let arms = timers.iter().enumerate().map(|(place, timer)| {
+        let call = timer.method.call(&[]);
+        quote_spanned!(at(&timer.method.name)=> #place => #call)
+    });
+    let ticks = quote! {
+        const TICKS: &'static [::core::time::Duration] = &[#(#periods),*];
+    };
+    Some(quote_spanned! {span=>
+        #ticks
+
+        async fn tick(
+            &mut self,
+            #ctx: &mut ::seaway::Context<Self::Event>,
+            tick: usize,
+        ) -> ::seaway::Result<()> {
+            match tick {
+                #(#arms,)*
+                _ => ::core::result::Result::Ok(()),
+            }
+        }
+    })
+}

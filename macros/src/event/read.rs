@@ -1,0 +1,195 @@
+//! The enum as a person wrote it, with the `type` of each variant.
+
+use super::{attributes, names};
+use crate::mistakes::Mistakes;
+use proc_macro2::Span;
+use std::collections::HashMap;
+use syn::{
+    Attribute, Data, DeriveInput, Error, Field, Fields, Ident, Type, Variant, Visibility,
+    spanned::Spanned,
+};
+
+/// An enum of events.
+pub(super) struct Events {
+    pub(super) name: Ident,
+    pub(super) visibility: Visibility,
+    pub(super) serde: Vec<Attribute>,
+    pub(super) variants: Vec<Kind>,
+}
+
+/// A variant and its `type`.
+pub(super) struct Kind {
+    pub(super) ident: Ident,
+    pub(super) kind: String,
+    /// Where the type was said: its string, or the variant.
+    pub(super) span: Span,
+    pub(super) serde: Vec<Attribute>,
+    /// Without attributes but serde's.
+    pub(super) fields: Fields,
+}
+
+const TAG: &str = "#[derive(Event)] tags the enum by `type` itself: leave this out";
+const NAMES: &str = "#[derive(Event)] names the types: write #[event(prefix = \"…\")], or #[event(\"…\")] on variants";
+const ON_ENUM: &[(&str, &str)] = &[
+    ("tag", TAG),
+    ("content", TAG),
+    ("untagged", TAG),
+    ("remote", TAG),
+    ("crate", TAG),
+    ("rename", NAMES),
+    ("rename_all", NAMES),
+];
+const ON_VARIANT: &[(&str, &str)] = &[
+    ("rename", "write #[event(\"…\")] for another type"),
+    ("untagged", TAG),
+];
+
+pub(super) fn read(input: DeriveInput, mistakes: &mut Mistakes) -> Option<Events> {
+    let Data::Enum(data) = &input.data else {
+        mistakes.note(
+            &input.ident,
+            format!(
+                "events are the variants of an enum: write `enum {name} {{ … }}`, also for a single one",
+                name = input.ident
+            ),
+        );
+        return None;
+    };
+    if !input.generics.params.is_empty() {
+        mistakes.note(
+            &input.generics,
+            "an enum of events has no type parameters or lifetimes: every process must know what it reads",
+        );
+    }
+    if data.variants.is_empty() {
+        mistakes.note(
+            &input.ident,
+            "an enum without variants is no event; a consumer that hears none has `seaway::NoEvent`",
+        );
+    }
+    let prefix = prefix(&input, mistakes);
+    let serde = attributes::serde(&input.attrs, ON_ENUM, mistakes);
+    let variants = data.variants.iter();
+    let variants: Vec<Kind> = variants
+        .map(|variant| kind(variant, prefix.as_deref(), mistakes))
+        .collect();
+    check_unique(&variants, mistakes);
+    Some(Events {
+        name: input.ident,
+        visibility: input.vis,
+        serde,
+        variants,
+    })
+}
+
+/// What all types begin with that do not say otherwise.
+fn prefix(input: &DeriveInput, mistakes: &mut Mistakes) -> Option<String> {
+    if let Some(text) = attributes::prefix(&input.attrs, mistakes) {
+        if let Some(fault) = names::fault(&format!("{}.x", text.value())) {
+            mistakes.note(&text, fault.replace(".x\"", "\""));
+        }
+        return Some(text.value());
+    }
+    let prefix = names::prefix(&input.ident.to_string());
+    if prefix.is_none() {
+        mistakes.note(
+            &input.ident,
+            "an enum named just `Event` gives its types no prefix: name it `ChatEvent`, or add #[event(prefix = \"chat\")]",
+        );
+    }
+    prefix
+}
+
+fn kind(variant: &Variant, prefix: Option<&str>, mistakes: &mut Mistakes) -> Kind {
+    let said = attributes::kind(&variant.attrs, mistakes);
+    let (kind, span) = match &said {
+        Some(text) => (text.value(), text.span()),
+        None => {
+            let name = names::snake(&variant.ident.to_string());
+            let prefix = prefix.unwrap_or("event");
+            (format!("{prefix}.{name}"), variant.ident.span())
+        }
+    };
+    // What a prefix makes wrong is told once, at the prefix.
+    let prefix_is_sound =
+        prefix.is_none_or(|prefix| names::fault(&format!("{prefix}.x")).is_none());
+    if (said.is_some() || prefix_is_sound)
+        && let Some(fault) = names::fault(&kind)
+    {
+        mistakes.push(Error::new(span, fault));
+    }
+    let mut fields = variant.fields.clone();
+    check_fields(variant, mistakes);
+    for field in &mut fields {
+        field.attrs = attributes::serde(&field.attrs, &[], mistakes);
+    }
+    Kind {
+        ident: variant.ident.clone(),
+        kind,
+        span,
+        serde: attributes::serde(&variant.attrs, ON_VARIANT, mistakes),
+        fields,
+    }
+}
+
+/// An event is a map on the wire, so its fields have names.
+fn check_fields(variant: &Variant, mistakes: &mut Mistakes) {
+    let Fields::Unnamed(fields) = &variant.fields else {
+        return;
+    };
+    let name = &variant.ident;
+    let mut types = fields.unnamed.iter().map(|field: &Field| &field.ty);
+    match (types.next(), types.next()) {
+        (None, _) => mistakes.note(fields, format!("write `{name}` or `{name} {{}}`")),
+        (Some(only), None) if is_no_map(only) => mistakes.note(
+            only,
+            format!(
+                "an event is a map, and this type is none: give it a name, as in `{name} {{ value: {} }}`",
+                quote::quote!(#only).to_string().replace(' ', "")
+            ),
+        ),
+        (Some(_), None) => {}
+        _ => mistakes.note(
+            fields,
+            format!("an event is a map, so its fields have names: write `{name} {{ name: Type, … }}`"),
+        ),
+    }
+}
+
+/// Whether serde certainly writes this type as something that is no map.
+fn is_no_map(ty: &Type) -> bool {
+    const NO_MAPS: &[&str] = &[
+        "String", "Vec", "VecDeque", "Option", "HashSet", "BTreeSet", "bool", "char", "u8", "u16",
+        "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64",
+    ];
+    match ty {
+        Type::Path(path) => {
+            let last = path.path.segments.last();
+            last.is_some_and(|last| NO_MAPS.iter().any(|name| last.ident == name))
+        }
+        Type::Tuple(_) | Type::Array(_) | Type::Slice(_) => true,
+        _ => false,
+    }
+}
+
+/// One type, one variant. Two that differ in a period and an underscore are one to Channels, which calls the same method.
+fn check_unique(variants: &[Kind], mistakes: &mut Mistakes) {
+    let mut seen: HashMap<String, &Kind> = HashMap::new();
+    for variant in variants {
+        let Some(first) = seen.insert(names::finder(&variant.kind), variant) else {
+            continue;
+        };
+        let message = if first.kind == variant.kind {
+            format!(
+                "{:?} is the type of `{}` already",
+                variant.kind, first.ident
+            )
+        } else {
+            format!(
+                "{:?} and {:?} (of `{}`) are one to Django Channels, which reads periods as underscores",
+                variant.kind, first.kind, first.ident
+            )
+        };
+        mistakes.push(Error::new(variant.span.span(), message));
+    }
+}

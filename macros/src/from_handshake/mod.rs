@@ -1,0 +1,28 @@
+//! `#[derive(WebSocketConsumer)]`: how a consumer's fields are filled.
+//!
+//! - `source`: where the value of a field comes from, by its attribute;
+//! - `template`: the name of a group, with placeholders;
+//! - `read`: the struct as a person wrote it;
+//! - `write`: the impl.
+
+mod read;
+mod source;
+mod template;
+mod write;
+
+use crate::mistakes::Mistakes;
+use proc_macro2::TokenStream;
+use syn::DeriveInput;
+
+pub(crate) fn derive(input: DeriveInput) -> TokenStream {
+    let mut mistakes = Mistakes::default();
+    let (name, generics) = (input.ident.clone(), input.generics.clone());
+    let consumer = read::read(input, &mut mistakes);
+    match (mistakes.into_tokens(), consumer) {
+        (None, Some(consumer)) => write::write(&consumer),
+        (errors, _) => {
+            let stub = write::stub(&name, &generics);
+            quote::quote!(#errors #stub)
+        }
+    }
+}

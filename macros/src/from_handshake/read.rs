@@ -1,0 +1,89 @@
+//! The struct as a person wrote it.
+
+use super::source::{self, Source};
+use crate::mistakes::Mistakes;
+use syn::{Attribute, Data, DeriveInput, Error, Fields, Generics, Ident, Type};
+
+/// A struct that is filled from a handshake.
+pub(super) struct Consumer {
+    pub(super) name: Ident,
+    pub(super) generics: Generics,
+    /// `#[consumer(event = …)]`.
+    pub(super) event: Option<Type>,
+    pub(super) fields: Vec<Filled>,
+}
+
+/// A field, and where its value comes from.
+pub(super) struct Filled {
+    pub(super) name: Ident,
+    pub(super) ty: Type,
+    pub(super) source: Source,
+}
+
+pub(super) fn read(input: DeriveInput, mistakes: &mut Mistakes) -> Option<Consumer> {
+    let event = event(&input.attrs, mistakes);
+    let fields = match input.data {
+        Data::Struct(data) => data.fields,
+        Data::Enum(_) | Data::Union(_) => {
+            mistakes.note(&input.ident, "a consumer is a struct with named fields");
+            return None;
+        }
+    };
+    let fields = match fields {
+        Fields::Named(fields) => fields.named,
+        Fields::Unit => Default::default(),
+        Fields::Unnamed(fields) => {
+            let message = "a consumer's fields have names: the macro fills them by name";
+            mistakes.note(fields, message);
+            return None;
+        }
+    };
+    let fields = fields.into_iter().filter_map(|field| {
+        let name = field.ident.clone()?;
+        let source = source::source(&field, &name, mistakes);
+        let ty = field.ty;
+        Some(Filled { name, ty, source })
+    });
+    let fields: Vec<Filled> = fields.collect();
+    check_groups(&fields, mistakes);
+    Some(Consumer {
+        name: input.ident,
+        generics: input.generics,
+        event,
+        fields,
+    })
+}
+
+fn event(attributes: &[Attribute], mistakes: &mut Mistakes) -> Option<Type> {
+    let mut event = None;
+    let consumer = |attribute: &&Attribute| attribute.path().is_ident("consumer");
+    for attribute in attributes.iter().filter(consumer) {
+        mistakes.keep(attribute.parse_nested_meta(|meta| {
+            if !meta.path.is_ident("event") {
+                return Err(meta.error("here stands #[consumer(event = TheType)]"));
+            }
+            event = Some(meta.value()?.parse()?);
+            Ok(())
+        }));
+    }
+    event
+}
+
+/// Groups are joined after all other fields are known, so none can be named after another group.
+fn check_groups(fields: &[Filled], mistakes: &mut Mistakes) {
+    let is_group = |name: &Ident| {
+        let field = fields.iter().find(|field| field.name == *name);
+        field.is_some_and(|field| matches!(field.source, Source::Group(_)))
+    };
+    for field in fields {
+        let Source::Group(template) = &field.source else {
+            continue;
+        };
+        for name in template.names().filter(|name| is_group(name)) {
+            mistakes.push(Error::new(
+                template.text.span(),
+                format!("`{name}` is a group itself and cannot be a part of a group's name"),
+            ));
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Where the value of a field comes from, by its attribute.
+
+use super::template::Template;
+use crate::{mistakes::Mistakes, types};
+use syn::{Attribute, Error, Expr, Field, Ident, LitStr, Meta, Result};
+
+/// Where the value of a field comes from.
+pub(super) enum Source {
+    /// `#[param]`: the path parameter of this name.
+    Param(LitStr),
+    /// `#[query]`: the query parameter of this name.
+    Query(LitStr),
+    /// `#[session("key")]`.
+    Session(LitStr),
+    /// `#[user]`.
+    User,
+    /// `#[state]`: what middleware has put in.
+    State,
+    /// `#[group("chat.{room}")]`.
+    Group(Template),
+    /// `#[default]`, or `#[default(expression)]`.
+    Default(Option<Box<Expr>>),
+    /// No attribute: an extractor.
+    Extractor,
+}
+
+const SOURCES: &[&str] = &[
+    "param", "query", "session", "user", "state", "group", "default",
+];
+
+/// Reads the one attribute that says it.
+pub(super) fn source(field: &Field, name: &Ident, mistakes: &mut Mistakes) -> Source {
+    let mut attributes = field
+        .attrs
+        .iter()
+        .filter(|attribute| types::is_word(attribute.path(), SOURCES));
+    let Some(first) = attributes.next() else {
+        return Source::Extractor;
+    };
+    for another in attributes {
+        mistakes.note(
+            another,
+            format!(
+                "a field is filled from one place, and `{name}` has #[{}] already",
+                word(first)
+            ),
+        );
+    }
+    let source = read(first, name);
+    mistakes.keep(source).unwrap_or(Source::Extractor)
+}
+
+fn read(attribute: &Attribute, name: &Ident) -> Result<Source> {
+    match word(attribute).as_str() {
+        "param" => Ok(Source::Param(name_or(attribute, name)?)),
+        "query" => Ok(Source::Query(name_or(attribute, name)?)),
+        "session" => text(attribute, "key").map(Source::Session),
+        "user" => bare(attribute).map(|()| Source::User),
+        "state" => bare(attribute).map(|()| Source::State),
+        "group" => Template::read(&text(attribute, "chat.{room}")?).map(Source::Group),
+        _ => default(attribute),
+    }
+}
+
+fn word(attribute: &Attribute) -> String {
+    let ident = attribute.path().get_ident();
+    ident.map(Ident::to_string).unwrap_or_default()
+}
+
+/// `#[query]` is named like its field, `#[query("since")]` otherwise.
+fn name_or(attribute: &Attribute, name: &Ident) -> Result<LitStr> {
+    if let Meta::Path(_) = attribute.meta {
+        let plain = name.to_string();
+        return Ok(LitStr::new(plain.trim_start_matches("r#"), name.span()));
+    }
+    text(attribute, "name")
+}
+
+fn text(attribute: &Attribute, example: &str) -> Result<LitStr> {
+    let text = attribute.parse_args::<LitStr>().map_err(|_| {
+        Error::new_spanned(
+            attribute,
+            format!("write #[{}(\"{example}\")]", word(attribute)),
+        )
+    })?;
+    if text.value().is_empty() {
+        return Err(Error::new_spanned(text, "this name is empty"));
+    }
+    Ok(text)
+}
+
+fn bare(attribute: &Attribute) -> Result<()> {
+    let word = word(attribute);
+    match attribute.meta {
+        Meta::Path(_) => Ok(()),
+        _ => Err(Error::new_spanned(
+            attribute,
+            format!("#[{word}] takes nothing more: it goes by the type of the field"),
+        )),
+    }
+}
+
+fn default(attribute: &Attribute) -> Result<Source> {
+    match &attribute.meta {
+        Meta::Path(_) => Ok(Source::Default(None)),
+        Meta::List(list) => list
+            .parse_args()
+            .map(|value| Source::Default(Some(Box::new(value)))),
+        Meta::NameValue(_) => Err(Error::new_spanned(
+            attribute,
+            "write #[default(value)], or #[default] for `Default::default()`",
+        )),
+    }
+}

@@ -1,0 +1,190 @@
+//! What `#[derive(WebSocketConsumer)]` writes: a `let` per field, groups last.
+
+use super::{
+    read::{Consumer, Filled},
+    source::Source,
+    template::{Piece, Template},
+};
+use crate::{spans::at, types};
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::{Generics, Ident, LitStr};
+
+pub(super) fn write(consumer: &Consumer) -> TokenStream {
+    let name = &consumer.name;
+    let (impl_generics, type_generics, where_clause) = consumer.generics.split_for_impl();
+    let handshake = handshake();
+    let event = event(consumer);
+    let (groups, others): (Vec<_>, Vec<_>) = consumer
+        .fields
+        .iter()
+        .partition(|field| matches!(field.source, Source::Group(_)));
+    let lets = others.into_iter().chain(groups);
+    let lets = lets.map(|field| fill(field, &consumer.fields));
+    let names = consumer.fields.iter().map(|field| &field.name);
+    let asks = |field: &Filled| !matches!(field.source, Source::Default(_));
+    let parameter = match consumer.fields.iter().any(asks) {
+        true => quote!(#handshake),
+        false => quote!(_),
+    };
+    let check = consumer.generics.params.is_empty().then(|| {
+        let check = quote_spanned!(at(name)=> ::seaway::__private::is_consumer::<#name>());
+        quote!(const _: () = #check;)
+    });
+    quote! {
+        #[automatically_derived]
+        impl #impl_generics ::seaway::FromHandshake for #name #type_generics #where_clause {
+            type Event = #event;
+
+            async fn from_handshake(
+                #parameter: &mut ::seaway::Handshake<Self::Event>,
+            ) -> ::core::result::Result<Self, ::seaway::Reject> {
+                #(#lets)*
+                ::core::result::Result::Ok(Self { #(#names),* })
+            }
+        }
+
+        #check
+    }
+}
+
+/// Stands in for the impl of a struct with mistakes, so that nobody reads of its absence too.
+pub(super) fn stub(name: &Ident, generics: &Generics) -> TokenStream {
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    quote! {
+        #[automatically_derived]
+        impl #impl_generics ::seaway::FromHandshake for #name #type_generics #where_clause {
+            type Event = ::seaway::NoEvent;
+
+            async fn from_handshake(
+                _: &mut ::seaway::Handshake<Self::Event>,
+            ) -> ::core::result::Result<Self, ::seaway::Reject> {
+                ::core::unreachable!()
+            }
+        }
+    }
+}
+
+/// The parameter; a field of that name is another variable.
+fn handshake() -> Ident {
+    Ident::new("handshake", Span::mixed_site())
+}
+
+/// What the first group tells, unless the struct says it.
+fn event(consumer: &Consumer) -> TokenStream {
+    if let Some(event) = &consumer.event {
+        return quote!(#event);
+    }
+    let is_group = |field: &&Filled| matches!(field.source, Source::Group(_));
+    match consumer.fields.iter().find(is_group) {
+        Some(Filled { ty, .. }) => {
+            quote_spanned!(at(ty)=> <#ty as ::seaway::__private::GroupField>::Event)
+        }
+        None => quote!(::seaway::NoEvent),
+    }
+}
+
+/// The `let` of one field.
+fn fill(field: &Filled, fields: &[Filled]) -> TokenStream {
+    let Filled { name, ty, source } = field;
+    let handshake = handshake();
+    let span = at(ty);
+    let value = match source {
+        Source::Param(key) => match types::optional(ty) {
+            None => quote_spanned!(span=> #handshake.path::<#ty>(#key)?),
+            Some(inner) => quote_spanned! {span=>
+                if #handshake.scope().param(#key).is_some() {
+                    ::core::option::Option::Some(#handshake.path::<#inner>(#key)?)
+                } else {
+                    ::core::option::Option::None
+                }
+            },
+        },
+        Source::Query(key) => match types::optional(ty) {
+            None => quote_spanned!(span=> #handshake.query::<#ty>(#key)?),
+            Some(inner) => quote_spanned! {span=>
+                if #handshake.scope().query(#key).is_some() {
+                    ::core::option::Option::Some(#handshake.query::<#inner>(#key)?)
+                } else {
+                    ::core::option::Option::None
+                }
+            },
+        },
+        Source::Session(key) => session(field, key),
+        Source::User => match types::optional(ty) {
+            None => quote_spanned!(span=> #handshake.extract::<::seaway::User<#ty>>().await?.0),
+            Some(inner) => quote_spanned! {span=>
+                #handshake
+                    .extract::<::core::option::Option<::seaway::User<#inner>>>()
+                    .await?
+                    .map(|user| user.0)
+            },
+        },
+        Source::State => quote_spanned! {span=>
+            ::core::clone::Clone::clone(#handshake.state::<#ty>()?)
+        },
+        Source::Group(template) => join(template, fields, span),
+        Source::Default(None) => quote_spanned!(span=> ::core::default::Default::default()),
+        Source::Default(Some(value)) => quote!(#value),
+        Source::Extractor => quote_spanned!(span=> #handshake.extract::<#ty>().await?),
+    };
+    quote!(let #name: #ty = #value;)
+}
+
+fn session(field: &Filled, key: &LitStr) -> TokenStream {
+    let handshake = handshake();
+    let ty = &field.ty;
+    let span = at(ty);
+    let inner = types::optional(ty).unwrap_or(ty);
+    let value = quote_spanned! {span=>
+        #handshake
+            .extract::<::seaway::session::Session>()
+            .await?
+            .get::<#inner>(#key)
+            .await?
+    };
+    if types::optional(ty).is_some() {
+        return value;
+    }
+    quote_spanned! {span=>
+        match #value {
+            ::core::option::Option::Some(value) => value,
+            ::core::option::Option::None => {
+                return ::core::result::Result::Err(::seaway::__private::not_in_session(#key));
+            }
+        }
+    }
+}
+
+/// Joins a group. What its name needs is a field that is filled by now, or else a path parameter.
+fn join(template: &Template, fields: &[Filled], span: Span) -> TokenStream {
+    let handshake = handshake();
+    let format: String = template
+        .pieces
+        .iter()
+        .map(|piece| match piece {
+            Piece::Text(text) => text.as_str(),
+            Piece::Name(_) => "{}",
+        })
+        .collect();
+    let text = &template.text;
+    if template.names().next().is_none() {
+        return quote_spanned!(span=> #handshake.join(#text).await?);
+    }
+    let format = LitStr::new(&format, text.span());
+    let values = template.names().map(|name| {
+        if fields.iter().any(|field| field.name == *name) {
+            // Its name in the template and the field's own are one variable.
+            let field = fields.iter().find(|field| field.name == *name);
+            let mut variable = field.map_or_else(|| name.clone(), |field| field.name.clone());
+            variable.set_span(variable.span().located_at(text.span()));
+            return quote!(#variable);
+        }
+        let plain = name.to_string();
+        let key = LitStr::new(plain.trim_start_matches("r#"), text.span());
+        quote_spanned!(at(text)=> #handshake.path::<::std::string::String>(#key)?)
+    });
+    quote_spanned! {span=>
+        #handshake.join(&::std::format!(#format, #(#values),*)).await?
+    }
+}

@@ -1,0 +1,66 @@
+//! What can be said of a type from the way it is written.
+
+use syn::{GenericArgument, Path, PathArguments, PathSegment, Type};
+
+/// The last segment of a type's path: `Group<E>` of `seaway::Group<E>`.
+pub(crate) fn last_segment(ty: &Type) -> Option<&PathSegment> {
+    match ty {
+        Type::Path(path) => path.path.segments.last(),
+        Type::Group(group) => last_segment(&group.elem),
+        Type::Paren(paren) => last_segment(&paren.elem),
+        _ => None,
+    }
+}
+
+/// Whether the type is called this, whatever module it is from.
+pub(crate) fn is_named(ty: &Type, name: &str) -> bool {
+    last_segment(ty).is_some_and(|last| last.ident == name)
+}
+
+/// The `E` of `Group<E>`.
+pub(crate) fn argument(ty: &Type) -> Option<&Type> {
+    let PathArguments::AngleBracketed(arguments) = &last_segment(ty)?.arguments else {
+        return None;
+    };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+/// The `T` of `Option<T>`.
+pub(crate) fn optional(ty: &Type) -> Option<&Type> {
+    is_named(ty, "Option").then(|| argument(ty)).flatten()
+}
+
+/// The `T` of `&T` and `&mut T`.
+pub(crate) fn referent(ty: &Type) -> Option<&Type> {
+    match ty {
+        Type::Reference(reference) => Some(&reference.elem),
+        Type::Group(group) => referent(&group.elem),
+        Type::Paren(paren) => referent(&paren.elem),
+        _ => None,
+    }
+}
+
+/// A path of one name.
+pub(crate) fn is_word(path: &Path, words: &[&str]) -> bool {
+    words.iter().any(|word| path.is_ident(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use syn::parse_quote;
+
+    #[test]
+    fn a_type_is_known_by_its_last_name() {
+        let option: Type = parse_quote!(::std::option::Option<Vec<u8>>);
+        let context: Type = parse_quote!(&mut seaway::Context<ChatEvent>);
+
+        assert_eq!(optional(&option), Some(&parse_quote!(Vec<u8>)));
+        assert!(is_named(referent(&context).unwrap(), "Context"));
+        assert_eq!(optional(&parse_quote!(Vec<u8>)), None);
+        assert_eq!(argument(&parse_quote!(Context)), None);
+    }
+}
