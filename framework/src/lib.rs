@@ -59,7 +59,7 @@ pub use self::{
     name::{ChannelName, GroupName},
     reject::Reject,
     scope::{OpensOverHttp, Protocol, ReplyHook, Scope},
-    server::{Serve, serve},
+    server::{Bind, Serve, serve},
 };
 
 #[cfg(feature = "sessions")]

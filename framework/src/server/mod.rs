@@ -3,6 +3,7 @@
 //! | file | idea |
 //! | --- | --- |
 //! | `serve.rs` | accepting, and stopping |
+//! | `bind.rs` | where a server listens |
 //! | `connection.rs` | one stream, to its end |
 //! | `head_timer.rs` | the limit on request heads |
 //! | `handshake.rs` | whether a request asks for a WebSocket, as a function of its head |
@@ -10,6 +11,7 @@
 //! | `heartbeat.rs` | when to ping a client, and when to give it up |
 //! | `drain.rs` | who is still here, and how they learn that the server stops |
 
+mod bind;
 mod connection;
 mod drain;
 mod handshake;
@@ -18,7 +20,10 @@ mod heartbeat;
 mod serve;
 mod websocket;
 
-pub use self::serve::{Serve, serve};
+pub use self::{
+    bind::Bind,
+    serve::{Serve, serve},
+};
 pub(crate) use self::{
     drain::Seat,
     handshake::{Asked, asked},

@@ -1,6 +1,7 @@
 //! Serving: accepts connections, and stops in good order.
 
 use super::{
+    bind::Bind,
     connection::{self, HeadLimits},
     drain::Drain,
 };
@@ -17,7 +18,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use tokio::{sync::Semaphore, task::JoinSet};
 use tower_service::Service;
 
 /// Serves an application: a [`ProtocolTypeRouter`](crate::routing::ProtocolTypeRouter), a consumer's application, an
@@ -31,13 +32,18 @@ use tower_service::Service;
 /// # async fn example() -> seaway::Result<()> {
 /// use seaway::routing::ProtocolTypeRouter;
 ///
-/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
-/// seaway::serve(listener, ProtocolTypeRouter::new()).await
+/// seaway::serve("127.0.0.1:8000", ProtocolTypeRouter::new()).await
 /// # }
 /// ```
-pub fn serve<S>(listener: TcpListener, app: S) -> Serve<S> {
+///
+/// In place of the address it takes a `tokio::net::TcpListener`: to know the port before you serve, or to get the socket
+/// from elsewhere.
+///
+/// # Errors
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) if it cannot listen there.
+pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
     Serve {
-        listener,
+        on: on.into(),
         app,
         head_timeout: Duration::from_secs(10),
         drain_timeout: Duration::from_secs(30),
@@ -50,7 +56,7 @@ pub fn serve<S>(listener: TcpListener, app: S) -> Serve<S> {
 /// What [`serve`] returns: settings, and a future once awaited.
 #[must_use = "a server does nothing until it is awaited"]
 pub struct Serve<S> {
-    listener: TcpListener,
+    on: Bind,
     app: S,
     head_timeout: Duration,
     drain_timeout: Duration,
@@ -101,6 +107,7 @@ where
     B::Error: Into<BoxError>,
 {
     async fn run(self) -> Result<()> {
+        let listener = self.on.listener().await?;
         let drain = Drain::default();
         let places = Arc::new(Semaphore::new(self.max_connections));
         let mut connections = JoinSet::new();
@@ -112,7 +119,7 @@ where
             let accept = async {
                 let permit = places.clone().acquire_owned().await;
                 let permit = permit.expect("the semaphore is never closed");
-                (self.listener.accept().await, permit)
+                (listener.accept().await, permit)
             };
             let (accepted, permit) = tokio::select! {
                 accepted = pin!(accept) => accepted,
@@ -141,7 +148,7 @@ where
                 }
             });
         }
-        drop(self.listener);
+        drop(listener);
         drain.begin();
         tracing::info!(
             connections = drain.visitors(),

@@ -5,6 +5,7 @@ mod auth;
 mod break_ins;
 mod bridge;
 mod consumers;
+mod endings;
 mod floors;
 mod handshakes;
 #[cfg(feature = "macros")]

@@ -1,0 +1,249 @@
+//! Conversations ended from afar, and timers.
+
+use crate::support::Diary;
+use seaway::{
+    ApplicationExt, Channels, Close, Context, Cookies, Frame, FromScope, Group, GroupName,
+    Handshake, Reject, Result, Scope, Shared, WebSocketConsumer,
+    channels::{Envelope, InMemoryChannelLayer},
+    http::{Request, StatusCode},
+    middleware::Provide,
+    protocol::WebSocket,
+    testing::WebSocketCommunicator,
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type")]
+enum Noise {
+    #[serde(rename = "noise")]
+    Noise { number: u32 },
+}
+
+/// Hears its room, and says how it ended.
+struct Member {
+    diary: Diary,
+    room: Group<Noise>,
+}
+
+impl WebSocketConsumer for Member {
+    type Input = Frame;
+    type Event = Noise;
+
+    async fn connect(handshake: &mut Handshake<Noise>) -> Result<Self, Reject> {
+        Ok(Self {
+            diary: handshake.state::<Diary>()?.clone(),
+            room: handshake.join("room").await?,
+        })
+    }
+
+    async fn receive(&mut self, _: &mut Context<Noise>, _: Frame) -> Result<()> {
+        // A whole crowd speaks while this handler runs, more than the mailbox holds; and then the door is shut.
+        for number in 0..10 {
+            self.room.send(&Noise::Noise { number }).await?;
+        }
+        self.room.disconnect(Close::new(4000, "enough")).await
+    }
+
+    async fn event(&mut self, _: &mut Context<Noise>, event: Shared<Noise>) -> Result<()> {
+        let Noise::Noise { number } = &*event;
+        self.diary.note(format!("heard {number}"));
+        Ok(())
+    }
+
+    async fn disconnect(self, close: Close) {
+        self.diary.note(format!("left with {}", close.code));
+    }
+}
+
+#[tokio::test]
+async fn a_group_can_be_disconnected_and_the_end_goes_before_what_waits_and_into_a_full_mailbox() {
+    let diary = Diary::default();
+    let channels = Channels::new(InMemoryChannelLayer::with_mailbox_capacity(4));
+    let app = Member::application(&channels)
+        .with(Provide(diary.clone()))
+        .boxed();
+    let mut ana = WebSocketCommunicator::open(&app, Request::get("/"));
+    assert_eq!(ana.status().await, 101);
+
+    ana.send("speak").await;
+
+    assert_eq!(ana.receive_close().await, Close::new(4000, "enough"));
+    ana.disconnect().await.unwrap();
+    assert_eq!(diary.entries(), ["left with 4000"]);
+    assert_eq!(channels.dropped(), 6);
+}
+
+#[tokio::test]
+async fn python_can_disconnect_a_group_too() {
+    let diary = Diary::default();
+    let channels = Channels::in_memory();
+    let app = Member::application(&channels).with(Provide(diary)).boxed();
+    let mut ana = WebSocketCommunicator::open(&app, Request::get("/"));
+    assert_eq!(ana.status().await, 101);
+
+    // {"type": "seaway.disconnect", "code": 4001} as msgpack.packb writes it.
+    let bytes = b"\x82\xa4type\xb1seaway.disconnect\xa4code\xcd\x0f\xa1";
+    let room = GroupName::new("room").unwrap();
+    let envelope = Envelope::from_bytes(&bytes[..]);
+    channels.layer().group_send(&room, envelope).await.unwrap();
+
+    assert_eq!(ana.receive_close().await.code, 4001);
+}
+
+#[tokio::test]
+async fn one_consumer_can_be_disconnected_by_its_channel() {
+    let channels = Channels::in_memory();
+    let app = Named::application(&channels).boxed();
+    let mut ana = WebSocketCommunicator::open(&app, Request::get("/"));
+    let mut bo = WebSocketCommunicator::open(&app, Request::get("/"));
+    let name = seaway::ChannelName::new(ana.receive_text().await).unwrap();
+    bo.receive_text().await;
+
+    channels.disconnect(&name, 4002).await.unwrap();
+
+    assert_eq!(ana.receive_close().await.code, 4002);
+    bo.send("still here").await;
+    assert_eq!(bo.receive_text().await, "still here");
+    let error = channels.disconnect(&name, 1006).await.unwrap_err();
+    assert!(
+        error.to_string().contains("cannot carry the code 1006"),
+        "{error}"
+    );
+}
+
+/// Says its channel.
+struct Named;
+
+impl WebSocketConsumer for Named {
+    type Input = String;
+    type Event = seaway::NoEvent;
+
+    async fn connect(_: &mut Handshake) -> Result<Self, Reject> {
+        Ok(Self)
+    }
+
+    async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
+        ctx.send(ctx.channel().as_str()).await
+    }
+
+    async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> {
+        ctx.send(text).await
+    }
+}
+
+/// Two clocks, of which the second is faster than its handler.
+struct Clock;
+
+impl WebSocketConsumer for Clock {
+    type Input = String;
+    type Event = seaway::NoEvent;
+    const TICKS: &'static [Duration] = &[Duration::from_secs(10), Duration::from_millis(1)];
+
+    async fn connect(_: &mut Handshake) -> Result<Self, Reject> {
+        Ok(Self)
+    }
+
+    async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> {
+        ctx.send(text).await
+    }
+
+    async fn tick(&mut self, ctx: &mut Context, tick: usize) -> Result<()> {
+        match tick {
+            0 => ctx.send("ten seconds").await,
+            _ => {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                Ok(())
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn timers_come_again_and_again_and_leave_turns_to_the_client() {
+    let app = Clock::application(&Channels::in_memory()).boxed();
+    let mut ana = WebSocketCommunicator::open(&app, Request::get("/"));
+    assert_eq!(ana.status().await, 101);
+    let start = tokio::time::Instant::now();
+
+    ana.send("in between").await;
+    assert_eq!(ana.receive_text().await, "in between");
+    assert!(start.elapsed() < Duration::from_secs(1));
+
+    tokio::time::advance(Duration::from_secs(9)).await;
+    for _ in 0..2 {
+        assert_eq!(ana.receive_text().await, "ten seconds");
+        tokio::time::advance(Duration::from_secs(6)).await;
+    }
+    assert!(start.elapsed() >= Duration::from_secs(20));
+}
+
+/// The language that a client asks for.
+struct Language(String);
+
+impl FromScope<WebSocket> for Language {
+    async fn from_scope(scope: &Scope<WebSocket>) -> Result<Self, Reject> {
+        let cookies = Cookies::of(&scope.head.headers);
+        let language = cookies.get("lang").map(str::to_owned);
+        language.map(Self).ok_or(Reject::new(
+            StatusCode::BAD_REQUEST,
+            "say which language you read",
+        ))
+    }
+}
+
+struct Greeter;
+
+impl WebSocketConsumer for Greeter {
+    type Input = Frame;
+    type Event = seaway::NoEvent;
+
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+        let Language(language) = handshake.extract().await?;
+        let value = language.parse().expect("letters");
+        handshake
+            .reply_headers_mut()
+            .insert("content-language", value);
+        Ok(Self)
+    }
+
+    async fn receive(&mut self, _: &mut Context, _: Frame) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_extractor_fills_or_refuses() {
+    let app = Greeter::application(&Channels::in_memory()).boxed();
+
+    let request = Request::get("/").header("cookie", "theme=dark; lang=da");
+    let mut ana = WebSocketCommunicator::open(&app, request);
+    assert_eq!(ana.reply().await.headers()["content-language"], "da");
+
+    let mut bo = WebSocketCommunicator::open(&app, Request::get("/"));
+    let refused = bo.reply().await;
+    assert_eq!(
+        (refused.status().as_u16(), &**refused.body()),
+        (400, "say which language you read")
+    );
+}
+
+#[tokio::test]
+async fn a_server_says_where_it_cannot_listen() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap();
+    let app = || seaway::routing::ProtocolTypeRouter::new().websocket(crate::support::echo());
+
+    let error = seaway::serve(address, app()).await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with(&format!("cannot listen on {address}: ")),
+        "{error}"
+    );
+    let error = seaway::serve("nowhere", app()).await.unwrap_err();
+    assert!(
+        error.to_string().starts_with("cannot listen on nowhere: "),
+        "{error}"
+    );
+}
