@@ -3,36 +3,137 @@
 use seaway_tests::support::{
     Browser, Page, Redis, Server, Visitor,
     page::{DESK, Key, PHONE, SMALL_PHONE},
-    visitor::ROOM,
+    visitor::PASSWORD,
 };
 use serde_json::json;
 
 #[tokio::test]
-async fn script_in_a_name_or_a_text_is_shown_as_text() {
+async fn script_in_any_input_is_shown_as_text() {
+    // Each is at most as long as a name may be.
     const NAME: &str = "<img src=x onerror=owned=1>";
-    const TEXT: &str = "<script>owned = 1</script><img src=x onerror='owned = 1'>&amp;";
+    const ROOM: &str = "<script>owned=1</script>\"'><svg>";
+    const TEXT: &str =
+        "<script>owned = 1</script><img src=x onerror='owned = 1'>&amp; javascript:owned=1";
     let (_redis, chat, browser) = one_chat().await;
-    let ana = Visitor::join(&browser, &chat, "Ana").await;
-    let mallory = Visitor::join(&browser, &chat, NAME).await;
+    let ana = Visitor::sign_up(&browser, &chat, "Ana").await;
+    let mallory = Visitor::sign_up(&browser, &chat, NAME).await;
+    mallory.creates(ROOM).await;
+    let path = mallory.page.eval("location.pathname").await;
+    let path = path.as_str().expect("a path");
 
+    ana.page.goto(&chat.page(path)).await;
+    ana.is("connected").await;
     mallory.says(TEXT).await;
+    mallory.page.type_text("#composer", "<b>").await;
 
+    let text = |selector: &str| format!("document.querySelector('{selector}').textContent");
     for person in [&ana, &mallory] {
         person.sees(&[TEXT]).await;
-        let made = person
-            .page
-            .eval("document.querySelectorAll('#deck img, #deck script').length")
-            .await;
-        assert_eq!(made, 0);
-        assert_eq!(person.page.eval("typeof owned").await, "undefined");
-        person.had_no_problems();
+        person.sees_people(&[NAME, "Ana"]).await;
+        assert_eq!(person.page.eval(&text("#room-name")).await, ROOM);
+        is_clean(person).await;
     }
-    let author = ana
-        .page
-        .eval("document.querySelector('#messages .author').textContent")
+    assert_eq!(ana.page.eval(&text("#messages .author")).await, NAME);
+    ana.page.goto(&chat.page("/")).await;
+    assert_eq!(ana.page.eval(&text("#rooms .room-name")).await, ROOM);
+    assert_eq!(ana.page.eval(&text("#rooms .last-text")).await, TEXT);
+    mallory.page.goto(&chat.page("/")).await;
+    assert_eq!(mallory.page.eval(&text("#user-name")).await, NAME);
+    for person in [&ana, &mallory] {
+        is_clean(person).await;
+    }
+
+    // What a form shows again because it was wrong, and what stands in the address.
+    for (page, name) in [
+        ("/login", "\"><img src=x onerror=owned=1>"),
+        ("/signup", NAME),
+    ] {
+        let query = "?next=%22%3E%3Cscript%3Eowned%3D1%3C%2Fscript%3E";
+        let stranger = Visitor {
+            page: browser.page().await,
+        };
+        stranger
+            .page
+            .goto(&chat.page(&format!("{page}{query}")))
+            .await;
+        stranger.fills_in(name, "not the password").await;
+        stranger
+            .page
+            .wait_for("document.querySelector('#problem')?.textContent")
+            .await;
+        is_clean(&stranger).await;
+    }
+    ana.page
+        .goto(&chat.page("/rooms/%3Cimg%20src=x%20onerror=owned=1%3E"))
         .await;
-    assert_eq!(author, NAME);
-    ana.sees_people(&["Ana", NAME]).await;
+    ana.page.wait_for("document.querySelector('#home')").await;
+    is_clean(&ana).await;
+}
+
+/// Nothing that somebody wrote has become a part of the page.
+async fn is_clean(visitor: &Visitor) {
+    let made = "document.querySelectorAll('img, svg svg, body script').length";
+    assert_eq!(visitor.page.eval(made).await, 0);
+    assert_eq!(visitor.page.eval("typeof owned").await, "undefined");
+    visitor.had_no_problems();
+}
+
+#[tokio::test]
+async fn links_can_be_clicked_and_only_links() {
+    let (_redis, chat, browser) = one_chat().await;
+    let ana = Visitor::join(&browser, &chat, "Ana").await;
+
+    ana.says("see https://example.org/a?b=c#d, or http://example.org; not javascript:alert(1) or ftp://x.example")
+        .await;
+
+    let links = "[...document.querySelectorAll('#messages .text a')].map((link) => \
+                 [link.href, link.target, link.rel.includes('noopener')])";
+    let expected = json!([
+        ["https://example.org/a?b=c#d", "_blank", true],
+        ["http://example.org/", "_blank", true],
+    ]);
+    ana.page.wait_for_value(links, &expected).await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_speak_the_chats_language_is_told_so_and_harms_nobody() {
+    let (_redis, chat, browser) = one_chat().await;
+    let ana = Visitor::join(&browser, &chat, "Ana").await;
+    let bo = Visitor::join(&browser, &chat, "Bo").await;
+
+    for (nonsense, code) in [
+        ("'not JSON'", 1007),
+        ("'{\"type\":\"sing\"}'", 1007),
+        ("'{\"type\":\"say\"}'", 1007),
+        ("new Uint8Array([1, 2, 3])", 1007),
+        ("'x'.repeat(200000)", 1009),
+    ] {
+        let script = format!(
+            "new Promise((resolve) => {{
+                 const socket = new WebSocket('/ws/rooms/harbour');
+                 socket.onopen = () => socket.send({nonsense});
+                 socket.onclose = ({{ code }}) => resolve(code);
+             }})"
+        );
+        assert_eq!(bo.page.eval(&script).await, code, "{nonsense}");
+    }
+
+    bo.says("still here").await;
+    ana.sees(&["still here"]).await;
+}
+
+#[tokio::test]
+async fn a_stranger_gets_no_socket() {
+    let redis = Redis::new().await;
+    let chat = Server::chat_on(&redis).await;
+
+    for path in ["/ws/rooms", "/ws/rooms/harbour", "/ws/rooms/nowhere"] {
+        assert_eq!(
+            chat.raw_client().await.upgrade(path, "").await,
+            401,
+            "{path}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -42,16 +143,18 @@ async fn the_keyboard_is_enough() {
         page: browser.page().await,
     };
     ana.page.show_on(PHONE, "light").await;
-    ana.page.goto(&chat.page(ROOM)).await;
+    ana.page.goto(&chat.page("/signup")).await;
 
     has_focus(&ana.page, "name").await;
-    ana.page.press(Key::Enter).await;
-    ana.page
-        .wait_for("document.querySelector('#name-problem').textContent")
-        .await;
-    has_focus(&ana.page, "name").await;
     ana.page.type_here("Ana").await;
+    ana.page.press(Key::Tab).await;
+    ana.page.type_here(PASSWORD).await;
     ana.page.press(Key::Enter).await;
+    ana.page.arrives_at("/").await;
+    tab_to(&ana.page, "room-name").await;
+    ana.page.type_here("Harbour").await;
+    ana.page.press(Key::Enter).await;
+    ana.page.arrives_at("/rooms/harbour").await;
     ana.is("connected").await;
 
     has_focus(&ana.page, "composer").await;
@@ -67,10 +170,9 @@ async fn the_keyboard_is_enough() {
     ana.page.press(Key::Escape).await;
     has_focus(&ana.page, "people-toggle").await;
 
-    ana.page.press(Key::Tab).await;
-    has_focus(&ana.page, "leave").await;
+    tab_to(&ana.page, "leave").await;
     ana.page.press(Key::Enter).await;
-    has_focus(&ana.page, "room").await;
+    ana.page.arrives_at("/").await;
 }
 
 #[tokio::test]
@@ -80,9 +182,8 @@ async fn a_reload_stays_in_the_room_and_knows_what_was_mine() {
     ana.says("mine").await;
     ana.sees(&["mine"]).await;
 
-    ana.page.goto(&chat.page(ROOM)).await;
+    ana.enters(&chat, "harbour").await;
 
-    ana.is("connected").await;
     ana.sees(&["mine"]).await;
     ana.page
         .wait_for("document.querySelector('#messages .mine')")
@@ -90,10 +191,8 @@ async fn a_reload_stays_in_the_room_and_knows_what_was_mine() {
 }
 
 #[tokio::test]
-async fn the_page_fits_a_desk_and_a_phone_by_day_and_by_night() {
+async fn every_page_fits_a_desk_and_a_phone_by_day_and_by_night() {
     let (_redis, chat, browser) = one_chat().await;
-    let newcomer = browser.page().await;
-    newcomer.goto(&chat.page(ROOM)).await;
     let ana = Visitor::join(&browser, &chat, "Ana").await;
     let idris = Visitor::join(&browser, &chat, "Idris").await;
     let talk = [
@@ -115,6 +214,13 @@ async fn the_page_fits_a_desk_and_a_phone_by_day_and_by_night() {
         ana.sees(&so_far).await;
     }
     ana.sees_people(&["Ana", "Idris"]).await;
+    let stranger = Visitor {
+        page: browser.page().await,
+    };
+    let list = idris.page_in_another_tab(&browser, &chat.page("/")).await;
+    let lost = idris
+        .page_in_another_tab(&browser, &chat.page("/rooms/nowhere"))
+        .await;
 
     for (screen, screen_name) in [
         (DESK, "desk"),
@@ -122,23 +228,25 @@ async fn the_page_fits_a_desk_and_a_phone_by_day_and_by_night() {
         (SMALL_PHONE, "small-phone"),
     ] {
         for colours in ["light", "dark"] {
-            show(
-                &newcomer,
-                screen,
-                colours,
-                &format!("chat-join-{screen_name}-{colours}"),
-            )
-            .await;
-            show(
-                &ana.page,
-                screen,
-                colours,
-                &format!("chat-room-{screen_name}-{colours}"),
-            )
-            .await;
+            let look = format!("{screen_name}-{colours}");
+            for page in ["login", "signup"] {
+                stranger.page.goto(&chat.page(&format!("/{page}"))).await;
+                show(
+                    &stranger.page,
+                    screen,
+                    colours,
+                    &format!("chat-{page}-{look}"),
+                )
+                .await;
+            }
+            for (page, name) in [(&list, "rooms"), (&lost, "error"), (&ana, "room")] {
+                show(&page.page, screen, colours, &format!("chat-{name}-{look}")).await;
+            }
         }
     }
-    ana.had_no_problems();
+    for person in [&ana, &stranger, &list, &lost] {
+        person.had_no_problems();
+    }
 }
 
 async fn one_chat() -> (Redis, Server, Browser) {

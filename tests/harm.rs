@@ -3,10 +3,9 @@
 use std::time::{Duration, Instant};
 
 use seaway_tests::support::{
-    Client, Redis, Server, raw,
+    Client, Server, raw,
     raw::{frame, text_frame, unmasked_text_frame},
 };
-use serde_json::Value;
 
 #[tokio::test]
 async fn an_unmasked_frame_is_a_protocol_error() {
@@ -133,48 +132,6 @@ async fn a_head_that_never_ends_is_cut_at_the_limit() {
         start.elapsed()
     );
     neighbour.noticed_nothing().await;
-}
-
-#[tokio::test]
-async fn a_chat_client_that_does_not_speak_json_is_told_so() {
-    let redis = Redis::new().await;
-    let chat = Server::chat_on(&redis).await;
-    let mut neighbour = chat.client("/ws/chat/harbour?name=bo").await;
-    let mut client = chat.client("/ws/chat/harbour?name=ana").await;
-
-    client.send("this is not JSON").await;
-
-    let (code, reason) = client.closed().await;
-    assert_eq!(code, 1007);
-    assert!(!reason.is_empty(), "a reason helps who writes the client");
-    let say: Value = serde_json::json!({ "type": "say", "key": "k", "text": "still here" });
-    neighbour.send_json(&say).await;
-    assert_eq!(neighbour.json("chat.message").await["text"], "still here");
-}
-
-#[tokio::test]
-async fn names_outside_their_limits_are_bad_requests_in_the_chat() {
-    let redis = Redis::new().await;
-    let chat = Server::chat_on(&redis).await;
-    let (room_40, name_30) = ("r".repeat(40), "%C3%A9".repeat(30));
-
-    for (room, query, expected) in [
-        ("harbour", "?name=ana".to_owned(), 101),
-        (room_40.as_str(), format!("?name={name_30}"), 101),
-        ("harbour", String::new(), 400),
-        ("harbour", "?name=".to_owned(), 400),
-        ("harbour", format!("?name={name_30}e"), 400),
-        (&format!("{room_40}r"), "?name=ana".to_owned(), 400),
-        ("har%20bour", "?name=ana".to_owned(), 400),
-        ("h%C3%A5rbour", "?name=ana".to_owned(), 400),
-    ] {
-        let path = format!("/ws/chat/{room}{query}");
-        assert_eq!(
-            chat.raw_client().await.upgrade(&path, "").await,
-            expected,
-            "{path}"
-        );
-    }
 }
 
 /// Sends bytes on an open WebSocket and expects this close code.

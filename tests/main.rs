@@ -1,8 +1,10 @@
 //! The integration tests, in one binary.
 
 mod bad_redis_url;
-mod chat_browser;
+mod chat_accounts;
+mod chat_live;
 mod chat_page;
+mod chat_rooms;
 mod graceful_stop;
 mod harm;
 mod interop;

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use seaway_tests::support::{Client, Redis, Server, wait::POLL};
-use serde_json::{Value, json};
 
 /// The promise: delivery resumes this soon after Redis answers again.
 const RESUME: Duration = Duration::from_secs(2);
@@ -51,24 +50,6 @@ async fn who_comes_during_an_outage_is_sent_away_with_503_and_welcome_after_it()
     let back = Instant::now();
     let (mut ana, mut bo) = (joins(&arena, back).await, joins(&arena, back).await);
     delivers(&mut ana, &mut bo, back).await;
-}
-
-#[tokio::test]
-async fn what_is_said_in_the_chat_during_an_outage_is_refused_with_the_reason() {
-    let mut redis = Redis::new().await;
-    let chat = Server::chat_on(&redis).await;
-    let mut ana = chat.client("/ws/chat/harbour?name=ana").await;
-    ana.json("welcome").await;
-    redis.stop();
-
-    ana.send_json(&say("lost", "is anybody there?")).await;
-
-    let refused = ana.json("refused").await;
-    assert_eq!(refused["key"], "lost");
-    let reason = refused["reason"].as_str().expect("a reason in words");
-    assert!(reason.contains("cannot reach Redis"), "{reason}");
-    redis.start().await;
-    hears_itself_again(&mut ana).await;
 }
 
 async fn survives_an_outage_of(length: Duration) {
@@ -133,23 +114,4 @@ async fn delivers(from: &mut Client, to: &mut Client, back: Instant) {
         }
         assert!(back.elapsed() < RESUME * 5, "delivery did not resume");
     }
-}
-
-/// The same for somebody in the chat, who hears the own word.
-async fn hears_itself_again(client: &mut Client) {
-    let back = Instant::now();
-    loop {
-        client.send_json(&say("again", "and now?")).await;
-        while let Some(text) = client.text_within(Duration::from_millis(50)).await {
-            let answer: Value = serde_json::from_str(&text).expect("JSON from the chat");
-            if answer["type"] == "chat.message" {
-                return;
-            }
-        }
-        assert!(back.elapsed() < RESUME, "nothing is heard after {RESUME:?}");
-    }
-}
-
-fn say(key: &str, text: &str) -> Value {
-    json!({ "type": "say", "key": key, "text": text })
 }

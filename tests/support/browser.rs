@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{child::Process, devtools::DevTools, page::Page, scratch::Scratch};
 
@@ -73,21 +73,29 @@ impl Browser {
     /// # Panics
     /// When Chromium does not open it.
     pub async fn page(&self) -> Page {
-        let call = async |method, params| {
-            self.devtools
-                .call(None, method, params)
-                .await
-                .expect(method)
-        };
+        let context = self.call("Target.createBrowserContext", json!({})).await;
+        let context = context["browserContextId"].as_str();
+        self.page_in(context.expect("a context id").to_owned())
+            .await
+    }
 
-        let context =
-            call("Target.createBrowserContext", json!({})).await["browserContextId"].take();
+    /// Another tab beside a page: the same person, with the same cookies.
+    pub async fn tab_beside(&self, page: &Page) -> Page {
+        self.page_in(page.context().to_owned()).await
+    }
+
+    async fn page_in(&self, context: String) -> Page {
         let blank = json!({ "url": "about:blank", "browserContextId": context });
-        let target = call("Target.createTarget", blank).await["targetId"].take();
+        let target = self.call("Target.createTarget", blank).await["targetId"].take();
         let attach = json!({ "targetId": target, "flatten": true });
-        let session = call("Target.attachToTarget", attach).await["sessionId"].take();
+        let session = self.call("Target.attachToTarget", attach).await["sessionId"].take();
         let session = session.as_str().expect("a session id").to_owned();
-        Page::new(Arc::clone(&self.devtools), session).await
+        Page::new(Arc::clone(&self.devtools), context, session).await
+    }
+
+    async fn call(&self, method: &str, params: Value) -> Value {
+        let answer = self.devtools.call(None, method, params).await;
+        answer.expect(method)
     }
 }
 

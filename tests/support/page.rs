@@ -41,12 +41,18 @@ pub enum Key {
 #[derive(Debug)]
 pub struct Page {
     devtools: Arc<DevTools>,
+    /// Whose cookies it has.
+    context: String,
     session: String,
 }
 
 impl Page {
-    pub(super) async fn new(devtools: Arc<DevTools>, session: String) -> Self {
-        let page = Self { devtools, session };
+    pub(super) async fn new(devtools: Arc<DevTools>, context: String, session: String) -> Self {
+        let page = Self {
+            devtools,
+            context,
+            session,
+        };
         for domain in ["Page", "Runtime", "Log"] {
             page.call(&format!("{domain}.enable"), json!({})).await;
         }
@@ -56,12 +62,36 @@ impl Page {
 
     /// Opens an address and waits until it has loaded.
     pub async fn goto(&self, url: &str) {
-        self.call("Page.navigate", json!({ "url": url })).await;
+        self.open(url).await;
         let expected = json!(url);
         self.wait_for(&format!(
             "location.href === {expected} && document.readyState === 'complete'"
         ))
         .await;
+    }
+
+    /// Opens an address, which may lead elsewhere.
+    pub async fn open(&self, url: &str) {
+        // Nothing that is asked from now on is answered by the page before.
+        self.eval("window.isPageBefore = true").await;
+        self.call("Page.navigate", json!({ "url": url })).await;
+        self.wait_for("!window.isPageBefore && document.readyState === 'complete'")
+            .await;
+    }
+
+    /// Waits until the path and query of the address are these, and the page has loaded.
+    pub async fn arrives_at(&self, path: &str) {
+        let script = "document.readyState === 'complete' && location.pathname + location.search";
+        self.wait_for_value(script, &json!(path)).await;
+    }
+
+    /// Leaves: what it held open is closed.
+    pub async fn leave(self) {
+        self.goto("about:blank").await;
+    }
+
+    pub(super) fn context(&self) -> &str {
+        &self.context
     }
 
     /// The value of an expression.
@@ -170,6 +200,8 @@ impl Page {
     /// # Panics
     /// When the file cannot be written.
     pub async fn screenshot(&self, name: &str) -> PathBuf {
+        // A tab behind another is not drawn.
+        self.call("Page.bringToFront", json!({})).await;
         let image = self.call("Page.captureScreenshot", json!({})).await;
         let bytes =
             data_encoding::BASE64.decode(image["data"].as_str().expect("an image").as_bytes());

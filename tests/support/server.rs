@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     process::{Command, ExitStatus, Stdio},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -13,6 +13,7 @@ use super::{
     port::free_port,
     raw::{self, RawClient},
     redis::Redis,
+    scratch::Scratch,
 };
 
 /// A server on a loopback port of its own, which it keeps over restarts.
@@ -22,6 +23,8 @@ pub struct Server {
     port: u16,
     arguments: Vec<String>,
     redis: Option<String>,
+    /// What a chat keeps; processes may share it.
+    data: Option<Arc<Scratch>>,
     process: Option<Process>,
 }
 
@@ -42,9 +45,24 @@ impl Server {
         Self::started("arena", vec!["--redis".to_owned(), redis.url()], None).await
     }
 
-    /// The chat on a Redis.
+    /// The chat on a Redis, with a database of its own.
     pub async fn chat_on(redis: &Redis) -> Self {
-        Self::started("chat", Vec::new(), Some(redis.url())).await
+        Self::chat(redis, Arc::new(Scratch::new("chat-data"))).await
+    }
+
+    /// Another process of the same chat: on the same Redis, with the same database.
+    pub async fn chat_beside(neighbour: &Self, redis: &Redis) -> Self {
+        let data = neighbour.data.clone();
+        Self::chat(redis, data.expect("the neighbour is a chat")).await
+    }
+
+    async fn chat(redis: &Redis, data: Arc<Scratch>) -> Self {
+        let folder = data.path().display().to_string();
+        let arguments = vec!["--data".to_owned(), folder];
+        let mut server = Self::new("chat", arguments, Some(redis.url()));
+        server.data = Some(data);
+        server.start().await;
+        server
     }
 
     /// The arena on a Redis that may not be there: starts it without waiting for it to answer.
@@ -122,6 +140,7 @@ impl Server {
             port: free_port(),
             arguments,
             redis,
+            data: None,
             process: None,
         }
     }

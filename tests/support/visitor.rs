@@ -1,4 +1,4 @@
-//! A person in the chat, at the page of `examples/chat`.
+//! A person in the chat, at the pages of `examples/chat`.
 
 use serde_json::json;
 
@@ -8,10 +8,10 @@ use super::{
     server::Server,
 };
 
-/// Everybody meets here; each test has a server of its own.
-pub const ROOM: &str = "/?room=harbour";
+/// Everybody's.
+pub const PASSWORD: &str = "fair winds and following seas";
 
-/// Somebody with a page open in the room.
+/// Somebody with a tab open in the chat.
 #[derive(Debug)]
 pub struct Visitor {
     /// What they look at.
@@ -19,16 +19,64 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// Opens the page, fills in the name and enters the room.
-    pub async fn join(browser: &Browser, server: &Server, name: &str) -> Self {
+    /// Signs up; what follows is the list of rooms.
+    pub async fn sign_up(browser: &Browser, server: &Server, name: &str) -> Self {
         let visitor = Self {
             page: browser.page().await,
         };
-        visitor.page.goto(&server.page(ROOM)).await;
-        visitor.page.type_text("#name", name).await;
-        visitor.page.click("#join").await;
-        visitor.is("connected").await;
+        visitor.page.goto(&server.page("/signup")).await;
+        visitor.fills_in(name, PASSWORD).await;
+        visitor.page.arrives_at("/").await;
         visitor
+    }
+
+    /// Signs up, and enters the room "Harbour", which is made if it is not there.
+    pub async fn join(browser: &Browser, server: &Server, name: &str) -> Self {
+        let visitor = Self::sign_up(browser, server, name).await;
+        let has_room = "Boolean(document.querySelector('#rooms [data-slug=harbour]'))";
+        if visitor.page.eval(has_room).await == false {
+            visitor.creates("Harbour").await;
+        }
+        visitor.enters(server, "harbour").await;
+        visitor
+    }
+
+    /// Another tab of the same person, in the same room.
+    pub async fn another_tab(&self, browser: &Browser, server: &Server, room: &str) -> Self {
+        let visitor = Self {
+            page: browser.tab_beside(&self.page).await,
+        };
+        visitor.enters(server, room).await;
+        visitor
+    }
+
+    /// Another tab of the same person, at this address.
+    pub async fn page_in_another_tab(&self, browser: &Browser, url: &str) -> Self {
+        let page = browser.tab_beside(&self.page).await;
+        page.goto(url).await;
+        Self { page }
+    }
+
+    /// Fills in name and password, here, and sends them.
+    pub async fn fills_in(&self, name: &str, password: &str) {
+        self.page.type_text("#name", name).await;
+        self.page.type_text("#password", password).await;
+        self.page.click("#submit").await;
+    }
+
+    /// Makes a room, on the list of rooms, and is then in it.
+    pub async fn creates(&self, name: &str) {
+        self.page.type_text("#room-name", name).await;
+        self.page.click("#create").await;
+        self.page.wait_for("document.querySelector('#deck')").await;
+        self.is("connected").await;
+    }
+
+    /// Goes into a room.
+    pub async fn enters(&self, server: &Server, room: &str) {
+        let room = server.page(&format!("/rooms/{room}"));
+        self.page.goto(&room).await;
+        self.is("connected").await;
     }
 
     /// Writes a message and sends it with the Enter key.
@@ -39,43 +87,61 @@ impl Visitor {
 
     /// Waits for the state of the connection: `connected`, `connecting` or `waiting`.
     pub async fn is(&self, state: &str) {
-        self.page
-            .wait_for_value(
-                "document.querySelector('#status').dataset.state",
-                &json!(state),
-            )
-            .await;
+        let shown = "document.querySelector('#status')?.dataset.state";
+        self.page.wait_for_value(shown, &json!(state)).await;
     }
 
     /// Waits until exactly these messages, all delivered, are shown in this order.
     pub async fn sees(&self, texts: &[&str]) {
-        let shown = "[...document.querySelectorAll('#messages > *')].map((item) => \
-                     (item.dataset.id ? '' : 'not delivered: ') + item.querySelector('.text').textContent)";
+        let shown = "[...document.querySelectorAll('#messages > li')].map((item) => \
+                     (item.dataset.state === 'sent' ? '' : `${item.dataset.state}: `) \
+                     + item.querySelector('.text').textContent)";
         self.page.wait_for_value(shown, &json!(texts)).await;
     }
 
-    /// Waits until exactly these people are shown, each with one connection; oneself first, then by name.
+    /// Waits until exactly these people are shown.
     pub async fn sees_people(&self, names: &[&str]) {
-        let expected: Vec<String> = names.iter().map(|name| format!("{name}: 1")).collect();
-        let shown = "[...document.querySelectorAll('#people li')].map((item) => \
-                     `${item.dataset.name}: ${item.dataset.count}`)";
-        self.page.wait_for_value(shown, &json!(expected)).await;
+        let shown =
+            "[...document.querySelectorAll('#people li')].map((item) => item.dataset.name).sort()";
+        self.page.wait_for_value(shown, &json!(names)).await;
     }
 
-    /// Waits until a message is shown as not sent, for this reason.
-    pub async fn sees_not_sent(&self, reason: &str) {
-        let reason = json!(reason);
-        let shown =
-            "document.querySelector('#messages [data-state=failed] .delivery span')?.textContent";
-        let part = format!("{shown}?.includes({reason}) ? {reason} : {shown}");
-        self.page.wait_for_value(&part, &reason).await;
+    /// Waits until the last message is in this state (`stored`, `failed` …), and says so in these words.
+    pub async fn sees_the_last(&self, state: &str, words: &str) {
+        let last = "document.querySelector('#messages > li:last-child')";
+        self.page
+            .wait_for_value(&format!("{last}?.dataset.state"), &json!(state))
+            .await;
+        let said = format!("{last}.querySelector('.delivery').textContent");
+        let words = json!(words);
+        let part = format!("{said}.includes({words}) ? {words} : {said}");
+        self.page.wait_for_value(&part, &words).await;
     }
 
     /// Presses "Retry" until the server has taken every message.
     pub async fn retries(&self) {
         let retry = "document.querySelector('.retry')?.click()";
-        let all_sent = "!document.querySelector('#messages > :not([data-id])')";
+        let all_sent = "!document.querySelector('#messages > :not([data-state=sent])')";
         self.page.wait_for(&format!("({retry}, {all_sent})")).await;
+    }
+
+    /// Sends a form's fields to a path, without the form; the status of the answer, `0` for a redirect.
+    pub async fn posts(&self, path: &str, fields: &[(&str, &str)]) -> u64 {
+        let (path, fields) = (json!(path), json!(fields));
+        let script = format!(
+            "fetch({path}, {{ method: 'POST', body: new URLSearchParams({fields}), redirect: 'manual' }})
+                 .then((answer) => answer.status)"
+        );
+        let status = self.page.eval(&script).await;
+        status.as_u64().expect("a status")
+    }
+
+    /// The secret that the forms of this page carry.
+    pub async fn csrf(&self) -> String {
+        let secret = self
+            .page
+            .eval("document.querySelector('[name=csrf]').value");
+        secret.await.as_str().expect("a text").to_owned()
     }
 
     /// Fails if the page has thrown, or broken its content security policy.

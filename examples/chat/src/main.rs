@@ -1,32 +1,54 @@
-//! A chat: choose a name and a room, talk, see who is here.
+//! A chat: sign up, choose a room, talk, see who is here.
 //!
-//! `cargo run --release -p chat` serves it at <http://127.0.0.1:8000>. With a Redis at `REDIS_URL` (or on this machine)
-//! any number of these processes share their rooms; without one, each has its own.
+//! `cargo run --release -p chat` serves it at <http://127.0.0.1:8000>. Several of these processes may share a data folder;
+//! through a Redis at `REDIS_URL` (or on this machine) they hear each other at once.
 
-mod log;
+mod accounts;
+mod attempts;
+mod chat;
+mod client;
+mod database;
+mod events;
+mod feed;
+mod glance;
+mod lobby;
+mod messages;
+mod news;
+mod options;
+mod order;
+mod outbox;
 mod pages;
+mod passwords;
+mod presence;
+mod processes;
+mod reply;
 mod room;
+mod rooms;
+mod rounds;
+mod seen;
+mod slug;
 
-use log::Log;
-use room::Room;
+use chat::Chat;
+use client::WithClient;
+use lobby::Onlooker;
+use options::{Asked, HELP, Options};
+use room::Visitor;
 use seaway::{
-    ApplicationExt, Channels, WebSocketConsumer, from_service,
-    middleware::Provide,
+    ApplicationExt, Channels, Result, WebSocketConsumer, from_service,
+    middleware::{Auth, Provide, Sessions},
     protocol::WebSocketConfig,
     routing::{PathRouter, ProtocolTypeRouter},
     serve,
 };
-use std::{env, io::IsTerminal, process::ExitCode, sync::Arc};
+use std::{env, io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
-
-const HELP: &str = "\
-chat [--port P]
-
-  --port P      the port on 127.0.0.1 (8000)
-  REDIS_URL     where Redis is (redis://127.0.0.1:6379); rooms live in this process alone if none answers";
+use tower_sessions_sqlx_store::SqliteStore;
 
 /// A message has 2,000 characters at most; this is room for any of them, escaped.
 const LARGEST_FRAME: usize = 32 * 1024;
+
+/// How often a socket asks whether its session is still there.
+const RECHECK: Duration = Duration::from_secs(30);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -34,54 +56,77 @@ async fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    if env::args().any(|word| word == "--help" || word == "-h") {
-        println!("{HELP}");
-        return ExitCode::SUCCESS;
-    }
-    let Some(port) = port(env::args().skip(1)) else {
-        eprintln!("{HELP}");
-        return ExitCode::from(2);
+    let options = match options::read(env::args().skip(1)) {
+        Ok(Asked::Serve(options)) => options,
+        Ok(Asked::Help) => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(mistake) => {
+            eprintln!("chat: {mistake}\n\n{HELP}");
+            return ExitCode::from(2);
+        }
     };
-    match run(port).await {
+    match run(options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("chat: cannot serve on port {port}: {error}");
+            eprintln!("chat: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(port: u16) -> seaway::Result<()> {
+async fn run(options: Options) -> Result<()> {
+    let listener = listen(options.port).await?;
+    let database = database::open(&options.data).await?;
     let channels = channels().await;
+    let chat = Arc::new(Chat::new(database.clone(), &channels).await?);
+    let _rounds = rounds::begin(&chat, &channels, &database).await?;
+
+    let pages = WithClient {
+        inner: from_service(pages::router(chat.clone())),
+        is_behind_proxy: options.is_https,
+    };
     let sockets = PathRouter::new()
-        .route("/ws/chat/{room}", Room::application(&channels))
-        .with(Provide(Arc::new(Log::default())))
+        .route("/ws/rooms", Onlooker::application(&channels))
+        .route("/ws/rooms/{slug}", Visitor::application(&channels))
+        .with(Provide(chat.clone()))
         .with(WebSocketConfig::new().max_message_size(LARGEST_FRAME));
+    // Sessions are in the same file as all else: who is logged in stays so while Redis is away.
+    let sessions = Sessions::new(SqliteStore::new(database), &channels)
+        // Over plain HTTP a browser keeps no `Secure` cookie, unless it makes an exception for this very machine, and
+        // not all do. Nobody reads along on the way from this machine to itself.
+        .secure(options.is_https);
     let app = ProtocolTypeRouter::new()
-        .http(from_service(pages::router()))
-        .websocket(sockets);
-    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+        .http(pages)
+        .websocket(sockets)
+        // The word of a log-out may be lost while Redis is away, so sockets look for themselves, too.
+        .with(Auth::new(chat.accounts.clone()).recheck(RECHECK))
+        .with(sessions);
+
     println!("chat is at http://{}", listener.local_addr()?);
-    serve(listener, app).await
+    let served = serve(listener, app).await;
+    if let Err(error) = chat.processes.end().await {
+        tracing::warn!(%error, "the next process will clear up after this one");
+    }
+    served
+}
+
+async fn listen(port: u16) -> Result<TcpListener> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await;
+    listener.map_err(|error| {
+        let message = format!("cannot serve on port {port}: {error}");
+        seaway::Error::new(seaway::ErrorKind::Io, message).with_source(error)
+    })
 }
 
 /// Redis if it answers; else this process alone, said aloud.
 async fn channels() -> Channels {
-    let url = env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
-    match Channels::redis(url).await {
+    match Channels::redis(options::redis_url()).await {
         Ok(channels) => channels,
         Err(error) => {
-            tracing::warn!("rooms live in this process alone: {error}");
+            tracing::warn!("other processes are not heard at once: {error}");
             Channels::in_memory()
         }
-    }
-}
-
-/// The port that the command line asks for; `None` if it asks for anything else.
-fn port(mut words: impl Iterator<Item = String>) -> Option<u16> {
-    match (words.next().as_deref(), words.next(), words.next()) {
-        (None, ..) => Some(8000),
-        (Some("--port"), Some(port), None) => port.parse().ok(),
-        _ => None,
     }
 }

@@ -1,176 +1,146 @@
-//! One visitor of one room.
+//! One tab in one room.
 
-use crate::log::Log;
-use http::StatusCode;
-use seaway::{
-    ChannelName, Close, Context, Group, Handshake, Json, Reject, Result, Shared, WebSocketConsumer,
+use crate::{
+    accounts::Account,
+    chat::Chat,
+    database::now,
+    events::{ChatEvent, Said},
+    feed::Feed,
+    messages::Stored,
+    reply::Reply,
 };
-use serde::{Deserialize, Serialize};
-use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use seaway::{Close, Context, Error, Group, Json, Result, Shared, WebSocketConsumer, consumer};
+use std::sync::Arc;
 
-/// One visitor of one room.
-pub struct Room {
-    /// This visitor's channel: one person may be here in several tabs.
-    id: String,
-    name: String,
-    room: String,
-    members: Group<RoomEvent>,
-    log: Arc<Log>,
+/// The shortest time between two words that somebody is typing; a page sends them every 3 s.
+const TYPING_MS: i64 = 1_000;
+
+/// One tab in one room.
+#[derive(WebSocketConsumer)]
+pub struct Visitor {
+    #[state]
+    chat: Arc<Chat>,
+    #[user]
+    user: Account,
+    feed: Feed,
+    /// The last id that the page has, as it comes back after its connection was lost.
+    #[query]
+    since: Option<i64>,
+    #[group("chat.{slug}")]
+    _members: Group<ChatEvent>,
+    /// This tab among those that are here.
+    #[default]
+    channel: String,
+    /// When somebody typed here last.
+    #[default]
+    typed_at: i64,
 }
 
-/// What a visitor's page sends.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum Request {
-    /// `key` is the page's own: it comes back with the message, or with the refusal.
-    Say { key: String, text: String },
-}
-
-/// What visitors tell each other, and their pages.
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "type")]
-pub enum RoomEvent {
-    #[serde(rename = "chat.message")]
-    Message(Message),
-    #[serde(rename = "chat.joined")]
-    Joined { id: String, name: String },
-    /// The answer to a newcomer, for it alone.
-    #[serde(rename = "chat.here")]
-    Here { id: String, name: String },
-    #[serde(rename = "chat.left")]
-    Left { id: String, name: String },
-}
-
-/// Something said in a room.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Message {
-    pub id: String,
-    pub key: String,
-    pub from: String,
-    pub text: String,
-    /// Milliseconds since 1970.
-    pub at: u64,
-}
-
-/// What a page gets for itself alone.
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-enum Reply {
-    Welcome { you: String, past: Vec<Message> },
-    Refused { key: String, reason: String },
-}
-
-impl WebSocketConsumer for Room {
-    type Input = Json<Request>;
-    type Event = RoomEvent;
-
-    async fn connect(handshake: &mut Handshake<RoomEvent>) -> Result<Self, Reject> {
-        let name: String = handshake.query("name")?;
-        let name = name.trim().to_owned();
-        if name.is_empty() || name.chars().count() > 30 {
-            return Err(bad("a name has 1 to 30 characters"));
-        }
-        let room: String = handshake.path("room")?;
-        if room.len() > 40 {
-            return Err(bad("a room's name has 1 to 40 characters"));
-        }
-        let log = handshake.state::<Arc<Log>>()?.clone();
-        let members = handshake.join(&format!("chat.{room}")).await?;
-        Ok(Room {
-            id: handshake.channel().to_string(),
-            name,
-            room,
-            members,
-            log,
-        })
+#[consumer]
+impl Visitor {
+    async fn opened(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
+        self.channel = ctx.channel().to_string();
+        self.enter().await?;
+        self.feed.welcome(ctx, self.since).await
     }
 
-    async fn opened(&mut self, ctx: &mut Context<RoomEvent>) -> Result<()> {
-        ctx.send(Json(Reply::Welcome {
-            you: self.id.clone(),
-            past: self.log.past(&self.room),
-        }))
-        .await?;
-        let (id, name) = (self.id.clone(), self.name.clone());
-        self.tell(&RoomEvent::Joined { id, name }).await;
-        Ok(())
-    }
-
-    async fn receive(
-        &mut self,
-        ctx: &mut Context<RoomEvent>,
-        Json(Request::Say { key, text }): Json<Request>,
-    ) -> Result<()> {
-        let refused = |key, reason: &str| {
-            let reason = reason.to_owned();
-            ctx.send(Json(Reply::Refused { key, reason }))
-        };
-        if key.len() > 100 || text.trim().is_empty() || text.chars().count() > 2_000 {
-            return refused(key, "a message has 1 to 2,000 characters").await;
+    #[on_message("say")]
+    async fn say(&mut self, ctx: &mut Context<ChatEvent>, key: String, text: String) -> Result<()> {
+        if !(1..=64).contains(&key.chars().count()) {
+            return refuse(ctx, key, "a key has 1 to 64 characters").await;
         }
-        let message = RoomEvent::Message(Message {
-            id: format!("{:016x}", fastrand::u64(..)),
-            key: key.clone(),
-            from: self.name.clone(),
-            text,
-            at: now(),
-        });
-        match self.members.send(&message).await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                tracing::debug!(%error, "a message was not sent");
-                refused(key, "the server cannot reach Redis just now").await
+        if text.trim().is_empty() || text.chars().count() > 2_000 {
+            return refuse(ctx, key, "a message has 1 to 2,000 characters").await;
+        }
+        let room = &self.feed.room;
+        let (message, previous) = match self
+            .chat
+            .messages
+            .store(room, &self.user, &key, &text)
+            .await
+        {
+            Ok(Stored::New { message, previous }) => (message, previous),
+            Ok(Stored::Known { message, previous }) => {
+                // The page says it again because it has not heard the answer.
+                ctx.send(Json(Reply::Message(message.clone()))).await?;
+                (message, previous)
             }
+            Ok(Stored::Elsewhere) => {
+                return refuse(ctx, key, "this was said in another room").await;
+            }
+            Err(error) => {
+                tracing::error!(%error, "a message was not stored");
+                return refuse(ctx, key, "the server cannot store messages just now").await;
+            }
+        };
+        self.chat.rooms.forget_list().await;
+        let id = message.id;
+        if self.chat.news.said(room, Said { message, previous }).await {
+            return Ok(());
+        }
+        ctx.send(Json(Reply::Stored { key, id })).await
+    }
+
+    #[on_message("typing")]
+    async fn typing(&mut self) -> Result<()> {
+        let now = now();
+        if (0..TYPING_MS).contains(&(now - self.typed_at)) {
+            return Ok(());
+        }
+        self.typed_at = now;
+        self.chat.news.typing(&self.feed.room, &self.user).await
+    }
+
+    #[on_message("seen")]
+    async fn seen(&mut self, id: i64) -> Result<()> {
+        let room = &self.feed.room;
+        let marked = self.chat.seen.mark(&self.user, room, id).await;
+        match marked.map_err(Error::user)? {
+            true => self.chat.news.seen(&self.user, room).await,
+            false => Ok(()),
         }
     }
 
     async fn event(
         &mut self,
-        ctx: &mut Context<RoomEvent>,
-        event: Shared<RoomEvent>,
+        ctx: &mut Context<ChatEvent>,
+        event: Shared<ChatEvent>,
     ) -> Result<()> {
-        match &*event {
-            RoomEvent::Message(message) => self.log.note(&self.room, message),
-            RoomEvent::Joined { id, .. } if *id != self.id => {
-                let here = RoomEvent::Here {
-                    id: self.id.clone(),
-                    name: self.name.clone(),
-                };
-                // Any process may have sent this: its id is taken for an address only if it is one.
-                if let Ok(newcomer) = ChannelName::new(id.as_str())
-                    && let Err(error) = ctx.channels().send(&newcomer, &here).await
-                {
-                    tracing::debug!(%error, "a newcomer was not greeted");
-                }
-            }
-            _ => {}
+        self.feed.pass_on(ctx, event).await
+    }
+
+    /// Whatever was or was not heard, the database knows.
+    #[every(seconds = 5)]
+    async fn look(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
+        match self.feed.look(ctx).await? {
+            true => Ok(()),
+            // Others have taken this process for dead, for it was asleep.
+            false => self.enter().await,
         }
-        ctx.send(Json(event)).await
     }
 
     async fn disconnect(self, _: Close) {
-        let (id, name) = (self.id.clone(), self.name.clone());
-        self.tell(&RoomEvent::Left { id, name }).await;
-    }
-}
-
-impl Room {
-    /// Tells the room what it can do without, should Redis be away.
-    async fn tell(&self, event: &RoomEvent) {
-        if let Err(error) = self.members.send(event).await {
-            tracing::debug!(%error, "the room was not told");
+        let room = &self.feed.room;
+        let left = self.chat.presence.leave(room, &self.user, &self.channel);
+        match left.await {
+            Ok(Some(people)) => self.chat.news.people(room, people).await,
+            Ok(None) => {}
+            // At the latest it goes with this process.
+            Err(error) => tracing::warn!(%error, "a tab that was closed is still listed"),
         }
     }
+
+    /// Puts this tab among those that are here.
+    async fn enter(&self) -> Result<()> {
+        let room = &self.feed.room;
+        let entered = self.chat.presence.enter(room, &self.user, &self.channel);
+        if let Some(people) = entered.await.map_err(Error::user)? {
+            self.chat.news.people(room, people).await;
+        }
+        Ok(())
+    }
 }
 
-fn bad(reason: &'static str) -> Reject {
-    Reject::new(StatusCode::BAD_REQUEST, reason)
-}
-
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
+async fn refuse(ctx: &Context<ChatEvent>, key: String, reason: &'static str) -> Result<()> {
+    ctx.send(Json(Reply::Refused { key, reason })).await
 }

@@ -1,37 +1,38 @@
 // The connection: one WebSocket that comes back by itself, a little later after each attempt.
 
-// No welcome, or no answer to a message, within this time counts as lost.
+import { goToLogin, goToLoginIfLoggedOut } from "./session.js";
+
+// Not ready, or no answer to a message, within this time counts as lost.
 export const ANSWER_LIMIT_MS = 10_000;
 const BACKOFF_FIRST_MS = 600;
 const BACKOFF_MAX_MS = 15_000;
 // A connection that lived this long was a good one: the next loss starts at the shortest wait.
 const STEADY_MS = 5_000;
+const LOGGED_OUT = 4401;
 
-/** One WebSocket at a time, replaced after a loss until `close`. */
+/** One WebSocket at a time, replaced after a loss. */
 export class Connection {
-  #url;
+  #path;
+  #readyOn;
   #onState;
   #onFrame;
   #socket = null;
   #timer = 0;
   #attempt = 0;
-  #welcomedAt = Infinity;
+  #readyAt = Infinity;
 
-  constructor(url, { onState, onFrame }) {
-    this.#url = url;
+  /** `path` is asked before each attempt; the server is ready `readyOn` its "open", or its first "welcome". */
+  constructor({ path, readyOn, onState, onFrame }) {
+    this.#path = path;
+    this.#readyOn = readyOn;
     this.#onState = onState;
     this.#onFrame = onFrame;
-    this.open();
-  }
-
-  open() {
-    this.#abandon();
-    this.#onState("connecting");
-    const socket = new WebSocket(this.#url);
-    socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
-    socket.onclose = () => this.#lost();
-    this.#socket = socket;
-    this.#timer = setTimeout(() => this.#lost(), ANSWER_LIMIT_MS);
+    addEventListener("online", () => this.hurry());
+    // The browser would notice only much later that nothing comes any more.
+    addEventListener("offline", () => this.#socket && this.#lost());
+    addEventListener("pageshow", () => this.hurry());
+    document.addEventListener("visibilitychange", () => document.hidden || this.hurry());
+    this.#open();
   }
 
   /** Whether the frame went out; an answer is another matter. */
@@ -43,35 +44,53 @@ export class Connection {
 
   /** Try now instead of later; nothing to do unless waiting. */
   hurry() {
-    if (this.#socket === null) this.open();
+    if (this.#socket === null) this.#open();
   }
 
-  close() {
+  #open() {
     this.#abandon();
+    this.#onState("connecting");
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    const socket = new WebSocket(`${scheme}://${location.host}${this.#path()}`);
+    let wasRefused = true;
+    socket.onopen = () => {
+      wasRefused = false;
+      if (this.#readyOn === "open") this.#ready();
+    };
+    socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
+    socket.onclose = ({ code }) => {
+      if (code === LOGGED_OUT) return goToLogin();
+      if (wasRefused) goToLoginIfLoggedOut();
+      this.#lost();
+    };
+    this.#socket = socket;
+    this.#timer = setTimeout(() => this.#lost(), ANSWER_LIMIT_MS);
   }
 
   #receive(frame) {
-    if (frame.type === "welcome") {
-      clearTimeout(this.#timer);
-      this.#welcomedAt = Date.now();
-      this.#onState("connected");
-    }
+    if (frame.type === this.#readyOn) this.#ready();
     this.#onFrame(frame);
+  }
+
+  #ready() {
+    clearTimeout(this.#timer);
+    this.#readyAt = Date.now();
+    this.#onState("connected");
   }
 
   #lost() {
     this.#abandon();
-    if (Date.now() - this.#welcomedAt > STEADY_MS) this.#attempt = 0;
-    this.#welcomedAt = Infinity;
+    if (Date.now() - this.#readyAt > STEADY_MS) this.#attempt = 0;
+    this.#readyAt = Infinity;
     const wait = backoff(this.#attempt++, Math.random());
-    this.#timer = setTimeout(() => this.open(), wait);
+    this.#timer = setTimeout(() => this.#open(), wait);
     this.#onState("waiting", wait);
   }
 
   #abandon() {
     clearTimeout(this.#timer);
     if (this.#socket === null) return;
-    this.#socket.onmessage = this.#socket.onclose = null;
+    this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
     this.#socket.close();
     this.#socket = null;
   }

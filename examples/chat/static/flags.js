@@ -1,6 +1,6 @@
-// The little flag beside a name.
+// The little flag beside the name of a person or a room.
 
-import { element } from "/page.js";
+import { element } from "./page.js";
 
 const CUTS = 10;
 const DYES = 6;
@@ -11,8 +11,8 @@ export function flag(name) {
   return made;
 }
 
-/** One name always flies the same flag (FNV-1a, so that names alike differ in theirs). */
-function flagOf(name) {
+/** The classes of a name's flag: one name always flies the same (FNV-1a, so that names alike differ in theirs). */
+export function flagOf(name) {
   let hash = 0x811c9dc5;
   for (const character of name) hash = Math.imul(hash ^ character.codePointAt(0), 0x01000193) >>> 0;
   hash = (hash ^ (hash >>> 15)) >>> 0;

@@ -1,68 +1,84 @@
 // How one message looks: a list item with its flag, heading, text and, if need be, its fate.
 
-import { flag } from "/flags.js";
-import { element } from "/page.js";
+import { flag } from "./flags.js";
+import { textNodes } from "./message-text.js";
+import { element } from "./page.js";
+import { clock, day, isSameDay, showTime } from "./times.js";
 
-// Messages of one author this close together stand under one heading.
+// Messages of one author this close together stand under one heading, though not for longer than a quarter of an hour.
 const GROUP_MS = 5 * 60_000;
-
-const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
-const dayFormat = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
-const momentFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+const QUARTER_MS = 15 * 60_000;
 
 /** The list item of a message. */
-export function draw(message) {
-  const at = timeOf(message);
-  const item = element("li", { className: message.mine ? "message mine" : "message" });
-  item.dataset.state = message.state;
-  if (message.id) item.dataset.id = message.id;
-  if (message.key) item.dataset.key = message.key;
-  const author = message.mine ? "You" : message.from;
-  item.append(
-    element("p", { className: "day", textContent: day(at) }),
-    flag(message.from),
+export function draw(message, actions) {
+  const item = element("li", { className: message.mine ? "message mine" : "message" }, [
     element("p", { className: "heading" }, [
-      element("bdi", { className: "author", textContent: author }),
+      element("bdi", { className: "author", textContent: message.mine ? "You" : message.from }),
       " ",
-      element("time", { dateTime: new Date(at).toISOString(), textContent: clock(at), title: moment(at) }),
+      element("time"),
     ]),
-    element("p", { className: "text", dir: "auto", textContent: message.text }),
-  );
-  if (message.state === "pending") {
-    item.append(element("p", { className: "delivery", textContent: "Sending…" }));
-  }
+    element("p", { className: "text", dir: "auto" }, textNodes(message.text)),
+  ]);
+  redraw(item, message, actions);
   return item;
 }
 
-/** Say why a message did not go out, and let its author choose. */
-export function showFailure(message, reason, { retry, discard }) {
-  message.item.dataset.state = message.state;
-  message.item.querySelector(".delivery")?.remove();
-  const words = element("span", { textContent: `Not sent: ${reason}` });
-  const choices = element("span", { className: "choices" }, [
-    element("button", { type: "button", className: "retry", textContent: "Retry", onclick: retry }),
-    element("button", { type: "button", className: "discard", textContent: "Discard", onclick: discard }),
-  ]);
-  message.item.append(element("p", { className: "delivery" }, [words, choices]));
+/** Bring an item up to date with what has become of its message. */
+export function redraw(item, message, actions) {
+  item.dataset.state = message.state;
+  if (message.id !== null) item.dataset.id = message.id;
+  if (message.mine) item.dataset.key = message.key;
+  showTime(item.querySelector("time"), message.at, clock(message.at));
+  item.querySelector(".delivery")?.remove();
+  const fate = FATES[message.state]?.(message);
+  if (fate) item.append(delivery(fate, message, actions));
 }
 
-/** The day, and the author, are said once for all messages that follow each other. */
-export function joinHeading(here, above) {
-  const newDay = !above || day(timeOf(above)) !== day(timeOf(here));
-  const sameAuthor = above?.from === here.from && above.mine === here.mine;
-  here.item.classList.toggle("new-day", newDay);
-  here.item.classList.toggle("follows", sameAuthor && !newDay && timeOf(here) - timeOf(above) < GROUP_MS);
+/** The day, the author and the flag are shown once for all messages that follow each other. */
+export function joinHeading(item, here, above) {
+  const isNewDay = !above || !isSameDay(above.at, here.at);
+  const isSameAuthor = above?.user === here.user;
+  const isSoonAfter = here.at - above?.at < GROUP_MS && quarter(here) === quarter(above);
+  const follows = isSameAuthor && !isNewDay && isSoonAfter;
+  item.classList.toggle("new-day", isNewDay);
+  item.classList.toggle("follows", follows);
+  toggle(item, ".day", isNewDay, () => element("h2", { className: "day" }));
+  if (isNewDay) nameDay(item);
+  toggle(item, ".flag", !follows && !here.mine, () => flag(here.from));
 }
 
-/** A message that is still on its way has no time yet. */
-function timeOf(message) {
-  return Number.isFinite(message.at) ? message.at : Date.now();
+/** What is "Today" now may be "Yesterday" soon. */
+export function nameDay(item) {
+  const words = day(Date.parse(item.querySelector("time").dateTime));
+  const label = item.querySelector(".day");
+  if (label.textContent !== words) label.textContent = words;
 }
 
-const clock = (at) => clockFormat.format(at);
-const moment = (at) => momentFormat.format(at);
+// What is said below a message of one's own, until the others have it.
+const FATES = {
+  pending: () => ({ words: "Sending…" }),
+  stored: () => ({ words: "Stored. The others see it as soon as the server reaches them again." }),
+  refused: ({ reason }) => ({ words: `Refused: ${reason}`, isOpen: true }),
+  failed: ({ reason }) => ({ words: `Not sent: ${reason}`, isOpen: true }),
+};
 
-function day(at) {
-  const isToday = new Date(at).toDateString() === new Date().toDateString();
-  return isToday ? "Today" : dayFormat.format(at);
+function delivery({ words, isOpen = false }, message, { retry, discard }) {
+  const made = element("p", { className: "delivery" }, [element("span", { textContent: words })]);
+  if (isOpen) {
+    const button = (className, textContent, act) =>
+      element("button", { type: "button", className, textContent, onclick: () => act(message) });
+    const choices = [button("retry", "Retry", retry), button("discard", "Discard", discard)];
+    made.append(element("span", { className: "choices" }, choices));
+  }
+  return made;
+}
+
+function quarter({ at }) {
+  return Math.floor(at / QUARTER_MS);
+}
+
+function toggle(item, selector, isWanted, make) {
+  const present = item.querySelector(selector);
+  if (isWanted && !present) item.prepend(make());
+  if (!isWanted) present?.remove();
 }

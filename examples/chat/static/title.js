@@ -1,25 +1,14 @@
-// The title of the page: the room, and how many messages came while nobody looked.
+// The title of the page: where one is, and how many messages nobody has looked at.
 
-let room = null;
+const place = document.title;
 let unread = 0;
 
-/** Name the room; `null` outside of any. */
-export function showRoom(name) {
-  room = name;
-  showTitle();
-}
-
+/** A message came; it counts if nobody looks. */
 export function countUnread() {
-  unread = document.hidden ? unread + 1 : 0;
-  showTitle();
+  if (document.hidden) showUnread(unread + 1);
 }
 
-export function clearUnread() {
-  unread = 0;
-  showTitle();
-}
-
-function showTitle() {
-  const count = unread > 0 ? `(${unread}) ` : "";
-  document.title = room === null ? "Seaway chat" : `${count}${room} · Seaway chat`;
+export function showUnread(count) {
+  unread = count;
+  document.title = count > 0 ? `(${count}) ${place}` : place;
 }

@@ -1,110 +1,139 @@
-// One visit to one room: what is said, what is heard, and how the connection fares.
+// One visit to one room: the parts of its page, and what the server tells each of them.
 
-import { ANSWER_LIMIT_MS, Connection } from "/connection.js";
-import { MessageList } from "/messages.js";
-import { $, announce } from "/page.js";
-import { People } from "/people.js";
-import { countUnread } from "/title.js";
+import { Connection } from "./connection.js";
+import { MessageWindow } from "./message-window.js";
+import { Messages } from "./messages.js";
+import { Outbox } from "./outbox.js";
+import { $ } from "./page.js";
+import { Past } from "./past.js";
+import { showPeople } from "./people.js";
+import { Seen } from "./seen.js";
+import { showStatus } from "./status.js";
+import { countUnread } from "./title.js";
+import { Typing } from "./typing.js";
 
 export class Visit {
+  #you;
+  #messages = new Messages();
+  #window;
+  #outbox;
+  #past;
+  #seen;
+  #typing = new Typing();
   #connection;
-  #messages = new MessageList((message) => this.#say(message.key, message.text));
-  #people = new People();
-  #countdown = 0;
-  #wasLost = false;
 
-  constructor(name, room) {
-    this.name = name;
-    this.room = room;
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const path = `/ws/chat/${encodeURIComponent(room)}?name=${encodeURIComponent(name)}`;
-    this.#connection = new Connection(`${scheme}://${location.host}${path}`, {
+  /** The room has a `slug` and a `name`, and so have you an `id` and a `name`. */
+  constructor(room, you) {
+    this.#you = you;
+    const send = (frame) => this.#connection.send(frame);
+    const actions = {
+      retry: (message) => this.#outbox.retry(message),
+      discard: (message) => this.#outbox.discard(message),
+    };
+    this.#window = new MessageWindow(this.#messages, actions, (isNearOldest) => {
+      this.#past.refresh();
+      if (isNearOldest) this.#past.load();
+      this.#seen.look();
+    });
+    this.#outbox = new Outbox(you, this.#messages, this.#window, send);
+    this.#past = new Past(room, this.#messages, (older) => this.#addOlder(older));
+    this.#seen = new Seen(() => (this.#window.isAtEnd ? this.#messages.newest : null), send);
+    this.#connection = new Connection({
+      path: () => this.#path(room),
+      readyOn: "welcome",
       onState: (state, wait) => this.#showState(state, wait),
       onFrame: (frame) => this.#hear(frame),
     });
   }
 
   say(text) {
-    this.#say(crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`, text);
+    this.#outbox.say(text);
+  }
+
+  typing() {
+    this.#connection.send({ type: "typing" });
   }
 
   hurry() {
     this.#connection.hurry();
   }
 
-  toEnd() {
-    this.#messages.toEnd();
-  }
-
-  end() {
-    clearInterval(this.#countdown);
-    this.#connection.close();
-  }
-
-  #say(key, text) {
-    const message = this.#messages.addMine(key, this.name, text);
-    if (!this.#connection.send({ type: "say", key, text })) {
-      this.#messages.fail("there is no connection just now.", key);
-      return;
-    }
-    setTimeout(() => {
-      if (message.state === "pending") this.#messages.fail("the server did not answer.", key);
-    }, ANSWER_LIMIT_MS);
+  /** Who comes back asks for what came since. */
+  #path({ slug }) {
+    const since = this.#messages.newest === null ? "" : `?since=${this.#messages.newest}`;
+    return `/ws/rooms/${encodeURIComponent(slug)}${since}`;
   }
 
   #hear(frame) {
     switch (frame.type) {
       case "welcome":
-        this.#people.reset();
-        this.#people.arrive(frame.you, this.name, true);
-        this.#messages.addPast(frame.past);
-        return;
+        return this.#welcome(frame);
       case "chat.message":
-        this.#messages.add(frame);
-        countUnread();
-        return;
-      case "chat.joined":
-      case "chat.here":
-        return this.#people.arrive(frame.id, frame.name);
-      case "chat.left":
-        return this.#people.leave(frame.id);
+        return this.#heard(frame);
+      case "chat.people":
+        return showPeople(frame.people, this.#you.id);
+      case "chat.typing":
+        return frame.user === this.#you.id || this.#typing.heard(frame.user, frame.name);
+      case "stored":
+        return this.#outbox.stored(frame);
       case "refused":
-        return this.#messages.fail(sentence(frame.reason), frame.key);
+        return this.#outbox.refused(frame);
     }
+  }
+
+  #welcome({ messages, more, reset, people }) {
+    showPeople(people, this.#you.id);
+    if (this.#messages.newest === null || reset) this.#past.more = more;
+    this.#window.changeSilently(() => {
+      if (reset) this.#startAnew();
+      for (const message of messages) this.#add(message);
+    });
+    this.#past.recover();
+    this.#seen.reconnected();
+  }
+
+  #heard(message) {
+    this.#typing.stopped(message.user);
+    if (message.user !== this.#you.id && this.#messages.withId(message.id) === undefined) countUnread();
+    this.#window.change(() => this.#add(message));
+  }
+
+  /** A message that the room told about; known ones are only brought up to date. */
+  #add({ id, key, user, from, text, at }) {
+    this.#messages.newest = Math.max(this.#messages.newest ?? 0, id);
+    const mine = user === this.#you.id;
+    const known = this.#messages.withId(id) ?? (mine ? this.#messages.withKey(key) : undefined);
+    if (known?.state === "sent") return;
+    if (known) return this.#window.changed(known, ...this.#messages.change(known, { id, at, state: "sent" }));
+    this.#window.inserted(this.#messages.add({ id, key, user, from, text, at, mine, state: "sent" }));
+    const forgotten = this.#window.isAtEnd ? this.#messages.trim() : 0;
+    if (forgotten === 0) return;
+    this.#window.shifted(-forgotten);
+    this.#past.more = true;
+  }
+
+  #addOlder(older) {
+    const unknown = older.filter(({ id }) => this.#messages.withId(id) === undefined);
+    const values = unknown.map((message) => ({ ...message, mine: message.user === this.#you.id, state: "sent" }));
+    this.#window.changeSilently(() => {
+      this.#messages.addOlder(values);
+      this.#window.shifted(values.length);
+    });
+  }
+
+  /** Too much was missed to close the gap: only what the server does not have stays. */
+  #startAnew() {
+    const kept = this.#messages.unsettled().filter(({ id }) => id === null);
+    this.#messages.clear();
+    for (const message of kept) this.#messages.add(message);
+    this.#window.reset();
   }
 
   #showState(state, wait) {
-    clearInterval(this.#countdown);
-    const hadFocus = document.activeElement === $("reconnect");
-    $("status").dataset.state = state;
+    showStatus(state, wait);
     $("deck").classList.toggle("adrift", state !== "connected");
-    $("reconnect").hidden = state !== "waiting";
-    if (hadFocus && state !== "waiting") $("composer").focus();
-
-    if (state === "connecting") $("status-text").textContent = "Connecting…";
-    if (state === "connected") {
-      $("status-text").textContent = "Connected";
-      if (this.#wasLost) announce("Connected again.");
-      this.#wasLost = false;
-    }
-    if (state === "waiting") {
-      this.#countDown(Date.now() + wait);
-      if (!this.#wasLost) announce("The connection is lost. Reconnecting.");
-      this.#wasLost = true;
-      this.#messages.fail("the connection was lost.");
-    }
+    if (state !== "waiting") return;
+    this.#typing.clear();
+    this.#outbox.lost();
   }
-
-  #countDown(until) {
-    const show = () => {
-      const seconds = Math.max(1, Math.ceil((until - Date.now()) / 1000));
-      $("status-text").textContent = `Reconnecting in ${seconds} s…`;
-    };
-    show();
-    this.#countdown = setInterval(show, 500);
-  }
-}
-
-function sentence(words) {
-  return /[.!?…]$/.test(words) ? words : `${words}.`;
 }

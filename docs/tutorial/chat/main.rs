@@ -1,0 +1,251 @@
+use axum::{
+    Form, Router,
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::{Html, IntoResponse, Redirect, Response},
+    routing::{get, post},
+};
+use seaway::{
+    ApplicationExt, AuthSession, Authenticator, Channels, Close, Context, ErrorKind, Event, Group,
+    Json, Result, Shared, User, WebSocketConsumer, consumer, from_service,
+    middleware::{Auth, RequireUser, Sessions},
+    routing::{PathRouter, ProtocolTypeRouter},
+    serve,
+    session::{RedisStore, SessionStore},
+};
+use serde::{Deserialize, Serialize};
+use std::env;
+use tokio::net::TcpListener;
+
+/// Somebody who may come in.
+#[derive(Clone)]
+struct Account {
+    name: String,
+    key: String,
+}
+
+/// All of them.
+struct Accounts(Vec<Account>);
+
+impl Accounts {
+    /// Reads a file with a name and a key on each line.
+    fn read(path: &str) -> Result<Self> {
+        let text = std::fs::read_to_string(path)?;
+        let lines = text.lines().filter_map(|line| line.split_once(' '));
+        let accounts = lines.map(|(name, key)| Account {
+            name: name.to_owned(),
+            key: key.trim().to_owned(),
+        });
+        Ok(Self(accounts.collect()))
+    }
+}
+
+impl Authenticator for Accounts {
+    type User = Account;
+    type Credentials = String;
+
+    fn id(&self, account: &Account) -> String {
+        account.name.clone()
+    }
+
+    fn stamp(&self, account: &Account) -> String {
+        account.key.clone()
+    }
+
+    async fn load(&self, id: &str) -> Result<Option<Account>> {
+        let mut accounts = self.0.iter();
+        Ok(accounts.find(|account| account.name == id).cloned())
+    }
+
+    async fn authenticate(&self, key: String) -> Result<Option<Account>> {
+        let mut accounts = self.0.iter();
+        Ok(accounts.find(|account| account.key == key).cloned())
+    }
+}
+
+/// What visitors of a room tell each other, and their pages.
+#[derive(Event)]
+enum ChatEvent {
+    Message { from: String, text: String },
+    Joined { name: String },
+    Left { name: String },
+}
+
+/// What a visitor's page is told alone.
+#[derive(Serialize)]
+#[serde(tag = "type")]
+enum Reply {
+    #[serde(rename = "chat.refused")]
+    Refused { reason: String },
+}
+
+/// One visitor of one room.
+#[derive(WebSocketConsumer)]
+struct Visitor {
+    #[user]
+    account: Account,
+    #[group("chat.{room}")]
+    members: Group<ChatEvent>,
+    /// How many minutes ago this visitor last said something.
+    #[default]
+    quiet: u32,
+}
+
+#[consumer]
+impl Visitor {
+    async fn opened(&mut self) -> Result<()> {
+        let name = self.account.name.clone();
+        self.tell(ChatEvent::Joined { name }).await;
+        Ok(())
+    }
+
+    #[on_message("say")]
+    async fn say(&mut self, ctx: &mut Context<ChatEvent>, text: String) -> Result<()> {
+        self.quiet = 0;
+        let from = self.account.name.clone();
+        match self.members.send(&ChatEvent::Message { from, text }).await {
+            Err(error) if error.kind() == ErrorKind::Layer => {
+                eprintln!("a message was not sent: {error}");
+                let reason = "the room cannot be reached just now".to_owned();
+                ctx.send(Json(Reply::Refused { reason })).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn event(
+        &mut self,
+        ctx: &mut Context<ChatEvent>,
+        event: Shared<ChatEvent>,
+    ) -> Result<()> {
+        ctx.send(Json(event)).await
+    }
+
+    #[every(minutes = 1)]
+    async fn count(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
+        self.quiet += 1;
+        if self.quiet < 30 {
+            return Ok(());
+        }
+        ctx.close(Close::new(4000, "you have fallen asleep")).await
+    }
+
+    async fn disconnect(self, _: Close) {
+        let name = self.account.name.clone();
+        self.tell(ChatEvent::Left { name }).await;
+    }
+
+    /// Tells the room what it can do without, should Redis be away.
+    async fn tell(&self, event: ChatEvent) {
+        if let Err(error) = self.members.send(&event).await {
+            eprintln!("a room was not told: {error}");
+        }
+    }
+}
+
+/// What the log-in page sends.
+#[derive(Deserialize)]
+struct Shown {
+    key: String,
+}
+
+/// Where a visitor was on the way to.
+#[derive(Deserialize)]
+struct Way {
+    next: Option<String>,
+}
+
+impl Way {
+    /// A path of this site; anything else could lead a visitor who has just logged in to somebody else's.
+    fn on(&self) -> &str {
+        let next = self.next.as_deref().unwrap_or("/");
+        let leads_away = !next.starts_with('/')
+            || next.starts_with("//")
+            || next.contains('\\')
+            || next.contains(char::is_control);
+        if leads_away { "/" } else { next }
+    }
+}
+
+/// `POST /login`
+async fn log_in(
+    auth: AuthSession<Accounts>,
+    Query(way): Query<Way>,
+    Form(shown): Form<Shown>,
+) -> Result<Response> {
+    let Some(account) = auth.authenticate(shown.key).await? else {
+        let sorry = "Nobody has this key. Go back and try again.";
+        return Ok((StatusCode::UNAUTHORIZED, sorry).into_response());
+    };
+    auth.log_in(&account).await?;
+    Ok(Redirect::to(way.on()).into_response())
+}
+
+/// `POST /logout`
+async fn log_out(auth: AuthSession<Accounts>) -> Result<Redirect> {
+    auth.log_out().await?;
+    Ok(Redirect::to("/login"))
+}
+
+/// `POST /announce/lobby` with a text: somebody speaks to a room without being in it.
+async fn announce(
+    State(channels): State<Channels>,
+    Path(room): Path<String>,
+    User(account): User<Account>,
+    text: String,
+) -> Result<StatusCode> {
+    let room = channels.group(&format!("chat.{room}"))?;
+    let from = account.name;
+    room.send(&ChatEvent::Message { from, text }).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// The files that browsers get.
+struct Files {
+    room: String,
+    login: String,
+}
+
+fn app(
+    channels: &Channels,
+    store: impl SessionStore,
+    accounts: Accounts,
+    files: Files,
+) -> ProtocolTypeRouter {
+    let doors = Router::new()
+        .route("/login", get(Html(files.login)).post(log_in))
+        .route("/logout", post(log_out));
+    let house = Router::new()
+        .route("/", get(Html(files.room)))
+        .route("/announce/{room}", post(announce))
+        .with_state(channels.clone());
+    let members = RequireUser::<Account>::new().redirect_to("/login");
+    let house = from_service(house).with(members).boxed();
+    let pages = PathRouter::new()
+        .route("/login", from_service(doors.clone()))
+        .route("/logout", from_service(doors))
+        .route("/", house.clone())
+        .route("/{*rest}", house);
+    let rooms = PathRouter::new().route("/ws/chat/{room}", Visitor::application(channels));
+    ProtocolTypeRouter::new()
+        .http(pages)
+        .websocket(rooms)
+        .with(Auth::new(accounts))
+        .with(Sessions::new(store, channels))
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let redis = env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
+    let port = env::args().nth(1).and_then(|port| port.parse().ok());
+    let store = RedisStore::connect(&redis).await?;
+    let accounts = Accounts::read("accounts.txt")?;
+    let files = Files {
+        room: std::fs::read_to_string("index.html")?,
+        login: std::fs::read_to_string("login.html")?,
+    };
+    let app = app(&Channels::redis(redis).await?, store, accounts, files);
+    let listener = TcpListener::bind(("127.0.0.1", port.unwrap_or(8000))).await?;
+    println!("the room is at http://{}", listener.local_addr()?);
+    serve(listener, app).await
+}

@@ -1,0 +1,178 @@
+//! Accounts: who may log in, and how they sign up.
+
+use crate::passwords::Passwords;
+use seaway::{Authenticator, Error, Result};
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, SqlitePool};
+use std::fmt;
+
+/// Somebody who has signed up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, FromRow)]
+pub struct Account {
+    pub id: i64,
+    pub name: String,
+}
+
+/// An account as groups and logs know it: by its id, for a name is not for everyone's eyes.
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.id.fmt(f)
+    }
+}
+
+/// What somebody types to log in or to sign up.
+pub struct Credentials {
+    pub name: String,
+    pub password: String,
+}
+
+/// How signing up ended.
+pub enum SignUp {
+    Done(Account),
+    Refused(&'static str),
+}
+
+/// All accounts.
+#[derive(Clone)]
+pub struct Accounts {
+    database: SqlitePool,
+    passwords: Passwords,
+}
+
+impl Accounts {
+    /// The accounts in this database.
+    pub async fn new(database: SqlitePool) -> Result<Self> {
+        let passwords = Passwords::new().await?;
+        Ok(Self {
+            database,
+            passwords,
+        })
+    }
+
+    /// Makes an account, unless the name or the password will not do or the name is somebody else's.
+    pub async fn sign_up(&self, credentials: Credentials) -> Result<SignUp> {
+        let Some(name) = clean(&credentials.name) else {
+            return Ok(SignUp::Refused("A name has 1 to 30 characters."));
+        };
+        if !(8..=200).contains(&credentials.password.chars().count()) {
+            return Ok(SignUp::Refused("A password has 8 to 200 characters."));
+        }
+        let hash = self.passwords.hash(credentials.password).await?;
+        let account = sqlx::query_as(
+            "INSERT INTO users (name, folded, password) VALUES (?, ?, ?)
+             ON CONFLICT (folded) DO NOTHING RETURNING id, name",
+        )
+        .bind(name)
+        .bind(folded(name))
+        .bind(hash)
+        .fetch_optional(&self.database)
+        .await
+        .map_err(Error::user)?;
+        Ok(match account {
+            Some(account) => SignUp::Done(account),
+            None => SignUp::Refused("Somebody has this name already."),
+        })
+    }
+}
+
+impl Authenticator for Accounts {
+    type User = Account;
+    type Credentials = Credentials;
+
+    async fn load(&self, id: &str) -> Result<Option<Account>> {
+        let Ok(id) = id.parse::<i64>() else {
+            return Ok(None);
+        };
+        sqlx::query_as("SELECT id, name FROM users WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.database)
+            .await
+            .map_err(Error::user)
+    }
+
+    async fn authenticate(&self, credentials: Credentials) -> Result<Option<Account>> {
+        // Nobody has such a password, and hashing a long one would take long.
+        if credentials.password.chars().count() > 200 {
+            return Ok(None);
+        }
+        let found: Option<(i64, String, String)> =
+            sqlx::query_as("SELECT id, name, password FROM users WHERE folded = ?")
+                .bind(folded(credentials.name.trim()))
+                .fetch_optional(&self.database)
+                .await
+                .map_err(Error::user)?;
+        let (account, hash) = match found {
+            Some((id, name, hash)) => (Some(Account { id, name }), Some(hash)),
+            None => (None, None),
+        };
+        let fits = self.passwords.fits(credentials.password, hash).await?;
+        Ok(account.filter(|_| fits))
+    }
+
+    fn id(&self, account: &Account) -> String {
+        account.id.to_string()
+    }
+}
+
+/// The form in which names are compared.
+pub fn folded(name: &str) -> String {
+    name.to_lowercase()
+}
+
+/// The name without spaces around it, if it can be one.
+fn clean(name: &str) -> Option<&str> {
+    let name = name.trim();
+    let fits = (1..=30).contains(&name.chars().count());
+    (fits && !name.chars().any(char::is_control)).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database;
+
+    #[test]
+    fn a_name_has_1_to_30_characters_that_can_be_seen() {
+        let (longest, too_long) = ("ø".repeat(30), "ø".repeat(31));
+        for (name, expected) in [
+            ("Ana", Some("Ana")),
+            ("  Ana Maria ", Some("Ana Maria")),
+            (longest.as_str(), Some(longest.as_str())),
+            (too_long.as_str(), None),
+            (" ", None),
+            ("A\u{7}na", None),
+            ("A\nna", None),
+        ] {
+            assert_eq!(clean(name), expected, "{name:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_one_persons_in_any_case() {
+        let accounts = Accounts::new(database::in_memory().await).await.unwrap();
+        let typed = |name: &str, password: &str| Credentials {
+            name: name.to_owned(),
+            password: password.to_owned(),
+        };
+
+        let first = accounts
+            .sign_up(typed("Ælla", "long enough"))
+            .await
+            .unwrap();
+        let second = accounts
+            .sign_up(typed("ÆLLA", "long enough"))
+            .await
+            .unwrap();
+        let found = accounts.authenticate(typed("ælla ", "long enough")).await;
+        let wrong = accounts.authenticate(typed("Ælla", "a wrong one")).await;
+        let nobody = accounts.authenticate(typed("Bo", "long enough")).await;
+
+        let SignUp::Done(ana) = first else {
+            panic!("the name is free");
+        };
+        assert!(matches!(second, SignUp::Refused(_)));
+        assert_eq!(found.unwrap(), Some(ana));
+        assert_eq!(wrong.unwrap(), None);
+        assert_eq!(nobody.unwrap(), None);
+    }
+}

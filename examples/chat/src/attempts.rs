@@ -1,0 +1,173 @@
+//! Attempts to log in, which are limited: nobody tries all passwords.
+
+use crate::accounts::folded;
+use sqlx::SqlitePool;
+use std::net::IpAddr;
+
+/// For how long an attempt counts.
+const WINDOW_MS: i64 = 5 * 60 * 1000;
+
+/// How many attempts at one name count at most; the next has to wait.
+const PER_NAME: i64 = 5;
+
+/// How many attempts from one address count at most: behind it may be a whole school.
+const PER_ADDRESS: i64 = 30;
+
+/// How many rows are kept; the oldest go first. It is reached only by a crowd with an address each.
+const ROWS: i64 = 100_000;
+
+/// The attempts of all processes: they count together.
+#[derive(Clone)]
+pub struct Attempts {
+    database: SqlitePool,
+}
+
+/// Whether one may try.
+#[derive(Debug, PartialEq)]
+pub enum Verdict {
+    Try,
+    Wait { seconds: i64 },
+}
+
+impl Attempts {
+    /// The attempts in this database.
+    pub fn new(database: SqlitePool) -> Self {
+        Self { database }
+    }
+
+    /// Notes an attempt, before the password is looked at: a hundred that are made at once are a hundred.
+    pub async fn note(&self, name: &str, address: IpAddr, now: i64) -> sqlx::Result<Verdict> {
+        // The lock is taken at the beginning, or two processes would count and then both write.
+        let mut write = self.database.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query(
+            "DELETE FROM attempts WHERE at <= ?1 OR id <= (SELECT max(id) FROM attempts) - ?2",
+        )
+        .bind(now - WINDOW_MS)
+        .bind(ROWS)
+        .execute(&mut *write)
+        .await?;
+        let mut wait = 0;
+        let subjects = [
+            (of_name(name), PER_NAME),
+            (of_address(address), PER_ADDRESS),
+        ];
+        for (subject, limit) in &subjects {
+            // The attempt that has to be forgotten before another one counts.
+            let oldest: Option<i64> = sqlx::query_scalar(
+                "SELECT at FROM attempts WHERE subject = ? ORDER BY at DESC LIMIT 1 OFFSET ?",
+            )
+            .bind(subject)
+            .bind(limit - 1)
+            .fetch_optional(&mut *write)
+            .await?;
+            wait = wait.max(oldest.map_or(0, |at| at + WINDOW_MS - now));
+        }
+        if wait > 0 {
+            write.commit().await?;
+            let seconds = wait.div_euclid(1000) + 1;
+            return Ok(Verdict::Wait { seconds });
+        }
+        for (subject, _) in &subjects {
+            sqlx::query("INSERT INTO attempts (subject, at) VALUES (?, ?)")
+                .bind(subject)
+                .bind(now)
+                .execute(&mut *write)
+                .await?;
+        }
+        write.commit().await?;
+        Ok(Verdict::Try)
+    }
+
+    /// The right password: what was tried before at this name does not count any more. The address keeps its count but
+    /// for this attempt, or whoever has an account could try on at others'.
+    pub async fn forget(&self, name: &str, address: IpAddr) -> sqlx::Result<()> {
+        sqlx::query(
+            "DELETE FROM attempts WHERE subject = ?1
+             OR id = (SELECT max(id) FROM attempts WHERE subject = ?2)",
+        )
+        .bind(of_name(name))
+        .bind(of_address(address))
+        .execute(&self.database)
+        .await?;
+        Ok(())
+    }
+}
+
+/// What a name is counted under. Nobody has a longer one than 30 characters, so the rest of it is not kept.
+fn of_name(name: &str) -> String {
+    let name: String = name.trim().chars().take(31).collect();
+    format!("name {}", folded(&name))
+}
+
+/// What an address is counted under: of IPv6, the network, for a household has 2^64 addresses or more.
+fn of_address(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => format!("address {address}"),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("address {a:x}:{b:x}:{c:x}:{d:x}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database;
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    async fn tries(attempts: &Attempts, name: &str, now: i64) -> Verdict {
+        attempts.note(name, HERE, now).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_sixth_attempt_at_a_name_waits_until_the_first_is_forgotten() {
+        let attempts = Attempts::new(database::in_memory().await);
+        for second in 0..5 {
+            let verdict = tries(&attempts, "Ana", second * 1000).await;
+            assert_eq!(verdict, Verdict::Try, "{second}");
+        }
+
+        let sixth = tries(&attempts, "ana ", 100_000).await;
+        let other = tries(&attempts, "Bo", 100_000).await;
+        let later = tries(&attempts, "ANA", WINDOW_MS).await;
+
+        assert_eq!(sixth, Verdict::Wait { seconds: 201 });
+        assert_eq!(other, Verdict::Try);
+        assert_eq!(later, Verdict::Try);
+    }
+
+    #[tokio::test]
+    async fn an_address_is_limited_whatever_the_names() {
+        let attempts = Attempts::new(database::in_memory().await);
+        for number in 0..PER_ADDRESS {
+            let verdict = tries(&attempts, &number.to_string(), 0).await;
+            assert_eq!(verdict, Verdict::Try, "{number}");
+        }
+
+        let next = tries(&attempts, "Ana", 1).await;
+        let elsewhere = attempts.note("Ana", Ipv6Addr::LOCALHOST.into(), 1).await;
+
+        assert!(matches!(next, Verdict::Wait { .. }));
+        assert_eq!(elsewhere.unwrap(), Verdict::Try);
+    }
+
+    #[tokio::test]
+    async fn the_right_password_clears_the_name_and_one_attempt_of_the_address() {
+        let attempts = Attempts::new(database::in_memory().await);
+        for _ in 0..5 {
+            tries(&attempts, "Ana", 0).await;
+        }
+
+        attempts.forget("Ana", HERE).await.unwrap();
+
+        assert_eq!(tries(&attempts, "Ana", 1).await, Verdict::Try);
+        let left: i64 = sqlx::query_scalar("SELECT count(*) FROM attempts")
+            .fetch_one(&attempts.database)
+            .await
+            .unwrap();
+        assert_eq!(left, 4 + 2);
+    }
+}

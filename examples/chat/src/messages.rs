@@ -1,0 +1,208 @@
+//! What was said: stored before anyone hears it, and read in pages.
+
+use crate::{accounts::Account, database::now, rooms::Room};
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, SqlitePool};
+
+/// How many messages a page of the past has.
+const PAGE: usize = 50;
+
+/// How many missed messages are sent one by one. Whoever has missed more begins with the newest page again.
+const MISSED: usize = 200;
+
+/// Something said in a room.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, FromRow)]
+pub struct Message {
+    /// Later messages have higher ids, in all rooms together.
+    pub id: i64,
+    pub user: i64,
+    pub from: String,
+    pub text: String,
+    /// Milliseconds since 1970.
+    pub at: i64,
+    /// The sender's page chose it.
+    pub key: String,
+}
+
+/// Messages, the oldest first, and whether there are older ones.
+#[derive(Debug, Serialize)]
+pub struct Page {
+    pub messages: Vec<Message>,
+    pub more: bool,
+}
+
+/// How storing ended.
+#[derive(Debug)]
+pub enum Stored {
+    New {
+        message: Message,
+        previous: i64,
+    },
+    /// It was stored under this key before.
+    Known {
+        message: Message,
+        previous: i64,
+    },
+    /// The key is that of something that this person has said in another room.
+    Elsewhere,
+}
+
+/// All messages of all rooms.
+#[derive(Clone)]
+pub struct Messages {
+    database: SqlitePool,
+}
+
+impl Messages {
+    /// The messages in this database.
+    pub fn new(database: SqlitePool) -> Self {
+        Self { database }
+    }
+
+    /// Stores what somebody says, once for each key.
+    pub async fn store(
+        &self,
+        room: &Room,
+        user: &Account,
+        key: &str,
+        text: &str,
+    ) -> sqlx::Result<Stored> {
+        let inserted = sqlx::query(
+            "INSERT INTO messages (room, user, key, text, at) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT (user, key) DO NOTHING",
+        )
+        .bind(room.id)
+        .bind(user.id)
+        .bind(key)
+        .bind(text)
+        .bind(now())
+        .execute(&self.database)
+        .await?;
+        let message: Option<Message> = sqlx::query_as(
+            r#"SELECT m.id, m.user, u.name AS "from", m.text, m.at, m.key
+               FROM messages m JOIN users u ON u.id = m.user
+               WHERE m.user = ? AND m.key = ? AND m.room = ?"#,
+        )
+        .bind(user.id)
+        .bind(key)
+        .bind(room.id)
+        .fetch_optional(&self.database)
+        .await?;
+        let Some(message) = message else {
+            return Ok(Stored::Elsewhere);
+        };
+        // All lower ids are visible already, so the answer is the same for ever.
+        let previous: Option<i64> =
+            sqlx::query_scalar("SELECT max(id) FROM messages WHERE room = ? AND id < ?")
+                .bind(room.id)
+                .bind(message.id)
+                .fetch_one(&self.database)
+                .await?;
+        let previous = previous.unwrap_or(0);
+        Ok(match inserted.rows_affected() {
+            0 => Stored::Known { message, previous },
+            _ => Stored::New { message, previous },
+        })
+    }
+
+    /// The newest page.
+    pub async fn newest(&self, room: &Room) -> sqlx::Result<Page> {
+        self.before(room, i64::MAX).await
+    }
+
+    /// The page before this id.
+    pub async fn before(&self, room: &Room, id: i64) -> sqlx::Result<Page> {
+        // One more than a page has, to see whether there are older ones.
+        let mut messages: Vec<Message> = sqlx::query_as(
+            r#"SELECT m.id, m.user, u.name AS "from", m.text, m.at, m.key
+               FROM messages m JOIN users u ON u.id = m.user
+               WHERE m.room = ? AND m.id < ? ORDER BY m.id DESC LIMIT ?"#,
+        )
+        .bind(room.id)
+        .bind(id)
+        .bind(PAGE as i64 + 1)
+        .fetch_all(&self.database)
+        .await?;
+        let more = messages.len() > PAGE;
+        messages.truncate(PAGE);
+        messages.reverse();
+        Ok(Page { messages, more })
+    }
+
+    /// What came after this id; `None` if that is too much to send, or if nothing ever had this id or a higher one.
+    pub async fn since(&self, room: &Room, id: i64) -> sqlx::Result<Option<Vec<Message>>> {
+        let messages: Vec<Message> = sqlx::query_as(
+            r#"SELECT m.id, m.user, u.name AS "from", m.text, m.at, m.key
+               FROM messages m JOIN users u ON u.id = m.user
+               WHERE m.room = ? AND m.id > ? ORDER BY m.id LIMIT ?"#,
+        )
+        .bind(room.id)
+        .bind(id)
+        .bind(MISSED as i64 + 1)
+        .fetch_all(&self.database)
+        .await?;
+        if messages.is_empty() {
+            let newest: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM messages")
+                .fetch_one(&self.database)
+                .await?;
+            return Ok((id <= newest.unwrap_or(0)).then_some(messages));
+        }
+        Ok((messages.len() <= MISSED).then_some(messages))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{database, rooms::tests::a_room_and_ana};
+
+    #[tokio::test]
+    async fn the_same_key_again_is_the_same_message() {
+        let database = database::in_memory().await;
+        let (room, ana) = a_room_and_ana(&database).await;
+        let messages = Messages::new(database);
+
+        let first = messages.store(&room, &ana, "k1", "hello").await.unwrap();
+        let again = messages.store(&room, &ana, "k1", "something else").await;
+        let second = messages.store(&room, &ana, "k2", "and bye").await.unwrap();
+
+        let Stored::New {
+            message,
+            previous: 0,
+        } = first
+        else {
+            panic!("{first:?}");
+        };
+        let Stored::Known { message: known, .. } = again.unwrap() else {
+            panic!("it is known");
+        };
+        assert_eq!(known, message);
+        let Stored::New { previous, .. } = second else {
+            panic!("{second:?}");
+        };
+        assert_eq!(previous, message.id);
+    }
+
+    #[tokio::test]
+    async fn the_past_comes_in_pages_and_the_missed_in_one_go() {
+        let database = database::in_memory().await;
+        let (room, ana) = a_room_and_ana(&database).await;
+        let messages = Messages::new(database);
+        for number in 1..=201 {
+            let key = number.to_string();
+            messages.store(&room, &ana, &key, "hi").await.unwrap();
+        }
+        let ids = |messages: &[Message]| (messages[0].id, messages[messages.len() - 1].id);
+
+        let newest = messages.newest(&room).await.unwrap();
+        let oldest = messages.before(&room, 51).await.unwrap();
+        let missed = messages.since(&room, 1).await.unwrap().unwrap();
+
+        assert_eq!((ids(&newest.messages), newest.more), ((152, 201), true));
+        assert_eq!((ids(&oldest.messages), oldest.more), ((1, 50), false));
+        assert_eq!(ids(&missed), (2, 201));
+        assert!(messages.since(&room, 0).await.unwrap().is_none());
+        assert_eq!(messages.since(&room, 201).await.unwrap(), Some(Vec::new()));
+        assert!(messages.since(&room, 999).await.unwrap().is_none());
+    }
+}

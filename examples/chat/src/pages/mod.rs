@@ -1,0 +1,55 @@
+//! The pages: an axum application like any other.
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | `account.rs` | sign up, log in, log out |
+//! | `rooms.rs` | the list of rooms, and making one |
+//! | `room.rs` | a room, and its past |
+//! | `assets.rs` | scripts, style and icon |
+//! | `signed_in.rs` | who asks; strangers are sent to the log-in |
+//! | `csrf.rs` | forms come from our own pages |
+//! | `next.rs` | where to go after a log-in |
+//! | `problem.rs` | what went wrong, as a page |
+//! | `html.rs` | a template as a reply, with its headers |
+
+mod account;
+mod assets;
+mod csrf;
+mod html;
+mod next;
+mod problem;
+mod room;
+mod rooms;
+mod signed_in;
+
+use crate::chat::Chat;
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::map_response,
+    routing::{get, post},
+};
+use std::sync::Arc;
+
+/// No form of ours is larger.
+const LARGEST_FORM: usize = 16 * 1024;
+
+/// The routes of all pages.
+pub fn router(chat: Arc<Chat>) -> Router {
+    let pages = Router::new()
+        .route("/", get(rooms::list))
+        .route("/rooms", post(rooms::create))
+        .route("/rooms/{slug}", get(room::page_of))
+        .route("/rooms/{slug}/messages", get(room::past))
+        .route("/signup", get(account::signup_page).post(account::sign_up))
+        .route("/login", get(account::login_page).post(account::log_in))
+        .route("/logout", post(account::log_out))
+        .with_state(chat);
+    Router::new()
+        .merge(pages)
+        .merge(assets::router())
+        .route("/healthz", get(|| async { "ok" }))
+        .fallback(problem::no_such_page)
+        .layer(map_response(html::with_headers))
+        .layer(DefaultBodyLimit::max(LARGEST_FORM))
+}

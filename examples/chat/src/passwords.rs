@@ -1,0 +1,86 @@
+//! Passwords: hashed with Argon2id, off the threads that serve sockets.
+
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use seaway::{Error, Result};
+use std::sync::Arc;
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
+/// How many passwords are hashed at once: each takes 19 MiB and a processor. At the bound others wait.
+const AT_ONCE: usize = 4;
+
+/// Hashes passwords and checks them.
+#[derive(Clone)]
+pub struct Passwords {
+    places: Arc<Semaphore>,
+    /// The hash of a password that nobody has.
+    nobodys: Arc<str>,
+}
+
+impl Passwords {
+    /// Ready to hash; takes as long as hashing one.
+    pub async fn new() -> Result<Self> {
+        let nobodys = spawn_blocking(|| hashed("")).await.map_err(Error::user)??;
+        Ok(Self {
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+            nobodys: nobodys.into(),
+        })
+    }
+
+    /// The password as it is stored: with its salt and the cost of hashing it.
+    pub async fn hash(&self, password: String) -> Result<String> {
+        let place = self.places.clone().acquire_owned().await;
+        let place = place.expect("the semaphore is never closed");
+        let hashing = spawn_blocking(move || {
+            let _place = place;
+            hashed(&password)
+        });
+        hashing.await.map_err(Error::user)?
+    }
+
+    /// Whether it is the password with this hash. Without a hash it is not, and that takes as long to say: time shall
+    /// not tell a stranger which names exist.
+    pub async fn fits(&self, password: String, hash: Option<String>) -> Result<bool> {
+        let place = self.places.clone().acquire_owned().await;
+        let place = place.expect("the semaphore is never closed");
+        let nobodys = self.nobodys.clone();
+        let checking = spawn_blocking(move || {
+            let _place = place;
+            let known = hash.is_some();
+            let hash = hash.as_deref().unwrap_or(&nobodys);
+            // Both are always done: `&`, not `&&`.
+            Ok(known & verified(&password, hash)?)
+        });
+        checking.await.map_err(Error::user)?
+    }
+}
+
+fn hashed(password: &str) -> Result<String> {
+    let hash = Argon2::default().hash_password(password.as_bytes());
+    Ok(hash.map_err(Error::user)?.to_string())
+}
+
+fn verified(password: &str, hash: &str) -> Result<bool> {
+    let hash = PasswordHash::new(hash).map_err(Error::user)?;
+    let verdict = Argon2::default().verify_password(password.as_bytes(), &hash);
+    Ok(verdict.is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_fits_its_own_hash_alone() {
+        let passwords = Passwords::new().await.unwrap();
+        let hash = passwords.hash("correct horse".into()).await.unwrap();
+
+        let fits = async |word: &str, hash| passwords.fits(word.into(), hash).await.unwrap();
+
+        assert!(fits("correct horse", Some(hash.clone())).await);
+        assert!(!fits("Correct horse", Some(hash)).await);
+        assert!(!fits("", None).await);
+    }
+}

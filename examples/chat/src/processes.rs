@@ -1,0 +1,93 @@
+//! The processes that serve this folder: each shows that it is alive, and clears up after those that died.
+
+use crate::{
+    database::now,
+    presence::{People, changed},
+    rooms::Room,
+};
+use sqlx::SqlitePool;
+
+/// A process that was silent for so long is dead: three times the time between its signs of life.
+const DEAD_MS: i64 = 15_000;
+
+/// The processes, as one of them sees them.
+#[derive(Clone)]
+pub struct Processes {
+    database: SqlitePool,
+    own: String,
+}
+
+impl Processes {
+    /// The processes in this database; `own` is the name of this one, which no other has.
+    pub fn new(database: SqlitePool, own: String) -> Self {
+        Self { database, own }
+    }
+
+    /// A sign of life. What it returns are the rooms that dead processes have left behind, as they are now; of several
+    /// survivors one gets them.
+    pub async fn beat(&self) -> sqlx::Result<Vec<(Room, People)>> {
+        let mut write = self.database.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query(
+            "INSERT INTO processes (id, seen_at) VALUES (?1, ?2)
+             ON CONFLICT (id) DO UPDATE SET seen_at = ?2",
+        )
+        .bind(&self.own)
+        .bind(now())
+        .execute(&mut *write)
+        .await?;
+        let left: Vec<Room> = sqlx::query_as(
+            "SELECT id, slug, name FROM rooms WHERE id IN (
+                 SELECT room FROM presence JOIN processes ON processes.id = process WHERE seen_at < ?)",
+        )
+        .bind(now() - DEAD_MS)
+        .fetch_all(&mut *write)
+        .await?;
+        // What they have in `presence` goes with them.
+        sqlx::query("DELETE FROM processes WHERE seen_at < ?")
+            .bind(now() - DEAD_MS)
+            .execute(&mut *write)
+            .await?;
+        let mut found = Vec::new();
+        for room in left {
+            let people = changed(&mut write, room.id).await?;
+            found.push((room, people));
+        }
+        write.commit().await?;
+        Ok(found)
+    }
+
+    /// This process ends in good order: it leaves nothing behind.
+    pub async fn end(&self) -> sqlx::Result<()> {
+        sqlx::query("DELETE FROM processes WHERE id = ?")
+            .bind(&self.own)
+            .execute(&self.database)
+            .await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{database, presence::Presence, rooms::tests::a_room_and_ana};
+
+    #[tokio::test]
+    async fn a_survivor_clears_up_after_a_dead_process_once() {
+        let database = database::in_memory().await;
+        let (room, ana) = a_room_and_ana(&database).await;
+        let dead = Presence::new(database.clone(), "dead".to_owned());
+        let alive = Processes::new(database.clone(), "alive".to_owned());
+        dead.enter(&room, &ana, "a").await.unwrap();
+        assert_eq!(alive.beat().await.unwrap(), []);
+        sqlx::query("UPDATE processes SET seen_at = seen_at - 16000 WHERE id = 'dead'")
+            .execute(&database)
+            .await
+            .unwrap();
+
+        let found = alive.beat().await.unwrap();
+
+        assert_eq!(found.len(), 1);
+        assert_eq!((&found[0].0, found[0].1.people.len()), (&room, 0));
+        assert_eq!(alive.beat().await.unwrap(), []);
+    }
+}

@@ -1,0 +1,45 @@
+// The text of a message: text, and nothing but text, in which web addresses can be followed.
+
+import { element } from "./page.js";
+
+const ADDRESS = /https?:\/\/[^\s<>"]+/gi;
+// A sentence may end right after an address.
+const ENDINGS = /[.,;:!?'’”»…*_]+$/;
+
+/** The nodes of a text: strings, and links for its http and https addresses. */
+export function textNodes(text) {
+  const nodes = [];
+  let done = 0;
+  for (const { 0: found, index } of text.matchAll(ADDRESS)) {
+    const address = trimmed(found);
+    const made = link(address);
+    if (made === null) continue;
+    nodes.push(text.slice(done, index), made);
+    done = index + address.length;
+  }
+  nodes.push(text.slice(done));
+  return nodes.filter((node) => node !== "");
+}
+
+function link(address) {
+  if (!URL.canParse(address)) return null;
+  const { href, protocol } = new URL(address);
+  if (protocol !== "http:" && protocol !== "https:") return null;
+  return element("a", { href, textContent: address, target: "_blank", rel: "noopener noreferrer nofollow" });
+}
+
+/** An address without the punctuation, or the closing bracket, of the sentence around it. */
+function trimmed(address) {
+  for (;;) {
+    const shorter = address.replace(ENDINGS, "");
+    const isClosed = /[)\]]$/.test(shorter) && !hasOpening(shorter);
+    address = isClosed ? shorter.slice(0, -1) : shorter;
+    if (!isClosed) return address;
+  }
+}
+
+function hasOpening(address) {
+  const closing = address.at(-1);
+  const opening = closing === ")" ? "(" : "[";
+  return address.split(opening).length >= address.split(closing).length;
+}

@@ -1,0 +1,77 @@
+// The past: older messages are fetched when the reader comes near the oldest that is here.
+
+import { $, announce, sentence } from "./page.js";
+import { goToLogin, isRedirect } from "./session.js";
+
+export class Past {
+  #room;
+  #messages;
+  #onOlder;
+  #state = "idle";
+  // Whether the server has older ones; unknown before its welcome.
+  #more = null;
+
+  constructor(room, messages, onOlder) {
+    this.#room = room;
+    this.#messages = messages;
+    this.#onOlder = onOlder;
+    $("past-retry").onclick = () => this.#fetch();
+  }
+
+  /** What the server said: whether there is more than this page has. */
+  set more(more) {
+    this.#more = more;
+    this.#show("idle");
+  }
+
+  /** Say how things stand, now that there are messages, or none. */
+  refresh() {
+    this.#show(this.#state);
+  }
+
+  /** Fetch some if there are any; after a failure only when asked to. */
+  load() {
+    if (this.#more && this.#state === "idle") this.#fetch();
+  }
+
+  /** The connection is back: what failed may work now. */
+  recover() {
+    if (this.#state === "failed") this.#fetch();
+  }
+
+  async #fetch() {
+    const before = this.#messages.oldest;
+    if (before === null) return;
+    this.#show("loading");
+    try {
+      const url = `/rooms/${encodeURIComponent(this.#room.slug)}/messages?before=${before}`;
+      const response = await fetch(url, { redirect: "manual" });
+      if (isRedirect(response)) return goToLogin();
+      if (!response.ok) throw new Error(`the server answered ${response.status}`);
+      const { messages, more } = await response.json();
+      // The list began anew meanwhile, or forgot its oldest: this is no longer what comes before it.
+      if (before !== this.#messages.oldest) return this.#show("idle");
+      this.#more = more;
+      this.#show("idle");
+      this.#onOlder(messages);
+    } catch {
+      this.#show("failed");
+    }
+  }
+
+  #show(state) {
+    this.#state = state;
+    const begins = state === "idle" && this.#more === false && this.#messages.length > 0;
+    const words = {
+      idle: begins ? sentence(`This is where ${this.#room.name} begins`) : "",
+      loading: "Loading older messages…",
+      failed: "Older messages could not be loaded.",
+    };
+    $("quiet").hidden = this.#more !== false || this.#messages.length > 0;
+    if (words[state] === $("past-text").textContent) return;
+    $("past").dataset.state = begins ? "beginning" : state;
+    $("past-text").textContent = words[state];
+    $("past-retry").hidden = state !== "failed";
+    if (state === "failed") announce(words.failed);
+  }
+}

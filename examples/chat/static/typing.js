@@ -1,0 +1,47 @@
+// Who is typing: shown for a moment after each sign of it, in a line that is always there.
+
+import { $ } from "./page.js";
+
+const SHOWN_MS = 4_000;
+// A screen reader hears of it now and then, however often people start and stop.
+const VOICE_INTERVAL_MS = 20_000;
+
+export class Typing {
+  // The names and the timers of those who type, by user.
+  #people = new Map();
+  #spokeAt = -Infinity;
+
+  heard(user, name) {
+    clearTimeout(this.#people.get(user)?.timer);
+    this.#people.set(user, { name, timer: setTimeout(() => this.stopped(user), SHOWN_MS) });
+    this.#show();
+  }
+
+  /** Said what they typed, or gave up. */
+  stopped(user) {
+    clearTimeout(this.#people.get(user)?.timer);
+    if (this.#people.delete(user)) this.#show();
+  }
+
+  clear() {
+    for (const user of [...this.#people.keys()]) this.stopped(user);
+  }
+
+  #show() {
+    const words = phrase([...this.#people.values()].map(({ name }) => name));
+    $("typing").classList.toggle("is-on", words !== "");
+    if ($("typing-text").textContent !== words) $("typing-text").textContent = words;
+    if (words === "") $("typing-voice").textContent = "";
+    else if (Date.now() - this.#spokeAt > VOICE_INTERVAL_MS) {
+      this.#spokeAt = Date.now();
+      $("typing-voice").textContent = words;
+    }
+  }
+}
+
+function phrase(names) {
+  if (names.length === 0) return "";
+  if (names.length === 1) return `${names[0]} is typing…`;
+  if (names.length === 2) return `${names[0]} and ${names[1]} are typing…`;
+  return "Several people are typing…";
+}

@@ -1,0 +1,205 @@
+//! The chat in a real browser, over two server processes, one Redis and one database.
+
+use std::time::Duration;
+
+use seaway_tests::support::{Browser, Redis, Server, Visitor, wait::until};
+
+/// The Redis channel of the room that everybody visits here.
+const GROUP: &str = "asgi__group__chat.harbour";
+
+#[tokio::test]
+async fn two_people_over_two_servers_see_both_messages_exactly_once() {
+    let redis = Redis::new().await;
+    let TwoServers { ana, bo, .. } = &TwoServers::on(&redis).await;
+
+    ana.says("Hello from one server").await;
+    bo.sees(&["Hello from one server"]).await;
+    bo.says("Hej från den andra ⚓").await;
+
+    for person in [ana, bo] {
+        person
+            .sees(&["Hello from one server", "Hej från den andra ⚓"])
+            .await;
+        person.had_no_problems();
+    }
+}
+
+#[tokio::test]
+async fn somebody_with_several_tabs_is_here_once_and_until_the_last_is_closed() {
+    let redis = Redis::new().await;
+    let TwoServers {
+        one,
+        two,
+        browser,
+        ana,
+        bo,
+    } = TwoServers::on(&redis).await;
+    let here = ana.another_tab(&browser, &one, "harbour").await;
+    let there = ana.another_tab(&browser, &two, "harbour").await;
+    for tab in [&ana, &here, &there, &bo] {
+        tab.sees_people(&["Ana", "Bo"]).await;
+    }
+
+    there.says("from the third tab").await;
+    for tab in [&ana, &here, &bo] {
+        tab.sees(&["from the third tab"]).await;
+    }
+    ana.page.leave().await;
+    here.page.leave().await;
+    there.says("still here").await;
+
+    bo.sees(&["from the third tab", "still here"]).await;
+    bo.sees_people(&["Ana", "Bo"]).await;
+    there.page.leave().await;
+    bo.sees_people(&["Bo"]).await;
+}
+
+#[tokio::test]
+async fn the_people_of_a_process_that_crashed_leave() {
+    let redis = Redis::new().await;
+    let TwoServers { two, ana, .. } = &mut TwoServers::on(&redis).await;
+    ana.sees_people(&["Ana", "Bo"]).await;
+
+    two.kill();
+
+    let left = "document.querySelectorAll('#people li').length === 1";
+    until("Bo to leave", Duration::from_secs(40), async || {
+        (ana.page.eval(left).await == true).then_some(())
+    })
+    .await;
+    ana.sees_people(&["Ana"]).await;
+}
+
+#[tokio::test]
+async fn others_see_that_somebody_is_typing_and_that_it_stops() {
+    let redis = Redis::new().await;
+    let TwoServers { ana, bo, .. } = &TwoServers::on(&redis).await;
+
+    ana.page.type_text("#composer", "Shall I").await;
+
+    let typing = "document.querySelector('#typing').classList.contains('is-on') \
+                  && document.querySelector('#typing-text').textContent.includes('Ana')";
+    bo.page.wait_for(typing).await;
+    bo.page.screenshot("chat-typing").await;
+    assert_eq!(ana.page.eval(typing).await, false, "Ana knows");
+    let nobody = "!document.querySelector('#typing').classList.contains('is-on')";
+    bo.page.wait_for(nobody).await;
+}
+
+#[tokio::test]
+async fn a_message_of_an_outage_is_stored_and_spreads_by_itself_afterwards() {
+    let mut redis = Redis::new().await;
+    let TwoServers { two, ana, bo, .. } = &TwoServers::on(&redis).await;
+    ana.says("before").await;
+    bo.sees(&["before"]).await;
+
+    redis.stop();
+    ana.says("during").await;
+    ana.sees_the_last("stored", "Stored").await;
+    ana.page.screenshot("chat-stored").await;
+    // Pages and past messages need no Redis, and nobody has lost the connection.
+    for person in [ana, bo] {
+        person.is("connected").await;
+    }
+    bo.page.goto(&two.page("/")).await;
+    bo.page.goto(&two.page("/rooms/harbour")).await;
+
+    redis.start().await;
+    redis.until_subscribed(GROUP, 1).await;
+    for person in [ana, bo] {
+        person.is("connected").await;
+        person.sees(&["before", "during"]).await;
+    }
+    bo.says("after").await;
+    for person in [ana, bo] {
+        person.sees(&["before", "during", "after"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_comes_back_by_itself_and_asks_for_what_it_missed() {
+    let redis = Redis::new().await;
+    let TwoServers { one, ana, bo, .. } = &mut TwoServers::on(&redis).await;
+    ana.says("before").await;
+    bo.sees(&["before"]).await;
+
+    one.kill();
+    ana.is("waiting").await;
+    ana.page.screenshot("chat-reconnecting").await;
+    bo.says("one that Ana misses").await;
+    bo.says("another").await;
+    bo.sees(&["before", "one that Ana misses", "another"]).await;
+    one.start().await;
+    ana.is("connected").await;
+
+    ana.sees(&["before", "one that Ana misses", "another"])
+        .await;
+    ana.says("here again").await;
+    for person in [&*ana, &*bo] {
+        person
+            .sees(&["before", "one that Ana misses", "another", "here again"])
+            .await;
+    }
+    ana.sees_people(&["Ana", "Bo"]).await;
+}
+
+#[tokio::test]
+async fn what_was_written_without_a_connection_is_not_sent_twice_by_a_retry() {
+    let redis = Redis::new().await;
+    let TwoServers { one, ana, bo, .. } = &mut TwoServers::on(&redis).await;
+
+    one.kill();
+    ana.is("waiting").await;
+    ana.says("into the gap").await;
+    ana.sees_the_last("failed", "Not sent").await;
+    one.start().await;
+    ana.is("connected").await;
+    ana.retries().await;
+
+    for person in [&*ana, &*bo] {
+        person.sees(&["into the gap"]).await;
+    }
+}
+
+#[tokio::test]
+async fn without_redis_the_chat_says_so_and_runs_in_one_process() {
+    let redis = Redis::stopped();
+    let mut chat = Server::chat_on(&redis).await;
+    let browser = Browser::new().await;
+
+    let ana = Visitor::join(&browser, &chat, "Ana").await;
+    let bo = Visitor::join(&browser, &chat, "Bo").await;
+    ana.says("just us").await;
+
+    bo.sees(&["just us"]).await;
+    ana.sees_people(&["Ana", "Bo"]).await;
+    let said = chat.errors();
+    let address = format!("cannot reach Redis at 127.0.0.1:{}", redis.port());
+    assert!(said.contains(&address), "{said}");
+}
+
+/// Ana on one server, Bo on another, both in the room.
+struct TwoServers {
+    one: Server,
+    two: Server,
+    browser: Browser,
+    ana: Visitor,
+    bo: Visitor,
+}
+
+impl TwoServers {
+    async fn on(redis: &Redis) -> Self {
+        let one = Server::chat_on(redis).await;
+        let two = Server::chat_beside(&one, redis).await;
+        let browser = Browser::new().await;
+        let ana = Visitor::join(&browser, &one, "Ana").await;
+        let bo = Visitor::join(&browser, &two, "Bo").await;
+        Self {
+            one,
+            two,
+            browser,
+            ana,
+            bo,
+        }
+    }
+}

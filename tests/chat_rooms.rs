@@ -1,0 +1,141 @@
+//! The rooms of the chat: the list with what is unread, the past, and the walls between them.
+
+use seaway_tests::support::{Browser, Redis, Server, Visitor};
+use serde_json::json;
+
+#[tokio::test]
+async fn the_list_counts_what_is_unread_while_one_looks_and_when_one_comes_back() {
+    let (_redis, chat, browser) = one_chat().await;
+    let ana = Visitor::join(&browser, &chat, "Ana").await;
+    let bo = Visitor::sign_up(&browser, &chat, "Bo").await;
+    bo.page
+        .wait_for("document.querySelector('#rooms [data-slug=harbour]')")
+        .await;
+
+    ana.says("first").await;
+    ana.says("second").await;
+    ana.sees(&["first", "second"]).await;
+    has_unread(&bo, 2).await;
+    let preview = "document.querySelector('#rooms .last-text').textContent";
+    bo.page.wait_for_value(preview, &json!("second")).await;
+    bo.page.screenshot("chat-rooms-unread").await;
+    bo.page.goto(&chat.page("/")).await;
+    has_unread(&bo, 2).await;
+
+    bo.enters(&chat, "harbour").await;
+    bo.sees(&["first", "second"]).await;
+    let list = bo.page_in_another_tab(&browser, &chat.page("/")).await;
+    has_unread(&list, 0).await;
+    bo.page.goto(&chat.page("/")).await;
+    has_unread(&bo, 0).await;
+    ana.says("third").await;
+    has_unread(&bo, 1).await;
+    has_unread(&list, 1).await;
+}
+
+#[tokio::test]
+async fn a_new_room_appears_on_everybodys_list() {
+    let redis = Redis::new().await;
+    let one = Server::chat_on(&redis).await;
+    let two = Server::chat_beside(&one, &redis).await;
+    let browser = Browser::new().await;
+    let ana = Visitor::sign_up(&browser, &one, "Ana").await;
+    let bo = Visitor::sign_up(&browser, &two, "Bo").await;
+    bo.is("connected").await;
+
+    ana.creates("Night Watch & Co").await;
+
+    let names =
+        "[...document.querySelectorAll('#rooms .room-name')].map((name) => name.textContent)";
+    bo.page
+        .wait_for_value(names, &json!(["Night Watch & Co"]))
+        .await;
+    bo.page.click("#rooms a").await;
+    bo.page.arrives_at("/rooms/night-watch-co").await;
+    bo.is("connected").await;
+}
+
+#[tokio::test]
+async fn a_room_needs_a_name_of_its_own() {
+    let (_redis, chat, browser) = one_chat().await;
+    let ana = Visitor::join(&browser, &chat, "Ana").await;
+    ana.page.goto(&chat.page("/")).await;
+
+    ana.page.type_text("#room-name", "Harbour").await;
+    ana.page.click("#create").await;
+    ana.page
+        .wait_for("document.querySelector('#room-name-problem')?.textContent")
+        .await;
+
+    let csrf = ana.csrf().await;
+    for name in ["", "   ", "x".repeat(41).as_str()] {
+        let fields = [("csrf", csrf.as_str()), ("name", name)];
+        assert_eq!(ana.posts("/rooms", &fields).await, 400, "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_one_room_is_seen_in_another() {
+    let (_redis, chat, browser) = one_chat().await;
+    let ana = Visitor::join(&browser, &chat, "Ana").await;
+    let bo = Visitor::sign_up(&browser, &chat, "Bo").await;
+    bo.creates("Cabin").await;
+
+    ana.page.type_text("#composer", "for the harbour").await;
+    ana.says("for the harbour").await;
+    bo.says("for the cabin").await;
+
+    ana.sees(&["for the harbour"]).await;
+    bo.sees(&["for the cabin"]).await;
+    ana.sees_people(&["Ana"]).await;
+    bo.sees_people(&["Bo"]).await;
+    for person in [&ana, &bo] {
+        let typing = "document.querySelector('#typing-text').textContent";
+        assert_eq!(person.page.eval(typing).await, "");
+    }
+    let past = "fetch('/rooms/harbour/messages?before=1000000').then((answer) => answer.json()) \
+                .then((past) => past.messages.map((message) => message.text))";
+    assert_eq!(bo.page.eval(past).await, json!(["for the harbour"]));
+}
+
+#[tokio::test]
+async fn the_past_comes_as_one_scrolls_up_to_the_beginning_of_the_room() {
+    let (_redis, chat, browser) = one_chat().await;
+    let ana = Visitor::join(&browser, &chat, "Ana").await;
+    let said: Vec<String> = (1..=130)
+        .map(|number| format!("message {number}"))
+        .collect();
+    for text in &said {
+        ana.says(text).await;
+    }
+    let said: Vec<&str> = said.iter().map(String::as_str).collect();
+    ana.sees(&said).await;
+
+    let bo = Visitor::join(&browser, &chat, "Bo").await;
+    bo.sees(&said[80..]).await;
+    let first = "document.querySelector('#messages > li .text').textContent";
+    let scroll = "document.querySelector('#log').scrollTo(0, 0)";
+    bo.page
+        .wait_for(&format!("({scroll}, {first} === 'message 1')"))
+        .await;
+
+    bo.sees(&said).await;
+    bo.page
+        .wait_for(&format!(
+            "({scroll}, document.querySelector('#past').dataset.state === 'beginning')"
+        ))
+        .await;
+    bo.had_no_problems();
+}
+
+async fn has_unread(visitor: &Visitor, count: u32) {
+    let shown = "document.querySelector('#rooms [data-slug=harbour]')?.dataset.unread";
+    let expected = json!(count.to_string());
+    visitor.page.wait_for_value(shown, &expected).await;
+}
+
+async fn one_chat() -> (Redis, Server, Browser) {
+    let redis = Redis::new().await;
+    let chat = Server::chat_on(&redis).await;
+    (redis, chat, Browser::new().await)
+}
