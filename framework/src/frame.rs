@@ -173,6 +173,8 @@ impl Close {
     pub const TOO_LARGE: u16 = 1009;
     /// Log in and come back: the session has ended, or the user may no longer be here. A code of Seaway's own.
     pub const UNAUTHORIZED: u16 = 4401;
+    /// The server cannot do its part just now; registered with IANA, as RFC 6455, 11.7 asks.
+    pub const TRY_AGAIN: u16 = 1013;
     /// The server failed.
     pub const ERROR: u16 = 1011;
 

@@ -1,14 +1,12 @@
 //! Watches over what a conversation rests on: the session that is not over, the user who may still be here.
 
-use super::Handshake;
+use super::Context as Conversation;
 use crate::{
     channels::Event,
     error::Result,
     frame::Close,
-    reject::Reject,
     tie::{Tie, Ties},
 };
-use http::StatusCode;
 use std::{
     future::Future,
     pin::Pin,
@@ -30,13 +28,12 @@ type Round = Pin<Box<dyn Future<Output = Option<Close>> + Send>>;
 
 impl Watch {
     /// Joins the groups where the end of a tie is announced, and then asks each once: what ended in between is not missed.
+    /// It begins once the door is open, for the reply may have begun a session or given it a new id.
     ///
     /// # Errors
-    /// The answer that the client gets if a tie is broken already, or cannot be watched.
-    pub(super) async fn over<E: Event>(
-        handshake: &Handshake<E>,
-    ) -> Result<Option<Box<Self>>, Reject> {
-        let Ok(ties) = handshake.scope().get::<Ties>() else {
+    /// How the conversation ends, if a tie is broken already or cannot be watched.
+    pub(super) async fn over<E: Event>(ctx: &Conversation<E>) -> Result<Option<Box<Self>>, Close> {
+        let Ok(ties) = ctx.scope().get::<Ties>() else {
             return Ok(None);
         };
         let mut watched = Vec::new();
@@ -45,13 +42,13 @@ impl Watch {
             let Some(group) = tie.group() else {
                 continue;
             };
-            let layer = handshake.channels().layer();
-            layer.group_add(&group, handshake.channel()).await?;
+            let layer = ctx.channels().layer();
+            if let Err(error) = layer.group_add(&group, ctx.channel()).await {
+                tracing::debug!(error = %error.chain(), "a conversation cannot be watched");
+                return Err(Close::from(Close::TRY_AGAIN));
+            }
             if let Some(close) = tie.broken().await {
-                return Err(Reject::new(
-                    StatusCode::UNAUTHORIZED,
-                    String::from(close.reason),
-                ));
+                return Err(close);
             }
             if let Some(period) = tie.every() {
                 every = Some(every.map_or(period, |known: Duration| known.min(period)));

@@ -225,14 +225,14 @@ async fn greet<C: WebSocketConsumer>(
         event: PhantomData,
     };
     let limit = upgrade.config().connect_timeout;
-    let connecting = tokio::time::timeout(limit, guarded(connect::<C>(&mut handshake)));
+    let connecting = tokio::time::timeout(limit, guarded(C::connect(&mut handshake)));
     let connected = tokio::select! {
         biased;
         connected = connecting => connected,
         () = upgrade.abandoned() => return Ok(None),
     };
-    let (consumer, watch) = match connected {
-        Ok(Ok(Ok(connected))) => connected,
+    let consumer = match connected {
+        Ok(Ok(Ok(consumer))) => consumer,
         Ok(Ok(Err(reject))) => {
             upgrade.refuse(reject).await?;
             return Ok(None);
@@ -266,23 +266,17 @@ async fn greet<C: WebSocketConsumer>(
         channel: handshake.mailbox.name().clone(),
         event: PhantomData,
     };
+    let watching = tokio::time::timeout(limit, Watch::over(&ctx)).await;
+    let watch = match watching.unwrap_or(Err(Close::from(Close::TRY_AGAIN))) {
+        Ok(watch) => watch,
+        Err(close) => {
+            drop((handshake.mailbox, ctx));
+            turns::dismiss(consumer, socket.close(close).await).await;
+            return Ok(None);
+        }
+    };
     let desk = turns::Desk::new(consumer, ctx, socket, handshake.mailbox, watch);
     Ok(Some(Box::new(desk)))
-}
-
-/// The consumer's own decision, and then the watch over what it rests on: a consumer that is refused by the latter was
-/// connected, so it is dismissed.
-async fn connect<C: WebSocketConsumer>(
-    handshake: &mut Handshake<C::Event>,
-) -> Result<(C, Option<Box<Watch>>), Reject> {
-    let consumer = C::connect(handshake).await?;
-    match Watch::over(handshake).await {
-        Ok(watch) => Ok((consumer, watch)),
-        Err(reject) => {
-            turns::dismiss(consumer, Close::from(Close::ABNORMAL)).await;
-            Err(reject)
-        }
-    }
 }
 
 impl<C> Clone for ConsumerApplication<C> {

@@ -81,6 +81,23 @@ async fn a_socket_can_log_out_and_not_in() {
 }
 
 #[tokio::test]
+async fn a_handshake_can_log_in_with_a_session_and_without_and_a_log_out_closes_its_socket() {
+    let site = Site::new();
+    let stranger = cookie(&site.get("/note", &[]).await).unwrap();
+
+    for headers in [&[][..], &[("cookie", stranger.as_str())]] {
+        let mut socket = site.open("/who?log-in=ana", headers).await;
+        let ana = cookie(socket.reply().await).expect("a cookie on the 101");
+        assert_eq!(socket.receive_text().await, "ana");
+        assert_eq!(site.get("/me", &[("cookie", &ana)]).await.body(), "ana");
+
+        site.get("/logout", &[("cookie", &ana)]).await;
+
+        assert_eq!(socket.receive_close().await.code, Close::UNAUTHORIZED);
+    }
+}
+
+#[tokio::test]
 async fn what_a_stranger_left_in_a_session_survives_a_log_in_and_another_users_does_not() {
     let site = Site::new();
     let stranger = cookie(&site.get("/note", &[]).await).unwrap();
