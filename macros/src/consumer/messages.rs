@@ -116,15 +116,15 @@ fn field(parameter: &PatType) -> Result<Field> {
         };
         return Err(Error::new_spanned(&parameter.ty, message));
     }
-    let Pat::Ident(pattern) = &*parameter.pat else {
-        return Err(Error::new_spanned(&parameter.pat, PARAMETERS));
-    };
     if types::is_named(&parameter.ty, "Json") {
         return Err(Error::new_spanned(
             &parameter.ty,
             "`Json<…>` is the whole message and stands alone",
         ));
     }
+    let Pat::Ident(pattern) = &*parameter.pat else {
+        return Err(Error::new_spanned(&parameter.pat, PARAMETERS));
+    };
     // `_key` is the field `key`, which the method does not look at.
     let name = pattern.ident.to_string();
     let name = match name.trim_start_matches('_') {

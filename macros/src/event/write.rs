@@ -121,7 +121,10 @@ fn finders(events: &Events) -> TokenStream {
                 let ty = fields.unnamed.first().map(|field| &field.ty);
                 (quote!(&#ty), quote!(Self::#ident(payload)), quote!(payload))
             }
-            _ => (quote!(()), quote!(Self::#ident { .. }), quote!(())),
+            _ => {
+                let nothing = quote!(::seaway::__private::NoPayload);
+                (nothing.clone(), quote!(Self::#ident { .. }), nothing)
+            }
         };
         quote_spanned! {*span=>
             #[doc(hidden)]

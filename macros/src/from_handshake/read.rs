@@ -1,7 +1,7 @@
 //! The struct as a person wrote it.
 
 use super::source::{self, Source};
-use crate::mistakes::Mistakes;
+use crate::{mistakes::Mistakes, types};
 use syn::{Attribute, Data, DeriveInput, Error, Fields, Generics, Ident, Type};
 
 /// A struct that is filled from a handshake.
@@ -79,6 +79,13 @@ fn check_groups(fields: &[Filled], mistakes: &mut Mistakes) {
         let Source::Group(template) = &field.source else {
             continue;
         };
+        // The compiler would say so too, but of every method.
+        if types::is_plain(&field.ty) {
+            mistakes.note(
+                &field.ty,
+                "a field with #[group(\"…\")] is a `Group<YourEvent>`",
+            );
+        }
         for name in template.names().filter(|name| is_group(name)) {
             mistakes.push(Error::new(
                 template.text.span(),
