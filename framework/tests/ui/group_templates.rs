@@ -16,8 +16,6 @@ struct Chat {
     slash: Group<ChatEvent>,
     #[group("chat.{room.name}")]
     path: Group<ChatEvent>,
-    #[group("chat.{slash}")]
-    group: Group<ChatEvent>,
 }
 
 #[consumer]

@@ -129,7 +129,7 @@ fn finders(events: &Events) -> TokenStream {
         quote_spanned! {*span=>
             #[doc(hidden)]
             #[allow(dead_code, private_interfaces, unreachable_patterns, unreachable_pub)]
-            #visibility fn #finder(&self) -> ::core::option::Option<#payload> {
+            #visibility const fn #finder(&self) -> ::core::option::Option<#payload> {
                 match self {
                     #pattern => ::core::option::Option::Some(#found),
                     _ => ::core::option::Option::None,

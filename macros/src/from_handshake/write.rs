@@ -173,10 +173,11 @@ fn join(template: &Template, fields: &[Filled], span: Span) -> TokenStream {
     }
     let format = LitStr::new(&format, text.span());
     let values = template.names().map(|name| {
-        if fields.iter().any(|field| field.name == *name) {
-            // Its name in the template and the field's own are one variable.
-            let field = fields.iter().find(|field| field.name == *name);
-            let mut variable = field.map_or_else(|| name.clone(), |field| field.name.clone());
+        let is_meant =
+            |field: &&Filled| field.name == *name && !matches!(field.source, Source::Group(_));
+        if let Some(field) = fields.iter().find(is_meant) {
+            // The field's own variable, used where the template is.
+            let mut variable = field.name.clone();
             variable.set_span(variable.span().located_at(text.span()));
             return quote!(#variable);
         }
