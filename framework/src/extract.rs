@@ -35,7 +35,7 @@ use std::future::Future;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be made from the scope of a `{P}` connection",
     label = "no extractor",
-    note = "a field of a consumer is filled by #[path], #[query], #[session(\"key\")], #[user], #[state], #[group(\"name\")] or #[default]; \
+    note = "a field of a consumer is filled by #[param], #[query], #[session(\"key\")], #[user], #[state], #[group(\"name\")] or #[default]; \
             without one of these its type must implement `FromScope`"
 )]
 pub trait FromScope<P: Protocol>: Sized {

@@ -82,4 +82,8 @@ mod guides {
 
     #[doc = include_str!("../../docs/deployment.md")]
     mod deployment {}
+
+    #[cfg(feature = "macros")]
+    #[doc = include_str!("../../docs/macros.md")]
+    mod macros {}
 }

@@ -21,6 +21,10 @@ pub trait EventTypes {
     const TYPES: &'static [&'static str];
 }
 
+/// What `#[on]` finds in an event whose variant holds no struct: a method for it takes no `&Payload`.
+#[derive(Debug)]
+pub struct NoPayload;
+
 /// What a client says to a consumer that has no method for it: always malformed.
 #[derive(Debug)]
 pub enum Nothing {}

@@ -10,7 +10,7 @@
 //! - `from_handshake`: `#[derive(WebSocketConsumer)]`, how a consumer's fields are filled;
 //! - `consumer`: `#[consumer]`, how its methods are called.
 //!
-//! Each reads what a person wrote into plain values, collects all [mistakes](mistakes) on the way, and then writes.
+//! Each reads what a person wrote into plain values, collects all mistakes on the way, and then writes.
 
 mod consumer;
 mod event;

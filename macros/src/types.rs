@@ -43,6 +43,18 @@ pub(crate) fn referent(ty: &Type) -> Option<&Type> {
     }
 }
 
+/// Whether this is certainly one of the types of the standard library that are no map to serde.
+pub(crate) fn is_plain(ty: &Type) -> bool {
+    const PLAIN: &[&str] = &[
+        "String", "Vec", "VecDeque", "Option", "HashSet", "BTreeSet", "bool", "char", "u8", "u16",
+        "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64",
+    ];
+    match ty {
+        Type::Tuple(_) | Type::Array(_) | Type::Slice(_) => true,
+        _ => PLAIN.iter().any(|name| is_named(ty, name)),
+    }
+}
+
 /// A path of one name.
 pub(crate) fn is_word(path: &Path, words: &[&str]) -> bool {
     words.iter().any(|word| path.is_ident(word))

@@ -36,7 +36,7 @@ use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 ///
 /// One handler runs at a time, in order: the client's frames and the groups' events take turns. An error returned by a
 /// handler ends the conversation with 1011, unless [`failed`](WebSocketConsumer::failed) says otherwise, and is logged with
-/// its sources; a panic ends it too, and touches no other connection. See [the guide](crate::consumer) for the whole life of a consumer.
+/// its sources; a panic ends it too, and touches no other connection. See [the guide](mod@crate::consumer) for the whole life of a consumer.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no consumer yet",
     label = "put #[consumer] on its `impl` block, or write `impl WebSocketConsumer for {Self}`"
@@ -162,7 +162,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     }
 
     /// It is over, whoever ended it. Runs exactly once for every consumer that connected, after its groups are left,
-    /// and may take [`DISCONNECT_LIMIT`](crate::consumer#how-it-ends) at most.
+    /// and may take [`DISCONNECT_LIMIT`](mod@crate::consumer#how-it-ends) at most.
     fn disconnect(self, close: Close) -> impl Future<Output = ()> + Send {
         _ = close;
         async {}

@@ -12,6 +12,8 @@ mod handshakes;
 mod macros;
 mod memory;
 mod mistakes;
+#[cfg(feature = "macros")]
+mod mistakes_in_macros;
 mod routing;
 mod server;
 mod site;

@@ -6,9 +6,9 @@ use super::{
 };
 use crate::{event::names, mistakes::Mistakes, spans::at, types};
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use std::collections::HashMap;
-use syn::{LitStr, Result, Type};
+use syn::{Ident, LitStr, Result, Type};
 
 /// A method for events of some types.
 pub(super) struct OnEvent {
@@ -30,7 +30,7 @@ impl OnEvent {
     /// Calls the method if the event is one of its types.
     fn branches(&self) -> impl Iterator<Item = TokenStream> {
         self.kinds.iter().map(|kind| {
-            let finder = format_ident!("{}", names::finder(&kind.value()), span = at(kind));
+            let finder = Ident::new(&names::finder(&kind.value()), kind.span());
             let find = quote_spanned!(at(kind)=> <Self::Event>::#finder(&event));
             let span = at(&self.method.name);
             let payload = self

@@ -18,7 +18,7 @@ enum Shape {
     /// The parameters of the method, by name.
     Fields(Vec<Field>),
     /// `Json(value): Json<T>`: the whole message is a `T`.
-    Whole(Type, PatType),
+    Whole(Box<(Type, PatType)>),
 }
 
 struct Field {
@@ -35,7 +35,7 @@ impl Message {
     pub(super) fn read(tag: LitStr, method: Method, mistakes: &mut Mistakes) -> Self {
         let shape = match &method.arguments[..] {
             [only] if types::is_named(&only.ty, "Json") => match types::argument(&only.ty) {
-                Some(inner) => Shape::Whole(inner.clone(), only.clone()),
+                Some(inner) => Shape::Whole(Box::new((inner.clone(), only.clone()))),
                 None => {
                     mistakes.note(&only.ty, "write `Json<Message>`, with a type of yours");
                     Shape::Fields(Vec::new())
@@ -66,7 +66,10 @@ impl Message {
                 });
                 Some(quote!({ #(#fields),* }))
             }
-            Shape::Whole(ty, _) => Some(quote!((#ty))),
+            Shape::Whole(whole) => {
+                let (ty, _) = &**whole;
+                Some(quote!((#ty)))
+            }
         };
         quote! {
             #[serde(rename = #tag)]
@@ -96,7 +99,8 @@ impl Message {
                 let call = self.method.call(&arguments);
                 quote_spanned!(span=> __Input::#name { #(#names: #variables),* } => #call)
             }
-            Shape::Whole(_, parameter) => {
+            Shape::Whole(whole) => {
+                let (_, parameter) = &**whole;
                 let whole = quote_spanned!(place(parameter)=> ::seaway::Json(whole));
                 let call = self.method.call(&[whole]);
                 quote_spanned!(span=> __Input::#name(whole) => #call)
@@ -116,15 +120,15 @@ fn field(parameter: &PatType) -> Result<Field> {
         };
         return Err(Error::new_spanned(&parameter.ty, message));
     }
-    let Pat::Ident(pattern) = &*parameter.pat else {
-        return Err(Error::new_spanned(&parameter.pat, PARAMETERS));
-    };
     if types::is_named(&parameter.ty, "Json") {
         return Err(Error::new_spanned(
             &parameter.ty,
             "`Json<…>` is the whole message and stands alone",
         ));
     }
+    let Pat::Ident(pattern) = &*parameter.pat else {
+        return Err(Error::new_spanned(&parameter.pat, PARAMETERS));
+    };
     // `_key` is the field `key`, which the method does not look at.
     let name = pattern.ident.to_string();
     let name = match name.trim_start_matches('_') {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::mistakes::Mistakes;
 use proc_macro2::TokenStream;
-use syn::{Generics, ImplItem, ImplItemFn, ItemImpl, Type, parse::Parser};
+use syn::{FnArg, Generics, ImplItem, ImplItemFn, ItemImpl, Type, parse::Parser};
 
 /// A consumer's methods.
 pub(super) struct Consumer {
@@ -64,7 +64,7 @@ fn event(arguments: TokenStream) -> syn::Result<Option<Type>> {
 }
 
 impl Consumer {
-    fn add(&mut self, role: Role, item: &ImplItemFn, mistakes: &mut Mistakes) {
+    fn add(&mut self, role: Role, item: &mut ImplItemFn, mistakes: &mut Mistakes) {
         let method = Method::read(&item.sig);
         if let Role::Helper = role {
             return;
@@ -88,6 +88,7 @@ impl Consumer {
             Role::OnMessage(tag) => {
                 let message = Message::read(tag, method, mistakes);
                 self.messages.push(message);
+                take_serde_off(item);
             }
             Role::Every(period) => {
                 let read = Timer::read(period, method);
@@ -113,5 +114,16 @@ impl Consumer {
         }
         super::messages::check_unique(&self.messages, mistakes);
         super::events::check(&self.events, mistakes);
+    }
+}
+
+/// The parameters' `#[serde(…)]` have moved to the fields of the input.
+fn take_serde_off(item: &mut ImplItemFn) {
+    for input in &mut item.sig.inputs {
+        if let FnArg::Typed(parameter) = input {
+            parameter
+                .attrs
+                .retain(|attribute| !attribute.path().is_ident("serde"));
+        }
     }
 }

@@ -16,12 +16,12 @@ use syn::DeriveInput;
 
 pub(crate) fn derive(input: DeriveInput) -> TokenStream {
     let mut mistakes = Mistakes::default();
-    let name = input.ident.clone();
+    let (name, generics) = (input.ident.clone(), input.generics.clone());
     let events = read::read(input, &mut mistakes);
     match (mistakes.into_tokens(), events) {
         (None, Some(events)) => write::write(&events),
         (errors, _) => {
-            let stub = write::stub(&name);
+            let stub = generics.params.is_empty().then(|| write::stub(&name));
             quote::quote!(#errors #stub)
         }
     }

@@ -1,11 +1,11 @@
 //! The enum as a person wrote it, with the `type` of each variant.
 
 use super::{attributes, names};
-use crate::mistakes::Mistakes;
+use crate::{mistakes::Mistakes, types};
 use proc_macro2::Span;
 use std::collections::HashMap;
 use syn::{
-    Attribute, Data, DeriveInput, Error, Field, Fields, Ident, Type, Variant, Visibility,
+    Attribute, Data, DeriveInput, Error, Field, Fields, Ident, Variant, Visibility,
     spanned::Spanned,
 };
 
@@ -141,7 +141,7 @@ fn check_fields(variant: &Variant, mistakes: &mut Mistakes) {
     let mut types = fields.unnamed.iter().map(|field: &Field| &field.ty);
     match (types.next(), types.next()) {
         (None, _) => mistakes.note(fields, format!("write `{name}` or `{name} {{}}`")),
-        (Some(only), None) if is_no_map(only) => mistakes.note(
+        (Some(only), None) if types::is_plain(only) => mistakes.note(
             only,
             format!(
                 "an event is a map, and this type is none: give it a name, as in `{name} {{ value: {} }}`",
@@ -153,22 +153,6 @@ fn check_fields(variant: &Variant, mistakes: &mut Mistakes) {
             fields,
             format!("an event is a map, so its fields have names: write `{name} {{ name: Type, … }}`"),
         ),
-    }
-}
-
-/// Whether serde certainly writes this type as something that is no map.
-fn is_no_map(ty: &Type) -> bool {
-    const NO_MAPS: &[&str] = &[
-        "String", "Vec", "VecDeque", "Option", "HashSet", "BTreeSet", "bool", "char", "u8", "u16",
-        "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64",
-    ];
-    match ty {
-        Type::Path(path) => {
-            let last = path.path.segments.last();
-            last.is_some_and(|last| NO_MAPS.iter().any(|name| last.ident == name))
-        }
-        Type::Tuple(_) | Type::Array(_) | Type::Slice(_) => true,
-        _ => false,
     }
 }
 

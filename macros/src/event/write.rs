@@ -121,12 +121,15 @@ fn finders(events: &Events) -> TokenStream {
                 let ty = fields.unnamed.first().map(|field| &field.ty);
                 (quote!(&#ty), quote!(Self::#ident(payload)), quote!(payload))
             }
-            _ => (quote!(()), quote!(Self::#ident { .. }), quote!(())),
+            _ => {
+                let nothing = quote!(::seaway::__private::NoPayload);
+                (nothing.clone(), quote!(Self::#ident { .. }), nothing)
+            }
         };
         quote_spanned! {*span=>
             #[doc(hidden)]
             #[allow(dead_code, private_interfaces, unreachable_patterns, unreachable_pub)]
-            #visibility fn #finder(&self) -> ::core::option::Option<#payload> {
+            #visibility const fn #finder(&self) -> ::core::option::Option<#payload> {
                 match self {
                     #pattern => ::core::option::Option::Some(#found),
                     _ => ::core::option::Option::None,

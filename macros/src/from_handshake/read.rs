@@ -1,8 +1,8 @@
 //! The struct as a person wrote it.
 
 use super::source::{self, Source};
-use crate::mistakes::Mistakes;
-use syn::{Attribute, Data, DeriveInput, Error, Fields, Generics, Ident, Type};
+use crate::{mistakes::Mistakes, types};
+use syn::{Attribute, Data, DeriveInput, Fields, Generics, Ident, Type};
 
 /// A struct that is filled from a handshake.
 pub(super) struct Consumer {
@@ -69,21 +69,12 @@ fn event(attributes: &[Attribute], mistakes: &mut Mistakes) -> Option<Type> {
     event
 }
 
-/// Groups are joined after all other fields are known, so none can be named after another group.
+/// What is certainly no group. The compiler would say so too, but of every method.
 fn check_groups(fields: &[Filled], mistakes: &mut Mistakes) {
-    let is_group = |name: &Ident| {
-        let field = fields.iter().find(|field| field.name == *name);
-        field.is_some_and(|field| matches!(field.source, Source::Group(_)))
-    };
     for field in fields {
-        let Source::Group(template) = &field.source else {
-            continue;
-        };
-        for name in template.names().filter(|name| is_group(name)) {
-            mistakes.push(Error::new(
-                template.text.span(),
-                format!("`{name}` is a group itself and cannot be a part of a group's name"),
-            ));
+        if matches!(field.source, Source::Group(_)) && types::is_plain(&field.ty) {
+            let message = "a field with #[group(\"…\")] is a `Group<YourEvent>`";
+            mistakes.note(&field.ty, message);
         }
     }
 }

@@ -13,7 +13,7 @@ use syn::{Generics, Ident, LitStr};
 pub(super) fn write(consumer: &Consumer) -> TokenStream {
     let name = &consumer.name;
     let (impl_generics, type_generics, where_clause) = consumer.generics.split_for_impl();
-    let handshake = handshake();
+    let handshake = handshake(Span::mixed_site());
     let event = event(consumer);
     let (groups, others): (Vec<_>, Vec<_>) = consumer
         .fields
@@ -65,9 +65,9 @@ pub(super) fn stub(name: &Ident, generics: &Generics) -> TokenStream {
     }
 }
 
-/// The parameter; a field of that name is another variable.
-fn handshake() -> Ident {
-    Ident::new("handshake", Span::mixed_site())
+/// The parameter, said to be used here; a field of that name is another variable.
+fn handshake(span: Span) -> Ident {
+    Ident::new("handshake", Span::mixed_site().located_at(span))
 }
 
 /// What the first group tells, unless the struct says it.
@@ -87,8 +87,8 @@ fn event(consumer: &Consumer) -> TokenStream {
 /// The `let` of one field.
 fn fill(field: &Filled, fields: &[Filled]) -> TokenStream {
     let Filled { name, ty, source } = field;
-    let handshake = handshake();
     let span = at(ty);
+    let handshake = handshake(span);
     let value = match source {
         Source::Param(key) => match types::optional(ty) {
             None => quote_spanned!(span=> #handshake.path::<#ty>(#key)?),
@@ -121,7 +121,7 @@ fn fill(field: &Filled, fields: &[Filled]) -> TokenStream {
             },
         },
         Source::State => quote_spanned! {span=>
-            ::core::clone::Clone::clone(#handshake.state::<#ty>()?)
+            #handshake.state::<#ty>()?.clone()
         },
         Source::Group(template) => join(template, fields, span),
         Source::Default(None) => quote_spanned!(span=> ::core::default::Default::default()),
@@ -132,9 +132,9 @@ fn fill(field: &Filled, fields: &[Filled]) -> TokenStream {
 }
 
 fn session(field: &Filled, key: &LitStr) -> TokenStream {
-    let handshake = handshake();
     let ty = &field.ty;
     let span = at(ty);
+    let handshake = handshake(span);
     let inner = types::optional(ty).unwrap_or(ty);
     let value = quote_spanned! {span=>
         #handshake
@@ -158,7 +158,7 @@ fn session(field: &Filled, key: &LitStr) -> TokenStream {
 
 /// Joins a group. What its name needs is a field that is filled by now, or else a path parameter.
 fn join(template: &Template, fields: &[Filled], span: Span) -> TokenStream {
-    let handshake = handshake();
+    let handshake = handshake(span);
     let format: String = template
         .pieces
         .iter()
@@ -173,10 +173,11 @@ fn join(template: &Template, fields: &[Filled], span: Span) -> TokenStream {
     }
     let format = LitStr::new(&format, text.span());
     let values = template.names().map(|name| {
-        if fields.iter().any(|field| field.name == *name) {
-            // Its name in the template and the field's own are one variable.
-            let field = fields.iter().find(|field| field.name == *name);
-            let mut variable = field.map_or_else(|| name.clone(), |field| field.name.clone());
+        let is_meant =
+            |field: &&Filled| field.name == *name && !matches!(field.source, Source::Group(_));
+        if let Some(field) = fields.iter().find(is_meant) {
+            // The field's own variable, used where the template is.
+            let mut variable = field.name.clone();
             variable.set_span(variable.span().located_at(text.span()));
             return quote!(#variable);
         }

@@ -1,0 +1,199 @@
+//! The same consumer twice: with the macros, and as one would write it by hand.
+
+use http::Request;
+use seaway::{
+    ApplicationExt, Channels, Context, Handshake, Json, Reject, Result, Shared, WebSocketConsumer,
+    routing::PathRouter, testing::WebSocketCommunicator,
+};
+use std::time::Duration;
+
+mod macros {
+    use seaway::{Context, Event, Group, Json, Result, Shared, WebSocketConsumer, consumer};
+
+    #[derive(Event)]
+    pub(super) enum ChatEvent {
+        Said { by: String, text: String },
+        Left,
+    }
+
+    #[derive(WebSocketConsumer)]
+    pub(super) struct Chat {
+        #[query]
+        name: String,
+        #[query]
+        since: Option<u64>,
+        #[group("chat.{room}")]
+        members: Group<ChatEvent>,
+    }
+
+    #[consumer]
+    impl Chat {
+        async fn opened(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
+            ctx.send(Json(self.since)).await
+        }
+
+        #[on_message("say")]
+        async fn say(&mut self, text: String) -> Result<()> {
+            let by = self.name.clone();
+            self.members.send(&ChatEvent::Said { by, text }).await
+        }
+
+        #[on_message("leave")]
+        async fn leave(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
+            self.members.send(&ChatEvent::Left).await?;
+            ctx.close(1000).await
+        }
+
+        #[on("chat.said")]
+        async fn said(
+            &mut self,
+            ctx: &mut Context<ChatEvent>,
+            event: Shared<ChatEvent>,
+        ) -> Result<()> {
+            ctx.send(Json(event)).await
+        }
+
+        #[on("chat.left")]
+        async fn left(&mut self) {}
+
+        #[every(seconds = 60)]
+        async fn tock(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
+            ctx.send("tock").await
+        }
+    }
+}
+
+mod hand {
+    use super::*;
+    use seaway::Group;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(tag = "type")]
+    pub(super) enum ChatEvent {
+        #[serde(rename = "chat.said")]
+        Said { by: String, text: String },
+        #[serde(rename = "chat.left")]
+        Left,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(tag = "type", expecting = "a message with a `type`")]
+    pub(super) enum Message {
+        #[serde(rename = "say")]
+        Say { text: String },
+        #[serde(rename = "leave")]
+        Leave,
+    }
+
+    pub(super) struct Chat {
+        name: String,
+        since: Option<u64>,
+        members: Group<ChatEvent>,
+    }
+
+    impl WebSocketConsumer for Chat {
+        type Input = Json<Message>;
+        type Event = ChatEvent;
+
+        async fn connect(handshake: &mut Handshake<ChatEvent>) -> Result<Self, Reject> {
+            let name = handshake.query("name")?;
+            let since = match handshake.scope().query("since") {
+                Some(_) => Some(handshake.query("since")?),
+                None => None,
+            };
+            let room: String = handshake.path("room")?;
+            let members = handshake.join(&format!("chat.{room}")).await?;
+            Ok(Chat {
+                name,
+                since,
+                members,
+            })
+        }
+
+        async fn opened(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
+            ctx.send(Json(self.since)).await
+        }
+
+        async fn receive(
+            &mut self,
+            ctx: &mut Context<ChatEvent>,
+            Json(message): Json<Message>,
+        ) -> Result<()> {
+            match message {
+                Message::Say { text } => {
+                    let by = self.name.clone();
+                    self.members.send(&ChatEvent::Said { by, text }).await
+                }
+                Message::Leave => {
+                    self.members.send(&ChatEvent::Left).await?;
+                    ctx.close(1000).await
+                }
+            }
+        }
+
+        async fn event(
+            &mut self,
+            ctx: &mut Context<ChatEvent>,
+            event: Shared<ChatEvent>,
+        ) -> Result<()> {
+            match &*event {
+                ChatEvent::Said { .. } => ctx.send(Json(event)).await,
+                ChatEvent::Left => Ok(()),
+            }
+        }
+
+        const TICKS: &'static [Duration] = &[Duration::from_secs(60)];
+
+        async fn tick(&mut self, ctx: &mut Context<ChatEvent>, _: usize) -> Result<()> {
+            ctx.send("tock").await
+        }
+    }
+}
+
+/// All that two members hear, and how it ends.
+async fn conversation<C: WebSocketConsumer>(query: &str, messages: &[&str]) -> Vec<String> {
+    let chat = C::application(&Channels::in_memory());
+    let app = PathRouter::new().route("/ws/{room}", chat).boxed();
+    let request = || Request::get(format!("/ws/lobby{query}"));
+    let mut ana = WebSocketCommunicator::open(&app, request());
+    let status = ana.status().await;
+    if status != 101 {
+        let reply = ana.reply().await;
+        return vec![format!("{status} {}", reply.body())];
+    }
+    let mut bo = WebSocketCommunicator::open(&app, request());
+    let mut heard = vec![ana.receive_text().await, bo.receive_text().await];
+    tokio::time::advance(Duration::from_secs(60)).await;
+    heard.push(ana.receive_text().await);
+    heard.push(bo.receive_text().await);
+    for message in messages {
+        ana.send(*message).await;
+        if !message.contains("say") {
+            let close = ana.receive_close().await;
+            heard.push(format!("{} {}", close.code, close.reason));
+            break;
+        }
+        heard.push(ana.receive_text().await);
+        heard.push(bo.receive_text().await);
+    }
+    heard
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_hold_the_same_conversations() {
+    let say = r#"{"type":"say","text":"ahoy"}"#;
+    for (query, messages) in [
+        ("?name=ana", [say, r#"{"type":"leave"}"#]),
+        ("?name=ana&since=7", [say, r#"{"type":"shout"}"#]),
+        ("?name=ana&since=x", [say, say]),
+        ("", [say, say]),
+        ("?name=ana", [say, "[1]"]),
+        ("?name=ana", [say, "{}"]),
+    ] {
+        let written = conversation::<macros::Chat>(query, &messages).await;
+        let by_hand = conversation::<hand::Chat>(query, &messages).await;
+
+        assert_eq!(written, by_hand, "{query} {messages:?}");
+    }
+}

@@ -1,0 +1,114 @@
+//! `#[group("…")]`: joined last, in order, or not at all.
+
+use super::{open, status};
+use seaway::{
+    ApplicationExt, BoxApplication, ChannelName, Channels, Context, Event, Group, GroupName,
+    Result, Shared, WebSocketConsumer,
+    channels::{ChannelLayer, Envelope, LocalChannels, Mailbox},
+    consumer,
+    protocol::WebSocket,
+    routing::PathRouter,
+};
+use std::sync::{Arc, Mutex};
+
+#[derive(Event)]
+enum RoomEvent {
+    Said { text: String },
+}
+
+#[derive(WebSocketConsumer)]
+struct Member {
+    #[group("room.{room}")]
+    room: Group<RoomEvent>,
+    #[group("all")]
+    _all: Group<RoomEvent>,
+    #[group("{language}-{age}.{room}")]
+    _peers: Group<RoomEvent>,
+    #[query]
+    age: u8,
+    #[query]
+    language: String,
+}
+
+#[consumer]
+impl Member {
+    async fn receive(&mut self, text: String) -> Result<()> {
+        assert!(self.age > 0 && !self.language.is_empty());
+        self.room.send(&RoomEvent::Said { text }).await
+    }
+
+    async fn event(
+        &mut self,
+        ctx: &mut Context<RoomEvent>,
+        event: Shared<RoomEvent>,
+    ) -> Result<()> {
+        let RoomEvent::Said { text } = &*event;
+        ctx.send(text.as_str()).await
+    }
+}
+
+/// Notes who joins what.
+#[derive(Default)]
+struct Noted {
+    local: LocalChannels,
+    joined: Arc<Mutex<Vec<String>>>,
+}
+
+#[async_trait::async_trait]
+impl ChannelLayer for Noted {
+    async fn open(&self) -> Result<Mailbox> {
+        self.local.open("noted")
+    }
+    async fn send(&self, _: &ChannelName, _: Envelope) -> Result<()> {
+        Ok(())
+    }
+    async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
+        self.joined.lock().unwrap().push(group.to_string());
+        self.local.join(group, channel).map(drop)
+    }
+    async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
+        self.local.leave(group, channel);
+        Ok(())
+    }
+    async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()> {
+        self.local.deliver_group(group, &envelope);
+        Ok(())
+    }
+}
+
+fn noted() -> (BoxApplication<WebSocket>, Arc<Mutex<Vec<String>>>) {
+    let layer = Noted::default();
+    let joined = layer.joined.clone();
+    let member = Member::application(&Channels::new(layer));
+    let app = PathRouter::new().route("/ws/{room}", member).boxed();
+    (app, joined)
+}
+
+#[tokio::test]
+async fn groups_are_joined_in_order_under_the_names_of_their_templates() {
+    let (app, joined) = noted();
+    let mut ana = open(&app, "/ws/lobby?age=7&language=da");
+
+    ana.send("ahoy").await;
+
+    assert_eq!(ana.receive_text().await, "ahoy");
+    assert_eq!(*joined.lock().unwrap(), ["room.lobby", "all", "da-7.lobby"]);
+}
+
+#[tokio::test]
+async fn a_client_that_is_refused_joins_nothing() {
+    let (app, joined) = noted();
+
+    assert_eq!(status(&app, "/ws/lobby?age=7").await, 400);
+    assert_eq!(status(&app, "/ws/lobby?age=old&language=da").await, 400);
+
+    assert!(joined.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_name_that_no_group_can_have_is_refused() {
+    let (app, _) = noted();
+
+    assert_eq!(status(&app, "/ws/a%20room?age=7&language=da").await, 400);
+    assert_eq!(status(&app, "/ws/lobby?age=7&language=d%2Fa").await, 400);
+}

@@ -1,0 +1,167 @@
+//! Hooks by their names, and timers.
+
+use super::{open, stage, status};
+use crate::support::Diary;
+use seaway::{
+    ApplicationExt, Channels, Close, Context, Error, Event, Group, Handshake, Json, Reject, Result,
+    Shared, WebSocketConsumer, consumer, middleware::Provide,
+};
+use std::time::Duration;
+
+#[derive(Event)]
+enum WardEvent {
+    Knock,
+}
+
+/// Every hook, without its context.
+#[derive(WebSocketConsumer)]
+struct Ward {
+    #[state]
+    diary: Diary,
+    #[group("ward")]
+    ward: Group<WardEvent>,
+}
+
+#[consumer]
+impl Ward {
+    fn opened(&mut self) {
+        self.diary.note("opened");
+    }
+
+    async fn receive(&mut self, Json(number): Json<u8>) -> Result<()> {
+        self.diary.note(format!("receive {number}"));
+        match number {
+            0 => Err(Error::user("zero")),
+            _ => self.ward.send(&WardEvent::Knock).await,
+        }
+    }
+
+    async fn event(&mut self, _: Shared<WardEvent>) {
+        self.diary.note("event");
+    }
+
+    async fn malformed(&mut self, error: Error) {
+        self.diary.note(format!("malformed: {error}"));
+    }
+
+    fn failed(&mut self, error: Error) -> Result<()> {
+        self.diary.note(format!("failed: {error}"));
+        Ok(())
+    }
+
+    fn disconnect(self, close: Close) {
+        self.diary.note(format!("disconnect {}", close.code));
+    }
+}
+
+#[tokio::test]
+async fn hooks_are_called_by_their_names() {
+    let diary = Diary::default();
+    let ward = Ward::application(&Channels::in_memory());
+    let mut client = open(&ward.with(Provide(diary.clone())).boxed(), "/");
+
+    for (message, noted) in [("1", 3), ("0", 5), ("x", 6)] {
+        client.send(message).await;
+        diary.wait_for(noted).await;
+    }
+    client.close(1000).await.unwrap();
+
+    assert_eq!(
+        diary.entries(),
+        [
+            "opened",
+            "receive 1",
+            "event",
+            "receive 0",
+            "failed: the application failed",
+            "malformed: unexpected JSON",
+            "disconnect 1000",
+        ]
+    );
+}
+
+/// A door of its own, that uses what derive has written.
+#[derive(WebSocketConsumer)]
+#[consumer(event = WardEvent)]
+struct Guarded {
+    #[query]
+    word: String,
+}
+
+#[consumer]
+impl Guarded {
+    async fn connect(handshake: &mut Handshake<WardEvent>) -> Result<Self, Reject> {
+        let guarded = <Self as seaway::FromHandshake>::from_handshake(handshake).await?;
+        match guarded.word.as_str() {
+            "sesame" => Ok(guarded),
+            _ => Err(Reject::from(http::StatusCode::FORBIDDEN)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connect_of_ones_own_is_the_door() {
+    let app = stage::<Guarded>();
+
+    assert_eq!(status(&app, "/ws/lobby").await, 400);
+    assert_eq!(status(&app, "/ws/lobby?word=oats").await, 403);
+    assert_eq!(status(&app, "/ws/lobby?word=sesame").await, 101);
+}
+
+#[tokio::test]
+async fn a_consumer_may_do_without_derive() {
+    struct Plain;
+    #[consumer]
+    impl Plain {
+        fn connect(_: &mut Handshake) -> impl Future<Output = Result<Self, Reject>> + Send {
+            std::future::ready(Ok(Plain))
+        }
+    }
+
+    struct Told;
+    #[consumer(event = WardEvent)]
+    impl Told {
+        async fn connect(handshake: &mut Handshake<WardEvent>) -> Result<Self, Reject> {
+            handshake.join("ward").await?;
+            Ok(Told)
+        }
+    }
+
+    assert_eq!(status(&stage::<Plain>(), "/ws/lobby").await, 101);
+    assert_eq!(status(&stage::<Told>(), "/ws/lobby").await, 101);
+}
+
+const SLOW: u64 = 1;
+
+#[derive(WebSocketConsumer)]
+struct Clock;
+
+#[consumer]
+impl Clock {
+    #[every(millis = 250)]
+    async fn quarter(&mut self, ctx: &mut Context) -> Result<()> {
+        ctx.send("quarter").await
+    }
+
+    #[every(seconds = 2 * 30)]
+    fn minute(&mut self) {}
+
+    #[every(minutes = SLOW)]
+    async fn slow(&mut self, ctx: &mut Context) -> Result<()> {
+        ctx.send("slow").await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn timers_come_in_any_unit() {
+    assert_eq!(
+        Clock::TICKS,
+        [250, 60_000, 60_000].map(Duration::from_millis)
+    );
+    let mut clock = open(&stage::<Clock>(), "/ws/lobby");
+    assert_eq!(clock.status().await, 101);
+
+    for _ in 0..3 {
+        assert_eq!(clock.receive_text().await, "quarter");
+    }
+}

@@ -1,0 +1,188 @@
+//! `#[on_message]` and `#[on]`: what is said, by its type.
+
+use super::{open, stage};
+use seaway::{
+    Channels, Close, Context, Event, Frame, Group, Json, Result, Shared, WebSocketConsumer,
+    consumer, testing::WebSocketCommunicator,
+};
+use serde::Deserialize;
+
+#[derive(WebSocketConsumer)]
+pub struct Painter;
+
+#[derive(Deserialize)]
+struct Line {
+    from: (i32, i32),
+    to: (i32, i32),
+}
+
+#[consumer]
+impl Painter {
+    #[on_message("dot")]
+    async fn dot(
+        &mut self,
+        context: &mut Context,
+        x: i32,
+        mut y: i32,
+        #[serde(default)] ctx: Option<String>,
+        #[serde(rename = "penWidth", default)] _pen_width: u8,
+    ) -> Result<()> {
+        y += 1;
+        context.send(format!("{x} {y} {ctx:?}")).await
+    }
+
+    #[on_message("line")]
+    async fn line(&mut self, ctx: &Context, Json(line): Json<Line>) -> Result<()> {
+        ctx.send(format!("{:?} {:?}", line.from, line.to)).await
+    }
+
+    #[on_message("move")]
+    async fn r#move(&mut self, ctx: &mut Context, r#where: String, _by: u8) -> Result<()> {
+        ctx.send(r#where).await
+    }
+
+    /// Whoever calls it by its name gets the same.
+    #[on_message("clear")]
+    async fn clear(&mut self, ctx: &mut Context) -> Result<()> {
+        self.r#move(ctx, "cleared".to_owned(), 0).await
+    }
+
+    #[on_message("idle")]
+    fn idle(&self) {}
+
+    #[on_message("fail")]
+    fn fail(&self, reason: String) -> Result<()> {
+        Err(seaway::Error::user(reason))
+    }
+}
+
+async fn paint(message: impl Into<Frame>) -> WebSocketCommunicator {
+    let mut painter = open(&stage::<Painter>(), "/ws/lobby");
+    painter.send(message).await;
+    painter
+}
+
+#[tokio::test]
+async fn the_parameters_of_a_method_are_the_fields_of_its_message() {
+    for (message, expected) in [
+        (r#"{"type":"dot","x":1,"y":1}"#, "1 2 None"),
+        (r#"{"y":1,"ctx":"c","x":1,"type":"dot"}"#, "1 2 Some(\"c\")"),
+        (
+            r#"{"type":"dot","x":1,"y":1,"penWidth":3,"more":0}"#,
+            "1 2 None",
+        ),
+        (
+            r#"{"type":"line","from":[0,1],"to":[2,3]}"#,
+            "(0, 1) (2, 3)",
+        ),
+        (r#"{"type":"move","where":"there","by":1}"#, "there"),
+        (r#"{"type":"clear"}"#, "cleared"),
+    ] {
+        assert_eq!(paint(message).await.receive_text().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_method_need_be_neither_async_nor_fallible() {
+    let mut painter = paint(r#"{"type":"idle"}"#).await;
+    painter.send(r#"{"type":"clear"}"#).await;
+    assert_eq!(painter.receive_text().await, "cleared");
+
+    painter.send(r#"{"type":"fail","reason":"no paint"}"#).await;
+    assert_eq!(painter.receive_close().await.code, 1011);
+}
+
+#[tokio::test]
+async fn what_fits_no_method_is_malformed() {
+    for (message, expected) in [
+        (
+            Frame::text(r#"{"type":"wipe"}"#),
+            "expected one of `dot`, `line`, `move`",
+        ),
+        (Frame::text(r#"{"x":1}"#), "missing field `type`"),
+        (Frame::text("7"), "a message with a `type`"),
+        (Frame::text(r#"{"type":"dot","x":1}"#), "missing field `y`"),
+        (
+            Frame::text(r#"{"type":"dot","x":"1","y":1}"#),
+            "invalid type: string",
+        ),
+        (Frame::text("{oops"), "unexpected JSON"),
+        (Frame::binary("{}"), "expected a text frame"),
+    ] {
+        let close = paint(message).await.receive_close().await;
+
+        assert_eq!(close.code, 1007);
+        assert!(close.reason.contains(expected), "{close:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_that_expects_nothing_says_so() {
+    #[derive(WebSocketConsumer)]
+    struct Deaf;
+    #[consumer]
+    impl Deaf {}
+    let mut client = open(&stage::<Deaf>(), "/ws/lobby");
+
+    client.send("anyone?").await;
+
+    assert_eq!(
+        client.receive_close().await,
+        Close::new(1007, "nothing is expected here")
+    );
+}
+
+#[derive(Event)]
+enum CallEvent {
+    Ring,
+    Ended,
+    Missed { by: String },
+    Held { by: String },
+}
+
+#[derive(WebSocketConsumer)]
+struct Phone {
+    #[group("phones")]
+    _phones: Group<CallEvent>,
+}
+
+#[consumer]
+impl Phone {
+    #[on("call.ring")]
+    async fn ring(&mut self, ctx: &mut Context<CallEvent>) -> Result<()> {
+        ctx.send("ring").await
+    }
+
+    #[on("call.ended")]
+    #[on("call.missed")]
+    async fn over(&mut self, ctx: &mut Context<CallEvent>, call: Shared<CallEvent>) -> Result<()> {
+        ctx.send(Json(call)).await
+    }
+
+    async fn event(&mut self, ctx: &mut Context<CallEvent>, _: Shared<CallEvent>) -> Result<()> {
+        ctx.send("something else").await
+    }
+}
+
+#[tokio::test]
+async fn each_event_finds_its_method_and_the_rest_goes_to_event() {
+    let channels = Channels::in_memory();
+    let app = seaway::ApplicationExt::boxed(Phone::application(&channels));
+    let mut phone = open(&app, "/");
+    assert_eq!(phone.status().await, 101);
+    let phones = channels.group::<CallEvent>("phones").unwrap();
+    let by = || "bo".to_owned();
+
+    for (event, expected) in [
+        (CallEvent::Ring, "ring"),
+        (CallEvent::Ended, r#"{"type":"call.ended"}"#),
+        (
+            CallEvent::Missed { by: by() },
+            r#"{"type":"call.missed","by":"bo"}"#,
+        ),
+        (CallEvent::Held { by: by() }, "something else"),
+    ] {
+        phones.send(&event).await.unwrap();
+        assert_eq!(phone.receive_text().await, expected);
+    }
+}

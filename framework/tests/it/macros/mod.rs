@@ -1,0 +1,29 @@
+//! The macros, as a person uses them.
+
+mod by_hand;
+mod events;
+mod fields;
+mod groups;
+mod hooks;
+mod messages;
+mod room;
+
+use http::{Request, StatusCode};
+use seaway::{
+    ApplicationExt, BoxApplication, Channels, WebSocketConsumer, protocol::WebSocket,
+    routing::PathRouter, testing::WebSocketCommunicator,
+};
+
+/// The consumer at `/ws/{room}`.
+fn stage<C: WebSocketConsumer>() -> BoxApplication<WebSocket> {
+    let consumer = C::application(&Channels::in_memory());
+    PathRouter::new().route("/ws/{room}", consumer).boxed()
+}
+
+fn open(app: &BoxApplication<WebSocket>, path: &str) -> WebSocketCommunicator {
+    WebSocketCommunicator::open(app, Request::get(path))
+}
+
+async fn status(app: &BoxApplication<WebSocket>, path: &str) -> StatusCode {
+    open(app, path).status().await
+}

@@ -1,0 +1,121 @@
+//! `#[session]` and `#[user]`: fields that are filled from who is there.
+
+use http::Request;
+use seaway::{
+    Application, ApplicationExt, BoxApplication, Channels, Context, Result, Scope, User,
+    WebSocketConsumer, consumer,
+    middleware::{Auth, Authenticator, Sessions},
+    protocol::{Upgrade, WebSocket},
+    session::{MemoryStore, Session},
+    testing::WebSocketCommunicator,
+};
+
+#[derive(Clone)]
+struct Account {
+    name: String,
+}
+
+struct Accounts;
+
+impl Authenticator for Accounts {
+    type User = Account;
+    type Credentials = String;
+
+    async fn load(&self, id: &str) -> Result<Option<Account>> {
+        let name = id.to_owned();
+        Ok(Some(Account { name }))
+    }
+    async fn authenticate(&self, name: String) -> Result<Option<Account>> {
+        Ok(Some(Account { name }))
+    }
+    fn id(&self, account: &Account) -> String {
+        account.name.clone()
+    }
+}
+
+#[derive(WebSocketConsumer)]
+struct Shopper {
+    #[session("cart")]
+    cart: Vec<u32>,
+    #[session("coupon")]
+    coupon: Option<String>,
+    #[user]
+    user: Option<Account>,
+    whoever: Option<User<Account>>,
+    session: Session,
+}
+
+#[consumer]
+impl Shopper {
+    async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
+        let user = self.user.as_ref().map(|user| user.name.as_str());
+        let whoever = self.whoever.as_ref().map(|user| user.name.as_str());
+        let is_new = self.session.id().is_none();
+        let fields = (&self.cart, &self.coupon, user, whoever, is_new);
+        ctx.send(format!("{fields:?}")).await
+    }
+}
+
+#[derive(WebSocketConsumer)]
+struct Member {
+    #[user]
+    user: Account,
+}
+
+#[consumer]
+impl Member {
+    async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
+        ctx.send(self.user.name.as_str()).await
+    }
+}
+
+/// Puts a cart into the session before the consumer sees it, if the query asks for one.
+fn shop<A: Application<WebSocket>>(consumer: A) -> BoxApplication<WebSocket> {
+    let consumer = consumer.boxed();
+    let channels = Channels::in_memory();
+    seaway::application_fn(move |scope: Scope<WebSocket>, upgrade: Upgrade| {
+        let consumer = consumer.clone();
+        async move {
+            if scope.query("cart").is_some() {
+                let session = scope.get::<Session>()?.clone();
+                session.insert("cart", vec![1, 2]).await?;
+            }
+            consumer.call(scope, upgrade).await
+        }
+    })
+    .with(Auth::new(Accounts))
+    .with(Sessions::new(MemoryStore::default(), &channels))
+    .boxed()
+}
+
+#[tokio::test]
+async fn a_field_is_filled_from_the_session() {
+    let app = shop(Shopper::application(&Channels::in_memory()));
+
+    let mut shopper = WebSocketCommunicator::open(&app, Request::get("/?cart"));
+
+    assert_eq!(
+        shopper.receive_text().await,
+        "([1, 2], None, None, None, true)"
+    );
+}
+
+#[tokio::test]
+async fn a_session_without_the_value_is_answered_401_and_told_which() {
+    let app = shop(Shopper::application(&Channels::in_memory()));
+
+    let mut shopper = WebSocketCommunicator::open(&app, Request::get("/"));
+
+    assert_eq!(shopper.status().await, 401);
+    let reply = shopper.reply().await;
+    assert_eq!(&**reply.body(), "there is no \"cart\" in your session");
+}
+
+#[tokio::test]
+async fn where_a_user_is_needed_nobody_is_answered_401() {
+    let app = shop(Member::application(&Channels::in_memory()));
+
+    let mut nobody = WebSocketCommunicator::open(&app, Request::get("/"));
+
+    assert_eq!(nobody.status().await, 401);
+}

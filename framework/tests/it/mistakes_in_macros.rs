@@ -1,0 +1,7 @@
+//! What the compiler says to a person who uses a macro in a wrong way: a file in `tests/ui` for each mistake, and beside
+//! it what is said. `TRYBUILD=overwrite` writes that anew.
+
+#[test]
+fn mistakes_are_told_where_they_were_made() {
+    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
+}

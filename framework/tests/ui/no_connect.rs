@@ -1,0 +1,11 @@
+//! Nobody fills the struct.
+use seaway::consumer;
+
+struct Chat {
+    name: String,
+}
+
+#[consumer]
+impl Chat {}
+
+fn main() {}
