@@ -10,7 +10,11 @@ use seaway::{
     session::{MemoryStore, RedisStore, SessionStore},
     testing::{HttpCommunicator, WebSocketCommunicator},
 };
-use seaway_tests::support::{Redis, scratch::Scratch};
+use seaway_tests::support::{
+    Redis,
+    scratch::Scratch,
+    wait::{DEADLINE, until},
+};
 use tower_sessions_sqlx_store::{SqliteStore, sqlx::SqlitePool};
 
 /// Every rule with every store.
@@ -175,6 +179,29 @@ async fn a_visit_that_asks_for_nothing_gets_no_cookie(store: impl SessionStore) 
     let page = site.page("/still", None).await;
 
     assert_eq!(page.headers().get("set-cookie"), None);
+}
+
+#[tokio::test]
+async fn while_the_store_is_away_what_needs_a_session_is_told_to_come_again() {
+    let mut redis = Redis::new().await;
+    let store = RedisStore::connect(&redis.url()).await.unwrap();
+    let site = Site::new(store);
+    let cookie = site.writes(None, "cart", "3").await;
+
+    redis.stop();
+
+    let page = site.page("/write/cart/4", None).await;
+    assert_eq!(page.status(), 503);
+    assert_eq!(page.body(), "Service Unavailable");
+    assert_eq!(site.page("/read/cart", Some(&cookie)).await.status(), 503);
+    assert_eq!(site.visit("/?begin=here", None).0.status().await, 503);
+    assert_eq!(site.page("/still", Some(&cookie)).await.body(), "still");
+    redis.start().await;
+    until("Redis to be reached again", DEADLINE, async || {
+        let page = site.page("/write/cart/5", None).await;
+        (page.status() == 200).then_some(())
+    })
+    .await;
 }
 
 async fn sqlite() -> (Scratch, SqliteStore) {

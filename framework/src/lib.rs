@@ -80,6 +80,41 @@ mod guides {
     #[doc = include_str!("../../docs/tutorial/2-groups-and-redis.md")]
     mod groups_and_redis {}
 
+    #[doc = include_str!("../../docs/tutorial/3-sessions-and-log-in.md")]
+    mod sessions_and_log_in {}
+
+    #[doc = include_str!("../../docs/tutorial/4-testing.md")]
+    mod testing_the_chat {}
+
+    /// The program of part 3 with the tests of part 4 behind it:
+    #[doc = "```rust,test_harness"]
+    #[doc = include_str!("../../docs/tutorial/chat/main.rs")]
+    #[doc = include_str!("../../docs/tutorial/chat/tests.rs")]
+    #[doc = "```"]
+    ///
+    /// They are what a reader copies:
+    /// ```
+    /// const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tutorial");
+    /// for (page, code) in [("3-sessions-and-log-in.md", "main.rs"), ("4-testing.md", "tests.rs")] {
+    ///     let page = std::fs::read_to_string(format!("{DOCS}/{page}")).unwrap();
+    ///     let code = std::fs::read_to_string(format!("{DOCS}/chat/{code}")).unwrap();
+    ///     assert!(page.contains(&code), "the page shows another program than chat/ has");
+    /// }
+    /// ```
+    mod chat_with_tests {}
+
+    #[doc = include_str!("../../docs/sessions.md")]
+    mod sessions {}
+
+    #[doc = include_str!("../../docs/auth.md")]
+    mod auth {}
+
+    #[doc = include_str!("../../docs/middleware.md")]
+    mod middleware {}
+
+    #[doc = include_str!("../../docs/testing.md")]
+    mod testing {}
+
     #[doc = include_str!("../../docs/deployment.md")]
     mod deployment {}
 

@@ -49,6 +49,8 @@ pub trait OpensOverHttp: Protocol<Head = request::Parts> {
 }
 
 /// Runs once, with the reply in hand and not yet sent.
+///
+/// It may change status and headers. To send something else altogether it puts a [`Reject`] into the extensions.
 pub type ReplyHook = Box<
     dyn for<'a> FnOnce(&'a mut response::Parts) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>
         + Send

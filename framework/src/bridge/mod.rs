@@ -4,10 +4,13 @@
 //! | --- | --- |
 //! | `inward.rs` | any tower service is an application for pages |
 //! | `outward.rs` | routers and consumers are tower services |
+//! | `handlers.rs` | what consumers are given, in axum's handlers |
 //! | `answer.rs` | the answer on its way, and pages |
 //! | `opening.rs` | a handshake, and the stream behind it |
 
 mod answer;
+#[cfg(feature = "sessions")]
+mod handlers;
 mod inward;
 mod opening;
 mod outward;

@@ -20,6 +20,8 @@ mod sessions;
 mod sockets;
 
 #[cfg(feature = "sessions")]
+pub(crate) use self::auth::{nobody, user_in};
+#[cfg(feature = "sessions")]
 pub use self::{
     auth::{Auth, AuthSession, Authenticator, RequireUser, Required, User, WithUser},
     sessions::{Sessions, WithSession},

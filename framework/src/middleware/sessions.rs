@@ -4,6 +4,7 @@ use crate::{
     application::Application,
     channels::Channels,
     error::{Error, ErrorKind, Result},
+    reject::Reject,
     scope::{OpensOverHttp, Scope},
     session::{
         Expiry, Key, MergingStore, SameSite, Session, SessionCookie, SessionStore,
@@ -11,7 +12,7 @@ use crate::{
     },
     tie::Ties,
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header, response};
+use http::{HeaderMap, HeaderValue, header, response};
 use std::{borrow::Cow, future::Future, sync::Arc};
 use tower_layer::Layer;
 
@@ -187,9 +188,7 @@ impl Visit {
                 // Another tab has logged out meanwhile: this reply is the last of that session.
                 Err(error) if error.kind() == ErrorKind::SessionGone => self.remove_cookie(reply),
                 Err(error) => {
-                    tracing::error!(error = %error.chain(), "a session was not saved; the client gets a 503");
-                    reply.status = StatusCode::SERVICE_UNAVAILABLE;
-                    reply.headers.remove(header::LOCATION);
+                    reply.extensions.insert(Reject::from(error));
                 }
             }
         } else if self.session.is_empty().await {

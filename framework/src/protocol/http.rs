@@ -64,7 +64,10 @@ impl Exchange {
             for hook in self.hooks.into_iter().rev() {
                 hook(&mut head).await;
             }
-            response = Response::from_parts(head, body);
+            response = match head.extensions.remove::<Reject>() {
+                Some(reject) => reject.into_response().map(Body::from),
+                None => Response::from_parts(head, body),
+            };
         }
         self.reply.send(response).map_err(|_| Error::closed())
     }

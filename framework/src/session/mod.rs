@@ -14,7 +14,11 @@
 //!     type Event = NoEvent;
 //!
 //!     async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
-//!         Ok(Counter { session: handshake.extract().await? })
+//!         let session: Session = handshake.extract().await?;
+//!         // It begins here at the latest: an open socket cannot set a cookie.
+//!         let said: u64 = session.get("said").await?.unwrap_or(0);
+//!         session.insert("said", said).await?;
+//!         Ok(Counter { session })
 //!     }
 //!
 //!     async fn receive(&mut self, ctx: &mut Context, _: String) -> Result<()> {

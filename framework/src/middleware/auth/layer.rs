@@ -194,6 +194,15 @@ impl<A> Clone for Auth<A> {
     }
 }
 
+impl<I: Clone, A> Clone for WithUser<I, A> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            auth: self.auth.clone(),
+        }
+    }
+}
+
 impl<A> fmt::Debug for Auth<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Auth")

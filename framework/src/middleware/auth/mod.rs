@@ -9,17 +9,16 @@
 //! | `require.rs` | nobody else may pass |
 //! | `token.rs` | how clients without cookies show who they are |
 //! | `disconnect.rs` | a user's sockets, ended everywhere |
-//! | `axum.rs` | the same values in axum's handlers |
 
 mod auth_session;
 mod authenticator;
-mod axum;
 mod disconnect;
 mod layer;
 mod require;
 mod token;
 mod user;
 
+pub(crate) use self::user::{nobody, user_in};
 pub use self::{
     auth_session::AuthSession,
     authenticator::Authenticator,

@@ -132,6 +132,15 @@ impl<U> Clone for RequireUser<U> {
     }
 }
 
+impl<A: Clone, U> Clone for Required<A, U> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            rule: self.rule.clone(),
+        }
+    }
+}
+
 impl<U> fmt::Debug for RequireUser<U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequireUser")

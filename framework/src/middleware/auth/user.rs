@@ -60,7 +60,7 @@ impl<U> Clone for Somebody<U> {
 ///
 /// # Errors
 /// [`ErrorKind::Missing`] if there is no [`Auth`](super::Auth) around this handler.
-pub(super) async fn user_in<U: 'static>(extensions: &Extensions) -> Result<Option<U>> {
+pub(crate) async fn user_in<U: 'static>(extensions: &Extensions) -> Result<Option<U>> {
     let Some(Somebody(somebody)) = extensions.get::<Somebody<U>>() else {
         let name = std::any::type_name::<U>();
         return Err(Error::new(
@@ -73,7 +73,7 @@ pub(super) async fn user_in<U: 'static>(extensions: &Extensions) -> Result<Optio
 }
 
 /// What a client is told that has to say who it is.
-pub(super) fn nobody() -> Reject {
+pub(crate) fn nobody() -> Reject {
     Reject::new(StatusCode::UNAUTHORIZED, "log in first")
 }
 

@@ -156,7 +156,10 @@ async fn run(hooks: Vec<ReplyHook>, reply: Answer) -> Answer {
     for hook in hooks.into_iter().rev() {
         hook(&mut head).await;
     }
-    Response::from_parts(head, body)
+    match head.extensions.remove::<Reject>() {
+        Some(reject) => reject.into_response(),
+        None => Response::from_parts(head, body),
+    }
 }
 
 impl OpensOverHttp for WebSocket {

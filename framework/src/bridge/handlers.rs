@@ -1,11 +1,9 @@
-//! The same values in axum's handlers.
+//! What consumers are given, in axum's handlers.
 
-use super::{
-    AuthSession, Authenticator, User,
-    user::{nobody, user_in},
-};
 use crate::{
+    cookies::Cookies,
     error::{Error, ErrorKind},
+    middleware::{AuthSession, Authenticator, User, nobody, user_in},
     reject::Reject,
 };
 use axum_core::{
@@ -14,6 +12,7 @@ use axum_core::{
     response::{IntoResponse, Response},
 };
 use http::request::Parts;
+use std::convert::Infallible;
 
 impl IntoResponse for Reject {
     fn into_response(self) -> Response {
@@ -55,5 +54,13 @@ impl<S: Send + Sync, A: Authenticator> FromRequestParts<S> for AuthSession<A> {
                 "there is no AuthSession here; put the middleware Auth around these pages";
             Reject::from(Error::new(ErrorKind::Missing, missing))
         })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Cookies {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.headers))
     }
 }
