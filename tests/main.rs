@@ -9,5 +9,6 @@ mod graceful_stop;
 mod harm;
 mod interop;
 mod outage;
+mod people;
 mod redis_layer;
 mod sessions;

@@ -1,6 +1,9 @@
 //! Accounts: who may log in, and how they sign up.
 
-use crate::passwords::Passwords;
+use crate::{
+    names::{clean, folded},
+    passwords::Passwords,
+};
 use seaway::{Authenticator, Error, Result};
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, SqlitePool};
@@ -51,8 +54,10 @@ impl Accounts {
 
     /// Makes an account, unless the name or the password will not do or the name is somebody else's.
     pub async fn sign_up(&self, credentials: Credentials) -> Result<SignUp> {
-        let Some(name) = clean(&credentials.name) else {
-            return Ok(SignUp::Refused("A name has 1 to 30 characters."));
+        let Some(name) = clean(&credentials.name, 30) else {
+            return Ok(SignUp::Refused(
+                "A name has 1 to 30 characters that can be seen.",
+            ));
         };
         if !(8..=200).contains(&credentials.password.chars().count()) {
             return Ok(SignUp::Refused("A password has 8 to 200 characters."));
@@ -114,38 +119,10 @@ impl Authenticator for Accounts {
     }
 }
 
-/// The form in which names are compared.
-pub fn folded(name: &str) -> String {
-    name.to_lowercase()
-}
-
-/// The name without spaces around it, if it can be one.
-fn clean(name: &str) -> Option<&str> {
-    let name = name.trim();
-    let fits = (1..=30).contains(&name.chars().count());
-    (fits && !name.chars().any(char::is_control)).then_some(name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::database;
-
-    #[test]
-    fn a_name_has_1_to_30_characters_that_can_be_seen() {
-        let (longest, too_long) = ("ø".repeat(30), "ø".repeat(31));
-        for (name, expected) in [
-            ("Ana", Some("Ana")),
-            ("  Ana Maria ", Some("Ana Maria")),
-            (longest.as_str(), Some(longest.as_str())),
-            (too_long.as_str(), None),
-            (" ", None),
-            ("A\u{7}na", None),
-            ("A\nna", None),
-        ] {
-            assert_eq!(clean(name), expected, "{name:?}");
-        }
-    }
 
     #[tokio::test]
     async fn a_name_is_one_persons_in_any_case() {

@@ -1,13 +1,14 @@
 //! Attempts to log in, which are limited: nobody tries all passwords.
 
-use crate::accounts::folded;
+use crate::names::folded;
 use sqlx::SqlitePool;
 use std::net::IpAddr;
 
 /// For how long an attempt counts.
 const WINDOW_MS: i64 = 5 * 60 * 1000;
 
-/// How many attempts at one name count at most; the next has to wait.
+/// How many attempts at one name count at most; the next has to wait. So anyone can keep anyone out for a while, which is
+/// why the window is short.
 const PER_NAME: i64 = 5;
 
 /// How many attempts from one address count at most: behind it may be a whole school.
@@ -17,7 +18,6 @@ const PER_ADDRESS: i64 = 30;
 const ROWS: i64 = 100_000;
 
 /// The attempts of all processes: they count together.
-#[derive(Clone)]
 pub struct Attempts {
     database: SqlitePool,
 }

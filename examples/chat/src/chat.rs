@@ -2,7 +2,7 @@
 
 use crate::{
     accounts::Accounts, attempts::Attempts, glance::Glances, messages::Messages, news::News,
-    presence::Presence, processes::Processes, rooms::Rooms, seen::Seen,
+    presence::Presence, processes::Processes, room_list::RoomList, rooms::Rooms, seen::Seen,
 };
 use seaway::{Channels, Result, session::Id};
 use sqlx::SqlitePool;
@@ -12,6 +12,7 @@ pub struct Chat {
     pub accounts: Accounts,
     pub attempts: Attempts,
     pub rooms: Rooms,
+    pub list: RoomList,
     pub messages: Messages,
     pub seen: Seen,
     pub glances: Glances,
@@ -30,6 +31,7 @@ impl Chat {
             accounts: Accounts::new(database.clone()).await?,
             attempts: Attempts::new(database.clone()),
             rooms: Rooms::new(database.clone()),
+            list: RoomList::new(database.clone()),
             seen: Seen::new(database.clone()),
             glances: Glances::new(database.clone(), process.clone()),
             presence: Presence::new(database.clone(), process.clone()),

@@ -15,7 +15,6 @@ pub struct Glance {
 }
 
 /// Takes glances, for tabs of this process.
-#[derive(Clone)]
 pub struct Glances {
     database: SqlitePool,
     process: String,

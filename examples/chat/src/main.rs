@@ -2,6 +2,16 @@
 //!
 //! `cargo run --release -p chat` serves it at <http://127.0.0.1:8000>. Several of these processes may share a data folder;
 //! through a Redis at `REDIS_URL` (or on this machine) they hear each other at once.
+//!
+//! | what | where |
+//! | --- | --- |
+//! | the program | `main.rs`, `options.rs`, `chat.rs` (what all share), `rounds.rs` (what it does again and again) |
+//! | people | `accounts.rs`, `passwords.rs`, `attempts.rs`, `names.rs`, `client.rs` |
+//! | what is kept, in SQLite | `database.rs`, `rooms.rs`, `slug.rs`, `room_list.rs`, `messages.rs`, `seen.rs` |
+//! | who is here | `presence.rs`, `processes.rs` |
+//! | what is told, over channels | `events.rs`, `news.rs`, `outbox.rs` |
+//! | sockets | `room.rs` and `lobby.rs` (the consumers), `feed.rs`, `order.rs`, `glance.rs`, `reply.rs` |
+//! | pages | `pages/` |
 
 mod accounts;
 mod attempts;
@@ -13,6 +23,7 @@ mod feed;
 mod glance;
 mod lobby;
 mod messages;
+mod names;
 mod news;
 mod options;
 mod order;
@@ -23,6 +34,7 @@ mod presence;
 mod processes;
 mod reply;
 mod room;
+mod room_list;
 mod rooms;
 mod rounds;
 mod seen;

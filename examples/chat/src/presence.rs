@@ -23,7 +23,6 @@ pub struct People {
 }
 
 /// Who is where, in all processes.
-#[derive(Clone)]
 pub struct Presence {
     database: SqlitePool,
     process: String,

@@ -11,7 +11,6 @@ use sqlx::SqlitePool;
 const DEAD_MS: i64 = 15_000;
 
 /// The processes, as one of them sees them.
-#[derive(Clone)]
 pub struct Processes {
     database: SqlitePool,
     own: String,

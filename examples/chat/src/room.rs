@@ -52,16 +52,16 @@ impl Visitor {
         if text.trim().is_empty() || text.chars().count() > 2_000 {
             return refuse(ctx, key, "a message has 1 to 2,000 characters").await;
         }
-        let room = &self.feed.room;
-        let (message, previous) = match self
-            .chat
-            .messages
-            .store(room, &self.user, &key, &text)
-            .await
-        {
+        let Self {
+            chat, user, feed, ..
+        } = self;
+        let stored = chat.messages.store(&feed.room, user, &key, &text).await;
+        let (message, previous) = match stored {
             Ok(Stored::New { message, previous }) => (message, previous),
             Ok(Stored::Known { message, previous }) => {
-                // The page says it again because it has not heard the answer.
+                // The page says it again because it has not heard the answer. What came before goes first: a page asks
+                // for nothing below the newest id that it has.
+                feed.look(ctx).await?;
                 ctx.send(Json(Reply::Message(message.clone()))).await?;
                 (message, previous)
             }
@@ -73,9 +73,9 @@ impl Visitor {
                 return refuse(ctx, key, "the server cannot store messages just now").await;
             }
         };
-        self.chat.rooms.forget_list().await;
+        chat.list.forget().await;
         let id = message.id;
-        if self.chat.news.said(room, Said { message, previous }).await {
+        if chat.news.said(&feed.room, Said { message, previous }).await {
             return Ok(());
         }
         ctx.send(Json(Reply::Stored { key, id })).await

@@ -1,12 +1,14 @@
-//! What a process does again and again: signs of life, news that waits, sessions that have expired.
+//! What a process does again and again.
 
 use crate::{chat::Chat, events::ROOMS};
-use seaway::{Channels, Error, NoEvent, Result, session::session_store::ExpiredDeletion};
+use seaway::{
+    Channels, Error, NoEvent, Result, channels::Mailbox, session::session_store::ExpiredDeletion,
+};
 use sqlx::SqlitePool;
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     task::JoinSet,
-    time::{MissedTickBehavior, interval},
+    time::{Interval, MissedTickBehavior, interval},
 };
 use tower_sessions_sqlx_store::SqliteStore;
 
@@ -19,52 +21,38 @@ const TRY_AGAIN: Duration = Duration::from_secs(2);
 /// How often expired sessions are deleted.
 const CLEAN: Duration = Duration::from_secs(10 * 60);
 
-/// Begins all rounds, which end when the set is dropped. The first sign of life has been given by then.
+/// Begins all rounds, which end when the set is dropped. This process counts as alive from here on.
 pub async fn begin(
     chat: &Arc<Chat>,
     channels: &Channels,
     database: &SqlitePool,
 ) -> Result<JoinSet<()>> {
-    beat(chat).await?;
+    beat(chat).await.map_err(Error::user)?;
+    let lists = channels.open().await?;
+    let group = channels.group::<NoEvent>(ROOMS)?;
+    group.add(lists.name()).await?;
+
     let mut rounds = JoinSet::new();
-    let alive = chat.clone();
-    rounds.spawn(every(BEAT, move || {
-        let chat = alive.clone();
-        async move { beat(&chat).await }
-    }));
-    let late = chat.clone();
-    rounds.spawn(every(TRY_AGAIN, move || {
-        let chat = late.clone();
-        async move {
-            chat.news.try_again().await;
-            Ok(())
-        }
-    }));
-    let store = SqliteStore::new(database.clone());
-    rounds.spawn(every(CLEAN, move || {
-        let store = store.clone();
-        async move { store.delete_expired().await.map_err(Error::user) }
-    }));
-    // The list in memory is forgotten when any process says that it has changed.
-    let mut mailbox = channels.open().await?;
-    channels
-        .group::<NoEvent>(ROOMS)?
-        .add(mailbox.name())
-        .await?;
-    let listed = chat.clone();
-    rounds.spawn(async move {
-        loop {
-            mailbox.receive().await;
-            listed.rooms.forget_list().await;
-        }
-    });
+    rounds.spawn(stay_alive(chat.clone()));
+    rounds.spawn(try_again(chat.clone()));
+    rounds.spawn(forget_list(chat.clone(), lists));
+    rounds.spawn(clean(SqliteStore::new(database.clone())));
     Ok(rounds)
 }
 
+async fn stay_alive(chat: Arc<Chat>) {
+    let mut ticks = every(BEAT);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = beat(&chat).await {
+            tracing::warn!(%error, "this process could not show that it is alive");
+        }
+    }
+}
+
 /// A sign of life; then the rooms of dead processes learn who is left.
-async fn beat(chat: &Chat) -> Result<()> {
-    let left = chat.processes.beat().await.map_err(Error::user)?;
-    for (room, people) in left {
+async fn beat(chat: &Chat) -> sqlx::Result<()> {
+    for (room, people) in chat.processes.beat().await? {
         tracing::info!(
             room = room.id,
             "a process has died, and its people have left"
@@ -74,14 +62,35 @@ async fn beat(chat: &Chat) -> Result<()> {
     Ok(())
 }
 
-/// Does something again and again, whether it works or not.
-async fn every<F: Future<Output = Result<()>>>(pause: Duration, mut task: impl FnMut() -> F) {
-    let mut ticks = interval(pause);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+async fn try_again(chat: Arc<Chat>) {
+    let mut ticks = every(TRY_AGAIN);
     loop {
         ticks.tick().await;
-        if let Err(error) = task().await {
-            tracing::warn!(?error, "a round failed; the next one may work");
+        chat.news.try_again().await;
+    }
+}
+
+/// Any process may say that the list of rooms has changed; the one in memory is then old.
+async fn forget_list(chat: Arc<Chat>, mut lists: Mailbox) {
+    loop {
+        lists.receive().await;
+        chat.list.forget().await;
+    }
+}
+
+async fn clean(sessions: SqliteStore) {
+    let mut ticks = every(CLEAN);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = sessions.delete_expired().await {
+            tracing::warn!(%error, "expired sessions were not deleted");
         }
     }
+}
+
+/// After a pause of the whole machine one tick is enough.
+fn every(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }

@@ -4,7 +4,6 @@ use crate::{accounts::Account, rooms::Room};
 use sqlx::SqlitePool;
 
 /// How far everyone has read.
-#[derive(Clone)]
 pub struct Seen {
     database: SqlitePool,
 }

@@ -49,6 +49,8 @@ struct Inner {
     bytes: Bytes,
     /// The event, as the first member of this process decoded it.
     decoded: OnceLock<Box<dyn Any + Send + Sync>>,
+    /// Whether it ends conversations, as the first mailbox found out.
+    is_disconnect: OnceLock<bool>,
     /// The frame that members make of the event, and who made it.
     frame: OnceLock<(Maker, Frame)>,
 }
@@ -85,6 +87,7 @@ impl Envelope {
         Self(Arc::new(Inner {
             bytes: bytes.into(),
             decoded: OnceLock::new(),
+            is_disconnect: OnceLock::new(),
             frame: OnceLock::new(),
         }))
     }
@@ -129,6 +132,27 @@ impl Envelope {
             _ => return false,
         };
         first_key.starts_with(b"\xa4type") || self.kind().is_some()
+    }
+
+    /// Whether it has this `type`: at a glance where the tag comes first, as encoders put it.
+    fn has_this_type(&self, kind: &str) -> bool {
+        let first_key = match &self.0.bytes[..] {
+            [0x80..=0x8f, rest @ ..] | [0xde, _, _, rest @ ..] => rest,
+            _ => return false,
+        };
+        match first_key.strip_prefix(b"\xa4type") {
+            // The length of a short text stands in one byte before it.
+            Some([length @ 0xa0..=0xbf, text @ ..]) => {
+                usize::from(length & 0x1f) == kind.len() && text.starts_with(kind.as_bytes())
+            }
+            _ => self.kind().as_deref() == Some(kind),
+        }
+    }
+
+    /// As [`has_this_type`](Self::has_this_type) for what ends conversations, found out once for all mailboxes.
+    pub(super) fn is_disconnect(&self) -> bool {
+        let known = &self.0.is_disconnect;
+        *known.get_or_init(|| self.has_this_type(super::disconnect::TYPE))
     }
 
     /// The encoded event.

@@ -50,7 +50,7 @@ impl Shopper {
     async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
         let user = self.user.as_ref().map(|user| user.name.as_str());
         let whoever = self.whoever.as_ref().map(|user| user.name.as_str());
-        let is_new = self.session.id().is_none();
+        let is_new = self.session.id().is_none(); // It was saved with the reply.
         let fields = (&self.cart, &self.coupon, user, whoever, is_new);
         ctx.send(format!("{fields:?}")).await
     }
@@ -96,7 +96,7 @@ async fn a_field_is_filled_from_the_session() {
 
     assert_eq!(
         shopper.receive_text().await,
-        "([1, 2], None, None, None, true)"
+        "([1, 2], None, None, None, false)"
     );
 }
 

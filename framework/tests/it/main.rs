@@ -10,6 +10,7 @@ mod floors;
 mod handshakes;
 #[cfg(feature = "macros")]
 mod macros;
+mod macros_people;
 mod memory;
 mod mistakes;
 #[cfg(feature = "macros")]

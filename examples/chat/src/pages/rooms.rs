@@ -1,11 +1,7 @@
 //! The list of rooms, and making one.
 
 use super::{csrf, html::page, problem::Problem, signed_in::SignedIn};
-use crate::{
-    accounts::Account,
-    chat::Chat,
-    rooms::{Creation, ListedRoom},
-};
+use crate::{accounts::Account, chat::Chat, room_list::ListedRoom, rooms::Creation};
 use askama::Template;
 use axum::{
     Form,
@@ -44,7 +40,7 @@ pub async fn list(
 ) -> Result<Response, Problem> {
     let rooms = RoomsPage {
         csrf: csrf::token(&session).await?,
-        rooms: chat.rooms.list(&user).await?,
+        rooms: chat.list.of(&user).await?,
         user,
         problem: None,
         room_name: "",
@@ -62,6 +58,7 @@ pub async fn create(
     csrf::check(&session, &new.csrf).await?;
     let (status, problem) = match chat.rooms.create(&new.name).await? {
         Creation::Done(room) => {
+            chat.list.forget().await;
             chat.news.created(&room).await;
             return Ok(Redirect::to(&format!("/rooms/{}", room.slug)).into_response());
         }
@@ -76,7 +73,7 @@ pub async fn create(
     };
     let rooms = RoomsPage {
         csrf: new.csrf,
-        rooms: chat.rooms.list(&user).await?,
+        rooms: chat.list.of(&user).await?,
         user,
         problem: Some(problem),
         room_name: &new.name,
