@@ -114,7 +114,8 @@ pub use seaway_macros::Event;
 /// | none | any [extractor](crate::FromScope) | what the extractor says |
 ///
 /// An `Option` in a field from the path, the query, the session or the user may be absent; what is there and malformed is
-/// refused all the same. Parameters are called as their fields unless you say otherwise.
+/// refused all the same. Parameters are called as their fields unless you say otherwise. `#[session]` and `#[user]` need the
+/// feature `sessions`, and middleware that knows them around the consumer.
 ///
 /// Fields are filled in the order in which they stand, so the value of a `#[default(…)]` may use those above it. Groups
 /// are joined last, once all else is known: a client that is refused has joined nothing.

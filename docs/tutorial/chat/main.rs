@@ -220,7 +220,7 @@ fn app(
         .route("/announce/{room}", post(announce))
         .with_state(channels.clone());
     let members = RequireUser::<Account>::new().redirect_to("/login");
-    let house = from_service(house).with(members).boxed();
+    let house = from_service(house).with(members);
     let pages = PathRouter::new()
         .route("/login", from_service(doors.clone()))
         .route("/logout", from_service(doors))

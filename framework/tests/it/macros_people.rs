@@ -50,8 +50,8 @@ impl Shopper {
     async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
         let user = self.user.as_ref().map(|user| user.name.as_str());
         let whoever = self.whoever.as_ref().map(|user| user.name.as_str());
-        let is_new = self.session.id().is_none(); // It was saved with the reply.
-        let fields = (&self.cart, &self.coupon, user, whoever, is_new);
+        let lots = self.session.get::<Vec<u32>>("cart").await?;
+        let fields = (&self.cart, lots, &self.coupon, user, whoever);
         ctx.send(format!("{fields:?}")).await
     }
 }
@@ -83,7 +83,7 @@ fn shop<A: Application<WebSocket>>(consumer: A) -> BoxApplication<WebSocket> {
             consumer.call(scope, upgrade).await
         }
     })
-    .with(Auth::new(Accounts))
+    .with(Auth::new(Accounts).tokens(|token| async move { Ok(Some(token)) }))
     .with(Sessions::new(MemoryStore::default(), &channels))
     .boxed()
 }
@@ -96,7 +96,7 @@ async fn a_field_is_filled_from_the_session() {
 
     assert_eq!(
         shopper.receive_text().await,
-        "([1, 2], None, None, None, false)"
+        "([1, 2], Some([1, 2]), None, None, None)"
     );
 }
 
@@ -118,4 +118,18 @@ async fn where_a_user_is_needed_nobody_is_answered_401() {
     let mut nobody = WebSocketCommunicator::open(&app, Request::get("/"));
 
     assert_eq!(nobody.status().await, 401);
+}
+
+#[tokio::test]
+async fn a_field_is_the_user_who_is_there() {
+    let as_ana = |path| Request::get(path).header("authorization", "Bearer ana");
+    let member = shop(Member::application(&Channels::in_memory()));
+    let shopper = shop(Shopper::application(&Channels::in_memory()));
+
+    let mut member = WebSocketCommunicator::open(&member, as_ana("/"));
+    let mut shopper = WebSocketCommunicator::open(&shopper, as_ana("/?cart"));
+
+    assert_eq!(member.receive_text().await, "ana");
+    let expected = r#"([1, 2], Some([1, 2]), None, Some("ana"), Some("ana"))"#;
+    assert_eq!(shopper.receive_text().await, expected);
 }

@@ -10,6 +10,7 @@ mod floors;
 mod handshakes;
 #[cfg(feature = "macros")]
 mod macros;
+#[cfg(all(feature = "macros", feature = "sessions"))]
 mod macros_people;
 mod memory;
 mod mistakes;
