@@ -2,11 +2,11 @@
 
 use crate::{
     cookies::Cookies,
-    error::Result,
+    error::{Error, ErrorKind, Result},
     reject::Reject,
     scope::{OpensOverHttp, Protocol, Scope},
 };
-use std::future::Future;
+use std::{future::Future, net::SocketAddr};
 
 /// A value made from the facts of a connection, or a refusal.
 ///
@@ -44,6 +44,31 @@ pub trait FromScope<P: Protocol>: Sized {
     /// # Errors
     /// The answer that the client gets instead.
     fn from_scope(scope: &Scope<P>) -> impl Future<Output = Result<Self, Reject>> + Send;
+}
+
+/// Where the client is: an extractor for consumers and for axum's handlers alike.
+///
+/// Behind a proxy it is the proxy's address. `Option<ClientAddr>` where there may be none, as in a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddr(pub SocketAddr);
+
+/// What a handler is told whose client came over no network.
+pub(crate) fn nowhere() -> Error {
+    let message = "the client's address is not known here: it did not come through seaway::serve";
+    Error::new(ErrorKind::Missing, message)
+}
+
+impl<P: OpensOverHttp> FromScope<P> for ClientAddr {
+    async fn from_scope(scope: &Scope<P>) -> Result<Self, Reject> {
+        let client = scope.client.ok_or_else(nowhere)?;
+        Ok(Self(client))
+    }
+}
+
+impl<P: OpensOverHttp> FromScope<P> for Option<ClientAddr> {
+    async fn from_scope(scope: &Scope<P>) -> Result<Self, Reject> {
+        Ok(scope.client.map(ClientAddr))
+    }
 }
 
 impl<P: OpensOverHttp> FromScope<P> for Cookies {

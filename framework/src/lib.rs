@@ -54,7 +54,7 @@ pub use self::{
     },
     cookies::Cookies,
     error::{BoxError, Error, ErrorKind, Result},
-    extract::FromScope,
+    extract::{ClientAddr, FromScope},
     frame::{Close, Frame, Text},
     name::{ChannelName, GroupName},
     reject::Reject,

@@ -3,8 +3,10 @@
 use crate::{
     cookies::Cookies,
     error::{Error, ErrorKind},
+    extract::{ClientAddr, nowhere},
     middleware::{AuthSession, Authenticator, User, nobody, user_in},
     reject::Reject,
+    server::Seat,
 };
 use axum_core::{
     body::Body,
@@ -62,5 +64,22 @@ impl<S: Send + Sync> FromRequestParts<S> for Cookies {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(Self::of(&parts.headers))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientAddr {
+    type Rejection = Reject;
+
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Reject> {
+        let client = Seat::current_client().ok_or_else(nowhere)?;
+        Ok(Self(client))
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for ClientAddr {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        Ok(Seat::current_client().map(Self))
     }
 }

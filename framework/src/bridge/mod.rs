@@ -5,6 +5,7 @@
 //! | `inward.rs` | any tower service is an application for pages |
 //! | `outward.rs` | routers and consumers are tower services |
 //! | `handlers.rs` | what consumers are given, in axum's handlers |
+//! | `require.rs` | the guard of pages and sockets, around axum's routes |
 //! | `answer.rs` | the answer on its way, and pages |
 //! | `opening.rs` | a handshake, and the stream behind it |
 
@@ -14,6 +15,8 @@ mod handlers;
 mod inward;
 mod opening;
 mod outward;
+#[cfg(feature = "sessions")]
+mod require;
 
 pub use self::{
     answer::ResponseFuture,

@@ -147,6 +147,34 @@ async fn guards_send_strangers_to_the_log_in_and_the_unauthorised_away() {
 }
 
 #[tokio::test]
+async fn the_same_guard_stands_around_routes_of_an_axum_app() {
+    let site = Site::new();
+    let (ana, root) = (site.log_in("ana").await, site.log_in("root").await);
+
+    let page = site.get("/crew?x=1", &[]).await;
+    assert_eq!(page.status(), 303);
+    assert_eq!(page.headers()["location"], "/login?next=%2Fcrew%3Fx%3D1");
+    assert_eq!(site.get("/crew", &[("cookie", &ana)]).await.body(), "ana");
+    assert_eq!(site.get("/bridge", &[]).await.status(), 401);
+    assert_eq!(site.get("/bridge", &[("cookie", &ana)]).await.status(), 403);
+    assert_eq!(
+        site.get("/bridge", &[("cookie", &root)]).await.body(),
+        "root"
+    );
+
+    let form = |accept| asking("/crew", &[("accept", accept)]).method("POST");
+    let page = site.ask(form("text/html,*/*")).await;
+    assert_eq!(
+        (
+            page.status().as_u16(),
+            page.headers()["location"].to_str().unwrap()
+        ),
+        (303, "/login")
+    );
+    assert_eq!(site.ask(form("application/json")).await.status(), 401);
+}
+
+#[tokio::test]
 async fn a_user_can_be_cut_off_everywhere() {
     let site = Site::new();
     let (here, there, bo) = (

@@ -260,12 +260,16 @@ async fn the_clients_address_is_known_also_inside_an_axum_app() {
     });
     let seaway = ProtocolTypeRouter::new().http(address);
     let inside = axum::Router::new().fallback_service(seaway.clone());
+    let extracted = async |seaway::ClientAddr(client): seaway::ClientAddr| client.ip().to_string();
+    let extracted = axum::Router::new().route("/", axum::routing::get(extracted));
+    let extracted = ProtocolTypeRouter::new().http(seaway::from_service(extracted));
     let get = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
     let alone = Server::start(seaway).await;
     let mounted = Server::start(inside).await;
+    let extracting = Server::start(extracted).await;
 
-    for server in [alone, mounted] {
+    for server in [alone, mounted, extracting] {
         let answer = raw(server.address, get).await;
         assert!(answer.ends_with("127.0.0.1"), "{answer}");
     }

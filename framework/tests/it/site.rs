@@ -134,7 +134,11 @@ impl Site {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Response<seaway::bytes::Bytes> {
-        let request = asking(path, headers).body(String::new()).unwrap();
+        self.ask(asking(path, headers)).await
+    }
+
+    pub(crate) async fn ask(&self, request: request::Builder) -> Response<seaway::bytes::Bytes> {
+        let request = request.body(String::new()).unwrap();
         HttpCommunicator::request(&self.pages, request)
             .await
             .unwrap()
@@ -184,7 +188,19 @@ fn pages() -> Router {
         .route("/perhaps", get(perhaps))
         .route("/members", get(me))
         .route("/staff", get(me))
+        .merge(guarded())
         .with_state(())
+}
+
+/// Routes of an axum app behind the same guard.
+fn guarded() -> Router {
+    let members = RequireUser::<Account>::new().redirect_to("/login");
+    let staff = RequireUser::<Account>::new().when(|account| account.is_staff);
+    let members = Router::new()
+        .route("/crew", get(me).post(me))
+        .route_layer(members);
+    let staff = Router::new().route("/bridge", get(me)).route_layer(staff);
+    members.merge(staff)
 }
 
 async fn log_in(

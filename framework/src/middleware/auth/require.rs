@@ -15,7 +15,8 @@ use tower_layer::Layer;
 
 /// Lets only users pass: 401 for anybody else, or a way to the log-in page.
 ///
-/// It stands inside [`Auth`](super::Auth), around what is to be guarded: a route, a router, all pages.
+/// It stands inside [`Auth`](super::Auth), around what is to be guarded: a route, a router, all pages; or, with
+/// `route_layer`, some routes of an axum app.
 ///
 /// ```
 /// # #[derive(Clone)] struct Account { is_staff: bool }
@@ -52,7 +53,7 @@ impl<U> RequireUser<U> {
     }
 
     /// Sends a page's visitor who is not logged in to this path (303), with `?next=` and the page that was asked for.
-    /// Sockets, and requests that change something, still get a 401.
+    /// Whoever sends a form goes there without a way back. Sockets, and scripts that change something, still get a 401.
     ///
     /// # Panics
     /// If the path cannot stand in a header.
@@ -68,20 +69,54 @@ impl<U> RequireUser<U> {
         self
     }
 
-    fn stranger<P: Protocol>(&self, head: &request::Parts) -> Reject {
-        let is_page = P::NAME == Http::NAME && matches!(head.method, Method::GET | Method::HEAD);
-        let Some(log_in) = self.log_in.as_ref().filter(|_| is_page) else {
+    /// Why whoever this is may not pass, if so. `page` is the head of a page's request, and none for a socket.
+    pub(crate) fn refusal(
+        &self,
+        user: Result<Option<U>>,
+        page: Option<&request::Parts>,
+    ) -> Option<Reject> {
+        match (user, &self.may_pass) {
+            (Err(error), _) => Some(Reject::from(error)),
+            (Ok(None), _) => Some(self.stranger(page)),
+            (Ok(Some(user)), Some(may_pass)) if !may_pass(&user) => {
+                let reject = Reject::new(StatusCode::FORBIDDEN, "this is not for you");
+                Some(reject)
+            }
+            (Ok(Some(_)), _) => None,
+        }
+    }
+
+    fn stranger(&self, page: Option<&request::Parts>) -> Reject {
+        let (Some(log_in), Some(head)) = (&self.log_in, page.filter(|head| wants_page(head)))
+        else {
             return nobody();
         };
-        let page = head.uri.path_and_query().map_or("/", |page| page.as_str());
-        let next = utf8_percent_encode(page, NON_ALPHANUMERIC);
-        let joint = if log_in.contains('?') { '&' } else { '?' };
-        let location = HeaderValue::try_from(format!("{log_in}{joint}next={next}"));
+        let location = match head.method {
+            Method::GET | Method::HEAD => {
+                let page = head.uri.path_and_query().map_or("/", |page| page.as_str());
+                let next = utf8_percent_encode(page, NON_ALPHANUMERIC);
+                let joint = if log_in.contains('?') { '&' } else { '?' };
+                format!("{log_in}{joint}next={next}")
+            }
+            // What was sent is lost, and there is nothing to come back to.
+            _ => log_in.to_string(),
+        };
+        let location = HeaderValue::try_from(location);
         Reject::new(StatusCode::SEE_OTHER, "log in first").header(
             header::LOCATION,
             location.expect("percent-encoded text is visible ASCII, and the path was checked"),
         )
     }
+}
+
+/// Whether somebody looks at the answer: a browser that follows a link or sends a form says that it takes HTML.
+fn wants_page(head: &request::Parts) -> bool {
+    let accepts = head.headers.get_all(header::ACCEPT);
+    let takes_html = accepts
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .any(|line| line.contains("text/html"));
+    takes_html || matches!(head.method, Method::GET | Method::HEAD)
 }
 
 impl<U, A> Layer<A> for RequireUser<U> {
@@ -97,8 +132,8 @@ impl<U, A> Layer<A> for RequireUser<U> {
 
 /// What [`RequireUser`] makes of an application.
 pub struct Required<A, U> {
-    inner: A,
-    rule: RequireUser<U>,
+    pub(crate) inner: A,
+    pub(crate) rule: RequireUser<U>,
 }
 
 impl<P, A, U> Application<P> for Required<A, U>
@@ -108,17 +143,12 @@ where
     U: Send + Sync + 'static,
 {
     async fn call(&self, scope: Scope<P>, connection: P::Connection) -> Result<()> {
-        let refusal = match user_in::<U>(&scope.extensions).await {
-            Err(error) => Reject::from(error),
-            Ok(None) => self.rule.stranger::<P>(&scope.head),
-            Ok(Some(user)) => match &self.rule.may_pass {
-                Some(may_pass) if !may_pass(&user) => {
-                    Reject::new(StatusCode::FORBIDDEN, "this is not for you")
-                }
-                _ => return self.inner.call(scope, connection).await,
-            },
-        };
-        P::refuse(connection, refusal).await
+        let user = user_in::<U>(&scope.extensions).await;
+        let page = (P::NAME == Http::NAME).then_some(&*scope.head);
+        match self.rule.refusal(user, page) {
+            Some(reject) => P::refuse(connection, reject).await,
+            None => self.inner.call(scope, connection).await,
+        }
     }
 }
 
