@@ -103,6 +103,8 @@ async fn a_message_of_an_outage_is_stored_and_spreads_by_itself_afterwards() {
     }
     bo.page.goto(&two.page("/")).await;
     bo.page.goto(&two.page("/rooms/harbour")).await;
+    bo.is("waiting").await;
+    bo.sees(&["before", "during"]).await;
 
     redis.start().await;
     redis.until_subscribed(GROUP, 1).await;

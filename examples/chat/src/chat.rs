@@ -19,11 +19,17 @@ pub struct Chat {
     pub presence: Presence,
     pub processes: Processes,
     pub news: News,
+    /// Whether people come through a proxy on this machine, which says where from.
+    pub is_behind_proxy: bool,
 }
 
 impl Chat {
     /// The chat in this database, over these channels.
-    pub async fn new(database: SqlitePool, channels: &Channels) -> Result<Self> {
+    pub async fn new(
+        database: SqlitePool,
+        channels: &Channels,
+        is_behind_proxy: bool,
+    ) -> Result<Self> {
         let messages = Messages::new(database.clone());
         // 128 bits of chance: no two processes have the same name.
         let process = Id::default().to_string();
@@ -38,6 +44,7 @@ impl Chat {
             processes: Processes::new(database, process),
             news: News::new(channels.clone(), messages.clone()),
             messages,
+            is_behind_proxy,
         })
     }
 }

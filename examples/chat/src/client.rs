@@ -1,33 +1,24 @@
 //! Where a request comes from: what log-in attempts are counted by.
 
-use seaway::{Application, Result, Scope, http::HeaderMap, protocol::Http};
-use std::{future::Future, net::IpAddr};
+use crate::chat::Chat;
+use axum::extract::FromRequestParts;
+use http::{HeaderMap, request::Parts};
+use seaway::{ClientAddr, Reject};
+use std::{net::IpAddr, sync::Arc};
 
 /// The address of the client.
-#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Client(pub IpAddr);
 
-/// Pages that are told their client's address.
-pub struct WithClient<A> {
-    pub inner: A,
-    pub is_behind_proxy: bool,
-}
+impl FromRequestParts<Arc<Chat>> for Client {
+    type Rejection = Reject;
 
-impl<A: Application<Http>> Application<Http> for WithClient<A> {
-    fn call(
-        &self,
-        mut scope: Scope<Http>,
-        exchange: <Http as seaway::Protocol>::Connection,
-    ) -> impl Future<Output = Result<()>> + Send {
-        let peer = scope
-            .client
-            .map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
-        let address = match self.is_behind_proxy {
-            true => forwarded(&scope.head.headers).unwrap_or(peer),
-            false => peer,
+    async fn from_request_parts(parts: &mut Parts, chat: &Arc<Chat>) -> Result<Self, Reject> {
+        let peer = <ClientAddr as FromRequestParts<_>>::from_request_parts(parts, chat).await?;
+        let told = match chat.is_behind_proxy {
+            true => forwarded(&parts.headers),
+            false => None,
         };
-        scope.insert(Client(address));
-        self.inner.call(scope, exchange)
+        Ok(Self(told.unwrap_or(peer.0.ip())))
     }
 }
 

@@ -41,7 +41,6 @@ mod seen;
 mod slug;
 
 use chat::Chat;
-use client::WithClient;
 use lobby::Onlooker;
 use options::{Asked, HELP, Options};
 use room::Visitor;
@@ -92,13 +91,9 @@ async fn run(options: Options) -> Result<()> {
     let listener = listen(options.port).await?;
     let database = database::open(&options.data).await?;
     let channels = channels().await;
-    let chat = Arc::new(Chat::new(database.clone(), &channels).await?);
+    let chat = Arc::new(Chat::new(database.clone(), &channels, options.is_https).await?);
     let _rounds = rounds::begin(&chat, &channels, &database).await?;
 
-    let pages = WithClient {
-        inner: from_service(pages::router(chat.clone())),
-        is_behind_proxy: options.is_https,
-    };
     let sockets = PathRouter::new()
         .route("/ws/rooms", Onlooker::application(&channels))
         .route("/ws/rooms/{slug}", Visitor::application(&channels))
@@ -110,7 +105,7 @@ async fn run(options: Options) -> Result<()> {
         // not all do. Nobody reads along on the way from this machine to itself.
         .secure(options.is_https);
     let app = ProtocolTypeRouter::new()
-        .http(pages)
+        .http(from_service(pages::router(chat.clone())))
         .websocket(sockets)
         // The word of a log-out may be lost while Redis is away, so sockets look for themselves, too.
         .with(Auth::new(chat.accounts.clone()).recheck(RECHECK))

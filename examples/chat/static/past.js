@@ -15,7 +15,7 @@ export class Past {
     this.#room = room;
     this.#messages = messages;
     this.#onOlder = onOlder;
-    $("past-retry").onclick = () => this.#fetch();
+    $("past-retry").onclick = () => (messages.newest === null ? this.loadNewest() : this.#fetch());
   }
 
   /** What the server said: whether there is more than this page has. */
@@ -34,14 +34,19 @@ export class Past {
     if (this.#more && this.#state === "idle") this.#fetch();
   }
 
+  /** The room does not answer: its newest messages come without it. */
+  loadNewest() {
+    if (this.#messages.newest === null && this.#state !== "loading") this.#fetch(Number.MAX_SAFE_INTEGER);
+  }
+
   /** The connection is back: what failed may work now. */
   recover() {
     if (this.#state === "failed") this.#fetch();
   }
 
-  async #fetch() {
-    const before = this.#messages.oldest;
+  async #fetch(before = this.#messages.oldest) {
     if (before === null) return;
+    const oldest = this.#messages.oldest;
     this.#show("loading");
     try {
       const url = `/rooms/${encodeURIComponent(this.#room.slug)}/messages?before=${before}`;
@@ -50,7 +55,7 @@ export class Past {
       if (!response.ok) throw new Error(`the server answered ${response.status}`);
       const { messages, more } = await response.json();
       // The list began anew meanwhile, or forgot its oldest: this is no longer what comes before it.
-      if (before !== this.#messages.oldest) return this.#show("idle");
+      if (oldest !== this.#messages.oldest) return this.#show("idle");
       this.#more = more;
       this.#show("idle");
       this.#onOlder(messages);

@@ -115,6 +115,8 @@ export class Visit {
   #addOlder(older) {
     const unknown = older.filter(({ id }) => this.#messages.withId(id) === undefined);
     const values = unknown.map((message) => ({ ...message, mine: message.user === this.#you.id, state: "sent" }));
+    // Before the room has answered these are its newest.
+    this.#messages.newest ??= older.at(-1)?.id ?? null;
     this.#window.changeSilently(() => {
       this.#messages.addOlder(values);
       this.#window.shifted(values.length);
@@ -135,5 +137,6 @@ export class Visit {
     if (state !== "waiting") return;
     this.#typing.clear();
     this.#outbox.lost();
+    this.#past.loadNewest();
   }
 }

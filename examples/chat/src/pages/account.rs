@@ -10,7 +10,7 @@ use crate::{
 };
 use askama::Template;
 use axum::{
-    Extension, Form,
+    Form,
     extract::{Query, State},
     response::{IntoResponse, Redirect, Response},
 };
@@ -84,7 +84,7 @@ pub async fn login_page(
 /// `POST /login`
 pub async fn log_in(
     State(chat): State<Arc<Chat>>,
-    Extension(Client(address)): Extension<Client>,
+    Client(address): Client,
     auth: AuthSession<Accounts>,
     session: Session,
     Form(typed): Form<Typed>,

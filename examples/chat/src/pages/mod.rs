@@ -6,7 +6,6 @@
 //! | `rooms.rs` | the list of rooms, and making one |
 //! | `room.rs` | a room, and its past |
 //! | `assets.rs` | scripts, style and icon |
-//! | `signed_in.rs` | who asks; strangers are sent to the log-in |
 //! | `csrf.rs` | forms come from our own pages |
 //! | `next.rs` | where to go after a log-in |
 //! | `problem.rs` | what went wrong, as a page |
@@ -20,15 +19,15 @@ mod next;
 mod problem;
 mod room;
 mod rooms;
-mod signed_in;
 
-use crate::chat::Chat;
+use crate::{accounts::Account, chat::Chat};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware::map_response,
     routing::{get, post},
 };
+use seaway::middleware::RequireUser;
 use std::sync::Arc;
 
 /// No form of ours is larger.
@@ -36,17 +35,20 @@ const LARGEST_FORM: usize = 16 * 1024;
 
 /// The routes of all pages.
 pub fn router(chat: Arc<Chat>) -> Router {
-    let pages = Router::new()
+    let for_members = Router::new()
         .route("/", get(rooms::list))
         .route("/rooms", post(rooms::create))
         .route("/rooms/{slug}", get(room::page_of))
         .route("/rooms/{slug}/messages", get(room::past))
+        .route_layer(RequireUser::<Account>::new().redirect_to("/login"));
+    let for_all = Router::new()
         .route("/signup", get(account::signup_page).post(account::sign_up))
         .route("/login", get(account::login_page).post(account::log_in))
-        .route("/logout", post(account::log_out))
-        .with_state(chat);
+        .route("/logout", post(account::log_out));
     Router::new()
-        .merge(pages)
+        .merge(for_members)
+        .merge(for_all)
+        .with_state(chat)
         .merge(assets::router())
         .route("/healthz", get(|| async { "ok" }))
         .fallback(problem::no_such_page)

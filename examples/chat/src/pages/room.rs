@@ -1,6 +1,6 @@
 //! A room, and its past.
 
-use super::{csrf, html::page, problem::Problem, signed_in::SignedIn};
+use super::{csrf, html::page, problem::Problem};
 use crate::{accounts::Account, chat::Chat, messages::Page, rooms::Room};
 use askama::Template;
 use axum::{
@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 use http::StatusCode;
-use seaway::Session;
+use seaway::{Session, User};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub struct Before {
 /// `GET /rooms/{slug}`
 pub async fn page_of(
     State(chat): State<Arc<Chat>>,
-    SignedIn(user): SignedIn,
+    User(user): User<Account>,
     session: Session,
     Path(slug): Path<String>,
 ) -> Result<Response, Problem> {
@@ -46,7 +46,6 @@ pub async fn page_of(
 /// `GET /rooms/{slug}/messages?before=ID`
 pub async fn past(
     State(chat): State<Arc<Chat>>,
-    SignedIn(_): SignedIn,
     Path(slug): Path<String>,
     Query(Before { before }): Query<Before>,
 ) -> Result<Json<Page>, Problem> {

@@ -1,6 +1,6 @@
 //! The list of rooms, and making one.
 
-use super::{csrf, html::page, problem::Problem, signed_in::SignedIn};
+use super::{csrf, html::page, problem::Problem};
 use crate::{accounts::Account, chat::Chat, room_list::ListedRoom, rooms::Creation};
 use askama::Template;
 use axum::{
@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use http::StatusCode;
-use seaway::Session;
+use seaway::{Session, User};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub struct NewRoom {
 /// `GET /`
 pub async fn list(
     State(chat): State<Arc<Chat>>,
-    SignedIn(user): SignedIn,
+    User(user): User<Account>,
     session: Session,
 ) -> Result<Response, Problem> {
     let rooms = RoomsPage {
@@ -51,7 +51,7 @@ pub async fn list(
 /// `POST /rooms`
 pub async fn create(
     State(chat): State<Arc<Chat>>,
-    SignedIn(user): SignedIn,
+    User(user): User<Account>,
     session: Session,
     Form(new): Form<NewRoom>,
 ) -> Result<Response, Problem> {
