@@ -106,6 +106,28 @@ pub async fn get(port: u16, path: &str) -> Option<u16> {
     timeout(DEADLINE, client.status()).await.ok()?
 }
 
+/// The whole answer to a request of this first line, with these headers and this body.
+///
+/// # Panics
+/// When there is no answer, or one that is not text.
+pub async fn ask(port: u16, line: &str, headers: &[&str], body: &str) -> String {
+    let mut client = RawClient::connect(port).await;
+    let headers: String = headers
+        .iter()
+        .map(|header| format!("{header}\r\n"))
+        .collect();
+    let length = body.len();
+    let request = format!(
+        "{line} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\
+         Content-Length: {length}\r\n{headers}\r\n{body}"
+    );
+    client.write(request.as_bytes()).await;
+    let mut answer = String::new();
+    let reading = timeout(DEADLINE, client.0.read_to_string(&mut answer)).await;
+    reading.expect("an answer in time").expect("a text");
+    answer
+}
+
 /// A text frame as a client must send it: masked.
 #[must_use]
 pub fn text_frame(payload: &[u8]) -> Vec<u8> {

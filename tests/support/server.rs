@@ -1,4 +1,4 @@
-//! The example servers as real processes: `arena` and `chat`, built once per test run.
+//! The examples as real processes, built once per test run.
 
 use std::{
     path::PathBuf,
@@ -15,6 +15,8 @@ use super::{
     redis::Redis,
     scratch::Scratch,
 };
+
+const EXAMPLES: &[&str] = &["arena", "chat", "echo", "in-axum", "notifications"];
 
 /// A server on a loopback port of its own, which it keeps over restarts.
 #[derive(Debug)]
@@ -65,6 +67,11 @@ impl Server {
         server
     }
 
+    /// One of the small examples.
+    pub async fn example(program: &'static str) -> Self {
+        Self::started(program, Vec::new(), None).await
+    }
+
     /// The arena on a Redis that may not be there: starts it without waiting for it to answer.
     #[must_use]
     pub fn arena_unawaited(redis: &Redis) -> Self {
@@ -98,9 +105,10 @@ impl Server {
         let mut process = self.launch();
         process
             .up(async || {
+                // The small examples have no such page: any answer will do.
                 raw::get(self.port, "/healthz")
                     .await
-                    .is_some_and(|status| status == 200)
+                    .is_some_and(|status| status < 500)
             })
             .await;
         self.process = Some(process);
@@ -147,19 +155,17 @@ impl Server {
 
     fn launch(&self) -> Process {
         let mut command = Command::new(built().join(self.program));
-        command
-            .args(["--port", &self.port.to_string()])
-            .args(&self.arguments);
+        match self.program {
+            "arena" | "chat" => command.args(["--port", &self.port.to_string()]),
+            _ => command.arg(format!("127.0.0.1:{}", self.port)),
+        };
+        command.args(&self.arguments);
         // The machine's own setting must not reach a server that a test wants without Redis.
         command
             .env_remove("REDIS_URL")
             .envs(self.redis.iter().map(|url| ("REDIS_URL", url)));
         command.stdin(Stdio::null()).stdout(Stdio::null());
-        Process::start(
-            self.program,
-            &mut command,
-            "`cargo build -p arena -p chat` builds it",
-        )
+        Process::start(self.program, &mut command, "`cargo build` builds it")
     }
 
     fn process(&mut self) -> &mut Process {
@@ -167,15 +173,13 @@ impl Server {
     }
 }
 
-/// Builds both servers, in the profile of the tests, and says where they are.
+/// Builds all examples, in the profile of the tests, and says where they are.
 fn built() -> &'static PathBuf {
     static DIRECTORY: OnceLock<Option<PathBuf>> = OnceLock::new();
 
     // A failed attempt is kept as well: the other tests need not try again.
     let directory = DIRECTORY.get_or_init(build);
-    directory
-        .as_ref()
-        .expect("cargo builds the arena and the chat")
+    directory.as_ref().expect("cargo builds the examples")
 }
 
 fn build() -> Option<PathBuf> {
@@ -186,9 +190,10 @@ fn build() -> Option<PathBuf> {
 
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command
-        .args(["build", "--quiet", "-p", "arena", "-p", "chat"])
-        .args(release);
+    command.args(["build", "--quiet"]).args(release);
+    for example in EXAMPLES {
+        command.args(["-p", example]);
+    }
     let is_built = command.status().is_ok_and(|status| status.success());
     is_built.then(|| directory.to_owned())
 }

@@ -6,8 +6,8 @@ use axum::{
     routing::{get, post},
 };
 use seaway::{
-    ApplicationExt, AuthSession, Authenticator, Channels, Close, Context, ErrorKind, Event, Group,
-    Json, Result, Shared, User, WebSocketConsumer, consumer, from_service,
+    AuthSession, Authenticator, Channels, Close, Context, ErrorKind, Event, Group, Json, Result,
+    Shared, User, WebSocketConsumer, consumer, from_service,
     middleware::{Auth, RequireUser, Sessions},
     routing::{PathRouter, ProtocolTypeRouter},
     serve,
@@ -15,7 +15,6 @@ use seaway::{
 };
 use serde::{Deserialize, Serialize};
 use std::env;
-use tokio::net::TcpListener;
 
 /// Somebody who may come in.
 #[derive(Clone)]
@@ -212,23 +211,17 @@ fn app(
     accounts: Accounts,
     files: Files,
 ) -> ProtocolTypeRouter {
-    let doors = Router::new()
-        .route("/login", get(Html(files.login)).post(log_in))
-        .route("/logout", post(log_out));
-    let house = Router::new()
+    let members = RequireUser::<Account>::new().redirect_to("/login");
+    let pages = Router::new()
         .route("/", get(Html(files.room)))
         .route("/announce/{room}", post(announce))
+        .route_layer(members)
+        .route("/login", get(Html(files.login)).post(log_in))
+        .route("/logout", post(log_out))
         .with_state(channels.clone());
-    let members = RequireUser::<Account>::new().redirect_to("/login");
-    let house = from_service(house).with(members);
-    let pages = PathRouter::new()
-        .route("/login", from_service(doors.clone()))
-        .route("/logout", from_service(doors))
-        .route("/", house.clone())
-        .route("/{*rest}", house);
     let rooms = PathRouter::new().route("/ws/chat/{room}", Visitor::application(channels));
     ProtocolTypeRouter::new()
-        .http(pages)
+        .http(from_service(pages))
         .websocket(rooms)
         .with(Auth::new(accounts))
         .with(Sessions::new(store, channels))
@@ -237,7 +230,7 @@ fn app(
 #[tokio::main]
 async fn main() -> Result<()> {
     let redis = env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
-    let port = env::args().nth(1).and_then(|port| port.parse().ok());
+    let port = env::args().nth(1).unwrap_or_else(|| "8000".to_owned());
     let store = RedisStore::connect(&redis).await?;
     let accounts = Accounts::read("accounts.txt")?;
     let files = Files {
@@ -245,7 +238,6 @@ async fn main() -> Result<()> {
         login: std::fs::read_to_string("login.html")?,
     };
     let app = app(&Channels::redis(redis).await?, store, accounts, files);
-    let listener = TcpListener::bind(("127.0.0.1", port.unwrap_or(8000))).await?;
-    println!("the room is at http://{}", listener.local_addr()?);
-    serve(listener, app).await
+    println!("the room is at http://127.0.0.1:{port}");
+    serve(format!("127.0.0.1:{port}"), app).await
 }

@@ -34,7 +34,8 @@ const INACTIVITY: Duration = Duration::days(14);
 /// `Secure`, `SameSite=Lax` and for all paths of this host, unless you say otherwise. A browser keeps a `Secure` cookie
 /// only if it comes over HTTPS; on `http://127.0.0.1` most make an exception.
 ///
-/// A reply with a status of 500 or more saves nothing. See [`session`](crate::session) for what sockets may do.
+/// A page carries `Vary: Cookie`, so that a cache on the way keeps nobody's page for somebody else; what is for all, such
+/// as scripts and pictures, is better served outside. A reply with a status of 500 or more saves nothing. See [`session`](crate::session) for what sockets may do.
 #[derive(Clone, Debug)]
 pub struct Sessions(Arc<Config>);
 
@@ -194,8 +195,8 @@ impl Visit {
         } else if self.session.is_empty().await {
             self.remove_cookie(reply);
         }
-        if self.store.expires().is_some() {
-            // What depends on the session is not for everybody's cache.
+        if !reply.status.is_informational() {
+            // What a visitor is told depends on the cookie, also on there being none: it is not for everybody's cache.
             let vary = HeaderValue::from_static("cookie");
             reply.headers.append(header::VARY, vary);
         }

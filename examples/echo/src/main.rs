@@ -1,0 +1,21 @@
+//! The smallest server: it says what it hears, at `ws://127.0.0.1:8000/`. Another address may be its first argument.
+
+use seaway::{Channels, Context, Frame, Result, WebSocketConsumer, consumer, serve};
+
+/// Says what it hears, text and bytes alike.
+#[derive(WebSocketConsumer)]
+struct Echo;
+
+#[consumer]
+impl Echo {
+    async fn receive(&mut self, ctx: &mut Context, frame: Frame) -> Result<()> {
+        ctx.send(frame).await
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let address = std::env::args().nth(1);
+    let address = address.unwrap_or_else(|| "127.0.0.1:8000".to_owned());
+    serve(address, Echo::application(&Channels::in_memory())).await
+}

@@ -1,0 +1,125 @@
+//! Seaway's sockets inside an axum app that was there before, served by axum, with tower-http around both.
+//!
+//! `curl http://127.0.0.1:8000/readings` shows the last readings of a sensor; `POST /readings` adds one, which whoever
+//! listens at `ws://127.0.0.1:8000/ws/readings` hears at once. Another address may be the first argument.
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderValue, Method, StatusCode, header},
+    routing::get,
+};
+use seaway::{
+    Channels, Context, Error, Event, Group, Result, Shared, WebSocketConsumer, consumer,
+    protocol::AllowedOrigins, routing::ProtocolTypeRouter,
+};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+use tower_http::{compression::CompressionLayer, cors::CorsLayer, trace::TraceLayer};
+
+/// The page that may read from elsewhere: the same for requests and for sockets.
+const DASHBOARD: &str = "http://localhost:5173";
+
+/// How many readings are kept; the oldest goes first.
+const KEPT: usize = 1_000;
+
+/// What listeners are told.
+#[derive(Event)]
+#[event(prefix = "reading")]
+enum ReadingEvent {
+    Added { celsius: f64 },
+}
+
+/// One listener.
+#[derive(WebSocketConsumer)]
+struct Listener {
+    #[group("readings")]
+    _readings: Group<ReadingEvent>,
+}
+
+#[consumer]
+impl Listener {
+    #[on("reading.added")]
+    async fn added(
+        &mut self,
+        ctx: &mut Context<ReadingEvent>,
+        event: Shared<ReadingEvent>,
+    ) -> Result<()> {
+        ctx.send(seaway::Json(event)).await
+    }
+}
+
+/// What axum's handlers share.
+#[derive(Clone)]
+struct Sensor {
+    readings: Arc<Mutex<VecDeque<f64>>>,
+    listeners: Group<ReadingEvent>,
+}
+
+impl Sensor {
+    /// What was read so far, the oldest first.
+    fn all(&self) -> Vec<f64> {
+        let readings = self.readings.lock();
+        let readings = readings.expect("no code panics while it holds this lock");
+        readings.iter().copied().collect()
+    }
+
+    fn keep(&self, celsius: f64) {
+        let readings = self.readings.lock();
+        let mut readings = readings.expect("no code panics while it holds this lock");
+        if readings.len() == KEPT {
+            readings.pop_front();
+        }
+        readings.push_back(celsius);
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    tracing_subscriber::fmt()
+        .with_env_filter("info,tower_http=debug")
+        .init();
+    let channels = Channels::in_memory();
+    let sensor = Sensor {
+        readings: Arc::default(),
+        listeners: channels.group("readings")?,
+    };
+    let address = std::env::args().nth(1);
+    let address = address.unwrap_or_else(|| "127.0.0.1:8000".to_owned());
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    println!("listening at {}", listener.local_addr()?);
+    axum::serve(listener, app(sensor, &channels)).await?;
+    Ok(())
+}
+
+fn app(sensor: Sensor, channels: &Channels) -> Router {
+    use seaway::ApplicationExt;
+
+    let sockets = Listener::application(channels).with(AllowedOrigins::list([DASHBOARD]));
+    let cors = CorsLayer::new()
+        .allow_origin(HeaderValue::from_static(DASHBOARD))
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::CONTENT_TYPE]);
+    Router::new()
+        .route("/readings", get(list).post(add))
+        .route_service("/ws/readings", ProtocolTypeRouter::new().websocket(sockets))
+        .with_state(sensor)
+        .layer(CompressionLayer::new())
+        .layer(cors)
+        .layer(TraceLayer::new_for_http())
+}
+
+async fn list(State(sensor): State<Sensor>) -> Json<Vec<f64>> {
+    Json(sensor.all())
+}
+
+async fn add(State(sensor): State<Sensor>, Json(celsius): Json<f64>) -> Result<StatusCode, Error> {
+    sensor.keep(celsius);
+    sensor
+        .listeners
+        .send(&ReadingEvent::Added { celsius })
+        .await?;
+    Ok(StatusCode::CREATED)
+}

@@ -1,0 +1,143 @@
+//! A shop whose handlers tell its customers something, wherever their sockets are.
+//!
+//! Open <http://127.0.0.1:8000> in two windows of different browsers, come in as Ana and as Bo, and ship something to one
+//! of them: only that one is told, in every tab. There are no passwords here; `examples/chat` has them.
+//! With a Redis at `REDIS_URL`, handler and socket may be in different processes. Another address may be the first argument.
+
+use axum::{
+    Form, Router,
+    extract::{Path, State},
+    response::{Html, Redirect},
+    routing::{get, post},
+};
+use seaway::{
+    AuthSession, Authenticator, Channels, Context, Event, Group, Json, Result, Shared, User,
+    WebSocketConsumer, consumer, from_service,
+    middleware::{Auth, RequireUser, Sessions},
+    routing::ProtocolTypeRouter,
+    serve,
+    session::MemoryStore,
+};
+use serde::Deserialize;
+use std::{env, fmt};
+
+const PAGE: &str = include_str!("page.html");
+
+/// Somebody who buys here.
+#[derive(Clone, Deserialize)]
+struct Customer {
+    name: String,
+}
+
+impl fmt::Display for Customer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// Whoever says a name is that customer.
+struct Customers;
+
+impl Authenticator for Customers {
+    type User = Customer;
+    type Credentials = String;
+
+    fn id(&self, customer: &Customer) -> String {
+        customer.name.clone()
+    }
+
+    async fn load(&self, id: &str) -> Result<Option<Customer>> {
+        let name = id.to_owned();
+        Ok(Some(Customer { name }))
+    }
+
+    async fn authenticate(&self, name: String) -> Result<Option<Customer>> {
+        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        Ok((is_name && name.len() <= 30).then_some(Customer { name }))
+    }
+}
+
+/// What a customer is told.
+#[derive(Event)]
+#[event(prefix = "parcel")]
+enum ParcelEvent {
+    Shipped { what: String },
+}
+
+/// One tab of a customer, among all of hers.
+#[derive(WebSocketConsumer)]
+struct Tab {
+    #[user]
+    customer: Customer,
+    #[group("customer.{customer}")]
+    _tabs: Group<ParcelEvent>,
+}
+
+#[consumer]
+impl Tab {
+    async fn opened(&mut self, ctx: &mut Context<ParcelEvent>) -> Result<()> {
+        ctx.send(format!("hello, {}", self.customer)).await
+    }
+
+    async fn event(
+        &mut self,
+        ctx: &mut Context<ParcelEvent>,
+        event: Shared<ParcelEvent>,
+    ) -> Result<()> {
+        ctx.send(Json(event)).await
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let channels = match env::var("REDIS_URL") {
+        Ok(url) => Channels::redis(url).await?,
+        Err(_) => Channels::in_memory(),
+    };
+    let members = Router::new()
+        .route("/ship/{name}", post(ship))
+        .route_layer(RequireUser::<Customer>::new());
+    let pages = Router::new()
+        .route("/", get(Html(PAGE)))
+        .route("/login", post(log_in))
+        .merge(members)
+        .with_state(channels.clone());
+    let app = ProtocolTypeRouter::new()
+        .http(from_service(pages))
+        .websocket(Tab::application(&channels))
+        .with(Auth::new(Customers))
+        // On this machine there is no HTTPS, which the cookie would otherwise insist on.
+        .with(Sessions::new(MemoryStore::default(), &channels).secure(false));
+    let address = env::args().nth(1);
+    let address = address.unwrap_or_else(|| "127.0.0.1:8000".to_owned());
+    serve(address, app).await
+}
+
+async fn log_in(
+    auth: AuthSession<Customers>,
+    Form(Customer { name }): Form<Customer>,
+) -> Result<Redirect> {
+    if let Some(customer) = auth.authenticate(name).await? {
+        auth.log_in(&customer).await?;
+    }
+    Ok(Redirect::to("/"))
+}
+
+/// What is shipped.
+#[derive(Deserialize)]
+struct Parcel {
+    what: String,
+}
+
+/// Tells a customer, in all her tabs and on every process, that something is on its way.
+async fn ship(
+    State(channels): State<Channels>,
+    User(sender): User<Customer>,
+    Path(name): Path<String>,
+    Form(Parcel { what }): Form<Parcel>,
+) -> Result<String> {
+    let told = format!("{what}, from {sender}");
+    let tabs = channels.group::<ParcelEvent>(&format!("customer.{name}"))?;
+    tabs.send(&ParcelEvent::Shipped { what: told }).await?;
+    Ok(format!("{name} will be told"))
+}
