@@ -14,8 +14,6 @@ mod macros;
 mod macros_people;
 mod memory;
 mod mistakes;
-#[cfg(feature = "macros")]
-mod mistakes_in_macros;
 mod routing;
 mod server;
 mod site;
