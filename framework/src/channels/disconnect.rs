@@ -42,10 +42,12 @@ impl Envelope {
                 format!("a close frame cannot carry the code {}", close.code),
             ));
         }
-        Self::encode(&Control::Disconnect {
+        let control = Control::Disconnect {
             code: close.code,
             reason: close.reason.into(),
-        })
+        };
+        let bytes = rmp_serde::to_vec_named(&control);
+        Ok(Self::from_bytes(bytes.expect("a number and a text")))
     }
 
     /// How the conversation of whoever got this ends, if this is what it says.

@@ -63,19 +63,31 @@ impl Envelope {
     /// Encodes an event.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if it is not a map with a `type`: tag your enum or struct with `#[serde(tag = "type")]`.
+    /// [`ErrorKind::Codec`] if it is not a map with a `type` (tag your enum with `#[serde(tag = "type")]`), or if the type
+    /// is `seaway.disconnect`, which [`Group::disconnect`](super::Group::disconnect) is for.
     pub fn encode<E: Event>(event: &E) -> Result<Self> {
         let bytes = rmp_serde::to_vec_named(event).map_err(|source| {
             let name = std::any::type_name::<E>();
             Error::new(ErrorKind::Codec, format!("cannot encode a {name}")).with_source(source)
         })?;
         let envelope = Self::from_bytes(bytes);
+        let name = std::any::type_name::<E>;
         if !envelope.has_type() {
-            let name = std::any::type_name::<E>();
             return Err(Error::new(
                 ErrorKind::Codec,
                 format!(
-                    "an event is a map with a `type`, and a {name} is none: add #[serde(tag = \"type\")] to it"
+                    "an event is a map with a `type`, and a {} is none: add #[serde(tag = \"type\")] to it",
+                    name()
+                ),
+            ));
+        }
+        // Whoever passes on what clients send must not let them end each other's conversations.
+        if envelope.is_disconnect() {
+            return Err(Error::new(
+                ErrorKind::Codec,
+                format!(
+                    "a {} has a type that is Seaway's own: use Group::disconnect",
+                    name()
                 ),
             ));
         }
@@ -251,6 +263,15 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Codec);
         assert!(error.to_string().contains("#[serde(tag = \"type\")]"));
         assert!(Envelope::encode(&String::from("hi")).is_err());
+    }
+
+    #[test]
+    fn an_event_that_would_end_conversations_is_refused() {
+        let relayed = serde_json::json!({ "type": "seaway.disconnect", "code": 4000 });
+
+        let error = Envelope::encode(&relayed).unwrap_err();
+
+        assert!(error.to_string().contains("Group::disconnect"), "{error}");
     }
 
     #[test]

@@ -8,7 +8,11 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 /// Timers that each come again and again. One that comes due while a handler runs has its turn afterwards, once, however
 /// often it was missed.
-pub(super) struct Ticks(Vec<Interval>);
+pub(super) struct Ticks {
+    intervals: Vec<Interval>,
+    /// Whose turn it is to be asked first: the one behind the last that was due.
+    next: usize,
+}
 
 impl Ticks {
     /// `None` if there are none: an idle connection carries no empty list.
@@ -21,18 +25,21 @@ impl Ticks {
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
             interval
         });
-        Some(Box::new(Self(intervals.collect())))
+        Some(Box::new(Self {
+            intervals: intervals.collect(),
+            next: 0,
+        }))
     }
 
     /// Which of them is due.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
-        let timers = &mut self.0;
-        match timers
-            .iter_mut()
-            .position(|timer| timer.poll_tick(cx).is_ready())
-        {
-            Some(due) => Poll::Ready(due),
-            None => Poll::Pending,
-        }
+        let (before, after) = self.intervals.split_at_mut(self.next);
+        let mut timers = after.iter_mut().chain(before);
+        let due = timers.position(|timer| timer.poll_tick(cx).is_ready());
+        let Some(due) = due.map(|place| (self.next + place) % self.intervals.len()) else {
+            return Poll::Pending;
+        };
+        self.next = (due + 1) % self.intervals.len();
+        Poll::Ready(due)
     }
 }

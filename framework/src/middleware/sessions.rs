@@ -13,7 +13,7 @@ use crate::{
     tie::Ties,
 };
 use http::{HeaderMap, HeaderValue, header, response};
-use std::{borrow::Cow, future::Future, sync::Arc};
+use std::{borrow::Cow, fmt, future::Future, sync::Arc};
 use tower_layer::Layer;
 
 /// Two weeks, as in Django.
@@ -22,11 +22,11 @@ const INACTIVITY: Duration = Duration::days(14);
 /// Puts the visitor's [`Session`] into the scope of pages and sockets, and its cookie on the reply.
 ///
 /// ```
-/// use seaway::{Channels, middleware::Sessions, routing::ProtocolTypeRouter, session::MemoryStore};
+/// use seaway::{Channels, from_service, middleware::Sessions, routing::ProtocolTypeRouter, session::MemoryStore};
 ///
 /// let channels = Channels::in_memory();
 /// let app = ProtocolTypeRouter::new()
-///     // .http(pages).websocket(sockets)
+///     .http(from_service(axum::Router::<()>::new()))
 ///     .with(Sessions::new(MemoryStore::default(), &channels));
 /// ```
 ///
@@ -39,7 +39,7 @@ const INACTIVITY: Duration = Duration::days(14);
 #[derive(Clone, Debug)]
 pub struct Sessions(Arc<Config>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Config {
     store: Arc<dyn SessionStore>,
     /// Where the end of a session is announced.
@@ -59,7 +59,7 @@ impl Sessions {
         }))
     }
 
-    /// When a session ends by itself. Default `Expiry::OnInactivity` after 14 days.
+    /// When a session ends by itself, unless `Session::set_expiry` on a page gives it an expiry of its own. Default `Expiry::OnInactivity` after 14 days.
     ///
     /// On inactivity, a visit that looks into the session renews it (once a tenth of the period has passed); what an open
     /// socket does is no visit unless it saves. `OnSessionEnd` ends when the browser is closed (and on the server after 14 days), `AtDateTime` at that
@@ -123,6 +123,16 @@ impl Sessions {
     }
 }
 
+/// A store may hold what nobody else shall see, so it is not shown.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("cookie", &self.cookie)
+            .field("expiry", &self.expiry)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<A> Layer<A> for Sessions {
     type Service = WithSession<A>;
 
@@ -182,17 +192,24 @@ impl Visit {
 
     /// Saves what has changed, and sets or removes the cookie.
     async fn end(self, reply: &mut response::Parts) {
+        if let Some(expiry) = self
+            .session
+            .expiry()
+            .filter(|own| *own != self.config.expiry)
+        {
+            self.store.set_expiry(expiry);
+        }
         let is_failure = reply.status.is_server_error();
         if !is_failure && self.is_worth_saving().await {
             match self.session.save().await.map_err(Error::from) {
                 Ok(()) => self.set_cookie(reply),
-                // Another tab has logged out meanwhile: this reply is the last of that session.
-                Err(error) if error.kind() == ErrorKind::SessionGone => self.remove_cookie(reply),
+                // Another tab has logged out meanwhile, and has the last word on the cookie.
+                Err(error) if error.kind() == ErrorKind::SessionGone => {}
                 Err(error) => {
                     reply.extensions.insert(Reject::from(error));
                 }
             }
-        } else if self.session.is_empty().await {
+        } else if self.store.has_ended() {
             self.remove_cookie(reply);
         }
         if !reply.status.is_informational() {
@@ -200,15 +217,14 @@ impl Visit {
             let vary = HeaderValue::from_static("cookie");
             reply.headers.append(header::VARY, vary);
         }
-        self.store.note_reply();
+        self.store.note_reply(self.session.id().is_some()).await;
     }
 
     async fn is_worth_saving(&self) -> bool {
         if self.session.is_modified() {
             return !self.session.is_empty().await;
         }
-        let (Expiry::OnInactivity(period), Some(expires)) =
-            (self.config.expiry, self.store.expires())
+        let (Expiry::OnInactivity(period), Some(expires)) = (self.expiry(), self.store.expires())
         else {
             return false;
         };
@@ -216,13 +232,18 @@ impl Visit {
         self.session.id().is_some() && left < period * 0.9
     }
 
+    /// The session's own, or else everybody's.
+    fn expiry(&self) -> Expiry {
+        self.store.expiry().unwrap_or(self.config.expiry)
+    }
+
     fn set_cookie(&self, reply: &mut response::Parts) {
         let Some(id) = self.session.id() else {
             return;
         };
-        let age = match self.session.expiry() {
-            Some(Expiry::OnSessionEnd) | None => None,
-            Some(_) => Some(self.session.expiry_age()),
+        let age = match (self.expiry(), self.store.expires()) {
+            (Expiry::OnSessionEnd, _) | (_, None) => None,
+            (_, Some(expires)) => Some((expires - OffsetDateTime::now_utc()).max(Duration::ZERO)),
         };
         let cookie = self.config.cookie.set(id, age);
         reply.headers.append(header::SET_COOKIE, cookie);

@@ -85,20 +85,28 @@ impl ProtocolTypeRouter {
     /// outermost.
     ///
     /// ```
-    /// use seaway::{middleware::Provide, routing::ProtocolTypeRouter};
+    /// use seaway::{from_service, middleware::Provide, routing::ProtocolTypeRouter};
     ///
     /// # #[derive(Clone)] struct Greeting(&'static str);
     /// let app = ProtocolTypeRouter::new()
-    ///     // .http(pages).websocket(sockets)
+    ///     .http(from_service(axum::Router::<()>::new()))
     ///     .with(Provide(Greeting("ahoy")));
     /// ```
+    ///
+    /// # Panics
+    /// If there are neither pages nor sockets yet: it would guard nothing.
     #[must_use]
+    #[track_caller]
     pub fn with<M>(mut self, middleware: M) -> Self
     where
         M: Layer<BoxApplication<Http>> + Layer<BoxApplication<WebSocket>>,
         <M as Layer<BoxApplication<Http>>>::Service: Application<Http>,
         <M as Layer<BoxApplication<WebSocket>>>::Service: Application<WebSocket>,
     {
+        assert!(
+            self.get::<Http>().is_some() || self.get::<WebSocket>().is_some(),
+            "there is nothing to put middleware around yet: call `with` after `http` and `websocket`"
+        );
         if let Some(pages) = self.get::<Http>().cloned() {
             self = self.http(middleware.layer(pages));
         }

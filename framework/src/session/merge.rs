@@ -1,6 +1,6 @@
 //! A store that changes only what was changed, and brings nothing back to life.
 
-use super::group;
+use super::{group, lasting};
 use crate::{channels::Channels, frame::Close, name::GroupName, tie::Tie};
 use async_trait::async_trait;
 use std::{
@@ -10,9 +10,11 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
+use tokio::{runtime::Handle, time::sleep};
 use tower_sessions::{
-    SessionStore,
+    Expiry, SessionStore,
     cookie::time::OffsetDateTime,
     session::{Id, Record},
     session_store::{Error, Result},
@@ -34,6 +36,12 @@ pub(crate) struct MergingStore {
     channels: Channels,
     /// The session as the store has it, as far as this connection knows.
     known: Mutex<Option<Record>>,
+    /// What `set_expiry` has said on this visit.
+    own_expiry: Mutex<Option<Expiry>>,
+    /// The session that this visit has ended, until its sockets are told.
+    ended: Mutex<Option<Id>>,
+    /// Whether that had been ended elsewhere before.
+    was_gone: AtomicBool,
     /// Once the reply is made, no cookie can be set.
     is_replied: AtomicBool,
 }
@@ -44,84 +52,159 @@ impl MergingStore {
             store,
             channels,
             known: Mutex::default(),
+            own_expiry: Mutex::default(),
+            ended: Mutex::default(),
+            was_gone: AtomicBool::new(false),
             is_replied: AtomicBool::new(false),
         }
     }
 
-    /// From now on no session can begin.
-    pub(crate) fn note_reply(&self) {
+    /// From now on no session can begin, and the end of one is told at once.
+    ///
+    /// A session that goes on under a new id is a special case: its sockets are told a moment later, when the browser has
+    /// the new cookie, for they come back at once.
+    pub(crate) async fn note_reply(&self, goes_on: bool) {
         self.is_replied.store(true, Ordering::Release);
+        let Some(id) = lock(&self.ended).take() else {
+            return;
+        };
+        if !goes_on {
+            return announce(&self.channels, &id).await;
+        }
+        let channels = self.channels.clone();
+        tokio::spawn(async move {
+            sleep(COOKIE_ARRIVES).await;
+            announce(&channels, &id).await;
+        });
+    }
+
+    /// Whether this visit has ended the session that it came with.
+    pub(crate) fn has_ended(&self) -> bool {
+        lock(&self.ended).is_some()
     }
 
     /// When the session expires, if this connection has looked at it.
     pub(crate) fn expires(&self) -> Option<OffsetDateTime> {
-        self.known().as_ref().map(|record| record.expiry_date)
+        lock(&self.known).as_ref().map(|record| record.expiry_date)
     }
 
-    fn known(&self) -> MutexGuard<'_, Option<Record>> {
-        let lock = self.known.lock();
-        lock.expect("no code panics while it holds this lock")
+    /// The session gets an expiry of its own.
+    pub(crate) fn set_expiry(&self, expiry: Expiry) {
+        *lock(&self.own_expiry) = Some(expiry);
     }
 
-    fn gone(&self) -> Error {
-        Error::Backend(GONE.to_owned())
+    /// The expiry that the session has of its own.
+    pub(crate) fn expiry(&self) -> Option<Expiry> {
+        let own = *lock(&self.own_expiry);
+        own.or_else(|| lasting::kept(&lock(&self.known).as_ref()?.data))
     }
+
+    /// Puts the session's own expiry into what is saved.
+    fn date(&self, data: &mut Data, expiry_date: &mut OffsetDateTime) {
+        if let Some(expiry) = self.expiry() {
+            lasting::keep(expiry, data);
+            *expiry_date = lasting::date(expiry);
+        }
+    }
+}
+
+/// How long a browser is given to take a cookie from a reply.
+const COOKIE_ARRIVES: Duration = Duration::from_secs(1);
+
+/// Tells all sockets of a session that it is over.
+async fn announce(channels: &Channels, id: &Id) {
+    let close = Close::new(Close::UNAUTHORIZED, GONE);
+    if let Err(error) = channels.disconnect_group(&group(id), close).await {
+        tracing::warn!(%error, "the sockets of an ended session were not told");
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    let lock = mutex.lock();
+    lock.expect("no code panics while it holds this lock")
+}
+
+fn gone() -> Error {
+    Error::Backend(GONE.to_owned())
 }
 
 #[async_trait]
 impl SessionStore for MergingStore {
     async fn create(&self, record: &mut Record) -> Result<()> {
+        let known = lock(&self.known).clone();
         if self.is_replied.load(Ordering::Acquire) {
-            let was_there = self.known().is_some();
-            return Err(match was_there {
-                true => self.gone(),
-                false => Error::Backend(TOO_LATE.to_owned()),
+            return Err(match known {
+                Some(_) => gone(),
+                None => Error::Backend(TOO_LATE.to_owned()),
             });
         }
+        if self.was_gone.load(Ordering::Acquire) {
+            // It was logged out elsewhere, while this visit read it: nothing that it held comes back under a new id.
+            let known = known.map(|known| known.data).unwrap_or_default();
+            record.data = merge(Some(&known), &record.data, Data::new());
+        }
+        self.date(&mut record.data, &mut record.expiry_date);
         // A `Session` that was flushed and written to again would come back under the id that was given up.
         record.id = Id::default();
         self.store.create(record).await?;
-        *self.known() = Some(record.clone());
+        *lock(&self.known) = Some(record.clone());
         Ok(())
     }
 
     async fn save(&self, record: &Record) -> Result<()> {
         let Some(stored) = self.store.load(&record.id).await? else {
-            return Err(self.gone());
+            return Err(gone());
         };
-        let known = self.known().as_ref().map(|known| known.data.clone());
-        let merged = Record {
+        let known = lock(&self.known).as_ref().map(|known| known.data.clone());
+        let mut merged = Record {
             id: record.id,
             data: merge(known.as_ref(), &record.data, stored.data),
             expiry_date: record.expiry_date,
         };
+        self.date(&mut merged.data, &mut merged.expiry_date);
         if let Err(error) = self.store.save(&merged).await {
             // A strict store does not save what was deleted in this moment.
             return Err(match self.store.load(&record.id).await {
-                Ok(None) => self.gone(),
+                Ok(None) => gone(),
                 _ => error,
             });
         }
-        *self.known() = Some(record.clone());
+        let mut mine = record.clone();
+        mine.expiry_date = merged.expiry_date;
+        *lock(&self.known) = Some(mine);
         Ok(())
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
         let loaded = self.store.load(id).await?;
         if let Some(record) = &loaded {
-            *self.known() = Some(record.clone());
+            *lock(&self.known) = Some(record.clone());
         }
         Ok(loaded)
     }
 
     /// Log-out and a new id at log-in both end a session under its old id; whoever rests on it is told.
     async fn delete(&self, id: &Id) -> Result<()> {
+        let is_there = self.store.load(id).await?.is_some();
+        self.was_gone.store(!is_there, Ordering::Release);
         self.store.delete(id).await?;
-        let close = Close::new(Close::UNAUTHORIZED, GONE);
-        if let Err(error) = self.channels.disconnect_group(&group(id), close).await {
-            tracing::warn!(%error, "the sockets of an ended session were not told");
+        if self.is_replied.load(Ordering::Acquire) {
+            announce(&self.channels, id).await;
+        } else {
+            *lock(&self.ended) = Some(*id);
         }
         Ok(())
+    }
+}
+
+/// A visit that was cut off before its reply: whom it has ended is told all the same.
+impl Drop for MergingStore {
+    fn drop(&mut self) {
+        let ended = lock(&self.ended).take();
+        if let (Some(id), Ok(runtime)) = (ended, Handle::try_current()) {
+            let channels = self.channels.clone();
+            runtime.spawn(async move { announce(&channels, &id).await });
+        }
     }
 }
 
@@ -146,11 +229,11 @@ fn merge(known: Option<&Data>, mine: &Data, mut stored: Data) -> Data {
 #[async_trait]
 impl Tie for MergingStore {
     fn group(&self) -> Option<GroupName> {
-        self.known().as_ref().map(|record| group(&record.id))
+        lock(&self.known).as_ref().map(|record| group(&record.id))
     }
 
     async fn broken(&self) -> Option<Close> {
-        let id = self.known().as_ref().map(|record| record.id)?;
+        let id = lock(&self.known).as_ref().map(|record| record.id)?;
         match self.store.load(&id).await {
             Ok(Some(_)) => None,
             Ok(None) => Some(Close::new(Close::UNAUTHORIZED, GONE)),

@@ -61,6 +61,7 @@
 //! [`RedisStore`]'s does not.
 
 mod cookie;
+mod lasting;
 mod merge;
 #[cfg(feature = "redis")]
 mod redis;

@@ -1,7 +1,12 @@
 //! What somebody tries who is not who he says: each is tried here, and refused.
 
-use crate::site::{Site, cookie};
-use seaway::{Close, session::Key};
+use crate::site::{Accounts, Site, asking, cookie};
+use seaway::{
+    ApplicationExt, AuthSession, Channels, Close, User, from_service,
+    middleware::{Auth, Sessions},
+    session::{Key, MemoryStore},
+    testing::HttpCommunicator,
+};
 use std::{
     sync::{
         Arc,
@@ -149,4 +154,87 @@ async fn a_token_does_not_come_back_in_the_reply() {
 
     let reply = socket.reply().await;
     assert_eq!(reply.headers()["sec-websocket-protocol"], "bearer");
+}
+
+/// Staff of the same site, who have numbers as customers do.
+struct Staff;
+
+impl seaway::Authenticator for Staff {
+    const REALM: &'static str = "staff";
+    type User = String;
+    type Credentials = String;
+
+    fn id(&self, name: &String) -> String {
+        name.clone()
+    }
+
+    async fn load(&self, id: &str) -> seaway::Result<Option<String>> {
+        Ok(Some(id.to_owned()))
+    }
+
+    async fn authenticate(&self, name: String) -> seaway::Result<Option<String>> {
+        Ok(Some(name))
+    }
+}
+
+#[tokio::test]
+async fn a_user_of_one_kind_is_nobody_among_those_of_another() {
+    let channels = Channels::in_memory();
+    let desk = async |user: Option<User<String>>| user.map_or("nobody".to_owned(), |user| user.0);
+    let log_in = async |auth: AuthSession<Accounts>| {
+        let root = auth
+            .authenticate(("root".to_owned(), "open sesame".to_owned()))
+            .await?;
+        auth.log_in(&root.expect("an account")).await
+    };
+    let pages = axum::Router::new()
+        .route("/desk", axum::routing::get(desk))
+        .route("/login", axum::routing::get(log_in));
+    let pages = from_service(pages)
+        .with(Auth::new(Staff))
+        .with(Auth::new(Accounts::of(&["root"])))
+        .with(Sessions::new(MemoryStore::default(), &channels))
+        .boxed();
+    let get = async |path: &str, cookie: &str| {
+        let request = asking(path, &[("cookie", cookie)]).body(String::new());
+        HttpCommunicator::request(&pages, request.unwrap())
+            .await
+            .unwrap()
+    };
+
+    let root = cookie(&get("/login", "").await).unwrap();
+
+    assert_eq!(get("/desk", &root).await.body(), "nobody");
+}
+
+#[tokio::test]
+async fn a_page_that_was_under_way_at_the_log_out_does_not_bring_the_session_back() {
+    let site = Site::new();
+    let ana = site.log_in("ana").await;
+
+    // It reads the session, waits while another tab logs out, and then asks for a new id.
+    let headers = [("cookie", ana.as_str())];
+    let (page, ()) = tokio::join!(site.get("/renew", &headers), async {
+        site.meanwhile().await;
+        site.get("/logout", &headers).await;
+        site.go_on();
+    });
+
+    let renewed = cookie(&page).unwrap_or_default();
+    assert_eq!(site.get("/me", &[("cookie", &renewed)]).await.status(), 401);
+    assert_eq!(site.get("/me", &[("cookie", &ana)]).await.status(), 401);
+}
+
+#[tokio::test]
+async fn a_late_request_with_the_old_cookie_does_not_take_the_new_one_away() {
+    let site = Site::new();
+    let stranger = cookie(&site.get("/note", &[]).await).unwrap();
+    let headers = [("cookie", stranger.as_str())];
+    let page = site.get("/login/ana/open%20sesame", &headers).await;
+    assert!(cookie(&page).is_some());
+
+    let late = site.get("/perhaps", &headers).await;
+
+    assert_eq!(late.body(), "nobody");
+    assert_eq!(cookie(&late), None);
 }

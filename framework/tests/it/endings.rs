@@ -132,13 +132,13 @@ impl WebSocketConsumer for Named {
     }
 }
 
-/// Two clocks, of which the second is faster than its handler.
+/// Two clocks, of which the first is faster than its handler.
 struct Clock;
 
 impl WebSocketConsumer for Clock {
     type Input = String;
     type Event = seaway::NoEvent;
-    const TICKS: &'static [Duration] = &[Duration::from_secs(10), Duration::from_millis(1)];
+    const TICKS: &'static [Duration] = &[Duration::from_millis(1), Duration::from_secs(10)];
 
     async fn connect(_: &mut Handshake) -> Result<Self, Reject> {
         Ok(Self)
@@ -150,7 +150,7 @@ impl WebSocketConsumer for Clock {
 
     async fn tick(&mut self, ctx: &mut Context, tick: usize) -> Result<()> {
         match tick {
-            0 => ctx.send("ten seconds").await,
+            1 => ctx.send("ten seconds").await,
             _ => {
                 tokio::time::sleep(Duration::from_millis(2)).await;
                 Ok(())

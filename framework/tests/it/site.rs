@@ -79,9 +79,14 @@ impl Authenticator for Accounts {
     }
 }
 
+/// Where a page waits until a test lets it go on.
+#[derive(Clone, Default)]
+struct Pause(Arc<(tokio::sync::Notify, tokio::sync::Notify)>);
+
 pub(crate) struct Site {
     pub(crate) accounts: Accounts,
     pub(crate) channels: Channels,
+    pause: Pause,
     pages: BoxApplication<Http>,
     sockets: BoxApplication<WebSocket>,
 }
@@ -94,6 +99,8 @@ impl Site {
     ) -> Self {
         let channels = Channels::in_memory();
         let accounts = Accounts::of(&["ana", "bo", "root"]);
+        let pause = Pause::default();
+        let pages = || pages(pause.clone());
         let auth = auth(Auth::new(accounts.clone()));
         let store = seaway::session::MemoryStore::default();
         let sessions = sessions(Sessions::new(store, &channels));
@@ -115,7 +122,18 @@ impl Site {
             sockets: sockets.with(auth).with(sessions).boxed(),
             accounts,
             channels,
+            pause,
         }
+    }
+
+    /// Waits until a page is in the middle of its work.
+    pub(crate) async fn meanwhile(&self) {
+        self.pause.0.0.notified().await;
+    }
+
+    /// Lets that page go on.
+    pub(crate) fn go_on(&self) {
+        self.pause.0.1.notify_one();
     }
 
     pub(crate) fn new() -> Self {
@@ -178,12 +196,14 @@ pub(crate) fn cookie<B>(reply: &Response<B>) -> Option<String> {
     Some(pair.to_owned())
 }
 
-fn pages() -> Router {
+fn pages(pause: Pause) -> Router {
     Router::new()
         .route("/login/{name}/{password}", get(log_in))
         .route("/logout", get(log_out))
         .route("/note", get(note))
         .route("/noted", get(noted))
+        .route("/renew", get(move |session| renew(pause, session)))
+        .route("/briefly", get(briefly))
         .route("/me", get(me))
         .route("/perhaps", get(perhaps))
         .route("/members", get(me))
@@ -223,6 +243,21 @@ async fn log_out(auth: AuthSession<Accounts>) -> Result<&'static str> {
 /// Begins a session without a log-in.
 async fn note(session: Session) -> Result<()> {
     Ok(session.insert("note", "kept").await?)
+}
+
+/// Gives the session a new id, after a pause.
+async fn renew(pause: Pause, session: Session) -> Result<()> {
+    session.get_value("note").await?;
+    pause.0.0.notify_one();
+    pause.0.1.notified().await;
+    Ok(session.cycle_id().await?)
+}
+
+/// Begins a session that lasts ten minutes, whatever the others last.
+async fn briefly(session: Session) -> Result<()> {
+    use seaway::session::{Expiry, time::Duration};
+    session.set_expiry(Some(Expiry::OnInactivity(Duration::minutes(10))));
+    Ok(session.insert("note", "brief").await?)
 }
 
 async fn noted(session: Session) -> Result<String> {

@@ -24,9 +24,6 @@ use std::{
     time::Duration,
 };
 
-/// Where the session keeps who is logged in.
-const KEY: &str = "_user";
-
 /// One visitor's log-in: an extractor for consumers and for axum's handlers.
 ///
 /// ```
@@ -84,7 +81,7 @@ impl<A: Authenticator> AuthSession<A> {
     /// Logs out: the session and all that it holds is gone, and all its sockets are closed (4401), in every process.
     ///
     /// # Errors
-    /// [`ErrorKind::Session`] if the store fails.
+    /// [`ErrorKind::Session`] if the store fails, or if the client shows a token, which only its issuer can take back.
     pub async fn log_out(&self) -> Result<()> {
         self.0.log_out().await
     }
@@ -122,6 +119,11 @@ struct Kept {
 }
 
 impl<A: Authenticator> LogIn<A> {
+    /// Where the session keeps who is logged in.
+    fn key() -> String {
+        format!("_{}", A::REALM)
+    }
+
     async fn user(&self) -> Result<Option<A::User>> {
         if let Some(known) = &*self.known() {
             return Ok(known.clone());
@@ -140,7 +142,7 @@ impl<A: Authenticator> LogIn<A> {
                 None => Ok(None),
             },
             Proof::Session(session) => {
-                let Some(kept) = session.get::<Kept>(KEY).await? else {
+                let Some(kept) = session.get::<Kept>(&Self::key()).await? else {
                     return Ok(None);
                 };
                 let user = self.authenticator.load(&kept.id).await?;
@@ -150,34 +152,41 @@ impl<A: Authenticator> LogIn<A> {
     }
 
     async fn log_in(&self, user: &A::User) -> Result<()> {
-        let Proof::Session(session) = &self.proof else {
-            return Err(refused(
-                "there is no session to log in to: put the middleware Sessions around Auth",
-            ));
-        };
+        let session = self.session()?;
         if self.is_replied.load(Ordering::Acquire) {
             return Err(refused(
                 "an open socket cannot log in, for it cannot set a cookie: log in on a page or in `connect`",
             ));
         }
         let kept = self.kept(user);
-        let before = session.get::<Kept>(KEY).await?;
+        let before = session.get::<Kept>(&Self::key()).await?;
         if before.is_some_and(|before| before.id != kept.id) {
             session.flush().await?;
         } else {
             session.cycle_id().await?;
         }
-        session.insert(KEY, kept).await?;
+        session.insert(&Self::key(), kept).await?;
         *self.known() = Some(Some(user.clone()));
         Ok(())
     }
 
     async fn log_out(&self) -> Result<()> {
-        if let Proof::Session(session) = &self.proof {
-            session.flush().await?;
-        }
+        self.session()?.flush().await?;
         *self.known() = Some(None);
         Ok(())
+    }
+
+    /// What a log-in is kept in.
+    fn session(&self) -> Result<&Session> {
+        match &self.proof {
+            Proof::Session(session) => Ok(session),
+            Proof::Token(..) => Err(refused(
+                "this client shows a token, which neither logs in nor out",
+            )),
+            Proof::Nothing => Err(refused(
+                "there is no session to log in to: put the middleware Sessions around Auth",
+            )),
+        }
     }
 
     fn kept(&self, user: &A::User) -> Kept {
@@ -210,7 +219,10 @@ impl<A: Authenticator> Tie for LogIn<A> {
     fn group(&self) -> Option<GroupName> {
         let known = self.known();
         let user = known.as_ref()?.as_ref()?;
-        Some(super::disconnect::group(&self.authenticator.id(user)))
+        Some(super::disconnect::group(
+            A::REALM,
+            &self.authenticator.id(user),
+        ))
     }
 
     async fn broken(&self) -> Option<Close> {

@@ -35,6 +35,9 @@ use std::future::Future;
 /// }
 /// ```
 pub trait Authenticator: Send + Sync + 'static {
+    /// Whose users these are, where one site has several kinds: customers and staff, say, of whom one `"1"` is not the
+    /// other. Letters, digits, hyphens, underscores or periods. Default `user`.
+    const REALM: &'static str = "user";
     /// A user, as handlers see one.
     type User: Clone + Send + Sync + 'static;
     /// What somebody shows to log in: a name and a password, say.

@@ -20,18 +20,25 @@ impl Channels {
     /// # Errors
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not take it.
     pub async fn disconnect_user(&self, id: &str) -> Result<()> {
+        self.disconnect_user_of("user", id).await
+    }
+
+    /// The same for the users of another [realm](crate::middleware::Authenticator::REALM): group `seaway.<realm>.<id>`.
+    ///
+    /// # Errors
+    /// As [`disconnect_user`](Channels::disconnect_user).
+    pub async fn disconnect_user_of(&self, realm: &str, id: &str) -> Result<()> {
         let close = Close::new(Close::UNAUTHORIZED, "log in again");
-        self.disconnect_group(&group(id), close).await
+        self.disconnect_group(&group(realm, id), close).await
     }
 }
 
 /// The group of all sockets of a user: readable, so that Python finds it too; an id that makes no group name gets one of
 /// its own.
-pub(super) fn group(id: &str) -> GroupName {
-    GroupName::new(format!("seaway.user.{id}")).unwrap_or_else(|_| {
-        let digest = digest(id.as_bytes());
-        GroupName::new(format!("seaway.user-sha256.{digest}"))
-            .expect("hexadecimal digits are valid")
+pub(super) fn group(realm: &str, id: &str) -> GroupName {
+    GroupName::new(format!("seaway.{realm}.{id}")).unwrap_or_else(|_| {
+        let digest = digest(format!("{realm}.{id}").as_bytes());
+        GroupName::new(format!("seaway.sha256.{digest}")).expect("hexadecimal digits are valid")
     })
 }
 
@@ -41,13 +48,17 @@ mod tests {
 
     #[test]
     fn every_id_has_a_group_of_its_own() {
-        assert_eq!(group("42").as_str(), "seaway.user.42");
+        assert_eq!(group("user", "42").as_str(), "seaway.user.42");
         assert!(
-            group("ana@example.org")
+            group("user", "ana@example.org")
                 .as_str()
-                .starts_with("seaway.user-sha256.")
+                .starts_with("seaway.sha256.")
         );
-        assert_ne!(group("ana@example.org"), group("bo@example.org"));
-        assert!(group(&"x".repeat(500)).as_str().len() < 100);
+        assert_ne!(group("staff", "1"), group("user", "1"));
+        assert_ne!(
+            group("user", "ana@example.org"),
+            group("user", "bo@example.org")
+        );
+        assert!(group("user", &"x".repeat(500)).as_str().len() < 100);
     }
 }

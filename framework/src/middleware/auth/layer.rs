@@ -40,12 +40,12 @@ use tower_layer::Layer;
 /// #     async fn load(&self, id: &str) -> Result<Option<Account>> { Ok(None) }
 /// #     async fn authenticate(&self, _: String) -> Result<Option<Account>> { Ok(None) }
 /// # }
-/// use seaway::{Channels, middleware::{Auth, Sessions}, routing::ProtocolTypeRouter, session::MemoryStore};
+/// use seaway::{Channels, from_service, middleware::{Auth, Sessions}, routing::ProtocolTypeRouter, session::MemoryStore};
 /// use std::time::Duration;
 ///
 /// let channels = Channels::in_memory();
 /// let app = ProtocolTypeRouter::new()
-///     // .http(pages).websocket(sockets)
+///     .http(from_service(axum::Router::<()>::new()))
 ///     .with(Auth::new(Accounts).recheck(Duration::from_secs(60)))
 ///     .with(Sessions::new(MemoryStore::default(), &channels));
 /// ```
