@@ -1,0 +1,35 @@
+// The messages of one pane: a list that follows the newest, unless somebody reads further up.
+
+import { duration, element } from "./page.js";
+
+const ITEMS_MAX = 100;
+// Closer to the end than this is at the end.
+const NEAR_PX = 24;
+
+const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+export class Log {
+  #list;
+
+  constructor(list) {
+    this.#list = list;
+  }
+
+  add({ id, text, at }, { delay, missing }) {
+    const list = this.#list;
+    const isFollowed = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_PX;
+    const item = element("li", { className: missing > 0 ? "after-gap" : "" }, [
+      element("time", { textContent: clockFormat.format(at), dateTime: new Date(at).toISOString() }),
+      element("span", { className: "text", dir: "auto", textContent: text }),
+      element("span", { className: "delay", textContent: delay === null ? "before" : `+${duration(delay)}` }),
+    ]);
+    item.dataset.id = id;
+    list.append(item);
+    while (list.childElementCount > ITEMS_MAX) list.firstElementChild.remove();
+    if (isFollowed) list.scrollTop = list.scrollHeight;
+  }
+
+  clear() {
+    this.#list.replaceChildren();
+  }
+}

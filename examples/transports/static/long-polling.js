@@ -1,0 +1,65 @@
+// Long polling: ask, and wait for as long as the server keeps the question.
+
+import { ask } from "./ask.js";
+import { Nap, backoff } from "./nap.js";
+
+// The server keeps a question for 25 seconds at most.
+const ANSWER_LIMIT_MS = 35_000;
+// A question that has not been refused by now is being kept, so the server is there.
+const KEPT_MS = 1_000;
+// A server that answers without news and without waiting must not be asked in circles.
+const PATIENCE_MS = 1_000;
+
+export class LongPolling {
+  #feed;
+  #nap = new Nap();
+  #opening = null;
+
+  constructor(feed) {
+    this.#feed = feed;
+  }
+
+  open() {
+    this.#opening = new AbortController();
+    this.#run(this.#opening.signal);
+  }
+
+  /** The question is taken back: the server sees the request end. */
+  close() {
+    this.#opening?.abort();
+    this.#nap.end();
+  }
+
+  hurry() {
+    this.#nap.end();
+  }
+
+  async #run(signal) {
+    for (let attempt = 0; !signal.aborted; ) {
+      const askedAt = Date.now();
+      const answer = await this.#ask(signal, askedAt);
+      if (signal.aborted) return;
+      if (answer === null) {
+        this.#feed.lost();
+        await this.#nap.take(backoff(attempt++));
+        continue;
+      }
+      attempt = 0;
+      this.#feed.opened(askedAt);
+      this.#feed.answer(answer);
+      const isIdle = answer.messages.length === 0 && Date.now() - askedAt < PATIENCE_MS;
+      if (isIdle) await this.#nap.take(PATIENCE_MS);
+    }
+  }
+
+  async #ask(signal, askedAt) {
+    const { query, tally } = this.#feed;
+    const kept = setTimeout(() => signal.aborted || this.#feed.opened(askedAt), KEPT_MS);
+    // What we take back, and what is asked right after an answer, the server has most likely got.
+    const hadArrived = () => signal.aborted || this.#feed.state === "live";
+    const options = { limitMs: ANSWER_LIMIT_MS, signal, hadArrived };
+    const answer = await ask(`/wait?${query}`, tally, options).catch(() => null);
+    clearTimeout(kept);
+    return answer;
+  }
+}
