@@ -49,8 +49,9 @@ pub use self::{
     bridge::{FromService, ResponseFuture, from_service},
     channels::{Channels, Event, Group, Shared},
     consumer::{
-        Context, FromFrame, FromHandshake, Handshake, HttpConsumer, HttpContext, IntoFrame, Json,
-        NoEvent, WebSocketConsumer,
+        Answer, BodySender, Context, FromFrame, FromHandshake, Handshake, HttpConsumer,
+        HttpContext, HttpHandshake, IntoAnswer, IntoFrame, IntoSseEvent, Json, NoEvent, Sse,
+        SseEvent, WebSocketConsumer,
     },
     cookies::Cookies,
     error::{BoxError, Error, ErrorKind, Result},

@@ -1,0 +1,183 @@
+//! HTTP consumers over real sockets: clients that leave, servers that stop, bodies that are refused unread.
+
+use crate::{
+    guest::House,
+    support::{PATIENCE, Server, eventually},
+};
+use seaway::routing::ProtocolTypeRouter;
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// Within which a consumer must hear that its client has left.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
+async fn serve(house: &House) -> Server {
+    Server::start(ProtocolTypeRouter::new().http(house.pages())).await
+}
+
+/// A client that has asked over HTTP/1.1.
+async fn ask(address: SocketAddr, wish: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let wish = wish.replace(' ', "+");
+    let request = format!("GET /?wish={wish} HTTP/1.1\r\nHost: a\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+/// Reads until this has come.
+async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    let mut answer = Vec::new();
+    let reading = async {
+        while !String::from_utf8_lossy(&answer).contains(end) {
+            let count = stream.read_buf(&mut answer).await.unwrap();
+            assert!(count > 0, "it ended: {}", String::from_utf8_lossy(&answer));
+        }
+    };
+    timeout(PATIENCE, reading).await.expect(end);
+    String::from_utf8(answer).unwrap()
+}
+
+/// The guest has gone within the limit, and left its room.
+async fn is_gone_at_once(house: &House, left: Instant, how: &str) {
+    let last = eventually(|| {
+        let entries = house.diary.entries();
+        entries
+            .last()
+            .filter(|last| last.starts_with("disconnect"))
+            .cloned()
+    })
+    .await;
+    let took = left.elapsed();
+    assert_eq!(last, "disconnect 1006", "{how}");
+    assert!(took < AT_ONCE, "{how}: {took:?}");
+    assert_eq!(house.members(), 0, "{how}");
+    let entries = house.diary.entries();
+    let goodbyes = entries
+        .iter()
+        .filter(|entry| entry.starts_with("disconnect"));
+    assert_eq!(goodbyes.count(), 1, "{how}");
+    println!("{how}: {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_over_http_1_is_noticed_at_once() {
+    for (wish, answer) in [
+        ("news", ""),
+        ("to hang", ""),
+        ("events", "\r\n\r\n"),
+        ("silence", "\r\n\r\n"),
+        ("a flood", "xxxx"),
+    ] {
+        let house = House::new();
+        let server = serve(&house).await;
+        let mut client = ask(server.address, wish).await;
+        read_until(&mut client, answer).await;
+        house.diary.wait_for(1).await;
+
+        let left = Instant::now();
+        drop(client);
+
+        is_gone_at_once(&house, left, wish).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_over_http_2_is_noticed_at_once() {
+    for wish in ["news", "to hang", "events", "silence", "a flood"] {
+        for hangs_up in [true, false] {
+            let house = House::new();
+            let server = serve(&house).await;
+            let stream = TcpStream::connect(server.address).await.unwrap();
+            let (client, connection) = h2::client::handshake(stream).await.unwrap();
+            let connection = tokio::spawn(connection);
+            let mut client = client.ready().await.unwrap();
+            let uri = format!("http://a/?wish={}", wish.replace(' ', "+"));
+            let request = http::Request::get(uri).body(()).unwrap();
+            let (response, mut said) = client.send_request(request, true).unwrap();
+            let mut heard = None;
+            if !matches!(wish, "news" | "to hang") {
+                let response = timeout(PATIENCE, response).await.unwrap().unwrap();
+                assert_eq!(response.status(), 200);
+                heard = Some(response);
+            }
+            house.diary.wait_for(1).await;
+
+            let left = Instant::now();
+            if hangs_up {
+                connection.abort();
+            } else {
+                said.send_reset(h2::Reason::CANCEL);
+            }
+
+            is_gone_at_once(&house, left, &format!("{wish}, hangs up: {hangs_up}")).await;
+            drop((client, said, heard));
+            connection.abort();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everyone_who_waits_is_told_when_the_server_stops() {
+    let house = House::new();
+    let server = serve(&house).await;
+    let mut poll = ask(server.address, "news").await;
+    let mut events = ask(server.address, "events").await;
+    read_until(&mut events, "\r\n\r\n").await;
+    house.diary.wait_for(2).await;
+
+    let began = Instant::now();
+    let stopped = server.stop();
+
+    let answer = read_until(&mut poll, "closing time").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    read_until(&mut events, "0\r\n\r\n").await;
+    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "nobody was waited for"
+    );
+    let entries = house.diary.entries();
+    assert_eq!(entries[2..], ["disconnect 1001", "disconnect 1001"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_does_not_listen_is_dropped_after_the_grace_when_the_server_stops() {
+    let house = House::new();
+    let server = serve(&house).await;
+    let mut poll = ask(server.address, "to hang").await;
+    let mut events = ask(server.address, "silence").await;
+    read_until(&mut events, "\r\n\r\n").await;
+    house.diary.wait_for(2).await;
+
+    let stopped = server.stop();
+
+    let answer = read_until(&mut poll, "\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    read_until(&mut events, "0\r\n\r\n").await;
+    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    let entries = house.diary.entries();
+    assert_eq!(entries[2..], ["disconnect 1001", "disconnect 1001"]);
+}
+
+#[tokio::test]
+async fn a_body_that_announces_too_much_is_refused_unread() {
+    let house = House::new();
+    let server = serve(&house).await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+
+    // Nothing of the body is ever sent, and the client is not told to go on with it.
+    let request = b"POST /?wish=to+be+read HTTP/1.1\r\nHost: a\r\n\
+        Content-Length: 9000000000\r\nExpect: 100-continue\r\n\r\n";
+    client.write_all(request).await.unwrap();
+
+    let answer = read_until(&mut client, "larger than 1000 bytes").await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert_eq!(house.diary.entries(), [""; 0], "nobody came in");
+}
