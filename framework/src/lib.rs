@@ -110,6 +110,9 @@ mod guides {
     #[doc = include_str!("../../docs/auth.md")]
     mod auth {}
 
+    #[doc = include_str!("../../docs/http-consumers.md")]
+    mod http_consumers {}
+
     #[doc = include_str!("../../docs/middleware.md")]
     mod middleware {}
 

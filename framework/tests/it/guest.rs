@@ -98,6 +98,11 @@ impl HttpConsumer for Guest {
                 let body = ctx.body().await?;
                 ctx.answer(body.len().to_string())
             }
+            "to be read and wait" => {
+                let body = ctx.body().await?;
+                self.diary.note(format!("read {}", body.len()));
+                std::future::pending().await
+            }
             "to be read in pieces" => {
                 let mut length = 0;
                 while let Some(piece) = ctx.next_chunk().await? {

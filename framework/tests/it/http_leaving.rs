@@ -44,6 +44,22 @@ async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     String::from_utf8(answer).unwrap()
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_whose_body_was_read_is_missed_as_well() {
+    let house = House::new();
+    let server = serve(&house).await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    let request =
+        b"POST /?wish=to+be+read+and+wait HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nahoy!";
+    client.write_all(request).await.unwrap();
+    assert_eq!(house.diary.wait_for(2).await, ["connect", "read 5"]);
+
+    let left = Instant::now();
+    drop(client);
+
+    is_gone_at_once(&house, left, "after its body").await;
+}
+
 /// The guest has gone within the limit, and left its room.
 async fn is_gone_at_once(house: &House, left: Instant, how: &str) {
     let last = eventually(|| {
@@ -95,6 +111,8 @@ async fn a_client_that_leaves_over_http_2_is_noticed_at_once() {
             let house = House::new();
             let server = serve(&house).await;
             let stream = TcpStream::connect(server.address).await.unwrap();
+            // Or the kernel keeps the reset back for 40 ms.
+            stream.set_nodelay(true).unwrap();
             let (client, connection) = h2::client::handshake(stream).await.unwrap();
             let connection = tokio::spawn(connection);
             let mut client = client.ready().await.unwrap();

@@ -45,10 +45,12 @@ pub(super) struct Endings {
 /// The watch over the ties of a handler that waits.
 enum Vigil {
     NotYet,
-    Beginning(Pin<Box<dyn Future<Output = Result<Option<Box<Watch>>, Close>> + Send>>),
+    Beginning(Beginning),
     Kept(Box<Watch>),
     NotNeeded,
 }
+
+type Beginning = Pin<Box<dyn Future<Output = Result<Option<Box<Watch>>, Close>> + Send>>;
 
 impl Endings {
     pub(super) fn new(
