@@ -33,6 +33,13 @@ impl Frame {
             Self::Binary(bytes) => bytes,
         }
     }
+
+    pub(crate) fn into_payload(self) -> Bytes {
+        match self {
+            Self::Text(text) => text.0.into(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
 }
 
 impl From<&str> for Frame {

@@ -49,8 +49,9 @@ pub use self::{
     bridge::{FromService, ResponseFuture, from_service},
     channels::{Channels, Event, Group, Shared},
     consumer::{
-        Context, FromFrame, FromHandshake, Handshake, HttpConsumer, HttpContext, IntoFrame, Json,
-        NoEvent, WebSocketConsumer,
+        Answer, BodySender, Context, FromFrame, FromHandshake, Handshake, HttpConsumer,
+        HttpContext, HttpHandshake, IntoAnswer, IntoFrame, IntoSseEvent, Json, NoEvent, Sse,
+        SseEvent, WebSocketConsumer,
     },
     cookies::Cookies,
     error::{BoxError, Error, ErrorKind, Result},
@@ -108,6 +109,9 @@ mod guides {
 
     #[doc = include_str!("../../docs/auth.md")]
     mod auth {}
+
+    #[doc = include_str!("../../docs/http-consumers.md")]
+    mod http_consumers {}
 
     #[doc = include_str!("../../docs/middleware.md")]
     mod middleware {}

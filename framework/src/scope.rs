@@ -83,7 +83,7 @@ pub struct Scope<P: Protocol> {
 
 /// The path parameters that routers have found, outermost first.
 #[derive(Debug, Default)]
-pub(crate) struct Params(Vec<(Box<str>, Box<str>)>);
+struct Params(Vec<(Box<str>, Box<str>)>);
 
 impl Params {
     fn get(&self, name: &str) -> Option<&str> {
@@ -91,7 +91,7 @@ impl Params {
         found.map(|(_, value)| &**value)
     }
 
-    pub(crate) fn path<T: FromStr>(&self, name: &str) -> Result<T, Reject> {
+    fn path<T: FromStr>(&self, name: &str) -> Result<T, Reject> {
         let Some(text) = self.get(name) else {
             return Err(Reject::from(Error::new(
                 ErrorKind::Missing,
@@ -164,10 +164,6 @@ impl<P: Protocol> Scope<P> {
 
     pub(crate) fn add_param(&mut self, name: &str, value: &str) {
         self.params.0.push((name.into(), value.into()));
-    }
-
-    pub(crate) fn take_params(&mut self) -> Params {
-        std::mem::take(&mut self.params)
     }
 }
 

@@ -4,12 +4,11 @@ use super::answer::{note, refusal};
 use crate::{
     application::BoxApplication,
     error::{Error, ErrorKind, Result},
-    protocol::{Body, Origin, Transport, Upgrade, WebSocket, WebSocketConfig},
+    protocol::{Body, Origin, Transport, Upgrade, WebSocket, WebSocketConfig, detached},
     scope::Scope,
     server::{ByteTransport, Seat},
 };
-use bytes::BytesMut;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header, request};
+use http::{HeaderValue, Response, StatusCode, header, request};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
@@ -29,7 +28,7 @@ pub(super) async fn open(
     };
     let seat = Seat::current();
     let origin = Origin::of(&head.headers, &head.uri);
-    let mut scope = Scope::new(copy(&head));
+    let mut scope = Scope::new(detached(&head));
     scope.client = seat.as_ref().and_then(|seat| seat.client);
     scope.extensions = head.extensions;
     let stop = seat.as_ref().map(Seat::stop);
@@ -77,28 +76,4 @@ async fn transport(
 
 fn wrapped(upgraded: Upgraded, config: Arc<WebSocketConfig>) -> Box<dyn Transport> {
     Box::new(ByteTransport::new(TokioIo::new(upgraded), &[], config))
-}
-
-/// Copies what a conversation keeps of its request: header values are slices of hyper's buffer of 8 KiB, which would
-/// live as long as they do. All values share one allocation.
-fn copy(head: &request::Parts) -> request::Parts {
-    let (mut copy, ()) = Request::new(()).into_parts();
-    copy.method = head.method.clone();
-    copy.version = head.version;
-    copy.uri = Uri::try_from(head.uri.to_string()).unwrap_or_else(|_| head.uri.clone());
-    let mut values = BytesMut::with_capacity(head.headers.values().map(HeaderValue::len).sum());
-    for value in head.headers.values() {
-        values.extend_from_slice(value.as_bytes());
-    }
-    let values = values.freeze();
-    copy.headers = HeaderMap::with_capacity(head.headers.keys_len());
-    let mut start = 0;
-    for (name, value) in &head.headers {
-        let end = start + value.len();
-        let bytes = values.slice(start..end);
-        let value = HeaderValue::from_maybe_shared(bytes).expect("it was a value before");
-        copy.headers.append(name.clone(), value);
-        start = end;
-    }
-    copy
 }

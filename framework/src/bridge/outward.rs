@@ -52,9 +52,10 @@ where
         };
         let extensions = std::mem::take(&mut head.extensions);
         let mut scope = Scope::new(head);
-        scope.client = Seat::current_client();
+        let seat = Seat::current();
+        scope.client = seat.as_ref().and_then(|seat| seat.client);
         scope.extensions = extensions;
-        let (exchange, reply) = Exchange::new(Body::new(body));
+        let (exchange, reply) = Exchange::new(Body::new(body), seat.map(Seat::host));
         ResponseFuture::page(pages.start(scope, exchange), reply)
     }
 }

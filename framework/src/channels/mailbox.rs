@@ -61,6 +61,8 @@ struct Queue {
     /// What ends the conversation: it goes first, and no crowd of events keeps it out.
     end: Option<Envelope>,
     reader: Option<Waker>,
+    /// Who waits for the end alone, while somebody else reads.
+    watcher: Option<Waker>,
 }
 
 /// Whether an envelope was taken.
@@ -102,21 +104,41 @@ impl Mailbox {
 
     pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Envelope> {
         let mut queue = self.slot.queue();
-        if let Some(end) = queue.end.take() {
-            return Poll::Ready(end);
+        match queue.end.take() {
+            Some(end) => Poll::Ready(end),
+            None => queue.poll_event(cx),
         }
-        if let Some(envelope) = queue.envelopes.pop_front() {
-            queue.bytes -= envelope.as_bytes().len();
+    }
+
+    /// What ends the conversation, and nothing else: for one who watches while another reads.
+    pub(crate) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<Envelope> {
+        let mut queue = self.slot.queue();
+        match queue.end.take() {
+            Some(end) => Poll::Ready(end),
+            None => {
+                note(&mut queue.watcher, cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The next envelope that ends nothing. One reads at a time: the last to ask is woken.
+    pub(crate) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Envelope> {
+        self.slot.queue().poll_event(cx)
+    }
+}
+
+impl Queue {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Envelope> {
+        if let Some(envelope) = self.envelopes.pop_front() {
+            self.bytes -= envelope.as_bytes().len();
             // An idle consumer shall not keep the memory of its busiest moment.
-            if queue.envelopes.is_empty() && queue.envelopes.capacity() > 16 {
-                queue.envelopes = VecDeque::new();
+            if self.envelopes.is_empty() && self.envelopes.capacity() > 16 {
+                self.envelopes = VecDeque::new();
             }
             return Poll::Ready(envelope);
         }
-        match &mut queue.reader {
-            Some(reader) => reader.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
+        note(&mut self.reader, cx);
         Poll::Pending
     }
 }
@@ -137,8 +159,10 @@ impl Slot {
 
     pub(super) fn deliver(&self, envelope: Envelope) -> Delivery {
         let mut queue = self.queue();
+        let mut watcher = None;
         if envelope.is_disconnect() {
             queue.end = Some(envelope);
+            watcher = queue.watcher.take();
         } else if queue.envelopes.len() >= self.capacity || queue.bytes >= MAILBOX_BYTES {
             drop(queue);
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -149,8 +173,8 @@ impl Slot {
         }
         let reader = queue.reader.take();
         drop(queue);
-        if let Some(reader) = reader {
-            reader.wake();
+        for waiting in [reader, watcher].into_iter().flatten() {
+            waiting.wake();
         }
         Delivery::Taken
     }
@@ -158,6 +182,13 @@ impl Slot {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         let lock = self.queue.lock();
         lock.expect("no code panics while it holds this lock")
+    }
+}
+
+fn note(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(cx.waker()),
+        none => *none = Some(cx.waker().clone()),
     }
 }
 

@@ -72,6 +72,16 @@ impl<E: Event> Shared<E> {
         let maker = (TypeId::of::<E>(), make as usize);
         self.envelope.frame(maker, || make(self))
     }
+
+    /// As [`frame`](Shared::frame), for a maker of something else that a frame can hold.
+    pub(crate) fn frame_of<T: 'static>(
+        &self,
+        make: fn(&E) -> Result<T>,
+        write: fn(T) -> Result<Frame>,
+    ) -> Result<Frame> {
+        let maker = (TypeId::of::<(E, T)>(), make as usize);
+        self.envelope.frame(maker, || write(make(self)?))
+    }
 }
 
 impl<E: Event> Deref for Shared<E> {

@@ -1,14 +1,14 @@
 //! A client at the door, before the answer.
 
-use super::NoEvent;
+use super::{NoEvent, address::Address};
 use crate::{
-    channels::{Channels, Event, Group, Mailbox},
+    channels::{Channels, Event, Group},
     error::{Error, ErrorKind, Result},
     extract::FromScope,
     name::ChannelName,
-    protocol::WebSocket,
+    protocol::{Http, WebSocket},
     reject::Reject,
-    scope::Scope,
+    scope::{OpensOverHttp, Protocol, Scope},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use std::{marker::PhantomData, str::FromStr};
@@ -29,22 +29,26 @@ use std::{marker::PhantomData, str::FromStr};
 ///     Ok(Chat { name, room: handshake.join(&format!("chat.{room}")).await? })
 /// }
 /// ```
-pub struct Handshake<E = NoEvent> {
-    pub(super) scope: Scope<WebSocket>,
-    pub(super) channels: Channels,
-    pub(super) mailbox: Mailbox,
+///
+/// A consumer that answers a request has an [`HttpHandshake`], which can do the same but for subprotocols.
+pub struct Handshake<E = NoEvent, P: Protocol = WebSocket> {
+    pub(super) scope: Scope<P>,
+    pub(super) address: Address,
     pub(super) headers: HeaderMap,
     pub(super) event: PhantomData<fn(E)>,
 }
 
-impl<E: Event> Handshake<E> {
+/// A request at the door, before the answer; see [`Handshake`] and [`HttpConsumer`](super::HttpConsumer).
+pub type HttpHandshake<E = NoEvent> = Handshake<E, Http>;
+
+impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     /// The facts of the connection.
-    pub fn scope(&self) -> &Scope<WebSocket> {
+    pub fn scope(&self) -> &Scope<P> {
         &self.scope
     }
 
     /// The facts of the connection, to add to.
-    pub fn scope_mut(&mut self) -> &mut Scope<WebSocket> {
+    pub fn scope_mut(&mut self) -> &mut Scope<P> {
         &mut self.scope
     }
 
@@ -94,10 +98,31 @@ impl<E: Event> Handshake<E> {
     ///
     /// # Errors
     /// The value's own refusal.
-    pub async fn extract<T: FromScope<WebSocket>>(&self) -> Result<T, Reject> {
+    pub async fn extract<T: FromScope<P>>(&self) -> Result<T, Reject> {
         T::from_scope(&self.scope).await
     }
 
+    /// Headers of the reply: the one that accepts a socket, or whatever a request is answered.
+    pub fn reply_headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
+    /// Makes this consumer a member of the group, whose events arrive once the door is open. Leaving happens by itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Name`] if it is no group name (through `?` a 400), [`ErrorKind::Layer`] if the channel layer did
+    /// not take it (a 503).
+    pub async fn join(&self, group: &str) -> Result<Group<E>> {
+        self.address.join(group).await
+    }
+
+    /// The channel layer.
+    pub fn channels(&self) -> &Channels {
+        &self.address.channels
+    }
+}
+
+impl<E: Event> Handshake<E> {
     /// The subprotocols that the client offers, its favourite first (RFC 6455, 1.9).
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
         let lines = self.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL);
@@ -121,30 +146,27 @@ impl<E: Event> Handshake<E> {
         Some(chosen)
     }
 
-    /// Headers of the reply that accepts.
-    pub fn reply_headers_mut(&mut self) -> &mut HeaderMap {
-        &mut self.headers
+    /// This consumer's own channel: its address for everyone, in every process.
+    pub fn channel(&self) -> &ChannelName {
+        let mailbox = self.address.mailbox();
+        mailbox.expect("a socket's is opened first").name()
     }
+}
 
-    /// Makes this consumer a member of the group, whose events arrive once the door is open. Leaving happens by itself.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Name`] if it is no group name (through `?` a 400), [`ErrorKind::Layer`] if the channel layer did
-    /// not take it (a 503).
-    pub async fn join(&self, group: &str) -> Result<Group<E>> {
-        let group = self.channels.group(group)?;
-        group.add(self.mailbox.name()).await?;
-        Ok(group)
+impl<E: Event> HttpHandshake<E> {
+    /// The id of the last event that a browser's `EventSource` has heard before it lost the stream, if this is one that
+    /// comes back.
+    pub fn last_event_id(&self) -> Option<&str> {
+        let id = self.headers().get("last-event-id")?;
+        std::str::from_utf8(id.as_bytes()).ok()
     }
 
     /// This consumer's own channel: its address for everyone, in every process.
-    pub fn channel(&self) -> &ChannelName {
-        self.mailbox.name()
-    }
-
-    /// The channel layer.
-    pub fn channels(&self) -> &Channels {
-        &self.channels
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if the channel layer did not open one.
+    pub async fn channel(&self) -> Result<&ChannelName> {
+        Ok(self.address.open().await?.name())
     }
 }
 

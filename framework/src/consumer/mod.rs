@@ -1,8 +1,10 @@
 #![doc = include_str!("../../../docs/consumers.md")]
 
+mod address;
 mod codec;
 mod context;
 mod from_handshake;
+mod goodbye;
 mod handshake;
 mod http;
 mod ticks;
@@ -14,8 +16,11 @@ pub use self::{
     codec::{FromFrame, IntoFrame, Json},
     context::Context,
     from_handshake::{FromHandshake, GroupField},
-    handshake::Handshake,
-    http::{HttpConsumer, HttpConsumerApplication, HttpContext},
+    handshake::{Handshake, HttpHandshake},
+    http::{
+        Answer, BodySender, HttpConsumer, HttpConsumerApplication, HttpContext, IntoAnswer,
+        IntoSseEvent, Sse, SseEvent,
+    },
     websocket::{ConsumerApplication, WebSocketConsumer},
 };
 

@@ -1,6 +1,6 @@
 //! The desk: one handler at a time, frames and events taking turns, and a goodbye that waits for nobody.
 
-use super::{Context, FromFrame, WebSocketConsumer, ticks::Ticks, watch::Watch};
+use super::{Context, FromFrame, WebSocketConsumer, goodbye::dismiss, ticks::Ticks, watch::Watch};
 use crate::{
     channels::{Envelope, Mailbox},
     error::{Error, Result},
@@ -12,12 +12,8 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     task::{Poll, ready},
-    time::Duration,
 };
 use tokio::time::{Sleep, sleep};
-
-/// How long `disconnect` may take: time for a slow database, not for a lost one.
-const DISCONNECT_LIMIT: Duration = Duration::from_secs(30);
 
 /// One consumer and all it needs while the door is open.
 pub(super) struct Desk<C: WebSocketConsumer> {
@@ -118,7 +114,7 @@ impl<C: WebSocketConsumer> Desk<C> {
             Err(_) => Close::ERROR,
         };
         let close = socket.close(code).await;
-        dismiss(consumer, close).await;
+        dismiss(consumer.disconnect(close)).await;
         outcome
     }
 
@@ -288,14 +284,4 @@ async fn attend(
         Poll::Ready(Handled::Overstayed)
     })
     .await
-}
-
-/// Lets a consumer go: its last hook, in bounded time.
-pub(super) async fn dismiss<C: WebSocketConsumer>(consumer: C, close: Close) {
-    let goodbye = guarded(consumer.disconnect(close));
-    match tokio::time::timeout(DISCONNECT_LIMIT, Box::pin(goodbye)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(panic)) => tracing::error!(error = %panic, "a consumer's disconnect panicked"),
-        Err(_) => tracing::warn!("a consumer's disconnect took too long and was dropped"),
-    }
 }

@@ -1,10 +1,10 @@
 //! Watches over what a conversation rests on: the session that is not over, the user who may still be here.
 
-use super::Context as Conversation;
 use crate::{
-    channels::Event,
+    channels::Channels,
     error::Result,
     frame::Close,
+    name::ChannelName,
     tie::{Tie, Ties},
 };
 use std::{
@@ -32,18 +32,18 @@ impl Watch {
     ///
     /// # Errors
     /// How the conversation ends, if a tie is broken already or cannot be watched.
-    pub(super) async fn over<E: Event>(ctx: &Conversation<E>) -> Result<Option<Box<Self>>, Close> {
-        let Ok(ties) = ctx.scope().get::<Ties>() else {
-            return Ok(None);
-        };
+    pub(super) async fn over(
+        ties: &Ties,
+        channels: &Channels,
+        channel: &ChannelName,
+    ) -> Result<Option<Box<Self>>, Close> {
         let mut watched = Vec::new();
         let mut every = None;
         for tie in ties.iter() {
             let Some(group) = tie.group() else {
                 continue;
             };
-            let layer = ctx.channels().layer();
-            if let Err(error) = layer.group_add(&group, ctx.channel()).await {
+            if let Err(error) = channels.layer().group_add(&group, channel).await {
                 tracing::debug!(error = %error.chain(), "a conversation cannot be watched");
                 return Err(Close::from(Close::TRY_AGAIN));
             }

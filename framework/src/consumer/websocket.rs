@@ -1,6 +1,9 @@
 //! One client's conversation: the trait that users write.
 
-use super::{Context, FromFrame, Handshake, handshake::too_slow, turns, watch::Watch};
+use super::{
+    Context, FromFrame, Handshake, address::Address, goodbye::dismiss, handshake::too_slow, turns,
+    watch::Watch,
+};
 use crate::{
     application::Application,
     channels::{Channels, Event, Shared},
@@ -10,6 +13,7 @@ use crate::{
     protocol::{Upgrade, WebSocket, foreign_origin},
     reject::Reject,
     scope::Scope,
+    tie::Ties,
 };
 use http::HeaderMap;
 use std::{fmt, future::Future, marker::PhantomData, time::Duration};
@@ -210,17 +214,14 @@ async fn greet<C: WebSocketConsumer>(
         upgrade.refuse(foreign_origin()).await?;
         return Ok(None);
     }
-    let mailbox = match channels.open().await {
-        Ok(mailbox) => mailbox,
-        Err(error) => {
-            upgrade.refuse(error).await?;
-            return Ok(None);
-        }
-    };
+    let address = Address::new(channels);
+    if let Err(error) = address.open().await {
+        upgrade.refuse(error).await?;
+        return Ok(None);
+    }
     let mut handshake = Handshake {
         scope,
-        channels,
-        mailbox,
+        address,
         headers: HeaderMap::new(),
         event: PhantomData,
     };
@@ -250,8 +251,8 @@ async fn greet<C: WebSocketConsumer>(
     let socket = match upgrade.accept().await {
         Ok(socket) => socket,
         Err(error) => {
-            drop(handshake.mailbox);
-            turns::dismiss(consumer, Close::from(Close::ABNORMAL)).await;
+            drop(handshake.address);
+            dismiss(consumer.disconnect(Close::from(Close::ABNORMAL))).await;
             return if error.is_closed() {
                 Ok(None)
             } else {
@@ -259,23 +260,32 @@ async fn greet<C: WebSocketConsumer>(
             };
         }
     };
+    let (channels, mailbox) = handshake.address.into_parts();
+    let mailbox = mailbox.expect("it was opened first");
     let ctx = Context {
         scope: handshake.scope,
         sender: socket.sender(),
-        channels: handshake.channels,
-        channel: handshake.mailbox.name().clone(),
+        channels,
+        channel: mailbox.name().clone(),
         event: PhantomData,
     };
-    let watching = tokio::time::timeout(limit, Watch::over(&ctx)).await;
+    let watching = async {
+        match ctx.scope.get::<Ties>() {
+            Ok(ties) => Watch::over(ties, &ctx.channels, &ctx.channel).await,
+            Err(_) => Ok(None),
+        }
+    };
+    let watching = tokio::time::timeout(limit, watching).await;
     let watch = match watching.unwrap_or(Err(Close::from(Close::TRY_AGAIN))) {
         Ok(watch) => watch,
         Err(close) => {
-            drop((handshake.mailbox, ctx));
-            turns::dismiss(consumer, socket.close(close).await).await;
+            drop((mailbox, ctx));
+            let close = socket.close(close).await;
+            dismiss(consumer.disconnect(close)).await;
             return Ok(None);
         }
     };
-    let desk = turns::Desk::new(consumer, ctx, socket, handshake.mailbox, watch);
+    let desk = turns::Desk::new(consumer, ctx, socket, mailbox, watch);
     Ok(Some(Box::new(desk)))
 }
 

@@ -1,12 +1,13 @@
 //! One request, one response.
 
-use super::Body;
+use super::{Body, Stop};
 use crate::{
     error::{Error, Result},
     reject::Reject,
     scope::{OpensOverHttp, Protocol, ReplyHook},
 };
 use http::{Response, request};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// One request, one response, which may stream.
@@ -32,18 +33,27 @@ pub struct Exchange {
     /// The request's body.
     pub body: Body,
     hooks: Vec<ReplyHook>,
+    host: Option<Arc<dyn Host>>,
     reply: oneshot::Sender<Response<Body>>,
+}
+
+/// The server that serves a conversation. Whoever holds it is waited for when the server stops.
+pub(crate) trait Host: Send + Sync {
+    /// Tells a conversation when the server stops.
+    fn stop(&self) -> Stop;
 }
 
 /// Where the response of an [`Exchange`] arrives; an error if the application ended without one.
 pub(crate) type Reply = oneshot::Receiver<Response<Body>>;
 
 impl Exchange {
-    pub(crate) fn new(body: Body) -> (Self, Reply) {
+    /// Without a host if a foreign server serves it.
+    pub(crate) fn new(body: Body, host: Option<Arc<dyn Host>>) -> (Self, Reply) {
         let (reply, response) = oneshot::channel();
         let exchange = Self {
             body,
             hooks: Vec::new(),
+            host,
             reply,
         };
         (exchange, response)
@@ -52,6 +62,10 @@ impl Exchange {
     /// Takes the request's body; an empty one stays behind.
     pub fn take_body(&mut self) -> Body {
         std::mem::take(&mut self.body)
+    }
+
+    pub(crate) fn host(&self) -> Option<&Arc<dyn Host>> {
+        self.host.as_ref()
     }
 
     /// Answers, after the reply hooks have run.

@@ -10,8 +10,10 @@
 //! | [`Worker`] | the channel's name | [`Jobs`]: one after the other |
 
 mod body;
+mod head;
 // Private, so that a glob import never shadows the `http` crate.
 mod http;
+mod pipe;
 mod websocket;
 mod worker;
 
@@ -22,6 +24,8 @@ pub use self::{
     worker::{JobQueue, Jobs, Worker},
 };
 pub(crate) use self::{
-    http::Reply,
+    head::detached,
+    http::{Host, Reply},
+    pipe::{Pipe, PipeEnd},
     websocket::{Answer, Origin, Outgoing, Speaker, Stop, Transport, foreign_origin},
 };

@@ -1,6 +1,6 @@
 //! Leaving in good order: who is still here, and how they learn that the server stops.
 
-use crate::protocol::Stop;
+use crate::protocol::{Host, Stop};
 use std::{
     future::Future,
     net::SocketAddr,
@@ -90,11 +90,6 @@ impl Seat {
         SEAT.try_with(Self::clone).ok()
     }
 
-    /// Where the client is whose request is being served.
-    pub(crate) fn current_client() -> Option<SocketAddr> {
-        SEAT.try_with(|seat| seat.client).ok().flatten()
-    }
-
     /// Serves a connection's requests in this place.
     pub(crate) fn serve<F: Future>(self, requests: F) -> impl Future<Output = F::Output> + use<F> {
         SEAT.scope(self, requests)
@@ -107,7 +102,17 @@ impl Seat {
 
     /// Tells a conversation when the server stops.
     pub(crate) fn stop(&self) -> Stop {
-        let drain = &self.taken.drain;
-        Stop::new(drain.is_stopping.clone(), drain.stopping())
+        self.taken.stop()
+    }
+
+    /// The place, for a conversation that may outlive its request.
+    pub(crate) fn host(self) -> Arc<dyn Host> {
+        self.taken
+    }
+}
+
+impl Host for Taken {
+    fn stop(&self) -> Stop {
+        Stop::new(self.drain.is_stopping.clone(), self.drain.stopping())
     }
 }

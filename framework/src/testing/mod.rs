@@ -22,10 +22,13 @@
 //! ```
 
 pub mod channel_layer;
+mod event_stream;
 mod http;
 mod websocket;
 
-pub use self::{http::HttpCommunicator, websocket::WebSocketCommunicator};
+pub use self::{
+    event_stream::ReceivedEvent, http::HttpCommunicator, websocket::WebSocketCommunicator,
+};
 
 use std::{future::Future, time::Duration};
 

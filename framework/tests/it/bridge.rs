@@ -5,11 +5,11 @@ use axum::{Extension, Router, extract::Path, routing::get};
 use http::Request;
 use http_body_util::BodyExt;
 use seaway::{
-    ApplicationExt, Channels, HttpConsumer, HttpContext, Result, from_service,
+    Answer, ApplicationExt, Channels, HttpConsumer, HttpContext, HttpHandshake, Reject, Result,
+    from_service,
     middleware::Provide,
     protocol::Body,
     routing::{PathRouter, ProtocolTypeRouter},
-    testing::HttpCommunicator,
 };
 use tower::{Service, ServiceExt};
 
@@ -107,16 +107,20 @@ async fn seaways_server_serves_an_axum_app_as_it_is() {
 }
 
 /// Greets whoever the path names.
-struct Greeter;
+struct Greeter(String);
 
 impl HttpConsumer for Greeter {
     type Event = seaway::NoEvent;
 
-    async fn handle(_: Request<Body>, ctx: &mut HttpContext) -> Result<http::Response<Body>> {
-        match ctx.path::<String>("name").unwrap().as_str() {
+    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Reject> {
+        Ok(Self(handshake.path("name")?))
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
+        match self.0.as_str() {
             "nobody" => Err(seaway::Error::user("nobody is here")),
             "panic" => panic!("in an HTTP consumer"),
-            name => Ok(http::Response::new(Body::from(format!("hello {name}")))),
+            name => ctx.answer(format!("hello {name}")),
         }
     }
 }
@@ -132,28 +136,6 @@ async fn an_http_consumer_answers_or_fails_with_500() {
     );
     assert_eq!(fetch(&mut app, "/hello/nobody").await.0, 500);
     assert_eq!(fetch(&mut app, "/hello/panic").await.0, 500);
-}
-
-#[tokio::test]
-async fn a_body_over_the_limit_is_a_413() {
-    struct Small;
-    impl HttpConsumer for Small {
-        type Event = seaway::NoEvent;
-        async fn handle(
-            request: Request<Body>,
-            _: &mut HttpContext,
-        ) -> Result<http::Response<Body>> {
-            let bytes = request.into_body().to_bytes(5).await?;
-            Ok(http::Response::new(Body::from(bytes)))
-        }
-    }
-    let app = ApplicationExt::boxed(Small::application(&Channels::in_memory()));
-
-    for (body, status) in [("small", 200), ("larger", 413)] {
-        let request = Request::post("/").body(body).unwrap();
-        let response = HttpCommunicator::request(&app, request).await.unwrap();
-        assert_eq!(response.status(), status, "{body}");
-    }
 }
 
 #[tokio::test]
@@ -188,21 +170,22 @@ async fn a_request_may_wait_for_an_event() {
     struct Next;
     impl HttpConsumer for Next {
         type Event = News;
-        async fn handle(
-            _: Request<Body>,
-            ctx: &mut HttpContext<News>,
-        ) -> Result<http::Response<Body>> {
-            let news = ctx.join("news").await?;
+        async fn connect(handshake: &mut HttpHandshake<News>) -> Result<Self, Reject> {
+            handshake.join("news").await?;
+            Ok(Next)
+        }
+        async fn handle(&mut self, ctx: &mut HttpContext<News>) -> Result<Answer> {
             // What is no news is passed over.
             let stranger = ctx.channels().group::<Other>("news")?;
             stranger.send(&Other::Stray { number: 1 }).await?;
             // Its own word is heard too: it has joined.
-            news.send(&News {
-                text: "extra".into(),
-            })
-            .await?;
-            let heard = ctx.next_event().await;
-            Ok(http::Response::new(Body::from(heard.text.clone())))
+            let text = "extra".into();
+            let news = ctx.channels().group("news")?;
+            news.send(&News { text }).await?;
+            match ctx.next_event().await {
+                Some(heard) => ctx.answer(heard.text.clone()),
+                None => ctx.answer("the server stops"),
+            }
         }
     }
     let channels = Channels::in_memory();

@@ -7,7 +7,11 @@ mod bridge;
 mod consumers;
 mod endings;
 mod floors;
+mod guest;
 mod handshakes;
+mod http_consumers;
+mod http_leaving;
+mod http_streams;
 #[cfg(feature = "macros")]
 mod macros;
 #[cfg(all(feature = "macros", feature = "sessions"))]

@@ -6,8 +6,9 @@ use axum::{
     routing::get,
 };
 use seaway::{
-    ApplicationExt, AuthSession, Authenticator, BoxApplication, Channels, Context, Handshake,
-    NoEvent, Reject, Result, Session, User, WebSocketConsumer, from_service,
+    Answer, ApplicationExt, AuthSession, Authenticator, BoxApplication, Channels, Context,
+    Handshake, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Reject, Result, Session, User,
+    WebSocketConsumer, from_service,
     http::{Response, StatusCode, request},
     middleware::{Auth, RequireUser, Sessions},
     protocol::{Http, WebSocket},
@@ -114,6 +115,7 @@ impl Site {
         let pages = PathRouter::new()
             .route("/members", from_service(pages()).with(members()))
             .route("/staff", from_service(pages()).with(staff))
+            .route("/waiting/{how}", Waiting::application(&channels))
             .route("/{page}", from_service(pages()))
             .route("/{page}/{one}", from_service(pages()))
             .route("/{page}/{one}/{two}", from_service(pages()));
@@ -160,6 +162,12 @@ impl Site {
         HttpCommunicator::request(&self.pages, request)
             .await
             .unwrap()
+    }
+
+    /// Asks for a page that is read step by step.
+    pub(crate) fn ask(&self, path: &str, cookie: &str) -> HttpCommunicator {
+        let request = asking(path, &[("cookie", cookie)]).body(String::new());
+        HttpCommunicator::open(&self.pages, request.unwrap())
     }
 
     /// Opens a socket; `None` and its status if it was refused.
@@ -271,6 +279,33 @@ async fn me(user: User<Account>) -> String {
 
 async fn perhaps(user: Option<User<Account>>) -> String {
     user.map_or("nobody".to_owned(), |user| user.name.clone())
+}
+
+/// A long poll, or a stream, of a user for whom there is never any news.
+struct Waiting {
+    name: String,
+    how: String,
+}
+
+impl HttpConsumer for Waiting {
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Reject> {
+        let User(account): User<Account> = handshake.extract().await?;
+        let (name, how) = (account.name, handshake.path("how")?);
+        Ok(Self { name, how })
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
+        if self.how == "poll" {
+            ctx.next_event().await;
+            return ctx.answer("the server stops");
+        }
+        let events = ctx.sse().await?;
+        events.send(self.name.as_str()).await?;
+        ctx.next_event().await;
+        Ok(events.end())
+    }
 }
 
 /// Says who its user is; then whatever it is asked to do.

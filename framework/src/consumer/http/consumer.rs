@@ -1,0 +1,189 @@
+//! One request that may wait, and may stream: the trait that users write.
+
+use super::{
+    super::{Handshake, HttpHandshake, address::Address},
+    Answer, HttpContext,
+    common::Common,
+    context::Limits,
+    desk::Desk,
+};
+use crate::{
+    application::Application,
+    channels::{Channels, Event},
+    error::{Error, ErrorKind, Result},
+    frame::Close,
+    guard::guarded,
+    protocol::{Exchange, Http},
+    reject::Reject,
+    scope::{OpensOverHttp, Scope},
+};
+use http::HeaderMap;
+use http_body::Body as _;
+use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
+
+/// One request that may wait for events before it is answered, or stream its answer: one value per request, made by
+/// [`connect`](HttpConsumer::connect).
+///
+/// ```
+/// use seaway::{Answer, HttpConsumer, HttpContext, HttpHandshake, Json, Reject, Result, http::StatusCode};
+/// use std::time::Duration;
+/// # use serde::{Serialize, Deserialize};
+/// # #[derive(Serialize, Deserialize)] #[serde(tag = "type")] enum Said { Message { text: String } }
+///
+/// /// Long polling: the next thing said in the room, or 204 after half a minute.
+/// struct Next;
+///
+/// impl HttpConsumer for Next {
+///     type Event = Said;
+///
+///     async fn connect(handshake: &mut HttpHandshake<Said>) -> Result<Self, Reject> {
+///         handshake.join("chat.lobby").await?;
+///         Ok(Next)
+///     }
+///
+///     async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Answer> {
+///         match tokio::time::timeout(Duration::from_secs(30), ctx.next_event()).await {
+///             Ok(Some(said)) => ctx.answer(Json(said)),
+///             _ => ctx.answer(StatusCode::NO_CONTENT),
+///         }
+///     }
+/// }
+/// ```
+///
+/// A client that leaves ends the wait or the stream: the handler's future is dropped at its await. An error before the
+/// head of the answer is out answers 413 if the body was too large, 503 if the channel layer is to blame and 500 otherwise,
+/// and is logged; afterwards it cuts the stream off. See `docs/http-consumers.md`.
+pub trait HttpConsumer: Sized + Send + 'static {
+    /// What other consumers say: a type of yours, or [`NoEvent`](crate::NoEvent).
+    type Event: Event;
+
+    /// The largest body that a request may have, in bytes. Default 1 MiB. One that announces more is answered 413 before
+    /// anything of it is read, and before `connect`; one that turns out to be larger, when
+    /// [`body`](HttpContext::body) or [`next_chunk`](HttpContext::next_chunk) finds out.
+    const MAX_BODY: usize = 1024 * 1024;
+
+    /// How many bytes of a streamed answer may wait for a client that reads slowly. Default 64 KiB; at the bound `send`
+    /// waits.
+    const SEND_BUFFER: usize = 64 * 1024;
+
+    /// How often a comment goes out on a silent [`Sse`](super::Sse), so that proxies do not take it for dead. Default 15 s.
+    const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+    /// Decides at the door. `Ok` lets the request in; `Err` answers it with that status and text.
+    fn connect(
+        handshake: &mut HttpHandshake<Self::Event>,
+    ) -> impl Future<Output = Result<Self, Reject>> + Send;
+
+    /// Does the work, and answers by what it returns; or begins a [stream](HttpContext::stream) and returns its end.
+    fn handle(
+        &mut self,
+        ctx: &mut HttpContext<Self::Event>,
+    ) -> impl Future<Output = Result<Answer>> + Send;
+
+    /// It is over, whoever ended it. Runs exactly once for every consumer that connected, after its groups are left,
+    /// and may take 30 s at most.
+    ///
+    /// HTTP has no close codes of its own; these say how it ended: 1000 answered, 1001 the server stops, 1006 the client
+    /// left, 1009 a body that was too large, 1011 an error or a panic, 4401 the session or the user's right to be here ended.
+    fn disconnect(self, close: Close) -> impl Future<Output = ()> + Send {
+        _ = close;
+        async {}
+    }
+
+    /// The application that answers one request after the other: route it, serve it, or mount it in axum.
+    fn application(channels: &Channels) -> HttpConsumerApplication<Self> {
+        HttpConsumerApplication {
+            channels: channels.clone(),
+            consumer: PhantomData,
+        }
+    }
+}
+
+/// How long `connect` may take; at the bound the client is answered 503.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// What [`HttpConsumer::application`] returns.
+pub struct HttpConsumerApplication<C> {
+    channels: Channels,
+    consumer: PhantomData<fn() -> C>,
+}
+
+impl<C: HttpConsumer> Application<Http> for HttpConsumerApplication<C> {
+    fn call(
+        &self,
+        scope: Scope<Http>,
+        exchange: Exchange,
+    ) -> impl Future<Output = Result<()>> + Send {
+        // Boxed, so that the memory of a handshake is not kept by the conversation.
+        let greeting = Box::pin(greet::<C>(self.channels.clone(), scope, exchange));
+        async move {
+            match greeting.await? {
+                Some(desk) => desk.serve().await,
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+/// From the request to a consumer; `None` if it was turned away.
+async fn greet<C: HttpConsumer>(
+    channels: Channels,
+    scope: Scope<Http>,
+    mut exchange: Exchange,
+) -> Result<Option<Desk<C>>> {
+    if exchange.body.size_hint().lower() > C::MAX_BODY as u64 {
+        let message = format!("the body is larger than {} bytes", C::MAX_BODY);
+        Http::refuse(exchange, Error::new(ErrorKind::TooLarge, message)).await?;
+        return Ok(None);
+    }
+    let mut handshake = Handshake {
+        scope,
+        address: Address::new(channels),
+        headers: HeaderMap::new(),
+        event: PhantomData,
+    };
+    let connecting = guarded(C::connect(&mut handshake));
+    let refusal = match tokio::time::timeout(CONNECT_LIMIT, connecting).await {
+        Ok(Ok(Ok(consumer))) => {
+            let ctx = HttpContext {
+                scope: handshake.scope,
+                common: Arc::new(Common::new(handshake.address)),
+                headers: handshake.headers,
+                body: exchange.take_body(),
+                exchange: Some(exchange),
+                limits: Limits {
+                    max_body: C::MAX_BODY,
+                    send_buffer: C::SEND_BUFFER,
+                    keep_alive: C::KEEP_ALIVE,
+                },
+                event: PhantomData,
+            };
+            return Ok(Some(Desk::new(consumer, ctx)));
+        }
+        Ok(Ok(Err(reject))) => reject,
+        Ok(Err(panic)) => Reject::from(panic),
+        Err(_) => Reject::from(Error::new(
+            ErrorKind::Timeout,
+            "a consumer's connect took longer than 10 s",
+        )),
+    };
+    Http::refuse(exchange, refusal).await?;
+    Ok(None)
+}
+
+impl<C> Clone for HttpConsumerApplication<C> {
+    fn clone(&self) -> Self {
+        Self {
+            channels: self.channels.clone(),
+            consumer: PhantomData,
+        }
+    }
+}
+
+impl<C> fmt::Debug for HttpConsumerApplication<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HttpConsumerApplication")
+            .field(&std::any::type_name::<C>())
+            .finish()
+    }
+}

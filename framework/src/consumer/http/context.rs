@@ -1,0 +1,213 @@
+//! What a handler can do: wait for events, read the request, answer or stream.
+
+use super::{
+    super::NoEvent,
+    answer::{Answer, IntoAnswer, Kind},
+    body_sender::BodySender,
+    common::Common,
+    sse::{self, Sse},
+};
+use crate::{
+    channels::{Channels, Event, Group, Shared},
+    error::{Error, ErrorKind, Result},
+    name::ChannelName,
+    protocol::{Body, Exchange, Http, Pipe, PipeEnd, detached},
+    scope::Scope,
+};
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+use http_body_util::BodyExt;
+use std::{future::poll_fn, marker::PhantomData, sync::Arc, task::Poll, time::Duration};
+
+/// What a handler of an [`HttpConsumer`](super::HttpConsumer) can do: wait for events, read the request, answer or stream.
+pub struct HttpContext<E = NoEvent> {
+    pub(super) scope: Scope<Http>,
+    pub(super) common: Arc<Common>,
+    /// Gone once the head of the answer is out.
+    pub(super) exchange: Option<Exchange>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Body,
+    pub(super) limits: Limits,
+    pub(super) event: PhantomData<fn(E)>,
+}
+
+/// What the consumer's constants say.
+pub(super) struct Limits {
+    /// How much of the body may still come.
+    pub(super) max_body: usize,
+    pub(super) send_buffer: usize,
+    pub(super) keep_alive: Duration,
+}
+
+impl<E: Event> HttpContext<E> {
+    /// Waits for the next event of the groups that were joined; without a group, for the end. What is no `E` is counted
+    /// and passed over.
+    ///
+    /// `None` says to come to an end, for the server stops: the handler has 5 s to answer, or to end its stream.
+    ///
+    /// # Cancel safety
+    /// Safe: no event is lost.
+    pub async fn next_event(&mut self) -> Option<Shared<E>> {
+        let common = &*self.common;
+        common.note_long();
+        poll_fn(|cx| {
+            if common.poll_last_call(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            let Some(mailbox) = common.address.mailbox() else {
+                return Poll::Pending;
+            };
+            loop {
+                let envelope = std::task::ready!(mailbox.poll_event(cx));
+                match envelope.decode() {
+                    Ok(event) => return Poll::Ready(Some(event)),
+                    Err(error) => common.address.channels.note_undecodable(&error),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Reads the whole body of the request.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`] over [`MAX_BODY`](super::HttpConsumer::MAX_BODY) bytes: through `?` a 413.
+    /// [`ErrorKind::Closed`] if the client leaves before its end.
+    pub async fn body(&mut self) -> Result<Bytes> {
+        let body = std::mem::take(&mut self.body);
+        body.to_bytes(self.limits.max_body).await
+    }
+
+    /// The next piece of the request's body, as it comes; `None` at its end.
+    ///
+    /// # Errors
+    /// As [`body`](HttpContext::body).
+    ///
+    /// # Cancel safety
+    /// Safe: nothing is lost.
+    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>> {
+        while let Some(frame) = self.body.frame().await {
+            let frame = frame.map_err(|source| Error::closed().with_source(source))?;
+            let Ok(chunk) = frame.into_data() else {
+                continue;
+            };
+            let Some(rest) = self.limits.max_body.checked_sub(chunk.len()) else {
+                return Err(Error::new(
+                    ErrorKind::TooLarge,
+                    "the body is larger than this consumer takes",
+                ));
+            };
+            self.limits.max_body = rest;
+            return Ok(Some(chunk));
+        }
+        Ok(None)
+    }
+
+    /// The body itself, for what reads bodies on its own; nobody counts its bytes.
+    pub fn take_body(&mut self) -> Body {
+        std::mem::take(&mut self.body)
+    }
+
+    /// Makes the answer that `handle` returns: of a response, a status, text, bytes, JSON or a refusal.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`] if the value cannot be expressed.
+    pub fn answer(&self, answer: impl IntoAnswer) -> Result<Answer> {
+        answer
+            .into_answer()
+            .map(|response| Answer(Kind::Whole(response)))
+    }
+
+    /// Sends the head of an answer, whose body you then feed. Its end is what `handle` returns:
+    /// [`BodySender::end`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] if the client has left, [`ErrorKind::User`] if the request is answered already.
+    pub async fn stream(&mut self, head: Response<()>) -> Result<BodySender> {
+        let pipe = self.begin(head, PipeEnd::CutOff, None).await?;
+        Ok(BodySender::new(pipe))
+    }
+
+    /// Begins a stream of server-sent events. Its end is what `handle` returns: [`Sse::end`].
+    ///
+    /// # Errors
+    /// As [`stream`](HttpContext::stream).
+    pub async fn sse(&mut self) -> Result<Sse> {
+        let idle = (self.limits.keep_alive, sse::KEEP_ALIVE);
+        let pipe = self
+            .begin(sse::head(), PipeEnd::Complete, Some(idle))
+            .await?;
+        Ok(Sse::new(pipe))
+    }
+
+    async fn begin(
+        &mut self,
+        head: Response<()>,
+        end: PipeEnd,
+        idle: Option<(Duration, Bytes)>,
+    ) -> Result<Arc<Pipe>> {
+        let Some(exchange) = self.exchange.take() else {
+            let message = "the request is answered already";
+            return Err(Error::new(ErrorKind::User, message));
+        };
+        let pipe = Pipe::new(self.limits.send_buffer);
+        let mut response = head.map(|()| Body::new(pipe.body(idle)));
+        response.headers_mut().extend(self.headers.drain());
+        // A stream may be open for hours.
+        *self.scope.head = detached(&self.scope.head);
+        exchange.respond(response).await?;
+        _ = self.common.pipe.set((pipe.clone(), end));
+        self.common.note_long();
+        Ok(pipe)
+    }
+
+    /// Makes this consumer a member of the group. Leaving happens by itself when the request is over.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Name`] if it is no group name, [`ErrorKind::Layer`] if the channel layer did not take it.
+    pub async fn join(&mut self, group: &str) -> Result<Group<E>> {
+        self.common.address.join(group).await
+    }
+
+    /// Ends a membership while the request goes on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if the channel layer did not take it.
+    pub async fn leave(&mut self, group: &Group<E>) -> Result<()> {
+        match self.common.address.mailbox() {
+            Some(mailbox) => group.discard(mailbox.name()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// This consumer's own channel: its address for everyone, in every process.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if the channel layer did not open one.
+    pub async fn channel(&mut self) -> Result<&ChannelName> {
+        Ok(self.common.address.open().await?.name())
+    }
+
+    /// The facts of the request.
+    pub fn scope(&self) -> &Scope<Http> {
+        &self.scope
+    }
+
+    /// The facts of the request, to add to.
+    pub fn scope_mut(&mut self) -> &mut Scope<Http> {
+        &mut self.scope
+    }
+
+    /// A value that [`Provide`](crate::middleware::Provide) or other middleware has put in.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Missing`] if there is none of this type.
+    pub fn state<T: Clone + Send + Sync + 'static>(&self) -> Result<&T> {
+        self.scope.get()
+    }
+
+    /// The channel layer.
+    pub fn channels(&self) -> &Channels {
+        &self.common.address.channels
+    }
+}

@@ -1,0 +1,188 @@
+//! The desk of one request: its handler, what may end it, and a goodbye that is never forgotten.
+
+use super::{
+    super::goodbye::dismiss,
+    HttpConsumer,
+    answer::{Answer, Kind},
+    context::HttpContext,
+    endings::{Ending, Endings},
+};
+use crate::{
+    channels::Event,
+    error::{Error, ErrorKind, Result},
+    frame::Close,
+    guard::guarded,
+    protocol::{Body, Exchange, Host, Http},
+    reject::Reject,
+    scope::OpensOverHttp,
+    tie::Ties,
+};
+use http::{Response, StatusCode};
+use std::{
+    future::{Future, poll_fn},
+    sync::Arc,
+    task::Poll,
+};
+use tokio::runtime::Handle;
+
+/// One consumer and its request.
+pub(super) struct Desk<C: HttpConsumer> {
+    /// Gone once its `disconnect` has begun.
+    consumer: Option<C>,
+    /// Gone once its groups are left.
+    ctx: Option<HttpContext<C::Event>>,
+    host: Option<Arc<dyn Host>>,
+}
+
+/// How a handler ended.
+enum Outcome {
+    Answered(Answer),
+    Failed(Error),
+    Ended(Ending),
+}
+
+impl<C: HttpConsumer> Desk<C> {
+    pub(super) fn new(consumer: C, ctx: HttpContext<C::Event>) -> Self {
+        let exchange = ctx.exchange.as_ref();
+        Self {
+            host: exchange.and_then(|exchange| exchange.host().cloned()),
+            consumer: Some(consumer),
+            ctx: Some(ctx),
+        }
+    }
+
+    /// Serves the request to the end. An error is what the handler failed with after the head of its answer was out:
+    /// before, the client is told, and the log with it.
+    pub(super) async fn serve(mut self) -> Result<()> {
+        let (Some(consumer), Some(ctx)) = (&mut self.consumer, &mut self.ctx) else {
+            return Ok(());
+        };
+        let ties = ctx.scope.get::<Ties>().ok().cloned();
+        let endings = Endings::new(ctx.common.clone(), ties, self.host.clone());
+        let outcome = attend(consumer.handle(ctx), endings).await;
+        let (close, outcome) = settle(ctx, outcome).await;
+        // Off every list before anyone is told: a goodbye sent by `disconnect` reaches those who stay.
+        self.ctx = None;
+        if let Some(consumer) = self.consumer.take() {
+            dismiss(consumer.disconnect(close)).await;
+        }
+        outcome
+    }
+}
+
+/// A client that leaves before it was answered drops the conversation, wherever it is; its consumer says goodbye in a task
+/// of its own, for which a server that stops waits.
+impl<C: HttpConsumer> Drop for Desk<C> {
+    fn drop(&mut self) {
+        self.ctx = None;
+        let Some(consumer) = self.consumer.take() else {
+            return;
+        };
+        let host = self.host.take();
+        // No runtime, no goodbye: the process ends.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                dismiss(consumer.disconnect(Close::from(Close::ABNORMAL))).await;
+                drop(host);
+            });
+        }
+    }
+}
+
+/// Runs the handler until it is done, or something ends it: then its future is dropped.
+async fn attend(
+    handler: impl Future<Output = Result<Answer>> + Send,
+    mut endings: Endings,
+) -> Outcome {
+    let mut handler = Box::pin(guarded(handler));
+    let mut is_waiting = false;
+    poll_fn(|cx| {
+        // The end goes before the events that still wait. Who answers without waiting is never asked.
+        if is_waiting && let Poll::Ready(ending) = endings.poll(cx) {
+            return Poll::Ready(Outcome::Ended(ending));
+        }
+        is_waiting = true;
+        if let Poll::Ready(handled) = handler.as_mut().poll(cx) {
+            return Poll::Ready(match handled {
+                Ok(Ok(answer)) => Outcome::Answered(answer),
+                Ok(Err(error)) | Err(error) => Outcome::Failed(error),
+            });
+        }
+        // What the handler has just begun, such as a stream, may end as well.
+        endings.poll(cx).map(Outcome::Ended)
+    })
+    .await
+}
+
+/// Gives the client what it is still owed: how it ended, and what is to be logged.
+async fn settle<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close, Result<()>) {
+    ctx.common.end_stream();
+    let exchange = ctx.exchange.take();
+    let answered = match ctx.common.is_last_call_made() {
+        true => Close::AWAY,
+        false => Close::NORMAL,
+    };
+    let (code, sent) = match (outcome, exchange) {
+        (Outcome::Answered(Answer(Kind::Whole(mut response))), Some(exchange)) => {
+            response.headers_mut().extend(ctx.headers.drain());
+            (answered, exchange.respond(response).await)
+        }
+        (Outcome::Answered(Answer(Kind::Streamed)), None) => (answered, Ok(())),
+        (Outcome::Answered(_), exchange) => {
+            let error = Error::new(
+                ErrorKind::User,
+                "a handler answered twice, or another's stream",
+            );
+            return fail(exchange, error).await;
+        }
+        (Outcome::Failed(error), exchange) => return fail(exchange, error).await,
+        (Outcome::Ended(Ending::Left), _) => (Close::ABNORMAL, Ok(())),
+        (Outcome::Ended(Ending::Stopped), exchange) => {
+            tracing::warn!("a handler ran on after the server stopped, and was dropped");
+            // A client that polls asks again.
+            let mut nothing = Response::new(Body::empty());
+            *nothing.status_mut() = StatusCode::NO_CONTENT;
+            let sent = match exchange {
+                Some(exchange) => exchange.respond(nothing).await,
+                None => Ok(()),
+            };
+            (Close::AWAY, sent)
+        }
+        (Outcome::Ended(Ending::Cut(close)), exchange) => {
+            if let Some(exchange) = exchange {
+                _ = Http::refuse(exchange, refusal(&close)).await;
+            }
+            return (close, Ok(()));
+        }
+    };
+    match sent {
+        Ok(()) => (Close::from(code), Ok(())),
+        Err(_) => (Close::from(Close::ABNORMAL), Ok(())),
+    }
+}
+
+async fn fail(exchange: Option<Exchange>, error: Error) -> (Close, Result<()>) {
+    let close = Close::from(match error.kind() {
+        ErrorKind::Closed => Close::ABNORMAL,
+        ErrorKind::SessionGone => Close::UNAUTHORIZED,
+        ErrorKind::TooLarge => Close::TOO_LARGE,
+        _ => Close::ERROR,
+    });
+    match exchange {
+        Some(exchange) => {
+            _ = Http::refuse(exchange, error).await;
+            (close, Ok(()))
+        }
+        None => (close, Err(error)),
+    }
+}
+
+/// What a client is told whose wait is cut.
+fn refusal(close: &Close) -> Reject {
+    let status = match close.code {
+        Close::UNAUTHORIZED => StatusCode::UNAUTHORIZED,
+        Close::TRY_AGAIN | Close::AWAY => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::FORBIDDEN,
+    };
+    Reject::new(status, String::from(close.reason.clone()))
+}

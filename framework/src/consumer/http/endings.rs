@@ -1,0 +1,143 @@
+//! What ends a request from outside: its client leaves, the server stops, or what it rests on ends.
+
+use super::{super::watch::Watch, common::Common};
+use crate::{
+    frame::Close,
+    protocol::{Host, Stop},
+    tie::Ties,
+};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::time::{Sleep, sleep, timeout};
+
+/// How long a handler may still run once the server stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long it may take until a wait or a stream is watched over.
+const WATCH_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why a handler was dropped.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// The client has left its stream. One that leaves before the head is out drops the whole conversation.
+    Left,
+    /// The server stops, and the handler did not come to an end in time.
+    Stopped,
+    /// Somebody has ended it from afar, or its session or user may be here no longer.
+    Cut(Close),
+}
+
+/// All that may end one handler.
+pub(super) struct Endings {
+    common: Arc<Common>,
+    ties: Option<Ties>,
+    vigil: Vigil,
+    host: Option<Arc<dyn Host>>,
+    stop: Option<Stop>,
+    grace: Option<Pin<Box<Sleep>>>,
+}
+
+/// The watch over the ties of a handler that waits.
+enum Vigil {
+    NotYet,
+    Beginning(Beginning),
+    Kept(Box<Watch>),
+    NotNeeded,
+}
+
+type Beginning = Pin<Box<dyn Future<Output = Result<Option<Box<Watch>>, Close>> + Send>>;
+
+impl Endings {
+    pub(super) fn new(
+        common: Arc<Common>,
+        ties: Option<Ties>,
+        host: Option<Arc<dyn Host>>,
+    ) -> Self {
+        Self {
+            common,
+            ties,
+            vigil: Vigil::NotYet,
+            host,
+            stop: None,
+            grace: None,
+        }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        if let Some((pipe, _)) = self.common.pipe.get()
+            && pipe.poll_gone(cx).is_ready()
+        {
+            return Poll::Ready(Ending::Left);
+        }
+        if let Poll::Ready(close) = self.poll_vigil(cx) {
+            return Poll::Ready(Ending::Cut(close));
+        }
+        // After the vigil, which may have opened the mailbox.
+        if let Some(mailbox) = self.common.address.mailbox()
+            && let Poll::Ready(end) = mailbox.poll_end(cx)
+        {
+            let close = end.disconnects().unwrap_or(Close::from(Close::POLICY));
+            return Poll::Ready(Ending::Cut(close));
+        }
+        self.poll_stop(cx).map(|()| Ending::Stopped)
+    }
+
+    fn poll_vigil(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
+        loop {
+            match &mut self.vigil {
+                Vigil::NotNeeded => return Poll::Pending,
+                Vigil::Kept(watch) => return watch.poll(cx),
+                Vigil::NotYet if !self.common.is_long() => return Poll::Pending,
+                Vigil::NotYet => {
+                    self.vigil = match self.ties.take() {
+                        Some(ties) => Vigil::Beginning(Box::pin(begin(ties, self.common.clone()))),
+                        None => Vigil::NotNeeded,
+                    };
+                }
+                Vigil::Beginning(beginning) => {
+                    self.vigil = match ready!(beginning.as_mut().poll(cx)) {
+                        Ok(Some(watch)) => Vigil::Kept(watch),
+                        Ok(None) => Vigil::NotNeeded,
+                        Err(close) => return Poll::Ready(close),
+                    };
+                }
+            }
+        }
+    }
+
+    fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(host) = &self.host else {
+            return Poll::Pending;
+        };
+        if self.grace.is_none() {
+            let stop = self.stop.get_or_insert_with(|| host.stop());
+            if !stop.poll(cx) {
+                return Poll::Pending;
+            }
+            self.common.make_last_call();
+        }
+        let grace = self.grace.get_or_insert_with(|| Box::pin(sleep(GRACE)));
+        grace.as_mut().poll(cx)
+    }
+}
+
+/// A session or a user that nobody has looked at is no tie: then no mailbox is opened for it.
+async fn begin(ties: Ties, common: Arc<Common>) -> Result<Option<Box<Watch>>, Close> {
+    if ties.iter().all(|tie| tie.group().is_none()) {
+        return Ok(None);
+    }
+    let address = &common.address;
+    let watching = async {
+        match address.open().await {
+            Ok(mailbox) => Watch::over(&ties, &address.channels, mailbox.name()).await,
+            Err(_) => Err(Close::from(Close::TRY_AGAIN)),
+        }
+    };
+    let watching = timeout(WATCH_LIMIT, watching).await;
+    watching.unwrap_or(Err(Close::from(Close::TRY_AGAIN)))
+}

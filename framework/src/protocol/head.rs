@@ -1,0 +1,28 @@
+//! The head of a request, for a conversation that outlives it.
+
+use bytes::BytesMut;
+use http::{HeaderMap, HeaderValue, Request, Uri, request};
+
+/// Copies what a conversation keeps of its request: header values are slices of hyper's buffer of 8 KiB, which would
+/// live as long as they do. All values share one allocation.
+pub(crate) fn detached(head: &request::Parts) -> request::Parts {
+    let (mut copy, ()) = Request::new(()).into_parts();
+    copy.method = head.method.clone();
+    copy.version = head.version;
+    copy.uri = Uri::try_from(head.uri.to_string()).unwrap_or_else(|_| head.uri.clone());
+    let mut values = BytesMut::with_capacity(head.headers.values().map(HeaderValue::len).sum());
+    for value in head.headers.values() {
+        values.extend_from_slice(value.as_bytes());
+    }
+    let values = values.freeze();
+    copy.headers = HeaderMap::with_capacity(head.headers.keys_len());
+    let mut start = 0;
+    for (name, value) in &head.headers {
+        let end = start + value.len();
+        let bytes = values.slice(start..end);
+        let value = HeaderValue::from_maybe_shared(bytes).expect("it was a value before");
+        copy.headers.append(name.clone(), value);
+        start = end;
+    }
+    copy
+}

@@ -1,0 +1,177 @@
+//! An HTTP consumer that does what its query asks for, and notes it.
+
+use crate::support::{Diary, trouble};
+use http::{Request, Response, StatusCode};
+use seaway::{
+    Answer, ApplicationExt, BoxApplication, Channels, Close, GroupName, HttpConsumer, HttpContext,
+    HttpHandshake, Reject, Result, SseEvent,
+    channels::InMemoryChannelLayer,
+    consumer::HttpConsumerApplication,
+    middleware::Provide,
+    protocol::{Body, Http},
+    testing::HttpCommunicator,
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub(crate) enum Said {
+    #[serde(rename = "said")]
+    Said { id: u32, text: String },
+}
+
+pub(crate) struct Guest {
+    diary: Diary,
+    wish: String,
+    last_id: Option<String>,
+}
+
+impl HttpConsumer for Guest {
+    type Event = Said;
+
+    const MAX_BODY: usize = 1000;
+    const SEND_BUFFER: usize = 10_000;
+
+    async fn connect(handshake: &mut HttpHandshake<Said>) -> Result<Self, Reject> {
+        let guest = Self {
+            diary: handshake.state::<Diary>()?.clone(),
+            wish: handshake.query("wish")?,
+            last_id: handshake.last_event_id().map(str::to_owned),
+        };
+        handshake.join("room").await?;
+        if guest.wish == "come in without a ticket" {
+            let reason = "you have no ticket";
+            return Err(Reject::new(StatusCode::FORBIDDEN, reason));
+        }
+        guest.diary.note("connect");
+        Ok(guest)
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Answer> {
+        match self.wish.as_str() {
+            "an answer" => ctx.answer("here you are"),
+            "news" => match ctx.next_event().await.as_deref() {
+                Some(Said::Said { text, .. }) => ctx.answer(text.clone()),
+                None => ctx.answer("closing time"),
+            },
+            "patience" => {
+                let soon = tokio::time::timeout(Duration::from_secs(30), ctx.next_event());
+                assert!(soon.await.is_err(), "nobody says anything");
+                ctx.answer(StatusCode::NO_CONTENT)
+            }
+            "to hang" => std::future::pending().await,
+            "events" => {
+                let events = ctx.sse().await?;
+                if let Some(id) = &self.last_id {
+                    events.send(format!("welcome back after {id}")).await?;
+                }
+                while let Some(said) = ctx.next_event().await {
+                    events.send(SseEvent::shared(&said, written)?).await?;
+                }
+                Ok(events.end())
+            }
+            "silence" => {
+                let _events = ctx.sse().await?;
+                std::future::pending().await
+            }
+            "a flood" => {
+                let body = ctx.stream(Response::new(())).await?;
+                loop {
+                    body.send(vec![b'x'; 10_000]).await?;
+                    self.diary.note("sent");
+                }
+            }
+            "numbers" => {
+                let body = ctx.stream(Response::new(())).await?;
+                for number in 0..1000 {
+                    body.send(format!("{number}\n")).await?;
+                }
+                Ok(body.end())
+            }
+            "half" => {
+                let body = ctx.stream(Response::new(())).await?;
+                body.send("the first half").await?;
+                Err(trouble())
+            }
+            "to be read" => {
+                let body = ctx.body().await?;
+                ctx.answer(body.len().to_string())
+            }
+            "to be read and wait" => {
+                let body = ctx.body().await?;
+                self.diary.note(format!("read {}", body.len()));
+                std::future::pending().await
+            }
+            "to be read in pieces" => {
+                let mut length = 0;
+                while let Some(piece) = ctx.next_chunk().await? {
+                    length += piece.len();
+                }
+                ctx.answer(length.to_string())
+            }
+            "trouble" => Err(trouble()),
+            "panic" => panic!("in a handler"),
+            other => panic!("nobody knows {other:?}"),
+        }
+    }
+
+    async fn disconnect(self, close: Close) {
+        self.diary.note(format!("disconnect {}", close.code));
+    }
+}
+
+fn written(said: &Said) -> Result<SseEvent> {
+    let Said::Said { id, text } = said;
+    Ok(SseEvent::text(text).name("said").id(id.to_string()))
+}
+
+/// A house for guests.
+pub(crate) struct House {
+    pub(crate) diary: Diary,
+    pub(crate) channels: Channels,
+    layer: InMemoryChannelLayer,
+}
+
+impl House {
+    pub(crate) fn new() -> Self {
+        let layer = InMemoryChannelLayer::default();
+        Self {
+            diary: Diary::default(),
+            channels: Channels::new(layer.clone()),
+            layer,
+        }
+    }
+
+    pub(crate) fn pages(
+        &self,
+    ) -> <Provide<Diary> as tower::Layer<HttpConsumerApplication<Guest>>>::Service {
+        Guest::application(&self.channels).with(Provide(self.diary.clone()))
+    }
+
+    pub(crate) fn app(&self) -> BoxApplication<Http> {
+        self.pages().boxed()
+    }
+
+    pub(crate) fn open(&self, wish: &str) -> HttpCommunicator {
+        HttpCommunicator::open(&self.app(), asking(wish, ""))
+    }
+
+    /// How many listen to the room.
+    pub(crate) fn members(&self) -> usize {
+        let room = GroupName::new("room").unwrap();
+        self.layer.local().members(&room)
+    }
+
+    pub(crate) async fn say(&self, id: u32, text: &str) {
+        let text = text.to_owned();
+        let room = self.channels.group("room").unwrap();
+        room.send(&Said::Said { id, text }).await.unwrap();
+    }
+}
+
+pub(crate) fn asking(wish: &str, body: impl Into<Body>) -> Request<Body> {
+    let wish = wish.replace(' ', "+");
+    let request = Request::post(format!("/?wish={wish}"));
+    request.body(body.into()).unwrap()
+}

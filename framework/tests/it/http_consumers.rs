@@ -1,0 +1,199 @@
+//! HTTP consumers: long polls, bodies, endings.
+
+use crate::{
+    guest::{House, asking},
+    site::Site,
+    support::eventually,
+};
+use seaway::{Close, bytes::Bytes, testing::HttpCommunicator};
+
+#[tokio::test]
+async fn a_long_poll_is_answered_with_the_next_event() {
+    let house = House::new();
+    let mut client = house.open("news");
+    eventually(|| (house.members() == 1).then_some(())).await;
+
+    house.say(1, "ahoy").await;
+
+    assert_eq!(client.receive().await.unwrap(), "ahoy");
+    assert_eq!(
+        house.diary.wait_for(2).await,
+        ["connect", "disconnect 1000"]
+    );
+    assert_eq!(house.members(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_poll_may_give_up_and_be_asked_again() {
+    let house = House::new();
+
+    // The communicator itself loses patience after five seconds.
+    let mut client = house.open("patience");
+    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+
+    assert_eq!(client.status().await, 204);
+}
+
+#[tokio::test]
+async fn one_who_is_turned_away_at_the_door_was_never_in() {
+    let house = House::new();
+
+    let request = asking("come in without a ticket", "");
+    let answer = HttpCommunicator::request(&house.app(), request).await;
+
+    let answer = answer.unwrap();
+    assert_eq!(answer.status(), 403);
+    assert_eq!(answer.body(), "you have no ticket");
+    assert_eq!(house.diary.entries(), [""; 0]);
+    assert_eq!(house.members(), 0);
+}
+
+#[tokio::test]
+async fn every_consumer_that_connected_disconnects_once_however_it_ended() {
+    for (wish, status, code) in [
+        ("an answer", 200, 1000),
+        ("numbers", 200, 1000),
+        ("trouble", 500, 1011),
+        ("panic", 500, 1011),
+    ] {
+        let house = House::new();
+
+        let mut client = house.open(wish);
+
+        assert_eq!(client.status().await, status, "{wish}");
+        while client.receive().await.is_some() {}
+        _ = client.vanish().await;
+        let entries = house.diary.wait_for(2).await;
+        assert_eq!(
+            entries,
+            ["connect".to_owned(), format!("disconnect {code}")]
+        );
+        assert_eq!(house.members(), 0, "{wish}");
+    }
+}
+
+#[tokio::test]
+async fn one_who_leaves_disconnects_once_whether_it_waits_or_streams() {
+    for wish in ["news", "to hang", "events", "silence"] {
+        let house = House::new();
+        let mut client = house.open(wish);
+        house.diary.wait_for(1).await;
+        if matches!(wish, "events" | "silence") {
+            assert_eq!(client.status().await, 200);
+        }
+
+        client.vanish().await.unwrap();
+
+        assert_eq!(
+            house.diary.wait_for(2).await,
+            ["connect", "disconnect 1006"],
+            "{wish}"
+        );
+        assert_eq!(house.members(), 0, "{wish}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_read_whole_or_in_pieces_up_to_its_limit() {
+    let house = House::new();
+    for wish in ["to be read", "to be read in pieces"] {
+        for (length, status) in [(0, 200), (1000, 200), (1001, 413)] {
+            // A body of unknown length has no Content-Length to look at.
+            let pieces = vec![
+                Bytes::from(vec![b'x'; length / 2]),
+                vec![b'x'; length.div_ceil(2)].into(),
+            ];
+            for body in [vec![b'x'; length].into(), of_unknown_length(pieces.clone())] {
+                let request = asking(wish, body);
+                let answer = HttpCommunicator::request(&house.app(), request).await;
+                assert_eq!(answer.unwrap().status(), status, "{wish}, {length}");
+            }
+        }
+    }
+}
+
+fn of_unknown_length(pieces: Vec<Bytes>) -> seaway::protocol::Body {
+    struct Pieces(std::vec::IntoIter<Bytes>);
+    impl http_body::Body for Pieces {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+        fn poll_frame(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+            std::task::Poll::Ready(self.0.next().map(|piece| Ok(http_body::Frame::data(piece))))
+        }
+    }
+    seaway::protocol::Body::new(Pieces(pieces.into_iter()))
+}
+
+#[tokio::test]
+async fn one_may_be_ended_from_afar_and_nobody_wonders_about_the_event() {
+    for (close, status) in [(4000, 403), (Close::UNAUTHORIZED, 401)] {
+        for wish in ["news", "to hang"] {
+            let house = House::new();
+            let mut client = house.open(wish);
+            eventually(|| (house.members() == 1).then_some(())).await;
+            let room = house.channels.group::<seaway::NoEvent>("room").unwrap();
+
+            room.disconnect(Close::new(close, "enough")).await.unwrap();
+
+            assert_eq!(client.status().await, status);
+            assert_eq!(client.receive().await.unwrap(), "enough");
+            let entries = house.diary.wait_for(2).await;
+            assert_eq!(entries[1], format!("disconnect {close}"));
+            assert_eq!(house.channels.undecodable(), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_log_out_answers_a_long_poll_401_and_ends_a_stream() {
+    let site = Site::new();
+    let (ana, bo) = (site.log_in("ana").await, site.log_in("bo").await);
+    let mut poll = site.ask("/waiting/poll", &ana);
+    let mut stream = site.ask("/waiting/stream", &ana);
+    let mut other = site.ask("/waiting/stream", &bo);
+    assert_eq!(stream.receive_event().await.data, "ana");
+    assert_eq!(other.receive_event().await.data, "bo");
+    // Both watch their session now.
+    tokio::task::yield_now().await;
+
+    site.get("/logout", &[("cookie", &ana)]).await;
+
+    assert_eq!(poll.status().await, 401);
+    assert_eq!(stream.receive().await, None);
+    let waiting = tokio::time::timeout(std::time::Duration::ZERO, other.receive());
+    assert!(waiting.await.is_err(), "another session's stream goes on");
+    assert_eq!(site.channels.undecodable(), 0);
+}
+
+#[tokio::test]
+async fn a_user_who_is_cut_off_waits_no_longer() {
+    let site = Site::new();
+    let ana = site.log_in("ana").await;
+    let mut poll = site.ask("/waiting/poll", &ana);
+    let mut stream = site.ask("/waiting/stream", &ana);
+    assert_eq!(stream.receive_event().await.data, "ana");
+    tokio::task::yield_now().await;
+
+    site.channels.disconnect_user("ana").await.unwrap();
+
+    assert_eq!(poll.status().await, 401);
+    assert_eq!(stream.receive().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recheck_ends_the_stream_of_one_who_may_come_in_no_more() {
+    let minute = std::time::Duration::from_secs(60);
+    let site = Site::with(|auth| auth.recheck(minute), |sessions| sessions);
+    let ana = site.log_in("ana").await;
+    let mut stream = site.ask("/waiting/stream", &ana);
+    assert_eq!(stream.receive_event().await.data, "ana");
+
+    site.accounts.ban("ana");
+    tokio::time::sleep(minute).await;
+
+    let rest = async { while stream.receive().await.is_some() {} };
+    rest.await;
+}

@@ -1,0 +1,212 @@
+//! HTTP consumers over real sockets: clients that leave, servers that stop, bodies that are refused unread.
+
+use crate::{
+    guest::House,
+    support::{PATIENCE, Server, eventually},
+};
+use seaway::routing::ProtocolTypeRouter;
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// Within which a consumer must hear that its client has left.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
+async fn serve(house: &House) -> Server {
+    Server::start(ProtocolTypeRouter::new().http(house.pages())).await
+}
+
+/// A client that has asked over HTTP/1.1.
+async fn ask(address: SocketAddr, wish: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let wish = wish.replace(' ', "+");
+    let request = format!("GET /?wish={wish} HTTP/1.1\r\nHost: a\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+/// Reads until this has come.
+async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    let mut answer = Vec::new();
+    let reading = async {
+        while !String::from_utf8_lossy(&answer).contains(end) {
+            let count = stream.read_buf(&mut answer).await.unwrap();
+            assert!(count > 0, "it ended: {}", String::from_utf8_lossy(&answer));
+        }
+    };
+    timeout(PATIENCE, reading).await.expect(end);
+    String::from_utf8(answer).unwrap()
+}
+
+/// Leaves, three times at most on a busy machine: once it must be noticed within the limit.
+async fn at_once(wish: &str, mut leave: impl AsyncFnMut() -> Duration) {
+    let mut took = Vec::new();
+    while took.len() < 3 && took.iter().all(|took| *took >= AT_ONCE) {
+        took.push(leave().await);
+    }
+    println!("{wish}: {took:?}");
+    assert!(took.iter().any(|took| *took < AT_ONCE), "{wish}: {took:?}");
+}
+
+/// How long it took until the guest had gone, once, and left its room.
+async fn is_gone(house: &House, left: Instant, wish: &str) -> Duration {
+    let is_goodbye = |entry: &String| entry.starts_with("disconnect");
+    eventually(|| house.diary.entries().iter().any(is_goodbye).then_some(())).await;
+    let took = left.elapsed();
+    assert_eq!(house.members(), 0, "{wish}");
+    let entries = house.diary.entries();
+    let goodbyes: Vec<_> = entries.iter().filter(|entry| is_goodbye(entry)).collect();
+    assert_eq!(goodbyes, ["disconnect 1006"], "{wish}");
+    took
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_whose_body_was_read_is_missed_as_well() {
+    at_once("after its body", async || {
+        let house = House::new();
+        let server = serve(&house).await;
+        let mut client = TcpStream::connect(server.address).await.unwrap();
+        let request = b"POST /?wish=to+be+read+and+wait HTTP/1.1\r\nHost: a\r\n\
+            Content-Length: 5\r\n\r\nahoy!";
+        client.write_all(request).await.unwrap();
+        assert_eq!(house.diary.wait_for(2).await, ["connect", "read 5"]);
+
+        let left = Instant::now();
+        drop(client);
+
+        is_gone(&house, left, "after its body").await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_over_http_1_is_noticed_at_once() {
+    for wish in ["news", "to hang", "events", "silence", "a flood"] {
+        at_once(wish, async || leave_over_http_1(wish).await).await;
+    }
+}
+
+async fn leave_over_http_1(wish: &str) -> Duration {
+    let house = House::new();
+    let server = serve(&house).await;
+    let mut client = ask(server.address, wish).await;
+    if is_streamed(wish) {
+        read_until(&mut client, "\r\n\r\n").await;
+    }
+    house.diary.wait_for(1).await;
+
+    let left = Instant::now();
+    drop(client);
+
+    is_gone(&house, left, wish).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_over_http_2_is_noticed_at_once() {
+    for wish in ["news", "to hang", "events", "silence", "a flood"] {
+        at_once(wish, async || leave_over_http_2(wish, true).await).await;
+        at_once(wish, async || leave_over_http_2(wish, false).await).await;
+    }
+}
+
+async fn leave_over_http_2(wish: &str, hangs_up: bool) -> Duration {
+    let house = House::new();
+    let server = serve(&house).await;
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    // Or the kernel keeps the reset back for 40 ms.
+    stream.set_nodelay(true).unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut client = client.ready().await.unwrap();
+    let uri = format!("http://a/?wish={}", wish.replace(' ', "+"));
+    let request = http::Request::get(uri).body(()).unwrap();
+    let (response, mut said) = client.send_request(request, true).unwrap();
+    let mut heard = None;
+    if is_streamed(wish) {
+        let response = timeout(PATIENCE, response).await.unwrap().unwrap();
+        assert_eq!(response.status(), 200);
+        heard = Some(response);
+    }
+    house.diary.wait_for(1).await;
+
+    let left = Instant::now();
+    if hangs_up {
+        connection.abort();
+    } else {
+        said.send_reset(h2::Reason::CANCEL);
+    }
+
+    let took = is_gone(&house, left, wish).await;
+    drop((client, said, heard));
+    connection.abort();
+    took
+}
+
+fn is_streamed(wish: &str) -> bool {
+    matches!(wish, "events" | "silence" | "a flood")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everyone_who_waits_is_told_when_the_server_stops() {
+    let house = House::new();
+    let server = serve(&house).await;
+    let mut poll = ask(server.address, "news").await;
+    let mut events = ask(server.address, "events").await;
+    read_until(&mut events, "\r\n\r\n").await;
+    house.diary.wait_for(2).await;
+
+    let began = Instant::now();
+    let stopped = server.stop();
+
+    let answer = read_until(&mut poll, "closing time").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    read_until(&mut events, "0\r\n\r\n").await;
+    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "nobody was waited for"
+    );
+    let entries = house.diary.entries();
+    assert_eq!(entries[2..], ["disconnect 1001", "disconnect 1001"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_does_not_listen_is_dropped_after_the_grace_when_the_server_stops() {
+    let house = House::new();
+    let server = serve(&house).await;
+    let mut poll = ask(server.address, "to hang").await;
+    let mut events = ask(server.address, "silence").await;
+    read_until(&mut events, "\r\n\r\n").await;
+    house.diary.wait_for(2).await;
+
+    let stopped = server.stop();
+
+    let answer = read_until(&mut poll, "\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    read_until(&mut events, "0\r\n\r\n").await;
+    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    let entries = house.diary.entries();
+    assert_eq!(entries[2..], ["disconnect 1001", "disconnect 1001"]);
+}
+
+#[tokio::test]
+async fn a_body_that_announces_too_much_is_refused_unread() {
+    let house = House::new();
+    let server = serve(&house).await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+
+    // Nothing of the body is ever sent, and the client is not told to go on with it.
+    let request = b"POST /?wish=to+be+read HTTP/1.1\r\nHost: a\r\n\
+        Content-Length: 9000000000\r\nExpect: 100-continue\r\n\r\n";
+    client.write_all(request).await.unwrap();
+
+    let answer = read_until(&mut client, "larger than 1000 bytes").await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert_eq!(house.diary.entries(), [""; 0], "nobody came in");
+}

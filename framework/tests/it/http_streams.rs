@@ -1,0 +1,129 @@
+//! Answers that are streamed: events, chunks, back-pressure.
+
+use crate::{
+    guest::{House, asking},
+    support::eventually,
+};
+use seaway::testing::HttpCommunicator;
+use std::time::Duration;
+
+#[tokio::test]
+async fn events_reach_a_stream_with_name_id_and_lines() {
+    let house = House::new();
+    let mut client = house.open("events");
+    let reply = client.reply().await;
+    for (name, value) in [
+        ("content-type", "text/event-stream"),
+        ("cache-control", "no-cache"),
+        ("x-accel-buffering", "no"),
+    ] {
+        assert_eq!(reply.headers()[name], value);
+    }
+
+    house.say(7, "ahoy\nthere").await;
+    house.say(8, "bye").await;
+
+    let event = client.receive_event().await;
+    assert_eq!((event.name.as_str(), event.id.as_str()), ("said", "7"));
+    assert_eq!(event.data, "ahoy\nthere");
+    assert_eq!(client.receive_event().await.id, "8");
+    client.vanish().await.unwrap();
+    assert_eq!(house.diary.entries(), ["connect", "disconnect 1006"]);
+    assert_eq!(house.members(), 0);
+}
+
+#[tokio::test]
+async fn one_who_comes_back_says_what_it_heard_last() {
+    let house = House::new();
+    let mut request = asking("events", "");
+    let id = "№ 7".parse().unwrap();
+    request.headers_mut().insert("last-event-id", id);
+
+    let mut client = HttpCommunicator::open(&house.app(), request);
+
+    assert_eq!(client.receive_event().await.data, "welcome back after № 7");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_stream_gets_a_comment_every_15_seconds() {
+    let house = House::new();
+    let mut client = house.open("silence");
+    assert_eq!(client.status().await, 200);
+
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(14)).await;
+        let began = tokio::time::Instant::now();
+        assert_eq!(client.receive().await.unwrap(), ":\n\n");
+        assert_eq!(began.elapsed(), Duration::from_secs(1));
+    }
+}
+
+#[tokio::test]
+async fn members_share_what_is_written_once() {
+    let house = House::new();
+    let (mut ana, mut bo) = (house.open("events"), house.open("events"));
+    assert_eq!(
+        (ana.status().await, bo.status().await),
+        (200.try_into().unwrap(), 200.try_into().unwrap())
+    );
+
+    house.say(1, "ahoy").await;
+
+    let (one, two) = (ana.receive().await.unwrap(), bo.receive().await.unwrap());
+    assert_eq!(one, "data: ahoy\nevent: said\nid: 1\n\n");
+    assert_eq!(one.as_ptr(), two.as_ptr());
+}
+
+#[tokio::test]
+async fn a_streamed_answer_arrives_whole() {
+    let house = House::new();
+    let mut client = house.open("numbers");
+    let mut text = String::new();
+
+    while let Some(piece) = client.receive().await {
+        text.push_str(std::str::from_utf8(&piece).unwrap());
+    }
+
+    let numbers: String = (0..1000).map(|number| format!("{number}\n")).collect();
+    assert_eq!(text, numbers);
+}
+
+#[tokio::test]
+async fn an_answer_that_fails_half_way_is_cut_off() {
+    let house = House::new();
+    let mut client = house.open("half");
+    assert_eq!(client.receive().await.unwrap(), "the first half");
+
+    client.receive_cut_off().await;
+
+    assert!(client.vanish().await.is_err(), "the error is for the log");
+    assert_eq!(house.diary.entries(), ["connect", "disconnect 1011"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_slowly_makes_the_handler_wait() {
+    let house = House::new();
+    let mut client = house.open("a flood");
+    let sent = || {
+        let entries = house.diary.entries();
+        entries.iter().filter(|entry| *entry == "sent").count()
+    };
+    assert_eq!(client.status().await, 200);
+
+    for read in 0..5 {
+        // Paused time passes only once nobody has anything left to do.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(sent(), read + 1, "one chunk fills the buffer");
+        assert_eq!(client.receive().await.unwrap().len(), 10_000);
+    }
+
+    client.vanish().await.unwrap();
+    let entries = eventually(|| {
+        let entries = house.diary.entries();
+        entries
+            .last()
+            .is_some_and(|last| last == "disconnect 1006")
+            .then_some(entries)
+    });
+    entries.await;
+}
