@@ -14,6 +14,8 @@ mod reject;
 mod scope;
 mod tie;
 
+mod blocking;
+
 mod application;
 mod extract;
 
@@ -46,11 +48,12 @@ pub use self::macros::{Event, WebSocketConsumer, consumer};
 
 pub use self::{
     application::{Application, ApplicationExt, ApplicationFn, BoxApplication, application_fn},
+    blocking::{BlockingPool, blocking, wait},
     bridge::{FromService, ResponseFuture, from_service},
     channels::{Channels, Event, Group, Shared},
     consumer::{
-        Context, FromFrame, FromHandshake, Handshake, HttpConsumer, HttpContext, IntoFrame, Json,
-        NoEvent, WebSocketConsumer,
+        Context, FromFrame, FromHandshake,
+        Handshake, HttpConsumer, HttpContext, IntoFrame, Json, NoEvent, WebSocketConsumer,
     },
     cookies::Cookies,
     error::{BoxError, Error, ErrorKind, Result},
