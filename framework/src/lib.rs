@@ -52,7 +52,7 @@ pub use self::{
     bridge::{FromService, ResponseFuture, from_service},
     channels::{Channels, Event, Group, Shared},
     consumer::{
-        Context, FromFrame, FromHandshake,
+        BlockingConsumer, BlockingContext, BlockingHandshake, Context, FromFrame, FromHandshake,
         Handshake, HttpConsumer, HttpContext, IntoFrame, Json, NoEvent, WebSocketConsumer,
     },
     cookies::Cookies,

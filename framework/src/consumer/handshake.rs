@@ -2,7 +2,7 @@
 
 use super::NoEvent;
 use crate::{
-    channels::{Channels, Event, Group, Mailbox},
+    channels::{Channels, Event, Group},
     error::{Error, ErrorKind, Result},
     extract::FromScope,
     name::ChannelName,
@@ -32,7 +32,7 @@ use std::{marker::PhantomData, str::FromStr};
 pub struct Handshake<E = NoEvent> {
     pub(super) scope: Scope<WebSocket>,
     pub(super) channels: Channels,
-    pub(super) mailbox: Mailbox,
+    pub(super) channel: ChannelName,
     pub(super) headers: HeaderMap,
     pub(super) event: PhantomData<fn(E)>,
 }
@@ -133,18 +133,30 @@ impl<E: Event> Handshake<E> {
     /// not take it (a 503).
     pub async fn join(&self, group: &str) -> Result<Group<E>> {
         let group = self.channels.group(group)?;
-        group.add(self.mailbox.name()).await?;
+        group.add(&self.channel).await?;
         Ok(group)
     }
 
     /// This consumer's own channel: its address for everyone, in every process.
     pub fn channel(&self) -> &ChannelName {
-        self.mailbox.name()
+        &self.channel
     }
 
     /// The channel layer.
     pub fn channels(&self) -> &Channels {
         &self.channels
+    }
+
+    /// Hands it to a hook on another thread, which gives it back; an empty one is left here.
+    pub(super) fn lend(&mut self) -> Self {
+        let empty = Self {
+            scope: Scope::empty(),
+            channels: self.channels.clone(),
+            channel: self.channel.clone(),
+            headers: HeaderMap::new(),
+            event: PhantomData,
+        };
+        std::mem::replace(self, empty)
     }
 }
 

@@ -1,5 +1,6 @@
 #![doc = include_str!("../../../docs/consumers.md")]
 
+mod blocking;
 mod codec;
 mod context;
 mod from_handshake;
@@ -11,6 +12,7 @@ mod watch;
 mod websocket;
 
 pub use self::{
+    blocking::{BlockingApplication, BlockingConsumer, BlockingContext, BlockingHandshake},
     codec::{FromFrame, IntoFrame, Json},
     context::Context,
     from_handshake::{FromHandshake, GroupField},

@@ -220,7 +220,7 @@ async fn greet<C: WebSocketConsumer>(
     let mut handshake = Handshake {
         scope,
         channels,
-        mailbox,
+        channel: mailbox.name().clone(),
         headers: HeaderMap::new(),
         event: PhantomData,
     };
@@ -250,7 +250,7 @@ async fn greet<C: WebSocketConsumer>(
     let socket = match upgrade.accept().await {
         Ok(socket) => socket,
         Err(error) => {
-            drop(handshake.mailbox);
+            drop(mailbox);
             turns::dismiss(consumer, Close::from(Close::ABNORMAL)).await;
             return if error.is_closed() {
                 Ok(None)
@@ -263,19 +263,19 @@ async fn greet<C: WebSocketConsumer>(
         scope: handshake.scope,
         sender: socket.sender(),
         channels: handshake.channels,
-        channel: handshake.mailbox.name().clone(),
+        channel: handshake.channel,
         event: PhantomData,
     };
     let watching = tokio::time::timeout(limit, Watch::over(&ctx)).await;
     let watch = match watching.unwrap_or(Err(Close::from(Close::TRY_AGAIN))) {
         Ok(watch) => watch,
         Err(close) => {
-            drop((handshake.mailbox, ctx));
+            drop((mailbox, ctx));
             turns::dismiss(consumer, socket.close(close).await).await;
             return Ok(None);
         }
     };
-    let desk = turns::Desk::new(consumer, ctx, socket, handshake.mailbox, watch);
+    let desk = turns::Desk::new(consumer, ctx, socket, mailbox, watch);
     Ok(Some(Box::new(desk)))
 }
 

@@ -2,6 +2,7 @@
 
 mod actor;
 mod auth;
+mod blocking;
 mod break_ins;
 mod bridge;
 mod consumers;
