@@ -62,7 +62,7 @@ pub use self::{
     name::{ChannelName, GroupName},
     reject::Reject,
     scope::{OpensOverHttp, Protocol, ReplyHook, Scope},
-    server::{Bind, Serve, serve},
+    server::{Bind, Lifespan, LifespanFn, Running, Serve, serve},
 };
 
 #[cfg(feature = "sessions")]

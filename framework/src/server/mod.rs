@@ -3,6 +3,8 @@
 //! | file | idea |
 //! | --- | --- |
 //! | `serve.rs` | accepting, and stopping |
+//! | `lifespan.rs`, `running.rs` | what is done before the first client and after the last |
+//! | `orders.rs` | when to stop, and when at once |
 //! | `bind.rs` | where a server listens |
 //! | `connection.rs` | one stream, to its end |
 //! | `head_timer.rs` | the limit on request heads |
@@ -17,11 +19,16 @@ mod drain;
 mod handshake;
 mod head_timer;
 mod heartbeat;
+mod lifespan;
+mod orders;
+mod running;
 mod serve;
 mod websocket;
 
 pub use self::{
     bind::Bind,
+    lifespan::{Lifespan, LifespanFn},
+    running::Running,
     serve::{Serve, serve},
 };
 pub(crate) use self::{

@@ -4,9 +4,13 @@ use super::{
     bind::Bind,
     connection::{self, HeadLimits},
     drain::Drain,
+    lifespan::{Lifespan, LifespanFn},
+    orders::{Orders, Signals},
+    running::Running,
 };
 use crate::{
     error::{BoxError, Result},
+    middleware::ProvideAll,
     protocol::Body,
 };
 use bytes::Bytes;
@@ -19,6 +23,7 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::Semaphore, task::JoinSet};
+use tower_layer::Layer;
 use tower_service::Service;
 
 /// Serves an application: a [`ProtocolTypeRouter`](crate::routing::ProtocolTypeRouter), a consumer's application, an
@@ -40,7 +45,7 @@ use tower_service::Service;
 /// from elsewhere.
 ///
 /// # Errors
-/// [`ErrorKind::Io`](crate::ErrorKind::Io) if it cannot listen there.
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) if it cannot listen there; and that of a start-up function that fails.
 pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
     Serve {
         on: on.into(),
@@ -50,6 +55,7 @@ pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
         max_head_size: 64 * 1024,
         max_connections: 65_536,
         stop: None,
+        lifespan: Lifespan::new(),
     }
 }
 
@@ -63,6 +69,7 @@ pub struct Serve<S> {
     max_head_size: usize,
     max_connections: usize,
     stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    lifespan: Lifespan,
 }
 
 impl<S> Serve<S> {
@@ -92,7 +99,55 @@ impl<S> Serve<S> {
         self
     }
 
-    /// Stops when this future is done, instead of on Ctrl-C or SIGTERM.
+    /// Runs before anything is accepted: `.on_startup(Database::open)`. What it makes is handed to every scope. If it
+    /// fails, nothing is served, and the server returns the error.
+    ///
+    /// ```no_run
+    /// # #[derive(Clone)] struct Database;
+    /// # impl Database {
+    /// #     async fn open() -> seaway::Result<Self> { Ok(Self) }
+    /// #     async fn close(self) {}
+    /// # }
+    /// # async fn example() -> seaway::Result<()> {
+    /// use seaway::{routing::ProtocolTypeRouter, serve};
+    ///
+    /// serve("127.0.0.1:8000", ProtocolTypeRouter::new())
+    ///     .on_startup(Database::open)
+    ///     .on_shutdown(Database::close)
+    ///     .await
+    /// # }
+    /// ```
+    ///
+    /// See [`Lifespan::on_startup`], and `docs/lifespan.md`.
+    pub fn on_startup<Args, T>(mut self, start: impl LifespanFn<Args, Output = Result<T>>) -> Self
+    where
+        T: Clone + Send + Sync + 'static,
+    {
+        self.lifespan = self.lifespan.on_startup(start);
+        self
+    }
+
+    /// Runs once after the drain, or after a later start-up function has failed; in reverse order.
+    /// See [`Lifespan::on_shutdown`].
+    pub fn on_shutdown<Args>(mut self, stop: impl LifespanFn<Args, Output = ()>) -> Self {
+        self.lifespan = self.lifespan.on_shutdown(stop);
+        self
+    }
+
+    /// How long each function of [`on_shutdown`](Serve::on_shutdown) may take. Default 10 s; at the bound it is dropped
+    /// at an await, and the next one runs.
+    pub fn shutdown_timeout(mut self, limit: Duration) -> Self {
+        self.lifespan = self.lifespan.shutdown_timeout(limit);
+        self
+    }
+
+    /// All that a part of the application brings along, after what was given before.
+    pub fn lifespan(mut self, part: Lifespan) -> Self {
+        self.lifespan = self.lifespan.and(part);
+        self
+    }
+
+    /// Stops when this future is done, instead of on Ctrl-C or SIGTERM. Those are then yours, the second ones too.
     pub fn stop_on(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
         self.stop = Some(Box::pin(stop));
         self
@@ -106,15 +161,36 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    async fn run(self) -> Result<()> {
+    async fn run(mut self) -> Result<()> {
+        let mut orders = match self.stop.take() {
+            Some(stop) => Orders::Own(Some(stop)),
+            None => Orders::Signals(Signals::listen()),
+        };
+        let lifespan = std::mem::take(&mut self.lifespan);
+        let mut running = Running::new(lifespan.limit);
+        let started = tokio::select! {
+            started = running.begin(lifespan) => Some(started),
+            () = orders.next() => None,
+        };
+        let outcome = match started {
+            Some(Ok(())) => self.accept(&mut orders, running.provide()).await,
+            Some(Err(error)) => Err(error),
+            None => Ok(()),
+        };
+        tokio::select! {
+            () = running.stop() => {}
+            () = orders.next() => tracing::warn!("asked once more to stop: the shutdown functions are cut off"),
+        }
+        outcome
+    }
+
+    /// Serves until it is told to stop, and all have left.
+    async fn accept(self, orders: &mut Orders, state: ProvideAll) -> Result<()> {
+        let app = state.layer(self.app);
         let listener = self.on.listener().await?;
         let drain = Drain::default();
         let places = Arc::new(Semaphore::new(self.max_connections));
         let mut connections = JoinSet::new();
-        let mut stop = match self.stop {
-            Some(stop) => stop,
-            None => Box::pin(signal()),
-        };
         loop {
             let accept = async {
                 let permit = places.clone().acquire_owned().await;
@@ -124,7 +200,7 @@ where
             let (accepted, permit) = tokio::select! {
                 accepted = pin!(accept) => accepted,
                 Some(_) = connections.join_next() => continue,
-                () = &mut stop => break,
+                () = orders.next() => break,
             };
             let (stream, client) = match accepted {
                 Ok(accepted) => accepted,
@@ -133,7 +209,7 @@ where
                     continue;
                 }
             };
-            let app = self.app.clone();
+            let app = app.clone();
             let seat = drain.seat(Some(client), permit);
             let limits = HeadLimits {
                 timeout: self.head_timeout,
@@ -189,27 +265,4 @@ async fn refused(error: &std::io::Error) {
     }
     tracing::error!(%error, "cannot accept connections; trying again in a second");
     tokio::time::sleep(Duration::from_secs(1)).await;
-}
-
-/// Ctrl-C, or SIGTERM where there are signals.
-async fn signal() {
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => _ = terminate.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
-    }
 }

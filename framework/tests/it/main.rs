@@ -9,6 +9,7 @@ mod consumers;
 mod endings;
 mod floors;
 mod handshakes;
+mod lifespan;
 #[cfg(feature = "macros")]
 mod macros;
 #[cfg(all(feature = "macros", feature = "sessions"))]
