@@ -2,7 +2,8 @@
 //!
 //! | file | idea |
 //! | --- | --- |
-//! | `serve.rs` | accepting, and stopping |
+//! | `serve.rs` | a server's settings, and its life |
+//! | `accept.rs` | accepting clients, and letting them go |
 //! | `lifespan.rs`, `running.rs` | what is done before the first client and after the last |
 //! | `orders.rs` | when to stop, and when at once |
 //! | `bind.rs` | where a server listens |
@@ -13,6 +14,7 @@
 //! | `heartbeat.rs` | when to ping a client, and when to give it up |
 //! | `drain.rs` | who is still here, and how they learn that the server stops |
 
+mod accept;
 mod bind;
 mod connection;
 mod drain;

@@ -10,22 +10,29 @@ pub(super) enum Orders {
     /// The operating system, as often as somebody insists.
     Signals(Signals),
     /// A future of the user's, once.
-    Own(Option<Pin<Box<dyn Future<Output = ()> + Send>>>),
+    Own(Pin<Box<dyn Future<Output = ()> + Send>>),
 }
 
 impl Orders {
-    /// Waits for the next order.
+    /// Waits for the order to stop. It is given once.
     ///
     /// # Cancel safety
     /// Safe: no order is lost.
-    pub(super) async fn next(&mut self) {
+    pub(super) async fn stop(&mut self) {
         match self {
             Self::Signals(signals) => signals.next().await,
-            Self::Own(Some(stop)) => {
-                stop.as_mut().await;
-                *self = Self::Own(None);
-            }
-            Self::Own(None) => pending().await,
+            Self::Own(stop) => stop.as_mut().await,
+        }
+    }
+
+    /// Waits until somebody insists: only with signals can they.
+    ///
+    /// # Cancel safety
+    /// As [`stop`](Orders::stop).
+    pub(super) async fn again(&mut self) {
+        match self {
+            Self::Signals(signals) => signals.next().await,
+            Self::Own(_) => pending().await,
         }
     }
 }

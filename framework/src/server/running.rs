@@ -19,7 +19,9 @@ pub struct Running {
 type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A function to run at the start, with what the earlier ones have made.
-pub(super) struct Step(Box<dyn FnOnce(&Extensions) -> Result<Doing> + Send>);
+pub(super) struct Step(Box<Begin>);
+
+type Begin = dyn FnOnce(&Extensions) -> Result<Doing> + Send;
 
 type Doing = Pin<Box<dyn Future<Output = Result<Done>> + Send>>;
 

@@ -1,16 +1,15 @@
 //! Serving: accepts connections, and stops in good order.
 
 use super::{
+    accept::{Limits, accept},
     bind::Bind,
-    connection::{self, HeadLimits},
-    drain::Drain,
+    connection::HeadLimits,
     lifespan::{Lifespan, LifespanFn},
     orders::{Orders, Signals},
     running::Running,
 };
 use crate::{
     error::{BoxError, Result},
-    middleware::ProvideAll,
     protocol::Body,
 };
 use bytes::Bytes;
@@ -18,11 +17,10 @@ use http::{Request, Response};
 use std::{
     convert::Infallible,
     future::{Future, IntoFuture},
-    pin::{Pin, pin},
-    sync::Arc,
+    pin::Pin,
     time::Duration,
 };
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::sync::Semaphore;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -31,7 +29,7 @@ use tower_service::Service;
 ///
 /// Await it. It ends on Ctrl-C or SIGTERM: it stops accepting, sockets get a close frame (1001), requests under way are
 /// finished, and after [`drain_timeout`](Serve::drain_timeout) it returns even if some are left: their requests are
-/// dropped, and their sockets end with the runtime.
+/// dropped, and their sockets end with the runtime. A second Ctrl-C or SIGTERM ends that wait at once.
 ///
 /// ```no_run
 /// # async fn example() -> seaway::Result<()> {
@@ -50,10 +48,14 @@ pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
     Serve {
         on: on.into(),
         app,
-        head_timeout: Duration::from_secs(10),
-        drain_timeout: Duration::from_secs(30),
-        max_head_size: 64 * 1024,
-        max_connections: 65_536,
+        limits: Limits {
+            head: HeadLimits {
+                timeout: Duration::from_secs(10),
+                size: 64 * 1024,
+            },
+            connections: 65_536,
+            drain_timeout: Duration::from_secs(30),
+        },
         stop: None,
         lifespan: Lifespan::new(),
     }
@@ -64,10 +66,7 @@ pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
 pub struct Serve<S> {
     on: Bind,
     app: S,
-    head_timeout: Duration,
-    drain_timeout: Duration,
-    max_head_size: usize,
-    max_connections: usize,
+    limits: Limits,
     stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     lifespan: Lifespan,
 }
@@ -77,25 +76,25 @@ impl<S> Serve<S> {
     /// Default 10 s; at the bound the connection is closed. It holds for a kept-alive connection that is idle, too: behind
     /// a proxy, let the proxy's own limit be shorter.
     pub fn head_timeout(mut self, limit: Duration) -> Self {
-        self.head_timeout = limit;
+        self.limits.head.timeout = limit;
         self
     }
 
     /// The largest head of a request, in bytes. Default 64 KiB, at least 8 KiB; a larger one is answered 431.
     pub fn max_head_size(mut self, bytes: usize) -> Self {
-        self.max_head_size = bytes.max(8 * 1024);
+        self.limits.head.size = bytes.max(8 * 1024);
         self
     }
 
     /// How long to wait for clients when the server stops. Default 30 s; what is left then is not waited for.
     pub fn drain_timeout(mut self, limit: Duration) -> Self {
-        self.drain_timeout = limit;
+        self.limits.drain_timeout = limit;
         self
     }
 
     /// How many clients may be connected at once. Default 65,536; at the bound others wait in the listener's queue.
     pub fn max_connections(mut self, limit: usize) -> Self {
-        self.max_connections = limit.min(Semaphore::MAX_PERMITS);
+        self.limits.connections = limit.min(Semaphore::MAX_PERMITS);
         self
     }
 
@@ -163,78 +162,32 @@ where
 {
     async fn run(mut self) -> Result<()> {
         let mut orders = match self.stop.take() {
-            Some(stop) => Orders::Own(Some(stop)),
+            Some(stop) => Orders::Own(stop),
             None => Orders::Signals(Signals::listen()),
         };
         let lifespan = std::mem::take(&mut self.lifespan);
         let mut running = Running::new(lifespan.limit);
         let started = tokio::select! {
             started = running.begin(lifespan) => Some(started),
-            () = orders.next() => None,
+            () = orders.stop() => None,
         };
         let outcome = match started {
-            Some(Ok(())) => self.accept(&mut orders, running.provide()).await,
+            Some(Ok(())) => match self.on.listener().await {
+                Ok(listener) => {
+                    let app = running.provide().layer(self.app);
+                    accept(listener, app, self.limits, &mut orders).await;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
             Some(Err(error)) => Err(error),
             None => Ok(()),
         };
         tokio::select! {
             () = running.stop() => {}
-            () = orders.next() => tracing::warn!("asked once more to stop: the shutdown functions are cut off"),
+            () = orders.again() => tracing::warn!("asked once more to stop: the shutdown functions are cut off"),
         }
         outcome
-    }
-
-    /// Serves until it is told to stop, and all have left.
-    async fn accept(self, orders: &mut Orders, state: ProvideAll) -> Result<()> {
-        let app = state.layer(self.app);
-        let listener = self.on.listener().await?;
-        let drain = Drain::default();
-        let places = Arc::new(Semaphore::new(self.max_connections));
-        let mut connections = JoinSet::new();
-        loop {
-            let accept = async {
-                let permit = places.clone().acquire_owned().await;
-                let permit = permit.expect("the semaphore is never closed");
-                (listener.accept().await, permit)
-            };
-            let (accepted, permit) = tokio::select! {
-                accepted = pin!(accept) => accepted,
-                Some(_) = connections.join_next() => continue,
-                () = orders.next() => break,
-            };
-            let (stream, client) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    refused(&error).await;
-                    continue;
-                }
-            };
-            let app = app.clone();
-            let seat = drain.seat(Some(client), permit);
-            let limits = HeadLimits {
-                timeout: self.head_timeout,
-                size: self.max_head_size,
-            };
-            connections.spawn(async move {
-                let serving = connection::serve(stream, app, seat.clone(), limits);
-                let served = seat.serve(serving).await;
-                if let Err(error) = served {
-                    // A client's broken bytes or vanishing: nothing an operator has to act on.
-                    tracing::debug!(%client, %error, "a connection ended early");
-                }
-            });
-        }
-        drop(listener);
-        drain.begin();
-        tracing::info!(
-            connections = drain.visitors(),
-            "stopping: all clients are told to leave"
-        );
-        let left = drain.finish(self.drain_timeout).await;
-        if left > 0 {
-            tracing::warn!("{left} connections outstayed the drain time-out");
-        }
-        Ok(())
     }
 }
 
@@ -251,18 +204,4 @@ where
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
     }
-}
-
-/// A connection that died in the queue is its own affair. Anything else (too many open files) needs a moment, or this
-/// loop would only burn the processor.
-async fn refused(error: &std::io::Error) {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    if matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    ) {
-        return;
-    }
-    tracing::error!(%error, "cannot accept connections; trying again in a second");
-    tokio::time::sleep(Duration::from_secs(1)).await;
 }
