@@ -115,6 +115,12 @@ mod guides {
     #[doc = include_str!("../../docs/middleware.md")]
     mod middleware {}
 
+    #[doc = include_str!("../../docs/blocking.md")]
+    mod blocking {}
+
+    #[doc = include_str!("../../docs/lifespan.md")]
+    mod lifespan {}
+
     #[doc = include_str!("../../docs/testing.md")]
     mod testing {}
 
