@@ -42,3 +42,20 @@ async fn a_client_that_never_answers_the_goodbye_does_not_hold_up_the_stop() {
     let status = arena.ended(CLOSE_LIMIT).await;
     assert!(status.success(), "{status}: {}", arena.errors());
 }
+
+#[tokio::test]
+async fn a_second_signal_ends_the_wait_at_once() {
+    let mut arena = Server::arena().await;
+    let mut silent = arena.raw_client().await;
+    assert_eq!(silent.upgrade("/ws/echo", "").await, 101);
+    arena.terminate();
+    assert_eq!(silent.close_code().await.0, 1001);
+
+    arena.terminate();
+
+    // The client still has most of its 5 seconds.
+    let status = arena.ended(AT_ONCE).await;
+    assert!(status.success(), "{status}: {}", arena.errors());
+    let line = "asked again to stop: 1 connections are cut off";
+    assert!(arena.errors().contains(line), "{}", arena.errors());
+}

@@ -24,6 +24,11 @@ pub(crate) async fn guarded<T>(code: impl Future<Output = T> + Send) -> Result<T
     .await
 }
 
+/// As [`guarded`], for a plain function.
+pub(crate) fn caught<T>(code: impl FnOnce() -> T) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(code)).map_err(|panic| panicked(&*panic))
+}
+
 fn panicked(panic: &(dyn Any + Send)) -> Error {
     let message = panic
         .downcast_ref::<&str>()

@@ -14,6 +14,8 @@ mod reject;
 mod scope;
 mod tie;
 
+mod blocking;
+
 mod application;
 mod extract;
 
@@ -46,12 +48,13 @@ pub use self::macros::{Event, WebSocketConsumer, consumer};
 
 pub use self::{
     application::{Application, ApplicationExt, ApplicationFn, BoxApplication, application_fn},
+    blocking::{BlockingPool, blocking, wait},
     bridge::{FromService, ResponseFuture, from_service},
     channels::{Channels, Event, Group, Shared},
     consumer::{
-        Answer, BodySender, Context, FromFrame, FromHandshake, Handshake, HttpConsumer,
-        HttpContext, HttpHandshake, IntoAnswer, IntoFrame, IntoSseEvent, Json, NoEvent, Sse,
-        SseEvent, WebSocketConsumer,
+        Answer, BlockingConsumer, BlockingContext, BlockingHandshake, BodySender, Context,
+        FromFrame, FromHandshake, Handshake, HttpConsumer, HttpContext, HttpHandshake, IntoAnswer,
+        IntoFrame, IntoSseEvent, Json, NoEvent, Sse, SseEvent, WebSocketConsumer,
     },
     cookies::Cookies,
     error::{BoxError, Error, ErrorKind, Result},
@@ -60,7 +63,7 @@ pub use self::{
     name::{ChannelName, GroupName},
     reject::Reject,
     scope::{OpensOverHttp, Protocol, ReplyHook, Scope},
-    server::{Bind, Serve, serve},
+    server::{Bind, Lifespan, LifespanFn, Running, Serve, serve},
 };
 
 #[cfg(feature = "sessions")]
@@ -115,6 +118,12 @@ mod guides {
 
     #[doc = include_str!("../../docs/middleware.md")]
     mod middleware {}
+
+    #[doc = include_str!("../../docs/blocking.md")]
+    mod blocking {}
+
+    #[doc = include_str!("../../docs/lifespan.md")]
+    mod lifespan {}
 
     #[doc = include_str!("../../docs/testing.md")]
     mod testing {}

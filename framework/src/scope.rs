@@ -5,7 +5,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     reject::Reject,
 };
-use http::{Extensions, StatusCode, request, response};
+use http::{Extensions, Request, StatusCode, request, response};
 use std::{fmt, future::Future, net::SocketAddr, pin::Pin, str::FromStr};
 
 /// What a client says first, and how the two sides then talk.
@@ -168,6 +168,11 @@ impl<P: Protocol> Scope<P> {
 }
 
 impl<P: OpensOverHttp> Scope<P> {
+    /// The scope of no connection, where the real one has gone elsewhere.
+    pub(crate) fn empty() -> Self {
+        Self::new(Request::new(()).into_parts().0)
+    }
+
     /// The first value of a query parameter, decoded (`+` is a space).
     pub fn query(&self, name: &str) -> Option<String> {
         let query = self.head.uri.query()?;

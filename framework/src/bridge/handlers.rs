@@ -14,7 +14,7 @@ use axum_core::{
     response::{IntoResponse, Response},
 };
 use http::request::Parts;
-use std::convert::Infallible;
+use std::{convert::Infallible, net::SocketAddr};
 
 impl IntoResponse for Reject {
     fn into_response(self) -> Response {
@@ -71,7 +71,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddr {
     type Rejection = Reject;
 
     async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Reject> {
-        let client = Seat::current_client().ok_or_else(nowhere)?;
+        let client = client().ok_or_else(nowhere)?;
         Ok(Self(client))
     }
 }
@@ -80,6 +80,11 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for ClientAddr {
     type Rejection = Infallible;
 
     async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
-        Ok(Seat::current_client().map(Self))
+        Ok(client().map(Self))
     }
+}
+
+/// The client of the connection that this task serves.
+fn client() -> Option<SocketAddr> {
+    Seat::current()?.client
 }

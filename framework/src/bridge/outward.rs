@@ -5,7 +5,10 @@ use super::{
     opening::open,
 };
 use crate::{
-    consumer::{ConsumerApplication, HttpConsumer, HttpConsumerApplication, WebSocketConsumer},
+    consumer::{
+        BlockingApplication, BlockingConsumer, ConsumerApplication, HttpConsumer,
+        HttpConsumerApplication, WebSocketConsumer,
+    },
     error::BoxError,
     protocol::{Body, Exchange, Http, WebSocket},
     reject::Reject,
@@ -62,6 +65,27 @@ where
 
 /// A single consumer, mounted: `axum::Router::new().route_service("/ws", Chat::application(&channels))`.
 impl<B, C: WebSocketConsumer> Service<Request<B>> for ConsumerApplication<C>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        ProtocolTypeRouter::new()
+            .websocket(self.clone())
+            .call(request)
+    }
+}
+
+/// A single blocking consumer, mounted.
+impl<B, C: BlockingConsumer> Service<Request<B>> for BlockingApplication<C>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,

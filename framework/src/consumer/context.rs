@@ -111,4 +111,15 @@ impl<E: Event> Context<E> {
     pub fn channels(&self) -> &Channels {
         &self.channels
     }
+
+    /// The same conversation, for hooks on other threads. The facts of the connection go there.
+    pub(super) fn lend(&mut self) -> Self {
+        Self {
+            scope: std::mem::replace(&mut self.scope, Scope::empty()),
+            sender: self.sender.clone(),
+            channels: self.channels.clone(),
+            channel: self.channel.clone(),
+            event: PhantomData,
+        }
+    }
 }

@@ -151,6 +151,17 @@ impl<E: Event> Handshake<E> {
         let mailbox = self.address.mailbox();
         mailbox.expect("a socket's is opened first").name()
     }
+
+    /// Hands it to a hook on another thread, which gives it back; an empty one is left here.
+    pub(super) fn lend(&mut self) -> Self {
+        let empty = Self {
+            scope: Scope::empty(),
+            address: Address::new(self.address.channels.clone()),
+            headers: HeaderMap::new(),
+            event: PhantomData,
+        };
+        std::mem::replace(self, empty)
+    }
 }
 
 impl<E: Event> HttpHandshake<E> {

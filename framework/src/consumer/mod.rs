@@ -1,6 +1,7 @@
 #![doc = include_str!("../../../docs/consumers.md")]
 
 mod address;
+mod blocking;
 mod codec;
 mod context;
 mod from_handshake;
@@ -13,6 +14,7 @@ mod watch;
 mod websocket;
 
 pub use self::{
+    blocking::{BlockingApplication, BlockingConsumer, BlockingContext, BlockingHandshake},
     codec::{FromFrame, IntoFrame, Json},
     context::Context,
     from_handshake::{FromHandshake, GroupField},

@@ -6,6 +6,7 @@
 //! | middleware | does |
 //! | --- | --- |
 //! | [`Provide`] | puts a value into every scope |
+//! | [`ProvideAll`] | puts all that start-up functions have made into every scope |
 //! | [`Sessions`] | the visitor's session, and its cookie |
 //! | [`Auth`] | who the visitor is, and the right to log in and out |
 //! | [`RequireUser`] | turns away whoever is not logged in |
@@ -15,6 +16,7 @@
 #[cfg(feature = "sessions")]
 mod auth;
 mod provide;
+mod provide_all;
 #[cfg(feature = "sessions")]
 mod sessions;
 mod sockets;
@@ -28,5 +30,6 @@ pub use self::{
 };
 pub use self::{
     provide::{Provide, Provided},
+    provide_all::{ProvideAll, ProvidedAll},
     sockets::Configured,
 };

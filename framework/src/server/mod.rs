@@ -2,7 +2,10 @@
 //!
 //! | file | idea |
 //! | --- | --- |
-//! | `serve.rs` | accepting, and stopping |
+//! | `serve.rs` | a server's settings, and its life |
+//! | `accept.rs` | accepting clients, and letting them go |
+//! | `lifespan.rs`, `running.rs` | what is done before the first client and after the last |
+//! | `orders.rs` | when to stop, and when at once |
 //! | `bind.rs` | where a server listens |
 //! | `connection.rs` | one stream, to its end |
 //! | `head_timer.rs` | the limit on request heads |
@@ -11,17 +14,23 @@
 //! | `heartbeat.rs` | when to ping a client, and when to give it up |
 //! | `drain.rs` | who is still here, and how they learn that the server stops |
 
+mod accept;
 mod bind;
 mod connection;
 mod drain;
 mod handshake;
 mod head_timer;
 mod heartbeat;
+mod lifespan;
+mod orders;
+mod running;
 mod serve;
 mod websocket;
 
 pub use self::{
     bind::Bind,
+    lifespan::{Lifespan, LifespanFn},
+    running::Running,
     serve::{Serve, serve},
 };
 pub(crate) use self::{

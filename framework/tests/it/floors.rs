@@ -10,7 +10,7 @@ use std::{
 const FLOORS: &[&[&str]] = &[
     &["error"],
     &["cookies", "frame", "guard", "name", "redis_link", "reject"],
-    &["scope", "tie"],
+    &["blocking", "scope", "tie"],
     &["application", "extract"],
     &["channels", "protocol"],
     &["session"],

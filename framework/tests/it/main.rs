@@ -2,6 +2,7 @@
 
 mod actor;
 mod auth;
+mod blocking;
 mod break_ins;
 mod bridge;
 mod consumers;
@@ -12,6 +13,7 @@ mod handshakes;
 mod http_consumers;
 mod http_leaving;
 mod http_streams;
+mod lifespan;
 #[cfg(feature = "macros")]
 mod macros;
 #[cfg(all(feature = "macros", feature = "sessions"))]

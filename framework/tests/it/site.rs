@@ -154,10 +154,13 @@ impl Site {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Response<seaway::bytes::Bytes> {
-        self.ask(asking(path, headers)).await
+        self.request(asking(path, headers)).await
     }
 
-    pub(crate) async fn ask(&self, request: request::Builder) -> Response<seaway::bytes::Bytes> {
+    pub(crate) async fn request(
+        &self,
+        request: request::Builder,
+    ) -> Response<seaway::bytes::Bytes> {
         let request = request.body(String::new()).unwrap();
         HttpCommunicator::request(&self.pages, request)
             .await

@@ -1,0 +1,124 @@
+//! A consumer with blocking hooks, as an application: an async consumer that has them run elsewhere.
+
+use super::{BlockingConsumer, BlockingContext, desk::Desk};
+use crate::{
+    application::Application,
+    blocking::BlockingPool,
+    channels::{Channels, Shared},
+    consumer::{ConsumerApplication, Context, FromFrame, Handshake, WebSocketConsumer},
+    error::{Error, ErrorKind, Result},
+    frame::{Close, Frame},
+    protocol::{Upgrade, WebSocket},
+    reject::Reject,
+    scope::Scope,
+};
+use std::{fmt, time::Duration};
+
+/// What [`BlockingConsumer::application`] returns.
+pub struct BlockingApplication<C: BlockingConsumer> {
+    inner: ConsumerApplication<Deputy<C>>,
+    pool: Option<BlockingPool>,
+}
+
+impl<C: BlockingConsumer> BlockingApplication<C> {
+    pub(super) fn new(channels: &Channels) -> Self {
+        Self {
+            inner: Deputy::application(channels),
+            pool: None,
+        }
+    }
+
+    /// Runs the hooks in a pool of their own, or in one that several consumers share. Default: the
+    /// [shared](BlockingPool::shared) one.
+    #[must_use]
+    pub fn pool(mut self, pool: &BlockingPool) -> Self {
+        self.pool = Some(pool.clone());
+        self
+    }
+}
+
+impl<C: BlockingConsumer> Application<WebSocket> for BlockingApplication<C> {
+    async fn call(&self, mut scope: Scope<WebSocket>, upgrade: Upgrade) -> Result<()> {
+        let pool = self.pool.clone().unwrap_or_else(BlockingPool::shared);
+        let desk = Desk::<C>::new(pool);
+        scope.insert(desk.clone());
+        let outcome = self.inner.call(scope, upgrade).await;
+        // A hook may still run, long after the goodbye; until it ends this client keeps its place in the server.
+        desk.dismiss().await;
+        outcome
+    }
+}
+
+/// Sits at the conversation's desk for a consumer that works elsewhere.
+struct Deputy<C: BlockingConsumer>(Desk<C>);
+
+impl<C: BlockingConsumer> WebSocketConsumer for Deputy<C> {
+    /// The consumer's own input is read where its hooks run: large JSON takes a processor's time.
+    type Input = Frame;
+    type Event = C::Event;
+
+    const TICKS: &'static [Duration] = C::TICKS;
+
+    async fn connect(handshake: &mut Handshake<C::Event>) -> Result<Self, Reject> {
+        let desk = handshake.scope_mut().extensions.remove::<Desk<C>>();
+        let desk = desk.ok_or_else(|| {
+            let missing = "a blocking consumer's application has put no desk into the scope";
+            Error::new(ErrorKind::Missing, missing)
+        })?;
+        desk.connect(handshake).await?;
+        Ok(Self(desk))
+    }
+
+    async fn opened(&mut self, ctx: &mut Context<C::Event>) -> Result<()> {
+        self.0.open(BlockingContext(ctx.lend()));
+        self.0.attend(C::opened).await
+    }
+
+    async fn receive(&mut self, _: &mut Context<C::Event>, frame: Frame) -> Result<()> {
+        let receive =
+            |consumer: &mut C, ctx: &mut BlockingContext<C::Event>| match C::Input::from_frame(
+                frame,
+            ) {
+                Ok(input) => consumer.receive(ctx, input),
+                Err(error) => consumer.malformed(ctx, error),
+            };
+        self.0.attend(receive).await
+    }
+
+    async fn event(&mut self, _: &mut Context<C::Event>, event: Shared<C::Event>) -> Result<()> {
+        let hear = |consumer: &mut C, ctx: &mut _| consumer.event(ctx, event);
+        self.0.attend(hear).await
+    }
+
+    async fn failed(&mut self, _: &mut Context<C::Event>, error: Error) -> Result<()> {
+        let fail = |consumer: &mut C, ctx: &mut _| consumer.failed(ctx, error);
+        self.0.attend(fail).await
+    }
+
+    async fn tick(&mut self, _: &mut Context<C::Event>, tick: usize) -> Result<()> {
+        let tick = move |consumer: &mut C, ctx: &mut _| consumer.tick(ctx, tick);
+        self.0.attend(tick).await
+    }
+
+    async fn disconnect(self, close: Close) {
+        // The application does it: it may take longer than an async consumer's.
+        self.0.close(close);
+    }
+}
+
+impl<C: BlockingConsumer> Clone for BlockingApplication<C> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            pool: self.pool.clone(),
+        }
+    }
+}
+
+impl<C: BlockingConsumer> fmt::Debug for BlockingApplication<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BlockingApplication")
+            .field(&std::any::type_name::<C>())
+            .finish()
+    }
+}

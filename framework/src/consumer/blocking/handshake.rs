@@ -1,0 +1,58 @@
+//! A client at the door, for code that may block.
+
+use crate::{
+    blocking::wait,
+    channels::{Event, Group},
+    consumer::{Handshake, NoEvent},
+    error::Result,
+    extract::FromScope,
+    protocol::WebSocket,
+    reject::Reject,
+};
+use std::ops::{Deref, DerefMut};
+
+/// A client at the door, for code that may block: join groups, extract values. All else is [`Handshake`]'s.
+///
+/// ```
+/// use seaway::{BlockingHandshake, Cookies, Reject};
+///
+/// fn connect(handshake: &mut BlockingHandshake) -> Result<(), Reject> {
+///     let room: String = handshake.path("room")?;
+///     let cookies: Cookies = handshake.extract()?;
+///     handshake.join(&format!("chat.{room}"))?;
+///     Ok(())
+/// }
+/// ```
+pub struct BlockingHandshake<E = NoEvent>(pub(super) Handshake<E>);
+
+impl<E: Event> BlockingHandshake<E> {
+    /// Makes this consumer a member of the group, whose events arrive once the door is open. Leaving happens by itself.
+    ///
+    /// # Errors
+    /// As [`Handshake::join`].
+    pub fn join(&self, group: &str) -> Result<Group<E>> {
+        wait(self.0.join(group))
+    }
+
+    /// A value made from the facts of the connection: the session, the user, cookies, a type of yours.
+    ///
+    /// # Errors
+    /// The value's own refusal.
+    pub fn extract<T: FromScope<WebSocket>>(&self) -> Result<T, Reject> {
+        wait(self.0.extract())
+    }
+}
+
+impl<E> Deref for BlockingHandshake<E> {
+    type Target = Handshake<E>;
+
+    fn deref(&self) -> &Handshake<E> {
+        &self.0
+    }
+}
+
+impl<E> DerefMut for BlockingHandshake<E> {
+    fn deref_mut(&mut self) -> &mut Handshake<E> {
+        &mut self.0
+    }
+}

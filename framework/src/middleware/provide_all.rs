@@ -1,0 +1,81 @@
+//! Values of many types for every connection: what an application's start-up has made.
+
+use crate::{
+    application::Application,
+    error::Result,
+    scope::{Protocol, Scope},
+};
+use http::{Extensions, Request};
+use std::{
+    future::Future,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// Puts what start-up functions have made into every scope, and into the extensions of every request.
+///
+/// [`Running::provide`](crate::Running::provide) returns it. It goes around applications and around tower services.
+#[derive(Clone, Debug, Default)]
+pub struct ProvideAll {
+    /// Nothing is handed out if there is nothing.
+    values: Option<Arc<Extensions>>,
+}
+
+impl ProvideAll {
+    pub(crate) fn new(values: &Extensions) -> Self {
+        let values = (!values.is_empty()).then(|| Arc::new(values.clone()));
+        Self { values }
+    }
+
+    fn fill(&self, extensions: &mut Extensions) {
+        if let Some(values) = &self.values {
+            extensions.extend(Extensions::clone(values));
+        }
+    }
+}
+
+/// What [`ProvideAll`] makes of an application or a service.
+#[derive(Clone, Debug)]
+pub struct ProvidedAll<A> {
+    inner: A,
+    values: ProvideAll,
+}
+
+impl<A> Layer<A> for ProvideAll {
+    type Service = ProvidedAll<A>;
+
+    fn layer(&self, inner: A) -> ProvidedAll<A> {
+        ProvidedAll {
+            inner,
+            values: self.clone(),
+        }
+    }
+}
+
+impl<P: Protocol, A: Application<P>> Application<P> for ProvidedAll<A> {
+    fn call(
+        &self,
+        mut scope: Scope<P>,
+        connection: P::Connection,
+    ) -> impl Future<Output = Result<()>> + Send {
+        self.values.fill(&mut scope.extensions);
+        self.inner.call(scope, connection)
+    }
+}
+
+impl<B, S: Service<Request<B>>> Service<Request<B>> for ProvidedAll<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        self.values.fill(request.extensions_mut());
+        self.inner.call(request)
+    }
+}

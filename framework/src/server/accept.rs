@@ -1,0 +1,92 @@
+//! Accepting clients, until the server is told to stop and all have left.
+
+use super::{
+    connection::{self, HeadLimits},
+    drain::Drain,
+    orders::Orders,
+};
+use crate::{error::BoxError, protocol::Body};
+use bytes::Bytes;
+use http::{Request, Response};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use tower_service::Service;
+
+/// What clients may take.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) head: HeadLimits,
+    pub(super) connections: usize,
+    pub(super) drain_timeout: Duration,
+}
+
+/// Serves until it is told to stop, and all have left.
+pub(super) async fn accept<S, B>(listener: TcpListener, app: S, limits: Limits, orders: &mut Orders)
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let drain = Drain::default();
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let mut connections = JoinSet::new();
+    loop {
+        let accept = async {
+            let permit = places.clone().acquire_owned().await;
+            let permit = permit.expect("the semaphore is never closed");
+            (listener.accept().await, permit)
+        };
+        let (accepted, permit) = tokio::select! {
+            accepted = pin!(accept) => accepted,
+            Some(_) = connections.join_next() => continue,
+            () = orders.stop() => break,
+        };
+        let (stream, client) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                refused(&error).await;
+                continue;
+            }
+        };
+        let app = app.clone();
+        let seat = drain.seat(Some(client), permit);
+        connections.spawn(async move {
+            let serving = connection::serve(stream, app, seat.clone(), limits.head);
+            let served = seat.serve(serving).await;
+            if let Err(error) = served {
+                // A client's broken bytes or vanishing: nothing an operator has to act on.
+                tracing::debug!(%client, %error, "a connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    drain.begin();
+    tracing::info!(
+        connections = drain.visitors(),
+        "stopping: all clients are told to leave"
+    );
+    tokio::select! {
+        left = drain.finish(limits.drain_timeout) => if left > 0 {
+            tracing::warn!("{left} connections outstayed the drain time-out");
+        },
+        () = orders.again() => {
+            let left = drain.visitors();
+            tracing::warn!("asked again to stop: {left} connections are cut off");
+        }
+    }
+}
+
+/// A connection that died in the queue is its own affair. Anything else (too many open files) needs a moment, or this
+/// loop would only burn the processor.
+async fn refused(error: &std::io::Error) {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    if matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    ) {
+        return;
+    }
+    tracing::error!(%error, "cannot accept connections; trying again in a second");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+}

@@ -1,0 +1,86 @@
+//! When the server is to stop, and when at once.
+
+use std::{
+    future::{Future, pending},
+    pin::Pin,
+};
+
+/// Who tells the server to stop.
+pub(super) enum Orders {
+    /// The operating system, as often as somebody insists.
+    Signals(Signals),
+    /// A future of the user's, once.
+    Own(Pin<Box<dyn Future<Output = ()> + Send>>),
+}
+
+impl Orders {
+    /// Waits for the order to stop. It is given once.
+    ///
+    /// # Cancel safety
+    /// Safe: no order is lost.
+    pub(super) async fn stop(&mut self) {
+        match self {
+            Self::Signals(signals) => signals.next().await,
+            Self::Own(stop) => stop.as_mut().await,
+        }
+    }
+
+    /// Waits until somebody insists: only with signals can they.
+    ///
+    /// # Cancel safety
+    /// As [`stop`](Orders::stop).
+    pub(super) async fn again(&mut self) {
+        match self {
+            Self::Signals(signals) => signals.next().await,
+            Self::Own(_) => pending().await,
+        }
+    }
+}
+
+/// Ctrl-C, and SIGTERM where there are signals. Who listens once has taken them from the operating system for good, whose
+/// answer would be to end the process.
+pub(super) struct Signals {
+    #[cfg(unix)]
+    interrupt: Option<tokio::signal::unix::Signal>,
+    #[cfg(unix)]
+    terminate: Option<tokio::signal::unix::Signal>,
+}
+
+#[cfg(unix)]
+impl Signals {
+    pub(super) fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        Self {
+            interrupt: signal(SignalKind::interrupt()).ok(),
+            terminate: signal(SignalKind::terminate()).ok(),
+        }
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            () = heard(&mut self.interrupt) => {}
+            () = heard(&mut self.terminate) => {}
+        }
+    }
+}
+
+#[cfg(unix)]
+async fn heard(signal: &mut Option<tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => _ = signal.recv().await,
+        None => pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+impl Signals {
+    pub(super) fn listen() -> Self {
+        Self {}
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            pending::<()>().await;
+        }
+    }
+}

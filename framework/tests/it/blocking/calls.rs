@@ -1,0 +1,155 @@
+//! `blocking(…)`, and the pool behind it.
+
+use super::clerk::{Gate, OpenAtLast};
+use crate::support::{Diary, PATIENCE, eventually};
+use http::Request;
+use seaway::{
+    ApplicationExt, BlockingPool, Channels, Context, ErrorKind, Handshake, NoEvent, Reject, Result,
+    WebSocketConsumer, blocking, middleware::Provide, protocol::WebSocketConfig,
+    testing::WebSocketCommunicator, wait,
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{task::JoinSet, time::timeout};
+
+#[tokio::test]
+async fn a_call_answers_and_a_panic_in_it_is_an_error() {
+    assert_eq!(blocking(|| 6 * 7).await.unwrap(), 42);
+
+    let error = blocking(|| -> u8 { panic!("out of paper") }).await;
+
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::User);
+    assert!(error.to_string().contains("out of paper"), "{error}");
+}
+
+#[tokio::test]
+async fn a_pool_runs_as_many_calls_at_once_as_it_has_places_and_no_more() {
+    let pool = BlockingPool::new(3);
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let mut calls = JoinSet::new();
+
+    for _ in 0..12 {
+        let (pool, now, most) = (pool.clone(), now.clone(), most.clone());
+        calls.spawn(async move {
+            let call = move || {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                std::thread::sleep(Duration::from_millis(20));
+                now.fetch_sub(1, Ordering::SeqCst);
+            };
+            pool.run(call).await
+        });
+    }
+    for outcome in calls.join_all().await {
+        outcome.unwrap();
+    }
+
+    assert_eq!(most.load(Ordering::SeqCst), 3);
+    assert_eq!(
+        pool.free(),
+        3,
+        "a place is free again, whatever became of its call"
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_its_turn_never_runs_if_nobody_waits_for_it() {
+    let (pool, diary, gate) = (BlockingPool::new(1), Diary::default(), Gate::default());
+    let _open = OpenAtLast(gate.clone());
+    let begun = tokio::spawn({
+        let (pool, diary, gate) = (pool.clone(), diary.clone(), gate.clone());
+        async move {
+            let call = move || {
+                diary.note("begun");
+                gate.pass();
+                diary.note("done");
+            };
+            pool.run(call).await
+        }
+    });
+    diary.wait_for(1).await;
+
+    let noted = diary.clone();
+    let waiting = pool.run(move || noted.note("never"));
+    assert!(timeout(Duration::from_millis(1), waiting).await.is_err());
+    begun.abort();
+    gate.open();
+
+    assert_eq!(diary.wait_for(2).await, ["begun", "done"], "it runs on");
+    pool.run(|| ()).await.unwrap();
+    assert_eq!(diary.entries().len(), 2);
+}
+
+#[tokio::test]
+async fn the_shared_pool_has_64_places_and_is_set_before_it_is_used_or_not_at_all() {
+    assert_eq!(BlockingPool::shared().limit(), 64);
+
+    assert!(BlockingPool::new(8).share().is_err());
+
+    assert_eq!(BlockingPool::shared().limit(), 64);
+}
+
+#[tokio::test]
+async fn code_that_blocks_may_wait_for_futures() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let waiting = tokio::spawn(blocking(move || wait(told)));
+
+    tell.send("now").unwrap();
+
+    let heard = timeout(PATIENCE, waiting).await.expect("an answer");
+    assert_eq!(heard.unwrap().unwrap(), Ok("now"));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_during_a_call_is_noticed_and_the_call_runs_on() {
+    struct Asker(Diary, Gate);
+    impl WebSocketConsumer for Asker {
+        type Input = String;
+        type Event = NoEvent;
+
+        async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+            let diary = handshake.state::<Diary>()?.clone();
+            Ok(Self(diary, handshake.state::<Gate>()?.clone()))
+        }
+        async fn receive(&mut self, ctx: &mut Context, _: String) -> Result<()> {
+            let (diary, gate) = (self.0.clone(), self.1.clone());
+            let call = move || {
+                diary.note("asked");
+                gate.pass();
+                diary.note("answered");
+            };
+            blocking(call).await?;
+            ctx.send("answered").await
+        }
+        async fn disconnect(self, close: seaway::Close) {
+            self.0.note(format!("disconnect {}", close.code));
+        }
+    }
+    let (diary, gate) = (Diary::default(), Gate::default());
+    let _open = OpenAtLast(gate.clone());
+    let app = Asker::application(&Channels::in_memory())
+        .with(Provide(diary.clone()))
+        .with(Provide(gate.clone()))
+        .with(WebSocketConfig::new().grace(Duration::from_millis(20)))
+        .boxed();
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
+
+    client.send("a question").await;
+    diary.wait_for(1).await;
+    client.close(1000).await.unwrap();
+    assert_eq!(diary.entries(), ["asked", "disconnect 1000"]);
+    gate.open();
+
+    eventually(|| {
+        diary
+            .entries()
+            .contains(&"answered".to_owned())
+            .then_some(())
+    })
+    .await;
+}

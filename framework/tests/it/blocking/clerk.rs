@@ -1,0 +1,165 @@
+//! A blocking consumer that does what it is told, and a gate that holds its hooks up.
+
+use crate::support::{Diary, trouble};
+use http::Request;
+use seaway::{
+    ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, BlockingPool,
+    BoxApplication, Channels, Close, Group, Json, Reject, Result, Shared, middleware::Provide,
+    protocol::WebSocket, testing::WebSocketCommunicator, wait,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    sync::{Arc, Condvar, Mutex},
+    time::Duration,
+};
+
+/// Shut until the test opens it; a thread that comes too early waits there.
+#[derive(Clone, Default)]
+pub(super) struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    pub(super) fn pass(&self) {
+        let (is_open, opened) = &*self.0;
+        let shut = is_open.lock().unwrap();
+        drop(opened.wait_while(shut, |is_open| !*is_open).unwrap());
+    }
+
+    pub(super) fn open(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+}
+
+/// A test that fails must not leave threads behind that its runtime waits for.
+pub(super) struct OpenAtLast(pub(super) Gate);
+
+impl Drop for OpenAtLast {
+    fn drop(&mut self) {
+        self.0.open();
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Order {
+    Say(String),
+    Note(String),
+    /// Notes that it is there, and waits at the gate.
+    Wait,
+    Fail,
+    Panic,
+    Close(u16),
+    Leave,
+    Flood(u32),
+    Visitor,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename = "said")]
+pub(super) struct Said {
+    pub(super) text: String,
+}
+
+pub(super) struct Clerk {
+    diary: Diary,
+    gate: Gate,
+    room: Group<Said>,
+}
+
+impl BlockingConsumer for Clerk {
+    type Input = Json<Order>;
+    type Event = Said;
+
+    fn connect(handshake: &mut BlockingHandshake<Said>) -> Result<Self, Reject> {
+        let diary = handshake.state::<Diary>()?.clone();
+        let gate = handshake.state::<Gate>()?.clone();
+        diary.note("connect");
+        let room = handshake.join("room")?;
+        match handshake.scope().query("how").as_deref() {
+            Some("slowly") => gate.pass(),
+            Some("panic") => panic!("a connect that panics"),
+            Some("refuse") => return Err(Reject::new(http::StatusCode::FORBIDDEN, "not you")),
+            _ => {}
+        }
+        handshake.choose_subprotocol(&["clerk"]);
+        Ok(Self { diary, gate, room })
+    }
+
+    fn opened(&mut self, ctx: &mut BlockingContext<Said>) -> Result<()> {
+        ctx.send("welcome")
+    }
+
+    fn receive(&mut self, ctx: &mut BlockingContext<Said>, order: Json<Order>) -> Result<()> {
+        match order.0 {
+            Order::Say(text) => wait(self.room.send(&Said { text })),
+            Order::Note(entry) => {
+                // A hook that takes its time: the next one waits.
+                std::thread::sleep(Duration::from_millis(1));
+                self.diary.note(entry);
+                Ok(())
+            }
+            Order::Wait => {
+                self.diary.note("waiting");
+                self.gate.pass();
+                self.diary.note("waited");
+                Ok(())
+            }
+            Order::Fail => Err(trouble()),
+            Order::Panic => panic!("a hook that panics"),
+            Order::Close(code) => ctx.close(Close::new(code, "as you wish")),
+            Order::Leave => ctx.leave(&self.room),
+            Order::Flood(count) => (0..count).try_for_each(|number| ctx.send(number.to_string())),
+            Order::Visitor => {
+                let visitor = ctx.scope().query("name").unwrap_or_default();
+                ctx.send(visitor)
+            }
+        }
+    }
+
+    fn event(&mut self, ctx: &mut BlockingContext<Said>, said: Shared<Said>) -> Result<()> {
+        ctx.send(Json(said))
+    }
+
+    fn disconnect(self, close: Close) {
+        self.diary.note(format!("disconnect {}", close.code));
+    }
+}
+
+/// What a test has of the clerks' office.
+pub(super) struct Office {
+    pub(super) diary: Diary,
+    pub(super) gate: Gate,
+    pub(super) pool: BlockingPool,
+    pub(super) app: BoxApplication<WebSocket>,
+    _open: OpenAtLast,
+}
+
+impl Office {
+    pub(super) fn of(places: usize) -> Self {
+        let (diary, gate) = (Diary::default(), Gate::default());
+        let pool = BlockingPool::new(places);
+        let app = Clerk::application(&Channels::in_memory())
+            .pool(&pool)
+            .with(Provide(diary.clone()))
+            .with(Provide(gate.clone()))
+            .boxed();
+        Self {
+            _open: OpenAtLast(gate.clone()),
+            diary,
+            gate,
+            pool,
+            app,
+        }
+    }
+
+    pub(super) async fn enter(&self) -> WebSocketCommunicator {
+        enter(&self.app).await
+    }
+}
+
+pub(super) async fn enter(app: &BoxApplication<WebSocket>) -> WebSocketCommunicator {
+    let mut client = WebSocketCommunicator::open(app, Request::get("/?name=ana"));
+    assert_eq!(client.status().await, 101);
+    assert_eq!(client.receive_text().await, "welcome");
+    client
+}

@@ -1,0 +1,196 @@
+//! The life of a blocking consumer: what an async one promises, it promises too.
+
+use super::clerk::{Clerk, Office};
+use crate::support::{Diary, Server, connect, hear, say};
+use http::Request;
+use seaway::{
+    ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, BlockingPool, Channels,
+    Close, NoEvent, Reject, Result, middleware::Provide, protocol::WebSocketConfig,
+    testing::WebSocketCommunicator,
+};
+use std::time::Duration;
+
+#[tokio::test]
+async fn members_of_a_room_hear_each_other_and_themselves() {
+    let office = Office::of(2);
+    let (mut ana, mut bo) = (office.enter().await, office.enter().await);
+
+    ana.send(r#"{"say": "ahoy"}"#).await;
+
+    let expected = r#"{"type":"said","text":"ahoy"}"#;
+    assert_eq!(ana.receive_text().await, expected);
+    assert_eq!(bo.receive_text().await, expected);
+}
+
+#[tokio::test]
+async fn one_who_has_left_the_group_hears_nothing_and_goes_on() {
+    let office = Office::of(2);
+    let (mut ana, mut bo) = (office.enter().await, office.enter().await);
+
+    bo.send(r#""leave""#).await;
+    bo.send(r#"{"flood": 1}"#).await;
+    assert_eq!(bo.receive_text().await, "0");
+    ana.send(r#"{"say": "ahoy"}"#).await;
+    ana.receive_text().await;
+
+    bo.send(r#"{"flood": 1}"#).await;
+    assert_eq!(bo.receive_text().await, "0");
+}
+
+#[tokio::test]
+async fn hooks_run_one_at_a_time_in_order_even_if_the_client_leaves_at_once() {
+    let office = Office::of(8);
+    let mut client = office.enter().await;
+
+    for number in 0..10 {
+        client.send(format!(r#"{{"note": "{number}"}}"#)).await;
+    }
+    client.close(1001).await.unwrap();
+
+    let entries = office.diary.entries();
+    let expected: Vec<_> = (0..10).map(|number| number.to_string()).collect();
+    assert_eq!(entries[0], "connect");
+    assert_eq!(entries[1..11], expected);
+    assert_eq!(entries[11..], ["disconnect 1001"]);
+}
+
+#[tokio::test]
+async fn the_facts_of_the_connection_are_there_at_the_door_and_behind_it() {
+    let office = Office::of(1);
+    let request = Request::get("/?name=ana").header("sec-websocket-protocol", "clerk");
+    let mut client = WebSocketCommunicator::open(&office.app, request);
+
+    let reply = client.reply().await;
+    assert_eq!(reply.headers()["sec-websocket-protocol"], "clerk");
+    client.receive_text().await;
+    client.send(r#""visitor""#).await;
+
+    assert_eq!(client.receive_text().await, "ana");
+}
+
+#[tokio::test]
+async fn a_client_can_be_refused_and_a_panic_at_the_door_is_answered_500() {
+    let office = Office::of(1);
+    for (how, status) in [("refuse", 403), ("panic", 500)] {
+        let request = Request::get(format!("/?how={how}"));
+        let mut client = WebSocketCommunicator::open(&office.app, request);
+
+        assert_eq!(client.status().await, status);
+    }
+
+    assert_eq!(office.diary.entries(), ["connect", "connect"]);
+}
+
+#[tokio::test]
+async fn an_error_and_a_panic_end_one_conversation_and_what_is_no_input_is_said() {
+    let office = Office::of(2);
+    let mut other = office.enter().await;
+    for (order, code) in [
+        (r#""fail""#, Close::ERROR),
+        (r#""panic""#, Close::ERROR),
+        ("no order", Close::INVALID),
+        (r#"{"close": 4001}"#, 4001),
+    ] {
+        let mut client = office.enter().await;
+        client.send(order).await;
+
+        assert_eq!(client.receive_close().await.code, code, "{order}");
+        _ = client.vanish().await;
+        let last = office.diary.entries().pop();
+        assert_eq!(last, Some(format!("disconnect {code}")), "{order}");
+    }
+
+    other.send(r#"{"flood": 1}"#).await;
+    assert_eq!(other.receive_text().await, "0");
+}
+
+#[tokio::test]
+async fn a_hook_may_send_more_than_the_send_buffer_holds_and_blocks_its_own_thread_alone() {
+    let office = Office::of(2);
+    let app = office.app.clone();
+    let app = app.with(WebSocketConfig::new().send_buffer(256)).boxed();
+    let mut client = super::clerk::enter(&app).await;
+
+    client.send(r#"{"flood": 1000}"#).await;
+
+    for number in 0..1000 {
+        assert_eq!(client.receive_text().await, number.to_string());
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_holds_no_thread() {
+    let office = Office::of(2);
+    let mut clients = Vec::new();
+
+    for _ in 0..20 {
+        clients.push(office.enter().await);
+    }
+
+    // Whoever was welcomed has left the pool, or is about to.
+    crate::support::eventually(|| (office.pool.free() == 2).then_some(())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn timers_take_their_turns() {
+    struct Clock;
+    impl BlockingConsumer for Clock {
+        type Input = String;
+        type Event = NoEvent;
+        const TICKS: &'static [Duration] = &[Duration::from_secs(60)];
+
+        fn connect(_: &mut BlockingHandshake) -> Result<Self, Reject> {
+            Ok(Clock)
+        }
+        fn receive(&mut self, _: &mut BlockingContext, _: String) -> Result<()> {
+            Ok(())
+        }
+        fn tick(&mut self, ctx: &mut BlockingContext, tick: usize) -> Result<()> {
+            ctx.send(format!("tick {tick}"))
+        }
+    }
+    let app = Clock::application(&Channels::in_memory())
+        .pool(&BlockingPool::new(1))
+        .boxed();
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
+    assert_eq!(client.status().await, 101);
+
+    tokio::time::advance(Duration::from_secs(61)).await;
+
+    assert_eq!(client.receive_text().await, "tick 0");
+}
+
+#[tokio::test]
+async fn a_blocking_consumer_mounts_inside_an_axum_app() {
+    let office = Office::of(1);
+    let clerk = Clerk::application(&Channels::in_memory()).pool(&office.pool);
+    let provided = seaway::routing::ProtocolTypeRouter::new().websocket(
+        clerk
+            .with(Provide(Diary::default()))
+            .with(Provide(office.gate.clone())),
+    );
+    let app = axum::Router::new()
+        .route_service("/alone", Echo::application(&Channels::in_memory()))
+        .route_service("/clerk", provided);
+    let server = Server::start(app).await;
+
+    let mut alone = connect(server.address, "/alone").await;
+    say(&mut alone, "ahoy").await;
+    assert_eq!(hear(&mut alone).await, "ahoy");
+    let mut clerk = connect(server.address, "/clerk").await;
+    assert_eq!(hear(&mut clerk).await, "welcome");
+}
+
+struct Echo;
+
+impl BlockingConsumer for Echo {
+    type Input = String;
+    type Event = NoEvent;
+
+    fn connect(_: &mut BlockingHandshake) -> Result<Self, Reject> {
+        Ok(Echo)
+    }
+    fn receive(&mut self, ctx: &mut BlockingContext, text: String) -> Result<()> {
+        ctx.send(text)
+    }
+}

@@ -1,0 +1,96 @@
+//! Two hundred connections that block, and one that does not.
+
+use crate::support::{PATIENCE, Server, connect, echo, hear, say};
+use seaway::{
+    ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, BlockingPool, Channels,
+    NoEvent, Reject, Result,
+    middleware::Provide,
+    routing::{PathRouter, ProtocolTypeRouter},
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{task::JoinSet, time::timeout};
+
+const BLOCKS_FOR: Duration = Duration::from_millis(100);
+const PLACES: usize = 50;
+const CROWD: usize = 100;
+
+/// How many hooks block now, and how many did at most.
+#[derive(Clone, Default)]
+struct Count(Arc<(AtomicUsize, AtomicUsize)>);
+
+struct Sleeper(Count);
+
+impl BlockingConsumer for Sleeper {
+    type Input = String;
+    type Event = NoEvent;
+
+    fn connect(handshake: &mut BlockingHandshake) -> Result<Self, Reject> {
+        Ok(Self(handshake.state::<Count>()?.clone()))
+    }
+
+    fn receive(&mut self, ctx: &mut BlockingContext, text: String) -> Result<()> {
+        let (now, most) = &*self.0.0;
+        most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+        std::thread::sleep(BLOCKS_FOR);
+        now.fetch_sub(1, SeqCst);
+        ctx.send(text)
+    }
+}
+
+/// The runtime has one thread: a hook that blocked it would stop everything.
+#[tokio::test]
+async fn a_hundred_that_block_stop_nobody_and_a_second_hundred_runs_as_the_pool_allows() {
+    let count = Count::default();
+    let sleepers = Sleeper::application(&Channels::in_memory())
+        .pool(&BlockingPool::new(PLACES))
+        .with(Provide(count.clone()));
+    let app = PathRouter::new()
+        .route("/blocking", sleepers)
+        .route("/echo", echo());
+    let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
+    let address = server.address;
+    let mut other = connect(address, "/echo").await;
+    let mut crowd = Vec::new();
+    for _ in 0..2 * CROWD {
+        crowd.push(connect(address, "/blocking").await);
+    }
+
+    let started = Instant::now();
+    let asking = tokio::spawn(async {
+        let mut asking = JoinSet::new();
+        for (number, mut client) in crowd.into_iter().enumerate() {
+            asking.spawn(async move {
+                say(&mut client, &number.to_string()).await;
+                assert_eq!(hear(&mut client).await, number.to_string());
+            });
+        }
+        asking.join_all().await
+    });
+    let mut waits = Vec::new();
+    while !asking.is_finished() {
+        let asked = Instant::now();
+        say(&mut other, "still here?").await;
+        assert_eq!(hear(&mut other).await, "still here?");
+        waits.push(asked.elapsed());
+    }
+    timeout(PATIENCE, asking).await.unwrap().unwrap();
+    let took = started.elapsed();
+
+    waits.sort();
+    let (half, slowest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
+    println!("all blocked for {took:?}; meanwhile {} echoes", waits.len());
+    println!("half of the echoes came within {half:?}, the slowest in {slowest:?}");
+    assert_eq!(count.0.1.load(SeqCst), PLACES, "as many as the pool allows");
+    // One after the other it would be 20 s, and four rounds are 0.4 s.
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(
+        half < BLOCKS_FOR,
+        "half of the echoes took {half:?} or more"
+    );
+}

@@ -1,0 +1,126 @@
+//! A hook that is still running when its client has gone.
+
+use super::clerk::Office;
+use crate::support::{PATIENCE, Server, connect, farewell, hear, say};
+use futures_util::StreamExt;
+use http::Request;
+use seaway::{
+    ApplicationExt, Close, protocol::WebSocketConfig, routing::ProtocolTypeRouter,
+    testing::WebSocketCommunicator,
+};
+use std::time::Duration;
+use tokio::time::timeout;
+
+const NO_TIME: Duration = Duration::from_millis(20);
+
+fn impatient(office: &Office) -> ProtocolTypeRouter {
+    let config = WebSocketConfig::new().grace(NO_TIME);
+    ProtocolTypeRouter::new().websocket(office.app.clone().with(config))
+}
+
+#[tokio::test]
+async fn disconnect_comes_after_the_hook_that_outstays_its_client_and_then_the_place_is_free() {
+    let office = Office::of(4);
+    let server = Server::configured(impatient(&office), |server| server.max_connections(1)).await;
+    let mut client = connect(server.address, "/").await;
+    assert_eq!(hear(&mut client).await, "welcome");
+    say(&mut client, r#""wait""#).await;
+    office.diary.wait_for(2).await;
+
+    client.close(None).await.unwrap();
+    // The closing handshake is complete, and then the stream ends: nothing is left of this socket but its hook.
+    while client.next().await.is_some() {}
+    let address = server.address;
+    let next = tokio::spawn(async move { connect(address, "/").await });
+    let waited = timeout(NO_TIME * 5, office.diary.wait_for(3)).await;
+    assert!(waited.is_err(), "{:?}", office.diary.entries());
+    assert!(!next.is_finished(), "the place is taken");
+    office.gate.open();
+
+    let _next = timeout(PATIENCE, next).await.unwrap().unwrap();
+    let entries = office.diary.wait_for(5).await;
+    let expected = ["connect", "waiting", "waited", "disconnect 1005", "connect"];
+    assert_eq!(entries, expected);
+}
+
+#[tokio::test]
+async fn a_server_that_stops_closes_the_socket_and_waits_for_the_hook() {
+    let office = Office::of(1);
+    let server = Server::start(impatient(&office)).await;
+    let mut client = connect(server.address, "/").await;
+    assert_eq!(hear(&mut client).await, "welcome");
+    say(&mut client, r#""wait""#).await;
+    office.diary.wait_for(2).await;
+
+    let stopped = server.stop();
+    assert_eq!(farewell(&mut client).await.code, Close::AWAY);
+    while client.next().await.is_some() {}
+    assert!(!stopped.is_finished());
+    office.gate.open();
+
+    let outcome = timeout(PATIENCE, stopped).await.expect("the server ends");
+    outcome.unwrap().unwrap();
+    let expected = ["connect", "waiting", "waited", "disconnect 1001"];
+    assert_eq!(office.diary.entries(), expected);
+}
+
+#[tokio::test]
+async fn a_server_waits_for_a_hook_no_longer_than_it_drains() {
+    let office = Office::of(1);
+    let server =
+        Server::configured(impatient(&office), |server| server.drain_timeout(NO_TIME)).await;
+    let mut client = connect(server.address, "/").await;
+    say(&mut client, r#""wait""#).await;
+    office.diary.wait_for(2).await;
+
+    let stopped = server.stop();
+    assert_eq!(hear(&mut client).await, "welcome");
+    assert_eq!(farewell(&mut client).await.code, Close::AWAY);
+    while client.next().await.is_some() {}
+    let outcome = timeout(PATIENCE, stopped).await;
+
+    outcome.expect("the server ends").unwrap().unwrap();
+    assert_eq!(office.diary.entries(), ["connect", "waiting"]);
+    office.gate.open();
+    // The process goes on here, and so does the conversation.
+    let entries = office.diary.wait_for(4).await;
+    assert_eq!(entries[3], "disconnect 1001");
+}
+
+#[tokio::test]
+async fn a_consumer_that_connects_too_late_is_let_go_with_1006() {
+    let office = Office::of(1);
+    let config = WebSocketConfig::new().connect_timeout(NO_TIME);
+    let app = office.app.clone().with(config).boxed();
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/?how=slowly"));
+
+    assert_eq!(client.status().await, 503);
+    office.gate.open();
+
+    client.vanish().await.unwrap();
+    assert_eq!(office.diary.entries(), ["connect", "disconnect 1006"]);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_its_hook_waits_for_a_place_is_let_go_without_it() {
+    let office = Office::of(1);
+    let app = office.app.clone();
+    let app = app.with(WebSocketConfig::new().grace(NO_TIME)).boxed();
+    let mut first = super::clerk::enter(&app).await;
+    let mut second = super::clerk::enter(&app).await;
+    first.send(r#""wait""#).await;
+    office.diary.wait_for(3).await;
+
+    second.send(r#"{"note": "never"}"#).await;
+    let leaving = tokio::spawn(second.close(1000));
+    assert!(
+        timeout(NO_TIME * 5, office.diary.wait_for(4))
+            .await
+            .is_err()
+    );
+    office.gate.open();
+
+    timeout(PATIENCE, leaving).await.unwrap().unwrap().unwrap();
+    let entries = office.diary.wait_for(5).await;
+    assert_eq!(entries[3..], ["waited", "disconnect 1000"]);
+}

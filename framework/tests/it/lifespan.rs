@@ -1,0 +1,321 @@
+//! Before the first client, and after the last.
+
+use crate::support::{Diary, PATIENCE, Server, connect, farewell, hear, trouble};
+use axum::{Extension, Router, routing::get};
+use http::Request;
+use seaway::{
+    ApplicationExt, Channels, Close, Context, ErrorKind, Handshake, Lifespan, NoEvent, Reject,
+    Result, WebSocketConsumer, from_service,
+    middleware::Provide,
+    protocol::WebSocket,
+    routing::{PathRouter, ProtocolTypeRouter},
+    serve,
+    testing::WebSocketCommunicator,
+};
+use std::{
+    future::{Ready, ready},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    time::timeout,
+};
+
+/// What a start-up makes, and a shutdown closes.
+#[derive(Clone)]
+struct Database(Diary);
+
+impl Database {
+    async fn close(self) {
+        self.0.note("the database is closed");
+    }
+}
+
+/// Another thing, made with the first.
+#[derive(Clone)]
+struct Cache(&'static str);
+
+fn open(diary: &Diary) -> impl FnOnce() -> Ready<Result<Database>> + Send + 'static {
+    let diary = diary.clone();
+    move || {
+        diary.note("the database is open");
+        ready(Ok(Database(diary)))
+    }
+}
+
+/// Greets with what was made at the start.
+struct Greeter(Diary);
+
+impl WebSocketConsumer for Greeter {
+    type Input = String;
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+        let Database(diary) = handshake.state()?;
+        diary.note("connect");
+        Ok(Self(diary.clone()))
+    }
+    async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
+        let Cache(greeting) = *ctx.state()?;
+        ctx.send(greeting).await
+    }
+    async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
+        Ok(())
+    }
+    async fn disconnect(self, close: Close) {
+        self.0.note(format!("disconnect {}", close.code));
+    }
+}
+
+fn greeter() -> ProtocolTypeRouter {
+    async fn page(Extension(Cache(greeting)): Extension<Cache>) -> &'static str {
+        greeting
+    }
+    ProtocolTypeRouter::new()
+        .http(from_service(Router::new().route("/", get(page))))
+        .websocket(Greeter::application(&Channels::in_memory()))
+}
+
+async fn page(address: std::net::SocketAddr) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    let read = timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
+    read.expect("an answer").unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn what_a_start_up_makes_is_handed_to_every_scope_and_closed_after_the_drain() {
+    let diary = Diary::default();
+    let noted = diary.clone();
+    let server = Server::configured(greeter(), |server| {
+        server
+            .on_startup(open(&diary))
+            .on_shutdown(Database::close)
+            .on_startup(async |_: Database| Ok(Cache("ahoy")))
+            .on_shutdown(async move |Cache(greeting)| noted.note(format!("no more {greeting}")))
+    })
+    .await;
+
+    assert!(page(server.address).await.ends_with("ahoy"));
+    let mut client = connect(server.address, "/").await;
+    assert_eq!(hear(&mut client).await, "ahoy");
+    let stopped = server.stop();
+    assert_eq!(farewell(&mut client).await.code, Close::AWAY);
+    drop(client);
+
+    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    let expected = [
+        "the database is open",
+        "connect",
+        "disconnect 1001",
+        "no more ahoy",
+        "the database is closed",
+    ];
+    assert_eq!(diary.entries(), expected);
+}
+
+#[tokio::test]
+async fn nobody_is_served_before_the_start_up_is_done() {
+    let diary = Diary::default();
+    let (done, wait) = oneshot::channel::<()>();
+    let opening = open(&diary);
+    let server = Server::configured(greeter(), |server| {
+        server
+            .on_startup(async || {
+                _ = wait.await;
+                opening().await
+            })
+            .on_startup(async || Ok(Cache("ahoy")))
+    })
+    .await;
+
+    let address = server.address;
+    let asking = tokio::spawn(async move { page(address).await });
+    assert!(
+        timeout(Duration::from_millis(50), diary.wait_for(1))
+            .await
+            .is_err()
+    );
+    assert!(!asking.is_finished());
+    done.send(()).unwrap();
+
+    assert!(asking.await.unwrap().ends_with("ahoy"));
+}
+
+#[tokio::test]
+async fn a_start_up_that_fails_is_the_servers_error_and_what_had_started_is_stopped() {
+    let (diary, address) = (Diary::default(), free_address().await);
+    let (never, again) = (diary.clone(), diary.clone());
+
+    let outcome = serve(address, greeter())
+        .on_startup(open(&diary))
+        .on_shutdown(Database::close)
+        .on_shutdown(async move || again.note("the last is the first"))
+        .on_startup(async || Err::<Cache, _>(trouble()))
+        .on_shutdown(async move || never.note("never"))
+        .await;
+
+    let error = outcome.unwrap_err();
+    assert_eq!(
+        format!("{error:?}"),
+        "the application failed: the database is on fire"
+    );
+    let expected = [
+        "the database is open",
+        "the last is the first",
+        "the database is closed",
+    ];
+    assert_eq!(diary.entries(), expected);
+}
+
+#[tokio::test]
+async fn the_port_is_not_even_open_before_the_start_up_is_done() {
+    let address = free_address().await;
+
+    let outcome = serve(address.clone(), greeter())
+        .on_startup(async move || match TcpStream::connect(address).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.into()),
+        })
+        .await;
+
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Io, "refused");
+}
+
+#[tokio::test]
+async fn a_start_up_that_panics_is_an_error_too() {
+    let outcome = Lifespan::new()
+        .on_startup(async || -> Result<Cache> { panic!("out of paper") })
+        .start()
+        .await;
+
+    let error = outcome.unwrap_err().to_string();
+    assert!(error.contains("out of paper"), "{error}");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_stops_what_had_started() {
+    let diary = Diary::default();
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+
+    let outcome = serve(taken.local_addr().unwrap(), greeter())
+        .on_startup(open(&diary))
+        .on_shutdown(Database::close)
+        .await;
+
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(
+        diary.entries(),
+        ["the database is open", "the database is closed"]
+    );
+}
+
+#[tokio::test]
+async fn a_stop_during_the_start_up_ends_it_and_stops_what_had_started() {
+    let diary = Diary::default();
+    let (begun, begins) = oneshot::channel();
+
+    let server = serve("127.0.0.1:0", greeter())
+        .on_startup(open(&diary))
+        .on_shutdown(Database::close)
+        .on_startup(async || {
+            begun.send(()).unwrap();
+            std::future::pending::<Result<()>>().await
+        })
+        .stop_on(async { begins.await.unwrap() })
+        .into_future();
+
+    timeout(PATIENCE, server).await.unwrap().unwrap();
+    assert_eq!(
+        diary.entries(),
+        ["the database is open", "the database is closed"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_that_hangs_or_panics_does_not_keep_the_others_from_theirs() {
+    let diary = Diary::default();
+    let running = Lifespan::new()
+        .on_startup(open(&diary))
+        .on_shutdown(Database::close)
+        .on_shutdown(async || std::future::pending().await)
+        .on_shutdown(async || panic!("out of paper"))
+        .on_shutdown(async || std::future::pending().await)
+        .start()
+        .await
+        .unwrap();
+
+    let before = tokio::time::Instant::now();
+    running.stop().await;
+
+    assert_eq!(before.elapsed().as_secs(), 20, "twice the default limit");
+    assert_eq!(diary.entries()[1], "the database is closed");
+}
+
+#[tokio::test]
+async fn what_nobody_has_made_is_missed_at_the_start() {
+    let outcome = Lifespan::new()
+        .on_shutdown(async |_: Cache| {})
+        .start()
+        .await;
+
+    let error = outcome.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Missing);
+    assert!(error.to_string().contains("Cache"), "{error}");
+}
+
+#[tokio::test]
+async fn under_another_server_the_host_starts_and_stops_it() {
+    let diary = Diary::default();
+    let lifespan = Lifespan::new()
+        .on_startup(open(&diary))
+        .on_shutdown(Database::close);
+    let part = Lifespan::new().on_startup(async |_: Database| Ok(Cache("ahoy")));
+    let running = lifespan.and(part).start().await.unwrap();
+    let inside = Router::new()
+        .nest_service("/live", greeter())
+        .layer(running.provide());
+    let server = Server::start(inside).await;
+
+    let mut client = connect(server.address, "/live").await;
+    assert_eq!(hear(&mut client).await, "ahoy");
+    drop(client);
+    timeout(PATIENCE, server.stop())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    assert_eq!(running.get::<Cache>().unwrap().0, "ahoy");
+    running.stop().await;
+
+    assert_eq!(diary.entries().pop().unwrap(), "the database is closed");
+}
+
+#[tokio::test]
+async fn a_test_may_hand_out_what_a_start_up_has_made_without_a_server() {
+    let running = Lifespan::new()
+        .on_startup(open(&Diary::default()))
+        .on_startup(async || Ok(Cache("ahoy")))
+        .start()
+        .await
+        .unwrap();
+    let app = PathRouter::<WebSocket>::new()
+        .route("/", Greeter::application(&Channels::in_memory()))
+        .with(running.provide())
+        .with(Provide(Cache("overruled by what is inside")))
+        .boxed();
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
+
+    assert_eq!(client.receive_text().await, "ahoy");
+    running.stop().await;
+}
+
+async fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().to_string()
+}
