@@ -102,7 +102,8 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
         T::from_scope(&self.scope).await
     }
 
-    /// Headers of the reply: the one that accepts a socket, or whatever a request is answered.
+    /// Headers of the reply that accepts a socket, or of the answer that the handler of a request makes. A refusal has
+    /// its own.
     pub fn reply_headers_mut(&mut self) -> &mut HeaderMap {
         &mut self.headers
     }
