@@ -3,12 +3,14 @@
 use crate::{frame::Close, name::GroupName};
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
+use tokio::sync::Notify;
 
 /// Something that a conversation rests on, such as a session that is not over and a user who may still be here.
 /// Middleware puts it into the scope; whoever holds the conversation lets it end when a tie breaks.
 #[async_trait]
 pub(crate) trait Tie: Send + Sync {
-    /// Where the end of this is announced, asked once the consumer has connected. `None` if nothing rests on it.
+    /// Where the end of this is announced, asked once the consumer has connected and whenever there are
+    /// [news](News). `None` if nothing rests on it.
     fn group(&self) -> Option<GroupName>;
 
     /// Why the conversation may not go on, if so. Asked once after the group was joined, and then as often as `every` says.
@@ -22,15 +24,40 @@ pub(crate) trait Tie: Send + Sync {
 
 /// The ties of one conversation, as they lie in its scope.
 #[derive(Clone, Default)]
-pub(crate) struct Ties(Vec<Arc<dyn Tie>>);
+pub(crate) struct Ties {
+    ties: Vec<Arc<dyn Tie>>,
+    changed: News,
+}
+
+/// How a tie tells that something rests on it now, which did not before.
+#[derive(Clone, Default)]
+pub(crate) struct News(Arc<Notify>);
+
+impl News {
+    #[cfg(feature = "sessions")]
+    pub(crate) fn tell(&self) {
+        self.0.notify_one();
+    }
+}
 
 impl Ties {
+    /// For a tie that is about to be added.
+    #[cfg(feature = "sessions")]
+    pub(crate) fn news(&self) -> News {
+        self.changed.clone()
+    }
+
+    /// Waits for news of any tie.
+    pub(crate) async fn changed(&self) {
+        self.changed.0.notified().await;
+    }
+
     #[cfg(feature = "sessions")]
     pub(crate) fn add(&mut self, tie: Arc<dyn Tie>) {
-        self.0.push(tie);
+        self.ties.push(tie);
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<dyn Tie>> {
-        self.0.iter()
+        self.ties.iter()
     }
 }

@@ -19,21 +19,27 @@ use tokio::time::{Sleep, sleep};
 pub(super) struct Desk<C: WebSocketConsumer> {
     consumer: C,
     ctx: Context<C::Event>,
-    socket: Socket,
-    mailbox: Mailbox,
+    line: Line,
     /// Who was heard last: the other goes first.
     talker: Source,
     /// How many more turns the talker has before the other, which had nothing a moment ago, is asked again.
     run: u8,
-    /// Runs once the client has left or the server stops; all handlers that still have their turn share it.
-    grace: Grace,
     ticks: Option<Box<Ticks>>,
     /// Whether the last turn was a tick's: a timer faster than its handler leaves every second turn to the others.
     ticked: bool,
-    watch: Option<Box<Watch>>,
 }
 
-type Grace = Option<Pin<Box<Sleep>>>;
+/// All that is attended to while a handler runs, and may end the conversation.
+struct Line {
+    socket: Socket,
+    mailbox: Mailbox,
+    watch: Option<Box<Watch>>,
+    /// Whether the conversation was ended from elsewhere: there is nothing more to wait for.
+    is_cut: bool,
+    /// Runs once the client has left, the server stops or the line is cut; all handlers that still have their turn share
+    /// it.
+    grace: Option<Pin<Box<Sleep>>>,
+}
 
 /// Who may speak to a consumer.
 #[derive(Clone, Copy)]
@@ -60,8 +66,6 @@ enum Turn {
     Frame(Frame),
     Event(Envelope),
     Tick(usize),
-    /// Something that the conversation rests on has ended.
-    Cut(Close),
     /// The client has left, this side has closed, or the server stops.
     Over,
 }
@@ -86,14 +90,17 @@ impl<C: WebSocketConsumer> Desk<C> {
         Self {
             consumer,
             ctx,
-            socket,
-            mailbox,
+            line: Line {
+                socket,
+                mailbox,
+                watch,
+                is_cut: false,
+                grace: None,
+            },
             talker: Source::Mailbox,
             run: 0,
-            grace: None,
             ticks: Ticks::new(C::TICKS),
             ticked: false,
-            watch,
         }
     }
 
@@ -103,8 +110,9 @@ impl<C: WebSocketConsumer> Desk<C> {
         let Self {
             consumer,
             ctx,
-            socket,
-            mailbox,
+            line: Line {
+                socket, mailbox, ..
+            },
             ..
         } = *self;
         // Off every list before anyone is told: a goodbye sent by `disconnect` reaches those who stay.
@@ -120,7 +128,7 @@ impl<C: WebSocketConsumer> Desk<C> {
 
     async fn take_turns(&mut self) -> Result<()> {
         let opened = self.consumer.opened(&mut self.ctx);
-        let mut handled = attend(&mut self.socket, &mut self.grace, opened).await;
+        let mut handled = self.line.attend(opened).await;
         loop {
             if let Handled::Failed(error) = handled {
                 handled = self.forgive(error).await;
@@ -142,17 +150,12 @@ impl<C: WebSocketConsumer> Desk<C> {
             let Self {
                 consumer,
                 ctx,
-                socket,
-                grace,
+                line,
                 ..
             } = self;
             // Reading a frame or an event is the user's code too: it runs as part of the handler.
             handled = match turn {
                 Turn::Over => return Ok(()),
-                Turn::Cut(close) => {
-                    _ = ctx.close(close).await;
-                    Handled::Done
-                }
                 Turn::Frame(frame) => {
                     let handler = async {
                         match C::Input::from_frame(frame) {
@@ -160,9 +163,9 @@ impl<C: WebSocketConsumer> Desk<C> {
                             Err(error) => consumer.malformed(ctx, error).await,
                         }
                     };
-                    attend(socket, grace, handler).await
+                    line.attend(handler).await
                 }
-                Turn::Tick(tick) => attend(socket, grace, consumer.tick(ctx, tick)).await,
+                Turn::Tick(tick) => line.attend(consumer.tick(ctx, tick)).await,
                 Turn::Event(envelope) => {
                     let handler = async {
                         match envelope.decode() {
@@ -174,7 +177,7 @@ impl<C: WebSocketConsumer> Desk<C> {
                             }
                         }
                     };
-                    attend(socket, grace, handler).await
+                    line.attend(handler).await
                 }
             };
         }
@@ -187,7 +190,7 @@ impl<C: WebSocketConsumer> Desk<C> {
             return Handled::Done;
         }
         let failed = self.consumer.failed(&mut self.ctx, error);
-        match attend(&mut self.socket, &mut self.grace, failed).await {
+        match self.line.attend(failed).await {
             Handled::Failed(error) if error.is_closed() => Handled::Done,
             handled => handled,
         }
@@ -195,13 +198,11 @@ impl<C: WebSocketConsumer> Desk<C> {
 
     fn poll_turn(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Turn> {
         // The end goes before everything that still waits.
-        if self.socket.is_ending(cx) {
+        if self.line.socket.is_ending(cx) {
             return Poll::Ready(Turn::Over);
         }
-        if let Some(watch) = &mut self.watch
-            && let Poll::Ready(close) = watch.poll(cx)
-        {
-            return Poll::Ready(Turn::Cut(close));
+        if self.line.poll_cut(cx) {
+            return Poll::Ready(Turn::Over);
         }
         let ticked = std::mem::take(&mut self.ticked);
         if !ticked && let Poll::Ready(turn) = self.poll_ticks(cx) {
@@ -226,9 +227,9 @@ impl<C: WebSocketConsumer> Desk<C> {
         }
         // Nothing more to do: all that the turns so far have queued leaves in one write.
         self.run = 0;
-        self.socket.flush(cx);
+        self.line.socket.flush(cx);
         // Writing may have found the client gone, or a close that another task has queued meanwhile.
-        if self.socket.is_ending(cx) {
+        if self.line.socket.is_ending(cx) {
             return Poll::Ready(Turn::Over);
         }
         Poll::Pending
@@ -237,16 +238,10 @@ impl<C: WebSocketConsumer> Desk<C> {
     fn poll_source(&mut self, source: Source, cx: &mut std::task::Context<'_>) -> Poll<Turn> {
         match source {
             Source::Client => {
-                let frame = ready!(self.socket.poll_receive(cx));
+                let frame = ready!(self.line.socket.poll_receive(cx));
                 Poll::Ready(frame.map_or(Turn::Over, Turn::Frame))
             }
-            Source::Mailbox => {
-                let envelope = ready!(self.mailbox.poll_receive(cx));
-                Poll::Ready(match envelope.disconnects() {
-                    Some(close) => Turn::Cut(close),
-                    None => Turn::Event(envelope),
-                })
-            }
+            Source::Mailbox => self.line.mailbox.poll_event(cx).map(Turn::Event),
         }
     }
 
@@ -260,28 +255,55 @@ impl<C: WebSocketConsumer> Desk<C> {
     }
 }
 
-/// Runs one handler. Meanwhile pings are answered, what it sends is written, and a goodbye is noticed: from then on the
-/// handler has a grace period, after which its future is dropped at an await.
-///
-/// The handler's future is boxed only while it runs, so that an idle connection does not carry its largest handler.
-async fn attend(
-    socket: &mut Socket,
-    grace: &mut Grace,
-    handler: impl Future<Output = Result<()>> + Send,
-) -> Handled {
-    let mut handler = Box::pin(guarded(handler));
-    poll_fn(|cx| {
-        if let Poll::Ready(outcome) = handler.as_mut().poll(cx) {
-            return Poll::Ready(match outcome {
-                Ok(Ok(())) => Handled::Done,
-                Ok(Err(error)) => Handled::Failed(error),
-                Err(panic) => Handled::Panicked(panic),
-            });
+impl Line {
+    /// Runs one handler. Meanwhile pings are answered, what it sends is written, and an end is noticed, whoever brings it:
+    /// from then on the handler has a grace period, after which its future is dropped at an await.
+    ///
+    /// The handler's future is boxed only while it runs, so that an idle connection does not carry its largest handler.
+    async fn attend(&mut self, handler: impl Future<Output = Result<()>> + Send) -> Handled {
+        let mut handler = Box::pin(guarded(handler));
+        poll_fn(|cx| {
+            if let Poll::Ready(outcome) = handler.as_mut().poll(cx) {
+                return Poll::Ready(match outcome {
+                    Ok(Ok(())) => Handled::Done,
+                    Ok(Err(error)) => Handled::Failed(error),
+                    Err(panic) => Handled::Panicked(panic),
+                });
+            }
+            let is_cut = self.poll_cut(cx);
+            if self.socket.poll_ahead(cx).is_pending() && !is_cut {
+                return Poll::Pending;
+            }
+            let limit = self.socket.config().grace;
+            let grace = self.grace.get_or_insert_with(|| Box::pin(sleep(limit)));
+            ready!(grace.as_mut().poll(cx));
+            Poll::Ready(Handled::Overstayed)
+        })
+        .await
+    }
+
+    /// Whether the conversation has been ended from elsewhere: by its session or user, or by a word in the mailbox. The
+    /// client's close is then on its way.
+    fn poll_cut(&mut self, cx: &mut std::task::Context<'_>) -> bool {
+        if self.is_cut {
+            return true;
         }
-        ready!(socket.poll_ahead(cx));
-        let grace = grace.get_or_insert_with(|| Box::pin(sleep(socket.config().grace)));
-        ready!(grace.as_mut().poll(cx));
-        Poll::Ready(Handled::Overstayed)
-    })
-    .await
+        let Poll::Ready(close) = self.poll_end(cx) else {
+            return false;
+        };
+        // A conversation that is closing already needs no second word.
+        _ = self.socket.sender().close(close);
+        self.is_cut = true;
+        true
+    }
+
+    fn poll_end(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Close> {
+        if let Poll::Ready(end) = self.mailbox.poll_end(cx) {
+            return Poll::Ready(end.disconnects().unwrap_or(Close::from(Close::POLICY)));
+        }
+        match &mut self.watch {
+            Some(watch) => watch.poll(cx),
+            None => Poll::Pending,
+        }
+    }
 }

@@ -2,29 +2,22 @@
 
 use crate::{
     channels::Channels,
-    error::Result,
+    error::{Error, Result},
     frame::Close,
-    name::ChannelName,
+    guard::guarded,
+    name::{ChannelName, GroupName},
     tie::{Tie, Ties},
 };
 use std::{
-    future::Future,
+    future::{Future, pending},
     pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 
-/// Asks the ties of one conversation again, as often as they want.
-pub(super) struct Watch {
-    ties: Vec<Arc<dyn Tie>>,
-    every: Duration,
-    /// Waits, then asks.
-    round: Round,
-}
-
-type Round = Pin<Box<dyn Future<Output = Option<Close>> + Send>>;
+/// Asks the ties of one conversation again: as often as they want, and when one of them is new.
+pub(super) struct Watch(Pin<Box<dyn Future<Output = Close> + Send>>);
 
 impl Watch {
     /// Joins the groups where the end of a tie is announced, and then asks each once: what ended in between is not missed.
@@ -36,52 +29,90 @@ impl Watch {
         ties: &Ties,
         channels: &Channels,
         channel: &ChannelName,
-    ) -> Result<Option<Box<Self>>, Close> {
-        let mut watched = Vec::new();
-        let mut every = None;
-        for tie in ties.iter() {
-            let Some(group) = tie.group() else {
-                continue;
-            };
-            if let Err(error) = channels.layer().group_add(&group, channel).await {
-                tracing::debug!(error = %error.chain(), "a conversation cannot be watched");
-                return Err(Close::from(Close::TRY_AGAIN));
-            }
-            if let Some(close) = tie.broken().await {
-                return Err(close);
-            }
-            if let Some(period) = tie.every() {
-                every = Some(every.map_or(period, |known: Duration| known.min(period)));
-            }
-            watched.push(tie.clone());
-        }
-        Ok(every.map(|every| {
-            Box::new(Self {
-                round: Box::pin(round(watched.clone(), every)),
-                ties: watched,
-                every,
-            })
-        }))
+    ) -> Result<Box<Self>, Close> {
+        let mut rounds = Rounds {
+            ties: ties.clone(),
+            channels: channels.clone(),
+            channel: channel.clone(),
+            joined: Vec::new(),
+        };
+        let first = rounds.go().await?;
+        Ok(Box::new(Self(Box::pin(rounds.go_on(first)))))
     }
 
-    /// Why the conversation may not go on, once that is so. It asks while other handlers wait for their turn, too.
+    /// Why the conversation may not go on, once that is so.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
-        loop {
-            let broken = ready!(self.round.as_mut().poll(cx));
-            if let Some(close) = broken {
-                return Poll::Ready(close);
-            }
-            self.round = Box::pin(round(self.ties.clone(), self.every));
-        }
+        self.0.as_mut().poll(cx)
     }
 }
 
-async fn round(ties: Vec<Arc<dyn Tie>>, every: Duration) -> Option<Close> {
-    sleep_until(Instant::now() + every).await;
-    for tie in ties {
-        if let Some(close) = tie.broken().await {
-            return Some(close);
+struct Rounds {
+    ties: Ties,
+    channels: Channels,
+    channel: ChannelName,
+    /// Where ends are announced that were known so far.
+    joined: Vec<GroupName>,
+}
+
+impl Rounds {
+    async fn go_on(mut self, first: Option<Duration>) -> Close {
+        let mut every = first;
+        loop {
+            let due = async {
+                match every {
+                    Some(period) => sleep(period).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => {}
+                () = self.ties.changed() => {}
+            }
+            match self.go().await {
+                Ok(period) => every = period,
+                Err(close) => return close,
+            }
         }
     }
-    None
+
+    /// Asks every tie; how soon to ask again.
+    async fn go(&mut self) -> Result<Option<Duration>, Close> {
+        let mut every: Option<Duration> = None;
+        for tie in self.ties.iter() {
+            let asking = guarded(ask(&**tie, &self.channels, &self.channel, &mut self.joined));
+            let period = match asking.await {
+                Ok(asked) => asked?,
+                Err(panic) => {
+                    tracing::error!(error = %panic, "asking after a user or a session panicked");
+                    return Err(Close::from(Close::ERROR));
+                }
+            };
+            every = [every, period].into_iter().flatten().min();
+        }
+        Ok(every)
+    }
+}
+
+/// Whether a tie still holds; if so, how soon to ask again. The user's code answers.
+async fn ask(
+    tie: &dyn Tie,
+    channels: &Channels,
+    channel: &ChannelName,
+    joined: &mut Vec<GroupName>,
+) -> Result<Option<Duration>, Close> {
+    let Some(group) = tie.group() else {
+        return Ok(None);
+    };
+    if !joined.contains(&group) {
+        let joining = channels.layer().group_add(&group, channel).await;
+        joining.map_err(|error: Error| {
+            tracing::debug!(error = %error.chain(), "a conversation cannot be watched");
+            Close::from(Close::TRY_AGAIN)
+        })?;
+        joined.push(group);
+    }
+    match tie.broken().await {
+        Some(close) => Err(close),
+        None => Ok(tie.every()),
+    }
 }

@@ -271,7 +271,9 @@ async fn greet<C: WebSocketConsumer>(
     };
     let watching = async {
         match ctx.scope.get::<Ties>() {
-            Ok(ties) => Watch::over(ties, &ctx.channels, &ctx.channel).await,
+            Ok(ties) => Watch::over(ties, &ctx.channels, &ctx.channel)
+                .await
+                .map(Some),
             Err(_) => Ok(None),
         }
     };

@@ -10,7 +10,7 @@ use crate::{
         Expiry, Key, MergingStore, SameSite, Session, SessionCookie, SessionStore,
         time::{Duration, OffsetDateTime},
     },
-    tie::Ties,
+    tie::{News, Ties},
 };
 use http::{HeaderMap, HeaderValue, header, response};
 use std::{borrow::Cow, fmt, future::Future, sync::Arc};
@@ -157,7 +157,8 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithSession<A> {
         mut scope: Scope<P>,
         mut connection: P::Connection,
     ) -> impl Future<Output = Result<()>> + Send {
-        let visit = Visit::new(self.config.clone(), &scope.head.headers);
+        let news = scope.extensions.get_or_insert_default::<Ties>().news();
+        let visit = Visit::new(self.config.clone(), news, &scope.head.headers);
         scope.insert(visit.session.clone());
         let ties = scope.extensions.get_or_insert_default::<Ties>();
         ties.add(visit.store.clone());
@@ -178,9 +179,9 @@ struct Visit {
 }
 
 impl Visit {
-    fn new(config: Arc<Config>, headers: &HeaderMap) -> Self {
+    fn new(config: Arc<Config>, news: News, headers: &HeaderMap) -> Self {
         let (had_cookie, id) = config.cookie.read(headers);
-        let store = MergingStore::new(config.store.clone(), config.channels.clone());
+        let store = MergingStore::new(config.store.clone(), config.channels.clone(), news);
         let store = Arc::new(store);
         Self {
             session: Session::new(id, store.clone(), Some(config.expiry)),

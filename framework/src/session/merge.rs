@@ -1,7 +1,12 @@
 //! A store that changes only what was changed, and brings nothing back to life.
 
 use super::{group, lasting};
-use crate::{channels::Channels, frame::Close, name::GroupName, tie::Tie};
+use crate::{
+    channels::Channels,
+    frame::Close,
+    name::GroupName,
+    tie::{News, Tie},
+};
 use async_trait::async_trait;
 use std::{
     collections::{HashMap, HashSet},
@@ -34,6 +39,7 @@ type Data = HashMap<String, serde_json::Value>;
 pub(crate) struct MergingStore {
     store: Arc<dyn SessionStore>,
     channels: Channels,
+    news: News,
     /// The session as the store has it, as far as this connection knows.
     known: Mutex<Option<Record>>,
     /// What `set_expiry` has said on this visit.
@@ -47,10 +53,11 @@ pub(crate) struct MergingStore {
 }
 
 impl MergingStore {
-    pub(crate) fn new(store: Arc<dyn SessionStore>, channels: Channels) -> Self {
+    pub(crate) fn new(store: Arc<dyn SessionStore>, channels: Channels, news: News) -> Self {
         Self {
             store,
             channels,
+            news,
             known: Mutex::default(),
             own_expiry: Mutex::default(),
             ended: Mutex::default(),
@@ -178,7 +185,10 @@ impl SessionStore for MergingStore {
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
         let loaded = self.store.load(id).await?;
         if let Some(record) = &loaded {
-            *lock(&self.known) = Some(record.clone());
+            let is_new = lock(&self.known).replace(record.clone()).is_none();
+            if is_new && self.is_replied.load(Ordering::Acquire) {
+                self.news.tell();
+            }
         }
         Ok(loaded)
     }

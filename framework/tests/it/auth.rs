@@ -66,6 +66,27 @@ async fn a_log_out_closes_the_sessions_sockets_and_no_others() {
 }
 
 #[tokio::test]
+async fn a_socket_that_asks_who_it_is_only_later_rests_on_its_user_from_then_on() {
+    let site = Site::new();
+    let ana = site.log_in("ana").await;
+    let mut cut = site.open("/late", &[("cookie", &ana)]).await;
+    for _ in 0..2 {
+        cut.send("who?").await;
+        assert_eq!(cut.receive_text().await, "ana");
+    }
+    site.channels.disconnect_user("ana").await.unwrap();
+    assert_eq!(cut.receive_close().await.code, Close::UNAUTHORIZED);
+
+    let mut late = site.open("/late", &[("cookie", &ana)]).await;
+    for _ in 0..2 {
+        late.send("who?").await;
+        assert_eq!(late.receive_text().await, "ana");
+    }
+    site.get("/logout", &[("cookie", &ana)]).await;
+    assert_eq!(late.receive_close().await.code, Close::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn a_socket_can_log_out_and_not_in() {
     let site = Site::new();
     let ana = site.log_in("ana").await;
@@ -354,7 +375,10 @@ async fn visits_renew_a_session_that_ends_on_inactivity() {
         tokio::task::yield_now().await;
     }
 
-    assert!(start.elapsed() >= Duration::from_secs(2), "it was fresh enough");
+    assert!(
+        start.elapsed() >= Duration::from_secs(2),
+        "it was fresh enough"
+    );
 }
 
 #[tokio::test]

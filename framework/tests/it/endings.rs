@@ -132,6 +132,51 @@ impl WebSocketConsumer for Named {
     }
 }
 
+/// Never comes to an end by itself.
+struct Stuck {
+    diary: Diary,
+}
+
+impl WebSocketConsumer for Stuck {
+    type Input = String;
+    type Event = seaway::NoEvent;
+
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+        handshake.join("stuck").await?;
+        let diary = handshake.state::<Diary>()?.clone();
+        Ok(Self { diary })
+    }
+
+    async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
+        self.diary.note("busy");
+        std::future::pending().await
+    }
+
+    async fn disconnect(self, close: Close) {
+        self.diary.note(format!("left with {}", close.code));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_runs_on_does_not_shield_its_socket() {
+    let diary = Diary::default();
+    let channels = Channels::in_memory();
+    let app = Stuck::application(&channels)
+        .with(Provide(diary.clone()))
+        .boxed();
+    let mut ana = WebSocketCommunicator::open(&app, Request::get("/"));
+    assert_eq!(ana.status().await, 101);
+    ana.send("go").await;
+    diary.wait_for(1).await;
+
+    let group = channels.group::<seaway::NoEvent>("stuck").unwrap();
+    group.disconnect(4001).await.unwrap();
+
+    assert_eq!(ana.receive_close().await.code, 4001);
+    ana.vanish().await.unwrap();
+    assert_eq!(diary.entries(), ["busy", "left with 4001"]);
+}
+
 /// Two clocks, of which the first is faster than its handler.
 struct Clock;
 

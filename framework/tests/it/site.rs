@@ -110,6 +110,7 @@ impl Site {
         let staff = RequireUser::<Account>::new().when(|account| account.is_staff);
         let sockets = PathRouter::new()
             .route("/who", who.clone())
+            .route("/late", Late::application(&channels))
             .route("/members", who.clone().with(members()))
             .route("/staff", who.with(staff.clone()));
         let pages = PathRouter::new()
@@ -350,5 +351,26 @@ impl WebSocketConsumer for Who {
             }
             _ => ctx.send(command).await,
         }
+    }
+}
+
+/// Asks who its user is only when it is asked.
+struct Late {
+    auth: AuthSession<Accounts>,
+}
+
+impl WebSocketConsumer for Late {
+    type Input = String;
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+        let auth = handshake.extract().await?;
+        Ok(Self { auth })
+    }
+
+    async fn receive(&mut self, ctx: &mut Context, _: String) -> Result<()> {
+        let user = self.auth.user().await?;
+        ctx.send(user.map_or("nobody".to_owned(), |account| account.name))
+            .await
     }
 }

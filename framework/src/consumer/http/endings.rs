@@ -134,7 +134,9 @@ async fn begin(ties: Ties, common: Arc<Common>) -> Result<Option<Box<Watch>>, Cl
     let address = &common.address;
     let watching = async {
         match address.open().await {
-            Ok(mailbox) => Watch::over(&ties, &address.channels, mailbox.name()).await,
+            Ok(mailbox) => Watch::over(&ties, &address.channels, mailbox.name())
+                .await
+                .map(Some),
             Err(_) => Err(Close::from(Close::TRY_AGAIN)),
         }
     };

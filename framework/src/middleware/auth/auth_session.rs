@@ -9,7 +9,7 @@ use crate::{
     reject::Reject,
     scope::{OpensOverHttp, Scope},
     session::{Session, digest},
-    tie::Tie,
+    tie::{News, Tie},
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,7 @@ pub(super) struct LogIn<A: Authenticator> {
     pub(super) authenticator: Arc<A>,
     pub(super) proof: Proof,
     pub(super) recheck: Option<Duration>,
+    pub(super) news: News,
     /// Once the reply is made, no cookie can be set.
     pub(super) is_replied: AtomicBool,
     /// Who it is, once somebody has asked.
@@ -130,6 +131,10 @@ impl<A: Authenticator> LogIn<A> {
         }
         let user = self.load().await?;
         *self.known() = Some(user.clone());
+        // An open socket rests on its user from now on.
+        if self.is_replied.load(Ordering::Acquire) {
+            self.news.tell();
+        }
         Ok(user)
     }
 

@@ -163,6 +163,7 @@ where
             authenticator: self.auth.authenticator.clone(),
             proof,
             recheck: self.auth.recheck,
+            news: scope.extensions.get_or_insert_default::<Ties>().news(),
             is_replied: AtomicBool::new(false),
             user: Mutex::new(None),
         });
