@@ -13,3 +13,4 @@ mod outage;
 mod people;
 mod redis_layer;
 mod sessions;
+mod transports;

@@ -16,7 +16,14 @@ use super::{
     scratch::Scratch,
 };
 
-const EXAMPLES: &[&str] = &["arena", "chat", "echo", "in-axum", "notifications"];
+const EXAMPLES: &[&str] = &[
+    "arena",
+    "chat",
+    "echo",
+    "in-axum",
+    "notifications",
+    "transports",
+];
 
 /// A server on a loopback port of its own, which it keeps over restarts.
 #[derive(Debug)]

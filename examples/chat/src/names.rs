@@ -1,15 +1,40 @@
 //! What people and rooms may be called.
 
+use unicode_normalization::UnicodeNormalization;
+
 /// The name without spaces around it, if it has 1 to `longest` characters and all of them can be seen.
 pub fn clean(name: &str, longest: usize) -> Option<&str> {
     let name = name.trim();
     let fits = (1..=longest).contains(&name.chars().count());
-    (fits && !name.chars().any(is_hidden)).then_some(name)
+    let is_seen = !name.chars().any(is_hidden) && !folded(name).trim().is_empty();
+    (fits && is_seen).then_some(name)
 }
 
-/// The form in which names are compared: nobody is Ana beside ana.
+/// The form in which names are compared: nobody is Ana beside ana, nor in letters that only look like those.
 pub fn folded(name: &str) -> String {
-    name.to_lowercase()
+    let plain = name.nfkc().filter(|letter| !takes_no_room(*letter));
+    plain.collect::<String>().to_lowercase()
+}
+
+/// Letters that are drawn as nothing, the joiners included.
+fn takes_no_room(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'
+            | '\u{1160}'
+            | '\u{3164}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+    ) || matches!(
+        letter,
+        '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+    ) || matches!(
+        letter,
+        '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 /// Control characters, and those that take no room or turn the text around: they make one name look like another.
@@ -25,6 +50,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_that_look_alike_are_one() {
+        for name in [
+            "ana",
+            "ANA",
+            "An\u{200d}a",
+            "Ana\u{ad}",
+            "Ana\u{3164}",
+            "Ａｎａ",
+        ] {
+            assert_eq!(folded(name), "ana", "{name:?}");
+        }
+        assert_eq!(folded("Jose\u{301}"), folded("José"));
+        assert_ne!(folded("Anna"), folded("Ana"));
+    }
+
+    #[test]
     fn a_name_has_few_characters_that_can_all_be_seen() {
         let (longest, too_long) = ("ø".repeat(30), "ø".repeat(31));
         for (name, expected) in [
@@ -38,6 +79,7 @@ mod tests {
             ("A\nna", None),
             ("Ana\u{200b}", None),
             ("\u{202e}anA", None),
+            ("\u{3164}", None),
         ] {
             assert_eq!(clean(name, 30), expected, "{name:?}");
         }

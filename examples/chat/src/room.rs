@@ -49,6 +49,9 @@ impl Visitor {
         if !(1..=64).contains(&key.chars().count()) {
             return refuse(ctx, key, "a key has 1 to 64 characters").await;
         }
+        // A text has lines, and else nothing that steers a screen.
+        let steers = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+        let text: String = text.chars().filter(|letter| !steers(*letter)).collect();
         if text.trim().is_empty() || text.chars().count() > 2_000 {
             return refuse(ctx, key, "a message has 1 to 2,000 characters").await;
         }

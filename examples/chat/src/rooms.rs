@@ -49,14 +49,8 @@ impl Rooms {
         };
         let made = match self.insert(name, slug(name)).await? {
             Some(room) => Some(room),
-            None => {
-                // Perhaps it is only the slug that a room has, under another name: this one gets a number.
-                let rooms: i64 = sqlx::query_scalar("SELECT count(*) FROM rooms")
-                    .fetch_one(&self.database)
-                    .await?;
-                let numbered = format!("{}-{}", slug(name), rooms + 1);
-                self.insert(name, numbered).await?
-            }
+            // Perhaps it is only the slug that a room has, under another name: this one gets a number.
+            None => self.insert(name, self.numbered(&slug(name)).await?).await?,
         };
         Ok(made.map_or(Creation::Taken, Creation::Done))
     }
@@ -74,6 +68,18 @@ impl Rooms {
             self.by_slug.insert(slug.to_owned(), room.clone()).await;
         }
         Ok(room)
+    }
+
+    /// The slug with a number behind it that no room has.
+    async fn numbered(&self, slug: &str) -> sqlx::Result<String> {
+        let taken: Vec<String> =
+            sqlx::query_scalar("SELECT slug FROM rooms WHERE slug LIKE ? || '-%'")
+                .bind(slug)
+                .fetch_all(&self.database)
+                .await?;
+        let mut numbered = (2..).map(|number| format!("{slug}-{number}"));
+        let free = numbered.find(|numbered| !taken.contains(numbered));
+        Ok(free.expect("there are more numbers than rooms"))
     }
 
     async fn insert(&self, name: &str, slug: String) -> sqlx::Result<Option<Room>> {
@@ -122,7 +128,9 @@ pub mod tests {
         assert_eq!(slug("中国").await, "room-2");
         assert_eq!(slug("Lobby").await, "lobby");
         assert_eq!(slug("LOBBY").await, "Taken");
-        assert_eq!(slug("Lobby!").await, "lobby-4");
+        assert_eq!(slug("Lobby!").await, "lobby-2");
+        assert_eq!(slug("Lobby?").await, "lobby-3");
+        assert_eq!(slug("Lobby 2").await, "lobby-2-2");
         assert_eq!(slug(" ").await, "BadName");
     }
 }

@@ -17,5 +17,6 @@ impl Echo {
 async fn main() -> Result<()> {
     let address = std::env::args().nth(1);
     let address = address.unwrap_or_else(|| "127.0.0.1:8000".to_owned());
+    println!("echo is at ws://{address}");
     serve(address, Echo::application(&Channels::in_memory())).await
 }

@@ -1,7 +1,7 @@
 //! Seaway's sockets inside an axum app that was there before, served by axum, with tower-http around both.
 //!
-//! `curl http://127.0.0.1:8000/readings` shows the last readings of a sensor; `POST /readings` adds one, which whoever
-//! listens at `ws://127.0.0.1:8000/ws/readings` hears at once. Another address may be the first argument.
+//! `curl --json 21.5 http://127.0.0.1:8000/readings` adds a reading of a sensor, which whoever listens at
+//! `ws://127.0.0.1:8000/ws/readings` hears at once; `curl http://127.0.0.1:8000/readings` shows the last ones. Another address may be the first argument.
 
 use axum::{
     Json, Router,
@@ -79,7 +79,7 @@ impl Sensor {
 #[tokio::main]
 async fn main() -> Result<()> {
     tracing_subscriber::fmt()
-        .with_env_filter("info,tower_http=debug")
+        .with_env_filter("info,tower_http=info")
         .init();
     let channels = Channels::in_memory();
     let sensor = Sensor {
@@ -89,7 +89,7 @@ async fn main() -> Result<()> {
     let address = std::env::args().nth(1);
     let address = address.unwrap_or_else(|| "127.0.0.1:8000".to_owned());
     let listener = tokio::net::TcpListener::bind(address).await?;
-    println!("listening at {}", listener.local_addr()?);
+    println!("in-axum is at http://{}", listener.local_addr()?);
     axum::serve(listener, app(sensor, &channels)).await?;
     Ok(())
 }

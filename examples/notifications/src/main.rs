@@ -110,6 +110,7 @@ async fn main() -> Result<()> {
         .with(Sessions::new(MemoryStore::default(), &channels).secure(false));
     let address = env::args().nth(1);
     let address = address.unwrap_or_else(|| "127.0.0.1:8000".to_owned());
+    println!("notifications is at http://{address}");
     serve(address, app).await
 }
 

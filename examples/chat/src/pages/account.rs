@@ -34,7 +34,7 @@ struct SignupPage {
     csrf: String,
     next: String,
     name: String,
-    problem: Option<&'static str>,
+    problem: Option<String>,
 }
 
 /// Where to go afterwards.
@@ -97,13 +97,7 @@ pub async fn log_in(
         problem: Some(problem),
     };
     if let Verdict::Wait { seconds } = chat.attempts.note(&typed.name, address, now()).await? {
-        let minutes = (seconds + 59) / 60;
-        let login = again(format!("Too many attempts. Try again in {minutes} min."));
-        let mut reply = page(StatusCode::TOO_MANY_REQUESTS, &login)?;
-        reply
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from(seconds));
-        return Ok(reply);
+        return too_often(seconds, &again(wait(seconds)));
     }
     let credentials = Credentials {
         name: typed.name.clone(),
@@ -141,16 +135,33 @@ pub async fn signup_page(
 /// `POST /signup`
 pub async fn sign_up(
     State(chat): State<Arc<Chat>>,
+    Client(address): Client,
     auth: AuthSession<Accounts>,
     session: Session,
     Form(typed): Form<Typed>,
 ) -> Result<Response, Problem> {
     csrf::check(&session, &typed.csrf).await?;
-    let credentials = Credentials {
-        name: typed.name.clone(),
-        password: typed.password,
+    // Hashing is dear: who signs up again and again waits like one who guesses passwords.
+    let verdict = chat.attempts.note(&typed.name, address, now()).await?;
+    let outcome = match verdict {
+        Verdict::Try => {
+            let credentials = Credentials {
+                name: typed.name.clone(),
+                password: typed.password,
+            };
+            chat.accounts.sign_up(credentials).await?
+        }
+        Verdict::Wait { seconds } => {
+            let signup = SignupPage {
+                csrf: typed.csrf,
+                next: local(&typed.next).to_owned(),
+                name: typed.name,
+                problem: Some(wait(seconds)),
+            };
+            return too_often(seconds, &signup);
+        }
     };
-    match chat.accounts.sign_up(credentials).await? {
+    match outcome {
         SignUp::Done(account) => {
             csrf::renew(&session).await?;
             auth.log_in(&account).await?;
@@ -161,11 +172,23 @@ pub async fn sign_up(
                 csrf: typed.csrf,
                 next: local(&typed.next).to_owned(),
                 name: typed.name,
-                problem: Some(problem),
+                problem: Some(problem.to_owned()),
             };
             page(StatusCode::BAD_REQUEST, &signup)
         }
     }
+}
+
+fn wait(seconds: i64) -> String {
+    let minutes = (seconds + 59) / 60;
+    format!("Too many attempts. Try again in {minutes} min.")
+}
+
+fn too_often(seconds: i64, again: &impl Template) -> Result<Response, Problem> {
+    let mut reply = page(StatusCode::TOO_MANY_REQUESTS, again)?;
+    let headers = reply.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    Ok(reply)
 }
 
 /// `POST /logout`

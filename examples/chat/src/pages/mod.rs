@@ -22,10 +22,7 @@ mod rooms;
 
 use crate::{accounts::Account, chat::Chat};
 use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    middleware::map_response,
-    routing::{get, post},
+    Router, extract::DefaultBodyLimit, middleware::map_response, response::Redirect, routing::get,
 };
 use seaway::middleware::RequireUser;
 use std::sync::Arc;
@@ -33,18 +30,23 @@ use std::sync::Arc;
 /// No form of ours is larger.
 const LARGEST_FORM: usize = 16 * 1024;
 
+/// Addresses that only forms lead to: whoever comes back to one, by reloading or after a log-in, wants the list.
+async fn home() -> Redirect {
+    Redirect::to("/")
+}
+
 /// The routes of all pages.
 pub fn router(chat: Arc<Chat>) -> Router {
     let for_members = Router::new()
         .route("/", get(rooms::list))
-        .route("/rooms", post(rooms::create))
+        .route("/rooms", get(home).post(rooms::create))
         .route("/rooms/{slug}", get(room::page_of))
         .route("/rooms/{slug}/messages", get(room::past))
         .route_layer(RequireUser::<Account>::new().redirect_to("/login"));
     let for_all = Router::new()
         .route("/signup", get(account::signup_page).post(account::sign_up))
         .route("/login", get(account::login_page).post(account::log_in))
-        .route("/logout", post(account::log_out));
+        .route("/logout", get(home).post(account::log_out));
     Router::new()
         .merge(for_members)
         .merge(for_all)

@@ -1,0 +1,76 @@
+//! Server-sent events: one request, and news come as long as it lasts. What the page says goes by requests of its own.
+
+use crate::{
+    count::{Counts, Tally},
+    room::{GROUP, Message, Room, RoomEvent},
+};
+use seaway::{Answer, HttpConsumer, HttpContext, HttpHandshake, Reject, Result, Sse, SseEvent};
+use std::sync::Arc;
+
+/// One stream.
+pub struct Stream {
+    room: Arc<Room>,
+    /// The last id that the page has.
+    since: u64,
+    tally: Tally,
+}
+
+impl HttpConsumer for Stream {
+    type Event = RoomEvent;
+
+    async fn connect(handshake: &mut HttpHandshake<RoomEvent>) -> Result<Self, Reject> {
+        let counts = handshake.state::<Arc<Counts>>()?.clone();
+        handshake.join(GROUP).await?;
+        // A browser that comes back by itself says what it heard last.
+        let heard = handshake.last_event_id().and_then(|id| id.parse().ok());
+        let since = match heard {
+            Some(id) => id,
+            None => handshake.query("since").unwrap_or(0),
+        };
+        Ok(Self {
+            room: handshake.state::<Arc<Room>>()?.clone(),
+            since,
+            tally: Tally::open(counts, handshake.query("client")?, &handshake.scope().head),
+        })
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<Answer> {
+        let events = ctx.sse().await?;
+        let hello = format!(
+            "{{\"head\":{},\"heads\":{}}}",
+            self.room.last_id(),
+            self.tally.head
+        );
+        events.send(SseEvent::text(hello).name("hello")).await?;
+        self.catch_up(&events).await?;
+        while let Some(said) = ctx.next_event().await {
+            let RoomEvent::Said(message) = &*said;
+            if message.id > self.since {
+                self.pass_on(&events, message).await?;
+            }
+        }
+        Ok(events.end())
+    }
+}
+
+impl Stream {
+    async fn catch_up(&mut self, events: &Sse) -> Result<()> {
+        let missed = self.room.since(self.since);
+        if missed.gap {
+            events.send(SseEvent::text("{}").name("gap")).await?;
+            self.since = 0;
+        }
+        for message in &missed.messages {
+            self.pass_on(events, message).await?;
+        }
+        Ok(())
+    }
+
+    async fn pass_on(&mut self, events: &Sse, message: &Message) -> Result<()> {
+        let data = serde_json::to_string(message).expect("numbers and texts are JSON");
+        self.since = message.id;
+        self.tally.told(1, data.len());
+        let event = SseEvent::text(data).name("message");
+        events.send(event.id(message.id.to_string())).await
+    }
+}

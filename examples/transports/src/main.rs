@@ -1,0 +1,53 @@
+//! One room by four transports, side by side: polling, long polling, server-sent events and WebSocket.
+//!
+//! `cargo run --release -p transports`, then <http://127.0.0.1:8000>. Another address may be its first argument.
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | `room.rs` | the last messages, by id: what was missed, and what is gone |
+//! | `count.rs` | what each client has cost |
+//! | `poll.rs`, `wait.rs`, `events.rs`, `socket.rs` | the four ways to hear |
+//! | `pages.rs` | the page, and what it says |
+
+mod count;
+mod events;
+mod pages;
+mod poll;
+mod room;
+mod socket;
+mod wait;
+
+use count::Counts;
+use events::Stream;
+use room::Room;
+use seaway::{
+    Channels, HttpConsumer, Result, WebSocketConsumer, from_service,
+    middleware::Provide,
+    protocol::Http,
+    routing::{PathRouter, ProtocolTypeRouter},
+    serve,
+};
+use socket::Socket;
+use std::sync::Arc;
+use wait::Wait;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let channels = Channels::in_memory();
+    let (room, counts) = (Arc::new(Room::new(&channels)?), Arc::new(Counts::default()));
+    let pages = from_service(pages::router(room.clone(), counts.clone()));
+    let pages = PathRouter::<Http>::new()
+        .route("/wait", Wait::application(&channels))
+        .route("/events", Stream::application(&channels))
+        .route("/", pages.clone())
+        .route("/{*page}", pages);
+    let app = ProtocolTypeRouter::new()
+        .http(pages)
+        .websocket(PathRouter::new().route("/ws", Socket::application(&channels)))
+        .with(Provide(room))
+        .with(Provide(counts));
+    let address = std::env::args().nth(1);
+    let address = address.unwrap_or_else(|| "127.0.0.1:8000".to_owned());
+    println!("transports is at http://{address}");
+    serve(address, app).await
+}

@@ -1,0 +1,85 @@
+//! WebSocket: one request, and then both sides talk whenever they like, with two to four bytes around each message.
+
+use crate::{
+    count::{Counts, Tally},
+    room::{GROUP, Message, Room, RoomEvent, is_fit},
+};
+use seaway::{Context, Handshake, Json, Reject, Result, Shared, WebSocketConsumer};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// One socket.
+pub struct Socket {
+    room: Arc<Room>,
+    /// The last id that the page has.
+    since: u64,
+    tally: Tally,
+}
+
+/// What a page is told.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Told<'a> {
+    /// The newest id, and the bytes of the head that opened this.
+    Hello {
+        head: u64,
+        heads: u64,
+    },
+    Gap,
+    Message(&'a Message),
+}
+
+impl WebSocketConsumer for Socket {
+    type Input = String;
+    type Event = RoomEvent;
+
+    async fn connect(handshake: &mut Handshake<RoomEvent>) -> Result<Self, Reject> {
+        let counts = handshake.state::<Arc<Counts>>()?.clone();
+        handshake.join(GROUP).await?;
+        Ok(Self {
+            room: handshake.state::<Arc<Room>>()?.clone(),
+            since: handshake.query("since")?,
+            tally: Tally::open(counts, handshake.query("client")?, &handshake.scope().head),
+        })
+    }
+
+    async fn opened(&mut self, ctx: &mut Context<RoomEvent>) -> Result<()> {
+        let (head, heads) = (self.room.last_id(), self.tally.head);
+        ctx.send(Json(Told::Hello { head, heads })).await?;
+        let missed = self.room.since(self.since);
+        if missed.gap {
+            ctx.send(Json(Told::Gap)).await?;
+            self.since = 0;
+        }
+        for message in &missed.messages {
+            self.pass_on(ctx, message).await?;
+        }
+        Ok(())
+    }
+
+    /// A page that likes to may speak here too.
+    async fn receive(&mut self, _: &mut Context<RoomEvent>, text: String) -> Result<()> {
+        match is_fit(&text) {
+            true => self.room.say(text).await.map(drop),
+            false => Ok(()),
+        }
+    }
+
+    async fn event(&mut self, ctx: &mut Context<RoomEvent>, said: Shared<RoomEvent>) -> Result<()> {
+        let RoomEvent::Said(message) = &*said;
+        match message.id > self.since {
+            true => self.pass_on(ctx, message).await,
+            false => Ok(()),
+        }
+    }
+}
+
+impl Socket {
+    async fn pass_on(&mut self, ctx: &Context<RoomEvent>, message: &Message) -> Result<()> {
+        let text =
+            serde_json::to_string(&Told::Message(message)).expect("numbers and texts are JSON");
+        self.since = message.id;
+        self.tally.told(1, text.len());
+        ctx.send(text).await
+    }
+}

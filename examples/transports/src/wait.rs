@@ -1,0 +1,60 @@
+//! Long polling: the server keeps the question until there is an answer. News come at once, but each costs a request.
+
+use crate::{
+    count::{Counts, Tally},
+    room::{GROUP, Missed, Room, RoomEvent},
+};
+use http::Response;
+use seaway::{Answer, HttpConsumer, HttpContext, HttpHandshake, Reject, Result};
+use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+/// How long a question is kept; proxies between give up after 30 or 60 s.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// One question.
+pub struct Wait {
+    room: Arc<Room>,
+    since: u64,
+    tally: Tally,
+}
+
+impl HttpConsumer for Wait {
+    type Event = RoomEvent;
+
+    async fn connect(handshake: &mut HttpHandshake<RoomEvent>) -> Result<Self, Reject> {
+        let counts = handshake.state::<Arc<Counts>>()?.clone();
+        // Listen first and look then: what is said in between is not missed.
+        handshake.join(GROUP).await?;
+        Ok(Self {
+            room: handshake.state::<Arc<Room>>()?.clone(),
+            since: handshake.query("since")?,
+            tally: Tally::open(counts, handshake.query("client")?, &handshake.scope().head),
+        })
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<Answer> {
+        let mut missed = self.room.since(self.since);
+        if missed.is_nothing() {
+            // Whatever it was, the room knows; also that time is up, or the server stops.
+            _ = timeout(PATIENCE, ctx.next_event()).await;
+            missed = self.room.since(self.since);
+        }
+        ctx.answer(self.answer(&missed))
+    }
+}
+
+impl Wait {
+    fn answer(&self, missed: &Missed) -> Response<String> {
+        let body = serde_json::to_string(missed).expect("numbers and texts are JSON");
+        self.tally.told(missed.messages.len(), body.len());
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
+        headers.insert(
+            "content-type",
+            http::HeaderValue::from_static("application/json"),
+        );
+        headers.insert("x-head-bytes", self.tally.head.into());
+        response
+    }
+}
