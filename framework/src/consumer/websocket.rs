@@ -173,7 +173,15 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     }
 
     /// The application that holds one conversation after the other: route it, serve it, or mount it in axum.
+    ///
+    /// # Panics
+    /// If one of [`TICKS`](WebSocketConsumer::TICKS) is zero.
+    #[track_caller]
     fn application(channels: &Channels) -> ConsumerApplication<Self> {
+        assert!(
+            Self::TICKS.iter().all(|period| !period.is_zero()),
+            "a timer of zero would never rest"
+        );
         ConsumerApplication {
             channels: channels.clone(),
             consumer: PhantomData,

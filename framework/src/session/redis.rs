@@ -1,7 +1,7 @@
 //! Sessions in Redis.
 
 use crate::{
-    error::Result,
+    error::{Error, ErrorKind, Result},
     redis_link::{Address, Link},
 };
 use async_trait::async_trait;
@@ -49,10 +49,11 @@ impl RedisStore {
     /// Connects to the Redis at `redis://[user:password@]host[:port][/database]`.
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is none or Redis does not answer within 2 s.
+    /// [`ErrorKind::Session`] if the URL is none or Redis does not answer within 2 s.
     pub async fn connect(url: &str) -> Result<Self> {
-        let address = Address::parse(url, REMEDY)?;
-        let link = Link::open(&address, Arc::new(|_, _| {})).await?;
+        let address = Address::parse(url, REMEDY).map_err(ours)?;
+        let link = Link::open(&address, Arc::new(|_, _| {})).await;
+        let link = link.map_err(ours)?;
         Ok(Self {
             link: Arc::new(link),
             prefix: Arc::from("seaway:session:"),
@@ -141,6 +142,11 @@ impl SessionStore for RedisStore {
         let _: usize = self.ask(&command("DEL", self.key(id))).await?;
         Ok(())
     }
+}
+
+/// The same words about a Redis that carries no channels here.
+fn ours(error: Error) -> Error {
+    Error::new(ErrorKind::Session, error.to_string()).with_source(error)
 }
 
 fn command(name: &str, key: impl ToRedisArgs) -> redis::Cmd {
