@@ -61,6 +61,9 @@
 //! [`RedisStore`]'s does not.
 
 mod cookie;
+mod error;
+mod extract;
+mod group;
 mod lasting;
 mod merge;
 #[cfg(feature = "redis")]
@@ -71,6 +74,7 @@ pub use self::cookie::{Key, SameSite};
 pub use self::redis::RedisStore;
 pub(crate) use self::{
     cookie::SessionCookie,
+    group::{digest, group},
     merge::{GONE, MergingStore},
 };
 pub use ::cookie::time;
@@ -79,57 +83,3 @@ pub use tower_sessions::{
     session::{Error, Id, Record},
     session_store,
 };
-
-use crate::{
-    error::{Error as SeawayError, ErrorKind},
-    extract::FromScope,
-    name::GroupName,
-    reject::Reject,
-    scope::{OpensOverHttp, Scope},
-};
-use sha2::{Digest, Sha256};
-
-/// The session that [`Sessions`](crate::middleware::Sessions) has put into the scope.
-impl<P: OpensOverHttp> FromScope<P> for Session {
-    async fn from_scope(scope: &Scope<P>) -> Result<Self, Reject> {
-        Ok(scope.get::<Self>()?.clone())
-    }
-}
-
-impl From<Error> for SeawayError {
-    fn from(error: Error) -> Self {
-        match &error {
-            Error::Store(session_store::Error::Backend(message)) if message == GONE => {
-                Self::new(ErrorKind::SessionGone, GONE)
-            }
-            Error::Store(_) => {
-                Self::new(ErrorKind::Session, "the session store failed").with_source(error)
-            }
-            Error::SerdeJson(_) => {
-                Self::new(ErrorKind::Codec, "a session value is not of this type")
-                    .with_source(error)
-            }
-        }
-    }
-}
-
-impl From<Error> for Reject {
-    fn from(error: Error) -> Self {
-        SeawayError::from(error).into()
-    }
-}
-
-/// Where the end of a session is announced. Its id is a secret, and names of groups are not.
-pub(crate) fn group(id: &Id) -> GroupName {
-    let digest = digest(&id.0.to_le_bytes());
-    GroupName::new(format!("seaway.session.{digest}")).expect("hexadecimal digits are valid")
-}
-
-/// 128 bits of SHA-256, in hexadecimal.
-pub(crate) fn digest(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
-    hash.iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
