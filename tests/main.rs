@@ -5,6 +5,7 @@ mod chat_accounts;
 mod chat_live;
 mod chat_page;
 mod chat_rooms;
+mod event_source;
 mod examples;
 mod graceful_stop;
 mod harm;
