@@ -139,25 +139,29 @@ impl Envelope {
 
     /// Whether this is a map with a `type`. Encoders put the tag first, so a look at the first key usually does.
     fn has_type(&self) -> bool {
-        let first_key = match &self.0.bytes[..] {
-            [0x80..=0x8f, rest @ ..] | [0xde, _, _, rest @ ..] => rest,
-            _ => return false,
-        };
-        first_key.starts_with(b"\xa4type") || self.kind().is_some()
+        let starts = |entries: &[u8]| entries.starts_with(b"\xa4type") || self.kind().is_some();
+        self.entries().is_some_and(starts)
     }
 
     /// Whether it has this `type`: at a glance where the tag comes first, as encoders put it.
     fn has_this_type(&self, kind: &str) -> bool {
-        let first_key = match &self.0.bytes[..] {
-            [0x80..=0x8f, rest @ ..] | [0xde, _, _, rest @ ..] => rest,
-            _ => return false,
+        let Some(entries) = self.entries() else {
+            return false;
         };
-        match first_key.strip_prefix(b"\xa4type") {
+        match entries.strip_prefix(b"\xa4type") {
             // The length of a short text stands in one byte before it.
             Some([length @ 0xa0..=0xbf, text @ ..]) => {
                 usize::from(length & 0x1f) == kind.len() && text.starts_with(kind.as_bytes())
             }
             _ => self.kind().as_deref() == Some(kind),
+        }
+    }
+
+    /// The keys and values, one behind the other, if this is a map.
+    fn entries(&self) -> Option<&[u8]> {
+        match &self.0.bytes[..] {
+            [0x80..=0x8f, entries @ ..] | [0xde, _, _, entries @ ..] => Some(entries),
+            _ => None,
         }
     }
 
