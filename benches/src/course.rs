@@ -12,7 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 use crate::{
     figures::{Figure, Sample},
@@ -39,6 +43,8 @@ pub(crate) struct Course {
     is_watched: AtomicBool,
     expected: AtomicU64,
     heard: AtomicU64,
+    /// Told when nothing is missing any more.
+    complete: Notify,
     latencies_ns: Mutex<Vec<u32>>,
 }
 
@@ -51,6 +57,7 @@ impl Course {
             is_watched: AtomicBool::new(false),
             expected: AtomicU64::new(0),
             heard: AtomicU64::new(0),
+            complete: Notify::new(),
             latencies_ns: Mutex::default(),
         })
     }
@@ -73,12 +80,22 @@ impl Course {
     /// What was sent then has been heard now.
     pub(crate) fn hear(&self, sent_ns: u64, now_ns: u64) {
         self.heard.fetch_add(1, Relaxed);
+        if self.missing() == 0 {
+            self.complete.notify_one();
+        }
         if self.is_watched.load(Relaxed) {
             let latency_ns = u32::try_from(now_ns.saturating_sub(sent_ns)).unwrap_or(u32::MAX);
             self.latencies_ns
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(latency_ns);
+        }
+    }
+
+    /// Waits until everything that was sent has been heard.
+    pub(crate) async fn all_heard(&self) {
+        while self.missing() > 0 {
+            self.complete.notified().await;
         }
     }
 
@@ -113,10 +130,8 @@ impl Course {
         let last = self.read(server)?;
 
         self.is_open.store(false, Relaxed);
-        let limit = Instant::now() + DRAIN_LIMIT;
-        while self.missing() > 0 && Instant::now() < limit {
-            sleep(Duration::from_millis(1)).await;
-        }
+        // What is missing after that is counted as lost.
+        let _ = timeout(DRAIN_LIMIT, self.all_heard()).await;
         self.sample(&first, &last)
     }
 

@@ -13,7 +13,7 @@ pub(crate) enum Figure {
     NinetyNinthUs,
     /// The server's CPU time for one, in microseconds.
     CpuUs,
-    /// The server's resident memory for one, in KiB.
+    /// The server's resident memory for one connection, in KiB.
     MemoryKib,
 }
 
@@ -45,7 +45,7 @@ impl Figure {
             Self::MedianUs => "p50 µs".to_owned(),
             Self::NinetyNinthUs => "p99 µs".to_owned(),
             Self::CpuUs => format!("CPU µs per {unit}"),
-            Self::MemoryKib => format!("KiB per {unit}"),
+            Self::MemoryKib => "KiB per connection".to_owned(),
         }
     }
 }

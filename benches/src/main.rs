@@ -16,6 +16,7 @@ mod options;
 mod report;
 mod server;
 mod socket;
+mod stream;
 
 use std::{
     env, fs,

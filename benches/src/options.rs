@@ -14,10 +14,11 @@ Measures Seaway's arena against an axum server and a bare tokio-tungstenite one,
 
 usage: bench [--quick] [--rounds N] [--only SERVER,…] [--loads LOAD,…] [--json FILE]
 
-  --quick     a look in half a minute instead of figures in four
+  --quick     a look in half a minute instead of figures in seven
   --rounds N  how often each load is put on each server (default 5, quick 3)
   --only      arena, bare, axum (default all)
-  --loads     echo-1, echo-16, room-200, rooms-50x10, http, idle (default all)
+  --loads     echo-1, echo-16, room-200, rooms-50x10, http, idle, crowd,
+              crowd-sse (default all)
   --json      also write the figures to a file
 
 It ends with an error if a delivery was lost or a connection failed.";

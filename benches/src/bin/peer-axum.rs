@@ -1,13 +1,15 @@
 //! The familiar peer: an axum server as axum's users write one.
 //!
 //! It follows axum's own chat and echo examples: `axum::serve`, `ws` with its default settings, a
-//! tokio broadcast per room, and a split socket with a task for each half. One thing is kinder than
-//! those examples: TCP_NODELAY is on, or the figures would be those of Nagle's algorithm.
+//! tokio broadcast per room, a split socket with a task for each half, and `Sse` with its keep-alive.
+//! Two things are kinder than those examples: TCP_NODELAY is on, or the figures would be those of
+//! Nagle's algorithm; and a member is in its room before its handshake is answered.
 //!
 //! `peer-axum --port P` speaks the arena's routes on 127.0.0.1.
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     net::Ipv4Addr,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -19,11 +21,14 @@ use axum::{
         Path, State,
         ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
     },
-    response::Response,
+    response::{
+        Response,
+        sse::{Event, KeepAlive, Sse},
+    },
     routing::{any, get, post},
     serve::ListenerExt,
 };
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{SinkExt, Stream, StreamExt, stream};
 use tokio::{net::TcpListener, sync::broadcast};
 
 /// The capacity in axum's chat example.
@@ -41,6 +46,7 @@ async fn main() -> std::io::Result<()> {
         .route("/", get(|| async { "hello" }))
         .route("/healthz", get(|| async { "ok" }))
         .route("/body", post(|body: Bytes| async { body }))
+        .route("/events/room/{name}", get(events))
         .route("/ws/echo", any(echo))
         .route("/ws/room/{name}", any(room))
         .with_state(Rooms::default());
@@ -67,28 +73,40 @@ async fn room(
     Path(name): Path<String>,
     State(rooms): State<Rooms>,
 ) -> Response {
-    let room = {
-        let mut rooms = rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = rooms
-            .entry(name)
-            .or_insert_with(|| broadcast::channel(ROOM_CAPACITY).0);
-        room.clone()
-    };
-    upgrade.on_upgrade(|socket| member(socket, room))
+    let room = open(&rooms, name);
+    let texts = room.subscribe();
+    upgrade.on_upgrade(|socket| member(socket, room, texts))
 }
 
-async fn member(socket: WebSocket, room: broadcast::Sender<Utf8Bytes>) {
+fn open(rooms: &Rooms, name: String) -> broadcast::Sender<Utf8Bytes> {
+    let mut rooms = rooms.lock().unwrap_or_else(PoisonError::into_inner);
+    let room = rooms
+        .entry(name)
+        .or_insert_with(|| broadcast::channel(ROOM_CAPACITY).0);
+    room.clone()
+}
+
+async fn events(
+    Path(name): Path<String>,
+    State(rooms): State<Rooms>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let texts = open(&rooms, name).subscribe();
+    let events = stream::unfold(texts, |mut texts| async {
+        let text = next(&mut texts).await?;
+        Some((Ok(Event::default().data(text.as_str())), texts))
+    });
+    Sse::new(events).keep_alive(KeepAlive::default())
+}
+
+async fn member(
+    socket: WebSocket,
+    room: broadcast::Sender<Utf8Bytes>,
+    mut texts: broadcast::Receiver<Utf8Bytes>,
+) {
     let (mut sender, mut receiver) = socket.split();
-    let mut texts = room.subscribe();
 
     let mut send_task = tokio::spawn(async move {
-        loop {
-            let text = match texts.recv().await {
-                Ok(text) => text,
-                // What was missed is lost; the load generator counts it.
-                Err(broadcast::error::RecvError::Lagged(_)) => continue,
-                Err(broadcast::error::RecvError::Closed) => return,
-            };
+        while let Some(text) = next(&mut texts).await {
             if sender.send(Message::Text(text)).await.is_err() {
                 return;
             }
@@ -105,6 +123,17 @@ async fn member(socket: WebSocket, room: broadcast::Sender<Utf8Bytes>) {
     tokio::select! {
         _ = &mut send_task => receive_task.abort(),
         _ = &mut receive_task => send_task.abort(),
+    }
+}
+
+async fn next(texts: &mut broadcast::Receiver<Utf8Bytes>) -> Option<Utf8Bytes> {
+    loop {
+        match texts.recv().await {
+            Ok(text) => return Some(text),
+            // What was missed is lost; the load generator counts it.
+            Err(broadcast::error::RecvError::Lagged(_)) => continue,
+            Err(broadcast::error::RecvError::Closed) => return None,
+        }
     }
 }
 

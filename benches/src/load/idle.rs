@@ -1,24 +1,16 @@
 //! Idle connections: what a server keeps for each client that says nothing more.
 
-use std::{
-    io::{Error, Result},
-    time::Duration,
-};
+use std::io::{Error, Result};
 
 use tokio::{task::JoinSet, time::sleep};
 
+use super::{OPENERS, REST};
 use crate::{
     figures::{Figure, Sample},
     label::Label,
     server::Server,
     socket::Socket,
 };
-
-/// How many connections are opened side by side.
-const OPENERS: u32 = 50;
-
-/// How long the server may tidy up before its memory is read.
-const REST: Duration = Duration::from_millis(300);
 
 /// Runs the load.
 pub(crate) async fn run(server: &Server, connections: u32) -> Result<Sample> {

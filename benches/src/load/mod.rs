@@ -2,14 +2,22 @@
 //!
 //! All are closed loops: a client sends its next message when it has heard an earlier one.
 
+mod crowd;
 mod echo;
 mod idle;
 mod requests;
 mod rooms;
 
-use std::io::Result;
+use std::{io::Result, time::Duration};
 
+use self::crowd::Transport;
 use crate::{course::Pace, figures::Sample, server::Server};
+
+/// How many connections are opened side by side, where thousands are.
+const OPENERS: u32 = 50;
+
+/// How long a server may tidy up before its memory is read.
+const REST: Duration = Duration::from_millis(300);
 
 /// One load.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +32,7 @@ pub(crate) struct Shape {
 }
 
 /// All loads, in the order of the report.
-pub(crate) const SHAPES: [Shape; 6] = [
+pub(crate) const SHAPES: [Shape; 8] = [
     Shape {
         key: "echo-1",
         title: "echo: 32 connections, 1 message under way on each",
@@ -75,6 +83,24 @@ pub(crate) const SHAPES: [Shape; 6] = [
         unit: "connection",
         load: Load::Idle { connections: 5000 },
     },
+    Shape {
+        key: "crowd",
+        title: "one room of 5,000 WebSockets, one more sending",
+        unit: "delivery",
+        load: Load::Crowd {
+            listeners: 5000,
+            transport: Transport::WebSocket,
+        },
+    },
+    Shape {
+        key: "crowd-sse",
+        title: "one room of 5,000 event streams, a WebSocket sending",
+        unit: "delivery",
+        load: Load::Crowd {
+            listeners: 5000,
+            transport: Transport::EventStream,
+        },
+    },
 ];
 
 /// How a load is made.
@@ -94,6 +120,10 @@ enum Load {
     },
     Idle {
         connections: u32,
+    },
+    Crowd {
+        listeners: u32,
+        transport: Transport,
     },
 }
 
@@ -119,6 +149,10 @@ impl Shape {
             }
             Load::Requests { connections } => requests::run(server, pace, connections).await,
             Load::Idle { connections } => idle::run(server, connections).await,
+            Load::Crowd {
+                listeners,
+                transport,
+            } => crowd::run(server, pace, listeners, transport).await,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! | `GET /` | answers `hello` |
 //! | `POST /body` | answers the body it got |
 //! | `GET /healthz` | answers `ok` |
+//! | `GET /events/room/{name}` | streams every text of that room as server-sent events |
 //! | `GET /ws/echo` | echoes text and binary |
 //! | `GET /ws/room/{name}` | sends every received text verbatim to all members of the room, the sender too |
 //!
@@ -13,6 +14,7 @@
 mod options;
 mod pages;
 mod sockets;
+mod streams;
 
 use options::Options;
 use seaway::{
@@ -62,7 +64,7 @@ async fn run(options: Options) -> seaway::Result<()> {
         )),
     };
     let app = ProtocolTypeRouter::new()
-        .http(pages::router(options.max_body_size))
+        .http(pages::router(options.max_body_size, &channels))
         .websocket(
             PathRouter::new()
                 .route("/ws/echo", Echo::application(&channels))

@@ -1,8 +1,9 @@
 //! The arena's pages.
 
+use crate::streams::Listener;
 use http::{Method, Response, StatusCode};
 use seaway::{
-    ApplicationExt, OpensOverHttp, Result, Scope, application_fn,
+    ApplicationExt, Channels, HttpConsumer, OpensOverHttp, Result, Scope, application_fn,
     middleware::Provide,
     protocol::{Body, Exchange, Http},
     routing::PathRouter,
@@ -12,11 +13,12 @@ use seaway::{
 #[derive(Clone, Copy)]
 struct BodyLimit(usize);
 
-/// The routes of all pages; `/body` takes at most this many bytes.
-pub fn router(body_limit: usize) -> PathRouter<Http> {
+/// The routes of all pages and streams; `/body` takes at most this many bytes.
+pub fn router(body_limit: usize, channels: &Channels) -> PathRouter<Http> {
     PathRouter::new()
         .route("/", application_fn(hello))
         .route("/healthz", application_fn(healthz))
+        .route("/events/room/{name}", Listener::application(channels))
         .route(
             "/body",
             application_fn(body).with(Provide(BodyLimit(body_limit))),

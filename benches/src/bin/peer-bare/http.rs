@@ -1,13 +1,13 @@
-//! The routes: three plain answers and two doors to a WebSocket.
+//! The routes: three plain answers, a stream, and two doors to a WebSocket.
 
 use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
-    header::{CONTENT_TYPE, HeaderValue},
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
     upgrade::OnUpgrade,
 };
 use hyper_util::rt::TokioIo;
@@ -20,7 +20,11 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::{room::Rooms, socket};
+use crate::{
+    room::{Form, Rooms},
+    socket,
+    stream::Events,
+};
 
 /// What `POST /body` reads at most, as axum does.
 const BODY_LIMIT_BYTES: usize = 2 * 1024 * 1024;
@@ -32,24 +36,28 @@ const BUFFER_BYTES: usize = 4 * 1024;
 pub(crate) async fn respond(
     mut request: Request<Incoming>,
     rooms: Arc<Rooms>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<Response<Either<Full<Bytes>, Events>>, Infallible> {
     let path = request.uri().path();
+    // Membership begins before the head leaves: who is in misses nothing.
+    if let Some(name) = path.strip_prefix("/events/room/") {
+        let membership = rooms.join(name, Form::Event);
+        return Ok(stream(Events { membership }).map(Either::Right));
+    }
     let response = match (request.method(), path) {
         (&Method::GET, "/") => text("hello"),
         (&Method::GET, "/healthz") => text("ok"),
         (&Method::POST, "/body") => body(request).await,
         (&Method::GET, "/ws/echo") => upgrade(&mut request, socket::echo),
         (&Method::GET, _) => match path.strip_prefix("/ws/room/") {
-            // Membership begins before the 101 leaves: who is in misses nothing.
             Some(name) => {
-                let membership = rooms.join(name);
+                let membership = rooms.join(name, Form::Text);
                 upgrade(&mut request, |socket| socket::room(socket, membership))
             }
             None => status(StatusCode::NOT_FOUND),
         },
         _ => status(StatusCode::NOT_FOUND),
     };
-    Ok(response)
+    Ok(response.map(Either::Left))
 }
 
 async fn body(request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -89,6 +97,14 @@ async fn open(upgrade: OnUpgrade) -> Option<WebSocketStream<TcpStream>> {
         .write_buffer_size(BUFFER_BYTES);
     let (stream, early) = (parts.io.into_inner(), parts.read_buf.to_vec());
     Some(WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config)).await)
+}
+
+fn stream(events: Events) -> Response<Events> {
+    let mut response = Response::new(events);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
 }
 
 fn text(text: &'static str) -> Response<Full<Bytes>> {

@@ -2,7 +2,7 @@
 //!
 //! It is written as well as the authors of those crates could: 4 KiB buffers instead of 128 KiB,
 //! TCP_NODELAY, one task per connection that keeps nothing of the request, payloads shared between
-//! the members of a room, and whatever is queued for a socket leaves in one write.
+//! the members of a room and written as an event once, and whatever is queued for a socket leaves in one write.
 //! It has no limits, time-outs or pings, so it marks what the libraries themselves cost.
 //!
 //! `peer-bare --port P` speaks the arena's routes on 127.0.0.1.
@@ -10,6 +10,7 @@
 mod http;
 mod room;
 mod socket;
+mod stream;
 
 use std::{net::Ipv4Addr, sync::Arc};
 

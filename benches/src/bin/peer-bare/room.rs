@@ -24,12 +24,27 @@ pub(crate) struct Rooms {
 /// The members of one room.
 #[derive(Default)]
 struct Room {
-    members: Mutex<Vec<(u64, mpsc::Sender<Utf8Bytes>)>>,
+    members: Mutex<Vec<Member>>,
+}
+
+struct Member {
+    number: u64,
+    form: Form,
+    outbox: mpsc::Sender<Utf8Bytes>,
+}
+
+/// In which form a member hears a text.
+#[derive(Clone, Copy)]
+pub(crate) enum Form {
+    /// As it was sent.
+    Text,
+    /// As a server-sent event.
+    Event,
 }
 
 /// One place in a room; dropping it leaves.
 pub(crate) struct Membership {
-    member: u64,
+    number: u64,
     name: String,
     room: Arc<Room>,
     rooms: Arc<Rooms>,
@@ -39,17 +54,21 @@ pub(crate) struct Membership {
 
 impl Rooms {
     /// Takes a place in the room of that name.
-    pub(crate) fn join(self: &Arc<Self>, name: &str) -> Membership {
-        let member = self.next_member.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn join(self: &Arc<Self>, name: &str, form: Form) -> Membership {
+        let number = self.next_member.fetch_add(1, Ordering::Relaxed);
         let (outbox, inbox) = mpsc::channel(QUEUE);
         let room = {
             let mut by_name = lock(&self.by_name);
             let room = Arc::clone(by_name.entry(name.to_owned()).or_default());
-            lock(&room.members).push((member, outbox));
+            lock(&room.members).push(Member {
+                number,
+                form,
+                outbox,
+            });
             room
         };
         Membership {
-            member,
+            number,
             name: name.to_owned(),
             room,
             rooms: Arc::clone(self),
@@ -61,8 +80,13 @@ impl Rooms {
 impl Membership {
     /// Sends a text to everyone in the room, this member too.
     pub(crate) fn send(&self, text: &Utf8Bytes) {
-        for (_, outbox) in lock(&self.room.members).iter() {
-            let _ = outbox.try_send(text.clone());
+        let mut event = None;
+        for member in lock(&self.room.members).iter() {
+            let text = match member.form {
+                Form::Text => text,
+                Form::Event => event.get_or_insert_with(|| format!("data: {text}\n\n").into()),
+            };
+            let _ = member.outbox.try_send(text.clone());
         }
     }
 }
@@ -72,7 +96,7 @@ impl Drop for Membership {
         // Names before members, the order in which `join` takes the two locks.
         let mut by_name = lock(&self.rooms.by_name);
         let mut members = lock(&self.room.members);
-        members.retain(|(member, _)| *member != self.member);
+        members.retain(|member| member.number != self.number);
         if members.is_empty() {
             by_name.remove(&self.name);
         }

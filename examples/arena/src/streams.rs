@@ -1,0 +1,29 @@
+//! The arena's streams.
+
+use crate::sockets::RoomEvent;
+use seaway::{Answer, HttpConsumer, HttpContext, HttpHandshake, Reject, Result, SseEvent};
+
+/// Hears what is said in the room.
+pub struct Listener;
+
+impl HttpConsumer for Listener {
+    type Event = RoomEvent;
+
+    async fn connect(handshake: &mut HttpHandshake<RoomEvent>) -> Result<Self, Reject> {
+        let name: String = handshake.path("name")?;
+        handshake.join(&format!("room.{name}")).await?;
+        Ok(Listener)
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<Answer> {
+        let events = ctx.sse().await?;
+        while let Some(event) = ctx.next_event().await {
+            events.send(SseEvent::shared(&event, written)?).await?;
+        }
+        Ok(events.end())
+    }
+}
+
+fn written(RoomEvent::Message { text }: &RoomEvent) -> Result<SseEvent> {
+    Ok(SseEvent::text(text))
+}
