@@ -91,6 +91,16 @@ impl<P: Protocol> Application<P> for BoxApplication<P> {
 /// A conversation under way that borrows nothing.
 pub(crate) type Conversation = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
+/// Logs how a conversation ended, if it is a fault.
+pub(crate) fn note<P: Protocol>(outcome: Result<()>) {
+    match outcome {
+        Err(error) if !error.is_closed() => {
+            tracing::error!(protocol = P::NAME, error = %error.chain(), "a conversation failed");
+        }
+        _ => {}
+    }
+}
+
 trait ErasedApplication<P: Protocol>: Send + Sync + 'static {
     fn call_boxed(
         &self,

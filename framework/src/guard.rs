@@ -1,27 +1,40 @@
 //! The user's code, whose panic is an error of one conversation and no more.
 
 use crate::error::{Error, ErrorKind, Result};
+use pin_project_lite::pin_project;
 use std::{
     any::Any,
-    future::{Future, poll_fn},
+    future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    task::Poll,
+    pin::Pin,
+    task::{Context, Poll, ready},
 };
 
 /// Runs the user's code; a panic becomes an error.
 ///
 /// What a panic may have left half done belongs to that conversation alone, which is ended.
-pub(crate) async fn guarded<T>(code: impl Future<Output = T> + Send) -> Result<T> {
-    let mut code = pin!(code);
-    poll_fn(|cx| {
-        let polled = catch_unwind(AssertUnwindSafe(|| code.as_mut().poll(cx)));
-        match polled {
-            Ok(polled) => polled.map(Ok),
+pub(crate) fn guarded<F: Future>(code: F) -> Guarded<F> {
+    Guarded { code }
+}
+
+pin_project! {
+    /// What [`guarded`] returns. An `async fn` would hold the code twice: as it came, and pinned.
+    pub(crate) struct Guarded<F> {
+        #[pin]
+        code: F,
+    }
+}
+
+impl<F: Future> Future for Guarded<F> {
+    type Output = Result<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let code = self.project().code;
+        match catch_unwind(AssertUnwindSafe(|| code.poll(cx))) {
+            Ok(polled) => Poll::Ready(Ok(ready!(polled))),
             Err(panic) => Poll::Ready(Err(panicked(&*panic))),
         }
-    })
-    .await
+    }
 }
 
 /// As [`guarded`], for a plain function.

@@ -1,12 +1,10 @@
 //! The answer to a request, on its way.
 
 use crate::{
-    application::Conversation,
-    error::Result,
+    application::{Conversation, note},
     protocol::{Body, Http, Reply},
     reject::Reject,
-    scope::Protocol,
-    server::Seat,
+    server::carry_on,
 };
 use http::{Response, StatusCode};
 use std::{
@@ -74,11 +72,7 @@ impl Page {
         }
         let reply = ready!(Pin::new(&mut self.reply).poll(cx));
         if let Some(conversation) = self.conversation.take() {
-            let seat = Seat::current();
-            tokio::spawn(async move {
-                note::<Http>(conversation.await);
-                drop(seat);
-            });
+            carry_on(conversation);
         }
         Poll::Ready(reply.unwrap_or_else(|_| {
             tracing::error!("an application ended without an answer; the client gets a 500");
@@ -89,16 +83,6 @@ impl Page {
 
 pub(super) fn refusal(reject: impl Into<Reject>) -> Response<Body> {
     reject.into().into_response().map(Body::from)
-}
-
-/// Logs how a conversation ended, if it is a fault.
-pub(super) fn note<P: Protocol>(outcome: Result<()>) {
-    match outcome {
-        Err(error) if !error.is_closed() => {
-            tracing::error!(protocol = P::NAME, error = %error.chain(), "a conversation failed");
-        }
-        _ => {}
-    }
 }
 
 impl fmt::Debug for ResponseFuture {

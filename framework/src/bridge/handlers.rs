@@ -6,7 +6,7 @@ use crate::{
     extract::{ClientAddr, nowhere},
     middleware::{AuthSession, Authenticator, User, nobody, user_in},
     reject::Reject,
-    server::Seat,
+    server::seat,
 };
 use axum_core::{
     body::Body,
@@ -86,5 +86,5 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for ClientAddr {
 
 /// The client of the connection that this task serves.
 fn client() -> Option<SocketAddr> {
-    Seat::current()?.client
+    seat()?.client
 }

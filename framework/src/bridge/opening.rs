@@ -1,12 +1,12 @@
 //! A handshake over HTTP/1.1, and the stream behind it.
 
-use super::answer::{note, refusal};
+use super::answer::refusal;
 use crate::{
-    application::BoxApplication,
+    application::{BoxApplication, note},
     error::{Error, ErrorKind, Result},
     protocol::{Body, Origin, Transport, Upgrade, WebSocket, WebSocketConfig, detached},
     scope::Scope,
-    server::{ByteTransport, Seat},
+    server::{ByteTransport, Seat, seat},
 };
 use http::{HeaderValue, Response, StatusCode, header, request};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -26,7 +26,7 @@ pub(super) async fn open(
         );
         return refusal(StatusCode::INTERNAL_SERVER_ERROR);
     };
-    let seat = Seat::current();
+    let seat = seat();
     let origin = Origin::of(&head.headers, &head.uri);
     let mut scope = Scope::new(detached(&head));
     scope.client = seat.as_ref().and_then(|seat| seat.client);

@@ -14,7 +14,7 @@ use crate::{
     reject::Reject,
     routing::ProtocolTypeRouter,
     scope::Scope,
-    server::{Asked, Seat, asked},
+    server::{Asked, Seat, asked, seat},
 };
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -55,7 +55,7 @@ where
         };
         let extensions = std::mem::take(&mut head.extensions);
         let mut scope = Scope::new(head);
-        let seat = Seat::current();
+        let seat = seat();
         scope.client = seat.as_ref().and_then(|seat| seat.client);
         scope.extensions = extensions;
         let (exchange, reply) = Exchange::new(Body::new(body), seat.map(Seat::host));

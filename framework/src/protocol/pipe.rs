@@ -6,7 +6,7 @@ use http_body::Frame;
 use std::{
     collections::VecDeque,
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Waker},
@@ -72,28 +72,38 @@ impl Pipe {
     /// # Errors
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if nobody reads any more, or the end is said.
     pub(crate) async fn send(&self, chunk: Bytes) -> Result<()> {
+        let mut chunk = Some(chunk);
         loop {
             // Made before the look, so that no news between the two is missed.
             let room = self.room.notified();
-            {
-                let mut state = self.state();
-                if state.is_gone || state.end.is_some() {
-                    return Err(Error::closed());
-                }
-                if state.bytes < self.limit {
-                    // An empty chunk would end a chunked body.
-                    if !chunk.is_empty() {
-                        state.bytes += chunk.len();
-                        state.chunks.push_back(chunk);
-                    }
-                    let reader = state.reader.take();
-                    drop(state);
-                    wake(reader);
-                    return Ok(());
-                }
+            poll_fn(|cx| Poll::Ready(self.put(&mut chunk, cx.waker()))).await?;
+            if chunk.is_none() {
+                return Ok(());
             }
             room.await;
         }
+    }
+
+    /// Takes the chunk if there is room.
+    fn put(&self, chunk: &mut Option<Bytes>, feeder: &Waker) -> Result<()> {
+        let mut state = self.state();
+        if state.is_gone || state.end.is_some() {
+            return Err(Error::closed());
+        }
+        if state.bytes >= self.limit {
+            return Ok(());
+        }
+        // An empty chunk would end a chunked body.
+        if let Some(chunk) = chunk.take().filter(|chunk| !chunk.is_empty()) {
+            state.bytes += chunk.len();
+            state.chunks.push_back(chunk);
+        }
+        // A reader in the feeder's own task reads on after it anyway. Woken, all of that task would run twice.
+        let elsewhere = |reader: &mut Waker| !reader.will_wake(feeder);
+        let reader = state.reader.take_if(elsewhere);
+        drop(state);
+        wake(reader);
+        Ok(())
     }
 
     /// Says the end, unless it is said already. What was sent before is still read.

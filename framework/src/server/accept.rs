@@ -4,6 +4,7 @@ use super::{
     connection::{self, HeadLimits},
     drain::Drain,
     orders::Orders,
+    place,
 };
 use crate::{error::BoxError, protocol::Body};
 use bytes::Bytes;
@@ -53,7 +54,7 @@ where
         let seat = drain.seat(Some(client), permit);
         connections.spawn(async move {
             let serving = connection::serve(stream, app, seat.clone(), limits.head);
-            let served = seat.serve(serving).await;
+            let served = place::serve(seat, serving).await;
             if let Err(error) = served {
                 // A client's broken bytes or vanishing: nothing an operator has to act on.
                 tracing::debug!(%client, %error, "a connection ended early");

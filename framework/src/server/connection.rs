@@ -1,6 +1,6 @@
 //! One accepted stream: which HTTP it speaks, and serving it to the end.
 
-use super::{drain::Seat, head_timer::HeadTimer};
+use super::{drain::Seat, head_timer::HeadTimer, place};
 use crate::{error::BoxError, protocol::Body};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -103,7 +103,7 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        tokio::spawn(self.0.clone().serve(stream));
+        tokio::spawn(place::serve(self.0.clone(), stream));
     }
 }
 

@@ -61,12 +61,7 @@ impl Drain {
     }
 }
 
-tokio::task_local! {
-    /// The place of the connection whose requests this task serves.
-    static SEAT: Seat;
-}
-
-/// One connection's place. Its requests find it as [`current`](Seat::current), and a conversation keeps it; when the last
+/// One connection's place. Its requests find it as [`seat`](super::seat), and a conversation keeps it; when the last
 /// clone is dropped the place is free.
 ///
 /// It is no extension of each request: that would be three allocations for each.
@@ -84,17 +79,6 @@ struct Taken {
 }
 
 impl Seat {
-    /// The place of the connection whose request is being served; none under a foreign server, or where middleware
-    /// serves requests in tasks of its own.
-    pub(crate) fn current() -> Option<Self> {
-        SEAT.try_with(Self::clone).ok()
-    }
-
-    /// Serves a connection's requests in this place.
-    pub(crate) fn serve<F: Future>(self, requests: F) -> impl Future<Output = F::Output> + use<F> {
-        SEAT.scope(self, requests)
-    }
-
     /// Resolves when the server stops.
     pub(crate) fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
         self.taken.drain.stopping()

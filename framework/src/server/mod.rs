@@ -12,6 +12,7 @@
 //! | `handshake.rs` | whether a request asks for a WebSocket, as a function of its head |
 //! | `websocket/` | frames over bytes |
 //! | `heartbeat.rs` | when to ping a client, and when to give it up |
+//! | `place.rs` | the task that serves requests, and what goes on after their answers |
 //! | `drain.rs` | who is still here, and how they learn that the server stops |
 
 mod accept;
@@ -23,6 +24,7 @@ mod head_timer;
 mod heartbeat;
 mod lifespan;
 mod orders;
+mod place;
 mod running;
 mod serve;
 mod websocket;
@@ -36,5 +38,6 @@ pub use self::{
 pub(crate) use self::{
     drain::Seat,
     handshake::{Asked, asked},
+    place::{carry_on, seat},
     websocket::ByteTransport,
 };

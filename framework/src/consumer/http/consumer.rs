@@ -118,7 +118,7 @@ impl<C: HttpConsumer> Application<Http> for HttpConsumerApplication<C> {
         let greeting = Box::pin(greet::<C>(self.channels.clone(), scope, exchange));
         async move {
             match greeting.await? {
-                Some(desk) => desk.serve().await,
+                Some(mut desk) => desk.serve().await,
                 None => Ok(()),
             }
         }

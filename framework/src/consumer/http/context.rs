@@ -155,7 +155,8 @@ impl<E: Event> HttpContext<E> {
         response.headers_mut().extend(self.headers.drain());
         // A stream may be open for hours.
         *self.scope.head = detached(&self.scope.head);
-        exchange.respond(response).await?;
+        // Boxed, so that a handler's memory does not keep room for it while the stream is open.
+        Box::pin(exchange.respond(response)).await?;
         _ = self.common.pipe.set((pipe.clone(), end));
         self.common.note_long();
         Ok(pipe)

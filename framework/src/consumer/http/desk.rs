@@ -20,6 +20,7 @@ use crate::{
 use http::{Response, StatusCode};
 use std::{
     future::{Future, poll_fn},
+    pin::Pin,
     sync::Arc,
     task::Poll,
 };
@@ -53,14 +54,14 @@ impl<C: HttpConsumer> Desk<C> {
 
     /// Serves the request to the end. An error is what the handler failed with after the head of its answer was out:
     /// before, the client is told, and the log with it.
-    pub(super) async fn serve(mut self) -> Result<()> {
+    pub(super) async fn serve(&mut self) -> Result<()> {
         let (Some(consumer), Some(ctx)) = (&mut self.consumer, &mut self.ctx) else {
             return Ok(());
         };
         let ties = ctx.scope.get::<Ties>().ok().cloned();
         let endings = Endings::new(ctx.common.clone(), ties, self.host.clone());
-        let outcome = attend(consumer.handle(ctx), endings).await;
-        let (close, outcome) = settle(ctx, outcome).await;
+        let outcome = attend(Box::pin(guarded(consumer.handle(ctx))), endings).await;
+        let (close, outcome) = Box::pin(settle(ctx, outcome)).await;
         // Off every list before anyone is told: a goodbye sent by `disconnect` reaches those who stay.
         self.ctx = None;
         if let Some(consumer) = self.consumer.take() {
@@ -91,10 +92,9 @@ impl<C: HttpConsumer> Drop for Desk<C> {
 
 /// Runs the handler until it is done, or something ends it: then its future is dropped.
 async fn attend(
-    handler: impl Future<Output = Result<Answer>> + Send,
+    mut handler: Pin<Box<impl Future<Output = Result<Result<Answer>>> + Send>>,
     mut endings: Endings,
 ) -> Outcome {
-    let mut handler = Box::pin(guarded(handler));
     let mut is_waiting = false;
     poll_fn(|cx| {
         // The end goes before the events that still wait. Who answers without waiting is never asked.

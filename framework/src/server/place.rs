@@ -1,0 +1,106 @@
+//! Where requests are served: in one task, which also carries on with a conversation that goes on after its answer.
+
+use super::drain::Seat;
+use crate::{
+    application::{Conversation, note},
+    protocol::Http,
+};
+use pin_project_lite::pin_project;
+use std::{
+    cell::Cell,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+tokio::task_local! {
+    /// The place of the connection whose requests this task serves.
+    static PLACE: Place;
+}
+
+struct Place {
+    seat: Seat,
+    /// A conversation that has answered and goes on: it feeds a stream, or says goodbye.
+    /// Here an event reaches its client after one wake; from a task of its own it would take two.
+    going_on: Cell<Option<Conversation>>,
+}
+
+/// The seat of the connection whose request is being served; none under a foreign server, or where middleware serves
+/// requests in tasks of its own.
+pub(crate) fn seat() -> Option<Seat> {
+    PLACE.try_with(|place| place.seat.clone()).ok()
+}
+
+/// Serves requests in this seat, and carries on with what goes on after their answers.
+pub(super) fn serve<F: Future>(seat: Seat, requests: F) -> impl Future<Output = F::Output> {
+    let place = Place {
+        seat,
+        going_on: Cell::default(),
+    };
+    let serving = Serving {
+        requests: Some(requests),
+        served: None,
+    };
+    PLACE.scope(place, serving)
+}
+
+pin_project! {
+    struct Serving<F: Future> {
+        #[pin]
+        requests: Option<F>,
+        served: Option<F::Output>,
+    }
+}
+
+impl<F: Future> Future for Serving<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut serving = self.project();
+        // Before the requests: what it says now is on its way in this poll, and `Pipe` counts on that.
+        let mut going_on = poll_going_on(cx);
+        if let Some(requests) = serving.requests.as_mut().as_pin_mut() {
+            *serving.served = Some(ready!(requests.poll(cx)));
+            // Whoever fed the connection sees now that nobody reads any more.
+            serving.requests.set(None);
+            going_on = poll_going_on(cx);
+        }
+        ready!(going_on);
+        let served = serving.served.take();
+        Poll::Ready(served.expect("it is not polled after its end"))
+    }
+}
+
+/// Carries on with a conversation that has answered. The latest of a connection goes on in its task, an earlier one moves
+/// to a task of its own, so that a connection's task never has more than one to look after.
+pub(crate) fn carry_on(conversation: Conversation) {
+    let seat = seat();
+    let moved = match seat {
+        Some(_) => PLACE.with(|place| place.going_on.replace(Some(conversation))),
+        None => Some(conversation),
+    };
+    if let Some(conversation) = moved {
+        tokio::spawn(async move {
+            note::<Http>(conversation.await);
+            drop(seat);
+        });
+    }
+}
+
+fn poll_going_on(cx: &mut Context<'_>) -> Poll<()> {
+    PLACE.with(|place| {
+        let Some(mut conversation) = place.going_on.take() else {
+            return Poll::Ready(());
+        };
+        match conversation.as_mut().poll(cx) {
+            Poll::Ready(outcome) => {
+                note::<Http>(outcome);
+                Poll::Ready(())
+            }
+            Poll::Pending => {
+                place.going_on.set(Some(conversation));
+                Poll::Pending
+            }
+        }
+    })
+}
