@@ -1,8 +1,10 @@
 //! What the framework promises, through its public API.
 
 mod actor;
+#[cfg(feature = "sessions")]
 mod auth;
 mod blocking;
+#[cfg(feature = "sessions")]
 mod break_ins;
 mod bridge;
 mod consumers;
@@ -22,5 +24,6 @@ mod memory;
 mod mistakes;
 mod routing;
 mod server;
+#[cfg(feature = "sessions")]
 mod site;
 mod support;
