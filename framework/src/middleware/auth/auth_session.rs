@@ -92,6 +92,8 @@ pub(super) struct LogIn<A: Authenticator> {
     pub(super) authenticator: Arc<A>,
     pub(super) proof: Proof,
     pub(super) recheck: Option<Duration>,
+    /// Path and query, if a page was asked for. A copy: a slice would hold hyper's buffer while an answer streams.
+    pub(super) page: Option<Box<str>>,
     pub(super) news: News,
     /// Once the reply is made, no cookie can be set.
     pub(super) is_replied: AtomicBool,
@@ -215,6 +217,10 @@ fn refused(why: &'static str) -> Error {
 impl<A: Authenticator> Identify<A::User> for LogIn<A> {
     async fn identify(&self) -> Result<Option<A::User>> {
         self.user().await
+    }
+
+    fn page(&self) -> Option<&str> {
+        self.page.as_deref()
     }
 }
 
