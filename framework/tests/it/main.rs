@@ -16,12 +16,16 @@ mod http_consumers;
 mod http_leaving;
 mod http_streams;
 mod lifespan;
+#[cfg(any(feature = "macros", feature = "sessions"))]
+mod log;
 #[cfg(feature = "macros")]
 mod macros;
 #[cfg(all(feature = "macros", feature = "sessions"))]
 mod macros_people;
 mod memory;
 mod mistakes;
+#[cfg(feature = "sessions")]
+mod replies;
 mod routing;
 mod server;
 #[cfg(feature = "sessions")]
