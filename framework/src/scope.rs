@@ -94,10 +94,11 @@ impl Params {
 
     fn path<T: FromStr>(&self, name: &str) -> Result<T, Reject> {
         let Some(text) = self.get(name) else {
+            let known: Vec<&str> = self.0.iter().map(|(key, _)| &**key).collect();
             return Err(Reject::from(Error::new(
                 ErrorKind::Missing,
                 format!(
-                    "no path parameter {name:?} here; route this application under a path with {{{name}}}"
+                    "no path parameter {name:?} among {known:?}; route this application under a path with {{{name}}}"
                 ),
             )));
         };
