@@ -109,7 +109,7 @@ pub use seaway_macros::Event;
 /// | `#[session("key")]` | a value in the session | 401 |
 /// | `#[user]` | the user who is logged in | 401 |
 /// | `#[state]` | what [`Provide`](crate::middleware::Provide) put in | 500, and the log says what is missing |
-/// | `#[group("chat.{room}")]` | a [`Group`](crate::Group) that it joins | 400 if there can be no group of that name |
+/// | `#[group("chat.{room}")]` | a [`Group`](crate::Group) that it joins | 400 if there can be no group of that name; 500 if nothing is called `room`, and the log says what there is |
 /// | `#[default]`, `#[default(value)]` | `Default::default()`, or the value | |
 /// | none | any [extractor](crate::FromScope) | what the extractor says |
 ///
@@ -122,7 +122,9 @@ pub use seaway_macros::Event;
 ///
 /// # Groups
 ///
-/// A name in braces is a field that is no group itself, written by `Display`, or else a path parameter. The struct's
+/// A name in braces is a field that is no group itself, written by `Display`, or else a path parameter. Which path
+/// parameters there are is known only where the consumer is routed, so one that is misspelt is no mistake for the
+/// compiler: the client is answered 500, and the log names the struct, the group, and what there is. The struct's
 /// events are those of its first group; without one they are [`NoEvent`](crate::NoEvent), or what
 /// `#[consumer(event = ChatEvent)]` on the struct says.
 pub use seaway_macros::WebSocketConsumer;

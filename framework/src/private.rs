@@ -7,7 +7,9 @@ use crate::{
     consumer::{FromFrame, WebSocketConsumer},
     error::{Error, ErrorKind, Result},
     frame::Frame,
+    protocol::WebSocket,
     reject::Reject,
+    scope::Scope,
 };
 use http::StatusCode;
 
@@ -40,6 +42,25 @@ impl FromFrame for Nothing {
 pub fn not_in_session(key: &str) -> Reject {
     let sentence = format!("there is no {key:?} in your session");
     Reject::new(StatusCode::UNAUTHORIZED, sentence)
+}
+
+/// What stands for a name in braces in the name of a group, if no field of the consumer does: a path parameter.
+pub fn placeholder(
+    scope: &Scope<WebSocket>,
+    consumer: &str,
+    group: &str,
+    name: &str,
+    fields: &[&str],
+) -> Result<String, Reject> {
+    if let Some(value) = scope.param(name) {
+        return Ok(value.to_owned());
+    }
+    let params: Vec<&str> = scope.params().map(|(name, _)| name).collect();
+    let message = format!(
+        "`{consumer}` joins {group:?}, and nothing here is called {name:?}: \
+         its fields are {fields:?} and the path parameters {params:?}"
+    );
+    Err(Reject::from(Error::new(ErrorKind::Missing, message)))
 }
 
 /// Compiles for consumers.

@@ -38,7 +38,8 @@ pub trait Protocol: Sized + Send + Sync + 'static {
 /// Middleware written for any of these guards pages and sockets alike.
 pub trait OpensOverHttp: Protocol<Head = request::Parts> {
     /// Registers what happens once the reply is made and not yet sent: a session is saved, its cookie set.
-    /// Hooks run in reverse order of registration, the innermost first, as responses pass middleware.
+    /// Hooks run in reverse order of registration, the innermost first, as responses pass middleware. After 10 s, those
+    /// that are left are dropped at an await, and the client is answered 503.
     fn on_reply(connection: &mut Self::Connection, hook: ReplyHook);
 
     /// Answers with a refusal and ends the conversation.
@@ -93,10 +94,11 @@ impl Params {
 
     fn path<T: FromStr>(&self, name: &str) -> Result<T, Reject> {
         let Some(text) = self.get(name) else {
+            let known: Vec<&str> = self.0.iter().map(|(key, _)| &**key).collect();
             return Err(Reject::from(Error::new(
                 ErrorKind::Missing,
                 format!(
-                    "no path parameter {name:?} here; route this application under a path with {{{name}}}"
+                    "no path parameter {name:?} among {known:?}; route this application under a path with {{{name}}}"
                 ),
             )));
         };

@@ -34,11 +34,11 @@ fn steps(tools: &Tools) -> Result<Vec<Command>> {
     let mut steps = vec![
         cargo("fmt --all --check"),
         cargo("clippy --workspace --all-targets --all-features -- -D warnings"),
-        cargo("clippy -p seaway --no-default-features -- -D warnings"),
+        cargo("clippy -p seaway --no-default-features --all-targets -- -D warnings"),
     ];
     for feature in features(&framework_manifest()?) {
-        let alone = format!("clippy -p seaway --no-default-features --features {feature}");
-        steps.push(cargo(&format!("{alone} -- -D warnings")));
+        let alone = format!("--no-default-features --features {feature} --all-targets");
+        steps.push(cargo(&format!("clippy -p seaway {alone} -- -D warnings")));
     }
     let mut doc = cargo("doc --workspace --all-features --no-deps");
     doc.env("RUSTDOCFLAGS", "-D warnings");

@@ -1,6 +1,6 @@
 //! The guard of pages and sockets, around axum's routes.
 
-use crate::middleware::{Required, user_in};
+use crate::middleware::Required;
 use axum_core::response::{IntoResponse, Response};
 use http::Request;
 use std::{
@@ -35,8 +35,7 @@ where
         let mut inner = mem::replace(&mut self.inner, next);
         Box::pin(async move {
             let (head, body) = request.into_parts();
-            let user = user_in::<U>(&head.extensions).await;
-            match rule.refusal(user, Some(&head)) {
+            match rule.refusal(Some(&head), &head.extensions).await {
                 Some(reject) => Ok(IntoResponse::into_response(reject)),
                 None => inner.call(Request::from_parts(head, body)).await,
             }

@@ -3,7 +3,7 @@
 use crate::{
     application::Application,
     channels::Channels,
-    error::{Error, ErrorKind, Result},
+    error::{ErrorKind, Result},
     reject::Reject,
     scope::{OpensOverHttp, Scope},
     session::{
@@ -35,7 +35,9 @@ const INACTIVITY: Duration = Duration::days(14);
 /// only if it comes over HTTPS; on `http://127.0.0.1` most make an exception.
 ///
 /// A page carries `Vary: Cookie`, so that a cache on the way keeps nobody's page for somebody else; what is for all, such
-/// as scripts and pictures, is better served outside. A reply with a status of 500 or more saves nothing. See [`session`](crate::session) for what sockets may do.
+/// as scripts and pictures, is better served outside. A reply with a status of 500 or more saves nothing, and
+/// leaves a session that was to get a new id under its old one; a log-out holds all the same. See
+/// [`session`](crate::session) for what sockets may do.
 #[derive(Clone, Debug)]
 pub struct Sessions(Arc<Config>);
 
@@ -159,7 +161,7 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithSession<A> {
     ) -> impl Future<Output = Result<()>> + Send {
         let news = scope.extensions.get_or_insert_default::<Ties>().news();
         let visit = Visit::new(self.config.clone(), news, &scope.head.headers);
-        scope.insert(visit.session.clone());
+        scope.insert(Session::clone(&visit.session));
         let ties = scope.extensions.get_or_insert_default::<Ties>();
         ties.add(visit.store.clone());
         P::on_reply(
@@ -173,7 +175,7 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithSession<A> {
 /// From the request to the reply.
 struct Visit {
     config: Arc<Config>,
-    session: Session,
+    session: Arc<Session>,
     store: Arc<MergingStore>,
     had_cookie: bool,
 }
@@ -183,8 +185,10 @@ impl Visit {
         let (had_cookie, id) = config.cookie.read(headers);
         let store = MergingStore::new(config.store.clone(), config.channels.clone(), news);
         let store = Arc::new(store);
+        let session = Arc::new(Session::new(id, store.clone(), Some(config.expiry)));
+        store.attach(&session);
         Self {
-            session: Session::new(id, store.clone(), Some(config.expiry)),
+            session,
             config,
             store,
             had_cookie,
@@ -201,17 +205,17 @@ impl Visit {
             self.store.set_expiry(expiry);
         }
         let is_failure = reply.status.is_server_error();
-        if !is_failure && self.is_worth_saving().await {
-            match self.session.save().await.map_err(Error::from) {
-                Ok(()) => self.set_cookie(reply),
-                // Another tab has logged out meanwhile, and has the last word on the cookie.
-                Err(error) if error.kind() == ErrorKind::SessionGone => {}
-                Err(error) => {
-                    reply.extensions.insert(Reject::from(error));
-                }
+        let outcome = match !is_failure && self.is_worth_saving().await {
+            true => self.save(reply).await,
+            false => self.leave(reply).await,
+        };
+        match outcome {
+            Ok(()) => {}
+            // Another tab has logged out meanwhile, and has the last word on the cookie.
+            Err(error) if error.kind() == ErrorKind::SessionGone => {}
+            Err(error) => {
+                reply.extensions.insert(Reject::from(error));
             }
-        } else if self.store.has_ended() {
-            self.remove_cookie(reply);
         }
         if !reply.status.is_informational() {
             // What a visitor is told depends on the cookie, also on there being none: it is not for everybody's cache.
@@ -219,6 +223,24 @@ impl Visit {
             reply.headers.append(header::VARY, vary);
         }
         self.store.note_reply(self.session.id().is_some()).await;
+    }
+
+    async fn save(&self, reply: &mut response::Parts) -> Result<()> {
+        self.session.save().await?;
+        self.store.end_renewed().await?;
+        self.set_cookie(reply);
+        Ok(())
+    }
+
+    /// Saves nothing: a session that was to get a new id stays under its old one, unless nothing is left in it.
+    async fn leave(&self, reply: &mut response::Parts) -> Result<()> {
+        if self.session.is_empty().await {
+            self.store.end_renewed().await?;
+        }
+        if self.store.has_ended() {
+            self.remove_cookie(reply);
+        }
+        Ok(())
     }
 
     async fn is_worth_saving(&self) -> bool {

@@ -1,6 +1,6 @@
 //! One request, one response.
 
-use super::{Body, Stop};
+use super::{Body, Stop, hooks};
 use crate::{
     error::{Error, Result},
     reject::Reject,
@@ -75,12 +75,9 @@ impl Exchange {
     pub async fn respond(self, mut response: Response<Body>) -> Result<()> {
         if !self.hooks.is_empty() {
             let (mut head, body) = response.into_parts();
-            for hook in self.hooks.into_iter().rev() {
-                hook(&mut head).await;
-            }
-            response = match head.extensions.remove::<Reject>() {
-                Some(reject) => reject.into_response().map(Body::from),
-                None => Response::from_parts(head, body),
+            response = match hooks::run(self.hooks, &mut head).await {
+                Ok(()) => Response::from_parts(head, body),
+                Err(reject) => reject.into_response().map(Body::from),
             };
         }
         self.reply.send(response).map_err(|_| Error::closed())

@@ -11,6 +11,7 @@
 
 mod body;
 mod head;
+mod hooks;
 // Private, so that a glob import never shadows the `http` crate.
 mod http;
 mod pipe;

@@ -31,6 +31,9 @@ use tower_service::Service;
 /// finished, and after [`drain_timeout`](Serve::drain_timeout) it returns even if some are left: their requests are
 /// dropped, and their sockets end with the runtime. A second Ctrl-C or SIGTERM ends that wait at once.
 ///
+/// Calls that block run on after it has returned, and tokio's runtime waits for them when it is dropped: if one may hang,
+/// end the runtime with `Runtime::shutdown_timeout`; see `docs/blocking.md`.
+///
 /// ```no_run
 /// # async fn example() -> seaway::Result<()> {
 /// use seaway::routing::ProtocolTypeRouter;

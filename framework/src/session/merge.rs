@@ -12,16 +12,16 @@ use std::{
     collections::{HashMap, HashSet},
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 use tokio::{runtime::Handle, time::sleep};
 use tower_sessions::{
-    Expiry, SessionStore,
+    Expiry, Session, SessionStore,
     cookie::time::OffsetDateTime,
-    session::{Id, Record},
+    session::{self, Id, Record},
     session_store::{Error, Result},
 };
 
@@ -44,10 +44,12 @@ pub(crate) struct MergingStore {
     known: Mutex<Option<Record>>,
     /// What `set_expiry` has said on this visit.
     own_expiry: Mutex<Option<Expiry>>,
+    /// The visit's session, until the reply is made.
+    visit: OnceLock<Weak<Session>>,
+    /// The session that goes on under a new id, and under its old one until the reply leads a client to the new one.
+    renewed: Mutex<Option<Id>>,
     /// The session that this visit has ended, until its sockets are told.
     ended: Mutex<Option<Id>>,
-    /// Whether that had been ended elsewhere before.
-    was_gone: AtomicBool,
     /// Once the reply is made, no cookie can be set.
     is_replied: AtomicBool,
 }
@@ -60,10 +62,33 @@ impl MergingStore {
             news,
             known: Mutex::default(),
             own_expiry: Mutex::default(),
+            visit: OnceLock::new(),
+            renewed: Mutex::default(),
             ended: Mutex::default(),
-            was_gone: AtomicBool::new(false),
             is_replied: AtomicBool::new(false),
         }
+    }
+
+    /// Whose store this is. The visit holds it until its reply is made.
+    pub(crate) fn attach(&self, session: &Arc<Session>) {
+        _ = self.visit.set(Arc::downgrade(session));
+    }
+
+    /// Whether the visit's session is about to get a new id: `Session::cycle_id` gives the old one up before it deletes
+    /// what is stored under it, `Session::flush` after that.
+    fn is_being_renewed(&self) -> bool {
+        let session = self.visit.get().and_then(Weak::upgrade);
+        session.is_some_and(|session| session.id().is_none())
+    }
+
+    /// Ends the session under its old id, if it has a new one.
+    pub(crate) async fn end_renewed(&self) -> std::result::Result<(), session::Error> {
+        let renewed = *lock(&self.renewed);
+        if let Some(id) = renewed {
+            self.store.delete(&id).await?;
+            *lock(&self.ended) = Some(id);
+        }
+        Ok(())
     }
 
     /// From now on no session can begin, and the end of one is told at once.
@@ -145,7 +170,10 @@ impl SessionStore for MergingStore {
                 None => Error::Backend(TOO_LATE.to_owned()),
             });
         }
-        if self.was_gone.load(Ordering::Acquire) {
+        let renewed = *lock(&self.renewed);
+        if let Some(id) = renewed
+            && self.store.load(&id).await?.is_none()
+        {
             // It was logged out elsewhere, while this visit read it: nothing that it held comes back under a new id.
             let known = known.map(|known| known.data).unwrap_or_default();
             record.data = merge(Some(&known), &record.data, Data::new());
@@ -193,10 +221,18 @@ impl SessionStore for MergingStore {
         Ok(loaded)
     }
 
-    /// Log-out and a new id at log-in both end a session under its old id; whoever rests on it is told.
+    /// A log-out ends the session here and now, whatever becomes of the reply; whoever rests on it is told. A new id, as
+    /// at a log-in, ends it under the old one too, but not before the reply: without that, the old one is all there is.
     async fn delete(&self, id: &Id) -> Result<()> {
-        let is_there = self.store.load(id).await?.is_some();
-        self.was_gone.store(!is_there, Ordering::Release);
+        if self.is_being_renewed() {
+            let is_stored = lock(&self.known)
+                .as_ref()
+                .is_some_and(|known| known.id == *id);
+            if is_stored {
+                lock(&self.renewed).get_or_insert(*id);
+            }
+            return Ok(());
+        }
         self.store.delete(id).await?;
         if self.is_replied.load(Ordering::Acquire) {
             announce(&self.channels, id).await;

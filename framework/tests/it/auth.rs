@@ -1,6 +1,7 @@
 //! Who a visitor is: log-in, log-out, guards, and a user's sockets.
 
-use crate::site::{Site, asking, cookie};
+use crate::site::{Account, Accounts, Site, asking, cookie};
+use axum::{Router, extract::OriginalUri, routing::get};
 use seaway::{
     ApplicationExt, Channels, Close, WebSocketConsumer, from_service,
     middleware::{Auth, RequireUser, Sessions},
@@ -12,6 +13,7 @@ use seaway::{
     testing::HttpCommunicator,
 };
 use std::time::Duration;
+use tower::ServiceExt;
 
 #[tokio::test]
 async fn who_logs_in_on_a_page_is_known_in_pages_and_sockets() {
@@ -193,6 +195,38 @@ async fn the_same_guard_stands_around_routes_of_an_axum_app() {
         (303, "/login")
     );
     assert_eq!(site.request(form("application/json")).await.status(), 401);
+}
+
+#[tokio::test]
+async fn the_way_back_from_the_log_in_keeps_the_prefixes_that_routers_have_taken_off() {
+    /// Around the house `outer` is taken off, and `/inner` inside it.
+    async fn way_back(members: RequireUser<Account>, outer: Option<&str>) -> String {
+        let channels = Channels::in_memory();
+        let crew = Router::new()
+            .route("/crew", get(|| async { "in" }))
+            .route_layer(members);
+        let house = ProtocolTypeRouter::new()
+            .http(from_service(Router::new().nest("/inner", crew)))
+            .with(Auth::new(Accounts::of(&[])))
+            .with(Sessions::new(MemoryStore::default(), &channels));
+        let request = asking(&format!("{}/inner/crew?x=1", outer.unwrap_or("")), &[]);
+        let request = request.body(axum::body::Body::empty()).unwrap();
+        let app = match outer {
+            Some(outer) => Router::new().nest_service(outer, house),
+            None => Router::new().fallback_service(house),
+        };
+        let page = app.oneshot(request).await.unwrap();
+        assert_eq!(page.status(), 303);
+        page.headers()["location"].to_str().unwrap().to_owned()
+    }
+    let members = || RequireUser::<Account>::new().redirect_to("/login");
+
+    let inside = way_back(members(), None).await;
+    let around = members().original_uri::<OriginalUri>();
+    let around = way_back(around, Some("/outer")).await;
+
+    assert_eq!(inside, "/login?next=%2Finner%2Fcrew%3Fx%3D1");
+    assert_eq!(around, "/login?next=%2Fouter%2Finner%2Fcrew%3Fx%3D1");
 }
 
 #[tokio::test]
@@ -415,13 +449,13 @@ async fn signed_and_private_cookies_lead_to_their_session() {
 #[tokio::test]
 async fn the_same_middleware_guards_a_whole_router() {
     let channels = Channels::in_memory();
-    let accounts = crate::site::Accounts::of(&["ana"]);
-    let pages = axum::Router::new().route("/", axum::routing::get(|| async { "in" }));
+    let accounts = Accounts::of(&["ana"]);
+    let pages = Router::new().route("/", get(|| async { "in" }));
 
     let app = ProtocolTypeRouter::new()
         .http(from_service(pages))
         .websocket(crate::support::Echo::application(&channels))
-        .with(RequireUser::<crate::site::Account>::new())
+        .with(RequireUser::<Account>::new())
         .with(Auth::new(accounts))
         .with(Sessions::new(MemoryStore::default(), &channels));
 
@@ -432,4 +466,55 @@ async fn the_same_middleware_guards_a_whole_router() {
     let sockets = app.get::<seaway::protocol::WebSocket>().unwrap();
     let mut socket = seaway::testing::WebSocketCommunicator::open(sockets, asking("/", &[]));
     assert_eq!(socket.status().await, 401);
+}
+
+#[tokio::test]
+async fn a_log_out_answers_a_long_poll_401_and_ends_a_stream() {
+    let site = Site::new();
+    let (ana, bo) = (site.log_in("ana").await, site.log_in("bo").await);
+    let mut poll = site.ask("/waiting/poll", &ana);
+    let mut stream = site.ask("/waiting/stream", &ana);
+    let mut other = site.ask("/waiting/stream", &bo);
+    assert_eq!(stream.receive_event().await.data, "ana");
+    assert_eq!(other.receive_event().await.data, "bo");
+    // Both watch their session now.
+    tokio::task::yield_now().await;
+
+    site.get("/logout", &[("cookie", &ana)]).await;
+
+    assert_eq!(poll.status().await, 401);
+    assert_eq!(stream.receive().await, None);
+    let waiting = tokio::time::timeout(Duration::ZERO, other.receive());
+    assert!(waiting.await.is_err(), "another session's stream goes on");
+    assert_eq!(site.channels.undecodable(), 0);
+}
+
+#[tokio::test]
+async fn a_user_who_is_cut_off_waits_no_longer() {
+    let site = Site::new();
+    let ana = site.log_in("ana").await;
+    let mut poll = site.ask("/waiting/poll", &ana);
+    let mut stream = site.ask("/waiting/stream", &ana);
+    assert_eq!(stream.receive_event().await.data, "ana");
+    tokio::task::yield_now().await;
+
+    site.channels.disconnect_user("ana").await.unwrap();
+
+    assert_eq!(poll.status().await, 401);
+    assert_eq!(stream.receive().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recheck_ends_the_stream_of_one_who_may_come_in_no_more() {
+    let minute = Duration::from_secs(60);
+    let site = Site::with(|auth| auth.recheck(minute), |sessions| sessions);
+    let ana = site.log_in("ana").await;
+    let mut stream = site.ask("/waiting/stream", &ana);
+    assert_eq!(stream.receive_event().await.data, "ana");
+
+    site.accounts.ban("ana");
+    tokio::time::sleep(minute).await;
+
+    let rest = async { while stream.receive().await.is_some() {} };
+    rest.await;
 }

@@ -2,7 +2,6 @@
 
 use crate::{
     guest::{House, asking},
-    site::Site,
     support::eventually,
 };
 use seaway::{Close, bytes::Bytes, testing::HttpCommunicator};
@@ -145,55 +144,4 @@ async fn one_may_be_ended_from_afar_and_nobody_wonders_about_the_event() {
             assert_eq!(house.channels.undecodable(), 0);
         }
     }
-}
-
-#[tokio::test]
-async fn a_log_out_answers_a_long_poll_401_and_ends_a_stream() {
-    let site = Site::new();
-    let (ana, bo) = (site.log_in("ana").await, site.log_in("bo").await);
-    let mut poll = site.ask("/waiting/poll", &ana);
-    let mut stream = site.ask("/waiting/stream", &ana);
-    let mut other = site.ask("/waiting/stream", &bo);
-    assert_eq!(stream.receive_event().await.data, "ana");
-    assert_eq!(other.receive_event().await.data, "bo");
-    // Both watch their session now.
-    tokio::task::yield_now().await;
-
-    site.get("/logout", &[("cookie", &ana)]).await;
-
-    assert_eq!(poll.status().await, 401);
-    assert_eq!(stream.receive().await, None);
-    let waiting = tokio::time::timeout(std::time::Duration::ZERO, other.receive());
-    assert!(waiting.await.is_err(), "another session's stream goes on");
-    assert_eq!(site.channels.undecodable(), 0);
-}
-
-#[tokio::test]
-async fn a_user_who_is_cut_off_waits_no_longer() {
-    let site = Site::new();
-    let ana = site.log_in("ana").await;
-    let mut poll = site.ask("/waiting/poll", &ana);
-    let mut stream = site.ask("/waiting/stream", &ana);
-    assert_eq!(stream.receive_event().await.data, "ana");
-    tokio::task::yield_now().await;
-
-    site.channels.disconnect_user("ana").await.unwrap();
-
-    assert_eq!(poll.status().await, 401);
-    assert_eq!(stream.receive().await, None);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_recheck_ends_the_stream_of_one_who_may_come_in_no_more() {
-    let minute = std::time::Duration::from_secs(60);
-    let site = Site::with(|auth| auth.recheck(minute), |sessions| sessions);
-    let ana = site.log_in("ana").await;
-    let mut stream = site.ask("/waiting/stream", &ana);
-    assert_eq!(stream.receive_event().await.data, "ana");
-
-    site.accounts.ban("ana");
-    tokio::time::sleep(minute).await;
-
-    let rest = async { while stream.receive().await.is_some() {} };
-    rest.await;
 }

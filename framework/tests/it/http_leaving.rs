@@ -2,7 +2,12 @@
 
 use crate::{
     guest::House,
-    support::{PATIENCE, Server, eventually},
+    support::{Diary, PATIENCE, Server, eventually},
+};
+use bytes::Bytes;
+use h2::{
+    RecvStream,
+    client::{ResponseFuture, SendRequest},
 };
 use seaway::routing::ProtocolTypeRouter;
 use std::{
@@ -12,6 +17,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::JoinHandle,
     time::timeout,
 };
 
@@ -118,20 +124,13 @@ async fn a_client_that_leaves_over_http_2_is_noticed_at_once() {
 async fn leave_over_http_2(wish: &str, hangs_up: bool) -> Duration {
     let house = House::new();
     let server = serve(&house).await;
-    let stream = TcpStream::connect(server.address).await.unwrap();
-    // Or the kernel keeps the reset back for 40 ms.
-    stream.set_nodelay(true).unwrap();
-    let (client, connection) = h2::client::handshake(stream).await.unwrap();
-    let connection = tokio::spawn(connection);
-    let mut client = client.ready().await.unwrap();
-    let uri = format!("http://a/?wish={}", wish.replace(' ', "+"));
-    let request = http::Request::get(uri).body(()).unwrap();
-    let (response, mut said) = client.send_request(request, true).unwrap();
+    let (mut client, connection) = connect_over_http_2(server.address).await;
+    let (response, mut said) = client.send_request(wishing(wish), true).unwrap();
     let mut heard = None;
     if is_streamed(wish) {
-        let response = timeout(PATIENCE, response).await.unwrap().unwrap();
-        assert_eq!(response.status(), 200);
-        heard = Some(response);
+        let (status, body) = head(response).await;
+        assert_eq!(status, 200);
+        heard = Some(body);
     }
     house.diary.wait_for(1).await;
 
@@ -146,6 +145,38 @@ async fn leave_over_http_2(wish: &str, hangs_up: bool) -> Duration {
     drop((client, said, heard));
     connection.abort();
     took
+}
+
+/// A client with prior knowledge, and the task that carries what it says and hears.
+async fn connect_over_http_2(
+    address: SocketAddr,
+) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
+    let stream = TcpStream::connect(address).await.unwrap();
+    // Or the kernel keeps the reset back for 40 ms.
+    stream.set_nodelay(true).unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    (client.ready().await.unwrap(), connection)
+}
+
+fn wishing(wish: &str) -> http::Request<()> {
+    let uri = format!("http://a/?wish={}", wish.replace(' ', "+"));
+    http::Request::get(uri).body(()).unwrap()
+}
+
+/// The status of an answer over HTTP/2, once its head is here.
+async fn head(response: ResponseFuture) -> (u16, RecvStream) {
+    let response = timeout(PATIENCE, response).await.unwrap().unwrap();
+    (response.status().as_u16(), response.into_body())
+}
+
+/// What follows, to an end in good order.
+async fn rest(mut body: RecvStream) -> String {
+    let mut heard = Vec::new();
+    while let Some(piece) = timeout(PATIENCE, body.data()).await.unwrap() {
+        heard.extend_from_slice(&piece.unwrap());
+    }
+    String::from_utf8(heard).unwrap()
 }
 
 fn is_streamed(wish: &str) -> bool {
@@ -193,6 +224,91 @@ async fn one_who_does_not_listen_is_dropped_after_the_grace_when_the_server_stop
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
     let entries = house.diary.entries();
     assert_eq!(entries[2..], ["disconnect 1001", "disconnect 1001"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everyone_who_waits_over_http_2_is_told_when_the_server_stops() {
+    let house = House::new();
+    let server = serve(&house).await;
+    let (mut client, connection) = connect_over_http_2(server.address).await;
+    let (poll, _) = client.send_request(wishing("news"), true).unwrap();
+    let (events, _) = client.send_request(wishing("events"), true).unwrap();
+    let (status, events) = head(events).await;
+    assert_eq!(status, 200);
+    house.diary.wait_for(2).await;
+
+    let began = Instant::now();
+    let stopped = server.stop();
+
+    let (status, answer) = head(poll).await;
+    assert_eq!((status, rest(answer).await.as_str()), (200, "closing time"));
+    assert_eq!(rest(events).await, "");
+    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    // The client keeps its end open, and is not waited for.
+    timeout(PATIENCE, connection)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "nobody was waited for"
+    );
+    let entries = house.diary.entries();
+    assert_eq!(entries[2..], ["disconnect 1001", "disconnect 1001"]);
+    drop(client);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_does_not_listen_over_http_2_is_dropped_after_the_grace_when_the_server_stops() {
+    let house = House::new();
+    let server = serve(&house).await;
+    let (mut client, _connection) = connect_over_http_2(server.address).await;
+    let (poll, _) = client.send_request(wishing("to hang"), true).unwrap();
+    let (events, _) = client.send_request(wishing("silence"), true).unwrap();
+    let (_, events) = head(events).await;
+    house.diary.wait_for(2).await;
+
+    let stopped = server.stop();
+
+    assert_eq!(head(poll).await.0, 204);
+    assert_eq!(rest(events).await, "");
+    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    let entries = house.diary.entries();
+    assert_eq!(entries[2..], ["disconnect 1001", "disconnect 1001"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_over_http_2_that_outstay_the_drain_are_dropped() {
+    struct Noted(Diary);
+    impl Drop for Noted {
+        fn drop(&mut self) {
+            self.0.note("dropped");
+        }
+    }
+    let diary = Diary::default();
+    let hang = {
+        let diary = diary.clone();
+        async move || -> &'static str {
+            let _noted = Noted(diary.clone());
+            diary.note("asked");
+            std::future::pending().await
+        }
+    };
+    let pages = axum::Router::new().route("/", axum::routing::get(hang));
+    let drain = Duration::from_millis(50);
+    let server = Server::configured(pages, |serve| serve.drain_timeout(drain)).await;
+    let (mut client, connection) = connect_over_http_2(server.address).await;
+    let (response, _) = client.send_request(wishing(""), true).unwrap();
+    diary.wait_for(1).await;
+
+    let stopped = server.stop();
+
+    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    let answer = timeout(PATIENCE, response).await;
+    assert!(answer.expect("an end").is_err(), "cut off");
+    assert_eq!(diary.wait_for(2).await, ["asked", "dropped"]);
+    connection.abort();
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! What the framework promises, through its public API.
 
 mod actor;
+#[cfg(feature = "sessions")]
 mod auth;
 mod blocking;
+#[cfg(feature = "sessions")]
 mod break_ins;
 mod bridge;
 mod consumers;
@@ -14,13 +16,18 @@ mod http_consumers;
 mod http_leaving;
 mod http_streams;
 mod lifespan;
+#[cfg(any(feature = "macros", feature = "sessions"))]
+mod log;
 #[cfg(feature = "macros")]
 mod macros;
 #[cfg(all(feature = "macros", feature = "sessions"))]
 mod macros_people;
 mod memory;
 mod mistakes;
+#[cfg(feature = "sessions")]
+mod replies;
 mod routing;
 mod server;
+#[cfg(feature = "sessions")]
 mod site;
 mod support;

@@ -249,6 +249,8 @@ async fn a_foreign_page_is_refused_over_the_wire() {
     );
 }
 
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
 #[tokio::test]
 async fn the_clients_address_is_known_also_inside_an_axum_app() {
     let address = application_fn(|scope: Scope<Http>, exchange: Exchange| async move {
@@ -260,19 +262,27 @@ async fn the_clients_address_is_known_also_inside_an_axum_app() {
     });
     let seaway = ProtocolTypeRouter::new().http(address);
     let inside = axum::Router::new().fallback_service(seaway.clone());
-    let extracted = async |seaway::ClientAddr(client): seaway::ClientAddr| client.ip().to_string();
-    let extracted = axum::Router::new().route("/", axum::routing::get(extracted));
-    let extracted = ProtocolTypeRouter::new().http(seaway::from_service(extracted));
-    let get = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
     let alone = Server::start(seaway).await;
     let mounted = Server::start(inside).await;
-    let extracting = Server::start(extracted).await;
 
-    for server in [alone, mounted, extracting] {
-        let answer = raw(server.address, get).await;
+    for server in [alone, mounted] {
+        let answer = raw(server.address, GET).await;
         assert!(answer.ends_with("127.0.0.1"), "{answer}");
     }
+}
+
+#[cfg(feature = "sessions")]
+#[tokio::test]
+async fn the_clients_address_is_an_extractor_of_axums_handlers() {
+    let handler = async |seaway::ClientAddr(client): seaway::ClientAddr| client.ip().to_string();
+    let pages = axum::Router::new().route("/", axum::routing::get(handler));
+    let pages = ProtocolTypeRouter::new().http(seaway::from_service(pages));
+    let server = Server::start(pages).await;
+
+    let answer = raw(server.address, GET).await;
+
+    assert!(answer.ends_with("127.0.0.1"), "{answer}");
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub(super) fn write(consumer: &Consumer) -> TokenStream {
         .iter()
         .partition(|field| matches!(field.source, Source::Group(_)));
     let lets = others.into_iter().chain(groups);
-    let lets = lets.map(|field| fill(field, &consumer.fields));
+    let lets = lets.map(|field| fill(field, consumer));
     let names = consumer.fields.iter().map(|field| &field.name);
     let asks = |field: &Filled| !matches!(field.source, Source::Default(_));
     let parameter = match consumer.fields.iter().any(asks) {
@@ -85,7 +85,7 @@ fn event(consumer: &Consumer) -> TokenStream {
 }
 
 /// The `let` of one field.
-fn fill(field: &Filled, fields: &[Filled]) -> TokenStream {
+fn fill(field: &Filled, consumer: &Consumer) -> TokenStream {
     let Filled { name, ty, source } = field;
     let span = at(ty);
     let handshake = handshake(span);
@@ -123,7 +123,7 @@ fn fill(field: &Filled, fields: &[Filled]) -> TokenStream {
         Source::State => quote_spanned! {span=>
             #handshake.state::<#ty>()?.clone()
         },
-        Source::Group(template) => join(template, fields, span),
+        Source::Group(template) => join(template, consumer, span),
         Source::Default(None) => quote_spanned!(span=> ::core::default::Default::default()),
         Source::Default(Some(value)) => quote!(#value),
         Source::Extractor => quote_spanned!(span=> #handshake.extract::<#ty>().await?),
@@ -156,8 +156,13 @@ fn session(field: &Filled, key: &LitStr) -> TokenStream {
     }
 }
 
+/// A name as it is spoken, without `r#`.
+fn plain(name: &Ident) -> String {
+    name.to_string().trim_start_matches("r#").to_owned()
+}
+
 /// Joins a group. What its name needs is a field that is filled by now, or else a path parameter.
-fn join(template: &Template, fields: &[Filled], span: Span) -> TokenStream {
+fn join(template: &Template, consumer: &Consumer, span: Span) -> TokenStream {
     let handshake = handshake(span);
     let format: String = template
         .pieces
@@ -172,18 +177,22 @@ fn join(template: &Template, fields: &[Filled], span: Span) -> TokenStream {
         return quote_spanned!(span=> #handshake.join(#text).await?);
     }
     let format = LitStr::new(&format, text.span());
+    let is_value = |field: &&Filled| !matches!(field.source, Source::Group(_));
+    let fields: Vec<&Filled> = consumer.fields.iter().filter(is_value).collect();
     let values = template.names().map(|name| {
-        let is_meant =
-            |field: &&Filled| field.name == *name && !matches!(field.source, Source::Group(_));
-        if let Some(field) = fields.iter().find(is_meant) {
+        if let Some(field) = fields.iter().find(|field| field.name == *name) {
             // The field's own variable, used where the template is.
             let mut variable = field.name.clone();
             variable.set_span(variable.span().located_at(text.span()));
             return quote!(#variable);
         }
-        let plain = name.to_string();
-        let key = LitStr::new(plain.trim_start_matches("r#"), text.span());
-        quote_spanned!(at(text)=> #handshake.path::<::std::string::String>(#key)?)
+        let (consumer, key) = (consumer.name.to_string(), plain(name));
+        let fields = fields.iter().map(|field| plain(&field.name));
+        quote_spanned! {at(text)=>
+            ::seaway::__private::placeholder(
+                #handshake.scope(), #consumer, #text, #key, &[#(#fields),*],
+            )?
+        }
     });
     quote_spanned! {span=>
         #handshake.join(&::std::format!(#format, #(#values),*)).await?

@@ -69,7 +69,8 @@ impl<A: Authenticator> AuthSession<A> {
     /// Logs this user in, on a page or before a socket is open.
     ///
     /// The session gets a new id, so that nobody who knew the old one comes in with it, and sockets opened under the old
-    /// one are closed (4401). What the session holds stays, unless it was another user's.
+    /// one are closed (4401). What the session holds stays, unless it was another user's. All of this happens with the
+    /// reply: if that fails (500 or more, or a panic) the session and whoever was logged in stay as they were.
     ///
     /// # Errors
     /// [`ErrorKind::Session`] if the store fails, if there is no session here, or in an open socket, which cannot set a
@@ -92,6 +93,8 @@ pub(super) struct LogIn<A: Authenticator> {
     pub(super) authenticator: Arc<A>,
     pub(super) proof: Proof,
     pub(super) recheck: Option<Duration>,
+    /// Path and query, if a page was asked for. A copy: a slice would hold hyper's buffer while an answer streams.
+    pub(super) page: Option<Box<str>>,
     pub(super) news: News,
     /// Once the reply is made, no cookie can be set.
     pub(super) is_replied: AtomicBool,
@@ -166,10 +169,9 @@ impl<A: Authenticator> LogIn<A> {
         let kept = self.kept(user);
         let before = session.get::<Kept>(&Self::key()).await?;
         if before.is_some_and(|before| before.id != kept.id) {
-            session.flush().await?;
-        } else {
-            session.cycle_id().await?;
+            session.clear().await;
         }
+        session.cycle_id().await?;
         session.insert(&Self::key(), kept).await?;
         *self.known() = Some(Some(user.clone()));
         Ok(())
@@ -215,6 +217,10 @@ fn refused(why: &'static str) -> Error {
 impl<A: Authenticator> Identify<A::User> for LogIn<A> {
     async fn identify(&self) -> Result<Option<A::User>> {
         self.user().await
+    }
+
+    fn page(&self) -> Option<&str> {
+        self.page.as_deref()
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     application::Application,
     error::Result,
-    protocol::WebSocket,
+    protocol::{Http, WebSocket},
     scope::{OpensOverHttp, Protocol, Scope},
     session::Session,
     tie::Ties,
@@ -159,10 +159,13 @@ where
         mut connection: P::Connection,
     ) -> impl Future<Output = Result<()>> + Send {
         let (proof, by_subprotocol) = self.auth.proof(&mut scope);
+        let page = scope.head.uri.path_and_query();
+        let page = page.filter(|_| P::NAME == Http::NAME);
         let log_in = Arc::new(LogIn {
             authenticator: self.auth.authenticator.clone(),
             proof,
             recheck: self.auth.recheck,
+            page: page.map(|page| page.as_str().into()),
             news: scope.extensions.get_or_insert_default::<Ties>().news(),
             is_replied: AtomicBool::new(false),
             user: Mutex::new(None),

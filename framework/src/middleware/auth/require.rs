@@ -1,6 +1,6 @@
 //! Nobody else may pass.
 
-use super::user::{nobody, user_in};
+use super::user::{nobody, page_in, user_in};
 use crate::{
     application::Application,
     error::Result,
@@ -8,9 +8,9 @@ use crate::{
     reject::Reject,
     scope::{OpensOverHttp, Protocol, Scope},
 };
-use http::{HeaderValue, Method, StatusCode, header, request};
+use http::{Extensions, HeaderValue, Method, StatusCode, Uri, header, request, uri::PathAndQuery};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use std::{borrow::Cow, fmt, marker::PhantomData, sync::Arc};
+use std::{borrow::Cow, fmt, marker::PhantomData, ops::Deref, sync::Arc};
 use tower_layer::Layer;
 
 /// Lets only users pass: 401 for anybody else, or a way to the log-in page.
@@ -28,6 +28,7 @@ use tower_layer::Layer;
 /// ```
 pub struct RequireUser<U> {
     log_in: Option<Cow<'static, str>>,
+    original_uri: Option<fn(&Extensions) -> Option<&Uri>>,
     may_pass: Option<Predicate<U>>,
     user: PhantomData<fn(U)>,
 }
@@ -40,6 +41,7 @@ impl<U> RequireUser<U> {
     pub fn new() -> Self {
         Self {
             log_in: None,
+            original_uri: None,
             may_pass: None,
             user: PhantomData,
         }
@@ -55,6 +57,9 @@ impl<U> RequireUser<U> {
     /// Sends a page's visitor who is not logged in to this path (303), with `?next=` and the page that was asked for.
     /// Whoever sends a form goes there without a way back. Sockets, and scripts that change something, still get a 401.
     ///
+    /// `next` is what [`Auth`](super::Auth) saw: a prefix that a router inside it has taken off is still there. For one
+    /// that was taken off outside, see [`original_uri`](RequireUser::original_uri).
+    ///
     /// # Panics
     /// If the path cannot stand in a header.
     #[must_use]
@@ -69,15 +74,42 @@ impl<U> RequireUser<U> {
         self
     }
 
-    /// Why whoever this is may not pass, if so. `page` is the head of a page's request, and none for a socket.
-    pub(crate) fn refusal(
+    /// Where `next` comes from if something around Seaway's router takes a prefix off: a value of this type that it
+    /// puts into the request's extensions.
+    ///
+    /// An axum app that nests Seaway's router says what was asked for in its `OriginalUri`:
+    ///
+    /// ```
+    /// # #[derive(Clone)] struct Account;
+    /// use axum::extract::OriginalUri;
+    /// use seaway::middleware::RequireUser;
+    ///
+    /// let members = RequireUser::<Account>::new()
+    ///     .redirect_to("/login")
+    ///     .original_uri::<OriginalUri>();
+    /// ```
+    #[must_use]
+    pub fn original_uri<T>(mut self) -> Self
+    where
+        T: Deref<Target = Uri> + Clone + Send + Sync + 'static,
+    {
+        self.original_uri = Some(|extensions| Some(&**extensions.get::<T>()?));
+        self
+    }
+
+    /// Why whoever asks may not pass, if so. `page` is the head of a page's request, and none for a socket.
+    pub(crate) async fn refusal(
         &self,
-        user: Result<Option<U>>,
         page: Option<&request::Parts>,
-    ) -> Option<Reject> {
+        extensions: &Extensions,
+    ) -> Option<Reject>
+    where
+        U: 'static,
+    {
+        let user = user_in::<U>(extensions).await;
         match (user, &self.may_pass) {
             (Err(error), _) => Some(Reject::from(error)),
-            (Ok(None), _) => Some(self.stranger(page)),
+            (Ok(None), _) => Some(self.stranger(page, extensions)),
             (Ok(Some(user)), Some(may_pass)) if !may_pass(&user) => {
                 let reject = Reject::new(StatusCode::FORBIDDEN, "this is not for you");
                 Some(reject)
@@ -86,14 +118,20 @@ impl<U> RequireUser<U> {
         }
     }
 
-    fn stranger(&self, page: Option<&request::Parts>) -> Reject {
+    fn stranger(&self, page: Option<&request::Parts>, extensions: &Extensions) -> Reject
+    where
+        U: 'static,
+    {
         let (Some(log_in), Some(head)) = (&self.log_in, page.filter(|head| wants_page(head)))
         else {
             return nobody();
         };
         let location = match head.method {
             Method::GET | Method::HEAD => {
-                let page = head.uri.path_and_query().map_or("/", |page| page.as_str());
+                let original = self.original_uri.and_then(|find| find(extensions));
+                let original = original.and_then(Uri::path_and_query);
+                let page = original.map(PathAndQuery::as_str);
+                let page = page.or_else(|| page_in::<U>(extensions)).unwrap_or("/");
                 let next = utf8_percent_encode(page, NON_ALPHANUMERIC);
                 let joint = if log_in.contains('?') { '&' } else { '?' };
                 format!("{log_in}{joint}next={next}")
@@ -143,9 +181,8 @@ where
     U: Send + Sync + 'static,
 {
     async fn call(&self, scope: Scope<P>, connection: P::Connection) -> Result<()> {
-        let user = user_in::<U>(&scope.extensions).await;
         let page = (P::NAME == Http::NAME).then_some(&*scope.head);
-        match self.rule.refusal(user, page) {
+        match self.rule.refusal(page, &scope.extensions).await {
             Some(reject) => P::refuse(connection, reject).await,
             None => self.inner.call(scope, connection).await,
         }
@@ -156,6 +193,7 @@ impl<U> Clone for RequireUser<U> {
     fn clone(&self) -> Self {
         Self {
             log_in: self.log_in.clone(),
+            original_uri: self.original_uri,
             may_pass: self.may_pass.clone(),
             user: PhantomData,
         }

@@ -45,6 +45,9 @@ impl<U> Deref for User<U> {
 #[async_trait]
 pub(super) trait Identify<U>: Send + Sync {
     async fn identify(&self) -> Result<Option<U>>;
+
+    /// The page that was asked for, before routers further in took a prefix off; none for a socket.
+    fn page(&self) -> Option<&str>;
 }
 
 /// What lies in the scope.
@@ -70,6 +73,11 @@ pub(crate) async fn user_in<U: 'static>(extensions: &Extensions) -> Result<Optio
     };
     let somebody = somebody.clone();
     somebody.identify().await
+}
+
+/// The path and query of the page that the client asked for, as [`Auth`](super::Auth) saw them.
+pub(super) fn page_in<U: 'static>(extensions: &Extensions) -> Option<&str> {
+    extensions.get::<Somebody<U>>()?.0.page()
 }
 
 /// What a client is told that has to say who it is.

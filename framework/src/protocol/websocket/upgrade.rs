@@ -3,10 +3,11 @@
 use super::{AllowedOrigins, Origin, Socket, Stop, Transport, WebSocket, WebSocketConfig};
 use crate::{
     error::{Error, Result},
+    protocol::hooks,
     reject::Reject,
     scope::{OpensOverHttp, ReplyHook},
 };
-use http::{HeaderMap, Response, StatusCode, response};
+use http::{HeaderMap, Response, StatusCode};
 use std::{borrow::Cow, fmt, future::Future, pin::Pin, sync::Arc};
 use tokio::sync::oneshot;
 
@@ -152,13 +153,10 @@ async fn run(hooks: Vec<ReplyHook>, reply: Answer) -> Answer {
     if hooks.is_empty() {
         return reply;
     }
-    let (mut head, body): (response::Parts, _) = reply.into_parts();
-    for hook in hooks.into_iter().rev() {
-        hook(&mut head).await;
-    }
-    match head.extensions.remove::<Reject>() {
-        Some(reject) => reject.into_response(),
-        None => Response::from_parts(head, body),
+    let (mut head, body) = reply.into_parts();
+    match hooks::run(hooks, &mut head).await {
+        Ok(()) => Response::from_parts(head, body),
+        Err(reject) => reject.into_response(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `#[group("…")]`: joined last, in order, or not at all.
 
-use super::{open, status};
+use super::{open, stage, status};
+use crate::log::Log;
 use seaway::{
     ApplicationExt, BoxApplication, ChannelName, Channels, Context, Event, Group, GroupName,
     Result, Shared, WebSocketConsumer,
@@ -111,4 +112,28 @@ async fn a_name_that_no_group_can_have_is_refused() {
 
     assert_eq!(status(&app, "/ws/a%20room?age=7&language=da").await, 400);
     assert_eq!(status(&app, "/ws/lobby?age=7&language=d%2Fa").await, 400);
+}
+
+#[tokio::test]
+async fn a_misspelt_name_in_braces_is_told_to_the_log_with_what_there_is() {
+    #[derive(WebSocketConsumer)]
+    struct Typo {
+        #[query]
+        _name: String,
+        #[group("chat.{rom}")]
+        _members: Group<RoomEvent>,
+    }
+
+    #[consumer]
+    impl Typo {
+        fn event(&mut self, _: Shared<RoomEvent>) {}
+    }
+
+    let log = Log::listen();
+    assert_eq!(status(&stage::<Typo>(), "/ws/lobby?_name=ana").await, 500);
+
+    let line = log.line("ERROR");
+    for part in ["`Typo`", "\"chat.{rom}\"", "[\"_name\"]", "[\"room\"]"] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
 }

@@ -1,0 +1,52 @@
+//! What is logged, for tests to read.
+
+use crate::support::Diary;
+
+/// What this thread logs while the test holds it.
+pub(crate) struct Log {
+    lines: Diary,
+    _listening: tracing::subscriber::DefaultGuard,
+}
+
+impl Log {
+    pub(crate) fn listen() -> Self {
+        let lines = Diary::default();
+        let _listening = tracing::subscriber::set_default(Listener(lines.clone()));
+        Self { lines, _listening }
+    }
+
+    /// The one line of this level.
+    pub(crate) fn line(&self, level: &str) -> String {
+        let lines = self.lines.entries();
+        let mut found = lines.iter().filter(|line| line.starts_with(level));
+        let line = found
+            .next()
+            .unwrap_or_else(|| panic!("{level} in {lines:?}"));
+        assert_eq!(found.next(), None, "one line of {level}");
+        line.clone()
+    }
+}
+
+struct Listener(Diary);
+
+impl tracing::Subscriber for Listener {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut line = event.metadata().level().to_string();
+        event.record(
+            &mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+                line.push_str(&format!(" {field}={value:?}"));
+            },
+        );
+        self.0.note(line);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}

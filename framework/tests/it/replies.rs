@@ -1,0 +1,233 @@
+//! What becomes of a session when the reply goes wrong.
+
+use crate::{
+    log::Log,
+    site::{Accounts, asking, cookie},
+    support::Diary,
+};
+use axum::{
+    Router,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use seaway::{
+    ApplicationExt, AuthSession, BoxApplication, Channels, Result, Session, WebSocketConsumer,
+    from_service,
+    http::StatusCode,
+    middleware::{Auth, Sessions},
+    protocol::Http,
+    session::{
+        Id, MemoryStore, Record, SessionStore,
+        session_store::{Error as StoreError, Result as StoreResult},
+    },
+    testing::{HttpCommunicator, WebSocketCommunicator},
+};
+use std::time::Duration;
+
+/// Pages that do something to the session, and then end as their path says.
+fn house(diary: &Diary) -> BoxApplication<Http> {
+    let channels = Channels::in_memory();
+    let pages = Router::new()
+        .route("/{deed}/{end}", get(act))
+        .with_state(diary.clone());
+    from_service(pages)
+        .with(Auth::new(Accounts::of(&["ana", "bo"])))
+        .with(Sessions::new(MemoryStore::default(), &channels))
+        .boxed()
+}
+
+async fn act(
+    session: Session,
+    auth: AuthSession<Accounts>,
+    Path((deed, end)): Path<(String, String)>,
+    State(diary): State<Diary>,
+) -> Result<Response> {
+    match deed.as_str() {
+        "look" => {}
+        "note" => session.insert("note", "kept").await?,
+        "renew" => session.cycle_id().await?,
+        "renew, save and renew" => {
+            session.cycle_id().await?;
+            session.save().await?;
+            session.cycle_id().await?;
+        }
+        "renew and empty" => {
+            session.cycle_id().await?;
+            session.flush().await?;
+        }
+        "log out" => auth.log_out().await?,
+        "log out and note" => {
+            auth.log_out().await?;
+            session.insert("note", "goodbye").await?;
+        }
+        name => {
+            let credentials = (name.to_owned(), "open sesame".to_owned());
+            let account = auth.authenticate(credentials).await?.expect("an account");
+            auth.log_in(&account).await?;
+        }
+    }
+    diary.note(deed);
+    match end.as_str() {
+        "well" => {}
+        "in a 500" => return Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response()),
+        "in a panic" => panic!("in a page"),
+        _ => std::future::pending().await,
+    }
+    let user = auth.user().await?;
+    let name = user.map_or("nobody".to_owned(), |account| account.name);
+    let note: Option<String> = session.get("note").await?;
+    Ok(format!("{name} {}", note.unwrap_or_default()).into_response())
+}
+
+fn ask(house: &BoxApplication<Http>, path: &str, cookie: &str) -> HttpCommunicator {
+    let request = asking(&path.replace(' ', "%20"), &[("cookie", cookie)]).body(String::new());
+    HttpCommunicator::open(house, request.unwrap())
+}
+
+/// What a page says, or its status; and the cookie that the visitor has afterwards.
+async fn visit(house: &BoxApplication<Http>, path: &str, before: &str) -> (String, String) {
+    let mut page = ask(house, path, before);
+    let reply = page.reply().await;
+    let after = cookie(reply).unwrap_or_else(|| before.to_owned());
+    match reply.status() {
+        StatusCode::OK => {
+            let text = page.receive().await.unwrap();
+            (String::from_utf8(text.to_vec()).unwrap(), after)
+        }
+        status => (status.as_str().to_owned(), after),
+    }
+}
+
+#[tokio::test]
+async fn a_log_in_whose_reply_fails_leaves_the_session_as_it_was() {
+    for deed in ["ana", "renew", "renew, save and renew"] {
+        let diary = Diary::default();
+        let house = house(&diary);
+        let (_, stranger) = visit(&house, "/note/well", "").await;
+        let kept = || visit(&house, "/look/well", &stranger);
+
+        let failed = visit(&house, &format!("/{deed}/in a 500"), &stranger).await;
+        assert_eq!(failed, ("500".to_owned(), stranger.clone()));
+        assert_eq!(kept().await.0, "nobody kept", "{deed}");
+
+        // A page that panics, and one whose client leaves.
+        for end in ["in a panic", "never"] {
+            let before = diary.entries().len();
+            let page = ask(&house, &format!("/{deed}/{end}"), &stranger);
+            diary.wait_for(before + 1).await;
+            drop(page);
+            assert_eq!(kept().await.0, "nobody kept", "{deed} {end}");
+        }
+
+        let (_, renewed) = visit(&house, &format!("/{deed}/well"), &stranger).await;
+        assert_ne!(renewed, stranger);
+        let (page, _) = visit(&house, "/look/well", &renewed).await;
+        assert!(page.ends_with(" kept"), "{page}");
+        assert_eq!(kept().await.0, "nobody ", "{deed}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_logged_in_stays_so_when_the_reply_to_anothers_log_in_fails() {
+    let house = house(&Diary::default());
+    let (_, ana) = visit(&house, "/ana/well", "").await;
+    let (_, ana) = visit(&house, "/note/well", &ana).await;
+
+    let (status, after) = visit(&house, "/bo/in a 500", &ana).await;
+
+    assert_eq!((status.as_str(), &after), ("500", &ana));
+    assert_eq!(visit(&house, "/look/well", &ana).await.0, "ana kept");
+    let (page, bo) = visit(&house, "/bo/well", &ana).await;
+    assert_eq!(page, "bo ");
+    assert_eq!(visit(&house, "/look/well", &bo).await.0, "bo ");
+    assert_eq!(visit(&house, "/look/well", &ana).await.0, "nobody ");
+}
+
+#[tokio::test]
+async fn a_log_out_holds_though_the_reply_fails() {
+    for deed in ["log out", "log out and note", "renew and empty"] {
+        let house = house(&Diary::default());
+        let (_, ana) = visit(&house, "/ana/well", "").await;
+
+        assert_eq!(
+            visit(&house, &format!("/{deed}/in a 500"), &ana).await.0,
+            "500"
+        );
+
+        assert_eq!(
+            visit(&house, "/look/well", &ana).await.0,
+            "nobody ",
+            "{deed}"
+        );
+    }
+}
+
+/// A store that takes for ever to begin a session.
+#[derive(Debug)]
+struct Swamp;
+
+#[async_trait::async_trait]
+impl SessionStore for Swamp {
+    async fn create(&self, _: &mut Record) -> StoreResult<()> {
+        std::future::pending().await
+    }
+    async fn save(&self, _: &Record) -> StoreResult<()> {
+        Err(StoreError::Backend("it is never asked".to_owned()))
+    }
+    async fn load(&self, _: &Id) -> StoreResult<Option<Record>> {
+        Ok(None)
+    }
+    async fn delete(&self, _: &Id) -> StoreResult<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_does_not_hold_the_reply_for_ever() {
+    let channels = Channels::in_memory();
+    let note = async |session: Session| {
+        session
+            .insert("note", "kept")
+            .await
+            .map_err(seaway::Error::from)
+    };
+    let pages = from_service(Router::new().route("/", get(note)))
+        .with(Sessions::new(Swamp, &channels))
+        .boxed();
+    let sockets = Noting::application(&channels)
+        .with(Sessions::new(Swamp, &channels))
+        .boxed();
+    let log = Log::listen();
+
+    let mut page = ask(&pages, "/", "");
+    tokio::time::sleep(Duration::from_secs(11)).await;
+
+    assert_eq!(page.status().await, 503);
+    let line = log.line("WARN");
+    assert!(line.contains("reply hooks took longer than 10 s"), "{line}");
+    let mut socket = WebSocketCommunicator::open(&sockets, asking("/", &[]));
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!(socket.status().await, 503);
+}
+
+/// Begins a session at the door.
+struct Noting;
+
+impl WebSocketConsumer for Noting {
+    type Input = String;
+    type Event = seaway::NoEvent;
+
+    async fn connect(handshake: &mut seaway::Handshake) -> Result<Self, seaway::Reject> {
+        let session: Session = handshake.extract().await?;
+        session
+            .insert("note", "kept")
+            .await
+            .map_err(seaway::Error::from)?;
+        Ok(Self)
+    }
+
+    async fn receive(&mut self, _: &mut seaway::Context, _: String) -> Result<()> {
+        Ok(())
+    }
+}
