@@ -249,6 +249,23 @@ async fn every_page_fits_a_desk_and_a_phone_by_day_and_by_night() {
     }
 }
 
+#[tokio::test]
+async fn a_sentence_about_somebody_keeps_its_direction() {
+    let (_redis, chat, browser) = one_chat().await;
+    let ana = Visitor::join(&browser, &chat, "Ana").await;
+    let bakr = Visitor::join(&browser, &chat, "أبو بكر").await;
+
+    bakr.page.type_text("#composer", "نعم").await;
+
+    let typing = "document.querySelector('#typing-text')";
+    ana.page
+        .wait_for(&format!("{typing}.textContent.includes('is typing')"))
+        .await;
+    let direction = format!("getComputedStyle({typing}).direction");
+    assert_eq!(ana.page.eval(&direction).await, "ltr");
+    ana.page.screenshot("chat-typing-right-to-left").await;
+}
+
 async fn one_chat() -> (Redis, Server, Browser) {
     let redis = Redis::new().await;
     let chat = Server::chat_on(&redis).await;

@@ -1,6 +1,6 @@
 // The past: older messages are fetched when the reader comes near the oldest that is here.
 
-import { $, announce, sentence } from "./page.js";
+import { $, announce, isolated } from "./page.js";
 import { goToLogin, isRedirect } from "./session.js";
 
 export class Past {
@@ -68,7 +68,7 @@ export class Past {
     this.#state = state;
     const begins = state === "idle" && this.#more === false && this.#messages.length > 0;
     const words = {
-      idle: begins ? sentence(`This is where ${this.#room.name} begins`) : "",
+      idle: begins ? `This is where ${isolated(this.#room.name)} begins.` : "",
       loading: "Loading older messages…",
       failed: "Older messages could not be loaded.",
     };
