@@ -1,6 +1,7 @@
 //! Accounts of the chat, in a real browser: who comes in, who stays out, and how one leaves.
 
 use seaway_tests::support::{Browser, Redis, Server, Visitor, visitor::PASSWORD};
+use serde_json::json;
 
 #[tokio::test]
 async fn somebody_signs_up_logs_out_and_logs_in_again() {
@@ -184,6 +185,26 @@ async fn a_form_that_another_site_sends_is_refused() {
         0
     );
     ana.enters(&chat, "crew").await;
+}
+
+#[tokio::test]
+async fn a_form_complains_of_one_thing_at_a_time() {
+    let (_redis, chat, browser) = one_chat().await;
+    Visitor::sign_up(&browser, &chat, "Ana").await;
+    let other = Visitor {
+        page: browser.page().await,
+    };
+    other.page.goto(&chat.page("/signup")).await;
+    let complaints =
+        "[...document.querySelectorAll('.problem')].map((one) => one.textContent).filter(Boolean)";
+
+    other.fills_in("Ana", PASSWORD).await;
+    let taken = json!(["Somebody has this name already."]);
+    other.page.wait_for_value(complaints, &taken).await;
+    other.page.click("#submit").await;
+
+    let missing = json!(["Please choose a password."]);
+    other.page.wait_for_value(complaints, &missing).await;
 }
 
 async fn one_chat() -> (Redis, Server, Browser) {
