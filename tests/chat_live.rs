@@ -157,6 +157,11 @@ async fn what_was_written_without_a_connection_is_sent_once_when_it_is_back() {
     ana.sees_the_last("waiting", "waits for the connection")
         .await;
     ana.page.screenshot("chat-waiting").await;
+    // The room has no past, so nothing of it is missing.
+    let past = ana
+        .page
+        .eval("document.querySelector('#past').dataset.state");
+    assert_eq!(past.await, "beginning");
     one.start().await;
 
     for person in [&*ana, &*bo] {

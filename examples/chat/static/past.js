@@ -34,9 +34,9 @@ export class Past {
     if (this.#more && this.#state === "idle") this.#fetch();
   }
 
-  /** The room does not answer: its newest messages come without it. */
+  /** The room has not answered yet: its newest messages come without it. */
   loadNewest() {
-    if (this.#messages.newest === null && this.#state !== "loading") this.#fetch(Number.MAX_SAFE_INTEGER);
+    if (this.#more === null && this.#state !== "loading") this.#fetch(Number.MAX_SAFE_INTEGER);
   }
 
   /** The connection is back: what failed may work now. */
