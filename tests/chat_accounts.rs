@@ -1,6 +1,7 @@
 //! Accounts of the chat, in a real browser: who comes in, who stays out, and how one leaves.
 
 use seaway_tests::support::{Browser, Redis, Server, Visitor, visitor::PASSWORD};
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn somebody_signs_up_logs_out_and_logs_in_again() {
@@ -17,10 +18,7 @@ async fn somebody_signs_up_logs_out_and_logs_in_again() {
     ana.fills_in("ana", PASSWORD).await;
 
     ana.page.arrives_at("/").await;
-    let name = ana
-        .page
-        .eval("document.querySelector('#user-name').textContent");
-    assert_eq!(name.await, "Ana");
+    assert_eq!(user_name(&ana).await, "Ana");
     ana.had_no_problems();
 }
 
@@ -123,14 +121,8 @@ async fn nobody_tries_all_passwords() {
     // Half of them at each server: they count together.
     for server in [&one, &two] {
         ana.page.goto(&server.page("/login")).await;
-        let csrf = ana.csrf().await;
         for guess in ["guess one", "guess two", "guess three", "guess four"] {
-            let fields = [
-                ("csrf", csrf.as_str()),
-                ("name", "Ana"),
-                ("password", guess),
-                ("next", ""),
-            ];
+            let fields = [("name", "Ana"), ("password", guess)];
             ana.posts("/login", &fields).await;
         }
     }
@@ -140,13 +132,7 @@ async fn nobody_tries_all_passwords() {
     ana.page.wait_for(problem).await;
     ana.page.arrives_at("/login").await;
     ana.page.screenshot("chat-login-too-often").await;
-    let csrf = ana.csrf().await;
-    let fields = [
-        ("csrf", csrf.as_str()),
-        ("name", "Ana"),
-        ("password", PASSWORD),
-        ("next", ""),
-    ];
+    let fields = [("name", "Ana"), ("password", PASSWORD)];
     assert_eq!(ana.posts("/login", &fields).await, 429);
 }
 
@@ -154,36 +140,97 @@ async fn nobody_tries_all_passwords() {
 async fn a_form_that_another_site_sends_is_refused() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::sign_up(&browser, &chat, "Ana").await;
-    let csrf = ana.csrf().await;
-    let mallory = Visitor::sign_up(&browser, &chat, "Mallory").await;
-    let mallorys = mallory.csrf().await;
+    let elsewhere = browser.tab_beside(&ana.page).await;
 
-    for secret in ["", "guessed", mallorys.as_str()] {
-        let room = [("csrf", secret), ("name", "Pirates")];
-        assert_eq!(ana.posts("/rooms", &room).await, 403, "{secret}");
-        assert_eq!(ana.posts("/logout", &[("csrf", secret)]).await, 403);
-        let login = [
-            ("csrf", secret),
-            ("name", "Mallory"),
-            ("password", PASSWORD),
-            ("next", ""),
-        ];
-        assert_eq!(ana.posts("/login", &login).await, 403);
-        let sign_up = [
-            ("csrf", secret),
-            ("name", "Eve"),
-            ("password", PASSWORD),
-            ("next", ""),
-        ];
-        assert_eq!(ana.posts("/signup", &sign_up).await, 403);
+    for (path, name) in [
+        ("/rooms", "Pirates"),
+        ("/logout", ""),
+        ("/login", "Ana"),
+        ("/signup", "Eve"),
+    ] {
+        elsewhere.goto("about:blank").await;
+        let address = json!(chat.page(path));
+        let fields = json!({ "name": name, "password": PASSWORD });
+        let send = format!(
+            "(() => {{ const form = document.createElement('form');
+                 Object.assign(form, {{ method: 'post', action: {address} }});
+                 for (const [name, value] of Object.entries({fields})) {{
+                     const input = document.createElement('input');
+                     form.append(Object.assign(input, {{ name, value }}));
+                 }}
+                 document.body.append(form);
+                 form.submit(); }})()"
+        );
+        elsewhere.eval(&send).await;
+        elsewhere
+            .wait_for("document.title.startsWith('403') && document.querySelector('#problem')")
+            .await;
     }
 
+    ana.page.goto(&chat.page("/")).await;
+    assert_eq!(user_name(&ana).await, "Ana");
     assert_eq!(
-        ana.posts("/rooms", &[("csrf", csrf.as_str()), ("name", "Crew")])
+        ana.page
+            .eval("document.querySelectorAll('#rooms li').length")
             .await,
         0
     );
-    ana.enters(&chat, "crew").await;
+}
+
+#[tokio::test]
+async fn a_form_from_before_a_log_in_in_another_tab_is_as_good_as_any() {
+    let (_redis, chat, browser) = one_chat().await;
+    let ana = Visitor::sign_up(&browser, &chat, "Ana").await;
+    ana.page.click("#logout").await;
+    ana.page.arrives_at("/login").await;
+    let log_in = ana
+        .page_in_another_tab(&browser, &chat.page("/login"))
+        .await;
+    let sign_up = ana
+        .page_in_another_tab(&browser, &chat.page("/signup"))
+        .await;
+    ana.fills_in("Ana", PASSWORD).await;
+    ana.page.arrives_at("/").await;
+
+    log_in.fills_in("Ana", "a wrong password").await;
+    log_in
+        .page
+        .wait_for("document.querySelector('#problem')?.textContent.includes('is wrong')")
+        .await;
+    let name = log_in.page.eval("document.querySelector('#name').value");
+    assert_eq!(name.await, "Ana");
+    log_in.fills_in("Ana", PASSWORD).await;
+    log_in.page.arrives_at("/").await;
+    sign_up.fills_in("Bo", PASSWORD).await;
+    sign_up.page.arrives_at("/").await;
+
+    assert_eq!(user_name(&sign_up).await, "Bo");
+}
+
+#[tokio::test]
+async fn a_form_complains_of_one_thing_at_a_time() {
+    let (_redis, chat, browser) = one_chat().await;
+    Visitor::sign_up(&browser, &chat, "Ana").await;
+    let other = Visitor {
+        page: browser.page().await,
+    };
+    other.page.goto(&chat.page("/signup")).await;
+    let complaints =
+        "[...document.querySelectorAll('.problem')].map((one) => one.textContent).filter(Boolean)";
+
+    other.fills_in("Ana", PASSWORD).await;
+    let taken = json!(["Somebody has this name already."]);
+    other.page.wait_for_value(complaints, &taken).await;
+    other.page.arrives_at("/signup").await;
+    other.page.click("#submit").await;
+
+    let missing = json!(["Please choose a password."]);
+    other.page.wait_for_value(complaints, &missing).await;
+}
+
+async fn user_name(visitor: &Visitor) -> Value {
+    let shown = "document.querySelector('#user-name').textContent";
+    visitor.page.eval(shown).await
 }
 
 async fn one_chat() -> (Redis, Server, Browser) {

@@ -146,22 +146,84 @@ async fn a_page_comes_back_by_itself_and_asks_for_what_it_missed() {
 }
 
 #[tokio::test]
-async fn what_was_written_without_a_connection_is_not_sent_twice_by_a_retry() {
+async fn what_was_written_without_a_connection_is_sent_once_when_it_is_back() {
     let redis = Redis::new().await;
     let TwoServers { one, ana, bo, .. } = &mut TwoServers::on(&redis).await;
 
     one.kill();
     ana.is("waiting").await;
     ana.says("into the gap").await;
-    ana.sees_the_last("failed", "Not sent").await;
+    ana.says("and after it").await;
+    ana.sees_the_last("waiting", "waits for the connection")
+        .await;
+    ana.page.screenshot("chat-waiting").await;
+    // The room has no past, so nothing of it is missing.
+    let past = ana
+        .page
+        .eval("document.querySelector('#past').dataset.state");
+    assert_eq!(past.await, "beginning");
     one.start().await;
-    ana.is("connected").await;
-    ana.retries().await;
 
     for person in [&*ana, &*bo] {
-        person.sees(&["into the gap"]).await;
+        person.sees(&["into the gap", "and after it"]).await;
+    }
+    ana.says("here again").await;
+    bo.sees(&["into the gap", "and after it", "here again"])
+        .await;
+}
+
+#[tokio::test]
+async fn a_message_whose_answer_went_with_the_connection_is_said_once() {
+    let redis = Redis::new().await;
+    let TwoServers { one, ana, bo, .. } = &mut TwoServers::on(&redis).await;
+    ana.page.eval(DEAF).await;
+    ana.says("did you hear?").await;
+    bo.sees(&["did you hear?"]).await;
+
+    one.kill();
+    ana.sees_the_last("waiting", "waits for the connection")
+        .await;
+    ana.page.eval(HEARING).await;
+    one.start().await;
+
+    for person in [&*ana, &*bo] {
+        person.sees(&["did you hear?"]).await;
+    }
+    ana.says("yes").await;
+    for person in [&*ana, &*bo] {
+        person.sees(&["did you hear?", "yes"]).await;
     }
 }
+
+#[tokio::test]
+async fn a_retry_after_an_answer_that_did_not_come_says_nothing_twice() {
+    let redis = Redis::new().await;
+    let TwoServers { ana, bo, .. } = &TwoServers::on(&redis).await;
+    ana.page.eval(DEAF).await;
+    ana.says("did you hear?").await;
+    bo.sees(&["did you hear?"]).await;
+
+    ana.sees_the_last("failed", "did not answer").await;
+    ana.page.screenshot("chat-failed").await;
+    ana.page.eval(HEARING).await;
+    ana.retries().await;
+
+    ana.says("yes").await;
+    for person in [ana, bo] {
+        person.sees(&["did you hear?", "yes"]).await;
+    }
+}
+
+/// From what it says next on, a page hears no answers.
+const DEAF: &str = "window.say = WebSocket.prototype.send;
+    WebSocket.prototype.send = function (frame) {
+        window.ear ??= [this, this.onmessage];
+        this.onmessage = null;
+        window.say.call(this, frame);
+    }";
+
+/// It hears again.
+const HEARING: &str = "WebSocket.prototype.send = window.say; ear[0].onmessage = ear[1]; 'hearing'";
 
 #[tokio::test]
 async fn without_redis_the_chat_says_so_and_runs_in_one_process() {

@@ -249,6 +249,56 @@ async fn every_page_fits_a_desk_and_a_phone_by_day_and_by_night() {
     }
 }
 
+#[tokio::test]
+async fn the_bar_keeps_to_its_lines_on_a_small_phone() {
+    let (_redis, mut chat, browser) = one_chat().await;
+    let ana = Visitor::join(&browser, &chat, "Ana Maria Fernández de la Cruz").await;
+    let list = ana.page_in_another_tab(&browser, &chat.page("/")).await;
+    list.is("connected").await;
+    for page in [&ana.page, &list.page] {
+        page.show_on(SMALL_PHONE, "light").await;
+        page.wait_for(&format!("innerWidth === {}", SMALL_PHONE.0))
+            .await;
+    }
+
+    chat.kill();
+
+    let lines = |selector: &str| {
+        format!(
+            "(() => {{ const element = document.querySelector('{selector}');
+                 const line = parseFloat(getComputedStyle(element).lineHeight);
+                 return Math.round(element.offsetHeight / line); }})()"
+        )
+    };
+    for (visitor, part) in [(&list, ".brand"), (&list, ".who"), (&ana, "#room-title")] {
+        visitor.is("waiting").await;
+        for part in [part, "#status-text"] {
+            assert_eq!(visitor.page.eval(&lines(part)).await, 1, "{part}");
+        }
+        visitor
+            .page
+            .screenshot(&format!("chat-waiting-small-phone-{}", &part[1..]))
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_sentence_about_somebody_keeps_its_direction() {
+    let (_redis, chat, browser) = one_chat().await;
+    let ana = Visitor::join(&browser, &chat, "Ana").await;
+    let bakr = Visitor::join(&browser, &chat, "أبو بكر").await;
+
+    bakr.page.type_text("#composer", "نعم").await;
+
+    let typing = "document.querySelector('#typing-text')";
+    ana.page
+        .wait_for(&format!("{typing}.textContent.includes('is typing')"))
+        .await;
+    let direction = format!("getComputedStyle({typing}).direction");
+    assert_eq!(ana.page.eval(&direction).await, "ltr");
+    ana.page.screenshot("chat-typing-right-to-left").await;
+}
+
 async fn one_chat() -> (Redis, Server, Browser) {
     let redis = Redis::new().await;
     let chat = Server::chat_on(&redis).await;

@@ -67,11 +67,37 @@ async fn a_room_needs_a_name_of_its_own() {
         .wait_for("document.querySelector('#room-name-problem')?.textContent")
         .await;
 
-    let csrf = ana.csrf().await;
     for name in ["", "   ", "x".repeat(41).as_str()] {
-        let fields = [("csrf", csrf.as_str()), ("name", name)];
-        assert_eq!(ana.posts("/rooms", &fields).await, 400, "{name:?}");
+        let status = ana.posts("/rooms", &[("name", name)]).await;
+        assert_eq!(status, 400, "{name:?}");
     }
+}
+
+#[tokio::test]
+async fn a_name_that_is_read_from_right_to_left_stands_below_the_others() {
+    let (_redis, chat, browser) = one_chat().await;
+    let ana = Visitor::join(&browser, &chat, "Ana").await;
+    ana.says("good morning").await;
+    ana.sees(&["good morning"]).await;
+    ana.page.goto(&chat.page("/")).await;
+    ana.creates("غرفة الميناء").await;
+    ana.says("صباح الخير").await;
+    ana.sees(&["صباح الخير"]).await;
+
+    ana.page.goto(&chat.page("/")).await;
+
+    let starts = "new Set([...document.querySelectorAll('.room-name, .last-text')].map((text) => {
+                      const range = document.createRange();
+                      range.selectNodeContents(text);
+                      return Math.round(range.getBoundingClientRect().left); })).size";
+    assert_eq!(
+        ana.page
+            .eval("document.querySelectorAll('.last-text').length")
+            .await,
+        2
+    );
+    assert_eq!(ana.page.eval(starts).await, 1);
+    ana.page.screenshot("chat-rooms-right-to-left").await;
 }
 
 #[tokio::test]

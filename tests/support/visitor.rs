@@ -136,14 +136,6 @@ impl Visitor {
         status.as_u64().expect("a status")
     }
 
-    /// The secret that the forms of this page carry.
-    pub async fn csrf(&self) -> String {
-        let secret = self
-            .page
-            .eval("document.querySelector('[name=csrf]').value");
-        secret.await.as_str().expect("a text").to_owned()
-    }
-
     /// Fails if the page has thrown, or broken its content security policy.
     ///
     /// # Panics

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, SqlitePool};
 use std::fmt;
 
+/// Nobody has a longer password: hashing it would take long.
+const LONGEST_PASSWORD: usize = 200;
+
 /// Somebody who has signed up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, FromRow)]
 pub struct Account {
@@ -24,15 +27,10 @@ impl fmt::Display for Account {
 }
 
 /// What somebody types to log in or to sign up.
+#[derive(Clone, Deserialize)]
 pub struct Credentials {
     pub name: String,
     pub password: String,
-}
-
-/// How signing up ended.
-pub enum SignUp {
-    Done(Account),
-    Refused(&'static str),
 }
 
 /// All accounts.
@@ -52,18 +50,16 @@ impl Accounts {
         })
     }
 
-    /// Makes an account, unless the name or the password will not do or the name is somebody else's.
-    pub async fn sign_up(&self, credentials: Credentials) -> Result<SignUp> {
-        let Some(name) = clean(&credentials.name, 30) else {
-            return Ok(SignUp::Refused(
-                "A name has 1 to 30 characters that can be seen.",
-            ));
+    /// Makes an account, or says in a sentence why not.
+    pub async fn sign_up(&self, shown: Credentials) -> Result<Result<Account, &'static str>> {
+        let Some(name) = clean(&shown.name, 30) else {
+            return Ok(Err("A name has 1 to 30 characters that can be seen."));
         };
-        if !(8..=200).contains(&credentials.password.chars().count()) {
-            return Ok(SignUp::Refused("A password has 8 to 200 characters."));
+        if !(8..=LONGEST_PASSWORD).contains(&shown.password.chars().count()) {
+            return Ok(Err("A password has 8 to 200 characters."));
         }
-        let hash = self.passwords.hash(credentials.password).await?;
-        let account = sqlx::query_as(
+        let hash = self.passwords.hash(shown.password).await?;
+        let account: Option<Account> = sqlx::query_as(
             "INSERT INTO users (name, folded, password) VALUES (?, ?, ?)
              ON CONFLICT (folded) DO NOTHING RETURNING id, name",
         )
@@ -73,10 +69,7 @@ impl Accounts {
         .fetch_optional(&self.database)
         .await
         .map_err(Error::user)?;
-        Ok(match account {
-            Some(account) => SignUp::Done(account),
-            None => SignUp::Refused("Somebody has this name already."),
-        })
+        Ok(account.ok_or("Somebody has this name already."))
     }
 }
 
@@ -85,32 +78,26 @@ impl Authenticator for Accounts {
     type Credentials = Credentials;
 
     async fn load(&self, id: &str) -> Result<Option<Account>> {
-        let Ok(id) = id.parse::<i64>() else {
-            return Ok(None);
-        };
-        sqlx::query_as("SELECT id, name FROM users WHERE id = ?")
-            .bind(id)
-            .fetch_optional(&self.database)
-            .await
-            .map_err(Error::user)
+        let account = sqlx::query_as("SELECT id, name FROM users WHERE id = ?")
+            .bind(id.parse::<i64>().ok())
+            .fetch_optional(&self.database);
+        account.await.map_err(Error::user)
     }
 
-    async fn authenticate(&self, credentials: Credentials) -> Result<Option<Account>> {
-        // Nobody has such a password, and hashing a long one would take long.
-        if credentials.password.chars().count() > 200 {
+    async fn authenticate(&self, shown: Credentials) -> Result<Option<Account>> {
+        if shown.password.chars().count() > LONGEST_PASSWORD {
             return Ok(None);
         }
         let found: Option<(i64, String, String)> =
             sqlx::query_as("SELECT id, name, password FROM users WHERE folded = ?")
-                .bind(folded(credentials.name.trim()))
+                .bind(folded(shown.name.trim()))
                 .fetch_optional(&self.database)
                 .await
                 .map_err(Error::user)?;
-        let (account, hash) = match found {
-            Some((id, name, hash)) => (Some(Account { id, name }), Some(hash)),
-            None => (None, None),
-        };
-        let fits = self.passwords.fits(credentials.password, hash).await?;
+        let (account, hash) = found
+            .map(|(id, name, hash)| (Account { id, name }, hash))
+            .unzip();
+        let fits = self.passwords.fits(shown.password, hash).await?;
         Ok(account.filter(|_| fits))
     }
 
@@ -132,22 +119,14 @@ mod tests {
             password: password.to_owned(),
         };
 
-        let first = accounts
-            .sign_up(typed("Ælla", "long enough"))
-            .await
-            .unwrap();
-        let second = accounts
-            .sign_up(typed("ÆLLA", "long enough"))
-            .await
-            .unwrap();
+        let first = accounts.sign_up(typed("Ælla", "long enough")).await;
+        let second = accounts.sign_up(typed("ÆLLA", "long enough")).await;
         let found = accounts.authenticate(typed("ælla ", "long enough")).await;
         let wrong = accounts.authenticate(typed("Ælla", "a wrong one")).await;
         let nobody = accounts.authenticate(typed("Bo", "long enough")).await;
 
-        let SignUp::Done(ana) = first else {
-            panic!("the name is free");
-        };
-        assert!(matches!(second, SignUp::Refused(_)));
+        let ana = first.unwrap().expect("the name is free");
+        assert!(second.unwrap().is_err());
         assert_eq!(found.unwrap(), Some(ana));
         assert_eq!(wrong.unwrap(), None);
         assert_eq!(nobody.unwrap(), None);

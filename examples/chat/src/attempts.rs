@@ -1,6 +1,9 @@
 //! Attempts to log in, which are limited: nobody tries all passwords.
 
-use crate::names::folded;
+use crate::{
+    database::{Result, now},
+    names::folded,
+};
 use sqlx::SqlitePool;
 use std::net::IpAddr;
 
@@ -17,10 +20,8 @@ const PER_ADDRESS: i64 = 30;
 /// How many rows are kept; the oldest go first. It is reached only by a crowd with an address each.
 const ROWS: i64 = 100_000;
 
-/// The attempts of all processes: they count together.
-pub struct Attempts {
-    database: SqlitePool,
-}
+/// The attempts in this database. Those of all processes count together.
+pub struct Attempts(pub SqlitePool);
 
 /// Whether one may try.
 #[derive(Debug, PartialEq)]
@@ -30,15 +31,14 @@ pub enum Verdict {
 }
 
 impl Attempts {
-    /// The attempts in this database.
-    pub fn new(database: SqlitePool) -> Self {
-        Self { database }
+    /// Notes an attempt, before the password is looked at: a hundred that are made at once are a hundred.
+    pub async fn note(&self, name: &str, address: IpAddr) -> Result<Verdict> {
+        self.note_at(now(), name, address).await
     }
 
-    /// Notes an attempt, before the password is looked at: a hundred that are made at once are a hundred.
-    pub async fn note(&self, name: &str, address: IpAddr, now: i64) -> sqlx::Result<Verdict> {
+    async fn note_at(&self, now: i64, name: &str, address: IpAddr) -> Result<Verdict> {
         // The lock is taken at the beginning, or two processes would count and then both write.
-        let mut write = self.database.begin_with("BEGIN IMMEDIATE").await?;
+        let mut write = self.0.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query(
             "DELETE FROM attempts WHERE at <= ?1 OR id <= (SELECT max(id) FROM attempts) - ?2",
         )
@@ -80,14 +80,14 @@ impl Attempts {
 
     /// The right password: what was tried before at this name does not count any more. The address keeps its count but
     /// for this attempt, or whoever has an account could try on at others'.
-    pub async fn forget(&self, name: &str, address: IpAddr) -> sqlx::Result<()> {
+    pub async fn forget(&self, name: &str, address: IpAddr) -> Result<()> {
         sqlx::query(
             "DELETE FROM attempts WHERE subject = ?1
              OR id = (SELECT max(id) FROM attempts WHERE subject = ?2)",
         )
         .bind(of_name(name))
         .bind(of_address(address))
-        .execute(&self.database)
+        .execute(&self.0)
         .await?;
         Ok(())
     }
@@ -119,12 +119,12 @@ mod tests {
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     async fn tries(attempts: &Attempts, name: &str, now: i64) -> Verdict {
-        attempts.note(name, HERE, now).await.unwrap()
+        attempts.note_at(now, name, HERE).await.unwrap()
     }
 
     #[tokio::test]
     async fn the_sixth_attempt_at_a_name_waits_until_the_first_is_forgotten() {
-        let attempts = Attempts::new(database::in_memory().await);
+        let attempts = Attempts(database::in_memory().await);
         for second in 0..5 {
             let verdict = tries(&attempts, "Ana", second * 1000).await;
             assert_eq!(verdict, Verdict::Try, "{second}");
@@ -141,14 +141,14 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_is_limited_whatever_the_names() {
-        let attempts = Attempts::new(database::in_memory().await);
+        let attempts = Attempts(database::in_memory().await);
         for number in 0..PER_ADDRESS {
             let verdict = tries(&attempts, &number.to_string(), 0).await;
             assert_eq!(verdict, Verdict::Try, "{number}");
         }
 
         let next = tries(&attempts, "Ana", 1).await;
-        let elsewhere = attempts.note("Ana", Ipv6Addr::LOCALHOST.into(), 1).await;
+        let elsewhere = attempts.note_at(1, "Ana", Ipv6Addr::LOCALHOST.into()).await;
 
         assert!(matches!(next, Verdict::Wait { .. }));
         assert_eq!(elsewhere.unwrap(), Verdict::Try);
@@ -156,7 +156,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_right_password_clears_the_name_and_one_attempt_of_the_address() {
-        let attempts = Attempts::new(database::in_memory().await);
+        let attempts = Attempts(database::in_memory().await);
         for _ in 0..5 {
             tries(&attempts, "Ana", 0).await;
         }
@@ -165,7 +165,7 @@ mod tests {
 
         assert_eq!(tries(&attempts, "Ana", 1).await, Verdict::Try);
         let left: i64 = sqlx::query_scalar("SELECT count(*) FROM attempts")
-            .fetch_one(&attempts.database)
+            .fetch_one(&attempts.0)
             .await
             .unwrap();
         assert_eq!(left, 4 + 2);

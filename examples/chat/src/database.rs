@@ -1,6 +1,6 @@
 //! The data folder: one SQLite file, which two processes may share.
 
-use seaway::{Error, ErrorKind, Result};
+use seaway::{BoxError, Error, ErrorKind, blocking};
 use sqlx::{
     SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -12,6 +12,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tower_sessions_sqlx_store::SqliteStore;
+
+/// What comes of asking the database. A failure is the server's own: on a page `?` makes a 500 of it, in a socket a 1011.
+pub type Result<T, E = BoxError> = std::result::Result<T, E>;
 
 /// How many queries run at once. Reads run beside each other; SQLite lets writers take turns.
 const CONNECTIONS: u32 = 8;
@@ -26,14 +29,20 @@ const WAIT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// If the folder cannot be written, or holds something else; the message names it.
-pub async fn open(folder: &Path) -> Result<SqlitePool> {
-    let cannot = |source: seaway::BoxError| {
-        let folder = folder.display();
-        let message = format!("cannot keep data in {folder}: {source}");
+pub async fn open(folder: &Path) -> seaway::Result<SqlitePool> {
+    connect(folder).await.map_err(|source| {
+        let message = format!("cannot keep data in {}: {source}", folder.display());
         Error::new(ErrorKind::Io, message).with_source(source)
-    };
-    // Two processes that start together would make the tables twice; the lock goes when the file is closed.
-    let _lock = lock(folder).await.map_err(|error| cannot(error.into()))?;
+    })
+}
+
+/// Milliseconds since 1970.
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as i64)
+}
+
+async fn connect(folder: &Path) -> Result<SqlitePool> {
     let options = SqliteConnectOptions::new()
         .filename(folder.join("chat.db"))
         .create_if_missing(true)
@@ -46,44 +55,30 @@ pub async fn open(folder: &Path) -> Result<SqlitePool> {
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(WAIT);
-    let database = pool
-        .connect_with(options)
-        .await
-        .map_err(|error| cannot(error.into()))?;
-    make_tables(&database).await.map_err(cannot)?;
+    // Two processes that start together would make the tables twice; the lock goes when the file is closed.
+    let folder = folder.to_owned();
+    let _lock = blocking(move || lock(&folder)).await??;
+    let database = pool.connect_with(options).await?;
+    make_tables(&database).await?;
     Ok(database)
 }
 
-/// Milliseconds since 1970.
-pub fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as i64)
-}
-
-async fn make_tables(database: &SqlitePool) -> Result<(), seaway::BoxError> {
+async fn make_tables(database: &SqlitePool) -> Result<()> {
     sqlx::migrate!().run(database).await?;
     SqliteStore::new(database.clone()).migrate().await?;
     Ok(())
 }
 
-async fn lock(folder: &Path) -> io::Result<File> {
-    let folder = folder.to_owned();
-    let locking = tokio::task::spawn_blocking(move || {
-        make(&folder)?;
-        let file = File::create(folder.join("chat.lock"))?;
-        file.lock()?;
-        Ok(file)
-    });
-    locking.await.map_err(io::Error::other)?
-}
-
-/// Makes the folder for this user alone: it holds what people say to each other.
-fn make(folder: &Path) -> io::Result<()> {
+/// Makes the folder, for this user alone: it holds what people say to each other. Then waits for the lock on it.
+fn lock(folder: &Path) -> io::Result<File> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+    builder.create(folder)?;
+    let file = File::create(folder.join("chat.lock"))?;
+    file.lock()?;
+    Ok(file)
 }
 
 /// A database that lives as long as a test.

@@ -1,42 +1,30 @@
-//! What sockets tell each other: in a room, and about the list of rooms.
+//! What is told: to everyone in a room, to everyone who looks at the list, and to one page alone.
 
-use crate::{accounts::Account, messages::Message, presence::People, rooms::Room};
+use crate::{
+    accounts::Account,
+    messages::{Message, Page},
+    presence::People,
+};
 use seaway::Event;
 use serde::{Deserialize, Serialize};
 
-/// What is told in a room.
+/// What is told in a room, to its pages and between processes.
 #[derive(Event)]
 pub enum ChatEvent {
-    Message(Said),
-    Typing {
-        user: i64,
-        name: String,
-    },
+    Message(Message),
     People(People),
-    /// Something may have been missed: look into the database.
-    CaughtUp,
-}
-
-/// A message, and the id of the one before it in its room: whoever has not heard that one has missed something.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Said {
-    #[serde(flatten)]
-    pub message: Message,
-    pub previous: i64,
+    Typing { user: i64, name: String },
 }
 
 /// What is told to those who look at the list of rooms.
 #[derive(Event)]
 pub enum RoomsEvent {
+    /// Something was said in a room.
     Active(Activity),
-    Created {
-        slug: String,
-        name: String,
-    },
     /// To all tabs of one person: nothing is unread there any more.
-    Seen {
-        room: String,
-    },
+    Seen { room: String },
+    /// Fetch the list again: there is a new room, or something could not be told when it happened.
+    Changed,
 }
 
 /// Something was said in a room.
@@ -50,17 +38,27 @@ pub struct Activity {
     pub at: i64,
 }
 
-/// The group of all who look at the list of rooms.
-pub const ROOMS: &str = "rooms";
-
-/// The group of a room. A slug fits into a group's name as it is.
-pub fn of_room(room: &Room) -> String {
-    format!("chat.{}", room.slug)
-}
-
-/// The group of all tabs in which one person looks at the list.
-pub fn of_person(user: &Account) -> String {
-    format!("rooms.of.{user}")
+/// What a page is told for itself alone, over the socket of its room.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Reply {
+    Welcome {
+        you: i64,
+        #[serde(flatten)]
+        page: Page,
+        /// Whether the page shall drop what it shows: it has missed too much.
+        reset: bool,
+        people: Vec<Account>,
+    },
+    /// The message is stored, and the others will see it later. `key` is the one that the page chose.
+    Stored {
+        key: String,
+        id: i64,
+    },
+    Refused {
+        key: String,
+        reason: &'static str,
+    },
 }
 
 #[cfg(test)]
@@ -70,25 +68,23 @@ mod tests {
 
     #[test]
     fn a_message_stays_itself_on_its_way() {
-        let said = Said {
-            message: Message {
-                id: 2,
-                user: 3,
-                from: "Ana".to_owned(),
-                text: "hello".to_owned(),
-                at: 4,
-                key: "k".to_owned(),
-            },
+        let message = Message {
+            id: 2,
+            user: 3,
+            from: "Ana".to_owned(),
+            text: "hello".to_owned(),
+            at: 4,
+            key: "k".to_owned(),
             previous: 1,
         };
 
-        let envelope = Envelope::encode(&ChatEvent::Message(said.clone())).unwrap();
+        let envelope = Envelope::encode(&ChatEvent::Message(message.clone())).unwrap();
         let event = envelope.decode::<ChatEvent>().unwrap();
 
         let ChatEvent::Message(heard) = &*event else {
             panic!("it was a message");
         };
-        assert_eq!(heard.message, said.message);
+        assert_eq!(*heard, message);
         let json = r#"{"type":"chat.message","id":2,"user":3,"from":"Ana","text":"hello","at":4,"key":"k","previous":1}"#;
         assert_eq!(event.json().unwrap(), seaway::Frame::text(json));
     }

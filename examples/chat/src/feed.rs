@@ -1,18 +1,18 @@
-//! What a page has been sent of its room, and what it still lacks.
+//! What a page has been sent of its room, and what it still lacks: nothing twice, and nothing left out.
 
 use crate::{
     accounts::Account,
     chat::Chat,
-    events::ChatEvent,
-    messages::Page,
-    order::{Step, step},
-    reply::Reply,
+    database,
+    events::{ChatEvent, Reply},
+    messages::{Message, Page},
     rooms::Room,
 };
 use seaway::{
     Context, Error, FromScope, Json, Reject, Result, Scope, Shared, User, http::StatusCode,
     protocol::WebSocket,
 };
+use sqlx::FromRow;
 use std::sync::Arc;
 
 /// What a page has been sent of its room.
@@ -24,6 +24,28 @@ pub struct Feed {
     sent: i64,
     /// The version of the list of people that the page has.
     people: i64,
+}
+
+/// A glance at the room: every tab takes one every few seconds, so it is one small query.
+#[derive(FromRow)]
+struct Glance {
+    /// The id of the newest message, 0 if there is none.
+    newest: i64,
+    /// The version of the list of people.
+    people: i64,
+    /// Whether this tab is among those that are here.
+    is_listed: bool,
+}
+
+/// What to do about a message that is heard.
+#[derive(Debug, PartialEq)]
+enum Step {
+    /// The page has it already.
+    Skip,
+    /// It is the next one.
+    Send,
+    /// Something before it has not come, or not yet: read from the database what is missing.
+    CatchUp,
 }
 
 /// The room is that of the path; where there is none, there is no socket.
@@ -46,26 +68,30 @@ impl FromScope<WebSocket> for Feed {
 impl Feed {
     /// Greets a page: with what came after this id, or else, or if that is too much, with the newest messages.
     pub async fn welcome(&mut self, ctx: &Context<ChatEvent>, since: Option<i64>) -> Result<()> {
-        let (page, reset) = match self.missed(since).await? {
-            Some(page) => (page, false),
-            None => {
-                let newest = self.chat.messages.newest(&self.room).await;
-                (newest.map_err(Error::user)?, since.is_some())
-            }
+        let messages = &self.chat.messages;
+        let missed = match since {
+            Some(id) => messages.since(&self.room, id).await?,
+            None => None,
         };
-        let before = since.filter(|_| !reset).unwrap_or(0);
+        let reset = since.is_some() && missed.is_none();
+        let before = if reset { 0 } else { since.unwrap_or(0) };
+        let page = match missed {
+            Some(messages) => Page {
+                messages,
+                more: false,
+            },
+            None => messages.newest(&self.room).await?,
+        };
+        let people = self.chat.presence.people(&self.room).await?;
         self.sent = page.messages.last().map_or(before, |message| message.id);
-        let people = self.chat.presence.people(&self.room).await;
-        let people = people.map_err(Error::user)?;
         self.people = people.version;
-        ctx.send(Json(Reply::Welcome {
+        let welcome = Reply::Welcome {
             you: self.you,
-            messages: page.messages,
-            more: page.more,
+            page,
             reset,
             people: people.people,
-        }))
-        .await
+        };
+        ctx.send(Json(welcome)).await
     }
 
     /// Passes on what everyone here is told, in its order and once.
@@ -75,58 +101,98 @@ impl Feed {
         event: Shared<ChatEvent>,
     ) -> Result<()> {
         match &*event {
-            ChatEvent::Message(said) => match step(self.sent, said.previous, said.message.id) {
-                Step::Known => return Ok(()),
-                Step::Gap => return self.catch_up(ctx).await,
-                Step::Next => self.sent = said.message.id,
+            ChatEvent::Message(message) => match step(self.sent, message) {
+                Step::Skip => return Ok(()),
+                Step::CatchUp => return self.catch_up(ctx).await,
+                Step::Send => self.sent = message.id,
             },
             // From two processes an older list may come after a newer one.
             ChatEvent::People(people) if people.version <= self.people => return Ok(()),
             ChatEvent::People(people) => self.people = people.version,
             ChatEvent::Typing { .. } => {}
-            ChatEvent::CaughtUp => return self.look(ctx).await.map(drop),
         }
         ctx.send(Json(event)).await
     }
 
     /// Looks into the database, and sends all that the page lacks. Whether this tab is among those that are here.
     pub async fn look(&mut self, ctx: &Context<ChatEvent>) -> Result<bool> {
-        let channel = ctx.channel().as_str();
-        let glance = self.chat.glances.take(&self.room, channel).await;
-        let glance = glance.map_err(Error::user)?;
+        let glance = self.glance(ctx.channel().as_str()).await?;
         if glance.newest > self.sent {
             self.catch_up(ctx).await?;
         }
         if glance.people > self.people {
-            let people = self.chat.presence.people(&self.room).await;
-            let people = people.map_err(Error::user)?;
+            let people = self.chat.presence.people(&self.room).await?;
             self.people = people.version;
-            ctx.send(Json(Reply::People(people))).await?;
+            ctx.send(Json(ChatEvent::People(people))).await?;
         }
         Ok(glance.is_listed)
     }
 
-    async fn catch_up(&mut self, ctx: &Context<ChatEvent>) -> Result<()> {
-        let Some(page) = self.missed(Some(self.sent)).await? else {
+    /// Sends the messages that the page lacks.
+    pub async fn catch_up(&mut self, ctx: &Context<ChatEvent>) -> Result<()> {
+        let Some(missed) = self.chat.messages.since(&self.room, self.sent).await? else {
             return self.welcome(ctx, Some(self.sent)).await;
         };
-        for message in page.messages {
+        for message in missed {
             self.sent = message.id;
-            ctx.send(Json(Reply::Message(message))).await?;
+            ctx.send(Json(ChatEvent::Message(message))).await?;
         }
         Ok(())
     }
 
-    /// What came after this id, unless that is too much.
-    async fn missed(&self, since: Option<i64>) -> Result<Option<Page>> {
-        let Some(since) = since else {
-            return Ok(None);
-        };
-        let messages = self.chat.messages.since(&self.room, since).await;
-        let messages = messages.map_err(Error::user)?;
-        Ok(messages.map(|messages| Page {
-            messages,
-            more: false,
-        }))
+    async fn glance(&self, channel: &str) -> database::Result<Glance> {
+        let glance = sqlx::query_as(
+            "SELECT coalesce((SELECT max(id) FROM messages WHERE room = ?1), 0) AS newest,
+                 changes AS people,
+                 EXISTS (SELECT 1 FROM presence WHERE process = ?2 AND channel = ?3) AS is_listed
+             FROM rooms WHERE id = ?1",
+        )
+        .bind(self.room.id)
+        .bind(&self.chat.presence.process)
+        .bind(channel)
+        .fetch_one(&self.chat.database);
+        Ok(glance.await?)
+    }
+}
+
+/// `sent` is the last id that the page was sent, and it has all of the room up to there.
+///
+/// From two processes a later message may come before an earlier one. The gap is then read at once, and the earlier one
+/// is known when it comes.
+fn step(sent: i64, message: &Message) -> Step {
+    if message.id <= sent {
+        Step::Skip
+    } else if message.previous <= sent {
+        Step::Send
+    } else {
+        Step::CatchUp
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_message_comes_once_and_in_order() {
+        for (sent, previous, id, expected) in [
+            (0, 0, 1, Step::Send),
+            (4, 4, 7, Step::Send),
+            (7, 4, 7, Step::Skip),
+            (7, 2, 4, Step::Skip),
+            (4, 7, 9, Step::CatchUp),
+            (0, 7, 9, Step::CatchUp),
+        ] {
+            let message = Message {
+                id,
+                user: 1,
+                from: "Ana".to_owned(),
+                text: "hello".to_owned(),
+                at: 0,
+                key: "k".to_owned(),
+                previous,
+            };
+            assert_eq!(step(sent, &message), expected, "{sent} {previous} {id}");
+        }
     }
 }

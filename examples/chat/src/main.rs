@@ -6,43 +6,35 @@
 //! | what | where |
 //! | --- | --- |
 //! | the program | `main.rs`, `options.rs`, `chat.rs` (what all share), `rounds.rs` (what it does again and again) |
-//! | people | `accounts.rs`, `passwords.rs`, `attempts.rs`, `names.rs`, `client.rs` |
-//! | what is kept, in SQLite | `database.rs`, `rooms.rs`, `slug.rs`, `room_list.rs`, `messages.rs`, `seen.rs` |
-//! | who is here | `presence.rs`, `processes.rs` |
-//! | what is told, over channels | `events.rs`, `news.rs`, `outbox.rs` |
-//! | sockets | `room.rs` and `lobby.rs` (the consumers), `feed.rs`, `order.rs`, `glance.rs`, `reply.rs` |
+//! | sockets | `room.rs` and `lobby.rs` (the consumers: begin there), `feed.rs` (what a page has and lacks) |
+//! | what is told, over channels | `events.rs`, `news.rs` |
+//! | what is kept, in SQLite | `database.rs`, `rooms.rs`, `room_list.rs`, `messages.rs`, `presence.rs` and `processes.rs` (who is here) |
+//! | people | `accounts.rs`, `passwords.rs`, `attempts.rs`, `names.rs` |
 //! | pages | `pages/` |
 
 mod accounts;
 mod attempts;
 mod chat;
-mod client;
 mod database;
 mod events;
 mod feed;
-mod glance;
 mod lobby;
 mod messages;
 mod names;
 mod news;
 mod options;
-mod order;
-mod outbox;
 mod pages;
 mod passwords;
 mod presence;
 mod processes;
-mod reply;
 mod room;
 mod room_list;
 mod rooms;
 mod rounds;
-mod seen;
-mod slug;
 
 use chat::Chat;
 use lobby::Onlooker;
-use options::{Asked, HELP, Options};
+use options::{HELP, Options};
 use room::Visitor;
 use seaway::{
     ApplicationExt, Channels, Result, WebSocketConsumer, from_service,
@@ -68,8 +60,8 @@ async fn main() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let options = match options::read(env::args().skip(1)) {
-        Ok(Asked::Serve(options)) => options,
-        Ok(Asked::Help) => {
+        Ok(Some(options)) => options,
+        Ok(None) => {
             println!("{HELP}");
             return ExitCode::SUCCESS;
         }
@@ -91,8 +83,8 @@ async fn run(options: Options) -> Result<()> {
     let listener = listen(options.port).await?;
     let database = database::open(&options.data).await?;
     let channels = channels().await;
-    let chat = Arc::new(Chat::new(database.clone(), &channels, options.is_https).await?);
-    let _rounds = rounds::begin(&chat, &channels, &database).await?;
+    let chat = Arc::new(Chat::new(database, &channels, options.is_https).await?);
+    let _rounds = rounds::begin(&chat).await?;
 
     let sockets = PathRouter::new()
         .route("/ws/rooms", Onlooker::application(&channels))
@@ -100,7 +92,7 @@ async fn run(options: Options) -> Result<()> {
         .with(Provide(chat.clone()))
         .with(WebSocketConfig::new().max_message_size(LARGEST_FRAME));
     // Sessions are in the same file as all else: who is logged in stays so while Redis is away.
-    let sessions = Sessions::new(SqliteStore::new(database), &channels)
+    let sessions = Sessions::new(SqliteStore::new(chat.database.clone()), &channels)
         // Over plain HTTP a browser keeps no `Secure` cookie, unless it makes an exception for this very machine, and
         // not all do. Nobody reads along on the way from this machine to itself.
         .secure(options.is_https);
@@ -112,11 +104,13 @@ async fn run(options: Options) -> Result<()> {
         .with(sessions);
 
     println!("chat is at http://{}", listener.local_addr()?);
-    let served = serve(listener, app).await;
-    if let Err(error) = chat.processes.end().await {
-        tracing::warn!(%error, "the next process will clear up after this one");
-    }
-    served
+    serve(listener, app)
+        .on_shutdown(async move || {
+            if let Err(error) = chat.presence.end().await {
+                tracing::warn!(%error, "the next process will clear up after this one");
+            }
+        })
+        .await
 }
 
 async fn listen(port: u16) -> Result<TcpListener> {

@@ -1,6 +1,10 @@
 //! What was said: stored before anyone hears it, and read in pages.
 
-use crate::{accounts::Account, database::now, rooms::Room};
+use crate::{
+    accounts::Account,
+    database::{Result, now},
+    rooms::Room,
+};
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, SqlitePool};
 
@@ -22,6 +26,8 @@ pub struct Message {
     pub at: i64,
     /// The sender's page chose it.
     pub key: String,
+    /// The id of the one before it in its room, or 0: whoever has not heard that one has missed something.
+    pub previous: i64,
 }
 
 /// Messages, the oldest first, and whether there are older ones.
@@ -32,33 +38,19 @@ pub struct Page {
 }
 
 /// How storing ended.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Stored {
-    New {
-        message: Message,
-        previous: i64,
-    },
+    New(Message),
     /// It was stored under this key before.
-    Known {
-        message: Message,
-        previous: i64,
-    },
+    Known(Message),
     /// The key is that of something that this person has said in another room.
     Elsewhere,
 }
 
-/// All messages of all rooms.
-#[derive(Clone)]
-pub struct Messages {
-    database: SqlitePool,
-}
+/// The messages in this database, of all rooms.
+pub struct Messages(pub SqlitePool);
 
 impl Messages {
-    /// The messages in this database.
-    pub fn new(database: SqlitePool) -> Self {
-        Self { database }
-    }
-
     /// Stores what somebody says, once for each key.
     pub async fn store(
         &self,
@@ -66,7 +58,7 @@ impl Messages {
         user: &Account,
         key: &str,
         text: &str,
-    ) -> sqlx::Result<Stored> {
+    ) -> Result<Stored> {
         let inserted = sqlx::query(
             "INSERT INTO messages (room, user, key, text, at) VALUES (?, ?, ?, ?, ?)
              ON CONFLICT (user, key) DO NOTHING",
@@ -76,53 +68,36 @@ impl Messages {
         .bind(key)
         .bind(text)
         .bind(now())
-        .execute(&self.database)
+        .execute(&self.0)
         .await?;
-        let message: Option<Message> = sqlx::query_as(
-            r#"SELECT m.id, m.user, u.name AS "from", m.text, m.at, m.key
-               FROM messages m JOIN users u ON u.id = m.user
-               WHERE m.user = ? AND m.key = ? AND m.room = ?"#,
-        )
-        .bind(user.id)
-        .bind(key)
-        .bind(room.id)
-        .fetch_optional(&self.database)
-        .await?;
-        let Some(message) = message else {
-            return Ok(Stored::Elsewhere);
-        };
-        // All lower ids are visible already, so the answer is the same for ever.
-        let previous: Option<i64> =
-            sqlx::query_scalar("SELECT max(id) FROM messages WHERE room = ? AND id < ?")
-                .bind(room.id)
-                .bind(message.id)
-                .fetch_one(&self.database)
-                .await?;
-        let previous = previous.unwrap_or(0);
-        Ok(match inserted.rows_affected() {
-            0 => Stored::Known { message, previous },
-            _ => Stored::New { message, previous },
+        let message = sqlx::query_as("SELECT * FROM said WHERE user = ? AND key = ? AND room = ?")
+            .bind(user.id)
+            .bind(key)
+            .bind(room.id)
+            .fetch_optional(&self.0)
+            .await?;
+        Ok(match (message, inserted.rows_affected()) {
+            (None, _) => Stored::Elsewhere,
+            (Some(message), 0) => Stored::Known(message),
+            (Some(message), _) => Stored::New(message),
         })
     }
 
     /// The newest page.
-    pub async fn newest(&self, room: &Room) -> sqlx::Result<Page> {
+    pub async fn newest(&self, room: &Room) -> Result<Page> {
         self.before(room, i64::MAX).await
     }
 
     /// The page before this id.
-    pub async fn before(&self, room: &Room, id: i64) -> sqlx::Result<Page> {
+    pub async fn before(&self, room: &Room, id: i64) -> Result<Page> {
         // One more than a page has, to see whether there are older ones.
-        let mut messages: Vec<Message> = sqlx::query_as(
-            r#"SELECT m.id, m.user, u.name AS "from", m.text, m.at, m.key
-               FROM messages m JOIN users u ON u.id = m.user
-               WHERE m.room = ? AND m.id < ? ORDER BY m.id DESC LIMIT ?"#,
-        )
-        .bind(room.id)
-        .bind(id)
-        .bind(PAGE as i64 + 1)
-        .fetch_all(&self.database)
-        .await?;
+        let mut messages: Vec<Message> =
+            sqlx::query_as("SELECT * FROM said WHERE room = ? AND id < ? ORDER BY id DESC LIMIT ?")
+                .bind(room.id)
+                .bind(id)
+                .bind(PAGE as i64 + 1)
+                .fetch_all(&self.0)
+                .await?;
         let more = messages.len() > PAGE;
         messages.truncate(PAGE);
         messages.reverse();
@@ -130,20 +105,17 @@ impl Messages {
     }
 
     /// What came after this id; `None` if that is too much to send, or if nothing ever had this id or a higher one.
-    pub async fn since(&self, room: &Room, id: i64) -> sqlx::Result<Option<Vec<Message>>> {
-        let messages: Vec<Message> = sqlx::query_as(
-            r#"SELECT m.id, m.user, u.name AS "from", m.text, m.at, m.key
-               FROM messages m JOIN users u ON u.id = m.user
-               WHERE m.room = ? AND m.id > ? ORDER BY m.id LIMIT ?"#,
-        )
-        .bind(room.id)
-        .bind(id)
-        .bind(MISSED as i64 + 1)
-        .fetch_all(&self.database)
-        .await?;
+    pub async fn since(&self, room: &Room, id: i64) -> Result<Option<Vec<Message>>> {
+        let messages: Vec<Message> =
+            sqlx::query_as("SELECT * FROM said WHERE room = ? AND id > ? ORDER BY id LIMIT ?")
+                .bind(room.id)
+                .bind(id)
+                .bind(MISSED as i64 + 1)
+                .fetch_all(&self.0)
+                .await?;
         if messages.is_empty() {
             let newest: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM messages")
-                .fetch_one(&self.database)
+                .fetch_one(&self.0)
                 .await?;
             return Ok((id <= newest.unwrap_or(0)).then_some(messages));
         }
@@ -160,34 +132,24 @@ mod tests {
     async fn the_same_key_again_is_the_same_message() {
         let database = database::in_memory().await;
         let (room, ana) = a_room_and_ana(&database).await;
-        let messages = Messages::new(database);
+        let messages = Messages(database);
 
         let first = messages.store(&room, &ana, "k1", "hello").await.unwrap();
         let again = messages.store(&room, &ana, "k1", "something else").await;
         let second = messages.store(&room, &ana, "k2", "and bye").await.unwrap();
 
-        let Stored::New {
-            message,
-            previous: 0,
-        } = first
-        else {
-            panic!("{first:?}");
+        let (Stored::New(first), Stored::New(second)) = (first, second) else {
+            panic!("their keys are new");
         };
-        let Stored::Known { message: known, .. } = again.unwrap() else {
-            panic!("it is known");
-        };
-        assert_eq!(known, message);
-        let Stored::New { previous, .. } = second else {
-            panic!("{second:?}");
-        };
-        assert_eq!(previous, message.id);
+        assert_eq!((first.previous, second.previous), (0, first.id));
+        assert_eq!(again.unwrap(), Stored::Known(first));
     }
 
     #[tokio::test]
     async fn the_past_comes_in_pages_and_the_missed_in_one_go() {
         let database = database::in_memory().await;
         let (room, ana) = a_room_and_ana(&database).await;
-        let messages = Messages::new(database);
+        let messages = Messages(database);
         for number in 1..=201 {
             let key = number.to_string();
             messages.store(&room, &ana, &key, "hi").await.unwrap();

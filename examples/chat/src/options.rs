@@ -19,15 +19,8 @@ pub struct Options {
     pub is_https: bool,
 }
 
-/// What the command line asks for.
-#[derive(Debug, PartialEq)]
-pub enum Asked {
-    Help,
-    Serve(Options),
-}
-
-/// Reads the words after the program's name; an error says which of them is wrong.
-pub fn read(mut words: impl Iterator<Item = String>) -> Result<Asked, String> {
+/// Reads the words after the program's name; `None` if they ask for help, and an error says which of them is wrong.
+pub fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
     let mut options = Options {
         port: 8000,
         data: PathBuf::from("chat-data"),
@@ -36,7 +29,7 @@ pub fn read(mut words: impl Iterator<Item = String>) -> Result<Asked, String> {
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {
-            "--help" | "-h" => return Ok(Asked::Help),
+            "--help" | "-h" => return Ok(None),
             "--https" => options.is_https = true,
             "--data" => options.data = PathBuf::from(value()?),
             "--port" => {
@@ -46,7 +39,7 @@ pub fn read(mut words: impl Iterator<Item = String>) -> Result<Asked, String> {
             _ => return Err(format!("{word} is not known")),
         }
     }
-    Ok(Asked::Serve(options))
+    Ok(Some(options))
 }
 
 /// Where Redis is.
@@ -64,7 +57,7 @@ mod tests {
         let asked = |line: &str| read(line.split_whitespace().map(str::to_owned));
         let serve = |port, data: &str, is_https| {
             let data = PathBuf::from(data);
-            Ok(Asked::Serve(Options {
+            Ok(Some(Options {
                 port,
                 data,
                 is_https,
@@ -73,7 +66,7 @@ mod tests {
 
         assert_eq!(asked(""), serve(8000, "chat-data", false));
         assert_eq!(asked("--https --port 0 --data d"), serve(0, "d", true));
-        assert_eq!(asked("--port 1 --help"), Ok(Asked::Help));
+        assert_eq!(asked("--port 1 --help"), Ok(None));
         assert_eq!(asked("--port"), Err("--port needs a value".to_owned()));
         assert_eq!(asked("--port x"), Err("x is no port".to_owned()));
         assert_eq!(asked("--prot 1"), Err("--prot is not known".to_owned()));

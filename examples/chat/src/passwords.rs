@@ -4,9 +4,8 @@ use argon2::{
     Argon2,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
-use seaway::{Error, Result};
+use seaway::{BlockingPool, Error, Result};
 use std::sync::Arc;
-use tokio::{sync::Semaphore, task::spawn_blocking};
 
 /// How many passwords are hashed at once: each takes 19 MiB and a processor. At the bound others wait.
 const AT_ONCE: usize = 4;
@@ -14,7 +13,7 @@ const AT_ONCE: usize = 4;
 /// Hashes passwords and checks them.
 #[derive(Clone)]
 pub struct Passwords {
-    places: Arc<Semaphore>,
+    pool: BlockingPool,
     /// The hash of a password that nobody has.
     nobodys: Arc<str>,
 }
@@ -22,38 +21,27 @@ pub struct Passwords {
 impl Passwords {
     /// Ready to hash; takes as long as hashing one.
     pub async fn new() -> Result<Self> {
-        let nobodys = spawn_blocking(|| hashed("")).await.map_err(Error::user)??;
-        Ok(Self {
-            places: Arc::new(Semaphore::new(AT_ONCE)),
-            nobodys: nobodys.into(),
-        })
+        let pool = BlockingPool::new(AT_ONCE);
+        let nobodys = pool.run(|| hashed("")).await??.into();
+        Ok(Self { pool, nobodys })
     }
 
     /// The password as it is stored: with its salt and the cost of hashing it.
     pub async fn hash(&self, password: String) -> Result<String> {
-        let place = self.places.clone().acquire_owned().await;
-        let place = place.expect("the semaphore is never closed");
-        let hashing = spawn_blocking(move || {
-            let _place = place;
-            hashed(&password)
-        });
-        hashing.await.map_err(Error::user)?
+        self.pool.run(move || hashed(&password)).await?
     }
 
     /// Whether it is the password with this hash. Without a hash it is not, and that takes as long to say: time shall
     /// not tell a stranger which names exist.
     pub async fn fits(&self, password: String, hash: Option<String>) -> Result<bool> {
-        let place = self.places.clone().acquire_owned().await;
-        let place = place.expect("the semaphore is never closed");
         let nobodys = self.nobodys.clone();
-        let checking = spawn_blocking(move || {
-            let _place = place;
-            let known = hash.is_some();
+        let checking = self.pool.run(move || {
+            let is_known = hash.is_some();
             let hash = hash.as_deref().unwrap_or(&nobodys);
             // Both are always done: `&`, not `&&`.
-            Ok(known & verified(&password, hash)?)
+            Ok(is_known & verified(&password, hash)?)
         });
-        checking.await.map_err(Error::user)?
+        checking.await?
     }
 }
 

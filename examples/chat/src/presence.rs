@@ -1,36 +1,37 @@
 //! Who is here: a row for each tab with an open room, which goes with the tab or with the process that serves it.
 
-use crate::{accounts::Account, database::now, rooms::Room};
+use crate::{
+    accounts::Account,
+    database::{Result, now},
+    rooms::Room,
+};
+use seaway::session::Id;
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 /// How many people a list shows.
 const SHOWN: i64 = 500;
 
-/// Somebody who is here, in any number of tabs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, FromRow)]
-pub struct Person {
-    pub id: i64,
-    pub name: String,
-}
-
-/// Who is in a room.
+/// Who is in a room, in any number of tabs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct People {
-    pub people: Vec<Person>,
+    pub people: Vec<Account>,
     /// Of two lists of a room, the one with the higher number is newer.
     pub version: i64,
 }
 
 /// Who is where, in all processes.
 pub struct Presence {
-    database: SqlitePool,
-    process: String,
+    pub database: SqlitePool,
+    /// The name of this process, which no other has.
+    pub process: String,
 }
 
 impl Presence {
-    /// The people in this database; `process` is the name of this process, which no other has.
-    pub fn new(database: SqlitePool, process: String) -> Self {
+    /// The people in this database, as a new process sees them.
+    pub fn new(database: SqlitePool) -> Self {
+        // 128 bits of chance.
+        let process = Id::default().to_string();
         Self { database, process }
     }
 
@@ -40,7 +41,7 @@ impl Presence {
         room: &Room,
         user: &Account,
         channel: &str,
-    ) -> sqlx::Result<Option<People>> {
+    ) -> Result<Option<People>> {
         let mut write = self.write().await?;
         // Others may have taken this process for dead a moment ago.
         sqlx::query("INSERT INTO processes (id, seen_at) VALUES (?, ?) ON CONFLICT DO NOTHING")
@@ -48,8 +49,7 @@ impl Presence {
             .bind(now())
             .execute(&mut *write)
             .await?;
-        let was_here = is_here(&mut write, room.id, user.id).await?;
-        sqlx::query(
+        let entered = sqlx::query(
             "INSERT INTO presence (process, channel, room, user) VALUES (?, ?, ?, ?)
              ON CONFLICT DO NOTHING",
         )
@@ -59,12 +59,8 @@ impl Presence {
         .bind(user.id)
         .execute(&mut *write)
         .await?;
-        let people = match was_here {
-            true => None,
-            false => Some(changed(&mut write, room.id).await?),
-        };
-        write.commit().await?;
-        Ok(people)
+        let is_first = entered.rows_affected() > 0 && tabs(&mut write, room, user).await? == 1;
+        commit(write, room, is_first).await
     }
 
     /// A tab is closed. The new list, if this was the last of their tabs there.
@@ -73,63 +69,73 @@ impl Presence {
         room: &Room,
         user: &Account,
         channel: &str,
-    ) -> sqlx::Result<Option<People>> {
+    ) -> Result<Option<People>> {
         let mut write = self.write().await?;
-        let gone = sqlx::query("DELETE FROM presence WHERE process = ? AND channel = ?")
+        let left = sqlx::query("DELETE FROM presence WHERE process = ? AND channel = ?")
             .bind(&self.process)
             .bind(channel)
             .execute(&mut *write)
             .await?;
-        let is_still_here = is_here(&mut write, room.id, user.id).await?;
-        let people = match gone.rows_affected() > 0 && !is_still_here {
-            true => Some(changed(&mut write, room.id).await?),
-            false => None,
-        };
-        write.commit().await?;
-        Ok(people)
+        let is_last = left.rows_affected() > 0 && tabs(&mut write, room, user).await? == 0;
+        commit(write, room, is_last).await
     }
 
     /// Who is in the room now.
-    pub async fn people(&self, room: &Room) -> sqlx::Result<People> {
+    pub async fn people(&self, room: &Room) -> Result<People> {
         let mut read = self.database.begin().await?;
-        listed(&mut read, room.id).await
+        listed(&mut read, room).await
     }
 
     /// A transaction that has the lock from its beginning: reading first and writing then would fail whenever another
     /// writer came between.
-    async fn write(&self) -> sqlx::Result<Transaction<'static, Sqlite>> {
+    pub async fn write(&self) -> sqlx::Result<Transaction<'static, Sqlite>> {
         self.database.begin_with("BEGIN IMMEDIATE").await
     }
 }
 
-async fn is_here(read: &mut SqliteConnection, room: i64, user: i64) -> sqlx::Result<bool> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM presence WHERE room = ? AND user = ?)")
-        .bind(room)
-        .bind(user)
-        .fetch_one(read)
-        .await
+/// Ends a change: the new list, if it is another one now.
+async fn commit(
+    mut write: Transaction<'_, Sqlite>,
+    room: &Room,
+    has_changed: bool,
+) -> Result<Option<People>> {
+    let people = match has_changed {
+        true => Some(changed(&mut write, room).await?),
+        false => None,
+    };
+    write.commit().await?;
+    Ok(people)
+}
+
+/// In how many tabs somebody is in the room.
+async fn tabs(read: &mut SqliteConnection, room: &Room, user: &Account) -> Result<i64> {
+    let tabs = sqlx::query_scalar("SELECT count(*) FROM presence WHERE room = ? AND user = ?")
+        .bind(room.id)
+        .bind(user.id)
+        .fetch_one(read);
+    Ok(tabs.await?)
 }
 
 /// Counts a change, and lists who is here after it.
-pub async fn changed(write: &mut SqliteConnection, room: i64) -> sqlx::Result<People> {
+pub async fn changed(write: &mut SqliteConnection, room: &Room) -> Result<People> {
     sqlx::query("UPDATE rooms SET changes = changes + 1 WHERE id = ?")
-        .bind(room)
+        .bind(room.id)
         .execute(&mut *write)
         .await?;
     listed(write, room).await
 }
 
 /// Both reads have to be in one transaction, so that the list is the one of that version.
-async fn listed(read: &mut SqliteConnection, room: i64) -> sqlx::Result<People> {
+async fn listed(read: &mut SqliteConnection, room: &Room) -> Result<People> {
     let version = sqlx::query_scalar("SELECT changes FROM rooms WHERE id = ?")
-        .bind(room)
+        .bind(room.id)
         .fetch_one(&mut *read)
         .await?;
     let people = sqlx::query_as(
         "SELECT id, name FROM users WHERE id IN (SELECT user FROM presence WHERE room = ?)
          ORDER BY folded LIMIT ?",
     )
-    .bind(room)
+    .bind(room.id)
     .bind(SHOWN)
     .fetch_all(&mut *read)
     .await?;
@@ -145,7 +151,7 @@ mod tests {
     async fn several_tabs_are_one_person() {
         let database = database::in_memory().await;
         let (room, ana) = a_room_and_ana(&database).await;
-        let presence = Presence::new(database, "one".to_owned());
+        let presence = Presence::new(database);
 
         let first = presence.enter(&room, &ana, "a").await.unwrap();
         let second = presence.enter(&room, &ana, "b").await.unwrap();
@@ -153,7 +159,7 @@ mod tests {
         let all_left = presence.leave(&room, &ana, "b").await.unwrap();
         let again = presence.leave(&room, &ana, "b").await.unwrap();
 
-        assert_eq!(first.unwrap().people[0].name, "Ana");
+        assert_eq!(first.unwrap().people, [ana]);
         assert_eq!((second, one_left, again), (None, None, None));
         let nobody = People {
             people: Vec::new(),

@@ -1,36 +1,24 @@
 //! The processes that serve this folder: each shows that it is alive, and clears up after those that died.
 
 use crate::{
-    database::now,
-    presence::{People, changed},
+    database::{Result, now},
+    presence::{People, Presence, changed},
     rooms::Room,
 };
-use sqlx::SqlitePool;
 
 /// A process that was silent for so long is dead: three times the time between its signs of life.
 const DEAD_MS: i64 = 15_000;
 
-/// The processes, as one of them sees them.
-pub struct Processes {
-    database: SqlitePool,
-    own: String,
-}
-
-impl Processes {
-    /// The processes in this database; `own` is the name of this one, which no other has.
-    pub fn new(database: SqlitePool, own: String) -> Self {
-        Self { database, own }
-    }
-
+impl Presence {
     /// A sign of life. What it returns are the rooms that dead processes have left behind, as they are now; of several
     /// survivors one gets them.
-    pub async fn beat(&self) -> sqlx::Result<Vec<(Room, People)>> {
-        let mut write = self.database.begin_with("BEGIN IMMEDIATE").await?;
+    pub async fn beat(&self) -> Result<Vec<(Room, People)>> {
+        let mut write = self.write().await?;
         sqlx::query(
             "INSERT INTO processes (id, seen_at) VALUES (?1, ?2)
              ON CONFLICT (id) DO UPDATE SET seen_at = ?2",
         )
-        .bind(&self.own)
+        .bind(&self.process)
         .bind(now())
         .execute(&mut *write)
         .await?;
@@ -48,7 +36,7 @@ impl Processes {
             .await?;
         let mut found = Vec::new();
         for room in left {
-            let people = changed(&mut write, room.id).await?;
+            let people = changed(&mut write, &room).await?;
             found.push((room, people));
         }
         write.commit().await?;
@@ -56,9 +44,9 @@ impl Processes {
     }
 
     /// This process ends in good order: it leaves nothing behind.
-    pub async fn end(&self) -> sqlx::Result<()> {
+    pub async fn end(&self) -> Result<()> {
         sqlx::query("DELETE FROM processes WHERE id = ?")
-            .bind(&self.own)
+            .bind(&self.process)
             .execute(&self.database)
             .await?;
         Ok(())
@@ -68,17 +56,18 @@ impl Processes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{database, presence::Presence, rooms::tests::a_room_and_ana};
+    use crate::{database, rooms::tests::a_room_and_ana};
 
     #[tokio::test]
     async fn a_survivor_clears_up_after_a_dead_process_once() {
         let database = database::in_memory().await;
         let (room, ana) = a_room_and_ana(&database).await;
-        let dead = Presence::new(database.clone(), "dead".to_owned());
-        let alive = Processes::new(database.clone(), "alive".to_owned());
+        let dead = Presence::new(database.clone());
+        let alive = Presence::new(database.clone());
         dead.enter(&room, &ana, "a").await.unwrap();
         assert_eq!(alive.beat().await.unwrap(), []);
-        sqlx::query("UPDATE processes SET seen_at = seen_at - 16000 WHERE id = 'dead'")
+        sqlx::query("UPDATE processes SET seen_at = seen_at - 16000 WHERE id = ?")
+            .bind(&dead.process)
             .execute(&database)
             .await
             .unwrap();

@@ -4,12 +4,11 @@ use crate::{
     accounts::Account,
     chat::Chat,
     database::now,
-    events::{ChatEvent, Said},
+    events::{ChatEvent, Reply},
     feed::Feed,
     messages::Stored,
-    reply::Reply,
 };
-use seaway::{Close, Context, Error, Group, Json, Result, Shared, WebSocketConsumer, consumer};
+use seaway::{Close, Context, Group, Json, Result, Shared, WebSocketConsumer, consumer};
 use std::sync::Arc;
 
 /// The shortest time between two words that somebody is typing; a page sends them every 3 s.
@@ -27,7 +26,7 @@ pub struct Visitor {
     #[query]
     since: Option<i64>,
     #[group("chat.{slug}")]
-    _members: Group<ChatEvent>,
+    members: Group<ChatEvent>,
     /// This tab among those that are here.
     #[default]
     channel: String,
@@ -46,42 +45,23 @@ impl Visitor {
 
     #[on_message("say")]
     async fn say(&mut self, ctx: &mut Context<ChatEvent>, key: String, text: String) -> Result<()> {
-        if !(1..=64).contains(&key.chars().count()) {
-            return refuse(ctx, key, "a key has 1 to 64 characters").await;
-        }
-        // A text has lines, and else nothing that steers a screen.
-        let steers = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
-        let text: String = text.chars().filter(|letter| !steers(*letter)).collect();
-        if text.trim().is_empty() || text.chars().count() > 2_000 {
-            return refuse(ctx, key, "a message has 1 to 2,000 characters").await;
-        }
-        let Self {
-            chat, user, feed, ..
-        } = self;
-        let stored = chat.messages.store(&feed.room, user, &key, &text).await;
-        let (message, previous) = match stored {
-            Ok(Stored::New { message, previous }) => (message, previous),
-            Ok(Stored::Known { message, previous }) => {
-                // The page says it again because it has not heard the answer. What came before goes first: a page asks
-                // for nothing below the newest id that it has.
-                feed.look(ctx).await?;
-                ctx.send(Json(Reply::Message(message.clone()))).await?;
-                (message, previous)
+        match self.store(&key, &text).await {
+            Ok(Stored::New(message)) => {
+                let id = message.id;
+                if !self.chat.news.said(&self.feed.room, message).await {
+                    ctx.send(Json(Reply::Stored { key, id })).await?;
+                }
+                Ok(())
             }
-            Ok(Stored::Elsewhere) => {
-                return refuse(ctx, key, "this was said in another room").await;
+            // The page says it again because it has not heard the answer. What came before goes first: a page asks for
+            // nothing below the newest id that it has.
+            Ok(Stored::Known(message)) => {
+                self.feed.catch_up(ctx).await?;
+                ctx.send(Json(ChatEvent::Message(message))).await
             }
-            Err(error) => {
-                tracing::error!(%error, "a message was not stored");
-                return refuse(ctx, key, "the server cannot store messages just now").await;
-            }
-        };
-        chat.list.forget().await;
-        let id = message.id;
-        if chat.news.said(&feed.room, Said { message, previous }).await {
-            return Ok(());
+            Ok(Stored::Elsewhere) => refuse(ctx, key, "this was said in another room").await,
+            Err(reason) => refuse(ctx, key, reason).await,
         }
-        ctx.send(Json(Reply::Stored { key, id })).await
     }
 
     #[on_message("typing")]
@@ -91,15 +71,17 @@ impl Visitor {
             return Ok(());
         }
         self.typed_at = now;
-        self.chat.news.typing(&self.feed.room, &self.user).await
+        let Account { id: user, name } = self.user.clone();
+        self.members.send(&ChatEvent::Typing { user, name }).await
     }
 
     #[on_message("seen")]
     async fn seen(&mut self, id: i64) -> Result<()> {
-        let room = &self.feed.room;
-        let marked = self.chat.seen.mark(&self.user, room, id).await;
-        match marked.map_err(Error::user)? {
-            true => self.chat.news.seen(&self.user, room).await,
+        let Self {
+            chat, user, feed, ..
+        } = self;
+        match chat.rooms.mark_seen(user, &feed.room, id).await? {
+            true => chat.news.seen(user, &feed.room).await,
             false => Ok(()),
         }
     }
@@ -137,10 +119,31 @@ impl Visitor {
     async fn enter(&self) -> Result<()> {
         let room = &self.feed.room;
         let entered = self.chat.presence.enter(room, &self.user, &self.channel);
-        if let Some(people) = entered.await.map_err(Error::user)? {
+        if let Some(people) = entered.await? {
             self.chat.news.people(room, people).await;
         }
         Ok(())
+    }
+
+    /// Stores what is said, or says why not.
+    async fn store(&self, key: &str, text: &str) -> Result<Stored, &'static str> {
+        if !(1..=64).contains(&key.chars().count()) {
+            return Err("a key has 1 to 64 characters");
+        }
+        // A text has lines, and else nothing that steers a screen.
+        let steers = |letter: &char| letter.is_control() && !matches!(letter, '\n' | '\t');
+        let text: String = text.chars().filter(|letter| !steers(letter)).collect();
+        if text.trim().is_empty() || text.chars().count() > 2_000 {
+            return Err("a message has 1 to 2,000 characters");
+        }
+        let Self {
+            chat, user, feed, ..
+        } = self;
+        let stored = chat.messages.store(&feed.room, user, key, &text).await;
+        stored.map_err(|error| {
+            tracing::error!(%error, "a message was not stored");
+            "the server cannot store messages just now"
+        })
     }
 }
 

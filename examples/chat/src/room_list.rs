@@ -1,9 +1,11 @@
-//! The list of rooms: the same for all, but for what each person has not read.
+//! The list of rooms, with what each person has not read.
 
-use crate::accounts::Account;
-use moka::future::Cache;
-use sqlx::{FromRow, SqlitePool};
-use std::{collections::HashMap, io, sync::Arc, time::Duration};
+use crate::{
+    accounts::Account,
+    database::Result,
+    rooms::{Room, Rooms},
+};
+use sqlx::FromRow;
 
 /// How many rooms the list shows; those that were silent longest are left out.
 const LISTED: i64 = 200;
@@ -11,11 +13,8 @@ const LISTED: i64 = 200;
 /// How far unread messages are counted.
 const UNREAD: i64 = 1_000;
 
-/// How long the list is kept in memory, should the word that it has changed not come through.
-const LIFE: Duration = Duration::from_secs(1);
-
 /// A room in somebody's list.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, FromRow)]
 pub struct ListedRoom {
     pub slug: String,
     pub name: String,
@@ -28,119 +27,107 @@ pub struct ListedRoom {
     pub last_text: Option<String>,
 }
 
-/// Everyone's list.
-pub struct RoomList {
-    database: SqlitePool,
-    /// One entry: what all lists have in common.
-    lines: Cache<(), Arc<Vec<Line>>>,
-}
-
-/// What a room looks like in everyone's list.
-#[derive(FromRow)]
-struct Line {
-    id: i64,
-    slug: String,
-    name: String,
-    last_id: Option<i64>,
-    last_at: Option<i64>,
-    last_text: Option<String>,
-}
-
-impl RoomList {
-    /// The list of the rooms in this database.
-    pub fn new(database: SqlitePool) -> Self {
-        let lines = Cache::builder().max_capacity(1).time_to_live(LIFE).build();
-        Self { database, lines }
-    }
-
+impl Rooms {
     /// Somebody's list: the room where something was said last comes first.
-    pub async fn of(&self, user: &Account) -> sqlx::Result<Vec<ListedRoom>> {
-        let lines = self.lines().await?;
-        let unread = self.unread(user, &lines).await?;
-        let listed = lines.iter().map(|line| ListedRoom {
-            slug: line.slug.clone(),
-            name: line.name.clone(),
-            unread: unread.get(&line.id).copied().unwrap_or(0),
-            last_id: line.last_id,
-            last_at: line.last_at,
-            last_text: line.last_text.clone(),
-        });
-        Ok(listed.collect())
-    }
-
-    /// It has changed: a room was made, or something was said.
-    pub async fn forget(&self) {
-        self.lines.invalidate(&()).await;
-    }
-
-    /// What all lists have in common; of many who ask at once, one reads it for all.
-    async fn lines(&self) -> sqlx::Result<Arc<Vec<Line>>> {
-        let reading = async {
-            let lines = sqlx::query_as(
-                "SELECT r.id, r.slug, r.name,
+    pub async fn listed_for(&self, user: &Account) -> Result<Vec<ListedRoom>> {
+        let rooms = sqlx::query_as(
+            "WITH listed AS (
+                 SELECT r.id, r.slug, r.name, coalesce(m.at, r.created_at) AS active_at,
                      m.id AS last_id, m.at AS last_at, substr(m.text, 1, 200) AS last_text
                  FROM rooms r
                  LEFT JOIN messages m ON m.id = (SELECT max(id) FROM messages WHERE room = r.id)
-                 ORDER BY coalesce(m.at, r.created_at) DESC, r.id DESC LIMIT ?",
-            )
-            .bind(LISTED)
-            .fetch_all(&self.database)
-            .await?;
-            Ok(Arc::new(lines))
-        };
-        let lines = self.lines.try_get_with((), reading).await;
-        lines.map_err(|error: Arc<sqlx::Error>| sqlx::Error::Io(io::Error::other(error)))
-    }
-
-    /// What others have said in each of these rooms since this person looked.
-    async fn unread(&self, user: &Account, lines: &[Line]) -> sqlx::Result<HashMap<i64, i64>> {
-        let ids: Vec<String> = lines.iter().map(|line| line.id.to_string()).collect();
-        // One parameter for all ids: a JSON array, which SQLite reads as a table.
-        let counts: Vec<(i64, i64)> = sqlx::query_as(
-            "SELECT r.value, (
+                 ORDER BY active_at DESC, r.id DESC LIMIT ?2)
+             SELECT slug, name, last_id, last_at, last_text, (
                  SELECT count(*) FROM (
-                     SELECT 1 FROM messages m
-                     WHERE m.room = r.value AND m.id > coalesce(s.message, 0) AND m.user <> ?1
-                     LIMIT ?2))
-             FROM json_each(?3) r
-             LEFT JOIN seen s ON s.room = r.value AND s.user = ?1",
+                     SELECT 1 FROM messages
+                     WHERE room = listed.id AND id > coalesce(seen.message, 0) AND user <> ?1
+                     LIMIT ?3)) AS unread
+             FROM listed LEFT JOIN seen ON seen.room = listed.id AND seen.user = ?1
+             ORDER BY active_at DESC, listed.id DESC",
         )
         .bind(user.id)
+        .bind(LISTED)
         .bind(UNREAD)
-        .bind(format!("[{}]", ids.join(",")))
-        .fetch_all(&self.database)
+        .fetch_all(&self.0);
+        Ok(rooms.await?)
+    }
+
+    /// Notes that somebody has seen a room up to this message. Whether that was news, and nothing is unread any more.
+    pub async fn mark_seen(&self, user: &Account, room: &Room, message: i64) -> Result<bool> {
+        // No further than to what was said: a page may send any number.
+        let marked = sqlx::query(
+            "INSERT INTO seen (user, room, message)
+             SELECT ?1, ?2, max(id) FROM messages WHERE room = ?2 AND id <= ?3 HAVING max(id) > 0
+             ON CONFLICT (user, room) DO UPDATE SET message = excluded.message
+             WHERE excluded.message > seen.message",
+        )
+        .bind(user.id)
+        .bind(room.id)
+        .bind(message)
+        .execute(&self.0)
         .await?;
-        Ok(counts.into_iter().collect())
+        if marked.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let is_all = sqlx::query_scalar(
+            "SELECT NOT EXISTS (SELECT 1 FROM messages WHERE room = ? AND id > ? AND user <> ?)",
+        )
+        .bind(room.id)
+        .bind(message)
+        .bind(user.id)
+        .fetch_one(&self.0);
+        Ok(is_all.await?)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{database, messages::Messages, rooms::tests::a_room_and_ana, seen::Seen};
+    use crate::{database, messages::Messages, rooms::tests::a_room_and_ana};
 
     #[tokio::test]
     async fn unread_is_what_others_have_said_since_one_looked() {
         let database = database::in_memory().await;
         let (room, ana) = a_room_and_ana(&database).await;
-        let insert = "INSERT INTO users (name, folded, password) VALUES ('Bo', 'bo', '')";
-        sqlx::query(insert).execute(&database).await.unwrap();
-        let bo = Account {
-            id: 2,
-            name: "Bo".to_owned(),
-        };
-        let messages = Messages::new(database.clone());
+        let insert = "INSERT INTO users (name, folded, password) VALUES ('Bo', 'bo', '')
+                      RETURNING id, name";
+        let bo = sqlx::query_as(insert).fetch_one(&database).await.unwrap();
+        let messages = Messages(database.clone());
         for (user, key) in [(&ana, "1"), (&bo, "2"), (&ana, "3"), (&ana, "4")] {
             messages.store(&room, user, key, "hi").await.unwrap();
         }
-        let (list, seen) = (RoomList::new(database.clone()), Seen::new(database));
-        let unread = async |user| list.of(user).await.unwrap()[0].unread;
+        let rooms = Rooms(database);
+        let unread = async |user| rooms.listed_for(user).await.unwrap()[0].unread;
 
         assert_eq!((unread(&ana).await, unread(&bo).await), (1, 3));
-        assert!(!seen.mark(&bo, &room, 3).await.unwrap());
+        assert!(!rooms.mark_seen(&bo, &room, 3).await.unwrap());
         assert_eq!((unread(&ana).await, unread(&bo).await), (1, 1));
-        assert!(seen.mark(&bo, &room, i64::MAX).await.unwrap());
-        assert!(!seen.mark(&bo, &room, 1).await.unwrap());
+        assert!(rooms.mark_seen(&bo, &room, i64::MAX).await.unwrap());
+        assert!(!rooms.mark_seen(&bo, &room, 1).await.unwrap());
         assert_eq!((unread(&ana).await, unread(&bo).await), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn the_room_where_something_was_said_last_comes_first() {
+        let database = database::in_memory().await;
+        let (harbour, ana) = a_room_and_ana(&database).await;
+        let rooms = Rooms(database.clone());
+        rooms
+            .create("Cabin")
+            .await
+            .unwrap()
+            .expect("the name is free");
+        sqlx::query("UPDATE rooms SET created_at = id")
+            .execute(&database)
+            .await
+            .unwrap();
+        let first = async || rooms.listed_for(&ana).await.unwrap().swap_remove(0);
+
+        assert_eq!(first().await.name, "Cabin");
+        let messages = Messages(database.clone());
+        messages.store(&harbour, &ana, "1", "ahoy").await.unwrap();
+        let first = first().await;
+        assert_eq!(first.name, "Harbour");
+        assert_eq!(first.last_text.as_deref(), Some("ahoy"));
     }
 }

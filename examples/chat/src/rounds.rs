@@ -1,10 +1,7 @@
 //! What a process does again and again.
 
-use crate::{chat::Chat, events::ROOMS};
-use seaway::{
-    Channels, Error, NoEvent, Result, channels::Mailbox, session::session_store::ExpiredDeletion,
-};
-use sqlx::SqlitePool;
+use crate::{chat::Chat, database::Result};
+use seaway::session::session_store::ExpiredDeletion;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     task::JoinSet,
@@ -16,27 +13,18 @@ use tower_sessions_sqlx_store::SqliteStore;
 const BEAT: Duration = Duration::from_secs(5);
 
 /// How often news that could not be told is tried again.
-const TRY_AGAIN: Duration = Duration::from_secs(2);
+const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// How often expired sessions are deleted.
 const CLEAN: Duration = Duration::from_secs(10 * 60);
 
 /// Begins all rounds, which end when the set is dropped. This process counts as alive from here on.
-pub async fn begin(
-    chat: &Arc<Chat>,
-    channels: &Channels,
-    database: &SqlitePool,
-) -> Result<JoinSet<()>> {
-    beat(chat).await.map_err(Error::user)?;
-    let lists = channels.open().await?;
-    let group = channels.group::<NoEvent>(ROOMS)?;
-    group.add(lists.name()).await?;
-
+pub async fn begin(chat: &Arc<Chat>) -> Result<JoinSet<()>> {
+    beat(chat).await?;
     let mut rounds = JoinSet::new();
     rounds.spawn(stay_alive(chat.clone()));
-    rounds.spawn(try_again(chat.clone()));
-    rounds.spawn(forget_list(chat.clone(), lists));
-    rounds.spawn(clean(SqliteStore::new(database.clone())));
+    rounds.spawn(catch_up(chat.clone()));
+    rounds.spawn(clean(SqliteStore::new(chat.database.clone())));
     Ok(rounds)
 }
 
@@ -51,8 +39,8 @@ async fn stay_alive(chat: Arc<Chat>) {
 }
 
 /// A sign of life; then the rooms of dead processes learn who is left.
-async fn beat(chat: &Chat) -> sqlx::Result<()> {
-    for (room, people) in chat.processes.beat().await? {
+async fn beat(chat: &Chat) -> Result<()> {
+    for (room, people) in chat.presence.beat().await? {
         tracing::info!(
             room = room.id,
             "a process has died, and its people have left"
@@ -62,19 +50,11 @@ async fn beat(chat: &Chat) -> sqlx::Result<()> {
     Ok(())
 }
 
-async fn try_again(chat: Arc<Chat>) {
-    let mut ticks = every(TRY_AGAIN);
+async fn catch_up(chat: Arc<Chat>) {
+    let mut ticks = every(CATCH_UP);
     loop {
         ticks.tick().await;
-        chat.news.try_again().await;
-    }
-}
-
-/// Any process may say that the list of rooms has changed; the one in memory is then old.
-async fn forget_list(chat: Arc<Chat>, mut lists: Mailbox) {
-    loop {
-        lists.receive().await;
-        chat.list.forget().await;
+        chat.news.catch_up().await;
     }
 }
 

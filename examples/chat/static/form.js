@@ -7,6 +7,8 @@ export function checkForm(form, fields) {
   // The browser's own bubbles are for those without scripts.
   form.noValidate = true;
   form.addEventListener("submit", (event) => {
+    // What the server said was about what was sent before.
+    $("problem")?.remove();
     const wrong = fields.filter(([input, problemOf]) => showProblem(input, problemOf(input.value)));
     if (wrong.length === 0) return;
     event.preventDefault();

@@ -58,19 +58,26 @@ export function nameDay(item) {
 const FATES = {
   pending: () => ({ words: "Sending…" }),
   stored: () => ({ words: "Stored. The others see it as soon as the server reaches them again." }),
-  refused: ({ reason }) => ({ words: `Refused: ${reason}`, isOpen: true }),
-  failed: ({ reason }) => ({ words: `Not sent: ${reason}`, isOpen: true }),
+  waiting: () => ({ words: "Not sent yet: it waits for the connection.", choices: ["discard"] }),
+  refused: ({ reason }) => ({ words: `Refused: ${reason}.`, choices: ["retry", "discard"] }),
+  failed: () => ({ words: "Not sent: the server did not answer.", choices: ["retry", "discard"] }),
 };
 
-function delivery({ words, isOpen = false }, message, { retry, discard }) {
-  const made = element("p", { className: "delivery" }, [element("span", { textContent: words })]);
-  if (isOpen) {
-    const button = (className, textContent, act) =>
-      element("button", { type: "button", className, textContent, onclick: () => act(message) });
-    const choices = [button("retry", "Retry", retry), button("discard", "Discard", discard)];
-    made.append(element("span", { className: "choices" }, choices));
-  }
-  return made;
+const CHOICES = { retry: "Retry", discard: "Discard" };
+
+function delivery({ words, choices = [] }, message, actions) {
+  const buttons = choices.map((choice) =>
+    element("button", {
+      type: "button",
+      className: choice,
+      textContent: CHOICES[choice],
+      onclick: () => actions[choice](message),
+    }),
+  );
+  return element("p", { className: "delivery" }, [
+    element("span", { textContent: words }),
+    element("span", { className: "choices" }, buttons),
+  ]);
 }
 
 function quarter({ at }) {

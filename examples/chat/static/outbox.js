@@ -1,7 +1,8 @@
-// What is said here, until the room has it: sent, stored, refused, or to be sent again.
+// What is said here, until the room has it. A message has one key, under which the server stores it once: so what had
+// no answer when the connection went is sent again when it is back.
 
 import { ANSWER_LIMIT_MS } from "./connection.js";
-import { $, announce, sentence } from "./page.js";
+import { $, announce } from "./page.js";
 
 export class Outbox {
   #you;
@@ -28,11 +29,9 @@ export class Outbox {
   /** Send a message, or send it again: with its key it is the same message to the server. */
   #transmit(message) {
     this.#note(message, { state: "pending" });
-    if (!this.#send({ type: "say", key: message.key, text: message.text })) {
-      return this.#fail(message, "there is no connection just now.");
-    }
     clearTimeout(message.timer);
-    message.timer = setTimeout(() => this.#fail(message, "the server did not answer."), ANSWER_LIMIT_MS);
+    if (!this.#send({ type: "say", key: message.key, text: message.text })) return this.#hold(message);
+    message.timer = setTimeout(() => this.#fail(message), ANSWER_LIMIT_MS);
   }
 
   /** Its button is gone then, and must not take the focus with it. */
@@ -55,19 +54,34 @@ export class Outbox {
   refused({ key, reason }) {
     const message = this.#messages.withKey(key);
     if (message?.state !== "pending") return;
-    this.#note(message, { state: "refused", reason: sentence(reason) });
+    this.#note(message, { state: "refused", reason });
     announce(`Refused: ${reason}`);
   }
 
   /** The connection is gone, and with it the answers. */
   lost() {
-    for (const message of this.#messages.unsettled()) this.#fail(message, "the connection was lost.");
+    for (const message of this.#in("pending")) this.#hold(message);
   }
 
-  #fail(message, reason) {
+  /** The connection is back, and has told what it knows. */
+  recover() {
+    for (const message of this.#in("waiting")) this.#transmit(message);
+  }
+
+  #hold(message) {
+    clearTimeout(message.timer);
+    this.#note(message, { state: "waiting" });
+    announce("The message waits for the connection.");
+  }
+
+  #fail(message) {
     if (message.state !== "pending") return;
-    this.#note(message, { state: "failed", reason });
-    announce(`Not sent: ${reason}`);
+    this.#note(message, { state: "failed" });
+    announce("Not sent: the server did not answer.");
+  }
+
+  #in(state) {
+    return this.#messages.unsettled().filter((message) => message.state === state);
   }
 
   #note(message, changes) {

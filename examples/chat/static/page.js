@@ -18,12 +18,12 @@ export function element(tag, properties = {}, children = []) {
   return made;
 }
 
+/** A name inside a sentence, which may be read in the other direction. */
+export function isolated(name) {
+  return `\u2068${name}\u2069`;
+}
+
 /** Have a screen reader say it. */
 export function announce(words) {
   $("announcement").textContent = words;
-}
-
-/** Reasons come from the server as clauses; here they end a paragraph. */
-export function sentence(words) {
-  return /[.!?…]$/.test(words) ? words : `${words}.`;
 }

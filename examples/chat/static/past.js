@@ -1,6 +1,6 @@
 // The past: older messages are fetched when the reader comes near the oldest that is here.
 
-import { $, announce, sentence } from "./page.js";
+import { $, announce, isolated } from "./page.js";
 import { goToLogin, isRedirect } from "./session.js";
 
 export class Past {
@@ -34,9 +34,9 @@ export class Past {
     if (this.#more && this.#state === "idle") this.#fetch();
   }
 
-  /** The room does not answer: its newest messages come without it. */
+  /** The room has not answered yet: its newest messages come without it. */
   loadNewest() {
-    if (this.#messages.newest === null && this.#state !== "loading") this.#fetch(Number.MAX_SAFE_INTEGER);
+    if (this.#more === null && this.#state !== "loading") this.#fetch(Number.MAX_SAFE_INTEGER);
   }
 
   /** The connection is back: what failed may work now. */
@@ -68,7 +68,7 @@ export class Past {
     this.#state = state;
     const begins = state === "idle" && this.#more === false && this.#messages.length > 0;
     const words = {
-      idle: begins ? sentence(`This is where ${this.#room.name} begins`) : "",
+      idle: begins ? `This is where ${isolated(this.#room.name)} begins.` : "",
       loading: "Loading older messages…",
       failed: "Older messages could not be loaded.",
     };

@@ -1,7 +1,7 @@
 // The list of rooms: one line each, brought up to date in its place.
 
 import { flagOf } from "./flags.js";
-import { $, element } from "./page.js";
+import { $ } from "./page.js";
 import { showTime, shortMoment } from "./times.js";
 
 /** Finish what the server has drawn: it knows neither the flags nor the reader's time zone. */
@@ -12,41 +12,16 @@ export function finishItem(item) {
   if (at) showAt(item, Number(at));
 }
 
-/** Put these items in the place of those shown; keep the focus, and rooms that are newer than the list. */
+/** Put these items in the place of those shown; keep the focus. */
 export function replaceItems(items) {
   const focused = document.activeElement?.closest("#rooms > li")?.dataset.slug;
-  const slugs = new Set(items.map((item) => item.dataset.slug));
-  const newer = [...$("rooms").children].filter((item) => !slugs.has(item.dataset.slug));
-  $("rooms").replaceChildren(...newer, ...items);
-  $("no-rooms").hidden = $("rooms").childElementCount > 0;
+  $("rooms").replaceChildren(...items);
+  $("no-rooms").hidden = items.length > 0;
   if (focused) itemOf(focused)?.querySelector("a").focus();
 }
 
 export function itemOf(slug) {
   return $("rooms").querySelector(`:scope > [data-slug="${CSS.escape(slug)}"]`);
-}
-
-/** A room that somebody has just created stands on top. */
-export function addRoom(slug, name) {
-  if (itemOf(slug)) return;
-  const label = element("span", { className: "unread", hidden: true }, [
-    element("span", { className: "unread-count" }),
-    element("span", { className: "visually-hidden", textContent: " unread" }),
-  ]);
-  const badge = element("span", { className: "flag" });
-  badge.setAttribute("aria-hidden", "true");
-  const link = element("a", { href: `/rooms/${encodeURIComponent(slug)}` }, [
-    badge,
-    element("bdi", { className: "room-name", textContent: name }),
-    label,
-    element("span", { className: "last-text", dir: "auto" }),
-    element("time", { className: "last-at" }),
-  ]);
-  const item = element("li", {}, [link]);
-  Object.assign(item.dataset, { slug, lastId: "", unread: "0" });
-  finishItem(item);
-  $("rooms").prepend(item);
-  $("no-rooms").hidden = true;
 }
 
 export function showLast(item, { id, text, at }) {

@@ -3,16 +3,27 @@
 import { Connection } from "./connection.js";
 import { goToLogin, isRedirect } from "./session.js";
 
+// Everyone hears at once that there is a new list, and a crowd should not ask for it at once.
+const SPREAD_MS = 1_000;
+
 /** Hear of every room; `onList` gets the list's items anew after each connection. */
 export function startFeed({ onState, onFrame, onList }) {
+  const refresh = () => fetchList().then(onList, () => {});
+  let timer = 0;
+  const refreshSoon = () => {
+    timer ||= setTimeout(() => {
+      timer = 0;
+      refresh();
+    }, Math.random() * SPREAD_MS);
+  };
   return new Connection({
     path: () => "/ws/rooms",
     readyOn: "open",
-    onFrame,
+    onFrame: (frame) => (frame.type === "rooms.changed" ? refreshSoon() : onFrame(frame)),
     onState: (state, wait) => {
       onState(state, wait);
       // Nobody tells what was missed before: this page may be minutes old when it comes out of a browser's history.
-      if (state === "connected") fetchList().then(onList, () => {});
+      if (state === "connected") refresh();
     },
   });
 }

@@ -2,7 +2,7 @@
 
 import { checkForm, nameProblem } from "./form.js";
 import { $ } from "./page.js";
-import { addRoom, finishItem, itemOf, replaceItems, showLast, showUnreadIn } from "./room-list.js";
+import { finishItem, itemOf, replaceItems, showLast, showUnreadIn } from "./room-list.js";
 import { countsOf, startFeed } from "./rooms-feed.js";
 import { showStatus, startStatus } from "./status.js";
 import { showUnread } from "./title.js";
@@ -25,7 +25,6 @@ function take(items) {
 }
 
 function hear(frame) {
-  if (frame.type === "rooms.created") addRoom(frame.slug, frame.name);
   if (frame.type === "rooms.active" && counts.active(frame, you)) showActive(frame);
   if (frame.type === "rooms.seen") {
     counts.seen(frame.room);

@@ -38,7 +38,7 @@ function countDown(until) {
   const show = () => {
     const seconds = Math.max(1, Math.ceil((until - Date.now()) / 1000));
     // Some machines have no network and reach the server all the same, so the attempts go on.
-    say(navigator.onLine ? `Reconnecting in ${seconds} s…` : `Offline. Trying again in ${seconds} s…`);
+    say(navigator.onLine ? `Retrying in ${seconds} s…` : `Offline. Retrying in ${seconds} s…`);
   };
   show();
   countdown = setInterval(show, 500);

@@ -1,6 +1,6 @@
 // Who is typing: shown for a moment after each sign of it, in a line that is always there.
 
-import { $ } from "./page.js";
+import { $, isolated } from "./page.js";
 
 const SHOWN_MS = 4_000;
 // A screen reader hears of it now and then, however often people start and stop.
@@ -28,7 +28,7 @@ export class Typing {
   }
 
   #show() {
-    const words = phrase([...this.#people.values()].map(({ name }) => name));
+    const words = phrase([...this.#people.values()].map(({ name }) => isolated(name)));
     $("typing").classList.toggle("is-on", words !== "");
     if ($("typing-text").textContent !== words) $("typing-text").textContent = words;
     if (words === "") $("typing-voice").textContent = "";

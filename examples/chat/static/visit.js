@@ -90,6 +90,7 @@ export class Visit {
     });
     this.#past.recover();
     this.#seen.reconnected();
+    this.#outbox.recover();
   }
 
   #heard(message) {

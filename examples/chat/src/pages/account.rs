@@ -1,203 +1,158 @@
-//! Sign up, log in, log out.
+//! Sign up, log in, log out. The first two are one form, at two doors.
 
-use super::{csrf, html::page, next::local, problem::Problem};
+use super::{html::Rendered, next::Next, problem::Problem};
 use crate::{
-    accounts::{Accounts, Credentials, SignUp},
+    accounts::{Accounts, Credentials},
     attempts::Verdict,
     chat::Chat,
-    client::Client,
-    database::now,
 };
 use askama::Template;
 use axum::{
-    Form,
-    extract::{Query, State},
+    Extension, Form,
+    extract::{FromRequestParts, Query, State},
     response::{IntoResponse, Redirect, Response},
+    routing::{MethodRouter, get},
 };
-use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
-use seaway::{AuthSession, Session};
-use serde::Deserialize;
-use std::sync::Arc;
+use http::{HeaderMap, StatusCode, header::RETRY_AFTER, request::Parts};
+use seaway::{AuthSession, ClientAddr, Reject};
+use std::{net::IpAddr, sync::Arc};
+
+/// Which of the two forms it is.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Door {
+    SignUp,
+    LogIn,
+}
+
+impl Door {
+    fn is_new(self) -> bool {
+        self == Self::SignUp
+    }
+}
+
+/// The form at one door. It has no `action`, so it is sent to its own address, `?next=…` included.
+pub fn form(door: Door) -> MethodRouter<Arc<Chat>> {
+    get(show).post(enter).layer(Extension(door))
+}
 
 #[derive(Template)]
-#[template(path = "login.html")]
-struct LoginPage {
-    csrf: String,
-    next: String,
-    name: String,
-    problem: Option<String>,
+#[template(path = "account.html")]
+struct AccountPage<'a> {
+    door: Door,
+    next: &'a Next,
+    /// What was typed.
+    name: &'a str,
+    problem: Option<&'a str>,
 }
 
-#[derive(Template)]
-#[template(path = "signup.html")]
-struct SignupPage {
-    csrf: String,
-    next: String,
-    name: String,
-    problem: Option<String>,
-}
-
-/// Where to go afterwards.
-#[derive(Deserialize)]
-pub struct Next {
-    #[serde(default)]
-    next: String,
-}
-
-/// What is sent to sign up or to log in.
-#[derive(Deserialize)]
-pub struct Typed {
-    name: String,
-    password: String,
-    #[serde(default)]
-    csrf: String,
-    #[serde(default)]
-    next: String,
-}
-
-/// What is sent to log out.
-#[derive(Deserialize)]
-pub struct Goodbye {
-    #[serde(default)]
-    csrf: String,
-}
-
-/// `GET /login`
-pub async fn login_page(
+async fn show(
+    Extension(door): Extension<Door>,
+    Query(next): Query<Next>,
     auth: AuthSession<Accounts>,
-    session: Session,
-    Query(Next { next }): Query<Next>,
 ) -> Result<Response, Problem> {
-    let next = local(&next);
     if auth.user().await?.is_some() {
-        return Ok(Redirect::to(next).into_response());
+        return Ok(Redirect::to(next.as_str()).into_response());
     }
-    let login = LoginPage {
-        csrf: csrf::token(&session).await?,
-        next: next.to_owned(),
-        name: String::new(),
+    let page = AccountPage {
+        door,
+        next: &next,
+        name: "",
         problem: None,
     };
-    page(StatusCode::OK, &login)
+    Ok(Rendered(page).into_response())
 }
 
-/// `POST /login`
-pub async fn log_in(
+async fn enter(
     State(chat): State<Arc<Chat>>,
+    Extension(door): Extension<Door>,
+    Query(next): Query<Next>,
     Client(address): Client,
     auth: AuthSession<Accounts>,
-    session: Session,
-    Form(typed): Form<Typed>,
+    Form(shown): Form<Credentials>,
 ) -> Result<Response, Problem> {
-    csrf::check(&session, &typed.csrf).await?;
-    let again = |problem: String| LoginPage {
-        csrf: typed.csrf.clone(),
-        next: local(&typed.next).to_owned(),
-        name: typed.name.clone(),
-        problem: Some(problem),
+    let name = shown.name.clone();
+    let again = |problem| {
+        Rendered(AccountPage {
+            door,
+            next: &next,
+            name: &name,
+            problem: Some(problem),
+        })
     };
-    if let Verdict::Wait { seconds } = chat.attempts.note(&typed.name, address, now()).await? {
-        return too_often(seconds, &again(wait(seconds)));
-    }
-    let credentials = Credentials {
-        name: typed.name.clone(),
-        password: typed.password,
-    };
-    let Some(account) = auth.authenticate(credentials).await? else {
-        let login = again("The name or the password is wrong.".to_owned());
-        return page(StatusCode::BAD_REQUEST, &login);
-    };
-    chat.attempts.forget(&typed.name, address).await?;
-    csrf::renew(&session).await?;
-    auth.log_in(&account).await?;
-    Ok(Redirect::to(local(&typed.next)).into_response())
-}
-
-/// `GET /signup`
-pub async fn signup_page(
-    auth: AuthSession<Accounts>,
-    session: Session,
-    Query(Next { next }): Query<Next>,
-) -> Result<Response, Problem> {
-    let next = local(&next);
-    if auth.user().await?.is_some() {
-        return Ok(Redirect::to(next).into_response());
-    }
-    let signup = SignupPage {
-        csrf: csrf::token(&session).await?,
-        next: next.to_owned(),
-        name: String::new(),
-        problem: None,
-    };
-    page(StatusCode::OK, &signup)
-}
-
-/// `POST /signup`
-pub async fn sign_up(
-    State(chat): State<Arc<Chat>>,
-    Client(address): Client,
-    auth: AuthSession<Accounts>,
-    session: Session,
-    Form(typed): Form<Typed>,
-) -> Result<Response, Problem> {
-    csrf::check(&session, &typed.csrf).await?;
     // Hashing is dear: who signs up again and again waits like one who guesses passwords.
-    let verdict = chat.attempts.note(&typed.name, address, now()).await?;
-    let outcome = match verdict {
-        Verdict::Try => {
-            let credentials = Credentials {
-                name: typed.name.clone(),
-                password: typed.password,
-            };
-            chat.accounts.sign_up(credentials).await?
-        }
-        Verdict::Wait { seconds } => {
-            let signup = SignupPage {
-                csrf: typed.csrf,
-                next: local(&typed.next).to_owned(),
-                name: typed.name,
-                problem: Some(wait(seconds)),
-            };
-            return too_often(seconds, &signup);
+    if let Verdict::Wait { seconds } = chat.attempts.note(&name, address).await? {
+        let problem = format!(
+            "Too many attempts. Try again in {} min.",
+            (seconds + 59) / 60
+        );
+        let headers = [(RETRY_AFTER, seconds.to_string())];
+        return Ok((StatusCode::TOO_MANY_REQUESTS, headers, again(&problem)).into_response());
+    }
+    let entered = match door {
+        Door::SignUp => chat.accounts.sign_up(shown).await?,
+        Door::LogIn => {
+            let account = auth.authenticate(shown).await?;
+            account.ok_or("The name or the password is wrong.")
         }
     };
-    match outcome {
-        SignUp::Done(account) => {
-            csrf::renew(&session).await?;
-            auth.log_in(&account).await?;
-            Ok(Redirect::to(local(&typed.next)).into_response())
-        }
-        SignUp::Refused(problem) => {
-            let signup = SignupPage {
-                csrf: typed.csrf,
-                next: local(&typed.next).to_owned(),
-                name: typed.name,
-                problem: Some(problem.to_owned()),
-            };
-            page(StatusCode::BAD_REQUEST, &signup)
-        }
+    let account = match entered {
+        Ok(account) => account,
+        Err(problem) => return Ok((StatusCode::BAD_REQUEST, again(problem)).into_response()),
+    };
+    if door == Door::LogIn {
+        chat.attempts.forget(&name, address).await?;
     }
-}
-
-fn wait(seconds: i64) -> String {
-    let minutes = (seconds + 59) / 60;
-    format!("Too many attempts. Try again in {minutes} min.")
-}
-
-fn too_often(seconds: i64, again: &impl Template) -> Result<Response, Problem> {
-    let mut reply = page(StatusCode::TOO_MANY_REQUESTS, again)?;
-    let headers = reply.headers_mut();
-    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-    Ok(reply)
+    auth.log_in(&account).await?;
+    Ok(Redirect::to(next.as_str()).into_response())
 }
 
 /// `POST /logout`
-pub async fn log_out(
-    auth: AuthSession<Accounts>,
-    session: Session,
-    Form(Goodbye { csrf }): Form<Goodbye>,
-) -> Result<Response, Problem> {
-    csrf::check(&session, &csrf).await?;
+pub async fn log_out(auth: AuthSession<Accounts>) -> Result<Redirect, Problem> {
     auth.log_out().await?;
-    Ok(Redirect::to("/login").into_response())
+    Ok(Redirect::to("/login"))
+}
+
+/// Where a request comes from.
+pub struct Client(IpAddr);
+
+impl FromRequestParts<Arc<Chat>> for Client {
+    type Rejection = Reject;
+
+    async fn from_request_parts(parts: &mut Parts, chat: &Arc<Chat>) -> Result<Self, Reject> {
+        let peer = <ClientAddr as FromRequestParts<_>>::from_request_parts(parts, chat).await?;
+        let told = match chat.is_behind_proxy {
+            true => forwarded(&parts.headers),
+            false => None,
+        };
+        Ok(Self(told.unwrap_or(peer.0.ip())))
+    }
+}
+
+/// The last address of X-Forwarded-For: the proxy has put it there itself. Those before it are the client's to invent.
+fn forwarded(headers: &HeaderMap) -> Option<IpAddr> {
+    let line = headers.get_all("x-forwarded-for").iter().next_back()?;
+    let last = line.to_str().ok()?.rsplit(',').next()?;
+    last.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_proxy_has_written_counts() {
+        for (line, expected) in [
+            ("203.0.113.7", Some("203.0.113.7")),
+            ("10.0.0.1, 203.0.113.7", Some("203.0.113.7")),
+            ("203.0.113.7, unknown", None),
+            ("2001:db8::1", Some("2001:db8::1")),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-for", line.parse().unwrap());
+
+            let expected = expected.map(|address| address.parse().unwrap());
+            assert_eq!(forwarded(&headers), expected, "{line}");
+        }
+        assert_eq!(forwarded(&HeaderMap::new()), None);
+    }
 }

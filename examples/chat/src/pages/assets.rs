@@ -7,52 +7,35 @@ use axum::{
 };
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 
-const CSS: &str = "text/css";
-const SVG: &str = "image/svg+xml";
-const JS: &str = "text/javascript";
+/// Each file of `static/`, and what it holds.
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("../../static/", $name)))),*]
+    };
+}
 
-/// The name of each file, its type, and what it holds.
-#[rustfmt::skip] // One line each.
-const FILES: &[(&str, &str, &str)] = &[
-    ("favicon.svg", SVG, include_str!("../../static/favicon.svg")),
-    ("style.css", CSS, include_str!("../../static/style.css")),
-    ("account.js", JS, include_str!("../../static/account.js")),
-    ("composer.js", JS, include_str!("../../static/composer.js")),
-    ("connection.js", JS, include_str!("../../static/connection.js")),
-    ("drawn-messages.js", JS, include_str!("../../static/drawn-messages.js")),
-    ("elsewhere.js", JS, include_str!("../../static/elsewhere.js")),
-    ("flags.js", JS, include_str!("../../static/flags.js")),
-    ("form.js", JS, include_str!("../../static/form.js")),
-    ("message-item.js", JS, include_str!("../../static/message-item.js")),
-    ("message-text.js", JS, include_str!("../../static/message-text.js")),
-    ("message-window.js", JS, include_str!("../../static/message-window.js")),
-    ("messages.js", JS, include_str!("../../static/messages.js")),
-    ("outbox.js", JS, include_str!("../../static/outbox.js")),
-    ("page.js", JS, include_str!("../../static/page.js")),
-    ("panel.js", JS, include_str!("../../static/panel.js")),
-    ("past.js", JS, include_str!("../../static/past.js")),
-    ("people.js", JS, include_str!("../../static/people.js")),
-    ("room-list.js", JS, include_str!("../../static/room-list.js")),
-    ("room.js", JS, include_str!("../../static/room.js")),
-    ("rooms-feed.js", JS, include_str!("../../static/rooms-feed.js")),
-    ("rooms.js", JS, include_str!("../../static/rooms.js")),
-    ("seen.js", JS, include_str!("../../static/seen.js")),
-    ("session.js", JS, include_str!("../../static/session.js")),
-    ("status.js", JS, include_str!("../../static/status.js")),
-    ("times.js", JS, include_str!("../../static/times.js")),
-    ("title.js", JS, include_str!("../../static/title.js")),
-    ("typing.js", JS, include_str!("../../static/typing.js")),
-    ("unread-counts.js", JS, include_str!("../../static/unread-counts.js")),
-    ("visit.js", JS, include_str!("../../static/visit.js")),
+#[rustfmt::skip] // By page: all pages, the forms, the list of rooms, a room.
+const FILES: &[(&str, &str)] = &files![
+    "favicon.svg", "style.css", "page.js", "session.js",
+    "account.js", "form.js",
+    "connection.js", "flags.js", "room-list.js", "rooms-feed.js", "rooms.js", "status.js", "times.js", "title.js",
+    "unread-counts.js",
+    "composer.js", "drawn-messages.js", "elsewhere.js", "message-item.js", "message-text.js", "message-window.js",
+    "messages.js", "outbox.js", "panel.js", "past.js", "people.js", "room.js", "seen.js", "typing.js", "visit.js",
 ];
 
 /// The routes of all files.
 pub fn router() -> Router {
-    FILES
-        .iter()
-        .fold(Router::new(), |router, &(name, kind, content)| {
-            router.route(&format!("/static/{name}"), get(move || file(kind, content)))
-        })
+    let mut router = Router::new();
+    for &(name, content) in FILES {
+        let kind = match name.rsplit_once('.') {
+            Some((_, "css")) => "text/css",
+            Some((_, "svg")) => "image/svg+xml",
+            _ => "text/javascript",
+        };
+        router = router.route(&format!("/static/{name}"), get(move || file(kind, content)));
+    }
+    router
 }
 
 /// A browser may keep a file, and asks each time: a new version of the program may have a new one.

@@ -4,7 +4,7 @@ use super::problem::Problem;
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 use http::{
-    HeaderName, HeaderValue, StatusCode,
+    HeaderName, HeaderValue,
     header::{
         CACHE_CONTROL, CONTENT_SECURITY_POLICY, Entry, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     },
@@ -23,9 +23,15 @@ const HEADERS: [(HeaderName, &str); 4] = [
 ];
 
 /// The page that a template makes.
-pub fn page(status: StatusCode, template: &impl Template) -> Result<Response, Problem> {
-    let text = template.render()?;
-    Ok((status, Html(text)).into_response())
+pub struct Rendered<T>(pub T);
+
+impl<T: Template> IntoResponse for Rendered<T> {
+    fn into_response(self) -> Response {
+        match self.0.render() {
+            Ok(text) => Html(text).into_response(),
+            Err(error) => Problem::from(error).into_response(),
+        }
+    }
 }
 
 /// Puts the headers on a reply.

@@ -3,26 +3,29 @@
 //! | file | idea |
 //! | --- | --- |
 //! | `account.rs` | sign up, log in, log out |
-//! | `rooms.rs` | the list of rooms, and making one |
-//! | `room.rs` | a room, and its past |
+//! | `rooms.rs` | the list of rooms, making one, and the page of each |
 //! | `assets.rs` | scripts, style and icon |
-//! | `csrf.rs` | forms come from our own pages |
+//! | `forms.rs` | forms come from our own pages |
 //! | `next.rs` | where to go after a log-in |
 //! | `problem.rs` | what went wrong, as a page |
-//! | `html.rs` | a template as a reply, with its headers |
+//! | `html.rs` | a template as a reply, and the headers of every reply |
 
 mod account;
 mod assets;
-mod csrf;
+mod forms;
 mod html;
 mod next;
 mod problem;
-mod room;
 mod rooms;
 
 use crate::{accounts::Account, chat::Chat};
+use account::Door;
 use axum::{
-    Router, extract::DefaultBodyLimit, middleware::map_response, response::Redirect, routing::get,
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::{from_fn, map_response},
+    response::Redirect,
+    routing::get,
 };
 use seaway::middleware::RequireUser;
 use std::sync::Arc;
@@ -40,12 +43,12 @@ pub fn router(chat: Arc<Chat>) -> Router {
     let for_members = Router::new()
         .route("/", get(rooms::list))
         .route("/rooms", get(home).post(rooms::create))
-        .route("/rooms/{slug}", get(room::page_of))
-        .route("/rooms/{slug}/messages", get(room::past))
+        .route("/rooms/{slug}", get(rooms::room))
+        .route("/rooms/{slug}/messages", get(rooms::past))
         .route_layer(RequireUser::<Account>::new().redirect_to("/login"));
     let for_all = Router::new()
-        .route("/signup", get(account::signup_page).post(account::sign_up))
-        .route("/login", get(account::login_page).post(account::log_in))
+        .route("/signup", account::form(Door::SignUp))
+        .route("/login", account::form(Door::LogIn))
         .route("/logout", get(home).post(account::log_out));
     Router::new()
         .merge(for_members)
@@ -54,6 +57,7 @@ pub fn router(chat: Arc<Chat>) -> Router {
         .merge(assets::router())
         .route("/healthz", get(|| async { "ok" }))
         .fallback(problem::no_such_page)
+        .layer(from_fn(forms::only_ours))
         .layer(map_response(html::with_headers))
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
 }

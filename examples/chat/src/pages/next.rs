@@ -1,15 +1,36 @@
 //! Where to go after a log-in: a page of ours, and never another site.
 
+use serde::Deserialize;
+
 /// The longest address that is followed.
 const LONGEST: usize = 500;
 
-/// The address if it leads to a page of ours, and the list of rooms otherwise.
+/// An address that leads to a page of ours: that of `?next=…` if it does, and the list of rooms otherwise.
 ///
 /// Anyone can write a link to `/login?next=…`, and who has just typed a password trusts what comes then.
-pub fn local(next: &str) -> &str {
-    match is_local(next) {
-        true => next,
-        false => "/",
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(from = "Asked")]
+pub struct Next(String);
+
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(default)]
+    next: String,
+}
+
+impl Next {
+    /// The address, which begins with a slash.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Asked> for Next {
+    fn from(Asked { next }: Asked) -> Self {
+        match is_local(&next) {
+            true => Self(next),
+            false => Self("/".to_owned()),
+        }
     }
 }
 

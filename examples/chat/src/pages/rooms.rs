@@ -1,82 +1,103 @@
-//! The list of rooms, and making one.
+//! The list of rooms, making one, and the page of each.
 
-use super::{csrf, html::page, problem::Problem};
-use crate::{accounts::Account, chat::Chat, room_list::ListedRoom, rooms::Creation};
+use super::{html::Rendered, problem::Problem};
+use crate::{accounts::Account, chat::Chat, messages::Page, room_list::ListedRoom, rooms::Room};
 use askama::Template;
 use axum::{
-    Form,
-    extract::State,
+    Form, Json,
+    extract::{FromRequestParts, Path, Query, State},
     response::{IntoResponse, Redirect, Response},
 };
-use http::StatusCode;
-use seaway::{Session, User};
+use http::{StatusCode, request::Parts};
+use seaway::User;
 use serde::Deserialize;
 use std::sync::Arc;
 
 #[derive(Template)]
 #[template(path = "rooms.html")]
-struct RoomsPage<'a> {
-    csrf: String,
+pub struct ListPage {
     user: Account,
     rooms: Vec<ListedRoom>,
-    problem: Option<&'a str>,
+    problem: Option<&'static str>,
     /// What was typed.
-    room_name: &'a str,
+    room_name: String,
+}
+
+#[derive(Template)]
+#[template(path = "room.html")]
+pub struct RoomPage {
+    user: Account,
+    room: Room,
 }
 
 /// What is sent to make a room.
 #[derive(Deserialize)]
 pub struct NewRoom {
     name: String,
-    #[serde(default)]
-    csrf: String,
+}
+
+/// Which messages to fetch.
+#[derive(Deserialize)]
+pub struct Before {
+    before: i64,
 }
 
 /// `GET /`
 pub async fn list(
     State(chat): State<Arc<Chat>>,
     User(user): User<Account>,
-    session: Session,
-) -> Result<Response, Problem> {
-    let rooms = RoomsPage {
-        csrf: csrf::token(&session).await?,
-        rooms: chat.list.of(&user).await?,
+) -> Result<Rendered<ListPage>, Problem> {
+    Ok(Rendered(ListPage {
+        rooms: chat.rooms.listed_for(&user).await?,
         user,
         problem: None,
-        room_name: "",
-    };
-    page(StatusCode::OK, &rooms)
+        room_name: String::new(),
+    }))
 }
 
 /// `POST /rooms`
 pub async fn create(
     State(chat): State<Arc<Chat>>,
     User(user): User<Account>,
-    session: Session,
     Form(new): Form<NewRoom>,
 ) -> Result<Response, Problem> {
-    csrf::check(&session, &new.csrf).await?;
-    let (status, problem) = match chat.rooms.create(&new.name).await? {
-        Creation::Done(room) => {
-            chat.list.forget().await;
-            chat.news.created(&room).await;
+    let problem = match chat.rooms.create(&new.name).await? {
+        Ok(room) => {
+            chat.news.list_changed().await;
             return Ok(Redirect::to(&format!("/rooms/{}", room.slug)).into_response());
         }
-        Creation::BadName => (
-            StatusCode::BAD_REQUEST,
-            "A room’s name has 1 to 40 characters.",
-        ),
-        Creation::Taken => (
-            StatusCode::CONFLICT,
-            "There is a room of this name already.",
-        ),
+        Err(problem) => problem,
     };
-    let rooms = RoomsPage {
-        csrf: new.csrf,
-        rooms: chat.list.of(&user).await?,
+    let again = ListPage {
+        rooms: chat.rooms.listed_for(&user).await?,
         user,
         problem: Some(problem),
-        room_name: &new.name,
+        room_name: new.name,
     };
-    page(status, &rooms)
+    Ok((StatusCode::BAD_REQUEST, Rendered(again)).into_response())
+}
+
+/// `GET /rooms/{slug}`
+pub async fn room(User(user): User<Account>, room: Room) -> Rendered<RoomPage> {
+    Rendered(RoomPage { user, room })
+}
+
+/// `GET /rooms/{slug}/messages?before=ID`
+pub async fn past(
+    State(chat): State<Arc<Chat>>,
+    room: Room,
+    Query(Before { before }): Query<Before>,
+) -> Result<Json<Page>, Problem> {
+    Ok(Json(chat.messages.before(&room, before).await?))
+}
+
+/// The room of the path.
+impl FromRequestParts<Arc<Chat>> for Room {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, chat: &Arc<Chat>) -> Result<Self, Problem> {
+        let Path(slug): Path<String> = Path::from_request_parts(parts, chat).await?;
+        let room = chat.rooms.find(&slug).await?;
+        room.ok_or_else(Problem::no_such_room)
+    }
 }
