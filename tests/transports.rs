@@ -1,10 +1,18 @@
-//! The transports example in a real browser: one room by four ways, and what each has cost.
+//! The transports example, in a real browser and beside it: one room by four ways, and what each has cost.
 
 use seaway_tests::support::{
     Browser, Page, Server,
     page::{DESK, PHONE},
+    raw,
+    wait::DEADLINE,
 };
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    net::{TcpSocket, TcpStream},
+    task::JoinSet,
+    time::timeout,
+};
 
 const PANES: [&str; 4] = ["poll", "wait", "sse", "ws"];
 
@@ -69,6 +77,146 @@ async fn a_pane_that_was_away_catches_up_within_the_ring_and_is_told_of_a_gap_be
             format!("document.querySelector('[data-transport={pane}] .log > [data-id=\"130\"]')");
         page.wait_for(&last).await;
     }
+}
+
+#[tokio::test]
+async fn all_is_heard_in_order_by_streams_and_sockets_however_many_speak_at_once() {
+    const SPEAKERS: usize = 32;
+    const EACH: usize = 20;
+    let room = Server::example("transports").await;
+    let port = room.port();
+    let mut stream = EventStream::open(port, "client=stream").await;
+    let mut socket = room.client("/ws?client=socket&since=0").await;
+    let ids_of_stream = tokio::spawn(async move { stream.ids(SPEAKERS * EACH).await });
+    let ids_of_socket = tokio::spawn(async move {
+        let mut ids = Vec::new();
+        while ids.len() < SPEAKERS * EACH {
+            ids.push(socket.json("message").await["id"].as_u64());
+        }
+        ids
+    });
+
+    let mut speakers = JoinSet::new();
+    for _ in 0..SPEAKERS {
+        speakers.spawn(async move {
+            for _ in 0..EACH {
+                raw::ask(port, "POST /say", &[], "ahoy").await;
+            }
+        });
+    }
+
+    speakers.join_all().await;
+    let ids = ids_of_stream.await.unwrap();
+    let is_next = |pair: &[u64]| pair[1] == pair[0] + 1;
+    assert!(ids.windows(2).all(is_next), "{ids:?}");
+    let ids: Vec<_> = ids.into_iter().map(Some).collect();
+    assert_eq!(ids_of_socket.await.unwrap(), ids);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_read_too_slowly_is_told_of_the_gap() {
+    const SAID: usize = 5_000;
+    let room = Server::example("transports").await;
+    let mut stream = EventStream::open(room.port(), "client=slow").await;
+
+    say_at_once(room.port(), &"🚢".repeat(500), SAID).await;
+    // Whatever the reader has missed, it hears the last word.
+    raw::ask(room.port(), "POST /say", &[], "the end").await;
+
+    let mut heard = Vec::new();
+    let mut is_after_gap = false;
+    while heard.last().is_none_or(|(_, text)| text != "the end") {
+        let event = stream.next().await;
+        match event.name.as_str() {
+            "gap" => is_after_gap = true,
+            "message" => {
+                let id = event.data["id"].as_u64().expect("an id");
+                if let Some((last, _)) = heard.last() {
+                    assert_eq!(is_after_gap, id != last + 1, "from {last} to {id}");
+                }
+                is_after_gap = false;
+                heard.push((id, event.data["text"].as_str().expect("a text").to_owned()));
+            }
+            _ => {}
+        }
+    }
+    assert!(heard.len() < SAID, "the reader was not slow enough");
+}
+
+/// One stream of the room's events, which takes little at a time.
+struct EventStream(Lines<BufReader<TcpStream>>);
+
+struct HeardEvent {
+    name: String,
+    data: Value,
+}
+
+impl EventStream {
+    async fn open(port: u16, query: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        let server = ([127, 0, 0, 1], port).into();
+        let mut connection = socket.connect(server).await.expect("the server listens");
+        // HTTP/1.0 has no chunks: what comes are the lines themselves.
+        let request = format!("GET /events?{query} HTTP/1.0\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut stream = Self(BufReader::new(connection).lines());
+        while !stream.line().await.is_empty() {}
+        assert_eq!(stream.next().await.name, "hello");
+        stream
+    }
+
+    /// The ids of the next messages.
+    async fn ids(&mut self, count: usize) -> Vec<u64> {
+        let mut ids = Vec::new();
+        while ids.len() < count {
+            ids.extend(self.next().await.data["id"].as_u64());
+        }
+        ids
+    }
+
+    /// The next event, whose data is JSON; comments are passed over.
+    async fn next(&mut self) -> HeardEvent {
+        let event = timeout(DEADLINE, async {
+            let (mut name, mut data) = (String::new(), Value::Null);
+            loop {
+                let line = self.line().await;
+                match line.split_once(": ") {
+                    Some(("event", value)) => name = value.to_owned(),
+                    Some(("data", value)) => data = serde_json::from_str(value).expect("JSON"),
+                    None if line.is_empty() && !data.is_null() => return HeardEvent { name, data },
+                    _ => {}
+                }
+            }
+        });
+        event.await.expect("an event in time")
+    }
+
+    async fn line(&mut self) -> String {
+        let line = self.0.next_line().await.expect("a text");
+        line.expect("a stream that goes on")
+    }
+}
+
+/// Says the same many times, on one connection and without waiting for the answers.
+async fn say_at_once(port: u16, text: &str, times: usize) {
+    let connection = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let (mut answers, mut requests) = connection.into_split();
+    let request = |end: &str| {
+        let length = text.len();
+        format!("POST /say HTTP/1.1\r\nHost: room\r\nContent-Length: {length}\r\n{end}\r\n{text}")
+    };
+    let all = request("").repeat(times - 1) + &request("Connection: close\r\n");
+    let asking = tokio::spawn(async move {
+        requests.write_all(all.as_bytes()).await.unwrap();
+    });
+    let hearing = timeout(
+        DEADLINE,
+        tokio::io::copy(&mut answers, &mut tokio::io::sink()),
+    )
+    .await;
+    hearing.expect("all answers in time").unwrap();
+    asking.await.unwrap();
 }
 
 /// Says these numbers, one after the other.

@@ -1,10 +1,10 @@
 //! The room: the last messages, by id.
 
 use seaway::{Channels, Event, Group, Result};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -15,7 +15,7 @@ const KEPT: usize = 100;
 pub const GROUP: &str = "room";
 
 /// Something said.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Message {
     pub id: u64,
     pub text: String,
@@ -23,11 +23,12 @@ pub struct Message {
     pub at: u64,
 }
 
-/// What listeners are told.
+/// What listeners are told: only that something was said. What it was they ask the room, so they hear it in order, each
+/// message once, however many people speak at the same time, and they learn of a gap if they were too slow.
 #[derive(Event)]
 #[event(prefix = "room")]
 pub enum RoomEvent {
-    Said(Message),
+    Said,
 }
 
 /// What somebody has missed.
@@ -36,6 +37,9 @@ pub struct Missed {
     pub messages: Vec<Message>,
     /// Whether more was missed than is kept.
     pub gap: bool,
+    /// The newest id: whoever has these messages has all up to it.
+    #[serde(skip)]
+    pub last_id: u64,
 }
 
 impl Missed {
@@ -74,8 +78,7 @@ impl Room {
     /// Keeps a message, and tells everyone.
     pub async fn say(&self, text: String) -> Result<Message> {
         let message = self.ring().push(text, now());
-        let said = RoomEvent::Said(message.clone());
-        self.listeners.send(&said).await?;
+        self.listeners.send(&RoomEvent::Said).await?;
         Ok(message)
     }
 
@@ -115,7 +118,33 @@ impl Ring {
         Missed {
             messages: messages.cloned().collect(),
             gap: known + 1 < oldest || id > self.last_id,
+            last_id: self.last_id,
         }
+    }
+}
+
+/// Somebody who listens for longer, and how far she has heard.
+pub struct Listener {
+    room: Arc<Room>,
+    since: u64,
+}
+
+impl Listener {
+    /// One who has all up to this id.
+    pub fn new(room: Arc<Room>, since: u64) -> Self {
+        Self { room, since }
+    }
+
+    /// The newest id of the room.
+    pub fn last_id(&self) -> u64 {
+        self.room.last_id()
+    }
+
+    /// What was said since this was asked before.
+    pub fn news(&mut self) -> Missed {
+        let missed = self.room.since(self.since);
+        self.since = missed.last_id;
+        missed
     }
 }
 
@@ -131,7 +160,7 @@ mod tests {
     #[test]
     fn what_was_missed_is_served_from_the_ring_and_a_gap_is_said() {
         let mut ring = Ring::default();
-        assert_eq!(ring.since(0), Missed::default());
+        assert!(ring.since(0).is_nothing());
         for number in 1..=150 {
             ring.push(format!("{number}"), 0);
         }
