@@ -33,12 +33,11 @@ impl HttpConsumer for Stream {
 
     async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<Answer> {
         let events = ctx.sse().await?;
-        let hello = format!(
-            "{{\"head\":{},\"heads\":{}}}",
-            self.listener.last_id(),
-            self.tally.head
-        );
-        events.send(SseEvent::text(hello).name("hello")).await?;
+        let (start, since) = (self.listener.start(), self.listener.since());
+        let hello = format!("{{\"start\":{start},\"heads\":{}}}", self.tally.head);
+        let hello = SseEvent::text(hello).name("hello");
+        // With an id, so that a page that is cut off before it hears a message says from where on it was here.
+        events.send(hello.id(since.to_string())).await?;
         self.tell_news(&events).await?;
         while ctx.next_event().await.is_some() {
             self.tell_news(&events).await?;

@@ -32,11 +32,13 @@ pub enum RoomEvent {
 }
 
 /// What somebody has missed.
-#[derive(Debug, Default, PartialEq, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Missed {
     pub messages: Vec<Message>,
-    /// Whether more was missed than is kept.
+    /// Whether more was missed than is kept; never for who asks since 0 and has heard nothing yet.
     pub gap: bool,
+    /// The id before the first one of this process: if it is another one than before, the server has started anew.
+    pub start: u64,
     /// The newest id: whoever has these messages has all up to it.
     #[serde(skip)]
     pub last_id: u64,
@@ -60,9 +62,11 @@ pub struct Room {
     listeners: Group<RoomEvent>,
 }
 
-#[derive(Default)]
 struct Ring {
     messages: VecDeque<Message>,
+    /// The time at which this process began, so that ids are never used twice: those of a process before are lower, unless
+    /// the clock was set back or more than one message was said per millisecond.
+    start: u64,
     last_id: u64,
 }
 
@@ -70,7 +74,7 @@ impl Room {
     /// A silent room.
     pub fn new(channels: &Channels) -> Result<Self> {
         Ok(Self {
-            ring: Mutex::default(),
+            ring: Mutex::new(Ring::new(now())),
             listeners: channels.group(GROUP)?,
         })
     }
@@ -80,11 +84,6 @@ impl Room {
         let message = self.ring().push(text, now());
         self.listeners.send(&RoomEvent::Said).await?;
         Ok(message)
-    }
-
-    /// The newest id; 0 if nothing was said.
-    pub fn last_id(&self) -> u64 {
-        self.ring().last_id
     }
 
     /// What came after this id.
@@ -99,6 +98,14 @@ impl Room {
 }
 
 impl Ring {
+    fn new(start: u64) -> Self {
+        Self {
+            messages: VecDeque::new(),
+            start,
+            last_id: start,
+        }
+    }
+
     fn push(&mut self, text: String, at: u64) -> Message {
         if self.messages.len() == KEPT {
             self.messages.pop_front();
@@ -110,14 +117,16 @@ impl Ring {
         message
     }
 
-    /// An id from before this server started is higher than any of its own: then all is new, and something may be gone.
+    /// Somebody with an id of another process has missed all that is here, and perhaps more that is gone.
     fn since(&self, id: u64) -> Missed {
-        let known = if id > self.last_id { 0 } else { id };
-        let oldest = self.messages.front().map_or(1, |message| message.id);
+        let is_ours = (self.start..=self.last_id).contains(&id);
+        let known = if is_ours { id } else { self.start };
+        let oldest = self.messages.front().map_or(0, |message| message.id);
         let messages = self.messages.iter().filter(|message| message.id > known);
         Missed {
             messages: messages.cloned().collect(),
-            gap: known + 1 < oldest || id > self.last_id,
+            gap: id != 0 && (!is_ours || known + 1 < oldest),
+            start: self.start,
             last_id: self.last_id,
         }
     }
@@ -135,9 +144,14 @@ impl Listener {
         Self { room, since }
     }
 
-    /// The newest id of the room.
-    pub fn last_id(&self) -> u64 {
-        self.room.last_id()
+    /// The id before the first one of this process.
+    pub fn start(&self) -> u64 {
+        self.room.ring().start
+    }
+
+    /// How far she has heard, as an id of this process: the ids of another one mean nothing here.
+    pub fn since(&self) -> u64 {
+        self.since.max(self.start())
     }
 
     /// What was said since this was asked before.
@@ -159,25 +173,31 @@ mod tests {
 
     #[test]
     fn what_was_missed_is_served_from_the_ring_and_a_gap_is_said() {
-        let mut ring = Ring::default();
+        const START: u64 = 1_000_000;
+        let mut ring = Ring::new(START);
         assert!(ring.since(0).is_nothing());
+        assert!(ring.since(START).is_nothing());
+        assert!(ring.since(START - 7).gap);
         for number in 1..=150 {
             ring.push(format!("{number}"), 0);
         }
 
         for (since, first, gap) in [
-            (0, Some(51), true),
-            (49, Some(51), true),
-            (50, Some(51), false),
-            (149, Some(150), false),
-            (150, None, false),
-            (1_000, Some(51), true),
+            (0, Some(51), false),
+            (START - 7, Some(51), true),
+            (START, Some(51), true),
+            (START + 49, Some(51), true),
+            (START + 50, Some(51), false),
+            (START + 149, Some(150), false),
+            (START + 150, None, false),
+            (START + 1_000, Some(51), true),
         ] {
             let missed = ring.since(since);
-            let ids = missed.messages.iter().map(|message| message.id);
+            let ids = missed.messages.iter().map(|message| message.id - START);
             assert_eq!(ids.clone().next(), first, "since {since}");
             assert_eq!(missed.gap, gap, "since {since}");
             assert_eq!(ids.count() as u64, first.map_or(0, |first| 151 - first));
+            assert_eq!(missed.last_id, START + 150);
         }
     }
 }

@@ -19,9 +19,9 @@ pub struct Socket {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Told<'a> {
-    /// The newest id, and the bytes of the head that opened this.
+    /// The id before the first one, and the bytes of the head that opened this.
     Hello {
-        head: u64,
+        start: u64,
         heads: u64,
     },
     Gap,
@@ -44,8 +44,8 @@ impl WebSocketConsumer for Socket {
     }
 
     async fn opened(&mut self, ctx: &mut Context<RoomEvent>) -> Result<()> {
-        let (head, heads) = (self.listener.last_id(), self.tally.head);
-        ctx.send(Json(Told::Hello { head, heads })).await?;
+        let (start, heads) = (self.listener.start(), self.tally.head);
+        ctx.send(Json(Told::Hello { start, heads })).await?;
         self.tell_news(ctx).await
     }
 

@@ -15,10 +15,10 @@ export class Log {
     this.#list = list;
   }
 
-  add({ id, text, at }, { delay, missing }) {
+  add({ id, text, at }, { delay, isAfterGap }) {
     const list = this.#list;
     const isFollowed = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_PX;
-    const item = element("li", { className: missing > 0 ? "after-gap" : "" }, [
+    const item = element("li", { className: isAfterGap ? "after-gap" : "" }, [
       element("time", { textContent: clockFormat.format(at), dateTime: new Date(at).toISOString() }),
       element("span", { className: "text", dir: "auto", textContent: text }),
       element("span", { className: "delay", textContent: delay === null ? "before" : `+${duration(delay)}` }),
@@ -27,9 +27,5 @@ export class Log {
     list.append(item);
     while (list.childElementCount > ITEMS_MAX) list.firstElementChild.remove();
     if (isFollowed) list.scrollTop = list.scrollHeight;
-  }
-
-  clear() {
-    this.#list.replaceChildren();
   }
 }

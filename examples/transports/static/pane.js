@@ -5,7 +5,7 @@ import { DelayChart } from "./delay-chart.js";
 import { Feed } from "./feed.js";
 import { Log } from "./log.js";
 import { $, duration, whole } from "./page.js";
-import { announce, forgetMessages, voiceMessage } from "./voice.js";
+import { announce, voiceMessage } from "./voice.js";
 
 const STATES = {
   connecting: "Connecting…",
@@ -38,7 +38,7 @@ export class Pane {
       onState: (state) => this.#showState(state),
       onMessage: (message, how) => this.#add(message, how),
       onGap: () => this.#sayGap("Some messages are gone."),
-      onAnew: () => this.#startAnew(),
+      onAnew: () => this.#sayGap("The server has started anew; some messages may be gone."),
       onSpent: (heads, payload) => this.costs.add(heads, payload),
     });
     section.dataset.client = this.#feed.client;
@@ -99,10 +99,10 @@ export class Pane {
     this.#wasLost = state === "lost";
   }
 
-  #add(message, { delay, isLate, missing }) {
+  #add(message, { delay, isLate, isAfterGap, missing }) {
     if (delay !== null) this.#delays.add(delay, isLate);
-    if (missing > 0) this.#part("gap").textContent = `Some messages are gone: ${whole(missing)} of them.`;
-    this.#log.add(message, { delay, missing });
+    if (missing !== null) this.#part("gap").textContent = `Some messages are gone: ${whole(missing)} of them.`;
+    this.#log.add(message, { delay, isAfterGap });
     if (!isLate) voiceMessage(message);
   }
 
@@ -110,11 +110,5 @@ export class Pane {
     this.#part("gap").textContent = words;
     this.#part("gap").hidden = false;
     announce(this.name, "some messages are gone");
-  }
-
-  #startAnew() {
-    this.#log.clear();
-    forgetMessages();
-    this.#sayGap("Some messages are gone: the server started anew.");
   }
 }
