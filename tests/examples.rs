@@ -1,6 +1,6 @@
 //! The small examples, each as a person would try it.
 
-use seaway_tests::support::{Browser, Server, raw};
+use seaway_tests::support::{Browser, Page, Proxy, Server, raw, wait::DEADLINE};
 use serde_json::json;
 
 #[tokio::test]
@@ -46,17 +46,13 @@ async fn a_customer_is_told_in_every_tab_and_others_are_not() {
     let shop = Server::example("notifications").await;
     let browser = Browser::new().await;
     let (ana, bo) = (browser.page().await, browser.page().await);
-    let state = "document.querySelector('#state').textContent";
     for (page, name) in [(&ana, "Ana"), (&bo, "Bo")] {
         page.goto(&shop.page("/")).await;
-        page.type_text("[name=name]", name).await;
-        page.click("form button").await;
-        page.wait_for_value(state, &json!(format!("hello, {name}")))
-            .await;
+        come_in(page, name).await;
     }
     let anas_tab = browser.tab_beside(&ana).await;
     anas_tab.goto(&shop.page("/")).await;
-    anas_tab.wait_for_value(state, &json!("hello, Ana")).await;
+    says(&anas_tab, "hello, Ana").await;
 
     bo.type_text("[name=what]", "<b>oars</b>").await;
     bo.type_text("[name=to]", "Ana").await;
@@ -67,8 +63,75 @@ async fn a_customer_is_told_in_every_tab_and_others_are_not() {
         page.wait_for_value(parcels, &json!(["<b>oars</b>, from Bo"]))
             .await;
     }
-    bo.wait_for_value(state, &json!("Ana will be told")).await;
+    says(&bo, "Ana will be told").await;
     assert_eq!(bo.eval(parcels).await, json!([]));
     let stranger = raw::ask(shop.port(), "POST /ship/Ana", &[], "what=nothing").await;
     assert!(stranger.starts_with("HTTP/1.1 401"), "{stranger}");
+}
+
+#[tokio::test]
+async fn a_stranger_is_told_to_come_in_and_does_not_knock_again_and_again() {
+    let shop = Server::example("notifications").await;
+    let browser = Browser::new().await;
+    let stranger = browser.page().await;
+    stranger.goto(&shop.page("/")).await;
+    stranger
+        .eval(
+            "(() => {
+                 window.knocks = 0;
+                 window.WebSocket = class extends WebSocket {
+                     constructor(...where) { knocks++; super(...where); }
+                 };
+             })()",
+        )
+        .await;
+    says(&stranger, "Come in first.").await;
+
+    stranger.pass_time(60).await;
+
+    assert_eq!(stranger.eval("knocks").await, 0);
+    assert_eq!(stranger.problems(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_customer_comes_back_after_a_cut_and_after_the_server_has_stopped_and_not_when_the_visit_is_over()
+ {
+    const LOST: &str = "The connection is lost, trying again…";
+    let mut shop = Server::example("notifications").await;
+    let wire = Proxy::before(&shop).await;
+    let browser = Browser::new().await;
+    let ana = browser.page().await;
+    ana.goto(&wire.page("/")).await;
+    come_in(&ana, "Ana").await;
+
+    wire.cut();
+    says(&ana, LOST).await;
+    wire.mend();
+    says(&ana, "hello, Ana").await;
+
+    // A new id at each log-in ends the session before, and its sockets with 4401.
+    let tab = browser.tab_beside(&ana).await;
+    tab.goto(&wire.page("/")).await;
+    come_in(&tab, "Cy").await;
+    says(&ana, "Your visit has ended. Come in again.").await;
+
+    // Its goodbye is 1001; this server keeps sessions in memory, so whoever comes back is a stranger.
+    shop.terminate();
+    says(&tab, LOST).await;
+    shop.ended(DEADLINE).await;
+    shop.start().await;
+    says(&tab, "Come in first.").await;
+    come_in(&tab, "Cy").await;
+}
+
+/// Comes in by the form, and waits for the socket.
+async fn come_in(page: &Page, name: &str) {
+    page.type_text("[name=name]", name).await;
+    page.click("form button").await;
+    says(page, &format!("hello, {name}")).await;
+}
+
+async fn says(page: &Page, state: &str) {
+    let shown = "document.querySelector('#state').textContent";
+    page.wait_for_value(shown, &json!(state)).await;
 }
