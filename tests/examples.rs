@@ -1,6 +1,9 @@
 //! The small examples, each as a person would try it.
 
-use seaway_tests::support::{Browser, Page, Proxy, Server, raw, wait::DEADLINE};
+use seaway_tests::support::{
+    Browser, Page, Proxy, Server, raw,
+    wait::{DEADLINE, until},
+};
 use serde_json::json;
 
 #[tokio::test]
@@ -13,7 +16,7 @@ async fn echo_says_what_it_hears() {
 
 #[tokio::test]
 async fn what_is_posted_to_the_axum_app_reaches_its_sockets_and_its_layers_hold_for_both() {
-    let app = Server::example("in-axum").await;
+    let mut app = Server::example("in-axum").await;
     let mut listener = app.client("/ws/readings").await;
     let json = "Content-Type: application/json";
     let dashboard = "Origin: http://localhost:5173";
@@ -39,6 +42,23 @@ async fn what_is_posted_to_the_axum_app_reaches_its_sockets_and_its_layers_hold_
     let mut stranger = app.raw_client().await;
     let elsewhere = "Origin: https://evil.example\r\n";
     assert_eq!(stranger.upgrade("/ws/readings", elsewhere).await, 403);
+
+    for _ in 0..9 {
+        raw::ask(app.port(), "POST /readings", &[json], "21.5").await;
+    }
+    let zipped = "Accept-Encoding: gzip";
+    let read = raw::ask(app.port(), "GET /readings", &[zipped], "").await;
+    assert!(read.contains("content-encoding: gzip"), "{read}");
+    assert!(!read.contains("21.5"), "{read}");
+    for (uri, status) in [("/readings", 201), ("/ws/readings", 101)] {
+        until(&format!("a line about {uri}"), DEADLINE, async || {
+            let lines = app.errors();
+            let (uri, status) = (format!("uri={uri} "), format!("status={status}"));
+            let is_there = |line: &str| line.contains(&uri) && line.contains(&status);
+            lines.lines().any(is_there).then_some(())
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
