@@ -199,6 +199,33 @@ async fn a_stream_that_is_read_too_slowly_is_told_of_the_gap() {
     assert!(heard.len() < SAID, "the reader was not slow enough");
 }
 
+#[tokio::test]
+async fn a_client_whose_id_is_too_long_is_refused_by_each_way() {
+    let room = Server::example("transports").await;
+    let query = format!("client={}&since=0", "x".repeat(33));
+
+    for path in ["poll", "wait", "events", "stats"] {
+        let answer = raw::ask(room.port(), &format!("GET /{path}?{query}"), &[], "").await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{path}: {answer}");
+    }
+    let mut client = room.raw_client().await;
+    assert_eq!(client.upgrade(&format!("/ws?{query}"), "").await, 400);
+}
+
+#[tokio::test]
+async fn what_is_said_on_a_socket_is_taken_or_refused_with_a_word() {
+    let room = Server::example("transports").await;
+    let mut socket = room.client("/ws?client=a&since=0").await;
+
+    for text in ["   ", &"x".repeat(501)] {
+        socket.send(text).await;
+        let reason = socket.json("refused").await["reason"].take();
+        assert_eq!(reason, "a message has 1 to 500 characters");
+    }
+    socket.send("ahoy").await;
+    assert_eq!(socket.json("message").await["text"], "ahoy");
+}
+
 /// One stream of the room's events, which takes little at a time.
 struct EventStream(Lines<BufReader<TcpStream>>);
 

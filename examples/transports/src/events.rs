@@ -60,8 +60,9 @@ impl Stream {
 
     async fn tell(&self, events: &Sse, message: &Message) -> Result<()> {
         let data = serde_json::to_string(message).expect("numbers and texts are JSON");
+        let event = SseEvent::text(&data).name("message");
+        events.send(event.id(message.id.to_string())).await?;
         self.tally.told(1, data.len());
-        let event = SseEvent::text(data).name("message");
-        events.send(event.id(message.id.to_string())).await
+        Ok(())
     }
 }

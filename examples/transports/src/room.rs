@@ -51,7 +51,10 @@ impl Missed {
     }
 }
 
-/// A message has 1 to 500 characters.
+/// What is told to whoever says something that is not fit.
+pub const UNFIT: &str = "a message has 1 to 500 characters";
+
+/// Whether a text is fit for a message.
 pub fn is_fit(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().count() <= 500
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     count::{Counts, Tally},
-    room::{GROUP, Listener, Message, Room, RoomEvent, is_fit},
+    room::{GROUP, Listener, Message, Room, RoomEvent, UNFIT, is_fit},
 };
 use seaway::{Context, Handshake, Json, Reject, Result, Shared, WebSocketConsumer};
 use serde::Serialize;
@@ -26,6 +26,10 @@ enum Told<'a> {
     },
     Gap,
     Message(&'a Message),
+    /// What the page said was not taken.
+    Refused {
+        reason: &'static str,
+    },
 }
 
 impl WebSocketConsumer for Socket {
@@ -50,10 +54,10 @@ impl WebSocketConsumer for Socket {
     }
 
     /// A page that likes to may speak here too.
-    async fn receive(&mut self, _: &mut Context<RoomEvent>, text: String) -> Result<()> {
+    async fn receive(&mut self, ctx: &mut Context<RoomEvent>, text: String) -> Result<()> {
         match is_fit(&text) {
             true => self.room.say(text).await.map(drop),
-            false => Ok(()),
+            false => ctx.send(Json(Told::Refused { reason: UNFIT })).await,
         }
     }
 
@@ -77,7 +81,9 @@ impl Socket {
     async fn tell(&self, ctx: &Context<RoomEvent>, message: &Message) -> Result<()> {
         let text =
             serde_json::to_string(&Told::Message(message)).expect("numbers and texts are JSON");
-        self.tally.told(1, text.len());
-        ctx.send(text).await
+        let payload = text.len();
+        ctx.send(text).await?;
+        self.tally.told(1, payload);
+        Ok(())
     }
 }
