@@ -2,7 +2,7 @@
 
 use seaway_tests::support::{
     Browser, Page, Server,
-    page::{DESK, PHONE},
+    page::{DESK, PHONE, Screen},
     raw,
     wait::DEADLINE,
 };
@@ -13,6 +13,9 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
+
+/// A phone on its side.
+const LYING_PHONE: Screen = (740, 360, true);
 
 const PANES: [&str; 4] = ["poll", "wait", "sse", "ws"];
 
@@ -132,7 +135,73 @@ async fn all_come_back_to_a_server_that_was_killed_and_say_that_it_has_started_a
         let words = "The server has started anew; some messages may be gone.";
         page.wait_for_value(&notice, &json!(words)).await;
     }
+
+    // After some messages of the new server that is no news any more.
+    say(&page, 9, 18).await;
+    for pane in PANES {
+        page.wait_for_value(&last_of(pane), &json!("18")).await;
+        let gap = format!("document.querySelector('[data-transport={pane}] .gap').hidden");
+        page.wait_for(&gap).await;
+    }
     assert_eq!(page.problems(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_log_follows_the_newest_when_its_width_changes_unless_somebody_reads_further_up() {
+    let room = Server::example("transports").await;
+    let browser = Browser::new().await;
+    let page = browser.page().await;
+    page.show_on(LYING_PHONE, "light").await;
+    page.goto(&room.page("/")).await;
+    for number in 1..=30 {
+        let text = format!("some words that take two lines or more on a narrow screen {number}");
+        raw::ask(room.port(), "POST /say", &[], &text).await;
+    }
+    for pane in PANES {
+        let count =
+            format!("document.querySelectorAll('[data-transport={pane}] .log > li').length");
+        page.wait_for_value(&count, &json!(30)).await;
+    }
+    let sse = "document.querySelector('[data-transport=sse] .log')";
+    page.eval(&format!("{sse}.scrollTop = 0")).await;
+    // A list says that it was scrolled with the next frame.
+    page.eval(
+        "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))",
+    )
+    .await;
+
+    for screen in [PHONE, LYING_PHONE, PHONE] {
+        page.show_on(screen, "light").await;
+        page.wait_for(&format!("innerWidth === {}", screen.0)).await;
+
+        for pane in ["poll", "wait", "ws"] {
+            let rest = format!(
+                "(({{ scrollHeight, scrollTop, clientHeight }}) => scrollHeight - scrollTop - clientHeight < 2)
+                     (document.querySelector('[data-transport={pane}] .log'))"
+            );
+            page.wait_for(&rest).await;
+        }
+        assert_eq!(page.eval(&format!("{sse}.scrollTop < 50")).await, true);
+    }
+}
+
+#[tokio::test]
+async fn the_controls_end_where_the_panes_do() {
+    let room = Server::example("transports").await;
+    let browser = Browser::new().await;
+    let page = browser.page().await;
+    page.goto(&room.page("/")).await;
+
+    for width in [1_280, 1_600] {
+        page.show_on((width, 900, false), "light").await;
+        page.wait_for(&format!("innerWidth === {width}")).await;
+
+        let [controls, panes] = ["controls", "panes"].map(|part| {
+            format!("document.querySelector('#{part} > :last-child').getBoundingClientRect().right")
+        });
+        let apart = format!("Math.abs({controls} - {panes}) < 1");
+        assert_eq!(page.eval(&apart).await, true, "{width}");
+    }
 }
 
 #[tokio::test]

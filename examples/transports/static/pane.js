@@ -14,6 +14,9 @@ const STATES = {
   lost: "Connection lost, trying again…",
 };
 
+// A notice goes when so many messages have come live since; the mark in the log stays.
+const NOTICE_MESSAGES = 10;
+
 export class Pane {
   name;
   costs;
@@ -24,6 +27,7 @@ export class Pane {
   #log;
   #feed;
   #wasLost = false;
+  #heardSinceNotice = 0;
 
   /** Fill a section of the page; `connect` makes the transport of its feed. */
   constructor(section, connect) {
@@ -103,12 +107,15 @@ export class Pane {
     if (delay !== null) this.#delays.add(delay, isLate);
     if (missing !== null) this.#part("gap").textContent = `Some messages are gone: ${whole(missing)} of them.`;
     this.#log.add(message, { delay, isAfterGap });
-    if (!isLate) voiceMessage(message);
+    if (isLate) return;
+    voiceMessage(message);
+    if (++this.#heardSinceNotice === NOTICE_MESSAGES) this.#part("gap").hidden = true;
   }
 
   #sayGap(words) {
     this.#part("gap").textContent = words;
     this.#part("gap").hidden = false;
+    this.#heardSinceNotice = 0;
     announce(this.name, "some messages are gone");
   }
 }
