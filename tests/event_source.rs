@@ -1,70 +1,86 @@
-//! A browser's own `EventSource`: it comes back by itself, says what it heard last, and misses nothing.
+//! A browser's own `EventSource`: it comes back by itself after a cut, says what it heard last, and misses nothing that is
+//! still kept.
 
-use std::time::Duration;
-
-use seaway::{
-    Answer, Channels, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Reject, Result, SseEvent,
-    from_service,
-    protocol::Http,
-    routing::{PathRouter, ProtocolTypeRouter},
-    serve,
-};
-use seaway_tests::support::Browser;
-use serde_json::json;
-
-/// As many events as there are.
-const LAST: u32 = 9;
-
-/// Tells two events of a row, and hangs up.
-struct Few {
-    heard: u32,
-}
-
-impl HttpConsumer for Few {
-    type Event = NoEvent;
-
-    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Reject> {
-        let heard = handshake.last_event_id().and_then(|id| id.parse().ok());
-        Ok(Self {
-            heard: heard.unwrap_or(0),
-        })
-    }
-
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
-        let events = ctx.sse().await?;
-        events
-            .send(SseEvent::new().retry(Duration::from_millis(20)))
-            .await?;
-        for number in (self.heard + 1..=LAST).take(2) {
-            let event = SseEvent::text(number.to_string()).id(number.to_string());
-            events.send(event).await?;
-        }
-        Ok(events.end())
-    }
-}
+use seaway_tests::support::{Browser, Page, Proxy, Server, raw};
+use serde_json::{Value, json};
 
 #[tokio::test]
-async fn an_event_source_that_is_hung_up_on_comes_back_and_misses_nothing() {
-    let page = axum::Router::new().route("/", axum::routing::get(async || "a page"));
-    let pages = PathRouter::<Http>::new()
-        .route("/", from_service(page))
-        .route("/events", Few::application(&Channels::in_memory()));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { serve(listener, ProtocolTypeRouter::new().http(pages)).await });
+async fn an_event_source_that_is_cut_off_misses_nothing_within_the_ring_and_is_told_of_a_gap_beyond_it()
+ {
+    let room = Server::example("transports").await;
+    let wire = Proxy::before(&room).await;
     let browser = Browser::new().await;
     let page = browser.page().await;
-    page.goto(&format!("http://{address}/")).await;
-
+    page.goto(&wire.page("/healthz")).await;
     page.eval(
         "(() => {
              window.heard = [];
-             const source = new EventSource('/events');
-             source.onmessage = ({ data }) => heard.push(Number(data));
+             window.source = new EventSource('/events?client=source');
+             source.onmessage = ({ data }) => heard.push(JSON.parse(data).text);
+             source.addEventListener('gap', () => heard.push('gap'));
+         })()",
+    )
+    .await;
+    says(&room, 1, 3).await;
+    hears(&page, &texts(1, 3)).await;
+
+    cut(&wire, &page).await;
+    says(&room, 4, 50).await;
+    wire.mend();
+    says(&room, 51, 52).await;
+    hears(&page, &texts(1, 52)).await;
+
+    cut(&wire, &page).await;
+    says(&room, 53, 160).await;
+    wire.mend();
+    let gap = [texts(1, 52), vec![json!("gap")], texts(61, 160)].concat();
+    hears(&page, &gap).await;
+}
+
+#[tokio::test]
+async fn an_event_source_that_is_cut_off_before_it_heard_anything_is_told_of_a_gap_too() {
+    let room = Server::example("transports").await;
+    let wire = Proxy::before(&room).await;
+    let browser = Browser::new().await;
+    let page = browser.page().await;
+    page.goto(&wire.page("/healthz")).await;
+    page.eval(
+        "(() => {
+             window.heard = [];
+             window.source = new EventSource('/events?client=source');
+             source.addEventListener('gap', () => heard.push('gap'));
+             return new Promise((resolve) => source.addEventListener('hello', resolve, { once: true }));
          })()",
     )
     .await;
 
-    let all: Vec<u32> = (1..=LAST).collect();
-    page.wait_for_value("heard", &json!(all)).await;
+    cut(&wire, &page).await;
+    says(&room, 1, 101).await;
+    wire.mend();
+
+    hears(&page, &[json!("gap")]).await;
+}
+
+/// Cuts the connection, and waits until the browser has noticed.
+async fn cut(wire: &Proxy, page: &Page) {
+    wire.cut();
+    page.wait_for("source.readyState === EventSource.CONNECTING")
+        .await;
+}
+
+fn texts(from: u32, to: u32) -> Vec<Value> {
+    (from..=to)
+        .map(|number| json!(number.to_string()))
+        .collect()
+}
+
+/// Says these numbers, past the wire.
+async fn says(room: &Server, from: u32, to: u32) {
+    for number in from..=to {
+        raw::ask(room.port(), "POST /say", &[], &number.to_string()).await;
+    }
+}
+
+async fn hears(page: &Page, expected: &[Value]) {
+    page.wait_for_value("heard", &json!(expected)).await;
 }

@@ -1,6 +1,9 @@
 //! The small examples, each as a person would try it.
 
-use seaway_tests::support::{Browser, Server, raw};
+use seaway_tests::support::{
+    Browser, Page, Proxy, Server, raw,
+    wait::{DEADLINE, until},
+};
 use serde_json::json;
 
 #[tokio::test]
@@ -13,7 +16,7 @@ async fn echo_says_what_it_hears() {
 
 #[tokio::test]
 async fn what_is_posted_to_the_axum_app_reaches_its_sockets_and_its_layers_hold_for_both() {
-    let app = Server::example("in-axum").await;
+    let mut app = Server::example("in-axum").await;
     let mut listener = app.client("/ws/readings").await;
     let json = "Content-Type: application/json";
     let dashboard = "Origin: http://localhost:5173";
@@ -39,6 +42,23 @@ async fn what_is_posted_to_the_axum_app_reaches_its_sockets_and_its_layers_hold_
     let mut stranger = app.raw_client().await;
     let elsewhere = "Origin: https://evil.example\r\n";
     assert_eq!(stranger.upgrade("/ws/readings", elsewhere).await, 403);
+
+    for _ in 0..9 {
+        raw::ask(app.port(), "POST /readings", &[json], "21.5").await;
+    }
+    let zipped = "Accept-Encoding: gzip";
+    let read = raw::ask(app.port(), "GET /readings", &[zipped], "").await;
+    assert!(read.contains("content-encoding: gzip"), "{read}");
+    assert!(!read.contains("21.5"), "{read}");
+    for (uri, status) in [("/readings", 201), ("/ws/readings", 101)] {
+        until(&format!("a line about {uri}"), DEADLINE, async || {
+            let lines = app.errors();
+            let (uri, status) = (format!("uri={uri} "), format!("status={status}"));
+            let is_there = |line: &str| line.contains(&uri) && line.contains(&status);
+            lines.lines().any(is_there).then_some(())
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
@@ -46,17 +66,13 @@ async fn a_customer_is_told_in_every_tab_and_others_are_not() {
     let shop = Server::example("notifications").await;
     let browser = Browser::new().await;
     let (ana, bo) = (browser.page().await, browser.page().await);
-    let state = "document.querySelector('#state').textContent";
     for (page, name) in [(&ana, "Ana"), (&bo, "Bo")] {
         page.goto(&shop.page("/")).await;
-        page.type_text("[name=name]", name).await;
-        page.click("form button").await;
-        page.wait_for_value(state, &json!(format!("hello, {name}")))
-            .await;
+        come_in(page, name).await;
     }
     let anas_tab = browser.tab_beside(&ana).await;
     anas_tab.goto(&shop.page("/")).await;
-    anas_tab.wait_for_value(state, &json!("hello, Ana")).await;
+    says(&anas_tab, "hello, Ana").await;
 
     bo.type_text("[name=what]", "<b>oars</b>").await;
     bo.type_text("[name=to]", "Ana").await;
@@ -67,8 +83,75 @@ async fn a_customer_is_told_in_every_tab_and_others_are_not() {
         page.wait_for_value(parcels, &json!(["<b>oars</b>, from Bo"]))
             .await;
     }
-    bo.wait_for_value(state, &json!("Ana will be told")).await;
+    says(&bo, "Ana will be told").await;
     assert_eq!(bo.eval(parcels).await, json!([]));
     let stranger = raw::ask(shop.port(), "POST /ship/Ana", &[], "what=nothing").await;
     assert!(stranger.starts_with("HTTP/1.1 401"), "{stranger}");
+}
+
+#[tokio::test]
+async fn a_stranger_is_told_to_come_in_and_does_not_knock_again_and_again() {
+    let shop = Server::example("notifications").await;
+    let browser = Browser::new().await;
+    let stranger = browser.page().await;
+    stranger.goto(&shop.page("/")).await;
+    stranger
+        .eval(
+            "(() => {
+                 window.knocks = 0;
+                 window.WebSocket = class extends WebSocket {
+                     constructor(...where) { knocks++; super(...where); }
+                 };
+             })()",
+        )
+        .await;
+    says(&stranger, "Come in first.").await;
+
+    stranger.pass_time(60).await;
+
+    assert_eq!(stranger.eval("knocks").await, 0);
+    assert_eq!(stranger.problems(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_customer_comes_back_after_a_cut_and_after_the_server_has_stopped_and_not_when_the_visit_is_over()
+ {
+    const LOST: &str = "The connection is lost, trying again…";
+    let mut shop = Server::example("notifications").await;
+    let wire = Proxy::before(&shop).await;
+    let browser = Browser::new().await;
+    let ana = browser.page().await;
+    ana.goto(&wire.page("/")).await;
+    come_in(&ana, "Ana").await;
+
+    wire.cut();
+    says(&ana, LOST).await;
+    wire.mend();
+    says(&ana, "hello, Ana").await;
+
+    // A new id at each log-in ends the session before, and its sockets with 4401.
+    let tab = browser.tab_beside(&ana).await;
+    tab.goto(&wire.page("/")).await;
+    come_in(&tab, "Cy").await;
+    says(&ana, "Your visit has ended. Come in again.").await;
+
+    // Its goodbye is 1001; this server keeps sessions in memory, so whoever comes back is a stranger.
+    shop.terminate();
+    says(&tab, LOST).await;
+    shop.ended(DEADLINE).await;
+    shop.start().await;
+    says(&tab, "Come in first.").await;
+    come_in(&tab, "Cy").await;
+}
+
+/// Comes in by the form, and waits for the socket.
+async fn come_in(page: &Page, name: &str) {
+    page.type_text("[name=name]", name).await;
+    page.click("form button").await;
+    says(page, &format!("hello, {name}")).await;
+}
+
+async fn says(page: &Page, state: &str) {
+    let shown = "document.querySelector('#state').textContent";
+    page.wait_for_value(shown, &json!(state)).await;
 }

@@ -1,7 +1,7 @@
 //! The harness. Every value owns what it started and ends it when dropped.
 //!
 //! - [`redis`], [`server`], [`python`], [`browser`]: processes;
-//! - [`client`]: a WebSocket client; [`raw`]: a client that may break the rules;
+//! - [`client`]: a WebSocket client; [`raw`]: a client that may break the rules; [`proxy`]: a wire that can be cut;
 //! - [`page`], [`devtools`]: one page in the browser, and the wire to it; [`visitor`]: a person in the chat;
 //! - [`child`], [`port`], [`scratch`], [`wait`]: the small things under them.
 
@@ -11,6 +11,7 @@ pub mod client;
 pub mod devtools;
 pub mod page;
 pub mod port;
+pub mod proxy;
 pub mod python;
 pub mod raw;
 pub mod redis;
@@ -20,6 +21,6 @@ pub mod visitor;
 pub mod wait;
 
 pub use self::{
-    browser::Browser, client::Client, page::Page, python::Python, raw::RawClient, redis::Redis,
-    server::Server, visitor::Visitor,
+    browser::Browser, client::Client, page::Page, proxy::Proxy, python::Python, raw::RawClient,
+    redis::Redis, server::Server, visitor::Visitor,
 };

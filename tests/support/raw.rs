@@ -106,10 +106,10 @@ pub async fn get(port: u16, path: &str) -> Option<u16> {
     timeout(DEADLINE, client.status()).await.ok()?
 }
 
-/// The whole answer to a request of this first line, with these headers and this body.
+/// The whole answer to a request of this first line, with these headers and this body; what is no text in it is replaced.
 ///
 /// # Panics
-/// When there is no answer, or one that is not text.
+/// When there is no answer.
 pub async fn ask(port: u16, line: &str, headers: &[&str], body: &str) -> String {
     let mut client = RawClient::connect(port).await;
     let headers: String = headers
@@ -122,10 +122,12 @@ pub async fn ask(port: u16, line: &str, headers: &[&str], body: &str) -> String 
          Content-Length: {length}\r\n{headers}\r\n{body}"
     );
     client.write(request.as_bytes()).await;
-    let mut answer = String::new();
-    let reading = timeout(DEADLINE, client.0.read_to_string(&mut answer)).await;
-    reading.expect("an answer in time").expect("a text");
-    answer
+    let mut answer = Vec::new();
+    let reading = timeout(DEADLINE, client.0.read_to_end(&mut answer)).await;
+    reading
+        .expect("an answer in time")
+        .expect("an answer to its end");
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// A text frame as a client must send it: masked.

@@ -1,7 +1,8 @@
 //! Seaway's sockets inside an axum app that was there before, served by axum, with tower-http around both.
 //!
 //! `curl --json 21.5 http://127.0.0.1:8000/readings` adds a reading of a sensor, which whoever listens at
-//! `ws://127.0.0.1:8000/ws/readings` hears at once; `curl http://127.0.0.1:8000/readings` shows the last ones. Another address may be the first argument.
+//! `ws://127.0.0.1:8000/ws/readings` hears at once; `curl http://127.0.0.1:8000/readings` shows the last ones.
+//! Another address may be the first argument.
 
 use axum::{
     Json, Router,
@@ -15,6 +16,7 @@ use seaway::{
 };
 use std::{
     collections::VecDeque,
+    io::IsTerminal,
     sync::{Arc, Mutex},
 };
 use tower_http::{compression::CompressionLayer, cors::CorsLayer, trace::TraceLayer};
@@ -79,7 +81,10 @@ impl Sensor {
 #[tokio::main]
 async fn main() -> Result<()> {
     tracing_subscriber::fmt()
-        .with_env_filter("info,tower_http=info")
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        // The lines of each request, which the trace layer writes as details.
+        .with_env_filter("info,tower_http=debug")
         .init();
     let channels = Channels::in_memory();
     let sensor = Sensor {

@@ -95,6 +95,7 @@ async fn main() -> Result<()> {
         Err(_) => Channels::in_memory(),
     };
     let members = Router::new()
+        .route("/me", get(async |User(me): User<Customer>| me.name))
         .route("/ship/{name}", post(ship))
         .route_layer(RequireUser::<Customer>::new());
     let pages = Router::new()

@@ -1,18 +1,51 @@
 //! What each client has cost.
 
 use http::request::Parts;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
+    str::FromStr,
     sync::{Arc, Mutex, MutexGuard},
 };
 
-/// How many clients are counted; a page has four.
+/// How many clients are counted; a page has four. For another one, the one that has cost nothing for longest is forgotten.
 const CLIENTS: usize = 10_000;
 
-/// The counts of all clients, by the id that each has chosen.
+/// The id that a client has chosen: 1 to 32 letters and digits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ClientId(String);
+
+impl FromStr for ClientId {
+    type Err = &'static str;
+
+    fn from_str(id: &str) -> Result<Self, Self::Err> {
+        let is_clean = id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        match is_clean && (1..=32).contains(&id.len()) {
+            true => Ok(Self(id.to_owned())),
+            false => Err("a client's id has 1 to 32 letters and digits"),
+        }
+    }
+}
+
+impl TryFrom<String> for ClientId {
+    type Error = &'static str;
+
+    fn try_from(id: String) -> Result<Self, Self::Error> {
+        id.parse()
+    }
+}
+
+/// The counts of all clients.
 #[derive(Default)]
-pub struct Counts(Mutex<HashMap<String, Count>>);
+pub struct Counts(Mutex<Clients>);
+
+#[derive(Default)]
+struct Clients {
+    /// Each with the change that was its last.
+    counts: HashMap<ClientId, (u64, Count)>,
+    changes: u64,
+}
 
 /// What one client has cost.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -27,7 +60,7 @@ pub struct Count {
 
 impl Counts {
     /// Counts a request, and tells the size of its head.
-    pub fn request(&self, client: &str, head: &Parts) -> u64 {
+    pub fn request(&self, client: &ClientId, head: &Parts) -> u64 {
         let size = size(head);
         self.change(client, |count| {
             count.requests += 1;
@@ -37,7 +70,7 @@ impl Counts {
     }
 
     /// Counts what a client was told.
-    pub fn told(&self, client: &str, messages: usize, payload: usize) {
+    pub fn told(&self, client: &ClientId, messages: usize, payload: usize) {
         self.change(client, |count| {
             count.messages += messages as u64;
             count.payload += payload as u64;
@@ -45,21 +78,36 @@ impl Counts {
     }
 
     /// What this client has cost so far.
-    pub fn of(&self, client: &str) -> Count {
-        self.counts().get(client).copied().unwrap_or_default()
+    pub fn of(&self, client: &ClientId) -> Count {
+        let clients = self.clients();
+        let count = clients.counts.get(client);
+        count.map(|(_, count)| *count).unwrap_or_default()
     }
 
-    fn change(&self, client: &str, change: impl FnOnce(&mut Count)) {
-        let mut counts = self.counts();
-        if !counts.contains_key(client) && counts.len() >= CLIENTS {
-            return;
+    fn change(&self, client: &ClientId, change: impl FnOnce(&mut Count)) {
+        let mut clients = self.clients();
+        if clients.counts.len() >= CLIENTS && !clients.counts.contains_key(client) {
+            clients.forget_oldest();
         }
-        change(counts.entry(client.to_owned()).or_default());
+        clients.changes += 1;
+        let now = clients.changes;
+        let (last, count) = clients.counts.entry(client.clone()).or_default();
+        *last = now;
+        change(count);
     }
 
-    fn counts(&self) -> MutexGuard<'_, HashMap<String, Count>> {
-        let counts = self.0.lock();
-        counts.expect("no code panics while it holds this lock")
+    fn clients(&self) -> MutexGuard<'_, Clients> {
+        let clients = self.0.lock();
+        clients.expect("no code panics while it holds this lock")
+    }
+}
+
+impl Clients {
+    fn forget_oldest(&mut self) {
+        let oldest = self.counts.iter().min_by_key(|(_, (last, _))| *last);
+        if let Some(oldest) = oldest.map(|(client, _)| client.clone()) {
+            self.counts.remove(&oldest);
+        }
     }
 }
 
@@ -67,14 +115,14 @@ impl Counts {
 #[derive(Clone)]
 pub struct Tally {
     counts: Arc<Counts>,
-    client: String,
+    client: ClientId,
     /// The size of the head that opened the connection.
     pub head: u64,
 }
 
 impl Tally {
     /// Counts the opening of a connection.
-    pub fn open(counts: Arc<Counts>, client: String, head: &Parts) -> Self {
+    pub fn open(counts: Arc<Counts>, client: ClientId, head: &Parts) -> Self {
         let head = counts.request(&client, head);
         Self {
             counts,
@@ -83,7 +131,8 @@ impl Tally {
         }
     }
 
-    /// Counts what was told.
+    /// Counts what was told: on a connection that goes on, after it was sent. What is then on its way when the connection
+    /// is cut is counted here and not by the page.
     pub fn told(&self, messages: usize, payload: usize) {
         self.counts.told(&self.client, messages, payload);
     }
@@ -101,4 +150,39 @@ fn size(head: &Parts) -> u64 {
         .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
         .sum();
     (first + headers + 2) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_short_and_clean() {
+        let longest = "x".repeat(32);
+        for (id, is_fit) in [
+            ("0a1b2c3d", true),
+            (&*longest, true),
+            (&*format!("{longest}x"), false),
+            ("", false),
+            ("a b", false),
+        ] {
+            assert_eq!(id.parse::<ClientId>().is_ok(), is_fit, "{id:?}");
+        }
+    }
+
+    #[test]
+    fn at_the_bound_who_has_cost_nothing_for_longest_is_forgotten() {
+        let counts = Counts::default();
+        let client = |number: usize| ClientId(number.to_string());
+        for number in 0..CLIENTS {
+            counts.told(&client(number), 1, 10);
+        }
+        counts.told(&client(0), 1, 10);
+
+        counts.told(&client(CLIENTS), 1, 10);
+
+        for (number, messages) in [(0, 2), (1, 0), (2, 1), (CLIENTS, 1)] {
+            assert_eq!(counts.of(&client(number)).messages, messages, "{number}");
+        }
+    }
 }

@@ -2,16 +2,14 @@
 
 use crate::{
     count::{Counts, Tally},
-    room::{GROUP, Message, Room, RoomEvent},
+    room::{GROUP, Listener, Message, Room, RoomEvent},
 };
 use seaway::{Answer, HttpConsumer, HttpContext, HttpHandshake, Reject, Result, Sse, SseEvent};
 use std::sync::Arc;
 
 /// One stream.
 pub struct Stream {
-    room: Arc<Room>,
-    /// The last id that the page has.
-    since: u64,
+    listener: Listener,
     tally: Tally,
 }
 
@@ -28,49 +26,43 @@ impl HttpConsumer for Stream {
             None => handshake.query("since").unwrap_or(0),
         };
         Ok(Self {
-            room: handshake.state::<Arc<Room>>()?.clone(),
-            since,
+            listener: Listener::new(handshake.state::<Arc<Room>>()?.clone(), since),
             tally: Tally::open(counts, handshake.query("client")?, &handshake.scope().head),
         })
     }
 
     async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<Answer> {
         let events = ctx.sse().await?;
-        let hello = format!(
-            "{{\"head\":{},\"heads\":{}}}",
-            self.room.last_id(),
-            self.tally.head
-        );
-        events.send(SseEvent::text(hello).name("hello")).await?;
-        self.catch_up(&events).await?;
-        while let Some(said) = ctx.next_event().await {
-            let RoomEvent::Said(message) = &*said;
-            if message.id > self.since {
-                self.pass_on(&events, message).await?;
-            }
+        let (start, since) = (self.listener.start(), self.listener.since());
+        let hello = format!("{{\"start\":{start},\"heads\":{}}}", self.tally.head);
+        let hello = SseEvent::text(hello).name("hello");
+        // With an id, so that a page that is cut off before it hears a message says from where on it was here.
+        events.send(hello.id(since.to_string())).await?;
+        self.tell_news(&events).await?;
+        while ctx.next_event().await.is_some() {
+            self.tell_news(&events).await?;
         }
         Ok(events.end())
     }
 }
 
 impl Stream {
-    async fn catch_up(&mut self, events: &Sse) -> Result<()> {
-        let missed = self.room.since(self.since);
+    async fn tell_news(&mut self, events: &Sse) -> Result<()> {
+        let missed = self.listener.news();
         if missed.gap {
             events.send(SseEvent::text("{}").name("gap")).await?;
-            self.since = 0;
         }
         for message in &missed.messages {
-            self.pass_on(events, message).await?;
+            self.tell(events, message).await?;
         }
         Ok(())
     }
 
-    async fn pass_on(&mut self, events: &Sse, message: &Message) -> Result<()> {
+    async fn tell(&self, events: &Sse, message: &Message) -> Result<()> {
         let data = serde_json::to_string(message).expect("numbers and texts are JSON");
-        self.since = message.id;
+        let event = SseEvent::text(&data).name("message");
+        events.send(event.id(message.id.to_string())).await?;
         self.tally.told(1, data.len());
-        let event = SseEvent::text(data).name("message");
-        events.send(event.id(message.id.to_string())).await
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     count::Counts,
     poll::{poll, stats},
-    room::{Message, Room, is_fit},
+    room::{Message, Room, UNFIT, is_fit},
 };
 use axum::{
     Json, Router,
@@ -73,10 +73,7 @@ async fn say(
     text: String,
 ) -> seaway::Result<Result<(StatusCode, Json<Message>), (StatusCode, &'static str)>> {
     if !is_fit(&text) {
-        return Ok(Err((
-            StatusCode::BAD_REQUEST,
-            "a message has 1 to 500 characters",
-        )));
+        return Ok(Err((StatusCode::BAD_REQUEST, UNFIT)));
     }
     Ok(Ok((StatusCode::CREATED, Json(room.say(text).await?))))
 }

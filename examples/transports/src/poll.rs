@@ -1,6 +1,9 @@
 //! Polling: ask again and again. Each question is a whole request, and most answers are "nothing".
 
-use crate::{count::Counts, room::Room};
+use crate::{
+    count::{ClientId, Counts},
+    room::Room,
+};
 use axum::{
     Json,
     extract::{Query, State},
@@ -12,7 +15,7 @@ use std::sync::Arc;
 /// Who asks, and for what.
 #[derive(Deserialize)]
 pub struct Asked {
-    client: String,
+    client: ClientId,
     #[serde(default)]
     since: u64,
 }

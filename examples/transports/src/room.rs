@@ -1,10 +1,10 @@
 //! The room: the last messages, by id.
 
 use seaway::{Channels, Event, Group, Result};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -15,7 +15,7 @@ const KEPT: usize = 100;
 pub const GROUP: &str = "room";
 
 /// Something said.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Message {
     pub id: u64,
     pub text: String,
@@ -23,19 +23,25 @@ pub struct Message {
     pub at: u64,
 }
 
-/// What listeners are told.
+/// What listeners are told: only that something was said. What it was they ask the room, so they hear it in order, each
+/// message once, however many people speak at the same time, and they learn of a gap if they were too slow.
 #[derive(Event)]
 #[event(prefix = "room")]
 pub enum RoomEvent {
-    Said(Message),
+    Said,
 }
 
 /// What somebody has missed.
-#[derive(Debug, Default, PartialEq, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Missed {
     pub messages: Vec<Message>,
-    /// Whether more was missed than is kept.
+    /// Whether more was missed than is kept; never for who asks since 0 and has heard nothing yet.
     pub gap: bool,
+    /// The id before the first one of this process: if it is another one than before, the server has started anew.
+    pub start: u64,
+    /// The newest id: whoever has these messages has all up to it.
+    #[serde(skip)]
+    pub last_id: u64,
 }
 
 impl Missed {
@@ -45,7 +51,10 @@ impl Missed {
     }
 }
 
-/// A message has 1 to 500 characters.
+/// What is told to whoever says something that is not fit.
+pub const UNFIT: &str = "a message has 1 to 500 characters";
+
+/// Whether a text is fit for a message.
 pub fn is_fit(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().count() <= 500
 }
@@ -56,9 +65,11 @@ pub struct Room {
     listeners: Group<RoomEvent>,
 }
 
-#[derive(Default)]
 struct Ring {
     messages: VecDeque<Message>,
+    /// The time at which this process began, so that ids are never used twice: those of a process before are lower, unless
+    /// the clock was set back or more than one message was said per millisecond.
+    start: u64,
     last_id: u64,
 }
 
@@ -66,7 +77,7 @@ impl Room {
     /// A silent room.
     pub fn new(channels: &Channels) -> Result<Self> {
         Ok(Self {
-            ring: Mutex::default(),
+            ring: Mutex::new(Ring::new(now())),
             listeners: channels.group(GROUP)?,
         })
     }
@@ -74,14 +85,8 @@ impl Room {
     /// Keeps a message, and tells everyone.
     pub async fn say(&self, text: String) -> Result<Message> {
         let message = self.ring().push(text, now());
-        let said = RoomEvent::Said(message.clone());
-        self.listeners.send(&said).await?;
+        self.listeners.send(&RoomEvent::Said).await?;
         Ok(message)
-    }
-
-    /// The newest id; 0 if nothing was said.
-    pub fn last_id(&self) -> u64 {
-        self.ring().last_id
     }
 
     /// What came after this id.
@@ -96,6 +101,14 @@ impl Room {
 }
 
 impl Ring {
+    fn new(start: u64) -> Self {
+        Self {
+            messages: VecDeque::new(),
+            start,
+            last_id: start,
+        }
+    }
+
     fn push(&mut self, text: String, at: u64) -> Message {
         if self.messages.len() == KEPT {
             self.messages.pop_front();
@@ -107,15 +120,48 @@ impl Ring {
         message
     }
 
-    /// An id from before this server started is higher than any of its own: then all is new, and something may be gone.
+    /// Somebody with an id of another process has missed all that is here, and perhaps more that is gone.
     fn since(&self, id: u64) -> Missed {
-        let known = if id > self.last_id { 0 } else { id };
-        let oldest = self.messages.front().map_or(1, |message| message.id);
+        let is_ours = (self.start..=self.last_id).contains(&id);
+        let known = if is_ours { id } else { self.start };
+        let oldest = self.messages.front().map_or(0, |message| message.id);
         let messages = self.messages.iter().filter(|message| message.id > known);
         Missed {
             messages: messages.cloned().collect(),
-            gap: known + 1 < oldest || id > self.last_id,
+            gap: id != 0 && (!is_ours || known + 1 < oldest),
+            start: self.start,
+            last_id: self.last_id,
         }
+    }
+}
+
+/// Somebody who listens for longer, and how far she has heard.
+pub struct Listener {
+    room: Arc<Room>,
+    since: u64,
+}
+
+impl Listener {
+    /// One who has all up to this id.
+    pub fn new(room: Arc<Room>, since: u64) -> Self {
+        Self { room, since }
+    }
+
+    /// The id before the first one of this process.
+    pub fn start(&self) -> u64 {
+        self.room.ring().start
+    }
+
+    /// How far she has heard, as an id of this process: the ids of another one mean nothing here.
+    pub fn since(&self) -> u64 {
+        self.since.max(self.start())
+    }
+
+    /// What was said since this was asked before.
+    pub fn news(&mut self) -> Missed {
+        let missed = self.room.since(self.since);
+        self.since = missed.last_id;
+        missed
     }
 }
 
@@ -130,25 +176,31 @@ mod tests {
 
     #[test]
     fn what_was_missed_is_served_from_the_ring_and_a_gap_is_said() {
-        let mut ring = Ring::default();
-        assert_eq!(ring.since(0), Missed::default());
+        const START: u64 = 1_000_000;
+        let mut ring = Ring::new(START);
+        assert!(ring.since(0).is_nothing());
+        assert!(ring.since(START).is_nothing());
+        assert!(ring.since(START - 7).gap);
         for number in 1..=150 {
             ring.push(format!("{number}"), 0);
         }
 
         for (since, first, gap) in [
-            (0, Some(51), true),
-            (49, Some(51), true),
-            (50, Some(51), false),
-            (149, Some(150), false),
-            (150, None, false),
-            (1_000, Some(51), true),
+            (0, Some(51), false),
+            (START - 7, Some(51), true),
+            (START, Some(51), true),
+            (START + 49, Some(51), true),
+            (START + 50, Some(51), false),
+            (START + 149, Some(150), false),
+            (START + 150, None, false),
+            (START + 1_000, Some(51), true),
         ] {
             let missed = ring.since(since);
-            let ids = missed.messages.iter().map(|message| message.id);
+            let ids = missed.messages.iter().map(|message| message.id - START);
             assert_eq!(ids.clone().next(), first, "since {since}");
             assert_eq!(missed.gap, gap, "since {since}");
             assert_eq!(ids.count() as u64, first.map_or(0, |first| 151 - first));
+            assert_eq!(missed.last_id, START + 150);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     count::{Counts, Tally},
-    room::{GROUP, Message, Room, RoomEvent, is_fit},
+    room::{GROUP, Listener, Message, Room, RoomEvent, UNFIT, is_fit},
 };
 use seaway::{Context, Handshake, Json, Reject, Result, Shared, WebSocketConsumer};
 use serde::Serialize;
@@ -11,8 +11,7 @@ use std::sync::Arc;
 /// One socket.
 pub struct Socket {
     room: Arc<Room>,
-    /// The last id that the page has.
-    since: u64,
+    listener: Listener,
     tally: Tally,
 }
 
@@ -20,13 +19,17 @@ pub struct Socket {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Told<'a> {
-    /// The newest id, and the bytes of the head that opened this.
+    /// The id before the first one, and the bytes of the head that opened this.
     Hello {
-        head: u64,
+        start: u64,
         heads: u64,
     },
     Gap,
     Message(&'a Message),
+    /// What the page said was not taken.
+    Refused {
+        reason: &'static str,
+    },
 }
 
 impl WebSocketConsumer for Socket {
@@ -36,50 +39,51 @@ impl WebSocketConsumer for Socket {
     async fn connect(handshake: &mut Handshake<RoomEvent>) -> Result<Self, Reject> {
         let counts = handshake.state::<Arc<Counts>>()?.clone();
         handshake.join(GROUP).await?;
+        let room = handshake.state::<Arc<Room>>()?.clone();
         Ok(Self {
-            room: handshake.state::<Arc<Room>>()?.clone(),
-            since: handshake.query("since")?,
+            listener: Listener::new(room.clone(), handshake.query("since")?),
+            room,
             tally: Tally::open(counts, handshake.query("client")?, &handshake.scope().head),
         })
     }
 
     async fn opened(&mut self, ctx: &mut Context<RoomEvent>) -> Result<()> {
-        let (head, heads) = (self.room.last_id(), self.tally.head);
-        ctx.send(Json(Told::Hello { head, heads })).await?;
-        let missed = self.room.since(self.since);
-        if missed.gap {
-            ctx.send(Json(Told::Gap)).await?;
-            self.since = 0;
-        }
-        for message in &missed.messages {
-            self.pass_on(ctx, message).await?;
-        }
-        Ok(())
+        let (start, heads) = (self.listener.start(), self.tally.head);
+        ctx.send(Json(Told::Hello { start, heads })).await?;
+        self.tell_news(ctx).await
     }
 
     /// A page that likes to may speak here too.
-    async fn receive(&mut self, _: &mut Context<RoomEvent>, text: String) -> Result<()> {
+    async fn receive(&mut self, ctx: &mut Context<RoomEvent>, text: String) -> Result<()> {
         match is_fit(&text) {
             true => self.room.say(text).await.map(drop),
-            false => Ok(()),
+            false => ctx.send(Json(Told::Refused { reason: UNFIT })).await,
         }
     }
 
-    async fn event(&mut self, ctx: &mut Context<RoomEvent>, said: Shared<RoomEvent>) -> Result<()> {
-        let RoomEvent::Said(message) = &*said;
-        match message.id > self.since {
-            true => self.pass_on(ctx, message).await,
-            false => Ok(()),
-        }
+    async fn event(&mut self, ctx: &mut Context<RoomEvent>, _: Shared<RoomEvent>) -> Result<()> {
+        self.tell_news(ctx).await
     }
 }
 
 impl Socket {
-    async fn pass_on(&mut self, ctx: &Context<RoomEvent>, message: &Message) -> Result<()> {
+    async fn tell_news(&mut self, ctx: &Context<RoomEvent>) -> Result<()> {
+        let missed = self.listener.news();
+        if missed.gap {
+            ctx.send(Json(Told::Gap)).await?;
+        }
+        for message in &missed.messages {
+            self.tell(ctx, message).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, ctx: &Context<RoomEvent>, message: &Message) -> Result<()> {
         let text =
             serde_json::to_string(&Told::Message(message)).expect("numbers and texts are JSON");
-        self.since = message.id;
-        self.tally.told(1, text.len());
-        ctx.send(text).await
+        let payload = text.len();
+        ctx.send(text).await?;
+        self.tally.told(1, payload);
+        Ok(())
     }
 }

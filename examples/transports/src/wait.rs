@@ -35,7 +35,8 @@ impl HttpConsumer for Wait {
 
     async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<Answer> {
         let mut missed = self.room.since(self.since);
-        if missed.is_nothing() {
+        // A newcomer is answered at once, and then knows from where on she has heard everything.
+        if missed.is_nothing() && self.since != 0 {
             // Whatever it was, the room knows; also that time is up, or the server stops.
             _ = timeout(PATIENCE, ctx.next_event()).await;
             missed = self.room.since(self.since);

@@ -12,7 +12,10 @@ export class Feed {
   #listener;
   #startedAt = Date.now();
   #openedAt = Infinity;
+  // The id before the first one of the server's process, once it is known.
+  #start = null;
   #isAfterGap = false;
+  #isAnew = false;
 
   /** The listener hears `onState`, `onMessage`, `onGap`, `onAnew` and `onSpent`. */
   constructor(listener) {
@@ -25,13 +28,13 @@ export class Feed {
     return `client=${this.client}&since=${this.since}`;
   }
 
-  /** The server answers, and has done so since `at`; its newest message is `head`, if it says so. */
-  opened(at, head = this.since) {
+  /** The server answers, and has done so since `at`; it counts from `start`, if it says so. */
+  opened(at, start = this.#start) {
     if (this.state !== "live") {
       this.#openedAt = at;
       this.#change("live");
     }
-    if (head < this.since) this.#startAnew();
+    if (start !== this.#start) this.#begin(start);
   }
 
   lost() {
@@ -46,27 +49,27 @@ export class Feed {
     this.#change("connecting");
   }
 
-  /** Some messages are gone. Who has heard nothing yet misses nothing. */
+  /** Some messages are gone. That a server which started anew has not got the old ones has been said. */
   gap() {
-    if (this.since === 0) return;
     this.#isAfterGap = true;
-    this.#listener.onGap();
+    if (!this.#isAnew) this.#listener.onGap();
   }
 
   /** An answer to a poll. */
   answer({ messages, gap }) {
-    if (gap && messages.length > 0 && messages[0].id > this.since) this.gap();
-    else if (gap) this.#startAnew();
+    if (gap) this.gap();
     for (const message of messages) this.take(message);
   }
 
   /** A message; one heard before is left out. */
   take(message) {
     if (message.id <= this.since) return;
-    const missing = this.#isAfterGap ? message.id - this.since - 1 : 0;
-    this.#isAfterGap = false;
+    // How many a server has said before it stopped nobody knows.
+    const missing = this.#isAfterGap && !this.#isAnew ? message.id - this.since - 1 : null;
+    const isAfterGap = this.#isAfterGap;
+    this.#isAfterGap = this.#isAnew = false;
     this.since = message.id;
-    this.#listener.onMessage(message, { ...this.#delayOf(message), missing });
+    this.#listener.onMessage(message, { ...this.#delayOf(message), isAfterGap, missing });
   }
 
   /** How late it is. What was said before this page came has no delay, and `isLate` what was said while it was away. */
@@ -75,12 +78,12 @@ export class Feed {
     return { delay: Math.max(0, Date.now() - at), isLate: at < this.#openedAt };
   }
 
-  /** The server knows less than we do: it is another room now, and counts from one again. */
-  #startAnew() {
-    if (this.since === 0) return;
-    this.since = 0;
-    this.#isAfterGap = false;
-    this.#listener.onAnew();
+  /** Another process answers than before, or the first one: this page has heard all of it that it is to hear. */
+  #begin(start) {
+    this.#isAnew = this.#isAfterGap = this.#start !== null;
+    this.#start = start;
+    this.since = start;
+    if (this.#isAnew) this.#listener.onAnew();
   }
 
   #change(state) {

@@ -10,15 +10,20 @@ const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute
 
 export class Log {
   #list;
+  #isFollowed = true;
 
   constructor(list) {
     this.#list = list;
+    list.onscroll = () => {
+      this.#isFollowed = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_PX;
+    };
+    // In another width the lines break elsewhere, and the end is somewhere else.
+    new ResizeObserver(() => this.#follow()).observe(list);
   }
 
-  add({ id, text, at }, { delay, missing }) {
+  add({ id, text, at }, { delay, isAfterGap }) {
     const list = this.#list;
-    const isFollowed = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_PX;
-    const item = element("li", { className: missing > 0 ? "after-gap" : "" }, [
+    const item = element("li", { className: isAfterGap ? "after-gap" : "" }, [
       element("time", { textContent: clockFormat.format(at), dateTime: new Date(at).toISOString() }),
       element("span", { className: "text", dir: "auto", textContent: text }),
       element("span", { className: "delay", textContent: delay === null ? "before" : `+${duration(delay)}` }),
@@ -26,10 +31,10 @@ export class Log {
     item.dataset.id = id;
     list.append(item);
     while (list.childElementCount > ITEMS_MAX) list.firstElementChild.remove();
-    if (isFollowed) list.scrollTop = list.scrollHeight;
+    this.#follow();
   }
 
-  clear() {
-    this.#list.replaceChildren();
+  #follow() {
+    if (this.#isFollowed) this.#list.scrollTop = this.#list.scrollHeight;
   }
 }

@@ -37,6 +37,7 @@ export class LongPolling {
   async #run(signal) {
     for (let attempt = 0; !signal.aborted; ) {
       const askedAt = Date.now();
+      const { since } = this.#feed;
       const answer = await this.#ask(signal, askedAt);
       if (signal.aborted) return;
       if (answer === null) {
@@ -45,9 +46,9 @@ export class LongPolling {
         continue;
       }
       attempt = 0;
-      this.#feed.opened(askedAt);
+      this.#feed.opened(askedAt, answer.start);
       this.#feed.answer(answer);
-      const isIdle = answer.messages.length === 0 && Date.now() - askedAt < PATIENCE_MS;
+      const isIdle = this.#feed.since === since && Date.now() - askedAt < PATIENCE_MS;
       if (isIdle) await this.#nap.take(PATIENCE_MS);
     }
   }

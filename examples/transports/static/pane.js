@@ -5,7 +5,7 @@ import { DelayChart } from "./delay-chart.js";
 import { Feed } from "./feed.js";
 import { Log } from "./log.js";
 import { $, duration, whole } from "./page.js";
-import { announce, forgetMessages, voiceMessage } from "./voice.js";
+import { announce, voiceMessage } from "./voice.js";
 
 const STATES = {
   connecting: "Connecting…",
@@ -13,6 +13,9 @@ const STATES = {
   paused: "Paused",
   lost: "Connection lost, trying again…",
 };
+
+// A notice goes when so many messages have come live since; the mark in the log stays.
+const NOTICE_MESSAGES = 10;
 
 export class Pane {
   name;
@@ -24,6 +27,7 @@ export class Pane {
   #log;
   #feed;
   #wasLost = false;
+  #heardSinceNotice = 0;
 
   /** Fill a section of the page; `connect` makes the transport of its feed. */
   constructor(section, connect) {
@@ -38,7 +42,7 @@ export class Pane {
       onState: (state) => this.#showState(state),
       onMessage: (message, how) => this.#add(message, how),
       onGap: () => this.#sayGap("Some messages are gone."),
-      onAnew: () => this.#startAnew(),
+      onAnew: () => this.#sayGap("The server has started anew; some messages may be gone."),
       onSpent: (heads, payload) => this.costs.add(heads, payload),
     });
     section.dataset.client = this.#feed.client;
@@ -99,22 +103,19 @@ export class Pane {
     this.#wasLost = state === "lost";
   }
 
-  #add(message, { delay, isLate, missing }) {
+  #add(message, { delay, isLate, isAfterGap, missing }) {
     if (delay !== null) this.#delays.add(delay, isLate);
-    if (missing > 0) this.#part("gap").textContent = `Some messages are gone: ${whole(missing)} of them.`;
-    this.#log.add(message, { delay, missing });
-    if (!isLate) voiceMessage(message);
+    if (missing !== null) this.#part("gap").textContent = `Some messages are gone: ${whole(missing)} of them.`;
+    this.#log.add(message, { delay, isAfterGap });
+    if (isLate) return;
+    voiceMessage(message);
+    if (++this.#heardSinceNotice === NOTICE_MESSAGES) this.#part("gap").hidden = true;
   }
 
   #sayGap(words) {
     this.#part("gap").textContent = words;
     this.#part("gap").hidden = false;
+    this.#heardSinceNotice = 0;
     announce(this.name, "some messages are gone");
-  }
-
-  #startAnew() {
-    this.#log.clear();
-    forgetMessages();
-    this.#sayGap("Some messages are gone: the server started anew.");
   }
 }

@@ -43,7 +43,7 @@ export class Polling {
         await this.#nap.take(backoff(attempt++));
       } else {
         attempt = 0;
-        this.#feed.opened(askedAt);
+        this.#feed.opened(askedAt, answer.start);
         this.#feed.answer(answer);
         await this.#nap.take(this.#intervalMs());
       }

@@ -35,10 +35,10 @@ export class ServerSentEvents {
     this.#nap.end();
   }
 
-  #hello({ head, heads }) {
+  #hello({ start, heads }) {
     this.#attempt = 0;
     this.#feed.tally.opened(heads);
-    this.#feed.opened(Date.now(), head);
+    this.#feed.opened(Date.now(), start);
   }
 
   /** A lost connection is the browser's to mend; after a bad answer it gives up, and we do not. */

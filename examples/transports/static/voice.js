@@ -27,11 +27,6 @@ export function voiceMessage({ id, text }) {
   announce("Message", text);
 }
 
-/** The room counts from one again. */
-export function forgetMessages() {
-  newest = 0;
-}
-
 function speak() {
   timer = 0;
   const sentences = [...gathered].map(([fate, names]) => `${names.join(", ")}: ${fate}`);

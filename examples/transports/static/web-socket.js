@@ -40,7 +40,7 @@ export class WebSocketTransport {
       case "hello":
         this.#attempt = 0;
         this.#feed.tally.opened(frame.heads);
-        return this.#feed.opened(Date.now(), frame.head);
+        return this.#feed.opened(Date.now(), frame.start);
       case "message":
         this.#feed.tally.message(bytesOf(data));
         return this.#feed.take(frame);
