@@ -23,6 +23,22 @@ pub trait EventTypes {
     const TYPES: &'static [&'static str];
 }
 
+/// A parameter that takes an event of this type.
+#[diagnostic::on_unimplemented(
+    message = "an event comes as `{E}`, and this method takes `{Self}`",
+    label = "write `{E}`",
+    note = "a method for one type of event may also take what its variant holds, by reference"
+)]
+pub trait Handed<E> {
+    fn hand(event: E) -> Self;
+}
+
+impl<E> Handed<E> for E {
+    fn hand(event: E) -> Self {
+        event
+    }
+}
+
 /// What `#[on]` finds in an event whose variant holds no struct: a method for it takes no `&Payload`.
 #[derive(Debug)]
 pub struct NoPayload;

@@ -8,7 +8,7 @@ use crate::{event::names, mistakes::Mistakes, spans::at, types};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use std::collections::HashMap;
-use syn::{Ident, LitStr, Result, Type};
+use syn::{Ident, LitStr, PatType, Result, Type};
 
 /// A method for events of some types.
 pub(super) struct OnEvent {
@@ -49,10 +49,7 @@ impl OnEvent {
                 };
             }
             let shared = self.method.arguments.first();
-            let shared: Vec<_> = shared
-                .map(|argument| quote_spanned!(place(argument)=> event))
-                .into_iter()
-                .collect();
+            let shared: Vec<_> = shared.map(handed).into_iter().collect();
             let call = self.method.call(&shared);
             quote_spanned! {span=>
                 if #find.is_some() {
@@ -60,6 +57,14 @@ impl OnEvent {
                 }
             }
         })
+    }
+}
+
+/// The event as an argument, with an error of our own if the parameter is of another type.
+fn handed(argument: &PatType) -> TokenStream {
+    let ty = &argument.ty;
+    quote_spanned! {place(argument)=>
+        <#ty as ::seaway::__private::Handed<::seaway::Shared<Self::Event>>>::hand(event)
     }
 }
 
@@ -91,8 +96,7 @@ pub(super) fn event(events: &[OnEvent], hooks: &Hooks, ty: &Type) -> Option<Toke
     let branches = events.iter().flat_map(OnEvent::branches);
     let rest = match rest {
         Some(method) => {
-            let spans = method.arguments.iter().map(place);
-            let arguments = spans.map(|span| quote_spanned!(span=> event));
+            let arguments = method.arguments.iter().map(handed);
             method.call(&arguments.collect::<Vec<_>>())
         }
         None => quote!(::core::result::Result::Ok(())),

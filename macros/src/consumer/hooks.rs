@@ -33,6 +33,14 @@ impl Hook {
         HOOKS.iter().copied().find(|hook| name == hook.name())
     }
 
+    /// The hook that was probably meant by this name: a letter off, or with the `on_` of other frameworks.
+    pub(super) fn meant(name: &Ident) -> Option<Self> {
+        let name = name.to_string();
+        let bare = name.strip_prefix("on_").unwrap_or(&name);
+        let near = |hook: &&Self| strsim::osa_distance(bare, hook.name()) <= 1;
+        HOOKS.iter().find(near).copied()
+    }
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Hook::Connect => "connect",
@@ -64,20 +72,29 @@ impl Hook {
     }
 
     pub(super) fn check(self, method: &Method, mistakes: &mut Mistakes) {
-        let (takes, arguments) = match self {
-            Hook::Connect => (Takes::Nothing, 1),
-            Hook::Opened => (Takes::Reference, 0),
-            Hook::Disconnect => (Takes::Value, 1),
-            Hook::Receive | Hook::Event | Hook::Malformed | Hook::Failed => (Takes::Reference, 1),
-        };
-        let has_context = method.context.is_some();
-        let fits = method.arguments.len() == arguments
-            && !(has_context && matches!(self, Hook::Connect | Hook::Disconnect));
-        if fits {
-            method.must_take(takes, mistakes);
+        if self.fits(method) {
+            method.must_take(self.takes(), mistakes);
         } else {
             mistakes.push(method.misfit(self.parameters()));
         }
+    }
+
+    pub(super) fn takes(self) -> Takes {
+        match self {
+            Hook::Connect => Takes::Nothing,
+            Hook::Disconnect => Takes::Value,
+            Hook::Opened | Hook::Receive | Hook::Event | Hook::Malformed | Hook::Failed => {
+                Takes::Reference
+            }
+        }
+    }
+
+    /// Whether the parameters are those of this hook.
+    pub(super) fn fits(self, method: &Method) -> bool {
+        let arguments = usize::from(self != Hook::Opened);
+        let has_context = method.context.is_some();
+        method.arguments.len() == arguments
+            && !(has_context && matches!(self, Hook::Connect | Hook::Disconnect))
     }
 }
 

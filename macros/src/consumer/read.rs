@@ -67,6 +67,7 @@ impl Consumer {
     fn add(&mut self, role: Role, item: &mut ImplItemFn, mistakes: &mut Mistakes) {
         let method = Method::read(&item.sig);
         if let Role::Helper = role {
+            note_misspelt(&method, mistakes);
             return;
         }
         if let Some(cfg) = item.attrs.iter().find(|a| a.path().is_ident("cfg")) {
@@ -114,6 +115,19 @@ impl Consumer {
         }
         super::messages::check_unique(&self.messages, mistakes);
         super::events::check(&self.events, mistakes);
+    }
+}
+
+/// A helper that looks like a hook would never be called.
+fn note_misspelt(method: &Method, mistakes: &mut Mistakes) {
+    let name = &method.name;
+    let meant = Hook::meant(name).filter(|hook| hook.fits(method) && hook.takes() == method.takes);
+    if let Some(hook) = meant {
+        let hook = hook.name();
+        let message = format!(
+            "`{name}` is not a hook, did you mean `{hook}`? A helper of this name belongs in an `impl` block without #[consumer]"
+        );
+        mistakes.note(name, message);
     }
 }
 
