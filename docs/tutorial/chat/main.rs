@@ -238,6 +238,6 @@ async fn main() -> Result<()> {
         login: std::fs::read_to_string("login.html")?,
     };
     let app = app(&Channels::redis(redis).await?, store, accounts, files);
-    println!("the room is at http://127.0.0.1:{port}");
+    println!("the room will be at http://127.0.0.1:{port}");
     serve(format!("127.0.0.1:{port}"), app).await
 }

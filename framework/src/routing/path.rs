@@ -27,6 +27,9 @@ use std::{fmt, future::Future};
 /// ```
 ///
 /// Parameters arrive percent-decoded in the scope: [`Scope::path`], [`Scope::param`].
+///
+/// Pages that are a tower service get all other paths with
+/// `.route("/", pages.clone()).route("/{*page}", pages)`, where `pages` is made by [`from_service`](crate::from_service).
 #[must_use = "a router does nothing until it is served"]
 pub struct PathRouter<P: OpensOverHttp> {
     routes: matchit::Router<Route<P>>,

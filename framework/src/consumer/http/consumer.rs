@@ -51,8 +51,11 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
 /// ```
 ///
 /// A client that leaves ends the wait or the stream: the handler's future is dropped at its await. An error before the
-/// head of the answer is out answers 413 if the body was too large, 503 if the channel layer is to blame and 500 otherwise,
-/// and is logged; afterwards it cuts the stream off. See `docs/http-consumers.md`.
+/// head of the answer is out is answered as everywhere ([`Reject`]): 413 if the body was too large, 503 if the channel layer
+/// or the session store is to blame, 500 for most else, which is logged; afterwards it cuts the stream off.
+///
+/// The guide is `docs/http-consumers.md`: long polling, a stream that misses nothing, bodies, consumers beside pages, and
+/// how it all ends.
 pub trait HttpConsumer: Sized + Send + 'static {
     /// What other consumers say: a type of yours, or [`NoEvent`](crate::NoEvent).
     type Event: Event;
