@@ -43,7 +43,8 @@ impl<E: Event> HttpContext<E> {
     /// Waits for the next event of the groups that were joined; without a group, for the end. What is no `E` is counted
     /// and passed over.
     ///
-    /// `None` says to come to an end, for the server stops: the handler has 5 s to answer, or to end its stream.
+    /// `None` says to come to an end, for the server stops: answer, or end the stream. The server waits for that, for
+    /// [`drain_timeout`](crate::Serve::drain_timeout) at most; a stream of events that goes on is ended after 5 s.
     ///
     /// # Cancel safety
     /// Safe: no event is lost.

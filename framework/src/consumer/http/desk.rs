@@ -12,12 +12,12 @@ use crate::{
     error::{Error, ErrorKind, Result},
     frame::Close,
     guard::guarded,
-    protocol::{Body, Exchange, Host, Http},
+    protocol::{Exchange, Host, Http},
     reject::Reject,
     scope::OpensOverHttp,
     tie::Ties,
 };
-use http::{Response, StatusCode};
+use http::StatusCode;
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
@@ -137,16 +137,9 @@ async fn settle<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close,
         }
         (Outcome::Failed(error), exchange) => return fail(exchange, error).await,
         (Outcome::Ended(Ending::Left), _) => (Close::ABNORMAL, Ok(())),
-        (Outcome::Ended(Ending::Stopped), exchange) => {
-            tracing::warn!("a handler ran on after the server stopped, and was dropped");
-            // A client that polls asks again.
-            let mut nothing = Response::new(Body::empty());
-            *nothing.status_mut() = StatusCode::NO_CONTENT;
-            let sent = match exchange {
-                Some(exchange) => exchange.respond(nothing).await,
-                None => Ok(()),
-            };
-            (Close::AWAY, sent)
+        (Outcome::Ended(Ending::Stopped), _) => {
+            tracing::warn!("a stream of events went on after the server stopped, and was ended");
+            (Close::AWAY, Ok(()))
         }
         (Outcome::Ended(Ending::Cut(close)), exchange) => {
             if let Some(exchange) = exchange {
