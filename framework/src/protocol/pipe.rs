@@ -156,14 +156,14 @@ struct Idle {
 impl Idle {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         loop {
-            let alarm = self
-                .alarm
-                .get_or_insert_with(|| Box::pin(sleep_until(self.spoke + self.every)));
+            // A period without an end needs no alarm.
+            let Some(due) = self.spoke.checked_add(self.every) else {
+                return Poll::Pending;
+            };
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
             std::task::ready!(alarm.as_mut().poll(cx));
-            let due = self.spoke + self.every;
             if Instant::now() >= due {
                 self.spoke = Instant::now();
-                alarm.as_mut().reset(self.spoke + self.every);
                 return Poll::Ready(self.bytes.clone());
             }
             alarm.as_mut().reset(due);

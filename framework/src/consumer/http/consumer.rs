@@ -66,7 +66,8 @@ pub trait HttpConsumer: Sized + Send + 'static {
     /// waits.
     const SEND_BUFFER: usize = 64 * 1024;
 
-    /// How often a comment goes out on a silent [`Sse`](super::Sse), so that proxies do not take it for dead. Default 15 s.
+    /// How often a comment goes out on a silent [`Sse`](super::Sse), so that proxies do not take it for dead. Default 15 s;
+    /// with [`Duration::MAX`] none ever does.
     const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
     /// Decides at the door. `Ok` lets the request in; `Err` answers it with that status and text.
@@ -91,7 +92,15 @@ pub trait HttpConsumer: Sized + Send + 'static {
     }
 
     /// The application that answers one request after the other: route it, serve it, or mount it in axum.
+    ///
+    /// # Panics
+    /// If [`KEEP_ALIVE`](HttpConsumer::KEEP_ALIVE) is zero.
+    #[track_caller]
     fn application(channels: &Channels) -> HttpConsumerApplication<Self> {
+        assert!(
+            !Self::KEEP_ALIVE.is_zero(),
+            "comments that keep a stream alive would flood it with a KEEP_ALIVE of zero; Duration::MAX sends none"
+        );
         HttpConsumerApplication {
             channels: channels.clone(),
             consumer: PhantomData,
