@@ -1,8 +1,8 @@
 //! One client's conversation: the trait that users write.
 
 use super::{
-    Context, FromFrame, Handshake, address::Address, goodbye::dismiss, handshake::too_slow, turns,
-    watch::Watch,
+    Context, FromFrame, Handshake, address::Address, goodbye::dismiss, handshake::too_slow,
+    reply_headers::complete, turns, watch::Watch,
 };
 use crate::{
     application::Application,
@@ -255,7 +255,8 @@ async fn greet<C: WebSocketConsumer>(
             return Ok(None);
         }
     };
-    upgrade.headers_mut().extend(handshake.headers);
+    complete(&mut handshake.headers, upgrade.headers_mut());
+    *upgrade.headers_mut() = handshake.headers;
     let socket = match upgrade.accept().await {
         Ok(socket) => socket,
         Err(error) => {

@@ -41,6 +41,10 @@ impl HttpConsumer for Guest {
             wish: handshake.query("wish")?,
             last_id: handshake.last_event_id().map(str::to_owned),
         };
+        for (name, value) in [("set-cookie", "door=1"), ("vary", "door"), ("x-door", "1")] {
+            let headers = handshake.reply_headers_mut();
+            headers.insert(name, http::HeaderValue::from_static(value));
+        }
         handshake.join("room").await?;
         if guest.wish == "come in without a ticket" {
             let reason = "you have no ticket";
@@ -53,6 +57,12 @@ impl HttpConsumer for Guest {
     async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Answer> {
         match self.wish.as_str() {
             "an answer" => ctx.answer("here you are"),
+            "cookies" => {
+                let answer = Response::builder()
+                    .header("set-cookie", "hand=1")
+                    .header("vary", "hand");
+                ctx.answer(answer.body("").unwrap())
+            }
             "news" => match ctx.next_event().await.as_deref() {
                 Some(Said::Said { text, .. }) => ctx.answer(text.clone()),
                 None => ctx.answer("closing time"),

@@ -49,6 +49,17 @@ async fn one_who_is_turned_away_at_the_door_was_never_in() {
 }
 
 #[tokio::test]
+async fn a_handlers_own_headers_stand_and_cookies_of_the_door_go_out_beside_them() {
+    let mut client = House::new().open("cookies");
+
+    let headers = client.reply().await.headers();
+
+    let all = |name| -> Vec<_> { headers.get_all(name).iter().collect() };
+    assert_eq!(all("set-cookie"), ["hand=1", "door=1"]);
+    assert_eq!((all("vary"), all("x-door")), (vec!["hand"], vec!["1"]));
+}
+
+#[tokio::test]
 async fn every_consumer_that_connected_disconnects_once_however_it_ended() {
     for (wish, status, code) in [
         ("an answer", 200, 1000),

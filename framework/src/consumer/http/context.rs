@@ -1,7 +1,7 @@
 //! What a handler can do: wait for events, read the request, answer or stream.
 
 use super::{
-    super::NoEvent,
+    super::{NoEvent, reply_headers::complete},
     answer::{Answer, IntoAnswer, Kind},
     body_sender::BodySender,
     common::Common,
@@ -135,9 +135,10 @@ impl<E: Event> HttpContext<E> {
     /// As [`stream`](HttpContext::stream).
     pub async fn sse(&mut self) -> Result<Sse> {
         let idle = (self.limits.keep_alive, sse::KEEP_ALIVE);
-        let pipe = self
-            .begin(sse::head(), PipeEnd::Complete, Some(idle))
-            .await?;
+        let mut head = sse::head();
+        // This head is ours: here `connect` has the last word.
+        head.headers_mut().extend(self.headers.drain());
+        let pipe = self.begin(head, PipeEnd::Complete, Some(idle)).await?;
         Ok(Sse::new(pipe))
     }
 
@@ -153,7 +154,7 @@ impl<E: Event> HttpContext<E> {
         };
         let pipe = Pipe::new(self.limits.send_buffer);
         let mut response = head.map(|()| Body::new(pipe.body(idle)));
-        response.headers_mut().extend(self.headers.drain());
+        complete(response.headers_mut(), &mut self.headers);
         // A stream may be open for hours.
         *self.scope.head = detached(&self.scope.head);
         // Boxed, so that a handler's memory does not keep room for it while the stream is open.

@@ -1,7 +1,7 @@
 //! The desk of one request: its handler, what may end it, and a goodbye that is never forgotten.
 
 use super::{
-    super::goodbye::dismiss,
+    super::{goodbye::dismiss, reply_headers::complete},
     HttpConsumer,
     answer::{Answer, Kind},
     context::HttpContext,
@@ -124,7 +124,7 @@ async fn settle<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close,
     };
     let (code, sent) = match (outcome, exchange) {
         (Outcome::Answered(Answer(Kind::Whole(mut response))), Some(exchange)) => {
-            response.headers_mut().extend(ctx.headers.drain());
+            complete(response.headers_mut(), &mut ctx.headers);
             (answered, exchange.respond(response).await)
         }
         (Outcome::Answered(Answer(Kind::Streamed)), None) => (answered, Ok(())),
