@@ -1,7 +1,10 @@
 //! The desk of one request: its handler, what may end it, and a goodbye that is never forgotten.
 
 use super::{
-    super::{goodbye::dismiss, reply_headers::complete},
+    super::{
+        goodbye::{Owed, disconnected},
+        reply_headers::complete,
+    },
     HttpConsumer,
     answer::{Answer, Kind},
     context::HttpContext,
@@ -12,7 +15,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     frame::Close,
     guard::guarded,
-    protocol::{Exchange, Host, Http},
+    protocol::{Exchange, Http},
     reject::Reject,
     scope::OpensOverHttp,
     tie::Ties,
@@ -21,18 +24,15 @@ use http::StatusCode;
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
-    sync::Arc,
     task::Poll,
 };
-use tokio::runtime::Handle;
 
 /// One consumer and its request.
 pub(super) struct Desk<C: HttpConsumer> {
-    /// Gone once its `disconnect` has begun.
-    consumer: Option<C>,
     /// Gone once its groups are left.
     ctx: Option<HttpContext<C::Event>>,
-    host: Option<Arc<dyn Host>>,
+    /// The last, so that it is dropped after them.
+    consumer: Owed<C>,
 }
 
 /// How a handler ended.
@@ -45,48 +45,29 @@ enum Outcome {
 impl<C: HttpConsumer> Desk<C> {
     pub(super) fn new(consumer: C, ctx: HttpContext<C::Event>) -> Self {
         let exchange = ctx.exchange.as_ref();
+        let host = exchange.and_then(|exchange| exchange.host().cloned());
+        let goodbye = |consumer: C, close| disconnected(consumer.disconnect(close));
         Self {
-            host: exchange.and_then(|exchange| exchange.host().cloned()),
-            consumer: Some(consumer),
             ctx: Some(ctx),
+            consumer: Owed::new(consumer, goodbye, host),
         }
     }
 
     /// Serves the request to the end. An error is what the handler failed with after the head of its answer was out:
     /// before, the client is told, and the log with it.
     pub(super) async fn serve(&mut self) -> Result<()> {
-        let (Some(consumer), Some(ctx)) = (&mut self.consumer, &mut self.ctx) else {
+        let Some(ctx) = &mut self.ctx else {
             return Ok(());
         };
         let ties = ctx.scope.get::<Ties>().ok().cloned();
-        let endings = Endings::new(ctx.common.clone(), ties, self.host.clone());
-        let outcome = attend(Box::pin(guarded(consumer.handle(ctx))), endings).await;
+        let host = self.consumer.host().cloned();
+        let endings = Endings::new(ctx.common.clone(), ties, host);
+        let outcome = attend(Box::pin(guarded(self.consumer.handle(ctx))), endings).await;
         let (close, outcome) = Box::pin(settle(ctx, outcome)).await;
         // Off every list before anyone is told: a goodbye sent by `disconnect` reaches those who stay.
         self.ctx = None;
-        if let Some(consumer) = self.consumer.take() {
-            dismiss(consumer.disconnect(close)).await;
-        }
+        self.consumer.dismiss(close).await;
         outcome
-    }
-}
-
-/// A client that leaves before it was answered drops the conversation, wherever it is; its consumer says goodbye in a task
-/// of its own, for which a server that stops waits.
-impl<C: HttpConsumer> Drop for Desk<C> {
-    fn drop(&mut self) {
-        self.ctx = None;
-        let Some(consumer) = self.consumer.take() else {
-            return;
-        };
-        let host = self.host.take();
-        // No runtime, no goodbye: the process ends.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move {
-                dismiss(consumer.disconnect(Close::from(Close::ABNORMAL))).await;
-                drop(host);
-            });
-        }
     }
 }
 
