@@ -83,6 +83,11 @@ impl HttpConsumer for Guest {
                 }
                 Ok(events.end())
             }
+            "one event" => {
+                let events = ctx.sse().await?;
+                events.send("ahoy").await?;
+                Ok(events.end())
+            }
             "silence" => {
                 let _events = ctx.sse().await?;
                 std::future::pending().await

@@ -5,6 +5,7 @@ mod auth;
 mod blocking;
 mod break_ins;
 mod bridge;
+mod communicators;
 mod consumers;
 mod endings;
 mod floors;
