@@ -1,6 +1,6 @@
 //! What a test is told by the communicators when it fails.
 
-use crate::{guest::House, support::trouble};
+use crate::guest::House;
 use http::Request;
 use seaway::{
     ApplicationExt, Channels, Context, Handshake, NoEvent, Reject, Result, WebSocketConsumer,
@@ -53,15 +53,15 @@ async fn one_who_waits_for_an_event_is_told_what_came() {
     }
 }
 
-/// Knows nobody.
+/// Wants to know the room.
 struct Doorkeeper;
 
 impl WebSocketConsumer for Doorkeeper {
     type Input = String;
     type Event = NoEvent;
 
-    async fn connect(_: &mut Handshake) -> Result<Self, Reject> {
-        Err(trouble().into())
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+        handshake.path::<String>("room").map(|_| Self)
     }
     async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
         Ok(())
@@ -71,7 +71,7 @@ impl WebSocketConsumer for Doorkeeper {
 #[tokio::test]
 async fn one_who_was_not_let_in_is_told_so_where_it_listens() {
     let app = PathRouter::<WebSocket>::new()
-        .route("/trouble", Doorkeeper::application(&Channels::in_memory()))
+        .route("/room", Doorkeeper::application(&Channels::in_memory()))
         .boxed();
     for (path, expected) in [
         (
@@ -79,9 +79,10 @@ async fn one_who_was_not_let_in_is_told_so_where_it_listens() {
             "waited for a frame, but was refused with 404 Not Found: Not Found",
         ),
         (
-            "/trouble",
-            "waited for a frame, but was refused with 500 Internal Server Error: the application \
-             failed: the database is on fire",
+            "/room",
+            "waited for a frame, but was refused with 500 Internal Server Error: no path parameter \
+             \"room\" here; route this application in a PathRouter under a path with {room} (in an \
+             axum app, nest_service",
         ),
     ] {
         let mut client = WebSocketCommunicator::open(&app, Request::get(path));
