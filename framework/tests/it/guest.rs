@@ -57,6 +57,10 @@ impl HttpConsumer for Guest {
     async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Answer> {
         match self.wish.as_str() {
             "an answer" => ctx.answer("here you are"),
+            "news of a crowd" => {
+                self.go_on.notified().await;
+                ctx.answer((StatusCode::ACCEPTED, format!("{} were lost", ctx.dropped())))
+            }
             "cookies" => {
                 let answer = Response::builder()
                     .header("set-cookie", "hand=1")

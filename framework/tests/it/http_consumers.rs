@@ -23,6 +23,21 @@ async fn a_long_poll_is_answered_with_the_next_event() {
     assert_eq!(house.members(), 0);
 }
 
+#[tokio::test]
+async fn one_who_hears_too_slowly_knows_how_much_was_lost() {
+    let house = House::new();
+    let mut client = house.open("news of a crowd");
+    eventually(|| (house.members() == 1).then_some(())).await;
+
+    for number in 0..1030 {
+        house.say(number, "ahoy").await;
+    }
+    house.go_on.notify_one();
+
+    assert_eq!(client.status().await, 202);
+    assert_eq!(client.receive().await.unwrap(), "6 were lost");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_long_poll_may_give_up_and_be_asked_again() {
     let house = House::new();

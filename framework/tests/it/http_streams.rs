@@ -4,6 +4,7 @@ use crate::{
     guest::{House, asking},
     support::eventually,
 };
+use http::Method;
 use seaway::{
     Answer, ApplicationExt, Channels, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Reject,
     Result, testing::HttpCommunicator,
@@ -67,6 +68,7 @@ struct Mute<const SECONDS: u64>;
 impl<const SECONDS: u64> HttpConsumer for Mute<SECONDS> {
     type Event = NoEvent;
 
+    const METHODS: &'static [Method] = &[Method::GET];
     const KEEP_ALIVE: Duration = Duration::from_secs(SECONDS);
 
     async fn connect(_: &mut HttpHandshake) -> Result<Self, Reject> {
@@ -91,6 +93,22 @@ async fn a_stream_may_be_silent_for_ever() {
     tokio::time::sleep(Duration::from_secs(3599)).await;
 
     assert_eq!(client.receive().await.unwrap(), "data: ahoy\n\n");
+}
+
+#[tokio::test]
+async fn a_consumer_answers_the_methods_that_it_says() {
+    let app = Mute::<1>::application(&Channels::in_memory()).boxed();
+    for (method, status) in [(Method::GET, 200), (Method::HEAD, 200), (Method::POST, 405)] {
+        let request = http::Request::builder().method(method).uri("/");
+        let mut client = HttpCommunicator::open(&app, request.body("").unwrap());
+
+        let reply = client.reply().await;
+
+        assert_eq!(reply.status(), status);
+        if status == 405 {
+            assert_eq!(reply.headers()["allow"], "GET, HEAD");
+        }
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::{
     reject::Reject,
     scope::{OpensOverHttp, Scope},
 };
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
 use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
 
@@ -56,6 +56,24 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
 pub trait HttpConsumer: Sized + Send + 'static {
     /// What other consumers say: a type of yours, or [`NoEvent`](crate::NoEvent).
     type Event: Event;
+
+    /// What may be asked; every method, unless you say otherwise. Another one is answered 405 before `connect`, with those
+    /// that may. Who lets GET in lets HEAD in, too (RFC 9110, 9.1).
+    ///
+    /// ```
+    /// # use seaway::{Answer, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Reject, Result};
+    /// use seaway::http::Method;
+    ///
+    /// # struct Events;
+    /// impl HttpConsumer for Events {
+    ///     const METHODS: &'static [Method] = &[Method::GET];
+    ///     // …
+    /// #   type Event = NoEvent;
+    /// #   async fn connect(_: &mut HttpHandshake) -> Result<Self, Reject> { Ok(Events) }
+    /// #   async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> { ctx.answer("") }
+    /// }
+    /// ```
+    const METHODS: &'static [Method] = &[];
 
     /// The largest body that a request may have, in bytes. Default 1 MiB. One that announces more is answered 413 before
     /// anything of it is read, and before `connect`; one that turns out to be larger, when
@@ -140,6 +158,10 @@ async fn greet<C: HttpConsumer>(
     scope: Scope<Http>,
     mut exchange: Exchange,
 ) -> Result<Option<Desk<C>>> {
+    if let Some(refusal) = unasked(&scope.head.method, C::METHODS) {
+        Http::refuse(exchange, refusal).await?;
+        return Ok(None);
+    }
     if exchange.body.size_hint().lower() > C::MAX_BODY as u64 {
         let message = format!("the body is larger than {} bytes", C::MAX_BODY);
         Http::refuse(exchange, Error::new(ErrorKind::TooLarge, message)).await?;
@@ -178,6 +200,22 @@ async fn greet<C: HttpConsumer>(
     };
     Http::refuse(exchange, refusal).await?;
     Ok(None)
+}
+
+/// What a client is told that asks with a method which is not among these; none are all.
+fn unasked(method: &Method, methods: &[Method]) -> Option<Reject> {
+    let has = |method| methods.contains(method);
+    if methods.is_empty() || has(method) || (*method == Method::HEAD && has(&Method::GET)) {
+        return None;
+    }
+    let head = match has(&Method::GET) && !has(&Method::HEAD) {
+        true => Some(&Method::HEAD),
+        false => None,
+    };
+    let names: Vec<_> = methods.iter().chain(head).map(Method::as_str).collect();
+    let allowed = HeaderValue::from_str(&names.join(", ")).ok()?;
+    let refusal = Reject::from(StatusCode::METHOD_NOT_ALLOWED);
+    Some(refusal.header(header::ALLOW, allowed))
 }
 
 impl<C> Clone for HttpConsumerApplication<C> {

@@ -8,7 +8,7 @@ use super::{
     sse::{self, Sse},
 };
 use crate::{
-    channels::{Channels, Event, Group, Shared},
+    channels::{Channels, Event, Group, Mailbox, Shared},
     error::{Error, ErrorKind, Result},
     name::ChannelName,
     protocol::{Body, Exchange, Http, Pipe, PipeEnd, detached},
@@ -67,6 +67,12 @@ impl<E: Event> HttpContext<E> {
             }
         })
         .await
+    }
+
+    /// How many events were lost because this consumer heard them more slowly than they came: its mailbox was full.
+    pub fn dropped(&self) -> u64 {
+        let mailbox = self.common.address.mailbox();
+        mailbox.map_or(0, Mailbox::dropped)
     }
 
     /// Reads the whole body of the request.
