@@ -55,7 +55,7 @@ where
         connections.spawn(async move {
             let serving = connection::serve(stream, app, seat.clone(), limits.head);
             let served = place::serve(seat, serving).await;
-            if let Err(error) = served {
+            if let Some(Err(error)) = served {
                 // A client's broken bytes or vanishing: nothing an operator has to act on.
                 tracing::debug!(%client, %error, "a connection ended early");
             }

@@ -31,8 +31,9 @@ pub(crate) fn seat() -> Option<Seat> {
     PLACE.try_with(|place| place.seat.clone()).ok()
 }
 
-/// Serves requests in this seat, and carries on with what goes on after their answers.
-pub(super) fn serve<F: Future>(seat: Seat, requests: F) -> impl Future<Output = F::Output> {
+/// Serves requests in this seat, and carries on with what goes on after their answers. `None` if a conversation has found
+/// its client gone, though nothing here shows it: hyper would wait without an end for one that takes nothing.
+pub(super) fn serve<F: Future>(seat: Seat, requests: F) -> impl Future<Output = Option<F::Output>> {
     let place = Place {
         seat,
         going_on: Cell::default(),
@@ -53,12 +54,15 @@ pin_project! {
 }
 
 impl<F: Future> Future for Serving<F> {
-    type Output = F::Output;
+    type Output = Option<F::Output>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
         let mut serving = self.project();
         // Before the requests: what it says now is on its way in this poll, and `Pipe` counts on that.
         let mut going_on = poll_going_on(cx);
+        if let Poll::Ready(Client::Gone) = going_on {
+            return Poll::Ready(None);
+        }
         if let Some(requests) = serving.requests.as_mut().as_pin_mut() {
             *serving.served = Some(ready!(requests.poll(cx)));
             // Whoever fed the connection sees now that nobody reads any more.
@@ -66,8 +70,7 @@ impl<F: Future> Future for Serving<F> {
             going_on = poll_going_on(cx);
         }
         ready!(going_on);
-        let served = serving.served.take();
-        Poll::Ready(served.expect("it is not polled after its end"))
+        Poll::Ready(serving.served.take())
     }
 }
 
@@ -87,15 +90,25 @@ pub(crate) fn carry_on(conversation: Conversation) {
     }
 }
 
-fn poll_going_on(cx: &mut Context<'_>) -> Poll<()> {
+/// What a conversation knows of its client once it is over.
+enum Client {
+    Served,
+    Gone,
+}
+
+fn poll_going_on(cx: &mut Context<'_>) -> Poll<Client> {
     PLACE.with(|place| {
         let Some(mut conversation) = place.going_on.take() else {
-            return Poll::Ready(());
+            return Poll::Ready(Client::Served);
         };
         match conversation.as_mut().poll(cx) {
             Poll::Ready(outcome) => {
+                let client = match &outcome {
+                    Err(error) if error.is_closed() => Client::Gone,
+                    _ => Client::Served,
+                };
                 note::<Http>(outcome);
-                Poll::Ready(())
+                Poll::Ready(client)
             }
             Poll::Pending => {
                 place.going_on.set(Some(conversation));

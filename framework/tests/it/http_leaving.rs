@@ -2,9 +2,12 @@
 
 use crate::{
     guest::House,
-    support::{PATIENCE, Server, eventually},
+    support::{Diary, PATIENCE, Server, eventually},
 };
-use seaway::routing::ProtocolTypeRouter;
+use seaway::{
+    Answer, ApplicationExt, Channels, Close, HttpConsumer, HttpContext, HttpHandshake, NoEvent,
+    Reject, Result, middleware::Provide, routing::ProtocolTypeRouter,
+};
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
@@ -249,6 +252,44 @@ async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
     tokio::time::resume();
+}
+
+/// Talks without a pause, and loses its patience soon with one who does not listen.
+struct Talker(Diary);
+
+impl HttpConsumer for Talker {
+    type Event = NoEvent;
+
+    const SEND_TIMEOUT: Duration = Duration::from_millis(50);
+
+    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Reject> {
+        Ok(Self(handshake.state::<Diary>()?.clone()))
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
+        let body = ctx.stream(http::Response::new(())).await?;
+        loop {
+            body.send(vec![b'x'; 10_000]).await?;
+        }
+    }
+
+    async fn disconnect(self, close: Close) {
+        self.0.note(format!("disconnect {}", close.code));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_takes_nothing_of_a_stream_gives_its_place_to_others() {
+    let diary = Diary::default();
+    let talker = Talker::application(&Channels::in_memory()).with(Provide(diary.clone()));
+    let app = ProtocolTypeRouter::new().http(talker);
+    let server = Server::configured(app, |server| server.max_connections(1)).await;
+
+    let _deaf = ask(server.address, "").await;
+    let mut next = ask(server.address, "").await;
+
+    read_until(&mut next, "xxx").await;
+    assert_eq!(diary.entries()[0], "disconnect 1006");
 }
 
 #[tokio::test]

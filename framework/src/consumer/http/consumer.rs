@@ -84,6 +84,10 @@ pub trait HttpConsumer: Sized + Send + 'static {
     /// waits.
     const SEND_BUFFER: usize = 64 * 1024;
 
+    /// How long `send` waits for a client that takes nothing of a streamed answer; counted by the chunk, so that it is twice
+    /// that at most. Default 60 s; at the bound the client has left, and its connection is cut off.
+    const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+
     /// How often a comment goes out on a silent [`Sse`](super::Sse), so that proxies do not take it for dead. Default 15 s;
     /// with [`Duration::MAX`] none ever does.
     const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -112,12 +116,16 @@ pub trait HttpConsumer: Sized + Send + 'static {
     /// The application that answers one request after the other: route it, serve it, or mount it in axum.
     ///
     /// # Panics
-    /// If [`KEEP_ALIVE`](HttpConsumer::KEEP_ALIVE) is zero.
+    /// If [`KEEP_ALIVE`](HttpConsumer::KEEP_ALIVE) or [`SEND_TIMEOUT`](HttpConsumer::SEND_TIMEOUT) is zero.
     #[track_caller]
     fn application(channels: &Channels) -> HttpConsumerApplication<Self> {
         assert!(
             !Self::KEEP_ALIVE.is_zero(),
             "comments that keep a stream alive would flood it with a KEEP_ALIVE of zero; Duration::MAX sends none"
+        );
+        assert!(
+            !Self::SEND_TIMEOUT.is_zero(),
+            "no client takes a stream in no time; Duration::MAX waits for ever"
         );
         HttpConsumerApplication {
             channels: channels.clone(),
@@ -185,6 +193,7 @@ async fn greet<C: HttpConsumer>(
                 limits: Limits {
                     max_body: C::MAX_BODY,
                     send_buffer: C::SEND_BUFFER,
+                    send_timeout: C::SEND_TIMEOUT,
                     keep_alive: C::KEEP_ALIVE,
                 },
                 event: PhantomData,

@@ -36,6 +36,7 @@ pub(super) struct Limits {
     /// How much of the body may still come.
     pub(super) max_body: usize,
     pub(super) send_buffer: usize,
+    pub(super) send_timeout: Duration,
     pub(super) keep_alive: Duration,
 }
 
@@ -158,7 +159,7 @@ impl<E: Event> HttpContext<E> {
             let message = "the request is answered already";
             return Err(Error::new(ErrorKind::User, message));
         };
-        let pipe = Pipe::new(self.limits.send_buffer);
+        let pipe = Pipe::new(self.limits.send_buffer, self.limits.send_timeout);
         let mut response = head.map(|()| Body::new(pipe.body(idle)));
         complete(response.headers_mut(), &mut self.headers);
         // A stream may be open for hours.

@@ -63,7 +63,13 @@ impl<C: HttpConsumer> Desk<C> {
         let host = self.consumer.host().cloned();
         let endings = Endings::new(ctx.common.clone(), ties, host);
         let outcome = attend(Box::pin(guarded(self.consumer.handle(ctx))), endings).await;
-        let (close, outcome) = Box::pin(settle(ctx, outcome)).await;
+        let (close, mut outcome) = Box::pin(settle(ctx, outcome)).await;
+        if let Some((pipe, _)) = ctx.common.pipe.get()
+            && pipe.is_given_up()
+        {
+            // Whoever serves the connection drops it.
+            outcome = Err(Error::closed());
+        }
         // Off every list before anyone is told: a goodbye sent by `disconnect` reaches those who stay.
         self.ctx = None;
         self.consumer.dismiss(close).await;
