@@ -1,6 +1,9 @@
 //! A body that is fed while it is read: bounded, and each end learns when the other is done.
 
-use crate::error::{BoxError, Error, Result};
+use crate::{
+    error::{BoxError, Error, Result},
+    waking::note,
+};
 use bytes::Bytes;
 use http_body::Frame;
 use std::{
@@ -252,13 +255,6 @@ impl Drop for PipeBody {
         drop(state);
         wake(watcher);
         self.pipe.room.notify_waiters();
-    }
-}
-
-fn note(slot: &mut Option<Waker>, cx: &Context<'_>) {
-    match slot {
-        Some(waker) => waker.clone_from(cx.waker()),
-        none => *none = Some(cx.waker().clone()),
     }
 }
 
