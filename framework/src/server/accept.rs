@@ -69,11 +69,11 @@ where
     );
     tokio::select! {
         left = drain.finish(limits.drain_timeout) => if left > 0 {
-            tracing::warn!("{left} connections outstayed the drain time-out");
+            tracing::warn!(connections = left, "the drain time-out is over: what is left is cut off");
         },
         () = orders.again() => {
             let left = drain.visitors();
-            tracing::warn!("asked again to stop: {left} connections are cut off");
+            tracing::warn!(connections = left, "asked again to stop: what is left is cut off");
         }
     }
 }
