@@ -12,6 +12,7 @@ use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
+use tracing::{Instrument, instrument::Instrumented};
 
 tokio::task_local! {
     /// The place of the connection whose requests this task serves.
@@ -22,7 +23,7 @@ struct Place {
     seat: Seat,
     /// A conversation that has answered and goes on: it feeds a stream, or says goodbye.
     /// Here an event reaches its client after one wake; from a task of its own it would take two.
-    going_on: Cell<Option<Conversation>>,
+    going_on: Cell<Option<Instrumented<Conversation>>>,
 }
 
 /// The seat of the connection whose request is being served; none under a foreign server, or where middleware serves
@@ -74,9 +75,10 @@ impl<F: Future> Future for Serving<F> {
     }
 }
 
-/// Carries on with a conversation that has answered. The latest of a connection goes on in its task, an earlier one moves
+/// Carries on with a conversation that has answered, in the span that its request is served in. The latest of a connection goes on in its task, an earlier one moves
 /// to a task of its own, so that a connection's task never has more than one to look after.
 pub(crate) fn carry_on(conversation: Conversation) {
+    let conversation = conversation.in_current_span();
     let seat = seat();
     let moved = match seat {
         Some(_) => PLACE.with(|place| place.going_on.replace(Some(conversation))),
@@ -101,7 +103,7 @@ fn poll_going_on(cx: &mut Context<'_>) -> Poll<Client> {
         let Some(mut conversation) = place.going_on.take() else {
             return Poll::Ready(Client::Served);
         };
-        match conversation.as_mut().poll(cx) {
+        match Pin::new(&mut conversation).poll(cx) {
             Poll::Ready(outcome) => {
                 let client = match &outcome {
                     Err(error) if error.is_closed() => Client::Gone,

@@ -24,4 +24,5 @@ mod mistakes;
 mod routing;
 mod server;
 mod site;
+mod spans;
 mod support;
