@@ -56,6 +56,6 @@ async fn a_second_signal_ends_the_wait_at_once() {
     // The client still has most of its 5 seconds.
     let status = arena.ended(AT_ONCE).await;
     assert!(status.success(), "{status}: {}", arena.errors());
-    let line = "asked again to stop: 1 connections are cut off";
+    let line = "asked again to stop: what is left is cut off";
     assert!(arena.errors().contains(line), "{}", arena.errors());
 }

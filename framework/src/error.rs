@@ -139,7 +139,7 @@ impl StdError for Error {
 
 impl From<std::io::Error> for Error {
     fn from(source: std::io::Error) -> Self {
-        Self::new(ErrorKind::Io, source.to_string()).with_source(source)
+        Self::new(ErrorKind::Io, "input or output failed").with_source(source)
     }
 }
 
@@ -163,5 +163,12 @@ mod tests {
         let error = Error::new(ErrorKind::Layer, "cannot publish").with_source("no route to host");
 
         assert_eq!(error.chain(), "cannot publish: no route to host");
+    }
+
+    #[test]
+    fn an_error_of_the_operating_system_is_said_once() {
+        let error = Error::from(std::io::Error::other("the cache is cold"));
+
+        assert_eq!(error.chain(), "input or output failed: the cache is cold");
     }
 }

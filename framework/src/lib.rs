@@ -3,6 +3,7 @@
 
 // From the ground up: each floor uses those before it, never one after or beside.
 mod error;
+mod waking;
 
 mod cookies;
 mod frame;

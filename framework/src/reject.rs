@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind};
 use http::{HeaderName, HeaderValue, StatusCode};
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt, sync::Arc};
 
 /// A refusal: a status, a sentence for people, and headers if the client needs them.
 ///
@@ -20,6 +20,17 @@ pub struct Reject {
     status: StatusCode,
     body: Cow<'static, str>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    reason: Option<Reason>,
+}
+
+/// Why a client was turned away, where it is not told: it goes along with the answer, for tests.
+#[derive(Clone, Debug)]
+pub(crate) struct Reason(Arc<str>);
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 impl Reject {
@@ -29,6 +40,7 @@ impl Reject {
             status,
             body: body.into(),
             headers: Vec::new(),
+            reason: None,
         }
     }
 
@@ -59,6 +71,9 @@ impl Reject {
             HeaderValue::from_static("text/plain; charset=utf-8"),
         );
         headers.extend(self.headers);
+        if let Some(reason) = self.reason {
+            response.extensions_mut().insert(reason);
+        }
         response
     }
 }
@@ -73,25 +88,33 @@ impl From<StatusCode> for Reject {
 /// (500). Only the first two say why: the others' details are for the log.
 impl From<Error> for Reject {
     fn from(error: Error) -> Self {
-        match error.kind() {
-            ErrorKind::Name => Self::new(StatusCode::BAD_REQUEST, error.to_string()),
-            ErrorKind::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
-            ErrorKind::SessionGone => Self::new(StatusCode::UNAUTHORIZED, error.to_string()),
+        let status = match error.kind() {
+            ErrorKind::Name => return Self::new(StatusCode::BAD_REQUEST, error.to_string()),
+            ErrorKind::TooLarge => {
+                return Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string());
+            }
+            ErrorKind::SessionGone => {
+                return Self::new(StatusCode::UNAUTHORIZED, error.to_string());
+            }
             // Nobody waits for this answer any more.
-            ErrorKind::Closed => Self::from(StatusCode::INTERNAL_SERVER_ERROR),
+            ErrorKind::Closed => return Self::from(StatusCode::INTERNAL_SERVER_ERROR),
+            ErrorKind::Layer | ErrorKind::Session | ErrorKind::Timeout => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let reason = error.chain();
+        match error.kind() {
             // The layer itself has told the log that it is away; a crowd that knocks shall not flood it.
-            ErrorKind::Layer => {
-                tracing::debug!(error = %error.chain(), "refused a client");
-                Self::from(StatusCode::SERVICE_UNAVAILABLE)
+            ErrorKind::Layer => tracing::debug!(error = %reason, "refused a client"),
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
+                tracing::warn!(error = %reason, "refused a client");
             }
-            ErrorKind::Session | ErrorKind::Timeout => {
-                tracing::warn!(error = %error.chain(), "refused a client");
-                Self::from(StatusCode::SERVICE_UNAVAILABLE)
-            }
-            _ => {
-                tracing::error!(error = %error.chain(), "refused a client");
-                Self::from(StatusCode::INTERNAL_SERVER_ERROR)
-            }
+            _ => tracing::error!(error = %reason, "refused a client"),
+        }
+        Self {
+            reason: Some(Reason(reason.into())),
+            ..Self::from(status)
         }
     }
 }

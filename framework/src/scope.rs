@@ -98,7 +98,9 @@ impl Params {
             return Err(Reject::from(Error::new(
                 ErrorKind::Missing,
                 format!(
-                    "no path parameter {name:?} among {known:?}; route this application under a path with {{{name}}}"
+                    "no path parameter {name:?} among {known:?}; route this application in a PathRouter under a path with \
+                      {{{name}}} (in an axum app, nest_service a ProtocolTypeRouter around it: what axum's own routes \
+                      capture is not known here)"
                 ),
             )));
         };

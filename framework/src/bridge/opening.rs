@@ -31,10 +31,10 @@ pub(super) async fn open(
     let mut scope = Scope::new(detached(&head));
     scope.client = seat.as_ref().and_then(|seat| seat.client);
     scope.extensions = head.extensions;
-    let stop = seat.as_ref().map(Seat::stop);
+    let host = seat.clone().map(Seat::host);
     let (upgrade, answered) = Upgrade::new(
         origin,
-        stop,
+        host,
         Box::new(|config| Box::pin(transport(upgrading, config))),
     );
     let conversation = sockets.start(scope, upgrade);

@@ -1,7 +1,7 @@
 //! One channel, owned: whoever holds the mailbox hears what is sent to its name.
 
 use super::Envelope;
-use crate::name::ChannelName;
+use crate::{name::ChannelName, waking::note};
 use std::{
     collections::VecDeque,
     fmt,
@@ -182,13 +182,6 @@ impl Slot {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         let lock = self.queue.lock();
         lock.expect("no code panics while it holds this lock")
-    }
-}
-
-fn note(slot: &mut Option<Waker>, cx: &Context<'_>) {
-    match slot {
-        Some(waker) => waker.clone_from(cx.waker()),
-        none => *none = Some(cx.waker().clone()),
     }
 }
 

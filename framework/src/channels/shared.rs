@@ -11,7 +11,7 @@ use std::{any::TypeId, fmt, ops::Deref, sync::Arc};
 ///
 /// A room of a thousand decodes a message once, not a thousand times; and what every member sends of it unchanged is
 /// encoded once too, if it is made through [`json`](Shared::json) or [`frame`](Shared::frame). `ctx.send(Json(event))`
-/// does that by itself.
+/// does that by itself. Several at once are references, written anew: `Json([&*first, &*second])`.
 pub struct Shared<E> {
     envelope: Envelope,
     /// The event, unless the envelope has it: every count of references is a cache line that all members' processors

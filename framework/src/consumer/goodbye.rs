@@ -1,16 +1,98 @@
-//! Letting a consumer go: its last hook, in bounded time.
+//! Letting a consumer go: its last hook, once, in bounded time.
 
-use crate::guard::guarded;
-use std::{future::Future, time::Duration};
+use crate::{frame::Close, guard::guarded, protocol::Host};
+use std::{
+    future::Future,
+    ops::{Deref, DerefMut},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::runtime::Handle;
 
 /// How long `disconnect` may take: time for a slow database, not for a lost one.
 const DISCONNECT_LIMIT: Duration = Duration::from_secs(30);
 
-/// Runs a consumer's `disconnect`.
-pub(super) async fn dismiss(disconnect: impl Future<Output = ()> + Send) {
-    match tokio::time::timeout(DISCONNECT_LIMIT, Box::pin(guarded(disconnect))).await {
-        Ok(Ok(())) => {}
-        Ok(Err(panic)) => tracing::error!(error = %panic, "a consumer's disconnect panicked"),
-        Err(_) => tracing::warn!("a consumer's disconnect took too long and was dropped"),
+/// A consumer that is owed its goodbye, which it gets once, however the conversation ends.
+///
+/// A client that leaves before it was answered drops the conversation, wherever it is, and so does middleware that loses
+/// its patience. The goodbye is then said in a task of its own, for which a server that stops waits.
+///
+/// Whatever else a conversation holds is to be dropped before: off every list before anyone is told.
+pub(super) struct Owed<C: Send + 'static> {
+    /// Gone once its goodbye has begun.
+    consumer: Option<C>,
+    say: fn(C, Close) -> Goodbye,
+    host: Option<Arc<dyn Host>>,
+}
+
+pub(super) type Goodbye = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl<C: Send + 'static> Owed<C> {
+    pub(super) fn new(
+        consumer: C,
+        say: fn(C, Close) -> Goodbye,
+        host: Option<Arc<dyn Host>>,
+    ) -> Self {
+        Self {
+            consumer: Some(consumer),
+            say,
+            host,
+        }
     }
+
+    /// The server that serves the conversation.
+    pub(super) fn host(&self) -> Option<&Arc<dyn Host>> {
+        self.host.as_ref()
+    }
+
+    /// Says the goodbye. Afterwards there is no consumer any more.
+    pub(super) async fn dismiss(&mut self, close: impl Into<Close>) {
+        if let Some(consumer) = self.consumer.take() {
+            (self.say)(consumer, close.into()).await;
+        }
+    }
+}
+
+impl<C: Send + 'static> Deref for Owed<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        let consumer = self.consumer.as_ref();
+        consumer.expect("it is dismissed last")
+    }
+}
+
+impl<C: Send + 'static> DerefMut for Owed<C> {
+    fn deref_mut(&mut self) -> &mut C {
+        let consumer = self.consumer.as_mut();
+        consumer.expect("it is dismissed last")
+    }
+}
+
+impl<C: Send + 'static> Drop for Owed<C> {
+    fn drop(&mut self) {
+        let Some(consumer) = self.consumer.take() else {
+            return;
+        };
+        let (say, host) = (self.say, self.host.take());
+        // No runtime, no goodbye: the process ends.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                say(consumer, Close::from(Close::ABNORMAL)).await;
+                drop(host);
+            });
+        }
+    }
+}
+
+/// Runs an async consumer's `disconnect`.
+pub(super) fn disconnected(disconnect: impl Future<Output = ()> + Send + 'static) -> Goodbye {
+    Box::pin(async move {
+        match tokio::time::timeout(DISCONNECT_LIMIT, guarded(disconnect)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(panic)) => tracing::error!(error = %panic, "a consumer's disconnect panicked"),
+            Err(_) => tracing::warn!("a consumer's disconnect took too long and was dropped"),
+        }
+    })
 }

@@ -104,6 +104,8 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
 
     /// Headers of the reply that accepts a socket, or of the answer that the handler of a request makes. A refusal has
     /// its own.
+    ///
+    /// What an answer says itself stands, a text's `content-type` too; a `set-cookie` goes out beside the answer's own.
     pub fn reply_headers_mut(&mut self) -> &mut HeaderMap {
         &mut self.headers
     }

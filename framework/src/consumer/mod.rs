@@ -8,6 +8,7 @@ mod from_handshake;
 mod goodbye;
 mod handshake;
 mod http;
+mod reply_headers;
 mod ticks;
 mod turns;
 mod watch;

@@ -1,6 +1,6 @@
 //! The desk: one handler at a time, frames and events taking turns, and a goodbye that waits for nobody.
 
-use super::{Context, FromFrame, WebSocketConsumer, goodbye::dismiss, ticks::Ticks, watch::Watch};
+use super::{Context, FromFrame, WebSocketConsumer, goodbye::Owed, ticks::Ticks, watch::Watch};
 use crate::{
     channels::{Envelope, Mailbox},
     error::{Error, Result},
@@ -17,7 +17,6 @@ use tokio::time::{Sleep, sleep};
 
 /// One consumer and all it needs while the door is open.
 pub(super) struct Desk<C: WebSocketConsumer> {
-    consumer: C,
     ctx: Context<C::Event>,
     line: Line,
     /// Who was heard last: the other goes first.
@@ -27,6 +26,8 @@ pub(super) struct Desk<C: WebSocketConsumer> {
     ticks: Option<Box<Ticks>>,
     /// Whether the last turn was a tick's: a timer faster than its handler leaves every second turn to the others.
     ticked: bool,
+    /// The last, so that it is dropped after the groups are left.
+    consumer: Owed<C>,
 }
 
 /// All that is attended to while a handler runs, and may end the conversation.
@@ -81,14 +82,13 @@ enum Handled {
 
 impl<C: WebSocketConsumer> Desk<C> {
     pub(super) fn new(
-        consumer: C,
+        consumer: Owed<C>,
         ctx: Context<C::Event>,
         socket: Socket,
         mailbox: Mailbox,
         watch: Option<Box<Watch>>,
     ) -> Self {
         Self {
-            consumer,
             ctx,
             line: Line {
                 socket,
@@ -101,6 +101,7 @@ impl<C: WebSocketConsumer> Desk<C> {
             run: 0,
             ticks: Ticks::new(C::TICKS),
             ticked: false,
+            consumer,
         }
     }
 
@@ -108,7 +109,7 @@ impl<C: WebSocketConsumer> Desk<C> {
     pub(super) async fn converse(mut self: Box<Self>) -> Result<()> {
         let outcome = self.take_turns().await;
         let Self {
-            consumer,
+            mut consumer,
             ctx,
             line: Line {
                 socket, mailbox, ..
@@ -122,7 +123,7 @@ impl<C: WebSocketConsumer> Desk<C> {
             Err(_) => Close::ERROR,
         };
         let close = socket.close(code).await;
-        dismiss(consumer.disconnect(close)).await;
+        consumer.dismiss(close).await;
         outcome
     }
 

@@ -1,7 +1,12 @@
 //! One client's conversation: the trait that users write.
 
 use super::{
-    Context, FromFrame, Handshake, address::Address, goodbye::dismiss, handshake::too_slow, turns,
+    Context, FromFrame, Handshake,
+    address::Address,
+    goodbye::{Owed, disconnected},
+    handshake::too_slow,
+    reply_headers::complete,
+    turns,
     watch::Watch,
 };
 use crate::{
@@ -255,12 +260,22 @@ async fn greet<C: WebSocketConsumer>(
             return Ok(None);
         }
     };
-    upgrade.headers_mut().extend(handshake.headers);
+    let goodbye = |consumer: C, close| disconnected(consumer.disconnect(close));
+    let mut consumer = Owed::new(consumer, goodbye, upgrade.host().cloned());
+    // From here on: what is named later is dropped earlier.
+    let Handshake {
+        scope,
+        address,
+        mut headers,
+        ..
+    } = handshake;
+    complete(&mut headers, upgrade.headers_mut());
+    *upgrade.headers_mut() = headers;
     let socket = match upgrade.accept().await {
         Ok(socket) => socket,
         Err(error) => {
-            drop(handshake.address);
-            dismiss(consumer.disconnect(Close::from(Close::ABNORMAL))).await;
+            drop(address);
+            consumer.dismiss(Close::ABNORMAL).await;
             return if error.is_closed() {
                 Ok(None)
             } else {
@@ -268,10 +283,10 @@ async fn greet<C: WebSocketConsumer>(
             };
         }
     };
-    let (channels, mailbox) = handshake.address.into_parts();
+    let (channels, mailbox) = address.into_parts();
     let mailbox = mailbox.expect("it was opened first");
     let ctx = Context {
-        scope: handshake.scope,
+        scope,
         sender: socket.sender(),
         channels,
         channel: mailbox.name().clone(),
@@ -291,7 +306,7 @@ async fn greet<C: WebSocketConsumer>(
         Err(close) => {
             drop((mailbox, ctx));
             let close = socket.close(close).await;
-            dismiss(consumer.disconnect(close)).await;
+            consumer.dismiss(close).await;
             return Ok(None);
         }
     };

@@ -1,6 +1,9 @@
 //! A body that is fed while it is read: bounded, and each end learns when the other is done.
 
-use crate::error::{BoxError, Error, Result};
+use crate::{
+    error::{BoxError, Error, Result},
+    waking::note,
+};
 use bytes::Bytes;
 use http_body::Frame;
 use std::{
@@ -14,7 +17,7 @@ use std::{
 };
 use tokio::{
     sync::Notify,
-    time::{Instant, Sleep, sleep_until},
+    time::{Instant, Sleep, sleep_until, timeout},
 };
 
 /// The end of a pipe that is fed.
@@ -23,12 +26,16 @@ pub(crate) struct Pipe {
     /// Told when there is room again, and when nobody reads any more.
     room: Notify,
     limit: usize,
+    /// How long a feeder waits for a reader that takes nothing.
+    patience: Duration,
 }
 
 #[derive(Default)]
 struct State {
     chunks: VecDeque<Bytes>,
     bytes: usize,
+    /// How many chunks were read.
+    taken: usize,
     end: Option<PipeEnd>,
     is_gone: bool,
     reader: Option<Waker>,
@@ -42,15 +49,19 @@ pub(crate) enum PipeEnd {
     Complete,
     /// Something is missing, and the client shall know.
     CutOff,
+    /// The reader takes nothing any more.
+    GivenUp,
 }
 
 impl Pipe {
-    /// At most `limit` bytes wait, or one chunk that is larger.
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
+    /// At most `limit` bytes wait, or one chunk that is larger. A reader that takes nothing for as long as `patience` says,
+    /// and twice that at most, is given up.
+    pub(crate) fn new(limit: usize, patience: Duration) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
             room: Notify::new(),
             limit: limit.max(1),
+            patience,
         })
     }
 
@@ -70,7 +81,7 @@ impl Pipe {
     /// Feeds the body; waits while it holds as much as it may.
     ///
     /// # Errors
-    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if nobody reads any more, or the end is said.
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if nobody reads any more, the reader is given up, or the end is said.
     pub(crate) async fn send(&self, chunk: Bytes) -> Result<()> {
         let mut chunk = Some(chunk);
         loop {
@@ -80,7 +91,12 @@ impl Pipe {
             if chunk.is_none() {
                 return Ok(());
             }
-            room.await;
+            let taken = self.state().taken;
+            // Boxed, so that a handler's memory does not keep room for an alarm that hardly one needs.
+            let waited = Box::pin(timeout(self.patience, room)).await;
+            if waited.is_err() && self.state().taken == taken {
+                self.end(PipeEnd::GivenUp);
+            }
         }
     }
 
@@ -114,22 +130,33 @@ impl Pipe {
         }
         state.end = Some(end);
         let reader = state.reader.take();
+        let mut watcher = None;
+        if end == PipeEnd::GivenUp {
+            state.chunks = VecDeque::new();
+            watcher = state.watcher.take();
+        }
         drop(state);
         wake(reader);
+        wake(watcher);
         self.room.notify_waiters();
     }
 
     /// Ready once nobody reads any more, though there was more to come.
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state();
-        if state.end.is_some() {
-            return Poll::Pending;
-        }
-        if state.is_gone {
-            return Poll::Ready(());
+        match state.end {
+            Some(PipeEnd::GivenUp) => return Poll::Ready(()),
+            Some(_) => return Poll::Pending,
+            None if state.is_gone => return Poll::Ready(()),
+            None => {}
         }
         note(&mut state.watcher, cx);
         Poll::Pending
+    }
+
+    /// Whether the reader is there, and takes nothing.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.state().end == Some(PipeEnd::GivenUp)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -156,14 +183,14 @@ struct Idle {
 impl Idle {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         loop {
-            let alarm = self
-                .alarm
-                .get_or_insert_with(|| Box::pin(sleep_until(self.spoke + self.every)));
+            // A period without an end needs no alarm.
+            let Some(due) = self.spoke.checked_add(self.every) else {
+                return Poll::Pending;
+            };
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
             std::task::ready!(alarm.as_mut().poll(cx));
-            let due = self.spoke + self.every;
             if Instant::now() >= due {
                 self.spoke = Instant::now();
-                alarm.as_mut().reset(self.spoke + self.every);
                 return Poll::Ready(self.bytes.clone());
             }
             alarm.as_mut().reset(due);
@@ -184,6 +211,7 @@ impl http_body::Body for PipeBody {
         if let Some(chunk) = state.chunks.pop_front() {
             let was_full = state.bytes >= pipe.limit;
             state.bytes -= chunk.len();
+            state.taken = state.taken.wrapping_add(1);
             let has_room = state.bytes < pipe.limit;
             // An idle stream shall not keep the memory of its busiest moment.
             if state.chunks.is_empty() && state.chunks.capacity() > 16 {
@@ -200,7 +228,7 @@ impl http_body::Body for PipeBody {
         }
         match state.end {
             Some(PipeEnd::Complete) => return Poll::Ready(None),
-            Some(PipeEnd::CutOff) => {
+            Some(PipeEnd::CutOff | PipeEnd::GivenUp) => {
                 return Poll::Ready(Some(Err("the answer was not finished".into())));
             }
             None => note(&mut state.reader, cx),
@@ -230,13 +258,6 @@ impl Drop for PipeBody {
     }
 }
 
-fn note(slot: &mut Option<Waker>, cx: &Context<'_>) {
-    match slot {
-        Some(waker) => waker.clone_from(cx.waker()),
-        none => *none = Some(cx.waker().clone()),
-    }
-}
-
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
@@ -254,6 +275,8 @@ mod tests {
     use super::*;
     use http_body_util::BodyExt;
 
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     async fn next(body: &mut PipeBody) -> Option<Bytes> {
         let frame = body.frame().await?;
         frame.unwrap().into_data().ok()
@@ -261,7 +284,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_pipe_makes_its_feeder_wait_until_something_is_read() {
-        let pipe = Pipe::new(10);
+        let pipe = Pipe::new(10, PATIENCE);
         let mut body = pipe.body(None);
 
         // The chunk that passes the bound is still taken whole.
@@ -274,9 +297,33 @@ mod tests {
         pipe.send("4".into()).await.unwrap();
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
+        let pipe = Pipe::new(1, PATIENCE);
+        let mut body = pipe.body(None);
+        pipe.send("full".into()).await.unwrap();
+        let feeder = pipe.clone();
+        let feeding = tokio::spawn(async move {
+            for _ in 0..3 {
+                feeder.send("more".into()).await?;
+            }
+            Ok::<_, Error>(())
+        });
+
+        for _ in 0..3 {
+            tokio::time::sleep(PATIENCE * 9 / 10).await;
+            next(&mut body).await.unwrap();
+        }
+        feeding.await.unwrap().unwrap();
+
+        assert!(pipe.send("in vain".into()).await.unwrap_err().is_closed());
+        poll_fn(|cx| pipe.poll_gone(cx)).await;
+        assert!(body.frame().await.unwrap().is_err(), "it looks cut off");
+    }
+
     #[tokio::test]
     async fn one_who_waits_for_room_is_told_that_nobody_reads_any_more() {
-        let pipe = Pipe::new(1);
+        let pipe = Pipe::new(1, PATIENCE);
         let body = pipe.body(None);
         pipe.send("full".into()).await.unwrap();
         let feeder = pipe.clone();
@@ -292,7 +339,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_cut_off_looks_cut_off() {
         for (end, is_error) in [(PipeEnd::Complete, false), (PipeEnd::CutOff, true)] {
-            let pipe = Pipe::new(10);
+            let pipe = Pipe::new(10, PATIENCE);
             let mut body = pipe.body(None);
             pipe.send("a part".into()).await.unwrap();
 
@@ -306,7 +353,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silent_pipe_says_that_it_is_there_and_a_busy_one_does_not() {
         let second = Duration::from_secs(1);
-        let pipe = Pipe::new(10);
+        let pipe = Pipe::new(10, PATIENCE);
         let mut body = pipe.body(Some((15 * second, Bytes::from_static(b":"))));
         let began = Instant::now();
 

@@ -97,6 +97,9 @@ impl<P: OpensOverHttp> PathRouter<P> {
 
     #[track_caller]
     fn insert(&mut self, path: &str, application: BoxApplication<P>, is_nest: bool) {
+        if let Some(mistake) = mistake(path) {
+            panic!("cannot route {path:?}: {mistake}");
+        }
         let route = Route {
             application,
             is_nest,
@@ -143,6 +146,20 @@ impl<P: OpensOverHttp> PathRouter<P> {
             scope.add_param(&name, &value);
         }
         Ok(&route.application)
+    }
+}
+
+/// What is wrong with a path that no client could ask for, though it can be looked for.
+fn mistake(path: &str) -> Option<&'static str> {
+    if !path.starts_with('/') {
+        return Some("a path starts with /");
+    }
+    let mut segments = path.split('/');
+    match segments
+        .find_map(|segment| segment.chars().next().filter(|first| ":*".contains(*first)))?
+    {
+        ':' => Some("a parameter is written {name}, as in \"/rooms/{room}\""),
+        _ => Some("what takes all the rest is written {*name}, as in \"/files/{*rest}\""),
     }
 }
 

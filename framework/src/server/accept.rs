@@ -55,7 +55,7 @@ where
         connections.spawn(async move {
             let serving = connection::serve(stream, app, seat.clone(), limits.head);
             let served = place::serve(seat, serving).await;
-            if let Err(error) = served {
+            if let Some(Err(error)) = served {
                 // A client's broken bytes or vanishing: nothing an operator has to act on.
                 tracing::debug!(%client, %error, "a connection ended early");
             }
@@ -69,11 +69,11 @@ where
     );
     tokio::select! {
         left = drain.finish(limits.drain_timeout) => if left > 0 {
-            tracing::warn!("{left} connections outstayed the drain time-out");
+            tracing::warn!(connections = left, "the drain time-out is over: what is left is cut off");
         },
         () = orders.again() => {
             let left = drain.visitors();
-            tracing::warn!("asked again to stop: {left} connections are cut off");
+            tracing::warn!(connections = left, "asked again to stop: what is left is cut off");
         }
     }
 }

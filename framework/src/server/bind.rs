@@ -23,7 +23,7 @@ impl Bind {
             On::Address(address) => address,
         };
         let listener = TcpListener::bind(&address).await.map_err(|error| {
-            let message = format!("cannot listen on {address}: {error}");
+            let message = format!("cannot listen on {address}");
             Error::new(ErrorKind::Io, message).with_source(error)
         })?;
         let address = listener.local_addr()?;

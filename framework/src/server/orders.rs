@@ -50,9 +50,10 @@ pub(super) struct Signals {
 impl Signals {
     pub(super) fn listen() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
+        let listen = |name, kind| signal(kind).inspect_err(|error| deaf(name, error)).ok();
         Self {
-            interrupt: signal(SignalKind::interrupt()).ok(),
-            terminate: signal(SignalKind::terminate()).ok(),
+            interrupt: listen("SIGINT", SignalKind::interrupt()),
+            terminate: listen("SIGTERM", SignalKind::terminate()),
         }
     }
 
@@ -79,8 +80,13 @@ impl Signals {
     }
 
     async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            deaf("Ctrl-C", &error);
             pending::<()>().await;
         }
     }
+}
+
+fn deaf(signal: &'static str, error: &std::io::Error) {
+    tracing::error!(signal, %error, "cannot listen to a signal; it does not stop the server");
 }

@@ -12,6 +12,7 @@ use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
+use tracing::{Instrument, instrument::Instrumented};
 
 tokio::task_local! {
     /// The place of the connection whose requests this task serves.
@@ -22,7 +23,7 @@ struct Place {
     seat: Seat,
     /// A conversation that has answered and goes on: it feeds a stream, or says goodbye.
     /// Here an event reaches its client after one wake; from a task of its own it would take two.
-    going_on: Cell<Option<Conversation>>,
+    going_on: Cell<Option<Instrumented<Conversation>>>,
 }
 
 /// The seat of the connection whose request is being served; none under a foreign server, or where middleware serves
@@ -31,8 +32,9 @@ pub(crate) fn seat() -> Option<Seat> {
     PLACE.try_with(|place| place.seat.clone()).ok()
 }
 
-/// Serves requests in this seat, and carries on with what goes on after their answers.
-pub(super) fn serve<F: Future>(seat: Seat, requests: F) -> impl Future<Output = F::Output> {
+/// Serves requests in this seat, and carries on with what goes on after their answers. `None` if a conversation has found
+/// its client gone, though nothing here shows it: hyper would wait without an end for one that takes nothing.
+pub(super) fn serve<F: Future>(seat: Seat, requests: F) -> impl Future<Output = Option<F::Output>> {
     let place = Place {
         seat,
         going_on: Cell::default(),
@@ -53,12 +55,15 @@ pin_project! {
 }
 
 impl<F: Future> Future for Serving<F> {
-    type Output = F::Output;
+    type Output = Option<F::Output>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
         let mut serving = self.project();
         // Before the requests: what it says now is on its way in this poll, and `Pipe` counts on that.
         let mut going_on = poll_going_on(cx);
+        if let Poll::Ready(Client::Gone) = going_on {
+            return Poll::Ready(None);
+        }
         if let Some(requests) = serving.requests.as_mut().as_pin_mut() {
             *serving.served = Some(ready!(requests.poll(cx)));
             // Whoever fed the connection sees now that nobody reads any more.
@@ -66,14 +71,15 @@ impl<F: Future> Future for Serving<F> {
             going_on = poll_going_on(cx);
         }
         ready!(going_on);
-        let served = serving.served.take();
-        Poll::Ready(served.expect("it is not polled after its end"))
+        Poll::Ready(serving.served.take())
     }
 }
 
-/// Carries on with a conversation that has answered. The latest of a connection goes on in its task, an earlier one moves
-/// to a task of its own, so that a connection's task never has more than one to look after.
+/// Carries on with a conversation that has answered, in the span that its request is served in. The latest of a
+/// connection goes on in its task, an earlier one moves to a task of its own, so that a connection's task never has more
+/// than one to look after.
 pub(crate) fn carry_on(conversation: Conversation) {
+    let conversation = conversation.in_current_span();
     let seat = seat();
     let moved = match seat {
         Some(_) => PLACE.with(|place| place.going_on.replace(Some(conversation))),
@@ -87,15 +93,25 @@ pub(crate) fn carry_on(conversation: Conversation) {
     }
 }
 
-fn poll_going_on(cx: &mut Context<'_>) -> Poll<()> {
+/// What a conversation knows of its client once it is over.
+enum Client {
+    Served,
+    Gone,
+}
+
+fn poll_going_on(cx: &mut Context<'_>) -> Poll<Client> {
     PLACE.with(|place| {
         let Some(mut conversation) = place.going_on.take() else {
-            return Poll::Ready(());
+            return Poll::Ready(Client::Served);
         };
-        match conversation.as_mut().poll(cx) {
+        match Pin::new(&mut conversation).poll(cx) {
             Poll::Ready(outcome) => {
+                let client = match &outcome {
+                    Err(error) if error.is_closed() => Client::Gone,
+                    _ => Client::Served,
+                };
                 note::<Http>(outcome);
-                Poll::Ready(())
+                Poll::Ready(client)
             }
             Poll::Pending => {
                 place.going_on.set(Some(conversation));

@@ -28,8 +28,9 @@ use tower_service::Service;
 /// `axum::Router`, or any other tower service.
 ///
 /// Await it. It ends on Ctrl-C or SIGTERM: it stops accepting, sockets get a close frame (1001), requests under way are
-/// finished, and after [`drain_timeout`](Serve::drain_timeout) it returns even if some are left: their requests are
-/// dropped, and their sockets end with the runtime. A second Ctrl-C or SIGTERM ends that wait at once.
+/// finished, streams of events are told to end, and after [`drain_timeout`](Serve::drain_timeout) it returns even if some
+/// are left: their requests are dropped, and their sockets end with the runtime. A second Ctrl-C or SIGTERM ends that wait
+/// at once.
 ///
 /// Calls that block run on after it has returned, and tokio's runtime waits for them when it is dropped: if one may hang,
 /// end the runtime with `Runtime::shutdown_timeout`; see `docs/blocking.md`.

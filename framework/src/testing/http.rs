@@ -1,8 +1,9 @@
 //! One request for tests, without a server.
 
 use super::{
+    Line, described,
     event_stream::{EventStream, ReceivedEvent},
-    soon,
+    explain, fail, soon_at,
 };
 use crate::{
     application::{Application, BoxApplication},
@@ -11,9 +12,9 @@ use crate::{
     scope::Scope,
 };
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use std::fmt;
+use std::{fmt, future::Future, panic::Location};
 use tokio::task::JoinHandle;
 
 /// One request for tests, without a server. It panics, with what it waited for, where a test should fail.
@@ -77,19 +78,23 @@ impl HttpCommunicator {
     ///
     /// # Panics
     /// If no answer comes within 5 s.
-    pub async fn request<B: Into<Body>>(
+    #[track_caller]
+    pub fn request<B: Into<Body>>(
         application: &BoxApplication<Http>,
         request: Request<B>,
-    ) -> Result<Response<Bytes>> {
-        let mut client = Self::open(application, request);
-        client.wait_for_answer().await?;
-        let Answered::Got(head, body) = &mut client.answer else {
-            unreachable!("it was just waited for");
-        };
-        let body = std::mem::take(body).to_bytes(LIMIT);
-        let head = std::mem::take(head);
-        let body = soon("the end of the response", body).await?;
-        Ok(head.map(|()| body))
+    ) -> impl Future<Output = Result<Response<Bytes>>> {
+        let line = Location::caller();
+        async move {
+            let mut client = Self::open(application, request);
+            client.wait_for_answer(line).await?;
+            let Answered::Got(head, body) = &mut client.answer else {
+                unreachable!("it was just waited for");
+            };
+            let body = std::mem::take(body).to_bytes(LIMIT);
+            let head = std::mem::take(head);
+            let body = soon_at(line, "the end of the response", body).await?;
+            Ok(head.map(|()| body))
+        }
     }
 
     /// Sends a request whose answer is read step by step.
@@ -110,41 +115,48 @@ impl HttpCommunicator {
     ///
     /// # Panics
     /// If none comes within 5 s.
-    pub async fn reply(&mut self) -> &Response<()> {
-        let answer = self.wait_for_answer().await;
-        answer.expect("the application answers");
-        match &self.answer {
-            Answered::Got(head, _) => head,
-            Answered::NotYet(_) => unreachable!("it was just waited for"),
-        }
+    #[track_caller]
+    pub fn reply(&mut self) -> impl Future<Output = &Response<()>> {
+        self.reply_at(Location::caller())
     }
 
-    /// The status of the answer.
+    /// The status of the answer. Why it is a 500 or a 503 is in the output of a test that fails.
     ///
     /// # Panics
     /// As [`reply`](Self::reply).
-    pub async fn status(&mut self) -> StatusCode {
-        self.reply().await.status()
+    #[track_caller]
+    pub fn status(&mut self) -> impl Future<Output = StatusCode> {
+        let line = Location::caller();
+        async move { self.reply_at(line).await.status() }
     }
 
     /// The next piece of the answer's body; `None` at its end.
     ///
     /// # Panics
     /// If nothing comes within 5 s, or the answer is cut off.
-    pub async fn receive(&mut self) -> Option<Bytes> {
-        self.receive_piece().await.expect("the answer is whole")
+    #[track_caller]
+    pub fn receive(&mut self) -> impl Future<Output = Option<Bytes>> {
+        let line = Location::caller();
+        async move { self.receive_at(line).await }
     }
 
     /// Reads on to the end of an answer that is cut off.
     ///
     /// # Panics
     /// If it does not come within 5 s, or the answer is whole.
-    pub async fn receive_cut_off(&mut self) {
-        loop {
-            match self.receive_piece().await {
-                Ok(Some(_)) => {}
-                Ok(None) => panic!("the answer is whole"),
-                Err(_) => return,
+    #[track_caller]
+    pub fn receive_cut_off(&mut self) -> impl Future<Output = ()> {
+        let line = Location::caller();
+        async move {
+            loop {
+                match self.receive_piece(line).await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => fail(
+                        line,
+                        "waited for an answer that is cut off, but it is whole",
+                    ),
+                    Err(_) => return,
+                }
             }
         }
     }
@@ -152,14 +164,24 @@ impl HttpCommunicator {
     /// The next server-sent event; comments are passed over.
     ///
     /// # Panics
-    /// As [`receive`](Self::receive), and if the stream ends.
-    pub async fn receive_event(&mut self) -> ReceivedEvent {
-        loop {
-            if let Some(event) = self.events.next() {
-                return event;
+    /// As [`receive`](Self::receive), and if the stream ends, or the answer is none.
+    #[track_caller]
+    pub fn receive_event(&mut self) -> impl Future<Output = ReceivedEvent> {
+        let line = Location::caller();
+        async move {
+            if !is_event_stream(self.reply_at(line).await) {
+                let answer = self.described(line).await;
+                fail(line, format_args!("waited for an event and got {answer}"));
             }
-            let piece = self.receive().await;
-            self.events.feed(&piece.expect("the stream goes on"));
+            loop {
+                if let Some(event) = self.events.next() {
+                    return event;
+                }
+                match self.receive_at(line).await {
+                    Some(piece) => self.events.feed(&piece),
+                    None => fail(line, "waited for an event, but the stream has ended"),
+                }
+            }
         }
     }
 
@@ -172,48 +194,85 @@ impl HttpCommunicator {
     ///
     /// # Panics
     /// If the application does not end within 5 s.
-    pub async fn vanish(mut self) -> Result<()> {
-        let conversation = self.conversation.take();
-        let conversation = conversation.expect("only this takes it");
-        if let Answered::NotYet(_) = self.answer {
-            conversation.abort();
-        }
-        drop(self);
-        match soon("the end of the application", conversation).await {
-            Ok(ended) => ended,
-            Err(stopped) if stopped.is_cancelled() => Ok(()),
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    #[track_caller]
+    pub fn vanish(mut self) -> impl Future<Output = Result<()>> {
+        let line = Location::caller();
+        async move {
+            let conversation = self.conversation.take();
+            let conversation = conversation.expect("only this takes it");
+            if let Answered::NotYet(_) = self.answer {
+                conversation.abort();
+            }
+            drop(self);
+            match soon_at(line, "the end of the application", conversation).await {
+                Ok(ended) => ended,
+                Err(stopped) if stopped.is_cancelled() => Ok(()),
+                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            }
         }
     }
 
-    async fn wait_for_answer(&mut self) -> Result<()> {
+    async fn reply_at(&mut self, line: Line) -> &Response<()> {
+        if let Err(error) = self.wait_for_answer(line).await {
+            fail(line, format_args!("waited for an answer and got {error:?}"));
+        }
+        match &self.answer {
+            Answered::Got(head, _) => head,
+            Answered::NotYet(_) => unreachable!("it was just waited for"),
+        }
+    }
+
+    async fn receive_at(&mut self, line: Line) -> Option<Bytes> {
+        match self.receive_piece(line).await {
+            Ok(piece) => piece,
+            Err(error) => fail(line, format_args!("the answer is cut off: {error:?}")),
+        }
+    }
+
+    /// The whole answer in words.
+    async fn described(&mut self, line: Line) -> String {
+        let mut text = String::new();
+        while let Some(piece) = self.receive_at(line).await {
+            text.push_str(&String::from_utf8_lossy(&piece));
+        }
+        let head = self.reply_at(line).await;
+        described(head.status(), &text, head.extensions())
+    }
+
+    async fn wait_for_answer(&mut self, line: Line) -> Result<()> {
         let Answered::NotYet(reply) = &mut self.answer else {
             return Ok(());
         };
-        let Ok(response) = soon("a response", reply).await else {
+        let Ok(response) = soon_at(line, "a response", reply).await else {
             let conversation = self.conversation.take();
             let ended = conversation.expect("only the end takes it").await;
             let ended = ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
             ended?;
-            panic!("the application ended without an answer");
+            fail(line, "the application ended without an answer");
         };
         let (head, body) = response.into_parts();
+        explain(line, head.status, &head.extensions);
         self.answer = Answered::Got(Response::from_parts(head, ()), body);
         Ok(())
     }
 
-    async fn receive_piece(&mut self) -> Result<Option<Bytes>> {
-        self.wait_for_answer().await?;
+    async fn receive_piece(&mut self, line: Line) -> Result<Option<Bytes>> {
+        self.wait_for_answer(line).await?;
         let Answered::Got(_, body) = &mut self.answer else {
             unreachable!("it was just waited for");
         };
-        while let Some(frame) = soon("a piece of the answer", body.frame()).await {
+        while let Some(frame) = soon_at(line, "a piece of the answer", body.frame()).await {
             if let Ok(data) = frame?.into_data() {
                 return Ok(Some(data));
             }
         }
         Ok(None)
     }
+}
+
+fn is_event_stream(head: &Response<()>) -> bool {
+    let kind = head.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// One that is dropped before it was answered has left.

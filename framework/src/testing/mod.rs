@@ -30,19 +30,56 @@ pub use self::{
     event_stream::ReceivedEvent, http::HttpCommunicator, websocket::WebSocketCommunicator,
 };
 
-use std::{future::Future, time::Duration};
+use crate::reject::Reason;
+use ::http::{Extensions, StatusCode};
+use std::{
+    fmt,
+    future::Future,
+    panic::Location,
+    time::{Duration, Instant},
+};
 
 /// How long a communicator waits for what should come at once. Under paused time it passes in no time.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// A line of a test: a panic in a future names the framework's own.
+type Line = &'static Location<'static>;
+
 /// What should come at once, or a panic that says what did not.
 #[track_caller]
 fn soon<T>(what: &'static str, future: impl Future<Output = T>) -> impl Future<Output = T> {
-    let caller = std::panic::Location::caller();
-    async move {
-        match tokio::time::timeout(PATIENCE, future).await {
-            Ok(value) => value,
-            Err(_) => panic!("waited {PATIENCE:?} for {what}, at {caller}"),
-        }
+    soon_at(Location::caller(), what, future)
+}
+
+/// As [`soon`], for a line that is known.
+async fn soon_at<T>(line: Line, what: &'static str, future: impl Future<Output = T>) -> T {
+    let began = Instant::now();
+    if let Ok(value) = tokio::time::timeout(PATIENCE, future).await {
+        return value;
+    }
+    let hint = match began.elapsed() < PATIENCE / 2 {
+        true => " of paused time (let it pass before, with tokio::time::sleep)",
+        false => "",
+    };
+    fail(line, format_args!("waited {PATIENCE:?}{hint} for {what}"))
+}
+
+/// Fails the test that called from there.
+fn fail(line: Line, why: impl fmt::Display) -> ! {
+    panic!("{why}, at {line}")
+}
+
+/// Why there was such an answer, if its client is not told: for the output of a test that fails.
+fn explain(line: Line, status: StatusCode, extensions: &Extensions) {
+    if let Some(reason) = extensions.get::<Reason>() {
+        eprintln!("answered {status}, at {line}: {reason}");
+    }
+}
+
+/// An answer in words, with what its client is not told.
+fn described(status: StatusCode, text: &str, extensions: &Extensions) -> String {
+    match extensions.get::<Reason>() {
+        Some(reason) => format!("{status}: {reason}"),
+        None => format!("{status}: {text}"),
     }
 }

@@ -1,6 +1,6 @@
 //! A client for tests: speaks to a WebSocket application in memory.
 
-use super::{PATIENCE, soon};
+use super::{Line, PATIENCE, described, explain, fail, soon_at};
 use crate::{
     application::{Application, BoxApplication},
     error::Result,
@@ -13,6 +13,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::{
     borrow::Cow,
     fmt,
+    future::Future,
+    panic::Location,
     task::{Context, Poll, ready},
 };
 use tokio::{
@@ -24,7 +26,7 @@ use tokio::{
 ///
 /// See [`testing`](super) for an example.
 pub struct WebSocketCommunicator {
-    conversation: JoinHandle<Result<()>>,
+    conversation: Conversation,
     answer: Answered,
     /// What this client says; gone once it has left.
     said: Option<mpsc::UnboundedSender<Result<Frame, Close>>>,
@@ -64,7 +66,7 @@ impl WebSocketCommunicator {
         let conversation =
             tokio::spawn(async move { application.call(Scope::new(head), upgrade).await });
         Self {
-            conversation,
+            conversation: Conversation::GoesOn(conversation),
             answer: Answered::NotYet(answer),
             said: Some(said),
             heard,
@@ -72,25 +74,23 @@ impl WebSocketCommunicator {
     }
 
     /// The answer to the handshake.
-    pub async fn reply(&mut self) -> &Response<Cow<'static, str>> {
-        if let Answered::NotYet(answer) = &mut self.answer {
-            let answer = soon("an answer to the handshake", answer).await;
-            let answer = answer.unwrap_or_else(|_| {
-                let mut failed = Response::new(Cow::Borrowed("the application gave no answer"));
-                *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                failed
-            });
-            self.answer = Answered::Got(answer);
-        }
-        match &self.answer {
-            Answered::Got(answer) => answer,
-            Answered::NotYet(_) => unreachable!("it was just put there"),
-        }
+    ///
+    /// # Panics
+    /// If none comes within 5 s.
+    #[track_caller]
+    pub fn reply(&mut self) -> impl Future<Output = &Response<Cow<'static, str>>> {
+        self.reply_at(Location::caller())
     }
 
-    /// The status of the answer: 101 if the client was let in.
-    pub async fn status(&mut self) -> StatusCode {
-        self.reply().await.status()
+    /// The status of the answer: 101 if the client was let in. Why it is a 500 or a 503 is in the output of a test that
+    /// fails.
+    ///
+    /// # Panics
+    /// As [`reply`](Self::reply).
+    #[track_caller]
+    pub fn status(&mut self) -> impl Future<Output = StatusCode> {
+        let line = Location::caller();
+        async move { self.reply_at(line).await.status() }
     }
 
     /// Says something.
@@ -113,42 +113,49 @@ impl WebSocketCommunicator {
     /// The next frame.
     ///
     /// # Panics
-    /// If none comes within 5 s, or the server closes instead.
-    pub async fn receive(&mut self) -> Frame {
-        match self.hear("a frame").await {
-            Heard::Frame(frame) => frame,
-            Heard::Close(close) => panic!("waited for a frame and got {close:?}"),
-        }
+    /// If none comes within 5 s, or the server closes or refuses instead.
+    #[track_caller]
+    pub fn receive(&mut self) -> impl Future<Output = Frame> {
+        self.receive_at(Location::caller())
     }
 
     /// The next frame's text.
     ///
     /// # Panics
     /// As [`receive`](Self::receive), and if it is binary.
-    pub async fn receive_text(&mut self) -> String {
-        match self.receive().await {
-            Frame::Text(text) => text.into(),
-            Frame::Binary(bytes) => panic!("waited for text and got {} bytes", bytes.len()),
-        }
+    #[track_caller]
+    pub fn receive_text(&mut self) -> impl Future<Output = String> {
+        self.receive_text_at(Location::caller())
     }
 
     /// The next frame's JSON.
     ///
     /// # Panics
     /// As [`receive_text`](Self::receive_text), and if it is no `T`.
-    pub async fn receive_json<T: DeserializeOwned>(&mut self) -> T {
-        let text = self.receive_text().await;
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
+    #[track_caller]
+    pub fn receive_json<T: DeserializeOwned>(&mut self) -> impl Future<Output = T> {
+        let line = Location::caller();
+        async move {
+            let text = self.receive_text_at(line).await;
+            let value = serde_json::from_str(&text);
+            value.unwrap_or_else(|error| fail(line, format_args!("{error} in {text}")))
+        }
     }
 
     /// How the server ended the conversation.
     ///
     /// # Panics
-    /// If it does not within 5 s, or sends a frame instead.
-    pub async fn receive_close(&mut self) -> Close {
-        match self.hear("a close").await {
-            Heard::Close(close) => close,
-            Heard::Frame(frame) => panic!("waited for a close and got {frame:?}"),
+    /// If it does not within 5 s, or sends a frame or refuses instead.
+    #[track_caller]
+    pub fn receive_close(&mut self) -> impl Future<Output = Close> {
+        let line = Location::caller();
+        async move {
+            match self.hear(line, "a close").await {
+                Heard::Close(close) => close,
+                Heard::Frame(frame) => {
+                    fail(line, format_args!("waited for a close and got {frame:?}"))
+                }
+            }
         }
     }
 
@@ -159,9 +166,13 @@ impl WebSocketCommunicator {
     ///
     /// # Panics
     /// If something does come.
-    pub async fn receive_nothing(&mut self) {
-        if let Ok(Some(heard)) = tokio::time::timeout(PATIENCE / 50, self.heard.recv()).await {
-            panic!("waited for nothing and got {heard:?}");
+    #[track_caller]
+    pub fn receive_nothing(&mut self) -> impl Future<Output = ()> {
+        let line = Location::caller();
+        async move {
+            if let Ok(Some(heard)) = tokio::time::timeout(PATIENCE / 50, self.heard.recv()).await {
+                fail(line, format_args!("waited for nothing and got {heard:?}"));
+            }
         }
     }
 
@@ -172,35 +183,108 @@ impl WebSocketCommunicator {
     ///
     /// # Panics
     /// If the application does not end.
-    pub async fn close(mut self, close: impl Into<Close>) -> Result<()> {
-        self.say(Err(close.into()));
-        self.ended().await
+    #[track_caller]
+    pub fn close(mut self, close: impl Into<Close>) -> impl Future<Output = Result<()>> {
+        let line = Location::caller();
+        async move {
+            self.say(Err(close.into()));
+            self.ended(line).await
+        }
     }
 
     /// Leaves with code 1000, and waits for the application to end; what it returned is the result.
     ///
     /// # Errors
     /// Whatever a handler failed with.
-    pub async fn disconnect(self) -> Result<()> {
-        self.close(Close::NORMAL).await
+    #[track_caller]
+    pub fn disconnect(self) -> impl Future<Output = Result<()>> {
+        self.close(Close::NORMAL)
     }
 
     /// Vanishes without a word (1006), and waits for the application to end; what it returned is the result.
     ///
     /// # Errors
     /// Whatever a handler failed with.
-    pub async fn vanish(mut self) -> Result<()> {
-        self.said = None;
-        self.ended().await
+    #[track_caller]
+    pub fn vanish(mut self) -> impl Future<Output = Result<()>> {
+        let line = Location::caller();
+        async move {
+            self.said = None;
+            self.ended(line).await
+        }
     }
 
-    async fn ended(mut self) -> Result<()> {
-        // A handler may use its whole grace period, and a disconnect hook its own.
-        let patience = PATIENCE * 10;
-        let ended = tokio::time::timeout(patience, &mut self.conversation).await;
-        let ended =
-            ended.unwrap_or_else(|_| panic!("waited {patience:?} for the application to end"));
-        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    async fn reply_at(&mut self, line: Line) -> &Response<Cow<'static, str>> {
+        if let Answered::NotYet(answer) = &mut self.answer {
+            let answer = match soon_at(line, "an answer to the handshake", answer).await {
+                Ok(answer) => answer,
+                Err(_) => self.no_answer(line).await,
+            };
+            explain(line, answer.status(), answer.extensions());
+            self.answer = Answered::Got(answer);
+        }
+        match &self.answer {
+            Answered::Got(answer) => answer,
+            Answered::NotYet(_) => unreachable!("it was just put there"),
+        }
+    }
+
+    /// What a client gets if the application says nothing, and what the log says about that.
+    async fn no_answer(&mut self, line: Line) -> Answer {
+        let ended = tokio::time::timeout(PATIENCE / 50, self.outcome(line)).await;
+        let why = match ended {
+            Ok(Err(error)) => format!("the application gave no answer: {error:?}"),
+            _ => "the application gave no answer".to_owned(),
+        };
+        let mut failed = Response::new(Cow::Owned(why));
+        *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        failed
+    }
+
+    async fn receive_at(&mut self, line: Line) -> Frame {
+        match self.hear(line, "a frame").await {
+            Heard::Frame(frame) => frame,
+            Heard::Close(close) => fail(line, format_args!("waited for a frame and got {close:?}")),
+        }
+    }
+
+    async fn receive_text_at(&mut self, line: Line) -> String {
+        match self.receive_at(line).await {
+            Frame::Text(text) => text.into(),
+            Frame::Binary(bytes) => {
+                let count = bytes.len();
+                fail(line, format_args!("waited for text and got {count} bytes"))
+            }
+        }
+    }
+
+    async fn ended(mut self, line: Line) -> Result<()> {
+        _ = self.outcome(line).await;
+        match self.conversation {
+            Conversation::Ended(outcome) => outcome,
+            Conversation::GoesOn(_) => unreachable!("it was just waited for"),
+        }
+    }
+
+    /// Waits for the application to end.
+    async fn outcome(&mut self, line: Line) -> &Result<()> {
+        if let Conversation::GoesOn(conversation) = &mut self.conversation {
+            // A handler may use its whole grace period, and a disconnect hook its own.
+            let patience = PATIENCE * 10;
+            let Ok(ended) = tokio::time::timeout(patience, conversation).await else {
+                fail(
+                    line,
+                    format_args!("waited {patience:?} for the application to end"),
+                );
+            };
+            let outcome =
+                ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+            self.conversation = Conversation::Ended(outcome);
+        }
+        match &self.conversation {
+            Conversation::Ended(outcome) => outcome,
+            Conversation::GoesOn(_) => unreachable!("it was just waited for"),
+        }
     }
 
     #[track_caller]
@@ -212,10 +296,31 @@ impl WebSocketCommunicator {
         _ = sender.send(said);
     }
 
-    async fn hear(&mut self, what: &'static str) -> Heard {
-        let heard = soon(what, self.heard.recv()).await;
-        heard.unwrap_or_else(|| panic!("waited for {what}, but the application has ended"))
+    async fn hear(&mut self, line: Line, what: &'static str) -> Heard {
+        if let Some(heard) = soon_at(line, what, self.heard.recv()).await {
+            return heard;
+        }
+        let answer = self.reply_at(line).await;
+        match answer.status() {
+            StatusCode::SWITCHING_PROTOCOLS => fail(
+                line,
+                format_args!("waited for {what}, but the application has ended"),
+            ),
+            status => {
+                let refusal = described(status, answer.body(), answer.extensions());
+                fail(
+                    line,
+                    format_args!("waited for {what}, but was refused with {refusal}"),
+                )
+            }
+        }
     }
+}
+
+/// What the application does.
+enum Conversation {
+    GoesOn(JoinHandle<Result<()>>),
+    Ended(Result<()>),
 }
 
 /// A transport in memory. What is queued goes out whole: a test looks at all of it.

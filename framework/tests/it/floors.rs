@@ -8,7 +8,7 @@ use std::{
 
 /// From the ground up; what shares a floor does not know each other.
 const FLOORS: &[&[&str]] = &[
-    &["error"],
+    &["error", "waking"],
     &["cookies", "frame", "guard", "name", "redis_link", "reject"],
     &["blocking", "scope", "tie"],
     &["application", "extract"],

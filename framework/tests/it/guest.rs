@@ -3,16 +3,16 @@
 use crate::support::{Diary, trouble};
 use http::{Request, Response, StatusCode};
 use seaway::{
-    Answer, ApplicationExt, BoxApplication, Channels, Close, GroupName, HttpConsumer, HttpContext,
-    HttpHandshake, Reject, Result, SseEvent,
+    Answer, Application, ApplicationExt, BoxApplication, Channels, Close, GroupName, HttpConsumer,
+    HttpContext, HttpHandshake, Reject, Result, SseEvent,
     channels::InMemoryChannelLayer,
-    consumer::HttpConsumerApplication,
     middleware::Provide,
     protocol::{Body, Http},
     testing::HttpCommunicator,
 };
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Notify;
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type")]
@@ -23,6 +23,7 @@ pub(crate) enum Said {
 
 pub(crate) struct Guest {
     diary: Diary,
+    go_on: Arc<Notify>,
     wish: String,
     last_id: Option<String>,
 }
@@ -36,9 +37,14 @@ impl HttpConsumer for Guest {
     async fn connect(handshake: &mut HttpHandshake<Said>) -> Result<Self, Reject> {
         let guest = Self {
             diary: handshake.state::<Diary>()?.clone(),
+            go_on: handshake.state::<Arc<Notify>>()?.clone(),
             wish: handshake.query("wish")?,
             last_id: handshake.last_event_id().map(str::to_owned),
         };
+        for (name, value) in [("set-cookie", "door=1"), ("vary", "door"), ("x-door", "1")] {
+            let headers = handshake.reply_headers_mut();
+            headers.insert(name, http::HeaderValue::from_static(value));
+        }
         handshake.join("room").await?;
         if guest.wish == "come in without a ticket" {
             let reason = "you have no ticket";
@@ -51,6 +57,16 @@ impl HttpConsumer for Guest {
     async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Answer> {
         match self.wish.as_str() {
             "an answer" => ctx.answer("here you are"),
+            "news of a crowd" => {
+                self.go_on.notified().await;
+                ctx.answer((StatusCode::ACCEPTED, format!("{} were lost", ctx.dropped())))
+            }
+            "cookies" => {
+                let answer = Response::builder()
+                    .header("set-cookie", "hand=1")
+                    .header("vary", "hand");
+                ctx.answer(answer.body("").unwrap())
+            }
             "news" => match ctx.next_event().await.as_deref() {
                 Some(Said::Said { text, .. }) => ctx.answer(text.clone()),
                 None => ctx.answer("closing time"),
@@ -71,6 +87,11 @@ impl HttpConsumer for Guest {
                 }
                 Ok(events.end())
             }
+            "one event" => {
+                let events = ctx.sse().await?;
+                events.send("ahoy").await?;
+                Ok(events.end())
+            }
             "silence" => {
                 let _events = ctx.sse().await?;
                 std::future::pending().await
@@ -87,6 +108,13 @@ impl HttpConsumer for Guest {
                 for number in 0..1000 {
                     body.send(format!("{number}\n")).await?;
                 }
+                Ok(body.end())
+            }
+            "a long download" => {
+                let body = ctx.stream(Response::new(())).await?;
+                body.send("the first half").await?;
+                self.go_on.notified().await;
+                body.send("the second half").await?;
                 Ok(body.end())
             }
             "half" => {
@@ -129,6 +157,8 @@ fn written(said: &Said) -> Result<SseEvent> {
 /// A house for guests.
 pub(crate) struct House {
     pub(crate) diary: Diary,
+    /// Lets one go on who waits for it.
+    pub(crate) go_on: Arc<Notify>,
     pub(crate) channels: Channels,
     layer: InMemoryChannelLayer,
 }
@@ -138,15 +168,16 @@ impl House {
         let layer = InMemoryChannelLayer::default();
         Self {
             diary: Diary::default(),
+            go_on: Arc::default(),
             channels: Channels::new(layer.clone()),
             layer,
         }
     }
 
-    pub(crate) fn pages(
-        &self,
-    ) -> <Provide<Diary> as tower::Layer<HttpConsumerApplication<Guest>>>::Service {
-        Guest::application(&self.channels).with(Provide(self.diary.clone()))
+    pub(crate) fn pages(&self) -> impl Application<Http> + use<> {
+        Guest::application(&self.channels)
+            .with(Provide(self.diary.clone()))
+            .with(Provide(self.go_on.clone()))
     }
 
     pub(crate) fn app(&self) -> BoxApplication<Http> {

@@ -22,6 +22,21 @@ async fn a_long_poll_is_answered_with_the_next_event() {
     assert_eq!(house.members(), 0);
 }
 
+#[tokio::test]
+async fn one_who_hears_too_slowly_knows_how_much_was_lost() {
+    let house = House::new();
+    let mut client = house.open("news of a crowd");
+    eventually(|| (house.members() == 1).then_some(())).await;
+
+    for number in 0..1030 {
+        house.say(number, "ahoy").await;
+    }
+    house.go_on.notify_one();
+
+    assert_eq!(client.status().await, 202);
+    assert_eq!(client.receive().await.unwrap(), "6 were lost");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_long_poll_may_give_up_and_be_asked_again() {
     let house = House::new();
@@ -45,6 +60,18 @@ async fn one_who_is_turned_away_at_the_door_was_never_in() {
     assert_eq!(answer.body(), "you have no ticket");
     assert_eq!(house.diary.entries(), [""; 0]);
     assert_eq!(house.members(), 0);
+}
+
+#[tokio::test]
+async fn a_handlers_own_headers_stand_and_cookies_of_the_door_go_out_beside_them() {
+    let mut client = House::new().open("cookies");
+
+    let headers = client.reply().await.headers();
+
+    let all = |name| -> Vec<_> { headers.get_all(name).iter().collect() };
+    assert_eq!(all("set-cookie"), ["hand=1", "door=1"]);
+    assert_eq!(all("vary"), ["hand"]);
+    assert_eq!(all("x-door"), ["1"]);
 }
 
 #[tokio::test]

@@ -9,7 +9,10 @@ use h2::{
     RecvStream,
     client::{ResponseFuture, SendRequest},
 };
-use seaway::routing::ProtocolTypeRouter;
+use seaway::{
+    Answer, ApplicationExt, Channels, Close, HttpConsumer, HttpContext, HttpHandshake, NoEvent,
+    Reject, Result, middleware::Provide, routing::ProtocolTypeRouter,
+};
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
@@ -207,19 +210,46 @@ async fn everyone_who_waits_is_told_when_the_server_stops() {
     assert_eq!(entries[2..], ["disconnect 1001", "disconnect 1001"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_who_does_not_listen_is_dropped_after_the_grace_when_the_server_stops() {
+#[tokio::test]
+async fn an_upload_and_a_download_under_way_are_finished_when_the_server_stops() {
     let house = House::new();
     let server = serve(&house).await;
-    let mut poll = ask(server.address, "to hang").await;
+    let mut upload = TcpStream::connect(server.address).await.unwrap();
+    let request = b"POST /?wish=to+be+read+in+pieces HTTP/1.1\r\nHost: a\r\n\
+        Transfer-Encoding: chunked\r\n\r\n5\r\nahoy!\r\n";
+    upload.write_all(request).await.unwrap();
+    let mut download = ask(server.address, "a long download").await;
+    read_until(&mut download, "the first half").await;
+    let mut poll = ask(server.address, "news").await;
+    house.diary.wait_for(3).await;
+
+    let stopped = server.stop();
+    read_until(&mut poll, "closing time").await;
+    pass(Duration::from_secs(20)).await;
+    house.go_on.notify_one();
+    upload.write_all(b"5\r\nthere\r\n0\r\n\r\n").await.unwrap();
+
+    read_until(&mut download, "the second half\r\n0\r\n\r\n").await;
+    let answer = read_until(&mut upload, "\r\n\r\n10").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    let entries = house.diary.entries();
+    assert_eq!(entries[3..], ["disconnect 1001"; 3]);
+}
+
+#[tokio::test]
+async fn a_stream_of_events_that_does_not_listen_is_ended_when_the_server_stops() {
+    let house = House::new();
+    let server = serve(&house).await;
     let mut events = ask(server.address, "silence").await;
     read_until(&mut events, "\r\n\r\n").await;
+    let mut poll = ask(server.address, "news").await;
     house.diary.wait_for(2).await;
 
     let stopped = server.stop();
+    read_until(&mut poll, "closing time").await;
+    pass(Duration::from_secs(6)).await;
 
-    let answer = read_until(&mut poll, "\r\n\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
     read_until(&mut events, "0\r\n\r\n").await;
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
     let entries = house.diary.entries();
@@ -259,19 +289,21 @@ async fn everyone_who_waits_over_http_2_is_told_when_the_server_stops() {
     drop(client);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_who_does_not_listen_over_http_2_is_dropped_after_the_grace_when_the_server_stops() {
+#[tokio::test]
+async fn a_stream_of_events_over_http_2_that_does_not_listen_is_ended_when_the_server_stops() {
     let house = House::new();
     let server = serve(&house).await;
     let (mut client, _connection) = connect_over_http_2(server.address).await;
-    let (poll, _) = client.send_request(wishing("to hang"), true).unwrap();
     let (events, _) = client.send_request(wishing("silence"), true).unwrap();
     let (_, events) = head(events).await;
+    let (poll, _) = client.send_request(wishing("news"), true).unwrap();
     house.diary.wait_for(2).await;
 
     let stopped = server.stop();
+    let (_, answer) = head(poll).await;
+    assert_eq!(rest(answer).await, "closing time");
+    pass(Duration::from_secs(6)).await;
 
-    assert_eq!(head(poll).await.0, 204);
     assert_eq!(rest(events).await, "");
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
     let entries = house.diary.entries();
@@ -309,6 +341,73 @@ async fn requests_over_http_2_that_outstay_the_drain_are_dropped() {
     assert!(answer.expect("an end").is_err(), "cut off");
     assert_eq!(diary.wait_for(2).await, ["asked", "dropped"]);
     connection.abort();
+}
+
+#[tokio::test]
+async fn one_who_hangs_when_the_server_stops_is_told_nothing_untrue() {
+    let house = House::new();
+    let app = ProtocolTypeRouter::new().http(house.pages());
+    let short = Duration::from_millis(50);
+    let server = Server::configured(app, |server| server.drain_timeout(short)).await;
+    let mut client = ask(server.address, "to hang").await;
+    house.diary.wait_for(1).await;
+
+    timeout(PATIENCE, server.stop())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+
+    let mut answer = Vec::new();
+    let read = timeout(PATIENCE, client.read_to_end(&mut answer)).await;
+    _ = read.expect("the connection breaks");
+    assert_eq!(String::from_utf8_lossy(&answer), "");
+    assert_eq!(house.diary.wait_for(2).await[1], "disconnect 1006");
+}
+
+/// Lets time pass at once, in a test that is else in real time: sockets do not wait for a clock that stands still.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+/// Talks without a pause, and loses its patience soon with one who does not listen.
+struct Talker(Diary);
+
+impl HttpConsumer for Talker {
+    type Event = NoEvent;
+
+    const SEND_TIMEOUT: Duration = Duration::from_millis(50);
+
+    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Reject> {
+        Ok(Self(handshake.state::<Diary>()?.clone()))
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
+        let body = ctx.stream(http::Response::new(())).await?;
+        loop {
+            body.send(vec![b'x'; 10_000]).await?;
+        }
+    }
+
+    async fn disconnect(self, close: Close) {
+        self.0.note(format!("disconnect {}", close.code));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_takes_nothing_of_a_stream_gives_its_place_to_others() {
+    let diary = Diary::default();
+    let talker = Talker::application(&Channels::in_memory()).with(Provide(diary.clone()));
+    let app = ProtocolTypeRouter::new().http(talker);
+    let server = Server::configured(app, |server| server.max_connections(1)).await;
+
+    let _deaf = ask(server.address, "").await;
+    let mut next = ask(server.address, "").await;
+
+    read_until(&mut next, "xxx").await;
+    assert_eq!(diary.entries()[0], "disconnect 1006");
 }
 
 #[tokio::test]

@@ -4,7 +4,11 @@ use crate::{
     guest::{House, asking},
     support::eventually,
 };
-use seaway::testing::HttpCommunicator;
+use http::Method;
+use seaway::{
+    Answer, ApplicationExt, Channels, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Reject,
+    Result, testing::HttpCommunicator,
+};
 use std::time::Duration;
 
 #[tokio::test]
@@ -56,6 +60,61 @@ async fn a_silent_stream_gets_a_comment_every_15_seconds() {
         assert_eq!(client.receive().await.unwrap(), ":\n\n");
         assert_eq!(began.elapsed(), Duration::from_secs(1));
     }
+}
+
+/// Says one thing in an hour, and comments every so many seconds.
+struct Mute<const SECONDS: u64>;
+
+impl<const SECONDS: u64> HttpConsumer for Mute<SECONDS> {
+    type Event = NoEvent;
+
+    const METHODS: &'static [Method] = &[Method::GET];
+    const KEEP_ALIVE: Duration = Duration::from_secs(SECONDS);
+
+    async fn connect(_: &mut HttpHandshake) -> Result<Self, Reject> {
+        Ok(Self)
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
+        let events = ctx.sse().await?;
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        events.send("ahoy").await?;
+        Ok(events.end())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_may_be_silent_for_ever() {
+    let app = Mute::<{ u64::MAX }>::application(&Channels::in_memory()).boxed();
+    let request = http::Request::get("/").body("").unwrap();
+    let mut client = HttpCommunicator::open(&app, request);
+    assert_eq!(client.status().await, 200);
+
+    tokio::time::sleep(Duration::from_secs(3599)).await;
+
+    assert_eq!(client.receive().await.unwrap(), "data: ahoy\n\n");
+}
+
+#[tokio::test]
+async fn a_consumer_answers_the_methods_that_it_says() {
+    let app = Mute::<1>::application(&Channels::in_memory()).boxed();
+    for (method, status) in [(Method::GET, 200), (Method::HEAD, 200), (Method::POST, 405)] {
+        let request = http::Request::builder().method(method).uri("/");
+        let mut client = HttpCommunicator::open(&app, request.body("").unwrap());
+
+        let reply = client.reply().await;
+
+        assert_eq!(reply.status(), status);
+        if status == 405 {
+            assert_eq!(reply.headers()["allow"], "GET, HEAD");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "KEEP_ALIVE of zero")]
+fn a_stream_may_not_be_flooded_with_comments() {
+    _ = Mute::<0>::application(&Channels::in_memory());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod blocking;
 #[cfg(feature = "sessions")]
 mod break_ins;
 mod bridge;
+mod communicators;
 mod consumers;
 mod endings;
 mod floors;
@@ -30,4 +31,5 @@ mod routing;
 mod server;
 #[cfg(feature = "sessions")]
 mod site;
+mod spans;
 mod support;

@@ -2,7 +2,7 @@
 
 use crate::{
     actor::{Said, enter, stage, stage_of},
-    support::Diary,
+    support::{Diary, cut_short},
 };
 use http::Request;
 use seaway::{
@@ -12,6 +12,7 @@ use seaway::{
     testing::WebSocketCommunicator,
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 #[tokio::test]
 async fn a_failing_handler_ends_its_conversation_with_1011_and_no_other() {
@@ -46,6 +47,24 @@ async fn a_panicking_handler_ends_its_conversation_with_1011_and_no_other() {
     assert_eq!(diary.entries(), ["connect", "connect", "disconnect 1011"]);
     bo.send(r#"{"flood": 1}"#).await;
     assert_eq!(bo.receive_text().await, "0");
+}
+
+#[tokio::test]
+async fn one_whose_conversation_is_dropped_from_outside_disconnects_once() {
+    for order in [None, Some(r#""hang""#)] {
+        let (diary, end) = (Diary::default(), Arc::default());
+        let app = cut_short(&stage(&diary), &end);
+        let mut client = enter(&app).await;
+        if let Some(order) = order {
+            client.send(order).await;
+            tokio::task::yield_now().await;
+        }
+
+        end.notify_one();
+
+        client.vanish().await.unwrap();
+        assert_eq!(diary.wait_for(2).await, ["connect", "disconnect 1006"]);
+    }
 }
 
 #[tokio::test]

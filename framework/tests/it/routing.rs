@@ -107,6 +107,29 @@ fn two_routes_for_one_path_are_told_while_the_house_is_built() {
         .route("/a/{other}", page("other"));
 }
 
+#[test]
+fn a_path_that_nobody_can_ask_for_is_told_while_the_house_is_built() {
+    for (path, remedy) in [
+        ("", "starts with /"),
+        ("jobs", "starts with /"),
+        ("/jobs/:id", "{name}"),
+        ("/files/*rest", "{*name}"),
+    ] {
+        let building = std::panic::catch_unwind(|| PathRouter::new().route(path, page("never")));
+        let panic = building.expect_err(path);
+        let told = panic.downcast::<String>().unwrap();
+        let expected = format!("cannot route {path:?}: ");
+        assert!(told.starts_with(&expected), "{told}");
+        assert!(told.contains(remedy), "{told}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "a parameter is written {name}")]
+fn a_prefix_is_looked_at_as_well() {
+    _ = PathRouter::<Http>::new().nest("/of/:user", page("theirs"));
+}
+
 #[tokio::test]
 async fn a_worker_takes_its_jobs_in_order() {
     let done = Arc::new(Mutex::new(Vec::new()));

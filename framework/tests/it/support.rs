@@ -2,8 +2,8 @@
 
 use futures_util::{SinkExt, StreamExt};
 use seaway::{
-    Channels, Close, Context, Error, Frame, Handshake, NoEvent, Reject, Result, WebSocketConsumer,
-    serve,
+    Application, ApplicationExt, BoxApplication, Channels, Close, Context, Error, Frame, Handshake,
+    NoEvent, Reject, Result, WebSocketConsumer, application_fn, protocol::WebSocket, serve,
 };
 use std::{
     net::SocketAddr,
@@ -12,7 +12,7 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::oneshot,
+    sync::{Notify, oneshot},
     task::JoinHandle,
     time::timeout,
 };
@@ -214,6 +214,24 @@ pub(crate) async fn next(client: &mut Client) -> Message {
     let message = timeout(PATIENCE, client.next()).await;
     let message = message.expect("a message").expect("no end yet");
     message.expect("no error")
+}
+
+/// Middleware that drops the conversation once it is told to, as a time-out does.
+pub(crate) fn cut_short(
+    app: &BoxApplication<WebSocket>,
+    end: &Arc<Notify>,
+) -> BoxApplication<WebSocket> {
+    let (app, end) = (app.clone(), end.clone());
+    let impatient = move |scope, upgrade| {
+        let (app, end) = (app.clone(), end.clone());
+        async move {
+            tokio::select! {
+                outcome = app.call(scope, upgrade) => outcome,
+                () = end.notified() => Ok(()),
+            }
+        }
+    };
+    application_fn(impatient).boxed()
 }
 
 /// An error of the test's own.

@@ -5,7 +5,10 @@ use crate::{
     application::Application,
     blocking::BlockingPool,
     channels::{Channels, Shared},
-    consumer::{ConsumerApplication, Context, FromFrame, Handshake, WebSocketConsumer},
+    consumer::{
+        ConsumerApplication, Context, FromFrame, Handshake, WebSocketConsumer,
+        goodbye::{Goodbye, Owed},
+    },
     error::{Error, ErrorKind, Result},
     frame::{Close, Frame},
     protocol::{Upgrade, WebSocket},
@@ -41,10 +44,12 @@ impl<C: BlockingConsumer> Application<WebSocket> for BlockingApplication<C> {
     async fn call(&self, mut scope: Scope<WebSocket>, upgrade: Upgrade) -> Result<()> {
         let pool = self.pool.clone().unwrap_or_else(BlockingPool::shared);
         let desk = Desk::<C>::new(pool);
-        scope.insert(desk.clone());
+        let goodbye = |desk: Desk<C>, close| -> Goodbye { Box::pin(desk.dismiss(close)) };
+        let mut owed = Owed::new(desk.clone(), goodbye, upgrade.host().cloned());
+        scope.insert(desk);
         let outcome = self.inner.call(scope, upgrade).await;
         // A hook may still run, long after the goodbye; until it ends this client keeps its place in the server.
-        desk.dismiss().await;
+        owed.dismiss(Close::ABNORMAL).await;
         outcome
     }
 }

@@ -107,11 +107,12 @@ impl<C: BlockingConsumer> Desk<C> {
         self.resting().close = Some(close);
     }
 
-    /// Lets the consumer go, if there is one, once its hook has ended. It takes as long as they take.
-    pub(super) async fn dismiss(&self) {
+    /// Lets the consumer go, if there is one, once its hook has ended. It takes as long as they take. `close` says how it
+    /// ended if nothing else does: nobody waited for `connect` any more.
+    pub(super) async fn dismiss(self, close: Close) {
         self.0.running.close();
         self.0.running.wait().await;
-        let (consumer, close) = {
+        let (consumer, noted) = {
             let mut resting = self.resting();
             // A hook that nobody awaited has brought back its context after the conversation's own was dropped.
             resting.ctx = None;
@@ -120,8 +121,7 @@ impl<C: BlockingConsumer> Desk<C> {
         let Some(consumer) = consumer else {
             return;
         };
-        // Nobody says how it ended if nobody waited for `connect` any more.
-        let close = close.unwrap_or(Close::from(Close::ABNORMAL));
+        let close = noted.unwrap_or(close);
         match self.0.pool.run(move || consumer.disconnect(close)).await {
             Err(error) if !error.is_closed() => {
                 tracing::error!(%error, "a consumer's disconnect panicked");

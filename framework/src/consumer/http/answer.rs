@@ -15,7 +15,7 @@ pub(super) enum Kind {
     Streamed,
 }
 
-/// What a request can be answered: a response, a status, text, bytes, JSON, a refusal.
+/// What a request can be answered: a response, a status, text, bytes, JSON, a refusal, or one of these with another status.
 pub trait IntoAnswer {
     /// The answer as a response.
     ///
@@ -34,6 +34,16 @@ impl IntoAnswer for StatusCode {
     fn into_answer(self) -> Result<Response<Body>> {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self;
+        Ok(response)
+    }
+}
+
+/// Another status for what is answered: `(StatusCode::CREATED, Json(value))`.
+impl<A: IntoAnswer> IntoAnswer for (StatusCode, A) {
+    fn into_answer(self) -> Result<Response<Body>> {
+        let (status, answer) = self;
+        let mut response = answer.into_answer()?;
+        *response.status_mut() = status;
         Ok(response)
     }
 }

@@ -34,7 +34,8 @@ impl BodySender {
     }
 
     /// Sends a chunk. Waits while [`SEND_BUFFER`](super::HttpConsumer::SEND_BUFFER) bytes wait for a client that reads
-    /// slowly; the chunk that passes the bound is still taken whole.
+    /// slowly; the chunk that passes the bound is still taken whole. A client that takes nothing for
+    /// [`SEND_TIMEOUT`](super::HttpConsumer::SEND_TIMEOUT) has left.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has left or the answer is over: return it (`?`), it

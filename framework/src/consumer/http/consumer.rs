@@ -17,7 +17,7 @@ use crate::{
     reject::Reject,
     scope::{OpensOverHttp, Scope},
 };
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
 use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
 
@@ -60,6 +60,24 @@ pub trait HttpConsumer: Sized + Send + 'static {
     /// What other consumers say: a type of yours, or [`NoEvent`](crate::NoEvent).
     type Event: Event;
 
+    /// What may be asked; every method, unless you say otherwise. Another one is answered 405 before `connect`, with those
+    /// that may. Who lets GET in lets HEAD in, too (RFC 9110, 9.1).
+    ///
+    /// ```
+    /// # use seaway::{Answer, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Reject, Result};
+    /// use seaway::http::Method;
+    ///
+    /// # struct Events;
+    /// impl HttpConsumer for Events {
+    ///     const METHODS: &'static [Method] = &[Method::GET];
+    ///     // …
+    /// #   type Event = NoEvent;
+    /// #   async fn connect(_: &mut HttpHandshake) -> Result<Self, Reject> { Ok(Events) }
+    /// #   async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> { ctx.answer("") }
+    /// }
+    /// ```
+    const METHODS: &'static [Method] = &[];
+
     /// The largest body that a request may have, in bytes. Default 1 MiB. One that announces more is answered 413 before
     /// anything of it is read, and before `connect`; one that turns out to be larger, when
     /// [`body`](HttpContext::body) or [`next_chunk`](HttpContext::next_chunk) finds out.
@@ -69,7 +87,12 @@ pub trait HttpConsumer: Sized + Send + 'static {
     /// waits.
     const SEND_BUFFER: usize = 64 * 1024;
 
-    /// How often a comment goes out on a silent [`Sse`](super::Sse), so that proxies do not take it for dead. Default 15 s.
+    /// How long `send` waits for a client that takes nothing of a streamed answer; counted by the chunk, so that it is twice
+    /// that at most. Default 60 s; at the bound the client has left, and its connection is cut off.
+    const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// How often a comment goes out on a silent [`Sse`](super::Sse), so that proxies do not take it for dead. Default 15 s;
+    /// with [`Duration::MAX`] none ever does.
     const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
     /// Decides at the door. `Ok` lets the request in; `Err` answers it with that status and text.
@@ -94,7 +117,19 @@ pub trait HttpConsumer: Sized + Send + 'static {
     }
 
     /// The application that answers one request after the other: route it, serve it, or mount it in axum.
+    ///
+    /// # Panics
+    /// If [`KEEP_ALIVE`](HttpConsumer::KEEP_ALIVE) or [`SEND_TIMEOUT`](HttpConsumer::SEND_TIMEOUT) is zero.
+    #[track_caller]
     fn application(channels: &Channels) -> HttpConsumerApplication<Self> {
+        assert!(
+            !Self::KEEP_ALIVE.is_zero(),
+            "comments that keep a stream alive would flood it with a KEEP_ALIVE of zero; Duration::MAX sends none"
+        );
+        assert!(
+            !Self::SEND_TIMEOUT.is_zero(),
+            "no client takes a stream in no time; Duration::MAX waits for ever"
+        );
         HttpConsumerApplication {
             channels: channels.clone(),
             consumer: PhantomData,
@@ -134,6 +169,10 @@ async fn greet<C: HttpConsumer>(
     scope: Scope<Http>,
     mut exchange: Exchange,
 ) -> Result<Option<Desk<C>>> {
+    if let Some(refusal) = unasked(&scope.head.method, C::METHODS) {
+        Http::refuse(exchange, refusal).await?;
+        return Ok(None);
+    }
     if exchange.body.size_hint().lower() > C::MAX_BODY as u64 {
         let message = format!("the body is larger than {} bytes", C::MAX_BODY);
         Http::refuse(exchange, Error::new(ErrorKind::TooLarge, message)).await?;
@@ -157,6 +196,7 @@ async fn greet<C: HttpConsumer>(
                 limits: Limits {
                     max_body: C::MAX_BODY,
                     send_buffer: C::SEND_BUFFER,
+                    send_timeout: C::SEND_TIMEOUT,
                     keep_alive: C::KEEP_ALIVE,
                 },
                 event: PhantomData,
@@ -172,6 +212,22 @@ async fn greet<C: HttpConsumer>(
     };
     Http::refuse(exchange, refusal).await?;
     Ok(None)
+}
+
+/// What a client is told that asks with a method which is not among these; none are all.
+fn unasked(method: &Method, methods: &[Method]) -> Option<Reject> {
+    let has = |method| methods.contains(method);
+    if methods.is_empty() || has(method) || (*method == Method::HEAD && has(&Method::GET)) {
+        return None;
+    }
+    let head = match has(&Method::GET) && !has(&Method::HEAD) {
+        true => Some(&Method::HEAD),
+        false => None,
+    };
+    let names: Vec<_> = methods.iter().chain(head).map(Method::as_str).collect();
+    let allowed = HeaderValue::from_str(&names.join(", ")).ok()?;
+    let refusal = Reject::from(StatusCode::METHOD_NOT_ALLOWED);
+    Some(refusal.header(header::ALLOW, allowed))
 }
 
 impl<C> Clone for HttpConsumerApplication<C> {

@@ -1,14 +1,14 @@
 //! What a handler can do: wait for events, read the request, answer or stream.
 
 use super::{
-    super::NoEvent,
+    super::{NoEvent, reply_headers::complete},
     answer::{Answer, IntoAnswer, Kind},
     body_sender::BodySender,
     common::Common,
     sse::{self, Sse},
 };
 use crate::{
-    channels::{Channels, Event, Group, Shared},
+    channels::{Channels, Event, Group, Mailbox, Shared},
     error::{Error, ErrorKind, Result},
     name::ChannelName,
     protocol::{Body, Exchange, Http, Pipe, PipeEnd, detached},
@@ -36,6 +36,7 @@ pub(super) struct Limits {
     /// How much of the body may still come.
     pub(super) max_body: usize,
     pub(super) send_buffer: usize,
+    pub(super) send_timeout: Duration,
     pub(super) keep_alive: Duration,
 }
 
@@ -43,7 +44,8 @@ impl<E: Event> HttpContext<E> {
     /// Waits for the next event of the groups that were joined; without a group, for the end. What is no `E` is counted
     /// and passed over.
     ///
-    /// `None` says to come to an end, for the server stops: the handler has 5 s to answer, or to end its stream.
+    /// `None` says to come to an end, for the server stops: answer, or end the stream. The server waits for that, for
+    /// [`drain_timeout`](crate::Serve::drain_timeout) at most; a stream of events that goes on is ended after 5 s.
     ///
     /// # Cancel safety
     /// Safe: no event is lost.
@@ -66,6 +68,12 @@ impl<E: Event> HttpContext<E> {
             }
         })
         .await
+    }
+
+    /// How many events were lost because this consumer heard them more slowly than they came: its mailbox was full.
+    pub fn dropped(&self) -> u64 {
+        let mailbox = self.common.address.mailbox();
+        mailbox.map_or(0, Mailbox::dropped)
     }
 
     /// Reads the whole body of the request.
@@ -134,9 +142,10 @@ impl<E: Event> HttpContext<E> {
     /// As [`stream`](HttpContext::stream).
     pub async fn sse(&mut self) -> Result<Sse> {
         let idle = (self.limits.keep_alive, sse::KEEP_ALIVE);
-        let pipe = self
-            .begin(sse::head(), PipeEnd::Complete, Some(idle))
-            .await?;
+        let mut head = sse::head();
+        // This head is ours: here `connect` has the last word.
+        head.headers_mut().extend(self.headers.drain());
+        let pipe = self.begin(head, PipeEnd::Complete, Some(idle)).await?;
         Ok(Sse::new(pipe))
     }
 
@@ -150,9 +159,9 @@ impl<E: Event> HttpContext<E> {
             let message = "the request is answered already";
             return Err(Error::new(ErrorKind::User, message));
         };
-        let pipe = Pipe::new(self.limits.send_buffer);
+        let pipe = Pipe::new(self.limits.send_buffer, self.limits.send_timeout);
         let mut response = head.map(|()| Body::new(pipe.body(idle)));
-        response.headers_mut().extend(self.headers.drain());
+        complete(response.headers_mut(), &mut self.headers);
         // A stream may be open for hours.
         *self.scope.head = detached(&self.scope.head);
         // Boxed, so that a handler's memory does not keep room for it while the stream is open.

@@ -1,7 +1,10 @@
 //! The desk of one request: its handler, what may end it, and a goodbye that is never forgotten.
 
 use super::{
-    super::goodbye::dismiss,
+    super::{
+        goodbye::{Owed, disconnected},
+        reply_headers::complete,
+    },
     HttpConsumer,
     answer::{Answer, Kind},
     context::HttpContext,
@@ -12,27 +15,24 @@ use crate::{
     error::{Error, ErrorKind, Result},
     frame::Close,
     guard::guarded,
-    protocol::{Body, Exchange, Host, Http},
+    protocol::{Exchange, Http},
     reject::Reject,
     scope::OpensOverHttp,
     tie::Ties,
 };
-use http::{Response, StatusCode};
+use http::StatusCode;
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
-    sync::Arc,
     task::Poll,
 };
-use tokio::runtime::Handle;
 
 /// One consumer and its request.
 pub(super) struct Desk<C: HttpConsumer> {
-    /// Gone once its `disconnect` has begun.
-    consumer: Option<C>,
     /// Gone once its groups are left.
     ctx: Option<HttpContext<C::Event>>,
-    host: Option<Arc<dyn Host>>,
+    /// The last, so that it is dropped after them.
+    consumer: Owed<C>,
 }
 
 /// How a handler ended.
@@ -45,48 +45,35 @@ enum Outcome {
 impl<C: HttpConsumer> Desk<C> {
     pub(super) fn new(consumer: C, ctx: HttpContext<C::Event>) -> Self {
         let exchange = ctx.exchange.as_ref();
+        let host = exchange.and_then(|exchange| exchange.host().cloned());
+        let goodbye = |consumer: C, close| disconnected(consumer.disconnect(close));
         Self {
-            host: exchange.and_then(|exchange| exchange.host().cloned()),
-            consumer: Some(consumer),
             ctx: Some(ctx),
+            consumer: Owed::new(consumer, goodbye, host),
         }
     }
 
     /// Serves the request to the end. An error is what the handler failed with after the head of its answer was out:
     /// before, the client is told, and the log with it.
     pub(super) async fn serve(&mut self) -> Result<()> {
-        let (Some(consumer), Some(ctx)) = (&mut self.consumer, &mut self.ctx) else {
+        let Some(ctx) = &mut self.ctx else {
             return Ok(());
         };
         let ties = ctx.scope.get::<Ties>().ok().cloned();
-        let endings = Endings::new(ctx.common.clone(), ties, self.host.clone());
-        let outcome = attend(Box::pin(guarded(consumer.handle(ctx))), endings).await;
-        let (close, outcome) = Box::pin(settle(ctx, outcome)).await;
+        let host = self.consumer.host().cloned();
+        let endings = Endings::new(ctx.common.clone(), ties, host);
+        let outcome = attend(Box::pin(guarded(self.consumer.handle(ctx))), endings).await;
+        let (close, mut outcome) = Box::pin(settle(ctx, outcome)).await;
+        if let Some((pipe, _)) = ctx.common.pipe.get()
+            && pipe.is_given_up()
+        {
+            // Whoever serves the connection drops it.
+            outcome = Err(Error::closed());
+        }
         // Off every list before anyone is told: a goodbye sent by `disconnect` reaches those who stay.
         self.ctx = None;
-        if let Some(consumer) = self.consumer.take() {
-            dismiss(consumer.disconnect(close)).await;
-        }
+        self.consumer.dismiss(close).await;
         outcome
-    }
-}
-
-/// A client that leaves before it was answered drops the conversation, wherever it is; its consumer says goodbye in a task
-/// of its own, for which a server that stops waits.
-impl<C: HttpConsumer> Drop for Desk<C> {
-    fn drop(&mut self) {
-        self.ctx = None;
-        let Some(consumer) = self.consumer.take() else {
-            return;
-        };
-        let host = self.host.take();
-        // No runtime, no goodbye: the process ends.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move {
-                dismiss(consumer.disconnect(Close::from(Close::ABNORMAL))).await;
-                drop(host);
-            });
-        }
     }
 }
 
@@ -124,7 +111,7 @@ async fn settle<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close,
     };
     let (code, sent) = match (outcome, exchange) {
         (Outcome::Answered(Answer(Kind::Whole(mut response))), Some(exchange)) => {
-            response.headers_mut().extend(ctx.headers.drain());
+            complete(response.headers_mut(), &mut ctx.headers);
             (answered, exchange.respond(response).await)
         }
         (Outcome::Answered(Answer(Kind::Streamed)), None) => (answered, Ok(())),
@@ -137,16 +124,9 @@ async fn settle<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close,
         }
         (Outcome::Failed(error), exchange) => return fail(exchange, error).await,
         (Outcome::Ended(Ending::Left), _) => (Close::ABNORMAL, Ok(())),
-        (Outcome::Ended(Ending::Stopped), exchange) => {
-            tracing::warn!("a handler ran on after the server stopped, and was dropped");
-            // A client that polls asks again.
-            let mut nothing = Response::new(Body::empty());
-            *nothing.status_mut() = StatusCode::NO_CONTENT;
-            let sent = match exchange {
-                Some(exchange) => exchange.respond(nothing).await,
-                None => Ok(()),
-            };
-            (Close::AWAY, sent)
+        (Outcome::Ended(Ending::Stopped), _) => {
+            tracing::warn!("a stream of events went on after the server stopped, and was ended");
+            (Close::AWAY, Ok(()))
         }
         (Outcome::Ended(Ending::Cut(close)), exchange) => {
             if let Some(exchange) = exchange {

@@ -3,7 +3,7 @@
 use super::{super::watch::Watch, common::Common};
 use crate::{
     frame::Close,
-    protocol::{Host, Stop},
+    protocol::{Host, PipeEnd, Stop},
     tie::Ties,
 };
 use std::{
@@ -15,7 +15,8 @@ use std::{
 };
 use tokio::time::{Sleep, sleep, timeout};
 
-/// How long a handler may still run once the server stops.
+/// How long a stream that has no end of its own may still go on once the server stops: its page comes back by itself.
+/// Everything else is finished, for as long as the server waits.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// How long it may take until a wait or a stream is watched over.
@@ -26,7 +27,7 @@ const WATCH_LIMIT: Duration = Duration::from_secs(10);
 pub(super) enum Ending {
     /// The client has left its stream. One that leaves before the head is out drops the whole conversation.
     Left,
-    /// The server stops, and the handler did not come to an end in time.
+    /// The server stops, and the stream of events did not come to an end in time.
     Stopped,
     /// Somebody has ended it from afar, or its session or user may be here no longer.
     Cut(Close),
@@ -114,13 +115,15 @@ impl Endings {
         let Some(host) = &self.host else {
             return Poll::Pending;
         };
-        if self.grace.is_none() {
-            let stop = self.stop.get_or_insert_with(|| host.stop());
-            if !stop.poll(cx) {
-                return Poll::Pending;
-            }
-            self.common.make_last_call();
+        let stop = self.stop.get_or_insert_with(|| host.stop());
+        if !stop.poll(cx) {
+            return Poll::Pending;
         }
+        self.common.make_last_call();
+        // What would be missed if it were cut is finished.
+        let Some((_, PipeEnd::Complete)) = self.common.pipe.get() else {
+            return Poll::Pending;
+        };
         let grace = self.grace.get_or_insert_with(|| Box::pin(sleep(GRACE)));
         grace.as_mut().poll(cx)
     }

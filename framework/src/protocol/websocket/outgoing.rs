@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, ErrorKind, Result},
     frame::{Close, Frame},
+    waking::note,
 };
 use std::{
     collections::VecDeque,
@@ -163,10 +164,7 @@ impl Sender {
     /// Lets a transport take what waits, and remembers whom to wake when more comes.
     pub(crate) fn drain<T>(&self, cx: &Context<'_>, take: impl FnOnce(&mut Outgoing) -> T) -> T {
         let mut outgoing = self.outgoing();
-        match &mut outgoing.driver {
-            Some(driver) => driver.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
+        note(&mut outgoing.driver, cx);
         let taken = take(&mut outgoing);
         if outgoing.bytes < self.0.limit {
             outgoing.waiting.drain(..).for_each(Waker::wake);

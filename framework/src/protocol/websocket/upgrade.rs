@@ -1,6 +1,6 @@
 //! A client that has asked to come in and has had no answer yet.
 
-use super::{AllowedOrigins, Origin, Socket, Stop, Transport, WebSocket, WebSocketConfig};
+use super::{super::Host, AllowedOrigins, Origin, Socket, Transport, WebSocket, WebSocketConfig};
 use crate::{
     error::{Error, Result},
     protocol::hooks,
@@ -34,7 +34,7 @@ pub struct Upgrade {
     allowed_origins: AllowedOrigins,
     origin: Origin,
     hooks: Vec<ReplyHook>,
-    stop: Option<Stop>,
+    host: Option<Arc<dyn Host>>,
     answer: oneshot::Sender<Answer>,
     open: Open,
 }
@@ -49,9 +49,10 @@ pub(crate) type Open = Box<dyn FnOnce(Arc<WebSocketConfig>) -> Opening + Send>;
 pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Box<dyn Transport>>> + Send>>;
 
 impl Upgrade {
+    /// Without a host if a foreign server serves it.
     pub(crate) fn new(
         origin: Origin,
-        stop: Option<Stop>,
+        host: Option<Arc<dyn Host>>,
         open: Open,
     ) -> (Self, oneshot::Receiver<Answer>) {
         let (answer, answered) = oneshot::channel();
@@ -61,7 +62,7 @@ impl Upgrade {
             allowed_origins: AllowedOrigins::default(),
             origin,
             hooks: Vec::new(),
-            stop,
+            host,
             answer,
             open,
         };
@@ -108,7 +109,7 @@ impl Upgrade {
             headers,
             config,
             hooks,
-            stop,
+            host,
             answer,
             open,
             ..
@@ -123,6 +124,7 @@ impl Upgrade {
             return Err(Error::closed());
         }
         let transport = open(config.clone()).await?;
+        let stop = host.map(|host| host.stop());
         Ok(Socket::new(transport, stop, config))
     }
 
@@ -133,6 +135,10 @@ impl Upgrade {
     pub async fn refuse(self, reject: impl Into<Reject>) -> Result<()> {
         let reply = run(self.hooks, reject.into().into_response()).await;
         self.answer.send(reply).map_err(|_| Error::closed())
+    }
+
+    pub(crate) fn host(&self) -> Option<&Arc<dyn Host>> {
+        self.host.as_ref()
     }
 
     /// Waits until the client has given up waiting for its answer.

@@ -1,14 +1,14 @@
 //! A hook that is still running when its client has gone.
 
 use super::clerk::Office;
-use crate::support::{PATIENCE, Server, connect, farewell, hear, say};
+use crate::support::{PATIENCE, Server, connect, cut_short, farewell, hear, say};
 use futures_util::StreamExt;
 use http::Request;
 use seaway::{
     ApplicationExt, Close, protocol::WebSocketConfig, routing::ProtocolTypeRouter,
     testing::WebSocketCommunicator,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 const NO_TIME: Duration = Duration::from_millis(20);
@@ -99,6 +99,22 @@ async fn a_consumer_that_connects_too_late_is_let_go_with_1006() {
 
     client.vanish().await.unwrap();
     assert_eq!(office.diary.entries(), ["connect", "disconnect 1006"]);
+}
+
+#[tokio::test]
+async fn one_whose_conversation_is_dropped_from_outside_disconnects_once_after_its_hook() {
+    let (office, end) = (Office::of(1), Arc::default());
+    let app = cut_short(&office.app, &end);
+    let mut client = super::clerk::enter(&app).await;
+    client.send(r#""wait""#).await;
+    office.diary.wait_for(2).await;
+
+    end.notify_one();
+    client.vanish().await.unwrap();
+    office.gate.open();
+
+    let entries = office.diary.wait_for(4).await;
+    assert_eq!(entries[2..], ["waited", "disconnect 1006"]);
 }
 
 #[tokio::test]

@@ -1,0 +1,60 @@
+//! Headers that are set before the reply is made.
+
+use http::{HeaderMap, header};
+
+/// Adds to a reply what it does not say itself. Its own word stands; cookies add up.
+pub(super) fn complete(reply: &mut HeaderMap, more: &mut HeaderMap) {
+    let mut name = None;
+    let mut is_said = false;
+    for (next, value) in more.drain() {
+        // A further value of the same header comes without its name.
+        if next.is_some() {
+            name = next;
+            is_said = name
+                .as_ref()
+                .is_some_and(|name| *name != header::SET_COOKIE && reply.contains_key(name));
+        }
+        if let (false, Some(name)) = (is_said, &name) {
+            reply.append(name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn a_reply_keeps_its_word_and_gets_what_it_lacks() {
+        let headers = |lines: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            headers
+        };
+        let mut reply = headers(&[("vary", "origin"), ("set-cookie", "a=1"), ("etag", "7")]);
+        let mut more = headers(&[
+            ("vary", "cookie"),
+            ("vary", "accept"),
+            ("set-cookie", "b=2"),
+            ("set-cookie", "c=3"),
+            ("link", "<a>"),
+            ("link", "<b>"),
+        ]);
+
+        complete(&mut reply, &mut more);
+
+        let expected = [
+            ("vary", "origin"),
+            ("set-cookie", "a=1"),
+            ("set-cookie", "b=2"),
+            ("set-cookie", "c=3"),
+            ("etag", "7"),
+            ("link", "<a>"),
+            ("link", "<b>"),
+        ];
+        assert_eq!(reply, headers(&expected));
+    }
+}

@@ -1,0 +1,95 @@
+//! What a test is told by the communicators when it fails.
+
+use crate::guest::House;
+use http::Request;
+use seaway::{
+    ApplicationExt, Channels, Context, Handshake, NoEvent, Reject, Result, WebSocketConsumer,
+    protocol::WebSocket, routing::PathRouter, testing::WebSocketCommunicator,
+};
+
+/// What a test that fails says.
+async fn failure(test: impl Future<Output = ()> + Send + 'static) -> String {
+    let panic = tokio::spawn(test).await.unwrap_err().into_panic();
+    *panic.downcast::<String>().expect("it says why")
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_waits_in_vain_is_told_the_line_and_how_time_passed() {
+    let house = House::new();
+    let mut client = house.open("to hang");
+    let line = line!() + 1;
+    let failed = failure(async move { _ = client.status().await }).await;
+
+    let expected = "waited 5s of paused time (let it pass before, with tokio::time::sleep) \
+        for a response, at ";
+    assert!(failed.starts_with(expected), "{failed}");
+    assert!(failed.contains(&format!("{}:{line}:", file!())), "{failed}");
+}
+
+#[tokio::test]
+async fn one_who_waits_for_an_event_is_told_what_came() {
+    for (wish, expected) in [
+        ("one event", "waited for an event, but the stream has ended"),
+        (
+            "an answer",
+            "waited for an event and got 200 OK: here you are",
+        ),
+        (
+            "trouble",
+            "waited for an event and got 500 Internal Server Error: the application failed: \
+             the database is on fire",
+        ),
+    ] {
+        let mut client = House::new().open(wish);
+        let failed = failure(async move {
+            assert_eq!(client.receive_event().await.data, "ahoy");
+            client.receive_event().await;
+        });
+
+        let failed = failed.await;
+
+        assert!(failed.starts_with(expected), "{failed}");
+        assert!(failed.contains(file!()), "{failed}");
+    }
+}
+
+/// Wants to know the room.
+struct Doorkeeper;
+
+impl WebSocketConsumer for Doorkeeper {
+    type Input = String;
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+        handshake.path::<String>("room").map(|_| Self)
+    }
+    async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn one_who_was_not_let_in_is_told_so_where_it_listens() {
+    let app = PathRouter::<WebSocket>::new()
+        .route("/room", Doorkeeper::application(&Channels::in_memory()))
+        .boxed();
+    for (path, expected) in [
+        (
+            "/nowhere",
+            "waited for a frame, but was refused with 404 Not Found: Not Found",
+        ),
+        (
+            "/room",
+            "waited for a frame, but was refused with 500 Internal Server Error: no path parameter \
+             \"room\" among []; route this application in a PathRouter under a path with {room} (in an \
+             axum app, nest_service",
+        ),
+    ] {
+        let mut client = WebSocketCommunicator::open(&app, Request::get(path));
+
+        let failed = failure(async move { _ = client.receive_text().await }).await;
+
+        assert!(failed.starts_with(expected), "{failed}");
+        assert!(failed.contains(file!()), "{failed}");
+    }
+}

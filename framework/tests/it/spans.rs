@@ -1,0 +1,75 @@
+//! What a conversation logs after its answer is logged where its request was.
+
+use crate::support::eventually;
+use http::{Request, Response};
+use seaway::{
+    Answer, Channels, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Reject, Result,
+    protocol::Body,
+};
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+use tower::ServiceExt;
+use tracing::Instrument;
+
+/// What is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Says something before its answer is out, and something afterwards.
+struct Speaker;
+
+impl HttpConsumer for Speaker {
+    type Event = NoEvent;
+
+    async fn connect(_: &mut HttpHandshake) -> Result<Self, Reject> {
+        Ok(Self)
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
+        tracing::info!("before");
+        let body = ctx.stream(Response::new(())).await?;
+        tokio::task::yield_now().await;
+        tracing::info!("after");
+        Ok(body.end())
+    }
+}
+
+#[tokio::test]
+async fn what_is_logged_after_the_answer_is_logged_in_the_span_of_the_request() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone());
+    let _logging = tracing::subscriber::set_default(subscriber.finish());
+    let app = Speaker::application(&Channels::in_memory());
+
+    let answering = app.oneshot(Request::new(Body::empty()));
+    let response = answering.instrument(tracing::info_span!("request")).await;
+
+    let lines = eventually(|| {
+        let lines: Vec<_> = log.text().lines().map(str::to_owned).collect();
+        (lines.len() == 2).then_some(lines)
+    });
+    for line in lines.await {
+        assert!(line.contains(" request: "), "{line}");
+    }
+    drop(response);
+}
