@@ -34,13 +34,16 @@ pub(crate) struct Pipe {
 struct State {
     chunks: VecDeque<Bytes>,
     bytes: usize,
-    /// How many chunks were read.
+    /// How often something was read.
     taken: usize,
     end: Option<PipeEnd>,
     is_gone: bool,
     reader: Option<Waker>,
     watcher: Option<Waker>,
 }
+
+/// What is read at once: a slow reader of something large shall be seen to take it.
+const SLICE: usize = 256 * 1024;
 
 /// How a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,16 @@ pub(crate) enum PipeEnd {
     CutOff,
     /// The reader takes nothing any more.
     GivenUp,
+}
+
+impl State {
+    /// What is to be read next.
+    fn next(&mut self) -> Option<Bytes> {
+        match self.chunks.front_mut() {
+            Some(chunk) if chunk.len() > SLICE => Some(chunk.split_to(SLICE)),
+            _ => self.chunks.pop_front(),
+        }
+    }
 }
 
 impl Pipe {
@@ -208,7 +221,7 @@ impl http_body::Body for PipeBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Self { pipe, idle } = &mut *self;
         let mut state = pipe.state();
-        if let Some(chunk) = state.chunks.pop_front() {
+        if let Some(chunk) = state.next() {
             let was_full = state.bytes >= pipe.limit;
             state.bytes -= chunk.len();
             state.taken = state.taken.wrapping_add(1);
@@ -334,6 +347,18 @@ mod tests {
 
         assert!(waiting.await.unwrap().unwrap_err().is_closed());
         assert!(pipe.send("more".into()).await.unwrap_err().is_closed());
+    }
+
+    #[tokio::test]
+    async fn what_is_large_is_read_in_slices() {
+        let pipe = Pipe::new(1, PATIENCE);
+        let mut body = pipe.body(None);
+
+        pipe.send(vec![b'x'; SLICE + 1].into()).await.unwrap();
+
+        assert_eq!(next(&mut body).await.unwrap().len(), SLICE);
+        assert_eq!(next(&mut body).await.unwrap(), "x");
+        pipe.send("more".into()).await.unwrap();
     }
 
     #[tokio::test]

@@ -87,8 +87,8 @@ pub trait HttpConsumer: Sized + Send + 'static {
     /// waits.
     const SEND_BUFFER: usize = 64 * 1024;
 
-    /// How long `send` waits for a client that takes nothing of a streamed answer; counted by the chunk, so that it is twice
-    /// that at most. Default 60 s; at the bound the client has left, and its connection is cut off.
+    /// How long `send` waits for a client that takes nothing of a streamed answer, and twice that at most. Default 60 s; at
+    /// the bound the client has left, and its connection is cut off.
     const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
     /// How often a comment goes out on a silent [`Sse`](super::Sse), so that proxies do not take it for dead. Default 15 s;
@@ -110,7 +110,8 @@ pub trait HttpConsumer: Sized + Send + 'static {
     /// and may take 30 s at most.
     ///
     /// HTTP has no close codes of its own; these say how it ended: 1000 answered, 1001 the server stops, 1006 the client
-    /// left, 1009 a body that was too large, 1011 an error or a panic, 4401 the session or the user's right to be here ended.
+    /// left or middleware dropped the request, 1009 a body that was too large, 1011 an error or a panic, 4401 the session
+    /// or the user's right to be here ended.
     fn disconnect(self, close: Close) -> impl Future<Output = ()> + Send {
         _ = close;
         async {}
