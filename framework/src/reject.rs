@@ -61,16 +61,15 @@ impl Reject {
         &self.body
     }
 
-    /// The refusal as a response whose body is text.
+    /// The refusal as a response: plain text, unless it has a content type of its own.
     pub fn into_response(self) -> http::Response<Cow<'static, str>> {
         let mut response = http::Response::new(self.body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(
-            http::header::CONTENT_TYPE,
-            HeaderValue::from_static("text/plain; charset=utf-8"),
-        );
         headers.extend(self.headers);
+        headers
+            .entry(http::header::CONTENT_TYPE)
+            .or_insert(HeaderValue::from_static("text/plain; charset=utf-8"));
         if let Some(reason) = self.reason {
             response.extensions_mut().insert(reason);
         }
@@ -115,6 +114,28 @@ impl From<Error> for Reject {
         Self {
             reason: Some(Reason(reason.into())),
             ..Self::from(status)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_text_unless_it_says_what_it_is() {
+        let kind = http::header::CONTENT_TYPE;
+        let text = Reject::from(StatusCode::NOT_FOUND);
+        let json = Reject::new(StatusCode::NOT_FOUND, "{}")
+            .header(kind.clone(), HeaderValue::from_static("application/json"));
+
+        for (reject, expected) in [
+            (text, "text/plain; charset=utf-8"),
+            (json, "application/json"),
+        ] {
+            let response = reject.into_response();
+            let kinds: Vec<_> = response.headers().get_all(&kind).iter().collect();
+            assert_eq!(kinds, [expected]);
         }
     }
 }

@@ -144,9 +144,9 @@ impl SessionStore for RedisStore {
     }
 }
 
-/// The same words about a Redis that carries no channels here.
+/// Here this Redis carries sessions, not channels.
 fn ours(error: Error) -> Error {
-    Error::new(ErrorKind::Session, error.to_string()).with_source(error)
+    Error::new(ErrorKind::Session, "cannot keep sessions in Redis").with_source(error)
 }
 
 fn command(name: &str, key: impl ToRedisArgs) -> redis::Cmd {
