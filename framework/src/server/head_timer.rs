@@ -48,19 +48,20 @@ impl Future for Limit {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let now = Instant::now();
-        if now >= self.deadline {
-            return Poll::Ready(());
-        }
         let mut alarm = self
             .alarm
             .lock()
             .expect("no code panics while it holds this lock");
+        // As long as it has not rung, there is time left: no look at the clock.
         if let Some(set) = &*alarm
-            && (now..=self.deadline).contains(&set.rings_at)
+            && set.rings_at <= self.deadline
+            && !set.bell.is_elapsed()
             && set.wakes.will_wake(cx.waker())
         {
             return Poll::Pending;
+        }
+        if Instant::now() >= self.deadline {
+            return Poll::Ready(());
         }
         let rings_at = self.deadline;
         let mut bell = match alarm.take() {
