@@ -81,7 +81,7 @@ impl Course {
     pub(crate) fn hear(&self, sent_ns: u64, now_ns: u64) {
         self.heard.fetch_add(1, Relaxed);
         if self.missing() == 0 {
-            self.complete.notify_one();
+            self.complete.notify_waiters();
         }
         if self.is_watched.load(Relaxed) {
             let latency_ns = u32::try_from(now_ns.saturating_sub(sent_ns)).unwrap_or(u32::MAX);
@@ -94,8 +94,13 @@ impl Course {
 
     /// Waits until everything that was sent has been heard.
     pub(crate) async fn all_heard(&self) {
-        while self.missing() > 0 {
-            self.complete.notified().await;
+        loop {
+            // Made before the look, so that the last word between the two is not missed.
+            let complete = self.complete.notified();
+            if self.missing() == 0 {
+                return;
+            }
+            complete.await;
         }
     }
 

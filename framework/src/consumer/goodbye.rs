@@ -22,6 +22,8 @@ const DISCONNECT_LIMIT: Duration = Duration::from_secs(30);
 pub(super) struct Owed<C: Send + 'static> {
     /// Gone once its goodbye has begun.
     consumer: Option<C>,
+    /// Gone once it is said.
+    goodbye: Option<Goodbye>,
     say: fn(C, Close) -> Goodbye,
     host: Option<Arc<dyn Host>>,
 }
@@ -36,6 +38,7 @@ impl<C: Send + 'static> Owed<C> {
     ) -> Self {
         Self {
             consumer: Some(consumer),
+            goodbye: None,
             say,
             host,
         }
@@ -49,7 +52,11 @@ impl<C: Send + 'static> Owed<C> {
     /// Says the goodbye. Afterwards there is no consumer any more.
     pub(super) async fn dismiss(&mut self, close: impl Into<Close>) {
         if let Some(consumer) = self.consumer.take() {
-            (self.say)(consumer, close.into()).await;
+            self.goodbye = Some((self.say)(consumer, close.into()));
+        }
+        if let Some(goodbye) = &mut self.goodbye {
+            goodbye.await;
+            self.goodbye = None;
         }
     }
 }
@@ -72,17 +79,20 @@ impl<C: Send + 'static> DerefMut for Owed<C> {
 
 impl<C: Send + 'static> Drop for Owed<C> {
     fn drop(&mut self) {
-        let Some(consumer) = self.consumer.take() else {
+        // No runtime, no goodbye: the process ends.
+        let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let (say, host) = (self.say, self.host.take());
-        // No runtime, no goodbye: the process ends.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move {
-                say(consumer, Close::from(Close::ABNORMAL)).await;
-                drop(host);
-            });
-        }
+        let goodbye = match (self.goodbye.take(), self.consumer.take()) {
+            (Some(begun), _) => begun,
+            (None, Some(consumer)) => (self.say)(consumer, Close::from(Close::ABNORMAL)),
+            (None, None) => return,
+        };
+        let host = self.host.take();
+        runtime.spawn(async move {
+            goodbye.await;
+            drop(host);
+        });
     }
 }
 

@@ -56,6 +56,19 @@ pub(crate) enum PipeEnd {
     GivenUp,
 }
 
+/// The client takes nothing of its stream: what caused the error with which such a conversation ends. Whoever serves the
+/// connection drops it.
+#[derive(Debug)]
+pub(crate) struct GivenUp;
+
+impl fmt::Display for GivenUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the client takes nothing of its stream")
+    }
+}
+
+impl std::error::Error for GivenUp {}
+
 impl State {
     /// What is to be read next.
     fn next(&mut self) -> Option<Bytes> {

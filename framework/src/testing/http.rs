@@ -200,7 +200,7 @@ impl HttpCommunicator {
         async move {
             let conversation = self.conversation.take();
             let conversation = conversation.expect("only this takes it");
-            if let Answered::NotYet(_) = self.answer {
+            if !self.is_answered() {
                 conversation.abort();
             }
             drop(self);
@@ -209,6 +209,14 @@ impl HttpCommunicator {
                 Err(stopped) if stopped.is_cancelled() => Ok(()),
                 Err(panic) => std::panic::resume_unwind(panic.into_panic()),
             }
+        }
+    }
+
+    /// Whether there is an answer, read or not.
+    fn is_answered(&mut self) -> bool {
+        match &mut self.answer {
+            Answered::NotYet(reply) => reply.try_recv().is_ok(),
+            Answered::Got(..) => true,
         }
     }
 
@@ -245,7 +253,8 @@ impl HttpCommunicator {
         };
         let Ok(response) = soon_at(line, "a response", reply).await else {
             let conversation = self.conversation.take();
-            let ended = conversation.expect("only the end takes it").await;
+            let conversation = conversation.expect("only the end takes it");
+            let ended = soon_at(line, "the end of the application", conversation).await;
             let ended = ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
             ended?;
             fail(line, "the application ended without an answer");
@@ -278,7 +287,8 @@ fn is_event_stream(head: &Response<()>) -> bool {
 /// One that is dropped before it was answered has left.
 impl Drop for HttpCommunicator {
     fn drop(&mut self) {
-        if let (Some(conversation), Answered::NotYet(_)) = (&self.conversation, &self.answer) {
+        let is_answered = self.is_answered();
+        if let (Some(conversation), false) = (&self.conversation, is_answered) {
             conversation.abort();
         }
     }

@@ -11,11 +11,12 @@ use super::{
     endings::{Ending, Endings},
 };
 use crate::{
+    application::note,
     channels::Event,
     error::{Error, ErrorKind, Result},
     frame::Close,
     guard::guarded,
-    protocol::{Exchange, Http},
+    protocol::{Exchange, GivenUp, Http},
     reject::Reject,
     scope::OpensOverHttp,
     tie::Ties,
@@ -67,8 +68,8 @@ impl<C: HttpConsumer> Desk<C> {
         if let Some((pipe, _)) = ctx.common.pipe.get()
             && pipe.is_given_up()
         {
-            // Whoever serves the connection drops it.
-            outcome = Err(Error::closed());
+            note::<Http>(outcome);
+            outcome = Err(Error::closed().with_source(GivenUp));
         }
         // Off every list before anyone is told: a goodbye sent by `disconnect` reaches those who stay.
         self.ctx = None;
