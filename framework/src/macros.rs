@@ -109,7 +109,7 @@ pub use seaway_macros::Event;
 /// | `#[session("key")]` | a value in the session | 401 |
 /// | `#[user]` | the user who is logged in | 401 |
 /// | `#[state]` | what [`Provide`](crate::middleware::Provide) put in | 500, and the log says what is missing |
-/// | `#[group("chat.{room}")]` | a [`Group`](crate::Group) that it joins | 400 if there can be no group of that name; 500 if nothing is called `room`, and the log says what there is |
+/// | `#[group("chat.{room}")]` | a [`Group`](crate::Group) that it joins | 400 if there can be no group of that name |
 /// | `#[default]`, `#[default(value)]` | `Default::default()`, or the value | |
 /// | none | any [extractor](crate::FromScope) | what the extractor says |
 ///

@@ -47,7 +47,7 @@ async fn main() -> ExitCode {
     match run(options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("arena: {error}");
+            eprintln!("arena: {error:?}");
             ExitCode::FAILURE
         }
     }

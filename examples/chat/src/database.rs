@@ -31,7 +31,7 @@ const WAIT: Duration = Duration::from_secs(10);
 /// If the folder cannot be written, or holds something else; the message names it.
 pub async fn open(folder: &Path) -> seaway::Result<SqlitePool> {
     connect(folder).await.map_err(|source| {
-        let message = format!("cannot keep data in {}: {source}", folder.display());
+        let message = format!("cannot keep data in {}", folder.display());
         Error::new(ErrorKind::Io, message).with_source(source)
     })
 }

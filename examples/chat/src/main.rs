@@ -73,7 +73,7 @@ async fn main() -> ExitCode {
     match run(options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("chat: {error}");
+            eprintln!("chat: {error:?}");
             ExitCode::FAILURE
         }
     }
@@ -116,7 +116,7 @@ async fn run(options: Options) -> Result<()> {
 async fn listen(port: u16) -> Result<TcpListener> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await;
     listener.map_err(|error| {
-        let message = format!("cannot serve on port {port}: {error}");
+        let message = format!("cannot serve on port {port}");
         seaway::Error::new(seaway::ErrorKind::Io, message).with_source(error)
     })
 }
@@ -126,7 +126,7 @@ async fn channels() -> Channels {
     match Channels::redis(options::redis_url()).await {
         Ok(channels) => channels,
         Err(error) => {
-            tracing::warn!("other processes are not heard at once: {error}");
+            tracing::warn!("other processes are not heard at once: {error:?}");
             Channels::in_memory()
         }
     }

@@ -51,8 +51,9 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
 /// ```
 ///
 /// A client that leaves ends the wait or the stream: the handler's future is dropped at its await. An error before the
-/// head of the answer is out is answered as everywhere ([`Reject`]): 413 if the body was too large, 503 if the channel layer
-/// or the session store is to blame, 500 for most else, which is logged; afterwards it cuts the stream off.
+/// head of the answer is out is answered as everywhere ([`Reject`]): 400 for a bad name, 401 for a session that is gone,
+/// 413 if the body was too large, 503 if the channel layer, the session store or a time-out is to blame, 500 for all
+/// else, which is logged; afterwards it cuts the stream off.
 ///
 /// The guide is `docs/http-consumers.md`: long polling, a stream that misses nothing, bodies, consumers beside pages, and
 /// how it all ends.
@@ -84,11 +85,14 @@ pub trait HttpConsumer: Sized + Send + 'static {
     const MAX_BODY: usize = 1024 * 1024;
 
     /// How many bytes of a streamed answer may wait for a client that reads slowly. Default 64 KiB; at the bound `send`
-    /// waits.
+    /// waits. The chunk that passes it is still taken whole.
     const SEND_BUFFER: usize = 64 * 1024;
 
-    /// How long `send` waits for a client that takes nothing of a streamed answer, and twice that at most. Default 60 s; at
-    /// the bound the client has left, and its connection is cut off.
+    /// How long `send` waits for a client that is not seen to take anything of a streamed answer, and twice that at most.
+    /// Default 60 s; at the bound the client has left, and its connection is cut off, over HTTP/2 its stream alone.
+    ///
+    /// It is seen when the next piece is taken, which has 256 KiB at most: a client that reads more slowly than about
+    /// 4 KiB/s may be given up, too. This holds while `send` waits, and not after `end`.
     const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
     /// How often a comment goes out on a silent [`Sse`](super::Sse), so that proxies do not take it for dead. Default 15 s;
@@ -109,9 +113,9 @@ pub trait HttpConsumer: Sized + Send + 'static {
     /// It is over, whoever ended it. Runs exactly once for every consumer that connected, after its groups are left,
     /// and may take 30 s at most.
     ///
-    /// HTTP has no close codes of its own; these say how it ended: 1000 answered, 1001 the server stops, 1006 the client
-    /// left or middleware dropped the request, 1009 a body that was too large, 1011 an error or a panic, 4401 the session
-    /// or the user's right to be here ended.
+    /// HTTP has no close codes of its own; these say how it ended: 1000 answered, 1001 the server stops, 1006 the
+    /// client left or middleware dropped the request, 1009 a body that was too large, 1011 an error or a panic,
+    /// 4401 the session or the user's right to be here ended.
     fn disconnect(self, close: Close) -> impl Future<Output = ()> + Send {
         _ = close;
         async {}
