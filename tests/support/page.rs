@@ -198,11 +198,15 @@ impl Page {
     /// Lets the page believe that this much time has passed: its timers run at once, one after the other, and what they
     /// fetch is waited for. From then on its clock stands still.
     pub async fn pass_time(&self, seconds: u32) {
+        // Set before the clock runs: one that is set afterwards may find it standing still, and never ring.
+        let alarm = format!(
+            "window.isLater = false; setTimeout(() => window.isLater = true, {seconds} * 1000)"
+        );
+        self.eval(&alarm).await;
         let policy =
             json!({ "policy": "pauseIfNetworkFetchesPending", "budget": seconds * 1_000 + 1_000 });
         self.call("Emulation.setVirtualTimePolicy", policy).await;
-        let passed = format!("new Promise((resolve) => setTimeout(resolve, {seconds} * 1000))");
-        self.eval(&passed).await;
+        self.wait_for("window.isLater").await;
     }
 
     /// Saves what is seen as `target/screenshots/<name>.png`.
