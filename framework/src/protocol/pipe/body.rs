@@ -1,0 +1,123 @@
+//! The end of a pipe that is read: a body.
+
+use super::feeder::{Pipe, PipeEnd, wake};
+use crate::{
+    error::{BoxError, Result},
+    waking::note,
+};
+use bytes::Bytes;
+use http_body::Frame;
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// The end of a [`Pipe`] that is read.
+pub(crate) struct PipeBody {
+    pipe: Arc<Pipe>,
+    idle: Option<Idle>,
+}
+
+impl PipeBody {
+    pub(super) fn new(pipe: Arc<Pipe>, idle: Option<(Duration, Bytes)>) -> Self {
+        let idle = idle.map(|(every, bytes)| Idle {
+            every,
+            bytes,
+            spoke: Instant::now(),
+            alarm: None,
+        });
+        Self { pipe, idle }
+    }
+}
+
+/// What is said when nothing is.
+struct Idle {
+    every: Duration,
+    bytes: Bytes,
+    /// When something was said last. The alarm is set anew only when it rings too early: a busy stream never touches it.
+    spoke: Instant,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Idle {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        loop {
+            // A period without an end needs no alarm.
+            let Some(due) = self.spoke.checked_add(self.every) else {
+                return Poll::Pending;
+            };
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            std::task::ready!(alarm.as_mut().poll(cx));
+            if Instant::now() >= due {
+                self.spoke = Instant::now();
+                return Poll::Ready(self.bytes.clone());
+            }
+            alarm.as_mut().reset(due);
+        }
+    }
+}
+
+impl http_body::Body for PipeBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Self { pipe, idle } = &mut *self;
+        let mut state = pipe.state();
+        if let Some(chunk) = state.next() {
+            let was_full = state.bytes >= pipe.limit;
+            state.bytes -= chunk.len();
+            state.taken = state.taken.wrapping_add(1);
+            let has_room = state.bytes < pipe.limit;
+            // An idle stream shall not keep the memory of its busiest moment.
+            if state.chunks.is_empty() && state.chunks.capacity() > 16 {
+                state.chunks = VecDeque::new();
+            }
+            drop(state);
+            if was_full && has_room {
+                pipe.room.notify_waiters();
+            }
+            if let Some(idle) = idle {
+                idle.spoke = Instant::now();
+            }
+            return Poll::Ready(Some(Ok(Frame::data(chunk))));
+        }
+        match state.end {
+            Some(PipeEnd::Complete) => return Poll::Ready(None),
+            Some(PipeEnd::CutOff | PipeEnd::GivenUp) => {
+                return Poll::Ready(Some(Err("the answer was not finished".into())));
+            }
+            None => note(&mut state.reader, cx),
+        }
+        drop(state);
+        match idle {
+            Some(idle) => idle.poll(cx).map(|bytes| Some(Ok(Frame::data(bytes)))),
+            None => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let state = self.pipe.state();
+        state.chunks.is_empty() && state.end == Some(PipeEnd::Complete)
+    }
+}
+
+impl Drop for PipeBody {
+    fn drop(&mut self) {
+        let mut state = self.pipe.state();
+        state.is_gone = true;
+        state.chunks = VecDeque::new();
+        let watcher = state.watcher.take();
+        drop(state);
+        wake(watcher);
+        self.pipe.room.notify_waiters();
+    }
+}
