@@ -6,7 +6,8 @@ use crate::{
     reject::Reject,
     server::carry_on,
 };
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, header};
+use http_body::Body as _;
 use std::{
     convert::Infallible,
     fmt,
@@ -16,29 +17,40 @@ use std::{
 };
 
 /// The answer to a request, on its way.
-pub struct ResponseFuture(Answering);
+pub struct ResponseFuture {
+    answering: Answering,
+    /// Whether the body is to be withheld.
+    is_head: bool,
+}
 
-enum Answering {
+pub(super) enum Answering {
     Page(Page),
     Socket(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
     Now(Option<Response<Body>>),
 }
 
-impl ResponseFuture {
+impl Answering {
     /// The conversation runs until it has answered.
     pub(super) fn page(conversation: Conversation, reply: Reply) -> Self {
-        Self(Answering::Page(Page {
+        Self::Page(Page {
             conversation: Some(conversation),
             reply,
-        }))
+        })
     }
 
     pub(super) fn socket(opening: impl Future<Output = Response<Body>> + Send + 'static) -> Self {
-        Self(Answering::Socket(Box::pin(opening)))
+        Self::Socket(Box::pin(opening))
     }
 
     pub(super) fn now(response: Response<Body>) -> Self {
-        Self(Answering::Now(Some(response)))
+        Self::Now(Some(response))
+    }
+}
+
+impl ResponseFuture {
+    /// A HEAD is answered without a body (RFC 9110, 9.3.2). Over HTTP/1 hyper withholds it, and over HTTP/2 it does not.
+    pub(super) fn new(answering: Answering, is_head: bool) -> Self {
+        Self { answering, is_head }
     }
 }
 
@@ -46,18 +58,32 @@ impl Future for ResponseFuture {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = match &mut self.0 {
+        let response = match &mut self.answering {
             Answering::Page(page) => ready!(page.poll(cx)),
             Answering::Socket(opening) => ready!(opening.as_mut().poll(cx)),
             Answering::Now(response) => response.take().expect("not polled after it was ready"),
         };
-        Poll::Ready(Ok(response))
+        Poll::Ready(Ok(match self.is_head {
+            true => withhold(response),
+            false => response,
+        }))
     }
+}
+
+/// Leaves the head alone, which still says how long the body would be.
+fn withhold(response: Response<Body>) -> Response<Body> {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        head.headers
+            .entry(header::CONTENT_LENGTH)
+            .or_insert(length.into());
+    }
+    Response::from_parts(head, Body::empty())
 }
 
 /// A page that is being answered. The conversation runs here until it has answered; what it does afterwards goes on by
 /// itself. A client that leaves before drops this, and with it the conversation, at an await.
-struct Page {
+pub(super) struct Page {
     conversation: Option<Conversation>,
     reply: Reply,
 }

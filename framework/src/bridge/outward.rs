@@ -1,7 +1,7 @@
 //! Routers and consumers are tower services: under hyper, inside axum, behind tower-http.
 
 use super::{
-    answer::{ResponseFuture, refusal},
+    answer::{Answering, ResponseFuture, refusal},
     opening::open,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     server::{Asked, Seat, asked, seat},
 };
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use std::{
     convert::Infallible,
     task::{Context, Poll},
@@ -39,28 +39,33 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let (mut head, body) = request.into_parts();
-        if let Some(sockets) = self.get::<WebSocket>() {
-            match asked(&head) {
-                Asked::WebSocket { accept } => {
-                    return ResponseFuture::socket(open(sockets.clone(), head, accept));
-                }
-                Asked::Refuse(reject) => return ResponseFuture::now(refusal(reject)),
-                Asked::Page => {}
-            }
-        }
-        let Some(pages) = self.get::<Http>() else {
-            let has_sockets = self.get::<WebSocket>().is_some();
-            return ResponseFuture::now(refusal(no_pages(has_sockets)));
-        };
-        let extensions = std::mem::take(&mut head.extensions);
-        let mut scope = Scope::new(head);
-        let seat = seat();
-        scope.client = seat.as_ref().and_then(|seat| seat.client);
-        scope.extensions = extensions;
-        let (exchange, reply) = Exchange::new(Body::new(body), seat.map(Seat::host));
-        ResponseFuture::page(pages.start(scope, exchange), reply)
+        let is_head = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
+        ResponseFuture::new(answer(self, request.map(Body::new)), is_head)
     }
+}
+
+fn answer(router: &ProtocolTypeRouter, request: Request<Body>) -> Answering {
+    let (mut head, body) = request.into_parts();
+    if let Some(sockets) = router.get::<WebSocket>() {
+        match asked(&head) {
+            Asked::WebSocket { accept } => {
+                return Answering::socket(open(sockets.clone(), head, accept));
+            }
+            Asked::Refuse(reject) => return Answering::now(refusal(reject)),
+            Asked::Page => {}
+        }
+    }
+    let Some(pages) = router.get::<Http>() else {
+        let has_sockets = router.get::<WebSocket>().is_some();
+        return Answering::now(refusal(no_pages(has_sockets)));
+    };
+    let extensions = std::mem::take(&mut head.extensions);
+    let mut scope = Scope::new(head);
+    let seat = seat();
+    scope.client = seat.as_ref().and_then(|seat| seat.client);
+    scope.extensions = extensions;
+    let (exchange, reply) = Exchange::new(body, seat.map(Seat::host));
+    Answering::page(pages.start(scope, exchange), reply)
 }
 
 /// A single consumer, mounted: `axum::Router::new().route_service("/ws", Chat::application(&channels))`.

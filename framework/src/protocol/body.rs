@@ -5,6 +5,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use std::{
+    any::Any,
     borrow::Cow,
     fmt,
     pin::Pin,
@@ -33,12 +34,18 @@ enum Kind {
 }
 
 impl Body {
-    /// Any body that streams bytes.
+    /// Any body that streams bytes; one of this type stays as it is.
     pub fn new<B>(body: B) -> Self
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        let mut body = Some(body);
+        let same = (&mut body as &mut dyn Any).downcast_mut::<Option<Self>>();
+        if let Some(same) = same.and_then(Option::take) {
+            return same;
+        }
+        let body = body.expect("it was of another type");
         Self(Kind::Boxed(body.map_err(Into::into).boxed_unsync()))
     }
 
