@@ -123,7 +123,7 @@ impl<P: Protocol, A: Application<P>> ErasedApplication<P> for A {
     }
 
     fn start(self: Arc<Self>, scope: Scope<P>, connection: P::Connection) -> Conversation {
-        Box::pin(async move { guarded(self.call(scope, connection)).await? })
+        Box::pin(async move { guarded(|| self.call(scope, connection)).await? })
     }
 }
 

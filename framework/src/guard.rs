@@ -10,18 +10,29 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// Runs the user's code; a panic becomes an error.
+/// Runs the user's code; a panic becomes an error, also one before there is a future.
 ///
 /// What a panic may have left half done belongs to that conversation alone, which is ended.
-pub(crate) fn guarded<F: Future>(code: F) -> Guarded<F> {
-    Guarded { code }
+pub(crate) fn guarded<F: Future>(begin: impl FnOnce() -> F) -> Guarded<F> {
+    match caught(begin) {
+        Ok(code) => Guarded {
+            code: Some(code),
+            panic: None,
+        },
+        Err(panic) => Guarded {
+            code: None,
+            panic: Some(panic),
+        },
+    }
 }
 
 pin_project! {
     /// What [`guarded`] returns. An `async fn` would hold the code twice: as it came, and pinned.
     pub(crate) struct Guarded<F> {
         #[pin]
-        code: F,
+        code: Option<F>,
+        // The one before there was any code to run.
+        panic: Option<Error>,
     }
 }
 
@@ -29,7 +40,11 @@ impl<F: Future> Future for Guarded<F> {
     type Output = Result<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let code = self.project().code;
+        let guarded = self.project();
+        let Some(code) = guarded.code.as_pin_mut() else {
+            let panic = guarded.panic.take();
+            return Poll::Ready(Err(panic.expect("not polled after it was ready")));
+        };
         match catch_unwind(AssertUnwindSafe(|| code.poll(cx))) {
             Ok(polled) => Poll::Ready(Ok(ready!(polled))),
             Err(panic) => Poll::Ready(Err(panicked(&*panic))),

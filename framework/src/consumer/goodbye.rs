@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 use tokio::runtime::Handle;
+use tracing::Instrument;
 
 /// How long `disconnect` may take: time for a slow database, not for a lost one.
 const DISCONNECT_LIMIT: Duration = Duration::from_secs(30);
@@ -89,15 +90,19 @@ impl<C: Send + 'static> Drop for Owed<C> {
             (None, None) => return,
         };
         let host = self.host.take();
-        runtime.spawn(async move {
+        let saying = async move {
             goodbye.await;
             drop(host);
-        });
+        };
+        runtime.spawn(saying.in_current_span());
     }
 }
 
 /// Runs an async consumer's `disconnect`.
-pub(super) fn disconnected(disconnect: impl Future<Output = ()> + Send + 'static) -> Goodbye {
+pub(super) fn disconnected<F>(disconnect: impl FnOnce() -> F + Send + 'static) -> Goodbye
+where
+    F: Future<Output = ()> + Send,
+{
     Box::pin(async move {
         match tokio::time::timeout(DISCONNECT_LIMIT, guarded(disconnect)).await {
             Ok(Ok(())) => {}

@@ -128,8 +128,13 @@ impl<C: WebSocketConsumer> Desk<C> {
     }
 
     async fn take_turns(&mut self) -> Result<()> {
-        let opened = self.consumer.opened(&mut self.ctx);
-        let mut handled = self.line.attend(opened).await;
+        let Self {
+            consumer,
+            ctx,
+            line,
+            ..
+        } = self;
+        let mut handled = line.attend(|| consumer.opened(ctx)).await;
         loop {
             if let Handled::Failed(error) = handled {
                 handled = self.forgive(error).await;
@@ -158,7 +163,7 @@ impl<C: WebSocketConsumer> Desk<C> {
             handled = match turn {
                 Turn::Over => return Ok(()),
                 Turn::Frame(frame) => {
-                    let handler = async {
+                    let handler = || async {
                         match C::Input::from_frame(frame) {
                             Ok(input) => consumer.receive(ctx, input).await,
                             Err(error) => consumer.malformed(ctx, error).await,
@@ -166,9 +171,9 @@ impl<C: WebSocketConsumer> Desk<C> {
                     };
                     line.attend(handler).await
                 }
-                Turn::Tick(tick) => line.attend(consumer.tick(ctx, tick)).await,
+                Turn::Tick(tick) => line.attend(|| consumer.tick(ctx, tick)).await,
                 Turn::Event(envelope) => {
-                    let handler = async {
+                    let handler = || async {
                         match envelope.decode() {
                             Ok(event) => consumer.event(ctx, event).await,
                             Err(error) => {
@@ -190,8 +195,13 @@ impl<C: WebSocketConsumer> Desk<C> {
         if error.is_closed() {
             return Handled::Done;
         }
-        let failed = self.consumer.failed(&mut self.ctx, error);
-        match self.line.attend(failed).await {
+        let Self {
+            consumer,
+            ctx,
+            line,
+            ..
+        } = self;
+        match line.attend(|| consumer.failed(ctx, error)).await {
             Handled::Failed(error) if error.is_closed() => Handled::Done,
             handled => handled,
         }
@@ -261,7 +271,10 @@ impl Line {
     /// from then on the handler has a grace period, after which its future is dropped at an await.
     ///
     /// The handler's future is boxed only while it runs, so that an idle connection does not carry its largest handler.
-    async fn attend(&mut self, handler: impl Future<Output = Result<()>> + Send) -> Handled {
+    async fn attend<F>(&mut self, handler: impl FnOnce() -> F) -> Handled
+    where
+        F: Future<Output = Result<()>> + Send,
+    {
         let mut handler = Box::pin(guarded(handler));
         poll_fn(|cx| {
             if let Poll::Ready(outcome) = handler.as_mut().poll(cx) {

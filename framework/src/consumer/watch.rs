@@ -79,7 +79,7 @@ impl Rounds {
     async fn go(&mut self) -> Result<Option<Duration>, Close> {
         let mut every: Option<Duration> = None;
         for tie in self.ties.iter() {
-            let asking = guarded(ask(&**tie, &self.channels, &self.channel, &mut self.joined));
+            let asking = guarded(|| ask(&**tie, &self.channels, &self.channel, &mut self.joined));
             let period = match asking.await {
                 Ok(asked) => asked?,
                 Err(panic) => {

@@ -239,7 +239,7 @@ async fn greet<C: WebSocketConsumer>(
         event: PhantomData,
     };
     let limit = upgrade.config().connect_timeout;
-    let connecting = tokio::time::timeout(limit, guarded(C::connect(&mut handshake)));
+    let connecting = tokio::time::timeout(limit, guarded(|| C::connect(&mut handshake)));
     let connected = tokio::select! {
         biased;
         connected = connecting => connected,
@@ -260,7 +260,7 @@ async fn greet<C: WebSocketConsumer>(
             return Ok(None);
         }
     };
-    let goodbye = |consumer: C, close| disconnected(consumer.disconnect(close));
+    let goodbye = |consumer: C, close| disconnected(move || consumer.disconnect(close));
     let mut consumer = Owed::new(consumer, goodbye, upgrade.host().cloned());
     // From here on: what is named later is dropped earlier.
     let Handshake {

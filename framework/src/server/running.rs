@@ -1,7 +1,11 @@
 //! An application that has started, and is to be stopped.
 
 use super::lifespan::{Lifespan, LifespanFn};
-use crate::{error::Result, guard::guarded, middleware::ProvideAll};
+use crate::{
+    error::Result,
+    guard::{caught, guarded},
+    middleware::ProvideAll,
+};
 use http::Extensions;
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
@@ -41,8 +45,8 @@ impl Running {
     pub(super) async fn begin(&mut self, lifespan: Lifespan) -> Result<()> {
         for step in lifespan.into_steps() {
             let made = &self.made;
-            let doing = guarded(async { (step.0)(made) }).await??;
-            let done = guarded(doing).await??;
+            let doing = caught(|| (step.0)(made))??;
+            let done = guarded(|| doing).await??;
             done(self);
         }
         Ok(())
@@ -65,7 +69,7 @@ impl Running {
     /// None: if it is dropped, those that have not run yet never do.
     pub async fn stop(mut self) {
         while let Some(ending) = self.endings.pop() {
-            match tokio::time::timeout(self.limit, guarded(ending)).await {
+            match tokio::time::timeout(self.limit, guarded(|| ending)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(panic)) => tracing::error!(error = %panic, "a shutdown function panicked"),
                 Err(_) => {

@@ -6,9 +6,10 @@ use crate::{
 };
 use http::Request;
 use seaway::{
-    ApplicationExt, ChannelName, Channels, Context, Error, ErrorKind, Frame, GroupName, Handshake,
-    Json, Reject, Result, WebSocketConsumer,
+    ApplicationExt, ChannelName, Channels, Close, Context, Error, ErrorKind, Frame, GroupName,
+    Handshake, Json, NoEvent, Reject, Result, WebSocketConsumer,
     channels::{ChannelLayer, Envelope, LocalChannels, Mailbox},
+    middleware::Provide,
     testing::WebSocketCommunicator,
 };
 use serde::{Deserialize, Serialize};
@@ -80,6 +81,49 @@ async fn malformed_input_ends_the_conversation_with_1007_and_the_reason() {
         assert!(!close.reason.is_empty());
         client.vanish().await.unwrap();
     }
+}
+
+/// Fails before there is a future: a hook need not be an `async fn`.
+struct Abrupt(Diary);
+
+impl WebSocketConsumer for Abrupt {
+    type Input = String;
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+        Ok(Self(handshake.state::<Diary>()?.clone()))
+    }
+
+    fn receive(&mut self, _: &mut Context, text: String) -> impl Future<Output = Result<()>> {
+        if text == "panic" {
+            panic!("at once");
+        }
+        async { Ok(()) }
+    }
+
+    fn disconnect(self, close: Close) -> impl Future<Output = ()> {
+        self.0.note(format!("left with {}", close.code));
+        if close.code == Close::ERROR {
+            panic!("in the goodbye, at once");
+        }
+        async {}
+    }
+}
+
+#[tokio::test]
+async fn a_hook_that_panics_before_its_future_is_there_ends_its_conversation_alone() {
+    let diary = Diary::default();
+    let app = Abrupt::application(&Channels::in_memory());
+    let app = app.with(Provide(diary.clone())).boxed();
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
+    assert_eq!(client.status().await, 101);
+
+    client.send("panic").await;
+
+    assert_eq!(client.receive_close().await.code, Close::ERROR);
+    let error = client.disconnect().await.unwrap_err();
+    assert!(error.to_string().contains("at once"), "{error}");
+    assert_eq!(diary.entries(), ["left with 1011"]);
 }
 
 #[tokio::test]

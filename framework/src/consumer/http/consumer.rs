@@ -189,7 +189,7 @@ async fn greet<C: HttpConsumer>(
         headers: HeaderMap::new(),
         event: PhantomData,
     };
-    let connecting = guarded(C::connect(&mut handshake));
+    let connecting = guarded(|| C::connect(&mut handshake));
     let refusal = match tokio::time::timeout(CONNECT_LIMIT, connecting).await {
         Ok(Ok(Ok(consumer))) => {
             let ctx = HttpContext {
