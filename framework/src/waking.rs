@@ -9,3 +9,10 @@ pub(crate) fn note(waiting: &mut Option<Waker>, cx: &Context<'_>) {
         none => *none = Some(cx.waker().clone()),
     }
 }
+
+/// Wakes who waits, if somebody does.
+pub(crate) fn wake(waiting: Option<Waker>) {
+    if let Some(waker) = waiting {
+        waker.wake();
+    }
+}

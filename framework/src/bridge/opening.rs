@@ -38,10 +38,11 @@ pub(super) async fn open(
         Box::new(|config| Box::pin(transport(upgrading, config))),
     );
     let conversation = sockets.start(scope, upgrade);
-    tokio::spawn(async move {
-        note::<WebSocket>(conversation.await);
-        drop(seat);
-    });
+    let conversing = async move { note::<WebSocket>(conversation.await) };
+    match seat {
+        Some(seat) => seat.spawn(conversing),
+        None => _ = tokio::spawn(conversing),
+    }
     let Ok(reply) = answered.await else {
         return refusal(StatusCode::INTERNAL_SERVER_ERROR);
     };

@@ -27,6 +27,6 @@ pub use self::{
 pub(crate) use self::{
     head::detached,
     http::{Host, Reply},
-    pipe::{GivenUp, Pipe, PipeEnd},
+    pipe::{Pipe, PipeBody, PipeEnd},
     websocket::{Answer, Origin, Outgoing, Speaker, Stop, Transport, foreign_origin},
 };

@@ -10,7 +10,7 @@ use crate::{error::BoxError, protocol::Body};
 use bytes::Bytes;
 use http::{Request, Response};
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use tokio::{net::TcpListener, sync::Semaphore};
 use tower_service::Service;
 
 /// What clients may take.
@@ -20,6 +20,9 @@ pub(super) struct Limits {
     pub(super) connections: usize,
     pub(super) drain_timeout: Duration,
 }
+
+/// How long the goodbyes of what was cut off may take.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Serves until it is told to stop, and all have left.
 pub(super) async fn accept<S, B>(listener: TcpListener, app: S, limits: Limits, orders: &mut Orders)
@@ -31,7 +34,6 @@ where
 {
     let drain = Drain::default();
     let places = Arc::new(Semaphore::new(limits.connections));
-    let mut connections = JoinSet::new();
     loop {
         let accept = async {
             let permit = places.clone().acquire_owned().await;
@@ -40,7 +42,6 @@ where
         };
         let (accepted, permit) = tokio::select! {
             accepted = pin!(accept) => accepted,
-            Some(_) = connections.join_next() => continue,
             () = orders.stop() => break,
         };
         let (stream, client) = match accepted {
@@ -52,7 +53,7 @@ where
         };
         let app = app.clone();
         let seat = drain.seat(Some(client), permit);
-        connections.spawn(async move {
+        seat.clone().spawn(async move {
             let serving = connection::serve(stream, app, seat.clone(), limits.head);
             let served = place::serve(seat, serving).await;
             if let Some(Err(error)) = served {
@@ -67,14 +68,20 @@ where
         connections = drain.visitors(),
         "stopping: all clients are told to leave"
     );
-    tokio::select! {
-        left = drain.finish(limits.drain_timeout) => if left > 0 {
-            tracing::warn!(connections = left, "the drain time-out is over: what is left is cut off");
+    let why = tokio::select! {
+        left = drain.finish(limits.drain_timeout) => match left {
+            0 => return,
+            _ => "the drain time-out is over: what is left is cut off",
         },
-        () = orders.again() => {
-            let left = drain.visitors();
-            tracing::warn!(connections = left, "asked again to stop: what is left is cut off");
-        }
+        () = orders.again() => "asked again to stop: what is left is cut off",
+    };
+    tracing::warn!(connections = drain.visitors(), "{why}");
+    drain.cut_off();
+    tokio::select! {
+        left = drain.finish(FAREWELL) => if left > 0 {
+            tracing::warn!(conversations = left, "some goodbyes took too long and are left unsaid");
+        },
+        () = orders.again() => {}
     }
 }
 

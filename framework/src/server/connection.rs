@@ -56,7 +56,9 @@ where
         let request = request.map(Body::incoming);
         async move {
             poll_fn(|cx| app.poll_ready(cx)).await?;
-            app.call(request).await
+            let mut response = app.call(request).await?;
+            place::note_stream(&mut response);
+            Ok::<_, Infallible>(response)
         }
     });
     match version {
@@ -103,7 +105,7 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        tokio::spawn(place::serve(self.0.clone(), stream));
+        self.0.spawn(place::serve(self.0.clone(), stream));
     }
 }
 

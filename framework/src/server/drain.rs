@@ -1,5 +1,6 @@
 //! Leaving in good order: who is still here, and how they learn that the server stops.
 
+use super::tasks::Tasks;
 use crate::protocol::{Host, Stop};
 use std::{
     future::Future,
@@ -22,6 +23,7 @@ pub(crate) struct Drain {
     is_stopping: Arc<AtomicBool>,
     stop: CancellationToken,
     visitors: TaskTracker,
+    tasks: Tasks,
 }
 
 impl Drain {
@@ -41,6 +43,11 @@ impl Drain {
     pub(crate) async fn finish(&self, limit: Duration) -> usize {
         _ = tokio::time::timeout(limit, self.visitors.wait()).await;
         self.visitors()
+    }
+
+    /// Drops what still serves a client. Its consumers' goodbyes begin, and are waited for as visitors.
+    pub(crate) fn cut_off(&self) {
+        self.tasks.cut_off();
     }
 
     /// Resolves when the server stops.
@@ -87,6 +94,14 @@ impl Seat {
     /// Tells a conversation when the server stops.
     pub(crate) fn stop(&self) -> Stop {
         self.taken.stop()
+    }
+
+    /// Spawns a task that serves this connection, until it is cut off. It keeps the place for as long as it runs.
+    pub(crate) fn spawn<F>(&self, task: F)
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.taken.drain.tasks.spawn(task, self.taken.clone());
     }
 
     /// The place, for a conversation that may outlive its request.

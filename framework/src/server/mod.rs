@@ -14,6 +14,7 @@
 //! | `heartbeat.rs` | when to ping a client, and when to give it up |
 //! | `place.rs` | the task that serves requests, and what goes on after their answers |
 //! | `drain.rs` | who is still here, and how they learn that the server stops |
+//! | `tasks.rs` | what is cut off in the end |
 
 mod accept;
 mod bind;
@@ -27,6 +28,7 @@ mod orders;
 mod place;
 mod running;
 mod serve;
+mod tasks;
 mod websocket;
 
 pub use self::{

@@ -1,17 +1,18 @@
-//! Where requests are served: in one task, which also carries on with a conversation that goes on after its answer.
+//! Where requests are served: in one task, which also carries on with a conversation that goes on after its answer, and
+//! drops a client that takes nothing of its stream.
 
 use super::drain::Seat;
 use crate::{
     application::{Conversation, note},
-    error::{Error, Result},
-    protocol::{GivenUp, Http},
+    protocol::{Http, Pipe},
 };
+use http::Response;
 use pin_project_lite::pin_project;
 use std::{
     cell::Cell,
-    error::Error as _,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 use tracing::{Instrument, instrument::Instrumented};
@@ -26,8 +27,10 @@ struct Place {
     /// A conversation that has answered and goes on: it feeds a stream, or says goodbye.
     /// Here an event reaches its client after one wake; from a task of its own it would take two.
     going_on: Cell<Option<Instrumented<Conversation>>>,
-    /// Whether it came since it was polled here: what wakes it may then be the waker of some middleware.
+    /// Whether that is to be polled here once more: what wakes it may still be the waker of some middleware.
     is_new: Cell<bool>,
+    /// What the client reads, if a consumer feeds it.
+    stream: Cell<Option<Arc<Pipe>>>,
 }
 
 /// The seat of the connection whose request is being served; none under a foreign server, or where middleware serves
@@ -36,19 +39,27 @@ pub(crate) fn seat() -> Option<Seat> {
     PLACE.try_with(|place| place.seat.clone()).ok()
 }
 
-/// Serves requests in this seat, and carries on with what goes on after their answers. `None` if a conversation has given
-/// its client up: hyper would wait without an end for one that takes nothing.
+/// Serves requests in this seat, and carries on with what goes on after their answers. `None` if the client takes nothing
+/// of its stream: hyper would wait for it without an end.
 pub(super) fn serve<F: Future>(seat: Seat, requests: F) -> impl Future<Output = Option<F::Output>> {
     let place = Place {
         seat,
         going_on: Cell::default(),
         is_new: Cell::default(),
+        stream: Cell::default(),
     };
     let serving = Serving {
         requests: Some(requests),
         served: None,
     };
     PLACE.scope(place, serving)
+}
+
+/// Notes what the client reads from now on. It travels with the response, so that it is the one which really leaves,
+/// whoever asked for it and whatever stands in between.
+pub(super) fn note_stream<B>(response: &mut Response<B>) {
+    let stream = response.extensions_mut().remove();
+    PLACE.with(|place| place.stream.set(stream));
 }
 
 pin_project! {
@@ -65,26 +76,55 @@ impl<F: Future> Future for Serving<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
         let mut serving = self.project();
         // Before the requests: what it says now is on its way in this poll, and `Pipe` counts on that.
-        let mut going_on = poll_going_on(cx);
-        if let Poll::Ready(Client::GivenUp) = going_on {
-            return Poll::Ready(None);
-        }
+        let mut gone_on = poll_going_on(cx);
         if let Some(requests) = serving.requests.as_mut().as_pin_mut() {
-            let Poll::Ready(served) = requests.poll(cx) else {
-                // Not polled here: `Pipe` has counted on that the reader comes after.
-                if PLACE.with(|place| place.is_new.take()) {
-                    cx.waker().wake_by_ref();
-                }
-                return Poll::Pending;
-            };
-            *serving.served = Some(served);
+            if poll_given_up(cx).is_pending() {
+                let Poll::Ready(served) = requests.poll(cx) else {
+                    // Not polled here: `Pipe` has counted on that the reader comes after.
+                    if PLACE.with(|place| place.is_new.take()) {
+                        cx.waker().wake_by_ref();
+                    }
+                    return Poll::Pending;
+                };
+                *serving.served = Some(served);
+            }
             // Whoever fed the connection sees now that nobody reads any more.
             serving.requests.set(None);
-            going_on = poll_going_on(cx);
+            gone_on = poll_going_on(cx);
         }
-        ready!(going_on);
+        ready!(gone_on);
         Poll::Ready(serving.served.take())
     }
+}
+
+/// Ready once the client takes nothing of its stream.
+fn poll_given_up(cx: &Context<'_>) -> Poll<()> {
+    PLACE.with(|place| {
+        let Some(stream) = place.stream.take() else {
+            return Poll::Pending;
+        };
+        let polled = stream.poll_given_up(cx);
+        place.stream.set(Some(stream));
+        polled
+    })
+}
+
+/// Ready once nothing goes on here after its answer.
+fn poll_going_on(cx: &mut Context<'_>) -> Poll<()> {
+    PLACE.with(|place| {
+        // More than once if the one that ended has asked a service of ours, and that goes on.
+        while let Some(mut conversation) = place.going_on.take() {
+            place.is_new.set(false);
+            if poll_noted(&mut conversation, cx).is_pending() {
+                let asked = place.going_on.replace(Some(conversation));
+                if let Some(asked) = asked {
+                    carry_on_apart(asked, Some(place.seat.clone()));
+                }
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
+    })
 }
 
 /// Carries on with a conversation that has answered, in the span that its request is served in. The latest of a
@@ -105,42 +145,18 @@ pub(crate) fn carry_on(conversation: Conversation) {
     }
 }
 
-fn carry_on_apart(conversation: Instrumented<Conversation>, seat: Option<Seat>) {
-    tokio::spawn(async move {
-        note::<Http>(conversation.await);
-        drop(seat);
-    });
+fn carry_on_apart(mut conversation: Instrumented<Conversation>, seat: Option<Seat>) {
+    let going_on = std::future::poll_fn(move |cx| poll_noted(&mut conversation, cx));
+    match seat {
+        // It may ask services of ours, as before.
+        Some(seat) => seat.spawn(serve(seat.clone(), going_on)),
+        None => _ = tokio::spawn(going_on),
+    }
 }
 
-/// What a conversation knows of its client once it is over.
-enum Client {
-    Served,
-    GivenUp,
-}
-
-fn poll_going_on(cx: &mut Context<'_>) -> Poll<Client> {
-    PLACE.with(|place| {
-        // More than once if the one that ended has asked a service of ours, and that goes on.
-        while let Some(mut conversation) = place.going_on.take() {
-            place.is_new.set(false);
-            let Poll::Ready(outcome) = Pin::new(&mut conversation).poll(cx) else {
-                let asked = place.going_on.replace(Some(conversation));
-                if let Some(asked) = asked {
-                    carry_on_apart(asked, Some(place.seat.clone()));
-                }
-                return Poll::Pending;
-            };
-            let is_given_up = is_given_up(&outcome);
-            note::<Http>(outcome);
-            if is_given_up {
-                return Poll::Ready(Client::GivenUp);
-            }
-        }
-        Poll::Ready(Client::Served)
-    })
-}
-
-fn is_given_up(outcome: &Result<()>) -> bool {
-    let source = outcome.as_ref().err().and_then(Error::source);
-    source.is_some_and(|source| source.is::<GivenUp>())
+/// Polls it, and logs how it ended, in its span.
+fn poll_noted(conversation: &mut Instrumented<Conversation>, cx: &mut Context<'_>) -> Poll<()> {
+    let outcome = ready!(Pin::new(&mut *conversation).poll(cx));
+    conversation.span().in_scope(|| note::<Http>(outcome));
+    Poll::Ready(())
 }

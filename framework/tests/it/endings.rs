@@ -1,6 +1,7 @@
 //! Conversations ended from afar, and timers.
 
-use crate::support::Diary;
+use crate::support::{Diary, PATIENCE, Server, connect, say};
+use futures_util::StreamExt;
 use seaway::{
     ApplicationExt, Channels, Close, Context, Cookies, Frame, FromScope, Group, GroupName,
     Handshake, Reject, Result, Scope, Shared, WebSocketConsumer,
@@ -8,10 +9,12 @@ use seaway::{
     http::{Request, StatusCode},
     middleware::Provide,
     protocol::WebSocket,
+    routing::ProtocolTypeRouter,
     testing::WebSocketCommunicator,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use tokio::time::timeout;
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type")]
@@ -175,6 +178,25 @@ async fn a_handler_that_runs_on_does_not_shield_its_socket() {
     assert_eq!(ana.receive_close().await.code, 4001);
     ana.vanish().await.unwrap();
     assert_eq!(diary.entries(), ["busy", "left with 4001"]);
+}
+
+#[tokio::test]
+async fn a_handler_that_runs_on_when_the_drain_is_over_is_dropped_and_its_consumer_let_go() {
+    let diary = Diary::default();
+    let app = Stuck::application(&Channels::in_memory()).with(Provide(diary.clone()));
+    let app = ProtocolTypeRouter::new().websocket(app);
+    let short = Duration::from_millis(50);
+    let server = Server::configured(app, |server| server.drain_timeout(short)).await;
+    let mut ana = connect(server.address, "/").await;
+    say(&mut ana, "go").await;
+    diary.wait_for(1).await;
+
+    let stopped = timeout(PATIENCE, server.stop()).await;
+
+    stopped.unwrap().unwrap().unwrap();
+    assert_eq!(diary.entries(), ["busy", "left with 1006"]);
+    let closing = async { while let Some(Ok(_)) = ana.next().await {} };
+    timeout(PATIENCE, closing).await.expect("the line is cut");
 }
 
 /// Two clocks, of which the first is faster than its handler.

@@ -66,6 +66,10 @@ impl HttpConsumer for Guest {
         if self.wish == "answer" {
             return ctx.answer("the answer");
         }
+        if self.wish == "wait" {
+            self.house.diary.note("wait");
+            std::future::pending::<()>().await;
+        }
         let events = ctx.sse().await?;
         events.send("first").await?;
         if self.wish == "ask" {
@@ -175,6 +179,27 @@ async fn a_goodbye_that_has_begun_is_said_to_its_end_though_the_server_has_stopp
     house.leave.notify_one();
 
     assert_eq!(house.diary.wait_for(2).await[1], "answer is gone");
+}
+
+#[tokio::test]
+async fn who_is_cut_off_when_the_drain_is_over_gets_a_goodbye_before_the_server_ends() {
+    let house = House::default();
+    let short = Duration::from_millis(50);
+    let server = Server::configured(house.app(), |server| server.drain_timeout(short)).await;
+    let mut client = connect(server.address).await;
+    client
+        .write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
+    house.diary.wait_for(1).await;
+
+    let stopped = server.stop();
+    house.diary.wait_for(2).await;
+    house.leave.notify_one();
+
+    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    let entries = house.diary.entries();
+    assert_eq!(entries, ["wait", "wait leaves", "wait is gone"]);
 }
 
 #[tokio::test]

@@ -92,6 +92,14 @@ impl HttpConsumer for Guest {
                 events.send("ahoy").await?;
                 Ok(events.end())
             }
+            "the books" => {
+                let events = ctx.sse().await?;
+                events.send("closed").await?;
+                let end = events.end();
+                self.go_on.notified().await;
+                self.diary.note("the books are kept");
+                Ok(end)
+            }
             "silence" => {
                 let _events = ctx.sse().await?;
                 std::future::pending().await

@@ -9,10 +9,7 @@ use h2::{
     RecvStream,
     client::{ResponseFuture, SendRequest},
 };
-use seaway::{
-    Answer, ApplicationExt, Channels, Close, HttpConsumer, HttpContext, HttpHandshake, NoEvent,
-    Reject, Result, middleware::Provide, routing::ProtocolTypeRouter,
-};
+use seaway::routing::ProtocolTypeRouter;
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
@@ -256,6 +253,27 @@ async fn a_stream_of_events_that_does_not_listen_is_ended_when_the_server_stops(
     assert_eq!(entries[2..], ["disconnect 1001", "disconnect 1001"]);
 }
 
+#[tokio::test]
+async fn what_follows_a_complete_stream_of_events_is_finished_when_the_server_stops() {
+    let house = House::new();
+    let server = serve(&house).await;
+    let mut client = ask(server.address, "the books").await;
+    read_until(&mut client, "0\r\n\r\n").await;
+    let mut poll = ask(server.address, "news").await;
+    house.diary.wait_for(2).await;
+
+    let stopped = server.stop();
+    read_until(&mut poll, "closing time").await;
+    pass(Duration::from_secs(6)).await;
+    house.go_on.notify_one();
+
+    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    let entries = house.diary.entries();
+    let news = ["disconnect 1001"];
+    let books = ["the books are kept", "disconnect 1001"];
+    assert_eq!(entries[2..], [&news[..], &books].concat());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn everyone_who_waits_over_http_2_is_told_when_the_server_stops() {
     let house = House::new();
@@ -287,6 +305,29 @@ async fn everyone_who_waits_over_http_2_is_told_when_the_server_stops() {
     let entries = house.diary.entries();
     assert_eq!(entries[2..], ["disconnect 1001", "disconnect 1001"]);
     drop(client);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_over_http_2_is_answered_without_a_body() {
+    let house = House::new();
+    let server = serve(&house).await;
+    let (mut client, connection) = connect_over_http_2(server.address).await;
+
+    for (wish, length) in [("an answer", Some("12")), ("events", None)] {
+        let mut request = wishing(wish);
+        *request.method_mut() = http::Method::HEAD;
+        let (response, _) = client.send_request(request, true).unwrap();
+
+        let response = timeout(PATIENCE, response).await.unwrap().unwrap();
+        let said = response.headers().get("content-length");
+        assert_eq!(said.map(|length| length.to_str().unwrap()), length);
+        assert_eq!(response.status(), 200);
+        assert_eq!(rest(response.into_body()).await, "");
+    }
+    let entries = house.diary.wait_for(4).await;
+    assert_eq!(entries[1], "disconnect 1000");
+    assert_eq!(entries[3], "disconnect 1006", "nobody reads the events");
+    connection.abort();
 }
 
 #[tokio::test]
@@ -370,44 +411,6 @@ async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
     tokio::time::resume();
-}
-
-/// Talks without a pause, and loses its patience soon with one who does not listen.
-struct Talker(Diary);
-
-impl HttpConsumer for Talker {
-    type Event = NoEvent;
-
-    const SEND_TIMEOUT: Duration = Duration::from_millis(50);
-
-    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Reject> {
-        Ok(Self(handshake.state::<Diary>()?.clone()))
-    }
-
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
-        let body = ctx.stream(http::Response::new(())).await?;
-        loop {
-            body.send(vec![b'x'; 10_000]).await?;
-        }
-    }
-
-    async fn disconnect(self, close: Close) {
-        self.0.note(format!("disconnect {}", close.code));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_who_takes_nothing_of_a_stream_gives_its_place_to_others() {
-    let diary = Diary::default();
-    let talker = Talker::application(&Channels::in_memory()).with(Provide(diary.clone()));
-    let app = ProtocolTypeRouter::new().http(talker);
-    let server = Server::configured(app, |server| server.max_connections(1)).await;
-
-    let _deaf = ask(server.address, "").await;
-    let mut next = ask(server.address, "").await;
-
-    read_until(&mut next, "xxx").await;
-    assert_eq!(diary.entries()[0], "disconnect 1006");
 }
 
 #[tokio::test]

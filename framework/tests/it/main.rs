@@ -11,6 +11,7 @@ mod communicators;
 mod consumers;
 mod endings;
 mod floors;
+mod giving_up;
 mod going_on;
 mod guest;
 mod handshakes;

@@ -3,7 +3,7 @@
 use crate::support::eventually;
 use http::{Request, Response};
 use seaway::{
-    Answer, Channels, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Reject, Result,
+    Answer, Channels, Error, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Reject, Result,
     protocol::Body,
 };
 use std::{
@@ -47,7 +47,8 @@ impl HttpConsumer for Speaker {
         let body = ctx.stream(Response::new(())).await?;
         tokio::task::yield_now().await;
         tracing::info!("after");
-        Ok(body.end())
+        drop(body);
+        Err(Error::user("the database is on fire"))
     }
 }
 
@@ -66,7 +67,7 @@ async fn what_is_logged_after_the_answer_is_logged_in_the_span_of_the_request() 
 
     let lines = eventually(|| {
         let lines: Vec<_> = log.text().lines().map(str::to_owned).collect();
-        (lines.len() == 2).then_some(lines)
+        (lines.len() == 3).then_some(lines)
     });
     for line in lines.await {
         assert!(line.contains(" request: "), "{line}");

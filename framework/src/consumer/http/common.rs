@@ -75,6 +75,12 @@ impl Common {
         }
     }
 
+    /// Whether a stream waits no longer for its client.
+    pub(super) fn is_given_up(&self) -> bool {
+        let pipe = self.pipe.get();
+        pipe.is_some_and(|(pipe, _)| pipe.is_given_up())
+    }
+
     fn last_call(&self) -> MutexGuard<'_, LastCall> {
         let lock = self.last_call.lock();
         lock.expect("no code panics while it holds this lock")

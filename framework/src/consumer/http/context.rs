@@ -11,7 +11,7 @@ use crate::{
     channels::{Channels, Event, Group, Mailbox, Shared},
     error::{Error, ErrorKind, Result},
     name::ChannelName,
-    protocol::{Body, Exchange, Http, Pipe, PipeEnd, detached},
+    protocol::{Body, Exchange, Http, Pipe, PipeBody, PipeEnd, detached},
     scope::Scope,
 };
 use bytes::Bytes;
@@ -81,6 +81,9 @@ impl<E: Event> HttpContext<E> {
     /// # Errors
     /// [`ErrorKind::TooLarge`] over [`MAX_BODY`](super::HttpConsumer::MAX_BODY) bytes: through `?` a 413.
     /// [`ErrorKind::Closed`] if the client leaves before its end.
+    ///
+    /// # Cancel safety
+    /// None: what was read is lost. Use [`next_chunk`](HttpContext::next_chunk).
     pub async fn body(&mut self) -> Result<Bytes> {
         let body = std::mem::take(&mut self.body);
         body.to_bytes(self.limits.max_body).await
@@ -131,6 +134,10 @@ impl<E: Event> HttpContext<E> {
     ///
     /// # Errors
     /// [`ErrorKind::Closed`] if the client has left, [`ErrorKind::User`] if the request is answered already.
+    ///
+    /// # Cancel safety
+    /// None: where middleware still works on the reply, such as a session that is saved, the request can then only be
+    /// answered 500.
     pub async fn stream(&mut self, head: Response<()>) -> Result<BodySender> {
         let pipe = self.begin(head, PipeEnd::CutOff, None).await?;
         Ok(BodySender::new(pipe))
@@ -139,6 +146,9 @@ impl<E: Event> HttpContext<E> {
     /// Begins a stream of server-sent events. Its end is what `handle` returns: [`Sse::end`].
     ///
     /// # Errors
+    /// As [`stream`](HttpContext::stream).
+    ///
+    /// # Cancel safety
     /// As [`stream`](HttpContext::stream).
     pub async fn sse(&mut self) -> Result<Sse> {
         let idle = (self.limits.keep_alive, sse::KEEP_ALIVE);
@@ -160,7 +170,9 @@ impl<E: Event> HttpContext<E> {
             return Err(Error::new(ErrorKind::User, message));
         };
         let pipe = Pipe::new(self.limits.send_buffer, self.limits.send_timeout);
-        let mut response = head.map(|()| Body::new(pipe.body(idle)));
+        let mut response = head.map(|()| Body::new(PipeBody::new(pipe.clone(), idle)));
+        // With it goes what whoever serves the connection has to know of its body.
+        response.extensions_mut().insert(pipe.clone());
         complete(response.headers_mut(), &mut self.headers);
         // A stream may be open for hours.
         *self.scope.head = detached(&self.scope.head);
@@ -175,6 +187,9 @@ impl<E: Event> HttpContext<E> {
     ///
     /// # Errors
     /// [`ErrorKind::Name`] if it is no group name, [`ErrorKind::Layer`] if the channel layer did not take it.
+    ///
+    /// # Cancel safety
+    /// Safe: it is a member or not, and leaves in both cases when the request is over.
     pub async fn join(&mut self, group: &str) -> Result<Group<E>> {
         self.common.address.join(group).await
     }
@@ -183,6 +198,9 @@ impl<E: Event> HttpContext<E> {
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if the channel layer did not take it.
+    ///
+    /// # Cancel safety
+    /// As [`join`](HttpContext::join).
     pub async fn leave(&mut self, group: &Group<E>) -> Result<()> {
         match self.common.address.mailbox() {
             Some(mailbox) => group.discard(mailbox.name()).await,

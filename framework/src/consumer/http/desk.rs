@@ -11,12 +11,11 @@ use super::{
     endings::{Ending, Endings},
 };
 use crate::{
-    application::note,
     channels::Event,
     error::{Error, ErrorKind, Result},
     frame::Close,
     guard::guarded,
-    protocol::{Exchange, GivenUp, Http},
+    protocol::{Exchange, Http},
     reject::Reject,
     scope::OpensOverHttp,
     tie::Ties,
@@ -47,7 +46,7 @@ impl<C: HttpConsumer> Desk<C> {
     pub(super) fn new(consumer: C, ctx: HttpContext<C::Event>) -> Self {
         let exchange = ctx.exchange.as_ref();
         let host = exchange.and_then(|exchange| exchange.host().cloned());
-        let goodbye = |consumer: C, close| disconnected(consumer.disconnect(close));
+        let goodbye = |consumer: C, close| disconnected(move || consumer.disconnect(close));
         Self {
             ctx: Some(ctx),
             consumer: Owed::new(consumer, goodbye, host),
@@ -63,14 +62,8 @@ impl<C: HttpConsumer> Desk<C> {
         let ties = ctx.scope.get::<Ties>().ok().cloned();
         let host = self.consumer.host().cloned();
         let endings = Endings::new(ctx.common.clone(), ties, host);
-        let outcome = attend(Box::pin(guarded(self.consumer.handle(ctx))), endings).await;
-        let (close, mut outcome) = Box::pin(settle(ctx, outcome)).await;
-        if let Some((pipe, _)) = ctx.common.pipe.get()
-            && pipe.is_given_up()
-        {
-            note::<Http>(outcome);
-            outcome = Err(Error::closed().with_source(GivenUp));
-        }
+        let outcome = attend(Box::pin(guarded(|| self.consumer.handle(ctx))), endings).await;
+        let (close, outcome) = Box::pin(settle(ctx, outcome)).await;
         // Off every list before anyone is told: a goodbye sent by `disconnect` reaches those who stay.
         self.ctx = None;
         self.consumer.dismiss(close).await;
@@ -115,11 +108,14 @@ async fn settle<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close,
             complete(response.headers_mut(), &mut ctx.headers);
             (answered, exchange.respond(response).await)
         }
-        (Outcome::Answered(Answer(Kind::Streamed)), None) => (answered, Ok(())),
+        (Outcome::Answered(Answer(Kind::Streamed)), None) => match ctx.common.is_given_up() {
+            true => (Close::ABNORMAL, Ok(())),
+            false => (answered, Ok(())),
+        },
         (Outcome::Answered(_), exchange) => {
             let error = Error::new(
                 ErrorKind::User,
-                "a handler answered twice, or another's stream",
+                "a handler answered twice, or with another's stream, or gave up `sse` or `stream` before it had begun",
             );
             return fail(exchange, error).await;
         }

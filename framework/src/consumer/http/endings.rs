@@ -121,9 +121,10 @@ impl Endings {
         }
         self.common.make_last_call();
         // What would be missed if it were cut is finished.
-        let Some((_, PipeEnd::Complete)) = self.common.pipe.get() else {
-            return Poll::Pending;
-        };
+        match self.common.pipe.get() {
+            Some((pipe, PipeEnd::Complete)) if pipe.is_open() => {}
+            _ => return Poll::Pending,
+        }
         let grace = self.grace.get_or_insert_with(|| Box::pin(sleep(GRACE)));
         grace.as_mut().poll(cx)
     }

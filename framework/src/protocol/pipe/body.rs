@@ -1,9 +1,9 @@
 //! The end of a pipe that is read: a body.
 
-use super::feeder::{Pipe, PipeEnd, wake};
+use super::{feeder::Pipe, state::PipeEnd};
 use crate::{
     error::{BoxError, Result},
-    waking::note,
+    waking::{note, wake},
 };
 use bytes::Bytes;
 use http_body::Frame;
@@ -24,7 +24,8 @@ pub(crate) struct PipeBody {
 }
 
 impl PipeBody {
-    pub(super) fn new(pipe: Arc<Pipe>, idle: Option<(Duration, Bytes)>) -> Self {
+    /// While nothing is said for as long as `idle` says, it says `idle`'s bytes.
+    pub(crate) fn new(pipe: Arc<Pipe>, idle: Option<(Duration, Bytes)>) -> Self {
         let idle = idle.map(|(every, bytes)| Idle {
             every,
             bytes,

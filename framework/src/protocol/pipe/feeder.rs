@@ -1,9 +1,9 @@
 //! The end of a pipe that is fed.
 
-use super::body::PipeBody;
+use super::state::{PipeEnd, State};
 use crate::{
     error::{Error, Result},
-    waking::note,
+    waking::{note, wake},
 };
 use bytes::Bytes;
 use std::{
@@ -26,55 +26,6 @@ pub(crate) struct Pipe {
     patience: Duration,
 }
 
-#[derive(Default)]
-pub(super) struct State {
-    pub(super) chunks: VecDeque<Bytes>,
-    pub(super) bytes: usize,
-    /// How often something was read.
-    pub(super) taken: usize,
-    pub(super) end: Option<PipeEnd>,
-    pub(super) is_gone: bool,
-    pub(super) reader: Option<Waker>,
-    pub(super) watcher: Option<Waker>,
-}
-
-/// What is read at once: a slow reader of something large shall be seen to take it.
-pub(super) const SLICE: usize = 256 * 1024;
-
-/// How a body ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PipeEnd {
-    /// All was said.
-    Complete,
-    /// Something is missing, and the client shall know.
-    CutOff,
-    /// The reader takes nothing any more.
-    GivenUp,
-}
-
-/// The client takes nothing of its stream: what caused the error with which such a conversation ends. Whoever serves the
-/// connection drops it.
-#[derive(Debug)]
-pub(crate) struct GivenUp;
-
-impl fmt::Display for GivenUp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the client takes nothing of its stream")
-    }
-}
-
-impl std::error::Error for GivenUp {}
-
-impl State {
-    /// What is to be read next.
-    pub(super) fn next(&mut self) -> Option<Bytes> {
-        match self.chunks.front_mut() {
-            Some(chunk) if chunk.len() > SLICE => Some(chunk.split_to(SLICE)),
-            _ => self.chunks.pop_front(),
-        }
-    }
-}
-
 impl Pipe {
     /// At most `limit` bytes wait, or one chunk that is larger. A reader that takes nothing for as long as `patience` says,
     /// and twice that at most, is given up.
@@ -85,11 +36,6 @@ impl Pipe {
             limit: limit.max(1),
             patience,
         })
-    }
-
-    /// The end that is read. While nothing is said for as long as `idle` says, it says `idle`'s bytes.
-    pub(crate) fn body(self: &Arc<Self>, idle: Option<(Duration, Bytes)>) -> PipeBody {
-        PipeBody::new(self.clone(), idle)
     }
 
     /// Feeds the body; waits while it holds as much as it may.
@@ -144,14 +90,16 @@ impl Pipe {
         }
         state.end = Some(end);
         let reader = state.reader.take();
-        let mut watcher = None;
+        let (mut watcher, mut server) = (None, None);
         if end == PipeEnd::GivenUp {
             state.chunks = VecDeque::new();
             watcher = state.watcher.take();
+            server = state.server.take();
         }
         drop(state);
         wake(reader);
         wake(watcher);
+        wake(server);
         self.room.notify_waiters();
     }
 
@@ -168,9 +116,24 @@ impl Pipe {
         Poll::Pending
     }
 
-    /// Whether the reader is there, and takes nothing.
+    /// Ready once the reader, which is there and takes nothing, is given up. For who serves the connection.
+    pub(crate) fn poll_given_up(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if state.end == Some(PipeEnd::GivenUp) {
+            return Poll::Ready(());
+        }
+        note(&mut state.server, cx);
+        Poll::Pending
+    }
+
+    /// Whether the reader, which is there and takes nothing, is given up.
     pub(crate) fn is_given_up(&self) -> bool {
         self.state().end == Some(PipeEnd::GivenUp)
+    }
+
+    /// Whether there is more to come.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state().end.is_none()
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -182,11 +145,5 @@ impl Pipe {
 impl fmt::Debug for Pipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pipe").finish_non_exhaustive()
-    }
-}
-
-pub(super) fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }

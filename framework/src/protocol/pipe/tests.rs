@@ -1,0 +1,114 @@
+//! What the two ends learn of each other.
+
+use super::{Pipe, PipeBody, PipeEnd, state::SLICE};
+use crate::error::Error;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use std::{future::poll_fn, time::Duration};
+use tokio::time::Instant;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn next(body: &mut PipeBody) -> Option<Bytes> {
+    let frame = body.frame().await?;
+    frame.unwrap().into_data().ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_pipe_makes_its_feeder_wait_until_something_is_read() {
+    let pipe = Pipe::new(10, PATIENCE);
+    let mut body = PipeBody::new(pipe.clone(), None);
+
+    // The chunk that passes the bound is still taken whole.
+    pipe.send("123456".into()).await.unwrap();
+    pipe.send("7890123".into()).await.unwrap();
+    let full = tokio::time::timeout(Duration::from_secs(1), pipe.send("4".into())).await;
+    assert!(full.is_err(), "it waits");
+
+    assert_eq!(next(&mut body).await.unwrap(), "123456");
+    pipe.send("4".into()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
+    let pipe = Pipe::new(1, PATIENCE);
+    let mut body = PipeBody::new(pipe.clone(), None);
+    pipe.send("full".into()).await.unwrap();
+    let feeder = pipe.clone();
+    let feeding = tokio::spawn(async move {
+        for _ in 0..3 {
+            feeder.send("more".into()).await?;
+        }
+        Ok::<_, Error>(())
+    });
+
+    for _ in 0..3 {
+        tokio::time::sleep(PATIENCE * 9 / 10).await;
+        next(&mut body).await.unwrap();
+    }
+    feeding.await.unwrap().unwrap();
+
+    assert!(pipe.send("in vain".into()).await.unwrap_err().is_closed());
+    poll_fn(|cx| pipe.poll_gone(cx)).await;
+    assert!(body.frame().await.unwrap().is_err(), "it looks cut off");
+}
+
+#[tokio::test]
+async fn one_who_waits_for_room_is_told_that_nobody_reads_any_more() {
+    let pipe = Pipe::new(1, PATIENCE);
+    let body = PipeBody::new(pipe.clone(), None);
+    pipe.send("full".into()).await.unwrap();
+    let feeder = pipe.clone();
+    let waiting = tokio::spawn(async move { feeder.send("more".into()).await });
+    tokio::task::yield_now().await;
+
+    drop(body);
+
+    assert!(waiting.await.unwrap().unwrap_err().is_closed());
+    assert!(pipe.send("more".into()).await.unwrap_err().is_closed());
+}
+
+#[tokio::test]
+async fn what_is_large_is_read_in_slices() {
+    let pipe = Pipe::new(1, PATIENCE);
+    let mut body = PipeBody::new(pipe.clone(), None);
+
+    pipe.send(vec![b'x'; SLICE + 1].into()).await.unwrap();
+
+    assert_eq!(next(&mut body).await.unwrap().len(), SLICE);
+    assert_eq!(next(&mut body).await.unwrap(), "x");
+    pipe.send("more".into()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_cut_off_looks_cut_off() {
+    for (end, is_error) in [(PipeEnd::Complete, false), (PipeEnd::CutOff, true)] {
+        let pipe = Pipe::new(10, PATIENCE);
+        let mut body = PipeBody::new(pipe.clone(), None);
+        pipe.send("a part".into()).await.unwrap();
+
+        pipe.end(end);
+
+        assert_eq!(next(&mut body).await.unwrap(), "a part");
+        assert_eq!(body.frame().await.is_some(), is_error, "{end:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_pipe_says_that_it_is_there_and_a_busy_one_does_not() {
+    let second = Duration::from_secs(1);
+    let pipe = Pipe::new(10, PATIENCE);
+    let mut body = PipeBody::new(pipe.clone(), Some((15 * second, Bytes::from_static(b":"))));
+    let began = Instant::now();
+
+    assert_eq!(next(&mut body).await.unwrap(), ":");
+    assert_eq!(began.elapsed(), 15 * second);
+    let feeder = pipe.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(10 * second).await;
+        feeder.send("word".into()).await
+    });
+    assert_eq!(next(&mut body).await.unwrap(), "word");
+    assert_eq!(next(&mut body).await.unwrap(), ":");
+    assert_eq!(began.elapsed(), (15 + 10 + 15) * second);
+}

@@ -1,0 +1,171 @@
+//! Clients that take nothing of their stream.
+
+use crate::support::{Diary, PATIENCE, Server};
+use http::{Request, Response};
+use seaway::{
+    Answer, Application, ApplicationExt, BoxApplication, Channels, Close, HttpConsumer,
+    HttpContext, HttpHandshake, NoEvent, Reject, Result, Scope, application_fn, from_service,
+    middleware::Provide,
+    protocol::{Body, Exchange, Http},
+    routing::ProtocolTypeRouter,
+};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Notify,
+    time::timeout,
+};
+use tower::ServiceExt;
+
+/// What a test and its talkers share.
+#[derive(Clone, Default)]
+struct House {
+    diary: Diary,
+    /// Lets one goodbye come to its end.
+    leave: Arc<Notify>,
+}
+
+impl House {
+    fn talker(&self) -> BoxApplication<Http> {
+        let talker = Talker::application(&Channels::in_memory());
+        ApplicationExt::boxed(talker.with(Provide(self.clone())))
+    }
+
+    fn app(&self) -> ProtocolTypeRouter {
+        ProtocolTypeRouter::new().http(self.talker())
+    }
+}
+
+/// Talks without a pause, and loses its patience soon with one who does not listen.
+struct Talker(House);
+
+impl HttpConsumer for Talker {
+    type Event = NoEvent;
+
+    const SEND_TIMEOUT: Duration = Duration::from_millis(50);
+
+    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Reject> {
+        Ok(Self(handshake.state::<House>()?.clone()))
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
+        let body = ctx.stream(Response::new(())).await?;
+        while body.send(vec![b'x'; 10_000]).await.is_ok() {}
+        Ok(body.end())
+    }
+
+    async fn disconnect(self, close: Close) {
+        self.0.diary.note(format!("disconnect {}", close.code));
+        self.0.leave.notified().await;
+        self.0.diary.note("gone");
+    }
+}
+
+async fn ask(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    stream
+}
+
+/// Reads until this has come.
+async fn read_until(stream: &mut TcpStream, end: &str) {
+    let mut answer = Vec::new();
+    let reading = async {
+        while !String::from_utf8_lossy(&answer).contains(end) {
+            let count = stream.read_buf(&mut answer).await.unwrap();
+            assert!(count > 0, "it ended: {}", String::from_utf8_lossy(&answer));
+        }
+    };
+    timeout(PATIENCE, reading).await.expect(end);
+}
+
+/// As middleware does that logs each outcome by itself.
+fn logged(app: BoxApplication<Http>) -> BoxApplication<Http> {
+    let logged = move |scope: Scope<Http>, exchange: Exchange| {
+        let app = app.clone();
+        async move {
+            _ = app.call(scope, exchange).await;
+            Ok(())
+        }
+    };
+    ApplicationExt::boxed(application_fn(logged))
+}
+
+/// As middleware does that has something to write down after each request.
+fn written_down(app: BoxApplication<Http>, diary: Diary) -> BoxApplication<Http> {
+    let pages = from_service(ProtocolTypeRouter::new().http(app));
+    let written_down = move |scope: Scope<Http>, exchange: Exchange| {
+        let (pages, diary) = (pages.clone(), diary.clone());
+        async move {
+            pages.call(scope, exchange).await?;
+            diary.wait_for(1).await;
+            Ok(())
+        }
+    };
+    ApplicationExt::boxed(application_fn(written_down))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_takes_nothing_of_a_stream_gives_its_place_to_others_whatever_stands_between() {
+    for between in ["nothing", "a log", "a service"] {
+        let house = House::default();
+        let app = match between {
+            "a log" => logged(house.talker()),
+            "a service" => written_down(house.talker(), house.diary.clone()),
+            _ => house.talker(),
+        };
+        let app = ProtocolTypeRouter::new().http(app);
+        let server = Server::configured(app, |server| server.max_connections(1)).await;
+        house.leave.notify_one();
+
+        let _deaf = ask(server.address).await;
+        let mut next = ask(server.address).await;
+
+        read_until(&mut next, "xxx").await;
+        let entries = house.diary.entries();
+        assert_eq!(entries[..2], ["disconnect 1006", "gone"], "{between}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_takes_nothing_of_a_stream_is_cut_off_before_the_goodbye_is_said() {
+    let house = House::default();
+    let server = Server::start(house.app()).await;
+    let mut deaf = ask(server.address).await;
+    house.diary.wait_for(1).await;
+
+    let mut heard = Vec::new();
+    let heard = timeout(PATIENCE, deaf.read_to_end(&mut heard)).await;
+
+    _ = heard.expect("the connection breaks");
+    assert_eq!(house.diary.entries(), ["disconnect 1006"]);
+    house.leave.notify_one();
+    house.diary.wait_for(2).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_somebody_else_has_given_up_cuts_nobody_off() {
+    let house = House::default();
+    let forgetful = {
+        let house = house.clone();
+        move |_: Scope<Http>, exchange: Exchange| {
+            let house = house.clone();
+            async move {
+                let question = Request::new(Body::empty());
+                let _unread = house.app().oneshot(question).await.unwrap();
+                house.diary.wait_for(2).await;
+                exchange.respond(Response::new("here you are".into())).await
+            }
+        }
+    };
+    let app = ProtocolTypeRouter::new().http(application_fn(forgetful));
+    let server = Server::start(app).await;
+    house.leave.notify_one();
+
+    let mut client = ask(server.address).await;
+
+    read_until(&mut client, "here you are").await;
+    assert_eq!(house.diary.entries(), ["disconnect 1006", "gone"]);
+}
