@@ -16,6 +16,7 @@ export class MessageWindow {
   #log = $("log");
   #missed = 0;
   #silence = 0;
+  #size = "";
   isAtEnd = true;
 
   /** `onMove` hears of each move of the reader, and whether the oldest message here is near. */
@@ -23,13 +24,17 @@ export class MessageWindow {
     this.#messages = messages;
     this.#drawn = new DrawnMessages(messages, actions);
     this.#onMove = onMove;
-    this.#log.onscroll = () => this.#moved();
+    this.#log.onscroll = () => {
+      // Where it lies in a new size says nothing of its reader; their place is kept below.
+      if (this.#size === this.#currentSize) this.#moved();
+    };
     $("jump").onclick = () => {
       this.toEnd();
       this.#log.focus();
     };
     // A keyboard that slides in, or a taller composer, must not hide the newest message.
     new ResizeObserver(() => {
+      this.#size = this.#currentSize;
       this.#drawn.reachOver(this.#log.clientHeight + 4 * NEAR_PX);
       this.change(() => {});
     }).observe(this.#log);
@@ -84,6 +89,11 @@ export class MessageWindow {
   toEnd() {
     this.isAtEnd = true;
     this.changeSilently(() => this.#drawn.hasNewest || this.#drawn.reset());
+  }
+
+  get #currentSize() {
+    const { clientWidth, clientHeight } = this.#log;
+    return `${clientWidth}×${clientHeight}`;
   }
 
   #moved() {

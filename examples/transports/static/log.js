@@ -11,14 +11,20 @@ const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute
 export class Log {
   #list;
   #isFollowed = true;
+  #size = "";
 
   constructor(list) {
     this.#list = list;
     list.onscroll = () => {
+      // Where it lies in a new size says nothing of its reader; it is followed below.
+      if (this.#size !== sizeOf(list)) return;
       this.#isFollowed = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_PX;
     };
     // In another width the lines break elsewhere, and the end is somewhere else.
-    new ResizeObserver(() => this.#follow()).observe(list);
+    new ResizeObserver(() => {
+      this.#size = sizeOf(list);
+      this.#follow();
+    }).observe(list);
   }
 
   add({ id, text, at }, { delay, isAfterGap }) {
@@ -37,4 +43,8 @@ export class Log {
   #follow() {
     if (this.#isFollowed) this.#list.scrollTop = this.#list.scrollHeight;
   }
+}
+
+function sizeOf({ clientWidth, clientHeight }) {
+  return `${clientWidth}×${clientHeight}`;
 }

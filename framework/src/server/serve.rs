@@ -28,9 +28,8 @@ use tower_service::Service;
 /// `axum::Router`, or any other tower service.
 ///
 /// Await it. It ends on Ctrl-C or SIGTERM: it stops accepting, sockets get a close frame (1001), requests under way are
-/// finished, streams of events are told to end, and after [`drain_timeout`](Serve::drain_timeout) it returns even if some
-/// are left: their requests are dropped, and their sockets end with the runtime. A second Ctrl-C or SIGTERM ends that wait
-/// at once.
+/// finished, and streams of events are told to end. What is left after [`drain_timeout`](Serve::drain_timeout), or at a
+/// second Ctrl-C or SIGTERM, is cut off, and `disconnect` then has 3 s more; a further signal ends that wait too.
 ///
 /// Calls that block run on after it has returned, and tokio's runtime waits for them when it is dropped: if one may hang,
 /// end the runtime with `Runtime::shutdown_timeout`; see `docs/blocking.md`.
@@ -90,7 +89,7 @@ impl<S> Serve<S> {
         self
     }
 
-    /// How long to wait for clients when the server stops. Default 30 s; what is left then is not waited for.
+    /// How long to wait for clients when the server stops. Default 30 s; what is left then is cut off.
     pub fn drain_timeout(mut self, limit: Duration) -> Self {
         self.limits.drain_timeout = limit;
         self

@@ -10,13 +10,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{
-    HeaderMap, StatusCode,
+    HeaderMap, StatusCode, Uri,
     header::{HOST, ORIGIN},
 };
 
 /// Refuses what would change something, if it comes from a page that is not ours.
 pub async fn only_ours(request: Request, next: Next) -> Response {
-    if request.method().is_safe() || is_ours(request.headers()) {
+    if request.method().is_safe() || is_ours(request.headers(), request.uri()) {
         return next.run(request).await;
     }
     let problem = "This form was not sent from a page of ours.";
@@ -25,13 +25,15 @@ pub async fn only_ours(request: Request, next: Next) -> Response {
 
 /// Browsers have sent `Sec-Fetch-Site` since 2023, over HTTPS and to this machine, and `Origin` since 2020. A client
 /// that sends neither is no browser: the cookies that it has are its own.
-fn is_ours(headers: &HeaderMap) -> bool {
+fn is_ours(headers: &HeaderMap, uri: &Uri) -> bool {
     let header = |name| headers.get(name).map(|value| value.as_bytes());
     match (header("sec-fetch-site"), header(ORIGIN.as_str())) {
         (Some(site), _) => matches!(site, b"same-origin" | b"none"),
         (None, Some(origin)) => {
-            let host = origin.split(|byte| *byte == b'/').nth(2);
-            host.is_some() && host == header(HOST.as_str())
+            // Over HTTP/2 the host stands in the address.
+            let address = uri.authority().map(|host| host.as_str().as_bytes());
+            let host = header(HOST.as_str()).or(address);
+            host.is_some() && host == origin.split(|byte| *byte == b'/').nth(2)
         }
         (None, None) => true,
     }
@@ -57,14 +59,18 @@ mod tests {
             (None, None, true),
         ] {
             let mut headers = HeaderMap::new();
-            headers.insert(HOST, "chat.example".parse().unwrap());
             for (name, value) in [("sec-fetch-site", site), ("origin", origin)] {
                 if let Some(value) = value {
                     headers.insert(name, value.parse().unwrap());
                 }
             }
 
-            assert_eq!(is_ours(&headers), expected, "{site:?} {origin:?}");
+            let over_http_2 = is_ours(&headers, &Uri::from_static("http://chat.example/"));
+            headers.insert(HOST, "chat.example".parse().unwrap());
+            let over_http_1 = is_ours(&headers, &Uri::from_static("/"));
+
+            let found = [over_http_1, over_http_2];
+            assert_eq!(found, [expected; 2], "{site:?} {origin:?}");
         }
     }
 }

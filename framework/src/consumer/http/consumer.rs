@@ -53,7 +53,7 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
 /// A client that leaves ends the wait or the stream: the handler's future is dropped at its await. An error before the
 /// head of the answer is out is answered as everywhere ([`Reject`]): 400 for a bad name, 401 for a session that is gone,
 /// 413 if the body was too large, 503 if the channel layer, the session store or a time-out is to blame, 500 for all
-/// else, which is logged; afterwards it cuts the stream off.
+/// else, which is logged; afterwards it cuts the stream off, or ends it if it is of server-sent events.
 ///
 /// The guide is `docs/http-consumers.md`: long polling, a stream that misses nothing, bodies, consumers beside pages, and
 /// how it all ends.
