@@ -31,7 +31,7 @@ pin_project! {
     pub(crate) struct Guarded<F> {
         #[pin]
         code: Option<F>,
-        // The one before there was any code to run.
+        // Of a hook that has made no future.
         panic: Option<Error>,
     }
 }

@@ -25,7 +25,7 @@ export class MessageWindow {
     this.#drawn = new DrawnMessages(messages, actions);
     this.#onMove = onMove;
     this.#log.onscroll = () => {
-      // Where it lies in a new size says nothing of its reader; their place is kept below.
+      // Where it lies in a new size says nothing of its reader; who was at the end is kept there below.
       if (this.#size === this.#currentSize) this.#moved();
     };
     $("jump").onclick = () => {

@@ -70,10 +70,12 @@ impl Future for ResponseFuture {
     }
 }
 
-/// Leaves the head alone, which still says how long the body would be.
+/// Says how long the body would be, unless there is none, or what is further in withholds it already.
 fn withhold(response: Response<Body>) -> Response<Body> {
     let (mut head, body) = response.into_parts();
-    if let Some(length) = body.size_hint().exact() {
+    if !body.is_end_stream()
+        && let Some(length) = body.size_hint().exact()
+    {
         head.headers
             .entry(header::CONTENT_LENGTH)
             .or_insert(length.into());

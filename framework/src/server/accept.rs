@@ -77,11 +77,15 @@ where
     };
     tracing::warn!(connections = drain.visitors(), "{why}");
     drain.cut_off();
-    tokio::select! {
-        left = drain.finish(FAREWELL) => if left > 0 {
-            tracing::warn!(conversations = left, "some goodbyes took too long and are left unsaid");
-        },
-        () = orders.again() => {}
+    let left = tokio::select! {
+        left = drain.finish(FAREWELL) => left,
+        () = orders.again() => drain.visitors(),
+    };
+    if left > 0 {
+        tracing::warn!(
+            connections = left,
+            "what was cut off has not come to an end, and is left behind"
+        );
     }
 }
 

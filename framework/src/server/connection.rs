@@ -55,6 +55,7 @@ where
         let mut app = app.clone();
         let request = request.map(Body::incoming);
         async move {
+            place::forget_stream();
             poll_fn(|cx| app.poll_ready(cx)).await?;
             let mut response = app.call(request).await?;
             place::note_stream(&mut response);

@@ -27,10 +27,11 @@ struct Place {
     /// A conversation that has answered and goes on: it feeds a stream, or says goodbye.
     /// Here an event reaches its client after one wake; from a task of its own it would take two.
     going_on: Cell<Option<Instrumented<Conversation>>>,
-    /// Whether that is to be polled here once more: what wakes it may still be the waker of some middleware.
-    is_new: Cell<bool>,
     /// What the client reads, if a consumer feeds it.
     stream: Cell<Option<Arc<Pipe>>>,
+    /// Whether one of the two came since they were polled here: what wakes a conversation may then be the waker of some
+    /// middleware, and nothing says yet that a client is given up.
+    is_new: Cell<bool>,
 }
 
 /// The seat of the connection whose request is being served; none under a foreign server, or where middleware serves
@@ -59,7 +60,17 @@ pub(super) fn serve<F: Future>(seat: Seat, requests: F) -> impl Future<Output = 
 /// whoever asked for it and whatever stands in between.
 pub(super) fn note_stream<B>(response: &mut Response<B>) {
     let stream = response.extensions_mut().remove();
-    PLACE.with(|place| place.stream.set(stream));
+    PLACE.with(|place| {
+        if stream.is_some() {
+            place.is_new.set(true);
+        }
+        place.stream.set(stream);
+    });
+}
+
+/// Notes that what the client has read is over: it asks for something else.
+pub(super) fn forget_stream() {
+    PLACE.with(|place| place.stream.set(None));
 }
 
 pin_project! {

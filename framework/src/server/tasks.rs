@@ -20,6 +20,7 @@ struct List {
     last: u64,
     /// Without a handle, one that is about to begin.
     running: HashMap<u64, Option<AbortHandle>>,
+    is_cut_off: bool,
 }
 
 impl Tasks {
@@ -28,27 +29,37 @@ impl Tasks {
     where
         F: Future<Output: Send> + Send + 'static,
     {
+        let listed = self.enlist();
+        let number = listed.number;
+        // The list is not held meanwhile: a runtime that shuts down drops the task at once, and it strikes itself off.
+        let handle = tokio::spawn(Running { task, listed, held }).abort_handle();
+        let mut list = self.list();
+        if list.is_cut_off {
+            drop(list);
+            handle.abort();
+        } else if let Some(running) = list.running.get_mut(&number) {
+            *running = Some(handle);
+        }
+    }
+
+    fn enlist(&self) -> Listed {
         let mut list = self.list();
         list.last += 1;
         let number = list.last;
         list.running.insert(number, None);
-        // Not held meanwhile: a runtime that shuts down drops the task at once, and with it its place on the list.
-        drop(list);
-        let listed = Listed {
+        Listed {
             tasks: self.clone(),
             number,
-        };
-        let handle = tokio::spawn(Running { task, listed, held }).abort_handle();
-        match self.list().running.get_mut(&number) {
-            Some(running) => *running = Some(handle),
-            // Over already, or cut off just now.
-            None => handle.abort(),
         }
     }
 
-    /// Drops all that still run, each at its await.
+    /// Drops all that still run, each at its await, and all that such a one may yet spawn.
     pub(super) fn cut_off(&self) {
-        let running = mem::take(&mut self.list().running);
+        let running = {
+            let mut list = self.list();
+            list.is_cut_off = true;
+            mem::take(&mut list.running)
+        };
         for handle in running.into_values().flatten() {
             handle.abort();
         }

@@ -1,6 +1,7 @@
 //! Clients that take nothing of their stream.
 
 use crate::support::{Diary, PATIENCE, Server};
+use bytes::Bytes;
 use http::{Request, Response};
 use seaway::{
     Answer, Application, ApplicationExt, BoxApplication, Channels, Close, HttpConsumer,
@@ -16,7 +17,7 @@ use tokio::{
     sync::Notify,
     time::timeout,
 };
-use tower::ServiceExt;
+use tower::{ServiceExt, service_fn};
 
 /// What a test and its talkers share.
 #[derive(Clone, Default)]
@@ -107,13 +108,24 @@ fn written_down(app: BoxApplication<Http>, diary: Diary) -> BoxApplication<Http>
     ApplicationExt::boxed(application_fn(written_down))
 }
 
+/// As middleware does that has each request served in a task of its own.
+fn apart(app: BoxApplication<Http>) -> BoxApplication<Http> {
+    let app = ProtocolTypeRouter::new().http(app);
+    let pages = service_fn(move |request: Request<Body>| {
+        let serving = tokio::spawn(app.clone().oneshot(request));
+        async move { serving.await.unwrap() }
+    });
+    ApplicationExt::boxed(from_service(pages))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_who_takes_nothing_of_a_stream_gives_its_place_to_others_whatever_stands_between() {
-    for between in ["nothing", "a log", "a service"] {
+    for between in ["nothing", "a log", "a service", "a task"] {
         let house = House::default();
         let app = match between {
             "a log" => logged(house.talker()),
             "a service" => written_down(house.talker(), house.diary.clone()),
+            "a task" => apart(house.talker()),
             _ => house.talker(),
         };
         let app = ProtocolTypeRouter::new().http(app);
@@ -126,6 +138,38 @@ async fn one_who_takes_nothing_of_a_stream_gives_its_place_to_others_whatever_st
         read_until(&mut next, "xxx").await;
         let entries = house.diary.entries();
         assert_eq!(entries[..2], ["disconnect 1006", "gone"], "{between}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http_2_the_stream_alone_is_cut_off_that_nobody_takes_anything_of() {
+    for between in ["nothing", "a task"] {
+        let house = House::default();
+        let app = match between {
+            "a task" => apart(house.talker()),
+            _ => house.talker(),
+        };
+        let server = Server::start(ProtocolTypeRouter::new().http(app)).await;
+        let stream = TcpStream::connect(server.address).await.unwrap();
+        let mut deaf = h2::client::Builder::new();
+        let deaf = deaf.initial_window_size(0).handshake::<_, Bytes>(stream);
+        let (mut client, connection) = deaf.await.unwrap();
+        let connection = tokio::spawn(connection);
+        house.leave.notify_one();
+
+        for _ in 0..2 {
+            let request = Request::get("http://a/").body(()).unwrap();
+            let (answer, _) = client.send_request(request, true).unwrap();
+            let answer = timeout(PATIENCE, answer).await.unwrap().unwrap();
+            let ended = timeout(PATIENCE, answer.into_body().data()).await;
+            let ended = ended.unwrap_or_else(|_| panic!("{between}: not cut off"));
+            assert!(ended.expect("no end in good order").is_err());
+            house.leave.notify_one();
+        }
+
+        let entries = house.diary.wait_for(4).await;
+        assert_eq!(entries[0], "disconnect 1006", "{between}");
+        connection.abort();
     }
 }
 

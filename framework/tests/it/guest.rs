@@ -57,6 +57,7 @@ impl HttpConsumer for Guest {
     async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Answer> {
         match self.wish.as_str() {
             "an answer" => ctx.answer("here you are"),
+            "nothing" => ctx.answer(StatusCode::NO_CONTENT),
             "news of a crowd" => {
                 self.go_on.notified().await;
                 ctx.answer((StatusCode::ACCEPTED, format!("{} were lost", ctx.dropped())))

@@ -1,7 +1,10 @@
 //! What driver and handler both look at: while a handler runs, the context is its own.
 
 use super::super::address::Address;
-use crate::protocol::{Pipe, PipeEnd};
+use crate::{
+    protocol::{Pipe, PipeEnd},
+    waking::{note, wake},
+};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, OnceLock,
@@ -50,9 +53,7 @@ impl Common {
         last_call.is_made = true;
         let waiting = last_call.waiting.take();
         drop(last_call);
-        if let Some(waiting) = waiting {
-            waiting.wake();
-        }
+        wake(waiting);
     }
 
     pub(super) fn is_last_call_made(&self) -> bool {
@@ -64,7 +65,7 @@ impl Common {
         if last_call.is_made {
             return Poll::Ready(());
         }
-        last_call.waiting = Some(cx.waker().clone());
+        note(&mut last_call.waiting, cx);
         Poll::Pending
     }
 

@@ -85,7 +85,8 @@ impl Pipe {
     /// Says the end, unless it is said already. What was sent before is still read.
     pub(crate) fn end(&self, end: PipeEnd) {
         let mut state = self.state();
-        if state.end.is_some() {
+        // Who has left is not given up as well.
+        if state.end.is_some() || (state.is_gone && end == PipeEnd::GivenUp) {
             return;
         }
         state.end = Some(end);
