@@ -1,4 +1,7 @@
 //! The smallest server: it says what it hears, at `ws://127.0.0.1:8000/`. Another address may be its first argument.
+//!
+//! In the console of a browser at <http://127.0.0.1:8000/>, which says that there is no page:
+//! `ws = new WebSocket("ws://127.0.0.1:8000/")`, `ws.onmessage = (said) => console.log(said.data)`, `ws.send("ahoy")`.
 
 use seaway::{Channels, Context, Frame, Result, WebSocketConsumer, consumer, serve};
 

@@ -1,7 +1,7 @@
 //! Seaway's sockets inside an axum app that was there before, served by axum, with tower-http around both.
 //!
 //! `curl --json 21.5 http://127.0.0.1:8000/readings` adds a reading of a sensor, which whoever listens at
-//! `ws://127.0.0.1:8000/ws/readings` hears at once; `curl http://127.0.0.1:8000/readings` shows the last ones.
+//! `ws://127.0.0.1:8000/ws/readings` hears at once, from a page of [`DASHBOARD`] or without one; `curl http://127.0.0.1:8000/readings` shows the last ones.
 //! Another address may be the first argument.
 
 use axum::{

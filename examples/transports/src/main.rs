@@ -2,6 +2,16 @@
 //!
 //! `cargo run --release -p transports`, then <http://127.0.0.1:8000>. Another address may be its first argument.
 //!
+//! Without a page, each with a name of 1 to 32 letters and digits, and the id of the last message that it knows;
+//! for one that knows none `wait` answers at once with `start`, the id to ask with:
+//!
+//! ```sh
+//! curl -N 'http://127.0.0.1:8000/events?client=ana&since=0'
+//! curl 'http://127.0.0.1:8000/wait?client=bo&since=0'
+//! curl 'http://127.0.0.1:8000/poll?client=cid&since=0'
+//! curl -d ahoy http://127.0.0.1:8000/say
+//! ```
+//!
 //! | file | idea |
 //! | --- | --- |
 //! | `room.rs` | the last messages, by id: what was missed, and what is gone |

@@ -145,7 +145,7 @@ impl<C: WebSocketConsumer> Desk<C> {
                 Handled::Overstayed => {
                     tracing::warn!(
                         channel = %self.ctx.channel(),
-                        "a handler ran on after its client had left, and was dropped"
+                        "a handler ran on after its conversation had ended, and was dropped"
                     );
                     return Ok(());
                 }
