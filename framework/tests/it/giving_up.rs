@@ -1,6 +1,6 @@
 //! Clients that take nothing of their stream.
 
-use crate::support::{Diary, PATIENCE, Server};
+use crate::support::{Diary, PATIENCE, Server, read_until};
 use bytes::Bytes;
 use http::{Request, Response};
 use seaway::{
@@ -68,18 +68,6 @@ async fn ask(address: SocketAddr) -> TcpStream {
     let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     stream.write_all(request).await.unwrap();
     stream
-}
-
-/// Reads until this has come.
-async fn read_until(stream: &mut TcpStream, end: &str) {
-    let mut answer = Vec::new();
-    let reading = async {
-        while !String::from_utf8_lossy(&answer).contains(end) {
-            let count = stream.read_buf(&mut answer).await.unwrap();
-            assert!(count > 0, "it ended: {}", String::from_utf8_lossy(&answer));
-        }
-    };
-    timeout(PATIENCE, reading).await.expect(end);
 }
 
 /// As middleware does that logs each outcome by itself.

@@ -1,6 +1,6 @@
 //! What goes on after an answer: streams, and goodbyes.
 
-use crate::support::{Diary, PATIENCE, Server};
+use crate::support::{Diary, PATIENCE, Server, read_until};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::Request;
 use http_body_util::BodyExt;
@@ -13,12 +13,7 @@ use seaway::{
     testing::HttpCommunicator,
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    sync::Notify,
-    time::timeout,
-};
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Notify, time::timeout};
 use tower::{ServiceExt, service_fn};
 
 /// What a test and its guests share.
@@ -102,17 +97,6 @@ async fn ask(stream: &mut TcpStream, path: &str, end: &str) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     read_until(stream, end).await;
-}
-
-async fn read_until(stream: &mut TcpStream, end: &str) {
-    let mut answer = Vec::new();
-    let reading = async {
-        while !String::from_utf8_lossy(&answer).contains(end) {
-            let count = stream.read_buf(&mut answer).await.unwrap();
-            assert!(count > 0, "it ended: {}", String::from_utf8_lossy(&answer));
-        }
-    };
-    timeout(PATIENCE, reading).await.expect(end);
 }
 
 #[tokio::test]

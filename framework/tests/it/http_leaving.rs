@@ -2,7 +2,7 @@
 
 use crate::{
     guest::House,
-    support::{Diary, PATIENCE, Server, eventually},
+    support::{Diary, PATIENCE, Server, eventually, read_until},
 };
 use bytes::Bytes;
 use h2::{
@@ -35,19 +35,6 @@ async fn ask(address: SocketAddr, wish: &str) -> TcpStream {
     let request = format!("GET /?wish={wish} HTTP/1.1\r\nHost: a\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     stream
-}
-
-/// Reads until this has come.
-async fn read_until(stream: &mut TcpStream, end: &str) -> String {
-    let mut answer = Vec::new();
-    let reading = async {
-        while !String::from_utf8_lossy(&answer).contains(end) {
-            let count = stream.read_buf(&mut answer).await.unwrap();
-            assert!(count > 0, "it ended: {}", String::from_utf8_lossy(&answer));
-        }
-    };
-    timeout(PATIENCE, reading).await.expect(end);
-    String::from_utf8(answer).unwrap()
 }
 
 /// Leaves, three times at most on a busy machine: once it must be noticed within the limit.

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    io::AsyncReadExt,
     net::{TcpListener, TcpSocket, TcpStream},
     sync::{Notify, oneshot},
     task::JoinHandle,
@@ -142,6 +143,19 @@ impl Server {
         drop(self.stop.take());
         self.task
     }
+}
+
+/// Reads until this has come.
+pub(crate) async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    let mut answer = Vec::new();
+    let reading = async {
+        while !String::from_utf8_lossy(&answer).contains(end) {
+            let count = stream.read_buf(&mut answer).await.unwrap();
+            assert!(count > 0, "it ended: {}", String::from_utf8_lossy(&answer));
+        }
+    };
+    timeout(PATIENCE, reading).await.expect(end);
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 pub(crate) type Client = WebSocketStream<TcpStream>;
