@@ -10,17 +10,9 @@ async fn an_event_source_that_is_cut_off_misses_nothing_within_the_ring_and_is_t
     let room = Server::example("transports").await;
     let wire = Proxy::before(&room).await;
     let browser = Browser::new().await;
-    let page = browser.page().await;
-    page.goto(&wire.page("/healthz")).await;
-    page.eval(
-        "(() => {
-             window.heard = [];
-             window.source = new EventSource('/events?client=source');
-             source.onmessage = ({ data }) => heard.push(JSON.parse(data).text);
-             source.addEventListener('gap', () => heard.push('gap'));
-         })()",
-    )
-    .await;
+    let page = listening(&browser, &wire).await;
+    page.eval("source.onmessage = ({ data }) => heard.push(JSON.parse(data).text); 0")
+        .await;
     says(&room, 1, 3).await;
     hears(&page, &texts(1, 3)).await;
 
@@ -42,6 +34,17 @@ async fn an_event_source_that_is_cut_off_before_it_heard_anything_is_told_of_a_g
     let room = Server::example("transports").await;
     let wire = Proxy::before(&room).await;
     let browser = Browser::new().await;
+    let page = listening(&browser, &wire).await;
+
+    cut(&wire, &page).await;
+    says(&room, 1, 101).await;
+    wire.mend();
+
+    hears(&page, &[json!("gap")]).await;
+}
+
+/// A page whose source is open, and which notes each gap.
+async fn listening(browser: &Browser, wire: &Proxy) -> Page {
     let page = browser.page().await;
     page.goto(&wire.page("/healthz")).await;
     page.eval(
@@ -53,12 +56,7 @@ async fn an_event_source_that_is_cut_off_before_it_heard_anything_is_told_of_a_g
          })()",
     )
     .await;
-
-    cut(&wire, &page).await;
-    says(&room, 1, 101).await;
-    wire.mend();
-
-    hears(&page, &[json!("gap")]).await;
+    page
 }
 
 /// Cuts the connection, and waits until the browser has noticed.
