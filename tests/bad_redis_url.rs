@@ -12,8 +12,11 @@ async fn a_redis_that_is_not_there_is_named_with_a_remedy() {
     assert!(!status.success());
     let errors = arena.errors();
     assert!(
-        errors.contains(&format!("cannot reach Redis at 127.0.0.1:{}", redis.port())),
+        errors.contains(&format!(
+            "cannot connect to Redis at 127.0.0.1:{}",
+            redis.port()
+        )),
         "{errors}"
     );
-    assert!(errors.contains("start it"), "no remedy: {errors}");
+    assert!(errors.contains("start Redis there"), "no remedy: {errors}");
 }

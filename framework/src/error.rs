@@ -37,6 +37,8 @@ pub enum ErrorKind {
     Codec,
     /// The channel layer did not take a message or a membership. Trying again later may help.
     Layer,
+    /// A receiver may not have received everything that was sent to it.
+    Missed,
     /// A value that middleware or a router should have put into the scope is not there.
     Missing,
     /// Not a valid channel or group name.
@@ -49,6 +51,9 @@ pub enum ErrorKind {
     TooLarge,
     /// Something took longer than its limit.
     Timeout,
+    /// It is not known whether an event was sent: the connection to the wire broke, or was silent, before the answer
+    /// came. Sending it again may double it.
+    Unconfirmed,
     /// The operating system refused (a port in use, too many files).
     Io,
     /// The application's own code failed.

@@ -51,7 +51,7 @@ pub use self::{
     application::{Application, ApplicationExt, ApplicationFn, BoxApplication, application_fn},
     blocking::{BlockingPool, blocking, wait},
     bridge::{FromService, ResponseFuture, from_service},
-    channels::{Channels, Event, Group, Shared},
+    channels::{Channels, Event, Group, Missed, Shared},
     consumer::{
         Answer, BlockingConsumer, BlockingContext, BlockingHandshake, BodySender, Context,
         FromFrame, FromHandshake, Handshake, HttpConsumer, HttpContext, HttpHandshake, IntoAnswer,

@@ -198,7 +198,7 @@ pub use seaway_macros::WebSocketConsumer;
 /// # Hooks
 ///
 /// These names are called for what they say, as in [the trait](trait@crate::WebSocketConsumer): `connect`, `opened`,
-/// `receive`, `event`, `malformed`, `failed`, `disconnect`. All may be left out. Without a `connect` the struct is filled
+/// `receive`, `event`, `malformed`, `missed`, `failed`, `disconnect`. All may be left out. Without a `connect` the struct is filled
 /// by what `#[derive(WebSocketConsumer)]` has written; a consumer that hears nothing of its client ends the conversation
 /// with 1007 if the client speaks.
 ///

@@ -97,15 +97,19 @@ impl From<Error> for Reject {
             }
             // Nobody waits for this answer any more.
             ErrorKind::Closed => return Self::from(StatusCode::INTERNAL_SERVER_ERROR),
-            ErrorKind::Layer | ErrorKind::Session | ErrorKind::Timeout => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            ErrorKind::Layer
+            | ErrorKind::Missed
+            | ErrorKind::Session
+            | ErrorKind::Timeout
+            | ErrorKind::Unconfirmed => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let reason = error.chain();
         match error.kind() {
-            // The layer itself has told the log that it is away; a crowd that knocks shall not flood it.
-            ErrorKind::Layer => tracing::debug!(error = %reason, "refused a client"),
+            // The layer itself has told the log that it is away; a crowd of clients shall not flood it.
+            ErrorKind::Layer | ErrorKind::Missed | ErrorKind::Unconfirmed => {
+                tracing::debug!(error = %reason, "refused a client")
+            }
             _ if status == StatusCode::SERVICE_UNAVAILABLE => {
                 tracing::warn!(error = %reason, "refused a client");
             }

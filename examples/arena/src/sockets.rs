@@ -1,7 +1,7 @@
 //! The arena's sockets.
 
 use seaway::{
-    Context, Error, ErrorKind, Frame, Group, Handshake, NoEvent, Reject, Result, Shared, Text,
+    Close, Context, Frame, Group, Handshake, Missed, NoEvent, Reject, Result, Shared, Text,
     WebSocketConsumer,
 };
 use serde::{Deserialize, Serialize};
@@ -59,11 +59,12 @@ impl WebSocketConsumer for Room {
         ctx.send(frame).await
     }
 
-    /// While Redis is away the sender is told, and stays.
-    async fn failed(&mut self, ctx: &mut Context<RoomEvent>, error: Error) -> Result<()> {
-        match error.kind() {
-            ErrorKind::Layer => ctx.send(error.to_string()).await,
-            _ => Err(error),
-        }
+    /// Events may be missing: the client is to come back.
+    async fn missed(&mut self, ctx: &mut Context<RoomEvent>, missed: Missed) -> Result<()> {
+        let restart = Close::new(SERVICE_RESTART, missed.to_string());
+        ctx.close(restart).await
     }
 }
+
+/// "Service restart": the client may reconnect at once.
+const SERVICE_RESTART: u16 = 1012;

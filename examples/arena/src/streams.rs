@@ -17,7 +17,7 @@ impl HttpConsumer for Listener {
 
     async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<Answer> {
         let events = ctx.sse().await?;
-        while let Some(event) = ctx.next_event().await {
+        while let Some(event) = ctx.next_event().await? {
             events.send(SseEvent::shared(&event, written)?).await?;
         }
         Ok(events.end())

@@ -1,7 +1,7 @@
 //! One tab in which somebody looks at the list of rooms.
 
 use crate::{accounts::Account, events::RoomsEvent};
-use seaway::{Context, Group, Json, Result, Shared, WebSocketConsumer, consumer};
+use seaway::{Context, Group, Json, Missed, Result, Shared, WebSocketConsumer, consumer};
 
 /// One tab in which somebody looks at the list of rooms. It only listens.
 #[derive(WebSocketConsumer)]
@@ -22,5 +22,10 @@ impl Onlooker {
         event: Shared<RoomsEvent>,
     ) -> Result<()> {
         ctx.send(Json(event)).await
+    }
+
+    /// Events may be missing: the page fetches the list anew.
+    async fn missed(&mut self, ctx: &mut Context<RoomsEvent>, _: Missed) -> Result<()> {
+        ctx.send(Json(RoomsEvent::Changed)).await
     }
 }

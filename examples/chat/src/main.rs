@@ -37,7 +37,9 @@ use lobby::Onlooker;
 use options::{HELP, Options};
 use room::Visitor;
 use seaway::{
-    ApplicationExt, Channels, Result, WebSocketConsumer, from_service,
+    ApplicationExt, Channels, Result, WebSocketConsumer,
+    channels::redis::RedisConfig,
+    from_service,
     middleware::{Auth, Provide, Sessions},
     protocol::WebSocketConfig,
     routing::{PathRouter, ProtocolTypeRouter},
@@ -49,6 +51,9 @@ use tower_sessions_sqlx_store::SqliteStore;
 
 /// A message has 2,000 characters at most; this is room for any of them, escaped.
 const LARGEST_FRAME: usize = 32 * 1024;
+
+/// How long news waits for Redis. Messages are stored before they are told, and pages look for themselves.
+const NEWS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How often a socket asks whether its session is still there.
 const RECHECK: Duration = Duration::from_secs(30);
@@ -123,7 +128,8 @@ async fn listen(port: u16) -> Result<TcpListener> {
 
 /// Redis if it answers; else this process alone, said aloud.
 async fn channels() -> Channels {
-    match Channels::redis(options::redis_url()).await {
+    let config = RedisConfig::new(options::redis_url()).send_timeout(NEWS_TIMEOUT);
+    match Channels::redis(config).await {
         Ok(channels) => channels,
         Err(error) => {
             tracing::warn!("other processes are not heard at once: {error:?}");

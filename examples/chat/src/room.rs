@@ -8,7 +8,10 @@ use crate::{
     feed::Feed,
     messages::Stored,
 };
-use seaway::{Close, Context, Group, Json, Result, Shared, WebSocketConsumer, consumer};
+use seaway::{
+    Close, Context, Error, ErrorKind, Group, Json, Missed, Result, Shared, WebSocketConsumer,
+    consumer,
+};
 use std::sync::Arc;
 
 /// The shortest time between two words that somebody is typing; a page sends them every 3 s.
@@ -101,6 +104,19 @@ impl Visitor {
             true => Ok(()),
             // Others have taken this process for dead, for it was asleep.
             false => self.enter().await,
+        }
+    }
+
+    /// Events may be missing: the database has the messages.
+    async fn missed(&mut self, ctx: &mut Context<ChatEvent>, _: Missed) -> Result<()> {
+        self.feed.catch_up(ctx).await
+    }
+
+    /// News that was not sent is found in the database by every page that looks; anything else is a fault.
+    async fn failed(&mut self, error: Error) -> Result<()> {
+        match error.kind() {
+            ErrorKind::Layer | ErrorKind::Unconfirmed => Ok(()),
+            _ => Err(error),
         }
     }
 

@@ -39,7 +39,8 @@ impl HttpConsumer for Stream {
         // With an id, so that a page that is cut off before it hears a message says from where on it was here.
         events.send(hello.id(since.to_string())).await?;
         self.tell_news(&events).await?;
-        while ctx.next_event().await.is_some() {
+        // Whatever was missed, the room knows it.
+        while !matches!(ctx.next_event().await, Ok(None)) {
             self.tell_news(&events).await?;
         }
         Ok(events.end())

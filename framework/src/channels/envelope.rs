@@ -1,9 +1,10 @@
 //! What may travel between consumers, and its one encoding.
 
-use super::Shared;
+use super::{Shared, except::Except};
 use crate::{
     error::{Error, ErrorKind, Result},
     frame::Frame,
+    name::{ChannelName, GroupName},
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -46,7 +47,12 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Event for T {}
 pub struct Envelope(Arc<Inner>);
 
 struct Inner {
+    /// The event as it travels.
     bytes: Bytes,
+    /// The member that is not to get it, if there is one.
+    except: Option<Box<Except>>,
+    /// The first group of this process that it was delivered to.
+    group: OnceLock<GroupName>,
     /// The event, as the first member of this process decoded it.
     decoded: OnceLock<Box<dyn Any + Send + Sync>>,
     /// Whether it ends conversations, as the first mailbox found out.
@@ -81,12 +87,13 @@ impl Envelope {
                 ),
             ));
         }
-        // Whoever passes on what clients send must not let them end each other's conversations.
-        if envelope.is_disconnect() {
+        // A consumer that relays what clients send must not let them close each other's connections, nor hide from others
+        // what it sends.
+        if envelope.is_disconnect() || envelope.0.except.is_some() {
             return Err(Error::new(
                 ErrorKind::Codec,
                 format!(
-                    "a {} has a type that is Seaway's own: use Group::disconnect",
+                    "a {} has a type or a key that is Seaway's own: use Group::disconnect or Group::send_except",
                     name()
                 ),
             ));
@@ -96,8 +103,11 @@ impl Envelope {
 
     /// What came over a wire. Nothing is checked before it is [decoded](Envelope::decode).
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
         Self(Arc::new(Inner {
-            bytes: bytes.into(),
+            except: Except::read(&bytes).map(Box::new),
+            bytes,
+            group: OnceLock::new(),
             decoded: OnceLock::new(),
             is_disconnect: OnceLock::new(),
             frame: OnceLock::new(),
@@ -109,13 +119,26 @@ impl Envelope {
     /// # Errors
     /// [`ErrorKind::Codec`] if this is no `E`.
     pub fn decode<E: Event>(self) -> Result<Shared<E>> {
+        self.try_decode().map_err(|(error, _)| error)
+    }
+
+    /// As [`decode`](Envelope::decode), and gives the envelope back that is no `E`.
+    pub(super) fn try_decode<E: Event>(self) -> Result<Shared<E>, (Error, Self)> {
         if self.decoded::<E>().is_some() {
             return Ok(Shared::of(self));
         }
-        let event: E = rmp_serde::from_slice(&self.0.bytes).map_err(|source| {
-            let name = std::any::type_name::<E>();
-            Error::new(ErrorKind::Codec, format!("an event is no {name}")).with_source(source)
-        })?;
+        let event: E = match rmp_serde::from_slice(self.event_bytes()) {
+            Ok(event) => event,
+            Err(source) => {
+                let name = std::any::type_name::<E>();
+                let message = match foreign_setting(self.event_bytes()) {
+                    Some(setting) => format!("an event is no {name}: {setting}"),
+                    None => format!("an event is no {name}"),
+                };
+                let error = Error::new(ErrorKind::Codec, message).with_source(source);
+                return Err((error, self));
+            }
+        };
         match self.0.decoded.set(Box::new(event)) {
             Ok(()) => Ok(Shared::of(self)),
             // Somebody was quicker; or members of two kinds share a group, and the second kind decodes for itself.
@@ -132,7 +155,7 @@ impl Envelope {
         struct Tagged {
             r#type: String,
         }
-        rmp_serde::from_slice::<Tagged>(&self.0.bytes)
+        rmp_serde::from_slice::<Tagged>(self.event_bytes())
             .ok()
             .map(|tagged| tagged.r#type)
     }
@@ -159,7 +182,7 @@ impl Envelope {
 
     /// The keys and values, one behind the other, if this is a map.
     fn entries(&self) -> Option<&[u8]> {
-        match &self.0.bytes[..] {
+        match &self.event_bytes()[..] {
             [0x80..=0x8f, entries @ ..] | [0xde, _, _, entries @ ..] => Some(entries),
             _ => None,
         }
@@ -171,7 +194,33 @@ impl Envelope {
         *known.get_or_init(|| self.has_this_type(super::disconnect::TYPE))
     }
 
-    /// The encoded event.
+    /// Whether this member is not to get it.
+    pub(super) fn excepts(&self, channel: &ChannelName) -> bool {
+        let except = self.0.except.as_ref();
+        except.is_some_and(|except| except.channel == *channel)
+    }
+
+    /// Notes a group that it is delivered to.
+    pub(super) fn note_group(&self, group: &GroupName) {
+        if self.0.group.get().is_none() {
+            _ = self.0.group.set(group.clone());
+        }
+    }
+
+    /// The first group of this process that it was delivered to.
+    pub(super) fn group(&self) -> Option<&GroupName> {
+        self.0.group.get()
+    }
+
+    /// The encoded event, without whom it excepts.
+    pub(super) fn event_bytes(&self) -> &Bytes {
+        match &self.0.except {
+            Some(except) => &except.event,
+            None => &self.0.bytes,
+        }
+    }
+
+    /// The encoded event as it travels.
     pub fn as_bytes(&self) -> &Bytes {
         &self.0.bytes
     }
@@ -196,6 +245,20 @@ impl Envelope {
                 Ok(frame)
             }
         }
+    }
+}
+
+/// What a setting of channels_redis looks like that the other side has and this side does not read.
+fn foreign_setting(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [b'{', ..] => Some(
+            "it is JSON; remove serializer_format=\"json\" from the CHANNEL_LAYERS of the Django project",
+        ),
+        // A Fernet token: version 0x80 in Base64, and a time in this century.
+        [b'g', b'A', b'A', b'A', b'A', ..] => Some(
+            "it is encrypted; remove symmetric_encryption_keys from the CHANNEL_LAYERS of the Django project",
+        ),
+        _ => None,
     }
 }
 
@@ -276,6 +339,19 @@ mod tests {
         let error = Envelope::encode(&relayed).unwrap_err();
 
         assert!(error.to_string().contains("Group::disconnect"), "{error}");
+    }
+
+    #[test]
+    fn settings_of_channels_redis_that_are_not_read_are_named() {
+        for (bytes, setting) in [
+            (&br#"{"type": "chat.message"}"#[..], "serializer_format"),
+            (b"gAAAAABnk3Vt", "symmetric_encryption_keys"),
+        ] {
+            let Err(error) = Envelope::from_bytes(bytes).decode::<Chat>() else {
+                panic!("{setting} was read");
+            };
+            assert!(error.to_string().contains(setting), "{error}");
+        }
     }
 
     #[test]

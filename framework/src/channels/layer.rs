@@ -1,6 +1,8 @@
 //! The trait that a backend implements, and the handle that everyone holds.
 
-use super::{Envelope, Event, Group, InMemoryChannelLayer, Mailbox};
+use super::{
+    Envelope, Event, Group, InMemoryChannelLayer, Mailbox, Missed, Shared, undecodable::Undecodable,
+};
 use crate::{
     error::{Error, Result},
     name::{ChannelName, GroupName},
@@ -63,29 +65,39 @@ pub trait ChannelLayer: Send + Sync + 'static {
     /// Sends to every member in every process.
     async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()>;
 
-    /// How many envelopes this process has lost because a mailbox was full.
+    /// Returns how many envelopes this process has dropped because a mailbox was full.
     fn dropped(&self) -> u64 {
         0
+    }
+
+    /// Returns whether the layer can carry events just now, for a readiness probe. It does not wait.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) with the reason if it cannot.
+    fn health(&self) -> Result<()> {
+        Ok(())
     }
 }
 
 /// The handle to the channel layer that everyone holds. Cloning it is cheap.
 #[derive(Clone)]
-pub struct Channels(Arc<Shared>);
+pub struct Channels(Arc<Inner>);
 
-struct Shared {
+struct Inner {
     layer: Box<dyn ChannelLayer>,
-    undecodable: AtomicU64,
+    undecodable: Undecodable,
     unsent: AtomicU64,
+    missed: AtomicU64,
 }
 
 impl Channels {
     /// Channels over a layer of your own.
     pub fn new(layer: impl ChannelLayer) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(Inner {
             layer: Box::new(layer),
-            undecodable: AtomicU64::new(0),
+            undecodable: Undecodable::default(),
             unsent: AtomicU64::new(0),
+            missed: AtomicU64::new(0),
         }))
     }
 
@@ -140,17 +152,43 @@ impl Channels {
         self.layer().send(channel, Envelope::encode(event)?).await
     }
 
-    /// How many envelopes this process has lost because a mailbox was full.
+    /// Returns how many envelopes this process has dropped because a mailbox was full.
     pub fn dropped(&self) -> u64 {
         self.layer().dropped()
     }
 
-    /// How many events consumers of this process have passed over because they were not of their type.
+    /// Returns how many events consumers of this process have skipped because they were not of their type.
     pub fn undecodable(&self) -> u64 {
-        self.0.undecodable.load(Ordering::Relaxed)
+        self.0.undecodable.total()
     }
 
-    /// How many sends and joins of consumers of this process the layer did not take, and nobody dealt with.
+    /// Returns how many times consumers of this process were told that they may have [missed](Missed) events.
+    pub fn missed(&self) -> u64 {
+        self.0.missed.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether events can be sent and received just now: for a readiness probe. It does not wait.
+    ///
+    /// ```
+    /// use seaway::Channels;
+    ///
+    /// /// What a load balancer asks for.
+    /// fn readiness(channels: &Channels) -> http::StatusCode {
+    ///     match channels.health() {
+    ///         Ok(()) => http::StatusCode::OK,
+    ///         Err(_) => http::StatusCode::SERVICE_UNAVAILABLE,
+    ///     }
+    /// }
+    /// # assert_eq!(readiness(&Channels::in_memory()), 200);
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) with the reason if not.
+    pub fn health(&self) -> Result<()> {
+        self.layer().health()
+    }
+
+    /// Returns how many sends and joins of consumers of this process the layer did not take, and no hook handled.
     pub fn unsent(&self) -> u64 {
         self.0.unsent.load(Ordering::Relaxed)
     }
@@ -160,19 +198,24 @@ impl Channels {
         &*self.0.layer
     }
 
-    /// Counts an event that its hearer could not read.
-    pub(crate) fn note_undecodable(&self, error: &Error) {
-        let total = self.0.undecodable.fetch_add(1, Ordering::Relaxed) + 1;
-        if is_worth_a_line(total) {
-            tracing::warn!(
-                error = %error.chain(),
-                total,
-                "passed over an event that its hearer cannot read"
-            );
+    /// Decodes an event for a consumer. One that is not of its type is counted and logged, and skipped: it must not close
+    /// every connection of the group.
+    pub(crate) fn decode<E: Event>(&self, envelope: Envelope) -> Option<Shared<E>> {
+        match envelope.try_decode() {
+            Ok(event) => Some(event),
+            Err((error, envelope)) => {
+                self.0.undecodable.note(&error, &envelope);
+                None
+            }
         }
     }
 
-    /// Counts a send or join that the layer did not take and nobody dealt with.
+    /// Counts what a consumer is told to have missed.
+    pub(crate) fn note_missed(&self, _: Missed) {
+        self.0.missed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a send or join that the layer did not take and no hook handled.
     pub(crate) fn note_unsent(&self, error: &Error) {
         let total = self.0.unsent.fetch_add(1, Ordering::Relaxed) + 1;
         if is_worth_a_line(total) {

@@ -1,7 +1,7 @@
 //! Delivery inside this process: mailboxes and memberships, shared by every backend.
 
 use super::{
-    Envelope, Mailbox,
+    Envelope, Mailbox, Missed,
     layer::is_worth_a_line,
     mailbox::{Delivery, MAILBOX_CAPACITY, Slot},
 };
@@ -16,6 +16,7 @@ use std::{
         Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 /// The mailboxes and memberships of this process. Every layer delivers through one of these.
@@ -44,6 +45,7 @@ struct Registry {
     capacity: usize,
     opened: AtomicU64,
     dropped: AtomicU64,
+    deliveries: Arc<AtomicU64>,
     hasher: RandomState,
     groups: Vec<RwLock<HashMap<GroupName, Members>>>,
     channels: Vec<Mutex<HashMap<ChannelName, Member>>>,
@@ -87,6 +89,7 @@ impl LocalChannels {
             capacity,
             opened: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            deliveries: Arc::default(),
             hasher: RandomState::new(),
             groups: (0..SHARDS).map(|_| RwLock::default()).collect(),
             channels: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -118,21 +121,49 @@ impl LocalChannels {
             None => return false,
         };
         let delivery = slot.deliver(envelope);
-        if delivery == Delivery::Lost {
+        self.0.deliveries.fetch_add(1, Ordering::Relaxed);
+        if delivery == Delivery::Dropped {
             self.0.count(&slot);
         }
         delivery == Delivery::Taken
     }
 
-    /// Delivers to every member of the group in this process; a full mailbox loses the envelope, never the sender's
-    /// time.
+    /// Delivers to every member of the group in this process but the one that the envelope
+    /// [excepts](Envelope::except). A full mailbox drops the envelope and tells its owner; the sender never waits.
     pub fn deliver_group(&self, group: &GroupName, envelope: &Envelope) {
         let shard = self.0.read_groups(group);
-        for slot in shard.get(group).into_iter().flat_map(HashMap::values) {
-            if slot.deliver(envelope.clone()) == Delivery::Lost {
+        let Some(members) = shard.get(group) else {
+            return;
+        };
+        envelope.note_group(group);
+        for slot in members.values() {
+            if slot.deliver(envelope.clone()) == Delivery::Dropped {
                 self.0.count(slot);
             }
         }
+        let deliveries = members.len() as u64;
+        self.0.deliveries.fetch_add(deliveries, Ordering::Relaxed);
+    }
+
+    /// Tells the owner of every mailbox that it may have missed what was sent while a wire was down for `gap`.
+    ///
+    /// A wire calls it once it is subscribed again. A wire that has lost nothing does not.
+    pub fn interrupted(&self, gap: Duration) {
+        for shard in &self.0.channels {
+            let slots: Vec<_> = {
+                let shard = shard.lock().expect(UNPOISONED);
+                shard.values().map(|member| member.slot.clone()).collect()
+            };
+            for slot in slots {
+                slot.miss(Missed::Interrupted { gap });
+            }
+        }
+    }
+
+    /// The count of deliveries to mailboxes so far, for who must not make too many in a row.
+    #[cfg(feature = "redis")]
+    pub(super) fn deliveries(&self) -> Arc<AtomicU64> {
+        self.0.deliveries.clone()
     }
 
     /// Makes a channel of this process a member.
@@ -185,7 +216,7 @@ impl LocalChannels {
             .collect()
     }
 
-    /// How many envelopes were lost because a mailbox was full.
+    /// How many envelopes were dropped because a mailbox was full.
     pub fn dropped(&self) -> u64 {
         self.0.dropped.load(Ordering::Relaxed)
     }

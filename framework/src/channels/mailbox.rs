@@ -1,6 +1,6 @@
 //! One channel, owned: whoever holds the mailbox hears what is sent to its name.
 
-use super::Envelope;
+use super::{Envelope, Missed};
 use crate::{name::ChannelName, waking::note};
 use std::{
     collections::VecDeque,
@@ -13,12 +13,12 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// What one consumer may have waiting, unless its layer was given another number. Past it, envelopes for that consumer
-/// are lost (at most once, as Channels' specification allows) and counted, and the sender never waits.
+/// How many envelopes may wait for one consumer, unless its layer was given another number. Past it, envelopes for that
+/// consumer are dropped and counted, the consumer is [told](Missed::Overflowed), and the sender never waits.
 pub const MAILBOX_CAPACITY: usize = 1024;
 
-/// How many encoded bytes may wait for one consumer, whatever their number. Past it, envelopes are lost as above; the one
-/// that passes it is still taken whole.
+/// How many encoded bytes may wait for one consumer, whatever their number. Past it, envelopes are dropped as above; the
+/// one that passes it is still taken whole.
 const MAILBOX_BYTES: usize = 4 * 1024 * 1024;
 
 /// One channel, owned. Dropping it leaves its groups.
@@ -34,7 +34,10 @@ const MAILBOX_BYTES: usize = 4 * 1024 * 1024;
 ///     let mut mailbox = channels.open().await?;
 ///     channels.group::<E>(group)?.add(mailbox.name()).await?;
 ///     loop {
-///         println!("{:?}", mailbox.receive().await.decode::<E>()?);
+///         match mailbox.receive().await {
+///             Ok(envelope) => println!("{:?}", envelope.decode::<E>()?),
+///             Err(missed) => println!("{missed}"),
+///         }
 ///     }
 /// }
 /// ```
@@ -56,7 +59,9 @@ pub(super) struct Slot {
 
 #[derive(Default)]
 struct Queue {
-    envelopes: VecDeque<Envelope>,
+    /// Envelopes, and what was missed between them. At most one more than the capacity: a notice of dropped envelopes
+    /// stands behind the last that was taken.
+    waiting: VecDeque<Received>,
     bytes: usize,
     /// What ends the conversation: it goes first, and no crowd of events keeps it out.
     end: Option<Envelope>,
@@ -65,12 +70,17 @@ struct Queue {
     watcher: Option<Waker>,
 }
 
+/// An envelope, or what may have been missed before the next one.
+pub(crate) type Received = Result<Envelope, Missed>;
+
 /// Whether an envelope was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
     Taken,
     /// The mailbox was full.
-    Lost,
+    Dropped,
+    /// It is not meant for this member.
+    Excepted,
 }
 
 impl Mailbox {
@@ -91,9 +101,12 @@ impl Mailbox {
 
     /// Waits for the next envelope.
     ///
+    /// # Errors
+    /// [`Missed`] if events before the next one may be missing. The mailbox goes on: receive again.
+    ///
     /// # Cancel safety
     /// Safe: if another `select!` branch wins, nothing is lost.
-    pub async fn receive(&mut self) -> Envelope {
+    pub async fn receive(&mut self) -> Result<Envelope, Missed> {
         poll_fn(|cx| self.poll_receive(cx)).await
     }
 
@@ -102,10 +115,10 @@ impl Mailbox {
         self.slot.dropped.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Envelope> {
+    pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
         let mut queue = self.slot.queue();
         match queue.end.take() {
-            Some(end) => Poll::Ready(end),
+            Some(end) => Poll::Ready(Ok(end)),
             None => queue.poll_event(cx),
         }
     }
@@ -123,23 +136,35 @@ impl Mailbox {
     }
 
     /// The next envelope that ends nothing. One reads at a time: the last to ask is woken.
-    pub(crate) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Envelope> {
+    pub(crate) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Received> {
         self.slot.queue().poll_event(cx)
     }
 }
 
 impl Queue {
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Envelope> {
-        if let Some(envelope) = self.envelopes.pop_front() {
-            self.bytes -= envelope.as_bytes().len();
-            // An idle consumer shall not keep the memory of its busiest moment.
-            if self.envelopes.is_empty() && self.envelopes.capacity() > 16 {
-                self.envelopes = VecDeque::new();
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
+        if let Some(received) = self.waiting.pop_front() {
+            if let Ok(envelope) = &received {
+                self.bytes -= envelope.as_bytes().len();
             }
-            return Poll::Ready(envelope);
+            // An idle consumer shall not keep the memory of its busiest moment.
+            if self.waiting.is_empty() && self.waiting.capacity() > 16 {
+                self.waiting = VecDeque::new();
+            }
+            return Poll::Ready(received);
         }
         note(&mut self.reader, cx);
         Poll::Pending
+    }
+
+    /// Notes what was missed behind what waits already.
+    fn miss(&mut self, missed: Missed) {
+        if let Some(Err(last)) = self.waiting.back_mut()
+            && last.absorb(missed)
+        {
+            return;
+        }
+        self.waiting.push_back(Err(missed));
     }
 }
 
@@ -158,25 +183,40 @@ impl Slot {
     }
 
     pub(super) fn deliver(&self, envelope: Envelope) -> Delivery {
+        if envelope.excepts(&self.name) {
+            return Delivery::Excepted;
+        }
         let mut queue = self.queue();
         let mut watcher = None;
+        let mut delivery = Delivery::Taken;
         if envelope.is_disconnect() {
             queue.end = Some(envelope);
             watcher = queue.watcher.take();
-        } else if queue.envelopes.len() >= self.capacity || queue.bytes >= MAILBOX_BYTES {
-            drop(queue);
+        } else if queue.waiting.len() >= self.capacity || queue.bytes >= MAILBOX_BYTES {
             self.dropped.fetch_add(1, Ordering::Relaxed);
-            return Delivery::Lost;
+            queue.miss(Missed::Overflowed { events: 1 });
+            delivery = Delivery::Dropped;
         } else {
-            queue.bytes += envelope.as_bytes().len();
-            queue.envelopes.push_back(envelope);
+            queue.bytes = queue.bytes.saturating_add(envelope.as_bytes().len());
+            queue.waiting.push_back(Ok(envelope));
         }
         let reader = queue.reader.take();
         drop(queue);
         for waiting in [reader, watcher].into_iter().flatten() {
             waiting.wake();
         }
-        Delivery::Taken
+        delivery
+    }
+
+    /// Tells the owner what it may have missed.
+    pub(super) fn miss(&self, missed: Missed) {
+        let mut queue = self.queue();
+        queue.miss(missed);
+        let reader = queue.reader.take();
+        drop(queue);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

@@ -22,15 +22,16 @@
 //!
 //! lobby.send(&Lobby::Opened { by: "ana".into() }).await?;
 //!
-//! let Lobby::Opened { by } = &*mailbox.receive().await.decode::<Lobby>()?;
+//! let Lobby::Opened { by } = &*mailbox.receive().await?.decode::<Lobby>()?;
 //! assert_eq!(by, "ana");
 //! # seaway::Result::<()>::Ok(()) }).unwrap();
 //! ```
 //!
 //! # What is promised
-//! Delivery is at most once, in order per sender and group. A mailbox holds a bounded number of envelopes
-//! ([`MAILBOX_CAPACITY`] unless you choose); past it, envelopes for that mailbox are lost and
-//! [counted](Channels::dropped), and the sender never waits.
+//! Delivery is at most once, in order per sender and group, and nothing is lost in silence: for every event that does not
+//! arrive, the sender got an error, or the receiver is told that it may have [missed](Missed) something, or its connection
+//! ended. A mailbox holds a bounded number of envelopes ([`MAILBOX_CAPACITY`] unless you choose); past it, envelopes for
+//! that mailbox are dropped and [counted](Channels::dropped), its owner is told, and the sender never waits.
 //!
 //! # Files
 //! | file | idea |
@@ -39,22 +40,28 @@
 //! | `mailbox.rs` | one channel, owned |
 //! | `group.rs` | everyone under one name |
 //! | `envelope.rs` | what may travel, and its one encoding |
+//! | `except.rs` | an event for all members of a group but one |
+//! | `missed.rs` | what a receiver is told when it may not have received everything |
 //! | `disconnect.rs` | conversations ended from afar |
 //! | `shared.rs` | an event as all members of a process see it |
+//! | `undecodable.rs` | events that a consumer could not decode |
 //! | `local.rs` | delivery inside this process, shared by every backend |
 //! | `memory.rs` | no wire |
 //! | `redis/` | Redis as the wire |
 
 mod disconnect;
 mod envelope;
+mod except;
 mod group;
 mod layer;
 mod local;
 mod mailbox;
 mod memory;
+mod missed;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod shared;
+mod undecodable;
 
 pub use self::{
     envelope::{Envelope, Event},
@@ -63,5 +70,6 @@ pub use self::{
     local::{LocalChannels, Membership},
     mailbox::{MAILBOX_CAPACITY, Mailbox},
     memory::InMemoryChannelLayer,
+    missed::Missed,
     shared::Shared,
 };

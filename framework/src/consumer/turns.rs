@@ -2,7 +2,7 @@
 
 use super::{Context, FromFrame, WebSocketConsumer, goodbye::Owed, ticks::Ticks, watch::Watch};
 use crate::{
-    channels::{Envelope, Mailbox},
+    channels::{Envelope, Mailbox, Missed},
     error::{Error, Result},
     frame::{Close, Frame},
     guard::guarded,
@@ -66,6 +66,7 @@ const RUN: u8 = 16;
 enum Turn {
     Frame(Frame),
     Event(Envelope),
+    Missed(Missed),
     Tick(usize),
     /// The client has left, this side has closed, or the server stops.
     Over,
@@ -174,16 +175,16 @@ impl<C: WebSocketConsumer> Desk<C> {
                 Turn::Tick(tick) => line.attend(|| consumer.tick(ctx, tick)).await,
                 Turn::Event(envelope) => {
                     let handler = || async {
-                        match envelope.decode() {
-                            Ok(event) => consumer.event(ctx, event).await,
-                            Err(error) => {
-                                // One stray event must not empty the room.
-                                ctx.channels().note_undecodable(&error);
-                                Ok(())
-                            }
+                        match ctx.channels().decode(envelope) {
+                            Some(event) => consumer.event(ctx, event).await,
+                            None => Ok(()),
                         }
                     };
                     line.attend(handler).await
+                }
+                Turn::Missed(missed) => {
+                    ctx.channels().note_missed(missed);
+                    line.attend(|| consumer.missed(ctx, missed)).await
                 }
             };
         }
@@ -252,7 +253,10 @@ impl<C: WebSocketConsumer> Desk<C> {
                 let frame = ready!(self.line.socket.poll_receive(cx));
                 Poll::Ready(frame.map_or(Turn::Over, Turn::Frame))
             }
-            Source::Mailbox => self.line.mailbox.poll_event(cx).map(Turn::Event),
+            Source::Mailbox => {
+                let received = ready!(self.line.mailbox.poll_event(cx));
+                Poll::Ready(received.map_or_else(Turn::Missed, Turn::Event))
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     application::Application,
-    channels::{Channels, Event, Shared},
+    channels::{Channels, Event, Missed, Shared},
     error::{Error, ErrorKind, Result},
     frame::Close,
     guard::guarded,
@@ -100,19 +100,38 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         async move { ctx.close(close).await }
     }
 
-    /// A handler returned an error: `Err` ends the conversation with 1011, `Ok` lets it go on.
+    /// Runs when events before the next one may be missing, in its place among the events received.
     ///
-    /// Unless you say otherwise an error of the channel layer is counted ([`Channels::unsent`]) and logged, and the
-    /// conversation goes on: the bus has failed, not this client. A session that has ended closes it with 4401. Any other
-    /// error ends it with 1011.
+    /// Default: when this consumer was too slow and its mailbox overflowed, the connection is closed with 1013 (try again
+    /// later), so that the client reconnects and reads its state anew. When the channel layer was interrupted the connection
+    /// stays open. Both are counted ([`Channels::missed`]); the layer logs its interruptions. A consumer that can read what
+    /// it missed from a database does so here.
+    fn missed(
+        &mut self,
+        ctx: &mut Context<Self::Event>,
+        missed: Missed,
+    ) -> impl Future<Output = Result<()>> + Send {
+        async move {
+            match missed {
+                Missed::Overflowed { .. } => ctx.close(try_again(missed)).await,
+                Missed::Interrupted { .. } => Ok(()),
+            }
+        }
+    }
+
+    /// Runs when a hook has returned an error: `Err` closes the connection with 1011, `Ok` keeps it open.
+    ///
+    /// Default: an event that was not sent, or may not have been ([`ErrorKind::Layer`], [`ErrorKind::Unconfirmed`]), is
+    /// counted ([`Channels::unsent`]) and logged, and closes the connection with 1013 (try again later): the client
+    /// learns that what it sent is lost. A session that has ended closes it with 4401, any other error with 1011.
     /// A client that has left and a panic do not come here.
     ///
     /// ```
     /// # use seaway::{Context, Error, ErrorKind, Result};
-    /// /// While the channel layer is away the sender is told.
+    /// /// Tells the client when the channel layer is down, and keeps the connection.
     /// async fn failed(ctx: &mut Context, error: Error) -> Result<()> {
     ///     match error.kind() {
-    ///         ErrorKind::Layer => ctx.send(format!("not sent: {error}")).await,
+    ///         ErrorKind::Layer | ErrorKind::Unconfirmed => ctx.send(format!("not sent: {error}")).await,
     ///         _ => Err(error),
     ///     }
     /// }
@@ -124,10 +143,11 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     ) -> impl Future<Output = Result<()>> + Send {
         async move {
             match error.kind() {
-                ErrorKind::Layer => {
+                ErrorKind::Layer | ErrorKind::Unconfirmed => {
                     ctx.channels().note_unsent(&error);
-                    Ok(())
+                    ctx.close(try_again("an event was not sent")).await
                 }
+                ErrorKind::Missed => ctx.close(try_again(error)).await,
                 ErrorKind::SessionGone => {
                     ctx.close(Close::new(Close::UNAUTHORIZED, error.to_string()))
                         .await
@@ -192,6 +212,11 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
             consumer: PhantomData,
         }
     }
+}
+
+/// The close frame after which a client is to reconnect and read its state anew.
+pub(super) fn try_again(reason: impl fmt::Display) -> Close {
+    Close::new(Close::TRY_AGAIN, reason.to_string())
 }
 
 /// What [`WebSocketConsumer::application`] returns.

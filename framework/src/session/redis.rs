@@ -2,21 +2,24 @@
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    redis_link::{Address, Link},
+    redis_link::{Address, Link, LinkSettings},
 };
 use async_trait::async_trait;
 use cookie::time::OffsetDateTime;
 use redis::{RedisError, ToRedisArgs, aio::MultiplexedConnection};
 use serde::{Deserialize, Serialize};
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use tokio::time::timeout;
 use tower_sessions::{
     SessionStore,
     session::{Id, Record},
     session_store,
 };
 
-/// What to do where no Redis answers.
-const REMEDY: &str = "start it, or keep sessions in another store";
+/// How long Redis may take to answer a command. It answers in well under a millisecond.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a connection may be silent, pings included, before it is replaced.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// Sessions in Redis: one key each, `seaway:session:` and the id, which Redis forgets when the session expires.
 ///
@@ -49,11 +52,11 @@ impl RedisStore {
     /// Connects to the Redis at `redis://[user:password@]host[:port][/database]`.
     ///
     /// # Errors
-    /// [`ErrorKind::Session`] if the URL is none or Redis does not answer within 2 s.
+    /// [`ErrorKind::Session`] if the URL is none, or Redis does not answer or refuses.
     pub async fn connect(url: &str) -> Result<Self> {
-        let address = Address::parse(url, REMEDY).map_err(ours)?;
-        let link = Link::open(&address, Arc::new(|_, _| {})).await;
-        let link = link.map_err(ours)?;
+        let address = Address::parse(url).map_err(ours)?;
+        let settings = LinkSettings::commands("sessions", SILENCE);
+        let link = Link::open(&address, settings).await.map_err(ours)?;
         Ok(Self {
             link: Arc::new(link),
             prefix: Arc::from("seaway:session:"),
@@ -99,7 +102,10 @@ impl RedisStore {
         command: &redis::Cmd,
     ) -> session_store::Result<T> {
         let mut connection = self.connection()?;
-        let outcome = command.query_async(&mut connection).await;
+        let asking = command.query_async(&mut connection);
+        let outcome = timeout(ANSWER_TIMEOUT, asking).await.map_err(|_| {
+            session_store::Error::Backend("Redis has not answered within 2 s".to_owned())
+        })?;
         outcome.map_err(|error: RedisError| {
             let error = self.link.failed("Redis refused a session command", error);
             session_store::Error::Backend(error.chain())

@@ -178,7 +178,8 @@ async fn send(channels: &Channels, group: &str, number: u32) {
 }
 
 async fn hear(mailbox: &mut Mailbox) -> Note {
-    let envelope: Envelope = soon("an event", mailbox.receive()).await;
+    let received = soon("an event", mailbox.receive()).await;
+    let envelope: Envelope = received.expect("nothing was missed");
     let note = envelope.decode::<Note>().expect("it is what was sent");
     Note {
         number: note.number,

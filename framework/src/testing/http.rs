@@ -43,7 +43,7 @@ use tokio::task::JoinHandle;
 /// #     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
 /// #         let events = ctx.sse().await?;
 /// #         events.send("ahoy").await?;
-/// #         ctx.next_event().await;
+/// #         ctx.next_event().await?;
 /// #         Ok(events.end())
 /// #     }
 /// # }

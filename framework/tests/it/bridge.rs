@@ -182,7 +182,7 @@ async fn a_request_may_wait_for_an_event() {
             let text = "extra".into();
             let news = ctx.channels().group("news")?;
             news.send(&News { text }).await?;
-            match ctx.next_event().await {
+            match ctx.next_event().await? {
                 Some(heard) => ctx.answer(heard.text.clone()),
                 None => ctx.answer("the server stops"),
             }

@@ -68,7 +68,7 @@ impl HttpConsumer for Guest {
                     .header("vary", "hand");
                 ctx.answer(answer.body("").unwrap())
             }
-            "news" => match ctx.next_event().await.as_deref() {
+            "news" => match ctx.next_event().await?.as_deref() {
                 Some(Said::Said { text, .. }) => ctx.answer(text.clone()),
                 None => ctx.answer("closing time"),
             },
@@ -83,7 +83,7 @@ impl HttpConsumer for Guest {
                 if let Some(id) = &self.last_id {
                     events.send(format!("welcome back after {id}")).await?;
                 }
-                while let Some(said) = ctx.next_event().await {
+                while let Some(said) = ctx.next_event().await? {
                     events.send(SseEvent::shared(&said, written)?).await?;
                 }
                 Ok(events.end())

@@ -178,16 +178,14 @@ impl ChannelLayer for Cut {
 }
 
 #[tokio::test]
-async fn an_error_of_the_channel_layer_is_counted_and_the_conversation_goes_on() {
+async fn an_event_that_was_not_sent_is_counted_and_closes_the_connection_with_1013() {
     let channels = Channels::new(Cut::default());
     let mut client = enter(&stage_of(&Diary::default(), &channels)).await;
 
     client.send(r#"{"say": "into the gap"}"#).await;
-    client.send(r#"{"flood": 1}"#).await;
 
-    assert_eq!(client.receive_text().await, "0");
+    assert_eq!(client.receive_close().await.code, 1013);
     assert_eq!(channels.unsent(), 1);
-    client.disconnect().await.unwrap();
 }
 
 #[tokio::test]

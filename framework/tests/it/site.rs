@@ -302,12 +302,12 @@ impl HttpConsumer for Waiting {
 
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
         if self.how == "poll" {
-            ctx.next_event().await;
+            ctx.next_event().await?;
             return ctx.answer("the server stops");
         }
         let events = ctx.sse().await?;
         events.send(self.name.as_str()).await?;
-        ctx.next_event().await;
+        ctx.next_event().await?;
         Ok(events.end())
     }
 }

@@ -14,6 +14,7 @@ pub(super) enum Hook {
     Receive,
     Event,
     Malformed,
+    Missed,
     Failed,
     Disconnect,
 }
@@ -24,6 +25,7 @@ const HOOKS: &[Hook] = &[
     Hook::Receive,
     Hook::Event,
     Hook::Malformed,
+    Hook::Missed,
     Hook::Failed,
     Hook::Disconnect,
 ];
@@ -48,6 +50,7 @@ impl Hook {
             Hook::Receive => "receive",
             Hook::Event => "event",
             Hook::Malformed => "malformed",
+            Hook::Missed => "missed",
             Hook::Failed => "failed",
             Hook::Disconnect => "disconnect",
         }
@@ -67,6 +70,9 @@ impl Hook {
             Hook::Malformed | Hook::Failed => {
                 "`&mut self`, then `ctx: &mut Context<…>` if it wants one, then `error: Error`"
             }
+            Hook::Missed => {
+                "`&mut self`, then `ctx: &mut Context<…>` if it wants one, then `missed: Missed`"
+            }
             Hook::Disconnect => "`self` and `close: Close`: by then there is no context",
         }
     }
@@ -83,9 +89,12 @@ impl Hook {
         match self {
             Hook::Connect => Takes::Nothing,
             Hook::Disconnect => Takes::Value,
-            Hook::Opened | Hook::Receive | Hook::Event | Hook::Malformed | Hook::Failed => {
-                Takes::Reference
-            }
+            Hook::Opened
+            | Hook::Receive
+            | Hook::Event
+            | Hook::Malformed
+            | Hook::Missed
+            | Hook::Failed => Takes::Reference,
         }
     }
 
@@ -149,7 +158,7 @@ impl Hooks {
         }
     }
 
-    /// `opened`, `malformed`, `failed` and `disconnect`, as far as they are there.
+    /// `opened`, `malformed`, `missed`, `failed` and `disconnect`, as far as they are there.
     pub(super) fn others(&self) -> TokenStream {
         let error = quote!(::seaway::Error);
         let opened = self.get(Hook::Opened).map(|method| {
@@ -166,6 +175,7 @@ impl Hooks {
             }
         });
         let malformed = self.with_argument(Hook::Malformed, &error);
+        let missed = self.with_argument(Hook::Missed, &quote!(::seaway::Missed));
         let failed = self.with_argument(Hook::Failed, &error);
         let disconnect = self.get(Hook::Disconnect).map(|method| {
             let spans = method.arguments.iter().map(place);
@@ -177,7 +187,7 @@ impl Hooks {
                 }
             }
         });
-        quote!(#opened #malformed #failed #disconnect)
+        quote!(#opened #malformed #missed #failed #disconnect)
     }
 
     /// A hook that takes one thing after the context.

@@ -1,16 +1,23 @@
 //! The layer itself: channels_redis' pub/sub wire.
 
-use super::subscriptions::Subscriptions;
+use super::{
+    publisher::Publisher,
+    received::Received,
+    subscriptions::{Status, Subscriptions, Wiring},
+};
 use crate::{
     channels::{ChannelLayer, Envelope, LocalChannels, MAILBOX_CAPACITY, Mailbox, Membership},
     error::{Error, ErrorKind, Result},
     name::{ChannelName, GroupName},
-    redis_link::{Address, Link, OnPush},
+    redis_link::{Address, Link, LinkSettings, OnPush},
 };
 use async_trait::async_trait;
 use redis::{PushKind, Value};
 use std::{fmt, sync::Arc, time::Duration};
-use tokio::{task::AbortHandle, time::timeout};
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, timeout},
+};
 
 /// Where Redis is, and how the layer uses it.
 ///
@@ -27,6 +34,7 @@ pub struct RedisConfig {
     url: String,
     prefix: String,
     mailbox_capacity: usize,
+    send_timeout: Duration,
 }
 
 impl RedisConfig {
@@ -36,7 +44,17 @@ impl RedisConfig {
             url: url.into(),
             prefix: "asgi".to_owned(),
             mailbox_capacity: MAILBOX_CAPACITY,
+            send_timeout: Duration::from_secs(10),
         }
+    }
+
+    /// Sets how long a send or a join may wait for Redis. Default 10 s: a shorter outage delays events instead of losing
+    /// them. At the bound the send fails, with [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the event was certainly
+    /// not sent and [`ErrorKind::Unconfirmed`](crate::ErrorKind::Unconfirmed) if it may have been.
+    #[must_use]
+    pub fn send_timeout(mut self, limit: Duration) -> Self {
+        self.send_timeout = limit;
+        self
     }
 
     /// What stands before every name on the wire. Default `asgi`, as in channels_redis; 1 to 30 letters, digits,
@@ -47,7 +65,8 @@ impl RedisConfig {
         self
     }
 
-    /// How many envelopes may wait for one consumer. Default [`MAILBOX_CAPACITY`]; past it they are lost and counted.
+    /// Sets how many envelopes may wait for one consumer. Default [`MAILBOX_CAPACITY`]; past it they are dropped and
+    /// counted, and the consumer is told.
     #[must_use]
     pub fn mailbox_capacity(mut self, envelopes: usize) -> Self {
         self.mailbox_capacity = envelopes;
@@ -67,15 +86,10 @@ impl fmt::Debug for RedisConfig {
         f.debug_struct("RedisConfig")
             .field("prefix", &self.prefix)
             .field("mailbox_capacity", &self.mailbox_capacity)
+            .field("send_timeout", &self.send_timeout)
             .finish_non_exhaustive()
     }
 }
-
-/// What to do where no Redis answers.
-const REMEDY: &str = "start it, or use Channels::in_memory() for one process";
-
-/// How long the first subscription may take.
-const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Channels over Redis' publish and subscribe.
 ///
@@ -83,9 +97,10 @@ const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Commands and subscriptions have a connection each: a flood of messages delays no publish.
 pub struct RedisChannelLayer {
     local: LocalChannels,
-    publisher: Link,
+    publisher: Publisher,
     subscriptions: Arc<Subscriptions>,
     names: Names,
+    send_timeout: Duration,
     maintenance: AbortHandle,
 }
 
@@ -93,59 +108,68 @@ impl RedisChannelLayer {
     /// Connects to Redis.
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is none or Redis does not answer,
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is none, or Redis does not answer or refuses;
     /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the prefix makes no channel names.
     pub async fn connect(config: impl Into<RedisConfig>) -> Result<Self> {
         let config = config.into();
-        let address = Address::parse(&config.url, REMEDY)?;
+        let address = Address::parse(&config.url)?;
         let names = Names::fresh(&config.prefix)?;
-        let subscriptions = Arc::new(Subscriptions::default());
+        let subscriptions = Arc::new(Subscriptions::new());
         let told = subscriptions.clone();
         let local = LocalChannels::new(config.mailbox_capacity, move |group| told.emptied(group));
-        let publisher = Link::open(&address, Arc::new(|_, _| {})).await?;
-        let subscriber = Link::open(&address, deliverer(names.clone(), local.clone())).await?;
-        let maintenance = tokio::spawn({
-            let (subscriptions, local, names) =
-                (subscriptions.clone(), local.clone(), names.clone());
-            async move {
-                let pattern = names.own_channels();
-                let channel_of = |group: &GroupName| names.of_group(group);
-                subscriptions
-                    .maintain(&subscriber, &local, &pattern, channel_of)
-                    .await;
-            }
-        })
-        .abort_handle();
+        let received = Arc::new(Received::default());
+        // Longer than anything waits: a stall that ends in time costs a delay, not the connection.
+        let silence = config.send_timeout.saturating_add(SILENCE_MARGIN);
+        let publishing = LinkSettings::commands("publishing", silence);
+        let publishing = Link::open(&address, publishing).await?;
+        let subscribing = LinkSettings {
+            purpose: "subscriptions",
+            silence,
+            on_push: deliverer(names.clone(), local.clone(), received.clone()),
+            deliveries: local.deliveries(),
+        };
+        let subscribing = Arc::new(Link::open(&address, subscribing).await?);
+        let wiring = Wiring {
+            link: subscribing.clone(),
+            local: local.clone(),
+            own_channels: names.own_channels(),
+            group_prefix: names.group_prefix.clone(),
+        };
+        let maintained = subscriptions.clone();
+        let maintenance = tokio::spawn(async move { maintained.maintain(&wiring).await });
         let layer = Self {
             local,
-            publisher,
+            publisher: Publisher {
+                link: publishing,
+                subscriber: subscribing,
+                subscriptions: subscriptions.clone(),
+                received,
+                timeout: config.send_timeout,
+            },
             subscriptions,
             names,
-            maintenance,
+            send_timeout: config.send_timeout,
+            maintenance: maintenance.abort_handle(),
         };
         match timeout(SUBSCRIBE_TIMEOUT, layer.subscriptions.restored()).await {
-            Ok(()) => Ok(layer),
-            Err(_) => Err(layer.publisher.unreachable(
-                "it takes connections but no subscriptions (may its user subscribe to all channels?)",
+            Ok(Ok(())) => Ok(layer),
+            Ok(Err(why)) => Err(Error::new(ErrorKind::Layer, why)),
+            Err(_) => Err(Error::new(
+                ErrorKind::Layer,
+                format!(
+                    "Redis at {} accepted the connection but did not confirm a subscription within 5 s",
+                    address.shown()
+                ),
             )),
         }
     }
-
-    async fn publish(&self, channel: &str, envelope: &Envelope) -> Result<()> {
-        let mut connection = self.publisher.connection()?;
-        if !self.subscriptions.is_restored() {
-            // Members of this process would not hear it, and nobody would know.
-            let why = "its connection for subscriptions is being restored";
-            return Err(self.publisher.unreachable(why));
-        }
-        redis::cmd("PUBLISH")
-            .arg(channel)
-            .arg(&envelope.as_bytes()[..])
-            .exec_async(&mut connection)
-            .await
-            .map_err(|error| self.publisher.failed("Redis did not take a message", error))
-    }
 }
+
+/// How long the first subscription may take.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How much longer than a send may take a connection may be silent.
+const SILENCE_MARGIN: Duration = Duration::from_secs(2);
 
 #[async_trait]
 impl ChannelLayer for RedisChannelLayer {
@@ -154,7 +178,10 @@ impl ChannelLayer for RedisChannelLayer {
     }
 
     async fn send(&self, channel: &ChannelName, envelope: Envelope) -> Result<()> {
-        self.publish(channel.as_str(), &envelope).await
+        let is_own = self.names.is_own(channel);
+        self.publisher
+            .publish(channel.as_str(), &envelope, is_own)
+            .await
     }
 
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
@@ -166,7 +193,8 @@ impl ChannelLayer for RedisChannelLayer {
             channel,
             is_due: membership != Membership::Already,
         };
-        self.subscriptions.confirm(group).await?;
+        let deadline = deadline_after(self.send_timeout);
+        self.subscriptions.confirm(group, deadline).await?;
         undo.is_due = false;
         Ok(())
     }
@@ -177,11 +205,26 @@ impl ChannelLayer for RedisChannelLayer {
     }
 
     async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()> {
-        self.publish(&self.names.of_group(group), &envelope).await
+        let is_heard_here = self.subscriptions.is_active(group);
+        let channel = self.names.of_group(group);
+        self.publisher
+            .publish(&channel, &envelope, is_heard_here)
+            .await
     }
 
     fn dropped(&self) -> u64 {
         self.local.dropped()
+    }
+
+    fn health(&self) -> Result<()> {
+        self.publisher.link.connection()?;
+        match self.subscriptions.status() {
+            Status::Restored { .. } => Ok(()),
+            Status::Deaf(why) | Status::Refused(why) => Err(Error::new(
+                ErrorKind::Layer,
+                format!("not subscribed: {why}"),
+            )),
+        }
     }
 }
 
@@ -215,6 +258,13 @@ impl Drop for Undo<'_> {
     }
 }
 
+/// A deadline; one that no clock reaches is 30 years away.
+pub(super) fn deadline_after(limit: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(limit)
+        .unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 24 * 3600))
+}
+
 /// How names look on the wire.
 #[derive(Clone)]
 struct Names {
@@ -243,6 +293,12 @@ impl Names {
         })
     }
 
+    /// Whether a channel is one of this process.
+    fn is_own(&self, channel: &ChannelName) -> bool {
+        let rest = channel.as_str().strip_prefix(&*self.process);
+        rest.is_some_and(|rest| rest.starts_with('!'))
+    }
+
     fn of_group(&self, group: &GroupName) -> String {
         format!("{}{group}", self.group_prefix)
     }
@@ -254,7 +310,7 @@ impl Names {
 }
 
 /// Takes what Redis sends to where it belongs. It runs inside the connection's driver, and never waits.
-fn deliverer(names: Names, local: LocalChannels) -> OnPush {
+fn deliverer(names: Names, local: LocalChannels, received: Arc<Received>) -> OnPush {
     Arc::new(
         move |kind, data| match (kind, <[Value; 2]>::try_from(data)) {
             (PushKind::Message, Ok([Value::BulkString(channel), Value::BulkString(payload)])) => {
@@ -264,6 +320,7 @@ fn deliverer(names: Names, local: LocalChannels) -> OnPush {
                 else {
                     return;
                 };
+                received.note(&channel, &payload);
                 if let Ok(group) = GroupName::new(name) {
                     local.deliver_group(&group, &Envelope::from_bytes(payload));
                 }
@@ -272,6 +329,7 @@ fn deliverer(names: Names, local: LocalChannels) -> OnPush {
                 // Pattern, channel, payload.
                 if let Ok([_, Value::BulkString(channel), Value::BulkString(payload)]) =
                     <[Value; 3]>::try_from(data)
+                    && let () = received.note(&channel, &payload)
                     && let Ok(channel) = String::from_utf8(channel)
                     && let Ok(channel) = ChannelName::new(channel)
                 {

@@ -1,242 +1,594 @@
-//! What this process listens to: kept equal to what its members have joined, whatever happens on the way.
+//! What this process is subscribed to: kept equal to what its members have joined, whatever happens to the connection.
 
+use super::restart;
 use crate::{
     channels::LocalChannels,
     error::{Error, ErrorKind, Result},
     name::GroupName,
-    redis_link::{Link, State},
+    redis_link::{Link, Repeat, State, Up},
 };
-use redis::{RedisResult, aio::MultiplexedConnection};
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, RwLock},
+    mem,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::{
+    sync::{Notify, oneshot, watch},
+    time::{Instant, sleep, timeout_at},
+};
 
 /// How many channels one SUBSCRIBE names: a reconnect with 100,000 groups shall not be one giant command.
 const CHUNK: usize = 500;
 
-/// The groups to look at again, and who waits for them.
+/// The pause before subscriptions that Redis refused are asked for again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The subscriptions of this process.
 ///
-/// Nothing here is a queue of commands: a group is either in order or to be looked at, so joins and leaves in any order
-/// end in what is wanted last.
-#[derive(Default)]
+/// Nothing here is a queue of commands: each group has a phase, at most one command about it is under way, and when that
+/// is answered the group is looked at again. So joins and leaves in any order end in what is wanted last, and a command
+/// that is answered late delays only those that wait for its groups.
 pub(super) struct Subscriptions {
-    active: RwLock<HashSet<GroupName>>,
-    /// Whether this connection has been told of all groups: before, this process is deaf to what it sends itself.
-    restored: watch::Sender<bool>,
-    unsettled: Mutex<HashMap<GroupName, Vec<Waiter>>>,
+    table: Mutex<Table>,
+    /// Some groups are to be looked at.
     changed: Notify,
+    status: watch::Sender<Status>,
+}
+
+#[derive(Default)]
+struct Table {
+    groups: HashMap<GroupName, Entry>,
+    due: HashSet<GroupName>,
+}
+
+#[derive(Default)]
+struct Entry {
+    phase: Phase,
+    waiters: Vec<Waiter>,
 }
 
 type Waiter = oneshot::Sender<Result<(), Arc<str>>>;
 
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Phase {
+    /// Redis does not know of it.
+    #[default]
+    Idle,
+    Subscribing,
+    Active,
+    Unsubscribing,
+}
+
+/// Whether this process receives what is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    /// Not now, for this reason.
+    Deaf(Arc<str>),
+    /// Not before somebody changes what Redis allows, for this reason.
+    Refused(Arc<str>),
+    /// All groups with members are subscribed on this connection of the link, to this run of Redis.
+    Restored {
+        generation: u64,
+        run_id: Option<Arc<str>>,
+    },
+}
+
+/// A command under way, and what came of it.
+type Operation = BoxFuture<'static, Outcome>;
+
+enum Outcome {
+    Subscribed(Vec<GroupName>, RedisResult<()>),
+    Unsubscribed(Vec<GroupName>),
+    OwnChannels(RedisResult<()>),
+}
+
+/// What is to be asked of Redis.
+#[derive(Default)]
+struct Plan {
+    subscribe: Vec<GroupName>,
+    unsubscribe: Vec<GroupName>,
+}
+
+/// What the subscriptions need of the layer.
+pub(super) struct Wiring {
+    pub(super) link: Arc<Link>,
+    pub(super) local: LocalChannels,
+    /// Matches every channel of this process.
+    pub(super) own_channels: String,
+    /// Stands before every group's name.
+    pub(super) group_prefix: Arc<str>,
+}
+
 impl Subscriptions {
-    /// Waits until Redis has confirmed that this process listens to the group, which has a member by now.
-    pub(super) async fn confirm(&self, group: &GroupName) -> Result<()> {
-        if self.active.read().expect(UNPOISONED).contains(group) {
-            return Ok(());
+    pub(super) fn new() -> Self {
+        Self {
+            table: Mutex::default(),
+            changed: Notify::new(),
+            status: watch::Sender::new(Status::Deaf(Arc::from("it has just started"))),
         }
-        let (waiter, settled) = oneshot::channel();
-        self.unsettled()
-            .entry(group.clone())
-            .or_default()
-            .push(waiter);
+    }
+
+    /// Waits until Redis has confirmed that this process is subscribed to the group, which has a member by now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if Redis refuses, or has not confirmed it by the deadline.
+    pub(super) async fn confirm(&self, group: &GroupName, deadline: Instant) -> Result<()> {
+        let confirmed = {
+            let mut table = self.table();
+            let entry = table.groups.entry(group.clone()).or_default();
+            if entry.phase == Phase::Active {
+                return Ok(());
+            }
+            let (waiter, confirmed) = oneshot::channel();
+            entry.wait(waiter);
+            table.due.insert(group.clone());
+            confirmed
+        };
         self.changed.notify_one();
-        match settled.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(why)) => Err(Error::new(ErrorKind::Layer, why.to_string())),
-            Err(_) => Err(Error::new(
-                ErrorKind::Layer,
-                "the channel layer is shutting down",
-            )),
+        let why = match timeout_at(deadline, confirmed).await {
+            Ok(Ok(Ok(()))) => return Ok(()),
+            Ok(Ok(Err(why))) => why,
+            Ok(Err(_)) => Arc::from("the channel layer is shutting down"),
+            Err(_) => match &*self.status.borrow() {
+                Status::Deaf(why) | Status::Refused(why) => why.clone(),
+                Status::Restored { .. } => Arc::from("Redis has not confirmed it in time"),
+            },
+        };
+        Err(Error::new(
+            ErrorKind::Layer,
+            format!("not subscribed to {group}: {why}"),
+        ))
+    }
+
+    /// Returns whether Redis has confirmed that this process is subscribed to the group.
+    pub(super) fn is_active(&self, group: &GroupName) -> bool {
+        let table = self.table();
+        table
+            .groups
+            .get(group)
+            .is_some_and(|entry| entry.phase == Phase::Active)
+    }
+
+    /// Returns whether this process receives what is sent.
+    pub(super) fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// Waits until this process receives what is sent, for the first time.
+    ///
+    /// # Errors
+    /// Why Redis refused.
+    pub(super) async fn restored(&self) -> Result<(), String> {
+        let mut statuses = self.status.subscribe();
+        loop {
+            match &*statuses.borrow_and_update() {
+                Status::Restored { .. } => return Ok(()),
+                Status::Refused(why) => return Err(why.to_string()),
+                Status::Deaf(_) => {}
+            }
+            // The sender is in `self`, so it is not gone.
+            _ = statuses.changed().await;
         }
     }
 
-    /// Waits until this process hears what is sent, for the first time.
-    pub(super) async fn restored(&self) {
-        let mut restored = self.restored.subscribe();
-        // The sender is in `self`, so it is not gone.
-        _ = restored.wait_for(|restored| *restored).await;
-    }
-
-    /// Whether this process hears what is sent.
-    pub(super) fn is_restored(&self) -> bool {
-        *self.restored.borrow()
+    /// Waits until this process receives what is sent on this run of Redis; returns on which connection.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(super) async fn restored_on(&self, run: Option<&str>) -> u64 {
+        let mut statuses = self.status.subscribe();
+        loop {
+            if let Status::Restored { generation, run_id } = &*statuses.borrow_and_update()
+                && run_id.as_deref() == run
+            {
+                return *generation;
+            }
+            // The sender is in `self`, so it is not gone.
+            _ = statuses.changed().await;
+        }
     }
 
     /// Notes that the group's last member has left.
     pub(super) fn emptied(&self, group: &GroupName) {
-        self.unsettled().entry(group.clone()).or_default();
-        self.changed.notify_one();
+        let mut table = self.table();
+        if table.groups.contains_key(group) {
+            table.due.insert(group.clone());
+            drop(table);
+            self.changed.notify_one();
+        }
     }
 
-    /// Keeps what Redis sends equal to what `local` has members for. Runs as long as the layer lives.
-    pub(super) async fn maintain(
-        &self,
-        link: &Link,
-        local: &LocalChannels,
-        pattern: &str,
-        channel_of: impl Fn(&GroupName) -> String,
-    ) {
-        let mut states = link.watch();
+    /// Keeps what Redis sends equal to what has members. Runs as long as the layer lives.
+    pub(super) async fn maintain(&self, wiring: &Wiring) {
+        let mut states = wiring.link.watch();
+        let mut untold = Untold::default();
+        let mut repeat = Repeat::default();
         loop {
             let state = states.borrow_and_update().clone();
-            match state {
-                State::Down(why) => {
-                    self.lose(&why);
+            let pause = match state {
+                State::Down(down) => {
+                    self.deafen(Status::Deaf(down.reason().clone()));
+                    false
                 }
-                State::Up(mut connection) => {
-                    let restored = self
-                        .restore(&mut connection, local, pattern, &channel_of)
-                        .await;
-                    let outcome = match restored {
-                        Ok(()) => {
-                            self.follow(&mut connection, local, &channel_of, &mut states)
-                                .await
+                State::Up(up) => match self.serve(&up, wiring, &mut states, &mut untold).await {
+                    Ok(()) => false,
+                    Err(error) => {
+                        let reason: Arc<str> =
+                            format!("Redis refused a subscription: {error}; check the user's ACL")
+                                .into();
+                        if repeat.is_due(&reason) {
+                            tracing::warn!(%reason, "cannot subscribe; trying again until it works");
                         }
-                        Err(error) => Err(error),
-                    };
-                    if let Err(error) = outcome {
-                        let error = link.failed("Redis did not take a subscription", error);
-                        self.lose(&error.to_string());
-                        tracing::warn!(error = %error.chain(), "a subscription failed; connecting again");
-                        tokio::time::sleep(RETRY).await;
-                        continue;
+                        self.deafen(Status::Refused(reason));
+                        true
+                    }
+                },
+            };
+            if pause {
+                tokio::select! {
+                    () = sleep(RETRY) => continue,
+                    changed = states.changed() => if changed.is_err() { return },
+                }
+                continue;
+            }
+            while !states.has_changed().unwrap_or(true) {
+                tokio::select! {
+                    changed = states.changed() => {
+                        if changed.is_err() { return }
+                        states.mark_changed();
+                    }
+                    () = self.changed.notified() => self.prune(&wiring.local),
+                }
+            }
+        }
+    }
+
+    /// Subscribes anew to all that has members, and then follows what changes, until the connection does.
+    ///
+    /// # Errors
+    /// Why Redis refused a subscription that this process cannot do without.
+    async fn serve(
+        &self,
+        up: &Up,
+        wiring: &Wiring,
+        states: &mut watch::Receiver<State>,
+        untold: &mut Untold,
+    ) -> Result<(), RedisError> {
+        let Wiring { local, .. } = wiring;
+        let mut connection = up.connection.clone();
+        self.start_anew(local);
+        untold.connected(up, &mut connection).await;
+        untold.tell(local);
+
+        let mut operations = FuturesUnordered::<Operation>::new();
+        operations.push(subscribe_own(&connection, &wiring.own_channels));
+        self.command(&mut operations, &connection, wiring);
+        // All at once: a process with many groups is back after a few round trips.
+        while let Some(outcome) = tokio::select! {
+            outcome = operations.next() => outcome,
+            () = is_over(states, up) => return Ok(()),
+        } {
+            if let Some(error) = self.refusal(&outcome, local) {
+                return if is_broken(error) {
+                    Ok(())
+                } else {
+                    Err(error.clone())
+                };
+            }
+            self.complete(outcome, &mut operations, &connection, wiring);
+        }
+        untold.subscribed(up, &mut connection).await;
+        untold.tell(local);
+        self.status.send_replace(Status::Restored {
+            generation: up.generation,
+            run_id: up.run_id.clone(),
+        });
+        loop {
+            tokio::select! {
+                () = is_over(states, up) => return Ok(()),
+                () = self.changed.notified() => {}
+                Some(outcome) = operations.next() => {
+                    self.complete(outcome, &mut operations, &connection, wiring);
+                }
+            }
+            self.command(&mut operations, &connection, wiring);
+        }
+    }
+
+    /// What keeps this process from receiving what its members have joined for: a connection that broke, or a subscription
+    /// that Redis allowed before. A group that only newcomers wait for fails them alone.
+    fn refusal<'a>(&self, outcome: &'a Outcome, local: &LocalChannels) -> Option<&'a RedisError> {
+        match outcome {
+            Outcome::OwnChannels(Err(error)) => Some(error),
+            Outcome::Subscribed(_, Err(error)) if is_broken(error) => Some(error),
+            Outcome::Subscribed(groups, Err(error)) if groups.len() == 1 => {
+                let group = &groups[0];
+                let waiting = self
+                    .table()
+                    .groups
+                    .get(group)
+                    .map_or(0, |entry| entry.waiters.len());
+                (local.members(group) > waiting).then_some(error)
+            }
+            _ => None,
+        }
+    }
+
+    /// A fresh connection knows nothing: every group that has members is to be looked at.
+    fn start_anew(&self, local: &LocalChannels) {
+        let members = local.groups();
+        let mut table = self.table();
+        let Table { groups, due } = &mut *table;
+        for entry in groups.values_mut() {
+            entry.phase = Phase::Idle;
+        }
+        for group in members {
+            groups.entry(group).or_default();
+        }
+        due.extend(groups.keys().cloned());
+    }
+
+    /// Nothing is received any more. Those who wait go on waiting until their deadline.
+    fn deafen(&self, status: Status) {
+        self.status.send_replace(status);
+        for entry in self.table().groups.values_mut() {
+            entry.phase = Phase::Idle;
+        }
+    }
+
+    /// While there is no connection: forgets groups that nobody wants any more.
+    fn prune(&self, local: &LocalChannels) {
+        let mut table = self.table();
+        let Table { groups, due } = &mut *table;
+        due.retain(|group| {
+            let is_wanted = groups
+                .get_mut(group)
+                .is_some_and(|entry| entry.is_wanted(group, local));
+            if !is_wanted {
+                groups.remove(group);
+            }
+            is_wanted
+        });
+    }
+
+    /// Decides what to do about the groups that are due.
+    fn plan(&self, local: &LocalChannels) -> Plan {
+        let mut plan = Plan::default();
+        let mut table = self.table();
+        let Table { groups, due } = &mut *table;
+        for group in mem::take(due) {
+            let Some(entry) = groups.get_mut(&group) else {
+                continue;
+            };
+            match (entry.phase, entry.is_wanted(&group, local)) {
+                (Phase::Idle, true) => {
+                    entry.phase = Phase::Subscribing;
+                    plan.subscribe.push(group);
+                }
+                (Phase::Idle, false) => {
+                    groups.remove(&group);
+                }
+                (Phase::Active, true) => entry.settle(&Ok(())),
+                (Phase::Active, false) => {
+                    entry.phase = Phase::Unsubscribing;
+                    plan.unsubscribe.push(group);
+                }
+                // Looked at again when Redis has answered.
+                (Phase::Subscribing | Phase::Unsubscribing, _) => {}
+            }
+        }
+        plan
+    }
+
+    /// Sends the commands that the due groups need.
+    fn command(
+        &self,
+        operations: &mut FuturesUnordered<Operation>,
+        connection: &MultiplexedConnection,
+        wiring: &Wiring,
+    ) {
+        let Plan {
+            subscribe,
+            unsubscribe,
+        } = self.plan(&wiring.local);
+        for chunk in subscribe.chunks(CHUNK) {
+            operations.push(subscribe_to(connection, chunk.to_vec(), wiring));
+        }
+        for chunk in unsubscribe.chunks(CHUNK) {
+            operations.push(unsubscribe_from(connection, chunk.to_vec(), wiring));
+        }
+    }
+
+    /// Notes what came of a command.
+    fn complete(
+        &self,
+        outcome: Outcome,
+        operations: &mut FuturesUnordered<Operation>,
+        connection: &MultiplexedConnection,
+        wiring: &Wiring,
+    ) {
+        match outcome {
+            Outcome::OwnChannels(_) => {}
+            Outcome::Subscribed(groups, Ok(())) => {
+                let mut table = self.table();
+                for group in groups {
+                    if let Some(entry) = table.groups.get_mut(&group) {
+                        entry.phase = Phase::Active;
+                        entry.settle(&Ok(()));
+                    }
+                    // Its members may have left meanwhile.
+                    table.due.insert(group);
+                }
+            }
+            // Redis refuses all for the sake of one; those that it allows are not to suffer.
+            Outcome::Subscribed(groups, Err(error)) if groups.len() > 1 && !is_broken(&error) => {
+                for group in groups {
+                    operations.push(subscribe_to(connection, vec![group], wiring));
+                }
+            }
+            Outcome::Subscribed(groups, Err(error)) => {
+                let mut table = self.table();
+                for group in groups {
+                    if let Some(entry) = table.groups.get_mut(&group) {
+                        entry.phase = Phase::Idle;
+                        // Where the connection broke, the next one is waited for.
+                        if !is_broken(&error) {
+                            entry.settle(&Err(Arc::from(error.to_string())));
+                        }
                     }
                 }
             }
-            tokio::select! {
-                changed = states.changed() => if changed.is_err() { return },
-                // Whoever asks while Redis is away is told at once.
-                () = self.changed.notified() => {}
-            }
-        }
-    }
-
-    /// Subscribes anew to all that has members: a fresh connection knows nothing.
-    async fn restore(
-        &self,
-        connection: &mut MultiplexedConnection,
-        local: &LocalChannels,
-        pattern: &str,
-        channel_of: impl Fn(&GroupName) -> String,
-    ) -> RedisResult<()> {
-        self.restored.send_replace(false);
-        self.active.write().expect(UNPOISONED).clear();
-        connection.psubscribe(pattern).await?;
-        self.subscribe(connection, local.groups(), channel_of)
-            .await?;
-        self.restored.send_replace(true);
-        Ok(())
-    }
-
-    /// Settles what changes, until the connection does.
-    async fn follow(
-        &self,
-        connection: &mut MultiplexedConnection,
-        local: &LocalChannels,
-        channel_of: impl Fn(&GroupName) -> String,
-        states: &mut tokio::sync::watch::Receiver<State>,
-    ) -> RedisResult<()> {
-        while !states.has_changed().unwrap_or(true) {
-            let unsettled = std::mem::take(&mut *self.unsettled());
-            let (wanted, unwanted) = self.compare(unsettled.keys(), local);
-            let subscribed = self.subscribe(connection, wanted, &channel_of).await;
-            if let Err(error) = subscribed {
-                // They are answered with the rest.
-                let mut waiting = self.unsettled();
-                for (group, waiters) in unsettled {
-                    waiting.entry(group).or_default().extend(waiters);
+            Outcome::Unsubscribed(groups) => {
+                let mut table = self.table();
+                for group in groups {
+                    if let Some(entry) = table.groups.get_mut(&group) {
+                        entry.phase = Phase::Idle;
+                    }
+                    // Somebody may have joined meanwhile.
+                    table.due.insert(group);
                 }
-                drop(waiting);
-                return Err(error);
-            }
-            settle(unsettled, &Ok(()));
-            for chunk in unwanted.chunks(CHUNK) {
-                let names: Vec<_> = chunk.iter().map(&channel_of).collect();
-                connection.unsubscribe(names).await?;
-            }
-            tokio::select! {
-                _ = states.changed() => {
-                    states.mark_changed();
-                    return Ok(());
-                }
-                () = self.changed.notified() => {}
             }
         }
-        Ok(())
     }
 
-    /// Which of these groups have members and are not heard, and which are heard and have none.
-    ///
-    /// The latter are taken off `active` first and looked at again then: a member that joins meanwhile either is seen
-    /// here, or finds its group inactive and asks for it.
-    fn compare<'a>(
-        &self,
-        groups: impl Iterator<Item = &'a GroupName>,
-        local: &LocalChannels,
-    ) -> (Vec<GroupName>, Vec<GroupName>) {
-        let (mut wanted, mut unwanted) = (Vec::new(), Vec::new());
-        let mut active = self.active.write().expect(UNPOISONED);
-        for group in groups {
-            match (active.contains(group), local.members(group) > 0) {
-                (false, true) => wanted.push(group.clone()),
-                (true, false) => {
-                    active.remove(group);
-                    unwanted.push(group.clone());
-                }
-                (true, true) | (false, false) => {}
-            }
-        }
-        drop(active);
-        unwanted.retain(|group| {
-            let rejoined = local.members(group) > 0;
-            if rejoined {
-                self.active.write().expect(UNPOISONED).insert(group.clone());
-            }
-            !rejoined
-        });
-        (wanted, unwanted)
-    }
-
-    async fn subscribe(
-        &self,
-        connection: &mut MultiplexedConnection,
-        groups: Vec<GroupName>,
-        channel_of: impl Fn(&GroupName) -> String,
-    ) -> RedisResult<()> {
-        for chunk in groups.chunks(CHUNK) {
-            let names: Vec<_> = chunk.iter().map(&channel_of).collect();
-            connection.subscribe(names).await?;
-            self.active
-                .write()
-                .expect(UNPOISONED)
-                .extend(chunk.iter().cloned());
-        }
-        Ok(())
-    }
-
-    /// Nothing is heard any more: who waits is told.
-    fn lose(&self, why: &str) {
-        self.restored.send_replace(false);
-        self.active.write().expect(UNPOISONED).clear();
-        settle(std::mem::take(&mut *self.unsettled()), &Err(Arc::from(why)));
-    }
-
-    fn unsettled(&self) -> MutexGuard<'_, HashMap<GroupName, Vec<Waiter>>> {
-        self.unsettled.lock().expect(UNPOISONED)
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table
+            .lock()
+            .expect("no code panics while it holds this lock")
     }
 }
 
-/// The pause after a subscription that failed, while the link finds out whether its connection is dead.
-const RETRY: std::time::Duration = std::time::Duration::from_millis(250);
-
-const UNPOISONED: &str = "no code panics while it holds this lock";
-
-fn settle(unsettled: HashMap<GroupName, Vec<Waiter>>, outcome: &Result<(), Arc<str>>) {
-    for waiter in unsettled.into_values().flatten() {
-        // A waiter that gave up needs no answer.
-        _ = waiter.send(outcome.clone());
+impl Entry {
+    /// Adds a waiter. Those whose deadline has passed are forgotten before the list grows.
+    fn wait(&mut self, waiter: Waiter) {
+        if self.waiters.len() == self.waiters.capacity() {
+            self.waiters.retain(|waiter| !waiter.is_closed());
+        }
+        self.waiters.push(waiter);
     }
+
+    fn is_wanted(&mut self, group: &GroupName, local: &LocalChannels) -> bool {
+        self.waiters.retain(|waiter| !waiter.is_closed());
+        !self.waiters.is_empty() || local.members(group) > 0
+    }
+
+    fn settle(&mut self, outcome: &Result<(), Arc<str>>) {
+        for waiter in self.waiters.drain(..) {
+            // A waiter whose deadline has passed needs no answer.
+            _ = waiter.send(outcome.clone());
+        }
+    }
+}
+
+/// The events that may have been missed and that nobody was told of yet.
+///
+/// A process that was not connected for a while has a gap if anything may have been published meanwhile: always, unless
+/// Redis itself ended with the connection, came back as another run, and that run has published nothing yet. The first is
+/// known by the refusal right after the loss, the second by `run_id`, the third by Redis' own count of PUBLISH commands,
+/// before and after the subscriptions are renewed.
+#[derive(Default)]
+struct Untold {
+    /// When the last connection that had all its subscriptions was last heard.
+    since: Option<Instant>,
+    /// Whether there is a gap since then.
+    is_real: bool,
+    /// The last connection that had all its subscriptions.
+    restored: Option<u64>,
+}
+
+impl Untold {
+    /// There is a connection, without subscriptions yet.
+    async fn connected(&mut self, up: &Up, connection: &mut MultiplexedConnection) {
+        let Some(loss) = &up.loss else {
+            return;
+        };
+        let since = *self.since.get_or_insert(loss.last_heard);
+        self.since = Some(since.min(loss.last_heard));
+        let was_whole = self.restored == Some(loss.generation);
+        if !was_whole || !restart::is_clean(up, loss) || !restart::is_unused(connection).await {
+            self.is_real = true;
+        }
+    }
+
+    /// All subscriptions are renewed.
+    async fn subscribed(&mut self, up: &Up, connection: &mut MultiplexedConnection) {
+        self.restored = Some(up.generation);
+        match self.since.is_some() && !restart::is_unused(connection).await {
+            true => self.is_real = true,
+            false => self.since = None,
+        }
+    }
+
+    /// Tells all members of this process if there was a gap.
+    fn tell(&mut self, local: &LocalChannels) {
+        let Some(since) = self.since.filter(|_| self.is_real) else {
+            return;
+        };
+        let gap = since.elapsed();
+        tracing::warn!(
+            seconds = gap.as_secs_f32(),
+            "events sent while the subscriptions were interrupted may be missing; all consumers of this process are told"
+        );
+        local.interrupted(gap);
+        *self = Self {
+            restored: self.restored,
+            ..Self::default()
+        };
+    }
+}
+
+fn subscribe_own(connection: &MultiplexedConnection, pattern: &str) -> Operation {
+    let (mut connection, pattern) = (connection.clone(), pattern.to_owned());
+    Box::pin(async move { Outcome::OwnChannels(connection.psubscribe(pattern).await) })
+}
+
+fn subscribe_to(
+    connection: &MultiplexedConnection,
+    groups: Vec<GroupName>,
+    wiring: &Wiring,
+) -> Operation {
+    let (mut connection, names) = (connection.clone(), wiring.channels_of(&groups));
+    Box::pin(async move {
+        let outcome = connection.subscribe(names).await;
+        Outcome::Subscribed(groups, outcome)
+    })
+}
+
+fn unsubscribe_from(
+    connection: &MultiplexedConnection,
+    groups: Vec<GroupName>,
+    wiring: &Wiring,
+) -> Operation {
+    let (mut connection, names) = (connection.clone(), wiring.channels_of(&groups));
+    Box::pin(async move {
+        // Failed or not, the groups are looked at again; a connection that broke has lost them anyway.
+        _ = connection.unsubscribe(names).await;
+        Outcome::Unsubscribed(groups)
+    })
+}
+
+impl Wiring {
+    fn channels_of(&self, groups: &[GroupName]) -> Vec<String> {
+        let names = groups.iter();
+        names
+            .map(|group| format!("{}{group}", self.group_prefix))
+            .collect()
+    }
+}
+
+/// Waits until this connection is not the link's any more.
+async fn is_over(states: &mut watch::Receiver<State>, up: &Up) {
+    let is_current =
+        |state: &State| matches!(state, State::Up(now) if now.generation == up.generation);
+    // The caller looks at the state again, so it stays marked as changed.
+    _ = states.wait_for(|state| !is_current(state)).await;
+    states.mark_changed();
+}
+
+/// Whether a command failed because its connection did.
+pub(super) fn is_broken(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_connection_dropped() || error.is_unrecoverable_error()
 }

@@ -4,7 +4,7 @@ use super::{BlockingConsumer, BlockingContext, desk::Desk};
 use crate::{
     application::Application,
     blocking::BlockingPool,
-    channels::{Channels, Shared},
+    channels::{Channels, Missed, Shared},
     consumer::{
         ConsumerApplication, Context, FromFrame, Handshake, WebSocketConsumer,
         goodbye::{Goodbye, Owed},
@@ -93,6 +93,11 @@ impl<C: BlockingConsumer> WebSocketConsumer for Deputy<C> {
     async fn event(&mut self, _: &mut Context<C::Event>, event: Shared<C::Event>) -> Result<()> {
         let hear = |consumer: &mut C, ctx: &mut _| consumer.event(ctx, event);
         self.0.attend(hear).await
+    }
+
+    async fn missed(&mut self, _: &mut Context<C::Event>, missed: Missed) -> Result<()> {
+        let miss = move |consumer: &mut C, ctx: &mut _| consumer.missed(ctx, missed);
+        self.0.attend(miss).await
     }
 
     async fn failed(&mut self, _: &mut Context<C::Event>, error: Error) -> Result<()> {

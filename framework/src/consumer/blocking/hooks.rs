@@ -2,8 +2,8 @@
 
 use super::{BlockingApplication, BlockingContext, BlockingHandshake};
 use crate::{
-    channels::{Channels, Event, Shared},
-    consumer::FromFrame,
+    channels::{Channels, Event, Missed, Shared},
+    consumer::{FromFrame, websocket::try_again},
     error::{Error, ErrorKind, Result},
     frame::Close,
     reject::Reject,
@@ -80,15 +80,25 @@ pub trait BlockingConsumer: Sized + Send + 'static {
         ctx.close(Close::new(Close::INVALID, error.chain()))
     }
 
+    /// Runs when events before the next one may be missing; see
+    /// [`WebSocketConsumer::missed`](crate::WebSocketConsumer::missed).
+    fn missed(&mut self, ctx: &mut BlockingContext<Self::Event>, missed: Missed) -> Result<()> {
+        match missed {
+            Missed::Overflowed { .. } => ctx.close(try_again(missed)),
+            Missed::Interrupted { .. } => Ok(()),
+        }
+    }
+
     /// A hook returned an error: `Err` ends the conversation with 1011, `Ok` lets it go on.
     ///
     /// Unless you say otherwise it does what [`WebSocketConsumer::failed`](crate::WebSocketConsumer::failed) does.
     fn failed(&mut self, ctx: &mut BlockingContext<Self::Event>, error: Error) -> Result<()> {
         match error.kind() {
-            ErrorKind::Layer => {
+            ErrorKind::Layer | ErrorKind::Unconfirmed => {
                 ctx.channels().note_unsent(&error);
-                Ok(())
+                ctx.close(try_again("an event was not sent"))
             }
+            ErrorKind::Missed => ctx.close(try_again(error)),
             ErrorKind::SessionGone => ctx.close(Close::new(Close::UNAUTHORIZED, error.to_string())),
             _ => Err(error),
         }

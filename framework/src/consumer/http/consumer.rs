@@ -43,7 +43,7 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
 ///
 ///     async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Answer> {
 ///         match tokio::time::timeout(Duration::from_secs(30), ctx.next_event()).await {
-///             Ok(Some(said)) => ctx.answer(Json(said)),
+///             Ok(Ok(Some(said))) => ctx.answer(Json(said)),
 ///             _ => ctx.answer(StatusCode::NO_CONTENT),
 ///         }
 ///     }

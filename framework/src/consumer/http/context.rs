@@ -8,7 +8,7 @@ use super::{
     sse::{self, Sse},
 };
 use crate::{
-    channels::{Channels, Event, Group, Mailbox, Shared},
+    channels::{Channels, Event, Group, Mailbox, Missed, Shared},
     error::{Error, ErrorKind, Result},
     name::ChannelName,
     protocol::{Body, Exchange, Http, Pipe, PipeBody, PipeEnd, detached},
@@ -41,29 +41,40 @@ pub(super) struct Limits {
 }
 
 impl<E: Event> HttpContext<E> {
-    /// Waits for the next event of the groups that were joined; without a group, for the end. What is no `E` is counted
-    /// and passed over.
+    /// Waits for the next event of the groups that were joined; without a group, for the end. An event that is no `E` is
+    /// counted and skipped.
     ///
-    /// `None` says to come to an end, for the server stops: answer, or end the stream. The server waits for that, for
+    /// `None` means that the server stops: answer, or end the stream. The server waits for that, for
     /// [`drain_timeout`](crate::Serve::drain_timeout) at most; a stream of events that goes on is ended after 5 s.
+    ///
+    /// # Errors
+    /// [`Missed`] if events before the next one may be missing. With `?` a request that waits is answered 503 and a stream
+    /// ends, so that the client comes back and reads its state anew. A handler that can catch up by itself calls again.
     ///
     /// # Cancel safety
     /// Safe: no event is lost.
-    pub async fn next_event(&mut self) -> Option<Shared<E>> {
+    pub async fn next_event(&mut self) -> Result<Option<Shared<E>>, Missed> {
         let common = &*self.common;
         common.note_long();
         poll_fn(|cx| {
             if common.poll_last_call(cx).is_ready() {
-                return Poll::Ready(None);
+                return Poll::Ready(Ok(None));
             }
             let Some(mailbox) = common.address.mailbox() else {
                 return Poll::Pending;
             };
             loop {
-                let envelope = std::task::ready!(mailbox.poll_event(cx));
-                match envelope.decode() {
-                    Ok(event) => return Poll::Ready(Some(event)),
-                    Err(error) => common.address.channels.note_undecodable(&error),
+                let channels = &common.address.channels;
+                match std::task::ready!(mailbox.poll_event(cx)) {
+                    Ok(envelope) => {
+                        if let Some(event) = channels.decode(envelope) {
+                            return Poll::Ready(Ok(Some(event)));
+                        }
+                    }
+                    Err(missed) => {
+                        channels.note_missed(missed);
+                        return Poll::Ready(Err(missed));
+                    }
                 }
             }
         })

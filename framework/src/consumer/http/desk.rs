@@ -143,6 +143,7 @@ async fn fail(exchange: Option<Exchange>, error: Error) -> (Close, Result<()>) {
         ErrorKind::Closed => Close::ABNORMAL,
         ErrorKind::SessionGone => Close::UNAUTHORIZED,
         ErrorKind::TooLarge => Close::TOO_LARGE,
+        ErrorKind::Layer | ErrorKind::Missed | ErrorKind::Unconfirmed => Close::TRY_AGAIN,
         _ => Close::ERROR,
     });
     match exchange {
@@ -150,6 +151,8 @@ async fn fail(exchange: Option<Exchange>, error: Error) -> (Close, Result<()>) {
             _ = Http::refuse(exchange, error).await;
             (close, Ok(()))
         }
+        // The client's stream has ended and it comes back: no fault of this consumer's.
+        None if error.kind() == ErrorKind::Missed => (close, Ok(())),
         None => (close, Err(error)),
     }
 }

@@ -22,7 +22,7 @@ use std::{fmt, sync::Arc};
 /// async fn handle(ctx: &mut HttpContext<Said>) -> Result<Answer> {
 ///     let events = ctx.sse().await?;
 ///     events.send(SseEvent::text("welcome").name("greeting")).await?;
-///     while let Some(said) = ctx.next_event().await {
+///     while let Some(said) = ctx.next_event().await? {
 ///         events.send(Json(said)).await?;
 ///     }
 ///     Ok(events.end())

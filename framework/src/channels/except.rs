@@ -1,0 +1,177 @@
+//! An event for all members of a group but one.
+//!
+//! On the wire the name of that member stands in the event's map, as its first key. Python's consumers see one key more
+//! and may ignore it; a Python sender that puts it first excepts a member of Seaway's too.
+
+use super::{Channels, Envelope, Event, Group};
+use crate::{error::Result, name::ChannelName};
+use bytes::Bytes;
+
+/// The key, with MessagePack's byte for the length before it.
+const KEY: &[u8] = b"\xb1__seaway_except__";
+
+/// Who gets an event not, and the event without that.
+pub(super) struct Except {
+    pub(super) channel: ChannelName,
+    pub(super) event: Bytes,
+}
+
+impl Except {
+    /// Reads it from an event as it travels, if it is there.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let (count, entries) = open_map(bytes)?;
+        let value = entries.strip_prefix(KEY)?;
+        let (length, value) = match value {
+            [length @ 0xa0..=0xbf, value @ ..] => (usize::from(length & 0x1f), value),
+            [0xd9, length, value @ ..] => (usize::from(*length), value),
+            _ => return None,
+        };
+        let (channel, rest) = value.split_at_checked(length)?;
+        let channel = ChannelName::new(str::from_utf8(channel).ok()?).ok()?;
+        let event = map(count.checked_sub(1)?, &[], rest);
+        Some(Self { channel, event })
+    }
+
+    /// Writes it in front of an event; `None` if that is no map.
+    fn write(channel: &ChannelName, event: &[u8]) -> Option<Bytes> {
+        let (count, entries) = open_map(event)?;
+        let name = channel.as_str().as_bytes();
+        let length = u8::try_from(name.len()).expect("a channel's name has at most 99 bytes");
+        let mut key = KEY.to_vec();
+        match length {
+            0..32 => key.push(0xa0 | length),
+            _ => key.extend([0xd9, length]),
+        }
+        key.extend(name);
+        Some(map(count.checked_add(1)?, &key, entries))
+    }
+}
+
+/// The number of entries of a MessagePack map, and its entries.
+fn open_map(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    match bytes {
+        [count @ 0x80..=0x8f, entries @ ..] => Some((u32::from(count & 0x0f), entries)),
+        [0xde, a, b, entries @ ..] => Some((u32::from(u16::from_be_bytes([*a, *b])), entries)),
+        [0xdf, a, b, c, d, entries @ ..] => Some((u32::from_be_bytes([*a, *b, *c, *d]), entries)),
+        _ => None,
+    }
+}
+
+/// A map of so many entries, in two parts.
+fn map(count: u32, first: &[u8], rest: &[u8]) -> Bytes {
+    let mut bytes = Vec::with_capacity(5 + first.len() + rest.len());
+    match (u8::try_from(count), u16::try_from(count)) {
+        (Ok(count @ 0..16), _) => bytes.push(0x80 | count),
+        (_, Ok(count)) => {
+            bytes.push(0xde);
+            bytes.extend(count.to_be_bytes());
+        }
+        _ => {
+            bytes.push(0xdf);
+            bytes.extend(count.to_be_bytes());
+        }
+    }
+    bytes.extend_from_slice(first);
+    bytes.extend_from_slice(rest);
+    bytes.into()
+}
+
+impl Envelope {
+    /// The same event for all members of a group but one.
+    #[must_use]
+    pub fn except(self, channel: &ChannelName) -> Self {
+        match Except::write(channel, self.event_bytes()) {
+            Some(bytes) => Self::from_bytes(bytes),
+            None => self,
+        }
+    }
+}
+
+impl<E: Event> Group<E> {
+    /// Sends to every member in every process except one: usually the sender itself, by the channel of its
+    /// [context](crate::Context::channel).
+    ///
+    /// ```
+    /// # use seaway::{Channels, Event};
+    /// # #[derive(Event)] enum Chat { Typing { name: String } }
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let channels = Channels::in_memory();
+    /// let (mut ana, mut bo) = (channels.open().await?, channels.open().await?);
+    /// let room = channels.group::<Chat>("room")?;
+    /// room.add(ana.name()).await?;
+    /// room.add(bo.name()).await?;
+    ///
+    /// room.send_except(&Chat::Typing { name: "ana".into() }, ana.name()).await?;
+    ///
+    /// assert!(bo.receive().await.is_ok());
+    /// # assert!(tokio::time::timeout(std::time::Duration::ZERO, ana.receive()).await.is_err());
+    /// # seaway::Result::<()>::Ok(()) }).unwrap();
+    /// ```
+    ///
+    /// Members in Python get it too, whichever channel is excepted: Django Channels does not know the exception.
+    ///
+    /// # Errors
+    /// As [`send`](Group::send).
+    pub async fn send_except(&self, event: &E, channel: &ChannelName) -> Result<()> {
+        let envelope = Envelope::encode(event)?.except(channel);
+        let channels: &Channels = self.channels();
+        channels.layer().group_send(self.name(), envelope).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn channel(name: &str) -> ChannelName {
+        ChannelName::new(name).unwrap()
+    }
+
+    #[test]
+    fn the_excepted_channel_travels_as_the_first_key_of_the_map() {
+        let event = b"\x81\xa4type\xa4hail";
+
+        let bytes = Except::write(&channel("p!1"), event).unwrap();
+
+        assert_eq!(
+            &bytes[..],
+            b"\x82\xb1__seaway_except__\xa3p!1\xa4type\xa4hail"
+        );
+        let read = Except::read(&bytes).unwrap();
+        assert_eq!(read.channel, channel("p!1"));
+        assert_eq!(&read.event[..], event);
+    }
+
+    #[test]
+    fn an_event_without_the_key_excepts_nobody() {
+        for bytes in [
+            &b""[..],
+            b"\x80",
+            b"\x81\xa4type\xa4hail",
+            b"\x82\xb1__seaway_except__\xa3p !\xa4type\xa4hail",
+            b"\x82\xb1__seaway_except__\xbfshort",
+            b"\x80\xb1__seaway_except__\xa1p",
+        ] {
+            assert!(Except::read(bytes).is_none(), "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read_whatever_the_sizes(count in 0u32..70_000, rest: Vec<u8>, name in "[a-z]{1,60}![a-z0-9]{1,30}") {
+            let event = map(count, &[], &rest);
+
+            let bytes = Except::write(&channel(&name), &event).unwrap();
+
+            let read = Except::read(&bytes).unwrap();
+            prop_assert_eq!(read.channel, channel(&name));
+            prop_assert_eq!(read.event, event);
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_read_without_a_panic(bytes: Vec<u8>) {
+            let _ = Except::read(&bytes);
+        }
+    }
+}

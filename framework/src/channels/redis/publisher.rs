@@ -1,0 +1,140 @@
+//! Publishing: waits while Redis is away, and never sends an event twice.
+
+use super::{
+    pubsub::deadline_after,
+    received::{Evidence, Received},
+    restart,
+    subscriptions::{Status, Subscriptions, is_broken},
+};
+use crate::{
+    channels::Envelope,
+    error::{Error, ErrorKind, Result},
+    redis_link::{Link, Server, Up},
+};
+use redis::RedisError;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// Sends events to Redis.
+pub(super) struct Publisher {
+    pub(super) link: Link,
+    pub(super) subscriber: Arc<Link>,
+    pub(super) subscriptions: Arc<Subscriptions>,
+    pub(super) received: Arc<Received>,
+    pub(super) timeout: Duration,
+}
+
+/// What became of an event whose connection broke before Redis had answered.
+enum Fate {
+    Carried,
+    NotCarried,
+    Unknown,
+}
+
+impl Publisher {
+    /// Publishes an event, and waits until Redis has taken it.
+    ///
+    /// While Redis cannot be used it waits, up to the timeout. An event whose connection broke is sent again only if it is
+    /// certain that it was not carried: Redis has ended, and this process, which `is_heard_here` says is subscribed to the
+    /// channel, has not received it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if it was not sent, [`ErrorKind::Unconfirmed`] if it may have been.
+    pub(super) async fn publish(
+        &self,
+        channel: &str,
+        envelope: &Envelope,
+        is_heard_here: bool,
+    ) -> Result<()> {
+        let deadline = deadline_after(self.timeout);
+        loop {
+            let ready = timeout_at(deadline, self.ready()).await;
+            let (mut up, subscribed_on) = ready.map_err(|_| self.not_sent())?;
+            let received_before = self.received.count();
+            let mut command = redis::cmd("PUBLISH");
+            command.arg(channel).arg(&envelope.as_bytes()[..]);
+            let publishing = command.exec_async(&mut up.connection);
+            let error = match timeout_at(deadline, publishing).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) if is_broken(&error) => error,
+                Ok(Err(error)) => {
+                    let message = "Redis refused to publish an event";
+                    return Err(Error::new(ErrorKind::Layer, message).with_source(error));
+                }
+                Err(_) => return Err(self.unconfirmed(None)),
+            };
+            let fate = async {
+                let ended = [
+                    self.link.lost(up.generation).await,
+                    self.subscriber.lost(subscribed_on).await,
+                ];
+                if ended != [Server::Ended; 2] {
+                    return Fate::Unknown;
+                }
+                let payload = envelope.as_bytes();
+                let received = &self.received;
+                match received.take_after(received_before, channel.as_bytes(), payload) {
+                    Evidence::Received => Fate::Carried,
+                    Evidence::NotReceived if is_heard_here => Fate::NotCarried,
+                    Evidence::NotReceived | Evidence::Forgotten => Fate::Unknown,
+                }
+            };
+            match timeout_at(deadline, fate).await {
+                Ok(Fate::Carried) => return Ok(()),
+                Ok(Fate::NotCarried) => {}
+                Ok(Fate::Unknown) | Err(_) => return Err(self.unconfirmed(Some(error))),
+            }
+        }
+    }
+
+    /// Waits until events can be sent and are received by all who are subscribed: this process has its own subscriptions,
+    /// and after a restart of Redis the others have had time for theirs. Returns the connection, and that of the
+    /// subscriptions.
+    async fn ready(&self) -> (Up, u64) {
+        loop {
+            let up = self.link.up().await;
+            let settled = async {
+                let subscribed_on = self.subscriptions.restored_on(up.run_id.as_deref()).await;
+                if let Some(at) = restart::settles_at(&up)
+                    && at > Instant::now()
+                {
+                    sleep_until(at).await;
+                }
+                subscribed_on
+            };
+            tokio::select! {
+                biased;
+                subscribed_on = settled => return (up, subscribed_on),
+                () = self.link.left(up.generation) => {}
+            }
+        }
+    }
+
+    fn not_sent(&self) -> Error {
+        let seconds = self.timeout.as_secs_f32();
+        let why = match (self.link.connection(), self.subscriptions.status()) {
+            (Err(error), _) => error.to_string(),
+            (Ok(_), Status::Deaf(why) | Status::Refused(why)) => {
+                format!("this process is not subscribed: {why}")
+            }
+            (Ok(_), Status::Restored { .. }) => "Redis has only just come back".to_owned(),
+        };
+        let message = format!("an event was not sent within {seconds} s: {why}");
+        Error::new(ErrorKind::Layer, message)
+    }
+
+    fn unconfirmed(&self, source: Option<RedisError>) -> Error {
+        let message = match source {
+            Some(_) => "it is not known whether an event was sent: the connection to Redis broke before the answer".to_owned(),
+            None => format!(
+                "it is not known whether an event was sent: Redis has not answered within {} s",
+                self.timeout.as_secs_f32()
+            ),
+        };
+        let error = Error::new(ErrorKind::Unconfirmed, message);
+        match source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
+    }
+}

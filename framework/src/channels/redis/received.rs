@@ -1,0 +1,141 @@
+//! The last events that this process received, as evidence of what Redis carried before it ended.
+
+use std::{
+    collections::VecDeque,
+    hash::{BuildHasher, Hasher, RandomState},
+    sync::{Mutex, MutexGuard},
+};
+
+/// How many events are remembered. If more than these were received after an event was sent, nothing is known of it.
+const REMEMBERED: usize = 1024;
+
+/// How many bytes of either end of an event tell it from others.
+const SAMPLE: usize = 128;
+
+/// Remembers the last events received, by a hash of channel and content.
+#[derive(Default)]
+pub(super) struct Received {
+    hasher: RandomState,
+    last: Mutex<Last>,
+}
+
+#[derive(Default)]
+struct Last {
+    /// How many were received in all.
+    count: u64,
+    hashes: VecDeque<Option<u64>>,
+}
+
+/// Whether an event was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Evidence {
+    Received,
+    NotReceived,
+    /// Too much has come since.
+    Forgotten,
+}
+
+impl Received {
+    /// Returns how many events were received so far.
+    pub(super) fn count(&self) -> u64 {
+        self.last().count
+    }
+
+    /// Remembers an event.
+    pub(super) fn note(&self, channel: &[u8], payload: &[u8]) {
+        let hash = self.hash(channel, payload);
+        let mut last = self.last();
+        last.count = last.count.wrapping_add(1);
+        if last.hashes.len() == REMEMBERED {
+            last.hashes.pop_front();
+        }
+        last.hashes.push_back(Some(hash));
+    }
+
+    /// Looks for an event among those received after the first `count`. What was found counts for one sender only.
+    pub(super) fn take_after(&self, count: u64, channel: &[u8], payload: &[u8]) -> Evidence {
+        let hash = self.hash(channel, payload);
+        let mut last = self.last();
+        let later = usize::try_from(last.count.wrapping_sub(count)).unwrap_or(usize::MAX);
+        let known = last.hashes.len().min(later);
+        let start = last.hashes.len() - known;
+        let found = last
+            .hashes
+            .range_mut(start..)
+            .find(|seen| **seen == Some(hash));
+        match found {
+            Some(seen) => {
+                *seen = None;
+                Evidence::Received
+            }
+            None if later > known => Evidence::Forgotten,
+            None => Evidence::NotReceived,
+        }
+    }
+
+    fn hash(&self, channel: &[u8], payload: &[u8]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(channel);
+        hasher.write_usize(payload.len());
+        match payload.len() {
+            length if length <= 2 * SAMPLE => hasher.write(payload),
+            length => {
+                hasher.write(&payload[..SAMPLE]);
+                hasher.write(&payload[length - SAMPLE..]);
+            }
+        }
+        hasher.finish()
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last
+            .lock()
+            .expect("no code panics while it holds this lock")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_evidence_for_one_sender_and_only_after_it_was_sent() {
+        let received = Received::default();
+        received.note(b"room", b"hello");
+        let sent = received.count();
+        assert_eq!(
+            received.take_after(sent, b"room", b"hello"),
+            Evidence::NotReceived
+        );
+
+        received.note(b"room", b"hello");
+
+        assert_eq!(
+            received.take_after(sent, b"room", b"other"),
+            Evidence::NotReceived
+        );
+        assert_eq!(
+            received.take_after(sent, b"room", b"hello"),
+            Evidence::Received
+        );
+        assert_eq!(
+            received.take_after(sent, b"room", b"hello"),
+            Evidence::NotReceived
+        );
+    }
+
+    #[test]
+    fn what_more_events_have_followed_than_are_remembered_is_forgotten() {
+        let received = Received::default();
+        let sent = received.count();
+        received.note(b"room", b"hello");
+        for number in 0..REMEMBERED {
+            received.note(b"room", number.to_string().as_bytes());
+        }
+
+        assert_eq!(
+            received.take_after(sent, b"room", b"hello"),
+            Evidence::Forgotten
+        );
+    }
+}

@@ -1,0 +1,75 @@
+//! Events that a consumer could not decode: counted, and logged so that one stale sender hides no other mistake.
+
+use super::{Envelope, layer::is_worth_a_line};
+use crate::{error::Error, name::GroupName};
+use std::{
+    collections::HashSet,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// How many pairs of group and type are told apart. The events of further ones are counted, and every thousandth is logged.
+const PAIRS: usize = 256;
+
+/// Counts events that could not be decoded, and logs the first of each group and type.
+#[derive(Default)]
+pub(super) struct Undecodable {
+    total: AtomicU64,
+    logged: Mutex<HashSet<Pair>>,
+}
+
+/// A group, if the event came by one, and a type, if it has one.
+type Pair = (Option<GroupName>, Option<String>);
+
+impl Undecodable {
+    pub(super) fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note(&self, error: &Error, envelope: &Envelope) {
+        let total = self.total.fetch_add(1, Ordering::Relaxed) + 1;
+        let pair = (envelope.group().cloned(), envelope.kind());
+        if !self.is_first(&pair) && !is_worth_a_line(total) {
+            return;
+        }
+        let (group, kind) = pair;
+        tracing::warn!(
+            group = group.as_ref().map_or("", GroupName::as_str),
+            r#type = kind.as_deref().unwrap_or(""),
+            error = %error.chain(),
+            total,
+            "skipped an event that could not be decoded"
+        );
+    }
+
+    fn is_first(&self, pair: &Pair) -> bool {
+        let mut logged = self
+            .logged
+            .lock()
+            .expect("no code panics while it holds this lock");
+        logged.len() < PAIRS && logged.insert(pair.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_group_and_type_is_first_once_and_their_number_is_bounded() {
+        let undecodable = Undecodable::default();
+        let pair =
+            |group: &str, kind: &str| (Some(GroupName::new(group).unwrap()), Some(kind.to_owned()));
+
+        assert!(undecodable.is_first(&pair("a", "x")));
+        assert!(!undecodable.is_first(&pair("a", "x")));
+        assert!(undecodable.is_first(&pair("a", "y")));
+        assert!(undecodable.is_first(&pair("b", "x")));
+        for number in 0..2 * PAIRS {
+            undecodable.is_first(&pair("flood", &number.to_string()));
+        }
+        assert_eq!(undecodable.logged.lock().unwrap().len(), PAIRS);
+    }
+}

@@ -1,0 +1,258 @@
+//! Where Redis is, one attempt to connect, and why an attempt failed.
+
+use super::stream::{Pulse, Stream};
+use crate::error::{Error, ErrorKind, Result};
+use redis::{
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
+    PushInfo, PushKind, RedisError, aio::MultiplexedConnection,
+};
+use std::{
+    borrow::Cow,
+    fmt, io,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// How long opening the TCP connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long Redis may take to answer the first commands on a connection: a slow link needs more than one round trip.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many commands may wait for their turn to be written; those that write them wait at the bound.
+const PIPELINE: usize = 1024;
+
+/// What a connection does with what Redis sends unasked. It must not block.
+pub(crate) type OnPush = Arc<dyn Fn(PushKind, Vec<redis::Value>) + Send + Sync>;
+
+/// Where Redis is.
+#[derive(Clone)]
+pub(crate) struct Address {
+    info: ConnectionInfo,
+    /// Host and port, without the password that the URL may hold.
+    shown: Arc<str>,
+}
+
+/// Why an attempt to connect failed.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    reason: Cow<'static, str>,
+    pub(super) cause: Cause,
+}
+
+/// What kind of failure it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Nothing listens at the address.
+    NothingListens,
+    /// The connection was closed before anything came: so does a server that is just ending.
+    Unanswered,
+    /// Redis refused: wrong password, missing rights, or it is no Redis. Waiting alone does not help.
+    Denied,
+    /// Anything else.
+    Unreachable,
+}
+
+impl Address {
+    /// Reads `redis://[user:password@]host[:port][/database]`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if it is none; the message never holds the password.
+    pub(crate) fn parse(url: &str) -> Result<Self> {
+        let info = url.into_connection_info().map_err(|_| malformed(url))?;
+        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            let message = "Redis over TLS (rediss://) is not supported yet; use redis://, or a tunnel such as stunnel";
+            return Err(Error::new(ErrorKind::Layer, message));
+        }
+        let settings = info.redis_settings().clone();
+        let info = info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3));
+        let shown = info.addr().to_string().into();
+        Ok(Self { info, shown })
+    }
+
+    /// Host and port, for a log.
+    pub(crate) fn shown(&self) -> &Arc<str> {
+        &self.shown
+    }
+
+    /// Connects once, and authenticates.
+    pub(super) async fn dial(
+        &self,
+        on_push: OnPush,
+        deliveries: Arc<AtomicU64>,
+    ) -> Result<(MultiplexedConnection, Arc<Pulse>), Refusal> {
+        match self.info.addr() {
+            ConnectionAddr::Tcp(host, port) => {
+                let connecting = TcpStream::connect((host.as_str(), *port));
+                let stream = opened(timeout(CONNECT_TIMEOUT, connecting).await)?;
+                // Otherwise small commands wait for each other's acknowledgements: 40 ms each.
+                stream.set_nodelay(true).map_err(Refusal::io)?;
+                self.shake_hands(stream, on_push, deliveries).await
+            }
+            #[cfg(unix)]
+            ConnectionAddr::Unix(path) => {
+                let connecting = tokio::net::UnixStream::connect(path);
+                let stream = opened(timeout(CONNECT_TIMEOUT, connecting).await)?;
+                self.shake_hands(stream, on_push, deliveries).await
+            }
+            _ => Err(Refusal {
+                reason: "this kind of address is not supported".into(),
+                cause: Cause::Denied,
+            }),
+        }
+    }
+
+    async fn shake_hands(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        on_push: OnPush,
+        deliveries: Arc<AtomicU64>,
+    ) -> Result<(MultiplexedConnection, Arc<Pulse>), Refusal> {
+        let pulse = Pulse::new();
+        let stream = Stream::new(stream, pulse.clone(), deliveries);
+        let config = AsyncConnectionConfig::new()
+            // Each command has a deadline of its own, by whoever sends it.
+            .set_response_timeout(None)
+            .set_pipeline_buffer_size(PIPELINE)
+            .set_push_sender(move |push: PushInfo| {
+                on_push(push.kind, push.data);
+                Ok::<_, std::convert::Infallible>(())
+            });
+        let settings = self.info.redis_settings();
+        let shaking = MultiplexedConnection::new_with_config(settings, stream, config);
+        let (connection, driver) = timeout(HANDSHAKE_TIMEOUT, shaking)
+            .await
+            .map_err(|_| Refusal::timeout("no answer within 5 s"))?
+            .map_err(|error| Refusal::of(&error))?;
+        // It ends with its connection, or when the last handle to it is dropped.
+        tokio::spawn(driver);
+        Ok((connection, pulse))
+    }
+}
+
+fn opened<T>(outcome: Result<io::Result<T>, tokio::time::error::Elapsed>) -> Result<T, Refusal> {
+    match outcome {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(Refusal::io(error)),
+        Err(_) => Err(Refusal::timeout("no connection within 2 s")),
+    }
+}
+
+/// What is wrong with an address that is none. The address itself may hold a password and is not shown.
+fn malformed(url: &str) -> Error {
+    let hint = match url.split_once("://") {
+        None => "",
+        // A password with one of these ends the part of the URL that holds it.
+        Some((_, rest)) if rest.contains(['#', '@', '?', '%']) => {
+            "; percent-encode special characters in the password: # is %23, / is %2F, ? is %3F, @ is %40, % is %25"
+        }
+        Some(_) => "",
+    };
+    Error::new(
+        ErrorKind::Layer,
+        format!(
+            "not the URL of a Redis: write redis://[user:password@]host[:port][/database], as in redis://127.0.0.1:6379{hint}"
+        ),
+    )
+}
+
+impl Refusal {
+    /// What Redis' answer means.
+    fn of(error: &RedisError) -> Self {
+        let (reason, cause) = match error.code() {
+            Some("WRONGPASS") => (
+                "it refused the user name or password (WRONGPASS); correct them in the URL, and percent-encode special \
+                 characters: # is %23, @ is %40, / is %2F"
+                    .into(),
+                Cause::Denied,
+            ),
+            Some("NOAUTH") => (
+                "it asks for a password (NOAUTH); write redis://:password@host:port".into(),
+                Cause::Denied,
+            ),
+            Some(_) if error.to_string().contains("unknown command") => (
+                "it does not know HELLO; Redis 6 or later is needed".into(),
+                Cause::Denied,
+            ),
+            Some(code) => (
+                format!("it refused the connection ({code}): {}", detail(error)).into(),
+                Cause::Denied,
+            ),
+            None if error.is_io_error() || error.is_connection_dropped() => (
+                "it closed the connection before it answered; check that this is the port of a Redis without TLS"
+                    .into(),
+                Cause::Unanswered,
+            ),
+            None => match error.kind() {
+                redis::ErrorKind::Parse => (
+                    "what answers there does not speak the protocol of Redis; check the port".into(),
+                    Cause::Denied,
+                ),
+                redis::ErrorKind::AuthenticationFailed => (
+                    format!("it refused the user name or password: {}", detail(error)).into(),
+                    Cause::Denied,
+                ),
+                _ => (detail(error).into(), Cause::Unreachable),
+            },
+        };
+        Self { reason, cause }
+    }
+
+    fn io(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Self {
+                reason: "connection refused; start Redis there, or correct the address".into(),
+                cause: Cause::NothingListens,
+            },
+            _ => Self {
+                reason: error.to_string().into(),
+                cause: Cause::Unreachable,
+            },
+        }
+    }
+
+    fn timeout(reason: &'static str) -> Self {
+        Self {
+            reason: reason.into(),
+            cause: Cause::Unreachable,
+        }
+    }
+}
+
+/// The server's own words, or the client's.
+fn detail(error: &RedisError) -> String {
+    error
+        .detail()
+        .map_or_else(|| error.to_string(), str::to_owned)
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_malformed_url_is_refused_without_its_password_and_with_a_hint() {
+        for (url, has_hint) in [
+            ("127.0.0.1:6379", false),
+            ("http://127.0.0.1", false),
+            ("redis://:se#cret@127.0.0.1:6379", true),
+            ("redis://:se/cret@127.0.0.1:6379", true),
+        ] {
+            let Err(error) = Address::parse(url) else {
+                panic!("{url} was taken");
+            };
+            let text = format!("{error:?}");
+            assert_eq!(text.contains("%23"), has_hint, "{url}: {text}");
+            assert!(!text.contains("cret"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! The connection that is replaced whenever it is lost.
+
+use super::{
+    address::{Address, Cause, OnPush},
+    repeat::Repeat,
+    stream::Pulse,
+};
+use crate::error::{Error, ErrorKind, Result};
+use redis::{RedisError, aio::MultiplexedConnection};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+use tokio::{
+    sync::watch,
+    task::AbortHandle,
+    time::{Instant, sleep, timeout},
+};
+
+/// How long a connection may be silent before it is pinged.
+const PING_EVERY: Duration = Duration::from_secs(2);
+/// How soon after the end of a connection nothing must listen at the address for the server to have ended with it. While
+/// a server ends, its kernel may still accept connections and close them.
+const ENDING: Duration = Duration::from_millis(250);
+/// The pause between attempts while that is not known.
+const ENDING_PAUSE: Duration = Duration::from_millis(10);
+/// The pause before the second attempt to reconnect, doubled up to the longest; the first comes at once.
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+/// The longest pause while Redis does not answer: it is back in use well within a second of its return.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause while Redis refuses: somebody has to correct a password or a right first.
+const LONGEST_PAUSE_DENIED: Duration = Duration::from_secs(1);
+/// How long Redis may take to say which server it is.
+const INFO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection to Redis that is replaced whenever it is lost, for as long as the link is held.
+pub(crate) struct Link {
+    address: Address,
+    state: watch::Receiver<State>,
+    supervisor: AbortHandle,
+}
+
+/// How one link behaves.
+pub(crate) struct LinkSettings {
+    /// What the connection is for, in the log.
+    pub(crate) purpose: &'static str,
+    /// How long a connection may be silent, pings included, before it is taken for dead. Bytes of a backlog count as
+    /// signs of life.
+    pub(crate) silence: Duration,
+    /// What is done with what Redis sends unasked.
+    pub(crate) on_push: OnPush,
+    /// How many deliveries that has made, so that it gives other tasks a turn.
+    pub(crate) deliveries: Arc<AtomicU64>,
+}
+
+impl LinkSettings {
+    /// Settings of a link that only sends commands.
+    pub(crate) fn commands(purpose: &'static str, silence: Duration) -> Self {
+        Self {
+            purpose,
+            silence,
+            on_push: Arc::new(|_, _| {}),
+            deliveries: Arc::default(),
+        }
+    }
+}
+
+/// Whether there is a connection just now.
+#[derive(Clone)]
+pub(crate) enum State {
+    Up(Up),
+    Down(Down),
+}
+
+/// A connection that is believed to work.
+#[derive(Clone)]
+pub(crate) struct Up {
+    pub(crate) connection: MultiplexedConnection,
+    /// Counts the connections of this link.
+    pub(crate) generation: u64,
+    /// The server's `run_id`, another one after each start; `None` where the user may not ask.
+    pub(crate) run_id: Option<Arc<str>>,
+    /// When it was opened.
+    pub(crate) since: Instant,
+    /// How the connection before it was lost; `None` for the first.
+    pub(crate) loss: Option<Loss>,
+    pulse: Arc<Pulse>,
+}
+
+/// How a connection was lost.
+#[derive(Clone)]
+pub(crate) struct Loss {
+    /// Which one it was.
+    pub(crate) generation: u64,
+    /// The server's `run_id`.
+    pub(crate) run_id: Option<Arc<str>>,
+    /// When something came last on it: what was sent to this process later may be lost.
+    pub(crate) last_heard: Instant,
+    /// What became of the server.
+    pub(crate) server: Server,
+}
+
+/// What became of the server of a lost connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Server {
+    /// It ended with the connection: it answered no new one, and right afterwards nothing listened at its address.
+    Ended,
+    /// It may have gone on without this process.
+    MayHaveGoneOn,
+}
+
+/// No connection just now.
+#[derive(Clone)]
+pub(crate) struct Down {
+    loss: Loss,
+    /// Whether an attempt to reconnect has shown what became of the server.
+    is_known: bool,
+    why: Arc<str>,
+}
+
+impl Down {
+    /// Why there is none.
+    pub(crate) fn reason(&self) -> &Arc<str> {
+        &self.why
+    }
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Closed,
+    Silent,
+}
+
+impl Link {
+    /// Connects, and reconnects from then on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if the first attempt fails: a server that starts without its Redis shall say so.
+    pub(crate) async fn open(address: &Address, settings: LinkSettings) -> Result<Self> {
+        let dialer = Dialer {
+            address: address.clone(),
+            settings,
+        };
+        let first = dialer.dial(0).await.map_err(|refusal| {
+            Error::new(
+                ErrorKind::Layer,
+                format!("cannot connect to Redis at {}: {refusal}", address.shown()),
+            )
+        })?;
+        let (states, state) = watch::channel(State::Up(first.clone()));
+        let supervisor = tokio::spawn(supervise(dialer, first, states)).abort_handle();
+        Ok(Self {
+            address: address.clone(),
+            state,
+            supervisor,
+        })
+    }
+
+    /// Returns the connection if there is one just now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] with the reason and for how long.
+    pub(crate) fn connection(&self) -> Result<MultiplexedConnection> {
+        match &*self.state.borrow() {
+            State::Up(up) => Ok(up.connection.clone()),
+            State::Down(down) => Err(self.unreachable(down)),
+        }
+    }
+
+    /// Waits for a connection.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(crate) async fn up(&self) -> Up {
+        let mut states = self.state.clone();
+        loop {
+            if let State::Up(up) = &*states.borrow_and_update() {
+                return up.clone();
+            }
+            if states.changed().await.is_err() {
+                // The supervisor lives as long as `self`.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Follows the connection's coming and going.
+    pub(crate) fn watch(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    /// Waits until this connection is known to be lost.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(crate) async fn left(&self, generation: u64) {
+        let mut states = self.state.clone();
+        let is_left =
+            |state: &State| !matches!(state, State::Up(up) if up.generation == generation);
+        _ = states.wait_for(is_left).await;
+    }
+
+    /// Waits until this connection is lost and it is known what became of its server; at once if that was before.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(crate) async fn lost(&self, generation: u64) -> Server {
+        let mut states = self.state.clone();
+        loop {
+            let known = match &*states.borrow_and_update() {
+                State::Up(up) if up.generation == generation => None,
+                State::Down(down) if down.loss.generation == generation && !down.is_known => None,
+                State::Down(Down { loss, .. })
+                | State::Up(Up {
+                    loss: Some(loss), ..
+                }) if loss.generation == generation => Some(loss.server),
+                State::Up(_) | State::Down(_) => Some(Server::MayHaveGoneOn),
+            };
+            if let Some(server) = known {
+                return server;
+            }
+            if states.changed().await.is_err() {
+                return Server::MayHaveGoneOn;
+            }
+        }
+    }
+
+    /// What it means for a caller that there is no connection.
+    fn unreachable(&self, down: &Down) -> Error {
+        let seconds = down.loss.last_heard.elapsed().as_secs();
+        let (shown, why) = (self.address.shown(), &down.why);
+        Error::new(
+            ErrorKind::Layer,
+            format!("no connection to Redis at {shown} for {seconds} s: {why}"),
+        )
+    }
+
+    /// What a failed command means for its caller.
+    pub(crate) fn failed(&self, what: &'static str, error: RedisError) -> Error {
+        if error.is_io_error() || error.is_unrecoverable_error() {
+            let shown = self.address.shown();
+            let message = format!("the connection to Redis at {shown} was lost");
+            return Error::new(ErrorKind::Layer, message).with_source(error);
+        }
+        Error::new(ErrorKind::Layer, what).with_source(error)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+    }
+}
+
+struct Dialer {
+    address: Address,
+    settings: LinkSettings,
+}
+
+impl Dialer {
+    async fn dial(&self, generation: u64) -> Result<Up, super::address::Refusal> {
+        let LinkSettings {
+            on_push,
+            deliveries,
+            ..
+        } = &self.settings;
+        let dialing = self.address.dial(on_push.clone(), deliveries.clone());
+        let (mut connection, pulse) = dialing.await?;
+        let run_id = run_id(&mut connection).await;
+        Ok(Up {
+            connection,
+            generation,
+            run_id,
+            since: Instant::now(),
+            loss: None,
+            pulse,
+        })
+    }
+}
+
+/// Asks the server which run of Redis it is.
+async fn run_id(connection: &mut MultiplexedConnection) -> Option<Arc<str>> {
+    let mut info = redis::cmd("INFO");
+    info.arg("server");
+    let asking = info.query_async::<String>(connection);
+    let text = timeout(INFO_TIMEOUT, asking).await.ok()?.ok()?;
+    let id = text.lines().find_map(|line| line.strip_prefix("run_id:"))?;
+    Some(id.trim().into())
+}
+
+/// Waits until the connection is lost, then dials until there is another one, without end.
+async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
+    let (purpose, redis) = (dialer.settings.purpose, dialer.address.shown().clone());
+    let mut up = first;
+    loop {
+        let end = watch_over(&up, dialer.settings.silence).await;
+        let ended_at = Instant::now();
+        let mut loss = Loss {
+            generation: up.generation,
+            run_id: up.run_id,
+            last_heard: up.pulse.last_heard(),
+            server: Server::MayHaveGoneOn,
+        };
+        let mut why: Arc<str> = match end {
+            End::Closed => "the connection was closed".into(),
+            End::Silent => "Redis did not answer any more".into(),
+        };
+        let mut is_known = false;
+        let mut pause = FIRST_PAUSE;
+        let mut repeat = Repeat::default();
+        states.send_replace(State::Down(Down {
+            loss: loss.clone(),
+            is_known,
+            why: why.clone(),
+        }));
+        up = loop {
+            let refusal = match dialer.dial(loss.generation + 1).await {
+                Ok(up) => break up,
+                Err(refusal) => refusal,
+            };
+            if !is_known {
+                let is_soon = end == End::Closed && ended_at.elapsed() < ENDING;
+                match refusal.cause {
+                    Cause::Unanswered if is_soon => {
+                        sleep(ENDING_PAUSE).await;
+                        continue;
+                    }
+                    Cause::NothingListens if is_soon => loss.server = Server::Ended,
+                    _ => {}
+                }
+                is_known = true;
+            }
+            let longest = match refusal.cause {
+                Cause::Denied => LONGEST_PAUSE_DENIED,
+                Cause::NothingListens | Cause::Unanswered | Cause::Unreachable => LONGEST_PAUSE,
+            };
+            why = refusal.to_string().into();
+            if repeat.is_due(&why) {
+                tracing::warn!(%redis, purpose, reason = %why, "lost the connection to Redis; reconnecting until it is back");
+            }
+            states.send_replace(State::Down(Down {
+                loss: loss.clone(),
+                is_known,
+                why: why.clone(),
+            }));
+            // A quarter of chance keeps a thousand processes from dialing at once.
+            sleep(pause.mul_f64(fastrand::f64().mul_add(0.25, 0.75))).await;
+            pause = longest.min(pause * 2);
+        };
+        let seconds = loss.last_heard.elapsed().as_secs_f32();
+        tracing::info!(%redis, purpose, seconds, reason = %why, "reconnected to Redis");
+        up.loss = Some(loss);
+        states.send_replace(State::Up(up.clone()));
+    }
+}
+
+/// Returns once the connection is lost: closed, or silent for too long.
+///
+/// Any byte is a sign of life: the answer to a ping waits behind all messages that Redis has queued for this process, and
+/// cutting a busy connection would lose them and make the next one busier.
+async fn watch_over(up: &Up, silence: Duration) -> End {
+    let Up {
+        connection, pulse, ..
+    } = up;
+    loop {
+        tokio::select! {
+            () = pulse.ended() => return End::Closed,
+            () = sleep(PING_EVERY) => {}
+        }
+        let silent = pulse.last_heard().elapsed();
+        if silent >= silence {
+            return End::Silent;
+        }
+        if silent < PING_EVERY {
+            continue;
+        }
+        let mut connection = connection.clone();
+        tokio::select! {
+            () = pulse.ended() => return End::Closed,
+            // An answer of any kind was noted by the pulse.
+            _ = async { redis::cmd("PING").exec_async(&mut connection).await } => {}
+            () = sleep(silence.saturating_sub(silent)) => {}
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The bytes of one connection: when it was last heard, and reading in turns with the rest of the process.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+    time::Instant,
+};
+
+/// What the bytes of one connection tell: when something came last, and whether the other side has closed it.
+pub(crate) struct Pulse {
+    opened: Instant,
+    /// Milliseconds after `opened`.
+    heard: AtomicU64,
+    has_ended: AtomicBool,
+    ended: Notify,
+}
+
+impl Pulse {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            opened: Instant::now(),
+            heard: AtomicU64::new(0),
+            has_ended: AtomicBool::new(false),
+            ended: Notify::new(),
+        })
+    }
+
+    /// Returns when bytes came last; the time of opening if none have.
+    pub(crate) fn last_heard(&self) -> Instant {
+        self.opened + Duration::from_millis(self.heard.load(Ordering::Relaxed))
+    }
+
+    /// Waits until the connection has ended: closed, reset, or failed. Everything received before has been handed on.
+    pub(crate) async fn ended(&self) {
+        while !self.has_ended.load(Ordering::Acquire) {
+            self.ended.notified().await;
+        }
+    }
+
+    fn hear(&self) {
+        let millis = self.opened.elapsed().as_millis();
+        let millis = u64::try_from(millis).unwrap_or(u64::MAX);
+        self.heard.store(millis, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.has_ended.store(true, Ordering::Release);
+        self.ended.notify_one();
+    }
+}
+
+/// How much one read may take. What it brings is handled before anything else runs on this thread.
+const CHUNK: usize = 16 * 1024;
+
+/// How much one read may take while every message has many receivers: about 45 short messages, less than the 128 that
+/// a receiver handles in one turn of its own.
+const BUSY_CHUNK: usize = 4 * 1024;
+
+/// How many deliveries to mailboxes a connection makes before it gives the other tasks a turn.
+const DELIVERIES_PER_TURN: u64 = 4096;
+
+/// A stream that notes its life in a [`Pulse`], and reads in turns: a burst must not fill the mailboxes of a thousand
+/// consumers before the first of them has had a turn to empty its own.
+pub(super) struct Stream<S> {
+    io: S,
+    pulse: Arc<Pulse>,
+    /// How many deliveries the process has made, counted by whoever makes them.
+    deliveries: Arc<AtomicU64>,
+    /// The count at the last turn.
+    counted: u64,
+    is_busy: bool,
+    chunk: Box<[u8]>,
+}
+
+impl<S> Stream<S> {
+    pub(super) fn new(io: S, pulse: Arc<Pulse>, deliveries: Arc<AtomicU64>) -> Self {
+        Self {
+            io,
+            pulse,
+            counted: deliveries.load(Ordering::Relaxed),
+            deliveries,
+            is_busy: false,
+            chunk: vec![0; CHUNK].into_boxed_slice(),
+        }
+    }
+
+    /// Returns whether the other tasks are due for a turn.
+    fn is_turn_over(&mut self) -> bool {
+        let now = self.deliveries.load(Ordering::Relaxed);
+        let made = now.wrapping_sub(self.counted);
+        self.is_busy = made >= DELIVERIES_PER_TURN / 4;
+        if made < DELIVERIES_PER_TURN {
+            return false;
+        }
+        self.counted = now;
+        true
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.is_turn_over() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let most = if self.is_busy { BUSY_CHUNK } else { CHUNK };
+        let Self {
+            io, pulse, chunk, ..
+        } = &mut *self;
+        let mut part = ReadBuf::new(&mut chunk[..most.min(buf.remaining())]);
+        let read = ready!(Pin::new(io).poll_read(cx, &mut part));
+        match &read {
+            Ok(()) if !part.filled().is_empty() => {
+                pulse.hear();
+                buf.put_slice(part.filled());
+            }
+            Ok(()) | Err(_) => pulse.end(),
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// However it ends, whoever waits for the end is told.
+impl<S> Drop for Stream<S> {
+    fn drop(&mut self) {
+        self.pulse.end();
+    }
+}
