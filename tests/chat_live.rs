@@ -238,7 +238,7 @@ async fn without_redis_the_chat_says_so_and_runs_in_one_process() {
     bo.sees(&["just us"]).await;
     ana.sees_people(&["Ana", "Bo"]).await;
     let said = chat.errors();
-    let address = format!("cannot reach Redis at 127.0.0.1:{}", redis.port());
+    let address = format!("cannot connect to Redis at 127.0.0.1:{}", redis.port());
     assert!(said.contains(&address), "{said}");
 }
 
