@@ -8,6 +8,7 @@ mod waking;
 mod cookies;
 mod frame;
 mod guard;
+mod metric;
 mod name;
 #[cfg(feature = "redis")]
 mod redis_link;

@@ -5,6 +5,7 @@
 //! | `GET /` | answers `hello` |
 //! | `POST /body` | answers the body it got |
 //! | `GET /healthz` | answers `ok` |
+//! | `GET /metrics` | answers the metrics, as Prometheus reads them |
 //! | `GET /events/room/{name}` | streams every text of that room as server-sent events |
 //! | `GET /ws/echo` | echoes text and binary |
 //! | `GET /ws/room/{name}` | sends every received text verbatim to all members of the room, the sender too |
@@ -16,6 +17,7 @@ mod pages;
 mod sockets;
 mod streams;
 
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use options::Options;
 use seaway::{
     ApplicationExt, Channels, WebSocketConsumer,
@@ -24,7 +26,7 @@ use seaway::{
     serve,
 };
 use sockets::{Echo, Room};
-use std::{env, io::IsTerminal, process::ExitCode};
+use std::{env, io::IsTerminal, process::ExitCode, time::Duration};
 use tokio::net::TcpListener;
 
 #[tokio::main]
@@ -44,7 +46,15 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(options).await {
+    // Before anything is made that counts.
+    let prometheus = match PrometheusBuilder::new().install_recorder() {
+        Ok(prometheus) => prometheus,
+        Err(error) => {
+            eprintln!("arena: cannot record metrics: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match run(options, prometheus).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("arena: {error:?}");
@@ -53,7 +63,17 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(options: Options) -> seaway::Result<()> {
+/// How often recorded samples are put together: until then they take memory.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+async fn run(options: Options, prometheus: PrometheusHandle) -> seaway::Result<()> {
+    let upkeep = prometheus.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            upkeep.run_upkeep();
+        }
+    });
     let channels = match &options.redis {
         Some(url) => {
             let config = RedisConfig::new(url).mailbox_capacity(options.mailbox_capacity);
@@ -64,7 +84,7 @@ async fn run(options: Options) -> seaway::Result<()> {
         )),
     };
     let app = ProtocolTypeRouter::new()
-        .http(pages::router(options.max_body_size, &channels))
+        .http(pages::router(options.max_body_size, &channels, prometheus))
         .websocket(
             PathRouter::new()
                 .route("/ws/echo", Echo::application(&channels))

@@ -2,6 +2,7 @@
 
 use crate::streams::Listener;
 use http::{Method, Response, StatusCode};
+use metrics_exporter_prometheus::PrometheusHandle;
 use seaway::{
     ApplicationExt, Channels, HttpConsumer, OpensOverHttp, Result, Scope, application_fn,
     middleware::Provide,
@@ -14,10 +15,18 @@ use seaway::{
 struct BodyLimit(usize);
 
 /// The routes of all pages and streams; `/body` takes at most this many bytes.
-pub fn router(body_limit: usize, channels: &Channels) -> PathRouter<Http> {
+pub fn router(
+    body_limit: usize,
+    channels: &Channels,
+    prometheus: PrometheusHandle,
+) -> PathRouter<Http> {
     PathRouter::new()
         .route("/", application_fn(hello))
         .route("/healthz", application_fn(healthz))
+        .route(
+            "/metrics",
+            application_fn(metrics).with(Provide(prometheus)),
+        )
         .route("/events/room/{name}", Listener::application(channels))
         .route(
             "/body",
@@ -31,6 +40,11 @@ async fn hello(_: Scope<Http>, exchange: Exchange) -> Result<()> {
 
 async fn healthz(_: Scope<Http>, exchange: Exchange) -> Result<()> {
     exchange.respond(Response::new(Body::from("ok"))).await
+}
+
+async fn metrics(scope: Scope<Http>, exchange: Exchange) -> Result<()> {
+    let text = scope.get::<PrometheusHandle>()?.render();
+    exchange.respond(Response::new(Body::from(text))).await
 }
 
 async fn body(scope: Scope<Http>, mut exchange: Exchange) -> Result<()> {

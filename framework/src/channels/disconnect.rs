@@ -76,13 +76,13 @@ impl Channels {
     /// [`ErrorKind::Codec`] if the code may not travel, [`ErrorKind::Layer`] if the layer did not take it.
     pub async fn disconnect(&self, channel: &ChannelName, close: impl Into<Close>) -> Result<()> {
         let envelope = Envelope::disconnect(close.into())?;
-        self.layer().send(channel, envelope).await
+        self.send_envelope(channel, envelope).await
     }
 
     /// Ends the conversations of all members of a group, whatever events they understand; see [`Group::disconnect`].
     pub(crate) async fn disconnect_group(&self, group: &GroupName, close: Close) -> Result<()> {
         let envelope = Envelope::disconnect(close)?;
-        self.layer().group_send(group, envelope).await
+        self.group_send_envelope(group, envelope).await
     }
 }
 

@@ -3,7 +3,7 @@
 //! On the wire the name of that member stands in the event's map, as its first key. Python's consumers see one key more
 //! and may ignore it; a Python sender that puts it first excepts a member of Seaway's too.
 
-use super::{Channels, Envelope, Event, Group};
+use super::{Envelope, Event, Group};
 use crate::{error::Result, name::ChannelName};
 use bytes::Bytes;
 
@@ -114,8 +114,9 @@ impl<E: Event> Group<E> {
     /// As [`send`](Group::send).
     pub async fn send_except(&self, event: &E, channel: &ChannelName) -> Result<()> {
         let envelope = Envelope::encode(event)?.except(channel);
-        let channels: &Channels = self.channels();
-        channels.layer().group_send(self.name(), envelope).await
+        self.channels()
+            .group_send_envelope(self.name(), envelope)
+            .await
     }
 }
 

@@ -53,7 +53,9 @@ impl<E: Event> Group<E> {
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not take it.
     pub async fn send(&self, event: &E) -> Result<()> {
         let envelope = Envelope::encode(event)?;
-        self.channels.layer().group_send(&self.name, envelope).await
+        self.channels
+            .group_send_envelope(&self.name, envelope)
+            .await
     }
 
     pub(super) fn channels(&self) -> &Channels {

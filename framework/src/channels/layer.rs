@@ -5,6 +5,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    metric,
     name::{ChannelName, GroupName},
 };
 use async_trait::async_trait;
@@ -88,6 +89,7 @@ struct Inner {
     undecodable: Undecodable,
     unsent: AtomicU64,
     missed: AtomicU64,
+    sending: metric::Sending,
 }
 
 impl Channels {
@@ -98,6 +100,7 @@ impl Channels {
             undecodable: Undecodable::default(),
             unsent: AtomicU64::new(0),
             missed: AtomicU64::new(0),
+            sending: metric::Sending::new(),
         }))
     }
 
@@ -149,7 +152,27 @@ impl Channels {
     /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the event has no `type`,
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not take it.
     pub async fn send<E: Event>(&self, channel: &ChannelName, event: &E) -> Result<()> {
-        self.layer().send(channel, Envelope::encode(event)?).await
+        self.send_envelope(channel, Envelope::encode(event)?).await
+    }
+
+    pub(super) async fn send_envelope(
+        &self,
+        channel: &ChannelName,
+        envelope: Envelope,
+    ) -> Result<()> {
+        let outcome = self.layer().send(channel, envelope).await;
+        self.0.sending.count(&outcome);
+        outcome
+    }
+
+    pub(super) async fn group_send_envelope(
+        &self,
+        group: &GroupName,
+        envelope: Envelope,
+    ) -> Result<()> {
+        let outcome = self.layer().group_send(group, envelope).await;
+        self.0.sending.count(&outcome);
+        outcome
     }
 
     /// Returns how many envelopes this process has dropped because a mailbox was full.
@@ -211,7 +234,11 @@ impl Channels {
     }
 
     /// Counts what a consumer is told to have missed.
-    pub(crate) fn note_missed(&self, _: Missed) {
+    pub(crate) fn note_missed(&self, missed: Missed) {
+        metric::missed(match missed {
+            Missed::Interrupted { .. } => "interrupted",
+            Missed::Overflowed { .. } => "overflowed",
+        });
         self.0.missed.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    metric,
     name::{ChannelName, GroupName},
 };
 use std::{
@@ -46,6 +47,7 @@ struct Registry {
     opened: AtomicU64,
     dropped: AtomicU64,
     deliveries: Arc<AtomicU64>,
+    metrics: metric::Delivery,
     hasher: RandomState,
     groups: Vec<RwLock<HashMap<GroupName, Members>>>,
     channels: Vec<Mutex<HashMap<ChannelName, Member>>>,
@@ -90,6 +92,7 @@ impl LocalChannels {
             opened: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             deliveries: Arc::default(),
+            metrics: metric::Delivery::new(),
             hasher: RandomState::new(),
             groups: (0..SHARDS).map(|_| RwLock::default()).collect(),
             channels: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -122,10 +125,15 @@ impl LocalChannels {
         };
         let delivery = slot.deliver(envelope);
         self.0.deliveries.fetch_add(1, Ordering::Relaxed);
-        if delivery == Delivery::Dropped {
-            self.0.count(&slot);
+        match delivery {
+            Delivery::Taken(depth) => self.0.metrics.count(1, 0, depth),
+            Delivery::Dropped => {
+                self.0.note_dropped(&slot);
+                self.0.metrics.count(0, 1, self.0.capacity);
+            }
+            Delivery::Excepted => {}
         }
-        delivery == Delivery::Taken
+        matches!(delivery, Delivery::Taken(_))
     }
 
     /// Delivers to every member of the group in this process but the one that the envelope
@@ -136,11 +144,22 @@ impl LocalChannels {
             return;
         };
         envelope.note_group(group);
+        let (mut taken, mut dropped, mut deepest) = (0, 0, 0);
         for slot in members.values() {
-            if slot.deliver(envelope.clone()) == Delivery::Dropped {
-                self.0.count(slot);
+            match slot.deliver(envelope.clone()) {
+                Delivery::Taken(depth) => {
+                    taken += 1;
+                    deepest = depth.max(deepest);
+                }
+                Delivery::Dropped => {
+                    dropped += 1;
+                    deepest = self.0.capacity;
+                    self.0.note_dropped(slot);
+                }
+                Delivery::Excepted => {}
             }
         }
+        self.0.metrics.count(taken, dropped, deepest);
         let deliveries = members.len() as u64;
         self.0.deliveries.fetch_add(deliveries, Ordering::Relaxed);
     }
@@ -262,13 +281,13 @@ impl Registry {
         (self.emptied)(group);
     }
 
-    fn count(&self, slot: &Slot) {
+    fn note_dropped(&self, slot: &Slot) {
         let total = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
         if is_worth_a_line(total) {
             tracing::warn!(
                 channel = %slot.name(),
                 total,
-                "a consumer's mailbox is full and lost an event: it handles events more slowly than they come"
+                "dropped an event: the consumer's mailbox is full, for it handles events more slowly than they come"
             );
         }
     }

@@ -76,7 +76,8 @@ pub(crate) type Received = Result<Envelope, Missed>;
 /// Whether an envelope was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
-    Taken,
+    /// That many envelopes wait now.
+    Taken(usize),
     /// The mailbox was full.
     Dropped,
     /// It is not meant for this member.
@@ -188,18 +189,19 @@ impl Slot {
         }
         let mut queue = self.queue();
         let mut watcher = None;
-        let mut delivery = Delivery::Taken;
-        if envelope.is_disconnect() {
+        let delivery = if envelope.is_disconnect() {
             queue.end = Some(envelope);
             watcher = queue.watcher.take();
+            Delivery::Taken(queue.waiting.len())
         } else if queue.waiting.len() >= self.capacity || queue.bytes >= MAILBOX_BYTES {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             queue.miss(Missed::Overflowed { events: 1 });
-            delivery = Delivery::Dropped;
+            Delivery::Dropped
         } else {
             queue.bytes = queue.bytes.saturating_add(envelope.as_bytes().len());
             queue.waiting.push_back(Ok(envelope));
-        }
+            Delivery::Taken(queue.waiting.len())
+        };
         let reader = queue.reader.take();
         drop(queue);
         for waiting in [reader, watcher].into_iter().flatten() {

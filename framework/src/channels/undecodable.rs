@@ -1,7 +1,7 @@
 //! Events that a consumer could not decode: counted, and logged so that one stale sender hides no other mistake.
 
 use super::{Envelope, layer::is_worth_a_line};
-use crate::{error::Error, name::GroupName};
+use crate::{error::Error, metric, name::GroupName};
 use std::{
     collections::HashSet,
     sync::{
@@ -29,6 +29,7 @@ impl Undecodable {
     }
 
     pub(super) fn note(&self, error: &Error, envelope: &Envelope) {
+        metric::undecodable();
         let total = self.total.fetch_add(1, Ordering::Relaxed) + 1;
         let pair = (envelope.group().cloned(), envelope.kind());
         if !self.is_first(&pair) && !is_worth_a_line(total) {

@@ -5,7 +5,10 @@ use super::{
     repeat::Repeat,
     stream::Pulse,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    metric,
+};
 use redis::{RedisError, aio::MultiplexedConnection};
 use std::{
     sync::{Arc, atomic::AtomicU64},
@@ -294,8 +297,10 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
     let (purpose, redis) = (dialer.settings.purpose, dialer.address.shown().clone());
     let mut up = first;
     loop {
+        metric::redis_connection(purpose, true);
         let end = watch_over(&up, dialer.settings.silence).await;
         let ended_at = Instant::now();
+        metric::redis_connection(purpose, false);
         let mut loss = Loss {
             generation: up.generation,
             run_id: up.run_id,
@@ -348,7 +353,9 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
             sleep(pause.mul_f64(fastrand::f64().mul_add(0.25, 0.75))).await;
             pause = longest.min(pause * 2);
         };
-        let seconds = loss.last_heard.elapsed().as_secs_f32();
+        let down = loss.last_heard.elapsed();
+        metric::redis_reconnected(purpose, down);
+        let seconds = down.as_secs_f32();
         tracing::info!(%redis, purpose, seconds, reason = %why, "reconnected to Redis");
         up.loss = Some(loss);
         states.send_replace(State::Up(up.clone()));

@@ -9,7 +9,15 @@ use std::{
 /// From the ground up; what shares a floor does not know each other.
 const FLOORS: &[&[&str]] = &[
     &["error", "waking"],
-    &["cookies", "frame", "guard", "name", "redis_link", "reject"],
+    &[
+        "cookies",
+        "frame",
+        "guard",
+        "metric",
+        "name",
+        "redis_link",
+        "reject",
+    ],
     &["blocking", "scope", "tie"],
     &["application", "extract"],
     &["channels", "protocol"],

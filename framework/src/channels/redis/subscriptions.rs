@@ -4,6 +4,7 @@ use super::restart;
 use crate::{
     channels::LocalChannels,
     error::{Error, ErrorKind, Result},
+    metric,
     name::GroupName,
     redis_link::{Link, Repeat, State, Up},
 };
@@ -380,6 +381,7 @@ impl Subscriptions {
                 (Phase::Subscribing | Phase::Unsubscribing, _) => {}
             }
         }
+        metric::subscriptions(groups.len());
         plan
     }
 

@@ -1,7 +1,10 @@
 //! An open WebSocket: frames in, frames out, and how it ended.
 
 use super::{config::WebSocketConfig, outgoing::Sender, stop::Stop};
-use crate::frame::{Close, Frame};
+use crate::{
+    frame::{Close, Frame},
+    metric,
+};
 use std::{
     collections::VecDeque,
     fmt,
@@ -56,6 +59,7 @@ pub struct Socket {
     ahead_bytes: usize,
     /// How the client left, once it has.
     left: Option<Close>,
+    _counted: metric::OpenSocket,
 }
 
 /// How much is read while a handler is busy, so that a goodbye behind it is seen. Past either bound reading pauses,
@@ -77,6 +81,7 @@ impl Socket {
             ahead: VecDeque::new(),
             ahead_bytes: 0,
             left: None,
+            _counted: metric::OpenSocket::new(),
         }
     }
 

@@ -1,0 +1,116 @@
+//! The metrics of this crate, through the `metrics` facade: every name in one place.
+//!
+//! A program that installs no recorder pays a branch for each. Handles are made with the channel layer and with each
+//! connection, so install the recorder first. `docs/deployment.md` has the list for operators.
+
+use crate::error::{ErrorKind, Result};
+use metrics::{Counter, Histogram, counter, gauge, histogram};
+
+/// The counts of sending, by outcome.
+pub(crate) struct Sending {
+    sent: Counter,
+    failed: Counter,
+    unconfirmed: Counter,
+}
+
+impl Sending {
+    pub(crate) fn new() -> Self {
+        let outcome =
+            |outcome: &'static str| counter!("seaway_events_published_total", "outcome" => outcome);
+        Self {
+            sent: outcome("sent"),
+            failed: outcome("failed"),
+            unconfirmed: outcome("unconfirmed"),
+        }
+    }
+
+    /// Counts what came of sending an event.
+    pub(crate) fn count(&self, outcome: &Result<()>) {
+        match outcome.as_ref().map_err(crate::Error::kind) {
+            Ok(()) => self.sent.increment(1),
+            Err(ErrorKind::Unconfirmed) => self.unconfirmed.increment(1),
+            Err(_) => self.failed.increment(1),
+        }
+    }
+}
+
+/// The counts of delivery to mailboxes.
+pub(crate) struct Delivery {
+    delivered: Counter,
+    dropped: Counter,
+    depth: Histogram,
+}
+
+impl Delivery {
+    pub(crate) fn new() -> Self {
+        Self {
+            delivered: counter!("seaway_events_delivered_total"),
+            dropped: dropped("mailbox_full"),
+            depth: histogram!("seaway_mailbox_depth"),
+        }
+    }
+
+    /// Counts one event for one or many mailboxes; `depth` is the number of events in the fullest.
+    pub(crate) fn count(&self, delivered: u64, dropped: u64, depth: usize) {
+        self.delivered.increment(delivered);
+        self.dropped.increment(dropped);
+        self.depth.record(depth as f64);
+    }
+}
+
+/// Counts an event that was dropped because it could not be decoded.
+pub(crate) fn undecodable() {
+    dropped("undecodable").increment(1);
+}
+
+fn dropped(reason: &'static str) -> Counter {
+    counter!("seaway_events_dropped_total", "reason" => reason)
+}
+
+/// Counts a receiver that was told that it may have missed events.
+pub(crate) fn missed(reason: &'static str) {
+    counter!("seaway_missed_total", "reason" => reason).increment(1);
+}
+
+/// Notes a connection to Redis that was lost or replaced.
+#[cfg(feature = "redis")]
+pub(crate) fn redis_connection(purpose: &'static str, is_up: bool) {
+    gauge!("seaway_redis_up", "purpose" => purpose).set(f64::from(u8::from(is_up)));
+}
+
+/// Counts a reconnection to Redis, and the time without.
+#[cfg(feature = "redis")]
+pub(crate) fn redis_reconnected(purpose: &'static str, down: std::time::Duration) {
+    counter!("seaway_redis_reconnects_total", "purpose" => purpose).increment(1);
+    let millis = u64::try_from(down.as_millis()).unwrap_or(u64::MAX);
+    counter!("seaway_redis_down_milliseconds_total", "purpose" => purpose).increment(millis);
+}
+
+/// Notes how many groups this process is subscribed to.
+#[cfg(feature = "redis")]
+pub(crate) fn subscriptions(groups: usize) {
+    gauge!("seaway_redis_subscriptions").set(groups as f64);
+}
+
+/// An open WebSocket, counted until it is dropped.
+pub(crate) struct OpenSocket(metrics::Gauge);
+
+impl OpenSocket {
+    pub(crate) fn new() -> Self {
+        let open = gauge!("seaway_websockets_open");
+        open.increment(1.0);
+        Self(open)
+    }
+}
+
+impl Drop for OpenSocket {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+/// Counts the response to a WebSocket handshake.
+pub(crate) fn handshake(status: http::StatusCode) {
+    counter!("seaway_websocket_handshakes_total", "status" => status.as_str().to_owned())
+        .increment(1);
+}
