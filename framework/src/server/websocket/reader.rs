@@ -22,9 +22,16 @@ pub(super) enum Control {
     Close(Close),
 }
 
+/// The largest length there is: the most significant of its 64 bits must be 0 (RFC 6455, 5.2).
+const MAX_LENGTH: u64 = u64::MAX >> 1;
+
+/// The longest payload of a control frame (RFC 6455, 5.5).
+const MAX_CONTROL: u64 = 125;
+
 /// Bytes that are no frame yet, and fragments that are no message yet.
 ///
-/// Nothing is allocated for what a header merely announces; an idle reader owns no memory.
+/// Nothing is allocated for what a header merely announces; an idle reader owns no memory. What it holds never exceeds
+/// `max_message_size`, one header and what was fed last.
 pub(super) struct Reader {
     buffer: Vec<u8>,
     position: usize,
@@ -79,50 +86,61 @@ impl Reader {
             self.compact();
             return Ok(None);
         };
-        self.check(&header, length)?;
-        let start = cursor.position() as usize;
-        // It passed the size check, so it fits a usize.
-        let end = start + length as usize;
-        if unread.len() < end {
+        let header_size = cursor.position() as usize;
+        let length = self.check(&header, header_size, length)?;
+        // A slice instead of a sum: a length that the client chose is compared, never added.
+        let Some(payload) = unread[header_size..].get(..length) else {
             self.compact();
             return Ok(None);
-        }
-        let mut payload = unread[start..end].to_vec();
+        };
+        let mut payload = payload.to_vec();
         if let Some(mask) = header.mask {
             unmask(&mut payload, mask);
         }
-        self.position += end;
+        self.position += header_size + payload.len();
         if self.position == self.buffer.len() {
             self.compact();
         }
         Ok(Some((header, payload)))
     }
 
-    fn check(&self, header: &FrameHeader, length: u64) -> Result<(), Close> {
+    /// Checks a frame's header against RFC 6455, 5; returns the payload's length once it is known to be within the
+    /// limit. Its sums cannot overflow, whatever the client announces.
+    fn check(&self, header: &FrameHeader, header_size: usize, length: u64) -> Result<usize, Close> {
         if header.rsv1 || header.rsv2 || header.rsv3 {
             return Err(protocol("reserved bits without an extension"));
         }
         if header.mask.is_none() {
             return Err(protocol("a client's frames are masked"));
         }
-        match header.opcode {
-            OpCode::Control(_) if !header.is_final => Err(protocol("a fragmented control frame")),
-            OpCode::Control(_) if length > 125 => Err(protocol("a control frame over 125 bytes")),
-            OpCode::Control(_) => Ok(()),
-            OpCode::Data(data) => {
-                let begun = self.message.as_ref().map(|message| message.data.len());
-                match (data, begun) {
-                    (Data::Continue, None) => Err(protocol("a continuation of nothing")),
-                    (Data::Text | Data::Binary, Some(_)) => {
-                        Err(protocol("a message inside a message"))
-                    }
-                    _ if begun.unwrap_or(0) as u64 + length > self.max_message_size as u64 => {
-                        let limit = self.max_message_size;
-                        let reason = format!("a message is at most {limit} bytes here");
-                        Err(Close::new(Close::TOO_LARGE, reason))
-                    }
-                    _ => Ok(()),
+        if length > MAX_LENGTH {
+            return Err(protocol("a length of more than 63 bits"));
+        }
+        if header_size != header.len(length) {
+            return Err(protocol("a length in more bytes than it needs"));
+        }
+        let limit = match header.opcode {
+            OpCode::Control(_) if !header.is_final => {
+                return Err(protocol("a fragmented control frame"));
+            }
+            OpCode::Control(_) if length > MAX_CONTROL => {
+                return Err(protocol("a control frame over 125 bytes"));
+            }
+            OpCode::Control(_) => usize::MAX,
+            OpCode::Data(data) => match (data, &self.message) {
+                (Data::Continue, None) => return Err(protocol("a continuation of nothing")),
+                (Data::Continue, Some(begun)) => {
+                    self.max_message_size.saturating_sub(begun.data.len())
                 }
+                (_, Some(_)) => return Err(protocol("a message inside a message")),
+                (_, None) => self.max_message_size,
+            },
+        };
+        match usize::try_from(length) {
+            Ok(length) if length <= limit => Ok(length),
+            _ => {
+                let reason = format!("a message is at most {} bytes here", self.max_message_size);
+                Err(Close::new(Close::TOO_LARGE, reason))
             }
         }
     }
@@ -235,6 +253,11 @@ fn not_utf8() -> Close {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::{
+        collection::vec,
+        prelude::*,
+        sample::{Index, select},
+    };
 
     /// A masked client frame.
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -349,13 +372,78 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_announced_giant_is_refused_before_it_comes() {
-        let header = [
-            0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4,
-        ];
+    /// The header of a masked frame whose length is written in 8 bytes, whatever it is.
+    fn announced(first: u8, length: u64) -> Vec<u8> {
+        let mut bytes = vec![first, 0xff];
+        bytes.extend(length.to_be_bytes());
+        bytes.extend([1, 2, 3, 4]);
+        bytes
+    }
 
-        assert_eq!(code(&header), 1009);
+    #[test]
+    fn a_message_over_the_limit_is_refused_at_its_header() {
+        const LIMIT: u64 = 100_000;
+        for (begun, announces, expected) in [
+            (None, LIMIT, None),
+            (None, LIMIT + 1, Some(1009)),
+            (None, u64::MAX >> 1, Some(1009)),
+            (Some(1), LIMIT - 1, None),
+            (Some(1), LIMIT, Some(1009)),
+            (Some(64), u64::MAX >> 1, Some(1009)),
+        ] {
+            let mut reader = Reader::new(LIMIT as usize);
+            if let Some(size) = begun {
+                reader.feed(&frame(0x02, &vec![0; size]));
+                assert_eq!(reader.next(), Ok(None));
+            }
+            let opcode = if begun.is_some() { 0x80 } else { 0x82 };
+
+            reader.feed(&announced(opcode, announces));
+
+            let code = reader.next().err().map(|close| close.code);
+            assert_eq!(code, expected, "{begun:?} and then {announces}");
+        }
+    }
+
+    #[test]
+    fn a_length_whose_top_bit_is_set_breaks_the_protocol() {
+        // With the 64 bytes of the first fragment this announced size adds up to 0, with 1 byte the next one does.
+        for (begun, announces) in [(64, 64u64.wrapping_neg()), (1, u64::MAX), (0, 1 << 63)] {
+            let mut reader = Reader::new(1000);
+            reader.feed(&frame(0x02, &vec![0; begun]));
+            assert_eq!(reader.next(), Ok(None));
+
+            reader.feed(&announced(0x80, announces));
+
+            let close = reader.next().expect_err("it was taken");
+            assert_eq!(close.code, 1002, "{announces}");
+        }
+    }
+
+    #[test]
+    fn a_length_is_written_in_as_few_bytes_as_it_needs() {
+        let in_two_bytes = |length: u16| {
+            let mut bytes = vec![0x82, 0xfe];
+            bytes.extend(length.to_be_bytes());
+            bytes.extend([1, 2, 3, 4]);
+            bytes
+        };
+        for (bytes, expected) in [
+            (in_two_bytes(0), Some(1002)),
+            (in_two_bytes(125), Some(1002)),
+            (in_two_bytes(126), None),
+            (announced(0x82, 0), Some(1002)),
+            (announced(0x82, 126), Some(1002)),
+            (announced(0x82, 65_535), Some(1002)),
+            (announced(0x82, 65_536), None),
+        ] {
+            let mut reader = Reader::new(100_000);
+
+            reader.feed(&bytes);
+
+            let code = reader.next().err().map(|close| close.code);
+            assert_eq!(code, expected, "{bytes:?}");
+        }
     }
 
     #[test]
@@ -366,5 +454,121 @@ mod tests {
         assert_eq!(close(b""), none);
         let away = Incoming::Control(Control::Close(Close::new(1001, "bye")));
         assert_eq!(close(b"\x03\xe9bye"), away);
+    }
+
+    const LIMIT: usize = 300;
+
+    /// All that a reader makes of these reads, and how it ends if it does. What it holds stays within its bound.
+    fn read_all(reads: &[&[u8]]) -> (Vec<Incoming>, Option<Close>) {
+        /// The longest frame that may come between the fragments of a message at the limit, or the longest header.
+        const ASIDE: usize = 14 + MAX_CONTROL as usize;
+        let mut reader = Reader::new(LIMIT);
+        let mut heard = Vec::new();
+        let mut largest_read = 0;
+        for read in reads {
+            largest_read = largest_read.max(read.len());
+            reader.feed(read);
+            loop {
+                match reader.next() {
+                    Ok(Some(incoming)) => heard.push(incoming),
+                    Ok(None) => break,
+                    Err(close) => return (heard, Some(close)),
+                }
+            }
+            let message = reader.message.as_ref().map(|message| &message.data);
+            let held = reader.buffer.len() + message.map_or(0, Vec::len);
+            assert!(held <= LIMIT + ASIDE, "{held} bytes are held");
+            let allocated = reader.buffer.capacity() + message.map_or(0, Vec::capacity);
+            let most = 2 * (LIMIT + ASIDE + largest_read);
+            assert!(allocated <= most, "{allocated} bytes are allocated");
+        }
+        (heard, None)
+    }
+
+    /// Cuts bytes into reads.
+    fn cut<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
+        let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+        ends.extend([0, bytes.len()]);
+        ends.sort_unstable();
+        ends.windows(2)
+            .map(|ends| &bytes[ends[0]..ends[1]])
+            .collect()
+    }
+
+    /// Anything: nonsense, frames, and headers that announce what does not come, at either end of the numbers too.
+    fn anything() -> impl Strategy<Value = Vec<u8>> {
+        let first = || {
+            let usual = select(&[0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x89][..]);
+            prop_oneof![4 => usual, 1 => any::<u8>()]
+        };
+        let nonsense = vec(any::<u8>(), 0..40);
+        let frames =
+            (first(), vec(any::<u8>(), 0..200)).prop_map(|(first, payload)| frame(first, &payload));
+        let length = prop_oneof![
+            (any::<u64>(), 0..64u32).prop_map(|(length, shift)| length >> shift),
+            (0..1000u64).prop_map(u64::wrapping_neg),
+        ];
+        let headers = (first(), length).prop_map(|(first, length)| announced(first, length));
+        let piece = prop_oneof![1 => nonsense, 6 => frames, 2 => headers];
+        vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    /// One message within the limit, as it is sent: in fragments, with pings between them.
+    fn message() -> impl Strategy<Value = (Incoming, Vec<Vec<u8>>)> {
+        let cuts = || vec(any::<Index>(), 0..4);
+        let binary = (vec(any::<u8>(), 0..=LIMIT), cuts()).prop_map(|(data, cuts)| {
+            let frames = fragments(0x02, &data, &cuts);
+            (Incoming::Frame(Frame::binary(data)), frames)
+        });
+        let text = (".{0,60}", cuts()).prop_map(|(text, cuts)| {
+            let frames = fragments(0x01, text.as_bytes(), &cuts);
+            (Incoming::Frame(Frame::text(text)), frames)
+        });
+        prop_oneof![binary, text]
+    }
+
+    fn fragments(opcode: u8, data: &[u8], cuts: &[Index]) -> Vec<Vec<u8>> {
+        let parts = cut(data, cuts);
+        let last = parts.len() - 1;
+        let fragment = |(index, part): (usize, &&[u8])| {
+            let opcode = if index == 0 { opcode } else { 0x00 };
+            let is_final = if index == last { 0x80 } else { 0x00 };
+            frame(opcode | is_final, part)
+        };
+        parts.iter().enumerate().map(fragment).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+
+        #[test]
+        fn any_bytes_in_any_reads_are_read_as_in_one(
+            bytes in anything(),
+            cuts in vec(any::<Index>(), 0..20),
+        ) {
+            let whole = read_all(&[&bytes]);
+
+            prop_assert_eq!(read_all(&cut(&bytes, &cuts)), whole);
+        }
+
+        #[test]
+        fn valid_messages_arrive_in_any_reads(
+            messages in vec((message(), vec(any::<u8>(), 0..=125)), 0..5),
+            cuts in vec(any::<Index>(), 0..20),
+        ) {
+            let mut bytes = Vec::new();
+            let mut expected = Vec::new();
+            for ((message, frames), ping) in messages {
+                // The ping comes before the last fragment, so it is heard before the message.
+                let (last, others) = frames.split_last().unwrap();
+                bytes.extend(others.concat());
+                bytes.extend(frame(0x89, &ping));
+                bytes.extend(last);
+                expected.push(Incoming::Control(Control::Ping(ping.into())));
+                expected.push(message);
+            }
+
+            prop_assert_eq!(read_all(&cut(&bytes, &cuts)), (expected, None));
+        }
     }
 }
