@@ -1,6 +1,6 @@
 //! Conversations ended from afar.
 
-use super::{Channels, Envelope, Event, Group};
+use super::{Channels, Envelope, Event, Group, messagepack};
 use crate::{
     error::{Error, ErrorKind, Result},
     frame::Close,
@@ -55,7 +55,7 @@ impl Envelope {
         if !self.is_disconnect() {
             return None;
         }
-        let control = rmp_serde::from_slice(self.as_bytes());
+        let control = messagepack::decode(self.as_bytes());
         let close = match control {
             Ok(Control::Disconnect { code, reason }) => Close::new(code, reason),
             Err(_) => Close::from(kicked()),

@@ -1,6 +1,6 @@
 //! What may travel between consumers, and its one encoding.
 
-use super::{Shared, except::Except};
+use super::{Shared, except::Except, messagepack};
 use crate::{
     error::{Error, ErrorKind, Result},
     frame::Frame,
@@ -69,15 +69,21 @@ impl Envelope {
     /// Encodes an event.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if it is not a map with a `type` (tag your enum with `#[serde(tag = "type")]`), or if the type
-    /// is `seaway.disconnect`, which [`Group::disconnect`](super::Group::disconnect) is for.
+    /// [`ErrorKind::Codec`] if it is not a map with a `type` (tag your enum with `#[serde(tag = "type")]`), if it nests
+    /// lists and maps more than 128 levels deep, or if the type is `seaway.disconnect`, which
+    /// [`Group::disconnect`](super::Group::disconnect) is for.
     pub fn encode<E: Event>(event: &E) -> Result<Self> {
         let bytes = rmp_serde::to_vec_named(event).map_err(|source| {
             let name = std::any::type_name::<E>();
             Error::new(ErrorKind::Codec, format!("cannot encode a {name}")).with_source(source)
         })?;
-        let envelope = Self::from_bytes(bytes);
         let name = std::any::type_name::<E>;
+        // Whoever gets it checks this, and could not read it.
+        if let Err(mistake) = messagepack::check(&bytes) {
+            let message = format!("a {} cannot be an event: {mistake}", name());
+            return Err(Error::new(ErrorKind::Codec, message));
+        }
+        let envelope = Self::from_bytes(bytes);
         if !envelope.has_type() {
             return Err(Error::new(
                 ErrorKind::Codec,
@@ -117,7 +123,8 @@ impl Envelope {
     /// The event, decoded by whoever asks first and shared by all who ask for the same type.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if this is no `E`.
+    /// [`ErrorKind::Codec`] if this is no `E`, announces more than it contains, or nests lists and maps more than 128
+    /// levels deep.
     pub fn decode<E: Event>(self) -> Result<Shared<E>> {
         self.try_decode().map_err(|(error, _)| error)
     }
@@ -127,7 +134,7 @@ impl Envelope {
         if self.decoded::<E>().is_some() {
             return Ok(Shared::of(self));
         }
-        let event: E = match rmp_serde::from_slice(self.event_bytes()) {
+        let event: E = match messagepack::decode(self.event_bytes()) {
             Ok(event) => event,
             Err(source) => {
                 let name = std::any::type_name::<E>();
@@ -155,7 +162,7 @@ impl Envelope {
         struct Tagged {
             r#type: String,
         }
-        rmp_serde::from_slice::<Tagged>(self.event_bytes())
+        messagepack::decode::<Tagged>(self.event_bytes())
             .ok()
             .map(|tagged| tagged.r#type)
     }
@@ -183,7 +190,9 @@ impl Envelope {
     /// The keys and values, one behind the other, if this is a map.
     fn entries(&self) -> Option<&[u8]> {
         match &self.event_bytes()[..] {
-            [0x80..=0x8f, entries @ ..] | [0xde, _, _, entries @ ..] => Some(entries),
+            [0x80..=0x8f, entries @ ..]
+            | [0xde, _, _, entries @ ..]
+            | [0xdf, _, _, _, _, entries @ ..] => Some(entries),
             _ => None,
         }
     }
@@ -351,6 +360,32 @@ mod tests {
                 panic!("{setting} was read");
             };
             assert!(error.to_string().contains(setting), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_nobody_could_decode_is_not_encoded() {
+        let mut nested = serde_json::json!(null);
+        for _ in 0..200 {
+            nested = serde_json::json!([nested]);
+        }
+        let event = serde_json::json!({ "type": "deep", "nested": nested });
+
+        let error = Envelope::encode(&event).unwrap_err();
+
+        assert_eq!(error.kind(), ErrorKind::Codec);
+        assert!(error.to_string().contains("128 levels"), "{error}");
+    }
+
+    #[test]
+    fn deep_nesting_and_announced_giants_are_no_event() {
+        let deep = [b"\x82\xa1x".to_vec(), vec![0x91; 1_000_000]].concat();
+        let giant = b"\x82\xa1x\xdd\xff\xff\xff\xff".to_vec();
+        for bytes in [deep, giant] {
+            let envelope = Envelope::from_bytes(bytes);
+            assert_eq!(envelope.kind(), None);
+            assert!(!envelope.is_disconnect());
+            assert!(envelope.decode::<Chat>().is_err());
         }
     }
 

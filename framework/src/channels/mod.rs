@@ -42,6 +42,7 @@
 //! | `envelope.rs` | what may travel, and its one encoding |
 //! | `except.rs` | an event for all members of a group but one |
 //! | `missed.rs` | what a receiver is told when it may not have received everything |
+//! | `messagepack.rs` | its bytes, decoded only after their structure was checked |
 //! | `disconnect.rs` | conversations ended from afar |
 //! | `shared.rs` | an event as all members of a process see it |
 //! | `undecodable.rs` | events that a consumer could not decode |
@@ -57,6 +58,7 @@ mod layer;
 mod local;
 mod mailbox;
 mod memory;
+mod messagepack;
 mod missed;
 #[cfg(feature = "redis")]
 pub mod redis;

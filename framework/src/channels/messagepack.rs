@@ -1,0 +1,235 @@
+//! MessagePack from another process, decoded only after its structure was checked.
+
+use serde::de::{DeserializeOwned, Error as _};
+
+/// How many arrays and maps may be open inside each other; JSON has the same limit in `serde_json`.
+pub(super) const MAX_DEPTH: usize = 128;
+
+/// Decodes one value.
+///
+/// rmp-serde trusts the lengths that headers announce and recurses without a limit into enums, so a few bytes could make
+/// it allocate gigabytes or overflow the stack. Both are ruled out before it starts.
+///
+/// # Errors
+/// If a length announces more than is there, arrays and maps are nested deeper than [`MAX_DEPTH`], or this is no `T`.
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
+    check(bytes).map_err(rmp_serde::decode::Error::custom)?;
+    rmp_serde::from_slice(bytes)
+}
+
+/// Checks that there is one whole value whose nesting is within [`MAX_DEPTH`]. It allocates nothing and does not recurse;
+/// what the value means, and what stands behind it, is not looked at.
+pub(super) fn check(mut bytes: &[u8]) -> Result<(), &'static str> {
+    // How many values each open array or map still needs; the outermost is the value itself.
+    let mut open = [0; MAX_DEPTH + 1];
+    let mut depth = 0;
+    open[0] = 1u64;
+    // The sum of `open`. It grows by less than 2^33 at each level, so it cannot overflow.
+    let mut needed = 1u64;
+    loop {
+        while open[depth] == 0 {
+            match depth.checked_sub(1) {
+                Some(outer) => depth = outer,
+                None => return Ok(()),
+            }
+        }
+        open[depth] -= 1;
+        needed -= 1;
+        let Head { payload, values } = Head::take(&mut bytes)?;
+        let payload = usize::try_from(payload).map_err(|_| CUT_OFF)?;
+        bytes = bytes.get(payload..).ok_or(CUT_OFF)?;
+        if let Some(values) = values {
+            depth += 1;
+            *open.get_mut(depth).ok_or("nested deeper than 128 levels")? = values;
+            needed += values;
+        }
+        // Each value takes at least one byte.
+        if needed > bytes.len() as u64 {
+            return Err(CUT_OFF);
+        }
+    }
+}
+
+const CUT_OFF: &str = "a length announces more than is there";
+
+/// What a header announces behind it.
+struct Head {
+    /// Bytes of a string, a binary, an extension or a number.
+    payload: u64,
+    /// Values inside, if this is an array or a map.
+    values: Option<u64>,
+}
+
+impl Head {
+    /// Takes one header off the bytes.
+    fn take(bytes: &mut &[u8]) -> Result<Self, &'static str> {
+        let [marker] = *array(bytes)?;
+        let payload = |payload| Self {
+            payload,
+            values: None,
+        };
+        let values = |values| Self {
+            payload: 0,
+            values: Some(values),
+        };
+        Ok(match marker {
+            0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => payload(0),
+            0x80..=0x8f => values(u64::from(marker & 0x0f) * 2),
+            0x90..=0x9f => values(u64::from(marker & 0x0f)),
+            0xa0..=0xbf => payload(u64::from(marker & 0x1f)),
+            0xc1 => return Err("0xc1 starts no value"),
+            0xc4 | 0xd9 => payload(one(bytes)?),
+            0xc5 | 0xda => payload(two(bytes)?),
+            0xc6 | 0xdb => payload(four(bytes)?),
+            // An extension has its type before its bytes.
+            0xc7 => payload(one(bytes)? + 1),
+            0xc8 => payload(two(bytes)? + 1),
+            0xc9 => payload(four(bytes)? + 1),
+            0xd4..=0xd8 => payload((1 << (marker - 0xd4)) + 1),
+            0xcc | 0xd0 => payload(1),
+            0xcd | 0xd1 => payload(2),
+            0xca | 0xce | 0xd2 => payload(4),
+            0xcb | 0xcf | 0xd3 => payload(8),
+            0xdc => values(two(bytes)?),
+            0xdd => values(four(bytes)?),
+            0xde => values(two(bytes)? * 2),
+            0xdf => values(four(bytes)? * 2),
+        })
+    }
+}
+
+fn one(bytes: &mut &[u8]) -> Result<u64, &'static str> {
+    Ok(u8::from_be_bytes(*array(bytes)?).into())
+}
+
+fn two(bytes: &mut &[u8]) -> Result<u64, &'static str> {
+    Ok(u16::from_be_bytes(*array(bytes)?).into())
+}
+
+fn four(bytes: &mut &[u8]) -> Result<u64, &'static str> {
+    Ok(u32::from_be_bytes(*array(bytes)?).into())
+}
+
+fn array<'a, const N: usize>(bytes: &mut &'a [u8]) -> Result<&'a [u8; N], &'static str> {
+    let (array, rest) = bytes.split_first_chunk().ok_or(CUT_OFF)?;
+    *bytes = rest;
+    Ok(array)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::{collection::vec, prelude::*};
+    use serde::{Deserialize, Deserializer, Serialize, de};
+    use serde_json::Value;
+
+    /// A list that believes what it is told about its length, as a `Deserialize` of one's own may.
+    #[derive(Debug)]
+    struct Gullible;
+
+    impl<'de> Deserialize<'de> for Gullible {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Elements;
+            impl<'de> de::Visitor<'de> for Elements {
+                type Value = Gullible;
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("a list")
+                }
+                fn visit_seq<A: de::SeqAccess<'de>>(self, list: A) -> Result<Gullible, A::Error> {
+                    let announced = list.size_hint().unwrap_or(0);
+                    assert!(announced < 100, "it would allocate {announced} elements");
+                    Err(A::Error::custom("no list"))
+                }
+            }
+            deserializer.deserialize_seq(Elements)
+        }
+    }
+
+    #[test]
+    fn nothing_is_allocated_for_what_is_merely_announced() {
+        for header in [0xdc, 0xdd, 0xde, 0xdf, 0xc6, 0xdb, 0xc9] {
+            let bytes = [header, 0xff, 0xff, 0xff, 0xff, 0x00, 0x00];
+
+            let error = decode::<Gullible>(&bytes).expect_err("it was taken");
+
+            assert_eq!(error.to_string(), CUT_OFF, "{header:x}");
+        }
+    }
+
+    #[test]
+    fn lists_in_lists_share_the_bytes_that_are_there() {
+        // Each announces as many elements as bytes follow, and only one of them can be right.
+        let mut bytes = Vec::new();
+        for left in (0..100u16).rev() {
+            bytes.extend([0xdc, 0, 0]);
+            let end = bytes.len();
+            bytes[end - 2..].copy_from_slice(&(3 * left).to_be_bytes());
+        }
+
+        assert_eq!(check(&bytes), Err(CUT_OFF));
+    }
+
+    /// An enum that contains itself: rmp-serde counts no depth here.
+    #[derive(Debug, Serialize, Deserialize)]
+    enum Sum {
+        Of(Box<Sum>),
+        One,
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_and_no_stack_overflow() {
+        let nested = |levels: usize| [vec![0x91; levels], vec![0xc0]].concat();
+        let mut sum = b"\x81\xa2Of".repeat(200_000);
+        sum.extend(b"\xa3One");
+
+        assert_eq!(check(&nested(MAX_DEPTH)), Ok(()));
+        assert!(check(&nested(MAX_DEPTH + 1)).is_err());
+        assert!(decode::<Value>(&nested(MAX_DEPTH)).is_ok());
+        assert!(decode::<Value>(&nested(1_000_000)).is_err());
+        assert!(decode::<de::IgnoredAny>(&nested(1_000_000)).is_err());
+        assert!(decode::<Sum>(&sum).is_err());
+        assert!(decode::<Sum>(&sum[..0]).is_err());
+        assert!(decode::<Sum>(b"\x81\xa2Of\xa3One").is_ok());
+    }
+
+    /// Any value, of a few levels.
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,40}".prop_map(Value::from),
+            "[a-z]{30,300}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 64, 20, |inner| {
+            let list = vec(inner.clone(), 0..20).prop_map(Value::from);
+            let map = vec((".{0,8}", inner), 0..20).prop_map(Value::from_iter);
+            prop_oneof![list, map]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+
+        #[test]
+        fn what_is_encoded_passes_the_check_and_what_is_cut_short_does_not(value in value()) {
+            let bytes = rmp_serde::to_vec_named(&value).unwrap();
+
+            prop_assert_eq!(check(&bytes), Ok(()));
+            prop_assert_eq!(decode::<Value>(&bytes).unwrap(), value);
+            for end in 0..bytes.len() {
+                prop_assert_eq!(check(&bytes[..end]), Err(CUT_OFF));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_decoded_or_an_error(bytes in vec(any::<u8>(), 0..60)) {
+            let is_whole = rmp_serde::from_slice::<de::IgnoredAny>(&bytes).is_ok();
+
+            prop_assert_eq!(decode::<de::IgnoredAny>(&bytes).is_ok(), is_whole);
+            _ = decode::<Value>(&bytes);
+            _ = decode::<Sum>(&bytes);
+        }
+    }
+}
