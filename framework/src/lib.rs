@@ -8,6 +8,7 @@ mod waking;
 mod cookies;
 mod frame;
 mod guard;
+mod header_list;
 mod metric;
 mod name;
 #[cfg(feature = "redis")]

@@ -186,7 +186,8 @@ impl<P: OpensOverHttp> Scope<P> {
         })
     }
 
-    /// The cookies that the client sent, parsed and decoded; what is no cookie is passed over.
+    /// Returns the cookies that the client sent, in its order, with percent-decoded values. If several have one name, the
+    /// first counts; see [`Cookies`](crate::Cookies).
     pub fn cookies(&self) -> impl Iterator<Item = cookie::Cookie<'_>> {
         cookies::parse(&self.head.headers)
     }

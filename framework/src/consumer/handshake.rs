@@ -5,6 +5,7 @@ use crate::{
     channels::{Channels, Event, Group},
     error::{Error, ErrorKind, Result},
     extract::FromScope,
+    header_list,
     name::ChannelName,
     protocol::{Http, WebSocket},
     reject::Reject,
@@ -57,7 +58,7 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
         &self.scope.head.headers
     }
 
-    /// A cookie's value, decoded.
+    /// Returns a cookie's value, decoded. If several have the name, the first counts; see [`Cookies`](crate::Cookies).
     pub fn cookie(&self, name: &str) -> Option<String> {
         let mut cookies = self.scope.cookies();
         let cookie = cookies.find(|cookie| cookie.name() == name)?;
@@ -128,13 +129,7 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
 impl<E: Event> Handshake<E> {
     /// The subprotocols that the client offers, its favourite first (RFC 6455, 1.9).
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
-        let lines = self.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL);
-        lines
-            .into_iter()
-            .filter_map(|line| line.to_str().ok())
-            .flat_map(|line| line.split(','))
-            .map(str::trim)
-            .filter(|name| !name.is_empty())
+        header_list::items(self.headers(), header::SEC_WEBSOCKET_PROTOCOL)
     }
 
     /// Chooses the first of these subprotocols that the client offers, and tells it.

@@ -1,6 +1,6 @@
 //! Whether a request asks for a WebSocket, and whether it asks correctly: RFC 6455, 4.2.1, as a function of the head.
 
-use crate::reject::Reject;
+use crate::{header_list, reject::Reject};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request};
 use tungstenite::handshake::derive_accept_key;
 
@@ -78,11 +78,7 @@ fn one(headers: &HeaderMap, name: header::HeaderName) -> Option<&HeaderValue> {
 
 /// Whether a comma-separated header lists this token, in any case.
 fn lists(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
-    let values = headers.get_all(name).iter();
-    values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|item| item.trim().eq_ignore_ascii_case(token))
+    header_list::items(headers, name).any(|item| item.eq_ignore_ascii_case(token))
 }
 
 /// 16 bytes in Base64 are 24 characters that end in `==`; the last one before carries only two bits.
@@ -155,6 +151,15 @@ mod tests {
                 assert_eq!(refused(&head(&twice)), Some(status), "two of {name}");
             }
         }
+    }
+
+    #[test]
+    fn a_foreign_item_hides_no_other() {
+        let mut head = head(&GOOD);
+        let foreign = HeaderValue::from_bytes(b"\xe9, Upgrade").unwrap();
+        head.headers.insert(header::CONNECTION, foreign);
+
+        assert!(matches!(asked(&head), Asked::WebSocket { .. }));
     }
 
     #[test]

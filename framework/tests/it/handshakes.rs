@@ -64,6 +64,21 @@ async fn query_cookies_and_subprotocols_are_seen_and_headers_are_sent() {
 }
 
 #[tokio::test]
+async fn what_is_not_utf_8_in_a_header_hides_nothing_beside_it() {
+    let bytes = |bytes: &[u8]| HeaderValue::from_bytes(bytes).unwrap();
+    let mut client = knock(
+        Request::get("/?age=30&name=a")
+            .header(
+                header::COOKIE,
+                bytes(b"name=Zo\xeb; theme=dark; theme=light"),
+            )
+            .header(header::SEC_WEBSOCKET_PROTOCOL, bytes(b"\xff, v1")),
+    );
+
+    assert_eq!(client.receive_text().await, "a 30 Some(\"v1\") dark");
+}
+
+#[tokio::test]
 async fn a_refusal_has_the_consumers_status_and_text() {
     let mut client = knock(Request::get("/?name=a&age=1").header(header::COOKIE, "banned=1"));
 

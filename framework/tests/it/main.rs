@@ -11,6 +11,8 @@ mod communicators;
 mod consumers;
 mod endings;
 mod floors;
+#[cfg(feature = "sessions")]
+mod foreign_cookies;
 mod giving_up;
 mod going_on;
 mod guest;

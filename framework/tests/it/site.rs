@@ -176,7 +176,11 @@ impl Site {
 
     /// Opens a socket; `None` and its status if it was refused.
     pub(crate) async fn open(&self, path: &str, headers: &[(&str, &str)]) -> WebSocketCommunicator {
-        WebSocketCommunicator::open(&self.sockets, asking(path, headers))
+        self.knock(asking(path, headers))
+    }
+
+    pub(crate) fn knock(&self, request: request::Builder) -> WebSocketCommunicator {
+        WebSocketCommunicator::open(&self.sockets, request)
     }
 
     pub(crate) async fn refuses(&self, path: &str, headers: &[(&str, &str)]) -> StatusCode {

@@ -4,6 +4,7 @@ use super::user::{nobody, page_in, user_in};
 use crate::{
     application::Application,
     error::Result,
+    header_list,
     protocol::Http,
     reject::Reject,
     scope::{OpensOverHttp, Protocol, Scope},
@@ -149,11 +150,8 @@ impl<U> RequireUser<U> {
 
 /// Whether somebody looks at the answer: a browser that follows a link or sends a form says that it takes HTML.
 fn wants_page(head: &request::Parts) -> bool {
-    let accepts = head.headers.get_all(header::ACCEPT);
-    let takes_html = accepts
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .any(|line| line.contains("text/html"));
+    let takes_html = header_list::items(&head.headers, header::ACCEPT)
+        .any(|accepted| accepted.starts_with("text/html"));
     takes_html || matches!(head.method, Method::GET | Method::HEAD)
 }
 

@@ -1,5 +1,6 @@
 //! How clients without cookies show who they are: a header, or a subprotocol. Never the URL, which ends up in logs.
 
+use crate::header_list;
 use http::{HeaderMap, HeaderValue, header};
 
 /// What a browser offers beside its token, because it cannot set headers: `new WebSocket(url, ["bearer", token])`.
@@ -51,14 +52,8 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
 
 /// The offer behind `bearer`, and the other offers.
 fn offered(headers: &HeaderMap) -> Option<(String, Option<HeaderValue>)> {
-    let lines = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
-    let lines: Vec<&str> = lines.iter().filter_map(|line| line.to_str().ok()).collect();
-    let mut offers: Vec<&str> = lines
-        .iter()
-        .flat_map(|line| line.split(','))
-        .map(str::trim)
-        .filter(|offer| !offer.is_empty())
-        .collect();
+    let mut offers: Vec<&str> =
+        header_list::items(headers, header::SEC_WEBSOCKET_PROTOCOL).collect();
     let at = offers.iter().position(|offer| *offer == SUBPROTOCOL)?;
     if at + 1 >= offers.len() {
         return None;

@@ -1,0 +1,33 @@
+//! Headers that are comma-separated lists (RFC 9110, 5.6.1).
+
+use http::{HeaderMap, HeaderName};
+
+/// Returns the items of all headers of this name, in order, without the space around them. An empty item is skipped, and
+/// so is one that is not UTF-8: the others count all the same.
+pub(crate) fn items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(name)
+        .into_iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|item| std::str::from_utf8(item.trim_ascii()).ok())
+        .filter(|item| !item.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderValue, header};
+
+    #[test]
+    fn an_item_that_is_not_utf_8_hides_no_other() {
+        let mut headers = HeaderMap::new();
+        for line in [&b"keep-alive ,, \xff, caf\xc3\xa9"[..], b"\xe9", b"Upgrade"] {
+            let value = HeaderValue::from_bytes(line).unwrap();
+            headers.append(header::CONNECTION, value);
+        }
+
+        let items: Vec<&str> = items(&headers, header::CONNECTION).collect();
+
+        assert_eq!(items, ["keep-alive", "caf\u{e9}", "Upgrade"]);
+    }
+}
