@@ -5,11 +5,12 @@
 mod error;
 mod waking;
 
+mod metric;
+
 mod cookies;
 mod frame;
 mod guard;
 mod header_list;
-mod metric;
 mod name;
 #[cfg(feature = "redis")]
 mod redis_link;

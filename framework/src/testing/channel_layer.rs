@@ -2,7 +2,7 @@
 
 use super::soon;
 use crate::{
-    channels::{Channels, Envelope, Mailbox},
+    channels::{Channels, Envelope, Mailbox, Missed},
     name::ChannelName,
 };
 use serde::{Deserialize, Serialize};
@@ -49,9 +49,11 @@ where
     a_group_reaches_its_members_everywhere(&here, &there).await;
     one_sender_is_heard_in_order(&here, &there).await;
     a_channel_reaches_its_owner_alone(&here, &there).await;
+    an_excepted_member_is_left_out(&here, &there).await;
     leaving_ends_what_is_heard(&here, &there).await;
     a_dropped_mailbox_leaves_its_groups(&here, &there).await;
     a_full_mailbox_never_stops_the_sender(&here).await;
+    the_owner_of_a_full_mailbox_is_told(&here).await;
     nobody_is_no_error(&here).await;
     members_of_one_group_hear_nothing_of_another(&here, &there).await;
 }
@@ -65,7 +67,7 @@ async fn a_group_reaches_its_members_everywhere(here: &Channels, there: &Channel
     send(there, "exam.members", 2).await;
 
     for mailbox in [&mut one, &mut two] {
-        let mut heard = [hear(mailbox).await.number, hear(mailbox).await.number];
+        let mut heard = [receive(mailbox).await.number, receive(mailbox).await.number];
         // Two senders: either may be first.
         heard.sort_unstable();
         assert_eq!(heard, [1, 2], "every member hears every event once");
@@ -81,7 +83,7 @@ async fn one_sender_is_heard_in_order(here: &Channels, there: &Channels) {
     }
 
     for number in 0..100 {
-        assert_eq!(hear(&mut mailbox).await, Note::new(number), "in order");
+        assert_eq!(receive(&mut mailbox).await, Note::new(number), "in order");
     }
 }
 
@@ -95,8 +97,29 @@ async fn a_channel_reaches_its_owner_alone(here: &Channels, there: &Channels) {
     here.send(owner.name(), &Note::new(7)).await.expect("sent");
     here.send(other.name(), &Note::new(8)).await.expect("sent");
 
-    assert_eq!(hear(&mut owner).await, Note::new(7));
-    assert_eq!(hear(&mut other).await, Note::new(8));
+    assert_eq!(receive(&mut owner).await, Note::new(7));
+    assert_eq!(receive(&mut other).await, Note::new(8));
+}
+
+async fn an_excepted_member_is_left_out(here: &Channels, there: &Channels) {
+    let (mut one, mut two) = (open(here).await, open(there).await);
+    join(here, "exam.except", &one).await;
+    join(there, "exam.except", &two).await;
+    let group = here.group::<Note>("exam.except").expect("a valid name");
+
+    for (number, except) in [(1, one.name()), (2, two.name())] {
+        let sent = group.send_except(&Note::new(number), except).await;
+        sent.expect("sent");
+    }
+    send(here, "exam.except", 3).await;
+
+    for (mailbox, expected) in [(&mut one, [2, 3]), (&mut two, [1, 3])] {
+        let received = [receive(mailbox).await.number, receive(mailbox).await.number];
+        assert_eq!(
+            received, expected,
+            "all but the excepted member, in every process"
+        );
+    }
 }
 
 async fn leaving_ends_what_is_heard(here: &Channels, there: &Channels) {
@@ -112,7 +135,11 @@ async fn leaving_ends_what_is_heard(here: &Channels, there: &Channels) {
         .await
         .expect("sent");
 
-    assert_eq!(hear(&mut mailbox).await.number, 2, "it has left the group");
+    assert_eq!(
+        receive(&mut mailbox).await.number,
+        2,
+        "it has left the group"
+    );
 }
 
 async fn a_dropped_mailbox_leaves_its_groups(here: &Channels, there: &Channels) {
@@ -126,7 +153,7 @@ async fn a_dropped_mailbox_leaves_its_groups(here: &Channels, there: &Channels) 
     send(here, "exam.drop", 3).await;
     here.send(&name, &Note::new(4)).await.expect("no error");
 
-    assert_eq!(hear(&mut mailbox).await.number, 3, "joining again works");
+    assert_eq!(receive(&mut mailbox).await.number, 3, "joining again works");
 }
 
 async fn a_full_mailbox_never_stops_the_sender(here: &Channels) {
@@ -139,9 +166,43 @@ async fn a_full_mailbox_never_stops_the_sender(here: &Channels) {
             return;
         }
         send(here, "exam.full", number).await;
-        assert_eq!(hear(&mut quick).await.number, number, "others hear it all");
+        assert_eq!(
+            receive(&mut quick).await.number,
+            number,
+            "others hear it all"
+        );
     }
     panic!("a mailbox takes {LARGEST_CAPACITY} events and loses none: it is not bounded");
+}
+
+async fn the_owner_of_a_full_mailbox_is_told(here: &Channels) {
+    let mut slow = open(here).await;
+    join(here, "exam.told", &slow).await;
+    let mut number = 0;
+    while slow.dropped() == 0 {
+        assert!(number < LARGEST_CAPACITY, "it is not bounded");
+        send(here, "exam.told", number).await;
+        number += 1;
+    }
+
+    let told = async {
+        let mut received = 0;
+        loop {
+            match slow.receive().await {
+                Ok(_) => received += 1,
+                Err(missed) => return (received, missed),
+            }
+        }
+    };
+    let (received, missed) = soon("a notice of what was dropped", told).await;
+    let Missed::Overflowed { events } = missed else {
+        panic!("it was told of another reason: {missed}");
+    };
+    assert_eq!(
+        received + events,
+        u64::from(number),
+        "each event was received, or counted as dropped"
+    );
 }
 
 async fn nobody_is_no_error(here: &Channels) {
@@ -158,7 +219,7 @@ async fn members_of_one_group_hear_nothing_of_another(here: &Channels, there: &C
     send(here, "exam.yours", 1).await;
     send(here, "exam.mine", 2).await;
 
-    assert_eq!(hear(&mut mailbox).await.number, 2);
+    assert_eq!(receive(&mut mailbox).await.number, 2);
 }
 
 async fn open(channels: &Channels) -> Mailbox {
@@ -177,7 +238,7 @@ async fn send(channels: &Channels, group: &str, number: u32) {
     sent.expect("sent");
 }
 
-async fn hear(mailbox: &mut Mailbox) -> Note {
+async fn receive(mailbox: &mut Mailbox) -> Note {
     let received = soon("an event", mailbox.receive()).await;
     let envelope: Envelope = received.expect("nothing was missed");
     let note = envelope.decode::<Note>().expect("it is what was sent");

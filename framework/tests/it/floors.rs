@@ -9,20 +9,12 @@ use std::{
 /// From the ground up; what shares a floor does not know each other.
 const FLOORS: &[&[&str]] = &[
     &["error", "waking"],
+    &["metric"],
     &[
         "cookies",
         "frame",
         "guard",
-        &[
-            "cookies",
-            "frame",
-            "guard",
-            "header_list",
-            "metric",
-            "name",
-            "redis_link",
-            "reject",
-        ],
+        "header_list",
         "name",
         "redis_link",
         "reject",

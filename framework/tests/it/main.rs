@@ -28,6 +28,8 @@ mod macros;
 #[cfg(all(feature = "macros", feature = "sessions"))]
 mod macros_people;
 mod memory;
+#[cfg(feature = "macros")]
+mod missed;
 mod mistakes;
 #[cfg(feature = "sessions")]
 mod replies;

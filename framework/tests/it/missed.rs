@@ -1,0 +1,259 @@
+//! What receivers are told when they may not have received everything.
+
+use crate::support::{Diary, PATIENCE, eventually};
+use http::Request;
+use seaway::{
+    Answer, ApplicationExt, Channels, Context, Event, Group, Handshake, HttpConsumer, HttpContext,
+    HttpHandshake, Missed, Reject, Result, Shared, WebSocketConsumer,
+    channels::InMemoryChannelLayer,
+    consumer, http,
+    middleware::Provide,
+    testing::{HttpCommunicator, WebSocketCommunicator},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::Notify, time::timeout};
+
+#[derive(Event)]
+enum News {
+    Item { number: u32 },
+}
+
+/// Holds up its first event until the test lets it go on.
+#[derive(Clone, Default)]
+struct Gate(Arc<Notify>);
+
+struct Slow {
+    gate: Gate,
+    diary: Diary,
+    is_patient: bool,
+}
+
+impl WebSocketConsumer for Slow {
+    type Input = String;
+    type Event = News;
+
+    async fn connect(handshake: &mut Handshake<News>) -> Result<Self, Reject> {
+        handshake.join("news").await?;
+        Ok(Self {
+            gate: handshake.state::<Gate>()?.clone(),
+            diary: handshake.state::<Diary>()?.clone(),
+            is_patient: handshake.scope().query("patient").is_some(),
+        })
+    }
+
+    async fn receive(&mut self, _: &mut Context<News>, _: String) -> Result<()> {
+        Ok(())
+    }
+
+    async fn event(&mut self, ctx: &mut Context<News>, event: Shared<News>) -> Result<()> {
+        let News::Item { number } = &*event;
+        if *number == 0 {
+            self.diary.note("first");
+            self.gate.0.notified().await;
+        }
+        ctx.send(number.to_string()).await
+    }
+
+    async fn missed(&mut self, ctx: &mut Context<News>, missed: Missed) -> Result<()> {
+        match self.is_patient {
+            true => ctx.send(format!("{missed:?}")).await,
+            false => Err(missed.into()),
+        }
+    }
+}
+
+struct Stage {
+    layer: InMemoryChannelLayer,
+    channels: Channels,
+    gate: Gate,
+    diary: Diary,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let layer = InMemoryChannelLayer::with_mailbox_capacity(2);
+        Self {
+            channels: Channels::new(layer.clone()),
+            layer,
+            gate: Gate::default(),
+            diary: Diary::default(),
+        }
+    }
+
+    async fn client(&self, path: &str) -> WebSocketCommunicator {
+        let app = Slow::application(&self.channels)
+            .with(Provide(self.gate.clone()))
+            .with(Provide(self.diary.clone()))
+            .boxed();
+        let mut client = WebSocketCommunicator::open(&app, Request::get(path));
+        assert_eq!(client.status().await, 101);
+        client
+    }
+
+    fn news(&self) -> Group<News> {
+        self.channels.group("news").unwrap()
+    }
+
+    /// Sends more than the mailbox of a consumer holds that is busy with the first.
+    async fn overflow(&self) {
+        self.news().send(&News::Item { number: 0 }).await.unwrap();
+        self.diary.wait_for(1).await;
+        for number in 1..=5 {
+            self.news().send(&News::Item { number }).await.unwrap();
+        }
+        self.gate.0.notify_one();
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_is_told_what_was_dropped_behind_the_last_event_that_was_not() {
+    let stage = Stage::new();
+    let mut client = stage.client("/?patient").await;
+
+    stage.overflow().await;
+
+    for expected in ["0", "1", "2", "Overflowed { events: 3 }"] {
+        assert_eq!(client.receive_text().await, expected);
+    }
+    stage.news().send(&News::Item { number: 6 }).await.unwrap();
+    assert_eq!(client.receive_text().await, "6", "it goes on");
+    assert_eq!(stage.channels.dropped(), 3);
+    assert_eq!(stage.channels.missed(), 1);
+}
+
+#[tokio::test]
+async fn a_consumer_that_returns_what_it_missed_as_an_error_closes_with_1013() {
+    let stage = Stage::new();
+    let mut client = stage.client("/").await;
+
+    stage.overflow().await;
+
+    for _ in 0..3 {
+        client.receive_text().await;
+    }
+    assert_eq!(client.receive_close().await.code, 1013);
+}
+
+#[tokio::test]
+async fn every_mailbox_of_a_process_is_told_of_an_interruption_in_its_place_among_the_events() {
+    let stage = Stage::new();
+    let mut client = stage.client("/?patient").await;
+
+    stage.news().send(&News::Item { number: 1 }).await.unwrap();
+    stage.layer.local().interrupted(Duration::from_secs(3));
+    assert_eq!(client.receive_text().await, "1");
+    assert_eq!(client.receive_text().await, "Interrupted { gap: 3s }");
+
+    stage.news().send(&News::Item { number: 2 }).await.unwrap();
+    assert_eq!(client.receive_text().await, "2");
+}
+
+/// Leaves both kinds of loss to the default.
+struct Plain;
+
+impl WebSocketConsumer for Plain {
+    type Input = String;
+    type Event = News;
+
+    async fn connect(handshake: &mut Handshake<News>) -> Result<Self, Reject> {
+        handshake.join("news").await?;
+        Ok(Plain)
+    }
+
+    async fn receive(&mut self, ctx: &mut Context<News>, _: String) -> Result<()> {
+        for number in 0..5 {
+            let event = News::Item { number };
+            ctx.channels().group("news")?.send(&event).await?;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn by_default_an_overflow_closes_with_1013_and_an_interruption_is_only_counted() {
+    let stage = Stage::new();
+    let app = Plain::application(&stage.channels).boxed();
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
+    assert_eq!(client.status().await, 101);
+
+    stage.layer.local().interrupted(Duration::from_secs(3));
+    eventually(|| (stage.channels.missed() == 1).then_some(())).await;
+    client.send("flood yourself").await;
+
+    let close = client.receive_close().await;
+    assert_eq!(close.code, 1013);
+    assert!(close.reason.contains("3 events were dropped"), "{close:?}");
+}
+
+/// Written with the macro.
+struct Brief;
+
+#[consumer(event = News)]
+impl Brief {
+    async fn connect(handshake: &mut Handshake<News>) -> Result<Self, Reject> {
+        handshake.join("news").await?;
+        Ok(Brief)
+    }
+
+    async fn event(&mut self, _: Shared<News>) {}
+
+    async fn missed(&mut self, ctx: &mut Context<News>, missed: Missed) -> Result<()> {
+        ctx.send(missed.to_string()).await
+    }
+}
+
+#[tokio::test]
+async fn the_macro_knows_the_hook() {
+    let stage = Stage::new();
+    let app = Brief::application(&stage.channels).boxed();
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
+    assert_eq!(client.status().await, 101);
+
+    stage.layer.local().interrupted(Duration::from_secs(3));
+
+    let text = client.receive_text().await;
+    assert!(
+        text.contains("events of up to 3.0 s may be missing"),
+        "{text}"
+    );
+}
+
+/// Waits for one event.
+struct Poll;
+
+impl HttpConsumer for Poll {
+    type Event = News;
+
+    async fn connect(handshake: &mut HttpHandshake<News>) -> Result<Self, Reject> {
+        handshake.join("news").await?;
+        Ok(Poll)
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext<News>) -> Result<Answer> {
+        match ctx.next_event().await? {
+            Some(_) => ctx.answer("news"),
+            None => ctx.answer("the server stops"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_events_is_answered_503_when_some_may_be_missing() {
+    let stage = Stage::new();
+    let app = Poll::application(&stage.channels).boxed();
+    let request = Request::get("/")
+        .body(seaway::protocol::Body::empty())
+        .unwrap();
+    let asking = HttpCommunicator::request(&app, request);
+    let interrupt = async {
+        let room = seaway::GroupName::new("news").unwrap();
+        eventually(|| (stage.layer.local().members(&room) == 1).then_some(())).await;
+        stage.layer.local().interrupted(Duration::from_secs(3));
+    };
+
+    let (response, ()) = timeout(PATIENCE, async { tokio::join!(asking, interrupt) })
+        .await
+        .unwrap();
+
+    assert_eq!(response.unwrap().status(), 503);
+}
