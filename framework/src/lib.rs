@@ -82,6 +82,9 @@ mod guides {
     #[doc = include_str!("../../README.md")]
     mod readme {}
 
+    #[doc = include_str!("../../docs/channel-layers.md")]
+    mod channel_layers {}
+
     #[doc = include_str!("../../docs/tutorial/1-a-chat-room.md")]
     mod a_chat_room {}
 
