@@ -62,11 +62,11 @@ impl Address {
     /// # Errors
     /// [`ErrorKind::Layer`] if it is none; the message never holds the password.
     pub(crate) fn parse(url: &str) -> Result<Self> {
-        let info = url.into_connection_info().map_err(|_| malformed(url))?;
-        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-            let message = "Redis over TLS (rediss://) is not supported yet; use redis://, or a tunnel such as stunnel";
+        if url.starts_with("rediss://") {
+            let message = "Redis over TLS (rediss://) is not supported yet; use redis:// through a tunnel such as stunnel";
             return Err(Error::new(ErrorKind::Layer, message));
         }
+        let info = url.into_connection_info().map_err(|_| malformed(url))?;
         let settings = info.redis_settings().clone();
         let info = info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3));
         let shown = info.addr().to_string().into();

@@ -261,8 +261,7 @@ impl Subscriptions {
         let Wiring { local, .. } = wiring;
         let mut connection = up.connection.clone();
         self.start_anew(local);
-        untold.connected(up, &mut connection).await;
-        untold.tell(local);
+        untold.connected(up, &mut connection, local).await;
 
         let mut operations = FuturesUnordered::<Operation>::new();
         operations.push(subscribe_own(&connection, &wiring.own_channels));
@@ -281,8 +280,7 @@ impl Subscriptions {
             }
             self.complete(outcome, &mut operations, &connection, wiring);
         }
-        untold.subscribed(up, &mut connection).await;
-        untold.tell(local);
+        untold.subscribed(up, &mut connection, local).await;
         self.status.send_replace(Status::Restored {
             generation: up.generation,
             run_id: up.run_id.clone(),
@@ -499,11 +497,24 @@ struct Untold {
     is_real: bool,
     /// The last connection that had all its subscriptions.
     restored: Option<u64>,
+    /// The last connection on which subscriptions were asked for.
+    attempted: Option<u64>,
 }
 
 impl Untold {
-    /// There is a connection, without subscriptions yet.
-    async fn connected(&mut self, up: &Up, connection: &mut MultiplexedConnection) {
+    /// There is a connection, without subscriptions yet: what is known to be missing is told before the events that
+    /// follow it. Where Redis refuses the subscriptions again and again, the rest is told once it no longer does.
+    async fn connected(
+        &mut self,
+        up: &Up,
+        connection: &mut MultiplexedConnection,
+        local: &LocalChannels,
+    ) {
+        if self.attempted.replace(up.generation) == Some(up.generation) {
+            self.since.get_or_insert_with(Instant::now);
+            self.is_real = true;
+            return;
+        }
         let Some(loss) = &up.loss else {
             return;
         };
@@ -513,15 +524,23 @@ impl Untold {
         if !was_whole || !restart::is_clean(up, loss) || !restart::is_unused(connection).await {
             self.is_real = true;
         }
+        self.tell(local);
     }
 
     /// All subscriptions are renewed.
-    async fn subscribed(&mut self, up: &Up, connection: &mut MultiplexedConnection) {
+    async fn subscribed(
+        &mut self,
+        up: &Up,
+        connection: &mut MultiplexedConnection,
+        local: &LocalChannels,
+    ) {
         self.restored = Some(up.generation);
-        match self.since.is_some() && !restart::is_unused(connection).await {
-            true => self.is_real = true,
-            false => self.since = None,
+        if self.since.is_none() {
+            return;
         }
+        self.is_real = self.is_real || !restart::is_unused(connection).await;
+        self.tell(local);
+        self.since = None;
     }
 
     /// Tells all members of this process if there was a gap.
@@ -535,10 +554,8 @@ impl Untold {
             "events sent while the subscriptions were interrupted may be missing; all consumers of this process are told"
         );
         local.interrupted(gap);
-        *self = Self {
-            restored: self.restored,
-            ..Self::default()
-        };
+        self.since = None;
+        self.is_real = false;
     }
 }
 
