@@ -59,10 +59,13 @@ impl WebSocketConsumer for Room {
         ctx.send(frame).await
     }
 
-    /// Events may be missing: the client is to come back.
+    /// Events may be missing: the client is to come back, at once if it is not to blame.
     async fn missed(&mut self, ctx: &mut Context<RoomEvent>, missed: Missed) -> Result<()> {
-        let restart = Close::new(SERVICE_RESTART, missed.to_string());
-        ctx.close(restart).await
+        let code = match missed {
+            Missed::Overflowed { .. } => Close::TRY_AGAIN,
+            _ => SERVICE_RESTART,
+        };
+        ctx.close(Close::new(code, missed.to_string())).await
     }
 }
 

@@ -1,11 +1,12 @@
 //! An event for all members of a group but one.
 //!
-//! On the wire the name of that member stands in the event's map, as its first key. Python's consumers see one key more
-//! and may ignore it; a Python sender that puts it first excepts a member of Seaway's too.
+//! On the wire the name of that member stands in the event's map, under a key of its own. Python's consumers see one key
+//! more and may ignore it; a Python sender that sets it excepts a member of Seaway's too.
 
-use super::{Envelope, Event, Group};
+use super::{Envelope, Event, Group, messagepack};
 use crate::{error::Result, name::ChannelName};
 use bytes::Bytes;
+use memchr::memmem;
 
 /// The key, with MessagePack's byte for the length before it.
 const KEY: &[u8] = b"\xb1__seaway_except__";
@@ -19,17 +20,24 @@ pub(super) struct Except {
 impl Except {
     /// Reads it from an event as it travels, if it is there.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        // Nearly every event is told by this look.
+        memmem::find(bytes, KEY)?;
         let (count, entries) = open_map(bytes)?;
-        let value = entries.strip_prefix(KEY)?;
-        let (length, value) = match value {
-            [length @ 0xa0..=0xbf, value @ ..] => (usize::from(length & 0x1f), value),
-            [0xd9, length, value @ ..] => (usize::from(*length), value),
-            _ => return None,
-        };
-        let (channel, rest) = value.split_at_checked(length)?;
-        let channel = ChannelName::new(str::from_utf8(channel).ok()?).ok()?;
-        let event = map(count.checked_sub(1)?, &[], rest);
-        Some(Self { channel, event })
+        let mut rest = entries;
+        for _ in 0..count {
+            let before = &entries[..entries.len() - rest.len()];
+            let after_key = messagepack::skip(rest).ok()?;
+            let after = messagepack::skip(after_key).ok()?;
+            if rest.starts_with(KEY) {
+                let value = &after_key[..after_key.len() - after.len()];
+                let channel = rmp_serde::from_slice::<&str>(value).ok()?;
+                let channel = ChannelName::new(channel).ok()?;
+                let event = map(count - 1, before, after);
+                return Some(Self { channel, event });
+            }
+            rest = after;
+        }
+        None
     }
 
     /// Writes it in front of an event; `None` if that is no map.
@@ -145,6 +153,18 @@ mod tests {
     }
 
     #[test]
+    fn the_key_is_found_wherever_it_stands() {
+        let last = b"\x82\xa4type\xa4hail\xb1__seaway_except__\xa3p!1";
+
+        let read = Except::read(last).unwrap();
+
+        assert_eq!(read.channel, channel("p!1"));
+        assert_eq!(&read.event[..], b"\x81\xa4type\xa4hail");
+        let as_a_value = b"\x81\xa4type\xb1__seaway_except__";
+        assert!(Except::read(as_a_value).is_none());
+    }
+
+    #[test]
     fn an_event_without_the_key_excepts_nobody() {
         for bytes in [
             &b""[..],
@@ -160,8 +180,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_is_read_whatever_the_sizes(count in 0u32..70_000, rest: Vec<u8>, name in "[a-z]{1,60}![a-z0-9]{1,30}") {
-            let event = map(count, &[], &rest);
+        fn what_was_written_is_read_whatever_the_sizes(count in 0u32..70_000, name in "[a-z]{1,60}![a-z0-9]{1,30}") {
+            let event = map(count, &[], &vec![0xc0; 2 * count as usize]);
 
             let bytes = Except::write(&channel(&name), &event).unwrap();
 

@@ -2,6 +2,7 @@
 
 use super::{
     Envelope, Mailbox, Missed,
+    crowd::Crowd,
     layer::is_worth_a_line,
     mailbox::{Delivery, MAILBOX_CAPACITY, Slot},
 };
@@ -46,7 +47,8 @@ struct Registry {
     capacity: usize,
     opened: AtomicU64,
     dropped: AtomicU64,
-    deliveries: Arc<AtomicU64>,
+    deliveries: AtomicU64,
+    crowd: Crowd,
     metrics: metric::Delivery,
     hasher: RandomState,
     groups: Vec<RwLock<HashMap<GroupName, Members>>>,
@@ -59,6 +61,8 @@ type Members = HashMap<ChannelName, Arc<Slot>>;
 
 /// One channel of this process.
 struct Member {
+    /// How many mailboxes were opened before it.
+    number: u64,
     slot: Arc<Slot>,
     groups: HashSet<GroupName>,
 }
@@ -91,7 +95,8 @@ impl LocalChannels {
             capacity,
             opened: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
-            deliveries: Arc::default(),
+            deliveries: AtomicU64::new(0),
+            crowd: Crowd::default(),
             metrics: metric::Delivery::new(),
             hasher: RandomState::new(),
             groups: (0..SHARDS).map(|_| RwLock::default()).collect(),
@@ -105,10 +110,11 @@ impl LocalChannels {
     /// # Errors
     /// [`ErrorKind::Name`] if the prefix makes no channel name.
     pub fn open(&self, prefix: &str) -> Result<Mailbox> {
-        let number = self.0.opened.fetch_add(1, Ordering::Relaxed);
+        let number = self.0.opened.fetch_add(1, Ordering::AcqRel);
         let name = ChannelName::new(format!("{prefix}!{number:x}"))?;
         let slot = Arc::new(Slot::new(name.clone(), self.0.capacity));
         let member = Member {
+            number,
             slot: slot.clone(),
             groups: HashSet::new(),
         };
@@ -126,14 +132,19 @@ impl LocalChannels {
         let delivery = slot.deliver(envelope);
         self.0.deliveries.fetch_add(1, Ordering::Relaxed);
         match delivery {
-            Delivery::Taken(depth) => self.0.metrics.count(1, 0, depth),
+            Delivery::Taken { depth, is_crowded } => {
+                self.0.metrics.count(1, 0, depth);
+                if is_crowded {
+                    self.0.crowd.add(&slot);
+                }
+            }
             Delivery::Dropped => {
                 self.0.note_dropped(&slot);
                 self.0.metrics.count(0, 1, self.0.capacity);
             }
             Delivery::Excepted => {}
         }
-        matches!(delivery, Delivery::Taken(_))
+        matches!(delivery, Delivery::Taken { .. })
     }
 
     /// Delivers to every member of the group in this process but the one that the envelope
@@ -147,9 +158,12 @@ impl LocalChannels {
         let (mut taken, mut dropped, mut deepest) = (0, 0, 0);
         for slot in members.values() {
             match slot.deliver(envelope.clone()) {
-                Delivery::Taken(depth) => {
+                Delivery::Taken { depth, is_crowded } => {
                     taken += 1;
                     deepest = depth.max(deepest);
+                    if is_crowded {
+                        self.0.crowd.add(slot);
+                    }
                 }
                 Delivery::Dropped => {
                     dropped += 1;
@@ -168,10 +182,21 @@ impl LocalChannels {
     ///
     /// A wire calls it once it is subscribed again. A wire that has lost nothing does not.
     pub fn interrupted(&self, gap: Duration) {
+        self.interrupted_before(self.opened(), gap);
+    }
+
+    /// Returns how many mailboxes were opened so far.
+    pub(super) fn opened(&self) -> u64 {
+        self.0.opened.load(Ordering::Acquire)
+    }
+
+    /// As [`interrupted`](Self::interrupted), for the first `opened` mailboxes: later ones have nothing to miss.
+    pub(super) fn interrupted_before(&self, opened: u64, gap: Duration) {
         for shard in &self.0.channels {
             let slots: Vec<_> = {
                 let shard = shard.lock().expect(UNPOISONED);
-                shard.values().map(|member| member.slot.clone()).collect()
+                let members = shard.values().filter(|member| member.number < opened);
+                members.map(|member| member.slot.clone()).collect()
             };
             for slot in slots {
                 slot.miss(Missed::Interrupted { gap });
@@ -179,10 +204,16 @@ impl LocalChannels {
         }
     }
 
-    /// The count of deliveries to mailboxes so far, for who must not make too many in a row.
-    #[cfg(feature = "redis")]
-    pub(super) fn deliveries(&self) -> Arc<AtomicU64> {
-        self.0.deliveries.clone()
+    /// Returns how many deliveries to mailboxes were made so far, for a wire that gives others a turn in between.
+    #[cfg(any(test, feature = "redis"))]
+    pub(super) fn deliveries(&self) -> u64 {
+        self.0.deliveries.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether a wire may read on: no owner at work has so much waiting that it would overflow.
+    #[cfg(any(test, feature = "redis"))]
+    pub(super) fn has_room(&self) -> bool {
+        self.0.crowd.has_room()
     }
 
     /// Makes a channel of this process a member.

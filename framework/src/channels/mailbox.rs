@@ -63,6 +63,9 @@ struct Queue {
     /// stands behind the last that was taken.
     waiting: VecDeque<Received>,
     bytes: usize,
+    /// How many envelopes were taken out.
+    taken: u64,
+    crowding: Crowding,
     /// What ends the conversation: it goes first, and no crowd of events keeps it out.
     end: Option<Envelope>,
     reader: Option<Waker>,
@@ -73,11 +76,23 @@ struct Queue {
 /// An envelope, or what may have been missed before the next one.
 pub(crate) type Received = Result<Envelope, Missed>;
 
+/// Whether a wire waits for the owner of a mailbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Crowding {
+    /// There is room.
+    #[default]
+    None,
+    /// It was more than half full, and is not down to a quarter yet.
+    Crowded,
+    /// The same, but its owner takes nothing: nobody waits for it.
+    Stalled,
+}
+
 /// Whether an envelope was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
-    /// That many envelopes wait now.
-    Taken(usize),
+    /// That many envelopes wait now, and if it has just become more than half full a wire had better wait.
+    Taken { depth: usize, is_crowded: bool },
     /// The mailbox was full.
     Dropped,
     /// It is not meant for this member.
@@ -120,7 +135,7 @@ impl Mailbox {
         let mut queue = self.slot.queue();
         match queue.end.take() {
             Some(end) => Poll::Ready(Ok(end)),
-            None => queue.poll_event(cx),
+            None => queue.poll_event(self.slot.capacity, cx),
         }
     }
 
@@ -138,15 +153,22 @@ impl Mailbox {
 
     /// The next envelope that ends nothing. One reads at a time: the last to ask is woken.
     pub(crate) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Received> {
-        self.slot.queue().poll_event(cx)
+        self.slot.queue().poll_event(self.slot.capacity, cx)
     }
 }
 
 impl Queue {
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
+    fn poll_event(&mut self, capacity: usize, cx: &mut Context<'_>) -> Poll<Received> {
         if let Some(received) = self.waiting.pop_front() {
             if let Ok(envelope) = &received {
                 self.bytes -= envelope.as_bytes().len();
+            }
+            self.taken = self.taken.wrapping_add(1);
+            if self.crowding != Crowding::None
+                && self.waiting.len() <= capacity / 4
+                && self.bytes <= MAILBOX_BYTES / 4
+            {
+                self.crowding = Crowding::None;
             }
             // An idle consumer shall not keep the memory of its busiest moment.
             if self.waiting.is_empty() && self.waiting.capacity() > 16 {
@@ -192,7 +214,10 @@ impl Slot {
         let delivery = if envelope.is_disconnect() {
             queue.end = Some(envelope);
             watcher = queue.watcher.take();
-            Delivery::Taken(queue.waiting.len())
+            Delivery::Taken {
+                depth: queue.waiting.len(),
+                is_crowded: false,
+            }
         } else if queue.waiting.len() >= self.capacity || queue.bytes >= MAILBOX_BYTES {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             queue.miss(Missed::Overflowed { events: 1 });
@@ -200,7 +225,13 @@ impl Slot {
         } else {
             queue.bytes = queue.bytes.saturating_add(envelope.as_bytes().len());
             queue.waiting.push_back(Ok(envelope));
-            Delivery::Taken(queue.waiting.len())
+            let depth = queue.waiting.len();
+            let is_full = depth > self.capacity / 2 || queue.bytes > MAILBOX_BYTES / 2;
+            let is_crowded = is_full && queue.crowding == Crowding::None;
+            if is_crowded {
+                queue.crowding = Crowding::Crowded;
+            }
+            Delivery::Taken { depth, is_crowded }
         };
         let reader = queue.reader.take();
         drop(queue);
@@ -208,6 +239,23 @@ impl Slot {
             waiting.wake();
         }
         delivery
+    }
+
+    pub(super) fn crowding(&self) -> Crowding {
+        self.queue().crowding
+    }
+
+    /// How many envelopes its owner has taken out.
+    pub(super) fn taken(&self) -> u64 {
+        self.queue().taken
+    }
+
+    /// Nobody waits for this owner any more, until it has made room.
+    pub(super) fn note_stalled(&self) {
+        let mut queue = self.queue();
+        if queue.crowding == Crowding::Crowded {
+            queue.crowding = Crowding::Stalled;
+        }
     }
 
     /// Tells the owner what it may have missed.
@@ -229,6 +277,7 @@ impl Slot {
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
+        self.slot.queue().crowding = Crowding::None;
         if let Some(forget) = self.forget.take() {
             forget(&self.slot.name);
         }

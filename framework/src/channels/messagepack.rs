@@ -17,9 +17,14 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::
     rmp_serde::from_slice(bytes)
 }
 
-/// Checks that there is one whole value whose nesting is within [`MAX_DEPTH`]. It allocates nothing and does not recurse;
-/// what the value means, and what stands behind it, is not looked at.
-pub(super) fn check(mut bytes: &[u8]) -> Result<(), &'static str> {
+/// Checks that there is one whole value whose nesting is within [`MAX_DEPTH`].
+pub(super) fn check(bytes: &[u8]) -> Result<(), &'static str> {
+    skip(bytes).map(drop)
+}
+
+/// Returns what stands behind the first value, which is whole and whose nesting is within [`MAX_DEPTH`]. It allocates
+/// nothing and does not recurse; what the value means is not looked at.
+pub(super) fn skip(mut bytes: &[u8]) -> Result<&[u8], &'static str> {
     // How many values each open array or map still needs; the outermost is the value itself.
     let mut open = [0; MAX_DEPTH + 1];
     let mut depth = 0;
@@ -30,7 +35,7 @@ pub(super) fn check(mut bytes: &[u8]) -> Result<(), &'static str> {
         while open[depth] == 0 {
             match depth.checked_sub(1) {
                 Some(outer) => depth = outer,
-                None => return Ok(()),
+                None => return Ok(bytes),
             }
         }
         open[depth] -= 1;

@@ -47,9 +47,11 @@
 //! | `shared.rs` | an event as all members of a process see it |
 //! | `undecodable.rs` | events that a consumer could not decode |
 //! | `local.rs` | delivery inside this process, shared by every backend |
+//! | `crowd.rs` | back-pressure on a wire |
 //! | `memory.rs` | no wire |
 //! | `redis/` | Redis as the wire |
 
+mod crowd;
 mod disconnect;
 mod envelope;
 mod except;

@@ -1,17 +1,12 @@
 //! Where Redis is, one attempt to connect, and why an attempt failed.
 
-use super::stream::{Pulse, Stream};
+use super::stream::{Inbox, Pulse, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use redis::{
     AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
-    PushInfo, PushKind, RedisError, aio::MultiplexedConnection,
+    PushInfo, RedisError, aio::MultiplexedConnection,
 };
-use std::{
-    borrow::Cow,
-    fmt, io,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{borrow::Cow, fmt, io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -24,9 +19,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many commands may wait for their turn to be written; those that write them wait at the bound.
 const PIPELINE: usize = 1024;
-
-/// What a connection does with what Redis sends unasked. It must not block.
-pub(crate) type OnPush = Arc<dyn Fn(PushKind, Vec<redis::Value>) + Send + Sync>;
 
 /// Where Redis is.
 #[derive(Clone)]
@@ -81,8 +73,7 @@ impl Address {
     /// Connects once, and authenticates.
     pub(super) async fn dial(
         &self,
-        on_push: OnPush,
-        deliveries: Arc<AtomicU64>,
+        inbox: Arc<dyn Inbox>,
     ) -> Result<(MultiplexedConnection, Arc<Pulse>), Refusal> {
         match self.info.addr() {
             ConnectionAddr::Tcp(host, port) => {
@@ -90,13 +81,13 @@ impl Address {
                 let stream = opened(timeout(CONNECT_TIMEOUT, connecting).await)?;
                 // Otherwise small commands wait for each other's acknowledgements: 40 ms each.
                 stream.set_nodelay(true).map_err(Refusal::io)?;
-                self.shake_hands(stream, on_push, deliveries).await
+                self.shake_hands(stream, inbox).await
             }
             #[cfg(unix)]
             ConnectionAddr::Unix(path) => {
                 let connecting = tokio::net::UnixStream::connect(path);
                 let stream = opened(timeout(CONNECT_TIMEOUT, connecting).await)?;
-                self.shake_hands(stream, on_push, deliveries).await
+                self.shake_hands(stream, inbox).await
             }
             _ => Err(Refusal {
                 reason: "this kind of address is not supported".into(),
@@ -108,17 +99,16 @@ impl Address {
     async fn shake_hands(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        on_push: OnPush,
-        deliveries: Arc<AtomicU64>,
+        inbox: Arc<dyn Inbox>,
     ) -> Result<(MultiplexedConnection, Arc<Pulse>), Refusal> {
         let pulse = Pulse::new();
-        let stream = Stream::new(stream, pulse.clone(), deliveries);
+        let stream = Stream::new(stream, pulse.clone(), inbox.clone());
         let config = AsyncConnectionConfig::new()
             // Each command has a deadline of its own, by whoever sends it.
             .set_response_timeout(None)
             .set_pipeline_buffer_size(PIPELINE)
             .set_push_sender(move |push: PushInfo| {
-                on_push(push.kind, push.data);
+                inbox.take(push.kind, push.data);
                 Ok::<_, std::convert::Infallible>(())
             });
         let settings = self.info.redis_settings();

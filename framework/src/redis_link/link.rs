@@ -1,19 +1,16 @@
 //! The connection that is replaced whenever it is lost.
 
 use super::{
-    address::{Address, Cause, OnPush},
+    address::{Address, Cause},
     repeat::Repeat,
-    stream::Pulse,
+    stream::{Inbox, Pulse},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     metric,
 };
 use redis::{RedisError, aio::MultiplexedConnection};
-use std::{
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     task::AbortHandle,
@@ -30,9 +27,14 @@ const ENDING_PAUSE: Duration = Duration::from_millis(10);
 /// The pause before the second attempt to reconnect, doubled up to the longest; the first comes at once.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 /// The longest pause while Redis does not answer: it is back in use well within a second of its return.
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause while Redis refuses: somebody has to correct a password or a right first.
 const LONGEST_PAUSE_DENIED: Duration = Duration::from_secs(1);
+/// The longest pause before the first attempt after a connection that did not last. It is short enough to see what became
+/// of the server.
+const LONGEST_UNSTABLE_PAUSE: Duration = Duration::from_millis(100);
+/// How long a connection must have lasted for the next attempts to begin with a short pause again.
+const STABLE: Duration = Duration::from_secs(2);
 /// How long Redis may take to say which server it is.
 const INFO_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -50,22 +52,8 @@ pub(crate) struct LinkSettings {
     /// How long a connection may be silent, pings included, before it is taken for dead. Bytes of a backlog count as
     /// signs of life.
     pub(crate) silence: Duration,
-    /// What is done with what Redis sends unasked.
-    pub(crate) on_push: OnPush,
-    /// How many deliveries that has made, so that it gives other tasks a turn.
-    pub(crate) deliveries: Arc<AtomicU64>,
-}
-
-impl LinkSettings {
-    /// Settings of a link that only sends commands.
-    pub(crate) fn commands(purpose: &'static str, silence: Duration) -> Self {
-        Self {
-            purpose,
-            silence,
-            on_push: Arc::new(|_, _| {}),
-            deliveries: Arc::default(),
-        }
-    }
+    /// Takes what Redis sends unasked.
+    pub(crate) inbox: Arc<dyn Inbox>,
 }
 
 /// Whether there is a connection just now.
@@ -106,7 +94,8 @@ pub(crate) struct Loss {
 /// What became of the server of a lost connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Server {
-    /// It ended with the connection: it answered no new one, and right afterwards nothing listened at its address.
+    /// It ended with the connection: it answered no new one, and right afterwards nothing listened at its address, or
+    /// another run of Redis answered.
     Ended,
     /// It may have gone on without this process.
     MayHaveGoneOn,
@@ -263,12 +252,7 @@ struct Dialer {
 
 impl Dialer {
     async fn dial(&self, generation: u64) -> Result<Up, super::address::Refusal> {
-        let LinkSettings {
-            on_push,
-            deliveries,
-            ..
-        } = &self.settings;
-        let dialing = self.address.dial(on_push.clone(), deliveries.clone());
+        let dialing = self.address.dial(self.settings.inbox.clone());
         let (mut connection, pulse) = dialing.await?;
         let run_id = run_id(&mut connection).await;
         Ok(Up {
@@ -296,6 +280,8 @@ async fn run_id(connection: &mut MultiplexedConnection) -> Option<Arc<str>> {
 async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
     let (purpose, redis) = (dialer.settings.purpose, dialer.address.shown().clone());
     let mut up = first;
+    let mut pause = FIRST_PAUSE;
+    let mut flapping = Repeat::default();
     loop {
         metric::redis_connection(purpose, true);
         let end = watch_over(&up, dialer.settings.silence).await;
@@ -312,16 +298,33 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
             End::Silent => "Redis did not answer any more".into(),
         };
         let mut is_known = false;
-        let mut pause = FIRST_PAUSE;
+        // A connection that is lost again and again right after it was made is not tried without a pause.
+        let is_stable = ended_at.duration_since(up.since) >= STABLE;
+        if is_stable {
+            pause = FIRST_PAUSE;
+        }
         let mut repeat = Repeat::default();
         states.send_replace(State::Down(Down {
             loss: loss.clone(),
             is_known,
             why: why.clone(),
         }));
+        if !is_stable {
+            sleep(jittered(pause)).await;
+            pause = LONGEST_UNSTABLE_PAUSE.min(pause * 2);
+            if flapping.is_due("") {
+                tracing::warn!(%redis, purpose, "connections to Redis are lost again and again right after they were made");
+            }
+        }
         up = loop {
             let refusal = match dialer.dial(loss.generation + 1).await {
-                Ok(up) => break up,
+                Ok(up) => {
+                    let is_soon = end == End::Closed && ended_at.elapsed() < ENDING;
+                    if !is_known && is_soon && up.run_id.is_some() && up.run_id != loss.run_id {
+                        loss.server = Server::Ended;
+                    }
+                    break up;
+                }
                 Err(refusal) => refusal,
             };
             if !is_known {
@@ -349,17 +352,23 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
                 is_known,
                 why: why.clone(),
             }));
-            // A quarter of chance keeps a thousand processes from dialing at once.
-            sleep(pause.mul_f64(fastrand::f64().mul_add(0.25, 0.75))).await;
+            sleep(jittered(pause)).await;
             pause = longest.min(pause * 2);
         };
         let down = loss.last_heard.elapsed();
         metric::redis_reconnected(purpose, down);
         let seconds = down.as_secs_f32();
-        tracing::info!(%redis, purpose, seconds, reason = %why, "reconnected to Redis");
+        if is_stable {
+            tracing::info!(%redis, purpose, seconds, reason = %why, "reconnected to Redis");
+        }
         up.loss = Some(loss);
         states.send_replace(State::Up(up.clone()));
     }
+}
+
+/// A quarter of chance keeps a thousand processes from dialing at once.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(fastrand::f64().mul_add(0.25, 0.75))
 }
 
 /// Returns once the connection is lost: closed, or silent for too long.

@@ -13,7 +13,8 @@ mod repeat;
 mod stream;
 
 pub(crate) use self::{
-    address::{Address, OnPush},
+    address::Address,
     link::{Link, LinkSettings, Loss, Server, State, Up},
     repeat::Repeat,
+    stream::{Inbox, NoInbox},
 };

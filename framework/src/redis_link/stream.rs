@@ -1,6 +1,8 @@
 //! The bytes of one connection: when it was last heard, and reading in turns with the rest of the process.
 
+use redis::{PushKind, Value};
 use std::{
+    future::Future,
     io,
     pin::Pin,
     sync::{
@@ -13,7 +15,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::Notify,
-    time::Instant,
+    time::{Instant, Sleep, sleep},
 };
 
 /// What the bytes of one connection tell: when something came last, and whether the other side has closed it.
@@ -69,41 +71,78 @@ const BUSY_CHUNK: usize = 4 * 1024;
 /// How many deliveries to mailboxes a connection makes before it gives the other tasks a turn.
 const DELIVERIES_PER_TURN: u64 = 4096;
 
-/// A stream that notes its life in a [`Pulse`], and reads in turns: a burst must not fill the mailboxes of a thousand
-/// consumers before the first of them has had a turn to empty its own.
+/// How soon to ask again whether there is room for what comes next.
+const ASK_AGAIN: Duration = Duration::from_millis(1);
+
+/// Takes what Redis sends unasked.
+pub(crate) trait Inbox: Send + Sync + 'static {
+    /// Takes a push. It runs inside the connection's driver and must not block.
+    fn take(&self, kind: PushKind, data: Vec<Value>);
+
+    /// Returns how many deliveries to receivers were made so far.
+    fn deliveries(&self) -> u64;
+
+    /// Returns whether the receivers have room for what comes next. While they have not, nothing is read.
+    fn has_room(&self) -> bool;
+}
+
+/// Ignores what Redis sends unasked.
+pub(crate) struct NoInbox;
+
+impl Inbox for NoInbox {
+    fn take(&self, _: PushKind, _: Vec<Value>) {}
+
+    fn deliveries(&self) -> u64 {
+        0
+    }
+
+    fn has_room(&self) -> bool {
+        true
+    }
+}
+
+/// A stream that notes its life in a [`Pulse`], and reads in turns with its receivers: a burst must not fill the mailboxes
+/// of a thousand consumers before they have had a turn to empty them.
 pub(super) struct Stream<S> {
     io: S,
     pulse: Arc<Pulse>,
-    /// How many deliveries the process has made, counted by whoever makes them.
-    deliveries: Arc<AtomicU64>,
-    /// The count at the last turn.
+    inbox: Arc<dyn Inbox>,
+    /// The count of deliveries at the last turn.
     counted: u64,
     is_busy: bool,
+    waiting: Option<Pin<Box<Sleep>>>,
     chunk: Box<[u8]>,
 }
 
 impl<S> Stream<S> {
-    pub(super) fn new(io: S, pulse: Arc<Pulse>, deliveries: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(io: S, pulse: Arc<Pulse>, inbox: Arc<dyn Inbox>) -> Self {
         Self {
             io,
             pulse,
-            counted: deliveries.load(Ordering::Relaxed),
-            deliveries,
+            counted: inbox.deliveries(),
+            inbox,
             is_busy: false,
+            waiting: None,
             chunk: vec![0; CHUNK].into_boxed_slice(),
         }
     }
 
-    /// Returns whether the other tasks are due for a turn.
-    fn is_turn_over(&mut self) -> bool {
-        let now = self.deliveries.load(Ordering::Relaxed);
+    /// Ready when it is this connection's turn to read.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = self.inbox.deliveries();
         let made = now.wrapping_sub(self.counted);
         self.is_busy = made >= DELIVERIES_PER_TURN / 4;
-        if made < DELIVERIES_PER_TURN {
-            return false;
+        if made >= DELIVERIES_PER_TURN {
+            self.counted = now;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        self.counted = now;
-        true
+        while !self.inbox.has_room() {
+            let again = || Box::pin(sleep(ASK_AGAIN));
+            ready!(self.waiting.get_or_insert_with(again).as_mut().poll(cx));
+            self.waiting = None;
+        }
+        Poll::Ready(())
     }
 }
 
@@ -113,10 +152,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.is_turn_over() {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
+        ready!(self.poll_turn(cx));
         let most = if self.is_busy { BUSY_CHUNK } else { CHUNK };
         let Self {
             io, pulse, chunk, ..

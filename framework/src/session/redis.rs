@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    redis_link::{Address, Link, LinkSettings},
+    redis_link::{Address, Link, LinkSettings, NoInbox},
 };
 use async_trait::async_trait;
 use cookie::time::OffsetDateTime;
@@ -55,7 +55,11 @@ impl RedisStore {
     /// [`ErrorKind::Session`] if the URL is none, or Redis does not answer or refuses.
     pub async fn connect(url: &str) -> Result<Self> {
         let address = Address::parse(url).map_err(ours)?;
-        let settings = LinkSettings::commands("sessions", SILENCE);
+        let settings = LinkSettings {
+            purpose: "sessions",
+            silence: SILENCE,
+            inbox: Arc::new(NoInbox),
+        };
         let link = Link::open(&address, settings).await.map_err(ours)?;
         Ok(Self {
             link: Arc::new(link),

@@ -12,19 +12,19 @@
 //! # When Redis is away
 //! Sockets stay open. A send or a join waits until Redis is back, up to
 //! [`send_timeout`](RedisConfig::send_timeout) (10 s), and then fails: an outage that is shorter delays events. The layer
-//! reconnects for as long as it lives, at most 250 ms apart, and renews all its subscriptions at once.
+//! reconnects for as long as it lives, at most 200 ms apart, and renews all its subscriptions at once.
 //!
 //! Redis pub/sub stores nothing, so three rules keep events from being lost in silence:
 //!
-//! 1. **A process publishes only while it is subscribed itself**, and after a restart of Redis half a second later, so that
+//! 1. **A process publishes only while it is subscribed itself**, and after a restart of Redis 0.4 s later, so that
 //!    the other processes have renewed their subscriptions too.
 //! 2. **A command whose connection broke is not repeated**, because the event might arrive twice; it fails with
 //!    [`ErrorKind::Unconfirmed`](crate::ErrorKind::Unconfirmed). The exception: when Redis itself has ended, this process was
 //!    subscribed to the group, and has not received the event, then Redis has not carried it. It is sent again, to the next
 //!    run of Redis.
 //! 3. **A process whose subscriptions were interrupted tells its consumers** ([`Missed::Interrupted`](super::Missed)),
-//!    unless nothing can have been published meanwhile: Redis ended with the connection (nothing listened at its address
-//!    right afterwards), the Redis that came back is another run (`run_id`), and it had published nothing before the
+//!    unless nothing can have been published meanwhile: Redis ended with the connection (right afterwards nothing
+//!    listened at its address, or another run answered), the Redis that came back is another run (`run_id`), and it had published nothing before the
 //!    subscriptions were renewed (its own count of PUBLISH commands). So a plain restart of Redis alarms nobody. A
 //!    connection that was cut while Redis lived on always is a gap.
 //!
@@ -40,11 +40,13 @@
 //! | `pubsub.rs` | the layer, its configuration and its names |
 //! | `publisher.rs` | publishing: waits while Redis is away, and never sends an event twice |
 //! | `subscriptions.rs` | what this process is subscribed to |
+//! | `deliverer.rs` | takes what Redis sends to the mailboxes of this process |
 //! | `restart.rs` | whether Redis was merely restarted |
 //! | `received.rs` | the last events received, as evidence of what Redis carried |
 //!
 //! Redis 6 or later is needed (its third protocol carries commands and messages on one connection).
 
+mod deliverer;
 mod publisher;
 mod pubsub;
 mod received;

@@ -1,6 +1,7 @@
 //! The layer itself: channels_redis' pub/sub wire.
 
 use super::{
+    deliverer::Deliverer,
     publisher::Publisher,
     received::Received,
     subscriptions::{Status, Subscriptions, Wiring},
@@ -9,10 +10,9 @@ use crate::{
     channels::{ChannelLayer, Envelope, LocalChannels, MAILBOX_CAPACITY, Mailbox, Membership},
     error::{Error, ErrorKind, Result},
     name::{ChannelName, GroupName},
-    redis_link::{Address, Link, LinkSettings, OnPush},
+    redis_link::{Address, Link, LinkSettings, NoInbox},
 };
 use async_trait::async_trait;
-use redis::{PushKind, Value};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::{
     task::AbortHandle,
@@ -120,18 +120,27 @@ impl RedisChannelLayer {
         let received = Arc::new(Received::default());
         // Longer than anything waits: a stall that ends in time costs a delay, not the connection.
         let silence = config.send_timeout.saturating_add(SILENCE_MARGIN);
-        let publishing = LinkSettings::commands("publishing", silence);
+        let publishing = LinkSettings {
+            purpose: "publishing",
+            silence,
+            inbox: Arc::new(NoInbox),
+        };
         let publishing = Link::open(&address, publishing).await?;
+        let deliverer = Arc::new(Deliverer::new(
+            local.clone(),
+            names.group_prefix.clone(),
+            received.clone(),
+        ));
         let subscribing = LinkSettings {
             purpose: "subscriptions",
             silence,
-            on_push: deliverer(names.clone(), local.clone(), received.clone()),
-            deliveries: local.deliveries(),
+            inbox: deliverer.clone(),
         };
         let subscribing = Arc::new(Link::open(&address, subscribing).await?);
         let wiring = Wiring {
             link: subscribing.clone(),
             local: local.clone(),
+            deliverer,
             own_channels: names.own_channels(),
             group_prefix: names.group_prefix.clone(),
         };
@@ -307,36 +316,4 @@ impl Names {
     fn own_channels(&self) -> String {
         format!("{}!*", self.process)
     }
-}
-
-/// Takes what Redis sends to where it belongs. It runs inside the connection's driver, and never waits.
-fn deliverer(names: Names, local: LocalChannels, received: Arc<Received>) -> OnPush {
-    Arc::new(
-        move |kind, data| match (kind, <[Value; 2]>::try_from(data)) {
-            (PushKind::Message, Ok([Value::BulkString(channel), Value::BulkString(payload)])) => {
-                let Some(name) = str::from_utf8(&channel)
-                    .ok()
-                    .and_then(|channel| channel.strip_prefix(&*names.group_prefix))
-                else {
-                    return;
-                };
-                received.note(&channel, &payload);
-                if let Ok(group) = GroupName::new(name) {
-                    local.deliver_group(&group, &Envelope::from_bytes(payload));
-                }
-            }
-            (PushKind::PMessage, Err(data)) => {
-                // Pattern, channel, payload.
-                if let Ok([_, Value::BulkString(channel), Value::BulkString(payload)]) =
-                    <[Value; 3]>::try_from(data)
-                    && let () = received.note(&channel, &payload)
-                    && let Ok(channel) = String::from_utf8(channel)
-                    && let Ok(channel) = ChannelName::new(channel)
-                {
-                    local.deliver(&channel, Envelope::from_bytes(payload));
-                }
-            }
-            _ => {}
-        },
-    )
 }

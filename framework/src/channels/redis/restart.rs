@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 /// How long a process waits after it has reconnected to a restarted Redis before it publishes: the other processes
-/// reconnect at most 250 ms apart, and renew their subscriptions in a few round trips.
-pub(super) const SETTLE: Duration = Duration::from_millis(500);
+/// reconnect at most 200 ms apart, and renew their subscriptions in a few round trips.
+pub(super) const SETTLE: Duration = Duration::from_millis(400);
 
 /// How long Redis may take to tell its counts.
 const INFO_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,6 +1,9 @@
 //! What this process is subscribed to: kept equal to what its members have joined, whatever happens to the connection.
 
-use super::restart;
+use super::{
+    deliverer::{Deliverer, Notice},
+    restart,
+};
 use crate::{
     channels::LocalChannels,
     error::{Error, ErrorKind, Result},
@@ -97,6 +100,7 @@ struct Plan {
 pub(super) struct Wiring {
     pub(super) link: Arc<Link>,
     pub(super) local: LocalChannels,
+    pub(super) deliverer: Arc<Deliverer>,
     /// Matches every channel of this process.
     pub(super) own_channels: String,
     /// Stands before every group's name.
@@ -212,6 +216,7 @@ impl Subscriptions {
             let pause = match state {
                 State::Down(down) => {
                     self.deafen(Status::Deaf(down.reason().clone()));
+                    untold.lost(wiring.local.opened());
                     false
                 }
                 State::Up(up) => match self.serve(&up, wiring, &mut states, &mut untold).await {
@@ -261,7 +266,7 @@ impl Subscriptions {
         let Wiring { local, .. } = wiring;
         let mut connection = up.connection.clone();
         self.start_anew(local);
-        untold.connected(up, &mut connection, local).await;
+        untold.connected(up, &mut connection, wiring).await;
 
         let mut operations = FuturesUnordered::<Operation>::new();
         operations.push(subscribe_own(&connection, &wiring.own_channels));
@@ -280,7 +285,7 @@ impl Subscriptions {
             }
             self.complete(outcome, &mut operations, &connection, wiring);
         }
-        untold.subscribed(up, &mut connection, local).await;
+        untold.subscribed(up, &mut connection, wiring).await;
         self.status.send_replace(Status::Restored {
             generation: up.generation,
             run_id: up.run_id.clone(),
@@ -487,13 +492,13 @@ impl Entry {
 ///
 /// A process that was not connected for a while has a gap if anything may have been published meanwhile: always, unless
 /// Redis itself ended with the connection, came back as another run, and that run has published nothing yet. The first is
-/// known by the refusal right after the loss, the second by `run_id`, the third by Redis' own count of PUBLISH commands,
+/// known by what answered right after the loss, the second by `run_id`, the third by Redis' own count of PUBLISH commands,
 /// before and after the subscriptions are renewed.
 #[derive(Default)]
 struct Untold {
-    /// When the last connection that had all its subscriptions was last heard.
-    since: Option<Instant>,
-    /// Whether there is a gap since then.
+    /// The gap since the last connection that had all its subscriptions.
+    gap: Option<Notice>,
+    /// Whether something may have been published meanwhile.
     is_real: bool,
     /// The last connection that had all its subscriptions.
     restored: Option<u64>,
@@ -502,29 +507,41 @@ struct Untold {
 }
 
 impl Untold {
-    /// There is a connection, without subscriptions yet: what is known to be missing is told before the events that
-    /// follow it. Where Redis refuses the subscriptions again and again, the rest is told once it no longer does.
+    /// The connection was lost, with so many mailboxes open.
+    fn lost(&mut self, opened: u64) {
+        self.gap.get_or_insert(Notice {
+            since: Instant::now(),
+            opened,
+        });
+    }
+
+    /// There is a connection, without subscriptions yet. What is known to be missing is told with the first confirmation.
     async fn connected(
         &mut self,
         up: &Up,
         connection: &mut MultiplexedConnection,
-        local: &LocalChannels,
+        wiring: &Wiring,
     ) {
-        if self.attempted.replace(up.generation) == Some(up.generation) {
-            self.since.get_or_insert_with(Instant::now);
-            self.is_real = true;
-            return;
-        }
+        let is_repeated = self.attempted.replace(up.generation) == Some(up.generation);
         let Some(loss) = &up.loss else {
+            self.gap = None;
             return;
         };
-        let since = *self.since.get_or_insert(loss.last_heard);
-        self.since = Some(since.min(loss.last_heard));
+        self.lost(wiring.local.opened());
+        if let Some(gap) = &mut self.gap {
+            gap.since = gap.since.min(loss.last_heard);
+        }
         let was_whole = self.restored == Some(loss.generation);
-        if !was_whole || !restart::is_clean(up, loss) || !restart::is_unused(connection).await {
+        if is_repeated
+            || !was_whole
+            || !restart::is_clean(up, loss)
+            || !restart::is_unused(connection).await
+        {
             self.is_real = true;
         }
-        self.tell(local);
+        if let Some(gap) = self.gap.filter(|_| self.is_real) {
+            wiring.deliverer.tell_when_subscribed(gap);
+        }
     }
 
     /// All subscriptions are renewed.
@@ -532,30 +549,15 @@ impl Untold {
         &mut self,
         up: &Up,
         connection: &mut MultiplexedConnection,
-        local: &LocalChannels,
+        wiring: &Wiring,
     ) {
         self.restored = Some(up.generation);
-        if self.since.is_none() {
-            return;
+        let (gap, is_told) = (self.gap.take(), mem::take(&mut self.is_real));
+        if let Some(gap) = gap.filter(|_| !is_told)
+            && !restart::is_unused(connection).await
+        {
+            wiring.deliverer.tell(gap);
         }
-        self.is_real = self.is_real || !restart::is_unused(connection).await;
-        self.tell(local);
-        self.since = None;
-    }
-
-    /// Tells all members of this process if there was a gap.
-    fn tell(&mut self, local: &LocalChannels) {
-        let Some(since) = self.since.filter(|_| self.is_real) else {
-            return;
-        };
-        let gap = since.elapsed();
-        tracing::warn!(
-            seconds = gap.as_secs_f32(),
-            "events sent while the subscriptions were interrupted may be missing; all consumers of this process are told"
-        );
-        local.interrupted(gap);
-        self.since = None;
-        self.is_real = false;
     }
 }
 

@@ -1,0 +1,232 @@
+//! Back-pressure on a wire: which mailboxes are so full that they would overflow if it read on.
+
+use super::mailbox::{Crowding, Slot};
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// How long a full mailbox may stay untouched before its owner is taken for stalled: from then on nobody waits for it, and
+/// it overflows.
+const STALLED_AFTER: Duration = Duration::from_millis(250);
+
+/// How long a wire waits for one mailbox at most, however often its owner takes something.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// After a wait for an owner that proved to be stalled, nobody is waited for during this many times as long: many such
+/// owners cannot stop a wire for more than a fifth of the time.
+const REST: u32 = 4;
+
+/// The mailboxes that are more than half full and whose owners are at work.
+#[derive(Default)]
+pub(super) struct Crowd {
+    state: Mutex<State>,
+    is_watched: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    crowded: Vec<Crowded>,
+    waiting_since: Option<Instant>,
+    rests_until: Option<Instant>,
+}
+
+struct Crowded {
+    slot: Arc<Slot>,
+    since: Instant,
+    /// How many envelopes its owner had taken when it was last seen to take one, and when that was.
+    taken: u64,
+    seen: Instant,
+}
+
+impl Crowd {
+    /// Notes a mailbox that has just become more than half full.
+    pub(super) fn add(&self, slot: &Arc<Slot>) {
+        let now = Instant::now();
+        self.state().crowded.push(Crowded {
+            slot: slot.clone(),
+            since: now,
+            taken: slot.taken(),
+            seen: now,
+        });
+        self.is_watched.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether a wire may read on; if not it asks again a little later.
+    pub(super) fn has_room(&self) -> bool {
+        if !self.is_watched.load(Ordering::Relaxed) {
+            return true;
+        }
+        let now = Instant::now();
+        let mut state = self.state();
+        let mut is_somebody_stalled = false;
+        state.crowded.retain_mut(|crowded| match crowded.look(now) {
+            Look::Waiting => true,
+            Look::Emptied => false,
+            Look::Stalled => {
+                is_somebody_stalled = true;
+                false
+            }
+        });
+        if is_somebody_stalled && let Some(since) = state.waiting_since {
+            state.rests_until = now.checked_add((now - since) * REST);
+        }
+        let is_empty = state.crowded.is_empty();
+        self.is_watched.store(!is_empty, Ordering::Relaxed);
+        let has_room = is_empty || state.rests_until.is_some_and(|until| now < until);
+        match has_room {
+            true => state.waiting_since = None,
+            false => _ = state.waiting_since.get_or_insert(now),
+        }
+        has_room
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .expect("no code panics while it holds this lock")
+    }
+}
+
+enum Look {
+    Waiting,
+    Emptied,
+    Stalled,
+}
+
+impl Crowded {
+    fn look(&mut self, now: Instant) -> Look {
+        if self.slot.crowding() == Crowding::None {
+            return Look::Emptied;
+        }
+        let taken = self.slot.taken();
+        if taken != self.taken {
+            (self.taken, self.seen) = (taken, now);
+        }
+        let is_stalled = now - self.seen >= STALLED_AFTER || now - self.since >= LONGEST_WAIT;
+        if !is_stalled {
+            return Look::Waiting;
+        }
+        self.slot.note_stalled();
+        Look::Stalled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        channels::{Envelope, LocalChannels, Mailbox},
+        name::GroupName,
+    };
+    use std::{future::Future, time::Duration};
+    use tokio::time::{Instant, sleep};
+
+    const CAPACITY: usize = 8;
+
+    fn room() -> (LocalChannels, GroupName, Mailbox) {
+        let (local, group) = (
+            LocalChannels::new(CAPACITY, |_| {}),
+            GroupName::new("room").unwrap(),
+        );
+        let mailbox = local.open("member").unwrap();
+        local.join(&group, mailbox.name()).unwrap();
+        (local, group, mailbox)
+    }
+
+    fn fill(local: &LocalChannels, group: &GroupName, events: usize) {
+        for _ in 0..events {
+            local.deliver_group(group, &Envelope::from_bytes("x"));
+        }
+    }
+
+    /// How long a wire waits.
+    async fn wait(local: &LocalChannels) -> Duration {
+        let start = Instant::now();
+        while !local.has_room() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        start.elapsed()
+    }
+
+    async fn take(mailbox: &mut Mailbox, events: usize) {
+        for _ in 0..events {
+            mailbox.receive().await.unwrap();
+        }
+    }
+
+    fn timed<F: Future>(test: F) {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_time().start_paused(true).build();
+        runtime.unwrap().block_on(test);
+    }
+
+    #[test]
+    fn a_wire_waits_for_a_mailbox_that_is_more_than_half_full_until_it_is_a_quarter_full() {
+        timed(async {
+            let (local, group, mut mailbox) = room();
+            fill(&local, &group, CAPACITY / 2);
+            assert!(local.has_room());
+
+            fill(&local, &group, 1);
+            assert!(!local.has_room());
+            take(&mut mailbox, 2).await;
+            assert!(!local.has_room());
+            take(&mut mailbox, 1).await;
+            assert!(local.has_room());
+        });
+    }
+
+    #[test]
+    fn a_wire_does_not_wait_for_a_mailbox_that_is_gone() {
+        timed(async {
+            let (local, group, mailbox) = room();
+            fill(&local, &group, CAPACITY);
+
+            drop(mailbox);
+
+            assert!(local.has_room());
+        });
+    }
+
+    #[test]
+    fn a_wire_waits_once_for_a_stalled_owner_and_again_when_it_has_caught_up() {
+        timed(async {
+            let (local, group, mut mailbox) = room();
+            fill(&local, &group, CAPACITY);
+            assert_eq!(wait(&local).await, super::STALLED_AFTER);
+
+            fill(&local, &group, CAPACITY);
+            assert!(local.has_room(), "it overflows, and nobody waits for it");
+            assert!(mailbox.dropped() > 0);
+
+            take(&mut mailbox, CAPACITY).await;
+            sleep(super::STALLED_AFTER * super::REST).await;
+            fill(&local, &group, CAPACITY - 1);
+            assert!(!local.has_room());
+        });
+    }
+
+    #[test]
+    fn many_stalled_owners_stop_a_wire_for_a_fifth_of_the_time_at_most() {
+        timed(async {
+            let (local, group, first) = room();
+            let mut mailboxes = vec![first];
+            let start = Instant::now();
+            let mut waited = Duration::ZERO;
+            for _ in 0..40 {
+                fill(&local, &group, CAPACITY);
+                waited += wait(&local).await;
+                let mailbox = local.open("member").unwrap();
+                local.join(&group, mailbox.name()).unwrap();
+                mailboxes.push(mailbox);
+                sleep(super::STALLED_AFTER).await;
+            }
+            let share = waited.as_secs_f32() / start.elapsed().as_secs_f32();
+            assert!(share < 0.25, "it waited for {share} of the time");
+        });
+    }
+}
