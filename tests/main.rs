@@ -7,6 +7,7 @@ mod chat_page;
 mod chat_rooms;
 mod event_source;
 mod examples;
+mod faults;
 mod graceful_stop;
 mod harm;
 mod interop;

@@ -51,7 +51,7 @@ impl Server {
 
     /// The arena on a Redis.
     pub async fn arena_on(redis: &Redis) -> Self {
-        Self::started("arena", vec!["--redis".to_owned(), redis.url()], None).await
+        Self::arena_with(&["--redis", &redis.url()]).await
     }
 
     /// The chat on a Redis, with a database of its own.
