@@ -18,6 +18,9 @@ use Fault::*;
 enum Fault {
     Killed,
     KilledWithAof,
+    KilledTwice,
+    KilledBehindProxy,
+    KilledWhileFrozen,
     Stopped,
     Stalled,
     Losing,
@@ -33,8 +36,14 @@ enum Fault {
 }
 
 /// Faults that run at the same time.
-const GROUPS: [&[Fault]; 3] = [
-    &[Killed, KilledWithAof, ProcessKilled, Flushed, OutOfMemory],
+const GROUPS: [&[Fault]; 4] = [
+    &[Killed, KilledWithAof, KilledTwice, Flushed],
+    &[
+        KilledBehindProxy,
+        KilledWhileFrozen,
+        ProcessKilled,
+        OutOfMemory,
+    ],
     &[Stopped, Stalled, Losing, Reset, Delayed],
     &[
         ClientsKilled,
@@ -57,6 +66,30 @@ fn redis_killed_and_restarted_with_its_data_loses_nothing_and_closes_no_socket()
     let verdict = KilledWithAof.verdict();
 
     verdict.is_complete();
+    verdict.resumed_in_time();
+}
+
+#[test]
+fn redis_killed_again_as_soon_as_it_is_back_loses_nothing_in_silence() {
+    let verdict = KilledTwice.verdict();
+
+    verdict.is_honest();
+    verdict.resumed_in_time();
+}
+
+#[test]
+fn redis_restarted_behind_a_proxy_that_still_listens_loses_nothing_in_silence() {
+    let verdict = KilledBehindProxy.verdict();
+
+    verdict.is_honest();
+    verdict.resumed_in_time();
+}
+
+#[test]
+fn redis_restarted_while_a_process_does_not_run_loses_nothing_in_silence() {
+    let verdict = KilledWhileFrozen.verdict();
+
+    verdict.is_honest();
     verdict.resumed_in_time();
 }
 
@@ -178,8 +211,11 @@ impl Fault {
 
     async fn happens(self) -> Verdict {
         match self {
-            Killed => killed(Redis::new().await).await,
+            Killed => killed(Stage::directly_on(Redis::new().await).await).await,
             KilledWithAof => killed_with_aof().await,
+            KilledTwice => killed_twice().await,
+            KilledBehindProxy => killed(Stage::on(Redis::new().await).await).await,
+            KilledWhileFrozen => killed_while_frozen().await,
             Stopped => stopped().await,
             Stalled => stalled().await,
             Losing => losing().await,
@@ -212,8 +248,7 @@ fn happen(faults: &[Fault]) -> Verdicts {
     })
 }
 
-async fn killed(redis: Redis) -> Verdict {
-    let mut stage = Stage::on(redis).await;
+async fn killed(mut stage: Stage) -> Verdict {
     stage.redis.stop();
     sleep(Duration::from_secs(2)).await;
     stage.redis.start().await;
@@ -223,9 +258,36 @@ async fn killed(redis: Redis) -> Verdict {
 /// Redis has something to load, and says `LOADING` for a moment.
 async fn killed_with_aof() -> Verdict {
     let redis = Redis::with(&["--appendonly", "yes"]).await;
-    let fill = "for i = 1, 100000 do redis.call('SET', 'key' .. i, i) end";
+    let fill = "for i = 1, 50000 do redis.call('SET', 'key' .. i, i) end";
     redis.does(&["EVAL", fill, "0"]).await;
-    killed(redis).await
+    killed(Stage::directly_on(redis).await).await
+}
+
+/// The second time comes while the processes are subscribing, or have just begun to publish.
+async fn killed_twice() -> Verdict {
+    let mut stage = Stage::directly_on(Redis::new().await).await;
+    for _ in 0..2 {
+        stage.redis.stop();
+        sleep(Duration::from_secs(1)).await;
+        stage.redis.start().await;
+        sleep(Duration::from_millis(300)).await;
+    }
+    stage.redis.stop();
+    sleep(Duration::from_secs(1)).await;
+    stage.redis.start().await;
+    stage.verdict().await
+}
+
+/// The other process reconnects and publishes long before this one finds out.
+async fn killed_while_frozen() -> Verdict {
+    let mut stage = Stage::directly_on(Redis::new().await).await;
+    stage.arenas[1].freeze();
+    stage.redis.stop();
+    sleep(Duration::from_secs(1)).await;
+    stage.redis.start().await;
+    sleep(Duration::from_secs(3)).await;
+    stage.arenas[1].thaw();
+    stage.verdict().await
 }
 
 async fn stopped() -> Verdict {

@@ -1,6 +1,7 @@
 //! The integration tests, in one binary.
 
 mod bad_redis_url;
+mod burst;
 mod chat_accounts;
 mod chat_live;
 mod chat_page;
@@ -14,5 +15,6 @@ mod interop;
 mod outage;
 mod people;
 mod redis_layer;
+mod scale;
 mod sessions;
 mod transports;

@@ -4,7 +4,7 @@
 //! - [`client`]: a WebSocket client; [`raw`]: a client that may break the rules;
 //! - [`proxy`]: a network that can stall, delay, lose and cut;
 //! - [`stage`]: two processes and forty clients for a fault to happen to; [`crowd`]: those clients; [`account`]: what
-//!   became of their messages;
+//!   became of their messages; [`flood`]: thousands of clients that only count;
 //! - [`page`], [`devtools`]: one page in the browser, and the wire to it; [`visitor`]: a person in the chat;
 //! - [`child`], [`port`], [`scratch`], [`wait`]: the small things under them.
 
@@ -14,6 +14,7 @@ pub mod child;
 pub mod client;
 pub mod crowd;
 pub mod devtools;
+pub mod flood;
 pub mod page;
 pub mod port;
 pub mod proxy;

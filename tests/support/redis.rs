@@ -13,6 +13,9 @@ use tokio::{
 
 use super::{child::Process, port::free_port, scratch::Scratch, wait};
 
+/// How long it may take to answer a command.
+const ANSWER: Duration = Duration::from_secs(5);
+
 /// A redis-server on a loopback port of its own, which keeps nothing on disk unless its options say so.
 #[derive(Debug)]
 pub struct Redis {
@@ -117,6 +120,19 @@ impl Redis {
         self.password = Some(password.to_owned());
     }
 
+    /// Bytes of memory that it uses.
+    ///
+    /// # Panics
+    /// When it does not say.
+    pub async fn memory(&self) -> u64 {
+        let info = self.does(&["INFO", "memory"]).await;
+        let line = info
+            .lines()
+            .find_map(|line| line.strip_prefix("used_memory:"));
+        let bytes = line.and_then(|bytes| bytes.parse().ok());
+        bytes.expect("a line about used memory")
+    }
+
     /// Its port.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -178,10 +194,7 @@ impl Redis {
 async fn one(socket: &mut TcpStream, words: &[&str]) -> Option<String> {
     socket.write_all(encode(words).as_bytes()).await.ok()?;
     let mut answer = [0; 1024];
-    let length = timeout(Duration::from_secs(1), socket.read(&mut answer))
-        .await
-        .ok()?
-        .ok()?;
+    let length = timeout(ANSWER, socket.read(&mut answer)).await.ok()?.ok()?;
     Some(String::from_utf8_lossy(&answer[..length]).into_owned())
 }
 

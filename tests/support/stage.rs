@@ -56,15 +56,25 @@ pub struct Verdict {
 }
 
 impl Stage {
-    /// Starts everything; returns once messages have been flowing for a while.
+    /// Starts everything, with a network that can fail; returns once messages have been flowing for a while.
     pub async fn on(redis: Redis) -> Self {
+        Self::start(redis, |redis, wire| redis.url_through(wire.port())).await
+    }
+
+    /// As [`on`](Self::on), with processes that connect to Redis directly, so that they see at once when nothing listens
+    /// at its port.
+    pub async fn directly_on(redis: Redis) -> Self {
+        Self::start(redis, |redis, _| redis.url()).await
+    }
+
+    async fn start(redis: Redis, url: impl Fn(&Redis, &Proxy) -> String) -> Self {
         let wires = [
             Proxy::before_redis(&redis).await,
             Proxy::before_redis(&redis).await,
         ];
         let arenas = [
-            arena(&redis, &wires[0]).await,
-            arena(&redis, &wires[1]).await,
+            Server::arena_with(&["--redis", &url(&redis, &wires[0])]).await,
+            Server::arena_with(&["--redis", &url(&redis, &wires[1])]).await,
         ];
         let mut crowd = Crowd::new(EVERY);
         for number in 0..CLIENTS {
@@ -128,10 +138,6 @@ impl Stage {
             sleep(POLL * 10).await;
         }
     }
-}
-
-async fn arena(redis: &Redis, wire: &Proxy) -> Server {
-    Server::arena_with(&["--redis", &redis.url_through(wire.port())]).await
 }
 
 impl Verdict {
