@@ -115,6 +115,7 @@ async fn everyone_receives(layers: &[Channels; 2], mailboxes: &mut [Mailbox]) {
     for (number, mailbox) in mailboxes.iter_mut().enumerate() {
         let envelope = timeout(DEADLINE, mailbox.receive()).await;
         let envelope = envelope.unwrap_or_else(|_| panic!("nothing in group {number}"));
+        let envelope = envelope.expect("nothing was missed");
         assert_eq!(envelope.decode::<Number>().unwrap().number, number);
     }
     println!("one message to each in {:.2?}", start.elapsed());
