@@ -1,17 +1,20 @@
 //! The integration tests, in one binary.
 
 mod bad_redis_url;
+mod burst;
 mod chat_accounts;
 mod chat_live;
 mod chat_page;
 mod chat_rooms;
 mod event_source;
 mod examples;
+mod faults;
 mod graceful_stop;
 mod harm;
 mod interop;
 mod outage;
 mod people;
 mod redis_layer;
+mod scale;
 mod sessions;
 mod transports;

@@ -73,13 +73,21 @@ impl Process {
     /// # Panics
     /// When the signal cannot be sent.
     pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends a signal, named without its `SIG`.
+    ///
+    /// # Panics
+    /// When the signal cannot be sent.
+    pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")
-            .arg("-TERM")
+            .arg(format!("-{name}"))
             .arg(self.child.id().to_string())
             .status();
         assert!(
             sent.is_ok_and(|status| status.success()),
-            "cannot send SIGTERM to {}",
+            "cannot send SIG{name} to {}",
             self.name
         );
     }

@@ -1,14 +1,20 @@
 //! The harness. Every value owns what it started and ends it when dropped.
 //!
 //! - [`redis`], [`server`], [`python`], [`browser`]: processes;
-//! - [`client`]: a WebSocket client; [`raw`]: a client that may break the rules; [`proxy`]: a wire that can be cut;
+//! - [`client`]: a WebSocket client; [`raw`]: a client that may break the rules;
+//! - [`proxy`]: a network that can stall, delay, lose and cut;
+//! - [`stage`]: two processes and forty clients for a fault to happen to; [`crowd`]: those clients; [`account`]: what
+//!   became of their messages; [`flood`]: thousands of clients that only count;
 //! - [`page`], [`devtools`]: one page in the browser, and the wire to it; [`visitor`]: a person in the chat;
 //! - [`child`], [`port`], [`scratch`], [`wait`]: the small things under them.
 
+pub mod account;
 pub mod browser;
 pub mod child;
 pub mod client;
+pub mod crowd;
 pub mod devtools;
+pub mod flood;
 pub mod page;
 pub mod port;
 pub mod proxy;
@@ -17,10 +23,19 @@ pub mod raw;
 pub mod redis;
 pub mod scratch;
 pub mod server;
+pub mod stage;
 pub mod visitor;
 pub mod wait;
 
 pub use self::{
-    browser::Browser, client::Client, page::Page, proxy::Proxy, python::Python, raw::RawClient,
-    redis::Redis, server::Server, visitor::Visitor,
+    browser::Browser,
+    client::Client,
+    page::Page,
+    proxy::Proxy,
+    python::Python,
+    raw::RawClient,
+    redis::Redis,
+    server::Server,
+    stage::{Stage, Verdict},
+    visitor::Visitor,
 };

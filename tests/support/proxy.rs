@@ -1,38 +1,104 @@
-//! A wire that can be cut: it stands between a client and a server, and knows nothing of what they say.
+//! A TCP proxy that can stall, delay, lose and cut what it carries.
+//!
+//! Put one before each process, and each process has its own network. Connections to Redis are told apart by what the
+//! client says on them: one that has sent `SUBSCRIBE` or `PSUBSCRIBE` is a [`Side::Subscriber`].
+
+use std::{mem, sync::Arc, time::Duration};
 
 use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
-    sync::watch,
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
+    sync::{mpsc, watch},
     task::JoinHandle,
+    time::{Instant, sleep_until},
 };
 
-use super::server::Server;
+use super::{redis::Redis, server::Server};
 
-/// Everything that arrives at its port goes to a server, unless it is cut.
+/// Bytes read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// Chunks that may be on their way in one direction; at the bound the proxy reads no further.
+const CHUNKS_UNDER_WAY: usize = 16 * 1024;
+
+/// Carries everything that arrives at its port to a server, as its wires allow.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
-    is_cut: watch::Sender<bool>,
+    wires: Arc<watch::Sender<Wires>>,
     accepting: JoinHandle<()>,
 }
 
+/// How the proxy treats the bytes of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wire {
+    /// Carries them at once.
+    #[default]
+    Open,
+    /// Keeps them until the wire changes; none is lost.
+    Stalled,
+    /// Throws them away; both ends believe that they have sent them.
+    Losing,
+    /// Carries those from the server this much later.
+    Late(Duration),
+    /// Resets open connections, and new ones as soon as their [`Side`] is known to be this.
+    Cut,
+}
+
+/// Which connections of a process are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Those that subscribe.
+    Subscriber,
+    /// The others. Every connection begins as one of these.
+    Publisher,
+}
+
+/// The state of both wires, and how often everything was reset.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wires {
+    subscriber: Wire,
+    publisher: Wire,
+    resets: u64,
+}
+
 impl Proxy {
-    /// Stands before a server.
+    /// Starts a proxy before a server of ours.
     ///
     /// # Panics
     /// When there is no port for it.
     pub async fn before(server: &Server) -> Self {
+        Self::before_port(server.port()).await
+    }
+
+    /// Starts a proxy before a Redis.
+    ///
+    /// # Panics
+    /// When there is no port for it.
+    pub async fn before_redis(redis: &Redis) -> Self {
+        Self::before_port(redis.port()).await
+    }
+
+    async fn before_port(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.expect("a port for the proxy");
         let port = listener.local_addr().expect("its port").port();
-        let (is_cut, cuts) = watch::channel(false);
-        let accepting = tokio::spawn(accept(listener, server.port(), cuts));
+        let wires = Arc::new(watch::Sender::new(Wires::default()));
+        let accepting = tokio::spawn(accept(listener, server, wires.clone()));
         Self {
             port,
-            is_cut,
+            wires,
             accepting,
         }
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The address of a page of the server, by way of the proxy.
@@ -41,14 +107,35 @@ impl Proxy {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// Cuts all connections without a word of HTTP or WebSocket, and new ones at once.
-    pub fn cut(&self) {
-        self.is_cut.send_replace(true);
+    /// Treats all connections this way from now on.
+    pub fn set(&self, wire: Wire) {
+        self.wires.send_modify(|wires| {
+            wires.subscriber = wire;
+            wires.publisher = wire;
+        });
     }
 
-    /// Lets connections through again.
+    /// Treats the connections of one side this way from now on.
+    pub fn set_side(&self, side: Side, wire: Wire) {
+        self.wires.send_modify(|wires| match side {
+            Side::Subscriber => wires.subscriber = wire,
+            Side::Publisher => wires.publisher = wire,
+        });
+    }
+
+    /// Resets the open connections; new ones are let through.
+    pub fn reset(&self) {
+        self.wires.send_modify(|wires| wires.resets += 1);
+    }
+
+    /// Resets all connections, and new ones at once, until [`mend`](Self::mend).
+    pub fn cut(&self) {
+        self.set(Wire::Cut);
+    }
+
+    /// Lets everything through again.
     pub fn mend(&self) {
-        self.is_cut.send_replace(false);
+        self.set(Wire::Open);
     }
 }
 
@@ -58,21 +145,211 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, server: u16, cuts: watch::Receiver<bool>) {
-    while let Ok((mut client, _)) = listener.accept().await {
-        let mut cuts = cuts.clone();
-        tokio::spawn(async move {
-            let talking = async {
-                if let Ok(mut server) = TcpStream::connect(("127.0.0.1", server)).await {
-                    // However it ends, both connections do.
-                    drop(copy_bidirectional(&mut client, &mut server).await);
-                }
-            };
-            tokio::select! {
-                biased;
-                _ = cuts.wait_for(|is_cut| *is_cut) => {}
-                () = talking => {}
+impl Wires {
+    fn of(&self, side: Side) -> Wire {
+        match side {
+            Side::Subscriber => self.subscriber,
+            Side::Publisher => self.publisher,
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, server: u16, wires: Arc<watch::Sender<Wires>>) {
+    while let Ok((client, _)) = listener.accept().await {
+        let control = Control {
+            side: Arc::new(watch::Sender::new(Side::Publisher)),
+            wires: wires.subscribe(),
+        };
+        tokio::spawn(carry(client, server, control));
+    }
+}
+
+/// Carries one connection until both ends have closed it or the proxy cuts it, which resets both.
+async fn carry(mut client: TcpStream, server: u16, control: Control) {
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", server)).await else {
+        reset(client);
+        return;
+    };
+    for end in [&client, &server] {
+        _ = end.set_nodelay(true);
+    }
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
+
+    let there = pump(from_client, to_server, control.clone(), Direction::ToServer);
+    let back = pump(from_server, to_client, control.clone(), Direction::ToClient);
+    let is_cut = tokio::select! {
+        biased;
+        () = control.cut() => true,
+        _ = async { tokio::join!(there, back) } => false,
+    };
+    if is_cut {
+        reset(client);
+        reset(server);
+    }
+}
+
+fn reset(end: TcpStream) {
+    // It fails only where the connection is gone already.
+    _ = end.set_zero_linger();
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    ToServer,
+    ToClient,
+}
+
+/// What one connection knows of the proxy's wires.
+#[derive(Clone)]
+struct Control {
+    side: Arc<watch::Sender<Side>>,
+    wires: watch::Receiver<Wires>,
+}
+
+impl Control {
+    fn side(&self) -> Side {
+        *self.side.borrow()
+    }
+
+    fn wire(&self) -> Wire {
+        self.wires.borrow().of(self.side())
+    }
+
+    /// Waits while the wire is stalled.
+    async fn moving(&mut self) {
+        self.until(|_, wire| wire != Wire::Stalled).await;
+    }
+
+    /// Waits until this connection has to be reset.
+    async fn cut(mut self) {
+        let first = self.wires.borrow().resets;
+        self.until(|resets, wire| resets != first || wire == Wire::Cut)
+            .await;
+    }
+
+    /// Waits until the number of resets and the connection's wire are as wanted.
+    async fn until(&mut self, wanted: impl Fn(u64, Wire) -> bool) {
+        let mut sides = self.side.subscribe();
+        loop {
+            let resets = self.wires.borrow_and_update().resets;
+            sides.borrow_and_update();
+            if wanted(resets, self.wire()) {
+                return;
             }
-        });
+            tokio::select! {
+                // Without the proxy nothing changes any more.
+                changed = self.wires.changed() => if changed.is_err() { return },
+                _ = sides.changed() => {}
+            }
+        }
+    }
+}
+
+/// Carries one direction, and its end.
+async fn pump(from: ReadHalf<'_>, to: WriteHalf<'_>, control: Control, direction: Direction) {
+    let (sender, receiver) = mpsc::channel(CHUNKS_UNDER_WAY);
+    tokio::join!(
+        read(from, sender, control.clone(), direction),
+        write(to, receiver, control),
+    );
+}
+
+/// Reads chunks and stamps each with the moment at which it is due at the other end.
+async fn read(
+    mut from: ReadHalf<'_>,
+    chunks: mpsc::Sender<(Instant, Vec<u8>)>,
+    mut control: Control,
+    direction: Direction,
+) {
+    let mut buffer = vec![0; CHUNK];
+    let mut watched = Watched::default();
+    loop {
+        control.moving().await;
+        let Ok(length @ 1..) = from.read(&mut buffer).await else {
+            return;
+        };
+        let chunk = &buffer[..length];
+        if direction == Direction::ToServer
+            && control.side() == Side::Publisher
+            && watched.subscribes(chunk)
+        {
+            control.side.send_replace(Side::Subscriber);
+        }
+        let late = match control.wire() {
+            Wire::Losing => continue,
+            // Not one byte more; `cut` resets the connection.
+            Wire::Cut => std::future::pending().await,
+            Wire::Late(late) if direction == Direction::ToClient => late,
+            Wire::Late(_) | Wire::Open | Wire::Stalled => Duration::ZERO,
+        };
+        if chunks
+            .send((Instant::now() + late, chunk.to_owned()))
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+async fn write(
+    mut to: WriteHalf<'_>,
+    mut chunks: mpsc::Receiver<(Instant, Vec<u8>)>,
+    mut control: Control,
+) {
+    while let Some((due, chunk)) = chunks.recv().await {
+        sleep_until(due).await;
+        control.moving().await;
+        if to.write_all(&chunk).await.is_err() {
+            return;
+        }
+    }
+    // The other end may have gone first.
+    _ = to.shutdown().await;
+}
+
+/// Looks for a subscription in a stream of commands.
+#[derive(Default)]
+struct Watched {
+    /// The end of the chunk before: the word may be split.
+    tail: Vec<u8>,
+}
+
+impl Watched {
+    fn subscribes(&mut self, chunk: &[u8]) -> bool {
+        /// `PSUBSCRIBE` ends with it too, as `UNSUBSCRIBE` does, which only a subscriber says.
+        const WORD: &[u8] = b"SUBSCRIBE\r\n";
+
+        let mut seen = mem::take(&mut self.tail);
+        seen.extend_from_slice(chunk);
+        let is_there = seen.windows(WORD.len()).any(|window| window == WORD);
+        self.tail = seen.split_off(seen.len().saturating_sub(WORD.len() - 1));
+        is_there
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscription_is_recognised_even_when_it_arrives_in_pieces() {
+        for (chunks, expected) in [
+            (&["*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\na\r\n"][..], true),
+            (&["*2\r\n$10\r\nPSUBSC", "RIBE", "\r\n$1\r\na\r\n"], true),
+            (
+                &["*3\r\n$7\r\nPUBLISH\r\n$1\r\na\r\n", "$9\r\nSUBSCRIBES\r\n"],
+                false,
+            ),
+        ] {
+            let mut watched = Watched::default();
+
+            let subscribes = chunks
+                .iter()
+                .any(|chunk| watched.subscribes(chunk.as_bytes()));
+
+            assert_eq!(subscribes, expected, "{chunks:?}");
+        }
     }
 }

@@ -81,7 +81,15 @@ impl Python {
     /// # Panics
     /// When it has ended.
     pub fn tell(&mut self, value: &Value) {
-        writeln!(self.input, "{value}").expect("Python listens");
+        self.tell_line(&value.to_string());
+    }
+
+    /// Writes a line of JSON whose keys are to keep their order.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn tell_line(&mut self, line: &str) {
+        writeln!(self.input, "{line}").expect("Python listens");
     }
 }
 

@@ -13,11 +13,17 @@ use tokio::{
 
 use super::{child::Process, port::free_port, scratch::Scratch, wait};
 
-/// A redis-server on a loopback port of its own, which keeps nothing on disk.
+/// How long it may take to answer a command.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// A redis-server on a loopback port of its own, which keeps nothing on disk unless its options say so.
 #[derive(Debug)]
 pub struct Redis {
     port: u16,
     scratch: Scratch,
+    options: Vec<String>,
+    /// What clients must say first, if anything.
+    password: Option<String>,
     process: Option<Process>,
 }
 
@@ -29,12 +35,31 @@ impl Redis {
         redis
     }
 
+    /// Starts one with more command-line options, which it keeps over restarts.
+    pub async fn with(options: &[&str]) -> Self {
+        let mut redis = Self::stopped();
+        redis.options = options.iter().map(ToString::to_string).collect();
+        redis.start().await;
+        redis
+    }
+
+    /// Starts one that asks for a password.
+    pub async fn with_password(password: &str) -> Self {
+        let mut redis = Self::stopped();
+        redis.options = vec!["--requirepass".to_owned(), password.to_owned()];
+        redis.password = Some(password.to_owned());
+        redis.start().await;
+        redis
+    }
+
     /// One that does not run yet; its port is already known.
     #[must_use]
     pub fn stopped() -> Self {
         Self {
             port: free_port(),
             scratch: Scratch::new("redis-data"),
+            options: Vec::new(),
+            password: None,
             process: None,
         }
     }
@@ -49,6 +74,7 @@ impl Redis {
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
             .args(["--save", "", "--appendonly", "no", "--dir"])
             .arg(self.scratch.path())
+            .args(&self.options)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         let mut process = Process::start(
@@ -72,6 +98,41 @@ impl Redis {
         self.process = None;
     }
 
+    /// Stops it from running (SIGSTOP): connections stay open and get no answer.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn freeze(&self) {
+        self.process().signal("STOP");
+    }
+
+    /// Lets it run on.
+    ///
+    /// # Panics
+    /// When it was not started.
+    pub fn thaw(&self) {
+        self.process().signal("CONT");
+    }
+
+    /// Asks for another password from now on; connections that exist stay.
+    pub async fn change_password(&mut self, password: &str) {
+        self.does(&["CONFIG", "SET", "requirepass", password]).await;
+        self.password = Some(password.to_owned());
+    }
+
+    /// Bytes of memory that it uses.
+    ///
+    /// # Panics
+    /// When it does not say.
+    pub async fn memory(&self) -> u64 {
+        let info = self.does(&["INFO", "memory"]).await;
+        let line = info
+            .lines()
+            .find_map(|line| line.strip_prefix("used_memory:"));
+        let bytes = line.and_then(|bytes| bytes.parse().ok());
+        bytes.expect("a line about used memory")
+    }
+
     /// Its port.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -81,7 +142,15 @@ impl Redis {
     /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        self.url_through(self.port)
+    }
+
+    /// Its URL, by way of a proxy on another port.
+    #[must_use]
+    pub fn url_through(&self, port: u16) -> String {
+        let password = self.password.as_ref();
+        let login = password.map_or(String::new(), |password| format!(":{password}@"));
+        format!("redis://{login}127.0.0.1:{port}")
     }
 
     /// Waits until this many connections subscribe to a Redis channel.
@@ -96,17 +165,37 @@ impl Redis {
         .await;
     }
 
+    /// One command that Redis has to take; its raw answer.
+    ///
+    /// # Panics
+    /// When there is no answer, or an error.
+    pub async fn does(&self, words: &[&str]) -> String {
+        let answer = self.ask(words).await;
+        let answer = answer.unwrap_or_else(|| panic!("no answer to {words:?}"));
+        assert!(!answer.starts_with('-'), "{words:?}: {answer}");
+        answer
+    }
+
     /// One command and the raw answer, if Redis can be reached.
     pub async fn ask(&self, words: &[&str]) -> Option<String> {
         let mut socket = TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
-        socket.write_all(encode(words).as_bytes()).await.ok()?;
-        let mut answer = [0; 1024];
-        let length = timeout(Duration::from_secs(1), socket.read(&mut answer))
-            .await
-            .ok()?
-            .ok()?;
-        Some(String::from_utf8_lossy(&answer[..length]).into_owned())
+        if let Some(password) = &self.password {
+            one(&mut socket, &["AUTH", password]).await?;
+        }
+        one(&mut socket, words).await
     }
+
+    fn process(&self) -> &Process {
+        self.process.as_ref().expect("Redis was started")
+    }
+}
+
+/// One command and the raw answer, as far as it comes in one piece.
+async fn one(socket: &mut TcpStream, words: &[&str]) -> Option<String> {
+    socket.write_all(encode(words).as_bytes()).await.ok()?;
+    let mut answer = [0; 1024];
+    let length = timeout(ANSWER, socket.read(&mut answer)).await.ok()?.ok()?;
+    Some(String::from_utf8_lossy(&answer[..length]).into_owned())
 }
 
 /// A command as Redis wants it: the count, then each word with its length.

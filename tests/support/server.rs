@@ -1,6 +1,7 @@
 //! The examples as real processes, built once per test run.
 
 use std::{
+    fs,
     path::PathBuf,
     process::{Command, ExitStatus, Stdio},
     sync::{Arc, OnceLock},
@@ -51,7 +52,7 @@ impl Server {
 
     /// The arena on a Redis.
     pub async fn arena_on(redis: &Redis) -> Self {
-        Self::started("arena", vec!["--redis".to_owned(), redis.url()], None).await
+        Self::arena_with(&["--redis", &redis.url()]).await
     }
 
     /// The chat on a Redis, with a database of its own.
@@ -97,6 +98,16 @@ impl Server {
         self.process().terminate();
     }
 
+    /// Stops it from running (SIGSTOP): connections stay open, and nobody answers.
+    pub fn freeze(&mut self) {
+        self.process().signal("STOP");
+    }
+
+    /// Lets it run on.
+    pub fn thaw(&mut self) {
+        self.process().signal("CONT");
+    }
+
     /// Waits for its end.
     pub async fn ended(&mut self, limit: Duration) -> ExitStatus {
         self.process().ended(limit).await
@@ -119,6 +130,21 @@ impl Server {
             })
             .await;
         self.process = Some(process);
+    }
+
+    /// Memory that it has resident now, in MiB.
+    ///
+    /// # Panics
+    /// When the system does not say.
+    pub fn resident_mib(&mut self) -> u64 {
+        let path = format!("/proc/{}/status", self.process().child().id());
+        let status = fs::read_to_string(path).expect("the state of a process of ours");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib: u64 = kib
+            .and_then(|kib| kib.parse().ok())
+            .expect("a number of kB");
+        kib / 1024
     }
 
     /// Its port.
@@ -190,9 +216,12 @@ fn built() -> &'static PathBuf {
 }
 
 fn build() -> Option<PathBuf> {
-    // The test binary is in `target/<profile>/deps`.
-    let test = std::env::current_exe().expect("the path of the test binary");
-    let directory = test.ancestors().nth(2).expect("a target directory");
+    // A test is in `target/<profile>/deps`, a program in `target/<profile>`.
+    let program = std::env::current_exe().expect("the path of this program");
+    let mut directories = program.ancestors().skip(1);
+    let directory = directories
+        .find(|directory| !directory.ends_with("deps"))
+        .expect("a target directory");
     let release = directory.ends_with("release").then_some("--release");
 
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

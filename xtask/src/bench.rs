@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds the three servers and the load generator for release, and runs it.
+//! `cargo xtask bench` and `cargo xtask scale`: build servers and load generators for release, and run them.
 
 use crate::shell::{Result, cargo, run};
 
@@ -6,4 +6,12 @@ use crate::shell::{Result, cargo, run};
 pub(crate) fn run_bench(flags: &[String]) -> Result {
     run(&mut cargo("build --release -p arena -p seaway-benches"))?;
     run(cargo("run --quiet --release -p seaway-benches --bin bench --").args(flags))
+}
+
+/// Puts 1,000 and 10,000 clients on two processes.
+pub(crate) fn run_scale() -> Result {
+    run(&mut cargo("build --release -p arena"))?;
+    run(&mut cargo(
+        "run --quiet --release -p seaway-tests --bin scale",
+    ))
 }

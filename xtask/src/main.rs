@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test`, `setup`, `bench` and `help`.
+//! The project's own commands: `cargo xtask test`, `setup`, `bench`, `scale` and `help`.
 //!
 //! Only the standard library is used, so that a fresh clone gets to its first command quickly.
 
@@ -18,6 +18,7 @@ usage: cargo xtask COMMAND
   test               install what the tests need, then check and test everything
   setup              only install what the tests need
   bench [FLAGS]      measure the arena side by side with its peers (bench --help: its flags)
+  scale              put 10,000 clients on two processes, and print times and memory
   help               this text";
 
 fn main() -> ExitCode {
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
 
     let outcome = match (command.as_str(), rest.as_slice()) {
         ("bench", flags) => bench::run_bench(flags),
+        ("scale", []) => bench::run_scale(),
         ("test", []) => test::run_all(),
         ("setup", []) => setup::run().map(drop),
         ("help" | "--help" | "-h", _) => {

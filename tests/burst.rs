@@ -1,0 +1,57 @@
+//! Rooms over two processes in which everybody publishes and reads at once.
+
+use std::time::Duration;
+
+use seaway_tests::support::{
+    Redis, Server,
+    flood::{Flood, Load, SlowReader},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_of_a_thousand_that_all_publish_at_once_loses_nothing() {
+    let redis = Redis::new().await;
+    let arenas = [
+        Server::arena_on(&redis).await,
+        Server::arena_on(&redis).await,
+    ];
+    let load = Load {
+        rooms: 1,
+        members: 1000,
+        senders: 1000,
+        bytes: 0,
+        lasts: Duration::from_secs(3),
+    };
+    let flood = Flood::join([arenas[0].port(), arenas[1].port()], load).await;
+
+    let count = flood.run().await;
+
+    println!("burst: {count}");
+    count.is_complete();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_is_closed_with_1013_and_takes_nothing_from_the_others() {
+    let redis = Redis::new().await;
+    // It reads again only when the others are done, and has to find the close frame then.
+    let arguments = ["--redis", &redis.url(), "--close-timeout", "60"];
+    let arenas = [
+        Server::arena_with(&arguments).await,
+        Server::arena_with(&arguments).await,
+    ];
+    let load = Load {
+        rooms: 1,
+        members: 100,
+        senders: 100,
+        // The systems in between keep some megabytes for the slow reader before its mailbox fills.
+        bytes: 16 * 1024,
+        lasts: Duration::from_secs(4),
+    };
+    let slow = SlowReader::join(arenas[0].port(), 0).await;
+    let flood = Flood::join([arenas[0].port(), arenas[1].port()], load).await;
+
+    let count = flood.run().await;
+
+    println!("slow reader: {count}");
+    count.is_complete();
+    assert_eq!(slow.close_code().await, Some(1013));
+}

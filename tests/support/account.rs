@@ -1,0 +1,592 @@
+//! What became of every message: a function of what the clients have logged, and of nothing else.
+//!
+//! For each message and each member of its room there are three ends. *Delivered*: the member received it. *Told*: it did
+//! not, but its own connection has ended since, so that it knows to read its state anew, or the sender's connection has
+//! ended without the echo of the message. *Silent*: both stayed connected and nobody knows.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt,
+    time::Duration,
+};
+
+/// What one client did and saw, in order of time.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// The client's number.
+    pub client: u32,
+    /// The room's number: every message goes to all of this room.
+    pub room: u32,
+    /// Since the clients were started.
+    pub entries: Vec<(Duration, Entry)>,
+}
+
+/// One line of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// The handshake is complete: the client is a member of its room. Its connections count from 0.
+    Joined,
+    /// The handshake failed; with the status, if there was one.
+    Refused(Option<u16>),
+    /// The client began to send the message of this number; each connection counts from 0.
+    Sent(u32),
+    /// A message arrived.
+    Received(MessageId),
+    /// A text arrived that no client has sent.
+    Strange(String),
+    /// The connection ended; with the code, if there was a close frame.
+    Closed(Option<u16>),
+}
+
+/// A message's name. Order is promised between messages of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MessageId {
+    /// Who sent it.
+    pub client: u32,
+    /// On which of its connections.
+    pub connection: u32,
+    /// As which of that connection's messages.
+    pub sequence: u32,
+}
+
+/// The sum of all logs. Deliveries are counted per message and member.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Messages that were sent.
+    pub messages: usize,
+    /// Deliveries that were due: to every member that has joined at some time before the message was sent.
+    pub due: usize,
+    /// Those of them that happened.
+    pub delivered: usize,
+    /// Missing, and the sender's connection has ended without an echo.
+    pub told_sender: usize,
+    /// Missing, and the receiver's connection has ended since, or was not there.
+    pub told_receiver: usize,
+    /// Missing, and nobody was told: the first of them, and how many.
+    pub silent: Losses,
+    /// Deliveries beyond the first.
+    pub doubled: usize,
+    /// Deliveries after a later message of the same connection.
+    pub disordered: usize,
+    /// Members that stay connected and have received nothing that was sent after the fault.
+    pub deaf: usize,
+    /// Texts that no client of the room has sent.
+    pub strange: usize,
+    /// Connections that have ended, by code.
+    pub closed: BTreeMap<Option<u16>, usize>,
+    /// Handshakes that failed, by status.
+    pub refused: BTreeMap<Option<u16>, usize>,
+    /// The longest time between sending and a delivery.
+    pub slowest: Duration,
+}
+
+/// Losses of one kind: how many, and a few of them to look for in other logs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// How many.
+    pub count: usize,
+    /// The first few.
+    pub examples: Vec<Loss>,
+}
+
+/// A message that a member did not receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// The message.
+    pub message: MessageId,
+    /// When it was sent.
+    pub sent: Duration,
+    /// The client that lacks it.
+    pub missed_by: u32,
+}
+
+impl Account {
+    /// Adds up the logs of all clients. `recovered`: from when on everybody who is connected has to receive again.
+    #[must_use]
+    pub fn of(logs: &[Log], recovered: Duration) -> Self {
+        let members: Vec<_> = logs.iter().map(Member::read).collect();
+        let mut sent = HashMap::new();
+        let mut account = Self::default();
+        for member in &members {
+            for (id, at) in &member.sent {
+                sent.insert(*id, (member.log.room, *at));
+                account.follow(*id, *at, member, &members);
+            }
+        }
+        for member in &members {
+            account.examine(member, &sent);
+            let is_deaf = member.hears_since(recovered).is_some_and(|since| {
+                let mut due = sent
+                    .iter()
+                    .filter(|(_, (room, at))| *room == member.log.room && *at >= since)
+                    .peekable();
+                due.peek().is_some() && due.all(|(id, _)| !member.received.contains_key(id))
+            });
+            account.deaf += usize::from(is_deaf);
+        }
+        account
+    }
+
+    /// Deliveries that did not happen.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        self.due - self.delivered
+    }
+
+    /// Whether every loss was told, and nothing came twice, out of order or from nowhere.
+    #[must_use]
+    pub fn is_honest(&self) -> bool {
+        let wrong = [
+            self.silent.count,
+            self.doubled,
+            self.disordered,
+            self.deaf,
+            self.strange,
+        ];
+        wrong == [0; 5]
+    }
+
+    /// Whether nothing is missing and no connection has ended.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.missing() == 0 && self.closed.is_empty() && self.refused.is_empty()
+    }
+
+    /// Looks for one message at all members of its room.
+    fn follow(&mut self, id: MessageId, at: Duration, sender: &Member<'_>, members: &[Member<'_>]) {
+        self.messages += 1;
+        let is_sender_told = sender.has_ended(id.connection) && !sender.received.contains_key(&id);
+        let room = members.iter().filter(|to| to.log.room == sender.log.room);
+        for to in room.filter(|to| to.first_joined().is_some_and(|joined| joined <= at)) {
+            self.due += 1;
+            match to.received.get(&id) {
+                Some(received) => {
+                    self.delivered += 1;
+                    self.slowest = self.slowest.max(received.saturating_sub(at));
+                }
+                None if is_sender_told => self.told_sender += 1,
+                None if !to.stays_connected(at) => self.told_receiver += 1,
+                None => self.silent.add(Loss {
+                    message: id,
+                    sent: at,
+                    missed_by: to.log.client,
+                }),
+            }
+        }
+    }
+
+    /// Looks for what one member should not have seen.
+    fn examine(&mut self, member: &Member<'_>, sent: &HashMap<MessageId, (u32, Duration)>) {
+        let mut seen = HashSet::new();
+        let mut latest = HashMap::new();
+        for (_, entry) in &member.log.entries {
+            match entry {
+                Entry::Received(id) => {
+                    if sent
+                        .get(id)
+                        .is_none_or(|(room, _)| *room != member.log.room)
+                    {
+                        self.strange += 1;
+                    }
+                    let latest = latest
+                        .entry((id.client, id.connection))
+                        .or_insert(id.sequence);
+                    if !seen.insert(*id) {
+                        self.doubled += 1;
+                    } else if id.sequence < *latest {
+                        self.disordered += 1;
+                    }
+                    *latest = id.sequence.max(*latest);
+                }
+                Entry::Strange(_) => self.strange += 1,
+                Entry::Closed(code) => *self.closed.entry(*code).or_default() += 1,
+                Entry::Refused(status) => *self.refused.entry(*status).or_default() += 1,
+                Entry::Joined | Entry::Sent(_) => {}
+            }
+        }
+    }
+}
+
+/// How long after `back` every member had received something that was sent after it; nothing if one never did.
+#[must_use]
+pub fn resumed(logs: &[Log], back: Duration) -> Option<Duration> {
+    let members: Vec<_> = logs.iter().map(Member::read).collect();
+    let fresh: HashSet<_> = members
+        .iter()
+        .flat_map(|member| &member.sent)
+        .filter_map(|(id, at)| (*at >= back).then_some(*id))
+        .collect();
+    let firsts = members.iter().map(|member| {
+        let received = member.received.iter();
+        let fresh = received.filter_map(|(id, at)| fresh.contains(id).then_some(*at));
+        fresh.min().map(|first| first - back)
+    });
+    // One without a first makes the whole nothing.
+    firsts.collect::<Option<Vec<_>>>()?.into_iter().max()
+}
+
+impl Losses {
+    /// How many are kept whole.
+    const EXAMPLES: usize = 5;
+
+    fn add(&mut self, loss: Loss) {
+        self.count += 1;
+        if self.examples.len() < Self::EXAMPLES {
+            self.examples.push(loss);
+        }
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} messages, {} deliveries due: {} missing (told: {} to the sender, {} to the receiver; silent: {}), {} doubled, \
+             {} out of order, {} deaf, {} strange; closed {:?}, refused {:?}; slowest {:.2?}",
+            self.messages,
+            self.due,
+            self.missing(),
+            self.told_sender,
+            self.told_receiver,
+            self.silent.count,
+            self.doubled,
+            self.disordered,
+            self.deaf,
+            self.strange,
+            self.closed,
+            self.refused,
+            self.slowest,
+        )?;
+        for loss in &self.silent.examples {
+            write!(f, "\n  silent: {loss:?}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A log, read once.
+struct Member<'a> {
+    log: &'a Log,
+    /// When each connection began, and ended if it did.
+    connections: Vec<(Duration, Option<Duration>)>,
+    sent: Vec<(MessageId, Duration)>,
+    /// When each message arrived first.
+    received: HashMap<MessageId, Duration>,
+}
+
+impl<'a> Member<'a> {
+    fn read(log: &'a Log) -> Self {
+        let mut member = Self {
+            log,
+            connections: Vec::new(),
+            sent: Vec::new(),
+            received: HashMap::new(),
+        };
+        for (at, entry) in &log.entries {
+            match entry {
+                Entry::Joined => member.connections.push((*at, None)),
+                Entry::Closed(_) => {
+                    let current = member.connections.last_mut();
+                    current.expect("a connection before its end").1 = Some(*at);
+                }
+                Entry::Sent(sequence) => {
+                    let connection = member.connections.len().checked_sub(1);
+                    let connection = connection.expect("a connection before a message");
+                    let id = MessageId {
+                        client: log.client,
+                        connection: u32::try_from(connection).expect("few connections"),
+                        sequence: *sequence,
+                    };
+                    member.sent.push((id, *at));
+                }
+                Entry::Received(id) => {
+                    member.received.entry(*id).or_insert(*at);
+                }
+                Entry::Refused(_) | Entry::Strange(_) => {}
+            }
+        }
+        member
+    }
+
+    fn first_joined(&self) -> Option<Duration> {
+        self.connections.first().map(|(joined, _)| *joined)
+    }
+
+    fn has_ended(&self, connection: u32) -> bool {
+        let connection = usize::try_from(connection).expect("it fits");
+        self.connections[connection].1.is_some()
+    }
+
+    /// Whether it was connected at that moment, on a connection that has not ended since.
+    fn stays_connected(&self, at: Duration) -> bool {
+        let last = self.connections.last();
+        last.is_some_and(|(joined, ended)| *joined <= at && ended.is_none())
+    }
+
+    /// From when on it has to receive everything: `recovered`, or its last joining if that was later.
+    fn hears_since(&self, recovered: Duration) -> Option<Duration> {
+        match self.connections.last() {
+            Some((joined, None)) => Some(recovered.max(*joined)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANA: u32 = 0;
+    const BO: u32 = 1;
+
+    fn log(client: u32, entries: &[(u64, Entry)]) -> Log {
+        let entries = entries.iter();
+        Log {
+            client,
+            room: 0,
+            entries: entries
+                .map(|(at, entry)| (Duration::from_millis(*at), entry.clone()))
+                .collect(),
+        }
+    }
+
+    fn id(client: u32, connection: u32, sequence: u32) -> MessageId {
+        MessageId {
+            client,
+            connection,
+            sequence,
+        }
+    }
+
+    /// The message of that number of Ana's first connection arrives.
+    fn received(sequence: u32) -> Entry {
+        Entry::Received(id(ANA, 0, sequence))
+    }
+
+    /// Ana sends two messages and hears them; Bo sees this.
+    fn account(bo: &[(u64, Entry)]) -> Account {
+        let ana = [
+            (0, Entry::Joined),
+            (10, Entry::Sent(0)),
+            (11, received(0)),
+            (20, Entry::Sent(1)),
+            (21, received(1)),
+        ];
+        Account::of(&[log(ANA, &ana), log(BO, bo)], Duration::ZERO)
+    }
+
+    #[test]
+    fn what_everyone_receives_once_and_in_order_is_complete() {
+        let account = account(&[(0, Entry::Joined), (12, received(0)), (25, received(1))]);
+
+        assert!(account.is_honest() && account.is_complete(), "{account}");
+        assert_eq!(
+            (account.messages, account.due, account.delivered),
+            (2, 4, 4)
+        );
+        assert_eq!(account.slowest, Duration::from_millis(5));
+    }
+
+    #[test]
+    fn a_lost_message_is_a_silent_loss() {
+        let account = account(&[(0, Entry::Joined), (12, received(0))]);
+
+        assert!(!account.is_honest());
+        assert_eq!((account.missing(), account.silent.count), (1, 1));
+        let loss = account.silent.examples[0];
+        assert_eq!((loss.message, loss.missed_by), (id(ANA, 0, 1), BO));
+    }
+
+    #[test]
+    fn a_doubled_message_is_found() {
+        let account = account(&[
+            (0, Entry::Joined),
+            (12, received(0)),
+            (22, received(1)),
+            (23, received(0)),
+        ]);
+
+        assert!(!account.is_honest());
+        assert_eq!(
+            (account.doubled, account.disordered, account.missing()),
+            (1, 0, 0)
+        );
+    }
+
+    #[test]
+    fn swapped_messages_are_found() {
+        let account = account(&[(0, Entry::Joined), (22, received(1)), (23, received(0))]);
+
+        assert!(!account.is_honest());
+        assert_eq!(
+            (account.disordered, account.doubled, account.missing()),
+            (1, 0, 0)
+        );
+    }
+
+    #[test]
+    fn a_message_that_nobody_sent_is_found() {
+        let account = account(&[
+            (0, Entry::Joined),
+            (12, received(0)),
+            (22, received(1)),
+            (23, received(2)),
+            (24, Entry::Strange("?".to_owned())),
+        ]);
+
+        assert!(!account.is_honest());
+        assert_eq!(account.strange, 2);
+    }
+
+    #[test]
+    fn a_message_of_another_room_is_found() {
+        let ana = log(
+            ANA,
+            &[(0, Entry::Joined), (10, Entry::Sent(0)), (11, received(0))],
+        );
+        let mut bo = log(BO, &[(0, Entry::Joined), (12, received(0))]);
+        bo.room = 1;
+
+        let account = Account::of(&[ana, bo], Duration::ZERO);
+
+        assert_eq!((account.strange, account.due), (1, 1));
+    }
+
+    #[test]
+    fn a_receiver_whose_connection_ends_after_the_loss_is_told() {
+        let account = account(&[
+            (0, Entry::Joined),
+            (12, received(0)),
+            (30, Entry::Closed(Some(1012))),
+        ]);
+
+        assert!(account.is_honest() && !account.is_complete(), "{account}");
+        assert_eq!((account.told_receiver, account.silent.count), (1, 0));
+        assert_eq!(account.closed, BTreeMap::from([(Some(1012), 1)]));
+    }
+
+    #[test]
+    fn a_receiver_that_was_told_before_the_loss_is_not_told_of_it() {
+        let account = account(&[
+            (0, Entry::Joined),
+            (5, Entry::Closed(Some(1012))),
+            (6, Entry::Joined),
+            (12, received(0)),
+        ]);
+
+        assert_eq!((account.told_receiver, account.silent.count), (0, 1));
+    }
+
+    #[test]
+    fn a_receiver_that_was_away_is_told_of_what_was_sent_meanwhile() {
+        let account = account(&[
+            (0, Entry::Joined),
+            (5, Entry::Closed(Some(1012))),
+            (15, Entry::Joined),
+            (22, received(1)),
+        ]);
+
+        assert!(account.is_honest(), "{account}");
+        assert_eq!(account.told_receiver, 1);
+    }
+
+    #[test]
+    fn nothing_is_due_before_the_first_handshake_is_complete() {
+        let account = account(&[
+            (5, Entry::Refused(Some(503))),
+            (15, Entry::Joined),
+            (22, received(1)),
+        ]);
+
+        assert!(account.is_honest(), "{account}");
+        assert_eq!((account.due, account.missing()), (3, 0));
+    }
+
+    #[test]
+    fn a_sender_whose_connection_ends_without_an_echo_is_told() {
+        let ana = [
+            (0, Entry::Joined),
+            (10, Entry::Sent(0)),
+            (20, Entry::Closed(Some(1013))),
+        ];
+        let logs = [log(ANA, &ana), log(BO, &[(0, Entry::Joined)])];
+
+        let account = Account::of(&logs, Duration::from_millis(15));
+
+        assert!(account.is_honest(), "{account}");
+        assert_eq!((account.told_sender, account.missing()), (2, 2));
+    }
+
+    #[test]
+    fn an_echo_tells_the_sender_that_nothing_was_lost() {
+        let ana = [
+            (0, Entry::Joined),
+            (10, Entry::Sent(0)),
+            (15, received(0)),
+            (20, Entry::Closed(Some(1013))),
+        ];
+        let logs = [log(ANA, &ana), log(BO, &[(0, Entry::Joined)])];
+
+        let account = Account::of(&logs, Duration::from_millis(15));
+
+        assert_eq!((account.told_sender, account.silent.count), (0, 1));
+    }
+
+    #[test]
+    fn a_later_connection_counts_its_messages_from_0_again() {
+        let ana = [
+            (0, Entry::Joined),
+            (10, Entry::Sent(0)),
+            (11, Entry::Received(id(ANA, 0, 0))),
+            (20, Entry::Closed(None)),
+            (30, Entry::Joined),
+            (31, Entry::Sent(0)),
+            (32, Entry::Received(id(ANA, 1, 0))),
+        ];
+
+        let account = Account::of(&[log(ANA, &ana)], Duration::ZERO);
+
+        assert!(account.is_honest(), "{account}");
+        assert_eq!((account.messages, account.delivered), (2, 2));
+    }
+
+    #[test]
+    fn a_member_that_receives_nothing_after_the_fault_is_deaf() {
+        let ana = [
+            (0, Entry::Joined),
+            (10, Entry::Sent(0)),
+            (11, received(0)),
+            (20, Entry::Sent(1)),
+            (21, received(1)),
+        ];
+        let bo = [(0, Entry::Joined), (12, received(0))];
+        let logs = [log(ANA, &ana), log(BO, &bo)];
+
+        for (recovered, deaf) in [(0, 0), (15, 1), (25, 0)] {
+            let account = Account::of(&logs, Duration::from_millis(recovered));
+            assert_eq!(account.deaf, deaf, "after {recovered} ms");
+        }
+    }
+
+    #[test]
+    fn delivery_has_resumed_when_the_last_member_has_received_something_new() {
+        let ana = [
+            (0, Entry::Joined),
+            (10, Entry::Sent(0)),
+            (20, Entry::Sent(1)),
+            (30, received(0)),
+            (31, received(1)),
+        ];
+        let bo = [(0, Entry::Joined), (30, received(0)), (40, received(1))];
+        let logs = [log(ANA, &ana), log(BO, &bo)];
+
+        for (back, expected) in [(5, Some(25)), (15, Some(25)), (25, None)] {
+            let resumed = resumed(&logs, Duration::from_millis(back));
+            assert_eq!(
+                resumed,
+                expected.map(Duration::from_millis),
+                "back after {back} ms"
+            );
+        }
+    }
+}

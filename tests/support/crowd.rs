@@ -1,0 +1,239 @@
+//! Clients in rooms, each of which sends numbered messages and logs all that it sees.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout},
+};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{Error, Message},
+};
+
+use super::{
+    account::{Entry, Log, MessageId},
+    wait::{DEADLINE, until},
+};
+
+/// How long a client waits after its connection has ended or was refused.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a client waits for the end of the connection after the close frame.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Clients of the arena that connect again whenever they are disconnected.
+#[derive(Debug)]
+pub struct Crowd {
+    started: Instant,
+    /// Between two messages of a client.
+    every: Duration,
+    is_sending: watch::Sender<bool>,
+    members: Vec<Member>,
+}
+
+#[derive(Debug)]
+struct Member {
+    log: Arc<Mutex<Log>>,
+    running: JoinHandle<()>,
+}
+
+impl Crowd {
+    /// A crowd of nobody whose clients will each send a message this often.
+    #[must_use]
+    pub fn new(every: Duration) -> Self {
+        Self {
+            started: Instant::now(),
+            every,
+            is_sending: watch::Sender::new(false),
+            members: Vec::new(),
+        }
+    }
+
+    /// Adds a client of the server on that port; it begins to connect to its room.
+    pub fn add(&mut self, port: u16, room: u32) {
+        let number = u32::try_from(self.members.len()).expect("a crowd of a sensible size");
+        let log = Arc::new(Mutex::new(Log {
+            client: number,
+            room,
+            entries: Vec::new(),
+        }));
+        let client = Client {
+            number,
+            port,
+            path: format!("/ws/room/{room}"),
+            started: self.started,
+            every: self.every,
+            is_sending: self.is_sending.subscribe(),
+            log: log.clone(),
+        };
+        let running = tokio::spawn(client.run());
+        self.members.push(Member { log, running });
+    }
+
+    /// Waits until every client has joined its room at least once.
+    pub async fn joined(&self) {
+        until("every client in its room", DEADLINE, async || {
+            let mut members = self.members.iter();
+            members
+                .all(|member| {
+                    let log = lock(&member.log);
+                    log.entries.iter().any(|(_, entry)| *entry == Entry::Joined)
+                })
+                .then_some(())
+        })
+        .await;
+    }
+
+    /// Lets the clients send, spread evenly over their interval.
+    pub fn start_sending(&self) {
+        self.is_sending.send_replace(true);
+    }
+
+    /// Lets no client send any more; they go on receiving.
+    pub fn stop_sending(&self) {
+        self.is_sending.send_replace(false);
+    }
+
+    /// Now, as the logs count it.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// What the clients have logged so far.
+    #[must_use]
+    pub fn logs(&self) -> Vec<Log> {
+        let members = self.members.iter();
+        members.map(|member| lock(&member.log).clone()).collect()
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        for member in &self.members {
+            member.running.abort();
+        }
+    }
+}
+
+fn lock(log: &Mutex<Log>) -> MutexGuard<'_, Log> {
+    log.lock().expect("nobody panics with this lock")
+}
+
+/// One client.
+struct Client {
+    number: u32,
+    port: u16,
+    path: String,
+    started: Instant,
+    every: Duration,
+    is_sending: watch::Receiver<bool>,
+    log: Arc<Mutex<Log>>,
+}
+
+type Socket = WebSocketStream<TcpStream>;
+
+impl Client {
+    async fn run(mut self) {
+        let mut connection = 0;
+        loop {
+            match self.connect().await {
+                Ok(socket) => {
+                    self.note(Entry::Joined);
+                    let code = self.stay(socket, connection).await;
+                    self.note(Entry::Closed(code));
+                    connection += 1;
+                }
+                Err(status) => self.note(Entry::Refused(status)),
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn connect(&self) -> Result<Socket, Option<u16>> {
+        let open = async {
+            let socket = TcpStream::connect(("127.0.0.1", self.port)).await?;
+            socket.set_nodelay(true)?;
+            client_async(format!("ws://127.0.0.1:{}{}", self.port, self.path), socket).await
+        };
+        match timeout(DEADLINE, open).await {
+            Ok(Ok((socket, _))) => Ok(socket),
+            Ok(Err(Error::Http(response))) => Err(Some(response.status().as_u16())),
+            Ok(Err(_)) | Err(_) => Err(None),
+        }
+    }
+
+    /// Sends and receives until the connection ends; the code of its close frame.
+    async fn stay(&mut self, mut socket: Socket, connection: u32) -> Option<u16> {
+        let mut sequence = 0;
+        let mut turns = self.turns();
+        loop {
+            tokio::select! {
+                _ = turns.tick() => {
+                    if !*self.is_sending.borrow() {
+                        continue;
+                    }
+                    // Before it is written: from here on it may have arrived somewhere.
+                    self.note(Entry::Sent(sequence));
+                    let text = format!("{} {connection} {sequence}", self.number);
+                    sequence += 1;
+                    // Reading tells how the connection has ended.
+                    _ = socket.send(Message::text(text)).await;
+                }
+                message = socket.next() => match message {
+                    Some(Ok(Message::Text(text))) => self.note(read(text.as_str())),
+                    Some(Ok(Message::Close(frame))) => {
+                        let end = async { while let Some(Ok(_)) = socket.next().await {} };
+                        _ = timeout(FAREWELL, end).await;
+                        return frame.map(|frame| frame.code.into());
+                    }
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return None,
+                }
+            }
+        }
+    }
+
+    /// The moments at which this client sends. Those that it was disconnected for are left out.
+    fn turns(&self) -> Interval {
+        /// Clients per interval: neighbours of one number do not all send at once.
+        const SPREAD: u32 = 40;
+
+        let phase = self.every / SPREAD * (self.number % SPREAD);
+        let mut turns = interval_at(self.started + phase, self.every);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        turns
+    }
+
+    fn note(&self, entry: Entry) {
+        lock(&self.log)
+            .entries
+            .push((self.started.elapsed(), entry));
+    }
+}
+
+fn read(text: &str) -> Entry {
+    let mut numbers = text.split(' ').map(str::parse);
+    match (
+        numbers.next(),
+        numbers.next(),
+        numbers.next(),
+        numbers.next(),
+    ) {
+        (Some(Ok(client)), Some(Ok(connection)), Some(Ok(sequence)), None) => {
+            Entry::Received(MessageId {
+                client,
+                connection,
+                sequence,
+            })
+        }
+        _ => Entry::Strange(text.to_owned()),
+    }
+}

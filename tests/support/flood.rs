@@ -1,0 +1,523 @@
+//! Thousands of clients that publish in a closed loop and count what they receive.
+//!
+//! Every message names its sender and its number, so each client knows which one it has to receive next from everybody:
+//! what is lost, doubled or out of order shows at once, without a log.
+
+use std::{
+    fmt,
+    io::Result,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::{Instant, sleep},
+};
+
+use super::{
+    raw::{frame, text_frame},
+    wait::{DEADLINE, POLL},
+};
+
+/// Bytes read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// Handshakes at the same time.
+const HANDSHAKES: usize = 64;
+
+/// After this long without one more delivery, what is missing will not come.
+const QUIET: Duration = Duration::from_secs(3);
+
+/// How many clients there are, and what they do.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Rooms; each has the same number of members, half of them in each process (a single one in either).
+    pub rooms: usize,
+    /// Members of each room.
+    pub members: usize,
+    /// How many of them publish.
+    pub senders: usize,
+    /// Bytes of each message, at least.
+    pub bytes: usize,
+    /// How long they publish; each sends at least one message.
+    pub lasts: Duration,
+}
+
+/// The clients of a load, all of them in their rooms.
+#[derive(Debug)]
+pub struct Flood {
+    load: Load,
+    /// How long it took until everybody was in.
+    pub joined: Duration,
+    is_open: watch::Sender<bool>,
+    clients: Vec<Client>,
+}
+
+#[derive(Debug)]
+struct Client {
+    tally: Arc<Mutex<Tally>>,
+    running: JoinHandle<()>,
+}
+
+/// What one client has counted.
+#[derive(Debug, Default)]
+struct Tally {
+    sent: u32,
+    received: usize,
+    /// The number of the message that has to come next from each sender of the room.
+    next: Vec<u32>,
+    /// Messages that a later one of the same sender has overtaken.
+    skipped: usize,
+    /// Messages that came again, or after a later one.
+    repeated: usize,
+    /// Texts that are no message of this room.
+    strange: usize,
+    /// Whether the connection has ended; with the code, if there was a close frame.
+    closed: Option<Option<u16>>,
+}
+
+/// The sum of all counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Messages that were sent.
+    pub messages: usize,
+    /// Deliveries that were due, and those that happened.
+    pub due: usize,
+    /// Those that happened.
+    pub delivered: usize,
+    /// Deliveries that came twice or out of order, and texts from nowhere.
+    pub wrong: usize,
+    /// The codes of the connections that have ended.
+    pub closed: Vec<Option<u16>>,
+    /// From the first message to the last delivery.
+    pub took: Duration,
+}
+
+impl Flood {
+    /// Lets all clients of a load join their rooms in two processes.
+    ///
+    /// # Panics
+    /// When one cannot.
+    pub async fn join(ports: [u16; 2], load: Load) -> Self {
+        let start = Instant::now();
+        let is_open = watch::Sender::new(false);
+        let mut clients: Vec<Option<Client>> = Vec::new();
+        clients.resize_with(load.rooms * load.members, || None);
+        let mut joining = JoinSet::new();
+        for number in 0..clients.len() {
+            if joining.len() >= HANDSHAKES {
+                let (number, client) = joined(&mut joining).await;
+                clients[number] = Some(client);
+            }
+            let (room, index) = (number % load.rooms, number / load.rooms);
+            let member = Member {
+                room,
+                index,
+                load,
+                is_open: is_open.subscribe(),
+                tally: Arc::new(Mutex::new(Tally {
+                    next: vec![0; load.senders],
+                    ..Tally::default()
+                })),
+            };
+            let port = ports[(room + index) % 2];
+            joining.spawn(async move {
+                let socket = TcpSocket::new_v4().expect("a socket");
+                let socket = handshake(socket, port, room).await;
+                (number, member.start(socket))
+            });
+        }
+        while !joining.is_empty() {
+            let (number, client) = joined(&mut joining).await;
+            clients[number] = Some(client);
+        }
+        Self {
+            load,
+            joined: start.elapsed(),
+            is_open,
+            clients: clients.into_iter().flatten().collect(),
+        }
+    }
+
+    /// Lets the senders publish, waits until everything has arrived that will, and counts.
+    pub async fn run(self) -> Count {
+        let start = Instant::now();
+        self.is_open.send_replace(true);
+        sleep(self.load.lasts).await;
+        self.is_open.send_replace(false);
+
+        let mut last = (Count::default(), start);
+        loop {
+            let count = self.count();
+            let is_everything = count.missing() == 0 && !count.is_early(self.load);
+            let is_quiet = last.1.elapsed() > QUIET;
+            if count == last.0 && (is_everything || is_quiet) {
+                return Count {
+                    took: last.1 - start,
+                    ..count
+                };
+            }
+            if count != last.0 {
+                last = (count, Instant::now());
+            }
+            assert!(
+                start.elapsed() < self.load.lasts + 3 * DEADLINE,
+                "no end: {}",
+                last.0
+            );
+            sleep(POLL * 5).await;
+        }
+    }
+
+    fn count(&self) -> Count {
+        let mut count = Count::default();
+        let mut sent = vec![0; self.load.rooms];
+        for (number, client) in self.clients.iter().enumerate() {
+            let tally = lock(&client.tally);
+            sent[number % self.load.rooms] += tally.sent as usize;
+            count.messages += tally.sent as usize;
+            count.delivered += tally.received;
+            count.wrong += tally.repeated + tally.strange;
+            count.closed.extend(tally.closed);
+        }
+        count.due = sent.iter().map(|sent| sent * self.load.members).sum();
+        count
+    }
+}
+
+async fn joined(joining: &mut JoinSet<(usize, Client)>) -> (usize, Client) {
+    let next = joining.join_next().await.expect("one is under way");
+    next.expect("a client that joins")
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        for client in &self.clients {
+            client.running.abort();
+        }
+    }
+}
+
+impl Count {
+    /// Whether a sender has not sent its first message yet.
+    fn is_early(&self, load: Load) -> bool {
+        self.messages < load.rooms * load.senders
+    }
+
+    /// How many deliveries did not happen.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        self.due.saturating_sub(self.delivered)
+    }
+
+    /// # Panics
+    /// When anything is missing or wrong, or a connection has ended.
+    pub fn is_complete(&self) {
+        let is_complete = self.missing() == 0 && self.wrong == 0 && self.closed.is_empty();
+        assert!(is_complete, "{self}");
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rate = self.delivered as f64 / self.took.as_secs_f64();
+        write!(
+            f,
+            "{} messages, {} deliveries due: {} missing, {} wrong; closed {:?}; {:.2?}, {rate:.0}/s",
+            self.messages,
+            self.due,
+            self.missing(),
+            self.wrong,
+            self.closed,
+            self.took,
+        )
+    }
+}
+
+/// Opens a WebSocket to a room.
+///
+/// # Panics
+/// When the server does not accept it.
+async fn handshake(socket: TcpSocket, port: u16, room: usize) -> TcpStream {
+    let open = async {
+        let mut stream = socket.connect(([127, 0, 0, 1], port).into()).await?;
+        stream.set_nodelay(true)?;
+        let request = format!(
+            "GET /ws/room/{room} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await?);
+        }
+        Result::Ok((stream, head))
+    };
+    let (stream, head) = open.await.expect("an answer to the handshake");
+    let head = String::from_utf8_lossy(&head);
+    assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+    stream
+}
+
+fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
+    tally.lock().expect("nobody panics with this lock")
+}
+
+/// One client, before it runs.
+struct Member {
+    room: usize,
+    index: usize,
+    load: Load,
+    is_open: watch::Receiver<bool>,
+    tally: Arc<Mutex<Tally>>,
+}
+
+impl Member {
+    fn start(self, socket: TcpStream) -> Client {
+        let tally = self.tally.clone();
+        let running = tokio::spawn(async move {
+            let tally = self.tally.clone();
+            // How a connection ends without a close frame makes no difference.
+            let code = self.stay(socket).await.unwrap_or(None);
+            lock(&tally).closed = Some(code);
+        });
+        Client { tally, running }
+    }
+
+    /// Receives, and publishes while the load lasts, until the connection ends; the code of its close frame.
+    async fn stay(mut self, mut socket: TcpStream) -> Result<Option<u16>> {
+        let (mut from, mut to) = socket.split();
+        if self.index < self.load.senders {
+            // Nothing arrives before somebody publishes.
+            _ = self.is_open.wait_for(|is_open| *is_open).await;
+            self.publish(&mut to).await?;
+        }
+        let mut buffer = Vec::with_capacity(CHUNK);
+        loop {
+            if from.read_buf(&mut buffer).await? == 0 {
+                return Ok(None);
+            }
+            let mut read = 0;
+            let mut heard_itself = false;
+            let mut pongs = Vec::new();
+            {
+                let mut tally = lock(&self.tally);
+                while let Some(message) = Frame::read(&buffer[read..]) {
+                    read += message.length;
+                    match message.opcode {
+                        TEXT => heard_itself |= self.take(message.payload, &mut tally),
+                        PING => pongs.extend(frame(0x80 | PONG, message.payload)),
+                        CLOSE => return Ok(message.code()),
+                        _ => {}
+                    }
+                }
+            }
+            to.write_all(&pongs).await?;
+            buffer.drain(..read);
+            buffer.reserve(CHUNK);
+            if heard_itself && *self.is_open.borrow() {
+                self.publish(&mut to).await?;
+            }
+        }
+    }
+
+    /// Counts a text; whether it is this client's own.
+    fn take(&self, text: &[u8], tally: &mut Tally) -> bool {
+        let Some([room, index, sequence]) = numbers(text) else {
+            tally.strange += 1;
+            return false;
+        };
+        let (room, index) = (room as usize, index as usize);
+        let Some(next) = tally.next.get_mut(index).filter(|_| room == self.room) else {
+            tally.strange += 1;
+            return false;
+        };
+        if sequence < *next {
+            tally.repeated += 1;
+            return false;
+        }
+        tally.skipped += (sequence - *next) as usize;
+        *next = sequence + 1;
+        tally.received += 1;
+        index == self.index
+    }
+
+    async fn publish(&self, to: &mut (impl AsyncWriteExt + Unpin)) -> Result<()> {
+        let sequence = {
+            let mut tally = lock(&self.tally);
+            tally.sent += 1;
+            tally.sent - 1
+        };
+        let mut text = format!("{} {} {sequence} ", self.room, self.index).into_bytes();
+        text.resize(text.len().max(self.load.bytes), b'.');
+        to.write_all(&text_frame(&text)).await
+    }
+}
+
+/// The first three numbers of a text.
+fn numbers(text: &[u8]) -> Option<[u32; 3]> {
+    let text = str::from_utf8(text).ok()?;
+    let mut words = text.split(' ');
+    let mut next = || words.next()?.parse().ok();
+    Some([next()?, next()?, next()?])
+}
+
+const TEXT: u8 = 1;
+const CLOSE: u8 = 8;
+const PING: u8 = 9;
+const PONG: u8 = 10;
+
+/// A frame from the server: whole, and without a mask.
+struct Frame<'a> {
+    opcode: u8,
+    payload: &'a [u8],
+    length: usize,
+}
+
+impl<'a> Frame<'a> {
+    /// The first frame of these bytes, once it is complete.
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (head, length) = match *bytes.get(..2)? {
+            [_, 126] => (
+                4,
+                u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?).into(),
+            ),
+            [_, 127] => {
+                let length = u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?);
+                (10, usize::try_from(length).ok()?)
+            }
+            [_, length] => (2, usize::from(length)),
+            _ => return None,
+        };
+        let payload = bytes[head..].get(..length)?;
+        Some(Self {
+            opcode: bytes[0] & 0x0f,
+            payload,
+            length: head + length,
+        })
+    }
+
+    /// The code of a close frame.
+    fn code(&self) -> Option<u16> {
+        Some(u16::from_be_bytes(self.payload.get(..2)?.try_into().ok()?))
+    }
+}
+
+/// A client that reads nothing until it is asked to.
+#[derive(Debug)]
+pub struct SlowReader(TcpStream);
+
+impl SlowReader {
+    /// Joins a room, with little room in its own system.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub async fn join(port: u16, room: usize) -> Self {
+        /// Bytes that the system may keep for it; the server's system keeps some megabytes more.
+        const RECEIVE_BUFFER: u32 = 4096;
+
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let set = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+        set.expect("a receive buffer of that size");
+        Self(handshake(socket, port, room).await)
+    }
+
+    /// Reads what there is, up to the close frame: its code.
+    ///
+    /// # Panics
+    /// When the connection ends without one.
+    pub async fn close_code(mut self) -> Option<u16> {
+        let mut buffer = Vec::new();
+        loop {
+            let mut read = 0;
+            while let Some(frame) = Frame::read(&buffer[read..]) {
+                if frame.opcode == CLOSE {
+                    return frame.code();
+                }
+                read += frame.length;
+            }
+            buffer.drain(..read);
+            buffer.reserve(CHUNK);
+            let length = tokio::time::timeout(DEADLINE, self.0.read_buf(&mut buffer)).await;
+            let length = length.expect("something in time").expect("a connection");
+            assert_ne!(length, 0, "a close frame before the end");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally_of(texts: &[&str]) -> Tally {
+        let (_, is_open) = watch::channel(false);
+        let member = Member {
+            room: 7,
+            index: 1,
+            load: Load {
+                rooms: 8,
+                members: 2,
+                senders: 2,
+                bytes: 0,
+                lasts: Duration::ZERO,
+            },
+            is_open,
+            tally: Arc::default(),
+        };
+        let mut tally = Tally {
+            next: vec![0; 2],
+            ..Tally::default()
+        };
+        for text in texts {
+            member.take(text.as_bytes(), &mut tally);
+        }
+        tally
+    }
+
+    #[test]
+    fn lost_doubled_swapped_and_strange_messages_are_counted() {
+        for (texts, received, skipped, repeated, strange) in [
+            (&["7 0 0 ", "7 1 0 ", "7 0 1 "][..], 3, 0, 0, 0),
+            (&["7 0 0 ", "7 0 2 "], 2, 1, 0, 0),
+            (&["7 0 0 ", "7 0 0 "], 1, 0, 1, 0),
+            (&["7 0 1 ", "7 0 0 "], 1, 1, 1, 0),
+            (&["6 0 0 ", "7 2 0 ", "hello"], 0, 0, 0, 3),
+        ] {
+            let tally = tally_of(texts);
+
+            let counted = (tally.received, tally.skipped, tally.repeated, tally.strange);
+            assert_eq!(counted, (received, skipped, repeated, strange), "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn frames_of_each_length_are_read_whole() {
+        for length in [0, 125, 126, 65_535, 65_536] {
+            let mut bytes = vec![0x81];
+            match length {
+                0..=125 => bytes.push(length as u8),
+                126..=65_535 => {
+                    bytes.push(126);
+                    bytes.extend((length as u16).to_be_bytes());
+                }
+                _ => {
+                    bytes.push(127);
+                    bytes.extend((length as u64).to_be_bytes());
+                }
+            }
+            bytes.resize(bytes.len() + length, b'a');
+
+            assert!(Frame::read(&bytes[..bytes.len() - 1]).is_none());
+            let frame = Frame::read(&bytes).expect("a frame");
+            assert_eq!(
+                (frame.opcode, frame.payload.len(), frame.length),
+                (TEXT, length, bytes.len())
+            );
+        }
+    }
+}
