@@ -1,7 +1,7 @@
 //! Accepting clients, until the server is told to stop and all have left.
 
 use super::{
-    connection::{self, HeadLimits},
+    connection::{self, ConnectionLimits},
     drain::Drain,
     orders::Orders,
     place,
@@ -16,7 +16,7 @@ use tower_service::Service;
 /// What clients may take.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
-    pub(super) head: HeadLimits,
+    pub(super) connection: ConnectionLimits,
     pub(super) connections: usize,
     pub(super) drain_timeout: Duration,
 }
@@ -54,7 +54,7 @@ where
         let app = app.clone();
         let seat = drain.seat(Some(client), permit);
         seat.clone().spawn(async move {
-            let serving = connection::serve(stream, app, seat.clone(), limits.head);
+            let serving = connection::serve(stream, app, seat.clone(), limits.connection);
             let served = place::serve(seat, serving).await;
             if let Some(Err(error)) = served {
                 // A client's broken bytes or vanishing: nothing an operator has to act on.

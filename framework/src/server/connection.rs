@@ -1,9 +1,14 @@
 //! One accepted stream: which HTTP it speaks, and serving it to the end.
 
 use super::{drain::Seat, head_timer::HeadTimer, place};
-use crate::{error::BoxError, protocol::Body};
+use crate::{
+    alarm::SharedAlarm,
+    error::BoxError,
+    protocol::{Body, Pace},
+};
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Body as _;
 use hyper::{body::Incoming, server::conn, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
@@ -19,11 +24,12 @@ use tower_service::Service;
 /// How long to wait before looking again at a first read that was too short to judge.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// What the head of a request may take.
+/// The limits of one connection.
 #[derive(Clone, Copy)]
-pub(super) struct HeadLimits {
-    pub(super) timeout: Duration,
-    pub(super) size: usize,
+pub(super) struct ConnectionLimits {
+    pub(super) head_timeout: Duration,
+    pub(super) max_head_size: usize,
+    pub(super) body_timeout: Duration,
 }
 
 /// How often a silent HTTP/2 client is asked whether it is still there.
@@ -34,7 +40,7 @@ pub(super) async fn serve<S, B>(
     stream: TcpStream,
     app: S,
     seat: Seat,
-    limits: HeadLimits,
+    limits: ConnectionLimits,
 ) -> Result<(), BoxError>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -45,15 +51,26 @@ where
     // Small answers leave at once; what belongs together is written together anyway.
     stream.set_nodelay(true)?;
     let version = tokio::select! {
-        version = tokio::time::timeout(limits.timeout, sniff(&stream)) => version??,
+        version = tokio::time::timeout(limits.head_timeout, sniff(&stream)) => version??,
         // A client that has not said anything yet is owed nothing.
         () = seat.stopping() => return Ok(()),
     };
     let io = TokioIo::new(stream);
     let mut stop = seat.stop();
+    let alarm = SharedAlarm::default();
+    let timer = HeadTimer::new(alarm.clone());
+    let is_http_2 = version == Version::Http2;
     let service = service_fn(move |request: Request<Incoming>| {
         let mut app = app.clone();
-        let request = request.map(Body::incoming);
+        let alarm = || match is_http_2 {
+            // Bodies of one connection are read at the same time, and each needs an alarm of its own.
+            true => SharedAlarm::default(),
+            false => alarm.clone(),
+        };
+        let request = request.map(|body| match body.is_end_stream() {
+            true => Body::empty(),
+            false => Body::incoming(body, Pace::new(limits.body_timeout, alarm())),
+        });
         async move {
             place::forget_stream();
             poll_fn(|cx| app.poll_ready(cx)).await?;
@@ -66,9 +83,9 @@ where
         Version::Http1 => {
             let mut builder = conn::http1::Builder::new();
             builder
-                .timer(HeadTimer::default())
-                .header_read_timeout(limits.timeout)
-                .max_buf_size(limits.size);
+                .timer(timer)
+                .header_read_timeout(limits.head_timeout)
+                .max_buf_size(limits.max_head_size);
             let mut connection = pin!(builder.serve_connection(io, service).with_upgrades());
             poll_fn(|cx| {
                 if stop.poll(cx) {
@@ -83,7 +100,7 @@ where
             builder
                 .timer(TokioTimer::new())
                 .keep_alive_interval(Some(KEEP_ALIVE))
-                .max_header_list_size(u32::try_from(limits.size).unwrap_or(u32::MAX));
+                .max_header_list_size(u32::try_from(limits.max_head_size).unwrap_or(u32::MAX));
             let mut connection = pin!(builder.serve_connection(io, service));
             poll_fn(|cx| {
                 if stop.poll(cx) {

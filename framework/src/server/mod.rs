@@ -8,7 +8,7 @@
 //! | `orders.rs` | when to stop, and when at once |
 //! | `bind.rs` | where a server listens |
 //! | `connection.rs` | one stream, to its end |
-//! | `head_timer.rs` | the limit on request heads |
+//! | `head_timer.rs` | the timeout of request heads |
 //! | `handshake.rs` | whether a request asks for a WebSocket, as a function of its head |
 //! | `websocket/` | frames over bytes |
 //! | `heartbeat.rs` | when to ping a client, and when to give it up |

@@ -3,7 +3,7 @@
 use super::{
     accept::{Limits, accept},
     bind::Bind,
-    connection::HeadLimits,
+    connection::ConnectionLimits,
     lifespan::{Lifespan, LifespanFn},
     orders::{Orders, Signals},
     running::Running,
@@ -52,9 +52,10 @@ pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
         on: on.into(),
         app,
         limits: Limits {
-            head: HeadLimits {
-                timeout: Duration::from_secs(10),
-                size: 64 * 1024,
+            connection: ConnectionLimits {
+                head_timeout: Duration::from_secs(10),
+                max_head_size: 64 * 1024,
+                body_timeout: Duration::from_secs(60),
             },
             connections: 65_536,
             drain_timeout: Duration::from_secs(30),
@@ -79,13 +80,21 @@ impl<S> Serve<S> {
     /// Default 10 s; at the bound the connection is closed. It holds for a kept-alive connection that is idle, too: behind
     /// a proxy, let the proxy's own limit be shorter.
     pub fn head_timeout(mut self, limit: Duration) -> Self {
-        self.limits.head.timeout = limit;
+        self.limits.connection.head_timeout = limit;
         self
     }
 
     /// The largest head of a request, in bytes. Default 64 KiB, at least 8 KiB; a larger one is answered 431.
     pub fn max_head_size(mut self, bytes: usize) -> Self {
-        self.limits.head.size = bytes.max(8 * 1024);
+        self.limits.connection.max_head_size = bytes.max(8 * 1024);
+        self
+    }
+
+    /// Sets how long a client may pause while it sends a request body (default: 60 s). At the bound reading the body fails,
+    /// which as a [`Reject`](crate::Reject) is a 408, and an HTTP/1 connection is closed after the response. Only time in
+    /// which the application waits for the body counts. [`Duration::MAX`] sets no limit.
+    pub fn body_timeout(mut self, limit: Duration) -> Self {
+        self.limits.connection.body_timeout = limit;
         self
     }
 
