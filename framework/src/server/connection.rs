@@ -1,6 +1,8 @@
 //! One accepted stream: which HTTP it speaks, and serving it to the end.
 
-use super::{drain::Seat, head_timer::HeadTimer, place};
+use super::{
+    client_stream::ClientStream, drain::Seat, head_timer::HeadTimer, place, preface::Preface,
+};
 use crate::{
     alarm::SharedAlarm,
     error::BoxError,
@@ -14,15 +16,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
-    io,
     pin::pin,
     time::Duration,
 };
 use tokio::net::TcpStream;
 use tower_service::Service;
-
-/// How long to wait before looking again at a first read that was too short to judge.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The limits of one connection.
 #[derive(Clone, Copy)]
@@ -37,7 +35,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// Serves one connection until it ends, or politely until its current requests are done once the server stops.
 pub(super) async fn serve<S, B>(
-    stream: TcpStream,
+    mut stream: TcpStream,
     app: S,
     seat: Seat,
     limits: ConnectionLimits,
@@ -50,16 +48,17 @@ where
 {
     // Small answers leave at once; what belongs together is written together anyway.
     stream.set_nodelay(true)?;
-    let version = tokio::select! {
-        version = tokio::time::timeout(limits.head_timeout, sniff(&stream)) => version??,
+    let preface = tokio::time::timeout(limits.head_timeout, Preface::read(&mut stream));
+    let preface = tokio::select! {
+        preface = preface => preface??,
         // A client that has not said anything yet is owed nothing.
         () = seat.stopping() => return Ok(()),
     };
-    let io = TokioIo::new(stream);
+    let is_http_2 = preface.is_http_2();
+    let io = TokioIo::new(ClientStream::new(stream, preface));
     let mut stop = seat.stop();
     let alarm = SharedAlarm::default();
     let timer = HeadTimer::new(alarm.clone());
-    let is_http_2 = version == Version::Http2;
     let service = service_fn(move |request: Request<Incoming>| {
         let mut app = app.clone();
         let alarm = || match is_http_2 {
@@ -79,8 +78,8 @@ where
             Ok::<_, Infallible>(response)
         }
     });
-    match version {
-        Version::Http1 => {
+    match is_http_2 {
+        false => {
             let mut builder = conn::http1::Builder::new();
             builder
                 .timer(timer)
@@ -95,7 +94,7 @@ where
             })
             .await?;
         }
-        Version::Http2 => {
+        true => {
             let mut builder = conn::http2::Builder::new(Streams(seat));
             builder
                 .timer(TokioTimer::new())
@@ -124,31 +123,5 @@ where
 {
     fn execute(&self, stream: F) {
         self.0.spawn(place::serve(self.0.clone(), stream));
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Version {
-    Http1,
-    Http2,
-}
-
-/// Looks at the first bytes without taking them: HTTP/2 with prior knowledge opens with a preface (RFC 9113, 3.4) that
-/// starts no HTTP/1 request. It has to be complete: hyper would wait for the rest of it without a limit.
-async fn sniff(stream: &TcpStream) -> io::Result<Version> {
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    let mut first = [0; PREFACE.len()];
-    loop {
-        let count = stream.peek(&mut first).await?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if first[..count] != PREFACE[..count] {
-            return Ok(Version::Http1);
-        }
-        if count == PREFACE.len() {
-            return Ok(Version::Http2);
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }

@@ -7,7 +7,9 @@
 //! | `lifespan.rs`, `running.rs` | what is done before the first client and after the last |
 //! | `orders.rs` | when to stop, and when at once |
 //! | `bind.rs` | where a server listens |
-//! | `connection.rs` | one stream, to its end |
+//! | `connection.rs` | one connection, to its end |
+//! | `client_stream.rs` | the byte stream between a client and hyper |
+//! | `preface.rs` | its first bytes, which tell HTTP/1 from HTTP/2 |
 //! | `head_timer.rs` | the timeout of request heads |
 //! | `handshake.rs` | whether a request asks for a WebSocket, as a function of its head |
 //! | `websocket/` | frames over bytes |
@@ -18,6 +20,7 @@
 
 mod accept;
 mod bind;
+mod client_stream;
 mod connection;
 mod drain;
 mod handshake;
@@ -26,6 +29,7 @@ mod heartbeat;
 mod lifespan;
 mod orders;
 mod place;
+mod preface;
 mod running;
 mod serve;
 mod tasks;
@@ -38,6 +42,7 @@ pub use self::{
     serve::{Serve, serve},
 };
 pub(crate) use self::{
+    client_stream::ClientStream,
     drain::Seat,
     handshake::{Asked, asked},
     place::{carry_on, seat},
