@@ -1,25 +1,37 @@
 //! The byte stream between a client and hyper.
 
-use super::preface::Preface;
+use super::{framing::Framing, preface::Preface, traffic::Traffic};
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, ready},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
 
-/// The byte stream between a client and hyper. It replays the [`Preface`].
+/// The byte stream between a client and hyper.
+///
+/// It replays the [`Preface`], and over HTTP/1 follows the framing of the requests.
 pub(crate) struct ClientStream {
     socket: TcpStream,
     preface: Preface,
+    /// `None` over HTTP/2.
+    framing: Option<Framing>,
+    traffic: Arc<Traffic>,
 }
 
 impl ClientStream {
-    pub(super) fn new(socket: TcpStream, preface: Preface) -> Self {
-        Self { socket, preface }
+    pub(super) fn new(socket: TcpStream, preface: Preface, traffic: Arc<Traffic>) -> Self {
+        let framing = (!preface.is_http_2()).then(Framing::default);
+        Self {
+            socket,
+            preface,
+            framing,
+            traffic,
+        }
     }
 
     /// Returns the socket, for a protocol that follows HTTP.
@@ -34,11 +46,19 @@ impl AsyncRead for ClientStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         if !self.preface.is_empty() {
             self.preface.replay(buffer);
-            return Poll::Ready(Ok(()));
+        } else {
+            ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
         }
-        Pin::new(&mut self.socket).poll_read(cx, buffer)
+        if let Some(framing) = &mut self.framing {
+            framing.feed(&buffer.filled()[before..]);
+            if let Some(request) = framing.ambiguous() {
+                self.traffic.note_ambiguous(request);
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -2,21 +2,26 @@
 
 use super::{
     client_stream::ClientStream, drain::Seat, head_timer::HeadTimer, place, preface::Preface,
+    request_head, traffic::Traffic,
 };
 use crate::{
     alarm::SharedAlarm,
     error::BoxError,
     protocol::{Body, Pace},
+    reject::Reject,
 };
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use http_body::Body as _;
+use http_body_util::{Either, Full};
 use hyper::{body::Incoming, server::conn, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
+    borrow::Cow,
     convert::Infallible,
     future::{Future, poll_fn},
     pin::pin,
+    sync::Arc,
     time::Duration,
 };
 use tokio::net::TcpStream;
@@ -28,10 +33,14 @@ pub(super) struct ConnectionLimits {
     pub(super) head_timeout: Duration,
     pub(super) max_head_size: usize,
     pub(super) body_timeout: Duration,
+    pub(super) allows_connect: bool,
 }
 
 /// How often a silent HTTP/2 client is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// The smallest buffer that hyper allows.
+const MIN_BUFFER: usize = 8 * 1024;
 
 /// Serves one connection until it ends, or politely until its current requests are done once the server stops.
 pub(super) async fn serve<S, B>(
@@ -55,62 +64,142 @@ where
         () = seat.stopping() => return Ok(()),
     };
     let is_http_2 = preface.is_http_2();
-    let io = TokioIo::new(ClientStream::new(stream, preface));
-    let mut stop = seat.stop();
+    let traffic = Arc::new(Traffic::default());
+    let stream = ClientStream::new(stream, preface, traffic.clone());
+    let stream = TokioIo::new(stream);
+    match is_http_2 {
+        false => serve_http_1(stream, app, &seat, limits, traffic).await,
+        true => serve_http_2(stream, app, seat, limits).await,
+    }
+}
+
+async fn serve_http_1<S, B>(
+    stream: TokioIo<ClientStream>,
+    app: S,
+    seat: &Seat,
+    limits: ConnectionLimits,
+    traffic: Arc<Traffic>,
+) -> Result<(), BoxError>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let alarm = SharedAlarm::default();
     let timer = HeadTimer::new(alarm.clone());
     let service = service_fn(move |request: Request<Incoming>| {
-        let mut app = app.clone();
-        let alarm = || match is_http_2 {
-            // Bodies of one connection are read at the same time, and each needs an alarm of its own.
-            true => SharedAlarm::default(),
-            false => alarm.clone(),
+        let app = app.clone();
+        let checked = match traffic.begin_request() {
+            true => Err(request_head::two_lengths()),
+            false => request_head::check(&request, limits.allows_connect),
         };
-        let request = request.map(|body| match body.is_end_stream() {
-            true => Body::empty(),
-            false => Body::incoming(body, Pace::new(limits.body_timeout, alarm())),
-        });
+        let request = with_body(request, limits, || alarm.clone());
         async move {
-            place::forget_stream();
-            poll_fn(|cx| app.poll_ready(cx)).await?;
-            let mut response = app.call(request).await?;
-            place::note_stream(&mut response);
+            let response = match checked {
+                Ok(()) => answer(app, request).await,
+                Err(reject) => {
+                    let mut response = refuse(reject);
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(header::CONNECTION, close);
+                    response
+                }
+            };
             Ok::<_, Infallible>(response)
         }
     });
-    match is_http_2 {
-        false => {
-            let mut builder = conn::http1::Builder::new();
-            builder
-                .timer(timer)
-                .header_read_timeout(limits.head_timeout)
-                .max_buf_size(limits.max_head_size);
-            let mut connection = pin!(builder.serve_connection(io, service).with_upgrades());
-            poll_fn(|cx| {
-                if stop.poll(cx) {
-                    connection.as_mut().graceful_shutdown();
-                }
-                connection.as_mut().poll(cx)
-            })
-            .await?;
+    let mut builder = conn::http1::Builder::new();
+    builder
+        .timer(timer)
+        .header_read_timeout(limits.head_timeout)
+        .max_header_size(limits.max_head_size)
+        .max_buf_size(limits.max_head_size.max(MIN_BUFFER));
+    let mut connection = pin!(builder.serve_connection(stream, service).with_upgrades());
+    let mut stop = seat.stop();
+    poll_fn(|cx| {
+        if stop.poll(cx) {
+            connection.as_mut().graceful_shutdown();
         }
-        true => {
-            let mut builder = conn::http2::Builder::new(Streams(seat));
-            builder
-                .timer(TokioTimer::new())
-                .keep_alive_interval(Some(KEEP_ALIVE))
-                .max_header_list_size(u32::try_from(limits.max_head_size).unwrap_or(u32::MAX));
-            let mut connection = pin!(builder.serve_connection(io, service));
-            poll_fn(|cx| {
-                if stop.poll(cx) {
-                    connection.as_mut().graceful_shutdown();
-                }
-                connection.as_mut().poll(cx)
-            })
-            .await?;
-        }
-    }
+        connection.as_mut().poll(cx)
+    })
+    .await?;
     Ok(())
+}
+
+async fn serve_http_2<S, B>(
+    stream: TokioIo<ClientStream>,
+    app: S,
+    seat: Seat,
+    limits: ConnectionLimits,
+) -> Result<(), BoxError>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let service = service_fn(move |request: Request<Incoming>| {
+        let app = app.clone();
+        let checked = request_head::check(&request, limits.allows_connect);
+        let request = with_body(request, limits, SharedAlarm::default);
+        async move {
+            let response = match checked {
+                Ok(()) => answer(app, request).await,
+                Err(reject) => refuse(reject),
+            };
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let mut stop = seat.stop();
+    let mut builder = conn::http2::Builder::new(Streams(seat));
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_header_list_size(u32::try_from(limits.max_head_size).unwrap_or(u32::MAX));
+    let mut connection = pin!(builder.serve_connection(stream, service));
+    poll_fn(|cx| {
+        if stop.poll(cx) {
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(cx)
+    })
+    .await?;
+    Ok(())
+}
+
+/// The application's response, or the one to a head that failed its checks.
+type Answered<B> = Response<Either<B, Full<Bytes>>>;
+
+async fn answer<S, B>(mut app: S, request: Request<Body>) -> Answered<B>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
+{
+    place::forget_stream();
+    let Ok(()) = poll_fn(|cx| app.poll_ready(cx)).await;
+    let Ok(mut response) = app.call(request).await;
+    place::note_stream(&mut response);
+    response.map(Either::Left)
+}
+
+fn refuse<B>(reject: Reject) -> Answered<B> {
+    place::forget_stream();
+    tracing::debug!(rule = reject.body(), "refused a request head");
+    let text = |text: Cow<'static, str>| Bytes::from(text.into_owned());
+    reject
+        .into_response()
+        .map(|body| Either::Right(Full::new(text(body))))
+}
+
+/// Sets the timeout of the body. A request without a body pays nothing for it.
+fn with_body(
+    request: Request<Incoming>,
+    limits: ConnectionLimits,
+    alarm: impl FnOnce() -> SharedAlarm,
+) -> Request<Body> {
+    request.map(|body| match body.is_end_stream() {
+        true => Body::empty(),
+        false => Body::incoming(body, Pace::new(limits.body_timeout, alarm())),
+    })
 }
 
 /// Where an HTTP/2 connection's requests are served: each in a task of its own, all in one place.

@@ -10,7 +10,10 @@
 //! | `connection.rs` | one connection, to its end |
 //! | `client_stream.rs` | the byte stream between a client and hyper |
 //! | `preface.rs` | its first bytes, which tell HTTP/1 from HTTP/2 |
+//! | `framing.rs` | where HTTP/1 requests end, and whether one has two lengths |
+//! | `traffic.rs` | the state that the parts of a connection share |
 //! | `head_timer.rs` | the timeout of request heads |
+//! | `request_head.rs` | checks of a request head |
 //! | `handshake.rs` | whether a request asks for a WebSocket, as a function of its head |
 //! | `websocket/` | frames over bytes |
 //! | `heartbeat.rs` | when to ping a client, and when to give it up |
@@ -23,6 +26,7 @@ mod bind;
 mod client_stream;
 mod connection;
 mod drain;
+mod framing;
 mod handshake;
 mod head_timer;
 mod heartbeat;
@@ -30,9 +34,11 @@ mod lifespan;
 mod orders;
 mod place;
 mod preface;
+mod request_head;
 mod running;
 mod serve;
 mod tasks;
+mod traffic;
 mod websocket;
 
 pub use self::{

@@ -56,6 +56,7 @@ pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
                 head_timeout: Duration::from_secs(10),
                 max_head_size: 64 * 1024,
                 body_timeout: Duration::from_secs(60),
+                allows_connect: false,
             },
             connections: 65_536,
             drain_timeout: Duration::from_secs(30),
@@ -84,9 +85,12 @@ impl<S> Serve<S> {
         self
     }
 
-    /// The largest head of a request, in bytes. Default 64 KiB, at least 8 KiB; a larger one is answered 431.
+    /// The largest head of a request, in bytes. Default 64 KiB; a larger one is answered 431 and the connection closed.
+    ///
+    /// Over HTTP/1 the head extends from the request line to the empty line. Over HTTP/2 its size is that of the header
+    /// list: names and values, and 32 bytes per header (RFC 9113, 6.5.2).
     pub fn max_head_size(mut self, bytes: usize) -> Self {
-        self.limits.connection.max_head_size = bytes.max(8 * 1024);
+        self.limits.connection.max_head_size = bytes;
         self
     }
 
@@ -95,6 +99,12 @@ impl<S> Serve<S> {
     /// which the application waits for the body counts. [`Duration::MAX`] sets no limit.
     pub fn body_timeout(mut self, limit: Duration) -> Self {
         self.limits.connection.body_timeout = limit;
+        self
+    }
+
+    /// Passes requests with the method CONNECT to the application. By default the server answers them with 501.
+    pub fn allow_connect(mut self) -> Self {
+        self.limits.connection.allows_connect = true;
         self
     }
 

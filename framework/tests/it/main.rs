@@ -18,6 +18,7 @@ mod going_on;
 mod guest;
 mod handshakes;
 mod http_consumers;
+mod http_framing;
 mod http_leaving;
 mod http_streams;
 mod lifespan;

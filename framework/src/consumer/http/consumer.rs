@@ -61,8 +61,8 @@ pub trait HttpConsumer: Sized + Send + 'static {
     /// What other consumers say: a type of yours, or [`NoEvent`](crate::NoEvent).
     type Event: Event;
 
-    /// What may be asked; every method, unless you say otherwise. Another one is answered 405 before `connect`, with those
-    /// that may. Who lets GET in lets HEAD in, too (RFC 9110, 9.1).
+    /// Methods this consumer accepts (default, and if empty: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS). Others get 405
+    /// with an `Allow` header before `connect` runs. GET includes HEAD (RFC 9110, 9.1).
     ///
     /// ```
     /// # use seaway::{Answer, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Reject, Result};
@@ -219,10 +219,25 @@ async fn greet<C: HttpConsumer>(
     Ok(None)
 }
 
-/// What a client is told that asks with a method which is not among these; none are all.
+/// The methods that a consumer accepts by default: those of RFC 9110 and RFC 5789 without CONNECT and TRACE.
+const USUAL: &[Method] = &[
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+];
+
+/// The response to a request whose method is not accepted.
 fn unasked(method: &Method, methods: &[Method]) -> Option<Reject> {
+    let methods = match methods {
+        [] => USUAL,
+        named => named,
+    };
     let has = |method| methods.contains(method);
-    if methods.is_empty() || has(method) || (*method == Method::HEAD && has(&Method::GET)) {
+    if has(method) || (*method == Method::HEAD && has(&Method::GET)) {
         return None;
     }
     let head = match has(&Method::GET) && !has(&Method::HEAD) {
