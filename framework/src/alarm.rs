@@ -9,6 +9,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -62,10 +63,48 @@ impl SharedAlarm {
     }
 }
 
+/// Detects that something waits for the peer and makes no progress for too long.
+#[derive(Debug)]
+pub(crate) struct Stall {
+    limit: Duration,
+    alarm: Alarm,
+    progress: usize,
+    since: Option<Instant>,
+}
+
+impl Stall {
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            alarm: Alarm::default(),
+            progress: 0,
+            since: None,
+        }
+    }
+
+    /// Ready once the wait has lasted for the limit with the same `progress`; `None` if nothing waits.
+    pub(crate) fn poll(&mut self, progress: Option<usize>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(progress) = progress else {
+            self.since = None;
+            return Poll::Pending;
+        };
+        if self.progress != progress {
+            self.progress = progress;
+            self.since = None;
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        match since.checked_add(self.limit) {
+            Some(deadline) => self.alarm.poll(deadline, cx),
+            // The sum overflows (`Duration::MAX`): no limit.
+            None => Poll::Pending,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{future::poll_fn, time::Duration};
+    use std::future::poll_fn;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -82,5 +121,33 @@ mod tests {
 
         poll_fn(|cx| alarm.poll(start + 7 * SECOND, cx)).await;
         assert_eq!(start.elapsed(), 7 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_makes_progress_or_does_not_wait_has_not_stalled() {
+        let mut stall = Stall::new(3 * SECOND);
+        let mut passes = async |progress, seconds| {
+            let polling = poll_fn(|cx| stall.poll(progress, cx));
+            tokio::time::timeout(seconds * SECOND, polling)
+                .await
+                .is_ok()
+        };
+
+        for (progress, seconds, expected) in [
+            (Some(0), 2, false),
+            (Some(1), 2, false),
+            (None, 9, false),
+            (Some(1), 2, false),
+            (Some(1), 2, true),
+        ] {
+            assert_eq!(passes(progress, seconds).await, expected, "{progress:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_without_an_end_is_none() {
+        let mut stall = Stall::new(Duration::MAX);
+
+        assert!(futures_util::poll!(poll_fn(|cx| stall.poll(Some(0), cx))).is_pending());
     }
 }

@@ -14,7 +14,8 @@ use tokio::{
 
 /// The byte stream between a client and hyper.
 ///
-/// It replays the [`Preface`], and over HTTP/1 follows the framing of the requests.
+/// It replays the [`Preface`], records in [`Traffic`] how writing proceeds, and over HTTP/1 follows the framing of the
+/// requests.
 pub(crate) struct ClientStream {
     socket: TcpStream,
     preface: Preface,
@@ -37,6 +38,15 @@ impl ClientStream {
     /// Returns the socket, for a protocol that follows HTTP.
     pub(crate) fn into_socket(self) -> TcpStream {
         self.socket
+    }
+
+    fn record_write(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Ok(count)) => self.traffic.note_written(count),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.traffic.note_blocked(),
+        }
+        written
     }
 }
 
@@ -68,7 +78,8 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.record_write(written)
     }
 
     fn poll_write_vectored(
@@ -76,7 +87,8 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, bytes)
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, bytes);
+        self.record_write(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,11 +1,18 @@
 //! One accepted stream: which HTTP it speaks, and serving it to the end.
 
 use super::{
-    client_stream::ClientStream, drain::Seat, head_timer::HeadTimer, place, preface::Preface,
-    request_head, traffic::Traffic,
+    client_stream::ClientStream,
+    drain::Seat,
+    head_timer::HeadTimer,
+    http2_stream::{self, Pieces},
+    open_streams::{Idle, OpenStreams},
+    place,
+    preface::Preface,
+    request_head,
+    traffic::Traffic,
 };
 use crate::{
-    alarm::SharedAlarm,
+    alarm::{SharedAlarm, Stall},
     error::BoxError,
     protocol::{Body, Pace},
     reject::Reject,
@@ -22,6 +29,7 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 use tokio::net::TcpStream;
@@ -33,14 +41,24 @@ pub(super) struct ConnectionLimits {
     pub(super) head_timeout: Duration,
     pub(super) max_head_size: usize,
     pub(super) body_timeout: Duration,
+    pub(super) write_timeout: Duration,
+    pub(super) idle_timeout: Duration,
     pub(super) allows_connect: bool,
 }
 
 /// How often a silent HTTP/2 client is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
+/// How long an idle HTTP/2 client has to close the connection after GOAWAY. Then the server closes it.
+const IDLE_GRACE: Duration = Duration::from_secs(5);
+
 /// The smallest buffer that hyper allows.
 const MIN_BUFFER: usize = 8 * 1024;
+
+// Why a connection was closed, for the log.
+const NOT_READ: &str = "the client read nothing of the response for `write_timeout`";
+const IDLE: &str =
+    "the client made no request for `idle_timeout` and did not close the connection after GOAWAY";
 
 /// Serves one connection until it ends, or politely until its current requests are done once the server stops.
 pub(super) async fn serve<S, B>(
@@ -69,7 +87,7 @@ where
     let stream = TokioIo::new(stream);
     match is_http_2 {
         false => serve_http_1(stream, app, &seat, limits, traffic).await,
-        true => serve_http_2(stream, app, seat, limits).await,
+        true => serve_http_2(stream, app, seat, limits, traffic).await,
     }
 }
 
@@ -88,26 +106,29 @@ where
 {
     let alarm = SharedAlarm::default();
     let timer = HeadTimer::new(alarm.clone());
-    let service = service_fn(move |request: Request<Incoming>| {
-        let app = app.clone();
-        let checked = match traffic.begin_request() {
-            true => Err(request_head::two_lengths()),
-            false => request_head::check(&request, limits.allows_connect),
-        };
-        let request = with_body(request, limits, || alarm.clone());
-        async move {
-            let response = match checked {
-                Ok(()) => answer(app, request).await,
-                Err(reject) => {
-                    let mut response = refuse(reject);
-                    let close = HeaderValue::from_static("close");
-                    response.headers_mut().insert(header::CONNECTION, close);
-                    response
-                }
+    let service = {
+        let traffic = traffic.clone();
+        service_fn(move |request: Request<Incoming>| {
+            let app = app.clone();
+            let checked = match traffic.begin_request() {
+                true => Err(request_head::two_lengths()),
+                false => request_head::check(&request, limits.allows_connect),
             };
-            Ok::<_, Infallible>(response)
-        }
-    });
+            let request = with_body(request, limits, || alarm.clone());
+            async move {
+                let response = match checked {
+                    Ok(()) => answer(app, request).await,
+                    Err(reject) => {
+                        let mut response = refuse(reject);
+                        let close = HeaderValue::from_static("close");
+                        response.headers_mut().insert(header::CONNECTION, close);
+                        response
+                    }
+                };
+                Ok::<_, Infallible>(response)
+            }
+        })
+    };
     let mut builder = conn::http1::Builder::new();
     builder
         .timer(timer)
@@ -116,14 +137,20 @@ where
         .max_buf_size(limits.max_head_size.max(MIN_BUFFER));
     let mut connection = pin!(builder.serve_connection(stream, service).with_upgrades());
     let mut stop = seat.stop();
+    let mut writing = Stall::new(limits.write_timeout);
     poll_fn(|cx| {
         if stop.poll(cx) {
             connection.as_mut().graceful_shutdown();
         }
-        connection.as_mut().poll(cx)
+        if let Poll::Ready(served) = connection.as_mut().poll(cx) {
+            return Poll::Ready(served.map_err(BoxError::from));
+        }
+        if writing.poll(traffic.blocked(), cx).is_ready() {
+            return Poll::Ready(Err(NOT_READ.into()));
+        }
+        Poll::Pending
     })
-    .await?;
-    Ok(())
+    .await
 }
 
 async fn serve_http_2<S, B>(
@@ -131,6 +158,7 @@ async fn serve_http_2<S, B>(
     app: S,
     seat: Seat,
     limits: ConnectionLimits,
+    traffic: Arc<Traffic>,
 ) -> Result<(), BoxError>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -147,24 +175,46 @@ where
                 Ok(()) => answer(app, request).await,
                 Err(reject) => refuse(reject),
             };
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(response.map(Pieces::of))
         }
     });
     let mut stop = seat.stop();
-    let mut builder = conn::http2::Builder::new(Streams(seat));
+    let streams = OpenStreams::new();
+    let executor = Streams {
+        seat,
+        streams: streams.clone(),
+        write_timeout: limits.write_timeout,
+    };
+    let mut builder = conn::http2::Builder::new(executor);
     builder
         .timer(TokioTimer::new())
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_header_list_size(u32::try_from(limits.max_head_size).unwrap_or(u32::MAX));
     let mut connection = pin!(builder.serve_connection(stream, service));
+    let mut writing = Stall::new(limits.write_timeout);
+    let mut idle = Idle::new(streams, limits.idle_timeout);
+    let mut is_going_away = false;
     poll_fn(|cx| {
         if stop.poll(cx) {
             connection.as_mut().graceful_shutdown();
         }
-        connection.as_mut().poll(cx)
+        let is_writing = traffic.blocked().is_some();
+        while idle.poll(is_writing, IDLE_GRACE, cx).is_ready() {
+            if is_going_away {
+                return Poll::Ready(Err(IDLE.into()));
+            }
+            connection.as_mut().graceful_shutdown();
+            is_going_away = true;
+        }
+        if let Poll::Ready(served) = connection.as_mut().poll(cx) {
+            return Poll::Ready(served.map_err(BoxError::from));
+        }
+        if writing.poll(traffic.blocked(), cx).is_ready() {
+            return Poll::Ready(Err(NOT_READ.into()));
+        }
+        Poll::Pending
     })
-    .await?;
-    Ok(())
+    .await
 }
 
 /// The application's response, or the one to a head that failed its checks.
@@ -204,13 +254,23 @@ fn with_body(
 
 /// Where an HTTP/2 connection's requests are served: each in a task of its own, all in one place.
 #[derive(Clone)]
-struct Streams(Seat);
+struct Streams {
+    seat: Seat,
+    streams: OpenStreams,
+    write_timeout: Duration,
+}
 
 impl<F> hyper::rt::Executor<F> for Streams
 where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        self.0.spawn(place::serve(self.0.clone(), stream));
+        let open = self.streams.open();
+        let stream = http2_stream::serve(stream, self.write_timeout);
+        let serving = place::serve(self.seat.clone(), stream);
+        self.seat.spawn(async move {
+            serving.await;
+            drop(open);
+        });
     }
 }

@@ -14,6 +14,8 @@
 //! | `traffic.rs` | the state that the parts of a connection share |
 //! | `head_timer.rs` | the timeout of request heads |
 //! | `request_head.rs` | checks of a request head |
+//! | `http2_stream.rs` | resets HTTP/2 streams whose client does not read |
+//! | `open_streams.rs` | the idle timeout of an HTTP/2 connection |
 //! | `handshake.rs` | whether a request asks for a WebSocket, as a function of its head |
 //! | `websocket/` | frames over bytes |
 //! | `heartbeat.rs` | when to ping a client, and when to give it up |
@@ -30,7 +32,9 @@ mod framing;
 mod handshake;
 mod head_timer;
 mod heartbeat;
+mod http2_stream;
 mod lifespan;
+mod open_streams;
 mod orders;
 mod place;
 mod preface;

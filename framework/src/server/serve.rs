@@ -56,6 +56,8 @@ pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
                 head_timeout: Duration::from_secs(10),
                 max_head_size: 64 * 1024,
                 body_timeout: Duration::from_secs(60),
+                write_timeout: Duration::from_secs(60),
+                idle_timeout: Duration::from_secs(60),
                 allows_connect: false,
             },
             connections: 65_536,
@@ -99,6 +101,26 @@ impl<S> Serve<S> {
     /// which the application waits for the body counts. [`Duration::MAX`] sets no limit.
     pub fn body_timeout(mut self, limit: Duration) -> Self {
         self.limits.connection.body_timeout = limit;
+        self
+    }
+
+    /// Sets how long a client may read nothing of a response while bytes of it are waiting (default: 60 s). At the bound the
+    /// connection is closed; over HTTP/2 a stream is reset whose flow-control window stays full. [`Duration::MAX`] sets no
+    /// limit.
+    ///
+    /// Progress is seen when the socket's send buffer has room again, which a slow client makes in steps of up to a third of
+    /// the buffer. A response without bytes to send, such as a quiet event stream, is not affected, and neither are
+    /// WebSockets: they have a [heartbeat](crate::protocol::WebSocketConfig::heartbeat).
+    pub fn write_timeout(mut self, limit: Duration) -> Self {
+        self.limits.connection.write_timeout = limit;
+        self
+    }
+
+    /// Sets how long an HTTP/2 connection may have no open request (default: 60 s). At the bound the client gets GOAWAY, and
+    /// the connection is closed 5 s later. [`Duration::MAX`] sets no limit. HTTP/1 connections that wait for their next
+    /// request have [`head_timeout`](Serve::head_timeout).
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.limits.connection.idle_timeout = limit;
         self
     }
 

@@ -1,6 +1,6 @@
-//! The state that the parts of one connection share: its byte stream and its service.
+//! The state that the parts of one connection share: its byte stream, its service and its timeouts.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 /// The state that the parts of one connection share. It is only used in the connection's task, so the atomics need no
 /// ordering.
@@ -10,6 +10,10 @@ pub(super) struct Traffic {
     requests: AtomicUsize,
     /// Number of the request that has both `Content-Length` and `Transfer-Encoding`, from 1; 0 for none.
     ambiguous: AtomicUsize,
+    /// Whether the last write found the socket's send buffer full.
+    is_blocked: AtomicBool,
+    /// Number of bytes written. Only compared for equality, so it may wrap.
+    written: AtomicUsize,
 }
 
 impl Traffic {
@@ -22,5 +26,22 @@ impl Traffic {
 
     pub(super) fn note_ambiguous(&self, request: usize) {
         self.ambiguous.store(request, Relaxed);
+    }
+
+    pub(super) fn note_blocked(&self) {
+        self.is_blocked.store(true, Relaxed);
+    }
+
+    pub(super) fn note_written(&self, bytes: usize) {
+        self.is_blocked.store(false, Relaxed);
+        let written = self.written.load(Relaxed).wrapping_add(bytes);
+        self.written.store(written, Relaxed);
+    }
+
+    /// The number of bytes written, if more are waiting and the socket's send buffer is full.
+    pub(super) fn blocked(&self) -> Option<usize> {
+        self.is_blocked
+            .load(Relaxed)
+            .then(|| self.written.load(Relaxed))
     }
 }

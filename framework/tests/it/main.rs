@@ -39,4 +39,5 @@ mod server;
 #[cfg(feature = "sessions")]
 mod site;
 mod spans;
+mod stalled_http;
 mod support;
