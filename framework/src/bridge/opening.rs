@@ -64,13 +64,18 @@ async fn transport(
         .await
         .map_err(|source| Error::new(ErrorKind::Closed, "the client left").with_source(source))?;
     // Over plain HTTP/1.1 of our own server it is the bare socket; elsewhere whatever the host wraps it in.
-    Ok(match upgraded.downcast::<TokioIo<ClientStream>>() {
+    match upgraded.downcast::<TokioIo<ClientStream>>() {
         Ok(parts) => {
             let socket = parts.io.into_inner().into_socket();
-            Box::new(ByteTransport::new(socket, &parts.read_buf, config))
+            let socket = socket.ok_or_else(|| Error::new(ErrorKind::Closed, "the client left"))?;
+            Ok(Box::new(ByteTransport::new(
+                socket,
+                &parts.read_buf,
+                config,
+            )))
         }
-        Err(upgraded) => wrapped(upgraded, config),
-    })
+        Err(upgraded) => Ok(wrapped(upgraded, config)),
+    }
 }
 
 fn wrapped(upgraded: Upgraded, config: Arc<WebSocketConfig>) -> Box<dyn Transport> {

@@ -18,7 +18,7 @@ use crate::{
     reject::Reject,
 };
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::{Either, Full};
 use hyper::{body::Incoming, server::conn, service::service_fn};
@@ -43,6 +43,7 @@ pub(super) struct ConnectionLimits {
     pub(super) body_timeout: Duration,
     pub(super) write_timeout: Duration,
     pub(super) idle_timeout: Duration,
+    pub(super) half_close_timeout: Duration,
     pub(super) allows_connect: bool,
 }
 
@@ -57,6 +58,8 @@ const MIN_BUFFER: usize = 8 * 1024;
 
 // Why a connection was closed, for the log.
 const NOT_READ: &str = "the client read nothing of the response for `write_timeout`";
+const HALF_CLOSED: &str =
+    "the client closed its sending side, and nothing was written for `half_close_timeout`";
 const IDLE: &str =
     "the client made no request for `idle_timeout` and did not close the connection after GOAWAY";
 
@@ -105,15 +108,16 @@ where
     B::Error: Into<BoxError>,
 {
     let alarm = SharedAlarm::default();
-    let timer = HeadTimer::new(alarm.clone());
+    let timer = HeadTimer::new(alarm.clone(), traffic.clone());
     let service = {
         let traffic = traffic.clone();
         service_fn(move |request: Request<Incoming>| {
-            let app = app.clone();
+            let (app, traffic) = (app.clone(), traffic.clone());
             let checked = match traffic.begin_request() {
                 true => Err(request_head::two_lengths()),
                 false => request_head::check(&request, limits.allows_connect),
             };
+            let is_connect = *request.method() == Method::CONNECT;
             let request = with_body(request, limits, || alarm.clone());
             async move {
                 let response = match checked {
@@ -125,6 +129,10 @@ where
                         response
                     }
                 };
+                let status = response.status();
+                if status == StatusCode::SWITCHING_PROTOCOLS || is_connect && status.is_success() {
+                    traffic.end_http();
+                }
                 Ok::<_, Infallible>(response)
             }
         })
@@ -138,6 +146,7 @@ where
     let mut connection = pin!(builder.serve_connection(stream, service).with_upgrades());
     let mut stop = seat.stop();
     let mut writing = Stall::new(limits.write_timeout);
+    let mut half_closed = Stall::new(limits.half_close_timeout);
     poll_fn(|cx| {
         if stop.poll(cx) {
             connection.as_mut().graceful_shutdown();
@@ -147,6 +156,13 @@ where
         }
         if writing.poll(traffic.blocked(), cx).is_ready() {
             return Poll::Ready(Err(NOT_READ.into()));
+        }
+        let half_close = traffic.half_closed();
+        if half_close.is_some() {
+            seat.note_half_close();
+        }
+        if half_closed.poll(half_close, cx).is_ready() {
+            return Poll::Ready(Err(HALF_CLOSED.into()));
         }
         Poll::Pending
     })

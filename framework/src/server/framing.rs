@@ -78,8 +78,7 @@ impl Framing {
     }
 
     /// Whether all requests so far are complete.
-    #[cfg(test)]
-    fn is_between_requests(&self) -> bool {
+    pub(super) fn is_between_requests(&self) -> bool {
         self.part == Part::Head && !self.head.has_begun && self.line.is_empty()
     }
 

@@ -2,17 +2,22 @@
 //!
 //! hyper asks for a timer when it starts to wait for a head, and drops it when the head is complete.
 
+use super::traffic::Traffic;
 use crate::alarm::SharedAlarm;
 use hyper::rt::{Sleep, Timer};
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 /// hyper's timer for the request heads of one HTTP/1 connection.
-pub(super) struct HeadTimer(SharedAlarm);
+pub(super) struct HeadTimer {
+    alarm: SharedAlarm,
+    traffic: Arc<Traffic>,
+}
 
 /// The timeout of one head.
 struct Limit {
@@ -21,8 +26,9 @@ struct Limit {
 }
 
 impl HeadTimer {
-    pub(super) fn new(alarm: SharedAlarm) -> Self {
-        Self(alarm)
+    /// Creates a timer that records in `traffic` when hyper starts to wait for a head.
+    pub(super) fn new(alarm: SharedAlarm, traffic: Arc<Traffic>) -> Self {
+        Self { alarm, traffic }
     }
 }
 
@@ -32,7 +38,8 @@ impl Timer for HeadTimer {
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        let alarm = self.0.clone();
+        self.traffic.await_head();
+        let alarm = self.alarm.clone();
         Box::pin(Limit { deadline, alarm })
     }
 

@@ -16,6 +16,7 @@
 //! | `request_head.rs` | checks of a request head |
 //! | `http2_stream.rs` | resets HTTP/2 streams whose client does not read |
 //! | `open_streams.rs` | the idle timeout of an HTTP/2 connection |
+//! | `half_close.rs` | tells HTTP consumers that their client has closed its sending side |
 //! | `handshake.rs` | whether a request asks for a WebSocket, as a function of its head |
 //! | `websocket/` | frames over bytes |
 //! | `heartbeat.rs` | when to ping a client, and when to give it up |
@@ -29,6 +30,7 @@ mod client_stream;
 mod connection;
 mod drain;
 mod framing;
+mod half_close;
 mod handshake;
 mod head_timer;
 mod heartbeat;

@@ -58,6 +58,7 @@ pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
                 body_timeout: Duration::from_secs(60),
                 write_timeout: Duration::from_secs(60),
                 idle_timeout: Duration::from_secs(60),
+                half_close_timeout: Duration::from_secs(300),
                 allows_connect: false,
             },
             connections: 65_536,
@@ -121,6 +122,19 @@ impl<S> Serve<S> {
     /// request have [`head_timeout`](Serve::head_timeout).
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.limits.connection.idle_timeout = limit;
+        self
+    }
+
+    /// Sets how long an HTTP/1 request may run without writing a byte of its response after the client has closed its
+    /// sending side (default: 5 min). At the bound the connection is closed, and the request's future is dropped.
+    /// [`Duration::MAX`] sets no limit.
+    ///
+    /// A client may close its sending side (TCP FIN) and still wait for the response, so the request is served to its end. A
+    /// client that has closed the whole connection looks the same until something is written to it. HTTP consumers treat
+    /// both as a disconnect, unless
+    /// [`DISCONNECT_ON_HALF_CLOSE`](crate::HttpConsumer::DISCONNECT_ON_HALF_CLOSE) is `false`.
+    pub fn half_close_timeout(mut self, limit: Duration) -> Self {
+        self.limits.connection.half_close_timeout = limit;
         self
     }
 

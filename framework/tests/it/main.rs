@@ -16,6 +16,7 @@ mod foreign_cookies;
 mod giving_up;
 mod going_on;
 mod guest;
+mod half_closed;
 mod handshakes;
 mod http_consumers;
 mod http_framing;

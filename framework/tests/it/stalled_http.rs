@@ -196,6 +196,7 @@ async fn quiet_responses_and_sockets_are_not_taken_for_stalled() {
             .write_timeout(SOON)
             .body_timeout(SOON)
             .idle_timeout(5 * SOON)
+            .half_close_timeout(SOON)
     })
     .await;
     let mut poll = ask(server.address, "/house?wish=news").await;

@@ -99,6 +99,14 @@ pub trait HttpConsumer: Sized + Send + 'static {
     /// with [`Duration::MAX`] none ever does.
     const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+    /// Whether a client has disconnected that closes its sending side (TCP FIN) while `handle` waits (default: `true`). The
+    /// future of `handle` is then dropped, and the client gets 499 if the response has not begun.
+    ///
+    /// A FIN does not tell a client that has closed the whole connection from one that still waits for the response. With
+    /// `false` both are served, until a write fails or [`half_close_timeout`](crate::Serve::half_close_timeout) has passed.
+    /// A reset (RST) ends the request in any case.
+    const DISCONNECT_ON_HALF_CLOSE: bool = true;
+
     /// Decides at the door. `Ok` lets the request in; `Err` answers it with that status and text.
     fn connect(
         handshake: &mut HttpHandshake<Self::Event>,
