@@ -96,7 +96,7 @@ pub(crate) type Conversation = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 /// Logs how a conversation ended, if it is a fault.
 pub(crate) fn note<P: Protocol>(outcome: Result<()>) {
     match outcome {
-        Err(error) if !error.is_closed() => {
+        Err(error) if !error.is_closed() && error.body_error().is_none() => {
             tracing::error!(protocol = P::NAME, error = %error.chain(), "a conversation failed");
         }
         _ => {}

@@ -103,6 +103,18 @@ impl Error {
         self.0.kind == ErrorKind::Closed
     }
 
+    /// The failure to read a request body that caused this error, if one did.
+    pub(crate) fn body_error(&self) -> Option<&BodyError> {
+        let mut cause: Option<&(dyn StdError + 'static)> = self.source();
+        while let Some(error) = cause {
+            if let Some(found) = error.downcast_ref() {
+                return Some(found);
+            }
+            cause = error.source();
+        }
+        None
+    }
+
     /// This error and all its sources on one line, for a log.
     pub(crate) fn chain(&self) -> String {
         let mut line = self.to_string();
@@ -154,9 +166,52 @@ impl From<BoxError> for Error {
     }
 }
 
+/// A request body could not be read. This is the client's fault, in whatever errors an application wraps it.
+#[derive(Debug)]
+pub(crate) enum BodyError {
+    /// It is cut off or malformed.
+    Broken(BoxError),
+    /// The client stopped sending it for longer than the timeout.
+    Stalled,
+}
+
+impl BodyError {
+    pub(crate) fn broken(source: impl Into<BoxError>) -> Self {
+        Self::Broken(source.into())
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Broken(_) => "the request body is malformed or incomplete",
+            Self::Stalled => "the client stopped sending the request body",
+        })
+    }
+}
+
+impl StdError for BodyError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Broken(source) => Some(&**source),
+            Self::Stalled => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_error_is_found_in_any_chain_of_sources() {
+        let broken = || BodyError::broken("invalid chunk size");
+        let wrapped = std::io::Error::other(Error::user(broken()));
+
+        assert!(Error::closed().with_source(broken()).body_error().is_some());
+        assert!(Error::user(wrapped).body_error().is_some());
+        assert!(Error::user("something else").body_error().is_none());
+    }
 
     #[test]
     fn an_error_is_one_word_wide() {

@@ -2,6 +2,7 @@
 #![warn(unreachable_pub)]
 
 // From the ground up: each floor uses those before it, never one after or beside.
+mod alarm;
 mod error;
 mod waking;
 

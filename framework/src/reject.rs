@@ -1,6 +1,6 @@
 //! Why a client was turned away: the one HTTP answer it gets instead.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{BodyError, Error, ErrorKind};
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -83,10 +83,18 @@ impl From<StatusCode> for Reject {
     }
 }
 
-/// A bad name and a body over its limit are the client's (400, 413), a lost channel layer passes (503), all else is ours
-/// (500). Only the first two say why: the others' details are for the log.
+/// The client's errors are a bad name (400), and a body that is over its limit (413), malformed or incomplete (400), or too
+/// slow (408). A lost channel layer is temporary (503), everything else is the server's error (500). Only the client's
+/// errors say why; the details of the others are logged.
 impl From<Error> for Reject {
     fn from(error: Error) -> Self {
+        if let Some(broken) = error.body_error() {
+            let status = match broken {
+                BodyError::Broken(_) => StatusCode::BAD_REQUEST,
+                BodyError::Stalled => StatusCode::REQUEST_TIMEOUT,
+            };
+            return Self::new(status, broken.to_string());
+        }
         let status = match error.kind() {
             ErrorKind::Name => return Self::new(StatusCode::BAD_REQUEST, error.to_string()),
             ErrorKind::TooLarge => {
@@ -125,6 +133,17 @@ impl From<Error> for Reject {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_that_cannot_be_read_is_the_clients_error() {
+        for (cause, status) in [
+            (BodyError::broken("invalid chunk size"), 400),
+            (BodyError::Stalled, 408),
+        ] {
+            assert_eq!(Reject::from(Error::user(cause)).status(), status);
+        }
+        assert_eq!(Reject::from(Error::closed()).status(), 500);
+    }
 
     #[test]
     fn a_refusal_is_text_unless_it_says_what_it_is() {

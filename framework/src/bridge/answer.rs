@@ -35,6 +35,7 @@ impl Answering {
         Self::Page(Page {
             conversation: Some(conversation),
             reply,
+            refusal: None,
         })
     }
 
@@ -88,6 +89,8 @@ fn withhold(response: Response<Body>) -> Response<Body> {
 pub(super) struct Page {
     conversation: Option<Conversation>,
     reply: Reply,
+    /// The response if the application failed because it could not read the request's body.
+    refusal: Option<Reject>,
 }
 
 impl Page {
@@ -95,16 +98,23 @@ impl Page {
         if let Some(conversation) = &mut self.conversation
             && let Poll::Ready(outcome) = conversation.as_mut().poll(cx)
         {
-            note::<Http>(outcome);
             self.conversation = None;
+            match outcome {
+                Err(error) if error.body_error().is_some() => {
+                    self.refusal = Some(Reject::from(error));
+                }
+                outcome => note::<Http>(outcome),
+            }
         }
         let reply = ready!(Pin::new(&mut self.reply).poll(cx));
         if let Some(conversation) = self.conversation.take() {
             carry_on(conversation);
         }
         Poll::Ready(reply.unwrap_or_else(|_| {
-            tracing::error!("an application ended without an answer; the client gets a 500");
-            refusal(StatusCode::INTERNAL_SERVER_ERROR)
+            refusal(self.refusal.take().unwrap_or_else(|| {
+                tracing::error!("an application ended without an answer; the client gets a 500");
+                StatusCode::INTERNAL_SERVER_ERROR.into()
+            }))
         }))
     }
 }

@@ -6,13 +6,12 @@ use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{Body, Origin, Transport, Upgrade, WebSocket, WebSocketConfig, detached},
     scope::Scope,
-    server::{ByteTransport, Seat, seat},
+    server::{ByteTransport, ClientStream, Seat, seat},
 };
 use http::{HeaderValue, Response, StatusCode, header, request};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 
 /// Answers a handshake. The conversation runs in a task of its own: it outlives the request.
 pub(super) async fn open(
@@ -65,14 +64,18 @@ async fn transport(
         .await
         .map_err(|source| Error::new(ErrorKind::Closed, "the client left").with_source(source))?;
     // Over plain HTTP/1.1 of our own server it is the bare socket; elsewhere whatever the host wraps it in.
-    Ok(match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => Box::new(ByteTransport::new(
-            parts.io.into_inner(),
-            &parts.read_buf,
-            config,
-        )),
-        Err(upgraded) => wrapped(upgraded, config),
-    })
+    match upgraded.downcast::<TokioIo<ClientStream>>() {
+        Ok(parts) => {
+            let socket = parts.io.into_inner().into_socket();
+            let socket = socket.ok_or_else(|| Error::new(ErrorKind::Closed, "the client left"))?;
+            Ok(Box::new(ByteTransport::new(
+                socket,
+                &parts.read_buf,
+                config,
+            )))
+        }
+        Err(upgraded) => Ok(wrapped(upgraded, config)),
+    }
 }
 
 fn wrapped(upgraded: Upgraded, config: Arc<WebSocketConfig>) -> Box<dyn Transport> {

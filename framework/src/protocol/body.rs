@@ -1,6 +1,7 @@
 //! The one body type of requests and responses.
 
-use crate::error::{BoxError, Error, ErrorKind, Result};
+use super::pace::Pace;
+use crate::error::{BodyError, BoxError, Error, ErrorKind, Result};
 use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
@@ -9,7 +10,7 @@ use std::{
     borrow::Cow,
     fmt,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 /// A request's or a response's body: nothing, some bytes, or a stream.
@@ -29,7 +30,7 @@ enum Kind {
     #[default]
     Empty,
     Full(Full<Bytes>),
-    Incoming(hyper::body::Incoming),
+    Incoming(hyper::body::Incoming, Pace),
     Boxed(UnsyncBoxBody<Bytes, BoxError>),
 }
 
@@ -58,7 +59,8 @@ impl Body {
     ///
     /// # Errors
     /// [`ErrorKind::TooLarge`] as soon as it announces or sends more than `limit` bytes,
-    /// [`ErrorKind::Closed`] if the client leaves before its end.
+    /// [`ErrorKind::Closed`] if it is cut off or malformed, or the client sends nothing for
+    /// [`body_timeout`](crate::Serve::body_timeout). As a [`Reject`](crate::Reject) that is 400 or 408.
     pub async fn to_bytes(mut self, limit: usize) -> Result<Bytes> {
         let too_large = || {
             Error::new(
@@ -76,8 +78,9 @@ impl Body {
             let Ok(data) = frame.into_data() else {
                 continue;
             };
+            // At most the limit, so the difference cannot underflow.
             let have = first.as_ref().map_or(0, Bytes::len) + rest.len();
-            if have + data.len() > limit {
+            if data.len() > limit - have {
                 return Err(too_large());
             }
             // Most bodies come in one piece: that one is handed on as it is.
@@ -96,8 +99,8 @@ impl Body {
         Ok(whole.freeze())
     }
 
-    pub(crate) fn incoming(body: hyper::body::Incoming) -> Self {
-        Self(Kind::Incoming(body))
+    pub(crate) fn incoming(body: hyper::body::Incoming, pace: Pace) -> Self {
+        Self(Kind::Incoming(body, pace))
     }
 }
 
@@ -114,7 +117,23 @@ impl http_body::Body for Body {
             Kind::Full(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map_err(|never| match never {}),
-            Kind::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Kind::Incoming(body, pace) => {
+                let read = match Pin::new(body).poll_frame(cx) {
+                    Poll::Ready(read) => {
+                        pace.progress();
+                        read.map(|read| read.map_err(BodyError::broken))
+                    }
+                    Poll::Pending => {
+                        ready!(pace.poll_stalled(cx));
+                        Some(Err(BodyError::Stalled))
+                    }
+                };
+                // Dropping the body tells hyper that the rest is not wanted.
+                if matches!(read, Some(Err(_))) {
+                    self.0 = Kind::Empty;
+                }
+                Poll::Ready(read.map(|read| read.map_err(Into::into)))
+            }
             Kind::Boxed(body) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -123,7 +142,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Empty => true,
             Kind::Full(body) => body.is_end_stream(),
-            Kind::Incoming(body) => body.is_end_stream(),
+            Kind::Incoming(body, _) => body.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -132,7 +151,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(body) => body.size_hint(),
-            Kind::Incoming(body) => body.size_hint(),
+            Kind::Incoming(body, _) => body.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
         }
     }

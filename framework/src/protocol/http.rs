@@ -41,6 +41,9 @@ pub struct Exchange {
 pub(crate) trait Host: Send + Sync {
     /// Tells a conversation when the server stops.
     fn stop(&self) -> Stop;
+
+    /// Tells a conversation when the client closes its sending side (TCP FIN).
+    fn half_close(&self) -> Stop;
 }
 
 /// Where the response of an [`Exchange`] arrives; an error if the application ended without one.

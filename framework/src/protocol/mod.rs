@@ -14,6 +14,7 @@ mod head;
 mod hooks;
 // Private, so that a glob import never shadows the `http` crate.
 mod http;
+mod pace;
 mod pipe;
 mod websocket;
 mod worker;
@@ -27,6 +28,7 @@ pub use self::{
 pub(crate) use self::{
     head::detached,
     http::{Host, Reply},
+    pace::Pace,
     pipe::{Pipe, PipeBody, PipeEnd},
     websocket::{Answer, Origin, Outgoing, Speaker, Stop, Transport, foreign_origin},
 };

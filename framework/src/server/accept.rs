@@ -1,7 +1,7 @@
 //! Accepting clients, until the server is told to stop and all have left.
 
 use super::{
-    connection::{self, HeadLimits},
+    connection::{self, ConnectionLimits},
     drain::Drain,
     orders::Orders,
     place,
@@ -9,14 +9,20 @@ use super::{
 use crate::{error::BoxError, protocol::Body};
 use bytes::Bytes;
 use http::{Request, Response};
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tower_service::Service;
 
 /// What clients may take.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
-    pub(super) head: HeadLimits,
+    pub(super) connection: ConnectionLimits,
     pub(super) connections: usize,
     pub(super) drain_timeout: Duration,
 }
@@ -51,10 +57,11 @@ where
                 continue;
             }
         };
+        let client = canonical(client);
         let app = app.clone();
         let seat = drain.seat(Some(client), permit);
         seat.clone().spawn(async move {
-            let serving = connection::serve(stream, app, seat.clone(), limits.head);
+            let serving = connection::serve(stream, app, seat.clone(), limits.connection);
             let served = place::serve(seat, serving).await;
             if let Some(Err(error)) = served {
                 // A client's broken bytes or vanishing: nothing an operator has to act on.
@@ -89,6 +96,14 @@ where
     }
 }
 
+/// Returns the IPv4 address of an IPv4 client that a listener on `[::]` sees as `::ffff:192.0.2.7`.
+fn canonical(client: SocketAddr) -> SocketAddr {
+    match client.ip().to_canonical() {
+        IpAddr::V4(address) => SocketAddr::from((address, client.port())),
+        IpAddr::V6(_) => client,
+    }
+}
+
 /// A connection that died in the queue is its own affair. Anything else (too many open files) needs a moment, or this
 /// loop would only burn the processor.
 async fn refused(error: &std::io::Error) {
@@ -101,4 +116,19 @@ async fn refused(error: &std::io::Error) {
     }
     tracing::error!(%error, "cannot accept connections; trying again in a second");
     tokio::time::sleep(Duration::from_secs(1)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapped_address_becomes_ipv4_and_an_ipv6_address_keeps_its_scope() {
+        let link = std::net::SocketAddrV6::new("fe80::1".parse().unwrap(), 7, 0, 2);
+
+        let mapped = canonical("[::ffff:192.0.2.7]:7".parse().unwrap());
+
+        assert_eq!(mapped.to_string(), "192.0.2.7:7");
+        assert_eq!(canonical(link.into()), link.into());
+    }
 }

@@ -1,40 +1,74 @@
 //! One accepted stream: which HTTP it speaks, and serving it to the end.
 
-use super::{drain::Seat, head_timer::HeadTimer, place};
-use crate::{error::BoxError, protocol::Body};
+use super::{
+    client_stream::ClientStream,
+    drain::Seat,
+    head_timer::HeadTimer,
+    http2_stream::{self, Pieces},
+    open_streams::{Idle, OpenStreams},
+    place,
+    preface::Preface,
+    request_head,
+    traffic::Traffic,
+};
+use crate::{
+    alarm::{SharedAlarm, Stall},
+    error::BoxError,
+    protocol::{Body, Pace},
+    reject::Reject,
+};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::{Either, Full};
 use hyper::{body::Incoming, server::conn, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
+    borrow::Cow,
     convert::Infallible,
     future::{Future, poll_fn},
-    io,
     pin::pin,
+    sync::Arc,
+    task::Poll,
     time::Duration,
 };
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-/// How long to wait before looking again at a first read that was too short to judge.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
-
-/// What the head of a request may take.
+/// The limits of one connection.
 #[derive(Clone, Copy)]
-pub(super) struct HeadLimits {
-    pub(super) timeout: Duration,
-    pub(super) size: usize,
+pub(super) struct ConnectionLimits {
+    pub(super) head_timeout: Duration,
+    pub(super) max_head_size: usize,
+    pub(super) body_timeout: Duration,
+    pub(super) write_timeout: Duration,
+    pub(super) idle_timeout: Duration,
+    pub(super) half_close_timeout: Duration,
+    pub(super) allows_connect: bool,
 }
 
 /// How often a silent HTTP/2 client is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
+/// How long an idle HTTP/2 client has to close the connection after GOAWAY. Then the server closes it.
+const IDLE_GRACE: Duration = Duration::from_secs(5);
+
+/// The smallest buffer that hyper allows.
+const MIN_BUFFER: usize = 8 * 1024;
+
+// Why a connection was closed, for the log.
+const NOT_READ: &str = "the client read nothing of the response for `write_timeout`";
+const HALF_CLOSED: &str =
+    "the client closed its sending side, and nothing was written for `half_close_timeout`";
+const IDLE: &str =
+    "the client made no request for `idle_timeout` and did not close the connection after GOAWAY";
+
 /// Serves one connection until it ends, or politely until its current requests are done once the server stops.
 pub(super) async fn serve<S, B>(
-    stream: TcpStream,
+    mut stream: TcpStream,
     app: S,
     seat: Seat,
-    limits: HeadLimits,
+    limits: ConnectionLimits,
 ) -> Result<(), BoxError>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -44,94 +78,215 @@ where
 {
     // Small answers leave at once; what belongs together is written together anyway.
     stream.set_nodelay(true)?;
-    let version = tokio::select! {
-        version = tokio::time::timeout(limits.timeout, sniff(&stream)) => version??,
+    let preface = tokio::time::timeout(limits.head_timeout, Preface::read(&mut stream));
+    let preface = tokio::select! {
+        preface = preface => preface??,
         // A client that has not said anything yet is owed nothing.
         () = seat.stopping() => return Ok(()),
     };
-    let io = TokioIo::new(stream);
+    let is_http_2 = preface.is_http_2();
+    let traffic = Arc::new(Traffic::default());
+    let stream = ClientStream::new(stream, preface, traffic.clone());
+    let stream = TokioIo::new(stream);
+    match is_http_2 {
+        false => serve_http_1(stream, app, &seat, limits, traffic).await,
+        true => serve_http_2(stream, app, seat, limits, traffic).await,
+    }
+}
+
+async fn serve_http_1<S, B>(
+    stream: TokioIo<ClientStream>,
+    app: S,
+    seat: &Seat,
+    limits: ConnectionLimits,
+    traffic: Arc<Traffic>,
+) -> Result<(), BoxError>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let alarm = SharedAlarm::default();
+    let timer = HeadTimer::new(alarm.clone(), traffic.clone());
+    let service = {
+        let traffic = traffic.clone();
+        service_fn(move |request: Request<Incoming>| {
+            let (app, traffic) = (app.clone(), traffic.clone());
+            let checked = match traffic.begin_request() {
+                true => Err(request_head::two_lengths()),
+                false => request_head::check(&request, limits.allows_connect),
+            };
+            let is_connect = *request.method() == Method::CONNECT;
+            let request = with_body(request, limits, || alarm.clone());
+            async move {
+                let response = match checked {
+                    Ok(()) => answer(app, request).await,
+                    Err(reject) => {
+                        let mut response = refuse(reject);
+                        let close = HeaderValue::from_static("close");
+                        response.headers_mut().insert(header::CONNECTION, close);
+                        response
+                    }
+                };
+                let status = response.status();
+                if status == StatusCode::SWITCHING_PROTOCOLS || is_connect && status.is_success() {
+                    traffic.end_http();
+                }
+                Ok::<_, Infallible>(response)
+            }
+        })
+    };
+    let mut builder = conn::http1::Builder::new();
+    builder
+        .timer(timer)
+        .header_read_timeout(limits.head_timeout)
+        .max_header_size(limits.max_head_size)
+        .max_buf_size(limits.max_head_size.max(MIN_BUFFER));
+    let mut connection = pin!(builder.serve_connection(stream, service).with_upgrades());
     let mut stop = seat.stop();
+    let mut writing = Stall::new(limits.write_timeout);
+    let mut half_closed = Stall::new(limits.half_close_timeout);
+    poll_fn(|cx| {
+        if stop.poll(cx) {
+            connection.as_mut().graceful_shutdown();
+        }
+        if let Poll::Ready(served) = connection.as_mut().poll(cx) {
+            return Poll::Ready(served.map_err(BoxError::from));
+        }
+        if writing.poll(traffic.blocked(), cx).is_ready() {
+            return Poll::Ready(Err(NOT_READ.into()));
+        }
+        let half_close = traffic.half_closed();
+        if half_close.is_some() {
+            seat.note_half_close();
+        }
+        if half_closed.poll(half_close, cx).is_ready() {
+            return Poll::Ready(Err(HALF_CLOSED.into()));
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+async fn serve_http_2<S, B>(
+    stream: TokioIo<ClientStream>,
+    app: S,
+    seat: Seat,
+    limits: ConnectionLimits,
+    traffic: Arc<Traffic>,
+) -> Result<(), BoxError>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let service = service_fn(move |request: Request<Incoming>| {
-        let mut app = app.clone();
-        let request = request.map(Body::incoming);
+        let app = app.clone();
+        let checked = request_head::check(&request, limits.allows_connect);
+        let request = with_body(request, limits, SharedAlarm::default);
         async move {
-            place::forget_stream();
-            poll_fn(|cx| app.poll_ready(cx)).await?;
-            let mut response = app.call(request).await?;
-            place::note_stream(&mut response);
-            Ok::<_, Infallible>(response)
+            let response = match checked {
+                Ok(()) => answer(app, request).await,
+                Err(reject) => refuse(reject),
+            };
+            Ok::<_, Infallible>(response.map(Pieces::of))
         }
     });
-    match version {
-        Version::Http1 => {
-            let mut builder = conn::http1::Builder::new();
-            builder
-                .timer(HeadTimer::default())
-                .header_read_timeout(limits.timeout)
-                .max_buf_size(limits.size);
-            let mut connection = pin!(builder.serve_connection(io, service).with_upgrades());
-            poll_fn(|cx| {
-                if stop.poll(cx) {
-                    connection.as_mut().graceful_shutdown();
-                }
-                connection.as_mut().poll(cx)
-            })
-            .await?;
+    let mut stop = seat.stop();
+    let streams = OpenStreams::new();
+    let executor = Streams {
+        seat,
+        streams: streams.clone(),
+        write_timeout: limits.write_timeout,
+    };
+    let mut builder = conn::http2::Builder::new(executor);
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_header_list_size(u32::try_from(limits.max_head_size).unwrap_or(u32::MAX));
+    let mut connection = pin!(builder.serve_connection(stream, service));
+    let mut writing = Stall::new(limits.write_timeout);
+    let mut idle = Idle::new(streams, limits.idle_timeout);
+    let mut is_going_away = false;
+    poll_fn(|cx| {
+        if stop.poll(cx) {
+            connection.as_mut().graceful_shutdown();
         }
-        Version::Http2 => {
-            let mut builder = conn::http2::Builder::new(Streams(seat));
-            builder
-                .timer(TokioTimer::new())
-                .keep_alive_interval(Some(KEEP_ALIVE))
-                .max_header_list_size(u32::try_from(limits.size).unwrap_or(u32::MAX));
-            let mut connection = pin!(builder.serve_connection(io, service));
-            poll_fn(|cx| {
-                if stop.poll(cx) {
-                    connection.as_mut().graceful_shutdown();
-                }
-                connection.as_mut().poll(cx)
-            })
-            .await?;
+        let is_writing = traffic.blocked().is_some();
+        while idle.poll(is_writing, IDLE_GRACE, cx).is_ready() {
+            if is_going_away {
+                return Poll::Ready(Err(IDLE.into()));
+            }
+            connection.as_mut().graceful_shutdown();
+            is_going_away = true;
         }
-    }
-    Ok(())
+        if let Poll::Ready(served) = connection.as_mut().poll(cx) {
+            return Poll::Ready(served.map_err(BoxError::from));
+        }
+        if writing.poll(traffic.blocked(), cx).is_ready() {
+            return Poll::Ready(Err(NOT_READ.into()));
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// The application's response, or the one to a head that failed its checks.
+type Answered<B> = Response<Either<B, Full<Bytes>>>;
+
+async fn answer<S, B>(mut app: S, request: Request<Body>) -> Answered<B>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
+{
+    place::forget_stream();
+    let Ok(()) = poll_fn(|cx| app.poll_ready(cx)).await;
+    let Ok(mut response) = app.call(request).await;
+    place::note_stream(&mut response);
+    response.map(Either::Left)
+}
+
+fn refuse<B>(reject: Reject) -> Answered<B> {
+    place::forget_stream();
+    tracing::debug!(rule = reject.body(), "refused a request head");
+    let text = |text: Cow<'static, str>| Bytes::from(text.into_owned());
+    reject
+        .into_response()
+        .map(|body| Either::Right(Full::new(text(body))))
+}
+
+/// Sets the timeout of the body. A request without a body pays nothing for it.
+fn with_body(
+    request: Request<Incoming>,
+    limits: ConnectionLimits,
+    alarm: impl FnOnce() -> SharedAlarm,
+) -> Request<Body> {
+    request.map(|body| match body.is_end_stream() {
+        true => Body::empty(),
+        false => Body::incoming(body, Pace::new(limits.body_timeout, alarm())),
+    })
 }
 
 /// Where an HTTP/2 connection's requests are served: each in a task of its own, all in one place.
 #[derive(Clone)]
-struct Streams(Seat);
+struct Streams {
+    seat: Seat,
+    streams: OpenStreams,
+    write_timeout: Duration,
+}
 
 impl<F> hyper::rt::Executor<F> for Streams
 where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        self.0.spawn(place::serve(self.0.clone(), stream));
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Version {
-    Http1,
-    Http2,
-}
-
-/// Looks at the first bytes without taking them: HTTP/2 with prior knowledge opens with a preface (RFC 9113, 3.4) that
-/// starts no HTTP/1 request. It has to be complete: hyper would wait for the rest of it without a limit.
-async fn sniff(stream: &TcpStream) -> io::Result<Version> {
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    let mut first = [0; PREFACE.len()];
-    loop {
-        let count = stream.peek(&mut first).await?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if first[..count] != PREFACE[..count] {
-            return Ok(Version::Http1);
-        }
-        if count == PREFACE.len() {
-            return Ok(Version::Http2);
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        let open = self.streams.open();
+        let stream = http2_stream::serve(stream, self.write_timeout);
+        let serving = place::serve(self.seat.clone(), stream);
+        self.seat.spawn(async move {
+            serving.await;
+            drop(open);
+        });
     }
 }

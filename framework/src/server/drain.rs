@@ -1,6 +1,6 @@
 //! Leaving in good order: who is still here, and how they learn that the server stops.
 
-use super::tasks::Tasks;
+use super::{half_close::HalfClose, tasks::Tasks};
 use crate::protocol::{Host, Stop};
 use std::{
     future::Future,
@@ -61,6 +61,7 @@ impl Drain {
             client,
             taken: Arc::new(Taken {
                 drain: self.clone(),
+                half_close: HalfClose::default(),
                 _present: self.visitors.token(),
                 _permit: permit,
             }),
@@ -81,6 +82,7 @@ pub(crate) struct Seat {
 
 struct Taken {
     drain: Drain,
+    half_close: HalfClose,
     _present: TaskTrackerToken,
     _permit: OwnedSemaphorePermit,
 }
@@ -94,6 +96,11 @@ impl Seat {
     /// Tells a conversation when the server stops.
     pub(crate) fn stop(&self) -> Stop {
         self.taken.stop()
+    }
+
+    /// Records that the client has closed its sending side while a request is served.
+    pub(super) fn note_half_close(&self) {
+        self.taken.half_close.note();
     }
 
     /// Spawns a task that serves this connection, until it is cut off. It keeps the place for as long as it runs.
@@ -113,5 +120,9 @@ impl Seat {
 impl Host for Taken {
     fn stop(&self) -> Stop {
         Stop::new(self.drain.is_stopping.clone(), self.drain.stopping())
+    }
+
+    fn half_close(&self) -> Stop {
+        self.half_close.signal()
     }
 }

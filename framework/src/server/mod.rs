@@ -7,8 +7,16 @@
 //! | `lifespan.rs`, `running.rs` | what is done before the first client and after the last |
 //! | `orders.rs` | when to stop, and when at once |
 //! | `bind.rs` | where a server listens |
-//! | `connection.rs` | one stream, to its end |
-//! | `head_timer.rs` | the limit on request heads |
+//! | `connection.rs` | one connection, to its end |
+//! | `client_stream.rs` | the byte stream between a client and hyper |
+//! | `preface.rs` | its first bytes, which tell HTTP/1 from HTTP/2 |
+//! | `framing.rs` | where HTTP/1 requests end, and whether one has two lengths |
+//! | `traffic.rs` | the state that the parts of a connection share |
+//! | `head_timer.rs` | the timeout of request heads |
+//! | `request_head.rs` | checks of a request head |
+//! | `http2_stream.rs` | resets HTTP/2 streams whose client does not read |
+//! | `open_streams.rs` | the idle timeout of an HTTP/2 connection |
+//! | `half_close.rs` | tells HTTP consumers that their client has closed its sending side |
 //! | `handshake.rs` | whether a request asks for a WebSocket, as a function of its head |
 //! | `websocket/` | frames over bytes |
 //! | `heartbeat.rs` | when to ping a client, and when to give it up |
@@ -18,17 +26,25 @@
 
 mod accept;
 mod bind;
+mod client_stream;
 mod connection;
 mod drain;
+mod framing;
+mod half_close;
 mod handshake;
 mod head_timer;
 mod heartbeat;
+mod http2_stream;
 mod lifespan;
+mod open_streams;
 mod orders;
 mod place;
+mod preface;
+mod request_head;
 mod running;
 mod serve;
 mod tasks;
+mod traffic;
 mod websocket;
 
 pub use self::{
@@ -38,6 +54,7 @@ pub use self::{
     serve::{Serve, serve},
 };
 pub(crate) use self::{
+    client_stream::ClientStream,
     drain::Seat,
     handshake::{Asked, asked},
     place::{carry_on, seat},

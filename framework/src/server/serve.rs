@@ -3,7 +3,7 @@
 use super::{
     accept::{Limits, accept},
     bind::Bind,
-    connection::HeadLimits,
+    connection::ConnectionLimits,
     lifespan::{Lifespan, LifespanFn},
     orders::{Orders, Signals},
     running::Running,
@@ -52,9 +52,14 @@ pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
         on: on.into(),
         app,
         limits: Limits {
-            head: HeadLimits {
-                timeout: Duration::from_secs(10),
-                size: 64 * 1024,
+            connection: ConnectionLimits {
+                head_timeout: Duration::from_secs(10),
+                max_head_size: 64 * 1024,
+                body_timeout: Duration::from_secs(60),
+                write_timeout: Duration::from_secs(60),
+                idle_timeout: Duration::from_secs(60),
+                half_close_timeout: Duration::from_secs(300),
+                allows_connect: false,
             },
             connections: 65_536,
             drain_timeout: Duration::from_secs(30),
@@ -79,13 +84,63 @@ impl<S> Serve<S> {
     /// Default 10 s; at the bound the connection is closed. It holds for a kept-alive connection that is idle, too: behind
     /// a proxy, let the proxy's own limit be shorter.
     pub fn head_timeout(mut self, limit: Duration) -> Self {
-        self.limits.head.timeout = limit;
+        self.limits.connection.head_timeout = limit;
         self
     }
 
-    /// The largest head of a request, in bytes. Default 64 KiB, at least 8 KiB; a larger one is answered 431.
+    /// The largest head of a request, in bytes. Default 64 KiB; a larger one is answered 431 and the connection closed.
+    ///
+    /// Over HTTP/1 the head extends from the request line to the empty line. Over HTTP/2 its size is that of the header
+    /// list: names and values, and 32 bytes per header (RFC 9113, 6.5.2).
     pub fn max_head_size(mut self, bytes: usize) -> Self {
-        self.limits.head.size = bytes.max(8 * 1024);
+        self.limits.connection.max_head_size = bytes;
+        self
+    }
+
+    /// Sets how long a client may pause while it sends a request body (default: 60 s). At the bound reading the body fails,
+    /// which as a [`Reject`](crate::Reject) is a 408, and an HTTP/1 connection is closed after the response. Only time in
+    /// which the application waits for the body counts. [`Duration::MAX`] sets no limit.
+    pub fn body_timeout(mut self, limit: Duration) -> Self {
+        self.limits.connection.body_timeout = limit;
+        self
+    }
+
+    /// Sets how long a client may read nothing of a response while bytes of it are waiting (default: 60 s). At the bound the
+    /// connection is closed; over HTTP/2 a stream is reset whose flow-control window stays full. [`Duration::MAX`] sets no
+    /// limit.
+    ///
+    /// Progress is seen when the socket's send buffer has room again, which a slow client makes in steps of up to a third of
+    /// the buffer. A response without bytes to send, such as a quiet event stream, is not affected, and neither are
+    /// WebSockets: they have a [heartbeat](crate::protocol::WebSocketConfig::heartbeat).
+    pub fn write_timeout(mut self, limit: Duration) -> Self {
+        self.limits.connection.write_timeout = limit;
+        self
+    }
+
+    /// Sets how long an HTTP/2 connection may have no open request (default: 60 s). At the bound the client gets GOAWAY, and
+    /// the connection is closed 5 s later. [`Duration::MAX`] sets no limit. HTTP/1 connections that wait for their next
+    /// request have [`head_timeout`](Serve::head_timeout).
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.limits.connection.idle_timeout = limit;
+        self
+    }
+
+    /// Sets how long an HTTP/1 request may run without writing a byte of its response after the client has closed its
+    /// sending side (default: 5 min). At the bound the connection is closed, and the request's future is dropped.
+    /// [`Duration::MAX`] sets no limit.
+    ///
+    /// A client may close its sending side (TCP FIN) and still wait for the response, so the request is served to its end. A
+    /// client that has closed the whole connection looks the same until something is written to it. HTTP consumers treat
+    /// both as a disconnect, unless
+    /// [`DISCONNECT_ON_HALF_CLOSE`](crate::HttpConsumer::DISCONNECT_ON_HALF_CLOSE) is `false`.
+    pub fn half_close_timeout(mut self, limit: Duration) -> Self {
+        self.limits.connection.half_close_timeout = limit;
+        self
+    }
+
+    /// Passes requests with the method CONNECT to the application. By default the server answers them with 501.
+    pub fn allow_connect(mut self) -> Self {
+        self.limits.connection.allows_connect = true;
         self
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 /// From the ground up; what shares a floor does not know each other.
 const FLOORS: &[&[&str]] = &[
-    &["error", "waking"],
+    &["alarm", "error", "waking"],
     &["metric"],
     &[
         "cookies",

@@ -16,8 +16,10 @@ mod foreign_cookies;
 mod giving_up;
 mod going_on;
 mod guest;
+mod half_closed;
 mod handshakes;
 mod http_consumers;
+mod http_framing;
 mod http_leaving;
 mod http_streams;
 mod lifespan;
@@ -38,4 +40,5 @@ mod server;
 #[cfg(feature = "sessions")]
 mod site;
 mod spans;
+mod stalled_http;
 mod support;

@@ -25,7 +25,7 @@ fn app_with(config: WebSocketConfig) -> ProtocolTypeRouter {
 }
 
 /// Sends raw bytes and reads until the server hangs up.
-async fn raw(address: SocketAddr, request: &[u8]) -> String {
+pub(crate) async fn raw(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request).await.unwrap();
     let mut answer = Vec::new();

@@ -61,8 +61,8 @@ pub trait HttpConsumer: Sized + Send + 'static {
     /// What other consumers say: a type of yours, or [`NoEvent`](crate::NoEvent).
     type Event: Event;
 
-    /// What may be asked; every method, unless you say otherwise. Another one is answered 405 before `connect`, with those
-    /// that may. Who lets GET in lets HEAD in, too (RFC 9110, 9.1).
+    /// Methods this consumer accepts (default, and if empty: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS). Others get 405
+    /// with an `Allow` header before `connect` runs. GET includes HEAD (RFC 9110, 9.1).
     ///
     /// ```
     /// # use seaway::{Answer, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Reject, Result};
@@ -98,6 +98,14 @@ pub trait HttpConsumer: Sized + Send + 'static {
     /// How often a comment goes out on a silent [`Sse`](super::Sse), so that proxies do not take it for dead. Default 15 s;
     /// with [`Duration::MAX`] none ever does.
     const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+    /// Whether a client has disconnected that closes its sending side (TCP FIN) while `handle` waits (default: `true`). The
+    /// future of `handle` is then dropped, and the client gets 499 if the response has not begun.
+    ///
+    /// A FIN does not tell a client that has closed the whole connection from one that still waits for the response. With
+    /// `false` both are served, until a write fails or [`half_close_timeout`](crate::Serve::half_close_timeout) has passed.
+    /// A reset (RST) ends the request in any case.
+    const DISCONNECT_ON_HALF_CLOSE: bool = true;
 
     /// Decides at the door. `Ok` lets the request in; `Err` answers it with that status and text.
     fn connect(
@@ -219,10 +227,25 @@ async fn greet<C: HttpConsumer>(
     Ok(None)
 }
 
-/// What a client is told that asks with a method which is not among these; none are all.
+/// The methods that a consumer accepts by default: those of RFC 9110 and RFC 5789 without CONNECT and TRACE.
+const USUAL: &[Method] = &[
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+];
+
+/// The response to a request whose method is not accepted.
 fn unasked(method: &Method, methods: &[Method]) -> Option<Reject> {
+    let methods = match methods {
+        [] => USUAL,
+        named => named,
+    };
     let has = |method| methods.contains(method);
-    if methods.is_empty() || has(method) || (*method == Method::HEAD && has(&Method::GET)) {
+    if has(method) || (*method == Method::HEAD && has(&Method::GET)) {
         return None;
     }
     let head = match has(&Method::GET) && !has(&Method::HEAD) {

@@ -91,7 +91,8 @@ impl<E: Event> HttpContext<E> {
     ///
     /// # Errors
     /// [`ErrorKind::TooLarge`] over [`MAX_BODY`](super::HttpConsumer::MAX_BODY) bytes: through `?` a 413.
-    /// [`ErrorKind::Closed`] if the client leaves before its end.
+    /// [`ErrorKind::Closed`] if it is cut off or malformed, or the client sends nothing for
+    /// [`body_timeout`](crate::Serve::body_timeout): through `?` a 400 or a 408.
     ///
     /// # Cancel safety
     /// None: what was read is lost. Use [`next_chunk`](HttpContext::next_chunk).

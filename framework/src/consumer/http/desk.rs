@@ -61,7 +61,7 @@ impl<C: HttpConsumer> Desk<C> {
         };
         let ties = ctx.scope.get::<Ties>().ok().cloned();
         let host = self.consumer.host().cloned();
-        let endings = Endings::new(ctx.common.clone(), ties, host);
+        let endings = Endings::new(ctx.common.clone(), ties, host, C::DISCONNECT_ON_HALF_CLOSE);
         let outcome = attend(Box::pin(guarded(|| self.consumer.handle(ctx))), endings).await;
         let (close, outcome) = Box::pin(settle(ctx, outcome)).await;
         // Off every list before anyone is told: a goodbye sent by `disconnect` reaches those who stay.
@@ -90,7 +90,10 @@ async fn attend(
             });
         }
         // What the handler has just begun, such as a stream, may end as well.
-        endings.poll(cx).map(Outcome::Ended)
+        match endings.poll(cx) {
+            Poll::Pending => endings.poll_half_close(cx).map(Outcome::Ended),
+            ended => ended.map(Outcome::Ended),
+        }
     })
     .await
 }
@@ -120,7 +123,12 @@ async fn settle<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close,
             return fail(exchange, error).await;
         }
         (Outcome::Failed(error), exchange) => return fail(exchange, error).await,
-        (Outcome::Ended(Ending::Left), _) => (Close::ABNORMAL, Ok(())),
+        (Outcome::Ended(Ending::Left), exchange) => {
+            if let Some(exchange) = exchange {
+                _ = Http::refuse(exchange, half_closed()).await;
+            }
+            (Close::ABNORMAL, Ok(()))
+        }
         (Outcome::Ended(Ending::Stopped), _) => {
             tracing::warn!("a stream of events went on after the server stopped, and was ended");
             (Close::AWAY, Ok(()))
@@ -155,6 +163,16 @@ async fn fail(exchange: Option<Exchange>, error: Error) -> (Close, Result<()>) {
         None if error.kind() == ErrorKind::Missed => (close, Ok(())),
         None => (close, Err(error)),
     }
+}
+
+/// The response to a client that closed its sending side while the handler waited: it may still read. 499 is the status
+/// that nginx uses for it.
+fn half_closed() -> Reject {
+    let status = StatusCode::from_u16(499).expect("a status has three digits");
+    Reject::new(
+        status,
+        "the client closed its sending side of the connection while the handler was waiting",
+    )
 }
 
 /// What a client is told whose wait is cut.

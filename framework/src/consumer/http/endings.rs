@@ -25,7 +25,8 @@ const WATCH_LIMIT: Duration = Duration::from_secs(10);
 /// Why a handler was dropped.
 #[derive(Debug)]
 pub(super) enum Ending {
-    /// The client has left its stream. One that leaves before the head is out drops the whole conversation.
+    /// The client has disconnected from its stream, or closed its sending side while the handler waited. One that resets the
+    /// connection before the head is sent drops the whole conversation.
     Left,
     /// The server stops, and the stream of events did not come to an end in time.
     Stopped,
@@ -41,6 +42,8 @@ pub(super) struct Endings {
     host: Option<Arc<dyn Host>>,
     stop: Option<Stop>,
     grace: Option<Pin<Box<Sleep>>>,
+    disconnects_on_half_close: bool,
+    half_close: Option<Stop>,
 }
 
 /// The watch over the ties of a handler that waits.
@@ -58,6 +61,7 @@ impl Endings {
         common: Arc<Common>,
         ties: Option<Ties>,
         host: Option<Arc<dyn Host>>,
+        disconnects_on_half_close: bool,
     ) -> Self {
         Self {
             common,
@@ -66,6 +70,8 @@ impl Endings {
             host,
             stop: None,
             grace: None,
+            disconnects_on_half_close,
+            half_close: None,
         }
     }
 
@@ -86,6 +92,27 @@ impl Endings {
             return Poll::Ready(Ending::Cut(close));
         }
         self.poll_stop(cx).map(|()| Ending::Stopped)
+    }
+
+    /// Ready once the client has closed its sending side, if that counts as a disconnect. Polled after the handler, so that
+    /// a handler with its answer at hand gives it.
+    pub(super) fn poll_half_close(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        let Some(host) = self
+            .host
+            .as_ref()
+            .filter(|_| self.disconnects_on_half_close)
+        else {
+            return Poll::Pending;
+        };
+        let half_close = self.half_close.get_or_insert_with(|| host.half_close());
+        if !half_close.poll(cx) {
+            return Poll::Pending;
+        }
+        // The response is complete: what the handler still does is not for the client.
+        match self.common.pipe.get() {
+            Some((pipe, _)) if !pipe.is_open() => Poll::Pending,
+            _ => Poll::Ready(Ending::Left),
+        }
     }
 
     fn poll_vigil(&mut self, cx: &mut Context<'_>) -> Poll<Close> {

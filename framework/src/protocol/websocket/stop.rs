@@ -10,7 +10,7 @@ use std::{
     task::{Context, Waker},
 };
 
-/// Turns true once, when the server stops, and wakes the task that asked last.
+/// Turns true once, when the server stops or a client closes its sending side, and wakes the task that asked last.
 pub(crate) struct Stop {
     is_stopping: Arc<AtomicBool>,
     /// Resolves after `is_stopping` was set.

@@ -1,0 +1,253 @@
+//! Follows the framing of HTTP/1 requests (RFC 9112, 6): where each ends, and whether one has both `Content-Length` and
+//! `Transfer-Encoding`.
+//!
+//! hyper prefers `Transfer-Encoding`, as RFC 9112, 6.3 allows, and removes `Content-Length` from the head. A request with
+//! both is an attempt to smuggle another one past a proxy that prefers the other header, so they are looked for in the
+//! bytes. This code only observes: hyper alone parses the requests. It has no I/O.
+
+use memchr::memchr;
+
+/// The state of the framing of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Framing {
+    part: Part,
+    /// The start of a line that is not complete yet.
+    line: Vec<u8>,
+    head: Head,
+    /// Number of complete heads.
+    heads: usize,
+    ambiguous: Option<usize>,
+}
+
+/// What the next bytes belong to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Part {
+    #[default]
+    Head,
+    /// A body of which this many bytes are missing.
+    Body(u64),
+    ChunkSize,
+    /// A chunk of which this many bytes are missing, with the line break after it.
+    Chunk(u64),
+    Trailers,
+}
+
+/// What is known of the current head.
+#[derive(Clone, Copy, Debug, Default)]
+struct Head {
+    has_begun: bool,
+    length: Option<u64>,
+    is_chunked: bool,
+}
+
+/// How many bytes are kept of a line that is split between reads; the rest is ignored. The two headers fit.
+const LINE: usize = 256;
+
+impl Framing {
+    /// Follows the next bytes.
+    pub(super) fn feed(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            match self.part {
+                Part::Body(left) | Part::Chunk(left) => {
+                    let count = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+                    bytes = &bytes[count..];
+                    self.skipped(left - count as u64);
+                }
+                Part::Head | Part::ChunkSize | Part::Trailers => {
+                    let Some(end) = memchr(b'\n', bytes) else {
+                        self.keep(bytes);
+                        return;
+                    };
+                    let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
+                    if self.line.is_empty() {
+                        self.end_line(line);
+                    } else {
+                        self.keep(line);
+                        let line = std::mem::take(&mut self.line);
+                        self.end_line(&line);
+                    }
+                    bytes = rest;
+                }
+            }
+        }
+    }
+
+    /// The number of the first request with both headers, from 1.
+    pub(super) fn ambiguous(&self) -> Option<usize> {
+        self.ambiguous
+    }
+
+    /// Whether all requests so far are complete.
+    pub(super) fn is_between_requests(&self) -> bool {
+        self.part == Part::Head && !self.head.has_begun && self.line.is_empty()
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = LINE - self.line.len();
+        self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    fn skipped(&mut self, left: u64) {
+        self.part = match (self.part, left) {
+            (Part::Body(_), 0) => Part::Head,
+            (Part::Body(_), left) => Part::Body(left),
+            (_, 0) => Part::ChunkSize,
+            (_, left) => Part::Chunk(left),
+        };
+    }
+
+    fn end_line(&mut self, line: &[u8]) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match self.part {
+            Part::Head if line.is_empty() => self.end_head(),
+            Part::Head if self.head.has_begun => self.header(line),
+            Part::Head => self.head.has_begun = true,
+            Part::ChunkSize => {
+                self.part = match chunk_size(line) {
+                    0 => Part::Trailers,
+                    size => Part::Chunk(size.saturating_add(2)),
+                };
+            }
+            Part::Trailers if line.is_empty() => self.part = Part::Head,
+            Part::Trailers | Part::Body(_) | Part::Chunk(_) => {}
+        }
+    }
+
+    fn header(&mut self, line: &[u8]) {
+        // The first letter rules out nearly every other header.
+        match line[0] | 0x20 {
+            b'c' => {
+                if let Some(value) = value(line, b"content-length") {
+                    self.head.length = Some(decimal(value));
+                }
+            }
+            b't' => {
+                self.head.is_chunked |= value(line, b"transfer-encoding").is_some();
+            }
+            _ => {}
+        }
+    }
+
+    fn end_head(&mut self) {
+        let head = std::mem::take(&mut self.head);
+        // Empty lines before a request are ignored (RFC 9112, 2.2).
+        if !head.has_begun {
+            return;
+        }
+        self.heads = self.heads.wrapping_add(1);
+        self.part = match (head.is_chunked, head.length) {
+            (true, length) => {
+                if length.is_some() {
+                    self.ambiguous.get_or_insert(self.heads);
+                }
+                Part::ChunkSize
+            }
+            (false, Some(length @ 1..)) => Part::Body(length),
+            (false, _) => Part::Head,
+        };
+    }
+}
+
+/// The value of a header, if it has this name.
+fn value<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (start, rest) = line.split_at_checked(name.len())?;
+    let value = rest.strip_prefix(b":")?;
+    start.eq_ignore_ascii_case(name).then_some(value)
+}
+
+/// A length that is not a number, or too large, counts as infinite: hyper rejects the request.
+fn decimal(text: &[u8]) -> u64 {
+    number(text.trim_ascii(), 10)
+}
+
+/// The size of a chunk, before its extensions.
+fn chunk_size(line: &[u8]) -> u64 {
+    let end = memchr(b';', line).unwrap_or(line.len());
+    number(line[..end].trim_ascii(), 16)
+}
+
+fn number(digits: &[u8], radix: u32) -> u64 {
+    let text = std::str::from_utf8(digits).unwrap_or_default();
+    u64::from_str_radix(text, radix).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    const SIZED: &str = "POST / HTTP/1.1\r\nHost: a\r\ncontent-LENGTH:  5 \r\n\r\nahoy\n";
+    const CHUNKED: &str = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n\
+        6;note=\"x\"\r\n\r\n\r\n\r\n\r\n1A\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\nX-Sum: 7\r\n\r\n";
+    const BOTH: &str =
+        "POST / HTTP/1.1\r\nContent-Length: 4\r\nTRANSFER-Encoding: chunked\r\n\r\n0\r\n\r\n";
+
+    fn fed(pieces: &[&[u8]]) -> Framing {
+        let mut framing = Framing::default();
+        for piece in pieces {
+            framing.feed(piece);
+        }
+        framing
+    }
+
+    #[test]
+    fn a_request_with_two_lengths_is_found_wherever_the_bytes_are_split() {
+        for (requests, expected) in [
+            (vec![GET, SIZED, CHUNKED, GET], None),
+            (vec![BOTH], Some(1)),
+            (vec![GET, "\r\n\r\n", SIZED, BOTH], Some(3)),
+            (vec![CHUNKED, CHUNKED, BOTH, BOTH], Some(3)),
+            (vec![SIZED, &BOTH.replace('\r', "")], Some(2)),
+        ] {
+            let bytes = requests.concat().into_bytes();
+            for cut in 0..bytes.len() {
+                let (start, end) = bytes.split_at(cut);
+                let framing = fed(&[start, end]);
+                assert_eq!(framing.ambiguous(), expected, "{requests:?} at {cut}");
+                assert!(framing.is_between_requests(), "{requests:?} at {cut}");
+            }
+            let bytewise: Vec<_> = bytes.chunks(1).collect();
+            assert_eq!(fed(&bytewise).ambiguous(), expected, "{requests:?}");
+        }
+    }
+
+    #[test]
+    fn the_content_of_a_body_is_not_taken_for_a_head() {
+        let body = BOTH.len();
+        let smuggled = format!("POST / HTTP/1.1\r\nContent-Length: {body}\r\n\r\n{BOTH}");
+        let chunked = format!(
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{body:x}\r\n{BOTH}\r\n0\r\n\r\n"
+        );
+
+        for text in [smuggled, chunked] {
+            let framing = fed(&[text.as_bytes()]);
+            assert_eq!(framing.ambiguous(), None, "{text}");
+            assert!(framing.is_between_requests(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_complete_with_its_last_byte_and_not_before() {
+        for request in [GET, SIZED, CHUNKED] {
+            for end in 1..request.len() {
+                let framing = fed(&[&request.as_bytes()[..end]]);
+                assert!(!framing.is_between_requests(), "{:?}", &request[..end]);
+            }
+            assert!(fed(&[request.as_bytes()]).is_between_requests());
+        }
+    }
+
+    #[test]
+    fn an_invalid_or_huge_length_never_ends() {
+        for head in [
+            "POST / HTTP/1.1\r\nContent-Length: 18446744073709551615\r\n\r\n",
+            "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+            "POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
+        ] {
+            let framing = fed(&[head.as_bytes(), &[b'x'; 1000], b"\r\n\r\n"]);
+            assert!(!framing.is_between_requests(), "{head}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The state that the parts of one connection share: its byte stream, its head timer, its service and its timeouts.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+/// The state that the parts of one connection share. It is only used in the connection's task, so the atomics need no
+/// ordering.
+#[derive(Default)]
+pub(super) struct Traffic {
+    /// Whether hyper waits for a request head.
+    awaits_head: AtomicBool,
+    /// Number of requests that the service was called with.
+    requests: AtomicUsize,
+    /// Number of the request that has both `Content-Length` and `Transfer-Encoding`, from 1; 0 for none.
+    ambiguous: AtomicUsize,
+    /// Whether the client has closed its sending side after a complete request.
+    is_half_closed: AtomicBool,
+    /// Whether the last write found the socket's send buffer full.
+    is_blocked: AtomicBool,
+    /// Number of bytes written. Only compared for equality, so it may wrap.
+    written: AtomicUsize,
+}
+
+impl Traffic {
+    pub(super) fn await_head(&self) {
+        self.awaits_head.store(true, Relaxed);
+    }
+
+    /// Whether no request is being served: hyper waits for a head, or the connection was upgraded.
+    pub(super) fn awaits_head(&self) -> bool {
+        self.awaits_head.load(Relaxed)
+    }
+
+    /// Records that the service is called; returns whether the request has two lengths.
+    pub(super) fn begin_request(&self) -> bool {
+        self.awaits_head.store(false, Relaxed);
+        let number = self.requests.load(Relaxed).wrapping_add(1);
+        self.requests.store(number, Relaxed);
+        self.ambiguous.load(Relaxed) == number
+    }
+
+    /// Records that the connection was upgraded: it is no longer HTTP.
+    pub(super) fn end_http(&self) {
+        self.await_head();
+    }
+
+    pub(super) fn note_ambiguous(&self, request: usize) {
+        self.ambiguous.store(request, Relaxed);
+    }
+
+    pub(super) fn note_half_close(&self) {
+        self.is_half_closed.store(true, Relaxed);
+    }
+
+    pub(super) fn note_blocked(&self) {
+        self.is_blocked.store(true, Relaxed);
+    }
+
+    pub(super) fn note_written(&self, bytes: usize) {
+        self.is_blocked.store(false, Relaxed);
+        let written = self.written.load(Relaxed).wrapping_add(bytes);
+        self.written.store(written, Relaxed);
+    }
+
+    /// The number of bytes written, if more are waiting and the socket's send buffer is full.
+    pub(super) fn blocked(&self) -> Option<usize> {
+        self.is_blocked
+            .load(Relaxed)
+            .then(|| self.written.load(Relaxed))
+    }
+
+    /// The number of bytes written, if the client has closed its sending side.
+    pub(super) fn half_closed(&self) -> Option<usize> {
+        self.is_half_closed
+            .load(Relaxed)
+            .then(|| self.written.load(Relaxed))
+    }
+}

@@ -1,0 +1,343 @@
+//! Clients that close their sending side (FIN) after a request, and wait for the response.
+
+use crate::{
+    guest::{House, Said},
+    support::{Diary, PATIENCE, Server, eventually},
+};
+use axum::{Router, body::Body, response::Response, routing};
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use seaway::{
+    Answer, ApplicationExt, Close, HttpConsumer, HttpContext, HttpHandshake, Reject, Result,
+    from_service, middleware::Provide, routing::ProtocolTypeRouter,
+};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Notify,
+    time::timeout,
+};
+
+/// More than the kernel's buffers hold.
+const LARGE: usize = 32 * 1024 * 1024;
+
+/// State that a test shares with its pages.
+#[derive(Clone, Default)]
+struct Pages {
+    diary: Diary,
+    go_on: Arc<Notify>,
+}
+
+/// Notes if it is dropped before the page has its answer.
+struct Dropped(Option<Diary>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        if let Some(diary) = self.0.take() {
+            diary.note("dropped");
+        }
+    }
+}
+
+impl Pages {
+    async fn wait(&self, asked: &str) {
+        let mut dropped = Dropped(Some(self.diary.clone()));
+        self.diary.note(asked);
+        self.go_on.notified().await;
+        dropped.0 = None;
+    }
+
+    fn router(&self) -> Router {
+        let (get, post, streamed) = (self.clone(), self.clone(), self.clone());
+        Router::new()
+            .route(
+                "/page",
+                routing::get(async move || {
+                    get.wait("asked").await;
+                    "here you are"
+                }),
+            )
+            .route(
+                "/post",
+                routing::post(async move |body: String| {
+                    post.wait(&body).await;
+                    format!("{body} is done")
+                }),
+            )
+            .route("/large", routing::get(async || vec![b'x'; LARGE]))
+            .route(
+                "/stream",
+                routing::get(async move || {
+                    let pieces = futures_util::stream::once(async move {
+                        streamed.wait("asked").await;
+                        Ok::<_, Infallible>(Bytes::from_static(b"the end"))
+                    });
+                    Response::new(Body::from_stream(pieces))
+                }),
+            )
+            .route("/echo", routing::get(upgrade))
+    }
+
+    async fn serve(&self) -> Server {
+        Server::start(ProtocolTypeRouter::new().http(from_service(self.router()))).await
+    }
+}
+
+/// Sends this and a FIN.
+async fn send(address: SocketAddr, request: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    stream
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+}
+
+/// Reads until the server closes the connection, which must not take a timeout.
+async fn read(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let began = Instant::now();
+    let reading = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    reading.expect("the server closes the connection").unwrap();
+    assert!(
+        began.elapsed() < PATIENCE / 2,
+        "it waits for another request"
+    );
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn a_page_runs_to_its_end_and_the_response_arrives() {
+    let pages = Pages::default();
+    let server = pages.serve().await;
+    let post = "POST /post HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nwork";
+    let chunked = "POST /post HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+        4\r\nwork\r\n0\r\n\r\n";
+    let old = "GET /page HTTP/1.0\r\n\r\n";
+
+    for (number, (request, expected)) in [
+        (get("/page").as_str(), "here you are"),
+        (post, "work is done"),
+        (chunked, "work is done"),
+        (get("/stream").as_str(), "7\r\nthe end\r\n0\r\n\r\n"),
+        (old, "here you are"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut client = send(server.address, request).await;
+        pages.diary.wait_for(number + 1).await;
+        pages.go_on.notify_one();
+
+        let answer = read(&mut client).await;
+
+        assert!(answer.starts_with("HTTP/1."), "{request:?}: {answer}");
+        assert_eq!(&answer[9..12], "200", "{request:?}: {answer}");
+        assert!(answer.ends_with(expected), "{request:?}: {answer}");
+    }
+    assert!(!pages.diary.entries().contains(&"dropped".to_owned()));
+}
+
+#[tokio::test]
+async fn a_large_response_arrives_complete() {
+    let server = Pages::default().serve().await;
+    let mut client = send(server.address, &get("/large")).await;
+
+    let answer = read(&mut client).await;
+
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert_eq!(body.len(), LARGE);
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_all_answered() {
+    let pages = Pages::default();
+    let server = pages.serve().await;
+    let post = "POST /post HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nwork";
+    let requests = [&get("/page"), post, &get("/page")].concat();
+
+    let mut client = send(server.address, &requests).await;
+    for asked in 1..=3 {
+        pages.diary.wait_for(asked).await;
+        pages.go_on.notify_one();
+    }
+
+    let answer = read(&mut client).await;
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 3, "{answer}");
+    assert_eq!(pages.diary.entries(), ["asked", "work", "asked"]);
+}
+
+#[tokio::test]
+async fn a_reset_drops_the_page_before_and_after_a_half_close() {
+    for is_half_closed in [false, true] {
+        let pages = Pages::default();
+        let server = pages.serve().await;
+        let mut client = TcpStream::connect(server.address).await.unwrap();
+        client.set_zero_linger().unwrap();
+        client.write_all(get("/page").as_bytes()).await.unwrap();
+        if is_half_closed {
+            client.shutdown().await.unwrap();
+        }
+        pages.diary.wait_for(1).await;
+
+        drop(client);
+
+        let entries = pages.diary.wait_for(2).await;
+        assert_eq!(entries, ["asked", "dropped"], "{is_half_closed}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_writes_nothing_is_dropped_at_the_limit() {
+    for path in ["/page", "/stream"] {
+        let pages = Pages::default();
+        let server = Server::configured(pages.router(), |server| {
+            server.half_close_timeout(Duration::from_millis(100))
+        })
+        .await;
+
+        let _client = send(server.address, &get(path)).await;
+
+        assert_eq!(pages.diary.wait_for(2).await, ["asked", "dropped"]);
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_at_once() {
+    let server = Pages::default().serve().await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    client.write_all(get("/none").as_bytes()).await.unwrap();
+    crate::support::read_until(&mut client, "\r\n\r\n").await;
+
+    client.shutdown().await.unwrap();
+
+    assert_eq!(read(&mut client).await, "");
+}
+
+#[tokio::test]
+async fn a_consumer_that_waits_is_disconnected() {
+    for (wish, expected) in [
+        ("news", "HTTP/1.1 499"),
+        ("to hang", "HTTP/1.1 499"),
+        ("events", "0\r\n\r\n"),
+        ("silence", "0\r\n\r\n"),
+    ] {
+        let house = House::new();
+        let server = Server::start(ProtocolTypeRouter::new().http(house.pages())).await;
+        let wished = get(&format!("/?wish={}", wish.replace(' ', "+")));
+        let mut client = send(server.address, &wished).await;
+
+        let answer = read(&mut client).await;
+
+        assert!(answer.contains(expected), "{wish}: {answer}");
+        let entries = house.diary.wait_for(2).await;
+        assert_eq!(entries, ["connect", "disconnect 1006"], "{wish}");
+        assert_eq!(house.members(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_that_does_not_wait_answers() {
+    let house = House::new();
+    let server = Server::start(ProtocolTypeRouter::new().http(house.pages())).await;
+    let post = "POST /?wish=to+be+read HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nahoy";
+
+    for request in [&get("/?wish=an+answer"), &get("/?wish=one+event"), post] {
+        let mut client = send(server.address, request).await;
+        let answer = read(&mut client).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{request:?}: {answer}");
+    }
+
+    let entries = eventually(|| {
+        let entries = house.diary.entries();
+        (entries.len() == 6).then_some(entries)
+    });
+    let ends = entries.await.into_iter().filter(|entry| entry != "connect");
+    assert_eq!(ends.collect::<Vec<_>>(), ["disconnect 1000"; 3]);
+}
+
+/// Waits for an event, also for a client that has closed its sending side.
+struct Patient(Diary);
+
+impl HttpConsumer for Patient {
+    type Event = Said;
+
+    const DISCONNECT_ON_HALF_CLOSE: bool = false;
+
+    async fn connect(handshake: &mut HttpHandshake<Said>) -> Result<Self, Reject> {
+        handshake.join("room").await?;
+        let diary = handshake.state::<Diary>()?.clone();
+        diary.note("connect");
+        Ok(Self(diary))
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Answer> {
+        match ctx.next_event().await?.as_deref() {
+            Some(Said::Said { text, .. }) => ctx.answer(text.clone()),
+            None => ctx.answer("closing time"),
+        }
+    }
+
+    async fn disconnect(self, close: Close) {
+        self.0.note(format!("disconnect {}", close.code));
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_that_does_not_disconnect_on_half_close_answers_later() {
+    let house = House::new();
+    let app = Patient::application(&house.channels).with(Provide(house.diary.clone()));
+    let server = Server::start(ProtocolTypeRouter::new().http(app)).await;
+    let mut client = send(server.address, &get("/")).await;
+    house.diary.wait_for(1).await;
+
+    house.say(7, "ahoy").await;
+
+    let answer = read(&mut client).await;
+    assert!(answer.ends_with("ahoy"), "{answer}");
+    assert_eq!(
+        house.diary.wait_for(2).await,
+        ["connect", "disconnect 1000"]
+    );
+}
+
+/// Upgrades to a protocol that echoes everything at the end of the stream.
+async fn upgrade(mut request: Request<Body>) -> Response {
+    let upgrading = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let mut stream = TokioIo::new(upgrading.await.unwrap());
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).await.unwrap();
+        stream.write_all(&heard).await.unwrap();
+        stream.shutdown().await.unwrap();
+    });
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert("connection", "upgrade".parse().unwrap());
+    headers.insert("upgrade", "echo".parse().unwrap());
+    response
+}
+
+#[tokio::test]
+async fn an_upgraded_protocol_sees_the_end_of_the_stream() {
+    let server = Pages::default().serve().await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    let request = b"GET /echo HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    crate::support::read_until(&mut client, "\r\n\r\n").await;
+
+    client.write_all(b"ahoy\r\n\r\n").await.unwrap();
+    client.shutdown().await.unwrap();
+
+    assert_eq!(read(&mut client).await, "ahoy\r\n\r\n");
+}

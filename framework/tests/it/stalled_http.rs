@@ -1,0 +1,407 @@
+//! Timeouts of clients that stall, and clients that merely wait.
+
+use crate::{
+    guest::House,
+    support::{Diary, PATIENCE, Server, connect, echo, hear, read_until, say},
+};
+use axum::{Router, body::Body, response::Response, routing};
+use bytes::Bytes;
+use h2::client::SendRequest;
+use http::Request;
+use seaway::{from_service, routing::ProtocolTypeRouter};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    runtime::Handle,
+    task::JoinHandle,
+    time::timeout,
+};
+
+/// A short timeout.
+const SOON: Duration = Duration::from_millis(100);
+
+/// More than the kernel's buffers hold.
+const LARGE: usize = 32 * 1024 * 1024;
+
+/// Notes when it is dropped.
+struct Noted(Diary, &'static str);
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.0.note(self.1);
+    }
+}
+
+/// A response without an end, which notes when it is dropped.
+fn endless(diary: &Diary, name: &'static str) -> Response {
+    let noted = Noted(diary.clone(), name);
+    let pieces = futures_util::stream::repeat_with(move || {
+        _ = &noted;
+        Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 10_000]))
+    });
+    Response::new(Body::from_stream(pieces))
+}
+
+/// A response whose body never sends anything.
+fn silent(diary: &Diary) -> Response {
+    let noted = Noted(diary.clone(), "silent");
+    let pieces = futures_util::stream::poll_fn(move |_| {
+        _ = &noted;
+        std::task::Poll::<Option<Result<Bytes, Infallible>>>::Pending
+    });
+    Response::new(Body::from_stream(pieces))
+}
+
+fn pages(diary: &Diary) -> Router {
+    let (stream, silence) = (diary.clone(), diary.clone());
+    Router::new()
+        .route("/small", routing::get(async || "small"))
+        .route("/large", routing::get(async || vec![b'x'; LARGE]))
+        .route(
+            "/stream",
+            routing::get(async move || endless(&stream, "stream")),
+        )
+        .route("/silence", routing::get(async move || silent(&silence)))
+        .route("/axum", routing::post(async |body: Bytes| body))
+        .route(
+            "/seaway",
+            routing::post(async |request: Request<Body>| {
+                let body = seaway::protocol::Body::new(request.into_body());
+                body.to_bytes(100).await
+            }),
+        )
+}
+
+/// A client that does not read, with a small receive buffer.
+async fn ask_and_never_read(address: SocketAddr, path: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+async fn ask(address: SocketAddr, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+type Connection = JoinHandle<Result<(), h2::Error>>;
+
+async fn connect_over_http_2(address: SocketAddr, window: u32) -> (SendRequest<Bytes>, Connection) {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(window);
+    let (client, connection) = builder.handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    (client.ready().await.unwrap(), connection)
+}
+
+fn get(path: &str) -> Request<()> {
+    Request::get(format!("http://a{path}")).body(()).unwrap()
+}
+
+/// Lets time pass at once, in a test that is else in real time.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partial_preface_does_not_make_the_server_poll() {
+    let server = Server::start(pages(&Diary::default())).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"PRI").await.unwrap();
+    let turns = || Handle::current().metrics().worker_park_count(0);
+
+    let before = turns();
+    // Shorter than `head_timeout`.
+    tokio::time::sleep(Duration::from_secs(9)).await;
+
+    assert!(
+        turns() - before < 20,
+        "the server woke {} times",
+        turns() - before
+    );
+}
+
+#[tokio::test]
+async fn a_split_preface_is_http_2_and_a_similar_start_is_http_1() {
+    let server = Server::start(pages(&Diary::default())).await;
+    // The preface, and an empty SETTINGS frame (RFC 9113, 3.4).
+    let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    for cut in 1..hello.len() {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        for piece in [&hello[..cut], &hello[cut..]] {
+            stream.write_all(piece).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        let mut frame = [0; 9];
+        let read = timeout(PATIENCE, stream.read_exact(&mut frame)).await;
+        read.expect("an answer").unwrap();
+        assert_eq!(
+            frame[3], 0x04,
+            "cut at {cut}: the server's SETTINGS come first"
+        );
+    }
+
+    for line in [
+        "PRINT /small HTTP/1.1",
+        "P /small HTTP/1.1",
+        "PRI * HTTP/1.1",
+    ] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let request = format!("{line}\r\nHost: a\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = read_until(&mut stream, "\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 40"), "{line}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_its_response_is_disconnected() {
+    for path in ["/large", "/stream"] {
+        let diary = Diary::default();
+        let server = Server::configured(pages(&diary), |server| {
+            server.write_timeout(SOON).max_connections(1)
+        })
+        .await;
+
+        let _deaf = ask_and_never_read(server.address, path).await;
+        let mut next = ask(server.address, "/small").await;
+
+        read_until(&mut next, "\r\n\r\nsmall").await;
+        if path == "/stream" {
+            assert_eq!(diary.entries(), ["stream"]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quiet_responses_and_sockets_are_not_taken_for_stalled() {
+    let diary = Diary::default();
+    let house = House::new();
+    let app = pages(&diary).route_service("/house", ProtocolTypeRouter::new().http(house.pages()));
+    let app = ProtocolTypeRouter::new()
+        .http(from_service(app))
+        .websocket(echo());
+    let server = Server::configured(app, |server| {
+        server
+            .write_timeout(SOON)
+            .body_timeout(SOON)
+            .idle_timeout(5 * SOON)
+            .half_close_timeout(SOON)
+    })
+    .await;
+    let mut poll = ask(server.address, "/house?wish=news").await;
+    let mut events = ask(server.address, "/house?wish=events").await;
+    read_until(&mut events, "\r\n\r\n").await;
+    let mut silence = ask(server.address, "/silence").await;
+    read_until(&mut silence, "\r\n\r\n").await;
+    let mut socket = connect(server.address, "/").await;
+    let (mut client, connection) = connect_over_http_2(server.address, 65_535).await;
+    let (poll_2, _) = client.send_request(get("/house?wish=news"), true).unwrap();
+    let (events_2, _) = client
+        .send_request(get("/house?wish=events"), true)
+        .unwrap();
+    let mut events_2 = timeout(PATIENCE, events_2)
+        .await
+        .unwrap()
+        .unwrap()
+        .into_body();
+    house.diary.wait_for(4).await;
+
+    // Each stalled client takes at least as long as `write_timeout`: together longer than every limit.
+    for stalled in 1..=6 {
+        let _deaf = ask_and_never_read(server.address, "/stream").await;
+        diary.wait_for(stalled).await;
+    }
+
+    house.say(7, "ahoy").await;
+    read_until(&mut poll, "ahoy").await;
+    read_until(&mut events, "ahoy").await;
+    say(&mut socket, "still here").await;
+    assert_eq!(hear(&mut socket).await, "still here");
+    let poll_2 = timeout(PATIENCE, poll_2).await.unwrap().unwrap();
+    assert_eq!(poll_2.status(), 200);
+    let event = timeout(PATIENCE, events_2.data()).await.unwrap().unwrap();
+    assert!(event.unwrap().starts_with(b"data: ahoy"));
+    assert_eq!(
+        diary.entries(),
+        ["stream"; 6],
+        "the quiet response is still open"
+    );
+    connection.abort();
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_is_answered_and_the_connection_closed() {
+    let house = House::new();
+    let app = pages(&Diary::default())
+        .route_service("/house", ProtocolTypeRouter::new().http(house.pages()));
+    let server = Server::configured(app, |server| server.body_timeout(SOON)).await;
+
+    for (path, expected) in [
+        ("/axum", "400"),
+        ("/seaway", "408"),
+        ("/house?wish=to+be+read", "408"),
+        ("/house?wish=to+be+read+in+pieces", "408"),
+    ] {
+        for body in [
+            "Content-Length: 5\r\n\r\n",
+            "Content-Length: 5\r\n\r\nahoy",
+            "Transfer-Encoding: chunked\r\n\r\n5\r\nahoy",
+        ] {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            let request = format!("POST {path} HTTP/1.1\r\nHost: a\r\n{body}");
+            stream.write_all(request.as_bytes()).await.unwrap();
+
+            let mut answer = String::new();
+            let read = timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
+
+            read.expect("the server closes the connection").unwrap();
+            let start = format!("HTTP/1.1 {expected}");
+            assert!(answer.starts_with(&start), "{request:?}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_over_http_2_that_never_ends_is_answered_and_the_connection_stays() {
+    let server =
+        Server::configured(pages(&Diary::default()), |server| server.body_timeout(SOON)).await;
+    let (mut client, connection) = connect_over_http_2(server.address, 65_535).await;
+    let post = Request::post("http://a/seaway").body(()).unwrap();
+    let (answer, _body) = client.send_request(post, false).unwrap();
+
+    let answer = timeout(PATIENCE, answer).await.unwrap().unwrap();
+
+    assert_eq!(answer.status(), 408);
+    let (answer, _) = client.send_request(get("/small"), true).unwrap();
+    assert_eq!(
+        timeout(PATIENCE, answer).await.unwrap().unwrap().status(),
+        200
+    );
+    connection.abort();
+}
+
+#[tokio::test]
+async fn an_http_2_stream_whose_window_stays_full_is_reset_and_the_connection_stays() {
+    for path in ["/large", "/stream"] {
+        let diary = Diary::default();
+        let server = Server::configured(pages(&diary), |server| server.write_timeout(SOON)).await;
+        let (mut client, connection) = connect_over_http_2(server.address, 100).await;
+        let (answer, _) = client.send_request(get(path), true).unwrap();
+        let answer = timeout(PATIENCE, answer).await.unwrap().unwrap();
+        let mut body = answer.into_body();
+
+        // The client reads what arrives, and does not open the window again.
+        let end = async {
+            while let Some(read) = body.data().await {
+                if let Err(error) = read {
+                    return error;
+                }
+            }
+            panic!("{path}: it looks whole");
+        };
+        let error = timeout(PATIENCE, end).await.expect(path);
+
+        assert!(error.is_reset(), "{path}: {error}");
+        let (answer, _) = client.send_request(get("/small"), true).unwrap();
+        assert_eq!(
+            timeout(PATIENCE, answer).await.unwrap().unwrap().status(),
+            200
+        );
+        if path == "/stream" {
+            diary.wait_for(1).await;
+        }
+        connection.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_large_response_over_http_2_arrives_complete() {
+    let server = Server::start(pages(&Diary::default())).await;
+    let (mut client, connection) = connect_over_http_2(server.address, 100_000).await;
+    let (answer, _) = client.send_request(get("/large"), true).unwrap();
+    let answer = timeout(PATIENCE, answer).await.unwrap().unwrap();
+    assert_eq!(answer.headers()["content-length"], LARGE.to_string());
+    let mut body = answer.into_body();
+
+    let mut read = 0;
+    while let Some(piece) = timeout(PATIENCE, body.data()).await.unwrap() {
+        let length = piece.unwrap().len();
+        body.flow_control().release_capacity(length).unwrap();
+        read += length;
+    }
+
+    assert_eq!(read, LARGE);
+    connection.abort();
+}
+
+#[tokio::test]
+async fn an_http_2_connection_without_requests_gets_goaway() {
+    let server = Server::configured(pages(&Diary::default()), |server| {
+        server.idle_timeout(5 * SOON)
+    })
+    .await;
+    let (mut client, connection) = connect_over_http_2(server.address, 65_535).await;
+    let (answer, _) = client.send_request(get("/small"), true).unwrap();
+    assert_eq!(
+        timeout(PATIENCE, answer).await.unwrap().unwrap().status(),
+        200
+    );
+
+    let ended = timeout(PATIENCE, connection).await;
+
+    ended.expect("the connection ends").unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_http_2_client_that_ignores_goaway_is_disconnected() {
+    let server =
+        Server::configured(pages(&Diary::default()), |server| server.idle_timeout(SOON)).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    stream.write_all(hello).await.unwrap();
+
+    // It answers SETTINGS and PING, and ignores GOAWAY.
+    let mut frames = Vec::new();
+    let listening = async {
+        let mut is_going_away = false;
+        while let Ok(kind) = answer_frame(&mut stream).await {
+            frames.push(kind);
+            if kind == 0x07 && !std::mem::replace(&mut is_going_away, true) {
+                pass(Duration::from_secs(6)).await;
+            }
+        }
+    };
+    let ended = timeout(2 * PATIENCE, listening).await;
+
+    ended.expect("the server closes the connection");
+    assert!(frames.contains(&0x07), "{frames:?}");
+}
+
+/// Reads a frame, answers it if it is to be answered, and returns its type.
+async fn answer_frame(stream: &mut TcpStream) -> std::io::Result<u8> {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await?;
+    let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+    stream.read_exact(&mut payload).await?;
+    let is_answer = head[4] & 1 == 1;
+    if matches!(head[3], 0x04 | 0x06) && !is_answer {
+        head[4] |= 1;
+        if head[3] == 0x04 {
+            payload.clear();
+        }
+        head[2] = payload.len() as u8;
+        stream.write_all(&[&head[..], &payload].concat()).await?;
+    }
+    Ok(head[3])
+}
