@@ -3,7 +3,7 @@
 //! A program that installs no recorder pays a branch for each. Handles are made with the channel layer and with each
 //! connection, so install the recorder first. `docs/deployment.md` has the list for operators.
 
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use metrics::{Counter, Histogram, counter, gauge, histogram};
 
 /// The counts of sending, by outcome.
@@ -26,7 +26,7 @@ impl Sending {
 
     /// Counts what came of sending an event.
     pub(crate) fn count(&self, outcome: &Result<()>) {
-        match outcome.as_ref().map_err(crate::Error::kind) {
+        match outcome.as_ref().map_err(Error::kind) {
             Ok(()) => self.sent.increment(1),
             Err(ErrorKind::Unconfirmed) => self.unconfirmed.increment(1),
             Err(_) => self.failed.increment(1),
