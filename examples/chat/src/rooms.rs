@@ -2,7 +2,7 @@
 
 use crate::{
     database::{Result, now},
-    names::{clean, folded},
+    names::RoomName,
 };
 use sqlx::{FromRow, SqlitePool};
 
@@ -24,14 +24,17 @@ pub struct Rooms(pub SqlitePool);
 impl Rooms {
     /// Makes a room, or says in a sentence why not.
     pub async fn create(&self, name: &str) -> Result<Result<Room, &'static str>> {
-        let Some(name) = clean(name, 40) else {
+        let Some(name) = RoomName::typed(name) else {
             return Ok(Err("A room’s name has 1 to 40 characters."));
         };
-        let slug = slug(name);
-        let mut made = self.insert(name, &slug).await?;
+        if let Some(problem) = name.problem() {
+            return Ok(Err(problem));
+        }
+        let slug = slug(name.shown());
+        let mut made = self.insert(&name, &slug).await?;
         if made.is_none() {
             // Perhaps it is only the slug that a room has, under another name: this one gets a number.
-            made = self.insert(name, &self.numbered(&slug).await?).await?;
+            made = self.insert(&name, &self.numbered(&slug).await?).await?;
         }
         Ok(made.ok_or("There is a room of this name already."))
     }
@@ -56,14 +59,14 @@ impl Rooms {
         Ok(free.expect("there are more numbers than rooms"))
     }
 
-    async fn insert(&self, name: &str, slug: &str) -> Result<Option<Room>> {
+    async fn insert(&self, name: &RoomName, slug: &str) -> Result<Option<Room>> {
         let room = sqlx::query_as(
             "INSERT INTO rooms (slug, name, folded, created_at) VALUES (?, ?, ?, ?)
              ON CONFLICT DO NOTHING RETURNING id, slug, name",
         )
         .bind(slug)
-        .bind(name)
-        .bind(folded(name))
+        .bind(name.shown())
+        .bind(name.folded())
         .bind(now())
         .fetch_optional(&self.0);
         Ok(room.await?)
