@@ -2,7 +2,7 @@
 
 use crate::{
     accounts::Account,
-    database::{Result, now},
+    database::{Result, now, write},
     names::UserName,
 };
 use sqlx::SqlitePool;
@@ -38,8 +38,8 @@ impl Attempts {
     }
 
     async fn note_at(&self, now: i64, name: &UserName, address: IpAddr) -> Result<Verdict> {
-        // The lock is taken at the beginning, or two processes would count and then both write.
-        let mut write = self.0.begin_with("BEGIN IMMEDIATE").await?;
+        // Two processes would otherwise both count, and then both write.
+        let mut write = write(&self.0).await?;
         sqlx::query(
             "DELETE FROM attempts WHERE at <= ?1 OR id <= (SELECT max(id) FROM attempts) - ?2",
         )

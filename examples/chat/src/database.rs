@@ -2,7 +2,7 @@
 
 use seaway::{BoxError, Error, ErrorKind, blocking};
 use sqlx::{
-    SqlitePool,
+    Sqlite, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
@@ -34,6 +34,12 @@ pub async fn open(folder: &Path) -> seaway::Result<SqlitePool> {
         let message = format!("cannot keep data in {}", folder.display());
         Error::new(ErrorKind::Io, message).with_source(source)
     })
+}
+
+/// A transaction that may write, and has the lock for it from its beginning: one that read first and wrote then would fail
+/// whenever another writer came between.
+pub async fn write(database: &SqlitePool) -> sqlx::Result<Transaction<'static, Sqlite>> {
+    database.begin_with("BEGIN IMMEDIATE").await
 }
 
 /// Milliseconds since 1970.

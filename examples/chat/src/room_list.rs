@@ -10,7 +10,7 @@ use sqlx::FromRow;
 /// How many rooms the list shows; those that were silent longest are left out.
 const LISTED: i64 = 200;
 
-/// How far unread messages are counted.
+/// How many of a room's newest messages are looked at to count those that are unread.
 const UNREAD: i64 = 1_000;
 
 /// A room in somebody's list.
@@ -32,17 +32,17 @@ impl Rooms {
     pub async fn listed_for(&self, user: &Account) -> Result<Vec<ListedRoom>> {
         let rooms = sqlx::query_as(
             "WITH listed AS (
-                 SELECT r.id, r.slug, r.name, coalesce(m.at, r.created_at) AS active_at,
-                     m.id AS last_id, m.at AS last_at, substr(m.text, 1, 200) AS last_text
-                 FROM rooms r
-                 LEFT JOIN messages m ON m.id = (SELECT max(id) FROM messages WHERE room = r.id)
-                 ORDER BY active_at DESC, r.id DESC LIMIT ?2)
-             SELECT slug, name, last_id, last_at, last_text, (
+                 SELECT id, slug, name, active_at FROM rooms ORDER BY active_at DESC, id DESC LIMIT ?2)
+             SELECT slug, name, last.id AS last_id, last.at AS last_at,
+                 substr(last.text, 1, 200) AS last_text, (
                  SELECT count(*) FROM (
-                     SELECT 1 FROM messages
-                     WHERE room = listed.id AND id > coalesce(seen.message, 0) AND user <> ?1
-                     LIMIT ?3)) AS unread
-             FROM listed LEFT JOIN seen ON seen.room = listed.id AND seen.user = ?1
+                     SELECT user FROM messages
+                     WHERE room = listed.id AND id > coalesce(seen.message, 0)
+                     ORDER BY id DESC LIMIT ?3)
+                 WHERE user <> ?1) AS unread
+             FROM listed
+             LEFT JOIN messages last ON last.id = (SELECT max(id) FROM messages WHERE room = listed.id)
+             LEFT JOIN seen ON seen.room = listed.id AND seen.user = ?1
              ORDER BY active_at DESC, listed.id DESC",
         )
         .bind(user.id)
@@ -117,7 +117,7 @@ mod tests {
             .await
             .unwrap()
             .expect("the name is free");
-        sqlx::query("UPDATE rooms SET created_at = id")
+        sqlx::query("UPDATE rooms SET active_at = id")
             .execute(&database)
             .await
             .unwrap();
