@@ -74,6 +74,45 @@ async fn a_room_needs_a_name_of_its_own() {
 }
 
 #[tokio::test]
+async fn what_is_said_after_all_was_seen_stays_unread() {
+    let (_redis, chat, browser) = one_chat().await;
+    let list = Visitor::join(&browser, &chat, "Ana").await;
+    list.page.goto(&chat.page("/")).await;
+    let listen = "new Promise((resolve) => {
+        const socket = new WebSocket(`ws://${location.host}/ws/rooms`);
+        socket.onmessage = ({ data }) => {
+            const frame = JSON.parse(data);
+            if (frame.type === 'rooms.seen') window.seen = frame;
+        };
+        socket.onopen = () => resolve(); })";
+    list.page.eval(listen).await;
+    let ana = list.another_tab(&browser, &chat, "harbour").await;
+
+    // The server names the message up to which all is seen …
+    ana.says("hello").await;
+    ana.sees(&["hello"]).await;
+    let newest = "Number(document.querySelector('#messages > li:last-child').dataset.id)";
+    let seen =
+        json!({ "type": "rooms.seen", "room": "harbour", "id": ana.page.eval(newest).await });
+    list.page.wait_for_value("window.seen", &seen).await;
+
+    // … and a later one that was heard before that stays unread.
+    let counted = "import('/static/unread-counts.js').then(({ UnreadCounts }) => {
+        const counts = new UnreadCounts();
+        const room = 'harbour';
+        counts.take(room, 3, 7);
+        counts.active({ room, id: 8, user: 2 }, 1);
+        counts.active({ room, id: 9, user: 1 }, 1);
+        const unread = [counts.of(room)];
+        for (const id of [6, 7, 9]) {
+            counts.seen({ room, id });
+            unread.push(counts.of(room));
+        }
+        return unread; })";
+    assert_eq!(list.page.eval(counted).await, json!([4, 4, 1, 0]));
+}
+
+#[tokio::test]
 async fn a_name_that_is_read_from_right_to_left_stands_below_the_others() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::join(&browser, &chat, "Ana").await;

@@ -21,8 +21,8 @@ pub enum ChatEvent {
 pub enum RoomsEvent {
     /// Something was said in a room.
     Active(Activity),
-    /// To all tabs of one person: nothing is unread there any more.
-    Seen { room: String },
+    /// To all tabs of one person: nothing is unread there up to this message. A later one may have come meanwhile.
+    Seen { room: String, id: i64 },
     /// Fetch the list again: there is a new room, or something could not be told when it happened.
     Changed,
 }

@@ -84,8 +84,8 @@ impl Visitor {
             chat, user, feed, ..
         } = self;
         match chat.rooms.mark_seen(user, &feed.room, id).await? {
-            true => chat.news.seen(user, &feed.room).await,
-            false => Ok(()),
+            Some(newest) => chat.news.seen(user, &feed.room, newest).await,
+            None => Ok(()),
         }
     }
 

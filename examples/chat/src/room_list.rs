@@ -52,31 +52,40 @@ impl Rooms {
         Ok(rooms.await?)
     }
 
-    /// Notes that somebody has seen a room up to this message. Whether that was news, and nothing is unread any more.
-    pub async fn mark_seen(&self, user: &Account, room: &Room, message: i64) -> Result<bool> {
+    /// Notes that somebody has seen a room up to this message. If that was news, and nothing is unread there any more:
+    /// the id of the newest message at this moment.
+    pub async fn mark_seen(
+        &self,
+        user: &Account,
+        room: &Room,
+        message: i64,
+    ) -> Result<Option<i64>> {
         // No further than to what was said: a page may send any number.
-        let marked = sqlx::query(
+        let seen: Option<i64> = sqlx::query_scalar(
             "INSERT INTO seen (user, room, message)
              SELECT ?1, ?2, max(id) FROM messages WHERE room = ?2 AND id <= ?3 HAVING max(id) > 0
              ON CONFLICT (user, room) DO UPDATE SET message = excluded.message
-             WHERE excluded.message > seen.message",
+             WHERE excluded.message > seen.message
+             RETURNING message",
         )
         .bind(user.id)
         .bind(room.id)
         .bind(message)
-        .execute(&self.0)
+        .fetch_optional(&self.0)
         .await?;
-        if marked.rows_affected() == 0 {
-            return Ok(false);
-        }
-        let is_all = sqlx::query_scalar(
-            "SELECT NOT EXISTS (SELECT 1 FROM messages WHERE room = ? AND id > ? AND user <> ?)",
+        let Some(seen) = seen else {
+            return Ok(None);
+        };
+        let newest = sqlx::query_scalar(
+            "SELECT CASE WHEN EXISTS (
+                 SELECT 1 FROM messages WHERE room = ?1 AND id > ?2 AND user <> ?3)
+             THEN NULL ELSE (SELECT max(id) FROM messages WHERE room = ?1) END",
         )
         .bind(room.id)
-        .bind(message)
+        .bind(seen)
         .bind(user.id)
         .fetch_one(&self.0);
-        Ok(is_all.await?)
+        Ok(newest.await?)
     }
 }
 
@@ -99,12 +108,39 @@ mod tests {
         let rooms = Rooms(database);
         let unread = async |user| rooms.listed_for(user).await.unwrap()[0].unread;
 
+        let marked = async |user, id| rooms.mark_seen(user, &room, id).await.unwrap();
+
         assert_eq!((unread(&ana).await, unread(&bo).await), (1, 3));
-        assert!(!rooms.mark_seen(&bo, &room, 3).await.unwrap());
+        assert_eq!(marked(&bo, 3).await, None);
         assert_eq!((unread(&ana).await, unread(&bo).await), (1, 1));
-        assert!(rooms.mark_seen(&bo, &room, i64::MAX).await.unwrap());
-        assert!(!rooms.mark_seen(&bo, &room, 1).await.unwrap());
+        assert_eq!(marked(&bo, 4).await, Some(4));
+        assert_eq!(marked(&bo, 1).await, None);
         assert_eq!((unread(&ana).await, unread(&bo).await), (1, 0));
+        assert_eq!(marked(&ana, 2).await, Some(4), "the last two are her own");
+    }
+
+    #[tokio::test]
+    async fn nobody_has_seen_what_was_not_said_yet() {
+        let database = database::in_memory().await;
+        let (room, ana) = a_room_and_ana(&database).await;
+        let bo = Account {
+            id: sqlx::query_scalar(
+                "INSERT INTO users (name, folded, password) VALUES ('Bo', 'bo', '') RETURNING id",
+            )
+            .fetch_one(&database)
+            .await
+            .unwrap(),
+            name: "Bo".to_owned(),
+        };
+        let (messages, rooms) = (Messages(database.clone()), Rooms(database));
+        messages.store(&room, &ana, "1", "hi").await.unwrap();
+
+        let before = rooms.mark_seen(&bo, &room, i64::MAX).await.unwrap();
+        messages.store(&room, &ana, "2", "and bye").await.unwrap();
+        let again = rooms.mark_seen(&bo, &room, 1).await.unwrap();
+
+        assert_eq!((before, again), (Some(1), None));
+        assert_eq!(rooms.listed_for(&bo).await.unwrap()[0].unread, 1);
     }
 
     #[tokio::test]
