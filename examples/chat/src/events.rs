@@ -7,6 +7,7 @@ use crate::{
 };
 use seaway::Event;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// What is told in a room, to its pages and between processes.
 #[derive(Event)]
@@ -51,13 +52,10 @@ pub enum Reply {
         people: Vec<Account>,
     },
     /// The message is stored, and the others will see it later. `key` is the one that the page chose.
-    Stored {
-        key: String,
-        id: i64,
-    },
+    Stored { key: String, id: i64 },
     Refused {
         key: String,
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
 }
 
