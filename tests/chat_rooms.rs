@@ -98,6 +98,19 @@ async fn who_makes_one_room_after_the_other_is_told_when_to_go_on() {
 }
 
 #[tokio::test]
+async fn an_address_that_is_no_text_leads_to_no_room() {
+    let (_redis, mut chat, browser) = one_chat().await;
+    let ana = Visitor::sign_up(&browser, &chat, "Ana").await;
+
+    for path in ["/rooms/%ff", "/rooms/%ff/messages?before=9"] {
+        let status = format!("fetch('{path}').then((answer) => answer.status)");
+        assert_eq!(ana.page.eval(&status).await, 404, "{path}");
+    }
+
+    assert!(!chat.errors().contains("ERROR"), "{}", chat.errors());
+}
+
+#[tokio::test]
 async fn what_is_said_after_all_was_seen_stays_unread() {
     let (_redis, chat, browser) = one_chat().await;
     let list = Visitor::join(&browser, &chat, "Ana").await;

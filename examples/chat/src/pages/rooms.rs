@@ -113,7 +113,10 @@ impl FromRequestParts<Arc<Chat>> for Room {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, chat: &Arc<Chat>) -> Result<Self, Problem> {
-        let Path(slug): Path<String> = Path::from_request_parts(parts, chat).await?;
+        // An address may hold anything, also what is no text.
+        let Ok(Path(slug)) = Path::<String>::from_request_parts(parts, chat).await else {
+            return Err(Problem::no_such_room());
+        };
         let room = chat.rooms.find(&slug).await?;
         room.ok_or_else(Problem::no_such_room)
     }
