@@ -137,6 +137,68 @@ async fn nobody_tries_all_passwords() {
 }
 
 #[tokio::test]
+async fn attempts_count_for_the_account_however_its_name_is_written() {
+    let (_redis, chat, browser) = one_chat().await;
+    Visitor::sign_up(&browser, &chat, "Ana").await;
+    let mallory = Visitor::sign_up(&browser, &chat, "Mallory").await;
+    let hidden = |count| "\u{200b}".repeat(count);
+    let tries = async |name: &str, password| {
+        let fields = [("name", name), ("password", password)];
+        mallory.posts("/login", &fields).await
+    };
+
+    for name in ["Ana", "aNA", "Ａｎａ", &format!("A{}na", hidden(5))] {
+        assert_eq!(tries(name, "a guess").await, 400, "{name:?}");
+    }
+
+    for name in ["ana", &format!("{}Ana", hidden(27))] {
+        assert_eq!(tries(name, PASSWORD).await, 429, "{name:?}");
+    }
+    // No account has a name of so many characters, whatever is left of it without those that are not drawn.
+    assert_eq!(tries(&format!("{}Ana", hidden(31)), PASSWORD).await, 400);
+}
+
+#[tokio::test]
+async fn a_log_in_to_one_account_does_not_allow_more_attempts_at_another() {
+    let (_redis, chat, browser) = one_chat().await;
+    Visitor::sign_up(&browser, &chat, "Ana").await;
+    let anabel = Visitor::sign_up(&browser, &chat, "Anabel").await;
+    let tries = async |name: &str, password| {
+        let fields = [("name", name), ("password", password)];
+        anabel.posts("/login", &fields).await
+    };
+    assert_eq!(tries("Ana", "guess one").await, 400);
+    assert_eq!(tries("Ana", "guess two").await, 400);
+
+    let padded = format!("Ana{}bel", "\u{200b}".repeat(28));
+    assert_eq!(tries(&padded, PASSWORD).await, 400);
+    assert_eq!(tries("Ana\u{200b}bel", PASSWORD).await, 0);
+
+    assert_eq!(tries("Ana", "guess three").await, 400);
+    assert_eq!(tries("Ana", "guess four").await, 400);
+    assert_eq!(tries("Ana", "guess five").await, 429);
+}
+
+#[tokio::test]
+async fn a_name_with_look_alikes_of_another_script_is_refused() {
+    let (_redis, chat, browser) = one_chat().await;
+    Visitor::sign_up(&browser, &chat, "Ana").await;
+    let other = Visitor {
+        page: browser.page().await,
+    };
+    other.page.goto(&chat.page("/signup")).await;
+
+    // The first letter is Cyrillic.
+    other.fills_in("Аna", PASSWORD).await;
+
+    let problem = "document.querySelector('#problem')?.textContent.includes('one script')";
+    other.page.wait_for(problem).await;
+    other.page.screenshot("chat-signup-look-alike").await;
+    other.fills_in("Аня", PASSWORD).await;
+    other.page.arrives_at("/").await;
+}
+
+#[tokio::test]
 async fn a_form_that_another_site_sends_is_refused() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::sign_up(&browser, &chat, "Ana").await;

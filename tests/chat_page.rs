@@ -79,6 +79,29 @@ async fn is_clean(visitor: &Visitor) {
 }
 
 #[tokio::test]
+async fn who_writes_too_much_at_once_is_told_when_to_go_on() {
+    let (_redis, chat, browser) = one_chat().await;
+    let ana = Visitor::join(&browser, &chat, "Ana").await;
+    let bo = Visitor::join(&browser, &chat, "Bo").await;
+
+    for number in 1..=36 {
+        ana.says(&number.to_string()).await;
+    }
+
+    let refused = "document.querySelector('#messages > [data-state=refused] .delivery')";
+    let words = format!("{refused}?.textContent.includes('too many messages, try again in 1 s')");
+    ana.page.wait_for(&words).await;
+    ana.page.screenshot("chat-messages-too-many").await;
+    bo.says("I may").await;
+    bo.page
+        .wait_for("document.querySelector('#messages > .mine[data-state=sent]')")
+        .await;
+    ana.retries().await;
+    let shown = "document.querySelectorAll('#messages > li').length";
+    bo.page.wait_for_value(shown, &json!(37)).await;
+}
+
+#[tokio::test]
 async fn links_can_be_clicked_and_only_links() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::join(&browser, &chat, "Ana").await;

@@ -2,6 +2,7 @@
 
 use seaway_tests::support::{Browser, Redis, Server, Visitor};
 use serde_json::json;
+use tower_sessions_sqlx_store::sqlx::{self, SqlitePool};
 
 #[tokio::test]
 async fn the_list_counts_what_is_unread_while_one_looks_and_when_one_comes_back() {
@@ -74,6 +75,81 @@ async fn a_room_needs_a_name_of_its_own() {
 }
 
 #[tokio::test]
+async fn who_makes_one_room_after_the_other_is_told_when_to_go_on() {
+    let (_redis, chat, browser) = one_chat().await;
+    let ana = Visitor::sign_up(&browser, &chat, "Ana").await;
+    let bo = Visitor::sign_up(&browser, &chat, "Bo").await;
+    for number in 1..=10 {
+        let name = format!("Room {number}");
+        assert_eq!(ana.posts("/rooms", &[("name", &name)]).await, 0, "{name}");
+    }
+
+    assert_eq!(ana.posts("/rooms", &[("name", "Room 11")]).await, 429);
+    ana.page.type_text("#room-name", "Room 11").await;
+    ana.page.click("#create").await;
+
+    let problem =
+        "document.querySelector('#room-name-problem')?.textContent.includes('Try again in ')";
+    ana.page.wait_for(problem).await;
+    ana.page.screenshot("chat-rooms-too-many").await;
+    let typed = "document.querySelector('#room-name').value";
+    assert_eq!(ana.page.eval(typed).await, "Room 11");
+    assert_eq!(bo.posts("/rooms", &[("name", "Room 11")]).await, 0);
+}
+
+#[tokio::test]
+async fn an_address_that_is_no_text_leads_to_no_room() {
+    let (_redis, mut chat, browser) = one_chat().await;
+    let ana = Visitor::sign_up(&browser, &chat, "Ana").await;
+
+    for path in ["/rooms/%ff", "/rooms/%ff/messages?before=9"] {
+        let status = format!("fetch('{path}').then((answer) => answer.status)");
+        assert_eq!(ana.page.eval(&status).await, 404, "{path}");
+    }
+
+    assert!(!chat.errors().contains("ERROR"), "{}", chat.errors());
+}
+
+#[tokio::test]
+async fn what_is_said_after_all_was_seen_stays_unread() {
+    let (_redis, chat, browser) = one_chat().await;
+    let list = Visitor::join(&browser, &chat, "Ana").await;
+    list.page.goto(&chat.page("/")).await;
+    let listen = "new Promise((resolve) => {
+        const socket = new WebSocket(`ws://${location.host}/ws/rooms`);
+        socket.onmessage = ({ data }) => {
+            const frame = JSON.parse(data);
+            if (frame.type === 'rooms.seen') window.seen = frame;
+        };
+        socket.onopen = () => resolve(); })";
+    list.page.eval(listen).await;
+    let ana = list.another_tab(&browser, &chat, "harbour").await;
+
+    // The server names the message up to which all is seen …
+    ana.says("hello").await;
+    ana.sees(&["hello"]).await;
+    let newest = "Number(document.querySelector('#messages > li:last-child').dataset.id)";
+    let seen =
+        json!({ "type": "rooms.seen", "room": "harbour", "id": ana.page.eval(newest).await });
+    list.page.wait_for_value("window.seen", &seen).await;
+
+    // … and a later one that was heard before that stays unread.
+    let counted = "import('/static/unread-counts.js').then(({ UnreadCounts }) => {
+        const counts = new UnreadCounts();
+        const room = 'harbour';
+        counts.take(room, 3, 7);
+        counts.active({ room, id: 8, user: 2 }, 1);
+        counts.active({ room, id: 9, user: 1 }, 1);
+        const unread = [counts.of(room)];
+        for (const id of [6, 7, 9]) {
+            counts.seen({ room, id });
+            unread.push(counts.of(room));
+        }
+        return unread; })";
+    assert_eq!(list.page.eval(counted).await, json!([4, 4, 1, 0]));
+}
+
+#[tokio::test]
 async fn a_name_that_is_read_from_right_to_left_stands_below_the_others() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::join(&browser, &chat, "Ana").await;
@@ -128,11 +204,14 @@ async fn nothing_of_one_room_is_seen_in_another() {
 async fn the_past_comes_as_one_scrolls_up_to_the_beginning_of_the_room() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::join(&browser, &chat, "Ana").await;
-    let said: Vec<String> = (1..=130)
-        .map(|number| format!("message {number}"))
-        .collect();
+    let said = Vec::from_iter((1..=130).map(|number| format!("message {number}")));
+    // Nobody may say so much at once.
+    let database = format!("sqlite://{}/chat.db", chat.data().display());
+    let database = SqlitePool::connect(&database).await.expect("the chat's");
     for text in &said {
-        ana.says(text).await;
+        let insert = "INSERT INTO messages (room, user, key, text, at) VALUES (1, 1, ?1, ?1, 0)";
+        let inserted = sqlx::query(insert).bind(text).execute(&database).await;
+        inserted.expect("Ana and the harbour are the first");
     }
     let said: Vec<&str> = said.iter().map(String::as_str).collect();
     ana.sees(&said).await;

@@ -15,6 +15,7 @@ use seaway_tests::support::{
     scratch::Scratch,
     wait::{DEADLINE, until},
 };
+use tokio::sync::Notify;
 use tower_sessions_sqlx_store::{SqliteStore, sqlx::SqlitePool};
 
 /// Every rule with every store.
@@ -52,6 +53,7 @@ with_every_store! {
     a_session_that_begins_at_the_handshake_gets_its_cookie_on_the_101,
     a_session_that_was_logged_out_does_not_come_back,
     a_socket_that_saves_after_a_log_out_elsewhere_is_told,
+    a_log_out_while_a_socket_saves_is_not_undone,
     a_session_cannot_begin_in_an_open_socket,
     a_visit_that_asks_for_nothing_gets_no_cookie,
 }
@@ -164,6 +166,28 @@ async fn a_socket_that_saves_after_a_log_out_elsewhere_is_told(store: impl Sessi
     assert_eq!(here.reads(&cookie, "cart").await, "nothing");
 }
 
+/// The socket has read that the session exists, and the store writes it a moment after the log-out.
+async fn a_log_out_while_a_socket_saves_is_not_undone(store: impl SessionStore) {
+    let store: Arc<dyn SessionStore> = Arc::new(store);
+    let slow = Slow {
+        store: store.clone(),
+        asked: Arc::default(),
+        goes_on: Arc::default(),
+    };
+    let (here, elsewhere) = (Site::over(Arc::new(slow.clone())), Site::over(store));
+    let cookie = elsewhere.writes(None, "cart", "3").await;
+    let mut socket = here.socket(&cookie);
+    assert_eq!(socket.asks("set cart 4").await, "ok");
+
+    socket.0.send("try to save").await;
+    slow.asked.notified().await;
+    elsewhere.page("/logout", Some(&cookie)).await;
+    slow.goes_on.notify_one();
+
+    assert_eq!(socket.0.receive_text().await, "SessionGone");
+    assert_eq!(elsewhere.reads(&cookie, "cart").await, "nothing");
+}
+
 async fn a_session_cannot_begin_in_an_open_socket(store: impl SessionStore) {
     let site = Site::new(store);
     let mut socket = site.visit("/", None);
@@ -215,6 +239,14 @@ async fn sqlite() -> (Scratch, SqliteStore) {
 /// A store behind a pointer, for two sites that know nothing else of each other.
 #[derive(Debug, Clone)]
 struct Shared(Arc<dyn SessionStore>);
+
+/// A store that writes only when it is told to.
+#[derive(Debug, Clone)]
+struct Slow {
+    store: Arc<dyn SessionStore>,
+    asked: Arc<Notify>,
+    goes_on: Arc<Notify>,
+}
 
 /// Pages and sockets over one store.
 struct Site {
@@ -398,5 +430,35 @@ impl SessionStore for Shared {
 
     async fn delete(&self, id: &seaway::session::Id) -> seaway::session::session_store::Result<()> {
         self.0.delete(id).await
+    }
+}
+
+#[async_trait::async_trait]
+impl SessionStore for Slow {
+    async fn create(
+        &self,
+        record: &mut seaway::session::Record,
+    ) -> seaway::session::session_store::Result<()> {
+        self.store.create(record).await
+    }
+
+    async fn save(
+        &self,
+        record: &seaway::session::Record,
+    ) -> seaway::session::session_store::Result<()> {
+        self.asked.notify_one();
+        self.goes_on.notified().await;
+        self.store.save(record).await
+    }
+
+    async fn load(
+        &self,
+        id: &seaway::session::Id,
+    ) -> seaway::session::session_store::Result<Option<seaway::session::Record>> {
+        self.store.load(id).await
+    }
+
+    async fn delete(&self, id: &seaway::session::Id) -> seaway::session::session_store::Result<()> {
+        self.store.delete(id).await
     }
 }

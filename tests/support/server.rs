@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::{Arc, OnceLock},
     time::Duration,
@@ -151,6 +151,15 @@ impl Server {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The folder in which a chat keeps its data.
+    ///
+    /// # Panics
+    /// If it is no chat.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        self.data.as_ref().expect("it is a chat").path()
     }
 
     /// The address of a page.

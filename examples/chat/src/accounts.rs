@@ -1,9 +1,6 @@
 //! Accounts: who may log in, and how they sign up.
 
-use crate::{
-    names::{clean, folded},
-    passwords::Passwords,
-};
+use crate::{names::UserName, passwords::Passwords};
 use seaway::{Authenticator, Error, Result};
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, SqlitePool};
@@ -27,9 +24,9 @@ impl fmt::Display for Account {
 }
 
 /// What somebody types to log in or to sign up.
-#[derive(Clone, Deserialize)]
+#[derive(Clone)]
 pub struct Credentials {
-    pub name: String,
+    pub name: UserName,
     pub password: String,
 }
 
@@ -52,9 +49,9 @@ impl Accounts {
 
     /// Makes an account, or says in a sentence why not.
     pub async fn sign_up(&self, shown: Credentials) -> Result<Result<Account, &'static str>> {
-        let Some(name) = clean(&shown.name, 30) else {
-            return Ok(Err("A name has 1 to 30 characters that can be seen."));
-        };
+        if let Some(problem) = shown.name.problem() {
+            return Ok(Err(problem));
+        }
         if !(8..=LONGEST_PASSWORD).contains(&shown.password.chars().count()) {
             return Ok(Err("A password has 8 to 200 characters."));
         }
@@ -63,8 +60,8 @@ impl Accounts {
             "INSERT INTO users (name, folded, password) VALUES (?, ?, ?)
              ON CONFLICT (folded) DO NOTHING RETURNING id, name",
         )
-        .bind(name)
-        .bind(folded(name))
+        .bind(shown.name.shown())
+        .bind(shown.name.folded())
         .bind(hash)
         .fetch_optional(&self.database)
         .await
@@ -90,7 +87,7 @@ impl Authenticator for Accounts {
         }
         let found: Option<(i64, String, String)> =
             sqlx::query_as("SELECT id, name, password FROM users WHERE folded = ?")
-                .bind(folded(shown.name.trim()))
+                .bind(shown.name.folded())
                 .fetch_optional(&self.database)
                 .await
                 .map_err(Error::user)?;
@@ -115,7 +112,7 @@ mod tests {
     async fn a_name_is_one_persons_in_any_case() {
         let accounts = Accounts::new(database::in_memory().await).await.unwrap();
         let typed = |name: &str, password: &str| Credentials {
-            name: name.to_owned(),
+            name: UserName::typed(name).unwrap(),
             password: password.to_owned(),
         };
 
@@ -130,5 +127,30 @@ mod tests {
         assert_eq!(found.unwrap(), Some(ana));
         assert_eq!(wrong.unwrap(), None);
         assert_eq!(nobody.unwrap(), None);
+    }
+    #[tokio::test]
+    async fn an_account_from_before_names_were_stricter_can_still_log_in() {
+        let database = database::in_memory().await;
+        let accounts = Accounts::new(database.clone()).await.unwrap();
+        let hash = accounts.passwords.hash("long enough".to_owned()).await;
+        // As the first version of this program stored them.
+        for (name, folded) in [("Аna", "аna"), ("Be\u{ad}a", "bea")] {
+            sqlx::query("INSERT INTO users (name, folded, password) VALUES (?, ?, ?)")
+                .bind(name)
+                .bind(folded)
+                .bind(hash.as_ref().unwrap())
+                .execute(&database)
+                .await
+                .unwrap();
+            let typed = Credentials {
+                name: UserName::typed(name).unwrap(),
+                password: "long enough".to_owned(),
+            };
+
+            let found = accounts.authenticate(typed.clone()).await.unwrap();
+
+            assert_eq!(found.unwrap().name, name);
+            assert!(accounts.sign_up(typed).await.unwrap().is_err());
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! Attempts to log in, which are limited: nobody tries all passwords.
 
 use crate::{
-    database::{Result, now},
-    names::folded,
+    accounts::Account,
+    database::{Result, now, write},
+    names::UserName,
 };
 use sqlx::SqlitePool;
 use std::net::IpAddr;
@@ -32,13 +33,13 @@ pub enum Verdict {
 
 impl Attempts {
     /// Notes an attempt, before the password is looked at: a hundred that are made at once are a hundred.
-    pub async fn note(&self, name: &str, address: IpAddr) -> Result<Verdict> {
+    pub async fn note(&self, name: &UserName, address: IpAddr) -> Result<Verdict> {
         self.note_at(now(), name, address).await
     }
 
-    async fn note_at(&self, now: i64, name: &str, address: IpAddr) -> Result<Verdict> {
-        // The lock is taken at the beginning, or two processes would count and then both write.
-        let mut write = self.0.begin_with("BEGIN IMMEDIATE").await?;
+    async fn note_at(&self, now: i64, name: &UserName, address: IpAddr) -> Result<Verdict> {
+        // Two processes would otherwise both count, and then both write.
+        let mut write = write(&self.0).await?;
         sqlx::query(
             "DELETE FROM attempts WHERE at <= ?1 OR id <= (SELECT max(id) FROM attempts) - ?2",
         )
@@ -78,14 +79,15 @@ impl Attempts {
         Ok(Verdict::Try)
     }
 
-    /// The right password: what was tried before at this name does not count any more. The address keeps its count but
-    /// for this attempt, or whoever has an account could try on at others'.
-    pub async fn forget(&self, name: &str, address: IpAddr) -> Result<()> {
+    /// The right password: attempts at this account's name no longer count. The address keeps its count but for this
+    /// attempt, or somebody with an account of their own could go on trying at others'.
+    pub async fn forget(&self, account: &Account, address: IpAddr) -> Result<()> {
         sqlx::query(
-            "DELETE FROM attempts WHERE subject = ?1
+            "DELETE FROM attempts
+             WHERE subject = (SELECT 'name ' || folded FROM users WHERE id = ?1)
              OR id = (SELECT max(id) FROM attempts WHERE subject = ?2)",
         )
-        .bind(of_name(name))
+        .bind(account.id)
         .bind(of_address(address))
         .execute(&self.0)
         .await?;
@@ -93,10 +95,9 @@ impl Attempts {
     }
 }
 
-/// What a name is counted under. Nobody has a longer one than 30 characters, so the rest of it is not kept.
-fn of_name(name: &str) -> String {
-    let name: String = name.trim().chars().take(31).collect();
-    format!("name {}", folded(&name))
+/// What a name is counted under: the form by which its account is found, as a whole.
+fn of_name(name: &UserName) -> String {
+    format!("name {}", name.folded())
 }
 
 /// What an address is counted under: of IPv6, the network, for a household has 2^64 addresses or more.
@@ -119,7 +120,22 @@ mod tests {
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     async fn tries(attempts: &Attempts, name: &str, now: i64) -> Verdict {
-        attempts.note_at(now, name, HERE).await.unwrap()
+        attempts.note_at(now, &typed(name), HERE).await.unwrap()
+    }
+
+    fn typed(name: &str) -> UserName {
+        UserName::typed(name).unwrap()
+    }
+
+    async fn account(database: &SqlitePool, name: &str) -> Account {
+        sqlx::query_as(
+            "INSERT INTO users (name, folded, password) VALUES (?, ?, '') RETURNING id, name",
+        )
+        .bind(name)
+        .bind(typed(name).folded())
+        .fetch_one(database)
+        .await
+        .unwrap()
     }
 
     #[tokio::test]
@@ -148,20 +164,38 @@ mod tests {
         }
 
         let next = tries(&attempts, "Ana", 1).await;
-        let elsewhere = attempts.note_at(1, "Ana", Ipv6Addr::LOCALHOST.into()).await;
+        let there = Ipv6Addr::LOCALHOST.into();
+        let elsewhere = attempts.note_at(1, &typed("Ana"), there).await;
 
         assert!(matches!(next, Verdict::Wait { .. }));
         assert_eq!(elsewhere.unwrap(), Verdict::Try);
     }
 
     #[tokio::test]
-    async fn the_right_password_clears_the_name_and_one_attempt_of_the_address() {
+    async fn attempts_count_for_the_account_that_they_would_find_however_its_name_is_written() {
         let attempts = Attempts(database::in_memory().await);
+        let padded = format!("{}ana", "\u{200b}".repeat(27));
+        for name in ["Ana", "ANA", "a\u{2060}na", "Ａｎａ", &padded] {
+            assert_eq!(tries(&attempts, name, 0).await, Verdict::Try, "{name:?}");
+        }
+
+        for name in ["Ana", "ana", &padded] {
+            let next = tries(&attempts, name, 1).await;
+            assert!(matches!(next, Verdict::Wait { .. }), "{name:?}");
+        }
+        let look_alike = tries(&attempts, "аna", 1).await;
+        assert_eq!(look_alike, Verdict::Try, "with a Cyrillic а");
+    }
+
+    #[tokio::test]
+    async fn the_right_password_clears_the_accounts_name_and_one_attempt_of_the_address() {
+        let attempts = Attempts(database::in_memory().await);
+        let ana = account(&attempts.0, "Ana").await;
         for _ in 0..5 {
             tries(&attempts, "Ana", 0).await;
         }
 
-        attempts.forget("Ana", HERE).await.unwrap();
+        attempts.forget(&ana, HERE).await.unwrap();
 
         assert_eq!(tries(&attempts, "Ana", 1).await, Verdict::Try);
         let left: i64 = sqlx::query_scalar("SELECT count(*) FROM attempts")
@@ -169,5 +203,20 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(left, 4 + 2);
+    }
+
+    #[tokio::test]
+    async fn the_right_password_of_one_account_clears_no_other() {
+        let attempts = Attempts(database::in_memory().await);
+        account(&attempts.0, "Ana").await;
+        let anabel = account(&attempts.0, "Anabel").await;
+        for _ in 0..5 {
+            tries(&attempts, "Ana", 0).await;
+        }
+
+        attempts.forget(&anabel, HERE).await.unwrap();
+
+        let next = tries(&attempts, "Ana", 1).await;
+        assert!(matches!(next, Verdict::Wait { .. }));
     }
 }

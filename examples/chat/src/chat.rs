@@ -1,8 +1,8 @@
 //! What pages and sockets share.
 
 use crate::{
-    accounts::Accounts, attempts::Attempts, messages::Messages, news::News, presence::Presence,
-    rooms::Rooms,
+    accounts::Accounts, attempts::Attempts, limits::Limits, messages::Messages, news::News,
+    presence::Presence, rooms::Rooms,
 };
 use seaway::{Channels, Result};
 use sqlx::SqlitePool;
@@ -12,6 +12,7 @@ pub struct Chat {
     pub database: SqlitePool,
     pub accounts: Accounts,
     pub attempts: Attempts,
+    pub limits: Limits,
     pub rooms: Rooms,
     pub messages: Messages,
     pub presence: Presence,
@@ -30,6 +31,7 @@ impl Chat {
         Ok(Self {
             accounts: Accounts::new(database.clone()).await?,
             attempts: Attempts(database.clone()),
+            limits: Limits::new(),
             rooms: Rooms(database.clone()),
             messages: Messages(database.clone()),
             presence: Presence::new(database.clone()),

@@ -2,11 +2,11 @@
 
 use seaway::{BoxError, Error, ErrorKind, blocking};
 use sqlx::{
-    SqlitePool,
+    Sqlite, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
-    fs::{DirBuilder, File},
+    fs::{DirBuilder, File, OpenOptions},
     io,
     path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -15,6 +15,16 @@ use tower_sessions_sqlx_store::SqliteStore;
 
 /// What comes of asking the database. A failure is the server's own: on a page `?` makes a 500 of it, in a socket a 1011.
 pub type Result<T, E = BoxError> = std::result::Result<T, E>;
+
+/// The database, in its folder.
+const DATABASE: &str = "chat.db";
+
+/// The file whose lock lets processes make the tables one after the other.
+const LOCK: &str = "chat.lock";
+
+/// Who may read and write the files: this user.
+#[cfg(unix)]
+const PRIVATE: u32 = 0o600;
 
 /// How many queries run at once. Reads run beside each other; SQLite lets writers take turns.
 const CONNECTIONS: u32 = 8;
@@ -36,6 +46,12 @@ pub async fn open(folder: &Path) -> seaway::Result<SqlitePool> {
     })
 }
 
+/// A transaction that may write, and has the lock for it from its beginning: one that read first and wrote then would fail
+/// whenever another writer came between.
+pub async fn write(database: &SqlitePool) -> sqlx::Result<Transaction<'static, Sqlite>> {
+    database.begin_with("BEGIN IMMEDIATE").await
+}
+
 /// Milliseconds since 1970.
 pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -44,7 +60,7 @@ pub fn now() -> i64 {
 
 async fn connect(folder: &Path) -> Result<SqlitePool> {
     let options = SqliteConnectOptions::new()
-        .filename(folder.join("chat.db"))
+        .filename(folder.join(DATABASE))
         .create_if_missing(true)
         // Readers do not wait for a writer, nor it for them.
         .journal_mode(SqliteJournalMode::Wal)
@@ -57,7 +73,7 @@ async fn connect(folder: &Path) -> Result<SqlitePool> {
         .acquire_timeout(WAIT);
     // Two processes that start together would make the tables twice; the lock goes when the file is closed.
     let folder = folder.to_owned();
-    let _lock = blocking(move || lock(&folder)).await??;
+    let _lock = blocking(move || prepare(&folder)).await??;
     let database = pool.connect_with(options).await?;
     make_tables(&database).await?;
     Ok(database)
@@ -69,16 +85,52 @@ async fn make_tables(database: &SqlitePool) -> Result<()> {
     Ok(())
 }
 
-/// Makes the folder, for this user alone: it holds what people say to each other. Then waits for the lock on it.
-fn lock(folder: &Path) -> io::Result<File> {
+/// Makes the folder and the files if they are not there, and waits for the lock on the folder.
+///
+/// They hold what people say to each other, so all are for this user alone, also where the folder was there before and
+/// others may look into it. SQLite gives its log (`-wal`) and index (`-shm`) the permissions of the database.
+fn prepare(folder: &Path) -> io::Result<File> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)?;
-    let file = File::create(folder.join("chat.lock"))?;
-    file.lock()?;
-    Ok(file)
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, PRIVATE);
+    let lock = options.clone().create(true).open(folder.join(LOCK))?;
+    lock.lock()?;
+    // A database that is there must not be opened here: closing it again would take away the locks of SQLite.
+    match options.create_new(true).open(folder.join(DATABASE)) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    #[cfg(unix)]
+    for name in [LOCK, DATABASE, "chat.db-wal", "chat.db-shm"] {
+        make_private(&folder.join(name))?;
+    }
+    Ok(lock)
+}
+
+/// Takes the permissions of others away that a file of an earlier version has.
+#[cfg(unix)]
+fn make_private(path: &Path) -> io::Result<()> {
+    use std::{fs, os::unix::fs::PermissionsExt};
+    let mut permissions = match fs::metadata(path) {
+        Ok(file) => file.permissions(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if permissions.mode() & 0o777 == PRIVATE {
+        return Ok(());
+    }
+    permissions.set_mode(PRIVATE);
+    if let Err(error) = fs::set_permissions(path, permissions) {
+        // It belongs to somebody else, who shares it.
+        tracing::warn!(path = %path.display(), %error, "other users of this machine may read this file");
+    }
+    Ok(())
 }
 
 /// A database that lives as long as a test.
@@ -94,4 +146,56 @@ pub async fn in_memory() -> SqlitePool {
     let database = pool.connect_with(options).await.expect("memory is there");
     make_tables(&database).await.expect("it is empty");
     database
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::PermissionsExt,
+        path::PathBuf,
+    };
+
+    const FILES: [&str; 4] = ["chat.db", "chat.db-wal", "chat.db-shm", "chat.lock"];
+
+    fn folder(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("seaway-{name}-{}", std::process::id()))
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[tokio::test]
+    async fn the_files_are_for_this_user_alone_also_in_a_folder_that_others_may_read() {
+        for (name, files) in [("new-files", &[][..]), ("files-of-before", &FILES)] {
+            let folder = folder(name);
+            fs::create_dir(&folder).unwrap();
+            fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+            for file in files {
+                fs::write(folder.join(file), "").unwrap();
+                fs::set_permissions(folder.join(file), Permissions::from_mode(0o644)).unwrap();
+            }
+
+            let database = open(&folder).await.unwrap();
+
+            for file in FILES {
+                assert_eq!(mode(&folder.join(file)), 0o600, "{file} among {name}");
+            }
+            database.close().await;
+            fs::remove_dir_all(&folder).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_made_is_for_this_user_alone() {
+        let folder = folder("new-folder");
+
+        let database = open(&folder).await.unwrap();
+
+        assert_eq!(mode(&folder), 0o700);
+        database.close().await;
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

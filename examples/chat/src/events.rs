@@ -7,6 +7,7 @@ use crate::{
 };
 use seaway::Event;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// What is told in a room, to its pages and between processes.
 #[derive(Event)]
@@ -21,8 +22,8 @@ pub enum ChatEvent {
 pub enum RoomsEvent {
     /// Something was said in a room.
     Active(Activity),
-    /// To all tabs of one person: nothing is unread there any more.
-    Seen { room: String },
+    /// To all tabs of one person: nothing is unread there up to this message. A later one may have come meanwhile.
+    Seen { room: String, id: i64 },
     /// Fetch the list again: there is a new room, or something could not be told when it happened.
     Changed,
 }
@@ -51,13 +52,10 @@ pub enum Reply {
         people: Vec<Account>,
     },
     /// The message is stored, and the others will see it later. `key` is the one that the page chose.
-    Stored {
-        key: String,
-        id: i64,
-    },
+    Stored { key: String, id: i64 },
     Refused {
         key: String,
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
 }
 

@@ -9,7 +9,7 @@
 //! | sockets | `room.rs` and `lobby.rs` (the consumers: begin there), `feed.rs` (what a page has and lacks) |
 //! | what is told, over channels | `events.rs`, `news.rs` |
 //! | what is kept, in SQLite | `database.rs`, `rooms.rs`, `room_list.rs`, `messages.rs`, `presence.rs` and `processes.rs` (who is here) |
-//! | people | `accounts.rs`, `passwords.rs`, `attempts.rs`, `names.rs` |
+//! | people | `accounts.rs`, `passwords.rs`, `names.rs`, `attempts.rs` and `limits.rs` (how often) |
 //! | pages | `pages/` |
 
 mod accounts;
@@ -18,6 +18,7 @@ mod chat;
 mod database;
 mod events;
 mod feed;
+mod limits;
 mod lobby;
 mod messages;
 mod names;

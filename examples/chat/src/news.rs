@@ -59,11 +59,12 @@ impl News {
         self.tell_lists(RoomsEvent::Changed).await;
     }
 
-    /// Somebody has seen all that was said. If that is not told the list shows an old number until it is fetched again.
-    pub async fn seen(&self, user: &Account, room: &Room) -> Result<()> {
+    /// Somebody has seen all that was said up to this message. If that is not told the list shows an old number until it
+    /// is fetched again.
+    pub async fn seen(&self, user: &Account, room: &Room, id: i64) -> Result<()> {
         let own = self.channels.group(&format!("rooms.of.{user}"))?;
         let room = room.slug.clone();
-        own.send(&RoomsEvent::Seen { room }).await
+        own.send(&RoomsEvent::Seen { room, id }).await
     }
 
     /// Tells those who look at the list that they have missed something, if they have.

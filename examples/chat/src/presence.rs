@@ -2,7 +2,7 @@
 
 use crate::{
     accounts::Account,
-    database::{Result, now},
+    database::{Result, now, write},
     rooms::Room,
 };
 use seaway::session::Id;
@@ -42,7 +42,7 @@ impl Presence {
         user: &Account,
         channel: &str,
     ) -> Result<Option<People>> {
-        let mut write = self.write().await?;
+        let mut write = write(&self.database).await?;
         // Others may have taken this process for dead a moment ago.
         sqlx::query("INSERT INTO processes (id, seen_at) VALUES (?, ?) ON CONFLICT DO NOTHING")
             .bind(&self.process)
@@ -70,7 +70,7 @@ impl Presence {
         user: &Account,
         channel: &str,
     ) -> Result<Option<People>> {
-        let mut write = self.write().await?;
+        let mut write = write(&self.database).await?;
         let left = sqlx::query("DELETE FROM presence WHERE process = ? AND channel = ?")
             .bind(&self.process)
             .bind(channel)
@@ -84,12 +84,6 @@ impl Presence {
     pub async fn people(&self, room: &Room) -> Result<People> {
         let mut read = self.database.begin().await?;
         listed(&mut read, room).await
-    }
-
-    /// A transaction that has the lock from its beginning: reading first and writing then would fail whenever another
-    /// writer came between.
-    pub async fn write(&self) -> sqlx::Result<Transaction<'static, Sqlite>> {
-        self.database.begin_with("BEGIN IMMEDIATE").await
     }
 }
 

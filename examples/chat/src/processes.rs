@@ -1,7 +1,7 @@
 //! The processes that serve this folder: each shows that it is alive, and clears up after those that died.
 
 use crate::{
-    database::{Result, now},
+    database::{Result, now, write},
     presence::{People, Presence, changed},
     rooms::Room,
 };
@@ -13,7 +13,7 @@ impl Presence {
     /// A sign of life. What it returns are the rooms that dead processes have left behind, as they are now; of several
     /// survivors one gets them.
     pub async fn beat(&self) -> Result<Vec<(Room, People)>> {
-        let mut write = self.write().await?;
+        let mut write = write(&self.database).await?;
         sqlx::query(
             "INSERT INTO processes (id, seen_at) VALUES (?1, ?2)
              ON CONFLICT (id) DO UPDATE SET seen_at = ?2",

@@ -12,7 +12,7 @@ use seaway::{
     Close, Context, Error, ErrorKind, Group, Json, Missed, Result, Shared, WebSocketConsumer,
     consumer,
 };
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// The shortest time between two words that somebody is typing; a page sends them every 3 s.
 const TYPING_MS: i64 = 1_000;
@@ -62,7 +62,7 @@ impl Visitor {
                 self.feed.catch_up(ctx).await?;
                 ctx.send(Json(ChatEvent::Message(message))).await
             }
-            Ok(Stored::Elsewhere) => refuse(ctx, key, "this was said in another room").await,
+            Ok(Stored::Elsewhere) => refuse(ctx, key, "this was said in another room".into()).await,
             Err(reason) => refuse(ctx, key, reason).await,
         }
     }
@@ -83,9 +83,13 @@ impl Visitor {
         let Self {
             chat, user, feed, ..
         } = self;
+        // The page tells of the next message that it sees; that will say what this one would have.
+        if chat.limits.seen.take(user).is_err() {
+            return Ok(());
+        }
         match chat.rooms.mark_seen(user, &feed.room, id).await? {
-            true => chat.news.seen(user, &feed.room).await,
-            false => Ok(()),
+            Some(newest) => chat.news.seen(user, &feed.room, newest).await,
+            None => Ok(()),
         }
     }
 
@@ -142,27 +146,30 @@ impl Visitor {
     }
 
     /// Stores what is said, or says why not.
-    async fn store(&self, key: &str, text: &str) -> Result<Stored, &'static str> {
+    async fn store(&self, key: &str, text: &str) -> Result<Stored, Cow<'static, str>> {
         if !(1..=64).contains(&key.chars().count()) {
-            return Err("a key has 1 to 64 characters");
+            return Err("a key has 1 to 64 characters".into());
         }
         // A text has lines, and else nothing that steers a screen.
         let steers = |letter: &char| letter.is_control() && !matches!(letter, '\n' | '\t');
         let text: String = text.chars().filter(|letter| !steers(letter)).collect();
         if text.trim().is_empty() || text.chars().count() > 2_000 {
-            return Err("a message has 1 to 2,000 characters");
+            return Err("a message has 1 to 2,000 characters".into());
         }
         let Self {
             chat, user, feed, ..
         } = self;
+        if let Err(wait) = chat.limits.messages.take(user) {
+            return Err(format!("too many messages, try again in {wait}").into());
+        }
         let stored = chat.messages.store(&feed.room, user, key, &text).await;
         stored.map_err(|error| {
             tracing::error!(%error, "a message was not stored");
-            "the server cannot store messages just now"
+            "the server cannot store messages just now".into()
         })
     }
 }
 
-async fn refuse(ctx: &Context<ChatEvent>, key: String, reason: &'static str) -> Result<()> {
+async fn refuse(ctx: &Context<ChatEvent>, key: String, reason: Cow<'static, str>) -> Result<()> {
     ctx.send(Json(Reply::Refused { key, reason })).await
 }

@@ -10,7 +10,7 @@ use sqlx::FromRow;
 /// How many rooms the list shows; those that were silent longest are left out.
 const LISTED: i64 = 200;
 
-/// How far unread messages are counted.
+/// How many of a room's newest messages are looked at to count those that are unread.
 const UNREAD: i64 = 1_000;
 
 /// A room in somebody's list.
@@ -32,17 +32,17 @@ impl Rooms {
     pub async fn listed_for(&self, user: &Account) -> Result<Vec<ListedRoom>> {
         let rooms = sqlx::query_as(
             "WITH listed AS (
-                 SELECT r.id, r.slug, r.name, coalesce(m.at, r.created_at) AS active_at,
-                     m.id AS last_id, m.at AS last_at, substr(m.text, 1, 200) AS last_text
-                 FROM rooms r
-                 LEFT JOIN messages m ON m.id = (SELECT max(id) FROM messages WHERE room = r.id)
-                 ORDER BY active_at DESC, r.id DESC LIMIT ?2)
-             SELECT slug, name, last_id, last_at, last_text, (
+                 SELECT id, slug, name, active_at FROM rooms ORDER BY active_at DESC, id DESC LIMIT ?2)
+             SELECT slug, name, last.id AS last_id, last.at AS last_at,
+                 substr(last.text, 1, 200) AS last_text, (
                  SELECT count(*) FROM (
-                     SELECT 1 FROM messages
-                     WHERE room = listed.id AND id > coalesce(seen.message, 0) AND user <> ?1
-                     LIMIT ?3)) AS unread
-             FROM listed LEFT JOIN seen ON seen.room = listed.id AND seen.user = ?1
+                     SELECT user FROM messages
+                     WHERE room = listed.id AND id > coalesce(seen.message, 0)
+                     ORDER BY id DESC LIMIT ?3)
+                 WHERE user <> ?1) AS unread
+             FROM listed
+             LEFT JOIN messages last ON last.id = (SELECT max(id) FROM messages WHERE room = listed.id)
+             LEFT JOIN seen ON seen.room = listed.id AND seen.user = ?1
              ORDER BY active_at DESC, listed.id DESC",
         )
         .bind(user.id)
@@ -52,31 +52,40 @@ impl Rooms {
         Ok(rooms.await?)
     }
 
-    /// Notes that somebody has seen a room up to this message. Whether that was news, and nothing is unread any more.
-    pub async fn mark_seen(&self, user: &Account, room: &Room, message: i64) -> Result<bool> {
+    /// Notes that somebody has seen a room up to this message. If that was news, and nothing is unread there any more:
+    /// the id of the newest message at this moment.
+    pub async fn mark_seen(
+        &self,
+        user: &Account,
+        room: &Room,
+        message: i64,
+    ) -> Result<Option<i64>> {
         // No further than to what was said: a page may send any number.
-        let marked = sqlx::query(
+        let seen: Option<i64> = sqlx::query_scalar(
             "INSERT INTO seen (user, room, message)
              SELECT ?1, ?2, max(id) FROM messages WHERE room = ?2 AND id <= ?3 HAVING max(id) > 0
              ON CONFLICT (user, room) DO UPDATE SET message = excluded.message
-             WHERE excluded.message > seen.message",
+             WHERE excluded.message > seen.message
+             RETURNING message",
         )
         .bind(user.id)
         .bind(room.id)
         .bind(message)
-        .execute(&self.0)
+        .fetch_optional(&self.0)
         .await?;
-        if marked.rows_affected() == 0 {
-            return Ok(false);
-        }
-        let is_all = sqlx::query_scalar(
-            "SELECT NOT EXISTS (SELECT 1 FROM messages WHERE room = ? AND id > ? AND user <> ?)",
+        let Some(seen) = seen else {
+            return Ok(None);
+        };
+        let newest = sqlx::query_scalar(
+            "SELECT CASE WHEN EXISTS (
+                 SELECT 1 FROM messages WHERE room = ?1 AND id > ?2 AND user <> ?3)
+             THEN NULL ELSE (SELECT max(id) FROM messages WHERE room = ?1) END",
         )
         .bind(room.id)
-        .bind(message)
+        .bind(seen)
         .bind(user.id)
         .fetch_one(&self.0);
-        Ok(is_all.await?)
+        Ok(newest.await?)
     }
 }
 
@@ -99,12 +108,39 @@ mod tests {
         let rooms = Rooms(database);
         let unread = async |user| rooms.listed_for(user).await.unwrap()[0].unread;
 
+        let marked = async |user, id| rooms.mark_seen(user, &room, id).await.unwrap();
+
         assert_eq!((unread(&ana).await, unread(&bo).await), (1, 3));
-        assert!(!rooms.mark_seen(&bo, &room, 3).await.unwrap());
+        assert_eq!(marked(&bo, 3).await, None);
         assert_eq!((unread(&ana).await, unread(&bo).await), (1, 1));
-        assert!(rooms.mark_seen(&bo, &room, i64::MAX).await.unwrap());
-        assert!(!rooms.mark_seen(&bo, &room, 1).await.unwrap());
+        assert_eq!(marked(&bo, 4).await, Some(4));
+        assert_eq!(marked(&bo, 1).await, None);
         assert_eq!((unread(&ana).await, unread(&bo).await), (1, 0));
+        assert_eq!(marked(&ana, 2).await, Some(4), "the last two are her own");
+    }
+
+    #[tokio::test]
+    async fn nobody_has_seen_what_was_not_said_yet() {
+        let database = database::in_memory().await;
+        let (room, ana) = a_room_and_ana(&database).await;
+        let bo = Account {
+            id: sqlx::query_scalar(
+                "INSERT INTO users (name, folded, password) VALUES ('Bo', 'bo', '') RETURNING id",
+            )
+            .fetch_one(&database)
+            .await
+            .unwrap(),
+            name: "Bo".to_owned(),
+        };
+        let (messages, rooms) = (Messages(database.clone()), Rooms(database));
+        messages.store(&room, &ana, "1", "hi").await.unwrap();
+
+        let before = rooms.mark_seen(&bo, &room, i64::MAX).await.unwrap();
+        messages.store(&room, &ana, "2", "and bye").await.unwrap();
+        let again = rooms.mark_seen(&bo, &room, 1).await.unwrap();
+
+        assert_eq!((before, again), (Some(1), None));
+        assert_eq!(rooms.listed_for(&bo).await.unwrap()[0].unread, 1);
     }
 
     #[tokio::test]
@@ -117,7 +153,7 @@ mod tests {
             .await
             .unwrap()
             .expect("the name is free");
-        sqlx::query("UPDATE rooms SET created_at = id")
+        sqlx::query("UPDATE rooms SET active_at = id")
             .execute(&database)
             .await
             .unwrap();

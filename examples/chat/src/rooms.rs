@@ -1,10 +1,10 @@
 //! Rooms: made once, and found by their slug.
 
 use crate::{
-    database::{Result, now},
-    names::{clean, folded},
+    database::{Result, now, write},
+    names::RoomName,
 };
-use sqlx::{FromRow, SqlitePool};
+use sqlx::{FromRow, SqliteConnection, SqlitePool};
 
 /// What a room is called in its address whose name has no letter that an address can have.
 const NAMELESS: &str = "room";
@@ -24,16 +24,38 @@ pub struct Rooms(pub SqlitePool);
 impl Rooms {
     /// Makes a room, or says in a sentence why not.
     pub async fn create(&self, name: &str) -> Result<Result<Room, &'static str>> {
-        let Some(name) = clean(name, 40) else {
+        let Some(name) = RoomName::typed(name) else {
             return Ok(Err("A room’s name has 1 to 40 characters."));
         };
-        let slug = slug(name);
-        let mut made = self.insert(name, &slug).await?;
-        if made.is_none() {
-            // Perhaps it is only the slug that a room has, under another name: this one gets a number.
-            made = self.insert(name, &self.numbered(&slug).await?).await?;
+        if let Some(problem) = name.problem() {
+            return Ok(Err(problem));
         }
-        Ok(made.ok_or("There is a room of this name already."))
+        // Nobody else makes a room between the look for a free slug and its use.
+        let mut write = write(&self.0).await?;
+        let is_taken = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM rooms WHERE folded = ?)")
+            .bind(name.folded())
+            .fetch_one(&mut *write)
+            .await?;
+        if is_taken {
+            return Ok(Err("There is a room of this name already."));
+        }
+        let Some(slug) = free_slug(&mut write, slug(name.shown())).await? else {
+            return Ok(Err(
+                "There are too many rooms of such a name. Choose another one.",
+            ));
+        };
+        let room = sqlx::query_as(
+            "INSERT INTO rooms (slug, name, folded, created_at, active_at) VALUES (?1, ?2, ?3, ?4, ?4)
+             RETURNING id, slug, name",
+        )
+        .bind(slug)
+        .bind(name.shown())
+        .bind(name.folded())
+        .bind(now())
+        .fetch_one(&mut *write)
+        .await?;
+        write.commit().await?;
+        Ok(Ok(room))
     }
 
     /// The room with this slug.
@@ -43,33 +65,63 @@ impl Rooms {
             .fetch_optional(&self.0);
         Ok(room.await?)
     }
+}
 
-    /// The slug with a number behind it that no room has.
-    async fn numbered(&self, slug: &str) -> Result<String> {
-        let taken: Vec<String> =
-            sqlx::query_scalar("SELECT slug FROM rooms WHERE slug LIKE ? || '-%'")
-                .bind(slug)
-                .fetch_all(&self.0)
-                .await?;
-        let mut numbered = (2..).map(|number| format!("{slug}-{number}"));
-        let free = numbered.find(|numbered| !taken.contains(numbered));
-        Ok(free.expect("there are more numbers than rooms"))
+/// This slug, or if a room has it, the same with a number behind it that none has. `None` if there is no such number.
+async fn free_slug(read: &mut SqliteConnection, slug: String) -> Result<Option<String>> {
+    if !is_taken(read, &slug).await? {
+        return Ok(Some(slug));
     }
+    let mut search = Search::default();
+    while let Some(number) = search.next() {
+        let is_taken = is_taken(read, &format!("{slug}-{number}")).await?;
+        search.note(number, is_taken);
+    }
+    Ok(search.free.map(|number| format!("{slug}-{number}")))
+}
 
-    async fn insert(&self, name: &str, slug: &str) -> Result<Option<Room>> {
-        let room = sqlx::query_as(
-            "INSERT INTO rooms (slug, name, folded, created_at) VALUES (?, ?, ?, ?)
-             ON CONFLICT DO NOTHING RETURNING id, slug, name",
-        )
-        .bind(slug)
-        .bind(name)
-        .bind(folded(name))
-        .bind(now())
-        .fetch_optional(&self.0);
-        Ok(room.await?)
+/// The search for a number that no room has: it doubles the number until one is free, and then halves the distance
+/// between the last that is taken and the first that is free. Among n numbered rooms it looks at 2 log₂ n.
+struct Search {
+    taken: u64,
+    free: Option<u64>,
+}
+
+impl Default for Search {
+    /// The slug without a number is taken.
+    fn default() -> Self {
+        Self {
+            taken: 1,
+            free: None,
+        }
     }
 }
 
+impl Search {
+    /// The number to look at next; `None` if the search is over. It ends without a free one where somebody has made rooms
+    /// with all powers of two in their names.
+    fn next(&self) -> Option<u64> {
+        match self.free {
+            None => self.taken.checked_mul(2),
+            Some(free) if free - self.taken > 1 => Some(self.taken.midpoint(free)),
+            Some(_) => None,
+        }
+    }
+
+    fn note(&mut self, number: u64, is_taken: bool) {
+        match is_taken {
+            true => self.taken = number,
+            false => self.free = Some(number),
+        }
+    }
+}
+
+async fn is_taken(read: &mut SqliteConnection, slug: &str) -> Result<bool> {
+    let is_taken = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM rooms WHERE slug = ?)")
+        .bind(slug)
+        .fetch_one(read);
+    Ok(is_taken.await?)
+}
 /// Lower case letters and digits of ASCII, and single hyphens for all that stands between them.
 fn slug(name: &str) -> String {
     let lower = name.to_lowercase();
@@ -113,6 +165,85 @@ pub mod tests {
         assert_eq!(slug("Lobby?").await, "lobby-3");
         assert_eq!(slug("Lobby 2").await, "lobby-2-2");
         assert!(slug(" ").await.contains("1 to 40 characters"));
+    }
+
+    #[test]
+    fn the_search_for_a_free_number_looks_at_few_rooms() {
+        for (rooms, most) in [
+            (1, 1),
+            (2, 3),
+            (1_000, 19),
+            (20_000, 29),
+            (u64::MAX / 2, 127),
+        ] {
+            let mut search = Search::default();
+            let mut looks = 0;
+            while let Some(number) = search.next() {
+                looks += 1;
+                search.note(number, number <= rooms);
+            }
+
+            assert_eq!(search.free, Some(rooms + 1));
+            assert!(looks <= most, "{looks} looks among {rooms}");
+        }
+    }
+
+    #[test]
+    fn the_search_ends_where_every_number_that_it_looks_at_is_taken() {
+        let mut search = Search::default();
+
+        while let Some(number) = search.next() {
+            search.note(number, true);
+        }
+
+        assert_eq!(search.free, None);
+    }
+
+    #[tokio::test]
+    async fn the_next_room_of_twenty_thousand_gets_the_next_number() {
+        let database = database::in_memory().await;
+        sqlx::query(
+            "WITH RECURSIVE numbers (number) AS (
+                 SELECT 2 UNION ALL SELECT number + 1 FROM numbers WHERE number < 20000)
+             INSERT INTO rooms (slug, name, folded, created_at, active_at)
+             SELECT 'room-' || number, number, number, 0, 0 FROM numbers
+             UNION ALL SELECT 'room', 1, 1, 0, 0",
+        )
+        .execute(&database)
+        .await
+        .unwrap();
+
+        let room = Rooms(database).create("日本").await.unwrap();
+
+        assert_eq!(room.unwrap().slug, "room-20001");
+    }
+
+    #[tokio::test]
+    async fn people_who_make_rooms_of_one_slug_at_once_all_get_one() {
+        let folder = std::env::temp_dir().join(format!("seaway-rooms-{}", std::process::id()));
+        let (one, two) = (database::open(&folder).await, database::open(&folder).await);
+        let (one, two) = (Rooms(one.unwrap()), Rooms(two.unwrap()));
+        let mut makers = tokio::task::JoinSet::new();
+        for (number, mark) in "!?+~$%&*".chars().enumerate() {
+            let rooms = Rooms([&one, &two][number % 2].0.clone());
+            makers.spawn(async move { rooms.create(&format!("Lobby{mark}")).await.unwrap() });
+        }
+
+        let mut slugs: Vec<String> = makers
+            .join_all()
+            .await
+            .into_iter()
+            .map(|room| room.expect("the name is free").slug)
+            .collect();
+
+        slugs.sort();
+        let expected = (2..=8).map(|number| format!("lobby-{number}"));
+        let expected: Vec<String> = [String::from("lobby")]
+            .into_iter()
+            .chain(expected)
+            .collect();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(slugs, expected);
     }
 
     #[test]

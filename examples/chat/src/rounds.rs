@@ -18,12 +18,16 @@ const CATCH_UP: Duration = Duration::from_secs(2);
 /// How often expired sessions are deleted.
 const CLEAN: Duration = Duration::from_secs(10 * 60);
 
+/// How often people who have been idle are forgotten by the limits: as many as act within this time are kept.
+const TIDY: Duration = Duration::from_secs(60);
+
 /// Begins all rounds, which end when the set is dropped. This process counts as alive from here on.
 pub async fn begin(chat: &Arc<Chat>) -> Result<JoinSet<()>> {
     beat(chat).await?;
     let mut rounds = JoinSet::new();
     rounds.spawn(stay_alive(chat.clone()));
     rounds.spawn(catch_up(chat.clone()));
+    rounds.spawn(tidy(chat.clone()));
     rounds.spawn(clean(SqliteStore::new(chat.database.clone())));
     Ok(rounds)
 }
@@ -55,6 +59,14 @@ async fn catch_up(chat: Arc<Chat>) {
     loop {
         ticks.tick().await;
         chat.news.catch_up().await;
+    }
+}
+
+async fn tidy(chat: Arc<Chat>) {
+    let mut ticks = every(TIDY);
+    loop {
+        ticks.tick().await;
+        chat.limits.forget_idle();
     }
 }
 

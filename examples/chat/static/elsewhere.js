@@ -15,7 +15,7 @@ export function startElsewhere(here, you) {
     onState: () => {},
     onFrame: (frame) => {
       if (frame.type === "rooms.active") counts.active(frame, you);
-      if (frame.type === "rooms.seen") counts.seen(frame.room);
+      if (frame.type === "rooms.seen") counts.seen(frame);
       show();
     },
     onList: (items) => {

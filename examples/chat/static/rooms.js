@@ -27,9 +27,9 @@ function take(items) {
 function hear(frame) {
   if (frame.type === "rooms.active" && counts.active(frame, you)) showActive(frame);
   if (frame.type === "rooms.seen") {
-    counts.seen(frame.room);
+    counts.seen(frame);
     const item = itemOf(frame.room);
-    if (item) showUnreadIn(item, 0);
+    if (item) showUnreadIn(item, counts.of(frame.room));
   }
   showUnread(counts.total());
 }

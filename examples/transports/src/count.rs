@@ -3,7 +3,7 @@
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     str::FromStr,
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -44,6 +44,8 @@ pub struct Counts(Mutex<Clients>);
 struct Clients {
     /// Each with the change that was its last.
     counts: HashMap<ClientId, (u64, Count)>,
+    /// The clients by their last changes, the oldest first.
+    by_age: BTreeMap<u64, ClientId>,
     changes: u64,
 }
 
@@ -89,11 +91,7 @@ impl Counts {
         if clients.counts.len() >= CLIENTS && !clients.counts.contains_key(client) {
             clients.forget_oldest();
         }
-        clients.changes += 1;
-        let now = clients.changes;
-        let (last, count) = clients.counts.entry(client.clone()).or_default();
-        *last = now;
-        change(count);
+        change(clients.changed(client));
     }
 
     fn clients(&self) -> MutexGuard<'_, Clients> {
@@ -103,9 +101,18 @@ impl Counts {
 }
 
 impl Clients {
+    /// The count of a client, which changes now.
+    fn changed(&mut self, client: &ClientId) -> &mut Count {
+        self.changes += 1;
+        let (last, count) = self.counts.entry(client.clone()).or_default();
+        self.by_age.remove(last);
+        self.by_age.insert(self.changes, client.clone());
+        *last = self.changes;
+        count
+    }
+
     fn forget_oldest(&mut self) {
-        let oldest = self.counts.iter().min_by_key(|(_, (last, _))| *last);
-        if let Some(oldest) = oldest.map(|(client, _)| client.clone()) {
+        if let Some((_, oldest)) = self.by_age.pop_first() {
             self.counts.remove(&oldest);
         }
     }

@@ -7,13 +7,14 @@ use crate::{
     reject::Reject,
     scope::{OpensOverHttp, Scope},
     session::{
-        Expiry, Key, MergingStore, SameSite, Session, SessionCookie, SessionStore,
+        Expiry, Key, MergingStore, SameSite, Session, SessionCookie, SessionStore, UNDER_WAY,
         time::{Duration, OffsetDateTime},
     },
     tie::{News, Ties},
 };
 use http::{HeaderMap, HeaderValue, header, response};
 use std::{borrow::Cow, fmt, future::Future, sync::Arc};
+use tokio::time::Instant;
 use tower_layer::Layer;
 
 /// Two weeks, as in Django.
@@ -178,6 +179,7 @@ struct Visit {
     session: Arc<Session>,
     store: Arc<MergingStore>,
     had_cookie: bool,
+    began: Instant,
 }
 
 impl Visit {
@@ -192,6 +194,7 @@ impl Visit {
             config,
             store,
             had_cookie,
+            began: Instant::now(),
         }
     }
 
@@ -204,12 +207,7 @@ impl Visit {
         {
             self.store.set_expiry(expiry);
         }
-        let is_failure = reply.status.is_server_error();
-        let outcome = match !is_failure && self.is_worth_saving().await {
-            true => self.save(reply).await,
-            false => self.leave(reply).await,
-        };
-        match outcome {
+        match self.conclude(reply).await {
             Ok(()) => {}
             // Another tab has logged out meanwhile, and has the last word on the cookie.
             Err(error) if error.kind() == ErrorKind::SessionGone => {}
@@ -225,6 +223,19 @@ impl Visit {
         self.store.note_reply(self.session.id().is_some()).await;
     }
 
+    async fn conclude(&self, reply: &mut response::Parts) -> Result<()> {
+        let missing = self.store.missing();
+        if missing.is_some() && self.session.id() == missing {
+            // A session that begins in place of one that is not there gets an id that the client has not chosen.
+            self.session.cycle_id().await?;
+        }
+        let is_failure = reply.status.is_server_error();
+        match !is_failure && self.is_worth_saving().await {
+            true => self.save(reply).await,
+            false => self.leave(reply).await,
+        }
+    }
+
     async fn save(&self, reply: &mut response::Parts) -> Result<()> {
         self.session.save().await?;
         self.store.end_renewed().await?;
@@ -237,7 +248,8 @@ impl Visit {
         if self.session.is_empty().await {
             self.store.end_renewed().await?;
         }
-        if self.store.has_ended() {
+        let is_current = self.began.elapsed() < UNDER_WAY;
+        if self.store.has_ended() || (is_current && self.store.is_cookie_stale().await) {
             self.remove_cookie(reply);
         }
         Ok(())

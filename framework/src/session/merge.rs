@@ -1,6 +1,6 @@
 //! A store that changes only what was changed, and brings nothing back to life.
 
-use super::{group, lasting};
+use super::{ended, group, lasting};
 use crate::{
     channels::Channels,
     frame::Close,
@@ -42,6 +42,10 @@ pub(crate) struct MergingStore {
     news: News,
     /// The session as the store has it, as far as this connection knows.
     known: Mutex<Option<Record>>,
+    /// What this visit has instead of the session that its cookie leads to, because the store does not have that one.
+    /// tower-sessions gets this empty record, since it would log a warning for each visit without one. Nothing is ever
+    /// stored under its id, which the client may have made up.
+    draft: Mutex<Option<Record>>,
     /// What `set_expiry` has said on this visit.
     own_expiry: Mutex<Option<Expiry>>,
     /// The visit's session, until the reply is made.
@@ -61,6 +65,7 @@ impl MergingStore {
             channels,
             news,
             known: Mutex::default(),
+            draft: Mutex::default(),
             own_expiry: Mutex::default(),
             visit: OnceLock::new(),
             renewed: Mutex::default(),
@@ -85,10 +90,55 @@ impl MergingStore {
     pub(crate) async fn end_renewed(&self) -> std::result::Result<(), session::Error> {
         let renewed = *lock(&self.renewed);
         if let Some(id) = renewed {
-            self.store.delete(&id).await?;
+            self.end(&id).await?;
             *lock(&self.ended) = Some(id);
         }
         Ok(())
+    }
+
+    /// The id in the cookie, if this visit has found no session under it.
+    pub(crate) fn missing(&self) -> Option<Id> {
+        lock(&self.draft).as_ref().map(|draft| draft.id)
+    }
+
+    /// Whether the cookie leads nowhere, and no other reply has replaced or removed it lately.
+    pub(crate) async fn is_cookie_stale(&self) -> bool {
+        match self.missing() {
+            Some(id) => matches!(ended::is_known(&*self.store, &id).await, Ok(false)),
+            None => false,
+        }
+    }
+
+    /// Deletes a session. Its end is noted first: whoever finds that it is gone, or saves it after that, knows why.
+    async fn end(&self, id: &Id) -> Result<()> {
+        ended::note(&*self.store, id).await?;
+        self.store.delete(id).await
+    }
+
+    /// What a session answers that cannot begin any more.
+    fn too_late(&self) -> Error {
+        match &*lock(&self.known) {
+            Some(_) => gone(),
+            None => Error::Backend(TOO_LATE.to_owned()),
+        }
+    }
+
+    /// Changes the draft, if it has this id.
+    fn change_draft(&self, id: &Id, change: impl FnOnce(&mut Record)) -> bool {
+        let mut draft = lock(&self.draft);
+        let draft = draft.as_mut().filter(|draft| draft.id == *id);
+        draft.map(change).is_some()
+    }
+
+    /// The record in place of one that the store does not have.
+    fn draft(&self, id: &Id) -> Record {
+        let mut draft = lock(&self.draft);
+        let draft = draft.get_or_insert_with(|| Record {
+            id: *id,
+            data: Data::new(),
+            expiry_date: lasting::date(Expiry::OnSessionEnd),
+        });
+        draft.clone()
     }
 
     /// From now on no session can begin, and the end of one is told at once.
@@ -163,18 +213,15 @@ fn gone() -> Error {
 #[async_trait]
 impl SessionStore for MergingStore {
     async fn create(&self, record: &mut Record) -> Result<()> {
-        let known = lock(&self.known).clone();
         if self.is_replied.load(Ordering::Acquire) {
-            return Err(match known {
-                Some(_) => gone(),
-                None => Error::Backend(TOO_LATE.to_owned()),
-            });
+            return Err(self.too_late());
         }
         let renewed = *lock(&self.renewed);
         if let Some(id) = renewed
             && self.store.load(&id).await?.is_none()
         {
             // It was logged out elsewhere, while this visit read it: nothing that it held comes back under a new id.
+            let known = lock(&self.known).clone();
             let known = known.map(|known| known.data).unwrap_or_default();
             record.data = merge(Some(&known), &record.data, Data::new());
         }
@@ -183,11 +230,27 @@ impl SessionStore for MergingStore {
         record.id = Id::default();
         self.store.create(record).await?;
         *lock(&self.known) = Some(record.clone());
+        if let Some(id) = self.missing() {
+            // The cookie is about to be replaced: other replies under way leave the new one alone.
+            ended::note(&*self.store, &id).await?;
+        }
         Ok(())
     }
 
     async fn save(&self, record: &Record) -> Result<()> {
-        let Some(stored) = self.store.load(&record.id).await? else {
+        let is_replied = self.is_replied.load(Ordering::Acquire);
+        let is_draft = self.change_draft(&record.id, |draft| {
+            if !is_replied {
+                *draft = record.clone();
+            }
+        });
+        match (is_draft, is_replied) {
+            // With the reply it is stored, under an id of its own.
+            (true, false) => return Ok(()),
+            (true, true) => return Err(self.too_late()),
+            (false, _) => {}
+        }
+        let Some(stored) = ended::load(&*self.store, &record.id).await? else {
             return Err(gone());
         };
         let known = lock(&self.known).as_ref().map(|known| known.data.clone());
@@ -197,43 +260,48 @@ impl SessionStore for MergingStore {
             expiry_date: record.expiry_date,
         };
         self.date(&mut merged.data, &mut merged.expiry_date);
-        if let Err(error) = self.store.save(&merged).await {
-            // A strict store does not save what was deleted in this moment.
-            return Err(match self.store.load(&record.id).await {
-                Ok(None) => gone(),
-                _ => error,
-            });
-        }
         let mut mine = record.clone();
         mine.expiry_date = merged.expiry_date;
+        // In a task of its own: a hook that is dropped between the two steps must not leave the first one alone.
+        let saving = tokio::spawn(save_unless_ended(self.store.clone(), merged));
+        saving
+            .await
+            .map_err(|panic| Error::Backend(panic.to_string()))??;
         *lock(&self.known) = Some(mine);
         Ok(())
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
-        let loaded = self.store.load(id).await?;
-        if let Some(record) = &loaded {
-            let is_new = lock(&self.known).replace(record.clone()).is_none();
-            if is_new && self.is_replied.load(Ordering::Acquire) {
-                self.news.tell();
-            }
+        let Some(record) = ended::load(&*self.store, id).await? else {
+            return Ok(Some(self.draft(id)));
+        };
+        let is_new = lock(&self.known).replace(record.clone()).is_none();
+        if is_new && self.is_replied.load(Ordering::Acquire) {
+            self.news.tell();
         }
-        Ok(loaded)
+        Ok(Some(record))
     }
 
     /// A log-out ends the session here and now, whatever becomes of the reply; whoever rests on it is told. A new id, as
     /// at a log-in, ends it under the old one too, but not before the reply: without that, the old one is all there is.
     async fn delete(&self, id: &Id) -> Result<()> {
+        if self.change_draft(id, |draft| draft.data.clear()) {
+            return Ok(());
+        }
+        let is_known = lock(&self.known)
+            .as_ref()
+            .is_some_and(|known| known.id == *id);
         if self.is_being_renewed() {
-            let is_stored = lock(&self.known)
-                .as_ref()
-                .is_some_and(|known| known.id == *id);
-            if is_stored {
+            if is_known {
                 lock(&self.renewed).get_or_insert(*id);
             }
             return Ok(());
         }
-        self.store.delete(id).await?;
+        if !is_known && ended::load(&*self.store, id).await?.is_none() {
+            self.draft(id);
+            return Ok(());
+        }
+        self.end(id).await?;
         if self.is_replied.load(Ordering::Acquire) {
             announce(&self.channels, id).await;
         } else {
@@ -252,6 +320,25 @@ impl Drop for MergingStore {
             runtime.spawn(async move { announce(&channels, &id).await });
         }
     }
+}
+
+/// Saves what still exists.
+///
+/// A store whose `save` creates what is not there would bring a session back that was deleted since it was read. Its end
+/// was noted before that, so it is known here, and it is deleted once more.
+async fn save_unless_ended(store: Arc<dyn SessionStore>, record: Record) -> Result<()> {
+    if let Err(error) = store.save(&record).await {
+        // A strict store does not save what was deleted in this moment.
+        return Err(match store.load(&record.id).await {
+            Ok(None) => gone(),
+            _ => error,
+        });
+    }
+    if ended::is_known(&*store, &record.id).await? {
+        store.delete(&record.id).await?;
+        return Err(gone());
+    }
+    Ok(())
 }
 
 /// Three versions into one: a key that this connection has changed is as this connection has it, any other as the store
@@ -280,7 +367,7 @@ impl Tie for MergingStore {
 
     async fn broken(&self) -> Option<Close> {
         let id = lock(&self.known).as_ref().map(|record| record.id)?;
-        match self.store.load(&id).await {
+        match ended::load(&*self.store, &id).await {
             Ok(Some(_)) => None,
             Ok(None) => Some(Close::new(Close::UNAUTHORIZED, GONE)),
             Err(error) => {
@@ -301,6 +388,7 @@ impl fmt::Debug for MergingStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::sync::Notify;
 
     #[test]
     fn only_what_was_changed_here_is_changed_there() {
@@ -348,6 +436,66 @@ mod tests {
             merge(None, &data(&[("new", 1)]), stored),
             data(&[("new", 1)])
         );
+    }
+
+    /// A store that writes when it is told to, whether or not the session is still there.
+    #[derive(Clone, Debug, Default)]
+    struct Slow {
+        store: tower_sessions::MemoryStore,
+        asked: Arc<Notify>,
+        goes_on: Arc<Notify>,
+        deleted: Arc<Notify>,
+    }
+
+    #[async_trait]
+    impl SessionStore for Slow {
+        async fn create(&self, record: &mut Record) -> Result<()> {
+            self.store.create(record).await
+        }
+        async fn save(&self, record: &Record) -> Result<()> {
+            self.asked.notify_one();
+            self.goes_on.notified().await;
+            self.store.save(record).await
+        }
+        async fn load(&self, id: &Id) -> Result<Option<Record>> {
+            self.store.load(id).await
+        }
+        async fn delete(&self, id: &Id) -> Result<()> {
+            self.store.delete(id).await?;
+            self.deleted.notify_one();
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_save_that_is_dropped_half_way_does_not_bring_an_ended_session_back() {
+        let slow = Slow::default();
+        let of_visit = || {
+            MergingStore::new(
+                Arc::new(slow.clone()),
+                Channels::in_memory(),
+                News::default(),
+            )
+        };
+        let (here, elsewhere) = (of_visit(), of_visit());
+        let mut record = Record {
+            id: Id::default(),
+            data: data(&[("cart", 1)]),
+            expiry_date: OffsetDateTime::now_utc() + Duration::from_secs(60),
+        };
+        here.create(&mut record).await.unwrap();
+        let id = record.id;
+        let saving = tokio::spawn(async move { here.save(&record).await });
+        slow.asked.notified().await;
+
+        elsewhere.delete(&id).await.unwrap();
+        slow.deleted.notified().await;
+        saving.abort();
+        assert!(saving.await.unwrap_err().is_cancelled());
+        slow.goes_on.notify_one();
+
+        slow.deleted.notified().await;
+        assert_eq!(slow.load(&id).await.unwrap(), None);
     }
 
     fn data(pairs: &[(&str, u8)]) -> Data {

@@ -57,10 +57,11 @@
 //! | those of `tower-sessions-sqlx-store`, `tower-sessions-moka-store` … for tower-sessions 0.14 | databases, caches |
 //!
 //! Saving is a read and a write. Two sockets that change the same session in the same millisecond may overwrite each
-//! other's keys, and a log-out exactly in between may be undone by a store whose `save` creates what is not there;
-//! [`RedisStore`]'s does not.
+//! other's keys. A log-out exactly in between is not undone, with any store: the end of a session is known for two
+//! minutes, and a save that finds it known deletes again what it has written. [`RedisStore`] refuses to write it at all.
 
 mod cookie;
+mod ended;
 mod error;
 mod extract;
 mod group;
@@ -74,6 +75,7 @@ pub use self::cookie::{Key, SameSite};
 pub use self::redis::RedisStore;
 pub(crate) use self::{
     cookie::SessionCookie,
+    ended::UNDER_WAY,
     group::{digest, group},
     merge::{GONE, MergingStore},
 };

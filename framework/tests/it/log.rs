@@ -15,6 +15,13 @@ impl Log {
         Self { lines, _listening }
     }
 
+    /// The lines that an operator is to act on.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let mut lines = self.lines.entries();
+        lines.retain(|line| line.starts_with("WARN") || line.starts_with("ERROR"));
+        lines
+    }
+
     /// The one line of this level.
     pub(crate) fn line(&self, level: &str) -> String {
         let lines = self.lines.entries();

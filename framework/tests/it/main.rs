@@ -41,4 +41,6 @@ mod server;
 mod site;
 mod spans;
 mod stalled_http;
+#[cfg(feature = "sessions")]
+mod stale_cookies;
 mod support;

@@ -5,6 +5,7 @@ use crate::{
     accounts::{Accounts, Credentials},
     attempts::Verdict,
     chat::Chat,
+    names::UserName,
 };
 use askama::Template;
 use axum::{
@@ -15,7 +16,11 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER, request::Parts};
 use seaway::{AuthSession, ClientAddr, Reject};
+use serde::Deserialize;
 use std::{net::IpAddr, sync::Arc};
+
+/// What a log-in is told, whether or not there is such an account.
+const NOT_FOUND: &str = "The name or the password is wrong.";
 
 /// Which of the two forms it is.
 #[derive(Clone, Copy, PartialEq)]
@@ -62,22 +67,38 @@ async fn show(
     Ok(Rendered(page).into_response())
 }
 
+/// What the form sends.
+#[derive(Deserialize)]
+struct Typed {
+    name: String,
+    password: String,
+}
+
 async fn enter(
     State(chat): State<Arc<Chat>>,
     Extension(door): Extension<Door>,
     Query(next): Query<Next>,
     Client(address): Client,
     auth: AuthSession<Accounts>,
-    Form(shown): Form<Credentials>,
+    Form(Typed {
+        name: typed,
+        password,
+    }): Form<Typed>,
 ) -> Result<Response, Problem> {
-    let name = shown.name.clone();
     let again = |problem| {
         Rendered(AccountPage {
             door,
             next: &next,
-            name: &name,
+            name: &typed,
             problem: Some(problem),
         })
+    };
+    let wrong = |problem| Ok((StatusCode::BAD_REQUEST, again(problem)).into_response());
+    let Some(name) = UserName::typed(&typed) else {
+        return wrong(match door {
+            Door::SignUp => "A name has 1 to 30 characters that can be seen.",
+            Door::LogIn => NOT_FOUND,
+        });
     };
     // Hashing is dear: who signs up again and again waits like one who guesses passwords.
     if let Verdict::Wait { seconds } = chat.attempts.note(&name, address).await? {
@@ -88,19 +109,17 @@ async fn enter(
         let headers = [(RETRY_AFTER, seconds.to_string())];
         return Ok((StatusCode::TOO_MANY_REQUESTS, headers, again(&problem)).into_response());
     }
+    let shown = Credentials { name, password };
     let entered = match door {
         Door::SignUp => chat.accounts.sign_up(shown).await?,
-        Door::LogIn => {
-            let account = auth.authenticate(shown).await?;
-            account.ok_or("The name or the password is wrong.")
-        }
+        Door::LogIn => auth.authenticate(shown).await?.ok_or(NOT_FOUND),
     };
     let account = match entered {
         Ok(account) => account,
-        Err(problem) => return Ok((StatusCode::BAD_REQUEST, again(problem)).into_response()),
+        Err(problem) => return wrong(problem),
     };
     if door == Door::LogIn {
-        chat.attempts.forget(&name, address).await?;
+        chat.attempts.forget(&account, address).await?;
     }
     auth.log_in(&account).await?;
     Ok(Redirect::to(next.as_str()).into_response())

@@ -8,17 +8,17 @@ use axum::{
     extract::{FromRequestParts, Path, Query, State},
     response::{IntoResponse, Redirect, Response},
 };
-use http::{StatusCode, request::Parts};
+use http::{StatusCode, header::RETRY_AFTER, request::Parts};
 use seaway::User;
 use serde::Deserialize;
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 #[derive(Template)]
 #[template(path = "rooms.html")]
 pub struct ListPage {
     user: Account,
     rooms: Vec<ListedRoom>,
-    problem: Option<&'static str>,
+    problem: Option<Cow<'static, str>>,
     /// What was typed.
     room_name: String,
 }
@@ -61,20 +61,37 @@ pub async fn create(
     User(user): User<Account>,
     Form(new): Form<NewRoom>,
 ) -> Result<Response, Problem> {
-    let problem = match chat.rooms.create(&new.name).await? {
+    if let Err(wait) = chat.limits.rooms.take(&user) {
+        let problem = format!("You have made many rooms. Try again in {wait}.");
+        let again = again(&chat, user, new, problem.into()).await?;
+        let headers = [(RETRY_AFTER, wait.seconds().to_string())];
+        return Ok((StatusCode::TOO_MANY_REQUESTS, headers, again).into_response());
+    }
+    match chat.rooms.create(&new.name).await? {
         Ok(room) => {
             chat.news.list_changed().await;
-            return Ok(Redirect::to(&format!("/rooms/{}", room.slug)).into_response());
+            Ok(Redirect::to(&format!("/rooms/{}", room.slug)).into_response())
         }
-        Err(problem) => problem,
-    };
-    let again = ListPage {
+        Err(problem) => {
+            let again = again(&chat, user, new, problem.into()).await?;
+            Ok((StatusCode::BAD_REQUEST, again).into_response())
+        }
+    }
+}
+
+/// The list once more, with what was typed and what is wrong with it.
+async fn again(
+    chat: &Chat,
+    user: Account,
+    new: NewRoom,
+    problem: Cow<'static, str>,
+) -> Result<Rendered<ListPage>, Problem> {
+    Ok(Rendered(ListPage {
         rooms: chat.rooms.listed_for(&user).await?,
         user,
         problem: Some(problem),
         room_name: new.name,
-    };
-    Ok((StatusCode::BAD_REQUEST, Rendered(again)).into_response())
+    }))
 }
 
 /// `GET /rooms/{slug}`
@@ -96,7 +113,10 @@ impl FromRequestParts<Arc<Chat>> for Room {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, chat: &Arc<Chat>) -> Result<Self, Problem> {
-        let Path(slug): Path<String> = Path::from_request_parts(parts, chat).await?;
+        // An address may hold anything, also what is no text.
+        let Ok(Path(slug)) = Path::<String>::from_request_parts(parts, chat).await else {
+            return Err(Problem::no_such_room());
+        };
         let room = chat.rooms.find(&slug).await?;
         room.ok_or_else(Problem::no_such_room)
     }

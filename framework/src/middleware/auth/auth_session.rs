@@ -178,7 +178,12 @@ impl<A: Authenticator> LogIn<A> {
     }
 
     async fn log_out(&self) -> Result<()> {
-        self.session()?.flush().await?;
+        let session = self.session()?;
+        match session.id() {
+            Some(_) => session.flush().await?,
+            // tower-sessions would log a warning, and anyone can log out who is not logged in.
+            None => session.clear().await,
+        }
         *self.known() = Some(None);
         Ok(())
     }

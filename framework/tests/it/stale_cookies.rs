@@ -1,0 +1,123 @@
+//! A session cookie that leads nowhere: its session has expired, or never was.
+
+use crate::{
+    log::Log,
+    site::{Site, cookie},
+};
+use std::time::Duration;
+
+/// An id as any client can make one up.
+const MADE_UP: &str = "session=AAAAAAAAAAAAAAAAAAAAAA";
+
+#[tokio::test]
+async fn a_cookie_that_leads_nowhere_is_removed_and_nothing_is_logged() {
+    let site = Site::with(
+        |auth| auth,
+        |sessions| sessions.path("/app").domain("site.example"),
+    );
+    let log = Log::listen();
+
+    for (path, status) in [("/perhaps", 200), ("/me", 401), ("/members", 303)] {
+        let page = site.get(path, &[("cookie", MADE_UP)]).await;
+        assert_eq!(page.status(), status, "{path}");
+        is_removed(page.headers(), path);
+    }
+    for (path, status) in [("/who", 101), ("/members", 401)] {
+        let mut socket = site.open(path, &[("cookie", MADE_UP)]).await;
+        let reply = socket.reply().await;
+        assert_eq!(reply.status(), status, "{path}");
+        is_removed(reply.headers(), path);
+    }
+
+    assert_eq!(log.complaints(), Vec::<String>::new());
+}
+
+fn is_removed(headers: &seaway::http::HeaderMap, path: &str) {
+    let lines: Vec<&str> = headers
+        .get_all("set-cookie")
+        .iter()
+        .map(|line| line.to_str().unwrap())
+        .collect();
+    assert_eq!(lines.len(), 1, "{path}: {lines:?}");
+    assert!(lines[0].starts_with("session=; "), "{path}: {}", lines[0]);
+    for attribute in ["Path=/app", "Domain=site.example", "Max-Age=0", "Secure"] {
+        assert!(lines[0].contains(attribute), "{path}: {}", lines[0]);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_begins_in_place_of_a_missing_one_has_an_id_of_its_own() {
+    let site = Site::new();
+
+    let page = site.get("/note", &[("cookie", MADE_UP)]).await;
+
+    let begun = cookie(&page).unwrap();
+    assert_ne!(begun, MADE_UP);
+    assert!(!begun.ends_with('='), "{begun}");
+    let noted = async |cookie: &str| site.get("/noted", &[("cookie", cookie)]).await.into_body();
+    assert_eq!(noted(&begun).await, "kept");
+    assert_eq!(noted(MADE_UP).await, "");
+}
+
+#[tokio::test]
+async fn who_is_not_logged_in_can_log_out_and_nothing_is_logged() {
+    let site = Site::new();
+    let log = Log::listen();
+
+    let stranger = site.get("/logout", &[]).await;
+    let stale = site.get("/logout", &[("cookie", MADE_UP)]).await;
+
+    assert_eq!(
+        (stranger.status(), stale.status()),
+        (200.try_into().unwrap(), 200.try_into().unwrap())
+    );
+    assert_eq!(cookie(&stranger), None);
+    assert_eq!(cookie(&stale).unwrap(), "session=");
+    assert_eq!(log.complaints(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_page_under_way_does_not_remove_the_cookie_of_a_log_in_meanwhile() {
+    let site = Site::new();
+    let headers = [("cookie", MADE_UP)];
+
+    // It finds no session and waits, while a log-in gets a cookie in place of the same one.
+    let (page, log_in) = tokio::join!(site.get("/renew", &headers), async {
+        site.meanwhile().await;
+        let log_in = site.get("/login/ana/open%20sesame", &headers).await;
+        site.go_on();
+        log_in
+    });
+
+    assert_eq!(page.status(), 200);
+    assert_eq!(cookie(&page), None);
+    let ana = cookie(&log_in).unwrap();
+    assert_eq!(site.get("/me", &[("cookie", &ana)]).await.body(), "ana");
+}
+
+#[tokio::test]
+async fn a_request_that_was_sent_before_a_log_out_does_not_remove_the_cookie_of_the_next_log_in() {
+    let site = Site::new();
+    let old = site.log_in("ana").await;
+    site.get("/logout", &[("cookie", &old)]).await;
+    site.log_in("ana").await;
+
+    let late = site.get("/perhaps", &[("cookie", &old)]).await;
+
+    assert_eq!(late.body(), "nobody");
+    assert_eq!(cookie(&late), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_takes_long_leaves_the_cookie_alone() {
+    for (milliseconds, after) in [(1_900, Some("session=".to_owned())), (2_000, None)] {
+        let site = Site::new();
+        let mut page = site.ask("/renew", MADE_UP);
+        site.meanwhile().await;
+
+        tokio::time::advance(Duration::from_millis(milliseconds)).await;
+        site.go_on();
+
+        assert_eq!(cookie(page.reply().await), after, "{milliseconds} ms");
+    }
+}
