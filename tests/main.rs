@@ -1,6 +1,5 @@
 //! The integration tests, in one binary.
 
-mod bad_redis_url;
 mod burst;
 mod chat_accounts;
 mod chat_live;
@@ -17,4 +16,5 @@ mod people;
 mod redis_layer;
 mod scale;
 mod sessions;
+mod start_up;
 mod transports;

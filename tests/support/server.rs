@@ -180,10 +180,7 @@ impl Server {
 
     fn launch(&self) -> Process {
         let mut command = program(self.program);
-        match self.program {
-            "arena" | "chat" => command.args(["--port", &self.port.to_string()]),
-            _ => command.arg(format!("127.0.0.1:{}", self.port)),
-        };
+        command.args(["--port", &self.port.to_string()]);
         command.args(&self.arguments);
         command.envs(self.redis.iter().map(|url| ("REDIS_URL", url)));
         command.stdin(Stdio::null()).stdout(Stdio::null());
