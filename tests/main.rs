@@ -3,6 +3,7 @@
 mod burst;
 mod chat_accounts;
 mod chat_live;
+mod chat_neighbours;
 mod chat_page;
 mod chat_rooms;
 mod event_source;

@@ -1,14 +1,15 @@
 //! A chat: sign up, choose a room, talk, see who is here.
 //!
 //! `cargo run --release -p chat` serves it at <http://127.0.0.1:8000>. Several of these processes may share a data folder;
-//! through a Redis at `REDIS_URL` (or on this machine) they hear each other at once.
+//! through a Redis at `REDIS_URL` (or on this machine) they hear each other at once. Chats with other data folders may use
+//! the same Redis and do not meet there.
 //!
 //! | what | where |
 //! | --- | --- |
 //! | the program | `main.rs`, `options.rs`, `redis.rs`, `chat.rs` (what all share), `rounds.rs` (what it does again and again) |
 //! | sockets | `room.rs` and `lobby.rs` (the consumers: begin there), `feed.rs` (what a page has and lacks) |
 //! | what is told, over channels | `events.rs`, `news.rs` |
-//! | what is kept, in SQLite | `database.rs`, `rooms.rs`, `room_list.rs`, `messages.rs`, `presence.rs` and `processes.rs` (who is here) |
+//! | what is kept, in SQLite | `database.rs`, `identity.rs`, `rooms.rs`, `room_list.rs`, `messages.rs`, `presence.rs` and `processes.rs` (who is here) |
 //! | people | `accounts.rs`, `passwords.rs`, `attempts.rs`, `names.rs` |
 //! | pages | `pages/` |
 
@@ -18,6 +19,7 @@ mod chat;
 mod database;
 mod events;
 mod feed;
+mod identity;
 mod lobby;
 mod messages;
 mod names;
@@ -67,7 +69,8 @@ async fn main() -> ExitCode {
 async fn run(options: Options) -> Result<()> {
     let listener = options.address.listen().await?;
     let database = database::open(&options.data).await?;
-    let (channels, redis) = redis::connect(options.redis, "asgi").await?;
+    let name = identity::name(&database).await?;
+    let (channels, redis) = redis::connect(options.redis, &name).await?;
     let chat = Arc::new(Chat::new(database, &channels, options.is_https).await?);
     let _rounds = rounds::begin(&chat).await?;
 
@@ -78,6 +81,7 @@ async fn run(options: Options) -> Result<()> {
         .with(WebSocketConfig::new().max_message_size(LARGEST_FRAME));
     // Sessions are in the same file as all else: who is logged in stays so while Redis is away.
     let sessions = Sessions::new(SqliteStore::new(chat.database.clone()), &channels)
+        .cookie_name(name)
         // Over plain HTTP a browser keeps no `Secure` cookie, unless it makes an exception for this very machine, and
         // not all do.
         .secure(options.is_https);

@@ -102,7 +102,8 @@ const PROGRAM: Program = Program {
 async fn main() -> Result<()> {
     let address = PROGRAM.start();
     let channels = match Redis::from_env() {
-        Some(redis) => redis.channels(|config| config).await?,
+        // Other programs may be on that Redis.
+        Some(redis) => redis.channels(|config| config.prefix(PROGRAM.name)).await?,
         None => Channels::in_memory(),
     };
     let members = Router::new()
@@ -115,6 +116,8 @@ async fn main() -> Result<()> {
         .merge(members)
         .with_state(channels.clone());
     let sessions = Sessions::new(MemoryStore::default(), &channels)
+        // A browser has the same cookies for all ports of a machine: other examples may be at others.
+        .cookie_name(PROGRAM.name)
         // Without HTTPS a browser would not keep a `Secure` cookie.
         .secure(false);
     let app = ProtocolTypeRouter::new()
