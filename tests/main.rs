@@ -1,9 +1,10 @@
 //! The integration tests, in one binary.
 
-mod bad_redis_url;
+mod back_and_forward;
 mod burst;
 mod chat_accounts;
 mod chat_live;
+mod chat_neighbours;
 mod chat_page;
 mod chat_rooms;
 mod event_source;
@@ -17,4 +18,5 @@ mod people;
 mod redis_layer;
 mod scale;
 mod sessions;
+mod start_up;
 mod transports;

@@ -120,8 +120,12 @@ impl Error {
         let mut line = self.to_string();
         let mut source = self.source();
         while let Some(cause) = source {
-            line.push_str(": ");
-            line.push_str(&cause.to_string());
+            let text = cause.to_string();
+            // Some errors end their own text with that of their source.
+            if !line.ends_with(&text) {
+                line.push_str(": ");
+                line.push_str(&text);
+            }
             source = cause.source();
         }
         line
@@ -223,6 +227,14 @@ mod tests {
         let error = Error::new(ErrorKind::Layer, "cannot publish").with_source("no route to host");
 
         assert_eq!(error.chain(), "cannot publish: no route to host");
+    }
+
+    #[test]
+    fn a_cause_that_its_error_has_named_already_is_not_repeated() {
+        let cause = Error::new(ErrorKind::Io, "the disk is full");
+        let error = Error::new(ErrorKind::User, "cannot save: the disk is full").with_source(cause);
+
+        assert_eq!(error.chain(), "cannot save: the disk is full");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The harness. Every value owns what it started and ends it when dropped.
 //!
-//! - [`redis`], [`server`], [`python`], [`browser`]: processes;
+//! - [`redis`], [`server`], [`start_line`], [`python`], [`browser`]: processes;
 //! - [`client`]: a WebSocket client; [`raw`]: a client that may break the rules;
 //! - [`proxy`]: a network that can stall, delay, lose and cut;
 //! - [`stage`]: two processes and forty clients for a fault to happen to; [`crowd`]: those clients; [`account`]: what
@@ -24,6 +24,7 @@ pub mod redis;
 pub mod scratch;
 pub mod server;
 pub mod stage;
+pub mod start_line;
 pub mod visitor;
 pub mod wait;
 
@@ -35,7 +36,9 @@ pub use self::{
     python::Python,
     raw::RawClient,
     redis::Redis,
+    scratch::Scratch,
     server::Server,
     stage::{Stage, Verdict},
+    start_line::StartLine,
     visitor::Visitor,
 };

@@ -85,6 +85,26 @@ impl Page {
         self.wait_for_value(script, &json!(path)).await;
     }
 
+    /// Goes back to the page before, as by the browser's button.
+    pub async fn go_back(&self) {
+        self.eval("history.back()").await;
+    }
+
+    /// Lets the page believe that it is left and kept by the browser, as it would be where its headers allow that.
+    pub async fn is_hidden(&self) {
+        self.transition("pagehide").await;
+    }
+
+    /// Lets the page believe that it is shown again.
+    pub async fn is_shown(&self) {
+        self.transition("pageshow").await;
+    }
+
+    async fn transition(&self, kind: &str) {
+        let event = format!("new PageTransitionEvent('{kind}', {{ persisted: true }})");
+        self.eval(&format!("dispatchEvent({event})")).await;
+    }
+
     /// Leaves: what it held open is closed.
     pub async fn leave(self) {
         self.goto("about:blank").await;

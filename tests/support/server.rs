@@ -1,7 +1,8 @@
-//! The examples as real processes, built once per test run.
+//! The examples as real processes.
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::{Arc, OnceLock},
@@ -16,15 +17,6 @@ use super::{
     redis::Redis,
     scratch::Scratch,
 };
-
-const EXAMPLES: &[&str] = &[
-    "arena",
-    "chat",
-    "echo",
-    "in-axum",
-    "notifications",
-    "transports",
-];
 
 /// A server on a loopback port of its own, which it keeps over restarts.
 #[derive(Debug)]
@@ -196,18 +188,13 @@ impl Server {
     }
 
     fn launch(&self) -> Process {
-        let mut command = Command::new(built().join(self.program));
-        match self.program {
-            "arena" | "chat" => command.args(["--port", &self.port.to_string()]),
-            _ => command.arg(format!("127.0.0.1:{}", self.port)),
-        };
+        let mut command = program(self.program);
+        command.args(["--port", &self.port.to_string()]);
         command.args(&self.arguments);
-        // The machine's own setting must not reach a server that a test wants without Redis.
-        command
-            .env_remove("REDIS_URL")
-            .envs(self.redis.iter().map(|url| ("REDIS_URL", url)));
+        command.envs(self.redis.iter().map(|url| ("REDIS_URL", url)));
         command.stdin(Stdio::null()).stdout(Stdio::null());
-        Process::start(self.program, &mut command, "`cargo build` builds it")
+        let remedy = "`cargo build --workspace --bins --tests --all-features` builds it";
+        Process::start(self.program, &mut command, remedy)
     }
 
     fn process(&mut self) -> &mut Process {
@@ -215,30 +202,53 @@ impl Server {
     }
 }
 
-/// Builds all examples, in the profile of the tests, and says where they are.
-fn built() -> &'static PathBuf {
-    static DIRECTORY: OnceLock<Option<PathBuf>> = OnceLock::new();
-
-    // A failed attempt is kept as well: the other tests need not try again.
-    let directory = DIRECTORY.get_or_init(build);
-    directory.as_ref().expect("cargo builds the examples")
+/// An example, to be run as a test wants it.
+///
+/// The machine's own settings do not reach it: a test may want it without Redis.
+#[must_use]
+pub fn program(name: &str) -> Command {
+    let mut command = Command::new(programs().join(name));
+    command.env_remove("REDIS_URL").env_remove("RUST_LOG");
+    command
 }
 
+/// The folder of the examples' programs: the one that `SEAWAY_EXAMPLES` names, or else the one where they are built now.
+fn programs() -> &'static Path {
+    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
+
+    // A failed build is kept as well: the other tests need not try again.
+    let folder = FOLDER.get_or_init(|| {
+        let built = std::env::var_os("SEAWAY_EXAMPLES").map(PathBuf::from);
+        built.or_else(build)
+    });
+    folder.as_ref().expect("cargo builds the examples")
+}
+
+/// Builds the examples in the profile of the tests, with the features that they have beside the tests: with others, cargo
+/// would build all dependencies once more.
 fn build() -> Option<PathBuf> {
     // A test is in `target/<profile>/deps`, a program in `target/<profile>`.
     let program = std::env::current_exe().expect("the path of this program");
-    let mut directories = program.ancestors().skip(1);
-    let directory = directories
-        .find(|directory| !directory.ends_with("deps"))
-        .expect("a target directory");
-    let release = directory.ends_with("release").then_some("--release");
+    let mut folders = program.ancestors().skip(1);
+    let folder = folders
+        .find(|folder| !folder.ends_with("deps"))
+        .expect("a target folder");
+    let release = folder.ends_with("release").then_some("--release");
 
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet"]).args(release);
-    for example in EXAMPLES {
-        command.args(["-p", example]);
-    }
+    command
+        .args([
+            "build",
+            "--workspace",
+            "--bins",
+            "--tests",
+            "--all-features",
+        ])
+        .args(release);
+    // Written to the stream itself: what `eprintln!` prints in a test is shown only if the test fails.
+    let line = "seaway-tests: building the examples, which takes some minutes the first time";
+    writeln!(std::io::stderr(), "\n{line}").expect("standard error is open");
     let is_built = command.status().is_ok_and(|status| status.success());
-    is_built.then(|| directory.to_owned())
+    is_built.then(|| folder.to_owned())
 }

@@ -1,17 +1,25 @@
 //! `cargo xtask bench` and `cargo xtask scale`: build servers and load generators for release, and run them.
+//!
+//! Each is one build, whose programs are then run as they are: asked for one of them alone, cargo would choose other features
+//! for the dependencies, and build them again.
 
-use crate::shell::{Result, cargo, run};
+use std::process::Command;
+
+use crate::shell::{Result, cargo, programs, root, run};
 
 /// Measures; the flags are the load generator's.
 pub(crate) fn run_bench(flags: &[String]) -> Result {
     run(&mut cargo("build --release -p arena -p seaway-benches"))?;
-    run(cargo("run --quiet --release -p seaway-benches --bin bench --").args(flags))
+    let bench = programs("release")?.join("bench");
+    run(Command::new(bench).args(flags).current_dir(root()))
 }
 
 /// Puts 1,000 and 10,000 clients on two processes.
 pub(crate) fn run_scale() -> Result {
-    run(&mut cargo("build --release -p arena"))?;
     run(&mut cargo(
-        "run --quiet --release -p seaway-tests --bin scale",
-    ))
+        "build --release -p arena -p seaway-tests --bins",
+    ))?;
+    let programs = programs("release")?;
+    let mut scale = Command::new(programs.join("scale"));
+    run(scale.env("SEAWAY_EXAMPLES", programs).current_dir(root()))
 }

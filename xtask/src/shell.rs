@@ -43,6 +43,18 @@ pub(crate) fn root() -> &'static Path {
     own.parent().expect("xtask is a folder of the workspace")
 }
 
+/// The folder in which cargo puts the programs that it builds in a profile.
+pub(crate) fn programs(profile: &str) -> Result<PathBuf> {
+    let own = env::current_exe();
+    let own = own.map_err(|error| Failure::new(format!("cannot find this program: {error}")))?;
+    // `target/debug/xtask`, wherever the target folder is.
+    let target = own
+        .ancestors()
+        .nth(2)
+        .expect("cargo has built this program");
+    Ok(target.join(profile))
+}
+
 /// A cargo command in the workspace, by the cargo that runs this program; words part at spaces.
 pub(crate) fn cargo(line: &str) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

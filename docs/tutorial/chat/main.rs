@@ -6,8 +6,10 @@ use axum::{
     routing::{get, post},
 };
 use seaway::{
-    AuthSession, Authenticator, Channels, Close, Context, ErrorKind, Event, Group, Json, Result,
-    Shared, User, WebSocketConsumer, consumer, from_service,
+    AuthSession, Authenticator, Channels, Close, Context, Error, ErrorKind, Event, Group, Json,
+    Result, Shared, User, WebSocketConsumer,
+    channels::redis::RedisConfig,
+    consumer, from_service,
     middleware::{Auth, RequireUser, Sessions},
     routing::{PathRouter, ProtocolTypeRouter},
     serve,
@@ -27,15 +29,14 @@ struct Account {
 struct Accounts(Vec<Account>);
 
 impl Accounts {
-    /// Reads a file with a name and a key on each line.
-    fn read(path: &str) -> Result<Self> {
-        let text = std::fs::read_to_string(path)?;
+    /// Those of a text with a name and a key on each line.
+    fn parse(text: &str) -> Self {
         let lines = text.lines().filter_map(|line| line.split_once(' '));
         let accounts = lines.map(|(name, key)| Account {
             name: name.to_owned(),
             key: key.trim().to_owned(),
         });
-        Ok(Self(accounts.collect()))
+        Self(accounts.collect())
     }
 }
 
@@ -229,15 +230,24 @@ fn app(
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let redis = env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
+    tracing_subscriber::fmt().init();
+    let redis = env::var("REDIS_URL").ok().filter(|url| !url.is_empty());
+    let redis = redis.unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned());
     let port = env::args().nth(1).unwrap_or_else(|| "8000".to_owned());
-    let store = RedisStore::connect(&redis).await?;
-    let accounts = Accounts::read("accounts.txt")?;
+    let store = RedisStore::connect(&redis).await?.prefix("my-chat:session:");
+    let channels = Channels::redis(RedisConfig::new(redis).prefix("my-chat")).await?;
+    let accounts = Accounts::parse(&read("accounts.txt")?);
     let files = Files {
-        room: std::fs::read_to_string("index.html")?,
-        login: std::fs::read_to_string("login.html")?,
+        room: read("index.html")?,
+        login: read("login.html")?,
     };
-    let app = app(&Channels::redis(redis).await?, store, accounts, files);
-    println!("the room will be at http://127.0.0.1:{port}");
+    let app = app(&channels, store, accounts, files);
     serve(format!("127.0.0.1:{port}"), app).await
+}
+
+/// Reads a file of the folder in which the program was started.
+fn read(path: &str) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Error::new(ErrorKind::Io, format!("cannot read {path}")).with_source(error)
+    })
 }

@@ -1,14 +1,15 @@
 //! A chat: sign up, choose a room, talk, see who is here.
 //!
 //! `cargo run --release -p chat` serves it at <http://127.0.0.1:8000>. Several of these processes may share a data folder;
-//! through a Redis at `REDIS_URL` (or on this machine) they hear each other at once.
+//! through a Redis at `REDIS_URL` (or on this machine) they hear each other at once. Chats with other data folders may use
+//! the same Redis and do not meet there.
 //!
 //! | what | where |
 //! | --- | --- |
-//! | the program | `main.rs`, `options.rs`, `chat.rs` (what all share), `rounds.rs` (what it does again and again) |
+//! | the program | `main.rs`, `options.rs`, `redis.rs`, `chat.rs` (what all share), `rounds.rs` (what it does again and again) |
 //! | sockets | `room.rs` and `lobby.rs` (the consumers: begin there), `feed.rs` (what a page has and lacks) |
 //! | what is told, over channels | `events.rs`, `news.rs` |
-//! | what is kept, in SQLite | `database.rs`, `rooms.rs`, `room_list.rs`, `messages.rs`, `presence.rs` and `processes.rs` (who is here) |
+//! | what is kept, in SQLite | `database.rs`, `identity.rs`, `rooms.rs`, `room_list.rs`, `messages.rs`, `presence.rs` and `processes.rs` (who is here) |
 //! | people | `accounts.rs`, `passwords.rs`, `names.rs`, `attempts.rs` and `limits.rs` (how often) |
 //! | pages | `pages/` |
 
@@ -18,6 +19,7 @@ mod chat;
 mod database;
 mod events;
 mod feed;
+mod identity;
 mod limits;
 mod lobby;
 mod messages;
@@ -28,6 +30,7 @@ mod pages;
 mod passwords;
 mod presence;
 mod processes;
+mod redis;
 mod room;
 mod room_list;
 mod rooms;
@@ -35,48 +38,27 @@ mod rounds;
 
 use chat::Chat;
 use lobby::Onlooker;
-use options::{HELP, Options};
+use options::Options;
 use room::Visitor;
 use seaway::{
-    ApplicationExt, Channels, Result, WebSocketConsumer,
-    channels::redis::RedisConfig,
-    from_service,
+    ApplicationExt, Result, WebSocketConsumer, from_service,
     middleware::{Auth, Provide, Sessions},
     protocol::WebSocketConfig,
     routing::{PathRouter, ProtocolTypeRouter},
     serve,
 };
-use std::{env, io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
-use tokio::net::TcpListener;
+use std::{process::ExitCode, sync::Arc, time::Duration};
 use tower_sessions_sqlx_store::SqliteStore;
 
 /// A message has 2,000 characters at most; this is room for any of them, escaped.
 const LARGEST_FRAME: usize = 32 * 1024;
-
-/// How long news waits for Redis. Messages are stored before they are told, and pages look for themselves.
-const NEWS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How often a socket asks whether its session is still there.
 const RECHECK: Duration = Duration::from_secs(30);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
-    let options = match options::read(env::args().skip(1)) {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            println!("{HELP}");
-            return ExitCode::SUCCESS;
-        }
-        Err(mistake) => {
-            eprintln!("chat: {mistake}\n\n{HELP}");
-            return ExitCode::from(2);
-        }
-    };
-    match run(options).await {
+    match run(Options::from_command_line()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("chat: {error:?}");
@@ -86,9 +68,10 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<()> {
-    let listener = listen(options.port).await?;
+    let listener = options.address.listen().await?;
     let database = database::open(&options.data).await?;
-    let channels = channels().await;
+    let name = identity::name(&database).await?;
+    let (channels, redis) = redis::connect(options.redis, &name).await?;
     let chat = Arc::new(Chat::new(database, &channels, options.is_https).await?);
     let _rounds = rounds::begin(&chat).await?;
 
@@ -99,8 +82,9 @@ async fn run(options: Options) -> Result<()> {
         .with(WebSocketConfig::new().max_message_size(LARGEST_FRAME));
     // Sessions are in the same file as all else: who is logged in stays so while Redis is away.
     let sessions = Sessions::new(SqliteStore::new(chat.database.clone()), &channels)
+        .cookie_name(name)
         // Over plain HTTP a browser keeps no `Secure` cookie, unless it makes an exception for this very machine, and
-        // not all do. Nobody reads along on the way from this machine to itself.
+        // not all do.
         .secure(options.is_https);
     let app = ProtocolTypeRouter::new()
         .http(from_service(pages::router(chat.clone())))
@@ -109,7 +93,13 @@ async fn run(options: Options) -> Result<()> {
         .with(Auth::new(chat.accounts.clone()).recheck(RECHECK))
         .with(sessions);
 
-    println!("chat is at http://{}", listener.local_addr()?);
+    let (address, data) = (listener.local_addr()?, options.data.display());
+    println!("chat listens on http://{address} (data: {data}, Redis: {redis})");
+    if !address.ip().is_loopback() && !options.is_https {
+        tracing::warn!(
+            "passwords and messages travel unencrypted; put a proxy with TLS before it, and give --https"
+        );
+    }
     serve(listener, app)
         .on_shutdown(async move || {
             if let Err(error) = chat.presence.end().await {
@@ -117,24 +107,4 @@ async fn run(options: Options) -> Result<()> {
             }
         })
         .await
-}
-
-async fn listen(port: u16) -> Result<TcpListener> {
-    let listener = TcpListener::bind(("127.0.0.1", port)).await;
-    listener.map_err(|error| {
-        let message = format!("cannot serve on port {port}");
-        seaway::Error::new(seaway::ErrorKind::Io, message).with_source(error)
-    })
-}
-
-/// Redis if it answers; else this process alone, said aloud.
-async fn channels() -> Channels {
-    let config = RedisConfig::new(options::redis_url()).send_timeout(NEWS_TIMEOUT);
-    match Channels::redis(config).await {
-        Ok(channels) => channels,
-        Err(error) => {
-            tracing::warn!("other processes are not heard at once: {error:?}");
-            Channels::in_memory()
-        }
-    }
 }

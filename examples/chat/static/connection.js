@@ -30,6 +30,8 @@ export class Connection {
     addEventListener("online", () => this.hurry());
     // The browser would notice only much later that nothing comes any more.
     addEventListener("offline", () => this.#socket && this.#lost());
+    // A page in the browser's history keeps no socket: the others would see somebody who is not here. It may come back.
+    addEventListener("pagehide", () => this.#leave());
     addEventListener("pageshow", () => this.hurry());
     document.addEventListener("visibilitychange", () => document.hidden || this.hurry());
     this.#open();
@@ -42,7 +44,7 @@ export class Connection {
     return true;
   }
 
-  /** Try now instead of later; nothing to do unless waiting. */
+  /** Try now instead of later; nothing to do while there is a socket. */
   hurry() {
     if (this.#socket === null) this.#open();
   }
@@ -85,6 +87,11 @@ export class Connection {
     const wait = backoff(this.#attempt++, Math.random());
     this.#timer = setTimeout(() => this.#open(), wait);
     this.#onState("waiting", wait);
+  }
+
+  #leave() {
+    this.#abandon();
+    this.#onState("left");
   }
 
   #abandon() {

@@ -14,7 +14,7 @@ export function startStatus(hurry, focusAfter) {
   };
 }
 
-/** Show "connecting", "connected" or "waiting", which tries again in `wait` milliseconds. */
+/** Show "connecting", "connected", "waiting", which tries again in `wait` milliseconds, or "left", which nobody sees. */
 export function showStatus(state, wait) {
   clearInterval(countdown);
   $("status").hidden = false;

@@ -135,9 +135,9 @@ export class Visit {
   #showState(state, wait) {
     showStatus(state, wait);
     $("deck").classList.toggle("adrift", state !== "connected");
-    if (state !== "waiting") return;
+    if (state !== "waiting" && state !== "left") return;
     this.#typing.clear();
     this.#outbox.lost();
-    this.#past.loadNewest();
+    if (state === "waiting") this.#past.loadNewest();
   }
 }

@@ -1,11 +1,12 @@
-//! The smallest server: it says what it hears, at `ws://127.0.0.1:8000/`. Another address may be its first argument.
+//! The smallest server: it sends back what it receives, at `ws://127.0.0.1:8000/`.
 //!
 //! In the console of a browser at <http://127.0.0.1:8000/>, which says that there is no page:
 //! `ws = new WebSocket("ws://127.0.0.1:8000/")`, `ws.onmessage = (said) => console.log(said.data)`, `ws.send("ahoy")`.
 
+use launch::Program;
 use seaway::{Channels, Context, Frame, Result, WebSocketConsumer, consumer, serve};
 
-/// Says what it hears, text and bytes alike.
+/// Sends back what it receives, text and bytes alike.
 #[derive(WebSocketConsumer)]
 struct Echo;
 
@@ -16,10 +17,15 @@ impl Echo {
     }
 }
 
+const PROGRAM: Program = Program {
+    name: "echo",
+    about: "A WebSocket server that sends back what it receives.",
+    settings: &[],
+};
+
 #[tokio::main]
 async fn main() -> Result<()> {
-    let address = std::env::args().nth(1);
-    let address = address.unwrap_or_else(|| "127.0.0.1:8000".to_owned());
-    println!("echo is at ws://{address}");
-    serve(address, Echo::application(&Channels::in_memory())).await
+    let listener = PROGRAM.start().listen().await?;
+    println!("echo listens on ws://{}", listener.local_addr()?);
+    serve(listener, Echo::application(&Channels::in_memory())).await
 }

@@ -2,7 +2,6 @@
 //!
 //! `curl --json 21.5 http://127.0.0.1:8000/readings` adds a reading of a sensor, which whoever listens at
 //! `ws://127.0.0.1:8000/ws/readings` hears at once, from a page of [`DASHBOARD`] or without one; `curl http://127.0.0.1:8000/readings` shows the last ones.
-//! Another address may be the first argument.
 
 use axum::{
     Json, Router,
@@ -10,13 +9,13 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, header},
     routing::get,
 };
+use launch::Program;
 use seaway::{
     Channels, Context, Error, Event, Group, Result, Shared, WebSocketConsumer, consumer,
     protocol::AllowedOrigins, routing::ProtocolTypeRouter,
 };
 use std::{
     collections::VecDeque,
-    io::IsTerminal,
     sync::{Arc, Mutex},
 };
 use tower_http::{compression::CompressionLayer, cors::CorsLayer, trace::TraceLayer};
@@ -78,23 +77,22 @@ impl Sensor {
     }
 }
 
+const PROGRAM: Program = Program {
+    name: "in-axum",
+    about: "An axum app with WebSockets that hear of each reading of a sensor.",
+    settings: &[],
+};
+
 #[tokio::main]
 async fn main() -> Result<()> {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        // The lines of each request, which the trace layer writes as details.
-        .with_env_filter("info,tower_http=debug")
-        .init();
+    let address = PROGRAM.start();
     let channels = Channels::in_memory();
     let sensor = Sensor {
         readings: Arc::default(),
         listeners: channels.group("readings")?,
     };
-    let address = std::env::args().nth(1);
-    let address = address.unwrap_or_else(|| "127.0.0.1:8000".to_owned());
-    let listener = tokio::net::TcpListener::bind(address).await?;
-    println!("in-axum is at http://{}", listener.local_addr()?);
+    let listener = address.listen().await?;
+    println!("in-axum listens on http://{}", listener.local_addr()?);
     axum::serve(listener, app(sensor, &channels)).await?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! Open <http://127.0.0.1:8000> in two windows of different browsers, come in as Ana and as Bo, and ship something to one
 //! of them: only that one is told, in every tab. There are no passwords here; `examples/chat` has them.
-//! With a Redis at `REDIS_URL`, handler and socket may be in different processes. Another address may be the first argument.
+//! With a Redis at `REDIS_URL`, handler and socket may be in different processes.
 
 use axum::{
     Form, Router,
@@ -10,6 +10,7 @@ use axum::{
     response::{Html, Redirect},
     routing::{get, post},
 };
+use launch::{Program, Redis};
 use seaway::{
     AuthSession, Authenticator, Channels, Context, Event, Group, Json, Result, Shared, User,
     WebSocketConsumer, consumer, from_service,
@@ -19,7 +20,7 @@ use seaway::{
     session::MemoryStore,
 };
 use serde::Deserialize;
-use std::{env, fmt};
+use std::fmt;
 
 const PAGE: &str = include_str!("page.html");
 
@@ -88,11 +89,22 @@ impl Tab {
     }
 }
 
+const PROGRAM: Program = Program {
+    name: "notifications",
+    about: "A shop whose handlers tell its customers something, wherever their sockets are.",
+    settings: &[(
+        "REDIS_URL",
+        "the Redis that connects several processes (unset: one process alone)",
+    )],
+};
+
 #[tokio::main]
 async fn main() -> Result<()> {
-    let channels = match env::var("REDIS_URL") {
-        Ok(url) => Channels::redis(url).await?,
-        Err(_) => Channels::in_memory(),
+    let address = PROGRAM.start();
+    let channels = match Redis::from_env() {
+        // Other programs may be on that Redis.
+        Some(redis) => redis.channels(|config| config.prefix(PROGRAM.name)).await?,
+        None => Channels::in_memory(),
     };
     let members = Router::new()
         .route("/me", get(async |User(me): User<Customer>| me.name))
@@ -103,16 +115,19 @@ async fn main() -> Result<()> {
         .route("/login", post(log_in))
         .merge(members)
         .with_state(channels.clone());
+    let sessions = Sessions::new(MemoryStore::default(), &channels)
+        // A browser has the same cookies for all ports of a machine: other examples may be at others.
+        .cookie_name(PROGRAM.name)
+        // Without HTTPS a browser would not keep a `Secure` cookie.
+        .secure(false);
     let app = ProtocolTypeRouter::new()
         .http(from_service(pages))
         .websocket(Tab::application(&channels))
         .with(Auth::new(Customers))
-        // On this machine there is no HTTPS, which the cookie would otherwise insist on.
-        .with(Sessions::new(MemoryStore::default(), &channels).secure(false));
-    let address = env::args().nth(1);
-    let address = address.unwrap_or_else(|| "127.0.0.1:8000".to_owned());
-    println!("notifications is at http://{address}");
-    serve(address, app).await
+        .with(sessions);
+    let listener = address.listen().await?;
+    println!("notifications listens on http://{}", listener.local_addr()?);
+    serve(listener, app).await
 }
 
 async fn log_in(

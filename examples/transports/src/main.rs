@@ -1,6 +1,6 @@
 //! One room by four transports, side by side: polling, long polling, server-sent events and WebSocket.
 //!
-//! `cargo run --release -p transports`, then <http://127.0.0.1:8000>. Another address may be its first argument.
+//! `cargo run --release -p transports`, then <http://127.0.0.1:8000>.
 //!
 //! Without a page, each with a name of 1 to 32 letters and digits, and the id of the last message that it knows;
 //! for one that knows none `wait` answers at once with `start`, the id to ask with:
@@ -29,6 +29,7 @@ mod wait;
 
 use count::Counts;
 use events::Stream;
+use launch::Program;
 use room::Room;
 use seaway::{
     Channels, HttpConsumer, Result, WebSocketConsumer, from_service,
@@ -41,8 +42,15 @@ use socket::Socket;
 use std::sync::Arc;
 use wait::Wait;
 
+const PROGRAM: Program = Program {
+    name: "transports",
+    about: "One room by polling, long polling, server-sent events and WebSocket, side by side.",
+    settings: &[],
+};
+
 #[tokio::main]
 async fn main() -> Result<()> {
+    let address = PROGRAM.start();
     let channels = Channels::in_memory();
     let (room, counts) = (Arc::new(Room::new(&channels)?), Arc::new(Counts::default()));
     let pages = from_service(pages::router(room.clone(), counts.clone()));
@@ -56,8 +64,7 @@ async fn main() -> Result<()> {
         .websocket(PathRouter::new().route("/ws", Socket::application(&channels)))
         .with(Provide(room))
         .with(Provide(counts));
-    let address = std::env::args().nth(1);
-    let address = address.unwrap_or_else(|| "127.0.0.1:8000".to_owned());
-    println!("transports is at http://{address}");
-    serve(address, app).await
+    let listener = address.listen().await?;
+    println!("transports listens on http://{}", listener.local_addr()?);
+    serve(listener, app).await
 }

@@ -35,6 +35,9 @@ const hurry = () => panes.forEach(({ pane }) => pane.hurry());
 $("interval").onchange = () => panes.find(({ id }) => id === "poll").pane.hurry();
 addEventListener("online", hurry);
 document.addEventListener("visibilitychange", () => document.hidden || hurry());
+// The browser may keep a page that is left, and show it again: until then it holds no connection.
+addEventListener("pagehide", () => panes.forEach(({ pane }) => pane.leave()));
+addEventListener("pageshow", ({ persisted }) => persisted && panes.forEach(({ pane }) => pane.comeBack()));
 
 startComposer();
 draw();

@@ -59,6 +59,16 @@ export class Pane {
     if (this.#feed.state !== "paused") this.#transport.hurry();
   }
 
+  /** The page is left: close the connection, unless it is closed by a pause. */
+  leave() {
+    if (this.#feed.state !== "paused") this.#transport.close();
+  }
+
+  /** The page is shown again. */
+  comeBack() {
+    if (this.#feed.state !== "paused") this.#resume();
+  }
+
   /** The numbers as they are now. */
   numbers() {
     const { requests, messages, payload, heads } = this.#feed.tally;
@@ -85,12 +95,16 @@ export class Pane {
 
   #toggle() {
     if (this.#feed.state === "paused") {
-      this.#feed.resumed();
-      this.#transport.open();
+      this.#resume();
     } else {
       this.#transport.close();
       this.#feed.paused();
     }
+  }
+
+  #resume() {
+    this.#feed.resumed();
+    this.#transport.open();
   }
 
   #showState(state) {

@@ -57,8 +57,11 @@ impl RedisConfig {
         self
     }
 
-    /// What stands before every name on the wire. Default `asgi`, as in channels_redis; 1 to 30 letters, digits,
+    /// Sets what stands before every name on the wire. Default `asgi`, as in channels_redis; 1 to 30 letters, digits,
     /// hyphens, underscores or periods.
+    ///
+    /// Programs with the same prefix on one Redis receive each other's events, whatever the number of the database. A Django
+    /// process needs the same one: `"CONFIG": {"hosts": […], "prefix": "shop"}`.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();

@@ -3,6 +3,7 @@
 use super::{super::Host, AllowedOrigins, Origin, Socket, Transport, WebSocket, WebSocketConfig};
 use crate::{
     error::{Error, Result},
+    metric,
     protocol::hooks,
     reject::Reject,
     scope::{OpensOverHttp, ReplyHook},
@@ -119,6 +120,7 @@ impl Upgrade {
         *reply.headers_mut() = headers;
         let reply = run(hooks, reply).await;
         let accepted = reply.status() == StatusCode::SWITCHING_PROTOCOLS;
+        metric::handshake(reply.status());
         answer.send(reply).map_err(|_| Error::closed())?;
         if !accepted {
             return Err(Error::closed());
@@ -134,6 +136,7 @@ impl Upgrade {
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client is gone.
     pub async fn refuse(self, reject: impl Into<Reject>) -> Result<()> {
         let reply = run(self.hooks, reject.into().into_response()).await;
+        metric::handshake(reply.status());
         self.answer.send(reply).map_err(|_| Error::closed())
     }
 

@@ -1,0 +1,43 @@
+//! The address to listen on.
+
+use seaway::{Error, ErrorKind, Result};
+use std::io;
+use tokio::net::TcpListener;
+
+/// The address to listen on, as `--host` and `--port` give it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// A name or an IP address.
+    pub host: String,
+    /// The port; 0 is any free one.
+    pub port: u16,
+}
+
+impl Default for Address {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 8000,
+        }
+    }
+}
+
+impl Address {
+    /// Listens there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`], with the option that chooses another address.
+    pub async fn listen(&self) -> Result<TcpListener> {
+        let Self { host, port } = self;
+        let listener = TcpListener::bind((host.as_str(), *port)).await;
+        listener.map_err(|error| {
+            let option = match error.kind() {
+                io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => "port with --port",
+                _ => "address with --host",
+            };
+            let message =
+                format!("cannot listen on {host} port {port}: {error}; choose another {option}");
+            Error::new(ErrorKind::Io, message)
+        })
+    }
+}

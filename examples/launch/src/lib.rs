@@ -1,0 +1,33 @@
+//! How every example starts: its command line, its log, its listener, its Redis.
+//!
+//! | file | contains |
+//! | --- | --- |
+//! | `command_line.rs` | `--host`, `--port`, `--help`, and the options of one program |
+//! | `address.rs` | the address to listen on |
+//! | `redis.rs` | the Redis that a user named |
+
+mod address;
+mod command_line;
+mod redis;
+
+pub use self::{
+    address::Address,
+    command_line::{Flag, Mistake, Program},
+    redis::Redis,
+};
+
+use std::io::{IsTerminal, stderr};
+use tracing_subscriber::EnvFilter;
+
+/// What is logged unless `RUST_LOG` says otherwise. `tower_http` logs each request at this level.
+const LOGGED: &str = "info,tower_http=debug";
+
+/// Shows the log on standard error.
+pub fn log() {
+    let filter = EnvFilter::try_from_default_env();
+    tracing_subscriber::fmt()
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
+        .with_env_filter(filter.unwrap_or_else(|_| LOGGED.into()))
+        .init();
+}

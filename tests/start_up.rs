@@ -1,0 +1,196 @@
+//! How the examples start, and what they say when they cannot.
+
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    process::{Command, Stdio},
+};
+
+use seaway_tests::support::{
+    Redis, Scratch, Server, StartLine, child::Process, raw, server::program, wait::DEADLINE,
+};
+
+const EXAMPLES: [&str; 6] = [
+    "arena",
+    "chat",
+    "echo",
+    "in-axum",
+    "notifications",
+    "transports",
+];
+
+/// Those that use a Redis which `REDIS_URL` names.
+const ON_REDIS: [&str; 3] = ["arena", "chat", "notifications"];
+
+#[tokio::test]
+async fn every_example_takes_help_and_prints_its_options() {
+    for example in EXAMPLES {
+        let ended = run(example, program(example).arg("--help")).await;
+
+        assert_eq!(ended.code, Some(0), "{example}: {}", ended.complaint);
+        for option in ["--host H", "--port N", "--help"] {
+            assert!(ended.output.contains(option), "{example}: {}", ended.output);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_mistake_on_the_command_line_is_named_above_the_help() {
+    for example in EXAMPLES {
+        for mistake in ["--prot=8001", "127.0.0.1:8001", "--port=http"] {
+            let ended = run(example, program(example).arg(mistake)).await;
+
+            assert_eq!(ended.code, Some(2), "{example} {mistake}");
+            let complaint = ended.complaint;
+            let first = complaint.lines().next().unwrap_or_default();
+            let word = mistake.split('=').next().unwrap_or_default();
+            assert!(first.contains(word), "{example} {mistake}: {complaint}");
+            assert!(complaint.contains("usage: "), "{example}: {complaint}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named_with_the_option_that_chooses_another() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("it listens").port();
+
+    for example in EXAMPLES {
+        let ended = run(example, program(example).arg(format!("--port={port}"))).await;
+
+        assert_eq!(ended.code, Some(1), "{example}");
+        let complaint = ended.last_line();
+        for part in ["127.0.0.1", &port.to_string(), "in use", "--port"] {
+            assert!(complaint.contains(part), "{example}: {complaint}");
+        }
+        assert_eq!(complaint.matches("in use").count(), 1, "{complaint}");
+    }
+}
+
+#[tokio::test]
+async fn every_example_listens_before_it_says_where() {
+    for example in EXAMPLES {
+        let started = StartLine::of(example, program(example).arg("--port=0")).await;
+
+        let answer = raw::get(started.port(), "/healthz").await;
+
+        assert!(answer.is_some(), "{example}: {}", started.line());
+    }
+}
+
+#[tokio::test]
+async fn the_chat_names_its_data_folder_and_its_redis_without_the_password() {
+    let redis = Redis::new().await;
+    redis.set_password("secret").await;
+    let here = format!("127.0.0.1:{}", redis.port());
+    let mut command = program("chat");
+    command.args(["--port", "0", "--data", "here"]);
+    command.env("REDIS_URL", format!("redis://:secret@{here}"));
+
+    let started = StartLine::of("chat", &mut command).await;
+
+    let line = started.line();
+    for part in [format!("{}/here", started.folder().display()), here] {
+        assert!(line.contains(&part), "{part}: {line}");
+    }
+    assert!(!line.contains("secret"), "{line}");
+}
+
+#[tokio::test]
+async fn a_redis_that_was_named_and_does_not_work_stops_the_start_with_one_line() {
+    let redis = Redis::new().await;
+    redis.set_password("right").await;
+    let web = Server::example("echo").await;
+    let [redis, web, nothing] =
+        [redis.port(), web.port(), Redis::stopped().port()].map(|port| format!("127.0.0.1:{port}"));
+    for (url, part) in [
+        (format!("redis://{nothing}"), &*nothing),
+        (format!("redis://{web}"), &web),
+        (format!("redis://:wrong@{redis}"), &redis),
+        (format!("redis://{redis}"), "NOAUTH"),
+        ("http://127.0.0.1:6379".to_owned(), "Redis"),
+        ("127.0.0.1".to_owned(), "Redis"),
+    ] {
+        for example in ON_REDIS {
+            let mut command = program(example);
+            let ended = run(example, command.arg("--port=0").env("REDIS_URL", &url)).await;
+
+            let complaint = &ended.complaint;
+            assert_eq!(ended.code, Some(1), "{example} {url}: {complaint}");
+            assert_eq!(complaint.lines().count(), 1, "{example}: {complaint}");
+            for part in [part, "REDIS_URL"] {
+                assert!(complaint.contains(part), "{example} {url}: {complaint}");
+            }
+            for part in ["in_memory", "wrong"] {
+                assert!(!complaint.contains(part), "{example} {url}: {complaint}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_empty_redis_url_is_as_good_as_none() {
+    for example in ON_REDIS {
+        let mut command = program(example);
+        command.arg("--port=0").env("REDIS_URL", "");
+
+        let started = StartLine::of(example, &mut command).await;
+
+        assert_ne!(started.port(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_keep_the_chat_is_named_and_the_reason_said_once() {
+    let folder = Scratch::new("start");
+    fs::write(folder.path().join("file"), "").expect("a file");
+    fs::write(folder.path().join("chat.db"), "a text, not a database").expect("a file");
+
+    for data in ["file", "file/in", "."] {
+        let path = folder.path().join(data);
+        let mut command = program("chat");
+        command.arg("--port=0").arg("--data").arg(&path);
+        let ended = run("chat", &mut command).await;
+
+        assert_eq!(ended.code, Some(1), "{data}");
+        let complaint = ended.last_line();
+        let path = path.to_str().expect("a path of the test");
+        let path = path.trim_end_matches("/.");
+        assert!(complaint.contains(path), "{data}: {complaint}");
+        let mut causes: Vec<_> = complaint.split(": ").collect();
+        let count = causes.len();
+        causes.sort_unstable();
+        causes.dedup();
+        assert_eq!(causes.len(), count, "{data}: {complaint}");
+    }
+}
+
+/// A program that has ended by itself.
+struct Ended {
+    code: Option<i32>,
+    output: String,
+    complaint: String,
+}
+
+impl Ended {
+    /// Log lines may come first.
+    fn last_line(&self) -> &str {
+        self.complaint.lines().last().unwrap_or_default()
+    }
+}
+
+/// Runs a program to its end, in an empty folder.
+async fn run(example: &str, command: &mut Command) -> Ended {
+    let scratch = Scratch::new("output");
+    let path = scratch.path().join("stdout");
+    let output = File::create(&path).expect("a file for the output");
+    command.current_dir(scratch.path());
+    command.stdin(Stdio::null()).stdout(output);
+    let mut process = Process::start(example, command, "it is not built");
+    let status = process.ended(DEADLINE).await;
+    Ended {
+        code: status.code(),
+        output: fs::read_to_string(path).expect("text"),
+        complaint: process.errors(),
+    }
+}
