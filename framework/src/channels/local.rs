@@ -204,15 +204,18 @@ impl LocalChannels {
         }
     }
 
-    /// Returns how many deliveries to mailboxes were made so far, for a wire that gives others a turn in between.
-    #[cfg(any(test, feature = "redis"))]
-    pub(super) fn deliveries(&self) -> u64 {
+    /// Returns how many deliveries to mailboxes were made so far. A wire that gives other tasks a turn after some thousand
+    /// of them does not fill mailboxes faster than their owners can empty them.
+    pub fn deliveries(&self) -> u64 {
         self.0.deliveries.load(Ordering::Relaxed)
     }
 
-    /// Returns whether a wire may read on: no owner at work has so much waiting that it would overflow.
-    #[cfg(any(test, feature = "redis"))]
-    pub(super) fn has_room(&self) -> bool {
+    /// Returns whether a wire may read on: no mailbox is more than half full whose owner is at work. While it returns
+    /// false a wire leaves what comes unread, and asks again a millisecond later.
+    ///
+    /// An owner that takes nothing for 250 ms is not waited for, and its mailbox overflows; such owners hold up a wire for a
+    /// fifth of the time at most.
+    pub fn has_room(&self) -> bool {
         self.0.crowd.has_room()
     }
 
