@@ -40,7 +40,7 @@ mod server;
 #[cfg(feature = "sessions")]
 mod site;
 mod spans;
-mod stalled_http;
 #[cfg(feature = "sessions")]
 mod stale_cookies;
+mod stalled_http;
 mod support;
