@@ -4,6 +4,7 @@
 // From the ground up: each floor uses those before it, never one after or beside.
 mod alarm;
 mod error;
+mod refusal_log;
 mod waking;
 
 mod metric;
@@ -123,6 +124,9 @@ mod guides {
 
     #[doc = include_str!("../../docs/http-consumers.md")]
     mod http_consumers {}
+
+    #[doc = include_str!("../../docs/routing.md")]
+    mod routing {}
 
     #[doc = include_str!("../../docs/middleware.md")]
     mod middleware {}

@@ -3,10 +3,11 @@
 use crate::{
     cookies,
     error::{Error, ErrorKind, Result},
+    refusal_log::{Peer, Rule},
     reject::Reject,
 };
 use http::{Extensions, Request, StatusCode, request, response};
-use std::{fmt, future::Future, net::SocketAddr, pin::Pin, str::FromStr};
+use std::{any::type_name, fmt, future::Future, net::SocketAddr, pin::Pin, str::FromStr};
 
 /// What a client says first, and how the two sides then talk.
 ///
@@ -104,8 +105,12 @@ impl Params {
                 ),
             )));
         };
-        text.parse()
-            .map_err(|_| Reject::from(StatusCode::NOT_FOUND))
+        text.parse().map_err(|_| {
+            let reason = format!("the path parameter {name:?} is no {}", type_name::<T>());
+            Reject::from(StatusCode::NOT_FOUND)
+                .by(Rule::Path)
+                .because(reason)
+        })
     }
 }
 
@@ -156,7 +161,7 @@ impl<P: Protocol> Scope<P> {
     /// [`ErrorKind::Missing`] if there is none of this type; the message names it.
     pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Result<&T> {
         self.extensions.get().ok_or_else(|| {
-            let name = std::any::type_name::<T>();
+            let name = type_name::<T>();
             Error::new(
                 ErrorKind::Missing,
                 format!(
@@ -175,6 +180,11 @@ impl<P: OpensOverHttp> Scope<P> {
     /// The scope of no connection, where the real one has gone elsewhere.
     pub(crate) fn empty() -> Self {
         Self::new(Request::new(()).into_parts().0)
+    }
+
+    /// The client, for the log.
+    pub(crate) fn peer(&self) -> Peer {
+        Peer::new(&self.head.uri, self.client)
     }
 
     /// The first value of a query parameter, decoded (`+` is a space).
@@ -204,5 +214,48 @@ fn decode(text: &str) -> String {
 impl<P: Protocol> fmt::Display for Scope<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} connection", P::NAME)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use proptest::prelude::*;
+
+    #[derive(Debug)]
+    struct Pages;
+    impl Protocol for Pages {
+        const NAME: &'static str = "pages";
+        type Head = request::Parts;
+        type Connection = ();
+    }
+    impl OpensOverHttp for Pages {
+        fn on_reply((): &mut (), _: ReplyHook) {}
+        async fn refuse((): (), _: impl Into<Reject> + Send) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn scope(query: &str) -> Scope<Pages> {
+        let request = Request::get(format!("/?{query}")).body(());
+        Scope::new(request.unwrap().into_parts().0)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_query_parameter_is_found_among_any_others(
+            before in "[^\"#<>\u{0}-\u{20}\u{7f}]{0,30}",
+            behind in "[^\"#<>\u{0}-\u{20}\u{7f}]{0,30}",
+            value in ".{0,20}",
+        ) {
+            let encoded = utf8_percent_encode(&value, NON_ALPHANUMERIC);
+
+            let scope = scope(&format!("{before}&our%20s={encoded}&{behind}"));
+
+            prop_assert_eq!(scope.query("our s"), Some(value));
+        }
     }
 }
