@@ -206,3 +206,46 @@ impl<P: Protocol> fmt::Display for Scope<P> {
         write!(f, "{} connection", P::NAME)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use proptest::prelude::*;
+
+    #[derive(Debug)]
+    struct Pages;
+    impl Protocol for Pages {
+        const NAME: &'static str = "pages";
+        type Head = request::Parts;
+        type Connection = ();
+    }
+    impl OpensOverHttp for Pages {
+        fn on_reply((): &mut (), _: ReplyHook) {}
+        async fn refuse((): (), _: impl Into<Reject> + Send) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn scope(query: &str) -> Scope<Pages> {
+        let request = Request::get(format!("/?{query}")).body(());
+        Scope::new(request.unwrap().into_parts().0)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_query_parameter_is_found_among_any_others(
+            before in "[^\"#<>\u{0}-\u{20}\u{7f}]{0,30}",
+            behind in "[^\"#<>\u{0}-\u{20}\u{7f}]{0,30}",
+            value in ".{0,20}",
+        ) {
+            let encoded = utf8_percent_encode(&value, NON_ALPHANUMERIC);
+
+            let scope = scope(&format!("{before}&our%20s={encoded}&{behind}"));
+
+            prop_assert_eq!(scope.query("our s"), Some(value));
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Which pages may open a socket here: the defence against cross-site WebSocket hijacking (RFC 6455, 10.2).
 
 use http::{HeaderMap, Uri, header, uri::Authority};
-use std::sync::Arc;
+use std::{fmt, net::Ipv6Addr, sync::Arc};
 
 /// Which pages may open a socket here. Default: pages of the same origin.
 ///
@@ -14,65 +14,100 @@ use std::sync::Arc;
 /// let ours = AllowedOrigins::list(["https://app.example", ".partner.example"]);
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct AllowedOrigins(Rule);
+pub struct AllowedOrigins {
+    pages: Pages,
+    /// `Origin: null`.
+    null: bool,
+    /// `Origin: file://`.
+    file: bool,
+}
 
 #[derive(Clone, Debug, Default)]
-enum Rule {
+enum Pages {
     #[default]
     SameOrigin,
     List(Arc<[Pattern]>),
     Any,
 }
 
-#[derive(Clone, Debug)]
-struct Pattern {
-    scheme: Option<String>,
-    host: String,
-    port: Option<u16>,
-    subdomains: bool,
-}
-
 impl AllowedOrigins {
-    /// Pages of the host that the request names (`Host`); port and host must agree.
+    /// Admits pages of the host and port that the request names in `Host`.
     pub fn same_origin() -> Self {
-        Self(Rule::SameOrigin)
+        Self::of(Pages::SameOrigin)
     }
 
-    /// Pages of these origins: `https://app.example`, `https://app.example:8443`, a bare host (`app.example`, any
-    /// scheme and port), or with a leading dot a domain and all its subdomains (`.example.com`).
+    /// Admits pages of these origins: `https://app.example`, `https://app.example:8443`, a bare host (`app.example`, any
+    /// scheme and port), or with a leading dot a domain and all its subdomains (`.example.com`). Space around one is
+    /// ignored, as it is left by splitting `"https://a.example, https://b.example"` at its comma.
     ///
     /// # Panics
-    /// If a pattern is none of these: better now than at the first visitor.
+    /// If a pattern can match no origin that a browser sends, because it is empty, has a path, a `*` or another mistake; the
+    /// message says what to write instead. And if there is none, which would admit no page at all.
     #[track_caller]
     pub fn list<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
         let parsed = patterns.into_iter().map(|text| {
-            Pattern::parse(text).unwrap_or_else(|| {
-                panic!("{text:?} is not an origin: write https://app.example, app.example or .example.com")
+            Pattern::parse(text.trim()).unwrap_or_else(|mistake| {
+                panic!("{text:?} is not an origin: {mistake}; patterns are written https://app.example, app.example or .example.com")
             })
         });
-        Self(Rule::List(parsed.collect()))
+        let patterns: Arc<[Pattern]> = parsed.collect();
+        assert!(
+            !patterns.is_empty(),
+            "an empty list of origins admits no page: name one, or use AllowedOrigins::same_origin()"
+        );
+        Self::of(Pages::List(patterns))
     }
 
-    /// Every page there is. Right only where no cookie decides anything.
+    /// Admits every page there is. Right only where no cookie decides anything.
     pub fn any() -> Self {
-        Self(Rule::Any)
+        Self::of(Pages::Any)
+    }
+
+    /// Admits pages with `Origin: null`, too: those in a sandboxed frame or a `data:` URL, and in Firefox those opened from
+    /// a file.
+    ///
+    /// Any site can make such a page, in a sandboxed frame of its own, and a browser sends along cookies that are
+    /// `SameSite=None`. Use it only where no cookie decides anything, or where all are `SameSite=Lax` or `Strict`.
+    #[must_use]
+    pub fn allow_null(mut self) -> Self {
+        self.null = true;
+        self
+    }
+
+    /// Admits pages with `Origin: file://`, too: those that an app ships as files and shows in a web view (Electron, Cordova,
+    /// Android), and in Chromium those opened from a file.
+    ///
+    /// No site on the network can make such a page. One that a visitor has downloaded and opens can, but in a browser of its
+    /// own kind: the cookies of your site go along if they are `SameSite=None`. Apps that serve their pages under a scheme of
+    /// their own (`capacitor://localhost`, `tauri://localhost`) need no more than that in [`list`](AllowedOrigins::list).
+    #[must_use]
+    pub fn allow_file(mut self) -> Self {
+        self.file = true;
+        self
+    }
+
+    fn of(pages: Pages) -> Self {
+        Self {
+            pages,
+            null: false,
+            file: false,
+        }
     }
 
     pub(crate) fn admits(&self, origin: &Origin) -> bool {
-        let Some(said) = &origin.said else {
+        if matches!(self.pages, Pages::Any) {
             return true;
-        };
-        match &self.0 {
-            Rule::Any => true,
-            Rule::SameOrigin => {
-                let (Some(page), Some(host)) = (Site::parse(said), &origin.host) else {
-                    return false;
-                };
-                page.is_at(host)
-            }
-            Rule::List(patterns) => {
-                Site::parse(said).is_some_and(|page| patterns.iter().any(|one| one.matches(&page)))
-            }
+        }
+        match &origin.page {
+            Page::Unsaid => true,
+            Page::Null => self.null,
+            Page::File => self.file,
+            Page::At(site) => match &self.pages {
+                Pages::Any => true,
+                Pages::SameOrigin => origin.host.as_ref().is_some_and(|host| site.is_at(host)),
+                Pages::List(patterns) => patterns.iter().any(|pattern| pattern.matches(site)),
+            },
+            Page::Unreadable => false,
         }
     }
 }
@@ -80,28 +115,82 @@ impl AllowedOrigins {
 /// What a handshake said of its origin. Small: it lives as long as the handshake.
 #[derive(Debug, Default)]
 pub(crate) struct Origin {
-    said: Option<String>,
+    page: Page,
+    /// The `Host` header, or over HTTP/2 what stands for it.
     host: Option<String>,
 }
 
+/// Which page opens the socket (RFC 6454, 7.1).
+#[derive(Debug, Default)]
+enum Page {
+    /// No `Origin`: the client is no browser.
+    #[default]
+    Unsaid,
+    /// A page without an origin of its own.
+    Null,
+    /// A page from a file.
+    File,
+    At(Site),
+    /// No origin, or several: nothing is admitted that reads differently to somebody else.
+    Unreadable,
+}
+
 impl Origin {
-    /// Two `Origin` headers are one too many: nothing is admitted that reads differently to somebody else.
     pub(crate) fn of(headers: &HeaderMap, uri: &Uri) -> Self {
         let mut origins = headers.get_all(header::ORIGIN).iter();
-        let said = origins.next().map(|first| match origins.next() {
-            Some(_) => String::from("null"),
-            None => String::from_utf8_lossy(first.as_bytes()).into_owned(),
-        });
-        let host = headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok())
-            .or_else(|| uri.authority().map(Authority::as_str))
-            .map(str::to_owned);
-        Self { said, host }
+        let page = match (origins.next(), origins.next()) {
+            (None, _) => Page::Unsaid,
+            (Some(origin), None) => Page::parse(origin.as_bytes()),
+            (Some(_), Some(_)) => Page::Unreadable,
+        };
+        let host = match headers.get(header::HOST) {
+            Some(host) => host.to_str().ok(),
+            None => uri.authority().map(Authority::as_str),
+        };
+        Self {
+            page,
+            host: host.map(str::to_owned),
+        }
+    }
+}
+
+impl Page {
+    fn parse(origin: &[u8]) -> Self {
+        match origin {
+            b"null" => Self::Null,
+            b"file://" => Self::File,
+            _ => {
+                let text = std::str::from_utf8(origin).ok();
+                text.and_then(Site::parse)
+                    .map_or(Self::Unreadable, Self::At)
+            }
+        }
+    }
+}
+
+/// For the log: why a page was refused.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.page {
+            Page::Unsaid => f.write_str("no page"),
+            Page::Null => {
+                f.write_str("the page has the origin null, see AllowedOrigins::allow_null")
+            }
+            Page::File => f.write_str("the page is a file, see AllowedOrigins::allow_file"),
+            Page::Unreadable => f.write_str("the Origin header names no single origin"),
+            Page::At(site) => {
+                write!(f, "the page is of {site} and the Host header is ")?;
+                match &self.host {
+                    Some(host) => write!(f, "{host}, see AllowedOrigins"),
+                    None => f.write_str("missing or unreadable"),
+                }
+            }
+        }
     }
 }
 
 /// A page's origin, taken apart.
+#[derive(Debug)]
 struct Site {
     scheme: String,
     host: String,
@@ -112,9 +201,13 @@ impl Site {
     fn parse(text: &str) -> Option<Self> {
         let uri: Uri = text.parse().ok()?;
         let scheme = uri.scheme_str()?.to_ascii_lowercase();
-        let host = uri.host()?.to_ascii_lowercase();
-        let port = port_of(uri.authority()?)?.or_else(|| default_port(&scheme));
-        Some(Self { scheme, host, port })
+        let authority = uri.authority()?;
+        let port = port_of(authority).ok()?;
+        Some(Self {
+            host: host_of(authority)?,
+            port: port.or_else(|| default_port(&scheme)),
+            scheme,
+        })
     }
 
     /// A proxy may have taken the TLS off, so the request's own scheme is unknown: a host without a port is taken to
@@ -123,32 +216,82 @@ impl Site {
         let Ok(authority) = host.parse::<Authority>() else {
             return false;
         };
-        let Some(port) = port_of(&authority) else {
+        let Ok(port) = port_of(&authority) else {
             return false;
         };
         let port = port.or_else(|| default_port(&self.scheme));
-        authority.host().eq_ignore_ascii_case(&self.host) && port == self.port
+        host_of(&authority).as_ref() == Some(&self.host) && port == self.port
     }
 }
 
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.host)?;
+        match self.port {
+            Some(port) if default_port(&self.scheme) != self.port => write!(f, ":{port}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Which origins one entry of a list admits.
+#[derive(Clone, Debug)]
+struct Pattern {
+    scheme: Option<String>,
+    host: String,
+    port: Option<u16>,
+    subdomains: bool,
+}
+
 impl Pattern {
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads a pattern; an error says why no browser sends an origin that it matches, and what to write.
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        match text {
+            "" => return Err("it is empty"),
+            "*" => return Err("for every page use AllowedOrigins::any()"),
+            "null" => return Err("pages without an origin are admitted by allow_null()"),
+            "file://" => return Err("pages from files are admitted by allow_file()"),
+            _ => {}
+        }
+        if text.contains(|character: char| character == ',' || character.is_whitespace()) {
+            return Err("it is more than one: split it first");
+        }
+        if !text.is_ascii() {
+            return Err("browsers send such a host in Punycode (xn--…)");
+        }
         let (scheme, authority) = match text.split_once("://") {
             Some((scheme, authority)) => (Some(scheme.to_ascii_lowercase()), authority),
             None => (None, text),
         };
+        if let Some("ws" | "wss") = scheme.as_deref() {
+            return Err("the scheme is that of the page, http or https");
+        }
+        if authority.contains(['/', '?', '#']) {
+            return Err("it ends behind host and port, without a slash");
+        }
+        if authority.contains('@') {
+            return Err("it has no user");
+        }
+        if authority.contains('*') {
+            return Err("for all subdomains write a leading dot");
+        }
         let (subdomains, authority) = match authority.strip_prefix('.') {
             Some(domain) => (true, domain),
             None => (false, authority),
         };
-        let authority: Authority = authority.parse().ok()?;
-        let host = authority.host().to_ascii_lowercase();
-        if host.is_empty() || host.contains('*') || authority.as_str().contains('@') {
-            return None;
+        let authority: Authority = authority.parse().map_err(|_| "it has no valid host")?;
+        let host = host_of(&authority).ok_or("it has no valid host")?;
+        let labels = host.strip_suffix('.').unwrap_or(&host);
+        let is_name = labels.split('.').all(|label| {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            !label.is_empty() && label.bytes().all(fits)
+        });
+        if !is_name && !host.starts_with('[') {
+            return Err("it has no valid host");
         }
         let port = port_of(&authority)?;
         let port = port.or_else(|| scheme.as_deref().and_then(default_port));
-        Some(Self {
+        Ok(Self {
             scheme,
             host,
             port,
@@ -170,12 +313,26 @@ impl Pattern {
     }
 }
 
-/// The port that is written there, if one is; `None` if what is written is no port.
-fn port_of(authority: &Authority) -> Option<Option<u16>> {
-    let (_, behind_host) = authority.as_str().rsplit_once(authority.host())?;
-    match behind_host.strip_prefix(':') {
-        Some(digits) => digits.parse().ok().map(Some),
-        None => Some(None),
+/// The host in lower case, an IPv6 address as it is usually written; none if it is empty or no address.
+fn host_of(authority: &Authority) -> Option<String> {
+    let host = authority.host();
+    match host.strip_prefix('[') {
+        Some(address) => {
+            let address: Ipv6Addr = address.strip_suffix(']')?.parse().ok()?;
+            Some(format!("[{address}]"))
+        }
+        None => (!host.is_empty()).then(|| host.to_ascii_lowercase()),
+    }
+}
+
+/// The port that is written there, if one is.
+fn port_of(authority: &Authority) -> Result<Option<u16>, &'static str> {
+    let text = authority.as_str();
+    let behind_user = text.rsplit_once('@').map_or(text, |(_, behind)| behind);
+    let behind_host = behind_user.strip_prefix(authority.host());
+    match behind_host.and_then(|port| port.strip_prefix(':')) {
+        Some(digits) => digits.parse().map(Some).map_err(|_| "its port is none"),
+        None => Ok(None),
     }
 }
 
@@ -193,7 +350,7 @@ mod tests {
 
     fn from(said: &str, host: &str) -> Origin {
         Origin {
-            said: Some(said.to_owned()),
+            page: Page::parse(said.as_bytes()),
             host: Some(host.to_owned()),
         }
     }
@@ -216,6 +373,14 @@ mod tests {
             ("", "a.example", false),
             ("a.example", "a.example", false),
             ("http://a.example:99999", "a.example", false),
+            ("http://8:8", "8:8", true),
+            ("http://8:8", "8", false),
+            ("http://80", "80", true),
+            ("http://80", "80:80", true),
+            ("http://1.1.1.1:1", "1.1.1.1:1", true),
+            ("http://a:1@a:2", "a:2", true),
+            ("http://[0:0:0:0:0:0:0:1]", "[::1]", true),
+            ("http://[zz]", "[zz]", false),
         ] {
             assert_eq!(rule.admits(&from(said, host)), admitted, "{said} at {host}");
         }
@@ -236,6 +401,22 @@ mod tests {
             ("localhost:3000", "http://localhost:3000", true),
             ("localhost:3000", "http://localhost:3001", false),
             ("localhost", "null", false),
+            ("localhost", "file://", false),
+            (" https://a.example", "https://a.example", true),
+            ("https://a.example\t", "https://a.example", true),
+            ("HTTPS://A.Example:443", "https://a.example", true),
+            ("https://a.example", "https://a.example:443", true),
+            ("http://8:8", "http://8:8", true),
+            ("8:8", "http://8:8", true),
+            ("a.example:443", "https://a.example", true),
+            (
+                "https://xn--mnchen-3ya.example",
+                "https://xn--mnchen-3ya.example",
+                true,
+            ),
+            ("http://[0:0::1]:8000", "http://[::1]:8000", true),
+            ("https://a.example.", "https://a.example.", true),
+            ("capacitor://localhost", "capacitor://localhost", true),
             ("a.example", "http://a.example.", false),
             ("chrome-extension://abc", "chrome-extension://abc", true),
         ] {
@@ -257,15 +438,103 @@ mod tests {
     fn two_origins_are_one_too_many() {
         let mut headers = HeaderMap::new();
         headers.append(header::ORIGIN, "http://a".parse().unwrap());
-        headers.append(header::ORIGIN, "http://b".parse().unwrap());
+        headers.append(header::ORIGIN, "http://a".parse().unwrap());
         headers.append(header::HOST, "a".parse().unwrap());
+        let both = Origin::of(&headers, &Uri::default());
 
-        assert!(!AllowedOrigins::same_origin().admits(&Origin::of(&headers, &Uri::default())));
+        for rule in [
+            AllowedOrigins::same_origin(),
+            AllowedOrigins::list(["http://a"]),
+            AllowedOrigins::same_origin().allow_null().allow_file(),
+        ] {
+            assert!(!rule.admits(&both), "{rule:?}");
+        }
     }
 
     #[test]
-    #[should_panic(expected = "is not an origin")]
-    fn a_pattern_that_can_never_match_is_told_at_once() {
-        _ = AllowedOrigins::list(["*.example.com"]);
+    fn pages_without_an_origin_have_a_way_in_of_their_own() {
+        let same = AllowedOrigins::same_origin;
+        for (rule, null, file) in [
+            (same(), false, false),
+            (same().allow_null(), true, false),
+            (same().allow_file(), false, true),
+            (
+                AllowedOrigins::list(["https://a.example"]).allow_file(),
+                false,
+                true,
+            ),
+            (AllowedOrigins::any(), true, true),
+        ] {
+            assert_eq!(rule.admits(&from("null", "h")), null, "{rule:?}");
+            assert_eq!(rule.admits(&from("file://", "h")), file, "{rule:?}");
+            assert!(!rule.admits(&from("", "h")) || matches!(rule.pages, Pages::Any));
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_can_match_nothing_is_told_at_once_with_the_remedy() {
+        for (pattern, remedy) in [
+            ("", "it is empty"),
+            ("  ", "it is empty"),
+            ("*", "AllowedOrigins::any()"),
+            ("null", "allow_null()"),
+            ("file://", "allow_file()"),
+            ("*.example.com", "a leading dot"),
+            ("https://*.example.com", "a leading dot"),
+            ("https://app.example/", "without a slash"),
+            ("https://app.example/chat", "without a slash"),
+            ("app.example/", "without a slash"),
+            ("//app.example", "without a slash"),
+            ("https:/app.example", "without a slash"),
+            ("https://app.example?x", "without a slash"),
+            ("wss://app.example", "http or https"),
+            ("https://a.example,https://b.example", "split it first"),
+            ("a.example, b.example", "split it first"),
+            ("https://ana@app.example", "no user"),
+            ("https://m\u{fc}nchen.example", "xn--"),
+            ("https://app.example:http", "port"),
+            ("https://app.example:99999", "port"),
+            ("https:app.example", "port"),
+            ("https://", "no valid host"),
+            (".", "no valid host"),
+            ("..example.com", "no valid host"),
+            ("a..example", "no valid host"),
+            ("a;b.example", "no valid host"),
+            ("https://[zz]", "no valid host"),
+            ("::1", "no valid host"),
+        ] {
+            let listing = std::panic::catch_unwind(|| AllowedOrigins::list([pattern]));
+            let panic = listing.expect_err(pattern);
+            let told = panic.downcast::<String>().unwrap();
+            assert!(told.contains("is not an origin"), "{told}");
+            assert!(told.contains(remedy), "{told}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "admits no page")]
+    fn a_list_of_none_is_told_at_once() {
+        _ = AllowedOrigins::list([]);
+    }
+
+    #[test]
+    fn the_log_is_told_which_page_was_refused() {
+        for (said, told) in [
+            (
+                "https://evil.example",
+                "the page is of https://evil.example and the Host header is a.example, see AllowedOrigins",
+            ),
+            (
+                "http://a:8080",
+                "the page is of http://a:8080 and the Host header is a.example, see AllowedOrigins",
+            ),
+            (
+                "null",
+                "the page has the origin null, see AllowedOrigins::allow_null",
+            ),
+            ("no origin", "the Origin header names no single origin"),
+        ] {
+            assert_eq!(from(said, "a.example").to_string(), told);
+        }
     }
 }
