@@ -124,6 +124,9 @@ mod guides {
     #[doc = include_str!("../../docs/http-consumers.md")]
     mod http_consumers {}
 
+    #[doc = include_str!("../../docs/routing.md")]
+    mod routing {}
+
     #[doc = include_str!("../../docs/middleware.md")]
     mod middleware {}
 

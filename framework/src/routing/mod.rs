@@ -2,5 +2,6 @@
 
 mod path;
 mod protocol_type;
+mod written_path;
 
 pub use self::{path::PathRouter, protocol_type::ProtocolTypeRouter};

@@ -1,5 +1,6 @@
 //! One application per path.
 
+use super::written_path::{decoded, written, written_route};
 use crate::{
     application::{Application, ApplicationExt, BoxApplication},
     error::Result,
@@ -7,13 +8,12 @@ use crate::{
     scope::{OpensOverHttp, Scope},
 };
 use http::StatusCode;
-use percent_encoding::percent_decode_str;
 use std::{fmt, future::Future};
 
 /// One application per path, for pages or for sockets.
 ///
 /// Paths are written as in axum: `/rooms/{room}` takes one segment, `/files/{*rest}` all that follow. The most specific
-/// route wins. A path that no route has is answered 404.
+/// route wins. A path that no route has is answered 404. `/rooms` and `/rooms/` are two paths.
 ///
 /// ```
 /// use seaway::{Scope, application_fn, protocol::{Body, Exchange, Http}, routing::PathRouter};
@@ -27,6 +27,10 @@ use std::{fmt, future::Future};
 /// ```
 ///
 /// Parameters arrive percent-decoded in the scope: [`Scope::path`], [`Scope::param`].
+///
+/// What is written out in a route is compared decoded, as RFC 3986 demands: `/salón` also takes `/sal%C3%B3n`, as a
+/// browser writes it, and `%70` is `p`. A `%2F` stays inside its segment. A path with a `%` that begins no escape, or
+/// whose escapes are not UTF-8, is answered 404.
 ///
 /// Pages that are a tower service get all other paths with
 /// `.route("/", pages.clone()).route("/{*page}", pages)`, where `pages` is made by [`from_service`](crate::from_service).
@@ -44,7 +48,7 @@ struct Route<P: OpensOverHttp> {
 /// The parameter that catches what a nested router is to route; a route of yours should not use the name.
 const REST: &str = "__rest";
 
-/// How much of the path an outer router has matched already; the rest is for the inner.
+/// How much of the path, as it is [`written`], an outer router has matched already; the rest is for the inner.
 #[derive(Clone, Copy)]
 struct Matched(usize);
 
@@ -65,7 +69,7 @@ impl<P: OpensOverHttp> PathRouter<P> {
     /// Adds a route.
     ///
     /// # Panics
-    /// If the path is malformed, or another route takes the same paths.
+    /// If the path is malformed, no client can ask for it, or another route takes the same paths.
     #[track_caller]
     pub fn route(mut self, path: &str, application: impl Application<P>) -> Self {
         self.insert(path, application.boxed(), false);
@@ -100,18 +104,23 @@ impl<P: OpensOverHttp> PathRouter<P> {
         if let Some(mistake) = mistake(path) {
             panic!("cannot route {path:?}: {mistake}");
         }
+        let Some(written) = written_route(path) else {
+            panic!("cannot route {path:?}: a % begins an escape of UTF-8; the sign itself is %25");
+        };
         let route = Route {
             application,
             is_nest,
         };
-        if let Err(error) = self.routes.insert(path, route) {
+        if let Err(error) = self.routes.insert(written, route) {
             panic!("cannot route {path:?}: {error}");
         }
     }
 
     /// The application for this connection, whose parameters are noted in the scope.
     fn pick(&self, scope: &mut Scope<P>) -> Result<&BoxApplication<P>, Reject> {
-        let path = scope.head.uri.path();
+        let Some(path) = written(scope.head.uri.path()) else {
+            return Err(StatusCode::NOT_FOUND.into());
+        };
         let Matched(from) = scope.extensions.get().copied().unwrap_or(Matched(0));
         let rest = match path.get(from..) {
             None | Some("") => "/",
@@ -129,13 +138,7 @@ impl<P: OpensOverHttp> PathRouter<P> {
                 below = value.len() + 1;
                 continue;
             }
-            let Ok(value) = percent_decode_str(value).decode_utf8() else {
-                return Err(Reject::new(
-                    StatusCode::BAD_REQUEST,
-                    "the path is not UTF-8",
-                ));
-            };
-            params.push((name.to_owned(), value.into_owned()));
+            params.push((name.to_owned(), decoded(value).into_owned()));
         }
         let slash = usize::from(below == 0 && rest.len() > 1 && rest.ends_with('/'));
         let matched = Matched(path.len() - below - slash);
@@ -154,13 +157,19 @@ fn mistake(path: &str) -> Option<&'static str> {
     if !path.starts_with('/') {
         return Some("a path starts with /");
     }
-    let mut segments = path.split('/');
-    match segments
-        .find_map(|segment| segment.chars().next().filter(|first| ":*".contains(*first)))?
-    {
-        ':' => Some("a parameter is written {name}, as in \"/rooms/{room}\""),
-        _ => Some("what takes all the rest is written {*name}, as in \"/files/{*rest}\""),
+    if path.contains(['?', '#']) {
+        return Some("a path ends before its query; a ? that belongs to it is written %3F");
     }
+    path.split('/').find_map(|segment| match segment {
+        "." | ".." => Some("a client resolves . and .. before it asks"),
+        _ if segment.starts_with([':', '<']) => {
+            Some("a parameter is written {name}, as in \"/rooms/{room}\"")
+        }
+        _ if segment.starts_with('*') => {
+            Some("what takes all the rest is written {*name}, as in \"/files/{*rest}\"")
+        }
+        _ => None,
+    })
 }
 
 impl<P: OpensOverHttp> Application<P> for PathRouter<P> {

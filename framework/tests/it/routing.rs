@@ -75,7 +75,65 @@ async fn paths_are_matched_and_parameters_decoded() {
     ] {
         assert_eq!(get(&app, path).await.0, StatusCode::NOT_FOUND, "{path}");
     }
-    assert_eq!(get(&app, "/rooms/%ff").await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_route_takes_every_way_to_write_its_path() {
+    let rooms = PathRouter::new()
+        .route("/b\u{fc}ro/{x}", page("office"))
+        .route("/{room}/%6Dessages", page("messages"));
+    let app = PathRouter::new()
+        .route("/sal\u{f3}n/{x}", page("salon"))
+        .route("/caf%C3%A9", page("cafe"))
+        .route("/a%2fb", page("one segment"))
+        .route("/a/b", page("two segments"))
+        .route("/files/{*path}", page("files"))
+        .nest("/r\u{e4}ume", rooms)
+        .boxed();
+    for (path, answer) in [
+        ("/sal%C3%B3n/7", "salon x=7"),
+        ("/sal%c3%b3n/7", "salon x=7"),
+        ("/sal\u{f3}n/7", "salon x=7"),
+        ("/%73al%C3%B3n/%37", "salon x=7"),
+        ("/sal%C3%B3n/a%2Fb", "salon x=a/b"),
+        ("/sal%C3%B3n/a%252Fb", "salon x=a%2Fb"),
+        ("/sal%C3%B3n/100%25", "salon x=100%"),
+        ("/caf\u{e9}", "cafe"),
+        ("/caf%c3%A9", "cafe"),
+        ("/a%2Fb", "one segment"),
+        ("/a/b", "two segments"),
+        ("/files/a%2Fb/%C3%A9", "files path=a/b/\u{e9}"),
+        ("/r%C3%A4ume/b%C3%BCro/7", "office x=7"),
+        ("/r\u{e4}ume/b%c3%bcro/%2F", "office x=/"),
+        ("/r%C3%A4ume/caf%C3%A9/messages", "messages room=caf\u{e9}"),
+    ] {
+        assert_eq!(
+            get(&app, path).await,
+            (StatusCode::OK, answer.to_owned()),
+            "{path}"
+        );
+    }
+    for path in [
+        "/sal%C3%B3n",
+        "/sal%C3%B3n%2F7",
+        "/sal%F3n/7",
+        "/sal%C3%B3n/%",
+        "/sal%C3%B3n/%f",
+        "/sal%C3%B3n/%zz",
+        "/sal%C3%B3n/%ff",
+        "/r%C3%A4ume/b%C3%BCro/%ff",
+        "/files/%",
+    ] {
+        assert_eq!(get(&app, path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "cannot route \"/sal%C3%B3n\"")]
+fn two_ways_to_write_one_path_are_one_route() {
+    _ = PathRouter::new()
+        .route("/sal\u{f3}n", page("one"))
+        .route("/sal%C3%B3n", page("other"));
 }
 
 #[tokio::test]
@@ -114,6 +172,14 @@ fn a_path_that_nobody_can_ask_for_is_told_while_the_house_is_built() {
         ("jobs", "starts with /"),
         ("/jobs/:id", "{name}"),
         ("/files/*rest", "{*name}"),
+        ("/jobs/<int:id>", "{name}"),
+        ("/jobs?page=1", "before its query"),
+        ("/jobs/{id?}", "before its query"),
+        ("/jobs#last", "before its query"),
+        ("/jobs/../rooms", "resolves"),
+        ("/./jobs", "resolves"),
+        ("/100%", "%25"),
+        ("/sal%F3n", "UTF-8"),
     ] {
         let building = std::panic::catch_unwind(|| PathRouter::new().route(path, page("never")));
         let panic = building.expect_err(path);
