@@ -1,4 +1,4 @@
-//! Headers that are comma-separated lists (RFC 9110, 5.6.1).
+//! Headers that are comma-separated lists, and the tokens in them (RFC 9110, 5.6).
 
 use http::{HeaderMap, HeaderName};
 
@@ -11,6 +11,12 @@ pub(crate) fn items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
         .filter_map(|item| std::str::from_utf8(item.trim_ascii()).ok())
         .filter(|item| !item.is_empty())
+}
+
+/// Whether this is a token (RFC 9110, 5.6.2), as the items of most lists and the names of cookies are.
+pub(crate) fn is_token(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(fits)
 }
 
 #[cfg(test)]

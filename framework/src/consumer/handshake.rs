@@ -135,7 +135,18 @@ impl<E: Event> Handshake<E> {
     /// Chooses the first of these subprotocols that the client offers, and tells it.
     ///
     /// `None` if it offers none of them: then none is in force, and you may still accept.
+    ///
+    /// # Panics
+    /// If one of them can be no subprotocol and so never be offered: it is a token, without spaces or commas (RFC 6455,
+    /// 4.1).
+    #[track_caller]
     pub fn choose_subprotocol<'a>(&mut self, supported: &[&'a str]) -> Option<&'a str> {
+        for name in supported {
+            assert!(
+                header_list::is_token(name),
+                "{name:?} can be no subprotocol: no client can offer it (a token has no spaces, commas or slashes)"
+            );
+        }
         let offered = |name: &&&str| self.subprotocols().any(|offer| offer == **name);
         let chosen = *supported.iter().find(offered)?;
         // It equals a part of a header, so it can be one.

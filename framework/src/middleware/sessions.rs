@@ -73,21 +73,39 @@ impl Sessions {
     }
 
     /// The cookie's name. Default `session`.
+    ///
+    /// # Panics
+    /// If a cookie can have no such name.
     #[must_use]
+    #[track_caller]
     pub fn cookie_name(self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.set(|config| config.cookie.name = name.into())
+        let name = name.into();
+        SessionCookie::check_name(&name);
+        self.set(|config| config.cookie.name = name)
     }
 
     /// The path below which the cookie is sent. Default `/`.
+    ///
+    /// # Panics
+    /// If it does not start with `/`.
     #[must_use]
+    #[track_caller]
     pub fn path(self, path: impl Into<Cow<'static, str>>) -> Self {
-        self.set(|config| config.cookie.path = path.into())
+        let path = path.into();
+        SessionCookie::check_path(&path);
+        self.set(|config| config.cookie.path = path)
     }
 
     /// The domain whose hosts all get the cookie. Default: only this host.
+    ///
+    /// # Panics
+    /// If it is no domain, because it has a scheme or a port for instance.
     #[must_use]
+    #[track_caller]
     pub fn domain(self, domain: impl Into<Cow<'static, str>>) -> Self {
-        self.set(|config| config.cookie.domain = Some(domain.into()))
+        let domain = domain.into();
+        SessionCookie::check_domain(&domain);
+        self.set(|config| config.cookie.domain = Some(domain))
     }
 
     /// Which requests from other sites carry the cookie. Default `Lax`: only those that follow a link.
@@ -136,10 +154,14 @@ impl fmt::Debug for Config {
     }
 }
 
+/// It panics if browsers would refuse the cookie: `SameSite::None` and the prefixes `__Secure-` and `__Host-` need
+/// `secure(true)`, the latter also the path `/` and no domain.
 impl<A> Layer<A> for Sessions {
     type Service = WithSession<A>;
 
+    #[track_caller]
     fn layer(&self, inner: A) -> Self::Service {
+        self.0.cookie.check();
         WithSession {
             inner,
             config: self.0.clone(),

@@ -1,6 +1,6 @@
 //! The cookie that leads to a session.
 
-use crate::cookies::Cookies;
+use crate::{cookies::Cookies, header_list::is_token};
 use cookie::{Cookie, CookieJar, time::Duration};
 pub use cookie::{Key, SameSite};
 use http::{HeaderMap, HeaderValue};
@@ -45,6 +45,71 @@ impl Default for SessionCookie {
 }
 
 impl SessionCookie {
+    /// # Panics
+    /// If a cookie can have no such name (RFC 6265, 4.1.1).
+    #[track_caller]
+    pub(crate) fn check_name(name: &str) {
+        assert!(
+            is_token(name),
+            "{name:?} can be no cookie's name: write letters, digits, - and _"
+        );
+    }
+
+    /// # Panics
+    /// If no browser would keep to this path (RFC 6265, 5.2.4).
+    #[track_caller]
+    pub(crate) fn check_path(path: &str) {
+        let is_clean = path
+            .bytes()
+            .all(|byte| byte != b';' && !byte.is_ascii_control());
+        assert!(
+            path.starts_with('/') && is_clean,
+            "{path:?} can be no cookie's path: it starts with / and has no semicolon"
+        );
+    }
+
+    /// # Panics
+    /// If no browser would take a cookie for this domain (RFC 6265, 5.3).
+    #[track_caller]
+    pub(crate) fn check_domain(domain: &str) {
+        let name = domain.strip_prefix('.').unwrap_or(domain);
+        let is_name = name.split('.').all(|label| {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            !label.is_empty() && label.bytes().all(fits)
+        });
+        assert!(
+            is_name,
+            "{domain:?} can be no cookie's domain: write a host as in example.com, without scheme and port"
+        );
+    }
+
+    /// # Panics
+    /// If browsers refuse a cookie with these attributes (RFC 6265bis, 5.7).
+    #[track_caller]
+    pub(crate) fn check(&self) {
+        let name = self.name.to_ascii_lowercase();
+        let is_for_this_host = self.is_secure && self.path == "/" && self.domain.is_none();
+        for (is_mistake, remedy) in [
+            (
+                name.starts_with("__host-") && !is_for_this_host,
+                "a name that begins with __Host- needs secure(true), the path / and no domain",
+            ),
+            (
+                name.starts_with("__secure-") && !self.is_secure,
+                "a name that begins with __Secure- needs secure(true)",
+            ),
+            (
+                self.same_site == SameSite::None && !self.is_secure,
+                "SameSite::None needs secure(true)",
+            ),
+        ] {
+            assert!(
+                !is_mistake,
+                "no browser keeps the cookie of the session: {remedy}"
+            );
+        }
+    }
+
     pub(crate) fn protect_by_signature(&mut self, key: Key) {
         self.protection = Protection::Signed(key);
     }
@@ -127,5 +192,125 @@ impl fmt::Debug for SessionCookie {
         f.debug_struct("SessionCookie")
             .field("name", &self.name)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a check says to one who configures it that way.
+    fn told(check: impl FnOnce() + std::panic::UnwindSafe) -> Option<String> {
+        let panic = std::panic::catch_unwind(check).err()?;
+        Some(*panic.downcast::<String>().unwrap())
+    }
+
+    #[test]
+    fn a_setting_that_no_browser_keeps_to_is_told_at_once() {
+        for (name, fits) in [
+            ("shop", true),
+            ("__Host-id", true),
+            ("", false),
+            ("my id", false),
+            ("a=b", false),
+            ("caf\u{e9}", false),
+        ] {
+            let told = told(|| SessionCookie::check_name(name));
+            assert_eq!(told.is_none(), fits, "{name}: {told:?}");
+        }
+        for (path, fits) in [
+            ("/", true),
+            ("/shop", true),
+            ("", false),
+            ("shop", false),
+            ("/a;b", false),
+            ("/a\n", false),
+        ] {
+            let told = told(|| SessionCookie::check_path(path));
+            assert_eq!(told.is_none(), fits, "{path}: {told:?}");
+        }
+        for (domain, fits) in [
+            ("example.com", true),
+            (".example.com", true),
+            ("", false),
+            ("https://example.com", false),
+            ("example.com:8000", false),
+            ("example.com/shop", false),
+            ("*.example.com", false),
+            (" example.com", false),
+        ] {
+            let told = told(|| SessionCookie::check_domain(domain));
+            assert_eq!(told.is_none(), fits, "{domain}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn attributes_that_browsers_refuse_together_are_told_at_once() {
+        let host = || SessionCookie {
+            name: "__Host-id".into(),
+            ..SessionCookie::default()
+        };
+        let secure = || SessionCookie {
+            name: "__secure-id".into(),
+            ..SessionCookie::default()
+        };
+        let everywhere = || SessionCookie {
+            same_site: SameSite::None,
+            ..SessionCookie::default()
+        };
+        for (cookie, mistake) in [
+            (SessionCookie::default(), None),
+            (host(), None),
+            (secure(), None),
+            (everywhere(), None),
+            (
+                SessionCookie {
+                    is_secure: false,
+                    ..SessionCookie::default()
+                },
+                None,
+            ),
+            (
+                SessionCookie {
+                    is_secure: false,
+                    ..host()
+                },
+                Some("__Host-"),
+            ),
+            (
+                SessionCookie {
+                    path: "/shop".into(),
+                    ..host()
+                },
+                Some("__Host-"),
+            ),
+            (
+                SessionCookie {
+                    domain: Some("a.example".into()),
+                    ..host()
+                },
+                Some("__Host-"),
+            ),
+            (
+                SessionCookie {
+                    is_secure: false,
+                    ..secure()
+                },
+                Some("__Secure-"),
+            ),
+            (
+                SessionCookie {
+                    is_secure: false,
+                    ..everywhere()
+                },
+                Some("SameSite::None"),
+            ),
+        ] {
+            let told = told(|| cookie.check());
+            match mistake {
+                None => assert_eq!(told, None),
+                Some(mistake) => assert!(told.unwrap().contains(mistake), "{mistake}"),
+            }
+        }
     }
 }

@@ -80,8 +80,17 @@ impl WebSocketConfig {
 
     /// Pings a client that was silent for `interval` and ends the conversation with 1006 if nothing at all is heard
     /// for another `timeout`. Default 20 s and 20 s: below the 60 s after which proxies drop silent connections.
+    ///
+    /// # Panics
+    /// If one of them is zero: no client answers in no time. For no pings at all see
+    /// [`no_heartbeat`](WebSocketConfig::no_heartbeat).
     #[must_use]
+    #[track_caller]
     pub fn heartbeat(mut self, interval: Duration, timeout: Duration) -> Self {
+        assert!(
+            !interval.is_zero() && !timeout.is_zero(),
+            "no client answers a heartbeat in no time; use no_heartbeat() to send none"
+        );
         self.heartbeat = Some(Heartbeat { interval, timeout });
         self
     }

@@ -17,7 +17,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep},
+    time::{Sleep, sleep},
 };
 
 /// The server's end of a WebSocket over a byte stream.
@@ -91,7 +91,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
                     return Err(Close::new(Close::ABNORMAL, "the client fell silent"));
                 }
             };
-            timer.as_mut().reset(Instant::now() + wait);
+            timer.set(sleep(wait));
         }
         Ok(())
     }
