@@ -8,6 +8,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     frame::Frame,
     protocol::WebSocket,
+    refusal_log::Rule,
     reject::Reject,
     scope::Scope,
 };
@@ -57,7 +58,7 @@ impl FromFrame for Nothing {
 /// The answer to a client whose session has no value of this name.
 pub fn not_in_session(key: &str) -> Reject {
     let sentence = format!("there is no {key:?} in your session");
-    Reject::new(StatusCode::UNAUTHORIZED, sentence)
+    Reject::new(StatusCode::UNAUTHORIZED, sentence).by(Rule::User)
 }
 
 /// What stands for a name in braces in the name of a group, if no field of the consumer does: a path parameter.

@@ -1,6 +1,9 @@
 //! Why a client was turned away: the one HTTP answer it gets instead.
 
-use crate::error::{BodyError, Error, ErrorKind};
+use crate::{
+    error::{BodyError, Error, ErrorKind},
+    refusal_log::{Answer, Peer, Rule},
+};
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -20,10 +23,11 @@ pub struct Reject {
     status: StatusCode,
     body: Cow<'static, str>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    rule: Rule,
     reason: Option<Reason>,
 }
 
-/// Why a client was turned away, where it is not told: it goes along with the answer, for tests.
+/// Why a client was refused, where it is not told. It goes to the log, and along with the answer, for tests.
 #[derive(Clone, Debug)]
 pub(crate) struct Reason(Arc<str>);
 
@@ -40,6 +44,7 @@ impl Reject {
             status,
             body: body.into(),
             headers: Vec::new(),
+            rule: Rule::Application,
             reason: None,
         }
     }
@@ -49,6 +54,29 @@ impl Reject {
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
+    }
+
+    /// Sets the rule that the client broke, for the log.
+    pub(crate) fn by(mut self, rule: Rule) -> Self {
+        self.rule = rule;
+        self
+    }
+
+    /// Sets why the client is refused, where it is not told.
+    pub(crate) fn because(mut self, reason: impl Into<Arc<str>>) -> Self {
+        self.reason = Some(Reason(reason.into()));
+        self
+    }
+
+    /// Logs that this is what the client gets. Without a reason of its own, the text of the framework's rules is one; an
+    /// application's text may say what is nobody else's business.
+    pub(crate) fn log(&self, peer: &Peer) {
+        let text = match self.rule {
+            Rule::Application => None,
+            _ => Some(&*self.body),
+        };
+        let reason = self.reason.as_ref().map(|reason| &*reason.0);
+        peer.refused(self.rule, Answer::Status(self.status), reason.or(text));
     }
 
     /// The status.
@@ -93,18 +121,21 @@ impl From<Error> for Reject {
                 BodyError::Broken(_) => StatusCode::BAD_REQUEST,
                 BodyError::Stalled => StatusCode::REQUEST_TIMEOUT,
             };
-            return Self::new(status, broken.to_string());
+            return Self::new(status, broken.to_string()).by(Rule::Body);
         }
         let status = match error.kind() {
             ErrorKind::Name => return Self::new(StatusCode::BAD_REQUEST, error.to_string()),
             ErrorKind::TooLarge => {
-                return Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string());
+                return Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
+                    .by(Rule::BodySize);
             }
             ErrorKind::SessionGone => {
-                return Self::new(StatusCode::UNAUTHORIZED, error.to_string());
+                return Self::new(StatusCode::UNAUTHORIZED, error.to_string()).by(Rule::User);
             }
             // Nobody waits for this answer any more.
-            ErrorKind::Closed => return Self::from(StatusCode::INTERNAL_SERVER_ERROR),
+            ErrorKind::Closed => {
+                return Self::from(StatusCode::INTERNAL_SERVER_ERROR).by(Rule::Failure);
+            }
             ErrorKind::Layer
             | ErrorKind::Missed
             | ErrorKind::Session
@@ -123,10 +154,7 @@ impl From<Error> for Reject {
             }
             _ => tracing::error!(error = %reason, "refused a client"),
         }
-        Self {
-            reason: Some(Reason(reason.into())),
-            ..Self::from(status)
-        }
+        Self::from(status).by(Rule::Failure).because(reason)
     }
 }
 

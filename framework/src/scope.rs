@@ -3,10 +3,11 @@
 use crate::{
     cookies,
     error::{Error, ErrorKind, Result},
+    refusal_log::{Peer, Rule},
     reject::Reject,
 };
 use http::{Extensions, Request, StatusCode, request, response};
-use std::{fmt, future::Future, net::SocketAddr, pin::Pin, str::FromStr};
+use std::{any::type_name, fmt, future::Future, net::SocketAddr, pin::Pin, str::FromStr};
 
 /// What a client says first, and how the two sides then talk.
 ///
@@ -104,8 +105,12 @@ impl Params {
                 ),
             )));
         };
-        text.parse()
-            .map_err(|_| Reject::from(StatusCode::NOT_FOUND))
+        text.parse().map_err(|_| {
+            let reason = format!("the path parameter {name:?} is no {}", type_name::<T>());
+            Reject::from(StatusCode::NOT_FOUND)
+                .by(Rule::Path)
+                .because(reason)
+        })
     }
 }
 
@@ -156,7 +161,7 @@ impl<P: Protocol> Scope<P> {
     /// [`ErrorKind::Missing`] if there is none of this type; the message names it.
     pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Result<&T> {
         self.extensions.get().ok_or_else(|| {
-            let name = std::any::type_name::<T>();
+            let name = type_name::<T>();
             Error::new(
                 ErrorKind::Missing,
                 format!(
@@ -175,6 +180,11 @@ impl<P: OpensOverHttp> Scope<P> {
     /// The scope of no connection, where the real one has gone elsewhere.
     pub(crate) fn empty() -> Self {
         Self::new(Request::new(()).into_parts().0)
+    }
+
+    /// The client, for the log.
+    pub(crate) fn peer(&self) -> Peer {
+        Peer::new(&self.head.uri, self.client)
     }
 
     /// The first value of a query parameter, decoded (`+` is a space).

@@ -5,6 +5,7 @@ use crate::{
     application::{BoxApplication, note},
     error::{Error, ErrorKind, Result},
     protocol::{Body, Origin, Transport, Upgrade, WebSocket, WebSocketConfig, detached},
+    refusal_log::{self, Peer, Rule},
     scope::Scope,
     server::{ByteTransport, ClientStream, Seat, seat},
 };
@@ -31,10 +32,13 @@ pub(super) async fn open(
     scope.client = seat.as_ref().and_then(|seat| seat.client);
     scope.extensions = head.extensions;
     let host = seat.clone().map(Seat::host);
+    let peer = scope.peer();
+    let of_transport = peer.clone();
     let (upgrade, answered) = Upgrade::new(
         origin,
+        peer.clone(),
         host,
-        Box::new(|config| Box::pin(transport(upgrading, config))),
+        Box::new(|config| Box::pin(transport(upgrading, config, of_transport))),
     );
     let conversation = sockets.start(scope, upgrade);
     let conversing = async move { note::<WebSocket>(conversation.await) };
@@ -43,7 +47,14 @@ pub(super) async fn open(
         None => _ = tokio::spawn(conversing),
     }
     let Ok(reply) = answered.await else {
-        return refusal(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        let reason = "the application ended without an answer";
+        peer.refused(
+            Rule::Failure,
+            refusal_log::Answer::Status(status),
+            Some(reason),
+        );
+        return refusal(status);
     };
     let mut response = reply.map(Body::from);
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -59,6 +70,7 @@ pub(super) async fn open(
 async fn transport(
     upgrading: OnUpgrade,
     config: Arc<WebSocketConfig>,
+    peer: Peer,
 ) -> Result<Box<dyn Transport>> {
     let upgraded = upgrading
         .await
@@ -72,12 +84,18 @@ async fn transport(
                 socket,
                 &parts.read_buf,
                 config,
+                peer,
             )))
         }
-        Err(upgraded) => Ok(wrapped(upgraded, config)),
+        Err(upgraded) => Ok(wrapped(upgraded, config, peer)),
     }
 }
 
-fn wrapped(upgraded: Upgraded, config: Arc<WebSocketConfig>) -> Box<dyn Transport> {
-    Box::new(ByteTransport::new(TokioIo::new(upgraded), &[], config))
+fn wrapped(upgraded: Upgraded, config: Arc<WebSocketConfig>, peer: Peer) -> Box<dyn Transport> {
+    Box::new(ByteTransport::new(
+        TokioIo::new(upgraded),
+        &[],
+        config,
+        peer,
+    ))
 }

@@ -11,13 +11,14 @@ use crate::{
     },
     error::BoxError,
     protocol::{Body, Exchange, Http, WebSocket},
+    refusal_log::{Peer, Rule},
     reject::Reject,
     routing::ProtocolTypeRouter,
     scope::Scope,
-    server::{Asked, Seat, asked, seat},
+    server::{Asked, Seat, asked, seat, without_upgrade},
 };
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{Method, Request, Response, StatusCode, Version, request};
 use std::{
     convert::Infallible,
     task::{Context, Poll},
@@ -51,13 +52,16 @@ fn answer(router: &ProtocolTypeRouter, request: Request<Body>) -> Answering {
             Asked::WebSocket { accept } => {
                 return Answering::socket(open(sockets.clone(), head, accept));
             }
-            Asked::Refuse(reject) => return Answering::now(refusal(reject)),
+            Asked::Refuse(reject) => return Answering::now(refused(&head, reject)),
             Asked::Page => {}
         }
     }
     let Some(pages) = router.get::<Http>() else {
-        let has_sockets = router.get::<WebSocket>().is_some();
-        return Answering::now(refusal(no_pages(has_sockets)));
+        let reject = match router.get::<WebSocket>() {
+            Some(_) => without_upgrade(&head),
+            None => Reject::from(StatusCode::NOT_FOUND).by(Rule::Path),
+        };
+        return Answering::now(refused(&head, reject));
     };
     let extensions = std::mem::take(&mut head.extensions);
     let mut scope = Scope::new(head);
@@ -129,14 +133,9 @@ where
     }
 }
 
-fn no_pages(has_sockets: bool) -> Reject {
-    if !has_sockets {
-        return StatusCode::NOT_FOUND.into();
-    }
-    Reject::new(
-        StatusCode::UPGRADE_REQUIRED,
-        "only WebSockets are served here",
-    )
-    .header(header::UPGRADE, HeaderValue::from_static("websocket"))
-    .header(header::CONNECTION, HeaderValue::from_static("upgrade"))
+/// Refuses a request before there is any application for it.
+fn refused(head: &request::Parts, reject: Reject) -> Response<Body> {
+    let client = seat().and_then(|seat| seat.client);
+    reject.log(&Peer::new(&head.uri, client));
+    refusal(reject)
 }

@@ -7,6 +7,7 @@ use crate::{
     frame::Close,
     name::ChannelName,
     protocol::{Sender, Speaker, WebSocket},
+    refusal_log::{Answer, Rule},
     scope::Scope,
 };
 use std::marker::PhantomData;
@@ -47,6 +48,12 @@ impl<E: Event> Context<E> {
     pub async fn send(&self, message: impl IntoFrame) -> Result<()> {
         let frame = message.into_frame()?;
         self.sender.queue(frame, Speaker::Handler).await
+    }
+
+    /// Logs that the client is closed out because its message is no `Input`. The message may hold secrets.
+    pub(super) fn note_malformed(&self) {
+        let answer = Answer::Close(Close::INVALID);
+        self.scope.peer().refused(Rule::Input, answer, None);
     }
 
     /// Ends the conversation after what was sent before; `disconnect` follows.

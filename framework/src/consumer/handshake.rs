@@ -80,10 +80,8 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     pub fn query<T: FromStr>(&self, name: &str) -> Result<T, Reject> {
         let text = self.scope.query(name);
         text.and_then(|text| text.parse().ok()).ok_or_else(|| {
-            Reject::new(
-                StatusCode::BAD_REQUEST,
-                format!("the query parameter {name:?} is missing or malformed"),
-            )
+            let text = format!("the query parameter {name:?} is missing or malformed");
+            Reject::new(StatusCode::BAD_REQUEST, text.clone()).because(text)
         })
     }
 

@@ -15,7 +15,8 @@ use crate::{
     error::{Error, ErrorKind, Result},
     frame::Close,
     guard::guarded,
-    protocol::{Upgrade, WebSocket, foreign_origin},
+    protocol::{Upgrade, WebSocket},
+    refusal_log::Rule,
     reject::Reject,
     scope::Scope,
     tie::Ties,
@@ -97,6 +98,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         error: Error,
     ) -> impl Future<Output = Result<()>> + Send {
         let close = Close::new(Close::INVALID, error.chain());
+        ctx.note_malformed();
         async move { ctx.close(close).await }
     }
 
@@ -249,7 +251,7 @@ async fn greet<C: WebSocketConsumer>(
     mut upgrade: Upgrade,
 ) -> Result<Option<Box<turns::Desk<C>>>> {
     if !upgrade.is_origin_allowed() {
-        upgrade.refuse(foreign_origin()).await?;
+        upgrade.refuse_origin().await?;
         return Ok(None);
     }
     let address = Address::new(channels);
@@ -281,7 +283,8 @@ async fn greet<C: WebSocketConsumer>(
             return Ok(None);
         }
         Err(_) => {
-            upgrade.refuse(too_slow()).await?;
+            let reject = Reject::from(too_slow()).by(Rule::ConnectTimeout);
+            upgrade.refuse(reject).await?;
             return Ok(None);
         }
     };

@@ -30,5 +30,5 @@ pub(crate) use self::{
     http::{Host, Reply},
     pace::Pace,
     pipe::{Pipe, PipeBody, PipeEnd},
-    websocket::{Answer, Origin, Outgoing, Speaker, Stop, Transport, foreign_origin},
+    websocket::{Answer, Origin, Outgoing, Speaker, Stop, Transport},
 };

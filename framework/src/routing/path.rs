@@ -4,6 +4,7 @@ use super::written_path::{decoded, written, written_route};
 use crate::{
     application::{Application, ApplicationExt, BoxApplication},
     error::Result,
+    refusal_log::Rule,
     reject::Reject,
     scope::{OpensOverHttp, Scope},
 };
@@ -119,7 +120,9 @@ impl<P: OpensOverHttp> PathRouter<P> {
     /// The application for this connection, whose parameters are noted in the scope.
     fn pick(&self, scope: &mut Scope<P>) -> Result<&BoxApplication<P>, Reject> {
         let Some(path) = written(scope.head.uri.path()) else {
-            return Err(StatusCode::NOT_FOUND.into());
+            return Err(unrouted(
+                "the path has an escape that is broken or no UTF-8",
+            ));
         };
         let Matched(from) = scope.extensions.get().copied().unwrap_or(Matched(0));
         let rest = match path.get(from..) {
@@ -127,7 +130,7 @@ impl<P: OpensOverHttp> PathRouter<P> {
             Some(rest) => rest,
         };
         let Ok(found) = self.routes.at(rest) else {
-            return Err(StatusCode::NOT_FOUND.into());
+            return Err(unrouted("no route has this path"));
         };
         let route = found.value;
         let mut below = 0;
@@ -150,6 +153,12 @@ impl<P: OpensOverHttp> PathRouter<P> {
         }
         Ok(&route.application)
     }
+}
+
+fn unrouted(reason: &'static str) -> Reject {
+    Reject::from(StatusCode::NOT_FOUND)
+        .by(Rule::Path)
+        .because(reason)
 }
 
 /// What is wrong with a path that no client could ask for, though it can be looked for.

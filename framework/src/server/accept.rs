@@ -6,7 +6,11 @@ use super::{
     orders::Orders,
     place,
 };
-use crate::{error::BoxError, protocol::Body};
+use crate::{
+    error::BoxError,
+    protocol::Body,
+    refusal_log::{Answer, Peer, Rule},
+};
 use bytes::Bytes;
 use http::{Request, Response};
 use std::{
@@ -64,8 +68,7 @@ where
             let serving = connection::serve(stream, app, seat.clone(), limits.connection);
             let served = place::serve(seat, serving).await;
             if let Some(Err(error)) = served {
-                // A client's broken bytes or vanishing: nothing an operator has to act on.
-                tracing::debug!(%client, %error, "a connection ended early");
+                note_end(client, &error);
             }
         });
     }
@@ -101,6 +104,19 @@ fn canonical(client: SocketAddr) -> SocketAddr {
     match client.ip().to_canonical() {
         IpAddr::V4(address) => SocketAddr::from((address, client.port())),
         IpAddr::V6(_) => client,
+    }
+}
+
+/// Logs why a connection ended with an error. A client that vanished is nothing an operator has to act on; one whose
+/// request hyper could not read was refused.
+fn note_end(client: SocketAddr, error: &BoxError) {
+    match error.downcast_ref::<hyper::Error>() {
+        Some(error) if error.is_parse() => {
+            let reason = error.to_string();
+            let peer = Peer::without_request(client);
+            peer.refused(Rule::RequestHead, Answer::Disconnect, Some(&reason));
+        }
+        _ => tracing::debug!(%client, %error, "a connection ended early"),
     }
 }
 

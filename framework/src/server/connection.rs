@@ -15,6 +15,7 @@ use crate::{
     alarm::{SharedAlarm, Stall},
     error::BoxError,
     protocol::{Body, Pace},
+    refusal_log::{Peer, Rule},
     reject::Reject,
 };
 use bytes::Bytes;
@@ -123,7 +124,7 @@ where
                 let response = match checked {
                     Ok(()) => answer(app, request).await,
                     Err(reject) => {
-                        let mut response = refuse(reject);
+                        let mut response = refuse(&request, reject);
                         let close = HeaderValue::from_static("close");
                         response.headers_mut().insert(header::CONNECTION, close);
                         response
@@ -189,7 +190,7 @@ where
         async move {
             let response = match checked {
                 Ok(()) => answer(app, request).await,
-                Err(reject) => refuse(reject),
+                Err(reject) => refuse(&request, reject),
             };
             Ok::<_, Infallible>(response.map(Pieces::of))
         }
@@ -247,9 +248,11 @@ where
     response.map(Either::Left)
 }
 
-fn refuse<B>(reject: Reject) -> Answered<B> {
+fn refuse<B>(request: &Request<Body>, reject: Reject) -> Answered<B> {
     place::forget_stream();
-    tracing::debug!(rule = reject.body(), "refused a request head");
+    let client = place::seat().and_then(|seat| seat.client);
+    let reject = reject.by(Rule::RequestHead);
+    reject.log(&Peer::new(request.uri(), client));
     let text = |text: Cow<'static, str>| Bytes::from(text.into_owned());
     reject
         .into_response()

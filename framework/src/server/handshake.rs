@@ -1,6 +1,6 @@
 //! Whether a request asks for a WebSocket, and whether it asks correctly: RFC 6455, 4.2.1, as a function of the head.
 
-use crate::{header_list, reject::Reject};
+use crate::{header_list, refusal_log::Rule, reject::Reject};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request};
 use tungstenite::handshake::derive_accept_key;
 
@@ -15,18 +15,50 @@ pub(crate) enum Asked {
     Refuse(Reject),
 }
 
-/// Reads what the request asks for. A request with `Upgrade: websocket` asks for a WebSocket.
+/// Reads what the request asks for. A request with `Upgrade: websocket` asks for a WebSocket; so does one that has lost this
+/// header on its way and kept the others of a handshake, which no page's request has.
 pub(crate) fn asked(head: &request::Parts) -> Asked {
-    // Nearly every page is told by the first question.
-    if !head.headers.contains_key(header::UPGRADE)
-        || !lists(&head.headers, header::UPGRADE, "websocket")
+    // Nearly every page is told by two look-ups.
+    let has = |name| head.headers.contains_key(name);
+    let asked = if has(header::UPGRADE) && lists(&head.headers, header::UPGRADE, "websocket") {
+        check(head)
+    } else if head.method == Method::GET
+        && (has(header::SEC_WEBSOCKET_KEY) || has(header::SEC_WEBSOCKET_VERSION))
     {
+        Err(without_upgrade(head))
+    } else {
         return Asked::Page;
-    }
-    match check(head) {
+    };
+    match asked {
         Ok(accept) => Asked::WebSocket { accept },
-        Err(reject) => Asked::Refuse(reject),
+        Err(reject) => Asked::Refuse(reject.by(Rule::Handshake)),
     }
+}
+
+/// Refuses a request that would have to be a WebSocket handshake, and has no `Upgrade: websocket`.
+pub(crate) fn without_upgrade(head: &request::Parts) -> Reject {
+    if head.version >= Version::HTTP_2 {
+        // 426 would need an Upgrade header, and HTTP/2 has none.
+        return Reject::new(
+            StatusCode::BAD_REQUEST,
+            "a WebSocket is opened over HTTP/1.1 here, and this request came over HTTP/2; a proxy in between has to speak \
+             HTTP/1.1 to this server",
+        )
+        .by(Rule::Handshake);
+    }
+    let text = match head.headers.contains_key(header::UPGRADE) {
+        true => {
+            "a WebSocket is opened here, and this request's Upgrade header does not say `websocket`"
+        }
+        false => {
+            "a WebSocket is opened here, and this request has no `Upgrade: websocket` header; a proxy in between has to \
+             speak HTTP/1.1 and to pass on Upgrade and Connection"
+        }
+    };
+    Reject::new(StatusCode::UPGRADE_REQUIRED, text)
+        .header(header::UPGRADE, HeaderValue::from_static("websocket"))
+        .header(header::CONNECTION, HeaderValue::from_static("upgrade"))
+        .by(Rule::Handshake)
 }
 
 fn check(head: &request::Parts) -> Result<HeaderValue, Reject> {
@@ -151,6 +183,52 @@ mod tests {
                 assert_eq!(refused(&head(&twice)), Some(status), "two of {name}");
             }
         }
+    }
+
+    #[test]
+    fn a_handshake_without_its_upgrade_header_is_told_what_is_missing() {
+        let without: Vec<_> = GOOD
+            .into_iter()
+            .filter(|(key, _)| *key != "upgrade")
+            .collect();
+        let cut_by_proxy = [
+            ("host", "a.example"),
+            ("sec-websocket-version", "13"),
+            ("connection", "close"),
+        ];
+        let upgrades_otherwise: Vec<_> = without
+            .iter()
+            .copied()
+            .chain([("upgrade", "h2c")])
+            .collect();
+        for (headers, missing) in [
+            (&without[..], "no `Upgrade: websocket` header"),
+            (&cut_by_proxy, "no `Upgrade: websocket` header"),
+            (&upgrades_otherwise, "does not say `websocket`"),
+        ] {
+            for version in [Version::HTTP_10, Version::HTTP_11] {
+                let mut head = head(headers);
+                head.version = version;
+
+                let Asked::Refuse(reject) = asked(&head) else {
+                    panic!("it was taken for a page");
+                };
+                assert!(reject.body().contains(missing), "{}", reject.body());
+                let response = reject.into_response();
+                assert_eq!(response.status(), 426);
+                assert_eq!(response.headers()["upgrade"], "websocket");
+            }
+        }
+    }
+
+    #[test]
+    fn over_http_2_a_handshake_is_told_to_come_over_http_1() {
+        let mut head = head(&[("sec-websocket-version", "13")]);
+        head.version = Version::HTTP_2;
+
+        assert_eq!(refused(&head), Some(400));
+        head.method = Method::CONNECT;
+        assert!(matches!(asked(&head), Asked::Page));
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub use self::{
 pub(crate) use self::{
     client_stream::ClientStream,
     drain::Seat,
-    handshake::{Asked, asked},
+    handshake::{Asked, asked, without_upgrade},
     place::{carry_on, seat},
     websocket::ByteTransport,
 };

@@ -6,6 +6,7 @@ use crate::{
     error::Result,
     frame::{Close, Frame},
     protocol::{Answer, Origin, Sender, Transport, Upgrade, WebSocket},
+    refusal_log::Peer,
     scope::Scope,
 };
 use http::{Response, StatusCode, request};
@@ -59,6 +60,7 @@ impl WebSocketCommunicator {
         let transport = Memory { incoming, outgoing };
         let (upgrade, answer) = Upgrade::new(
             Origin::of(&head.headers, &head.uri),
+            Peer::new(&head.uri, None),
             None,
             Box::new(|_| Box::pin(async { Ok::<Box<dyn Transport>, _>(Box::new(transport)) })),
         );

@@ -76,7 +76,7 @@ async fn one_who_was_not_let_in_is_told_so_where_it_listens() {
     for (path, expected) in [
         (
             "/nowhere",
-            "waited for a frame, but was refused with 404 Not Found: Not Found",
+            "waited for a frame, but was refused with 404 Not Found: no route has this path",
         ),
         (
             "/room",

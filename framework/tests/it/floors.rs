@@ -8,7 +8,7 @@ use std::{
 
 /// From the ground up; what shares a floor does not know each other.
 const FLOORS: &[&[&str]] = &[
-    &["alarm", "error", "waking"],
+    &["alarm", "error", "refusal_log", "waking"],
     &["metric"],
     &[
         "cookies",

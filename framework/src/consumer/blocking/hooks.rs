@@ -77,6 +77,7 @@ pub trait BlockingConsumer: Sized + Send + 'static {
     /// The client said something that is no `Input`. Unless you say otherwise the conversation ends with 1007 and the
     /// reason.
     fn malformed(&mut self, ctx: &mut BlockingContext<Self::Event>, error: Error) -> Result<()> {
+        ctx.note_malformed();
         ctx.close(Close::new(Close::INVALID, error.chain()))
     }
 

@@ -14,6 +14,7 @@ use crate::{
     frame::Close,
     guard::guarded,
     protocol::{Exchange, Http},
+    refusal_log::Rule,
     reject::Reject,
     scope::{OpensOverHttp, Scope},
 };
@@ -183,12 +184,15 @@ async fn greet<C: HttpConsumer>(
     mut exchange: Exchange,
 ) -> Result<Option<Desk<C>>> {
     if let Some(refusal) = unasked(&scope.head.method, C::METHODS) {
+        refusal.log(&scope.peer());
         Http::refuse(exchange, refusal).await?;
         return Ok(None);
     }
     if exchange.body.size_hint().lower() > C::MAX_BODY as u64 {
         let message = format!("the body is larger than {} bytes", C::MAX_BODY);
-        Http::refuse(exchange, Error::new(ErrorKind::TooLarge, message)).await?;
+        let refusal = Reject::from(Error::new(ErrorKind::TooLarge, message));
+        refusal.log(&scope.peer());
+        Http::refuse(exchange, refusal).await?;
         return Ok(None);
     }
     let mut handshake = Handshake {
@@ -221,8 +225,10 @@ async fn greet<C: HttpConsumer>(
         Err(_) => Reject::from(Error::new(
             ErrorKind::Timeout,
             "a consumer's connect took longer than 10 s",
-        )),
+        ))
+        .by(Rule::ConnectTimeout),
     };
+    refusal.log(&handshake.scope.peer());
     Http::refuse(exchange, refusal).await?;
     Ok(None)
 }
@@ -254,7 +260,7 @@ fn unasked(method: &Method, methods: &[Method]) -> Option<Reject> {
     };
     let names: Vec<_> = methods.iter().chain(head).map(Method::as_str).collect();
     let allowed = HeaderValue::from_str(&names.join(", ")).ok()?;
-    let refusal = Reject::from(StatusCode::METHOD_NOT_ALLOWED);
+    let refusal = Reject::from(StatusCode::METHOD_NOT_ALLOWED).by(Rule::Method);
     Some(refusal.header(header::ALLOW, allowed))
 }
 

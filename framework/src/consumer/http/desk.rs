@@ -16,6 +16,7 @@ use crate::{
     frame::Close,
     guard::guarded,
     protocol::{Exchange, Http},
+    refusal_log::Peer,
     reject::Reject,
     scope::OpensOverHttp,
     tie::Ties,
@@ -120,9 +121,9 @@ async fn settle<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close,
                 ErrorKind::User,
                 "a handler answered twice, or with another's stream, or gave up `sse` or `stream` before it had begun",
             );
-            return fail(exchange, error).await;
+            return fail(ctx.scope.peer(), exchange, error).await;
         }
-        (Outcome::Failed(error), exchange) => return fail(exchange, error).await,
+        (Outcome::Failed(error), exchange) => return fail(ctx.scope.peer(), exchange, error).await,
         (Outcome::Ended(Ending::Left), exchange) => {
             if let Some(exchange) = exchange {
                 _ = Http::refuse(exchange, half_closed()).await;
@@ -146,7 +147,7 @@ async fn settle<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close,
     }
 }
 
-async fn fail(exchange: Option<Exchange>, error: Error) -> (Close, Result<()>) {
+async fn fail(peer: Peer, exchange: Option<Exchange>, error: Error) -> (Close, Result<()>) {
     let close = Close::from(match error.kind() {
         ErrorKind::Closed => Close::ABNORMAL,
         ErrorKind::SessionGone => Close::UNAUTHORIZED,
@@ -156,7 +157,9 @@ async fn fail(exchange: Option<Exchange>, error: Error) -> (Close, Result<()>) {
     });
     match exchange {
         Some(exchange) => {
-            _ = Http::refuse(exchange, error).await;
+            let refusal = Reject::from(error);
+            refusal.log(&peer);
+            _ = Http::refuse(exchange, refusal).await;
             (close, Ok(()))
         }
         // The client's stream has ended and it comes back: no fault of this consumer's.

@@ -6,6 +6,7 @@ use crate::{
     error::Result,
     header_list,
     protocol::Http,
+    refusal_log::Rule,
     reject::Reject,
     scope::{OpensOverHttp, Protocol, Scope},
 };
@@ -113,7 +114,7 @@ impl<U> RequireUser<U> {
             (Ok(None), _) => Some(self.stranger(page, extensions)),
             (Ok(Some(user)), Some(may_pass)) if !may_pass(&user) => {
                 let reject = Reject::new(StatusCode::FORBIDDEN, "this is not for you");
-                Some(reject)
+                Some(reject.by(Rule::User))
             }
             (Ok(Some(_)), _) => None,
         }

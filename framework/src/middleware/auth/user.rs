@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, ErrorKind, Result},
     extract::FromScope,
+    refusal_log::Rule,
     reject::Reject,
     scope::{OpensOverHttp, Scope},
 };
@@ -82,7 +83,7 @@ pub(super) fn page_in<U: 'static>(extensions: &Extensions) -> Option<&str> {
 
 /// What a client is told that has to say who it is.
 pub(crate) fn nobody() -> Reject {
-    Reject::new(StatusCode::UNAUTHORIZED, "log in first")
+    Reject::new(StatusCode::UNAUTHORIZED, "log in first").by(Rule::User)
 }
 
 impl<P: OpensOverHttp, U: Send + Sync + 'static> FromScope<P> for User<U> {

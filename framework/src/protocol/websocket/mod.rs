@@ -16,7 +16,7 @@ pub(crate) use self::{
     outgoing::{Outgoing, Speaker},
     socket::Transport,
     stop::Stop,
-    upgrade::{Answer, foreign_origin},
+    upgrade::Answer,
 };
 
 use crate::scope::Protocol;

@@ -77,8 +77,8 @@ impl AllowedOrigins {
     /// Admits pages with `Origin: file://`, too: those that an app ships as files and shows in a web view (Electron, Cordova,
     /// Android), and in Chromium those opened from a file.
     ///
-    /// No site on the network can make such a page. One that a visitor has downloaded and opens can, but in a browser of its
-    /// own kind: the cookies of your site go along if they are `SameSite=None`. Apps that serve their pages under a scheme of
+    /// No site on the network can make such a page, but a file can that a visitor has downloaded and opens in Chromium; then
+    /// cookies that are `SameSite=None` go along. Apps that serve their pages under a scheme of
     /// their own (`capacitor://localhost`, `tauri://localhost`) need no more than that in [`list`](AllowedOrigins::list).
     #[must_use]
     pub fn allow_file(mut self) -> Self {

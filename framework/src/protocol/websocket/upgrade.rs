@@ -4,6 +4,7 @@ use super::{super::Host, AllowedOrigins, Origin, Socket, Transport, WebSocket, W
 use crate::{
     error::{Error, Result},
     protocol::hooks,
+    refusal_log::{Peer, Rule},
     reject::Reject,
     scope::{OpensOverHttp, ReplyHook},
 };
@@ -33,6 +34,7 @@ pub struct Upgrade {
     config: Arc<WebSocketConfig>,
     allowed_origins: AllowedOrigins,
     origin: Origin,
+    peer: Peer,
     hooks: Vec<ReplyHook>,
     host: Option<Arc<dyn Host>>,
     answer: oneshot::Sender<Answer>,
@@ -52,6 +54,7 @@ impl Upgrade {
     /// Without a host if a foreign server serves it.
     pub(crate) fn new(
         origin: Origin,
+        peer: Peer,
         host: Option<Arc<dyn Host>>,
         open: Open,
     ) -> (Self, oneshot::Receiver<Answer>) {
@@ -61,6 +64,7 @@ impl Upgrade {
             config: WebSocketConfig::shared(),
             allowed_origins: AllowedOrigins::default(),
             origin,
+            peer,
             hooks: Vec::new(),
             host,
             answer,
@@ -102,12 +106,13 @@ impl Upgrade {
     /// [origin](AllowedOrigins) or by a reply hook.
     pub async fn accept(self) -> Result<Socket> {
         if !self.is_origin_allowed() {
-            self.refuse(foreign_origin()).await?;
+            self.refuse_origin().await?;
             return Err(Error::closed());
         }
         let Self {
             headers,
             config,
+            peer,
             hooks,
             host,
             answer,
@@ -117,7 +122,7 @@ impl Upgrade {
         let mut reply = Response::new(Cow::Borrowed(""));
         *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *reply.headers_mut() = headers;
-        let reply = run(hooks, reply).await;
+        let reply = run(hooks, reply, &peer).await;
         let accepted = reply.status() == StatusCode::SWITCHING_PROTOCOLS;
         answer.send(reply).map_err(|_| Error::closed())?;
         if !accepted {
@@ -133,8 +138,19 @@ impl Upgrade {
     /// # Errors
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client is gone.
     pub async fn refuse(self, reject: impl Into<Reject>) -> Result<()> {
-        let reply = run(self.hooks, reject.into().into_response()).await;
+        let reject = reject.into();
+        reject.log(&self.peer);
+        let reply = run(self.hooks, reject.into_response(), &self.peer).await;
         self.answer.send(reply).map_err(|_| Error::closed())
+    }
+
+    /// Refuses the client because of the page that opens the socket.
+    pub(crate) async fn refuse_origin(self) -> Result<()> {
+        let text = "pages of this origin may not open a socket here";
+        let reject = Reject::new(StatusCode::FORBIDDEN, text)
+            .by(Rule::Origin)
+            .because(self.origin.to_string());
+        self.refuse(reject).await
     }
 
     pub(crate) fn host(&self) -> Option<&Arc<dyn Host>> {
@@ -147,22 +163,17 @@ impl Upgrade {
     }
 }
 
-/// What a page of a foreign origin is told.
-pub(crate) fn foreign_origin() -> Reject {
-    Reject::new(
-        StatusCode::FORBIDDEN,
-        "pages of this origin may not open a socket here",
-    )
-}
-
-async fn run(hooks: Vec<ReplyHook>, reply: Answer) -> Answer {
+async fn run(hooks: Vec<ReplyHook>, reply: Answer, peer: &Peer) -> Answer {
     if hooks.is_empty() {
         return reply;
     }
     let (mut head, body) = reply.into_parts();
     match hooks::run(hooks, &mut head).await {
         Ok(()) => Response::from_parts(head, body),
-        Err(reject) => reject.into_response(),
+        Err(reject) => {
+            reject.log(peer);
+            reject.into_response()
+        }
     }
 }
 

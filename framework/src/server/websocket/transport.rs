@@ -9,6 +9,7 @@ use super::{
 use crate::{
     frame::{Close, Frame},
     protocol::{Sender, Transport, WebSocketConfig},
+    refusal_log::{Answer, Peer, Rule},
 };
 use std::{
     pin::Pin,
@@ -29,6 +30,7 @@ pub(crate) struct ByteTransport<IO> {
     timer: Option<Pin<Box<Sleep>>>,
     /// Whether the client broke the protocol: it may still be sending then.
     broke_protocol: bool,
+    peer: Peer,
     config: Arc<WebSocketConfig>,
 }
 
@@ -37,7 +39,7 @@ const READS: usize = 16;
 
 impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
     /// `early` is what was read behind the handshake.
-    pub(crate) fn new(io: IO, early: &[u8], config: Arc<WebSocketConfig>) -> Self {
+    pub(crate) fn new(io: IO, early: &[u8], config: Arc<WebSocketConfig>, peer: Peer) -> Self {
         let mut reader = Reader::new(config.max_message_size);
         reader.feed(early);
         Self {
@@ -49,6 +51,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
                 .heartbeat
                 .map(|heartbeat| Box::pin(sleep(heartbeat.interval))),
             broke_protocol: false,
+            peer,
             config,
         }
     }
@@ -137,6 +140,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
                 Err(violation) => {
                     self.writer.close(&violation);
                     self.broke_protocol = true;
+                    let rule = match violation.code {
+                        Close::TOO_LARGE => Rule::MessageSize,
+                        _ => Rule::Protocol,
+                    };
+                    let answer = Answer::Close(violation.code);
+                    self.peer.refused(rule, answer, Some(&violation.reason));
                     return Poll::Ready(Err(violation));
                 }
             }

@@ -1,0 +1,408 @@
+//! A refused client is found in the log. Apart from the other tests: each rule writes ten lines a minute, and here each
+//! test has rules of its own.
+
+use futures_util::{SinkExt, StreamExt};
+use http::{Method, Request, Response, StatusCode, header};
+use seaway::{
+    Answer, Application, ApplicationExt, Channels, Context, Handshake, HttpConsumer, HttpContext,
+    HttpHandshake, NoEvent, Reject, Result, WebSocketConsumer, application_fn,
+    protocol::{AllowedOrigins, Body, Exchange, Http, WebSocket, WebSocketConfig},
+    routing::{PathRouter, ProtocolTypeRouter},
+    serve,
+    testing::HttpCommunicator,
+};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use tokio_tungstenite::{
+    client_async,
+    tungstenite::{Message, client::IntoClientRequest},
+};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The lines about refused clients that this thread logs while the test holds it.
+struct Log {
+    lines: Lines,
+    _listening: tracing::subscriber::DefaultGuard,
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn listen() -> Self {
+        let lines = Lines::default();
+        let _listening = tracing::subscriber::set_default(lines.clone());
+        Self { lines, _listening }
+    }
+
+    /// The lines since this was last asked.
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.lines.0.lock().unwrap())
+    }
+
+    /// Waits for the next lines, which must be one.
+    async fn line(&self) -> String {
+        let mut pause = tokio::time::interval(Duration::from_millis(5));
+        let waiting = async {
+            loop {
+                pause.tick().await;
+                let mut lines = self.take();
+                if let Some(line) = lines.pop() {
+                    assert!(lines.is_empty(), "{lines:?} and {line}");
+                    return line;
+                }
+            }
+        };
+        timeout(PATIENCE, waiting).await.expect("a line in the log")
+    }
+}
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        if event.metadata().target() != "seaway::refused" {
+            return;
+        }
+        let mut line = event.metadata().level().to_string();
+        event.record(
+            &mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+                line.push_str(&format!(" {field}={value:?}"));
+            },
+        );
+        self.0.lock().unwrap().push(line);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// Refuses as its path says.
+struct Doorkeeper;
+
+impl WebSocketConsumer for Doorkeeper {
+    type Input = String;
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+        match handshake.scope().head.uri.path() {
+            "/ws/banned" => Err(Reject::new(StatusCode::FORBIDDEN, "ana's secret is out")),
+            "/ws/hang" => std::future::pending().await,
+            _ => Ok(Self),
+        }
+    }
+
+    async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> {
+        ctx.send(text).await
+    }
+}
+
+/// Takes a GET with a small body.
+struct Small;
+
+impl HttpConsumer for Small {
+    type Event = NoEvent;
+    const METHODS: &'static [Method] = &[Method::GET];
+    const MAX_BODY: usize = 10;
+
+    async fn connect(_: &mut HttpHandshake) -> Result<Self, Reject> {
+        Ok(Self)
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
+        let body = ctx.body().await?;
+        ctx.answer(format!("{} bytes", body.len()))
+    }
+}
+
+fn pages() -> impl Application<Http> {
+    let about = application_fn(|_, exchange: Exchange| async move {
+        exchange.respond(Response::new(Body::from("about"))).await
+    });
+    PathRouter::new()
+        .route("/about", about)
+        .route("/small", Small::application(&Channels::in_memory()))
+}
+
+fn sockets() -> impl Application<WebSocket> {
+    let limits = WebSocketConfig::new()
+        .max_message_size(100)
+        .connect_timeout(Duration::from_millis(20));
+    PathRouter::new()
+        .route(
+            "/ws/{door}",
+            Doorkeeper::application(&Channels::in_memory()),
+        )
+        .with(AllowedOrigins::list(["https://app.example"]))
+        .with(limits)
+}
+
+/// A server of these pages and sockets, for as long as the test's runtime.
+async fn server() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = ProtocolTypeRouter::new().http(pages()).websocket(sockets());
+    tokio::spawn(async move { serve(listener, app).stop_on(std::future::pending()).await });
+    address
+}
+
+/// The whole answer to these lines of a request's head, and the address that asked.
+async fn ask(server: SocketAddr, head: &str) -> (String, SocketAddr) {
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    let client = stream.local_addr().unwrap();
+    let head = format!("{head}\r\nHost: a.example\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let reading = stream.read_to_string(&mut answer);
+    timeout(PATIENCE, reading).await.unwrap().unwrap();
+    (answer, client)
+}
+
+#[tokio::test]
+async fn a_handshake_whose_upgrade_header_was_dropped_is_told_so_and_logged() {
+    let log = Log::listen();
+    let server = server().await;
+    let handshake = "GET /ws/room?token=secret HTTP/1.1\r\nSec-WebSocket-Version: 13\r\n\
+                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+
+    let (answer, client) = ask(server, handshake).await;
+
+    assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
+    assert!(
+        answer.contains("no `Upgrade: websocket` header"),
+        "{answer}"
+    );
+    let line = log.line().await;
+    assert!(line.starts_with("INFO "), "{line}");
+    for part in [
+        "rule=\"handshake\"",
+        "path=\"/ws/room\"",
+        &format!("client={client}"),
+        "status=426",
+        "no `Upgrade: websocket` header",
+    ] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+    assert!(!line.contains("secret"), "{line}");
+}
+
+#[tokio::test]
+async fn pages_are_answered_as_ever_and_not_logged() {
+    let log = Log::listen();
+    let server = server().await;
+    for (head, status) in [
+        ("GET /about HTTP/1.1", "HTTP/1.1 200 "),
+        ("GET /nowhere HTTP/1.1", "HTTP/1.1 404 "),
+        ("GET /ws/room HTTP/1.1", "HTTP/1.1 404 "),
+        ("GET /about HTTP/1.1\r\nUpgrade: h2c", "HTTP/1.1 200 "),
+    ] {
+        let (answer, _) = ask(server, head).await;
+        assert!(answer.starts_with(status), "{head}: {answer}");
+    }
+
+    assert_eq!(log.take(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn each_refusal_of_a_handshake_is_one_line() {
+    let log = Log::listen();
+    let server = server().await;
+    let long = format!("/{}", "x".repeat(5000));
+    let app = "https://app.example";
+    for (path, origin, status, expected) in [
+        (
+            "/ws/room?secret",
+            "https://evil.example",
+            403,
+            &[
+                "rule=\"origin\"",
+                "path=\"/ws/room\"",
+                "https://evil.example",
+            ][..],
+        ),
+        (
+            "/sw/room?secret",
+            app,
+            404,
+            &["rule=\"path\"", "path=\"/sw/room\"", "no route"],
+        ),
+        (&long, app, 404, &["rule=\"path\"", "xxx\""]),
+        (
+            "/ws/banned?secret",
+            app,
+            403,
+            &["rule=\"application\"", "path=\"/ws/banned\""],
+        ),
+        (
+            "/ws/hang?secret",
+            app,
+            503,
+            &["rule=\"connect_timeout\"", "path=\"/ws/hang\""],
+        ),
+    ] {
+        let request = format!("ws://{server}{path}").into_client_request();
+        let mut request = request.unwrap();
+        request
+            .headers_mut()
+            .insert(header::ORIGIN, origin.parse().unwrap());
+        let stream = TcpStream::connect(server).await.unwrap();
+        let client = stream.local_addr().unwrap();
+
+        let refused = client_async(request, stream).await.expect_err(path);
+
+        let line = log.line().await;
+        let status = format!("status={status}");
+        let client = format!("client={client}");
+        assert!(refused.to_string().contains(&status[7..]), "{refused}");
+        for part in expected.iter().copied().chain([&*status, &*client]) {
+            assert!(line.contains(part), "{part} in {line}");
+        }
+        assert!(line.starts_with("INFO "), "{line}");
+        assert!(!line.contains("secret") && line.len() < 600, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn each_refusal_of_a_message_is_one_line() {
+    let log = Log::listen();
+    let server = server().await;
+    for (sent, expected) in [
+        (
+            Message::binary(vec![0; 101]),
+            &["rule=\"message_size\"", "close=1009", "100 bytes"][..],
+        ),
+        (Message::binary("secret"), &["rule=\"input\"", "close=1007"]),
+        (
+            Message::Close(Some(tokio_tungstenite::tungstenite::protocol::CloseFrame {
+                code: 1000.into(),
+                reason: "bye".into(),
+            })),
+            &[],
+        ),
+    ] {
+        let stream = TcpStream::connect(server).await.unwrap();
+        let client = format!("client={}", stream.local_addr().unwrap());
+        let url = format!("ws://{server}/ws/room?secret");
+        let (mut socket, _) = client_async(url, stream).await.unwrap();
+
+        socket.send(sent).await.unwrap();
+
+        while let Some(Ok(_)) = timeout(PATIENCE, socket.next()).await.expect("an end") {}
+        if expected.is_empty() {
+            assert_eq!(log.take(), Vec::<String>::new());
+            continue;
+        }
+        let line = log.line().await;
+        for part in expected
+            .iter()
+            .copied()
+            .chain(["path=\"/ws/room\"", &*client])
+        {
+            assert!(line.contains(part), "{part} in {line}");
+        }
+        assert!(!line.contains("secret"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_broken_frame_is_one_line() {
+    let log = Log::listen();
+    let server = server().await;
+    let stream = TcpStream::connect(server).await.unwrap();
+    let (mut socket, _) = client_async(format!("ws://{server}/ws/room"), stream)
+        .await
+        .unwrap();
+
+    // An unmasked frame.
+    socket.get_mut().write_all(b"\x81\x02hi").await.unwrap();
+
+    let line = log.line().await;
+    for part in [
+        "rule=\"protocol\"",
+        "close=1002",
+        "masked",
+        "path=\"/ws/room\"",
+    ] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_an_http_consumer_refuses_is_one_line() {
+    let log = Log::listen();
+    let server = server().await;
+    for (head, rule) in [
+        (
+            "POST /small?secret HTTP/1.1",
+            "rule=\"method\" path=\"/small\"",
+        ),
+        (
+            "GET /small HTTP/1.1\r\nContent-Length: 11",
+            "rule=\"body_size\" path=\"/small\"",
+        ),
+    ] {
+        _ = ask(server, head).await;
+
+        let line = log.line().await;
+        assert!(line.contains(rule), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_head_that_breaks_http_is_one_line() {
+    let log = Log::listen();
+    let server = server().await;
+    for (head, expected) in [
+        (
+            "GET /about?secret HTTP/1.1\r\nHost: b.example",
+            "rule=\"request_head\" path=\"/about\" client=",
+        ),
+        ("G@T /about HTTP/1.1", "rule=\"request_head\" client="),
+    ] {
+        let (answer, client) = ask(server, head).await;
+
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        let line = log.line().await;
+        let expected = format!("{expected}{client}");
+        assert!(line.contains(&expected), "{expected} in {line}");
+        assert!(!line.contains("secret"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_refusals_does_not_fill_the_log() {
+    let log = Log::listen();
+    let small = Small::application(&Channels::in_memory()).boxed();
+    for _ in 0..50 {
+        let request = Request::get("/small").body("more than ten bytes").unwrap();
+        let response = HttpCommunicator::request(&small, request).await.unwrap();
+        assert_eq!(response.status(), 413);
+    }
+
+    let lines = log.take();
+    assert_eq!(lines.len(), 50);
+    let shown = lines
+        .iter()
+        .filter(|line| line.starts_with("INFO "))
+        .count();
+    assert!((1..=10).contains(&shown), "{shown} lines are shown");
+    let hidden = lines
+        .iter()
+        .filter(|line| line.starts_with("DEBUG "))
+        .count();
+    assert_eq!(shown + hidden, 50);
+}
