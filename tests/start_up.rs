@@ -80,12 +80,11 @@ async fn every_example_listens_before_it_says_where() {
 
 #[tokio::test]
 async fn the_chat_names_its_data_folder_and_its_redis_without_the_password() {
-    let redis = Redis::new().await;
-    redis.set_password("secret").await;
+    let redis = Redis::with_password("secret").await;
     let here = format!("127.0.0.1:{}", redis.port());
     let mut command = program("chat");
     command.args(["--port", "0", "--data", "here"]);
-    command.env("REDIS_URL", format!("redis://:secret@{here}"));
+    command.env("REDIS_URL", redis.url());
 
     let started = StartLine::of("chat", &mut command).await;
 
@@ -98,8 +97,7 @@ async fn the_chat_names_its_data_folder_and_its_redis_without_the_password() {
 
 #[tokio::test]
 async fn a_redis_that_was_named_and_does_not_work_stops_the_start_with_one_line() {
-    let redis = Redis::new().await;
-    redis.set_password("right").await;
+    let redis = Redis::with_password("right").await;
     let web = Server::example("echo").await;
     let [redis, web, nothing] =
         [redis.port(), web.port(), Redis::stopped().port()].map(|port| format!("127.0.0.1:{port}"));

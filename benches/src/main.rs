@@ -44,14 +44,14 @@ const OPEN_FILES: u64 = 6000;
 // One thread: a load generator on both cores would starve the server.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let options = match Options::read(env::args().skip(1)) {
+    let options = match Options::read(env::args_os().skip(1)) {
         Ok(Some(options)) => options,
         Ok(None) => {
             println!("{HELP}");
             return ExitCode::SUCCESS;
         }
         Err(problem) => {
-            eprintln!("bench: {problem}");
+            eprintln!("bench: {problem}; see --help");
             return ExitCode::from(2);
         }
     };

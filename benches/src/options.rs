@@ -1,6 +1,11 @@
 //! The flags.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use lexopt::{
+    Arg::{Long, Short},
+    Parser, ValueExt,
+};
 
 use crate::{
     course::Pace,
@@ -45,8 +50,8 @@ impl Options {
     ///
     /// What is wrong with them.
     pub(crate) fn read(
-        arguments: impl IntoIterator<Item = String>,
-    ) -> Result<Option<Self>, String> {
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> Result<Option<Self>, lexopt::Error> {
         let mut options = Self {
             contestants: CONTESTANTS.to_vec(),
             shapes: SHAPES.to_vec(),
@@ -55,33 +60,25 @@ impl Options {
             json: None,
         };
         let mut rounds = None;
-        let mut arguments = arguments.into_iter();
-        while let Some(flag) = arguments.next() {
-            let mut value = || {
-                arguments
-                    .next()
-                    .ok_or_else(|| format!("{flag} wants a value"))
-            };
-            match flag.as_str() {
-                "--help" | "-h" => return Ok(None),
-                "--quick" => {
+        let mut parser = Parser::from_args(arguments);
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Short('h') | Long("help") => return Ok(None),
+                Long("quick") => {
                     options.rounds = 3;
                     options.pace = pace(100, 300);
                 }
-                "--rounds" => {
-                    rounds = Some(
-                        value()?
-                            .parse()
-                            .map_err(|_| "--rounds wants a number".to_owned())?,
-                    )
+                Long("rounds") => rounds = Some(parser.value()?.parse()?),
+                Long("only") => {
+                    let only = parser.value()?.string()?;
+                    options.contestants = pick(&only, &CONTESTANTS, |contestant| contestant.name)?;
                 }
-                "--only" => {
-                    options.contestants =
-                        pick(&value()?, &CONTESTANTS, |contestant| contestant.name)?
+                Long("loads") => {
+                    let loads = parser.value()?.string()?;
+                    options.shapes = pick(&loads, &SHAPES, |shape| shape.key)?;
                 }
-                "--loads" => options.shapes = pick(&value()?, &SHAPES, |shape| shape.key)?,
-                "--json" => options.json = Some(value()?.into()),
-                unknown => return Err(format!("there is no flag {unknown}; see --help")),
+                Long("json") => options.json = Some(parser.value()?.into()),
+                unknown => return Err(unknown.unexpected()),
             }
         }
         options.rounds = rounds.unwrap_or(options.rounds).max(1);
@@ -103,7 +100,7 @@ fn pick<T: Copy>(
 ) -> Result<Vec<T>, String> {
     let found = |wanted: &str| all.iter().copied().find(|item| name(item) == wanted);
     list.split(',')
-        .map(|wanted| found(wanted).ok_or_else(|| format!("there is no {wanted}; see --help")))
+        .map(|wanted| found(wanted).ok_or_else(|| format!("there is no {wanted}")))
         .collect()
 }
 
@@ -112,12 +109,13 @@ mod tests {
     use super::*;
 
     fn read(line: &str) -> Result<Option<Options>, String> {
-        Options::read(line.split_whitespace().map(str::to_owned))
+        let options = Options::read(line.split_whitespace().map(OsString::from));
+        options.map_err(|mistake| mistake.to_string())
     }
 
     #[test]
     fn flags_choose_servers_loads_and_rounds() {
-        let options = read("--rounds 4 --only bare,axum --loads http --quick")
+        let options = read("--rounds=4 --only bare,axum --loads http --quick")
             .expect("valid")
             .expect("no help");
 
@@ -134,11 +132,13 @@ mod tests {
     #[test]
     fn what_is_unknown_is_named() {
         for (line, told) in [
-            ("--slow", "there is no flag --slow; see --help"),
-            ("--only rails", "there is no rails; see --help"),
-            ("--json", "--json wants a value"),
+            ("--slow", "'--slow'"),
+            ("--only rails", "there is no rails"),
+            ("--json", "'--json'"),
+            ("arena", "\"arena\""),
         ] {
-            assert_eq!(read(line).err().as_deref(), Some(told));
+            let mistake = read(line).err().expect(line);
+            assert!(mistake.contains(told), "{line}: {mistake}");
         }
     }
 }

@@ -153,15 +153,6 @@ impl Redis {
         format!("redis://{login}127.0.0.1:{port}")
     }
 
-    /// Asks for this password from now on.
-    ///
-    /// # Panics
-    /// When Redis does not take it.
-    pub async fn set_password(&self, password: &str) {
-        let answer = self.ask(&["CONFIG", "SET", "requirepass", password]).await;
-        assert_eq!(answer.as_deref(), Some("+OK\r\n"));
-    }
-
     /// Waits until this many connections subscribe to a Redis channel.
     pub async fn until_subscribed(&self, channel: &str, connections: usize) {
         let what = format!("{connections} subscriptions to {channel}");
@@ -170,6 +161,15 @@ impl Redis {
             answer
                 .ends_with(&format!("\r\n:{connections}\r\n"))
                 .then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until somebody subscribes to a Redis channel of this pattern.
+    pub async fn until_any_subscribed(&self, pattern: &str) {
+        wait::until(pattern, wait::DEADLINE, async || {
+            let answer = self.ask(&["PUBSUB", "CHANNELS", pattern]).await?;
+            (answer != "*0\r\n").then_some(())
         })
         .await;
     }

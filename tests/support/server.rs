@@ -49,19 +49,24 @@ impl Server {
 
     /// The chat on a Redis, with a database of its own.
     pub async fn chat_on(redis: &Redis) -> Self {
-        Self::chat(redis, Arc::new(Scratch::new("chat-data"))).await
+        Self::chat(Some(redis.url()), Arc::new(Scratch::new("chat-data"))).await
+    }
+
+    /// The chat as a newcomer starts it: it may find a Redis on this machine, or none.
+    pub async fn chat_without_redis_url() -> Self {
+        Self::chat(None, Arc::new(Scratch::new("chat-data"))).await
     }
 
     /// Another process of the same chat: on the same Redis, with the same database.
     pub async fn chat_beside(neighbour: &Self, redis: &Redis) -> Self {
         let data = neighbour.data.clone();
-        Self::chat(redis, data.expect("the neighbour is a chat")).await
+        Self::chat(Some(redis.url()), data.expect("the neighbour is a chat")).await
     }
 
-    async fn chat(redis: &Redis, data: Arc<Scratch>) -> Self {
+    async fn chat(redis: Option<String>, data: Arc<Scratch>) -> Self {
         let folder = data.path().display().to_string();
         let arguments = vec!["--data".to_owned(), folder];
-        let mut server = Self::new("chat", arguments, Some(redis.url()));
+        let mut server = Self::new("chat", arguments, redis);
         server.data = Some(data);
         server.start().await;
         server

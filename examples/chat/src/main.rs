@@ -37,6 +37,7 @@ mod rooms;
 mod rounds;
 
 use chat::Chat;
+use launch::Redis;
 use lobby::Onlooker;
 use options::Options;
 use room::Visitor;
@@ -71,7 +72,7 @@ async fn run(options: Options) -> Result<()> {
     let listener = options.address.listen().await?;
     let database = database::open(&options.data).await?;
     let name = identity::name(&database).await?;
-    let (channels, redis) = redis::connect(options.redis, &name).await?;
+    let (channels, redis) = redis::connect(options.redis, Redis::on_this_machine(), &name).await?;
     let chat = Arc::new(Chat::new(database, &channels, options.is_https).await?);
     let _rounds = rounds::begin(&chat).await?;
 
