@@ -22,6 +22,7 @@ enum Fault {
     KilledBehindProxy,
     KilledWhileFrozen,
     Stopped,
+    StoppedForLong,
     Stalled,
     Losing,
     Reset,
@@ -50,6 +51,7 @@ const GROUPS: [&[Fault]; 4] = [
         WrongPassword,
         SubscriberCut,
         LateSubscription,
+        StoppedForLong,
     ],
 ];
 
@@ -98,6 +100,14 @@ fn redis_stopped_for_five_seconds_loses_nothing_and_closes_no_socket() {
     let verdict = Stopped.verdict();
 
     verdict.is_complete();
+    verdict.resumed_in_time();
+}
+
+#[test]
+fn redis_stopped_for_longer_than_a_send_waits_loses_nothing_in_silence() {
+    let verdict = StoppedForLong.verdict();
+
+    verdict.is_honest();
     verdict.resumed_in_time();
 }
 
@@ -220,7 +230,8 @@ impl Fault {
             KilledTwice => killed_twice().await,
             KilledBehindProxy => killed(Stage::on(Redis::new().await).await).await,
             KilledWhileFrozen => killed_while_frozen().await,
-            Stopped => stopped().await,
+            Stopped => stopped(Duration::from_secs(5)).await,
+            StoppedForLong => stopped(Duration::from_secs(13)).await,
             Stalled => stalled().await,
             Losing => losing().await,
             Reset => reset().await,
@@ -294,10 +305,10 @@ async fn killed_while_frozen() -> Verdict {
     stage.verdict().await
 }
 
-async fn stopped() -> Verdict {
+async fn stopped(length: Duration) -> Verdict {
     let stage = Stage::on(Redis::new().await).await;
     stage.redis.freeze();
-    sleep(Duration::from_secs(5)).await;
+    sleep(length).await;
     stage.redis.thaw();
     stage.verdict().await
 }
@@ -370,9 +381,7 @@ async fn wrong_password() -> Verdict {
 
 async fn process_killed() -> Verdict {
     let mut stage = Stage::on(Redis::new().await).await;
-    stage.arenas[1].kill();
-    sleep(Duration::from_secs(2)).await;
-    stage.arenas[1].start().await;
+    stage.kill_process(1, Duration::from_secs(2)).await;
     stage.verdict().await
 }
 
