@@ -194,6 +194,7 @@ impl Account {
         for (_, entry) in &member.log.entries {
             match entry {
                 Entry::Received(id) => {
+                    self.received += 1;
                     if sent
                         .get(id)
                         .is_none_or(|(room, _)| *room != member.log.room)
