@@ -3,15 +3,24 @@
 //! Each fault happens to a [`Stage`] of its own. Outages take their time, so faults of one group run at once: the first
 //! test that asks for one of them runs the group, and the others wait for it.
 
+use seaway::Channels;
+use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, sync::OnceLock, thread, time::Duration};
 
 use seaway_tests::support::{
-    Redis, Stage, Verdict,
+    Redis, Server, Stage, Verdict,
     proxy::{Side, Wire},
 };
 use tokio::{runtime, time::sleep};
 
 use Fault::*;
+
+/// The event of the arena's rooms.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename = "room.message")]
+struct Said {
+    text: String,
+}
 
 /// What happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -199,6 +208,43 @@ fn three_seconds_of_latency_while_a_room_is_entered_lose_nothing_and_close_no_so
     verdict.is_complete();
 }
 
+/// A process that does not read for a moment has a backlog in Redis, which ends with Redis.
+#[tokio::test]
+async fn what_redis_had_not_written_to_a_busy_process_when_it_was_killed_is_told() {
+    /// More than the systems keep for a connection, less than Redis keeps for a subscriber.
+    const EVENTS: usize = 1000;
+    let mut redis = Redis::new().await;
+    let mut arena = Server::arena_on(&redis).await;
+    let mut client = arena.client("/ws/room/harbour").await;
+    let channels = Channels::redis(redis.url()).await.expect("Redis is there");
+    let room = channels.group::<Said>("room.harbour").unwrap();
+    let text = "x".repeat(16 * 1024);
+
+    arena.freeze();
+    for _ in 0..EVENTS {
+        let said = Said { text: text.clone() };
+        room.send(&said).await.expect("Redis takes it");
+    }
+    redis.stop();
+    arena.thaw();
+    redis.start().await;
+
+    let (mut received, mut closed) = (0, None);
+    while received < EVENTS && closed.is_none() {
+        match client.next_within(Duration::from_secs(3)).await {
+            Some(Ok(_)) => received += 1,
+            Some(Err(code)) => closed = Some(code),
+            None => break,
+        }
+    }
+    println!("{received} of {EVENTS}; closed {closed:?}");
+    let is_told = closed.is_some();
+    assert!(
+        received == EVENTS || is_told,
+        "{received} of {EVENTS}, and nobody was told"
+    );
+}
+
 impl Fault {
     /// What it has done. Runs the faults of its group, unless another test has.
     fn verdict(self) -> &'static Verdict {
@@ -215,11 +261,7 @@ impl Fault {
     fn happens_alone(self) -> Verdict {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let verdict = runtime.expect("a runtime").block_on(self.happens());
-        if std::env::var_os("FAULTS_VERBOSE").is_some() {
-            println!("{self:?}: {verdict:#}");
-        } else {
-            println!("{self:?}: {verdict}");
-        }
+        println!("{self:?}: {verdict}");
         verdict
     }
 
