@@ -3,15 +3,24 @@
 //! Each fault happens to a [`Stage`] of its own. Outages take their time, so faults of one group run at once: the first
 //! test that asks for one of them runs the group, and the others wait for it.
 
+use seaway::Channels;
+use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, sync::OnceLock, thread, time::Duration};
 
 use seaway_tests::support::{
-    Redis, Stage, Verdict,
+    Redis, Server, Stage, Verdict,
     proxy::{Side, Wire},
 };
 use tokio::{runtime, time::sleep};
 
 use Fault::*;
+
+/// The event of the arena's rooms.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename = "room.message")]
+struct Said {
+    text: String,
+}
 
 /// What happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +31,7 @@ enum Fault {
     KilledBehindProxy,
     KilledWhileFrozen,
     Stopped,
+    StoppedForLong,
     Stalled,
     Losing,
     Reset,
@@ -50,6 +60,7 @@ const GROUPS: [&[Fault]; 4] = [
         WrongPassword,
         SubscriberCut,
         LateSubscription,
+        StoppedForLong,
     ],
 ];
 
@@ -98,6 +109,14 @@ fn redis_stopped_for_five_seconds_loses_nothing_and_closes_no_socket() {
     let verdict = Stopped.verdict();
 
     verdict.is_complete();
+    verdict.resumed_in_time();
+}
+
+#[test]
+fn redis_stopped_for_longer_than_a_send_waits_loses_nothing_in_silence() {
+    let verdict = StoppedForLong.verdict();
+
+    verdict.is_honest();
     verdict.resumed_in_time();
 }
 
@@ -189,6 +208,43 @@ fn three_seconds_of_latency_while_a_room_is_entered_lose_nothing_and_close_no_so
     verdict.is_complete();
 }
 
+/// A process that does not read for a moment has a backlog in Redis, which ends with Redis.
+#[tokio::test]
+async fn what_redis_had_not_written_to_a_busy_process_when_it_was_killed_is_told() {
+    /// More than the systems keep for a connection, less than Redis keeps for a subscriber.
+    const EVENTS: usize = 1000;
+    let mut redis = Redis::new().await;
+    let mut arena = Server::arena_on(&redis).await;
+    let mut client = arena.client("/ws/room/harbour").await;
+    let channels = Channels::redis(redis.url()).await.expect("Redis is there");
+    let room = channels.group::<Said>("room.harbour").unwrap();
+    let text = "x".repeat(16 * 1024);
+
+    arena.freeze();
+    for _ in 0..EVENTS {
+        let said = Said { text: text.clone() };
+        room.send(&said).await.expect("Redis takes it");
+    }
+    redis.stop();
+    arena.thaw();
+    redis.start().await;
+
+    let (mut received, mut closed) = (0, None);
+    while received < EVENTS && closed.is_none() {
+        match client.next_within(Duration::from_secs(3)).await {
+            Some(Ok(_)) => received += 1,
+            Some(Err(code)) => closed = Some(code),
+            None => break,
+        }
+    }
+    println!("{received} of {EVENTS}; closed {closed:?}");
+    let is_told = closed.is_some();
+    assert!(
+        received == EVENTS || is_told,
+        "{received} of {EVENTS}, and nobody was told"
+    );
+}
+
 impl Fault {
     /// What it has done. Runs the faults of its group, unless another test has.
     fn verdict(self) -> &'static Verdict {
@@ -205,11 +261,7 @@ impl Fault {
     fn happens_alone(self) -> Verdict {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let verdict = runtime.expect("a runtime").block_on(self.happens());
-        if std::env::var_os("FAULTS_VERBOSE").is_some() {
-            println!("{self:?}: {verdict:#}");
-        } else {
-            println!("{self:?}: {verdict}");
-        }
+        println!("{self:?}: {verdict}");
         verdict
     }
 
@@ -220,7 +272,8 @@ impl Fault {
             KilledTwice => killed_twice().await,
             KilledBehindProxy => killed(Stage::on(Redis::new().await).await).await,
             KilledWhileFrozen => killed_while_frozen().await,
-            Stopped => stopped().await,
+            Stopped => stopped(Duration::from_secs(5)).await,
+            StoppedForLong => stopped(Duration::from_secs(13)).await,
             Stalled => stalled().await,
             Losing => losing().await,
             Reset => reset().await,
@@ -294,10 +347,10 @@ async fn killed_while_frozen() -> Verdict {
     stage.verdict().await
 }
 
-async fn stopped() -> Verdict {
+async fn stopped(length: Duration) -> Verdict {
     let stage = Stage::on(Redis::new().await).await;
     stage.redis.freeze();
-    sleep(Duration::from_secs(5)).await;
+    sleep(length).await;
     stage.redis.thaw();
     stage.verdict().await
 }
@@ -370,9 +423,7 @@ async fn wrong_password() -> Verdict {
 
 async fn process_killed() -> Verdict {
     let mut stage = Stage::on(Redis::new().await).await;
-    stage.arenas[1].kill();
-    sleep(Duration::from_secs(2)).await;
-    stage.arenas[1].start().await;
+    stage.kill_process(1, Duration::from_secs(2)).await;
     stage.verdict().await
 }
 

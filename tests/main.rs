@@ -13,6 +13,7 @@ mod faults;
 mod graceful_stop;
 mod harm;
 mod interop;
+mod missed;
 mod outage;
 mod people;
 mod redis_layer;

@@ -21,6 +21,16 @@ pub struct Log {
     pub entries: Vec<(Duration, Entry)>,
 }
 
+impl Log {
+    /// Whether the client is connected at its end.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        let mut changes = self.entries.iter().rev();
+        let last = changes.find(|(_, entry)| matches!(entry, Entry::Joined | Entry::Closed(_)));
+        matches!(last, Some((_, Entry::Joined)))
+    }
+}
+
 /// One line of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
@@ -64,6 +74,8 @@ pub struct Account {
     pub told_receiver: usize,
     /// Missing, and nobody was told: the first of them, and how many.
     pub silent: Losses,
+    /// Everything that has arrived, due or not.
+    pub received: usize,
     /// Deliveries beyond the first.
     pub doubled: usize,
     /// Deliveries after a later message of the same connection.
@@ -182,6 +194,7 @@ impl Account {
         for (_, entry) in &member.log.entries {
             match entry {
                 Entry::Received(id) => {
+                    self.received += 1;
                     if sent
                         .get(id)
                         .is_none_or(|(room, _)| *room != member.log.room)

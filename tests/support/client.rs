@@ -60,6 +60,21 @@ impl Client {
             .expect("a text from the server")
     }
 
+    /// The next text, or the code with which the connection was closed, if either comes in time.
+    pub async fn next_within(&mut self, limit: Duration) -> Option<Result<String, Option<u16>>> {
+        let next = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Text(text))) => return Ok(text.to_string()),
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(Message::Close(Some(frame)))) => return Err(Some(frame.code.into())),
+                    _ => return Err(None),
+                }
+            }
+        };
+        timeout(limit, next).await.ok()
+    }
+
     /// The next text, if one comes in time.
     ///
     /// # Panics

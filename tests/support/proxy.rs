@@ -42,7 +42,7 @@ pub enum Wire {
     Stalled,
     /// Throws them away; both ends believe that they have sent them.
     Losing,
-    /// Carries those from the server this much later.
+    /// Adds this much to every round trip, half of it in each direction.
     Late(Duration),
     /// Resets open connections, and new ones as soon as their [`Side`] is known to be this.
     Cut,
@@ -280,8 +280,8 @@ async fn read(
             Wire::Losing => continue,
             // Not one byte more; `cut` resets the connection.
             Wire::Cut => std::future::pending().await,
-            Wire::Late(late) if direction == Direction::ToClient => late,
-            Wire::Late(_) | Wire::Open | Wire::Stalled => Duration::ZERO,
+            Wire::Late(late) => late / 2,
+            Wire::Open | Wire::Stalled => Duration::ZERO,
         };
         if chunks
             .send((Instant::now() + late, chunk.to_owned()))

@@ -1,6 +1,7 @@
 //! The examples as real processes.
 
 use std::{
+    collections::HashMap,
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -103,6 +104,21 @@ impl Server {
     /// Lets it run on.
     pub fn thaw(&mut self) {
         self.process().signal("CONT");
+    }
+
+    /// Its metrics: each with its labels, as `/metrics` shows them.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn metrics(&self) -> HashMap<String, f64> {
+        let answer = raw::ask(self.port, "GET /metrics", &[], "").await;
+        let lines = answer.lines().filter(|line| line.starts_with("seaway_"));
+        lines
+            .filter_map(|line| {
+                let (name, value) = line.rsplit_once(' ')?;
+                Some((name.to_owned(), value.parse().ok()?))
+            })
+            .collect()
     }
 
     /// Waits for its end.

@@ -1,6 +1,6 @@
 //! Two processes and forty clients on one Redis, for a fault to happen to.
 
-use std::{fmt, time::Duration};
+use std::{collections::HashMap, fmt, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
@@ -42,6 +42,7 @@ pub struct Stage {
     /// The processes.
     pub arenas: [Server; 2],
     crowd: Crowd,
+    has_metrics: bool,
 }
 
 /// What a fault has done.
@@ -51,6 +52,10 @@ pub struct Verdict {
     pub account: Account,
     /// How long after the end of the fault everybody received again, if they did.
     pub resumed: Option<Duration>,
+    /// How many clients were connected in the end.
+    connected: usize,
+    /// The metrics of both processes together; those of a process that was killed are lost with it.
+    metrics: Option<HashMap<String, f64>>,
     /// What the processes wrote to stderr.
     errors: String,
 }
@@ -89,7 +94,16 @@ impl Stage {
             wires,
             arenas,
             crowd,
+            has_metrics: true,
         }
+    }
+
+    /// Kills a process (SIGKILL), and starts it again after that time.
+    pub async fn kill_process(&mut self, number: usize, pause: Duration) {
+        self.has_metrics = false;
+        self.arenas[number].kill();
+        sleep(pause).await;
+        self.arenas[number].start().await;
     }
 
     /// Both processes' networks do this from now on.
@@ -113,9 +127,18 @@ impl Stage {
         self.crowd.joined().await;
         self.crowd.stop_sending();
         let account = self.settled(back + RESUME).await;
+        let mut metrics = HashMap::new();
+        for arena in &self.arenas {
+            for (name, value) in arena.metrics().await {
+                *metrics.entry(name).or_default() += value;
+            }
+        }
+        let logs = self.crowd.logs();
         Verdict {
             account,
-            resumed: resumed(&self.crowd.logs(), back),
+            resumed: resumed(&logs, back),
+            connected: logs.iter().filter(|log| log.is_connected()).count(),
+            metrics: self.has_metrics.then_some(metrics),
             errors: self.arenas.iter_mut().map(Server::errors).collect(),
         }
     }
@@ -142,16 +165,88 @@ impl Stage {
 
 impl Verdict {
     /// # Panics
-    /// When a loss was silent, or something came twice, out of order or from nowhere, or a client is deaf.
+    /// When a loss was silent, or something came twice, out of order or from nowhere, or a client is deaf; or when the
+    /// metrics say otherwise.
     pub fn is_honest(&self) {
         assert!(self.account.is_honest(), "{self:#}");
+        if self.metrics.is_none() {
+            return;
+        }
+        let Account {
+            messages,
+            received,
+            closed,
+            ..
+        } = &self.account;
+        let sent = self.published("sent");
+        let not_sent = self.published("failed") + self.published("unconfirmed");
+        let closed = |code| closed.get(&Some(code)).copied().unwrap_or(0);
+        // A connection may end, for another reason, between a count and what the client would have seen of it.
+        for (what, holds) in [
+            (
+                "every message was counted once at most",
+                sent + not_sent <= *messages,
+            ),
+            (
+                "every failed send has closed a socket",
+                closed(1013) <= not_sent,
+            ),
+            (
+                "every delivery was counted",
+                *received <= self.metric("seaway_events_delivered_total"),
+            ),
+            ("every notice was counted", closed(1012) <= self.missed()),
+            (
+                "every socket is counted",
+                self.connected == self.metric("seaway_websockets_open"),
+            ),
+        ] {
+            assert!(holds, "not so in the metrics: {what}; {self:#}");
+        }
     }
 
     /// # Panics
-    /// When it is not honest, or anything is missing, or a socket was closed.
+    /// When it is not honest, or anything is missing, or a socket was closed; or when the metrics say otherwise.
     pub fn is_complete(&self) {
         self.is_honest();
         assert!(self.account.is_complete(), "{self:#}");
+        for (name, expected) in [
+            (
+                r#"seaway_events_published_total{outcome="sent"}"#,
+                self.account.messages,
+            ),
+            (r#"seaway_events_published_total{outcome="failed"}"#, 0),
+            (r#"seaway_events_published_total{outcome="unconfirmed"}"#, 0),
+            ("seaway_events_delivered_total", self.account.received),
+            (r#"seaway_events_dropped_total{reason="mailbox_full"}"#, 0),
+            (r#"seaway_events_dropped_total{reason="undecodable"}"#, 0),
+            (r#"seaway_missed_total{reason="interrupted"}"#, 0),
+            (r#"seaway_missed_total{reason="overflowed"}"#, 0),
+            (
+                r#"seaway_websocket_handshakes_total{status="101"}"#,
+                self.connected,
+            ),
+        ] {
+            assert_eq!(self.metric(name), expected, "{name}; {self:#}");
+        }
+    }
+
+    /// The sum of a counter over both processes.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> usize {
+        let value = self.metrics.as_ref().and_then(|all| all.get(name));
+        value.map_or(0, |value| *value as usize)
+    }
+
+    fn published(&self, outcome: &str) -> usize {
+        self.metric(&format!(
+            "seaway_events_published_total{{outcome=\"{outcome}\"}}"
+        ))
+    }
+
+    fn missed(&self) -> usize {
+        self.metric(r#"seaway_missed_total{reason="interrupted"}"#)
+            + self.metric(r#"seaway_missed_total{reason="overflowed"}"#)
     }
 
     /// # Panics
@@ -171,6 +266,11 @@ impl fmt::Display for Verdict {
         }
         write!(f, "{}", self.account)?;
         if f.alternate() {
+            let mut metrics: Vec<_> = self.metrics.iter().flatten().collect();
+            metrics.sort_by_key(|(name, _)| *name);
+            for (name, value) in metrics {
+                write!(f, "\n  {name} {value}")?;
+            }
             write!(f, "\n--- the processes said:\n{}---", self.errors)?;
         }
         Ok(())

@@ -1,0 +1,234 @@
+//! A receiver that keeps what it has in step with a database: it reads there what it may have missed.
+//!
+//! What `docs/channel-layers.md` advises, to the letter: each event carries its number; on `Missed`, everything after
+//! the last known number is read from the database. Nothing may be lacking in the end, whatever the network did.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream};
+use seaway::{Channels, channels::Mailbox};
+use seaway_tests::support::{
+    Proxy, Redis,
+    proxy::{Side, Wire},
+    wait::{DEADLINE, until},
+};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    task::{JoinHandle, JoinSet},
+    time::{Instant, interval, sleep},
+};
+
+/// Groups with a receiver each; events take turns among them.
+const GROUPS: usize = 20;
+
+/// How often an event is sent.
+const EVERY: Duration = Duration::from_millis(2);
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename = "stored")]
+struct Stored {
+    id: usize,
+}
+
+#[tokio::test]
+async fn a_receiver_that_reads_its_database_lacks_nothing_after_an_interruption() {
+    let redis = Redis::new().await;
+    let story = Story::begin(&redis, 0).await;
+
+    for _ in 0..5 {
+        story.wire.reset();
+        sleep(Duration::from_millis(500)).await;
+    }
+
+    story.nothing_is_lacking().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_reads_its_database_lacks_nothing_after_a_slow_reconnection() {
+    let redis = Redis::new().await;
+    let story = Story::begin(&redis, 0).await;
+    story.wire.set(Wire::Late(Duration::from_millis(200)));
+
+    story.wire.reset();
+    sleep(Duration::from_secs(3)).await;
+    story.wire.mend();
+
+    story.nothing_is_lacking().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_reads_its_database_lacks_nothing_though_many_groups_are_subscribed_anew() {
+    let redis = Redis::new().await;
+    let story = Story::begin(&redis, 20_000).await;
+
+    story.wire.reset();
+    sleep(Duration::from_secs(3)).await;
+
+    story.nothing_is_lacking().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_reads_its_database_lacks_nothing_after_being_kept_out() {
+    let redis = Redis::new().await;
+    let story = Story::begin(&redis, 0).await;
+
+    story.wire.set_side(Side::Subscriber, Wire::Cut);
+    sleep(Duration::from_secs(2)).await;
+    story.wire.mend();
+
+    story.nothing_is_lacking().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_reads_its_database_lacks_nothing_after_restarts_of_redis() {
+    let mut redis = Redis::new().await;
+    let story = Story::begin(&redis, 0).await;
+
+    for _ in 0..3 {
+        redis.stop();
+        sleep(Duration::from_millis(200)).await;
+        redis.start().await;
+        sleep(Duration::from_secs(1)).await;
+    }
+
+    story.nothing_is_lacking().await;
+}
+
+/// A sender with a good network, and receivers whose network is the test's.
+struct Story {
+    wire: Proxy,
+    stored: Arc<Mutex<Store>>,
+    seen: Vec<Arc<Mutex<BTreeSet<usize>>>>,
+    sending: JoinHandle<()>,
+    receiving: JoinSet<()>,
+    /// They only make the subscriptions many.
+    _crowd: Vec<Mailbox>,
+    /// The layer of the receivers.
+    _here: Channels,
+}
+
+/// The database.
+#[derive(Default)]
+struct Store {
+    /// Numbers count from 1; those of a group are equal to its number modulo [`GROUPS`].
+    last: usize,
+    /// Numbers of which the sender was told that they may not have left.
+    unsent: BTreeSet<usize>,
+}
+
+impl Story {
+    async fn begin(redis: &Redis, crowd: usize) -> Self {
+        let wire = Proxy::before_redis(redis).await;
+        let there = Channels::redis(redis.url()).await.expect("Redis is there");
+        let here = Channels::redis(redis.url_through(wire.port())).await;
+        let here = here.expect("Redis is there, behind the proxy");
+        let joins = (0..crowd).map(|number| member(&here, format!("crowd.{number}")));
+        let crowd = stream::iter(joins).buffered(256).collect().await;
+
+        let stored = Arc::<Mutex<Store>>::default();
+        let mut seen = Vec::new();
+        let mut receiving = JoinSet::new();
+        for number in 0..GROUPS {
+            let mailbox = member(&here, group(number)).await;
+            let of_this = Arc::<Mutex<BTreeSet<_>>>::default();
+            receiving.spawn(receive(mailbox, number, stored.clone(), of_this.clone()));
+            seen.push(of_this);
+        }
+        let story = Self {
+            wire,
+            sending: tokio::spawn(send(there, stored.clone())),
+            stored,
+            seen,
+            receiving,
+            _crowd: crowd,
+            _here: here,
+        };
+        until("events in every group", DEADLINE, async || {
+            let mut seen = story.seen.iter();
+            seen.all(|seen| seen.lock().unwrap().len() > 5)
+                .then_some(())
+        })
+        .await;
+        story
+    }
+
+    /// Sends for a while longer, then compares.
+    async fn nothing_is_lacking(mut self) {
+        sleep(Duration::from_millis(500)).await;
+        self.sending.abort();
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while !self.lacking().is_empty() && Instant::now() < deadline {
+            sleep(Duration::from_millis(100)).await;
+        }
+        self.receiving.abort_all();
+        let lacking = self.lacking();
+        let last = self.stored.lock().unwrap().last;
+        assert!(lacking.is_empty(), "of {last}: {lacking:?}");
+    }
+
+    fn lacking(&self) -> Vec<usize> {
+        let stored = self.stored.lock().unwrap();
+        // The last was perhaps not published when the sender was stopped.
+        let ids = (1..stored.last).filter(|id| !stored.unsent.contains(id));
+        ids.filter(|id| !self.seen[id % GROUPS].lock().unwrap().contains(id))
+            .collect()
+    }
+}
+
+fn group(number: usize) -> String {
+    format!("stored.{number}")
+}
+
+/// A mailbox in a group of its own.
+async fn member(channels: &Channels, group: String) -> Mailbox {
+    let mailbox = channels.open().await.unwrap();
+    let group = channels.group::<Stored>(&group).unwrap();
+    group.add(mailbox.name()).await.unwrap();
+    mailbox
+}
+
+/// Stores an event every few milliseconds, and publishes its number.
+async fn send(channels: Channels, stored: Arc<Mutex<Store>>) {
+    let mut turns = interval(EVERY);
+    loop {
+        turns.tick().await;
+        let id = {
+            let mut stored = stored.lock().unwrap();
+            stored.last += 1;
+            stored.last
+        };
+        let group = channels.group::<Stored>(&group(id % GROUPS)).unwrap();
+        if group.send(&Stored { id }).await.is_err() {
+            stored.lock().unwrap().unsent.insert(id);
+        }
+    }
+}
+
+/// Keeps `seen` in step with the database.
+async fn receive(
+    mut mailbox: Mailbox,
+    number: usize,
+    stored: Arc<Mutex<Store>>,
+    seen: Arc<Mutex<BTreeSet<usize>>>,
+) {
+    let mut last = 0;
+    loop {
+        match mailbox.receive().await {
+            Ok(envelope) => {
+                let id = envelope.decode::<Stored>().expect("an event of ours").id;
+                seen.lock().unwrap().insert(id);
+                last = last.max(id);
+            }
+            Err(_) => {
+                let now = stored.lock().unwrap().last;
+                let new = (last + 1..=now).filter(|id| id % GROUPS == number);
+                seen.lock().unwrap().extend(new);
+                last = last.max(now);
+            }
+        }
+    }
+}
