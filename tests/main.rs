@@ -11,6 +11,7 @@ mod examples;
 mod faults;
 mod graceful_stop;
 mod harm;
+mod hostile;
 mod interop;
 mod outage;
 mod people;

@@ -80,6 +80,31 @@ impl RawClient {
         drop(end.expect("the server hangs up"));
     }
 
+    /// Half-closes the connection: nothing more is written.
+    pub async fn finish(&mut self) {
+        // A server that has hung up already is not an error here.
+        let _ = self.0.shutdown().await;
+    }
+
+    /// Resets the connection, as the system does for a client that crashes.
+    ///
+    /// # Panics
+    /// When the system does not let it.
+    pub fn reset(self) {
+        self.0.set_zero_linger().expect("an open socket of ours");
+    }
+
+    /// Reads what has come, and waits for some; `false` once the server has closed the connection.
+    pub async fn read(&mut self, heard: &mut Vec<u8>) -> bool {
+        matches!(self.0.read_buf(heard).await, Ok(1..))
+    }
+
+    /// The connection itself, to read and write it at once.
+    #[must_use]
+    pub fn into_inner(self) -> TcpStream {
+        self.0
+    }
+
     /// The status of the answer; nothing if the server hangs up without one.
     async fn status(&mut self) -> Option<u16> {
         let mut head = Vec::new();

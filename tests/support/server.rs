@@ -147,6 +147,11 @@ impl Server {
         kib / 1024
     }
 
+    /// The process.
+    pub fn pid(&mut self) -> u32 {
+        self.process().child().id()
+    }
+
     /// Its port.
     #[must_use]
     pub fn port(&self) -> u16 {

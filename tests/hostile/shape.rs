@@ -1,0 +1,90 @@
+//! A shape of hostile input, and how a table of them is sent to a server.
+
+use super::target::Target;
+use std::time::Duration;
+
+/// How long a server may take over one shape. Far above what it takes: a wrong answer is most often none at all.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a hostile client sends, and the answer it must get.
+pub struct Shape<A> {
+    pub name: String,
+    /// The section of the RFC that the answer rests on.
+    pub rule: &'static str,
+    pub bytes: Vec<u8>,
+    /// Whether the client half-closes the connection behind the bytes.
+    pub finishes: bool,
+    pub answer: A,
+}
+
+/// An expected answer, which knows how to get the real one.
+pub trait Answer: Sized {
+    /// Sends the shape on a connection of its own; an error is how the answer differs.
+    async fn check(shape: &Shape<Self>, port: u16) -> Result<(), String>;
+}
+
+impl<A> Shape<A> {
+    /// Each character of `text` is one byte (Latin-1), so that a table can hold any byte.
+    pub fn new(
+        name: impl Into<String>,
+        rule: &'static str,
+        text: impl AsRef<str>,
+        answer: A,
+    ) -> Self {
+        Self::of_bytes(name, rule, latin_1(text.as_ref()), answer)
+    }
+
+    pub fn of_bytes(
+        name: impl Into<String>,
+        rule: &'static str,
+        bytes: Vec<u8>,
+        answer: A,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            rule,
+            bytes,
+            finishes: false,
+            answer,
+        }
+    }
+
+    /// The client half-closes the connection behind the bytes.
+    pub fn finish(mut self) -> Self {
+        self.finishes = true;
+        self
+    }
+}
+
+/// Sends each shape to one server, and looks after each at its other clients.
+///
+/// # Panics
+/// When an answer is another one, after all have been tried; at once when another client was harmed.
+pub async fn examine<A: Answer>(shapes: Vec<Shape<A>>) {
+    let mut target = Target::start(&[]).await;
+    let mut wrong = Vec::new();
+    for shape in &shapes {
+        if let Err(difference) = A::check(shape, target.port()).await {
+            wrong.push(format!("{} ({}): {difference}", shape.name, shape.rule));
+        }
+        target.serves_others(&shape.name).await;
+    }
+    none_wrong(wrong, target).await;
+}
+
+/// Fails with all that went wrong, and with the harm that was done to the server.
+pub async fn none_wrong(mut wrong: Vec<String>, target: Target) {
+    wrong.extend(target.harm().await);
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n  {}",
+        wrong.len(),
+        wrong.join("\n  ")
+    );
+}
+
+fn latin_1(text: &str) -> Vec<u8> {
+    text.chars()
+        .map(|character| u8::try_from(character).expect("a character up to U+00FF"))
+        .collect()
+}
