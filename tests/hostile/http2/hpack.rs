@@ -128,6 +128,14 @@ fn requests() -> Vec<Row> {
     };
     let target = |path: &str| [&b"\x82\x86\x41\x01a"[..], &field(":path", path)].concat();
     let authority = |value: &str| [&b"\x82\x86\x84"[..], &field(":authority", value)].concat();
+    let at_consumer = |method: &str| {
+        [
+            &b"\x86\x41\x01a"[..],
+            &field(":method", method),
+            &field(":path", "/events/room/a"),
+        ]
+        .concat()
+    };
     let method = |method: &str| [&b"\x86\x84\x41\x01a"[..], &field(":method", method)].concat();
     vec![
         ("no method", "8.3.1", b"\x86\x84\x41\x01a".to_vec(), BAD),
@@ -225,8 +233,13 @@ fn requests() -> Vec<Row> {
         ),
         ("an empty method", "8.3.1", method(""), BAD),
         ("a method with a space", "8.3.1", method("GET /"), BAD),
-        ("an unknown method", "9110, 9.1", method("BREW"), NOT_HERE),
-        ("TRACE", "9110, 9.3.8", method("TRACE"), NOT_HERE),
+        (
+            "an unknown method",
+            "9110, 9.1",
+            at_consumer("BREW"),
+            NOT_HERE,
+        ),
+        ("TRACE", "9110, 9.3.8", at_consumer("TRACE"), NOT_HERE),
         ("CONNECT with a path", "8.5", method("CONNECT"), BAD),
         (
             "CONNECT",
