@@ -10,8 +10,10 @@
 //! | `http1/` | request lines, hosts, headers, bodies, requests in a row, smuggling, methods |
 //! | `http2/` | frames, header lists, floods |
 //! | `websocket/` | handshakes, frames, lengths, texts, closing |
-//! | `cuts.rs`, `slow.rs`, `floods.rs` | clients that leave in the middle, that stall, and that are many |
+//! | `cuts.rs`, `slow.rs` | clients that leave in the middle, and that stall |
+//! | `floods.rs`, `crowds.rs` | many messages, and many clients |
 
+mod crowds;
 mod cuts;
 mod floods;
 mod http1;
@@ -21,7 +23,7 @@ mod slow;
 mod target;
 mod websocket;
 
-use self::shape::{Shape, examine};
+use self::shape::{Shape, and_dripped, examine};
 use std::collections::HashSet;
 
 #[tokio::test]
@@ -51,17 +53,17 @@ async fn a_transfer_encoding_is_chunked_or_refused() {
 
 #[tokio::test]
 async fn a_wrong_chunk_is_the_clients_fault() {
-    examine(http1::chunks::shapes()).await;
+    examine(and_dripped(http1::chunks::shapes())).await;
 }
 
 #[tokio::test]
 async fn requests_in_a_row_are_answered_once_each() {
-    examine(http1::pipelining::shapes()).await;
+    examine(and_dripped(http1::pipelining::shapes())).await;
 }
 
 #[tokio::test]
 async fn no_request_is_smuggled_inside_another() {
-    examine(http1::smuggling::shapes()).await;
+    examine(and_dripped(http1::smuggling::shapes())).await;
 }
 
 #[tokio::test]
@@ -91,7 +93,7 @@ async fn a_handshake_follows_all_rules_or_is_refused() {
 
 #[tokio::test]
 async fn a_wrong_frame_ends_its_socket_with_1002() {
-    examine(websocket::frames::shapes()).await;
+    examine(and_dripped(websocket::frames::shapes())).await;
 }
 
 #[tokio::test]
@@ -106,7 +108,7 @@ async fn a_text_that_is_no_utf_8_ends_its_socket_with_1007() {
 
 #[tokio::test]
 async fn a_close_frame_is_answered_once_and_nothing_behind_it() {
-    examine(websocket::close::shapes()).await;
+    examine(and_dripped(websocket::close::shapes())).await;
 }
 
 #[tokio::test]
@@ -120,8 +122,13 @@ async fn a_client_that_stalls_is_disconnected() {
 }
 
 #[tokio::test]
-async fn floods_keep_their_bounds() {
+async fn a_flood_keeps_its_bounds() {
     floods::examine().await;
+}
+
+#[tokio::test]
+async fn a_crowd_harms_nobody() {
+    crowds::examine().await;
 }
 
 #[test]
@@ -133,9 +140,9 @@ fn no_shape_is_tried_twice_and_there_are_more_than_600() {
         ("header", http1::headers::shapes()),
         ("content length", http1::content_length::shapes()),
         ("transfer encoding", http1::transfer_encoding::shapes()),
-        ("chunks", http1::chunks::shapes()),
-        ("pipelining", http1::pipelining::shapes()),
-        ("smuggling", http1::smuggling::shapes()),
+        ("chunks", and_dripped(http1::chunks::shapes())),
+        ("pipelining", and_dripped(http1::pipelining::shapes())),
+        ("smuggling", and_dripped(http1::smuggling::shapes())),
         ("method", http1::methods::shapes()),
     ] {
         names.add(family, shapes);
@@ -144,10 +151,10 @@ fn no_shape_is_tried_twice_and_there_are_more_than_600() {
     names.add("HTTP/2 header list", http2::hpack::shapes());
     names.add("handshake", websocket::handshake::shapes());
     for (family, shapes) in [
-        ("frame", websocket::frames::shapes()),
+        ("frame", and_dripped(websocket::frames::shapes())),
         ("length", websocket::lengths::shapes()),
         ("text", websocket::utf8::shapes()),
-        ("close", websocket::close::shapes()),
+        ("close", and_dripped(websocket::close::shapes())),
     ] {
         names.add(family, shapes);
     }
@@ -160,9 +167,13 @@ fn no_shape_is_tried_twice_and_there_are_more_than_600() {
             .iter()
             .map(|stall| format!("stall: {}", stall.name)),
     );
+    names.add("flood", floods::messages());
     names
         .0
-        .extend(floods::FLOODS.iter().map(ToString::to_string));
+        .extend(floods::deaf().map(|deaf| deaf.name.to_owned()));
+    names
+        .0
+        .extend(crowds::CROWDS.map(|crowd| format!("{crowd:?}")));
     names.0.extend(
         http2::floods::floods()
             .iter()
@@ -182,7 +193,7 @@ impl Names {
         for shape in shapes {
             let name = format!("{family}: {}", shape.name);
             assert!(
-                bytes.insert((shape.bytes, shape.finishes)),
+                bytes.insert((shape.bytes, shape.drips, shape.finishes)),
                 "sent twice: {name}"
             );
             assert!(self.0.insert(name.clone()), "named twice: {name}");

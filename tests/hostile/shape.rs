@@ -1,6 +1,7 @@
 //! A shape of hostile input, and how a table of them is sent to a server.
 
 use super::target::Target;
+use seaway_tests::support::RawClient;
 use std::time::Duration;
 
 /// How long a server may take over one shape. Far above what it takes: a wrong answer is most often none at all.
@@ -12,6 +13,8 @@ pub struct Shape<A> {
     /// The section of the RFC that the answer rests on.
     pub rule: &'static str,
     pub bytes: Vec<u8>,
+    /// Whether each byte is written by itself.
+    pub drips: bool,
     /// Whether the client half-closes the connection behind the bytes.
     pub finishes: bool,
     pub answer: A,
@@ -44,6 +47,7 @@ impl<A> Shape<A> {
             name: name.into(),
             rule,
             bytes,
+            drips: false,
             finishes: false,
             answer,
         }
@@ -54,6 +58,36 @@ impl<A> Shape<A> {
         self.finishes = true;
         self
     }
+
+    /// Writes the shape. A server that hangs up in the middle is read all the same.
+    pub async fn send(&self, client: &mut RawClient) {
+        let pieces = self.bytes.chunks(if self.drips { 1 } else { usize::MAX });
+        for piece in pieces {
+            if !client.write(piece).await {
+                break;
+            }
+        }
+        if self.finishes {
+            client.finish().await;
+        }
+    }
+}
+
+/// The shapes, and the short ones among them a second time byte by byte: the answer does not depend on how bytes are cut.
+pub fn and_dripped<A: Clone>(mut shapes: Vec<Shape<A>>) -> Vec<Shape<A>> {
+    const SHORT: usize = 500;
+    let short = shapes.iter().filter(|shape| shape.bytes.len() <= SHORT);
+    let dripped = short.map(|shape| Shape {
+        name: format!("{}, byte by byte", shape.name),
+        rule: shape.rule,
+        bytes: shape.bytes.clone(),
+        drips: true,
+        finishes: shape.finishes,
+        answer: shape.answer.clone(),
+    });
+    let dripped: Vec<_> = dripped.collect();
+    shapes.extend(dripped);
+    shapes
 }
 
 /// Sends each shape to one server, and looks after each at its other clients.

@@ -17,16 +17,15 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 pub struct RawClient(TcpStream);
 
 impl RawClient {
-    /// Connects to a loopback port.
+    /// Connects to a loopback port. What is written leaves at once, each write in a segment of its own.
     ///
     /// # Panics
     /// When nobody listens.
     pub async fn connect(port: u16) -> Self {
-        Self(
-            TcpStream::connect(("127.0.0.1", port))
-                .await
-                .expect("the server listens"),
-        )
+        let stream = TcpStream::connect(("127.0.0.1", port)).await;
+        let stream = stream.expect("the server listens");
+        stream.set_nodelay(true).expect("an open socket");
+        Self(stream)
     }
 
     /// Asks for a WebSocket and returns the status of the answer.

@@ -48,16 +48,20 @@ const PROBED: u16 = 404;
 impl Answer for Http {
     async fn check(shape: &Shape<Self>, port: u16) -> Result<(), String> {
         let mut client = RawClient::connect(port).await;
+        let mut heard = Vec::new();
         let talk = async {
-            client.write(&shape.bytes).await;
-            if shape.finishes {
-                client.finish().await;
-            }
-            observe(&mut client, shape).await
+            shape.send(&mut client).await;
+            observe(&mut client, shape, &mut heard).await
         };
         let seen = match timeout(PATIENCE, talk).await {
             Ok(seen) => seen?,
-            Err(_) => return Err(format!("no end in {PATIENCE:?}; due: {:?}", shape.answer)),
+            Err(_) => {
+                let heard = lossy(&heard);
+                return Err(format!(
+                    "{heard:?} and no end, instead of {:?}",
+                    shape.answer
+                ));
+            }
         };
         if shape.answer.allows(&seen) {
             return Ok(());
@@ -93,13 +97,16 @@ impl Http {
 }
 
 /// Reads responses until the server closes the connection or has answered another request on it.
-async fn observe(client: &mut RawClient, shape: &Shape<Http>) -> Result<Seen, String> {
+async fn observe(
+    client: &mut RawClient,
+    shape: &Shape<Http>,
+    heard: &mut Vec<u8>,
+) -> Result<Seen, String> {
     let is_head = shape.bytes.starts_with(b"HEAD ");
-    let mut heard = Vec::new();
     // How many responses had come when the other request was sent.
     let mut due = None;
     loop {
-        let (mut statuses, rest) = responses(&heard, is_head)?;
+        let (mut statuses, rest) = responses(heard, is_head)?;
         if due.is_none() && !shape.finishes && shape.answer.may_keep(&statuses) {
             due = Some(statuses.len());
             client.write(PROBE).await;
@@ -110,7 +117,7 @@ async fn observe(client: &mut RawClient, shape: &Shape<Http>) -> Result<Seen, St
             statuses.truncate(if is_kept { due } else { statuses.len() });
             return Ok(Seen { statuses, is_kept });
         }
-        if !client.read(&mut heard).await {
+        if !client.read(heard).await {
             if rest < heard.len() {
                 return Err(format!("half a response: {:?}", lossy(&heard[rest..])));
             }

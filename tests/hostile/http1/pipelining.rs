@@ -45,6 +45,12 @@ pub fn shapes() -> Vec<Shape<Http>> {
             Closes(&[413]),
         ),
         (
+            "a thousand",
+            "9.3.2",
+            GET.repeat(1_000),
+            Keeps(&[200; 1_000]),
+        ),
+        (
             "one behind a CONNECT",
             "9.3.2",
             format!("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n{GET}"),

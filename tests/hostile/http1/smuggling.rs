@@ -60,6 +60,19 @@ pub fn shapes() -> Vec<Shape<Http>> {
         let text = format!("POST / HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n{INNER}");
         shapes.push(Shape::new(*name, "9112, 6.3", text, *answer));
     }
+    // Behind other requests of the same connection, which may confuse whoever looks for two lengths.
+    for (name, before, answer) in BEFORE {
+        let text = format!(
+            "{before}POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\
+             Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n{INNER}"
+        );
+        shapes.push(Shape::new(
+            format!("CL.TE behind {name}"),
+            "9112, 6.3",
+            text,
+            *answer,
+        ));
+    }
     // A chunk that is wrong: nothing behind it is a request.
     for (name, start) in CHUNKS {
         let text = format!(
@@ -242,6 +255,67 @@ const EXPECTED: Http = AnyOf(&[
     Closes(&[200]),
     Closes(&[417]),
 ]);
+
+const BEFORE: &[(&str, &str, Http)] = &[
+    ("a page", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", TWO),
+    ("a HEAD", "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", TWO),
+    (
+        "lines that end in LF",
+        "GET / HTTP/1.1\nHost: a\n\n",
+        AnyOf(&[TWO, BAD_FRAMING]),
+    ),
+    ("empty lines", "\r\n\r\n", BAD_FRAMING),
+    (
+        "a body",
+        "POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+        TWO,
+    ),
+    (
+        "a body of LFs",
+        "POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n\n\n\n\n",
+        TWO,
+    ),
+    (
+        "a length of zeros",
+        "POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 000\r\n\r\n",
+        TWO,
+    ),
+    (
+        "a length twice",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n\r\n",
+        TWO,
+    ),
+    (
+        "chunks with extensions and trailers",
+        "POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+         2;a=\"b\"\r\n\r\n\r\n00\r\nX: y\r\n\r\n",
+        TWO,
+    ),
+    (
+        "a head of two lengths in a body",
+        "POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 60\r\n\r\n\
+         POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: x\r\n\r\n",
+        TWO,
+    ),
+    (
+        "an upgrade that is refused",
+        "GET /ws/echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        AnyOf(&[Closes(&[426]), Closes(&[426, 400])]),
+    ),
+    (
+        "an expectation without a body",
+        "GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n",
+        TWO,
+    ),
+    (
+        "a folded line",
+        "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n Content-Length: 5\r\n\r\n",
+        BAD_FRAMING,
+    ),
+];
+
+/// The first is answered, the second refused.
+const TWO: Http = Closes(&[200, 400]);
 
 const CHUNKS: &[(&str, &str)] = &[
     ("TERM.EXT: LF ends an extension", "2;\nxx\r\n"),

@@ -6,7 +6,7 @@ use crate::hostile::shape::Shape;
 /// A coding that is not understood here.
 const UNKNOWN: Http = AnyOf(&[Closes(&[400]), Closes(&[501])]);
 /// A list with an empty member, which a recipient may pass over (RFC 9110, 5.6.1).
-const EMPTY_MEMBER: Http = AnyOf(&[SERVED, BAD_FRAMING]);
+const EMPTY_MEMBER: Http = AnyOf(&[SERVED, UNKNOWN]);
 
 pub fn shapes() -> Vec<Shape<Http>> {
     let mut shapes: Vec<_> = LINES

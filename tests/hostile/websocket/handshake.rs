@@ -26,7 +26,7 @@ pub use Opening::{Opens, OpensOrRefuses, Refuses, Then};
 impl Answer for Opening {
     async fn check(shape: &Shape<Self>, port: u16) -> Result<(), String> {
         let mut client = RawClient::connect(port).await;
-        let talk = open(&mut client, &shape.bytes, &shape.answer);
+        let talk = open(&mut client, shape);
         let Ok(seen) = timeout(PATIENCE, talk).await else {
             return Err(format!(
                 "no answer in {PATIENCE:?}; due: {:?}",
@@ -54,8 +54,8 @@ enum Seen {
 }
 
 /// Sends the handshake; if it is accepted, a text unless something came behind it already, and a close frame.
-async fn open(client: &mut RawClient, bytes: &[u8], due: &Opening) -> Result<Seen, String> {
-    client.write(bytes).await;
+async fn open(client: &mut RawClient, shape: &Shape<Opening>) -> Result<Seen, String> {
+    shape.send(client).await;
     let mut heard = Vec::new();
     let end = loop {
         if let Some(end) = heard.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
@@ -77,7 +77,7 @@ async fn open(client: &mut RawClient, bytes: &[u8], due: &Opening) -> Result<See
             return Err(format!("accepted with {header}: {head:?}"));
         }
     }
-    if !matches!(due, Then(_)) {
+    if !matches!(shape.answer, Then(_)) {
         client.write(&frame(TEXT, "ahoy")).await;
     }
     client.write(&close(1000, "")).await;

@@ -69,10 +69,8 @@ impl Answer for Frames {
             return Err(format!("the handshake was answered {status}"));
         }
         let talk = async {
-            client.write(&shape.bytes).await;
-            if shape.finishes {
-                client.finish().await;
-            } else {
+            shape.send(&mut client).await;
+            if !shape.finishes {
                 client.write(&close(NORMAL, "")).await;
             }
             let mut heard = Vec::new();
