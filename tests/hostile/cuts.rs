@@ -1,13 +1,14 @@
-//! Clients that leave in the middle: at each stage of a request, a handshake and a message, in each way that TCP has.
+//! Clients that leave in the middle: at each stage of a request, a handshake and a message, by FIN,
+//! close and reset.
 
-use super::{shape::none_wrong, target::Target};
+use super::{shape::assert_unharmed, target::Target};
 use seaway_tests::support::RawClient;
 
 /// How a client leaves.
 #[derive(Clone, Copy, Debug)]
 pub enum Leave {
-    /// It half-closes its side and listens for the end.
-    Finish,
+    /// It half-closes the connection (FIN), and reads until the server closes it.
+    HalfClose,
     /// It closes.
     Close,
     /// It resets the connection.
@@ -21,7 +22,7 @@ pub struct Stage {
     pub bytes: &'static [u8],
 }
 
-pub const LEAVES: [Leave; 3] = [Leave::Finish, Leave::Close, Leave::Reset];
+pub const LEAVES: [Leave; 3] = [Leave::HalfClose, Leave::Close, Leave::Reset];
 
 const fn page(name: &'static str, bytes: &'static [u8]) -> Stage {
     Stage {
@@ -39,6 +40,7 @@ const fn socket(name: &'static str, bytes: &'static [u8]) -> Stage {
     }
 }
 
+#[rustfmt::skip]
 pub const STAGES: &[Stage] = &[
     page("nothing", b""),
     page("a letter", b"G"),
@@ -63,7 +65,11 @@ pub const STAGES: &[Stage] = &[
     page("half a SETTINGS frame", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04"),
     page("half a HEADERS frame", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x06\x01\x05\0\0\0\x01\x82"),
     page("headers without their end", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\0\0\0\0\x01\x82"),
-    page("a request over HTTP/2 without its body", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x06\x01\x04\0\0\0\x01\x83\x86\x84\x41\x01a"),
+    page(
+        "a request over HTTP/2 without its body",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
+          \0\0\x06\x01\x04\0\0\0\x01\x83\x86\x84\x41\x01a",
+    ),
     socket("a handshake", b""),
     socket("one byte of a frame", b"\x81"),
     socket("half a length", b"\x81\xfe\x01"),
@@ -78,7 +84,7 @@ pub const STAGES: &[Stage] = &[
     socket("a frame that is wrong", b"\xff\xff\xff\xff"),
 ];
 
-/// Each stage in each way; then no connection is left, and others are served all along.
+/// Tries each stage with each way to leave.
 pub async fn examine() {
     let mut target = Target::start(&[]).await;
     for stage in STAGES {
@@ -89,17 +95,17 @@ pub async fn examine() {
                 false => target.client().await,
             };
             client.write(stage.bytes).await;
-            depart(client, leave).await;
+            end(client, leave).await;
             target.serves_others(&name).await;
         }
     }
-    none_wrong(Vec::new(), target).await;
+    assert_unharmed(Vec::new(), target).await;
 }
 
-async fn depart(mut client: RawClient, leave: Leave) {
+async fn end(mut client: RawClient, leave: Leave) {
     match leave {
-        Leave::Finish => {
-            client.finish().await;
+        Leave::HalfClose => {
+            client.half_close().await;
             client.hung_up().await;
         }
         Leave::Close => drop(client),

@@ -1,11 +1,11 @@
-//! Floods over HTTP/1 and WebSockets: many messages, and answers that nobody reads.
+//! Floods over HTTP/1 and WebSockets: many messages, and responses that the client does not read.
 
 use super::{
-    shape::{Shape, none_wrong},
+    shape::{Shape, assert_unharmed},
     target::{MAX_MESSAGE, Target},
     websocket::{
-        FIRST_TEXT, Frames, LAST, NEXT, PING, PONG, Pong, TEXT, Text, close, echoes, ends, frame,
-        said,
+        FIRST_TEXT, LAST, NEXT, PING, PONG, Pong, Replies, TEXT, Text, close, echoes, ends, frame,
+        replies,
     },
 };
 use seaway_tests::support::{RawClient, wait::DEADLINE};
@@ -23,7 +23,7 @@ pub const UNREAD: usize = 32 * 1024 * 1024;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// One after the other.
+/// Tries one after the other.
 pub async fn examine() {
     let mut target = Target::start(&[]).await;
     let port = target.port();
@@ -34,12 +34,12 @@ pub async fn examine() {
         let difference = outcome.err();
         wrong.extend(difference.map(|difference| format!("{}: {difference}", shape.name)));
     }
-    for Deaf {
+    for WriteOnly {
         name,
         is_socket,
         bytes,
         stalls,
-    } in deaf()
+    } in write_only()
     {
         let mut client = match is_socket {
             true => target.socket().await,
@@ -52,11 +52,11 @@ pub async fn examine() {
         }
         client.reset();
     }
-    none_wrong(wrong, target).await;
+    assert_unharmed(wrong, target).await;
 }
 
-/// Floods of frames, and what comes of each.
-pub fn messages() -> Vec<Shape<Frames>> {
+/// Floods of frames, and the replies to each.
+pub fn messages() -> Vec<Shape<Replies>> {
     let texts = |text: &str| vec![Text(text.into()); 20_000];
     let then = |frames: Vec<u8>| [frames, frame(TEXT, "done")].concat();
     let in_bytes = |count: usize| {
@@ -119,31 +119,31 @@ pub fn messages() -> Vec<Shape<Frames>> {
 }
 
 /// A client that writes and never reads.
-pub struct Deaf {
+pub struct WriteOnly {
     pub name: &'static str,
     is_socket: bool,
     bytes: Vec<u8>,
-    /// Whether the server must stop reading: it may not keep what it owes.
+    /// Whether the server must stop reading: what it has to send may not pile up.
     stalls: bool,
 }
 
-pub fn deaf() -> [Deaf; 3] {
+pub fn write_only() -> [WriteOnly; 3] {
     [
-        Deaf {
-            name: "messages whose echoes nobody reads",
+        WriteOnly {
+            name: "messages whose echoes are not read",
             is_socket: true,
             bytes: frame(TEXT, "x".repeat(60_000)),
             stalls: true,
         },
         // Only the newest pings are answered (RFC 6455, 5.5.3), so nothing has to stall.
-        Deaf {
-            name: "pings whose pongs nobody reads",
+        WriteOnly {
+            name: "pings whose pongs are not read",
             is_socket: true,
             bytes: frame(PING, [7; 125]).repeat(500),
             stalls: false,
         },
-        Deaf {
-            name: "requests whose answers nobody reads",
+        WriteOnly {
+            name: "requests whose responses are not read",
             is_socket: false,
             bytes: GET.repeat(1_000).into_bytes(),
             stalls: true,
@@ -151,42 +151,41 @@ pub fn deaf() -> [Deaf; 3] {
     ]
 }
 
-/// Sends a flood of frames while it reads; pongs are not counted, since the newest may stand for all (RFC 6455, 5.5.3).
-async fn exchange(shape: &Shape<Frames>, port: u16) -> Result<(), String> {
+/// Sends a flood of frames and reads meanwhile. Pongs are not counted: a server may answer the
+/// newest ping alone (RFC 6455, 5.5.3).
+async fn exchange(shape: &Shape<Replies>, port: u16) -> Result<(), String> {
     let mut client = RawClient::connect(port).await;
     client.upgrade("/ws/echo", "").await;
     let (mut incoming, mut outgoing) = client.into_inner().into_split();
     let write = async {
         for bytes in [&shape.bytes, &close(1000, "")] {
-            // Refused in the middle: the other half tells why.
+            // The server may close in the middle; what it sent before is read all the same.
             if outgoing.write_all(bytes).await.is_err() {
                 break;
             }
         }
     };
     let read = async {
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         // A reset is an end as well.
-        _ = incoming.read_to_end(&mut heard).await;
-        heard
+        _ = incoming.read_to_end(&mut received).await;
+        received
     };
     let ended = timeout(DEADLINE, async { tokio::join!(write, read) }).await;
-    let Ok(((), heard)) = ended else {
+    let Ok(((), received)) = ended else {
         return Err(format!("no end in {DEADLINE:?}"));
     };
-    let mut said = said(&heard).ok_or("half a frame")?;
-    said.retain(|frame| !matches!(frame, Pong(_)));
-    if said == shape.answer {
+    let mut replies = replies(&received).ok_or("half a frame")?;
+    replies.retain(|reply| !matches!(reply, Pong(_)));
+    if replies == shape.answer {
         return Ok(());
     }
-    Err(format!(
-        "{} frames, the last: {:?}",
-        said.len(),
-        said.last()
-    ))
+    let (count, last) = (replies.len(), replies.last());
+    Err(format!("{count} frames, the last: {last:?}"))
 }
 
-/// Writes and never reads, until the server takes no more, hangs up, or has taken too much; returns how much it took.
+/// Writes and never reads, until the server takes no more, hangs up, or has taken too much; returns
+/// how much it took.
 pub async fn write_on(client: &mut RawClient, bytes: &[u8]) -> usize {
     let mut taken = 0;
     while taken <= UNREAD {

@@ -1,8 +1,9 @@
 //! Hostile input: what a client may send to do harm, and the answer it must get.
 //!
-//! A shape is a name, the section of the RFC that its answer rests on, bytes, and the answer. Each is sent to a real
-//! server. No answer may be a 500, and whatever comes, a client that has been connected all along keeps its echo, a new
-//! one gets its page, the server's memory and log keep their bounds, no connection is left behind, and nothing panics.
+//! A shape is a name, the section of the RFC that its answer rests on, bytes, and the answer. Each
+//! is sent to a real server. No answer may be a 500, and whatever comes, a client that has been
+//! connected all along keeps its echo, a new one gets its page, the server's memory and log keep
+//! their bounds, no connection is left behind, and nothing panics.
 //!
 //! | file | shapes |
 //! | --- | --- |
@@ -11,9 +12,9 @@
 //! | `http2/` | frames, header lists, floods |
 //! | `websocket/` | handshakes, frames, lengths, texts, closing |
 //! | `cuts.rs`, `slow.rs` | clients that leave in the middle, and that stall |
-//! | `floods.rs`, `crowds.rs` | many messages, and many clients |
+//! | `floods.rs`, `connections.rs` | many messages, and many clients |
 
-mod crowds;
+mod connections;
 mod cuts;
 mod floods;
 mod http1;
@@ -23,7 +24,7 @@ mod slow;
 mod target;
 mod websocket;
 
-use self::shape::{Shape, and_dripped, examine};
+use self::shape::{Shape, and_byte_by_byte, examine};
 use std::collections::HashSet;
 
 #[tokio::test]
@@ -53,17 +54,17 @@ async fn a_transfer_encoding_is_chunked_or_refused() {
 
 #[tokio::test]
 async fn a_wrong_chunk_is_the_clients_fault() {
-    examine(and_dripped(http1::chunks::shapes())).await;
+    examine(and_byte_by_byte(http1::chunks::shapes())).await;
 }
 
 #[tokio::test]
 async fn requests_in_a_row_are_answered_once_each() {
-    examine(and_dripped(http1::pipelining::shapes())).await;
+    examine(and_byte_by_byte(http1::pipelining::shapes())).await;
 }
 
 #[tokio::test]
 async fn no_request_is_smuggled_inside_another() {
-    examine(and_dripped(http1::smuggling::shapes())).await;
+    examine(and_byte_by_byte(http1::smuggling::shapes())).await;
 }
 
 #[tokio::test]
@@ -93,7 +94,7 @@ async fn a_handshake_follows_all_rules_or_is_refused() {
 
 #[tokio::test]
 async fn a_wrong_frame_ends_its_socket_with_1002() {
-    examine(and_dripped(websocket::frames::shapes())).await;
+    examine(and_byte_by_byte(websocket::frames::shapes())).await;
 }
 
 #[tokio::test]
@@ -108,7 +109,7 @@ async fn a_text_that_is_no_utf_8_ends_its_socket_with_1007() {
 
 #[tokio::test]
 async fn a_close_frame_is_answered_once_and_nothing_behind_it() {
-    examine(and_dripped(websocket::close::shapes())).await;
+    examine(and_byte_by_byte(websocket::close::shapes())).await;
 }
 
 #[tokio::test]
@@ -128,7 +129,7 @@ async fn a_flood_keeps_its_bounds() {
 
 #[tokio::test]
 async fn a_crowd_harms_nobody() {
-    crowds::examine().await;
+    connections::examine().await;
 }
 
 #[test]
@@ -140,9 +141,9 @@ fn no_shape_is_tried_twice_and_there_are_more_than_600() {
         ("header", http1::headers::shapes()),
         ("content length", http1::content_length::shapes()),
         ("transfer encoding", http1::transfer_encoding::shapes()),
-        ("chunks", and_dripped(http1::chunks::shapes())),
-        ("pipelining", and_dripped(http1::pipelining::shapes())),
-        ("smuggling", and_dripped(http1::smuggling::shapes())),
+        ("chunks", and_byte_by_byte(http1::chunks::shapes())),
+        ("pipelining", and_byte_by_byte(http1::pipelining::shapes())),
+        ("smuggling", and_byte_by_byte(http1::smuggling::shapes())),
         ("method", http1::methods::shapes()),
     ] {
         names.add(family, shapes);
@@ -151,10 +152,10 @@ fn no_shape_is_tried_twice_and_there_are_more_than_600() {
     names.add("HTTP/2 header list", http2::hpack::shapes());
     names.add("handshake", websocket::handshake::shapes());
     for (family, shapes) in [
-        ("frame", and_dripped(websocket::frames::shapes())),
+        ("frame", and_byte_by_byte(websocket::frames::shapes())),
         ("length", websocket::lengths::shapes()),
         ("text", websocket::utf8::shapes()),
-        ("close", and_dripped(websocket::close::shapes())),
+        ("close", and_byte_by_byte(websocket::close::shapes())),
     ] {
         names.add(family, shapes);
     }
@@ -170,15 +171,11 @@ fn no_shape_is_tried_twice_and_there_are_more_than_600() {
     names.add("flood", floods::messages());
     names
         .0
-        .extend(floods::deaf().map(|deaf| deaf.name.to_owned()));
+        .extend(floods::write_only().map(|write_only| write_only.name.to_owned()));
     names
         .0
-        .extend(crowds::CROWDS.map(|crowd| format!("{crowd:?}")));
-    names.0.extend(
-        http2::floods::floods()
-            .iter()
-            .map(|flood| format!("HTTP/2: {}", flood.name)),
-    );
+        .extend(connections::ALL.map(|clients| format!("{clients:?}")));
+    names.add("HTTP/2 flood", http2::floods::shapes());
 
     assert!(names.0.len() > 600, "{} shapes", names.0.len());
 }
@@ -193,7 +190,7 @@ impl Names {
         for shape in shapes {
             let name = format!("{family}: {}", shape.name);
             assert!(
-                bytes.insert((shape.bytes, shape.drips, shape.finishes)),
+                bytes.insert((shape.bytes, shape.is_byte_by_byte, shape.half_closes)),
                 "sent twice: {name}"
             );
             assert!(self.0.insert(name.clone()), "named twice: {name}");

@@ -4,7 +4,8 @@ use super::target::Target;
 use seaway_tests::support::RawClient;
 use std::time::Duration;
 
-/// How long a server may take over one shape. Far above what it takes: a wrong answer is most often none at all.
+/// How long a server may take for one shape. It takes a few milliseconds: a test that fails most
+/// often waits in vain.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a hostile client sends, and the answer it must get.
@@ -14,9 +15,9 @@ pub struct Shape<A> {
     pub rule: &'static str,
     pub bytes: Vec<u8>,
     /// Whether each byte is written by itself.
-    pub drips: bool,
+    pub is_byte_by_byte: bool,
     /// Whether the client half-closes the connection behind the bytes.
-    pub finishes: bool,
+    pub half_closes: bool,
     pub answer: A,
 }
 
@@ -47,53 +48,54 @@ impl<A> Shape<A> {
             name: name.into(),
             rule,
             bytes,
-            drips: false,
-            finishes: false,
+            is_byte_by_byte: false,
+            half_closes: false,
             answer,
         }
     }
 
     /// The client half-closes the connection behind the bytes.
-    pub fn finish(mut self) -> Self {
-        self.finishes = true;
+    pub fn half_close(mut self) -> Self {
+        self.half_closes = true;
         self
     }
 
-    /// Writes the shape. A server that hangs up in the middle is read all the same.
+    /// Writes the shape, or as much as the server takes of it before it closes the connection.
     pub async fn send(&self, client: &mut RawClient) {
-        let pieces = self.bytes.chunks(if self.drips { 1 } else { usize::MAX });
-        for piece in pieces {
+        let size = if self.is_byte_by_byte { 1 } else { usize::MAX };
+        for piece in self.bytes.chunks(size) {
             if !client.write(piece).await {
                 break;
             }
         }
-        if self.finishes {
-            client.finish().await;
+        if self.half_closes {
+            client.half_close().await;
         }
     }
 }
 
-/// The shapes, and the short ones among them a second time byte by byte: the answer does not depend on how bytes are cut.
-pub fn and_dripped<A: Clone>(mut shapes: Vec<Shape<A>>) -> Vec<Shape<A>> {
+/// The shapes, and the short ones among them a second time byte by byte: the answer may not depend
+/// on how the bytes are split into segments.
+pub fn and_byte_by_byte<A: Clone>(mut shapes: Vec<Shape<A>>) -> Vec<Shape<A>> {
     const SHORT: usize = 500;
     let short = shapes.iter().filter(|shape| shape.bytes.len() <= SHORT);
-    let dripped = short.map(|shape| Shape {
+    let byte_by_byte = short.map(|shape| Shape {
         name: format!("{}, byte by byte", shape.name),
         rule: shape.rule,
         bytes: shape.bytes.clone(),
-        drips: true,
-        finishes: shape.finishes,
+        is_byte_by_byte: true,
+        half_closes: shape.half_closes,
         answer: shape.answer.clone(),
     });
-    let dripped: Vec<_> = dripped.collect();
-    shapes.extend(dripped);
+    let byte_by_byte: Vec<_> = byte_by_byte.collect();
+    shapes.extend(byte_by_byte);
     shapes
 }
 
-/// Sends each shape to one server, and looks after each at its other clients.
+/// Sends each shape to one server, and checks after each that other clients are served.
 ///
 /// # Panics
-/// When an answer is another one, after all have been tried; at once when another client was harmed.
+/// With all wrong answers, once all shapes were sent; at once if another client is not served.
 pub async fn examine<A: Answer>(shapes: Vec<Shape<A>>) {
     let mut target = Target::start(&[]).await;
     let mut wrong = Vec::new();
@@ -103,11 +105,14 @@ pub async fn examine<A: Answer>(shapes: Vec<Shape<A>>) {
         }
         target.serves_others(&shape.name).await;
     }
-    none_wrong(wrong, target).await;
+    assert_unharmed(wrong, target).await;
 }
 
-/// Fails with all that went wrong, and with the harm that was done to the server.
-pub async fn none_wrong(mut wrong: Vec<String>, target: Target) {
+/// Checks that no answer was wrong, and what must hold of the server at the end.
+///
+/// # Panics
+/// With everything that was not as it should be.
+pub async fn assert_unharmed(mut wrong: Vec<String>, target: Target) {
     wrong.extend(target.harm().await);
     assert!(
         wrong.is_empty(),

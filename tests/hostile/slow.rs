@@ -1,29 +1,34 @@
-//! Clients that stall: no request is finished, or bytes trickle. Each ends at `head_timeout`, and costs nothing meanwhile.
+//! Clients that stall: they stop in the middle of a request's head, or send it byte by byte without
+//! end. The server closes their connections at `head_timeout`.
 
-use super::{shape::none_wrong, target::Target};
+use super::{shape::assert_unharmed, target::Target};
 use futures_util::future::join_all;
 use seaway_tests::support::{RawClient, wait::DEADLINE};
-use std::time::Duration;
-use tokio::time::{interval, timeout};
+use std::{future::pending, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{interval, timeout},
+};
 
-/// What a client sends at once, and what it then repeats.
+/// What a client sends at once, and what it then repeats; nothing if it falls silent.
 pub struct Stall {
     pub name: &'static str,
     pub start: &'static [u8],
-    pub trickle: &'static [u8],
+    pub repeat: &'static [u8],
 }
 
-/// How often a trickle goes on: far below the limit.
-const DRIP: Duration = Duration::from_millis(20);
+/// How often a client repeats itself: far more often than the limit.
+const REPEAT: Duration = Duration::from_millis(20);
 
-const fn stall(name: &'static str, start: &'static [u8], trickle: &'static [u8]) -> Stall {
+const fn stall(name: &'static str, start: &'static [u8], repeat: &'static [u8]) -> Stall {
     Stall {
         name,
         start,
-        trickle,
+        repeat,
     }
 }
 
+#[rustfmt::skip]
 pub const STALLS: &[Stall] = &[
     stall("nothing at all", b"", b""),
     stall("a letter", b"G", b""),
@@ -73,7 +78,7 @@ pub const STALLS: &[Stall] = &[
     ),
 ];
 
-/// All at once, on a server with a short limit.
+/// Tries all at once, on a server with a short limit.
 pub async fn examine() {
     let mut target = Target::start(&["--head-timeout", "0.5"]).await;
     let port = target.port();
@@ -83,37 +88,34 @@ pub async fn examine() {
 
     let connected = ends.into_iter().flatten();
     let connected = connected.map(|name| format!("still connected: {name}"));
-    none_wrong(connected.collect(), target).await;
+    assert_unharmed(connected.collect(), target).await;
 }
 
-/// The client's name, if the server does not close its connection.
+/// Returns the name of the shape if the server does not close the connection.
 async fn end_of(stall: &Stall, port: u16) -> Option<&'static str> {
     let mut client = RawClient::connect(port).await;
     client.write(stall.start).await;
     let (mut incoming, mut outgoing) = client.into_inner().into_split();
-    let trickle = async {
-        let mut drip = interval(DRIP);
-        while !stall.trickle.is_empty() {
-            drip.tick().await;
-            if tokio::io::AsyncWriteExt::write_all(&mut outgoing, stall.trickle)
-                .await
-                .is_err()
-            {
+    let write = async {
+        let mut pause = interval(REPEAT);
+        while !stall.repeat.is_empty() {
+            pause.tick().await;
+            if outgoing.write_all(stall.repeat).await.is_err() {
                 break;
             }
         }
-        // The other half decides.
-        std::future::pending::<()>().await;
+        // The connection is closed when the reader says so.
+        pending::<()>().await;
     };
-    let end = async {
-        let mut heard = Vec::new();
+    let read = async {
+        let mut received = Vec::new();
         // A reset is an end as well.
-        _ = tokio::io::AsyncReadExt::read_to_end(&mut incoming, &mut heard).await;
+        _ = incoming.read_to_end(&mut received).await;
     };
     let ended = timeout(DEADLINE, async {
         tokio::select! {
-            () = trickle => {}
-            () = end => {}
+            () = write => {}
+            () = read => {}
         }
     });
     ended.await.is_err().then_some(stall.name)

@@ -1,4 +1,4 @@
-//! The server under attack, and what must hold whatever it is sent.
+//! The server under attack, and what must hold whatever is sent to it.
 
 use seaway_tests::support::{
     Client, RawClient, Server, raw,
@@ -11,14 +11,15 @@ use std::{cell::Cell, future::Future};
 pub const MAX_MESSAGE: usize = 70_000;
 pub const MAX_BODY: usize = 1_000;
 
-/// How far the server's memory may grow in one test, in KiB.
-/// A client's share is at most a head, a body or a message; this leaves room for all clients of a test at once.
+/// How far the peak of the server's memory may rise in one test, in KiB. One client costs a head, a
+/// body or a message; this has room for all clients of a test at once, and not for what a flood
+/// sends.
 const GROWTH_KIB: u64 = 32 * 1024;
 
-/// How much the server may write to its log in one test, in bytes: a client must not be able to fill a disk.
+/// How much the server may log in one test, in bytes: clients must not be able to fill a disk.
 const LOG: usize = 64 * 1024;
 
-/// A real server, and a client that has been connected all along.
+/// A real server, and a client that stays connected.
 pub struct Target {
     server: Server,
     witness: Client,
@@ -27,7 +28,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// An arena with these flags besides the limits above.
+    /// Starts an arena with these flags besides the limits above.
     pub async fn start(flags: &[&str]) -> Self {
         let (message, body) = (MAX_MESSAGE.to_string(), MAX_BODY.to_string());
         let limits = ["--max-message-size", &message, "--max-body-size", &body];
@@ -51,24 +52,25 @@ impl Target {
         self.server.raw_client().await
     }
 
-    /// A client with an open WebSocket that echoes.
+    /// Opens a WebSocket that echoes.
     pub async fn socket(&self) -> RawClient {
         let mut client = self.client().await;
         assert_eq!(client.upgrade("/ws/echo", "").await, 101);
         client
     }
 
-    /// The client that has been connected all along gets its echo and nothing else; a new one gets its page.
+    /// Checks that the client that stays connected gets its echo and nothing else, and that a new
+    /// one gets its page.
     ///
     /// # Panics
-    /// When one of them does not; the message names the shape that came before.
+    /// If one of them does not; the message names the shape that came before.
     pub async fn serves_others(&mut self, before: &str) {
         self.witness.echoes(before).await;
         let page = raw::get(self.port(), "/healthz").await;
         assert_eq!(page, Some(200), "a page after: {before}");
     }
 
-    /// Serves others for as long as an attack goes on.
+    /// Runs an attack, and checks again and again meanwhile that others are served.
     pub async fn serves_others_during<T>(
         &mut self,
         name: &str,
@@ -89,14 +91,17 @@ impl Target {
         outcome
     }
 
-    /// What does not hold at the end though it must: others are served, no connection is left behind, memory and log
-    /// have kept their bounds, and nothing has panicked or gone wrong in the server's own code.
+    /// Returns what does not hold at the end and must: other clients are served, no connection is
+    /// left open, memory and log have kept their bounds, and nothing has panicked or failed in the
+    /// server's own code.
     pub async fn harm(mut self) -> Vec<String> {
         self.serves_others("the last shape").await;
         let pid = self.server.pid();
-        until("the end of all connections but one", DEADLINE, async || {
-            (descriptors(pid) <= self.descriptors).then_some(())
-        })
+        until(
+            "all connections but one to be closed",
+            DEADLINE,
+            async || (descriptors(pid) <= self.descriptors).then_some(()),
+        )
         .await;
         let mut harm = Vec::new();
         let growth = peak_memory_kib(pid) - self.memory_kib;

@@ -17,7 +17,8 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 pub struct RawClient(TcpStream);
 
 impl RawClient {
-    /// Connects to a loopback port. What is written leaves at once, each write in a segment of its own.
+    /// Connects to a loopback port. What is written leaves at once, each write in a segment of its
+    /// own.
     ///
     /// # Panics
     /// When nobody listens.
@@ -80,7 +81,7 @@ impl RawClient {
     }
 
     /// Half-closes the connection: nothing more is written.
-    pub async fn finish(&mut self) {
+    pub async fn half_close(&mut self) {
         // A server that has hung up already is not an error here.
         let _ = self.0.shutdown().await;
     }
@@ -94,8 +95,8 @@ impl RawClient {
     }
 
     /// Reads what has come, and waits for some; `false` once the server has closed the connection.
-    pub async fn read(&mut self, heard: &mut Vec<u8>) -> bool {
-        matches!(self.0.read_buf(heard).await, Ok(1..))
+    pub async fn read(&mut self, received: &mut Vec<u8>) -> bool {
+        matches!(self.0.read_buf(received).await, Ok(1..))
     }
 
     /// The connection itself, to read and write it at once.
@@ -130,7 +131,8 @@ pub async fn get(port: u16, path: &str) -> Option<u16> {
     timeout(DEADLINE, client.status()).await.ok()?
 }
 
-/// The whole answer to a request of this first line, with these headers and this body; what is no text in it is replaced.
+/// The whole answer to a request of this first line, with these headers and this body; what is no
+/// text in it is replaced.
 ///
 /// # Panics
 /// When there is no answer.

@@ -23,6 +23,7 @@ pub fn shapes() -> Vec<Shape<Http>> {
     shapes
 }
 
+#[rustfmt::skip]
 const VALUES: &[(&str, &str, Http)] = &[
     ("spaces around it", "  a  ", SERVED),
     ("a port", "a:80", SERVED),
@@ -44,11 +45,7 @@ const VALUES: &[(&str, &str, Http)] = &[
     ("a space behind the colon", "a: 80", BAD_REQUEST),
     ("a port of letters", "a:b", BAD_REQUEST),
     ("a port over 65,535", "a:99999", BAD_REQUEST),
-    (
-        "a port of 30 digits",
-        "a:888888888888888888888888888888",
-        BAD_REQUEST,
-    ),
+    ("a port of 30 digits", "a:888888888888888888888888888888", BAD_REQUEST),
     ("a negative port", "a:-1", BAD_REQUEST),
     ("a port with a plus", "a:+80", BAD_REQUEST),
     ("two ports", "a:80:80", BAD_REQUEST),
@@ -75,53 +72,18 @@ const VALUES: &[(&str, &str, Http)] = &[
     ("letters behind brackets", "[::1]x", BAD_REQUEST),
 ];
 
+#[rustfmt::skip]
 const HEADS: &[(&str, &str, Http)] = &[
     ("none", "GET / HTTP/1.1", BAD_REQUEST),
-    (
-        "none, in absolute form",
-        "GET http://a/ HTTP/1.1",
-        BAD_REQUEST,
-    ),
-    (
-        "none, for a POST",
-        "POST /body HTTP/1.1\r\nContent-Length: 0",
-        BAD_REQUEST,
-    ),
-    (
-        "none, for a page that is not there",
-        "GET /nowhere HTTP/1.1",
-        BAD_REQUEST,
-    ),
+    ("none, in absolute form", "GET http://a/ HTTP/1.1", BAD_REQUEST),
+    ("none, for a POST", "POST /body HTTP/1.1\r\nContent-Length: 0", BAD_REQUEST),
+    ("none, for a page that is not there", "GET /nowhere HTTP/1.1", BAD_REQUEST),
     ("none in HTTP/1.0", "GET / HTTP/1.0", Closes(&[200])),
-    (
-        "the same twice",
-        "GET / HTTP/1.1\r\nHost: a\r\nHost: a",
-        BAD_REQUEST,
-    ),
+    ("the same twice", "GET / HTTP/1.1\r\nHost: a\r\nHost: a", BAD_REQUEST),
     ("two", "GET / HTTP/1.1\r\nHost: a\r\nHost: b", BAD_REQUEST),
-    (
-        "two in different letters",
-        "GET / HTTP/1.1\r\nHost: a\r\nhOST: b",
-        BAD_REQUEST,
-    ),
-    (
-        "two, one of them empty",
-        "GET / HTTP/1.1\r\nHost:\r\nHost: a",
-        BAD_REQUEST,
-    ),
-    (
-        "two in HTTP/1.0",
-        "GET / HTTP/1.0\r\nHost: a\r\nHost: b",
-        Closes(&[400]),
-    ),
-    (
-        "user info in HTTP/1.0",
-        "GET / HTTP/1.0\r\nHost: u@a",
-        Closes(&[400]),
-    ),
-    (
-        "another name for it",
-        "GET / HTTP/1.1\r\nX-Forwarded-Host: a",
-        BAD_REQUEST,
-    ),
+    ("two in different letters", "GET / HTTP/1.1\r\nHost: a\r\nhOST: b", BAD_REQUEST),
+    ("two, one of them empty", "GET / HTTP/1.1\r\nHost:\r\nHost: a", BAD_REQUEST),
+    ("two in HTTP/1.0", "GET / HTTP/1.0\r\nHost: a\r\nHost: b", Closes(&[400])),
+    ("user info in HTTP/1.0", "GET / HTTP/1.0\r\nHost: u@a", Closes(&[400])),
+    ("another name for it", "GET / HTTP/1.1\r\nX-Forwarded-Host: a", BAD_REQUEST),
 ];

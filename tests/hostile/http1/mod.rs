@@ -30,14 +30,16 @@ pub use Http::{AnyOf, Closes, Keeps};
 pub const SERVED: Http = Keeps(&[200]);
 /// The request can be told from the next one, and is wrong: the connection may go on.
 pub const BAD_REQUEST: Http = AnyOf(&[Closes(&[400]), Keeps(&[400])]);
-/// Where the request ends is in doubt: nothing that follows may be read as another one (RFC 9112, 9.6 and 11.2).
+/// Where the request ends is in doubt: nothing that follows may be read as another one (RFC 9112,
+/// 9.6 and 11.2).
 pub const BAD_FRAMING: Http = Closes(&[400]);
-/// As before, for a body that turns out to be wrong while an application reads it: closing says it as well.
+/// As before, for a body that turns out to be wrong while an application reads it: closing says it
+/// as well.
 pub const BAD_BODY: Http = AnyOf(&[Closes(&[400]), Closes(&[])]);
 /// Well-formed, and allowed to be refused: no rule demands either.
 pub const SERVED_OR_REFUSED: Http = AnyOf(&[Keeps(&[200]), Closes(&[400]), Keeps(&[400])]);
 /// A target that leads nowhere, and that may be refused as no target at all.
-pub const NOWHERE: Http = AnyOf(&[Keeps(&[404]), Closes(&[400]), Keeps(&[400])]);
+pub const NOT_FOUND_OR_BAD: Http = AnyOf(&[Keeps(&[404]), Closes(&[400]), Keeps(&[400])]);
 /// A head over the limit (RFC 6585, 5).
 pub const TOO_LARGE: Http = Closes(&[431]);
 
@@ -48,17 +50,17 @@ const PROBED: u16 = 404;
 impl Answer for Http {
     async fn check(shape: &Shape<Self>, port: u16) -> Result<(), String> {
         let mut client = RawClient::connect(port).await;
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         let talk = async {
             shape.send(&mut client).await;
-            observe(&mut client, shape, &mut heard).await
+            observe(&mut client, shape, &mut received).await
         };
         let seen = match timeout(PATIENCE, talk).await {
             Ok(seen) => seen?,
             Err(_) => {
-                let heard = lossy(&heard);
+                let received = lossy(&received);
                 return Err(format!(
-                    "{heard:?} and no end, instead of {:?}",
+                    "{received:?} and no end, instead of {:?}",
                     shape.answer
                 ));
             }
@@ -100,14 +102,14 @@ impl Http {
 async fn observe(
     client: &mut RawClient,
     shape: &Shape<Http>,
-    heard: &mut Vec<u8>,
+    received: &mut Vec<u8>,
 ) -> Result<Seen, String> {
     let is_head = shape.bytes.starts_with(b"HEAD ");
     // How many responses had come when the other request was sent.
     let mut due = None;
     loop {
-        let (mut statuses, rest) = responses(heard, is_head)?;
-        if due.is_none() && !shape.finishes && shape.answer.may_keep(&statuses) {
+        let (mut statuses, rest) = responses(received, is_head)?;
+        if due.is_none() && !shape.half_closes && shape.answer.may_keep(&statuses) {
             due = Some(statuses.len());
             client.write(PROBE).await;
         }
@@ -117,9 +119,9 @@ async fn observe(
             statuses.truncate(if is_kept { due } else { statuses.len() });
             return Ok(Seen { statuses, is_kept });
         }
-        if !client.read(heard).await {
-            if rest < heard.len() {
-                return Err(format!("half a response: {:?}", lossy(&heard[rest..])));
+        if !client.read(received).await {
+            if rest < received.len() {
+                return Err(format!("half a response: {:?}", lossy(&received[rest..])));
             }
             return Ok(Seen {
                 statuses,
@@ -130,11 +132,11 @@ async fn observe(
 }
 
 /// The statuses of all whole responses, and where the rest begins.
-fn responses(mut heard: &[u8], is_head: bool) -> Result<(Vec<u16>, usize), String> {
-    let total = heard.len();
+fn responses(mut received: &[u8], is_head: bool) -> Result<(Vec<u16>, usize), String> {
+    let total = received.len();
     let mut statuses = Vec::new();
-    while let Some(end) = heard.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
-        let head = lossy(&heard[..end]);
+    while let Some(end) = received.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+        let head = lossy(&received[..end]);
         let status = head
             .strip_prefix("HTTP/1.")
             .and_then(|rest| rest.get(2..5))
@@ -142,13 +144,13 @@ fn responses(mut heard: &[u8], is_head: bool) -> Result<(Vec<u16>, usize), Strin
             .ok_or_else(|| format!("no response: {head:?}"))?;
         let has_body = !(is_head && statuses.is_empty()) && status >= 200;
         let length = if has_body { length(&head)? } else { 0 };
-        let Some(rest) = heard.get(end + 4 + length..) else {
+        let Some(rest) = received.get(end + 4 + length..) else {
             break;
         };
-        heard = rest;
+        received = rest;
         statuses.push(status);
     }
-    Ok((statuses, total - heard.len()))
+    Ok((statuses, total - received.len()))
 }
 
 fn length(head: &str) -> Result<usize, String> {

@@ -1,11 +1,12 @@
-//! Requests in a row (RFC 9112, 9.3.2): each answered once, in order, and nothing behind a wrong one.
+//! Requests in a row (RFC 9112, 9.3.2): each answered once, in order, and nothing behind a wrong
+//! one.
 
 use super::{AnyOf, Closes, Http, Keeps};
 use crate::hostile::shape::Shape;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const POST: &str = "POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
-const NOWHERE: &str = "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n";
+const NOT_FOUND_OR_BAD: &str = "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n";
 const LAST: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 const OLD: &str = "GET / HTTP/1.0\r\n\r\n";
 const HUNDRED: &[u16] = &[200; 100];
@@ -15,7 +16,7 @@ pub fn shapes() -> Vec<Shape<Http>> {
         ("two", "9.3.2", GET.repeat(2), Keeps(&[200, 200])),
         ("a hundred", "9.3.2", GET.repeat(100), Keeps(HUNDRED)),
         ("a hundred bodies", "9.3.2", POST.repeat(100), Keeps(HUNDRED)),
-        ("three kinds", "9.3.2", [POST, NOWHERE, GET].concat(), Keeps(&[200, 404, 200])),
+        ("three kinds", "9.3.2", [POST, NOT_FOUND_OR_BAD, GET].concat(), Keeps(&[200, 404, 200])),
         ("empty lines between two", "2.2", format!("{GET}\r\n\r\n{GET}"), Keeps(&[200, 200])),
         ("junk behind one", "2.2", format!("{GET}junk\r\n\r\n"), Closes(&[200, 400])),
         ("junk between two", "2.2", format!("{GET}junk\r\n\r\n{GET}"), Closes(&[200, 400])),
@@ -44,12 +45,7 @@ pub fn shapes() -> Vec<Shape<Http>> {
             format!("POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n{GET}"),
             Closes(&[413]),
         ),
-        (
-            "a thousand",
-            "9.3.2",
-            GET.repeat(1_000),
-            Keeps(&[200; 1_000]),
-        ),
+        ("a thousand", "9.3.2", GET.repeat(1_000), Keeps(&[200; 1_000])),
         (
             "one behind a CONNECT",
             "9.3.2",

@@ -1,33 +1,23 @@
-//! Floods over HTTP/2: much work for few bytes. Each ends by itself or is ended; others are served meanwhile.
+//! Floods over HTTP/2: much work for few bytes. The server closes the connection or takes them all,
+//! and serves others meanwhile.
 
 use super::{
-    ACK, CALM, CONTINUATION, DATA, END_HEADERS, END_STREAM, GET, HEADERS, PING, POST, PRIORITY,
-    PROTOCOL, RESET, SETTINGS, Seen, WHOLE, WINDOW_UPDATE, frame, hello, next,
+    ACK, AnyOf, CALM, COMPRESSION, CONTINUATION, Closes, Continues, DATA, END_HEADERS, END_STREAM,
+    GET, HEADERS, Http2, MARK, PING, POST, PRIORITY, PROTOCOL, RESET, SETTINGS, Seen, WHOLE,
+    WINDOW_UPDATE, frame, hello, next,
 };
-use crate::hostile::{shape::none_wrong, target::Target};
-use seaway_tests::support::wait::DEADLINE;
+use crate::hostile::{
+    shape::{Shape, assert_unharmed},
+    target::Target,
+};
+use seaway_tests::support::{RawClient, wait::DEADLINE};
+use std::future::pending;
 use tokio::{io::AsyncWriteExt, time::timeout};
 
-/// How a flood ends.
-#[derive(Clone, Copy, Debug)]
-pub enum End {
-    /// The server ends the connection, with one of these codes if it says why.
-    Ended(&'static [u32]),
-    /// The same as `Ended(&[CALM])`, or it takes all of it and answers a ping behind: a limit is allowed, not demanded.
-    EndedOrTaken,
-}
+/// A limit on it is allowed, and not demanded.
+const CLOSES_OR_CONTINUES: Http2 = AnyOf(&[Closes(&[CALM]), Continues]);
 
-pub use End::{Ended, EndedOrTaken};
-
-pub struct Flood {
-    pub name: &'static str,
-    /// The section of RFC 9113, or the report.
-    pub rule: &'static str,
-    pub bytes: Vec<u8>,
-    pub end: End,
-}
-
-pub fn floods() -> Vec<Flood> {
+pub fn shapes() -> Vec<Shape<Http2>> {
     let open = |streams: u32, each: &dyn Fn(u32) -> Vec<u8>| {
         (0..streams)
             .flat_map(|index| each(index * 2 + 1))
@@ -47,7 +37,7 @@ pub fn floods() -> Vec<Flood> {
                 ]
                 .concat()
             }),
-            Ended(&[CALM]),
+            Closes(&[CALM]),
         ),
         (
             "rapid reset of open requests",
@@ -59,7 +49,7 @@ pub fn floods() -> Vec<Flood> {
                 ]
                 .concat()
             }),
-            Ended(&[CALM]),
+            Closes(&[CALM]),
         ),
         (
             "resets that the server is made to send",
@@ -72,7 +62,7 @@ pub fn floods() -> Vec<Flood> {
                 .concat()
             }),
             // h2 ends the connection at the first.
-            Ended(&[CALM, PROTOCOL]),
+            Closes(&[CALM, PROTOCOL]),
         ),
         (
             "continuations without an end",
@@ -82,43 +72,43 @@ pub fn floods() -> Vec<Flood> {
                 frame(CONTINUATION, 0, 1, b"\0\x01x\x01y".repeat(3_000)).repeat(2_000),
             ]
             .concat(),
-            Ended(&[CALM, PROTOCOL, super::COMPRESSION]),
+            Closes(&[CALM, PROTOCOL, COMPRESSION]),
         ),
         (
             "empty continuations",
             "CVE-2019-9518",
             [headers, frame(CONTINUATION, 0, 1, []).repeat(100_000)].concat(),
-            Ended(&[CALM, PROTOCOL]),
+            Closes(&[CALM, PROTOCOL]),
         ),
         (
             "settings",
             "CVE-2019-9515",
             frame(SETTINGS, 0, 0, []).repeat(50_000),
-            EndedOrTaken,
+            CLOSES_OR_CONTINUES,
         ),
         (
             "pings",
             "CVE-2019-9512",
             frame(PING, 0, 0, [7; 8]).repeat(50_000),
-            EndedOrTaken,
+            CLOSES_OR_CONTINUES,
         ),
         (
             "pongs",
             "10.5",
             frame(PING, ACK, 0, [7; 8]).repeat(50_000),
-            EndedOrTaken,
+            CLOSES_OR_CONTINUES,
         ),
         (
             "empty data",
             "CVE-2019-9518",
             [body.clone(), frame(DATA, 0, 1, []).repeat(100_000)].concat(),
-            Ended(&[CALM]),
+            Closes(&[CALM]),
         ),
         (
             "data of one byte",
             "10.5",
             [body.clone(), frame(DATA, 0, 1, "x").repeat(100_000)].concat(),
-            EndedOrTaken,
+            CLOSES_OR_CONTINUES,
         ),
         (
             "priorities",
@@ -126,7 +116,7 @@ pub fn floods() -> Vec<Flood> {
             (0..50_000u32)
                 .flat_map(|index| frame(PRIORITY, 0, index * 2 + 1, [0, 0, 0, 0, 1]))
                 .collect(),
-            EndedOrTaken,
+            CLOSES_OR_CONTINUES,
         ),
         (
             "window updates",
@@ -136,19 +126,19 @@ pub fn floods() -> Vec<Flood> {
                 frame(WINDOW_UPDATE, 0, 1, [0, 0, 0, 1]).repeat(50_000),
             ]
             .concat(),
-            EndedOrTaken,
+            CLOSES_OR_CONTINUES,
         ),
         (
             "frames that nobody knows",
             "5.5",
             frame(0x42, 0, 0, [7; 8]).repeat(50_000),
-            EndedOrTaken,
+            CLOSES_OR_CONTINUES,
         ),
         (
             "malformed requests",
             "8.1.1",
             open(10_000, &|stream| frame(HEADERS, WHOLE, stream, b"\x82")),
-            Ended(&[CALM, PROTOCOL]),
+            Closes(&[CALM, PROTOCOL]),
         ),
         (
             "requests whose answers have no window",
@@ -158,61 +148,50 @@ pub fn floods() -> Vec<Flood> {
                 open(5_000, &|stream| frame(HEADERS, WHOLE, stream, GET)),
             ]
             .concat(),
-            EndedOrTaken,
+            CLOSES_OR_CONTINUES,
         ),
     ]
-    .map(|(name, rule, bytes, end)| Flood {
-        name,
-        rule,
-        bytes,
-        end,
-    })
+    .map(|(name, rule, bytes, answer)| Shape::of_bytes(name, rule, bytes, answer))
     .into()
 }
 
-/// One after the other.
+/// Tries one after the other.
 pub async fn examine() {
     let mut target = Target::start(&[]).await;
     let mut wrong = Vec::new();
-    for flood in floods() {
-        let attack = attack(&flood, target.port());
-        let seen = target.serves_others_during(flood.name, attack).await;
-        let is_right = match (flood.end, &seen) {
-            (Ended(_), Some(Seen::End)) => true,
-            (Ended(codes), Some(Seen::GoAway(code))) => codes.contains(code),
-            (EndedOrTaken, Some(Seen::End | Seen::GoAway(CALM) | Seen::Pong)) => true,
-            _ => false,
-        };
-        if !is_right {
-            wrong.push(format!(
-                "{} ({}): {seen:?} instead of {:?}",
-                flood.name, flood.rule, flood.end
-            ));
+    for shape in shapes() {
+        let attack = exchange(&shape, target.port());
+        let seen = target.serves_others_during(&shape.name, attack).await;
+        if !seen.as_ref().is_some_and(|seen| shape.answer.allows(seen)) {
+            let Shape {
+                name, rule, answer, ..
+            } = shape;
+            wrong.push(format!("{name} ({rule}): {seen:?} instead of {answer:?}"));
         }
     }
-    none_wrong(wrong, target).await;
+    assert_unharmed(wrong, target).await;
 }
 
-/// Sends all of it and a ping, while it reads; returns what ended it.
-async fn attack(flood: &Flood, port: u16) -> Option<Seen> {
-    let client = seaway_tests::support::RawClient::connect(port).await;
+/// Sends all of it and a ping, and reads meanwhile; returns what ended it, if anything did.
+async fn exchange(shape: &Shape<Http2>, port: u16) -> Option<Seen> {
+    let client = RawClient::connect(port).await;
     let (mut incoming, mut outgoing) = client.into_inner().into_split();
     let write = async {
-        for bytes in [&hello(), &flood.bytes, &frame(PING, 0, 0, super::MARK)] {
-            // Ended in the middle: the other half tells why.
+        for bytes in [&hello(), &shape.bytes, &frame(PING, 0, 0, MARK)] {
+            // The server may close in the middle; its last frame says why.
             if outgoing.write_all(bytes).await.is_err() {
                 break;
             }
         }
-        std::future::pending::<Option<Seen>>().await
+        pending().await
     };
     let read = async {
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         loop {
-            match next(&mut incoming, &mut heard).await {
-                // Answers to what the flood is made of.
+            match next(&mut incoming, &mut received).await {
+                // Responses to the flood itself.
                 Seen::Status(_) | Seen::Reset(_) => {}
-                seen => return Some(seen),
+                seen => return seen,
             }
         }
     };
@@ -222,5 +201,5 @@ async fn attack(flood: &Flood, port: u16) -> Option<Seen> {
             seen = read => seen,
         }
     });
-    ended.await.ok().flatten()
+    ended.await.ok()
 }

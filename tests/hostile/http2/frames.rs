@@ -1,17 +1,17 @@
-//! Frames of HTTP/2 that are wrong in themselves or in their place (RFC 9113, 3.4, 4 to 6).
+//! Replies of HTTP/2 that are wrong in themselves or in their place (RFC 9113, 3.4, 4 to 6).
 
 use super::{
-    ACK, Answers, AnyOf, CALM, CONTINUATION, DATA, Dies, END_HEADERS, END_STREAM, FLOW_CONTROL,
-    FRAME_SIZE, GET, GOAWAY, HEADERS, Http2, Lives, PADDED, PING, POST, PREFACE, PRIORITY,
+    ACK, Answers, AnyOf, CALM, CONTINUATION, Closes, Continues, DATA, END_HEADERS, END_STREAM,
+    FLOW_CONTROL, FRAME_SIZE, GET, GOAWAY, HEADERS, Http2, PADDED, PING, POST, PREFACE, PRIORITY,
     PROTOCOL, PUSH_PROMISE, REFUSED_STREAM, RESET, Resets, SETTINGS, STREAM_CLOSED, WHOLE,
     WINDOW_UPDATE, WITH_PRIORITY, announced, frame, hello,
 };
 use crate::hostile::shape::Shape;
 
-const BAD: Http2 = Dies(&[PROTOCOL]);
+const BAD: Http2 = Closes(&[PROTOCOL]);
 /// The RFC has codes of their own for these; h2, under hyper, says PROTOCOL_ERROR for most.
-const BAD_SIZE: Http2 = Dies(&[FRAME_SIZE, PROTOCOL]);
-const BAD_FLOW: Http2 = Dies(&[FLOW_CONTROL, PROTOCOL]);
+const BAD_SIZE: Http2 = Closes(&[FRAME_SIZE, PROTOCOL]);
+const BAD_FLOW: Http2 = Closes(&[FLOW_CONTROL, PROTOCOL]);
 
 type Row = (&'static str, &'static str, Vec<u8>, Http2);
 
@@ -28,39 +28,25 @@ pub fn shapes() -> Vec<Shape<Http2>> {
     shapes
 }
 
+#[rustfmt::skip]
 fn prefaces() -> Vec<Row> {
     let after = |bytes: &[u8]| [PREFACE, bytes].concat();
     vec![
-        (
-            "a request",
-            "3.4",
-            [hello(), frame(HEADERS, WHOLE, 1, GET)].concat(),
-            Answers(&[200]),
-        ),
-        (
-            "junk behind the preface",
-            "3.4",
-            after(&[0xff; 100]),
-            Dies(&[PROTOCOL, FRAME_SIZE]),
-        ),
+        ("a request", "3.4", [hello(), frame(HEADERS, WHOLE, 1, GET)].concat(), Answers(&[200])),
+        ("junk behind the preface", "3.4", after(&[0xff; 100]), Closes(&[PROTOCOL, FRAME_SIZE])),
         ("zeros behind the preface", "3.4", after(&[0; 100]), BAD),
         (
             "HTTP/1.1 behind the preface",
             "3.4",
             after(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
-            Dies(&[PROTOCOL, FRAME_SIZE]),
+            Closes(&[PROTOCOL, FRAME_SIZE]),
         ),
-        (
-            "the preface twice",
-            "3.4",
-            after(PREFACE),
-            Dies(&[PROTOCOL, FRAME_SIZE]),
-        ),
+        ("the preface twice", "3.4", after(PREFACE), Closes(&[PROTOCOL, FRAME_SIZE])),
         (
             "a TLS ClientHello behind the preface",
             "3.4",
             after(b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"),
-            Dies(&[PROTOCOL, FRAME_SIZE]),
+            Closes(&[PROTOCOL, FRAME_SIZE]),
         ),
         (
             "a request before the settings",
@@ -78,38 +64,19 @@ fn prefaces() -> Vec<Row> {
 }
 
 /// The first frame must be SETTINGS; a server that takes another one harms nobody.
-const SETTINGS_FIRST: Http2 = AnyOf(&[Dies(&[PROTOCOL]), Lives]);
+const SETTINGS_FIRST: Http2 = AnyOf(&[Closes(&[PROTOCOL]), Continues]);
 
+#[rustfmt::skip]
 fn settings() -> Vec<Row> {
     let set = |id: u16, value: u32| {
         let payload = [&id.to_be_bytes()[..], &value.to_be_bytes()].concat();
         frame(SETTINGS, 0, 0, payload)
     };
     vec![
-        (
-            "settings of a stream",
-            "6.5",
-            frame(SETTINGS, 0, 1, []),
-            BAD,
-        ),
-        (
-            "settings of 5 bytes",
-            "6.5",
-            frame(SETTINGS, 0, 0, [0; 5]),
-            BAD_SIZE,
-        ),
-        (
-            "settings of 7 bytes",
-            "6.5",
-            frame(SETTINGS, 0, 0, [0; 7]),
-            BAD_SIZE,
-        ),
-        (
-            "an acknowledgement with a payload",
-            "6.5",
-            frame(SETTINGS, ACK, 0, [0; 6]),
-            BAD_SIZE,
-        ),
+        ("settings of a stream", "6.5", frame(SETTINGS, 0, 1, []), BAD),
+        ("settings of 5 bytes", "6.5", frame(SETTINGS, 0, 0, [0; 5]), BAD_SIZE),
+        ("settings of 7 bytes", "6.5", frame(SETTINGS, 0, 0, [0; 7]), BAD_SIZE),
+        ("an acknowledgement with a payload", "6.5", frame(SETTINGS, ACK, 0, [0; 6]), BAD_SIZE),
         (
             "an acknowledgement that nobody asked for",
             "6.5.3",
@@ -117,87 +84,43 @@ fn settings() -> Vec<Row> {
             ONE_TOO_MANY,
         ),
         ("ENABLE_PUSH 2", "6.5.2", set(2, 2), BAD),
-        (
-            "INITIAL_WINDOW_SIZE 2^31",
-            "6.5.2",
-            set(4, 1 << 31),
-            BAD_FLOW,
-        ),
-        (
-            "INITIAL_WINDOW_SIZE 2^32 - 1",
-            "6.5.2",
-            set(4, u32::MAX),
-            BAD_FLOW,
-        ),
+        ("INITIAL_WINDOW_SIZE 2^31", "6.5.2", set(4, 1 << 31), BAD_FLOW),
+        ("INITIAL_WINDOW_SIZE 2^32 - 1", "6.5.2", set(4, u32::MAX), BAD_FLOW),
         ("MAX_FRAME_SIZE 0", "6.5.2", set(5, 0), BAD),
         ("MAX_FRAME_SIZE 16,383", "6.5.2", set(5, 16_383), BAD),
         ("MAX_FRAME_SIZE 2^24", "6.5.2", set(5, 1 << 24), BAD),
-        (
-            "a setting that nobody knows",
-            "6.5.2",
-            set(0xffff, u32::MAX),
-            Lives,
-        ),
-        ("HEADER_TABLE_SIZE 0", "6.5.2", set(1, 0), Lives),
-        (
-            "HEADER_TABLE_SIZE 2^32 - 1",
-            "6.5.2",
-            set(1, u32::MAX),
-            Lives,
-        ),
-        ("MAX_CONCURRENT_STREAMS 0", "6.5.2", set(3, 0), Lives),
+        ("a setting that nobody knows", "6.5.2", set(0xffff, u32::MAX), Continues),
+        ("HEADER_TABLE_SIZE 0", "6.5.2", set(1, 0), Continues),
+        ("HEADER_TABLE_SIZE 2^32 - 1", "6.5.2", set(1, u32::MAX), Continues),
+        ("MAX_CONCURRENT_STREAMS 0", "6.5.2", set(3, 0), Continues),
         (
             "MAX_HEADER_LIST_SIZE 0",
             "6.5.2",
             [set(6, 0), frame(HEADERS, WHOLE, 1, GET)].concat(),
-            Lives,
+            Continues,
         ),
         (
             "a thousand settings in one frame",
             "6.5",
             frame(SETTINGS, 0, 0, [0, 4, 0, 0, 0xff, 0xff].repeat(1_000)),
-            Lives,
+            Continues,
         ),
     ]
 }
 
 /// The server asked once for an acknowledgement: a second one may be passed over or be an error.
-const ONE_TOO_MANY: Http2 = Dies(&[PROTOCOL]);
+const ONE_TOO_MANY: Http2 = Closes(&[PROTOCOL]);
 
+#[rustfmt::skip]
 fn controls() -> Vec<Row> {
     let goaway = |last: u32| [last.to_be_bytes(), [0; 4]].concat();
     vec![
         ("a ping of a stream", "6.7", frame(PING, 0, 1, [0; 8]), BAD),
-        (
-            "a ping of 7 bytes",
-            "6.7",
-            frame(PING, 0, 0, [0; 7]),
-            BAD_SIZE,
-        ),
-        (
-            "a ping of 9 bytes",
-            "6.7",
-            frame(PING, 0, 0, [0; 9]),
-            BAD_SIZE,
-        ),
-        (
-            "a pong that nobody asked for",
-            "6.7",
-            frame(PING, ACK, 0, [0; 8]),
-            Lives,
-        ),
-        (
-            "GOAWAY of a stream",
-            "6.8",
-            frame(GOAWAY, 0, 1, goaway(0)),
-            BAD,
-        ),
-        (
-            "GOAWAY of 7 bytes",
-            "6.8",
-            frame(GOAWAY, 0, 0, [0; 7]),
-            BAD_SIZE,
-        ),
+        ("a ping of 7 bytes", "6.7", frame(PING, 0, 0, [0; 7]), BAD_SIZE),
+        ("a ping of 9 bytes", "6.7", frame(PING, 0, 0, [0; 9]), BAD_SIZE),
+        ("a pong that nobody asked for", "6.7", frame(PING, ACK, 0, [0; 8]), Continues),
+        ("GOAWAY of a stream", "6.8", frame(GOAWAY, 0, 1, goaway(0)), BAD),
+        ("GOAWAY of 7 bytes", "6.8", frame(GOAWAY, 0, 0, [0; 7]), BAD_SIZE),
         (
             "GOAWAY, then a request",
             "6.8",
@@ -208,48 +131,18 @@ fn controls() -> Vec<Row> {
             .concat(),
             AFTER_GOAWAY,
         ),
-        (
-            "a window that grows by 0",
-            "6.9",
-            frame(WINDOW_UPDATE, 0, 0, [0; 4]),
-            BAD,
-        ),
+        ("a window that grows by 0", "6.9", frame(WINDOW_UPDATE, 0, 0, [0; 4]), BAD),
         (
             "a window over 2^31 - 1",
             "6.9.1",
             frame(WINDOW_UPDATE, 0, 0, [0x7f, 0xff, 0xff, 0xff]),
             BAD_FLOW,
         ),
-        (
-            "a window update of 3 bytes",
-            "6.9",
-            frame(WINDOW_UPDATE, 0, 0, [0; 3]),
-            BAD_SIZE,
-        ),
-        (
-            "a window update of 5 bytes",
-            "6.9",
-            frame(WINDOW_UPDATE, 0, 0, [0; 5]),
-            BAD_SIZE,
-        ),
-        (
-            "a frame that nobody knows",
-            "4.1",
-            frame(0x42, 0xff, 7, b"hello"),
-            Lives,
-        ),
-        (
-            "ALTSVC of a client",
-            "7838, 4",
-            frame(0x0a, 0, 0, b"\0\0x"),
-            Lives,
-        ),
-        (
-            "a frame over MAX_FRAME_SIZE",
-            "4.2",
-            frame(DATA, 0, 1, vec![0; 16_385]),
-            BAD_SIZE,
-        ),
+        ("a window update of 3 bytes", "6.9", frame(WINDOW_UPDATE, 0, 0, [0; 3]), BAD_SIZE),
+        ("a window update of 5 bytes", "6.9", frame(WINDOW_UPDATE, 0, 0, [0; 5]), BAD_SIZE),
+        ("a frame that nobody knows", "4.1", frame(0x42, 0xff, 7, b"hello"), Continues),
+        ("ALTSVC of a client", "7838, 4", frame(0x0a, 0, 0, b"\0\0x"), Continues),
+        ("a frame over MAX_FRAME_SIZE", "4.2", frame(DATA, 0, 1, vec![0; 16_385]), BAD_SIZE),
         (
             "a frame that announces 2^24 - 1",
             "4.2",
@@ -272,43 +165,19 @@ fn controls() -> Vec<Row> {
 }
 
 /// Answered, ended quietly, or an error: a client that says GOAWAY has no more requests.
-const AFTER_GOAWAY: Http2 = Lives;
+const AFTER_GOAWAY: Http2 = Continues;
 
+#[rustfmt::skip]
 fn streams() -> Vec<Row> {
     let open = frame(HEADERS, END_HEADERS, 1, POST);
     let with = |bytes: Vec<u8>| [open.clone(), bytes].concat();
     let code = 8u32.to_be_bytes();
     vec![
-        (
-            "RST_STREAM of the connection",
-            "6.4",
-            frame(RESET, 0, 0, code),
-            BAD,
-        ),
-        (
-            "RST_STREAM of an idle stream",
-            "6.4",
-            frame(RESET, 0, 1, code),
-            BAD,
-        ),
-        (
-            "RST_STREAM of 3 bytes",
-            "6.4",
-            with(frame(RESET, 0, 1, [0; 3])),
-            BAD_SIZE,
-        ),
-        (
-            "RST_STREAM twice",
-            "5.1",
-            with(frame(RESET, 0, 1, code).repeat(2)),
-            Lives,
-        ),
-        (
-            "a window update of an idle stream",
-            "5.1",
-            frame(WINDOW_UPDATE, 0, 1, [0, 0, 0, 1]),
-            BAD,
-        ),
+        ("RST_STREAM of the connection", "6.4", frame(RESET, 0, 0, code), BAD),
+        ("RST_STREAM of an idle stream", "6.4", frame(RESET, 0, 1, code), BAD),
+        ("RST_STREAM of 3 bytes", "6.4", with(frame(RESET, 0, 1, [0; 3])), BAD_SIZE),
+        ("RST_STREAM twice", "5.1", with(frame(RESET, 0, 1, code).repeat(2)), Continues),
+        ("a window update of an idle stream", "5.1", frame(WINDOW_UPDATE, 0, 1, [0, 0, 0, 1]), BAD),
         (
             "a stream's window that grows by 0",
             "6.9",
@@ -321,24 +190,14 @@ fn streams() -> Vec<Row> {
             with(frame(WINDOW_UPDATE, 0, 1, [0x7f, 0xff, 0xff, 0xff])),
             Resets(&[FLOW_CONTROL]),
         ),
-        (
-            "PRIORITY of the connection",
-            "6.3",
-            frame(PRIORITY, 0, 0, [0, 0, 0, 1, 0]),
-            BAD,
-        ),
+        ("PRIORITY of the connection", "6.3", frame(PRIORITY, 0, 0, [0, 0, 0, 1, 0]), BAD),
         (
             "PRIORITY of 4 bytes",
             "6.3",
             with(frame(PRIORITY, 0, 1, [0; 4])),
             Resets(&[FRAME_SIZE, PROTOCOL]),
         ),
-        (
-            "PRIORITY of an idle stream",
-            "6.3",
-            frame(PRIORITY, 0, 99, [0, 0, 0, 1, 0]),
-            Lives,
-        ),
+        ("PRIORITY of an idle stream", "6.3", frame(PRIORITY, 0, 99, [0, 0, 0, 1, 0]), Continues),
         (
             "a stream that depends on itself",
             "5.3.1",
@@ -365,14 +224,9 @@ fn streams() -> Vec<Row> {
                 frame(HEADERS, END_HEADERS, 3, POST),
             ]
             .concat(),
-            Dies(&[PROTOCOL, STREAM_CLOSED]),
+            Closes(&[PROTOCOL, STREAM_CLOSED]),
         ),
-        (
-            "an even stream",
-            "5.1.1",
-            frame(HEADERS, WHOLE, 2, GET),
-            BAD,
-        ),
+        ("an even stream", "5.1.1", frame(HEADERS, WHOLE, 2, GET), BAD),
         (
             "the last stream there is",
             "5.1.1",
@@ -399,14 +253,10 @@ fn streams() -> Vec<Row> {
 /// RFC 9113 has done away with priorities, and with this error: a recipient may pass over them.
 const DEPENDS_ON_ITSELF: Http2 = Resets(&[PROTOCOL]);
 
+#[rustfmt::skip]
 fn headers() -> Vec<Row> {
     vec![
-        (
-            "headers of the connection",
-            "6.2",
-            frame(HEADERS, WHOLE, 0, GET),
-            BAD,
-        ),
+        ("headers of the connection", "6.2", frame(HEADERS, WHOLE, 0, GET), BAD),
         (
             "padding as long as the frame",
             "6.2",
@@ -417,20 +267,15 @@ fn headers() -> Vec<Row> {
             "padding of an empty frame",
             "6.2",
             frame(HEADERS, WHOLE | PADDED, 1, []),
-            Dies(&[PROTOCOL, FRAME_SIZE]),
+            Closes(&[PROTOCOL, FRAME_SIZE]),
         ),
         (
             "a priority of an empty frame",
             "6.2",
             frame(HEADERS, WHOLE | WITH_PRIORITY, 1, [0; 3]),
-            Dies(&[PROTOCOL, FRAME_SIZE]),
+            Closes(&[PROTOCOL, FRAME_SIZE]),
         ),
-        (
-            "a continuation of nothing",
-            "6.10",
-            frame(CONTINUATION, END_HEADERS, 1, GET),
-            BAD,
-        ),
+        ("a continuation of nothing", "6.10", frame(CONTINUATION, END_HEADERS, 1, GET), BAD),
         (
             "a ping before the end of headers",
             "6.10",
@@ -463,12 +308,7 @@ fn headers() -> Vec<Row> {
             [frame(HEADERS, END_STREAM, 1, GET), frame(0x42, 0, 0, [])].concat(),
             BAD,
         ),
-        (
-            "headers byte by byte",
-            "6.10",
-            byte_by_byte(),
-            AnyOf(&[Answers(&[200]), Dies(&[CALM])]),
-        ),
+        ("headers byte by byte", "6.10", byte_by_byte(), AnyOf(&[Answers(&[200]), Closes(&[CALM])])),
         (
             "trailers that do not end the stream",
             "8.1",
@@ -501,6 +341,7 @@ fn byte_by_byte() -> Vec<u8> {
     frames
 }
 
+#[rustfmt::skip]
 fn data() -> Vec<Row> {
     let open = |lines: &[u8]| frame(HEADERS, END_HEADERS, 1, [POST, lines].concat());
     let length = |digits: &str| {
@@ -527,20 +368,10 @@ fn data() -> Vec<Row> {
             "padding of no data",
             "6.1",
             [open(b""), frame(DATA, END_STREAM | PADDED, 1, [])].concat(),
-            Dies(&[PROTOCOL, FRAME_SIZE]),
+            Closes(&[PROTOCOL, FRAME_SIZE]),
         ),
-        (
-            "a body",
-            "8.1",
-            [open(b""), hello.clone()].concat(),
-            Answers(&[200]),
-        ),
-        (
-            "a body of its length",
-            "8.1.1",
-            [length("5"), hello.clone()].concat(),
-            Answers(&[200]),
-        ),
+        ("a body", "8.1", [open(b""), hello.clone()].concat(), Answers(&[200])),
+        ("a body of its length", "8.1.1", [length("5"), hello.clone()].concat(), Answers(&[200])),
         (
             "a body shorter than its length",
             "8.1.1",
@@ -553,12 +384,7 @@ fn data() -> Vec<Row> {
             [length("4"), hello.clone()].concat(),
             SHORT_OR_LONG,
         ),
-        (
-            "a negative length",
-            "8.1.1",
-            [length("-5"), hello.clone()].concat(),
-            SHORT_OR_LONG,
-        ),
+        ("a negative length", "8.1.1", [length("-5"), hello.clone()].concat(), SHORT_OR_LONG),
         (
             "a length of 2^64",
             "8.1.1",
@@ -577,12 +403,7 @@ fn data() -> Vec<Row> {
             [open(b""), frame(DATA, END_STREAM, 1, [0; 1_001])].concat(),
             Answers(&[413]),
         ),
-        (
-            "a length over the limit",
-            "8.1",
-            length("1001"),
-            Answers(&[413]),
-        ),
+        ("a length over the limit", "8.1", length("1001"), Answers(&[413])),
         (
             "data over the stream's window",
             "6.9",

@@ -1,4 +1,5 @@
-//! HTTP/2 (RFC 9113) in raw frames: how the server's are read. Tables for frames and for header lists; floods.
+//! HTTP/2 (RFC 9113) in raw frames, and how the server's frames are read. Tables for frames, header
+//! lists and floods.
 
 pub mod floods;
 pub mod frames;
@@ -14,19 +15,20 @@ use tokio::{
 /// What the server does about a shape.
 #[derive(Clone, Copy, Debug)]
 pub enum Http2 {
-    /// It ends the connection, with a GOAWAY of one of these codes if it says why (RFC 9113, 5.4.1).
-    Dies(&'static [u32]),
-    /// It resets the stream with one of these codes (RFC 9113, 5.4.2), or dies with one: a recipient may treat a
-    /// stream's error as the connection's.
+    /// It ends the connection, with a GOAWAY of one of these codes if it says why (RFC 9113,
+    /// 5.4.1).
+    Closes(&'static [u32]),
+    /// It resets the stream with one of these codes (RFC 9113, 5.4.2), or closes the connection
+    /// with one: an endpoint may treat a stream's error as the connection's.
     Resets(&'static [u32]),
     /// It answers the request with one of these statuses.
     Answers(&'static [u16]),
     /// It answers a ping that comes behind.
-    Lives,
+    Continues,
     AnyOf(&'static [Http2]),
 }
 
-pub use Http2::{Answers, AnyOf, Dies, Lives, Resets};
+pub use Http2::{Answers, AnyOf, Closes, Continues, Resets};
 
 pub const PROTOCOL: u32 = 1;
 pub const FLOW_CONTROL: u32 = 3;
@@ -80,7 +82,7 @@ pub fn hello() -> Vec<u8> {
     [PREFACE, &frame(SETTINGS, 0, 0, [])].concat()
 }
 
-/// A frame of the server that decides a shape.
+/// A frame of the server that tells its answer.
 #[derive(Debug)]
 pub enum Seen {
     GoAway(u32),
@@ -103,9 +105,9 @@ impl Answer for Http2 {
             shape.send(&mut client).await;
             client.write(&frame(PING, 0, 0, MARK)).await;
             let mut client = client.into_inner();
-            let mut heard = Vec::new();
+            let mut received = Vec::new();
             loop {
-                let seen = next(&mut client, &mut heard).await;
+                let seen = next(&mut client, &mut received).await;
                 // A ping may be answered before the request that came before it.
                 if !matches!(seen, Seen::Pong) || shape.answer.allows(&seen) {
                     return seen;
@@ -123,11 +125,11 @@ impl Answer for Http2 {
 }
 
 impl Http2 {
-    fn allows(&self, seen: &Seen) -> bool {
+    pub fn allows(&self, seen: &Seen) -> bool {
         match (self, seen) {
             (AnyOf(answers), seen) => answers.iter().any(|answer| answer.allows(seen)),
-            (Dies(_), Seen::End) | (Lives, Seen::Pong) => true,
-            (Dies(codes) | Resets(codes), Seen::GoAway(code)) => codes.contains(code),
+            (Closes(_), Seen::End) | (Continues, Seen::Pong) => true,
+            (Closes(codes) | Resets(codes), Seen::GoAway(code)) => codes.contains(code),
             (Resets(codes), Seen::Reset(code)) => codes.contains(code),
             (Answers(statuses), Seen::Status(status)) => statuses.contains(status),
             _ => false,
@@ -135,10 +137,11 @@ impl Http2 {
     }
 }
 
-/// Waits for the next frame that decides a shape; others are passed over. `heard` keeps what is behind it.
-pub async fn next(client: &mut (impl AsyncRead + Unpin), heard: &mut Vec<u8>) -> Seen {
+/// Waits for the next frame that tells the answer, and skips others. `received` keeps what comes
+/// behind it.
+pub async fn next(client: &mut (impl AsyncRead + Unpin), received: &mut Vec<u8>) -> Seen {
     loop {
-        while let Some((kind, flags, payload)) = take(heard) {
+        while let Some((kind, flags, payload)) = take(received) {
             let code = |at: usize| {
                 payload
                     .get(at..at + 4)?
@@ -154,26 +157,27 @@ pub async fn next(client: &mut (impl AsyncRead + Unpin), heard: &mut Vec<u8>) ->
                 _ => {}
             }
         }
-        if !matches!(client.read_buf(heard).await, Ok(1..)) {
+        if !matches!(client.read_buf(received).await, Ok(1..)) {
             return Seen::End;
         }
     }
 }
 
 /// Takes a whole frame off: its kind, flags and payload.
-fn take(heard: &mut Vec<u8>) -> Option<(u8, u8, Vec<u8>)> {
-    let [a, b, c, kind, flags, ..] = heard[..] else {
+fn take(received: &mut Vec<u8>) -> Option<(u8, u8, Vec<u8>)> {
+    let [a, b, c, kind, flags, ..] = received[..] else {
         return None;
     };
     let length = u32::from_be_bytes([0, a, b, c]) as usize;
-    if heard.len() < 9 + length {
+    if received.len() < 9 + length {
         return None;
     }
-    let frame: Vec<u8> = heard.drain(..9 + length).collect();
+    let frame: Vec<u8> = received.drain(..9 + length).collect();
     Some((kind, flags, frame[9..].to_vec()))
 }
 
-/// The status at the beginning of a header block: from the static table (RFC 7541, A), or three digits.
+/// The status at the beginning of a header block: from the static table (RFC 7541, A), or three
+/// digits.
 fn status(block: &[u8]) -> u16 {
     match block {
         // A new size of the table may come first (RFC 7541, 6.3).

@@ -1,7 +1,8 @@
-//! The closing handshake: codes, reasons, and what comes behind it (RFC 6455, 5.5.1, 7.1.5 and 7.4).
+//! The closing handshake: codes, reasons, and what comes behind it (RFC 6455, 5.5.1, 7.1.5 and
+//! 7.4).
 
 use super::{
-    CLOSE, Close, CloseWithout, FIRST_TEXT, Frames, LAST, PING, TEXT, Text, close, ends, frame,
+    CLOSE, Close, CloseWithout, FIRST_TEXT, LAST, PING, Replies, TEXT, Text, close, ends, frame,
 };
 use crate::hostile::shape::Shape;
 
@@ -16,7 +17,7 @@ const INVALID: &[u16] = &[
     65535,
 ];
 
-pub fn shapes() -> Vec<Shape<Frames>> {
+pub fn shapes() -> Vec<Shape<Replies>> {
     let mut shapes = Vec::new();
     for code in VALID {
         let name = format!("code {code}");
@@ -33,57 +34,23 @@ pub fn shapes() -> Vec<Shape<Frames>> {
     }
     let without = frame(CLOSE, "");
     let reason = "x".repeat(123);
-    for (name, rule, bytes, answer) in [
+    #[rustfmt::skip]
+    let rows = [
         ("no code", "7.1.5", without.clone(), vec![CloseWithout]),
         ("half a code", "5.5.1", frame(CLOSE, [3]), ends(1002)),
-        (
-            "a reason of 123 bytes",
-            "5.5",
-            close(1000, &reason),
-            ends(1000),
-        ),
-        (
-            "a reason of 124 bytes",
-            "5.5",
-            close(1000, reason.clone() + "x"),
-            ends(1002),
-        ),
-        (
-            "a reason and a wrong code",
-            "7.4.1",
-            close(1005, "bye"),
-            ends(1002),
-        ),
-        (
-            "a text behind it",
-            "5.5.1",
-            [close(1001, ""), frame(TEXT, "hi")].concat(),
-            ends(1001),
-        ),
-        (
-            "a ping behind it",
-            "5.5.1",
-            [close(1001, ""), frame(PING, "hi")].concat(),
-            ends(1001),
-        ),
-        (
-            "another behind it",
-            "5.5.1",
-            [close(1001, ""), close(1003, "")].concat(),
-            ends(1001),
-        ),
+        ("a reason of 123 bytes", "5.5", close(1000, &reason), ends(1000)),
+        ("a reason of 124 bytes", "5.5", close(1000, reason.clone() + "x"), ends(1002)),
+        ("a reason and a wrong code", "7.4.1", close(1005, "bye"), ends(1002)),
+        ("a text behind it", "5.5.1", [close(1001, ""), frame(TEXT, "hi")].concat(), ends(1001)),
+        ("a ping behind it", "5.5.1", [close(1001, ""), frame(PING, "hi")].concat(), ends(1001)),
+        ("another behind it", "5.5.1", [close(1001, ""), close(1003, "")].concat(), ends(1001)),
         (
             "a wrong one behind it",
             "5.5.1",
             [close(1001, ""), frame(CLOSE, [3])].concat(),
             ends(1001),
         ),
-        (
-            "junk behind it",
-            "5.5.1",
-            [close(1001, ""), vec![0xff; 100]].concat(),
-            ends(1001),
-        ),
+        ("junk behind it", "5.5.1", [close(1001, ""), vec![0xff; 100]].concat(), ends(1001)),
         (
             "1 MB of junk behind it",
             "5.5.1",
@@ -114,7 +81,8 @@ pub fn shapes() -> Vec<Shape<Frames>> {
             [frame(FIRST_TEXT, "hi"), close(1001, ""), frame(LAST, "")].concat(),
             ends(1001),
         ),
-    ] {
+    ];
+    for (name, rule, bytes, answer) in rows {
         shapes.push(Shape::of_bytes(name, rule, bytes, answer));
     }
     shapes

@@ -1,90 +1,12 @@
-//! Handshakes (RFC 6455, 4.2.1): each header missing, doubled and wrong; methods, versions, bodies, offers, origins.
+//! Handshakes (RFC 6455, 4.2.1): each header missing, doubled and wrong; methods, versions, bodies,
+//! offers, origins.
 
-use super::{Frames, PING, TEXT, Text, close, echoes, ends, frame, said};
-use crate::hostile::{
-    shape::{Answer, PATIENCE, Shape},
-    target::MAX_MESSAGE,
+use super::{
+    PING, TEXT, Text, close, echoes, ends, frame,
+    opening::{Opening, Opens, OpensOrRefuses, Refuses, Then},
 };
-use seaway_tests::support::{RawClient, raw::unmasked_text_frame};
-use tokio::time::timeout;
-
-/// The answer to a handshake.
-#[derive(Clone, Debug)]
-pub enum Opening {
-    /// A WebSocket that echoes, without extensions and subprotocols.
-    Opens,
-    /// One of these statuses, and no WebSocket.
-    Refuses(&'static [u16]),
-    /// Wrong, and harmless: a WebSocket that echoes, or one of these statuses.
-    OpensOrRefuses(&'static [u16]),
-    /// A WebSocket, and these frames in answer to what came right behind the handshake.
-    Then(Frames),
-}
-
-pub use Opening::{Opens, OpensOrRefuses, Refuses, Then};
-
-impl Answer for Opening {
-    async fn check(shape: &Shape<Self>, port: u16) -> Result<(), String> {
-        let mut client = RawClient::connect(port).await;
-        let talk = open(&mut client, shape);
-        let Ok(seen) = timeout(PATIENCE, talk).await else {
-            return Err(format!(
-                "no answer in {PATIENCE:?}; due: {:?}",
-                shape.answer
-            ));
-        };
-        match (seen?, &shape.answer) {
-            (Seen::Frames(seen), Then(frames)) if seen == *frames => Ok(()),
-            (Seen::Frames(seen), Opens | OpensOrRefuses(_)) if seen == echoes("ahoy") => Ok(()),
-            (Seen::Status(seen), Refuses(statuses) | OpensOrRefuses(statuses))
-                if statuses.contains(&seen) =>
-            {
-                Ok(())
-            }
-            (seen, answer) => Err(format!("{seen:?} instead of {answer:?}")),
-        }
-    }
-}
-
-/// A refusal, or what was said on the WebSocket.
-#[derive(Debug)]
-enum Seen {
-    Status(u16),
-    Frames(Frames),
-}
-
-/// Sends the handshake; if it is accepted, a text unless something came behind it already, and a close frame.
-async fn open(client: &mut RawClient, shape: &Shape<Opening>) -> Result<Seen, String> {
-    shape.send(client).await;
-    let mut heard = Vec::new();
-    let end = loop {
-        if let Some(end) = heard.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
-            break end;
-        }
-        if !client.read(&mut heard).await {
-            return Err("no response".to_owned());
-        }
-    };
-    let mut frames = heard.split_off(end + 4);
-    let head = String::from_utf8_lossy(&heard).to_lowercase();
-    let status = head.get(9..12).and_then(|status| status.parse().ok());
-    let status = status.ok_or_else(|| format!("no response: {head:?}"))?;
-    if status != 101 {
-        return Ok(Seen::Status(status));
-    }
-    for header in ["sec-websocket-extensions", "sec-websocket-protocol"] {
-        if head.contains(header) {
-            return Err(format!("accepted with {header}: {head:?}"));
-        }
-    }
-    if !matches!(shape.answer, Then(_)) {
-        client.write(&frame(TEXT, "ahoy")).await;
-    }
-    client.write(&close(1000, "")).await;
-    while client.read(&mut frames).await {}
-    let frames = said(&frames).ok_or_else(|| format!("no frames: {frames:?}"))?;
-    Ok(Seen::Frames(frames))
-}
+use crate::hostile::{shape::Shape, target::MAX_MESSAGE};
+use seaway_tests::support::raw::unmasked_text_frame;
 
 const GOOD: [(&str, &str); 5] = [
     ("Host", "a"),
@@ -172,7 +94,8 @@ pub fn shapes() -> Vec<Shape<Opening>> {
     }
     let many: String = (0..10_000).map(|number| format!("p{number},")).collect();
     let long = "x".repeat(60_000);
-    for (name, rule, text, answer) in [
+    #[rustfmt::skip]
+    let rows = [
         (
             "two origins",
             "10.2",
@@ -203,50 +126,35 @@ pub fn shapes() -> Vec<Shape<Opening>> {
             handshake(GET, "", &format!("X: {}", long.repeat(4))),
             Refuses(&[431]),
         ),
+        // The name of a group has at most 99 characters.
         (
-            "101 headers",
-            "10.4",
-            handshake(GET, "", &["X: y"; 101].join("\r\n")),
-            Refuses(&[431]),
+            "a parameter of 200 bytes",
+            "4.1",
+            handshake(&format!("GET /ws/room/{} HTTP/1.1", "x".repeat(200)), "", ""),
+            BAD,
         ),
-    ] {
+        ("101 headers", "10.4", handshake(GET, "", &["X: y"; 101].join("\r\n")), Refuses(&[431])),
+    ];
+    for (name, rule, text, answer) in rows {
         shapes.push(Shape::new(name, rule, text, answer));
     }
     let again = handshake(GET, "", "").into_bytes();
     let texts = vec![Text(b"hi".to_vec()); 100];
     let longest = "x".repeat(MAX_MESSAGE);
-    for (name, behind, frames) in [
+    #[rustfmt::skip]
+    let rows = [
         ("a text", frame(TEXT, "hi"), echoes("hi")),
-        (
-            "a hundred texts",
-            frame(TEXT, "hi").repeat(100),
-            [texts, ends(1000)].concat(),
-        ),
+        ("a hundred texts", frame(TEXT, "hi").repeat(100), [texts, ends(1000)].concat()),
         ("the longest text", frame(TEXT, &longest), echoes(&longest)),
-        (
-            "a text over the limit",
-            frame(TEXT, longest.clone() + "x"),
-            ends(1009),
-        ),
+        ("a text over the limit", frame(TEXT, longest.clone() + "x"), ends(1009)),
         ("a close frame", close(1001, ""), ends(1001)),
         ("a ping of 126 bytes", frame(PING, [0; 126]), ends(1002)),
-        (
-            "a text without a mask",
-            unmasked_text_frame(b"hi"),
-            ends(1002),
-        ),
-        (
-            "a request",
-            b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
-            ends(1002),
-        ),
+        ("a text without a mask", unmasked_text_frame(b"hi"), ends(1002)),
+        ("a request", b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), ends(1002)),
         ("another handshake", again.clone(), ends(1002)),
-        (
-            "the preface of HTTP/2",
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
-            ends(1002),
-        ),
-    ] {
+        ("the preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), ends(1002)),
+    ];
+    for (name, behind, frames) in rows {
         let name = format!("{name} right behind it");
         shapes.push(Shape::of_bytes(
             name,
@@ -264,6 +172,7 @@ const OPENS_OR_BAD: Opening = OpensOrRefuses(&[400]);
 const NO_UPGRADE: Opening = Refuses(&[400, 426]);
 
 /// Lines that replace the header of their name; one behind `-` is left out.
+#[rustfmt::skip]
 const HEADERS: &[(&str, &str, Opening)] = &[
     ("a good handshake", "Host: a", Opens),
     ("no Host", "-Host", BAD),
@@ -273,26 +182,10 @@ const HEADERS: &[(&str, &str, Opening)] = &[
     ("no key", "-Sec-WebSocket-Key", BAD),
     ("two Hosts", "Host: a\r\nHost: a", BAD),
     ("Host twice in a list", "Host: a, a", BAD),
-    (
-        "Upgrade twice",
-        "Upgrade: websocket\r\nUpgrade: websocket",
-        OPENS_OR_BAD,
-    ),
-    (
-        "Connection twice",
-        "Connection: Upgrade\r\nConnection: Upgrade",
-        OPENS_OR_BAD,
-    ),
-    (
-        "the version twice",
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Version: 13",
-        NO_UPGRADE,
-    ),
-    (
-        "two versions",
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Version: 8",
-        NO_UPGRADE,
-    ),
+    ("Upgrade twice", "Upgrade: websocket\r\nUpgrade: websocket", OPENS_OR_BAD),
+    ("Connection twice", "Connection: Upgrade\r\nConnection: Upgrade", OPENS_OR_BAD),
+    ("the version twice", "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Version: 13", NO_UPGRADE),
+    ("two versions", "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Version: 8", NO_UPGRADE),
     (
         "the key twice",
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
@@ -308,55 +201,24 @@ const HEADERS: &[(&str, &str, Opening)] = &[
     ("an empty Host", "Host:", OPENS_OR_BAD),
     ("an empty Upgrade", "Upgrade:", NO_UPGRADE),
     ("Upgrade in mixed letters", "Upgrade: WebSocket", Opens),
-    (
-        "Upgrade with a version",
-        "Upgrade: websocket/13",
-        NO_UPGRADE,
-    ),
-    (
-        "Upgrade to more than one",
-        "Upgrade: h2c, websocket",
-        OPENS_OR_BAD,
-    ),
+    ("Upgrade with a version", "Upgrade: websocket/13", NO_UPGRADE),
+    ("Upgrade to more than one", "Upgrade: h2c, websocket", OPENS_OR_BAD),
     ("Upgrade to h2c", "Upgrade: h2c", NO_UPGRADE),
     ("Upgrade to websockets", "Upgrade: websockets", NO_UPGRADE),
     ("Upgrade in quotes", "Upgrade: \"websocket\"", NO_UPGRADE),
-    (
-        "Upgrade with a byte over 0x7f",
-        "Upgrade: websocket\u{ff}",
-        NO_UPGRADE,
-    ),
-    (
-        "Upgrade beside a byte over 0x7f",
-        "Upgrade: \u{ff}, websocket",
-        OpensOrRefuses(&[400, 426]),
-    ),
+    ("Upgrade with a byte over 0x7f", "Upgrade: websocket\u{ff}", NO_UPGRADE),
+    ("Upgrade beside a byte over 0x7f", "Upgrade: \u{ff}, websocket", OpensOrRefuses(&[400, 426])),
     ("an empty Connection", "Connection:", NO_UPGRADE),
-    (
-        "Connection: keep-alive",
-        "Connection: keep-alive",
-        NO_UPGRADE,
-    ),
+    ("Connection: keep-alive", "Connection: keep-alive", NO_UPGRADE),
     ("Connection: close", "Connection: close", NO_UPGRADE),
-    (
-        "Connection: keep-alive, Upgrade",
-        "Connection: keep-alive, Upgrade",
-        Opens,
-    ),
+    ("Connection: keep-alive, Upgrade", "Connection: keep-alive, Upgrade", Opens),
     ("Connection: upgrades", "Connection: upgrades", NO_UPGRADE),
-    (
-        "Connection with spaces for commas",
-        "Connection: keep-alive Upgrade",
-        NO_UPGRADE,
-    ),
-    (
-        "Connection with empty members",
-        "Connection: ,,Upgrade,,",
-        OPENS_OR_BAD,
-    ),
+    ("Connection with spaces for commas", "Connection: keep-alive Upgrade", NO_UPGRADE),
+    ("Connection with empty members", "Connection: ,,Upgrade,,", OPENS_OR_BAD),
     ("a folded Upgrade", "Upgrade:\r\n websocket", BAD),
 ];
 
+#[rustfmt::skip]
 const KEYS: &[(&str, &str)] = &[
     ("of nothing", ""),
     ("of 15 bytes", "AAAAAAAAAAAAAAAAAAAA"),
@@ -379,6 +241,7 @@ const KEYS: &[(&str, &str)] = &[
     ("and NUL", "dGhlIHNhbXBsZSBub25jZQ==\0"),
 ];
 
+#[rustfmt::skip]
 const VERSIONS: &[(&str, &str)] = &[
     ("of nothing", ""),
     ("0", "0"),
@@ -399,151 +262,47 @@ const VERSIONS: &[(&str, &str)] = &[
     ("of 1,000,000,000,000", "1000000000013"),
 ];
 
+#[rustfmt::skip]
 const LINES: &[(&str, &str, Opening)] = &[
     ("POST", "POST /ws/echo HTTP/1.1", Refuses(&[400, 405])),
     ("HEAD", "HEAD /ws/echo HTTP/1.1", Refuses(&[400, 405])),
     ("PUT", "PUT /ws/echo HTTP/1.1", Refuses(&[400, 405])),
     ("OPTIONS", "OPTIONS /ws/echo HTTP/1.1", Refuses(&[400, 405])),
-    (
-        "CONNECT",
-        "CONNECT /ws/echo HTTP/1.1",
-        Refuses(&[400, 405, 501]),
-    ),
-    (
-        "get in small letters",
-        "get /ws/echo HTTP/1.1",
-        Refuses(&[400, 405, 501]),
-    ),
-    (
-        "HTTP/1.0",
-        "GET /ws/echo HTTP/1.0",
-        Refuses(&[400, 426, 505]),
-    ),
+    ("CONNECT", "CONNECT /ws/echo HTTP/1.1", Refuses(&[400, 405, 501])),
+    ("get in small letters", "get /ws/echo HTTP/1.1", Refuses(&[400, 405, 501])),
+    ("HTTP/1.0", "GET /ws/echo HTTP/1.0", Refuses(&[400, 426, 505])),
     ("HTTP/1.2", "GET /ws/echo HTTP/1.2", Refuses(&[400, 505])),
     ("HTTP/2.0", "GET /ws/echo HTTP/2.0", Refuses(&[400, 505])),
     ("absolute form", "GET http://a/ws/echo HTTP/1.1", Opens),
-    (
-        "absolute form of a socket",
-        "GET ws://a/ws/echo HTTP/1.1",
-        OpensOrRefuses(&[400]),
-    ),
+    ("absolute form of a socket", "GET ws://a/ws/echo HTTP/1.1", OpensOrRefuses(&[400])),
     ("a query", "GET /ws/echo?a=%ff&b HTTP/1.1", Opens),
-    (
-        "a route that is not there",
-        "GET /ws/nowhere HTTP/1.1",
-        Refuses(&[404]),
-    ),
+    ("a route that is not there", "GET /ws/nowhere HTTP/1.1", Refuses(&[404])),
     ("a page", "GET / HTTP/1.1", Refuses(&[400, 404, 426])),
-    (
-        "a slash too much",
-        "GET /ws/echo/ HTTP/1.1",
-        Refuses(&[404]),
-    ),
-    (
-        "two slashes",
-        "GET //ws/echo HTTP/1.1",
-        Refuses(&[400, 404]),
-    ),
-    (
-        "dots up",
-        "GET /ws/x/../echo HTTP/1.1",
-        Refuses(&[400, 404]),
-    ),
-    (
-        "an encoded slash",
-        "GET /ws%2fecho HTTP/1.1",
-        Refuses(&[400, 404]),
-    ),
+    ("a slash too much", "GET /ws/echo/ HTTP/1.1", Refuses(&[404])),
+    ("two slashes", "GET //ws/echo HTTP/1.1", Refuses(&[400, 404])),
+    ("dots up", "GET /ws/x/../echo HTTP/1.1", Refuses(&[400, 404])),
+    ("an encoded slash", "GET /ws%2fecho HTTP/1.1", Refuses(&[400, 404])),
     ("an asterisk", "GET * HTTP/1.1", Refuses(&[400, 404])),
-    (
-        "a parameter that is no UTF-8",
-        "GET /ws/room/%ff HTTP/1.1",
-        Refuses(&[400]),
-    ),
-    (
-        "a parameter with NUL",
-        "GET /ws/room/%00 HTTP/1.1",
-        Refuses(&[400]),
-    ),
-    (
-        "a parameter with a slash",
-        "GET /ws/room/a%2fb HTTP/1.1",
-        Refuses(&[400]),
-    ),
-    (
-        "a parameter with CR LF",
-        "GET /ws/room/%0d%0a HTTP/1.1",
-        Refuses(&[400]),
-    ),
-    (
-        "an empty parameter",
-        "GET /ws/room/ HTTP/1.1",
-        Refuses(&[404]),
-    ),
-    // The name of a group has at most 99 characters.
-    (
-        "a parameter of 200 bytes",
-        "GET /ws/room/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx HTTP/1.1",
-        Refuses(&[400]),
-    ),
+    ("a parameter that is no UTF-8", "GET /ws/room/%ff HTTP/1.1", Refuses(&[400])),
+    ("a parameter with NUL", "GET /ws/room/%00 HTTP/1.1", Refuses(&[400])),
+    ("a parameter with a slash", "GET /ws/room/a%2fb HTTP/1.1", Refuses(&[400])),
+    ("a parameter with CR LF", "GET /ws/room/%0d%0a HTTP/1.1", Refuses(&[400])),
+    ("an empty parameter", "GET /ws/room/ HTTP/1.1", Refuses(&[404])),
 ];
 
+#[rustfmt::skip]
 const OFFERS: &[(&str, &str, Opening)] = &[
-    (
-        "an empty subprotocol",
-        "Sec-WebSocket-Protocol:",
-        OPENS_OR_BAD,
-    ),
-    (
-        "a subprotocol that nobody speaks",
-        "Sec-WebSocket-Protocol: chat",
-        Opens,
-    ),
-    (
-        "the same subprotocol twice",
-        "Sec-WebSocket-Protocol: chat, chat",
-        OPENS_OR_BAD,
-    ),
-    (
-        "empty subprotocols",
-        "Sec-WebSocket-Protocol: ,, ,",
-        OPENS_OR_BAD,
-    ),
-    (
-        "a subprotocol that is no token",
-        "Sec-WebSocket-Protocol: (chat)",
-        OPENS_OR_BAD,
-    ),
-    (
-        "a subprotocol with a space",
-        "Sec-WebSocket-Protocol: a chat",
-        OPENS_OR_BAD,
-    ),
-    (
-        "a subprotocol over 0x7f",
-        "Sec-WebSocket-Protocol: \u{ff}",
-        OPENS_OR_BAD,
-    ),
-    (
-        "subprotocols on two lines",
-        "Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: b",
-        Opens,
-    ),
-    (
-        "an empty extension",
-        "Sec-WebSocket-Extensions:",
-        OPENS_OR_BAD,
-    ),
-    (
-        "an unknown extension",
-        "Sec-WebSocket-Extensions: x-anything",
-        Opens,
-    ),
-    (
-        "compression",
-        "Sec-WebSocket-Extensions: permessage-deflate",
-        Opens,
-    ),
+    ("an empty subprotocol", "Sec-WebSocket-Protocol:", OPENS_OR_BAD),
+    ("a subprotocol that nobody speaks", "Sec-WebSocket-Protocol: chat", Opens),
+    ("the same subprotocol twice", "Sec-WebSocket-Protocol: chat, chat", OPENS_OR_BAD),
+    ("empty subprotocols", "Sec-WebSocket-Protocol: ,, ,", OPENS_OR_BAD),
+    ("a subprotocol that is no token", "Sec-WebSocket-Protocol: (chat)", OPENS_OR_BAD),
+    ("a subprotocol with a space", "Sec-WebSocket-Protocol: a chat", OPENS_OR_BAD),
+    ("a subprotocol over 0x7f", "Sec-WebSocket-Protocol: \u{ff}", OPENS_OR_BAD),
+    ("subprotocols on two lines", "Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: b", Opens),
+    ("an empty extension", "Sec-WebSocket-Extensions:", OPENS_OR_BAD),
+    ("an unknown extension", "Sec-WebSocket-Extensions: x-anything", Opens),
+    ("compression", "Sec-WebSocket-Extensions: permessage-deflate", Opens),
     (
         "compression with bad bits",
         "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=99",
@@ -559,64 +318,29 @@ const OFFERS: &[(&str, &str, Opening)] = &[
         "Sec-WebSocket-Extensions: permessage-deflate, permessage-deflate",
         OPENS_OR_BAD,
     ),
-    (
-        "an extension of punctuation",
-        "Sec-WebSocket-Extensions: ;;;=,=\"",
-        OPENS_OR_BAD,
-    ),
-    (
-        "an extension over 0x7f",
-        "Sec-WebSocket-Extensions: \u{ff}",
-        OPENS_OR_BAD,
-    ),
-    (
-        "an accept header",
-        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
-        OPENS_OR_BAD,
-    ),
-    (
-        "a cookie over 0x7f",
-        "Cookie: name=Zo\u{c3}\u{ab}; id=1",
-        Opens,
-    ),
+    ("an extension of punctuation", "Sec-WebSocket-Extensions: ;;;=,=\"", OPENS_OR_BAD),
+    ("an extension over 0x7f", "Sec-WebSocket-Extensions: \u{ff}", OPENS_OR_BAD),
+    ("an accept header", "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", OPENS_OR_BAD),
+    ("a cookie over 0x7f", "Cookie: name=Zo\u{c3}\u{ab}; id=1", Opens),
     ("a body", "Content-Length: 5", BAD),
     ("a body of nothing", "Content-Length: 0", OPENS_OR_BAD),
     ("a body in chunks", "Transfer-Encoding: chunked", BAD),
-    (
-        "a body that is expected",
-        "Expect: 100-continue\r\nContent-Length: 5",
-        Refuses(&[400, 417]),
-    ),
+    ("a body that is expected", "Expect: 100-continue\r\nContent-Length: 5", Refuses(&[400, 417])),
     ("a bad length", "Content-Length: x", BAD),
-    (
-        "a length and a coding",
-        "Content-Length: 5\r\nTransfer-Encoding: chunked",
-        BAD,
-    ),
+    ("a length and a coding", "Content-Length: 5\r\nTransfer-Encoding: chunked", BAD),
     ("NUL in a header", "X: \0", BAD),
     ("a folded header", "X: y\r\n z", BAD),
     ("a space before a colon", "X : y", BAD),
-    (
-        "another upgrade of HTTP/2",
-        "HTTP2-Settings: AAMAAABkAAQAAP__",
-        Opens,
-    ),
+    ("another upgrade of HTTP/2", "HTTP2-Settings: AAMAAABkAAQAAP__", Opens),
 ];
 
 const FOREIGN: Opening = Refuses(&[400, 403]);
 
+#[rustfmt::skip]
 const ORIGINS: &[(&str, &str, Opening)] = &[
     ("the same", "http://a", Opens),
-    (
-        "the same behind a proxy that has taken the TLS off",
-        "https://a",
-        OpensOrRefuses(&[403]),
-    ),
-    (
-        "the same in large letters",
-        "HTTP://A",
-        OpensOrRefuses(&[403]),
-    ),
+    ("the same behind a proxy that has taken the TLS off", "https://a", OpensOrRefuses(&[403])),
+    ("the same in large letters", "HTTP://A", OpensOrRefuses(&[403])),
     ("the same with its port", "http://a:80", Opens),
     ("another host", "http://b", FOREIGN),
     ("another port", "http://a:8080", FOREIGN),

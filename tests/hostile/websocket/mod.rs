@@ -1,9 +1,10 @@
-//! Frames on an open WebSocket: how what the server says is read. A table per part of RFC 6455.
+//! Frames on an open WebSocket, and how the replies are read. A table per part of RFC 6455.
 
 pub mod close;
 pub mod frames;
 pub mod handshake;
 pub mod lengths;
+pub mod opening;
 pub mod utf8;
 
 use super::shape::{Answer, PATIENCE, Shape};
@@ -11,11 +12,11 @@ use seaway_tests::support::{RawClient, raw};
 use tokio::time::timeout;
 
 /// What the server sends, up to its close frame; then the connection ends.
-pub type Frames = Vec<Said>;
+pub type Replies = Vec<Reply>;
 
 /// A frame from the server.
 #[derive(Clone, PartialEq)]
-pub enum Said {
+pub enum Reply {
     Text(Vec<u8>),
     Binary(Vec<u8>),
     Pong(Vec<u8>),
@@ -24,7 +25,7 @@ pub enum Said {
     CloseWithout,
 }
 
-pub use Said::{Binary, Close, CloseWithout, Pong, Text};
+pub use Reply::{Binary, Close, CloseWithout, Pong, Text};
 
 pub const TEXT: u8 = 0x81;
 pub const BINARY: u8 = 0x82;
@@ -51,16 +52,16 @@ pub fn close(code: u16, reason: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 /// The end of a connection because of this code alone.
-pub fn ends(code: u16) -> Frames {
+pub fn ends(code: u16) -> Replies {
     vec![Close(code)]
 }
 
 /// A text that comes back, and a connection that goes on.
-pub fn echoes(text: impl AsRef<[u8]>) -> Frames {
+pub fn echoes(text: impl AsRef<[u8]>) -> Replies {
     vec![Text(text.as_ref().to_vec()), Close(NORMAL)]
 }
 
-impl Answer for Frames {
+impl Answer for Replies {
     /// The shape is followed by a close frame: what is not refused ends with its code.
     async fn check(shape: &Shape<Self>, port: u16) -> Result<(), String> {
         let mut client = RawClient::connect(port).await;
@@ -70,27 +71,27 @@ impl Answer for Frames {
         }
         let talk = async {
             shape.send(&mut client).await;
-            if !shape.finishes {
+            if !shape.half_closes {
                 client.write(&close(NORMAL, "")).await;
             }
-            let mut heard = Vec::new();
-            while client.read(&mut heard).await {}
-            heard
+            let mut received = Vec::new();
+            while client.read(&mut received).await {}
+            received
         };
-        let Ok(heard) = timeout(PATIENCE, talk).await else {
+        let Ok(received) = timeout(PATIENCE, talk).await else {
             return Err(format!("no end in {PATIENCE:?}; due: {:?}", shape.answer));
         };
-        let said = said(&heard).ok_or_else(|| format!("no frames: {heard:?}"))?;
-        if said == shape.answer {
+        let replies = replies(&received).ok_or_else(|| format!("no frames: {received:?}"))?;
+        if replies == shape.answer {
             return Ok(());
         }
-        Err(format!("{said:?} instead of {:?}", shape.answer))
+        Err(format!("{replies:?} instead of {:?}", shape.answer))
     }
 }
 
-/// Takes the server's bytes apart; nothing if they are no whole frames that a server may send.
-pub fn said(mut bytes: &[u8]) -> Option<Frames> {
-    let mut said = Vec::new();
+/// Parses the server's bytes; `None` unless they are whole frames that a server may send.
+pub fn replies(mut bytes: &[u8]) -> Option<Replies> {
+    let mut replies = Vec::new();
     while let [first, length, rest @ ..] = bytes {
         let (length, rest) = match length {
             126 => {
@@ -104,7 +105,7 @@ pub fn said(mut bytes: &[u8]) -> Option<Frames> {
             length => (usize::from(*length), rest),
         };
         let (payload, rest) = rest.split_at_checked(length)?;
-        said.push(match (*first, payload) {
+        replies.push(match (*first, payload) {
             (TEXT, text) => Text(text.to_vec()),
             (BINARY, bytes) => Binary(bytes.to_vec()),
             (PONG, bytes) => Pong(bytes.to_vec()),
@@ -114,11 +115,11 @@ pub fn said(mut bytes: &[u8]) -> Option<Frames> {
         });
         bytes = rest;
     }
-    bytes.is_empty().then_some(said)
+    bytes.is_empty().then_some(replies)
 }
 
-/// Long payloads are told by their beginning.
-impl std::fmt::Debug for Said {
+/// Of a long payload only the beginning is shown.
+impl std::fmt::Debug for Reply {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (name, payload) = match self {
             Text(payload) => ("Text", payload),

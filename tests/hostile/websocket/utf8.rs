@@ -1,21 +1,20 @@
-//! Texts that are no UTF-8 (RFC 6455, 5.6 and 8.1; RFC 3629): refused whole, in fragments and byte by byte.
+//! Texts that are no UTF-8 (RFC 6455, 5.6 and 8.1; RFC 3629): refused whole, in fragments and byte
+//! by byte.
 
 use super::{
-    BINARY, Binary, Close, FIRST_BINARY, FIRST_TEXT, Frames, LAST, NEXT, TEXT, close, echoes, ends,
-    frame,
+    BINARY, Binary, Close, FIRST_BINARY, FIRST_TEXT, LAST, NEXT, Replies, TEXT, close, echoes,
+    ends, frame,
 };
 use crate::hostile::shape::Shape;
 
+#[rustfmt::skip]
 const BROKEN: &[(&str, &[u8])] = &[
     ("a byte that begins nothing", b"\x80"),
     ("another byte that begins nothing", b"\xbf"),
     ("0xfe", b"\xfe"),
     ("0xff", b"\xff"),
     ("0xf8, which once began five bytes", b"\xf8\x88\x80\x80\x80"),
-    (
-        "0xfc, which once began six bytes",
-        b"\xfc\x84\x80\x80\x80\x80",
-    ),
+    ("0xfc, which once began six bytes", b"\xfc\x84\x80\x80\x80\x80"),
     ("0xc0", b"\xc0"),
     ("0xf5", b"\xf5\x80\x80\x80"),
     ("an overlong slash in two bytes", b"\xc0\xaf"),
@@ -41,15 +40,13 @@ const BROKEN: &[(&str, &[u8])] = &[
     ("a letter in place of a third byte", b"\xe2\x82a"),
     ("a letter in place of a fourth byte", b"\xf0\x9f\x98a"),
     ("a byte too much behind a character", b"\xc3\xa9\xa9"),
-    (
-        "a cut character behind a text",
-        b"all is well, and then \xe2\x82",
-    ),
+    ("a cut character behind a text", b"all is well, and then \xe2\x82"),
     ("a wrong byte behind a text", b"all is well, and then \xff"),
     ("Latin-1", b"caf\xe9"),
     ("UTF-16", b"\xff\xfeh\0i\0"),
 ];
 
+#[rustfmt::skip]
 const VALID: &[(&str, &str)] = &[
     ("NUL", "\0"),
     ("DEL", "\u{7f}"),
@@ -67,7 +64,7 @@ const VALID: &[(&str, &str)] = &[
     ("a thousand accents", "e\u{301}\u{301}\u{301}\u{301}"),
 ];
 
-pub fn shapes() -> Vec<Shape<Frames>> {
+pub fn shapes() -> Vec<Shape<Replies>> {
     let mut shapes = Vec::new();
     for (name, bytes) in BROKEN {
         for (form, frames) in forms(bytes) {
@@ -82,14 +79,10 @@ pub fn shapes() -> Vec<Shape<Frames>> {
         }
     }
     let (cut, rest) = ("\u{e9}".as_bytes()).split_at(1);
-    for (name, rule, bytes, answer) in [
+    #[rustfmt::skip]
+    let rows = [
         // The last fragment never comes: the mistake is seen at once.
-        (
-            "a wrong byte in a first fragment",
-            "8.1",
-            frame(FIRST_TEXT, b"\xff"),
-            ends(1007),
-        ),
+        ("a wrong byte in a first fragment", "8.1", frame(FIRST_TEXT, b"\xff"), ends(1007)),
         (
             "a wrong byte in a middle fragment",
             "8.1",
@@ -114,43 +107,20 @@ pub fn shapes() -> Vec<Shape<Frames>> {
             [frame(FIRST_BINARY, b"\xff"), frame(LAST, "")].concat(),
             vec![Binary(b"\xff".to_vec()), Close(1000)],
         ),
-        (
-            "a wrong byte in a close reason",
-            "5.5.1",
-            close(1000, b"\xff"),
-            ends(1007),
-        ),
-        (
-            "an overlong slash in a close reason",
-            "5.5.1",
-            close(1000, b"\xc0\xaf"),
-            ends(1007),
-        ),
-        (
-            "a surrogate in a close reason",
-            "5.5.1",
-            close(1000, b"\xed\xa0\x80"),
-            ends(1007),
-        ),
-        (
-            "a cut character in a close reason",
-            "5.5.1",
-            close(1000, b"bye\xe2\x82"),
-            ends(1007),
-        ),
-        (
-            "U+110000 in a close reason",
-            "5.5.1",
-            close(1000, b"\xf4\x90\x80\x80"),
-            ends(1007),
-        ),
-    ] {
+        ("a wrong byte in a close reason", "5.5.1", close(1000, b"\xff"), ends(1007)),
+        ("an overlong slash in a close reason", "5.5.1", close(1000, b"\xc0\xaf"), ends(1007)),
+        ("a surrogate in a close reason", "5.5.1", close(1000, b"\xed\xa0\x80"), ends(1007)),
+        ("a cut character in a close reason", "5.5.1", close(1000, b"bye\xe2\x82"), ends(1007)),
+        ("U+110000 in a close reason", "5.5.1", close(1000, b"\xf4\x90\x80\x80"), ends(1007)),
+    ];
+    for (name, rule, bytes, answer) in rows {
         shapes.push(Shape::of_bytes(name, rule, bytes, answer));
     }
     shapes
 }
 
-/// One text in one frame, in two fragments that cut it in the middle, and in a fragment for each byte.
+/// One text in one frame, in two fragments that cut it in the middle, and in a fragment for each
+/// byte.
 fn forms(text: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let (start, end) = text.split_at(text.len() / 2);
     let halves = [frame(FIRST_TEXT, start), frame(LAST, end)].concat();

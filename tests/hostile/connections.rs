@@ -2,17 +2,17 @@
 
 use super::{
     floods::{UNREAD, write_on},
-    shape::none_wrong,
+    shape::assert_unharmed,
     target::Target,
     websocket::{TEXT, frame},
 };
 use futures_util::future::join_all;
-use seaway_tests::support::RawClient;
+use seaway_tests::support::{RawClient, raw};
 
-/// What many clients do.
+/// What the clients do.
 #[derive(Clone, Copy, Debug)]
-pub enum Crowd {
-    /// 500 connect, and say nothing.
+pub enum Clients {
+    /// 500 connect, and send nothing.
     Silent,
     /// 500 connect and leave at once.
     Leaving,
@@ -22,42 +22,46 @@ pub enum Crowd {
     Broken,
     /// 1,000 open a WebSocket from a foreign origin.
     Foreign,
-    /// 1,000 open a WebSocket in a way that is no handshake.
+    /// 1,000 send a handshake with two keys.
     Mistaken,
     /// 300 open a WebSocket, and reset it in the middle of a frame.
-    HalfSaid,
+    HalfSent,
     /// 10 send a body that never ends, to a page that does not read it.
     Endless,
 }
 
-pub const CROWDS: [Crowd; 8] = [
-    Crowd::Silent,
-    Crowd::Leaving,
-    Crowd::Resetting,
-    Crowd::Broken,
-    Crowd::Foreign,
-    Crowd::Mistaken,
-    Crowd::HalfSaid,
-    Crowd::Endless,
+pub const ALL: [Clients; 8] = [
+    Clients::Silent,
+    Clients::Leaving,
+    Clients::Resetting,
+    Clients::Broken,
+    Clients::Foreign,
+    Clients::Mistaken,
+    Clients::HalfSent,
+    Clients::Endless,
 ];
 
-/// One after the other; others are served meanwhile.
+/// Tries one after the other.
 pub async fn examine() {
     let mut target = Target::start(&[]).await;
-    for crowd in CROWDS {
-        let attack = crowd.attack(target.port());
+    for clients in ALL {
+        let attack = clients.attack(target.port());
         target
-            .serves_others_during(&format!("{crowd:?}"), attack)
+            .serves_others_during(&format!("{clients:?}"), attack)
             .await;
     }
-    none_wrong(Vec::new(), target).await;
+    assert_unharmed(Vec::new(), target).await;
 }
 
-impl Crowd {
+impl Clients {
     async fn attack(self, port: u16) {
         let connect = || RawClient::connect(port);
         match self {
-            Self::Silent => drop(join_all((0..500).map(|_| connect())).await),
+            Self::Silent => {
+                let silent = join_all((0..500).map(|_| connect())).await;
+                assert_eq!(raw::get(port, "/healthz").await, Some(200));
+                drop(silent);
+            }
             Self::Leaving => {
                 for _ in 0..500 {
                     drop(connect().await);
@@ -86,7 +90,7 @@ impl Crowd {
                     assert_eq!(connect().await.upgrade("/ws/echo", second_key).await, 400);
                 }
             }
-            Self::HalfSaid => {
+            Self::HalfSent => {
                 let sockets = join_all((0..300).map(|_| async {
                     let mut client = connect().await;
                     assert_eq!(client.upgrade("/ws/echo", "").await, 101);
