@@ -205,7 +205,11 @@ impl Fault {
     fn happens_alone(self) -> Verdict {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let verdict = runtime.expect("a runtime").block_on(self.happens());
-        if std::env::var_os("FAULTS_VERBOSE").is_some() { println!("{self:?}: {verdict:#}"); } else { println!("{self:?}: {verdict}"); }
+        if std::env::var_os("FAULTS_VERBOSE").is_some() {
+            println!("{self:?}: {verdict:#}");
+        } else {
+            println!("{self:?}: {verdict}");
+        }
         verdict
     }
 

@@ -1,7 +1,6 @@
 //! The examples as real processes, built once per test run.
 
 use std::{
-    fs,
     path::PathBuf,
     process::{Command, ExitStatus, Stdio},
     sync::{Arc, OnceLock},
@@ -15,6 +14,7 @@ use super::{
     raw::{self, RawClient},
     redis::Redis,
     scratch::Scratch,
+    usage::resident_memory_kib,
 };
 
 const EXAMPLES: &[&str] = &[
@@ -133,21 +133,11 @@ impl Server {
     }
 
     /// Memory that it has resident now, in MiB.
-    ///
-    /// # Panics
-    /// When the system does not say.
     pub fn resident_mib(&mut self) -> u64 {
-        let path = format!("/proc/{}/status", self.process().child().id());
-        let status = fs::read_to_string(path).expect("the state of a process of ours");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        let kib: u64 = kib
-            .and_then(|kib| kib.parse().ok())
-            .expect("a number of kB");
-        kib / 1024
+        resident_memory_kib(self.pid()) / 1024
     }
 
-    /// The process.
+    /// The number of its process.
     pub fn pid(&mut self) -> u32 {
         self.process().child().id()
     }
