@@ -12,6 +12,7 @@ mod examples;
 mod faults;
 mod graceful_stop;
 mod harm;
+mod hostile;
 mod interop;
 mod missed;
 mod outage;

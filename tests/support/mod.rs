@@ -6,7 +6,7 @@
 //! - [`stage`]: two processes and forty clients for a fault to happen to; [`crowd`]: those clients; [`account`]: what
 //!   became of their messages; [`flood`]: thousands of clients that only count;
 //! - [`page`], [`devtools`]: one page in the browser, and the wire to it; [`visitor`]: a person in the chat;
-//! - [`child`], [`port`], [`scratch`], [`wait`]: the small things under them.
+//! - [`child`], [`port`], [`scratch`], [`usage`], [`wait`]: the small things under them.
 
 pub mod account;
 pub mod browser;
@@ -25,6 +25,7 @@ pub mod scratch;
 pub mod server;
 pub mod stage;
 pub mod start_line;
+pub mod usage;
 pub mod visitor;
 pub mod wait;
 

@@ -17,16 +17,16 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 pub struct RawClient(TcpStream);
 
 impl RawClient {
-    /// Connects to a loopback port.
+    /// Connects to a loopback port. What is written leaves at once, each write in a segment of its
+    /// own.
     ///
     /// # Panics
     /// When nobody listens.
     pub async fn connect(port: u16) -> Self {
-        Self(
-            TcpStream::connect(("127.0.0.1", port))
-                .await
-                .expect("the server listens"),
-        )
+        let stream = TcpStream::connect(("127.0.0.1", port)).await;
+        let stream = stream.expect("the server listens");
+        stream.set_nodelay(true).expect("an open socket");
+        Self(stream)
     }
 
     /// Asks for a WebSocket and returns the status of the answer.
@@ -80,6 +80,31 @@ impl RawClient {
         drop(end.expect("the server hangs up"));
     }
 
+    /// Half-closes the connection: nothing more is written.
+    pub async fn half_close(&mut self) {
+        // A server that has hung up already is not an error here.
+        let _ = self.0.shutdown().await;
+    }
+
+    /// Resets the connection, as the system does for a client that crashes.
+    ///
+    /// # Panics
+    /// When the system does not let it.
+    pub fn reset(self) {
+        self.0.set_zero_linger().expect("an open socket of ours");
+    }
+
+    /// Reads what has come, and waits for some; `false` once the server has closed the connection.
+    pub async fn read(&mut self, received: &mut Vec<u8>) -> bool {
+        matches!(self.0.read_buf(received).await, Ok(1..))
+    }
+
+    /// The connection itself, to read and write it at once.
+    #[must_use]
+    pub fn into_inner(self) -> TcpStream {
+        self.0
+    }
+
     /// The status of the answer; nothing if the server hangs up without one.
     async fn status(&mut self) -> Option<u16> {
         let mut head = Vec::new();
@@ -106,7 +131,8 @@ pub async fn get(port: u16, path: &str) -> Option<u16> {
     timeout(DEADLINE, client.status()).await.ok()?
 }
 
-/// The whole answer to a request of this first line, with these headers and this body; what is no text in it is replaced.
+/// The whole answer to a request of this first line, with these headers and this body; what is no
+/// text in it is replaced.
 ///
 /// # Panics
 /// When there is no answer.

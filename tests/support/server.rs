@@ -17,6 +17,7 @@ use super::{
     raw::{self, RawClient},
     redis::Redis,
     scratch::Scratch,
+    usage::resident_memory_kib,
 };
 
 /// A server on a loopback port of its own, which it keeps over restarts.
@@ -146,18 +147,13 @@ impl Server {
     }
 
     /// Memory that it has resident now, in MiB.
-    ///
-    /// # Panics
-    /// When the system does not say.
     pub fn resident_mib(&mut self) -> u64 {
-        let path = format!("/proc/{}/status", self.process().child().id());
-        let status = fs::read_to_string(path).expect("the state of a process of ours");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        let kib: u64 = kib
-            .and_then(|kib| kib.parse().ok())
-            .expect("a number of kB");
-        kib / 1024
+        resident_memory_kib(self.pid()) / 1024
+    }
+
+    /// The number of its process.
+    pub fn pid(&mut self) -> u32 {
+        self.process().child().id()
     }
 
     /// Its port.
