@@ -137,7 +137,9 @@ mod tests {
             ("--json", "'--json'"),
             ("arena", "\"arena\""),
         ] {
-            let mistake = read(line).err().expect(line);
+            let Err(mistake) = read(line) else {
+                panic!("{line} was accepted");
+            };
             assert!(mistake.contains(told), "{line}: {mistake}");
         }
     }

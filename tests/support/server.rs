@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fs,
     io::Write,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     metric,
 };
-use redis::{RedisError, aio::MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
@@ -226,16 +226,6 @@ impl Link {
             ErrorKind::Layer,
             format!("no connection to Redis at {shown} for {seconds} s: {why}"),
         )
-    }
-
-    /// What a failed command means for its caller.
-    pub(crate) fn failed(&self, what: &'static str, error: RedisError) -> Error {
-        if error.is_io_error() || error.is_unrecoverable_error() {
-            let shown = self.address.shown();
-            let message = format!("the connection to Redis at {shown} was lost");
-            return Error::new(ErrorKind::Layer, message).with_source(error);
-        }
-        Error::new(ErrorKind::Layer, what).with_source(error)
     }
 }
 

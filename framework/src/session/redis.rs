@@ -111,8 +111,7 @@ impl RedisStore {
             session_store::Error::Backend("Redis has not answered within 2 s".to_owned())
         })?;
         outcome.map_err(|error: RedisError| {
-            let error = self.link.failed("Redis refused a session command", error);
-            session_store::Error::Backend(error.chain())
+            session_store::Error::Backend(format!("Redis did not do a session command: {error}"))
         })
     }
 }

@@ -122,7 +122,10 @@ impl RedisChannelLayer {
         let local = LocalChannels::new(config.mailbox_capacity, move |group| told.emptied(group));
         let received = Arc::new(Received::default());
         // Longer than anything waits: a stall that ends in time costs a delay, not the connection.
-        let silence = config.send_timeout.saturating_add(SILENCE_MARGIN);
+        let silence = config
+            .send_timeout
+            .max(SHORTEST_SILENCE)
+            .saturating_add(SILENCE_MARGIN);
         let publishing = LinkSettings {
             purpose: "publishing",
             silence,
@@ -179,6 +182,9 @@ impl RedisChannelLayer {
 
 /// How long the first subscription may take.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection may be silent at least, however soon a send gives up: a busy machine is silent for seconds.
+const SHORTEST_SILENCE: Duration = Duration::from_secs(10);
 
 /// How much longer than a send may take a connection may be silent.
 const SILENCE_MARGIN: Duration = Duration::from_secs(2);
