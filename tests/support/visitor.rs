@@ -85,6 +85,21 @@ impl Visitor {
         self.page.press(Key::Enter).await;
     }
 
+    /// Sends so many numbers, without typing them.
+    pub async fn says_at_once(&self, count: usize) {
+        let script = format!(
+            "(() => {{
+                 const composer = document.querySelector('#composer');
+                 for (let number = 1; number <= {count}; number += 1) {{
+                     composer.value = String(number);
+                     composer.form.requestSubmit();
+                 }}
+                 return true;
+             }})()"
+        );
+        assert_eq!(self.page.eval(&script).await, true);
+    }
+
     /// Waits for the state of the connection: `connected`, `connecting` or `waiting`.
     pub async fn is(&self, state: &str) {
         let shown = "document.querySelector('#status')?.dataset.state";
