@@ -13,6 +13,8 @@ pub(super) struct Framing {
     part: Part,
     /// The start of a line that is not complete yet.
     line: Vec<u8>,
+    /// Whether more has come of it than is kept.
+    is_cut: bool,
     head: Head,
     /// Number of complete heads.
     heads: usize,
@@ -38,9 +40,12 @@ struct Head {
     has_begun: bool,
     length: Option<u64>,
     is_chunked: bool,
+    /// Whether one of the two headers is too long to be known.
+    is_cut: bool,
 }
 
-/// How many bytes are kept of a line that is split between reads; the rest is ignored. The two headers fit.
+/// How many bytes are kept of a line that is split between reads: the first ones and the last. The two headers fit; a
+/// request in which one does not is ambiguous as well.
 const LINE: usize = 256;
 
 impl Framing {
@@ -60,11 +65,12 @@ impl Framing {
                     };
                     let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
                     if self.line.is_empty() {
-                        self.end_line(line);
+                        self.end_line(line, false);
                     } else {
                         self.keep(line);
                         let line = std::mem::take(&mut self.line);
-                        self.end_line(&line);
+                        let is_cut = std::mem::take(&mut self.is_cut);
+                        self.end_line(&line, is_cut);
                     }
                     bytes = rest;
                 }
@@ -84,7 +90,12 @@ impl Framing {
 
     fn keep(&mut self, bytes: &[u8]) {
         let room = LINE - self.line.len();
-        self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let (kept, rest) = bytes.split_at(bytes.len().min(room));
+        self.line.extend_from_slice(kept);
+        if let (Some(end), Some(last)) = (rest.last(), self.line.last_mut()) {
+            *last = *end;
+            self.is_cut = true;
+        }
     }
 
     fn skipped(&mut self, left: u64) {
@@ -96,11 +107,14 @@ impl Framing {
         };
     }
 
-    fn end_line(&mut self, line: &[u8]) {
+    fn end_line(&mut self, line: &[u8], is_cut: bool) {
+        let ends_in_crlf = line.ends_with(b"\r");
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         match self.part {
+            // hyper takes LF alone as the end of a line in a head, and not in a body: there it waits for the end in vain.
+            Part::ChunkSize | Part::Trailers if !ends_in_crlf => self.part = Part::Body(u64::MAX),
             Part::Head if line.is_empty() => self.end_head(),
-            Part::Head if self.head.has_begun => self.header(line),
+            Part::Head if self.head.has_begun => self.header(line, is_cut),
             Part::Head => self.head.has_begun = true,
             Part::ChunkSize => {
                 self.part = match chunk_size(line) {
@@ -113,16 +127,20 @@ impl Framing {
         }
     }
 
-    fn header(&mut self, line: &[u8]) {
+    fn header(&mut self, line: &[u8], is_cut: bool) {
         // The first letter rules out nearly every other header.
         match line[0] | 0x20 {
             b'c' => {
                 if let Some(value) = value(line, b"content-length") {
                     self.head.length = Some(decimal(value));
+                    self.head.is_cut |= is_cut;
                 }
             }
             b't' => {
-                self.head.is_chunked |= value(line, b"transfer-encoding").is_some();
+                if value(line, b"transfer-encoding").is_some() {
+                    self.head.is_chunked = true;
+                    self.head.is_cut |= is_cut;
+                }
             }
             _ => {}
         }
@@ -135,13 +153,11 @@ impl Framing {
             return;
         }
         self.heads = self.heads.wrapping_add(1);
+        if head.is_cut || head.is_chunked && head.length.is_some() {
+            self.ambiguous.get_or_insert(self.heads);
+        }
         self.part = match (head.is_chunked, head.length) {
-            (true, length) => {
-                if length.is_some() {
-                    self.ambiguous.get_or_insert(self.heads);
-                }
-                Part::ChunkSize
-            }
+            (true, _) => Part::ChunkSize,
             (false, Some(length @ 1..)) => Part::Body(length),
             (false, _) => Part::Head,
         };
@@ -249,5 +265,51 @@ mod tests {
             let framing = fed(&[head.as_bytes(), &[b'x'; 1000], b"\r\n\r\n"]);
             assert!(!framing.is_between_requests(), "{head}");
         }
+    }
+
+    #[test]
+    fn a_body_with_a_line_that_ends_in_lf_alone_never_ends() {
+        let head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for body in [
+            "5\nahoy\n\r\n0\r\n\r\n",
+            "0\n\r\n",
+            "0\r\n\n",
+            "0\r\nX: y\n\r\n",
+        ] {
+            let bytes = format!("{head}{body}").into_bytes();
+            let bytewise: Vec<_> = bytes.chunks(1).collect();
+
+            assert!(!fed(&[&bytes]).is_between_requests(), "{body:?}");
+            assert!(!fed(&bytewise).is_between_requests(), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_line_does_not_hide_a_length() {
+        let spaces = " ".repeat(2 * LINE);
+        let zeros = "0".repeat(2 * LINE);
+        let coding = "Transfer-Encoding: chunked\r\n";
+        for lines in [
+            format!("Content-Length:{spaces}5\r\n"),
+            format!("Content-Length: {zeros}5\r\n"),
+            format!("Content-Length: 5\r\nTransfer-Encoding:{spaces}chunked\r\n"),
+            format!("Content-Length: {zeros}5\r\n{coding}"),
+        ] {
+            let request = format!("POST / HTTP/1.1\r\n{lines}\r\n").into_bytes();
+            let bytewise: Vec<_> = request.chunks(1).collect();
+
+            assert_eq!(fed(&bytewise).ambiguous(), Some(1), "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_long_line_that_is_split_does_not_end_the_observation() {
+        let long = "x".repeat(2 * LINE);
+        let head = format!("POST / HTTP/1.1\r\nX: {long}\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let body = format!("1;{long}\r\nx\r\n0;{long}\r\nX: {long}\r\n\r\n");
+        let bytes = [head, body, BOTH.to_owned()].concat().into_bytes();
+        let bytewise: Vec<_> = bytes.chunks(1).collect();
+
+        assert_eq!(fed(&bytewise).ambiguous(), Some(2));
     }
 }

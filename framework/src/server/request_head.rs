@@ -22,7 +22,9 @@ pub(super) fn check<B>(request: &Request<B>, allows_connect: bool) -> Result<(),
 
 /// The response to a request with both `Content-Length` and `Transfer-Encoding`.
 pub(super) fn two_lengths() -> Reject {
-    bad("the request has both Content-Length and Transfer-Encoding (RFC 9112, 6.1)")
+    bad(
+        "the request has both Content-Length and Transfer-Encoding, or more than 256 bytes in one of them (RFC 9112, 6.1)",
+    )
 }
 
 fn bad(why: &'static str) -> Reject {
@@ -104,7 +106,9 @@ fn is_host(value: &[u8]) -> bool {
         port.iter().all(u8::is_ascii_digit)
             && (port.is_empty() || str::from_utf8(port).is_ok_and(|p| p.parse::<u16>().is_ok()))
     };
-    port.is_none_or(is_port) && is_name(name)
+    // An empty host stands for none at all, and then there is no port (RFC 9110, 4.2.1 and 7.2).
+    let is_empty = name.is_empty() && port.is_some();
+    !is_empty && port.is_none_or(is_port) && is_name(name)
 }
 
 /// Splits at the last colon outside of brackets.
