@@ -97,8 +97,19 @@ fn check(head: &request::Parts) -> Result<HeaderValue, Reject> {
             "a WebSocket handshake has one Sec-WebSocket-Key, 16 bytes in Base64 (RFC 6455, 4.2.1)",
         );
     };
+    if has_body(&head.headers) {
+        // What follows the head are frames: a body would be read as such.
+        return bad("a WebSocket handshake has no body (RFC 6455, 4.1)");
+    }
     let accept = derive_accept_key(key.as_bytes());
     Ok(HeaderValue::from_str(&accept).expect("Base64 is a header value"))
+}
+
+/// Whether a body follows this head: of one that is chunked, or has a length other than 0.
+fn has_body(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || lengths.any(|length| length.as_bytes().iter().any(|digit| *digit != b'0'))
 }
 
 /// The value of a header that must be there exactly once.
@@ -280,5 +291,19 @@ mod tests {
 
         assert_eq!(refused(&post), Some(405));
         assert_eq!(refused(&old), Some(400));
+    }
+
+    #[test]
+    fn a_handshake_has_no_body() {
+        for (name, value, status) in [
+            ("content-length", "5", Some(400)),
+            ("transfer-encoding", "chunked", Some(400)),
+            ("content-length", "0", None),
+            ("content-length", "00", None),
+        ] {
+            let with: Vec<_> = GOOD.into_iter().chain([(name, value)]).collect();
+
+            assert_eq!(refused(&head(&with)), status, "{name}: {value}");
+        }
     }
 }
