@@ -62,6 +62,10 @@ async fn main() -> Result<()> {
     serve(listener, app)
         .head_timeout(options.head_timeout)
         .max_head_size(options.max_head_size)
+        .body_timeout(options.body_timeout)
+        .write_timeout(options.write_timeout)
+        .idle_timeout(options.idle_timeout)
+        .half_close_timeout(options.half_close_timeout)
         .drain_timeout(options.drain_timeout)
         .max_connections(options.max_connections)
         .await

@@ -38,6 +38,19 @@ const PROGRAM: Program = Program {
         ("--head-timeout S", "for the head of a request (10)"),
         ("--max-head-size N", "largest head of a request (65536)"),
         (
+            "--body-timeout S",
+            "between two pieces of a request body (60)",
+        ),
+        (
+            "--write-timeout S",
+            "without progress while a response is written (60)",
+        ),
+        ("--idle-timeout S", "without a request, over HTTP/2 (60)"),
+        (
+            "--half-close-timeout S",
+            "without progress for a client that sends no more (300)",
+        ),
+        (
             "--drain-timeout S",
             "for clients when the server stops (30)",
         ),
@@ -59,6 +72,10 @@ pub struct Options {
     pub max_body_size: usize,
     pub head_timeout: Duration,
     pub max_head_size: usize,
+    pub body_timeout: Duration,
+    pub write_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub half_close_timeout: Duration,
     pub drain_timeout: Duration,
     pub max_connections: usize,
 }
@@ -76,6 +93,10 @@ impl Options {
             max_body_size: 1024 * 1024,
             head_timeout: Duration::from_secs(10),
             max_head_size: 64 * 1024,
+            body_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(60),
+            half_close_timeout: Duration::from_secs(300),
             drain_timeout: Duration::from_secs(30),
             max_connections: 65_536,
         };
@@ -96,6 +117,10 @@ impl Options {
                 "--max-body-size" => options.max_body_size = flag.value()?,
                 "--head-timeout" => options.head_timeout = seconds(flag)?,
                 "--max-head-size" => options.max_head_size = flag.value()?,
+                "--body-timeout" => options.body_timeout = seconds(flag)?,
+                "--write-timeout" => options.write_timeout = seconds(flag)?,
+                "--idle-timeout" => options.idle_timeout = seconds(flag)?,
+                "--half-close-timeout" => options.half_close_timeout = seconds(flag)?,
                 "--drain-timeout" => options.drain_timeout = seconds(flag)?,
                 "--max-connections" => options.max_connections = flag.value()?,
                 _ => return Ok(false),

@@ -19,8 +19,9 @@ pub use self::{
 use std::io::{IsTerminal, stderr};
 use tracing_subscriber::EnvFilter;
 
-/// What is logged unless `RUST_LOG` says otherwise. `tower_http` logs each request at this level.
-const LOGGED: &str = "info,tower_http=debug";
+/// What is logged unless `RUST_LOG` says otherwise. `tower_http` logs each request at this level; h2 warns of what a client
+/// sends, as often as it sends it.
+const LOGGED: &str = "info,h2=error,tower_http=debug";
 
 /// Shows the log on standard error.
 pub fn log() {
