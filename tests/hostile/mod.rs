@@ -163,11 +163,10 @@ fn no_shape_is_tried_twice_and_there_are_more_than_600() {
         .iter()
         .flat_map(|stage| cuts::LEAVES.map(|leave| format!("{} {leave:?}", stage.name)));
     names.0.extend(stages);
-    names.0.extend(
-        slow::STALLS
-            .iter()
-            .map(|stall| format!("stall: {}", stall.name)),
-    );
+    let stalls = slow::stalls().into_iter();
+    names
+        .0
+        .extend(stalls.map(|stall| format!("stall: {}", stall.name)));
     names.add("flood", floods::messages());
     names
         .0

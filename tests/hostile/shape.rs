@@ -77,7 +77,7 @@ impl<A> Shape<A> {
 /// The shapes, and the short ones among them a second time byte by byte: the answer may not depend
 /// on how the bytes are split into segments.
 pub fn and_byte_by_byte<A: Clone>(mut shapes: Vec<Shape<A>>) -> Vec<Shape<A>> {
-    const SHORT: usize = 500;
+    const SHORT: usize = 600;
     let short = shapes.iter().filter(|shape| shape.bytes.len() <= SHORT);
     let byte_by_byte = short.map(|shape| Shape {
         name: format!("{}, byte by byte", shape.name),

@@ -62,6 +62,33 @@ pub fn shapes() -> Vec<Shape<Http>> {
         let text = format!("POST / HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n{INNER}");
         shapes.push(Shape::new(*name, "9112, 6.3", text, *answer));
     }
+    // One of the two is longer than any that is meant well.
+    let coding = "Transfer-Encoding: chunked";
+    for (name, lines) in [
+        (
+            "a length behind spaces",
+            format!("Content-Length:{}5\r\n{coding}", " ".repeat(300)),
+        ),
+        (
+            "a length of zeros",
+            format!("Content-Length: {}5\r\n{coding}", "0".repeat(300)),
+        ),
+        (
+            "a coding behind spaces",
+            format!(
+                "Content-Length: 5\r\nTransfer-Encoding:{}chunked",
+                " ".repeat(300)
+            ),
+        ),
+    ] {
+        let text = format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n0\r\n\r\n{INNER}");
+        shapes.push(Shape::new(
+            format!("CL.TE, {name}"),
+            "9112, 6.3",
+            text,
+            BAD_FRAMING,
+        ));
+    }
     // Behind other requests of the same connection, which may confuse whoever looks for two
     // lengths.
     for (name, before, answer) in BEFORE {
