@@ -198,6 +198,10 @@ mod tests {
     const BOTH: &str =
         "POST / HTTP/1.1\r\nContent-Length: 4\r\nTRANSFER-Encoding: chunked\r\n\r\n0\r\n\r\n";
 
+    /// Only heads may have bare line feeds (RFC 9112, 2.2).
+    const BARE: &str =
+        "POST / HTTP/1.1\nContent-Length: 4\nTransfer-Encoding: chunked\n\n0\r\n\r\n";
+
     fn fed(pieces: &[&[u8]]) -> Framing {
         let mut framing = Framing::default();
         for piece in pieces {
@@ -213,7 +217,7 @@ mod tests {
             (vec![BOTH], Some(1)),
             (vec![GET, "\r\n\r\n", SIZED, BOTH], Some(3)),
             (vec![CHUNKED, CHUNKED, BOTH, BOTH], Some(3)),
-            (vec![SIZED, &BOTH.replace('\r', "")], Some(2)),
+            (vec![SIZED, BARE], Some(2)),
         ] {
             let bytes = requests.concat().into_bytes();
             for cut in 0..bytes.len() {
