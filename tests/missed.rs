@@ -71,6 +71,27 @@ async fn a_receiver_that_reads_its_database_lacks_nothing_though_many_groups_are
     story.nothing_is_lacking().await;
 }
 
+/// A newcomer's join is confirmed on a connection that breaks before all other subscriptions are renewed.
+#[tokio::test]
+async fn a_receiver_that_joins_between_two_interruptions_lacks_nothing() {
+    let redis = Redis::new().await;
+    let mut story = Story::begin(&redis, 20_000).await;
+
+    story.wire.cut();
+    sleep(Duration::from_millis(100)).await;
+    story.newcomers();
+    sleep(Duration::from_millis(200)).await;
+    // The confirmations of all subscriptions take more than a second.
+    story.wire.set(Wire::Narrow(1_000_000));
+    sleep(Duration::from_millis(700)).await;
+    story.wire.reset();
+    sleep(Duration::from_millis(500)).await;
+    story.wire.mend();
+    sleep(Duration::from_secs(2)).await;
+
+    story.nothing_is_lacking().await;
+}
+
 #[tokio::test]
 async fn a_receiver_that_reads_its_database_lacks_nothing_after_being_kept_out() {
     let redis = Redis::new().await;
@@ -102,14 +123,17 @@ async fn a_receiver_that_reads_its_database_lacks_nothing_after_restarts_of_redi
 struct Story {
     wire: Proxy,
     stored: Arc<Mutex<Store>>,
-    seen: Vec<Arc<Mutex<BTreeSet<usize>>>>,
+    /// What each receiver has, with the number of its group.
+    seen: Vec<(usize, Seen)>,
     sending: JoinHandle<()>,
     receiving: JoinSet<()>,
     /// They only make the subscriptions many.
     _crowd: Vec<Mailbox>,
     /// The layer of the receivers.
-    _here: Channels,
+    here: Channels,
 }
+
+type Seen = Arc<Mutex<BTreeSet<usize>>>;
 
 /// The database.
 #[derive(Default)]
@@ -130,30 +154,33 @@ impl Story {
         let crowd = stream::iter(joins).buffered(256).collect().await;
 
         let stored = Arc::<Mutex<Store>>::default();
-        let mut seen = Vec::new();
-        let mut receiving = JoinSet::new();
-        for number in 0..GROUPS {
-            let mailbox = member(&here, group(number)).await;
-            let of_this = Arc::<Mutex<BTreeSet<_>>>::default();
-            receiving.spawn(receive(mailbox, number, stored.clone(), of_this.clone()));
-            seen.push(of_this);
-        }
-        let story = Self {
+        let mut story = Self {
             wire,
             sending: tokio::spawn(send(there, stored.clone())),
             stored,
-            seen,
-            receiving,
+            seen: Vec::new(),
+            receiving: JoinSet::new(),
             _crowd: crowd,
-            _here: here,
+            here,
         };
+        story.newcomers();
         until("events in every group", DEADLINE, async || {
             let mut seen = story.seen.iter();
-            seen.all(|seen| seen.lock().unwrap().len() > 5)
+            seen.all(|(_, seen)| seen.lock().unwrap().len() > 5)
                 .then_some(())
         })
         .await;
         story
+    }
+
+    /// Lets another receiver join each group, as soon as that is possible.
+    fn newcomers(&mut self) {
+        for number in 0..GROUPS {
+            let seen = Seen::default();
+            self.seen.push((number, seen.clone()));
+            let (here, stored) = (self.here.clone(), self.stored.clone());
+            self.receiving.spawn(receive(here, number, stored, seen));
+        }
     }
 
     /// Sends for a while longer, then compares.
@@ -174,8 +201,12 @@ impl Story {
         let stored = self.stored.lock().unwrap();
         // The last was perhaps not published when the sender was stopped.
         let ids = (1..stored.last).filter(|id| !stored.unsent.contains(id));
-        ids.filter(|id| !self.seen[id % GROUPS].lock().unwrap().contains(id))
-            .collect()
+        let seen: Vec<_> = self.seen.iter().collect();
+        ids.filter(|id| {
+            let mut receivers = seen.iter().filter(|(number, _)| id % GROUPS == *number);
+            receivers.any(|(_, seen)| !seen.lock().unwrap().contains(id))
+        })
+        .collect()
     }
 }
 
@@ -208,14 +239,17 @@ async fn send(channels: Channels, stored: Arc<Mutex<Store>>) {
     }
 }
 
-/// Keeps `seen` in step with the database.
-async fn receive(
-    mut mailbox: Mailbox,
-    number: usize,
-    stored: Arc<Mutex<Store>>,
-    seen: Arc<Mutex<BTreeSet<usize>>>,
-) {
+/// Joins a group, reads the database, and keeps in step with it from then on.
+async fn receive(here: Channels, number: usize, stored: Arc<Mutex<Store>>, seen: Seen) {
+    let mut mailbox = member(&here, group(number)).await;
     let mut last = 0;
+    let read = |last: &mut usize| {
+        let now = stored.lock().unwrap().last;
+        let new = (*last + 1..=now).filter(|id| id % GROUPS == number);
+        seen.lock().unwrap().extend(new);
+        *last = now.max(*last);
+    };
+    read(&mut last);
     loop {
         match mailbox.receive().await {
             Ok(envelope) => {
@@ -223,12 +257,7 @@ async fn receive(
                 seen.lock().unwrap().insert(id);
                 last = last.max(id);
             }
-            Err(_) => {
-                let now = stored.lock().unwrap().last;
-                let new = (last + 1..=now).filter(|id| id % GROUPS == number);
-                seen.lock().unwrap().extend(new);
-                last = last.max(now);
-            }
+            Err(_) => read(&mut last),
         }
     }
 }

@@ -44,6 +44,8 @@ pub enum Wire {
     Losing,
     /// Adds this much to every round trip, half of it in each direction.
     Late(Duration),
+    /// Carries so many bytes a second of what the server says.
+    Narrow(u32),
     /// Resets open connections, and new ones as soon as their [`Side`] is known to be this.
     Cut,
 }
@@ -264,6 +266,7 @@ async fn read(
 ) {
     let mut buffer = vec![0; CHUNK];
     let mut watched = Watched::default();
+    let mut last_due = Instant::now();
     loop {
         control.moving().await;
         let Ok(length @ 1..) = from.read(&mut buffer).await else {
@@ -281,13 +284,14 @@ async fn read(
             // Not one byte more; `cut` resets the connection.
             Wire::Cut => std::future::pending().await,
             Wire::Late(late) => late / 2,
-            Wire::Open | Wire::Stalled => Duration::ZERO,
+            Wire::Narrow(rate) if direction == Direction::ToClient => {
+                let takes = Duration::from_secs(1) * u32::try_from(length).expect("a chunk") / rate;
+                last_due.saturating_duration_since(Instant::now()) + takes
+            }
+            Wire::Narrow(_) | Wire::Open | Wire::Stalled => Duration::ZERO,
         };
-        if chunks
-            .send((Instant::now() + late, chunk.to_owned()))
-            .await
-            .is_err()
-        {
+        last_due = Instant::now() + late;
+        if chunks.send((last_due, chunk.to_owned())).await.is_err() {
             return;
         }
     }

@@ -10,6 +10,7 @@ use crate::{
         HttpConsumerApplication, WebSocketConsumer,
     },
     error::BoxError,
+    metric,
     protocol::{Body, Exchange, Http, WebSocket},
     refusal_log::{Peer, Rule},
     reject::Reject,
@@ -50,9 +51,17 @@ fn answer(router: &ProtocolTypeRouter, request: Request<Body>) -> Answering {
     if let Some(sockets) = router.get::<WebSocket>() {
         match asked(&head) {
             Asked::WebSocket { accept } => {
-                return Answering::socket(open(sockets.clone(), head, accept));
+                let opening = open(sockets.clone(), head, accept);
+                return Answering::socket(async {
+                    let response = opening.await;
+                    metric::handshake(response.status());
+                    response
+                });
             }
-            Asked::Refuse(reject) => return Answering::now(refused(&head, reject)),
+            Asked::Refuse(reject) => {
+                metric::handshake(reject.status());
+                return Answering::now(refused(&head, reject));
+            }
             Asked::Page => {}
         }
     }

@@ -102,7 +102,7 @@ impl<E: Event> Group<E> {
     /// ```
     /// # use seaway::{Channels, Event};
     /// # #[derive(Event)] enum Chat { Typing { name: String } }
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// let channels = Channels::in_memory();
     /// let (mut ana, mut bo) = (channels.open().await?, channels.open().await?);
     /// let room = channels.group::<Chat>("room")?;

@@ -94,7 +94,7 @@ pub(crate) struct Loss {
 /// What became of the server of a lost connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Server {
-    /// It ended with the connection: it answered no new one, and right afterwards nothing listened at its address, or
+    /// It ended with the connection, and had nothing left to send on it: it answered no new one, and right afterwards nothing listened at its address, or
     /// another run of Redis answered.
     Ended,
     /// It may have gone on without this process.
@@ -276,6 +276,8 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
         metric::redis_connection(purpose, true);
         let end = watch_over(&up, dialer.settings.silence).await;
         let ended_at = Instant::now();
+        // A server that ends takes with it what it had not written yet.
+        let was_behind = up.pulse.is_behind();
         metric::redis_connection(purpose, false);
         let mut loss = Loss {
             generation: up.generation,
@@ -310,7 +312,12 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
             let refusal = match dialer.dial(loss.generation + 1).await {
                 Ok(up) => {
                     let is_soon = end == End::Closed && ended_at.elapsed() < ENDING;
-                    if !is_known && is_soon && up.run_id.is_some() && up.run_id != loss.run_id {
+                    if !is_known
+                        && !was_behind
+                        && is_soon
+                        && up.run_id.is_some()
+                        && up.run_id != loss.run_id
+                    {
                         loss.server = Server::Ended;
                     }
                     break up;
@@ -324,7 +331,7 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
                         sleep(ENDING_PAUSE).await;
                         continue;
                     }
-                    Cause::NothingListens if is_soon => loss.server = Server::Ended,
+                    Cause::NothingListens if is_soon && !was_behind => loss.server = Server::Ended,
                     _ => {}
                 }
                 is_known = true;

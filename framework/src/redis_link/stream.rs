@@ -23,6 +23,8 @@ pub(crate) struct Pulse {
     opened: Instant,
     /// Milliseconds after `opened`.
     heard: AtomicU64,
+    /// How many bytes came in a row, without a moment in which nothing waited to be read.
+    in_a_row: AtomicU64,
     has_ended: AtomicBool,
     ended: Notify,
 }
@@ -32,6 +34,7 @@ impl Pulse {
         Arc::new(Self {
             opened: Instant::now(),
             heard: AtomicU64::new(0),
+            in_a_row: AtomicU64::new(0),
             has_ended: AtomicBool::new(false),
             ended: Notify::new(),
         })
@@ -49,7 +52,14 @@ impl Pulse {
         }
     }
 
-    fn hear(&self) {
+    /// Returns whether so much came in a row that the other side may have had more to send than the systems between
+    /// would take.
+    pub(super) fn is_behind(&self) -> bool {
+        self.in_a_row.load(Ordering::Relaxed) >= BACKLOG
+    }
+
+    fn hear(&self, bytes: usize) {
+        self.in_a_row.fetch_add(bytes as u64, Ordering::Relaxed);
         let millis = self.opened.elapsed().as_millis();
         let millis = u64::try_from(millis).unwrap_or(u64::MAX);
         self.heard.store(millis, Ordering::Relaxed);
@@ -60,6 +70,10 @@ impl Pulse {
         self.ended.notify_one();
     }
 }
+
+/// How many bytes in a row make a backlog: less than the smallest receive buffer that a system chooses by itself. With less,
+/// the other side had nothing left to send.
+const BACKLOG: u64 = 64 * 1024;
 
 /// How much one read may take. What it brings is handled before anything else runs on this thread.
 const CHUNK: usize = 16 * 1024;
@@ -158,10 +172,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
             io, pulse, chunk, ..
         } = &mut *self;
         let mut part = ReadBuf::new(&mut chunk[..most.min(buf.remaining())]);
-        let read = ready!(Pin::new(io).poll_read(cx, &mut part));
+        let Poll::Ready(read) = Pin::new(io).poll_read(cx, &mut part) else {
+            pulse.in_a_row.store(0, Ordering::Relaxed);
+            return Poll::Pending;
+        };
         match &read {
             Ok(()) if !part.filled().is_empty() => {
-                pulse.hear();
+                pulse.hear(part.filled().len());
                 buf.put_slice(part.filled());
             }
             Ok(()) | Err(_) => pulse.end(),

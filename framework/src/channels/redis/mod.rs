@@ -25,7 +25,8 @@
 //! 3. **A process whose subscriptions were interrupted tells its consumers** ([`Missed::Interrupted`](super::Missed)),
 //!    unless nothing can have been published meanwhile: Redis ended with the connection (right afterwards nothing
 //!    listened at its address, or another run answered), the Redis that came back is another run (`run_id`), and it had published nothing before the
-//!    subscriptions were renewed (its own count of PUBLISH commands). So a plain restart of Redis alarms nobody. A
+//!    subscriptions were renewed (its own count of PUBLISH commands), and this process was not behind with reading, for what Redis has not written
+//!    yet ends with it. So a plain restart of Redis alarms nobody. A
 //!    connection that was cut while Redis lived on always is a gap.
 //!
 //! A connection is taken for dead when nothing at all has arrived on it for 2 s longer than a send may take, pings

@@ -498,6 +498,8 @@ impl Entry {
 struct Untold {
     /// The gap since the last connection that had all its subscriptions.
     gap: Option<Notice>,
+    /// Whether the loss of the last connection was noted when it happened.
+    is_noted: bool,
     /// Whether something may have been published meanwhile.
     is_real: bool,
     /// The last connection that had all its subscriptions.
@@ -507,12 +509,14 @@ struct Untold {
 }
 
 impl Untold {
-    /// The connection was lost, with so many mailboxes open.
+    /// A connection was lost, with so many mailboxes open: those opened later have no confirmed membership to miss for.
     fn lost(&mut self, opened: u64) {
-        self.gap.get_or_insert(Notice {
-            since: Instant::now(),
-            opened,
-        });
+        if mem::replace(&mut self.is_noted, true) {
+            return;
+        }
+        let since = Instant::now();
+        let gap = self.gap.get_or_insert(Notice { since, opened });
+        gap.opened = gap.opened.max(opened);
     }
 
     /// There is a connection, without subscriptions yet. What is known to be missing is told with the first confirmation.
@@ -528,6 +532,7 @@ impl Untold {
             return;
         };
         self.lost(wiring.local.opened());
+        self.is_noted = false;
         if let Some(gap) = &mut self.gap {
             gap.since = gap.since.min(loss.last_heard);
         }

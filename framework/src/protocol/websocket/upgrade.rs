@@ -3,7 +3,6 @@
 use super::{super::Host, AllowedOrigins, Origin, Socket, Transport, WebSocket, WebSocketConfig};
 use crate::{
     error::{Error, Result},
-    metric,
     protocol::hooks,
     refusal_log::{Peer, Rule},
     reject::Reject,
@@ -125,7 +124,6 @@ impl Upgrade {
         *reply.headers_mut() = headers;
         let reply = run(hooks, reply, &peer).await;
         let accepted = reply.status() == StatusCode::SWITCHING_PROTOCOLS;
-        metric::handshake(reply.status());
         answer.send(reply).map_err(|_| Error::closed())?;
         if !accepted {
             return Err(Error::closed());
@@ -143,7 +141,6 @@ impl Upgrade {
         let reject = reject.into();
         reject.log(&self.peer);
         let reply = run(self.hooks, reject.into_response(), &self.peer).await;
-        metric::handshake(reply.status());
         self.answer.send(reply).map_err(|_| Error::closed())
     }
 
