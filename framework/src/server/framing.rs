@@ -136,11 +136,9 @@ impl Framing {
                     self.head.is_cut |= is_cut;
                 }
             }
-            b't' => {
-                if value(line, b"transfer-encoding").is_some() {
-                    self.head.is_chunked = true;
-                    self.head.is_cut |= is_cut;
-                }
+            b't' if value(line, b"transfer-encoding").is_some() => {
+                self.head.is_chunked = true;
+                self.head.is_cut |= is_cut;
             }
             _ => {}
         }
