@@ -104,7 +104,7 @@ impl Address {
         let pulse = Pulse::new();
         let stream = Stream::new(stream, pulse.clone(), inbox.clone());
         let config = AsyncConnectionConfig::new()
-            // Each command has a deadline of its own, by whoever sends it.
+            // The sender of each command sets its deadline.
             .set_response_timeout(None)
             .set_pipeline_buffer_size(PIPELINE)
             .set_push_sender(move |push: PushInfo| {

@@ -205,7 +205,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     }
 }
 
-/// However it ends, whoever waits for the end is told.
+/// Wakes the task that waits for the end, in every case.
 impl<S> Drop for Stream<S> {
     fn drop(&mut self) {
         self.pulse.end();
