@@ -21,6 +21,7 @@ use tokio::{
 use crate::{
     figures::{Figure, Sample},
     gauge::Gauge,
+    redis::Redis,
     server::Server,
 };
 
@@ -36,11 +37,22 @@ pub(crate) struct Pace {
     pub(crate) watch: Duration,
 }
 
+impl Pace {
+    /// So many times as long.
+    pub(crate) fn times(self, factor: u32) -> Self {
+        Self {
+            warm_up: self.warm_up * factor,
+            watch: self.watch * factor,
+        }
+    }
+}
+
 /// What clients and watch share.
 pub(crate) struct Course {
     began: Instant,
     is_open: AtomicBool,
     is_watched: AtomicBool,
+    sent: AtomicU64,
     expected: AtomicU64,
     heard: AtomicU64,
     /// Told when nothing is missing any more.
@@ -55,6 +67,7 @@ impl Course {
             began: Instant::now(),
             is_open: AtomicBool::new(true),
             is_watched: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
             expected: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             complete: Notify::new(),
@@ -74,6 +87,7 @@ impl Course {
 
     /// Something was sent that this many must hear.
     pub(crate) fn expect(&self, count: u64) {
+        self.sent.fetch_add(1, Relaxed);
         self.expected.fetch_add(count, Relaxed);
     }
 
@@ -126,6 +140,9 @@ impl Course {
     }
 
     async fn watch(&self, server: &Server, pace: Pace) -> Result<Sample> {
+        let commands = server.redis().map(Redis::commands).transpose()?;
+        let sent = self.sent.load(Relaxed);
+
         sleep(pace.warm_up).await;
         let first = self.read(server)?;
         self.is_watched.store(true, Relaxed);
@@ -137,7 +154,16 @@ impl Course {
         self.is_open.store(false, Relaxed);
         // What is missing after that is counted as lost.
         let _ = timeout(DRAIN_LIMIT, self.all_heard()).await;
-        self.sample(&first, &last)
+        let mut sample = self.sample(&first, &last)?;
+        if let (Some(redis), Some(commands)) = (server.redis(), commands) {
+            // From the first message to the last delivery: no command of a message is left out.
+            let commands = (redis.commands()? - commands) as f64;
+            let sent = (self.sent.load(Relaxed) - sent) as f64;
+            sample
+                .figures
+                .push((Figure::RedisCommands, commands / sent));
+        }
+        Ok(sample)
     }
 
     fn sample(&self, first: &Reading, last: &Reading) -> Result<Sample> {
@@ -154,13 +180,19 @@ impl Course {
         let elapsed = last.at - first.at;
         let cpu = last.server_cpu - first.server_cpu;
         let own_cpu = last.own_cpu - first.own_cpu;
+        let mut figures = vec![
+            (Figure::PerSecond, heard / elapsed.as_secs_f64()),
+            (Figure::MedianUs, percentile_us(&mut latencies_ns, 50)),
+            (Figure::NinetyNinthUs, percentile_us(&mut latencies_ns, 99)),
+            (Figure::CpuUs, cpu.as_secs_f64() * 1e6 / heard),
+        ];
+        if let (Some(first_cpu), Some(last_cpu)) = (first.redis_cpu, last.redis_cpu) {
+            let cpu = last_cpu - first_cpu;
+            let sent = (last.sent - first.sent) as f64;
+            figures.push((Figure::RedisCpuUs, cpu.as_secs_f64() * 1e6 / sent));
+        }
         Ok(Sample {
-            figures: vec![
-                (Figure::PerSecond, heard / elapsed.as_secs_f64()),
-                (Figure::MedianUs, percentile_us(&mut latencies_ns, 50)),
-                (Figure::NinetyNinthUs, percentile_us(&mut latencies_ns, 99)),
-                (Figure::CpuUs, cpu.as_secs_f64() * 1e6 / heard),
-            ],
+            figures,
             lost: self.missing(),
             client_share: own_cpu.as_secs_f64() / elapsed.as_secs_f64(),
         })
@@ -174,8 +206,13 @@ impl Course {
 
     fn read(&self, server: &Server) -> Result<Reading> {
         Ok(Reading {
-            server_cpu: server.gauge().cpu()?,
+            server_cpu: server.cpu()?,
+            redis_cpu: server
+                .redis()
+                .map(|redis| redis.gauge().cpu())
+                .transpose()?,
             own_cpu: Gauge::of(std::process::id()).cpu()?,
+            sent: self.sent.load(Relaxed),
             heard: self.heard.load(Relaxed),
             at: Instant::now(),
         })
@@ -185,7 +222,9 @@ impl Course {
 /// The clocks and the count at one moment.
 struct Reading {
     server_cpu: Duration,
+    redis_cpu: Option<Duration>,
     own_cpu: Duration,
+    sent: u64,
     heard: u64,
     at: Instant,
 }

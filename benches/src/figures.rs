@@ -15,16 +15,22 @@ pub(crate) enum Figure {
     CpuUs,
     /// The server's resident memory for one connection, in KiB.
     MemoryKib,
+    /// Redis' CPU time for one message, in microseconds.
+    RedisCpuUs,
+    /// The commands that Redis runs for one message.
+    RedisCommands,
 }
 
 impl Figure {
     /// In the order in which they are reported.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::PerSecond,
         Self::MedianUs,
         Self::NinetyNinthUs,
         Self::CpuUs,
         Self::MemoryKib,
+        Self::RedisCpuUs,
+        Self::RedisCommands,
     ];
 
     /// Its name in JSON.
@@ -35,6 +41,8 @@ impl Figure {
             Self::NinetyNinthUs => "p99_us",
             Self::CpuUs => "cpu_us",
             Self::MemoryKib => "memory_kib",
+            Self::RedisCpuUs => "redis_cpu_us",
+            Self::RedisCommands => "redis_commands",
         }
     }
 
@@ -46,6 +54,8 @@ impl Figure {
             Self::NinetyNinthUs => "p99 µs".to_owned(),
             Self::CpuUs => format!("CPU µs per {unit}"),
             Self::MemoryKib => "KiB per connection".to_owned(),
+            Self::RedisCpuUs => "Redis CPU µs per message".to_owned(),
+            Self::RedisCommands => "Redis commands per message".to_owned(),
         }
     }
 }

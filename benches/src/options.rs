@@ -1,6 +1,6 @@
 //! The flags.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf};
 
 use lexopt::{
     Arg::{Long, Short},
@@ -8,16 +8,20 @@ use lexopt::{
 };
 
 use crate::{
-    course::Pace,
-    load::{SHAPES, Shape},
-    server::{CONTESTANTS, Contestant},
+    benchmark::{Benchmark, Effort, IN_MEMORY, OVER_REDIS},
+    load::Shape,
+    server::Contestant,
 };
 
 /// What `--help` says.
 pub(crate) const HELP: &str = "\
-Measures Seaway's arena against an axum server and a bare tokio-tungstenite one, on loopback.
+Measures Seaway's arena against other servers, on loopback.
 
-usage: bench [--quick] [--rounds N] [--only SERVER,…] [--loads LOAD,…] [--json FILE]
+usage: bench [--over-redis] [--quick] [--rounds N] [--only SERVER,…] [--loads LOAD,…]
+             [--json FILE]
+
+Without --over-redis, one process of each server keeps its rooms in memory: the arena,
+an axum server, and a bare tokio-tungstenite one.
 
   --quick     a look in half a minute instead of figures in seven
   --rounds N  how often each load is put on each server (default 5, quick 3)
@@ -26,19 +30,31 @@ usage: bench [--quick] [--rounds N] [--only SERVER,…] [--loads LOAD,…] [--js
               crowd-sse (default all)
   --json      also write the figures to a file
 
-It ends with an error if a delivery was lost or a connection failed.";
+With --over-redis, each server runs as two processes with a redis-server of their own,
+and half of every room's members are on either process: the arena, an axum server with
+redis-rs, and Django Channels on uvicorn with either layer of channels_redis.
+
+  --quick     a look in one and a half minutes instead of figures in five
+  --rounds N  as above (default 3, quick 1)
+  --only      arena, axum, pubsub (RedisPubSubChannelLayer), core (RedisChannelLayer)
+              (default all)
+  --loads     rooms-50x10, rooms-10x100, room-1000 (default all)
+  --json      as above
+
+It ends with an error if a connection failed or a delivery was lost. Over Redis, the
+deliveries that the arena's peers lose are only reported.";
 
 /// What to do.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
+    /// What is measured.
+    pub(crate) benchmark: &'static Benchmark,
     /// Whom to measure.
     pub(crate) contestants: Vec<Contestant>,
     /// Under which loads.
     pub(crate) shapes: Vec<Shape>,
-    /// How often.
-    pub(crate) rounds: usize,
-    /// For how long.
-    pub(crate) pace: Pace,
+    /// How often and for how long.
+    pub(crate) effort: Effort,
     /// Where to write the figures.
     pub(crate) json: Option<PathBuf>,
 }
@@ -52,52 +68,46 @@ impl Options {
     pub(crate) fn read(
         arguments: impl IntoIterator<Item = OsString>,
     ) -> Result<Option<Self>, lexopt::Error> {
-        let mut options = Self {
-            contestants: CONTESTANTS.to_vec(),
-            shapes: SHAPES.to_vec(),
-            rounds: 5,
-            pace: pace(300, 1700),
-            json: None,
-        };
-        let mut rounds = None;
+        let mut benchmark = &IN_MEMORY;
+        let mut is_quick = false;
+        let (mut rounds, mut only, mut loads, mut json) = (None, None, None, None);
         let mut parser = Parser::from_args(arguments);
         while let Some(argument) = parser.next()? {
             match argument {
                 Short('h') | Long("help") => return Ok(None),
-                Long("quick") => {
-                    options.rounds = 3;
-                    options.pace = pace(100, 300);
-                }
+                Long("over-redis") => benchmark = &OVER_REDIS,
+                Long("quick") => is_quick = true,
                 Long("rounds") => rounds = Some(parser.value()?.parse()?),
-                Long("only") => {
-                    let only = parser.value()?.string()?;
-                    options.contestants = pick(&only, &CONTESTANTS, |contestant| contestant.name)?;
-                }
-                Long("loads") => {
-                    let loads = parser.value()?.string()?;
-                    options.shapes = pick(&loads, &SHAPES, |shape| shape.key)?;
-                }
-                Long("json") => options.json = Some(parser.value()?.into()),
+                Long("only") => only = Some(parser.value()?.string()?),
+                Long("loads") => loads = Some(parser.value()?.string()?),
+                Long("json") => json = Some(parser.value()?.into()),
                 unknown => return Err(unknown.unexpected()),
             }
         }
-        options.rounds = rounds.unwrap_or(options.rounds).max(1);
-        Ok(Some(options))
+        let mut effort = match is_quick {
+            true => benchmark.quick,
+            false => benchmark.thorough,
+        };
+        effort.rounds = rounds.unwrap_or(effort.rounds).max(1);
+        Ok(Some(Self {
+            benchmark,
+            contestants: pick(only, benchmark.contestants, |contestant| contestant.name)?,
+            shapes: pick(loads, benchmark.shapes, |shape| shape.key)?,
+            effort,
+            json,
+        }))
     }
 }
 
-fn pace(warm_up_ms: u64, watch_ms: u64) -> Pace {
-    Pace {
-        warm_up: Duration::from_millis(warm_up_ms),
-        watch: Duration::from_millis(watch_ms),
-    }
-}
-
+/// Those of a list, or all.
 fn pick<T: Copy>(
-    list: &str,
+    list: Option<String>,
     all: &[T],
     name: impl Fn(&T) -> &'static str,
 ) -> Result<Vec<T>, String> {
+    let Some(list) = list else {
+        return Ok(all.to_vec());
+    };
     let found = |wanted: &str| all.iter().copied().find(|item| name(item) == wanted);
     list.split(',')
         .map(|wanted| found(wanted).ok_or_else(|| format!("there is no {wanted}")))
@@ -126,7 +136,21 @@ mod tests {
             .collect();
         assert_eq!(names, ["bare", "axum"]);
         assert_eq!(options.shapes.len(), 1);
-        assert_eq!(options.rounds, 4);
+        assert_eq!(options.effort.rounds, 4);
+    }
+
+    #[test]
+    fn the_servers_and_loads_are_those_of_the_benchmark() {
+        let options = read("--only pubsub --loads room-1000 --over-redis");
+        assert!(options.is_ok_and(|options| options.is_some()));
+
+        for line in [
+            "--only pubsub",
+            "--loads room-1000",
+            "--over-redis --loads http",
+        ] {
+            assert!(read(line).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -1,128 +1,183 @@
-//! A server under measurement: a child process on a free port, gone when dropped.
+//! A server under measurement: its processes and the Redis between them, fresh and gone when dropped.
 
 use std::{
     env,
     io::{Error, Result},
-    net::{Ipv4Addr, TcpListener},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::Command,
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep};
+use crate::{http::Requests, process::Process, redis::Redis};
 
-use crate::{gauge::Gauge, http::Requests};
-
-/// How long a server may take until it answers.
-const START_LIMIT: Duration = Duration::from_secs(10);
+/// The folder of the Channels server.
+const CHANNELS_APP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/channels");
 
 /// Who can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Contestant {
     /// What the report calls it.
     pub(crate) name: &'static str,
-    /// Its program, next to this one.
-    program: &'static str,
+    program: Program,
 }
 
 /// Seaway first: the others are what it is compared with.
-pub(crate) const CONTESTANTS: [Contestant; 3] = [
+pub(crate) const IN_MEMORY: [Contestant; 3] = [
     Contestant {
         name: "arena",
-        program: "arena",
+        program: Program::Built("arena"),
     },
     Contestant {
         name: "bare",
-        program: "peer-bare",
+        program: Program::Built("peer-bare"),
     },
     Contestant {
         name: "axum",
-        program: "peer-axum",
+        program: Program::Built("peer-axum"),
     },
 ];
 
-/// A running server.
-pub(crate) struct Server {
-    child: Child,
-    /// Where it listens, on 127.0.0.1.
-    pub(crate) port: u16,
+/// The same over Redis; the last two are Django Channels, by both layers of channels_redis.
+pub(crate) const OVER_REDIS: [Contestant; 4] = [
+    Contestant {
+        name: "arena",
+        program: Program::Built("arena"),
+    },
+    Contestant {
+        name: "axum",
+        program: Program::Built("peer-axum"),
+    },
+    Contestant {
+        name: "pubsub",
+        program: Program::Channels("channels_redis.pubsub.RedisPubSubChannelLayer"),
+    },
+    Contestant {
+        name: "core",
+        program: Program::Channels("channels_redis.core.RedisChannelLayer"),
+    },
+];
+
+/// What is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Program {
+    /// A program next to this one.
+    Built(&'static str),
+    /// Django Channels with that channel layer.
+    Channels(&'static str),
 }
 
-impl Server {
-    /// Starts a fresh process and waits until it answers.
-    pub(crate) async fn start(contestant: Contestant) -> Result<Self> {
-        let program = program(contestant)?;
-        let port = free_port()?;
-        let child = Command::new(&program)
-            .args(["--port", &port.to_string()])
-            // One process in memory is what all three can do.
-            .env_remove("REDIS_URL")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(|error| {
-                Error::new(
-                    error.kind(),
-                    format!("cannot start {}: {error}", program.display()),
-                )
-            })?;
-        let mut server = Self { child, port };
-        server.answers().await?;
-        Ok(server)
-    }
+/// As what a server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Setting {
+    /// One process, with its rooms in memory.
+    InMemory,
+    /// Two processes and a Redis of their own.
+    OverRedis,
+}
 
-    /// The gauge of its process.
-    pub(crate) fn gauge(&self) -> Gauge {
-        Gauge::of(self.child.id())
-    }
-
-    async fn answers(&mut self) -> Result<()> {
-        let limit = Instant::now() + START_LIMIT;
-        loop {
-            let answer = async {
-                Requests::open(self.port, "/healthz")
-                    .await?
-                    .exchange()
-                    .await
-            };
-            let Err(error) = answer.await else {
-                return Ok(());
-            };
-            if let Some(status) = self.child.try_wait()? {
-                return Err(Error::other(format!("the server ended at once: {status}")));
-            }
-            if Instant::now() > limit {
-                return Err(Error::new(
-                    error.kind(),
-                    format!("the server does not answer: {error}"),
-                ));
-            }
-            sleep(Duration::from_millis(10)).await;
+impl Contestant {
+    /// How many times longer it is watched than the others, so that slow ones are counted as surely.
+    pub(crate) fn patience(self) -> u32 {
+        match self.program {
+            Program::Built(_) => 1,
+            // It delivers about a hundredth of what the others do.
+            Program::Channels(_) => 3,
         }
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It fails only for a child that is gone already, which is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+impl Program {
+    fn command(self, redis: Option<&Redis>) -> Result<Command> {
+        match self {
+            Self::Built(name) => {
+                let mut command = Command::new(built(name)?);
+                command.env_remove("REDIS_URL");
+                if let Some(redis) = redis {
+                    command.args(["--redis", &redis.url()]);
+                }
+                Ok(command)
+            }
+            Self::Channels(layer) => {
+                let python = env::var_os("SEAWAY_BENCH_PYTHON").ok_or_else(|| {
+                    Error::other("SEAWAY_BENCH_PYTHON is unset; `cargo xtask bench` sets it")
+                })?;
+                let mut command = Command::new(python);
+                command
+                    .args(["-m", "uvicorn", "rooms:application", "--app-dir"])
+                    .args([CHANNELS_APP, "--log-level", "warning"])
+                    .env("CHANNEL_LAYER", layer);
+                if let Some(redis) = redis {
+                    command.env("REDIS_URL", redis.url());
+                }
+                Ok(command)
+            }
+        }
     }
 }
 
-fn program(contestant: Contestant) -> Result<PathBuf> {
-    let program = env::current_exe()?.with_file_name(contestant.program);
+/// A program that cargo has put next to this one.
+fn built(name: &str) -> Result<PathBuf> {
+    let program = env::current_exe()?.with_file_name(name);
     if program.is_file() {
         return Ok(program);
     }
     Err(Error::other(format!(
-        "{} is not built; `cargo xtask bench` builds all three",
+        "{} is not built; `cargo xtask bench` builds all servers",
         program.display()
     )))
 }
 
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
+/// A running server.
+pub(crate) struct Server {
+    processes: Vec<Process>,
+    redis: Option<Redis>,
+}
+
+impl Server {
+    /// Starts fresh processes and waits until they answer.
+    pub(crate) async fn start(contestant: Contestant, setting: Setting) -> Result<Self> {
+        let (count, redis) = match setting {
+            Setting::InMemory => (1, None),
+            Setting::OverRedis => (2, Some(Redis::start().await?)),
+        };
+        let mut processes = Vec::new();
+        for _ in 0..count {
+            let command = contestant.program.command(redis.as_ref())?;
+            let mut process = Process::start(command)?;
+            process
+                .answers(async |port| Requests::open(port, "/healthz").await?.exchange().await)
+                .await?;
+            processes.push(process);
+        }
+        Ok(Self { processes, redis })
+    }
+
+    /// How many processes it has.
+    pub(crate) fn processes(&self) -> u32 {
+        self.processes.len() as u32
+    }
+
+    /// The port for this client: clients take the processes in turn.
+    pub(crate) fn port(&self, client: u32) -> u16 {
+        self.processes[client as usize % self.processes.len()].port
+    }
+
+    /// The Redis between its processes.
+    pub(crate) fn redis(&self) -> Option<&Redis> {
+        self.redis.as_ref()
+    }
+
+    /// CPU time that its processes used so far.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let processes = self.processes.iter();
+        processes.map(|process| process.gauge().cpu()).sum()
+    }
+
+    /// Resident memory of its processes, in KiB.
+    pub(crate) fn resident_kib(&self) -> Result<u64> {
+        let processes = self.processes.iter();
+        processes
+            .map(|process| process.gauge().resident_kib())
+            .sum()
+    }
 }

@@ -5,13 +5,19 @@
 
 use std::process::Command;
 
-use crate::shell::{Result, cargo, programs, root, run};
+use crate::{
+    setup,
+    shell::{Result, cargo, programs, root, run},
+};
 
 /// Measures; the flags are the load generator's.
 pub(crate) fn run_bench(flags: &[String]) -> Result {
     run(&mut cargo("build --release -p arena -p seaway-benches"))?;
-    let bench = programs("release")?.join("bench");
-    run(Command::new(bench).args(flags).current_dir(root()))
+    let mut bench = Command::new(programs("release")?.join("bench"));
+    if flags.iter().any(|flag| flag == "--over-redis") {
+        bench.env("SEAWAY_BENCH_PYTHON", setup::run_for_bench_over_redis()?);
+    }
+    run(bench.args(flags).current_dir(root()))
 }
 
 /// Puts 1,000 and 10,000 clients on two processes.

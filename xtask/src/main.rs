@@ -18,6 +18,8 @@ usage: cargo xtask COMMAND
   test               install what the tests need, then check and test everything
   setup              only install what the tests need
   bench [FLAGS]      measure the arena side by side with its peers (bench --help: its flags)
+  bench --over-redis [FLAGS]
+                     the same with two processes and Redis, beside axum and Django Channels
   scale              put 10,000 clients on two processes, and print times and memory
   help               this text";
 

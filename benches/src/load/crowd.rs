@@ -32,14 +32,14 @@ pub(crate) async fn run(
     transport: Transport,
 ) -> Result<Sample> {
     // One of each first: what a server needs once is not what it needs for each.
-    drop(open(server.port, transport, 1).await?);
-    let sender = Socket::open(server.port, "/ws/room/crowd").await?;
+    drop(open(server.port(0), transport, 1).await?);
+    let sender = Socket::open(server.port(0), "/ws/room/crowd").await?;
     sleep(REST).await;
-    let memory_before = server.gauge().resident_kib()?;
+    let memory_before = server.resident_kib()?;
 
     let mut openers = JoinSet::new();
     for _ in 0..OPENERS {
-        openers.spawn(open(server.port, transport, listeners / OPENERS));
+        openers.spawn(open(server.port(0), transport, listeners / OPENERS));
     }
     let course = Course::new();
     let mut clients = JoinSet::new();
@@ -57,7 +57,7 @@ pub(crate) async fn run(
     // Everyone has heard something once before the memory is read.
     sender.send().await?;
     sleep(REST).await;
-    let memory_after = server.gauge().resident_kib()?;
+    let memory_after = server.resident_kib()?;
 
     clients.spawn(sender.run());
     let mut sample = course.run(server, clients, pace).await?;

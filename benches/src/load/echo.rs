@@ -24,7 +24,7 @@ pub(crate) async fn run(
 ) -> Result<Sample> {
     let mut sockets = Vec::new();
     for _ in 0..connections {
-        sockets.push(Socket::open(server.port, "/ws/echo").await?);
+        sockets.push(Socket::open(server.port(0), "/ws/echo").await?);
     }
     let course = Course::new();
     let mut clients = JoinSet::new();

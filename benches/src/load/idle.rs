@@ -15,21 +15,20 @@ use crate::{
 /// Runs the load.
 pub(crate) async fn run(server: &Server, connections: u32) -> Result<Sample> {
     // One connection first: what a server needs once is not what it needs for each.
-    drop(open(server.port, 1).await?);
+    drop(open(server.port(0), 1).await?);
     sleep(REST).await;
-    let gauge = server.gauge();
-    let (memory_before, cpu_before) = (gauge.resident_kib()?, gauge.cpu()?);
+    let (memory_before, cpu_before) = (server.resident_kib()?, server.cpu()?);
 
     let mut openers = JoinSet::new();
     for _ in 0..OPENERS {
-        openers.spawn(open(server.port, connections / OPENERS));
+        openers.spawn(open(server.port(0), connections / OPENERS));
     }
     let mut sockets = Vec::new();
     while let Some(opened) = openers.join_next().await {
         sockets.extend(opened.map_err(Error::other)??);
     }
     sleep(REST).await;
-    let (memory_after, cpu_after) = (gauge.resident_kib()?, gauge.cpu()?);
+    let (memory_after, cpu_after) = (server.resident_kib()?, server.cpu()?);
 
     // They count only if they all still work.
     for socket in &mut sockets {

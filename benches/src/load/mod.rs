@@ -31,8 +31,44 @@ pub(crate) struct Shape {
     load: Load,
 }
 
-/// All loads, in the order of the report.
-pub(crate) const SHAPES: [Shape; 8] = [
+const ROOMS_50X10: Shape = Shape {
+    key: "rooms-50x10",
+    title: "50 rooms of 10, 2 of each sending",
+    unit: "delivery",
+    load: Load::Rooms {
+        rooms: 50,
+        members: 10,
+        senders: 2,
+    },
+};
+
+/// The loads over Redis, in the order of the report.
+pub(crate) const OVER_REDIS: [Shape; 3] = [
+    ROOMS_50X10,
+    Shape {
+        key: "rooms-10x100",
+        title: "10 rooms of 100, 2 of each sending",
+        unit: "delivery",
+        load: Load::Rooms {
+            rooms: 10,
+            members: 100,
+            senders: 2,
+        },
+    },
+    Shape {
+        key: "room-1000",
+        title: "one room of 1,000, 4 of them sending",
+        unit: "delivery",
+        load: Load::Rooms {
+            rooms: 1,
+            members: 1000,
+            senders: 4,
+        },
+    },
+];
+
+/// The loads in memory, in the order of the report.
+pub(crate) const IN_MEMORY: [Shape; 8] = [
     Shape {
         key: "echo-1",
         title: "echo: 32 connections, 1 message under way on each",
@@ -61,16 +97,7 @@ pub(crate) const SHAPES: [Shape; 8] = [
             senders: 8,
         },
     },
-    Shape {
-        key: "rooms-50x10",
-        title: "50 rooms of 10, 2 of each sending",
-        unit: "delivery",
-        load: Load::Rooms {
-            rooms: 50,
-            members: 10,
-            senders: 2,
-        },
-    },
+    ROOMS_50X10,
     Shape {
         key: "http",
         title: "HTTP GET /, 32 connections kept alive",

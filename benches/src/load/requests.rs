@@ -16,7 +16,7 @@ pub(crate) async fn run(server: &Server, pace: Pace, connections: u32) -> Result
     let course = Course::new();
     let mut clients = JoinSet::new();
     for _ in 0..connections {
-        let requests = Requests::open(server.port, "/").await?;
+        let requests = Requests::open(server.port(0), "/").await?;
         clients.spawn(client(requests, Arc::clone(&course)));
     }
     course.run(server, clients, pace).await

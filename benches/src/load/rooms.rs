@@ -15,7 +15,7 @@ use crate::{
     socket::Socket,
 };
 
-/// The sender of the text with which a member finds out that it is in.
+/// The sender of the texts before the load.
 const NEWCOMER: u32 = u32::MAX;
 
 /// How many rooms, and who is in each.
@@ -33,8 +33,16 @@ pub(crate) struct Size {
 pub(crate) async fn run(server: &Server, pace: Pace, size: Size) -> Result<Sample> {
     let mut sockets = Vec::new();
     for room in 0..size.rooms {
+        let path = format!("/ws/room/{room}");
         for member in 0..size.members {
-            sockets.push((member, join(server.port, room, member).await?));
+            // Servers answer once the newcomer is in: from there on it misses nothing.
+            sockets.push((member, Socket::open(server.port(member), &path).await?));
+        }
+    }
+    for (member, socket) in &mut sockets {
+        // One per process: where a process is only about to subscribe to the room, this waits for it.
+        if *member < server.processes() {
+            socket.exchange(newcomer(*member)).await?;
         }
     }
     let course = Course::new();
@@ -51,17 +59,13 @@ pub(crate) async fn run(server: &Server, pace: Pace, size: Size) -> Result<Sampl
     course.run(server, clients, pace).await
 }
 
-/// Joins a room and waits until its own first text is heard: from there on it misses nothing.
-async fn join(port: u16, room: u32, member: u32) -> Result<Socket> {
-    let mut socket = Socket::open(port, &format!("/ws/room/{room}")).await?;
-    socket
-        .exchange(Label {
-            sender: NEWCOMER,
-            sequence: member.into(),
-            sent_ns: 0,
-        })
-        .await?;
-    Ok(socket)
+/// A text that counts for nothing.
+fn newcomer(member: u32) -> Label {
+    Label {
+        sender: NEWCOMER,
+        sequence: member.into(),
+        sent_ns: 0,
+    }
 }
 
 struct Member {

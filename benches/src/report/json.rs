@@ -21,11 +21,11 @@ pub(crate) fn json(samples: &Samples, options: &Options, failures: &[String]) ->
         (shape.key.to_owned(), Value::Object(servers.collect()))
     });
     json!({
-        "rounds": options.rounds,
-        "watch_ms": options.pace.watch.as_millis() as u64,
+        "rounds": options.effort.rounds,
+        "watch_ms": options.effort.pace.watch.as_millis() as u64,
         "client_share": samples.client_share(),
         "loads": loads.collect::<Map<_, _>>(),
-        "targets": targets(samples),
+        "targets": targets(samples, options.benchmark.targets),
         "failures": failures,
     })
 }

@@ -4,4 +4,8 @@ mod json;
 mod table;
 mod targets;
 
-pub(crate) use self::{json::json, table::table, targets::targets};
+pub(crate) use self::{
+    json::json,
+    table::table,
+    targets::{IN_MEMORY, OVER_REDIS, Target, targets},
+};

@@ -10,6 +10,7 @@ use crate::{
 };
 
 const FIRST_COLUMN: usize = 28;
+/// The least that the other columns are wide.
 const COLUMN: usize = 12;
 
 /// All medians as a table.
@@ -18,12 +19,22 @@ pub(crate) fn table(samples: &Samples, shapes: &[Shape], contestants: &[Contesta
         return String::new();
     };
 
+    let names = contestants
+        .iter()
+        .map(|contestant| contestant.name.to_owned());
+    let ratios = others
+        .iter()
+        .map(|other| format!("{}/{}", first.name, other.name));
+    let headers: Vec<_> = names.chain(ratios).collect();
+    let longest = headers.iter().map(String::len).max().unwrap_or_default();
+    let column = COLUMN.max(longest + 2);
+    let push = |table: &mut String, cell: &str| {
+        let _ = write!(table, "{cell:>column$}");
+    };
+
     let mut table = format!("{:FIRST_COLUMN$}", "");
-    for contestant in contestants {
-        push(&mut table, contestant.name);
-    }
-    for other in others {
-        push(&mut table, &format!("{}/{}", first.name, other.name));
+    for header in &headers {
+        push(&mut table, header);
     }
     for shape in shapes {
         let _ = write!(table, "\n{}\n", shape.title);
@@ -44,11 +55,8 @@ pub(crate) fn table(samples: &Samples, shapes: &[Shape], contestants: &[Contesta
                 push(&mut table, &value.map_or("-".to_owned(), number));
             }
             for other in &values[1..] {
-                let ratio = values[0].zip(*other).map(|(first, other)| first / other);
-                push(
-                    &mut table,
-                    &ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}")),
-                );
+                let quotient = values[0].zip(*other).map(|(first, other)| first / other);
+                push(&mut table, &quotient.map_or("-".to_owned(), ratio));
             }
             table.push('\n');
         }
@@ -56,8 +64,12 @@ pub(crate) fn table(samples: &Samples, shapes: &[Shape], contestants: &[Contesta
     table
 }
 
-fn push(table: &mut String, cell: &str) {
-    let _ = write!(table, "{cell:>COLUMN$}");
+/// Two digits after the point, and a third where the first is a zero.
+fn ratio(value: f64) -> String {
+    match value {
+        value if value < 0.1 => format!("{value:.3}"),
+        value => format!("{value:.2}"),
+    }
 }
 
 /// Three digits that matter, or whole thousands set apart.
@@ -91,6 +103,13 @@ mod tests {
             (1_234_567.8, "1,234,568"),
         ] {
             assert_eq!(number(value), shown);
+        }
+    }
+
+    #[test]
+    fn a_small_ratio_has_another_digit() {
+        for (value, shown) in [(0.0096, "0.010"), (0.333, "0.33"), (1.2, "1.20")] {
+            assert_eq!(ratio(value), shown);
         }
     }
 }

@@ -3,21 +3,26 @@
 use crate::figures::{Figure, Samples};
 
 /// One promise about one load.
-struct Target {
+#[derive(Debug)]
+pub(crate) struct Target {
     what: &'static str,
     shape: &'static str,
     figure: Figure,
     limit: Limit,
 }
 
+#[derive(Debug)]
 enum Limit {
     /// So many times what another server needs in the same run.
     Times(f64, &'static str),
+    /// One part in so many of what another server needs in the same run.
+    OneIn(f64, &'static str),
     /// So much.
     AtMost(f64, &'static str),
 }
 
-const TARGETS: [Target; 6] = [
+/// In memory.
+pub(crate) const IN_MEMORY: [Target; 6] = [
     cpu(
         "CPU per echo, 1 under way",
         "echo-1",
@@ -47,9 +52,61 @@ const TARGETS: [Target; 6] = [
     },
 ];
 
+/// Over Redis.
+pub(crate) const OVER_REDIS: [Target; 12] = [
+    cpu(
+        "CPU per delivery, 50 rooms of 10",
+        "rooms-50x10",
+        Limit::Times(0.33, "axum"),
+    ),
+    cpu(
+        "CPU per delivery, 50 rooms of 10",
+        "rooms-50x10",
+        Limit::OneIn(80.0, "pubsub"),
+    ),
+    cpu(
+        "CPU per delivery, 50 rooms of 10",
+        "rooms-50x10",
+        Limit::OneIn(80.0, "core"),
+    ),
+    cpu(
+        "CPU per delivery, 10 rooms of 100",
+        "rooms-10x100",
+        Limit::Times(0.33, "axum"),
+    ),
+    cpu(
+        "CPU per delivery, 10 rooms of 100",
+        "rooms-10x100",
+        Limit::OneIn(80.0, "pubsub"),
+    ),
+    cpu(
+        "CPU per delivery, 10 rooms of 100",
+        "rooms-10x100",
+        Limit::OneIn(80.0, "core"),
+    ),
+    cpu(
+        "CPU per delivery, one room of 1,000",
+        "room-1000",
+        Limit::Times(0.33, "axum"),
+    ),
+    cpu(
+        "CPU per delivery, one room of 1,000",
+        "room-1000",
+        Limit::OneIn(80.0, "pubsub"),
+    ),
+    cpu(
+        "CPU per delivery, one room of 1,000",
+        "room-1000",
+        Limit::OneIn(80.0, "core"),
+    ),
+    one_command("Redis per message, 50 rooms of 10", "rooms-50x10"),
+    one_command("Redis per message, 10 rooms of 100", "rooms-10x100"),
+    one_command("Redis per message, one room of 1,000", "room-1000"),
+];
+
 /// A line for every target that this run can tell about.
-pub(crate) fn targets(samples: &Samples) -> Vec<String> {
-    TARGETS
+pub(crate) fn targets(samples: &Samples, targets: &[Target]) -> Vec<String> {
+    targets
         .iter()
         .filter_map(|target| target.judge(samples))
         .collect()
@@ -64,51 +121,72 @@ const fn cpu(what: &'static str, shape: &'static str, limit: Limit) -> Target {
     }
 }
 
+const fn one_command(what: &'static str, shape: &'static str) -> Target {
+    Target {
+        what,
+        shape,
+        figure: Figure::RedisCommands,
+        limit: Limit::AtMost(1.0, "commands"),
+    }
+}
+
 impl Target {
     fn judge(&self, samples: &Samples) -> Option<String> {
         let arena = samples.median("arena", self.shape, self.figure)?;
-        let (value, limit, unit) = match self.limit {
-            Limit::Times(limit, other) => {
-                let other_value = samples.median(other, self.shape, self.figure)?;
-                (arena / other_value, limit, format!("x {other}"))
+        let other = |name| samples.median(name, self.shape, self.figure);
+        let (holds, found) = match self.limit {
+            Limit::Times(limit, name) => {
+                let value = arena / other(name)?;
+                let found = format!("{value:.2} x {name} (at most {limit:?})");
+                (is_within(value, limit), found)
             }
-            Limit::AtMost(limit, unit) => (arena, limit, unit.to_owned()),
+            Limit::OneIn(limit, name) => {
+                let value = other(name)? / arena;
+                let found = format!("1/{value:.0} x {name} (at most 1/{limit:.0})");
+                (value >= limit, found)
+            }
+            Limit::AtMost(limit, unit) => {
+                let found = format!("{arena:.2} {unit} (at most {limit:?})");
+                (is_within(arena, limit), found)
+            }
         };
-        // What is promised with two digits is judged with two.
-        let verdict = if (value * 100.0).round() <= limit * 100.0 {
-            "holds "
-        } else {
-            "MISSED"
-        };
-        Some(format!(
-            "{verdict}  {}: {value:.2} {unit} (at most {limit:.1})",
-            self.what
-        ))
+        let verdict = if holds { "holds " } else { "MISSED" };
+        Some(format!("{verdict}  {}: {found}", self.what))
     }
+}
+
+/// What is promised with two digits is judged with two.
+fn is_within(value: f64, limit: f64) -> bool {
+    (value * 100.0).round() <= (limit * 100.0).round()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{figures::Sample, load::SHAPES, server::CONTESTANTS};
+    use crate::{benchmark, benchmark::Benchmark, figures::Sample};
 
-    fn http(arena_us: f64, axum_us: f64) -> Vec<String> {
-        let shape = SHAPES
-            .iter()
-            .find(|shape| shape.key == "http")
-            .expect("there is an HTTP load");
+    /// The targets' lines if these servers used so much CPU under that load.
+    fn judged(benchmark: &Benchmark, key: &str, cpu_us: &[(&str, f64)]) -> Vec<String> {
+        let shape = benchmark.shapes.iter().find(|shape| shape.key == key);
         let mut samples = Samples::default();
-        for (contestant, cpu_us) in [(CONTESTANTS[0], arena_us), (CONTESTANTS[2], axum_us)] {
+        for (name, cpu_us) in cpu_us {
+            let mut contestants = benchmark.contestants.iter();
+            let contestant = contestants.find(|contestant| contestant.name == *name);
             samples.add(
-                contestant,
-                shape,
+                *contestant.expect("it is measured"),
+                shape.expect("there is such a load"),
                 Sample {
-                    figures: vec![(Figure::CpuUs, cpu_us)],
+                    figures: vec![(Figure::CpuUs, *cpu_us)],
                     ..Sample::default()
                 },
             );
         }
-        targets(&samples)
+        targets(&samples, benchmark.targets)
+    }
+
+    fn http(arena_us: f64, axum_us: f64) -> Vec<String> {
+        let cpu_us = [("arena", arena_us), ("axum", axum_us)];
+        judged(&benchmark::IN_MEMORY, "http", &cpu_us)
     }
 
     #[test]
@@ -128,13 +206,37 @@ mod tests {
     }
 
     #[test]
+    fn a_small_part_of_what_a_peer_needs_is_shown_as_a_fraction() {
+        let cpu_us = [
+            ("arena", 2.0),
+            ("axum", 5.0),
+            ("pubsub", 210.0),
+            ("core", 158.0),
+        ];
+
+        let lines = judged(&benchmark::OVER_REDIS, "room-1000", &cpu_us);
+
+        assert_eq!(
+            lines,
+            [
+                "MISSED  CPU per delivery, one room of 1,000: 0.40 x axum (at most 0.33)",
+                "holds   CPU per delivery, one room of 1,000: 1/105 x pubsub (at most 1/80)",
+                "MISSED  CPU per delivery, one room of 1,000: 1/79 x core (at most 1/80)",
+            ]
+        );
+    }
+
+    #[test]
     fn every_target_speaks_of_a_load_that_exists() {
-        for target in &TARGETS {
-            assert!(
-                SHAPES.iter().any(|shape| shape.key == target.shape),
-                "{}",
-                target.shape
-            );
+        for benchmark in [benchmark::IN_MEMORY, benchmark::OVER_REDIS] {
+            for target in benchmark.targets {
+                let mut shapes = benchmark.shapes.iter();
+                assert!(
+                    shapes.any(|shape| shape.key == target.shape),
+                    "{}",
+                    target.shape
+                );
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
-//! `cargo xtask setup`: what the tests need beside Rust, installed once.
+//! `cargo xtask setup`: what the tests need beside Rust, installed once; and what one benchmark needs.
 //!
 //! Redis carries the channel layer, Chromium is the browser of the end-to-end tests, and a Python
-//! with Channels is the neighbour on the same Redis. Nothing is installed that is there already.
+//! with Channels is the neighbour on the same Redis, or the peer in the benchmark. Nothing is
+//! installed that is there already.
 
 mod packages;
 mod python;
@@ -36,10 +37,18 @@ pub(crate) fn run() -> Result<Tools> {
     }
     packages::install(&missing)?;
 
-    let python = python::prepare()?;
+    let python = python::prepare(&python::TESTS)?;
     let chromium =
         chromium().ok_or_else(|| Failure::new("chromium was installed, but is not on the PATH"))?;
     Ok(Tools { python, chromium })
+}
+
+/// Installs what the benchmark over Redis needs; the Python of its Channels server.
+pub(crate) fn run_for_bench_over_redis() -> Result<PathBuf> {
+    if find(REDIS).is_none() {
+        packages::install(&["redis-server"])?;
+    }
+    python::prepare(&python::BENCH)
 }
 
 fn chromium() -> Option<PathBuf> {

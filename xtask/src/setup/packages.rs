@@ -17,11 +17,11 @@ pub(crate) fn install(packages: &[&str]) -> Result {
     let list = packages.join(" ");
     if find(&["apt-get"]).is_none() || !is_root() {
         return Err(Failure::new(format!(
-            "the tests need {list}; install them and run this again \
+            "{list} is missing; install it and run this again \
              (on Debian, as root: apt-get install {list})"
         )));
     }
-    eprintln!("xtask: installing {list}, which the tests need");
+    eprintln!("xtask: installing {list}");
     run(apt().arg("update"))?;
     run(apt()
         .args(["install", "--yes", "--no-install-recommends"])

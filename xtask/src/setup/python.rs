@@ -1,4 +1,4 @@
-//! A Python of the tests' own, with Django Channels in it.
+//! Pythons with Django Channels, in folders of their own.
 
 use std::{
     fs,
@@ -11,25 +11,50 @@ use crate::{
     shell::{Failure, Result, find, root, run, succeeds},
 };
 
-/// What the neighbour on the same Redis runs.
-const REQUIREMENTS: &[&str] = &["channels==4.3.*", "channels_redis==4.3.*", "Django>=4.2"];
+/// A Python with packages.
+pub(crate) struct Environment {
+    /// Its folder.
+    home: &'static str,
+    requirements: &'static [&'static str],
+    /// Modules that it has once all is installed.
+    modules: &'static str,
+}
+
+/// What the neighbour on the same Redis runs in the tests.
+pub(crate) const TESTS: Environment = Environment {
+    home: "target/python",
+    requirements: &["channels==4.3.*", "channels_redis==4.3.*", "Django>=4.2"],
+    modules: "channels_redis.pubsub, django",
+};
+
+/// What the peer of the benchmark over Redis runs.
+pub(crate) const BENCH: Environment = Environment {
+    home: "target/python-bench",
+    requirements: &[
+        "channels==4.3.*",
+        "channels_redis==4.3.*",
+        "Django==5.2.*",
+        "uvicorn[standard]==0.54.*",
+    ],
+    modules: "channels_redis.core, channels_redis.pubsub, django, uvicorn, websockets",
+};
 
 /// The Python, made if it is not there yet.
-pub(crate) fn prepare() -> Result<PathBuf> {
-    let home = root().join("target/python");
+pub(crate) fn prepare(environment: &Environment) -> Result<PathBuf> {
+    let requirements = environment.requirements;
+    let home = root().join(environment.home);
     let python = home.join("bin/python");
     let stamp = home.join("requirements.txt");
-    let requirements = REQUIREMENTS.join("\n");
+    let wanted = requirements.join("\n");
 
-    let is_current = fs::read_to_string(&stamp).is_ok_and(|installed| installed == requirements);
-    if is_current
-        && succeeds(Command::new(&python).args(["-c", "import channels_redis.pubsub, django"]))
-    {
+    let is_current = fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted);
+    let import = format!("import {}", environment.modules);
+    if is_current && succeeds(Command::new(&python).args(["-c", &import])) {
         return Ok(python);
     }
     eprintln!(
         "xtask: installing {} into {}",
-        REQUIREMENTS.join(", "),
+        requirements.join(", "),
         home.display()
     );
     create(&home)?;
@@ -40,8 +65,8 @@ pub(crate) fn prepare() -> Result<PathBuf> {
         "--quiet",
         "--disable-pip-version-check",
     ];
-    run(Command::new(&python).args(pip).args(REQUIREMENTS))?;
-    fs::write(&stamp, requirements)
+    run(Command::new(&python).args(pip).args(requirements))?;
+    fs::write(&stamp, wanted)
         .map_err(|error| Failure::new(format!("cannot write {}: {error}", stamp.display())))?;
     Ok(python)
 }

@@ -5,14 +5,12 @@
 //! Two things are kinder than those examples: TCP_NODELAY is on, or the figures would be those of
 //! Nagle's algorithm; and a member is in its room before its handshake is answered.
 //!
-//! `peer-axum --port P` speaks the arena's routes on 127.0.0.1.
+//! `peer-axum --port P` speaks the arena's routes on 127.0.0.1. With `--redis URL`, its rooms are those
+//! of all its processes on that Redis.
 
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    net::Ipv4Addr,
-    sync::{Arc, Mutex, PoisonError},
-};
+mod rooms;
+
+use std::{convert::Infallible, env, io, net::Ipv4Addr, sync::Arc};
 
 use axum::{
     Router,
@@ -21,6 +19,7 @@ use axum::{
         Path, State,
         ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
     },
+    http::StatusCode,
     response::{
         Response,
         sse::{Event, KeepAlive, Sse},
@@ -31,14 +30,16 @@ use axum::{
 use futures_util::{SinkExt, Stream, StreamExt, stream};
 use tokio::{net::TcpListener, sync::broadcast};
 
-/// The capacity in axum's chat example.
-const ROOM_CAPACITY: usize = 100;
-
-type Rooms = Arc<Mutex<HashMap<String, broadcast::Sender<Utf8Bytes>>>>;
+use crate::rooms::{Room, Rooms};
 
 #[tokio::main]
-async fn main() -> std::io::Result<()> {
-    let port = port_argument().expect("usage: peer-axum --port P");
+async fn main() -> io::Result<()> {
+    let port = argument("--port").and_then(|port| port.parse().ok());
+    let port: u16 = port.expect("usage: peer-axum --port P [--redis URL]");
+    let rooms = match argument("--redis") {
+        Some(url) => Rooms::over_redis(&url).await.map_err(io::Error::other)?,
+        None => Rooms::in_memory(),
+    };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     println!("peer-axum listens on http://{}", listener.local_addr()?);
 
@@ -49,7 +50,7 @@ async fn main() -> std::io::Result<()> {
         .route("/events/room/{name}", get(events))
         .route("/ws/echo", any(echo))
         .route("/ws/room/{name}", any(room))
-        .with_state(Rooms::default());
+        .with_state(rooms);
     let listener = listener.tap_io(|stream| {
         // A stream that is gone already is found out by its first read.
         let _ = stream.set_nodelay(true);
@@ -72,37 +73,30 @@ async fn room(
     upgrade: WebSocketUpgrade,
     Path(name): Path<String>,
     State(rooms): State<Rooms>,
-) -> Response {
-    let room = open(&rooms, name);
+) -> Result<Response, StatusCode> {
+    let room = open(&rooms, &name).await?;
     let texts = room.subscribe();
-    upgrade.on_upgrade(|socket| member(socket, room, texts))
-}
-
-fn open(rooms: &Rooms, name: String) -> broadcast::Sender<Utf8Bytes> {
-    let mut rooms = rooms.lock().unwrap_or_else(PoisonError::into_inner);
-    let room = rooms
-        .entry(name)
-        .or_insert_with(|| broadcast::channel(ROOM_CAPACITY).0);
-    room.clone()
+    Ok(upgrade.on_upgrade(|socket| member(socket, room, texts)))
 }
 
 async fn events(
     Path(name): Path<String>,
     State(rooms): State<Rooms>,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let texts = open(&rooms, name).subscribe();
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, StatusCode> {
+    let texts = open(&rooms, &name).await?.subscribe();
     let events = stream::unfold(texts, |mut texts| async {
         let text = next(&mut texts).await?;
         Some((Ok(Event::default().data(text.as_str())), texts))
     });
-    Sse::new(events).keep_alive(KeepAlive::default())
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
-async fn member(
-    socket: WebSocket,
-    room: broadcast::Sender<Utf8Bytes>,
-    mut texts: broadcast::Receiver<Utf8Bytes>,
-) {
+async fn open(rooms: &Rooms, name: &str) -> Result<Arc<Room>, StatusCode> {
+    let room = rooms.open(name).await;
+    room.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
+}
+
+async fn member(socket: WebSocket, room: Arc<Room>, mut texts: broadcast::Receiver<Utf8Bytes>) {
     let (mut sender, mut receiver) = socket.split();
 
     let mut send_task = tokio::spawn(async move {
@@ -114,8 +108,10 @@ async fn member(
     });
     let mut receive_task = tokio::spawn(async move {
         while let Some(Ok(message)) = receiver.next().await {
-            if let Message::Text(text) = message {
-                let _ = room.send(text);
+            if let Message::Text(text) = message
+                && room.send(text).await.is_err()
+            {
+                return;
             }
         }
     });
@@ -137,8 +133,8 @@ async fn next(texts: &mut broadcast::Receiver<Utf8Bytes>) -> Option<Utf8Bytes> {
     }
 }
 
-fn port_argument() -> Option<u16> {
-    let mut arguments = std::env::args().skip(1);
-    arguments.find(|argument| argument == "--port")?;
-    arguments.next()?.parse().ok()
+fn argument(name: &str) -> Option<String> {
+    let mut arguments = env::args().skip(1);
+    arguments.find(|argument| argument == name)?;
+    arguments.next()
 }
