@@ -61,8 +61,6 @@ type Members = HashMap<ChannelName, Arc<Slot>>;
 
 /// One channel of this process.
 struct Member {
-    /// How many mailboxes were opened before it.
-    number: u64,
     slot: Arc<Slot>,
     groups: HashSet<GroupName>,
 }
@@ -112,9 +110,8 @@ impl LocalChannels {
     pub fn open(&self, prefix: &str) -> Result<Mailbox> {
         let number = self.0.opened.fetch_add(1, Ordering::AcqRel);
         let name = ChannelName::new(format!("{prefix}!{number:x}"))?;
-        let slot = Arc::new(Slot::new(name.clone(), self.0.capacity));
+        let slot = Arc::new(Slot::new(name.clone(), number, self.0.capacity));
         let member = Member {
-            number,
             slot: slot.clone(),
             groups: HashSet::new(),
         };
@@ -195,12 +192,22 @@ impl LocalChannels {
         for shard in &self.0.channels {
             let slots: Vec<_> = {
                 let shard = shard.lock().expect(UNPOISONED);
-                let members = shard.values().filter(|member| member.number < opened);
-                members.map(|member| member.slot.clone()).collect()
+                let slots = shard.values().map(|member| member.slot.clone());
+                slots.filter(|slot| slot.number() < opened).collect()
             };
             for slot in slots {
                 slot.miss(Missed::Interrupted { gap });
             }
+        }
+    }
+
+    /// As [`interrupted_before`](Self::interrupted_before), for the members of one group whose gap has lasted until now: those
+    /// that have not taken an earlier notice yet need no further one.
+    pub(super) fn interrupted_members(&self, group: &GroupName, opened: u64, gap: Duration) {
+        let shard = self.0.read_groups(group);
+        let slots = shard.get(group).into_iter().flat_map(HashMap::values);
+        for slot in slots.filter(|slot| slot.number() < opened) {
+            slot.miss_until_now(gap);
         }
     }
 

@@ -11,6 +11,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 /// How many envelopes may wait for one consumer, unless its layer was given another number. Past it, envelopes for that
@@ -52,6 +53,8 @@ type Forget = Box<dyn FnOnce(&ChannelName) + Send + Sync>;
 /// The shared half: lists of members hold it to deliver.
 pub(super) struct Slot {
     name: ChannelName,
+    /// How many mailboxes were opened before it.
+    number: u64,
     capacity: usize,
     queue: Mutex<Queue>,
     dropped: AtomicU64,
@@ -192,9 +195,10 @@ impl Queue {
 }
 
 impl Slot {
-    pub(super) fn new(name: ChannelName, capacity: usize) -> Self {
+    pub(super) fn new(name: ChannelName, number: u64, capacity: usize) -> Self {
         Self {
             name,
+            number,
             capacity,
             queue: Mutex::default(),
             dropped: AtomicU64::new(0),
@@ -203,6 +207,11 @@ impl Slot {
 
     pub(super) fn name(&self) -> &ChannelName {
         &self.name
+    }
+
+    /// How many mailboxes were opened before this one.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(super) fn deliver(&self, envelope: Envelope) -> Delivery {
@@ -260,7 +269,22 @@ impl Slot {
 
     /// Tells the owner what it may have missed.
     pub(super) fn miss(&self, missed: Missed) {
+        self.tell(missed, |_| true);
+    }
+
+    /// Tells the owner that an interruption has lasted until now, unless it is still to take a notice of one.
+    pub(super) fn miss_until_now(&self, gap: Duration) {
+        let is_interruption =
+            |received: &Received| matches!(received, Err(Missed::Interrupted { .. }));
+        let is_untold = |queue: &Queue| !queue.waiting.iter().any(is_interruption);
+        self.tell(Missed::Interrupted { gap }, is_untold);
+    }
+
+    fn tell(&self, missed: Missed, is_untold: impl Fn(&Queue) -> bool) {
         let mut queue = self.queue();
+        if !is_untold(&queue) {
+            return;
+        }
         queue.miss(missed);
         let reader = queue.reader.take();
         drop(queue);

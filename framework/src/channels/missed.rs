@@ -11,6 +11,9 @@ use std::{fmt, time::Duration};
 #[non_exhaustive]
 pub enum Missed {
     /// This process was not subscribed for a while: what others sent meanwhile did not arrive.
+    ///
+    /// A receiver may be told more than once of one interruption, because its groups are subscribed anew one after the other;
+    /// the last notice comes when the last of them is. What it reads of its state then is complete.
     Interrupted {
         /// How long at most.
         gap: Duration,

@@ -29,7 +29,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(25);
 /// The longest pause while Redis does not answer: it is back in use well within a second of its return.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause while Redis refuses: somebody has to correct a password or a right first.
-const LONGEST_PAUSE_DENIED: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE_DENIED: Duration = Duration::from_millis(500);
 /// The longest pause before the first attempt after a connection that did not last. It is short enough to see what became
 /// of the server.
 const LONGEST_UNSTABLE_PAUSE: Duration = Duration::from_millis(100);
@@ -94,8 +94,8 @@ pub(crate) struct Loss {
 /// What became of the server of a lost connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Server {
-    /// It ended with the connection, and had nothing left to send on it: it answered no new one, and right afterwards nothing listened at its address, or
-    /// another run of Redis answered.
+    /// It ended with the connection, and had nothing left to send on it: it answered no new one, and right afterwards
+    /// nothing listened at its address, or another run of Redis answered.
     Ended,
     /// It may have gone on without this process.
     MayHaveGoneOn,
@@ -272,6 +272,7 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
     let mut up = first;
     let mut pause = FIRST_PAUSE;
     let mut flapping = Repeat::default();
+    let mut unstable = 0_u32;
     loop {
         metric::redis_connection(purpose, true);
         let end = watch_over(&up, dialer.settings.silence).await;
@@ -294,6 +295,9 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
         let is_stable = ended_at.duration_since(up.since) >= STABLE;
         if is_stable {
             pause = FIRST_PAUSE;
+            unstable = 0;
+        } else {
+            unstable = unstable.saturating_add(1);
         }
         let mut repeat = Repeat::default();
         states.send_replace(State::Down(Down {
@@ -304,7 +308,7 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
         if !is_stable {
             sleep(jittered(pause)).await;
             pause = LONGEST_UNSTABLE_PAUSE.min(pause * 2);
-            if flapping.is_due("") {
+            if unstable > 1 && flapping.is_due("") {
                 tracing::warn!(%redis, purpose, "connections to Redis are lost again and again right after they were made");
             }
         }

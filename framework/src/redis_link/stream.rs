@@ -3,7 +3,7 @@
 use redis::{PushKind, Value};
 use std::{
     future::Future,
-    io,
+    io, mem,
     pin::Pin,
     sync::{
         Arc,
@@ -23,8 +23,8 @@ pub(crate) struct Pulse {
     opened: Instant,
     /// Milliseconds after `opened`.
     heard: AtomicU64,
-    /// How many bytes came in a row, without a moment in which nothing waited to be read.
-    in_a_row: AtomicU64,
+    /// Milliseconds after `opened`, when this process was last behind with reading; [`NEVER`] if it has not been.
+    behind: AtomicU64,
     has_ended: AtomicBool,
     ended: Notify,
 }
@@ -34,7 +34,7 @@ impl Pulse {
         Arc::new(Self {
             opened: Instant::now(),
             heard: AtomicU64::new(0),
-            in_a_row: AtomicU64::new(0),
+            behind: AtomicU64::new(NEVER),
             has_ended: AtomicBool::new(false),
             ended: Notify::new(),
         })
@@ -52,17 +52,23 @@ impl Pulse {
         }
     }
 
-    /// Returns whether so much came in a row that the other side may have had more to send than the systems between
-    /// would take.
+    /// Returns whether this process was behind with reading when, or shortly before, bytes came last: the other side may
+    /// have had more to send than the systems between would take.
     pub(super) fn is_behind(&self) -> bool {
-        self.in_a_row.load(Ordering::Relaxed) >= BACKLOG
+        let (behind, heard) = (&self.behind, &self.heard);
+        match behind.load(Ordering::Relaxed) {
+            NEVER => false,
+            behind => heard.load(Ordering::Relaxed).saturating_sub(behind) <= CATCHING_UP_MS,
+        }
     }
 
-    fn hear(&self, bytes: usize) {
-        self.in_a_row.fetch_add(bytes as u64, Ordering::Relaxed);
+    fn hear(&self, is_behind: bool) {
         let millis = self.opened.elapsed().as_millis();
-        let millis = u64::try_from(millis).unwrap_or(u64::MAX);
+        let millis = u64::try_from(millis).unwrap_or(NEVER - 1).min(NEVER - 1);
         self.heard.store(millis, Ordering::Relaxed);
+        if is_behind {
+            self.behind.store(millis, Ordering::Relaxed);
+        }
     }
 
     fn end(&self) {
@@ -71,9 +77,16 @@ impl Pulse {
     }
 }
 
-/// How many bytes in a row make a backlog: less than the smallest receive buffer that a system chooses by itself. With less,
-/// the other side had nothing left to send.
+/// No time in milliseconds.
+const NEVER: u64 = u64::MAX;
+
+/// How many bytes in a row, each read as long as its buffer, make a backlog: less than the smallest receive buffer that a
+/// system chooses by itself. With less, the other side had nothing left to send.
 const BACKLOG: u64 = 64 * 1024;
+
+/// For how long after a backlog the other side may still have something left to send, although reads are short again: Redis
+/// writes in turns with its other clients.
+const CATCHING_UP_MS: u64 = 100;
 
 /// How much one read may take. What it brings is handled before anything else runs on this thread.
 const CHUNK: usize = 16 * 1024;
@@ -126,6 +139,28 @@ pub(super) struct Stream<S> {
     is_busy: bool,
     waiting: Option<Pin<Box<Sleep>>>,
     chunk: Box<[u8]>,
+    row: Row,
+}
+
+/// How many bytes were read since a read last left nothing behind.
+///
+/// A read that is shorter than its buffer has emptied the system's. That nothing can be read now says less: a runtime
+/// lets a task that has read much wait as well.
+#[derive(Default)]
+struct Row {
+    bytes: u64,
+    is_over: bool,
+}
+
+impl Row {
+    /// Notes one read; returns whether what came in a row makes a backlog.
+    fn note(&mut self, read: usize, room: usize) -> bool {
+        if mem::replace(&mut self.is_over, read < room) {
+            self.bytes = 0;
+        }
+        self.bytes = self.bytes.saturating_add(read as u64);
+        self.bytes >= BACKLOG
+    }
 }
 
 impl<S> Stream<S> {
@@ -138,6 +173,7 @@ impl<S> Stream<S> {
             is_busy: false,
             waiting: None,
             chunk: vec![0; CHUNK].into_boxed_slice(),
+            row: Row::default(),
         }
     }
 
@@ -169,19 +205,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
         ready!(self.poll_turn(cx));
         let most = if self.is_busy { BUSY_CHUNK } else { CHUNK };
         let Self {
-            io, pulse, chunk, ..
+            io,
+            pulse,
+            chunk,
+            row,
+            ..
         } = &mut *self;
-        let mut part = ReadBuf::new(&mut chunk[..most.min(buf.remaining())]);
-        let Poll::Ready(read) = Pin::new(io).poll_read(cx, &mut part) else {
-            pulse.in_a_row.store(0, Ordering::Relaxed);
-            return Poll::Pending;
-        };
-        match &read {
-            Ok(()) if !part.filled().is_empty() => {
-                pulse.hear(part.filled().len());
-                buf.put_slice(part.filled());
-            }
-            Ok(()) | Err(_) => pulse.end(),
+        let room = most.min(buf.remaining());
+        let mut part = ReadBuf::new(&mut chunk[..room]);
+        let read = ready!(Pin::new(io).poll_read(cx, &mut part));
+        let part = part.filled();
+        if read.is_ok() && !part.is_empty() {
+            pulse.hear(row.note(part.len(), room));
+            buf.put_slice(part);
+        } else {
+            pulse.end();
         }
         Poll::Ready(read)
     }
@@ -209,5 +247,57 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
 impl<S> Drop for Stream<S> {
     fn drop(&mut self) {
         self.pulse.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The reads that came last, as bytes read and room in the buffer.
+    fn is_backlog(reads: &[(usize, usize)]) -> bool {
+        let mut row = Row::default();
+        reads
+            .iter()
+            .fold(false, |_, (read, room)| row.note(*read, *room))
+    }
+
+    #[test]
+    fn only_full_reads_in_a_row_make_a_backlog() {
+        let (full, short) = ((CHUNK, CHUNK), (CHUNK - 1, CHUNK));
+
+        assert!(is_backlog(&[full; 4]));
+        assert!(!is_backlog(&[full; 3]));
+        assert!(
+            !is_backlog(&[short; 100]),
+            "each has emptied the system's buffer"
+        );
+        assert!(
+            is_backlog(&[full, full, full, full, (10, CHUNK)]),
+            "the end of the row"
+        );
+        assert!(!is_backlog(&[
+            full,
+            full,
+            full,
+            full,
+            (10, CHUNK),
+            (10, CHUNK)
+        ]));
+        assert!(is_backlog(&[(BUSY_CHUNK, BUSY_CHUNK); 16]));
+    }
+
+    #[test]
+    fn a_backlog_is_remembered_until_bytes_come_without_one() {
+        let pulse = Pulse::new();
+
+        pulse.hear(false);
+        assert!(!pulse.is_behind());
+        pulse.hear(true);
+        pulse.hear(false);
+        assert!(pulse.is_behind(), "Redis may still have something to send");
+        pulse.behind.store(0, Ordering::Relaxed);
+        pulse.heard.store(CATCHING_UP_MS + 1, Ordering::Relaxed);
+        assert!(!pulse.is_behind());
     }
 }

@@ -8,6 +8,7 @@ use crate::{
 };
 use redis::{PushKind, Value};
 use std::{
+    mem,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -18,10 +19,20 @@ pub(super) struct Deliverer {
     local: LocalChannels,
     group_prefix: Arc<str>,
     received: Arc<Received>,
-    notice: Mutex<Option<Notice>>,
+    gap: Mutex<Gap>,
 }
 
-/// Events that may be missing, to be told before the next one is delivered.
+/// Whether events from before the subscriptions were renewed may be missing.
+#[derive(Clone, Copy, Default)]
+enum Gap {
+    #[default]
+    None,
+    /// Only if something was published meanwhile. An event that arrives before it is known shows that something was.
+    Suspected(Notice),
+    Certain(Notice),
+}
+
+/// A gap, and who is to be told of it.
 #[derive(Clone, Copy)]
 pub(super) struct Notice {
     /// When the connection before was last heard.
@@ -40,16 +51,31 @@ impl Deliverer {
             local,
             group_prefix,
             received,
-            notice: Mutex::new(None),
+            gap: Mutex::default(),
         }
     }
 
-    /// Has a notice told as soon as Redis confirms the first subscription, so that it stands before all that follows.
-    pub(super) fn tell_when_subscribed(&self, notice: Notice) {
-        *self.notice() = Some(notice);
+    /// Events are missing. Everybody is told as Redis confirms the subscription to this process' own channels, and the members
+    /// of each group again as it confirms that group's. So a notice stands before all that follows in its channel, and
+    /// whoever reads its state when it takes the last one lacks nothing.
+    pub(super) fn expect_gap(&self, notice: Notice) {
+        *self.gap() = Gap::Certain(notice);
     }
 
-    /// Tells a notice now.
+    /// Events are missing if any arrives before the subscriptions are [renewed](Self::renewed): then everybody is told first.
+    pub(super) fn suspect_gap(&self, notice: Notice) {
+        *self.gap() = Gap::Suspected(notice);
+    }
+
+    /// All subscriptions are confirmed; returns the gap that was suspected, unless it has been told.
+    pub(super) fn renewed(&self) -> Option<Notice> {
+        match mem::take(&mut *self.gap()) {
+            Gap::Suspected(notice) => Some(notice),
+            Gap::None | Gap::Certain(_) => None,
+        }
+    }
+
+    /// Tells everybody a notice now.
     pub(super) fn tell(&self, notice: Notice) {
         let gap: Duration = notice.since.elapsed();
         tracing::warn!(
@@ -59,25 +85,57 @@ impl Deliverer {
         self.local.interrupted_before(notice.opened, gap);
     }
 
+    /// Redis has confirmed the subscription to this process' own channels.
+    fn own_channels_confirmed(&self) {
+        let gap = *self.gap();
+        if let Gap::Certain(notice) = gap {
+            self.tell(notice);
+        }
+    }
+
+    /// Redis has confirmed the subscription to a group.
+    fn group_confirmed(&self, channel: &[u8]) {
+        let gap = *self.gap();
+        if let (Gap::Certain(notice), Some(group)) = (gap, self.group_of(channel)) {
+            let gap = notice.since.elapsed();
+            self.local.interrupted_members(&group, notice.opened, gap);
+        }
+    }
+
+    /// An event arrives.
+    fn settle_suspicion(&self) {
+        let mut gap = self.gap();
+        if let Gap::Suspected(notice) = *gap {
+            *gap = Gap::Certain(notice);
+            drop(gap);
+            self.tell(notice);
+        }
+    }
+
+    fn group_of(&self, channel: &[u8]) -> Option<GroupName> {
+        let name = str::from_utf8(channel).ok()?;
+        GroupName::new(name.strip_prefix(&*self.group_prefix)?).ok()
+    }
+
     fn deliver_group(&self, channel: &[u8], payload: Vec<u8>) {
+        self.settle_suspicion();
         self.received.note(channel, &payload);
-        let name = str::from_utf8(channel).ok();
-        let name = name.and_then(|name| name.strip_prefix(&*self.group_prefix));
-        if let Some(Ok(group)) = name.map(GroupName::new) {
+        if let Some(group) = self.group_of(channel) {
             self.local
                 .deliver_group(&group, &Envelope::from_bytes(payload));
         }
     }
 
     fn deliver(&self, channel: Vec<u8>, payload: Vec<u8>) {
+        self.settle_suspicion();
         self.received.note(&channel, &payload);
         if let Some(Ok(channel)) = String::from_utf8(channel).ok().map(ChannelName::new) {
             self.local.deliver(&channel, Envelope::from_bytes(payload));
         }
     }
 
-    fn notice(&self) -> MutexGuard<'_, Option<Notice>> {
-        self.notice
+    fn gap(&self) -> MutexGuard<'_, Gap> {
+        self.gap
             .lock()
             .expect("no code panics while it holds this lock")
     }
@@ -100,9 +158,10 @@ impl Inbox for Deliverer {
                     self.deliver(channel, payload);
                 }
             }
-            (PushKind::PSubscribe, _) => {
-                if let Some(notice) = self.notice().take() {
-                    self.tell(notice);
+            (PushKind::PSubscribe, _) => self.own_channels_confirmed(),
+            (PushKind::Subscribe, _) => {
+                if let Some(Value::BulkString(channel)) = data.first() {
+                    self.group_confirmed(channel);
                 }
             }
             _ => {}
@@ -115,5 +174,133 @@ impl Inbox for Deliverer {
 
     fn has_room(&self) -> bool {
         self.local.has_room()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channels::{Mailbox, Missed};
+    use futures_util::FutureExt;
+
+    fn bytes(text: &str) -> Value {
+        Value::BulkString(text.into())
+    }
+
+    fn confirm_own(deliverer: &Deliverer) {
+        let confirmation = vec![bytes("here!*"), Value::Int(1)];
+        deliverer.take(PushKind::PSubscribe, confirmation);
+    }
+
+    fn confirm(deliverer: &Deliverer, group: &str) {
+        let channel = bytes(&format!("group.{group}"));
+        deliverer.take(PushKind::Subscribe, vec![channel, Value::Int(2)]);
+    }
+
+    fn publish(deliverer: &Deliverer, group: &str) {
+        let channel = bytes(&format!("group.{group}"));
+        deliverer.take(PushKind::Message, vec![channel, bytes("event")]);
+    }
+
+    /// What waits in the mailbox: `gap` for a notice.
+    fn waiting(mailbox: &mut Mailbox) -> Vec<String> {
+        let received = std::iter::from_fn(|| mailbox.receive().now_or_never());
+        let text = |envelope: Envelope| String::from_utf8_lossy(envelope.as_bytes()).into_owned();
+        received
+            .map(|received| match received {
+                Ok(envelope) => text(envelope),
+                Err(Missed::Interrupted { .. }) => "gap".to_owned(),
+                Err(missed) => missed.to_string(),
+            })
+            .collect()
+    }
+
+    struct Scene {
+        deliverer: Deliverer,
+        member: Mailbox,
+        notice: Notice,
+    }
+
+    /// A member of the groups `a` and `b`, and a gap of which nobody was told.
+    fn scene() -> Scene {
+        let local = LocalChannels::default();
+        let member = local.open("here").unwrap();
+        for group in ["a", "b"] {
+            let group = GroupName::new(group).unwrap();
+            local.join(&group, member.name()).unwrap();
+        }
+        let notice = Notice {
+            since: Instant::now(),
+            opened: local.opened(),
+        };
+        let received = Arc::new(Received::default());
+        Scene {
+            deliverer: Deliverer::new(local, Arc::from("group."), received),
+            member,
+            notice,
+        }
+    }
+
+    #[test]
+    fn a_notice_stands_before_the_first_event_of_each_group() {
+        let Scene {
+            deliverer,
+            mut member,
+            notice,
+        } = scene();
+        deliverer.expect_gap(notice);
+
+        confirm_own(&deliverer);
+        assert_eq!(waiting(&mut member), ["gap"]);
+        confirm(&deliverer, "a");
+        publish(&deliverer, "a");
+        confirm(&deliverer, "b");
+        publish(&deliverer, "b");
+        assert_eq!(
+            waiting(&mut member),
+            ["gap", "event", "event"],
+            "one notice covers both"
+        );
+        confirm(&deliverer, "b");
+        assert_eq!(waiting(&mut member), ["gap"]);
+
+        assert!(deliverer.renewed().is_none());
+        confirm(&deliverer, "a");
+        assert_eq!(waiting(&mut member), [""; 0]);
+    }
+
+    #[test]
+    fn a_suspected_gap_is_told_before_an_event_that_comes_too_early() {
+        let Scene {
+            deliverer,
+            mut member,
+            notice,
+        } = scene();
+        deliverer.suspect_gap(notice);
+
+        confirm_own(&deliverer);
+        confirm(&deliverer, "a");
+        assert_eq!(waiting(&mut member), [""; 0]);
+        publish(&deliverer, "a");
+        confirm(&deliverer, "b");
+
+        assert_eq!(waiting(&mut member), ["gap", "event"]);
+        assert!(deliverer.renewed().is_none(), "it was told");
+    }
+
+    #[test]
+    fn a_suspected_gap_without_an_event_is_left_to_be_settled() {
+        let Scene {
+            deliverer,
+            mut member,
+            notice,
+        } = scene();
+        deliverer.suspect_gap(notice);
+
+        confirm_own(&deliverer);
+        confirm(&deliverer, "a");
+
+        assert!(deliverer.renewed().is_some());
+        assert_eq!(waiting(&mut member), [""; 0]);
     }
 }

@@ -23,11 +23,16 @@
 //!    subscribed to the group, and has not received the event, then Redis has not carried it. It is sent again, to the next
 //!    run of Redis.
 //! 3. **A process whose subscriptions were interrupted tells its consumers** ([`Missed::Interrupted`](super::Missed)),
-//!    unless nothing can have been published meanwhile: Redis ended with the connection (right afterwards nothing
-//!    listened at its address, or another run answered), the Redis that came back is another run (`run_id`), and it had published nothing before the
-//!    subscriptions were renewed (its own count of PUBLISH commands), and this process was not behind with reading, for what Redis has not written
-//!    yet ends with it. So a plain restart of Redis alarms nobody. A
-//!    connection that was cut while Redis lived on always is a gap.
+//!    unless nothing can have been published meanwhile. That is so if Redis ended with the connection (right afterwards
+//!    nothing listened at its address, or another run answered), the Redis that came back is another run (`run_id`), that
+//!    run had published nothing before the subscriptions were renewed (its own count of PUBLISH commands), and this
+//!    process was not behind with reading, for what Redis has not written yet ends with it. So a plain restart of Redis
+//!    alarms nobody. A connection that was cut while Redis lived on always is a gap.
+//!
+//! What the rules cannot see: Redis writes an event to one subscriber after the other. If it is killed (SIGKILL, power)
+//! between two of these writes, some 20 µs apart, one process has the event and another has not. If the sender's process is
+//! the one that has not, it sends the event again and the other one gets it twice; if it is the one that has, the other one
+//! lacks it and is not told. A Redis that is stopped (SIGTERM, SHUTDOWN) finishes its writes first.
 //!
 //! A connection is taken for dead when nothing at all has arrived on it for 2 s longer than a send may take, pings
 //! included; a backlog is a sign of life. A subscription that is confirmed late delays only the joins that wait for it.
@@ -41,6 +46,7 @@
 //! | `pubsub.rs` | the layer, its configuration and its names |
 //! | `publisher.rs` | publishing: waits while Redis is away, and never sends an event twice |
 //! | `subscriptions.rs` | what this process is subscribed to |
+//! | `untold.rs` | the gap that the members of this process are still to be told of |
 //! | `deliverer.rs` | takes what Redis sends to the mailboxes of this process |
 //! | `restart.rs` | whether Redis was merely restarted |
 //! | `received.rs` | the last events received, as evidence of what Redis carried |
@@ -53,5 +59,6 @@ mod pubsub;
 mod received;
 mod restart;
 mod subscriptions;
+mod untold;
 
 pub use self::pubsub::{RedisChannelLayer, RedisConfig};

@@ -1,9 +1,6 @@
 //! What this process is subscribed to: kept equal to what its members have joined, whatever happens to the connection.
 
-use super::{
-    deliverer::{Deliverer, Notice},
-    restart,
-};
+use super::{deliverer::Deliverer, untold::Untold};
 use crate::{
     channels::LocalChannels,
     error::{Error, ErrorKind, Result},
@@ -263,10 +260,14 @@ impl Subscriptions {
         states: &mut watch::Receiver<State>,
         untold: &mut Untold,
     ) -> Result<(), RedisError> {
-        let Wiring { local, .. } = wiring;
+        let Wiring {
+            local, deliverer, ..
+        } = wiring;
         let mut connection = up.connection.clone();
         self.start_anew(local);
-        untold.connected(up, &mut connection, wiring).await;
+        untold
+            .connected(up, &mut connection, local, deliverer)
+            .await;
 
         let mut operations = FuturesUnordered::<Operation>::new();
         operations.push(subscribe_own(&connection, &wiring.own_channels));
@@ -285,7 +286,7 @@ impl Subscriptions {
             }
             self.complete(outcome, &mut operations, &connection, wiring);
         }
-        untold.subscribed(up, &mut connection, wiring).await;
+        untold.subscribed(up, &mut connection, deliverer).await;
         self.status.send_replace(Status::Restored {
             generation: up.generation,
             run_id: up.run_id.clone(),
@@ -484,84 +485,6 @@ impl Entry {
         for waiter in self.waiters.drain(..) {
             // A waiter whose deadline has passed needs no answer.
             _ = waiter.send(outcome.clone());
-        }
-    }
-}
-
-/// The events that may have been missed and that nobody was told of yet.
-///
-/// A process that was not connected for a while has a gap if anything may have been published meanwhile: always, unless
-/// Redis itself ended with the connection, came back as another run, and that run has published nothing yet. The first is
-/// known by what answered right after the loss, the second by `run_id`, the third by Redis' own count of PUBLISH commands,
-/// before and after the subscriptions are renewed.
-#[derive(Default)]
-struct Untold {
-    /// The gap since the last connection that had all its subscriptions.
-    gap: Option<Notice>,
-    /// Whether the loss of the last connection was noted when it happened.
-    is_noted: bool,
-    /// Whether something may have been published meanwhile.
-    is_real: bool,
-    /// The last connection that had all its subscriptions.
-    restored: Option<u64>,
-    /// The last connection on which subscriptions were asked for.
-    attempted: Option<u64>,
-}
-
-impl Untold {
-    /// A connection was lost, with so many mailboxes open: those opened later have no confirmed membership to miss for.
-    fn lost(&mut self, opened: u64) {
-        if mem::replace(&mut self.is_noted, true) {
-            return;
-        }
-        let since = Instant::now();
-        let gap = self.gap.get_or_insert(Notice { since, opened });
-        gap.opened = gap.opened.max(opened);
-    }
-
-    /// There is a connection, without subscriptions yet. What is known to be missing is told with the first confirmation.
-    async fn connected(
-        &mut self,
-        up: &Up,
-        connection: &mut MultiplexedConnection,
-        wiring: &Wiring,
-    ) {
-        let is_repeated = self.attempted.replace(up.generation) == Some(up.generation);
-        let Some(loss) = &up.loss else {
-            self.gap = None;
-            return;
-        };
-        self.lost(wiring.local.opened());
-        self.is_noted = false;
-        if let Some(gap) = &mut self.gap {
-            gap.since = gap.since.min(loss.last_heard);
-        }
-        let was_whole = self.restored == Some(loss.generation);
-        if is_repeated
-            || !was_whole
-            || !restart::is_clean(up, loss)
-            || !restart::is_unused(connection).await
-        {
-            self.is_real = true;
-        }
-        if let Some(gap) = self.gap.filter(|_| self.is_real) {
-            wiring.deliverer.tell_when_subscribed(gap);
-        }
-    }
-
-    /// All subscriptions are renewed.
-    async fn subscribed(
-        &mut self,
-        up: &Up,
-        connection: &mut MultiplexedConnection,
-        wiring: &Wiring,
-    ) {
-        self.restored = Some(up.generation);
-        let (gap, is_told) = (self.gap.take(), mem::take(&mut self.is_real));
-        if let Some(gap) = gap.filter(|_| !is_told)
-            && !restart::is_unused(connection).await
-        {
-            wiring.deliverer.tell(gap);
         }
     }
 }
