@@ -3,6 +3,7 @@
 use crate::{
     error::Result,
     guard::guarded,
+    log_limit::log_limited,
     scope::{Protocol, Scope},
 };
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -97,7 +98,7 @@ pub(crate) type Conversation = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 pub(crate) fn note<P: Protocol>(outcome: Result<()>) {
     match outcome {
         Err(error) if !error.is_closed() && error.body_error().is_none() => {
-            tracing::error!(protocol = P::NAME, error = %error.chain(), "a conversation failed");
+            log_limited!(error, protocol = P::NAME, error = %error.chain(), "a conversation failed");
         }
         _ => {}
     }

@@ -4,6 +4,7 @@
 // From the ground up: each floor uses those before it, never one after or beside.
 mod alarm;
 mod error;
+mod log_limit;
 mod refusal_log;
 mod waking;
 

@@ -2,6 +2,7 @@
 
 use crate::{
     error::{BodyError, Error, ErrorKind},
+    log_limit::log_limited,
     refusal_log::{Answer, Peer, Rule},
 };
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -150,9 +151,9 @@ impl From<Error> for Reject {
                 tracing::debug!(error = %reason, "refused a client")
             }
             _ if status == StatusCode::SERVICE_UNAVAILABLE => {
-                tracing::warn!(error = %reason, "refused a client");
+                log_limited!(warn, error = %reason, "refused a client");
             }
-            _ => tracing::error!(error = %reason, "refused a client"),
+            _ => log_limited!(error, error = %reason, "refused a client"),
         }
         Self::from(status).by(Rule::Failure).because(reason)
     }

@@ -1,11 +1,13 @@
 //! A refused client is found in the log. Apart from the other tests: each rule writes ten lines a minute, and here each
 //! test has rules of its own.
 
+use async_trait::async_trait;
 use futures_util::{SinkExt, StreamExt};
 use http::{Method, Request, Response, StatusCode, header};
 use seaway::{
     Answer, Application, ApplicationExt, Channels, Context, Handshake, HttpConsumer, HttpContext,
-    HttpHandshake, NoEvent, Reject, Result, WebSocketConsumer, application_fn,
+    HttpHandshake, NoEvent, Reject, Result, Session, WebSocketConsumer, application_fn,
+    middleware::Sessions,
     protocol::{AllowedOrigins, Body, Exchange, Http, WebSocket, WebSocketConfig},
     routing::{PathRouter, ProtocolTypeRouter},
     serve,
@@ -25,12 +27,20 @@ use tokio_tungstenite::{
     client_async,
     tungstenite::{Message, client::IntoClientRequest},
 };
+use tower_sessions::{
+    SessionStore,
+    session::{Id, Record},
+    session_store::{Error as StoreError, Result as StoreResult},
+};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The lines about refused clients that this thread logs while the test holds it.
+/// What this thread logs while the test holds it.
 struct Log {
+    /// Those about refused clients.
     lines: Lines,
+    /// Those of this crate that an operator is to act on.
+    complaints: Lines,
     _listening: tracing::subscriber::DefaultGuard,
 }
 
@@ -39,9 +49,16 @@ struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl Log {
     fn listen() -> Self {
-        let lines = Lines::default();
-        let _listening = tracing::subscriber::set_default(lines.clone());
-        Self { lines, _listening }
+        let (lines, complaints) = (Lines::default(), Lines::default());
+        let listener = Listener {
+            lines: lines.clone(),
+            complaints: complaints.clone(),
+        };
+        Self {
+            lines,
+            complaints,
+            _listening: tracing::subscriber::set_default(listener),
+        }
     }
 
     /// The lines since this was last asked.
@@ -66,7 +83,12 @@ impl Log {
     }
 }
 
-impl tracing::Subscriber for Lines {
+struct Listener {
+    lines: Lines,
+    complaints: Lines,
+}
+
+impl tracing::Subscriber for Listener {
     fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
         true
     }
@@ -76,16 +98,21 @@ impl tracing::Subscriber for Lines {
     fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
     fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
     fn event(&self, event: &tracing::Event<'_>) {
-        if event.metadata().target() != "seaway::refused" {
-            return;
-        }
-        let mut line = event.metadata().level().to_string();
+        let level = *event.metadata().level();
+        let lines = match event.metadata().target() {
+            "seaway::refused" => &self.lines,
+            target if level <= tracing::Level::WARN && target.starts_with("seaway") => {
+                &self.complaints
+            }
+            _ => return,
+        };
+        let mut line = level.to_string();
         event.record(
             &mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
                 line.push_str(&format!(" {field}={value:?}"));
             },
         );
-        self.0.lock().unwrap().push(line);
+        lines.0.lock().unwrap().push(line);
     }
     fn enter(&self, _: &tracing::span::Id) {}
     fn exit(&self, _: &tracing::span::Id) {}
@@ -405,4 +432,103 @@ async fn a_flood_of_refusals_does_not_fill_the_log() {
         .filter(|line| line.starts_with("DEBUG "))
         .count();
     assert_eq!(shown + hidden, 50);
+}
+
+/// A session store that is down.
+#[derive(Clone, Debug)]
+struct Down;
+
+#[async_trait]
+impl SessionStore for Down {
+    async fn create(&self, _: &mut Record) -> StoreResult<()> {
+        Err(StoreError::Backend("the disk is full".to_owned()))
+    }
+
+    async fn save(&self, _: &Record) -> StoreResult<()> {
+        Err(StoreError::Backend("the disk is full".to_owned()))
+    }
+
+    async fn load(&self, _: &Id) -> StoreResult<Option<Record>> {
+        Err(StoreError::Backend("the disk is gone".to_owned()))
+    }
+
+    async fn delete(&self, _: &Id) -> StoreResult<()> {
+        Err(StoreError::Backend("the disk is gone".to_owned()))
+    }
+}
+
+/// Greets whom its session names.
+struct Greeting;
+
+impl HttpConsumer for Greeting {
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Reject> {
+        let session: Session = handshake.extract().await?;
+        let name = session.get::<String>("name").await;
+        name.map_err(seaway::Error::from)?;
+        Ok(Self)
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
+        ctx.answer("welcome")
+    }
+}
+
+#[tokio::test]
+async fn strangers_with_cookies_do_not_fill_the_log_while_the_session_store_is_down() {
+    let log = Log::listen();
+    let channels = Channels::in_memory();
+    let pages = Greeting::application(&channels)
+        .with(Sessions::new(Down, &channels))
+        .boxed();
+
+    for _ in 0..100 {
+        let cookie = format!("session={}", Id::default());
+        let request = Request::get("/").header(header::COOKIE, cookie);
+        let request = request.body("").unwrap();
+        let response = HttpCommunicator::request(&pages, request).await.unwrap();
+        assert_eq!(response.status(), 503);
+    }
+
+    let complaints = log.complaints.0.lock().unwrap().clone();
+    assert!(
+        complaints
+            .iter()
+            .any(|line| line.contains("the disk is gone")),
+        "{complaints:?}"
+    );
+    assert!(
+        complaints.len() <= 10,
+        "{} lines, such as {:?}",
+        complaints.len(),
+        complaints.last()
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_response_is_one_line() {
+    let log = Log::listen();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap();
+    let large = application_fn(|_, exchange: Exchange| async move {
+        // More than the systems keep for a connection.
+        let body = Body::from(vec![b'x'; 32 * 1024 * 1024]);
+        exchange.respond(Response::new(body)).await
+    });
+    let app = ProtocolTypeRouter::new().http(large);
+    let serving = serve(listener, app)
+        .write_timeout(Duration::from_millis(200))
+        .stop_on(std::future::pending());
+    tokio::spawn(async move { serving.await });
+
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    let request = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+
+    let line = log.line().await;
+    let client = format!("client={}", stream.local_addr().unwrap());
+    for part in ["rule=\"timeout\"", "`write_timeout`", &client] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
 }

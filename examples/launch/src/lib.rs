@@ -20,8 +20,8 @@ use std::io::{IsTerminal, stderr};
 use tracing_subscriber::EnvFilter;
 
 /// What is logged unless `RUST_LOG` says otherwise. `tower_http` logs each request at this level; h2 warns of what a client
-/// sends, as often as it sends it.
-const LOGGED: &str = "info,h2=error,tower_http=debug";
+/// sends, as often as it sends it, and tower-sessions of each request while its store is down, which Seaway logs too.
+const LOGGED: &str = "info,h2=error,tower_http=debug,tower_sessions_core=off";
 
 /// Shows the log on standard error.
 pub fn log() {

@@ -2,6 +2,7 @@
 
 use crate::{
     application::{Conversation, note},
+    log_limit::log_limited,
     protocol::{Body, Http, Reply},
     reject::Reject,
     server::carry_on,
@@ -112,7 +113,10 @@ impl Page {
         }
         Poll::Ready(reply.unwrap_or_else(|_| {
             refusal(self.refusal.take().unwrap_or_else(|| {
-                tracing::error!("an application ended without an answer; the client gets a 500");
+                log_limited!(
+                    error,
+                    "an application ended without an answer; the client gets a 500"
+                );
                 StatusCode::INTERNAL_SERVER_ERROR.into()
             }))
         }))

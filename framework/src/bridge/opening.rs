@@ -4,6 +4,7 @@ use super::answer::refusal;
 use crate::{
     application::{BoxApplication, note},
     error::{Error, ErrorKind, Result},
+    log_limit::log_limited,
     protocol::{Body, Origin, Transport, Upgrade, WebSocket, WebSocketConfig, detached},
     refusal_log::{self, Peer, Rule},
     scope::Scope,
@@ -21,7 +22,8 @@ pub(super) async fn open(
     accept: HeaderValue,
 ) -> Response<Body> {
     let Some(upgrading) = head.extensions.remove::<OnUpgrade>() else {
-        tracing::error!(
+        log_limited!(
+            error,
             "a WebSocket cannot be opened: something before this service has taken hyper's OnUpgrade from the request"
         );
         return refusal(StatusCode::INTERNAL_SERVER_ERROR);

@@ -1,6 +1,6 @@
 //! Letting a consumer go: its last hook, once, in bounded time.
 
-use crate::{frame::Close, guard::guarded, protocol::Host};
+use crate::{frame::Close, guard::guarded, log_limit::log_limited, protocol::Host};
 use std::{
     future::Future,
     ops::{Deref, DerefMut},
@@ -106,8 +106,13 @@ where
     Box::pin(async move {
         match tokio::time::timeout(DISCONNECT_LIMIT, guarded(disconnect)).await {
             Ok(Ok(())) => {}
-            Ok(Err(panic)) => tracing::error!(error = %panic, "a consumer's disconnect panicked"),
-            Err(_) => tracing::warn!("a consumer's disconnect took too long and was dropped"),
+            Ok(Err(panic)) => {
+                log_limited!(error, error = %panic, "a consumer's disconnect panicked")
+            }
+            Err(_) => log_limited!(
+                warn,
+                "a consumer's disconnect took too long and was dropped"
+            ),
         }
     })
 }

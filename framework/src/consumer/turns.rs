@@ -6,6 +6,7 @@ use crate::{
     error::{Error, Result},
     frame::{Close, Frame},
     guard::guarded,
+    log_limit::log_limited,
     protocol::Socket,
 };
 use std::{
@@ -144,7 +145,8 @@ impl<C: WebSocketConsumer> Desk<C> {
                 Handled::Done => {}
                 Handled::Failed(error) | Handled::Panicked(error) => return Err(error),
                 Handled::Overstayed => {
-                    tracing::warn!(
+                    log_limited!(
+                        warn,
                         channel = %self.ctx.channel(),
                         "a handler ran on after its conversation had ended, and was dropped"
                     );

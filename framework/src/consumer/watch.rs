@@ -5,6 +5,7 @@ use crate::{
     error::{Error, Result},
     frame::Close,
     guard::guarded,
+    log_limit::log_limited,
     name::{ChannelName, GroupName},
     tie::{Tie, Ties},
 };
@@ -83,7 +84,7 @@ impl Rounds {
             let period = match asking.await {
                 Ok(asked) => asked?,
                 Err(panic) => {
-                    tracing::error!(error = %panic, "asking after a user or a session panicked");
+                    log_limited!(error, error = %panic, "asking after a user or a session panicked");
                     return Err(Close::from(Close::ERROR));
                 }
             };

@@ -1,7 +1,7 @@
 //! Accepting clients, until the server is told to stop and all have left.
 
 use super::{
-    connection::{self, ConnectionLimits},
+    connection::{self, ConnectionLimits, Stalled, log_stall},
     drain::Drain,
     orders::Orders,
     place,
@@ -108,8 +108,11 @@ fn canonical(client: SocketAddr) -> SocketAddr {
 }
 
 /// Logs why a connection ended with an error. A client that vanished is nothing an operator has to act on; one whose
-/// request hyper could not read was refused.
+/// request hyper could not read, or that stalled, was refused.
 fn note_end(client: SocketAddr, error: &BoxError) {
+    if let Some(stalled) = error.downcast_ref::<Stalled>() {
+        return log_stall(client, stalled);
+    }
     match error.downcast_ref::<hyper::Error>() {
         Some(error) if error.is_parse() => {
             let reason = error.to_string();

@@ -15,7 +15,7 @@ use crate::{
     alarm::{SharedAlarm, Stall},
     error::BoxError,
     protocol::{Body, Pace},
-    refusal_log::{Peer, Rule},
+    refusal_log::{Answer, Peer, Rule},
     reject::Reject,
 };
 use bytes::Bytes;
@@ -27,7 +27,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
     borrow::Cow,
     convert::Infallible,
+    error::Error,
+    fmt,
     future::{Future, poll_fn},
+    net::SocketAddr,
     pin::pin,
     sync::Arc,
     task::Poll,
@@ -57,10 +60,21 @@ const IDLE_GRACE: Duration = Duration::from_secs(5);
 /// The smallest buffer that hyper allows.
 const MIN_BUFFER: usize = 8 * 1024;
 
-// Why a connection was closed, for the log.
-const NOT_READ: &str = "the client read nothing of the response for `write_timeout`";
-const HALF_CLOSED: &str =
-    "the client closed its sending side, and nothing was written for `half_close_timeout`";
+/// The client was disconnected because it stalled. It holds why, for the log.
+#[derive(Debug)]
+pub(super) struct Stalled(&'static str);
+
+impl fmt::Display for Stalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Error for Stalled {}
+
+const NOT_READ: Stalled = Stalled("the client read nothing of the response for `write_timeout`");
+const HALF_CLOSED: Stalled =
+    Stalled("the client closed its sending side, and nothing was written for `half_close_timeout`");
 const IDLE: &str =
     "the client made no request for `idle_timeout` and did not close the connection after GOAWAY";
 
@@ -271,6 +285,12 @@ fn with_body(
     })
 }
 
+/// Logs that a client stalled: one that took a response slowly, or not at all, may ask why it was cut.
+pub(super) fn log_stall(client: SocketAddr, stalled: &Stalled) {
+    let peer = Peer::without_request(client);
+    peer.refused(Rule::Timeout, Answer::Disconnect, Some(stalled.0));
+}
+
 /// Where an HTTP/2 connection's requests are served: each in a task of its own, all in one place.
 #[derive(Clone)]
 struct Streams {
@@ -287,8 +307,11 @@ where
         let open = self.streams.open();
         let stream = http2_stream::serve(stream, self.write_timeout);
         let serving = place::serve(self.seat.clone(), stream);
+        let client = self.seat.client;
         self.seat.spawn(async move {
-            serving.await;
+            if let (Some(None), Some(client)) = (serving.await, client) {
+                log_stall(client, &NOT_READ);
+            }
             drop(open);
         });
     }

@@ -66,7 +66,6 @@ impl<F: Future> Future for Watched<F> {
         let progress = RESPONSE.with(Cell::get);
         let waits = progress.has_piece.then_some(progress.pieces);
         ready!(watched.stall.poll(waits, cx));
-        tracing::debug!("reset an HTTP/2 stream: the client read nothing for `write_timeout`");
         watched.stream.set(None);
         Poll::Ready(None)
     }

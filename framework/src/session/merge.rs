@@ -4,6 +4,7 @@ use super::{ended, group, lasting};
 use crate::{
     channels::Channels,
     frame::Close,
+    log_limit::log_limited,
     name::GroupName,
     tie::{News, Tie},
 };
@@ -197,7 +198,7 @@ const COOKIE_ARRIVES: Duration = Duration::from_secs(1);
 async fn announce(channels: &Channels, id: &Id) {
     let close = Close::new(Close::UNAUTHORIZED, GONE);
     if let Err(error) = channels.disconnect_group(&group(id), close).await {
-        tracing::warn!(%error, "the sockets of an ended session were not told");
+        log_limited!(warn, %error, "the sockets of an ended session were not told");
     }
 }
 
@@ -371,7 +372,7 @@ impl Tie for MergingStore {
             Ok(Some(_)) => None,
             Ok(None) => Some(Close::new(Close::UNAUTHORIZED, GONE)),
             Err(error) => {
-                tracing::warn!(%error, "a session could not be looked at again");
+                log_limited!(warn, %error, "a session could not be looked at again");
                 None
             }
         }

@@ -22,14 +22,14 @@ impl Log {
         lines
     }
 
-    /// The one line of this level.
-    pub(crate) fn line(&self, level: &str) -> String {
+    /// The one line with this text, whatever its level: lines above a rate have the level `debug`.
+    pub(crate) fn line(&self, text: &str) -> String {
         let lines = self.lines.entries();
-        let mut found = lines.iter().filter(|line| line.starts_with(level));
+        let mut found = lines.iter().filter(|line| line.contains(text));
         let line = found
             .next()
-            .unwrap_or_else(|| panic!("{level} in {lines:?}"));
-        assert_eq!(found.next(), None, "one line of {level}");
+            .unwrap_or_else(|| panic!("{text} in {lines:?}"));
+        assert_eq!(found.next(), None, "one line with {text}");
         line.clone()
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{BlockingConsumer, BlockingContext, BlockingHandshake};
 use crate::{
-    blocking::BlockingPool, consumer::Handshake, error::Result, frame::Close, reject::Reject,
+    blocking::BlockingPool, consumer::Handshake, error::Result, frame::Close,
+    log_limit::log_limited, reject::Reject,
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -124,7 +125,7 @@ impl<C: BlockingConsumer> Desk<C> {
         let close = noted.unwrap_or(close);
         match self.0.pool.run(move || consumer.disconnect(close)).await {
             Err(error) if !error.is_closed() => {
-                tracing::error!(%error, "a consumer's disconnect panicked");
+                log_limited!(error, %error, "a consumer's disconnect panicked");
             }
             _ => {}
         }

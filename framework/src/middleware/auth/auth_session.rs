@@ -5,6 +5,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     extract::FromScope,
     frame::Close,
+    log_limit::log_limited,
     name::GroupName,
     reject::Reject,
     scope::{OpensOverHttp, Scope},
@@ -247,7 +248,7 @@ impl<A: Authenticator> Tie for LogIn<A> {
             Ok(Some(user)) if self.kept(&user) == self.kept(&known) => None,
             Ok(_) => Some(Close::new(Close::UNAUTHORIZED, "log in again")),
             Err(error) => {
-                tracing::warn!(error = %error.chain(), "a user could not be looked at again");
+                log_limited!(warn, error = %error.chain(), "a user could not be looked at again");
                 None
             }
         }

@@ -1,0 +1,91 @@
+//! Log lines that a client can cause, at a bounded rate.
+
+use std::{
+    mem,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+/// How many lines may be written per [`WINDOW`].
+const LINES: u32 = 10;
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// Decides which lines of one kind are written: ten a minute. The next line after that tells how many were suppressed.
+#[derive(Debug)]
+pub(crate) struct LogLimit(Mutex<Window>);
+
+#[derive(Debug)]
+struct Window {
+    began: Option<Instant>,
+    written: u32,
+    suppressed: u64,
+}
+
+impl LogLimit {
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(Window {
+            began: None,
+            written: 0,
+            suppressed: 0,
+        }))
+    }
+
+    /// Returns whether a line may be written, and how many were suppressed before it, if any were.
+    pub(crate) fn admit(&self) -> Option<Option<u64>> {
+        let window = self.0.lock();
+        let mut window = window.expect("no code panics while it holds this lock");
+        let suppressed = window.admit(Instant::now())?;
+        Some(Some(suppressed).filter(|count| *count > 0))
+    }
+}
+
+impl Window {
+    fn admit(&mut self, now: Instant) -> Option<u64> {
+        let is_over = |began| now.duration_since(began) >= WINDOW;
+        if self.began.is_none_or(is_over) {
+            self.began = Some(now);
+            self.written = 0;
+        }
+        if self.written == LINES {
+            self.suppressed = self.suppressed.saturating_add(1);
+            return None;
+        }
+        self.written += 1;
+        Some(mem::take(&mut self.suppressed))
+    }
+}
+
+/// Writes a log line of this level unless this place has written ten within a minute: further ones have the level `debug`.
+macro_rules! log_limited {
+    ($level:ident, $($line:tt)+) => {{
+        static LIMIT: $crate::log_limit::LogLimit = $crate::log_limit::LogLimit::new();
+        match LIMIT.admit() {
+            Some(suppressed) => tracing::$level!(suppressed, $($line)+),
+            None => tracing::debug!($($line)+),
+        }
+    }};
+}
+pub(crate) use log_limited;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_writes_ten_lines_a_minute_and_the_next_line_counts_the_others() {
+        let LogLimit(limit) = LogLimit::new();
+        let mut limit = limit.into_inner().unwrap();
+        let start = Instant::now();
+        let admitted = |limit: &mut Window, second| {
+            let lines = (0..1000).filter_map(|_| limit.admit(start + Duration::from_secs(second)));
+            lines.collect::<Vec<_>>()
+        };
+
+        assert_eq!(admitted(&mut limit, 0), [0; 10]);
+        assert_eq!(admitted(&mut limit, 59), [0; 0]);
+        let mut next = [0; 10];
+        next[0] = 990 + 1000;
+        assert_eq!(admitted(&mut limit, 60), next);
+        assert_eq!(limit.admit(start + Duration::from_secs(200)), Some(990));
+    }
+}
