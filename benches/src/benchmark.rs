@@ -51,7 +51,7 @@ pub(crate) const OVER_REDIS: Benchmark = Benchmark {
     contestants: &server::OVER_REDIS,
     shapes: &load::OVER_REDIS,
     targets: &report::OVER_REDIS,
-    thorough: effort(3, 500, 2500),
+    thorough: effort(3, 500, 2000),
     quick: effort(1, 300, 700),
 };
 

@@ -34,7 +34,7 @@ With --over-redis, each server runs as two processes with a redis-server of thei
 and half of every room's members are on either process: the arena, an axum server with
 redis-rs, and Django Channels on uvicorn with either layer of channels_redis.
 
-  --quick     a look in one and a half minutes instead of figures in five
+  --quick     a look in one and a half minutes instead of figures in seven
   --rounds N  as above (default 3, quick 1)
   --only      arena, axum, pubsub (RedisPubSubChannelLayer), core (RedisChannelLayer)
               (default all)

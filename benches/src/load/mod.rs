@@ -47,22 +47,22 @@ pub(crate) const OVER_REDIS: [Shape; 3] = [
     ROOMS_50X10,
     Shape {
         key: "rooms-10x100",
-        title: "10 rooms of 100, 2 of each sending",
+        title: "10 rooms of 100, 4 of each sending",
         unit: "delivery",
         load: Load::Rooms {
             rooms: 10,
             members: 100,
-            senders: 2,
+            senders: 4,
         },
     },
     Shape {
         key: "room-1000",
-        title: "one room of 1,000, 4 of them sending",
+        title: "one room of 1,000, 8 of them sending",
         unit: "delivery",
         load: Load::Rooms {
             rooms: 1,
             members: 1000,
-            senders: 4,
+            senders: 8,
         },
     },
 ];
