@@ -68,7 +68,7 @@ impl<E: Event> Group<E> {
     /// # Errors
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not take it, or the channel is not of this process.
     pub async fn add(&self, channel: &ChannelName) -> Result<()> {
-        self.channels.layer().group_add(&self.name, channel).await
+        self.channels.group_add(&self.name, channel).await
     }
 
     /// Ends a membership. Who leaves altogether needs no such call: dropping the mailbox does it.

@@ -16,6 +16,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
+use tracing::{Instrument, debug_span};
 
 /// What carries envelopes between consumers, in one process or many.
 ///
@@ -160,7 +161,8 @@ impl Channels {
         channel: &ChannelName,
         envelope: Envelope,
     ) -> Result<()> {
-        let outcome = self.layer().send(channel, envelope).await;
+        let span = debug_span!("send", %channel, bytes = envelope.as_bytes().len());
+        let outcome = self.layer().send(channel, envelope).instrument(span).await;
         self.0.sending.count(&outcome);
         outcome
     }
@@ -170,9 +172,17 @@ impl Channels {
         group: &GroupName,
         envelope: Envelope,
     ) -> Result<()> {
-        let outcome = self.layer().group_send(group, envelope).await;
+        let span = debug_span!("group_send", %group, bytes = envelope.as_bytes().len());
+        let sending = self.layer().group_send(group, envelope);
+        let outcome = sending.instrument(span).await;
         self.0.sending.count(&outcome);
         outcome
+    }
+
+    pub(crate) async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
+        let span = debug_span!("group_add", %group, %channel);
+        let joining = self.layer().group_add(group, channel);
+        joining.instrument(span).await
     }
 
     /// Returns how many envelopes this process has dropped because a mailbox was full.

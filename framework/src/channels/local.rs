@@ -203,6 +203,7 @@ impl LocalChannels {
 
     /// As [`interrupted_before`](Self::interrupted_before), for the members of one group whose gap has lasted until now: those
     /// that have not taken an earlier notice yet need no further one.
+    #[cfg(feature = "redis")]
     pub(super) fn interrupted_members(&self, group: &GroupName, opened: u64, gap: Duration) {
         let shard = self.0.read_groups(group);
         let slots = shard.get(group).into_iter().flat_map(HashMap::values);

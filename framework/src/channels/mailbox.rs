@@ -11,7 +11,6 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 /// How many envelopes may wait for one consumer, unless its layer was given another number. Past it, envelopes for that
@@ -273,7 +272,8 @@ impl Slot {
     }
 
     /// Tells the owner that an interruption has lasted until now, unless it is still to take a notice of one.
-    pub(super) fn miss_until_now(&self, gap: Duration) {
+    #[cfg(feature = "redis")]
+    pub(super) fn miss_until_now(&self, gap: std::time::Duration) {
         let is_interruption =
             |received: &Received| matches!(received, Err(Missed::Interrupted { .. }));
         let is_untold = |queue: &Queue| !queue.waiting.iter().any(is_interruption);

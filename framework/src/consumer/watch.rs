@@ -105,7 +105,7 @@ async fn ask(
         return Ok(None);
     };
     if !joined.contains(&group) {
-        let joining = channels.layer().group_add(&group, channel).await;
+        let joining = channels.group_add(&group, channel).await;
         joining.map_err(|error: Error| {
             tracing::debug!(error = %error.chain(), "a conversation cannot be watched");
             Close::from(Close::TRY_AGAIN)

@@ -1,6 +1,6 @@
 //! What a conversation logs after its answer is logged where its request was.
 
-use crate::support::eventually;
+use crate::{actor::Said, support::eventually};
 use http::{Request, Response};
 use seaway::{
     Answer, Channels, Error, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Reject, Result,
@@ -12,6 +12,7 @@ use std::{
 };
 use tower::ServiceExt;
 use tracing::Instrument;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 /// What is logged.
 #[derive(Clone, Default)]
@@ -73,4 +74,40 @@ async fn what_is_logged_after_the_answer_is_logged_in_the_span_of_the_request() 
         assert!(line.contains(" request: "), "{line}");
     }
     drop(response);
+}
+
+#[tokio::test]
+async fn a_send_and_a_join_are_spans_with_the_group_they_concern() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_max_level(tracing::Level::DEBUG)
+        .with_span_events(FmtSpan::CLOSE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _listening = tracing::subscriber::set_default(subscriber);
+    let channels = Channels::in_memory();
+    let mailbox = channels.open().await.unwrap();
+    let group = channels.group::<Said>("harbour").unwrap();
+
+    async {
+        group.add(mailbox.name()).await.unwrap();
+        group
+            .send(&Said {
+                text: "hello".into(),
+            })
+            .await
+            .unwrap();
+    }
+    .instrument(tracing::info_span!("page"))
+    .await;
+
+    let text = log.text();
+    for part in [
+        "page:group_add{group=harbour",
+        "page:group_send{group=harbour bytes=",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
 }
