@@ -7,7 +7,11 @@ use std::{
 };
 
 use seaway_tests::support::{
-    Redis, Scratch, Server, StartLine, child::Process, raw, server::program, wait::DEADLINE,
+    Redis, Scratch, Server, StartLine,
+    child::Process,
+    raw,
+    server::program,
+    wait::{DEADLINE, until},
 };
 
 const EXAMPLES: [&str; 6] = [
@@ -191,4 +195,26 @@ async fn run(example: &str, command: &mut Command) -> Ended {
         output: fs::read_to_string(path).expect("text"),
         complaint: process.errors(),
     }
+}
+
+#[tokio::test]
+async fn a_monitored_chat_serves_metrics_and_is_ready_while_redis_answers() {
+    let mut redis = Redis::new().await;
+    let mut command = program("chat");
+    command.args(["--port", "0", "--monitor", "0"]);
+    command.env("REDIS_URL", redis.url());
+
+    let started = StartLine::of("chat", &mut command).await;
+    let monitor = started.port();
+
+    assert!(started.line().contains("/metrics"), "{}", started.line());
+    let metrics = raw::ask(monitor, "GET /metrics", &[], "").await;
+    let is_up = "seaway_redis_up{purpose=\"subscriptions\"} 1";
+    assert!(metrics.contains(is_up), "{metrics}");
+    let answers = async |status| (raw::get(monitor, "/ready").await == Some(status)).then_some(());
+    assert_eq!(answers(200).await, Some(()));
+    redis.stop();
+    until("/ready says no", DEADLINE, async || answers(503).await).await;
+    redis.start().await;
+    until("/ready says yes", DEADLINE, async || answers(200).await).await;
 }

@@ -17,24 +17,21 @@ mod pages;
 mod sockets;
 mod streams;
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use launch::Metrics;
 use options::Options;
 use seaway::{
-    ApplicationExt, Channels, Error, Result, WebSocketConsumer,
+    ApplicationExt, Channels, Result, WebSocketConsumer,
     channels::InMemoryChannelLayer,
     routing::{PathRouter, ProtocolTypeRouter},
     serve,
 };
 use sockets::{Echo, Room};
-use std::time::Duration;
-
-/// How often recorded samples are put together: until then they take memory.
-const UPKEEP: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let options = Options::from_command_line();
-    let prometheus = record_metrics()?;
+    // Before anything is made that counts.
+    let metrics = Metrics::record()?;
     let capacity = options.mailbox_capacity;
     let channels = match &options.redis {
         Some(redis) => {
@@ -46,7 +43,7 @@ async fn main() -> Result<()> {
         None => Channels::new(InMemoryChannelLayer::with_mailbox_capacity(capacity)),
     };
     let app = ProtocolTypeRouter::new()
-        .http(pages::router(options.max_body_size, &channels, prometheus))
+        .http(pages::router(options.max_body_size, &channels, metrics))
         .websocket(
             PathRouter::new()
                 .route("/ws/echo", Echo::application(&channels))
@@ -69,18 +66,4 @@ async fn main() -> Result<()> {
         .drain_timeout(options.drain_timeout)
         .max_connections(options.max_connections)
         .await
-}
-
-/// Before anything is made that counts.
-fn record_metrics() -> Result<PrometheusHandle> {
-    let prometheus = PrometheusBuilder::new().install_recorder();
-    let prometheus = prometheus.map_err(Error::user)?;
-    let upkeep = prometheus.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(UPKEEP).await;
-            upkeep.run_upkeep();
-        }
-    });
-    Ok(prometheus)
 }

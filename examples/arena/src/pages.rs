@@ -2,7 +2,7 @@
 
 use crate::streams::Listener;
 use http::{Method, Response, StatusCode};
-use metrics_exporter_prometheus::PrometheusHandle;
+use launch::Metrics;
 use seaway::{
     ApplicationExt, Channels, HttpConsumer, OpensOverHttp, Result, Scope, application_fn,
     middleware::Provide,
@@ -15,18 +15,11 @@ use seaway::{
 struct BodyLimit(usize);
 
 /// The routes of all pages and streams; `/body` takes at most this many bytes.
-pub fn router(
-    body_limit: usize,
-    channels: &Channels,
-    prometheus: PrometheusHandle,
-) -> PathRouter<Http> {
+pub fn router(body_limit: usize, channels: &Channels, recorded: Metrics) -> PathRouter<Http> {
     PathRouter::new()
         .route("/", application_fn(hello))
         .route("/healthz", application_fn(healthz))
-        .route(
-            "/metrics",
-            application_fn(metrics).with(Provide(prometheus)),
-        )
+        .route("/metrics", application_fn(metrics).with(Provide(recorded)))
         .route("/events/room/{name}", Listener::application(channels))
         .route(
             "/body",
@@ -43,7 +36,7 @@ async fn healthz(_: Scope<Http>, exchange: Exchange) -> Result<()> {
 }
 
 async fn metrics(scope: Scope<Http>, exchange: Exchange) -> Result<()> {
-    let text = scope.get::<PrometheusHandle>()?.render();
+    let text = scope.get::<Metrics>()?.render();
     exchange.respond(Response::new(Body::from(text))).await
 }
 

@@ -6,7 +6,7 @@
 //!
 //! | what | where |
 //! | --- | --- |
-//! | the program | `main.rs`, `options.rs`, `redis.rs`, `chat.rs` (what all share), `rounds.rs` (what it does again and again) |
+//! | the program | `main.rs`, `options.rs`, `redis.rs`, `chat.rs` (what all share), `rounds.rs` (what it does again and again), `monitor.rs` |
 //! | sockets | `room.rs` and `lobby.rs` (the consumers: begin there), `feed.rs` (what a page has and lacks) |
 //! | what is told, over channels | `events.rs`, `news.rs` |
 //! | what is kept, in SQLite | `database.rs`, `identity.rs`, `rooms.rs`, `room_list.rs`, `messages.rs`, `presence.rs` and `processes.rs` (who is here) |
@@ -23,6 +23,7 @@ mod identity;
 mod limits;
 mod lobby;
 mod messages;
+mod monitor;
 mod names;
 mod news;
 mod options;
@@ -37,7 +38,7 @@ mod rooms;
 mod rounds;
 
 use chat::Chat;
-use launch::Redis;
+use launch::{Metrics, Redis};
 use lobby::Onlooker;
 use options::Options;
 use room::Visitor;
@@ -69,6 +70,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<()> {
+    // Before anything is made that counts.
+    let metrics = options.monitor.map(|_| Metrics::record()).transpose()?;
     let listener = options.address.listen().await?;
     let database = database::open(&options.data).await?;
     let name = identity::name(&database).await?;
@@ -94,6 +97,10 @@ async fn run(options: Options) -> Result<()> {
         .with(Auth::new(chat.accounts.clone()).recheck(RECHECK))
         .with(sessions);
 
+    if let (Some(port), Some(metrics)) = (options.monitor, metrics) {
+        let monitor = monitor::begin(port, metrics, &channels).await?;
+        println!("chat serves /metrics and /ready on http://{monitor}");
+    }
     let (address, data) = (listener.local_addr()?, options.data.display());
     println!("chat listens on http://{address} (data: {data}, Redis: {redis})");
     if !address.ip().is_loopback() && !options.is_https {

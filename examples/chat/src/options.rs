@@ -16,6 +16,10 @@ const PROGRAM: Program = Program {
             "people come over HTTPS, through a proxy that sets X-Forwarded-For",
         ),
         (
+            "--monitor PORT",
+            "serve /metrics (for Prometheus) and /ready on that port of 127.0.0.1 (0: any free port)",
+        ),
+        (
             "REDIS_URL",
             "the Redis that connects several processes (unset: redis://127.0.0.1:6379, if it answers)",
         ),
@@ -28,6 +32,8 @@ pub struct Options {
     /// An absolute path, as it is shown.
     pub data: PathBuf,
     pub is_https: bool,
+    /// The port for monitoring.
+    pub monitor: Option<u16>,
     /// The Redis that the user named.
     pub redis: Option<Redis>,
 }
@@ -37,10 +43,12 @@ impl Options {
     pub fn from_command_line() -> Self {
         let mut data = PathBuf::from("chat-data");
         let mut is_https = false;
+        let mut monitor = None;
         let address = PROGRAM.start_with(|flag| {
             match flag.name() {
                 "--data" => data = flag.value()?,
                 "--https" => is_https = true,
+                "--monitor" => monitor = Some(flag.value()?),
                 _ => return Ok(false),
             }
             Ok(true)
@@ -50,6 +58,7 @@ impl Options {
             // It fails for an empty path and where the current folder is gone; the database then says so.
             data: path::absolute(&data).unwrap_or(data),
             is_https,
+            monitor,
             redis: Redis::from_env(),
         }
     }

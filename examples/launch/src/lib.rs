@@ -1,18 +1,21 @@
-//! How every example starts: its command line, its log, its listener, its Redis.
+//! How every example starts: its command line, its log, its listener, its Redis, its metrics.
 //!
 //! | file | contains |
 //! | --- | --- |
 //! | `command_line.rs` | `--host`, `--port`, `--help`, and the options of one program |
 //! | `address.rs` | the address to listen on |
 //! | `redis.rs` | the Redis that a user named |
+//! | `metrics.rs` | the metrics of a process |
 
 mod address;
 mod command_line;
+mod metrics;
 mod redis;
 
 pub use self::{
     address::Address,
     command_line::{Flag, Mistake, Program},
+    metrics::Metrics,
     redis::Redis,
 };
 
