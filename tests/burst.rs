@@ -32,19 +32,27 @@ async fn a_room_of_a_thousand_that_all_publish_at_once_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_is_closed_with_1013_and_takes_nothing_from_the_others() {
     let redis = Redis::new().await;
-    // It reads again only when the others are done, and has to find the close frame then.
-    let arguments = ["--redis", &redis.url(), "--close-timeout", "60"];
+    let arguments = [
+        "--redis",
+        &redis.url(),
+        // Smaller than what a room of a thousand sends at once, so that this takes seconds.
+        "--mailbox-capacity",
+        "256",
+        // The slow reader reads again only when the others are done, and has to find the close frame then.
+        "--close-timeout",
+        "60",
+    ];
     let arenas = [
         Server::arena_with(&arguments).await,
         Server::arena_with(&arguments).await,
     ];
     let load = Load {
         rooms: 1,
-        members: 100,
-        senders: 100,
+        members: 1000,
+        senders: 1000,
         // The systems in between keep some megabytes for the slow reader before its mailbox fills.
-        bytes: 16 * 1024,
-        lasts: Duration::from_secs(4),
+        bytes: 4 * 1024,
+        lasts: Duration::from_secs(6),
     };
     let slow = SlowReader::join(arenas[0].port(), 0).await;
     let flood = Flood::join([arenas[0].port(), arenas[1].port()], load).await;
