@@ -1,7 +1,7 @@
 //! `cargo xtask bench` and `cargo xtask scale`: build servers and load generators for release, and run them.
 //!
-//! Each is one build, whose programs are then run as they are: asked for one of them alone, cargo would choose other features
-//! for the dependencies, and build them again.
+//! Both are one build, whose programs are then run as they are: asked for some of them alone, cargo would choose other
+//! features for the dependencies, and build them again.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ use crate::{
 
 /// Measures; the flags are the load generator's.
 pub(crate) fn run_bench(flags: &[String]) -> Result {
-    run(&mut cargo("build --release -p arena -p seaway-benches"))?;
+    build()?;
     let mut bench = Command::new(programs("release")?.join("bench"));
     if flags.iter().any(|flag| flag == "--over-redis") {
         bench.env("SEAWAY_BENCH_PYTHON", setup::run_for_bench_over_redis()?);
@@ -22,10 +22,14 @@ pub(crate) fn run_bench(flags: &[String]) -> Result {
 
 /// Puts 1,000 and 10,000 clients on two processes.
 pub(crate) fn run_scale() -> Result {
-    run(&mut cargo(
-        "build --release -p arena -p seaway-tests --bins",
-    ))?;
+    build()?;
     let programs = programs("release")?;
     let mut scale = Command::new(programs.join("scale"));
     run(scale.env("SEAWAY_EXAMPLES", programs).current_dir(root()))
+}
+
+fn build() -> Result {
+    run(&mut cargo(
+        "build --release -p arena -p seaway-benches -p seaway-tests --bins",
+    ))
 }
