@@ -17,14 +17,22 @@ const STALLED_AFTER: Duration = Duration::from_millis(250);
 /// How long a wire waits for one mailbox at most, however often its owner takes something.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// After a wait for an owner that proved to be stalled, nobody is waited for during this many times as long: many such
-/// owners cannot stop a wire for more than a fifth of the time.
+/// After a wait for a few slow owners, nobody is waited for during this many times as long: they cannot stop a wire for more
+/// than a fifth of the time, however many take turns.
 const REST: u32 = 4;
+
+/// A wait for one mailbox in so many, or fewer, is one for a few slow owners. A burst crowds more at once.
+const FEW: usize = 16;
+
+/// A wait that is no longer than this is nobody's fault: an owner waits for the processor, too.
+const SHORT_WAIT: Duration = Duration::from_millis(50);
 
 /// The mailboxes that are more than half full and whose owners are at work.
 #[derive(Default)]
 pub(super) struct Crowd {
     state: Mutex<State>,
+    /// Whether a wire asks for room. Without one nothing is noted, for nobody would forget it.
+    is_used: AtomicBool,
     is_watched: AtomicBool,
 }
 
@@ -32,6 +40,8 @@ pub(super) struct Crowd {
 struct State {
     crowded: Vec<Crowded>,
     waiting_since: Option<Instant>,
+    /// How many mailboxes the wire has waited for at the same time.
+    most: usize,
     rests_until: Option<Instant>,
 }
 
@@ -46,6 +56,9 @@ struct Crowded {
 impl Crowd {
     /// Notes a mailbox that has just become more than half full.
     pub(super) fn add(&self, slot: &Arc<Slot>) {
+        if !self.is_used.load(Ordering::Relaxed) {
+            return;
+        }
         let now = Instant::now();
         self.state().crowded.push(Crowded {
             slot: slot.clone(),
@@ -56,13 +69,15 @@ impl Crowd {
         self.is_watched.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether a wire may read on; if not it asks again a little later.
-    pub(super) fn has_room(&self) -> bool {
+    /// Returns whether a wire may read on, with so many mailboxes open; if not it asks again a little later.
+    pub(super) fn has_room(&self, open: usize) -> bool {
         if !self.is_watched.load(Ordering::Relaxed) {
+            self.is_used.store(true, Ordering::Relaxed);
             return true;
         }
         let now = Instant::now();
         let mut state = self.state();
+        state.most = state.most.max(state.crowded.len());
         let mut is_somebody_stalled = false;
         state.crowded.retain_mut(|crowded| match crowded.look(now) {
             Look::Waiting => true,
@@ -72,17 +87,26 @@ impl Crowd {
                 false
             }
         });
-        if is_somebody_stalled && let Some(since) = state.waiting_since {
-            state.rests_until = now.checked_add((now - since) * REST);
-        }
         let is_empty = state.crowded.is_empty();
+        if let Some(since) = state.waiting_since {
+            let waited = now - since;
+            let are_few = state.most.saturating_mul(FEW) <= open;
+            if is_somebody_stalled || is_empty && are_few && waited > SHORT_WAIT {
+                state.rests_until = now.checked_add(waited * REST);
+            }
+        }
         self.is_watched.store(!is_empty, Ordering::Relaxed);
         let has_room = is_empty || state.rests_until.is_some_and(|until| now < until);
         match has_room {
-            true => state.waiting_since = None,
+            true => (state.waiting_since, state.most) = (None, 0),
             false => _ = state.waiting_since.get_or_insert(now),
         }
         has_room
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.state().crowded.len()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -134,6 +158,7 @@ mod tests {
         );
         let mailbox = local.open("member").unwrap();
         local.join(&group, mailbox.name()).unwrap();
+        assert!(local.has_room(), "a wire begins to ask");
         (local, group, mailbox)
     }
 
@@ -207,6 +232,47 @@ mod tests {
             sleep(super::STALLED_AFTER * super::REST).await;
             fill(&local, &group, CAPACITY - 1);
             assert!(!local.has_room());
+        });
+    }
+
+    #[test]
+    fn one_slow_owner_among_many_stops_a_wire_for_a_fifth_of_the_time_at_most() {
+        timed(async {
+            let (local, group, mut slow) = room();
+            let others: Vec<_> = (0..super::FEW)
+                .map(|_| local.open("other").unwrap())
+                .collect();
+            let start = Instant::now();
+            let mut waited = Duration::ZERO;
+            for _ in 0..40 {
+                fill(&local, &group, CAPACITY / 2 + 1);
+                let taking = async {
+                    for _ in 0..CAPACITY / 2 + 1 {
+                        sleep(super::STALLED_AFTER / 2).await;
+                        _ = slow.receive().await;
+                    }
+                };
+                let (_, wait) = tokio::join!(taking, wait(&local));
+                waited += wait;
+            }
+            let share = waited.as_secs_f32() / start.elapsed().as_secs_f32();
+            assert!(share < 0.25, "it waited for {share} of the time");
+            drop(others);
+        });
+    }
+
+    #[test]
+    fn a_layer_without_a_wire_keeps_nothing_of_full_mailboxes() {
+        timed(async {
+            let local = LocalChannels::new(CAPACITY, |_| {});
+            let group = GroupName::new("room").unwrap();
+            let envelope = Envelope::from_bytes(vec![b'x'; 1000]);
+            for _ in 0..100 {
+                let mailbox = local.open("member").unwrap();
+                local.join(&group, mailbox.name()).unwrap();
+                (0..CAPACITY).for_each(|_| local.deliver_group(&group, &envelope));
+            }
+            assert_eq!(local.crowded(), 0);
         });
     }
 

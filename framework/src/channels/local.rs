@@ -3,11 +3,11 @@
 use super::{
     Envelope, Mailbox, Missed,
     crowd::Crowd,
-    layer::is_worth_a_line,
     mailbox::{Delivery, MAILBOX_CAPACITY, Slot},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    log_limit::log_limited,
     metric,
     name::{ChannelName, GroupName},
 };
@@ -46,6 +46,7 @@ pub struct LocalChannels(Arc<Registry>);
 struct Registry {
     capacity: usize,
     opened: AtomicU64,
+    closed: AtomicU64,
     dropped: AtomicU64,
     deliveries: AtomicU64,
     crowd: Crowd,
@@ -92,6 +93,7 @@ impl LocalChannels {
         Self(Arc::new(Registry {
             capacity,
             opened: AtomicU64::new(0),
+            closed: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             deliveries: AtomicU64::new(0),
             crowd: Crowd::default(),
@@ -221,10 +223,22 @@ impl LocalChannels {
     /// Returns whether a wire may read on: no mailbox is more than half full whose owner is at work. While it returns
     /// false a wire leaves what comes unread, and asks again a millisecond later.
     ///
-    /// An owner that takes nothing for 250 ms is not waited for, and its mailbox overflows; such owners hold up a wire for a
-    /// fifth of the time at most.
+    /// An owner that takes nothing for 250 ms is not waited for, and its mailbox overflows. Such owners, and a few that are
+    /// slower than all others, hold up a wire for a fifth of the time at most.
     pub fn has_room(&self) -> bool {
-        self.0.crowd.has_room()
+        let (opened, closed) = (&self.0.opened, &self.0.closed);
+        let open = opened
+            .load(Ordering::Relaxed)
+            .saturating_sub(closed.load(Ordering::Relaxed));
+        self.0
+            .crowd
+            .has_room(usize::try_from(open).unwrap_or(usize::MAX))
+    }
+
+    /// Returns how many mailboxes a wire is to wait for.
+    #[cfg(test)]
+    pub(super) fn crowded(&self) -> usize {
+        self.0.crowd.len()
     }
 
     /// Makes a channel of this process a member.
@@ -303,6 +317,7 @@ impl Registry {
     }
 
     fn forget(&self, channel: &ChannelName) {
+        self.closed.fetch_add(1, Ordering::Relaxed);
         let member = self.channels(channel).remove(channel);
         for group in member.into_iter().flat_map(|member| member.groups) {
             self.leave(&group, channel);
@@ -325,13 +340,12 @@ impl Registry {
 
     fn note_dropped(&self, slot: &Slot) {
         let total = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
-        if is_worth_a_line(total) {
-            tracing::warn!(
-                channel = %slot.name(),
-                total,
-                "dropped an event: the consumer's mailbox is full, for it handles events more slowly than they come"
-            );
-        }
+        log_limited!(
+            warn,
+            channel = %slot.name(),
+            total,
+            "dropped an event: the consumer's mailbox is full, for it handles events more slowly than they come"
+        );
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     collections::VecDeque,
     fmt,
     future::poll_fn,
+    mem,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -71,8 +72,18 @@ struct Queue {
     /// What ends the conversation: it goes first, and no crowd of events keeps it out.
     end: Option<Envelope>,
     reader: Option<Waker>,
-    /// Who waits for the end alone, while somebody else reads.
+    /// Whether the watcher is to learn of an interruption.
+    is_interrupted: bool,
+    /// Who waits for the end and for interruptions, while somebody else reads.
     watcher: Option<Waker>,
+}
+
+/// What a mailbox tells whoever watches the connection.
+pub(crate) enum Signal {
+    /// This envelope ends the connection.
+    Disconnect(Envelope),
+    /// Announcements of the end of a session or user may have been missed.
+    Interrupted,
 }
 
 /// An envelope, or what may have been missed before the next one.
@@ -141,16 +152,17 @@ impl Mailbox {
         }
     }
 
-    /// What ends the conversation, and nothing else: for one who watches while another reads.
-    pub(crate) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<Envelope> {
+    /// What concerns the connection and not its consumer: for one who watches while another reads.
+    pub(crate) fn poll_signal(&self, cx: &mut Context<'_>) -> Poll<Signal> {
         let mut queue = self.slot.queue();
-        match queue.end.take() {
-            Some(end) => Poll::Ready(end),
-            None => {
-                note(&mut queue.watcher, cx);
-                Poll::Pending
-            }
+        if let Some(end) = queue.end.take() {
+            return Poll::Ready(Signal::Disconnect(end));
         }
+        if mem::take(&mut queue.is_interrupted) {
+            return Poll::Ready(Signal::Interrupted);
+        }
+        note(&mut queue.watcher, cx);
+        Poll::Pending
     }
 
     /// The next envelope that ends nothing. One reads at a time: the last to ask is woken.
@@ -286,11 +298,10 @@ impl Slot {
             return;
         }
         queue.miss(missed);
-        let reader = queue.reader.take();
+        queue.is_interrupted |= matches!(missed, Missed::Interrupted { .. });
+        let waiting = [queue.reader.take(), queue.watcher.take()];
         drop(queue);
-        if let Some(reader) = reader {
-            reader.wake();
-        }
+        waiting.into_iter().flatten().for_each(Waker::wake);
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -301,7 +312,8 @@ impl Slot {
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
-        self.slot.queue().crowding = Crowding::None;
+        // The lists that the slot is on may outlive its owner by a moment.
+        *self.slot.queue() = Queue::default();
         if let Some(forget) = self.forget.take() {
             forget(&self.slot.name);
         }
