@@ -27,6 +27,7 @@ pub(crate) trait Tie: Send + Sync {
 pub(crate) struct Ties {
     ties: Vec<Arc<dyn Tie>>,
     changed: News,
+    interrupted: Arc<Notify>,
 }
 
 /// How a tie tells that something rests on it now, which did not before.
@@ -50,6 +51,16 @@ impl Ties {
     /// Waits for news of any tie.
     pub(crate) async fn changed(&self) {
         self.changed.0.notified().await;
+    }
+
+    /// Notes that an announcement may have been missed.
+    pub(crate) fn note_interruption(&self) {
+        self.interrupted.notify_one();
+    }
+
+    /// Waits until an announcement may have been missed.
+    pub(crate) async fn interrupted(&self) {
+        self.interrupted.notified().await;
     }
 
     #[cfg(feature = "sessions")]

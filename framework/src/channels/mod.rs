@@ -67,6 +67,7 @@ pub mod redis;
 mod shared;
 mod undecodable;
 
+pub(crate) use self::mailbox::Signal;
 pub use self::{
     envelope::{Envelope, Event},
     group::Group,

@@ -2,7 +2,7 @@
 
 use super::{Context, FromFrame, WebSocketConsumer, goodbye::Owed, ticks::Ticks, watch::Watch};
 use crate::{
-    channels::{Envelope, Mailbox, Missed},
+    channels::{Envelope, Mailbox, Missed, Signal},
     error::{Error, Result},
     frame::{Close, Frame},
     guard::guarded,
@@ -318,8 +318,17 @@ impl Line {
     }
 
     fn poll_end(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Close> {
-        if let Poll::Ready(end) = self.mailbox.poll_end(cx) {
-            return Poll::Ready(end.disconnects().unwrap_or(Close::from(Close::POLICY)));
+        while let Poll::Ready(signal) = self.mailbox.poll_signal(cx) {
+            match signal {
+                Signal::Disconnect(end) => {
+                    return Poll::Ready(end.disconnects().unwrap_or(Close::from(Close::POLICY)));
+                }
+                Signal::Interrupted => {
+                    if let Some(watch) = &self.watch {
+                        watch.recheck();
+                    }
+                }
+            }
         }
         match &mut self.watch {
             Some(watch) => watch.poll(cx),

@@ -18,7 +18,10 @@ use std::{
 use tokio::time::sleep;
 
 /// Asks the ties of one conversation again: as often as they want, and when one of them is new.
-pub(super) struct Watch(Pin<Box<dyn Future<Output = Close> + Send>>);
+pub(super) struct Watch {
+    ties: Ties,
+    rounds: Pin<Box<dyn Future<Output = Close> + Send>>,
+}
 
 impl Watch {
     /// Joins the groups where the end of a tie is announced, and then asks each once: what ended in between is not missed.
@@ -38,14 +41,25 @@ impl Watch {
             joined: Vec::new(),
         };
         let first = rounds.go().await?;
-        Ok(Box::new(Self(Box::pin(rounds.go_on(first)))))
+        Ok(Box::new(Self {
+            ties: ties.clone(),
+            rounds: Box::pin(rounds.go_on(first)),
+        }))
     }
 
     /// Why the conversation may not go on, once that is so.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
-        self.0.as_mut().poll(cx)
+        self.rounds.as_mut().poll(cx)
+    }
+
+    /// Asks all ties again soon: the end of one may have been announced while this process could not hear it.
+    pub(super) fn recheck(&self) {
+        self.ties.note_interruption();
     }
 }
+
+/// After an interruption all connections of a process ask, within this time: a store shall not get all questions at once.
+const SPREAD: Duration = Duration::from_secs(1);
 
 struct Rounds {
     ties: Ties,
@@ -68,6 +82,7 @@ impl Rounds {
             tokio::select! {
                 () = due => {}
                 () = self.ties.changed() => {}
+                () = self.ties.interrupted() => sleep(SPREAD.mul_f64(fastrand::f64())).await,
             }
             match self.go().await {
                 Ok(period) => every = period,

@@ -1,6 +1,9 @@
 //! What receivers are told when they may not have received everything.
 
-use crate::support::{Diary, PATIENCE, eventually};
+use crate::{
+    site::Site,
+    support::{Diary, PATIENCE, eventually},
+};
 use http::Request;
 use seaway::{
     Answer, ApplicationExt, Channels, Context, Event, Group, Handshake, HttpConsumer, HttpContext,
@@ -256,4 +259,27 @@ async fn a_request_that_waits_for_events_is_answered_503_when_some_may_be_missin
         .unwrap();
 
     assert_eq!(response.unwrap().status(), 503);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_out_that_an_interruption_has_hidden_is_noticed_after_it() {
+    let site = Site::new();
+    let (ana, bo) = (site.log_in("ana").await, site.log_in("bo").await);
+    let (mut gone, _) = site.who(&ana).await;
+    let mut stream = site.ask("/waiting/stream", &ana);
+    assert_eq!(stream.receive_event().await.data, "ana");
+    let (mut other, _) = site.who(&bo).await;
+    // Nothing is announced, as if it had been while this process was not subscribed.
+    site.accounts.ban("ana");
+
+    site.local.interrupted(Duration::from_secs(3));
+
+    let close = timeout(Duration::from_secs(2), gone.receive_close()).await;
+    assert_eq!(close.expect("an end").code, 4401);
+    let ended = async { while stream.receive().await.is_some() {} };
+    timeout(Duration::from_secs(2), ended)
+        .await
+        .expect("an end");
+    other.send("still here").await;
+    assert_eq!(other.receive_text().await, "still here");
 }

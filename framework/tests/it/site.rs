@@ -8,7 +8,9 @@ use axum::{
 use seaway::{
     Answer, ApplicationExt, AuthSession, Authenticator, BoxApplication, Channels, Context,
     Handshake, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Reject, Result, Session, User,
-    WebSocketConsumer, from_service,
+    WebSocketConsumer,
+    channels::{InMemoryChannelLayer, LocalChannels},
+    from_service,
     http::{Response, StatusCode, request},
     middleware::{Auth, RequireUser, Sessions},
     protocol::{Http, WebSocket},
@@ -87,6 +89,7 @@ struct Pause(Arc<(tokio::sync::Notify, tokio::sync::Notify)>);
 pub(crate) struct Site {
     pub(crate) accounts: Accounts,
     pub(crate) channels: Channels,
+    pub(crate) local: LocalChannels,
     pause: Pause,
     pages: BoxApplication<Http>,
     sockets: BoxApplication<WebSocket>,
@@ -98,7 +101,9 @@ impl Site {
         auth: impl FnOnce(Auth<Accounts>) -> Auth<Accounts>,
         sessions: impl FnOnce(Sessions) -> Sessions,
     ) -> Self {
-        let channels = Channels::in_memory();
+        let layer = InMemoryChannelLayer::default();
+        let local = layer.local().clone();
+        let channels = Channels::new(layer);
         let accounts = Accounts::of(&["ana", "bo", "root"]);
         let pause = Pause::default();
         let pages = || pages(pause.clone());
@@ -125,6 +130,7 @@ impl Site {
             sockets: sockets.with(auth).with(sessions).boxed(),
             accounts,
             channels,
+            local,
             pause,
         }
     }

@@ -15,6 +15,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     frame::Close,
     guard::guarded,
+    log_limit::log_limited,
     protocol::{Exchange, Http},
     refusal_log::Peer,
     reject::Reject,
@@ -131,7 +132,10 @@ async fn settle<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close,
             (Close::ABNORMAL, Ok(()))
         }
         (Outcome::Ended(Ending::Stopped), _) => {
-            tracing::warn!("a stream of events went on after the server stopped, and was ended");
+            log_limited!(
+                warn,
+                "a stream of events went on after the server stopped, and was ended"
+            );
             (Close::AWAY, Ok(()))
         }
         (Outcome::Ended(Ending::Cut(close)), exchange) => {

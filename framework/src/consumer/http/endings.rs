@@ -2,6 +2,7 @@
 
 use super::{super::watch::Watch, common::Common};
 use crate::{
+    channels::Signal,
     frame::Close,
     protocol::{Host, PipeEnd, Stop},
     tie::Ties,
@@ -81,15 +82,27 @@ impl Endings {
         {
             return Poll::Ready(Ending::Left);
         }
-        if let Poll::Ready(close) = self.poll_vigil(cx) {
-            return Poll::Ready(Ending::Cut(close));
-        }
-        // After the vigil, which may have opened the mailbox.
-        if let Some(mailbox) = self.common.address.mailbox()
-            && let Poll::Ready(end) = mailbox.poll_end(cx)
-        {
-            let close = end.disconnects().unwrap_or(Close::from(Close::POLICY));
-            return Poll::Ready(Ending::Cut(close));
+        loop {
+            if let Poll::Ready(close) = self.poll_vigil(cx) {
+                return Poll::Ready(Ending::Cut(close));
+            }
+            // After the vigil, which may have opened the mailbox.
+            let Some(mailbox) = self.common.address.mailbox() else {
+                break;
+            };
+            match mailbox.poll_signal(cx) {
+                Poll::Ready(Signal::Disconnect(end)) => {
+                    return Poll::Ready(Ending::Cut(
+                        end.disconnects().unwrap_or(Close::from(Close::POLICY)),
+                    ));
+                }
+                Poll::Ready(Signal::Interrupted) => {
+                    if let Vigil::Kept(watch) = &self.vigil {
+                        watch.recheck();
+                    }
+                }
+                Poll::Pending => break,
+            }
         }
         self.poll_stop(cx).map(|()| Ending::Stopped)
     }
