@@ -10,6 +10,7 @@ use std::{borrow::Cow, fmt, io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    task::AbortHandle,
     time::timeout,
 };
 
@@ -26,6 +27,13 @@ pub(crate) struct Address {
     info: ConnectionInfo,
     /// Host and port, without the password that the URL may hold.
     shown: Arc<str>,
+}
+
+/// A connection, and the task that reads and writes it.
+pub(super) struct Dialed {
+    pub(super) connection: MultiplexedConnection,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) driver: AbortHandle,
 }
 
 /// Why an attempt to connect failed.
@@ -71,10 +79,7 @@ impl Address {
     }
 
     /// Connects once, and authenticates.
-    pub(super) async fn dial(
-        &self,
-        inbox: Arc<dyn Inbox>,
-    ) -> Result<(MultiplexedConnection, Arc<Pulse>), Refusal> {
+    pub(super) async fn dial(&self, inbox: Arc<dyn Inbox>) -> Result<Dialed, Refusal> {
         match self.info.addr() {
             ConnectionAddr::Tcp(host, port) => {
                 let connecting = TcpStream::connect((host.as_str(), *port));
@@ -100,7 +105,7 @@ impl Address {
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         inbox: Arc<dyn Inbox>,
-    ) -> Result<(MultiplexedConnection, Arc<Pulse>), Refusal> {
+    ) -> Result<Dialed, Refusal> {
         let pulse = Pulse::new();
         let stream = Stream::new(stream, pulse.clone(), inbox.clone());
         let config = AsyncConnectionConfig::new()
@@ -118,8 +123,12 @@ impl Address {
             .map_err(|_| Refusal::timeout("no answer within 5 s"))?
             .map_err(|error| Refusal::of(&error))?;
         // It ends with its connection, or when the last handle to it is dropped.
-        tokio::spawn(driver);
-        Ok((connection, pulse))
+        let driver = tokio::spawn(driver).abort_handle();
+        Ok(Dialed {
+            connection,
+            pulse,
+            driver,
+        })
     }
 }
 
@@ -151,7 +160,7 @@ fn malformed(url: &str) -> Error {
 
 impl Refusal {
     /// What Redis' answer means.
-    fn of(error: &RedisError) -> Self {
+    pub(super) fn of(error: &RedisError) -> Self {
         let (reason, cause) = match error.code() {
             Some("WRONGPASS") => (
                 "it refused the user name or password (WRONGPASS); correct them in the URL, and percent-encode special \
@@ -204,7 +213,7 @@ impl Refusal {
         }
     }
 
-    fn timeout(reason: &'static str) -> Self {
+    pub(super) fn timeout(reason: &'static str) -> Self {
         Self {
             reason: reason.into(),
             cause: Cause::Unreachable,

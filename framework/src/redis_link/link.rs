@@ -1,7 +1,7 @@
 //! The connection that is replaced whenever it is lost.
 
 use super::{
-    address::{Address, Cause},
+    address::{Address, Cause, Dialed, Refusal},
     repeat::Repeat,
     stream::{Inbox, Pulse},
 };
@@ -76,6 +76,7 @@ pub(crate) struct Up {
     /// How the connection before it was lost; `None` for the first.
     pub(crate) loss: Option<Loss>,
     pulse: Arc<Pulse>,
+    driver: AbortHandle,
 }
 
 /// How a connection was lost.
@@ -153,9 +154,9 @@ impl Link {
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] with the reason and for how long.
-    pub(crate) fn connection(&self) -> Result<MultiplexedConnection> {
+    pub(crate) fn current(&self) -> Result<Up> {
         match &*self.state.borrow() {
-            State::Up(up) => Ok(up.connection.clone()),
+            State::Up(up) => Ok(up.clone()),
             State::Down(down) => Err(self.unreachable(down)),
         }
     }
@@ -241,10 +242,14 @@ struct Dialer {
 }
 
 impl Dialer {
-    async fn dial(&self, generation: u64) -> Result<Up, super::address::Refusal> {
+    async fn dial(&self, generation: u64) -> Result<Up, Refusal> {
         let dialing = self.address.dial(self.settings.inbox.clone());
-        let (mut connection, pulse) = dialing.await?;
-        let run_id = run_id(&mut connection).await;
+        let Dialed {
+            mut connection,
+            pulse,
+            driver,
+        } = dialing.await?;
+        let run_id = run_id(&mut connection).await?;
         Ok(Up {
             connection,
             generation,
@@ -252,18 +257,32 @@ impl Dialer {
             since: Instant::now(),
             loss: None,
             pulse,
+            driver,
         })
     }
 }
 
-/// Asks the server which run of Redis it is.
-async fn run_id(connection: &mut MultiplexedConnection) -> Option<Arc<str>> {
+/// Asks the server which run of Redis it is; `None` where the user may not ask.
+async fn run_id(connection: &mut MultiplexedConnection) -> Result<Option<Arc<str>>, Refusal> {
     let mut info = redis::cmd("INFO");
     info.arg("server");
     let asking = info.query_async::<String>(connection);
-    let text = timeout(INFO_TIMEOUT, asking).await.ok()?.ok()?;
-    let id = text.lines().find_map(|line| line.strip_prefix("run_id:"))?;
-    Some(id.trim().into())
+    let answer = timeout(INFO_TIMEOUT, asking).await;
+    match answer.map_err(|_| Refusal::timeout("no answer to INFO within 5 s"))? {
+        Ok(text) => {
+            let id = text.lines().find_map(|line| line.strip_prefix("run_id:"));
+            Ok(id.map(|id| id.trim().into()))
+        }
+        Err(error) if error.is_io_error() || error.is_connection_dropped() => {
+            Err(Refusal::of(&error))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// Returns whether these are two runs of Redis for certain.
+pub(crate) fn are_two_runs(one: Option<&str>, other: Option<&str>) -> bool {
+    matches!((one, other), (Some(one), Some(other)) if one != other)
 }
 
 /// Waits until the connection is lost, then dials until there is another one, without end.
@@ -276,6 +295,8 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
     loop {
         metric::redis_connection(purpose, true);
         let end = watch_over(&up, dialer.settings.silence).await;
+        // A silent connection may come to life again, and must not deliver beside the next one.
+        up.driver.abort();
         let ended_at = Instant::now();
         // A server that ends takes with it what it had not written yet.
         let was_behind = up.pulse.is_behind();
@@ -319,8 +340,7 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
                     if !is_known
                         && !was_behind
                         && is_soon
-                        && up.run_id.is_some()
-                        && up.run_id != loss.run_id
+                        && are_two_runs(up.run_id.as_deref(), loss.run_id.as_deref())
                     {
                         loss.server = Server::Ended;
                     }

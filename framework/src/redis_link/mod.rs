@@ -14,7 +14,7 @@ mod stream;
 
 pub(crate) use self::{
     address::Address,
-    link::{Link, LinkSettings, Loss, Server, State, Up},
+    link::{Link, LinkSettings, Loss, Server, State, Up, are_two_runs},
     repeat::Repeat,
     stream::{Inbox, NoInbox},
 };

@@ -1,28 +1,33 @@
 //! When a reason that persists is worth another log line.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
 /// How often an unchanged reason is logged again.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Decides which failures of a series are logged: the first, each one with another reason, and one a minute.
+/// How many reasons are told apart. With more at once, some are logged more often than [`EVERY`].
+const REASONS: usize = 8;
+
+/// Decides which failures of a series are logged: the first of each reason, and each reason once a minute.
 #[derive(Default)]
 pub(crate) struct Repeat {
-    last: Option<(String, Instant)>,
+    logged: VecDeque<(String, Instant)>,
 }
 
 impl Repeat {
     /// Returns whether this failure is to be logged, and remembers that it was.
     pub(crate) fn is_due(&mut self, reason: &str) -> bool {
         let now = Instant::now();
-        if let Some((last, at)) = &self.last
-            && last == reason
-            && now.duration_since(*at) < EVERY
-        {
+        self.logged
+            .retain(|(_, at)| now.duration_since(*at) < EVERY);
+        if self.logged.iter().any(|(logged, _)| logged == reason) {
             return false;
         }
-        self.last = Some((reason.to_owned(), now));
+        if self.logged.len() == REASONS {
+            self.logged.pop_front();
+        }
+        self.logged.push_back((reason.to_owned(), now));
         true
     }
 }
@@ -32,15 +37,26 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_reason_is_logged_when_it_changes_and_once_a_minute() {
+    async fn a_reason_is_logged_at_once_and_then_once_a_minute_whatever_comes_between() {
         let mut repeat = Repeat::default();
 
         assert!(repeat.is_due("refused"));
         assert!(!repeat.is_due("refused"));
         assert!(repeat.is_due("wrong password"));
+        assert!(!repeat.is_due("refused"));
         tokio::time::sleep(EVERY / 2).await;
         assert!(!repeat.is_due("wrong password"));
         tokio::time::sleep(EVERY / 2).await;
         assert!(repeat.is_due("wrong password"));
+        assert!(repeat.is_due("refused"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reasons_without_end_are_not_kept() {
+        let mut repeat = Repeat::default();
+
+        (0..1000).for_each(|number| assert!(repeat.is_due(&number.to_string())));
+
+        assert_eq!(repeat.logged.len(), REASONS);
     }
 }

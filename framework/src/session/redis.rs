@@ -79,8 +79,10 @@ impl RedisStore {
     }
 
     fn connection(&self) -> session_store::Result<MultiplexedConnection> {
-        let connection = self.link.connection();
-        connection.map_err(|error| session_store::Error::Backend(error.to_string()))
+        match self.link.current() {
+            Ok(up) => Ok(up.connection),
+            Err(error) => Err(session_store::Error::Backend(error.to_string())),
+        }
     }
 
     /// Writes if `condition` holds (`NX`: not there, `XX`: there); whether it did.

@@ -3,6 +3,7 @@
 use super::received::Received;
 use crate::{
     channels::{Envelope, LocalChannels},
+    log_limit::log_limited,
     name::{ChannelName, GroupName},
     redis_link::Inbox,
 };
@@ -78,7 +79,9 @@ impl Deliverer {
     /// Tells everybody a notice now.
     pub(super) fn tell(&self, notice: Notice) {
         let gap: Duration = notice.since.elapsed();
-        tracing::warn!(
+        // A connection that is cut again and again is a gap each time.
+        log_limited!(
+            warn,
             seconds = gap.as_secs_f32(),
             "events sent while the subscriptions were interrupted may be missing; all consumers of this process are told"
         );

@@ -24,7 +24,7 @@
 //!    run of Redis.
 //! 3. **A process whose subscriptions were interrupted tells its consumers** ([`Missed::Interrupted`](super::Missed)),
 //!    unless nothing can have been published meanwhile. That is so if Redis ended with the connection (right afterwards
-//!    nothing listened at its address, or another run answered), the Redis that came back is another run (`run_id`), that
+//!    nothing listened at its address, or another run answered: so the address must lead to one server, not to a balancer), the Redis that came back is another run (`run_id`), that
 //!    run had published nothing before the subscriptions were renewed (its own count of PUBLISH commands), and this
 //!    process was not behind with reading, for what Redis has not written yet ends with it. So a plain restart of Redis
 //!    alarms nobody. A connection that was cut while Redis lived on always is a gap.
@@ -34,7 +34,7 @@
 //! the one that has not, it sends the event again and the other one gets it twice; if it is the one that has, the other one
 //! lacks it and is not told. A Redis that is stopped (SIGTERM, SHUTDOWN) finishes its writes first.
 //!
-//! A connection is taken for dead when nothing at all has arrived on it for 2 s longer than a send may take, pings
+//! A connection is taken for dead when nothing at all has arrived on it for 2 s longer than a send may take (12 s at least), pings
 //! included; a backlog is a sign of life. A subscription that is confirmed late delays only the joins that wait for it.
 //!
 //! What other programs publish between the return of Redis and the moment when this process is subscribed (some 100 ms) is

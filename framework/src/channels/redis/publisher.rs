@@ -9,7 +9,7 @@ use super::{
 use crate::{
     channels::Envelope,
     error::{Error, ErrorKind, Result},
-    redis_link::{Link, Server, Up},
+    redis_link::{Link, Server, Up, are_two_runs},
 };
 use redis::RedisError;
 use std::{sync::Arc, time::Duration};
@@ -110,14 +110,32 @@ impl Publisher {
         }
     }
 
-    fn not_sent(&self) -> Error {
-        let seconds = self.timeout.as_secs_f32();
-        let why = match (self.link.connection(), self.subscriptions.status()) {
-            (Err(error), _) => error.to_string(),
-            (Ok(_), Status::Deaf(why) | Status::Refused(why)) => {
+    /// Returns whether events can be sent and received just now. It does not wait.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] with the reason if not.
+    pub(super) fn health(&self) -> Result<()> {
+        let up = self.link.current()?;
+        let why = match self.subscriptions.status() {
+            Status::Deaf(why) | Status::Refused(why) => {
                 format!("this process is not subscribed: {why}")
             }
-            (Ok(_), Status::Restored { .. }) => "Redis has only just come back".to_owned(),
+            Status::Restored { run_id, .. }
+                if are_two_runs(run_id.as_deref(), up.run_id.as_deref()) =>
+            {
+                "its two connections lead to two Redis servers: the address must lead to one"
+                    .to_owned()
+            }
+            Status::Restored { .. } => return Ok(()),
+        };
+        Err(Error::new(ErrorKind::Layer, why))
+    }
+
+    fn not_sent(&self) -> Error {
+        let seconds = self.timeout.as_secs_f32();
+        let why = match self.health() {
+            Err(error) => error.to_string(),
+            Ok(()) => "Redis has only just come back".to_owned(),
         };
         let message = format!("an event was not sent within {seconds} s: {why}");
         Error::new(ErrorKind::Layer, message)

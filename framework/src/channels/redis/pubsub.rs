@@ -4,7 +4,7 @@ use super::{
     deliverer::Deliverer,
     publisher::Publisher,
     received::Received,
-    subscriptions::{Status, Subscriptions, Wiring},
+    subscriptions::{Subscriptions, Wiring},
 };
 use crate::{
     channels::{ChannelLayer, Envelope, LocalChannels, MAILBOX_CAPACITY, Mailbox, Membership},
@@ -235,14 +235,7 @@ impl ChannelLayer for RedisChannelLayer {
     }
 
     fn health(&self) -> Result<()> {
-        self.publisher.link.connection()?;
-        match self.subscriptions.status() {
-            Status::Restored { .. } => Ok(()),
-            Status::Deaf(why) | Status::Refused(why) => Err(Error::new(
-                ErrorKind::Layer,
-                format!("not subscribed: {why}"),
-            )),
-        }
+        self.publisher.health()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whether Redis was merely restarted: then nothing that was sent meanwhile can have been missed.
 
-use crate::redis_link::{Loss, Server, Up};
+use crate::redis_link::{Loss, Server, Up, are_two_runs};
 use redis::aio::MultiplexedConnection;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -24,7 +24,7 @@ pub(super) fn settles_at(up: &Up) -> Option<Instant> {
 }
 
 fn is_another_run(up: &Up, loss: &Loss) -> bool {
-    up.run_id.is_some() && up.run_id != loss.run_id
+    are_two_runs(up.run_id.as_deref(), loss.run_id.as_deref())
 }
 
 /// Returns whether this run of Redis has published nothing yet. False where the user may not ask.

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     metric,
     name::GroupName,
-    redis_link::{Link, Repeat, State, Up},
+    redis_link::{Link, Repeat, State, Up, are_two_runs},
 };
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
@@ -184,7 +184,7 @@ impl Subscriptions {
         let mut statuses = self.status.subscribe();
         loop {
             if let Status::Restored { generation, run_id } = &*statuses.borrow_and_update()
-                && run_id.as_deref() == run
+                && !are_two_runs(run_id.as_deref(), run)
             {
                 return *generation;
             }
