@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use seaway_tests::support::{Client, Redis, Server, wait::POLL};
 
 /// The promise: delivery resumes this soon after Redis answers again.
-const RESUME: Duration = Duration::from_secs(2);
+const RESUME: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn sockets_survive_a_short_outage_and_delivery_resumes() {
@@ -97,7 +97,7 @@ async fn joins(arena: &Server, back: Instant) -> Client {
     arena.client("/ws/room/harbour").await
 }
 
-/// Says something again and again, for messages of the gap are lost, until the other hears one of them.
+/// Says something again and again, until the other hears one of them.
 async fn delivers(from: &mut Client, to: &mut Client, back: Instant) {
     let word = format!("after {:?}", back.elapsed());
     loop {

@@ -62,7 +62,18 @@ impl StartLine {
     /// When it names none.
     #[must_use]
     pub fn port(&self) -> u16 {
-        let (_, rest) = self.line.split_once("127.0.0.1:").expect("an address");
+        self.port_of("listens on")
+    }
+
+    /// The port of the address that stands behind these words.
+    ///
+    /// # Panics
+    /// When the line names none.
+    #[must_use]
+    pub fn port_of(&self, words: &str) -> u16 {
+        let rest = self.line.split_once(words).map(|(_, rest)| rest);
+        let rest = rest.and_then(|rest| rest.split_once("127.0.0.1:"));
+        let (_, rest) = rest.unwrap_or_else(|| panic!("no {words} in {:?}", self.line));
         let digits = rest.split(|c: char| !c.is_ascii_digit()).next();
         let port = digits.and_then(|digits| digits.parse().ok());
         port.unwrap_or_else(|| panic!("no port in {:?}", self.line))

@@ -97,12 +97,15 @@ async fn run(options: Options) -> Result<()> {
         .with(Auth::new(chat.accounts.clone()).recheck(RECHECK))
         .with(sessions);
 
-    if let (Some(port), Some(metrics)) = (options.monitor, metrics) {
-        let monitor = monitor::begin(port, metrics, &channels).await?;
-        println!("chat serves /metrics and /ready on http://{monitor}");
-    }
+    let monitor = match (options.monitor, metrics) {
+        (Some(port), Some(metrics)) => {
+            let monitor = monitor::begin(port, metrics, &channels).await?;
+            format!(", monitoring: http://{monitor}")
+        }
+        _ => String::new(),
+    };
     let (address, data) = (listener.local_addr()?, options.data.display());
-    println!("chat listens on http://{address} (data: {data}, Redis: {redis})");
+    println!("chat listens on http://{address} (data: {data}, Redis: {redis}{monitor})");
     if !address.ip().is_loopback() && !options.is_https {
         tracing::warn!(
             "passwords and messages travel unencrypted; put a proxy with TLS before it, and give --https"

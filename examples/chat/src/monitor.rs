@@ -1,12 +1,13 @@
-//! What a monitoring system asks for, on a port that is nobody else's.
+//! Metrics and a readiness probe, on a port of their own.
 
 use axum::{Router, extract::State, routing::get};
 use http::StatusCode;
 use launch::{Address, Metrics};
 use seaway::{Channels, Result, from_service, routing::ProtocolTypeRouter, serve};
-use std::{future::pending, net::SocketAddr};
+use std::net::SocketAddr;
 
-/// Serves `/metrics` and `/ready` on this port of this machine until the process ends; returns where.
+/// Serves `/metrics` and `/ready` on this port of this machine until the process is told to stop; returns where. From then
+/// on a probe is refused: no load balancer shall send further clients.
 ///
 /// # Errors
 /// If it cannot listen there.
@@ -15,7 +16,7 @@ pub async fn begin(port: u16, metrics: Metrics, channels: &Channels) -> Result<S
         port,
         ..Address::default()
     };
-    let listener = address.listen().await?;
+    let listener = address.listen_as("--monitor").await?;
     let address = listener.local_addr()?;
     let pages = Router::new()
         .route("/metrics", get(async move || metrics.render()))
@@ -23,8 +24,7 @@ pub async fn begin(port: u16, metrics: Metrics, channels: &Channels) -> Result<S
         .with_state(channels.clone());
     let app = ProtocolTypeRouter::new().http(from_service(pages));
     tokio::spawn(async move {
-        // The chat's own server ends the process.
-        if let Err(error) = serve(listener, app).stop_on(pending()).await {
+        if let Err(error) = serve(listener, app).await {
             tracing::error!(%error, "the port for monitoring is not served any more");
         }
     });

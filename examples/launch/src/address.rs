@@ -28,12 +28,22 @@ impl Address {
     /// # Errors
     /// [`ErrorKind::Io`], with the option that chooses another address.
     pub async fn listen(&self) -> Result<TcpListener> {
+        self.listen_as("--port").await
+    }
+
+    /// Listens there; `option` is the one that chooses the port.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    pub async fn listen_as(&self, option: &str) -> Result<TcpListener> {
         let Self { host, port } = self;
         let listener = TcpListener::bind((host.as_str(), *port)).await;
         listener.map_err(|error| {
             let option = match error.kind() {
-                io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => "port with --port",
-                _ => "address with --host",
+                io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => {
+                    format!("port with {option}")
+                }
+                _ => "address with --host".to_owned(),
             };
             let message =
                 format!("cannot listen on {host} port {port}: {error}; choose another {option}");

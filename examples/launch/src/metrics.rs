@@ -4,7 +4,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use seaway::{Error, Result};
 use std::time::Duration;
 
-/// How often recorded samples are put together: until then they take memory.
+/// How often the samples of histograms are summed up: until then they take memory.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// The metrics of this process.
