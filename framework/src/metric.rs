@@ -1,10 +1,10 @@
 //! The metrics of this crate, through the `metrics` facade: every name in one place.
 //!
 //! A program that installs no recorder pays a branch for each. Handles are made with the channel layer and with each
-//! connection, so install the recorder first. `docs/deployment.md` has the list for operators.
+//! connection, so install the recorder first. `docs/channel-layers.md` has the list for operators.
 
 use crate::error::{Error, ErrorKind, Result};
-use metrics::{Counter, Histogram, counter, gauge, histogram};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 /// The counts of sending, by outcome.
 pub(crate) struct Sending {
@@ -92,20 +92,39 @@ pub(crate) fn subscriptions(groups: usize) {
     gauge!("seaway_redis_subscriptions").set(groups as f64);
 }
 
-/// An open WebSocket, counted until it is dropped.
-pub(crate) struct OpenSocket(metrics::Gauge);
+/// Something that is open, counted until it is dropped.
+struct Open(Gauge);
 
-impl OpenSocket {
-    pub(crate) fn new() -> Self {
-        let open = gauge!("seaway_websockets_open");
+impl Open {
+    fn new(open: Gauge) -> Self {
         open.increment(1.0);
         Self(open)
     }
 }
 
-impl Drop for OpenSocket {
+impl Drop for Open {
     fn drop(&mut self) {
         self.0.decrement(1.0);
+    }
+}
+
+/// An open connection of a client.
+pub(crate) struct OpenConnection(
+    #[expect(dead_code, reason = "it counts until it is dropped")] Open,
+);
+
+impl OpenConnection {
+    pub(crate) fn new() -> Self {
+        Self(Open::new(gauge!("seaway_connections_open")))
+    }
+}
+
+/// An open WebSocket.
+pub(crate) struct OpenSocket(#[expect(dead_code, reason = "it counts until it is dropped")] Open);
+
+impl OpenSocket {
+    pub(crate) fn new() -> Self {
+        Self(Open::new(gauge!("seaway_websockets_open")))
     }
 }
 

@@ -1,5 +1,4 @@
-//! A refused client is found in the log. Apart from the other tests: each rule writes ten lines a minute, and here each
-//! test has rules of its own.
+//! A refused client is found in the log. Apart from the other tests: each rule writes ten lines a minute.
 
 use async_trait::async_trait;
 use futures_util::{SinkExt, StreamExt};

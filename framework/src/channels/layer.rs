@@ -5,6 +5,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    log_limit::log_limited,
     metric,
     name::{ChannelName, GroupName},
 };
@@ -123,7 +124,8 @@ impl Channels {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is none or Redis does not answer within 2 s; the
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is invalid, if Redis refuses, or if it
+    /// does not answer within the 2 s of each connection and the 5 s of each first answer; the
     /// message names the address and the remedy.
     #[cfg(feature = "redis")]
     pub async fn redis(config: impl Into<super::redis::RedisConfig>) -> Result<Self> {
@@ -255,15 +257,8 @@ impl Channels {
     /// Counts a send or join that the layer did not take and no hook handled.
     pub(crate) fn note_unsent(&self, error: &Error) {
         let total = self.0.unsent.fetch_add(1, Ordering::Relaxed) + 1;
-        if is_worth_a_line(total) {
-            tracing::warn!(error = %error.chain(), total, "a consumer's event was not sent");
-        }
+        log_limited!(warn, error = %error.chain(), total, "a consumer's event was not sent");
     }
-}
-
-/// The first, then every thousandth: a flood of losses shall not become a flood of lines.
-pub(super) fn is_worth_a_line(total: u64) -> bool {
-    total == 1 || total.is_multiple_of(1000)
 }
 
 impl fmt::Debug for Channels {

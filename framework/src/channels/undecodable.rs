@@ -1,6 +1,6 @@
 //! Events that a consumer could not decode: counted, and logged so that one stale sender hides no other mistake.
 
-use super::{Envelope, layer::is_worth_a_line};
+use super::Envelope;
 use crate::{error::Error, metric, name::GroupName};
 use std::{
     collections::HashSet,
@@ -10,8 +10,11 @@ use std::{
     },
 };
 
-/// How many pairs of group and type are told apart. The events of further ones are counted, and every thousandth is logged.
+/// How many pairs of group and type are told apart. The events of further ones are only counted.
 const PAIRS: usize = 256;
+
+/// How much of a type is kept and logged, in bytes.
+const MAX_TYPE: usize = 100;
 
 /// Counts events that could not be decoded, and logs the first of each group and type.
 #[derive(Default)]
@@ -31,8 +34,12 @@ impl Undecodable {
     pub(super) fn note(&self, error: &Error, envelope: &Envelope) {
         metric::undecodable();
         let total = self.total.fetch_add(1, Ordering::Relaxed) + 1;
-        let pair = (envelope.group().cloned(), envelope.kind());
-        if !self.is_first(&pair) && !is_worth_a_line(total) {
+        let kind = envelope.kind().map(|mut kind| {
+            kind.truncate(kind.floor_char_boundary(MAX_TYPE));
+            kind
+        });
+        let pair = (envelope.group().cloned(), kind);
+        if !self.is_first(&pair) {
             return;
         }
         let (group, kind) = pair;
@@ -41,7 +48,7 @@ impl Undecodable {
             r#type = kind.as_deref().unwrap_or(""),
             error = %error.chain(),
             total,
-            "skipped an event that could not be decoded"
+            "skipped an event that could not be decoded; further ones of this group and type are only counted"
         );
     }
 

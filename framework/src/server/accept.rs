@@ -1,13 +1,15 @@
 //! Accepting clients, until the server is told to stop and all have left.
 
 use super::{
-    connection::{self, ConnectionLimits, Stalled, log_stall},
+    connection::{self, ConnectionLimits, STREAM_NOT_READ, Stalled, log_stall},
     drain::Drain,
     orders::Orders,
     place,
 };
 use crate::{
     error::BoxError,
+    log_limit::log_limited,
+    metric,
     protocol::Body,
     refusal_log::{Answer, Peer, Rule},
 };
@@ -46,6 +48,13 @@ where
     let places = Arc::new(Semaphore::new(limits.connections));
     loop {
         let accept = async {
+            if places.available_permits() == 0 {
+                log_limited!(
+                    warn,
+                    connections = limits.connections,
+                    "`max_connections` are open; further clients wait until one ends"
+                );
+            }
             let permit = places.clone().acquire_owned().await;
             let permit = permit.expect("the semaphore is never closed");
             (listener.accept().await, permit)
@@ -57,18 +66,22 @@ where
         let (stream, client) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                refused(&error).await;
-                continue;
+                tokio::select! {
+                    () = accept_failed(&error) => continue,
+                    () = orders.stop() => break,
+                }
             }
         };
         let client = canonical(client);
         let app = app.clone();
         let seat = drain.seat(Some(client), permit);
         seat.clone().spawn(async move {
+            let _open = metric::OpenConnection::new();
             let serving = connection::serve(stream, app, seat.clone(), limits.connection);
-            let served = place::serve(seat, serving).await;
-            if let Some(Err(error)) = served {
-                note_end(client, &error);
+            match place::serve(seat, serving).await {
+                Some(Ok(())) => {}
+                Some(Err(error)) => note_end(client, &error),
+                None => log_stall(client, &STREAM_NOT_READ),
             }
         });
     }
@@ -125,7 +138,7 @@ fn note_end(client: SocketAddr, error: &BoxError) {
 
 /// A connection that died in the queue is its own affair. Anything else (too many open files) needs a moment, or this
 /// loop would only burn the processor.
-async fn refused(error: &std::io::Error) {
+async fn accept_failed(error: &std::io::Error) {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     if matches!(
         error.kind(),
@@ -133,7 +146,7 @@ async fn refused(error: &std::io::Error) {
     ) {
         return;
     }
-    tracing::error!(%error, "cannot accept connections; trying again in a second");
+    log_limited!(error, %error, "cannot accept connections; trying again in a second");
     tokio::time::sleep(Duration::from_secs(1)).await;
 }
 

@@ -73,6 +73,8 @@ impl fmt::Display for Stalled {
 impl Error for Stalled {}
 
 const NOT_READ: Stalled = Stalled("the client read nothing of the response for `write_timeout`");
+pub(super) const STREAM_NOT_READ: Stalled =
+    Stalled("the client read nothing of a streamed response for `SEND_TIMEOUT`");
 const HALF_CLOSED: Stalled =
     Stalled("the client closed its sending side, and nothing was written for `half_close_timeout`");
 const IDLE: &str =
@@ -309,8 +311,13 @@ where
         let serving = place::serve(self.seat.clone(), stream);
         let client = self.seat.client;
         self.seat.spawn(async move {
-            if let (Some(None), Some(client)) = (serving.await, client) {
-                log_stall(client, &NOT_READ);
+            let stalled = match serving.await {
+                None => Some(STREAM_NOT_READ),
+                Some(None) => Some(NOT_READ),
+                Some(Some(_)) => None,
+            };
+            if let (Some(stalled), Some(client)) = (stalled, client) {
+                log_stall(client, &stalled);
             }
             drop(open);
         });

@@ -8,8 +8,8 @@ use std::{
 
 /// From the ground up; what shares a floor does not know each other.
 const FLOORS: &[&[&str]] = &[
-    &["alarm", "error", "refusal_log", "waking"],
-    &["metric"],
+    &["alarm", "error", "log_limit", "waking"],
+    &["metric", "refusal_log"],
     &[
         "cookies",
         "frame",

@@ -132,7 +132,7 @@ async fn a_misspelt_name_in_braces_is_told_to_the_log_with_what_there_is() {
     let log = Log::listen();
     assert_eq!(status(&stage::<Typo>(), "/ws/lobby?_name=ana").await, 500);
 
-    let line = log.line("`Typo`");
+    let line = log.line("error=`Typo`");
     for part in ["\"chat.{rom}\"", "[\"_name\"]", "[\"room\"]"] {
         assert!(line.contains(part), "{part} in {line}");
     }
