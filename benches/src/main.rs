@@ -80,7 +80,7 @@ async fn measure(options: &Options) -> Result<Vec<String>> {
     let Outcome {
         samples,
         failures,
-        losses,
+        of_peers,
     } = rounds(options).await;
 
     let (shapes, contestants) = (&options.shapes, &options.contestants);
@@ -90,8 +90,8 @@ async fn measure(options: &Options) -> Result<Vec<String>> {
     for target in report::targets(&samples, options.benchmark.targets) {
         println!("{target}");
     }
-    for loss in losses {
-        println!("LOST    {loss}");
+    for failure in of_peers {
+        println!("PEER    {failure}");
     }
     if let Some(file) = &options.json {
         let json = report::json(&samples, options, &failures);
@@ -105,8 +105,8 @@ async fn measure(options: &Options) -> Result<Vec<String>> {
 struct Outcome {
     samples: Samples,
     failures: Vec<String>,
-    /// Lost deliveries that are no failures.
-    losses: Vec<String>,
+    /// What peers lost, and where they failed.
+    of_peers: Vec<String>,
 }
 
 /// Puts every load on every server in turn, round by round.
@@ -116,22 +116,22 @@ async fn rounds(options: &Options) -> Outcome {
         for shape in &options.shapes {
             for contestant in &options.contestants {
                 let place = format!("round {round}, {}, {}", shape.key, contestant.name);
+                let failures = match options.benchmark.forgives(*contestant) {
+                    true => &mut outcome.of_peers,
+                    false => &mut outcome.failures,
+                };
                 match sample(*contestant, shape, options).await {
                     Ok(sample) => {
                         eprintln!("{place}: {}", sample.brief(shape.unit));
                         if sample.lost > 0 {
                             let what = plural(shape.unit);
-                            let loss = format!("{place}: {} {what} lost", sample.lost);
-                            match options.benchmark.forgives_losses(*contestant) {
-                                true => outcome.losses.push(loss),
-                                false => outcome.failures.push(loss),
-                            }
+                            failures.push(format!("{place}: {} {what} lost", sample.lost));
                         }
                         outcome.samples.add(*contestant, shape, sample);
                     }
                     Err(error) => {
                         eprintln!("{place}: FAILED: {error}");
-                        outcome.failures.push(format!("{place}: {error}"));
+                        failures.push(format!("{place}: {error}"));
                     }
                 }
             }

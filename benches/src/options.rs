@@ -34,15 +34,16 @@ With --over-redis, each server runs as two processes with a redis-server of thei
 and half of every room's members are on either process: the arena, an axum server with
 redis-rs, and Django Channels on uvicorn with either layer of channels_redis.
 
-  --quick     a look in one and a half minutes instead of figures in seven
-  --rounds N  as above (default 3, quick 1)
+  --quick     a look in three minutes instead of figures in ten
+  --rounds N  as above (default 2, quick 1)
   --only      arena, axum, pubsub (RedisPubSubChannelLayer), core (RedisChannelLayer)
               (default all)
-  --loads     rooms-50x10, rooms-10x100, room-1000 (default all)
+  --loads     rooms-50x10-busy, rooms-10x100-busy, room-1000-busy (many members send),
+              rooms-50x10, rooms-10x100, room-1000 (a few do; default all)
   --json      as above
 
-It ends with an error if a connection failed or a delivery was lost. Over Redis, the
-deliveries that the arena's peers lose are only reported.";
+It ends with an error if a connection failed or a delivery was lost. Over Redis, what the
+arena's peers lose, and where they fail, is only reported.";
 
 /// What to do.
 #[derive(Clone, Debug)]

@@ -43,7 +43,37 @@ const ROOMS_50X10: Shape = Shape {
 };
 
 /// The loads over Redis, in the order of the report.
-pub(crate) const OVER_REDIS: [Shape; 3] = [
+pub(crate) const OVER_REDIS: [Shape; 6] = [
+    Shape {
+        key: "rooms-50x10-busy",
+        title: "50 rooms of 10, all of them sending",
+        unit: "delivery",
+        load: Load::Rooms {
+            rooms: 50,
+            members: 10,
+            senders: 10,
+        },
+    },
+    Shape {
+        key: "rooms-10x100-busy",
+        title: "10 rooms of 100, 20 of each sending",
+        unit: "delivery",
+        load: Load::Rooms {
+            rooms: 10,
+            members: 100,
+            senders: 20,
+        },
+    },
+    Shape {
+        key: "room-1000-busy",
+        title: "one room of 1,000, 40 of them sending",
+        unit: "delivery",
+        load: Load::Rooms {
+            rooms: 1,
+            members: 1000,
+            senders: 40,
+        },
+    },
     ROOMS_50X10,
     Shape {
         key: "rooms-10x100",

@@ -56,47 +56,47 @@ pub(crate) const IN_MEMORY: [Target; 6] = [
 pub(crate) const OVER_REDIS: [Target; 12] = [
     cpu(
         "CPU per delivery, 50 rooms of 10",
-        "rooms-50x10",
+        "rooms-50x10-busy",
         Limit::Times(0.33, "axum"),
     ),
     cpu(
         "CPU per delivery, 50 rooms of 10",
-        "rooms-50x10",
+        "rooms-50x10-busy",
         Limit::OneIn(80.0, "pubsub"),
     ),
     cpu(
         "CPU per delivery, 50 rooms of 10",
-        "rooms-50x10",
+        "rooms-50x10-busy",
         Limit::OneIn(80.0, "core"),
     ),
     cpu(
         "CPU per delivery, 10 rooms of 100",
-        "rooms-10x100",
+        "rooms-10x100-busy",
         Limit::Times(0.33, "axum"),
     ),
     cpu(
         "CPU per delivery, 10 rooms of 100",
-        "rooms-10x100",
+        "rooms-10x100-busy",
         Limit::OneIn(80.0, "pubsub"),
     ),
     cpu(
         "CPU per delivery, 10 rooms of 100",
-        "rooms-10x100",
+        "rooms-10x100-busy",
         Limit::OneIn(80.0, "core"),
     ),
     cpu(
         "CPU per delivery, one room of 1,000",
-        "room-1000",
+        "room-1000-busy",
         Limit::Times(0.33, "axum"),
     ),
     cpu(
         "CPU per delivery, one room of 1,000",
-        "room-1000",
+        "room-1000-busy",
         Limit::OneIn(80.0, "pubsub"),
     ),
     cpu(
         "CPU per delivery, one room of 1,000",
-        "room-1000",
+        "room-1000-busy",
         Limit::OneIn(80.0, "core"),
     ),
     one_command("Redis per message, 50 rooms of 10", "rooms-50x10"),
@@ -214,7 +214,7 @@ mod tests {
             ("core", 158.0),
         ];
 
-        let lines = judged(&benchmark::OVER_REDIS, "room-1000", &cpu_us);
+        let lines = judged(&benchmark::OVER_REDIS, "room-1000-busy", &cpu_us);
 
         assert_eq!(
             lines,
