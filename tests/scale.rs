@@ -6,6 +6,7 @@ use futures_util::{StreamExt, stream};
 use seaway::{Channels, channels::Mailbox};
 use seaway_tests::support::{
     Redis, Server,
+    churn::churn,
     flood::{Flood, Load},
     wait::{DEADLINE, until},
 };
@@ -71,6 +72,16 @@ async fn a_thousand_sockets_in_one_room_receive_what_ten_of_them_publish() {
         lasts: Duration::from_secs(1),
     };
     receives_everything(load).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_members_who_come_and_go_do_not_hold_up_deliveries() {
+    let redis = Redis::new().await;
+
+    let churn = churn(&redis, 10_000).await;
+
+    println!("{churn}");
+    assert!(churn.slowest < Duration::from_millis(500), "{churn}");
 }
 
 async fn receives_everything(load: Load) {

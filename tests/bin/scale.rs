@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use seaway_tests::support::{
     Redis, Server,
+    churn::churn,
     flood::{Flood, Load, SlowReader},
 };
 
@@ -47,6 +48,9 @@ async fn main() {
         lasts: Duration::from_secs(3),
     };
     run("one room of 10,000, 10 publish in a closed loop", load).await;
+    let redis = Redis::new().await;
+    println!("members who come and go while a group receives");
+    println!("  {}", churn(&redis, 50_000).await);
 }
 
 /// The clients are in this process, and half of their connections end in each server.

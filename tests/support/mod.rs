@@ -5,12 +5,14 @@
 //! - [`proxy`]: a network that can stall, delay, lose and cut;
 //! - [`stage`]: two processes and forty clients for a fault to happen to; [`crowd`]: those clients; [`account`]: what
 //!   became of their messages; [`flood`]: thousands of clients that only count;
+//! - [`churn`]: members that come and go by the thousand;
 //! - [`page`], [`devtools`]: one page in the browser, and the wire to it; [`visitor`]: a person in the chat;
 //! - [`child`], [`port`], [`scratch`], [`usage`], [`wait`]: the small things under them.
 
 pub mod account;
 pub mod browser;
 pub mod child;
+pub mod churn;
 pub mod client;
 pub mod crowd;
 pub mod devtools;
