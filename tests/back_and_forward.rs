@@ -14,7 +14,7 @@ use std::{
 
 use axum::{Router, response::Html, routing::get};
 use seaway::{
-    ApplicationExt, Channels, Close, Context, Handshake, NoEvent, Reject, Result,
+    ApplicationExt, Channels, Close, Context, Handshake, NoEvent, Rejection, Result,
     WebSocketConsumer, from_service,
     middleware::Provide,
     routing::{PathRouter, ProtocolTypeRouter},
@@ -195,7 +195,7 @@ impl WebSocketConsumer for Member {
     type Input = String;
     type Event = NoEvent;
 
-    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         let sockets = handshake.state::<Arc<AtomicUsize>>()?.clone();
         sockets.fetch_add(1, Ordering::SeqCst);
         Ok(Self { sockets })

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use seaway::{
-    ApplicationExt, BoxApplication, Channels, Context, Handshake, NoEvent, Reject, Result, Session,
-    WebSocketConsumer, from_service,
+    ApplicationExt, BoxApplication, Channels, Context, Handshake, NoEvent, Rejection, Result,
+    Session, WebSocketConsumer, from_service,
     middleware::Sessions,
     protocol::{Http, WebSocket},
     session::{MemoryStore, RedisStore, SessionStore},
@@ -331,7 +331,7 @@ impl WebSocketConsumer for Shell {
     type Input = String;
     type Event = NoEvent;
 
-    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         let session: Session = handshake.extract().await?;
         if let Some(value) = handshake.scope().query("begin") {
             session.insert("begun", value).await?;

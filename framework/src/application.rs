@@ -1,8 +1,8 @@
 //! One conversation, from the first word to the last.
 
 use crate::{
+    catch_panic::catch_panic,
     error::Result,
-    guard::guarded,
     log_limit::log_limited,
     scope::{Protocol, Scope},
 };
@@ -124,7 +124,7 @@ impl<P: Protocol, A: Application<P>> ErasedApplication<P> for A {
     }
 
     fn start(self: Arc<Self>, scope: Scope<P>, connection: P::Connection) -> Conversation {
-        Box::pin(async move { guarded(|| self.call(scope, connection)).await? })
+        Box::pin(async move { catch_panic(|| self.call(scope, connection)).await? })
     }
 }
 
@@ -136,8 +136,8 @@ impl<P: Protocol, A: Application<P>> ErasedApplication<P> for A {
 /// let echo = application_fn(|_: Scope<WebSocket>, upgrade: Upgrade| async move {
 ///     let mut socket = upgrade.accept().await?;
 ///     let sender = socket.sender();
-///     while let Some(frame) = socket.receive().await {
-///         sender.send(frame).await?;
+///     while let Some(message) = socket.receive().await {
+///         sender.send(message).await?;
 ///     }
 ///     socket.close(1000).await;
 ///     Ok(())

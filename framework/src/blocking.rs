@@ -1,8 +1,8 @@
 //! Calls that block their thread, on threads that may be blocked: a bounded pool of them.
 
 use crate::{
+    catch_panic::caught,
     error::{Error, ErrorKind, Result},
-    guard,
 };
 use std::{
     fmt,
@@ -48,7 +48,7 @@ pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'stat
 /// [`blocking`].
 ///
 /// ```
-/// use seaway::{Group, Result, blocking, wait};
+/// use seaway::{Group, Result, blocking, block_on};
 /// # #[derive(serde::Serialize, serde::Deserialize)]
 /// # #[serde(tag = "type")]
 /// # enum Said { Done }
@@ -56,7 +56,7 @@ pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'stat
 /// async fn work(room: Group<Said>) -> Result<()> {
 ///     blocking(move || {
 ///         // … what takes long …
-///         wait(room.send(&Said::Done))
+///         block_on(room.send(&Said::Done))
 ///     })
 ///     .await?
 /// }
@@ -65,7 +65,7 @@ pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'stat
 /// # Panics
 /// In async code, where `.await` is the word; and outside a tokio runtime.
 #[track_caller]
-pub fn wait<F: Future>(future: F) -> F::Output {
+pub fn block_on<F: Future>(future: F) -> F::Output {
     Handle::current().block_on(future)
 }
 
@@ -134,7 +134,7 @@ impl BlockingPool {
         call: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
         let place = self.place().await?;
-        place.occupy(move || guard::caught(call)).await?
+        place.occupy(move || caught(call)).await?
     }
 
     /// How many calls it runs at once.

@@ -15,8 +15,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// ```
 /// use seaway::{Error, ErrorKind};
 ///
-/// let error = Error::new(ErrorKind::Codec, "expected a text frame");
-/// assert_eq!(error.to_string(), "expected a text frame");
+/// let error = Error::new(ErrorKind::Codec, "expected a text message");
+/// assert_eq!(error.to_string(), "expected a text message");
 /// assert!(!error.is_closed());
 /// ```
 pub struct Error(Box<Inner>);

@@ -3,7 +3,7 @@
 use crate::{
     cookies::Cookies,
     error::{Error, ErrorKind, Result},
-    reject::Reject,
+    rejection::Rejection,
     scope::{OpensOverHttp, Protocol, Scope},
 };
 use std::{future::Future, net::SocketAddr};
@@ -13,21 +13,21 @@ use std::{future::Future, net::SocketAddr};
 /// Session, user and cookies are such; so is a type of yours:
 ///
 /// ```
-/// use seaway::{FromScope, Handshake, OpensOverHttp, Reject, Scope, http::StatusCode};
+/// use seaway::{FromScope, Handshake, OpensOverHttp, Rejection, Scope, http::StatusCode};
 ///
 /// /// The language that a client asks for.
 /// struct Language(String);
 ///
 /// impl<P: OpensOverHttp> FromScope<P> for Language {
-///     async fn from_scope(scope: &Scope<P>) -> Result<Self, Reject> {
+///     async fn from_scope(scope: &Scope<P>) -> Result<Self, Rejection> {
 ///         let header = scope.head.headers.get("accept-language");
 ///         let text = header.and_then(|value| value.to_str().ok());
-///         let text = text.ok_or(Reject::new(StatusCode::BAD_REQUEST, "say which language you read"))?;
+///         let text = text.ok_or(Rejection::new(StatusCode::BAD_REQUEST, "say which language you read"))?;
 ///         Ok(Language(text.to_owned()))
 ///     }
 /// }
 ///
-/// async fn connect(handshake: &mut Handshake) -> Result<(), Reject> {
+/// async fn connect(handshake: &mut Handshake) -> Result<(), Rejection> {
 ///     let Language(text) = handshake.extract().await?;
 ///     # Ok(())
 /// }
@@ -43,7 +43,7 @@ pub trait FromScope<P: Protocol>: Sized {
     ///
     /// # Errors
     /// The answer that the client gets instead.
-    fn from_scope(scope: &Scope<P>) -> impl Future<Output = Result<Self, Reject>> + Send;
+    fn from_scope(scope: &Scope<P>) -> impl Future<Output = Result<Self, Rejection>> + Send;
 }
 
 /// Where the client is: an extractor for consumers and for axum's handlers alike.
@@ -59,20 +59,20 @@ pub(crate) fn nowhere() -> Error {
 }
 
 impl<P: OpensOverHttp> FromScope<P> for ClientAddr {
-    async fn from_scope(scope: &Scope<P>) -> Result<Self, Reject> {
+    async fn from_scope(scope: &Scope<P>) -> Result<Self, Rejection> {
         let client = scope.client.ok_or_else(nowhere)?;
         Ok(Self(client))
     }
 }
 
 impl<P: OpensOverHttp> FromScope<P> for Option<ClientAddr> {
-    async fn from_scope(scope: &Scope<P>) -> Result<Self, Reject> {
+    async fn from_scope(scope: &Scope<P>) -> Result<Self, Rejection> {
         Ok(scope.client.map(ClientAddr))
     }
 }
 
 impl<P: OpensOverHttp> FromScope<P> for Cookies {
-    async fn from_scope(scope: &Scope<P>) -> Result<Self, Reject> {
+    async fn from_scope(scope: &Scope<P>) -> Result<Self, Rejection> {
         Ok(Self::of(&scope.head.headers))
     }
 }

@@ -6,20 +6,20 @@ mod alarm;
 mod error;
 mod log_limit;
 mod refusal_log;
-mod waking;
+mod waker;
 
 mod metric;
 
+mod catch_panic;
 mod cookies;
-mod frame;
-mod guard;
 mod header_list;
+mod message;
 mod name;
 #[cfg(feature = "redis")]
 mod redis_link;
-mod reject;
+mod rejection;
+mod revocation;
 mod scope;
-mod tie;
 
 mod blocking;
 
@@ -37,7 +37,7 @@ pub mod routing;
 
 mod server;
 
-mod bridge;
+mod service;
 
 pub mod testing;
 
@@ -55,22 +55,22 @@ pub use self::macros::{Event, WebSocketConsumer, consumer};
 
 pub use self::{
     application::{Application, ApplicationExt, ApplicationFn, BoxApplication, application_fn},
-    blocking::{BlockingPool, blocking, wait},
-    bridge::{FromService, ResponseFuture, from_service},
+    blocking::{BlockingPool, block_on, blocking},
     channels::{Channels, Event, Group, Missed, Shared},
     consumer::{
-        Answer, BlockingConsumer, BlockingContext, BlockingHandshake, BodySender, Context,
-        FromFrame, FromHandshake, Handshake, HttpConsumer, HttpContext, HttpHandshake, IntoAnswer,
-        IntoFrame, IntoSseEvent, Json, NoEvent, Sse, SseEvent, WebSocketConsumer,
+        BlockingConsumer, BlockingContext, BlockingHandshake, BodySender, Context, FromHandshake,
+        FromMessage, Handshake, HttpConsumer, HttpContext, HttpHandshake, IntoMessage, IntoReply,
+        IntoSseEvent, Json, NoEvent, Reply, Sse, SseEvent, WebSocketConsumer,
     },
     cookies::Cookies,
     error::{BoxError, Error, ErrorKind, Result},
     extract::{ClientAddr, FromScope},
-    frame::{Close, Frame, Text},
+    message::{Close, Message, Text},
     name::{ChannelName, GroupName},
-    reject::Reject,
+    rejection::Rejection,
     scope::{OpensOverHttp, Protocol, ReplyHook, Scope},
     server::{Bind, Lifespan, LifespanFn, Running, Serve, serve},
+    service::{FromService, ResponseFuture, from_service},
 };
 
 #[cfg(feature = "sessions")]

@@ -4,12 +4,12 @@ pub use crate::consumer::GroupField;
 pub use serde;
 
 use crate::{
-    consumer::{FromFrame, WebSocketConsumer},
+    consumer::{FromMessage, WebSocketConsumer},
     error::{Error, ErrorKind, Result},
-    frame::Frame,
+    message::Message,
     protocol::WebSocket,
     refusal_log::Rule,
-    reject::Reject,
+    rejection::Rejection,
     scope::Scope,
 };
 use http::StatusCode;
@@ -48,17 +48,17 @@ pub struct NoPayload;
 #[derive(Debug)]
 pub enum Nothing {}
 
-impl FromFrame for Nothing {
-    fn from_frame(_: Frame) -> Result<Self> {
+impl FromMessage for Nothing {
+    fn from_message(_: Message) -> Result<Self> {
         let message = "nothing is expected here";
         Err(Error::new(ErrorKind::Codec, message))
     }
 }
 
 /// The answer to a client whose session has no value of this name.
-pub fn not_in_session(key: &str) -> Reject {
+pub fn not_in_session(key: &str) -> Rejection {
     let sentence = format!("there is no {key:?} in your session");
-    Reject::new(StatusCode::UNAUTHORIZED, sentence).by(Rule::User)
+    Rejection::new(StatusCode::UNAUTHORIZED, sentence).by(Rule::User)
 }
 
 /// What stands for a name in braces in the name of a group, if no field of the consumer does: a path parameter.
@@ -68,8 +68,8 @@ pub fn placeholder(
     group: &str,
     name: &str,
     fields: &[&str],
-) -> Result<String, Reject> {
-    if let Some(value) = scope.param(name) {
+) -> Result<String, Rejection> {
+    if let Some(value) = scope.raw_param(name) {
         return Ok(value.to_owned());
     }
     let params: Vec<&str> = scope.params().map(|(name, _)| name).collect();
@@ -77,7 +77,7 @@ pub fn placeholder(
         "`{consumer}` joins {group:?}, and nothing here is called {name:?}: \
          its fields are {fields:?} and the path parameters {params:?}"
     );
-    Err(Reject::from(Error::new(ErrorKind::Missing, message)))
+    Err(Rejection::from(Error::new(ErrorKind::Missing, message)))
 }
 
 /// Compiles for consumers.
@@ -86,7 +86,7 @@ pub const fn is_consumer<C: WebSocketConsumer>() {}
 /// Compiles if every type of event is among those that are handled, and names the others.
 #[track_caller]
 pub const fn all_handled<E: EventTypes>(handled: &[&str]) {
-    let mut message = Message::new("no method for these events: ");
+    let mut message = CompileError::new("no method for these events: ");
     let mut missing = 0;
     let mut at = 0;
     while at < E::TYPES.len() {
@@ -109,12 +109,12 @@ pub const fn all_handled<E: EventTypes>(handled: &[&str]) {
 }
 
 /// Text that is put together while compiling. What does not fit is left out.
-struct Message {
+struct CompileError {
     bytes: [u8; 2048],
     len: usize,
 }
 
-impl Message {
+impl CompileError {
     const fn new(text: &str) -> Self {
         let mut message = Self {
             bytes: [0; 2048],

@@ -79,7 +79,7 @@ pub(crate) struct Peer {
 
 /// What the client got.
 #[derive(Clone, Copy)]
-pub(crate) enum Answer {
+pub(crate) enum Outcome {
     Status(http::StatusCode),
     /// A close frame with this code.
     Close(u16),
@@ -104,7 +104,7 @@ impl Peer {
     }
 
     /// Logs that the client was refused. The reason is for people, and holds nothing that the client may keep secret.
-    pub(crate) fn refused(&self, rule: Rule, answer: Answer, reason: Option<&str>) {
+    pub(crate) fn refused(&self, rule: Rule, answer: Outcome, reason: Option<&str>) {
         let admitted = limit(rule).admit();
         let path = self.path.as_ref().map(PathAndQuery::path);
         let path = path.map(|path| cut(path, MAX_PATH));
@@ -112,9 +112,9 @@ impl Peer {
         let client = self.client.map(tracing::field::display);
         let rule = rule.name();
         let (status, close) = match answer {
-            Answer::Status(status) => (Some(status.as_u16()), None),
-            Answer::Close(code) => (None, Some(code)),
-            Answer::Disconnect => (None, None),
+            Outcome::Status(status) => (Some(status.as_u16()), None),
+            Outcome::Close(code) => (None, Some(code)),
+            Outcome::Disconnect => (None, None),
         };
         match admitted {
             Some(suppressed) => {

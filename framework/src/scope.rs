@@ -4,7 +4,7 @@ use crate::{
     cookies,
     error::{Error, ErrorKind, Result},
     refusal_log::{Peer, Rule},
-    reject::Reject,
+    rejection::Rejection,
 };
 use http::{Extensions, Request, StatusCode, request, response};
 use std::{any::type_name, fmt, future::Future, net::SocketAddr, pin::Pin, str::FromStr};
@@ -46,13 +46,13 @@ pub trait OpensOverHttp: Protocol<Head = request::Parts> {
     /// Answers with a refusal and ends the conversation.
     fn refuse(
         connection: Self::Connection,
-        reject: impl Into<Reject> + Send,
+        reject: impl Into<Rejection> + Send,
     ) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// Runs once, with the reply in hand and not yet sent.
 ///
-/// It may change status and headers. To send something else altogether it puts a [`Reject`] into the extensions.
+/// It may change status and headers. To send something else altogether it puts a [`Rejection`] into the extensions.
 pub type ReplyHook = Box<
     dyn for<'a> FnOnce(&'a mut response::Parts) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>
         + Send
@@ -93,10 +93,10 @@ impl Params {
         found.map(|(_, value)| &**value)
     }
 
-    fn path<T: FromStr>(&self, name: &str) -> Result<T, Reject> {
+    fn param<T: FromStr>(&self, name: &str) -> Result<T, Rejection> {
         let Some(text) = self.get(name) else {
             let known: Vec<&str> = self.0.iter().map(|(key, _)| &**key).collect();
-            return Err(Reject::from(Error::new(
+            return Err(Rejection::from(Error::new(
                 ErrorKind::Missing,
                 format!(
                     "no path parameter {name:?} among {known:?}; route this application in a PathRouter under a path with \
@@ -107,7 +107,7 @@ impl Params {
         };
         text.parse().map_err(|_| {
             let reason = format!("the path parameter {name:?} is no {}", type_name::<T>());
-            Reject::from(StatusCode::NOT_FOUND)
+            Rejection::from(StatusCode::NOT_FOUND)
                 .by(Rule::Path)
                 .because(reason)
         })
@@ -131,7 +131,7 @@ impl<P: Protocol> Scope<P> {
     }
 
     /// A path parameter as the client wrote it, percent-decoded.
-    pub fn param(&self, name: &str) -> Option<&str> {
+    pub fn raw_param(&self, name: &str) -> Option<&str> {
         self.params.get(name)
     }
 
@@ -146,8 +146,8 @@ impl<P: Protocol> Scope<P> {
     /// # Errors
     /// Refuses with 404 if the text is no `T`: no such page exists. With 500 if no router around this application has
     /// a parameter of that name, which is a mistake in the wiring.
-    pub fn path<T: FromStr>(&self, name: &str) -> Result<T, Reject> {
-        self.params.path(name)
+    pub fn param<T: FromStr>(&self, name: &str) -> Result<T, Rejection> {
+        self.params.param(name)
     }
 
     /// Puts a value in, replacing one of the same type.
@@ -232,7 +232,7 @@ mod tests {
     }
     impl OpensOverHttp for Pages {
         fn on_reply((): &mut (), _: ReplyHook) {}
-        async fn refuse((): (), _: impl Into<Reject> + Send) -> Result<()> {
+        async fn refuse((): (), _: impl Into<Rejection> + Send) -> Result<()> {
             Ok(())
         }
     }

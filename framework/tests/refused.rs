@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use futures_util::{SinkExt, StreamExt};
 use http::{Method, Request, Response, StatusCode, header};
 use seaway::{
-    Answer, Application, ApplicationExt, Channels, Context, Handshake, HttpConsumer, HttpContext,
-    HttpHandshake, NoEvent, Reject, Result, Session, WebSocketConsumer, application_fn,
+    Application, ApplicationExt, Channels, Context, Handshake, HttpConsumer, HttpContext,
+    HttpHandshake, NoEvent, Rejection, Reply, Result, Session, WebSocketConsumer, application_fn,
     middleware::Sessions,
     protocol::{AllowedOrigins, Body, Exchange, Http, WebSocket, WebSocketConfig},
     routing::{PathRouter, ProtocolTypeRouter},
@@ -124,9 +124,9 @@ impl WebSocketConsumer for Doorkeeper {
     type Input = String;
     type Event = NoEvent;
 
-    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         match handshake.scope().head.uri.path() {
-            "/ws/banned" => Err(Reject::new(StatusCode::FORBIDDEN, "ana's secret is out")),
+            "/ws/banned" => Err(Rejection::new(StatusCode::FORBIDDEN, "ana's secret is out")),
             "/ws/hang" => std::future::pending().await,
             _ => Ok(Self),
         }
@@ -145,13 +145,13 @@ impl HttpConsumer for Small {
     const METHODS: &'static [Method] = &[Method::GET];
     const MAX_BODY: usize = 10;
 
-    async fn connect(_: &mut HttpHandshake) -> Result<Self, Reject> {
+    async fn connect(_: &mut HttpHandshake) -> Result<Self, Rejection> {
         Ok(Self)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
         let body = ctx.body().await?;
-        ctx.answer(format!("{} bytes", body.len()))
+        ctx.reply(format!("{} bytes", body.len()))
     }
 }
 
@@ -462,15 +462,15 @@ struct Greeting;
 impl HttpConsumer for Greeting {
     type Event = NoEvent;
 
-    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Rejection> {
         let session: Session = handshake.extract().await?;
         let name = session.get::<String>("name").await;
         name.map_err(seaway::Error::from)?;
         Ok(Self)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
-        ctx.answer("welcome")
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+        ctx.reply("welcome")
     }
 }
 

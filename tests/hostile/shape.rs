@@ -22,7 +22,7 @@ pub struct Shape<A> {
 }
 
 /// An expected answer, which knows how to get the real one.
-pub trait Answer: Sized {
+pub trait Reply: Sized {
     /// Sends the shape on a connection of its own; an error is how the answer differs.
     async fn check(shape: &Shape<Self>, port: u16) -> Result<(), String>;
 }
@@ -96,7 +96,7 @@ pub fn and_byte_by_byte<A: Clone>(mut shapes: Vec<Shape<A>>) -> Vec<Shape<A>> {
 ///
 /// # Panics
 /// With all wrong answers, once all shapes were sent; at once if another client is not served.
-pub async fn examine<A: Answer>(shapes: Vec<Shape<A>>) {
+pub async fn examine<A: Reply>(shapes: Vec<Shape<A>>) {
     let mut target = Target::start(&[]).await;
     let mut wrong = Vec::new();
     for shape in &shapes {

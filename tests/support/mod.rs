@@ -7,7 +7,7 @@
 //!   became of their messages; [`flood`]: thousands of clients that only count;
 //! - [`churn`]: members that come and go by the thousand;
 //! - [`page`], [`devtools`]: one page in the browser, and the wire to it; [`visitor`]: a person in the chat;
-//! - [`child`], [`port`], [`scratch`], [`usage`], [`wait`]: the small things under them.
+//! - [`child`], [`port`], [`scratch`], [`usage`], [`block_on`]: the small things under them.
 
 pub mod account;
 pub mod browser;

@@ -1,7 +1,7 @@
 //! The arena's sockets.
 
 use seaway::{
-    Close, Context, Frame, Group, Handshake, Missed, NoEvent, Reject, Result, Shared, Text,
+    Close, Context, Group, Handshake, Message, Missed, NoEvent, Rejection, Result, Shared, Text,
     WebSocketConsumer,
 };
 use serde::{Deserialize, Serialize};
@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 pub struct Echo;
 
 impl WebSocketConsumer for Echo {
-    type Input = Frame;
+    type Input = Message;
     type Event = NoEvent;
 
-    async fn connect(_: &mut Handshake) -> Result<Self, Reject> {
+    async fn connect(_: &mut Handshake) -> Result<Self, Rejection> {
         Ok(Echo)
     }
 
-    async fn receive(&mut self, ctx: &mut Context, frame: Frame) -> Result<()> {
-        ctx.send(frame).await
+    async fn receive(&mut self, ctx: &mut Context, message: Message) -> Result<()> {
+        ctx.send(message).await
     }
 }
 
@@ -39,8 +39,8 @@ impl WebSocketConsumer for Room {
     type Input = Text;
     type Event = RoomEvent;
 
-    async fn connect(handshake: &mut Handshake<RoomEvent>) -> Result<Self, Reject> {
-        let name: String = handshake.path("name")?;
+    async fn connect(handshake: &mut Handshake<RoomEvent>) -> Result<Self, Rejection> {
+        let name: String = handshake.param("name")?;
         let members = handshake.join(&format!("room.{name}")).await?;
         Ok(Room { members })
     }
@@ -55,8 +55,9 @@ impl WebSocketConsumer for Room {
         ctx: &mut Context<RoomEvent>,
         event: Shared<RoomEvent>,
     ) -> Result<()> {
-        let frame = event.frame(|RoomEvent::Message { text }| Ok(Frame::text(text.as_str())))?;
-        ctx.send(frame).await
+        let message =
+            event.message(|RoomEvent::Message { text }| Ok(Message::text(text.as_str())))?;
+        ctx.send(message).await
     }
 
     /// Events may be missing: the client is to come back, at once if it is not to blame.

@@ -1,7 +1,7 @@
 //! The arena's streams.
 
 use crate::sockets::RoomEvent;
-use seaway::{Answer, HttpConsumer, HttpContext, HttpHandshake, Reject, Result, SseEvent};
+use seaway::{HttpConsumer, HttpContext, HttpHandshake, Rejection, Reply, Result, SseEvent};
 
 /// Hears what is said in the room.
 pub struct Listener;
@@ -9,13 +9,13 @@ pub struct Listener;
 impl HttpConsumer for Listener {
     type Event = RoomEvent;
 
-    async fn connect(handshake: &mut HttpHandshake<RoomEvent>) -> Result<Self, Reject> {
-        let name: String = handshake.path("name")?;
+    async fn connect(handshake: &mut HttpHandshake<RoomEvent>) -> Result<Self, Rejection> {
+        let name: String = handshake.param("name")?;
         handshake.join(&format!("room.{name}")).await?;
         Ok(Listener)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<Answer> {
+    async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<Reply> {
         let events = ctx.sse().await?;
         while let Some(event) = ctx.next_event().await? {
             events.send(SseEvent::shared(&event, written)?).await?;

@@ -84,6 +84,6 @@ mod tests {
         };
         assert_eq!(*heard, message);
         let json = r#"{"type":"chat.message","id":2,"user":3,"from":"Ana","text":"hello","at":4,"key":"k","previous":1}"#;
-        assert_eq!(event.json().unwrap(), seaway::Frame::text(json));
+        assert_eq!(event.json().unwrap(), seaway::Message::text(json));
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     rooms::Room,
 };
 use seaway::{
-    Context, Error, FromScope, Json, Reject, Result, Scope, Shared, User, http::StatusCode,
+    Context, Error, FromScope, Json, Rejection, Result, Scope, Shared, User, http::StatusCode,
     protocol::WebSocket,
 };
 use sqlx::FromRow;
@@ -50,10 +50,10 @@ enum Step {
 
 /// The room is that of the path; where there is none, there is no socket.
 impl FromScope<WebSocket> for Feed {
-    async fn from_scope(scope: &Scope<WebSocket>) -> Result<Self, Reject> {
+    async fn from_scope(scope: &Scope<WebSocket>) -> Result<Self, Rejection> {
         let User(user): User<Account> = User::from_scope(scope).await?;
         let chat = scope.get::<Arc<Chat>>()?.clone();
-        let slug: String = scope.path("slug")?;
+        let slug: String = scope.param("slug")?;
         let room = chat.rooms.find(&slug).await.map_err(Error::user)?;
         Ok(Self {
             room: room.ok_or(StatusCode::NOT_FOUND)?,

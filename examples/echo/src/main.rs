@@ -4,7 +4,7 @@
 //! `ws = new WebSocket("ws://127.0.0.1:8000/")`, `ws.onmessage = (said) => console.log(said.data)`, `ws.send("ahoy")`.
 
 use launch::Program;
-use seaway::{Channels, Context, Frame, Result, WebSocketConsumer, consumer, serve};
+use seaway::{Channels, Context, Message, Result, WebSocketConsumer, consumer, serve};
 
 /// Sends back what it receives, text and bytes alike.
 #[derive(WebSocketConsumer)]
@@ -12,8 +12,8 @@ struct Echo;
 
 #[consumer]
 impl Echo {
-    async fn receive(&mut self, ctx: &mut Context, frame: Frame) -> Result<()> {
-        ctx.send(frame).await
+    async fn receive(&mut self, ctx: &mut Context, message: Message) -> Result<()> {
+        ctx.send(message).await
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     count::{Counts, Tally},
     room::{GROUP, Listener, Message, Room, RoomEvent},
 };
-use seaway::{Answer, HttpConsumer, HttpContext, HttpHandshake, Reject, Result, Sse, SseEvent};
+use seaway::{HttpConsumer, HttpContext, HttpHandshake, Rejection, Reply, Result, Sse, SseEvent};
 use std::sync::Arc;
 
 /// One stream.
@@ -16,7 +16,7 @@ pub struct Stream {
 impl HttpConsumer for Stream {
     type Event = RoomEvent;
 
-    async fn connect(handshake: &mut HttpHandshake<RoomEvent>) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut HttpHandshake<RoomEvent>) -> Result<Self, Rejection> {
         let counts = handshake.state::<Arc<Counts>>()?.clone();
         handshake.join(GROUP).await?;
         // A browser that comes back by itself says what it heard last.
@@ -31,7 +31,7 @@ impl HttpConsumer for Stream {
         })
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<Answer> {
+    async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<Reply> {
         let events = ctx.sse().await?;
         let (start, since) = (self.listener.start(), self.listener.since());
         let hello = format!("{{\"start\":{start},\"heads\":{}}}", self.tally.head);

@@ -4,7 +4,7 @@ use crate::{
     count::{Counts, Tally},
     room::{GROUP, Listener, Message, Room, RoomEvent, UNFIT, is_fit},
 };
-use seaway::{Context, Handshake, Json, Reject, Result, Shared, WebSocketConsumer};
+use seaway::{Context, Handshake, Json, Rejection, Result, Shared, WebSocketConsumer};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ impl WebSocketConsumer for Socket {
     type Input = String;
     type Event = RoomEvent;
 
-    async fn connect(handshake: &mut Handshake<RoomEvent>) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake<RoomEvent>) -> Result<Self, Rejection> {
         let counts = handshake.state::<Arc<Counts>>()?.clone();
         handshake.join(GROUP).await?;
         let room = handshake.state::<Arc<Room>>()?.clone();

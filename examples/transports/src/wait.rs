@@ -5,7 +5,7 @@ use crate::{
     room::{GROUP, Missed, Room, RoomEvent},
 };
 use http::Response;
-use seaway::{Answer, HttpConsumer, HttpContext, HttpHandshake, Reject, Result};
+use seaway::{HttpConsumer, HttpContext, HttpHandshake, Rejection, Reply, Result};
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
@@ -22,7 +22,7 @@ pub struct Wait {
 impl HttpConsumer for Wait {
     type Event = RoomEvent;
 
-    async fn connect(handshake: &mut HttpHandshake<RoomEvent>) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut HttpHandshake<RoomEvent>) -> Result<Self, Rejection> {
         let counts = handshake.state::<Arc<Counts>>()?.clone();
         // Listen first and look then: what is said in between is not missed.
         handshake.join(GROUP).await?;
@@ -33,7 +33,7 @@ impl HttpConsumer for Wait {
         })
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<Answer> {
+    async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<Reply> {
         let mut missed = self.room.since(self.since);
         // A newcomer is answered at once, and then knows from where on she has heard everything.
         if missed.is_nothing() && self.since != 0 {
@@ -41,7 +41,7 @@ impl HttpConsumer for Wait {
             _ = timeout(PATIENCE, ctx.next_event()).await;
             missed = self.room.since(self.since);
         }
-        ctx.answer(self.answer(&missed))
+        ctx.reply(self.answer(&missed))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Channels, Envelope, Event, Group, messagepack};
 use crate::{
     error::{Error, ErrorKind, Result},
-    frame::Close,
+    message::Close,
     name::{ChannelName, GroupName},
 };
 use serde::{Deserialize, Serialize};

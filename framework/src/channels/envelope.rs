@@ -3,7 +3,7 @@
 use super::{Shared, except::Except, messagepack};
 use crate::{
     error::{Error, ErrorKind, Result},
-    frame::Frame,
+    message::Message,
     name::{ChannelName, GroupName},
 };
 use bytes::Bytes;
@@ -57,8 +57,8 @@ struct Inner {
     decoded: OnceLock<Box<dyn Any + Send + Sync>>,
     /// Whether it ends conversations, as the first mailbox found out.
     is_disconnect: OnceLock<bool>,
-    /// The frame that members make of the event, and who made it.
-    frame: OnceLock<(Maker, Frame)>,
+    /// The message that members make of the event, and who made it.
+    message: OnceLock<(Maker, Message)>,
 }
 
 /// The type of the event, and the address of the function. The type too: a compiler may give two functions that do the
@@ -116,7 +116,7 @@ impl Envelope {
             group: OnceLock::new(),
             decoded: OnceLock::new(),
             is_disconnect: OnceLock::new(),
-            frame: OnceLock::new(),
+            message: OnceLock::new(),
         }))
     }
 
@@ -239,19 +239,19 @@ impl Envelope {
         self.0.decoded.get()?.downcast_ref()
     }
 
-    /// The frame that this maker made before, or makes now. The first maker's is kept.
-    pub(super) fn frame(
+    /// The message that this maker made before, or makes now. The first maker's is kept.
+    pub(super) fn message(
         &self,
         maker: Maker,
-        make: impl FnOnce() -> Result<Frame>,
-    ) -> Result<Frame> {
-        match self.0.frame.get() {
-            Some((kept, frame)) if *kept == maker => Ok(frame.clone()),
+        make: impl FnOnce() -> Result<Message>,
+    ) -> Result<Message> {
+        match self.0.message.get() {
+            Some((kept, message)) if *kept == maker => Ok(message.clone()),
             Some(_) => make(),
             None => {
-                let frame = make()?;
-                _ = self.0.frame.set((maker, frame.clone()));
-                Ok(frame)
+                let message = make()?;
+                _ = self.0.message.set((maker, message.clone()));
+                Ok(message)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! One channel, owned: whoever holds the mailbox hears what is sent to its name.
 
 use super::{Envelope, Missed};
-use crate::{name::ChannelName, waking::note};
+use crate::{name::ChannelName, waker::note};
 use std::{
     collections::VecDeque,
     fmt,

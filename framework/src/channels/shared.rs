@@ -1,16 +1,16 @@
-//! An event as all members of a process see it: decoded once, and its frame made once.
+//! An event as all members of a process see it: decoded once, and its message made once.
 
 use super::{Envelope, Event};
 use crate::{
     error::{Error, ErrorKind, Result},
-    frame::Frame,
+    message::Message,
 };
 use std::{any::TypeId, fmt, ops::Deref, sync::Arc};
 
 /// An event as all members of a process see it. It derefs to the event.
 ///
 /// A room of a thousand decodes a message once, not a thousand times; and what every member sends of it unchanged is
-/// encoded once too, if it is made through [`json`](Shared::json) or [`frame`](Shared::frame). `ctx.send(Json(event))`
+/// encoded once too, if it is made through [`json`](Shared::json) or [`message`](Shared::message). `ctx.send(Json(event))`
 /// does that by itself. Several at once are references, written anew: `Json([&*first, &*second])`.
 pub struct Shared<E> {
     envelope: Envelope,
@@ -38,14 +38,14 @@ impl<E: Event> Shared<E> {
 }
 
 impl<E: Event> Shared<E> {
-    /// The event as a JSON text frame, made once per process.
+    /// The event as a JSON text message, made once per process.
     ///
     /// # Errors
     /// [`ErrorKind::Codec`] if JSON cannot express it (a map with keys that are no strings).
-    pub fn json(&self) -> Result<Frame> {
-        self.frame(|event| {
+    pub fn json(&self) -> Result<Message> {
+        self.message(|event| {
             serde_json::to_string(event)
-                .map(Frame::text)
+                .map(Message::text)
                 .map_err(|source| {
                     Error::new(ErrorKind::Codec, "an event cannot be written as JSON")
                         .with_source(source)
@@ -53,34 +53,34 @@ impl<E: Event> Shared<E> {
         })
     }
 
-    /// A frame made of the event alone, made once per process and shared by all members that use the same maker.
+    /// A message made of the event alone, made once per process and shared by all members that use the same maker.
     ///
     /// The maker is a function, not a closure: what it makes is everyone's, so it may look at nothing but the event.
     ///
     /// ```
-    /// use seaway::{Frame, Result, channels::Shared};
+    /// use seaway::{Message, Result, channels::Shared};
     /// # use serde::{Serialize, Deserialize};
     /// # #[derive(Serialize, Deserialize)] #[serde(tag = "type")] enum Said { Message { text: String } }
-    /// fn words(event: &Shared<Said>) -> Result<Frame> {
-    ///     event.frame(|Said::Message { text }| Ok(Frame::text(text.as_str())))
+    /// fn words(event: &Shared<Said>) -> Result<Message> {
+    ///     event.message(|Said::Message { text }| Ok(Message::text(text.as_str())))
     /// }
     /// ```
     ///
     /// # Errors
     /// Whatever the maker returns.
-    pub fn frame(&self, make: fn(&E) -> Result<Frame>) -> Result<Frame> {
+    pub fn message(&self, make: fn(&E) -> Result<Message>) -> Result<Message> {
         let maker = (TypeId::of::<E>(), make as usize);
-        self.envelope.frame(maker, || make(self))
+        self.envelope.message(maker, || make(self))
     }
 
-    /// As [`frame`](Shared::frame), for a maker of something else that a frame can hold.
-    pub(crate) fn frame_of<T: 'static>(
+    /// As [`message`](Shared::message), for a maker of something else that a message can hold.
+    pub(crate) fn message_of<T: 'static>(
         &self,
         make: fn(&E) -> Result<T>,
-        write: fn(T) -> Result<Frame>,
-    ) -> Result<Frame> {
+        write: fn(T) -> Result<Message>,
+    ) -> Result<Message> {
         let maker = (TypeId::of::<(E, T)>(), make as usize);
-        self.envelope.frame(maker, || write(make(self)?))
+        self.envelope.message(maker, || write(make(self)?))
     }
 }
 
@@ -132,10 +132,10 @@ mod tests {
         let (one, two) = (one.unwrap(), two.unwrap());
 
         let (first, second) = (one.json().unwrap(), two.json().unwrap());
-        let other = one.frame(|said| Ok(Frame::text(said.text.as_str())));
+        let other = one.message(|said| Ok(Message::text(said.text.as_str())));
 
-        assert_eq!(first, Frame::text(r#"{"type":"said","text":"hi"}"#));
+        assert_eq!(first, Message::text(r#"{"type":"said","text":"hi"}"#));
         assert_eq!(first.payload().as_ptr(), second.payload().as_ptr());
-        assert_eq!(other.unwrap(), Frame::text("hi"));
+        assert_eq!(other.unwrap(), Message::text("hi"));
     }
 }

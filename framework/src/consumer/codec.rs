@@ -3,138 +3,138 @@
 use crate::{
     channels::{Event, Shared},
     error::{Error, ErrorKind, Result},
-    frame::{Frame, Text},
+    message::{Message, Text},
 };
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// What a frame can be read as: the `Input` of a consumer.
+/// What a message can be read as: the `Input` of a consumer.
 ///
-/// [`Frame`], [`String`], [`Text`], [`Bytes`] and [`Json<T>`] are such; so is a type of yours:
+/// [`Message`], [`String`], [`Text`], [`Bytes`] and [`Json<T>`] are such; so is a type of yours:
 ///
 /// ```
-/// use seaway::{Error, ErrorKind, Frame, FromFrame, Result};
+/// use seaway::{Error, ErrorKind, Message, FromMessage, Result};
 ///
 /// /// A square on a chess board, as in "e4".
 /// struct Square { file: u8, rank: u8 }
 ///
-/// impl FromFrame for Square {
-///     fn from_frame(frame: Frame) -> Result<Self> {
-///         match frame.payload() {
+/// impl FromMessage for Square {
+///     fn from_message(message: Message) -> Result<Self> {
+///         match message.payload() {
 ///             [file @ b'a'..=b'h', rank @ b'1'..=b'8'] => Ok(Square { file: *file, rank: *rank }),
 ///             _ => Err(Error::new(ErrorKind::Codec, "a square is a letter a to h and a digit 1 to 8")),
 ///         }
 ///     }
 /// }
 /// ```
-pub trait FromFrame: Sized + Send {
-    /// Reads the frame.
+pub trait FromMessage: Sized + Send {
+    /// Reads the message.
     ///
     /// # Errors
     /// [`ErrorKind::Codec`]; the consumer's `malformed` hook gets it.
-    fn from_frame(frame: Frame) -> Result<Self>;
+    fn from_message(message: Message) -> Result<Self>;
 }
 
-/// What can be sent as a frame.
-pub trait IntoFrame: Send {
-    /// Writes the frame.
+/// What can be sent as a message.
+pub trait IntoMessage: Send {
+    /// Writes the message.
     ///
     /// # Errors
     /// [`ErrorKind::Codec`] if the value cannot be expressed.
-    fn into_frame(self) -> Result<Frame>;
+    fn into_message(self) -> Result<Message>;
 }
 
-/// JSON in a text frame. Binary frames are not JSON.
+/// JSON in a text message. Binary messages are not JSON.
 ///
 /// ```
-/// use seaway::{Frame, FromFrame, IntoFrame, Json};
+/// use seaway::{Message, FromMessage, IntoMessage, Json};
 ///
-/// let Json(numbers) = Json::<Vec<u8>>::from_frame(Frame::text("[1, 2]")).unwrap();
+/// let Json(numbers) = Json::<Vec<u8>>::from_message(Message::text("[1, 2]")).unwrap();
 /// assert_eq!(numbers, [1, 2]);
-/// assert_eq!(Json(&numbers).into_frame().unwrap(), Frame::text("[1,2]"));
+/// assert_eq!(Json(&numbers).into_message().unwrap(), Message::text("[1,2]"));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
-impl FromFrame for Frame {
-    fn from_frame(frame: Frame) -> Result<Self> {
-        Ok(frame)
+impl FromMessage for Message {
+    fn from_message(message: Message) -> Result<Self> {
+        Ok(message)
     }
 }
 
-impl FromFrame for Text {
-    fn from_frame(frame: Frame) -> Result<Self> {
-        match frame {
-            Frame::Text(text) => Ok(text),
-            Frame::Binary(_) => Err(Error::new(ErrorKind::Codec, "expected a text frame")),
+impl FromMessage for Text {
+    fn from_message(message: Message) -> Result<Self> {
+        match message {
+            Message::Text(text) => Ok(text),
+            Message::Binary(_) => Err(Error::new(ErrorKind::Codec, "expected a text message")),
         }
     }
 }
 
-impl FromFrame for String {
-    fn from_frame(frame: Frame) -> Result<Self> {
-        Text::from_frame(frame).map(Self::from)
+impl FromMessage for String {
+    fn from_message(message: Message) -> Result<Self> {
+        Text::from_message(message).map(Self::from)
     }
 }
 
-impl FromFrame for Bytes {
-    fn from_frame(frame: Frame) -> Result<Self> {
-        match frame {
-            Frame::Binary(bytes) => Ok(bytes),
-            Frame::Text(_) => Err(Error::new(ErrorKind::Codec, "expected a binary frame")),
+impl FromMessage for Bytes {
+    fn from_message(message: Message) -> Result<Self> {
+        match message {
+            Message::Binary(bytes) => Ok(bytes),
+            Message::Text(_) => Err(Error::new(ErrorKind::Codec, "expected a binary message")),
         }
     }
 }
 
-impl<T: DeserializeOwned + Send> FromFrame for Json<T> {
-    fn from_frame(frame: Frame) -> Result<Self> {
-        let text = Text::from_frame(frame)?;
+impl<T: DeserializeOwned + Send> FromMessage for Json<T> {
+    fn from_message(message: Message) -> Result<Self> {
+        let text = Text::from_message(message)?;
         serde_json::from_str(&text)
             .map(Json)
             .map_err(|source| Error::new(ErrorKind::Codec, "unexpected JSON").with_source(source))
     }
 }
 
-impl IntoFrame for Frame {
-    fn into_frame(self) -> Result<Frame> {
+impl IntoMessage for Message {
+    fn into_message(self) -> Result<Message> {
         Ok(self)
     }
 }
 
-impl IntoFrame for Text {
-    fn into_frame(self) -> Result<Frame> {
-        Ok(Frame::Text(self))
+impl IntoMessage for Text {
+    fn into_message(self) -> Result<Message> {
+        Ok(Message::Text(self))
     }
 }
 
-impl IntoFrame for String {
-    fn into_frame(self) -> Result<Frame> {
-        Ok(Frame::text(self))
+impl IntoMessage for String {
+    fn into_message(self) -> Result<Message> {
+        Ok(Message::text(self))
     }
 }
 
-impl IntoFrame for &str {
-    fn into_frame(self) -> Result<Frame> {
-        Ok(Frame::text(self))
+impl IntoMessage for &str {
+    fn into_message(self) -> Result<Message> {
+        Ok(Message::text(self))
     }
 }
 
-impl IntoFrame for Bytes {
-    fn into_frame(self) -> Result<Frame> {
-        Ok(Frame::Binary(self))
+impl IntoMessage for Bytes {
+    fn into_message(self) -> Result<Message> {
+        Ok(Message::Binary(self))
     }
 }
 
-impl IntoFrame for Vec<u8> {
-    fn into_frame(self) -> Result<Frame> {
-        Ok(Frame::binary(self))
+impl IntoMessage for Vec<u8> {
+    fn into_message(self) -> Result<Message> {
+        Ok(Message::binary(self))
     }
 }
 
-impl<T: Serialize + Send> IntoFrame for Json<T> {
-    fn into_frame(self) -> Result<Frame> {
+impl<T: Serialize + Send> IntoMessage for Json<T> {
+    fn into_message(self) -> Result<Message> {
         serde_json::to_string(&self.0)
-            .map(Frame::text)
+            .map(Message::text)
             .map_err(|source| {
                 Error::new(ErrorKind::Codec, "a value cannot be written as JSON")
                     .with_source(source)
@@ -143,15 +143,15 @@ impl<T: Serialize + Send> IntoFrame for Json<T> {
 }
 
 /// The event as JSON, made once per process and shared by all members that send it.
-impl<E: Event> IntoFrame for Json<Shared<E>> {
-    fn into_frame(self) -> Result<Frame> {
+impl<E: Event> IntoMessage for Json<Shared<E>> {
+    fn into_message(self) -> Result<Message> {
         self.0.json()
     }
 }
 
 /// The event as JSON, made once per process and shared by all members that send it.
-impl<E: Event> IntoFrame for Json<&Shared<E>> {
-    fn into_frame(self) -> Result<Frame> {
+impl<E: Event> IntoMessage for Json<&Shared<E>> {
+    fn into_message(self) -> Result<Message> {
         self.0.json()
     }
 }

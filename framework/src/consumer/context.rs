@@ -1,13 +1,13 @@
 //! The open conversation: send, close, join.
 
-use super::{IntoFrame, NoEvent};
+use super::{IntoMessage, NoEvent};
 use crate::{
     channels::{Channels, Event, Group},
     error::Result,
-    frame::Close,
+    message::Close,
     name::ChannelName,
     protocol::{Sender, Speaker, WebSocket},
-    refusal_log::{Answer, Rule},
+    refusal_log::{Outcome, Rule},
     scope::Scope,
 };
 use std::marker::PhantomData;
@@ -45,14 +45,14 @@ impl<E: Event> Context<E> {
     ///
     /// # Cancel safety
     /// Safe: the message is queued whole or not at all.
-    pub async fn send(&self, message: impl IntoFrame) -> Result<()> {
-        let frame = message.into_frame()?;
-        self.sender.queue(frame, Speaker::Handler).await
+    pub async fn send(&self, message: impl IntoMessage) -> Result<()> {
+        let message = message.into_message()?;
+        self.sender.queue(message, Speaker::Handler).await
     }
 
     /// Logs that the client is closed out because its message is no `Input`. The message may hold secrets.
     pub(super) fn note_malformed(&self) {
-        let answer = Answer::Close(Close::INVALID);
+        let answer = Outcome::Close(Close::INVALID);
         self.scope.peer().refused(Rule::Input, answer, None);
     }
 

@@ -3,7 +3,7 @@
 use super::Handshake;
 use crate::{
     channels::{Event, Group},
-    reject::Reject,
+    rejection::Rejection,
 };
 use std::future::Future;
 
@@ -12,14 +12,14 @@ use std::future::Future;
 /// `#[derive(WebSocketConsumer)]` writes this, and `#[consumer]` calls it from `connect`. By hand:
 ///
 /// ```
-/// use seaway::{FromHandshake, Handshake, NoEvent, Reject};
+/// use seaway::{FromHandshake, Handshake, NoEvent, Rejection};
 ///
 /// struct Visitor { name: String }
 ///
 /// impl FromHandshake for Visitor {
 ///     type Event = NoEvent;
 ///
-///     async fn from_handshake(handshake: &mut Handshake) -> Result<Self, Reject> {
+///     async fn from_handshake(handshake: &mut Handshake) -> Result<Self, Rejection> {
 ///         Ok(Visitor { name: handshake.query("name")? })
 ///     }
 /// }
@@ -38,7 +38,7 @@ pub trait FromHandshake: Sized + Send {
     /// The answer that the client gets instead.
     fn from_handshake(
         handshake: &mut Handshake<Self::Event>,
-    ) -> impl Future<Output = Result<Self, Reject>> + Send;
+    ) -> impl Future<Output = Result<Self, Rejection>> + Send;
 }
 
 /// A field that is a group, and what is told there. For the derive macro.

@@ -8,7 +8,7 @@ use crate::{
     header_list,
     name::ChannelName,
     protocol::{Http, WebSocket},
-    reject::Reject,
+    rejection::Rejection,
     scope::{OpensOverHttp, Protocol, Scope},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -19,13 +19,13 @@ use std::{marker::PhantomData, str::FromStr};
 /// There is no `send` here: nothing can be sent before the door is open.
 ///
 /// ```
-/// use seaway::{Group, Handshake, Reject, Result};
+/// use seaway::{Group, Handshake, Rejection, Result};
 /// # use serde::{Serialize, Deserialize};
 /// # #[derive(Serialize, Deserialize)] #[serde(tag = "type")] enum Said { Message { text: String } }
 /// # struct Chat { name: String, room: Group<Said> }
-/// async fn connect(handshake: &mut Handshake<Said>) -> Result<Chat, Reject> {
+/// async fn connect(handshake: &mut Handshake<Said>) -> Result<Chat, Rejection> {
 ///     let name = handshake.query("name")?;
-///     let room: String = handshake.path("room")?;
+///     let room: String = handshake.param("room")?;
 ///     handshake.choose_subprotocol(&["chat.v2", "chat.v1"]);
 ///     Ok(Chat { name, room: handshake.join(&format!("chat.{room}")).await? })
 /// }
@@ -69,19 +69,19 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     ///
     /// # Errors
     /// Refuses with 404 if the text is no `T`; see [`Scope::path`].
-    pub fn path<T: FromStr>(&self, name: &str) -> Result<T, Reject> {
-        self.scope.path(name)
+    pub fn param<T: FromStr>(&self, name: &str) -> Result<T, Rejection> {
+        self.scope.param(name)
     }
 
     /// A query parameter that must be there.
     ///
     /// # Errors
     /// Refuses with 400 if it is missing or no `T`. For one that may be missing see [`Scope::query`].
-    pub fn query<T: FromStr>(&self, name: &str) -> Result<T, Reject> {
+    pub fn query<T: FromStr>(&self, name: &str) -> Result<T, Rejection> {
         let text = self.scope.query(name);
         text.and_then(|text| text.parse().ok()).ok_or_else(|| {
             let text = format!("the query parameter {name:?} is missing or malformed");
-            Reject::new(StatusCode::BAD_REQUEST, text.clone()).because(text)
+            Rejection::new(StatusCode::BAD_REQUEST, text.clone()).because(text)
         })
     }
 
@@ -97,7 +97,7 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     ///
     /// # Errors
     /// The value's own refusal.
-    pub async fn extract<T: FromScope<P>>(&self) -> Result<T, Reject> {
+    pub async fn extract<T: FromScope<P>>(&self) -> Result<T, Rejection> {
         T::from_scope(&self.scope).await
     }
 

@@ -4,25 +4,25 @@ mod address;
 mod blocking;
 mod codec;
 mod context;
+mod disconnect_guard;
+mod driver;
 mod from_handshake;
-mod goodbye;
 mod handshake;
 mod http;
 mod reply_headers;
 mod ticks;
-mod turns;
 mod watch;
 mod websocket;
 
 pub use self::{
     blocking::{BlockingApplication, BlockingConsumer, BlockingContext, BlockingHandshake},
-    codec::{FromFrame, IntoFrame, Json},
+    codec::{FromMessage, IntoMessage, Json},
     context::Context,
     from_handshake::{FromHandshake, GroupField},
     handshake::{Handshake, HttpHandshake},
     http::{
-        Answer, BodySender, HttpConsumer, HttpConsumerApplication, HttpContext, IntoAnswer,
-        IntoSseEvent, Sse, SseEvent,
+        BodySender, HttpConsumer, HttpConsumerApplication, HttpContext, IntoReply, IntoSseEvent,
+        Reply, Sse, SseEvent,
     },
     websocket::{ConsumerApplication, WebSocketConsumer},
 };

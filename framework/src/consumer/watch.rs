@@ -1,13 +1,13 @@
 //! Watches over what a conversation rests on: the session that is not over, the user who may still be here.
 
 use crate::{
+    catch_panic::catch_panic,
     channels::Channels,
     error::{Error, Result},
-    frame::Close,
-    guard::guarded,
     log_limit::log_limited,
+    message::Close,
     name::{ChannelName, GroupName},
-    tie::{Tie, Ties},
+    revocation::{Revocation, Revocations},
 };
 use std::{
     future::{Future, pending},
@@ -19,7 +19,7 @@ use tokio::time::sleep;
 
 /// Asks the ties of one conversation again: as often as they want, and when one of them is new.
 pub(super) struct Watch {
-    ties: Ties,
+    ties: Revocations,
     rounds: Pin<Box<dyn Future<Output = Close> + Send>>,
 }
 
@@ -30,7 +30,7 @@ impl Watch {
     /// # Errors
     /// How the conversation ends, if a tie is broken already or cannot be watched.
     pub(super) async fn over(
-        ties: &Ties,
+        ties: &Revocations,
         channels: &Channels,
         channel: &ChannelName,
     ) -> Result<Box<Self>, Close> {
@@ -62,7 +62,7 @@ impl Watch {
 const SPREAD: Duration = Duration::from_secs(1);
 
 struct Rounds {
-    ties: Ties,
+    ties: Revocations,
     channels: Channels,
     channel: ChannelName,
     /// Where ends are announced that were known so far.
@@ -95,7 +95,8 @@ impl Rounds {
     async fn go(&mut self) -> Result<Option<Duration>, Close> {
         let mut every: Option<Duration> = None;
         for tie in self.ties.iter() {
-            let asking = guarded(|| ask(&**tie, &self.channels, &self.channel, &mut self.joined));
+            let asking =
+                catch_panic(|| ask(&**tie, &self.channels, &self.channel, &mut self.joined));
             let period = match asking.await {
                 Ok(asked) => asked?,
                 Err(panic) => {
@@ -111,7 +112,7 @@ impl Rounds {
 
 /// Whether a tie still holds; if so, how soon to ask again. The user's code answers.
 async fn ask(
-    tie: &dyn Tie,
+    tie: &dyn Revocation,
     channels: &Channels,
     channel: &ChannelName,
     joined: &mut Vec<GroupName>,

@@ -1,25 +1,25 @@
 //! One client's conversation: the trait that users write.
 
 use super::{
-    Context, FromFrame, Handshake,
+    Context, FromMessage, Handshake,
     address::Address,
-    goodbye::{Owed, disconnected},
+    disconnect_guard::{DisconnectGuard, disconnected},
+    driver,
     handshake::too_slow,
     reply_headers::complete,
-    turns,
     watch::Watch,
 };
 use crate::{
     application::Application,
+    catch_panic::catch_panic,
     channels::{Channels, Event, Missed, Shared},
     error::{Error, ErrorKind, Result},
-    frame::Close,
-    guard::guarded,
+    message::Close,
     protocol::{Upgrade, WebSocket},
     refusal_log::Rule,
-    reject::Reject,
+    rejection::Rejection,
+    revocation::Revocations,
     scope::Scope,
-    tie::Ties,
 };
 use http::HeaderMap;
 use std::{fmt, future::Future, marker::PhantomData, time::Duration};
@@ -27,7 +27,7 @@ use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 /// One client's conversation: one value per socket, made by [`connect`](WebSocketConsumer::connect).
 ///
 /// ```
-/// use seaway::{Context, Handshake, NoEvent, Reject, Result, WebSocketConsumer};
+/// use seaway::{Context, Handshake, NoEvent, Rejection, Result, WebSocketConsumer};
 ///
 /// struct Echo;
 ///
@@ -35,7 +35,7 @@ use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 ///     type Input = String;
 ///     type Event = NoEvent;
 ///
-///     async fn connect(_: &mut Handshake) -> Result<Self, Reject> {
+///     async fn connect(_: &mut Handshake) -> Result<Self, Rejection> {
 ///         Ok(Echo)
 ///     }
 ///     async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> {
@@ -44,7 +44,7 @@ use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 /// }
 /// ```
 ///
-/// One handler runs at a time, in order: the client's frames and the groups' events take turns. An error returned by a
+/// One handler runs at a time, in order: the client's messages and the groups' events take turns. An error returned by a
 /// handler ends the conversation with 1011, unless [`failed`](WebSocketConsumer::failed) says otherwise, and is logged with
 /// its sources; a panic ends it too, and touches no other connection. See [the guide](mod@crate::consumer) for the whole life of a consumer.
 #[diagnostic::on_unimplemented(
@@ -52,15 +52,15 @@ use std::{fmt, future::Future, marker::PhantomData, time::Duration};
     label = "put #[consumer] on its `impl` block, or write `impl WebSocketConsumer for {Self}`"
 )]
 pub trait WebSocketConsumer: Sized + Send + 'static {
-    /// What the client says: [`Frame`](crate::Frame), [`String`], `Bytes`, [`Json<T>`](crate::Json), a type of yours.
-    type Input: FromFrame;
+    /// What the client says: [`Message`](crate::Message), [`String`], `Bytes`, [`Json<T>`](crate::Json), a type of yours.
+    type Input: FromMessage;
     /// What other consumers say: a type of yours, or [`NoEvent`](crate::NoEvent).
     type Event: Event;
 
     /// Decides at the door. `Ok` accepts the client; `Err` answers the handshake with that status and text.
     fn connect(
         handshake: &mut Handshake<Self::Event>,
-    ) -> impl Future<Output = Result<Self, Reject>> + Send;
+    ) -> impl Future<Output = Result<Self, Rejection>> + Send;
 
     /// The door is open: the first chance to send.
     fn opened(
@@ -80,7 +80,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
 
     /// Another consumer, or this one, said something to a group or to this channel.
     ///
-    /// The event is decoded once per process; `ctx.send(Json(event))` sends a frame that is made once per process.
+    /// The event is decoded once per process; `ctx.send(Json(event))` sends a message that is made once per process.
     fn event(
         &mut self,
         ctx: &mut Context<Self::Event>,
@@ -167,14 +167,14 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     ///
     /// ```
     /// use std::time::Duration;
-    /// # use seaway::{Context, Handshake, NoEvent, Reject, Result, WebSocketConsumer};
+    /// # use seaway::{Context, Handshake, NoEvent, Rejection, Result, WebSocketConsumer};
     ///
     /// struct Clock;
     ///
     /// impl WebSocketConsumer for Clock {
     /// #   type Input = String;
     /// #   type Event = NoEvent;
-    /// #   async fn connect(_: &mut Handshake) -> Result<Self, Reject> { Ok(Clock) }
+    /// #   async fn connect(_: &mut Handshake) -> Result<Self, Rejection> { Ok(Clock) }
     /// #   async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> { Ok(()) }
     ///     const TICKS: &'static [Duration] = &[Duration::from_secs(1)];
     ///
@@ -237,7 +237,7 @@ impl<C: WebSocketConsumer> Application<WebSocket> for ConsumerApplication<C> {
         let greeting = Box::pin(greet::<C>(self.channels.clone(), scope, upgrade));
         async move {
             match greeting.await? {
-                Some(desk) => desk.converse().await,
+                Some(driver) => driver.run().await,
                 None => Ok(()),
             }
         }
@@ -249,7 +249,7 @@ async fn greet<C: WebSocketConsumer>(
     channels: Channels,
     scope: Scope<WebSocket>,
     mut upgrade: Upgrade,
-) -> Result<Option<Box<turns::Desk<C>>>> {
+) -> Result<Option<Box<driver::Driver<C>>>> {
     if !upgrade.is_origin_allowed() {
         upgrade.refuse_origin().await?;
         return Ok(None);
@@ -266,7 +266,7 @@ async fn greet<C: WebSocketConsumer>(
         event: PhantomData,
     };
     let limit = upgrade.config().connect_timeout;
-    let connecting = tokio::time::timeout(limit, guarded(|| C::connect(&mut handshake)));
+    let connecting = tokio::time::timeout(limit, catch_panic(|| C::connect(&mut handshake)));
     let connected = tokio::select! {
         biased;
         connected = connecting => connected,
@@ -283,13 +283,13 @@ async fn greet<C: WebSocketConsumer>(
             return Ok(None);
         }
         Err(_) => {
-            let reject = Reject::from(too_slow()).by(Rule::ConnectTimeout);
+            let reject = Rejection::from(too_slow()).by(Rule::ConnectTimeout);
             upgrade.refuse(reject).await?;
             return Ok(None);
         }
     };
     let goodbye = |consumer: C, close| disconnected(move || consumer.disconnect(close));
-    let mut consumer = Owed::new(consumer, goodbye, upgrade.host().cloned());
+    let mut consumer = DisconnectGuard::new(consumer, goodbye, upgrade.host().cloned());
     // From here on: what is named later is dropped earlier.
     let Handshake {
         scope,
@@ -303,7 +303,7 @@ async fn greet<C: WebSocketConsumer>(
         Ok(socket) => socket,
         Err(error) => {
             drop(address);
-            consumer.dismiss(Close::ABNORMAL).await;
+            consumer.disconnect(Close::ABNORMAL).await;
             return if error.is_closed() {
                 Ok(None)
             } else {
@@ -321,7 +321,7 @@ async fn greet<C: WebSocketConsumer>(
         event: PhantomData,
     };
     let watching = async {
-        match ctx.scope.get::<Ties>() {
+        match ctx.scope.get::<Revocations>() {
             Ok(ties) => Watch::over(ties, &ctx.channels, &ctx.channel)
                 .await
                 .map(Some),
@@ -334,12 +334,12 @@ async fn greet<C: WebSocketConsumer>(
         Err(close) => {
             drop((mailbox, ctx));
             let close = socket.close(close).await;
-            consumer.dismiss(close).await;
+            consumer.disconnect(close).await;
             return Ok(None);
         }
     };
-    let desk = turns::Desk::new(consumer, ctx, socket, mailbox, watch);
-    Ok(Some(Box::new(desk)))
+    let driver = driver::Driver::new(consumer, ctx, socket, mailbox, watch);
+    Ok(Some(Box::new(driver)))
 }
 
 impl<C> Clone for ConsumerApplication<C> {

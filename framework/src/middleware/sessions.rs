@@ -4,13 +4,13 @@ use crate::{
     application::Application,
     channels::Channels,
     error::{ErrorKind, Result},
-    reject::Reject,
+    rejection::Rejection,
+    revocation::{News, Revocations},
     scope::{OpensOverHttp, Scope},
     session::{
         Expiry, Key, MergingStore, SameSite, Session, SessionCookie, SessionStore, UNDER_WAY,
         time::{Duration, OffsetDateTime},
     },
-    tie::{News, Ties},
 };
 use http::{HeaderMap, HeaderValue, header, response};
 use std::{borrow::Cow, fmt, future::Future, sync::Arc};
@@ -182,10 +182,13 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithSession<A> {
         mut scope: Scope<P>,
         mut connection: P::Connection,
     ) -> impl Future<Output = Result<()>> + Send {
-        let news = scope.extensions.get_or_insert_default::<Ties>().news();
+        let news = scope
+            .extensions
+            .get_or_insert_default::<Revocations>()
+            .news();
         let visit = Visit::new(self.config.clone(), news, &scope.head.headers);
         scope.insert(Session::clone(&visit.session));
-        let ties = scope.extensions.get_or_insert_default::<Ties>();
+        let ties = scope.extensions.get_or_insert_default::<Revocations>();
         ties.add(visit.store.clone());
         P::on_reply(
             &mut connection,
@@ -234,7 +237,7 @@ impl Visit {
             // Another tab has logged out meanwhile, and has the last word on the cookie.
             Err(error) if error.kind() == ErrorKind::SessionGone => {}
             Err(error) => {
-                reply.extensions.insert(Reject::from(error));
+                reply.extensions.insert(Rejection::from(error));
             }
         }
         if !reply.status.is_informational() {

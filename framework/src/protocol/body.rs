@@ -60,7 +60,7 @@ impl Body {
     /// # Errors
     /// [`ErrorKind::TooLarge`] as soon as it announces or sends more than `limit` bytes,
     /// [`ErrorKind::Closed`] if it is cut off or malformed, or the client sends nothing for
-    /// [`body_timeout`](crate::Serve::body_timeout). As a [`Reject`](crate::Reject) that is 400 or 408.
+    /// [`body_timeout`](crate::Serve::body_timeout). As a [`Rejection`](crate::Rejection) that is 400 or 408.
     pub async fn to_bytes(mut self, limit: usize) -> Result<Bytes> {
         let too_large = || {
             Error::new(

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, ErrorKind},
-    reject::Reject,
+    rejection::Rejection,
     scope::ReplyHook,
 };
 use http::response;
@@ -16,7 +16,10 @@ const LIMIT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// What the client is answered instead.
-pub(super) async fn run(hooks: Vec<ReplyHook>, head: &mut response::Parts) -> Result<(), Reject> {
+pub(super) async fn run(
+    hooks: Vec<ReplyHook>,
+    head: &mut response::Parts,
+) -> Result<(), Rejection> {
     let running = async {
         for hook in hooks.into_iter().rev() {
             hook(head).await;
@@ -24,9 +27,9 @@ pub(super) async fn run(hooks: Vec<ReplyHook>, head: &mut response::Parts) -> Re
     };
     if timeout(LIMIT, running).await.is_err() {
         let late = "the reply hooks took longer than 10 s; does a session store hang?";
-        return Err(Reject::from(Error::new(ErrorKind::Timeout, late)));
+        return Err(Rejection::from(Error::new(ErrorKind::Timeout, late)));
     }
-    match head.extensions.remove::<Reject>() {
+    match head.extensions.remove::<Rejection>() {
         Some(reject) => Err(reject),
         None => Ok(()),
     }

@@ -3,7 +3,7 @@
 use super::{Body, Stop, hooks};
 use crate::{
     error::{Error, Result},
-    reject::Reject,
+    rejection::Rejection,
     scope::{OpensOverHttp, Protocol, ReplyHook},
 };
 use http::{Response, request};
@@ -47,11 +47,11 @@ pub(crate) trait Host: Send + Sync {
 }
 
 /// Where the response of an [`Exchange`] arrives; an error if the application ended without one.
-pub(crate) type Reply = oneshot::Receiver<Response<Body>>;
+pub(crate) type ResponseReceiver = oneshot::Receiver<Response<Body>>;
 
 impl Exchange {
     /// Without a host if a foreign server serves it.
-    pub(crate) fn new(body: Body, host: Option<Arc<dyn Host>>) -> (Self, Reply) {
+    pub(crate) fn new(body: Body, host: Option<Arc<dyn Host>>) -> (Self, ResponseReceiver) {
         let (reply, response) = oneshot::channel();
         let exchange = Self {
             body,
@@ -92,7 +92,7 @@ impl OpensOverHttp for Http {
         exchange.hooks.push(hook);
     }
 
-    async fn refuse(exchange: Exchange, reject: impl Into<Reject> + Send) -> Result<()> {
+    async fn refuse(exchange: Exchange, reject: impl Into<Rejection> + Send) -> Result<()> {
         let response = reject.into().into_response().map(Body::from);
         exchange.respond(response).await
     }

@@ -27,8 +27,8 @@ pub use self::{
 };
 pub(crate) use self::{
     head::detached,
-    http::{Host, Reply},
+    http::{Host, ResponseReceiver},
     pace::Pace,
     pipe::{Pipe, PipeBody, PipeEnd},
-    websocket::{Answer, Origin, Outgoing, Speaker, Stop, Transport},
+    websocket::{Origin, Outgoing, Reply, Speaker, Stop, Transport},
 };

@@ -5,7 +5,7 @@ use crate::{
     application::{Application, ApplicationExt, BoxApplication},
     error::Result,
     refusal_log::Rule,
-    reject::Reject,
+    rejection::Rejection,
     scope::{OpensOverHttp, Scope},
 };
 use http::StatusCode;
@@ -21,7 +21,7 @@ use std::{fmt, future::Future};
 ///
 /// let router = PathRouter::<Http>::new()
 ///     .route("/hello/{name}", application_fn(|scope: Scope<Http>, exchange: Exchange| async move {
-///         let name: String = scope.path("name").unwrap_or_default();
+///         let name: String = scope.param("name").unwrap_or_default();
 ///         exchange.respond(http::Response::new(Body::from(format!("hello {name}")))).await
 ///     }))
 ///     .nest("/admin", PathRouter::new());
@@ -118,7 +118,7 @@ impl<P: OpensOverHttp> PathRouter<P> {
     }
 
     /// The application for this connection, whose parameters are noted in the scope.
-    fn pick(&self, scope: &mut Scope<P>) -> Result<&BoxApplication<P>, Reject> {
+    fn pick(&self, scope: &mut Scope<P>) -> Result<&BoxApplication<P>, Rejection> {
         let Some(path) = written(scope.head.uri.path()) else {
             return Err(unrouted(
                 "the path has an escape that is broken or no UTF-8",
@@ -155,8 +155,8 @@ impl<P: OpensOverHttp> PathRouter<P> {
     }
 }
 
-fn unrouted(reason: &'static str) -> Reject {
-    Reject::from(StatusCode::NOT_FOUND)
+fn unrouted(reason: &'static str) -> Rejection {
+    Rejection::from(StatusCode::NOT_FOUND)
         .by(Rule::Path)
         .because(reason)
 }

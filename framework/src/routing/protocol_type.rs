@@ -18,13 +18,13 @@ use tower_layer::Layer;
 ///
 /// ```
 /// use seaway::{WebSocketConsumer, Channels, routing::{PathRouter, ProtocolTypeRouter}, from_service};
-/// # use seaway::{Context, Frame, Handshake, Reject, Result, NoEvent};
+/// # use seaway::{Context, Message, Handshake, Rejection, Result, NoEvent};
 /// # struct Echo;
 /// # impl WebSocketConsumer for Echo {
-/// #     type Input = Frame;
+/// #     type Input = Message;
 /// #     type Event = NoEvent;
-/// #     async fn connect(_: &mut Handshake) -> Result<Self, Reject> { Ok(Self) }
-/// #     async fn receive(&mut self, ctx: &mut Context, frame: Frame) -> Result<()> { ctx.send(frame).await }
+/// #     async fn connect(_: &mut Handshake) -> Result<Self, Rejection> { Ok(Self) }
+/// #     async fn receive(&mut self, ctx: &mut Context, message: Message) -> Result<()> { ctx.send(message).await }
 /// # }
 /// let channels = Channels::in_memory();
 /// let pages = axum::Router::new().route("/", axum::routing::get(|| async { "hello" }));

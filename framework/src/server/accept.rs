@@ -2,16 +2,16 @@
 
 use super::{
     connection::{self, ConnectionLimits, STREAM_NOT_READ, Stalled, log_stall},
+    connection_task,
     drain::Drain,
-    orders::Orders,
-    place,
+    shutdown_signal::ShutdownSignal,
 };
 use crate::{
     error::BoxError,
     log_limit::log_limited,
     metric,
     protocol::Body,
-    refusal_log::{Answer, Peer, Rule},
+    refusal_log::{Outcome, Peer, Rule},
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -37,8 +37,12 @@ pub(super) struct Limits {
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Serves until it is told to stop, and all have left.
-pub(super) async fn accept<S, B>(listener: TcpListener, app: S, limits: Limits, orders: &mut Orders)
-where
+pub(super) async fn accept<S, B>(
+    listener: TcpListener,
+    app: S,
+    limits: Limits,
+    shutdown_signal: &mut ShutdownSignal,
+) where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
     B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -61,24 +65,24 @@ where
         };
         let (accepted, permit) = tokio::select! {
             accepted = pin!(accept) => accepted,
-            () = orders.stop() => break,
+            () = shutdown_signal.stop() => break,
         };
         let (stream, client) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tokio::select! {
                     () = accept_failed(&error) => continue,
-                    () = orders.stop() => break,
+                    () = shutdown_signal.stop() => break,
                 }
             }
         };
         let client = canonical(client);
         let app = app.clone();
-        let seat = drain.seat(Some(client), permit);
-        seat.clone().spawn(async move {
+        let handle = drain.handle(Some(client), permit);
+        handle.clone().spawn(async move {
             let _open = metric::OpenConnection::new();
-            let serving = connection::serve(stream, app, seat.clone(), limits.connection);
-            match place::serve(seat, serving).await {
+            let serving = connection::serve(stream, app, handle.clone(), limits.connection);
+            match connection_task::serve(handle, serving).await {
                 Some(Ok(())) => {}
                 Some(Err(error)) => note_end(client, &error),
                 None => log_stall(client, &STREAM_NOT_READ),
@@ -96,13 +100,13 @@ where
             0 => return,
             _ => "the drain time-out is over: what is left is cut off",
         },
-        () = orders.again() => "asked again to stop: what is left is cut off",
+        () = shutdown_signal.again() => "asked again to stop: what is left is cut off",
     };
     tracing::warn!(connections = drain.visitors(), "{why}");
     drain.cut_off();
     let left = tokio::select! {
         left = drain.finish(FAREWELL) => left,
-        () = orders.again() => drain.visitors(),
+        () = shutdown_signal.again() => drain.visitors(),
     };
     if left > 0 {
         tracing::warn!(
@@ -130,7 +134,7 @@ fn note_end(client: SocketAddr, error: &BoxError) {
         Some(error) if error.is_parse() => {
             let reason = error.to_string();
             let peer = Peer::without_request(client);
-            peer.refused(Rule::RequestHead, Answer::Disconnect, Some(&reason));
+            peer.refused(Rule::RequestHead, Outcome::Disconnect, Some(&reason));
         }
         _ => tracing::debug!(%client, %error, "a connection ended early"),
     }

@@ -2,11 +2,11 @@
 
 use super::{
     client_stream::ClientStream,
-    drain::Seat,
+    connection_task,
+    drain::ConnectionHandle,
     head_timer::HeadTimer,
     http2_stream::{self, Pieces},
     open_streams::{Idle, OpenStreams},
-    place,
     preface::Preface,
     request_head,
     traffic::Traffic,
@@ -15,8 +15,8 @@ use crate::{
     alarm::{SharedAlarm, Stall},
     error::BoxError,
     protocol::{Body, Pace},
-    refusal_log::{Answer, Peer, Rule},
-    reject::Reject,
+    refusal_log::{Outcome, Peer, Rule},
+    rejection::Rejection,
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -84,7 +84,7 @@ const IDLE: &str =
 pub(super) async fn serve<S, B>(
     mut stream: TcpStream,
     app: S,
-    seat: Seat,
+    handle: ConnectionHandle,
     limits: ConnectionLimits,
 ) -> Result<(), BoxError>
 where
@@ -99,22 +99,22 @@ where
     let preface = tokio::select! {
         preface = preface => preface??,
         // A client that has not said anything yet is owed nothing.
-        () = seat.stopping() => return Ok(()),
+        () = handle.stopping() => return Ok(()),
     };
     let is_http_2 = preface.is_http_2();
     let traffic = Arc::new(Traffic::default());
     let stream = ClientStream::new(stream, preface, traffic.clone());
     let stream = TokioIo::new(stream);
     match is_http_2 {
-        false => serve_http_1(stream, app, &seat, limits, traffic).await,
-        true => serve_http_2(stream, app, seat, limits, traffic).await,
+        false => serve_http_1(stream, app, &handle, limits, traffic).await,
+        true => serve_http_2(stream, app, handle, limits, traffic).await,
     }
 }
 
 async fn serve_http_1<S, B>(
     stream: TokioIo<ClientStream>,
     app: S,
-    seat: &Seat,
+    handle: &ConnectionHandle,
     limits: ConnectionLimits,
     traffic: Arc<Traffic>,
 ) -> Result<(), BoxError>
@@ -161,7 +161,7 @@ where
         .max_header_size(limits.max_head_size)
         .max_buf_size(limits.max_head_size.max(MIN_BUFFER));
     let mut connection = pin!(builder.serve_connection(stream, service).with_upgrades());
-    let mut stop = seat.stop();
+    let mut stop = handle.stop();
     let mut writing = Stall::new(limits.write_timeout);
     let mut half_closed = Stall::new(limits.half_close_timeout);
     poll_fn(|cx| {
@@ -176,7 +176,7 @@ where
         }
         let half_close = traffic.half_closed();
         if half_close.is_some() {
-            seat.note_half_close();
+            handle.note_half_close();
         }
         if half_closed.poll(half_close, cx).is_ready() {
             return Poll::Ready(Err(HALF_CLOSED.into()));
@@ -189,7 +189,7 @@ where
 async fn serve_http_2<S, B>(
     stream: TokioIo<ClientStream>,
     app: S,
-    seat: Seat,
+    handle: ConnectionHandle,
     limits: ConnectionLimits,
     traffic: Arc<Traffic>,
 ) -> Result<(), BoxError>
@@ -211,10 +211,10 @@ where
             Ok::<_, Infallible>(response.map(Pieces::of))
         }
     });
-    let mut stop = seat.stop();
+    let mut stop = handle.stop();
     let streams = OpenStreams::new();
     let executor = Streams {
-        seat,
+        handle,
         streams: streams.clone(),
         write_timeout: limits.write_timeout,
     };
@@ -257,16 +257,16 @@ async fn answer<S, B>(mut app: S, request: Request<Body>) -> Answered<B>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
 {
-    place::forget_stream();
+    connection_task::forget_stream();
     let Ok(()) = poll_fn(|cx| app.poll_ready(cx)).await;
     let Ok(mut response) = app.call(request).await;
-    place::note_stream(&mut response);
+    connection_task::note_stream(&mut response);
     response.map(Either::Left)
 }
 
-fn refuse<B>(request: &Request<Body>, reject: Reject) -> Answered<B> {
-    place::forget_stream();
-    let client = place::seat().and_then(|seat| seat.client);
+fn refuse<B>(request: &Request<Body>, reject: Rejection) -> Answered<B> {
+    connection_task::forget_stream();
+    let client = connection_task::handle().and_then(|handle| handle.client);
     let reject = reject.by(Rule::RequestHead);
     reject.log(&Peer::new(request.uri(), client));
     let text = |text: Cow<'static, str>| Bytes::from(text.into_owned());
@@ -290,13 +290,13 @@ fn with_body(
 /// Logs that a client stalled: one that took a response slowly, or not at all, may ask why it was cut.
 pub(super) fn log_stall(client: SocketAddr, stalled: &Stalled) {
     let peer = Peer::without_request(client);
-    peer.refused(Rule::Timeout, Answer::Disconnect, Some(stalled.0));
+    peer.refused(Rule::Timeout, Outcome::Disconnect, Some(stalled.0));
 }
 
 /// Where an HTTP/2 connection's requests are served: each in a task of its own, all in one place.
 #[derive(Clone)]
 struct Streams {
-    seat: Seat,
+    handle: ConnectionHandle,
     streams: OpenStreams,
     write_timeout: Duration,
 }
@@ -308,9 +308,9 @@ where
     fn execute(&self, stream: F) {
         let open = self.streams.open();
         let stream = http2_stream::serve(stream, self.write_timeout);
-        let serving = place::serve(self.seat.clone(), stream);
-        let client = self.seat.client;
-        self.seat.spawn(async move {
+        let serving = connection_task::serve(self.handle.clone(), stream);
+        let client = self.handle.client;
+        self.handle.spawn(async move {
             let stalled = match serving.await {
                 None => Some(STREAM_NOT_READ),
                 Some(None) => Some(NOT_READ),

@@ -56,8 +56,12 @@ impl Drain {
     }
 
     /// A place for one connection.
-    pub(crate) fn seat(&self, client: Option<SocketAddr>, permit: OwnedSemaphorePermit) -> Seat {
-        Seat {
+    pub(crate) fn handle(
+        &self,
+        client: Option<SocketAddr>,
+        permit: OwnedSemaphorePermit,
+    ) -> ConnectionHandle {
+        ConnectionHandle {
             client,
             taken: Arc::new(Taken {
                 drain: self.clone(),
@@ -69,12 +73,12 @@ impl Drain {
     }
 }
 
-/// One connection's place. Its requests find it as [`seat`](super::seat), and a conversation keeps it; when the last
+/// One connection's place. Its requests find it as [`handle`](super::handle), and a conversation keeps it; when the last
 /// clone is dropped the place is free.
 ///
 /// It is no extension of each request: that would be three allocations for each.
 #[derive(Clone)]
-pub(crate) struct Seat {
+pub(crate) struct ConnectionHandle {
     /// Where the connection came from.
     pub(crate) client: Option<SocketAddr>,
     taken: Arc<Taken>,
@@ -87,7 +91,7 @@ struct Taken {
     _permit: OwnedSemaphorePermit,
 }
 
-impl Seat {
+impl ConnectionHandle {
     /// Resolves when the server stops.
     pub(crate) fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
         self.taken.drain.stopping()

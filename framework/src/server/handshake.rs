@@ -1,6 +1,6 @@
 //! Whether a request asks for a WebSocket, and whether it asks correctly: RFC 6455, 4.2.1, as a function of the head.
 
-use crate::{header_list, refusal_log::Rule, reject::Reject};
+use crate::{header_list, refusal_log::Rule, rejection::Rejection};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request};
 use tungstenite::handshake::derive_accept_key;
 
@@ -12,7 +12,7 @@ pub(crate) enum Asked {
     /// A WebSocket, by all the rules; the reply proves it with this key.
     WebSocket { accept: HeaderValue },
     /// A WebSocket, but not by the rules.
-    Refuse(Reject),
+    Refuse(Rejection),
 }
 
 /// Reads what the request asks for. A request with `Upgrade: websocket` asks for a WebSocket; so does one that has lost this
@@ -36,10 +36,10 @@ pub(crate) fn asked(head: &request::Parts) -> Asked {
 }
 
 /// Refuses a request that would have to be a WebSocket handshake, and has no `Upgrade: websocket`.
-pub(crate) fn without_upgrade(head: &request::Parts) -> Reject {
+pub(crate) fn without_upgrade(head: &request::Parts) -> Rejection {
     if head.version >= Version::HTTP_2 {
         // 426 would need an Upgrade header, and HTTP/2 has none.
-        return Reject::new(
+        return Rejection::new(
             StatusCode::BAD_REQUEST,
             "a WebSocket is opened over HTTP/1.1 here, and this request came over HTTP/2; a proxy in between has to speak \
              HTTP/1.1 to this server",
@@ -55,16 +55,16 @@ pub(crate) fn without_upgrade(head: &request::Parts) -> Reject {
              speak HTTP/1.1 and to pass on Upgrade and Connection"
         }
     };
-    Reject::new(StatusCode::UPGRADE_REQUIRED, text)
+    Rejection::new(StatusCode::UPGRADE_REQUIRED, text)
         .header(header::UPGRADE, HeaderValue::from_static("websocket"))
         .header(header::CONNECTION, HeaderValue::from_static("upgrade"))
         .by(Rule::Handshake)
 }
 
-fn check(head: &request::Parts) -> Result<HeaderValue, Reject> {
-    let bad = |what| Err(Reject::new(StatusCode::BAD_REQUEST, what));
+fn check(head: &request::Parts) -> Result<HeaderValue, Rejection> {
+    let bad = |what| Err(Rejection::new(StatusCode::BAD_REQUEST, what));
     if head.method != Method::GET {
-        return Err(Reject::new(
+        return Err(Rejection::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "a WebSocket is opened with GET (RFC 6455, 4.2.1)",
         )
@@ -81,7 +81,7 @@ fn check(head: &request::Parts) -> Result<HeaderValue, Reject> {
     }
     if one(&head.headers, header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         // RFC 6455, 4.4: the answer to another version names the one spoken here.
-        return Err(Reject::new(
+        return Err(Rejection::new(
             StatusCode::UPGRADE_REQUIRED,
             "version 13 of the WebSocket protocol is spoken here (RFC 6455, 4.4)",
         )

@@ -5,7 +5,7 @@
 //! | `serve.rs` | a server's settings, and its life |
 //! | `accept.rs` | accepting clients, and letting them go |
 //! | `lifespan.rs`, `running.rs` | what is done before the first client and after the last |
-//! | `orders.rs` | when to stop, and when at once |
+//! | `shutdown_signal.rs` | when to stop, and when at once |
 //! | `bind.rs` | where a server listens |
 //! | `connection.rs` | one connection, to its end |
 //! | `client_stream.rs` | the byte stream between a client and hyper |
@@ -28,6 +28,7 @@ mod accept;
 mod bind;
 mod client_stream;
 mod connection;
+mod connection_task;
 mod drain;
 mod framing;
 mod half_close;
@@ -37,12 +38,11 @@ mod heartbeat;
 mod http2_stream;
 mod lifespan;
 mod open_streams;
-mod orders;
-mod place;
 mod preface;
 mod request_head;
 mod running;
 mod serve;
+mod shutdown_signal;
 mod tasks;
 mod traffic;
 mod websocket;
@@ -55,8 +55,8 @@ pub use self::{
 };
 pub(crate) use self::{
     client_stream::ClientStream,
-    drain::Seat,
+    connection_task::{carry_on, handle},
+    drain::ConnectionHandle,
     handshake::{Asked, asked, without_upgrade},
-    place::{carry_on, seat},
     websocket::ByteTransport,
 };

@@ -1,6 +1,6 @@
 //! Checks of a request head before the application sees it (RFC 9112, 3.2 and 6.1; RFC 9113, 8.3.1), without I/O.
 
-use crate::reject::Reject;
+use crate::rejection::Rejection;
 use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header, uri::Authority,
 };
@@ -10,7 +10,7 @@ use std::{net::Ipv6Addr, str};
 ///
 /// # Errors
 /// The response that the client gets instead.
-pub(super) fn check<B>(request: &Request<B>, allows_connect: bool) -> Result<(), Reject> {
+pub(super) fn check<B>(request: &Request<B>, allows_connect: bool) -> Result<(), Rejection> {
     let uri = request.uri();
     check_target(request.method(), uri, allows_connect)?;
     check_host(request.version(), uri, request.headers())?;
@@ -21,20 +21,20 @@ pub(super) fn check<B>(request: &Request<B>, allows_connect: bool) -> Result<(),
 }
 
 /// The response to a request with both `Content-Length` and `Transfer-Encoding`.
-pub(super) fn two_lengths() -> Reject {
+pub(super) fn two_lengths() -> Rejection {
     bad(
         "the request has both Content-Length and Transfer-Encoding, or more than 256 bytes in one of them (RFC 9112, 6.1)",
     )
 }
 
-fn bad(why: &'static str) -> Reject {
-    Reject::new(StatusCode::BAD_REQUEST, why)
+fn bad(why: &'static str) -> Rejection {
+    Rejection::new(StatusCode::BAD_REQUEST, why)
 }
 
-fn check_target(method: &Method, uri: &Uri, allows_connect: bool) -> Result<(), Reject> {
+fn check_target(method: &Method, uri: &Uri, allows_connect: bool) -> Result<(), Rejection> {
     if *method == Method::CONNECT {
         if !allows_connect {
-            return Err(Reject::new(
+            return Err(Rejection::new(
                 StatusCode::NOT_IMPLEMENTED,
                 "CONNECT is not supported (RFC 9110, 9.3.6)",
             ));
@@ -59,7 +59,7 @@ fn check_target(method: &Method, uri: &Uri, allows_connect: bool) -> Result<(), 
     }
 }
 
-fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Reject> {
+fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Rejection> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {
@@ -90,7 +90,7 @@ fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Re
     }
 }
 
-fn check_authority(target: &Authority) -> Result<(), Reject> {
+fn check_authority(target: &Authority) -> Result<(), Rejection> {
     match is_host(target.as_str().as_bytes()) {
         true => Ok(()),
         false => Err(bad(
@@ -155,14 +155,14 @@ fn is_same_host(target: &Authority, host: &HeaderValue, scheme: Option<&str>) ->
 }
 
 /// Accepts `chunked`, once. hyper has already rejected requests whose last coding is another one.
-fn check_coding(headers: &HeaderMap) -> Result<(), Reject> {
+fn check_coding(headers: &HeaderMap) -> Result<(), Rejection> {
     let values = headers.get_all(header::TRANSFER_ENCODING).iter();
     let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     let is_chunked = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
     match (codings.next().is_some_and(is_chunked), codings.next()) {
         (true, None) => Ok(()),
         (true, Some(_)) => Err(bad("the body is chunked more than once (RFC 9112, 6.1)")),
-        (false, _) => Err(Reject::new(
+        (false, _) => Err(Rejection::new(
             StatusCode::NOT_IMPLEMENTED,
             "the only supported transfer coding is chunked (RFC 9112, 6.1)",
         )),

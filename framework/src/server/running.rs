@@ -2,8 +2,8 @@
 
 use super::lifespan::{Lifespan, LifespanFn};
 use crate::{
+    catch_panic::{catch_panic, caught},
     error::Result,
-    guard::{caught, guarded},
     middleware::ProvideAll,
 };
 use http::Extensions;
@@ -46,7 +46,7 @@ impl Running {
         for step in lifespan.into_steps() {
             let made = &self.made;
             let doing = caught(|| (step.0)(made))??;
-            let done = guarded(|| doing).await??;
+            let done = catch_panic(|| doing).await??;
             done(self);
         }
         Ok(())
@@ -69,7 +69,7 @@ impl Running {
     /// None: if it is dropped, those that have not run yet never do.
     pub async fn stop(mut self) {
         while let Some(ending) = self.endings.pop() {
-            match tokio::time::timeout(self.limit, guarded(|| ending)).await {
+            match tokio::time::timeout(self.limit, catch_panic(|| ending)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(panic)) => tracing::error!(error = %panic, "a shutdown function panicked"),
                 Err(_) => {

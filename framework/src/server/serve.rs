@@ -5,8 +5,8 @@ use super::{
     bind::Bind,
     connection::ConnectionLimits,
     lifespan::{Lifespan, LifespanFn},
-    orders::{Orders, Signals},
     running::Running,
+    shutdown_signal::{ShutdownSignal, Signals},
 };
 use crate::{
     error::{BoxError, Result},
@@ -98,7 +98,7 @@ impl<S> Serve<S> {
     }
 
     /// Sets how long a client may pause while it sends a request body (default: 60 s). At the bound reading the body fails,
-    /// which as a [`Reject`](crate::Reject) is a 408, and an HTTP/1 connection is closed after the response. Only time in
+    /// which as a [`Rejection`](crate::Rejection) is a 408, and an HTTP/1 connection is closed after the response. Only time in
     /// which the application waits for the body counts. [`Duration::MAX`] sets no limit.
     pub fn body_timeout(mut self, limit: Duration) -> Self {
         self.limits.connection.body_timeout = limit;
@@ -219,21 +219,21 @@ where
     B::Error: Into<BoxError>,
 {
     async fn run(mut self) -> Result<()> {
-        let mut orders = match self.stop.take() {
-            Some(stop) => Orders::Own(stop),
-            None => Orders::Signals(Signals::listen()),
+        let mut shutdown_signal = match self.stop.take() {
+            Some(stop) => ShutdownSignal::Own(stop),
+            None => ShutdownSignal::Signals(Signals::listen()),
         };
         let lifespan = std::mem::take(&mut self.lifespan);
         let mut running = Running::new(lifespan.limit);
         let started = tokio::select! {
             started = running.begin(lifespan) => Some(started),
-            () = orders.stop() => None,
+            () = shutdown_signal.stop() => None,
         };
         let outcome = match started {
             Some(Ok(())) => match self.on.listener().await {
                 Ok(listener) => {
                     let app = running.provide().layer(self.app);
-                    accept(listener, app, self.limits, &mut orders).await;
+                    accept(listener, app, self.limits, &mut shutdown_signal).await;
                     Ok(())
                 }
                 Err(error) => Err(error),
@@ -243,7 +243,7 @@ where
         };
         tokio::select! {
             () = running.stop() => {}
-            () = orders.again() => tracing::warn!("asked once more to stop: the shutdown functions are cut off"),
+            () = shutdown_signal.again() => tracing::warn!("asked once more to stop: the shutdown functions are cut off"),
         }
         outcome
     }

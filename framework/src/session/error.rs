@@ -3,7 +3,7 @@
 use super::{GONE, session_store};
 use crate::{
     error::{Error, ErrorKind},
-    reject::Reject,
+    rejection::Rejection,
 };
 use tower_sessions::session;
 
@@ -25,7 +25,7 @@ impl From<session::Error> for Error {
     }
 }
 
-impl From<session::Error> for Reject {
+impl From<session::Error> for Rejection {
     fn from(error: session::Error) -> Self {
         Error::from(error).into()
     }

@@ -4,7 +4,7 @@
 //! [`Sessions`](crate::middleware::Sessions) middleware puts it into the scope of pages and sockets.
 //!
 //! ```
-//! use seaway::{Context, Handshake, NoEvent, Reject, Result, WebSocketConsumer, session::Session};
+//! use seaway::{Context, Handshake, NoEvent, Rejection, Result, WebSocketConsumer, session::Session};
 //!
 //! /// Counts what a visitor has said, over all the visits.
 //! struct Counter { session: Session }
@@ -13,7 +13,7 @@
 //!     type Input = String;
 //!     type Event = NoEvent;
 //!
-//!     async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+//!     async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
 //!         let session: Session = handshake.extract().await?;
 //!         // It begins here at the latest: an open socket cannot set a cookie.
 //!         let said: u64 = session.get("said").await?.unwrap_or(0);
@@ -63,10 +63,10 @@
 mod cookie;
 mod ended;
 mod error;
+mod expiry;
 mod extract;
 mod group;
-mod lasting;
-mod merge;
+mod merging_store;
 #[cfg(feature = "redis")]
 mod redis;
 
@@ -77,7 +77,7 @@ pub(crate) use self::{
     cookie::SessionCookie,
     ended::UNDER_WAY,
     group::{digest, group},
-    merge::{GONE, MergingStore},
+    merging_store::{GONE, MergingStore},
 };
 pub use ::cookie::time;
 pub use tower_sessions::{

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     application::{Application, BoxApplication},
     error::Result,
-    protocol::{Body, Exchange, Http, Reply},
+    protocol::{Body, Exchange, Http, ResponseReceiver},
     scope::Scope,
 };
 use bytes::Bytes;
@@ -35,12 +35,12 @@ use tokio::task::JoinHandle;
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # use seaway::{Answer, ApplicationExt, Channels, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Reject, Result};
+/// # use seaway::{Reply, ApplicationExt, Channels, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Result};
 /// # struct Greeter;
 /// # impl HttpConsumer for Greeter {
 /// #     type Event = NoEvent;
-/// #     async fn connect(_: &mut HttpHandshake) -> Result<Self, Reject> { Ok(Greeter) }
-/// #     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
+/// #     async fn connect(_: &mut HttpHandshake) -> Result<Self, Rejection> { Ok(Greeter) }
+/// #     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
 /// #         let events = ctx.sse().await?;
 /// #         events.send("ahoy").await?;
 /// #         ctx.next_event().await?;
@@ -63,7 +63,7 @@ pub struct HttpCommunicator {
 }
 
 enum Answered {
-    NotYet(Reply),
+    NotYet(ResponseReceiver),
     Got(Response<()>, Body),
 }
 

@@ -3,12 +3,12 @@
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! use seaway::{testing::WebSocketCommunicator, ApplicationExt, Channels, WebSocketConsumer};
-//! # use seaway::{Context, Handshake, Reject, Result, NoEvent};
+//! # use seaway::{Context, Handshake, Rejection, Result, NoEvent};
 //! # struct Echo;
 //! # impl WebSocketConsumer for Echo {
 //! #     type Input = String;
 //! #     type Event = NoEvent;
-//! #     async fn connect(_: &mut Handshake) -> Result<Self, Reject> { Ok(Self) }
+//! #     async fn connect(_: &mut Handshake) -> Result<Self, Rejection> { Ok(Self) }
 //! #     async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> { ctx.send(text).await }
 //! # }
 //! let app = Echo::application(&Channels::in_memory()).boxed();
@@ -30,7 +30,7 @@ pub use self::{
     event_stream::ReceivedEvent, http::HttpCommunicator, websocket::WebSocketCommunicator,
 };
 
-use crate::reject::Reason;
+use crate::rejection::Reason;
 use ::http::{Extensions, StatusCode};
 use std::{
     fmt,

@@ -4,8 +4,8 @@ use super::{Line, PATIENCE, described, explain, fail, soon_at};
 use crate::{
     application::{Application, BoxApplication},
     error::Result,
-    frame::{Close, Frame},
-    protocol::{Answer, Origin, Sender, Transport, Upgrade, WebSocket},
+    message::{Close, Message},
+    protocol::{Origin, Reply, Sender, Transport, Upgrade, WebSocket},
     refusal_log::Peer,
     scope::Scope,
 };
@@ -30,19 +30,19 @@ pub struct WebSocketCommunicator {
     conversation: Conversation,
     answer: Answered,
     /// What this client says; gone once it has left.
-    said: Option<mpsc::UnboundedSender<Result<Frame, Close>>>,
+    said: Option<mpsc::UnboundedSender<Result<Message, Close>>>,
     heard: mpsc::UnboundedReceiver<Heard>,
 }
 
 enum Answered {
-    NotYet(oneshot::Receiver<Answer>),
-    Got(Answer),
+    NotYet(oneshot::Receiver<Reply>),
+    Got(Reply),
 }
 
 /// What a server sends.
 #[derive(Debug)]
 enum Heard {
-    Frame(Frame),
+    Message(Message),
     Close(Close),
 }
 
@@ -99,8 +99,8 @@ impl WebSocketCommunicator {
     ///
     /// # Panics
     /// If this client has left.
-    pub async fn send(&mut self, frame: impl Into<Frame>) {
-        self.say(Ok(frame.into()));
+    pub async fn send(&mut self, message: impl Into<Message>) {
+        self.say(Ok(message.into()));
     }
 
     /// Says something in JSON.
@@ -112,16 +112,16 @@ impl WebSocketCommunicator {
         self.send(text).await;
     }
 
-    /// The next frame.
+    /// The next message.
     ///
     /// # Panics
     /// If none comes within 5 s, or the server closes or refuses instead.
     #[track_caller]
-    pub fn receive(&mut self) -> impl Future<Output = Frame> {
+    pub fn receive(&mut self) -> impl Future<Output = Message> {
         self.receive_at(Location::caller())
     }
 
-    /// The next frame's text.
+    /// The next message's text.
     ///
     /// # Panics
     /// As [`receive`](Self::receive), and if it is binary.
@@ -130,7 +130,7 @@ impl WebSocketCommunicator {
         self.receive_text_at(Location::caller())
     }
 
-    /// The next frame's JSON.
+    /// The next message's JSON.
     ///
     /// # Panics
     /// As [`receive_text`](Self::receive_text), and if it is no `T`.
@@ -147,15 +147,15 @@ impl WebSocketCommunicator {
     /// How the server ended the conversation.
     ///
     /// # Panics
-    /// If it does not within 5 s, or sends a frame or refuses instead.
+    /// If it does not within 5 s, or sends a message or refuses instead.
     #[track_caller]
     pub fn receive_close(&mut self) -> impl Future<Output = Close> {
         let line = Location::caller();
         async move {
             match self.hear(line, "a close").await {
                 Heard::Close(close) => close,
-                Heard::Frame(frame) => {
-                    fail(line, format_args!("waited for a close and got {frame:?}"))
+                Heard::Message(message) => {
+                    fail(line, format_args!("waited for a close and got {message:?}"))
                 }
             }
         }
@@ -232,7 +232,7 @@ impl WebSocketCommunicator {
     }
 
     /// What a client gets if the application says nothing, and what the log says about that.
-    async fn no_answer(&mut self, line: Line) -> Answer {
+    async fn no_answer(&mut self, line: Line) -> Reply {
         let ended = tokio::time::timeout(PATIENCE / 50, self.outcome(line)).await;
         let why = match ended {
             Ok(Err(error)) => format!("the application gave no answer: {error:?}"),
@@ -243,17 +243,19 @@ impl WebSocketCommunicator {
         failed
     }
 
-    async fn receive_at(&mut self, line: Line) -> Frame {
-        match self.hear(line, "a frame").await {
-            Heard::Frame(frame) => frame,
-            Heard::Close(close) => fail(line, format_args!("waited for a frame and got {close:?}")),
+    async fn receive_at(&mut self, line: Line) -> Message {
+        match self.hear(line, "a message").await {
+            Heard::Message(message) => message,
+            Heard::Close(close) => {
+                fail(line, format_args!("waited for a message and got {close:?}"))
+            }
         }
     }
 
     async fn receive_text_at(&mut self, line: Line) -> String {
         match self.receive_at(line).await {
-            Frame::Text(text) => text.into(),
-            Frame::Binary(bytes) => {
+            Message::Text(text) => text.into(),
+            Message::Binary(bytes) => {
                 let count = bytes.len();
                 fail(line, format_args!("waited for text and got {count} bytes"))
             }
@@ -290,7 +292,7 @@ impl WebSocketCommunicator {
     }
 
     #[track_caller]
-    fn say(&mut self, said: Result<Frame, Close>) {
+    fn say(&mut self, said: Result<Message, Close>) {
         let Some(sender) = &self.said else {
             panic!("this client has left");
         };
@@ -327,12 +329,12 @@ enum Conversation {
 
 /// A transport in memory. What is queued goes out whole: a test looks at all of it.
 struct Memory {
-    incoming: mpsc::UnboundedReceiver<Result<Frame, Close>>,
+    incoming: mpsc::UnboundedReceiver<Result<Message, Close>>,
     outgoing: mpsc::UnboundedSender<Heard>,
 }
 
 impl Transport for Memory {
-    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, Close>> {
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Close>> {
         let said = ready!(self.incoming.poll_recv(cx));
         Poll::Ready(said.unwrap_or_else(|| Err(Close::from(Close::ABNORMAL))))
     }
@@ -340,8 +342,8 @@ impl Transport for Memory {
     fn poll_flush(&mut self, sender: &Sender, cx: &mut Context<'_>) -> Poll<Result<(), Close>> {
         let outgoing = &self.outgoing;
         sender.drain(cx, |queued| {
-            while let Some(frame) = queued.pop() {
-                _ = outgoing.send(Heard::Frame(frame));
+            while let Some(message) = queued.pop() {
+                _ = outgoing.send(Heard::Message(message));
             }
             if let Some(close) = queued.close() {
                 _ = outgoing.send(Heard::Close(close.clone()));

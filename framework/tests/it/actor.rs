@@ -3,7 +3,7 @@
 use crate::support::{Diary, trouble};
 use http::Request;
 use seaway::{
-    ApplicationExt, BoxApplication, Channels, Close, Context, Group, Handshake, Json, Reject,
+    ApplicationExt, BoxApplication, Channels, Close, Context, Group, Handshake, Json, Rejection,
     Result, Shared, WebSocketConsumer, middleware::Provide, protocol::WebSocket,
     testing::WebSocketCommunicator,
 };
@@ -38,7 +38,7 @@ impl WebSocketConsumer for Actor {
     type Input = Json<Order>;
     type Event = Said;
 
-    async fn connect(handshake: &mut Handshake<Said>) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake<Said>) -> Result<Self, Rejection> {
         let diary = handshake.state::<Diary>()?.clone();
         diary.note("connect");
         let room = handshake.join("room").await?;

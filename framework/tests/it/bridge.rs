@@ -5,7 +5,7 @@ use axum::{Extension, Router, extract::Path, routing::get};
 use http::Request;
 use http_body_util::BodyExt;
 use seaway::{
-    Answer, ApplicationExt, Channels, HttpConsumer, HttpContext, HttpHandshake, Reject, Result,
+    ApplicationExt, Channels, HttpConsumer, HttpContext, HttpHandshake, Rejection, Reply, Result,
     from_service,
     middleware::Provide,
     protocol::Body,
@@ -112,15 +112,15 @@ struct Greeter(String);
 impl HttpConsumer for Greeter {
     type Event = seaway::NoEvent;
 
-    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Reject> {
-        Ok(Self(handshake.path("name")?))
+    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Rejection> {
+        Ok(Self(handshake.param("name")?))
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
         match self.0.as_str() {
             "nobody" => Err(seaway::Error::user("nobody is here")),
             "panic" => panic!("in an HTTP consumer"),
-            name => ctx.answer(format!("hello {name}")),
+            name => ctx.reply(format!("hello {name}")),
         }
     }
 }
@@ -170,11 +170,11 @@ async fn a_request_may_wait_for_an_event() {
     struct Next;
     impl HttpConsumer for Next {
         type Event = News;
-        async fn connect(handshake: &mut HttpHandshake<News>) -> Result<Self, Reject> {
+        async fn connect(handshake: &mut HttpHandshake<News>) -> Result<Self, Rejection> {
             handshake.join("news").await?;
             Ok(Next)
         }
-        async fn handle(&mut self, ctx: &mut HttpContext<News>) -> Result<Answer> {
+        async fn handle(&mut self, ctx: &mut HttpContext<News>) -> Result<Reply> {
             // What is no news is passed over.
             let stranger = ctx.channels().group::<Other>("news")?;
             stranger.send(&Other::Stray { number: 1 }).await?;
@@ -183,8 +183,8 @@ async fn a_request_may_wait_for_an_event() {
             let news = ctx.channels().group("news")?;
             news.send(&News { text }).await?;
             match ctx.next_event().await? {
-                Some(heard) => ctx.answer(heard.text.clone()),
-                None => ctx.answer("the server stops"),
+                Some(heard) => ctx.reply(heard.text.clone()),
+                None => ctx.reply("the server stops"),
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::guest::House;
 use http::Request;
 use seaway::{
-    ApplicationExt, Channels, Context, Handshake, NoEvent, Reject, Result, WebSocketConsumer,
+    ApplicationExt, Channels, Context, Handshake, NoEvent, Rejection, Result, WebSocketConsumer,
     protocol::WebSocket, routing::PathRouter, testing::WebSocketCommunicator,
 };
 
@@ -60,8 +60,8 @@ impl WebSocketConsumer for Doorkeeper {
     type Input = String;
     type Event = NoEvent;
 
-    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
-        handshake.path::<String>("room").map(|_| Self)
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
+        handshake.param::<String>("room").map(|_| Self)
     }
     async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
         Ok(())

@@ -6,7 +6,7 @@ use crate::{
 };
 use http::Request;
 use seaway::{
-    Application, ApplicationExt, Channels, Close, Context, Group, Handshake, Reject, Result,
+    Application, ApplicationExt, Channels, Close, Context, Group, Handshake, Rejection, Result,
     Shared, WebSocketConsumer,
     middleware::Provide,
     protocol::{WebSocket, WebSocketConfig},
@@ -80,7 +80,7 @@ async fn no_event_comes_after_the_consumer_has_closed() {
         type Input = String;
         type Event = Said;
 
-        async fn connect(handshake: &mut Handshake<Said>) -> Result<Self, Reject> {
+        async fn connect(handshake: &mut Handshake<Said>) -> Result<Self, Rejection> {
             handshake.join("room").await?;
             Ok(Once(handshake.state::<Diary>()?.clone()))
         }
@@ -207,7 +207,7 @@ async fn one_may_be_told_alone_by_its_channel() {
         type Input = String;
         type Event = Said;
 
-        async fn connect(_: &mut Handshake<Said>) -> Result<Self, Reject> {
+        async fn connect(_: &mut Handshake<Said>) -> Result<Self, Rejection> {
             Ok(Named)
         }
         async fn opened(&mut self, ctx: &mut Context<Said>) -> Result<()> {
@@ -241,7 +241,7 @@ async fn a_task_of_the_consumers_own_may_speak() {
         type Input = String;
         type Event = seaway::NoEvent;
 
-        async fn connect(_: &mut Handshake) -> Result<Self, Reject> {
+        async fn connect(_: &mut Handshake) -> Result<Self, Rejection> {
             Ok(Spawner)
         }
         async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> {

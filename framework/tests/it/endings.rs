@@ -3,8 +3,8 @@
 use crate::support::{Diary, PATIENCE, Server, connect, say};
 use futures_util::StreamExt;
 use seaway::{
-    ApplicationExt, Channels, Close, Context, Cookies, Frame, FromScope, Group, GroupName,
-    Handshake, Reject, Result, Scope, Shared, WebSocketConsumer,
+    ApplicationExt, Channels, Close, Context, Cookies, FromScope, Group, GroupName, Handshake,
+    Message, Rejection, Result, Scope, Shared, WebSocketConsumer,
     channels::{Envelope, InMemoryChannelLayer},
     http::{Request, StatusCode},
     middleware::Provide,
@@ -30,17 +30,17 @@ struct Member {
 }
 
 impl WebSocketConsumer for Member {
-    type Input = Frame;
+    type Input = Message;
     type Event = Noise;
 
-    async fn connect(handshake: &mut Handshake<Noise>) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake<Noise>) -> Result<Self, Rejection> {
         Ok(Self {
             diary: handshake.state::<Diary>()?.clone(),
             room: handshake.join("room").await?,
         })
     }
 
-    async fn receive(&mut self, _: &mut Context<Noise>, _: Frame) -> Result<()> {
+    async fn receive(&mut self, _: &mut Context<Noise>, _: Message) -> Result<()> {
         // A whole crowd speaks while this handler runs, more than the mailbox holds; and then the door is shut.
         for number in 0..10 {
             self.room.send(&Noise::Noise { number }).await?;
@@ -122,7 +122,7 @@ impl WebSocketConsumer for Named {
     type Input = String;
     type Event = seaway::NoEvent;
 
-    async fn connect(_: &mut Handshake) -> Result<Self, Reject> {
+    async fn connect(_: &mut Handshake) -> Result<Self, Rejection> {
         Ok(Self)
     }
 
@@ -144,7 +144,7 @@ impl WebSocketConsumer for Stuck {
     type Input = String;
     type Event = seaway::NoEvent;
 
-    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         handshake.join("stuck").await?;
         let diary = handshake.state::<Diary>()?.clone();
         Ok(Self { diary })
@@ -207,7 +207,7 @@ impl WebSocketConsumer for Clock {
     type Event = seaway::NoEvent;
     const TICKS: &'static [Duration] = &[Duration::from_millis(1), Duration::from_secs(10)];
 
-    async fn connect(_: &mut Handshake) -> Result<Self, Reject> {
+    async fn connect(_: &mut Handshake) -> Result<Self, Rejection> {
         Ok(Self)
     }
 
@@ -249,10 +249,10 @@ async fn timers_come_again_and_again_and_leave_turns_to_the_client() {
 struct Language(String);
 
 impl FromScope<WebSocket> for Language {
-    async fn from_scope(scope: &Scope<WebSocket>) -> Result<Self, Reject> {
+    async fn from_scope(scope: &Scope<WebSocket>) -> Result<Self, Rejection> {
         let cookies = Cookies::of(&scope.head.headers);
         let language = cookies.get("lang").map(str::to_owned);
-        language.map(Self).ok_or(Reject::new(
+        language.map(Self).ok_or(Rejection::new(
             StatusCode::BAD_REQUEST,
             "say which language you read",
         ))
@@ -262,10 +262,10 @@ impl FromScope<WebSocket> for Language {
 struct Greeter;
 
 impl WebSocketConsumer for Greeter {
-    type Input = Frame;
+    type Input = Message;
     type Event = seaway::NoEvent;
 
-    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         let Language(language) = handshake.extract().await?;
         let value = language.parse().expect("letters");
         handshake
@@ -274,7 +274,7 @@ impl WebSocketConsumer for Greeter {
         Ok(Self)
     }
 
-    async fn receive(&mut self, _: &mut Context, _: Frame) -> Result<()> {
+    async fn receive(&mut self, _: &mut Context, _: Message) -> Result<()> {
         Ok(())
     }
 }

@@ -4,8 +4,8 @@ use crate::support::{Diary, PATIENCE, Server, read_until};
 use bytes::Bytes;
 use http::{Request, Response};
 use seaway::{
-    Answer, Application, ApplicationExt, BoxApplication, Channels, Close, HttpConsumer,
-    HttpContext, HttpHandshake, NoEvent, Reject, Result, Scope, application_fn, from_service,
+    Application, ApplicationExt, BoxApplication, Channels, Close, HttpConsumer, HttpContext,
+    HttpHandshake, NoEvent, Rejection, Reply, Result, Scope, application_fn, from_service,
     middleware::Provide,
     protocol::{Body, Exchange, Http},
     routing::ProtocolTypeRouter,
@@ -46,11 +46,11 @@ impl HttpConsumer for Talker {
 
     const SEND_TIMEOUT: Duration = Duration::from_millis(50);
 
-    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Rejection> {
         Ok(Self(handshake.state::<House>()?.clone()))
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
         let body = ctx.stream(Response::new(())).await?;
         while body.send(vec![b'x'; 10_000]).await.is_ok() {}
         Ok(body.end())

@@ -5,8 +5,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::Request;
 use http_body_util::BodyExt;
 use seaway::{
-    Answer, ApplicationExt, Channels, Close, Error, ErrorKind, HttpConsumer, HttpContext,
-    HttpHandshake, NoEvent, Reject, Result, from_service,
+    ApplicationExt, Channels, Close, Error, ErrorKind, HttpConsumer, HttpContext, HttpHandshake,
+    NoEvent, Rejection, Reply, Result, from_service,
     middleware::Provide,
     protocol::{Body, Http},
     routing::{PathRouter, ProtocolTypeRouter},
@@ -50,16 +50,16 @@ impl HttpConsumer for Guest {
 
     const KEEP_ALIVE: Duration = Duration::MAX;
 
-    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Rejection> {
         Ok(Self {
             house: handshake.state::<House>()?.clone(),
-            wish: handshake.path("wish")?,
+            wish: handshake.param("wish")?,
         })
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
         if self.wish == "answer" {
-            return ctx.answer("the answer");
+            return ctx.reply("the answer");
         }
         if self.wish == "wait" {
             self.house.diary.note("wait");

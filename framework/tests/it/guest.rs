@@ -3,8 +3,8 @@
 use crate::support::{Diary, trouble};
 use http::{Request, Response, StatusCode};
 use seaway::{
-    Answer, Application, ApplicationExt, BoxApplication, Channels, Close, GroupName, HttpConsumer,
-    HttpContext, HttpHandshake, Reject, Result, SseEvent,
+    Application, ApplicationExt, BoxApplication, Channels, Close, GroupName, HttpConsumer,
+    HttpContext, HttpHandshake, Rejection, Reply, Result, SseEvent,
     channels::InMemoryChannelLayer,
     middleware::Provide,
     protocol::{Body, Http},
@@ -34,7 +34,7 @@ impl HttpConsumer for Guest {
     const MAX_BODY: usize = 1000;
     const SEND_BUFFER: usize = 10_000;
 
-    async fn connect(handshake: &mut HttpHandshake<Said>) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut HttpHandshake<Said>) -> Result<Self, Rejection> {
         let guest = Self {
             diary: handshake.state::<Diary>()?.clone(),
             go_on: handshake.state::<Arc<Notify>>()?.clone(),
@@ -48,34 +48,34 @@ impl HttpConsumer for Guest {
         handshake.join("room").await?;
         if guest.wish == "come in without a ticket" {
             let reason = "you have no ticket";
-            return Err(Reject::new(StatusCode::FORBIDDEN, reason));
+            return Err(Rejection::new(StatusCode::FORBIDDEN, reason));
         }
         guest.diary.note("connect");
         Ok(guest)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Answer> {
+    async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Reply> {
         match self.wish.as_str() {
-            "an answer" => ctx.answer("here you are"),
-            "nothing" => ctx.answer(StatusCode::NO_CONTENT),
+            "an answer" => ctx.reply("here you are"),
+            "nothing" => ctx.reply(StatusCode::NO_CONTENT),
             "news of a crowd" => {
                 self.go_on.notified().await;
-                ctx.answer((StatusCode::ACCEPTED, format!("{} were lost", ctx.dropped())))
+                ctx.reply((StatusCode::ACCEPTED, format!("{} were lost", ctx.dropped())))
             }
             "cookies" => {
                 let answer = Response::builder()
                     .header("set-cookie", "hand=1")
                     .header("vary", "hand");
-                ctx.answer(answer.body("").unwrap())
+                ctx.reply(answer.body("").unwrap())
             }
             "news" => match ctx.next_event().await?.as_deref() {
-                Some(Said::Said { text, .. }) => ctx.answer(text.clone()),
-                None => ctx.answer("closing time"),
+                Some(Said::Said { text, .. }) => ctx.reply(text.clone()),
+                None => ctx.reply("closing time"),
             },
             "patience" => {
                 let soon = tokio::time::timeout(Duration::from_secs(30), ctx.next_event());
                 assert!(soon.await.is_err(), "nobody says anything");
-                ctx.answer(StatusCode::NO_CONTENT)
+                ctx.reply(StatusCode::NO_CONTENT)
             }
             "to hang" => std::future::pending().await,
             "events" => {
@@ -133,7 +133,7 @@ impl HttpConsumer for Guest {
             }
             "to be read" => {
                 let body = ctx.body().await?;
-                ctx.answer(body.len().to_string())
+                ctx.reply(body.len().to_string())
             }
             "to be read and wait" => {
                 let body = ctx.body().await?;
@@ -145,7 +145,7 @@ impl HttpConsumer for Guest {
                 while let Some(piece) = ctx.next_chunk().await? {
                     length += piece.len();
                 }
-                ctx.answer(length.to_string())
+                ctx.reply(length.to_string())
             }
             "trouble" => Err(trouble()),
             "panic" => panic!("in a handler"),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use seaway::{
-    Answer, ApplicationExt, Close, HttpConsumer, HttpContext, HttpHandshake, Reject, Result,
+    ApplicationExt, Close, HttpConsumer, HttpContext, HttpHandshake, Rejection, Reply, Result,
     from_service, middleware::Provide, routing::ProtocolTypeRouter,
 };
 use std::{
@@ -273,17 +273,17 @@ impl HttpConsumer for Patient {
 
     const DISCONNECT_ON_HALF_CLOSE: bool = false;
 
-    async fn connect(handshake: &mut HttpHandshake<Said>) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut HttpHandshake<Said>) -> Result<Self, Rejection> {
         handshake.join("room").await?;
         let diary = handshake.state::<Diary>()?.clone();
         diary.note("connect");
         Ok(Self(diary))
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Answer> {
+    async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Reply> {
         match ctx.next_event().await?.as_deref() {
-            Some(Said::Said { text, .. }) => ctx.answer(text.clone()),
-            None => ctx.answer("closing time"),
+            Some(Said::Said { text, .. }) => ctx.reply(text.clone()),
+            None => ctx.reply("closing time"),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::support::echo;
 use http::{HeaderValue, Request, StatusCode, header};
 use seaway::{
-    ApplicationExt, Channels, Context, Handshake, NoEvent, Reject, Result, WebSocketConsumer,
+    ApplicationExt, Channels, Context, Handshake, NoEvent, Rejection, Result, WebSocketConsumer,
     protocol::{AllowedOrigins, WebSocketConfig},
     testing::WebSocketCommunicator,
 };
@@ -16,9 +16,9 @@ impl WebSocketConsumer for Doorkeeper {
     type Input = String;
     type Event = NoEvent;
 
-    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         if handshake.cookie("banned").is_some() {
-            return Err(Reject::new(StatusCode::FORBIDDEN, "you again"));
+            return Err(Rejection::new(StatusCode::FORBIDDEN, "you again"));
         }
         let name: String = handshake.query("name")?;
         let age: u8 = handshake.query("age")?;
@@ -131,7 +131,7 @@ impl WebSocketConsumer for Misbehaving {
     type Input = String;
     type Event = NoEvent;
 
-    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         match handshake.scope().head.uri.path() {
             "/panic" => panic!("at the door"),
             "/hang" => std::future::pending().await,

@@ -146,8 +146,12 @@ fn of_unknown_length(pieces: Vec<Bytes>) -> seaway::protocol::Body {
         fn poll_frame(
             mut self: std::pin::Pin<&mut Self>,
             _: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
-            std::task::Poll::Ready(self.0.next().map(|piece| Ok(http_body::Frame::data(piece))))
+        ) -> std::task::Poll<Option<Result<http_body::Message<Bytes>, Self::Error>>> {
+            std::task::Poll::Ready(
+                self.0
+                    .next()
+                    .map(|piece| Ok(http_body::Message::data(piece))),
+            )
         }
     }
     seaway::protocol::Body::new(Pieces(pieces.into_iter()))

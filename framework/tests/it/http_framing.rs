@@ -8,7 +8,7 @@ use crate::{
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use seaway::{
-    Answer, Channels, Error, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Reject, Result,
+    Channels, Error, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Reply, Result,
     Scope, application_fn, from_service,
     protocol::{Body, Exchange, Http},
     routing::ProtocolTypeRouter,
@@ -190,13 +190,13 @@ struct Reader;
 impl HttpConsumer for Reader {
     type Event = NoEvent;
 
-    async fn connect(_: &mut HttpHandshake) -> Result<Self, Reject> {
+    async fn connect(_: &mut HttpHandshake) -> Result<Self, Rejection> {
         Ok(Self)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
         let body = ctx.body().await?;
-        ctx.answer(body)
+        ctx.reply(body)
     }
 }
 
@@ -206,13 +206,13 @@ struct PieceReader;
 impl HttpConsumer for PieceReader {
     type Event = NoEvent;
 
-    async fn connect(_: &mut HttpHandshake) -> Result<Self, Reject> {
+    async fn connect(_: &mut HttpHandshake) -> Result<Self, Rejection> {
         Ok(Self)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
         while ctx.next_chunk().await?.is_some() {}
-        ctx.answer("read")
+        ctx.reply("read")
     }
 }
 
@@ -328,12 +328,12 @@ struct Brewer;
 impl HttpConsumer for Brewer {
     type Event = NoEvent;
 
-    async fn connect(_: &mut HttpHandshake) -> Result<Self, Reject> {
+    async fn connect(_: &mut HttpHandshake) -> Result<Self, Rejection> {
         Ok(Self)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
-        ctx.answer("brewed")
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+        ctx.reply("brewed")
     }
 }
 
@@ -345,12 +345,12 @@ impl HttpConsumer for CoffeePot {
 
     const METHODS: &'static [Method] = &[Method::GET, Method::TRACE];
 
-    async fn connect(_: &mut HttpHandshake) -> Result<Self, Reject> {
+    async fn connect(_: &mut HttpHandshake) -> Result<Self, Rejection> {
         Ok(Self)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
-        ctx.answer("brewed")
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+        ctx.reply("brewed")
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
 };
 use http::Method;
 use seaway::{
-    Answer, ApplicationExt, Channels, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Reject,
+    ApplicationExt, Channels, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Reply,
     Result, testing::HttpCommunicator,
 };
 use std::time::Duration;
@@ -71,11 +71,11 @@ impl<const SECONDS: u64> HttpConsumer for Mute<SECONDS> {
     const METHODS: &'static [Method] = &[Method::GET];
     const KEEP_ALIVE: Duration = Duration::from_secs(SECONDS);
 
-    async fn connect(_: &mut HttpHandshake) -> Result<Self, Reject> {
+    async fn connect(_: &mut HttpHandshake) -> Result<Self, Rejection> {
         Ok(Self)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
         let events = ctx.sse().await?;
         tokio::time::sleep(Duration::from_secs(3600)).await;
         events.send("ahoy").await?;

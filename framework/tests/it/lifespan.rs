@@ -4,7 +4,7 @@ use crate::support::{Diary, PATIENCE, Server, connect, farewell, hear, trouble};
 use axum::{Extension, Router, routing::get};
 use http::Request;
 use seaway::{
-    ApplicationExt, Channels, Close, Context, ErrorKind, Handshake, Lifespan, NoEvent, Reject,
+    ApplicationExt, Channels, Close, Context, ErrorKind, Handshake, Lifespan, NoEvent, Rejection,
     Result, WebSocketConsumer, from_service,
     middleware::Provide,
     protocol::WebSocket,
@@ -52,7 +52,7 @@ impl WebSocketConsumer for Greeter {
     type Input = String;
     type Event = NoEvent;
 
-    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         let Database(diary) = handshake.state()?;
         diary.note("connect");
         Ok(Self(diary.clone()))

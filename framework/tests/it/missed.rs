@@ -6,8 +6,8 @@ use crate::{
 };
 use http::Request;
 use seaway::{
-    Answer, ApplicationExt, Channels, Context, Event, Group, Handshake, HttpConsumer, HttpContext,
-    HttpHandshake, Missed, Reject, Result, Shared, WebSocketConsumer,
+    ApplicationExt, Channels, Context, Event, Group, Handshake, HttpConsumer, HttpContext,
+    HttpHandshake, Missed, Rejection, Reply, Result, Shared, WebSocketConsumer,
     channels::InMemoryChannelLayer,
     consumer, http,
     middleware::Provide,
@@ -35,7 +35,7 @@ impl WebSocketConsumer for Slow {
     type Input = String;
     type Event = News;
 
-    async fn connect(handshake: &mut Handshake<News>) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake<News>) -> Result<Self, Rejection> {
         handshake.join("news").await?;
         Ok(Self {
             gate: handshake.state::<Gate>()?.clone(),
@@ -158,7 +158,7 @@ impl WebSocketConsumer for Plain {
     type Input = String;
     type Event = News;
 
-    async fn connect(handshake: &mut Handshake<News>) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake<News>) -> Result<Self, Rejection> {
         handshake.join("news").await?;
         Ok(Plain)
     }
@@ -193,7 +193,7 @@ struct Brief;
 
 #[consumer(event = News)]
 impl Brief {
-    async fn connect(handshake: &mut Handshake<News>) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake<News>) -> Result<Self, Rejection> {
         handshake.join("news").await?;
         Ok(Brief)
     }
@@ -227,15 +227,15 @@ struct Poll;
 impl HttpConsumer for Poll {
     type Event = News;
 
-    async fn connect(handshake: &mut HttpHandshake<News>) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut HttpHandshake<News>) -> Result<Self, Rejection> {
         handshake.join("news").await?;
         Ok(Poll)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext<News>) -> Result<Answer> {
+    async fn handle(&mut self, ctx: &mut HttpContext<News>) -> Result<Reply> {
         match ctx.next_event().await? {
-            Some(_) => ctx.answer("news"),
-            None => ctx.answer("the server stops"),
+            Some(_) => ctx.reply("news"),
+            None => ctx.reply("the server stops"),
         }
     }
 }

@@ -6,8 +6,8 @@ use crate::{
 };
 use http::Request;
 use seaway::{
-    ApplicationExt, ChannelName, Channels, Close, Context, Error, ErrorKind, Frame, GroupName,
-    Handshake, Json, NoEvent, Reject, Result, WebSocketConsumer,
+    ApplicationExt, ChannelName, Channels, Close, Context, Error, ErrorKind, GroupName, Handshake,
+    Json, Message, NoEvent, Rejection, Result, WebSocketConsumer,
     channels::{ChannelLayer, Envelope, LocalChannels, Mailbox},
     middleware::Provide,
     testing::WebSocketCommunicator,
@@ -71,7 +71,11 @@ async fn one_whose_conversation_is_dropped_from_outside_disconnects_once() {
 #[tokio::test]
 async fn malformed_input_ends_the_conversation_with_1007_and_the_reason() {
     let diary = Diary::default();
-    for input in [Frame::text("{oops"), Frame::binary("{}"), Frame::text("")] {
+    for input in [
+        Message::text("{oops"),
+        Message::binary("{}"),
+        Message::text(""),
+    ] {
         let mut client = enter(&stage(&diary)).await;
 
         client.send(input).await;
@@ -90,7 +94,7 @@ impl WebSocketConsumer for Abrupt {
     type Input = String;
     type Event = NoEvent;
 
-    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         Ok(Self(handshake.state::<Diary>()?.clone()))
     }
 
@@ -133,7 +137,7 @@ async fn a_consumer_may_forgive_malformed_input() {
         type Input = Json<u32>;
         type Event = seaway::NoEvent;
 
-        async fn connect(_: &mut Handshake) -> Result<Self, Reject> {
+        async fn connect(_: &mut Handshake) -> Result<Self, Rejection> {
             Ok(Patient)
         }
         async fn receive(&mut self, ctx: &mut Context, Json(number): Json<u32>) -> Result<()> {
@@ -195,7 +199,7 @@ async fn a_consumer_may_forgive_its_own_errors_but_not_its_panics() {
         type Input = String;
         type Event = seaway::NoEvent;
 
-        async fn connect(_: &mut Handshake) -> Result<Self, Reject> {
+        async fn connect(_: &mut Handshake) -> Result<Self, Rejection> {
             Ok(Forgiving)
         }
         async fn receive(&mut self, _: &mut Context, text: String) -> Result<()> {

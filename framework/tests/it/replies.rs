@@ -217,7 +217,7 @@ impl WebSocketConsumer for Noting {
     type Input = String;
     type Event = seaway::NoEvent;
 
-    async fn connect(handshake: &mut seaway::Handshake) -> Result<Self, seaway::Reject> {
+    async fn connect(handshake: &mut seaway::Handshake) -> Result<Self, seaway::Rejection> {
         let session: Session = handshake.extract().await?;
         session
             .insert("note", "kept")

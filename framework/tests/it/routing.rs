@@ -142,7 +142,7 @@ async fn a_parameter_has_the_type_one_asks_for() {
         .route(
             "/double/{number}",
             application_fn(|scope: Scope<Http>, exchange: Exchange| async move {
-                match scope.path::<u32>("number") {
+                match scope.param::<u32>("number") {
                     Ok(number) => {
                         let text = (number * 2).to_string();
                         exchange.respond(Response::new(Body::from(text))).await

@@ -6,8 +6,8 @@ use crate::support::{
 };
 use futures_util::{SinkExt, StreamExt};
 use seaway::{
-    ApplicationExt, Channels, Close, Context, Frame, Handshake, NoEvent, Reject, Result, Scope,
-    WebSocketConsumer, application_fn,
+    ApplicationExt, Channels, Close, Context, Handshake, Message, NoEvent, Rejection, Result,
+    Scope, WebSocketConsumer, application_fn,
     middleware::Provide,
     protocol::{Body, Exchange, Http, WebSocketConfig},
     routing::ProtocolTypeRouter,
@@ -373,14 +373,14 @@ async fn the_server_speaks_http_2_too() {
 struct Witness(Diary);
 
 impl WebSocketConsumer for Witness {
-    type Input = Frame;
+    type Input = Message;
     type Event = NoEvent;
 
-    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         Ok(Self(handshake.state::<Diary>()?.clone()))
     }
 
-    async fn receive(&mut self, ctx: &mut Context, frame: Frame) -> Result<()> {
+    async fn receive(&mut self, ctx: &mut Context, frame: Message) -> Result<()> {
         match frame.payload() {
             b"hang" => std::future::pending().await,
             b"flood" => loop {

@@ -6,8 +6,8 @@ use axum::{
     routing::get,
 };
 use seaway::{
-    Answer, ApplicationExt, AuthSession, Authenticator, BoxApplication, Channels, Context,
-    Handshake, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Reject, Result, Session, User,
+    ApplicationExt, AuthSession, Authenticator, BoxApplication, Channels, Context, Handshake,
+    HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Reply, Result, Session, User,
     WebSocketConsumer,
     channels::{InMemoryChannelLayer, LocalChannels},
     from_service,
@@ -304,16 +304,16 @@ struct Waiting {
 impl HttpConsumer for Waiting {
     type Event = NoEvent;
 
-    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Rejection> {
         let User(account): User<Account> = handshake.extract().await?;
-        let (name, how) = (account.name, handshake.path("how")?);
+        let (name, how) = (account.name, handshake.param("how")?);
         Ok(Self { name, how })
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
         if self.how == "poll" {
             ctx.next_event().await?;
-            return ctx.answer("the server stops");
+            return ctx.reply("the server stops");
         }
         let events = ctx.sse().await?;
         events.send(self.name.as_str()).await?;
@@ -332,7 +332,7 @@ impl WebSocketConsumer for Who {
     type Input = String;
     type Event = NoEvent;
 
-    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         let auth: AuthSession<Accounts> = handshake.extract().await?;
         if let Some(name) = handshake.scope().query("log-in") {
             let account = auth.authenticate((name, "open sesame".to_owned())).await?;
@@ -373,7 +373,7 @@ impl WebSocketConsumer for Late {
     type Input = String;
     type Event = NoEvent;
 
-    async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         let auth = handshake.extract().await?;
         Ok(Self { auth })
     }

@@ -3,7 +3,7 @@
 use crate::{actor::Said, support::eventually};
 use http::{Request, Response};
 use seaway::{
-    Answer, Channels, Error, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Reject, Result,
+    Channels, Error, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Reply, Result,
     protocol::Body,
 };
 use std::{
@@ -39,11 +39,11 @@ struct Speaker;
 impl HttpConsumer for Speaker {
     type Event = NoEvent;
 
-    async fn connect(_: &mut HttpHandshake) -> Result<Self, Reject> {
+    async fn connect(_: &mut HttpHandshake) -> Result<Self, Rejection> {
         Ok(Self)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
         tracing::info!("before");
         let body = ctx.stream(Response::new(())).await?;
         tokio::task::yield_now().await;

@@ -2,8 +2,9 @@
 
 use futures_util::{SinkExt, StreamExt};
 use seaway::{
-    Application, ApplicationExt, BoxApplication, Channels, Close, Context, Error, Frame, Handshake,
-    NoEvent, Reject, Result, WebSocketConsumer, application_fn, protocol::WebSocket, serve,
+    Application, ApplicationExt, BoxApplication, Channels, Close, Context, Error, Handshake,
+    Message, NoEvent, Rejection, Result, WebSocketConsumer, application_fn, protocol::WebSocket,
+    serve,
 };
 use std::{
     net::SocketAddr,
@@ -29,14 +30,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Echo;
 
 impl WebSocketConsumer for Echo {
-    type Input = Frame;
+    type Input = Message;
     type Event = NoEvent;
 
-    async fn connect(_: &mut Handshake) -> Result<Self, Reject> {
+    async fn connect(_: &mut Handshake) -> Result<Self, Rejection> {
         Ok(Echo)
     }
 
-    async fn receive(&mut self, ctx: &mut Context, frame: Frame) -> Result<()> {
+    async fn receive(&mut self, ctx: &mut Context, frame: Message) -> Result<()> {
         ctx.send(frame).await
     }
 }

@@ -152,7 +152,7 @@ impl Hooks {
         quote_spanned! {at(ty)=>
             async fn connect(
                 handshake: &mut ::seaway::Handshake<Self::Event>,
-            ) -> ::core::result::Result<Self, ::seaway::Reject> {
+            ) -> ::core::result::Result<Self, ::seaway::Rejection> {
                 #connect
             }
         }

@@ -58,7 +58,7 @@ pub(super) fn stub(consumer: &Consumer) -> TokenStream {
 
             async fn connect(
                 _: &mut ::seaway::Handshake<Self::Event>,
-            ) -> ::core::result::Result<Self, ::seaway::Reject> {
+            ) -> ::core::result::Result<Self, ::seaway::Rejection> {
                 ::core::unreachable!()
             }
 

@@ -38,7 +38,7 @@ pub(super) fn write(consumer: &Consumer) -> TokenStream {
 
             async fn from_handshake(
                 #parameter: &mut ::seaway::Handshake<Self::Event>,
-            ) -> ::core::result::Result<Self, ::seaway::Reject> {
+            ) -> ::core::result::Result<Self, ::seaway::Rejection> {
                 #(#lets)*
                 ::core::result::Result::Ok(Self { #(#names),* })
             }
@@ -58,7 +58,7 @@ pub(super) fn stub(name: &Ident, generics: &Generics) -> TokenStream {
 
             async fn from_handshake(
                 _: &mut ::seaway::Handshake<Self::Event>,
-            ) -> ::core::result::Result<Self, ::seaway::Reject> {
+            ) -> ::core::result::Result<Self, ::seaway::Rejection> {
                 ::core::unreachable!()
             }
         }
@@ -91,10 +91,10 @@ fn fill(field: &Filled, consumer: &Consumer) -> TokenStream {
     let handshake = handshake(span);
     let value = match source {
         Source::Param(key) => match types::optional(ty) {
-            None => quote_spanned!(span=> #handshake.path::<#ty>(#key)?),
+            None => quote_spanned!(span=> #handshake.param::<#ty>(#key)?),
             Some(inner) => quote_spanned! {span=>
                 if #handshake.scope().param(#key).is_some() {
-                    ::core::option::Option::Some(#handshake.path::<#inner>(#key)?)
+                    ::core::option::Option::Some(#handshake.param::<#inner>(#key)?)
                 } else {
                     ::core::option::Option::None
                 }

@@ -1,5 +1,5 @@
 //! `#[consumer]` stands on an impl block.
-use seaway::{Context, Handshake, NoEvent, Reject, Result, WebSocketConsumer, consumer};
+use seaway::{Context, Handshake, NoEvent, Rejection, Result, WebSocketConsumer, consumer};
 
 #[consumer]
 struct Chat {}
@@ -11,7 +11,7 @@ impl WebSocketConsumer for Echo {
     type Input = String;
     type Event = NoEvent;
 
-    async fn connect(_: &mut Handshake) -> Result<Self, Reject> {
+    async fn connect(_: &mut Handshake) -> Result<Self, Rejection> {
         Ok(Echo)
     }
     async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> {

@@ -10,7 +10,7 @@ pub mod request_line;
 pub mod smuggling;
 pub mod transfer_encoding;
 
-use super::shape::{Answer, PATIENCE, Shape};
+use super::shape::{PATIENCE, Reply, Shape};
 use seaway_tests::support::RawClient;
 use tokio::time::timeout;
 
@@ -47,7 +47,7 @@ pub const TOO_LARGE: Http = Closes(&[431]);
 const PROBE: &[u8] = b"GET /probe HTTP/1.1\r\nHost: a\r\n\r\n";
 const PROBED: u16 = 404;
 
-impl Answer for Http {
+impl Reply for Http {
     async fn check(shape: &Shape<Self>, port: u16) -> Result<(), String> {
         let mut client = RawClient::connect(port).await;
         let mut received = Vec::new();

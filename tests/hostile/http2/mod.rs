@@ -5,7 +5,7 @@ pub mod floods;
 pub mod frames;
 pub mod hpack;
 
-use super::shape::{Answer, PATIENCE, Shape};
+use super::shape::{PATIENCE, Reply, Shape};
 use seaway_tests::support::RawClient;
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
@@ -97,7 +97,7 @@ pub enum Seen {
 /// What our own ping carries.
 pub const MARK: &[u8; 8] = b"hostile?";
 
-impl Answer for Http2 {
+impl Reply for Http2 {
     /// The shape is followed by a ping.
     async fn check(shape: &Shape<Self>, port: u16) -> Result<(), String> {
         let mut client = RawClient::connect(port).await;

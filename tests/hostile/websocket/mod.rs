@@ -7,7 +7,7 @@ pub mod lengths;
 pub mod opening;
 pub mod utf8;
 
-use super::shape::{Answer, PATIENCE, Shape};
+use super::shape::{PATIENCE, Reply, Shape};
 use seaway_tests::support::{RawClient, raw};
 use tokio::time::timeout;
 
@@ -61,7 +61,7 @@ pub fn echoes(text: impl AsRef<[u8]>) -> Replies {
     vec![Text(text.as_ref().to_vec()), Close(NORMAL)]
 }
 
-impl Answer for Replies {
+impl Reply for Replies {
     /// The shape is followed by a close frame: what is not refused ends with its code.
     async fn check(shape: &Shape<Self>, port: u16) -> Result<(), String> {
         let mut client = RawClient::connect(port).await;

@@ -1,7 +1,7 @@
 //! Handshakes, and how their answers are read.
 
 use super::{Replies, TEXT, close, echoes, frame, replies};
-use crate::hostile::shape::{Answer, PATIENCE, Shape};
+use crate::hostile::shape::{PATIENCE, Reply, Shape};
 use seaway_tests::support::RawClient;
 use tokio::time::timeout;
 
@@ -20,7 +20,7 @@ pub enum Opening {
 
 pub use Opening::{Opens, OpensOrRefuses, Refuses, Then};
 
-impl Answer for Opening {
+impl Reply for Opening {
     async fn check(shape: &Shape<Self>, port: u16) -> Result<(), String> {
         let mut client = RawClient::connect(port).await;
         let talk = open(&mut client, shape);

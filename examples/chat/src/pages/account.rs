@@ -15,7 +15,7 @@ use axum::{
     routing::{MethodRouter, get},
 };
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER, request::Parts};
-use seaway::{AuthSession, ClientAddr, Reject};
+use seaway::{AuthSession, ClientAddr, Rejection};
 use serde::Deserialize;
 use std::{net::IpAddr, sync::Arc};
 
@@ -135,9 +135,9 @@ pub async fn log_out(auth: AuthSession<Accounts>) -> Result<Redirect, Problem> {
 pub struct Client(IpAddr);
 
 impl FromRequestParts<Arc<Chat>> for Client {
-    type Rejection = Reject;
+    type Rejection = Rejection;
 
-    async fn from_request_parts(parts: &mut Parts, chat: &Arc<Chat>) -> Result<Self, Reject> {
+    async fn from_request_parts(parts: &mut Parts, chat: &Arc<Chat>) -> Result<Self, Rejection> {
         let peer = <ClientAddr as FromRequestParts<_>>::from_request_parts(parts, chat).await?;
         let told = match chat.is_behind_proxy {
             true => forwarded(&parts.headers),

@@ -1,18 +1,18 @@
 //! A consumer with blocking hooks, as an application: an async consumer that has them run elsewhere.
 
-use super::{BlockingConsumer, BlockingContext, desk::Desk};
+use super::{BlockingConsumer, BlockingContext, driver::Driver};
 use crate::{
     application::Application,
     blocking::BlockingPool,
     channels::{Channels, Missed, Shared},
     consumer::{
-        ConsumerApplication, Context, FromFrame, Handshake, WebSocketConsumer,
-        goodbye::{Goodbye, Owed},
+        ConsumerApplication, Context, FromMessage, Handshake, WebSocketConsumer,
+        disconnect_guard::{DisconnectGuard, DisconnectHook},
     },
     error::{Error, ErrorKind, Result},
-    frame::{Close, Frame},
+    message::{Close, Message},
     protocol::{Upgrade, WebSocket},
-    reject::Reject,
+    rejection::Rejection,
     scope::Scope,
 };
 use std::{fmt, time::Duration};
@@ -43,35 +43,36 @@ impl<C: BlockingConsumer> BlockingApplication<C> {
 impl<C: BlockingConsumer> Application<WebSocket> for BlockingApplication<C> {
     async fn call(&self, mut scope: Scope<WebSocket>, upgrade: Upgrade) -> Result<()> {
         let pool = self.pool.clone().unwrap_or_else(BlockingPool::shared);
-        let desk = Desk::<C>::new(pool);
-        let goodbye = |desk: Desk<C>, close| -> Goodbye { Box::pin(desk.dismiss(close)) };
-        let mut owed = Owed::new(desk.clone(), goodbye, upgrade.host().cloned());
-        scope.insert(desk);
+        let driver = Driver::<C>::new(pool);
+        let goodbye =
+            |driver: Driver<C>, close| -> DisconnectHook { Box::pin(driver.disconnect(close)) };
+        let mut owed = DisconnectGuard::new(driver.clone(), goodbye, upgrade.host().cloned());
+        scope.insert(driver);
         let outcome = self.inner.call(scope, upgrade).await;
         // A hook may still run, long after the goodbye; until it ends this client keeps its place in the server.
-        owed.dismiss(Close::ABNORMAL).await;
+        owed.disconnect(Close::ABNORMAL).await;
         outcome
     }
 }
 
-/// Sits at the conversation's desk for a consumer that works elsewhere.
-struct Deputy<C: BlockingConsumer>(Desk<C>);
+/// Sits at the conversation's driver for a consumer that works elsewhere.
+struct Deputy<C: BlockingConsumer>(Driver<C>);
 
 impl<C: BlockingConsumer> WebSocketConsumer for Deputy<C> {
     /// The consumer's own input is read where its hooks run: large JSON takes a processor's time.
-    type Input = Frame;
+    type Input = Message;
     type Event = C::Event;
 
     const TICKS: &'static [Duration] = C::TICKS;
 
-    async fn connect(handshake: &mut Handshake<C::Event>) -> Result<Self, Reject> {
-        let desk = handshake.scope_mut().extensions.remove::<Desk<C>>();
-        let desk = desk.ok_or_else(|| {
-            let missing = "a blocking consumer's application has put no desk into the scope";
+    async fn connect(handshake: &mut Handshake<C::Event>) -> Result<Self, Rejection> {
+        let driver = handshake.scope_mut().extensions.remove::<Driver<C>>();
+        let driver = driver.ok_or_else(|| {
+            let missing = "a blocking consumer's application has put no driver into the scope";
             Error::new(ErrorKind::Missing, missing)
         })?;
-        desk.connect(handshake).await?;
-        Ok(Self(desk))
+        driver.connect(handshake).await?;
+        Ok(Self(driver))
     }
 
     async fn opened(&mut self, ctx: &mut Context<C::Event>) -> Result<()> {
@@ -79,10 +80,10 @@ impl<C: BlockingConsumer> WebSocketConsumer for Deputy<C> {
         self.0.attend(C::opened).await
     }
 
-    async fn receive(&mut self, _: &mut Context<C::Event>, frame: Frame) -> Result<()> {
+    async fn receive(&mut self, _: &mut Context<C::Event>, message: Message) -> Result<()> {
         let receive =
-            |consumer: &mut C, ctx: &mut BlockingContext<C::Event>| match C::Input::from_frame(
-                frame,
+            |consumer: &mut C, ctx: &mut BlockingContext<C::Event>| match C::Input::from_message(
+                message,
             ) {
                 Ok(input) => consumer.receive(ctx, input),
                 Err(error) => consumer.malformed(ctx, error),

@@ -1,11 +1,11 @@
 //! The open conversation, for code that may block.
 
 use crate::{
-    blocking::wait,
+    blocking::block_on,
     channels::{Event, Group},
-    consumer::{Context, IntoFrame, NoEvent},
+    consumer::{Context, IntoMessage, NoEvent},
     error::Result,
-    frame::Close,
+    message::Close,
     protocol::Speaker,
 };
 use std::ops::{Deref, DerefMut};
@@ -22,7 +22,7 @@ use std::ops::{Deref, DerefMut};
 /// }
 /// ```
 ///
-/// For another future there is [`wait`]: `wait(self.room.send(&event))?`.
+/// For another future there is [`block_on`]: `block_on(self.room.send(&event))?`.
 pub struct BlockingContext<E = NoEvent>(pub(super) Context<E>);
 
 impl<E: Event> BlockingContext<E> {
@@ -31,10 +31,10 @@ impl<E: Event> BlockingContext<E> {
     ///
     /// # Errors
     /// As [`Context::send`].
-    pub fn send(&self, message: impl IntoFrame) -> Result<()> {
-        let frame = message.into_frame()?;
+    pub fn send(&self, message: impl IntoMessage) -> Result<()> {
+        let message = message.into_message()?;
         // The conversation's task sleeps while this hook runs: it has to be woken.
-        wait(self.0.sender.queue(frame, Speaker::Anyone))
+        block_on(self.0.sender.queue(message, Speaker::Anyone))
     }
 
     /// Ends the conversation after what was sent before; `disconnect` follows.
@@ -50,7 +50,7 @@ impl<E: Event> BlockingContext<E> {
     /// # Errors
     /// As [`Context::join`].
     pub fn join(&self, group: &str) -> Result<Group<E>> {
-        wait(self.0.join(group))
+        block_on(self.0.join(group))
     }
 
     /// Ends a membership while the conversation goes on.
@@ -58,7 +58,7 @@ impl<E: Event> BlockingContext<E> {
     /// # Errors
     /// As [`Context::leave`].
     pub fn leave(&self, group: &Group<E>) -> Result<()> {
-        wait(self.0.leave(group))
+        block_on(self.0.leave(group))
     }
 }
 

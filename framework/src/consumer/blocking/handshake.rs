@@ -1,23 +1,23 @@
 //! A client at the door, for code that may block.
 
 use crate::{
-    blocking::wait,
+    blocking::block_on,
     channels::{Event, Group},
     consumer::{Handshake, NoEvent},
     error::Result,
     extract::FromScope,
     protocol::WebSocket,
-    reject::Reject,
+    rejection::Rejection,
 };
 use std::ops::{Deref, DerefMut};
 
 /// A client at the door, for code that may block: join groups, extract values. All else is [`Handshake`]'s.
 ///
 /// ```
-/// use seaway::{BlockingHandshake, Cookies, Reject};
+/// use seaway::{BlockingHandshake, Cookies, Rejection};
 ///
-/// fn connect(handshake: &mut BlockingHandshake) -> Result<(), Reject> {
-///     let room: String = handshake.path("room")?;
+/// fn connect(handshake: &mut BlockingHandshake) -> Result<(), Rejection> {
+///     let room: String = handshake.param("room")?;
 ///     let cookies: Cookies = handshake.extract()?;
 ///     handshake.join(&format!("chat.{room}"))?;
 ///     Ok(())
@@ -31,15 +31,15 @@ impl<E: Event> BlockingHandshake<E> {
     /// # Errors
     /// As [`Handshake::join`].
     pub fn join(&self, group: &str) -> Result<Group<E>> {
-        wait(self.0.join(group))
+        block_on(self.0.join(group))
     }
 
     /// A value made from the facts of the connection: the session, the user, cookies, a type of yours.
     ///
     /// # Errors
     /// The value's own refusal.
-    pub fn extract<T: FromScope<WebSocket>>(&self) -> Result<T, Reject> {
-        wait(self.0.extract())
+    pub fn extract<T: FromScope<WebSocket>>(&self) -> Result<T, Rejection> {
+        block_on(self.0.extract())
     }
 }
 

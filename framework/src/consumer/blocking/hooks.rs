@@ -3,10 +3,10 @@
 use super::{BlockingApplication, BlockingContext, BlockingHandshake};
 use crate::{
     channels::{Channels, Event, Missed, Shared},
-    consumer::{FromFrame, websocket::try_again},
+    consumer::{FromMessage, websocket::try_again},
     error::{Error, ErrorKind, Result},
-    frame::Close,
-    reject::Reject,
+    message::Close,
+    rejection::Rejection,
 };
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// for a synchronous database driver, for files, for work that keeps a processor busy.
 ///
 /// ```
-/// use seaway::{BlockingConsumer, BlockingContext, BlockingHandshake, NoEvent, Reject, Result};
+/// use seaway::{BlockingConsumer, BlockingContext, BlockingHandshake, NoEvent, Rejection, Result};
 /// use std::{fs::File, io::Write};
 ///
 /// /// Writes down what a visitor says.
@@ -24,7 +24,7 @@ use std::time::Duration;
 ///     type Input = String;
 ///     type Event = NoEvent;
 ///
-///     fn connect(_: &mut BlockingHandshake) -> Result<Self, Reject> {
+///     fn connect(_: &mut BlockingHandshake) -> Result<Self, Rejection> {
 ///         let book = File::options().append(true).create(true).open("guests");
 ///         Ok(GuestBook(book.map_err(seaway::Error::from)?))
 ///     }
@@ -44,7 +44,7 @@ use std::time::Duration;
 )]
 pub trait BlockingConsumer: Sized + Send + 'static {
     /// What the client says. It is read on the pool too.
-    type Input: FromFrame;
+    type Input: FromMessage;
     /// What other consumers say: a type of yours, or [`NoEvent`](crate::NoEvent).
     type Event: Event;
 
@@ -52,7 +52,7 @@ pub trait BlockingConsumer: Sized + Send + 'static {
     ///
     /// Where it comes too late, because the client has left or `connect_timeout` is over, the consumer that it makes is
     /// let go by `disconnect` with 1006.
-    fn connect(handshake: &mut BlockingHandshake<Self::Event>) -> Result<Self, Reject>;
+    fn connect(handshake: &mut BlockingHandshake<Self::Event>) -> Result<Self, Rejection>;
 
     /// The door is open: the first chance to send.
     fn opened(&mut self, ctx: &mut BlockingContext<Self::Event>) -> Result<()> {

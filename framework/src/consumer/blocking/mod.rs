@@ -4,12 +4,12 @@
 //! | --- | --- |
 //! | `hooks.rs` | the trait that users write |
 //! | `handshake.rs`, `context.rs` | what hooks are given |
-//! | `desk.rs` | one hook at a time, on the pool, whoever waits for it |
+//! | `driver.rs` | one hook at a time, on the pool, whoever waits for it |
 //! | `application.rs` | such a consumer as an application |
 
 mod application;
 mod context;
-mod desk;
+mod driver;
 mod handshake;
 mod hooks;
 

@@ -1,6 +1,6 @@
 //! An answer whose head is out, and whose body is fed.
 
-use super::answer::{Answer, Kind};
+use super::reply::{Kind, Reply};
 use crate::{
     error::Result,
     protocol::{Pipe, PipeEnd},
@@ -11,9 +11,9 @@ use std::{fmt, sync::Arc};
 /// An answer whose head is out, and whose body is fed: what [`HttpContext::stream`](super::HttpContext::stream) returns.
 ///
 /// ```
-/// use seaway::{Answer, HttpContext, NoEvent, Result, http::Response};
+/// use seaway::{Reply, HttpContext, NoEvent, Result, http::Response};
 ///
-/// async fn numbers(ctx: &mut HttpContext) -> Result<Answer> {
+/// async fn numbers(ctx: &mut HttpContext) -> Result<Reply> {
 ///     let body = ctx.stream(Response::new(())).await?;
 ///     for number in 0..1_000_000 {
 ///         body.send(format!("{number}\n")).await?;
@@ -48,9 +48,9 @@ impl BodySender {
     }
 
     /// The body is complete: return this from `handle`.
-    pub fn end(self) -> Answer {
+    pub fn end(self) -> Reply {
         self.pipe.end(PipeEnd::Complete);
-        Answer(Kind::Streamed)
+        Reply(Kind::Streamed)
     }
 }
 

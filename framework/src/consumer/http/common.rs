@@ -3,7 +3,7 @@
 use super::super::address::Address;
 use crate::{
     protocol::{Pipe, PipeEnd},
-    waking::{note, wake},
+    waker::{note, wake},
 };
 use std::{
     sync::{

@@ -2,20 +2,20 @@
 
 use super::{
     super::{Handshake, HttpHandshake, address::Address},
-    Answer, HttpContext,
+    HttpContext, Reply,
     common::Common,
     context::Limits,
-    desk::Desk,
+    driver::Driver,
 };
 use crate::{
     application::Application,
+    catch_panic::catch_panic,
     channels::{Channels, Event},
     error::{Error, ErrorKind, Result},
-    frame::Close,
-    guard::guarded,
+    message::Close,
     protocol::{Exchange, Http},
     refusal_log::Rule,
-    reject::Reject,
+    rejection::Rejection,
     scope::{OpensOverHttp, Scope},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -26,7 +26,7 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
 /// [`connect`](HttpConsumer::connect).
 ///
 /// ```
-/// use seaway::{Answer, HttpConsumer, HttpContext, HttpHandshake, Json, Reject, Result, http::StatusCode};
+/// use seaway::{Reply, HttpConsumer, HttpContext, HttpHandshake, Json, Rejection, Result, http::StatusCode};
 /// use std::time::Duration;
 /// # use serde::{Serialize, Deserialize};
 /// # #[derive(Serialize, Deserialize)] #[serde(tag = "type")] enum Said { Message { text: String } }
@@ -37,22 +37,22 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
 /// impl HttpConsumer for Next {
 ///     type Event = Said;
 ///
-///     async fn connect(handshake: &mut HttpHandshake<Said>) -> Result<Self, Reject> {
+///     async fn connect(handshake: &mut HttpHandshake<Said>) -> Result<Self, Rejection> {
 ///         handshake.join("chat.lobby").await?;
 ///         Ok(Next)
 ///     }
 ///
-///     async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Answer> {
+///     async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Reply> {
 ///         match tokio::time::timeout(Duration::from_secs(30), ctx.next_event()).await {
-///             Ok(Ok(Some(said))) => ctx.answer(Json(said)),
-///             _ => ctx.answer(StatusCode::NO_CONTENT),
+///             Ok(Ok(Some(said))) => ctx.reply(Json(said)),
+///             _ => ctx.reply(StatusCode::NO_CONTENT),
 ///         }
 ///     }
 /// }
 /// ```
 ///
 /// A client that leaves ends the wait or the stream: the handler's future is dropped at its await. An error before the
-/// head of the answer is out is answered as everywhere ([`Reject`]): 400 for a bad name, 401 for a session that is gone,
+/// head of the answer is out is answered as everywhere ([`Rejection`]): 400 for a bad name, 401 for a session that is gone,
 /// 413 if the body was too large, 503 if the channel layer, the session store or a time-out is to blame, 500 for all
 /// else, which is logged; afterwards it cuts the stream off, or ends it if it is of server-sent events.
 ///
@@ -66,7 +66,7 @@ pub trait HttpConsumer: Sized + Send + 'static {
     /// with an `Allow` header before `connect` runs. GET includes HEAD (RFC 9110, 9.1).
     ///
     /// ```
-    /// # use seaway::{Answer, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Reject, Result};
+    /// # use seaway::{Reply, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Result};
     /// use seaway::http::Method;
     ///
     /// # struct Events;
@@ -74,8 +74,8 @@ pub trait HttpConsumer: Sized + Send + 'static {
     ///     const METHODS: &'static [Method] = &[Method::GET];
     ///     // …
     /// #   type Event = NoEvent;
-    /// #   async fn connect(_: &mut HttpHandshake) -> Result<Self, Reject> { Ok(Events) }
-    /// #   async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Answer> { ctx.answer("") }
+    /// #   async fn connect(_: &mut HttpHandshake) -> Result<Self, Rejection> { Ok(Events) }
+    /// #   async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> { ctx.reply("") }
     /// }
     /// ```
     const METHODS: &'static [Method] = &[];
@@ -111,13 +111,13 @@ pub trait HttpConsumer: Sized + Send + 'static {
     /// Decides at the door. `Ok` lets the request in; `Err` answers it with that status and text.
     fn connect(
         handshake: &mut HttpHandshake<Self::Event>,
-    ) -> impl Future<Output = Result<Self, Reject>> + Send;
+    ) -> impl Future<Output = Result<Self, Rejection>> + Send;
 
     /// Does the work, and answers by what it returns; or begins a [stream](HttpContext::stream) and returns its end.
     fn handle(
         &mut self,
         ctx: &mut HttpContext<Self::Event>,
-    ) -> impl Future<Output = Result<Answer>> + Send;
+    ) -> impl Future<Output = Result<Reply>> + Send;
 
     /// It is over, whoever ended it. Runs exactly once for every consumer that connected, after its groups are left,
     /// and may take 30 s at most.
@@ -170,7 +170,7 @@ impl<C: HttpConsumer> Application<Http> for HttpConsumerApplication<C> {
         let greeting = Box::pin(greet::<C>(self.channels.clone(), scope, exchange));
         async move {
             match greeting.await? {
-                Some(mut desk) => desk.serve().await,
+                Some(mut driver) => driver.serve().await,
                 None => Ok(()),
             }
         }
@@ -182,7 +182,7 @@ async fn greet<C: HttpConsumer>(
     channels: Channels,
     scope: Scope<Http>,
     mut exchange: Exchange,
-) -> Result<Option<Desk<C>>> {
+) -> Result<Option<Driver<C>>> {
     if let Some(refusal) = unasked(&scope.head.method, C::METHODS) {
         refusal.log(&scope.peer());
         Http::refuse(exchange, refusal).await?;
@@ -190,7 +190,7 @@ async fn greet<C: HttpConsumer>(
     }
     if exchange.body.size_hint().lower() > C::MAX_BODY as u64 {
         let message = format!("the body is larger than {} bytes", C::MAX_BODY);
-        let refusal = Reject::from(Error::new(ErrorKind::TooLarge, message));
+        let refusal = Rejection::from(Error::new(ErrorKind::TooLarge, message));
         refusal.log(&scope.peer());
         Http::refuse(exchange, refusal).await?;
         return Ok(None);
@@ -201,7 +201,7 @@ async fn greet<C: HttpConsumer>(
         headers: HeaderMap::new(),
         event: PhantomData,
     };
-    let connecting = guarded(|| C::connect(&mut handshake));
+    let connecting = catch_panic(|| C::connect(&mut handshake));
     let refusal = match tokio::time::timeout(CONNECT_LIMIT, connecting).await {
         Ok(Ok(Ok(consumer))) => {
             let ctx = HttpContext {
@@ -218,11 +218,11 @@ async fn greet<C: HttpConsumer>(
                 },
                 event: PhantomData,
             };
-            return Ok(Some(Desk::new(consumer, ctx)));
+            return Ok(Some(Driver::new(consumer, ctx)));
         }
         Ok(Ok(Err(reject))) => reject,
-        Ok(Err(panic)) => Reject::from(panic),
-        Err(_) => Reject::from(Error::new(
+        Ok(Err(panic)) => Rejection::from(panic),
+        Err(_) => Rejection::from(Error::new(
             ErrorKind::Timeout,
             "a consumer's connect took longer than 10 s",
         ))
@@ -245,7 +245,7 @@ const USUAL: &[Method] = &[
 ];
 
 /// The response to a request whose method is not accepted.
-fn unasked(method: &Method, methods: &[Method]) -> Option<Reject> {
+fn unasked(method: &Method, methods: &[Method]) -> Option<Rejection> {
     let methods = match methods {
         [] => USUAL,
         named => named,
@@ -260,7 +260,7 @@ fn unasked(method: &Method, methods: &[Method]) -> Option<Reject> {
     };
     let names: Vec<_> = methods.iter().chain(head).map(Method::as_str).collect();
     let allowed = HeaderValue::from_str(&names.join(", ")).ok()?;
-    let refusal = Reject::from(StatusCode::METHOD_NOT_ALLOWED).by(Rule::Method);
+    let refusal = Rejection::from(StatusCode::METHOD_NOT_ALLOWED).by(Rule::Method);
     Some(refusal.header(header::ALLOW, allowed))
 }
 

@@ -2,9 +2,9 @@
 
 use super::{
     super::{NoEvent, reply_headers::complete},
-    answer::{Answer, IntoAnswer, Kind},
     body_sender::BodySender,
     common::Common,
+    reply::{IntoReply, Kind, Reply},
     sse::{self, Sse},
 };
 use crate::{
@@ -135,10 +135,10 @@ impl<E: Event> HttpContext<E> {
     ///
     /// # Errors
     /// [`ErrorKind::Codec`] if the value cannot be expressed.
-    pub fn answer(&self, answer: impl IntoAnswer) -> Result<Answer> {
-        answer
-            .into_answer()
-            .map(|response| Answer(Kind::Whole(response)))
+    pub fn reply(&self, reply: impl IntoReply) -> Result<Reply> {
+        reply
+            .into_reply()
+            .map(|response| Reply(Kind::Whole(response)))
     }
 
     /// Sends the head of an answer, whose body you then feed. Its end is what `handle` returns:

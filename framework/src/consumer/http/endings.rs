@@ -3,9 +3,9 @@
 use super::{super::watch::Watch, common::Common};
 use crate::{
     channels::Signal,
-    frame::Close,
+    message::Close,
     protocol::{Host, PipeEnd, Stop},
-    tie::Ties,
+    revocation::Revocations,
 };
 use std::{
     future::Future,
@@ -38,7 +38,7 @@ pub(super) enum Ending {
 /// All that may end one handler.
 pub(super) struct Endings {
     common: Arc<Common>,
-    ties: Option<Ties>,
+    ties: Option<Revocations>,
     vigil: Vigil,
     host: Option<Arc<dyn Host>>,
     stop: Option<Stop>,
@@ -60,7 +60,7 @@ type Beginning = Pin<Box<dyn Future<Output = Result<Option<Box<Watch>>, Close>> 
 impl Endings {
     pub(super) fn new(
         common: Arc<Common>,
-        ties: Option<Ties>,
+        ties: Option<Revocations>,
         host: Option<Arc<dyn Host>>,
         disconnects_on_half_close: bool,
     ) -> Self {
@@ -171,7 +171,7 @@ impl Endings {
 }
 
 /// A session or a user that nobody has looked at is no tie: then no mailbox is opened for it.
-async fn begin(ties: Ties, common: Arc<Common>) -> Result<Option<Box<Watch>>, Close> {
+async fn begin(ties: Revocations, common: Arc<Common>) -> Result<Option<Box<Watch>>, Close> {
     if ties.iter().all(|tie| tie.group().is_none()) {
         return Ok(None);
     }

@@ -4,29 +4,29 @@
 //! | --- | --- |
 //! | `consumer.rs` | the trait that users write |
 //! | `context.rs` | what a handler can do |
-//! | `answer.rs` | what it answers |
+//! | `reply.rs` | what it answers |
 //! | `body_sender.rs` | an answer that is fed |
 //! | `sse.rs` | a stream of events for a browser's `EventSource` |
 //! | `sse_event.rs` | one of them, as it is written |
-//! | `desk.rs` | the driver: one handler, and the goodbye |
+//! | `driver.rs` | the driver: one handler, and the goodbye |
 //! | `endings.rs` | what ends it from outside |
 //! | `common.rs` | what both driver and handler look at |
 
-mod answer;
 mod body_sender;
 mod common;
 mod consumer;
 mod context;
-mod desk;
+mod driver;
 mod endings;
+mod reply;
 mod sse;
 mod sse_event;
 
 pub use self::{
-    answer::{Answer, IntoAnswer},
     body_sender::BodySender,
     consumer::{HttpConsumer, HttpConsumerApplication},
     context::HttpContext,
+    reply::{IntoReply, Reply},
     sse::Sse,
     sse_event::{IntoSseEvent, SseEvent},
 };

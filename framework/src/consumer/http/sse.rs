@@ -1,7 +1,7 @@
 //! A stream of events for a browser's `EventSource`.
 
 use super::{
-    answer::{Answer, Kind},
+    reply::{Kind, Reply},
     sse_event::{IntoSseEvent, SseEvent},
 };
 use crate::{
@@ -15,11 +15,11 @@ use std::{fmt, sync::Arc};
 /// A stream of server-sent events (WHATWG HTML, 9.2): what [`HttpContext::sse`](super::HttpContext::sse) returns.
 ///
 /// ```
-/// use seaway::{Answer, HttpContext, Json, Result, SseEvent};
+/// use seaway::{Reply, HttpContext, Json, Result, SseEvent};
 /// # use serde::{Serialize, Deserialize};
 /// # #[derive(Serialize, Deserialize)] #[serde(tag = "type")] enum Said { Message { text: String } }
 ///
-/// async fn handle(ctx: &mut HttpContext<Said>) -> Result<Answer> {
+/// async fn handle(ctx: &mut HttpContext<Said>) -> Result<Reply> {
 ///     let events = ctx.sse().await?;
 ///     events.send(SseEvent::text("welcome").name("greeting")).await?;
 ///     while let Some(said) = ctx.next_event().await? {
@@ -63,9 +63,9 @@ impl Sse {
     }
 
     /// The stream is over: return this from `handle`.
-    pub fn end(self) -> Answer {
+    pub fn end(self) -> Reply {
         self.pipe.end(PipeEnd::Complete);
-        Answer(Kind::Streamed)
+        Reply(Kind::Streamed)
     }
 }
 

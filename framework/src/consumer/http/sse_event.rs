@@ -1,10 +1,10 @@
 //! One server-sent event, as it is written.
 
-use super::super::{FromFrame, IntoFrame, Json};
+use super::super::{FromMessage, IntoMessage, Json};
 use crate::{
     channels::{Event, Shared},
     error::{Error, ErrorKind, Result},
-    frame::{Frame, Text},
+    message::{Message, Text},
 };
 use bytes::Bytes;
 use serde::Serialize;
@@ -71,9 +71,9 @@ impl SseEvent {
     /// # Errors
     /// Whatever the function returns.
     pub fn shared<E: Event>(event: &Shared<E>, make: fn(&E) -> Result<Self>) -> Result<Self> {
-        let frame = event.frame_of(make, |made: Self| Ok(Frame::binary(made.encode()?)))?;
+        let message = event.message_of(make, |made: Self| Ok(Message::binary(made.encode()?)))?;
         Ok(Self {
-            shared: Some(frame.into_payload()),
+            shared: Some(message.into_payload()),
             ..Self::new()
         })
     }
@@ -182,10 +182,10 @@ impl IntoSseEvent for String {
 /// JSON as data. An event, `Json(event)`, is written once per process.
 impl<T: Send> IntoSseEvent for Json<T>
 where
-    Json<T>: IntoFrame,
+    Json<T>: IntoMessage,
 {
     fn into_sse_event(self) -> Result<SseEvent> {
-        let text = Text::from_frame(self.into_frame()?)?;
+        let text = Text::from_message(self.into_message()?)?;
         Ok(SseEvent::text(&*text))
     }
 }

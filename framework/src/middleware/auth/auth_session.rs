@@ -4,13 +4,13 @@ use super::{Authenticator, user::Identify};
 use crate::{
     error::{Error, ErrorKind, Result},
     extract::FromScope,
-    frame::Close,
     log_limit::log_limited,
+    message::Close,
     name::GroupName,
-    reject::Reject,
+    rejection::Rejection,
+    revocation::{News, Revocation},
     scope::{OpensOverHttp, Scope},
     session::{Session, digest},
-    tie::{News, Tie},
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ use std::{
 ///
 /// ```
 /// use axum::{Form, response::{IntoResponse, Redirect, Response}};
-/// use seaway::{Reject, middleware::{AuthSession, Authenticator}};
+/// use seaway::{Rejection, middleware::{AuthSession, Authenticator}};
 /// # #[derive(Clone)] struct Account;
 /// # #[derive(serde::Deserialize)] struct Credentials;
 /// # struct Accounts;
@@ -40,7 +40,7 @@ use std::{
 /// #     async fn authenticate(&self, _: Credentials) -> seaway::Result<Option<Account>> { Ok(None) }
 /// # }
 ///
-/// async fn log_in(auth: AuthSession<Accounts>, Form(credentials): Form<Credentials>) -> Result<Response, Reject> {
+/// async fn log_in(auth: AuthSession<Accounts>, Form(credentials): Form<Credentials>) -> Result<Response, Rejection> {
 ///     let Some(account) = auth.authenticate(credentials).await? else {
 ///         return Ok("wrong name or password".into_response());
 ///     };
@@ -232,7 +232,7 @@ impl<A: Authenticator> Identify<A::User> for LogIn<A> {
 
 /// A conversation that knows its user rests on that user.
 #[async_trait]
-impl<A: Authenticator> Tie for LogIn<A> {
+impl<A: Authenticator> Revocation for LogIn<A> {
     fn group(&self) -> Option<GroupName> {
         let known = self.known();
         let user = known.as_ref()?.as_ref()?;
@@ -260,7 +260,7 @@ impl<A: Authenticator> Tie for LogIn<A> {
 }
 
 impl<P: OpensOverHttp, A: Authenticator> FromScope<P> for AuthSession<A> {
-    async fn from_scope(scope: &Scope<P>) -> Result<Self, Reject> {
+    async fn from_scope(scope: &Scope<P>) -> Result<Self, Rejection> {
         Ok(scope.get::<Self>()?.clone())
     }
 }

@@ -1,6 +1,6 @@
 //! A user's sockets, ended everywhere.
 
-use crate::{channels::Channels, error::Result, frame::Close, name::GroupName, session::digest};
+use crate::{channels::Channels, error::Result, message::Close, name::GroupName, session::digest};
 
 impl Channels {
     /// Ends all sockets of a user, in every process, with code 4401: after a ban, or a change of the password.

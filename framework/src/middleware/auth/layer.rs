@@ -10,9 +10,9 @@ use crate::{
     application::Application,
     error::Result,
     protocol::{Http, WebSocket},
+    revocation::Revocations,
     scope::{OpensOverHttp, Protocol, Scope},
     session::Session,
-    tie::Ties,
 };
 use http::StatusCode;
 use std::{
@@ -166,13 +166,16 @@ where
             proof,
             recheck: self.auth.recheck,
             page: page.map(|page| page.as_str().into()),
-            news: scope.extensions.get_or_insert_default::<Ties>().news(),
+            news: scope
+                .extensions
+                .get_or_insert_default::<Revocations>()
+                .news(),
             is_replied: AtomicBool::new(false),
             user: Mutex::new(None),
         });
         scope.insert(Somebody::<A::User>(log_in.clone()));
         scope.insert(AuthSession(log_in.clone()));
-        let ties = scope.extensions.get_or_insert_default::<Ties>();
+        let ties = scope.extensions.get_or_insert_default::<Revocations>();
         ties.add(log_in.clone());
         P::on_reply(
             &mut connection,

@@ -7,7 +7,7 @@ use crate::{
     header_list,
     protocol::Http,
     refusal_log::Rule,
-    reject::Reject,
+    rejection::Rejection,
     scope::{OpensOverHttp, Protocol, Scope},
 };
 use http::{Extensions, HeaderValue, Method, StatusCode, Uri, header, request, uri::PathAndQuery};
@@ -17,7 +17,7 @@ use tower_layer::Layer;
 
 /// Lets only users pass: 401 for anybody else, or a way to the log-in page.
 ///
-/// It stands inside [`Auth`](super::Auth), around what is to be guarded: a route, a router, all pages; or, with
+/// It stands inside [`Auth`](super::Auth), around what is to be catch_panic: a route, a router, all pages; or, with
 /// `route_layer`, some routes of an axum app.
 ///
 /// ```
@@ -104,23 +104,23 @@ impl<U> RequireUser<U> {
         &self,
         page: Option<&request::Parts>,
         extensions: &Extensions,
-    ) -> Option<Reject>
+    ) -> Option<Rejection>
     where
         U: 'static,
     {
         let user = user_in::<U>(extensions).await;
         match (user, &self.may_pass) {
-            (Err(error), _) => Some(Reject::from(error)),
+            (Err(error), _) => Some(Rejection::from(error)),
             (Ok(None), _) => Some(self.stranger(page, extensions)),
             (Ok(Some(user)), Some(may_pass)) if !may_pass(&user) => {
-                let reject = Reject::new(StatusCode::FORBIDDEN, "this is not for you");
+                let reject = Rejection::new(StatusCode::FORBIDDEN, "this is not for you");
                 Some(reject.by(Rule::User))
             }
             (Ok(Some(_)), _) => None,
         }
     }
 
-    fn stranger(&self, page: Option<&request::Parts>, extensions: &Extensions) -> Reject
+    fn stranger(&self, page: Option<&request::Parts>, extensions: &Extensions) -> Rejection
     where
         U: 'static,
     {
@@ -142,7 +142,7 @@ impl<U> RequireUser<U> {
             _ => log_in.to_string(),
         };
         let location = HeaderValue::try_from(location);
-        Reject::new(StatusCode::SEE_OTHER, "log in first").header(
+        Rejection::new(StatusCode::SEE_OTHER, "log in first").header(
             header::LOCATION,
             location.expect("percent-encoded text is visible ASCII, and the path was checked"),
         )

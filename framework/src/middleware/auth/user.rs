@@ -4,7 +4,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     extract::FromScope,
     refusal_log::Rule,
-    reject::Reject,
+    rejection::Rejection,
     scope::{OpensOverHttp, Scope},
 };
 use async_trait::async_trait;
@@ -17,12 +17,12 @@ use std::{ops::Deref, sync::Arc};
 /// The user is loaded when first asked for, once per page or handshake.
 ///
 /// ```
-/// use seaway::{Handshake, Reject, middleware::User};
+/// use seaway::{Handshake, Rejection, middleware::User};
 ///
 /// #[derive(Clone)]
 /// struct Account { name: String }
 ///
-/// async fn connect(handshake: &mut Handshake) -> Result<String, Reject> {
+/// async fn connect(handshake: &mut Handshake) -> Result<String, Rejection> {
 ///     let user: User<Account> = handshake.extract().await?;
 ///     Ok(user.name.clone())
 /// }
@@ -82,19 +82,19 @@ pub(super) fn page_in<U: 'static>(extensions: &Extensions) -> Option<&str> {
 }
 
 /// What a client is told that has to say who it is.
-pub(crate) fn nobody() -> Reject {
-    Reject::new(StatusCode::UNAUTHORIZED, "log in first").by(Rule::User)
+pub(crate) fn nobody() -> Rejection {
+    Rejection::new(StatusCode::UNAUTHORIZED, "log in first").by(Rule::User)
 }
 
 impl<P: OpensOverHttp, U: Send + Sync + 'static> FromScope<P> for User<U> {
-    async fn from_scope(scope: &Scope<P>) -> Result<Self, Reject> {
+    async fn from_scope(scope: &Scope<P>) -> Result<Self, Rejection> {
         let user = user_in(&scope.extensions).await?;
         user.map(Self).ok_or_else(nobody)
     }
 }
 
 impl<P: OpensOverHttp, U: Send + Sync + 'static> FromScope<P> for Option<User<U>> {
-    async fn from_scope(scope: &Scope<P>) -> Result<Self, Reject> {
+    async fn from_scope(scope: &Scope<P>) -> Result<Self, Rejection> {
         Ok(user_in(&scope.extensions).await?.map(User))
     }
 }

@@ -3,7 +3,7 @@
 use super::{feeder::Pipe, state::PipeEnd};
 use crate::{
     error::{BoxError, Result},
-    waking::{note, wake},
+    waker::{note, wake},
 };
 use bytes::Bytes;
 use http_body::Frame;

@@ -3,7 +3,7 @@
 use super::state::{PipeEnd, State};
 use crate::{
     error::{Error, Result},
-    waking::{note, wake},
+    waker::{note, wake},
 };
 use bytes::Bytes;
 use std::{

@@ -1,4 +1,4 @@
-//! A duplex conversation in frames: first an [`Upgrade`], then a [`Socket`].
+//! A duplex conversation in messages: first an [`Upgrade`], then a [`Socket`].
 
 mod config;
 mod origin;
@@ -16,13 +16,13 @@ pub(crate) use self::{
     outgoing::{Outgoing, Speaker},
     socket::Transport,
     stop::Stop,
-    upgrade::Answer,
+    upgrade::Reply,
 };
 
 use crate::scope::Protocol;
 use http::request;
 
-/// A duplex conversation in frames (RFC 6455).
+/// A duplex conversation in messages (RFC 6455).
 #[derive(Debug)]
 pub struct WebSocket;
 

@@ -2,8 +2,8 @@
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    frame::{Close, Frame},
-    waking::note,
+    message::{Close, Message},
+    waker::note,
 };
 use std::{
     collections::VecDeque,
@@ -46,7 +46,7 @@ struct Shared {
 /// What waits to be sent, in order. Transports empty it.
 #[derive(Default)]
 pub(crate) struct Outgoing {
-    frames: VecDeque<Frame>,
+    messages: VecDeque<Message>,
     bytes: usize,
     close: Option<Close>,
     over: bool,
@@ -56,7 +56,7 @@ pub(crate) struct Outgoing {
     driver: Option<Waker>,
 }
 
-/// Who queues a frame.
+/// Who queues a message.
 #[derive(Clone, Copy)]
 pub(crate) enum Speaker {
     /// A handler, inside the conversation's own task: that task writes as soon as the handler rests.
@@ -65,7 +65,7 @@ pub(crate) enum Speaker {
     Anyone,
 }
 
-/// What a queued frame costs besides its payload, so that a flood of empty ones is bounded too.
+/// What a queued message costs besides its payload, so that a flood of empty ones is bounded too.
 const FRAME_COST: usize = 64;
 
 impl Sender {
@@ -77,26 +77,26 @@ impl Sender {
         }))
     }
 
-    /// Queues a frame; it leaves together with whatever else is queued, in order.
+    /// Queues a message; it leaves together with whatever else is queued, in order.
     /// Waits while more bytes are queued than [`send_buffer`](super::WebSocketConfig::send_buffer) allows.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`] if the conversation is over or closing.
     ///
     /// # Cancel safety
-    /// Safe: the frame is queued whole or not at all.
-    pub async fn send(&self, frame: impl Into<Frame>) -> Result<()> {
-        self.queue(frame.into(), Speaker::Anyone).await
+    /// Safe: the message is queued whole or not at all.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<()> {
+        self.queue(message.into(), Speaker::Anyone).await
     }
 
-    pub(crate) async fn queue(&self, frame: Frame, speaker: Speaker) -> Result<()> {
-        let mut frame = Some(frame);
-        poll_fn(|cx| self.poll_queue(&mut frame, speaker, cx)).await
+    pub(crate) async fn queue(&self, message: Message, speaker: Speaker) -> Result<()> {
+        let mut message = Some(message);
+        poll_fn(|cx| self.poll_queue(&mut message, speaker, cx)).await
     }
 
     fn poll_queue(
         &self,
-        frame: &mut Option<Frame>,
+        message: &mut Option<Message>,
         speaker: Speaker,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
@@ -111,8 +111,8 @@ impl Sender {
             }
             return Poll::Pending;
         }
-        if let Some(frame) = frame.take() {
-            outgoing.push(frame, speaker);
+        if let Some(message) = message.take() {
+            outgoing.push(message, speaker);
         }
         Poll::Ready(Ok(()))
     }
@@ -156,7 +156,7 @@ impl Sender {
     pub(crate) fn end(&self) {
         let mut outgoing = self.outgoing();
         outgoing.over = true;
-        outgoing.frames = VecDeque::new();
+        outgoing.messages = VecDeque::new();
         outgoing.bytes = 0;
         outgoing.wake_all();
     }
@@ -179,9 +179,9 @@ impl Sender {
 }
 
 impl Outgoing {
-    fn push(&mut self, frame: Frame, speaker: Speaker) {
-        self.bytes += frame.payload().len() + FRAME_COST;
-        self.frames.push_back(frame);
+    fn push(&mut self, message: Message, speaker: Speaker) {
+        self.bytes += message.payload().len() + FRAME_COST;
+        self.messages.push_back(message);
         // One wake is enough until the driver has looked.
         if let (Speaker::Anyone, Some(driver)) = (speaker, self.driver.take()) {
             driver.wake();
@@ -195,18 +195,18 @@ impl Outgoing {
         }
     }
 
-    /// The next frame to write.
-    pub(crate) fn pop(&mut self) -> Option<Frame> {
-        let frame = self.frames.pop_front()?;
-        self.bytes -= frame.payload().len() + FRAME_COST;
+    /// The next message to write.
+    pub(crate) fn pop(&mut self) -> Option<Message> {
+        let message = self.messages.pop_front()?;
+        self.bytes -= message.payload().len() + FRAME_COST;
         // An idle socket shall not keep the memory of its busiest moment.
-        if self.frames.is_empty() && self.frames.capacity() > 8 {
-            self.frames = VecDeque::new();
+        if self.messages.is_empty() && self.messages.capacity() > 8 {
+            self.messages = VecDeque::new();
         }
-        Some(frame)
+        Some(message)
     }
 
-    /// How to end, once all frames are written.
+    /// How to end, once all messages are written.
     pub(crate) fn close(&self) -> Option<&Close> {
         self.close.as_ref()
     }

@@ -1,8 +1,8 @@
-//! An open WebSocket: frames in, frames out, and how it ended.
+//! An open WebSocket: messages in, messages out, and how it ended.
 
 use super::{config::WebSocketConfig, outgoing::Sender, stop::Stop};
 use crate::{
-    frame::{Close, Frame},
+    message::{Close, Message},
     metric,
 };
 use std::{
@@ -13,10 +13,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// What carries the frames: the server's over bytes, the testing kit's in memory.
+/// What carries the messages: the server's over bytes, the testing kit's in memory.
 pub(crate) trait Transport: Send {
-    /// The client's next frame, or how it left. Not polled again once it has left.
-    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, Close>>;
+    /// The client's next message, or how it left. Not polled again once it has left.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Close>>;
 
     /// Writes what waits; pending while the client cannot take it all.
     /// An error means that the client is gone.
@@ -31,7 +31,7 @@ pub(crate) trait Transport: Send {
 
 /// An open WebSocket.
 ///
-/// Pings are answered and queued frames written while [`receive`](Socket::receive) is awaited.
+/// Pings are answered and queued messages written while [`receive`](Socket::receive) is awaited.
 /// Consumers are driven for you; an [`Application`](crate::Application) of your own holds one of these.
 ///
 /// ```
@@ -40,11 +40,11 @@ pub(crate) trait Transport: Send {
 /// /// Says what it hears, until it hears "stop".
 /// async fn echo(mut socket: Socket) -> Result<Close> {
 ///     let sender = socket.sender();
-///     while let Some(frame) = socket.receive().await {
-///         if frame.payload() == b"stop" {
+///     while let Some(message) = socket.receive().await {
+///         if message.payload() == b"stop" {
 ///             break;
 ///         }
-///         sender.send(frame).await?;
+///         sender.send(message).await?;
 ///     }
 ///     Ok(socket.close(1000).await)
 /// }
@@ -55,7 +55,7 @@ pub struct Socket {
     stop: Option<Stop>,
     config: Arc<WebSocketConfig>,
     /// Frames that were read while a handler was busy.
-    ahead: VecDeque<Frame>,
+    ahead: VecDeque<Message>,
     ahead_bytes: usize,
     /// How the client left, once it has.
     left: Option<Close>,
@@ -90,16 +90,16 @@ impl Socket {
         self.sender.clone()
     }
 
-    /// Waits for the client's next frame; `None` once it has left, this side has closed, or the server stops.
+    /// Waits for the client's next message; `None` once it has left, this side has closed, or the server stops.
     ///
     /// # Cancel safety
     /// Safe: if another `select!` branch wins, nothing that was received is lost.
     ///
     /// # Trust
-    /// The frame is whatever the client sent. Its size is bounded; its meaning is not.
-    pub async fn receive(&mut self) -> Option<Frame> {
+    /// The message is whatever the client sent. Its size is bounded; its meaning is not.
+    pub async fn receive(&mut self) -> Option<Message> {
         poll_fn(|cx| match self.poll_receive(cx) {
-            Poll::Ready(frame) => Poll::Ready(frame),
+            Poll::Ready(message) => Poll::Ready(message),
             Poll::Pending => {
                 self.flush(cx);
                 // Writing may have found the client gone, or a close that another task has queued meanwhile.
@@ -142,20 +142,20 @@ impl Socket {
         &self.config
     }
 
-    /// The next frame without writing anything: the caller flushes when it has nothing left to do.
-    pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
+    /// The next message without writing anything: the caller flushes when it has nothing left to do.
+    pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         if self.is_ending(cx) {
             return Poll::Ready(None);
         }
-        if let Some(frame) = self.ahead.pop_front() {
-            self.ahead_bytes -= frame.payload().len();
+        if let Some(message) = self.ahead.pop_front() {
+            self.ahead_bytes -= message.payload().len();
             if self.ahead.is_empty() {
                 self.ahead = VecDeque::new();
             }
-            return Poll::Ready(Some(frame));
+            return Poll::Ready(Some(message));
         }
         match ready!(self.transport.poll_receive(cx)) {
-            Ok(frame) => Poll::Ready(Some(frame)),
+            Ok(message) => Poll::Ready(Some(message)),
             Err(close) => {
                 // What was queued before the goodbye still goes out before ours.
                 self.flush(cx);
@@ -177,9 +177,9 @@ impl Socket {
                 break;
             }
             match self.transport.poll_receive(cx) {
-                Poll::Ready(Ok(frame)) => {
-                    self.ahead_bytes += frame.payload().len();
-                    self.ahead.push_back(frame);
+                Poll::Ready(Ok(message)) => {
+                    self.ahead_bytes += message.payload().len();
+                    self.ahead.push_back(message);
                 }
                 Poll::Ready(Err(close)) => {
                     // The answer to a goodbye does not wait for the handler.

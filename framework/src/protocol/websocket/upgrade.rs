@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
     protocol::hooks,
     refusal_log::{Peer, Rule},
-    reject::Reject,
+    rejection::Rejection,
     scope::{OpensOverHttp, ReplyHook},
 };
 use http::{HeaderMap, Response, StatusCode};
@@ -37,12 +37,12 @@ pub struct Upgrade {
     peer: Peer,
     hooks: Vec<ReplyHook>,
     host: Option<Arc<dyn Host>>,
-    answer: oneshot::Sender<Answer>,
+    answer: oneshot::Sender<Reply>,
     open: Open,
 }
 
 /// The reply to a handshake: the head of a 101, or a refusal with its text.
-pub(crate) type Answer = Response<Cow<'static, str>>;
+pub(crate) type Reply = Response<Cow<'static, str>>;
 
 /// Makes the transport once the client has been answered.
 pub(crate) type Open = Box<dyn FnOnce(Arc<WebSocketConfig>) -> Opening + Send>;
@@ -57,7 +57,7 @@ impl Upgrade {
         peer: Peer,
         host: Option<Arc<dyn Host>>,
         open: Open,
-    ) -> (Self, oneshot::Receiver<Answer>) {
+    ) -> (Self, oneshot::Receiver<Reply>) {
         let (answer, answered) = oneshot::channel();
         let upgrade = Self {
             headers: HeaderMap::new(),
@@ -137,7 +137,7 @@ impl Upgrade {
     ///
     /// # Errors
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client is gone.
-    pub async fn refuse(self, reject: impl Into<Reject>) -> Result<()> {
+    pub async fn refuse(self, reject: impl Into<Rejection>) -> Result<()> {
         let reject = reject.into();
         reject.log(&self.peer);
         let reply = run(self.hooks, reject.into_response(), &self.peer).await;
@@ -147,7 +147,7 @@ impl Upgrade {
     /// Refuses the client because of the page that opens the socket.
     pub(crate) async fn refuse_origin(self) -> Result<()> {
         let text = "pages of this origin may not open a socket here";
-        let reject = Reject::new(StatusCode::FORBIDDEN, text)
+        let reject = Rejection::new(StatusCode::FORBIDDEN, text)
             .by(Rule::Origin)
             .because(self.origin.to_string());
         self.refuse(reject).await
@@ -163,7 +163,7 @@ impl Upgrade {
     }
 }
 
-async fn run(hooks: Vec<ReplyHook>, reply: Answer, peer: &Peer) -> Answer {
+async fn run(hooks: Vec<ReplyHook>, reply: Reply, peer: &Peer) -> Reply {
     if hooks.is_empty() {
         return reply;
     }
@@ -182,7 +182,7 @@ impl OpensOverHttp for WebSocket {
         upgrade.hooks.push(hook);
     }
 
-    async fn refuse(upgrade: Upgrade, reject: impl Into<Reject> + Send) -> Result<()> {
+    async fn refuse(upgrade: Upgrade, reject: impl Into<Rejection> + Send) -> Result<()> {
         upgrade.refuse(reject).await
     }
 }

@@ -8,7 +8,7 @@
 //! | `scratch.rs` | buffers that belong to threads, not to sockets |
 
 mod reader;
-mod scratch;
+mod thread_buffers;
 mod transport;
 mod writer;
 

@@ -1,6 +1,6 @@
 //! Bytes in: frames are parsed, checked, unmasked and put together (RFC 6455, 5). No I/O.
 
-use crate::frame::{Close, Frame, Text};
+use crate::message::{Close, Message, Text};
 use bytes::Bytes;
 use std::io::Cursor;
 use tungstenite::protocol::frame::{
@@ -11,7 +11,7 @@ use tungstenite::protocol::frame::{
 /// What a client said.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Incoming {
-    Frame(Frame),
+    Message(Message),
     Control(Control),
 }
 
@@ -35,12 +35,12 @@ const MAX_CONTROL: u64 = 125;
 pub(super) struct Reader {
     buffer: Vec<u8>,
     position: usize,
-    message: Option<Message>,
+    message: Option<Fragments>,
     max_message_size: usize,
 }
 
 /// A message whose last fragment has not come yet.
-struct Message {
+struct Fragments {
     is_text: bool,
     data: Vec<u8>,
     /// How much of `data` is known to be UTF-8: bad text is refused at its fragment.
@@ -69,7 +69,7 @@ impl Reader {
                 OpCode::Control(code) => return control(code, payload).map(Some),
                 OpCode::Data(data) => {
                     if let Some(frame) = self.assemble(data, header.is_final, payload)? {
-                        return Ok(Some(Incoming::Frame(frame)));
+                        return Ok(Some(Incoming::Message(frame)));
                     }
                 }
             }
@@ -151,13 +151,13 @@ impl Reader {
         data: Data,
         is_final: bool,
         payload: Vec<u8>,
-    ) -> Result<Option<Frame>, Close> {
+    ) -> Result<Option<Message>, Close> {
         let mut message = match self.message.take() {
             Some(mut message) => {
                 message.data.extend_from_slice(&payload);
                 message
             }
-            None => Message {
+            None => Fragments {
                 is_text: matches!(data, Data::Text),
                 data: payload,
                 valid: 0,
@@ -169,10 +169,10 @@ impl Reader {
             return Ok(None);
         }
         if !message.is_text {
-            return Ok(Some(Frame::Binary(message.data.into())));
+            return Ok(Some(Message::Binary(message.data.into())));
         }
         Text::from_utf8(message.data)
-            .map(|text| Some(Frame::Text(text)))
+            .map(|text| Some(Message::Text(text)))
             .ok_or_else(not_utf8)
     }
 
@@ -187,7 +187,7 @@ impl Reader {
     }
 }
 
-impl Message {
+impl Fragments {
     /// A character may be cut by a fragment's end; anything else that is not UTF-8 is an error at once.
     fn check_text(&mut self) -> Result<(), Close> {
         if !self.is_text {
@@ -293,7 +293,7 @@ mod tests {
 
         assert_eq!(
             read(&hello),
-            Ok(Some(Incoming::Frame(Frame::text("Hello"))))
+            Ok(Some(Incoming::Message(Message::text("Hello"))))
         );
     }
 
@@ -318,7 +318,7 @@ mod tests {
             heard,
             [
                 Incoming::Control(ping),
-                Incoming::Frame(Frame::text("caf\u{e9}"))
+                Incoming::Message(Message::text("caf\u{e9}"))
             ]
         );
         assert_eq!(reader.buffer.capacity(), 0);
@@ -332,8 +332,8 @@ mod tests {
         }
 
         for number in 0..100u8 {
-            let expected = Frame::binary(vec![number; number as usize * 5]);
-            assert_eq!(reader.next(), Ok(Some(Incoming::Frame(expected))));
+            let expected = Message::binary(vec![number; number as usize * 5]);
+            assert_eq!(reader.next(), Ok(Some(Incoming::Message(expected))));
         }
         assert_eq!(reader.next(), Ok(None));
     }
@@ -521,11 +521,11 @@ mod tests {
         let cuts = || vec(any::<Index>(), 0..4);
         let binary = (vec(any::<u8>(), 0..=LIMIT), cuts()).prop_map(|(data, cuts)| {
             let frames = fragments(0x02, &data, &cuts);
-            (Incoming::Frame(Frame::binary(data)), frames)
+            (Incoming::Message(Message::binary(data)), frames)
         });
         let text = (".{0,60}", cuts()).prop_map(|(text, cuts)| {
             let frames = fragments(0x01, text.as_bytes(), &cuts);
-            (Incoming::Frame(Frame::text(text)), frames)
+            (Incoming::Message(Message::text(text)), frames)
         });
         prop_oneof![binary, text]
     }

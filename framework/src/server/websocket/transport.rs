@@ -3,13 +3,13 @@
 use super::{
     super::heartbeat::{Beat, Pulse},
     reader::{Control, Incoming, Reader},
-    scratch::with_scratch,
+    thread_buffers::with_scratch,
     writer::Writer,
 };
 use crate::{
-    frame::{Close, Frame},
+    message::{Close, Message},
     protocol::{Sender, Transport, WebSocketConfig},
-    refusal_log::{Answer, Peer, Rule},
+    refusal_log::{Outcome, Peer, Rule},
 };
 use std::{
     pin::Pin,
@@ -113,11 +113,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> {
-    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, Close>> {
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Close>> {
         let mut reads = 0;
         loop {
             match self.reader.next() {
-                Ok(Some(Incoming::Frame(frame))) => return Poll::Ready(Ok(frame)),
+                Ok(Some(Incoming::Message(message))) => return Poll::Ready(Ok(message)),
                 Ok(Some(Incoming::Control(control))) => self.control(control)?,
                 Ok(None) => {
                     if reads == READS {
@@ -144,7 +144,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
                         Close::TOO_LARGE => Rule::MessageSize,
                         _ => Rule::Protocol,
                     };
-                    let answer = Answer::Close(violation.code);
+                    let answer = Outcome::Close(violation.code);
                     self.peer.refused(rule, answer, Some(&violation.reason));
                     return Poll::Ready(Err(violation));
                 }

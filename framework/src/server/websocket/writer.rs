@@ -1,8 +1,8 @@
 //! Bytes out: all that is queued for a socket leaves in one write.
 
-use super::scratch::with_output;
+use super::thread_buffers::with_output;
 use crate::{
-    frame::{Close, Frame},
+    message::{Close, Message},
     protocol::{Outgoing, Sender},
 };
 use bytes::Bytes;
@@ -167,14 +167,14 @@ impl Writer {
 /// Encodes what is queued, up to a batch; how to end if that was all and the end is due.
 fn frames(outgoing: &mut Outgoing, output: &mut Vec<u8>) -> Option<Close> {
     while output.len() < BATCH {
-        let Some(frame) = outgoing.pop() else {
+        let Some(message) = outgoing.pop() else {
             return outgoing.close().cloned();
         };
-        let data = match &frame {
-            Frame::Text(_) => Data::Text,
-            Frame::Binary(_) => Data::Binary,
+        let data = match &message {
+            Message::Text(_) => Data::Text,
+            Message::Binary(_) => Data::Binary,
         };
-        encode(OpCode::Data(data), frame.payload(), output);
+        encode(OpCode::Data(data), message.payload(), output);
     }
     None
 }

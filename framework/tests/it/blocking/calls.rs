@@ -4,8 +4,8 @@ use super::clerk::{Gate, OpenAtLast};
 use crate::support::{Diary, PATIENCE, eventually};
 use http::Request;
 use seaway::{
-    ApplicationExt, BlockingPool, Channels, Context, ErrorKind, Handshake, NoEvent, Reject, Result,
-    WebSocketConsumer, blocking, middleware::Provide, protocol::WebSocketConfig,
+    ApplicationExt, BlockingPool, Channels, Context, ErrorKind, Handshake, NoEvent, Rejection,
+    Result, WebSocketConsumer, blocking, middleware::Provide, protocol::WebSocketConfig,
     testing::WebSocketCommunicator, wait,
 };
 use std::{
@@ -112,7 +112,7 @@ async fn a_client_that_leaves_during_a_call_is_noticed_and_the_call_runs_on() {
         type Input = String;
         type Event = NoEvent;
 
-        async fn connect(handshake: &mut Handshake) -> Result<Self, Reject> {
+        async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
             let diary = handshake.state::<Diary>()?.clone();
             Ok(Self(diary, handshake.state::<Gate>()?.clone()))
         }

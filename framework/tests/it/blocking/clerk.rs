@@ -4,7 +4,7 @@ use crate::support::{Diary, trouble};
 use http::Request;
 use seaway::{
     ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, BlockingPool,
-    BoxApplication, Channels, Close, Group, Json, Reject, Result, Shared, middleware::Provide,
+    BoxApplication, Channels, Close, Group, Json, Rejection, Result, Shared, middleware::Provide,
     protocol::WebSocket, testing::WebSocketCommunicator, wait,
 };
 use serde::{Deserialize, Serialize};
@@ -70,7 +70,7 @@ impl BlockingConsumer for Clerk {
     type Input = Json<Order>;
     type Event = Said;
 
-    fn connect(handshake: &mut BlockingHandshake<Said>) -> Result<Self, Reject> {
+    fn connect(handshake: &mut BlockingHandshake<Said>) -> Result<Self, Rejection> {
         let diary = handshake.state::<Diary>()?.clone();
         let gate = handshake.state::<Gate>()?.clone();
         diary.note("connect");
@@ -78,7 +78,7 @@ impl BlockingConsumer for Clerk {
         match handshake.scope().query("how").as_deref() {
             Some("slowly") => gate.pass(),
             Some("panic") => panic!("a connect that panics"),
-            Some("refuse") => return Err(Reject::new(http::StatusCode::FORBIDDEN, "not you")),
+            Some("refuse") => return Err(Rejection::new(http::StatusCode::FORBIDDEN, "not you")),
             _ => {}
         }
         handshake.choose_subprotocol(&["clerk"]);
@@ -91,7 +91,7 @@ impl BlockingConsumer for Clerk {
 
     fn receive(&mut self, ctx: &mut BlockingContext<Said>, order: Json<Order>) -> Result<()> {
         match order.0 {
-            Order::Say(text) => wait(self.room.send(&Said { text })),
+            Order::Say(text) => block_on(self.room.send(&Said { text })),
             Order::Note(entry) => {
                 // A hook that takes its time: the next one waits.
                 std::thread::sleep(Duration::from_millis(1));

@@ -5,7 +5,7 @@ use crate::support::{Diary, Server, connect, hear, say};
 use http::Request;
 use seaway::{
     ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, BlockingPool, Channels,
-    Close, NoEvent, Reject, Result, middleware::Provide, protocol::WebSocketConfig,
+    Close, NoEvent, Rejection, Result, middleware::Provide, protocol::WebSocketConfig,
     testing::WebSocketCommunicator,
 };
 use std::time::Duration;
@@ -139,7 +139,7 @@ async fn timers_take_their_turns() {
         type Event = NoEvent;
         const TICKS: &'static [Duration] = &[Duration::from_secs(60)];
 
-        fn connect(_: &mut BlockingHandshake) -> Result<Self, Reject> {
+        fn connect(_: &mut BlockingHandshake) -> Result<Self, Rejection> {
             Ok(Clock)
         }
         fn receive(&mut self, _: &mut BlockingContext, _: String) -> Result<()> {
@@ -187,7 +187,7 @@ impl BlockingConsumer for Echo {
     type Input = String;
     type Event = NoEvent;
 
-    fn connect(_: &mut BlockingHandshake) -> Result<Self, Reject> {
+    fn connect(_: &mut BlockingHandshake) -> Result<Self, Rejection> {
         Ok(Echo)
     }
     fn receive(&mut self, ctx: &mut BlockingContext, text: String) -> Result<()> {

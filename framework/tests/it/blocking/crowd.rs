@@ -3,7 +3,7 @@
 use crate::support::{PATIENCE, Server, connect, echo, hear, say};
 use seaway::{
     ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, BlockingPool, Channels,
-    NoEvent, Reject, Result,
+    NoEvent, Rejection, Result,
     middleware::Provide,
     routing::{PathRouter, ProtocolTypeRouter},
 };
@@ -30,7 +30,7 @@ impl BlockingConsumer for Sleeper {
     type Input = String;
     type Event = NoEvent;
 
-    fn connect(handshake: &mut BlockingHandshake) -> Result<Self, Reject> {
+    fn connect(handshake: &mut BlockingHandshake) -> Result<Self, Rejection> {
         Ok(Self(handshake.state::<Count>()?.clone()))
     }
 

@@ -2,8 +2,8 @@
 
 use http::Request;
 use seaway::{
-    ApplicationExt, Channels, Context, Handshake, Json, Reject, Result, Shared, WebSocketConsumer,
-    routing::PathRouter, testing::WebSocketCommunicator,
+    ApplicationExt, Channels, Context, Handshake, Json, Rejection, Result, Shared,
+    WebSocketConsumer, routing::PathRouter, testing::WebSocketCommunicator,
 };
 use std::time::Duration;
 
@@ -96,13 +96,13 @@ mod hand {
         type Input = Json<Message>;
         type Event = ChatEvent;
 
-        async fn connect(handshake: &mut Handshake<ChatEvent>) -> Result<Self, Reject> {
+        async fn connect(handshake: &mut Handshake<ChatEvent>) -> Result<Self, Rejection> {
             let name = handshake.query("name")?;
             let since = match handshake.scope().query("since") {
                 Some(_) => Some(handshake.query("since")?),
                 None => None,
             };
-            let room: String = handshake.path("room")?;
+            let room: String = handshake.param("room")?;
             let members = handshake.join(&format!("chat.{room}")).await?;
             Ok(Chat {
                 name,

@@ -3,8 +3,8 @@
 use super::{open, stage, status};
 use crate::support::Diary;
 use seaway::{
-    ApplicationExt, Channels, Close, Context, Error, Event, Group, Handshake, Json, Reject, Result,
-    Shared, WebSocketConsumer, consumer, middleware::Provide,
+    ApplicationExt, Channels, Close, Context, Error, Event, Group, Handshake, Json, Rejection,
+    Result, Shared, WebSocketConsumer, consumer, middleware::Provide,
 };
 use std::time::Duration;
 
@@ -90,11 +90,11 @@ struct Guarded {
 
 #[consumer]
 impl Guarded {
-    async fn connect(handshake: &mut Handshake<WardEvent>) -> Result<Self, Reject> {
+    async fn connect(handshake: &mut Handshake<WardEvent>) -> Result<Self, Rejection> {
         let guarded = <Self as seaway::FromHandshake>::from_handshake(handshake).await?;
         match guarded.word.as_str() {
             "sesame" => Ok(guarded),
-            _ => Err(Reject::from(http::StatusCode::FORBIDDEN)),
+            _ => Err(Rejection::from(http::StatusCode::FORBIDDEN)),
         }
     }
 }
@@ -113,7 +113,7 @@ async fn a_consumer_may_do_without_derive() {
     struct Plain;
     #[consumer]
     impl Plain {
-        fn connect(_: &mut Handshake) -> impl Future<Output = Result<Self, Reject>> + Send {
+        fn connect(_: &mut Handshake) -> impl Future<Output = Result<Self, Rejection>> + Send {
             std::future::ready(Ok(Plain))
         }
     }
@@ -121,7 +121,7 @@ async fn a_consumer_may_do_without_derive() {
     struct Told;
     #[consumer(event = WardEvent)]
     impl Told {
-        async fn connect(handshake: &mut Handshake<WardEvent>) -> Result<Self, Reject> {
+        async fn connect(handshake: &mut Handshake<WardEvent>) -> Result<Self, Rejection> {
             handshake.join("ward").await?;
             Ok(Told)
         }

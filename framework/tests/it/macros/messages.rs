@@ -2,7 +2,7 @@
 
 use super::{open, stage};
 use seaway::{
-    Channels, Close, Context, Event, Frame, Group, Json, Result, Shared, WebSocketConsumer,
+    Channels, Close, Context, Event, Group, Json, Message, Result, Shared, WebSocketConsumer,
     consumer, testing::WebSocketCommunicator,
 };
 use serde::Deserialize;
@@ -56,7 +56,7 @@ impl Painter {
     }
 }
 
-async fn paint(message: impl Into<Frame>) -> WebSocketCommunicator {
+async fn paint(message: impl Into<Message>) -> WebSocketCommunicator {
     let mut painter = open(&stage::<Painter>(), "/ws/lobby");
     painter.send(message).await;
     painter
@@ -96,18 +96,21 @@ async fn a_method_need_be_neither_async_nor_fallible() {
 async fn what_fits_no_method_is_malformed() {
     for (message, expected) in [
         (
-            Frame::text(r#"{"type":"wipe"}"#),
+            Message::text(r#"{"type":"wipe"}"#),
             "expected one of `dot`, `line`, `move`",
         ),
-        (Frame::text(r#"{"x":1}"#), "missing field `type`"),
-        (Frame::text("7"), "a message with a `type`"),
-        (Frame::text(r#"{"type":"dot","x":1}"#), "missing field `y`"),
+        (Message::text(r#"{"x":1}"#), "missing field `type`"),
+        (Message::text("7"), "a message with a `type`"),
         (
-            Frame::text(r#"{"type":"dot","x":"1","y":1}"#),
+            Message::text(r#"{"type":"dot","x":1}"#),
+            "missing field `y`",
+        ),
+        (
+            Message::text(r#"{"type":"dot","x":"1","y":1}"#),
             "invalid type: string",
         ),
-        (Frame::text("{oops"), "unexpected JSON"),
-        (Frame::binary("{}"), "expected a text frame"),
+        (Message::text("{oops"), "unexpected JSON"),
+        (Message::binary("{}"), "expected a text frame"),
     ] {
         let close = paint(message).await.receive_close().await;
 

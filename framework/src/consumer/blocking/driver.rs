@@ -2,8 +2,8 @@
 
 use super::{BlockingConsumer, BlockingContext, BlockingHandshake};
 use crate::{
-    blocking::BlockingPool, consumer::Handshake, error::Result, frame::Close,
-    log_limit::log_limited, reject::Reject,
+    blocking::BlockingPool, consumer::Handshake, error::Result, log_limit::log_limited,
+    message::Close, rejection::Rejection,
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 /// Where a consumer and its context are while no hook runs. A hook takes them to its thread and brings them back, so
 /// nothing is locked while it runs; and whoever waits for it may go, which the hook cannot.
-pub(super) struct Desk<C: BlockingConsumer>(Arc<Inner<C>>);
+pub(super) struct Driver<C: BlockingConsumer>(Arc<Inner<C>>);
 
 struct Inner<C: BlockingConsumer> {
     pool: BlockingPool,
@@ -30,7 +30,7 @@ struct Resting<C: BlockingConsumer> {
     close: Option<Close>,
 }
 
-impl<C: BlockingConsumer> Desk<C> {
+impl<C: BlockingConsumer> Driver<C> {
     pub(super) fn new(pool: BlockingPool) -> Self {
         Self(Arc::new(Inner {
             pool,
@@ -44,16 +44,19 @@ impl<C: BlockingConsumer> Desk<C> {
     }
 
     /// Runs `connect`; the consumer that it makes rests here, even if nobody waits for it any more.
-    pub(super) async fn connect(&self, handshake: &mut Handshake<C::Event>) -> Result<(), Reject> {
+    pub(super) async fn connect(
+        &self,
+        handshake: &mut Handshake<C::Event>,
+    ) -> Result<(), Rejection> {
         let place = self.0.pool.place().await?;
-        let (desk, token) = (self.clone(), self.0.running.token());
+        let (driver, token) = (self.clone(), self.0.running.token());
         let mut lent = BlockingHandshake(handshake.lend());
         let connecting = place.occupy(move || {
             let _running = token;
             let connected = catch_unwind(AssertUnwindSafe(|| C::connect(&mut lent)));
             let connected = connected.map(|connected| {
                 connected.map(|consumer| {
-                    desk.resting().consumer = Some(consumer);
+                    driver.resting().consumer = Some(consumer);
                 })
             });
             (connected, lent.0)
@@ -78,10 +81,10 @@ impl<C: BlockingConsumer> Desk<C> {
         hook: impl FnOnce(&mut C, &mut BlockingContext<C::Event>) -> Result<()> + Send + 'static,
     ) -> Result<()> {
         let place = self.0.pool.place().await?;
-        let (desk, token) = (self.clone(), self.0.running.token());
+        let (driver, token) = (self.clone(), self.0.running.token());
         let handled = place.occupy(move || {
             let _running = token;
-            desk.run(hook)
+            driver.run(hook)
         });
         handled.await?.unwrap_or_else(|panic| resume_unwind(panic))
     }
@@ -110,7 +113,7 @@ impl<C: BlockingConsumer> Desk<C> {
 
     /// Lets the consumer go, if there is one, once its hook has ended. It takes as long as they take. `close` says how it
     /// ended if nothing else does: nobody waited for `connect` any more.
-    pub(super) async fn dismiss(self, close: Close) {
+    pub(super) async fn disconnect(self, close: Close) {
         self.0.running.close();
         self.0.running.wait().await;
         let (consumer, noted) = {
@@ -137,7 +140,7 @@ impl<C: BlockingConsumer> Desk<C> {
     }
 }
 
-impl<C: BlockingConsumer> Clone for Desk<C> {
+impl<C: BlockingConsumer> Clone for Driver<C> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }

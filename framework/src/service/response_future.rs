@@ -3,8 +3,8 @@
 use crate::{
     application::{Conversation, note},
     log_limit::log_limited,
-    protocol::{Body, Http, Reply},
-    reject::Reject,
+    protocol::{Body, Http, ResponseReceiver},
+    rejection::Rejection,
     server::carry_on,
 };
 use http::{Response, StatusCode, header};
@@ -32,7 +32,7 @@ pub(super) enum Answering {
 
 impl Answering {
     /// The conversation runs until it has answered.
-    pub(super) fn page(conversation: Conversation, reply: Reply) -> Self {
+    pub(super) fn page(conversation: Conversation, reply: ResponseReceiver) -> Self {
         Self::Page(Page {
             conversation: Some(conversation),
             reply,
@@ -89,9 +89,9 @@ fn withhold(response: Response<Body>) -> Response<Body> {
 /// itself. A client that leaves before drops this, and with it the conversation, at an await.
 pub(super) struct Page {
     conversation: Option<Conversation>,
-    reply: Reply,
+    reply: ResponseReceiver,
     /// The response if the application failed because it could not read the request's body.
-    refusal: Option<Reject>,
+    refusal: Option<Rejection>,
 }
 
 impl Page {
@@ -102,7 +102,7 @@ impl Page {
             self.conversation = None;
             match outcome {
                 Err(error) if error.body_error().is_some() => {
-                    self.refusal = Some(Reject::from(error));
+                    self.refusal = Some(Rejection::from(error));
                 }
                 outcome => note::<Http>(outcome),
             }
@@ -123,7 +123,7 @@ impl Page {
     }
 }
 
-pub(super) fn refusal(reject: impl Into<Reject>) -> Response<Body> {
+pub(super) fn refusal(reject: impl Into<Rejection>) -> Response<Body> {
     reject.into().into_response().map(Body::from)
 }
 

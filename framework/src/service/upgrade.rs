@@ -1,6 +1,6 @@
 //! A handshake over HTTP/1.1, and the stream behind it.
 
-use super::answer::refusal;
+use super::response_future::refusal;
 use crate::{
     application::{BoxApplication, note},
     error::{Error, ErrorKind, Result},
@@ -8,7 +8,7 @@ use crate::{
     protocol::{Body, Origin, Transport, Upgrade, WebSocket, WebSocketConfig, detached},
     refusal_log::{self, Peer, Rule},
     scope::Scope,
-    server::{ByteTransport, ClientStream, Seat, seat},
+    server::{ByteTransport, ClientStream, ConnectionHandle, handle},
 };
 use http::{HeaderValue, Response, StatusCode, header, request};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -28,12 +28,12 @@ pub(super) async fn open(
         );
         return refusal(StatusCode::INTERNAL_SERVER_ERROR);
     };
-    let seat = seat();
+    let handle = handle();
     let origin = Origin::of(&head.headers, &head.uri);
     let mut scope = Scope::new(detached(&head));
-    scope.client = seat.as_ref().and_then(|seat| seat.client);
+    scope.client = handle.as_ref().and_then(|handle| handle.client);
     scope.extensions = head.extensions;
-    let host = seat.clone().map(Seat::host);
+    let host = handle.clone().map(ConnectionHandle::host);
     let peer = scope.peer();
     let of_transport = peer.clone();
     let (upgrade, answered) = Upgrade::new(
@@ -44,8 +44,8 @@ pub(super) async fn open(
     );
     let conversation = sockets.start(scope, upgrade);
     let conversing = async move { note::<WebSocket>(conversation.await) };
-    match seat {
-        Some(seat) => seat.spawn(conversing),
+    match handle {
+        Some(handle) => handle.spawn(conversing),
         None => _ = tokio::spawn(conversing),
     }
     let Ok(reply) = answered.await else {
@@ -53,7 +53,7 @@ pub(super) async fn open(
         let reason = "the application ended without an answer";
         peer.refused(
             Rule::Failure,
-            refusal_log::Answer::Status(status),
+            refusal_log::Outcome::Status(status),
             Some(reason),
         );
         return refusal(status);

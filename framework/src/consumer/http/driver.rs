@@ -1,26 +1,26 @@
-//! The desk of one request: its handler, what may end it, and a goodbye that is never forgotten.
+//! The driver of one request: its handler, what may end it, and a goodbye that is never forgotten.
 
 use super::{
     super::{
-        goodbye::{Owed, disconnected},
+        disconnect_guard::{DisconnectGuard, disconnected},
         reply_headers::complete,
     },
     HttpConsumer,
-    answer::{Answer, Kind},
     context::HttpContext,
     endings::{Ending, Endings},
+    reply::{Kind, Reply},
 };
 use crate::{
+    catch_panic::catch_panic,
     channels::Event,
     error::{Error, ErrorKind, Result},
-    frame::Close,
-    guard::guarded,
     log_limit::log_limited,
+    message::Close,
     protocol::{Exchange, Http},
     refusal_log::Peer,
-    reject::Reject,
+    rejection::Rejection,
+    revocation::Revocations,
     scope::OpensOverHttp,
-    tie::Ties,
 };
 use http::StatusCode;
 use std::{
@@ -30,28 +30,28 @@ use std::{
 };
 
 /// One consumer and its request.
-pub(super) struct Desk<C: HttpConsumer> {
+pub(super) struct Driver<C: HttpConsumer> {
     /// Gone once its groups are left.
     ctx: Option<HttpContext<C::Event>>,
     /// The last, so that it is dropped after them.
-    consumer: Owed<C>,
+    consumer: DisconnectGuard<C>,
 }
 
 /// How a handler ended.
 enum Outcome {
-    Answered(Answer),
+    Answered(Reply),
     Failed(Error),
     Ended(Ending),
 }
 
-impl<C: HttpConsumer> Desk<C> {
+impl<C: HttpConsumer> Driver<C> {
     pub(super) fn new(consumer: C, ctx: HttpContext<C::Event>) -> Self {
         let exchange = ctx.exchange.as_ref();
         let host = exchange.and_then(|exchange| exchange.host().cloned());
         let goodbye = |consumer: C, close| disconnected(move || consumer.disconnect(close));
         Self {
             ctx: Some(ctx),
-            consumer: Owed::new(consumer, goodbye, host),
+            consumer: DisconnectGuard::new(consumer, goodbye, host),
         }
     }
 
@@ -61,21 +61,21 @@ impl<C: HttpConsumer> Desk<C> {
         let Some(ctx) = &mut self.ctx else {
             return Ok(());
         };
-        let ties = ctx.scope.get::<Ties>().ok().cloned();
+        let ties = ctx.scope.get::<Revocations>().ok().cloned();
         let host = self.consumer.host().cloned();
         let endings = Endings::new(ctx.common.clone(), ties, host, C::DISCONNECT_ON_HALF_CLOSE);
-        let outcome = attend(Box::pin(guarded(|| self.consumer.handle(ctx))), endings).await;
+        let outcome = attend(Box::pin(catch_panic(|| self.consumer.handle(ctx))), endings).await;
         let (close, outcome) = Box::pin(settle(ctx, outcome)).await;
         // Off every list before anyone is told: a goodbye sent by `disconnect` reaches those who stay.
         self.ctx = None;
-        self.consumer.dismiss(close).await;
+        self.consumer.disconnect(close).await;
         outcome
     }
 }
 
 /// Runs the handler until it is done, or something ends it: then its future is dropped.
 async fn attend(
-    mut handler: Pin<Box<impl Future<Output = Result<Result<Answer>>> + Send>>,
+    mut handler: Pin<Box<impl Future<Output = Result<Result<Reply>>> + Send>>,
     mut endings: Endings,
 ) -> Outcome {
     let mut is_waiting = false;
@@ -109,11 +109,11 @@ async fn settle<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close,
         false => Close::NORMAL,
     };
     let (code, sent) = match (outcome, exchange) {
-        (Outcome::Answered(Answer(Kind::Whole(mut response))), Some(exchange)) => {
+        (Outcome::Answered(Reply(Kind::Whole(mut response))), Some(exchange)) => {
             complete(response.headers_mut(), &mut ctx.headers);
             (answered, exchange.respond(response).await)
         }
-        (Outcome::Answered(Answer(Kind::Streamed)), None) => match ctx.common.is_given_up() {
+        (Outcome::Answered(Reply(Kind::Streamed)), None) => match ctx.common.is_given_up() {
             true => (Close::ABNORMAL, Ok(())),
             false => (answered, Ok(())),
         },
@@ -161,7 +161,7 @@ async fn fail(peer: Peer, exchange: Option<Exchange>, error: Error) -> (Close, R
     });
     match exchange {
         Some(exchange) => {
-            let refusal = Reject::from(error);
+            let refusal = Rejection::from(error);
             refusal.log(&peer);
             _ = Http::refuse(exchange, refusal).await;
             (close, Ok(()))
@@ -174,20 +174,20 @@ async fn fail(peer: Peer, exchange: Option<Exchange>, error: Error) -> (Close, R
 
 /// The response to a client that closed its sending side while the handler waited: it may still read. 499 is the status
 /// that nginx uses for it.
-fn half_closed() -> Reject {
+fn half_closed() -> Rejection {
     let status = StatusCode::from_u16(499).expect("a status has three digits");
-    Reject::new(
+    Rejection::new(
         status,
         "the client closed its sending side of the connection while the handler was waiting",
     )
 }
 
 /// What a client is told whose wait is cut.
-fn refusal(close: &Close) -> Reject {
+fn refusal(close: &Close) -> Rejection {
     let status = match close.code {
         Close::UNAUTHORIZED => StatusCode::UNAUTHORIZED,
         Close::TRY_AGAIN | Close::AWAY => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::FORBIDDEN,
     };
-    Reject::new(status, String::from(close.reason.clone()))
+    Rejection::new(status, String::from(close.reason.clone()))
 }

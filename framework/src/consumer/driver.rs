@@ -1,12 +1,15 @@
-//! The desk: one handler at a time, frames and events taking turns, and a goodbye that waits for nobody.
+//! The driver: one handler at a time, messages and events taking turns, and a goodbye that waits for nobody.
 
-use super::{Context, FromFrame, WebSocketConsumer, goodbye::Owed, ticks::Ticks, watch::Watch};
+use super::{
+    Context, FromMessage, WebSocketConsumer, disconnect_guard::DisconnectGuard, ticks::Ticks,
+    watch::Watch,
+};
 use crate::{
+    catch_panic::catch_panic,
     channels::{Envelope, Mailbox, Missed, Signal},
     error::{Error, Result},
-    frame::{Close, Frame},
-    guard::guarded,
     log_limit::log_limited,
+    message::{Close, Message},
     protocol::Socket,
 };
 use std::{
@@ -17,28 +20,28 @@ use std::{
 use tokio::time::{Sleep, sleep};
 
 /// One consumer and all it needs while the door is open.
-pub(super) struct Desk<C: WebSocketConsumer> {
+pub(super) struct Driver<C: WebSocketConsumer> {
     ctx: Context<C::Event>,
-    line: Line,
+    connection: Connection,
     /// Who was heard last: the other goes first.
-    talker: Source,
-    /// How many more turns the talker has before the other, which had nothing a moment ago, is asked again.
+    last_source: Source,
+    /// How many more turns the last_source has before the other, which had nothing a moment ago, is asked again.
     run: u8,
     ticks: Option<Box<Ticks>>,
     /// Whether the last turn was a tick's: a timer faster than its handler leaves every second turn to the others.
     ticked: bool,
     /// The last, so that it is dropped after the groups are left.
-    consumer: Owed<C>,
+    consumer: DisconnectGuard<C>,
 }
 
 /// All that is attended to while a handler runs, and may end the conversation.
-struct Line {
+struct Connection {
     socket: Socket,
     mailbox: Mailbox,
     watch: Option<Box<Watch>>,
     /// Whether the conversation was ended from elsewhere: there is nothing more to wait for.
     is_cut: bool,
-    /// Runs once the client has left, the server stops or the line is cut; all handlers that still have their turn share
+    /// Runs once the client has left, the server stops or the connection is cut; all handlers that still have their turn share
     /// it.
     grace: Option<Pin<Box<Sleep>>>,
 }
@@ -65,7 +68,7 @@ const RUN: u8 = 16;
 
 /// What comes next.
 enum Turn {
-    Frame(Frame),
+    Message(Message),
     Event(Envelope),
     Missed(Missed),
     Tick(usize),
@@ -79,12 +82,12 @@ enum Handled {
     Failed(Error),
     Panicked(Error),
     /// The client has left, and the handler's time after that is up.
-    Overstayed,
+    GraceExpired,
 }
 
-impl<C: WebSocketConsumer> Desk<C> {
+impl<C: WebSocketConsumer> Driver<C> {
     pub(super) fn new(
-        consumer: Owed<C>,
+        consumer: DisconnectGuard<C>,
         ctx: Context<C::Event>,
         socket: Socket,
         mailbox: Mailbox,
@@ -92,14 +95,14 @@ impl<C: WebSocketConsumer> Desk<C> {
     ) -> Self {
         Self {
             ctx,
-            line: Line {
+            connection: Connection {
                 socket,
                 mailbox,
                 watch,
                 is_cut: false,
                 grace: None,
             },
-            talker: Source::Mailbox,
+            last_source: Source::Mailbox,
             run: 0,
             ticks: Ticks::new(C::TICKS),
             ticked: false,
@@ -108,12 +111,12 @@ impl<C: WebSocketConsumer> Desk<C> {
     }
 
     /// Serves the client to the end. An error is what a handler failed with.
-    pub(super) async fn converse(mut self: Box<Self>) -> Result<()> {
+    pub(super) async fn run(mut self: Box<Self>) -> Result<()> {
         let outcome = self.take_turns().await;
         let Self {
             mut consumer,
             ctx,
-            line: Line {
+            connection: Connection {
                 socket, mailbox, ..
             },
             ..
@@ -125,7 +128,7 @@ impl<C: WebSocketConsumer> Desk<C> {
             Err(_) => Close::ERROR,
         };
         let close = socket.close(code).await;
-        consumer.dismiss(close).await;
+        consumer.disconnect(close).await;
         outcome
     }
 
@@ -133,18 +136,18 @@ impl<C: WebSocketConsumer> Desk<C> {
         let Self {
             consumer,
             ctx,
-            line,
+            connection,
             ..
         } = self;
-        let mut handled = line.attend(|| consumer.opened(ctx)).await;
+        let mut handled = connection.run_hook(|| consumer.opened(ctx)).await;
         loop {
             if let Handled::Failed(error) = handled {
-                handled = self.forgive(error).await;
+                handled = self.handle_error(error).await;
             }
             match handled {
                 Handled::Done => {}
                 Handled::Failed(error) | Handled::Panicked(error) => return Err(error),
-                Handled::Overstayed => {
+                Handled::GraceExpired => {
                     log_limited!(
                         warn,
                         channel = %self.ctx.channel(),
@@ -159,22 +162,22 @@ impl<C: WebSocketConsumer> Desk<C> {
             let Self {
                 consumer,
                 ctx,
-                line,
+                connection,
                 ..
             } = self;
-            // Reading a frame or an event is the user's code too: it runs as part of the handler.
+            // Reading a message or an event is the user's code too: it runs as part of the handler.
             handled = match turn {
                 Turn::Over => return Ok(()),
-                Turn::Frame(frame) => {
+                Turn::Message(message) => {
                     let handler = || async {
-                        match C::Input::from_frame(frame) {
+                        match C::Input::from_message(message) {
                             Ok(input) => consumer.receive(ctx, input).await,
                             Err(error) => consumer.malformed(ctx, error).await,
                         }
                     };
-                    line.attend(handler).await
+                    connection.run_hook(handler).await
                 }
-                Turn::Tick(tick) => line.attend(|| consumer.tick(ctx, tick)).await,
+                Turn::Tick(tick) => connection.run_hook(|| consumer.tick(ctx, tick)).await,
                 Turn::Event(envelope) => {
                     let handler = || async {
                         match ctx.channels().decode(envelope) {
@@ -182,11 +185,11 @@ impl<C: WebSocketConsumer> Desk<C> {
                             None => Ok(()),
                         }
                     };
-                    line.attend(handler).await
+                    connection.run_hook(handler).await
                 }
                 Turn::Missed(missed) => {
                     ctx.channels().note_missed(missed);
-                    line.attend(|| consumer.missed(ctx, missed)).await
+                    connection.run_hook(|| consumer.missed(ctx, missed)).await
                 }
             };
         }
@@ -194,17 +197,17 @@ impl<C: WebSocketConsumer> Desk<C> {
 
     /// What a handler's error means: nothing if the client has simply left (the next turn sees that), and otherwise what
     /// the consumer says.
-    async fn forgive(&mut self, error: Error) -> Handled {
+    async fn handle_error(&mut self, error: Error) -> Handled {
         if error.is_closed() {
             return Handled::Done;
         }
         let Self {
             consumer,
             ctx,
-            line,
+            connection,
             ..
         } = self;
-        match line.attend(|| consumer.failed(ctx, error)).await {
+        match connection.run_hook(|| consumer.failed(ctx, error)).await {
             Handled::Failed(error) if error.is_closed() => Handled::Done,
             handled => handled,
         }
@@ -212,10 +215,10 @@ impl<C: WebSocketConsumer> Desk<C> {
 
     fn poll_turn(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Turn> {
         // The end goes before everything that still waits.
-        if self.line.socket.is_ending(cx) {
+        if self.connection.socket.is_ending(cx) {
             return Poll::Ready(Turn::Over);
         }
-        if self.line.poll_cut(cx) {
+        if self.connection.poll_cut(cx) {
             return Poll::Ready(Turn::Over);
         }
         let ticked = std::mem::take(&mut self.ticked);
@@ -223,16 +226,16 @@ impl<C: WebSocketConsumer> Desk<C> {
             return Poll::Ready(turn);
         }
         let first = match self.run {
-            0 => self.talker.other(),
-            _ => self.talker,
+            0 => self.last_source.other(),
+            _ => self.last_source,
         };
         self.run = self.run.saturating_sub(1);
         if let Poll::Ready(turn) = self.poll_source(first, cx) {
-            self.talker = first;
+            self.last_source = first;
             return Poll::Ready(turn);
         }
         if let Poll::Ready(turn) = self.poll_source(first.other(), cx) {
-            self.talker = first.other();
+            self.last_source = first.other();
             self.run = RUN - 1;
             return Poll::Ready(turn);
         }
@@ -241,9 +244,9 @@ impl<C: WebSocketConsumer> Desk<C> {
         }
         // Nothing more to do: all that the turns so far have queued leaves in one write.
         self.run = 0;
-        self.line.socket.flush(cx);
+        self.connection.socket.flush(cx);
         // Writing may have found the client gone, or a close that another task has queued meanwhile.
-        if self.line.socket.is_ending(cx) {
+        if self.connection.socket.is_ending(cx) {
             return Poll::Ready(Turn::Over);
         }
         Poll::Pending
@@ -252,11 +255,11 @@ impl<C: WebSocketConsumer> Desk<C> {
     fn poll_source(&mut self, source: Source, cx: &mut std::task::Context<'_>) -> Poll<Turn> {
         match source {
             Source::Client => {
-                let frame = ready!(self.line.socket.poll_receive(cx));
-                Poll::Ready(frame.map_or(Turn::Over, Turn::Frame))
+                let message = ready!(self.connection.socket.poll_receive(cx));
+                Poll::Ready(message.map_or(Turn::Over, Turn::Message))
             }
             Source::Mailbox => {
-                let received = ready!(self.line.mailbox.poll_event(cx));
+                let received = ready!(self.connection.mailbox.poll_event(cx));
                 Poll::Ready(received.map_or_else(Turn::Missed, Turn::Event))
             }
         }
@@ -272,16 +275,16 @@ impl<C: WebSocketConsumer> Desk<C> {
     }
 }
 
-impl Line {
+impl Connection {
     /// Runs one handler. Meanwhile pings are answered, what it sends is written, and an end is noticed, whoever brings it:
     /// from then on the handler has a grace period, after which its future is dropped at an await.
     ///
     /// The handler's future is boxed only while it runs, so that an idle connection does not carry its largest handler.
-    async fn attend<F>(&mut self, handler: impl FnOnce() -> F) -> Handled
+    async fn run_hook<F>(&mut self, handler: impl FnOnce() -> F) -> Handled
     where
         F: Future<Output = Result<()>> + Send,
     {
-        let mut handler = Box::pin(guarded(handler));
+        let mut handler = Box::pin(catch_panic(handler));
         poll_fn(|cx| {
             if let Poll::Ready(outcome) = handler.as_mut().poll(cx) {
                 return Poll::Ready(match outcome {
@@ -297,7 +300,7 @@ impl Line {
             let limit = self.socket.config().grace;
             let grace = self.grace.get_or_insert_with(|| Box::pin(sleep(limit)));
             ready!(grace.as_mut().poll(cx));
-            Poll::Ready(Handled::Overstayed)
+            Poll::Ready(Handled::GraceExpired)
         })
         .await
     }

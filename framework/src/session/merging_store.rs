@@ -1,12 +1,12 @@
 //! A store that changes only what was changed, and brings nothing back to life.
 
-use super::{ended, group, lasting};
+use super::{ended, expiry, group};
 use crate::{
     channels::Channels,
-    frame::Close,
     log_limit::log_limited,
+    message::Close,
     name::GroupName,
-    tie::{News, Tie},
+    revocation::{News, Revocation},
 };
 use async_trait::async_trait;
 use std::{
@@ -137,7 +137,7 @@ impl MergingStore {
         let draft = draft.get_or_insert_with(|| Record {
             id: *id,
             data: Data::new(),
-            expiry_date: lasting::date(Expiry::OnSessionEnd),
+            expiry_date: expiry::date(Expiry::OnSessionEnd),
         });
         draft.clone()
     }
@@ -179,14 +179,14 @@ impl MergingStore {
     /// The expiry that the session has of its own.
     pub(crate) fn expiry(&self) -> Option<Expiry> {
         let own = *lock(&self.own_expiry);
-        own.or_else(|| lasting::kept(&lock(&self.known).as_ref()?.data))
+        own.or_else(|| expiry::kept(&lock(&self.known).as_ref()?.data))
     }
 
     /// Puts the session's own expiry into what is saved.
     fn date(&self, data: &mut Data, expiry_date: &mut OffsetDateTime) {
         if let Some(expiry) = self.expiry() {
-            lasting::keep(expiry, data);
-            *expiry_date = lasting::date(expiry);
+            expiry::keep(expiry, data);
+            *expiry_date = expiry::date(expiry);
         }
     }
 }
@@ -361,7 +361,7 @@ fn merge(known: Option<&Data>, mine: &Data, mut stored: Data) -> Data {
 
 /// A conversation that has looked into its session rests on it.
 #[async_trait]
-impl Tie for MergingStore {
+impl Revocation for MergingStore {
     fn group(&self) -> Option<GroupName> {
         lock(&self.known).as_ref().map(|record| group(&record.id))
     }

@@ -5,8 +5,8 @@ use crate::{
     error::{Error, ErrorKind},
     extract::{ClientAddr, nowhere},
     middleware::{AuthSession, Authenticator, User, nobody, user_in},
-    reject::Reject,
-    server::seat,
+    rejection::Rejection,
+    server::handle,
 };
 use axum_core::{
     body::Body,
@@ -16,45 +16,45 @@ use axum_core::{
 use http::request::Parts;
 use std::{convert::Infallible, net::SocketAddr};
 
-impl IntoResponse for Reject {
+impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        Reject::into_response(self).map(|text| Body::from(text.into_owned()))
+        Rejection::into_response(self).map(|text| Body::from(text.into_owned()))
     }
 }
 
-/// What went wrong goes to the log, and the client gets the status that fits; see [`Reject`].
+/// What went wrong goes to the log, and the client gets the status that fits; see [`Rejection`].
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        IntoResponse::into_response(Reject::from(self))
+        IntoResponse::into_response(Rejection::from(self))
     }
 }
 
 impl<S: Send + Sync, U: Send + Sync + 'static> FromRequestParts<S> for User<U> {
-    type Rejection = Reject;
+    type Rejection = Rejection;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Reject> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         let user = user_in(&parts.extensions).await?;
         user.map(Self).ok_or_else(nobody)
     }
 }
 
 impl<S: Send + Sync, U: Send + Sync + 'static> OptionalFromRequestParts<S> for User<U> {
-    type Rejection = Reject;
+    type Rejection = Rejection;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Reject> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
         Ok(user_in(&parts.extensions).await?.map(Self))
     }
 }
 
 impl<S: Send + Sync, A: Authenticator> FromRequestParts<S> for AuthSession<A> {
-    type Rejection = Reject;
+    type Rejection = Rejection;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Reject> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         let auth = parts.extensions.get::<Self>().cloned();
         auth.ok_or_else(|| {
             let missing =
                 "there is no AuthSession here; put the middleware Auth around these pages";
-            Reject::from(Error::new(ErrorKind::Missing, missing))
+            Rejection::from(Error::new(ErrorKind::Missing, missing))
         })
     }
 }
@@ -68,9 +68,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Cookies {
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for ClientAddr {
-    type Rejection = Reject;
+    type Rejection = Rejection;
 
-    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Reject> {
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Rejection> {
         let client = client().ok_or_else(nowhere)?;
         Ok(Self(client))
     }
@@ -86,5 +86,5 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for ClientAddr {
 
 /// The client of the connection that this task serves.
 fn client() -> Option<SocketAddr> {
-    seat()?.client
+    handle()?.client
 }

@@ -1,7 +1,7 @@
 //! Where requests are served: in one task, which also carries on with a conversation that goes on after its answer, and
 //! drops a client that takes nothing of its stream.
 
-use super::drain::Seat;
+use super::drain::ConnectionHandle;
 use crate::{
     application::{Conversation, note},
     protocol::{Http, Pipe},
@@ -19,11 +19,11 @@ use tracing::{Instrument, instrument::Instrumented};
 
 tokio::task_local! {
     /// The place of the connection whose requests this task serves.
-    static PLACE: Place;
+    static CONNECTION_TASK: ConnectionTask;
 }
 
-struct Place {
-    seat: Seat,
+struct ConnectionTask {
+    handle: ConnectionHandle,
     /// A conversation that has answered and goes on: it feeds a stream, or says goodbye.
     /// Here an event reaches its client after one wake; from a task of its own it would take two.
     going_on: Cell<Option<Instrumented<Conversation>>>,
@@ -34,17 +34,20 @@ struct Place {
     is_new: Cell<bool>,
 }
 
-/// The seat of the connection whose request is being served; none under a foreign server, or where middleware serves
+/// The handle of the connection whose request is being served; none under a foreign server, or where middleware serves
 /// requests in tasks of its own.
-pub(crate) fn seat() -> Option<Seat> {
-    PLACE.try_with(|place| place.seat.clone()).ok()
+pub(crate) fn handle() -> Option<ConnectionHandle> {
+    CONNECTION_TASK.try_with(|place| place.handle.clone()).ok()
 }
 
-/// Serves requests in this seat, and carries on with what goes on after their answers. `None` if the client takes nothing
+/// Serves requests in this handle, and carries on with what goes on after their answers. `None` if the client takes nothing
 /// of its stream: hyper would wait for it without an end.
-pub(super) fn serve<F: Future>(seat: Seat, requests: F) -> impl Future<Output = Option<F::Output>> {
-    let place = Place {
-        seat,
+pub(super) fn serve<F: Future>(
+    handle: ConnectionHandle,
+    requests: F,
+) -> impl Future<Output = Option<F::Output>> {
+    let place = ConnectionTask {
+        handle,
         going_on: Cell::default(),
         is_new: Cell::default(),
         stream: Cell::default(),
@@ -53,14 +56,14 @@ pub(super) fn serve<F: Future>(seat: Seat, requests: F) -> impl Future<Output = 
         requests: Some(requests),
         served: None,
     };
-    PLACE.scope(place, serving)
+    CONNECTION_TASK.scope(place, serving)
 }
 
 /// Notes what the client reads from now on. It travels with the response, so that it is the one which really leaves,
 /// whoever asked for it and whatever stands in between.
 pub(super) fn note_stream<B>(response: &mut Response<B>) {
     let stream = response.extensions_mut().remove();
-    PLACE.with(|place| {
+    CONNECTION_TASK.with(|place| {
         if stream.is_some() {
             place.is_new.set(true);
         }
@@ -70,7 +73,7 @@ pub(super) fn note_stream<B>(response: &mut Response<B>) {
 
 /// Notes that what the client has read is over: it asks for something else.
 pub(super) fn forget_stream() {
-    PLACE.with(|place| place.stream.set(None));
+    CONNECTION_TASK.with(|place| place.stream.set(None));
 }
 
 pin_project! {
@@ -92,7 +95,7 @@ impl<F: Future> Future for Serving<F> {
             if poll_given_up(cx).is_pending() {
                 let Poll::Ready(served) = requests.poll(cx) else {
                     // Not polled here: `Pipe` has counted on that the reader comes after.
-                    if PLACE.with(|place| place.is_new.take()) {
+                    if CONNECTION_TASK.with(|place| place.is_new.take()) {
                         cx.waker().wake_by_ref();
                     }
                     return Poll::Pending;
@@ -110,7 +113,7 @@ impl<F: Future> Future for Serving<F> {
 
 /// Ready once the client takes nothing of its stream.
 fn poll_given_up(cx: &Context<'_>) -> Poll<()> {
-    PLACE.with(|place| {
+    CONNECTION_TASK.with(|place| {
         let Some(stream) = place.stream.take() else {
             return Poll::Pending;
         };
@@ -122,14 +125,14 @@ fn poll_given_up(cx: &Context<'_>) -> Poll<()> {
 
 /// Ready once nothing goes on here after its answer.
 fn poll_going_on(cx: &mut Context<'_>) -> Poll<()> {
-    PLACE.with(|place| {
+    CONNECTION_TASK.with(|place| {
         // More than once if the one that ended has asked a service of ours, and that goes on.
         while let Some(mut conversation) = place.going_on.take() {
             place.is_new.set(false);
             if poll_noted(&mut conversation, cx).is_pending() {
                 let asked = place.going_on.replace(Some(conversation));
                 if let Some(asked) = asked {
-                    carry_on_apart(asked, Some(place.seat.clone()));
+                    carry_on_apart(asked, Some(place.handle.clone()));
                 }
                 return Poll::Pending;
             }
@@ -143,24 +146,24 @@ fn poll_going_on(cx: &mut Context<'_>) -> Poll<()> {
 /// than one to look after.
 pub(crate) fn carry_on(conversation: Conversation) {
     let conversation = conversation.in_current_span();
-    let seat = seat();
-    let moved = match seat {
-        Some(_) => PLACE.with(|place| {
+    let handle = handle();
+    let moved = match handle {
+        Some(_) => CONNECTION_TASK.with(|place| {
             place.is_new.set(true);
             place.going_on.replace(Some(conversation))
         }),
         None => Some(conversation),
     };
     if let Some(conversation) = moved {
-        carry_on_apart(conversation, seat);
+        carry_on_apart(conversation, handle);
     }
 }
 
-fn carry_on_apart(mut conversation: Instrumented<Conversation>, seat: Option<Seat>) {
+fn carry_on_apart(mut conversation: Instrumented<Conversation>, handle: Option<ConnectionHandle>) {
     let going_on = std::future::poll_fn(move |cx| poll_noted(&mut conversation, cx));
-    match seat {
+    match handle {
         // It may ask services of ours, as before.
-        Some(seat) => seat.spawn(serve(seat.clone(), going_on)),
+        Some(handle) => handle.spawn(serve(handle.clone(), going_on)),
         None => _ = tokio::spawn(going_on),
     }
 }

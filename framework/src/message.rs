@@ -8,20 +8,20 @@ use tungstenite::Utf8Bytes;
 ///
 /// A clone shares the payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Frame {
+pub enum Message {
     /// Text, which RFC 6455, 5.6 demands to be UTF-8.
     Text(Text),
     /// Bytes.
     Binary(Bytes),
 }
 
-impl Frame {
-    /// A text frame.
+impl Message {
+    /// A text message.
     pub fn text(text: impl Into<Text>) -> Self {
         Self::Text(text.into())
     }
 
-    /// A binary frame.
+    /// A binary message.
     pub fn binary(bytes: impl Into<Bytes>) -> Self {
         Self::Binary(bytes.into())
     }
@@ -42,37 +42,37 @@ impl Frame {
     }
 }
 
-impl From<&str> for Frame {
+impl From<&str> for Message {
     fn from(text: &str) -> Self {
         Self::text(text)
     }
 }
 
-impl From<String> for Frame {
+impl From<String> for Message {
     fn from(text: String) -> Self {
         Self::text(text)
     }
 }
 
-impl From<Text> for Frame {
+impl From<Text> for Message {
     fn from(text: Text) -> Self {
         Self::Text(text)
     }
 }
 
-impl From<Bytes> for Frame {
+impl From<Bytes> for Message {
     fn from(bytes: Bytes) -> Self {
         Self::Binary(bytes)
     }
 }
 
-impl From<Vec<u8>> for Frame {
+impl From<Vec<u8>> for Message {
     fn from(bytes: Vec<u8>) -> Self {
         Self::binary(bytes)
     }
 }
 
-/// Text in a frame: a string whose clones share one buffer.
+/// Text in a message: a string whose clones share one buffer.
 ///
 /// ```
 /// let text = seaway::Text::from("ahoy");

@@ -1,8 +1,8 @@
 //! Routers and consumers are tower services: under hyper, inside axum, behind tower-http.
 
 use super::{
-    answer::{Answering, ResponseFuture, refusal},
-    opening::open,
+    response_future::{Answering, ResponseFuture, refusal},
+    upgrade::open,
 };
 use crate::{
     consumer::{
@@ -13,10 +13,10 @@ use crate::{
     metric,
     protocol::{Body, Exchange, Http, WebSocket},
     refusal_log::{Peer, Rule},
-    reject::Reject,
+    rejection::Rejection,
     routing::ProtocolTypeRouter,
     scope::Scope,
-    server::{Asked, Seat, asked, seat, without_upgrade},
+    server::{Asked, ConnectionHandle, asked, handle, without_upgrade},
 };
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Version, request};
@@ -68,16 +68,16 @@ fn answer(router: &ProtocolTypeRouter, request: Request<Body>) -> Answering {
     let Some(pages) = router.get::<Http>() else {
         let reject = match router.get::<WebSocket>() {
             Some(_) => without_upgrade(&head),
-            None => Reject::from(StatusCode::NOT_FOUND).by(Rule::Path),
+            None => Rejection::from(StatusCode::NOT_FOUND).by(Rule::Path),
         };
         return Answering::now(refused(&head, reject));
     };
     let extensions = std::mem::take(&mut head.extensions);
     let mut scope = Scope::new(head);
-    let seat = seat();
-    scope.client = seat.as_ref().and_then(|seat| seat.client);
+    let handle = handle();
+    scope.client = handle.as_ref().and_then(|handle| handle.client);
     scope.extensions = extensions;
-    let (exchange, reply) = Exchange::new(body, seat.map(Seat::host));
+    let (exchange, reply) = Exchange::new(body, handle.map(ConnectionHandle::host));
     Answering::page(pages.start(scope, exchange), reply)
 }
 
@@ -143,8 +143,8 @@ where
 }
 
 /// Refuses a request before there is any application for it.
-fn refused(head: &request::Parts, reject: Reject) -> Response<Body> {
-    let client = seat().and_then(|seat| seat.client);
+fn refused(head: &request::Parts, reject: Rejection) -> Response<Body> {
+    let client = handle().and_then(|handle| handle.client);
     reject.log(&Peer::new(&head.uri, client));
     refusal(reject)
 }

@@ -1,6 +1,6 @@
 //! Letting a consumer go: its last hook, once, in bounded time.
 
-use crate::{frame::Close, guard::guarded, log_limit::log_limited, protocol::Host};
+use crate::{catch_panic::catch_panic, log_limit::log_limited, message::Close, protocol::Host};
 use std::{
     future::Future,
     ops::{Deref, DerefMut},
@@ -20,21 +20,21 @@ const DISCONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// its patience. The goodbye is then said in a task of its own, for which a server that stops waits.
 ///
 /// Whatever else a conversation holds is to be dropped before: off every list before anyone is told.
-pub(super) struct Owed<C: Send + 'static> {
+pub(super) struct DisconnectGuard<C: Send + 'static> {
     /// Gone once its goodbye has begun.
     consumer: Option<C>,
     /// Gone once it is said.
-    goodbye: Option<Goodbye>,
-    say: fn(C, Close) -> Goodbye,
+    goodbye: Option<DisconnectHook>,
+    say: fn(C, Close) -> DisconnectHook,
     host: Option<Arc<dyn Host>>,
 }
 
-pub(super) type Goodbye = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(super) type DisconnectHook = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-impl<C: Send + 'static> Owed<C> {
+impl<C: Send + 'static> DisconnectGuard<C> {
     pub(super) fn new(
         consumer: C,
-        say: fn(C, Close) -> Goodbye,
+        say: fn(C, Close) -> DisconnectHook,
         host: Option<Arc<dyn Host>>,
     ) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl<C: Send + 'static> Owed<C> {
     }
 
     /// Says the goodbye. Afterwards there is no consumer any more.
-    pub(super) async fn dismiss(&mut self, close: impl Into<Close>) {
+    pub(super) async fn disconnect(&mut self, close: impl Into<Close>) {
         if let Some(consumer) = self.consumer.take() {
             self.goodbye = Some((self.say)(consumer, close.into()));
         }
@@ -62,7 +62,7 @@ impl<C: Send + 'static> Owed<C> {
     }
 }
 
-impl<C: Send + 'static> Deref for Owed<C> {
+impl<C: Send + 'static> Deref for DisconnectGuard<C> {
     type Target = C;
 
     fn deref(&self) -> &C {
@@ -71,14 +71,14 @@ impl<C: Send + 'static> Deref for Owed<C> {
     }
 }
 
-impl<C: Send + 'static> DerefMut for Owed<C> {
+impl<C: Send + 'static> DerefMut for DisconnectGuard<C> {
     fn deref_mut(&mut self) -> &mut C {
         let consumer = self.consumer.as_mut();
         consumer.expect("it is dismissed last")
     }
 }
 
-impl<C: Send + 'static> Drop for Owed<C> {
+impl<C: Send + 'static> Drop for DisconnectGuard<C> {
     fn drop(&mut self) {
         // No runtime, no goodbye: the process ends.
         let Ok(runtime) = Handle::try_current() else {
@@ -99,12 +99,12 @@ impl<C: Send + 'static> Drop for Owed<C> {
 }
 
 /// Runs an async consumer's `disconnect`.
-pub(super) fn disconnected<F>(disconnect: impl FnOnce() -> F + Send + 'static) -> Goodbye
+pub(super) fn disconnected<F>(disconnect: impl FnOnce() -> F + Send + 'static) -> DisconnectHook
 where
     F: Future<Output = ()> + Send,
 {
     Box::pin(async move {
-        match tokio::time::timeout(DISCONNECT_LIMIT, guarded(disconnect)).await {
+        match tokio::time::timeout(DISCONNECT_LIMIT, catch_panic(disconnect)).await {
             Ok(Ok(())) => {}
             Ok(Err(panic)) => {
                 log_limited!(error, error = %panic, "a consumer's disconnect panicked")

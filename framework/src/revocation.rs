@@ -1,6 +1,6 @@
 //! What holds a conversation: let it go, and the conversation ends.
 
-use crate::{frame::Close, name::GroupName};
+use crate::{message::Close, name::GroupName};
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 /// Something that a conversation rests on, such as a session that is not over and a user who may still be here.
 /// Middleware puts it into the scope; whoever holds the conversation lets it end when a tie breaks.
 #[async_trait]
-pub(crate) trait Tie: Send + Sync {
+pub(crate) trait Revocation: Send + Sync {
     /// Where the end of this is announced, asked once the consumer has connected and whenever there are
     /// [news](News). `None` if nothing rests on it.
     fn group(&self) -> Option<GroupName>;
@@ -24,8 +24,8 @@ pub(crate) trait Tie: Send + Sync {
 
 /// The ties of one conversation, as they lie in its scope.
 #[derive(Clone, Default)]
-pub(crate) struct Ties {
-    ties: Vec<Arc<dyn Tie>>,
+pub(crate) struct Revocations {
+    ties: Vec<Arc<dyn Revocation>>,
     changed: News,
     interrupted: Arc<Notify>,
 }
@@ -41,7 +41,7 @@ impl News {
     }
 }
 
-impl Ties {
+impl Revocations {
     /// For a tie that is about to be added.
     #[cfg(feature = "sessions")]
     pub(crate) fn news(&self) -> News {
@@ -64,11 +64,11 @@ impl Ties {
     }
 
     #[cfg(feature = "sessions")]
-    pub(crate) fn add(&mut self, tie: Arc<dyn Tie>) {
+    pub(crate) fn add(&mut self, tie: Arc<dyn Revocation>) {
         self.ties.push(tie);
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<dyn Tie>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<dyn Revocation>> {
         self.ties.iter()
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     error::{BodyError, Error, ErrorKind},
     log_limit::log_limited,
-    refusal_log::{Answer, Peer, Rule},
+    refusal_log::{Outcome, Peer, Rule},
 };
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::{borrow::Cow, fmt, sync::Arc};
@@ -12,15 +12,15 @@ use std::{borrow::Cow, fmt, sync::Arc};
 ///
 /// ```
 /// use http::StatusCode;
-/// use seaway::Reject;
+/// use seaway::Rejection;
 ///
-/// let reject = Reject::new(StatusCode::FORBIDDEN, "this room is for members");
+/// let reject = Rejection::new(StatusCode::FORBIDDEN, "this room is for members");
 /// assert_eq!(reject.status(), 403);
-/// let also = Reject::from(StatusCode::NOT_FOUND);
+/// let also = Rejection::from(StatusCode::NOT_FOUND);
 /// assert_eq!(also.body(), "Not Found");
 /// ```
 #[derive(Clone, Debug)]
-pub struct Reject {
+pub struct Rejection {
     status: StatusCode,
     body: Cow<'static, str>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -38,7 +38,7 @@ impl fmt::Display for Reason {
     }
 }
 
-impl Reject {
+impl Rejection {
     /// A refusal with this status and plain text.
     pub fn new(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -77,7 +77,7 @@ impl Reject {
             _ => Some(&*self.body),
         };
         let reason = self.reason.as_ref().map(|reason| &*reason.0);
-        peer.refused(self.rule, Answer::Status(self.status), reason.or(text));
+        peer.refused(self.rule, Outcome::Status(self.status), reason.or(text));
     }
 
     /// The status.
@@ -106,7 +106,7 @@ impl Reject {
     }
 }
 
-impl From<StatusCode> for Reject {
+impl From<StatusCode> for Rejection {
     fn from(status: StatusCode) -> Self {
         Self::new(status, status.canonical_reason().unwrap_or_default())
     }
@@ -115,7 +115,7 @@ impl From<StatusCode> for Reject {
 /// The client's errors are a bad name (400), and a body that is over its limit (413), malformed or incomplete (400), or too
 /// slow (408). A lost channel layer is temporary (503), everything else is the server's error (500). Only the client's
 /// errors say why; the details of the others are logged.
-impl From<Error> for Reject {
+impl From<Error> for Rejection {
     fn from(error: Error) -> Self {
         if let Some(broken) = error.body_error() {
             let status = match broken {
@@ -169,16 +169,16 @@ mod tests {
             (BodyError::broken("invalid chunk size"), 400),
             (BodyError::Stalled, 408),
         ] {
-            assert_eq!(Reject::from(Error::user(cause)).status(), status);
+            assert_eq!(Rejection::from(Error::user(cause)).status(), status);
         }
-        assert_eq!(Reject::from(Error::closed()).status(), 500);
+        assert_eq!(Rejection::from(Error::closed()).status(), 500);
     }
 
     #[test]
     fn a_refusal_is_text_unless_it_says_what_it_is() {
         let kind = http::header::CONTENT_TYPE;
-        let text = Reject::from(StatusCode::NOT_FOUND);
-        let json = Reject::new(StatusCode::NOT_FOUND, "{}")
+        let text = Rejection::from(StatusCode::NOT_FOUND);
+        let json = Rejection::new(StatusCode::NOT_FOUND, "{}")
             .header(kind.clone(), HeaderValue::from_static("application/json"));
 
         for (reject, expected) in [

@@ -13,7 +13,7 @@ use std::{
 /// Runs the user's code; a panic becomes an error, also one before there is a future.
 ///
 /// What a panic may have left half done belongs to that conversation alone, which is ended.
-pub(crate) fn guarded<F: Future>(begin: impl FnOnce() -> F) -> Guarded<F> {
+pub(crate) fn catch_panic<F: Future>(begin: impl FnOnce() -> F) -> Guarded<F> {
     match caught(begin) {
         Ok(code) => Guarded {
             code: Some(code),
@@ -27,7 +27,7 @@ pub(crate) fn guarded<F: Future>(begin: impl FnOnce() -> F) -> Guarded<F> {
 }
 
 pin_project! {
-    /// What [`guarded`] returns. An `async fn` would hold the code twice: as it came, and pinned.
+    /// What [`catch_panic`] returns. An `async fn` would hold the code twice: as it came, and pinned.
     pub(crate) struct Guarded<F> {
         #[pin]
         code: Option<F>,
@@ -40,9 +40,9 @@ impl<F: Future> Future for Guarded<F> {
     type Output = Result<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let guarded = self.project();
-        let Some(code) = guarded.code.as_pin_mut() else {
-            let panic = guarded.panic.take();
+        let catch_panic = self.project();
+        let Some(code) = catch_panic.code.as_pin_mut() else {
+            let panic = catch_panic.panic.take();
             return Poll::Ready(Err(panic.expect("not polled after it was ready")));
         };
         match catch_unwind(AssertUnwindSafe(|| code.poll(cx))) {
@@ -52,7 +52,7 @@ impl<F: Future> Future for Guarded<F> {
     }
 }
 
-/// As [`guarded`], for a plain function.
+/// As [`catch_panic`], for a plain function.
 pub(crate) fn caught<T>(code: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(code)).map_err(|panic| panicked(&*panic))
 }

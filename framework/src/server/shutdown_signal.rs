@@ -6,14 +6,14 @@ use std::{
 };
 
 /// Who tells the server to stop.
-pub(super) enum Orders {
+pub(super) enum ShutdownSignal {
     /// The operating system, as often as somebody insists.
     Signals(Signals),
     /// A future of the user's, once.
     Own(Pin<Box<dyn Future<Output = ()> + Send>>),
 }
 
-impl Orders {
+impl ShutdownSignal {
     /// Waits for the order to stop. It is given once.
     ///
     /// # Cancel safety
@@ -28,7 +28,7 @@ impl Orders {
     /// Waits until somebody insists: only with signals can they.
     ///
     /// # Cancel safety
-    /// As [`stop`](Orders::stop).
+    /// As [`stop`](ShutdownSignal::stop).
     pub(super) async fn again(&mut self) {
         match self {
             Self::Signals(signals) => signals.next().await,
