@@ -1,7 +1,7 @@
 #![doc = include_str!("../../docs/front-page.md")]
 #![warn(unreachable_pub)]
 
-// From the ground up: each floor uses those before it, never one after or beside.
+// Layers, lowest first: each uses those before it, never one after or beside it.
 mod alarm;
 mod error;
 mod log_limit;
@@ -47,7 +47,7 @@ pub mod __private;
 #[cfg(feature = "macros")]
 mod macros;
 
-// The vocabulary that signatures here speak, so that users need no dependency of their own for it.
+// Public signatures use their types; the re-export saves users a dependency of their own.
 pub use {bytes, http};
 
 #[cfg(feature = "macros")]
@@ -100,13 +100,13 @@ mod guides {
     #[doc = include_str!("../../docs/tutorial/4-testing.md")]
     mod testing_the_chat {}
 
-    /// The program of part 3 with the tests of part 4 behind it:
+    /// The program of part 3 followed by the tests of part 4:
     #[doc = "```rust,test_harness"]
     #[doc = include_str!("../../docs/tutorial/chat/main.rs")]
     #[doc = include_str!("../../docs/tutorial/chat/tests.rs")]
     #[doc = "```"]
     ///
-    /// They are what a reader copies:
+    /// The pages show the same code:
     /// ```
     /// const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tutorial");
     /// for (page, code) in [("3-sessions-and-log-in.md", "main.rs"), ("4-testing.md", "tests.rs")] {
@@ -143,6 +143,13 @@ mod guides {
 
     #[doc = include_str!("../../docs/deployment.md")]
     mod deployment {}
+
+    #[doc = include_str!("../../docs/errors.md")]
+    mod errors {}
+
+    #[cfg(feature = "macros")]
+    #[doc = include_str!("../../docs/feed.md")]
+    mod feed {}
 
     #[cfg(feature = "macros")]
     #[doc = include_str!("../../docs/macros.md")]
