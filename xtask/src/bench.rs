@@ -1,7 +1,8 @@
-//! `cargo xtask bench` and `cargo xtask scale`: build servers and load generators for release, and run them.
+//! The commands `cargo xtask bench` and `cargo xtask scale`, which build and run servers and load
+//! generators for release.
 //!
-//! Both are one build, whose programs are then run as they are: asked for some of them alone, cargo would choose other
-//! features for the dependencies, and build them again.
+//! Both use one build, and run its programs directly: if only some of them were built, cargo would
+//! choose other features for the dependencies, and build them again.
 
 use std::process::Command;
 
@@ -10,7 +11,7 @@ use crate::{
     shell::{Result, cargo, programs, root, run},
 };
 
-/// Measures; the flags are the load generator's.
+/// Runs the benchmark with the flags of the load generator.
 pub(crate) fn run_bench(flags: &[String]) -> Result {
     build()?;
     let mut bench = Command::new(programs("release")?.join("bench"));
@@ -20,7 +21,7 @@ pub(crate) fn run_bench(flags: &[String]) -> Result {
     run(bench.args(flags).current_dir(root()))
 }
 
-/// Puts 1,000 and 10,000 clients on two processes.
+/// Runs 1,000 and 10,000 clients on two processes.
 pub(crate) fn run_scale() -> Result {
     build()?;
     let programs = programs("release")?;

@@ -1,13 +1,13 @@
-//! The features of a crate, read from its manifest.
+//! The features of a crate, parsed from its manifest.
 
-/// The names under `[features]`, without `default`.
+/// Returns the names under `[features]`, without `default`.
 pub(crate) fn features(manifest: &str) -> Vec<&str> {
     let section = manifest
         .lines()
         .skip_while(|line| line.trim() != "[features]")
         .skip(1);
     let section = section.take_while(|line| !line.starts_with('['));
-    // A name stands at the start of its line; what continues a list is indented or closes it.
+    // A name starts its line; the continuation of a list is indented or closes it.
     let names =
         section.filter(|line| line.starts_with(|first: char| first.is_ascii_alphanumeric()));
     let names = names

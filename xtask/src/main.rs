@@ -1,6 +1,6 @@
-//! The project's own commands: `cargo xtask test`, `setup`, `bench`, `scale` and `help`.
+//! The project's commands: `cargo xtask test`, `setup`, `bench`, `scale` and `help`.
 //!
-//! Only the standard library is used, so that a fresh clone gets to its first command quickly.
+//! It uses only the standard library, so that it builds quickly in a fresh clone.
 
 mod bench;
 mod features;

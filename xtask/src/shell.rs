@@ -1,4 +1,4 @@
-//! Running other programs: what is run is shown, and what fails keeps its exit code.
+//! Running other programs: commands are printed, and failures keep their exit code.
 
 use std::{
     env, fmt,
@@ -6,10 +6,10 @@ use std::{
     process::{Command, ExitCode, Stdio},
 };
 
-/// Either it worked or a command has ended.
+/// The result of a command.
 pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
 
-/// Why a command ended, and with which exit code.
+/// The reason and the exit code of a failure.
 #[derive(Debug)]
 pub(crate) struct Failure {
     reason: String,
@@ -17,7 +17,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// A failure of this program's own.
+    /// Returns a failure of this program itself.
     pub(crate) fn new(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
@@ -25,7 +25,7 @@ impl Failure {
         }
     }
 
-    /// What this program ends with.
+    /// Returns the exit code of this program.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }
@@ -37,17 +37,17 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The folder of the workspace.
+/// Returns the folder of the workspace.
 pub(crate) fn root() -> &'static Path {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.parent().expect("xtask is a folder of the workspace")
 }
 
-/// The folder in which cargo puts the programs that it builds in a profile.
+/// Returns the folder of the programs that cargo builds in a profile.
 pub(crate) fn programs(profile: &str) -> Result<PathBuf> {
     let own = env::current_exe();
     let own = own.map_err(|error| Failure::new(format!("cannot find this program: {error}")))?;
-    // `target/debug/xtask`, wherever the target folder is.
+    // This program is `target/debug/xtask`, wherever the target folder is.
     let target = own
         .ancestors()
         .nth(2)
@@ -55,14 +55,15 @@ pub(crate) fn programs(profile: &str) -> Result<PathBuf> {
     Ok(target.join(profile))
 }
 
-/// A cargo command in the workspace, by the cargo that runs this program; words part at spaces.
+/// Returns a cargo command in the workspace, with the cargo that runs this program; arguments are
+/// separated by spaces.
 pub(crate) fn cargo(line: &str) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(line.split_whitespace()).current_dir(root());
     command
 }
 
-/// Shows a command, runs it, and waits for its success.
+/// Prints a command, runs it, and waits for its success.
 pub(crate) fn run(command: &mut Command) -> Result {
     let shown = show(command);
     eprintln!("\n$ {shown}");
@@ -72,7 +73,7 @@ pub(crate) fn run(command: &mut Command) -> Result {
     if status.success() {
         return Ok(());
     }
-    // A program that a signal ended has no code of its own.
+    // A program that was killed by a signal has no exit code.
     let code = status
         .code()
         .and_then(|code| u8::try_from(code).ok())
@@ -83,7 +84,7 @@ pub(crate) fn run(command: &mut Command) -> Result {
     })
 }
 
-/// Whether a command can be run and succeeds, in silence.
+/// Returns whether a command can be run and succeeds, without output.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
@@ -92,7 +93,7 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Where on the `PATH` the first of these programs is.
+/// Returns the path of the first of these programs on the `PATH`.
 pub(crate) fn find(names: &[&str]) -> Option<PathBuf> {
     let folders: Vec<_> = env::split_paths(&env::var_os("PATH")?).collect();
     let candidates = names

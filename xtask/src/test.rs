@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that must hold before a change is sent.
+//! The command `cargo xtask test`, which runs all checks of a change.
 
 use std::{fs, process::Command, time::Instant};
 
@@ -8,15 +8,19 @@ use crate::{
     shell::{Failure, Result, cargo, programs, root, run},
 };
 
-/// Installs what is missing and runs all checks, also after one has failed.
+/// Installs missing tools and runs all checks, also after one has failed.
 ///
 /// # Errors
 ///
 /// The first failure, once all checks have run.
 pub(crate) fn run_all() -> Result {
     let tools = setup::run()?;
-    let outcomes = steps(&tools)?.into_iter().map(|mut step| {
+    let start = Instant::now();
+    let steps = steps(&tools)?;
+    let count = steps.len();
+    let outcomes = (1..).zip(steps).map(|(number, mut step)| {
         let start = Instant::now();
+        eprint!("\n[{number}/{count}]");
         let outcome = run(&mut step);
         eprintln!("({} s)", start.elapsed().as_secs());
         outcome
@@ -26,6 +30,8 @@ pub(crate) fn run_all() -> Result {
         .collect::<Vec<_>>()
         .into_iter();
     let Some(first) = failures.next() else {
+        let minutes = start.elapsed().as_secs().div_ceil(60);
+        eprintln!("xtask: all {count} steps passed in {minutes} min");
         return Ok(());
     };
     for later in failures {
@@ -34,14 +40,15 @@ pub(crate) fn run_all() -> Result {
     Err(first)
 }
 
-/// What is run; the tests come last, so that the output ends with their results.
+/// Returns the checks; the tests are last, so that the output ends with their results.
 fn steps(tools: &Tools) -> Result<Vec<Command>> {
     let mut steps = vec![
         cargo("fmt --all --check"),
         cargo("clippy --workspace --all-targets --all-features -- -D warnings"),
         cargo("clippy -p seaway --no-default-features -- -D warnings"),
     ];
-    // The library alone, as a user's project builds it: the tests' dependencies would lend it their features.
+    // The library alone, as in a user's build: with the tests' dependencies it would have their
+    // features.
     for feature in features(&framework_manifest()?) {
         steps.push(cargo(&format!(
             "clippy -p seaway --no-default-features --features {feature} -- -D warnings"
@@ -50,8 +57,8 @@ fn steps(tools: &Tools) -> Result<Vec<Command>> {
     let mut doc = cargo("doc --workspace --all-features --no-deps");
     doc.env("RUSTDOCFLAGS", "-D warnings");
     steps.push(doc);
-    // The tests and the programs that they start, in one build: without the tests, cargo would choose other features for
-    // the dependencies, and build all of them twice.
+    // The tests and the programs that they start, in one build: without the tests, cargo would
+    // choose other features for the dependencies, and build all of them twice.
     steps.push(cargo("build --workspace --bins --tests --all-features"));
     let mut test = cargo("test --workspace --all-features --no-fail-fast");
     test.env("SEAWAY_PYTHON", &tools.python);
@@ -59,7 +66,7 @@ fn steps(tools: &Tools) -> Result<Vec<Command>> {
     test.env("SEAWAY_EXAMPLES", programs("debug")?);
     steps.push(test);
     for step in &mut steps {
-        // It would fill half of the target folder, and a run like this one rarely builds again.
+        // Incremental data would fill half of the target folder, and such a run is rarely repeated.
         step.env("CARGO_INCREMENTAL", "0");
     }
     Ok(steps)

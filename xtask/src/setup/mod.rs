@@ -1,8 +1,8 @@
-//! `cargo xtask setup`: what the tests need beside Rust, installed once; and what one benchmark needs.
+//! The command `cargo xtask setup`, which installs the tools of the tests and of one benchmark.
 //!
-//! Redis carries the channel layer, Chromium is the browser of the end-to-end tests, and a Python
-//! with Channels is the neighbour on the same Redis, or the peer in the benchmark. Nothing is
-//! installed that is there already.
+//! Redis is the server of the channel layer, Chromium the browser of the end-to-end tests, and a
+//! Python with Channels the peer on the same Redis in tests, or in the benchmark. Tools that exist
+//! already are not installed.
 
 mod packages;
 mod python;
@@ -12,19 +12,19 @@ use std::{env, path::PathBuf};
 
 use crate::shell::{Failure, Result, find};
 
-/// Where the tests find what they need.
+/// The paths of the tools that the tests need.
 pub(crate) struct Tools {
-    /// A Python that has Channels.
+    /// A Python with Channels.
     pub(crate) python: PathBuf,
     /// A Chromium.
     pub(crate) chromium: PathBuf,
 }
 
-/// By what name a Chromium may be known.
+/// The names of a Chromium program.
 const CHROMIUM: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 const REDIS: &[&str] = &["redis-server"];
 
-/// Installs what is missing, and says so.
+/// Installs and prints the missing tools.
 pub(crate) fn run() -> Result<Tools> {
     toolchain::complete()?;
 
@@ -43,7 +43,7 @@ pub(crate) fn run() -> Result<Tools> {
     Ok(Tools { python, chromium })
 }
 
-/// Installs what the benchmark over Redis needs; the Python of its Channels server.
+/// Installs the tools of the benchmark over Redis; returns the Python of its Channels server.
 pub(crate) fn run_for_bench_over_redis() -> Result<PathBuf> {
     if find(REDIS).is_none() {
         packages::install(&["redis-server"])?;

@@ -1,5 +1,4 @@
-//! Programs from the system's packages: by apt where that is possible, else with a word on what to
-//! do.
+//! Programs from system packages: installed by apt if possible, else with instructions.
 
 use std::process::Command;
 
@@ -9,7 +8,7 @@ use crate::shell::{Failure, Result, find, run};
 ///
 /// # Errors
 ///
-/// Says how to install them by hand where there is no apt or no right to use it.
+/// Instructions to install them by hand if there is no apt, or no permission to use it.
 pub(crate) fn install(packages: &[&str]) -> Result {
     if packages.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Pythons with Django Channels, in folders of their own.
+//! Virtual environments of Python with Django Channels.
 
 use std::{
     fs,
@@ -16,18 +16,18 @@ pub(crate) struct Environment {
     /// Its folder.
     home: &'static str,
     requirements: &'static [&'static str],
-    /// Modules that it has once all is installed.
+    /// The modules that it contains once all is installed.
     modules: &'static str,
 }
 
-/// What the neighbour on the same Redis runs in the tests.
+/// The environment of the tests' peer on the same Redis.
 pub(crate) const TESTS: Environment = Environment {
     home: "target/python",
     requirements: &["channels==4.3.*", "channels_redis==4.3.*", "Django>=4.2"],
     modules: "channels_redis.pubsub, django",
 };
 
-/// What the peer of the benchmark over Redis runs.
+/// The environment of the peer in the benchmark over Redis.
 pub(crate) const BENCH: Environment = Environment {
     home: "target/python-bench",
     requirements: &[
@@ -39,7 +39,7 @@ pub(crate) const BENCH: Environment = Environment {
     modules: "channels_redis.core, channels_redis.pubsub, django, uvicorn, websockets",
 };
 
-/// The Python, made if it is not there yet.
+/// Returns the Python of an environment, which is created if needed.
 pub(crate) fn prepare(environment: &Environment) -> Result<PathBuf> {
     let requirements = environment.requirements;
     let home = root().join(environment.home);
@@ -71,7 +71,7 @@ pub(crate) fn prepare(environment: &Environment) -> Result<PathBuf> {
     Ok(python)
 }
 
-/// Makes the environment; Debian keeps a part of what that takes in a package of its own.
+/// Creates the environment, for which Debian needs an additional package.
 fn create(home: &Path) -> Result {
     let system = [find(&["python3"]), Some(PathBuf::from("/usr/bin/python3"))];
     for base in system.into_iter().flatten() {

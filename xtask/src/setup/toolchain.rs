@@ -1,4 +1,4 @@
-//! The parts of the Rust toolchain that a minimal installation lacks.
+//! The Rust toolchain components that a minimal installation lacks.
 
 use std::process::Command;
 
