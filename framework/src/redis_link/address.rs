@@ -1,6 +1,6 @@
-//! Where Redis is, one attempt to connect, and why an attempt failed.
+//! The address of Redis, one attempt to connect, and why an attempt failed.
 
-use super::stream::{Inbox, Pulse, Stream};
+use super::stream::{Activity, Inbox, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use redis::{
     AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
@@ -14,14 +14,15 @@ use tokio::{
     time::timeout,
 };
 
-/// How long opening the TCP connection may take.
+/// The timeout for opening the TCP connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long Redis may take to answer the first commands on a connection: a slow link needs more than one round trip.
+/// The timeout for the responses to the first commands on a connection: a slow network needs more
+/// than one round trip.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many commands may wait for their turn to be written; those that write them wait at the bound.
+/// The number of commands that may wait to be written; at the bound, their senders wait.
 const PIPELINE: usize = 1024;
 
-/// Where Redis is.
+/// The address of Redis.
 #[derive(Clone)]
 pub(crate) struct Address {
     info: ConnectionInfo,
@@ -32,35 +33,37 @@ pub(crate) struct Address {
 /// A connection, and the task that reads and writes it.
 pub(super) struct Dialed {
     pub(super) connection: MultiplexedConnection,
-    pub(super) pulse: Arc<Pulse>,
+    pub(super) activity: Arc<Activity>,
     pub(super) driver: AbortHandle,
 }
 
-/// Why an attempt to connect failed.
+/// The reason why an attempt to connect failed.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct ConnectError {
     reason: Cow<'static, str>,
     pub(super) cause: Cause,
 }
 
-/// What kind of failure it was.
+/// The kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     /// Nothing listens at the address.
     NothingListens,
-    /// The connection was closed before anything came: so does a server that is just ending.
-    Unanswered,
-    /// Redis refused: wrong password, missing rights, or it is no Redis. Waiting alone does not help.
+    /// The connection was closed before any byte arrived, as by a server that is shutting down.
+    ClosedEarly,
+    /// Redis refused: wrong password, missing permissions, or the server is not Redis. Waiting
+    /// alone does not help.
     Denied,
-    /// Anything else.
+    /// Any other failure.
     Unreachable,
 }
 
 impl Address {
-    /// Reads `redis://[user:password@]host[:port][/database]`.
+    /// Parses `redis://[user:password@]host[:port][/database]`.
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`] if it is none; the message never holds the password.
+    /// [`ErrorKind::Layer`] if the URL is malformed or uses TLS; the message never holds the
+    /// password.
     pub(crate) fn parse(url: &str) -> Result<Self> {
         if url.starts_with("rediss://") {
             let message = "Redis over TLS (rediss://) is not supported yet; use redis:// through a tunnel such as stunnel";
@@ -73,41 +76,41 @@ impl Address {
         Ok(Self { info, shown })
     }
 
-    /// Host and port, for a log.
+    /// Returns host and port, for a log.
     pub(crate) fn shown(&self) -> &Arc<str> {
         &self.shown
     }
 
-    /// Connects once, and authenticates.
-    pub(super) async fn dial(&self, inbox: Arc<dyn Inbox>) -> Result<Dialed, Refusal> {
+    /// Connects once and authenticates.
+    pub(super) async fn dial(&self, inbox: Arc<dyn Inbox>) -> Result<Dialed, ConnectError> {
         match self.info.addr() {
             ConnectionAddr::Tcp(host, port) => {
                 let connecting = TcpStream::connect((host.as_str(), *port));
                 let stream = opened(timeout(CONNECT_TIMEOUT, connecting).await)?;
-                // Otherwise small commands wait for each other's acknowledgements: 40 ms each.
-                stream.set_nodelay(true).map_err(Refusal::io)?;
-                self.shake_hands(stream, inbox).await
+                // Otherwise small commands wait for each other's TCP acknowledgements: 40 ms each.
+                stream.set_nodelay(true).map_err(ConnectError::io)?;
+                self.handshake(stream, inbox).await
             }
             #[cfg(unix)]
             ConnectionAddr::Unix(path) => {
                 let connecting = tokio::net::UnixStream::connect(path);
                 let stream = opened(timeout(CONNECT_TIMEOUT, connecting).await)?;
-                self.shake_hands(stream, inbox).await
+                self.handshake(stream, inbox).await
             }
-            _ => Err(Refusal {
+            _ => Err(ConnectError {
                 reason: "this kind of address is not supported".into(),
                 cause: Cause::Denied,
             }),
         }
     }
 
-    async fn shake_hands(
+    async fn handshake(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         inbox: Arc<dyn Inbox>,
-    ) -> Result<Dialed, Refusal> {
-        let pulse = Pulse::new();
-        let stream = Stream::new(stream, pulse.clone(), inbox.clone());
+    ) -> Result<Dialed, ConnectError> {
+        let activity = Activity::new();
+        let stream = Stream::new(stream, activity.clone(), inbox.clone());
         let config = AsyncConnectionConfig::new()
             // The sender of each command sets its deadline.
             .set_response_timeout(None)
@@ -117,34 +120,36 @@ impl Address {
                 Ok::<_, std::convert::Infallible>(())
             });
         let settings = self.info.redis_settings();
-        let shaking = MultiplexedConnection::new_with_config(settings, stream, config);
-        let (connection, driver) = timeout(HANDSHAKE_TIMEOUT, shaking)
+        let handshaking = MultiplexedConnection::new_with_config(settings, stream, config);
+        let (connection, driver) = timeout(HANDSHAKE_TIMEOUT, handshaking)
             .await
-            .map_err(|_| Refusal::timeout("no answer within 5 s"))?
-            .map_err(|error| Refusal::of(&error))?;
-        // It ends with its connection, or when the last handle to it is dropped.
+            .map_err(|_| ConnectError::timeout("no response within 5 s"))?
+            .map_err(|error| ConnectError::of(&error))?;
+        // The driver ends with its connection, or when the last handle to it is dropped.
         let driver = tokio::spawn(driver).abort_handle();
         Ok(Dialed {
             connection,
-            pulse,
+            activity,
             driver,
         })
     }
 }
 
-fn opened<T>(outcome: Result<io::Result<T>, tokio::time::error::Elapsed>) -> Result<T, Refusal> {
+fn opened<T>(
+    outcome: Result<io::Result<T>, tokio::time::error::Elapsed>,
+) -> Result<T, ConnectError> {
     match outcome {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) => Err(Refusal::io(error)),
-        Err(_) => Err(Refusal::timeout("no connection within 2 s")),
+        Ok(Err(error)) => Err(ConnectError::io(error)),
+        Err(_) => Err(ConnectError::timeout("no connection within 2 s")),
     }
 }
 
-/// What is wrong with an address that is none. The address itself may hold a password and is not shown.
+/// Returns the error for a malformed URL. The URL may hold a password and is not shown.
 fn malformed(url: &str) -> Error {
     let hint = match url.split_once("://") {
         None => "",
-        // A password with one of these ends the part of the URL that holds it.
+        // Each of these, unencoded in a password, ends the part of the URL that holds it.
         Some((_, rest)) if rest.contains(['#', '@', '?', '%']) => {
             "; percent-encode special characters in the password: # is %23, / is %2F, ? is %3F, @ is %40, % is %25"
         }
@@ -153,13 +158,13 @@ fn malformed(url: &str) -> Error {
     Error::new(
         ErrorKind::Layer,
         format!(
-            "not the URL of a Redis: write redis://[user:password@]host[:port][/database], as in redis://127.0.0.1:6379{hint}"
+            "malformed Redis URL: write redis://[user:password@]host[:port][/database], as in redis://127.0.0.1:6379{hint}"
         ),
     )
 }
 
-impl Refusal {
-    /// What Redis' answer means.
+impl ConnectError {
+    /// Returns the reason and cause that Redis' response indicates.
     pub(super) fn of(error: &RedisError) -> Self {
         let (reason, cause) = match error.code() {
             Some("WRONGPASS") => (
@@ -169,7 +174,7 @@ impl Refusal {
                 Cause::Denied,
             ),
             Some("NOAUTH") => (
-                "it asks for a password (NOAUTH); write redis://:password@host:port".into(),
+                "it requires a password (NOAUTH); write redis://:password@host:port".into(),
                 Cause::Denied,
             ),
             Some(_) if error.to_string().contains("unknown command") => (
@@ -181,13 +186,13 @@ impl Refusal {
                 Cause::Denied,
             ),
             None if error.is_io_error() || error.is_connection_dropped() => (
-                "it closed the connection before it answered; check that this is the port of a Redis without TLS"
+                "it closed the connection before it responded; check that this is the port of a Redis without TLS"
                     .into(),
-                Cause::Unanswered,
+                Cause::ClosedEarly,
             ),
             None => match error.kind() {
                 redis::ErrorKind::Parse => (
-                    "what answers there does not speak the protocol of Redis; check the port".into(),
+                    "the server there does not use the Redis protocol; check the port".into(),
                     Cause::Denied,
                 ),
                 redis::ErrorKind::AuthenticationFailed => (
@@ -221,14 +226,14 @@ impl Refusal {
     }
 }
 
-/// The server's own words, or the client's.
+/// Returns the server's own error message, or that of the client library.
 fn detail(error: &RedisError) -> String {
     error
         .detail()
         .map_or_else(|| error.to_string(), str::to_owned)
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason)
     }

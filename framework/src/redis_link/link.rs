@@ -1,9 +1,9 @@
-//! The connection that is replaced whenever it is lost.
+//! A connection to Redis that is replaced whenever it is lost.
 
 use super::{
-    address::{Address, Cause, Dialed, Refusal},
+    address::{Address, Cause, ConnectError, Dialed},
     repeat::Repeat,
-    stream::{Inbox, Pulse},
+    stream::{Activity, Inbox},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -19,23 +19,29 @@ use tokio::{
 
 /// How long a connection may be silent before it is pinged.
 const PING_EVERY: Duration = Duration::from_secs(2);
-/// How soon after the end of a connection nothing must listen at the address for the server to have ended with it. While
-/// a server ends, its kernel may still accept connections and close them.
+/// If nothing listens at the address within this time after the end of a connection, the server has
+/// ended with it. While a server shuts down, its kernel may still accept connections and close
+/// them.
 const ENDING: Duration = Duration::from_millis(250);
-/// The pause between attempts while that is not known.
+/// The pause between attempts until that is known.
 const ENDING_PAUSE: Duration = Duration::from_millis(10);
-/// The pause before the second attempt to reconnect, doubled up to the longest; the first comes at once.
+/// The pause before the second attempt to reconnect, doubled up to the longest; the first follows
+/// at once.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
-/// The longest pause while Redis does not answer: it is back in use well within a second of its return.
+/// The longest pause while Redis does not respond: it is used again well within 1 s of its return.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
-/// The longest pause while Redis refuses: somebody has to correct a password or a right first.
+/// The longest pause while Redis refuses: an operator has to correct a password or a permission
+/// first.
 const LONGEST_PAUSE_DENIED: Duration = Duration::from_millis(500);
-/// The longest pause before the first attempt after a connection that did not last. It is short enough to see what became
-/// of the server.
+/// The longest pause before the first attempt after a connection that did not last. It is short
+/// enough to observe what happened to the server.
 const LONGEST_UNSTABLE_PAUSE: Duration = Duration::from_millis(100);
 /// How long a connection must have lasted for the next attempts to begin with a short pause again.
 const STABLE: Duration = Duration::from_secs(2);
-/// How long Redis may take to say which server it is.
+/// The number of unstable connections in a row that is not logged: two restarts of Redis cause as
+/// many.
+const FEW_LOSSES: u32 = 3;
+/// The timeout of the INFO command that identifies the server.
 const INFO_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection to Redis that is replaced whenever it is lost, for as long as the link is held.
@@ -45,18 +51,18 @@ pub(crate) struct Link {
     supervisor: AbortHandle,
 }
 
-/// How one link behaves.
+/// The settings of one link.
 pub(crate) struct LinkSettings {
-    /// What the connection is for, in the log.
+    /// The purpose of the connection, for the log.
     pub(crate) purpose: &'static str,
-    /// How long a connection may be silent, pings included, before it is taken for dead. Bytes of a backlog count as
-    /// signs of life.
+    /// How long a connection may be silent, pings included, before it counts as dead. Bytes of a
+    /// backlog count as signs of life.
     pub(crate) silence: Duration,
-    /// Takes what Redis sends unasked.
+    /// The receiver of Redis' pushes.
     pub(crate) inbox: Arc<dyn Inbox>,
 }
 
-/// Whether there is a connection just now.
+/// Whether there is currently a connection.
 #[derive(Clone)]
 pub(crate) enum State {
     Up(Up),
@@ -67,52 +73,54 @@ pub(crate) enum State {
 #[derive(Clone)]
 pub(crate) struct Up {
     pub(crate) connection: MultiplexedConnection,
-    /// Counts the connections of this link.
+    /// The number of this connection among those of the link.
     pub(crate) generation: u64,
-    /// The server's `run_id`, another one after each start; `None` where the user may not ask.
+    /// The server's `run_id`, which changes with each start; `None` if the user lacks the
+    /// permission to ask.
     pub(crate) run_id: Option<Arc<str>>,
     /// When it was opened.
     pub(crate) since: Instant,
-    /// How the connection before it was lost; `None` for the first.
+    /// How the previous connection was lost; `None` for the first.
     pub(crate) loss: Option<Loss>,
-    pulse: Arc<Pulse>,
+    activity: Arc<Activity>,
     driver: AbortHandle,
 }
 
 /// How a connection was lost.
 #[derive(Clone)]
 pub(crate) struct Loss {
-    /// Which one it was.
+    /// The number of the lost connection.
     pub(crate) generation: u64,
     /// The server's `run_id`.
     pub(crate) run_id: Option<Arc<str>>,
-    /// When something came last on it: what was sent to this process later may be lost.
-    pub(crate) last_heard: Instant,
-    /// What became of the server.
+    /// When bytes last arrived on it: what was sent to this process later may be lost.
+    pub(crate) last_received: Instant,
+    /// What happened to the server.
     pub(crate) server: Server,
 }
 
-/// What became of the server of a lost connection.
+/// What happened to the server of a lost connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Server {
-    /// It ended with the connection, and had nothing left to send on it: it answered no new one, and right afterwards
-    /// nothing listened at its address, or another run of Redis answered.
+    /// It ended with the connection, and had no data left to send on it: it responded on no new
+    /// connection, and right afterwards nothing listened at its address, or another run of Redis
+    /// responded.
     Ended,
-    /// It may have gone on without this process.
-    MayHaveGoneOn,
+    /// It may have continued without this process.
+    MayHaveContinued,
 }
 
-/// No connection just now.
+/// The current absence of a connection.
 #[derive(Clone)]
 pub(crate) struct Down {
     loss: Loss,
-    /// Whether an attempt to reconnect has shown what became of the server.
+    /// Whether an attempt to reconnect has shown what happened to the server.
     is_known: bool,
     why: Arc<str>,
 }
 
 impl Down {
-    /// Why there is none.
+    /// Returns why there is no connection.
     pub(crate) fn reason(&self) -> &Arc<str> {
         &self.why
     }
@@ -129,7 +137,8 @@ impl Link {
     /// Connects, and reconnects from then on.
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`] if the first attempt fails: a server that starts without its Redis shall say so.
+    /// [`ErrorKind::Layer`] if the first attempt fails: a server that starts without its Redis must
+    /// report it.
     pub(crate) async fn open(address: &Address, settings: LinkSettings) -> Result<Self> {
         let dialer = Dialer {
             address: address.clone(),
@@ -150,10 +159,10 @@ impl Link {
         })
     }
 
-    /// Returns the connection if there is one just now.
+    /// Returns the current connection, if there is one.
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`] with the reason and for how long.
+    /// [`ErrorKind::Layer`] with the reason, and for how long there has been none.
     pub(crate) fn current(&self) -> Result<Up> {
         match &*self.state.borrow() {
             State::Up(up) => Ok(up.clone()),
@@ -178,7 +187,7 @@ impl Link {
         }
     }
 
-    /// Follows the connection's coming and going.
+    /// Returns a receiver of the connection's state changes.
     pub(crate) fn watch(&self) -> watch::Receiver<State> {
         self.state.clone()
     }
@@ -194,7 +203,8 @@ impl Link {
         _ = states.wait_for(is_left).await;
     }
 
-    /// Waits until this connection is lost and it is known what became of its server; at once if that was before.
+    /// Waits until this connection is lost and it is known what happened to its server; returns at
+    /// once if both are so already.
     ///
     /// # Cancel safety
     /// Safe.
@@ -208,20 +218,20 @@ impl Link {
                 | State::Up(Up {
                     loss: Some(loss), ..
                 }) if loss.generation == generation => Some(loss.server),
-                State::Up(_) | State::Down(_) => Some(Server::MayHaveGoneOn),
+                State::Up(_) | State::Down(_) => Some(Server::MayHaveContinued),
             };
             if let Some(server) = known {
                 return server;
             }
             if states.changed().await.is_err() {
-                return Server::MayHaveGoneOn;
+                return Server::MayHaveContinued;
             }
         }
     }
 
-    /// What it means for a caller that there is no connection.
+    /// Returns the error for a caller while there is no connection.
     fn unreachable(&self, down: &Down) -> Error {
-        let seconds = down.loss.last_heard.elapsed().as_secs();
+        let seconds = down.loss.last_received.elapsed().as_secs();
         let (shown, why) = (self.address.shown(), &down.why);
         Error::new(
             ErrorKind::Layer,
@@ -242,11 +252,11 @@ struct Dialer {
 }
 
 impl Dialer {
-    async fn dial(&self, generation: u64) -> Result<Up, Refusal> {
+    async fn dial(&self, generation: u64) -> Result<Up, ConnectError> {
         let dialing = self.address.dial(self.settings.inbox.clone());
         let Dialed {
             mut connection,
-            pulse,
+            activity,
             driver,
         } = dialing.await?;
         let run_id = run_id(&mut connection).await?;
@@ -256,36 +266,36 @@ impl Dialer {
             run_id,
             since: Instant::now(),
             loss: None,
-            pulse,
+            activity,
             driver,
         })
     }
 }
 
-/// Asks the server which run of Redis it is; `None` where the user may not ask.
-async fn run_id(connection: &mut MultiplexedConnection) -> Result<Option<Arc<str>>, Refusal> {
+/// Asks the server for its `run_id`; returns `None` if the user lacks the permission.
+async fn run_id(connection: &mut MultiplexedConnection) -> Result<Option<Arc<str>>, ConnectError> {
     let mut info = redis::cmd("INFO");
     info.arg("server");
     let asking = info.query_async::<String>(connection);
     let answer = timeout(INFO_TIMEOUT, asking).await;
-    match answer.map_err(|_| Refusal::timeout("no answer to INFO within 5 s"))? {
+    match answer.map_err(|_| ConnectError::timeout("no response to INFO within 5 s"))? {
         Ok(text) => {
             let id = text.lines().find_map(|line| line.strip_prefix("run_id:"));
             Ok(id.map(|id| id.trim().into()))
         }
         Err(error) if error.is_io_error() || error.is_connection_dropped() => {
-            Err(Refusal::of(&error))
+            Err(ConnectError::of(&error))
         }
         Err(_) => Ok(None),
     }
 }
 
-/// Returns whether these are two runs of Redis for certain.
+/// Returns whether these are certainly two runs of Redis.
 pub(crate) fn are_two_runs(one: Option<&str>, other: Option<&str>) -> bool {
     matches!((one, other), (Some(one), Some(other)) if one != other)
 }
 
-/// Waits until the connection is lost, then dials until there is another one, without end.
+/// Waits until the connection is lost, then dials until there is another one, forever.
 async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
     let (purpose, redis) = (dialer.settings.purpose, dialer.address.shown().clone());
     let mut up = first;
@@ -294,25 +304,26 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
     let mut unstable = 0_u32;
     loop {
         metric::redis_connection(purpose, true);
-        let end = watch_over(&up, dialer.settings.silence).await;
-        // A silent connection may come to life again, and must not deliver beside the next one.
+        let end = monitor(&up, dialer.settings.silence).await;
+        // A silent connection may recover, and must not deliver beside the next one.
         up.driver.abort();
         let ended_at = Instant::now();
-        // A server that ends takes with it what it had not written yet.
-        let was_behind = up.pulse.is_behind();
+        // When a server ends, data that it had not written yet is lost.
+        let had_backlog = up.activity.had_backlog();
         metric::redis_connection(purpose, false);
         let mut loss = Loss {
             generation: up.generation,
             run_id: up.run_id,
-            last_heard: up.pulse.last_heard(),
-            server: Server::MayHaveGoneOn,
+            last_received: up.activity.last_received(),
+            server: Server::MayHaveContinued,
         };
         let mut why: Arc<str> = match end {
             End::Closed => "the connection was closed".into(),
-            End::Silent => "Redis did not answer any more".into(),
+            End::Silent => "Redis stopped responding".into(),
         };
         let mut is_known = false;
-        // A connection that is lost again and again right after it was made is not tried without a pause.
+        // A connection that is lost repeatedly right after it was made is not retried without a
+        // pause.
         let is_stable = ended_at.duration_since(up.since) >= STABLE;
         if is_stable {
             pause = FIRST_PAUSE;
@@ -321,6 +332,7 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
             unstable = unstable.saturating_add(1);
         }
         let mut repeat = Repeat::default();
+        let mut is_logged = false;
         states.send_replace(State::Down(Down {
             loss: loss.clone(),
             is_known,
@@ -329,7 +341,7 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
         if !is_stable {
             sleep(jittered(pause)).await;
             pause = LONGEST_UNSTABLE_PAUSE.min(pause * 2);
-            if unstable > 1 && flapping.is_due("") {
+            if unstable > FEW_LOSSES && flapping.is_due("") {
                 tracing::warn!(%redis, purpose, "connections to Redis are lost again and again right after they were made");
             }
         }
@@ -338,7 +350,7 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
                 Ok(up) => {
                     let is_soon = end == End::Closed && ended_at.elapsed() < ENDING;
                     if !is_known
-                        && !was_behind
+                        && !had_backlog
                         && is_soon
                         && are_two_runs(up.run_id.as_deref(), loss.run_id.as_deref())
                     {
@@ -351,21 +363,22 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
             if !is_known {
                 let is_soon = end == End::Closed && ended_at.elapsed() < ENDING;
                 match refusal.cause {
-                    Cause::Unanswered if is_soon => {
+                    Cause::ClosedEarly if is_soon => {
                         sleep(ENDING_PAUSE).await;
                         continue;
                     }
-                    Cause::NothingListens if is_soon && !was_behind => loss.server = Server::Ended,
+                    Cause::NothingListens if is_soon && !had_backlog => loss.server = Server::Ended,
                     _ => {}
                 }
                 is_known = true;
             }
             let longest = match refusal.cause {
                 Cause::Denied => LONGEST_PAUSE_DENIED,
-                Cause::NothingListens | Cause::Unanswered | Cause::Unreachable => LONGEST_PAUSE,
+                Cause::NothingListens | Cause::ClosedEarly | Cause::Unreachable => LONGEST_PAUSE,
             };
             why = refusal.to_string().into();
             if repeat.is_due(&why) {
+                is_logged = true;
                 tracing::warn!(%redis, purpose, reason = %why, "lost the connection to Redis; reconnecting until it is back");
             }
             states.send_replace(State::Down(Down {
@@ -376,10 +389,10 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
             sleep(jittered(pause)).await;
             pause = longest.min(pause * 2);
         };
-        let down = loss.last_heard.elapsed();
+        let down = ended_at.elapsed();
         metric::redis_reconnected(purpose, down);
         let seconds = down.as_secs_f32();
-        if is_stable {
+        if is_stable || is_logged {
             tracing::info!(%redis, purpose, seconds, reason = %why, "reconnected to Redis");
         }
         up.loss = Some(loss);
@@ -387,25 +400,28 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
     }
 }
 
-/// A quarter of chance keeps a thousand processes from dialing at once.
+/// Shortens a pause by up to a quarter at random, so that a thousand processes do not dial at once.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(fastrand::f64().mul_add(0.25, 0.75))
 }
 
-/// Returns once the connection is lost: closed, or silent for too long.
+/// Waits until the connection is lost: closed, or silent for too long.
 ///
-/// Any byte is a sign of life: the answer to a ping waits behind all messages that Redis has queued for this process, and
-/// cutting a busy connection would lose them and make the next one busier.
-async fn watch_over(up: &Up, silence: Duration) -> End {
+/// Any byte is a sign of life: the response to a ping waits behind all messages that Redis has
+/// queued for this process, and closing a busy connection would lose them and make the next one
+/// busier.
+async fn monitor(up: &Up, silence: Duration) -> End {
     let Up {
-        connection, pulse, ..
+        connection,
+        activity,
+        ..
     } = up;
     loop {
         tokio::select! {
-            () = pulse.ended() => return End::Closed,
+            () = activity.ended() => return End::Closed,
             () = sleep(PING_EVERY) => {}
         }
-        let silent = pulse.last_heard().elapsed();
+        let silent = activity.last_received().elapsed();
         if silent >= silence {
             return End::Silent;
         }
@@ -414,8 +430,8 @@ async fn watch_over(up: &Up, silence: Duration) -> End {
         }
         let mut connection = connection.clone();
         tokio::select! {
-            () = pulse.ended() => return End::Closed,
-            // An answer of any kind was noted by the pulse.
+            () = activity.ended() => return End::Closed,
+            // The activity has recorded any response.
             _ = async { redis::cmd("PING").exec_async(&mut connection).await } => {}
             () = sleep(silence.saturating_sub(silent)) => {}
         }

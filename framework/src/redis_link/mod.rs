@@ -1,11 +1,11 @@
 //! A connection to Redis that reconnects for as long as it is held.
 //!
-//! | file | idea |
+//! | file | contents |
 //! | --- | --- |
-//! | `address.rs` | where Redis is, one attempt to connect, and why an attempt failed |
+//! | `address.rs` | the address of Redis, one attempt to connect, and why an attempt failed |
 //! | `link.rs` | the connection that is replaced whenever it is lost |
-//! | `stream.rs` | the bytes of one connection: when it was last heard, and reading in turns |
-//! | `repeat.rs` | when a reason that persists is worth another log line |
+//! | `stream.rs` | the byte stream of one connection: time of the last read, and back-pressure |
+//! | `repeat.rs` | a limit on repeated log lines of a persistent failure |
 
 mod address;
 mod link;

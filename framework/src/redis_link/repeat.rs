@@ -1,4 +1,4 @@
-//! When a reason that persists is worth another log line.
+//! A limit on repeated log lines of a persistent failure.
 
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
@@ -6,17 +6,18 @@ use tokio::time::Instant;
 /// How often an unchanged reason is logged again.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// How many reasons are told apart. With more at once, some are logged more often than [`EVERY`].
+/// The number of reasons that are distinguished. With more at once, some are logged more often than
+/// [`EVERY`].
 const REASONS: usize = 8;
 
-/// Decides which failures of a series are logged: the first of each reason, and each reason once a minute.
+/// The log limit of a series of failures: the first of each reason, then each reason once a minute.
 #[derive(Default)]
 pub(crate) struct Repeat {
     logged: VecDeque<(String, Instant)>,
 }
 
 impl Repeat {
-    /// Returns whether this failure is to be logged, and remembers that it was.
+    /// Returns whether this failure is to be logged, and records that it was.
     pub(crate) fn is_due(&mut self, reason: &str) -> bool {
         let now = Instant::now();
         self.logged

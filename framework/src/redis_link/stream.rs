@@ -1,4 +1,4 @@
-//! The bytes of one connection: when it was last heard, and reading in turns with the rest of the process.
+//! The byte stream of one connection: when bytes last arrived, and back-pressure on reading.
 
 use redis::{PushKind, Value};
 use std::{
@@ -18,56 +18,64 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// What the bytes of one connection tell: when something came last, and whether the other side has closed it.
-pub(crate) struct Pulse {
+/// The state of one connection's stream: when bytes last arrived, and whether the peer has closed
+/// it.
+pub(crate) struct Activity {
     opened: Instant,
-    /// Milliseconds after `opened`.
-    heard: AtomicU64,
-    /// Milliseconds after `opened`, when this process was last behind with reading; [`NEVER`] if it has not been.
-    behind: AtomicU64,
+    /// When bytes last arrived, in milliseconds after `opened`.
+    received_at: AtomicU64,
+    /// When this process last had a read backlog, in milliseconds after `opened`; [`NEVER`] if it
+    /// has had none.
+    backlog_at: AtomicU64,
     has_ended: AtomicBool,
     ended: Notify,
 }
 
-impl Pulse {
+impl Activity {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             opened: Instant::now(),
-            heard: AtomicU64::new(0),
-            behind: AtomicU64::new(NEVER),
+            received_at: AtomicU64::new(0),
+            backlog_at: AtomicU64::new(NEVER),
             has_ended: AtomicBool::new(false),
             ended: Notify::new(),
         })
     }
 
-    /// Returns when bytes came last; the time of opening if none have.
-    pub(crate) fn last_heard(&self) -> Instant {
-        self.opened + Duration::from_millis(self.heard.load(Ordering::Relaxed))
+    /// Returns when bytes last arrived; the time of opening if none have.
+    pub(crate) fn last_received(&self) -> Instant {
+        self.opened + Duration::from_millis(self.received_at.load(Ordering::Relaxed))
     }
 
-    /// Waits until the connection has ended: closed, reset, or failed. Everything received before has been handed on.
+    /// Waits until the connection has ended: closed, reset, or failed. Everything received before
+    /// has been passed on.
     pub(crate) async fn ended(&self) {
         while !self.has_ended.load(Ordering::Acquire) {
             self.ended.notified().await;
         }
     }
 
-    /// Returns whether this process was behind with reading when, or shortly before, bytes came last: the other side may
-    /// have had more to send than the systems between would take.
-    pub(super) fn is_behind(&self) -> bool {
-        let (behind, heard) = (&self.behind, &self.heard);
-        match behind.load(Ordering::Relaxed) {
+    /// Returns whether this process had a read backlog when bytes last arrived, or shortly before:
+    /// the peer may have had more to send than the network buffers in between would take.
+    pub(super) fn had_backlog(&self) -> bool {
+        let (backlog_at, received_at) = (&self.backlog_at, &self.received_at);
+        match backlog_at.load(Ordering::Relaxed) {
             NEVER => false,
-            behind => heard.load(Ordering::Relaxed).saturating_sub(behind) <= CATCHING_UP_MS,
+            backlog_at => {
+                received_at
+                    .load(Ordering::Relaxed)
+                    .saturating_sub(backlog_at)
+                    <= CATCHING_UP_MS
+            }
         }
     }
 
-    fn hear(&self, is_behind: bool) {
+    fn record_read(&self, had_backlog: bool) {
         let millis = self.opened.elapsed().as_millis();
         let millis = u64::try_from(millis).unwrap_or(NEVER - 1).min(NEVER - 1);
-        self.heard.store(millis, Ordering::Relaxed);
-        if is_behind {
-            self.behind.store(millis, Ordering::Relaxed);
+        self.received_at.store(millis, Ordering::Relaxed);
+        if had_backlog {
+            self.backlog_at.store(millis, Ordering::Relaxed);
         }
     }
 
@@ -77,43 +85,45 @@ impl Pulse {
     }
 }
 
-/// No time in milliseconds.
+/// The value for no time.
 const NEVER: u64 = u64::MAX;
 
-/// How many bytes in a row, each read as long as its buffer, make a backlog: less than the first window of a TCP connection
-/// over Ethernet (64,240 bytes on Linux), the smallest that there is. With less, the other side had nothing left to send.
+/// The number of bytes in a full_reads, from reads that each fill their buffer, that make a backlog: less
+/// than the first window of a TCP connection over Ethernet (64,240 bytes on Linux), the smallest
+/// that there is. With less, the peer had nothing left to send.
 const BACKLOG: u64 = 32 * 1024;
 
-/// For how long after a backlog the other side may still have something left to send, although reads are short again: Redis
-/// writes in turns with its other clients.
+/// How long after a backlog the peer may still have data to send, although reads are short again,
+/// in milliseconds: Redis alternates between its clients when it writes.
 const CATCHING_UP_MS: u64 = 100;
 
-/// How much one read may take. What it brings is handled before anything else runs on this thread.
+/// The maximum size of one read, in bytes. Its content is handled before anything else runs on this
+/// thread.
 const CHUNK: usize = 16 * 1024;
 
-/// How much one read may take while every message has many receivers: about 45 short messages, less than the 128 that
-/// a receiver handles in one turn of its own.
+/// The maximum size of one read, in bytes, while every message has many receivers: about 45 short
+/// messages, less than the 128 that a receiver handles in one turn of its own.
 const BUSY_CHUNK: usize = 4 * 1024;
 
-/// How many deliveries to mailboxes a connection makes before it gives the other tasks a turn.
+/// The number of deliveries to mailboxes that a connection makes before it yields to other tasks.
 const DELIVERIES_PER_TURN: u64 = 4096;
 
-/// How soon to ask again whether there is room for what comes next.
+/// The interval at which a stream asks again whether receivers have room.
 const ASK_AGAIN: Duration = Duration::from_millis(1);
 
-/// Takes what Redis sends unasked.
+/// A receiver of Redis' pushes.
 pub(crate) trait Inbox: Send + Sync + 'static {
-    /// Takes a push. It runs inside the connection's driver and must not block.
+    /// Handles a push. It runs inside the connection's driver and must not block.
     fn take(&self, kind: PushKind, data: Vec<Value>);
 
     /// Returns how many deliveries to receivers were made so far.
     fn deliveries(&self) -> u64;
 
-    /// Returns whether the receivers have room for what comes next. While they have not, nothing is read.
+    /// Returns whether the receivers have room for more. While they have not, nothing is read.
     fn has_room(&self) -> bool;
 }
 
-/// Ignores what Redis sends unasked.
+/// An inbox that ignores all pushes.
 pub(crate) struct NoInbox;
 
 impl Inbox for NoInbox {
@@ -128,32 +138,32 @@ impl Inbox for NoInbox {
     }
 }
 
-/// A stream that notes its life in a [`Pulse`], and reads in turns with its receivers: a burst must not fill the mailboxes
-/// of a thousand consumers before they have had a turn to empty them.
+/// A stream that records its activity in a [`Activity`], and yields to its receivers: a burst must not
+/// fill the mailboxes of a thousand consumers before they have had a turn to empty them.
 pub(super) struct Stream<S> {
     io: S,
-    pulse: Arc<Pulse>,
+    activity: Arc<Activity>,
     inbox: Arc<dyn Inbox>,
-    /// The count of deliveries at the last turn.
+    /// The count of deliveries when the stream last yielded.
     counted: u64,
     is_busy: bool,
     waiting: Option<Pin<Box<Sleep>>>,
     chunk: Box<[u8]>,
-    row: Row,
+    full_reads: FullReads,
 }
 
-/// How many bytes were read since a read last left nothing behind.
+/// The number of bytes read since a read last emptied the system's buffer.
 ///
-/// A read that is shorter than its buffer has emptied the system's. That nothing can be read now says less: a runtime
-/// lets a task that has read much wait as well.
+/// A read that is shorter than its buffer has emptied the system's. A pending read proves less: the
+/// runtime also suspends a task that has read much.
 #[derive(Default)]
-struct Row {
+struct FullReads {
     bytes: u64,
     is_over: bool,
 }
 
-impl Row {
-    /// Notes one read; returns whether what came in a row makes a backlog.
+impl FullReads {
+    /// Records one read; returns whether the bytes read in a full_reads make a backlog.
     fn note(&mut self, read: usize, room: usize) -> bool {
         if mem::replace(&mut self.is_over, read < room) {
             self.bytes = 0;
@@ -164,20 +174,20 @@ impl Row {
 }
 
 impl<S> Stream<S> {
-    pub(super) fn new(io: S, pulse: Arc<Pulse>, inbox: Arc<dyn Inbox>) -> Self {
+    pub(super) fn new(io: S, activity: Arc<Activity>, inbox: Arc<dyn Inbox>) -> Self {
         Self {
             io,
-            pulse,
+            activity,
             counted: inbox.deliveries(),
             inbox,
             is_busy: false,
             waiting: None,
             chunk: vec![0; CHUNK].into_boxed_slice(),
-            row: Row::default(),
+            full_reads: FullReads::default(),
         }
     }
 
-    /// Ready when it is this connection's turn to read.
+    /// Returns `Ready` when this connection may read.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = self.inbox.deliveries();
         let made = now.wrapping_sub(self.counted);
@@ -206,9 +216,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
         let most = if self.is_busy { BUSY_CHUNK } else { CHUNK };
         let Self {
             io,
-            pulse,
+            activity,
             chunk,
-            row,
+            full_reads,
             ..
         } = &mut *self;
         let room = most.min(buf.remaining());
@@ -216,10 +226,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
         let read = ready!(Pin::new(io).poll_read(cx, &mut part));
         let part = part.filled();
         if read.is_ok() && !part.is_empty() {
-            pulse.hear(row.note(part.len(), room));
+            activity.record_read(full_reads.note(part.len(), room));
             buf.put_slice(part);
         } else {
-            pulse.end();
+            activity.end();
         }
         Poll::Ready(read)
     }
@@ -246,7 +256,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
 /// Wakes the task that waits for the end, in every case.
 impl<S> Drop for Stream<S> {
     fn drop(&mut self) {
-        self.pulse.end();
+        self.activity.end();
     }
 }
 
@@ -254,12 +264,13 @@ impl<S> Drop for Stream<S> {
 mod tests {
     use super::*;
 
-    /// The reads that came last, as bytes read and room in the buffer.
+    /// Returns whether the last of these reads ends in a backlog; each is the bytes read and the
+    /// room in the buffer.
     fn is_backlog(reads: &[(usize, usize)]) -> bool {
-        let mut row = Row::default();
+        let mut full_reads = FullReads::default();
         reads
             .iter()
-            .fold(false, |_, (read, room)| row.note(*read, *room))
+            .fold(false, |_, (read, room)| full_reads.note(*read, *room))
     }
 
     #[test]
@@ -272,22 +283,30 @@ mod tests {
             !is_backlog(&[short; 100]),
             "each has emptied the system's buffer"
         );
-        assert!(is_backlog(&[full, full, (10, CHUNK)]), "the end of the row");
+        assert!(
+            is_backlog(&[full, full, (10, CHUNK)]),
+            "the end of the full_reads"
+        );
         assert!(!is_backlog(&[full, full, (10, CHUNK), (10, CHUNK)]));
         assert!(is_backlog(&[(BUSY_CHUNK, BUSY_CHUNK); 8]));
     }
 
     #[test]
     fn a_backlog_is_remembered_until_bytes_come_without_one() {
-        let pulse = Pulse::new();
+        let activity = Activity::new();
 
-        pulse.hear(false);
-        assert!(!pulse.is_behind());
-        pulse.hear(true);
-        pulse.hear(false);
-        assert!(pulse.is_behind(), "Redis may still have something to send");
-        pulse.behind.store(0, Ordering::Relaxed);
-        pulse.heard.store(CATCHING_UP_MS + 1, Ordering::Relaxed);
-        assert!(!pulse.is_behind());
+        activity.record_read(false);
+        assert!(!activity.had_backlog());
+        activity.record_read(true);
+        activity.record_read(false);
+        assert!(
+            activity.had_backlog(),
+            "Redis may still have something to send"
+        );
+        activity.backlog_at.store(0, Ordering::Relaxed);
+        activity
+            .received_at
+            .store(CATCHING_UP_MS + 1, Ordering::Relaxed);
+        assert!(!activity.had_backlog());
     }
 }
