@@ -18,18 +18,18 @@ use seaway::{
 use serde::{Deserialize, Serialize};
 use std::env;
 
-/// Somebody who may come in.
+/// A user.
 #[derive(Clone)]
 struct Account {
     name: String,
     key: String,
 }
 
-/// All of them.
+/// All accounts.
 struct Accounts(Vec<Account>);
 
 impl Accounts {
-    /// Those of a text with a name and a key on each line.
+    /// Parses a text with a name and a key on each line.
     fn parse(text: &str) -> Self {
         let lines = text.lines().filter_map(|line| line.split_once(' '));
         let accounts = lines.map(|(name, key)| Account {
@@ -63,7 +63,7 @@ impl Authenticator for Accounts {
     }
 }
 
-/// What visitors of a room tell each other, and their pages.
+/// The events of a room, also sent to the pages.
 #[derive(Event)]
 enum ChatEvent {
     Message { from: String, text: String },
@@ -71,7 +71,7 @@ enum ChatEvent {
     Left { name: String },
 }
 
-/// What a visitor's page is told alone.
+/// Messages to the client alone.
 #[derive(Serialize)]
 #[serde(tag = "type")]
 enum Reply {
@@ -79,14 +79,14 @@ enum Reply {
     Refused { reason: String },
 }
 
-/// One visitor of one room.
+/// One client in one room.
 #[derive(WebSocketConsumer)]
 struct Visitor {
     #[user]
     account: Account,
     #[group("chat.{room}")]
     members: Group<ChatEvent>,
-    /// How many minutes ago this visitor last said something.
+    /// Minutes since this client last sent a message.
     #[default]
     quiet: u32,
 }
@@ -135,7 +135,7 @@ impl Visitor {
         self.tell(ChatEvent::Left { name }).await;
     }
 
-    /// Tells the room what it can do without, should Redis be away.
+    /// Sends an event to the room; if Redis is unavailable, it is only logged.
     async fn tell(&self, event: ChatEvent) {
         if let Err(error) = self.members.send(&event).await {
             eprintln!("a room was not told: {error}");
@@ -143,20 +143,20 @@ impl Visitor {
     }
 }
 
-/// What the log-in page sends.
+/// The log-in form.
 #[derive(Deserialize)]
 struct Shown {
     key: String,
 }
 
-/// Where a visitor was on the way to.
+/// The page to return to after the log-in.
 #[derive(Deserialize)]
 struct Way {
     next: Option<String>,
 }
 
 impl Way {
-    /// A path of this site; anything else could lead a visitor who has just logged in to somebody else's.
+    /// Returns a path of this site; any other URL could send the user to another site.
     fn on(&self) -> &str {
         let next = self.next.as_deref().unwrap_or("/");
         let leads_away = !next.starts_with('/')
@@ -187,7 +187,7 @@ async fn log_out(auth: AuthSession<Accounts>) -> Result<Redirect> {
     Ok(Redirect::to("/login"))
 }
 
-/// `POST /announce/lobby` with a text: somebody speaks to a room without being in it.
+/// `POST /announce/lobby` with a text: sends a message to a room without joining it.
 async fn announce(
     State(channels): State<Channels>,
     Path(room): Path<String>,
@@ -200,7 +200,7 @@ async fn announce(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// The files that browsers get.
+/// The HTML pages.
 struct Files {
     room: String,
     login: String,
@@ -245,7 +245,7 @@ async fn main() -> Result<()> {
     serve(format!("127.0.0.1:{port}"), app).await
 }
 
-/// Reads a file of the folder in which the program was started.
+/// Reads a file of the current directory.
 fn read(path: &str) -> Result<String> {
     std::fs::read_to_string(path).map_err(|error| {
         Error::new(ErrorKind::Io, format!("cannot read {path}")).with_source(error)

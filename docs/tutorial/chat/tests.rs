@@ -103,7 +103,7 @@ mod tests {
         }
     }
 
-    /// The whole house, in memory.
+    /// The whole application, in memory.
     struct Stage {
         pages: BoxApplication<Http>,
         sockets: BoxApplication<WebSocket>,
@@ -137,7 +137,7 @@ mod tests {
             response.unwrap()
         }
 
-        /// The cookie that a log-in sets.
+        /// Logs in, and returns the cookie.
         async fn log_in(&self, name: &str) -> String {
             let shown = format!("key=key-of-{name}");
             let page = self.ask(form("/login"), &shown).await;
@@ -152,7 +152,7 @@ mod tests {
             WebSocketCommunicator::open(&self.sockets, request)
         }
 
-        /// Somebody who is in, and has heard of it.
+        /// Connects a client, and waits until it has joined.
         async fn enter(&self, room: &str, name: &str) -> WebSocketCommunicator {
             let cookie = self.log_in(name).await;
             let mut visitor = self.knock(room, &cookie);
