@@ -1,8 +1,8 @@
-//! One timer for deadlines that move.
+//! A timer for deadlines that move.
 //!
-//! Nearly every deadline is met. A timer per deadline would cost an allocation and two operations on tokio's timer wheel
-//! each time. An [`Alarm`] arms its timer for the first deadline, and again only when the timer fires before the current
-//! one.
+//! Nearly every deadline is met. A timer per deadline would cost an allocation and two operations
+//! on tokio's timer wheel each time. An [`Alarm`] arms its timer for the first deadline, and again
+//! only when the timer fires before the current one.
 
 use std::{
     fmt,
@@ -13,7 +13,7 @@ use std::{
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// One timer for deadlines that move. It is allocated at the first deadline.
+/// A timer for deadlines that move, allocated at the first deadline.
 #[derive(Default)]
 pub(crate) struct Alarm(Option<Armed>);
 
@@ -23,13 +23,15 @@ struct Armed {
 }
 
 impl Alarm {
-    /// Ready once `deadline` has passed. Otherwise the task that polled last is woken at `deadline` at the latest.
+    /// Returns `Ready` once `deadline` has passed. Otherwise the task that polled last is woken at
+    /// `deadline` at the latest.
     pub(crate) fn poll(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let Armed { timer, wakes } = self.0.get_or_insert_with(|| Armed {
             timer: Box::pin(sleep_until(deadline)),
             wakes: Waker::noop().clone(),
         });
-        // A timer that has not fired yet proves that there is time left: no need to read the clock.
+        // A timer that has not fired yet proves that there is time left, so the clock need not be
+        // read.
         if timer.deadline() <= deadline && !timer.is_elapsed() && wakes.will_wake(cx.waker()) {
             return Poll::Pending;
         }
@@ -50,12 +52,13 @@ impl fmt::Debug for Alarm {
     }
 }
 
-/// An alarm for waits of one connection that never overlap: for the head of a request, then for its body.
+/// An alarm for waits of one connection that never overlap: for the head of a request, then for its
+/// body.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SharedAlarm(Arc<Mutex<Alarm>>);
 
 impl SharedAlarm {
-    /// As [`Alarm::poll`].
+    /// Polls as [`Alarm::poll`] does.
     pub(crate) fn poll(&self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let alarm = self.0.lock();
         let mut alarm = alarm.expect("no code panics while it holds this lock");
@@ -63,7 +66,7 @@ impl SharedAlarm {
     }
 }
 
-/// Detects that something waits for the peer and makes no progress for too long.
+/// A detector of waits for the peer that make no progress for too long.
 #[derive(Debug)]
 pub(crate) struct Stall {
     limit: Duration,
@@ -82,7 +85,8 @@ impl Stall {
         }
     }
 
-    /// Ready once the wait has lasted for the limit with the same `progress`; `None` if nothing waits.
+    /// Returns `Ready` once the wait has lasted for the limit with the same `progress`; `None`
+    /// means that nothing waits.
     pub(crate) fn poll(&mut self, progress: Option<usize>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(progress) = progress else {
             self.since = None;

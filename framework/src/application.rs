@@ -1,4 +1,4 @@
-//! One conversation, from the first word to the last.
+//! Applications, which handle one connection per call.
 
 use crate::{
     catch_panic::catch_panic,
@@ -9,15 +9,15 @@ use crate::{
 use std::{future::Future, pin::Pin, sync::Arc};
 use tower_layer::Layer;
 
-/// One conversation, from the first word to the last.
+/// An application, which handles one whole connection per call.
 ///
-/// Routers, middleware and consumers are applications; they nest in each other.
-/// Who is owed one answer is a tower `Service`; who holds a conversation is an `Application`.
+/// Routers, middleware and consumers are applications, and can be nested. A tower `Service` handles
+/// requests that need exactly one response; an `Application` handles whole connections.
 ///
 /// ```
 /// use seaway::{Application, Result, Scope, protocol::{WebSocket, Upgrade}};
 ///
-/// /// Says hello and goes.
+/// /// Sends one message and closes the connection.
 /// struct Hello;
 /// impl Application<WebSocket> for Hello {
 ///     async fn call(&self, _: Scope<WebSocket>, upgrade: Upgrade) -> Result<()> {
@@ -35,7 +35,9 @@ use tower_layer::Layer;
     note = "an async function becomes an application through `seaway::application_fn(…)`"
 )]
 pub trait Application<P: Protocol>: Send + Sync + 'static {
-    /// Holds the conversation. Errors are logged by whoever started it.
+    /// Handles a connection until it ends.
+    ///
+    /// The caller logs errors.
     fn call(
         &self,
         scope: Scope<P>,
@@ -43,9 +45,11 @@ pub trait Application<P: Protocol>: Send + Sync + 'static {
     ) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// What every application can do.
+/// Methods of every application.
 pub trait ApplicationExt<P: Protocol>: Application<P> + Sized {
-    /// Puts middleware around this application. The last `with` is the outermost.
+    /// Wraps this application in middleware.
+    ///
+    /// The last `with` is the outermost.
     ///
     /// ```
     /// use seaway::{ApplicationExt, middleware::Provide, protocol::WebSocket, routing::PathRouter};
@@ -57,7 +61,7 @@ pub trait ApplicationExt<P: Protocol>: Application<P> + Sized {
         middleware.layer(self)
     }
 
-    /// Hides the type, so that applications of different types fit one collection.
+    /// Erases the type, so that applications of different types fit one collection.
     fn boxed(self) -> BoxApplication<P> {
         BoxApplication(Arc::new(self))
     }
@@ -65,11 +69,12 @@ pub trait ApplicationExt<P: Protocol>: Application<P> + Sized {
 
 impl<P: Protocol, A: Application<P>> ApplicationExt<P> for A {}
 
-/// An application whose type is hidden; clones share it.
+/// An application whose type is erased; clones share it.
 pub struct BoxApplication<P: Protocol>(Arc<dyn ErasedApplication<P>>);
 
 impl<P: Protocol> BoxApplication<P> {
-    /// As [`Application::call`], with the future already boxed and owned; a panic is an error.
+    /// Calls the application as [`Application::call`] does, with an owned, boxed future; a panic
+    /// becomes an error.
     pub(crate) fn start(&self, scope: Scope<P>, connection: P::Connection) -> Conversation {
         self.0.clone().start(scope, connection)
     }
@@ -91,14 +96,14 @@ impl<P: Protocol> Application<P> for BoxApplication<P> {
     }
 }
 
-/// A conversation under way that borrows nothing.
+/// The future of a connection; it borrows nothing.
 pub(crate) type Conversation = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
-/// Logs how a conversation ended, if it is a fault.
+/// Logs an application's error, unless the client caused it.
 pub(crate) fn note<P: Protocol>(outcome: Result<()>) {
     match outcome {
         Err(error) if !error.is_closed() && error.body_error().is_none() => {
-            log_limited!(error, protocol = P::NAME, error = %error.chain(), "a conversation failed");
+            log_limited!(error, protocol = P::NAME, error = %error.chain(), "an application failed");
         }
         _ => {}
     }
@@ -128,7 +133,7 @@ impl<P: Protocol, A: Application<P>> ErasedApplication<P> for A {
     }
 }
 
-/// An application made of a function, as tower's `service_fn` makes a service.
+/// Creates an application from an async function, as tower's `service_fn` creates a service.
 ///
 /// ```
 /// use seaway::{Application, Scope, application_fn, protocol::{Upgrade, WebSocket}};
@@ -149,7 +154,7 @@ pub fn application_fn<F>(function: F) -> ApplicationFn<F> {
     ApplicationFn(function)
 }
 
-/// What [`application_fn`] returns.
+/// The application made by [`application_fn`].
 #[derive(Clone, Copy, Debug)]
 pub struct ApplicationFn<F>(F);
 

@@ -1,4 +1,4 @@
-//! Calls that block their thread, on threads that may be blocked: a bounded pool of them.
+//! A bounded pool for calls that block their thread.
 
 use crate::{
     catch_panic::caught,
@@ -15,11 +15,11 @@ use tokio::{
     task::spawn_blocking,
 };
 
-/// How many calls run at once in the pool that all share. Enough to wait for a database with, and few enough that their
-/// stacks are no burden; what it is to be depends on what they wait for.
+/// How many calls run at once in the shared pool: enough to wait for a database, and few enough
+/// that their stacks cost little. The right number depends on what the calls wait for.
 const SHARED_LIMIT: usize = 64;
 
-/// Runs a call that blocks its thread, on a thread that may be blocked.
+/// Runs a call that blocks its thread in the shared [`BlockingPool`].
 ///
 /// ```
 /// use seaway::{Context, Error, Result, blocking};
@@ -31,21 +31,25 @@ const SHARED_LIMIT: usize = 64;
 /// }
 /// ```
 ///
-/// It runs in the pool that the whole process [shares](BlockingPool::share): 64 calls at once, unless you say otherwise;
-/// further ones wait for their turn, first come, first served. Outside a tokio runtime it panics.
+/// The process has one [shared](BlockingPool::share) pool. It runs 64 calls at once by default;
+/// further calls wait in FIFO order.
 ///
 /// # Errors
-/// [`ErrorKind::User`] if the call panics. [`ErrorKind::Closed`] if the runtime ends before the call has begun.
+/// [`ErrorKind::User`] if the call panics. [`ErrorKind::Closed`] if the runtime ends before the
+/// call has started.
+///
+/// # Panics
+/// Outside a tokio runtime.
 ///
 /// # Cancel safety
-/// A call that still waits for its turn never runs. One that has begun runs on to its end, whose result nobody sees: a
-/// thread cannot be stopped.
+/// A call that is still waiting never runs. One that has started runs to its end, and its result is
+/// discarded: a thread cannot be stopped.
 pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     BlockingPool::shared().run(call).await
 }
 
-/// Waits for a future, in code that may block: a [`BlockingConsumer`](crate::BlockingConsumer)'s hook, or inside
-/// [`blocking`].
+/// Blocks the thread until a future completes, in a hook of a
+/// [`BlockingConsumer`](crate::BlockingConsumer) or inside [`blocking`].
 ///
 /// ```
 /// use seaway::{Group, Result, blocking, block_on};
@@ -63,22 +67,23 @@ pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'stat
 /// ```
 ///
 /// # Panics
-/// In async code, where `.await` is the word; and outside a tokio runtime.
+/// In async code, where `.await` is right; and outside a tokio runtime.
 #[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     Handle::current().block_on(future)
 }
 
-/// How many calls may block a thread at once. Clones are the same pool.
+/// A limit on how many calls may block a thread at once.
 ///
-/// The threads are tokio's, which keeps at most 512 of them unless the runtime's builder says otherwise; they are made
-/// when they are needed, and end when they are not. A pool is a number of places, and a queue before them.
+/// Clones share one pool. The threads are tokio's, which has at most 512 of them unless the
+/// runtime's builder sets another number; they are started on demand, and end when they are idle. A
+/// pool is a semaphore with a FIFO queue.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_multi_thread().build().unwrap().block_on(async {
 /// use seaway::BlockingPool;
 ///
-/// // The old machine in the cellar bears four questions at once.
+/// // For a slow machine in the cellar that serves at most four queries at once.
 /// let cellar = BlockingPool::new(4);
 /// let answer = cellar.run(|| 6 * 7).await?;
 /// # assert_eq!(answer, 42);
@@ -95,7 +100,7 @@ struct Places {
 static SHARED: OnceLock<BlockingPool> = OnceLock::new();
 
 impl BlockingPool {
-    /// A pool for this many calls at once, one at least.
+    /// Creates a pool that runs this many calls at once, at least 1.
     pub fn new(limit: usize) -> Self {
         let limit = limit.clamp(1, Semaphore::MAX_PERMITS);
         Self(Arc::new(Places {
@@ -104,25 +109,27 @@ impl BlockingPool {
         }))
     }
 
-    /// The pool of [`blocking`], and of every [`BlockingConsumer`](crate::BlockingConsumer) that has none of its own.
+    /// Returns the pool of [`blocking`], and of every [`BlockingConsumer`](crate::BlockingConsumer)
+    /// that has none of its own.
     pub fn shared() -> Self {
         SHARED.get_or_init(|| Self::new(SHARED_LIMIT)).clone()
     }
 
-    /// Makes this the [shared](BlockingPool::shared) pool: `BlockingPool::new(200).share()?`, first thing in `main`.
+    /// Makes this the [shared](BlockingPool::shared) pool: `BlockingPool::new(200).share()?`, at
+    /// the start of `main`.
     ///
     /// # Errors
-    /// [`ErrorKind::User`] if there is one already, set or in use.
+    /// [`ErrorKind::User`] if a shared pool is already set or in use.
     pub fn share(self) -> Result<()> {
         SHARED.set(self).map_err(|_| {
             Error::new(
                 ErrorKind::User,
-                "the shared pool is in use already; share yours first thing in main",
+                "the shared pool is already in use; call `share` at the start of `main`",
             )
         })
     }
 
-    /// As [`blocking`], in this pool.
+    /// Runs a call in this pool, as [`blocking`] does in the shared one.
     ///
     /// # Errors
     /// As [`blocking`].
@@ -137,28 +144,29 @@ impl BlockingPool {
         place.occupy(move || caught(call)).await?
     }
 
-    /// How many calls it runs at once.
+    /// Returns how many calls the pool runs at once.
     pub fn limit(&self) -> usize {
         self.0.limit
     }
 
-    /// How many more could begin at once, for a page that your monitoring reads.
+    /// Returns how many more calls could start at once, for monitoring.
     pub fn free(&self) -> usize {
         self.0.free.available_permits()
     }
 
-    /// Waits for a place. Tokio's semaphore is fair, so nobody waits forever.
+    /// Waits for a permit. Tokio's semaphore is fair, so no caller waits forever.
     pub(crate) async fn place(&self) -> Result<Place> {
         let permit = self.0.free.clone().acquire_owned().await;
         Ok(Place(permit.map_err(|_| ended())?))
     }
 }
 
-/// The right to block one thread.
+/// A permit to block one thread.
 pub(crate) struct Place(OwnedSemaphorePermit);
 
 impl Place {
-    /// Runs a call that does not panic; the place is free again when it has ended, whether anybody waits for it or not.
+    /// Runs a call that does not panic. The permit is released when the call returns, awaited or
+    /// not.
     pub(crate) async fn occupy<T: Send + 'static>(
         self,
         call: impl FnOnce() -> T + Send + 'static,

@@ -1,4 +1,4 @@
-//! The user's code, whose panic is an error of one conversation and no more.
+//! Functions that run the user's code and turn a panic into an error of one connection.
 
 use crate::error::{Error, ErrorKind, Result};
 use pin_project_lite::pin_project;
@@ -10,9 +10,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// Runs the user's code; a panic becomes an error, also one before there is a future.
+/// Runs the user's code; a panic becomes an error, also one in the function that creates the
+/// future.
 ///
-/// What a panic may have left half done belongs to that conversation alone, which is ended.
+/// State that a panic left inconsistent belongs to that connection alone, which is closed.
 pub(crate) fn catch_panic<F: Future>(begin: impl FnOnce() -> F) -> Guarded<F> {
     match caught(begin) {
         Ok(code) => Guarded {
@@ -27,11 +28,12 @@ pub(crate) fn catch_panic<F: Future>(begin: impl FnOnce() -> F) -> Guarded<F> {
 }
 
 pin_project! {
-    /// What [`catch_panic`] returns. An `async fn` would hold the code twice: as it came, and pinned.
+    /// The future returned by [`catch_panic`]. An `async fn` would store the code twice: as an
+    /// argument, and pinned.
     pub(crate) struct Guarded<F> {
         #[pin]
         code: Option<F>,
-        // Of a hook that has made no future.
+        // The panic of a function that created no future.
         panic: Option<Error>,
     }
 }
@@ -40,9 +42,9 @@ impl<F: Future> Future for Guarded<F> {
     type Output = Result<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let catch_panic = self.project();
-        let Some(code) = catch_panic.code.as_pin_mut() else {
-            let panic = catch_panic.panic.take();
+        let this = self.project();
+        let Some(code) = this.code.as_pin_mut() else {
+            let panic = this.panic.take();
             return Poll::Ready(Err(panic.expect("not polled after it was ready")));
         };
         match catch_unwind(AssertUnwindSafe(|| code.poll(cx))) {
@@ -52,7 +54,7 @@ impl<F: Future> Future for Guarded<F> {
     }
 }
 
-/// As [`catch_panic`], for a plain function.
+/// Runs a plain function; a panic becomes an error.
 pub(crate) fn caught<T>(code: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(code)).map_err(|panic| panicked(&*panic))
 }

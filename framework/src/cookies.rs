@@ -4,8 +4,10 @@ use cookie::{Cookie, CookieJar};
 use http::{HeaderMap, header};
 use percent_encoding::percent_decode_str;
 
-/// The cookies that a client sent, with percent-decoded values. A pair that is no cookie, or whose value is not UTF-8, is
-/// skipped alone: another application on this host cannot hide yours.
+/// The cookies that a client sent, with percent-decoded values.
+///
+/// A pair that is no cookie, or whose value is not UTF-8, is skipped alone, so that another
+/// application on this host cannot hide your cookies.
 ///
 /// ```
 /// use seaway::{Scope, Cookies, protocol::Http};
@@ -16,12 +18,14 @@ use percent_encoding::percent_decode_str;
 /// assert_eq!(cookies.get("lang"), Some("da"));
 /// ```
 ///
-/// If several have one name, the first counts, as in [`Handshake::cookie`](crate::Handshake::cookie): a browser sends the
-/// one with the longest path first (RFC 6265, 5.4). Names are not decoded: `%5F%5FHost-id` is not `__Host-id`, which a
+/// If several cookies have the same name, the first is returned, as in
+/// [`Handshake::cookie`](crate::Handshake::cookie): a browser sends the one with the longest path
+/// first (RFC 6265, 5.4). Names are not decoded: `%5F%5FHost-id` is not `__Host-id`, which a
 /// browser accepts only from this host and over HTTPS.
 ///
-/// It is an extractor: `handshake.extract::<Cookies>().await?`.
-/// To set one from a socket, add a `Set-Cookie` header to the [reply](crate::Handshake::reply_headers_mut).
+/// `Cookies` is an extractor: `handshake.extract::<Cookies>().await?`. To set a cookie in a
+/// WebSocket handshake, add a `Set-Cookie` header to the [response
+/// headers](crate::Handshake::reply_headers_mut).
 #[derive(Clone, Debug, Default)]
 pub struct Cookies(CookieJar);
 
@@ -42,7 +46,7 @@ impl Cookies {
         self.0.get(name).map(Cookie::value)
     }
 
-    /// The jar itself, to verify or decrypt.
+    /// Returns the jar, to verify or decrypt a cookie.
     #[cfg(feature = "sessions")]
     pub(crate) fn jar(&self) -> &CookieJar {
         &self.0
@@ -58,7 +62,8 @@ pub(crate) fn parse(headers: &HeaderMap) -> impl Iterator<Item = Cookie<'_>> {
         .filter_map(pair)
 }
 
-/// One pair of a `Cookie` header. Browsers check the prefix of a name behind spaces and tabs, so nothing else is trimmed.
+/// Parses one pair of a `Cookie` header. Browsers skip only spaces and tabs before they check the
+/// prefix of a name, so nothing else is trimmed.
 fn pair(bytes: &[u8]) -> Option<Cookie<'_>> {
     let (name, value) = std::str::from_utf8(bytes).ok()?.split_once('=')?;
     let (name, value) = (name.trim_ascii(), value.trim_ascii());
@@ -137,7 +142,7 @@ mod tests {
             after in vec(any::<u8>(), 0..60),
             value in "[ -:<-~]{0,20}",
         ) {
-            // What no header can contain is left out; it ends a pair there.
+            // Removes bytes that a header cannot contain.
             let clean = |bytes: Vec<u8>| -> Vec<u8> {
                 let fits = |byte: &u8| *byte == b'\t' || (*byte >= 0x20 && *byte != 0x7f);
                 bytes.into_iter().filter(fits).collect()

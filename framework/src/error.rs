@@ -1,16 +1,17 @@
-//! What can go wrong, in one word-sized value that keeps its source.
+//! The error type of this crate: one machine word that keeps its source.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
-/// Any error, boxed: what foreign code hands us.
+/// A boxed error of any type, as foreign code returns it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// The result of everything in this crate.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Something that did not work: a [kind](ErrorKind) to act on, a sentence to read, and the source it came from.
+/// An error: a [kind](ErrorKind) to act on, a message, and the source that caused it.
 ///
-/// A client that leaves is not a fault; ask [`is_closed`](Error::is_closed) before you log.
+/// A client that disconnects is not a failure; check [`is_closed`](Error::is_closed) before you
+/// log.
 ///
 /// ```
 /// use seaway::{Error, ErrorKind};
@@ -27,41 +28,44 @@ struct Inner {
     source: Option<BoxError>,
 }
 
-/// What a caller can act on.
+/// The kind of an error, on which a caller can act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The connection is over: nothing more can be sent on it, and nothing is wrong.
+    /// The connection is closed: nothing more can be sent on it. This is not a failure.
     Closed,
     /// A payload could not be encoded or decoded.
     Codec,
-    /// The channel layer did not take a message or a membership. Trying again later may help.
+    /// The channel layer did not accept an event or a membership. A later retry may succeed.
     Layer,
-    /// A receiver may not have received everything that was sent to it.
+    /// A receiver may have missed events that were sent to it.
     Missed,
-    /// A value that middleware or a router should have put into the scope is not there.
+    /// The scope lacks a value that middleware or a router should have inserted.
     Missing,
-    /// Not a valid channel or group name.
+    /// A string is not a valid channel or group name.
     Name,
-    /// The session store did not answer, or cannot do that. Trying again later may help.
+    /// The session store did not respond, or does not support the operation. A later retry may
+    /// succeed.
     Session,
-    /// The session has ended: somebody logged out. It is not brought back to life.
+    /// The session has ended by a logout, and is not recreated.
     SessionGone,
     /// A payload is larger than its limit.
     TooLarge,
-    /// Something took longer than its limit.
+    /// An operation took longer than its limit.
     Timeout,
-    /// It is not known whether an event was sent: the connection to the wire broke, or was silent, before the answer
-    /// came. Sending it again may double it.
+    /// It is not known whether an event was sent: the connection of the channel layer broke, or was
+    /// silent, before the acknowledgement arrived. Sending it again may deliver it twice.
     Unconfirmed,
-    /// The operating system refused (a port in use, too many files).
+    /// The operating system returned an error (a port in use, too many open files).
     Io,
     /// The application's own code failed.
     User,
 }
 
 impl Error {
-    /// An error of this kind; `message` is lower case, without a full stop, and says what to do next if it can.
+    /// Creates an error of this kind.
+    ///
+    /// `message` is lower case, without a full stop, and names the remedy if there is one.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -70,7 +74,7 @@ impl Error {
         }))
     }
 
-    /// The application's own failure, for `map_err` in a handler.
+    /// Creates an error for the application's own failure, for `map_err` in a handler.
     ///
     /// ```
     /// # fn parse(text: &str) -> seaway::Result<u32> {
@@ -82,7 +86,7 @@ impl Error {
         Self::new(ErrorKind::User, "the application failed").with_source(source)
     }
 
-    /// The same error with what caused it.
+    /// Sets the source that caused the error.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.0.source = Some(source.into());
@@ -93,17 +97,17 @@ impl Error {
         Self::new(ErrorKind::Closed, "the connection is closed")
     }
 
-    /// What a caller can act on.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Whether the other side has simply left.
+    /// Returns whether the connection was simply closed.
     pub fn is_closed(&self) -> bool {
         self.0.kind == ErrorKind::Closed
     }
 
-    /// The failure to read a request body that caused this error, if one did.
+    /// Returns the failure to read a request body that caused this error, if one did.
     pub(crate) fn body_error(&self) -> Option<&BodyError> {
         let mut cause: Option<&(dyn StdError + 'static)> = self.source();
         while let Some(error) = cause {
@@ -115,7 +119,7 @@ impl Error {
         None
     }
 
-    /// This error and all its sources on one line, for a log.
+    /// Returns this error and all its sources on one line, for a log.
     pub(crate) fn chain(&self) -> String {
         let mut line = self.to_string();
         let mut source = self.source();
@@ -132,7 +136,8 @@ impl Error {
     }
 }
 
-/// Readable, because a `main` that returns an error prints it this way; `{:#?}` shows the parts.
+/// One line with all sources, because a `main` that returns an error prints it this way; `{:#?}`
+/// shows the fields.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !f.alternate() {
@@ -170,12 +175,13 @@ impl From<BoxError> for Error {
     }
 }
 
-/// A request body could not be read. This is the client's fault, in whatever errors an application wraps it.
+/// A failure to read a request body. The client is at fault, in whatever errors an application
+/// wraps it.
 #[derive(Debug)]
 pub(crate) enum BodyError {
-    /// It is cut off or malformed.
+    /// The body is incomplete or malformed.
     Broken(BoxError),
-    /// The client stopped sending it for longer than the timeout.
+    /// The client stopped sending the body for longer than the timeout.
     Stalled,
 }
 

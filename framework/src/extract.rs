@@ -1,4 +1,4 @@
-//! Values made from a scope.
+//! Extractors: values made from a scope.
 
 use crate::{
     cookies::Cookies,
@@ -8,14 +8,14 @@ use crate::{
 };
 use std::{future::Future, net::SocketAddr};
 
-/// A value made from the facts of a connection, or a refusal.
+/// An extractor: a value made from the scope of a connection, or a rejection.
 ///
-/// Session, user and cookies are such; so is a type of yours:
+/// Implemented by the session, the user and cookies; implement it for a type of yours:
 ///
 /// ```
 /// use seaway::{FromScope, Handshake, OpensOverHttp, Rejection, Scope, http::StatusCode};
 ///
-/// /// The language that a client asks for.
+/// /// The language that a client requests.
 /// struct Language(String);
 ///
 /// impl<P: OpensOverHttp> FromScope<P> for Language {
@@ -39,22 +39,23 @@ use std::{future::Future, net::SocketAddr};
             without one of these its type must implement `FromScope`"
 )]
 pub trait FromScope<P: Protocol>: Sized {
-    /// Makes the value.
+    /// Extracts the value.
     ///
     /// # Errors
-    /// The answer that the client gets instead.
+    /// The rejection that is sent to the client.
     fn from_scope(scope: &Scope<P>) -> impl Future<Output = Result<Self, Rejection>> + Send;
 }
 
-/// Where the client is: an extractor for consumers and for axum's handlers alike.
+/// The client's address: an extractor for consumers and for axum handlers.
 ///
-/// Behind a proxy it is the proxy's address. `Option<ClientAddr>` where there may be none, as in a test.
+/// Behind a proxy it is the proxy's address. Use `Option<ClientAddr>` where there may be none, as
+/// in a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddr(pub SocketAddr);
 
-/// What a handler is told whose client came over no network.
+/// Returns the error for a connection without a client address.
 pub(crate) fn nowhere() -> Error {
-    let message = "the client's address is not known here: it did not come through seaway::serve";
+    let message = "the client's address is unknown: it did not connect through seaway::serve";
     Error::new(ErrorKind::Missing, message)
 }
 

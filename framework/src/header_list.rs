@@ -2,8 +2,8 @@
 
 use http::{HeaderMap, HeaderName};
 
-/// Returns the items of all headers of this name, in order, without the space around them. An empty item is skipped, and
-/// so is one that is not UTF-8: the others count all the same.
+/// Returns the items of all headers of this name, in order and without surrounding whitespace.
+/// Items that are empty or not UTF-8 are skipped.
 pub(crate) fn items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     headers
         .get_all(name)
@@ -13,7 +13,8 @@ pub(crate) fn items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item
         .filter(|item| !item.is_empty())
 }
 
-/// Whether this is a token (RFC 9110, 5.6.2), as the items of most lists and the names of cookies are.
+/// Returns whether this is a token (RFC 9110, 5.6.2), as the items of most lists and the names of
+/// cookies are.
 pub(crate) fn is_token(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(fits)

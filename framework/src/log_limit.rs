@@ -1,4 +1,4 @@
-//! Log lines that a client can cause, at a bounded rate.
+//! A rate limit for log lines that a client can cause.
 
 use std::{
     mem,
@@ -6,11 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many lines may be written per [`WINDOW`].
+/// The number of lines that may be written per [`WINDOW`].
 const LINES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Decides which lines of one kind are written: ten a minute. The next line after that tells how many were suppressed.
+/// The rate limit of one kind of log line: 10 per minute. The next line after that reports how many
+/// were suppressed.
 #[derive(Debug)]
 pub(crate) struct LogLimit(Mutex<Window>);
 
@@ -30,7 +31,8 @@ impl LogLimit {
         }))
     }
 
-    /// Returns whether a line may be written, and how many were suppressed before it, if any were.
+    /// Returns `Some` if a line may be written, with the number of lines suppressed before it, if
+    /// any.
     pub(crate) fn admit(&self) -> Option<Option<u64>> {
         let window = self.0.lock();
         let mut window = window.expect("no code panics while it holds this lock");
@@ -55,7 +57,8 @@ impl Window {
     }
 }
 
-/// Writes a log line of this level unless this place has written ten within a minute: further ones have the level `debug`.
+/// Writes a log line of this level, at most 10 per minute and call site; further ones have the
+/// level `debug`.
 macro_rules! log_limited {
     ($level:ident, $($line:tt)+) => {{
         static LIMIT: $crate::log_limit::LogLimit = $crate::log_limit::LogLimit::new();

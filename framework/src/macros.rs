@@ -1,9 +1,10 @@
-//! The macros, documented where they are used.
+//! The macros, re-exported with their documentation.
 
-/// Makes an enum an [`Event`](trait@crate::Event): what consumers tell each other.
+/// Derives [`Event`](trait@crate::Event) for an enum of events that consumers send each other.
 ///
-/// It writes `Serialize` and `Deserialize` with a `type`, so that you need no serde of your own for it, and the list of
-/// the types, which [`#[on]`](macro@crate::consumer#events) is checked against.
+/// It implements `Serialize` and `Deserialize` with a `type`, derived from variant names, so no
+/// serde attributes are needed. It also lists the types, against which
+/// [`#[on]`](macro@crate::consumer#events) is checked.
 ///
 /// ```
 /// use seaway::{Event, channels::Envelope};
@@ -13,7 +14,7 @@
 /// enum ChatEvent {
 ///     /// `{"type": "chat.message", "text": …}`
 ///     Message { text: String },
-///     /// `{"type": "chat.here", "names": …}`: a struct of yours, with the type added.
+///     /// `{"type": "chat.here", "names": …}`: the fields of the struct, with the type added.
 ///     Here(HereList),
 ///     #[event("chat.gone")]
 ///     Left,
@@ -33,23 +34,23 @@
 ///
 /// # Types
 ///
-/// A type is a prefix, a period and the variant in snake case.
-/// The prefix is the enum's name without `Event`, in snake case: `RoomListEvent` has `room_list`.
-/// `#[event(prefix = "room")]` on the enum gives it another, and `#[event("chat.gone")]` gives a variant another type
-/// altogether.
-/// Types consist of lower case letters, digits, underscores and periods, as in Django Channels; those that begin with
-/// `seaway.` are the framework's own.
+/// A type is a prefix, a period and the variant in snake case. The prefix is the enum's name
+/// without `Event`, in snake case: `RoomListEvent` has `room_list`. `#[event(prefix = "room")]` on
+/// the enum sets another prefix, and `#[event("chat.gone")]` on a variant sets its whole type.
+/// Types consist of lower case letters, digits, underscores and periods, as in Django Channels;
+/// those that begin with `seaway.` are reserved for the framework.
 ///
 /// # Variants
 ///
-/// A variant has named fields, or none, or holds one struct that serde knows, since an event is a map on the wire.
-/// `#[serde(…)]` on fields and variants means what it always means, except for what names and tags: the macro does that.
+/// A variant has named fields, or no fields, or holds one struct that implements serde's traits,
+/// since an event is a map on the wire. `#[serde(…)]` on fields and variants works as usual, except
+/// for attributes that rename variants or set tags: the macro does that.
 pub use seaway_macros::Event;
 
-/// Fills a struct from the [`Handshake`](crate::Handshake): the first half of a consumer.
+/// Derives [`FromHandshake`](crate::FromHandshake) for a struct: one value for each field.
 ///
-/// It writes [`FromHandshake`](crate::FromHandshake), which [`#[consumer]`](macro@crate::consumer) then calls in
-/// `connect`. A field that cannot be filled refuses the client with a fitting status, before there is a socket.
+/// [`#[consumer]`](macro@crate::consumer) calls it in `connect`. A field that has no value rejects
+/// the client with the status below, before the handshake is accepted.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -102,37 +103,40 @@ pub use seaway_macros::Event;
 ///
 /// # Where fields come from
 ///
-/// | attribute | the field is | or the client is answered |
+/// | attribute | the field is | otherwise the client gets |
 /// | --- | --- | --- |
 /// | `#[param]`, `#[param("name")]` | a path parameter, by `FromStr` | 404 |
 /// | `#[query]`, `#[query("name")]` | a query parameter, by `FromStr` | 400 |
 /// | `#[session("key")]` | a value in the session | 401 |
-/// | `#[user]` | the user who is logged in | 401 |
-/// | `#[state]` | what [`Provide`](crate::middleware::Provide) put in | 500, and the log says what is missing |
-/// | `#[group("chat.{room}")]` | a [`Group`](crate::Group) that it joins | 400 if there can be no group of that name |
+/// | `#[user]` | the logged-in user | 401 |
+/// | `#[state]` | a value from [`Provide`](crate::middleware::Provide) | 500, and a log line with its type |
+/// | `#[group("chat.{room}")]` | a [`Group`](crate::Group) that the consumer joins | 400 if the group name is invalid |
 /// | `#[default]`, `#[default(value)]` | `Default::default()`, or the value | |
-/// | none | any [extractor](crate::FromScope) | what the extractor says |
+/// | none | any [extractor](crate::FromScope) | the extractor's rejection |
 ///
-/// An `Option` in a field from the path, the query, the session or the user may be absent; what is there and malformed is
-/// refused all the same. Parameters are called as their fields unless you say otherwise. `#[session]` and `#[user]` need the
-/// feature `sessions`, and middleware that knows them around the consumer.
+/// A field of type `Option` from the path, the query, the session or the user may be absent; a
+/// malformed value is still rejected. A parameter has the name of its field unless the attribute
+/// sets one. `#[session]` and `#[user]` need the feature `sessions`, and the session or auth
+/// middleware around the consumer.
 ///
-/// Fields are filled in the order in which they stand, so the value of a `#[default(…)]` may use those above it. Groups
-/// are joined last, once all else is known: a client that is refused has joined nothing.
+/// Fields are set in order of declaration, so the value of a `#[default(…)]` may use the fields
+/// above it. Groups are joined last: a client that is rejected by another field has joined no
+/// group.
 ///
 /// # Groups
 ///
-/// A name in braces is a field that is no group itself, written by `Display`, or else a path parameter. Which path
-/// parameters there are is known only where the consumer is routed, so one that is misspelt is no mistake for the
-/// compiler: the client is answered 500, and the log names the struct, the group, and what there is. The struct's
-/// events are those of its first group; without one they are [`NoEvent`](crate::NoEvent), or what
-/// `#[consumer(event = ChatEvent)]` on the struct says.
+/// A name in braces is a field that is not a group, formatted with `Display`, or else a path
+/// parameter. Path parameters are known only where the consumer is routed, so the compiler cannot
+/// check their names: for an unknown one the client gets 500, and the log names the struct, the
+/// group, its fields and the path parameters. The struct's event type is that of its first group;
+/// without a group it is [`NoEvent`](crate::NoEvent), or the type in
+/// `#[consumer(event = ChatEvent)]` on the struct.
 pub use seaway_macros::WebSocketConsumer;
 
-/// Calls the methods of a struct: the second half of a consumer.
+/// Implements [`WebSocketConsumer`](trait@crate::WebSocketConsumer) with the methods of an `impl`
+/// block.
 ///
-/// It stands on an `impl` block and writes `impl WebSocketConsumer`. The methods stay what they are, and may be called by
-/// their names.
+/// The methods themselves are not changed, and can be called by name.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -192,34 +196,37 @@ pub use seaway_macros::WebSocketConsumer;
 /// # });
 /// ```
 ///
-/// A method may be async or not, return `Result<()>` or nothing, and take the context as its first parameter or do
-/// without.
+/// A method may be async or not, return `Result<()>` or nothing, and optionally take the context as
+/// its first parameter.
 ///
 /// # Hooks
 ///
-/// These names are called for what they say, as in [the trait](trait@crate::WebSocketConsumer): `connect`, `opened`,
-/// `receive`, `event`, `malformed`, `missed`, `failed`, `disconnect`. All may be left out. Without a `connect` the struct is filled
-/// by what `#[derive(WebSocketConsumer)]` has written; a consumer that hears nothing of its client ends the conversation
-/// with 1007 if the client speaks.
+/// Methods with these names are hooks, as in [the trait](trait@crate::WebSocketConsumer):
+/// `connect`, `opened`, `receive`, `event`, `malformed`, `missed`, `failed`, `disconnect`. All are
+/// optional. Without `connect` the struct is created by `#[derive(WebSocketConsumer)]`. Without
+/// `receive` and `#[on_message]`, any message from the client is malformed (default: close with
+/// 1007).
 ///
 /// # Messages
 ///
-/// `#[on_message("say")]` is for JSON from the client with that `type`. The parameters are its fields, by name, and take
-/// `#[serde(…)]`; or there is one parameter `Json(message): Json<T>` for the whole. Anything else that the client says is
-/// malformed. A consumer has such methods, or one `receive` that takes all, as a type of your choice.
+/// `#[on_message("say")]` handles JSON from the client with that `type`. The parameters are its
+/// fields, by name, and take `#[serde(…)]`; or one parameter `Json(message): Json<T>` takes the
+/// whole message. Any other message from the client is malformed. A consumer has either such
+/// methods, or one `receive` for all messages, with a type of your choice.
 ///
 /// # Events
 ///
-/// `#[on("chat.message")]` is for events of that type, of an enum with [`derive(Event)`](macro@crate::Event). After the
-/// context it takes the event as a [`Shared`](crate::Shared), or `&Payload` of a variant that holds a struct, or nothing.
-/// A method may have several such attributes. Every type has a method, or there is an `event` for the rest; a type that
-/// is misspelt or forgotten does not compile.
+/// `#[on("chat.message")]` handles events of that type, of an enum with
+/// [`derive(Event)`](macro@crate::Event). After the context the method takes the event as a
+/// [`Shared`](crate::Shared), or as `&Payload` for a variant that holds a struct, or nothing. A
+/// method may have several such attributes. Every type needs a method, or there is an `event` for
+/// the rest; a misspelt or missing type does not compile.
 ///
-/// The events are those of the struct's first group. `#[consumer(event = ChatEvent)]` says otherwise, and so does a
-/// `connect` of your own.
+/// The event type is that of the struct's first group, unless `#[consumer(event = ChatEvent)]` or a
+/// `connect` of your own sets another.
 ///
 /// # Timers
 ///
-/// `#[every(seconds = 30)]`, `millis` or `minutes`: again and again while the conversation lasts, for the first time one
-/// period after the door opened.
+/// `#[every(seconds = 30)]`, `millis` or `minutes` runs a method periodically while the connection
+/// is open, first one period after it opened.
 pub use seaway_macros::consumer;

@@ -1,32 +1,32 @@
-//! What travels on a WebSocket, and how it ends.
+//! WebSocket messages, and the close of a connection.
 
 use bytes::Bytes;
 use std::{fmt, ops::Deref};
 use tungstenite::Utf8Bytes;
 
-/// One message on a WebSocket, whole: fragments have been put together and text has been checked.
+/// A complete WebSocket message: fragments are reassembled and text is validated.
 ///
 /// A clone shares the payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// Text, which RFC 6455, 5.6 demands to be UTF-8.
+    /// Text, which must be UTF-8 (RFC 6455, 5.6).
     Text(Text),
-    /// Bytes.
+    /// Binary data.
     Binary(Bytes),
 }
 
 impl Message {
-    /// A text message.
+    /// Creates a text message.
     pub fn text(text: impl Into<Text>) -> Self {
         Self::Text(text.into())
     }
 
-    /// A binary message.
+    /// Creates a binary message.
     pub fn binary(bytes: impl Into<Bytes>) -> Self {
         Self::Binary(bytes.into())
     }
 
-    /// The payload, whichever kind it is.
+    /// Returns the payload, of either kind.
     pub fn payload(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
@@ -72,7 +72,7 @@ impl From<Vec<u8>> for Message {
     }
 }
 
-/// Text in a message: a string whose clones share one buffer.
+/// The text of a message: a string whose clones share one buffer.
 ///
 /// ```
 /// let text = seaway::Text::from("ahoy");
@@ -82,12 +82,12 @@ impl From<Vec<u8>> for Message {
 pub struct Text(Utf8Bytes);
 
 impl Text {
-    /// Takes bytes that turn out to be UTF-8; gives them up otherwise.
+    /// Converts bytes without a copy; drops them and returns `None` if they are not UTF-8.
     pub(crate) fn from_utf8(bytes: Vec<u8>) -> Option<Self> {
         Utf8Bytes::try_from(bytes).ok().map(Self)
     }
 
-    /// The text.
+    /// Returns the text as a string slice.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -143,7 +143,7 @@ impl PartialEq<&str> for Text {
     }
 }
 
-/// How a conversation ends: a code (RFC 6455, 7.4) and a reason for people.
+/// How a connection ends: a close code (RFC 6455, 7.4) and a reason for humans.
 ///
 /// ```
 /// use seaway::Close;
@@ -153,42 +153,47 @@ impl PartialEq<&str> for Text {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Close {
-    /// The code: 1000 to 1015 are the RFC's, 3000 to 3999 are registered, 4000 to 4999 are yours.
+    /// The code: 1000 to 1015 are the protocol's, 3000 to 3999 are registered with IANA, 4000 to
+    /// 4999 are for applications.
     pub code: u16,
     /// The reason, at most 123 bytes.
     pub reason: Text,
 }
 
 impl Close {
-    /// The conversation is complete.
+    /// The connection is complete.
     pub const NORMAL: u16 = 1000;
-    /// The server stops, or the client's page was left.
+    /// The server stops, or the client has left the page.
     pub const AWAY: u16 = 1001;
-    /// The client broke the protocol.
+    /// The client violated the protocol.
     pub const PROTOCOL: u16 = 1002;
-    /// The client sent a kind of data that is not understood here.
+    /// The client sent a type of data that is not accepted.
     pub const UNSUPPORTED: u16 = 1003;
     /// The client's close frame had no code. Never sent.
     pub const NO_STATUS: u16 = 1005;
-    /// The client vanished without a word. Never sent.
+    /// The connection was lost without a close frame. Never sent.
     pub const ABNORMAL: u16 = 1006;
-    /// The payload is not what its type promises: text that is not UTF-8, JSON that does not parse.
+    /// The payload does not match its type: text that is not UTF-8, JSON that does not parse.
     pub const INVALID: u16 = 1007;
-    /// The client did something it may not do.
+    /// The client violated a policy of the server.
     pub const POLICY: u16 = 1008;
     /// The message is larger than the limit.
     pub const TOO_LARGE: u16 = 1009;
-    /// Log in and come back: the session has ended, or the user may no longer be here. A code of Seaway's own.
+    /// The session has ended, or the user is no longer allowed: log in and reconnect. Defined by
+    /// Seaway.
     pub const UNAUTHORIZED: u16 = 4401;
-    /// The server cannot do its part just now; registered with IANA, as RFC 6455, 11.7 asks.
+    /// The server cannot serve the client now: try again later. Registered with IANA (RFC 6455,
+    /// 11.7).
     pub const TRY_AGAIN: u16 = 1013;
-    /// The server failed.
+    /// The server had an error.
     pub const ERROR: u16 = 1011;
 
-    /// What a close frame holds beside its code: 125 bytes less two (RFC 6455, 5.5).
+    /// Maximum length of a reason: 125 bytes of a control frame less 2 for the code (RFC 6455,
+    /// 5.5).
     const REASON_LIMIT: usize = 123;
 
-    /// A close with this code and reason; a reason over 123 bytes is cut at a character.
+    /// Creates a close with this code and reason; a reason over 123 bytes is truncated at a
+    /// character boundary.
     pub fn new(code: u16, reason: impl Into<Text>) -> Self {
         let reason = reason.into();
         if reason.len() <= Self::REASON_LIMIT {
@@ -201,9 +206,9 @@ impl Close {
         }
     }
 
-    /// Whether a close frame may carry this code (RFC 6455, 7.4.1 and 7.4.2).
+    /// Returns whether a close frame may contain this code (RFC 6455, 7.4.1 and 7.4.2).
     ///
-    /// 1004, 1005, 1006 and 1015 stand for something else and never travel.
+    /// 1004, 1005, 1006 and 1015 are reserved and never sent.
     pub fn is_sendable(&self) -> bool {
         matches!(self.code, 1000..=1003 | 1007..=1014 | 3000..=4999)
     }

@@ -1,12 +1,13 @@
 //! The metrics of this crate, through the `metrics` facade: every name in one place.
 //!
-//! A program that installs no recorder pays a branch for each. Handles are made with the channel layer and with each
-//! connection, so install the recorder first. `docs/channel-layers.md` has the list for operators.
+//! Without an installed recorder, each metric costs one branch. Handles are created with the
+//! channel layer and with each connection, so install the recorder first. `docs/channel-layers.md`
+//! lists the metrics for operators.
 
 use crate::error::{Error, ErrorKind, Result};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-/// The counts of sending, by outcome.
+/// Counters of sent events, by outcome.
 pub(crate) struct Sending {
     sent: Counter,
     failed: Counter,
@@ -24,7 +25,7 @@ impl Sending {
         }
     }
 
-    /// Counts what came of sending an event.
+    /// Counts the outcome of sending an event.
     pub(crate) fn count(&self, outcome: &Result<()>) {
         match outcome.as_ref().map_err(Error::kind) {
             Ok(()) => self.sent.increment(1),
@@ -34,7 +35,7 @@ impl Sending {
     }
 }
 
-/// The counts of delivery to mailboxes.
+/// Metrics of delivery to mailboxes.
 pub(crate) struct Delivery {
     delivered: Counter,
     dropped: Counter,
@@ -50,7 +51,7 @@ impl Delivery {
         }
     }
 
-    /// Counts one event for one or many mailboxes; `depth` is the number of events in the fullest.
+    /// Counts one event for one or more mailboxes; `depth` is the number of events in the fullest.
     pub(crate) fn count(&self, delivered: u64, dropped: u64, depth: usize) {
         self.delivered.increment(delivered);
         self.dropped.increment(dropped);
@@ -67,18 +68,18 @@ fn dropped(reason: &'static str) -> Counter {
     counter!("seaway_events_dropped_total", "reason" => reason)
 }
 
-/// Counts a receiver that was told that it may have missed events.
+/// Counts a notice to a receiver that it may have missed events.
 pub(crate) fn missed(reason: &'static str) {
     counter!("seaway_missed_total", "reason" => reason).increment(1);
 }
 
-/// Notes a connection to Redis that was lost or replaced.
+/// Records whether a connection to Redis is up.
 #[cfg(feature = "redis")]
 pub(crate) fn redis_connection(purpose: &'static str, is_up: bool) {
     gauge!("seaway_redis_up", "purpose" => purpose).set(f64::from(u8::from(is_up)));
 }
 
-/// Counts a reconnection to Redis, and the time without.
+/// Counts a reconnection to Redis, and the time without a connection.
 #[cfg(feature = "redis")]
 pub(crate) fn redis_reconnected(purpose: &'static str, down: std::time::Duration) {
     counter!("seaway_redis_reconnects_total", "purpose" => purpose).increment(1);
@@ -86,13 +87,13 @@ pub(crate) fn redis_reconnected(purpose: &'static str, down: std::time::Duration
     counter!("seaway_redis_down_milliseconds_total", "purpose" => purpose).increment(millis);
 }
 
-/// Notes how many groups this process is subscribed to.
+/// Records how many groups this process is subscribed to.
 #[cfg(feature = "redis")]
 pub(crate) fn subscriptions(groups: usize) {
     gauge!("seaway_redis_subscriptions").set(groups as f64);
 }
 
-/// Something that is open, counted until it is dropped.
+/// One unit of a gauge, counted until it is dropped.
 struct Open(Gauge);
 
 impl Open {
@@ -108,7 +109,7 @@ impl Drop for Open {
     }
 }
 
-/// An open connection of a client.
+/// An open client connection.
 pub(crate) struct OpenConnection(
     #[expect(dead_code, reason = "it counts until it is dropped")] Open,
 );

@@ -1,15 +1,15 @@
-//! The names of channels and groups: checked once, then carried as proof.
+//! The names of channels and groups, checked once when they are created.
 
 use crate::error::{Error, ErrorKind, Result};
 use std::{fmt, sync::Arc};
 
-/// One less than Channels' limit of 100, which is exclusive.
+/// One less than the limit of Django Channels, 100, which is exclusive.
 const LONGEST: usize = 99;
 
 /// The address of one consumer, or of a worker's queue.
 ///
-/// 1 to 99 ASCII letters, digits, hyphens, underscores or periods, then optionally a `!` and more of the same:
-/// the grammar that Django Channels uses, so that both sides can address each other.
+/// 1 to 99 ASCII letters, digits, hyphens, underscores or periods, then optionally a `!` and more
+/// of the same: the grammar of Django Channels, so that both sides can address each other.
 ///
 /// ```
 /// use seaway::ChannelName;
@@ -21,7 +21,7 @@ const LONGEST: usize = 99;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChannelName(Arc<str>);
 
-/// The name that members of a group joined under.
+/// The name of a group.
 ///
 /// 1 to 99 ASCII letters, digits, hyphens, underscores or periods, as in Django Channels.
 ///
@@ -35,10 +35,10 @@ pub struct ChannelName(Arc<str>);
 pub struct GroupName(Arc<str>);
 
 impl ChannelName {
-    /// Checks the name.
+    /// Checks a channel name and returns it.
     ///
     /// # Errors
-    /// [`ErrorKind::Name`] if it does not fit the grammar above.
+    /// [`ErrorKind::Name`] if it does not match the grammar above.
     pub fn new(name: impl Into<Arc<str>>) -> Result<Self> {
         let name = name.into();
         let (process, consumer) = name.split_once('!').unwrap_or((&name, ""));
@@ -49,17 +49,17 @@ impl ChannelName {
         Err(refusal("channel", &name))
     }
 
-    /// The name as text.
+    /// Returns the name as a string slice.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl GroupName {
-    /// Checks the name.
+    /// Checks a group name and returns it.
     ///
     /// # Errors
-    /// [`ErrorKind::Name`] if it does not fit the grammar above.
+    /// [`ErrorKind::Name`] if it does not match the grammar above.
     pub fn new(name: impl Into<Arc<str>>) -> Result<Self> {
         let name = name.into();
         if !name.is_empty() && is_clean(&name) && name.len() <= LONGEST {
@@ -68,7 +68,7 @@ impl GroupName {
         Err(refusal("group", &name))
     }
 
-    /// The name as text.
+    /// Returns the name as a string slice.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -91,7 +91,8 @@ fn is_clean(name: &str) -> bool {
         .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
-/// A refused name may be a client's: it is shown escaped and cut short.
+/// Returns the error for an invalid name, which may come from a client: it is escaped and
+/// truncated.
 fn refusal(what: &str, name: &str) -> Error {
     let shown: String = name.chars().take(40).collect();
     Error::new(

@@ -1,4 +1,4 @@
-//! What the macros' code refers to. It is no API: it changes without notice.
+//! Items that the macros' code refers to. Not a public API: they change without notice.
 
 pub use crate::consumer::GroupField;
 pub use serde;
@@ -14,9 +14,9 @@ use crate::{
 };
 use http::StatusCode;
 
-/// The types of an enum's events. `#[derive(Event)]` writes it.
+/// The list of an enum's event types, implemented by `#[derive(Event)]`.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say which types of events it has",
+    message = "`{Self}` has no list of event types",
     label = "#[on(\"…\")] finds its events through #[derive(Event)]",
     note = "put #[derive(Event)] on `{Self}` in place of #[derive(Serialize, Deserialize)]"
 )]
@@ -24,9 +24,9 @@ pub trait EventTypes {
     const TYPES: &'static [&'static str];
 }
 
-/// A parameter that takes an event of this type.
+/// A parameter that accepts an event of type `E`.
 #[diagnostic::on_unimplemented(
-    message = "an event comes as `{E}`, and this method takes `{Self}`",
+    message = "events are passed as `{E}`, but this method takes `{Self}`",
     label = "write `{E}`",
     note = "a method for one type of event may also take what its variant holds, by reference"
 )]
@@ -40,11 +40,12 @@ impl<E> Handed<E> for E {
     }
 }
 
-/// What `#[on]` finds in an event whose variant holds no struct: a method for it takes no `&Payload`.
+/// The payload of an event whose variant holds no struct: an `#[on]` method for it takes no
+/// `&Payload`.
 #[derive(Debug)]
 pub struct NoPayload;
 
-/// What a client says to a consumer that has no method for it: always malformed.
+/// The input of a consumer without methods for messages: every message is malformed.
 #[derive(Debug)]
 pub enum Nothing {}
 
@@ -55,13 +56,14 @@ impl FromMessage for Nothing {
     }
 }
 
-/// The answer to a client whose session has no value of this name.
+/// Returns the rejection of a client whose session has no value of this name.
 pub fn not_in_session(key: &str) -> Rejection {
     let sentence = format!("there is no {key:?} in your session");
     Rejection::new(StatusCode::UNAUTHORIZED, sentence).by(Rule::User)
 }
 
-/// What stands for a name in braces in the name of a group, if no field of the consumer does: a path parameter.
+/// Returns the path parameter for a name in braces in a group name, if no field of the consumer has
+/// that name.
 pub fn placeholder(
     scope: &Scope<WebSocket>,
     consumer: &str,
@@ -74,16 +76,16 @@ pub fn placeholder(
     }
     let params: Vec<&str> = scope.params().map(|(name, _)| name).collect();
     let message = format!(
-        "`{consumer}` joins {group:?}, and nothing here is called {name:?}: \
+        "`{consumer}` joins {group:?}, but no field and no path parameter is called {name:?}: \
          its fields are {fields:?} and the path parameters {params:?}"
     );
     Err(Rejection::from(Error::new(ErrorKind::Missing, message)))
 }
 
-/// Compiles for consumers.
+/// Compiles if `C` is a consumer.
 pub const fn is_consumer<C: WebSocketConsumer>() {}
 
-/// Compiles if every type of event is among those that are handled, and names the others.
+/// Compiles if every type of event is handled; otherwise the compile error names the others.
 #[track_caller]
 pub const fn all_handled<E: EventTypes>(handled: &[&str]) {
     let mut message = CompileError::new("no method for these events: ");
@@ -108,7 +110,7 @@ pub const fn all_handled<E: EventTypes>(handled: &[&str]) {
     }
 }
 
-/// Text that is put together while compiling. What does not fit is left out.
+/// A text built at compile time. Parts that do not fit are left out.
 struct CompileError {
     bytes: [u8; 2048],
     len: usize,

@@ -1,48 +1,50 @@
-//! The log of refused clients: one line each, at a bounded rate.
+//! The log of refused clients: one line each, at a limited rate.
 
 use crate::log_limit::LogLimit;
 use http::{Uri, uri::PathAndQuery};
 use std::net::SocketAddr;
 
-/// The target of these lines, ten a minute for each rule. `RUST_LOG=seaway::refused=debug` shows the others as well.
+/// The target of these lines, 10 per minute for each rule. `RUST_LOG=seaway::refused=debug` shows
+/// the others as well.
 const TARGET: &str = "seaway::refused";
 
-/// How much of a path and of a reason is written, in bytes.
+/// The maximum length of a logged path and of a logged reason, in bytes.
 const MAX_PATH: usize = 200;
 const MAX_REASON: usize = 400;
 
-/// Why a client was refused.
+/// The reason why a client was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// A consumer's `connect` or an application rejected it.
+    /// A consumer's `connect` or an application rejected the client.
     Application,
-    /// Something failed that is not the client's fault.
+    /// The server failed; the client is not at fault.
     Failure,
     /// A consumer's `connect` took too long.
     ConnectTimeout,
-    /// The request is no valid WebSocket handshake.
+    /// The request is not a valid WebSocket handshake.
     Handshake,
     /// The page's origin is not allowed.
     Origin,
-    /// No route has this path.
+    /// No route matches the path.
     Path,
-    /// It is not logged in, or not the right user.
+    /// The client is not logged in, or is not the right user.
     User,
-    /// The head of the request breaks HTTP, is too large, or is for CONNECT.
+    /// The request head violates HTTP, is too large, or is for CONNECT.
     RequestHead,
-    /// The HTTP consumer does not take this method.
+    /// The HTTP consumer does not accept the method.
     Method,
-    /// It took too long to read a response, or stalled after it had closed its sending side.
+    /// The client took too long to read a response, or stalled after it had closed its sending
+    /// side.
     Timeout,
-    /// The request's body is malformed, incomplete or too slow.
+    /// The request body is malformed, incomplete or too slow.
     Body,
-    /// The request's body is too large.
+    /// The request body is too large.
     BodySize,
     /// The WebSocket message is too large.
     MessageSize,
-    /// The client broke the WebSocket protocol.
+    /// The client violated the WebSocket protocol.
     Protocol,
-    /// The message is no `Input` of the consumer.
+    /// The message could not be decoded as the consumer's `Input`.
     Input,
 }
 
@@ -70,20 +72,20 @@ impl Rule {
     }
 }
 
-/// The client of a connection, as far as the log shows it: no query, no header.
+/// The client of a connection, as far as the log shows it: without query or headers.
 #[derive(Clone)]
 pub(crate) struct Peer {
     path: Option<PathAndQuery>,
     client: Option<SocketAddr>,
 }
 
-/// What the client got.
+/// What the refused client received.
 #[derive(Clone, Copy)]
 pub(crate) enum Outcome {
     Status(http::StatusCode),
     /// A close frame with this code.
     Close(u16),
-    /// The end of its connection, and whatever hyper answered before.
+    /// The end of its connection, after any response that hyper sent itself.
     Disconnect,
 }
 
@@ -95,7 +97,7 @@ impl Peer {
         }
     }
 
-    /// The client of a connection on which no request could be read.
+    /// Returns the client of a connection on which no request could be read.
     pub(crate) fn without_request(client: SocketAddr) -> Self {
         Self {
             path: None,
@@ -103,7 +105,8 @@ impl Peer {
         }
     }
 
-    /// Logs that the client was refused. The reason is for people, and holds nothing that the client may keep secret.
+    /// Logs that the client was refused. The reason is written for people, and contains nothing
+    /// that the client may keep secret.
     pub(crate) fn refused(&self, rule: Rule, answer: Outcome, reason: Option<&str>) {
         let admitted = limit(rule).admit();
         let path = self.path.as_ref().map(PathAndQuery::path);
@@ -131,7 +134,7 @@ fn cut(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
 }
 
-/// The limit of this rule's lines.
+/// Returns the rate limit of this rule's lines.
 fn limit(rule: Rule) -> &'static LogLimit {
     static LIMITS: [LogLimit; Rule::COUNT] = [const { LogLimit::new() }; Rule::COUNT];
     &LIMITS[rule as usize]

@@ -1,4 +1,4 @@
-//! Why a client was turned away: the one HTTP answer it gets instead.
+//! Rejections: the HTTP response to a client that is not accepted.
 
 use crate::{
     error::{BodyError, Error, ErrorKind},
@@ -8,7 +8,8 @@ use crate::{
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::{borrow::Cow, fmt, sync::Arc};
 
-/// A refusal: a status, a sentence for people, and headers if the client needs them.
+/// The HTTP response to a client that is not accepted: a status, a text for humans, and headers if
+/// needed.
 ///
 /// ```
 /// use http::StatusCode;
@@ -28,7 +29,8 @@ pub struct Rejection {
     reason: Option<Reason>,
 }
 
-/// Why a client was refused, where it is not told. It goes to the log, and along with the answer, for tests.
+/// Why a client was rejected, where the response does not state it. It is logged, and attached to
+/// the response for tests.
 #[derive(Clone, Debug)]
 pub(crate) struct Reason(Arc<str>);
 
@@ -39,7 +41,7 @@ impl fmt::Display for Reason {
 }
 
 impl Rejection {
-    /// A refusal with this status and plain text.
+    /// Creates a rejection with this status and plain text.
     pub fn new(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Self {
         Self {
             status,
@@ -50,7 +52,7 @@ impl Rejection {
         }
     }
 
-    /// Adds a header to the answer.
+    /// Adds a header to the response.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
@@ -63,14 +65,14 @@ impl Rejection {
         self
     }
 
-    /// Sets why the client is refused, where it is not told.
+    /// Sets why the client is rejected, where the response does not state it.
     pub(crate) fn because(mut self, reason: impl Into<Arc<str>>) -> Self {
         self.reason = Some(Reason(reason.into()));
         self
     }
 
-    /// Logs that this is what the client gets. Without a reason of its own, the text of the framework's rules is one; an
-    /// application's text may say what is nobody else's business.
+    /// Logs the rejection. Without a reason of its own, the text of a framework rule is logged as
+    /// the reason; an application's text is not, since it may be confidential.
     pub(crate) fn log(&self, peer: &Peer) {
         let text = match self.rule {
             Rule::Application => None,
@@ -80,17 +82,17 @@ impl Rejection {
         peer.refused(self.rule, Outcome::Status(self.status), reason.or(text));
     }
 
-    /// The status.
+    /// Returns the status.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn body(&self) -> &str {
         &self.body
     }
 
-    /// The refusal as a response: plain text, unless it has a content type of its own.
+    /// Converts the rejection to a response: plain text, unless it has a content type of its own.
     pub fn into_response(self) -> http::Response<Cow<'static, str>> {
         let mut response = http::Response::new(self.body);
         *response.status_mut() = self.status;
@@ -112,9 +114,10 @@ impl From<StatusCode> for Rejection {
     }
 }
 
-/// The client's errors are a bad name (400), and a body that is over its limit (413), malformed or incomplete (400), or too
-/// slow (408). A lost channel layer is temporary (503), everything else is the server's error (500). Only the client's
-/// errors say why; the details of the others are logged.
+/// Client errors are an invalid name (400), an ended session (401), and a body that is over its
+/// limit (413), malformed or incomplete (400), or too slow (408). A failure of the channel layer or
+/// the session store and a timeout are temporary (503), everything else is a server error (500).
+/// Only client errors state the reason in the response; the details of the others are logged.
 impl From<Error> for Rejection {
     fn from(error: Error) -> Self {
         if let Some(broken) = error.body_error() {
@@ -133,7 +136,7 @@ impl From<Error> for Rejection {
             ErrorKind::SessionGone => {
                 return Self::new(StatusCode::UNAUTHORIZED, error.to_string()).by(Rule::User);
             }
-            // Nobody waits for this answer any more.
+            // The client has left, so no client gets this response.
             ErrorKind::Closed => {
                 return Self::from(StatusCode::INTERNAL_SERVER_ERROR).by(Rule::Failure);
             }
@@ -146,7 +149,7 @@ impl From<Error> for Rejection {
         };
         let reason = error.chain();
         match error.kind() {
-            // The layer itself has told the log that it is away; a crowd of clients shall not flood it.
+            // The channel layer logs its own outage; one line per client would flood the log.
             ErrorKind::Layer | ErrorKind::Missed | ErrorKind::Unconfirmed => {
                 tracing::debug!(error = %reason, "refused a client")
             }

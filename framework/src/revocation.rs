@@ -1,28 +1,29 @@
-//! What holds a conversation: let it go, and the conversation ends.
+//! Conditions (a live session, an allowed user) whose loss closes the connection.
 
 use crate::{message::Close, name::GroupName};
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
-/// Something that a conversation rests on, such as a session that is not over and a user who may still be here.
-/// Middleware puts it into the scope; whoever holds the conversation lets it end when a tie breaks.
+/// A condition whose loss closes the connection, such as a live session or an allowed user.
+/// Middleware adds it to the scope; the consumer's driver closes the connection when it is lost.
 #[async_trait]
 pub(crate) trait Revocation: Send + Sync {
-    /// Where the end of this is announced, asked once the consumer has connected and whenever there are
-    /// [news](News). `None` if nothing rests on it.
+    /// Returns the group in which the loss is announced; `None` if nothing depends on the
+    /// condition. Called once the consumer has connected, and after each notification by [`News`].
     fn group(&self) -> Option<GroupName>;
 
-    /// Why the conversation may not go on, if so. Asked once after the group was joined, and then as often as `every` says.
+    /// Returns the close for the connection if the condition is lost. Called once after the group
+    /// was joined, and then with the period of `every`.
     async fn broken(&self) -> Option<Close>;
 
-    /// How often to ask again; `None` to rely on the announcement.
+    /// Returns how often to check again; `None` to rely on the announcement.
     fn every(&self) -> Option<Duration> {
         None
     }
 }
 
-/// The ties of one conversation, as they lie in its scope.
+/// The conditions of one connection, stored in its scope.
 #[derive(Clone, Default)]
 pub(crate) struct Revocations {
     ties: Vec<Arc<dyn Revocation>>,
@@ -30,30 +31,30 @@ pub(crate) struct Revocations {
     interrupted: Arc<Notify>,
 }
 
-/// How a tie tells that something rests on it now, which did not before.
+/// A notifier for a condition on which something has begun to depend.
 #[derive(Clone, Default)]
 pub(crate) struct News(Arc<Notify>);
 
 impl News {
     #[cfg(feature = "sessions")]
-    pub(crate) fn tell(&self) {
+    pub(crate) fn notify(&self) {
         self.0.notify_one();
     }
 }
 
 impl Revocations {
-    /// For a tie that is about to be added.
+    /// Returns a notifier for a condition that is about to be added.
     #[cfg(feature = "sessions")]
     pub(crate) fn news(&self) -> News {
         self.changed.clone()
     }
 
-    /// Waits for news of any tie.
+    /// Waits for a notification by any condition.
     pub(crate) async fn changed(&self) {
         self.changed.0.notified().await;
     }
 
-    /// Notes that an announcement may have been missed.
+    /// Notifies the watch that an announcement may have been missed.
     pub(crate) fn note_interruption(&self) {
         self.interrupted.notify_one();
     }

@@ -1,4 +1,4 @@
-//! The facts of one connection, and what a protocol is.
+//! The scope of a connection, and the protocol traits.
 
 use crate::{
     cookies,
@@ -9,15 +9,15 @@ use crate::{
 use http::{Extensions, Request, StatusCode, request, response};
 use std::{any::type_name, fmt, future::Future, net::SocketAddr, pin::Pin, str::FromStr};
 
-/// What a client says first, and how the two sides then talk.
+/// A kind of connection: the types of its opening head and of its connection.
 ///
 /// [`Http`](crate::protocol::Http), [`WebSocket`](crate::protocol::WebSocket) and
-/// [`Worker`](crate::protocol::Worker) are protocols; so is a unit struct of yours.
+/// [`Worker`](crate::protocol::Worker) are protocols; a unit struct of yours can be one.
 ///
 /// ```
 /// use seaway::Protocol;
 ///
-/// /// Jobs that somebody left in a spool folder.
+/// /// Jobs in a spool folder.
 /// struct Spool;
 /// impl Protocol for Spool {
 ///     const NAME: &'static str = "spool";
@@ -26,41 +26,44 @@ use std::{any::type_name, fmt, future::Future, net::SocketAddr, pin::Pin, str::F
 /// }
 /// ```
 pub trait Protocol: Sized + Send + Sync + 'static {
-    /// Its name in logs and messages.
+    /// The protocol's name in logs and messages.
     const NAME: &'static str;
-    /// What a client says first.
+    /// The type of the opening head, such as the head of an HTTP request.
     type Head: Send + Sync + 'static;
-    /// How the two sides then talk.
+    /// The type of the connection after the head.
     type Connection: Send + 'static;
 }
 
-/// Protocols whose clients arrive with an HTTP request and are owed one HTTP reply.
+/// A protocol whose connections open with an HTTP request and get one HTTP response.
 ///
-/// Middleware written for any of these guards pages and sockets alike.
+/// Middleware that is generic over these protocols works for HTTP and WebSockets alike.
 pub trait OpensOverHttp: Protocol<Head = request::Parts> {
-    /// Registers what happens once the reply is made and not yet sent: a session is saved, its cookie set.
-    /// Hooks run in reverse order of registration, the innermost first, as responses pass middleware. After 10 s, those
-    /// that are left are dropped at an await, and the client is answered 503.
+    /// Registers a hook that runs before the response is sent, for example to save a session and
+    /// set its cookie.
+    ///
+    /// Hooks run in reverse order of registration, the innermost first, as responses pass
+    /// middleware. After 10 s, the remaining ones are dropped at an await, and the client gets 503.
     fn on_reply(connection: &mut Self::Connection, hook: ReplyHook);
 
-    /// Answers with a refusal and ends the conversation.
+    /// Responds with a rejection and ends the connection.
     fn refuse(
         connection: Self::Connection,
         reject: impl Into<Rejection> + Send,
     ) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// Runs once, with the reply in hand and not yet sent.
+/// A hook that runs once, before the response is sent.
 ///
-/// It may change status and headers. To send something else altogether it puts a [`Rejection`] into the extensions.
+/// It may change status and headers. To replace the whole response it adds a [`Rejection`] to the
+/// extensions.
 pub type ReplyHook = Box<
     dyn for<'a> FnOnce(&'a mut response::Parts) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>
         + Send
         + Sync,
 >;
 
-/// The facts of one connection: what the client said first, where it came from, the path parameters a router found,
-/// and whatever middleware has put in.
+/// The metadata of one connection: its head, the client's address, path parameters, and values
+/// added by middleware.
 ///
 /// ```
 /// use seaway::{Scope, protocol::Http};
@@ -74,16 +77,16 @@ pub type ReplyHook = Box<
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Scope<P: Protocol> {
-    /// What the client said first. Boxed, because a scope is handed from application to application.
+    /// The opening head. Boxed, because a scope is moved from application to application.
     pub head: Box<P::Head>,
-    /// Where it came from, if it came over a network.
+    /// The client's address; `None` if it did not connect over a network.
     pub client: Option<SocketAddr>,
-    /// What middleware has put in, by type.
+    /// The values that middleware has added, by type.
     pub extensions: Extensions,
     params: Params,
 }
 
-/// The path parameters that routers have found, outermost first.
+/// The path parameters of all routers, outermost first.
 #[derive(Debug, Default)]
 struct Params(Vec<(Box<str>, Box<str>)>);
 
@@ -100,13 +103,13 @@ impl Params {
                 ErrorKind::Missing,
                 format!(
                     "no path parameter {name:?} among {known:?}; route this application in a PathRouter under a path with \
-                      {{{name}}} (in an axum app, nest_service a ProtocolTypeRouter around it: what axum's own routes \
-                      capture is not known here)"
+                      {{{name}}} (in an axum app, nest_service a ProtocolTypeRouter around it: parameters that axum's \
+                      own routes capture are not visible here)"
                 ),
             )));
         };
         text.parse().map_err(|_| {
-            let reason = format!("the path parameter {name:?} is no {}", type_name::<T>());
+            let reason = format!("the path parameter {name:?} is not a {}", type_name::<T>());
             Rejection::from(StatusCode::NOT_FOUND)
                 .by(Rule::Path)
                 .because(reason)
@@ -115,7 +118,7 @@ impl Params {
 }
 
 impl<P: Protocol> Scope<P> {
-    /// A scope with nothing in it but the head.
+    /// Creates a scope with this head and nothing else.
     pub fn new(head: P::Head) -> Self {
         Self {
             head: Box::new(head),
@@ -125,37 +128,37 @@ impl<P: Protocol> Scope<P> {
         }
     }
 
-    /// The name of the protocol.
+    /// Returns the name of the protocol.
     pub fn protocol(&self) -> &'static str {
         P::NAME
     }
 
-    /// A path parameter as the client wrote it, percent-decoded.
+    /// Returns a path parameter as text, percent-decoded.
     pub fn raw_param(&self, name: &str) -> Option<&str> {
         self.params.get(name)
     }
 
-    /// All path parameters, outermost router first.
+    /// Returns all path parameters, outermost router first.
     pub fn params(&self) -> impl Iterator<Item = (&str, &str)> {
         let params = self.params.0.iter();
         params.map(|(key, value)| (&**key, &**value))
     }
 
-    /// A path parameter as a type of your choice.
+    /// Returns a path parameter, parsed as `T`.
     ///
     /// # Errors
-    /// Refuses with 404 if the text is no `T`: no such page exists. With 500 if no router around this application has
-    /// a parameter of that name, which is a mistake in the wiring.
+    /// Rejects with 404 if the text does not parse, as for a path without a route, and with 500 if
+    /// no router around this application has a parameter of that name, which is a routing mistake.
     pub fn param<T: FromStr>(&self, name: &str) -> Result<T, Rejection> {
         self.params.param(name)
     }
 
-    /// Puts a value in, replacing one of the same type.
+    /// Adds a value, replacing one of the same type.
     pub fn insert<T: Clone + Send + Sync + 'static>(&mut self, value: T) {
         self.extensions.insert(value);
     }
 
-    /// A value that middleware has put in.
+    /// Returns a value that middleware has added.
     ///
     /// # Errors
     /// [`ErrorKind::Missing`] if there is none of this type; the message names it.
@@ -164,9 +167,7 @@ impl<P: Protocol> Scope<P> {
             let name = type_name::<T>();
             Error::new(
                 ErrorKind::Missing,
-                format!(
-                    "no {name} in the scope; put one in with middleware, such as Provide(value)"
-                ),
+                format!("no {name} in the scope; add one with middleware, such as Provide(value)"),
             )
         })
     }
@@ -177,17 +178,17 @@ impl<P: Protocol> Scope<P> {
 }
 
 impl<P: OpensOverHttp> Scope<P> {
-    /// The scope of no connection, where the real one has gone elsewhere.
+    /// Creates an empty scope, to replace one that is moved elsewhere.
     pub(crate) fn empty() -> Self {
         Self::new(Request::new(()).into_parts().0)
     }
 
-    /// The client, for the log.
+    /// Returns the path and address of the client, for the log.
     pub(crate) fn peer(&self) -> Peer {
         Peer::new(&self.head.uri, self.client)
     }
 
-    /// The first value of a query parameter, decoded (`+` is a space).
+    /// Returns the first value of a query parameter, decoded (`+` is a space).
     pub fn query(&self, name: &str) -> Option<String> {
         let query = self.head.uri.query()?;
         query.split('&').find_map(|pair| {
@@ -196,14 +197,15 @@ impl<P: OpensOverHttp> Scope<P> {
         })
     }
 
-    /// Returns the cookies that the client sent, in its order, with percent-decoded values. If several have one name, the
-    /// first counts; see [`Cookies`](crate::Cookies).
+    /// Returns the cookies that the client sent, in its order, with percent-decoded values.
+    ///
+    /// If several have the same name, the first counts; see [`Cookies`](crate::Cookies).
     pub fn cookies(&self) -> impl Iterator<Item = cookie::Cookie<'_>> {
         cookies::parse(&self.head.headers)
     }
 }
 
-/// Form encoding: `+` is a space, `%xx` is a byte; what is not UTF-8 becomes U+FFFD.
+/// Decodes form encoding: `+` is a space, `%xx` is a byte; invalid UTF-8 becomes U+FFFD.
 fn decode(text: &str) -> String {
     let spaced = text.replace('+', " ");
     percent_encoding::percent_decode_str(&spaced)

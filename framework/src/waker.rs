@@ -1,8 +1,8 @@
-//! Whom to wake.
+//! Helpers to store and wake a task's waker.
 
 use std::task::{Context, Waker};
 
-/// Notes who waits, in the memory of the one before if there was one.
+/// Stores the task's waker, reusing the existing allocation.
 pub(crate) fn note(waiting: &mut Option<Waker>, cx: &Context<'_>) {
     match waiting {
         Some(waker) => waker.clone_from(cx.waker()),
@@ -10,7 +10,7 @@ pub(crate) fn note(waiting: &mut Option<Waker>, cx: &Context<'_>) {
     }
 }
 
-/// Wakes who waits, if somebody does.
+/// Wakes the stored task, if there is one.
 pub(crate) fn wake(waiting: Option<Waker>) {
     if let Some(waker) = waiting {
         waker.wake();

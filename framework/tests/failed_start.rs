@@ -1,23 +1,23 @@
-//! What a program says that cannot start: each thing once, and with a status that its supervisor understands.
+//! Error output and exit status of a program that fails to start: each error is printed once.
 //!
-//! It plays that program itself, so it has a `main` of its own.
+//! The test binary runs itself as that program, so it has a `main` of its own.
 
 use seaway::{Result, routing::ProtocolTypeRouter, serve};
 use std::{env, io, net::TcpListener, process::Command};
 
-/// Where the program is to listen; not set while it examines.
+/// The variable with the address that the program listens on; unset in the test itself.
 const ADDRESS: &str = "ADDRESS";
 
 fn main() -> Result<()> {
     if let Ok(address) = env::var(ADDRESS) {
         return start(address);
     }
-    a_port_that_is_taken_is_told_once();
-    a_start_up_that_fails_is_told_once();
+    a_port_in_use_is_reported_once();
+    a_failed_start_up_is_reported_once();
     Ok(())
 }
 
-/// As a user writes it.
+/// Starts a server as a user's `main` does.
 #[tokio::main(flavor = "current_thread")]
 async fn start(address: String) -> Result<()> {
     let is_cold = address == "cold";
@@ -29,7 +29,7 @@ async fn start(address: String) -> Result<()> {
         .await
 }
 
-fn a_port_that_is_taken_is_told_once() {
+fn a_port_in_use_is_reported_once() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("it listens").to_string();
     let reason = TcpListener::bind(&address).expect_err("it is taken");
@@ -42,13 +42,13 @@ fn a_port_that_is_taken_is_told_once() {
     );
 }
 
-fn a_start_up_that_fails_is_told_once() {
+fn a_failed_start_up_is_reported_once() {
     let said = said("cold");
 
     assert_eq!(said, "Error: input or output failed: the cache is cold\n");
 }
 
-/// What the program says before it ends with status 1.
+/// Returns what the program prints to stderr before it exits with status 1.
 fn said(address: &str) -> String {
     let program = env::current_exe().expect("this program");
     let output = Command::new(program).env(ADDRESS, address).output();

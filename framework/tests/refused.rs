@@ -1,4 +1,5 @@
-//! A refused client is found in the log. Apart from the other tests: each rule writes ten lines a minute.
+//! Tests of the log lines for rejected clients, in their own process: each rule logs ten lines a
+//! minute.
 
 use async_trait::async_trait;
 use futures_util::{SinkExt, StreamExt};
@@ -34,11 +35,11 @@ use tower_sessions::{
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What this thread logs while the test holds it.
+/// The lines that this thread logs while the test holds it.
 struct Log {
-    /// Those about refused clients.
+    /// The lines about rejected clients.
     lines: Lines,
-    /// Those of this crate that an operator is to act on.
+    /// The lines of this crate that require an operator's action.
     complaints: Lines,
     _listening: tracing::subscriber::DefaultGuard,
 }
@@ -60,12 +61,12 @@ impl Log {
         }
     }
 
-    /// The lines since this was last asked.
+    /// Returns the lines since the last call.
     fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.lines.0.lock().unwrap())
     }
 
-    /// Waits for the next lines, which must be one.
+    /// Waits for the next line, which must be the only one.
     async fn line(&self) -> String {
         let mut pause = tokio::time::interval(Duration::from_millis(5));
         let waiting = async {
@@ -117,7 +118,7 @@ impl tracing::Subscriber for Listener {
     fn exit(&self, _: &tracing::span::Id) {}
 }
 
-/// Refuses as its path says.
+/// A consumer that rejects as its path names.
 struct Doorkeeper;
 
 impl WebSocketConsumer for Doorkeeper {
@@ -137,7 +138,7 @@ impl WebSocketConsumer for Doorkeeper {
     }
 }
 
-/// Takes a GET with a small body.
+/// A consumer that accepts GET with a small body.
 struct Small;
 
 impl HttpConsumer for Small {
@@ -177,7 +178,7 @@ fn sockets() -> impl Application<WebSocket> {
         .with(limits)
 }
 
-/// A server of these pages and sockets, for as long as the test's runtime.
+/// Starts a server of these pages and WebSockets, which runs as long as the test's runtime.
 async fn server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -186,7 +187,7 @@ async fn server() -> SocketAddr {
     address
 }
 
-/// The whole answer to these lines of a request's head, and the address that asked.
+/// Sends a request with these head lines; returns the whole response, and the client's address.
 async fn ask(server: SocketAddr, head: &str) -> (String, SocketAddr) {
     let mut stream = TcpStream::connect(server).await.unwrap();
     let client = stream.local_addr().unwrap();
@@ -199,7 +200,7 @@ async fn ask(server: SocketAddr, head: &str) -> (String, SocketAddr) {
 }
 
 #[tokio::test]
-async fn a_handshake_whose_upgrade_header_was_dropped_is_told_so_and_logged() {
+async fn a_handshake_without_an_upgrade_header_gets_an_explanation_and_is_logged() {
     let log = Log::listen();
     let server = server().await;
     let handshake = "GET /ws/room?token=secret HTTP/1.1\r\nSec-WebSocket-Version: 13\r\n\
@@ -227,7 +228,7 @@ async fn a_handshake_whose_upgrade_header_was_dropped_is_told_so_and_logged() {
 }
 
 #[tokio::test]
-async fn pages_are_answered_as_ever_and_not_logged() {
+async fn http_requests_are_served_and_not_logged() {
     let log = Log::listen();
     let server = server().await;
     for (head, status) in [
@@ -244,7 +245,7 @@ async fn pages_are_answered_as_ever_and_not_logged() {
 }
 
 #[tokio::test]
-async fn each_refusal_of_a_handshake_is_one_line() {
+async fn each_rejected_handshake_logs_one_line() {
     let log = Log::listen();
     let server = server().await;
     let long = format!("/{}", "x".repeat(5000));
@@ -303,7 +304,7 @@ async fn each_refusal_of_a_handshake_is_one_line() {
 }
 
 #[tokio::test]
-async fn each_refusal_of_a_message_is_one_line() {
+async fn each_rejected_message_logs_one_line() {
     let log = Log::listen();
     let server = server().await;
     for (sent, expected) in [
@@ -345,7 +346,7 @@ async fn each_refusal_of_a_message_is_one_line() {
 }
 
 #[tokio::test]
-async fn a_broken_frame_is_one_line() {
+async fn an_invalid_frame_logs_one_line() {
     let log = Log::listen();
     let server = server().await;
     let stream = TcpStream::connect(server).await.unwrap();
@@ -368,7 +369,7 @@ async fn a_broken_frame_is_one_line() {
 }
 
 #[tokio::test]
-async fn a_request_that_an_http_consumer_refuses_is_one_line() {
+async fn a_request_that_an_http_consumer_rejects_logs_one_line() {
     let log = Log::listen();
     let server = server().await;
     for (head, rule) in [
@@ -389,7 +390,7 @@ async fn a_request_that_an_http_consumer_refuses_is_one_line() {
 }
 
 #[tokio::test]
-async fn a_request_head_that_breaks_http_is_one_line() {
+async fn an_invalid_request_head_logs_one_line() {
     let log = Log::listen();
     let server = server().await;
     for (head, expected) in [
@@ -410,7 +411,7 @@ async fn a_request_head_that_breaks_http_is_one_line() {
 }
 
 #[tokio::test]
-async fn a_flood_of_refusals_does_not_fill_the_log() {
+async fn repeated_rejections_are_rate_limited_in_the_log() {
     let log = Log::listen();
     let small = Small::application(&Channels::in_memory()).boxed();
     for _ in 0..50 {
@@ -456,7 +457,7 @@ impl SessionStore for Down {
     }
 }
 
-/// Greets whom its session names.
+/// A consumer that greets the user of its session.
 struct Greeting;
 
 impl HttpConsumer for Greeting {
@@ -475,7 +476,7 @@ impl HttpConsumer for Greeting {
 }
 
 #[tokio::test]
-async fn strangers_with_cookies_do_not_fill_the_log_while_the_session_store_is_down() {
+async fn requests_with_cookies_do_not_fill_the_log_while_the_session_store_is_down() {
     let log = Log::listen();
     let channels = Channels::in_memory();
     let pages = Greeting::application(&channels)
@@ -506,12 +507,12 @@ async fn strangers_with_cookies_do_not_fill_the_log_while_the_session_store_is_d
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_its_response_is_one_line() {
+async fn a_client_that_does_not_read_its_response_logs_one_line() {
     let log = Log::listen();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = listener.local_addr().unwrap();
     let large = application_fn(|_, exchange: Exchange| async move {
-        // More than the systems keep for a connection.
+        // More than the kernel buffers for a connection.
         let body = Body::from(vec![b'x'; 32 * 1024 * 1024]);
         exchange.respond(Response::new(body)).await
     });

@@ -1,16 +1,17 @@
-//! The macros of [Seaway](https://docs.rs/seaway): they save typing, never thinking.
+//! The macros of [Seaway](https://docs.rs/seaway). All code that they generate can be written by
+//! hand.
 //!
 //! Depend on `seaway` and use them from there: `use seaway::{Event, WebSocketConsumer, consumer};`.
-//! Their documentation, with examples that run, is there too; `docs/macros.md` in the repository shows side by side what
-//! each of them writes and what you would write by hand.
+//! Their documentation, with examples that run, is there too; `docs/macros.md` in the repository
+//! compares the generated code of each with the same code written by hand.
 //!
-//! The sources, in the order of a reader:
+//! The sources, in reading order:
 //!
-//! - `event`: `#[derive(Event)]`, what consumers tell each other;
-//! - `from_handshake`: `#[derive(WebSocketConsumer)]`, how a consumer's fields are filled;
-//! - `consumer`: `#[consumer]`, how its methods are called.
+//! - `event`: `#[derive(Event)]`, the events that consumers send each other;
+//! - `from_handshake`: `#[derive(WebSocketConsumer)]`, which fills a consumer's fields;
+//! - `consumer`: `#[consumer]`, which calls a consumer's methods.
 //!
-//! Each reads what a person wrote into plain values, collects all mistakes on the way, and then writes.
+//! Each parses its input into plain values, collects all errors, and then generates code.
 
 mod consumer;
 mod event;
@@ -21,14 +22,14 @@ mod types;
 
 use proc_macro::TokenStream;
 
-#[allow(missing_docs, reason = "it is documented where it is used: in seaway")]
+#[allow(missing_docs, reason = "documented in seaway, where it is used")]
 #[proc_macro_derive(Event, attributes(event, serde))]
 pub fn derive_event(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);
     event::derive(input).into()
 }
 
-#[allow(missing_docs, reason = "it is documented where it is used: in seaway")]
+#[allow(missing_docs, reason = "documented in seaway, where it is used")]
 #[proc_macro_derive(
     WebSocketConsumer,
     attributes(consumer, default, group, param, query, session, state, user)
@@ -38,7 +39,7 @@ pub fn derive_web_socket_consumer(input: TokenStream) -> TokenStream {
     from_handshake::derive(input).into()
 }
 
-#[allow(missing_docs, reason = "it is documented where it is used: in seaway")]
+#[allow(missing_docs, reason = "documented in seaway, where it is used")]
 #[proc_macro_attribute]
 pub fn consumer(arguments: TokenStream, item: TokenStream) -> TokenStream {
     consumer::expand(arguments.into(), item.into()).into()

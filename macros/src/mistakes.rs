@@ -1,4 +1,4 @@
-//! All mistakes of one call of a macro, so that a person sees them at once.
+//! A collection of all errors of one macro call, so that the compiler reports them together.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -9,7 +9,7 @@ use syn::Error;
 pub(crate) struct Mistakes(Option<Error>);
 
 impl Mistakes {
-    /// Notes one, at these tokens.
+    /// Adds an error at these tokens.
     pub(crate) fn note(&mut self, at: impl ToTokens, message: impl Display) {
         self.push(Error::new_spanned(at, message));
     }
@@ -21,12 +21,12 @@ impl Mistakes {
         }
     }
 
-    /// The value, or `None` and its error noted.
+    /// Returns the value, or `None` after adding the error.
     pub(crate) fn keep<T>(&mut self, result: syn::Result<T>) -> Option<T> {
         result.map_err(|error| self.push(error)).ok()
     }
 
-    /// The compile errors, if there are any.
+    /// Returns the compile errors, if there are any.
     pub(crate) fn into_tokens(self) -> Option<TokenStream> {
         self.0.map(Error::into_compile_error)
     }

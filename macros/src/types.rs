@@ -1,8 +1,8 @@
-//! What can be said of a type from the way it is written.
+//! Checks of a type by its tokens.
 
 use syn::{GenericArgument, Path, PathArguments, PathSegment, Type};
 
-/// The last segment of a type's path: `Group<E>` of `seaway::Group<E>`.
+/// Returns the last segment of a type's path: `Group<E>` of `seaway::Group<E>`.
 pub(crate) fn last_segment(ty: &Type) -> Option<&PathSegment> {
     match ty {
         Type::Path(path) => path.path.segments.last(),
@@ -12,12 +12,12 @@ pub(crate) fn last_segment(ty: &Type) -> Option<&PathSegment> {
     }
 }
 
-/// Whether the type is called this, whatever module it is from.
+/// Returns whether the type has this name, in any module.
 pub(crate) fn is_named(ty: &Type, name: &str) -> bool {
     last_segment(ty).is_some_and(|last| last.ident == name)
 }
 
-/// The `E` of `Group<E>`.
+/// Returns the `E` of `Group<E>`.
 pub(crate) fn argument(ty: &Type) -> Option<&Type> {
     let PathArguments::AngleBracketed(arguments) = &last_segment(ty)?.arguments else {
         return None;
@@ -28,12 +28,12 @@ pub(crate) fn argument(ty: &Type) -> Option<&Type> {
     })
 }
 
-/// The `T` of `Option<T>`.
+/// Returns the `T` of `Option<T>`.
 pub(crate) fn optional(ty: &Type) -> Option<&Type> {
     is_named(ty, "Option").then(|| argument(ty)).flatten()
 }
 
-/// The `T` of `&T` and `&mut T`.
+/// Returns the `T` of `&T` and `&mut T`.
 pub(crate) fn referent(ty: &Type) -> Option<&Type> {
     match ty {
         Type::Reference(reference) => Some(&reference.elem),
@@ -43,7 +43,8 @@ pub(crate) fn referent(ty: &Type) -> Option<&Type> {
     }
 }
 
-/// Whether this is certainly one of the types of the standard library that are no map to serde.
+/// Returns whether this is certainly a type of the standard library that serde does not encode as a
+/// map.
 pub(crate) fn is_plain(ty: &Type) -> bool {
     const PLAIN: &[&str] = &[
         "String", "Vec", "VecDeque", "Option", "HashSet", "BTreeSet", "bool", "char", "u8", "u16",
@@ -55,7 +56,7 @@ pub(crate) fn is_plain(ty: &Type) -> bool {
     }
 }
 
-/// A path of one name.
+/// Returns whether the path is exactly one of these names.
 pub(crate) fn is_word(path: &Path, words: &[&str]) -> bool {
     words.iter().any(|word| path.is_ident(word))
 }

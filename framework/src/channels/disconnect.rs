@@ -1,4 +1,4 @@
-//! Conversations ended from afar.
+//! Closing connections through the channel layer.
 
 use super::{Channels, Envelope, Event, Group, messagepack};
 use crate::{
@@ -8,33 +8,33 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The type that ends conversations.
+/// The `type` of a disconnect request.
 pub(super) const TYPE: &str = "seaway.disconnect";
 
-/// What ends a conversation, whoever sends it: from Python
-/// `await channel_layer.group_send("chat.lobby", {"type": "seaway.disconnect", "code": 4000, "reason": "closed"})`.
+/// A disconnect request, from any process. In Python: `await channel_layer.group_send("chat.lobby",
+/// {"type": "seaway.disconnect", "code": 4000, "reason": "closed"})`.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type")]
 enum Control {
     #[serde(rename = "seaway.disconnect")]
     Disconnect {
-        #[serde(default = "kicked")]
+        #[serde(default = "default_code")]
         code: u16,
         #[serde(default)]
         reason: String,
     },
 }
 
-/// The code of an announcement that names none.
-fn kicked() -> u16 {
+/// Returns the close code of a request that names none.
+fn default_code() -> u16 {
     Close::POLICY
 }
 
 impl Envelope {
-    /// The envelope that ends the conversation of whoever gets it.
+    /// Creates the envelope that closes its receiver's connection.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if the code may not travel (RFC 6455, 7.4).
+    /// [`ErrorKind::Codec`] if the code must not be sent in a close frame (RFC 6455, 7.4).
     pub(super) fn disconnect(close: Close) -> Result<Self> {
         if !close.is_sendable() {
             return Err(Error::new(
@@ -50,7 +50,8 @@ impl Envelope {
         Ok(Self::from_bytes(bytes.expect("a number and a text")))
     }
 
-    /// How the conversation of whoever got this ends, if this is what it says.
+    /// Returns the code and reason to close the receiver's connection with, if this is a disconnect
+    /// request.
     pub(crate) fn disconnects(&self) -> Option<Close> {
         if !self.is_disconnect() {
             return None;
@@ -58,28 +59,31 @@ impl Envelope {
         let control = messagepack::decode(self.as_bytes());
         let close = match control {
             Ok(Control::Disconnect { code, reason }) => Close::new(code, reason),
-            Err(_) => Close::from(kicked()),
+            Err(_) => Close::from(default_code()),
         };
         Some(match close.is_sendable() {
             true => close,
-            false => Close::new(kicked(), close.reason),
+            false => Close::new(default_code(), close.reason),
         })
     }
 }
 
 impl Channels {
-    /// Ends one consumer's conversation, wherever it is, with this code and reason; if it is gone, nothing happens.
+    /// Closes one consumer's connection with this code and reason, in whichever process it is.
     ///
-    /// It goes before whatever else waits for the consumer, but not before a handler that runs.
+    /// If the consumer no longer exists, nothing happens. The request overtakes everything else
+    /// that waits for the consumer; a running hook gets the grace period.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if the code may not travel, [`ErrorKind::Layer`] if the layer did not take it.
+    /// [`ErrorKind::Codec`] if the code must not be sent, [`ErrorKind::Layer`] if the layer did not
+    /// accept the request.
     pub async fn disconnect(&self, channel: &ChannelName, close: impl Into<Close>) -> Result<()> {
         let envelope = Envelope::disconnect(close.into())?;
         self.send_envelope(channel, envelope).await
     }
 
-    /// Ends the conversations of all members of a group, whatever events they understand; see [`Group::disconnect`].
+    /// Closes the connections of all members of a group, whatever their event type; see
+    /// [`Group::disconnect`].
     pub(crate) async fn disconnect_group(&self, group: &GroupName, close: Close) -> Result<()> {
         let envelope = Envelope::disconnect(close)?;
         self.group_send_envelope(group, envelope).await
@@ -87,7 +91,7 @@ impl Channels {
 }
 
 impl<E: Event> Group<E> {
-    /// Ends the conversations of all members, in every process, with this code and reason.
+    /// Closes the connections of all members, in every process, with this code and reason.
     ///
     /// ```
     /// # async fn example(room: seaway::Group<seaway::NoEvent>) -> seaway::Result<()> {
@@ -96,7 +100,7 @@ impl<E: Event> Group<E> {
     /// ```
     ///
     /// # Errors
-    /// As [`Channels::disconnect`].
+    /// Same as [`Channels::disconnect`].
     pub async fn disconnect(&self, close: impl Into<Close>) -> Result<()> {
         self.channels()
             .disconnect_group(self.name(), close.into())

@@ -1,4 +1,4 @@
-//! What may travel between consumers, and its one encoding.
+//! Events that consumers send each other, and their encoding.
 
 use super::{Shared, except::Except, messagepack};
 use crate::{
@@ -14,7 +14,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// Anything consumers may tell each other: a type that serde knows and that has a `type`.
+/// An event that consumers send each other: a type that serde can serialize and deserialize, and
+/// that has a `type`.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -31,56 +32,57 @@ use std::{
 /// # is::<ChatEvent>();
 /// ```
 ///
-/// Use an enum, also for a single kind of event: serde checks the `type` of enums only, and would read any map with the
-/// right fields as a struct.
+/// Use an enum, even for a single kind of event: serde checks the `type` of enums only, and would
+/// deserialize any map with the right fields as a struct.
 ///
-/// It is implemented for every such type. The `type` is what a Python consumer picks its handler by
-/// (`chat.message` calls `chat_message`).
+/// The trait is implemented for every such type. A Python consumer selects its handler by the
+/// `type` (`chat.message` calls `chat_message`).
 pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Event for T {}
 
-/// One event, encoded: a MessagePack map with its `type`, as Django Channels writes it.
+/// An encoded event: a MessagePack map with its `type`, as Django Channels encodes it.
 ///
-/// It is encoded once per send and decoded once per process; clones share both.
+/// An event is encoded once per send and decoded once per process; clones share both.
 #[derive(Clone)]
 pub struct Envelope(Arc<Inner>);
 
 struct Inner {
-    /// The event as it travels.
+    /// The encoded event as sent and received, with its exception.
     bytes: Bytes,
-    /// The member that is not to get it, if there is one.
+    /// The excepted member, if there is one.
     except: Option<Box<Except>>,
-    /// The first group of this process that it was delivered to.
+    /// The first group of this process that the event was delivered to.
     group: OnceLock<GroupName>,
-    /// The event, as the first member of this process decoded it.
+    /// The event as decoded by the first member of this process.
     decoded: OnceLock<Box<dyn Any + Send + Sync>>,
-    /// Whether it ends conversations, as the first mailbox found out.
+    /// Whether the event is a disconnect request; computed once.
     is_disconnect: OnceLock<bool>,
-    /// The message that members make of the event, and who made it.
+    /// The message that the first maker created from the event, and that maker.
     message: OnceLock<(Maker, Message)>,
 }
 
-/// The type of the event, and the address of the function. The type too: a compiler may give two functions that do the
-/// same to their bytes one address.
+/// The type of the event and the address of the function. The address alone does not suffice: a
+/// compiler may give two functions with the same machine code one address.
 pub(super) type Maker = (TypeId, usize);
 
 impl Envelope {
     /// Encodes an event.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if it is not a map with a `type` (tag your enum with `#[serde(tag = "type")]`), if it nests
-    /// lists and maps more than 128 levels deep, or if the type is `seaway.disconnect`, which
-    /// [`Group::disconnect`](super::Group::disconnect) is for.
+    /// [`ErrorKind::Codec`] if it is not a map with a `type` (tag your enum with
+    /// `#[serde(tag = "type")]`), if it nests lists and maps more than 128 levels deep, if its type
+    /// is `seaway.disconnect` (use [`Group::disconnect`](super::Group::disconnect)), or if it has a
+    /// key `__seaway_except__` (use [`Group::send_except`](super::Group::send_except)).
     pub fn encode<E: Event>(event: &E) -> Result<Self> {
         let bytes = rmp_serde::to_vec_named(event).map_err(|source| {
             let name = std::any::type_name::<E>();
             Error::new(ErrorKind::Codec, format!("cannot encode a {name}")).with_source(source)
         })?;
         let name = std::any::type_name::<E>;
-        // Whoever gets it checks this, and could not read it.
+        // Every receiver runs the same check, and could not decode the event.
         if let Err(mistake) = messagepack::check(&bytes) {
-            let message = format!("a {} cannot be an event: {mistake}", name());
+            let message = format!("cannot encode a {} as an event: {mistake}", name());
             return Err(Error::new(ErrorKind::Codec, message));
         }
         let envelope = Self::from_bytes(bytes);
@@ -88,18 +90,18 @@ impl Envelope {
             return Err(Error::new(
                 ErrorKind::Codec,
                 format!(
-                    "an event is a map with a `type`, and a {} is none: add #[serde(tag = \"type\")] to it",
+                    "cannot encode a {} as an event: it is not a map with a `type`; add #[serde(tag = \"type\")] to it",
                     name()
                 ),
             ));
         }
-        // A consumer that relays what clients send must not let them close each other's connections, nor hide from others
-        // what it sends.
+        // A consumer that relays client input must not let clients close each other's connections
+        // or hide what it sends from other members.
         if envelope.is_disconnect() || envelope.0.except.is_some() {
             return Err(Error::new(
                 ErrorKind::Codec,
                 format!(
-                    "a {} has a type or a key that is Seaway's own: use Group::disconnect or Group::send_except",
+                    "cannot encode a {} as an event: its type or a key is reserved; use Group::disconnect or Group::send_except",
                     name()
                 ),
             ));
@@ -107,7 +109,9 @@ impl Envelope {
         Ok(envelope)
     }
 
-    /// What came over a wire. Nothing is checked before it is [decoded](Envelope::decode).
+    /// Creates an envelope from received bytes.
+    ///
+    /// Nothing is checked before it is [decoded](Envelope::decode).
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         Self(Arc::new(Inner {
@@ -120,16 +124,17 @@ impl Envelope {
         }))
     }
 
-    /// The event, decoded by whoever asks first and shared by all who ask for the same type.
+    /// Decodes the event once and shares it with all callers that ask for the same type.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if this is no `E`, announces more than it contains, or nests lists and maps more than 128
-    /// levels deep.
+    /// [`ErrorKind::Codec`] if the event is not an `E`, if a length exceeds the remaining bytes, or
+    /// if lists and maps are nested more than 128 levels deep.
     pub fn decode<E: Event>(self) -> Result<Shared<E>> {
         self.try_decode().map_err(|(error, _)| error)
     }
 
-    /// As [`decode`](Envelope::decode), and gives the envelope back that is no `E`.
+    /// Decodes the event as [`decode`](Envelope::decode) does; returns the envelope with the error
+    /// if it is not an `E`.
     pub(super) fn try_decode<E: Event>(self) -> Result<Shared<E>, (Error, Self)> {
         if self.decoded::<E>().is_some() {
             return Ok(Shared::of(self));
@@ -139,8 +144,8 @@ impl Envelope {
             Err(source) => {
                 let name = std::any::type_name::<E>();
                 let message = match foreign_setting(self.event_bytes()) {
-                    Some(setting) => format!("an event is no {name}: {setting}"),
-                    None => format!("an event is no {name}"),
+                    Some(setting) => format!("cannot decode an event as {name}: {setting}"),
+                    None => format!("cannot decode an event as {name}"),
                 };
                 let error = Error::new(ErrorKind::Codec, message).with_source(source);
                 return Err((error, self));
@@ -148,7 +153,8 @@ impl Envelope {
         };
         match self.0.decoded.set(Box::new(event)) {
             Ok(()) => Ok(Shared::of(self)),
-            // Somebody was quicker; or members of two kinds share a group, and the second kind decodes for itself.
+            // Another member decoded first; or members of two event types share the group, and this
+            // one keeps its own copy.
             Err(event) => match event.downcast() {
                 Ok(event) if self.decoded::<E>().is_none() => Ok(Shared::own(*event, self)),
                 _ => Ok(Shared::of(self)),
@@ -156,7 +162,7 @@ impl Envelope {
         }
     }
 
-    /// The `type`, if this is a map that has one.
+    /// Returns the event's `type`, if it is a map that has one.
     pub fn kind(&self) -> Option<String> {
         #[derive(Deserialize)]
         struct Tagged {
@@ -167,19 +173,21 @@ impl Envelope {
             .map(|tagged| tagged.r#type)
     }
 
-    /// Whether this is a map with a `type`. Encoders put the tag first, so a look at the first key usually does.
+    /// Returns whether this is a map with a `type`. Encoders put the tag first, so the first key
+    /// usually suffices.
     fn has_type(&self) -> bool {
         let starts = |entries: &[u8]| entries.starts_with(b"\xa4type") || self.kind().is_some();
         self.entries().is_some_and(starts)
     }
 
-    /// Whether it has this `type`: at a glance where the tag comes first, as encoders put it.
+    /// Returns whether the event has this `type`. Only compares bytes if the tag comes first, as
+    /// encoders put it.
     fn has_this_type(&self, kind: &str) -> bool {
         let Some(entries) = self.entries() else {
             return false;
         };
         match entries.strip_prefix(b"\xa4type") {
-            // The length of a short text stands in one byte before it.
+            // A short string has its length in one byte before it.
             Some([length @ 0xa0..=0xbf, text @ ..]) => {
                 usize::from(length & 0x1f) == kind.len() && text.starts_with(kind.as_bytes())
             }
@@ -187,7 +195,7 @@ impl Envelope {
         }
     }
 
-    /// The keys and values, one behind the other, if this is a map.
+    /// Returns the encoded keys and values, if this is a map.
     fn entries(&self) -> Option<&[u8]> {
         match &self.event_bytes()[..] {
             [0x80..=0x8f, entries @ ..]
@@ -197,31 +205,31 @@ impl Envelope {
         }
     }
 
-    /// As [`has_this_type`](Self::has_this_type) for what ends conversations, found out once for all mailboxes.
+    /// Returns whether the event is a disconnect request; computed once for all mailboxes.
     pub(super) fn is_disconnect(&self) -> bool {
         let known = &self.0.is_disconnect;
         *known.get_or_init(|| self.has_this_type(super::disconnect::TYPE))
     }
 
-    /// Whether this member is not to get it.
+    /// Returns whether `channel` is the excepted member.
     pub(super) fn excepts(&self, channel: &ChannelName) -> bool {
         let except = self.0.except.as_ref();
         except.is_some_and(|except| except.channel == *channel)
     }
 
-    /// Notes a group that it is delivered to.
+    /// Records a group that the event is delivered to; the first one is kept.
     pub(super) fn note_group(&self, group: &GroupName) {
         if self.0.group.get().is_none() {
             _ = self.0.group.set(group.clone());
         }
     }
 
-    /// The first group of this process that it was delivered to.
+    /// Returns the first group of this process that the event was delivered to.
     pub(super) fn group(&self) -> Option<&GroupName> {
         self.0.group.get()
     }
 
-    /// The encoded event, without whom it excepts.
+    /// Returns the encoded event without its exception.
     pub(super) fn event_bytes(&self) -> &Bytes {
         match &self.0.except {
             Some(except) => &except.event,
@@ -229,17 +237,18 @@ impl Envelope {
         }
     }
 
-    /// The encoded event as it travels.
+    /// Returns the encoded event as it is sent and received.
     pub fn as_bytes(&self) -> &Bytes {
         &self.0.bytes
     }
 
-    /// The event, if it was decoded as an `E`.
+    /// Returns the event, if it was decoded as an `E`.
     pub(super) fn decoded<E: Event>(&self) -> Option<&E> {
         self.0.decoded.get()?.downcast_ref()
     }
 
-    /// The message that this maker made before, or makes now. The first maker's is kept.
+    /// Returns the message that `maker` created before, or creates it. The first maker's message is
+    /// kept.
     pub(super) fn message(
         &self,
         maker: Maker,
@@ -257,13 +266,13 @@ impl Envelope {
     }
 }
 
-/// What a setting of channels_redis looks like that the other side has and this side does not read.
+/// Returns which setting of channels_redis the sender seems to use that Seaway does not support.
 fn foreign_setting(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [b'{', ..] => Some(
             "it is JSON; remove serializer_format=\"json\" from the CHANNEL_LAYERS of the Django project",
         ),
-        // A Fernet token: version 0x80 in Base64, and a time in this century.
+        // A Fernet token: version 0x80 in Base64, and a timestamp of this century.
         [b'g', b'A', b'A', b'A', b'A', ..] => Some(
             "it is encrypted; remove symmetric_encryption_keys from the CHANNEL_LAYERS of the Django project",
         ),

@@ -1,26 +1,27 @@
-//! An event for all members of a group but one.
+//! Events for all members of a group but one.
 //!
-//! On the wire the name of that member stands in the event's map, under a key of its own. Python's consumers see one key
-//! more and may ignore it; a Python sender that sets it excepts a member of Seaway's too.
+//! On the wire, the event's map holds the name of that member under a key of its own. Python
+//! consumers see this additional key and may ignore it. A Python sender that sets the key can
+//! except a Seaway consumer too.
 
 use super::{Envelope, Event, Group, messagepack};
 use crate::{error::Result, name::ChannelName};
 use bytes::Bytes;
 use memchr::memmem;
 
-/// The key, with MessagePack's byte for the length before it.
+/// The key, preceded by MessagePack's byte for its length.
 const KEY: &[u8] = b"\xb1__seaway_except__";
 
-/// Who gets an event not, and the event without that.
+/// The excepted channel, and the event without the exception.
 pub(super) struct Except {
     pub(super) channel: ChannelName,
     pub(super) event: Bytes,
 }
 
 impl Except {
-    /// Reads it from an event as it travels, if it is there.
+    /// Reads the exception from an encoded event, if the event has one.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        // Nearly every event is told by this look.
+        // This search rules out nearly every event.
         memmem::find(bytes, KEY)?;
         let (count, entries) = open_map(bytes)?;
         let mut rest = entries;
@@ -40,7 +41,7 @@ impl Except {
         None
     }
 
-    /// Writes it in front of an event; `None` if that is no map.
+    /// Adds the exception in front of an event's entries; returns `None` if the event is not a map.
     fn write(channel: &ChannelName, event: &[u8]) -> Option<Bytes> {
         let (count, entries) = open_map(event)?;
         let name = channel.as_str().as_bytes();
@@ -55,7 +56,7 @@ impl Except {
     }
 }
 
-/// The number of entries of a MessagePack map, and its entries.
+/// Returns the number of entries of a MessagePack map, and the encoded entries.
 fn open_map(bytes: &[u8]) -> Option<(u32, &[u8])> {
     match bytes {
         [count @ 0x80..=0x8f, entries @ ..] => Some((u32::from(count & 0x0f), entries)),
@@ -65,7 +66,7 @@ fn open_map(bytes: &[u8]) -> Option<(u32, &[u8])> {
     }
 }
 
-/// A map of so many entries, in two parts.
+/// Encodes a map of `count` entries, given in two parts.
 fn map(count: u32, first: &[u8], rest: &[u8]) -> Bytes {
     let mut bytes = Vec::with_capacity(5 + first.len() + rest.len());
     match (u8::try_from(count), u16::try_from(count)) {
@@ -85,7 +86,9 @@ fn map(count: u32, first: &[u8], rest: &[u8]) -> Bytes {
 }
 
 impl Envelope {
-    /// The same event for all members of a group but one.
+    /// Returns the same event for all members of a group except `channel`.
+    ///
+    /// An envelope that is not a MessagePack map is returned unchanged and reaches all members.
     #[must_use]
     pub fn except(self, channel: &ChannelName) -> Self {
         match Except::write(channel, self.event_bytes()) {
@@ -96,7 +99,9 @@ impl Envelope {
 }
 
 impl<E: Event> Group<E> {
-    /// Sends to every member in every process except one: usually the sender itself, by the channel of its
+    /// Sends an event to every member in every process except one.
+    ///
+    /// The exception is usually the sender itself, by the channel of its
     /// [context](crate::Context::channel).
     ///
     /// ```
@@ -116,10 +121,11 @@ impl<E: Event> Group<E> {
     /// # seaway::Result::<()>::Ok(()) }).unwrap();
     /// ```
     ///
-    /// Members in Python get it too, whichever channel is excepted: Django Channels does not know the exception.
+    /// Python members receive it too, whichever channel is excepted: Django Channels does not know
+    /// the exception.
     ///
     /// # Errors
-    /// As [`send`](Group::send).
+    /// Same as [`send`](Group::send).
     pub async fn send_except(&self, event: &E, channel: &ChannelName) -> Result<()> {
         let envelope = Envelope::encode(event)?.except(channel);
         self.channels()

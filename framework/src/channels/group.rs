@@ -1,4 +1,4 @@
-//! Everyone who joined under one name.
+//! The typed handle of a group.
 
 use super::{Channels, Envelope, Event};
 use crate::{
@@ -7,9 +7,9 @@ use crate::{
 };
 use std::{fmt, marker::PhantomData};
 
-/// Everyone who joined under one name, and the kind of event they understand.
+/// A group: all channels that joined under one name, typed by the event that they receive.
 ///
-/// A cheap handle, like a path to a file: making one joins nothing.
+/// A cheap handle, like a path to a file: creating one does not join the group.
 ///
 /// ```
 /// use seaway::{Group, Result};
@@ -41,16 +41,17 @@ impl<E: Event> Group<E> {
         }
     }
 
-    /// The group's name.
+    /// Returns the group's name.
     pub fn name(&self) -> &GroupName {
         &self.name
     }
 
-    /// Tells every member, in every process; the sender too, if it is one.
+    /// Sends an event to every member in every process, including the sender if it is a member.
     ///
     /// # Errors
     /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the event has no `type`,
-    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not take it.
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not accept it,
+    /// [`ErrorKind::Unconfirmed`](crate::ErrorKind::Unconfirmed) if it is not known whether it did.
     pub async fn send(&self, event: &E) -> Result<()> {
         let envelope = Envelope::encode(event)?;
         self.channels
@@ -62,19 +63,24 @@ impl<E: Event> Group<E> {
         &self.channels
     }
 
-    /// Makes a channel of this process a member. A consumer joins through its
-    /// [handshake](crate::Handshake::join) or [context](crate::Context::join) instead.
+    /// Adds a channel of this process to the group.
+    ///
+    /// A consumer joins through its [handshake](crate::Handshake::join) or
+    /// [context](crate::Context::join) instead.
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not take it, or the channel is not of this process.
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not accept it, or if the
+    /// channel is not of this process.
     pub async fn add(&self, channel: &ChannelName) -> Result<()> {
         self.channels.group_add(&self.name, channel).await
     }
 
-    /// Ends a membership. Who leaves altogether needs no such call: dropping the mailbox does it.
+    /// Removes a channel from the group.
+    ///
+    /// Dropping the mailbox leaves all groups without this call.
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not take it.
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not accept it.
     pub async fn discard(&self, channel: &ChannelName) -> Result<()> {
         self.channels
             .layer()

@@ -1,4 +1,4 @@
-//! The trait that a backend implements, and the handle that everyone holds.
+//! The trait that a channel layer implements, and the handle to it.
 
 use super::{
     Envelope, Event, Group, InMemoryChannelLayer, Mailbox, Missed, Shared, undecodable::Undecodable,
@@ -19,16 +19,18 @@ use std::{
 };
 use tracing::{Instrument, debug_span};
 
-/// What carries envelopes between consumers, in one process or many.
+/// A transport for envelopes between consumers, in one process or many.
 ///
-/// The hard half, delivery inside a process, is written once: a layer holds a [`LocalChannels`](super::LocalChannels)
-/// and adds a wire. [`testing::channel_layer`](crate::testing::channel_layer) holds the rules that each must keep.
+/// Delivery inside a process is implemented once: a layer holds a
+/// [`LocalChannels`](super::LocalChannels) and adds a transport.
+/// [`testing::channel_layer`](crate::testing::channel_layer) is the conformance suite that every
+/// layer must pass.
 ///
 /// ```
 /// use async_trait::async_trait;
 /// use seaway::{ChannelName, GroupName, Result, channels::{ChannelLayer, Envelope, LocalChannels, Mailbox}};
 ///
-/// /// No wire at all.
+/// /// Delivers inside this process only.
 /// struct Here(LocalChannels);
 ///
 /// #[async_trait]
@@ -53,19 +55,23 @@ use tracing::{Instrument, debug_span};
 /// ```
 #[async_trait]
 pub trait ChannelLayer: Send + Sync + 'static {
-    /// Opens a fresh channel. Dropping the mailbox leaves its groups.
+    /// Opens a new channel. Dropping the mailbox leaves its groups.
     async fn open(&self) -> Result<Mailbox>;
 
-    /// Sends to one channel, wherever it is. A channel that is gone loses the envelope; that is no error.
+    /// Sends an envelope to one channel, in whichever process it is.
+    ///
+    /// If the channel no longer exists, the envelope is dropped without an error.
     async fn send(&self, channel: &ChannelName, envelope: Envelope) -> Result<()>;
 
-    /// Makes a channel of this process a member. Once it returns, what anyone sends to the group is heard.
+    /// Adds a channel of this process to a group.
+    ///
+    /// After it returns, the channel receives what any process sends to the group.
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<()>;
 
-    /// Ends a membership; one that never was is no error.
+    /// Removes a channel from a group; not an error if the channel is not a member.
     async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<()>;
 
-    /// Sends to every member in every process.
+    /// Sends an envelope to every member of a group, in every process.
     async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()>;
 
     /// Returns how many envelopes this process has dropped because a mailbox was full.
@@ -73,7 +79,9 @@ pub trait ChannelLayer: Send + Sync + 'static {
         0
     }
 
-    /// Returns whether the layer can carry events just now, for a readiness probe. It does not wait.
+    /// Returns `Ok` if the layer can currently transport events, for a readiness probe.
+    ///
+    /// Does not wait.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) with the reason if it cannot.
@@ -82,7 +90,7 @@ pub trait ChannelLayer: Send + Sync + 'static {
     }
 }
 
-/// The handle to the channel layer that everyone holds. Cloning it is cheap.
+/// The cloneable handle to the channel layer. Cloning is cheap.
 #[derive(Clone)]
 pub struct Channels(Arc<Inner>);
 
@@ -95,7 +103,7 @@ struct Inner {
 }
 
 impl Channels {
-    /// Channels over a layer of your own.
+    /// Creates the handle to a layer of your own.
     pub fn new(layer: impl ChannelLayer) -> Self {
         Self(Arc::new(Inner {
             layer: Box::new(layer),
@@ -106,16 +114,17 @@ impl Channels {
         }))
     }
 
-    /// Channels inside this process alone.
+    /// Creates channels inside this process only.
     pub fn in_memory() -> Self {
         Self::new(InMemoryChannelLayer::default())
     }
 
-    /// Channels over Redis, shared with every process that connects to the same one, Django's included.
+    /// Connects to Redis and returns channels shared with every process on the same Redis, Django
+    /// included.
     ///
-    /// Give it the URL, `redis://[user:password@]host[:port][/database]`, or a [`RedisConfig`](super::redis::RedisConfig).
-    /// See [`redis`](super::redis) for the wire and for
-    /// what happens while Redis is away.
+    /// Takes the URL, `redis://[user:password@]host[:port][/database]`, or a
+    /// [`RedisConfig`](super::redis::RedisConfig). See [`redis`](super::redis) for the wire format
+    /// and for the behavior while Redis is unavailable.
     ///
     /// ```no_run
     /// # async fn example() -> seaway::Result<()> {
@@ -124,36 +133,41 @@ impl Channels {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is invalid, if Redis refuses, or if it
-    /// does not answer within the 2 s of each connection and the 5 s of each first answer; the
-    /// message names the address and the remedy.
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is invalid, if Redis refuses, or if
+    /// it does not respond in time: 2 s for each connection, 5 s for each first response. The
+    /// message names the address and the remedy. [`ErrorKind::Name`](crate::ErrorKind::Name) if the
+    /// prefix of the configuration is not valid.
     #[cfg(feature = "redis")]
     pub async fn redis(config: impl Into<super::redis::RedisConfig>) -> Result<Self> {
         let layer = super::redis::RedisChannelLayer::connect(config).await?;
         Ok(Self::new(layer))
     }
 
-    /// The group of this name.
+    /// Returns the group with this name.
     ///
     /// # Errors
-    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if it is no [group name](GroupName).
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is not a valid [group
+    /// name](GroupName).
     pub fn group<E: Event>(&self, name: &str) -> Result<Group<E>> {
         Ok(Group::new(GroupName::new(name)?, self.clone()))
     }
 
-    /// Opens a fresh channel, to listen from outside a consumer.
+    /// Opens a new channel, to receive events outside a consumer.
     ///
     /// # Errors
-    /// Whatever keeps the layer from it.
+    /// Any error of the layer.
     pub async fn open(&self) -> Result<Mailbox> {
         self.layer().open().await
     }
 
-    /// Tells one consumer, wherever it is; if it is gone, nobody.
+    /// Sends an event to one consumer, in whichever process it is.
+    ///
+    /// If the consumer no longer exists, the event is dropped without an error.
     ///
     /// # Errors
     /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the event has no `type`,
-    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not take it.
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not accept it,
+    /// [`ErrorKind::Unconfirmed`](crate::ErrorKind::Unconfirmed) if it is not known whether it did.
     pub async fn send<E: Event>(&self, channel: &ChannelName, event: &E) -> Result<()> {
         self.send_envelope(channel, Envelope::encode(event)?).await
     }
@@ -192,22 +206,26 @@ impl Channels {
         self.layer().dropped()
     }
 
-    /// Returns how many events consumers of this process have skipped because they were not of their type.
+    /// Returns how many events consumers of this process have skipped because they could not be
+    /// decoded as the consumer's event type.
     pub fn undecodable(&self) -> u64 {
         self.0.undecodable.total()
     }
 
-    /// Returns how many times consumers of this process were told that they may have [missed](Missed) events.
+    /// Returns how many times consumers of this process were notified that they may have
+    /// [missed](Missed) events.
     pub fn missed(&self) -> u64 {
         self.0.missed.load(Ordering::Relaxed)
     }
 
-    /// Returns whether events can be sent and received just now: for a readiness probe. It does not wait.
+    /// Returns `Ok` if events can currently be sent and received, for a readiness probe.
+    ///
+    /// Does not wait.
     ///
     /// ```
     /// use seaway::Channels;
     ///
-    /// /// What a load balancer asks for.
+    /// /// Responds to the readiness probe of a load balancer.
     /// fn readiness(channels: &Channels) -> http::StatusCode {
     ///     match channels.health() {
     ///         Ok(()) => http::StatusCode::OK,
@@ -223,18 +241,19 @@ impl Channels {
         self.layer().health()
     }
 
-    /// Returns how many sends and joins of consumers of this process the layer did not take, and no hook handled.
+    /// Returns how many sends and joins of consumers of this process failed in the layer without a
+    /// hook that handled the error.
     pub fn unsent(&self) -> u64 {
         self.0.unsent.load(Ordering::Relaxed)
     }
 
-    /// The layer itself, for what has no handle: envelopes that are encoded already.
+    /// Returns the layer itself, to send envelopes that are already encoded.
     pub fn layer(&self) -> &dyn ChannelLayer {
         &*self.0.layer
     }
 
-    /// Decodes an event for a consumer. One that is not of its type is counted and logged, and skipped: it must not close
-    /// every connection of the group.
+    /// Decodes an event for a consumer. An event of another type is counted, logged and skipped: an
+    /// error would close every connection of the group.
     pub(crate) fn decode<E: Event>(&self, envelope: Envelope) -> Option<Shared<E>> {
         match envelope.try_decode() {
             Ok(event) => Some(event),
@@ -245,7 +264,7 @@ impl Channels {
         }
     }
 
-    /// Counts what a consumer is told to have missed.
+    /// Counts a notice of missed events to a consumer.
     pub(crate) fn note_missed(&self, missed: Missed) {
         metric::missed(match missed {
             Missed::Interrupted { .. } => "interrupted",
@@ -254,7 +273,7 @@ impl Channels {
         self.0.missed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a send or join that the layer did not take and no hook handled.
+    /// Counts a send or join that failed in the layer without a hook that handled the error.
     pub(crate) fn note_unsent(&self, error: &Error) {
         let total = self.0.unsent.fetch_add(1, Ordering::Relaxed) + 1;
         log_limited!(warn, error = %error.chain(), total, "a consumer's event was not sent");

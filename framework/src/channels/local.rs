@@ -2,7 +2,7 @@
 
 use super::{
     Envelope, Mailbox, Missed,
-    crowd::Crowd,
+    backpressure::Backpressure,
     mailbox::{Delivery, MAILBOX_CAPACITY, Slot},
 };
 use crate::{
@@ -21,10 +21,10 @@ use std::{
     time::Duration,
 };
 
-/// The mailboxes and memberships of this process. Every layer delivers through one of these.
+/// The mailboxes and memberships of this process, through which every channel layer delivers.
 ///
-/// Two indexes, each in shards with a lock of their own: groups to members for sending, channels to groups for leaving.
-/// A send locks the one shard of its group, for reading.
+/// Two indexes, each in shards with their own locks: groups to members for sending, channels to
+/// groups for leaving. A send locks only the shard of its group, for reading.
 ///
 /// ```
 /// use seaway::{GroupName, Result, channels::{LocalChannels, Membership}};
@@ -49,12 +49,12 @@ struct Registry {
     closed: AtomicU64,
     dropped: AtomicU64,
     deliveries: AtomicU64,
-    crowd: Crowd,
+    backpressure: Backpressure,
     metrics: metric::Delivery,
     hasher: RandomState,
     groups: Vec<RwLock<HashMap<GroupName, Members>>>,
     channels: Vec<Mutex<HashMap<ChannelName, Member>>>,
-    /// Told when a group's last member of this process has left.
+    /// Called when a group's last member in this process has left.
     emptied: Box<dyn Fn(&GroupName) + Send + Sync>,
 }
 
@@ -66,18 +66,18 @@ struct Member {
     groups: HashSet<GroupName>,
 }
 
-/// What a new membership means for a wire.
+/// The effect of a join on the subscriptions of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Membership {
-    /// The group's first member in this process: a wire has to start listening.
+    /// The group's first member in this process: the backend has to subscribe to the group.
     First,
-    /// The group has other members here.
+    /// The group has other members in this process.
     Further,
-    /// The channel was a member before.
+    /// The channel was already a member.
     Already,
 }
 
-/// More shards than cores: two sends rarely meet.
+/// More shards than cores, so that two sends rarely contend for a lock.
 const SHARDS: usize = 64;
 
 impl Default for LocalChannels {
@@ -87,8 +87,10 @@ impl Default for LocalChannels {
 }
 
 impl LocalChannels {
-    /// Mailboxes hold `capacity` envelopes; `emptied` is called, with no lock held, whenever a group's last member of
-    /// this process has left, so that a wire can stop listening.
+    /// Creates an index whose mailboxes hold `capacity` envelopes.
+    ///
+    /// `emptied` is called, with no lock held, whenever a group's last member in this process has
+    /// left, so that the backend can unsubscribe.
     pub fn new(capacity: usize, emptied: impl Fn(&GroupName) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Registry {
             capacity,
@@ -96,7 +98,7 @@ impl LocalChannels {
             closed: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             deliveries: AtomicU64::new(0),
-            crowd: Crowd::default(),
+            backpressure: Backpressure::default(),
             metrics: metric::Delivery::new(),
             hasher: RandomState::new(),
             groups: (0..SHARDS).map(|_| RwLock::default()).collect(),
@@ -105,10 +107,10 @@ impl LocalChannels {
         }))
     }
 
-    /// Opens a channel whose name is `prefix`, a `!` and a number.
+    /// Opens a channel whose name is `prefix`, a `!` and a hexadecimal number.
     ///
     /// # Errors
-    /// [`ErrorKind::Name`] if the prefix makes no channel name.
+    /// [`ErrorKind::Name`] if the prefix does not make a valid channel name.
     pub fn open(&self, prefix: &str) -> Result<Mailbox> {
         let number = self.0.opened.fetch_add(1, Ordering::AcqRel);
         let name = ChannelName::new(format!("{prefix}!{number:x}"))?;
@@ -119,10 +121,11 @@ impl LocalChannels {
         };
         self.0.channels(&name).insert(name, member);
         let registry = self.0.clone();
-        Ok(Mailbox::new(slot, move |gone| registry.forget(gone)))
+        Ok(Mailbox::new(slot, move |gone| registry.unregister(gone)))
     }
 
-    /// Delivers to one channel of this process. Whether there was one with room.
+    /// Delivers to one channel of this process; returns whether the channel exists and accepted the
+    /// envelope.
     pub fn deliver(&self, channel: &ChannelName, envelope: Envelope) -> bool {
         let slot = match self.0.channels(channel).get(channel) {
             Some(member) => member.slot.clone(),
@@ -131,10 +134,13 @@ impl LocalChannels {
         let delivery = slot.deliver(envelope);
         self.0.deliveries.fetch_add(1, Ordering::Relaxed);
         match delivery {
-            Delivery::Taken { depth, is_crowded } => {
+            Delivery::Taken {
+                depth,
+                is_nearly_full,
+            } => {
                 self.0.metrics.count(1, 0, depth);
-                if is_crowded {
-                    self.0.crowd.add(&slot);
+                if is_nearly_full {
+                    self.0.backpressure.add(&slot);
                 }
             }
             Delivery::Dropped => {
@@ -146,8 +152,10 @@ impl LocalChannels {
         matches!(delivery, Delivery::Taken { .. })
     }
 
-    /// Delivers to every member of the group in this process but the one that the envelope
-    /// [excepts](Envelope::except). A full mailbox drops the envelope and tells its owner; the sender never waits.
+    /// Delivers to every member of the group in this process except the one that the envelope
+    /// [excepts](Envelope::except).
+    ///
+    /// A full mailbox drops the envelope and notifies its owner; the sender never waits.
     pub fn deliver_group(&self, group: &GroupName, envelope: &Envelope) {
         let shard = self.0.read_groups(group);
         let Some(members) = shard.get(group) else {
@@ -157,11 +165,14 @@ impl LocalChannels {
         let (mut taken, mut dropped, mut deepest) = (0, 0, 0);
         for slot in members.values() {
             match slot.deliver(envelope.clone()) {
-                Delivery::Taken { depth, is_crowded } => {
+                Delivery::Taken {
+                    depth,
+                    is_nearly_full,
+                } => {
                     taken += 1;
                     deepest = depth.max(deepest);
-                    if is_crowded {
-                        self.0.crowd.add(slot);
+                    if is_nearly_full {
+                        self.0.backpressure.add(slot);
                     }
                 }
                 Delivery::Dropped => {
@@ -177,19 +188,21 @@ impl LocalChannels {
         self.0.deliveries.fetch_add(deliveries, Ordering::Relaxed);
     }
 
-    /// Tells the owner of every mailbox that it may have missed what was sent while a wire was down for `gap`.
+    /// Notifies the owner of every mailbox that it may have missed events while the transport was
+    /// down for `gap`.
     ///
-    /// A wire calls it once it is subscribed again. A wire that has lost nothing does not.
+    /// A backend calls this once it is subscribed again, unless it has lost nothing.
     pub fn interrupted(&self, gap: Duration) {
         self.interrupted_before(self.opened(), gap);
     }
 
-    /// Returns how many mailboxes were opened so far.
+    /// Returns how many mailboxes have been opened so far.
     pub(super) fn opened(&self) -> u64 {
         self.0.opened.load(Ordering::Acquire)
     }
 
-    /// As [`interrupted`](Self::interrupted), for the first `opened` mailboxes: later ones have nothing to miss.
+    /// Notifies like [`interrupted`](Self::interrupted), but only the first `opened` mailboxes:
+    /// later ones cannot have missed anything.
     pub(super) fn interrupted_before(&self, opened: u64, gap: Duration) {
         for shard in &self.0.channels {
             let slots: Vec<_> = {
@@ -203,8 +216,9 @@ impl LocalChannels {
         }
     }
 
-    /// As [`interrupted_before`](Self::interrupted_before), for the members of one group whose gap has lasted until now: those
-    /// that have not taken an earlier notice yet need no further one.
+    /// Notifies like [`interrupted_before`](Self::interrupted_before), but only the members of one
+    /// group, whose gap has lasted until now. Members that have not received an earlier notice yet
+    /// need no further one.
     #[cfg(feature = "redis")]
     pub(super) fn interrupted_members(&self, group: &GroupName, opened: u64, gap: Duration) {
         let shard = self.0.read_groups(group);
@@ -214,44 +228,51 @@ impl LocalChannels {
         }
     }
 
-    /// Returns how many deliveries to mailboxes were made so far. A wire that gives other tasks a turn after some thousand
-    /// of them does not fill mailboxes faster than their owners can empty them.
+    /// Returns how many deliveries to mailboxes were made so far.
+    ///
+    /// A backend that yields to other tasks after some thousand deliveries does not fill mailboxes
+    /// faster than their owners can empty them.
     pub fn deliveries(&self) -> u64 {
         self.0.deliveries.load(Ordering::Relaxed)
     }
 
-    /// Returns whether a wire may read on: no mailbox is more than half full whose owner is at work. While it returns
-    /// false a wire leaves what comes unread, and asks again a millisecond later.
+    /// Returns whether a backend may continue to read from its transport.
     ///
-    /// An owner that takes nothing for 250 ms is not waited for, and its mailbox overflows. Such owners, and a few that are
-    /// slower than all others, hold up a wire for a fifth of the time at most.
+    /// Returns false from when a mailbox is more than half full until it is down to a quarter, for
+    /// at most 2 s and while its owner is active. The backend then leaves incoming data unread and
+    /// asks again 1 ms later.
+    ///
+    /// An owner that takes no envelope for 250 ms is not waited for, and its mailbox overflows.
+    /// Such owners, and a few that are slower than all others, pause a backend for at most a fifth
+    /// of the time.
     pub fn has_room(&self) -> bool {
         let (opened, closed) = (&self.0.opened, &self.0.closed);
         let open = opened
             .load(Ordering::Relaxed)
             .saturating_sub(closed.load(Ordering::Relaxed));
         self.0
-            .crowd
+            .backpressure
             .has_room(usize::try_from(open).unwrap_or(usize::MAX))
     }
 
-    /// Returns how many mailboxes a wire is to wait for.
+    /// Returns how many mailboxes a backend is to wait for.
     #[cfg(test)]
-    pub(super) fn crowded(&self) -> usize {
-        self.0.crowd.len()
+    pub(super) fn full(&self) -> usize {
+        self.0.backpressure.len()
     }
 
-    /// Makes a channel of this process a member.
+    /// Adds a channel of this process to a group.
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`] if the channel is not of this process: consumers join for themselves.
+    /// [`ErrorKind::Layer`] if the channel is not of this process: consumers join groups
+    /// themselves.
     pub fn join(&self, group: &GroupName, channel: &ChannelName) -> Result<Membership> {
         let mut channels = self.0.channels(channel);
         let Some(member) = channels.get_mut(channel) else {
             return Err(Error::new(
                 ErrorKind::Layer,
                 format!(
-                    "channel {channel} is not open in this process: a consumer joins a group for itself"
+                    "cannot add channel {channel} to a group: it is not open in this process; each consumer joins its groups itself"
                 ),
             ));
         };
@@ -267,7 +288,7 @@ impl LocalChannels {
         })
     }
 
-    /// Ends a membership, if there is one.
+    /// Removes a channel from a group, if it is a member.
     pub fn leave(&self, group: &GroupName, channel: &ChannelName) {
         if let Some(member) = self.0.channels(channel).get_mut(channel) {
             member.groups.remove(group);
@@ -275,12 +296,12 @@ impl LocalChannels {
         self.0.leave(group, channel);
     }
 
-    /// How many members the group has in this process.
+    /// Returns how many members the group has in this process.
     pub fn members(&self, group: &GroupName) -> usize {
         self.0.read_groups(group).get(group).map_or(0, HashMap::len)
     }
 
-    /// The groups that have members in this process: what a wire listens to.
+    /// Returns the groups that have members in this process: those that a backend subscribes to.
     pub fn groups(&self) -> Vec<GroupName> {
         let shards = self.0.groups.iter();
         shards
@@ -291,7 +312,7 @@ impl LocalChannels {
             .collect()
     }
 
-    /// How many envelopes were dropped because a mailbox was full.
+    /// Returns how many envelopes were dropped because a mailbox was full.
     pub fn dropped(&self) -> u64 {
         self.0.dropped.load(Ordering::Relaxed)
     }
@@ -299,7 +320,7 @@ impl LocalChannels {
 
 const UNPOISONED: &str = "no code panics while it holds this lock";
 
-/// Locks are taken channels first, then groups.
+/// Locks are taken in this order: channels, then groups.
 impl Registry {
     fn channels(&self, name: &ChannelName) -> MutexGuard<'_, HashMap<ChannelName, Member>> {
         let shard = self.hasher.hash_one(name) as usize % SHARDS;
@@ -316,7 +337,7 @@ impl Registry {
         self.groups[shard].write().expect(UNPOISONED)
     }
 
-    fn forget(&self, channel: &ChannelName) {
+    fn unregister(&self, channel: &ChannelName) {
         self.closed.fetch_add(1, Ordering::Relaxed);
         let member = self.channels(channel).remove(channel);
         for group in member.into_iter().flat_map(|member| member.groups) {
@@ -344,7 +365,7 @@ impl Registry {
             warn,
             channel = %slot.name(),
             total,
-            "dropped an event: the consumer's mailbox is full, for it handles events more slowly than they come"
+            "dropped an event: the consumer's mailbox is full, because it handles events more slowly than they arrive"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! One channel, owned: whoever holds the mailbox hears what is sent to its name.
+//! A mailbox: the receiving end of one channel.
 
 use super::{Envelope, Missed};
 use crate::{name::ChannelName, waker::note};
@@ -14,23 +14,26 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// How many envelopes may wait for one consumer, unless its layer was given another number. Past it, envelopes for that
-/// consumer are dropped and counted, the consumer is [told](Missed::Overflowed), and the sender never waits.
+/// The number of envelopes that may wait for one consumer, unless its layer is configured
+/// otherwise.
+///
+/// When the mailbox is full, envelopes for that consumer are dropped and counted, the consumer is
+/// [notified](Missed::Overflowed), and the sender never waits.
 pub const MAILBOX_CAPACITY: usize = 1024;
 
-/// How many encoded bytes may wait for one consumer, whatever their number. Past it, envelopes are dropped as above; the
-/// one that passes it is still taken whole.
+/// The number of encoded bytes that may wait for one consumer, whatever the number of envelopes.
+/// Past it, envelopes are dropped as above; the one that exceeds it is still accepted whole.
 const MAILBOX_BYTES: usize = 4 * 1024 * 1024;
 
-/// One channel, owned. Dropping it leaves its groups.
+/// The receiving end of one channel. Dropping it leaves its groups.
 ///
-/// Consumers have theirs already; open one by hand to listen from anywhere else
+/// Every consumer has one; open another to receive events anywhere else
 /// ([`Channels::open`](super::Channels::open)).
 ///
 /// ```
 /// use seaway::{Channels, Event, Result};
 ///
-/// /// Prints what a group hears.
+/// /// Prints the events of a group.
 /// async fn listen<E: Event + std::fmt::Debug>(channels: &Channels, group: &str) -> Result<()> {
 ///     let mut mailbox = channels.open().await?;
 ///     channels.group::<E>(group)?.add(mailbox.name()).await?;
@@ -44,16 +47,16 @@ const MAILBOX_BYTES: usize = 4 * 1024 * 1024;
 /// ```
 pub struct Mailbox {
     slot: Arc<Slot>,
-    /// Takes the channel off every list.
-    forget: Option<Forget>,
+    /// Removes the channel from the registry and from its groups.
+    unregister: Option<Unregister>,
 }
 
-type Forget = Box<dyn FnOnce(&ChannelName) + Send + Sync>;
+type Unregister = Box<dyn FnOnce(&ChannelName) + Send + Sync>;
 
-/// The shared half: lists of members hold it to deliver.
+/// The shared half of a mailbox, which the registry holds to deliver envelopes.
 pub(super) struct Slot {
     name: ChannelName,
-    /// How many mailboxes were opened before it.
+    /// The number of mailboxes opened before it.
     number: u64,
     capacity: usize,
     queue: Mutex<Queue>,
@@ -62,68 +65,69 @@ pub(super) struct Slot {
 
 #[derive(Default)]
 struct Queue {
-    /// Envelopes, and what was missed between them. At most one more than the capacity: a notice of dropped envelopes
-    /// stands behind the last that was taken.
+    /// Envelopes, and notices of missed events between them. At most one more than the capacity: a
+    /// notice of dropped envelopes follows the last accepted envelope.
     waiting: VecDeque<Received>,
     bytes: usize,
-    /// How many envelopes were taken out.
+    /// The number of envelopes taken out.
     taken: u64,
-    crowding: Crowding,
-    /// What ends the conversation: it goes first, and no crowd of events keeps it out.
+    pressure: Pressure,
+    /// The disconnect request. It is received first, and no number of events displaces it.
     end: Option<Envelope>,
     reader: Option<Waker>,
-    /// Whether the watcher is to learn of an interruption.
+    /// Whether the watcher is still to be notified of an interruption.
     is_interrupted: bool,
-    /// Who waits for the end and for interruptions, while somebody else reads.
+    /// The task that waits for a disconnect request and for interruptions while another one reads.
     watcher: Option<Waker>,
 }
 
-/// What a mailbox tells whoever watches the connection.
+/// A signal to the task that watches the connection.
 pub(crate) enum Signal {
-    /// This envelope ends the connection.
+    /// This envelope closes the connection.
     Disconnect(Envelope),
-    /// Announcements of the end of a session or user may have been missed.
+    /// Notices that a session or user has ended may have been missed.
     Interrupted,
 }
 
-/// An envelope, or what may have been missed before the next one.
+/// An envelope, or a notice that events before the next one may have been missed.
 pub(crate) type Received = Result<Envelope, Missed>;
 
-/// Whether a wire waits for the owner of a mailbox.
+/// Whether a backend waits for the owner of a mailbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Crowding {
-    /// There is room.
+pub(super) enum Pressure {
+    /// The mailbox has room.
     #[default]
     None,
-    /// It was more than half full, and is not down to a quarter yet.
-    Crowded,
-    /// The same, but its owner takes nothing: nobody waits for it.
+    /// The mailbox was more than half full, and is not down to a quarter yet.
+    High,
+    /// The same, but its owner has stalled: no backend waits for it.
     Stalled,
 }
 
-/// Whether an envelope was taken.
+/// The outcome of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
-    /// That many envelopes wait now, and if it has just become more than half full a wire had better wait.
-    Taken { depth: usize, is_crowded: bool },
+    /// The envelope was accepted. `depth` is the number of envelopes that wait now; `is_nearly_full` is
+    /// true if the mailbox has just become more than half full, so that a backend should wait.
+    Taken { depth: usize, is_nearly_full: bool },
     /// The mailbox was full.
     Dropped,
-    /// It is not meant for this member.
+    /// The envelope excepts this member.
     Excepted,
 }
 
 impl Mailbox {
     pub(super) fn new(
         slot: Arc<Slot>,
-        forget: impl FnOnce(&ChannelName) + Send + Sync + 'static,
+        unregister: impl FnOnce(&ChannelName) + Send + Sync + 'static,
     ) -> Self {
         Self {
             slot,
-            forget: Some(Box::new(forget)),
+            unregister: Some(Box::new(unregister)),
         }
     }
 
-    /// The channel's name: its address for everyone, in every process.
+    /// Returns the channel's name, its address in every process.
     pub fn name(&self) -> &ChannelName {
         &self.slot.name
     }
@@ -131,15 +135,16 @@ impl Mailbox {
     /// Waits for the next envelope.
     ///
     /// # Errors
-    /// [`Missed`] if events before the next one may be missing. The mailbox goes on: receive again.
+    /// [`Missed`] if events before the next one may be missing. The mailbox remains usable: receive
+    /// again.
     ///
     /// # Cancel safety
-    /// Safe: if another `select!` branch wins, nothing is lost.
+    /// Safe: if another `select!` branch completes first, nothing is lost.
     pub async fn receive(&mut self) -> Result<Envelope, Missed> {
         poll_fn(|cx| self.poll_receive(cx)).await
     }
 
-    /// How many envelopes were lost because this mailbox was full.
+    /// Returns how many envelopes were dropped because this mailbox was full.
     pub fn dropped(&self) -> u64 {
         self.slot.dropped.load(Ordering::Relaxed)
     }
@@ -152,7 +157,8 @@ impl Mailbox {
         }
     }
 
-    /// What concerns the connection and not its consumer: for one who watches while another reads.
+    /// Polls for signals that concern the connection and not its consumer, for a task that watches
+    /// while another one reads.
     pub(crate) fn poll_signal(&self, cx: &mut Context<'_>) -> Poll<Signal> {
         let mut queue = self.slot.queue();
         if let Some(end) = queue.end.take() {
@@ -165,7 +171,8 @@ impl Mailbox {
         Poll::Pending
     }
 
-    /// The next envelope that ends nothing. One reads at a time: the last to ask is woken.
+    /// Polls for the next envelope that is not a disconnect request. One task reads at a time: the
+    /// last one to poll is woken.
     pub(crate) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Received> {
         self.slot.queue().poll_event(self.slot.capacity, cx)
     }
@@ -178,13 +185,13 @@ impl Queue {
                 self.bytes -= envelope.as_bytes().len();
             }
             self.taken = self.taken.wrapping_add(1);
-            if self.crowding != Crowding::None
+            if self.pressure != Pressure::None
                 && self.waiting.len() <= capacity / 4
                 && self.bytes <= MAILBOX_BYTES / 4
             {
-                self.crowding = Crowding::None;
+                self.pressure = Pressure::None;
             }
-            // An idle consumer shall not keep the memory of its busiest moment.
+            // An idle consumer must not keep the memory of its peak load.
             if self.waiting.is_empty() && self.waiting.capacity() > 16 {
                 self.waiting = VecDeque::new();
             }
@@ -194,7 +201,7 @@ impl Queue {
         Poll::Pending
     }
 
-    /// Notes what was missed behind what waits already.
+    /// Queues a notice of missed events behind the waiting envelopes.
     fn miss(&mut self, missed: Missed) {
         if let Some(Err(last)) = self.waiting.back_mut()
             && last.absorb(missed)
@@ -220,7 +227,7 @@ impl Slot {
         &self.name
     }
 
-    /// How many mailboxes were opened before this one.
+    /// Returns how many mailboxes were opened before this one.
     pub(super) fn number(&self) -> u64 {
         self.number
     }
@@ -236,7 +243,7 @@ impl Slot {
             watcher = queue.watcher.take();
             Delivery::Taken {
                 depth: queue.waiting.len(),
-                is_crowded: false,
+                is_nearly_full: false,
             }
         } else if queue.waiting.len() >= self.capacity || queue.bytes >= MAILBOX_BYTES {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -247,11 +254,14 @@ impl Slot {
             queue.waiting.push_back(Ok(envelope));
             let depth = queue.waiting.len();
             let is_full = depth > self.capacity / 2 || queue.bytes > MAILBOX_BYTES / 2;
-            let is_crowded = is_full && queue.crowding == Crowding::None;
-            if is_crowded {
-                queue.crowding = Crowding::Crowded;
+            let is_nearly_full = is_full && queue.pressure == Pressure::None;
+            if is_nearly_full {
+                queue.pressure = Pressure::High;
             }
-            Delivery::Taken { depth, is_crowded }
+            Delivery::Taken {
+                depth,
+                is_nearly_full,
+            }
         };
         let reader = queue.reader.take();
         drop(queue);
@@ -261,40 +271,41 @@ impl Slot {
         delivery
     }
 
-    pub(super) fn crowding(&self) -> Crowding {
-        self.queue().crowding
+    pub(super) fn pressure(&self) -> Pressure {
+        self.queue().pressure
     }
 
-    /// How many envelopes its owner has taken out.
+    /// Returns how many envelopes its owner has taken out.
     pub(super) fn taken(&self) -> u64 {
         self.queue().taken
     }
 
-    /// Nobody waits for this owner any more, until it has made room.
+    /// Marks the owner as stalled: no backend waits for it until it has made room.
     pub(super) fn note_stalled(&self) {
         let mut queue = self.queue();
-        if queue.crowding == Crowding::Crowded {
-            queue.crowding = Crowding::Stalled;
+        if queue.pressure == Pressure::High {
+            queue.pressure = Pressure::Stalled;
         }
     }
 
-    /// Tells the owner what it may have missed.
+    /// Notifies the owner that it may have missed events.
     pub(super) fn miss(&self, missed: Missed) {
-        self.tell(missed, |_| true);
+        self.notify(missed, |_| true);
     }
 
-    /// Tells the owner that an interruption has lasted until now, unless it is still to take a notice of one.
+    /// Notifies the owner that an interruption has lasted until now, unless an earlier such notice
+    /// still waits.
     #[cfg(feature = "redis")]
     pub(super) fn miss_until_now(&self, gap: std::time::Duration) {
         let is_interruption =
             |received: &Received| matches!(received, Err(Missed::Interrupted { .. }));
-        let is_untold = |queue: &Queue| !queue.waiting.iter().any(is_interruption);
-        self.tell(Missed::Interrupted { gap }, is_untold);
+        let is_new = |queue: &Queue| !queue.waiting.iter().any(is_interruption);
+        self.notify(Missed::Interrupted { gap }, is_new);
     }
 
-    fn tell(&self, missed: Missed, is_untold: impl Fn(&Queue) -> bool) {
+    fn notify(&self, missed: Missed, is_new: impl Fn(&Queue) -> bool) {
         let mut queue = self.queue();
-        if !is_untold(&queue) {
+        if !is_new(&queue) {
             return;
         }
         queue.miss(missed);
@@ -312,10 +323,10 @@ impl Slot {
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
-        // The lists that the slot is on may outlive its owner by a moment.
+        // The lists that hold the slot may briefly outlive its owner.
         *self.slot.queue() = Queue::default();
-        if let Some(forget) = self.forget.take() {
-            forget(&self.slot.name);
+        if let Some(unregister) = self.unregister.take() {
+            unregister(&self.slot.name);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! No wire: channels inside one process.
+//! The in-memory channel layer.
 
 use super::{ChannelLayer, Envelope, LocalChannels, Mailbox};
 use crate::{
@@ -7,9 +7,11 @@ use crate::{
 };
 use async_trait::async_trait;
 
-/// Channels inside one process: for development, tests, and services that need no second one.
+/// A channel layer inside one process, for development, tests, and services that run as a single
+/// process.
 ///
-/// [`Channels::in_memory`](super::Channels::in_memory) makes one; a test that wants to look inside makes its own:
+/// [`Channels::in_memory`](super::Channels::in_memory) creates one. A test that inspects
+/// memberships creates its own:
 ///
 /// ```
 /// use seaway::{Channels, GroupName, channels::InMemoryChannelLayer};
@@ -24,7 +26,7 @@ pub struct InMemoryChannelLayer {
 }
 
 impl InMemoryChannelLayer {
-    /// A layer whose mailboxes hold this many envelopes instead of
+    /// Creates a layer whose mailboxes hold this many envelopes instead of
     /// [`MAILBOX_CAPACITY`](super::MAILBOX_CAPACITY).
     pub fn with_mailbox_capacity(capacity: usize) -> Self {
         Self {
@@ -32,7 +34,7 @@ impl InMemoryChannelLayer {
         }
     }
 
-    /// The mailboxes and memberships, to look at from a test.
+    /// Returns the mailboxes and memberships, for inspection in a test.
     pub fn local(&self) -> &LocalChannels {
         &self.local
     }

@@ -1,31 +1,34 @@
-//! MessagePack from another process, decoded only after its structure was checked.
+//! Decoding of MessagePack from other processes, after a check of its structure.
 
 use serde::de::{DeserializeOwned, Error as _};
 
-/// How many arrays and maps may be open inside each other; JSON has the same limit in `serde_json`.
+/// The number of arrays and maps that may be nested; `serde_json` has the same limit for JSON.
 pub(super) const MAX_DEPTH: usize = 128;
 
 /// Decodes one value.
 ///
-/// rmp-serde trusts the lengths that headers announce and recurses without a limit into enums, so a few bytes could make
-/// it allocate gigabytes or overflow the stack. Both are ruled out before it starts.
+/// rmp-serde trusts the lengths in headers and recurses without a limit into enums, so a few bytes
+/// could make it allocate gigabytes or overflow the stack. The check rules out both before it
+/// starts.
 ///
 /// # Errors
-/// If a length announces more than is there, arrays and maps are nested deeper than [`MAX_DEPTH`], or this is no `T`.
+/// If a length exceeds the remaining bytes, if arrays and maps are nested deeper than
+/// [`MAX_DEPTH`], or if the value is not a `T`.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
     check(bytes).map_err(rmp_serde::decode::Error::custom)?;
     rmp_serde::from_slice(bytes)
 }
 
-/// Checks that there is one whole value whose nesting is within [`MAX_DEPTH`].
+/// Checks that there is one complete value whose nesting is within [`MAX_DEPTH`].
 pub(super) fn check(bytes: &[u8]) -> Result<(), &'static str> {
     skip(bytes).map(drop)
 }
 
-/// Returns what stands behind the first value, which is whole and whose nesting is within [`MAX_DEPTH`]. It allocates
-/// nothing and does not recurse; what the value means is not looked at.
+/// Returns the bytes after the first value, which must be complete and nested within [`MAX_DEPTH`].
+/// It allocates nothing, does not recurse, and does not interpret the value.
 pub(super) fn skip(mut bytes: &[u8]) -> Result<&[u8], &'static str> {
-    // How many values each open array or map still needs; the outermost is the value itself.
+    // The number of values that each open array or map still needs; the outermost is the value
+    // itself.
     let mut open = [0; MAX_DEPTH + 1];
     let mut depth = 0;
     open[0] = 1u64;
@@ -55,18 +58,18 @@ pub(super) fn skip(mut bytes: &[u8]) -> Result<&[u8], &'static str> {
     }
 }
 
-const CUT_OFF: &str = "a length announces more than is there";
+const CUT_OFF: &str = "a length exceeds the remaining bytes";
 
-/// What a header announces behind it.
+/// The content that a header announces.
 struct Head {
-    /// Bytes of a string, a binary, an extension or a number.
+    /// The bytes of a string, a binary, an extension or a number.
     payload: u64,
-    /// Values inside, if this is an array or a map.
+    /// The number of values inside, if this is an array or a map.
     values: Option<u64>,
 }
 
 impl Head {
-    /// Takes one header off the bytes.
+    /// Removes one header from the front of `bytes` and decodes it.
     fn take(bytes: &mut &[u8]) -> Result<Self, &'static str> {
         let [marker] = *array(bytes)?;
         let payload = |payload| Self {
@@ -82,11 +85,11 @@ impl Head {
             0x80..=0x8f => values(u64::from(marker & 0x0f) * 2),
             0x90..=0x9f => values(u64::from(marker & 0x0f)),
             0xa0..=0xbf => payload(u64::from(marker & 0x1f)),
-            0xc1 => return Err("0xc1 starts no value"),
+            0xc1 => return Err("0xc1 does not start a value"),
             0xc4 | 0xd9 => payload(one(bytes)?),
             0xc5 | 0xda => payload(two(bytes)?),
             0xc6 | 0xdb => payload(four(bytes)?),
-            // An extension has its type before its bytes.
+            // An extension has its type in one byte before its data.
             0xc7 => payload(one(bytes)? + 1),
             0xc8 => payload(two(bytes)? + 1),
             0xc9 => payload(four(bytes)? + 1),
@@ -128,7 +131,7 @@ mod tests {
     use serde::{Deserialize, Deserializer, Serialize, de};
     use serde_json::Value;
 
-    /// A list that believes what it is told about its length, as a `Deserialize` of one's own may.
+    /// A list that trusts the announced length, as a user's own `Deserialize` may.
     #[derive(Debug)]
     struct Gullible;
 
@@ -163,7 +166,8 @@ mod tests {
 
     #[test]
     fn lists_in_lists_share_the_bytes_that_are_there() {
-        // Each announces as many elements as bytes follow, and only one of them can be right.
+        // Each header announces as many elements as bytes follow, and only one of them can be
+        // right.
         let mut bytes = Vec::new();
         for left in (0..100u16).rev() {
             bytes.extend([0xdc, 0, 0]);
@@ -174,7 +178,7 @@ mod tests {
         assert_eq!(check(&bytes), Err(CUT_OFF));
     }
 
-    /// An enum that contains itself: rmp-serde counts no depth here.
+    /// An enum that contains itself: rmp-serde does not count its depth.
     #[derive(Debug, Serialize, Deserialize)]
     enum Sum {
         Of(Box<Sum>),
@@ -197,7 +201,7 @@ mod tests {
         assert!(decode::<Sum>(b"\x81\xa2Of\xa3One").is_ok());
     }
 
-    /// Any value, of a few levels.
+    /// Returns a strategy for any value, a few levels deep.
     fn value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),

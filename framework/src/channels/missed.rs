@@ -1,32 +1,34 @@
-//! What a receiver is told when it may not have received everything.
+//! The notice that a receiver may have missed events.
 
 use crate::error::{Error, ErrorKind};
 use std::{fmt, time::Duration};
 
-/// Events that a receiver may have missed, told to it in their place among those it received.
+/// A notice that a receiver may have missed events, in order among the events that it received.
 ///
-/// A consumer gets it by its hook [`missed`](crate::WebSocketConsumer::missed), a
-/// [`Mailbox`](super::Mailbox) as the error of [`receive`](super::Mailbox::receive).
+/// A consumer receives it in its hook [`missed`](crate::WebSocketConsumer::missed), a
+/// [`Mailbox`](super::Mailbox) returns it as the error of [`receive`](super::Mailbox::receive).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Missed {
-    /// This process was not subscribed for a while: what others sent meanwhile did not arrive.
+    /// This process was not subscribed for a while: events that others sent meanwhile did not
+    /// arrive.
     ///
-    /// A receiver may be told more than once of one interruption, because its groups are subscribed anew one after the other;
-    /// the last notice comes when the last of them is. What it reads of its state then is complete.
+    /// A receiver may be notified more than once of one interruption, because its groups are
+    /// resubscribed one after the other; the last notice comes with the last of them. State that
+    /// the receiver reads after the last notice is complete.
     Interrupted {
-        /// How long at most.
+        /// The longest that the interruption may have lasted.
         gap: Duration,
     },
-    /// The mailbox was full, because its owner handles events more slowly than they come.
+    /// The mailbox was full, because its owner handles events more slowly than they arrive.
     Overflowed {
-        /// How many events were dropped.
+        /// The number of dropped events.
         events: u64,
     },
 }
 
 impl Missed {
-    /// Adds what was missed right after this, if it is of the same kind; returns whether it was.
+    /// Adds a later notice to this one if it is of the same kind; returns whether it was.
     pub(super) fn absorb(&mut self, later: Self) -> bool {
         match (self, later) {
             (Self::Interrupted { gap }, Self::Interrupted { gap: more }) => {
@@ -52,7 +54,7 @@ impl fmt::Display for Missed {
             ),
             Self::Overflowed { events } => write!(
                 f,
-                "{events} events were dropped: they came faster than they were handled"
+                "{events} events were dropped: they arrived faster than they were handled"
             ),
         }
     }

@@ -1,7 +1,7 @@
-//! Who else hears: channels, groups, and the layer that carries them between processes.
+//! Channels, groups and the channel layer that transports events between processes.
 //!
-//! [`Channels`] is the handle that everyone holds. Behind it stands a [`ChannelLayer`]: in memory for one process,
-//! Redis for many, or one of yours.
+//! [`Channels`] is the cloneable handle to a [`ChannelLayer`]: in memory for one process, Redis for
+//! many, or an implementation of your own.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -27,31 +27,33 @@
 //! # seaway::Result::<()>::Ok(()) }).unwrap();
 //! ```
 //!
-//! # What is promised
-//! Delivery is at most once, in order per sender and group, and nothing is lost in silence: for every event that does not
-//! arrive, the sender got an error, or the receiver is told that it may have [missed](Missed) something, or its connection
-//! ended. A mailbox holds a bounded number of envelopes ([`MAILBOX_CAPACITY`] unless you choose); past it, envelopes for
-//! that mailbox are dropped and [counted](Channels::dropped), its owner is told, and the sender never waits.
+//! # Delivery guarantees
+//! Events are delivered at most once, in order per sender and group. No event is lost in silence:
+//! for every event that does not arrive, the sender got an error, or the receiver is notified that
+//! it may have [missed](Missed) something, or the receiver's connection ended. A mailbox holds a
+//! bounded number of envelopes ([`MAILBOX_CAPACITY`] by default). When it is full, further
+//! envelopes for that mailbox are dropped and [counted](Channels::dropped), and its owner is
+//! notified; the sender never waits.
 //!
 //! # Files
-//! | file | idea |
+//! | file | contents |
 //! | --- | --- |
-//! | `layer.rs` | the trait a backend implements, and the handle everyone holds |
-//! | `mailbox.rs` | one channel, owned |
-//! | `group.rs` | everyone under one name |
-//! | `envelope.rs` | what may travel, and its one encoding |
-//! | `except.rs` | an event for all members of a group but one |
-//! | `missed.rs` | what a receiver is told when it may not have received everything |
-//! | `messagepack.rs` | its bytes, decoded only after their structure was checked |
-//! | `disconnect.rs` | conversations ended from afar |
-//! | `shared.rs` | an event as all members of a process see it |
-//! | `undecodable.rs` | events that a consumer could not decode |
+//! | `layer.rs` | the trait that a backend implements, and the handle to it |
+//! | `mailbox.rs` | the receiving end of one channel |
+//! | `group.rs` | the typed handle of a group |
+//! | `envelope.rs` | an encoded event |
+//! | `except.rs` | events for all members of a group but one |
+//! | `missed.rs` | the notice that a receiver may have missed events |
+//! | `messagepack.rs` | MessagePack decoding, after a check of the structure |
+//! | `disconnect.rs` | closing connections through the channel layer |
+//! | `shared.rs` | an event that is decoded once per process and shared by its receivers |
+//! | `undecodable.rs` | count and log of events that a consumer could not decode |
 //! | `local.rs` | delivery inside this process, shared by every backend |
-//! | `crowd.rs` | back-pressure on a wire |
-//! | `memory.rs` | no wire |
-//! | `redis/` | Redis as the wire |
+//! | `backpressure.rs` | back-pressure: when a backend pauses reading because mailboxes are full |
+//! | `memory.rs` | the in-memory layer |
+//! | `redis/` | the Redis layer |
 
-mod crowd;
+mod backpressure;
 mod disconnect;
 mod envelope;
 mod except;

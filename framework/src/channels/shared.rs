@@ -1,4 +1,4 @@
-//! An event as all members of a process see it: decoded once, and its message made once.
+//! An event that is decoded once per process and shared by its receivers.
 
 use super::{Envelope, Event};
 use crate::{
@@ -7,20 +7,21 @@ use crate::{
 };
 use std::{any::TypeId, fmt, ops::Deref, sync::Arc};
 
-/// An event as all members of a process see it. It derefs to the event.
+/// An event that all members of a process share. Dereferences to the event.
 ///
-/// A room of a thousand decodes a message once, not a thousand times; and what every member sends of it unchanged is
-/// encoded once too, if it is made through [`json`](Shared::json) or [`message`](Shared::message). `ctx.send(Json(event))`
-/// does that by itself. Several at once are references, written anew: `Json([&*first, &*second])`.
+/// A group of 1,000 members decodes an event once, not 1,000 times. A message that every member
+/// sends unchanged is encoded once too, if it is created through [`json`](Shared::json) or
+/// [`message`](Shared::message); `ctx.send(Json(event))` does that by itself. Several events in one
+/// message are passed as references and encoded each time: `Json([&*first, &*second])`.
 pub struct Shared<E> {
     envelope: Envelope,
-    /// The event, unless the envelope has it: every count of references is a cache line that all members' processors
-    /// fight for, so the common case has one.
+    /// The event, unless the envelope holds it. Each reference count is a cache line that the
+    /// processors of all members contend for, so the common case has only one.
     own: Option<Arc<E>>,
 }
 
 impl<E: Event> Shared<E> {
-    /// The envelope has the event.
+    /// Creates a handle to the event that the envelope holds.
     pub(super) fn of(envelope: Envelope) -> Self {
         Self {
             envelope,
@@ -28,7 +29,7 @@ impl<E: Event> Shared<E> {
         }
     }
 
-    /// The envelope has the event as another type.
+    /// Creates a handle to `event`, because the envelope holds the event as another type.
     pub(super) fn own(event: E, envelope: Envelope) -> Self {
         Self {
             envelope,
@@ -38,10 +39,10 @@ impl<E: Event> Shared<E> {
 }
 
 impl<E: Event> Shared<E> {
-    /// The event as a JSON text message, made once per process.
+    /// Returns the event as a JSON text message, which is encoded once per process.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if JSON cannot express it (a map with keys that are no strings).
+    /// [`ErrorKind::Codec`] if JSON cannot represent it (a map whose keys are not strings).
     pub fn json(&self) -> Result<Message> {
         self.message(|event| {
             serde_json::to_string(event)
@@ -53,9 +54,11 @@ impl<E: Event> Shared<E> {
         })
     }
 
-    /// A message made of the event alone, made once per process and shared by all members that use the same maker.
+    /// Returns a message that `make` creates from the event, once per process for all members that
+    /// use the same function.
     ///
-    /// The maker is a function, not a closure: what it makes is everyone's, so it may look at nothing but the event.
+    /// `make` is a function, not a closure: all members share its result, so it must depend on
+    /// nothing but the event.
     ///
     /// ```
     /// use seaway::{Message, Result, channels::Shared};
@@ -67,13 +70,14 @@ impl<E: Event> Shared<E> {
     /// ```
     ///
     /// # Errors
-    /// Whatever the maker returns.
+    /// Any error that `make` returns.
     pub fn message(&self, make: fn(&E) -> Result<Message>) -> Result<Message> {
         let maker = (TypeId::of::<E>(), make as usize);
         self.envelope.message(maker, || make(self))
     }
 
-    /// As [`message`](Shared::message), for a maker of something else that a message can hold.
+    /// Returns a message like [`message`](Shared::message), for a `make` whose result `write` turns
+    /// into a message.
     pub(crate) fn message_of<T: 'static>(
         &self,
         make: fn(&E) -> Result<T>,
@@ -93,7 +97,7 @@ impl<E: Event> Deref for Shared<E> {
             None => self
                 .envelope
                 .decoded()
-                .expect("it is there, or this would own one"),
+                .expect("the envelope holds the event unless `own` does"),
         }
     }
 }

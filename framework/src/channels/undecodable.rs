@@ -1,4 +1,6 @@
-//! Events that a consumer could not decode: counted, and logged so that one stale sender hides no other mistake.
+//! Count and log of events that a consumer could not decode.
+//!
+//! The log is limited by group and type, so that one outdated sender does not hide other mistakes.
 
 use super::Envelope;
 use crate::{error::Error, metric, name::GroupName};
@@ -10,20 +12,21 @@ use std::{
     },
 };
 
-/// How many pairs of group and type are told apart. The events of further ones are only counted.
+/// The number of pairs of group and type that are logged. The events of further pairs are only
+/// counted.
 const PAIRS: usize = 256;
 
-/// How much of a type is kept and logged, in bytes.
+/// The maximum length of a type that is stored and logged, in bytes.
 const MAX_TYPE: usize = 100;
 
-/// Counts events that could not be decoded, and logs the first of each group and type.
+/// A counter of events that could not be decoded, which logs the first of each group and type.
 #[derive(Default)]
 pub(super) struct Undecodable {
     total: AtomicU64,
     logged: Mutex<HashSet<Pair>>,
 }
 
-/// A group, if the event came by one, and a type, if it has one.
+/// The group, if the event was sent to one, and the type, if the event has one.
 type Pair = (Option<GroupName>, Option<String>);
 
 impl Undecodable {

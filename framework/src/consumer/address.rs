@@ -1,4 +1,4 @@
-//! Where a consumer hears its groups: opened when somebody joins, and left when it is dropped.
+//! The address of a consumer: its mailbox, which is opened on demand and leaves its groups on drop.
 
 use crate::{
     channels::{Channels, Event, Group, Mailbox},
@@ -6,7 +6,7 @@ use crate::{
 };
 use tokio::sync::OnceCell;
 
-/// A consumer's mailbox, if it has one: most requests need none.
+/// A consumer's mailbox, opened on demand: most HTTP requests need none.
 pub(super) struct Address {
     pub(super) channels: Channels,
     mailbox: OnceCell<Mailbox>,
@@ -24,7 +24,7 @@ impl Address {
         self.mailbox.get()
     }
 
-    /// Opens the mailbox, unless it is open.
+    /// Returns the mailbox, and opens it if it is not open yet.
     pub(super) async fn open(&self) -> Result<&Mailbox> {
         self.mailbox.get_or_try_init(|| self.channels.open()).await
     }

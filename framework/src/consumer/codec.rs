@@ -1,4 +1,4 @@
-//! What a consumer hears and says: a codec is a type.
+//! Codecs: types that are decoded from messages and encoded as messages.
 
 use crate::{
     channels::{Event, Shared},
@@ -8,9 +8,10 @@ use crate::{
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// What a message can be read as: the `Input` of a consumer.
+/// A type that can be decoded from a message: the `Input` of a consumer.
 ///
-/// [`Message`], [`String`], [`Text`], [`Bytes`] and [`Json<T>`] are such; so is a type of yours:
+/// Implemented by [`Message`], [`String`], [`Text`], [`Bytes`] and [`Json<T>`]; implement it for a
+/// type of yours:
 ///
 /// ```
 /// use seaway::{Error, ErrorKind, Message, FromMessage, Result};
@@ -28,23 +29,25 @@ use serde::{Serialize, de::DeserializeOwned};
 /// }
 /// ```
 pub trait FromMessage: Sized + Send {
-    /// Reads the message.
+    /// Decodes the message.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`]; the consumer's `malformed` hook gets it.
+    /// [`ErrorKind::Codec`], which is passed to the consumer's `malformed` hook.
     fn from_message(message: Message) -> Result<Self>;
 }
 
-/// What can be sent as a message.
+/// A type that can be sent as a message.
 pub trait IntoMessage: Send {
-    /// Writes the message.
+    /// Encodes the value as a message.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if the value cannot be expressed.
+    /// [`ErrorKind::Codec`] if the value cannot be encoded.
     fn into_message(self) -> Result<Message>;
 }
 
-/// JSON in a text message. Binary messages are not JSON.
+/// A value as JSON in a text message.
+///
+/// A binary message is not decoded as JSON.
 ///
 /// ```
 /// use seaway::{Message, FromMessage, IntoMessage, Json};
@@ -142,14 +145,14 @@ impl<T: Serialize + Send> IntoMessage for Json<T> {
     }
 }
 
-/// The event as JSON, made once per process and shared by all members that send it.
+/// Encodes the event as JSON, once per process for all members that send it.
 impl<E: Event> IntoMessage for Json<Shared<E>> {
     fn into_message(self) -> Result<Message> {
         self.0.json()
     }
 }
 
-/// The event as JSON, made once per process and shared by all members that send it.
+/// Encodes the event as JSON, once per process for all members that send it.
 impl<E: Event> IntoMessage for Json<&Shared<E>> {
     fn into_message(self) -> Result<Message> {
         self.0.json()

@@ -1,4 +1,4 @@
-//! The open conversation: send, close, join.
+//! The context of a WebSocket consumer: an accepted connection.
 
 use super::{IntoMessage, NoEvent};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 };
 use std::marker::PhantomData;
 
-/// The open conversation: send, close, join.
+/// An accepted connection: send, close, join and leave groups.
 ///
 /// ```
 /// use seaway::{Context, Json, Result};
@@ -33,15 +33,17 @@ pub struct Context<E = NoEvent> {
 }
 
 impl<E: Event> Context<E> {
-    /// Sends to this consumer's client.
+    /// Sends a message to the client.
     ///
-    /// What a handler sends leaves together once the handler rests. Waits while more than
-    /// [`send_buffer`](crate::protocol::WebSocketConfig::send_buffer) bytes wait for a client that reads slowly; events for
-    /// this consumer then queue up in its mailbox, whose bound says what happens next.
+    /// Messages that a hook sends are written together once the hook waits or returns. Waits while
+    /// at least [`send_buffer`](crate::protocol::WebSocketConfig::send_buffer) bytes are queued for
+    /// a client that reads slowly; events for this consumer then queue in its mailbox, up to [its
+    /// bound](crate::channels::MAILBOX_CAPACITY).
     ///
     /// # Errors
-    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client is gone or the conversation is closing: return it
-    /// (`?`), it is no fault. [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the message cannot be expressed.
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has left or the connection is
+    /// closing: return it (`?`), it is not logged. [`ErrorKind::Codec`](crate::ErrorKind::Codec) if
+    /// the message cannot be encoded.
     ///
     /// # Cancel safety
     /// Safe: the message is queued whole or not at all.
@@ -50,58 +52,63 @@ impl<E: Event> Context<E> {
         self.sender.queue(message, Speaker::Handler).await
     }
 
-    /// Logs that the client is closed out because its message is no `Input`. The message may hold secrets.
+    /// Logs that the connection is closed because a message is not an `Input`. The message itself
+    /// is not logged: it may hold secrets.
     pub(super) fn note_malformed(&self) {
         let answer = Outcome::Close(Close::INVALID);
         self.scope.peer().refused(Rule::Input, answer, None);
     }
 
-    /// Ends the conversation after what was sent before; `disconnect` follows.
+    /// Closes the connection after the messages sent before; `disconnect` follows.
     ///
-    /// Codes of your own are 4000 to 4999, with a reason of at most 123 bytes: `ctx.close(Close::new(4001, "kicked"))`.
+    /// Your own codes are 4000 to 4999, with a reason of at most 123 bytes:
+    /// `ctx.close(Close::new(4001, "kicked"))`.
     ///
     /// # Errors
-    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if it is over already,
-    /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the code may not travel (RFC 6455, 7.4).
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the connection is already closing or
+    /// closed, [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the code may not be sent (RFC 6455,
+    /// 7.4).
     pub async fn close(&self, close: impl Into<Close>) -> Result<()> {
         self.sender.close(close)
     }
 
-    /// The right to speak to this client, for a task of your own.
+    /// Returns a sender to this client, for a task of your own.
     pub fn sender(&self) -> Sender {
         self.sender.clone()
     }
 
-    /// Makes this consumer a member of the group. Leaving happens by itself when the conversation ends.
+    /// Adds this consumer to a group.
+    ///
+    /// The membership ends with the connection.
     ///
     /// # Errors
-    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if it is no group name,
-    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the channel layer did not take it.
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if `group` is not a valid group name,
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the channel layer did not accept it.
     pub async fn join(&self, group: &str) -> Result<Group<E>> {
         let group = self.channels.group(group)?;
         group.add(&self.channel).await?;
         Ok(group)
     }
 
-    /// Ends a membership while the conversation goes on.
+    /// Removes this consumer from a group while the connection remains open.
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the channel layer did not take it.
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the channel layer did not accept it.
     pub async fn leave(&self, group: &Group<E>) -> Result<()> {
         group.discard(&self.channel).await
     }
 
-    /// The facts of the connection.
+    /// Returns the scope: the metadata of the connection.
     pub fn scope(&self) -> &Scope<WebSocket> {
         &self.scope
     }
 
-    /// The facts of the connection, to add to.
+    /// Returns a mutable reference to the scope.
     pub fn scope_mut(&mut self) -> &mut Scope<WebSocket> {
         &mut self.scope
     }
 
-    /// A value that [`Provide`](crate::middleware::Provide) or other middleware has put in.
+    /// Returns a value that [`Provide`](crate::middleware::Provide) or other middleware has added.
     ///
     /// # Errors
     /// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if there is none of this type.
@@ -109,17 +116,17 @@ impl<E: Event> Context<E> {
         self.scope.get()
     }
 
-    /// This consumer's own channel: its address for everyone, in every process.
+    /// Returns the name of this consumer's own channel, its address in every process.
     pub fn channel(&self) -> &ChannelName {
         &self.channel
     }
 
-    /// The channel layer.
+    /// Returns the handle to the channel layer.
     pub fn channels(&self) -> &Channels {
         &self.channels
     }
 
-    /// The same conversation, for hooks on other threads. The facts of the connection go there.
+    /// Returns a context of the same connection for hooks on other threads. It takes the scope.
     pub(super) fn lend(&mut self) -> Self {
         Self {
             scope: std::mem::replace(&mut self.scope, Scope::empty()),

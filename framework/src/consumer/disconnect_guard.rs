@@ -1,4 +1,4 @@
-//! Letting a consumer go: its last hook, once, in bounded time.
+//! The guard that runs a consumer's `disconnect` exactly once, in bounded time.
 
 use crate::{catch_panic::catch_panic, log_limit::log_limited, message::Close, protocol::Host};
 use std::{
@@ -11,19 +11,21 @@ use std::{
 use tokio::runtime::Handle;
 use tracing::Instrument;
 
-/// How long `disconnect` may take: time for a slow database, not for a lost one.
+/// How long `disconnect` may take: enough for a slow database, not for one that is down.
 const DISCONNECT_LIMIT: Duration = Duration::from_secs(30);
 
-/// A consumer that is owed its goodbye, which it gets once, however the conversation ends.
+/// A consumer whose `disconnect` runs exactly once, however its connection ends.
 ///
-/// A client that leaves before it was answered drops the conversation, wherever it is, and so does middleware that loses
-/// its patience. The goodbye is then said in a task of its own, for which a server that stops waits.
+/// A client that leaves before the response, or middleware that times out, drops the connection's
+/// future at any await. `disconnect` then runs in a task of its own, which a server that stops
+/// waits for.
 ///
-/// Whatever else a conversation holds is to be dropped before: off every list before anyone is told.
+/// Everything else that the connection holds is to be dropped before, so that its groups are left
+/// first.
 pub(super) struct DisconnectGuard<C: Send + 'static> {
-    /// Gone once its goodbye has begun.
+    /// `None` once `disconnect` has begun.
     consumer: Option<C>,
-    /// Gone once it is said.
+    /// The `disconnect` that runs; `None` once it has finished.
     goodbye: Option<DisconnectHook>,
     say: fn(C, Close) -> DisconnectHook,
     host: Option<Arc<dyn Host>>,
@@ -45,12 +47,12 @@ impl<C: Send + 'static> DisconnectGuard<C> {
         }
     }
 
-    /// The server that serves the conversation.
+    /// Returns the server of the connection.
     pub(super) fn host(&self) -> Option<&Arc<dyn Host>> {
         self.host.as_ref()
     }
 
-    /// Says the goodbye. Afterwards there is no consumer any more.
+    /// Runs the consumer's `disconnect`, which consumes it.
     pub(super) async fn disconnect(&mut self, close: impl Into<Close>) {
         if let Some(consumer) = self.consumer.take() {
             self.goodbye = Some((self.say)(consumer, close.into()));
@@ -67,20 +69,20 @@ impl<C: Send + 'static> Deref for DisconnectGuard<C> {
 
     fn deref(&self) -> &C {
         let consumer = self.consumer.as_ref();
-        consumer.expect("it is dismissed last")
+        consumer.expect("`disconnect` comes last")
     }
 }
 
 impl<C: Send + 'static> DerefMut for DisconnectGuard<C> {
     fn deref_mut(&mut self) -> &mut C {
         let consumer = self.consumer.as_mut();
-        consumer.expect("it is dismissed last")
+        consumer.expect("`disconnect` comes last")
     }
 }
 
 impl<C: Send + 'static> Drop for DisconnectGuard<C> {
     fn drop(&mut self) {
-        // No runtime, no goodbye: the process ends.
+        // Without a runtime nothing can run: the process is ending.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };

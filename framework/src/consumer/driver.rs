@@ -1,4 +1,5 @@
-//! The driver: one handler at a time, messages and events taking turns, and a goodbye that waits for nobody.
+//! The driver of a WebSocket consumer: one hook at a time, messages and events in turn, and
+//! `disconnect` at the end.
 
 use super::{
     Context, FromMessage, WebSocketConsumer, disconnect_guard::DisconnectGuard, ticks::Ticks,
@@ -19,34 +20,36 @@ use std::{
 };
 use tokio::time::{Sleep, sleep};
 
-/// One consumer and all it needs while the door is open.
+/// A consumer with its context and its open connection.
 pub(super) struct Driver<C: WebSocketConsumer> {
     ctx: Context<C::Event>,
     connection: Connection,
-    /// Who was heard last: the other goes first.
+    /// The source of the last turn: the other is polled first.
     last_source: Source,
-    /// How many more turns the last_source has before the other, which had nothing a moment ago, is asked again.
+    /// How many more turns `last_source` has before the other, which was pending when last polled,
+    /// is polled again.
     run: u8,
     ticks: Option<Box<Ticks>>,
-    /// Whether the last turn was a tick's: a timer faster than its handler leaves every second turn to the others.
+    /// Whether the last turn was a tick: a timer that is faster than its hook leaves every second
+    /// turn to the others.
     ticked: bool,
-    /// The last, so that it is dropped after the groups are left.
+    /// The last field, so that it is dropped after the groups are left.
     consumer: DisconnectGuard<C>,
 }
 
-/// All that is attended to while a handler runs, and may end the conversation.
+/// What the driver polls while a hook runs, and what may end the connection.
 struct Connection {
     socket: Socket,
     mailbox: Mailbox,
     watch: Option<Box<Watch>>,
-    /// Whether the conversation was ended from elsewhere: there is nothing more to wait for.
+    /// Whether the connection was closed from outside; no more signals are polled then.
     is_cut: bool,
-    /// Runs once the client has left, the server stops or the connection is cut; all handlers that still have their turn share
-    /// it.
+    /// Started once the client has left, the server stops or the connection is closed from outside;
+    /// shared by all hooks that still run.
     grace: Option<Pin<Box<Sleep>>>,
 }
 
-/// Who may speak to a consumer.
+/// A source of turns.
 #[derive(Clone, Copy)]
 enum Source {
     Client,
@@ -62,11 +65,11 @@ impl Source {
     }
 }
 
-/// Where only one of the two speaks it is served in runs of this many turns: asking a silent one in between would cost
-/// as much as the turns. Where both speak they alternate.
+/// How many turns in a row a source has while the other is pending: polling the other each time
+/// would cost as much as the turns. If both are ready they alternate.
 const RUN: u8 = 16;
 
-/// What comes next.
+/// The next step of the driver.
 enum Turn {
     Message(Message),
     Event(Envelope),
@@ -76,12 +79,12 @@ enum Turn {
     Over,
 }
 
-/// How a handler ended.
+/// How a hook ended.
 enum Handled {
     Done,
     Failed(Error),
     Panicked(Error),
-    /// The client has left, and the handler's time after that is up.
+    /// The connection has ended, and the grace period is over.
     GraceExpired,
 }
 
@@ -110,7 +113,7 @@ impl<C: WebSocketConsumer> Driver<C> {
         }
     }
 
-    /// Serves the client to the end. An error is what a handler failed with.
+    /// Serves the client until the connection ends. Returns the error that a hook failed with.
     pub(super) async fn run(mut self: Box<Self>) -> Result<()> {
         let outcome = self.take_turns().await;
         let Self {
@@ -121,7 +124,8 @@ impl<C: WebSocketConsumer> Driver<C> {
             },
             ..
         } = *self;
-        // Off every list before anyone is told: a goodbye sent by `disconnect` reaches those who stay.
+        // Leave the groups before `disconnect`: what it sends to them reaches the remaining
+        // members.
         drop((mailbox, ctx));
         let code = match outcome {
             Ok(()) => Close::NORMAL,
@@ -151,12 +155,12 @@ impl<C: WebSocketConsumer> Driver<C> {
                     log_limited!(
                         warn,
                         channel = %self.ctx.channel(),
-                        "a handler ran on after its conversation had ended, and was dropped"
+                        "dropped a hook that outlasted the grace period after its connection ended"
                     );
                     return Ok(());
                 }
             }
-            // A client that never pauses shall not starve the other connections of its thread.
+            // A client that never pauses must not starve the other connections of its thread.
             tokio::task::coop::consume_budget().await;
             let turn = poll_fn(|cx| self.poll_turn(cx)).await;
             let Self {
@@ -165,7 +169,7 @@ impl<C: WebSocketConsumer> Driver<C> {
                 connection,
                 ..
             } = self;
-            // Reading a message or an event is the user's code too: it runs as part of the handler.
+            // Decoding a message or an event is the user's code too, so it runs inside the hook.
             handled = match turn {
                 Turn::Over => return Ok(()),
                 Turn::Message(message) => {
@@ -195,8 +199,8 @@ impl<C: WebSocketConsumer> Driver<C> {
         }
     }
 
-    /// What a handler's error means: nothing if the client has simply left (the next turn sees that), and otherwise what
-    /// the consumer says.
+    /// Handles a hook's error: ignores it if the client has left (the next turn ends the
+    /// connection), and otherwise runs the consumer's `failed`.
     async fn handle_error(&mut self, error: Error) -> Handled {
         if error.is_closed() {
             return Handled::Done;
@@ -214,7 +218,7 @@ impl<C: WebSocketConsumer> Driver<C> {
     }
 
     fn poll_turn(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Turn> {
-        // The end goes before everything that still waits.
+        // The end of the connection goes before everything that is queued.
         if self.connection.socket.is_ending(cx) {
             return Poll::Ready(Turn::Over);
         }
@@ -242,10 +246,10 @@ impl<C: WebSocketConsumer> Driver<C> {
         if ticked && let Poll::Ready(turn) = self.poll_ticks(cx) {
             return Poll::Ready(turn);
         }
-        // Nothing more to do: all that the turns so far have queued leaves in one write.
+        // Nothing is ready: write everything that the turns so far have queued, at once.
         self.run = 0;
         self.connection.socket.flush(cx);
-        // Writing may have found the client gone, or a close that another task has queued meanwhile.
+        // The flush may have found that the client has left, or a close that another task queued.
         if self.connection.socket.is_ending(cx) {
             return Poll::Ready(Turn::Over);
         }
@@ -276,10 +280,12 @@ impl<C: WebSocketConsumer> Driver<C> {
 }
 
 impl Connection {
-    /// Runs one handler. Meanwhile pings are answered, what it sends is written, and an end is noticed, whoever brings it:
-    /// from then on the handler has a grace period, after which its future is dropped at an await.
+    /// Runs one hook. Meanwhile the socket responds to pings, writes what the hook sends, and
+    /// notices the end of the connection. From then on the hook has a grace period, after which its
+    /// future is dropped at an await.
     ///
-    /// The handler's future is boxed only while it runs, so that an idle connection does not carry its largest handler.
+    /// The hook's future is boxed only while it runs, so that an idle connection does not hold the
+    /// memory of its largest hook.
     async fn run_hook<F>(&mut self, handler: impl FnOnce() -> F) -> Handled
     where
         F: Future<Output = Result<()>> + Send,
@@ -305,8 +311,8 @@ impl Connection {
         .await
     }
 
-    /// Whether the conversation has been ended from elsewhere: by its session or user, or by a word in the mailbox. The
-    /// client's close is then on its way.
+    /// Returns whether the connection was closed from outside: by a lost condition, or by a
+    /// disconnect envelope in the mailbox. The close frame to the client is then queued.
     fn poll_cut(&mut self, cx: &mut std::task::Context<'_>) -> bool {
         if self.is_cut {
             return true;
@@ -314,7 +320,7 @@ impl Connection {
         let Poll::Ready(close) = self.poll_end(cx) else {
             return false;
         };
-        // A conversation that is closing already needs no second word.
+        // A connection that is already closing needs no second close frame.
         _ = self.socket.sender().close(close);
         self.is_cut = true;
         true

@@ -1,4 +1,4 @@
-//! Values filled from a handshake: what the derive macro writes.
+//! The trait of values that are created from a handshake, which the derive macro implements.
 
 use super::Handshake;
 use crate::{
@@ -7,9 +7,10 @@ use crate::{
 };
 use std::future::Future;
 
-/// A consumer, or a part of one, that is filled from the handshake.
+/// A consumer, or a part of one, that is created from the handshake.
 ///
-/// `#[derive(WebSocketConsumer)]` writes this, and `#[consumer]` calls it from `connect`. By hand:
+/// `#[derive(WebSocketConsumer)]` implements this, and `#[consumer]` calls it in `connect`. By
+/// hand:
 ///
 /// ```
 /// use seaway::{FromHandshake, Handshake, NoEvent, Rejection};
@@ -29,22 +30,24 @@ use std::future::Future;
     label = "write `async fn connect`, or put #[derive(WebSocketConsumer)] on `{Self}`"
 )]
 pub trait FromHandshake: Sized + Send {
-    /// What its groups tell it.
+    /// The type of events in its groups.
     type Event: Event;
 
-    /// Fills it.
+    /// Creates the value.
     ///
     /// # Errors
-    /// The answer that the client gets instead.
+    /// The rejection that is sent to the client.
     fn from_handshake(
         handshake: &mut Handshake<Self::Event>,
     ) -> impl Future<Output = Result<Self, Rejection>> + Send;
 }
 
-/// A field that is a group, and what is told there. For the derive macro.
+/// A field that is a group, with its event type.
+///
+/// For the derive macro.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
-    message = "a field with #[group(\"…\")] is a `Group<YourEvent>`, and `{Self}` is none"
+    message = "a field with #[group(\"…\")] must be a `Group<YourEvent>`, not `{Self}`"
 )]
 pub trait GroupField {
     type Event: Event;

@@ -1,4 +1,4 @@
-//! A client at the door, before the answer.
+//! The handshake of a consumer: a connection before it is accepted.
 
 use super::{NoEvent, address::Address};
 use crate::{
@@ -14,9 +14,9 @@ use crate::{
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use std::{marker::PhantomData, str::FromStr};
 
-/// A client at the door, before the answer: look, join groups, decide.
+/// A connection before it is accepted: read the request, join groups, accept or reject.
 ///
-/// There is no `send` here: nothing can be sent before the door is open.
+/// It has no `send`: nothing can be sent before the handshake is accepted.
 ///
 /// ```
 /// use seaway::{Group, Handshake, Rejection, Result};
@@ -31,7 +31,8 @@ use std::{marker::PhantomData, str::FromStr};
 /// }
 /// ```
 ///
-/// A consumer that answers a request has an [`HttpHandshake`], which can do the same but for subprotocols.
+/// An HTTP consumer gets an [`HttpHandshake`], which has the same methods except those for
+/// subprotocols.
 pub struct Handshake<E = NoEvent, P: Protocol = WebSocket> {
     pub(super) scope: Scope<P>,
     pub(super) address: Address,
@@ -39,44 +40,48 @@ pub struct Handshake<E = NoEvent, P: Protocol = WebSocket> {
     pub(super) event: PhantomData<fn(E)>,
 }
 
-/// A request at the door, before the answer; see [`Handshake`] and [`HttpConsumer`](super::HttpConsumer).
+/// An HTTP request before it is accepted; see [`Handshake`] and
+/// [`HttpConsumer`](super::HttpConsumer).
 pub type HttpHandshake<E = NoEvent> = Handshake<E, Http>;
 
 impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
-    /// The facts of the connection.
+    /// Returns the scope: the metadata of the connection.
     pub fn scope(&self) -> &Scope<P> {
         &self.scope
     }
 
-    /// The facts of the connection, to add to.
+    /// Returns a mutable reference to the scope.
     pub fn scope_mut(&mut self) -> &mut Scope<P> {
         &mut self.scope
     }
 
-    /// The request's headers.
+    /// Returns the request's headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.scope.head.headers
     }
 
-    /// Returns a cookie's value, decoded. If several have the name, the first counts; see [`Cookies`](crate::Cookies).
+    /// Returns a cookie's value, decoded.
+    ///
+    /// If several have the name, the first counts; see [`Cookies`](crate::Cookies).
     pub fn cookie(&self, name: &str) -> Option<String> {
         let mut cookies = self.scope.cookies();
         let cookie = cookies.find(|cookie| cookie.name() == name)?;
         Some(cookie.value().to_owned())
     }
 
-    /// A path parameter.
+    /// Returns a path parameter, parsed as `T`.
     ///
     /// # Errors
-    /// Refuses with 404 if the text is no `T`; see [`Scope::path`].
+    /// Rejects with 404 if the text does not parse; see [`Scope::param`].
     pub fn param<T: FromStr>(&self, name: &str) -> Result<T, Rejection> {
         self.scope.param(name)
     }
 
-    /// A query parameter that must be there.
+    /// Returns a required query parameter, parsed as `T`.
     ///
     /// # Errors
-    /// Refuses with 400 if it is missing or no `T`. For one that may be missing see [`Scope::query`].
+    /// Rejects with 400 if it is missing or does not parse. For an optional one see
+    /// [`Scope::query`].
     pub fn query<T: FromStr>(&self, name: &str) -> Result<T, Rejection> {
         let text = self.scope.query(name);
         text.and_then(|text| text.parse().ok()).ok_or_else(|| {
@@ -85,81 +90,88 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
         })
     }
 
-    /// A value that [`Provide`](crate::middleware::Provide) or other middleware has put in.
+    /// Returns a value that [`Provide`](crate::middleware::Provide) or other middleware has added.
     ///
     /// # Errors
-    /// [`ErrorKind::Missing`]; through `?` it refuses with 500.
+    /// [`ErrorKind::Missing`] if there is none of this type; through `?` it rejects with 500.
     pub fn state<T: Clone + Send + Sync + 'static>(&self) -> Result<&T> {
         self.scope.get()
     }
 
-    /// A value made from the facts of the connection: the session, the user, cookies, a type of yours.
+    /// Extracts a value from the scope: the session, the user, cookies, a type of yours.
     ///
     /// # Errors
-    /// The value's own refusal.
+    /// The rejection of the extractor `T`.
     pub async fn extract<T: FromScope<P>>(&self) -> Result<T, Rejection> {
         T::from_scope(&self.scope).await
     }
 
-    /// Headers of the reply that accepts a socket, or of the answer that the handler of a request makes. A refusal has
-    /// its own.
+    /// Returns the headers to add to the response that accepts: the 101, or the reply of an HTTP
+    /// consumer.
     ///
-    /// What an answer says itself stands, a text's `content-type` too; a `set-cookie` goes out beside the answer's own.
+    /// A rejection has its own headers.
+    ///
+    /// A header that the reply itself sets, such as the `content-type` of a text, takes precedence;
+    /// a `set-cookie` is sent in addition to the reply's own.
     pub fn reply_headers_mut(&mut self) -> &mut HeaderMap {
         &mut self.headers
     }
 
-    /// Makes this consumer a member of the group, whose events arrive once the door is open. Leaving happens by itself.
+    /// Adds this consumer to a group, whose events arrive once the handshake is accepted.
+    ///
+    /// The membership ends with the connection.
     ///
     /// # Errors
-    /// [`ErrorKind::Name`] if it is no group name (through `?` a 400), [`ErrorKind::Layer`] if the channel layer did
-    /// not take it (a 503).
+    /// [`ErrorKind::Name`] if `group` is not a valid group name (through `?` a 400),
+    /// [`ErrorKind::Layer`] if the channel layer did not accept it (a 503).
     pub async fn join(&self, group: &str) -> Result<Group<E>> {
         self.address.join(group).await
     }
 
-    /// The channel layer.
+    /// Returns the handle to the channel layer.
     pub fn channels(&self) -> &Channels {
         &self.address.channels
     }
 }
 
 impl<E: Event> Handshake<E> {
-    /// The subprotocols that the client offers, its favourite first (RFC 6455, 1.9).
+    /// Returns the subprotocols that the client offers, in its order of preference (RFC 6455, 1.9).
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
         header_list::items(self.headers(), header::SEC_WEBSOCKET_PROTOCOL)
     }
 
-    /// Chooses the first of these subprotocols that the client offers, and tells it.
+    /// Selects the first of these subprotocols that the client offers, and adds it to the response.
     ///
-    /// `None` if it offers none of them: then none is in force, and you may still accept.
+    /// `None` if the client offers none of them: no subprotocol is then used, and you may still
+    /// accept.
     ///
     /// # Panics
-    /// If one of them can be no subprotocol and so never be offered: it is a token, without spaces or commas (RFC 6455,
-    /// 4.1).
+    /// If a name is not a valid subprotocol, so that no client can offer it: it must be a token,
+    /// without spaces or commas (RFC 6455, 4.1).
     #[track_caller]
     pub fn choose_subprotocol<'a>(&mut self, supported: &[&'a str]) -> Option<&'a str> {
         for name in supported {
             assert!(
                 header_list::is_token(name),
-                "{name:?} can be no subprotocol: no client can offer it (a token has no spaces, commas or slashes)"
+                "{name:?} is not a valid subprotocol: use a token, without spaces, commas or slashes (RFC 6455, 4.1)"
             );
         }
         let offered = |name: &&&str| self.subprotocols().any(|offer| offer == **name);
         let chosen = *supported.iter().find(offered)?;
-        // It equals a part of a header, so it can be one.
+        // It equals an item of a request header, so it is a valid header value.
         let value = HeaderValue::from_str(chosen).ok()?;
         self.headers.insert(header::SEC_WEBSOCKET_PROTOCOL, value);
         Some(chosen)
     }
 
-    /// This consumer's own channel: its address for everyone, in every process.
+    /// Returns the name of this consumer's own channel, its address in every process.
     pub fn channel(&self) -> &ChannelName {
         let mailbox = self.address.mailbox();
-        mailbox.expect("a socket's is opened first").name()
+        mailbox.expect("the mailbox is opened first").name()
     }
 
-    /// Hands it to a hook on another thread, which gives it back; an empty one is left here.
+    /// Moves the handshake to a hook on another thread, which returns it; an empty one remains
+    /// here.
     pub(super) fn lend(&mut self) -> Self {
         let empty = Self {
             scope: Scope::empty(),
@@ -172,14 +184,14 @@ impl<E: Event> Handshake<E> {
 }
 
 impl<E: Event> HttpHandshake<E> {
-    /// The id of the last event that a browser's `EventSource` has heard before it lost the stream, if this is one that
-    /// comes back.
+    /// Returns the id of the last event that a reconnecting `EventSource` received
+    /// (`Last-Event-ID`).
     pub fn last_event_id(&self) -> Option<&str> {
         let id = self.headers().get("last-event-id")?;
         std::str::from_utf8(id.as_bytes()).ok()
     }
 
-    /// This consumer's own channel: its address for everyone, in every process.
+    /// Returns the name of this consumer's own channel, its address in every process.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if the channel layer did not open one.
@@ -188,7 +200,7 @@ impl<E: Event> HttpHandshake<E> {
     }
 }
 
-/// A handshake that took too long.
+/// Returns the error for a `connect` that exceeded `connect_timeout`.
 pub(super) fn too_slow() -> Error {
     Error::new(
         ErrorKind::Timeout,

@@ -29,6 +29,8 @@ pub use self::{
 
 use serde::{Deserialize, Serialize};
 
-/// For consumers that hear no events: there is no value of it.
+/// The event type of consumers that receive no events.
+///
+/// It has no values.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum NoEvent {}

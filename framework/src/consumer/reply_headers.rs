@@ -1,13 +1,13 @@
-//! Headers that are set before the reply is made.
+//! Headers that are set before the reply exists.
 
 use http::{HeaderMap, header};
 
-/// Adds to a reply what it does not say itself. Its own word stands; cookies add up.
+/// Adds headers to a reply. A header that the reply already has is kept as it is; cookies add up.
 pub(super) fn complete(reply: &mut HeaderMap, more: &mut HeaderMap) {
     let mut name = None;
     let mut is_said = false;
     for (next, value) in more.drain() {
-        // A further value of the same header comes without its name.
+        // `drain` yields further values of the same header without its name.
         if next.is_some() {
             name = next;
             is_said = name

@@ -1,4 +1,4 @@
-//! The timers of one conversation.
+//! The timers of one connection.
 
 use std::{
     task::{Context, Poll},
@@ -6,16 +6,16 @@ use std::{
 };
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-/// Timers that each come again and again. One that comes due while a handler runs has its turn afterwards, once, however
-/// often it was missed.
+/// Periodic timers. One that comes due while a hook runs ticks once afterwards, however many
+/// periods were missed.
 pub(super) struct Ticks {
     intervals: Vec<Interval>,
-    /// Whose turn it is to be asked first: the one behind the last that was due.
+    /// The timer to poll first: the one after the last that was due.
     next: usize,
 }
 
 impl Ticks {
-    /// `None` if there are none: an idle connection carries no empty list.
+    /// Returns `None` without periods, so that an idle connection holds no empty list.
     pub(super) fn new(periods: &[Duration]) -> Option<Box<Self>> {
         if periods.is_empty() {
             return None;
@@ -31,7 +31,7 @@ impl Ticks {
         }))
     }
 
-    /// Which of them is due.
+    /// Polls for the index of a timer that is due.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
         let (before, after) = self.intervals.split_at_mut(self.next);
         let mut timers = after.iter_mut().chain(before);

@@ -1,4 +1,4 @@
-//! Watches over what a conversation rests on: the session that is not over, the user who may still be here.
+//! The watch over the conditions of a connection: a live session, an allowed user.
 
 use crate::{
     catch_panic::catch_panic,
@@ -17,18 +17,20 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// Asks the ties of one conversation again: as often as they want, and when one of them is new.
+/// Repeated checks of one connection's conditions: periodically, when one is new, and after an
+/// interruption of the channel layer.
 pub(super) struct Watch {
     ties: Revocations,
     rounds: Pin<Box<dyn Future<Output = Close> + Send>>,
 }
 
 impl Watch {
-    /// Joins the groups where the end of a tie is announced, and then asks each once: what ended in between is not missed.
-    /// It begins once the door is open, for the reply may have begun a session or given it a new id.
+    /// Joins the groups where the loss of a condition is announced, and then checks each condition
+    /// once, so that a loss in between is not missed. For a WebSocket it is called after the
+    /// handshake response, which may have created a session or given it a new id.
     ///
     /// # Errors
-    /// How the conversation ends, if a tie is broken already or cannot be watched.
+    /// The close for the connection, if a condition is already lost or cannot be watched.
     pub(super) async fn over(
         ties: &Revocations,
         channels: &Channels,
@@ -47,25 +49,27 @@ impl Watch {
         }))
     }
 
-    /// Why the conversation may not go on, once that is so.
+    /// Polls for the close of the connection, ready once a condition is lost.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
         self.rounds.as_mut().poll(cx)
     }
 
-    /// Asks all ties again soon: the end of one may have been announced while this process could not hear it.
+    /// Schedules a check of all conditions: an announcement may have been missed while this process
+    /// was not subscribed.
     pub(super) fn recheck(&self) {
         self.ties.note_interruption();
     }
 }
 
-/// After an interruption all connections of a process ask, within this time: a store shall not get all questions at once.
+/// The time over which the connections of a process spread their checks after an interruption, so
+/// that a store does not get all queries at once.
 const SPREAD: Duration = Duration::from_secs(1);
 
 struct Rounds {
     ties: Revocations,
     channels: Channels,
     channel: ChannelName,
-    /// Where ends are announced that were known so far.
+    /// The announcement groups joined so far.
     joined: Vec<GroupName>,
 }
 
@@ -91,7 +95,7 @@ impl Rounds {
         }
     }
 
-    /// Asks every tie; how soon to ask again.
+    /// Checks every condition; returns when to check again.
     async fn go(&mut self) -> Result<Option<Duration>, Close> {
         let mut every: Option<Duration> = None;
         for tie in self.ties.iter() {
@@ -100,7 +104,7 @@ impl Rounds {
             let period = match asking.await {
                 Ok(asked) => asked?,
                 Err(panic) => {
-                    log_limited!(error, error = %panic, "asking after a user or a session panicked");
+                    log_limited!(error, error = %panic, "checking a session or a user panicked");
                     return Err(Close::from(Close::ERROR));
                 }
             };
@@ -110,7 +114,7 @@ impl Rounds {
     }
 }
 
-/// Whether a tie still holds; if so, how soon to ask again. The user's code answers.
+/// Checks one condition; returns when to check again. May run the user's code.
 async fn ask(
     tie: &dyn Revocation,
     channels: &Channels,
@@ -123,7 +127,7 @@ async fn ask(
     if !joined.contains(&group) {
         let joining = channels.group_add(&group, channel).await;
         joining.map_err(|error: Error| {
-            tracing::debug!(error = %error.chain(), "a conversation cannot be watched");
+            tracing::debug!(error = %error.chain(), "cannot watch the session or user of a connection");
             Close::from(Close::TRY_AGAIN)
         })?;
         joined.push(group);

@@ -1,4 +1,4 @@
-//! One client's conversation: the trait that users write.
+//! The trait of WebSocket consumers, and the application that runs them.
 
 use super::{
     Context, FromMessage, Handshake,
@@ -24,7 +24,8 @@ use crate::{
 use http::HeaderMap;
 use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 
-/// One client's conversation: one value per socket, made by [`connect`](WebSocketConsumer::connect).
+/// A WebSocket consumer: one value per connection, created by
+/// [`connect`](WebSocketConsumer::connect).
 ///
 /// ```
 /// use seaway::{Context, Handshake, NoEvent, Rejection, Result, WebSocketConsumer};
@@ -44,25 +45,30 @@ use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 /// }
 /// ```
 ///
-/// One handler runs at a time, in order: the client's messages and the groups' events take turns. An error returned by a
-/// handler ends the conversation with 1011, unless [`failed`](WebSocketConsumer::failed) says otherwise, and is logged with
-/// its sources; a panic ends it too, and touches no other connection. See [the guide](mod@crate::consumer) for the whole life of a consumer.
+/// One hook runs at a time, in order; the client's messages and the groups' events alternate. An
+/// error returned by a hook is logged with its sources and closes the connection with 1011, unless
+/// [`failed`](WebSocketConsumer::failed) handles it otherwise. A panic closes the connection too,
+/// and affects no other connection. See [the guide](mod@crate::consumer) for all hooks, close codes
+/// and limits.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no consumer yet",
+    message = "`{Self}` is not a `WebSocketConsumer`",
     label = "put #[consumer] on its `impl` block, or write `impl WebSocketConsumer for {Self}`"
 )]
 pub trait WebSocketConsumer: Sized + Send + 'static {
-    /// What the client says: [`Message`](crate::Message), [`String`], `Bytes`, [`Json<T>`](crate::Json), a type of yours.
+    /// The type of the client's messages: [`Message`](crate::Message), [`String`], `Bytes`,
+    /// [`Json<T>`](crate::Json), or a type of yours.
     type Input: FromMessage;
-    /// What other consumers say: a type of yours, or [`NoEvent`](crate::NoEvent).
+    /// The type of events from other consumers: a type of yours, or [`NoEvent`](crate::NoEvent).
     type Event: Event;
 
-    /// Decides at the door. `Ok` accepts the client; `Err` answers the handshake with that status and text.
+    /// Accepts or rejects the handshake.
+    ///
+    /// `Ok` accepts the client; `Err` responds to the handshake with that status and text.
     fn connect(
         handshake: &mut Handshake<Self::Event>,
     ) -> impl Future<Output = Result<Self, Rejection>> + Send;
 
-    /// The door is open: the first chance to send.
+    /// Runs once after the handshake is accepted; the first hook that can send.
     fn opened(
         &mut self,
         ctx: &mut Context<Self::Event>,
@@ -71,16 +77,18 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         async { Ok(()) }
     }
 
-    /// The client said something.
+    /// Handles a message from the client.
     fn receive(
         &mut self,
         ctx: &mut Context<Self::Event>,
         input: Self::Input,
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// Another consumer, or this one, said something to a group or to this channel.
+    /// Handles an event that any consumer, this one included, sent to one of its groups or to its
+    /// channel.
     ///
-    /// The event is decoded once per process; `ctx.send(Json(event))` sends a message that is made once per process.
+    /// The event is decoded once per process; `ctx.send(Json(event))` sends a message that is
+    /// encoded once per process. Default: ignores the event.
     fn event(
         &mut self,
         ctx: &mut Context<Self::Event>,
@@ -90,8 +98,9 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         async { Ok(()) }
     }
 
-    /// The client said something that is no `Input`. Unless you say otherwise the conversation ends with 1007 and the
-    /// reason.
+    /// Handles a message that cannot be decoded as `Input`.
+    ///
+    /// Default: closes the connection with 1007, and the error with its sources as the reason.
     fn malformed(
         &mut self,
         ctx: &mut Context<Self::Event>,
@@ -104,10 +113,11 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
 
     /// Runs when events before the next one may be missing, in its place among the events received.
     ///
-    /// Default: when this consumer was too slow and its mailbox overflowed, the connection is closed with 1013 (try again
-    /// later), so that the client reconnects and reads its state anew. When the channel layer was interrupted the connection
-    /// stays open. Both are counted ([`Channels::missed`]); the layer logs its interruptions. A consumer that can read what
-    /// it missed from a database does so here.
+    /// Default: if this consumer was too slow and its mailbox overflowed, closes the connection
+    /// with 1013 (try again later), so that the client reconnects and reloads its state. If the
+    /// channel layer was interrupted, the connection remains open. Both are counted
+    /// ([`Channels::missed`]); the layer logs its interruptions. A consumer that can read missed
+    /// events from a database does so here.
     fn missed(
         &mut self,
         ctx: &mut Context<Self::Event>,
@@ -121,22 +131,29 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         }
     }
 
-    /// Runs when a hook has returned an error: `Err` closes the connection with 1011, `Ok` keeps it open.
+    /// Runs when a hook has returned an error: `Err` closes the connection with 1011, `Ok` keeps it
+    /// open.
     ///
-    /// Default: an event that was not sent, or may not have been ([`ErrorKind::Layer`], [`ErrorKind::Unconfirmed`]), is
-    /// counted ([`Channels::unsent`]) and logged, and closes the connection with 1013 (try again later): the client
-    /// learns that what it sent is lost. A session that has ended closes it with 4401, any other error with 1011.
-    /// A client that has left and a panic do not come here.
+    /// Default: an event that was not sent, or may not have been ([`ErrorKind::Layer`],
+    /// [`ErrorKind::Unconfirmed`]), is counted ([`Channels::unsent`]) and logged, and closes the
+    /// connection with 1013 (try again later), so that the client learns of the loss.
+    /// [`ErrorKind::Missed`] also closes it with 1013, a session that has ended with 4401, any
+    /// other error with 1011. The hook does not run for a client that has left
+    /// ([`ErrorKind::Closed`]), nor after a panic.
     ///
     /// ```
     /// # use seaway::{Context, Error, ErrorKind, Result};
-    /// /// Tells the client when the channel layer is down, and keeps the connection.
-    /// async fn failed(ctx: &mut Context, error: Error) -> Result<()> {
+    /// # struct Room;
+    /// # impl Room {
+    /// /// Reports to the client that the channel layer is down, and keeps the connection open.
+    /// async fn failed(&mut self, ctx: &mut Context, error: Error) -> Result<()> {
     ///     match error.kind() {
-    ///         ErrorKind::Layer | ErrorKind::Unconfirmed => ctx.send(format!("not sent: {error}")).await,
+    ///         ErrorKind::Layer => ctx.send("not sent; try again").await,
+    ///         ErrorKind::Unconfirmed => ctx.send("perhaps not sent; reload to see").await,
     ///         _ => Err(error),
     ///     }
     /// }
+    /// # }
     /// ```
     fn failed(
         &mut self,
@@ -159,11 +176,13 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         }
     }
 
-    /// How often [`tick`](WebSocketConsumer::tick) runs, for each of its timers. None unless you say otherwise.
+    /// The periods of the timers that run [`tick`](WebSocketConsumer::tick) (default: no timer).
     const TICKS: &'static [Duration] = &[];
 
-    /// A timer is due: `tick` is its place in [`TICKS`](WebSocketConsumer::TICKS). The first time comes one period after
-    /// the door opened; a timer that came due while other handlers ran has its turn once.
+    /// Runs when a timer is due; `tick` is its index in [`TICKS`](WebSocketConsumer::TICKS).
+    ///
+    /// The first tick comes one period after the connection opened. A timer that came due while
+    /// other hooks ran runs once afterwards, however many periods were missed.
     ///
     /// ```
     /// use std::time::Duration;
@@ -192,22 +211,25 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         async { Ok(()) }
     }
 
-    /// It is over, whoever ended it. Runs exactly once for every consumer that connected, after its groups are left,
-    /// and may take [`DISCONNECT_LIMIT`](mod@crate::consumer#how-it-ends) at most.
+    /// Called exactly once when the connection ends, for any reason.
+    ///
+    /// Runs for every consumer that `connect` returned, after its groups are left, for 30 s
+    /// ([`DISCONNECT_LIMIT`](mod@crate::consumer#how-it-ends)) at most.
     fn disconnect(self, close: Close) -> impl Future<Output = ()> + Send {
         _ = close;
         async {}
     }
 
-    /// The application that holds one conversation after the other: route it, serve it, or mount it in axum.
+    /// Returns the application that creates a consumer for each connection: route it, serve it, or
+    /// mount it in axum.
     ///
     /// # Panics
-    /// If one of [`TICKS`](WebSocketConsumer::TICKS) is zero.
+    /// If a period in [`TICKS`](WebSocketConsumer::TICKS) is zero.
     #[track_caller]
     fn application(channels: &Channels) -> ConsumerApplication<Self> {
         assert!(
             Self::TICKS.iter().all(|period| !period.is_zero()),
-            "a timer of zero would never rest"
+            "a period in TICKS is zero; timers need a period above zero"
         );
         ConsumerApplication {
             channels: channels.clone(),
@@ -216,12 +238,12 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     }
 }
 
-/// The close frame after which a client is to reconnect and read its state anew.
+/// Returns the close (1013) after which a client is to reconnect and reload its state.
 pub(super) fn try_again(reason: impl fmt::Display) -> Close {
     Close::new(Close::TRY_AGAIN, reason.to_string())
 }
 
-/// What [`WebSocketConsumer::application`] returns.
+/// The application of a WebSocket consumer, made by [`WebSocketConsumer::application`].
 pub struct ConsumerApplication<C> {
     channels: Channels,
     consumer: PhantomData<fn() -> C>,
@@ -233,7 +255,7 @@ impl<C: WebSocketConsumer> Application<WebSocket> for ConsumerApplication<C> {
         scope: Scope<WebSocket>,
         upgrade: Upgrade,
     ) -> impl Future<Output = Result<()>> + Send {
-        // Boxed, so that the memory of a handshake is not kept by the conversation.
+        // Boxed, so that the connection's future does not keep the memory of the handshake.
         let greeting = Box::pin(greet::<C>(self.channels.clone(), scope, upgrade));
         async move {
             match greeting.await? {
@@ -244,7 +266,7 @@ impl<C: WebSocketConsumer> Application<WebSocket> for ConsumerApplication<C> {
     }
 }
 
-/// From the client's question to the open door; `None` if it was turned away.
+/// Runs the handshake up to the open socket; `None` if the client was rejected or has left.
 async fn greet<C: WebSocketConsumer>(
     channels: Channels,
     scope: Scope<WebSocket>,
@@ -290,7 +312,8 @@ async fn greet<C: WebSocketConsumer>(
     };
     let goodbye = |consumer: C, close| disconnected(move || consumer.disconnect(close));
     let mut consumer = DisconnectGuard::new(consumer, goodbye, upgrade.host().cloned());
-    // From here on: what is named later is dropped earlier.
+    // Locals drop in reverse order: the mailbox, which leaves the groups, drops before the
+    // consumer.
     let Handshake {
         scope,
         address,
@@ -312,7 +335,7 @@ async fn greet<C: WebSocketConsumer>(
         }
     };
     let (channels, mailbox) = address.into_parts();
-    let mailbox = mailbox.expect("it was opened first");
+    let mailbox = mailbox.expect("the mailbox was opened before `connect`");
     let ctx = Context {
         scope,
         sender: socket.sender(),

@@ -1,17 +1,18 @@
-//! Guards: applications around applications.
+//! Middleware: applications that wrap applications.
 //!
-//! A middleware is a configuration that implements tower's `Layer`, put around an application with
-//! [`with`](crate::ApplicationExt::with). The same one guards pages and sockets.
+//! A middleware is a configuration that implements tower's `Layer`.
+//! [`with`](crate::ApplicationExt::with) wraps an application in it. The same middleware serves
+//! HTTP and WebSocket.
 //!
-//! | middleware | does |
+//! | middleware | effect |
 //! | --- | --- |
-//! | [`Provide`] | puts a value into every scope |
-//! | [`ProvideAll`] | puts all that start-up functions have made into every scope |
-//! | [`Sessions`] | the visitor's session, and its cookie |
-//! | [`Auth`] | who the visitor is, and the right to log in and out |
-//! | [`RequireUser`] | turns away whoever is not logged in |
-//! | [`AllowedOrigins`](crate::protocol::AllowedOrigins) | which pages may open a socket |
-//! | [`WebSocketConfig`](crate::protocol::WebSocketConfig) | the limits of sockets |
+//! | [`Provide`] | inserts a value into every scope |
+//! | [`ProvideAll`] | inserts the values of all start-up functions into every scope |
+//! | [`Sessions`] | loads and saves the client's session, and sets its cookie |
+//! | [`Auth`] | identifies the user, and provides log-in and log-out |
+//! | [`RequireUser`] | rejects clients that are not logged in |
+//! | [`AllowedOrigins`](crate::protocol::AllowedOrigins) | restricts which origins may open a WebSocket |
+//! | [`WebSocketConfig`](crate::protocol::WebSocketConfig) | sets the limits of WebSocket connections |
 
 #[cfg(feature = "sessions")]
 mod auth;

@@ -1,4 +1,4 @@
-//! State for every connection: a database pool, a cache, settings.
+//! Middleware that provides one value to every connection.
 
 use crate::{
     application::Application,
@@ -8,7 +8,7 @@ use crate::{
 use std::future::Future;
 use tower_layer::Layer;
 
-/// Puts a value into every scope: a database pool, a cache, settings.
+/// Middleware that inserts a value into every scope: a database pool, a cache, settings.
 ///
 /// ```
 /// use seaway::{ApplicationExt, middleware::Provide, protocol::WebSocket, routing::PathRouter};
@@ -21,7 +21,7 @@ use tower_layer::Layer;
 #[derive(Clone, Debug)]
 pub struct Provide<T>(pub T);
 
-/// What [`Provide`] makes of an application.
+/// An application wrapped by [`Provide`].
 #[derive(Clone, Debug)]
 pub struct Provided<A, T> {
     inner: A,

@@ -1,4 +1,4 @@
-//! Values of many types for every connection: what an application's start-up has made.
+//! Middleware that provides the values of start-up functions to every connection.
 
 use crate::{
     application::Application,
@@ -14,12 +14,14 @@ use std::{
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Puts what start-up functions have made into every scope, and into the extensions of every request.
+/// Middleware that inserts the values of start-up functions into every scope, and into the
+/// extensions of every request.
 ///
-/// [`Running::provide`](crate::Running::provide) returns it. It goes around applications and around tower services.
+/// [`Running::provide`](crate::Running::provide) returns it. It wraps applications and tower
+/// services.
 #[derive(Clone, Debug, Default)]
 pub struct ProvideAll {
-    /// Nothing is handed out if there is nothing.
+    /// `None` if there are no values.
     values: Option<Arc<Extensions>>,
 }
 
@@ -36,7 +38,7 @@ impl ProvideAll {
     }
 }
 
-/// What [`ProvideAll`] makes of an application or a service.
+/// An application or a service wrapped by [`ProvideAll`].
 #[derive(Clone, Debug)]
 pub struct ProvidedAll<A> {
     inner: A,

@@ -1,4 +1,4 @@
-//! The session of each visitor, in pages and sockets alike.
+//! The session middleware, for HTTP and WebSocket.
 
 use crate::{
     application::Application,
@@ -8,7 +8,7 @@ use crate::{
     revocation::{News, Revocations},
     scope::{OpensOverHttp, Scope},
     session::{
-        Expiry, Key, MergingStore, SameSite, Session, SessionCookie, SessionStore, UNDER_WAY,
+        Expiry, Key, MAX_REQUEST_AGE, MergingStore, SameSite, Session, SessionCookie, SessionStore,
         time::{Duration, OffsetDateTime},
     },
 };
@@ -20,7 +20,8 @@ use tower_layer::Layer;
 /// Two weeks, as in Django.
 const INACTIVITY: Duration = Duration::days(14);
 
-/// Puts the visitor's [`Session`] into the scope of pages and sockets, and its cookie on the reply.
+/// Middleware that inserts the client's [`Session`] into the scope and sets its cookie on the
+/// response.
 ///
 /// ```
 /// use seaway::{Channels, from_service, middleware::Sessions, routing::ProtocolTypeRouter, session::MemoryStore};
@@ -31,28 +32,31 @@ const INACTIVITY: Duration = Duration::days(14);
 ///     .with(Sessions::new(MemoryStore::default(), &channels));
 /// ```
 ///
-/// The cookie is named `session`, lasts two weeks after the last visit that looked into the session, and is `HttpOnly`,
-/// `Secure`, `SameSite=Lax` and for all paths of this host, unless you say otherwise. A browser keeps a `Secure` cookie
-/// only if it comes over HTTPS; on `http://127.0.0.1` most make an exception.
+/// By default the cookie is named `session`, lasts 14 days after the last request that read the
+/// session, and is `HttpOnly`, `Secure`, `SameSite=Lax` and valid for all paths of this host. A
+/// browser stores a `Secure` cookie only over HTTPS; most make an exception for `http://127.0.0.1`.
 ///
-/// A page carries `Vary: Cookie`, so that a cache on the way keeps nobody's page for somebody else; what is for all, such
-/// as scripts and pictures, is better served outside. A reply with a status of 500 or more saves nothing, and
-/// leaves a session that was to get a new id under its old one; a log-out holds all the same. See
-/// [`session`](crate::session) for what sockets may do.
+/// An HTTP response gets `Vary: Cookie`, so that a cache does not serve it to another client; serve
+/// what is the same for all clients, such as scripts and images, outside this middleware. A
+/// response with a status of 500 or more saves nothing, and a session that was to get a new id
+/// keeps its old one; a log-out takes effect nevertheless. See [`session`](crate::session) for
+/// sessions in open WebSocket connections.
 #[derive(Clone, Debug)]
 pub struct Sessions(Arc<Config>);
 
 #[derive(Clone)]
 struct Config {
     store: Arc<dyn SessionStore>,
-    /// Where the end of a session is announced.
+    /// The channels on which the end of a session is announced.
     channels: Channels,
     cookie: SessionCookie,
     expiry: Expiry,
 }
 
 impl Sessions {
-    /// Sessions in this store. The channels carry the news of a log-out to all sockets of the session.
+    /// Returns the middleware with this store.
+    ///
+    /// A log-out is announced over `channels`, which closes all connections of the session.
     pub fn new(store: impl SessionStore, channels: &Channels) -> Self {
         Self(Arc::new(Config {
             store: Arc::new(store),
@@ -62,20 +66,21 @@ impl Sessions {
         }))
     }
 
-    /// When a session ends by itself, unless `Session::set_expiry` on a page gives it an expiry of its own. Default `Expiry::OnInactivity` after 14 days.
+    /// Sets when a session expires (default: `Expiry::OnInactivity` after 14 days).
     ///
-    /// On inactivity, a visit that looks into the session renews it (once a tenth of the period has passed); what an open
-    /// socket does is no visit unless it saves. `OnSessionEnd` ends when the browser is closed (and on the server after 14 days), `AtDateTime` at that
-    /// moment.
+    /// `Session::set_expiry` in an HTTP handler overrides it for one session. With `OnInactivity`,
+    /// a request that reads the session renews it (once a tenth of the period has passed); an open
+    /// WebSocket renews it only when it saves. `OnSessionEnd` ends when the browser is closed (and
+    /// on the server after 14 days), `AtDateTime` at that time.
     #[must_use]
     pub fn expiry(self, expiry: Expiry) -> Self {
         self.set(|config| config.expiry = expiry)
     }
 
-    /// The cookie's name. Default `session`.
+    /// Sets the cookie's name (default: `session`).
     ///
     /// # Panics
-    /// If a cookie can have no such name.
+    /// If the name is not a valid cookie name.
     #[must_use]
     #[track_caller]
     pub fn cookie_name(self, name: impl Into<Cow<'static, str>>) -> Self {
@@ -84,10 +89,10 @@ impl Sessions {
         self.set(|config| config.cookie.name = name)
     }
 
-    /// The path below which the cookie is sent. Default `/`.
+    /// Sets the cookie's `Path`, below which browsers send it (default: `/`).
     ///
     /// # Panics
-    /// If it does not start with `/`.
+    /// If it does not start with `/`, or contains a semicolon or a control character.
     #[must_use]
     #[track_caller]
     pub fn path(self, path: impl Into<Cow<'static, str>>) -> Self {
@@ -96,10 +101,10 @@ impl Sessions {
         self.set(|config| config.cookie.path = path)
     }
 
-    /// The domain whose hosts all get the cookie. Default: only this host.
+    /// Sets the cookie's `Domain`, whose hosts all get the cookie (default: only this host).
     ///
     /// # Panics
-    /// If it is no domain, because it has a scheme or a port for instance.
+    /// If it is not a domain, for example because it has a scheme or a port.
     #[must_use]
     #[track_caller]
     pub fn domain(self, domain: impl Into<Cow<'static, str>>) -> Self {
@@ -108,19 +113,20 @@ impl Sessions {
         self.set(|config| config.cookie.domain = Some(domain))
     }
 
-    /// Which requests from other sites carry the cookie. Default `Lax`: only those that follow a link.
+    /// Sets which requests from other sites carry the cookie (default: `Lax`, only those that
+    /// follow a link).
     #[must_use]
     pub fn same_site(self, same_site: SameSite) -> Self {
         self.set(|config| config.cookie.same_site = same_site)
     }
 
-    /// Whether the cookie is for HTTPS alone. Default `true`.
+    /// Sets whether the cookie is sent over HTTPS only (default: `true`).
     #[must_use]
     pub fn secure(self, secure: bool) -> Self {
         self.set(|config| config.cookie.is_secure = secure)
     }
 
-    /// Whether the cookie is hidden from the page's scripts. Default `true`.
+    /// Sets whether the cookie is hidden from scripts in the page (default: `true`).
     #[must_use]
     pub fn http_only(self, http_only: bool) -> Self {
         self.set(|config| config.cookie.is_http_only = http_only)
@@ -132,7 +138,7 @@ impl Sessions {
         self.set(|config| config.cookie.protect_by_signature(key))
     }
 
-    /// Encrypts the cookie: nobody but this server reads it.
+    /// Encrypts the cookie: only this server can read it.
     #[must_use]
     pub fn private(self, key: Key) -> Self {
         self.set(|config| config.cookie.protect_by_encryption(key))
@@ -144,7 +150,7 @@ impl Sessions {
     }
 }
 
-/// A store may hold what nobody else shall see, so it is not shown.
+/// Omits the store, which may hold secrets.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
@@ -154,8 +160,11 @@ impl fmt::Debug for Config {
     }
 }
 
-/// It panics if browsers would refuse the cookie: `SameSite::None` and the prefixes `__Secure-` and `__Host-` need
-/// `secure(true)`, the latter also the path `/` and no domain.
+/// Wraps an application.
+///
+/// # Panics
+/// If browsers would reject the cookie: `SameSite::None` and the prefixes `__Secure-` and `__Host-`
+/// need `secure(true)`, the latter also the path `/` and no domain.
 impl<A> Layer<A> for Sessions {
     type Service = WithSession<A>;
 
@@ -169,7 +178,7 @@ impl<A> Layer<A> for Sessions {
     }
 }
 
-/// What [`Sessions`] makes of an application.
+/// An application wrapped by [`Sessions`].
 #[derive(Clone, Debug)]
 pub struct WithSession<A> {
     inner: A,
@@ -198,7 +207,7 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithSession<A> {
     }
 }
 
-/// From the request to the reply.
+/// The session of one request, until the response is made.
 struct Visit {
     config: Arc<Config>,
     session: Arc<Session>,
@@ -234,14 +243,14 @@ impl Visit {
         }
         match self.conclude(reply).await {
             Ok(()) => {}
-            // Another tab has logged out meanwhile, and has the last word on the cookie.
+            // Another tab has logged out meanwhile, and its response decides about the cookie.
             Err(error) if error.kind() == ErrorKind::SessionGone => {}
             Err(error) => {
                 reply.extensions.insert(Rejection::from(error));
             }
         }
         if !reply.status.is_informational() {
-            // What a visitor is told depends on the cookie, also on there being none: it is not for everybody's cache.
+            // The response depends on the cookie, also on its absence, so caches must not share it.
             let vary = HeaderValue::from_static("cookie");
             reply.headers.append(header::VARY, vary);
         }
@@ -251,7 +260,7 @@ impl Visit {
     async fn conclude(&self, reply: &mut response::Parts) -> Result<()> {
         let missing = self.store.missing();
         if missing.is_some() && self.session.id() == missing {
-            // A session that begins in place of one that is not there gets an id that the client has not chosen.
+            // A session that replaces a missing one gets an id that the client has not chosen.
             self.session.cycle_id().await?;
         }
         let is_failure = reply.status.is_server_error();
@@ -268,12 +277,12 @@ impl Visit {
         Ok(())
     }
 
-    /// Saves nothing: a session that was to get a new id stays under its old one, unless nothing is left in it.
+    /// Saves nothing: a session that was to get a new id keeps its old one, unless it is empty.
     async fn leave(&self, reply: &mut response::Parts) -> Result<()> {
         if self.session.is_empty().await {
             self.store.end_renewed().await?;
         }
-        let is_current = self.began.elapsed() < UNDER_WAY;
+        let is_current = self.began.elapsed() < MAX_REQUEST_AGE;
         if self.store.has_ended() || (is_current && self.store.is_cookie_stale().await) {
             self.remove_cookie(reply);
         }
@@ -292,7 +301,7 @@ impl Visit {
         self.session.id().is_some() && left < period * 0.9
     }
 
-    /// The session's own, or else everybody's.
+    /// Returns the session's own expiry, or else the configured one.
     fn expiry(&self) -> Expiry {
         self.store.expiry().unwrap_or(self.config.expiry)
     }

@@ -1,4 +1,4 @@
-//! Settings of sockets, as middleware: limits, and who may connect from a browser.
+//! Middleware that configures WebSocket connections: limits and allowed origins.
 
 use crate::{
     application::Application,
@@ -9,7 +9,9 @@ use crate::{
 use std::{future::Future, sync::Arc};
 use tower_layer::Layer;
 
-/// What [`WebSocketConfig`] and [`AllowedOrigins`] make of an application. The innermost wins.
+/// An application wrapped by [`WebSocketConfig`] or [`AllowedOrigins`].
+///
+/// If several set the same value, the innermost wins.
 #[derive(Clone, Debug)]
 pub struct Configured<A> {
     inner: A,
@@ -33,6 +35,8 @@ impl<A> Layer<A> for WebSocketConfig {
     }
 }
 
+/// Wraps an application.
+///
 /// ```
 /// use seaway::{ApplicationExt, protocol::{AllowedOrigins, WebSocket}, routing::PathRouter};
 ///

@@ -1,4 +1,4 @@
-//! The one body type of requests and responses.
+//! The body type of requests and responses.
 
 use super::pace::Pace;
 use crate::error::{BodyError, BoxError, Error, ErrorKind, Result};
@@ -13,7 +13,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// A request's or a response's body: nothing, some bytes, or a stream.
+/// The body of a request or a response: empty, bytes, or a stream.
 ///
 /// ```
 /// use seaway::protocol::Body;
@@ -24,7 +24,8 @@ use std::{
 #[derive(Default)]
 pub struct Body(Kind);
 
-/// A named type, not an alias: a bare `dyn` would leak its lifetime into every `Send` proof that mentions it.
+/// The kinds of bodies. `Body` is a named type, not an alias: a bare `dyn` would leak its lifetime
+/// into every `Send` proof that mentions it.
 #[derive(Default)]
 enum Kind {
     #[default]
@@ -35,7 +36,7 @@ enum Kind {
 }
 
 impl Body {
-    /// Any body that streams bytes; one of this type stays as it is.
+    /// Creates a body from any stream of bytes; a `Body` is returned unchanged.
     pub fn new<B>(body: B) -> Self
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -50,7 +51,7 @@ impl Body {
         Self(Kind::Boxed(body.map_err(Into::into).boxed_unsync()))
     }
 
-    /// No bytes.
+    /// Creates an empty body.
     pub fn empty() -> Self {
         Self::default()
     }
@@ -59,8 +60,9 @@ impl Body {
     ///
     /// # Errors
     /// [`ErrorKind::TooLarge`] as soon as it announces or sends more than `limit` bytes,
-    /// [`ErrorKind::Closed`] if it is cut off or malformed, or the client sends nothing for
-    /// [`body_timeout`](crate::Serve::body_timeout). As a [`Rejection`](crate::Rejection) that is 400 or 408.
+    /// [`ErrorKind::Closed`] if it is incomplete or malformed, or the client sends nothing for
+    /// [`body_timeout`](crate::Serve::body_timeout). As a [`Rejection`](crate::Rejection) that is
+    /// 400 or 408.
     pub async fn to_bytes(mut self, limit: usize) -> Result<Bytes> {
         let too_large = || {
             Error::new(
@@ -83,7 +85,7 @@ impl Body {
             if data.len() > limit - have {
                 return Err(too_large());
             }
-            // Most bodies come in one piece: that one is handed on as it is.
+            // Most bodies arrive in one piece, which is returned without a copy.
             match first {
                 None => first = Some(data),
                 Some(_) => rest.extend_from_slice(&data),
@@ -128,7 +130,7 @@ impl http_body::Body for Body {
                         Some(Err(BodyError::Stalled))
                     }
                 };
-                // Dropping the body tells hyper that the rest is not wanted.
+                // Dropping the body notifies hyper that the rest is not needed.
                 if matches!(read, Some(Err(_))) {
                     self.0 = Kind::Empty;
                 }

@@ -1,10 +1,10 @@
-//! The head of a request, for a conversation that outlives it.
+//! A copy of a request head, for a connection that outlives the request.
 
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, Request, Uri, request};
 
-/// Copies what a conversation keeps of its request: header values are slices of hyper's buffer of 8 KiB, which would
-/// live as long as they do. All values share one allocation.
+/// Copies a request head. Header values are slices of hyper's buffer of 8 KiB, which would live as
+/// long as the connection. All copied values share one allocation.
 pub(crate) fn detached(head: &request::Parts) -> request::Parts {
     let (mut copy, ()) = Request::new(()).into_parts();
     copy.method = head.method.clone();

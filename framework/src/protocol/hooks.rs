@@ -1,4 +1,4 @@
-//! What middleware does to a reply before it is sent.
+//! The reply hooks of middleware, which run before a response is sent.
 
 use crate::{
     error::{Error, ErrorKind},
@@ -9,13 +9,13 @@ use http::response;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long all hooks of a reply may take together.
+/// How long all hooks of a response may take together.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Runs the hooks of a reply, the innermost first.
+/// Runs the hooks of a response, the innermost first.
 ///
 /// # Errors
-/// What the client is answered instead.
+/// The response that the client gets instead.
 pub(super) async fn run(
     hooks: Vec<ReplyHook>,
     head: &mut response::Parts,

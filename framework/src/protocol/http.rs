@@ -1,4 +1,4 @@
-//! One request, one response.
+//! The HTTP protocol: one request, one response.
 
 use super::{Body, Stop, hooks};
 use crate::{
@@ -10,7 +10,7 @@ use http::{Response, request};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// One request, one response, which may stream.
+/// The HTTP protocol: one request, and one response, which may stream.
 #[derive(Debug)]
 pub struct Http;
 
@@ -37,20 +37,20 @@ pub struct Exchange {
     reply: oneshot::Sender<Response<Body>>,
 }
 
-/// The server that serves a conversation. Whoever holds it is waited for when the server stops.
+/// The server that serves a connection. On shutdown it waits until all clones are dropped.
 pub(crate) trait Host: Send + Sync {
-    /// Tells a conversation when the server stops.
+    /// Returns a signal that is set when the server stops.
     fn stop(&self) -> Stop;
 
-    /// Tells a conversation when the client closes its sending side (TCP FIN).
+    /// Returns a signal that is set when the client closes its sending side (TCP FIN).
     fn half_close(&self) -> Stop;
 }
 
-/// Where the response of an [`Exchange`] arrives; an error if the application ended without one.
+/// The receiver of the response of an [`Exchange`]; an error if the application ended without one.
 pub(crate) type ResponseReceiver = oneshot::Receiver<Response<Body>>;
 
 impl Exchange {
-    /// Without a host if a foreign server serves it.
+    /// Creates an exchange, without a host if another server serves it.
     pub(crate) fn new(body: Body, host: Option<Arc<dyn Host>>) -> (Self, ResponseReceiver) {
         let (reply, response) = oneshot::channel();
         let exchange = Self {
@@ -62,7 +62,7 @@ impl Exchange {
         (exchange, response)
     }
 
-    /// Takes the request's body; an empty one stays behind.
+    /// Takes the request's body, and leaves an empty one.
     pub fn take_body(&mut self) -> Body {
         std::mem::take(&mut self.body)
     }
@@ -71,10 +71,10 @@ impl Exchange {
         self.host.as_ref()
     }
 
-    /// Answers, after the reply hooks have run.
+    /// Sends the response, after the reply hooks have run.
     ///
     /// # Errors
-    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client is gone.
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has disconnected.
     pub async fn respond(self, mut response: Response<Body>) -> Result<()> {
         if !self.hooks.is_empty() {
             let (mut head, body) = response.into_parts();

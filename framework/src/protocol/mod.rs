@@ -1,7 +1,7 @@
-//! What can arrive: HTTP requests, WebSockets, a worker's jobs, or a protocol of yours.
+//! The protocols: HTTP, WebSockets, worker jobs, or your own.
 //!
-//! A protocol is a [`Protocol`](crate::Protocol) implementation: a head (what the client says first) and a connection
-//! (how the two sides then talk).
+//! A protocol is a [`Protocol`](crate::Protocol) implementation: a head (the first data of the
+//! client) and a connection (the exchange that follows).
 //!
 //! | protocol | head | connection |
 //! | --- | --- | --- |

@@ -7,12 +7,13 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Limits the time between two pieces of a request body. Only time in which the application waits for the body counts.
+/// Limits the time between two pieces of a request body. Only time in which the application waits
+/// for the body counts.
 #[derive(Debug)]
 pub(crate) struct Pace {
     limit: Duration,
     alarm: SharedAlarm,
-    /// When the next piece is due, while the application waits for it.
+    /// The time by which the next piece is due, while the application waits for it.
     deadline: Option<Instant>,
 }
 
@@ -30,7 +31,7 @@ impl Pace {
         self.deadline = None;
     }
 
-    /// Ready once the next piece is overdue.
+    /// Completes once the next piece is overdue.
     pub(super) fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = match self.deadline {
             Some(deadline) => deadline,

@@ -1,4 +1,4 @@
-//! Background work taken from a named channel. No HTTP anywhere.
+//! The worker protocol: background jobs of a named channel, without HTTP.
 
 use crate::{
     error::{Error, Result},
@@ -8,7 +8,7 @@ use crate::{
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-/// Background work taken from a named channel.
+/// The worker protocol: background jobs of a named channel.
 #[derive(Debug)]
 pub struct Worker;
 
@@ -18,7 +18,7 @@ impl Protocol for Worker {
     type Connection = Jobs;
 }
 
-/// A worker's jobs, one after the other.
+/// The jobs of a worker, one after the other.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -34,28 +34,28 @@ impl Protocol for Worker {
 #[derive(Debug)]
 pub struct Jobs(mpsc::Receiver<Bytes>);
 
-/// Where jobs are put in.
+/// The sending end of a job queue.
 #[derive(Clone, Debug)]
 pub struct JobQueue(mpsc::Sender<Bytes>);
 
 impl Jobs {
-    /// A queue that holds at most `capacity` jobs; putting in one more waits.
+    /// Creates a queue that holds at most `capacity` jobs; at the bound `put` waits.
     pub fn bounded(capacity: usize) -> (JobQueue, Self) {
         let (sender, receiver) = mpsc::channel(capacity);
         (JobQueue(sender), Self(receiver))
     }
 
-    /// The next job; `None` once every queue handle is dropped and all is done.
+    /// Waits for the next job; `None` once every queue handle is dropped and the queue is empty.
     ///
     /// # Cancel safety
-    /// Safe: no job is lost.
+    /// Cancel safe: no job is lost.
     pub async fn next(&mut self) -> Option<Bytes> {
         self.0.recv().await
     }
 }
 
 impl JobQueue {
-    /// Puts a job in, waiting while the queue is full.
+    /// Queues a job, waiting while the queue is full.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the worker is gone.

@@ -1,4 +1,4 @@
-//! Applications that pick an application: by protocol, by path.
+//! Routers: applications that select an application by protocol or by path.
 
 mod path;
 mod protocol_type;

@@ -1,4 +1,4 @@
-//! One application per path.
+//! The router that selects an application by path.
 
 use super::written_path::{decoded, written, written_route};
 use crate::{
@@ -11,10 +11,11 @@ use crate::{
 use http::StatusCode;
 use std::{fmt, future::Future};
 
-/// One application per path, for pages or for sockets.
+/// A router that selects an application by path, for HTTP or for WebSocket.
 ///
-/// Paths are written as in axum: `/rooms/{room}` takes one segment, `/files/{*rest}` all that follow. The most specific
-/// route wins. A path that no route has is answered 404. `/rooms` and `/rooms/` are two paths.
+/// The syntax of paths is axum's: `/rooms/{room}` matches one segment, `/files/{*rest}` all that
+/// follow. The most specific route wins. A path without a route gets 404. `/rooms` and `/rooms/`
+/// are two paths.
 ///
 /// ```
 /// use seaway::{Scope, application_fn, protocol::{Body, Exchange, Http}, routing::PathRouter};
@@ -27,14 +28,14 @@ use std::{fmt, future::Future};
 ///     .nest("/admin", PathRouter::new());
 /// ```
 ///
-/// Parameters arrive percent-decoded in the scope: [`Scope::path`], [`Scope::param`].
+/// Parameters are percent-decoded in the scope: [`Scope::param`], [`Scope::raw_param`].
 ///
-/// What is written out in a route is compared decoded, as RFC 3986 demands: `/salón` also takes `/sal%C3%B3n`, as a
-/// browser writes it, and `%70` is `p`. A `%2F` stays inside its segment. A path with a `%` that begins no escape, or
-/// whose escapes are not UTF-8, is answered 404.
+/// The literal parts of a route are compared decoded, as RFC 3986 requires: `/salón` also matches
+/// `/sal%C3%B3n`, as a browser sends it, and `%70` is `p`. A `%2F` does not separate segments. A
+/// path with a malformed percent-encoding, or one that is not UTF-8, gets 404.
 ///
-/// Pages that are a tower service get all other paths with
-/// `.route("/", pages.clone()).route("/{*page}", pages)`, where `pages` is made by [`from_service`](crate::from_service).
+/// A tower service gets all other paths with `.route("/", pages.clone()).route("/{*page}", pages)`,
+/// where `pages` is the result of [`from_service`](crate::from_service).
 #[must_use = "a router does nothing until it is served"]
 pub struct PathRouter<P: OpensOverHttp> {
     routes: matchit::Router<Route<P>>,
@@ -42,14 +43,16 @@ pub struct PathRouter<P: OpensOverHttp> {
 
 struct Route<P: OpensOverHttp> {
     application: BoxApplication<P>,
-    /// Whether the application routes what is behind this path itself.
+    /// Whether the application itself routes what follows this path.
     is_nest: bool,
 }
 
-/// The parameter that catches what a nested router is to route; a route of yours should not use the name.
+/// Name of the parameter that matches the rest of the path for a nested router. Routes should not
+/// use this name.
 const REST: &str = "__rest";
 
-/// How much of the path, as it is [`written`], an outer router has matched already; the rest is for the inner.
+/// Length of the [`written`] path that outer routers have matched. The inner router matches the
+/// rest.
 #[derive(Clone, Copy)]
 struct Matched(usize);
 
@@ -62,7 +65,7 @@ impl<P: OpensOverHttp> Default for PathRouter<P> {
 }
 
 impl<P: OpensOverHttp> PathRouter<P> {
-    /// A router with no routes.
+    /// Returns a router without routes.
     pub fn new() -> Self {
         Self::default()
     }
@@ -70,19 +73,20 @@ impl<P: OpensOverHttp> PathRouter<P> {
     /// Adds a route.
     ///
     /// # Panics
-    /// If the path is malformed, no client can ask for it, or another route takes the same paths.
+    /// If the path is malformed, no client can request it, or another route matches the same paths.
     #[track_caller]
     pub fn route(mut self, path: &str, application: impl Application<P>) -> Self {
         self.insert(path, application.boxed(), false);
         self
     }
 
-    /// Gives all paths below `prefix` to another application: a `PathRouter` routes what is behind the prefix, any other
-    /// application sees the whole path.
+    /// Routes all paths below `prefix` to another application.
+    ///
+    /// A `PathRouter` matches what follows the prefix; any other application sees the whole path.
     /// The prefix may have parameters; they are added to those of the inner route.
     ///
     /// # Panics
-    /// If the prefix is malformed, ends in `/`, or a route takes the same paths.
+    /// If the prefix is malformed, ends in `/`, or a route matches the same paths.
     #[track_caller]
     pub fn nest(mut self, prefix: &str, application: impl Application<P>) -> Self {
         assert!(
@@ -106,7 +110,7 @@ impl<P: OpensOverHttp> PathRouter<P> {
             panic!("cannot route {path:?}: {mistake}");
         }
         let Some(written) = written_route(path) else {
-            panic!("cannot route {path:?}: a % begins an escape of UTF-8; the sign itself is %25");
+            panic!("cannot route {path:?}: a % must begin percent-encoded UTF-8; write % as %25");
         };
         let route = Route {
             application,
@@ -117,11 +121,11 @@ impl<P: OpensOverHttp> PathRouter<P> {
         }
     }
 
-    /// The application for this connection, whose parameters are noted in the scope.
+    /// Returns the application for this connection, and adds the path parameters to the scope.
     fn pick(&self, scope: &mut Scope<P>) -> Result<&BoxApplication<P>, Rejection> {
         let Some(path) = written(scope.head.uri.path()) else {
             return Err(unrouted(
-                "the path has an escape that is broken or no UTF-8",
+                "the percent-encoding of the path is malformed or not UTF-8",
             ));
         };
         let Matched(from) = scope.extensions.get().copied().unwrap_or(Matched(0));
@@ -161,21 +165,21 @@ fn unrouted(reason: &'static str) -> Rejection {
         .because(reason)
 }
 
-/// What is wrong with a path that no client could ask for, though it can be looked for.
+/// Returns what is wrong with a path that `matchit` accepts but no client can request.
 fn mistake(path: &str) -> Option<&'static str> {
     if !path.starts_with('/') {
         return Some("a path starts with /");
     }
     if path.contains(['?', '#']) {
-        return Some("a path ends before its query; a ? that belongs to it is written %3F");
+        return Some("a path has no query or fragment; write a literal ? as %3F");
     }
     path.split('/').find_map(|segment| match segment {
-        "." | ".." => Some("a client resolves . and .. before it asks"),
+        "." | ".." => Some("a client resolves . and .. before it sends a request"),
         _ if segment.starts_with([':', '<']) => {
             Some("a parameter is written {name}, as in \"/rooms/{room}\"")
         }
         _ if segment.starts_with('*') => {
-            Some("what takes all the rest is written {*name}, as in \"/files/{*rest}\"")
+            Some("a catch-all parameter is written {*name}, as in \"/files/{*rest}\"")
         }
         _ => None,
     })
@@ -187,7 +191,8 @@ impl<P: OpensOverHttp> Application<P> for PathRouter<P> {
         mut scope: Scope<P>,
         connection: P::Connection,
     ) -> impl Future<Output = Result<()>> + Send {
-        // The scope moves straight into the picked application's boxed future: this one, which lives as long, stays small.
+        // The scope moves into the selected application's boxed future, so that this future, which
+        // lives as long, is small.
         match self.pick(&mut scope) {
             Ok(application) => Picked::Application(application.call(scope, connection)),
             Err(reject) => Picked::Refused(Box::pin(P::refuse(connection, reject))),

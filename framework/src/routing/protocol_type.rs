@@ -1,4 +1,4 @@
-//! One application per protocol.
+//! The router that selects an application by protocol.
 
 use crate::{
     application::{Application, ApplicationExt, BoxApplication},
@@ -12,9 +12,9 @@ use std::{
 };
 use tower_layer::Layer;
 
-/// One application per protocol: what a server is given.
+/// The outermost router, which selects an application by the connection's protocol.
 ///
-/// Outward it is a tower service: [`serve`](crate::serve) it, or mount it in axum.
+/// It is a tower service: [`serve`](crate::serve) it, or mount it in axum.
 ///
 /// ```
 /// use seaway::{WebSocketConsumer, Channels, routing::{PathRouter, ProtocolTypeRouter}, from_service};
@@ -43,35 +43,38 @@ use tower_layer::Layer;
 /// ```
 #[derive(Clone, Default)]
 pub struct ProtocolTypeRouter {
-    /// By the protocol's type, so what is put in is what is found. They are few: looking through them beats hashing.
+    /// Applications by the type of the protocol, which guarantees the downcast. They are few, so a
+    /// linear search is faster than hashing.
     applications: Arc<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>,
 }
 
 impl ProtocolTypeRouter {
-    /// A router that serves nothing yet.
+    /// Returns a router without applications.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Serves pages.
+    /// Sets the application for HTTP requests.
     #[must_use]
     pub fn http(self, application: impl Application<Http>) -> Self {
         self.protocol(application)
     }
 
-    /// Serves WebSockets.
+    /// Sets the application for WebSocket connections.
     #[must_use]
     pub fn websocket(self, application: impl Application<WebSocket>) -> Self {
         self.protocol(application)
     }
 
-    /// Serves a worker's jobs.
+    /// Sets the application for a worker's jobs.
     #[must_use]
     pub fn worker(self, application: impl Application<Worker>) -> Self {
         self.protocol(application)
     }
 
-    /// Serves any protocol, yours too. A second application for the same one replaces the first.
+    /// Sets the application for any protocol, including your own.
+    ///
+    /// A second application for the same protocol replaces the first.
     #[must_use]
     pub fn protocol<P: Protocol>(mut self, application: impl Application<P>) -> Self {
         let applications = Arc::make_mut(&mut self.applications);
@@ -81,8 +84,9 @@ impl ProtocolTypeRouter {
         self
     }
 
-    /// Puts one middleware around the pages and around the sockets that were added so far. The last `with` is the
-    /// outermost.
+    /// Wraps the HTTP and WebSocket applications that were set so far in a middleware.
+    ///
+    /// The last `with` is the outermost.
     ///
     /// ```
     /// use seaway::{from_service, middleware::Provide, routing::ProtocolTypeRouter};
@@ -94,7 +98,7 @@ impl ProtocolTypeRouter {
     /// ```
     ///
     /// # Panics
-    /// If there are neither pages nor sockets yet: it would guard nothing.
+    /// If no HTTP or WebSocket application is set yet: the middleware would have no effect.
     #[must_use]
     #[track_caller]
     pub fn with<M>(mut self, middleware: M) -> Self
@@ -105,7 +109,7 @@ impl ProtocolTypeRouter {
     {
         assert!(
             self.get::<Http>().is_some() || self.get::<WebSocket>().is_some(),
-            "there is nothing to put middleware around yet: call `with` after `http` and `websocket`"
+            "there is no application to wrap in middleware yet: call `with` after `http` and `websocket`"
         );
         if let Some(pages) = self.get::<Http>().cloned() {
             self = self.http(middleware.layer(pages));
@@ -116,7 +120,7 @@ impl ProtocolTypeRouter {
         self
     }
 
-    /// The application for a protocol, for whoever accepts its connections.
+    /// Returns the application for a protocol, for the code that accepts its connections.
     pub fn get<P: Protocol>(&self) -> Option<&BoxApplication<P>> {
         let key = TypeId::of::<P>();
         let mut known = self.applications.iter();

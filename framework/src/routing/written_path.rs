@@ -1,12 +1,14 @@
-//! One way to write a path, so that paths which RFC 3986 calls equivalent match the same route.
+//! A normal form of paths, so that paths which RFC 3986 calls equivalent match the same route.
 //!
-//! Escapes are decoded, but for those of `/` and `%`, which become `%2F` and `%25`: a decoded `%2F` would separate
-//! segments, and a decoded `%25` could no longer be told from the start of an escape.
+//! Percent-encoded bytes are decoded, except those of `/` and `%`, which become `%2F` and `%25`: a
+//! decoded `%2F` would separate segments, and a decoded `%25` would look like the start of an
+//! encoded byte.
 
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
-/// Writes a path in the one way. `None` if a `%` begins no escape, or the escapes are not UTF-8: no route has such a path.
+/// Returns the normal form of a path. `None` if its percent-encoding is malformed or not UTF-8: no
+/// route matches such a path.
 pub(super) fn written(path: &str) -> Option<Cow<'_, str>> {
     if !path.contains('%') {
         return Some(Cow::Borrowed(path));
@@ -27,13 +29,13 @@ pub(super) fn written(path: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
-/// Writes the literal parts of a route in the one way, and leaves its parameters as they are.
+/// Returns a route with its literal parts in normal form and its parameters unchanged.
 pub(super) fn written_route(route: &str) -> Option<String> {
     let mut written_route = String::with_capacity(route.len());
     let mut rest = route;
     while let Some(brace) = rest.find(['{', '}']) {
         let (literal, braced) = rest.split_at(brace);
-        // matchit writes a brace that is meant as such twice.
+        // matchit escapes a literal brace by doubling it.
         let end = match braced.get(..2) {
             Some("{{" | "}}") => 2,
             _ => braced.find('}').map_or(braced.len(), |end| end + 1),
@@ -51,9 +53,9 @@ fn written_literal(literal: &str) -> Option<String> {
     Some(literal.replace('{', "{{").replace('}', "}}"))
 }
 
-/// Decodes a part of a path that is written in the one way.
+/// Decodes a part of a path in normal form.
 pub(super) fn decoded(part: &str) -> Cow<'_, str> {
-    // Only `/` and `%` are left to decode, so it stays UTF-8.
+    // Only `/` and `%` are still encoded, so the result is UTF-8.
     percent_decode_str(part).decode_utf8_lossy()
 }
 

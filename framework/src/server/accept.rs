@@ -1,4 +1,4 @@
-//! Accepting clients, until the server is told to stop and all have left.
+//! The accept loop, and graceful shutdown.
 
 use super::{
     connection::{self, ConnectionLimits, STREAM_NOT_READ, Stalled, log_stall},
@@ -25,7 +25,7 @@ use std::{
 use tokio::{net::TcpListener, sync::Semaphore};
 use tower_service::Service;
 
-/// What clients may take.
+/// The limits of a server.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
     pub(super) connection: ConnectionLimits,
@@ -33,10 +33,10 @@ pub(super) struct Limits {
     pub(super) drain_timeout: Duration,
 }
 
-/// How long the goodbyes of what was cut off may take.
+/// How long `disconnect` may take after its connection was aborted.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// Serves until it is told to stop, and all have left.
+/// Accepts and serves connections until the shutdown signal, then drains them.
 pub(super) async fn accept<S, B>(
     listener: TcpListener,
     app: S,
@@ -56,7 +56,7 @@ pub(super) async fn accept<S, B>(
                 log_limited!(
                     warn,
                     connections = limits.connections,
-                    "`max_connections` are open; further clients wait until one ends"
+                    "reached `max_connections`; new clients wait until a connection ends"
                 );
             }
             let permit = places.clone().acquire_owned().await;
@@ -93,14 +93,14 @@ pub(super) async fn accept<S, B>(
     drain.begin();
     tracing::info!(
         connections = drain.visitors(),
-        "stopping: all clients are told to leave"
+        "stopping: closing WebSockets and finishing open requests"
     );
     let why = tokio::select! {
         left = drain.finish(limits.drain_timeout) => match left {
             0 => return,
-            _ => "the drain time-out is over: what is left is cut off",
+            _ => "`drain_timeout` has passed: aborting the remaining connections",
         },
-        () = shutdown_signal.again() => "asked again to stop: what is left is cut off",
+        () = shutdown_signal.again() => "received a second stop signal: aborting the remaining connections",
     };
     tracing::warn!(connections = drain.visitors(), "{why}");
     drain.cut_off();
@@ -111,7 +111,7 @@ pub(super) async fn accept<S, B>(
     if left > 0 {
         tracing::warn!(
             connections = left,
-            "what was cut off has not come to an end, and is left behind"
+            "aborted connections have not ended; stopping without them"
         );
     }
 }
@@ -124,8 +124,8 @@ fn canonical(client: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Logs why a connection ended with an error. A client that vanished is nothing an operator has to act on; one whose
-/// request hyper could not read, or that stalled, was refused.
+/// Logs why a connection ended with an error. An operator need not act on a client that vanished; a
+/// client whose request hyper could not parse, or that stalled, was refused.
 fn note_end(client: SocketAddr, error: &BoxError) {
     if let Some(stalled) = error.downcast_ref::<Stalled>() {
         return log_stall(client, stalled);
@@ -140,8 +140,9 @@ fn note_end(client: SocketAddr, error: &BoxError) {
     }
 }
 
-/// A connection that died in the queue is its own affair. Anything else (too many open files) needs a moment, or this
-/// loop would only burn the processor.
+/// Waits before the next accept if the error is not the client's. A connection that was closed in
+/// the listener's queue concerns only its client. After any other error, such as too many open
+/// files, the loop waits 1 s, because it would otherwise use a whole CPU core.
 async fn accept_failed(error: &std::io::Error) {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     if matches!(

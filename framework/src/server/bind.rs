@@ -1,10 +1,10 @@
-//! Where a server listens.
+//! The address or listener of a server.
 
 use crate::error::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
-/// Where a server listens: an address such as `"127.0.0.1:8000"`, or a listener that is there already.
+/// The address on which a server listens, such as `"127.0.0.1:8000"`, or an existing listener.
 #[derive(Debug)]
 pub struct Bind(On);
 
@@ -15,8 +15,10 @@ enum On {
 }
 
 impl Bind {
+    /// Returns the listener, bound to the address if there is none yet.
+    ///
     /// # Errors
-    /// [`ErrorKind::Io`] if the address is none, or taken.
+    /// [`ErrorKind::Io`] if the address is invalid or in use.
     pub(super) async fn listener(self) -> Result<TcpListener> {
         let address = match self.0 {
             On::Listener(listener) => return Ok(listener),

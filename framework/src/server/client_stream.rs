@@ -19,9 +19,10 @@ use tokio::{
 
 /// The byte stream between a client and hyper.
 ///
-/// It replays the [`Preface`], records in [`Traffic`] how writing proceeds, and over HTTP/1 follows the framing of the
-/// requests. While a complete request is being served it hides the end of the stream (FIN) from hyper, which would drop
-/// the request: the client may have closed only its sending side, and wait for the response (RFC 9112, 9.6).
+/// It replays the [`Preface`], records in [`Traffic`] how writing proceeds, and over HTTP/1 follows
+/// the framing of the requests. While a complete request is being served it hides the end of the
+/// stream (FIN) from hyper, which would drop the request: the client may have closed only its
+/// sending side, and wait for the response (RFC 9112, 9.6).
 pub(crate) struct ClientStream {
     socket: Socket,
     preface: Preface,
@@ -50,7 +51,8 @@ impl ClientStream {
         }
     }
 
-    /// Returns the socket, for a protocol that follows HTTP; `None` if the client has closed its sending side.
+    /// Returns the socket, for a protocol that follows HTTP; `None` if the client has closed its
+    /// sending side.
     pub(crate) fn into_socket(self) -> Option<TcpStream> {
         match self.socket {
             Socket::Open(socket) => Some(socket),
@@ -58,13 +60,14 @@ impl ClientStream {
         }
     }
 
-    /// Whether a complete request is being served, and no other has begun.
+    /// Returns whether a complete request is being served, and no other has begun.
     fn serves_a_complete_request(&self) -> bool {
         let framing = self.framing.as_ref();
         !self.traffic.awaits_head() && framing.is_some_and(Framing::is_between_requests)
     }
 
-    /// Handles the end of the stream: hides it while a request is served, and then waits for a reset.
+    /// Handles the end of the stream: hides it while a request is served, and then waits for a
+    /// reset.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.serves_a_complete_request() {
             return Poll::Ready(Ok(()));
@@ -94,7 +97,8 @@ impl ClientStream {
         match written {
             Poll::Ready(Ok(count)) => {
                 self.traffic.note_written(count);
-                // hyper reads again after the response only if it is woken, and the client will send nothing that would.
+                // hyper reads again after the response only if it is woken, and the client will
+                // send nothing that would wake it.
                 if matches!(self.socket, Socket::HalfClosed { .. }) {
                     cx.waker().wake_by_ref();
                 }
@@ -106,7 +110,7 @@ impl ClientStream {
     }
 }
 
-/// Resolves when the client resets a connection after it has closed its sending side.
+/// Waits until the client resets a connection after it has closed its sending side.
 async fn reset(read: OwnedReadHalf) -> io::Error {
     let failed = read.ready(Interest::ERROR).await;
     let reset = || io::ErrorKind::ConnectionReset.into();

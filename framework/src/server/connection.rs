@@ -1,4 +1,4 @@
-//! One accepted stream: which HTTP it speaks, and serving it to the end.
+//! One accepted connection: the detection of its HTTP version, and its service.
 
 use super::{
     client_stream::ClientStream,
@@ -51,16 +51,18 @@ pub(super) struct ConnectionLimits {
     pub(super) allows_connect: bool,
 }
 
-/// How often a silent HTTP/2 client is asked whether it is still there.
+/// How long an HTTP/2 client may be silent before it gets a PING frame.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// How long an idle HTTP/2 client has to close the connection after GOAWAY. Then the server closes it.
+/// How long an idle HTTP/2 client has to close the connection after GOAWAY. Then the server closes
+/// it.
 const IDLE_GRACE: Duration = Duration::from_secs(5);
 
 /// The smallest buffer that hyper allows.
 const MIN_BUFFER: usize = 8 * 1024;
 
-/// The client was disconnected because it stalled. It holds why, for the log.
+/// The error of a connection that was closed because the client stalled, with the reason for the
+/// log.
 #[derive(Debug)]
 pub(super) struct Stalled(&'static str);
 
@@ -80,7 +82,7 @@ const HALF_CLOSED: Stalled =
 const IDLE: &str =
     "the client made no request for `idle_timeout` and did not close the connection after GOAWAY";
 
-/// Serves one connection until it ends, or politely until its current requests are done once the server stops.
+/// Serves one connection until it ends; after the server stops, until its open requests are done.
 pub(super) async fn serve<S, B>(
     mut stream: TcpStream,
     app: S,
@@ -93,12 +95,12 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    // Small answers leave at once; what belongs together is written together anyway.
+    // Small responses are sent at once. Data that belongs together is written together anyway.
     stream.set_nodelay(true)?;
     let preface = tokio::time::timeout(limits.head_timeout, Preface::read(&mut stream));
     let preface = tokio::select! {
         preface = preface => preface??,
-        // A client that has not said anything yet is owed nothing.
+        // A client that has not sent anything yet has no request to finish.
         () = handle.stopping() => return Ok(()),
     };
     let is_http_2 = preface.is_http_2();
@@ -250,7 +252,7 @@ where
     .await
 }
 
-/// The application's response, or the one to a head that failed its checks.
+/// The response of the application, or to a request head that failed its checks.
 type Answered<B> = Response<Either<B, Full<Bytes>>>;
 
 async fn answer<S, B>(mut app: S, request: Request<Body>) -> Answered<B>
@@ -275,7 +277,7 @@ fn refuse<B>(request: &Request<Body>, reject: Rejection) -> Answered<B> {
         .map(|body| Either::Right(Full::new(text(body))))
 }
 
-/// Sets the timeout of the body. A request without a body pays nothing for it.
+/// Sets the timeout of the body. A request without a body has no cost for it.
 fn with_body(
     request: Request<Incoming>,
     limits: ConnectionLimits,
@@ -287,13 +289,15 @@ fn with_body(
     })
 }
 
-/// Logs that a client stalled: one that took a response slowly, or not at all, may ask why it was cut.
+/// Logs that a client stalled: a client that reads slowly, or not at all, may ask why it was
+/// disconnected.
 pub(super) fn log_stall(client: SocketAddr, stalled: &Stalled) {
     let peer = Peer::without_request(client);
     peer.refused(Rule::Timeout, Outcome::Disconnect, Some(stalled.0));
 }
 
-/// Where an HTTP/2 connection's requests are served: each in a task of its own, all in one place.
+/// The executor of an HTTP/2 connection: it spawns a task per request, with the connection's
+/// handle.
 #[derive(Clone)]
 struct Streams {
     handle: ConnectionHandle,

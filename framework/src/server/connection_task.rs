@@ -1,5 +1,7 @@
-//! Where requests are served: in one task, which also carries on with a conversation that goes on after its answer, and
-//! drops a client that takes nothing of its stream.
+//! The task that serves the requests of a connection.
+//!
+//! It also runs an application that continues after its response, and drops the connection of a
+//! client that stalls on a streamed response.
 
 use super::drain::ConnectionHandle;
 use crate::{
@@ -18,30 +20,33 @@ use std::{
 use tracing::{Instrument, instrument::Instrumented};
 
 tokio::task_local! {
-    /// The place of the connection whose requests this task serves.
+    /// The connection whose requests this task serves.
     static CONNECTION_TASK: ConnectionTask;
 }
 
 struct ConnectionTask {
     handle: ConnectionHandle,
-    /// A conversation that has answered and goes on: it feeds a stream, or says goodbye.
-    /// Here an event reaches its client after one wake; from a task of its own it would take two.
+    /// An application that has responded and still runs: it sends a streamed body, or runs
+    /// `disconnect`. Here an event reaches the client after one wake; in a task of its own it would
+    /// take two.
     going_on: Cell<Option<Instrumented<Conversation>>>,
-    /// What the client reads, if a consumer feeds it.
+    /// The streamed response that the client reads, if a consumer feeds it.
     stream: Cell<Option<Arc<Pipe>>>,
-    /// Whether one of the two came since they were polled here: what wakes a conversation may then be the waker of some
-    /// middleware, and nothing says yet that a client is given up.
+    /// Whether one of the two was set since this task last polled them. The application may then be
+    /// registered with the waker of some middleware, and nothing would wake this task when the
+    /// client stalls.
     is_new: Cell<bool>,
 }
 
-/// The handle of the connection whose request is being served; none under a foreign server, or where middleware serves
-/// requests in tasks of its own.
+/// Returns the handle of the connection whose request is being served; `None` under another server,
+/// or where middleware serves requests in tasks of its own.
 pub(crate) fn handle() -> Option<ConnectionHandle> {
     CONNECTION_TASK.try_with(|place| place.handle.clone()).ok()
 }
 
-/// Serves requests in this handle, and carries on with what goes on after their answers. `None` if the client takes nothing
-/// of its stream: hyper would wait for it without an end.
+/// Serves requests with this handle, and runs applications that continue after their responses.
+/// Returns `None` if the client stalls on a streamed response: hyper would wait for it without a
+/// limit.
 pub(super) fn serve<F: Future>(
     handle: ConnectionHandle,
     requests: F,
@@ -59,8 +64,9 @@ pub(super) fn serve<F: Future>(
     CONNECTION_TASK.scope(place, serving)
 }
 
-/// Notes what the client reads from now on. It travels with the response, so that it is the one which really leaves,
-/// whoever asked for it and whatever stands in between.
+/// Stores the stream that the client reads from now on. It is taken from the response's extensions,
+/// so it belongs to the response that is really sent, whichever service made it and whatever
+/// middleware is in between.
 pub(super) fn note_stream<B>(response: &mut Response<B>) {
     let stream = response.extensions_mut().remove();
     CONNECTION_TASK.with(|place| {
@@ -71,7 +77,7 @@ pub(super) fn note_stream<B>(response: &mut Response<B>) {
     });
 }
 
-/// Notes that what the client has read is over: it asks for something else.
+/// Clears the stream: the client has sent another request, so the previous response is done.
 pub(super) fn forget_stream() {
     CONNECTION_TASK.with(|place| place.stream.set(None));
 }
@@ -89,12 +95,13 @@ impl<F: Future> Future for Serving<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
         let mut serving = self.project();
-        // Before the requests: what it says now is on its way in this poll, and `Pipe` counts on that.
+        // Polled before the requests: what it sends now is written in this poll. `Pipe` relies on
+        // this.
         let mut gone_on = poll_going_on(cx);
         if let Some(requests) = serving.requests.as_mut().as_pin_mut() {
             if poll_given_up(cx).is_pending() {
                 let Poll::Ready(served) = requests.poll(cx) else {
-                    // Not polled here: `Pipe` has counted on that the reader comes after.
+                    // Not polled here: `Pipe` relies on the reader being polled after the feeder.
                     if CONNECTION_TASK.with(|place| place.is_new.take()) {
                         cx.waker().wake_by_ref();
                     }
@@ -102,7 +109,7 @@ impl<F: Future> Future for Serving<F> {
                 };
                 *serving.served = Some(served);
             }
-            // Whoever fed the connection sees now that nobody reads any more.
+            // The feeder of the stream is now notified that the reader is gone.
             serving.requests.set(None);
             gone_on = poll_going_on(cx);
         }
@@ -111,7 +118,7 @@ impl<F: Future> Future for Serving<F> {
     }
 }
 
-/// Ready once the client takes nothing of its stream.
+/// Completes once the client stalls on a streamed response.
 fn poll_given_up(cx: &Context<'_>) -> Poll<()> {
     CONNECTION_TASK.with(|place| {
         let Some(stream) = place.stream.take() else {
@@ -123,10 +130,11 @@ fn poll_given_up(cx: &Context<'_>) -> Poll<()> {
     })
 }
 
-/// Ready once nothing goes on here after its answer.
+/// Completes once no application runs here after its response.
 fn poll_going_on(cx: &mut Context<'_>) -> Poll<()> {
     CONNECTION_TASK.with(|place| {
-        // More than once if the one that ended has asked a service of ours, and that goes on.
+        // Repeats if the application that ended has called a service of this crate, whose
+        // application still runs.
         while let Some(mut conversation) = place.going_on.take() {
             place.is_new.set(false);
             if poll_noted(&mut conversation, cx).is_pending() {
@@ -141,9 +149,9 @@ fn poll_going_on(cx: &mut Context<'_>) -> Poll<()> {
     })
 }
 
-/// Carries on with a conversation that has answered, in the span that its request is served in. The latest of a
-/// connection goes on in its task, an earlier one moves to a task of its own, so that a connection's task never has more
-/// than one to look after.
+/// Runs the rest of an application that has responded, in the span in which its request is served.
+/// The latest one of a connection runs in the connection's task, an earlier one moves to a task of
+/// its own: so a connection's task never has more than one to poll.
 pub(crate) fn carry_on(conversation: Conversation) {
     let conversation = conversation.in_current_span();
     let handle = handle();
@@ -162,13 +170,13 @@ pub(crate) fn carry_on(conversation: Conversation) {
 fn carry_on_apart(mut conversation: Instrumented<Conversation>, handle: Option<ConnectionHandle>) {
     let going_on = std::future::poll_fn(move |cx| poll_noted(&mut conversation, cx));
     match handle {
-        // It may ask services of ours, as before.
+        // The application may still call services of this crate.
         Some(handle) => handle.spawn(serve(handle.clone(), going_on)),
         None => _ = tokio::spawn(going_on),
     }
 }
 
-/// Polls it, and logs how it ended, in its span.
+/// Polls the application, and logs its outcome in its span.
 fn poll_noted(conversation: &mut Instrumented<Conversation>, cx: &mut Context<'_>) -> Poll<()> {
     let outcome = ready!(Pin::new(&mut *conversation).poll(cx));
     conversation.span().in_scope(|| note::<Http>(outcome));

@@ -1,4 +1,4 @@
-//! Leaving in good order: who is still here, and how they learn that the server stops.
+//! The open connections of a server, and their shutdown signal.
 
 use super::{half_close::HalfClose, tasks::Tasks};
 use crate::protocol::{Host, Stop};
@@ -17,7 +17,7 @@ use tokio_util::{
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
-/// Everyone who is connected, and the word that the server stops.
+/// The open connections of a server, and their shutdown signal.
 #[derive(Clone, Default)]
 pub(crate) struct Drain {
     is_stopping: Arc<AtomicBool>,
@@ -27,35 +27,36 @@ pub(crate) struct Drain {
 }
 
 impl Drain {
-    /// Tells everyone to leave.
+    /// Notifies all connections that the server stops.
     pub(crate) fn begin(&self) {
         self.is_stopping.store(true, Ordering::Release);
         self.stop.cancel();
         self.visitors.close();
     }
 
-    /// How many are connected.
+    /// Returns the number of connections for which something still runs.
     pub(crate) fn visitors(&self) -> usize {
         self.visitors.len()
     }
 
-    /// Waits until all have left, or `limit` has passed: how many are then still here.
+    /// Waits until all connections have ended, or `limit` has passed; returns how many are left.
     pub(crate) async fn finish(&self, limit: Duration) -> usize {
         _ = tokio::time::timeout(limit, self.visitors.wait()).await;
         self.visitors()
     }
 
-    /// Drops what still serves a client. Its consumers' goodbyes begin, and are waited for as visitors.
+    /// Aborts the tasks that still serve a connection. The `disconnect` hooks of their consumers
+    /// then start, and [`finish`](Drain::finish) waits for them, too.
     pub(crate) fn cut_off(&self) {
         self.tasks.cut_off();
     }
 
-    /// Resolves when the server stops.
+    /// Completes when the server stops.
     pub(crate) fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
         self.stop.clone().cancelled_owned()
     }
 
-    /// A place for one connection.
+    /// Creates the handle of a new connection.
     pub(crate) fn handle(
         &self,
         client: Option<SocketAddr>,
@@ -73,13 +74,14 @@ impl Drain {
     }
 }
 
-/// One connection's place. Its requests find it as [`handle`](super::handle), and a conversation keeps it; when the last
-/// clone is dropped the place is free.
+/// A handle to one connection. Requests get it from [`handle`](super::handle), and an application
+/// that may outlive its request keeps a clone. When the last clone is dropped, the connection's
+/// permit is released.
 ///
-/// It is no extension of each request: that would be three allocations for each.
+/// It is not an extension of each request, which would cost three allocations per request.
 #[derive(Clone)]
 pub(crate) struct ConnectionHandle {
-    /// Where the connection came from.
+    /// The address of the client.
     pub(crate) client: Option<SocketAddr>,
     taken: Arc<Taken>,
 }
@@ -92,12 +94,12 @@ struct Taken {
 }
 
 impl ConnectionHandle {
-    /// Resolves when the server stops.
+    /// Completes when the server stops.
     pub(crate) fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
         self.taken.drain.stopping()
     }
 
-    /// Tells a conversation when the server stops.
+    /// Returns a signal that is set when the server stops.
     pub(crate) fn stop(&self) -> Stop {
         self.taken.stop()
     }
@@ -107,7 +109,8 @@ impl ConnectionHandle {
         self.taken.half_close.note();
     }
 
-    /// Spawns a task that serves this connection, until it is cut off. It keeps the place for as long as it runs.
+    /// Spawns a task that serves this connection, until [`Drain::cut_off`] aborts it. The task
+    /// holds the connection while it runs.
     pub(crate) fn spawn<F>(&self, task: F)
     where
         F: Future<Output: Send> + Send + 'static,
@@ -115,7 +118,7 @@ impl ConnectionHandle {
         self.taken.drain.tasks.spawn(task, self.taken.clone());
     }
 
-    /// The place, for a conversation that may outlive its request.
+    /// Returns the connection as the host of an application that may outlive its request.
     pub(crate) fn host(self) -> Arc<dyn Host> {
         self.taken
     }

@@ -1,9 +1,10 @@
-//! Follows the framing of HTTP/1 requests (RFC 9112, 6): where each ends, and whether one has both `Content-Length` and
-//! `Transfer-Encoding`.
+//! The framing of HTTP/1 requests (RFC 9112, 6): where each request ends, and whether one has both
+//! `Content-Length` and `Transfer-Encoding`.
 //!
-//! hyper prefers `Transfer-Encoding`, as RFC 9112, 6.3 allows, and removes `Content-Length` from the head. A request with
-//! both is an attempt to smuggle another one past a proxy that prefers the other header, so they are looked for in the
-//! bytes. This code only observes: hyper alone parses the requests. It has no I/O.
+//! hyper prefers `Transfer-Encoding`, as RFC 9112, 6.3 allows, and removes `Content-Length` from
+//! the head. A request with both is an attempt to smuggle another one past a proxy that prefers the
+//! other header, so this code looks for them in the bytes. It only observes: hyper alone parses the
+//! requests. It has no I/O.
 
 use memchr::memchr;
 
@@ -13,7 +14,7 @@ pub(super) struct Framing {
     part: Part,
     /// The start of a line that is not complete yet.
     line: Vec<u8>,
-    /// Whether more has come of it than is kept.
+    /// Whether more of the line was received than is kept.
     is_cut: bool,
     head: Head,
     /// Number of complete heads.
@@ -21,7 +22,7 @@ pub(super) struct Framing {
     ambiguous: Option<usize>,
 }
 
-/// What the next bytes belong to.
+/// The part of a request that the next bytes belong to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Part {
     #[default]
@@ -34,22 +35,22 @@ enum Part {
     Trailers,
 }
 
-/// What is known of the current head.
+/// The facts known about the current head.
 #[derive(Clone, Copy, Debug, Default)]
 struct Head {
     has_begun: bool,
     length: Option<u64>,
     is_chunked: bool,
-    /// Whether one of the two headers is too long to be known.
+    /// Whether one of the two headers is too long to be parsed.
     is_cut: bool,
 }
 
-/// How many bytes are kept of a line that is split between reads: the first ones and the last. The two headers fit; a
-/// request in which one does not is ambiguous as well.
+/// How many bytes are kept of a line that is split between reads: the first ones and the last. The
+/// two headers fit; a request in which one does not fit counts as ambiguous, too.
 const LINE: usize = 256;
 
 impl Framing {
-    /// Follows the next bytes.
+    /// Processes the next bytes.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             match self.part {
@@ -78,12 +79,12 @@ impl Framing {
         }
     }
 
-    /// The number of the first request with both headers, from 1.
+    /// Returns the number of the first request with both headers, from 1.
     pub(super) fn ambiguous(&self) -> Option<usize> {
         self.ambiguous
     }
 
-    /// Whether all requests so far are complete.
+    /// Returns whether all requests so far are complete.
     pub(super) fn is_between_requests(&self) -> bool {
         self.part == Part::Head && !self.head.has_begun && self.line.is_empty()
     }
@@ -111,7 +112,8 @@ impl Framing {
         let ends_in_crlf = line.ends_with(b"\r");
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         match self.part {
-            // hyper takes LF alone as the end of a line in a head, and not in a body: there it waits for the end in vain.
+            // hyper accepts LF alone as the end of a line in a head, but not in a body: there it
+            // waits for CRLF in vain.
             Part::ChunkSize | Part::Trailers if !ends_in_crlf => self.part = Part::Body(u64::MAX),
             Part::Head if line.is_empty() => self.end_head(),
             Part::Head if self.head.has_begun => self.header(line, is_cut),
@@ -162,19 +164,20 @@ impl Framing {
     }
 }
 
-/// The value of a header, if it has this name.
+/// Returns the value of a header line, if the header has this name.
 fn value<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let (start, rest) = line.split_at_checked(name.len())?;
     let value = rest.strip_prefix(b":")?;
     start.eq_ignore_ascii_case(name).then_some(value)
 }
 
-/// A length that is not a number, or too large, counts as infinite: hyper rejects the request.
+/// Parses a `Content-Length`. A value that is not a number, or too large, counts as infinite: hyper
+/// rejects the request.
 fn decimal(text: &[u8]) -> u64 {
     number(text.trim_ascii(), 10)
 }
 
-/// The size of a chunk, before its extensions.
+/// Parses the size of a chunk, which precedes its extensions.
 fn chunk_size(line: &[u8]) -> u64 {
     let end = memchr(b';', line).unwrap_or(line.len());
     number(line[..end].trim_ascii(), 16)

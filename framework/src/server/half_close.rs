@@ -1,4 +1,4 @@
-//! Tells HTTP consumers that their client has closed its sending side.
+//! The signal that the client of a connection has closed its sending side (TCP FIN).
 
 use crate::protocol::Stop;
 use std::sync::{
@@ -7,8 +7,8 @@ use std::sync::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Whether the client of one connection has closed its sending side. The signal is allocated when the first consumer asks
-/// for it: few connections need one.
+/// Whether the client of one connection has closed its sending side. The signal is allocated when
+/// the first consumer requests it: few connections need one.
 #[derive(Default)]
 pub(super) struct HalfClose(Mutex<State>);
 
@@ -27,7 +27,7 @@ struct Signal {
 }
 
 impl HalfClose {
-    /// Records the half-close, and notifies everything that waits for it.
+    /// Records the half-close, and notifies all tasks that wait for it.
     pub(super) fn note(&self) {
         let before = std::mem::replace(&mut *self.state(), State::Closed);
         if let State::Awaited(signal) = before {
@@ -35,7 +35,7 @@ impl HalfClose {
         }
     }
 
-    /// Returns a signal that is given when the client closes its sending side, or at once if it has.
+    /// Returns a signal that is set when the client closes its sending side, or at once if it has.
     pub(super) fn signal(&self) -> Stop {
         let mut state = self.state();
         let signal = match &*state {

@@ -1,24 +1,25 @@
-//! Whether a request asks for a WebSocket, and whether it asks correctly: RFC 6455, 4.2.1, as a function of the head.
+//! The check of a WebSocket handshake (RFC 6455, 4.2.1), as a function of the request head.
 
 use crate::{header_list, refusal_log::Rule, rejection::Rejection};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request};
 use tungstenite::handshake::derive_accept_key;
 
-/// What a request asks for.
+/// The kind of a request.
 #[derive(Debug)]
 pub(crate) enum Asked {
-    /// A page.
+    /// An HTTP request.
     Page,
-    /// A WebSocket, by all the rules; the reply proves it with this key.
+    /// A valid WebSocket handshake, with the `Sec-WebSocket-Accept` of its response.
     WebSocket { accept: HeaderValue },
-    /// A WebSocket, but not by the rules.
+    /// An invalid WebSocket handshake.
     Refuse(Rejection),
 }
 
-/// Reads what the request asks for. A request with `Upgrade: websocket` asks for a WebSocket; so does one that has lost this
-/// header on its way and kept the others of a handshake, which no page's request has.
+/// Returns what the request asks for. A request with `Upgrade: websocket` asks for a WebSocket. So
+/// does a GET that has lost this header on its way but kept another one of a handshake, which no
+/// other request has.
 pub(crate) fn asked(head: &request::Parts) -> Asked {
-    // Nearly every page is told by two look-ups.
+    // At most three look-ups recognize nearly every other request.
     let has = |name| head.headers.contains_key(name);
     let asked = if has(header::UPGRADE) && lists(&head.headers, header::UPGRADE, "websocket") {
         check(head)
@@ -35,24 +36,25 @@ pub(crate) fn asked(head: &request::Parts) -> Asked {
     }
 }
 
-/// Refuses a request that would have to be a WebSocket handshake, and has no `Upgrade: websocket`.
+/// Returns the rejection of a request without `Upgrade: websocket`, where only a WebSocket
+/// handshake is possible.
 pub(crate) fn without_upgrade(head: &request::Parts) -> Rejection {
     if head.version >= Version::HTTP_2 {
         // 426 would need an Upgrade header, and HTTP/2 has none.
         return Rejection::new(
             StatusCode::BAD_REQUEST,
-            "a WebSocket is opened over HTTP/1.1 here, and this request came over HTTP/2; a proxy in between has to speak \
+            "a WebSocket handshake needs HTTP/1.1 here, and this request came over HTTP/2; a proxy in between must use \
              HTTP/1.1 to this server",
         )
         .by(Rule::Handshake);
     }
     let text = match head.headers.contains_key(header::UPGRADE) {
         true => {
-            "a WebSocket is opened here, and this request's Upgrade header does not say `websocket`"
+            "only a WebSocket handshake is possible here, and the Upgrade header is not `websocket`"
         }
         false => {
-            "a WebSocket is opened here, and this request has no `Upgrade: websocket` header; a proxy in between has to \
-             speak HTTP/1.1 and to pass on Upgrade and Connection"
+            "only a WebSocket handshake is possible here, and this request has no `Upgrade: websocket` header; a proxy in \
+             between must use HTTP/1.1 and forward Upgrade and Connection"
         }
     };
     Rejection::new(StatusCode::UPGRADE_REQUIRED, text)
@@ -77,13 +79,13 @@ fn check(head: &request::Parts) -> Result<HeaderValue, Rejection> {
         return bad("a WebSocket handshake has one Host header (RFC 6455, 4.2.1)");
     }
     if !lists(&head.headers, header::CONNECTION, "upgrade") {
-        return bad("a WebSocket handshake says `Connection: Upgrade` (RFC 6455, 4.2.1)");
+        return bad("a WebSocket handshake needs `Connection: Upgrade` (RFC 6455, 4.2.1)");
     }
     if one(&head.headers, header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        // RFC 6455, 4.4: the answer to another version names the one spoken here.
+        // RFC 6455, 4.4: the response to another version names the supported one.
         return Err(Rejection::new(
             StatusCode::UPGRADE_REQUIRED,
-            "version 13 of the WebSocket protocol is spoken here (RFC 6455, 4.4)",
+            "the only supported WebSocket version is 13 (RFC 6455, 4.4)",
         )
         .header(
             header::SEC_WEBSOCKET_VERSION,
@@ -98,33 +100,34 @@ fn check(head: &request::Parts) -> Result<HeaderValue, Rejection> {
         );
     };
     if has_body(&head.headers) {
-        // What follows the head are frames: a body would be read as such.
+        // Frames follow the head: a body would be read as frames.
         return bad("a WebSocket handshake has no body (RFC 6455, 4.1)");
     }
     let accept = derive_accept_key(key.as_bytes());
     Ok(HeaderValue::from_str(&accept).expect("Base64 is a header value"))
 }
 
-/// Whether a body follows this head: of one that is chunked, or has a length other than 0.
+/// Returns whether a body follows this head: it is chunked, or has a length other than 0.
 fn has_body(headers: &HeaderMap) -> bool {
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     headers.contains_key(header::TRANSFER_ENCODING)
         || lengths.any(|length| length.as_bytes().iter().any(|digit| *digit != b'0'))
 }
 
-/// The value of a header that must be there exactly once.
+/// Returns the value of a header that must occur exactly once.
 fn one(headers: &HeaderMap, name: header::HeaderName) -> Option<&HeaderValue> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?;
     values.next().is_none().then_some(first)
 }
 
-/// Whether a comma-separated header lists this token, in any case.
+/// Returns whether a comma-separated header lists this token, in any case.
 fn lists(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
     header_list::items(headers, name).any(|item| item.eq_ignore_ascii_case(token))
 }
 
-/// 16 bytes in Base64 are 24 characters that end in `==`; the last one before carries only two bits.
+/// Returns whether this is a valid `Sec-WebSocket-Key`: 16 bytes in Base64 are 24 characters that
+/// end in `==`, and the last one before `==` has only two significant bits.
 fn is_key(key: &[u8]) -> bool {
     let [digits @ .., last, b'=', b'='] = key else {
         return false;
@@ -215,14 +218,14 @@ mod tests {
         for (headers, missing) in [
             (&without[..], "no `Upgrade: websocket` header"),
             (&cut_by_proxy, "no `Upgrade: websocket` header"),
-            (&upgrades_otherwise, "does not say `websocket`"),
+            (&upgrades_otherwise, "header is not `websocket`"),
         ] {
             for version in [Version::HTTP_10, Version::HTTP_11] {
                 let mut head = head(headers);
                 head.version = version;
 
                 let Asked::Refuse(reject) = asked(&head) else {
-                    panic!("it was taken for a page");
+                    panic!("it was taken for HTTP");
                 };
                 assert!(reject.body().contains(missing), "{}", reject.body());
                 let response = reject.into_response();
@@ -259,7 +262,7 @@ mod tests {
         });
 
         let Asked::Refuse(reject) = asked(&head(&other)) else {
-            panic!("version 8 was taken");
+            panic!("version 8 was accepted");
         };
         let response = reject.into_response();
         assert_eq!(response.status(), 426);

@@ -1,6 +1,6 @@
 //! hyper's timer for request heads: all heads of a connection share one [alarm](crate::alarm).
 //!
-//! hyper asks for a timer when it starts to wait for a head, and drops it when the head is complete.
+//! hyper creates a timer when it starts to wait for a head, and drops it when the head is complete.
 
 use super::traffic::Traffic;
 use crate::alarm::SharedAlarm;

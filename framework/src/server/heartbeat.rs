@@ -1,19 +1,22 @@
-//! When to ping a silent client and when to give it up: a rule without a clock.
+//! The heartbeat of a WebSocket: when to ping a silent client and when to disconnect it, without a
+//! clock.
 
-/// What to do at a tick.
+/// The action at a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Beat {
-    /// It was heard since the last tick: look again after an interval.
+    /// The client has sent something since the last tick: check again after an interval.
     Rest,
-    /// It was silent: ping it, look again after the time-out.
+    /// The client was silent: send a ping, and check again after the timeout.
     Ping,
-    /// It did not even answer a ping.
+    /// The client did not respond to the ping: disconnect it.
     GiveUp,
 }
 
-/// Whether a client is still there. Anything heard counts: whoever talks needs no ping.
+/// Whether a client is still connected. Any received data counts, so a client that sends needs no
+/// ping.
 ///
-/// Two flags instead of a clock: a busy connection pays nothing for its heartbeat but one tick per interval.
+/// It has two flags instead of a clock: for a busy connection the heartbeat costs one tick per
+/// interval.
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
     heard: bool,
@@ -21,17 +24,17 @@ pub(crate) struct Pulse {
 }
 
 impl Pulse {
-    /// Notes that something came from the client.
+    /// Records that data was received from the client.
     pub(crate) fn heard(&mut self) {
         self.heard = true;
     }
 
-    /// Notes that what came proves nothing: the client takes nothing of what it is owed.
+    /// Discards what was recorded: the client sends data, but does not read what is sent to it.
     pub(crate) fn disregard(&mut self) {
         self.heard = false;
     }
 
-    /// An interval, or after a ping the time-out, has passed.
+    /// Returns the action after an interval, or after the timeout of a ping, has passed.
     pub(crate) fn tick(&mut self) -> Beat {
         let heard = std::mem::take(&mut self.heard);
         match (heard, self.pinged) {

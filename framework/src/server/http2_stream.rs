@@ -1,7 +1,8 @@
-//! Resets HTTP/2 streams whose client does not read the response.
+//! Resets of HTTP/2 streams whose client does not read the response.
 //!
-//! The client opens a stream's flow-control window as it reads (RFC 9113, 5.2). While the window is full hyper waits
-//! without a timeout, so a client that never reads could hold a response per stream for ever.
+//! The client opens a stream's flow-control window as it reads (RFC 9113, 5.2). While the window is
+//! full hyper waits without a timeout, so a client that never reads could hold a response per
+//! stream for ever.
 
 use crate::alarm::Stall;
 use bytes::Bytes;
@@ -15,8 +16,9 @@ use std::{
     time::Duration,
 };
 
-/// The largest piece of a response that is handed to hyper. hyper asks for the next one once the window has room for the
-/// one before, so this is the granularity at which progress is seen, and the most that hyper buffers beyond the window.
+/// The largest piece of a response that is passed to hyper. hyper requests the next one once the
+/// window has room for the previous one, so this is the granularity at which progress is detected,
+/// and the most that hyper buffers beyond the window.
 const PIECE: usize = 16 * 1024;
 
 tokio::task_local! {
@@ -26,13 +28,15 @@ tokio::task_local! {
 
 #[derive(Clone, Copy, Default)]
 struct Progress {
-    /// Number of pieces handed to hyper. Only compared for equality, so it may wrap.
+    /// Number of pieces passed to hyper. Only compared for equality, so it may wrap.
     pieces: usize,
-    /// Whether hyper got a piece when it asked last: then it waits for the client, and not for the body.
+    /// Whether hyper got a piece at its last request: then it waits for the client, and not for the
+    /// body.
     has_piece: bool,
 }
 
-/// Serves a stream; `None` if its client has read nothing of the response for `limit`. The stream is then reset.
+/// Serves a stream; returns `None` if its client has read nothing of the response for `limit`. The
+/// stream is then reset.
 pub(super) fn serve<F: Future>(
     stream: F,
     limit: Duration,
@@ -72,7 +76,7 @@ impl<F: Future> Future for Watched<F> {
 }
 
 pin_project! {
-    /// The body of an HTTP/2 response, cut into pieces.
+    /// The body of an HTTP/2 response, split into pieces.
     pub(super) struct Pieces<B> {
         #[pin]
         body: B,

@@ -1,17 +1,18 @@
-//! What is done before the first client comes, and after the last has gone.
+//! The start-up and shutdown functions of an application.
 
 use super::running::{Running, Step};
 use crate::error::{Error, ErrorKind, Result};
 use http::Extensions;
 use std::{any::type_name, fmt, future::Future, time::Duration};
 
-/// How long one function of [`Lifespan::on_shutdown`] may take: enough to flush and to say goodbye.
+/// How long one function of [`Lifespan::on_shutdown`] may take: enough to flush and to close
+/// connections.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
 
-/// What an application does before its first client and after its last.
+/// The start-up and shutdown functions of an application.
 ///
-/// [`serve`](crate::serve) has the same methods, and calls what they are given. Where something else serves the
-/// application, it calls them here:
+/// [`serve`](crate::serve) has the same methods, and runs their functions. Where another server
+/// serves the application, it runs them like this:
 ///
 /// ```
 /// # #[derive(Clone)] struct Database;
@@ -35,8 +36,8 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
 /// # Ok(()) }
 /// ```
 ///
-/// Its functions take nothing, or one value that a start-up function before them has made. They run in the order in which
-/// they are given; those of `on_shutdown` in reverse.
+/// A function has no parameter, or one value that an earlier start-up function returned. Functions
+/// run in the order in which they were added; those of `on_shutdown` in reverse order.
 #[must_use = "a lifespan does nothing until it is started"]
 pub struct Lifespan {
     steps: Vec<Step>,
@@ -44,7 +45,7 @@ pub struct Lifespan {
 }
 
 impl Lifespan {
-    /// One in which nothing happens yet.
+    /// Creates a lifespan without functions.
     pub fn new() -> Self {
         Self {
             steps: Vec::new(),
@@ -52,11 +53,12 @@ impl Lifespan {
         }
     }
 
-    /// Runs before anything is accepted. What it makes is handed to every scope: `handshake.state::<Database>()`, axum's
-    /// `Extension<Database>`.
+    /// Adds a function that runs before connections are accepted. The value that it returns is
+    /// inserted into every scope: `handshake.state::<Database>()`, axum's `Extension<Database>`.
     ///
-    /// It may take as long as it needs. If it fails, nothing is served, and the error is what
-    /// [`serve`](crate::serve) or [`start`](Lifespan::start) returns. A second value of one type replaces the first.
+    /// It may take as long as it needs. If it fails, nothing is served, and [`serve`](crate::serve)
+    /// or [`start`](Lifespan::start) returns its error. A second value of one type replaces the
+    /// first.
     pub fn on_startup<Args, T>(mut self, start: impl LifespanFn<Args, Output = Result<T>>) -> Self
     where
         T: Clone + Send + Sync + 'static,
@@ -65,22 +67,26 @@ impl Lifespan {
         self
     }
 
-    /// Runs once when all is over, if everything before it has started: also where a start-up function after it fails.
+    /// Adds a function that runs once at the end, if everything added before it has started: also
+    /// if a start-up function added after it fails.
     ///
-    /// The last one given runs first. Each may take [`shutdown_timeout`](Lifespan::shutdown_timeout); then it is dropped
-    /// at an await, which is logged as a panic in it is, and the next one runs.
+    /// The function added last runs first. Each may take
+    /// [`shutdown_timeout`](Lifespan::shutdown_timeout); then it is dropped at an await, which is
+    /// logged as a panic in it is, and the next one runs.
     pub fn on_shutdown<Args>(mut self, stop: impl LifespanFn<Args, Output = ()>) -> Self {
         self.steps.push(Step::stop(stop));
         self
     }
 
-    /// How long each function of [`on_shutdown`](Lifespan::on_shutdown) may take. Default 10 s.
+    /// Sets how long each function of [`on_shutdown`](Lifespan::on_shutdown) may take
+    /// (default: 10 s).
     pub fn shutdown_timeout(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
-    /// All that the other one does, after what this one does: for a part of an application that brings its own.
+    /// Adds all functions of another lifespan after those of this one, for a part of an application
+    /// that has its own.
     pub fn and(mut self, other: Lifespan) -> Self {
         self.steps.extend(other.steps);
         self
@@ -89,11 +95,12 @@ impl Lifespan {
     /// Runs the start-up functions.
     ///
     /// # Errors
-    /// That of the first one that fails or panics, after what had started has been stopped again.
-    /// [`ErrorKind::Missing`] if a function takes what none before it has made.
+    /// The error of the first function that fails or panics, after the shutdown functions of what
+    /// had started have run. [`ErrorKind::Missing`] if no earlier start-up function returned the
+    /// parameter of a function.
     ///
     /// # Cancel safety
-    /// None: if it is dropped, what had started is not stopped.
+    /// Not cancel safe: if the future is dropped, what had started is not stopped.
     pub async fn start(self) -> Result<Running> {
         let mut running = Running::new(self.limit);
         match running.begin(self).await {
@@ -110,23 +117,24 @@ impl Lifespan {
     }
 }
 
-/// A function of a [`Lifespan`]: async, of nothing, or of one value that a start-up function before it has made.
+/// An async function of a [`Lifespan`], without parameters or with one value that an earlier
+/// start-up function returned.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no function that a lifespan can call",
-    label = "needs an async function of nothing, or of one value that an `on_startup` before has made",
-    note = "a closure says the type that it takes, `async |database: Database| …`; what is made is `Clone + Send + Sync`; \
+    message = "`{Self}` is not a function that a lifespan can call",
+    label = "needs an async function without parameters, or with one value that an earlier `on_startup` returned",
+    note = "annotate the parameter of a closure, `async |database: Database| …`; its type is `Clone + Send + Sync`; \
             a function of `on_startup` returns `seaway::Result<T>`, one of `on_shutdown` nothing"
 )]
 pub trait LifespanFn<Args>: Send + 'static {
-    /// What it answers.
+    /// The output of the function.
     type Output;
-    /// It, under way.
+    /// The future of the function.
     type Future: Future<Output = Self::Output> + Send + 'static;
 
-    /// Calls it with what has been made.
+    /// Calls the function, with its parameter out of the values made so far.
     ///
     /// # Errors
-    /// [`ErrorKind::Missing`] if what it takes is not there.
+    /// [`ErrorKind::Missing`] if that value is missing.
     fn call(self, made: &Extensions) -> Result<Self::Future>;
 }
 
@@ -155,7 +163,7 @@ where
     fn call(self, made: &Extensions) -> Result<Fut> {
         let value = made.get::<T>().cloned().ok_or_else(|| {
             let name = type_name::<T>();
-            let missing = format!("no on_startup before this function has made a {name}");
+            let missing = format!("no earlier on_startup returned a {name}");
             Error::new(ErrorKind::Missing, missing)
         })?;
         Ok(self(value))

@@ -1,28 +1,28 @@
-//! The door: accepts connections, speaks HTTP/1.1 and HTTP/2, stops in good order.
+//! The server: accepts connections, serves HTTP/1.1 and HTTP/2, and shuts down gracefully.
 //!
-//! | file | idea |
+//! | file | contents |
 //! | --- | --- |
-//! | `serve.rs` | a server's settings, and its life |
-//! | `accept.rs` | accepting clients, and letting them go |
-//! | `lifespan.rs`, `running.rs` | what is done before the first client and after the last |
-//! | `shutdown_signal.rs` | when to stop, and when at once |
-//! | `bind.rs` | where a server listens |
-//! | `connection.rs` | one connection, to its end |
+//! | `serve.rs` | the settings of a server, and its run |
+//! | `accept.rs` | the accept loop, and graceful shutdown |
+//! | `lifespan.rs`, `running.rs` | start-up and shutdown functions |
+//! | `shutdown_signal.rs` | Ctrl-C, SIGTERM, or a future: when to stop, and when to stop at once |
+//! | `bind.rs` | the address or listener of a server |
+//! | `connection.rs` | one connection |
 //! | `client_stream.rs` | the byte stream between a client and hyper |
-//! | `preface.rs` | its first bytes, which tell HTTP/1 from HTTP/2 |
+//! | `preface.rs` | its first bytes, which distinguish HTTP/1 and HTTP/2 |
 //! | `framing.rs` | where HTTP/1 requests end, and whether one has two lengths |
 //! | `traffic.rs` | the state that the parts of a connection share |
 //! | `head_timer.rs` | the timeout of request heads |
 //! | `request_head.rs` | checks of a request head |
-//! | `http2_stream.rs` | resets HTTP/2 streams whose client does not read |
+//! | `http2_stream.rs` | resets of HTTP/2 streams whose client does not read |
 //! | `open_streams.rs` | the idle timeout of an HTTP/2 connection |
-//! | `half_close.rs` | tells HTTP consumers that their client has closed its sending side |
-//! | `handshake.rs` | whether a request asks for a WebSocket, as a function of its head |
-//! | `websocket/` | frames over bytes |
-//! | `heartbeat.rs` | when to ping a client, and when to give it up |
-//! | `place.rs` | the task that serves requests, and what goes on after their answers |
-//! | `drain.rs` | who is still here, and how they learn that the server stops |
-//! | `tasks.rs` | what is cut off in the end |
+//! | `half_close.rs` | the signal that the client has closed its sending side |
+//! | `handshake.rs` | the check of a WebSocket handshake, as a function of the request head |
+//! | `websocket/` | WebSocket frames over a byte stream |
+//! | `heartbeat.rs` | when to ping a silent client, and when to disconnect it |
+//! | `connection_task.rs` | the task that serves requests, and what runs after their responses |
+//! | `drain.rs` | the open connections, and their shutdown signal |
+//! | `tasks.rs` | the tasks that serve connections, which a shutdown may abort |
 
 mod accept;
 mod bind;

@@ -33,7 +33,7 @@ impl OpenStreams {
         OpenStream(self.clone())
     }
 
-    /// Since when no request is open; `None` if one is.
+    /// Returns since when no request is open; `None` if one is.
     fn idle_since(&self) -> Option<Instant> {
         let state = self.state();
         (state.open == 0).then_some(state.idle_since)
@@ -58,7 +58,7 @@ pub(super) struct Idle {
     streams: OpenStreams,
     limit: Duration,
     alarm: Alarm,
-    /// When to check next; `None` for never.
+    /// The time of the next check; `None` for never.
     deadline: Option<Instant>,
 }
 
@@ -72,10 +72,11 @@ impl Idle {
         }
     }
 
-    /// Ready once no request was open for the limit, and again each `again` after that. A connection whose last responses
-    /// are still being written is not idle.
+    /// Completes once no request was open for the limit, and again each `again` after that. A
+    /// connection whose last responses are still being written is not idle.
     ///
-    /// The start and the end of a request do not wake this: it checks the count when its alarm fires.
+    /// The start and the end of a request do not wake this: it checks the count when its alarm
+    /// fires.
     pub(super) fn poll(
         &mut self,
         is_writing: bool,

@@ -1,4 +1,4 @@
-//! The first bytes of a connection, which tell HTTP/1 from HTTP/2.
+//! The first bytes of a connection, which distinguish HTTP/1 and HTTP/2.
 
 use std::io;
 use tokio::{
@@ -6,10 +6,11 @@ use tokio::{
     net::TcpStream,
 };
 
-/// HTTP/2 with prior knowledge opens with these (RFC 9113, 3.4). They start no HTTP/1 request.
+/// The first bytes of HTTP/2 with prior knowledge (RFC 9113, 3.4). No HTTP/1 request starts with
+/// them.
 const HTTP_2: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The first bytes of a connection: read once to choose the version, then replayed to hyper.
+/// The first bytes of a connection: read once to detect the version, then replayed to hyper.
 #[derive(Debug)]
 pub(super) struct Preface {
     bytes: [u8; HTTP_2.len()],
@@ -19,8 +20,8 @@ pub(super) struct Preface {
 }
 
 impl Preface {
-    /// Reads until the version is known. The preface of HTTP/2 is read whole: hyper would wait for the rest of it without
-    /// a timeout.
+    /// Reads until the version is known. It reads the whole preface of HTTP/2: hyper would wait for
+    /// the rest of it without a timeout.
     ///
     /// # Errors
     /// [`io::ErrorKind::UnexpectedEof`] if the client closes the connection before.
@@ -44,7 +45,7 @@ impl Preface {
         self.bytes == *HTTP_2
     }
 
-    /// Whether all bytes were replayed.
+    /// Returns whether all bytes were replayed.
     pub(super) fn is_empty(&self) -> bool {
         self.start == self.end
     }

@@ -1,4 +1,5 @@
-//! Checks of a request head before the application sees it (RFC 9112, 3.2 and 6.1; RFC 9113, 8.3.1), without I/O.
+//! Checks of a request head before the application gets it (RFC 9112, 3.2 and 6.1; RFC 9113,
+//! 8.3.1), without I/O.
 
 use crate::rejection::Rejection;
 use http::{
@@ -6,7 +7,8 @@ use http::{
 };
 use std::{net::Ipv6Addr, str};
 
-/// Checks the method, the request target, the host and the transfer coding. CONNECT passes only if `allows_connect`.
+/// Checks the method, the request target, the host and the transfer coding. CONNECT passes only if
+/// `allows_connect`.
 ///
 /// # Errors
 /// The response that the client gets instead.
@@ -20,7 +22,7 @@ pub(super) fn check<B>(request: &Request<B>, allows_connect: bool) -> Result<(),
     Ok(())
 }
 
-/// The response to a request with both `Content-Length` and `Transfer-Encoding`.
+/// Returns the rejection of a request with both `Content-Length` and `Transfer-Encoding`.
 pub(super) fn two_lengths() -> Rejection {
     bad(
         "the request has both Content-Length and Transfer-Encoding, or more than 256 bytes in one of them (RFC 9112, 6.1)",
@@ -99,14 +101,15 @@ fn check_authority(target: &Authority) -> Result<(), Rejection> {
     }
 }
 
-/// Whether this is `uri-host [ ":" port ]` (RFC 9110, 7.2; RFC 3986, 3.2.2). It may be empty.
+/// Returns whether this is `uri-host [ ":" port ]` (RFC 9110, 7.2; RFC 3986, 3.2.2). It may be
+/// empty.
 fn is_host(value: &[u8]) -> bool {
     let (name, port) = split_port(value);
     let is_port = |port: &[u8]| {
         port.iter().all(u8::is_ascii_digit)
             && (port.is_empty() || str::from_utf8(port).is_ok_and(|p| p.parse::<u16>().is_ok()))
     };
-    // An empty host stands for none at all, and then there is no port (RFC 9110, 4.2.1 and 7.2).
+    // An empty host means that there is none, and then there is no port (RFC 9110, 4.2.1 and 7.2).
     let is_empty = name.is_empty() && port.is_some();
     !is_empty && port.is_none_or(is_port) && is_name(name)
 }

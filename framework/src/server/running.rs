@@ -1,4 +1,4 @@
-//! An application that has started, and is to be stopped.
+//! A started lifespan, with its shutdown functions.
 
 use super::lifespan::{Lifespan, LifespanFn};
 use crate::{
@@ -9,27 +9,28 @@ use crate::{
 use http::Extensions;
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
-/// An application that has started: what its start-up has made, and what is still to be done at its end.
+/// A started lifespan: the values that its start-up functions returned, and its shutdown functions.
 ///
 /// See [`Lifespan`] for an example.
-#[must_use = "what has started is to be stopped: `running.stop().await`"]
+#[must_use = "the shutdown functions run only in `running.stop().await`"]
 pub struct Running {
     made: Extensions,
     endings: Vec<Ending>,
     limit: Duration,
 }
 
-/// A function to run at the end.
+/// The future of a shutdown function.
 type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A function to run at the start, with what the earlier ones have made.
+/// A step of the start: it runs a start-up function, or keeps a shutdown function. It gets the
+/// values that earlier ones returned.
 pub(super) struct Step(Box<Begin>);
 
 type Begin = dyn FnOnce(&Extensions) -> Result<Doing> + Send;
 
 type Doing = Pin<Box<dyn Future<Output = Result<Done>> + Send>>;
 
-/// What a step leaves: a value, or an ending.
+/// The result of a step, which adds a value or a shutdown function to `Running`.
 type Done = Box<dyn FnOnce(&mut Running) + Send>;
 
 impl Running {
@@ -41,7 +42,8 @@ impl Running {
         }
     }
 
-    /// Takes the steps, one after the other. Where that ends early, what has started is known here and can be stopped.
+    /// Runs the steps, one after the other. If one fails, `self` has what has started, and can stop
+    /// it.
     pub(super) async fn begin(&mut self, lifespan: Lifespan) -> Result<()> {
         for step in lifespan.into_steps() {
             let made = &self.made;
@@ -52,21 +54,22 @@ impl Running {
         Ok(())
     }
 
-    /// Puts what was made into every scope, and into the extensions of every request: around an application, a
+    /// Returns middleware that inserts the start-up values into every scope, and into the
+    /// extensions of every request. It wraps an application, a
     /// [`ProtocolTypeRouter`](crate::routing::ProtocolTypeRouter), or an axum router.
     pub fn provide(&self) -> ProvideAll {
         ProvideAll::new(&self.made)
     }
 
-    /// What was made, if there is one of this type.
+    /// Returns the start-up value of this type, if there is one.
     pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<&T> {
         self.made.get()
     }
 
-    /// Runs the shutdown functions, in reverse order, each for as long as it may take.
+    /// Runs the shutdown functions in reverse order, each within its timeout.
     ///
     /// # Cancel safety
-    /// None: if it is dropped, those that have not run yet never do.
+    /// Not cancel safe: if the future is dropped, the functions that have not run yet never run.
     pub async fn stop(mut self) {
         while let Some(ending) = self.endings.pop() {
             match tokio::time::timeout(self.limit, catch_panic(|| ending)).await {
@@ -97,7 +100,7 @@ impl Step {
 
     pub(super) fn stop<Args>(stop: impl LifespanFn<Args, Output = ()>) -> Self {
         Self(Box::new(move |made| {
-            // What it takes is looked up now: a mistake shows at the start, not at the end.
+            // The parameter is looked up now: a missing value fails the start, not the shutdown.
             let stopping: Ending = Box::pin(stop.call(made)?);
             let keep = move |running: &mut Running| running.endings.push(stopping);
             Ok(Box::pin(std::future::ready(Ok(Box::new(keep) as Done))))

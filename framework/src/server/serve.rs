@@ -1,4 +1,4 @@
-//! Serving: accepts connections, and stops in good order.
+//! The settings of a server, and its run from start-up to shutdown.
 
 use super::{
     accept::{Limits, accept},
@@ -24,15 +24,17 @@ use tokio::sync::Semaphore;
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Serves an application: a [`ProtocolTypeRouter`](crate::routing::ProtocolTypeRouter), a consumer's application, an
-/// `axum::Router`, or any other tower service.
+/// Serves an application: a [`ProtocolTypeRouter`](crate::routing::ProtocolTypeRouter), a
+/// consumer's application, an `axum::Router`, or any other tower service.
 ///
-/// Await it. It ends on Ctrl-C or SIGTERM: it stops accepting, sockets get a close frame (1001), requests under way are
-/// finished, and streams of events are told to end. What is left after [`drain_timeout`](Serve::drain_timeout), or at a
-/// second Ctrl-C or SIGTERM, is cut off, and `disconnect` then has 3 s more; a further signal ends that wait too.
+/// Await the returned value. On Ctrl-C or SIGTERM the server shuts down: it stops accepting
+/// connections, closes WebSockets with 1001, finishes open requests, and notifies event streams to
+/// end. What still runs after [`drain_timeout`](Serve::drain_timeout), or at a second Ctrl-C or
+/// SIGTERM, is aborted, and `disconnect` then has 3 s more; a further signal ends that wait, too.
 ///
-/// Calls that block run on after it has returned, and tokio's runtime waits for them when it is dropped: if one may hang,
-/// end the runtime with `Runtime::shutdown_timeout`; see `docs/blocking.md`.
+/// Calls that block continue after the server has returned, and tokio's runtime waits for them when
+/// it is dropped. If one may hang, end the runtime with `Runtime::shutdown_timeout`; see
+/// `docs/blocking.md`.
 ///
 /// ```no_run
 /// # async fn example() -> seaway::Result<()> {
@@ -42,11 +44,12 @@ use tower_service::Service;
 /// # }
 /// ```
 ///
-/// In place of the address it takes a `tokio::net::TcpListener`: to know the port before you serve, or to get the socket
-/// from elsewhere.
+/// Instead of an address it accepts a `tokio::net::TcpListener`, for example to know the port
+/// before it serves, or to use an existing socket.
 ///
 /// # Errors
-/// [`ErrorKind::Io`](crate::ErrorKind::Io) if it cannot listen there; and that of a start-up function that fails.
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) if it cannot listen on the address, and the error of a
+/// start-up function that fails.
 pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
     Serve {
         on: on.into(),
@@ -69,7 +72,7 @@ pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
     }
 }
 
-/// What [`serve`] returns: settings, and a future once awaited.
+/// A server that runs when it is awaited, with its settings; see [`serve`].
 #[must_use = "a server does nothing until it is awaited"]
 pub struct Serve<S> {
     on: Bind,
@@ -80,84 +83,92 @@ pub struct Serve<S> {
 }
 
 impl<S> Serve<S> {
-    /// How long a client may take to send the head of a request, and to send the first one after it has connected.
-    /// Default 10 s; at the bound the connection is closed. It holds for a kept-alive connection that is idle, too: behind
-    /// a proxy, let the proxy's own limit be shorter.
+    /// Sets how long a client may take to send a request head, and to send its first bytes after it
+    /// has connected (default: 10 s). At the bound the connection is closed. The limit applies to
+    /// an idle keep-alive connection, too: behind a proxy, set the proxy's own limit shorter.
     pub fn head_timeout(mut self, limit: Duration) -> Self {
         self.limits.connection.head_timeout = limit;
         self
     }
 
-    /// The largest head of a request, in bytes. Default 64 KiB; a larger one is answered 431 and the connection closed.
+    /// Sets the largest request head, in bytes (default: 64 KiB). A larger one gets 431, and the
+    /// connection is closed.
     ///
-    /// Over HTTP/1 the head extends from the request line to the empty line. Over HTTP/2 its size is that of the header
-    /// list: names and values, and 32 bytes per header (RFC 9113, 6.5.2).
+    /// Over HTTP/1 the head extends from the request line to the empty line. Over HTTP/2 its size
+    /// is that of the header list: names and values, and 32 bytes per header (RFC 9113, 6.5.2).
     pub fn max_head_size(mut self, bytes: usize) -> Self {
         self.limits.connection.max_head_size = bytes;
         self
     }
 
-    /// Sets how long a client may pause while it sends a request body (default: 60 s). At the bound reading the body fails,
-    /// which as a [`Rejection`](crate::Rejection) is a 408, and an HTTP/1 connection is closed after the response. Only time in
-    /// which the application waits for the body counts. [`Duration::MAX`] sets no limit.
+    /// Sets how long a client may pause while it sends a request body (default: 60 s). At the bound
+    /// reading the body fails, which as a [`Rejection`](crate::Rejection) is a 408, and an HTTP/1
+    /// connection is closed after the response. Only time in which the application waits for the
+    /// body counts. [`Duration::MAX`] sets no limit.
     pub fn body_timeout(mut self, limit: Duration) -> Self {
         self.limits.connection.body_timeout = limit;
         self
     }
 
-    /// Sets how long a client may read nothing of a response while bytes of it are waiting (default: 60 s). At the bound the
-    /// connection is closed; over HTTP/2 a stream is reset whose flow-control window stays full. [`Duration::MAX`] sets no
-    /// limit.
+    /// Sets how long a client may read nothing of a response while bytes of it are waiting
+    /// (default: 60 s). At the bound the connection is closed; over HTTP/2 a stream is reset whose
+    /// flow-control window remains full. [`Duration::MAX`] sets no limit.
     ///
-    /// Progress is seen when the socket's send buffer has room again, which a slow client makes in steps of up to a third of
-    /// the buffer. A response without bytes to send, such as a quiet event stream, is not affected, and neither are
-    /// WebSockets: they have a [heartbeat](crate::protocol::WebSocketConfig::heartbeat).
+    /// Progress is detected when the socket's send buffer has room again, which a slow client makes
+    /// in steps of up to a third of the buffer. A response without bytes to send, such as a quiet
+    /// event stream, is not affected, and neither are WebSockets: they have a
+    /// [heartbeat](crate::protocol::WebSocketConfig::heartbeat).
     pub fn write_timeout(mut self, limit: Duration) -> Self {
         self.limits.connection.write_timeout = limit;
         self
     }
 
-    /// Sets how long an HTTP/2 connection may have no open request (default: 60 s). At the bound the client gets GOAWAY, and
-    /// the connection is closed 5 s later. [`Duration::MAX`] sets no limit. HTTP/1 connections that wait for their next
-    /// request have [`head_timeout`](Serve::head_timeout).
+    /// Sets how long an HTTP/2 connection may have no open request (default: 60 s). At the bound
+    /// the client gets GOAWAY, and the connection is closed 5 s later. [`Duration::MAX`] sets no
+    /// limit. HTTP/1 connections that wait for their next request have
+    /// [`head_timeout`](Serve::head_timeout).
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.limits.connection.idle_timeout = limit;
         self
     }
 
-    /// Sets how long an HTTP/1 request may run without writing a byte of its response after the client has closed its
-    /// sending side (default: 5 min). At the bound the connection is closed, and the request's future is dropped.
-    /// [`Duration::MAX`] sets no limit.
+    /// Sets how long an HTTP/1 request may run without writing a byte of its response after the
+    /// client has closed its sending side (default: 5 min). At the bound the connection is closed,
+    /// and the request's future is dropped. [`Duration::MAX`] sets no limit.
     ///
-    /// A client may close its sending side (TCP FIN) and still wait for the response, so the request is served to its end. A
-    /// client that has closed the whole connection looks the same until something is written to it. HTTP consumers treat
-    /// both as a disconnect, unless
+    /// A client may close its sending side (TCP FIN) and still wait for the response, so the
+    /// request is served to its end. A client that has closed the whole connection looks the same
+    /// until something is written to it. HTTP consumers treat both as a disconnect, unless
     /// [`DISCONNECT_ON_HALF_CLOSE`](crate::HttpConsumer::DISCONNECT_ON_HALF_CLOSE) is `false`.
     pub fn half_close_timeout(mut self, limit: Duration) -> Self {
         self.limits.connection.half_close_timeout = limit;
         self
     }
 
-    /// Passes requests with the method CONNECT to the application. By default the server answers them with 501.
+    /// Passes requests with the method CONNECT to the application. By default the server responds
+    /// with 501.
     pub fn allow_connect(mut self) -> Self {
         self.limits.connection.allows_connect = true;
         self
     }
 
-    /// How long to wait for clients when the server stops. Default 30 s; what is left then is cut off.
+    /// Sets how long the server waits for its connections when it stops (default: 30 s). What still
+    /// runs then is aborted.
     pub fn drain_timeout(mut self, limit: Duration) -> Self {
         self.limits.drain_timeout = limit;
         self
     }
 
-    /// How many clients may be connected at once. Default 65,536; at the bound others wait in the listener's queue.
+    /// Sets how many connections may be open at once (default: 65,536). At the bound further
+    /// clients wait in the listener's queue.
     pub fn max_connections(mut self, limit: usize) -> Self {
         self.limits.connections = limit.min(Semaphore::MAX_PERMITS);
         self
     }
 
-    /// Runs before anything is accepted: `.on_startup(Database::open)`. What it makes is handed to every scope. If it
-    /// fails, nothing is served, and the server returns the error.
+    /// Adds a function that runs before connections are accepted: `.on_startup(Database::open)`.
+    /// The value that it returns is inserted into every scope. If it fails, nothing is served, and
+    /// the server returns the error.
     ///
     /// ```no_run
     /// # #[derive(Clone)] struct Database;
@@ -184,27 +195,28 @@ impl<S> Serve<S> {
         self
     }
 
-    /// Runs once after the drain, or after a later start-up function has failed; in reverse order.
-    /// See [`Lifespan::on_shutdown`].
+    /// Adds a function that runs once after the drain, or after a later start-up function has
+    /// failed. Functions run in reverse order; see [`Lifespan::on_shutdown`].
     pub fn on_shutdown<Args>(mut self, stop: impl LifespanFn<Args, Output = ()>) -> Self {
         self.lifespan = self.lifespan.on_shutdown(stop);
         self
     }
 
-    /// How long each function of [`on_shutdown`](Serve::on_shutdown) may take. Default 10 s; at the bound it is dropped
-    /// at an await, and the next one runs.
+    /// Sets how long each function of [`on_shutdown`](Serve::on_shutdown) may take (default: 10 s).
+    /// At the bound it is dropped at an await, and the next one runs.
     pub fn shutdown_timeout(mut self, limit: Duration) -> Self {
         self.lifespan = self.lifespan.shutdown_timeout(limit);
         self
     }
 
-    /// All that a part of the application brings along, after what was given before.
+    /// Adds the functions of a part of the application, after those that were added before.
     pub fn lifespan(mut self, part: Lifespan) -> Self {
         self.lifespan = self.lifespan.and(part);
         self
     }
 
-    /// Stops when this future is done, instead of on Ctrl-C or SIGTERM. Those are then yours, the second ones too.
+    /// Stops the server when this future completes, instead of on Ctrl-C or SIGTERM. The
+    /// application then handles those signals itself, also a second one.
     pub fn stop_on(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
         self.stop = Some(Box::pin(stop));
         self
@@ -243,7 +255,7 @@ where
         };
         tokio::select! {
             () = running.stop() => {}
-            () = shutdown_signal.again() => tracing::warn!("asked once more to stop: the shutdown functions are cut off"),
+            () = shutdown_signal.again() => tracing::warn!("received another stop signal: dropping the shutdown functions"),
         }
         outcome
     }

@@ -1,23 +1,23 @@
-//! When the server is to stop, and when at once.
+//! The signal to stop the server, and to stop it at once.
 
 use std::{
     future::{Future, pending},
     pin::Pin,
 };
 
-/// Who tells the server to stop.
+/// The source of the shutdown signal.
 pub(super) enum ShutdownSignal {
-    /// The operating system, as often as somebody insists.
+    /// Signals of the operating system, any number of times.
     Signals(Signals),
-    /// A future of the user's, once.
+    /// A future of the application, once.
     Own(Pin<Box<dyn Future<Output = ()> + Send>>),
 }
 
 impl ShutdownSignal {
-    /// Waits for the order to stop. It is given once.
+    /// Waits for the signal to stop. It occurs once.
     ///
     /// # Cancel safety
-    /// Safe: no order is lost.
+    /// Cancel safe: no signal is lost.
     pub(super) async fn stop(&mut self) {
         match self {
             Self::Signals(signals) => signals.next().await,
@@ -25,7 +25,7 @@ impl ShutdownSignal {
         }
     }
 
-    /// Waits until somebody insists: only with signals can they.
+    /// Waits for another signal to stop; with a future there is none.
     ///
     /// # Cancel safety
     /// As [`stop`](ShutdownSignal::stop).
@@ -37,8 +37,8 @@ impl ShutdownSignal {
     }
 }
 
-/// Ctrl-C, and SIGTERM where there are signals. Who listens once has taken them from the operating system for good, whose
-/// answer would be to end the process.
+/// Ctrl-C, and SIGTERM on Unix. Once a process listens for them, the default action of the
+/// operating system, which ends the process, is disabled for good.
 pub(super) struct Signals {
     #[cfg(unix)]
     interrupt: Option<tokio::signal::unix::Signal>,
@@ -88,5 +88,5 @@ impl Signals {
 }
 
 fn deaf(signal: &'static str, error: &std::io::Error) {
-    tracing::error!(signal, %error, "cannot listen to a signal; it does not stop the server");
+    tracing::error!(signal, %error, "cannot listen for a signal; it will not stop the server");
 }

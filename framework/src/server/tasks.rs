@@ -1,4 +1,4 @@
-//! The tasks that serve clients, so that they can be cut off.
+//! The tasks that serve connections, which a shutdown may abort.
 
 use pin_project_lite::pin_project;
 use std::{
@@ -11,27 +11,28 @@ use std::{
 };
 use tokio::task::AbortHandle;
 
-/// The tasks that serve clients.
+/// The tasks that serve connections.
 #[derive(Clone, Default)]
 pub(super) struct Tasks(Arc<Mutex<List>>);
 
 #[derive(Default)]
 struct List {
     last: u64,
-    /// Without a handle, one that is about to begin.
+    /// The running tasks; one that is about to start has no handle yet.
     running: HashMap<u64, Option<AbortHandle>>,
     is_cut_off: bool,
 }
 
 impl Tasks {
-    /// Spawns a task that holds something for as long as it runs.
+    /// Spawns a task that holds a value while it runs.
     pub(super) fn spawn<F>(&self, task: F, held: impl Send + 'static)
     where
         F: Future<Output: Send> + Send + 'static,
     {
         let listed = self.enlist();
         let number = listed.number;
-        // The list is not held meanwhile: a runtime that shuts down drops the task at once, and it strikes itself off.
+        // The lock is not held meanwhile: a runtime that shuts down drops the task at once, and the
+        // task then removes itself from the list.
         let handle = tokio::spawn(Running { task, listed, held }).abort_handle();
         let mut list = self.list();
         if list.is_cut_off {
@@ -53,7 +54,7 @@ impl Tasks {
         }
     }
 
-    /// Drops all that still run, each at its await, and all that such a one may yet spawn.
+    /// Aborts all running tasks, each at its await, and all tasks that they may still spawn.
     pub(super) fn cut_off(&self) {
         let running = {
             let mut list = self.list();
@@ -88,7 +89,7 @@ impl<F: Future, H> Future for Running<F, H> {
     }
 }
 
-/// Its place on the list, until it is dropped.
+/// The entry of one task in the list, until it is dropped.
 struct Listed {
     tasks: Tasks,
     number: u64,

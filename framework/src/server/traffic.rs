@@ -1,16 +1,18 @@
-//! The state that the parts of one connection share: its byte stream, its head timer, its service and its timeouts.
+//! The state that the parts of one connection share: its byte stream, its head timer, its service
+//! and its timeouts.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-/// The state that the parts of one connection share. It is only used in the connection's task, so the atomics need no
-/// ordering.
+/// The state that the parts of one connection share. It is only used in the connection's task, so
+/// the atomics need no ordering.
 #[derive(Default)]
 pub(super) struct Traffic {
     /// Whether hyper waits for a request head.
     awaits_head: AtomicBool,
     /// Number of requests that the service was called with.
     requests: AtomicUsize,
-    /// Number of the request that has both `Content-Length` and `Transfer-Encoding`, from 1; 0 for none.
+    /// Number of the request that has both `Content-Length` and `Transfer-Encoding`, from 1; 0 for
+    /// none.
     ambiguous: AtomicUsize,
     /// Whether the client has closed its sending side after a complete request.
     is_half_closed: AtomicBool,
@@ -25,7 +27,8 @@ impl Traffic {
         self.awaits_head.store(true, Relaxed);
     }
 
-    /// Whether no request is being served: hyper waits for a head, or the connection was upgraded.
+    /// Returns whether no request is being served: hyper waits for a head, or the connection was
+    /// upgraded.
     pub(super) fn awaits_head(&self) -> bool {
         self.awaits_head.load(Relaxed)
     }
@@ -61,14 +64,15 @@ impl Traffic {
         self.written.store(written, Relaxed);
     }
 
-    /// The number of bytes written, if more are waiting and the socket's send buffer is full.
+    /// Returns the number of bytes written, if more are waiting and the socket's send buffer is
+    /// full.
     pub(super) fn blocked(&self) -> Option<usize> {
         self.is_blocked
             .load(Relaxed)
             .then(|| self.written.load(Relaxed))
     }
 
-    /// The number of bytes written, if the client has closed its sending side.
+    /// Returns the number of bytes written, if the client has closed its sending side.
     pub(super) fn half_closed(&self) -> Option<usize> {
         self.is_half_closed
             .load(Relaxed)

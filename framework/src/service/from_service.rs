@@ -1,4 +1,4 @@
-//! Any tower service is an application for pages.
+//! The adapter that makes a tower service an application for HTTP.
 
 use crate::{
     application::Application,
@@ -11,9 +11,9 @@ use http::{Request, Response};
 use std::future::poll_fn;
 use tower_service::Service;
 
-/// Makes any tower service, an `axum::Router` too, the application for pages.
+/// Makes a tower service, such as an `axum::Router`, an application for HTTP.
 ///
-/// What middleware has put into the scope arrives in the request's extensions.
+/// Values that middleware has inserted into the scope are in the request's extensions.
 ///
 /// ```
 /// use seaway::{from_service, routing::ProtocolTypeRouter};
@@ -25,7 +25,7 @@ pub fn from_service<S>(service: S) -> FromService<S> {
     FromService(service)
 }
 
-/// What [`from_service`] returns.
+/// The application that [`from_service`] returns.
 #[derive(Clone, Copy, Debug)]
 pub struct FromService<S>(S);
 

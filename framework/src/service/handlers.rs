@@ -1,4 +1,4 @@
-//! What consumers are given, in axum's handlers.
+//! Extractors and responses for axum's handlers.
 
 use crate::{
     cookies::Cookies,
@@ -22,7 +22,7 @@ impl IntoResponse for Rejection {
     }
 }
 
-/// What went wrong goes to the log, and the client gets the status that fits; see [`Rejection`].
+/// Logs the error, and sends the matching status; see [`Rejection`].
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         IntoResponse::into_response(Rejection::from(self))
@@ -53,7 +53,7 @@ impl<S: Send + Sync, A: Authenticator> FromRequestParts<S> for AuthSession<A> {
         let auth = parts.extensions.get::<Self>().cloned();
         auth.ok_or_else(|| {
             let missing =
-                "there is no AuthSession here; put the middleware Auth around these pages";
+                "no AuthSession in the request; put the middleware Auth around these routes";
             Rejection::from(Error::new(ErrorKind::Missing, missing))
         })
     }
@@ -84,7 +84,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for ClientAddr {
     }
 }
 
-/// The client of the connection that this task serves.
+/// Returns the client of the connection that this task serves.
 fn client() -> Option<SocketAddr> {
     handle()?.client
 }

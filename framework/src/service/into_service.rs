@@ -1,4 +1,4 @@
-//! Routers and consumers are tower services: under hyper, inside axum, behind tower-http.
+//! The tower services of routers and consumers: under hyper, inside axum, behind tower-http.
 
 use super::{
     response_future::{Answering, ResponseFuture, refusal},
@@ -26,7 +26,7 @@ use std::{
 };
 use tower_service::Service;
 
-/// Outward, the router is a service: under hyper, inside axum, behind tower-http.
+/// The router as a tower service: under hyper, inside axum, behind tower-http.
 impl<B> Service<Request<B>> for ProtocolTypeRouter
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -81,7 +81,8 @@ fn answer(router: &ProtocolTypeRouter, request: Request<Body>) -> Answering {
     Answering::page(pages.start(scope, exchange), reply)
 }
 
-/// A single consumer, mounted: `axum::Router::new().route_service("/ws", Chat::application(&channels))`.
+/// A single consumer as a tower service:
+/// `axum::Router::new().route_service("/ws", Chat::application(&channels))`.
 impl<B, C: WebSocketConsumer> Service<Request<B>> for ConsumerApplication<C>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -102,7 +103,7 @@ where
     }
 }
 
-/// A single blocking consumer, mounted.
+/// A single blocking consumer as a tower service.
 impl<B, C: BlockingConsumer> Service<Request<B>> for BlockingApplication<C>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -123,7 +124,7 @@ where
     }
 }
 
-/// A single HTTP consumer, mounted.
+/// A single HTTP consumer as a tower service.
 impl<B, C: HttpConsumer> Service<Request<B>> for HttpConsumerApplication<C>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -142,7 +143,7 @@ where
     }
 }
 
-/// Refuses a request before there is any application for it.
+/// Refuses a request that no application handles.
 fn refused(head: &request::Parts, reject: Rejection) -> Response<Body> {
     let client = handle().and_then(|handle| handle.client);
     reject.log(&Peer::new(&head.uri, client));

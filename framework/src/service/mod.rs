@@ -1,13 +1,13 @@
-//! The two seams to tower: a service as an application, and the house as a service.
+//! The adapters to tower: a service as an application, and applications as services.
 //!
-//! | file | idea |
+//! | file | contents |
 //! | --- | --- |
-//! | `from_service.rs` | any tower service is an application for pages |
-//! | `into_service.rs` | routers and consumers are tower services |
-//! | `handlers.rs` | what consumers are given, in axum's handlers |
-//! | `require.rs` | the guard of pages and sockets, around axum's routes |
-//! | `response_future.rs` | the answer on its way, and pages |
-//! | `upgrade.rs` | a handshake, and the stream behind it |
+//! | `from_service.rs` | any tower service as an application for HTTP |
+//! | `into_service.rs` | routers and consumers as tower services |
+//! | `handlers.rs` | extractors and responses for axum's handlers |
+//! | `require.rs` | `RequireUser` around axum's routes |
+//! | `response_future.rs` | the future of a response |
+//! | `upgrade.rs` | a WebSocket handshake, and the stream behind it |
 
 mod from_service;
 #[cfg(feature = "sessions")]

@@ -1,4 +1,4 @@
-//! The guard of pages and sockets, around axum's routes.
+//! The tower service of `RequireUser`, for axum's routes.
 
 use crate::middleware::Required;
 use axum_core::response::{IntoResponse, Response};
@@ -12,7 +12,7 @@ use std::{
 };
 use tower_service::Service;
 
-/// `Router::route_layer(RequireUser::<Account>::new())` guards some routes of an axum app.
+/// `Router::route_layer(RequireUser::<Account>::new())` protects some routes of an axum app.
 impl<B, S, U> Service<Request<B>> for Required<S, U>
 where
     B: Send + 'static,
@@ -30,7 +30,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let rule = self.rule.clone();
-        // What was made ready is what is called; its clone waits for the next request.
+        // The service that is ready gets called; its clone waits for the next request.
         let next = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, next);
         Box::pin(async move {

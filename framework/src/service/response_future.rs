@@ -1,4 +1,4 @@
-//! The answer to a request, on its way.
+//! The future of the response to a request.
 
 use crate::{
     application::{Conversation, note},
@@ -17,10 +17,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// The answer to a request, on its way.
+/// The future of the response to a request.
 pub struct ResponseFuture {
     answering: Answering,
-    /// Whether the body is to be withheld.
+    /// Whether the body is to be withheld, because the request is a HEAD.
     is_head: bool,
 }
 
@@ -31,7 +31,7 @@ pub(super) enum Answering {
 }
 
 impl Answering {
-    /// The conversation runs until it has answered.
+    /// Runs the application until it has responded.
     pub(super) fn page(conversation: Conversation, reply: ResponseReceiver) -> Self {
         Self::Page(Page {
             conversation: Some(conversation),
@@ -50,7 +50,8 @@ impl Answering {
 }
 
 impl ResponseFuture {
-    /// A HEAD is answered without a body (RFC 9110, 9.3.2). Over HTTP/1 hyper withholds it, and over HTTP/2 it does not.
+    /// Creates the future. The response to a HEAD has no body (RFC 9110, 9.3.2): hyper withholds it
+    /// over HTTP/1, but not over HTTP/2.
     pub(super) fn new(answering: Answering, is_head: bool) -> Self {
         Self { answering, is_head }
     }
@@ -72,7 +73,8 @@ impl Future for ResponseFuture {
     }
 }
 
-/// Says how long the body would be, unless there is none, or what is further in withholds it already.
+/// Removes the body, and sets `Content-Length` if its length is known; not if it is empty, because
+/// there is none or the application has withheld it already.
 fn withhold(response: Response<Body>) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     if !body.is_end_stream()
@@ -85,8 +87,9 @@ fn withhold(response: Response<Body>) -> Response<Body> {
     Response::from_parts(head, Body::empty())
 }
 
-/// A page that is being answered. The conversation runs here until it has answered; what it does afterwards goes on by
-/// itself. A client that leaves before drops this, and with it the conversation, at an await.
+/// An HTTP request without a response yet. Its application runs here until it has responded; then
+/// `carry_on` runs the rest of it. If the client disconnects before, this is dropped, and with it
+/// the application, at an await.
 pub(super) struct Page {
     conversation: Option<Conversation>,
     reply: ResponseReceiver,
@@ -115,7 +118,7 @@ impl Page {
             refusal(self.refusal.take().unwrap_or_else(|| {
                 log_limited!(
                     error,
-                    "an application ended without an answer; the client gets a 500"
+                    "an application ended without a response; the client gets a 500"
                 );
                 StatusCode::INTERNAL_SERVER_ERROR.into()
             }))

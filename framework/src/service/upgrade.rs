@@ -1,4 +1,4 @@
-//! A handshake over HTTP/1.1, and the stream behind it.
+//! A WebSocket handshake over HTTP/1.1, and the stream behind it.
 
 use super::response_future::refusal;
 use crate::{
@@ -15,7 +15,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
 
-/// Answers a handshake. The conversation runs in a task of its own: it outlives the request.
+/// Responds to a handshake. The application runs in a task of its own: it outlives the request.
 pub(super) async fn open(
     sockets: BoxApplication<WebSocket>,
     mut head: request::Parts,
@@ -24,7 +24,7 @@ pub(super) async fn open(
     let Some(upgrading) = head.extensions.remove::<OnUpgrade>() else {
         log_limited!(
             error,
-            "a WebSocket cannot be opened: something before this service has taken hyper's OnUpgrade from the request"
+            "cannot open a WebSocket: something before this service has taken hyper's OnUpgrade from the request"
         );
         return refusal(StatusCode::INTERNAL_SERVER_ERROR);
     };
@@ -50,7 +50,7 @@ pub(super) async fn open(
     }
     let Ok(reply) = answered.await else {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
-        let reason = "the application ended without an answer";
+        let reason = "the application ended without a response";
         peer.refused(
             Rule::Failure,
             refusal_log::Outcome::Status(status),
@@ -68,7 +68,7 @@ pub(super) async fn open(
     response
 }
 
-/// The stream that hyper lets go once the 101 is written.
+/// Returns the stream that hyper releases once the 101 is written.
 async fn transport(
     upgrading: OnUpgrade,
     config: Arc<WebSocketConfig>,
@@ -77,7 +77,8 @@ async fn transport(
     let upgraded = upgrading
         .await
         .map_err(|source| Error::new(ErrorKind::Closed, "the client left").with_source(source))?;
-    // Over plain HTTP/1.1 of our own server it is the bare socket; elsewhere whatever the host wraps it in.
+    // Over plain HTTP/1.1 of our own server it is the bare socket; elsewhere it is the stream of
+    // the host.
     match upgraded.downcast::<TokioIo<ClientStream>>() {
         Ok(parts) => {
             let socket = parts.io.into_inner().into_socket();

@@ -1,4 +1,4 @@
-//! The cookie that leads to a session.
+//! The session cookie: its attributes, and how its value is protected.
 
 use crate::{cookies::Cookies, header_list::is_token};
 use cookie::{Cookie, CookieJar, time::Duration};
@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue};
 use std::{borrow::Cow, fmt};
 use tower_sessions::session::Id;
 
-/// Name and attributes of the cookie, and how its value is protected.
+/// Name, attributes and protection of the session cookie.
 #[derive(Clone)]
 pub(crate) struct SessionCookie {
     pub(crate) name: Cow<'static, str>,
@@ -19,14 +19,14 @@ pub(crate) struct SessionCookie {
     protection: Protection,
 }
 
-/// How a cookie's value is written.
+/// Protection of the cookie's value.
 #[derive(Clone)]
 enum Protection {
-    /// As it is: 128 bits of chance, which nobody guesses.
+    /// None: the value is 128 random bits, which cannot be guessed.
     Plain,
-    /// With a signature: a forged one does not reach the store.
+    /// A signature: a forged value does not reach the store.
     Signed(Key),
-    /// Encrypted: nobody but this server reads it.
+    /// Encryption: only this server can read the value.
     Private(Key),
 }
 
@@ -45,18 +45,22 @@ impl Default for SessionCookie {
 }
 
 impl SessionCookie {
+    /// Checks a cookie name.
+    ///
     /// # Panics
-    /// If a cookie can have no such name (RFC 6265, 4.1.1).
+    /// If it is not a token (RFC 6265, 4.1.1).
     #[track_caller]
     pub(crate) fn check_name(name: &str) {
         assert!(
             is_token(name),
-            "{name:?} can be no cookie's name: write letters, digits, - and _"
+            "{name:?} is not a valid cookie name: use letters, digits, - and _"
         );
     }
 
+    /// Checks a cookie path.
+    ///
     /// # Panics
-    /// If no browser would keep to this path (RFC 6265, 5.2.4).
+    /// If browsers would ignore it (RFC 6265, 5.2.4).
     #[track_caller]
     pub(crate) fn check_path(path: &str) {
         let is_clean = path
@@ -64,12 +68,14 @@ impl SessionCookie {
             .all(|byte| byte != b';' && !byte.is_ascii_control());
         assert!(
             path.starts_with('/') && is_clean,
-            "{path:?} can be no cookie's path: it starts with / and has no semicolon"
+            "{path:?} is not a valid cookie path: start it with / and use no semicolon"
         );
     }
 
+    /// Checks a cookie domain.
+    ///
     /// # Panics
-    /// If no browser would take a cookie for this domain (RFC 6265, 5.3).
+    /// If browsers would reject a cookie for it (RFC 6265, 5.3).
     #[track_caller]
     pub(crate) fn check_domain(domain: &str) {
         let name = domain.strip_prefix('.').unwrap_or(domain);
@@ -79,12 +85,14 @@ impl SessionCookie {
         });
         assert!(
             is_name,
-            "{domain:?} can be no cookie's domain: write a host as in example.com, without scheme and port"
+            "{domain:?} is not a valid cookie domain: use a host such as example.com, without scheme and port"
         );
     }
 
+    /// Checks the attributes together.
+    ///
     /// # Panics
-    /// If browsers refuse a cookie with these attributes (RFC 6265bis, 5.7).
+    /// If browsers reject a cookie with these attributes (RFC 6265bis, 5.7).
     #[track_caller]
     pub(crate) fn check(&self) {
         let name = self.name.to_ascii_lowercase();
@@ -105,7 +113,7 @@ impl SessionCookie {
         ] {
             assert!(
                 !is_mistake,
-                "no browser keeps the cookie of the session: {remedy}"
+                "browsers would reject this session cookie: {remedy}"
             );
         }
     }
@@ -118,7 +126,8 @@ impl SessionCookie {
         self.protection = Protection::Private(key);
     }
 
-    /// Whether the client sent such a cookie, and the session it leads to, if it is genuine.
+    /// Returns whether the client sent this cookie, and the session id in it if the value is
+    /// genuine.
     pub(crate) fn read(&self, headers: &HeaderMap) -> (bool, Option<Id>) {
         let cookies = Cookies::of(headers);
         let value = match &self.protection {
@@ -130,14 +139,15 @@ impl SessionCookie {
         (is_there, value.and_then(|value| value.parse().ok()))
     }
 
-    /// The header that makes a client keep the cookie; with no age, until the browser is closed.
+    /// Returns the `Set-Cookie` header that sets the cookie; without an age, it lasts until the
+    /// browser is closed.
     pub(crate) fn set(&self, id: Id, age: Option<Duration>) -> HeaderValue {
         let mut cookie = self.cookie(id.to_string());
         cookie.set_max_age(age);
         self.header(cookie)
     }
 
-    /// The header that makes a client forget the cookie.
+    /// Returns the `Set-Cookie` header that removes the cookie.
     pub(crate) fn remove(&self) -> HeaderValue {
         let mut cookie = self.cookie(String::new());
         cookie.make_removal();
@@ -173,20 +183,22 @@ fn encoded(cookie: &Cookie<'_>) -> HeaderValue {
 }
 
 impl Cookies {
-    /// The value of a cookie that was signed with this key (`cookie::CookieJar::signed_mut`); none if it was forged.
+    /// Returns the value of a cookie that was signed with this key
+    /// (`cookie::CookieJar::signed_mut`), or `None` if it is missing or forged.
     pub fn signed(&self, name: &str, key: &Key) -> Option<String> {
         let cookie = self.jar().signed(key).get(name)?;
         Some(cookie.value().to_owned())
     }
 
-    /// The value of a cookie that was encrypted with this key (`cookie::CookieJar::private_mut`); none if it was forged.
+    /// Returns the value of a cookie that was encrypted with this key
+    /// (`cookie::CookieJar::private_mut`), or `None` if it is missing or forged.
     pub fn private(&self, name: &str, key: &Key) -> Option<String> {
         let cookie = self.jar().private(key).get(name)?;
         Some(cookie.value().to_owned())
     }
 }
 
-/// Keys are not shown.
+/// Omits the keys.
 impl fmt::Debug for SessionCookie {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionCookie")
@@ -199,7 +211,7 @@ impl fmt::Debug for SessionCookie {
 mod tests {
     use super::*;
 
-    /// What a check says to one who configures it that way.
+    /// Returns the panic message of a check, if it fails.
     fn told(check: impl FnOnce() + std::panic::UnwindSafe) -> Option<String> {
         let panic = std::panic::catch_unwind(check).err()?;
         Some(*panic.downcast::<String>().unwrap())

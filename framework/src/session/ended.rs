@@ -1,9 +1,9 @@
-//! What is known of a session for a while after its end.
+//! Markers of ended sessions.
 //!
-//! A store forgets a session that is deleted, and then it cannot be told from one that never was. But two things depend on
-//! the difference: a save that was under way at the log-out must not bring the session back, and a reply to the old cookie
-//! must not remove the new one that a log-in has set meanwhile. So a record that leads to nothing is kept under another
-//! id, made from that of the session, before the session itself is deleted.
+//! A store cannot distinguish a deleted session from one that never existed. Two things depend on
+//! the difference: a save in progress during the log-out must not restore the session, and a
+//! response to the old cookie must not remove the new one that a log-in has set meanwhile. So a
+//! marker is stored before the session is deleted, under an id derived from that of the session.
 
 use sha2::{Digest, Sha256};
 use std::{collections::HashMap, time::Duration};
@@ -14,40 +14,41 @@ use tower_sessions::{
     session_store::Result,
 };
 
-/// For how long the end of a session is known. It is longer than any save, and than any request whose reply may remove a
-/// cookie, by more than the clocks of two servers differ.
-const KNOWN_FOR: Duration = Duration::from_secs(120);
+/// How long a marker is kept. It is longer than any save, and than any request whose response may
+/// remove a cookie, by more than the clocks of two servers differ.
+const MARKER_LIFETIME: Duration = Duration::from_secs(120);
 
-/// For how long a request may have been under way whose reply removes a cookie; another reply removes it later. Nobody logs
-/// in so soon after the browser has been told to forget that cookie.
-pub(crate) const UNDER_WAY: Duration = Duration::from_secs(2);
+/// Maximum age of a request whose response removes a stale cookie; otherwise a later response
+/// removes it. Nobody logs in so soon after another response has removed the cookie.
+pub(crate) const MAX_REQUEST_AGE: Duration = Duration::from_secs(2);
 
-/// What such a record holds, so that a client that sends its id gets nothing by it.
+/// The only key in a marker's data. A client that sends a marker's id gets no session.
 const KEY: &str = "_ended";
 
-/// Notes that the session is about to be deleted, or that another one has taken the place of one that is not there.
-pub(super) async fn note(store: &dyn SessionStore, id: &Id) -> Result<()> {
+/// Stores the marker of a session that is about to be deleted, or of a missing one that another
+/// session replaces.
+pub(super) async fn store_marker(store: &dyn SessionStore, id: &Id) -> Result<()> {
     let mut record = Record {
-        id: id_of_note(id),
+        id: marker_id(id),
         data: HashMap::from([(KEY.to_owned(), true.into())]),
-        expiry_date: OffsetDateTime::now_utc() + KNOWN_FOR,
+        expiry_date: OffsetDateTime::now_utc() + MARKER_LIFETIME,
     };
-    // If it is known already, this note gets an id that nobody looks for.
+    // If the marker exists already, this one gets another id, which is never looked up.
     store.create(&mut record).await
 }
 
-/// Whether this session is known to have ended.
-pub(super) async fn is_known(store: &dyn SessionStore, id: &Id) -> Result<bool> {
-    Ok(store.load(&id_of_note(id)).await?.is_some())
+/// Returns whether the session has a marker.
+pub(super) async fn has_marker(store: &dyn SessionStore, id: &Id) -> Result<bool> {
+    Ok(store.load(&marker_id(id)).await?.is_some())
 }
 
-/// A session, but not one of these notes.
+/// Loads a session; returns `None` for a marker.
 pub(super) async fn load(store: &dyn SessionStore, id: &Id) -> Result<Option<Record>> {
     let loaded = store.load(id).await?;
     Ok(loaded.filter(|record| !record.data.contains_key(KEY)))
 }
 
-fn id_of_note(id: &Id) -> Id {
+fn marker_id(id: &Id) -> Id {
     let hash = Sha256::new()
         .chain_update("seaway.session.ended")
         .chain_update(id.0.to_le_bytes())
@@ -66,12 +67,12 @@ mod tests {
         let store = MemoryStore::default();
         let (ended, other) = (Id::default(), Id::default());
 
-        note(&store, &ended).await.unwrap();
-        note(&store, &ended).await.unwrap();
+        store_marker(&store, &ended).await.unwrap();
+        store_marker(&store, &ended).await.unwrap();
 
-        assert!(is_known(&store, &ended).await.unwrap());
-        assert!(!is_known(&store, &other).await.unwrap());
-        for id in [ended, id_of_note(&ended)] {
+        assert!(has_marker(&store, &ended).await.unwrap());
+        assert!(!has_marker(&store, &other).await.unwrap());
+        for id in [ended, marker_id(&ended)] {
             assert_eq!(load(&store, &id).await.unwrap(), None);
         }
     }

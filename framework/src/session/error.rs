@@ -1,4 +1,4 @@
-//! What a session's error means here.
+//! Conversions of session errors into [`Error`] and [`Rejection`].
 
 use super::{GONE, session_store};
 use crate::{
@@ -10,7 +10,7 @@ use tower_sessions::session;
 impl From<session::Error> for Error {
     fn from(error: session::Error) -> Self {
         match &error {
-            // tower-sessions lets a store speak in words only.
+            // A store of tower-sessions reports its errors as text only.
             session::Error::Store(session_store::Error::Backend(message)) if message == GONE => {
                 Self::new(ErrorKind::SessionGone, GONE)
             }

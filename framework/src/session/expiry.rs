@@ -1,4 +1,4 @@
-//! An expiry of a session's own, kept in the session.
+//! The expiry of a single session, stored in its data.
 
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -7,13 +7,14 @@ use tower_sessions::{
     cookie::time::{Duration, OffsetDateTime},
 };
 
-/// Where a session keeps it.
+/// The key of the expiry in the session's data.
 const KEY: &str = "_expiry";
 
-/// What `Session::set_expiry` has said, as it lies in the session: tower-sessions itself keeps only the date that came out.
+/// The argument of `Session::set_expiry`, as stored; tower-sessions itself stores only the
+/// resulting date.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Kept {
+enum StoredExpiry {
     /// Seconds.
     Inactivity(i64),
     SessionEnd,
@@ -21,28 +22,30 @@ enum Kept {
     At(i64),
 }
 
-/// Keeps an expiry in what a session holds.
-pub(super) fn keep(expiry: Expiry, data: &mut HashMap<String, serde_json::Value>) {
+/// Stores an expiry in the session's data.
+pub(super) fn store(expiry: Expiry, data: &mut HashMap<String, serde_json::Value>) {
     let kept = match expiry {
-        Expiry::OnInactivity(period) => Kept::Inactivity(period.whole_seconds()),
-        Expiry::OnSessionEnd => Kept::SessionEnd,
-        Expiry::AtDateTime(date) => Kept::At(date.unix_timestamp()),
+        Expiry::OnInactivity(period) => StoredExpiry::Inactivity(period.whole_seconds()),
+        Expiry::OnSessionEnd => StoredExpiry::SessionEnd,
+        Expiry::AtDateTime(date) => StoredExpiry::At(date.unix_timestamp()),
     };
     let kept = serde_json::to_value(kept).expect("a number is JSON");
     data.insert(KEY.to_owned(), kept);
 }
 
-/// The expiry that is kept there, if there is one.
-pub(super) fn kept(data: &HashMap<String, serde_json::Value>) -> Option<Expiry> {
+/// Returns the expiry in the session's data, if any.
+pub(super) fn stored(data: &HashMap<String, serde_json::Value>) -> Option<Expiry> {
     let kept = serde_json::from_value(data.get(KEY)?.clone()).ok()?;
     Some(match kept {
-        Kept::Inactivity(seconds) => Expiry::OnInactivity(Duration::seconds(seconds)),
-        Kept::SessionEnd => Expiry::OnSessionEnd,
-        Kept::At(seconds) => Expiry::AtDateTime(OffsetDateTime::from_unix_timestamp(seconds).ok()?),
+        StoredExpiry::Inactivity(seconds) => Expiry::OnInactivity(Duration::seconds(seconds)),
+        StoredExpiry::SessionEnd => Expiry::OnSessionEnd,
+        StoredExpiry::At(seconds) => {
+            Expiry::AtDateTime(OffsetDateTime::from_unix_timestamp(seconds).ok()?)
+        }
     })
 }
 
-/// When a session with this expiry ends, if it is saved now.
+/// Returns when a session with this expiry ends if it is saved now.
 pub(super) fn date(expiry: Expiry) -> OffsetDateTime {
     match expiry {
         Expiry::OnInactivity(period) => OffsetDateTime::now_utc().saturating_add(period),
@@ -63,10 +66,10 @@ mod tests {
             Expiry::AtDateTime(OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()),
         ] {
             let mut data = HashMap::new();
-            keep(expiry, &mut data);
+            store(expiry, &mut data);
 
-            assert_eq!(kept(&data), Some(expiry));
+            assert_eq!(stored(&data), Some(expiry));
         }
-        assert_eq!(kept(&HashMap::new()), None);
+        assert_eq!(stored(&HashMap::new()), None);
     }
 }

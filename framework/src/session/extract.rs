@@ -1,4 +1,4 @@
-//! The session of whoever asks.
+//! The extractor of sessions.
 
 use super::Session;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     scope::{OpensOverHttp, Scope},
 };
 
-/// The session that [`Sessions`](crate::middleware::Sessions) has put into the scope.
+/// Extracts the session that [`Sessions`](crate::middleware::Sessions) has inserted into the scope.
 impl<P: OpensOverHttp> FromScope<P> for Session {
     async fn from_scope(scope: &Scope<P>) -> Result<Self, Rejection> {
         Ok(scope.get::<Self>()?.clone())

@@ -1,4 +1,4 @@
-//! A store that changes only what was changed, and brings nothing back to life.
+//! A session store that writes only changed keys and never restores an ended session.
 
 use super::{ended, expiry, group};
 use crate::{
@@ -26,36 +26,38 @@ use tower_sessions::{
     session_store::{Error, Result},
 };
 
-/// What an ended session answers to everything.
+/// The error of every operation on an ended session.
 pub(crate) const GONE: &str = "the session has ended";
-const TOO_LATE: &str = "a session cannot begin once the reply is sent, for no cookie could lead to it: \
-                        put something into it on a page or in `connect`";
+const TOO_LATE: &str = "a session cannot begin after the response, which would have to set its cookie: \
+                        insert a value in an HTTP handler or in `connect`";
 
 type Data = HashMap<String, serde_json::Value>;
 
-/// The store as one connection's `Session` sees it.
+/// The session store of one connection.
 ///
-/// It stands between tower-sessions' `Session`, which reads and writes whole records, and the real store. It knows what
-/// the record was when this connection read it, so it can tell what this connection has changed.
+/// It sits between tower-sessions' `Session`, which reads and writes whole records, and the real
+/// store. It keeps the record as this connection read it, and so knows what this connection has
+/// changed.
 pub(crate) struct MergingStore {
     store: Arc<dyn SessionStore>,
     channels: Channels,
     news: News,
-    /// The session as the store has it, as far as this connection knows.
+    /// The session in the store, as this connection last saw it.
     known: Mutex<Option<Record>>,
-    /// What this visit has instead of the session that its cookie leads to, because the store does not have that one.
-    /// tower-sessions gets this empty record, since it would log a warning for each visit without one. Nothing is ever
-    /// stored under its id, which the client may have made up.
+    /// The record in place of the cookie's session if the store does not have that one. It is empty
+    /// at first; without it, tower-sessions would log a warning for each such request. Nothing is
+    /// ever stored under its id, which the client may have invented.
     draft: Mutex<Option<Record>>,
-    /// What `set_expiry` has said on this visit.
+    /// The expiry that `set_expiry` has set in this request.
     own_expiry: Mutex<Option<Expiry>>,
-    /// The visit's session, until the reply is made.
+    /// The request's session, until the response is made.
     visit: OnceLock<Weak<Session>>,
-    /// The session that goes on under a new id, and under its old one until the reply leads a client to the new one.
+    /// The old id of a session that gets a new one. It is valid until the response sets the new
+    /// cookie.
     renewed: Mutex<Option<Id>>,
-    /// The session that this visit has ended, until its sockets are told.
+    /// The session that this request has ended, until its end is announced.
     ended: Mutex<Option<Id>>,
-    /// Once the reply is made, no cookie can be set.
+    /// Whether the response is made. After that, no cookie can be set.
     is_replied: AtomicBool,
 }
 
@@ -75,13 +77,13 @@ impl MergingStore {
         }
     }
 
-    /// Whose store this is. The visit holds it until its reply is made.
+    /// Sets the session that uses this store. The request owns it until the response is made.
     pub(crate) fn attach(&self, session: &Arc<Session>) {
         _ = self.visit.set(Arc::downgrade(session));
     }
 
-    /// Whether the visit's session is about to get a new id: `Session::cycle_id` gives the old one up before it deletes
-    /// what is stored under it, `Session::flush` after that.
+    /// Returns whether the session is about to get a new id: `Session::cycle_id` clears the old id
+    /// before it deletes the record, `Session::flush` after that.
     fn is_being_renewed(&self) -> bool {
         let session = self.visit.get().and_then(Weak::upgrade);
         session.is_some_and(|session| session.id().is_none())
@@ -97,26 +99,27 @@ impl MergingStore {
         Ok(())
     }
 
-    /// The id in the cookie, if this visit has found no session under it.
+    /// Returns the id in the cookie if this request has found no session under it.
     pub(crate) fn missing(&self) -> Option<Id> {
         lock(&self.draft).as_ref().map(|draft| draft.id)
     }
 
-    /// Whether the cookie leads nowhere, and no other reply has replaced or removed it lately.
+    /// Returns whether the cookie's session is missing, and no other response has recently replaced
+    /// or removed the cookie.
     pub(crate) async fn is_cookie_stale(&self) -> bool {
         match self.missing() {
-            Some(id) => matches!(ended::is_known(&*self.store, &id).await, Ok(false)),
+            Some(id) => matches!(ended::has_marker(&*self.store, &id).await, Ok(false)),
             None => false,
         }
     }
 
-    /// Deletes a session. Its end is noted first: whoever finds that it is gone, or saves it after that, knows why.
+    /// Deletes a session. Its end is recorded first, so that a later load or save can detect it.
     async fn end(&self, id: &Id) -> Result<()> {
-        ended::note(&*self.store, id).await?;
+        ended::store_marker(&*self.store, id).await?;
         self.store.delete(id).await
     }
 
-    /// What a session answers that cannot begin any more.
+    /// Returns the error of a session that can no longer begin.
     fn too_late(&self) -> Error {
         match &*lock(&self.known) {
             Some(_) => gone(),
@@ -124,14 +127,14 @@ impl MergingStore {
         }
     }
 
-    /// Changes the draft, if it has this id.
+    /// Changes the draft if it has this id; returns whether it has.
     fn change_draft(&self, id: &Id, change: impl FnOnce(&mut Record)) -> bool {
         let mut draft = lock(&self.draft);
         let draft = draft.as_mut().filter(|draft| draft.id == *id);
         draft.map(change).is_some()
     }
 
-    /// The record in place of one that the store does not have.
+    /// Returns the record in place of one that the store does not have.
     fn draft(&self, id: &Id) -> Record {
         let mut draft = lock(&self.draft);
         let draft = draft.get_or_insert_with(|| Record {
@@ -142,10 +145,12 @@ impl MergingStore {
         draft.clone()
     }
 
-    /// From now on no session can begin, and the end of one is told at once.
+    /// Marks the response as made: from now on no session can begin, and the end of one is
+    /// announced immediately.
     ///
-    /// A session that goes on under a new id is a special case: its sockets are told a moment later, when the browser has
-    /// the new cookie, for they come back at once.
+    /// If the session continues under a new id (`goes_on`), its end under the old one is announced
+    /// after [`COOKIE_ARRIVES`], when the browser has the new cookie, because clients reconnect
+    /// immediately.
     pub(crate) async fn note_reply(&self, goes_on: bool) {
         self.is_replied.store(true, Ordering::Release);
         let Some(id) = lock(&self.ended).take() else {
@@ -161,44 +166,44 @@ impl MergingStore {
         });
     }
 
-    /// Whether this visit has ended the session that it came with.
+    /// Returns whether this request has ended the session of its cookie.
     pub(crate) fn has_ended(&self) -> bool {
         lock(&self.ended).is_some()
     }
 
-    /// When the session expires, if this connection has looked at it.
+    /// Returns when the session expires, if this connection has read it.
     pub(crate) fn expires(&self) -> Option<OffsetDateTime> {
         lock(&self.known).as_ref().map(|record| record.expiry_date)
     }
 
-    /// The session gets an expiry of its own.
+    /// Sets an expiry for this session alone.
     pub(crate) fn set_expiry(&self, expiry: Expiry) {
         *lock(&self.own_expiry) = Some(expiry);
     }
 
-    /// The expiry that the session has of its own.
+    /// Returns the expiry that was set for this session alone, if any.
     pub(crate) fn expiry(&self) -> Option<Expiry> {
         let own = *lock(&self.own_expiry);
-        own.or_else(|| expiry::kept(&lock(&self.known).as_ref()?.data))
+        own.or_else(|| expiry::stored(&lock(&self.known).as_ref()?.data))
     }
 
-    /// Puts the session's own expiry into what is saved.
+    /// Writes the session's own expiry, if any, into the data to be saved.
     fn date(&self, data: &mut Data, expiry_date: &mut OffsetDateTime) {
         if let Some(expiry) = self.expiry() {
-            expiry::keep(expiry, data);
+            expiry::store(expiry, data);
             *expiry_date = expiry::date(expiry);
         }
     }
 }
 
-/// How long a browser is given to take a cookie from a reply.
+/// Time within which a browser is expected to store the cookie of a response.
 const COOKIE_ARRIVES: Duration = Duration::from_secs(1);
 
-/// Tells all sockets of a session that it is over.
+/// Closes all connections of an ended session, in every process.
 async fn announce(channels: &Channels, id: &Id) {
     let close = Close::new(Close::UNAUTHORIZED, GONE);
     if let Err(error) = channels.disconnect_group(&group(id), close).await {
-        log_limited!(warn, %error, "the sockets of an ended session were not told");
+        log_limited!(warn, %error, "could not close the connections of an ended session");
     }
 }
 
@@ -221,19 +226,21 @@ impl SessionStore for MergingStore {
         if let Some(id) = renewed
             && self.store.load(&id).await?.is_none()
         {
-            // It was logged out elsewhere, while this visit read it: nothing that it held comes back under a new id.
+            // Another request has logged out meanwhile: the old data must not reappear under a new
+            // id.
             let known = lock(&self.known).clone();
             let known = known.map(|known| known.data).unwrap_or_default();
             record.data = merge(Some(&known), &record.data, Data::new());
         }
         self.date(&mut record.data, &mut record.expiry_date);
-        // A `Session` that was flushed and written to again would come back under the id that was given up.
+        // A `Session` that was flushed and written to again would reuse the ended id.
         record.id = Id::default();
         self.store.create(record).await?;
         *lock(&self.known) = Some(record.clone());
         if let Some(id) = self.missing() {
-            // The cookie is about to be replaced: other replies under way leave the new one alone.
-            ended::note(&*self.store, &id).await?;
+            // The cookie is about to be replaced: other responses in progress must not remove the
+            // new one.
+            ended::store_marker(&*self.store, &id).await?;
         }
         Ok(())
     }
@@ -246,7 +253,7 @@ impl SessionStore for MergingStore {
             }
         });
         match (is_draft, is_replied) {
-            // With the reply it is stored, under an id of its own.
+            // It is stored with the response, under another id.
             (true, false) => return Ok(()),
             (true, true) => return Err(self.too_late()),
             (false, _) => {}
@@ -263,7 +270,7 @@ impl SessionStore for MergingStore {
         self.date(&mut merged.data, &mut merged.expiry_date);
         let mut mine = record.clone();
         mine.expiry_date = merged.expiry_date;
-        // In a task of its own: a hook that is dropped between the two steps must not leave the first one alone.
+        // In a separate task, so that both steps run even if the hook is dropped between them.
         let saving = tokio::spawn(save_unless_ended(self.store.clone(), merged));
         saving
             .await
@@ -278,27 +285,30 @@ impl SessionStore for MergingStore {
         };
         let is_new = lock(&self.known).replace(record.clone()).is_none();
         if is_new && self.is_replied.load(Ordering::Acquire) {
-            self.news.tell();
+            self.news.notify();
         }
         Ok(Some(record))
     }
 
-    /// A log-out ends the session here and now, whatever becomes of the reply; whoever rests on it is told. A new id, as
-    /// at a log-in, ends it under the old one too, but not before the reply: without that, the old one is all there is.
+    /// Ends the session.
+    ///
+    /// A log-out ends it immediately, even if the response fails, and closes its connections. A new
+    /// id, as at a log-in, ends it under the old id too, but only with the response: without that,
+    /// the client has only the old id.
     async fn delete(&self, id: &Id) -> Result<()> {
         if self.change_draft(id, |draft| draft.data.clear()) {
             return Ok(());
         }
-        let is_known = lock(&self.known)
+        let has_marker = lock(&self.known)
             .as_ref()
             .is_some_and(|known| known.id == *id);
         if self.is_being_renewed() {
-            if is_known {
+            if has_marker {
                 lock(&self.renewed).get_or_insert(*id);
             }
             return Ok(());
         }
-        if !is_known && ended::load(&*self.store, id).await?.is_none() {
+        if !has_marker && ended::load(&*self.store, id).await?.is_none() {
             self.draft(id);
             return Ok(());
         }
@@ -312,7 +322,7 @@ impl SessionStore for MergingStore {
     }
 }
 
-/// A visit that was cut off before its reply: whom it has ended is told all the same.
+/// Announces the end of a session even if the request was dropped before its response.
 impl Drop for MergingStore {
     fn drop(&mut self) {
         let ended = lock(&self.ended).take();
@@ -323,27 +333,29 @@ impl Drop for MergingStore {
     }
 }
 
-/// Saves what still exists.
+/// Saves a session that still exists.
 ///
-/// A store whose `save` creates what is not there would bring a session back that was deleted since it was read. Its end
-/// was noted before that, so it is known here, and it is deleted once more.
+/// A store whose `save` creates missing records would restore a session that was deleted since it
+/// was read. Its end was recorded before the deletion, so it is detected here, and the session is
+/// deleted again.
 async fn save_unless_ended(store: Arc<dyn SessionStore>, record: Record) -> Result<()> {
     if let Err(error) = store.save(&record).await {
-        // A strict store does not save what was deleted in this moment.
+        // A strict store does not save a session that has just been deleted.
         return Err(match store.load(&record.id).await {
             Ok(None) => gone(),
             _ => error,
         });
     }
-    if ended::is_known(&*store, &record.id).await? {
+    if ended::has_marker(&*store, &record.id).await? {
         store.delete(&record.id).await?;
         return Err(gone());
     }
     Ok(())
 }
 
-/// Three versions into one: a key that this connection has changed is as this connection has it, any other as the store
-/// has it. If this connection never read the record, it has replaced it.
+/// Merges three versions: a key that this connection has changed keeps the value of this
+/// connection, any other that of the store. If this connection never read the record, `mine`
+/// replaces it.
 fn merge(known: Option<&Data>, mine: &Data, mut stored: Data) -> Data {
     let Some(known) = known else {
         return mine.clone();
@@ -359,7 +371,7 @@ fn merge(known: Option<&Data>, mine: &Data, mut stored: Data) -> Data {
     stored
 }
 
-/// A conversation that has looked into its session rests on it.
+/// Closes a connection that has read its session when that session ends.
 #[async_trait]
 impl Revocation for MergingStore {
     fn group(&self) -> Option<GroupName> {
@@ -372,14 +384,14 @@ impl Revocation for MergingStore {
             Ok(Some(_)) => None,
             Ok(None) => Some(Close::new(Close::UNAUTHORIZED, GONE)),
             Err(error) => {
-                log_limited!(warn, %error, "a session could not be looked at again");
+                log_limited!(warn, %error, "could not recheck a session");
                 None
             }
         }
     }
 }
 
-/// Sessions hold secrets: none is shown.
+/// Omits all data, because sessions hold secrets.
 impl fmt::Debug for MergingStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MergingStore").finish_non_exhaustive()
@@ -439,7 +451,7 @@ mod tests {
         );
     }
 
-    /// A store that writes when it is told to, whether or not the session is still there.
+    /// A store that delays each save until `goes_on`, and then writes even a deleted session.
     #[derive(Clone, Debug, Default)]
     struct Slow {
         store: tower_sessions::MemoryStore,

@@ -1,12 +1,13 @@
-//! What a cookie leads to: a few values that the server keeps for a visitor, the same in a page and in a socket.
+//! Sessions: values that the server stores for a client and finds through a cookie.
 //!
-//! A [`Session`] is that of [tower-sessions](tower_sessions), so every store of its ecosystem works; the
-//! [`Sessions`](crate::middleware::Sessions) middleware puts it into the scope of pages and sockets.
+//! HTTP and WebSocket handlers share them. [`Session`] is the type of
+//! [tower-sessions](tower_sessions), so every store of its ecosystem works. The
+//! [`Sessions`](crate::middleware::Sessions) middleware inserts it into the scope.
 //!
 //! ```
 //! use seaway::{Context, Handshake, NoEvent, Rejection, Result, WebSocketConsumer, session::Session};
 //!
-//! /// Counts what a visitor has said, over all the visits.
+//! /// Counts a user's messages over all connections.
 //! struct Counter { session: Session }
 //!
 //! impl WebSocketConsumer for Counter {
@@ -15,7 +16,7 @@
 //!
 //!     async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
 //!         let session: Session = handshake.extract().await?;
-//!         // It begins here at the latest: an open socket cannot set a cookie.
+//!         // A new session must begin here: an open WebSocket cannot set a cookie.
 //!         let said: u64 = session.get("said").await?.unwrap_or(0);
 //!         session.insert("said", said).await?;
 //!         Ok(Counter { session })
@@ -31,34 +32,39 @@
 //! }
 //! ```
 //!
-//! # In a page, and until a socket is open
-//! Changes are saved by themselves, with the reply, and the cookie goes along: on a 101 as well as on a page.
-//! Nothing is read from the store before somebody asks, and nothing is written unless something changed.
+//! # HTTP requests and WebSocket handshakes
+//! Changes are saved automatically with the response, which also sets the cookie, on a 101 as well.
+//! The store is read only when a value is requested, and written only when a value has changed or
+//! the expiry is renewed.
 //!
-//! # In an open socket
-//! No reply will come, so [`save`](Session::save) is yours to call; it
-//! - reads the session anew and writes only the keys that this conversation has changed, so that what a page has
-//!   written meanwhile stays;
-//! - saves only a session that still exists. One that was logged out is not brought back to life: the error's kind is
-//!   [`SessionGone`](crate::ErrorKind::SessionGone), and returned from a handler it closes the socket with 4401 unless
-//!   the consumer's [`failed`](crate::WebSocketConsumer::failed) says otherwise;
-//! - cannot begin a session, nor give it a new id: there is no reply that could carry the cookie.
+//! # Open WebSocket connections
+//! No response follows, so call [`save`](Session::save). It
+//! - reads the session again and writes only the keys that this connection has changed, so that
+//!   keys written by HTTP requests meanwhile are kept;
+//! - saves only a session that still exists. After a log-out it returns an error of the kind
+//!   [`SessionGone`](crate::ErrorKind::SessionGone). If a hook returns that error, the connection
+//!   is closed with 4401, unless the consumer's [`failed`](crate::WebSocketConsumer::failed)
+//!   handles it;
+//! - cannot begin a session or give it a new id, because no response can set the cookie.
 //!
-//! [`get`](Session::get) answers from memory; [`load`](Session::load) before it sees what pages have written since.
+//! [`get`](Session::get) reads from memory; call [`load`](Session::load) first to see what HTTP
+//! requests have written since.
 //!
-//! When a session ends ([`flush`](Session::flush), log-out, a new id at log-in) all open sockets that have looked into
-//! it are closed with 4401, in every process.
+//! When a session ends ([`flush`](Session::flush), log-out, a new id at log-in), all open
+//! connections that have read it are closed in every process: a WebSocket with 4401; an HTTP
+//! consumer responds with 401, or its stream ends.
 //!
 //! # Stores
-//! | store | for |
+//! | store | use |
 //! | --- | --- |
-//! | [`MemoryStore`] | tests, and one process that may forget |
+//! | [`MemoryStore`] | tests, and a single process whose sessions may be lost at a restart |
 //! | [`RedisStore`] | any number of processes |
 //! | those of `tower-sessions-sqlx-store`, `tower-sessions-moka-store` … for tower-sessions 0.14 | databases, caches |
 //!
-//! Saving is a read and a write. Two sockets that change the same session in the same millisecond may overwrite each
-//! other's keys. A log-out exactly in between is not undone, with any store: the end of a session is known for two
-//! minutes, and a save that finds it known deletes again what it has written. [`RedisStore`] refuses to write it at all.
+//! A save is a read and a write. Two connections that change the same session in the same
+//! millisecond may overwrite each other's keys. A log-out between the read and the write is not
+//! undone, with any store: the end of a session is recorded for two minutes, and a save that finds
+//! this record deletes what it has written. [`RedisStore`] does not write such a session at all.
 
 mod cookie;
 mod ended;
@@ -75,7 +81,7 @@ pub use self::cookie::{Key, SameSite};
 pub use self::redis::RedisStore;
 pub(crate) use self::{
     cookie::SessionCookie,
-    ended::UNDER_WAY,
+    ended::MAX_REQUEST_AGE,
     group::{digest, group},
     merging_store::{GONE, MergingStore},
 };

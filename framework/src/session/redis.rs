@@ -1,4 +1,4 @@
-//! Sessions in Redis.
+//! A session store in Redis.
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -16,12 +16,15 @@ use tower_sessions::{
     session_store,
 };
 
-/// How long Redis may take to answer a command. It answers in well under a millisecond.
+/// Timeout of a command. Redis usually replies in well under a millisecond.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a connection may be silent, pings included, before it is replaced.
+/// How long a connection may receive nothing, not even the reply to a ping, before it is replaced.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Sessions in Redis: one key each, `seaway:session:` and the id, which Redis forgets when the session expires.
+/// A session store in Redis.
+///
+/// Each session is one key, `seaway:session:` and the id, which Redis deletes when the session
+/// expires.
 ///
 /// ```no_run
 /// # async fn example(channels: seaway::Channels) -> seaway::Result<()> {
@@ -32,15 +35,16 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// # Ok(()) }
 /// ```
 ///
-/// Strict: it saves only what still exists, in one step, so a log-out is never undone. While Redis is away everything
-/// fails at once, and it reconnects for as long as the store lives.
+/// A save is atomic and writes only a session that still exists, so a log-out is never undone.
+/// While Redis is unreachable, every operation fails immediately; the store reconnects for as long
+/// as it exists.
 #[derive(Clone)]
 pub struct RedisStore {
     link: Arc<Link>,
     prefix: Arc<str>,
 }
 
-/// A session as it lies in Redis, in JSON.
+/// A session as stored in Redis, in JSON.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     data: HashMap<String, serde_json::Value>,
@@ -52,7 +56,8 @@ impl RedisStore {
     /// Connects to the Redis at `redis://[user:password@]host[:port][/database]`.
     ///
     /// # Errors
-    /// [`ErrorKind::Session`] if the URL is none, or Redis does not answer or refuses.
+    /// [`ErrorKind::Session`] if the URL is invalid, or Redis does not respond or refuses the
+    /// connection.
     pub async fn connect(url: &str) -> Result<Self> {
         let address = Address::parse(url).map_err(ours)?;
         let settings = LinkSettings {
@@ -67,7 +72,7 @@ impl RedisStore {
         })
     }
 
-    /// What stands before the id in a key. Default `seaway:session:`.
+    /// Sets the prefix of the keys (default: `seaway:session:`).
     #[must_use]
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = Arc::from(prefix);
@@ -85,7 +90,8 @@ impl RedisStore {
         }
     }
 
-    /// Writes if `condition` holds (`NX`: not there, `XX`: there); whether it did.
+    /// Writes if `condition` holds (`NX`: the key does not exist, `XX`: it exists); returns whether
+    /// it has written.
     async fn set(&self, record: &Record, condition: &str) -> session_store::Result<bool> {
         let stored = Stored {
             data: record.data.clone(),
@@ -96,7 +102,7 @@ impl RedisStore {
         let left = record.expiry_date - OffsetDateTime::now_utc();
         let mut command = redis::cmd("SET");
         command.arg(self.key(&record.id)).arg(json);
-        // Redis refuses an age of zero: what has expired already goes in a second.
+        // Redis rejects an expiry of zero, so a session that has expired already lasts one second.
         command.arg("EX").arg(left.whole_seconds().max(1));
         command.arg(condition);
         let outcome: Option<String> = self.ask(&command).await?;
@@ -110,10 +116,10 @@ impl RedisStore {
         let mut connection = self.connection()?;
         let asking = command.query_async(&mut connection);
         let outcome = timeout(ANSWER_TIMEOUT, asking).await.map_err(|_| {
-            session_store::Error::Backend("Redis has not answered within 2 s".to_owned())
+            session_store::Error::Backend("Redis has not replied within 2 s".to_owned())
         })?;
         outcome.map_err(|error: RedisError| {
-            session_store::Error::Backend(format!("Redis did not do a session command: {error}"))
+            session_store::Error::Backend(format!("a session command failed in Redis: {error}"))
         })
     }
 }
@@ -155,9 +161,9 @@ impl SessionStore for RedisStore {
     }
 }
 
-/// Here this Redis carries sessions, not channels.
+/// Converts an error of the Redis link, whose kind is `Layer`, into one of kind `Session`.
 fn ours(error: Error) -> Error {
-    Error::new(ErrorKind::Session, "cannot keep sessions in Redis").with_source(error)
+    Error::new(ErrorKind::Session, "cannot store sessions in Redis").with_source(error)
 }
 
 fn command(name: &str, key: impl ToRedisArgs) -> redis::Cmd {

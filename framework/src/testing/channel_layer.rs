@@ -1,4 +1,4 @@
-//! The rules of a channel layer, as an examination that every backend sits.
+//! The conformance suite of channel layers.
 
 use super::soon;
 use crate::{
@@ -25,9 +25,10 @@ impl Note {
     }
 }
 
-/// Examines a channel layer: `connect` is called once for each process that there would be.
+/// Checks that a channel layer conforms to the rules.
 ///
-/// A layer without a wire hands out clones of one handle.
+/// `connect` is called once per simulated process. For a layer without a transport, return clones
+/// of one handle.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -39,7 +40,7 @@ impl Note {
 /// ```
 ///
 /// # Panics
-/// With the rule that is broken.
+/// If a rule is violated, with that rule.
 pub async fn conforms<F, Fut>(connect: F)
 where
     F: Fn() -> Fut,
@@ -70,7 +71,7 @@ async fn a_group_reaches_its_members_everywhere(here: &Channels, there: &Channel
         let mut heard = [receive(mailbox).await.number, receive(mailbox).await.number];
         // Two senders: either may be first.
         heard.sort_unstable();
-        assert_eq!(heard, [1, 2], "every member hears every event once");
+        assert_eq!(heard, [1, 2], "every member receives every event once");
     }
 }
 
@@ -87,7 +88,7 @@ async fn one_sender_is_heard_in_order(here: &Channels, there: &Channels) {
     }
 }
 
-/// No mailbox shall hold more.
+/// Maximum capacity of a mailbox, in events.
 const LARGEST_CAPACITY: u32 = 100_000;
 
 async fn a_channel_reaches_its_owner_alone(here: &Channels, there: &Channels) {
@@ -169,10 +170,10 @@ async fn a_full_mailbox_never_stops_the_sender(here: &Channels) {
         assert_eq!(
             receive(&mut quick).await.number,
             number,
-            "others hear it all"
+            "other members receive every event"
         );
     }
-    panic!("a mailbox takes {LARGEST_CAPACITY} events and loses none: it is not bounded");
+    panic!("a mailbox holds {LARGEST_CAPACITY} events and drops none: it is not bounded");
 }
 
 async fn the_owner_of_a_full_mailbox_is_told(here: &Channels) {
@@ -185,7 +186,7 @@ async fn the_owner_of_a_full_mailbox_is_told(here: &Channels) {
         number += 1;
     }
 
-    // The last ones may still be on their way.
+    // The last events may still be in transit.
     let mut counted = 0;
     let mut is_told = false;
     while counted < u64::from(number) {
@@ -195,10 +196,10 @@ async fn the_owner_of_a_full_mailbox_is_told(here: &Channels) {
                 counted += events;
                 is_told = true;
             }
-            Err(missed) => panic!("it was told of another reason: {missed}"),
+            Err(missed) => panic!("it was notified of another reason: {missed}"),
         }
     }
-    assert!(is_told, "the owner of a full mailbox is told");
+    assert!(is_told, "the owner of a full mailbox is notified");
     assert_eq!(
         counted,
         u64::from(number),
@@ -210,7 +211,7 @@ async fn nobody_is_no_error(here: &Channels) {
     send(here, "exam.nobody", 1).await;
     let nobody = ChannelName::new("exam.nobody!0").expect("a valid name");
     let sent = here.send(&nobody, &Note::new(1)).await;
-    sent.expect("a channel that is not there loses the event");
+    sent.expect("a missing channel drops the event without an error");
 }
 
 async fn members_of_one_group_hear_nothing_of_another(here: &Channels, there: &Channels) {
@@ -249,7 +250,7 @@ async fn receive(mailbox: &mut Mailbox) -> Note {
     }
 }
 
-/// Bytes as MessagePack's own kind, which a careless wire mangles.
+/// Bytes in MessagePack's binary format, which a faulty transport may corrupt.
 mod serde_bytes_vec {
     use serde::{Deserializer, Serializer, de};
     use std::fmt;

@@ -1,22 +1,23 @@
-//! Reads server-sent events as a browser does (WHATWG HTML, 9.2.6).
+//! A parser of server-sent events that works like a browser's (WHATWG HTML, 9.2.6).
 
 use std::time::Duration;
 
-/// A server-sent event, as a page hears it.
+/// A server-sent event, as a browser dispatches it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReceivedEvent {
-    /// Its name; empty if it has none, and pages hear `message`.
+    /// The event's name; empty if it has none, which a browser dispatches as `message`.
     pub name: String,
-    /// The id that a page would come back with: the event's own, or the last one before it.
+    /// The id that a browser would send when it reconnects: the event's own, or the last one before
+    /// it.
     pub id: String,
-    /// Its data, with `\n` between lines.
+    /// The event's data, with `\n` between lines.
     pub data: String,
-    /// How soon to come back, if this event has said so.
+    /// The reconnection time, if the event sets one.
     pub retry: Option<Duration>,
 }
 
-/// What has come of a stream and is not read yet.
+/// The received part of a stream that is not parsed yet.
 #[derive(Default)]
 pub(super) struct EventStream {
     bytes: Vec<u8>,
@@ -30,7 +31,7 @@ impl EventStream {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next event that is whole.
+    /// Returns the next complete event.
     pub(super) fn next(&mut self) -> Option<ReceivedEvent> {
         loop {
             let end = self.bytes.iter().position(|&byte| byte == b'\n')?;

@@ -1,4 +1,4 @@
-//! One request for tests, without a server.
+//! An HTTP client for tests: one request to an application, without a server.
 
 use super::{
     Line, described,
@@ -17,7 +17,9 @@ use http_body_util::BodyExt;
 use std::{fmt, future::Future, panic::Location};
 use tokio::task::JoinHandle;
 
-/// One request for tests, without a server. It panics, with what it waited for, where a test should fail.
+/// One HTTP request for tests, without a server.
+///
+/// Where a test should fail, it panics and names what it waited for.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -31,7 +33,7 @@ use tokio::task::JoinHandle;
 /// # });
 /// ```
 ///
-/// An answer that is streamed is read piece by piece:
+/// A streamed response is read in parts:
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -67,17 +69,17 @@ enum Answered {
     Got(Response<()>, Body),
 }
 
-/// No test reads more.
+/// Maximum size in bytes of a response body that [`HttpCommunicator::request`] reads (64 MiB).
 const LIMIT: usize = 64 * 1024 * 1024;
 
 impl HttpCommunicator {
     /// Sends a request and reads the whole response.
     ///
     /// # Errors
-    /// Whatever the application failed with instead of answering.
+    /// The error of the application if it sends no response, or of the response body.
     ///
     /// # Panics
-    /// If no answer comes within 5 s.
+    /// If the head, or the body after it, does not arrive within 5 s.
     #[track_caller]
     pub fn request<B: Into<Body>>(
         application: &BoxApplication<Http>,
@@ -97,7 +99,7 @@ impl HttpCommunicator {
         }
     }
 
-    /// Sends a request whose answer is read step by step.
+    /// Sends a request whose response is read in parts.
     pub fn open<B: Into<Body>>(application: &BoxApplication<Http>, request: Request<B>) -> Self {
         let (head, body) = request.into_parts();
         let (exchange, reply) = Exchange::new(body.into(), None);
@@ -111,16 +113,18 @@ impl HttpCommunicator {
         }
     }
 
-    /// The head of the answer.
+    /// Returns the head of the response.
     ///
     /// # Panics
-    /// If none comes within 5 s.
+    /// If there is none within 5 s.
     #[track_caller]
     pub fn reply(&mut self) -> impl Future<Output = &Response<()>> {
         self.reply_at(Location::caller())
     }
 
-    /// The status of the answer. Why it is a 500 or a 503 is in the output of a test that fails.
+    /// Returns the status of the response.
+    ///
+    /// The reason of a 500 or 503 is in the output of a test that fails.
     ///
     /// # Panics
     /// As [`reply`](Self::reply).
@@ -130,20 +134,20 @@ impl HttpCommunicator {
         async move { self.reply_at(line).await.status() }
     }
 
-    /// The next piece of the answer's body; `None` at its end.
+    /// Returns the next part of the response body; `None` at its end.
     ///
     /// # Panics
-    /// If nothing comes within 5 s, or the answer is cut off.
+    /// If nothing arrives within 5 s, or the response is incomplete.
     #[track_caller]
     pub fn receive(&mut self) -> impl Future<Output = Option<Bytes>> {
         let line = Location::caller();
         async move { self.receive_at(line).await }
     }
 
-    /// Reads on to the end of an answer that is cut off.
+    /// Reads the rest of a response that the server aborts.
     ///
     /// # Panics
-    /// If it does not come within 5 s, or the answer is whole.
+    /// If nothing arrives within 5 s, or the response is complete.
     #[track_caller]
     pub fn receive_cut_off(&mut self) -> impl Future<Output = ()> {
         let line = Location::caller();
@@ -153,7 +157,7 @@ impl HttpCommunicator {
                     Ok(Some(_)) => {}
                     Ok(None) => fail(
                         line,
-                        "waited for an answer that is cut off, but it is whole",
+                        "waited for an incomplete response, but it is complete",
                     ),
                     Err(_) => return,
                 }
@@ -161,10 +165,10 @@ impl HttpCommunicator {
         }
     }
 
-    /// The next server-sent event; comments are passed over.
+    /// Returns the next server-sent event, and skips comments.
     ///
     /// # Panics
-    /// As [`receive`](Self::receive), and if the stream ends, or the answer is none.
+    /// As [`receive`](Self::receive), and if the stream ends, or the response is no event stream.
     #[track_caller]
     pub fn receive_event(&mut self) -> impl Future<Output = ReceivedEvent> {
         let line = Location::caller();
@@ -185,12 +189,13 @@ impl HttpCommunicator {
         }
     }
 
-    /// Leaves, and waits for the application to end; what it returned is the result.
+    /// Disconnects, waits for the application to end, and returns its result.
     ///
-    /// The `disconnect` of a consumer that was still waiting runs in a task of its own, as behind a server.
+    /// If the consumer has not responded yet, its `disconnect` runs in a separate task, as in a
+    /// server.
     ///
     /// # Errors
-    /// Whatever a handler failed with.
+    /// The error of the application.
     ///
     /// # Panics
     /// If the application does not end within 5 s.
@@ -212,7 +217,7 @@ impl HttpCommunicator {
         }
     }
 
-    /// Whether there is an answer, read or not.
+    /// Returns whether there is a response, read or not.
     fn is_answered(&mut self) -> bool {
         match &mut self.answer {
             Answered::NotYet(reply) => reply.try_recv().is_ok(),
@@ -222,7 +227,7 @@ impl HttpCommunicator {
 
     async fn reply_at(&mut self, line: Line) -> &Response<()> {
         if let Err(error) = self.wait_for_answer(line).await {
-            fail(line, format_args!("waited for an answer and got {error:?}"));
+            fail(line, format_args!("expected a response and got {error:?}"));
         }
         match &self.answer {
             Answered::Got(head, _) => head,
@@ -233,11 +238,11 @@ impl HttpCommunicator {
     async fn receive_at(&mut self, line: Line) -> Option<Bytes> {
         match self.receive_piece(line).await {
             Ok(piece) => piece,
-            Err(error) => fail(line, format_args!("the answer is cut off: {error:?}")),
+            Err(error) => fail(line, format_args!("the response is incomplete: {error:?}")),
         }
     }
 
-    /// The whole answer in words.
+    /// Describes the complete response.
     async fn described(&mut self, line: Line) -> String {
         let mut text = String::new();
         while let Some(piece) = self.receive_at(line).await {
@@ -257,7 +262,7 @@ impl HttpCommunicator {
             let ended = soon_at(line, "the end of the application", conversation).await;
             let ended = ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
             ended?;
-            fail(line, "the application ended without an answer");
+            fail(line, "the application ended without a response");
         };
         let (head, body) = response.into_parts();
         explain(line, head.status, &head.extensions);
@@ -270,7 +275,7 @@ impl HttpCommunicator {
         let Answered::Got(_, body) = &mut self.answer else {
             unreachable!("it was just waited for");
         };
-        while let Some(frame) = soon_at(line, "a piece of the answer", body.frame()).await {
+        while let Some(frame) = soon_at(line, "a part of the body", body.frame()).await {
             if let Ok(data) = frame?.into_data() {
                 return Ok(Some(data));
             }
@@ -284,7 +289,7 @@ fn is_event_stream(head: &Response<()>) -> bool {
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
-/// One that is dropped before it was answered has left.
+/// Aborts the application if there is no response yet, as for a client that disconnects.
 impl Drop for HttpCommunicator {
     fn drop(&mut self) {
         let is_answered = self.is_answered();

@@ -1,4 +1,4 @@
-//! For your tests: talk to an application without a server, and examine a channel layer.
+//! Test support: clients that need no server, and a conformance suite for channel layers.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -39,19 +39,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a communicator waits for what should come at once. Under paused time it passes in no time.
+/// Timeout of a communicator. Under paused time it elapses immediately.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A line of a test: a panic in a future names the framework's own.
+/// The caller's line in a test, because the location of a panic in a future is in the framework.
 type Line = &'static Location<'static>;
 
-/// What should come at once, or a panic that says what did not.
+/// Awaits a future, and panics with `what` if it is not ready within [`PATIENCE`].
 #[track_caller]
 fn soon<T>(what: &'static str, future: impl Future<Output = T>) -> impl Future<Output = T> {
     soon_at(Location::caller(), what, future)
 }
 
-/// As [`soon`], for a line that is known.
+/// Does the same as [`soon`] for a given line.
 async fn soon_at<T>(line: Line, what: &'static str, future: impl Future<Output = T>) -> T {
     let began = Instant::now();
     if let Ok(value) = tokio::time::timeout(PATIENCE, future).await {
@@ -64,19 +64,19 @@ async fn soon_at<T>(line: Line, what: &'static str, future: impl Future<Output =
     fail(line, format_args!("waited {PATIENCE:?}{hint} for {what}"))
 }
 
-/// Fails the test that called from there.
+/// Panics with the line of the test.
 fn fail(line: Line, why: impl fmt::Display) -> ! {
     panic!("{why}, at {line}")
 }
 
-/// Why there was such an answer, if its client is not told: for the output of a test that fails.
+/// Prints the reason of a response that does not contain it, for the output of a test that fails.
 fn explain(line: Line, status: StatusCode, extensions: &Extensions) {
     if let Some(reason) = extensions.get::<Reason>() {
-        eprintln!("answered {status}, at {line}: {reason}");
+        eprintln!("responded with {status}, at {line}: {reason}");
     }
 }
 
-/// An answer in words, with what its client is not told.
+/// Describes a response, with the reason if the response does not contain it.
 fn described(status: StatusCode, text: &str, extensions: &Extensions) -> String {
     match extensions.get::<Reason>() {
         Some(reason) => format!("{status}: {reason}"),

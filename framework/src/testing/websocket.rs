@@ -1,4 +1,4 @@
-//! A client for tests: speaks to a WebSocket application in memory.
+//! A WebSocket client for tests, connected to an application in memory.
 
 use super::{Line, PATIENCE, described, explain, fail, soon_at};
 use crate::{
@@ -23,13 +23,14 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// A client for tests. It panics, with what it waited for, where a test should fail.
+/// A WebSocket client for tests, without a server.
 ///
-/// See [`testing`](super) for an example.
+/// Where a test should fail, it panics and names what it waited for. See [`testing`](super) for an
+/// example.
 pub struct WebSocketCommunicator {
     conversation: Conversation,
     answer: Answered,
-    /// What this client says; gone once it has left.
+    /// The sender of this client's messages; `None` once it has disconnected.
     said: Option<mpsc::UnboundedSender<Result<Message, Close>>>,
     heard: mpsc::UnboundedReceiver<Heard>,
 }
@@ -39,7 +40,7 @@ enum Answered {
     Got(Reply),
 }
 
-/// What a server sends.
+/// A message or a close frame from the server.
 #[derive(Debug)]
 enum Heard {
     Message(Message),
@@ -47,7 +48,9 @@ enum Heard {
 }
 
 impl WebSocketCommunicator {
-    /// Asks to come in. The request is usually `http::Request::get("/ws/…")` with headers.
+    /// Starts a handshake with the application.
+    ///
+    /// The request is usually `http::Request::get("/ws/…")` with headers.
     ///
     /// # Panics
     /// If the request is malformed.
@@ -75,17 +78,18 @@ impl WebSocketCommunicator {
         }
     }
 
-    /// The answer to the handshake.
+    /// Returns the response to the handshake.
     ///
     /// # Panics
-    /// If none comes within 5 s.
+    /// If there is none within 5 s.
     #[track_caller]
     pub fn reply(&mut self) -> impl Future<Output = &Response<Cow<'static, str>>> {
         self.reply_at(Location::caller())
     }
 
-    /// The status of the answer: 101 if the client was let in. Why it is a 500 or a 503 is in the output of a test that
-    /// fails.
+    /// Returns the status of the response: 101 if the handshake was accepted.
+    ///
+    /// The reason of a 500 or 503 is in the output of a test that fails.
     ///
     /// # Panics
     /// As [`reply`](Self::reply).
@@ -95,45 +99,45 @@ impl WebSocketCommunicator {
         async move { self.reply_at(line).await.status() }
     }
 
-    /// Says something.
+    /// Sends a message.
     ///
     /// # Panics
-    /// If this client has left.
+    /// If this client has disconnected.
     pub async fn send(&mut self, message: impl Into<Message>) {
         self.say(Ok(message.into()));
     }
 
-    /// Says something in JSON.
+    /// Sends a text message in JSON.
     ///
     /// # Panics
-    /// If the value cannot be written as JSON, or this client has left.
+    /// If the value cannot be serialized, or this client has disconnected.
     pub async fn send_json(&mut self, value: &impl Serialize) {
         let text = serde_json::to_string(value).expect("the value can be written as JSON");
         self.send(text).await;
     }
 
-    /// The next message.
+    /// Returns the next message.
     ///
     /// # Panics
-    /// If none comes within 5 s, or the server closes or refuses instead.
+    /// If there is none within 5 s, or the server closes or rejects the connection instead.
     #[track_caller]
     pub fn receive(&mut self) -> impl Future<Output = Message> {
         self.receive_at(Location::caller())
     }
 
-    /// The next message's text.
+    /// Returns the text of the next message.
     ///
     /// # Panics
-    /// As [`receive`](Self::receive), and if it is binary.
+    /// As [`receive`](Self::receive), and if the message is binary.
     #[track_caller]
     pub fn receive_text(&mut self) -> impl Future<Output = String> {
         self.receive_text_at(Location::caller())
     }
 
-    /// The next message's JSON.
+    /// Returns the next message, decoded from JSON.
     ///
     /// # Panics
-    /// As [`receive_text`](Self::receive_text), and if it is no `T`.
+    /// As [`receive_text`](Self::receive_text), and if the text is no `T`.
     #[track_caller]
     pub fn receive_json<T: DeserializeOwned>(&mut self) -> impl Future<Output = T> {
         let line = Location::caller();
@@ -144,10 +148,11 @@ impl WebSocketCommunicator {
         }
     }
 
-    /// How the server ended the conversation.
+    /// Returns the close frame with which the server closes the connection.
     ///
     /// # Panics
-    /// If it does not within 5 s, or sends a message or refuses instead.
+    /// If there is none within 5 s, or the server sends a message or rejects the connection
+    /// instead.
     #[track_caller]
     pub fn receive_close(&mut self) -> impl Future<Output = Close> {
         let line = Location::caller();
@@ -161,13 +166,13 @@ impl WebSocketCommunicator {
         }
     }
 
-    /// Nothing comes.
+    /// Checks that the server sends nothing.
     ///
-    /// It lets the application run until it has nothing left to do, which is certain under paused time
+    /// The application runs until it is idle, which is certain only under paused time
     /// (`#[tokio::test(start_paused = true)]`).
     ///
     /// # Panics
-    /// If something does come.
+    /// If the server sends a message or a close frame.
     #[track_caller]
     pub fn receive_nothing(&mut self) -> impl Future<Output = ()> {
         let line = Location::caller();
@@ -178,13 +183,13 @@ impl WebSocketCommunicator {
         }
     }
 
-    /// Leaves with a close frame, and waits for the application to end; what it returned is the result.
+    /// Sends a close frame, waits for the application to end, and returns its result.
     ///
     /// # Errors
-    /// Whatever a handler failed with.
+    /// The error of the application.
     ///
     /// # Panics
-    /// If the application does not end.
+    /// If the application does not end within 50 s.
     #[track_caller]
     pub fn close(mut self, close: impl Into<Close>) -> impl Future<Output = Result<()>> {
         let line = Location::caller();
@@ -194,19 +199,20 @@ impl WebSocketCommunicator {
         }
     }
 
-    /// Leaves with code 1000, and waits for the application to end; what it returned is the result.
+    /// Closes with code 1000, waits for the application to end, and returns its result.
     ///
     /// # Errors
-    /// Whatever a handler failed with.
+    /// The error of the application.
     #[track_caller]
     pub fn disconnect(self) -> impl Future<Output = Result<()>> {
         self.close(Close::NORMAL)
     }
 
-    /// Vanishes without a word (1006), and waits for the application to end; what it returned is the result.
+    /// Disconnects without a close frame (1006), waits for the application to end, and returns its
+    /// result.
     ///
     /// # Errors
-    /// Whatever a handler failed with.
+    /// The error of the application.
     #[track_caller]
     pub fn vanish(mut self) -> impl Future<Output = Result<()>> {
         let line = Location::caller();
@@ -218,7 +224,7 @@ impl WebSocketCommunicator {
 
     async fn reply_at(&mut self, line: Line) -> &Response<Cow<'static, str>> {
         if let Answered::NotYet(answer) = &mut self.answer {
-            let answer = match soon_at(line, "an answer to the handshake", answer).await {
+            let answer = match soon_at(line, "a response to the handshake", answer).await {
                 Ok(answer) => answer,
                 Err(_) => self.no_answer(line).await,
             };
@@ -231,12 +237,13 @@ impl WebSocketCommunicator {
         }
     }
 
-    /// What a client gets if the application says nothing, and what the log says about that.
+    /// Returns the 500 that a client gets if the application sends no response, with the
+    /// application's error.
     async fn no_answer(&mut self, line: Line) -> Reply {
         let ended = tokio::time::timeout(PATIENCE / 50, self.outcome(line)).await;
         let why = match ended {
-            Ok(Err(error)) => format!("the application gave no answer: {error:?}"),
-            _ => "the application gave no answer".to_owned(),
+            Ok(Err(error)) => format!("the application sent no response: {error:?}"),
+            _ => "the application sent no response".to_owned(),
         };
         let mut failed = Response::new(Cow::Owned(why));
         *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
@@ -294,9 +301,9 @@ impl WebSocketCommunicator {
     #[track_caller]
     fn say(&mut self, said: Result<Message, Close>) {
         let Some(sender) = &self.said else {
-            panic!("this client has left");
+            panic!("this client has disconnected");
         };
-        // An application that has ended does not listen; what follows finds that out.
+        // The send fails if the application has ended, which the next call reports.
         _ = sender.send(said);
     }
 
@@ -321,13 +328,13 @@ impl WebSocketCommunicator {
     }
 }
 
-/// What the application does.
+/// State of the application's task.
 enum Conversation {
     GoesOn(JoinHandle<Result<()>>),
     Ended(Result<()>),
 }
 
-/// A transport in memory. What is queued goes out whole: a test looks at all of it.
+/// A transport in memory. It delivers all queued messages, because a test reads all of them.
 struct Memory {
     incoming: mpsc::UnboundedReceiver<Result<Message, Close>>,
     outgoing: mpsc::UnboundedSender<Heard>,
@@ -347,7 +354,7 @@ impl Transport for Memory {
             }
             if let Some(close) = queued.close() {
                 _ = outgoing.send(Heard::Close(close.clone()));
-                // The test client answers a close at once, as browsers do.
+                // The test client responds to a close immediately, as browsers do.
                 self.incoming.close();
             }
         });

@@ -1,4 +1,4 @@
-//! A consumer that does what it is told, for tests of a consumer's life.
+//! A WebSocket consumer that executes commands, for tests of the consumer's lifecycle.
 
 use crate::support::{Diary, trouble};
 use http::Request;
@@ -9,7 +9,7 @@ use seaway::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Does what it is told, and notes it.
+/// A consumer that executes the client's commands, and records them.
 pub(crate) struct Actor {
     diary: Diary,
     room: Group<Said>,
@@ -53,7 +53,7 @@ impl WebSocketConsumer for Actor {
         match order {
             Order::Say(text) => self.room.send(&Said { text }).await,
             Order::Note(entry) => {
-                // A handler that takes its time: the next one waits.
+                // A slow hook: the next one waits.
                 tokio::task::yield_now().await;
                 self.diary.note(entry);
                 Ok(())

@@ -1,4 +1,4 @@
-//! Who a visitor is: log-in, log-out, guards, and a user's sockets.
+//! Tests of authentication: log-in, log-out, guards, and a user's WebSockets.
 
 use crate::site::{Account, Accounts, Site, asking, cookie};
 use axum::{Router, extract::OriginalUri, routing::get};
@@ -16,7 +16,7 @@ use std::time::Duration;
 use tower::ServiceExt;
 
 #[tokio::test]
-async fn who_logs_in_on_a_page_is_known_in_pages_and_sockets() {
+async fn a_log_in_on_a_page_applies_to_pages_and_websockets() {
     let site = Site::new();
     let ana = site.log_in("ana").await;
 
@@ -28,7 +28,7 @@ async fn who_logs_in_on_a_page_is_known_in_pages_and_sockets() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_logs_nobody_in() {
+async fn a_wrong_password_fails_the_log_in() {
     let site = Site::new();
 
     let page = site.get("/login/ana/sesame", &[]).await;
@@ -38,7 +38,7 @@ async fn a_wrong_password_logs_nobody_in() {
 }
 
 #[tokio::test]
-async fn a_log_out_closes_the_sessions_sockets_and_no_others() {
+async fn a_log_out_closes_only_the_websockets_of_its_session() {
     let site = Site::new();
     let (here, there, bo) = (
         site.log_in("ana").await,
@@ -68,7 +68,7 @@ async fn a_log_out_closes_the_sessions_sockets_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_socket_that_asks_who_it_is_only_later_rests_on_its_user_from_then_on() {
+async fn a_websocket_that_reads_its_user_later_is_closed_at_log_out() {
     let site = Site::new();
     let ana = site.log_in("ana").await;
     let mut cut = site.open("/late", &[("cookie", &ana)]).await;
@@ -89,14 +89,14 @@ async fn a_socket_that_asks_who_it_is_only_later_rests_on_its_user_from_then_on(
 }
 
 #[tokio::test]
-async fn a_socket_can_log_out_and_not_in() {
+async fn an_open_websocket_can_log_out_but_not_log_in() {
     let site = Site::new();
     let ana = site.log_in("ana").await;
     let (mut socket, _) = site.who(&ana).await;
 
     socket.send("log in").await;
     let answer = socket.receive_text().await;
-    assert!(answer.contains("log in on a page"), "{answer}");
+    assert!(answer.contains("log in in an HTTP handler"), "{answer}");
     socket.send("log out").await;
 
     assert_eq!(socket.receive_close().await.code, Close::UNAUTHORIZED);
@@ -104,7 +104,7 @@ async fn a_socket_can_log_out_and_not_in() {
 }
 
 #[tokio::test]
-async fn a_handshake_can_log_in_with_a_session_and_without_and_a_log_out_closes_its_socket() {
+async fn a_handshake_can_log_in_with_or_without_a_session_and_a_log_out_closes_its_websocket() {
     let site = Site::new();
     let stranger = cookie(&site.get("/note", &[]).await).unwrap();
 
@@ -121,7 +121,7 @@ async fn a_handshake_can_log_in_with_a_session_and_without_and_a_log_out_closes_
 }
 
 #[tokio::test]
-async fn what_a_stranger_left_in_a_session_survives_a_log_in_and_another_users_does_not() {
+async fn anonymous_session_values_survive_a_log_in_and_those_of_another_user_do_not() {
     let site = Site::new();
     let stranger = cookie(&site.get("/note", &[]).await).unwrap();
 
@@ -144,7 +144,7 @@ async fn what_a_stranger_left_in_a_session_survives_a_log_in_and_another_users_d
 }
 
 #[tokio::test]
-async fn guards_send_strangers_to_the_log_in_and_the_unauthorised_away() {
+async fn guards_redirect_anonymous_requests_to_the_log_in_and_reject_unauthorized_users() {
     let site = Site::new();
     let (ana, root) = (site.log_in("ana").await, site.log_in("root").await);
 
@@ -170,7 +170,7 @@ async fn guards_send_strangers_to_the_log_in_and_the_unauthorised_away() {
 }
 
 #[tokio::test]
-async fn the_same_guard_stands_around_routes_of_an_axum_app() {
+async fn a_guard_protects_routes_of_an_axum_app() {
     let site = Site::new();
     let (ana, root) = (site.log_in("ana").await, site.log_in("root").await);
 
@@ -198,8 +198,8 @@ async fn the_same_guard_stands_around_routes_of_an_axum_app() {
 }
 
 #[tokio::test]
-async fn the_way_back_from_the_log_in_keeps_the_prefixes_that_routers_have_taken_off() {
-    /// Around the house `outer` is taken off, and `/inner` inside it.
+async fn the_redirect_after_log_in_includes_prefixes_that_routers_stripped() {
+    /// The outer router strips `outer` around the app, and the inner one `/inner` inside it.
     async fn way_back(members: RequireUser<Account>, outer: Option<&str>) -> String {
         let channels = Channels::in_memory();
         let crew = Router::new()
@@ -230,7 +230,7 @@ async fn the_way_back_from_the_log_in_keeps_the_prefixes_that_routers_have_taken
 }
 
 #[tokio::test]
-async fn a_user_can_be_cut_off_everywhere() {
+async fn disconnect_user_closes_all_websockets_of_a_user() {
     let site = Site::new();
     let (here, there, bo) = (
         site.log_in("ana").await,
@@ -252,7 +252,7 @@ async fn a_user_can_be_cut_off_everywhere() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_re_check_closes_the_sockets_of_a_user_who_may_not_stay() {
+async fn a_recheck_closes_the_websockets_of_a_banned_user() {
     let site = Site::with(
         |auth| auth.recheck(Duration::from_secs(60)),
         |sessions| sessions,
@@ -274,7 +274,7 @@ async fn a_re_check_closes_the_sockets_of_a_user_who_may_not_stay() {
 }
 
 #[tokio::test]
-async fn a_client_without_cookies_shows_a_token_in_a_header_or_as_a_subprotocol() {
+async fn a_client_without_cookies_sends_a_token_in_a_header_or_as_a_subprotocol() {
     let site = Site::with(
         |auth| {
             auth.tokens(
@@ -310,7 +310,7 @@ async fn a_client_without_cookies_shows_a_token_in_a_header_or_as_a_subprotocol(
 }
 
 #[tokio::test]
-async fn a_token_goes_before_the_cookie() {
+async fn a_token_has_precedence_over_the_cookie() {
     let site = Site::with(
         |auth| {
             auth.tokens(
@@ -338,7 +338,7 @@ async fn a_token_goes_before_the_cookie() {
 }
 
 #[tokio::test]
-async fn the_cookie_has_safe_attributes_unless_told_otherwise() {
+async fn the_cookie_has_safe_attributes_by_default() {
     let site = Site::new();
     let page = site.get("/note", &[]).await;
     let line = page.headers()["set-cookie"].to_str().unwrap();
@@ -383,7 +383,7 @@ async fn the_cookie_has_safe_attributes_unless_told_otherwise() {
 }
 
 #[tokio::test]
-async fn a_session_ends_at_its_date() {
+async fn a_session_expires_at_its_date() {
     let past = Expiry::AtDateTime(OffsetDateTime::now_utc() - Span::seconds(1));
     let site = Site::with(|auth| auth, |sessions| sessions.expiry(past));
 
@@ -393,13 +393,13 @@ async fn a_session_ends_at_its_date() {
 }
 
 #[tokio::test]
-async fn visits_renew_a_session_that_ends_on_inactivity() {
+async fn requests_renew_a_session_that_expires_on_inactivity() {
     let expiry = Expiry::OnInactivity(Span::seconds(30));
     let site = Site::with(|auth| auth, |sessions| sessions.expiry(expiry));
     let ana = site.log_in("ana").await;
     let start = std::time::Instant::now();
 
-    // Once a tenth of the period has passed; until then the cookie of the log-in is fresh enough.
+    // The cookie is renewed once a tenth of the period has passed.
     loop {
         let page = site.get("/me", &[("cookie", &ana)]).await;
         assert_eq!(page.body(), "ana");
@@ -432,7 +432,7 @@ async fn a_session_keeps_an_expiry_of_its_own() {
 }
 
 #[tokio::test]
-async fn signed_and_private_cookies_lead_to_their_session() {
+async fn signed_and_private_cookies_identify_their_session() {
     let key = Key::from(&[7; 64]);
     let plain = Site::new().log_in("ana").await;
     for site in [
@@ -447,7 +447,7 @@ async fn signed_and_private_cookies_lead_to_their_session() {
 }
 
 #[tokio::test]
-async fn the_same_middleware_guards_a_whole_router() {
+async fn middleware_guards_a_whole_router() {
     let channels = Channels::in_memory();
     let accounts = Accounts::of(&["ana"]);
     let pages = Router::new().route("/", get(|| async { "in" }));
@@ -469,7 +469,7 @@ async fn the_same_middleware_guards_a_whole_router() {
 }
 
 #[tokio::test]
-async fn a_log_out_answers_a_long_poll_401_and_ends_a_stream() {
+async fn a_log_out_ends_a_long_poll_with_401_and_ends_a_stream() {
     let site = Site::new();
     let (ana, bo) = (site.log_in("ana").await, site.log_in("bo").await);
     let mut poll = site.ask("/waiting/poll", &ana);
@@ -477,7 +477,7 @@ async fn a_log_out_answers_a_long_poll_401_and_ends_a_stream() {
     let mut other = site.ask("/waiting/stream", &bo);
     assert_eq!(stream.receive_event().await.data, "ana");
     assert_eq!(other.receive_event().await.data, "bo");
-    // Both watch their session now.
+    // Both observe their session now.
     tokio::task::yield_now().await;
 
     site.get("/logout", &[("cookie", &ana)]).await;
@@ -490,7 +490,7 @@ async fn a_log_out_answers_a_long_poll_401_and_ends_a_stream() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_cut_off_waits_no_longer() {
+async fn disconnect_user_ends_a_long_poll_and_a_stream() {
     let site = Site::new();
     let ana = site.log_in("ana").await;
     let mut poll = site.ask("/waiting/poll", &ana);
@@ -505,7 +505,7 @@ async fn a_user_who_is_cut_off_waits_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_recheck_ends_the_stream_of_one_who_may_come_in_no_more() {
+async fn a_recheck_ends_the_stream_of_a_banned_user() {
     let minute = Duration::from_secs(60);
     let site = Site::with(|auth| auth.recheck(minute), |sessions| sessions);
     let ana = site.log_in("ana").await;

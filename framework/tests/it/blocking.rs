@@ -1,4 +1,4 @@
-//! Code that blocks its thread: calls, and consumers made of plain functions.
+//! Tests of blocking code: calls, and blocking consumers.
 
 mod calls;
 mod clerk;

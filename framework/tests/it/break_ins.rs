@@ -1,4 +1,4 @@
-//! What somebody tries who is not who he says: each is tried here, and refused.
+//! Attacks on authentication and sessions, each of which must fail.
 
 use crate::site::{Accounts, Site, asking, cookie};
 use seaway::{
@@ -16,7 +16,7 @@ use std::{
 };
 
 #[tokio::test]
-async fn a_page_of_another_site_cannot_open_a_socket_with_the_visitors_cookie() {
+async fn a_page_of_another_site_cannot_open_a_websocket_with_the_users_cookie() {
     let site = Site::new();
     let ana = site.log_in("ana").await;
     let from = |origin| [("cookie", ana.as_str()), ("origin", origin)];
@@ -41,7 +41,7 @@ async fn a_page_of_another_site_cannot_open_a_socket_with_the_visitors_cookie() 
 }
 
 #[tokio::test]
-async fn a_session_id_that_was_known_before_the_log_in_leads_nowhere_after_it() {
+async fn a_session_id_from_before_the_log_in_is_invalid_after_it() {
     let site = Site::new();
     let planted = cookie(&site.get("/note", &[]).await).unwrap();
     let (mut waiting, who) = site.who(&planted).await;
@@ -55,7 +55,7 @@ async fn a_session_id_that_was_known_before_the_log_in_leads_nowhere_after_it() 
     assert_ne!(planted, ana);
     assert_eq!(site.get("/me", &[("cookie", &planted)]).await.status(), 401);
     assert_eq!(site.who(&planted).await.1, "nobody");
-    // The socket that was opened with the planted id is gone, too.
+    // The WebSocket that was opened with the fixated id is closed, too.
     assert_eq!(waiting.receive_close().await.code, Close::UNAUTHORIZED);
 }
 
@@ -73,7 +73,7 @@ async fn a_made_up_session_id_is_not_adopted() {
 }
 
 #[tokio::test]
-async fn a_stolen_cookie_is_worth_nothing_after_the_log_out() {
+async fn a_stolen_cookie_is_invalid_after_the_log_out() {
     let site = Site::new();
     let stolen = site.log_in("ana").await;
     let (mut thief, who) = site.who(&stolen).await;
@@ -98,7 +98,8 @@ async fn a_forged_signed_or_private_cookie_does_not_reach_the_session() {
         let ana = site.log_in("ana").await;
         assert_eq!(site.get("/me", &[("cookie", &ana)]).await.body(), "ana");
 
-        // With the right id and no signature, with a signature of another key, and with one character changed.
+        // The right id without a signature, with another key's signature, and with one changed
+        // character.
         let plain = Site::new().log_in("ana").await;
         let other = Site::with(|auth| auth, |sessions| protect(sessions, theirs.clone()));
         let foreign = other.log_in("ana").await;
@@ -115,7 +116,7 @@ async fn a_forged_signed_or_private_cookie_does_not_reach_the_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subprotocol_token_is_worth_nothing_once_it_has_expired() {
+async fn an_expired_subprotocol_token_is_invalid() {
     let is_valid = Arc::new(AtomicBool::new(true));
     let verify = {
         let is_valid = is_valid.clone();
@@ -135,13 +136,13 @@ async fn a_subprotocol_token_is_worth_nothing_once_it_has_expired() {
     is_valid.store(false, Ordering::Relaxed);
 
     assert_eq!(site.refuses("/members", &offer).await, 401);
-    // The socket that it opened lasts no longer than the next re-check.
+    // The WebSocket that it opened is closed by the next recheck.
     tokio::time::advance(Duration::from_secs(61)).await;
     assert_eq!(socket.receive_close().await.code, Close::UNAUTHORIZED);
 }
 
 #[tokio::test]
-async fn a_token_does_not_come_back_in_the_reply() {
+async fn a_token_is_not_echoed_in_the_response() {
     let site = Site::with(
         |auth| {
             auth.tokens(|token| async move { Ok((token == "secret").then(|| "ana".to_owned())) })
@@ -156,7 +157,7 @@ async fn a_token_does_not_come_back_in_the_reply() {
     assert_eq!(reply.headers()["sec-websocket-protocol"], "bearer");
 }
 
-/// Staff of the same site, who have numbers as customers do.
+/// Staff of the same site, whose ids are numbers like those of customers.
 struct Staff;
 
 impl seaway::Authenticator for Staff {
@@ -178,7 +179,7 @@ impl seaway::Authenticator for Staff {
 }
 
 #[tokio::test]
-async fn a_user_of_one_kind_is_nobody_among_those_of_another() {
+async fn a_user_of_one_type_is_not_a_user_of_another() {
     let channels = Channels::in_memory();
     let desk = async |user: Option<User<String>>| user.map_or("nobody".to_owned(), |user| user.0);
     let log_in = async |auth: AuthSession<Accounts>| {
@@ -208,11 +209,11 @@ async fn a_user_of_one_kind_is_nobody_among_those_of_another() {
 }
 
 #[tokio::test]
-async fn a_page_that_was_under_way_at_the_log_out_does_not_bring_the_session_back() {
+async fn a_request_in_flight_at_the_log_out_does_not_restore_the_session() {
     let site = Site::new();
     let ana = site.log_in("ana").await;
 
-    // It reads the session, waits while another tab logs out, and then asks for a new id.
+    // The page reads the session, waits while another tab logs out, and then requests a new id.
     let headers = [("cookie", ana.as_str())];
     let (page, ()) = tokio::join!(site.get("/renew", &headers), async {
         site.meanwhile().await;
@@ -226,7 +227,7 @@ async fn a_page_that_was_under_way_at_the_log_out_does_not_bring_the_session_bac
 }
 
 #[tokio::test]
-async fn a_late_request_with_the_old_cookie_does_not_take_the_new_one_away() {
+async fn a_late_request_with_the_old_cookie_does_not_remove_the_new_one() {
     let site = Site::new();
     let stranger = cookie(&site.get("/note", &[]).await).unwrap();
     let headers = [("cookie", stranger.as_str())];

@@ -1,4 +1,4 @@
-//! The seams to tower: axum inside Seaway, Seaway inside axum.
+//! Tests of the tower integration: axum inside Seaway, Seaway inside axum.
 
 use crate::support::{Server, connect, echo, hear, say, try_connect};
 use axum::{Extension, Router, extract::Path, routing::get};
@@ -26,7 +26,7 @@ where
 }
 
 #[tokio::test]
-async fn an_axum_router_serves_the_pages_and_sees_what_middleware_put_in() {
+async fn an_axum_router_serves_pages_and_gets_the_values_of_middleware() {
     let pages = Router::new()
         .route(
             "/hello/{name}",
@@ -63,7 +63,7 @@ async fn sockets_and_pages_share_a_port() {
 }
 
 #[tokio::test]
-async fn a_house_without_pages_says_that_it_has_sockets() {
+async fn an_app_without_pages_responds_426_if_it_has_websockets() {
     let mut sockets = ProtocolTypeRouter::new().websocket(echo());
     let mut nothing = ProtocolTypeRouter::new();
 
@@ -94,7 +94,7 @@ async fn a_router_and_a_single_consumer_mount_inside_an_axum_app_under_axums_own
 }
 
 #[tokio::test]
-async fn seaways_server_serves_an_axum_app_as_it_is() {
+async fn seaways_server_serves_a_plain_axum_app() {
     let app = Router::new()
         .route("/", get(|| async { "axum" }))
         .route_service("/ws", echo());
@@ -106,7 +106,7 @@ async fn seaways_server_serves_an_axum_app_as_it_is() {
     assert_eq!(hear(&mut client).await, "ahoy");
 }
 
-/// Greets whoever the path names.
+/// A consumer that greets the name in the path.
 struct Greeter(String);
 
 impl HttpConsumer for Greeter {
@@ -126,7 +126,7 @@ impl HttpConsumer for Greeter {
 }
 
 #[tokio::test]
-async fn an_http_consumer_answers_or_fails_with_500() {
+async fn an_http_consumer_replies_or_fails_with_500() {
     let greeter = Greeter::application(&Channels::in_memory());
     let mut app = ProtocolTypeRouter::new().http(PathRouter::new().route("/hello/{name}", greeter));
 
@@ -139,7 +139,7 @@ async fn an_http_consumer_answers_or_fails_with_500() {
 }
 
 #[tokio::test]
-async fn a_page_that_panics_is_a_500_and_touches_nobody() {
+async fn a_page_that_panics_responds_500_and_affects_no_other_request() {
     let pages = Router::new().route("/", get(|| async { "fine" })).route(
         "/panic",
         get(|| async {
@@ -175,10 +175,10 @@ async fn a_request_may_wait_for_an_event() {
             Ok(Next)
         }
         async fn handle(&mut self, ctx: &mut HttpContext<News>) -> Result<Reply> {
-            // What is no news is passed over.
+            // An event of another type is skipped.
             let stranger = ctx.channels().group::<Other>("news")?;
             stranger.send(&Other::Stray { number: 1 }).await?;
-            // Its own word is heard too: it has joined.
+            // It receives its own event too, as it has joined.
             let text = "extra".into();
             let news = ctx.channels().group("news")?;
             news.send(&News { text }).await?;

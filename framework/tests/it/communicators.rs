@@ -1,4 +1,4 @@
-//! What a test is told by the communicators when it fails.
+//! Tests of the panic messages of the communicators.
 
 use crate::guest::House;
 use http::Request;
@@ -7,14 +7,14 @@ use seaway::{
     protocol::WebSocket, routing::PathRouter, testing::WebSocketCommunicator,
 };
 
-/// What a test that fails says.
+/// Returns the panic message of a failing test.
 async fn failure(test: impl Future<Output = ()> + Send + 'static) -> String {
     let panic = tokio::spawn(test).await.unwrap_err().into_panic();
     *panic.downcast::<String>().expect("it says why")
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_who_waits_in_vain_is_told_the_line_and_how_time_passed() {
+async fn a_timeout_reports_the_line_and_how_time_passed() {
     let house = House::new();
     let mut client = house.open("to hang");
     let line = line!() + 1;
@@ -27,7 +27,7 @@ async fn one_who_waits_in_vain_is_told_the_line_and_how_time_passed() {
 }
 
 #[tokio::test]
-async fn one_who_waits_for_an_event_is_told_what_came() {
+async fn waiting_for_an_event_reports_what_arrived_instead() {
     for (wish, expected) in [
         ("one event", "waited for an event, but the stream has ended"),
         (
@@ -53,7 +53,7 @@ async fn one_who_waits_for_an_event_is_told_what_came() {
     }
 }
 
-/// Wants to know the room.
+/// A consumer that needs the path parameter `room`.
 struct Doorkeeper;
 
 impl WebSocketConsumer for Doorkeeper {
@@ -69,18 +69,18 @@ impl WebSocketConsumer for Doorkeeper {
 }
 
 #[tokio::test]
-async fn one_who_was_not_let_in_is_told_so_where_it_listens() {
+async fn receiving_on_a_rejected_websocket_reports_the_rejection() {
     let app = PathRouter::<WebSocket>::new()
         .route("/room", Doorkeeper::application(&Channels::in_memory()))
         .boxed();
     for (path, expected) in [
         (
             "/nowhere",
-            "waited for a frame, but was refused with 404 Not Found: no route has this path",
+            "waited for a message, but was refused with 404 Not Found: no route has this path",
         ),
         (
             "/room",
-            "waited for a frame, but was refused with 500 Internal Server Error: no path parameter \
+            "waited for a message, but was refused with 500 Internal Server Error: no path parameter \
              \"room\" among []; route this application in a PathRouter under a path with {room} (in an \
              axum app, nest_service",
         ),

@@ -1,4 +1,4 @@
-//! The life of a consumer: turns and goodbyes.
+//! Tests of the lifecycle of WebSocket consumers: the order of hooks, and disconnects.
 
 use crate::{
     actor::{Said, enter, stage},
@@ -15,7 +15,7 @@ use seaway::{
 use std::time::Duration;
 
 #[tokio::test]
-async fn members_of_a_room_hear_each_other_and_themselves() {
+async fn members_of_a_group_receive_their_own_and_each_others_events() {
     let app = stage(&Diary::default());
     let (mut ana, mut bo) = (enter(&app).await, enter(&app).await);
 
@@ -27,7 +27,7 @@ async fn members_of_a_room_hear_each_other_and_themselves() {
 }
 
 #[tokio::test]
-async fn one_who_has_left_the_group_hears_nothing_and_goes_on() {
+async fn a_consumer_that_left_a_group_receives_no_events_and_remains_connected() {
     let app = stage(&Diary::default());
     let (mut ana, mut bo) = (enter(&app).await, enter(&app).await);
 
@@ -42,7 +42,7 @@ async fn one_who_has_left_the_group_hears_nothing_and_goes_on() {
 }
 
 #[tokio::test]
-async fn handlers_run_one_at_a_time_in_order_even_if_the_client_leaves_at_once() {
+async fn hooks_run_one_at_a_time_in_order_even_if_the_client_leaves_at_once() {
     let diary = Diary::default();
     let mut client = enter(&stage(&diary)).await;
 
@@ -59,7 +59,7 @@ async fn handlers_run_one_at_a_time_in_order_even_if_the_client_leaves_at_once()
 }
 
 #[tokio::test]
-async fn a_consumer_that_closes_is_told_its_own_code() {
+async fn disconnect_gets_the_code_of_the_consumers_own_close() {
     let diary = Diary::default();
     let mut client = enter(&stage(&diary)).await;
 
@@ -74,7 +74,7 @@ async fn a_consumer_that_closes_is_told_its_own_code() {
 }
 
 #[tokio::test]
-async fn no_event_comes_after_the_consumer_has_closed() {
+async fn no_event_is_delivered_after_the_consumer_has_closed() {
     struct Once(Diary);
     impl WebSocketConsumer for Once {
         type Input = String;
@@ -99,7 +99,7 @@ async fn no_event_comes_after_the_consumer_has_closed() {
     let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
     assert_eq!(client.status().await, 101);
 
-    // All of them are in the mailbox before the consumer has its turn: there is but one thread.
+    // All events are in the mailbox before the consumer runs again: there is only one thread.
     let room = channels.group::<Said>("room").unwrap();
     for number in 0..10 {
         let text = number.to_string();
@@ -112,7 +112,7 @@ async fn no_event_comes_after_the_consumer_has_closed() {
 }
 
 #[tokio::test]
-async fn a_sender_in_another_task_is_told_when_its_socket_is_gone() {
+async fn a_sender_in_another_task_fails_once_its_websocket_is_closed() {
     let (given, taken) = tokio::sync::oneshot::channel();
     let given = std::sync::Mutex::new(Some(given));
     let app = seaway::application_fn(
@@ -136,7 +136,7 @@ async fn a_sender_in_another_task_is_told_when_its_socket_is_gone() {
 }
 
 #[tokio::test]
-async fn a_client_that_vanishes_is_said_to_be_1006() {
+async fn a_client_that_vanishes_disconnects_with_1006() {
     let diary = Diary::default();
 
     enter(&stage(&diary)).await.vanish().await.unwrap();
@@ -145,7 +145,7 @@ async fn a_client_that_vanishes_is_said_to_be_1006() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stuck_handler_cannot_hold_up_the_goodbye() {
+async fn a_stuck_hook_does_not_block_disconnect() {
     let diary = Diary::default();
     let mut client = enter(&stage(&diary)).await;
     client.send(r#""hang""#).await;
@@ -159,7 +159,7 @@ async fn a_stuck_handler_cannot_hold_up_the_goodbye() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_handlers_after_a_goodbye_share_one_grace() {
+async fn all_hooks_after_the_close_share_one_grace_period() {
     let diary = Diary::default();
     let mut client = enter(&stage(&diary)).await;
     for _ in 0..5 {
@@ -173,7 +173,7 @@ async fn all_handlers_after_a_goodbye_share_one_grace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_grace_of_a_stuck_handler_can_be_set() {
+async fn the_grace_period_is_configurable() {
     let diary = Diary::default();
     let config = WebSocketConfig::new().grace(Duration::from_secs(1));
     let app = stage(&diary).with(config).boxed();
@@ -187,7 +187,7 @@ async fn the_grace_of_a_stuck_handler_can_be_set() {
 }
 
 #[tokio::test]
-async fn a_handler_may_send_more_than_the_send_buffer_holds() {
+async fn a_hook_may_send_more_than_the_send_buffer_holds() {
     let config = WebSocketConfig::new().send_buffer(256);
     let app = stage(&Diary::default()).with(config).boxed();
     let mut client = enter(&app).await;
@@ -201,7 +201,7 @@ async fn a_handler_may_send_more_than_the_send_buffer_holds() {
 }
 
 #[tokio::test]
-async fn one_may_be_told_alone_by_its_channel() {
+async fn an_event_can_be_sent_to_one_consumer_by_its_channel() {
     struct Named;
     impl WebSocketConsumer for Named {
         type Input = String;
@@ -235,7 +235,7 @@ async fn one_may_be_told_alone_by_its_channel() {
 }
 
 #[tokio::test]
-async fn a_task_of_the_consumers_own_may_speak() {
+async fn a_spawned_task_may_send_to_the_client() {
     struct Spawner;
     impl WebSocketConsumer for Spawner {
         type Input = String;
@@ -247,7 +247,7 @@ async fn a_task_of_the_consumers_own_may_speak() {
         async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> {
             let sender = ctx.sender();
             tokio::spawn(async move {
-                // By now the handler has returned and the conversation rests.
+                // By now the hook has returned and the connection is idle.
                 tokio::task::yield_now().await;
                 sender.send(text).await
             });

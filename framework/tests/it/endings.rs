@@ -1,4 +1,4 @@
-//! Conversations ended from afar, and timers.
+//! Tests of remote disconnects, and of timers.
 
 use crate::support::{Diary, PATIENCE, Server, connect, say};
 use futures_util::StreamExt;
@@ -23,7 +23,7 @@ enum Noise {
     Noise { number: u32 },
 }
 
-/// Hears its room, and says how it ended.
+/// A consumer that joins a group, and records how it ended.
 struct Member {
     diary: Diary,
     room: Group<Noise>,
@@ -41,7 +41,8 @@ impl WebSocketConsumer for Member {
     }
 
     async fn receive(&mut self, _: &mut Context<Noise>, _: Message) -> Result<()> {
-        // A whole crowd speaks while this handler runs, more than the mailbox holds; and then the door is shut.
+        // While this hook runs, more events arrive than the mailbox holds; then the group is
+        // disconnected.
         for number in 0..10 {
             self.room.send(&Noise::Noise { number }).await?;
         }
@@ -60,7 +61,7 @@ impl WebSocketConsumer for Member {
 }
 
 #[tokio::test]
-async fn a_group_can_be_disconnected_and_the_end_goes_before_what_waits_and_into_a_full_mailbox() {
+async fn disconnecting_a_group_precedes_queued_events_and_reaches_a_full_mailbox() {
     let diary = Diary::default();
     let channels = Channels::new(InMemoryChannelLayer::with_mailbox_capacity(4));
     let app = Member::application(&channels)
@@ -85,7 +86,7 @@ async fn python_can_disconnect_a_group_too() {
     let mut ana = WebSocketCommunicator::open(&app, Request::get("/"));
     assert_eq!(ana.status().await, 101);
 
-    // {"type": "seaway.disconnect", "code": 4001} as msgpack.packb writes it.
+    // {"type": "seaway.disconnect", "code": 4001} as `msgpack.packb` encodes it.
     let bytes = b"\x82\xa4type\xb1seaway.disconnect\xa4code\xcd\x0f\xa1";
     let room = GroupName::new("room").unwrap();
     let envelope = Envelope::from_bytes(&bytes[..]);
@@ -115,7 +116,7 @@ async fn one_consumer_can_be_disconnected_by_its_channel() {
     );
 }
 
-/// Says its channel.
+/// A consumer that sends its channel name.
 struct Named;
 
 impl WebSocketConsumer for Named {
@@ -135,7 +136,7 @@ impl WebSocketConsumer for Named {
     }
 }
 
-/// Never comes to an end by itself.
+/// A consumer whose hook never returns.
 struct Stuck {
     diary: Diary,
 }
@@ -161,7 +162,7 @@ impl WebSocketConsumer for Stuck {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_runs_on_does_not_shield_its_socket() {
+async fn a_running_hook_does_not_delay_a_disconnect() {
     let diary = Diary::default();
     let channels = Channels::in_memory();
     let app = Stuck::application(&channels)
@@ -181,7 +182,7 @@ async fn a_handler_that_runs_on_does_not_shield_its_socket() {
 }
 
 #[tokio::test]
-async fn a_handler_that_runs_on_when_the_drain_is_over_is_dropped_and_its_consumer_let_go() {
+async fn a_hook_that_runs_longer_than_the_drain_is_dropped_and_disconnect_runs() {
     let diary = Diary::default();
     let app = Stuck::application(&Channels::in_memory()).with(Provide(diary.clone()));
     let app = ProtocolTypeRouter::new().websocket(app);
@@ -199,7 +200,7 @@ async fn a_handler_that_runs_on_when_the_drain_is_over_is_dropped_and_its_consum
     timeout(PATIENCE, closing).await.expect("the line is cut");
 }
 
-/// Two clocks, of which the first is faster than its handler.
+/// A consumer with two timers, the first of which is faster than its hook.
 struct Clock;
 
 impl WebSocketConsumer for Clock {
@@ -227,7 +228,7 @@ impl WebSocketConsumer for Clock {
 }
 
 #[tokio::test(start_paused = true)]
-async fn timers_come_again_and_again_and_leave_turns_to_the_client() {
+async fn timers_repeat_and_alternate_with_messages() {
     let app = Clock::application(&Channels::in_memory()).boxed();
     let mut ana = WebSocketCommunicator::open(&app, Request::get("/"));
     assert_eq!(ana.status().await, 101);
@@ -245,7 +246,7 @@ async fn timers_come_again_and_again_and_leave_turns_to_the_client() {
     assert!(start.elapsed() >= Duration::from_secs(20));
 }
 
-/// The language that a client asks for.
+/// The language that a client requests.
 struct Language(String);
 
 impl FromScope<WebSocket> for Language {
@@ -280,7 +281,7 @@ impl WebSocketConsumer for Greeter {
 }
 
 #[tokio::test]
-async fn an_extractor_fills_or_refuses() {
+async fn an_extractor_returns_a_value_or_a_rejection() {
     let app = Greeter::application(&Channels::in_memory()).boxed();
 
     let request = Request::get("/").header("cookie", "theme=dark; lang=da");
@@ -296,7 +297,7 @@ async fn an_extractor_fills_or_refuses() {
 }
 
 #[tokio::test]
-async fn a_server_says_where_it_cannot_listen() {
+async fn a_failed_bind_names_the_address() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap();
     let app = || seaway::routing::ProtocolTypeRouter::new().websocket(crate::support::echo());

@@ -1,16 +1,16 @@
-//! Cookies of other applications on the same host: they hide none of ours.
+//! Tests with cookies of other applications on the same host, which must not hide ours.
 
 use crate::site::{Site, asking};
 use http::{HeaderValue, header::COOKIE};
 
-/// The `Cookie` header of a browser that has ours, and what another application has set before or behind it.
+/// Returns a `Cookie` header with our cookie, and another application's before or behind it.
 fn line(before: &[u8], ours: &str, behind: &[u8]) -> HeaderValue {
     let line = [before, ours.as_bytes(), behind].concat();
     HeaderValue::from_bytes(&line).unwrap()
 }
 
 #[tokio::test]
-async fn a_foreign_cookie_with_any_bytes_leaves_a_visitor_logged_in() {
+async fn a_foreign_cookie_with_any_bytes_does_not_log_a_user_out() {
     let site = Site::new();
     let ours = site.log_in("ana").await;
     for (before, behind) in [
@@ -45,7 +45,7 @@ async fn the_first_of_two_session_cookies_counts() {
 }
 
 #[tokio::test]
-async fn a_name_in_percent_encoding_is_another_name() {
+async fn a_percent_encoded_name_is_another_name() {
     let site = Site::new();
     let ours = site.log_in("ana").await;
     let disguised = ours.replacen("session", "%73ession", 1);

@@ -1,4 +1,4 @@
-//! Clients that take nothing of their stream.
+//! Tests of clients that do not read their stream.
 
 use crate::support::{Diary, PATIENCE, Server, read_until};
 use bytes::Bytes;
@@ -19,11 +19,11 @@ use tokio::{
 };
 use tower::{ServiceExt, service_fn};
 
-/// What a test and its talkers share.
+/// The state that a test shares with its consumers.
 #[derive(Clone, Default)]
 struct House {
     diary: Diary,
-    /// Lets one goodbye come to its end.
+    /// Lets one `disconnect` hook return.
     leave: Arc<Notify>,
 }
 
@@ -38,7 +38,7 @@ impl House {
     }
 }
 
-/// Talks without a pause, and loses its patience soon with one who does not listen.
+/// A consumer that sends without pauses, with a short send timeout.
 struct Talker(House);
 
 impl HttpConsumer for Talker {
@@ -70,7 +70,7 @@ async fn ask(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// As middleware does that logs each outcome by itself.
+/// Wraps an app like middleware that logs each outcome and returns `Ok`.
 fn logged(app: BoxApplication<Http>) -> BoxApplication<Http> {
     let logged = move |scope: Scope<Http>, exchange: Exchange| {
         let app = app.clone();
@@ -82,7 +82,7 @@ fn logged(app: BoxApplication<Http>) -> BoxApplication<Http> {
     ApplicationExt::boxed(application_fn(logged))
 }
 
-/// As middleware does that has something to write down after each request.
+/// Wraps an app like middleware that does some work after each request.
 fn written_down(app: BoxApplication<Http>, diary: Diary) -> BoxApplication<Http> {
     let pages = from_service(ProtocolTypeRouter::new().http(app));
     let written_down = move |scope: Scope<Http>, exchange: Exchange| {
@@ -96,7 +96,7 @@ fn written_down(app: BoxApplication<Http>, diary: Diary) -> BoxApplication<Http>
     ApplicationExt::boxed(application_fn(written_down))
 }
 
-/// As middleware does that has each request served in a task of its own.
+/// Wraps an app like middleware that spawns a task for each request.
 fn apart(app: BoxApplication<Http>) -> BoxApplication<Http> {
     let app = ProtocolTypeRouter::new().http(app);
     let pages = service_fn(move |request: Request<Body>| {
@@ -107,7 +107,7 @@ fn apart(app: BoxApplication<Http>) -> BoxApplication<Http> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_who_takes_nothing_of_a_stream_gives_its_place_to_others_whatever_stands_between() {
+async fn a_stalled_client_releases_its_connection_permit_behind_any_middleware() {
     for between in ["nothing", "a log", "a service", "a task"] {
         let house = House::default();
         let app = match between {
@@ -130,7 +130,7 @@ async fn one_who_takes_nothing_of_a_stream_gives_its_place_to_others_whatever_st
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_http_2_the_stream_alone_is_cut_off_that_nobody_takes_anything_of() {
+async fn over_http_2_only_the_stalled_stream_is_reset() {
     for between in ["nothing", "a task"] {
         let house = House::default();
         let app = match between {
@@ -162,7 +162,7 @@ async fn over_http_2_the_stream_alone_is_cut_off_that_nobody_takes_anything_of()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_who_takes_nothing_of_a_stream_is_cut_off_before_the_goodbye_is_said() {
+async fn a_stalled_client_is_disconnected_before_disconnect_finishes() {
     let house = House::default();
     let server = Server::start(house.app()).await;
     let mut deaf = ask(server.address).await;
@@ -178,7 +178,7 @@ async fn one_who_takes_nothing_of_a_stream_is_cut_off_before_the_goodbye_is_said
 }
 
 #[tokio::test]
-async fn a_stream_that_somebody_else_has_given_up_cuts_nobody_off() {
+async fn an_abandoned_inner_stream_does_not_close_the_outer_connection() {
     let house = House::default();
     let forgetful = {
         let house = house.clone();

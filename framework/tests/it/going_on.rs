@@ -1,4 +1,4 @@
-//! What goes on after an answer: streams, and goodbyes.
+//! Tests of work after the response has started: streams, and `disconnect` hooks.
 
 use crate::support::{Diary, PATIENCE, Server, read_until};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -16,13 +16,13 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Notify, time::timeout};
 use tower::{ServiceExt, service_fn};
 
-/// What a test and its guests share.
+/// The state that a test shares with its consumers.
 #[derive(Clone, Default)]
 struct House {
     diary: Diary,
-    /// Lets one handler go on that has begun a stream.
+    /// Lets one handler continue that has started a stream.
     go_on: Arc<Notify>,
-    /// Lets one goodbye come to its end.
+    /// Lets one `disconnect` hook return.
     leave: Arc<Notify>,
 }
 
@@ -39,7 +39,7 @@ impl House {
     }
 }
 
-/// Does as its path says, and takes its time to leave.
+/// A consumer that does what its path names, and has a slow `disconnect`.
 struct Guest {
     house: House,
     wish: String,
@@ -92,7 +92,7 @@ async fn connect(address: SocketAddr) -> TcpStream {
     TcpStream::connect(address).await.unwrap()
 }
 
-/// Asks, and reads until this has come.
+/// Sends a request, and reads until `end` has arrived.
 async fn ask(stream: &mut TcpStream, path: &str, end: &str) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -100,7 +100,7 @@ async fn ask(stream: &mut TcpStream, path: &str, end: &str) {
 }
 
 #[tokio::test]
-async fn a_stream_that_asks_another_consumer_of_ours_cuts_neither() {
+async fn a_stream_that_requests_another_consumer_ends_neither() {
     let house = House::default();
     let server = Server::start(house.app()).await;
     let mut client = connect(server.address).await;
@@ -115,7 +115,7 @@ async fn a_stream_that_asks_another_consumer_of_ours_cuts_neither() {
 }
 
 #[tokio::test]
-async fn a_stream_goes_on_behind_middleware_that_has_polled_its_answer_in_its_own_way() {
+async fn a_stream_continues_behind_middleware_that_polls_the_response_future_itself() {
     let house = House::default();
     let app = house.app();
     let pages = service_fn(move |request: Request<Body>| {
@@ -132,7 +132,7 @@ async fn a_stream_goes_on_behind_middleware_that_has_polled_its_answer_in_its_ow
 }
 
 #[tokio::test]
-async fn a_handler_that_found_somebody_else_gone_does_not_cut_off_its_own_client() {
+async fn a_closed_error_of_another_connection_does_not_disconnect_the_client() {
     let house = House::default();
     let server = Server::start(house.app()).await;
     let mut client = connect(server.address).await;
@@ -150,7 +150,7 @@ async fn a_handler_that_found_somebody_else_gone_does_not_cut_off_its_own_client
 }
 
 #[tokio::test]
-async fn a_goodbye_that_has_begun_is_said_to_its_end_though_the_server_has_stopped() {
+async fn a_started_disconnect_hook_finishes_after_the_server_has_stopped() {
     let house = House::default();
     let short = Duration::from_millis(50);
     let server = Server::configured(house.app(), |server| server.drain_timeout(short)).await;
@@ -166,7 +166,7 @@ async fn a_goodbye_that_has_begun_is_said_to_its_end_though_the_server_has_stopp
 }
 
 #[tokio::test]
-async fn who_is_cut_off_when_the_drain_is_over_gets_a_goodbye_before_the_server_ends() {
+async fn disconnect_runs_before_the_server_ends_if_the_drain_timeout_drops_a_hook() {
     let house = House::default();
     let short = Duration::from_millis(50);
     let server = Server::configured(house.app(), |server| server.drain_timeout(short)).await;
@@ -187,7 +187,7 @@ async fn who_is_cut_off_when_the_drain_is_over_gets_a_goodbye_before_the_server_
 }
 
 #[tokio::test]
-async fn a_communicator_that_goes_after_the_answer_cuts_no_goodbye() {
+async fn dropping_a_communicator_after_the_response_does_not_cancel_disconnect() {
     let house = House::default();
     let app = ApplicationExt::boxed(house.pages());
     let ask = || HttpCommunicator::open(&app, Request::get("/answer").body("").unwrap());

@@ -1,4 +1,4 @@
-//! An HTTP consumer that does what its query asks for, and notes it.
+//! An HTTP consumer that does what its query names, and records it.
 
 use crate::support::{Diary, trouble};
 use http::{Request, Response, StatusCode};
@@ -163,10 +163,10 @@ fn written(said: &Said) -> Result<SseEvent> {
     Ok(SseEvent::text(text).name("said").id(id.to_string()))
 }
 
-/// A house for guests.
+/// The app of these consumers, with the state that they share with a test.
 pub(crate) struct House {
     pub(crate) diary: Diary,
-    /// Lets one go on who waits for it.
+    /// Lets one waiting handler continue.
     pub(crate) go_on: Arc<Notify>,
     pub(crate) channels: Channels,
     layer: InMemoryChannelLayer,
@@ -197,7 +197,7 @@ impl House {
         HttpCommunicator::open(&self.app(), asking(wish, ""))
     }
 
-    /// How many listen to the room.
+    /// Returns the number of members of the group `room`.
     pub(crate) fn members(&self) -> usize {
         let room = GroupName::new("room").unwrap();
         self.layer.local().members(&room)

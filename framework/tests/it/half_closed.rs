@@ -1,4 +1,4 @@
-//! Clients that close their sending side (FIN) after a request, and wait for the response.
+//! Tests of clients that close their sending side (FIN) after a request, and wait for the response.
 
 use crate::{
     guest::{House, Said},
@@ -28,14 +28,14 @@ use tokio::{
 /// More than the kernel's buffers hold.
 const LARGE: usize = 32 * 1024 * 1024;
 
-/// State that a test shares with its pages.
+/// The state that a test shares with its pages.
 #[derive(Clone, Default)]
 struct Pages {
     diary: Diary,
     go_on: Arc<Notify>,
 }
 
-/// Notes if it is dropped before the page has its answer.
+/// A guard that records whether the page was dropped before it responded.
 struct Dropped(Option<Diary>);
 
 impl Drop for Dropped {
@@ -90,7 +90,7 @@ impl Pages {
     }
 }
 
-/// Sends this and a FIN.
+/// Sends a request and a FIN.
 async fn send(address: SocketAddr, request: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -159,7 +159,7 @@ async fn a_large_response_arrives_complete() {
 }
 
 #[tokio::test]
-async fn pipelined_requests_are_all_answered() {
+async fn pipelined_requests_all_get_responses() {
     let pages = Pages::default();
     let server = pages.serve().await;
     let post = "POST /post HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nwork";
@@ -246,7 +246,7 @@ async fn a_consumer_that_waits_is_disconnected() {
 }
 
 #[tokio::test]
-async fn a_consumer_that_does_not_wait_answers() {
+async fn a_consumer_that_does_not_wait_replies() {
     let house = House::new();
     let server = Server::start(ProtocolTypeRouter::new().http(house.pages())).await;
     let post = "POST /?wish=to+be+read HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nahoy";
@@ -265,7 +265,7 @@ async fn a_consumer_that_does_not_wait_answers() {
     assert_eq!(ends.collect::<Vec<_>>(), ["disconnect 1000"; 3]);
 }
 
-/// Waits for an event, also for a client that has closed its sending side.
+/// A consumer that waits for an event, also after its client has closed its sending side.
 struct Patient(Diary);
 
 impl HttpConsumer for Patient {
@@ -293,7 +293,7 @@ impl HttpConsumer for Patient {
 }
 
 #[tokio::test]
-async fn a_consumer_that_does_not_disconnect_on_half_close_answers_later() {
+async fn a_consumer_that_does_not_disconnect_on_half_close_replies_later() {
     let house = House::new();
     let app = Patient::application(&house.channels).with(Provide(house.diary.clone()));
     let server = Server::start(ProtocolTypeRouter::new().http(app)).await;
@@ -310,7 +310,7 @@ async fn a_consumer_that_does_not_disconnect_on_half_close_answers_later() {
     );
 }
 
-/// Upgrades to a protocol that echoes everything at the end of the stream.
+/// Upgrades to a protocol that echoes all bytes at the end of the stream.
 async fn upgrade(mut request: Request<Body>) -> Response {
     let upgrading = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {

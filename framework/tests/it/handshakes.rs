@@ -1,4 +1,4 @@
-//! At the door: what a consumer sees of its client, and how it refuses one.
+//! Tests of the handshake: what `connect` reads from the request, and how it rejects.
 
 use crate::support::echo;
 use http::{HeaderValue, Request, StatusCode, header};
@@ -9,7 +9,7 @@ use seaway::{
 };
 use std::time::Duration;
 
-/// Tells what it saw at the door.
+/// A consumer that sends what `connect` has read.
 struct Doorkeeper(String);
 
 impl WebSocketConsumer for Doorkeeper {
@@ -46,7 +46,7 @@ fn knock(request: http::request::Builder) -> WebSocketCommunicator {
 }
 
 #[tokio::test]
-async fn query_cookies_and_subprotocols_are_seen_and_headers_are_sent() {
+async fn connect_reads_query_cookies_and_subprotocols_and_sets_headers() {
     let mut client = knock(
         Request::get("/?age=30&name=Ana+Bo%20%C3%A5")
             .header(header::COOKIE, "theme=dark%20blue; other=1")
@@ -64,7 +64,7 @@ async fn query_cookies_and_subprotocols_are_seen_and_headers_are_sent() {
 }
 
 #[tokio::test]
-async fn what_is_not_utf_8_in_a_header_hides_nothing_beside_it() {
+async fn invalid_utf_8_in_a_header_does_not_hide_other_values() {
     let bytes = |bytes: &[u8]| HeaderValue::from_bytes(bytes).unwrap();
     let mut client = knock(
         Request::get("/?age=30&name=a")
@@ -79,7 +79,7 @@ async fn what_is_not_utf_8_in_a_header_hides_nothing_beside_it() {
 }
 
 #[tokio::test]
-async fn a_refusal_has_the_consumers_status_and_text() {
+async fn a_rejection_has_the_consumers_status_and_text() {
     let mut client = knock(Request::get("/?name=a&age=1").header(header::COOKIE, "banned=1"));
 
     let reply = client.reply().await;
@@ -100,7 +100,7 @@ async fn a_missing_or_malformed_parameter_is_a_400_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_page_of_a_foreign_origin_is_refused_before_the_consumer_is_asked() {
+async fn a_foreign_origin_is_rejected_before_connect() {
     let from = |origin| {
         Request::get("/")
             .header(header::HOST, "chat.example")
@@ -124,7 +124,7 @@ async fn a_page_of_a_foreign_origin_is_refused_before_the_consumer_is_asked() {
     }
 }
 
-/// Misbehaves at the door, as its path says.
+/// A consumer whose `connect` fails as its path names.
 struct Misbehaving;
 
 impl WebSocketConsumer for Misbehaving {
@@ -148,7 +148,7 @@ impl WebSocketConsumer for Misbehaving {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_goes_wrong_at_the_door_has_its_status() {
+async fn each_failure_of_connect_has_its_status() {
     let app = Misbehaving::application(&Channels::in_memory()).boxed();
     for (path, status) in [("/", 101), ("/join", 400), ("/state", 500), ("/panic", 500)] {
         let mut client = WebSocketCommunicator::open(&app, Request::get(path));
@@ -157,7 +157,7 @@ async fn what_goes_wrong_at_the_door_has_its_status() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connect_that_takes_too_long_is_a_503() {
+async fn a_connect_that_times_out_responds_503() {
     let config = WebSocketConfig::new().connect_timeout(Duration::from_secs(2));
     let app = Misbehaving::application(&Channels::in_memory())
         .with(config)

@@ -1,4 +1,4 @@
-//! HTTP consumers: long polls, bodies, endings.
+//! Tests of HTTP consumers: long polls, bodies, disconnects.
 
 use crate::{
     guest::{House, asking},
@@ -7,7 +7,7 @@ use crate::{
 use seaway::{Close, bytes::Bytes, testing::HttpCommunicator};
 
 #[tokio::test]
-async fn a_long_poll_is_answered_with_the_next_event() {
+async fn a_long_poll_replies_with_the_next_event() {
     let house = House::new();
     let mut client = house.open("news");
     eventually(|| (house.members() == 1).then_some(())).await;
@@ -23,7 +23,7 @@ async fn a_long_poll_is_answered_with_the_next_event() {
 }
 
 #[tokio::test]
-async fn one_who_hears_too_slowly_knows_how_much_was_lost() {
+async fn a_slow_consumer_knows_how_many_events_were_dropped() {
     let house = House::new();
     let mut client = house.open("news of a crowd");
     eventually(|| (house.members() == 1).then_some(())).await;
@@ -38,10 +38,10 @@ async fn one_who_hears_too_slowly_knows_how_much_was_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_poll_may_give_up_and_be_asked_again() {
+async fn a_long_poll_may_time_out_and_be_repeated() {
     let house = House::new();
 
-    // The communicator itself loses patience after five seconds.
+    // The communicator's own timeout is five seconds.
     let mut client = house.open("patience");
     tokio::time::sleep(std::time::Duration::from_secs(30)).await;
 
@@ -49,7 +49,7 @@ async fn a_long_poll_may_give_up_and_be_asked_again() {
 }
 
 #[tokio::test]
-async fn one_who_is_turned_away_at_the_door_was_never_in() {
+async fn a_request_rejected_in_connect_joins_no_group() {
     let house = House::new();
 
     let request = asking("come in without a ticket", "");
@@ -63,7 +63,7 @@ async fn one_who_is_turned_away_at_the_door_was_never_in() {
 }
 
 #[tokio::test]
-async fn a_handlers_own_headers_stand_and_cookies_of_the_door_go_out_beside_them() {
+async fn a_replys_headers_win_over_those_of_connect_and_cookies_are_merged() {
     let mut client = House::new().open("cookies");
 
     let headers = client.reply().await.headers();
@@ -75,7 +75,7 @@ async fn a_handlers_own_headers_stand_and_cookies_of_the_door_go_out_beside_them
 }
 
 #[tokio::test]
-async fn every_consumer_that_connected_disconnects_once_however_it_ended() {
+async fn every_connected_consumer_disconnects_once_for_any_reason() {
     for (wish, status, code) in [
         ("an answer", 200, 1000),
         ("numbers", 200, 1000),
@@ -99,7 +99,7 @@ async fn every_consumer_that_connected_disconnects_once_however_it_ended() {
 }
 
 #[tokio::test]
-async fn one_who_leaves_disconnects_once_whether_it_waits_or_streams() {
+async fn a_client_that_leaves_disconnects_once_whether_waiting_or_streaming() {
     for wish in ["news", "to hang", "events", "silence"] {
         let house = House::new();
         let mut client = house.open(wish);
@@ -120,11 +120,11 @@ async fn one_who_leaves_disconnects_once_whether_it_waits_or_streams() {
 }
 
 #[tokio::test]
-async fn a_body_is_read_whole_or_in_pieces_up_to_its_limit() {
+async fn a_body_is_read_whole_or_in_chunks_up_to_its_limit() {
     let house = House::new();
     for wish in ["to be read", "to be read in pieces"] {
         for (length, status) in [(0, 200), (1000, 200), (1001, 413)] {
-            // A body of unknown length has no Content-Length to look at.
+            // A body of unknown length has no Content-Length.
             let pieces = vec![
                 Bytes::from(vec![b'x'; length / 2]),
                 vec![b'x'; length.div_ceil(2)].into(),
@@ -146,19 +146,15 @@ fn of_unknown_length(pieces: Vec<Bytes>) -> seaway::protocol::Body {
         fn poll_frame(
             mut self: std::pin::Pin<&mut Self>,
             _: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Option<Result<http_body::Message<Bytes>, Self::Error>>> {
-            std::task::Poll::Ready(
-                self.0
-                    .next()
-                    .map(|piece| Ok(http_body::Message::data(piece))),
-            )
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+            std::task::Poll::Ready(self.0.next().map(|piece| Ok(http_body::Frame::data(piece))))
         }
     }
     seaway::protocol::Body::new(Pieces(pieces.into_iter()))
 }
 
 #[tokio::test]
-async fn one_may_be_ended_from_afar_and_nobody_wonders_about_the_event() {
+async fn a_disconnect_of_a_group_ends_requests_and_is_not_counted_as_undecodable() {
     for (close, status) in [(4000, 403), (Close::UNAUTHORIZED, 401)] {
         for wish in ["news", "to hang"] {
             let house = House::new();

@@ -1,4 +1,4 @@
-//! HTTP requests that break the rules, over real sockets.
+//! Tests of invalid HTTP requests, over real sockets.
 
 use crate::{
     guest::House,
@@ -21,7 +21,7 @@ use tokio::{
 };
 use tower::{Service, service_fn};
 
-/// Answers every request with `asked`, and notes its method and target.
+/// Responds to every request with `asked`, and records its method and target.
 fn anything(
     diary: &Diary,
 ) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
@@ -127,7 +127,7 @@ async fn a_valid_head_reaches_the_application() {
 }
 
 #[tokio::test]
-async fn a_request_with_both_lengths_is_refused_wherever_it_stands() {
+async fn a_request_with_both_lengths_is_refused_at_any_position() {
     let get = "GET /first HTTP/1.1\r\nHost: a\r\n\r\n";
     let sized = "POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
     let chunked = "POST /first HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
@@ -168,7 +168,7 @@ async fn a_request_with_both_lengths_is_refused_wherever_it_stands() {
     }
 }
 
-/// Sends each byte by itself.
+/// Sends each byte in a separate write.
 async fn raw_in_pieces(server: &Server, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.set_nodelay(true).unwrap();
@@ -184,7 +184,7 @@ async fn raw_in_pieces(server: &Server, request: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Reads the whole body of its request.
+/// A consumer that reads the whole request body.
 struct Reader;
 
 impl HttpConsumer for Reader {
@@ -200,7 +200,7 @@ impl HttpConsumer for Reader {
     }
 }
 
-/// Reads the body of its request in pieces.
+/// A consumer that reads the request body in chunks.
 struct PieceReader;
 
 impl HttpConsumer for PieceReader {
@@ -222,7 +222,7 @@ async fn read_by_hand(_: Scope<Http>, mut exchange: Exchange) -> Result<()> {
     exchange.respond(Response::new(body.into())).await
 }
 
-/// One route for each way to read a request body.
+/// Returns an app with one route for each way to read a request body.
 fn readers() -> ProtocolTypeRouter {
     let channels = Channels::in_memory();
     let axum = axum::Router::new()
@@ -260,7 +260,7 @@ fn readers() -> ProtocolTypeRouter {
 }
 
 #[tokio::test]
-async fn a_malformed_or_incomplete_body_is_answered_400_however_it_is_read() {
+async fn a_malformed_or_incomplete_body_gets_400_with_every_way_to_read_it() {
     let server = Server::start(readers()).await;
     let chunked = "Transfer-Encoding: chunked";
 
@@ -282,7 +282,7 @@ async fn a_malformed_or_incomplete_body_is_answered_400_however_it_is_read() {
     }
 }
 
-/// Sends this and a FIN, and reads until the server closes the connection.
+/// Sends a request and a FIN, and reads until the server closes the connection.
 async fn half_closed(server: &Server, request: &str) -> String {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -322,7 +322,7 @@ async fn a_valid_body_is_read_in_every_way() {
     }
 }
 
-/// Answers what it accepts by default.
+/// A consumer with the default methods.
 struct Brewer;
 
 impl HttpConsumer for Brewer {
@@ -337,7 +337,7 @@ impl HttpConsumer for Brewer {
     }
 }
 
-/// Names a method that is not accepted by default.
+/// A consumer with a method that is not accepted by default.
 struct CoffeePot;
 
 impl HttpConsumer for CoffeePot {
@@ -355,7 +355,7 @@ impl HttpConsumer for CoffeePot {
 }
 
 #[tokio::test]
-async fn an_unknown_method_is_answered_405_unless_a_route_names_it() {
+async fn an_unknown_method_gets_405_unless_a_route_names_it() {
     let channels = Channels::in_memory();
     let app = axum::Router::new()
         .route("/page", axum::routing::get(async || "a page"))
@@ -448,7 +448,7 @@ async fn the_limit_on_the_head_size_is_exact() {
 }
 
 #[tokio::test]
-async fn a_head_over_http_2_that_is_too_large_is_answered_431() {
+async fn a_head_over_http_2_that_is_too_large_gets_431() {
     let diary = Diary::default();
     let server = Server::start(anything(&diary)).await;
     let stream = TcpStream::connect(server.address).await.unwrap();

@@ -1,4 +1,5 @@
-//! HTTP consumers over real sockets: clients that leave, servers that stop, bodies that are refused unread.
+//! Tests of HTTP consumers over real sockets: disconnects, shutdowns, bodies that are refused
+//! unread.
 
 use crate::{
     guest::House,
@@ -21,14 +22,14 @@ use tokio::{
     time::timeout,
 };
 
-/// Within which a consumer must hear that its client has left.
+/// The time within which a consumer must notice that its client has left.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
 async fn serve(house: &House) -> Server {
     Server::start(ProtocolTypeRouter::new().http(house.pages())).await
 }
 
-/// A client that has asked over HTTP/1.1.
+/// Connects a client, and sends a request over HTTP/1.1.
 async fn ask(address: SocketAddr, wish: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let wish = wish.replace(' ', "+");
@@ -37,7 +38,8 @@ async fn ask(address: SocketAddr, wish: &str) -> TcpStream {
     stream
 }
 
-/// Leaves, three times at most on a busy machine: once it must be noticed within the limit.
+/// Measures up to three disconnects, as the machine may be busy: one must be noticed within the
+/// limit.
 async fn at_once(wish: &str, mut leave: impl AsyncFnMut() -> Duration) {
     let mut took = Vec::new();
     while took.len() < 3 && took.iter().all(|took| *took >= AT_ONCE) {
@@ -47,7 +49,7 @@ async fn at_once(wish: &str, mut leave: impl AsyncFnMut() -> Duration) {
     assert!(took.iter().any(|took| *took < AT_ONCE), "{wish}: {took:?}");
 }
 
-/// How long it took until the guest had gone, once, and left its room.
+/// Returns how long it took until the consumer was disconnected, once, and had left its group.
 async fn is_gone(house: &House, left: Instant, wish: &str) -> Duration {
     let is_goodbye = |entry: &String| entry.starts_with("disconnect");
     eventually(|| house.diary.entries().iter().any(is_goodbye).then_some(())).await;
@@ -60,7 +62,7 @@ async fn is_gone(house: &House, left: Instant, wish: &str) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_whose_body_was_read_is_missed_as_well() {
+async fn a_client_that_leaves_after_its_body_is_noticed_at_once() {
     at_once("after its body", async || {
         let house = House::new();
         let server = serve(&house).await;
@@ -134,12 +136,12 @@ async fn leave_over_http_2(wish: &str, hangs_up: bool) -> Duration {
     took
 }
 
-/// A client with prior knowledge, and the task that carries what it says and hears.
+/// Connects an HTTP/2 client with prior knowledge, and spawns its connection task.
 async fn connect_over_http_2(
     address: SocketAddr,
 ) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
     let stream = TcpStream::connect(address).await.unwrap();
-    // Or the kernel keeps the reset back for 40 ms.
+    // Otherwise the kernel delays the reset by 40 ms (Nagle's algorithm).
     stream.set_nodelay(true).unwrap();
     let (client, connection) = h2::client::handshake(stream).await.unwrap();
     let connection = tokio::spawn(connection);
@@ -151,13 +153,13 @@ fn wishing(wish: &str) -> http::Request<()> {
     http::Request::get(uri).body(()).unwrap()
 }
 
-/// The status of an answer over HTTP/2, once its head is here.
+/// Returns the status of a response over HTTP/2, once its head has arrived.
 async fn head(response: ResponseFuture) -> (u16, RecvStream) {
     let response = timeout(PATIENCE, response).await.unwrap().unwrap();
     (response.status().as_u16(), response.into_body())
 }
 
-/// What follows, to an end in good order.
+/// Reads the rest of a body, which must end without an error.
 async fn rest(mut body: RecvStream) -> String {
     let mut heard = Vec::new();
     while let Some(piece) = timeout(PATIENCE, body.data()).await.unwrap() {
@@ -171,7 +173,7 @@ fn is_streamed(wish: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everyone_who_waits_is_told_when_the_server_stops() {
+async fn every_waiting_request_gets_a_response_when_the_server_stops() {
     let house = House::new();
     let server = serve(&house).await;
     let mut poll = ask(server.address, "news").await;
@@ -195,7 +197,7 @@ async fn everyone_who_waits_is_told_when_the_server_stops() {
 }
 
 #[tokio::test]
-async fn an_upload_and_a_download_under_way_are_finished_when_the_server_stops() {
+async fn an_upload_and_a_download_in_progress_are_finished_when_the_server_stops() {
     let house = House::new();
     let server = serve(&house).await;
     let mut upload = TcpStream::connect(server.address).await.unwrap();
@@ -222,7 +224,7 @@ async fn an_upload_and_a_download_under_way_are_finished_when_the_server_stops()
 }
 
 #[tokio::test]
-async fn a_stream_of_events_that_does_not_listen_is_ended_when_the_server_stops() {
+async fn an_event_stream_that_does_not_wait_for_events_is_ended_when_the_server_stops() {
     let house = House::new();
     let server = serve(&house).await;
     let mut events = ask(server.address, "silence").await;
@@ -241,7 +243,7 @@ async fn a_stream_of_events_that_does_not_listen_is_ended_when_the_server_stops(
 }
 
 #[tokio::test]
-async fn what_follows_a_complete_stream_of_events_is_finished_when_the_server_stops() {
+async fn a_handler_that_has_ended_its_event_stream_is_finished_when_the_server_stops() {
     let house = House::new();
     let server = serve(&house).await;
     let mut client = ask(server.address, "the books").await;
@@ -262,7 +264,7 @@ async fn what_follows_a_complete_stream_of_events_is_finished_when_the_server_st
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everyone_who_waits_over_http_2_is_told_when_the_server_stops() {
+async fn every_waiting_request_over_http_2_gets_a_response_when_the_server_stops() {
     let house = House::new();
     let server = serve(&house).await;
     let (mut client, connection) = connect_over_http_2(server.address).await;
@@ -279,7 +281,7 @@ async fn everyone_who_waits_over_http_2_is_told_when_the_server_stops() {
     assert_eq!((status, rest(answer).await.as_str()), (200, "closing time"));
     assert_eq!(rest(events).await, "");
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
-    // The client keeps its end open, and is not waited for.
+    // The client keeps the connection open, and the server does not wait for it.
     timeout(PATIENCE, connection)
         .await
         .unwrap()
@@ -295,9 +297,9 @@ async fn everyone_who_waits_over_http_2_is_told_when_the_server_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_over_http_2_is_answered_without_a_body() {
+async fn a_head_request_over_http_2_gets_a_response_without_a_body() {
     let house = House::new();
-    // The inner router withholds it already.
+    // The inner router removes the body already.
     let inner = ProtocolTypeRouter::new().http(house.pages());
     let app = ProtocolTypeRouter::new().http(from_service(inner));
     let server = Server::start(app).await;
@@ -326,7 +328,8 @@ async fn a_head_over_http_2_is_answered_without_a_body() {
 }
 
 #[tokio::test]
-async fn a_stream_of_events_over_http_2_that_does_not_listen_is_ended_when_the_server_stops() {
+async fn an_event_stream_over_http_2_that_does_not_wait_for_events_is_ended_when_the_server_stops()
+{
     let house = House::new();
     let server = serve(&house).await;
     let (mut client, _connection) = connect_over_http_2(server.address).await;
@@ -347,7 +350,7 @@ async fn a_stream_of_events_over_http_2_that_does_not_listen_is_ended_when_the_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_over_http_2_that_outstay_the_drain_are_dropped() {
+async fn requests_over_http_2_that_outlast_the_drain_are_dropped() {
     struct Noted(Diary);
     impl Drop for Noted {
         fn drop(&mut self) {
@@ -380,7 +383,7 @@ async fn requests_over_http_2_that_outstay_the_drain_are_dropped() {
 }
 
 #[tokio::test]
-async fn one_who_hangs_when_the_server_stops_is_told_nothing_untrue() {
+async fn a_request_that_hangs_when_the_server_stops_gets_no_response() {
     let house = House::new();
     let app = ProtocolTypeRouter::new().http(house.pages());
     let short = Duration::from_millis(50);
@@ -401,7 +404,7 @@ async fn one_who_hangs_when_the_server_stops_is_told_nothing_untrue() {
     assert_eq!(house.diary.wait_for(2).await[1], "disconnect 1006");
 }
 
-/// Lets time pass at once, in a test that is else in real time: sockets do not wait for a clock that stands still.
+/// Advances the time in a test with real time otherwise: sockets do not work with a paused clock.
 async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
@@ -409,12 +412,12 @@ async fn pass(time: Duration) {
 }
 
 #[tokio::test]
-async fn a_body_that_announces_too_much_is_refused_unread() {
+async fn a_body_with_a_content_length_over_the_limit_is_refused_unread() {
     let house = House::new();
     let server = serve(&house).await;
     let mut client = TcpStream::connect(server.address).await.unwrap();
 
-    // Nothing of the body is ever sent, and the client is not told to go on with it.
+    // The body is never sent, and the client gets no 100 Continue.
     let request = b"POST /?wish=to+be+read HTTP/1.1\r\nHost: a\r\n\
         Content-Length: 9000000000\r\nExpect: 100-continue\r\n\r\n";
     client.write_all(request).await.unwrap();

@@ -1,4 +1,4 @@
-//! Answers that are streamed: events, chunks, back-pressure.
+//! Tests of streamed responses: events, chunks, backpressure.
 
 use crate::{
     guest::{House, asking},
@@ -37,7 +37,7 @@ async fn events_reach_a_stream_with_name_id_and_lines() {
 }
 
 #[tokio::test]
-async fn one_who_comes_back_says_what_it_heard_last() {
+async fn a_reconnecting_client_sends_the_last_event_id() {
     let house = House::new();
     let mut request = asking("events", "");
     let id = "№ 7".parse().unwrap();
@@ -49,7 +49,7 @@ async fn one_who_comes_back_says_what_it_heard_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_stream_gets_a_comment_every_15_seconds() {
+async fn an_idle_event_stream_gets_a_comment_every_15_seconds() {
     let house = House::new();
     let mut client = house.open("silence");
     assert_eq!(client.status().await, 200);
@@ -62,7 +62,7 @@ async fn a_silent_stream_gets_a_comment_every_15_seconds() {
     }
 }
 
-/// Says one thing in an hour, and comments every so many seconds.
+/// A consumer that sends one event after an hour, and a comment every `SECONDS`.
 struct Mute<const SECONDS: u64>;
 
 impl<const SECONDS: u64> HttpConsumer for Mute<SECONDS> {
@@ -84,7 +84,7 @@ impl<const SECONDS: u64> HttpConsumer for Mute<SECONDS> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_may_be_silent_for_ever() {
+async fn keep_alive_comments_can_be_disabled() {
     let app = Mute::<{ u64::MAX }>::application(&Channels::in_memory()).boxed();
     let request = http::Request::get("/").body("").unwrap();
     let mut client = HttpCommunicator::open(&app, request);
@@ -96,7 +96,7 @@ async fn a_stream_may_be_silent_for_ever() {
 }
 
 #[tokio::test]
-async fn a_consumer_answers_the_methods_that_it_says() {
+async fn a_consumer_accepts_the_methods_that_it_declares() {
     let app = Mute::<1>::application(&Channels::in_memory()).boxed();
     for (method, status) in [(Method::GET, 200), (Method::HEAD, 200), (Method::POST, 405)] {
         let request = http::Request::builder().method(method).uri("/");
@@ -112,13 +112,13 @@ async fn a_consumer_answers_the_methods_that_it_says() {
 }
 
 #[test]
-#[should_panic(expected = "KEEP_ALIVE of zero")]
-fn a_stream_may_not_be_flooded_with_comments() {
+#[should_panic(expected = "KEEP_ALIVE is zero")]
+fn a_keep_alive_interval_of_zero_panics() {
     _ = Mute::<0>::application(&Channels::in_memory());
 }
 
 #[tokio::test]
-async fn members_share_what_is_written_once() {
+async fn an_event_is_encoded_once_and_shared_by_members() {
     let house = House::new();
     let (mut ana, mut bo) = (house.open("events"), house.open("events"));
     assert_eq!(
@@ -134,7 +134,7 @@ async fn members_share_what_is_written_once() {
 }
 
 #[tokio::test]
-async fn a_streamed_answer_arrives_whole() {
+async fn a_streamed_response_arrives_complete() {
     let house = House::new();
     let mut client = house.open("numbers");
     let mut text = String::new();
@@ -148,7 +148,7 @@ async fn a_streamed_answer_arrives_whole() {
 }
 
 #[tokio::test]
-async fn an_answer_that_fails_half_way_is_cut_off() {
+async fn a_response_that_fails_half_way_is_aborted() {
     let house = House::new();
     let mut client = house.open("half");
     assert_eq!(client.receive().await.unwrap(), "the first half");
@@ -170,7 +170,7 @@ async fn a_client_that_reads_slowly_makes_the_handler_wait() {
     assert_eq!(client.status().await, 200);
 
     for read in 0..5 {
-        // Paused time passes only once nobody has anything left to do.
+        // Paused time advances only once all tasks are idle.
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(sent(), read + 1, "one chunk fills the buffer");
         assert_eq!(client.receive().await.unwrap().len(), 10_000);

@@ -1,4 +1,4 @@
-//! Before the first client, and after the last.
+//! Tests of the lifespan: start-up before the first client, shutdown after the last.
 
 use crate::support::{Diary, PATIENCE, Server, connect, farewell, hear, trouble};
 use axum::{Extension, Router, routing::get};
@@ -23,7 +23,7 @@ use tokio::{
     time::timeout,
 };
 
-/// What a start-up makes, and a shutdown closes.
+/// A value that a start-up function returns, and a shutdown function closes.
 #[derive(Clone)]
 struct Database(Diary);
 
@@ -33,7 +33,7 @@ impl Database {
     }
 }
 
-/// Another thing, made with the first.
+/// A second value, made from the first.
 #[derive(Clone)]
 struct Cache(&'static str);
 
@@ -45,7 +45,7 @@ fn open(diary: &Diary) -> impl FnOnce() -> Ready<Result<Database>> + Send + 'sta
     }
 }
 
-/// Greets with what was made at the start.
+/// A consumer that sends a value of the start-up.
 struct Greeter(Diary);
 
 impl WebSocketConsumer for Greeter {
@@ -89,7 +89,7 @@ async fn page(address: std::net::SocketAddr) -> String {
 }
 
 #[tokio::test]
-async fn what_a_start_up_makes_is_handed_to_every_scope_and_closed_after_the_drain() {
+async fn start_up_values_are_in_every_scope_and_closed_after_the_drain() {
     let diary = Diary::default();
     let noted = diary.clone();
     let server = Server::configured(greeter(), |server| {
@@ -120,7 +120,7 @@ async fn what_a_start_up_makes_is_handed_to_every_scope_and_closed_after_the_dra
 }
 
 #[tokio::test]
-async fn nobody_is_served_before_the_start_up_is_done() {
+async fn no_request_is_served_before_the_start_up_is_done() {
     let diary = Diary::default();
     let (done, wait) = oneshot::channel::<()>();
     let opening = open(&diary);
@@ -148,7 +148,7 @@ async fn nobody_is_served_before_the_start_up_is_done() {
 }
 
 #[tokio::test]
-async fn a_start_up_that_fails_is_the_servers_error_and_what_had_started_is_stopped() {
+async fn a_failed_start_up_is_the_servers_error_and_stops_what_had_started() {
     let (diary, address) = (Diary::default(), free_address().await);
     let (never, again) = (diary.clone(), diary.clone());
 
@@ -174,7 +174,7 @@ async fn a_start_up_that_fails_is_the_servers_error_and_what_had_started_is_stop
 }
 
 #[tokio::test]
-async fn the_port_is_not_even_open_before_the_start_up_is_done() {
+async fn the_port_is_not_open_before_the_start_up_is_done() {
     let address = free_address().await;
 
     let outcome = serve(address.clone(), greeter())
@@ -188,7 +188,7 @@ async fn the_port_is_not_even_open_before_the_start_up_is_done() {
 }
 
 #[tokio::test]
-async fn a_start_up_that_panics_is_an_error_too() {
+async fn a_panic_during_start_up_is_an_error() {
     let outcome = Lifespan::new()
         .on_startup(async || -> Result<Cache> { panic!("out of paper") })
         .start()
@@ -199,7 +199,7 @@ async fn a_start_up_that_panics_is_an_error_too() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_stops_what_had_started() {
+async fn a_port_in_use_stops_what_had_started() {
     let diary = Diary::default();
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
 
@@ -238,7 +238,7 @@ async fn a_stop_during_the_start_up_ends_it_and_stops_what_had_started() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_that_hangs_or_panics_does_not_keep_the_others_from_theirs() {
+async fn a_shutdown_hook_that_hangs_or_panics_does_not_prevent_the_others() {
     let diary = Diary::default();
     let running = Lifespan::new()
         .on_startup(open(&diary))
@@ -258,7 +258,7 @@ async fn a_shutdown_that_hangs_or_panics_does_not_keep_the_others_from_theirs() 
 }
 
 #[tokio::test]
-async fn what_nobody_has_made_is_missed_at_the_start() {
+async fn a_missing_value_is_an_error_at_start_up() {
     let outcome = Lifespan::new()
         .on_shutdown(async |_: Cache| {})
         .start()
@@ -270,7 +270,7 @@ async fn what_nobody_has_made_is_missed_at_the_start() {
 }
 
 #[tokio::test]
-async fn under_another_server_the_host_starts_and_stops_it() {
+async fn another_server_can_start_and_stop_a_lifespan() {
     let diary = Diary::default();
     let lifespan = Lifespan::new()
         .on_startup(open(&diary))
@@ -297,7 +297,7 @@ async fn under_another_server_the_host_starts_and_stops_it() {
 }
 
 #[tokio::test]
-async fn a_test_may_hand_out_what_a_start_up_has_made_without_a_server() {
+async fn a_test_can_provide_start_up_values_without_a_server() {
     let running = Lifespan::new()
         .on_startup(open(&Diary::default()))
         .on_startup(async || Ok(Cache("ahoy")))

@@ -1,8 +1,8 @@
-//! What is logged, for tests to read.
+//! A subscriber that records log lines for tests.
 
 use crate::support::Diary;
 
-/// What this thread logs while the test holds it.
+/// The lines that this thread logs while the test holds it.
 pub(crate) struct Log {
     lines: Diary,
     _listening: tracing::subscriber::DefaultGuard,
@@ -15,14 +15,15 @@ impl Log {
         Self { lines, _listening }
     }
 
-    /// The lines that an operator is to act on.
+    /// Returns the lines that require an operator's action.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let mut lines = self.lines.entries();
         lines.retain(|line| line.starts_with("WARN") || line.starts_with("ERROR"));
         lines
     }
 
-    /// The one line with this text, whatever its level: lines above a rate have the level `debug`.
+    /// Returns the one line with this text, at any level: lines over a rate limit have the level
+    /// `debug`.
     pub(crate) fn line(&self, text: &str) -> String {
         let lines = self.lines.entries();
         let mut found = lines.iter().filter(|line| line.contains(text));

@@ -1,4 +1,4 @@
-//! `#[session]` and `#[user]`: fields that are filled from who is there.
+//! Tests of `#[session]` and `#[user]`: fields from the session and the user.
 
 use http::Request;
 use seaway::{
@@ -101,7 +101,7 @@ async fn a_field_is_filled_from_the_session() {
 }
 
 #[tokio::test]
-async fn a_session_without_the_value_is_answered_401_and_told_which() {
+async fn a_session_without_the_value_gets_401_and_the_name_of_the_field() {
     let app = shop(Shopper::application(&Channels::in_memory()));
 
     let mut shopper = WebSocketCommunicator::open(&app, Request::get("/"));
@@ -112,7 +112,7 @@ async fn a_session_without_the_value_is_answered_401_and_told_which() {
 }
 
 #[tokio::test]
-async fn where_a_user_is_needed_nobody_is_answered_401() {
+async fn an_anonymous_request_gets_401_where_a_user_is_required() {
     let app = shop(Member::application(&Channels::in_memory()));
 
     let mut nobody = WebSocketCommunicator::open(&app, Request::get("/"));
@@ -121,7 +121,7 @@ async fn where_a_user_is_needed_nobody_is_answered_401() {
 }
 
 #[tokio::test]
-async fn a_field_is_the_user_who_is_there() {
+async fn a_field_is_filled_with_the_user() {
     let as_ana = |path| Request::get(path).header("authorization", "Bearer ana");
     let member = shop(Member::application(&Channels::in_memory()));
     let shopper = shop(Shopper::application(&Channels::in_memory()));

@@ -1,4 +1,4 @@
-//! What the framework promises, through its public API.
+//! Tests of the framework's guarantees, through its public API.
 
 mod actor;
 #[cfg(feature = "sessions")]

@@ -1,4 +1,4 @@
-//! What receivers are told when they may not have received everything.
+//! Tests of the notifications of receivers that may have missed events.
 
 use crate::{
     site::Site,
@@ -21,7 +21,7 @@ enum News {
     Item { number: u32 },
 }
 
-/// Holds up its first event until the test lets it go on.
+/// A gate that blocks the first event until the test opens it.
 #[derive(Clone, Default)]
 struct Gate(Arc<Notify>);
 
@@ -97,7 +97,7 @@ impl Stage {
         self.channels.group("news").unwrap()
     }
 
-    /// Sends more than the mailbox of a consumer holds that is busy with the first.
+    /// Sends more events than fit in the mailbox of a consumer that is busy with the first.
     async fn overflow(&self) {
         self.news().send(&News::Item { number: 0 }).await.unwrap();
         self.diary.wait_for(1).await;
@@ -109,7 +109,7 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn a_consumer_is_told_what_was_dropped_behind_the_last_event_that_was_not() {
+async fn a_consumer_is_notified_of_dropped_events_after_the_last_delivered_one() {
     let stage = Stage::new();
     let mut client = stage.client("/?patient").await;
 
@@ -138,7 +138,7 @@ async fn a_consumer_that_returns_what_it_missed_as_an_error_closes_with_1013() {
 }
 
 #[tokio::test]
-async fn every_mailbox_of_a_process_is_told_of_an_interruption_in_its_place_among_the_events() {
+async fn every_mailbox_of_a_process_gets_the_interruption_in_order_with_its_events() {
     let stage = Stage::new();
     let mut client = stage.client("/?patient").await;
 
@@ -151,7 +151,7 @@ async fn every_mailbox_of_a_process_is_told_of_an_interruption_in_its_place_amon
     assert_eq!(client.receive_text().await, "2");
 }
 
-/// Leaves both kinds of loss to the default.
+/// A consumer with the default handling of missed events.
 struct Plain;
 
 impl WebSocketConsumer for Plain {
@@ -188,7 +188,7 @@ async fn by_default_an_overflow_closes_with_1013_and_an_interruption_is_only_cou
     assert!(close.reason.contains("3 events were dropped"), "{close:?}");
 }
 
-/// Written with the macro.
+/// A consumer written with the macro.
 struct Brief;
 
 #[consumer(event = News)]
@@ -206,7 +206,7 @@ impl Brief {
 }
 
 #[tokio::test]
-async fn the_macro_knows_the_hook() {
+async fn the_consumer_macro_supports_missed() {
     let stage = Stage::new();
     let app = Brief::application(&stage.channels).boxed();
     let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
@@ -221,7 +221,7 @@ async fn the_macro_knows_the_hook() {
     );
 }
 
-/// Waits for one event.
+/// A consumer that waits for one event.
 struct Poll;
 
 impl HttpConsumer for Poll {
@@ -241,7 +241,7 @@ impl HttpConsumer for Poll {
 }
 
 #[tokio::test]
-async fn a_request_that_waits_for_events_is_answered_503_when_some_may_be_missing() {
+async fn a_request_that_waits_for_events_gets_503_when_some_may_be_missing() {
     let stage = Stage::new();
     let app = Poll::application(&stage.channels).boxed();
     let request = Request::get("/")
@@ -262,14 +262,14 @@ async fn a_request_that_waits_for_events_is_answered_503_when_some_may_be_missin
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_out_that_an_interruption_has_hidden_is_noticed_after_it() {
+async fn a_log_out_during_an_interruption_is_noticed_after_it() {
     let site = Site::new();
     let (ana, bo) = (site.log_in("ana").await, site.log_in("bo").await);
     let (mut gone, _) = site.who(&ana).await;
     let mut stream = site.ask("/waiting/stream", &ana);
     assert_eq!(stream.receive_event().await.data, "ana");
     let (mut other, _) = site.who(&bo).await;
-    // Nothing is announced, as if it had been while this process was not subscribed.
+    // No event is published, as if it had been while this process was not subscribed.
     site.accounts.ban("ana");
 
     site.local.interrupted(Duration::from_secs(3));

@@ -1,4 +1,4 @@
-//! What goes wrong in a conversation, and touches no other.
+//! Tests of failures on one connection, which must not affect any other.
 
 use crate::{
     actor::{Said, enter, stage, stage_of},
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 #[tokio::test]
-async fn a_failing_handler_ends_its_conversation_with_1011_and_no_other() {
+async fn a_failing_hook_closes_its_connection_alone_with_1011() {
     let diary = Diary::default();
     let app = stage(&diary);
     let (mut ana, mut bo) = (enter(&app).await, enter(&app).await);
@@ -32,7 +32,7 @@ async fn a_failing_handler_ends_its_conversation_with_1011_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_panicking_handler_ends_its_conversation_with_1011_and_no_other() {
+async fn a_panicking_hook_closes_its_connection_alone_with_1011() {
     let diary = Diary::default();
     let app = stage(&diary);
     let (mut ana, mut bo) = (enter(&app).await, enter(&app).await);
@@ -51,7 +51,7 @@ async fn a_panicking_handler_ends_its_conversation_with_1011_and_no_other() {
 }
 
 #[tokio::test]
-async fn one_whose_conversation_is_dropped_from_outside_disconnects_once() {
+async fn a_consumer_whose_future_is_dropped_disconnects_once() {
     for order in [None, Some(r#""hang""#)] {
         let (diary, end) = (Diary::default(), Arc::default());
         let app = cut_short(&stage(&diary), &end);
@@ -69,7 +69,7 @@ async fn one_whose_conversation_is_dropped_from_outside_disconnects_once() {
 }
 
 #[tokio::test]
-async fn malformed_input_ends_the_conversation_with_1007_and_the_reason() {
+async fn malformed_input_closes_the_connection_with_1007_and_the_reason() {
     let diary = Diary::default();
     for input in [
         Message::text("{oops"),
@@ -87,7 +87,7 @@ async fn malformed_input_ends_the_conversation_with_1007_and_the_reason() {
     }
 }
 
-/// Fails before there is a future: a hook need not be an `async fn`.
+/// A consumer that panics before it returns a future: a hook need not be an `async fn`.
 struct Abrupt(Diary);
 
 impl WebSocketConsumer for Abrupt {
@@ -115,7 +115,7 @@ impl WebSocketConsumer for Abrupt {
 }
 
 #[tokio::test]
-async fn a_hook_that_panics_before_its_future_is_there_ends_its_conversation_alone() {
+async fn a_hook_that_panics_before_it_returns_a_future_closes_its_connection_alone() {
     let diary = Diary::default();
     let app = Abrupt::application(&Channels::in_memory());
     let app = app.with(Provide(diary.clone())).boxed();
@@ -131,7 +131,7 @@ async fn a_hook_that_panics_before_its_future_is_there_ends_its_conversation_alo
 }
 
 #[tokio::test]
-async fn a_consumer_may_forgive_malformed_input() {
+async fn a_consumer_may_ignore_malformed_input() {
     struct Patient;
     impl WebSocketConsumer for Patient {
         type Input = Json<u32>;
@@ -157,7 +157,7 @@ async fn a_consumer_may_forgive_malformed_input() {
     client.disconnect().await.unwrap();
 }
 
-/// Delivers nothing to groups, and says so.
+/// A channel layer whose `group_send` fails.
 #[derive(Default)]
 struct Cut(LocalChannels);
 
@@ -193,7 +193,7 @@ async fn an_event_that_was_not_sent_is_counted_and_closes_the_connection_with_10
 }
 
 #[tokio::test]
-async fn a_consumer_may_forgive_its_own_errors_but_not_its_panics() {
+async fn a_consumer_may_ignore_its_errors_but_not_its_panics() {
     struct Forgiving;
     impl WebSocketConsumer for Forgiving {
         type Input = String;
@@ -223,7 +223,7 @@ async fn a_consumer_may_forgive_its_own_errors_but_not_its_panics() {
 }
 
 #[tokio::test]
-async fn a_code_that_may_not_travel_is_the_handlers_error() {
+async fn closing_with_a_reserved_code_is_an_error() {
     let mut client = enter(&stage(&Diary::default())).await;
 
     client.send(r#"{"close": 1006}"#).await;
@@ -234,7 +234,7 @@ async fn a_code_that_may_not_travel_is_the_handlers_error() {
 }
 
 #[tokio::test]
-async fn an_event_of_another_type_is_passed_over_and_counted() {
+async fn an_event_of_another_type_is_skipped_and_counted() {
     #[derive(Serialize, Deserialize)]
     #[serde(tag = "type", rename = "other")]
     struct Other {

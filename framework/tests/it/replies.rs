@@ -1,4 +1,4 @@
-//! What becomes of a session when the reply goes wrong.
+//! Tests of sessions whose response fails.
 
 use crate::{
     log::Log,
@@ -25,7 +25,7 @@ use seaway::{
 };
 use std::time::Duration;
 
-/// Pages that do something to the session, and then end as their path says.
+/// Returns pages that change the session, and then end as their path names.
 fn house(diary: &Diary) -> BoxApplication<Http> {
     let channels = Channels::in_memory();
     let pages = Router::new()
@@ -85,7 +85,7 @@ fn ask(house: &BoxApplication<Http>, path: &str, cookie: &str) -> HttpCommunicat
     HttpCommunicator::open(house, request.unwrap())
 }
 
-/// What a page says, or its status; and the cookie that the visitor has afterwards.
+/// Returns a page's body, or its status, and the cookie afterwards.
 async fn visit(house: &BoxApplication<Http>, path: &str, before: &str) -> (String, String) {
     let mut page = ask(house, path, before);
     let reply = page.reply().await;
@@ -100,7 +100,7 @@ async fn visit(house: &BoxApplication<Http>, path: &str, before: &str) -> (Strin
 }
 
 #[tokio::test]
-async fn a_log_in_whose_reply_fails_leaves_the_session_as_it_was() {
+async fn a_log_in_whose_response_fails_does_not_change_the_session() {
     for deed in ["ana", "renew", "renew, save and renew"] {
         let diary = Diary::default();
         let house = house(&diary);
@@ -129,7 +129,7 @@ async fn a_log_in_whose_reply_fails_leaves_the_session_as_it_was() {
 }
 
 #[tokio::test]
-async fn who_is_logged_in_stays_so_when_the_reply_to_anothers_log_in_fails() {
+async fn a_failed_response_to_a_log_in_does_not_log_out_the_previous_user() {
     let house = house(&Diary::default());
     let (_, ana) = visit(&house, "/ana/well", "").await;
     let (_, ana) = visit(&house, "/note/well", &ana).await;
@@ -145,7 +145,7 @@ async fn who_is_logged_in_stays_so_when_the_reply_to_anothers_log_in_fails() {
 }
 
 #[tokio::test]
-async fn a_log_out_holds_though_the_reply_fails() {
+async fn a_log_out_applies_even_if_the_response_fails() {
     for deed in ["log out", "log out and note", "renew and empty"] {
         let house = house(&Diary::default());
         let (_, ana) = visit(&house, "/ana/well", "").await;
@@ -163,7 +163,7 @@ async fn a_log_out_holds_though_the_reply_fails() {
     }
 }
 
-/// A store that takes for ever to begin a session.
+/// A store whose `create` never returns.
 #[derive(Debug)]
 struct Swamp;
 
@@ -184,7 +184,7 @@ impl SessionStore for Swamp {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_hangs_does_not_hold_the_reply_for_ever() {
+async fn a_store_that_hangs_does_not_block_the_response_forever() {
     let channels = Channels::in_memory();
     let note = async |session: Session| {
         session
@@ -210,7 +210,7 @@ async fn a_store_that_hangs_does_not_hold_the_reply_for_ever() {
     assert_eq!(socket.status().await, 503);
 }
 
-/// Begins a session at the door.
+/// A consumer that creates a session in `connect`.
 struct Noting;
 
 impl WebSocketConsumer for Noting {

@@ -1,4 +1,4 @@
-//! Who answers: by protocol, by path.
+//! Tests of routing by protocol and by path.
 
 use http::{Request, Response, StatusCode};
 use seaway::{
@@ -10,7 +10,7 @@ use seaway::{
 };
 use std::sync::{Arc, Mutex};
 
-/// Answers with its own name and all path parameters.
+/// Returns an app that responds with its name and all path parameters.
 fn page(name: &'static str) -> impl Application<Http> {
     application_fn(move |scope: Scope<Http>, exchange: Exchange| async move {
         let params: Vec<_> = scope
@@ -78,7 +78,7 @@ async fn paths_are_matched_and_parameters_decoded() {
 }
 
 #[tokio::test]
-async fn a_route_takes_every_way_to_write_its_path() {
+async fn a_route_matches_every_spelling_of_its_path() {
     let rooms = PathRouter::new()
         .route("/b\u{fc}ro/{x}", page("office"))
         .route("/{room}/%6Dessages", page("messages"));
@@ -130,14 +130,14 @@ async fn a_route_takes_every_way_to_write_its_path() {
 
 #[test]
 #[should_panic(expected = "cannot route \"/sal%C3%B3n\"")]
-fn two_ways_to_write_one_path_are_one_route() {
+fn two_spellings_of_one_path_are_one_route() {
     _ = PathRouter::new()
         .route("/sal\u{f3}n", page("one"))
         .route("/sal%C3%B3n", page("other"));
 }
 
 #[tokio::test]
-async fn a_parameter_has_the_type_one_asks_for() {
+async fn a_parameter_is_parsed_as_the_requested_type() {
     let app = PathRouter::new()
         .route(
             "/double/{number}",
@@ -159,23 +159,23 @@ async fn a_parameter_has_the_type_one_asks_for() {
 
 #[test]
 #[should_panic(expected = "cannot route \"/a/{other}\"")]
-fn two_routes_for_one_path_are_told_while_the_house_is_built() {
+fn two_routes_for_one_path_panic_at_construction() {
     _ = PathRouter::new()
         .route("/a/{one}", page("one"))
         .route("/a/{other}", page("other"));
 }
 
 #[test]
-fn a_path_that_nobody_can_ask_for_is_told_while_the_house_is_built() {
+fn a_path_that_no_request_can_have_panics_at_construction() {
     for (path, remedy) in [
         ("", "starts with /"),
         ("jobs", "starts with /"),
         ("/jobs/:id", "{name}"),
         ("/files/*rest", "{*name}"),
         ("/jobs/<int:id>", "{name}"),
-        ("/jobs?page=1", "before its query"),
-        ("/jobs/{id?}", "before its query"),
-        ("/jobs#last", "before its query"),
+        ("/jobs?page=1", "no query or fragment"),
+        ("/jobs/{id?}", "no query or fragment"),
+        ("/jobs#last", "no query or fragment"),
         ("/jobs/../rooms", "resolves"),
         ("/./jobs", "resolves"),
         ("/100%", "%25"),
@@ -192,12 +192,12 @@ fn a_path_that_nobody_can_ask_for_is_told_while_the_house_is_built() {
 
 #[test]
 #[should_panic(expected = "a parameter is written {name}")]
-fn a_prefix_is_looked_at_as_well() {
+fn a_nested_prefix_is_checked_too() {
     _ = PathRouter::<Http>::new().nest("/of/:user", page("theirs"));
 }
 
 #[tokio::test]
-async fn a_worker_takes_its_jobs_in_order() {
+async fn a_worker_processes_its_jobs_in_order() {
     let done = Arc::new(Mutex::new(Vec::new()));
     let noted = done.clone();
     let app = ProtocolTypeRouter::new().worker(application_fn(
@@ -226,8 +226,8 @@ async fn a_worker_takes_its_jobs_in_order() {
 }
 
 #[tokio::test]
-async fn a_protocol_nobody_foresaw_is_routed_too() {
-    /// Numbers that somebody shouts.
+async fn a_custom_protocol_is_routed_too() {
+    /// A protocol whose messages are numbers.
     struct Shouting;
     impl Protocol for Shouting {
         const NAME: &'static str = "shouting";

@@ -1,4 +1,4 @@
-//! The server over real sockets: limits, heartbeats, stopping in good order.
+//! Tests of the server over real sockets: limits, heartbeats, graceful shutdown.
 
 use crate::support::{
     Diary, PATIENCE, Server, connect, connect_with_little_room, echo, farewell, hear, next, say,
@@ -6,8 +6,8 @@ use crate::support::{
 };
 use futures_util::{SinkExt, StreamExt};
 use seaway::{
-    ApplicationExt, Channels, Close, Context, Handshake, Message, NoEvent, Rejection, Result,
-    Scope, WebSocketConsumer, application_fn,
+    ApplicationExt, Channels, Close, Context, Handshake, NoEvent, Rejection, Result, Scope,
+    WebSocketConsumer, application_fn,
     middleware::Provide,
     protocol::{Body, Exchange, Http, WebSocketConfig},
     routing::ProtocolTypeRouter,
@@ -24,19 +24,19 @@ fn app_with(config: WebSocketConfig) -> ProtocolTypeRouter {
     ProtocolTypeRouter::new().websocket(echo().with(config))
 }
 
-/// Sends raw bytes and reads until the server hangs up.
+/// Sends raw bytes and reads until the server closes the connection.
 pub(crate) async fn raw(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request).await.unwrap();
     let mut answer = Vec::new();
     let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
-    // A server that does not want the rest may hang up with a reset.
+    // A server that does not read the rest may close with a reset.
     _ = read.expect("the server hangs up");
     String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[tokio::test]
-async fn a_message_over_the_limit_ends_with_1009_and_others_go_on() {
+async fn a_message_over_the_limit_closes_its_connection_alone_with_1009() {
     let server = Server::start(app_with(WebSocketConfig::new().max_message_size(1000))).await;
     let (mut ana, mut bo) = (
         connect(server.address, "/").await,
@@ -45,7 +45,8 @@ async fn a_message_over_the_limit_ends_with_1009_and_others_go_on() {
 
     say(&mut ana, &"x".repeat(1000)).await;
     assert_eq!(hear(&mut ana).await.len(), 1000);
-    // Far more than the kernel buffers: the server must hang up before it has come.
+    // Far more than the kernel buffers: the server must close the connection before all has
+    // arrived.
     _ = ana.send(Message::text("x".repeat(8_000_000))).await;
 
     assert_eq!(farewell(&mut ana).await.code, Close::TOO_LARGE);
@@ -54,7 +55,7 @@ async fn a_message_over_the_limit_ends_with_1009_and_others_go_on() {
 }
 
 #[tokio::test]
-async fn a_silent_client_is_pinged_and_one_that_does_not_answer_is_given_up() {
+async fn an_idle_client_is_pinged_and_disconnected_without_a_pong() {
     let diary = Diary::default();
     let config =
         WebSocketConfig::new().heartbeat(Duration::from_millis(50), Duration::from_millis(100));
@@ -63,9 +64,9 @@ async fn a_silent_client_is_pinged_and_one_that_does_not_answer_is_given_up() {
         .with(config);
     let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
 
-    // This client never reads, so it never answers.
+    // This client never reads, so it never sends a pong.
     let _deaf = connect(server.address, "/").await;
-    // This one does.
+    // This one reads.
     let mut alive = connect(server.address, "/").await;
     for _ in 0..5 {
         assert!(matches!(next(&mut alive).await, Message::Ping(_)));
@@ -77,7 +78,7 @@ async fn a_silent_client_is_pinged_and_one_that_does_not_answer_is_given_up() {
 }
 
 #[tokio::test]
-async fn pings_are_answered_while_a_handler_is_busy_and_a_goodbye_is_noticed() {
+async fn pings_and_a_close_are_handled_while_a_hook_is_busy() {
     let diary = Diary::default();
     let config = WebSocketConfig::new().grace(Duration::from_millis(20));
     let app = Witness::application(&Channels::in_memory())
@@ -95,7 +96,7 @@ async fn pings_are_answered_while_a_handler_is_busy_and_a_goodbye_is_noticed() {
 }
 
 #[tokio::test]
-async fn everyone_is_told_when_the_server_stops() {
+async fn every_client_gets_a_close_frame_when_the_server_stops() {
     let diary = Diary::default();
     let app = Witness::application(&Channels::in_memory()).with(Provide(diary.clone()));
     let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
@@ -117,7 +118,7 @@ async fn everyone_is_told_when_the_server_stops() {
 }
 
 #[tokio::test]
-async fn a_client_that_keeps_its_goodbye_to_itself_is_cut_off() {
+async fn a_client_that_does_not_reply_to_the_close_frame_is_disconnected() {
     let config = WebSocketConfig::new().close_timeout(Duration::from_millis(50));
     let server = Server::start(app_with(config)).await;
     let _silent = connect(server.address, "/").await;
@@ -129,7 +130,7 @@ async fn a_client_that_keeps_its_goodbye_to_itself_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_head_that_never_ends_is_cut_at_the_limit() {
+async fn a_head_that_never_ends_is_closed_at_the_timeout() {
     let limit = Duration::from_millis(100);
     let server = Server::configured(app_with(WebSocketConfig::new()), |server| {
         server.head_timeout(limit)
@@ -143,7 +144,7 @@ async fn a_head_that_never_ends_is_cut_at_the_limit() {
         "PRI",
         "GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ",
     ] {
-        // Hanging up is all that matters; an answer before it is welcome.
+        // The connection must be closed; a response before that is allowed.
         raw(server.address, beginning.as_bytes()).await;
     }
 
@@ -166,7 +167,7 @@ async fn a_head_far_over_64_kib_is_refused() {
 }
 
 #[tokio::test]
-async fn a_silent_connection_does_not_hold_up_the_stop() {
+async fn an_idle_connection_does_not_delay_the_shutdown() {
     let server = Server::start(app_with(WebSocketConfig::new())).await;
     let _silent = TcpStream::connect(server.address).await.unwrap();
     let mut client = connect(server.address, "/").await;
@@ -187,7 +188,7 @@ async fn a_silent_connection_does_not_hold_up_the_stop() {
 }
 
 #[tokio::test]
-async fn a_client_that_talks_and_takes_nothing_is_given_up() {
+async fn a_client_that_sends_but_does_not_read_is_disconnected() {
     let talk = Message::text("x".repeat(100_000));
     let pings = Message::Ping("anyone there?".into());
     for (first, then) in [(talk.clone(), talk), (Message::text("flood"), pings)] {
@@ -208,7 +209,7 @@ async fn a_client_that_talks_and_takes_nothing_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_broken_handshake_is_answered_and_not_opened() {
+async fn an_invalid_handshake_gets_a_response_and_no_websocket() {
     let server = Server::start(app_with(WebSocketConfig::new())).await;
     let handshake = |extra: &str| {
         format!(
@@ -233,7 +234,7 @@ async fn a_broken_handshake_is_answered_and_not_opened() {
 }
 
 #[tokio::test]
-async fn a_foreign_page_is_refused_over_the_wire() {
+async fn a_foreign_origin_is_rejected_over_a_real_socket() {
     let server = Server::start(app_with(WebSocketConfig::new())).await;
     let foreign = [("origin", "https://evil.example")];
     let own = format!("http://{}", server.address);
@@ -286,7 +287,7 @@ async fn the_clients_address_is_an_extractor_of_axums_handlers() {
 }
 
 #[tokio::test]
-async fn what_was_said_right_behind_the_handshake_is_heard() {
+async fn a_message_in_the_same_segment_as_the_handshake_is_received() {
     let server = Server::start(app_with(WebSocketConfig::new())).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let mut early = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
@@ -311,7 +312,7 @@ async fn what_was_said_right_behind_the_handshake_is_heard() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_gets_everything_in_the_end() {
+async fn a_slow_reader_receives_everything() {
     let server = Server::start(app_with(WebSocketConfig::new().send_buffer(1024))).await;
     let client = connect(server.address, "/").await;
     let (mut sink, mut stream) = client.split();
@@ -332,7 +333,7 @@ async fn a_slow_reader_gets_everything_in_the_end() {
 }
 
 #[tokio::test]
-async fn at_the_limit_of_connections_others_wait_their_turn() {
+async fn connections_over_the_limit_wait() {
     let server = Server::configured(app_with(WebSocketConfig::new()), |server| {
         server.max_connections(1)
     })
@@ -354,7 +355,7 @@ async fn at_the_limit_of_connections_others_wait_their_turn() {
 }
 
 #[tokio::test]
-async fn the_server_speaks_http_2_too() {
+async fn the_server_supports_http_2() {
     let pages = axum::Router::new().route("/", axum::routing::get(|| async { "a page" }));
     let server = Server::start(pages).await;
     // The preface, and an empty SETTINGS frame (RFC 9113, 3.4).
@@ -369,26 +370,26 @@ async fn the_server_speaks_http_2_too() {
     assert_eq!(frame[3], 0x04, "the server's SETTINGS come first");
 }
 
-/// Echoes, hangs or talks without end on request, and notes how it ended.
+/// A consumer that echoes, hangs or sends without end on request, and records how it ended.
 struct Witness(Diary);
 
 impl WebSocketConsumer for Witness {
-    type Input = Message;
+    type Input = seaway::Message;
     type Event = NoEvent;
 
     async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         Ok(Self(handshake.state::<Diary>()?.clone()))
     }
 
-    async fn receive(&mut self, ctx: &mut Context, frame: Message) -> Result<()> {
-        match frame.payload() {
+    async fn receive(&mut self, ctx: &mut Context, message: seaway::Message) -> Result<()> {
+        match message.payload() {
             b"hang" => std::future::pending().await,
             b"flood" => loop {
                 ctx.send("x".repeat(100_000)).await?;
             },
             _ => {}
         }
-        ctx.send(frame).await
+        ctx.send(message).await
     }
 
     async fn disconnect(self, close: Close) {

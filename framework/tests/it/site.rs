@@ -1,4 +1,5 @@
-//! A small site with accounts, for the tests of auth: pages to log in and out, and a socket that says who it is.
+//! A small site with accounts for the tests of auth: log-in pages, and a WebSocket that sends its
+//! user.
 
 use axum::{
     Router,
@@ -29,7 +30,7 @@ pub(crate) struct Account {
     pub(crate) is_staff: bool,
 }
 
-/// Everybody's password is "open sesame" at first; `root` is staff.
+/// The accounts; each password is "open sesame" at first, and `root` is staff.
 #[derive(Clone)]
 pub(crate) struct Accounts(Arc<Mutex<HashMap<String, Account>>>);
 
@@ -82,7 +83,7 @@ impl Authenticator for Accounts {
     }
 }
 
-/// Where a page waits until a test lets it go on.
+/// A gate at which a page waits until a test lets it continue.
 #[derive(Clone, Default)]
 struct Pause(Arc<(tokio::sync::Notify, tokio::sync::Notify)>);
 
@@ -96,7 +97,8 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// A site of Ana, Bo and root, whose auth and sessions are as told.
+    /// Returns a site with the accounts `ana`, `bo` and `root`, and this auth and session
+    /// configuration.
     pub(crate) fn with(
         auth: impl FnOnce(Auth<Accounts>) -> Auth<Accounts>,
         sessions: impl FnOnce(Sessions) -> Sessions,
@@ -135,12 +137,12 @@ impl Site {
         }
     }
 
-    /// Waits until a page is in the middle of its work.
+    /// Waits until a page has reached the gate.
     pub(crate) async fn meanwhile(&self) {
         self.pause.0.0.notified().await;
     }
 
-    /// Lets that page go on.
+    /// Lets that page continue.
     pub(crate) fn go_on(&self) {
         self.pause.0.1.notify_one();
     }
@@ -149,7 +151,7 @@ impl Site {
         Self::with(|auth| auth, |sessions| sessions)
     }
 
-    /// Logs in with a fresh browser; its cookie.
+    /// Logs in without cookies; returns the new cookie.
     pub(crate) async fn log_in(&self, name: &str) -> String {
         let page = self.get(&format!("/login/{name}/open%20sesame"), &[]).await;
         assert_eq!(page.body(), "welcome");
@@ -174,13 +176,13 @@ impl Site {
             .unwrap()
     }
 
-    /// Asks for a page that is read step by step.
+    /// Requests a page that is read step by step.
     pub(crate) fn ask(&self, path: &str, cookie: &str) -> HttpCommunicator {
         let request = asking(path, &[("cookie", cookie)]).body(String::new());
         HttpCommunicator::open(&self.pages, request.unwrap())
     }
 
-    /// Opens a socket; `None` and its status if it was refused.
+    /// Opens a WebSocket.
     pub(crate) async fn open(&self, path: &str, headers: &[(&str, &str)]) -> WebSocketCommunicator {
         self.knock(asking(path, headers))
     }
@@ -193,7 +195,7 @@ impl Site {
         self.open(path, headers).await.status().await
     }
 
-    /// Whom a socket with this cookie belongs to.
+    /// Opens a WebSocket with this cookie, and returns it with the name of its user.
     pub(crate) async fn who(&self, cookie: &str) -> (WebSocketCommunicator, String) {
         let mut socket = self.open("/who", &[("cookie", cookie)]).await;
         assert_eq!(socket.status().await, 101);
@@ -211,7 +213,7 @@ pub(crate) fn asking(path: &str, headers: &[(&str, &str)]) -> request::Builder {
     })
 }
 
-/// The name and value of the cookie that a reply sets.
+/// Returns the name and value of the cookie that a response sets.
 pub(crate) fn cookie<B>(reply: &Response<B>) -> Option<String> {
     let line = reply.headers().get("set-cookie")?.to_str().unwrap();
     let (pair, _) = line.split_once(';').unwrap();
@@ -234,7 +236,7 @@ fn pages(pause: Pause) -> Router {
         .with_state(())
 }
 
-/// Routes of an axum app behind the same guard.
+/// Returns routes of an axum app behind a guard.
 fn guarded() -> Router {
     let members = RequireUser::<Account>::new().redirect_to("/login");
     let staff = RequireUser::<Account>::new().when(|account| account.is_staff);
@@ -262,12 +264,12 @@ async fn log_out(auth: AuthSession<Accounts>) -> Result<&'static str> {
     Ok("goodbye")
 }
 
-/// Begins a session without a log-in.
+/// Creates a session without a log-in.
 async fn note(session: Session) -> Result<()> {
     Ok(session.insert("note", "kept").await?)
 }
 
-/// Gives the session a new id, after a pause.
+/// Gives the session a new id, after waiting at the gate.
 async fn renew(pause: Pause, session: Session) -> Result<()> {
     session.get_value("note").await?;
     pause.0.0.notify_one();
@@ -275,7 +277,7 @@ async fn renew(pause: Pause, session: Session) -> Result<()> {
     Ok(session.cycle_id().await?)
 }
 
-/// Begins a session that lasts ten minutes, whatever the others last.
+/// Creates a session that expires after ten minutes, whatever the default.
 async fn briefly(session: Session) -> Result<()> {
     use seaway::session::{Expiry, time::Duration};
     session.set_expiry(Some(Expiry::OnInactivity(Duration::minutes(10))));
@@ -295,7 +297,7 @@ async fn perhaps(user: Option<User<Account>>) -> String {
     user.map_or("nobody".to_owned(), |user| user.name.clone())
 }
 
-/// A long poll, or a stream, of a user for whom there is never any news.
+/// A long poll or a stream of a user, which never gets an event.
 struct Waiting {
     name: String,
     how: String,
@@ -322,7 +324,7 @@ impl HttpConsumer for Waiting {
     }
 }
 
-/// Says who its user is; then whatever it is asked to do.
+/// A consumer that sends its user, and then executes commands.
 struct Who {
     name: String,
     auth: AuthSession<Accounts>,
@@ -364,7 +366,7 @@ impl WebSocketConsumer for Who {
     }
 }
 
-/// Asks who its user is only when it is asked.
+/// A consumer that reads its user only on request.
 struct Late {
     auth: AuthSession<Accounts>,
 }

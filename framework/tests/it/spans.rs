@@ -1,4 +1,4 @@
-//! What a conversation logs after its answer is logged where its request was.
+//! Tests of tracing spans: log lines after the response are in the span of the request.
 
 use crate::{actor::Said, support::eventually};
 use http::{Request, Response};
@@ -14,7 +14,7 @@ use tower::ServiceExt;
 use tracing::Instrument;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-/// What is logged.
+/// The recorded log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -33,7 +33,7 @@ impl io::Write for Log {
     }
 }
 
-/// Says something before its answer is out, and something afterwards.
+/// A consumer that logs a line before its response is sent, and one afterwards.
 struct Speaker;
 
 impl HttpConsumer for Speaker {
@@ -54,7 +54,7 @@ impl HttpConsumer for Speaker {
 }
 
 #[tokio::test]
-async fn what_is_logged_after_the_answer_is_logged_in_the_span_of_the_request() {
+async fn log_lines_after_the_response_are_in_the_span_of_the_request() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -77,7 +77,7 @@ async fn what_is_logged_after_the_answer_is_logged_in_the_span_of_the_request() 
 }
 
 #[tokio::test]
-async fn a_send_and_a_join_are_spans_with_the_group_they_concern() {
+async fn a_send_and_a_join_are_spans_with_their_group() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()

@@ -1,4 +1,4 @@
-//! A session cookie that leads nowhere: its session has expired, or never was.
+//! Tests of session cookies without a session: it has expired, or never existed.
 
 use crate::{
     log::Log,
@@ -6,11 +6,11 @@ use crate::{
 };
 use std::time::Duration;
 
-/// An id as any client can make one up.
+/// A cookie with an invented id.
 const MADE_UP: &str = "session=AAAAAAAAAAAAAAAAAAAAAA";
 
 #[tokio::test]
-async fn a_cookie_that_leads_nowhere_is_removed_and_nothing_is_logged() {
+async fn a_cookie_without_a_session_is_removed_and_nothing_is_logged() {
     let site = Site::with(
         |auth| auth,
         |sessions| sessions.path("/app").domain("site.example"),
@@ -46,7 +46,7 @@ fn is_removed(headers: &seaway::http::HeaderMap, path: &str) {
 }
 
 #[tokio::test]
-async fn a_session_that_begins_in_place_of_a_missing_one_has_an_id_of_its_own() {
+async fn a_new_session_in_place_of_a_missing_one_has_a_new_id() {
     let site = Site::new();
 
     let page = site.get("/note", &[("cookie", MADE_UP)]).await;
@@ -60,7 +60,7 @@ async fn a_session_that_begins_in_place_of_a_missing_one_has_an_id_of_its_own() 
 }
 
 #[tokio::test]
-async fn who_is_not_logged_in_can_log_out_and_nothing_is_logged() {
+async fn a_log_out_without_a_log_in_succeeds_and_nothing_is_logged() {
     let site = Site::new();
     let log = Log::listen();
 
@@ -77,11 +77,11 @@ async fn who_is_not_logged_in_can_log_out_and_nothing_is_logged() {
 }
 
 #[tokio::test]
-async fn a_page_under_way_does_not_remove_the_cookie_of_a_log_in_meanwhile() {
+async fn a_request_in_flight_does_not_remove_the_cookie_of_a_concurrent_log_in() {
     let site = Site::new();
     let headers = [("cookie", MADE_UP)];
 
-    // It finds no session and waits, while a log-in gets a cookie in place of the same one.
+    // The page finds no session and waits, while a log-in replaces the same cookie.
     let (page, log_in) = tokio::join!(site.get("/renew", &headers), async {
         site.meanwhile().await;
         let log_in = site.get("/login/ana/open%20sesame", &headers).await;
@@ -109,7 +109,7 @@ async fn a_request_that_was_sent_before_a_log_out_does_not_remove_the_cookie_of_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_takes_long_leaves_the_cookie_alone() {
+async fn a_slow_request_does_not_change_the_cookie() {
     for (milliseconds, after) in [(1_900, Some("session=".to_owned())), (2_000, None)] {
         let site = Site::new();
         let mut page = site.ask("/renew", MADE_UP);

@@ -1,4 +1,4 @@
-//! Timeouts of clients that stall, and clients that merely wait.
+//! Tests of the timeouts for stalled clients, and of clients that merely wait.
 
 use crate::{
     guest::House,
@@ -24,7 +24,7 @@ const SOON: Duration = Duration::from_millis(100);
 /// More than the kernel's buffers hold.
 const LARGE: usize = 32 * 1024 * 1024;
 
-/// Notes when it is dropped.
+/// A guard that records its drop.
 struct Noted(Diary, &'static str);
 
 impl Drop for Noted {
@@ -33,7 +33,7 @@ impl Drop for Noted {
     }
 }
 
-/// A response without an end, which notes when it is dropped.
+/// Returns a response without an end, which records its drop.
 fn endless(diary: &Diary, name: &'static str) -> Response {
     let noted = Noted(diary.clone(), name);
     let pieces = futures_util::stream::repeat_with(move || {
@@ -43,7 +43,7 @@ fn endless(diary: &Diary, name: &'static str) -> Response {
     Response::new(Body::from_stream(pieces))
 }
 
-/// A response whose body never sends anything.
+/// Returns a response whose body never sends anything.
 fn silent(diary: &Diary) -> Response {
     let noted = Noted(diary.clone(), "silent");
     let pieces = futures_util::stream::poll_fn(move |_| {
@@ -73,7 +73,7 @@ fn pages(diary: &Diary) -> Router {
         )
 }
 
-/// A client that does not read, with a small receive buffer.
+/// Connects a client that does not read, with a small receive buffer.
 async fn ask_and_never_read(address: SocketAddr, path: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -105,7 +105,7 @@ fn get(path: &str) -> Request<()> {
     Request::get(format!("http://a{path}")).body(()).unwrap()
 }
 
-/// Lets time pass at once, in a test that is else in real time.
+/// Advances the time in a test with real time otherwise.
 async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
@@ -184,7 +184,7 @@ async fn a_client_that_does_not_read_its_response_is_disconnected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn quiet_responses_and_sockets_are_not_taken_for_stalled() {
+async fn idle_responses_and_websockets_do_not_count_as_stalled() {
     let diary = Diary::default();
     let house = House::new();
     let app = pages(&diary).route_service("/house", ProtocolTypeRouter::new().http(house.pages()));
@@ -217,7 +217,7 @@ async fn quiet_responses_and_sockets_are_not_taken_for_stalled() {
         .into_body();
     house.diary.wait_for(4).await;
 
-    // Each stalled client takes at least as long as `write_timeout`: together longer than every limit.
+    // Each stalled client takes at least `write_timeout`: together longer than every timeout.
     for stalled in 1..=6 {
         let _deaf = ask_and_never_read(server.address, "/stream").await;
         diary.wait_for(stalled).await;
@@ -241,7 +241,7 @@ async fn quiet_responses_and_sockets_are_not_taken_for_stalled() {
 }
 
 #[tokio::test]
-async fn a_body_that_never_ends_is_answered_and_the_connection_closed() {
+async fn a_body_that_stalls_gets_a_response_and_the_connection_is_closed() {
     let house = House::new();
     let app = pages(&Diary::default())
         .route_service("/house", ProtocolTypeRouter::new().http(house.pages()));
@@ -273,7 +273,7 @@ async fn a_body_that_never_ends_is_answered_and_the_connection_closed() {
 }
 
 #[tokio::test]
-async fn a_body_over_http_2_that_never_ends_is_answered_and_the_connection_stays() {
+async fn a_body_over_http_2_that_stalls_gets_a_response_and_the_connection_remains() {
     let server =
         Server::configured(pages(&Diary::default()), |server| server.body_timeout(SOON)).await;
     let (mut client, connection) = connect_over_http_2(server.address, 65_535).await;
@@ -292,7 +292,7 @@ async fn a_body_over_http_2_that_never_ends_is_answered_and_the_connection_stays
 }
 
 #[tokio::test]
-async fn an_http_2_stream_whose_window_stays_full_is_reset_and_the_connection_stays() {
+async fn an_http_2_stream_whose_window_remains_full_is_reset_and_the_connection_remains() {
     for path in ["/large", "/stream"] {
         let diary = Diary::default();
         let server = Server::configured(pages(&diary), |server| server.write_timeout(SOON)).await;
@@ -301,7 +301,7 @@ async fn an_http_2_stream_whose_window_stays_full_is_reset_and_the_connection_st
         let answer = timeout(PATIENCE, answer).await.unwrap().unwrap();
         let mut body = answer.into_body();
 
-        // The client reads what arrives, and does not open the window again.
+        // The client reads what arrives, and never opens the window again.
         let end = async {
             while let Some(read) = body.data().await {
                 if let Err(error) = read {
@@ -371,7 +371,7 @@ async fn an_http_2_client_that_ignores_goaway_is_disconnected() {
     let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     stream.write_all(hello).await.unwrap();
 
-    // It answers SETTINGS and PING, and ignores GOAWAY.
+    // The client acknowledges SETTINGS and PING, and ignores GOAWAY.
     let mut frames = Vec::new();
     let listening = async {
         let mut is_going_away = false;
@@ -388,7 +388,7 @@ async fn an_http_2_client_that_ignores_goaway_is_disconnected() {
     assert!(frames.contains(&0x07), "{frames:?}");
 }
 
-/// Reads a frame, answers it if it is to be answered, and returns its type.
+/// Reads a frame, acknowledges it if needed, and returns its type.
 async fn answer_frame(stream: &mut TcpStream) -> std::io::Result<u8> {
     let mut head = [0; 9];
     stream.read_exact(&mut head).await?;

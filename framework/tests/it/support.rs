@@ -1,10 +1,9 @@
-//! What these tests share: consumers to talk to, a real server, and waiting without sleeping.
+//! Helpers of these tests: consumers, a real server, and waiting without sleeping.
 
 use futures_util::{SinkExt, StreamExt};
 use seaway::{
     Application, ApplicationExt, BoxApplication, Channels, Close, Context, Error, Handshake,
-    Message, NoEvent, Rejection, Result, WebSocketConsumer, application_fn, protocol::WebSocket,
-    serve,
+    NoEvent, Rejection, Result, WebSocketConsumer, application_fn, protocol::WebSocket, serve,
 };
 use std::{
     net::SocketAddr,
@@ -23,22 +22,22 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest, protocol::CloseFrame},
 };
 
-/// How long anything that should happen may take on a busy machine.
+/// The timeout of anything that should happen, on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Says what it hears.
+/// A consumer that echoes every message.
 pub(crate) struct Echo;
 
 impl WebSocketConsumer for Echo {
-    type Input = Message;
+    type Input = seaway::Message;
     type Event = NoEvent;
 
     async fn connect(_: &mut Handshake) -> Result<Self, Rejection> {
         Ok(Echo)
     }
 
-    async fn receive(&mut self, ctx: &mut Context, frame: Message) -> Result<()> {
-        ctx.send(frame).await
+    async fn receive(&mut self, ctx: &mut Context, message: seaway::Message) -> Result<()> {
+        ctx.send(message).await
     }
 }
 
@@ -46,7 +45,7 @@ pub(crate) fn echo() -> seaway::consumer::ConsumerApplication<Echo> {
     Echo::application(&Channels::in_memory())
 }
 
-/// What consumers note for the test to look at.
+/// Entries that consumers record for the test.
 #[derive(Clone, Default)]
 pub(crate) struct Diary(Arc<Mutex<Vec<String>>>);
 
@@ -59,7 +58,7 @@ impl Diary {
         self.0.lock().unwrap().clone()
     }
 
-    /// Waits until the diary holds `count` entries.
+    /// Waits until there are `count` entries.
     pub(crate) async fn wait_for(&self, count: usize) -> Vec<String> {
         eventually(|| {
             let entries = self.entries();
@@ -69,7 +68,7 @@ impl Diary {
     }
 }
 
-/// Asks again and again until there is an answer, for as long as patience lasts.
+/// Polls `ask` until it returns a value, for at most [`PATIENCE`].
 pub(crate) async fn eventually<T>(mut ask: impl FnMut() -> Option<T>) -> T {
     let asking = async {
         let mut pause = tokio::time::interval(Duration::from_millis(5));
@@ -84,7 +83,7 @@ pub(crate) async fn eventually<T>(mut ask: impl FnMut() -> Option<T>) -> T {
     answer.expect("it should have happened by now")
 }
 
-/// A server on a port of its own, stopped on request.
+/// A server on its own port, stopped on request.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -139,14 +138,14 @@ impl Server {
         }
     }
 
-    /// Tells the server to stop; the returned task ends when it has.
+    /// Stops the server; the returned task ends when it has stopped.
     pub(crate) fn stop(mut self) -> JoinHandle<Result<()>> {
         drop(self.stop.take());
         self.task
     }
 }
 
-/// Reads until this has come.
+/// Reads until `end` has arrived.
 pub(crate) async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut answer = Vec::new();
     let reading = async {
@@ -161,12 +160,12 @@ pub(crate) async fn read_until(stream: &mut TcpStream, end: &str) -> String {
 
 pub(crate) type Client = WebSocketStream<TcpStream>;
 
-/// A real WebSocket client.
+/// Connects a real WebSocket client.
 pub(crate) async fn connect(address: SocketAddr, path: &str) -> Client {
     try_connect(address, path, &[]).await.expect("a WebSocket")
 }
 
-/// A client whose kernel keeps little of what it does not read.
+/// Connects a client with a small receive buffer.
 pub(crate) async fn connect_with_little_room(address: SocketAddr) -> Client {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -177,7 +176,7 @@ pub(crate) async fn connect_with_little_room(address: SocketAddr) -> Client {
     client
 }
 
-/// A real WebSocket client; the status if the server refuses it.
+/// Connects a real WebSocket client; the status if the server rejects it.
 pub(crate) async fn try_connect(
     address: SocketAddr,
     path: &str,
@@ -211,7 +210,7 @@ pub(crate) async fn hear(client: &mut Client) -> String {
     }
 }
 
-/// How the server ended the conversation.
+/// Returns the close frame of the server.
 pub(crate) async fn farewell(client: &mut Client) -> Close {
     loop {
         match next(client).await {
@@ -231,7 +230,7 @@ pub(crate) async fn next(client: &mut Client) -> Message {
     message.expect("no error")
 }
 
-/// Middleware that drops the conversation once it is told to, as a time-out does.
+/// Wraps an app in middleware that drops its future on request, as a timeout does.
 pub(crate) fn cut_short(
     app: &BoxApplication<WebSocket>,
     end: &Arc<Notify>,
@@ -249,7 +248,7 @@ pub(crate) fn cut_short(
     application_fn(impatient).boxed()
 }
 
-/// An error of the test's own.
+/// Returns a user error.
 pub(crate) fn trouble() -> Error {
     Error::user("the database is on fire")
 }

@@ -1,4 +1,4 @@
-//! `#[on("chat.message")]`: what other consumers say, by its `type`.
+//! `#[on("chat.message")]`: methods for events, by their `type`.
 
 use super::{
     hooks::{Hook, Hooks},
@@ -20,14 +20,14 @@ impl OnEvent {
     pub(super) fn read(kinds: Vec<LitStr>, method: Method) -> Result<Self> {
         if method.arguments.len() > 1 {
             return Err(method.misfit(
-                "`&mut self`, then `ctx: &mut Context<…>` if it wants one, \
+                "`&mut self`, then optionally `ctx: &mut Context<…>`, \
                  then `event: Shared<…>`, or `&Payload` of a variant that holds one, or nothing",
             ));
         }
         Ok(Self { kinds, method })
     }
 
-    /// Calls the method if the event is one of its types.
+    /// Generates code that calls the method if the event has one of its types.
     fn branches(&self) -> impl Iterator<Item = TokenStream> {
         self.kinds.iter().map(|kind| {
             let finder = Ident::new(&names::finder(&kind.value()), kind.span());
@@ -60,7 +60,8 @@ impl OnEvent {
     }
 }
 
-/// The event as an argument, with an error of our own if the parameter is of another type.
+/// Generates the event as an argument, with Seaway's error message if the parameter has another
+/// type.
 fn handed(argument: &PatType) -> TokenStream {
     let ty = &argument.ty;
     quote_spanned! {place(argument)=>
@@ -68,7 +69,7 @@ fn handed(argument: &PatType) -> TokenStream {
     }
 }
 
-/// Sound types, and one method for each.
+/// Adds an error for each invalid type, and for each type that has two methods.
 pub(super) fn check(events: &[OnEvent], mistakes: &mut Mistakes) {
     let mut seen = HashMap::new();
     for event in events {
@@ -78,13 +79,13 @@ pub(super) fn check(events: &[OnEvent], mistakes: &mut Mistakes) {
             }
             let name = &event.method.name;
             if let Some(first) = seen.insert(names::finder(&kind.value()), name) {
-                mistakes.note(kind, format!("`{first}` takes these events already"));
+                mistakes.note(kind, format!("`{first}` already takes these events"));
             }
         }
     }
 }
 
-/// The `event` of the trait: every `#[on]`, then a person's own `event` for the rest.
+/// Generates the trait's `event`: every `#[on]`, then the user's `event` for all other types.
 pub(super) fn event(events: &[OnEvent], hooks: &Hooks, ty: &Type) -> Option<TokenStream> {
     let rest = hooks.get(Hook::Event);
     if events.is_empty() {
@@ -113,7 +114,8 @@ pub(super) fn event(events: &[OnEvent], hooks: &Hooks, ty: &Type) -> Option<Toke
     })
 }
 
-/// Fails to compile if an event has no method, unless an `event` takes the rest.
+/// Generates a check that fails to compile if an event has no method, unless there is an `event`
+/// for the rest.
 pub(super) fn all_handled(events: &[OnEvent], hooks: &Hooks, ty: &Type) -> Option<TokenStream> {
     if events.is_empty() || hooks.get(Hook::Event).is_some() {
         return None;

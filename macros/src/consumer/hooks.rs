@@ -1,4 +1,4 @@
-//! The methods that are called by their names.
+//! Hooks: methods that are called by their names.
 
 use super::method::{Method, Takes, context, place};
 use crate::{mistakes::Mistakes, spans::at, types};
@@ -6,7 +6,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::{Ident, Type};
 
-/// A method of the trait that a person writes under its own name.
+/// A method of the trait that the user writes under its name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hook {
     Connect,
@@ -35,7 +35,8 @@ impl Hook {
         HOOKS.iter().copied().find(|hook| name == hook.name())
     }
 
-    /// The hook that was probably meant by this name: a letter off, or with the `on_` of other frameworks.
+    /// Returns the hook that this name probably means: one letter differs, or it has the `on_` of
+    /// other frameworks.
     pub(super) fn meant(name: &Ident) -> Option<Self> {
         let name = name.to_string();
         let bare = name.strip_prefix("on_").unwrap_or(&name);
@@ -56,22 +57,22 @@ impl Hook {
         }
     }
 
-    /// Its parameters, as a person would read them.
+    /// Returns the hook's parameters, for error messages.
     fn parameters(self) -> &'static str {
         match self {
             Hook::Connect => "`handshake: &mut Handshake<…>`",
-            Hook::Opened => "`&mut self`, and `ctx: &mut Context<…>` or nothing more",
+            Hook::Opened => "`&mut self`, then optionally `ctx: &mut Context<…>`",
             Hook::Receive => {
-                "`&mut self`, then `ctx: &mut Context<…>` if it wants one, then what the client said"
+                "`&mut self`, then optionally `ctx: &mut Context<…>`, then the client's message"
             }
             Hook::Event => {
-                "`&mut self`, then `ctx: &mut Context<…>` if it wants one, then `event: Shared<…>`"
+                "`&mut self`, then optionally `ctx: &mut Context<…>`, then `event: Shared<…>`"
             }
             Hook::Malformed | Hook::Failed => {
-                "`&mut self`, then `ctx: &mut Context<…>` if it wants one, then `error: Error`"
+                "`&mut self`, then optionally `ctx: &mut Context<…>`, then `error: Error`"
             }
             Hook::Missed => {
-                "`&mut self`, then `ctx: &mut Context<…>` if it wants one, then `missed: Missed`"
+                "`&mut self`, then optionally `ctx: &mut Context<…>`, then `missed: Missed`"
             }
             Hook::Disconnect => "`self` and `close: Close`: by then there is no context",
         }
@@ -98,7 +99,7 @@ impl Hook {
         }
     }
 
-    /// Whether the parameters are those of this hook.
+    /// Returns whether the parameters are those of this hook.
     pub(super) fn fits(self, method: &Method) -> bool {
         let arguments = usize::from(self != Hook::Opened);
         let has_context = method.context.is_some();
@@ -121,13 +122,13 @@ impl Hooks {
         found.map(|(_, method)| method)
     }
 
-    /// What `receive` takes.
+    /// Returns the type of the message that `receive` takes.
     pub(super) fn input(&self) -> Option<&Type> {
         let receive = self.get(Hook::Receive)?;
         receive.arguments.first().map(|argument| &*argument.ty)
     }
 
-    /// The `E` of `connect`'s `Handshake<E>`; `None` without a `connect`.
+    /// Returns the `E` of `connect`'s `Handshake<E>`; `None` without a `connect`.
     pub(super) fn event(&self) -> Option<TokenStream> {
         let argument = self.get(Hook::Connect)?.arguments.first()?;
         let handshake = types::referent(&argument.ty);
@@ -137,7 +138,7 @@ impl Hooks {
         })
     }
 
-    /// The way in: a person's own, or the one that derive has written.
+    /// Generates `connect`, which calls the user's `connect` or the derived `from_handshake`.
     pub(super) fn connect(&self, ty: &Type) -> TokenStream {
         let connect = match self.get(Hook::Connect) {
             Some(connect) => {
@@ -158,7 +159,8 @@ impl Hooks {
         }
     }
 
-    /// `opened`, `malformed`, `missed`, `failed` and `disconnect`, as far as they are there.
+    /// Generates those of `opened`, `malformed`, `missed`, `failed` and `disconnect` that the user
+    /// wrote.
     pub(super) fn others(&self) -> TokenStream {
         let error = quote!(::seaway::Error);
         let opened = self.get(Hook::Opened).map(|method| {
@@ -190,7 +192,7 @@ impl Hooks {
         quote!(#opened #malformed #missed #failed #disconnect)
     }
 
-    /// A hook that takes one thing after the context.
+    /// Generates a hook that takes one argument after the context.
     pub(super) fn with_argument(&self, hook: Hook, ty: &TokenStream) -> Option<TokenStream> {
         let method = self.get(hook)?;
         let span = at(&method.name);

@@ -1,4 +1,4 @@
-//! `#[on_message("say")]`: what the client says, by its `type`.
+//! `#[on_message("say")]`: methods for the client's messages, by their `type`.
 
 use super::method::{Method, context, place};
 use crate::{mistakes::Mistakes, spans::at, types};
@@ -13,9 +13,9 @@ pub(super) struct Message {
     shape: Shape,
 }
 
-/// What a message holds besides its type.
+/// The content of a message besides its type.
 enum Shape {
-    /// The parameters of the method, by name.
+    /// The method's parameters, by name.
     Fields(Vec<Field>),
     /// `Json(value): Json<T>`: the whole message is a `T`.
     Whole(Box<(Type, PatType)>),
@@ -29,7 +29,7 @@ struct Field {
 }
 
 const PARAMETERS: &str = "a parameter is a field of the message, as in `text: String`; \
-                          or one parameter is the whole, as in `Json(message): Json<Message>`";
+                          or one parameter is the whole message, as in `Json(message): Json<Message>`";
 
 impl Message {
     pub(super) fn read(tag: LitStr, method: Method, mistakes: &mut Mistakes) -> Self {
@@ -37,7 +37,7 @@ impl Message {
             [only] if types::is_named(&only.ty, "Json") => match types::argument(&only.ty) {
                 Some(inner) => Shape::Whole(Box::new((inner.clone(), only.clone()))),
                 None => {
-                    mistakes.note(&only.ty, "write `Json<Message>`, with a type of yours");
+                    mistakes.note(&only.ty, "write `Json<Message>`, with your own type");
                     Shape::Fields(Vec::new())
                 }
             },
@@ -49,7 +49,7 @@ impl Message {
         Self { tag, method, shape }
     }
 
-    /// The variant of the input: fields, the whole, or nothing.
+    /// Generates the variant of the input enum: with fields, with the whole message, or empty.
     fn variant(&self) -> TokenStream {
         let (tag, name) = (&self.tag, &self.method.name);
         let content = match &self.shape {
@@ -77,7 +77,7 @@ impl Message {
         }
     }
 
-    /// The arm that calls the method.
+    /// Generates the match arm that calls the method.
     fn arm(&self) -> TokenStream {
         let name = &self.method.name;
         let span = at(name);
@@ -114,29 +114,29 @@ fn field(parameter: &PatType) -> Result<Field> {
         let message = if super::method::is_context(&parameter.ty) {
             "the context comes first, right after `&mut self`".to_owned()
         } else if types::is_named(referent, "str") {
-            "a message is read into values of its own: write `String`".to_owned()
+            "a message is decoded into owned values: write `String`".to_owned()
         } else {
-            "a message is read into values of its own: write the type without `&`".to_owned()
+            "a message is decoded into owned values: write the type without `&`".to_owned()
         };
         return Err(Error::new_spanned(&parameter.ty, message));
     }
     if types::is_named(&parameter.ty, "Json") {
         return Err(Error::new_spanned(
             &parameter.ty,
-            "`Json<…>` is the whole message and stands alone",
+            "`Json<…>` is the whole message and must be the only parameter",
         ));
     }
     let Pat::Ident(pattern) = &*parameter.pat else {
         return Err(Error::new_spanned(&parameter.pat, PARAMETERS));
     };
-    // `_key` is the field `key`, which the method does not look at.
+    // `_key` is the field `key`, which the method does not use.
     let name = pattern.ident.to_string();
     let name = match name.trim_start_matches('_') {
         "" => return Err(Error::new_spanned(&parameter.pat, PARAMETERS)),
         "r#type" => {
             return Err(Error::new_spanned(
                 &parameter.pat,
-                "`type` is what the method is chosen by, and no field",
+                "`type` selects the method and cannot be a parameter",
             ));
         }
         plain => match plain.strip_prefix("r#") {
@@ -155,7 +155,7 @@ fn field(parameter: &PatType) -> Result<Field> {
     })
 }
 
-/// One type, one method.
+/// Adds an error for each type that has two methods.
 pub(super) fn check_unique(messages: &[Message], mistakes: &mut Mistakes) {
     for (at, message) in messages.iter().enumerate() {
         let twin = messages[..at]
@@ -164,13 +164,13 @@ pub(super) fn check_unique(messages: &[Message], mistakes: &mut Mistakes) {
         if let Some(twin) = twin {
             mistakes.note(
                 &message.tag,
-                format!("`{}` takes these messages already", twin.method.name),
+                format!("`{}` already takes these messages", twin.method.name),
             );
         }
     }
 }
 
-/// The enum that the client's messages are read as.
+/// Generates the enum that the client's messages are decoded into.
 pub(super) fn input(messages: &[Message]) -> TokenStream {
     let variants = messages.iter().map(Message::variant);
     quote! {
@@ -188,7 +188,7 @@ pub(super) fn input(messages: &[Message]) -> TokenStream {
     }
 }
 
-/// The `receive` that picks a method by the type.
+/// Generates the `receive` that selects a method by the type.
 pub(super) fn receive(messages: &[Message], ty: &Type) -> TokenStream {
     let span = at(ty);
     let arms = messages.iter().map(Message::arm);

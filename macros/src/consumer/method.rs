@@ -1,4 +1,4 @@
-//! One method as a person wrote it, and the call of it.
+//! A parsed method, and the call of it.
 
 use crate::{mistakes::Mistakes, spans::at, types};
 use proc_macro2::TokenStream;
@@ -7,7 +7,7 @@ use syn::{
     Error, FnArg, Ident, PatType, ReceiverKind, ReturnType, Signature, Type, spanned::Spanned,
 };
 
-/// A method that the trait's impl will call.
+/// A method that the generated impl calls.
 pub(super) struct Method {
     pub(super) name: Ident,
     pub(super) takes: Takes,
@@ -20,7 +20,7 @@ pub(super) struct Method {
     returns_nothing: bool,
 }
 
-/// How a method takes its consumer.
+/// The receiver of a method.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Takes {
     Reference,
@@ -66,7 +66,7 @@ impl Method {
         }
     }
 
-    /// Notes it if the method takes its consumer in another way.
+    /// Adds an error if the method has another receiver.
     pub(super) fn must_take(&self, takes: Takes, mistakes: &mut Mistakes) {
         if self.takes == takes {
             return;
@@ -76,15 +76,15 @@ impl Method {
             Takes::Reference => {
                 format!("`{name}` is called by the framework and takes `&mut self`")
             }
-            Takes::Value => format!("`{name}` comes last and takes `self`"),
+            Takes::Value => format!("`{name}` is called last and takes `self`"),
             Takes::Nothing => {
-                format!("`{name}` makes the consumer: it takes `&mut Handshake` and no `self`")
+                format!("`{name}` creates the consumer: it takes `&mut Handshake` and no `self`")
             }
         };
         mistakes.note(name, message);
     }
 
-    /// The error of a method whose parameters are others than these.
+    /// Returns the error of a method whose parameters are not these.
     pub(super) fn misfit(&self, expected: &str) -> Error {
         Error::new(
             self.name.span(),
@@ -92,7 +92,7 @@ impl Method {
         )
     }
 
-    /// The call, whose value is what the method returns.
+    /// Returns the call, whose value is what the method returns.
     pub(super) fn plain_call(&self, arguments: &[TokenStream]) -> TokenStream {
         let name = &self.name;
         let span = at(name);
@@ -106,7 +106,7 @@ impl Method {
         quote_spanned!(span=> Self::#name(#consumer #context #(#arguments),*) #awaited)
     }
 
-    /// The call, whose value is a `Result<()>`.
+    /// Returns the call, whose value is a `Result<()>`.
     pub(super) fn call(&self, arguments: &[TokenStream]) -> TokenStream {
         let call = self.plain_call(arguments);
         if !self.returns_nothing {
@@ -121,7 +121,8 @@ impl Method {
     }
 }
 
-/// How the trait's method calls its context: `ctx` if one of these wants it.
+/// Returns the name of the context parameter in the generated method: `ctx` if one of these methods
+/// uses it, or else `_`.
 pub(super) fn context<'a>(
     mut methods: impl Iterator<Item = &'a Method>,
     span: proc_macro2::Span,
@@ -132,12 +133,12 @@ pub(super) fn context<'a>(
     }
 }
 
-/// `&mut Context<E>`, by whatever path.
+/// Returns whether this is `&mut Context<E>`, by any path.
 pub(super) fn is_context(ty: &Type) -> bool {
     types::referent(ty).is_some_and(|ty| types::is_named(ty, "Context"))
 }
 
-/// The place of a parameter's type, where an error about it belongs.
+/// Returns the span of a parameter's type, where the compiler reports errors about it.
 pub(super) fn place(argument: &PatType) -> proc_macro2::Span {
     proc_macro2::Span::mixed_site().located_at(argument.ty.span())
 }

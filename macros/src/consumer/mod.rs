@@ -1,10 +1,10 @@
-//! `#[consumer]`: how a consumer's methods are called.
+//! `#[consumer]`, which calls a consumer's methods.
 //!
-//! - `method`: one method as a person wrote it, and the call of it;
-//! - `role`: what a method is for, by its name or its attribute;
-//! - `read`: the impl block, its methods sorted by role;
+//! - `method`: a parsed method, and the call of it;
+//! - `role`: the role of a method, by its name or its attribute;
+//! - `read`: the parsed impl block, its methods sorted by role;
 //! - `hooks`, `messages`, `events`, `timers`: a part of the trait each;
-//! - `write`: all of them together.
+//! - `write`: the generated impl.
 
 mod events;
 mod hooks;
@@ -40,22 +40,22 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     quote!(#block #written)
 }
 
-/// The impl block, or what to write instead.
+/// Parses an inherent impl block, or returns an error that names the correct place.
 fn inherent(item: TokenStream) -> syn::Result<ItemImpl> {
     match syn::parse2::<Item>(item)? {
         Item::Impl(block) if block.trait_.is_none() => Ok(block),
         Item::Impl(block) => Err(Error::new_spanned(
             block.trait_.map(|(path, _)| path),
-            "#[consumer] stands on the `impl` block of a type and writes the `impl WebSocketConsumer` itself",
+            "#[consumer] belongs on the inherent `impl` block of a type and generates the `impl WebSocketConsumer`",
         )),
         Item::Struct(item) => Err(Error::new_spanned(
             item.ident,
-            "#[consumer] stands on an `impl` block; on the struct write #[derive(WebSocketConsumer)], \
+            "#[consumer] belongs on an `impl` block; on the struct write #[derive(WebSocketConsumer)], \
              and #[consumer(event = …)] below it",
         )),
         _ => Err(Error::new(
             Span::call_site(),
-            "#[consumer] stands on the `impl` block of a type",
+            "#[consumer] belongs on the `impl` block of a type",
         )),
     }
 }

@@ -1,4 +1,4 @@
-//! The impl block, its methods sorted by what they are for.
+//! The parsed impl block, its methods sorted by role.
 
 use super::{
     events::OnEvent,
@@ -24,7 +24,7 @@ pub(super) struct Consumer {
     pub(super) timers: Vec<Timer>,
 }
 
-/// Reads the block, and takes the attributes off that are the macro's own.
+/// Parses the block, and removes the macro's own attributes from it.
 pub(super) fn read(
     arguments: TokenStream,
     block: &mut ItemImpl,
@@ -49,12 +49,12 @@ pub(super) fn read(
     consumer
 }
 
-/// `event = TheType`, or nothing.
+/// Parses `event = TheType`, or nothing.
 fn event(arguments: TokenStream) -> syn::Result<Option<Type>> {
     let mut event = None;
     let parser = syn::meta::parser(|meta| {
         if !meta.path.is_ident("event") {
-            return Err(meta.error("here stands #[consumer] or #[consumer(event = TheType)]"));
+            return Err(meta.error("expected #[consumer] or #[consumer(event = TheType)]"));
         }
         event = Some(meta.value()?.parse()?);
         Ok(())
@@ -73,7 +73,7 @@ impl Consumer {
         if let Some(cfg) = item.attrs.iter().find(|a| a.path().is_ident("cfg")) {
             mistakes.note(
                 cfg,
-                "#[consumer] cannot see whether this method will be there: put the condition into its body",
+                "#[consumer] cannot evaluate `cfg` on a method: put the condition into its body",
             );
         }
         match role {
@@ -100,7 +100,7 @@ impl Consumer {
         Method::read(&item.sig).must_take(Takes::Reference, mistakes);
     }
 
-    /// What only all methods together show.
+    /// Checks the methods against each other.
     fn check(&self, mistakes: &mut Mistakes) {
         if let (Some(receive), Some(message)) =
             (self.hooks.get(Hook::Receive), self.messages.first())
@@ -108,7 +108,7 @@ impl Consumer {
             mistakes.note(
                 &receive.name,
                 format!(
-                    "either `receive` takes all that the client says, or #[on_message] methods such as `{}` do",
+                    "either `receive` takes all messages of the client, or #[on_message] methods such as `{}` do",
                     message.method.name
                 ),
             );
@@ -118,7 +118,7 @@ impl Consumer {
     }
 }
 
-/// A helper that looks like a hook would never be called.
+/// Reports a helper whose name is probably a misspelled hook, which would never be called.
 fn note_misspelt(method: &Method, mistakes: &mut Mistakes) {
     let name = &method.name;
     let meant = Hook::meant(name).filter(|hook| hook.fits(method) && hook.takes() == method.takes);
@@ -131,7 +131,7 @@ fn note_misspelt(method: &Method, mistakes: &mut Mistakes) {
     }
 }
 
-/// The parameters' `#[serde(…)]` have moved to the fields of the input.
+/// Removes the parameters' `#[serde(…)]`, which are now on the fields of the input.
 fn take_serde_off(item: &mut ImplItemFn) {
     for input in &mut item.sig.inputs {
         if let FnArg::Typed(parameter) = input {

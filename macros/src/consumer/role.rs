@@ -1,17 +1,17 @@
-//! What a method is for, by its name or its attribute.
+//! The role of a method, by its name or its attribute.
 
 use super::{hooks::Hook, timers};
 use crate::{mistakes::Mistakes, types};
 use proc_macro2::TokenStream;
 use syn::{Attribute, Error, ImplItemFn, LitStr, Result, Token, punctuated::Punctuated};
 
-/// What a method is for.
+/// The role of a method.
 pub(super) enum Role {
     /// Called by its name: `opened`, `disconnect`, ….
     Hook(Hook),
     /// `#[on("chat.message")]`, for events of these types.
     On(Vec<LitStr>),
-    /// `#[on_message("say")]`, for messages of the client with this type.
+    /// `#[on_message("say")]`, for the client's messages of this type.
     OnMessage(LitStr),
     /// `#[every(seconds = 30)]`.
     Every(TokenStream),
@@ -21,7 +21,7 @@ pub(super) enum Role {
 
 const ATTRIBUTES: &[&str] = &["on", "on_message", "every"];
 
-/// Takes the attributes off that say it.
+/// Returns the role of a method, and removes the attributes that determine it.
 pub(super) fn role(method: &mut ImplItemFn, mistakes: &mut Mistakes) -> Role {
     let ours = |attribute: &mut Attribute| types::is_word(attribute.path(), ATTRIBUTES);
     let attributes: Vec<Attribute> = method.attrs.extract_if(.., ours).collect();
@@ -31,7 +31,7 @@ pub(super) fn role(method: &mut ImplItemFn, mistakes: &mut Mistakes) -> Role {
     };
     if let Some(hook) = hook {
         let message = format!(
-            "`{}` is called for what its name says: give a method with #[{}] another name",
+            "`{}` is the name of a hook: give a method with #[{}] another name",
             hook.name(),
             word(first)
         );
@@ -53,7 +53,7 @@ fn word(attribute: &Attribute) -> String {
     ident.map(ToString::to_string).unwrap_or_default()
 }
 
-/// All types of all `#[on(…)]` of a method.
+/// Returns all types of all `#[on(…)]` of a method.
 fn kinds(attributes: &[Attribute]) -> Result<Vec<LitStr>> {
     let mut kinds = Vec::new();
     for attribute in attributes {
@@ -92,7 +92,7 @@ fn single(attributes: &[Attribute]) -> Result<&Attribute> {
 fn two(second: &Attribute) -> Error {
     Error::new_spanned(
         second,
-        "a method is for one thing: move the rest to a method of its own that both call",
+        "a method has one role: write two methods, and move shared code to a third",
     )
 }
 
@@ -100,7 +100,7 @@ fn tag(attribute: &Attribute) -> Result<LitStr> {
     attribute.parse_args::<LitStr>().map_err(|_| {
         Error::new_spanned(
             attribute,
-            "write the `type` that the client says, as in #[on_message(\"say\")]",
+            "write the `type` of the client's message, as in #[on_message(\"say\")]",
         )
     })
 }

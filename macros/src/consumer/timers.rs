@@ -1,4 +1,4 @@
-//! `#[every(seconds = 30)]`: what happens again and again.
+//! `#[every(seconds = 30)]`: methods that are called periodically.
 
 use super::method::{Method, context};
 use crate::spans::at;
@@ -15,13 +15,13 @@ pub(super) struct Timer {
 impl Timer {
     pub(super) fn read(period: TokenStream, method: Method) -> Result<Self> {
         if !method.arguments.is_empty() {
-            return Err(method.misfit("`&mut self`, and `ctx: &mut Context<…>` or nothing more"));
+            return Err(method.misfit("`&mut self`, then optionally `ctx: &mut Context<…>`"));
         }
         Ok(Self { period, method })
     }
 }
 
-/// The `Duration` that an `#[every(…)]` says.
+/// Generates the `Duration` of an `#[every(…)]`.
 pub(super) fn period(attribute: &Attribute) -> Result<TokenStream> {
     let mut period = None;
     attribute.parse_nested_meta(|meta| {
@@ -38,28 +38,28 @@ pub(super) fn period(attribute: &Attribute) -> Result<TokenStream> {
             _ => quote_spanned!(at(&amount)=> ::core::time::Duration::from_secs(60 * (#amount))),
         };
         if period.replace(written).is_some() {
-            return Err(meta.error("one period, in one unit"));
+            return Err(meta.error("write one period, in one unit"));
         }
         Ok(())
     })?;
     period
-        .ok_or_else(|| Error::new_spanned(attribute, "say how often, as in #[every(seconds = 30)]"))
+        .ok_or_else(|| Error::new_spanned(attribute, "set a period, as in #[every(seconds = 30)]"))
 }
 
-/// A number that is written out must be one that a timer can have.
+/// Returns an error if a literal is not a valid period.
 fn check_amount(amount: &Expr) -> Result<()> {
     let Expr::Lit(ExprLit { lit, .. }) = amount else {
         return Ok(());
     };
     let fault = match lit {
-        Lit::Int(number) if number.base10_digits() == "0" => "a timer that never rests is none",
+        Lit::Int(number) if number.base10_digits() == "0" => "the period must not be zero",
         Lit::Int(_) => return Ok(()),
         _ => "write a whole number; `millis` are the smallest unit",
     };
     Err(Error::new(lit.span(), fault))
 }
 
-/// `TICKS` and `tick` of the trait.
+/// Generates the trait's `TICKS` and `tick`.
 pub(super) fn ticks(timers: &[Timer], ty: &Type) -> Option<TokenStream> {
     if timers.is_empty() {
         return None;

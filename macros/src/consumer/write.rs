@@ -1,4 +1,4 @@
-//! What `#[consumer]` writes: the impl of the trait, out of its parts.
+//! The code that `#[consumer]` generates: the impl of the trait.
 
 use super::{events, hooks::Hook, messages, read::Consumer, timers};
 use crate::spans::at;
@@ -46,7 +46,8 @@ pub(super) fn write(consumer: &Consumer) -> TokenStream {
     }
 }
 
-/// Stands in for the impl of a consumer with mistakes, so that nobody reads of its absence too.
+/// Generates a placeholder impl for a consumer with errors, so that the compiler does not also
+/// report a missing impl.
 pub(super) fn stub(consumer: &Consumer) -> TokenStream {
     let Consumer { ty, generics, .. } = consumer;
     let (impl_generics, _, where_clause) = generics.split_for_impl();
@@ -73,7 +74,7 @@ pub(super) fn stub(consumer: &Consumer) -> TokenStream {
     }
 }
 
-/// What the client says, and the method that hears it.
+/// Generates the type of the client's messages, and `receive`.
 fn receive(consumer: &Consumer) -> (TokenStream, Option<TokenStream>) {
     let Consumer {
         ty,
@@ -103,7 +104,8 @@ fn receive(consumer: &Consumer) -> (TokenStream, Option<TokenStream>) {
     (quote!(::seaway::__private::Nothing), Some(receive))
 }
 
-/// What other consumers say: as `#[consumer(event = …)]` has it, or `connect`, or the struct's first group.
+/// Generates the type of events: that of `#[consumer(event = …)]`, or of `connect`, or of the
+/// struct's first group.
 fn event_type(consumer: &Consumer) -> TokenStream {
     let ty = &consumer.ty;
     if let Some(event) = &consumer.event {
@@ -113,7 +115,8 @@ fn event_type(consumer: &Consumer) -> TokenStream {
     said.unwrap_or_else(|| quote_spanned!(at(ty)=> <Self as ::seaway::FromHandshake>::Event))
 }
 
-/// Outside the impl if that can be: `cargo check` evaluates a constant there, and within generic code it does not.
+/// Generates the check that all events have a method, outside the impl: `cargo check` evaluates a
+/// constant there, but not in generic code.
 fn check(consumer: &Consumer) -> Option<TokenStream> {
     if !consumer.generics.params.is_empty() {
         return None;

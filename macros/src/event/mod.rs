@@ -1,9 +1,10 @@
-//! `#[derive(Event)]`: what consumers tell each other.
+//! `#[derive(Event)]`, for the events that consumers send each other.
 //!
-//! - `names`: from an enum's and a variant's name to a `type`, and what a `type` may look like;
-//! - `attributes`: `#[event(…)]`, and which `#[serde(…)]` stand in its way;
-//! - `read`: the enum as a person wrote it;
-//! - `write`: the impls.
+//! - `names`: the `type` of an event from the names of enum and variant, and the syntax of a
+//!   `type`;
+//! - `attributes`: `#[event(…)]`, and the `#[serde(…)]` that conflict with it;
+//! - `read`: the parsed enum;
+//! - `write`: the generated impls.
 
 mod attributes;
 pub(crate) mod names;

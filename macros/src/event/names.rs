@@ -1,12 +1,14 @@
-//! From names in Rust to the `type` of an event, and what a `type` may look like.
+//! The `type` of an event, from names in Rust, and the syntax of a `type`.
 
-/// The prefix of an enum's types: its name without `Event`, in snake case. `None` if nothing is left.
+/// Returns the prefix of an enum's types: its name without `Event`, in snake case. `None` if that
+/// is empty.
 pub(crate) fn prefix(name: &str) -> Option<String> {
     let stem = name.strip_suffix("Event").unwrap_or(name);
     (!stem.is_empty()).then(|| snake(stem))
 }
 
-/// `RoomList` becomes `room_list`, `HTTPError` becomes `http_error`, `r#type` becomes `type`.
+/// Converts a name to snake case: `RoomList` to `room_list`, `HTTPError` to `http_error`, `r#type`
+/// to `type`.
 pub(crate) fn snake(name: &str) -> String {
     let letters: Vec<char> = name.trim_start_matches("r#").chars().collect();
     let mut snake = String::new();
@@ -23,9 +25,10 @@ pub(crate) fn snake(name: &str) -> String {
     snake
 }
 
-/// What is wrong with a `type`, if anything.
+/// Returns what is wrong with a `type`, if anything.
 ///
-/// Channels picks a handler by the `type` with dots as underscores, and refuses one that begins with an underscore then.
+/// Django Channels selects a handler by the `type` with periods replaced by underscores, and
+/// rejects a name that then begins with an underscore.
 pub(crate) fn fault(kind: &str) -> Option<String> {
     let clean =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.".contains(&byte);
@@ -41,13 +44,14 @@ pub(crate) fn fault(kind: &str) -> Option<String> {
     }
     if kind.starts_with("seaway.") {
         return Some(format!(
-            "{kind:?} is taken: types that begin with `seaway.` are the framework's own"
+            "{kind:?} is reserved: types that begin with `seaway.` are the framework's own"
         ));
     }
     None
 }
 
-/// The name of the hidden function that finds events of this type: `chat.message` becomes `on_chat_message`.
+/// Returns the name of the hidden function that matches events of this type: `on_chat_message` for
+/// `chat.message`.
 pub(crate) fn finder(kind: &str) -> String {
     format!("on_{}", kind.replace('.', "_"))
 }

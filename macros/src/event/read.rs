@@ -1,4 +1,4 @@
-//! The enum as a person wrote it, with the `type` of each variant.
+//! The parsed enum, with the `type` of each variant.
 
 use super::{attributes, names};
 use crate::{mistakes::Mistakes, types};
@@ -21,14 +21,14 @@ pub(super) struct Events {
 pub(super) struct Kind {
     pub(super) ident: Ident,
     pub(super) kind: String,
-    /// Where the type was said: its string, or the variant.
+    /// Span of the type's string, or of the variant.
     pub(super) span: Span,
     pub(super) serde: Vec<Attribute>,
-    /// Without attributes but serde's.
+    /// The fields, with serde's attributes only.
     pub(super) fields: Fields,
 }
 
-const TAG: &str = "#[derive(Event)] tags the enum by `type` itself: leave this out";
+const TAG: &str = "#[derive(Event)] tags the enum by `type` itself: remove this";
 const NAMES: &str = "#[derive(Event)] names the types: write #[event(prefix = \"…\")], or #[event(\"…\")] on variants";
 const ON_ENUM: &[(&str, &str)] = &[
     ("tag", TAG),
@@ -58,13 +58,13 @@ pub(super) fn read(input: DeriveInput, mistakes: &mut Mistakes) -> Option<Events
     if !input.generics.params.is_empty() {
         mistakes.note(
             &input.generics,
-            "an enum of events has no type parameters or lifetimes: every process must know what it reads",
+            "an enum of events has no type parameters or lifetimes: every process must know the type that it decodes",
         );
     }
     if data.variants.is_empty() {
         mistakes.note(
             &input.ident,
-            "an enum without variants is no event; a consumer that hears none has `seaway::NoEvent`",
+            "an enum without variants is no event: for a consumer without events, use `seaway::NoEvent`",
         );
     }
     let prefix = prefix(&input, mistakes);
@@ -82,7 +82,7 @@ pub(super) fn read(input: DeriveInput, mistakes: &mut Mistakes) -> Option<Events
     })
 }
 
-/// What all types begin with that do not say otherwise.
+/// Returns the prefix of the types of variants without `#[event("…")]`.
 fn prefix(input: &DeriveInput, mistakes: &mut Mistakes) -> Option<String> {
     if let Some(text) = attributes::prefix(&input.attrs, mistakes) {
         if let Some(fault) = names::fault(&format!("{}.x", text.value())) {
@@ -110,7 +110,7 @@ fn kind(variant: &Variant, prefix: Option<&str>, mistakes: &mut Mistakes) -> Kin
             (format!("{prefix}.{name}"), variant.ident.span())
         }
     };
-    // What a prefix makes wrong is told once, at the prefix.
+    // An invalid prefix is reported once, at the prefix.
     let prefix_is_sound =
         prefix.is_none_or(|prefix| names::fault(&format!("{prefix}.x")).is_none());
     if (said.is_some() || prefix_is_sound)
@@ -132,7 +132,7 @@ fn kind(variant: &Variant, prefix: Option<&str>, mistakes: &mut Mistakes) -> Kin
     }
 }
 
-/// An event is a map on the wire, so its fields have names.
+/// Adds an error if fields have no names: an event is a map on the wire.
 fn check_fields(variant: &Variant, mistakes: &mut Mistakes) {
     let Fields::Unnamed(fields) = &variant.fields else {
         return;
@@ -144,7 +144,7 @@ fn check_fields(variant: &Variant, mistakes: &mut Mistakes) {
         (Some(only), None) if types::is_plain(only) => mistakes.note(
             only,
             format!(
-                "an event is a map, and this type is none: give it a name, as in `{name} {{ value: {} }}`",
+                "an event is a map, and this type is not one: name the field, as in `{name} {{ value: {} }}`",
                 quote::quote!(#only).to_string().replace(' ', "")
             ),
         ),
@@ -156,7 +156,8 @@ fn check_fields(variant: &Variant, mistakes: &mut Mistakes) {
     }
 }
 
-/// One type, one variant. Two that differ in a period and an underscore are one to Channels, which calls the same method.
+/// Adds an error for each type of two variants. Types that differ only in periods and underscores
+/// are equal to Django Channels, which calls the same method.
 fn check_unique(variants: &[Kind], mistakes: &mut Mistakes) {
     let mut seen: HashMap<String, &Kind> = HashMap::new();
     for variant in variants {
@@ -165,12 +166,12 @@ fn check_unique(variants: &[Kind], mistakes: &mut Mistakes) {
         };
         let message = if first.kind == variant.kind {
             format!(
-                "{:?} is the type of `{}` already",
+                "{:?} is already the type of `{}`",
                 variant.kind, first.ident
             )
         } else {
             format!(
-                "{:?} and {:?} (of `{}`) are one to Django Channels, which reads periods as underscores",
+                "{:?} and {:?} (of `{}`) are equal to Django Channels, which replaces periods by underscores",
                 variant.kind, first.kind, first.ident
             )
         };

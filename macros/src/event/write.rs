@@ -1,4 +1,4 @@
-//! What `#[derive(Event)]` writes.
+//! The code that `#[derive(Event)]` generates.
 
 use super::{
     names,
@@ -46,7 +46,8 @@ pub(super) fn write(events: &Events) -> TokenStream {
     }
 }
 
-/// Stands in for the impls of an enum with mistakes, so that nobody reads of their absence too.
+/// Generates placeholder impls for an enum with errors, so that the compiler does not also report
+/// missing impls.
 pub(super) fn stub(name: &Ident) -> TokenStream {
     quote! {
         #[automatically_derived]
@@ -70,7 +71,7 @@ pub(super) fn stub(name: &Ident) -> TokenStream {
     }
 }
 
-/// The same enum once more, which serde derives from on behalf of the first.
+/// Generates a copy of the enum, from which serde derives the impls of the original (`remote`).
 fn mirror(events: &Events) -> TokenStream {
     let name = &events.name;
     let remote = LitStr::new(&name.to_string(), name.span());
@@ -101,8 +102,9 @@ fn mirror(events: &Events) -> TokenStream {
     }
 }
 
-/// A function per type that finds events of that type; `#[on("chat.message")]` calls `on_chat_message`. A type that is
-/// misspelt there is then a function that does not exist, and rustc names the one that does.
+/// Generates a function per type that matches events of that type; `#[on("chat.message")]` calls
+/// `on_chat_message`. For a misspelled type the function does not exist, and rustc suggests the one
+/// that does.
 fn finders(events: &Events) -> TokenStream {
     let Events {
         name, visibility, ..

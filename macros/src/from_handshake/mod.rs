@@ -1,9 +1,9 @@
-//! `#[derive(WebSocketConsumer)]`: how a consumer's fields are filled.
+//! `#[derive(WebSocketConsumer)]`, which fills a consumer's fields.
 //!
-//! - `source`: where the value of a field comes from, by its attribute;
+//! - `source`: the source of a field's value, by its attribute;
 //! - `template`: the name of a group, with placeholders;
-//! - `read`: the struct as a person wrote it;
-//! - `write`: the impl.
+//! - `read`: the parsed struct;
+//! - `write`: the generated impl.
 
 mod read;
 mod source;

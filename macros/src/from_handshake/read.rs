@@ -1,4 +1,4 @@
-//! The struct as a person wrote it.
+//! The parsed struct.
 
 use super::source::{self, Source};
 use crate::{mistakes::Mistakes, types};
@@ -13,7 +13,7 @@ pub(super) struct Consumer {
     pub(super) fields: Vec<Filled>,
 }
 
-/// A field, and where its value comes from.
+/// A field, and the source of its value.
 pub(super) struct Filled {
     pub(super) name: Ident,
     pub(super) ty: Type,
@@ -60,7 +60,7 @@ fn event(attributes: &[Attribute], mistakes: &mut Mistakes) -> Option<Type> {
     for attribute in attributes.iter().filter(consumer) {
         mistakes.keep(attribute.parse_nested_meta(|meta| {
             if !meta.path.is_ident("event") {
-                return Err(meta.error("here stands #[consumer(event = TheType)]"));
+                return Err(meta.error("expected #[consumer(event = TheType)]"));
             }
             event = Some(meta.value()?.parse()?);
             Ok(())
@@ -69,7 +69,8 @@ fn event(attributes: &[Attribute], mistakes: &mut Mistakes) -> Option<Type> {
     event
 }
 
-/// What is certainly no group. The compiler would say so too, but of every method.
+/// Adds an error for each `#[group]` field that is certainly no group. The compiler would report it
+/// too, but for every method.
 fn check_groups(fields: &[Filled], mistakes: &mut Mistakes) {
     for field in fields {
         if matches!(field.source, Source::Group(_)) && types::is_plain(&field.ty) {

@@ -1,10 +1,10 @@
-//! Where the value of a field comes from, by its attribute.
+//! The source of a field's value, by its attribute.
 
 use super::template::Template;
 use crate::{mistakes::Mistakes, types};
 use syn::{Attribute, Error, Expr, Field, Ident, LitStr, Meta, Result};
 
-/// Where the value of a field comes from.
+/// The source of a field's value.
 pub(super) enum Source {
     /// `#[param]`: the path parameter of this name.
     Param(LitStr),
@@ -14,7 +14,7 @@ pub(super) enum Source {
     Session(LitStr),
     /// `#[user]`.
     User,
-    /// `#[state]`: what middleware has put in.
+    /// `#[state]`: a value that middleware has inserted.
     State,
     /// `#[group("chat.{room}")]`.
     Group(Template),
@@ -28,7 +28,7 @@ const SOURCES: &[&str] = &[
     "param", "query", "session", "user", "state", "group", "default",
 ];
 
-/// Reads the one attribute that says it.
+/// Returns the source that a field's only attribute names.
 pub(super) fn source(field: &Field, name: &Ident, mistakes: &mut Mistakes) -> Source {
     let mut attributes = field
         .attrs
@@ -41,7 +41,7 @@ pub(super) fn source(field: &Field, name: &Ident, mistakes: &mut Mistakes) -> So
         mistakes.note(
             another,
             format!(
-                "a field is filled from one place, and `{name}` has #[{}] already",
+                "a field has one source, and `{name}` already has #[{}]",
                 word(first)
             ),
         );
@@ -67,7 +67,8 @@ fn word(attribute: &Attribute) -> String {
     ident.map(Ident::to_string).unwrap_or_default()
 }
 
-/// `#[query]` is named like its field, `#[query("since")]` otherwise.
+/// Returns the name of a parameter: that of the field for `#[query]`, or else the one in
+/// `#[query("since")]`.
 fn name_or(attribute: &Attribute, name: &Ident) -> Result<LitStr> {
     if let Meta::Path(_) = attribute.meta {
         let plain = name.to_string();
@@ -95,7 +96,7 @@ fn bare(attribute: &Attribute) -> Result<()> {
         Meta::Path(_) => Ok(()),
         _ => Err(Error::new_spanned(
             attribute,
-            format!("#[{word}] takes nothing more: it goes by the type of the field"),
+            format!("#[{word}] has no arguments: the type of the field selects the value"),
         )),
     }
 }

@@ -42,7 +42,7 @@ fn name(piece: &str, text: &LitStr) -> syn::Result<Ident> {
             Error::new(
                 text.span(),
                 format!(
-                    "{{{piece}}}: in braces stands the name of a field or of a path parameter alone"
+                    "{{{piece}}}: write only the name of a field or of a path parameter in braces"
                 ),
             )
         })?;
@@ -50,7 +50,7 @@ fn name(piece: &str, text: &LitStr) -> syn::Result<Ident> {
     Ok(name)
 }
 
-/// Text and names in turn; `true` marks a name.
+/// Splits a template into text and names; `true` marks a name.
 fn pieces(template: &str) -> Result<Vec<(bool, String)>, String> {
     let mut pieces = Vec::new();
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! What `#[derive(WebSocketConsumer)]` writes: a `let` per field, groups last.
+//! The code that `#[derive(WebSocketConsumer)]` generates: a `let` per field, groups last.
 
 use super::{
     read::{Consumer, Filled},
@@ -48,7 +48,8 @@ pub(super) fn write(consumer: &Consumer) -> TokenStream {
     }
 }
 
-/// Stands in for the impl of a struct with mistakes, so that nobody reads of its absence too.
+/// Generates a placeholder impl for a struct with errors, so that the compiler does not also report
+/// a missing impl.
 pub(super) fn stub(name: &Ident, generics: &Generics) -> TokenStream {
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     quote! {
@@ -65,12 +66,12 @@ pub(super) fn stub(name: &Ident, generics: &Generics) -> TokenStream {
     }
 }
 
-/// The parameter, said to be used here; a field of that name is another variable.
+/// Returns the `handshake` parameter, with this span; a field of that name is another variable.
 fn handshake(span: Span) -> Ident {
     Ident::new("handshake", Span::mixed_site().located_at(span))
 }
 
-/// What the first group tells, unless the struct says it.
+/// Returns the type of events: that of `#[consumer(event = …)]`, or else of the first group.
 fn event(consumer: &Consumer) -> TokenStream {
     if let Some(event) = &consumer.event {
         return quote!(#event);
@@ -84,7 +85,7 @@ fn event(consumer: &Consumer) -> TokenStream {
     }
 }
 
-/// The `let` of one field.
+/// Generates the `let` of one field.
 fn fill(field: &Filled, consumer: &Consumer) -> TokenStream {
     let Filled { name, ty, source } = field;
     let span = at(ty);
@@ -93,7 +94,7 @@ fn fill(field: &Filled, consumer: &Consumer) -> TokenStream {
         Source::Param(key) => match types::optional(ty) {
             None => quote_spanned!(span=> #handshake.param::<#ty>(#key)?),
             Some(inner) => quote_spanned! {span=>
-                if #handshake.scope().param(#key).is_some() {
+                if #handshake.scope().raw_param(#key).is_some() {
                     ::core::option::Option::Some(#handshake.param::<#inner>(#key)?)
                 } else {
                     ::core::option::Option::None
@@ -156,12 +157,13 @@ fn session(field: &Filled, key: &LitStr) -> TokenStream {
     }
 }
 
-/// A name as it is spoken, without `r#`.
+/// Returns a name without `r#`.
 fn plain(name: &Ident) -> String {
     name.to_string().trim_start_matches("r#").to_owned()
 }
 
-/// Joins a group. What its name needs is a field that is filled by now, or else a path parameter.
+/// Generates the code that joins a group. A placeholder in its name is a field that is filled by
+/// now, or else a path parameter.
 fn join(template: &Template, consumer: &Consumer, span: Span) -> TokenStream {
     let handshake = handshake(span);
     let format: String = template

@@ -1,4 +1,4 @@
-//! Takes what Redis sends to the mailboxes of this process.
+//! Delivery of received events to the mailboxes of this process.
 
 use super::received::Received;
 use crate::{
@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Takes what Redis sends to the mailboxes of this process.
+/// The receiver of Redis' pushes, which delivers events to the mailboxes of this process.
 pub(super) struct Deliverer {
     local: LocalChannels,
     group_prefix: Arc<str>,
@@ -28,17 +28,18 @@ pub(super) struct Deliverer {
 enum Gap {
     #[default]
     None,
-    /// Only if something was published meanwhile. An event that arrives before it is known shows that something was.
+    /// Only if something was published meanwhile. An event that arrives before this is known proves
+    /// that something was.
     Suspected(Notice),
     Certain(Notice),
 }
 
-/// A gap, and who is to be told of it.
+/// A gap, and the mailboxes that are to be notified of it.
 #[derive(Clone, Copy)]
 pub(super) struct Notice {
-    /// When the connection before was last heard.
+    /// When bytes last arrived on the previous connection.
     pub(super) since: Instant,
-    /// How many mailboxes were open when it was lost: later ones have nothing to miss.
+    /// The number of mailboxes opened before it was lost: later ones cannot have missed anything.
     pub(super) opened: u64,
 }
 
@@ -56,19 +57,22 @@ impl Deliverer {
         }
     }
 
-    /// Events are missing. Everybody is told as Redis confirms the subscription to this process' own channels, and the members
-    /// of each group again as it confirms that group's. So a notice stands before all that follows in its channel, and
-    /// whoever reads its state when it takes the last one lacks nothing.
+    /// Records that events are missing. All consumers are notified when Redis confirms the
+    /// subscription to this process' own channels, and the members of each group again when it
+    /// confirms that group's. So a notice precedes all later events of its channel, and a consumer
+    /// that reads its state when it receives the last notice misses nothing.
     pub(super) fn expect_gap(&self, notice: Notice) {
         *self.gap() = Gap::Certain(notice);
     }
 
-    /// Events are missing if any arrives before the subscriptions are [renewed](Self::renewed): then everybody is told first.
+    /// Records that events are missing if any arrives before the subscriptions are
+    /// [renewed](Self::renewed): then all consumers are notified first.
     pub(super) fn suspect_gap(&self, notice: Notice) {
         *self.gap() = Gap::Suspected(notice);
     }
 
-    /// All subscriptions are confirmed; returns the gap that was suspected, unless it has been told.
+    /// Records that all subscriptions are confirmed; returns the suspected gap, unless consumers
+    /// were notified of it.
     pub(super) fn renewed(&self) -> Option<Notice> {
         match mem::take(&mut *self.gap()) {
             Gap::Suspected(notice) => Some(notice),
@@ -76,27 +80,27 @@ impl Deliverer {
         }
     }
 
-    /// Tells everybody a notice now.
-    pub(super) fn tell(&self, notice: Notice) {
+    /// Notifies all consumers of a gap now.
+    pub(super) fn notify_all(&self, notice: Notice) {
         let gap: Duration = notice.since.elapsed();
-        // A connection that is cut again and again is a gap each time.
+        // A connection that breaks repeatedly is a gap each time.
         log_limited!(
             warn,
             seconds = gap.as_secs_f32(),
-            "events sent while the subscriptions were interrupted may be missing; all consumers of this process are told"
+            "events sent while the subscriptions were interrupted may be missing; all consumers of this process are notified"
         );
         self.local.interrupted_before(notice.opened, gap);
     }
 
-    /// Redis has confirmed the subscription to this process' own channels.
+    /// Handles the confirmation of the subscription to this process' own channels.
     fn own_channels_confirmed(&self) {
         let gap = *self.gap();
         if let Gap::Certain(notice) = gap {
-            self.tell(notice);
+            self.notify_all(notice);
         }
     }
 
-    /// Redis has confirmed the subscription to a group.
+    /// Handles the confirmation of the subscription to a group.
     fn group_confirmed(&self, channel: &[u8]) {
         let gap = *self.gap();
         if let (Gap::Certain(notice), Some(group)) = (gap, self.group_of(channel)) {
@@ -105,13 +109,13 @@ impl Deliverer {
         }
     }
 
-    /// An event arrives.
-    fn settle_suspicion(&self) {
+    /// Notifies all consumers of a suspected gap, because an event has arrived.
+    fn confirm_suspected_gap(&self) {
         let mut gap = self.gap();
         if let Gap::Suspected(notice) = *gap {
             *gap = Gap::Certain(notice);
             drop(gap);
-            self.tell(notice);
+            self.notify_all(notice);
         }
     }
 
@@ -121,7 +125,7 @@ impl Deliverer {
     }
 
     fn deliver_group(&self, channel: &[u8], payload: Vec<u8>) {
-        self.settle_suspicion();
+        self.confirm_suspected_gap();
         self.received.note(channel, &payload);
         if let Some(group) = self.group_of(channel) {
             self.local
@@ -130,7 +134,7 @@ impl Deliverer {
     }
 
     fn deliver(&self, channel: Vec<u8>, payload: Vec<u8>) {
-        self.settle_suspicion();
+        self.confirm_suspected_gap();
         self.received.note(&channel, &payload);
         if let Some(Ok(channel)) = String::from_utf8(channel).ok().map(ChannelName::new) {
             self.local.deliver(&channel, Envelope::from_bytes(payload));
@@ -205,7 +209,7 @@ mod tests {
         deliverer.take(PushKind::Message, vec![channel, bytes("event")]);
     }
 
-    /// What waits in the mailbox: `gap` for a notice.
+    /// Returns the content of the mailbox: `gap` for a notice.
     fn waiting(mailbox: &mut Mailbox) -> Vec<String> {
         let received = std::iter::from_fn(|| mailbox.receive().now_or_never());
         let text = |envelope: Envelope| String::from_utf8_lossy(envelope.as_bytes()).into_owned();
@@ -218,14 +222,14 @@ mod tests {
             .collect()
     }
 
-    struct Scene {
+    struct Fixture {
         deliverer: Deliverer,
         member: Mailbox,
         notice: Notice,
     }
 
-    /// A member of the groups `a` and `b`, and a gap of which nobody was told.
-    fn scene() -> Scene {
+    /// Returns a member of the groups `a` and `b`, and a gap that nobody was notified of.
+    fn fixture() -> Fixture {
         let local = LocalChannels::default();
         let member = local.open("here").unwrap();
         for group in ["a", "b"] {
@@ -237,7 +241,7 @@ mod tests {
             opened: local.opened(),
         };
         let received = Arc::new(Received::default());
-        Scene {
+        Fixture {
             deliverer: Deliverer::new(local, Arc::from("group."), received),
             member,
             notice,
@@ -246,11 +250,11 @@ mod tests {
 
     #[test]
     fn a_notice_stands_before_the_first_event_of_each_group() {
-        let Scene {
+        let Fixture {
             deliverer,
             mut member,
             notice,
-        } = scene();
+        } = fixture();
         deliverer.expect_gap(notice);
 
         confirm_own(&deliverer);
@@ -274,11 +278,11 @@ mod tests {
 
     #[test]
     fn a_suspected_gap_is_told_before_an_event_that_comes_too_early() {
-        let Scene {
+        let Fixture {
             deliverer,
             mut member,
             notice,
-        } = scene();
+        } = fixture();
         deliverer.suspect_gap(notice);
 
         confirm_own(&deliverer);
@@ -288,16 +292,16 @@ mod tests {
         confirm(&deliverer, "b");
 
         assert_eq!(waiting(&mut member), ["gap", "event"]);
-        assert!(deliverer.renewed().is_none(), "it was told");
+        assert!(deliverer.renewed().is_none(), "consumers were notified");
     }
 
     #[test]
     fn a_suspected_gap_without_an_event_is_left_to_be_settled() {
-        let Scene {
+        let Fixture {
             deliverer,
             mut member,
             notice,
-        } = scene();
+        } = fixture();
         deliverer.suspect_gap(notice);
 
         confirm_own(&deliverer);

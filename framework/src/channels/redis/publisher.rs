@@ -1,4 +1,4 @@
-//! Publishing: waits while Redis is away, and never sends an event twice.
+//! Publishing: waits while Redis is unavailable, and never sends an event twice.
 
 use super::{
     pubsub::deadline_after,
@@ -15,7 +15,7 @@ use redis::RedisError;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-/// Sends events to Redis.
+/// The sender of events to Redis.
 pub(super) struct Publisher {
     pub(super) link: Link,
     pub(super) subscriber: Arc<Link>,
@@ -24,19 +24,19 @@ pub(super) struct Publisher {
     pub(super) timeout: Duration,
 }
 
-/// What became of an event whose connection broke before Redis had answered.
+/// What happened to an event whose connection broke before Redis acknowledged it.
 enum Fate {
-    Carried,
-    NotCarried,
+    Published,
+    NotPublished,
     Unknown,
 }
 
 impl Publisher {
-    /// Publishes an event, and waits until Redis has taken it.
+    /// Publishes an event, and waits until Redis has acknowledged it.
     ///
-    /// While Redis cannot be used it waits, up to the timeout. An event whose connection broke is sent again only if it is
-    /// certain that it was not carried: Redis has ended, and this process, which `is_heard_here` says is subscribed to the
-    /// channel, has not received it.
+    /// While Redis is unavailable it waits, up to the timeout. An event whose connection broke is
+    /// sent again only if it is certain that Redis did not deliver it: Redis has ended, and this
+    /// process, which is subscribed to the channel (`is_subscribed_here`), has not received it.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if it was not sent, [`ErrorKind::Unconfirmed`] if it may have been.
@@ -44,7 +44,7 @@ impl Publisher {
         &self,
         channel: &str,
         envelope: &Envelope,
-        is_heard_here: bool,
+        is_subscribed_here: bool,
     ) -> Result<()> {
         let deadline = deadline_after(self.timeout);
         loop {
@@ -74,22 +74,22 @@ impl Publisher {
                 let payload = envelope.as_bytes();
                 let received = &self.received;
                 match received.take_after(received_before, channel.as_bytes(), payload) {
-                    Evidence::Received => Fate::Carried,
-                    Evidence::NotReceived if is_heard_here => Fate::NotCarried,
+                    Evidence::Received => Fate::Published,
+                    Evidence::NotReceived if is_subscribed_here => Fate::NotPublished,
                     Evidence::NotReceived | Evidence::Forgotten => Fate::Unknown,
                 }
             };
             match timeout_at(deadline, fate).await {
-                Ok(Fate::Carried) => return Ok(()),
-                Ok(Fate::NotCarried) => {}
+                Ok(Fate::Published) => return Ok(()),
+                Ok(Fate::NotPublished) => {}
                 Ok(Fate::Unknown) | Err(_) => return Err(self.unconfirmed(Some(error))),
             }
         }
     }
 
-    /// Waits until events can be sent and are received by all who are subscribed: this process has its own subscriptions,
-    /// and after a restart of Redis the others have had time for theirs. Returns the connection, and that of the
-    /// subscriptions.
+    /// Waits until events can be sent and reach all subscribers: this process has its own
+    /// subscriptions, and after a restart of Redis the others have had time for theirs. Returns the
+    /// connection, and the number of the subscriptions' connection.
     async fn ready(&self) -> (Up, u64) {
         loop {
             let up = self.link.up().await;
@@ -110,14 +110,14 @@ impl Publisher {
         }
     }
 
-    /// Returns whether events can be sent and received just now. It does not wait.
+    /// Returns `Ok` if events can currently be sent and received. It does not wait.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] with the reason if not.
     pub(super) fn health(&self) -> Result<()> {
         let up = self.link.current()?;
         let why = match self.subscriptions.status() {
-            Status::Deaf(why) | Status::Refused(why) => {
+            Status::Interrupted(why) | Status::Refused(why) => {
                 format!("this process is not subscribed: {why}")
             }
             Status::Restored { run_id, .. }
@@ -135,7 +135,7 @@ impl Publisher {
         let seconds = self.timeout.as_secs_f32();
         let why = match self.health() {
             Err(error) => error.to_string(),
-            Ok(()) => "Redis has only just come back".to_owned(),
+            Ok(()) => "Redis has only just become available again".to_owned(),
         };
         let message = format!("an event was not sent within {seconds} s: {why}");
         Error::new(ErrorKind::Layer, message)
@@ -143,9 +143,9 @@ impl Publisher {
 
     fn unconfirmed(&self, source: Option<RedisError>) -> Error {
         let message = match source {
-            Some(_) => "it is not known whether an event was sent: the connection to Redis broke before the answer".to_owned(),
+            Some(_) => "it is not known whether an event was sent: the connection to Redis broke before the acknowledgement".to_owned(),
             None => format!(
-                "it is not known whether an event was sent: Redis has not answered within {} s",
+                "it is not known whether an event was sent: Redis has not acknowledged it within {} s",
                 self.timeout.as_secs_f32()
             ),
         };

@@ -1,4 +1,4 @@
-//! The layer itself: channels_redis' pub/sub wire.
+//! The Redis channel layer over the pub/sub wire format of channels_redis.
 
 use super::{
     deliverer::Deliverer,
@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// Where Redis is, and how the layer uses it.
+/// The configuration of the Redis channel layer.
 ///
 /// ```no_run
 /// # async fn example() -> seaway::Result<()> {
@@ -38,7 +38,8 @@ pub struct RedisConfig {
 }
 
 impl RedisConfig {
-    /// The defaults, for the Redis at `redis://[user:password@]host[:port][/database]`.
+    /// Creates the default configuration for the Redis at
+    /// `redis://[user:password@]host[:port][/database]`.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -48,28 +49,33 @@ impl RedisConfig {
         }
     }
 
-    /// Sets how long a send or a join may wait for Redis. Default 10 s: a shorter outage delays events instead of losing
-    /// them. At the bound the send fails, with [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the event was certainly
-    /// not sent and [`ErrorKind::Unconfirmed`](crate::ErrorKind::Unconfirmed) if it may have been.
+    /// Sets how long a send or a join may wait for Redis (default: 10 s).
+    ///
+    /// A shorter outage delays events instead of losing them. At the limit the send fails, with
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the event was certainly not sent and
+    /// [`ErrorKind::Unconfirmed`](crate::ErrorKind::Unconfirmed) if it may have been.
     #[must_use]
     pub fn send_timeout(mut self, limit: Duration) -> Self {
         self.send_timeout = limit;
         self
     }
 
-    /// Sets what stands before every name on the wire. Default `asgi`, as in channels_redis; 1 to 30 letters, digits,
-    /// hyphens, underscores or periods.
+    /// Sets the prefix of every name on the wire (default: `asgi`, as in channels_redis).
     ///
-    /// Programs with the same prefix on one Redis receive each other's events, whatever the number of the database. A Django
-    /// process needs the same one: `"CONFIG": {"hosts": […], "prefix": "shop"}`.
+    /// 1 to 30 ASCII letters, digits, hyphens, underscores or periods.
+    ///
+    /// Programs with the same prefix on one Redis receive each other's events, whichever database
+    /// number they use. A Django process needs the same prefix:
+    /// `"CONFIG": {"hosts": […], "prefix": "shop"}`.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Sets how many envelopes may wait for one consumer. Default [`MAILBOX_CAPACITY`]; past it they are dropped and
-    /// counted, and the consumer is told.
+    /// Sets how many envelopes may wait for one consumer (default: [`MAILBOX_CAPACITY`]).
+    ///
+    /// Past it, envelopes are dropped and counted, and the consumer is notified.
     #[must_use]
     pub fn mailbox_capacity(mut self, envelopes: usize) -> Self {
         self.mailbox_capacity = envelopes;
@@ -83,7 +89,7 @@ impl<T: Into<String>> From<T> for RedisConfig {
     }
 }
 
-/// The URL may hold a password: it is not shown.
+/// The URL is omitted, because it may hold a password.
 impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisConfig")
@@ -94,10 +100,10 @@ impl fmt::Debug for RedisConfig {
     }
 }
 
-/// Channels over Redis' publish and subscribe.
+/// A channel layer over Redis pub/sub.
 ///
-/// [`Channels::redis`](crate::Channels::redis) makes one.
-/// Commands and subscriptions have a connection each: a flood of messages delays no publish.
+/// [`Channels::redis`](crate::Channels::redis) creates one. Commands and subscriptions have a
+/// connection each, so that a flood of messages does not delay publishing.
 pub struct RedisChannelLayer {
     local: LocalChannels,
     publisher: Publisher,
@@ -111,8 +117,8 @@ impl RedisChannelLayer {
     /// Connects to Redis.
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is none, or Redis does not answer or refuses;
-    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the prefix makes no channel names.
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is invalid, or Redis does not
+    /// respond or refuses; [`ErrorKind::Name`](crate::ErrorKind::Name) if the prefix is invalid.
     pub async fn connect(config: impl Into<RedisConfig>) -> Result<Self> {
         let config = config.into();
         let address = Address::parse(&config.url)?;
@@ -121,7 +127,8 @@ impl RedisChannelLayer {
         let told = subscriptions.clone();
         let local = LocalChannels::new(config.mailbox_capacity, move |group| told.emptied(group));
         let received = Arc::new(Received::default());
-        // Longer than anything waits: a stall that ends in time costs a delay, not the connection.
+        // Longer than any operation waits: a stall that ends in time costs a delay, not the
+        // connection.
         let silence = config
             .send_timeout
             .max(SHORTEST_SILENCE)
@@ -180,13 +187,14 @@ impl RedisChannelLayer {
     }
 }
 
-/// How long the first subscription may take.
+/// The timeout of the first subscription.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a connection may be silent at least, however soon a send gives up: a busy machine is silent for seconds.
+/// The least silence after which a connection counts as dead, however short the send timeout: a
+/// busy machine is silent for seconds.
 const SHORTEST_SILENCE: Duration = Duration::from_secs(10);
 
-/// How much longer than a send may take a connection may be silent.
+/// How much longer a connection may be silent than a send may take.
 const SILENCE_MARGIN: Duration = Duration::from_secs(2);
 
 #[async_trait]
@@ -204,7 +212,8 @@ impl ChannelLayer for RedisChannelLayer {
 
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
         let membership = self.local.join(group, channel)?;
-        // Undone if Redis does not confirm it, or nobody waits for that any more; but only what this call has done.
+        // Undone if Redis does not confirm it or the caller stops waiting; but only what this call
+        // has added.
         let mut undo = Undo {
             local: &self.local,
             group,
@@ -223,10 +232,10 @@ impl ChannelLayer for RedisChannelLayer {
     }
 
     async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()> {
-        let is_heard_here = self.subscriptions.is_active(group);
+        let is_subscribed_here = self.subscriptions.is_active(group);
         let channel = self.names.of_group(group);
         self.publisher
-            .publish(&channel, &envelope, is_heard_here)
+            .publish(&channel, &envelope, is_subscribed_here)
             .await
     }
 
@@ -269,31 +278,31 @@ impl Drop for Undo<'_> {
     }
 }
 
-/// A deadline; one that no clock reaches is 30 years away.
+/// Returns a deadline; one that the clock cannot represent is 30 years away.
 pub(super) fn deadline_after(limit: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(limit)
         .unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 24 * 3600))
 }
 
-/// How names look on the wire.
+/// The names on the wire.
 #[derive(Clone)]
 struct Names {
-    /// What all channels of this process begin with, up to the `!`.
+    /// The prefix of all channels of this process, up to the `!`.
     process: Arc<str>,
     group_prefix: Arc<str>,
 }
 
 impl Names {
     fn fresh(prefix: &str) -> Result<Self> {
-        /// Leaves room for what follows it in a channel's name of at most 99 bytes.
+        /// Leaves room for what follows the prefix in a channel's name of at most 99 bytes.
         const LONGEST_PREFIX: usize = 30;
         let fits = (1..=LONGEST_PREFIX).contains(&prefix.len());
         if !fits || GroupName::new(prefix).is_err() {
             return Err(Error::new(
                 ErrorKind::Name,
                 format!(
-                    "{prefix:?} is no prefix for names in Redis: use 1 to {LONGEST_PREFIX} ASCII letters, digits, hyphens, underscores or periods"
+                    "{prefix:?} is not a valid prefix for names in Redis: use 1 to {LONGEST_PREFIX} ASCII letters, digits, hyphens, underscores or periods"
                 ),
             ));
         }
@@ -304,7 +313,7 @@ impl Names {
         })
     }
 
-    /// Whether a channel is one of this process.
+    /// Returns whether a channel is one of this process.
     fn is_own(&self, channel: &ChannelName) -> bool {
         let rest = channel.as_str().strip_prefix(&*self.process);
         rest.is_some_and(|rest| rest.starts_with('!'))
@@ -314,7 +323,8 @@ impl Names {
         format!("{}{group}", self.group_prefix)
     }
 
-    /// The pattern that covers every channel of this process. It holds no character that a pattern reads differently.
+    /// Returns the pattern that matches every channel of this process. The names hold no character
+    /// that is special in a pattern.
     fn own_channels(&self) -> String {
         format!("{}!*", self.process)
     }

@@ -1,4 +1,4 @@
-//! The last events that this process received, as evidence of what Redis carried before it ended.
+//! The last events that this process received, as evidence of what Redis delivered before it ended.
 
 use std::{
     collections::VecDeque,
@@ -6,13 +6,14 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-/// How many events are remembered. If more than these were received after an event was sent, nothing is known of it.
+/// The number of events that are remembered. If more than these were received after an event was
+/// sent, nothing is known of it.
 const REMEMBERED: usize = 1024;
 
-/// How many bytes of either end of an event tell it from others.
+/// The number of bytes at either end of an event that distinguish it from others.
 const SAMPLE: usize = 128;
 
-/// Remembers the last events received, by a hash of channel and content.
+/// A record of the last events received, by a hash of channel and content.
 #[derive(Default)]
 pub(super) struct Received {
     hasher: RandomState,
@@ -21,7 +22,7 @@ pub(super) struct Received {
 
 #[derive(Default)]
 struct Last {
-    /// How many were received in all.
+    /// The number of events received in total.
     count: u64,
     hashes: VecDeque<Option<u64>>,
 }
@@ -31,7 +32,7 @@ struct Last {
 pub(super) enum Evidence {
     Received,
     NotReceived,
-    /// Too much has come since.
+    /// Too many events have been received since.
     Forgotten,
 }
 
@@ -41,7 +42,7 @@ impl Received {
         self.last().count
     }
 
-    /// Remembers an event.
+    /// Records an event.
     pub(super) fn note(&self, channel: &[u8], payload: &[u8]) {
         let hash = self.hash(channel, payload);
         let mut last = self.last();
@@ -52,7 +53,8 @@ impl Received {
         last.hashes.push_back(Some(hash));
     }
 
-    /// Looks for an event among those received after the first `count`. What was found counts for one sender only.
+    /// Looks for an event among those received after the first `count`. A match counts for one
+    /// sender only.
     pub(super) fn take_after(&self, count: u64, channel: &[u8], payload: &[u8]) -> Evidence {
         let hash = self.hash(channel, payload);
         let mut last = self.last();

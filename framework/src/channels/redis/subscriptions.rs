@@ -1,6 +1,7 @@
-//! What this process is subscribed to: kept equal to what its members have joined, whatever happens to the connection.
+//! The subscriptions of this process, kept equal to what its members have joined, whatever happens
+//! to the connection.
 
-use super::{deliverer::Deliverer, untold::Untold};
+use super::{deliverer::Deliverer, pending_gap::PendingGap};
 use crate::{
     channels::LocalChannels,
     error::{Error, ErrorKind, Result},
@@ -21,20 +22,21 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-/// How many channels one SUBSCRIBE names: a reconnect with 100,000 groups shall not be one giant command.
+/// The number of channels in one SUBSCRIBE: a reconnect with 100,000 groups must not be one giant
+/// command.
 const CHUNK: usize = 500;
 
-/// The pause before subscriptions that Redis refused are asked for again.
+/// The pause before subscriptions that Redis refused are requested again.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The subscriptions of this process.
 ///
-/// Nothing here is a queue of commands: each group has a phase, at most one command about it is under way, and when that
-/// is answered the group is looked at again. So joins and leaves in any order end in what is wanted last, and a command
-/// that is answered late delays only those that wait for its groups.
+/// This is not a queue of commands: each group has a phase and at most one command in flight; when
+/// Redis responds to it, the group is checked again. So joins and leaves in any order end in the
+/// state wanted last, and a late response delays only those that wait for its groups.
 pub(super) struct Subscriptions {
     table: Mutex<Table>,
-    /// Some groups are to be looked at.
+    /// Notified when groups are due to be checked.
     changed: Notify,
     status: watch::Sender<Status>,
 }
@@ -55,7 +57,7 @@ type Waiter = oneshot::Sender<Result<(), Arc<str>>>;
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Phase {
-    /// Redis does not know of it.
+    /// Redis has no subscription to the group.
     #[default]
     Idle,
     Subscribing,
@@ -63,12 +65,12 @@ enum Phase {
     Unsubscribing,
 }
 
-/// Whether this process receives what is sent.
+/// Whether this process receives events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Status {
-    /// Not now, for this reason.
-    Deaf(Arc<str>),
-    /// Not before somebody changes what Redis allows, for this reason.
+    /// Not currently, for this reason.
+    Interrupted(Arc<str>),
+    /// Not before an operator changes the permissions in Redis, for this reason.
     Refused(Arc<str>),
     /// All groups with members are subscribed on this connection of the link, to this run of Redis.
     Restored {
@@ -77,7 +79,7 @@ pub(super) enum Status {
     },
 }
 
-/// A command under way, and what came of it.
+/// A command in flight, and its outcome.
 type Operation = BoxFuture<'static, Outcome>;
 
 enum Outcome {
@@ -86,21 +88,21 @@ enum Outcome {
     OwnChannels(RedisResult<()>),
 }
 
-/// What is to be asked of Redis.
+/// The commands to send to Redis.
 #[derive(Default)]
 struct Plan {
     subscribe: Vec<GroupName>,
     unsubscribe: Vec<GroupName>,
 }
 
-/// What the subscriptions need of the layer.
+/// The parts of the layer that the subscriptions use.
 pub(super) struct Wiring {
     pub(super) link: Arc<Link>,
     pub(super) local: LocalChannels,
     pub(super) deliverer: Arc<Deliverer>,
-    /// Matches every channel of this process.
+    /// The pattern that matches every channel of this process.
     pub(super) own_channels: String,
-    /// Stands before every group's name.
+    /// The prefix of every group's name.
     pub(super) group_prefix: Arc<str>,
 }
 
@@ -109,11 +111,14 @@ impl Subscriptions {
         Self {
             table: Mutex::default(),
             changed: Notify::new(),
-            status: watch::Sender::new(Status::Deaf(Arc::from("it has just started"))),
+            status: watch::Sender::new(Status::Interrupted(Arc::from(
+                "the layer has just started",
+            ))),
         }
     }
 
-    /// Waits until Redis has confirmed that this process is subscribed to the group, which has a member by now.
+    /// Waits until Redis has confirmed that this process is subscribed to the group, which already
+    /// has a member.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if Redis refuses, or has not confirmed it by the deadline.
@@ -135,7 +140,7 @@ impl Subscriptions {
             Ok(Ok(Err(why))) => why,
             Ok(Err(_)) => Arc::from("the channel layer is shutting down"),
             Err(_) => match &*self.status.borrow() {
-                Status::Deaf(why) | Status::Refused(why) => why.clone(),
+                Status::Interrupted(why) | Status::Refused(why) => why.clone(),
                 Status::Restored { .. } => Arc::from("Redis has not confirmed it in time"),
             },
         };
@@ -154,29 +159,30 @@ impl Subscriptions {
             .is_some_and(|entry| entry.phase == Phase::Active)
     }
 
-    /// Returns whether this process receives what is sent.
+    /// Returns whether this process receives events.
     pub(super) fn status(&self) -> Status {
         self.status.borrow().clone()
     }
 
-    /// Waits until this process receives what is sent, for the first time.
+    /// Waits until this process receives events for the first time.
     ///
     /// # Errors
-    /// Why Redis refused.
+    /// The reason why Redis refused.
     pub(super) async fn restored(&self) -> Result<(), String> {
         let mut statuses = self.status.subscribe();
         loop {
             match &*statuses.borrow_and_update() {
                 Status::Restored { .. } => return Ok(()),
                 Status::Refused(why) => return Err(why.to_string()),
-                Status::Deaf(_) => {}
+                Status::Interrupted(_) => {}
             }
-            // The sender is in `self`, so it is not gone.
+            // The sender is in `self`, so it has not been dropped.
             _ = statuses.changed().await;
         }
     }
 
-    /// Waits until this process receives what is sent on this run of Redis; returns on which connection.
+    /// Waits until this process receives events from this run of Redis; returns on which
+    /// connection.
     ///
     /// # Cancel safety
     /// Safe.
@@ -188,12 +194,12 @@ impl Subscriptions {
             {
                 return *generation;
             }
-            // The sender is in `self`, so it is not gone.
+            // The sender is in `self`, so it has not been dropped.
             _ = statuses.changed().await;
         }
     }
 
-    /// Notes that the group's last member has left.
+    /// Records that the group's last member has left.
     pub(super) fn emptied(&self, group: &GroupName) {
         let mut table = self.table();
         if table.groups.contains_key(group) {
@@ -203,20 +209,21 @@ impl Subscriptions {
         }
     }
 
-    /// Keeps what Redis sends equal to what has members. Runs as long as the layer lives.
+    /// Keeps the subscriptions equal to the groups with members. Runs as long as the layer lives.
     pub(super) async fn maintain(&self, wiring: &Wiring) {
         let mut states = wiring.link.watch();
-        let mut untold = Untold::default();
+        let mut pending_gap = PendingGap::default();
         let mut repeat = Repeat::default();
         loop {
             let state = states.borrow_and_update().clone();
             let pause = match state {
                 State::Down(down) => {
-                    self.deafen(Status::Deaf(down.reason().clone()));
-                    untold.lost(wiring.local.opened());
+                    self.mark_interrupted(Status::Interrupted(down.reason().clone()));
+                    pending_gap.lost(wiring.local.opened());
                     false
                 }
-                State::Up(up) => match self.serve(&up, wiring, &mut states, &mut untold).await {
+                State::Up(up) => match self.serve(&up, wiring, &mut states, &mut pending_gap).await
+                {
                     Ok(()) => false,
                     Err(error) => {
                         let reason: Arc<str> =
@@ -225,7 +232,7 @@ impl Subscriptions {
                         if repeat.is_due(&reason) {
                             tracing::warn!(%reason, "cannot subscribe; trying again until it works");
                         }
-                        self.deafen(Status::Refused(reason));
+                        self.mark_interrupted(Status::Refused(reason));
                         true
                     }
                 },
@@ -249,30 +256,31 @@ impl Subscriptions {
         }
     }
 
-    /// Subscribes anew to all that has members, and then follows what changes, until the connection does.
+    /// Subscribes anew to all groups with members, then follows their changes, until the connection
+    /// is lost.
     ///
     /// # Errors
-    /// Why Redis refused a subscription that this process cannot do without.
+    /// The error with which Redis refused a subscription that this process needs.
     async fn serve(
         &self,
         up: &Up,
         wiring: &Wiring,
         states: &mut watch::Receiver<State>,
-        untold: &mut Untold,
+        pending_gap: &mut PendingGap,
     ) -> Result<(), RedisError> {
         let Wiring {
             local, deliverer, ..
         } = wiring;
         let mut connection = up.connection.clone();
-        self.start_anew(local);
-        untold
+        self.reset(local);
+        pending_gap
             .connected(up, &mut connection, local, deliverer)
             .await;
 
         let mut operations = FuturesUnordered::<Operation>::new();
         operations.push(subscribe_own(&connection, &wiring.own_channels));
         self.command(&mut operations, &connection, wiring);
-        // All at once: a process with many groups is back after a few round trips.
+        // All at once, so that a process with many groups is back after a few round trips.
         while let Some(outcome) = tokio::select! {
             outcome = operations.next() => outcome,
             () = is_over(states, up) => return Ok(()),
@@ -286,7 +294,7 @@ impl Subscriptions {
             }
             self.complete(outcome, &mut operations, &connection, wiring);
         }
-        untold.subscribed(up, &mut connection, deliverer).await;
+        pending_gap.subscribed(up, &mut connection, deliverer).await;
         self.status.send_replace(Status::Restored {
             generation: up.generation,
             run_id: up.run_id.clone(),
@@ -303,8 +311,9 @@ impl Subscriptions {
         }
     }
 
-    /// What keeps this process from receiving what its members have joined for: a connection that broke, or a subscription
-    /// that Redis allowed before. A group that only newcomers wait for fails them alone.
+    /// Returns the error that keeps this process from receiving what its members have joined: a
+    /// broken connection, or a refused subscription that Redis allowed before. The refusal of a
+    /// group that only new members wait for fails those members alone.
     fn refusal<'a>(&self, outcome: &'a Outcome, local: &LocalChannels) -> Option<&'a RedisError> {
         match outcome {
             Outcome::OwnChannels(Err(error)) => Some(error),
@@ -322,8 +331,8 @@ impl Subscriptions {
         }
     }
 
-    /// A fresh connection knows nothing: every group that has members is to be looked at.
-    fn start_anew(&self, local: &LocalChannels) {
+    /// Resets all groups for a new connection: every group that has members is due.
+    fn reset(&self, local: &LocalChannels) {
         let members = local.groups();
         let mut table = self.table();
         let Table { groups, due } = &mut *table;
@@ -336,15 +345,15 @@ impl Subscriptions {
         due.extend(groups.keys().cloned());
     }
 
-    /// Nothing is received any more. Those who wait go on waiting until their deadline.
-    fn deafen(&self, status: Status) {
+    /// Records that nothing is received any more. Waiters keep waiting until their deadline.
+    fn mark_interrupted(&self, status: Status) {
         self.status.send_replace(status);
         for entry in self.table().groups.values_mut() {
             entry.phase = Phase::Idle;
         }
     }
 
-    /// While there is no connection: forgets groups that nobody wants any more.
+    /// Removes the groups that are no longer wanted, while there is no connection.
     fn prune(&self, local: &LocalChannels) {
         let mut table = self.table();
         let Table { groups, due } = &mut *table;
@@ -359,7 +368,7 @@ impl Subscriptions {
         });
     }
 
-    /// Decides what to do about the groups that are due.
+    /// Decides which commands the due groups need.
     fn plan(&self, local: &LocalChannels) -> Plan {
         let mut plan = Plan::default();
         let mut table = self.table();
@@ -381,7 +390,7 @@ impl Subscriptions {
                     entry.phase = Phase::Unsubscribing;
                     plan.unsubscribe.push(group);
                 }
-                // Looked at again when Redis has answered.
+                // Checked again when Redis has responded.
                 (Phase::Subscribing | Phase::Unsubscribing, _) => {}
             }
         }
@@ -408,7 +417,7 @@ impl Subscriptions {
         }
     }
 
-    /// Notes what came of a command.
+    /// Records the outcome of a command.
     fn complete(
         &self,
         outcome: Outcome,
@@ -429,7 +438,8 @@ impl Subscriptions {
                     table.due.insert(group);
                 }
             }
-            // Redis refuses all for the sake of one; those that it allows are not to suffer.
+            // Redis refuses the whole command because of one group; the allowed ones must not fail
+            // with it.
             Outcome::Subscribed(groups, Err(error)) if groups.len() > 1 && !is_broken(&error) => {
                 for group in groups {
                     operations.push(subscribe_to(connection, vec![group], wiring));
@@ -440,7 +450,7 @@ impl Subscriptions {
                 for group in groups {
                     if let Some(entry) = table.groups.get_mut(&group) {
                         entry.phase = Phase::Idle;
-                        // Where the connection broke, the next one is waited for.
+                        // If the connection broke, the waiters wait for the next one.
                         if !is_broken(&error) {
                             entry.settle(&Err(Arc::from(error.to_string())));
                         }
@@ -453,7 +463,7 @@ impl Subscriptions {
                     if let Some(entry) = table.groups.get_mut(&group) {
                         entry.phase = Phase::Idle;
                     }
-                    // Somebody may have joined meanwhile.
+                    // A channel may have joined meanwhile.
                     table.due.insert(group);
                 }
             }
@@ -468,7 +478,7 @@ impl Subscriptions {
 }
 
 impl Entry {
-    /// Adds a waiter. Those whose deadline has passed are forgotten before the list grows.
+    /// Adds a waiter. Waiters whose deadline has passed are removed before the list grows.
     fn wait(&mut self, waiter: Waiter) {
         if self.waiters.len() == self.waiters.capacity() {
             self.waiters.retain(|waiter| !waiter.is_closed());
@@ -483,7 +493,7 @@ impl Entry {
 
     fn settle(&mut self, outcome: &Result<(), Arc<str>>) {
         for waiter in self.waiters.drain(..) {
-            // A waiter whose deadline has passed needs no answer.
+            // A waiter whose deadline has passed needs no outcome.
             _ = waiter.send(outcome.clone());
         }
     }
@@ -513,7 +523,8 @@ fn unsubscribe_from(
 ) -> Operation {
     let (mut connection, names) = (connection.clone(), wiring.channels_of(&groups));
     Box::pin(async move {
-        // Failed or not, the groups are looked at again; a connection that broke has lost them anyway.
+        // Successful or not, the groups are checked again; a broken connection has lost them
+        // anyway.
         _ = connection.unsubscribe(names).await;
         Outcome::Unsubscribed(groups)
     })
@@ -528,16 +539,16 @@ impl Wiring {
     }
 }
 
-/// Waits until this connection is not the link's any more.
+/// Waits until this connection is no longer the link's.
 async fn is_over(states: &mut watch::Receiver<State>, up: &Up) {
     let is_current =
         |state: &State| matches!(state, State::Up(now) if now.generation == up.generation);
-    // The caller looks at the state again, so it stays marked as changed.
+    // The caller checks the state again, so it must remain marked as changed.
     _ = states.wait_for(|state| !is_current(state)).await;
     states.mark_changed();
 }
 
-/// Whether a command failed because its connection did.
+/// Returns whether a command failed because its connection did.
 pub(super) fn is_broken(error: &RedisError) -> bool {
     error.is_io_error() || error.is_connection_dropped() || error.is_unrecoverable_error()
 }

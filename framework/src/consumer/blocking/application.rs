@@ -1,4 +1,4 @@
-//! A consumer with blocking hooks, as an application: an async consumer that has them run elsewhere.
+//! The application of a blocking consumer: an async consumer that runs its hooks on a pool.
 
 use super::{BlockingConsumer, BlockingContext, driver::Driver};
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 };
 use std::{fmt, time::Duration};
 
-/// What [`BlockingConsumer::application`] returns.
+/// The application of a blocking consumer, made by [`BlockingConsumer::application`].
 pub struct BlockingApplication<C: BlockingConsumer> {
     inner: ConsumerApplication<Deputy<C>>,
     pool: Option<BlockingPool>,
@@ -31,8 +31,9 @@ impl<C: BlockingConsumer> BlockingApplication<C> {
         }
     }
 
-    /// Runs the hooks in a pool of their own, or in one that several consumers share. Default: the
-    /// [shared](BlockingPool::shared) one.
+    /// Sets the pool that runs the hooks; several consumers may share one.
+    ///
+    /// Default: the [shared](BlockingPool::shared) pool.
     #[must_use]
     pub fn pool(mut self, pool: &BlockingPool) -> Self {
         self.pool = Some(pool.clone());
@@ -49,17 +50,18 @@ impl<C: BlockingConsumer> Application<WebSocket> for BlockingApplication<C> {
         let mut owed = DisconnectGuard::new(driver.clone(), goodbye, upgrade.host().cloned());
         scope.insert(driver);
         let outcome = self.inner.call(scope, upgrade).await;
-        // A hook may still run, long after the goodbye; until it ends this client keeps its place in the server.
+        // A hook may still run after the connection has ended; until it returns, this client counts
+        // towards the server's `max_connections`.
         owed.disconnect(Close::ABNORMAL).await;
         outcome
     }
 }
 
-/// Sits at the conversation's driver for a consumer that works elsewhere.
+/// The async consumer that stands for a blocking one, and runs its hooks through the driver.
 struct Deputy<C: BlockingConsumer>(Driver<C>);
 
 impl<C: BlockingConsumer> WebSocketConsumer for Deputy<C> {
-    /// The consumer's own input is read where its hooks run: large JSON takes a processor's time.
+    /// The consumer's own input is decoded on the pool: large JSON takes processor time.
     type Input = Message;
     type Event = C::Event;
 
@@ -68,7 +70,7 @@ impl<C: BlockingConsumer> WebSocketConsumer for Deputy<C> {
     async fn connect(handshake: &mut Handshake<C::Event>) -> Result<Self, Rejection> {
         let driver = handshake.scope_mut().extensions.remove::<Driver<C>>();
         let driver = driver.ok_or_else(|| {
-            let missing = "a blocking consumer's application has put no driver into the scope";
+            let missing = "the scope has no driver of this blocking consumer";
             Error::new(ErrorKind::Missing, missing)
         })?;
         driver.connect(handshake).await?;
@@ -112,7 +114,7 @@ impl<C: BlockingConsumer> WebSocketConsumer for Deputy<C> {
     }
 
     async fn disconnect(self, close: Close) {
-        // The application does it: it may take longer than an async consumer's.
+        // The application runs it: it may take longer than an async consumer's.
         self.0.close(close);
     }
 }

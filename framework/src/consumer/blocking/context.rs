@@ -1,4 +1,4 @@
-//! The open conversation, for code that may block.
+//! The context of a blocking consumer.
 
 use crate::{
     blocking::block_on,
@@ -10,7 +10,9 @@ use crate::{
 };
 use std::ops::{Deref, DerefMut};
 
-/// The open conversation, for code that may block: send, close, join. All else is [`Context`]'s.
+/// An accepted connection, for code that may block: send, close, join and leave groups.
+///
+/// The other methods are those of [`Context`].
 ///
 /// ```
 /// use seaway::{BlockingContext, Json, Result};
@@ -22,22 +24,24 @@ use std::ops::{Deref, DerefMut};
 /// }
 /// ```
 ///
-/// For another future there is [`block_on`]: `block_on(self.room.send(&event))?`.
+/// For any other future use [`block_on`]: `block_on(self.room.send(&event))?`.
 pub struct BlockingContext<E = NoEvent>(pub(super) Context<E>);
 
 impl<E: Event> BlockingContext<E> {
-    /// Sends to this consumer's client. Blocks this thread while more bytes wait for the client than
-    /// [`send_buffer`](crate::protocol::WebSocketConfig::send_buffer) allows.
+    /// Sends a message to the client.
+    ///
+    /// Blocks this thread while at least
+    /// [`send_buffer`](crate::protocol::WebSocketConfig::send_buffer) bytes are queued for it.
     ///
     /// # Errors
     /// As [`Context::send`].
     pub fn send(&self, message: impl IntoMessage) -> Result<()> {
         let message = message.into_message()?;
-        // The conversation's task sleeps while this hook runs: it has to be woken.
+        // The connection's task sleeps while this hook runs, and has to be woken.
         block_on(self.0.sender.queue(message, Speaker::Anyone))
     }
 
-    /// Ends the conversation after what was sent before; `disconnect` follows.
+    /// Closes the connection after the messages sent before; `disconnect` follows.
     ///
     /// # Errors
     /// As [`Context::close`].
@@ -45,7 +49,9 @@ impl<E: Event> BlockingContext<E> {
         self.0.sender.close(close)
     }
 
-    /// Makes this consumer a member of the group. Leaving happens by itself when the conversation ends.
+    /// Adds this consumer to a group.
+    ///
+    /// The membership ends with the connection.
     ///
     /// # Errors
     /// As [`Context::join`].
@@ -53,7 +59,7 @@ impl<E: Event> BlockingContext<E> {
         block_on(self.0.join(group))
     }
 
-    /// Ends a membership while the conversation goes on.
+    /// Removes this consumer from a group while the connection remains open.
     ///
     /// # Errors
     /// As [`Context::leave`].

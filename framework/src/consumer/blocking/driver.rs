@@ -1,4 +1,4 @@
-//! One conversation's hooks: one at a time, on the pool, whether anybody waits for them or not.
+//! The driver of a blocking consumer: one hook at a time, on the pool, awaited or not.
 
 use super::{BlockingConsumer, BlockingContext, BlockingHandshake};
 use crate::{
@@ -12,21 +12,22 @@ use std::{
 };
 use tokio_util::task::TaskTracker;
 
-/// Where a consumer and its context are while no hook runs. A hook takes them to its thread and brings them back, so
-/// nothing is locked while it runs; and whoever waits for it may go, which the hook cannot.
+/// A consumer and its context between hooks. A hook takes them to its thread and returns them, so
+/// nothing is locked while it runs. The task that awaits a hook may be dropped; the hook itself
+/// runs to its end.
 pub(super) struct Driver<C: BlockingConsumer>(Arc<Inner<C>>);
 
 struct Inner<C: BlockingConsumer> {
     pool: BlockingPool,
     resting: Mutex<Resting<C>>,
-    /// The hook that runs, if one does.
+    /// The running hook, if there is one.
     running: TaskTracker,
 }
 
 struct Resting<C: BlockingConsumer> {
     consumer: Option<C>,
     ctx: Option<BlockingContext<C::Event>>,
-    /// How it ended, once it has.
+    /// How the connection ended, once it has.
     close: Option<Close>,
 }
 
@@ -43,7 +44,7 @@ impl<C: BlockingConsumer> Driver<C> {
         }))
     }
 
-    /// Runs `connect`; the consumer that it makes rests here, even if nobody waits for it any more.
+    /// Runs `connect`, and stores the consumer that it returns, even if it is no longer awaited.
     pub(super) async fn connect(
         &self,
         handshake: &mut Handshake<C::Event>,
@@ -63,11 +64,11 @@ impl<C: BlockingConsumer> Driver<C> {
         });
         let (connected, lent) = connecting.await?;
         *handshake = lent;
-        // A panic goes on to whoever guards against those of async consumers.
+        // The caller catches panics, as for async consumers.
         connected.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// The door is open: what hooks are given from now on.
+    /// Sets the context for the hooks, once the handshake is accepted.
     pub(super) fn open(&self, ctx: BlockingContext<C::Event>) {
         self.resting().ctx = Some(ctx);
     }
@@ -75,7 +76,7 @@ impl<C: BlockingConsumer> Driver<C> {
     /// Runs a hook.
     ///
     /// # Cancel safety
-    /// A hook that waits for its place never runs; one that runs goes on to its end.
+    /// A hook that still waits for the pool never runs; one that has started runs to its end.
     pub(super) async fn attend(
         &self,
         hook: impl FnOnce(&mut C, &mut BlockingContext<C::Event>) -> Result<()> + Send + 'static,
@@ -98,7 +99,7 @@ impl<C: BlockingConsumer> Driver<C> {
             (resting.consumer.take(), resting.ctx.take())
         };
         let mut consumer = consumer.expect("one hook runs at a time, after `connect`");
-        let mut ctx = ctx.expect("one hook runs at a time, after the door was opened");
+        let mut ctx = ctx.expect("one hook runs at a time, after the handshake was accepted");
         let handled = catch_unwind(AssertUnwindSafe(|| hook(&mut consumer, &mut ctx)));
         let mut resting = self.resting();
         resting.consumer = Some(consumer);
@@ -106,19 +107,21 @@ impl<C: BlockingConsumer> Driver<C> {
         handled
     }
 
-    /// Notes how it ended.
+    /// Stores how the connection ended.
     pub(super) fn close(&self, close: Close) {
         self.resting().close = Some(close);
     }
 
-    /// Lets the consumer go, if there is one, once its hook has ended. It takes as long as they take. `close` says how it
-    /// ended if nothing else does: nobody waited for `connect` any more.
+    /// Runs the consumer's `disconnect`, if there is a consumer, once its running hook has ended.
+    /// Takes as long as both of them. `close` applies if none was stored because `connect` was no
+    /// longer awaited.
     pub(super) async fn disconnect(self, close: Close) {
         self.0.running.close();
         self.0.running.wait().await;
         let (consumer, noted) = {
             let mut resting = self.resting();
-            // A hook that nobody awaited has brought back its context after the conversation's own was dropped.
+            // A hook that was no longer awaited returned its context after the connection's own was
+            // dropped.
             resting.ctx = None;
             (resting.consumer.take(), resting.close.take())
         };

@@ -1,4 +1,4 @@
-//! A client at the door, for code that may block.
+//! The handshake of a blocking consumer.
 
 use crate::{
     blocking::block_on,
@@ -11,7 +11,9 @@ use crate::{
 };
 use std::ops::{Deref, DerefMut};
 
-/// A client at the door, for code that may block: join groups, extract values. All else is [`Handshake`]'s.
+/// A connection before it is accepted, for code that may block: join groups, extract values.
+///
+/// The other methods are those of [`Handshake`].
 ///
 /// ```
 /// use seaway::{BlockingHandshake, Cookies, Rejection};
@@ -26,7 +28,9 @@ use std::ops::{Deref, DerefMut};
 pub struct BlockingHandshake<E = NoEvent>(pub(super) Handshake<E>);
 
 impl<E: Event> BlockingHandshake<E> {
-    /// Makes this consumer a member of the group, whose events arrive once the door is open. Leaving happens by itself.
+    /// Adds this consumer to a group, whose events arrive once the handshake is accepted.
+    ///
+    /// The membership ends with the connection.
     ///
     /// # Errors
     /// As [`Handshake::join`].
@@ -34,10 +38,10 @@ impl<E: Event> BlockingHandshake<E> {
         block_on(self.0.join(group))
     }
 
-    /// A value made from the facts of the connection: the session, the user, cookies, a type of yours.
+    /// Extracts a value from the scope: the session, the user, cookies, a type of yours.
     ///
     /// # Errors
-    /// The value's own refusal.
+    /// The rejection of the extractor `T`.
     pub fn extract<T: FromScope<WebSocket>>(&self) -> Result<T, Rejection> {
         block_on(self.0.extract())
     }

@@ -1,4 +1,4 @@
-//! The trait of a consumer whose hooks are plain functions.
+//! The trait of blocking consumers, whose hooks are plain functions.
 
 use super::{BlockingApplication, BlockingContext, BlockingHandshake};
 use crate::{
@@ -10,14 +10,14 @@ use crate::{
 };
 use std::time::Duration;
 
-/// One client's conversation, as [`WebSocketConsumer`](crate::WebSocketConsumer) is, in plain functions that may block:
-/// for a synchronous database driver, for files, for work that keeps a processor busy.
+/// A WebSocket consumer whose hooks are plain functions that may block, for a synchronous database
+/// driver, files, or CPU-bound work.
 ///
 /// ```
 /// use seaway::{BlockingConsumer, BlockingContext, BlockingHandshake, NoEvent, Rejection, Result};
 /// use std::{fs::File, io::Write};
 ///
-/// /// Writes down what a visitor says.
+/// /// Appends each message to a file.
 /// struct GuestBook(File);
 ///
 /// impl BlockingConsumer for GuestBook {
@@ -35,36 +35,42 @@ use std::time::Duration;
 /// }
 /// ```
 ///
-/// The hooks have the names and the meanings that they have there, and all of `docs/consumers.md` holds: one at a time, in
-/// order, `disconnect` exactly once, errors and panics. They run on a [pool](crate::BlockingPool), for many connections at
-/// once, up to its limit; a connection whose hooks rest holds no thread. `docs/blocking.md` has what is different.
+/// The hooks have the names and meanings of those of
+/// [`WebSocketConsumer`](crate::WebSocketConsumer), and `docs/consumers.md` applies: one at a time,
+/// in order, `disconnect` exactly once, errors and panics. They run on a
+/// [pool](crate::BlockingPool), for many connections at once, up to its limit; a connection without
+/// a running hook holds no thread. `docs/blocking.md` lists the differences.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no blocking consumer yet",
+    message = "`{Self}` is not a `BlockingConsumer`",
     label = "write `impl BlockingConsumer for {Self}`"
 )]
 pub trait BlockingConsumer: Sized + Send + 'static {
-    /// What the client says. It is read on the pool too.
+    /// The type of the client's messages.
+    ///
+    /// They are decoded on the pool too.
     type Input: FromMessage;
-    /// What other consumers say: a type of yours, or [`NoEvent`](crate::NoEvent).
+    /// The type of events from other consumers: a type of yours, or [`NoEvent`](crate::NoEvent).
     type Event: Event;
 
-    /// Decides at the door. `Ok` accepts the client; `Err` answers the handshake with that status and text.
+    /// Accepts or rejects the handshake.
     ///
-    /// Where it comes too late, because the client has left or `connect_timeout` is over, the consumer that it makes is
-    /// let go by `disconnect` with 1006.
+    /// `Ok` accepts the client; `Err` responds to the handshake with that status and text. If it
+    /// returns too late, because the client has left or `connect_timeout` is over, `disconnect`
+    /// runs on its consumer with 1006.
     fn connect(handshake: &mut BlockingHandshake<Self::Event>) -> Result<Self, Rejection>;
 
-    /// The door is open: the first chance to send.
+    /// Runs once after the handshake is accepted; the first hook that can send.
     fn opened(&mut self, ctx: &mut BlockingContext<Self::Event>) -> Result<()> {
         _ = ctx;
         Ok(())
     }
 
-    /// The client said something.
+    /// Handles a message from the client.
     fn receive(&mut self, ctx: &mut BlockingContext<Self::Event>, input: Self::Input)
     -> Result<()>;
 
-    /// Another consumer, or this one, said something to a group or to this channel.
+    /// Handles an event that any consumer, this one included, sent to one of its groups or to its
+    /// channel.
     fn event(
         &mut self,
         ctx: &mut BlockingContext<Self::Event>,
@@ -74,8 +80,9 @@ pub trait BlockingConsumer: Sized + Send + 'static {
         Ok(())
     }
 
-    /// The client said something that is no `Input`. Unless you say otherwise the conversation ends with 1007 and the
-    /// reason.
+    /// Handles a message that cannot be decoded as `Input`.
+    ///
+    /// Default: closes the connection with 1007, and the error with its sources as the reason.
     fn malformed(&mut self, ctx: &mut BlockingContext<Self::Event>, error: Error) -> Result<()> {
         ctx.note_malformed();
         ctx.close(Close::new(Close::INVALID, error.chain()))
@@ -90,9 +97,10 @@ pub trait BlockingConsumer: Sized + Send + 'static {
         }
     }
 
-    /// A hook returned an error: `Err` ends the conversation with 1011, `Ok` lets it go on.
+    /// Runs when a hook has returned an error: `Err` closes the connection with 1011, `Ok` keeps it
+    /// open.
     ///
-    /// Unless you say otherwise it does what [`WebSocketConsumer::failed`](crate::WebSocketConsumer::failed) does.
+    /// Default: that of [`WebSocketConsumer::failed`](crate::WebSocketConsumer::failed).
     fn failed(&mut self, ctx: &mut BlockingContext<Self::Event>, error: Error) -> Result<()> {
         match error.kind() {
             ErrorKind::Layer | ErrorKind::Unconfirmed => {
@@ -105,22 +113,28 @@ pub trait BlockingConsumer: Sized + Send + 'static {
         }
     }
 
-    /// How often [`tick`](BlockingConsumer::tick) runs, for each of its timers. None unless you say otherwise.
+    /// The periods of the timers that run [`tick`](BlockingConsumer::tick) (default: no timer).
     const TICKS: &'static [Duration] = &[];
 
-    /// A timer is due: `tick` is its place in [`TICKS`](BlockingConsumer::TICKS).
+    /// Runs when a timer is due; `tick` is its index in [`TICKS`](BlockingConsumer::TICKS).
     fn tick(&mut self, ctx: &mut BlockingContext<Self::Event>, tick: usize) -> Result<()> {
         _ = (ctx, tick);
         Ok(())
     }
 
-    /// It is over, whoever ended it. Runs exactly once for every consumer that `connect` has made, after its groups are
-    /// left, and after the hook that may still run: nobody can end that from outside.
+    /// Called exactly once when the connection ends, for any reason.
+    ///
+    /// Runs for every consumer that `connect` returned, after its groups are left, and after a hook
+    /// that is still running: a thread cannot be stopped from outside.
     fn disconnect(self, close: Close) {
         _ = close;
     }
 
-    /// The application that holds one conversation after the other: route it, serve it, or mount it in axum.
+    /// Returns the application that creates a consumer for each connection: route it, serve it, or
+    /// mount it in axum.
+    ///
+    /// # Panics
+    /// If a period in [`TICKS`](BlockingConsumer::TICKS) is zero.
     fn application(channels: &Channels) -> BlockingApplication<Self> {
         BlockingApplication::new(channels)
     }

@@ -3,9 +3,9 @@
 //! | file | idea |
 //! | --- | --- |
 //! | `hooks.rs` | the trait that users write |
-//! | `handshake.rs`, `context.rs` | what hooks are given |
-//! | `driver.rs` | one hook at a time, on the pool, whoever waits for it |
-//! | `application.rs` | such a consumer as an application |
+//! | `handshake.rs`, `context.rs` | the parameters of its hooks |
+//! | `driver.rs` | one hook at a time, on the pool, awaited or not |
+//! | `application.rs` | the application of a blocking consumer |
 
 mod application;
 mod context;

@@ -1,4 +1,4 @@
-//! An answer whose head is out, and whose body is fed.
+//! The sender of a streamed response body.
 
 use super::reply::{Kind, Reply};
 use crate::{
@@ -8,7 +8,8 @@ use crate::{
 use bytes::Bytes;
 use std::{fmt, sync::Arc};
 
-/// An answer whose head is out, and whose body is fed: what [`HttpContext::stream`](super::HttpContext::stream) returns.
+/// The sender of a streamed response body, returned by
+/// [`HttpContext::stream`](super::HttpContext::stream).
 ///
 /// ```
 /// use seaway::{Reply, HttpContext, NoEvent, Result, http::Response};
@@ -22,8 +23,8 @@ use std::{fmt, sync::Arc};
 /// }
 /// ```
 ///
-/// Dropped before its [`end`](BodySender::end), the answer is cut off, and the client can tell: the connection breaks (over
-/// HTTP/2 the stream does).
+/// If it is dropped before [`end`](BodySender::end), the response is aborted in a way that the
+/// client can detect: the connection is closed (over HTTP/2 the stream is reset).
 pub struct BodySender {
     pipe: Arc<Pipe>,
 }
@@ -33,13 +34,15 @@ impl BodySender {
         Self { pipe }
     }
 
-    /// Sends a chunk. Waits while [`SEND_BUFFER`](super::HttpConsumer::SEND_BUFFER) bytes wait for a client that reads
-    /// slowly; the chunk that passes the bound is still taken whole. A client that takes nothing for
-    /// [`SEND_TIMEOUT`](super::HttpConsumer::SEND_TIMEOUT) has left.
+    /// Sends a chunk.
+    ///
+    /// Waits while [`SEND_BUFFER`](super::HttpConsumer::SEND_BUFFER) bytes are queued for a client
+    /// that reads slowly; the chunk that exceeds the bound is still queued whole. A client that
+    /// stalls for [`SEND_TIMEOUT`](super::HttpConsumer::SEND_TIMEOUT) is disconnected.
     ///
     /// # Errors
-    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has left or the answer is over: return it (`?`), it
-    /// is no fault.
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has left or the response has
+    /// ended: return it (`?`), it is not logged.
     ///
     /// # Cancel safety
     /// Safe: the chunk is queued whole or not at all.
@@ -47,7 +50,7 @@ impl BodySender {
         self.pipe.send(chunk.into()).await
     }
 
-    /// The body is complete: return this from `handle`.
+    /// Ends the body; return the reply from `handle`.
     pub fn end(self) -> Reply {
         self.pipe.end(PipeEnd::Complete);
         Reply(Kind::Streamed)

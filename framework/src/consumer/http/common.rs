@@ -1,4 +1,4 @@
-//! What driver and handler both look at: while a handler runs, the context is its own.
+//! The state that driver and handler share, since the handler borrows the context while it runs.
 
 use super::super::address::Address;
 use crate::{
@@ -15,14 +15,15 @@ use std::{
 
 pub(super) struct Common {
     pub(super) address: Address,
-    /// What streams the answer, once its head is out, and how that ends if nobody says how.
+    /// The pipe of a streamed response, once its head is sent, and how the stream ends by default.
     pub(super) pipe: OnceLock<(Arc<Pipe>, PipeEnd)>,
-    /// Whether the handler waits for events, or streams: then it may be long, and is watched over.
+    /// Whether the handler waits for events, or streams: it may then run long, and its session and
+    /// user are watched.
     is_long: AtomicBool,
     last_call: Mutex<LastCall>,
 }
 
-/// The word that the server stops.
+/// The signal that the server stops.
 #[derive(Default)]
 struct LastCall {
     is_made: bool,
@@ -47,7 +48,7 @@ impl Common {
         self.is_long.load(Ordering::Relaxed)
     }
 
-    /// Tells the handler to come to an end.
+    /// Signals the handler to finish.
     pub(super) fn make_last_call(&self) {
         let mut last_call = self.last_call();
         last_call.is_made = true;
@@ -69,14 +70,14 @@ impl Common {
         Poll::Pending
     }
 
-    /// Ends the stream, if there is one that has not said its end.
+    /// Ends the stream, if there is one that has not ended.
     pub(super) fn end_stream(&self) {
         if let Some((pipe, end)) = self.pipe.get() {
             pipe.end(*end);
         }
     }
 
-    /// Whether a stream waits no longer for its client.
+    /// Returns whether the client of a stream has been disconnected because it stalled.
     pub(super) fn is_given_up(&self) -> bool {
         let pipe = self.pipe.get();
         pipe.is_some_and(|(pipe, _)| pipe.is_given_up())

@@ -1,4 +1,4 @@
-//! One request that may wait, and may stream: the trait that users write.
+//! The trait of HTTP consumers, and the application that runs them.
 
 use super::{
     super::{Handshake, HttpHandshake, address::Address},
@@ -22,8 +22,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
 use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
 
-/// One request that may wait for events before it is answered, or stream its answer: one value per request, made by
-/// [`connect`](HttpConsumer::connect).
+/// A consumer of one HTTP request, which may wait for events before it replies, or stream its
+/// response: one value per request, created by [`connect`](HttpConsumer::connect).
 ///
 /// ```
 /// use seaway::{Reply, HttpConsumer, HttpContext, HttpHandshake, Json, Rejection, Result, http::StatusCode};
@@ -31,7 +31,7 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
 /// # use serde::{Serialize, Deserialize};
 /// # #[derive(Serialize, Deserialize)] #[serde(tag = "type")] enum Said { Message { text: String } }
 ///
-/// /// Long polling: the next thing said in the room, or 204 after half a minute.
+/// /// Long polling: the next message in the room, or 204 after 30 s.
 /// struct Next;
 ///
 /// impl HttpConsumer for Next {
@@ -51,19 +51,23 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
 /// }
 /// ```
 ///
-/// A client that leaves ends the wait or the stream: the handler's future is dropped at its await. An error before the
-/// head of the answer is out is answered as everywhere ([`Rejection`]): 400 for a bad name, 401 for a session that is gone,
-/// 413 if the body was too large, 503 if the channel layer, the session store or a time-out is to blame, 500 for all
-/// else, which is logged; afterwards it cuts the stream off, or ends it if it is of server-sent events.
+/// When the client disconnects, the handler's future is dropped at its await. An error before the
+/// response head is sent becomes a [`Rejection`]: 400 for an invalid name, 401 for a session that
+/// has ended, 413 for a body that is too large, 503 for the channel layer, the session store or a
+/// timeout, 500 for all else, which is logged. A later error aborts the stream, or ends it if it is
+/// one of server-sent events.
 ///
-/// The guide is `docs/http-consumers.md`: long polling, a stream that misses nothing, bodies, consumers beside pages, and
-/// how it all ends.
+/// The guide is `docs/http-consumers.md`: long polling, streams without gaps, bodies, consumers
+/// beside other routes, and how a request ends.
 pub trait HttpConsumer: Sized + Send + 'static {
-    /// What other consumers say: a type of yours, or [`NoEvent`](crate::NoEvent).
+    /// The type of events from other consumers: a type of yours, or [`NoEvent`](crate::NoEvent).
     type Event: Event;
 
-    /// Methods this consumer accepts (default, and if empty: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS). Others get 405
-    /// with an `Allow` header before `connect` runs. GET includes HEAD (RFC 9110, 9.1).
+    /// Methods this consumer accepts (default, and if empty: GET, HEAD, POST, PUT, PATCH, DELETE,
+    /// OPTIONS).
+    ///
+    /// Others get 405 with an `Allow` header before `connect` runs. GET includes HEAD (RFC 9110,
+    /// 9.1).
     ///
     /// ```
     /// # use seaway::{Reply, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Result};
@@ -80,69 +84,90 @@ pub trait HttpConsumer: Sized + Send + 'static {
     /// ```
     const METHODS: &'static [Method] = &[];
 
-    /// The largest body that a request may have, in bytes. Default 1 MiB. One that announces more is answered 413 before
-    /// anything of it is read, and before `connect`; one that turns out to be larger, when
-    /// [`body`](HttpContext::body) or [`next_chunk`](HttpContext::next_chunk) finds out.
+    /// Maximum size of a request body in bytes (default: 1 MiB).
+    ///
+    /// A request that announces more gets 413 before `connect` runs and before its body is read;
+    /// for a body that turns out to be larger, [`body`](HttpContext::body) or
+    /// [`next_chunk`](HttpContext::next_chunk) fails.
     const MAX_BODY: usize = 1024 * 1024;
 
-    /// How many bytes of a streamed answer may wait for a client that reads slowly. Default 64 KiB; at the bound `send`
-    /// waits. The chunk that passes it is still taken whole.
+    /// How many bytes of a streamed response may be queued for a client that reads slowly (default:
+    /// 64 KiB).
+    ///
+    /// At the bound `send` waits; the chunk that exceeds it is still queued whole.
     const SEND_BUFFER: usize = 64 * 1024;
 
-    /// How long `send` waits for a client that is not seen to take anything of a streamed answer, and twice that at most.
-    /// Default 60 s; at the bound the client has left, and its connection is cut off, over HTTP/2 its stream alone.
+    /// How long `send` may stall before the client is disconnected (default: 60 s).
     ///
-    /// It is seen when the next piece is taken, which has 256 KiB at most: a client that reads more slowly than about
-    /// 4 KiB/s may be given up, too. This holds while `send` waits, and not after `end`.
+    /// Detection takes between one and two times this value. The connection is closed; over HTTP/2
+    /// only the stream is reset.
+    ///
+    /// Progress is noticed per piece that the connection takes, of at most 256 KiB: a client that
+    /// reads more slowly than about 4 KiB/s may be disconnected, too. The timeout applies while
+    /// `send` waits, and not after `end`.
     const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
-    /// How often a comment goes out on a silent [`Sse`](super::Sse), so that proxies do not take it for dead. Default 15 s;
-    /// with [`Duration::MAX`] none ever does.
+    /// How often a comment is sent on an idle [`Sse`](super::Sse), so that proxies do not close it
+    /// (default: 15 s).
+    ///
+    /// With [`Duration::MAX`] none is sent.
     const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-    /// Whether a client has disconnected that closes its sending side (TCP FIN) while `handle` waits (default: `true`). The
-    /// future of `handle` is then dropped, and the client gets 499 if the response has not begun.
+    /// Whether a client that closes its sending side (TCP FIN) while `handle` waits counts as
+    /// disconnected (default: `true`).
     ///
-    /// A FIN does not tell a client that has closed the whole connection from one that still waits for the response. With
-    /// `false` both are served, until a write fails or [`half_close_timeout`](crate::Serve::half_close_timeout) has passed.
-    /// A reset (RST) ends the request in any case.
+    /// The future of `handle` is then dropped, and the client gets 499 if the response has not
+    /// begun.
+    ///
+    /// A FIN does not distinguish a client that has closed the whole connection from one that still
+    /// waits for the response. With `false` both are served, until a write fails or
+    /// [`half_close_timeout`](crate::Serve::half_close_timeout) has passed. A reset (RST) ends the
+    /// request in any case.
     const DISCONNECT_ON_HALF_CLOSE: bool = true;
 
-    /// Decides at the door. `Ok` lets the request in; `Err` answers it with that status and text.
+    /// Accepts or rejects the request.
+    ///
+    /// `Ok` accepts it; `Err` responds with that status and text. After 10 s the client gets 503.
     fn connect(
         handshake: &mut HttpHandshake<Self::Event>,
     ) -> impl Future<Output = Result<Self, Rejection>> + Send;
 
-    /// Does the work, and answers by what it returns; or begins a [stream](HttpContext::stream) and returns its end.
+    /// Handles the request and returns the reply: a whole response, or the end of a
+    /// [stream](HttpContext::stream) that it has started.
     fn handle(
         &mut self,
         ctx: &mut HttpContext<Self::Event>,
     ) -> impl Future<Output = Result<Reply>> + Send;
 
-    /// It is over, whoever ended it. Runs exactly once for every consumer that connected, after its groups are left,
-    /// and may take 30 s at most.
+    /// Called exactly once when the request ends, for any reason.
     ///
-    /// HTTP has no close codes of its own; these say how it ended: 1000 answered, 1001 the server stops, 1006 the
-    /// client left or middleware dropped the request, 1009 a body that was too large, 1011 an error or a panic,
-    /// 4401 the session or the user's right to be here ended.
+    /// Runs for every consumer that `connect` returned, after its groups are left, for 30 s at
+    /// most.
+    ///
+    /// HTTP has no close codes of its own. Here they mean: 1000 the response is complete, 1001 the
+    /// server stops, 1006 the client left or middleware dropped the request, 1009 the body was too
+    /// large, 1011 an error or a panic, 1013 an error of the channel layer or missed events, 4401
+    /// the session has ended or the user is no longer allowed.
     fn disconnect(self, close: Close) -> impl Future<Output = ()> + Send {
         _ = close;
         async {}
     }
 
-    /// The application that answers one request after the other: route it, serve it, or mount it in axum.
+    /// Returns the application that creates a consumer for each request: route it, serve it, or
+    /// mount it in axum.
     ///
     /// # Panics
-    /// If [`KEEP_ALIVE`](HttpConsumer::KEEP_ALIVE) or [`SEND_TIMEOUT`](HttpConsumer::SEND_TIMEOUT) is zero.
+    /// If [`KEEP_ALIVE`](HttpConsumer::KEEP_ALIVE) or [`SEND_TIMEOUT`](HttpConsumer::SEND_TIMEOUT)
+    /// is zero.
     #[track_caller]
     fn application(channels: &Channels) -> HttpConsumerApplication<Self> {
         assert!(
             !Self::KEEP_ALIVE.is_zero(),
-            "comments that keep a stream alive would flood it with a KEEP_ALIVE of zero; Duration::MAX sends none"
+            "KEEP_ALIVE is zero; use a period above zero, or Duration::MAX to send no comments"
         );
         assert!(
             !Self::SEND_TIMEOUT.is_zero(),
-            "no client takes a stream in no time; Duration::MAX waits for ever"
+            "SEND_TIMEOUT is zero; use a timeout above zero, or Duration::MAX for none"
         );
         HttpConsumerApplication {
             channels: channels.clone(),
@@ -151,10 +176,10 @@ pub trait HttpConsumer: Sized + Send + 'static {
     }
 }
 
-/// How long `connect` may take; at the bound the client is answered 503.
+/// How long `connect` may take; then the client gets 503.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// What [`HttpConsumer::application`] returns.
+/// The application of an HTTP consumer, made by [`HttpConsumer::application`].
 pub struct HttpConsumerApplication<C> {
     channels: Channels,
     consumer: PhantomData<fn() -> C>,
@@ -166,7 +191,7 @@ impl<C: HttpConsumer> Application<Http> for HttpConsumerApplication<C> {
         scope: Scope<Http>,
         exchange: Exchange,
     ) -> impl Future<Output = Result<()>> + Send {
-        // Boxed, so that the memory of a handshake is not kept by the conversation.
+        // Boxed, so that the request's future does not keep the memory of the handshake.
         let greeting = Box::pin(greet::<C>(self.channels.clone(), scope, exchange));
         async move {
             match greeting.await? {
@@ -177,7 +202,7 @@ impl<C: HttpConsumer> Application<Http> for HttpConsumerApplication<C> {
     }
 }
 
-/// From the request to a consumer; `None` if it was turned away.
+/// Runs `connect`, after the checks of method and body size; `None` if the request was rejected.
 async fn greet<C: HttpConsumer>(
     channels: Channels,
     scope: Scope<Http>,
@@ -233,7 +258,8 @@ async fn greet<C: HttpConsumer>(
     Ok(None)
 }
 
-/// The methods that a consumer accepts by default: those of RFC 9110 and RFC 5789 without CONNECT and TRACE.
+/// The methods that a consumer accepts by default: those of RFC 9110 and RFC 5789 without CONNECT
+/// and TRACE.
 const USUAL: &[Method] = &[
     Method::GET,
     Method::HEAD,
@@ -244,7 +270,7 @@ const USUAL: &[Method] = &[
     Method::OPTIONS,
 ];
 
-/// The response to a request whose method is not accepted.
+/// Returns the rejection (405) of a request whose method is not accepted.
 fn unasked(method: &Method, methods: &[Method]) -> Option<Rejection> {
     let methods = match methods {
         [] => USUAL,

@@ -1,4 +1,4 @@
-//! What a handler can do: wait for events, read the request, answer or stream.
+//! The context of an HTTP consumer: events, the request body, and the response.
 
 use super::{
     super::{NoEvent, reply_headers::complete},
@@ -19,11 +19,12 @@ use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 use std::{future::poll_fn, marker::PhantomData, sync::Arc, task::Poll, time::Duration};
 
-/// What a handler of an [`HttpConsumer`](super::HttpConsumer) can do: wait for events, read the request, answer or stream.
+/// The context of an [`HttpConsumer`](super::HttpConsumer)'s handler: wait for events, read the
+/// body, reply or stream.
 pub struct HttpContext<E = NoEvent> {
     pub(super) scope: Scope<Http>,
     pub(super) common: Arc<Common>,
-    /// Gone once the head of the answer is out.
+    /// `None` once the response has begun.
     pub(super) exchange: Option<Exchange>,
     pub(super) headers: HeaderMap,
     pub(super) body: Body,
@@ -31,9 +32,9 @@ pub struct HttpContext<E = NoEvent> {
     pub(super) event: PhantomData<fn(E)>,
 }
 
-/// What the consumer's constants say.
+/// The limits that the consumer's constants set.
 pub(super) struct Limits {
-    /// How much of the body may still come.
+    /// How many more bytes the body may have.
     pub(super) max_body: usize,
     pub(super) send_buffer: usize,
     pub(super) send_timeout: Duration,
@@ -41,15 +42,18 @@ pub(super) struct Limits {
 }
 
 impl<E: Event> HttpContext<E> {
-    /// Waits for the next event of the groups that were joined; without a group, for the end. An event that is no `E` is
-    /// counted and skipped.
+    /// Waits for the next event of the joined groups; without a group, until the server stops.
     ///
-    /// `None` means that the server stops: answer, or end the stream. The server waits for that, for
-    /// [`drain_timeout`](crate::Serve::drain_timeout) at most; a stream of events that goes on is ended after 5 s.
+    /// An event that cannot be decoded as `E` is counted and skipped.
+    ///
+    /// `None` means that the server stops: reply, or end the stream. The server waits for that, for
+    /// [`drain_timeout`](crate::Serve::drain_timeout) at most; an event stream that is still open
+    /// is ended after 5 s.
     ///
     /// # Errors
-    /// [`Missed`] if events before the next one may be missing. With `?` a request that waits is answered 503 and a stream
-    /// ends, so that the client comes back and reads its state anew. A handler that can catch up by itself calls again.
+    /// [`Missed`] if events before the next one may be missing. Through `?` a waiting request gets
+    /// 503 and a stream ends, so that the client reconnects and reloads its state. A handler that
+    /// can catch up by itself calls `next_event` again.
     ///
     /// # Cancel safety
     /// Safe: no event is lost.
@@ -81,27 +85,28 @@ impl<E: Event> HttpContext<E> {
         .await
     }
 
-    /// How many events were lost because this consumer heard them more slowly than they came: its mailbox was full.
+    /// Returns how many events were dropped because this consumer was too slow and its mailbox was
+    /// full.
     pub fn dropped(&self) -> u64 {
         let mailbox = self.common.address.mailbox();
         mailbox.map_or(0, Mailbox::dropped)
     }
 
-    /// Reads the whole body of the request.
+    /// Reads the whole request body.
     ///
     /// # Errors
-    /// [`ErrorKind::TooLarge`] over [`MAX_BODY`](super::HttpConsumer::MAX_BODY) bytes: through `?` a 413.
-    /// [`ErrorKind::Closed`] if it is cut off or malformed, or the client sends nothing for
-    /// [`body_timeout`](crate::Serve::body_timeout): through `?` a 400 or a 408.
+    /// [`ErrorKind::TooLarge`] over [`MAX_BODY`](super::HttpConsumer::MAX_BODY) bytes: through `?`
+    /// a 413. [`ErrorKind::Closed`] if the body is incomplete or malformed, or the client sends
+    /// nothing for [`body_timeout`](crate::Serve::body_timeout): through `?` a 400 or a 408.
     ///
     /// # Cancel safety
-    /// None: what was read is lost. Use [`next_chunk`](HttpContext::next_chunk).
+    /// Not safe: what was read is lost. Use [`next_chunk`](HttpContext::next_chunk).
     pub async fn body(&mut self) -> Result<Bytes> {
         let body = std::mem::take(&mut self.body);
         body.to_bytes(self.limits.max_body).await
     }
 
-    /// The next piece of the request's body, as it comes; `None` at its end.
+    /// Returns the next chunk of the request body as it arrives; `None` at its end.
     ///
     /// # Errors
     /// As [`body`](HttpContext::body).
@@ -126,36 +131,43 @@ impl<E: Event> HttpContext<E> {
         Ok(None)
     }
 
-    /// The body itself, for what reads bodies on its own; nobody counts its bytes.
+    /// Takes the request body, for code that reads bodies itself.
+    ///
+    /// [`MAX_BODY`](super::HttpConsumer::MAX_BODY) no longer applies to it.
     pub fn take_body(&mut self) -> Body {
         std::mem::take(&mut self.body)
     }
 
-    /// Makes the answer that `handle` returns: of a response, a status, text, bytes, JSON or a refusal.
+    /// Makes the reply that `handle` returns, from a response, a status, text, bytes, JSON or a
+    /// [`Rejection`](crate::Rejection).
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if the value cannot be expressed.
+    /// [`ErrorKind::Codec`] if the value cannot be encoded.
     pub fn reply(&self, reply: impl IntoReply) -> Result<Reply> {
         reply
             .into_reply()
             .map(|response| Reply(Kind::Whole(response)))
     }
 
-    /// Sends the head of an answer, whose body you then feed. Its end is what `handle` returns:
-    /// [`BodySender::end`].
+    /// Sends the response head and returns a sender for the body.
+    ///
+    /// `handle` returns its [`end`](BodySender::end).
     ///
     /// # Errors
-    /// [`ErrorKind::Closed`] if the client has left, [`ErrorKind::User`] if the request is answered already.
+    /// [`ErrorKind::Closed`] if the client has left, [`ErrorKind::User`] if the response has
+    /// already begun.
     ///
     /// # Cancel safety
-    /// None: where middleware still works on the reply, such as a session that is saved, the request can then only be
-    /// answered 500.
+    /// Not safe: if it is cancelled while middleware works on the response, such as saving a
+    /// session, the request can only get 500.
     pub async fn stream(&mut self, head: Response<()>) -> Result<BodySender> {
         let pipe = self.begin(head, PipeEnd::CutOff, None).await?;
         Ok(BodySender::new(pipe))
     }
 
-    /// Begins a stream of server-sent events. Its end is what `handle` returns: [`Sse::end`].
+    /// Starts a stream of server-sent events.
+    ///
+    /// `handle` returns its [`end`](Sse::end).
     ///
     /// # Errors
     /// As [`stream`](HttpContext::stream).
@@ -165,7 +177,7 @@ impl<E: Event> HttpContext<E> {
     pub async fn sse(&mut self) -> Result<Sse> {
         let idle = (self.limits.keep_alive, sse::KEEP_ALIVE);
         let mut head = sse::head();
-        // This head is ours: here `connect` has the last word.
+        // The framework made this head, so headers that `connect` has set replace its own.
         head.headers_mut().extend(self.headers.drain());
         let pipe = self.begin(head, PipeEnd::Complete, Some(idle)).await?;
         Ok(Sse::new(pipe))
@@ -178,38 +190,41 @@ impl<E: Event> HttpContext<E> {
         idle: Option<(Duration, Bytes)>,
     ) -> Result<Arc<Pipe>> {
         let Some(exchange) = self.exchange.take() else {
-            let message = "the request is answered already";
+            let message = "the response has already begun: call `stream` or `sse` once";
             return Err(Error::new(ErrorKind::User, message));
         };
         let pipe = Pipe::new(self.limits.send_buffer, self.limits.send_timeout);
         let mut response = head.map(|()| Body::new(PipeBody::new(pipe.clone(), idle)));
-        // With it goes what whoever serves the connection has to know of its body.
+        // The server polls the pipe to disconnect a client that stalls.
         response.extensions_mut().insert(pipe.clone());
         complete(response.headers_mut(), &mut self.headers);
-        // A stream may be open for hours.
+        // A stream may be open for hours: its head must not pin hyper's read buffer.
         *self.scope.head = detached(&self.scope.head);
-        // Boxed, so that a handler's memory does not keep room for it while the stream is open.
+        // Boxed, so that the handler's future reserves no memory for it while the stream is open.
         Box::pin(exchange.respond(response)).await?;
         _ = self.common.pipe.set((pipe.clone(), end));
         self.common.note_long();
         Ok(pipe)
     }
 
-    /// Makes this consumer a member of the group. Leaving happens by itself when the request is over.
+    /// Adds this consumer to a group.
+    ///
+    /// The membership ends with the request.
     ///
     /// # Errors
-    /// [`ErrorKind::Name`] if it is no group name, [`ErrorKind::Layer`] if the channel layer did not take it.
+    /// [`ErrorKind::Name`] if `group` is not a valid group name, [`ErrorKind::Layer`] if the
+    /// channel layer did not accept it.
     ///
     /// # Cancel safety
-    /// Safe: it is a member or not, and leaves in both cases when the request is over.
+    /// Safe: the consumer is a member or not, and a membership ends with the request in any case.
     pub async fn join(&mut self, group: &str) -> Result<Group<E>> {
         self.common.address.join(group).await
     }
 
-    /// Ends a membership while the request goes on.
+    /// Removes this consumer from a group before the request ends.
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`] if the channel layer did not take it.
+    /// [`ErrorKind::Layer`] if the channel layer did not accept it.
     ///
     /// # Cancel safety
     /// As [`join`](HttpContext::join).
@@ -220,7 +235,7 @@ impl<E: Event> HttpContext<E> {
         }
     }
 
-    /// This consumer's own channel: its address for everyone, in every process.
+    /// Returns the name of this consumer's own channel, its address in every process.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if the channel layer did not open one.
@@ -228,17 +243,17 @@ impl<E: Event> HttpContext<E> {
         Ok(self.common.address.open().await?.name())
     }
 
-    /// The facts of the request.
+    /// Returns the scope: the metadata of the request.
     pub fn scope(&self) -> &Scope<Http> {
         &self.scope
     }
 
-    /// The facts of the request, to add to.
+    /// Returns a mutable reference to the scope.
     pub fn scope_mut(&mut self) -> &mut Scope<Http> {
         &mut self.scope
     }
 
-    /// A value that [`Provide`](crate::middleware::Provide) or other middleware has put in.
+    /// Returns a value that [`Provide`](crate::middleware::Provide) or other middleware has added.
     ///
     /// # Errors
     /// [`ErrorKind::Missing`] if there is none of this type.
@@ -246,7 +261,7 @@ impl<E: Event> HttpContext<E> {
         self.scope.get()
     }
 
-    /// The channel layer.
+    /// Returns the handle to the channel layer.
     pub fn channels(&self) -> &Channels {
         &self.common.address.channels
     }

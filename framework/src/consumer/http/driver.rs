@@ -1,4 +1,4 @@
-//! The driver of one request: its handler, what may end it, and a goodbye that is never forgotten.
+//! The driver of an HTTP consumer: its handler, what may end it, and `disconnect` exactly once.
 
 use super::{
     super::{
@@ -29,11 +29,11 @@ use std::{
     task::Poll,
 };
 
-/// One consumer and its request.
+/// A consumer and its request.
 pub(super) struct Driver<C: HttpConsumer> {
-    /// Gone once its groups are left.
+    /// `None` once its groups are left.
     ctx: Option<HttpContext<C::Event>>,
-    /// The last, so that it is dropped after them.
+    /// The last field, so that it is dropped after the groups are left.
     consumer: DisconnectGuard<C>,
 }
 
@@ -55,8 +55,8 @@ impl<C: HttpConsumer> Driver<C> {
         }
     }
 
-    /// Serves the request to the end. An error is what the handler failed with after the head of its answer was out:
-    /// before, the client is told, and the log with it.
+    /// Serves the request until it ends. Returns the handler's error if the response head was
+    /// already sent; an earlier error becomes a response and is logged.
     pub(super) async fn serve(&mut self) -> Result<()> {
         let Some(ctx) = &mut self.ctx else {
             return Ok(());
@@ -66,21 +66,23 @@ impl<C: HttpConsumer> Driver<C> {
         let endings = Endings::new(ctx.common.clone(), ties, host, C::DISCONNECT_ON_HALF_CLOSE);
         let outcome = attend(Box::pin(catch_panic(|| self.consumer.handle(ctx))), endings).await;
         let (close, outcome) = Box::pin(settle(ctx, outcome)).await;
-        // Off every list before anyone is told: a goodbye sent by `disconnect` reaches those who stay.
+        // Leave the groups before `disconnect`: what it sends to them reaches the remaining
+        // members.
         self.ctx = None;
         self.consumer.disconnect(close).await;
         outcome
     }
 }
 
-/// Runs the handler until it is done, or something ends it: then its future is dropped.
+/// Runs the handler until it returns, or something ends the request: then its future is dropped.
 async fn attend(
     mut handler: Pin<Box<impl Future<Output = Result<Result<Reply>>> + Send>>,
     mut endings: Endings,
 ) -> Outcome {
     let mut is_waiting = false;
     poll_fn(|cx| {
-        // The end goes before the events that still wait. Who answers without waiting is never asked.
+        // The end of the request goes before queued events. It is not polled for a handler that
+        // returns without waiting.
         if is_waiting && let Poll::Ready(ending) = endings.poll(cx) {
             return Poll::Ready(Outcome::Ended(ending));
         }
@@ -91,7 +93,7 @@ async fn attend(
                 Ok(Err(error)) | Err(error) => Outcome::Failed(error),
             });
         }
-        // What the handler has just begun, such as a stream, may end as well.
+        // What the handler has just begun, such as a stream, may already have ended.
         match endings.poll(cx) {
             Poll::Pending => endings.poll_half_close(cx).map(Outcome::Ended),
             ended => ended.map(Outcome::Ended),
@@ -100,7 +102,7 @@ async fn attend(
     .await
 }
 
-/// Gives the client what it is still owed: how it ended, and what is to be logged.
+/// Sends the response if it has not begun. Returns how the request ended, and the error to log.
 async fn settle<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close, Result<()>) {
     ctx.common.end_stream();
     let exchange = ctx.exchange.take();
@@ -120,7 +122,8 @@ async fn settle<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close,
         (Outcome::Answered(_), exchange) => {
             let error = Error::new(
                 ErrorKind::User,
-                "a handler answered twice, or with another's stream, or gave up `sse` or `stream` before it had begun",
+                "`handle` returned a whole reply after it had called `stream` or `sse`, or the end of another request's \
+                 stream; return the `end` of its own stream",
             );
             return fail(ctx.scope.peer(), exchange, error).await;
         }
@@ -134,7 +137,7 @@ async fn settle<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close,
         (Outcome::Ended(Ending::Stopped), _) => {
             log_limited!(
                 warn,
-                "a stream of events went on after the server stopped, and was ended"
+                "ended an event stream that was still open 5 s after the server began to stop"
             );
             (Close::AWAY, Ok(()))
         }
@@ -166,14 +169,14 @@ async fn fail(peer: Peer, exchange: Option<Exchange>, error: Error) -> (Close, R
             _ = Http::refuse(exchange, refusal).await;
             (close, Ok(()))
         }
-        // The client's stream has ended and it comes back: no fault of this consumer's.
+        // The stream has ended and the client reconnects: this is not an error of the consumer.
         None if error.kind() == ErrorKind::Missed => (close, Ok(())),
         None => (close, Err(error)),
     }
 }
 
-/// The response to a client that closed its sending side while the handler waited: it may still read. 499 is the status
-/// that nginx uses for it.
+/// The response to a client that closed its sending side while the handler waited: it may still
+/// read. 499 is the status that nginx uses for it.
 fn half_closed() -> Rejection {
     let status = StatusCode::from_u16(499).expect("a status has three digits");
     Rejection::new(
@@ -182,7 +185,7 @@ fn half_closed() -> Rejection {
     )
 }
 
-/// What a client is told whose wait is cut.
+/// Returns the response to a request that is closed from outside while its handler waits.
 fn refusal(close: &Close) -> Rejection {
     let status = match close.code {
         Close::UNAUTHORIZED => StatusCode::UNAUTHORIZED,

@@ -1,4 +1,4 @@
-//! What ends a request from outside: its client leaves, the server stops, or what it rests on ends.
+//! What ends a request from outside: its client leaves, the server stops, or a revocation.
 
 use super::{super::watch::Watch, common::Common};
 use crate::{
@@ -16,26 +16,27 @@ use std::{
 };
 use tokio::time::{Sleep, sleep, timeout};
 
-/// How long a stream that has no end of its own may still go on once the server stops: its page comes back by itself.
-/// Everything else is finished, for as long as the server waits.
+/// How long a stream of server-sent events may remain open once the server stops: its client
+/// reconnects by itself. Everything else may finish, for as long as the server waits.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long it may take until a wait or a stream is watched over.
+/// How long starting the watch over a waiting or streaming handler may take.
 const WATCH_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why a handler was dropped.
 #[derive(Debug)]
 pub(super) enum Ending {
-    /// The client has disconnected from its stream, or closed its sending side while the handler waited. One that resets the
-    /// connection before the head is sent drops the whole conversation.
+    /// The client has disconnected from its stream, or closed its sending side while the handler
+    /// waited. If it resets the connection before the head is sent, the request's whole future is
+    /// dropped instead.
     Left,
-    /// The server stops, and the stream of events did not come to an end in time.
+    /// The server stops, and the event stream did not end in time.
     Stopped,
-    /// Somebody has ended it from afar, or its session or user may be here no longer.
+    /// It was closed remotely, its session has ended, or its user is no longer allowed.
     Cut(Close),
 }
 
-/// All that may end one handler.
+/// Everything that may end one handler.
 pub(super) struct Endings {
     common: Arc<Common>,
     ties: Option<Revocations>,
@@ -47,7 +48,7 @@ pub(super) struct Endings {
     half_close: Option<Stop>,
 }
 
-/// The watch over the ties of a handler that waits.
+/// The watch over the conditions of a handler that waits or streams.
 enum Vigil {
     NotYet,
     Beginning(Beginning),
@@ -86,7 +87,7 @@ impl Endings {
             if let Poll::Ready(close) = self.poll_vigil(cx) {
                 return Poll::Ready(Ending::Cut(close));
             }
-            // After the vigil, which may have opened the mailbox.
+            // After the watch, which may have opened the mailbox.
             let Some(mailbox) = self.common.address.mailbox() else {
                 break;
             };
@@ -107,8 +108,8 @@ impl Endings {
         self.poll_stop(cx).map(|()| Ending::Stopped)
     }
 
-    /// Ready once the client has closed its sending side, if that counts as a disconnect. Polled after the handler, so that
-    /// a handler with its answer at hand gives it.
+    /// Ready once the client has closed its sending side, if that counts as a disconnect. Polled
+    /// after the handler, so that a handler that is ready to reply still does.
     pub(super) fn poll_half_close(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         let Some(host) = self
             .host
@@ -121,7 +122,7 @@ impl Endings {
         if !half_close.poll(cx) {
             return Poll::Pending;
         }
-        // The response is complete: what the handler still does is not for the client.
+        // The response is complete: what the handler still does does not concern the client.
         match self.common.pipe.get() {
             Some((pipe, _)) if !pipe.is_open() => Poll::Pending,
             _ => Poll::Ready(Ending::Left),
@@ -160,7 +161,7 @@ impl Endings {
             return Poll::Pending;
         }
         self.common.make_last_call();
-        // What would be missed if it were cut is finished.
+        // Only an event stream can be ended without loss; any other response may finish.
         match self.common.pipe.get() {
             Some((pipe, PipeEnd::Complete)) if pipe.is_open() => {}
             _ => return Poll::Pending,
@@ -170,7 +171,8 @@ impl Endings {
     }
 }
 
-/// A session or a user that nobody has looked at is no tie: then no mailbox is opened for it.
+/// Starts the watch. Returns `None`, without opening a mailbox, if nothing has read the session or
+/// the user, so that nothing depends on them.
 async fn begin(ties: Revocations, common: Arc<Common>) -> Result<Option<Box<Watch>>, Close> {
     if ties.iter().all(|tie| tie.group().is_none()) {
         return Ok(None);

@@ -1,16 +1,16 @@
-//! One request that may wait, and may stream: the trait, its context, and what drives them.
+//! HTTP consumers: requests that may wait for events, and responses that may be streamed.
 //!
 //! | file | idea |
 //! | --- | --- |
 //! | `consumer.rs` | the trait that users write |
-//! | `context.rs` | what a handler can do |
-//! | `reply.rs` | what it answers |
-//! | `body_sender.rs` | an answer that is fed |
-//! | `sse.rs` | a stream of events for a browser's `EventSource` |
-//! | `sse_event.rs` | one of them, as it is written |
-//! | `driver.rs` | the driver: one handler, and the goodbye |
-//! | `endings.rs` | what ends it from outside |
-//! | `common.rs` | what both driver and handler look at |
+//! | `context.rs` | the context of a handler |
+//! | `reply.rs` | what a handler returns |
+//! | `body_sender.rs` | a streamed response body |
+//! | `sse.rs` | a stream of server-sent events |
+//! | `sse_event.rs` | one server-sent event and its encoding |
+//! | `driver.rs` | the driver: one handler, and `disconnect` |
+//! | `endings.rs` | what ends a request from outside |
+//! | `common.rs` | the state that driver and handler share |
 
 mod body_sender;
 mod common;

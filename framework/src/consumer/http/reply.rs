@@ -1,4 +1,4 @@
-//! What a handler answers: once, by what it returns.
+//! The reply that a handler returns.
 
 use super::super::{IntoMessage, Json};
 use crate::{error::Result, message::Message, protocol::Body, rejection::Rejection};
@@ -6,8 +6,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use std::fmt;
 
-/// A request's answer: what [`HttpContext::reply`](super::HttpContext::reply) makes of a value, or the end of an answer
-/// that was streamed ([`BodySender::end`](super::BodySender::end), [`Sse::end`](super::Sse::end)).
+/// The reply to a request: a whole response made by
+/// [`HttpContext::reply`](super::HttpContext::reply), or the end of a streamed one
+/// ([`BodySender::end`](super::BodySender::end), [`Sse::end`](super::Sse::end)).
 pub struct Reply(pub(super) Kind);
 
 pub(super) enum Kind {
@@ -15,12 +16,13 @@ pub(super) enum Kind {
     Streamed,
 }
 
-/// What a request can be answered: a response, a status, text, bytes, JSON, a refusal, or one of these with another status.
+/// A type that can be a reply: a response, a status, text, bytes, JSON, a [`Rejection`], or one of
+/// these with another status.
 pub trait IntoReply {
-    /// The answer as a response.
+    /// Converts the value to a response.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the value cannot be expressed.
+    /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the value cannot be encoded.
     fn into_reply(self) -> Result<Response<Body>>;
 }
 
@@ -38,7 +40,7 @@ impl IntoReply for StatusCode {
     }
 }
 
-/// Another status for what is answered: `(StatusCode::CREATED, Json(value))`.
+/// Replaces the status of a reply: `(StatusCode::CREATED, Json(value))`.
 impl<A: IntoReply> IntoReply for (StatusCode, A) {
     fn into_reply(self) -> Result<Response<Body>> {
         let (status, answer) = self;
@@ -78,7 +80,7 @@ impl IntoReply for Vec<u8> {
     }
 }
 
-/// JSON. An event, `Json(event)`, is written once per process.
+/// Replies with JSON. An event, `Json(event)`, is encoded once per process.
 impl<T> IntoReply for Json<T>
 where
     Json<T>: IntoMessage,

@@ -1,4 +1,4 @@
-//! A stream of events for a browser's `EventSource`.
+//! A stream of server-sent events.
 
 use super::{
     reply::{Kind, Reply},
@@ -12,7 +12,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use std::{fmt, sync::Arc};
 
-/// A stream of server-sent events (WHATWG HTML, 9.2): what [`HttpContext::sse`](super::HttpContext::sse) returns.
+/// A stream of server-sent events (WHATWG HTML, 9.2), returned by
+/// [`HttpContext::sse`](super::HttpContext::sse).
 ///
 /// ```
 /// use seaway::{Reply, HttpContext, Json, Result, SseEvent};
@@ -29,8 +30,9 @@ use std::{fmt, sync::Arc};
 /// }
 /// ```
 ///
-/// While nothing is sent a comment goes out every [`KEEP_ALIVE`](super::HttpConsumer::KEEP_ALIVE). Dropped, the stream ends;
-/// an `EventSource` then comes back by itself, with the id of the last event it has heard.
+/// While it is idle, a comment is sent every [`KEEP_ALIVE`](super::HttpConsumer::KEEP_ALIVE).
+/// Dropping it ends the stream; an `EventSource` then reconnects by itself, with the id of the last
+/// event that it received.
 pub struct Sse {
     pipe: Arc<Pipe>,
 }
@@ -40,12 +42,14 @@ impl Sse {
         Self { pipe }
     }
 
-    /// Sends an event: text, [`Json`](crate::Json), or an [`SseEvent`] with name and id. Waits as
-    /// [`BodySender::send`](super::BodySender::send) does.
+    /// Sends an event: text, [`Json`](crate::Json), or an [`SseEvent`] with name and id.
+    ///
+    /// Waits as [`BodySender::send`](super::BodySender::send) does.
     ///
     /// # Errors
-    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has left or the stream is over: return it (`?`), it
-    /// is no fault. [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the event cannot be written.
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has left or the stream has
+    /// ended: return it (`?`), it is not logged. [`ErrorKind::Codec`](crate::ErrorKind::Codec) if
+    /// the event cannot be encoded.
     ///
     /// # Cancel safety
     /// Safe: the event is queued whole or not at all.
@@ -54,7 +58,7 @@ impl Sse {
         self.pipe.send(bytes).await
     }
 
-    /// Sends a comment, which an `EventSource` passes over.
+    /// Sends a comment, which an `EventSource` ignores.
     ///
     /// # Errors
     /// As [`send`](Sse::send).
@@ -62,7 +66,7 @@ impl Sse {
         self.send(SseEvent::comment(text)).await
     }
 
-    /// The stream is over: return this from `handle`.
+    /// Ends the stream; return the reply from `handle`.
     pub fn end(self) -> Reply {
         self.pipe.end(PipeEnd::Complete);
         Reply(Kind::Streamed)
@@ -75,10 +79,11 @@ impl Drop for Sse {
     }
 }
 
-/// What is said while nothing is.
+/// The comment that is sent while a stream is idle.
 pub(super) const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 
-/// The head of a stream: proxies shall neither keep it nor collect it (the last is nginx's own header).
+/// Returns the response head of a stream: proxies must neither cache nor buffer it
+/// (`x-accel-buffering` is nginx's own header).
 pub(super) fn head() -> Response<()> {
     let mut head = Response::new(());
     let headers = head.headers_mut();

@@ -1,4 +1,4 @@
-//! One server-sent event, as it is written.
+//! One server-sent event and its encoding.
 
 use super::super::{FromMessage, IntoMessage, Json};
 use crate::{
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use std::time::Duration;
 
-/// One server-sent event: its data, and if you like a name, an id and how soon to come back.
+/// A server-sent event: data, and optionally a name, an id and a reconnection time.
 ///
 /// ```
 /// use seaway::SseEvent;
@@ -21,20 +21,21 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct SseEvent {
-    /// Fields, each with the end of its line.
+    /// Fields, each with its line end.
     lines: String,
-    /// Fields that were written before, for all streams; the empty line that ends an event is in them.
+    /// Fields encoded once for all streams, with the empty line that ends an event.
     shared: Option<Bytes>,
     fault: Option<&'static str>,
 }
 
 impl SseEvent {
-    /// An event without data, which a page does not hear: its id and its `retry` are noted.
+    /// Creates an event without data, which an `EventSource` does not dispatch: it only stores its
+    /// id and `retry`.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An event with this text as its data, which may have several lines; a page gets them with `\n` between.
+    /// Creates an event with this text as its data; lines arrive separated by `\n`.
     pub fn text(text: impl AsRef<str>) -> Self {
         let mut event = Self::new();
         for line in lines(text.as_ref()) {
@@ -43,10 +44,10 @@ impl SseEvent {
         event
     }
 
-    /// An event whose data is this value as JSON.
+    /// Creates an event with this value as JSON as its data.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if JSON cannot express it.
+    /// [`ErrorKind::Codec`] if the value cannot be encoded as JSON.
     pub fn json<T: Serialize>(value: &T) -> Result<Self> {
         let text = serde_json::to_string(value).map_err(|source| {
             Error::new(ErrorKind::Codec, "a value cannot be written as JSON").with_source(source)
@@ -54,7 +55,8 @@ impl SseEvent {
         Ok(Self::text(text))
     }
 
-    /// What this function makes of an event, made once per process and shared by all streams that use the same function.
+    /// Creates an event with a function, once per process for all streams that use the same
+    /// function.
     ///
     /// ```
     /// use seaway::{Result, Shared, SseEvent};
@@ -69,7 +71,7 @@ impl SseEvent {
     /// ```
     ///
     /// # Errors
-    /// Whatever the function returns.
+    /// The error of the function.
     pub fn shared<E: Event>(event: &Shared<E>, make: fn(&E) -> Result<Self>) -> Result<Self> {
         let message = event.message_of(make, |made: Self| Ok(Message::binary(made.encode()?)))?;
         Ok(Self {
@@ -78,21 +80,22 @@ impl SseEvent {
         })
     }
 
-    /// The event's name: pages hear it with `addEventListener(name, …)` instead of `onmessage`.
+    /// Sets the event's name: pages receive it with `addEventListener(name, …)` instead of
+    /// `onmessage`.
     #[must_use]
     pub fn name(mut self, name: impl AsRef<str>) -> Self {
         self.line("event", name.as_ref());
         self
     }
 
-    /// The event's id, which a page that comes back names as `Last-Event-ID`.
+    /// Sets the event's id, which an `EventSource` that reconnects sends as `Last-Event-ID`.
     #[must_use]
     pub fn id(mut self, id: impl AsRef<str>) -> Self {
         self.line("id", id.as_ref());
         self
     }
 
-    /// How long a page waits before it comes back, in whole milliseconds.
+    /// Sets how long an `EventSource` waits before it reconnects, in whole milliseconds.
     #[must_use]
     pub fn retry(mut self, pause: Duration) -> Self {
         self.line("retry", &pause.as_millis().to_string());
@@ -107,10 +110,11 @@ impl SseEvent {
         event
     }
 
-    /// The event as it is sent.
+    /// Encodes the event.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if its name or id has a line break or a NUL, which an event stream cannot carry.
+    /// [`ErrorKind::Codec`] if its name or id has a line break or a NUL, which an event stream
+    /// cannot represent.
     pub fn encode(self) -> Result<Bytes> {
         if let Some(fault) = self.fault {
             return Err(Error::new(ErrorKind::Codec, fault));
@@ -126,7 +130,7 @@ impl SseEvent {
         }
     }
 
-    /// A field that must be one line.
+    /// Adds a field that must be one line.
     fn line(&mut self, field: &'static str, value: &str) {
         if value.contains(['\0', '\n', '\r']) {
             self.fault =
@@ -144,7 +148,8 @@ impl SseEvent {
     }
 }
 
-/// The lines of a text, however they end (WHATWG HTML, 9.2.5); an empty text is one.
+/// Splits a text into lines, which end with LF, CR or CRLF (WHATWG HTML, 9.2.5); an empty text is
+/// one line.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split('\n').flat_map(|line| {
         let line = line.strip_suffix('\r').unwrap_or(line);
@@ -152,12 +157,12 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What can be sent as a server-sent event: an [`SseEvent`], or its data alone.
+/// A type that can be sent as a server-sent event: an [`SseEvent`], or its data alone.
 pub trait IntoSseEvent: Send {
-    /// The event.
+    /// Converts the value to an event.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if the value cannot be expressed.
+    /// [`ErrorKind::Codec`] if the value cannot be encoded.
     fn into_sse_event(self) -> Result<SseEvent>;
 }
 
@@ -179,7 +184,7 @@ impl IntoSseEvent for String {
     }
 }
 
-/// JSON as data. An event, `Json(event)`, is written once per process.
+/// Sends JSON as data. An event, `Json(event)`, is encoded once per process.
 impl<T: Send> IntoSseEvent for Json<T>
 where
     Json<T>: IntoMessage,

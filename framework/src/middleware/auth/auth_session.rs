@@ -1,4 +1,4 @@
-//! Log in, log out.
+//! Log-in and log-out.
 
 use super::{Authenticator, user::Identify};
 use crate::{
@@ -25,7 +25,7 @@ use std::{
     time::Duration,
 };
 
-/// One visitor's log-in: an extractor for consumers and for axum's handlers.
+/// The log-in of one client: an extractor for consumers and axum handlers.
 ///
 /// ```
 /// use axum::{Form, response::{IntoResponse, Redirect, Response}};
@@ -51,7 +51,7 @@ use std::{
 pub struct AuthSession<A: Authenticator>(pub(super) Arc<LogIn<A>>);
 
 impl<A: Authenticator> AuthSession<A> {
-    /// Who is logged in. Loaded once per page or handshake.
+    /// Returns the user who is logged in, loaded once per request or handshake.
     ///
     /// # Errors
     /// Those of the session store and of [`Authenticator::load`].
@@ -59,7 +59,7 @@ impl<A: Authenticator> AuthSession<A> {
         self.0.user().await
     }
 
-    /// Who shows these credentials; this logs nobody in yet.
+    /// Returns the user with these credentials, without logging in.
     ///
     /// # Errors
     /// Those of [`Authenticator::authenticate`].
@@ -67,64 +67,68 @@ impl<A: Authenticator> AuthSession<A> {
         self.0.authenticator.authenticate(credentials).await
     }
 
-    /// Logs this user in, on a page or before a socket is open.
+    /// Logs this user in, in an HTTP handler or in `connect`.
     ///
-    /// The session gets a new id, so that nobody who knew the old one comes in with it, and sockets opened under the old
-    /// one are closed (4401). What the session holds stays, unless it was another user's. All of this happens with the
-    /// reply: if that fails (500 or more, or a panic) the session and whoever was logged in stay as they were.
+    /// The session gets a new id, so that nobody can use the old one (session fixation), and
+    /// connections opened under the old one are closed with 4401. The session keeps its data,
+    /// unless it was another user's. All of this takes effect with the response: if that fails (500
+    /// or more, or a panic), the session and its user do not change.
     ///
     /// # Errors
-    /// [`ErrorKind::Session`] if the store fails, if there is no session here, or in an open socket, which cannot set a
-    /// cookie.
+    /// [`ErrorKind::Session`] if the store fails, if there is no session here, or in an open
+    /// WebSocket, which cannot set a cookie.
     pub async fn log_in(&self, user: &A::User) -> Result<()> {
         self.0.log_in(user).await
     }
 
-    /// Logs out: the session and all that it holds is gone, and all its sockets are closed (4401), in every process.
+    /// Logs out: deletes the session with all its data, and closes its open connections with 4401,
+    /// in every process.
     ///
     /// # Errors
-    /// [`ErrorKind::Session`] if the store fails, or if the client shows a token, which only its issuer can take back.
+    /// [`ErrorKind::Session`] if the store fails, or if the client authenticates with a token,
+    /// which only its issuer can revoke.
     pub async fn log_out(&self) -> Result<()> {
         self.0.log_out().await
     }
 }
 
-/// What stands behind an [`AuthSession`], and behind the [`User`](super::User)s taken from it.
+/// The state that an [`AuthSession`] and the [`User`](super::User)s of the same connection share.
 pub(super) struct LogIn<A: Authenticator> {
     pub(super) authenticator: Arc<A>,
-    pub(super) proof: Proof,
+    pub(super) credential: Credential,
     pub(super) recheck: Option<Duration>,
-    /// Path and query, if a page was asked for. A copy: a slice would hold hyper's buffer while an answer streams.
+    /// Path and query of an HTTP request. A copy: a slice would hold hyper's buffer while a
+    /// response streams.
     pub(super) page: Option<Box<str>>,
     pub(super) news: News,
-    /// Once the reply is made, no cookie can be set.
+    /// Whether the response is made. After that, no cookie can be set.
     pub(super) is_replied: AtomicBool,
-    /// Who it is, once somebody has asked.
+    /// The user, once loaded; the inner `None` means that nobody is logged in.
     pub(super) user: Mutex<Option<Option<A::User>>>,
 }
 
-/// What a client shows of who it is.
-pub(super) enum Proof {
+/// The means by which a client authenticates.
+pub(super) enum Credential {
     Session(Session),
     Token(String, Verify),
     Nothing,
 }
 
-/// Finds the id of the user whom a token belongs to.
+/// A function that finds the user's id for a token.
 pub(super) type Verify = Arc<
     dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Option<String>>> + Send>> + Send + Sync,
 >;
 
-/// Who is logged in, as a session keeps it.
+/// The user who is logged in, as a session stores it.
 #[derive(PartialEq, Serialize, Deserialize)]
-struct Kept {
+struct StoredLogIn {
     id: String,
     /// The digest of the user's stamp.
     stamp: String,
 }
 
 impl<A: Authenticator> LogIn<A> {
-    /// Where the session keeps who is logged in.
+    /// Returns the session key of the user who is logged in.
     fn key() -> String {
         format!("_{}", A::REALM)
     }
@@ -135,23 +139,23 @@ impl<A: Authenticator> LogIn<A> {
         }
         let user = self.load().await?;
         *self.known() = Some(user.clone());
-        // An open socket rests on its user from now on.
+        // From now on, the open connection depends on its user.
         if self.is_replied.load(Ordering::Acquire) {
-            self.news.tell();
+            self.news.notify();
         }
         Ok(user)
     }
 
-    /// Who it is now, whatever was known.
+    /// Loads the user anew, whatever is cached.
     async fn load(&self) -> Result<Option<A::User>> {
-        match &self.proof {
-            Proof::Nothing => Ok(None),
-            Proof::Token(token, verify) => match verify(token.clone()).await? {
+        match &self.credential {
+            Credential::Nothing => Ok(None),
+            Credential::Token(token, verify) => match verify(token.clone()).await? {
                 Some(id) => self.authenticator.load(&id).await,
                 None => Ok(None),
             },
-            Proof::Session(session) => {
-                let Some(kept) = session.get::<Kept>(&Self::key()).await? else {
+            Credential::Session(session) => {
+                let Some(kept) = session.get::<StoredLogIn>(&Self::key()).await? else {
                     return Ok(None);
                 };
                 let user = self.authenticator.load(&kept.id).await?;
@@ -164,11 +168,11 @@ impl<A: Authenticator> LogIn<A> {
         let session = self.session()?;
         if self.is_replied.load(Ordering::Acquire) {
             return Err(refused(
-                "an open socket cannot log in, for it cannot set a cookie: log in on a page or in `connect`",
+                "an open WebSocket cannot log in, because it cannot set a cookie: log in in an HTTP handler or in `connect`",
             ));
         }
         let kept = self.kept(user);
-        let before = session.get::<Kept>(&Self::key()).await?;
+        let before = session.get::<StoredLogIn>(&Self::key()).await?;
         if before.is_some_and(|before| before.id != kept.id) {
             session.clear().await;
         }
@@ -182,28 +186,28 @@ impl<A: Authenticator> LogIn<A> {
         let session = self.session()?;
         match session.id() {
             Some(_) => session.flush().await?,
-            // tower-sessions would log a warning, and anyone can log out who is not logged in.
+            // `flush` would log a warning, although a log-out without a log-in is no fault.
             None => session.clear().await,
         }
         *self.known() = Some(None);
         Ok(())
     }
 
-    /// What a log-in is kept in.
+    /// Returns the session that stores the log-in.
     fn session(&self) -> Result<&Session> {
-        match &self.proof {
-            Proof::Session(session) => Ok(session),
-            Proof::Token(..) => Err(refused(
-                "this client shows a token, which neither logs in nor out",
+        match &self.credential {
+            Credential::Session(session) => Ok(session),
+            Credential::Token(..) => Err(refused(
+                "this client authenticates with a token, so it cannot log in or out",
             )),
-            Proof::Nothing => Err(refused(
-                "there is no session to log in to: put the middleware Sessions around Auth",
+            Credential::Nothing => Err(refused(
+                "there is no session to log in to: wrap Auth in the middleware Sessions",
             )),
         }
     }
 
-    fn kept(&self, user: &A::User) -> Kept {
-        Kept {
+    fn kept(&self, user: &A::User) -> StoredLogIn {
+        StoredLogIn {
             id: self.authenticator.id(user),
             stamp: digest(self.authenticator.stamp(user).as_bytes()),
         }
@@ -230,7 +234,7 @@ impl<A: Authenticator> Identify<A::User> for LogIn<A> {
     }
 }
 
-/// A conversation that knows its user rests on that user.
+/// Closes a connection that has asked for its user when that user loses access.
 #[async_trait]
 impl<A: Authenticator> Revocation for LogIn<A> {
     fn group(&self) -> Option<GroupName> {
@@ -248,7 +252,7 @@ impl<A: Authenticator> Revocation for LogIn<A> {
             Ok(Some(user)) if self.kept(&user) == self.kept(&known) => None,
             Ok(_) => Some(Close::new(Close::UNAUTHORIZED, "log in again")),
             Err(error) => {
-                log_limited!(warn, error = %error.chain(), "a user could not be looked at again");
+                log_limited!(warn, error = %error.chain(), "could not recheck a user");
                 None
             }
         }

@@ -1,9 +1,9 @@
-//! What an application knows of its users.
+//! The trait through which an application finds and verifies its users.
 
 use crate::error::Result;
 use std::future::Future;
 
-/// What an application knows of its users: how to find one, and how to tell that somebody is one.
+/// An application's users: how to find one, and how to verify credentials.
 ///
 /// ```
 /// use seaway::{Result, middleware::Authenticator};
@@ -35,36 +35,40 @@ use std::future::Future;
 /// }
 /// ```
 pub trait Authenticator: Send + Sync + 'static {
-    /// Whose users these are, where one site has several kinds: customers and staff, say, of whom one `"1"` is not the
-    /// other. Letters, digits, hyphens, underscores or periods. Default `user`.
+    /// Name of this kind of users (default: `user`), for sites with several kinds, such as
+    /// customers and staff, whose ids may coincide. It consists of letters, digits, hyphens,
+    /// underscores and periods.
     const REALM: &'static str = "user";
-    /// A user, as handlers see one.
+    /// A user, as handlers get it.
     type User: Clone + Send + Sync + 'static;
-    /// What somebody shows to log in: a name and a password, say.
+    /// Credentials for a log-in, such as a name and a password.
     type Credentials: Send;
 
-    /// The user of this id; `None` if there is none (any more), or one who may not come in.
+    /// Loads the user with this id; `None` if there is no such user, or no longer, or access is
+    /// denied.
     ///
-    /// It is asked for every page and socket that wants to know its user.
+    /// It is called once for every request or handshake whose handler asks for the user.
     ///
     /// # Errors
-    /// Whatever keeps you from knowing: the client gets a 500 or 503, and nobody is logged out.
+    /// Any failure to find out: the client gets 500 or 503, and nobody is logged out.
     fn load(&self, id: &str) -> impl Future<Output = Result<Option<Self::User>>> + Send;
 
-    /// Who shows these credentials; `None` if they are wrong.
+    /// Returns the user with these credentials; `None` if they are wrong.
     ///
     /// # Errors
-    /// Whatever keeps you from knowing.
+    /// Any failure to find out.
     fn authenticate(
         &self,
         credentials: Self::Credentials,
     ) -> impl Future<Output = Result<Option<Self::User>>> + Send;
 
-    /// The id by which [`load`](Authenticator::load) finds a user. It is kept in sessions.
+    /// Returns the id by which [`load`](Authenticator::load) finds the user. Sessions store it.
     fn id(&self, user: &Self::User) -> String;
 
-    /// Whatever ends a user's earlier log-ins when it changes: usually the hash of the password. Sessions keep a digest
-    /// of it. Default: nothing does.
+    /// Returns a value whose change ends the user's earlier log-ins (default: an empty string,
+    /// which never changes).
+    ///
+    /// It is usually the hash of the password. Sessions store a digest of it.
     fn stamp(&self, user: &Self::User) -> String {
         _ = user;
         String::new()

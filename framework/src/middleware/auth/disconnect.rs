@@ -1,15 +1,18 @@
-//! A user's sockets, ended everywhere.
+//! Closing a user's connections in every process.
 
 use crate::{channels::Channels, error::Result, message::Close, name::GroupName, session::digest};
 
 impl Channels {
-    /// Ends all sockets of a user, in every process, with code 4401: after a ban, or a change of the password.
+    /// Closes all connections of a user, in every process, with 4401: after a ban, or a change of
+    /// the password.
     ///
-    /// The id is the one that [`Authenticator::id`](crate::middleware::Authenticator::id) gives. A socket belongs to a
-    /// user if its consumer, or middleware before it, has asked who it is. Take away the right to come in first, and
-    /// then call this: a socket that is just opening is looked at once more.
+    /// `id` is the result of [`Authenticator::id`](crate::middleware::Authenticator::id). A
+    /// connection belongs to a user if its consumer, or middleware before it, has asked for the
+    /// user. Revoke access first, then call this: a connection that is being opened is rechecked
+    /// once.
     ///
-    /// From Python: `await channel_layer.group_send("seaway.user.42", {"type": "seaway.disconnect", "code": 4401})`.
+    /// From Python:
+    /// `await channel_layer.group_send("seaway.user.42", {"type": "seaway.disconnect", "code": 4401})`.
     ///
     /// ```
     /// # async fn example(channels: seaway::Channels) -> seaway::Result<()> {
@@ -18,12 +21,13 @@ impl Channels {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not take it.
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the channel layer did not accept the event.
     pub async fn disconnect_user(&self, id: &str) -> Result<()> {
         self.disconnect_user_of("user", id).await
     }
 
-    /// The same for the users of another [realm](crate::middleware::Authenticator::REALM): group `seaway.<realm>.<id>`.
+    /// Closes all connections of a user of another
+    /// [realm](crate::middleware::Authenticator::REALM), through the group `seaway.<realm>.<id>`.
     ///
     /// # Errors
     /// As [`disconnect_user`](Channels::disconnect_user).
@@ -33,8 +37,8 @@ impl Channels {
     }
 }
 
-/// The group of all sockets of a user: readable, so that Python finds it too; an id that makes no group name gets one of
-/// its own.
+/// Returns the group of all connections of a user. Its name is readable, so that Python code can
+/// use it; an id that does not fit into a group name is replaced by a digest.
 pub(super) fn group(realm: &str, id: &str) -> GroupName {
     GroupName::new(format!("seaway.{realm}.{id}")).unwrap_or_else(|_| {
         let digest = digest(format!("{realm}.{id}").as_bytes());

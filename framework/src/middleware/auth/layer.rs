@@ -1,8 +1,8 @@
-//! The middleware that knows who a visitor is.
+//! The middleware that identifies the user.
 
 use super::{
     AuthSession, Authenticator,
-    auth_session::{LogIn, Proof, Verify},
+    auth_session::{Credential, LogIn, Verify},
     token,
     user::Somebody,
 };
@@ -26,9 +26,10 @@ use std::{
 };
 use tower_layer::Layer;
 
-/// Puts who a visitor is into the scope of pages and sockets: [`User`](super::User) and [`AuthSession`].
+/// Middleware that inserts the user into the scope, for the extractors [`User`](super::User) and
+/// [`AuthSession`].
 ///
-/// It stands inside [`Sessions`](crate::middleware::Sessions), which remembers who is logged in:
+/// Wrap it in [`Sessions`](crate::middleware::Sessions), which stores who is logged in:
 ///
 /// ```
 /// # use seaway::{Result, middleware::Authenticator};
@@ -50,11 +51,11 @@ use tower_layer::Layer;
 ///     .with(Sessions::new(MemoryStore::default(), &channels));
 /// ```
 ///
-/// Nobody is loaded before a handler, or [`RequireUser`](super::RequireUser), asks. A socket whose user was asked for is
-/// looked at once more when it opens, and closed with 4401 when
+/// The user is loaded only when a handler, or [`RequireUser`](super::RequireUser), asks for it. A
+/// connection whose user was asked for is rechecked once when it opens, and closed with 4401 when
 /// - its session ends (log-out, a new log-in),
-/// - [`Channels::disconnect_user`](crate::Channels::disconnect_user) names its user,
-/// - a re-check does not find the user any more.
+/// - [`Channels::disconnect_user`](crate::Channels::disconnect_user) is called with its user,
+/// - a recheck no longer finds the user.
 pub struct Auth<A> {
     authenticator: Arc<A>,
     recheck: Option<Duration>,
@@ -62,7 +63,7 @@ pub struct Auth<A> {
 }
 
 impl<A: Authenticator> Auth<A> {
-    /// Users as this authenticator knows them.
+    /// Returns the middleware with the users of this authenticator.
     pub fn new(authenticator: A) -> Self {
         Self {
             authenticator: Arc::new(authenticator),
@@ -71,24 +72,27 @@ impl<A: Authenticator> Auth<A> {
         }
     }
 
-    /// How often an open socket's user is loaded anew: one who may no longer come in, whose password has changed or
-    /// whose token has expired is closed out with 4401. Default: never, beyond the news of a log-out.
+    /// Sets how often the user of an open connection is loaded anew (default: never).
+    ///
+    /// The connection is closed with 4401 if the user has lost access, the password has changed or
+    /// the token has expired. A log-out is announced independently of this interval.
     ///
     /// # Panics
     /// If the interval is zero.
     #[must_use]
     #[track_caller]
     pub fn recheck(mut self, interval: Duration) -> Self {
-        assert!(!interval.is_zero(), "a re-check needs an interval");
+        assert!(!interval.is_zero(), "recheck needs a non-zero interval");
         self.recheck = Some(interval);
         self
     }
 
-    /// Lets clients without cookies in, by a token that `verify` takes for a user's id.
+    /// Authenticates clients without cookies by a token, for which `verify` returns the user's id.
     ///
-    /// They send `Authorization: Bearer <token>`; in a browser, whose sockets cannot set headers, two subprotocols:
-    /// `new WebSocket(url, ["bearer", token])`. A token in a URL is not looked at: URLs end up in logs. The token is
-    /// taken out of the head that handlers see. A client that shows one is who the token says, whatever its cookie says.
+    /// They send `Authorization: Bearer <token>`; in a browser, whose WebSockets cannot set
+    /// headers, two subprotocols: `new WebSocket(url, ["bearer", token])`. A token in a URL is
+    /// ignored, because URLs appear in logs. The token is removed from the head that handlers see.
+    /// It takes precedence over a session cookie.
     ///
     /// ```
     /// # use seaway::{Result, middleware::{Auth, Authenticator}};
@@ -113,20 +117,20 @@ impl<A: Authenticator> Auth<A> {
         self
     }
 
-    /// What this client shows of who it is; `true` if as a subprotocol.
-    fn proof<P: OpensOverHttp>(&self, scope: &mut Scope<P>) -> (Proof, bool) {
+    /// Returns how this client authenticates; `true` if by a token in a subprotocol.
+    fn credential<P: OpensOverHttp>(&self, scope: &mut Scope<P>) -> (Credential, bool) {
         let is_socket = P::NAME == WebSocket::NAME;
         if let Some(verify) = &self.verify
             && let Some(token) = token::take(&mut scope.head.headers, is_socket)
         {
-            let proof = Proof::Token(token.text, verify.clone());
-            return (proof, token.by_subprotocol);
+            let credential = Credential::Token(token.text, verify.clone());
+            return (credential, token.by_subprotocol);
         }
-        let proof = match scope.get::<Session>() {
-            Ok(session) => Proof::Session(session.clone()),
-            Err(_) => Proof::Nothing,
+        let credential = match scope.get::<Session>() {
+            Ok(session) => Credential::Session(session.clone()),
+            Err(_) => Credential::Nothing,
         };
-        (proof, false)
+        (credential, false)
     }
 }
 
@@ -141,7 +145,7 @@ impl<A, I> Layer<I> for Auth<A> {
     }
 }
 
-/// What [`Auth`] makes of an application.
+/// An application wrapped by [`Auth`].
 pub struct WithUser<I, A> {
     inner: I,
     auth: Auth<A>,
@@ -158,12 +162,12 @@ where
         mut scope: Scope<P>,
         mut connection: P::Connection,
     ) -> impl Future<Output = Result<()>> + Send {
-        let (proof, by_subprotocol) = self.auth.proof(&mut scope);
+        let (credential, by_subprotocol) = self.auth.credential(&mut scope);
         let page = scope.head.uri.path_and_query();
         let page = page.filter(|_| P::NAME == Http::NAME);
         let log_in = Arc::new(LogIn {
             authenticator: self.auth.authenticator.clone(),
-            proof,
+            credential,
             recheck: self.auth.recheck,
             page: page.map(|page| page.as_str().into()),
             news: scope

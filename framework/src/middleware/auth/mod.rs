@@ -1,14 +1,14 @@
-//! Who a visitor is.
+//! Authentication and authorization.
 //!
-//! | file | idea |
+//! | file | contents |
 //! | --- | --- |
-//! | `authenticator.rs` | what the user of the framework writes |
+//! | `authenticator.rs` | the trait that an application implements |
 //! | `layer.rs` | the middleware |
-//! | `auth_session.rs` | log in, log out |
-//! | `user.rs` | who it is, for handlers |
-//! | `require.rs` | nobody else may pass |
-//! | `token.rs` | how clients without cookies show who they are |
-//! | `disconnect.rs` | a user's sockets, ended everywhere |
+//! | `auth_session.rs` | log-in and log-out |
+//! | `user.rs` | the extractor of the user |
+//! | `require.rs` | the middleware that admits only users |
+//! | `token.rs` | bearer tokens, for clients without cookies |
+//! | `disconnect.rs` | closing a user's connections in every process |
 
 mod auth_session;
 mod authenticator;

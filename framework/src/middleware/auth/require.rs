@@ -1,4 +1,4 @@
-//! Nobody else may pass.
+//! The middleware that admits only users.
 
 use super::user::{nobody, page_in, user_in};
 use crate::{
@@ -15,10 +15,10 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{borrow::Cow, fmt, marker::PhantomData, ops::Deref, sync::Arc};
 use tower_layer::Layer;
 
-/// Lets only users pass: 401 for anybody else, or a way to the log-in page.
+/// Middleware that admits only users: other clients get 401, or a redirect to the log-in page.
 ///
-/// It stands inside [`Auth`](super::Auth), around what is to be catch_panic: a route, a router, all pages; or, with
-/// `route_layer`, some routes of an axum app.
+/// Wrap it in [`Auth`](super::Auth), around what it protects: a route, a router, all pages; or,
+/// with `route_layer`, some routes of an axum app.
 ///
 /// ```
 /// # #[derive(Clone)] struct Account { is_staff: bool }
@@ -38,8 +38,8 @@ pub struct RequireUser<U> {
 type Predicate<U> = Arc<dyn Fn(&U) -> bool + Send + Sync>;
 
 impl<U> RequireUser<U> {
-    /// Any user passes.
-    #[expect(clippy::new_without_default, reason = "a guard is put up on purpose")]
+    /// Returns a middleware that admits any user.
+    #[expect(clippy::new_without_default, reason = "a restriction is explicit")]
     pub fn new() -> Self {
         Self {
             log_in: None,
@@ -49,37 +49,41 @@ impl<U> RequireUser<U> {
         }
     }
 
-    /// Only users of whom this is true pass; others get a 403.
+    /// Admits only users for whom `may_pass` returns true; others get 403.
     #[must_use]
     pub fn when(mut self, may_pass: impl Fn(&U) -> bool + Send + Sync + 'static) -> Self {
         self.may_pass = Some(Arc::new(may_pass));
         self
     }
 
-    /// Sends a page's visitor who is not logged in to this path (303), with `?next=` and the page that was asked for.
-    /// Whoever sends a form goes there without a way back. Sockets, and scripts that change something, still get a 401.
+    /// Redirects browsers that are not logged in to this path (303), with the requested page in
+    /// `?next=`.
     ///
-    /// `next` is what [`Auth`](super::Auth) saw: a prefix that a router inside it has taken off is still there. For one
-    /// that was taken off outside, see [`original_uri`](RequireUser::original_uri).
+    /// A submitted form is redirected without `next`. WebSocket handshakes, and requests of scripts
+    /// that change something, still get 401.
+    ///
+    /// `next` is the path that [`Auth`](super::Auth) saw: it includes a prefix that a router inside
+    /// `Auth` has removed. For a prefix that was removed outside, see
+    /// [`original_uri`](RequireUser::original_uri).
     ///
     /// # Panics
-    /// If the path cannot stand in a header.
+    /// If the path is not a valid header value.
     #[must_use]
     #[track_caller]
     pub fn redirect_to(mut self, path: impl Into<Cow<'static, str>>) -> Self {
         let path = path.into();
         assert!(
             HeaderValue::from_str(&path).is_ok(),
-            "{path:?} is no path to send anybody to"
+            "cannot redirect to {path:?}: it is not a valid header value"
         );
         self.log_in = Some(path);
         self
     }
 
-    /// Where `next` comes from if something around Seaway's router takes a prefix off: a value of this type that it
-    /// puts into the request's extensions.
+    /// Takes `next` from a value of type `T` in the request's extensions, for a prefix that is
+    /// removed outside Seaway's router.
     ///
-    /// An axum app that nests Seaway's router says what was asked for in its `OriginalUri`:
+    /// An axum app that nests Seaway's router has the requested URI in its `OriginalUri`:
     ///
     /// ```
     /// # #[derive(Clone)] struct Account;
@@ -99,7 +103,8 @@ impl<U> RequireUser<U> {
         self
     }
 
-    /// Why whoever asks may not pass, if so. `page` is the head of a page's request, and none for a socket.
+    /// Returns why the client is rejected, if so. `page` is the head of an HTTP request, and `None`
+    /// for a WebSocket.
     pub(crate) async fn refusal(
         &self,
         page: Option<&request::Parts>,
@@ -138,7 +143,7 @@ impl<U> RequireUser<U> {
                 let joint = if log_in.contains('?') { '&' } else { '?' };
                 format!("{log_in}{joint}next={next}")
             }
-            // What was sent is lost, and there is nothing to come back to.
+            // The submitted data is lost, so there is no page to return to.
             _ => log_in.to_string(),
         };
         let location = HeaderValue::try_from(location);
@@ -149,7 +154,8 @@ impl<U> RequireUser<U> {
     }
 }
 
-/// Whether somebody looks at the answer: a browser that follows a link or sends a form says that it takes HTML.
+/// Returns whether the response is displayed: a browser that follows a link or submits a form
+/// accepts HTML.
 fn wants_page(head: &request::Parts) -> bool {
     let takes_html = header_list::items(&head.headers, header::ACCEPT)
         .any(|accepted| accepted.starts_with("text/html"));
@@ -167,7 +173,7 @@ impl<U, A> Layer<A> for RequireUser<U> {
     }
 }
 
-/// What [`RequireUser`] makes of an application.
+/// An application wrapped by [`RequireUser`].
 pub struct Required<A, U> {
     pub(crate) inner: A,
     pub(crate) rule: RequireUser<U>,

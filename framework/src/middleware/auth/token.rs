@@ -1,19 +1,21 @@
-//! How clients without cookies show who they are: a header, or a subprotocol. Never the URL, which ends up in logs.
+//! Bearer tokens, in a header or a subprotocol. Never in the URL, which appears in logs.
 
 use crate::header_list;
 use http::{HeaderMap, HeaderValue, header};
 
-/// What a browser offers beside its token, because it cannot set headers: `new WebSocket(url, ["bearer", token])`.
+/// The subprotocol that a browser offers before its token, because it cannot set headers:
+/// `new WebSocket(url, ["bearer", token])`.
 const SUBPROTOCOL: &str = "bearer";
 
-/// A token as it came.
+/// A token, and how the client sent it.
 pub(super) struct Token {
     pub(super) text: String,
-    /// It was offered as a subprotocol, and a browser insists that one of its offers is chosen.
+    /// Whether it was offered as a subprotocol. A browser then requires that the server selects one
+    /// of the offers.
     pub(super) by_subprotocol: bool,
 }
 
-/// Takes the token out of the head, so that no consumer and no log shows it by accident.
+/// Removes the token from the head, so that no consumer and no log exposes it by accident.
 pub(super) fn take(headers: &mut HeaderMap, is_socket: bool) -> Option<Token> {
     if let Some(text) = bearer(headers) {
         headers.remove(header::AUTHORIZATION);
@@ -36,13 +38,14 @@ pub(super) fn take(headers: &mut HeaderMap, is_socket: bool) -> Option<Token> {
     })
 }
 
-/// Chooses `bearer` on a 101, unless the consumer has chosen something.
+/// Selects `bearer` on a 101, unless the consumer has selected a subprotocol.
 pub(super) fn choose(headers: &mut HeaderMap) {
     let entry = headers.entry(header::SEC_WEBSOCKET_PROTOCOL);
     entry.or_insert(HeaderValue::from_static(SUBPROTOCOL));
 }
 
-/// `Authorization: Bearer <token>` (RFC 6750, 2.1); the scheme's case does not matter (RFC 9110, 11.1).
+/// Returns the token of `Authorization: Bearer <token>` (RFC 6750, 2.1). The scheme is
+/// case-insensitive (RFC 9110, 11.1).
 fn bearer(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
@@ -50,7 +53,7 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
     is_bearer.then(|| token.trim().to_owned())
 }
 
-/// The offer behind `bearer`, and the other offers.
+/// Returns the offer after `bearer`, and the other offers.
 fn offered(headers: &HeaderMap) -> Option<(String, Option<HeaderValue>)> {
     let mut offers: Vec<&str> =
         header_list::items(headers, header::SEC_WEBSOCKET_PROTOCOL).collect();

@@ -1,4 +1,4 @@
-//! Who it is, for handlers.
+//! The extractor of the user who is logged in.
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -11,10 +11,10 @@ use async_trait::async_trait;
 use http::{Extensions, StatusCode};
 use std::{ops::Deref, sync::Arc};
 
-/// The user who is logged in: an extractor for consumers and for axum's handlers alike.
+/// The user who is logged in: an extractor for consumers and axum handlers.
 ///
-/// `User<Account>` refuses with 401 if nobody is; `Option<User<Account>>` does not.
-/// The user is loaded when first asked for, once per page or handshake.
+/// `User<Account>` rejects with 401 if nobody is logged in; `Option<User<Account>>` does not. The
+/// user is loaded on first use, once per request or handshake.
 ///
 /// ```
 /// use seaway::{Handshake, Rejection, middleware::User};
@@ -42,16 +42,18 @@ impl<U> Deref for User<U> {
     }
 }
 
-/// Whoever can say who it is. It hides the authenticator's type from those who only know the user's.
+/// The source of a connection's user. It hides the authenticator's type from code that knows only
+/// the user's type.
 #[async_trait]
 pub(super) trait Identify<U>: Send + Sync {
     async fn identify(&self) -> Result<Option<U>>;
 
-    /// The page that was asked for, before routers further in took a prefix off; none for a socket.
+    /// Returns path and query of the request, before inner routers removed a prefix; `None` for a
+    /// WebSocket.
     fn page(&self) -> Option<&str>;
 }
 
-/// What lies in the scope.
+/// The value that [`Auth`](super::Auth) inserts into the scope.
 pub(super) struct Somebody<U>(pub(super) Arc<dyn Identify<U>>);
 
 impl<U> Clone for Somebody<U> {
@@ -60,7 +62,7 @@ impl<U> Clone for Somebody<U> {
     }
 }
 
-/// The user that these extensions lead to.
+/// Returns the user of the request or handshake with these extensions.
 ///
 /// # Errors
 /// [`ErrorKind::Missing`] if there is no [`Auth`](super::Auth) around this handler.
@@ -69,19 +71,19 @@ pub(crate) async fn user_in<U: 'static>(extensions: &Extensions) -> Result<Optio
         let name = std::any::type_name::<U>();
         return Err(Error::new(
             ErrorKind::Missing,
-            format!("nothing here knows a {name}; put the middleware Auth around this application"),
+            format!("no source of {name} here; wrap this application in the middleware Auth"),
         ));
     };
     let somebody = somebody.clone();
     somebody.identify().await
 }
 
-/// The path and query of the page that the client asked for, as [`Auth`](super::Auth) saw them.
+/// Returns path and query of the HTTP request, as [`Auth`](super::Auth) saw them.
 pub(super) fn page_in<U: 'static>(extensions: &Extensions) -> Option<&str> {
     extensions.get::<Somebody<U>>()?.0.page()
 }
 
-/// What a client is told that has to say who it is.
+/// Returns the rejection of a client that is not logged in.
 pub(crate) fn nobody() -> Rejection {
     Rejection::new(StatusCode::UNAUTHORIZED, "log in first").by(Rule::User)
 }

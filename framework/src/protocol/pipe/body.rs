@@ -1,4 +1,4 @@
-//! The end of a pipe that is read: a body.
+//! The reader of a pipe: a body.
 
 use super::{feeder::Pipe, state::PipeEnd};
 use crate::{
@@ -17,14 +17,15 @@ use std::{
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The end of a [`Pipe`] that is read.
+/// The reader of a [`Pipe`], as a body.
 pub(crate) struct PipeBody {
     pipe: Arc<Pipe>,
     idle: Option<Idle>,
 }
 
 impl PipeBody {
-    /// While nothing is said for as long as `idle` says, it says `idle`'s bytes.
+    /// Creates a body. If nothing is sent for the duration in `idle`, it yields the bytes in
+    /// `idle`.
     pub(crate) fn new(pipe: Arc<Pipe>, idle: Option<(Duration, Bytes)>) -> Self {
         let idle = idle.map(|(every, bytes)| Idle {
             every,
@@ -36,11 +37,12 @@ impl PipeBody {
     }
 }
 
-/// What is said when nothing is.
+/// The keep-alive bytes of a silent body.
 struct Idle {
     every: Duration,
     bytes: Bytes,
-    /// When something was said last. The alarm is set anew only when it rings too early: a busy stream never touches it.
+    /// The time of the last output. The alarm is set again only when it fires too early: a busy
+    /// stream never touches it.
     spoke: Instant,
     alarm: Option<Pin<Box<Sleep>>>,
 }
@@ -48,7 +50,7 @@ struct Idle {
 impl Idle {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         loop {
-            // A period without an end needs no alarm.
+            // The sum overflows (`Duration::MAX`): no alarm.
             let Some(due) = self.spoke.checked_add(self.every) else {
                 return Poll::Pending;
             };
@@ -78,7 +80,7 @@ impl http_body::Body for PipeBody {
             state.bytes -= chunk.len();
             state.taken = state.taken.wrapping_add(1);
             let has_room = state.bytes < pipe.limit;
-            // An idle stream shall not keep the memory of its busiest moment.
+            // An idle stream must not keep the memory of its peak.
             if state.chunks.is_empty() && state.chunks.capacity() > 16 {
                 state.chunks = VecDeque::new();
             }
@@ -94,7 +96,7 @@ impl http_body::Body for PipeBody {
         match state.end {
             Some(PipeEnd::Complete) => return Poll::Ready(None),
             Some(PipeEnd::CutOff | PipeEnd::GivenUp) => {
-                return Poll::Ready(Some(Err("the answer was not finished".into())));
+                return Poll::Ready(Some(Err("the response was not finished".into())));
             }
             None => note(&mut state.reader, cx),
         }

@@ -1,4 +1,4 @@
-//! The end of a pipe that is fed.
+//! The feeder of a pipe, which sends the body.
 
 use super::state::{PipeEnd, State};
 use crate::{
@@ -16,19 +16,20 @@ use std::{
 };
 use tokio::{sync::Notify, time::timeout};
 
-/// The end of a pipe that is fed.
+/// The feeder of a pipe, which sends the body.
 pub(crate) struct Pipe {
     state: Mutex<State>,
-    /// Told when there is room again, and when nobody reads any more.
+    /// Notified when there is room again, and when the reader is gone.
     pub(super) room: Notify,
     pub(super) limit: usize,
-    /// How long a feeder waits for a reader that takes nothing.
+    /// How long `send` waits for a reader that reads nothing.
     patience: Duration,
 }
 
 impl Pipe {
-    /// At most `limit` bytes wait, or one chunk that is larger. A reader that takes nothing for as long as `patience` says,
-    /// and twice that at most, is given up.
+    /// Creates a pipe that holds `limit` bytes; the chunk that exceeds them is still accepted
+    /// whole. A reader that reads nothing while `send` waits has stalled after `patience`;
+    /// detection takes between one and two times this value.
     pub(crate) fn new(limit: usize, patience: Duration) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
@@ -38,21 +39,23 @@ impl Pipe {
         })
     }
 
-    /// Feeds the body; waits while it holds as much as it may.
+    /// Queues a chunk of the body; waits while the pipe is full.
     ///
     /// # Errors
-    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if nobody reads any more, the reader is given up, or the end is said.
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the reader is gone or has stalled, or the
+    /// body has ended.
     pub(crate) async fn send(&self, chunk: Bytes) -> Result<()> {
         let mut chunk = Some(chunk);
         loop {
-            // Made before the look, so that no news between the two is missed.
+            // Created before the check, so that no notification between the two is missed.
             let room = self.room.notified();
             poll_fn(|cx| Poll::Ready(self.put(&mut chunk, cx.waker()))).await?;
             if chunk.is_none() {
                 return Ok(());
             }
             let taken = self.state().taken;
-            // Boxed, so that a handler's memory does not keep room for an alarm that hardly one needs.
+            // Boxed, so that a handler's future does not reserve memory for a timer that is rarely
+            // needed.
             let waited = Box::pin(timeout(self.patience, room)).await;
             if waited.is_err() && self.state().taken == taken {
                 self.end(PipeEnd::GivenUp);
@@ -60,7 +63,7 @@ impl Pipe {
         }
     }
 
-    /// Takes the chunk if there is room.
+    /// Queues the chunk if there is room.
     fn put(&self, chunk: &mut Option<Bytes>, feeder: &Waker) -> Result<()> {
         let mut state = self.state();
         if state.is_gone || state.end.is_some() {
@@ -74,7 +77,8 @@ impl Pipe {
             state.bytes += chunk.len();
             state.chunks.push_back(chunk);
         }
-        // A reader in the feeder's own task reads on after it anyway. Woken, all of that task would run twice.
+        // A reader in the feeder's own task is polled after it anyway; a wake would run that whole
+        // task twice.
         let elsewhere = |reader: &mut Waker| !reader.will_wake(feeder);
         let reader = state.reader.take_if(elsewhere);
         drop(state);
@@ -82,10 +86,10 @@ impl Pipe {
         Ok(())
     }
 
-    /// Says the end, unless it is said already. What was sent before is still read.
+    /// Ends the body, unless it has ended already. Chunks that were sent before are still read.
     pub(crate) fn end(&self, end: PipeEnd) {
         let mut state = self.state();
-        // Who has left is not given up as well.
+        // A reader that is gone has not stalled.
         if state.end.is_some() || (state.is_gone && end == PipeEnd::GivenUp) {
             return;
         }
@@ -104,7 +108,7 @@ impl Pipe {
         self.room.notify_waiters();
     }
 
-    /// Ready once nobody reads any more, though there was more to come.
+    /// Completes once the reader is gone or has stalled before the body ended.
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state();
         match state.end {
@@ -117,7 +121,8 @@ impl Pipe {
         Poll::Pending
     }
 
-    /// Ready once the reader, which is there and takes nothing, is given up. For who serves the connection.
+    /// Completes once the reader, which is not gone, has stalled. For the task that serves the
+    /// connection.
     pub(crate) fn poll_given_up(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.state();
         if state.end == Some(PipeEnd::GivenUp) {
@@ -127,12 +132,12 @@ impl Pipe {
         Poll::Pending
     }
 
-    /// Whether the reader, which is there and takes nothing, is given up.
+    /// Returns whether the reader, which is not gone, has stalled.
     pub(crate) fn is_given_up(&self) -> bool {
         self.state().end == Some(PipeEnd::GivenUp)
     }
 
-    /// Whether there is more to come.
+    /// Returns whether the body has not ended yet.
     pub(crate) fn is_open(&self) -> bool {
         self.state().end.is_none()
     }

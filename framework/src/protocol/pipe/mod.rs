@@ -1,10 +1,11 @@
-//! A body that is fed while it is read: bounded, and each end learns when the other is done.
+//! A bounded pipe between the sender and the reader of a streamed body; each end detects when the
+//! other is done.
 //!
-//! | file | idea |
+//! | file | contents |
 //! | --- | --- |
-//! | `feeder.rs` | the end that is fed |
+//! | `feeder.rs` | the end that sends |
 //! | `body.rs` | the end that is read |
-//! | `state.rs` | what both look at |
+//! | `state.rs` | the state that both share |
 
 mod body;
 mod feeder;

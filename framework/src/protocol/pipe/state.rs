@@ -1,41 +1,42 @@
-//! What both ends of a pipe look at.
+//! The state that both ends of a pipe share.
 
 use bytes::Bytes;
 use std::{collections::VecDeque, task::Waker};
 
-/// What is read at once: a slow reader of something large shall be seen to take it.
+/// The largest piece of a single read, in bytes: so progress is detected while a slow reader reads
+/// a large chunk.
 pub(super) const SLICE: usize = 256 * 1024;
 
-/// How a body ends.
+/// The end of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PipeEnd {
-    /// All was said.
+    /// All chunks were sent.
     Complete,
-    /// Something is missing, and the client shall know.
+    /// Something is missing, and the client must be able to detect it.
     CutOff,
-    /// The reader takes nothing any more.
+    /// The reader stalled.
     GivenUp,
 }
 
-/// What waits to be read, how it ends, and who waits for what.
+/// The queued chunks, the end of the body, and the wakers of all tasks that wait.
 #[derive(Default)]
 pub(super) struct State {
     pub(super) chunks: VecDeque<Bytes>,
     pub(super) bytes: usize,
-    /// How often something was read.
+    /// Number of reads.
     pub(super) taken: usize,
     pub(super) end: Option<PipeEnd>,
     pub(super) is_gone: bool,
-    /// Waits for something to read.
+    /// The task that waits for something to read.
     pub(super) reader: Option<Waker>,
-    /// Waits for the reader to leave.
+    /// The task that waits for the reader to be gone.
     pub(super) watcher: Option<Waker>,
-    /// Serves the connection, and drops it if the reader is given up.
+    /// The task that serves the connection, and drops it if the reader stalls.
     pub(super) server: Option<Waker>,
 }
 
 impl State {
-    /// What is to be read next.
+    /// Returns the next piece to read.
     pub(super) fn next(&mut self) -> Option<Bytes> {
         match self.chunks.front_mut() {
             Some(chunk) if chunk.len() > SLICE => Some(chunk.split_to(SLICE)),

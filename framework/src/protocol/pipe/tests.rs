@@ -1,4 +1,4 @@
-//! What the two ends learn of each other.
+//! Tests of a pipe's two ends.
 
 use super::{Pipe, PipeBody, PipeEnd, state::SLICE};
 use crate::error::Error;
@@ -19,7 +19,7 @@ async fn a_full_pipe_makes_its_feeder_wait_until_something_is_read() {
     let pipe = Pipe::new(10, PATIENCE);
     let mut body = PipeBody::new(pipe.clone(), None);
 
-    // The chunk that passes the bound is still taken whole.
+    // The chunk that exceeds the bound is still accepted whole.
     pipe.send("123456".into()).await.unwrap();
     pipe.send("7890123".into()).await.unwrap();
     let full = tokio::time::timeout(Duration::from_secs(1), pipe.send("4".into())).await;
@@ -50,7 +50,7 @@ async fn a_reader_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
 
     assert!(pipe.send("in vain".into()).await.unwrap_err().is_closed());
     poll_fn(|cx| pipe.poll_gone(cx)).await;
-    assert!(body.frame().await.unwrap().is_err(), "it looks cut off");
+    assert!(body.frame().await.unwrap().is_err(), "it is incomplete");
 }
 
 #[tokio::test]

@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 
-/// The limits of a WebSocket: set them on a route, a router or a consumer with
-/// [`with`](crate::ApplicationExt::with).
+/// The limits of a WebSocket.
+///
+/// Set them on a route, a router or a consumer with [`with`](crate::ApplicationExt::with).
 ///
 /// ```
 /// use seaway::{ApplicationExt, protocol::{WebSocket, WebSocketConfig}, routing::PathRouter};
@@ -27,7 +28,7 @@ pub struct WebSocketConfig {
     pub(crate) grace: Duration,
 }
 
-/// When to ping a silent client, and when to give it up.
+/// When to ping a silent client, and when to disconnect it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heartbeat {
     pub(crate) interval: Duration,
@@ -51,74 +52,80 @@ impl Default for WebSocketConfig {
 }
 
 impl WebSocketConfig {
-    /// The defaults.
+    /// Creates a configuration with the defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The defaults, one copy for all sockets.
+    /// Returns the defaults, one copy for all WebSockets.
     pub(crate) fn shared() -> Arc<Self> {
         static DEFAULT: LazyLock<Arc<WebSocketConfig>> = LazyLock::new(Arc::default);
         DEFAULT.clone()
     }
 
-    /// The largest message a client may send, in bytes, whole or in fragments. Default 1 MiB.
-    /// One that is larger ends the conversation with 1009 before it is read.
+    /// Sets the largest message a client may send, in bytes, whole or in fragments
+    /// (default: 1 MiB). The connection is closed with 1009 before a larger one is read.
     #[must_use]
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.max_message_size = bytes;
         self
     }
 
-    /// How many bytes may wait for a client that reads slowly. Default 64 KiB.
-    /// At the bound `send` waits; the message that passes it is still taken whole.
+    /// Sets how many bytes may be queued for a client that reads slowly (default: 64 KiB). At the
+    /// bound `send` waits; the message that exceeds it is still accepted whole.
     #[must_use]
     pub fn send_buffer(mut self, bytes: usize) -> Self {
         self.send_buffer = bytes.max(1);
         self
     }
 
-    /// Pings a client that was silent for `interval` and ends the conversation with 1006 if nothing at all is heard
-    /// for another `timeout`. Default 20 s and 20 s: below the 60 s after which proxies drop silent connections.
+    /// Sets when a silent client is pinged, and when it is disconnected (default: 20 s and 20 s).
+    ///
+    /// A client that sends nothing for `interval` gets a ping. If it sends nothing at all for
+    /// another `timeout`, the connection ends with 1006. The defaults are below the 60 s after
+    /// which proxies drop silent connections.
     ///
     /// # Panics
-    /// If one of them is zero: no client answers in no time. For no pings at all see
+    /// If one of them is zero: no client can respond in no time. To send no pings at all, use
     /// [`no_heartbeat`](WebSocketConfig::no_heartbeat).
     #[must_use]
     #[track_caller]
     pub fn heartbeat(mut self, interval: Duration, timeout: Duration) -> Self {
         assert!(
             !interval.is_zero() && !timeout.is_zero(),
-            "no client answers a heartbeat in no time; use no_heartbeat() to send none"
+            "no client responds to a ping in no time; use no_heartbeat() to send none"
         );
         self.heartbeat = Some(Heartbeat { interval, timeout });
         self
     }
 
-    /// Never pings. A client that vanishes without a word is then noticed only when something is sent to it.
+    /// Disables pings. A client that vanishes without a close frame is then detected only when
+    /// something is sent to it.
     #[must_use]
     pub fn no_heartbeat(mut self) -> Self {
         self.heartbeat = None;
         self
     }
 
-    /// How long a consumer's `connect` may take. Default 10 s; at the bound the client is answered 503.
+    /// Sets how long a consumer's `connect` may take (default: 10 s). At the bound the client gets
+    /// 503.
     #[must_use]
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
     }
 
-    /// How long to wait for a client's half of the closing handshake (RFC 6455, 7.1.1). Default 5 s; at the bound the
-    /// connection is cut.
+    /// Sets how long to wait for the client's half of the closing handshake (RFC 6455, 7.1.1;
+    /// default: 5 s). At the bound the connection is dropped.
     #[must_use]
     pub fn close_timeout(mut self, limit: Duration) -> Self {
         self.close_timeout = limit;
         self
     }
 
-    /// How long handlers may still run once the client has left or the server stops. Default 5 s; at the bound the
-    /// handler's future is dropped at an await, and `disconnect` runs.
+    /// Sets how long handlers may still run once the client has disconnected or the server stops
+    /// (default: 5 s). At the bound the handler's future is dropped at an await, and `disconnect`
+    /// runs.
     #[must_use]
     pub fn grace(mut self, limit: Duration) -> Self {
         self.grace = limit;

@@ -1,4 +1,4 @@
-//! A duplex conversation in messages: first an [`Upgrade`], then a [`Socket`].
+//! The WebSocket protocol: first an [`Upgrade`], then a [`Socket`].
 
 mod config;
 mod origin;
@@ -22,7 +22,7 @@ pub(crate) use self::{
 use crate::scope::Protocol;
 use http::request;
 
-/// A duplex conversation in messages (RFC 6455).
+/// The WebSocket protocol (RFC 6455): messages in both directions.
 #[derive(Debug)]
 pub struct WebSocket;
 

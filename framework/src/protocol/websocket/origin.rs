@@ -1,12 +1,14 @@
-//! Which pages may open a socket here: the defence against cross-site WebSocket hijacking (RFC 6455, 10.2).
+//! The check of the `Origin` header: the defence against cross-site WebSocket hijacking (RFC 6455,
+//! 10.2).
 
 use http::{HeaderMap, Uri, header, uri::Authority};
 use std::{fmt, net::Ipv6Addr, sync::Arc};
 
-/// Which pages may open a socket here. Default: pages of the same origin.
+/// The origins whose pages may open a WebSocket (default: the same origin).
 ///
-/// A browser sends cookies along with a socket that *any* page opens, and names that page in the `Origin` header.
-/// Clients other than browsers send no `Origin` and are always admitted: they hold no foreign cookies.
+/// A browser sends cookies along with a WebSocket that *any* page opens, and names the origin of
+/// that page in the `Origin` header. Clients other than browsers send no `Origin` and are always
+/// allowed: they hold no cookies of another user.
 ///
 /// ```
 /// use seaway::protocol::AllowedOrigins;
@@ -31,18 +33,20 @@ enum Pages {
 }
 
 impl AllowedOrigins {
-    /// Admits pages of the host and port that the request names in `Host`.
+    /// Allows pages of the host and port that the request names in `Host`.
     pub fn same_origin() -> Self {
         Self::of(Pages::SameOrigin)
     }
 
-    /// Admits pages of these origins: `https://app.example`, `https://app.example:8443`, a bare host (`app.example`, any
-    /// scheme and port), or with a leading dot a domain and all its subdomains (`.example.com`). Space around one is
-    /// ignored, as it is left by splitting `"https://a.example, https://b.example"` at its comma.
+    /// Allows pages of these origins: `https://app.example`, `https://app.example:8443`, a bare
+    /// host (`app.example`, any scheme and port), or with a leading dot a domain and all its
+    /// subdomains (`.example.com`). Space around a pattern is ignored, as splitting
+    /// `"https://a.example, https://b.example"` at its comma leaves it.
     ///
     /// # Panics
-    /// If a pattern can match no origin that a browser sends, because it is empty, has a path, a `*` or another mistake; the
-    /// message says what to write instead. And if there is none, which would admit no page at all.
+    /// If a pattern can match no origin that a browser sends, because it is empty, has a path, a
+    /// `*` or another mistake; the message names the remedy. Also if there is no pattern, which
+    /// would allow no page at all.
     #[track_caller]
     pub fn list<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
         let parsed = patterns.into_iter().map(|text| {
@@ -58,28 +62,30 @@ impl AllowedOrigins {
         Self::of(Pages::List(patterns))
     }
 
-    /// Admits every page there is. Right only where no cookie decides anything.
+    /// Allows every page. Safe only where no cookie authorizes anything.
     pub fn any() -> Self {
         Self::of(Pages::Any)
     }
 
-    /// Admits pages with `Origin: null`, too: those in a sandboxed frame or a `data:` URL, and in Firefox those opened from
-    /// a file.
+    /// Allows pages with `Origin: null`, too: those in a sandboxed frame or a `data:` URL, and in
+    /// Firefox those opened from a file.
     ///
-    /// Any site can make such a page, in a sandboxed frame of its own, and a browser sends along cookies that are
-    /// `SameSite=None`. Use it only where no cookie decides anything, or where all are `SameSite=Lax` or `Strict`.
+    /// Any site can make such a page, in a sandboxed frame of its own, and a browser sends along
+    /// cookies that are `SameSite=None`. Use it only where no cookie authorizes anything, or where
+    /// all are `SameSite=Lax` or `Strict`.
     #[must_use]
     pub fn allow_null(mut self) -> Self {
         self.null = true;
         self
     }
 
-    /// Admits pages with `Origin: file://`, too: those that an app ships as files and shows in a web view (Electron, Cordova,
-    /// Android), and in Chromium those opened from a file.
+    /// Allows pages with `Origin: file://`, too: those that an app ships as files and shows in a
+    /// web view (Electron, Cordova, Android), and in Chromium those opened from a file.
     ///
-    /// No site on the network can make such a page, but a file can that a visitor has downloaded and opens in Chromium; then
-    /// cookies that are `SameSite=None` go along. Apps that serve their pages under a scheme of
-    /// their own (`capacitor://localhost`, `tauri://localhost`) need no more than that in [`list`](AllowedOrigins::list).
+    /// No site on the network can make such a page, but a file can that a user has downloaded and
+    /// opens in Chromium; the browser then sends along cookies that are `SameSite=None`. Apps that
+    /// serve their pages under a scheme of their own (`capacitor://localhost`, `tauri://localhost`)
+    /// need only that scheme in [`list`](AllowedOrigins::list).
     #[must_use]
     pub fn allow_file(mut self) -> Self {
         self.file = true;
@@ -112,18 +118,18 @@ impl AllowedOrigins {
     }
 }
 
-/// What a handshake said of its origin. Small: it lives as long as the handshake.
+/// The origin of a handshake. Small: it lives as long as the handshake.
 #[derive(Debug, Default)]
 pub(crate) struct Origin {
     page: Page,
-    /// The `Host` header, or over HTTP/2 what stands for it.
+    /// The `Host` header, or over HTTP/2 the `:authority` that replaces it.
     host: Option<String>,
 }
 
-/// Which page opens the socket (RFC 6454, 7.1).
+/// The page that opens the WebSocket (RFC 6454, 7.1).
 #[derive(Debug, Default)]
 enum Page {
-    /// No `Origin`: the client is no browser.
+    /// No `Origin`: the client is not a browser.
     #[default]
     Unsaid,
     /// A page without an origin of its own.
@@ -131,7 +137,8 @@ enum Page {
     /// A page from a file.
     File,
     At(Site),
-    /// No origin, or several: nothing is admitted that reads differently to somebody else.
+    /// An invalid origin, or several: an origin that another party could read differently is not
+    /// allowed.
     Unreadable,
 }
 
@@ -168,18 +175,18 @@ impl Page {
     }
 }
 
-/// For the log: why a page was refused.
+/// For the log: the reason why a page was refused.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.page {
-            Page::Unsaid => f.write_str("no page"),
+            Page::Unsaid => f.write_str("no Origin header"),
             Page::Null => {
                 f.write_str("the page has the origin null, see AllowedOrigins::allow_null")
             }
             Page::File => f.write_str("the page is a file, see AllowedOrigins::allow_file"),
             Page::Unreadable => f.write_str("the Origin header names no single origin"),
             Page::At(site) => {
-                write!(f, "the page is of {site} and the Host header is ")?;
+                write!(f, "the origin is {site} and the Host header is ")?;
                 match &self.host {
                     Some(host) => write!(f, "{host}, see AllowedOrigins"),
                     None => f.write_str("missing or unreadable"),
@@ -189,7 +196,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A page's origin, taken apart.
+/// The parts of a page's origin.
 #[derive(Debug)]
 struct Site {
     scheme: String,
@@ -210,8 +217,9 @@ impl Site {
         })
     }
 
-    /// A proxy may have taken the TLS off, so the request's own scheme is unknown: a host without a port is taken to
-    /// be at the default port of the page's scheme.
+    /// Returns whether the origin is at this host. A proxy may have terminated TLS, so the
+    /// request's own scheme is unknown: a host without a port is assumed to be at the default port
+    /// of the page's scheme.
     fn is_at(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else {
             return false;
@@ -234,7 +242,7 @@ impl fmt::Display for Site {
     }
 }
 
-/// Which origins one entry of a list admits.
+/// An entry of a list, which allows one or more origins.
 #[derive(Clone, Debug)]
 struct Pattern {
     scheme: Option<String>,
@@ -244,7 +252,10 @@ struct Pattern {
 }
 
 impl Pattern {
-    /// Reads a pattern; an error says why no browser sends an origin that it matches, and what to write.
+    /// Parses a pattern.
+    ///
+    /// # Errors
+    /// The reason why no browser sends an origin that it matches, and the remedy.
     fn parse(text: &str) -> Result<Self, &'static str> {
         match text {
             "" => return Err("it is empty"),
@@ -267,10 +278,10 @@ impl Pattern {
             return Err("the scheme is that of the page, http or https");
         }
         if authority.contains(['/', '?', '#']) {
-            return Err("it ends behind host and port, without a slash");
+            return Err("an origin ends after host and port, without a slash");
         }
         if authority.contains('@') {
-            return Err("it has no user");
+            return Err("an origin has no user");
         }
         if authority.contains('*') {
             return Err("for all subdomains write a leading dot");
@@ -313,7 +324,8 @@ impl Pattern {
     }
 }
 
-/// The host in lower case, an IPv6 address as it is usually written; none if it is empty or no address.
+/// Returns the host in lower case, an IPv6 address in its usual form; `None` if it is empty or not
+/// an address.
 fn host_of(authority: &Authority) -> Option<String> {
     let host = authority.host();
     match host.strip_prefix('[') {
@@ -325,13 +337,16 @@ fn host_of(authority: &Authority) -> Option<String> {
     }
 }
 
-/// The port that is written there, if one is.
+/// Returns the port, if there is one.
 fn port_of(authority: &Authority) -> Result<Option<u16>, &'static str> {
     let text = authority.as_str();
     let behind_user = text.rsplit_once('@').map_or(text, |(_, behind)| behind);
     let behind_host = behind_user.strip_prefix(authority.host());
     match behind_host.and_then(|port| port.strip_prefix(':')) {
-        Some(digits) => digits.parse().map(Some).map_err(|_| "its port is none"),
+        Some(digits) => digits
+            .parse()
+            .map(Some)
+            .map_err(|_| "its port must be 0 to 65535"),
         None => Ok(None),
     }
 }
@@ -522,11 +537,11 @@ mod tests {
         for (said, told) in [
             (
                 "https://evil.example",
-                "the page is of https://evil.example and the Host header is a.example, see AllowedOrigins",
+                "the origin is https://evil.example and the Host header is a.example, see AllowedOrigins",
             ),
             (
                 "http://a:8080",
-                "the page is of http://a:8080 and the Host header is a.example, see AllowedOrigins",
+                "the origin is http://a:8080 and the Host header is a.example, see AllowedOrigins",
             ),
             (
                 "null",

@@ -1,4 +1,4 @@
-//! What waits to be sent on one socket: bounded, shared by whoever may speak.
+//! The outgoing queue of one WebSocket: bounded, and shared by all its senders.
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -16,12 +16,12 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// The right to speak on a socket. Clones speak on the same one.
+/// A handle that sends on a WebSocket; clones send on the same one.
 ///
 /// ```
 /// use seaway::{Context, Result};
 ///
-/// /// Counts to three for the client, while the consumer goes on with its turns.
+/// /// Sends three numbers to the client, while the consumer handles other messages.
 /// async fn count(ctx: &mut Context) -> Result<()> {
 ///     let sender = ctx.sender();
 ///     tokio::spawn(async move {
@@ -38,12 +38,12 @@ pub struct Sender(Arc<Shared>);
 
 struct Shared {
     limit: usize,
-    /// Whether `outgoing.close` is set: asked at every turn, so it takes no lock.
+    /// Whether `outgoing.close` is set: checked on every turn of the driver, so it needs no lock.
     closing: AtomicBool,
     outgoing: Mutex<Outgoing>,
 }
 
-/// What waits to be sent, in order. Transports empty it.
+/// The outgoing messages, in order. Transports empty the queue.
 #[derive(Default)]
 pub(crate) struct Outgoing {
     messages: VecDeque<Message>,
@@ -52,20 +52,21 @@ pub(crate) struct Outgoing {
     over: bool,
     /// Senders that wait for room.
     waiting: Vec<Waker>,
-    /// The conversation's task, if it sleeps while somebody else speaks.
+    /// The task of the connection, if it sleeps while another task sends.
     driver: Option<Waker>,
 }
 
-/// Who queues a message.
+/// The origin of a queued message.
 #[derive(Clone, Copy)]
 pub(crate) enum Speaker {
-    /// A handler, inside the conversation's own task: that task writes as soon as the handler rests.
+    /// A handler, inside the connection's own task, which writes as soon as the handler waits.
     Handler,
-    /// Anyone else: the conversation's task has to be woken.
+    /// Any other task: the connection's task has to be woken.
     Anyone,
 }
 
-/// What a queued message costs besides its payload, so that a flood of empty ones is bounded too.
+/// The cost of a queued message besides its payload, in bytes, so that a flood of empty ones is
+/// bounded, too.
 const FRAME_COST: usize = 64;
 
 impl Sender {
@@ -77,14 +78,15 @@ impl Sender {
         }))
     }
 
-    /// Queues a message; it leaves together with whatever else is queued, in order.
-    /// Waits while more bytes are queued than [`send_buffer`](super::WebSocketConfig::send_buffer) allows.
+    /// Sends a message. It is queued and written together with all others that are queued, in
+    /// order. Waits while more bytes are queued than
+    /// [`send_buffer`](super::WebSocketConfig::send_buffer) allows.
     ///
     /// # Errors
-    /// [`ErrorKind::Closed`] if the conversation is over or closing.
+    /// [`ErrorKind::Closed`] if the connection is closed or closing.
     ///
     /// # Cancel safety
-    /// Safe: the message is queued whole or not at all.
+    /// Cancel safe: the message is queued whole or not at all.
     pub async fn send(&self, message: impl Into<Message>) -> Result<()> {
         self.queue(message.into(), Speaker::Anyone).await
     }
@@ -117,10 +119,11 @@ impl Sender {
         Poll::Ready(Ok(()))
     }
 
-    /// Ends the conversation once everything queued has left. What is sent afterwards is refused.
+    /// Closes the connection once everything queued is written. Later sends fail.
     ///
     /// # Errors
-    /// [`ErrorKind::Closed`] if it is over already, [`ErrorKind::Codec`] if the code may not travel.
+    /// [`ErrorKind::Closed`] if it is closed or closing already, [`ErrorKind::Codec`] if the code
+    /// must not be sent.
     pub fn close(&self, close: impl Into<Close>) -> Result<()> {
         let close = close.into();
         if !close.is_sendable() {
@@ -142,17 +145,17 @@ impl Sender {
         Ok(())
     }
 
-    /// Whether this side has decided to end.
+    /// Returns whether this side is closing.
     pub(crate) fn is_closing(&self) -> bool {
         self.0.closing.load(Ordering::Acquire)
     }
 
-    /// How this side has decided to end, if it has.
+    /// Returns the code and reason with which this side is closing, if it is.
     pub(crate) fn closing(&self) -> Option<Close> {
         self.outgoing().close.clone()
     }
 
-    /// Nothing more will leave: what waits is dropped, whoever waits is told.
+    /// Ends the queue: drops its messages, and wakes all senders that wait, which then fail.
     pub(crate) fn end(&self) {
         let mut outgoing = self.outgoing();
         outgoing.over = true;
@@ -161,7 +164,8 @@ impl Sender {
         outgoing.wake_all();
     }
 
-    /// Lets a transport take what waits, and remembers whom to wake when more comes.
+    /// Calls `take` with the queue, for a transport, and stores the task to wake when a message is
+    /// queued.
     pub(crate) fn drain<T>(&self, cx: &Context<'_>, take: impl FnOnce(&mut Outgoing) -> T) -> T {
         let mut outgoing = self.outgoing();
         note(&mut outgoing.driver, cx);
@@ -182,7 +186,7 @@ impl Outgoing {
     fn push(&mut self, message: Message, speaker: Speaker) {
         self.bytes += message.payload().len() + FRAME_COST;
         self.messages.push_back(message);
-        // One wake is enough until the driver has looked.
+        // One wake is enough until the driver has polled the queue.
         if let (Speaker::Anyone, Some(driver)) = (speaker, self.driver.take()) {
             driver.wake();
         }
@@ -195,18 +199,18 @@ impl Outgoing {
         }
     }
 
-    /// The next message to write.
+    /// Removes the next message to write.
     pub(crate) fn pop(&mut self) -> Option<Message> {
         let message = self.messages.pop_front()?;
         self.bytes -= message.payload().len() + FRAME_COST;
-        // An idle socket shall not keep the memory of its busiest moment.
+        // An idle connection must not keep the memory of its peak.
         if self.messages.is_empty() && self.messages.capacity() > 8 {
             self.messages = VecDeque::new();
         }
         Some(message)
     }
 
-    /// How to end, once all messages are written.
+    /// Returns the close to send once all messages are written.
     pub(crate) fn close(&self) -> Option<&Close> {
         self.close.as_ref()
     }

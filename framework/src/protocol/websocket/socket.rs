@@ -1,4 +1,4 @@
-//! An open WebSocket: messages in, messages out, and how it ended.
+//! An open WebSocket: messages in, messages out, and its close.
 
 use super::{config::WebSocketConfig, outgoing::Sender, stop::Stop};
 use crate::{
@@ -13,31 +13,34 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// What carries the messages: the server's over bytes, the testing kit's in memory.
+/// The transport of the messages: bytes on the server, memory in the test communicators.
 pub(crate) trait Transport: Send {
-    /// The client's next message, or how it left. Not polled again once it has left.
+    /// Receives the client's next message, or the close with which it left. Not polled again after
+    /// that.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Close>>;
 
-    /// Writes what waits; pending while the client cannot take it all.
-    /// An error means that the client is gone.
+    /// Writes queued messages; pending while the client cannot accept all of them. An error means
+    /// that the client has disconnected.
     fn poll_flush(&mut self, sender: &Sender, cx: &mut Context<'_>) -> Poll<Result<(), Close>>;
 
-    /// While nothing is read because too much is read already: how the client is given up, if it takes nothing either.
+    /// Polled instead of `poll_receive` while too much is read ahead; completes when the client
+    /// does not read either.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Close>;
 
-    /// Ends the connection once both sides have said goodbye.
+    /// Ends the connection once both sides have sent a close frame.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
 /// An open WebSocket.
 ///
-/// Pings are answered and queued messages written while [`receive`](Socket::receive) is awaited.
-/// Consumers are driven for you; an [`Application`](crate::Application) of your own holds one of these.
+/// While [`receive`](Socket::receive) is awaited, it also responds to pings and writes queued
+/// messages. A consumer's driver does this for you; only an [`Application`](crate::Application) of
+/// your own uses a `Socket` directly.
 ///
 /// ```
 /// use seaway::{Close, Result, protocol::Socket};
 ///
-/// /// Says what it hears, until it hears "stop".
+/// /// Echoes each message, until the client sends "stop".
 /// async fn echo(mut socket: Socket) -> Result<Close> {
 ///     let sender = socket.sender();
 ///     while let Some(message) = socket.receive().await {
@@ -54,16 +57,16 @@ pub struct Socket {
     sender: Sender,
     stop: Option<Stop>,
     config: Arc<WebSocketConfig>,
-    /// Frames that were read while a handler was busy.
+    /// Messages that were read while a handler was busy.
     ahead: VecDeque<Message>,
     ahead_bytes: usize,
-    /// How the client left, once it has.
+    /// The close with which the client left.
     left: Option<Close>,
     _counted: metric::OpenSocket,
 }
 
-/// How much is read while a handler is busy, so that a goodbye behind it is seen. Past either bound reading pauses,
-/// and TCP slows the client down, until the handler is done.
+/// How much is read while a handler is busy, so that a close frame behind it is detected. Past
+/// either bound reading pauses, and TCP slows the client down, until the handler is done.
 const AHEAD_FRAMES: usize = 64;
 const AHEAD_BYTES: usize = 64 * 1024;
 
@@ -85,24 +88,25 @@ impl Socket {
         }
     }
 
-    /// The right to speak on this socket, for this task or others.
+    /// Returns a sender of this connection, for this task or others.
     pub fn sender(&self) -> Sender {
         self.sender.clone()
     }
 
-    /// Waits for the client's next message; `None` once it has left, this side has closed, or the server stops.
+    /// Waits for the client's next message; `None` once it has disconnected, this side has closed,
+    /// or the server stops.
+    ///
+    /// The message comes from an untrusted client. Its size is limited; its content is not.
     ///
     /// # Cancel safety
-    /// Safe: if another `select!` branch wins, nothing that was received is lost.
-    ///
-    /// # Trust
-    /// The message is whatever the client sent. Its size is bounded; its meaning is not.
+    /// Cancel safe: if another `select!` branch wins, nothing that was received is lost.
     pub async fn receive(&mut self) -> Option<Message> {
         poll_fn(|cx| match self.poll_receive(cx) {
             Poll::Ready(message) => Poll::Ready(message),
             Poll::Pending => {
                 self.flush(cx);
-                // Writing may have found the client gone, or a close that another task has queued meanwhile.
+                // The flush may have detected a disconnect, or another task may have queued a close
+                // meanwhile.
                 if self.is_ending(cx) {
                     return Poll::Ready(None);
                 }
@@ -112,7 +116,8 @@ impl Socket {
         .await
     }
 
-    /// Closes, if nobody has yet, and waits for the client's half of the closing handshake; returns how it ended.
+    /// Closes the connection, unless it is closing already, and waits for the client's half of the
+    /// closing handshake; returns the close that ended it.
     ///
     /// The side that closed first decides the code.
     pub async fn close(mut self, close: impl Into<Close>) -> Close {
@@ -123,14 +128,15 @@ impl Socket {
             } else {
                 close.into()
             };
-            // If somebody closed before, their word stands; a code that may not travel is our own failure.
+            // If this side was closing before, that close is kept; a code that must not be sent is
+            // our own failure.
             if self.sender.close(close).is_err() {
                 _ = self.sender.close(Close::ERROR);
             }
         }
         let ours = self.sender.closing();
         let limit = self.config.close_timeout;
-        // A client that keeps its half of the handshake to itself is cut off.
+        // A client that does not send its half of the handshake is disconnected.
         _ = tokio::time::timeout(limit, poll_fn(|cx| self.poll_finish(cx))).await;
         self.sender.end();
         let theirs = self.left.take();
@@ -142,7 +148,8 @@ impl Socket {
         &self.config
     }
 
-    /// The next message without writing anything: the caller flushes when it has nothing left to do.
+    /// Receives the next message without writing anything: the caller flushes when it has nothing
+    /// left to do.
     pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         if self.is_ending(cx) {
             return Poll::Ready(None);
@@ -157,7 +164,7 @@ impl Socket {
         match ready!(self.transport.poll_receive(cx)) {
             Ok(message) => Poll::Ready(Some(message)),
             Err(close) => {
-                // What was queued before the goodbye still goes out before ours.
+                // Messages that were queued before the client's close frame are sent before ours.
                 self.flush(cx);
                 self.leave(close);
                 Poll::Ready(None)
@@ -165,8 +172,8 @@ impl Socket {
         }
     }
 
-    /// Keeps the conversation alive while a handler is busy: writes, answers pings, reads ahead.
-    /// Ready once the client has left or the server stops.
+    /// Serves the connection while a handler is busy: writes, responds to pings, reads ahead.
+    /// Completes once the client has disconnected or the server stops.
     pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.flush(cx);
         while self.left.is_none() {
@@ -182,7 +189,7 @@ impl Socket {
                     self.ahead.push_back(message);
                 }
                 Poll::Ready(Err(close)) => {
-                    // The answer to a goodbye does not wait for the handler.
+                    // The response to a close frame does not wait for the handler.
                     self.flush(cx);
                     self.leave(close);
                 }
@@ -195,7 +202,7 @@ impl Socket {
         Poll::Pending
     }
 
-    /// Writes what it can of what is queued.
+    /// Writes queued messages as far as possible.
     pub(crate) fn flush(&mut self, cx: &mut Context<'_>) {
         if self.left.is_some() {
             return;
@@ -205,8 +212,8 @@ impl Socket {
         }
     }
 
-    /// Whether nothing more is to be heard: this side has closed, the server stops, or the client has left and all it
-    /// said was heard.
+    /// Returns whether nothing more is to be received: this side has closed, the server stops, or
+    /// the client has disconnected and all its messages were received.
     pub(crate) fn is_ending(&mut self, cx: &mut Context<'_>) -> bool {
         let closed = self.sender.is_closing() || self.is_stopping(cx);
         closed || (self.left.is_some() && self.ahead.is_empty())
@@ -221,7 +228,8 @@ impl Socket {
         self.stop.as_mut().is_some_and(|stop| stop.poll(cx))
     }
 
-    /// Writes what is queued, our close last; then listens for the client's, passing over what it still says.
+    /// Writes what is queued, our close frame last; then waits for the client's, and ignores its
+    /// other messages.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.flush(cx);
         while self.left.is_none() {
@@ -231,14 +239,14 @@ impl Socket {
             }
         }
         match &self.left {
-            // Nobody is there any more to say goodbye to.
+            // The client has disconnected: there is no close frame to send.
             Some(close) if close.code == Close::ABNORMAL => Poll::Ready(()),
             _ => self.transport.poll_shutdown(cx),
         }
     }
 }
 
-/// Whoever still holds a sender is told that nobody writes any more.
+/// Senders that still exist fail from now on.
 impl Drop for Socket {
     fn drop(&mut self) {
         self.sender.end();

@@ -1,4 +1,4 @@
-//! How a conversation learns that the server stops.
+//! A signal that the server stops, or that a client has closed its sending side.
 
 use std::{
     future::Future,
@@ -10,13 +10,14 @@ use std::{
     task::{Context, Waker},
 };
 
-/// Turns true once, when the server stops or a client closes its sending side, and wakes the task that asked last.
+/// A signal that is set once, when the server stops or a client closes its sending side, and wakes
+/// the task that polled last.
 pub(crate) struct Stop {
     is_stopping: Arc<AtomicBool>,
-    /// Resolves after `is_stopping` was set.
+    /// Completes after `is_stopping` was set.
     signal: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// Who is registered with the signal. A conversation asks at every turn, and registering again costs more than
-    /// looking at the flag.
+    /// The waker that is registered with the signal. A driver polls this on every turn, and
+    /// registering again costs more than reading the flag.
     registered: Option<Waker>,
 }
 
@@ -32,7 +33,7 @@ impl Stop {
         }
     }
 
-    /// Whether the server stops; if not, the asking task is woken once it does.
+    /// Returns whether the signal is set; if not, the polling task is woken once it is.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         if self.is_stopping.load(Ordering::Acquire) {
             return true;

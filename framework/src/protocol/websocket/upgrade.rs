@@ -1,4 +1,4 @@
-//! A client that has asked to come in and has had no answer yet.
+//! A WebSocket handshake that has no response yet.
 
 use super::{super::Host, AllowedOrigins, Origin, Socket, Transport, WebSocket, WebSocketConfig};
 use crate::{
@@ -12,9 +12,10 @@ use http::{HeaderMap, Response, StatusCode};
 use std::{borrow::Cow, fmt, future::Future, pin::Pin, sync::Arc};
 use tokio::sync::oneshot;
 
-/// A client that has asked to come in and has had no answer yet. It is answered once: the methods consume it.
+/// A WebSocket handshake that has no response yet.
 ///
-/// Dropped without an answer, the client gets a 500.
+/// It gets one response: the methods that send it consume the handshake. If it is dropped without a
+/// response, the client gets 500.
 ///
 /// ```
 /// use seaway::{OpensOverHttp, Result, Scope, http::StatusCode, protocol::{Upgrade, WebSocket}};
@@ -41,17 +42,17 @@ pub struct Upgrade {
     open: Open,
 }
 
-/// The reply to a handshake: the head of a 101, or a refusal with its text.
+/// The response to a handshake: the head of a 101, or a rejection with its text.
 pub(crate) type Reply = Response<Cow<'static, str>>;
 
-/// Makes the transport once the client has been answered.
+/// A function that creates the transport once the response is sent.
 pub(crate) type Open = Box<dyn FnOnce(Arc<WebSocketConfig>) -> Opening + Send>;
 
-/// A transport to be.
+/// The future of a transport.
 pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Box<dyn Transport>>> + Send>>;
 
 impl Upgrade {
-    /// Without a host if a foreign server serves it.
+    /// Creates a handshake, without a host if another server serves it.
     pub(crate) fn new(
         origin: Origin,
         peer: Peer,
@@ -73,37 +74,37 @@ impl Upgrade {
         (upgrade, answered)
     }
 
-    /// Headers of the reply that accepts.
+    /// Returns the headers of the response that accepts.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         &mut self.headers
     }
 
-    /// The limits that will hold once the socket is open.
+    /// Returns the limits of the WebSocket once it is open.
     pub fn config(&self) -> &WebSocketConfig {
         &self.config
     }
 
-    /// Sets the limits that will hold once the socket is open.
+    /// Sets the limits of the WebSocket once it is open.
     pub fn set_config(&mut self, config: Arc<WebSocketConfig>) {
         self.config = config;
     }
 
-    /// Sets which pages may open this socket.
+    /// Sets the origins whose pages may open this WebSocket.
     pub fn set_allowed_origins(&mut self, origins: AllowedOrigins) {
         self.allowed_origins = origins;
     }
 
-    /// Whether the page that opens this socket may. [`accept`](Upgrade::accept) refuses it otherwise; ask before you do
-    /// anything that matters.
+    /// Returns whether the page that opens this WebSocket has an allowed origin.
+    /// [`accept`](Upgrade::accept) refuses it otherwise; check before you do anything that matters.
     pub fn is_origin_allowed(&self) -> bool {
         self.allowed_origins.admits(&self.origin)
     }
 
-    /// Lets the client in, after the reply hooks have run.
+    /// Accepts the handshake, after the reply hooks have run.
     ///
     /// # Errors
-    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client is gone, or was refused because of its
-    /// [origin](AllowedOrigins) or by a reply hook.
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has disconnected, or was
+    /// refused because of its [origin](AllowedOrigins) or by a reply hook.
     pub async fn accept(self) -> Result<Socket> {
         if !self.is_origin_allowed() {
             self.refuse_origin().await?;
@@ -133,10 +134,10 @@ impl Upgrade {
         Ok(Socket::new(transport, stop, config))
     }
 
-    /// Turns the client away, after the reply hooks have run.
+    /// Refuses the handshake, after the reply hooks have run.
     ///
     /// # Errors
-    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client is gone.
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has disconnected.
     pub async fn refuse(self, reject: impl Into<Rejection>) -> Result<()> {
         let reject = reject.into();
         reject.log(&self.peer);
@@ -144,9 +145,9 @@ impl Upgrade {
         self.answer.send(reply).map_err(|_| Error::closed())
     }
 
-    /// Refuses the client because of the page that opens the socket.
+    /// Refuses the handshake because of its origin.
     pub(crate) async fn refuse_origin(self) -> Result<()> {
-        let text = "pages of this origin may not open a socket here";
+        let text = "pages of this origin may not open a WebSocket here";
         let reject = Rejection::new(StatusCode::FORBIDDEN, text)
             .by(Rule::Origin)
             .because(self.origin.to_string());
@@ -157,7 +158,7 @@ impl Upgrade {
         self.host.as_ref()
     }
 
-    /// Waits until the client has given up waiting for its answer.
+    /// Waits until the client no longer waits for the response.
     pub(crate) async fn abandoned(&mut self) {
         self.answer.closed().await;
     }

@@ -1,11 +1,11 @@
-//! Frames over bytes: RFC 6455 on anything that reads and writes.
+//! WebSocket frames over a byte stream (RFC 6455).
 //!
-//! | file | idea |
+//! | file | contents |
 //! | --- | --- |
 //! | `transport.rs` | the server's end of a WebSocket |
-//! | `reader.rs` | bytes in, without I/O |
-//! | `writer.rs` | bytes out, in one write |
-//! | `scratch.rs` | buffers that belong to threads, not to sockets |
+//! | `reader.rs` | parsing and assembly of frames, without I/O |
+//! | `writer.rs` | the output of a connection, in one write |
+//! | `thread_buffers.rs` | buffers that belong to threads, not to connections |
 
 mod reader;
 mod thread_buffers;

@@ -1,4 +1,4 @@
-//! Bytes in: frames are parsed, checked, unmasked and put together (RFC 6455, 5). No I/O.
+//! The frame reader: parses, checks, unmasks and assembles frames (RFC 6455, 5), without I/O.
 
 use crate::message::{Close, Message, Text};
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use tungstenite::protocol::frame::{
     coding::{Control as ControlCode, Data, OpCode},
 };
 
-/// What a client said.
+/// A message or control frame from the client.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Incoming {
     Message(Message),
@@ -22,16 +22,16 @@ pub(super) enum Control {
     Close(Close),
 }
 
-/// The largest length there is: the most significant of its 64 bits must be 0 (RFC 6455, 5.2).
+/// The largest valid length: the most significant of its 64 bits must be 0 (RFC 6455, 5.2).
 const MAX_LENGTH: u64 = u64::MAX >> 1;
 
 /// The longest payload of a control frame (RFC 6455, 5.5).
 const MAX_CONTROL: u64 = 125;
 
-/// Bytes that are no frame yet, and fragments that are no message yet.
+/// The buffer of bytes that are not a frame yet, and of fragments that are not a message yet.
 ///
-/// Nothing is allocated for what a header merely announces; an idle reader owns no memory. What it holds never exceeds
-/// `max_message_size`, one header and what was fed last.
+/// Nothing is allocated for a length that a header merely announces; an idle reader owns no memory.
+/// It never holds more than `max_message_size`, one header and the bytes fed last.
 pub(super) struct Reader {
     buffer: Vec<u8>,
     position: usize,
@@ -39,11 +39,11 @@ pub(super) struct Reader {
     max_message_size: usize,
 }
 
-/// A message whose last fragment has not come yet.
+/// A message whose last fragment was not received yet.
 struct Fragments {
     is_text: bool,
     data: Vec<u8>,
-    /// How much of `data` is known to be UTF-8: bad text is refused at its fragment.
+    /// How much of `data` is known to be UTF-8: invalid text is rejected at its fragment.
     valid: usize,
 }
 
@@ -57,12 +57,15 @@ impl Reader {
         }
     }
 
-    /// Takes what has come.
+    /// Appends received bytes.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next thing the client said; `None` until more has come; an error is how the connection has to end.
+    /// Returns the client's next message or control frame, or `None` until more bytes are fed.
+    ///
+    /// # Errors
+    /// The close code and reason with which the connection has to end.
     pub(super) fn next(&mut self) -> Result<Option<Incoming>, Close> {
         while let Some((header, payload)) = self.frame()? {
             match header.opcode {
@@ -77,7 +80,8 @@ impl Reader {
         Ok(None)
     }
 
-    /// One frame off the buffer, checked as soon as its header is there and unmasked once it is whole.
+    /// Removes one frame from the buffer, checked as soon as its header is complete and unmasked
+    /// once its payload is.
     fn frame(&mut self) -> Result<Option<(FrameHeader, Vec<u8>)>, Close> {
         let unread = &self.buffer[self.position..];
         let mut cursor = Cursor::new(unread);
@@ -104,20 +108,20 @@ impl Reader {
         Ok(Some((header, payload)))
     }
 
-    /// Checks a frame's header against RFC 6455, 5; returns the payload's length once it is known to be within the
-    /// limit. Its sums cannot overflow, whatever the client announces.
+    /// Checks a frame's header against RFC 6455, 5; returns the payload's length once it is known
+    /// to be within the limit. Its sums cannot overflow, whatever the client announces.
     fn check(&self, header: &FrameHeader, header_size: usize, length: u64) -> Result<usize, Close> {
         if header.rsv1 || header.rsv2 || header.rsv3 {
             return Err(protocol("reserved bits without an extension"));
         }
         if header.mask.is_none() {
-            return Err(protocol("a client's frames are masked"));
+            return Err(protocol("client frames must be masked"));
         }
         if length > MAX_LENGTH {
             return Err(protocol("a length of more than 63 bits"));
         }
         if header_size != header.len(length) {
-            return Err(protocol("a length in more bytes than it needs"));
+            return Err(protocol("a length that is not minimally encoded"));
         }
         let limit = match header.opcode {
             OpCode::Control(_) if !header.is_final => {
@@ -128,24 +132,24 @@ impl Reader {
             }
             OpCode::Control(_) => usize::MAX,
             OpCode::Data(data) => match (data, &self.message) {
-                (Data::Continue, None) => return Err(protocol("a continuation of nothing")),
+                (Data::Continue, None) => return Err(protocol("a continuation without a message")),
                 (Data::Continue, Some(begun)) => {
                     self.max_message_size.saturating_sub(begun.data.len())
                 }
-                (_, Some(_)) => return Err(protocol("a message inside a message")),
+                (_, Some(_)) => return Err(protocol("a message inside a fragmented message")),
                 (_, None) => self.max_message_size,
             },
         };
         match usize::try_from(length) {
             Ok(length) if length <= limit => Ok(length),
             _ => {
-                let reason = format!("a message is at most {} bytes here", self.max_message_size);
+                let reason = format!("the message is larger than {} bytes", self.max_message_size);
                 Err(Close::new(Close::TOO_LARGE, reason))
             }
         }
     }
 
-    /// Adds a fragment; the message, if that was the last.
+    /// Adds a fragment; returns the message if that was the last one.
     fn assemble(
         &mut self,
         data: Data,
@@ -176,7 +180,7 @@ impl Reader {
             .ok_or_else(not_utf8)
     }
 
-    /// Forgets what has been read; an empty buffer is given back.
+    /// Discards the bytes that were read; an empty buffer is deallocated.
     fn compact(&mut self) {
         if self.position == self.buffer.len() {
             self.buffer = Vec::new();
@@ -188,7 +192,8 @@ impl Reader {
 }
 
 impl Fragments {
-    /// A character may be cut by a fragment's end; anything else that is not UTF-8 is an error at once.
+    /// Checks the text so far. A fragment may end inside a character; anything else that is not
+    /// UTF-8 is an error at once.
     fn check_text(&mut self) -> Result<(), Close> {
         if !self.is_text {
             return Ok(());
@@ -212,11 +217,11 @@ fn control(code: ControlCode, payload: Vec<u8>) -> Result<Incoming, Close> {
     Ok(Incoming::Control(control))
 }
 
-/// A close frame is empty, or a code and a reason (RFC 6455, 5.5.1).
+/// Parses a close frame, which is empty, or has a code and a reason (RFC 6455, 5.5.1).
 fn goodbye(payload: &[u8]) -> Result<Close, Close> {
     let (code, reason) = match payload {
         [] => return Ok(Close::from(Close::NO_STATUS)),
-        [_] => return Err(protocol("half a close code")),
+        [_] => return Err(protocol("a close payload of 1 byte")),
         [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
     };
     let reason = std::str::from_utf8(reason).map_err(|_| not_utf8())?;
@@ -224,11 +229,11 @@ fn goodbye(payload: &[u8]) -> Result<Close, Close> {
     if close.is_sendable() {
         Ok(close)
     } else {
-        Err(protocol("a close code that may not be sent"))
+        Err(protocol("a close code that must not be sent"))
     }
 }
 
-/// Sixteen bytes at a time, which compilers turn into one instruction.
+/// Unmasks 16 bytes at a time, which compilers turn into one instruction.
 fn unmask(payload: &mut [u8], mask: [u8; 4]) {
     let wide: [u8; 16] = std::array::from_fn(|index| mask[index % 4]);
     let mut chunks = payload.chunks_exact_mut(16);
@@ -259,7 +264,7 @@ mod tests {
         sample::{Index, select},
     };
 
-    /// A masked client frame.
+    /// Returns a masked client frame.
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let mask = [0x37, 0xfa, 0x21, 0x3d];
         let mut bytes = vec![first];
@@ -282,7 +287,7 @@ mod tests {
     }
 
     fn code(bytes: &[u8]) -> u16 {
-        read(bytes).expect_err("it was taken").code
+        read(bytes).expect_err("it was accepted").code
     }
 
     #[test]
@@ -349,9 +354,9 @@ mod tests {
             ("an unknown control opcode", frame(0x8b, b"x"), 1002),
             ("a fragmented ping", frame(0x09, b"x"), 1002),
             ("a long ping", frame(0x89, &[0; 126]), 1002),
-            ("a continuation of nothing", frame(0x80, b"x"), 1002),
+            ("a lone continuation", frame(0x80, b"x"), 1002),
             (
-                "a message inside a message",
+                "a message inside a fragmented message",
                 [frame(0x01, b"x"), frame(0x81, b"y")].concat(),
                 1002,
             ),
@@ -364,15 +369,15 @@ mod tests {
                 [frame(0x02, &[0; 600]), frame(0x80, &[0; 600])].concat(),
                 1009,
             ),
-            ("half a close code", frame(0x88, b"\x03"), 1002),
-            ("a code that never travels", frame(0x88, b"\x03\xed"), 1002),
-            ("bad text in a goodbye", frame(0x88, b"\x03\xe8\xff"), 1007),
+            ("a close payload of 1 byte", frame(0x88, b"\x03"), 1002),
+            ("a reserved close code", frame(0x88, b"\x03\xed"), 1002),
+            ("bad text in a reason", frame(0x88, b"\x03\xe8\xff"), 1007),
         ] {
             assert_eq!(code(&bytes), expected, "{what}");
         }
     }
 
-    /// The header of a masked frame whose length is written in 8 bytes, whatever it is.
+    /// Returns the header of a masked frame whose length is written in 8 bytes, whatever it is.
     fn announced(first: u8, length: u64) -> Vec<u8> {
         let mut bytes = vec![first, 0xff];
         bytes.extend(length.to_be_bytes());
@@ -407,7 +412,8 @@ mod tests {
 
     #[test]
     fn a_length_whose_top_bit_is_set_breaks_the_protocol() {
-        // With the 64 bytes of the first fragment this announced size adds up to 0, with 1 byte the next one does.
+        // With the 64 bytes of the first fragment this announced size adds up to 0, with 1 byte the
+        // next one does.
         for (begun, announces) in [(64, 64u64.wrapping_neg()), (1, u64::MAX), (0, 1 << 63)] {
             let mut reader = Reader::new(1000);
             reader.feed(&frame(0x02, &vec![0; begun]));
@@ -415,7 +421,7 @@ mod tests {
 
             reader.feed(&announced(0x80, announces));
 
-            let close = reader.next().expect_err("it was taken");
+            let close = reader.next().expect_err("it was accepted");
             assert_eq!(close.code, 1002, "{announces}");
         }
     }
@@ -458,9 +464,11 @@ mod tests {
 
     const LIMIT: usize = 300;
 
-    /// All that a reader makes of these reads, and how it ends if it does. What it holds stays within its bound.
+    /// Returns all messages and control frames of these reads, and the error that ends them.
+    /// Asserts that the memory of the reader is within its bound.
     fn read_all(reads: &[&[u8]]) -> (Vec<Incoming>, Option<Close>) {
-        /// The longest frame that may come between the fragments of a message at the limit, or the longest header.
+        /// The longest frame that may come between the fragments of a message at the limit, or the
+        /// longest header.
         const ASIDE: usize = 14 + MAX_CONTROL as usize;
         let mut reader = Reader::new(LIMIT);
         let mut heard = Vec::new();
@@ -478,7 +486,7 @@ mod tests {
             let message = reader.message.as_ref().map(|message| &message.data);
             let held = reader.buffer.len() + message.map_or(0, Vec::len);
             assert!(held <= LIMIT + ASIDE, "{held} bytes are held");
-            // A vector grows by doubling.
+            // A `Vec` grows by doubling.
             let allocated = reader.buffer.capacity();
             let most = 2 * (LIMIT + ASIDE + largest_read);
             assert!(allocated <= most, "{allocated} bytes are allocated");
@@ -488,7 +496,7 @@ mod tests {
         (heard, None)
     }
 
-    /// Cuts bytes into reads.
+    /// Splits bytes into reads.
     fn cut<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
         let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
         ends.extend([0, bytes.len()]);
@@ -498,7 +506,8 @@ mod tests {
             .collect()
     }
 
-    /// Anything: nonsense, frames, and headers that announce what does not come, at either end of the numbers too.
+    /// Any bytes: noise, frames, and headers that announce a payload that does not follow, with the
+    /// smallest and largest lengths, too.
     fn anything() -> impl Strategy<Value = Vec<u8>> {
         let first = || {
             let usual = select(&[0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x89][..]);
@@ -516,7 +525,7 @@ mod tests {
         vec(piece, 0..12).prop_map(|pieces| pieces.concat())
     }
 
-    /// One message within the limit, as it is sent: in fragments, with pings between them.
+    /// One message within the limit, as it is sent: in fragments.
     fn message() -> impl Strategy<Value = (Incoming, Vec<Vec<u8>>)> {
         let cuts = || vec(any::<Index>(), 0..4);
         let binary = (vec(any::<u8>(), 0..=LIMIT), cuts()).prop_map(|(data, cuts)| {
@@ -562,7 +571,7 @@ mod tests {
             let mut bytes = Vec::new();
             let mut expected = Vec::new();
             for ((message, frames), ping) in messages {
-                // The ping comes before the last fragment, so it is heard before the message.
+                // The ping precedes the last fragment, so it is read before the message.
                 let (last, others) = frames.split_last().unwrap();
                 bytes.extend(others.concat());
                 bytes.extend(frame(0x89, &ping));

@@ -1,8 +1,9 @@
-//! One buffer per thread for reading and one for writing, so that an idle socket holds none.
+//! One read buffer and one write buffer per thread, so that an idle connection holds none.
 
 use std::cell::RefCell;
 
-/// A socket's default receive buffer holds more; a larger scratch was not faster.
+/// The size of the read buffer, in bytes. A socket's default receive buffer holds more; a larger
+/// read buffer was not faster.
 const READ: usize = 64 * 1024;
 
 thread_local! {
@@ -10,17 +11,17 @@ thread_local! {
     static WRITING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends this thread's reading buffer, full of old bytes.
+/// Calls `read` with this thread's read buffer, which contains old bytes.
 pub(super) fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
     READING.with_borrow_mut(|scratch| read(scratch))
 }
 
-/// Lends this thread's writing buffer, empty.
+/// Calls `write` with this thread's write buffer, which is empty.
 pub(super) fn with_output<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     WRITING.with_borrow_mut(|output| {
         output.clear();
         let written = write(output);
-        // One huge message shall not stay with the thread.
+        // The thread must not keep the memory of one huge message.
         if output.capacity() > 4 * READ {
             *output = Vec::new();
         }

@@ -1,4 +1,4 @@
-//! The server's end of a WebSocket: reads, writes, and notices silence.
+//! The server's end of a WebSocket: reads, writes, and sends heartbeats.
 
 use super::{
     super::heartbeat::{Beat, Pulse},
@@ -34,11 +34,11 @@ pub(crate) struct ByteTransport<IO> {
     config: Arc<WebSocketConfig>,
 }
 
-/// How often the socket is read in a row while no whole message comes of it.
+/// How often the socket is read in a row without a complete message.
 const READS: usize = 16;
 
 impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
-    /// `early` is what was read behind the handshake.
+    /// Creates a transport; `early` are the bytes that were read after the handshake.
     pub(crate) fn new(io: IO, early: &[u8], config: Arc<WebSocketConfig>, peer: Peer) -> Self {
         let mut reader = Reader::new(config.max_message_size);
         reader.feed(early);
@@ -56,7 +56,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
         }
     }
 
-    /// Reads once; how the connection ended if nothing more will come.
+    /// Reads once. The error is the close of a connection that has ended.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Close>> {
         let Self { io, reader, .. } = self;
         let read = with_scratch(|scratch| {
@@ -74,13 +74,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
         }
     }
 
-    /// Pings a silent client at the heartbeat's pace; an error if it does not even answer that.
+    /// Sends a ping to a silent client when one is due; returns an error if the client does not
+    /// respond to it.
     fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> Result<(), Close> {
         let (Some(timer), Some(heartbeat)) = (&mut self.timer, self.config.heartbeat) else {
             return Ok(());
         };
         while timer.as_mut().poll(cx).is_ready() {
-            // A client that talks and takes nothing is as lost as a silent one.
+            // A client that sends but does not read is disconnected like a silent one.
             if self.writer.is_stuck() {
                 self.pulse.disregard();
             }
@@ -91,7 +92,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
                     heartbeat.timeout
                 }
                 Beat::GiveUp => {
-                    return Err(Close::new(Close::ABNORMAL, "the client fell silent"));
+                    return Err(Close::new(Close::ABNORMAL, "the heartbeat timed out"));
                 }
             };
             timer.set(sleep(wait));
@@ -121,8 +122,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
                 Ok(Some(Incoming::Control(control))) => self.control(control)?,
                 Ok(None) => {
                     if reads == READS {
-                        // A client that floods us with what is no message: the others of this thread, and the
-                        // heartbeat, have their turn.
+                        // A client that sends much without completing a message: yield to
+                        // the other tasks of this thread, and to the heartbeat.
                         cx.waker().wake_by_ref();
                     } else if let Poll::Ready(filled) = self.poll_fill(cx) {
                         filled?;
@@ -131,8 +132,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
                     }
                     self.poll_heartbeat(cx)?;
                     if self.writer.has_controls() {
-                        // A ping or pong leaves now: nobody would look at it before the next event. What the consumer
-                        // sends is flushed by its own driver.
+                        // A ping or pong is written now: otherwise it would wait for the next
+                        // event. The driver flushes what the consumer sends.
                         _ = self.writer.poll_write(&mut self.io, None, cx)?;
                     }
                     return Poll::Pending;
@@ -157,7 +158,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
     }
 
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
-        // Nobody listens now, so silence proves nothing.
+        // Nothing is read now, so silence proves nothing.
         self.pulse.heard();
         match self.poll_heartbeat(cx) {
             Ok(()) => Poll::Pending,
@@ -172,8 +173,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
         if ready!(Pin::new(&mut self.io).poll_shutdown(cx)).is_err() {
             return Poll::Ready(());
         }
-        // Closing a socket with unread bytes resets it, and the reset may overtake our close frame: listen until a client
-        // that was cut short is silent. The caller bounds the wait.
+        // Closing a socket with unread bytes resets it, and the reset may overtake our close frame:
+        // read until a client that broke the protocol stops sending. The caller bounds the wait.
         while self.broke_protocol {
             let Self { io, .. } = self;
             let read = with_scratch(|scratch| {

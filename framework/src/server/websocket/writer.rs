@@ -1,4 +1,4 @@
-//! Bytes out: all that is queued for a socket leaves in one write.
+//! The output of a WebSocket: everything queued for a connection leaves in one write.
 
 use super::thread_buffers::with_output;
 use crate::{
@@ -17,13 +17,14 @@ use tungstenite::protocol::frame::{
     coding::{Control, Data, OpCode},
 };
 
-/// How much is gathered for one write. More would only wait in the kernel.
+/// How many bytes are gathered for one write. More would only wait in the kernel.
 const BATCH: usize = 64 * 1024;
 
-/// How many pings may wait for their answer.
+/// How many pongs may wait to be written.
 const PONGS: usize = 64;
 
-/// What this side still has to say: control frames of its own, and bytes that the socket could not take yet.
+/// The pending output of this side besides its messages: control frames, and bytes that the socket
+/// did not accept yet.
 #[derive(Default)]
 pub(super) struct Writer {
     rest: Vec<u8>,
@@ -31,10 +32,10 @@ pub(super) struct Writer {
     ping: bool,
     pongs: VecDeque<Bytes>,
     goodbye: Goodbye,
-    /// How many bytes the socket has taken in all, and had when somebody last asked.
+    /// Number of bytes that the socket has accepted, in all and at the last call of `is_stuck`.
     taken: u64,
     looked_at: u64,
-    /// Whether a stream that gathers (TLS, HTTP/2) has still to be told to let go.
+    /// Whether a stream that buffers (TLS, HTTP/2) must still be flushed.
     unflushed: bool,
 }
 
@@ -42,7 +43,7 @@ pub(super) struct Writer {
 enum Goodbye {
     #[default]
     NotSaid,
-    /// A close frame's payload, to be written once.
+    /// The payload of a close frame, to be written once.
     Due(Bytes),
     /// Nothing follows a close frame (RFC 6455, 5.5.1).
     Said,
@@ -54,14 +55,15 @@ impl Writer {
     }
 
     pub(super) fn pong(&mut self, payload: Bytes) {
-        // A client that pings without reading: the newest ping is the one to answer (RFC 6455, 5.5.3).
+        // A client that pings without reading: the newest ping is the one to respond to (RFC 6455,
+        // 5.5.3).
         if self.pongs.len() == PONGS {
             self.pongs.clear();
         }
         self.pongs.push_back(payload);
     }
 
-    /// Says goodbye for a reason of our own.
+    /// Queues a close frame for a reason of this side.
     pub(super) fn close(&mut self, close: &Close) {
         let mut payload = Vec::with_capacity(2 + close.reason.len());
         payload.extend_from_slice(&close.code.to_be_bytes());
@@ -69,7 +71,7 @@ impl Writer {
         self.say_goodbye(payload.into());
     }
 
-    /// Answers the client's goodbye with its own code (RFC 6455, 5.5.1).
+    /// Responds to the client's close frame with its own code (RFC 6455, 5.5.1).
     pub(super) fn answer_close(&mut self, close: &Close) {
         match close.code {
             Close::NO_STATUS => self.say_goodbye(Bytes::new()),
@@ -83,18 +85,19 @@ impl Writer {
         }
     }
 
-    /// Whether this side has something to say besides what its sender has queued.
+    /// Returns whether a ping or pong is to be written.
     pub(super) fn has_controls(&self) -> bool {
         self.ping || !self.pongs.is_empty()
     }
 
-    /// Whether bytes wait for room at the client and it has taken none since this was last asked.
+    /// Returns whether bytes wait for the client and it has accepted none since the last call.
     pub(super) fn is_stuck(&mut self) -> bool {
         let looked_at = std::mem::replace(&mut self.looked_at, self.taken);
         !self.rest.is_empty() && looked_at == self.taken
     }
 
-    /// Writes control frames, and what waits at `sender`; pending while the socket is full.
+    /// Writes control frames, and the messages queued at `sender`; pending while the socket is
+    /// full.
     pub(super) fn poll_write<IO: AsyncWrite + Unpin>(
         &mut self,
         io: &mut IO,
@@ -140,7 +143,7 @@ impl Writer {
         Poll::Ready(Ok(()))
     }
 
-    /// Encodes what is to be written next.
+    /// Encodes the next output.
     fn gather(&mut self, sender: Option<&Sender>, output: &mut Vec<u8>, cx: &Context<'_>) {
         if matches!(self.goodbye, Goodbye::Said) {
             return;
@@ -164,7 +167,8 @@ impl Writer {
     }
 }
 
-/// Encodes what is queued, up to a batch; how to end if that was all and the end is due.
+/// Encodes queued messages, up to a batch; returns the close to send if all were encoded and one is
+/// due.
 fn frames(outgoing: &mut Outgoing, output: &mut Vec<u8>) -> Option<Close> {
     while output.len() < BATCH {
         let Some(message) = outgoing.pop() else {
@@ -185,7 +189,7 @@ fn encode(opcode: OpCode, payload: &[u8], output: &mut Vec<u8>) {
         ..FrameHeader::default()
     };
     let written = header.format(payload.len() as u64, output);
-    written.expect("a vector takes every byte");
+    written.expect("writing to a Vec cannot fail");
     output.extend_from_slice(payload);
 }
 

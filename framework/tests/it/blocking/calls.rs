@@ -1,12 +1,12 @@
-//! `blocking(…)`, and the pool behind it.
+//! Tests of `blocking(…)` and its thread pool.
 
 use super::clerk::{Gate, OpenAtLast};
 use crate::support::{Diary, PATIENCE, eventually};
 use http::Request;
 use seaway::{
     ApplicationExt, BlockingPool, Channels, Context, ErrorKind, Handshake, NoEvent, Rejection,
-    Result, WebSocketConsumer, blocking, middleware::Provide, protocol::WebSocketConfig,
-    testing::WebSocketCommunicator, wait,
+    Result, WebSocketConsumer, block_on, blocking, middleware::Provide, protocol::WebSocketConfig,
+    testing::WebSocketCommunicator,
 };
 use std::{
     sync::{
@@ -18,7 +18,7 @@ use std::{
 use tokio::{task::JoinSet, time::timeout};
 
 #[tokio::test]
-async fn a_call_answers_and_a_panic_in_it_is_an_error() {
+async fn a_call_returns_its_value_and_a_panic_is_an_error() {
     assert_eq!(blocking(|| 6 * 7).await.unwrap(), 42);
 
     let error = blocking(|| -> u8 { panic!("out of paper") }).await;
@@ -29,7 +29,7 @@ async fn a_call_answers_and_a_panic_in_it_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_pool_runs_as_many_calls_at_once_as_it_has_places_and_no_more() {
+async fn a_pool_runs_at_most_as_many_calls_as_it_has_permits() {
     let pool = BlockingPool::new(3);
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let mut calls = JoinSet::new();
@@ -58,7 +58,7 @@ async fn a_pool_runs_as_many_calls_at_once_as_it_has_places_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_call_that_waits_for_its_turn_never_runs_if_nobody_waits_for_it() {
+async fn a_queued_call_does_not_run_if_its_future_is_dropped() {
     let (pool, diary, gate) = (BlockingPool::new(1), Diary::default(), Gate::default());
     let _open = OpenAtLast(gate.clone());
     let begun = tokio::spawn({
@@ -86,7 +86,7 @@ async fn a_call_that_waits_for_its_turn_never_runs_if_nobody_waits_for_it() {
 }
 
 #[tokio::test]
-async fn the_shared_pool_has_64_places_and_is_set_before_it_is_used_or_not_at_all() {
+async fn the_shared_pool_has_64_permits_and_can_be_configured_only_before_use() {
     assert_eq!(BlockingPool::shared().limit(), 64);
 
     assert!(BlockingPool::new(8).share().is_err());
@@ -95,9 +95,9 @@ async fn the_shared_pool_has_64_places_and_is_set_before_it_is_used_or_not_at_al
 }
 
 #[tokio::test]
-async fn code_that_blocks_may_wait_for_futures() {
+async fn blocking_code_may_block_on_futures() {
     let (tell, told) = tokio::sync::oneshot::channel();
-    let waiting = tokio::spawn(blocking(move || wait(told)));
+    let waiting = tokio::spawn(blocking(move || block_on(told)));
 
     tell.send("now").unwrap();
 
@@ -106,7 +106,7 @@ async fn code_that_blocks_may_wait_for_futures() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_during_a_call_is_noticed_and_the_call_runs_on() {
+async fn a_client_that_leaves_during_a_call_is_noticed_and_the_call_finishes() {
     struct Asker(Diary, Gate);
     impl WebSocketConsumer for Asker {
         type Input = String;

@@ -1,11 +1,11 @@
-//! A blocking consumer that does what it is told, and a gate that holds its hooks up.
+//! A blocking consumer that executes commands, and a gate that blocks its hooks.
 
 use crate::support::{Diary, trouble};
 use http::Request;
 use seaway::{
     ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, BlockingPool,
-    BoxApplication, Channels, Close, Group, Json, Rejection, Result, Shared, middleware::Provide,
-    protocol::WebSocket, testing::WebSocketCommunicator, wait,
+    BoxApplication, Channels, Close, Group, Json, Rejection, Result, Shared, block_on,
+    middleware::Provide, protocol::WebSocket, testing::WebSocketCommunicator,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-/// Shut until the test opens it; a thread that comes too early waits there.
+/// A gate that blocks threads until the test opens it.
 #[derive(Clone, Default)]
 pub(super) struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
@@ -30,7 +30,8 @@ impl Gate {
     }
 }
 
-/// A test that fails must not leave threads behind that its runtime waits for.
+/// A guard that opens the gate on drop: a failed test must not leave threads that its runtime waits
+/// for.
 pub(super) struct OpenAtLast(pub(super) Gate);
 
 impl Drop for OpenAtLast {
@@ -44,7 +45,7 @@ impl Drop for OpenAtLast {
 pub(super) enum Order {
     Say(String),
     Note(String),
-    /// Notes that it is there, and waits at the gate.
+    /// Records that it has started, and waits at the gate.
     Wait,
     Fail,
     Panic,
@@ -93,7 +94,7 @@ impl BlockingConsumer for Clerk {
         match order.0 {
             Order::Say(text) => block_on(self.room.send(&Said { text })),
             Order::Note(entry) => {
-                // A hook that takes its time: the next one waits.
+                // A slow hook: the next one waits.
                 std::thread::sleep(Duration::from_millis(1));
                 self.diary.note(entry);
                 Ok(())
@@ -125,7 +126,7 @@ impl BlockingConsumer for Clerk {
     }
 }
 
-/// What a test has of the clerks' office.
+/// The test's handles to its consumers.
 pub(super) struct Office {
     pub(super) diary: Diary,
     pub(super) gate: Gate,

@@ -1,4 +1,4 @@
-//! The life of a blocking consumer: what an async one promises, it promises too.
+//! Tests of the lifecycle of blocking consumers, which have the guarantees of async ones.
 
 use super::clerk::{Clerk, Office};
 use crate::support::{Diary, Server, connect, hear, say};
@@ -11,7 +11,7 @@ use seaway::{
 use std::time::Duration;
 
 #[tokio::test]
-async fn members_of_a_room_hear_each_other_and_themselves() {
+async fn members_of_a_group_receive_their_own_and_each_others_events() {
     let office = Office::of(2);
     let (mut ana, mut bo) = (office.enter().await, office.enter().await);
 
@@ -23,7 +23,7 @@ async fn members_of_a_room_hear_each_other_and_themselves() {
 }
 
 #[tokio::test]
-async fn one_who_has_left_the_group_hears_nothing_and_goes_on() {
+async fn a_consumer_that_left_a_group_receives_no_events_and_remains_connected() {
     let office = Office::of(2);
     let (mut ana, mut bo) = (office.enter().await, office.enter().await);
 
@@ -55,7 +55,7 @@ async fn hooks_run_one_at_a_time_in_order_even_if_the_client_leaves_at_once() {
 }
 
 #[tokio::test]
-async fn the_facts_of_the_connection_are_there_at_the_door_and_behind_it() {
+async fn the_scope_is_available_in_connect_and_in_hooks() {
     let office = Office::of(1);
     let request = Request::get("/?name=ana").header("sec-websocket-protocol", "clerk");
     let mut client = WebSocketCommunicator::open(&office.app, request);
@@ -69,7 +69,7 @@ async fn the_facts_of_the_connection_are_there_at_the_door_and_behind_it() {
 }
 
 #[tokio::test]
-async fn a_client_can_be_refused_and_a_panic_at_the_door_is_answered_500() {
+async fn connect_can_reject_and_a_panic_in_it_responds_500() {
     let office = Office::of(1);
     for (how, status) in [("refuse", 403), ("panic", 500)] {
         let request = Request::get(format!("/?how={how}"));
@@ -82,7 +82,7 @@ async fn a_client_can_be_refused_and_a_panic_at_the_door_is_answered_500() {
 }
 
 #[tokio::test]
-async fn an_error_and_a_panic_end_one_conversation_and_what_is_no_input_is_said() {
+async fn an_error_a_panic_and_malformed_input_close_one_connection_alone() {
     let office = Office::of(2);
     let mut other = office.enter().await;
     for (order, code) in [
@@ -105,7 +105,7 @@ async fn an_error_and_a_panic_end_one_conversation_and_what_is_no_input_is_said(
 }
 
 #[tokio::test]
-async fn a_hook_may_send_more_than_the_send_buffer_holds_and_blocks_its_own_thread_alone() {
+async fn a_hook_that_sends_more_than_the_send_buffer_holds_blocks_only_its_own_thread() {
     let office = Office::of(2);
     let app = office.app.clone();
     let app = app.with(WebSocketConfig::new().send_buffer(256)).boxed();
@@ -127,12 +127,12 @@ async fn an_idle_connection_holds_no_thread() {
         clients.push(office.enter().await);
     }
 
-    // Whoever was welcomed has left the pool, or is about to.
+    // Hooks that have sent their welcome have released their thread, or are about to.
     crate::support::eventually(|| (office.pool.free() == 2).then_some(())).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn timers_take_their_turns() {
+async fn timers_run_between_other_hooks() {
     struct Clock;
     impl BlockingConsumer for Clock {
         type Input = String;

@@ -1,4 +1,4 @@
-//! Two hundred connections that block, and one that does not.
+//! Two hundred connections with blocking hooks beside one async connection.
 
 use crate::support::{PATIENCE, Server, connect, echo, hear, say};
 use seaway::{
@@ -20,7 +20,7 @@ const BLOCKS_FOR: Duration = Duration::from_millis(100);
 const PLACES: usize = 50;
 const CROWD: usize = 100;
 
-/// How many hooks block now, and how many did at most.
+/// The number of hooks that block now, and the most that did at once.
 #[derive(Clone, Default)]
 struct Count(Arc<(AtomicUsize, AtomicUsize)>);
 
@@ -43,9 +43,9 @@ impl BlockingConsumer for Sleeper {
     }
 }
 
-/// The runtime has one thread: a hook that blocked it would stop everything.
+/// The runtime has one thread: a hook that blocked it would block everything.
 #[tokio::test]
-async fn a_hundred_that_block_stop_nobody_and_a_second_hundred_runs_as_the_pool_allows() {
+async fn two_hundred_blocking_hooks_run_as_the_pool_allows_and_delay_no_other_connection() {
     let count = Count::default();
     let sleepers = Sleeper::application(&Channels::in_memory())
         .pool(&BlockingPool::new(PLACES))
@@ -87,7 +87,7 @@ async fn a_hundred_that_block_stop_nobody_and_a_second_hundred_runs_as_the_pool_
     println!("all blocked for {took:?}; meanwhile {} echoes", waits.len());
     println!("half of the echoes came within {half:?}, the slowest in {slowest:?}");
     assert_eq!(count.0.1.load(SeqCst), PLACES, "as many as the pool allows");
-    // One after the other it would be 20 s, and four rounds are 0.4 s.
+    // Sequentially it would take 20 s; four rounds take 0.4 s.
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert!(
         half < BLOCKS_FOR,

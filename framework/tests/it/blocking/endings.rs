@@ -1,4 +1,4 @@
-//! A hook that is still running when its client has gone.
+//! Tests of hooks that are still running when their client has left.
 
 use super::clerk::Office;
 use crate::support::{PATIENCE, Server, connect, cut_short, farewell, hear, say};
@@ -19,7 +19,7 @@ fn impatient(office: &Office) -> ProtocolTypeRouter {
 }
 
 #[tokio::test]
-async fn disconnect_comes_after_the_hook_that_outstays_its_client_and_then_the_place_is_free() {
+async fn disconnect_runs_after_the_running_hook_and_then_the_connection_permit_is_released() {
     let office = Office::of(4);
     let server = Server::configured(impatient(&office), |server| server.max_connections(1)).await;
     let mut client = connect(server.address, "/").await;
@@ -28,7 +28,7 @@ async fn disconnect_comes_after_the_hook_that_outstays_its_client_and_then_the_p
     office.diary.wait_for(2).await;
 
     client.close(None).await.unwrap();
-    // The closing handshake is complete, and then the stream ends: nothing is left of this socket but its hook.
+    // The closing handshake is complete, and then the stream ends: only the hook remains.
     while client.next().await.is_some() {}
     let address = server.address;
     let next = tokio::spawn(async move { connect(address, "/").await });
@@ -44,7 +44,7 @@ async fn disconnect_comes_after_the_hook_that_outstays_its_client_and_then_the_p
 }
 
 #[tokio::test]
-async fn a_server_that_stops_closes_the_socket_and_waits_for_the_hook() {
+async fn a_server_that_stops_closes_the_websocket_and_waits_for_the_hook() {
     let office = Office::of(1);
     let server = Server::start(impatient(&office)).await;
     let mut client = connect(server.address, "/").await;
@@ -65,7 +65,7 @@ async fn a_server_that_stops_closes_the_socket_and_waits_for_the_hook() {
 }
 
 #[tokio::test]
-async fn a_server_waits_for_a_hook_no_longer_than_it_drains() {
+async fn a_server_waits_for_a_hook_no_longer_than_the_drain_timeout() {
     let office = Office::of(1);
     let server =
         Server::configured(impatient(&office), |server| server.drain_timeout(NO_TIME)).await;
@@ -79,13 +79,13 @@ async fn a_server_waits_for_a_hook_no_longer_than_it_drains() {
     assert_eq!(office.diary.entries(), ["connect", "waiting"]);
     while let Some(Ok(_)) = client.next().await {}
     office.gate.open();
-    // The process goes on here, and so does the hook.
+    // The process continues here, and so does the hook.
     let entries = office.diary.wait_for(4).await;
     assert_eq!(entries[3], "disconnect 1006");
 }
 
 #[tokio::test]
-async fn a_consumer_that_connects_too_late_is_let_go_with_1006() {
+async fn a_consumer_that_connects_after_the_timeout_disconnects_with_1006() {
     let office = Office::of(1);
     let config = WebSocketConfig::new().connect_timeout(NO_TIME);
     let app = office.app.clone().with(config).boxed();
@@ -99,7 +99,7 @@ async fn a_consumer_that_connects_too_late_is_let_go_with_1006() {
 }
 
 #[tokio::test]
-async fn one_whose_conversation_is_dropped_from_outside_disconnects_once_after_its_hook() {
+async fn a_consumer_whose_future_is_dropped_disconnects_once_after_its_hook() {
     let (office, end) = (Office::of(1), Arc::default());
     let app = cut_short(&office.app, &end);
     let mut client = super::clerk::enter(&app).await;
@@ -115,7 +115,7 @@ async fn one_whose_conversation_is_dropped_from_outside_disconnects_once_after_i
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_while_its_hook_waits_for_a_place_is_let_go_without_it() {
+async fn a_hook_that_waits_for_the_pool_is_skipped_if_its_client_leaves() {
     let office = Office::of(1);
     let app = office.app.clone();
     let app = app.with(WebSocketConfig::new().grace(NO_TIME)).boxed();

@@ -1,4 +1,4 @@
-//! The same consumer twice: with the macros, and as one would write it by hand.
+//! The same consumer twice: with the macros, and written by hand.
 
 use http::Request;
 use seaway::{
@@ -151,7 +151,7 @@ mod hand {
     }
 }
 
-/// All that two members hear, and how it ends.
+/// Returns all that two members receive, and how the connections end.
 async fn conversation<C: WebSocketConsumer>(query: &str, messages: &[&str]) -> Vec<String> {
     let chat = C::application(&Channels::in_memory());
     let app = PathRouter::new().route("/ws/{room}", chat).boxed();
@@ -181,7 +181,7 @@ async fn conversation<C: WebSocketConsumer>(query: &str, messages: &[&str]) -> V
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_hold_the_same_conversations() {
+async fn both_consumers_behave_the_same() {
     let say = r#"{"type":"say","text":"ahoy"}"#;
     for (query, messages) in [
         ("?name=ana", [say, r#"{"type":"leave"}"#]),

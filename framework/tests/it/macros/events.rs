@@ -1,4 +1,4 @@
-//! `#[derive(Event)]`: what is on the wire.
+//! Tests of `#[derive(Event)]`: the wire format.
 
 use seaway::{__private::EventTypes, Event, channels::Envelope};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -43,7 +43,7 @@ fn room(name: &str) -> String {
     name.to_owned()
 }
 
-/// As JSON, after a journey as MessagePack.
+/// Returns an event as JSON, after a round trip through MessagePack.
 fn wire<E: Event + std::fmt::Debug + PartialEq>(event: &E) -> String {
     let envelope = Envelope::encode(event).unwrap();
     let arrived = envelope.decode::<E>().unwrap();
@@ -52,7 +52,7 @@ fn wire<E: Event + std::fmt::Debug + PartialEq>(event: &E) -> String {
 }
 
 #[test]
-fn the_type_is_made_of_the_names() {
+fn the_wire_type_is_derived_from_the_names() {
     let present = Present { name: room("ana") };
 
     for (event, expected) in [
@@ -88,7 +88,7 @@ fn the_types_are_listed() {
 }
 
 #[test]
-fn attributes_of_serde_pass_through() {
+fn serde_attributes_apply() {
     let error = Cart::HTTPError { status_code: 500 };
     let added = Cart::Added {
         items: Vec::new(),
@@ -110,15 +110,15 @@ fn attributes_of_serde_pass_through() {
 }
 
 #[test]
-fn an_unknown_type_is_refused_and_the_known_are_named() {
+fn an_unknown_type_is_an_error_that_lists_the_known_types() {
     let error = serde_json::from_str::<RoomListEvent>(r#"{"type":"room_list.open"}"#).unwrap_err();
 
     assert!(error.to_string().contains("`room_list.opened`"), "{error}");
 }
 
-/// Everything that the macro writes, seen from outside.
+/// Checks all traits that the macro implements.
 #[test]
-fn an_enum_of_events_is_an_event() {
+fn the_derived_enum_implements_event() {
     fn is<E: Event + Serialize + DeserializeOwned + EventTypes>() {}
     is::<RoomListEvent>();
     is::<Cart>();

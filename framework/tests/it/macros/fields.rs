@@ -1,4 +1,4 @@
-//! `#[derive(WebSocketConsumer)]`: where fields come from, and who is turned away.
+//! Tests of `#[derive(WebSocketConsumer)]`: the sources of fields, and rejections.
 
 use super::{open, stage, status};
 use http::Request;
@@ -71,7 +71,7 @@ async fn every_field_is_filled_from_its_source() {
 }
 
 #[tokio::test]
-async fn what_is_optional_may_be_absent() {
+async fn optional_fields_may_be_absent() {
     let mut visitor = open(&house(), "/ws/7?name=ana");
 
     assert_eq!(
@@ -81,7 +81,7 @@ async fn what_is_optional_may_be_absent() {
 }
 
 #[tokio::test]
-async fn a_field_that_cannot_be_filled_refuses_with_its_status() {
+async fn a_field_that_cannot_be_filled_rejects_with_its_status() {
     let app = house();
 
     for (path, expected) in [
@@ -98,7 +98,7 @@ async fn a_field_that_cannot_be_filled_refuses_with_its_status() {
 }
 
 #[tokio::test]
-async fn state_that_nobody_provides_is_the_servers_fault() {
+async fn missing_state_responds_500() {
     assert_eq!(status(&stage::<Visitor>(), "/ws/7?name=ana").await, 500);
 }
 
@@ -121,7 +121,7 @@ async fn a_consumer_without_fields_needs_nothing() {
 }
 
 #[tokio::test]
-async fn a_consumer_may_have_parameters_of_type() {
+async fn a_consumer_may_have_type_parameters() {
     #[derive(WebSocketConsumer)]
     struct Typed<T>
     where

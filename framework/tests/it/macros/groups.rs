@@ -1,4 +1,4 @@
-//! `#[group("…")]`: joined last, in order, or not at all.
+//! Tests of `#[group("…")]`: groups are joined last, in order, or not at all.
 
 use super::{open, stage, status};
 use crate::log::Log;
@@ -48,7 +48,7 @@ impl Member {
     }
 }
 
-/// Notes who joins what.
+/// A channel layer that records joins.
 #[derive(Default)]
 struct Noted {
     local: LocalChannels,
@@ -86,7 +86,7 @@ fn noted() -> (BoxApplication<WebSocket>, Arc<Mutex<Vec<String>>>) {
 }
 
 #[tokio::test]
-async fn groups_are_joined_in_order_under_the_names_of_their_templates() {
+async fn groups_are_joined_in_order_under_their_template_names() {
     let (app, joined) = noted();
     let mut ana = open(&app, "/ws/lobby?age=7&language=da");
 
@@ -97,7 +97,7 @@ async fn groups_are_joined_in_order_under_the_names_of_their_templates() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_refused_joins_nothing() {
+async fn a_rejected_client_joins_no_group() {
     let (app, joined) = noted();
 
     assert_eq!(status(&app, "/ws/lobby?age=7").await, 400);
@@ -107,7 +107,7 @@ async fn a_client_that_is_refused_joins_nothing() {
 }
 
 #[tokio::test]
-async fn a_name_that_no_group_can_have_is_refused() {
+async fn an_invalid_group_name_is_rejected() {
     let (app, _) = noted();
 
     assert_eq!(status(&app, "/ws/a%20room?age=7&language=da").await, 400);
@@ -115,7 +115,7 @@ async fn a_name_that_no_group_can_have_is_refused() {
 }
 
 #[tokio::test]
-async fn a_misspelt_name_in_braces_is_told_to_the_log_with_what_there_is() {
+async fn a_misspelled_placeholder_is_logged_with_the_available_names() {
     #[derive(WebSocketConsumer)]
     struct Typo {
         #[query]

@@ -1,4 +1,4 @@
-//! Hooks by their names, and timers.
+//! Tests of hooks that are recognized by their names, and of timers.
 
 use super::{open, stage, status};
 use crate::support::Diary;
@@ -13,7 +13,7 @@ enum WardEvent {
     Knock,
 }
 
-/// Every hook, without its context.
+/// A consumer with every hook, each without its context.
 #[derive(WebSocketConsumer)]
 struct Ward {
     #[state]
@@ -55,7 +55,7 @@ impl Ward {
 }
 
 #[tokio::test]
-async fn hooks_are_called_by_their_names() {
+async fn hooks_are_recognized_by_their_names() {
     let diary = Diary::default();
     let ward = Ward::application(&Channels::in_memory());
     let mut client = open(&ward.with(Provide(diary.clone())).boxed(), "/");
@@ -80,7 +80,7 @@ async fn hooks_are_called_by_their_names() {
     );
 }
 
-/// A door of its own, that uses what derive has written.
+/// A consumer with its own `connect`, which uses the derived code.
 #[derive(WebSocketConsumer)]
 #[consumer(event = WardEvent)]
 struct Guarded {
@@ -100,7 +100,7 @@ impl Guarded {
 }
 
 #[tokio::test]
-async fn a_connect_of_ones_own_is_the_door() {
+async fn a_hand_written_connect_is_used() {
     let app = stage::<Guarded>();
 
     assert_eq!(status(&app, "/ws/lobby").await, 400);
@@ -109,7 +109,7 @@ async fn a_connect_of_ones_own_is_the_door() {
 }
 
 #[tokio::test]
-async fn a_consumer_may_do_without_derive() {
+async fn the_consumer_macro_works_without_derive() {
     struct Plain;
     #[consumer]
     impl Plain {
@@ -153,7 +153,7 @@ impl Clock {
 }
 
 #[tokio::test(start_paused = true)]
-async fn timers_come_in_any_unit() {
+async fn timer_intervals_accept_every_unit() {
     assert_eq!(
         Clock::TICKS,
         [250, 60_000, 60_000].map(Duration::from_millis)

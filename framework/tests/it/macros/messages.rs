@@ -1,4 +1,4 @@
-//! `#[on_message]` and `#[on]`: what is said, by its type.
+//! Tests of `#[on_message]` and `#[on]`: dispatch by type.
 
 use super::{open, stage};
 use seaway::{
@@ -41,7 +41,7 @@ impl Painter {
         ctx.send(r#where).await
     }
 
-    /// Whoever calls it by its name gets the same.
+    /// A direct call by its name works as well.
     #[on_message("clear")]
     async fn clear(&mut self, ctx: &mut Context) -> Result<()> {
         self.r#move(ctx, "cleared".to_owned(), 0).await
@@ -93,7 +93,7 @@ async fn a_method_need_be_neither_async_nor_fallible() {
 }
 
 #[tokio::test]
-async fn what_fits_no_method_is_malformed() {
+async fn a_message_that_matches_no_method_is_malformed() {
     for (message, expected) in [
         (
             Message::text(r#"{"type":"wipe"}"#),
@@ -110,7 +110,7 @@ async fn what_fits_no_method_is_malformed() {
             "invalid type: string",
         ),
         (Message::text("{oops"), "unexpected JSON"),
-        (Message::binary("{}"), "expected a text frame"),
+        (Message::binary("{}"), "expected a text message"),
     ] {
         let close = paint(message).await.receive_close().await;
 
@@ -120,7 +120,7 @@ async fn what_fits_no_method_is_malformed() {
 }
 
 #[tokio::test]
-async fn a_consumer_that_expects_nothing_says_so() {
+async fn a_consumer_without_message_methods_rejects_messages() {
     #[derive(WebSocketConsumer)]
     struct Deaf;
     #[consumer]
@@ -168,7 +168,7 @@ impl Phone {
 }
 
 #[tokio::test]
-async fn each_event_finds_its_method_and_the_rest_goes_to_event() {
+async fn each_event_runs_its_method_and_all_others_run_event() {
     let channels = Channels::in_memory();
     let app = seaway::ApplicationExt::boxed(Phone::application(&channels));
     let mut phone = open(&app, "/");

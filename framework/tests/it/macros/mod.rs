@@ -1,4 +1,4 @@
-//! The macros, as a person uses them.
+//! Tests of the macros through their public interface.
 
 mod by_hand;
 mod events;
@@ -14,7 +14,7 @@ use seaway::{
     routing::PathRouter, testing::WebSocketCommunicator,
 };
 
-/// The consumer at `/ws/{room}`.
+/// Returns an app with the consumer at `/ws/{room}`.
 fn stage<C: WebSocketConsumer>() -> BoxApplication<WebSocket> {
     let consumer = C::application(&Channels::in_memory());
     PathRouter::new().route("/ws/{room}", consumer).boxed()

@@ -1,4 +1,4 @@
-//! A chat room with all three macros.
+//! Tests of a chat room that uses all three macros.
 
 use super::{open, stage};
 use seaway::{
@@ -88,7 +88,7 @@ async fn two_in_the_lobby() -> (WebSocketCommunicator, WebSocketCommunicator) {
 }
 
 #[tokio::test]
-async fn what_one_says_all_hear() {
+async fn all_members_receive_a_message() {
     let (mut ana, mut bo) = two_in_the_lobby().await;
 
     bo.send(r#"{"type":"say","text":"ahoy"}"#).await;
@@ -99,7 +99,7 @@ async fn what_one_says_all_hear() {
 }
 
 #[tokio::test]
-async fn those_who_stay_are_told_of_those_who_leave() {
+async fn remaining_members_are_notified_of_those_who_leave() {
     let (mut ana, bo) = two_in_the_lobby().await;
 
     bo.disconnect().await.unwrap();
@@ -108,7 +108,7 @@ async fn those_who_stay_are_told_of_those_who_leave() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timer_comes_again_and_again() {
+async fn a_timer_repeats() {
     let (mut ana, _bo) = two_in_the_lobby().await;
     let before = tokio::time::Instant::now();
 

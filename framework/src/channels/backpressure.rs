@@ -1,6 +1,6 @@
-//! Back-pressure on a wire: which mailboxes are so full that they would overflow if it read on.
+//! Back-pressure: the mailboxes so full that they would overflow if a backend continued to read.
 
-use super::mailbox::{Crowding, Slot};
+use super::mailbox::{Pressure, Slot};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard,
@@ -10,57 +10,60 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How long a full mailbox may stay untouched before its owner is taken for stalled: from then on nobody waits for it, and
-/// it overflows.
+/// How long the owner of a full mailbox may take no envelope before it counts as stalled: from
+/// then on no backend waits for it, and the mailbox overflows.
 const STALLED_AFTER: Duration = Duration::from_millis(250);
 
-/// How long a wire waits for one mailbox at most, however often its owner takes something.
+/// The longest that a backend waits for one mailbox, however often its owner takes an envelope.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// After a wait for a few slow owners, nobody is waited for during this many times as long: they cannot stop a wire for more
-/// than a fifth of the time, however many take turns.
+/// After a wait for a few slow owners, a backend waits for none during this many times as long:
+/// slow owners pause it for at most a fifth of the time, even if they alternate.
 const REST: u32 = 4;
 
-/// A wait for one mailbox in so many, or fewer, is one for a few slow owners. A burst crowds more at once.
+/// A wait for one mailbox in this many, or fewer, is a wait for a few slow owners. A burst crowds
+/// more mailboxes at once.
 const FEW: usize = 16;
 
-/// A wait that is no longer than this is nobody's fault: an owner waits for the processor, too.
+/// A wait up to this long does not show that an owner is slow: it may be waiting for the processor.
 const SHORT_WAIT: Duration = Duration::from_millis(50);
 
-/// The mailboxes that are more than half full and whose owners are at work.
+/// The mailboxes that are more than half full and whose owners are active.
 #[derive(Default)]
-pub(super) struct Crowd {
+pub(super) struct Backpressure {
     state: Mutex<State>,
-    /// Whether a wire asks for room. Without one nothing is noted, for nobody would forget it.
+    /// Whether a backend asks for room. If none does, nothing is recorded, because nothing would
+    /// remove it.
     is_used: AtomicBool,
     is_watched: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
-    crowded: Vec<Crowded>,
+    full: Vec<FullMailbox>,
     waiting_since: Option<Instant>,
-    /// How many mailboxes the wire has waited for at the same time.
+    /// The largest number of mailboxes that the backend has waited for at the same time.
     most: usize,
     rests_until: Option<Instant>,
 }
 
-struct Crowded {
+struct FullMailbox {
     slot: Arc<Slot>,
     since: Instant,
-    /// How many envelopes its owner had taken when it was last seen to take one, and when that was.
+    /// The number of envelopes that its owner had taken when it was last seen to take one, and the
+    /// time of that.
     taken: u64,
     seen: Instant,
 }
 
-impl Crowd {
-    /// Notes a mailbox that has just become more than half full.
+impl Backpressure {
+    /// Records a mailbox that has just become more than half full.
     pub(super) fn add(&self, slot: &Arc<Slot>) {
         if !self.is_used.load(Ordering::Relaxed) {
             return;
         }
         let now = Instant::now();
-        self.state().crowded.push(Crowded {
+        self.state().full.push(FullMailbox {
             slot: slot.clone(),
             since: now,
             taken: slot.taken(),
@@ -69,7 +72,8 @@ impl Crowd {
         self.is_watched.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether a wire may read on, with so many mailboxes open; if not it asks again a little later.
+    /// Returns whether a backend may continue to read, given the number of open mailboxes; if not,
+    /// it asks again a little later.
     pub(super) fn has_room(&self, open: usize) -> bool {
         if !self.is_watched.load(Ordering::Relaxed) {
             self.is_used.store(true, Ordering::Relaxed);
@@ -77,17 +81,17 @@ impl Crowd {
         }
         let now = Instant::now();
         let mut state = self.state();
-        state.most = state.most.max(state.crowded.len());
+        state.most = state.most.max(state.full.len());
         let mut is_somebody_stalled = false;
-        state.crowded.retain_mut(|crowded| match crowded.look(now) {
-            Look::Waiting => true,
-            Look::Emptied => false,
-            Look::Stalled => {
+        state.full.retain_mut(|full| match full.look(now) {
+            Progress::Waiting => true,
+            Progress::Emptied => false,
+            Progress::Stalled => {
                 is_somebody_stalled = true;
                 false
             }
         });
-        let is_empty = state.crowded.is_empty();
+        let is_empty = state.full.is_empty();
         if let Some(since) = state.waiting_since {
             let waited = now - since;
             let are_few = state.most.saturating_mul(FEW) <= open;
@@ -106,7 +110,7 @@ impl Crowd {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.state().crowded.len()
+        self.state().full.len()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -116,16 +120,16 @@ impl Crowd {
     }
 }
 
-enum Look {
+enum Progress {
     Waiting,
     Emptied,
     Stalled,
 }
 
-impl Crowded {
-    fn look(&mut self, now: Instant) -> Look {
-        if self.slot.crowding() == Crowding::None {
-            return Look::Emptied;
+impl FullMailbox {
+    fn look(&mut self, now: Instant) -> Progress {
+        if self.slot.pressure() == Pressure::None {
+            return Progress::Emptied;
         }
         let taken = self.slot.taken();
         if taken != self.taken {
@@ -133,10 +137,10 @@ impl Crowded {
         }
         let is_stalled = now - self.seen >= STALLED_AFTER || now - self.since >= LONGEST_WAIT;
         if !is_stalled {
-            return Look::Waiting;
+            return Progress::Waiting;
         }
         self.slot.note_stalled();
-        Look::Stalled
+        Progress::Stalled
     }
 }
 
@@ -158,7 +162,7 @@ mod tests {
         );
         let mailbox = local.open("member").unwrap();
         local.join(&group, mailbox.name()).unwrap();
-        assert!(local.has_room(), "a wire begins to ask");
+        assert!(local.has_room(), "a backend starts to ask");
         (local, group, mailbox)
     }
 
@@ -168,7 +172,7 @@ mod tests {
         }
     }
 
-    /// How long a wire waits.
+    /// Returns how long a backend waits.
     async fn wait(local: &LocalChannels) -> Duration {
         let start = Instant::now();
         while !local.has_room() {
@@ -225,7 +229,10 @@ mod tests {
             assert_eq!(wait(&local).await, super::STALLED_AFTER);
 
             fill(&local, &group, CAPACITY);
-            assert!(local.has_room(), "it overflows, and nobody waits for it");
+            assert!(
+                local.has_room(),
+                "it overflows, and no backend waits for it"
+            );
             assert!(mailbox.dropped() > 0);
 
             take(&mut mailbox, CAPACITY).await;
@@ -272,7 +279,7 @@ mod tests {
                 local.join(&group, mailbox.name()).unwrap();
                 (0..CAPACITY).for_each(|_| local.deliver_group(&group, &envelope));
             }
-            assert_eq!(local.crowded(), 0);
+            assert_eq!(local.full(), 0);
         });
     }
 

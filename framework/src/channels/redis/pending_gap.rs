@@ -1,4 +1,4 @@
-//! The gap that the members of this process are still to be told of.
+//! The gap that the consumers of this process are still to be notified of.
 
 use super::{
     deliverer::{Deliverer, Notice},
@@ -9,28 +9,30 @@ use redis::aio::MultiplexedConnection;
 use std::mem;
 use tokio::time::Instant;
 
-/// The events that may have been missed and that nobody was told of yet.
+/// The gap that consumers of this process were not notified of yet.
 ///
-/// A process that was not connected for a while has a gap if anything may have been published meanwhile: always, unless
-/// Redis itself ended with the connection, came back as another run, and that run has published nothing yet. The first is
-/// known by what answered right after the loss, the second by `run_id`, the third by Redis' own count of PUBLISH commands,
-/// before and after the subscriptions are renewed.
+/// A process that was not connected for a while has a gap if anything may have been published
+/// meanwhile: always, unless Redis itself ended with the connection, came back as another run, and
+/// that run has published nothing yet. The first is known from the responses right after the loss,
+/// the second from `run_id`, the third from Redis' own count of PUBLISH commands, before and after
+/// the subscriptions are renewed.
 #[derive(Default)]
-pub(super) struct Untold {
+pub(super) struct PendingGap {
     /// The gap since the last connection that had all its subscriptions.
     gap: Option<Notice>,
-    /// Whether the loss of the last connection was noted when it happened.
+    /// Whether the loss of the last connection was recorded when it happened.
     is_noted: bool,
     /// Whether something may have been published meanwhile.
-    is_real: bool,
+    is_certain: bool,
     /// The last connection that had all its subscriptions.
     restored: Option<u64>,
-    /// The last connection on which subscriptions were asked for.
+    /// The last connection on which subscriptions were requested.
     attempted: Option<u64>,
 }
 
-impl Untold {
-    /// A connection was lost, with so many mailboxes open: those opened later have no confirmed membership to miss for.
+impl PendingGap {
+    /// Records that a connection was lost after `opened` mailboxes had been opened: later ones have
+    /// no confirmed membership, so they cannot have missed anything.
     pub(super) fn lost(&mut self, opened: u64) {
         if mem::replace(&mut self.is_noted, true) {
             return;
@@ -40,7 +42,8 @@ impl Untold {
         gap.opened = gap.opened.max(opened);
     }
 
-    /// There is a connection, without subscriptions yet. What is known to be missing is told as they are confirmed.
+    /// Handles a new connection that has no subscriptions yet. Consumers are notified of a certain
+    /// gap as the subscriptions are confirmed.
     pub(super) async fn connected(
         &mut self,
         up: &Up,
@@ -56,7 +59,7 @@ impl Untold {
         self.lost(local.opened());
         self.is_noted = false;
         if let Some(gap) = &mut self.gap {
-            gap.since = gap.since.min(loss.last_heard);
+            gap.since = gap.since.min(loss.last_received);
         }
         let was_whole = self.restored == Some(loss.generation);
         if is_repeated
@@ -64,16 +67,16 @@ impl Untold {
             || !restart::is_clean(up, loss)
             || !restart::is_unused(connection).await
         {
-            self.is_real = true;
+            self.is_certain = true;
         }
         match self.gap {
-            Some(gap) if self.is_real => deliverer.expect_gap(gap),
+            Some(gap) if self.is_certain => deliverer.expect_gap(gap),
             Some(gap) => deliverer.suspect_gap(gap),
             None => {}
         }
     }
 
-    /// All subscriptions are renewed.
+    /// Handles the confirmation of all subscriptions.
     pub(super) async fn subscribed(
         &mut self,
         up: &Up,
@@ -81,11 +84,11 @@ impl Untold {
         deliverer: &Deliverer,
     ) {
         self.restored = Some(up.generation);
-        let is_told = mem::take(&mut self.is_real);
-        let is_suspected = self.gap.take().is_some() && !is_told;
+        let was_notified = mem::take(&mut self.is_certain);
+        let is_suspected = self.gap.take().is_some() && !was_notified;
         let is_gap = is_suspected && !restart::is_unused(connection).await;
         if let Some(gap) = deliverer.renewed().filter(|_| is_gap) {
-            deliverer.tell(gap);
+            deliverer.notify_all(gap);
         }
     }
 }
