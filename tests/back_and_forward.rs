@@ -1,7 +1,8 @@
-//! Pages that are left in the same tab, and shown again by the browser's Back: they hold no socket in between.
+//! Tests of pages that are left in the same tab, and shown again by the browser's Back button: they
+//! hold no socket in between.
 //!
-//! A browser may keep such a page in memory as it is. One that forbids that (the chat: `no-store`) is kept by some browsers
-//! all the same.
+//! A browser may keep such a page in its back/forward cache. Some browsers even keep one that
+//! forbids it (the chat: `no-store`).
 
 use std::{
     fs,
@@ -28,7 +29,7 @@ use serde_json::json;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 #[tokio::test]
-async fn the_tutorials_pages_leave_the_room_and_are_in_it_again_after_back() {
+async fn the_tutorials_pages_disconnect_when_left_and_reconnect_after_back() {
     for part in ["1-a-chat-room.md", "3-sessions-and-log-in.md"] {
         let house = House::with(page_of(part)).await;
         let browser = Browser::new().await;
@@ -50,7 +51,7 @@ async fn the_tutorials_pages_leave_the_room_and_are_in_it_again_after_back() {
 }
 
 #[tokio::test]
-async fn a_customer_is_told_again_after_back() {
+async fn a_customer_gets_notifications_again_after_back() {
     let shop = Server::example("notifications").await;
     let browser = Browser::new().await;
     let ana = browser.page().await;
@@ -76,7 +77,7 @@ async fn a_customer_is_told_again_after_back() {
 }
 
 #[tokio::test]
-async fn every_transport_hears_again_after_back_but_one_that_was_paused() {
+async fn every_transport_reconnects_after_back_unless_it_was_paused() {
     let room = Server::example("transports").await;
     let browser = Browser::new().await;
     let page = browser.page().await;
@@ -99,7 +100,7 @@ async fn every_transport_hears_again_after_back_but_one_that_was_paused() {
 }
 
 #[tokio::test]
-async fn who_leaves_the_page_of_a_room_is_not_seen_there_until_back() {
+async fn a_user_who_leaves_a_rooms_page_is_not_listed_there_until_back() {
     let redis = Redis::new().await;
     let chat = Server::chat_on(&redis).await;
     let browser = Browser::new().await;
@@ -126,7 +127,7 @@ async fn are(page: &Page, states: [&str; 4]) {
     page.wait_for_value(shown, &json!(states)).await;
 }
 
-/// The page in a part of the tutorial: the one with the room.
+/// Returns the page in a part of the tutorial: the one with the room.
 fn page_of(part: &str) -> String {
     let tutorial = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/tutorial");
     let text = fs::read_to_string(tutorial.join(part)).expect("the tutorial");
@@ -136,7 +137,7 @@ fn page_of(part: &str) -> String {
     page.expect("a page with a socket").to_owned()
 }
 
-/// A server of the tutorial's page, which counts the sockets that are open.
+/// A server of the tutorial's page, which counts open sockets.
 struct House {
     port: u16,
     sockets: Arc<AtomicUsize>,
@@ -172,7 +173,7 @@ impl House {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// Waits until so many sockets are open.
+    /// Waits until this many sockets are open.
     async fn holds(&self, expected: usize) {
         until(&format!("{expected} sockets"), DEADLINE, async || {
             (self.sockets.load(Ordering::SeqCst) == expected).then_some(())

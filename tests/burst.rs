@@ -1,4 +1,4 @@
-//! Rooms over two processes in which everybody publishes and reads at once.
+//! Tests of rooms over two processes in which all members publish and read concurrently.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn a_room_of_a_thousand_that_all_publish_at_once_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_reader_is_closed_with_1013_and_takes_nothing_from_the_others() {
+async fn a_slow_reader_is_closed_with_1013_and_others_lose_nothing() {
     let redis = Redis::new().await;
     let arguments = [
         "--redis",
@@ -38,7 +38,8 @@ async fn a_slow_reader_is_closed_with_1013_and_takes_nothing_from_the_others() {
         // Smaller than what a room of a thousand sends at once, so that this takes seconds.
         "--mailbox-capacity",
         "256",
-        // The slow reader reads again only when the others are done, and has to find the close frame then.
+        // The slow reader reads again only when the others are done, and must find the close frame
+        // then.
         "--close-timeout",
         "60",
     ];
@@ -50,7 +51,7 @@ async fn a_slow_reader_is_closed_with_1013_and_takes_nothing_from_the_others() {
         rooms: 1,
         members: 1000,
         senders: 1000,
-        // The systems in between keep some megabytes for the slow reader before its mailbox fills.
+        // The kernels buffer some megabytes for the slow reader before its mailbox fills.
         bytes: 4 * 1024,
         lasts: Duration::from_secs(6),
     };

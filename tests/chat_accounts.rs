@@ -1,10 +1,10 @@
-//! Accounts of the chat, in a real browser: who comes in, who stays out, and how one leaves.
+//! Tests of the chat's accounts in a real browser: sign-up, log-in, rate limits, log-out.
 
 use seaway_tests::support::{Browser, Redis, Server, Visitor, visitor::PASSWORD};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn somebody_signs_up_logs_out_and_logs_in_again() {
+async fn a_user_signs_up_logs_out_and_logs_in_again() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::sign_up(&browser, &chat, "Ana").await;
     ana.page.click("#logout").await;
@@ -23,7 +23,7 @@ async fn somebody_signs_up_logs_out_and_logs_in_again() {
 }
 
 #[tokio::test]
-async fn a_stranger_is_sent_to_the_log_in_and_from_there_to_where_he_wanted() {
+async fn an_anonymous_user_is_redirected_to_the_log_in_and_back() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::join(&browser, &chat, "Ana").await;
     ana.page.click("#logout").await;
@@ -38,7 +38,7 @@ async fn a_stranger_is_sent_to_the_log_in_and_from_there_to_where_he_wanted() {
 }
 
 #[tokio::test]
-async fn the_way_back_leads_nowhere_else() {
+async fn the_redirect_after_log_in_leads_to_no_other_site() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::sign_up(&browser, &chat, "Ana").await;
     for elsewhere in [
@@ -61,7 +61,7 @@ async fn the_way_back_leads_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_log_out_in_one_tab_closes_the_others_of_that_session_on_both_servers_and_nobody_elses() {
+async fn a_log_out_closes_all_tabs_of_its_session_on_both_servers_and_no_others() {
     let redis = Redis::new().await;
     let one = Server::chat_on(&redis).await;
     let two = Server::chat_beside(&one, &redis).await;
@@ -92,7 +92,7 @@ async fn a_log_out_in_one_tab_closes_the_others_of_that_session_on_both_servers_
 }
 
 #[tokio::test]
-async fn a_name_is_taken_once_however_it_is_written() {
+async fn a_name_is_unique_in_any_spelling() {
     let (_redis, chat, browser) = one_chat().await;
     Visitor::sign_up(&browser, &chat, "Ana").await;
     let other = Visitor {
@@ -109,7 +109,7 @@ async fn a_name_is_taken_once_however_it_is_written() {
 }
 
 #[tokio::test]
-async fn nobody_tries_all_passwords() {
+async fn log_in_attempts_are_limited_across_servers() {
     let redis = Redis::new().await;
     let one = Server::chat_on(&redis).await;
     let two = Server::chat_beside(&one, &redis).await;
@@ -118,7 +118,7 @@ async fn nobody_tries_all_passwords() {
     ana.page.click("#logout").await;
     ana.page.arrives_at("/login").await;
 
-    // Half of them at each server: they count together.
+    // Half of them on each server: the servers count together.
     for server in [&one, &two] {
         ana.page.goto(&server.page("/login")).await;
         for guess in ["guess one", "guess two", "guess three", "guess four"] {
@@ -137,7 +137,7 @@ async fn nobody_tries_all_passwords() {
 }
 
 #[tokio::test]
-async fn attempts_count_for_the_account_however_its_name_is_written() {
+async fn attempts_count_for_the_account_in_any_spelling_of_its_name() {
     let (_redis, chat, browser) = one_chat().await;
     Visitor::sign_up(&browser, &chat, "Ana").await;
     let mallory = Visitor::sign_up(&browser, &chat, "Mallory").await;
@@ -154,7 +154,8 @@ async fn attempts_count_for_the_account_however_its_name_is_written() {
     for name in ["ana", &format!("{}Ana", hidden(27))] {
         assert_eq!(tries(name, PASSWORD).await, 429, "{name:?}");
     }
-    // No account has a name of so many characters, whatever is left of it without those that are not drawn.
+    // No account can have a name of so many characters, even if few remain without the invisible
+    // ones.
     assert_eq!(tries(&format!("{}Ana", hidden(31)), PASSWORD).await, 400);
 }
 
@@ -199,7 +200,7 @@ async fn a_name_with_look_alikes_of_another_script_is_refused() {
 }
 
 #[tokio::test]
-async fn a_form_that_another_site_sends_is_refused() {
+async fn a_form_from_another_site_is_rejected() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::sign_up(&browser, &chat, "Ana").await;
     let elsewhere = browser.tab_beside(&ana.page).await;
@@ -240,7 +241,7 @@ async fn a_form_that_another_site_sends_is_refused() {
 }
 
 #[tokio::test]
-async fn a_form_from_before_a_log_in_in_another_tab_is_as_good_as_any() {
+async fn a_form_loaded_before_a_log_in_in_another_tab_is_valid() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::sign_up(&browser, &chat, "Ana").await;
     ana.page.click("#logout").await;
@@ -270,7 +271,7 @@ async fn a_form_from_before_a_log_in_in_another_tab_is_as_good_as_any() {
 }
 
 #[tokio::test]
-async fn a_form_complains_of_one_thing_at_a_time() {
+async fn a_form_shows_one_problem_at_a_time() {
     let (_redis, chat, browser) = one_chat().await;
     Visitor::sign_up(&browser, &chat, "Ana").await;
     let other = Visitor {
@@ -301,7 +302,7 @@ async fn one_chat() -> (Redis, Server, Browser) {
     (redis, chat, Browser::new().await)
 }
 
-/// A value in a query.
+/// Percent-encodes a value for a query.
 fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }

@@ -1,10 +1,10 @@
-//! The chat in a real browser, over two server processes, one Redis and one database.
+//! Tests of the chat in a real browser, over two server processes, one Redis and one database.
 
 use std::time::Duration;
 
 use seaway_tests::support::{Browser, Redis, Server, Visitor, wait::until};
 
-/// The Redis channel of the room that everybody visits here, behind the prefix of the chat.
+/// The Redis channel of the room in these tests, behind the prefix of the chat.
 const GROUP: &str = "chat-*__group__chat.harbour";
 
 #[tokio::test]
@@ -25,7 +25,7 @@ async fn two_people_over_two_servers_see_both_messages_exactly_once() {
 }
 
 #[tokio::test]
-async fn somebody_with_several_tabs_is_here_once_and_until_the_last_is_closed() {
+async fn a_user_with_several_tabs_is_listed_once_until_the_last_is_closed() {
     let redis = Redis::new().await;
     let TwoServers {
         one,
@@ -55,7 +55,7 @@ async fn somebody_with_several_tabs_is_here_once_and_until_the_last_is_closed() 
 }
 
 #[tokio::test]
-async fn the_people_of_a_process_that_crashed_leave() {
+async fn the_users_of_a_crashed_process_are_removed_from_the_list() {
     let redis = Redis::new().await;
     let TwoServers { two, ana, .. } = &mut TwoServers::on(&redis).await;
     ana.sees_people(&["Ana", "Bo"]).await;
@@ -71,7 +71,7 @@ async fn the_people_of_a_process_that_crashed_leave() {
 }
 
 #[tokio::test]
-async fn others_see_that_somebody_is_typing_and_that_it_stops() {
+async fn others_see_when_a_user_starts_and_stops_typing() {
     let redis = Redis::new().await;
     let TwoServers { ana, bo, .. } = &TwoServers::on(&redis).await;
 
@@ -87,7 +87,7 @@ async fn others_see_that_somebody_is_typing_and_that_it_stops() {
 }
 
 #[tokio::test]
-async fn a_message_of_an_outage_is_stored_and_spreads_by_itself_afterwards() {
+async fn a_message_during_an_outage_is_stored_and_delivered_afterwards() {
     let mut redis = Redis::new().await;
     let TwoServers { two, ana, bo, .. } = &TwoServers::on(&redis).await;
     ana.says("before").await;
@@ -95,9 +95,9 @@ async fn a_message_of_an_outage_is_stored_and_spreads_by_itself_afterwards() {
 
     redis.stop();
     ana.says("during").await;
-    // Stored at first, and sent as soon as the page looks for itself.
+    // Stored at first, and sent once the pages poll the database.
     ana.sees(&["before", "during"]).await;
-    // Pages and past messages need no Redis, and nobody has lost the connection.
+    // Pages and older messages need no Redis, and no page has lost its connection.
     for person in [ana, bo] {
         person.is("connected").await;
     }
@@ -119,7 +119,7 @@ async fn a_message_of_an_outage_is_stored_and_spreads_by_itself_afterwards() {
 }
 
 #[tokio::test]
-async fn a_page_comes_back_by_itself_and_asks_for_what_it_missed() {
+async fn a_page_reconnects_and_requests_missed_messages() {
     let redis = Redis::new().await;
     let TwoServers { one, ana, bo, .. } = &mut TwoServers::on(&redis).await;
     ana.says("before").await;
@@ -146,7 +146,7 @@ async fn a_page_comes_back_by_itself_and_asks_for_what_it_missed() {
 }
 
 #[tokio::test]
-async fn what_was_written_without_a_connection_is_sent_once_when_it_is_back() {
+async fn messages_written_without_a_connection_are_sent_once_after_it_is_back() {
     let redis = Redis::new().await;
     let TwoServers { one, ana, bo, .. } = &mut TwoServers::on(&redis).await;
 
@@ -157,7 +157,7 @@ async fn what_was_written_without_a_connection_is_sent_once_when_it_is_back() {
     ana.sees_the_last("waiting", "waits for the connection")
         .await;
     ana.page.screenshot("chat-waiting").await;
-    // The room has no past, so nothing of it is missing.
+    // The room has no older messages, so none are missing.
     let past = ana
         .page
         .eval("document.querySelector('#past').dataset.state");
@@ -173,7 +173,7 @@ async fn what_was_written_without_a_connection_is_sent_once_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_message_whose_answer_went_with_the_connection_is_said_once() {
+async fn a_message_whose_acknowledgement_was_lost_is_stored_once() {
     let redis = Redis::new().await;
     let TwoServers { one, ana, bo, .. } = &mut TwoServers::on(&redis).await;
     ana.page.eval(DEAF).await;
@@ -196,7 +196,7 @@ async fn a_message_whose_answer_went_with_the_connection_is_said_once() {
 }
 
 #[tokio::test]
-async fn a_retry_after_an_answer_that_did_not_come_says_nothing_twice() {
+async fn a_retry_after_a_missing_acknowledgement_duplicates_nothing() {
     let redis = Redis::new().await;
     let TwoServers { ana, bo, .. } = &TwoServers::on(&redis).await;
     ana.page.eval(DEAF).await;
@@ -214,7 +214,7 @@ async fn a_retry_after_an_answer_that_did_not_come_says_nothing_twice() {
     }
 }
 
-/// From what it says next on, a page hears no answers.
+/// A script after which the page receives nothing any more from its next message on.
 const DEAF: &str = "window.say = WebSocket.prototype.send;
     WebSocket.prototype.send = function (frame) {
         window.ear ??= [this, this.onmessage];
@@ -222,11 +222,11 @@ const DEAF: &str = "window.say = WebSocket.prototype.send;
         window.say.call(this, frame);
     }";
 
-/// It hears again.
+/// A script after which the page receives again.
 const HEARING: &str = "WebSocket.prototype.send = window.say; ear[0].onmessage = ear[1]; 'hearing'";
 
 #[tokio::test]
-async fn a_chat_that_is_told_of_no_redis_runs_all_the_same() {
+async fn the_chat_runs_without_redis() {
     let chat = Server::chat_without_redis_url().await;
     let browser = Browser::new().await;
 
@@ -238,7 +238,7 @@ async fn a_chat_that_is_told_of_no_redis_runs_all_the_same() {
     ana.sees_people(&["Ana", "Bo"]).await;
 }
 
-/// Ana on one server, Bo on another, both in the room.
+/// Ana on one server and Bo on another, both in the room.
 struct TwoServers {
     one: Server,
     two: Server,

@@ -1,13 +1,13 @@
-//! Two chats that know nothing of each other: on one Redis, and in one browser.
+//! Tests of two independent chats on one Redis and in one browser.
 
 use seaway_tests::support::{Browser, Redis, Server, Visitor};
 
 #[tokio::test]
-async fn chats_with_other_data_on_one_redis_do_not_hear_each_other() {
+async fn chats_with_separate_data_on_one_redis_exchange_no_events() {
     let redis = Redis::new().await;
     let (one, other) = (Server::chat_on(&redis).await, Server::chat_on(&redis).await);
     let browser = Browser::new().await;
-    // The first account and the first room of each: their ids and names are the same.
+    // The first account and the first room of each have the same ids and names.
     let ana = Visitor::join(&browser, &one, "Ana").await;
     let bo = Visitor::join(&browser, &other, "Bo").await;
 
@@ -20,7 +20,7 @@ async fn chats_with_other_data_on_one_redis_do_not_hear_each_other() {
 }
 
 #[tokio::test]
-async fn a_log_in_at_one_chat_does_not_end_that_at_another_on_the_same_machine() {
+async fn a_log_in_to_one_chat_does_not_end_the_session_of_another_on_the_same_host() {
     let redis = Redis::new().await;
     let (one, other) = (Server::chat_on(&redis).await, Server::chat_on(&redis).await);
     let browser = Browser::new().await;

@@ -1,4 +1,4 @@
-//! The page of the chat by itself: what it shows, to whom, and how it is used.
+//! Tests of the chat's page: escaping, layout, keyboard, limits.
 
 use seaway_tests::support::{
     Browser, Page, Redis, Server, Visitor,
@@ -9,7 +9,7 @@ use serde_json::json;
 
 #[tokio::test]
 async fn script_in_any_input_is_shown_as_text() {
-    // Each is at most as long as a name may be.
+    // Each has at most the length of a name.
     const NAME: &str = "<img src=x onerror=owned=1>";
     const ROOM: &str = "<script>owned=1</script>\"'><svg>";
     const TEXT: &str =
@@ -43,7 +43,7 @@ async fn script_in_any_input_is_shown_as_text() {
         is_clean(person).await;
     }
 
-    // What a form shows again because it was wrong, and what stands in the address.
+    // Values that a form shows again after an error, and values in the URL.
     for (page, name) in [
         ("/login", "\"><img src=x onerror=owned=1>"),
         ("/signup", NAME),
@@ -70,7 +70,7 @@ async fn script_in_any_input_is_shown_as_text() {
     is_clean(&ana).await;
 }
 
-/// Nothing that somebody wrote has become a part of the page.
+/// Checks that no user input has become markup or script.
 async fn is_clean(visitor: &Visitor) {
     let made = "document.querySelectorAll('img, svg svg, body script').length";
     assert_eq!(visitor.page.eval(made).await, 0);
@@ -79,12 +79,12 @@ async fn is_clean(visitor: &Visitor) {
 }
 
 #[tokio::test]
-async fn who_writes_too_much_at_once_is_told_when_to_go_on() {
+async fn the_message_rate_limit_shows_when_to_continue() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::join(&browser, &chat, "Ana").await;
     let bo = Visitor::join(&browser, &chat, "Bo").await;
 
-    // Typed by hand they might take long enough to be within the limit.
+    // Typed by hand, they might be slow enough for the limit.
     ana.says_at_once(36).await;
 
     let refused = "document.querySelector('#messages > [data-state=refused] .delivery')";
@@ -101,7 +101,7 @@ async fn who_writes_too_much_at_once_is_told_when_to_go_on() {
 }
 
 #[tokio::test]
-async fn links_can_be_clicked_and_only_links() {
+async fn only_links_are_clickable() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::join(&browser, &chat, "Ana").await;
 
@@ -118,7 +118,7 @@ async fn links_can_be_clicked_and_only_links() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_speak_the_chats_language_is_told_so_and_harms_nobody() {
+async fn an_invalid_message_closes_its_websocket_alone() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::join(&browser, &chat, "Ana").await;
     let bo = Visitor::join(&browser, &chat, "Bo").await;
@@ -145,7 +145,7 @@ async fn a_client_that_does_not_speak_the_chats_language_is_told_so_and_harms_no
 }
 
 #[tokio::test]
-async fn a_stranger_gets_no_socket() {
+async fn an_anonymous_client_gets_no_websocket() {
     let redis = Redis::new().await;
     let chat = Server::chat_on(&redis).await;
 
@@ -159,7 +159,7 @@ async fn a_stranger_gets_no_socket() {
 }
 
 #[tokio::test]
-async fn the_keyboard_is_enough() {
+async fn every_page_is_usable_by_keyboard() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor {
         page: browser.page().await,
@@ -198,7 +198,7 @@ async fn the_keyboard_is_enough() {
 }
 
 #[tokio::test]
-async fn a_reload_stays_in_the_room_and_knows_what_was_mine() {
+async fn a_reload_remains_in_the_room_and_recognizes_own_messages() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::join(&browser, &chat, "Ana").await;
     ana.says("mine").await;
@@ -213,7 +213,7 @@ async fn a_reload_stays_in_the_room_and_knows_what_was_mine() {
 }
 
 #[tokio::test]
-async fn every_page_fits_a_desk_and_a_phone_by_day_and_by_night() {
+async fn every_page_fits_a_desktop_and_a_phone_in_light_and_dark() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::join(&browser, &chat, "Ana").await;
     let idris = Visitor::join(&browser, &chat, "Idris").await;
@@ -272,7 +272,7 @@ async fn every_page_fits_a_desk_and_a_phone_by_day_and_by_night() {
 }
 
 #[tokio::test]
-async fn the_bar_keeps_to_its_lines_on_a_small_phone() {
+async fn the_bars_texts_do_not_wrap_on_a_small_phone() {
     let (_redis, mut chat, browser) = one_chat().await;
     let ana = Visitor::join(&browser, &chat, "Ana Maria Fernández de la Cruz").await;
     let list = ana.page_in_another_tab(&browser, &chat.page("/")).await;
@@ -305,7 +305,7 @@ async fn the_bar_keeps_to_its_lines_on_a_small_phone() {
 }
 
 #[tokio::test]
-async fn a_sentence_about_somebody_keeps_its_direction() {
+async fn a_sentence_with_a_name_keeps_its_text_direction() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::join(&browser, &chat, "Ana").await;
     let bakr = Visitor::join(&browser, &chat, "أبو بكر").await;
@@ -332,7 +332,7 @@ async fn has_focus(page: &Page, id: &str) {
         .await;
 }
 
-/// Moves the focus on, around the page, until it is there.
+/// Moves the focus with Tab until this element has it.
 async fn tab_to(page: &Page, id: &str) {
     for _ in 0..20 {
         page.press(Key::Tab).await;
@@ -343,7 +343,7 @@ async fn tab_to(page: &Page, id: &str) {
     panic!("the Tab key never leads to {id}");
 }
 
-/// Takes a screenshot on a screen, where nothing may stick out sideways.
+/// Takes a screenshot on a screen, where nothing may overflow horizontally.
 async fn show(page: &Page, screen: (u32, u32, bool), colours: &str, name: &str) {
     page.show_on(screen, colours).await;
     page.wait_for(&format!("innerWidth === {}", screen.0)).await;

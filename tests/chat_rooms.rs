@@ -1,11 +1,12 @@
-//! The rooms of the chat: the list with what is unread, the past, and the walls between them.
+//! Tests of the chat's rooms: the list with unread counts, the history, and the separation of
+//! rooms.
 
 use seaway_tests::support::{Browser, Redis, Server, Visitor};
 use serde_json::json;
 use tower_sessions_sqlx_store::sqlx::{self, SqlitePool};
 
 #[tokio::test]
-async fn the_list_counts_what_is_unread_while_one_looks_and_when_one_comes_back() {
+async fn the_list_counts_unread_messages_live_and_after_a_reload() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::join(&browser, &chat, "Ana").await;
     let bo = Visitor::sign_up(&browser, &chat, "Bo").await;
@@ -35,7 +36,7 @@ async fn the_list_counts_what_is_unread_while_one_looks_and_when_one_comes_back(
 }
 
 #[tokio::test]
-async fn a_new_room_appears_on_everybodys_list() {
+async fn a_new_room_appears_on_every_list() {
     let redis = Redis::new().await;
     let one = Server::chat_on(&redis).await;
     let two = Server::chat_beside(&one, &redis).await;
@@ -57,7 +58,7 @@ async fn a_new_room_appears_on_everybodys_list() {
 }
 
 #[tokio::test]
-async fn a_room_needs_a_name_of_its_own() {
+async fn a_rooms_name_is_unique() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::join(&browser, &chat, "Ana").await;
     ana.page.goto(&chat.page("/")).await;
@@ -75,7 +76,7 @@ async fn a_room_needs_a_name_of_its_own() {
 }
 
 #[tokio::test]
-async fn who_makes_one_room_after_the_other_is_told_when_to_go_on() {
+async fn the_room_rate_limit_shows_when_to_continue() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::sign_up(&browser, &chat, "Ana").await;
     let bo = Visitor::sign_up(&browser, &chat, "Bo").await;
@@ -98,7 +99,7 @@ async fn who_makes_one_room_after_the_other_is_told_when_to_go_on() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_no_text_leads_to_no_room() {
+async fn a_path_with_invalid_utf_8_responds_404() {
     let (_redis, mut chat, browser) = one_chat().await;
     let ana = Visitor::sign_up(&browser, &chat, "Ana").await;
 
@@ -111,7 +112,7 @@ async fn an_address_that_is_no_text_leads_to_no_room() {
 }
 
 #[tokio::test]
-async fn what_is_said_after_all_was_seen_stays_unread() {
+async fn a_message_after_the_read_marker_remains_unread() {
     let (_redis, chat, browser) = one_chat().await;
     let list = Visitor::join(&browser, &chat, "Ana").await;
     list.page.goto(&chat.page("/")).await;
@@ -125,7 +126,7 @@ async fn what_is_said_after_all_was_seen_stays_unread() {
     list.page.eval(listen).await;
     let ana = list.another_tab(&browser, &chat, "harbour").await;
 
-    // The server names the message up to which all is seen …
+    // The server sends the id of the message up to which all is read …
     ana.says("hello").await;
     ana.sees(&["hello"]).await;
     let newest = "Number(document.querySelector('#messages > li:last-child').dataset.id)";
@@ -133,7 +134,7 @@ async fn what_is_said_after_all_was_seen_stays_unread() {
         json!({ "type": "rooms.seen", "room": "harbour", "id": ana.page.eval(newest).await });
     list.page.wait_for_value("window.seen", &seen).await;
 
-    // … and a later one that was heard before that stays unread.
+    // … and a later one that was received before that remains unread.
     let counted = "import('/static/unread-counts.js').then(({ UnreadCounts }) => {
         const counts = new UnreadCounts();
         const room = 'harbour';
@@ -150,7 +151,7 @@ async fn what_is_said_after_all_was_seen_stays_unread() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_read_from_right_to_left_stands_below_the_others() {
+async fn right_to_left_names_are_aligned_with_the_others() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::join(&browser, &chat, "Ana").await;
     ana.says("good morning").await;
@@ -177,7 +178,7 @@ async fn a_name_that_is_read_from_right_to_left_stands_below_the_others() {
 }
 
 #[tokio::test]
-async fn nothing_of_one_room_is_seen_in_another() {
+async fn messages_of_one_room_do_not_appear_in_another() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::join(&browser, &chat, "Ana").await;
     let bo = Visitor::sign_up(&browser, &chat, "Bo").await;
@@ -201,11 +202,11 @@ async fn nothing_of_one_room_is_seen_in_another() {
 }
 
 #[tokio::test]
-async fn the_past_comes_as_one_scrolls_up_to_the_beginning_of_the_room() {
+async fn scrolling_up_loads_older_messages_until_the_first() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::join(&browser, &chat, "Ana").await;
     let said = Vec::from_iter((1..=130).map(|number| format!("message {number}")));
-    // Nobody may say so much at once.
+    // The rate limit does not allow so many messages at once.
     let database = format!("sqlite://{}/chat.db", chat.data().display());
     let database = SqlitePool::connect(&database).await.expect("the chat's");
     for text in &said {

@@ -1,12 +1,11 @@
-//! A browser's own `EventSource`: it comes back by itself after a cut, says what it heard last, and misses nothing that is
-//! still kept.
+//! Tests of a browser's own `EventSource`: it reconnects by itself, sends the last event id, and
+//! misses no message that is still kept.
 
 use seaway_tests::support::{Browser, Page, Proxy, Server, raw};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn an_event_source_that_is_cut_off_misses_nothing_within_the_ring_and_is_told_of_a_gap_beyond_it()
- {
+async fn a_reconnecting_event_source_misses_nothing_within_the_ring_and_gets_a_gap_beyond_it() {
     let room = Server::example("transports").await;
     let wire = Proxy::before(&room).await;
     let browser = Browser::new().await;
@@ -30,7 +29,7 @@ async fn an_event_source_that_is_cut_off_misses_nothing_within_the_ring_and_is_t
 }
 
 #[tokio::test]
-async fn an_event_source_that_is_cut_off_before_it_heard_anything_is_told_of_a_gap_too() {
+async fn an_event_source_that_disconnects_before_its_first_message_gets_a_gap_too() {
     let room = Server::example("transports").await;
     let wire = Proxy::before(&room).await;
     let browser = Browser::new().await;
@@ -43,7 +42,7 @@ async fn an_event_source_that_is_cut_off_before_it_heard_anything_is_told_of_a_g
     hears(&page, &[json!("gap")]).await;
 }
 
-/// A page whose source is open, and which notes each gap.
+/// Opens a page with an open source, which records each gap.
 async fn listening(browser: &Browser, wire: &Proxy) -> Page {
     let page = browser.page().await;
     page.goto(&wire.page("/healthz")).await;
@@ -59,7 +58,7 @@ async fn listening(browser: &Browser, wire: &Proxy) -> Page {
     page
 }
 
-/// Cuts the connection, and waits until the browser has noticed.
+/// Resets the connection, and waits until the browser has noticed.
 async fn cut(wire: &Proxy, page: &Page) {
     wire.cut();
     page.wait_for("source.readyState === EventSource.CONNECTING")
@@ -72,7 +71,7 @@ fn texts(from: u32, to: u32) -> Vec<Value> {
         .collect()
 }
 
-/// Says these numbers, past the wire.
+/// Sends these numbers directly to the server, not through the proxy.
 async fn says(room: &Server, from: u32, to: u32) {
     for number in from..=to {
         raw::ask(room.port(), "POST /say", &[], &number.to_string()).await;

@@ -1,4 +1,4 @@
-//! The small examples, each as a person would try it.
+//! Tests of the small examples, each used as a person would.
 
 use seaway_tests::support::{
     Browser, Page, Proxy, Server, raw,
@@ -7,7 +7,7 @@ use seaway_tests::support::{
 use serde_json::json;
 
 #[tokio::test]
-async fn echo_says_what_it_hears() {
+async fn echo_echoes_messages() {
     let echo = Server::example("echo").await;
     let mut client = echo.client("/").await;
 
@@ -15,7 +15,7 @@ async fn echo_says_what_it_hears() {
 }
 
 #[tokio::test]
-async fn what_is_posted_to_the_axum_app_reaches_its_sockets_and_its_layers_hold_for_both() {
+async fn a_post_to_the_axum_app_reaches_its_websockets_and_layers_apply_to_both() {
     let mut app = Server::example("in-axum").await;
     let mut listener = app.client("/ws/readings").await;
     let json = "Content-Type: application/json";
@@ -62,7 +62,7 @@ async fn what_is_posted_to_the_axum_app_reaches_its_sockets_and_its_layers_hold_
 }
 
 #[tokio::test]
-async fn a_customer_is_told_in_every_tab_and_others_are_not() {
+async fn a_customer_is_notified_in_every_tab_and_others_are_not() {
     let shop = Server::example("notifications").await;
     let browser = Browser::new().await;
     let (ana, bo) = (browser.page().await, browser.page().await);
@@ -83,14 +83,14 @@ async fn a_customer_is_told_in_every_tab_and_others_are_not() {
         page.wait_for_value(parcels, &json!(["<b>oars</b>, from Bo"]))
             .await;
     }
-    says(&bo, "Ana will be told").await;
+    says(&bo, "Ana will be notified").await;
     assert_eq!(bo.eval(parcels).await, json!([]));
     let stranger = raw::ask(shop.port(), "POST /ship/Ana", &[], "what=nothing").await;
     assert!(stranger.starts_with("HTTP/1.1 401"), "{stranger}");
 }
 
 #[tokio::test]
-async fn a_stranger_is_told_to_come_in_and_does_not_knock_again_and_again() {
+async fn an_anonymous_page_asks_for_a_log_in_and_does_not_retry() {
     let shop = Server::example("notifications").await;
     let browser = Browser::new().await;
     let stranger = browser.page().await;
@@ -105,7 +105,7 @@ async fn a_stranger_is_told_to_come_in_and_does_not_knock_again_and_again() {
              })()",
         )
         .await;
-    says(&stranger, "Come in first.").await;
+    says(&stranger, "Log in first.").await;
 
     stranger.pass_time(60).await;
 
@@ -114,8 +114,7 @@ async fn a_stranger_is_told_to_come_in_and_does_not_knock_again_and_again() {
 }
 
 #[tokio::test]
-async fn a_customer_comes_back_after_a_cut_and_after_the_server_has_stopped_and_not_when_the_visit_is_over()
- {
+async fn a_customer_reconnects_after_a_reset_and_a_restart_but_not_after_the_session_ended() {
     const LOST: &str = "The connection is lost, trying again…";
     let mut shop = Server::example("notifications").await;
     let wire = Proxy::before(&shop).await;
@@ -129,22 +128,22 @@ async fn a_customer_comes_back_after_a_cut_and_after_the_server_has_stopped_and_
     wire.mend();
     says(&ana, "hello, Ana").await;
 
-    // A new id at each log-in ends the session before, and its sockets with 4401.
+    // Each log-in changes the session id, which closes the WebSockets of the old session with 4401.
     let tab = browser.tab_beside(&ana).await;
     tab.goto(&wire.page("/")).await;
     come_in(&tab, "Cy").await;
-    says(&ana, "Your visit has ended. Come in again.").await;
+    says(&ana, "Your session has ended. Log in again.").await;
 
-    // Its goodbye is 1001; this server keeps sessions in memory, so whoever comes back is a stranger.
+    // It closes with 1001; this server keeps sessions in memory, so a reconnecting client has none.
     shop.terminate();
     says(&tab, LOST).await;
     shop.ended(DEADLINE).await;
     shop.start().await;
-    says(&tab, "Come in first.").await;
+    says(&tab, "Log in first.").await;
     come_in(&tab, "Cy").await;
 }
 
-/// Comes in by the form, and waits for the socket.
+/// Logs in with the form, and waits for the WebSocket.
 async fn come_in(page: &Page, name: &str) {
     page.type_text("[name=name]", name).await;
     page.click("form button").await;

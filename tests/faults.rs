@@ -1,7 +1,7 @@
-//! Faults of Redis, of the network and of a process, and what becomes of every message.
+//! Tests of faults of Redis, the network and processes, with an account of every message.
 //!
-//! Each fault happens to a [`Stage`] of its own. Outages take their time, so faults of one group run at once: the first
-//! test that asks for one of them runs the group, and the others wait for it.
+//! Each fault has a [`Stage`] of its own. Outages take time, so faults of one group run
+//! concurrently: the first test that needs one of them runs the group, and the others wait for it.
 
 use seaway::Channels;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ struct Said {
     text: String,
 }
 
-/// What happens.
+/// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Fault {
     Killed,
@@ -81,7 +81,7 @@ fn redis_killed_and_restarted_with_its_data_loses_nothing_and_closes_no_socket()
 }
 
 #[test]
-fn redis_killed_again_as_soon_as_it_is_back_loses_nothing_in_silence() {
+fn redis_killed_again_right_after_its_restart_loses_nothing_silently() {
     let verdict = KilledTwice.verdict();
 
     verdict.is_honest();
@@ -89,7 +89,7 @@ fn redis_killed_again_as_soon_as_it_is_back_loses_nothing_in_silence() {
 }
 
 #[test]
-fn redis_restarted_behind_a_proxy_that_still_listens_loses_nothing_in_silence() {
+fn redis_restarted_behind_a_proxy_that_still_listens_loses_nothing_silently() {
     let verdict = KilledBehindProxy.verdict();
 
     verdict.is_honest();
@@ -97,7 +97,7 @@ fn redis_restarted_behind_a_proxy_that_still_listens_loses_nothing_in_silence() 
 }
 
 #[test]
-fn redis_restarted_while_a_process_does_not_run_loses_nothing_in_silence() {
+fn redis_restarted_while_a_process_is_suspended_loses_nothing_silently() {
     let verdict = KilledWhileFrozen.verdict();
 
     verdict.is_honest();
@@ -105,7 +105,7 @@ fn redis_restarted_while_a_process_does_not_run_loses_nothing_in_silence() {
 }
 
 #[test]
-fn redis_stopped_for_five_seconds_loses_nothing_and_closes_no_socket() {
+fn redis_suspended_for_five_seconds_loses_nothing_and_closes_no_socket() {
     let verdict = Stopped.verdict();
 
     verdict.is_complete();
@@ -113,7 +113,7 @@ fn redis_stopped_for_five_seconds_loses_nothing_and_closes_no_socket() {
 }
 
 #[test]
-fn redis_stopped_for_longer_than_a_send_waits_loses_nothing_in_silence() {
+fn redis_suspended_for_longer_than_the_send_timeout_loses_nothing_silently() {
     let verdict = StoppedForLong.verdict();
 
     verdict.is_honest();
@@ -129,7 +129,7 @@ fn a_network_that_stalls_for_five_seconds_loses_nothing_and_closes_no_socket() {
 }
 
 #[test]
-fn a_network_that_loses_five_seconds_of_bytes_and_resets_loses_nothing_in_silence() {
+fn a_network_that_drops_five_seconds_of_bytes_and_resets_loses_nothing_silently() {
     let verdict = Losing.verdict();
 
     verdict.is_honest();
@@ -137,7 +137,7 @@ fn a_network_that_loses_five_seconds_of_bytes_and_resets_loses_nothing_in_silenc
 }
 
 #[test]
-fn a_network_that_resets_every_connection_once_loses_nothing_in_silence() {
+fn a_network_that_resets_every_connection_once_loses_nothing_silently() {
     let verdict = Reset.verdict();
 
     verdict.is_honest();
@@ -152,7 +152,7 @@ fn a_network_with_100_ms_of_latency_loses_nothing_and_closes_no_socket() {
 }
 
 #[test]
-fn client_kill_loses_nothing_in_silence() {
+fn client_kill_loses_nothing_silently() {
     let verdict = ClientsKilled.verdict();
 
     verdict.is_honest();
@@ -176,7 +176,7 @@ fn a_redis_at_its_maxmemory_loses_nothing_and_closes_no_socket() {
 }
 
 #[test]
-fn a_password_that_is_wrong_for_two_seconds_loses_nothing_in_silence() {
+fn a_password_that_is_wrong_for_two_seconds_loses_nothing_silently() {
     let verdict = WrongPassword.verdict();
 
     verdict.is_honest();
@@ -184,7 +184,7 @@ fn a_password_that_is_wrong_for_two_seconds_loses_nothing_in_silence() {
 }
 
 #[test]
-fn a_process_that_is_killed_takes_nothing_from_the_clients_of_the_other() {
+fn a_killed_process_loses_nothing_for_clients_of_the_other() {
     let verdict = ProcessKilled.verdict();
 
     verdict.is_honest();
@@ -194,7 +194,7 @@ fn a_process_that_is_killed_takes_nothing_from_the_clients_of_the_other() {
 }
 
 #[test]
-fn a_process_whose_subscriber_is_kept_out_for_three_seconds_tells_its_clients() {
+fn a_process_whose_subscriber_is_disconnected_for_three_seconds_notifies_its_clients() {
     let verdict = SubscriberCut.verdict();
 
     verdict.is_honest();
@@ -202,16 +202,16 @@ fn a_process_whose_subscriber_is_kept_out_for_three_seconds_tells_its_clients() 
 }
 
 #[test]
-fn three_seconds_of_latency_while_a_room_is_entered_lose_nothing_and_close_no_socket() {
+fn three_seconds_of_latency_during_a_join_lose_nothing_and_close_no_socket() {
     let verdict = LateSubscription.verdict();
 
     verdict.is_complete();
 }
 
-/// A process that does not read for a moment has a backlog in Redis, which ends with Redis.
+/// A suspended process has a backlog in Redis, which is lost when Redis is killed.
 #[tokio::test]
-async fn what_redis_had_not_written_to_a_busy_process_when_it_was_killed_is_told() {
-    /// More than the systems keep for a connection, less than Redis keeps for a subscriber.
+async fn the_backlog_of_a_killed_redis_is_not_lost_silently() {
+    /// More than the kernels buffer for a connection, less than Redis buffers for a subscriber.
     const EVENTS: usize = 1000;
     let mut redis = Redis::new().await;
     let mut arena = Server::arena_on(&redis).await;
@@ -246,7 +246,7 @@ async fn what_redis_had_not_written_to_a_busy_process_when_it_was_killed_is_told
 }
 
 impl Fault {
-    /// What it has done. Runs the faults of its group, unless another test has.
+    /// Returns the effects of this fault. Runs the faults of its group, unless another test has.
     fn verdict(self) -> &'static Verdict {
         static VERDICTS: [OnceLock<Verdicts>; GROUPS.len()] =
             [const { OnceLock::new() }; GROUPS.len()];
@@ -289,16 +289,16 @@ impl Fault {
     }
 }
 
-/// Those that came to their end.
+/// The verdicts of the faults whose run finished.
 type Verdicts = HashMap<Fault, Verdict>;
 
-/// Lets these faults happen at once, each in a thread of its own.
+/// Runs these faults concurrently, each in its own thread.
 fn happen(faults: &[Fault]) -> Verdicts {
     thread::scope(|scope| {
         let start = |fault: Fault| (fault, scope.spawn(move || fault.happens_alone()));
         let running: Vec<_> = faults.iter().copied().map(start).collect();
         let ended = running.into_iter().filter_map(|(fault, thread)| {
-            // A panic is this fault's own, and its message is shown already.
+            // A panic concerns this fault alone, and its message is printed already.
             Some((fault, thread.join().ok()?))
         });
         ended.collect()
@@ -312,7 +312,7 @@ async fn killed(mut stage: Stage) -> Verdict {
     stage.verdict().await
 }
 
-/// Redis has something to load, and says `LOADING` for a moment.
+/// Kills a Redis with an AOF, which it loads on restart while it responds `LOADING`.
 async fn killed_with_aof() -> Verdict {
     let redis = Redis::with(&["--appendonly", "yes"]).await;
     let fill = "for i = 1, 50000 do redis.call('SET', 'key' .. i, i) end";
@@ -320,7 +320,7 @@ async fn killed_with_aof() -> Verdict {
     killed(Stage::directly_on(redis).await).await
 }
 
-/// The second time comes while the processes are subscribing, or have just begun to publish.
+/// Kills Redis a second time while the processes are subscribing, or have just begun to publish.
 async fn killed_twice() -> Verdict {
     let mut stage = Stage::directly_on(Redis::new().await).await;
     for _ in 0..2 {
@@ -335,7 +335,8 @@ async fn killed_twice() -> Verdict {
     stage.verdict().await
 }
 
-/// The other process reconnects and publishes long before this one finds out.
+/// Kills Redis while a process is suspended: the other one reconnects and publishes long before
+/// this one notices.
 async fn killed_while_frozen() -> Verdict {
     let mut stage = Stage::directly_on(Redis::new().await).await;
     stage.arenas[1].freeze();
@@ -388,7 +389,7 @@ async fn delayed() -> Verdict {
     stage.verdict().await
 }
 
-/// Commands first, subscriptions a moment later.
+/// Runs CLIENT KILL for command connections first, and for subscriber connections shortly after.
 async fn clients_killed() -> Verdict {
     let stage = Stage::on(Redis::new().await).await;
     stage
@@ -403,7 +404,7 @@ async fn clients_killed() -> Verdict {
     stage.verdict().await
 }
 
-/// A command that is none of the layer's business.
+/// Runs a Redis command that must not affect the layer.
 async fn does(command: &[&str]) -> Verdict {
     let stage = Stage::on(Redis::new().await).await;
     stage.redis.does(command).await;

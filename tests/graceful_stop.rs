@@ -1,13 +1,13 @@
-//! A server that is asked to stop says goodbye to everyone, and then ends.
+//! Tests of graceful shutdown: the server sends close frames to all clients, and then exits.
 
 use std::time::Duration;
 
 use seaway_tests::support::{Server, raw};
 
-/// A server whose clients answer its goodbye has nothing to wait for.
+/// The limit of a shutdown whose clients reply to the close frame: there is nothing to wait for.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
-/// More than the 5 seconds that a client has to answer the goodbye; far less than the 30 that the server would drain.
+/// More than the close timeout of 5 s, and far less than the drain timeout of 30 s.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn a_stop_closes_every_socket_with_1001_and_exits_0() {
 }
 
 #[tokio::test]
-async fn a_client_that_never_answers_the_goodbye_does_not_hold_up_the_stop() {
+async fn a_client_that_ignores_the_close_frame_does_not_delay_the_shutdown() {
     let mut arena = Server::arena().await;
     let mut silent = arena.raw_client().await;
     assert_eq!(silent.upgrade("/ws/echo", "").await, 101);
@@ -44,7 +44,7 @@ async fn a_client_that_never_answers_the_goodbye_does_not_hold_up_the_stop() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_the_wait_at_once() {
+async fn a_second_signal_ends_the_shutdown_at_once() {
     let mut arena = Server::arena().await;
     let mut silent = arena.raw_client().await;
     assert_eq!(silent.upgrade("/ws/echo", "").await, 101);
@@ -53,9 +53,9 @@ async fn a_second_signal_ends_the_wait_at_once() {
 
     arena.terminate();
 
-    // The client still has most of its 5 seconds.
+    // The client's close timeout of 5 s has hardly begun.
     let status = arena.ended(AT_ONCE).await;
     assert!(status.success(), "{status}: {}", arena.errors());
-    let line = "asked again to stop: what is left is cut off";
+    let line = "received a second stop signal: aborting the remaining connections";
     assert!(arena.errors().contains(line), "{}", arena.errors());
 }

@@ -1,4 +1,4 @@
-//! Bad input ends with the promised answer, and another client notices nothing.
+//! Tests of invalid input: it gets the documented response, and does not affect another client.
 
 use std::time::{Duration, Instant};
 
@@ -25,28 +25,28 @@ async fn an_unknown_opcode_is_a_protocol_error() {
 }
 
 #[tokio::test]
-async fn a_ping_in_pieces_is_a_protocol_error() {
+async fn a_fragmented_ping_is_a_protocol_error() {
     ends_with(1002, &frame(0x09, b"hello")).await;
 }
 
 #[tokio::test]
-async fn a_text_that_is_not_utf_8_is_refused_as_such() {
+async fn a_text_with_invalid_utf_8_closes_with_1007() {
     ends_with(1007, &text_frame(b"\xf0\x28\x8c\x28")).await;
 }
 
 #[tokio::test]
-async fn a_message_over_the_limit_is_too_big() {
+async fn a_message_over_the_limit_closes_with_1009() {
     ends_with(1009, &text_frame(&[b'a'; 1025])).await;
 }
 
 #[tokio::test]
-async fn a_message_that_grows_over_the_limit_in_pieces_is_too_big() {
+async fn a_fragmented_message_over_the_limit_closes_with_1009() {
     let pieces = [frame(0x01, &[b'a'; 1000]), frame(0x80, &[b'a'; 1000])].concat();
     ends_with(1009, &pieces).await;
 }
 
 #[tokio::test]
-async fn a_message_of_exactly_the_limit_is_welcome() {
+async fn a_message_of_exactly_the_limit_is_accepted() {
     let arena = Server::arena_with(&["--max-message-size", "1024"]).await;
     let mut client = arena.client("/ws/echo").await;
 
@@ -54,7 +54,7 @@ async fn a_message_of_exactly_the_limit_is_welcome() {
 }
 
 #[tokio::test]
-async fn a_frame_that_is_cut_off_harms_nobody() {
+async fn an_incomplete_frame_affects_no_other_client() {
     let arena = Server::arena().await;
     let mut neighbour = Neighbour::of(&arena).await;
     let mut client = arena.raw_client().await;
@@ -67,7 +67,7 @@ async fn a_frame_that_is_cut_off_harms_nobody() {
 }
 
 #[tokio::test]
-async fn an_unknown_path_is_not_found() {
+async fn an_unknown_path_responds_404() {
     let arena = Server::arena().await;
     let mut neighbour = Neighbour::of(&arena).await;
 
@@ -81,7 +81,7 @@ async fn an_unknown_path_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_foreign_origin_is_forbidden_and_our_own_is_not() {
+async fn a_foreign_origin_is_rejected_and_the_same_origin_is_not() {
     let arena = Server::arena().await;
     let mut neighbour = Neighbour::of(&arena).await;
     let ours = format!("Origin: http://127.0.0.1:{}\r\n", arena.port());
@@ -104,7 +104,7 @@ async fn a_foreign_origin_is_forbidden_and_our_own_is_not() {
 }
 
 #[tokio::test]
-async fn a_head_that_never_ends_is_cut_at_the_limit() {
+async fn a_head_that_never_ends_is_closed_at_the_timeout() {
     let limit = Duration::from_millis(500);
     let arena = Server::arena_with(&["--head-timeout", "0.5"]).await;
     let mut neighbour = Neighbour::of(&arena).await;
@@ -114,7 +114,7 @@ async fn a_head_that_never_ends_is_cut_at_the_limit() {
     client
         .write(b"GET /ws/echo HTTP/1.1\r\nHost: here\r\nX-Slow: ")
         .await;
-    // A byte now and then must not buy more time.
+    // Single bytes at intervals must not extend the timeout.
     let trickle = async {
         while client.write(b"a").await {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -148,7 +148,7 @@ async fn ends_with(code: u16, bytes: &[u8]) {
     neighbour.noticed_nothing().await;
 }
 
-/// Somebody else on the same server, in the room where the harm is done.
+/// Another client on the same server, in the room of the faulty client.
 struct Neighbour(Client);
 
 impl Neighbour {
@@ -158,7 +158,7 @@ impl Neighbour {
         Self(client)
     }
 
-    /// The next thing it hears is its own word: nothing else has reached it, and it is still served.
+    /// Checks that the next message is its own echo: it received nothing else, and is still served.
     async fn noticed_nothing(&mut self) {
         self.0.echoes("after").await;
     }

@@ -1,4 +1,4 @@
-//! Rooms meet Python: Django Channels' pub/sub layer and Seaway on one Redis.
+//! Tests of interoperation with Django Channels' pub/sub layer on one Redis.
 
 use seaway::{Channels, Group, channels::Mailbox};
 use seaway_tests::support::{Python, Redis, Server, wait::DEADLINE};
@@ -9,7 +9,7 @@ use tokio::time::timeout;
 const TEXT: &str = "Grüße aus Århus, 你好 ⚓";
 
 #[tokio::test]
-async fn what_python_sends_to_a_group_reaches_a_seaway_consumer() {
+async fn events_of_python_reach_a_seaway_consumer() {
     let redis = Redis::new().await;
     let arena = Server::arena_on(&redis).await;
     let mut client = arena.client("/ws/room/harbour").await;
@@ -22,7 +22,7 @@ async fn what_python_sends_to_a_group_reaches_a_seaway_consumer() {
 }
 
 #[tokio::test]
-async fn what_a_seaway_group_sends_reaches_a_python_channel() {
+async fn events_of_a_seaway_group_reach_a_python_channel() {
     let redis = Redis::new().await;
     let arena = Server::arena_on(&redis).await;
     let mut python = Python::start("group_listen.py", &redis, &["room.harbour"]);
@@ -58,7 +58,7 @@ async fn a_channels_consumer_and_a_seaway_consumer_share_a_room() {
 }
 
 #[tokio::test]
-async fn a_python_event_that_seaway_does_not_know_is_skipped() {
+async fn an_unknown_event_of_python_is_skipped() {
     let redis = Redis::new().await;
     let arena = Server::arena_on(&redis).await;
     let mut client = arena.client("/ws/room/harbour").await;
@@ -80,7 +80,7 @@ async fn a_python_event_that_seaway_does_not_know_is_skipped() {
 }
 
 #[tokio::test]
-async fn what_seaway_sends_to_all_but_one_reaches_every_other_member_and_all_of_python() {
+async fn an_event_of_seaway_to_all_but_one_reaches_all_other_members_and_all_of_python() {
     let redis = Redis::new().await;
     let mut python = Python::start("group_listen.py", &redis, &["room.harbour"]);
     assert_eq!(python.next().await, json!({ "listening": "room.harbour" }));
@@ -107,7 +107,7 @@ async fn what_seaway_sends_to_all_but_one_reaches_every_other_member_and_all_of_
 }
 
 #[tokio::test]
-async fn a_channels_consumer_gets_what_seaway_sends_to_all_but_one() {
+async fn a_channels_consumer_receives_an_event_of_seaway_to_all_but_one() {
     let redis = Redis::new().await;
     let mut python = Python::start("consumer.py", &redis, &["room.harbour"]);
     assert_eq!(python.next().await, json!({ "connected": true }));
@@ -125,13 +125,13 @@ async fn a_channels_consumer_gets_what_seaway_sends_to_all_but_one() {
 }
 
 #[tokio::test]
-async fn what_python_sends_to_all_but_one_reaches_every_other_member_wherever_the_key_stands() {
+async fn an_event_of_python_to_all_but_one_reaches_all_other_members_with_any_key_order() {
     let redis = Redis::new().await;
     let (mut ana, mut bo, mut cy) = crew(&redis).await;
     let but_bo = bo.mailbox.name().clone();
 
     let mut python = Python::start("group_send.py", &redis, &["room.harbour"]);
-    // Python keeps the order of the keys.
+    // Python preserves the order of keys.
     for event in [
         format!(r#"{{"__seaway_except__": "{but_bo}", "type": "room.message", "text": "first"}}"#),
         format!(r#"{{"type": "room.message", "text": "last", "__seaway_except__": "{but_bo}"}}"#),
@@ -149,7 +149,7 @@ async fn what_python_sends_to_all_but_one_reaches_every_other_member_wherever_th
 }
 
 #[tokio::test]
-async fn events_of_python_and_seaway_mix_and_each_sender_keeps_its_order() {
+async fn concurrent_events_of_python_and_seaway_are_ordered_per_sender() {
     const EACH: usize = 200;
     let redis = Redis::new().await;
     let mut listener = Python::start("group_listen.py", &redis, &["room.harbour"]);
@@ -210,7 +210,7 @@ impl Said {
     }
 }
 
-/// A member of the room, without a socket.
+/// A member of the room, without a WebSocket.
 struct Member {
     mailbox: Mailbox,
     room: Group<Said>,
@@ -231,7 +231,7 @@ impl Member {
     }
 }
 
-/// Ana and Bo in one process, Cy in another.
+/// Joins Ana and Bo in one process, and Cy in another.
 async fn crew(redis: &Redis) -> (Member, Member, Member) {
     let here = Channels::redis(redis.url()).await.expect("Redis is there");
     let there = Channels::redis(redis.url()).await.expect("Redis is there");

@@ -1,5 +1,6 @@
-//! What the integration tests share: everything they start, and how they talk to it.
+//! The harness of the integration tests: processes and clients.
 //!
-//! Nothing here skips: a program that is missing fails the test and names the command that installs it.
+//! Tests are never skipped: a missing program fails the test, and the message names the command
+//! that installs it.
 
 pub mod support;

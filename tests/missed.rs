@@ -1,7 +1,8 @@
-//! A receiver that keeps what it has in step with a database: it reads there what it may have missed.
+//! Tests of a receiver that reads missed events from a database.
 //!
-//! What `docs/channel-layers.md` advises, to the letter: each event carries its number; on `Missed`, everything after
-//! the last known number is read from the database. Nothing may be lacking in the end, whatever the network did.
+//! It does exactly what `docs/channel-layers.md` recommends: each event has a number; on `Missed`,
+//! the receiver reads everything after its last number from the database. In the end it must lack
+//! nothing, whatever the network did.
 
 use std::{
     collections::BTreeSet,
@@ -22,10 +23,10 @@ use tokio::{
     time::{Instant, interval, sleep},
 };
 
-/// Groups with a receiver each; events take turns among them.
+/// The number of groups, each with a receiver; events are sent to them in turn.
 const GROUPS: usize = 20;
 
-/// How often an event is sent.
+/// The interval between events.
 const EVERY: Duration = Duration::from_millis(2);
 
 #[derive(Serialize, Deserialize)]
@@ -61,7 +62,7 @@ async fn a_receiver_that_reads_its_database_lacks_nothing_after_a_slow_reconnect
 }
 
 #[tokio::test]
-async fn a_receiver_that_reads_its_database_lacks_nothing_though_many_groups_are_subscribed_anew() {
+async fn a_receiver_that_reads_its_database_lacks_nothing_while_many_groups_are_resubscribed() {
     let redis = Redis::new().await;
     let story = Story::begin(&redis, 20_000).await;
 
@@ -71,7 +72,8 @@ async fn a_receiver_that_reads_its_database_lacks_nothing_though_many_groups_are
     story.nothing_is_lacking().await;
 }
 
-/// A newcomer's join is confirmed on a connection that breaks before all other subscriptions are renewed.
+/// A new receiver's join is confirmed on a connection that breaks before all other subscriptions
+/// are renewed.
 #[tokio::test]
 async fn a_receiver_that_joins_between_two_interruptions_lacks_nothing() {
     let redis = Redis::new().await;
@@ -93,7 +95,7 @@ async fn a_receiver_that_joins_between_two_interruptions_lacks_nothing() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_reads_its_database_lacks_nothing_after_being_kept_out() {
+async fn a_receiver_that_reads_its_database_lacks_nothing_after_being_disconnected() {
     let redis = Redis::new().await;
     let story = Story::begin(&redis, 0).await;
 
@@ -119,15 +121,15 @@ async fn a_receiver_that_reads_its_database_lacks_nothing_after_restarts_of_redi
     story.nothing_is_lacking().await;
 }
 
-/// A sender with a good network, and receivers whose network is the test's.
+/// A sender with a working network, and receivers whose network the test controls.
 struct Story {
     wire: Proxy,
     stored: Arc<Mutex<Store>>,
-    /// What each receiver has, with the number of its group.
+    /// The last number of each receiver, with the number of its group.
     seen: Vec<(usize, Seen)>,
     sending: JoinHandle<()>,
     receiving: JoinSet<()>,
-    /// They only make the subscriptions many.
+    /// Further mailboxes, which only increase the number of subscriptions.
     _crowd: Vec<Mailbox>,
     /// The layer of the receivers.
     here: Channels,
@@ -138,9 +140,9 @@ type Seen = Arc<Mutex<BTreeSet<usize>>>;
 /// The database.
 #[derive(Default)]
 struct Store {
-    /// Numbers count from 1; those of a group are equal to its number modulo [`GROUPS`].
+    /// The last number. Numbers count from 1; those of a group equal its number modulo [`GROUPS`].
     last: usize,
-    /// Numbers of which the sender was told that they may not have left.
+    /// Numbers whose send failed, so that they may not have been published.
     unsent: BTreeSet<usize>,
 }
 
@@ -173,7 +175,7 @@ impl Story {
         story
     }
 
-    /// Lets another receiver join each group, as soon as that is possible.
+    /// Adds another receiver to each group, as soon as that is possible.
     fn newcomers(&mut self) {
         for number in 0..GROUPS {
             let seen = Seen::default();
@@ -183,7 +185,7 @@ impl Story {
         }
     }
 
-    /// Sends for a while longer, then compares.
+    /// Continues sending for a while, then compares.
     async fn nothing_is_lacking(mut self) {
         sleep(Duration::from_millis(500)).await;
         self.sending.abort();
@@ -199,7 +201,7 @@ impl Story {
 
     fn lacking(&self) -> Vec<usize> {
         let stored = self.stored.lock().unwrap();
-        // The last was perhaps not published when the sender was stopped.
+        // The last one may not have been published when the sender was stopped.
         let ids = (1..stored.last).filter(|id| !stored.unsent.contains(id));
         let seen: Vec<_> = self.seen.iter().collect();
         ids.filter(|id| {
@@ -214,7 +216,7 @@ fn group(number: usize) -> String {
     format!("stored.{number}")
 }
 
-/// A mailbox in a group of its own.
+/// Opens a mailbox in a group.
 async fn member(channels: &Channels, group: String) -> Mailbox {
     let mailbox = channels.open().await.unwrap();
     let group = channels.group::<Stored>(&group).unwrap();
@@ -239,7 +241,7 @@ async fn send(channels: Channels, stored: Arc<Mutex<Store>>) {
     }
 }
 
-/// Joins a group, reads the database, and keeps in step with it from then on.
+/// Joins a group, reads the database, and follows the events from then on.
 async fn receive(here: Channels, number: usize, stored: Arc<Mutex<Store>>, seen: Seen) {
     let mut mailbox = member(&here, group(number)).await;
     let mut last = 0;

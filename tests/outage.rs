@@ -1,10 +1,10 @@
-//! Redis goes away and comes back while clients are connected.
+//! Tests of Redis outages while clients are connected.
 
 use std::time::{Duration, Instant};
 
 use seaway_tests::support::{Client, Redis, Server, wait::POLL};
 
-/// The promise: delivery resumes this soon after Redis answers again.
+/// The guarantee: delivery resumes this soon after Redis responds again.
 const RESUME: Duration = Duration::from_secs(1);
 
 #[tokio::test]
@@ -18,7 +18,7 @@ async fn sockets_survive_an_outage_of_30_seconds_and_delivery_resumes() {
 }
 
 #[tokio::test]
-async fn a_message_sent_into_the_gap_leaves_its_socket_open() {
+async fn a_message_sent_during_an_outage_does_not_close_its_websocket() {
     let mut redis = Redis::new().await;
     let arena = Server::arena_on(&redis).await;
     let mut ana = arena.client("/ws/room/harbour").await;
@@ -32,7 +32,7 @@ async fn a_message_sent_into_the_gap_leaves_its_socket_open() {
 }
 
 #[tokio::test]
-async fn who_comes_during_an_outage_is_sent_away_with_503_and_welcome_after_it() {
+async fn a_handshake_during_an_outage_gets_503_and_succeeds_after_it() {
     let mut redis = Redis::new().await;
     let arena = Server::arena_on(&redis).await;
     redis.stop();
@@ -97,7 +97,7 @@ async fn joins(arena: &Server, back: Instant) -> Client {
     arena.client("/ws/room/harbour").await
 }
 
-/// Says something again and again, until the other hears one of them.
+/// Sends messages until the other client receives one.
 async fn delivers(from: &mut Client, to: &mut Client, back: Instant) {
     let word = format!("after {:?}", back.elapsed());
     loop {

@@ -1,4 +1,4 @@
-//! A user's sockets are ended from anywhere: another process, or Python.
+//! Tests of disconnecting a user's WebSockets from another process, or from Python.
 
 use seaway::{
     ApplicationExt, Authenticator, BoxApplication, Channels, Context, Result, WebSocketConsumer,
@@ -12,7 +12,7 @@ struct Account {
     name: String,
 }
 
-/// Everybody is somebody.
+/// An authenticator that accepts every name.
 struct Accounts;
 
 impl Authenticator for Accounts {
@@ -51,7 +51,7 @@ impl Member {
 }
 
 #[tokio::test]
-async fn a_user_is_cut_off_by_another_process() {
+async fn another_process_can_disconnect_a_user() {
     let redis = Redis::new().await;
     let (here, there) = (process(&redis).await, process(&redis).await);
     let members = members(&here);
@@ -64,7 +64,7 @@ async fn a_user_is_cut_off_by_another_process() {
 }
 
 #[tokio::test]
-async fn a_user_is_cut_off_by_python() {
+async fn python_can_disconnect_a_user() {
     let redis = Redis::new().await;
     let members = members(&process(&redis).await);
     let (mut ana, mut bo) = (enters(&members, "ana").await, enters(&members, "bo").await);
@@ -86,7 +86,7 @@ fn members(channels: &Channels) -> BoxApplication<WebSocket> {
     Member::application(channels).with(auth).boxed()
 }
 
-/// Comes in, and is listened to.
+/// Connects as this user, and waits for the welcome.
 async fn enters(members: &BoxApplication<WebSocket>, name: &str) -> WebSocketCommunicator {
     let request = http::Request::get("/").header("authorization", format!("Bearer {name}"));
     let mut member = WebSocketCommunicator::open(members, request);

@@ -1,4 +1,4 @@
-//! The Redis layer: it sits the examination, keeps its promises on the wire, and names what is wrong.
+//! Tests of the Redis layer: conformance, subscriptions, and errors.
 
 use seaway::{Channels, ErrorKind, channels::redis::RedisConfig, testing::channel_layer};
 use seaway_tests::support::{
@@ -26,7 +26,7 @@ async fn connect(redis: &Redis) -> Channels {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redis_is_a_channel_layer() {
+async fn the_redis_layer_conforms() {
     let redis = Redis::new().await;
 
     channel_layer::conforms(|| connect(&redis)).await;
@@ -62,7 +62,7 @@ async fn a_process_subscribes_once_per_group_and_once_for_all_its_channels() {
 }
 
 #[tokio::test]
-async fn members_who_come_and_go_all_the_time_hear_what_is_sent_once_they_have_joined() {
+async fn members_that_join_and_leave_continuously_receive_all_events_after_their_join() {
     let redis = Redis::new().await;
     let (here, there) = (connect(&redis).await, connect(&redis).await);
     let (room, from_there) = (
@@ -83,7 +83,7 @@ async fn members_who_come_and_go_all_the_time_hear_what_is_sent_once_they_have_j
 }
 
 #[tokio::test]
-async fn two_prefixes_on_one_redis_do_not_hear_each_other() {
+async fn two_prefixes_on_one_redis_exchange_no_events() {
     let redis = Redis::new().await;
     let shop = RedisConfig::new(redis.url()).prefix("shop");
     let shop = Channels::redis(shop).await.unwrap();
@@ -104,7 +104,7 @@ async fn two_prefixes_on_one_redis_do_not_hear_each_other() {
 }
 
 #[tokio::test]
-async fn sends_and_joins_wait_for_redis_and_then_fail_with_the_address_and_the_reason() {
+async fn sends_and_joins_wait_for_redis_and_then_fail_with_address_and_reason() {
     let mut redis = Redis::new().await;
     let config = RedisConfig::new(redis.url()).send_timeout(Duration::from_millis(300));
     let channels = Channels::redis(config).await.unwrap();
@@ -115,7 +115,7 @@ async fn sends_and_joins_wait_for_redis_and_then_fail_with_the_address_and_the_r
     let address = format!("127.0.0.1:{}", redis.port());
     let unreachable = async {
         loop {
-            // The first may still find a connection that is about to break.
+            // The first send may still use a connection that is about to break.
             match room.send(&said("x")).await {
                 Err(error) if error.to_string().contains(&address) => return error,
                 _ => tokio::task::yield_now().await,
@@ -160,7 +160,7 @@ async fn joining_again_during_an_outage_does_not_end_the_membership() {
 }
 
 #[tokio::test]
-async fn what_is_no_address_or_prefix_is_told() {
+async fn an_invalid_url_or_prefix_is_an_error() {
     let error = Channels::redis("http://127.0.0.1").await.unwrap_err();
     assert!(
         error.to_string().contains("redis://127.0.0.1:6379"),

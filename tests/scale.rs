@@ -1,4 +1,5 @@
-//! Many groups, and large ones, over two processes. `cargo xtask scale` does the same at full size.
+//! Tests of many groups, and of large ones, over two processes. `cargo xtask scale` does the same
+//! at full size.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use seaway_tests::support::{
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-/// Groups that one process joins at the same time.
+/// The number of groups that one process joins concurrently.
 const AT_ONCE: usize = 256;
 
 #[derive(Serialize, Deserialize)]
@@ -23,7 +24,7 @@ struct Number {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_groups_of_one_member_each_receive_also_after_an_outage() {
+async fn ten_thousand_groups_of_one_member_each_receive_before_and_after_an_outage() {
     const GROUPS: usize = 10_000;
     let mut redis = Redis::new().await;
     let layers = [layer(&redis).await, layer(&redis).await];
@@ -75,7 +76,7 @@ async fn a_thousand_sockets_in_one_room_receive_what_ten_of_them_publish() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_members_who_come_and_go_do_not_hold_up_deliveries() {
+async fn ten_thousand_joins_and_leaves_do_not_delay_deliveries() {
     let redis = Redis::new().await;
 
     let churn = churn(&redis, 10_000).await;
@@ -103,7 +104,7 @@ async fn layer(redis: &Redis) -> Channels {
     Channels::redis(redis.url()).await.expect("Redis is there")
 }
 
-/// A mailbox in the group of that number.
+/// Opens a mailbox in the group of this number.
 async fn joined(channels: &Channels, number: usize) -> Mailbox {
     let mailbox = channels.open().await.unwrap();
     let group = channels

@@ -1,4 +1,4 @@
-//! One session in pages and sockets, over every store.
+//! Tests of sessions shared by pages and WebSockets, with every store.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use seaway_tests::support::{
 use tokio::sync::Notify;
 use tower_sessions_sqlx_store::{SqliteStore, sqlx::SqlitePool};
 
-/// Every rule with every store.
+/// Expands to a test for each rule and store.
 macro_rules! with_every_store {
     ($($rule:ident),* $(,)?) => {
         mod in_memory {
@@ -46,19 +46,19 @@ macro_rules! with_every_store {
 }
 
 with_every_store! {
-    what_a_page_writes_is_read_in_a_socket,
-    what_a_socket_writes_is_read_in_a_page,
-    what_a_page_writes_meanwhile_survives_a_save_in_the_socket,
-    what_a_socket_takes_out_is_gone_and_the_rest_stays,
-    a_session_that_begins_at_the_handshake_gets_its_cookie_on_the_101,
-    a_session_that_was_logged_out_does_not_come_back,
-    a_socket_that_saves_after_a_log_out_elsewhere_is_told,
+    a_websocket_reads_what_a_page_writes,
+    a_page_reads_what_a_websocket_writes,
+    concurrent_writes_of_a_page_survive_a_save_in_a_websocket,
+    a_websocket_removes_a_value_and_keeps_the_others,
+    a_session_created_in_the_handshake_sets_its_cookie_on_the_101,
+    a_session_is_not_restored_after_a_log_out,
+    a_save_after_a_log_out_elsewhere_is_an_error,
     a_log_out_while_a_socket_saves_is_not_undone,
-    a_session_cannot_begin_in_an_open_socket,
-    a_visit_that_asks_for_nothing_gets_no_cookie,
+    a_session_cannot_be_created_in_an_open_websocket,
+    a_request_that_does_not_use_its_session_gets_no_cookie,
 }
 
-async fn what_a_page_writes_is_read_in_a_socket(store: impl SessionStore) {
+async fn a_websocket_reads_what_a_page_writes(store: impl SessionStore) {
     let site = Site::new(store);
     let cookie = site.writes(None, "cart", "3").await;
 
@@ -67,7 +67,7 @@ async fn what_a_page_writes_is_read_in_a_socket(store: impl SessionStore) {
     assert_eq!(socket.asks("get cart").await, "3");
 }
 
-async fn what_a_socket_writes_is_read_in_a_page(store: impl SessionStore) {
+async fn a_page_reads_what_a_websocket_writes(store: impl SessionStore) {
     let site = Site::new(store);
     let cookie = site.writes(None, "cart", "3").await;
     let mut socket = site.socket(&cookie);
@@ -83,7 +83,7 @@ async fn what_a_socket_writes_is_read_in_a_page(store: impl SessionStore) {
     assert_eq!(site.reads(&cookie, "cart").await, "4");
 }
 
-async fn what_a_page_writes_meanwhile_survives_a_save_in_the_socket(store: impl SessionStore) {
+async fn concurrent_writes_of_a_page_survive_a_save_in_a_websocket(store: impl SessionStore) {
     let site = Site::new(store);
     let cookie = site.writes(None, "cart", "3").await;
     let mut socket = site.socket(&cookie);
@@ -101,7 +101,7 @@ async fn what_a_page_writes_meanwhile_survives_a_save_in_the_socket(store: impl 
     assert_eq!(socket.asks("get cart").await, "5");
 }
 
-async fn what_a_socket_takes_out_is_gone_and_the_rest_stays(store: impl SessionStore) {
+async fn a_websocket_removes_a_value_and_keeps_the_others(store: impl SessionStore) {
     let site = Site::new(store);
     let cookie = site.writes(None, "cart", "3").await;
     site.writes(Some(&cookie), "name", "ana").await;
@@ -114,9 +114,7 @@ async fn what_a_socket_takes_out_is_gone_and_the_rest_stays(store: impl SessionS
     assert_eq!(site.reads(&cookie, "name").await, "ana");
 }
 
-async fn a_session_that_begins_at_the_handshake_gets_its_cookie_on_the_101(
-    store: impl SessionStore,
-) {
+async fn a_session_created_in_the_handshake_sets_its_cookie_on_the_101(store: impl SessionStore) {
     let site = Site::new(store);
     let mut socket = site.visit("/?begin=here", None);
 
@@ -130,7 +128,7 @@ async fn a_session_that_begins_at_the_handshake_gets_its_cookie_on_the_101(
     assert_eq!(site.reads(&cookie, "begun").await, "there");
 }
 
-async fn a_session_that_was_logged_out_does_not_come_back(store: impl SessionStore) {
+async fn a_session_is_not_restored_after_a_log_out(store: impl SessionStore) {
     let site = Site::new(store);
     let cookie = site.writes(None, "cart", "3").await;
     let mut socket = site.socket(&cookie);
@@ -148,8 +146,9 @@ async fn a_session_that_was_logged_out_does_not_come_back(store: impl SessionSto
     assert_eq!(again.asks("get cart").await, "nothing");
 }
 
-/// The store alone is shared, so that the news of the log-out does not reach the socket before it saves.
-async fn a_socket_that_saves_after_a_log_out_elsewhere_is_told(store: impl SessionStore) {
+/// Only the store is shared, so the event of the log-out does not reach the WebSocket before it
+/// saves.
+async fn a_save_after_a_log_out_elsewhere_is_an_error(store: impl SessionStore) {
     let store: Arc<dyn SessionStore> = Arc::new(store);
     let (here, elsewhere) = (Site::over(store.clone()), Site::over(store));
     let cookie = here.writes(None, "cart", "3").await;
@@ -166,7 +165,7 @@ async fn a_socket_that_saves_after_a_log_out_elsewhere_is_told(store: impl Sessi
     assert_eq!(here.reads(&cookie, "cart").await, "nothing");
 }
 
-/// The socket has read that the session exists, and the store writes it a moment after the log-out.
+/// The WebSocket has read that the session exists, and the store writes it just after the log-out.
 async fn a_log_out_while_a_socket_saves_is_not_undone(store: impl SessionStore) {
     let store: Arc<dyn SessionStore> = Arc::new(store);
     let slow = Slow {
@@ -188,7 +187,7 @@ async fn a_log_out_while_a_socket_saves_is_not_undone(store: impl SessionStore) 
     assert_eq!(elsewhere.reads(&cookie, "cart").await, "nothing");
 }
 
-async fn a_session_cannot_begin_in_an_open_socket(store: impl SessionStore) {
+async fn a_session_cannot_be_created_in_an_open_websocket(store: impl SessionStore) {
     let site = Site::new(store);
     let mut socket = site.visit("/", None);
 
@@ -197,7 +196,7 @@ async fn a_session_cannot_begin_in_an_open_socket(store: impl SessionStore) {
     assert_eq!(socket.asks("try to save").await, "Session");
 }
 
-async fn a_visit_that_asks_for_nothing_gets_no_cookie(store: impl SessionStore) {
+async fn a_request_that_does_not_use_its_session_gets_no_cookie(store: impl SessionStore) {
     let site = Site::new(store);
 
     let page = site.page("/still", None).await;
@@ -206,7 +205,7 @@ async fn a_visit_that_asks_for_nothing_gets_no_cookie(store: impl SessionStore) 
 }
 
 #[tokio::test]
-async fn while_the_store_is_away_what_needs_a_session_is_told_to_come_again() {
+async fn requests_that_need_a_session_get_503_while_the_store_is_down() {
     let mut redis = Redis::new().await;
     let store = RedisStore::connect(&redis.url()).await.unwrap();
     let site = Site::new(store);
@@ -236,11 +235,11 @@ async fn sqlite() -> (Scratch, SqliteStore) {
     (folder, store)
 }
 
-/// A store behind a pointer, for two sites that know nothing else of each other.
+/// A store that two otherwise independent sites share.
 #[derive(Debug, Clone)]
 struct Shared(Arc<dyn SessionStore>);
 
-/// A store that writes only when it is told to.
+/// A store that delays writes until the test allows them.
 #[derive(Debug, Clone)]
 struct Slow {
     store: Arc<dyn SessionStore>,
@@ -248,7 +247,7 @@ struct Slow {
     goes_on: Arc<Notify>,
 }
 
-/// Pages and sockets over one store.
+/// Pages and WebSockets over one store.
 struct Site {
     pages: BoxApplication<Http>,
     sockets: BoxApplication<WebSocket>,
@@ -268,7 +267,7 @@ impl Site {
         }
     }
 
-    /// Has a page write a value; the cookie that leads to it.
+    /// Requests a page that writes a value; returns the session cookie.
     async fn writes(&self, cookie: Option<&str>, key: &str, value: &str) -> String {
         let page = self.page(&format!("/write/{key}/{value}"), cookie).await;
         self::cookie(page.headers()).expect("a cookie with what was written")
@@ -315,14 +314,14 @@ fn request(path: &str, cookie: Option<&str>) -> http::request::Builder {
     }
 }
 
-/// The name and value of the cookie that was set.
+/// Returns the name and value of the cookie that was set.
 fn cookie(headers: &http::HeaderMap) -> Option<String> {
     let line = headers.get("set-cookie")?.to_str().expect("text");
     let (pair, _) = line.split_once(';')?;
     Some(pair.to_owned())
 }
 
-/// A consumer that does to its session what it is told.
+/// A consumer that executes commands on its session.
 struct Shell {
     session: Session,
 }
@@ -336,7 +335,7 @@ impl WebSocketConsumer for Shell {
         if let Some(value) = handshake.scope().query("begin") {
             session.insert("begun", value).await?;
         }
-        // It looks into its session, and so rests on it.
+        // Reading the session makes the connection depend on it.
         session.get_value("cart").await?;
         Ok(Self { session })
     }

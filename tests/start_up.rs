@@ -1,4 +1,4 @@
-//! How the examples start, and what they say when they cannot.
+//! Tests of the examples' start-up, and of their error messages.
 
 use std::{
     fs::{self, File},
@@ -23,11 +23,11 @@ const EXAMPLES: [&str; 6] = [
     "transports",
 ];
 
-/// Those that use a Redis which `REDIS_URL` names.
+/// The examples that use a Redis at `REDIS_URL`.
 const ON_REDIS: [&str; 3] = ["arena", "chat", "notifications"];
 
 #[tokio::test]
-async fn every_example_takes_help_and_prints_its_options() {
+async fn every_example_prints_its_options_with_help() {
     for example in EXAMPLES {
         let ended = run(example, program(example).arg("--help")).await;
 
@@ -39,7 +39,7 @@ async fn every_example_takes_help_and_prints_its_options() {
 }
 
 #[tokio::test]
-async fn a_mistake_on_the_command_line_is_named_above_the_help() {
+async fn a_command_line_error_is_printed_above_the_help() {
     for example in EXAMPLES {
         for mistake in ["--prot=8001", "127.0.0.1:8001", "--port=http"] {
             let ended = run(example, program(example).arg(mistake)).await;
@@ -55,7 +55,7 @@ async fn a_mistake_on_the_command_line_is_named_above_the_help() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_named_with_the_option_that_chooses_another() {
+async fn a_port_in_use_is_reported_with_the_option_that_changes_it() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("it listens").port();
 
@@ -72,7 +72,7 @@ async fn a_port_that_is_taken_is_named_with_the_option_that_chooses_another() {
 }
 
 #[tokio::test]
-async fn every_example_listens_before_it_says_where() {
+async fn every_example_listens_before_it_prints_its_address() {
     for example in EXAMPLES {
         let started = StartLine::of(example, program(example).arg("--port=0")).await;
 
@@ -83,7 +83,7 @@ async fn every_example_listens_before_it_says_where() {
 }
 
 #[tokio::test]
-async fn the_chat_names_its_data_folder_and_its_redis_without_the_password() {
+async fn the_chat_prints_its_data_folder_and_its_redis_without_the_password() {
     let redis = Redis::with_password("secret").await;
     let here = format!("127.0.0.1:{}", redis.port());
     let mut command = program("chat");
@@ -100,7 +100,7 @@ async fn the_chat_names_its_data_folder_and_its_redis_without_the_password() {
 }
 
 #[tokio::test]
-async fn a_redis_that_was_named_and_does_not_work_stops_the_start_with_one_line() {
+async fn a_configured_redis_that_fails_ends_the_start_up_with_one_line() {
     let redis = Redis::with_password("right").await;
     let web = Server::example("echo").await;
     let [redis, web, nothing] =
@@ -131,7 +131,7 @@ async fn a_redis_that_was_named_and_does_not_work_stops_the_start_with_one_line(
 }
 
 #[tokio::test]
-async fn an_empty_redis_url_is_as_good_as_none() {
+async fn an_empty_redis_url_counts_as_unset() {
     for example in ON_REDIS {
         let mut command = program(example);
         command.arg("--port=0").env("REDIS_URL", "");
@@ -143,7 +143,7 @@ async fn an_empty_redis_url_is_as_good_as_none() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_keep_the_chat_is_named_and_the_reason_said_once() {
+async fn an_unusable_data_folder_is_reported_once_with_the_reason() {
     let folder = Scratch::new("start");
     fs::write(folder.path().join("file"), "").expect("a file");
     fs::write(folder.path().join("chat.db"), "a text, not a database").expect("a file");
@@ -167,7 +167,7 @@ async fn a_folder_that_cannot_keep_the_chat_is_named_and_the_reason_said_once() 
     }
 }
 
-/// A program that has ended by itself.
+/// A program that has exited by itself.
 struct Ended {
     code: Option<i32>,
     output: String,
@@ -175,13 +175,13 @@ struct Ended {
 }
 
 impl Ended {
-    /// Log lines may come first.
+    /// Returns the last line of stderr, which may follow log lines.
     fn last_line(&self) -> &str {
         self.complaint.lines().last().unwrap_or_default()
     }
 }
 
-/// Runs a program to its end, in an empty folder.
+/// Runs a program until it exits, in an empty folder.
 async fn run(example: &str, command: &mut Command) -> Ended {
     let scratch = Scratch::new("output");
     let path = scratch.path().join("stdout");
@@ -198,7 +198,7 @@ async fn run(example: &str, command: &mut Command) -> Ended {
 }
 
 #[tokio::test]
-async fn a_monitored_chat_serves_metrics_and_is_ready_while_redis_answers() {
+async fn a_monitored_chat_serves_metrics_and_is_ready_while_redis_responds() {
     let mut redis = Redis::new().await;
     let mut command = program("chat");
     command.args(["--port", "0", "--monitor", "0"]);

@@ -1,4 +1,4 @@
-//! The transports example, in a real browser and beside it: one room by four ways, and what each has cost.
+//! Tests of the transports example, in a real browser and beside it.
 
 use seaway_tests::support::{
     Browser, Page, Server,
@@ -14,13 +14,13 @@ use tokio::{
     time::timeout,
 };
 
-/// A phone on its side.
+/// A phone in landscape orientation.
 const LYING_PHONE: Screen = (740, 360, true);
 
 const PANES: [&str; 4] = ["poll", "wait", "sse", "ws"];
 
 #[tokio::test]
-async fn what_is_said_is_heard_once_by_each_way_and_both_sides_count_alike() {
+async fn every_transport_receives_each_message_once_and_both_sides_count_the_same() {
     let room = Server::example("transports").await;
     let browser = Browser::new().await;
     let page = browser.page().await;
@@ -50,7 +50,7 @@ async fn what_is_said_is_heard_once_by_each_way_and_both_sides_count_alike() {
 }
 
 #[tokio::test]
-async fn a_pane_that_was_away_catches_up_within_the_ring_and_is_told_of_a_gap_beyond_it() {
+async fn a_pane_catches_up_within_the_ring_and_shows_a_gap_beyond_it() {
     let room = Server::example("transports").await;
     let browser = Browser::new().await;
     let page = browser.page().await;
@@ -77,7 +77,7 @@ async fn a_pane_that_was_away_catches_up_within_the_ring_and_is_told_of_a_gap_be
         let gap = format!("!document.querySelector('[data-transport={pane}] .gap').hidden");
         page.wait_for(&gap).await;
         page.wait_for_value(&last_of(pane), &json!("130")).await;
-        // Of the 125 that were said meanwhile, the last 100 are there.
+        // Of the 125 messages sent meanwhile, the last 100 are kept.
         let words = format!("document.querySelector('[data-transport={pane}] .gap').textContent");
         page.wait_for_value(&words, &json!("Some messages are gone: 25 of them."))
             .await;
@@ -85,7 +85,7 @@ async fn a_pane_that_was_away_catches_up_within_the_ring_and_is_told_of_a_gap_be
 }
 
 #[tokio::test]
-async fn all_come_back_to_a_server_that_was_killed_and_say_that_it_has_started_anew() {
+async fn all_panes_reconnect_to_a_killed_server_and_show_that_it_has_restarted() {
     let mut room = Server::example("transports").await;
     let browser = Browser::new().await;
     let page = browser.page().await;
@@ -98,7 +98,8 @@ async fn all_come_back_to_a_server_that_was_killed_and_say_that_it_has_started_a
         hears(&page, pane, &["1", "2", "3"]).await;
         agrees(&page, pane).await;
     }
-    // Two of them know nothing of the restart until it is over, and by then the server has said more than before.
+    // Two panes notice the restart only when it is over, and by then the server has more messages
+    // than before.
     for pane in ["poll", "ws"] {
         page.click(&format!("[data-transport={pane}] .pause")).await;
         is(&page, pane, "paused").await;
@@ -132,11 +133,11 @@ async fn all_come_back_to_a_server_that_was_killed_and_say_that_it_has_started_a
             "(({{ hidden, textContent }}) => !hidden && textContent)
                  (document.querySelector('[data-transport={pane}] .gap'))"
         );
-        let words = "The server has started anew; some messages may be gone.";
+        let words = "The server has restarted; some messages may be gone.";
         page.wait_for_value(&notice, &json!(words)).await;
     }
 
-    // After some messages of the new server that is no news any more.
+    // The notice disappears after some messages of the new server.
     say(&page, 9, 18).await;
     for pane in PANES {
         page.wait_for_value(&last_of(pane), &json!("18")).await;
@@ -147,7 +148,7 @@ async fn all_come_back_to_a_server_that_was_killed_and_say_that_it_has_started_a
 }
 
 #[tokio::test]
-async fn a_log_follows_the_newest_when_its_width_changes_unless_somebody_reads_further_up() {
+async fn a_log_follows_the_newest_message_on_a_resize_unless_the_reader_has_scrolled_up() {
     let room = Server::example("transports").await;
     let browser = Browser::new().await;
     let page = browser.page().await;
@@ -164,7 +165,7 @@ async fn a_log_follows_the_newest_when_its_width_changes_unless_somebody_reads_f
     }
     let sse = "document.querySelector('[data-transport=sse] .log')";
     page.eval(&format!("{sse}.scrollTop = 0")).await;
-    // A list says that it was scrolled with the next frame.
+    // The scroll event of a list fires with the next animation frame.
     page.eval(
         "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))",
     )
@@ -186,7 +187,7 @@ async fn a_log_follows_the_newest_when_its_width_changes_unless_somebody_reads_f
 }
 
 #[tokio::test]
-async fn the_controls_end_where_the_panes_do() {
+async fn the_controls_are_as_wide_as_the_panes() {
     let room = Server::example("transports").await;
     let browser = Browser::new().await;
     let page = browser.page().await;
@@ -205,7 +206,7 @@ async fn the_controls_end_where_the_panes_do() {
 }
 
 #[tokio::test]
-async fn all_is_heard_in_order_by_streams_and_sockets_however_many_speak_at_once() {
+async fn streams_and_websockets_receive_all_in_order_with_concurrent_senders() {
     const SPEAKERS: usize = 32;
     const EACH: usize = 20;
     let room = Server::example("transports").await;
@@ -239,13 +240,13 @@ async fn all_is_heard_in_order_by_streams_and_sockets_however_many_speak_at_once
 }
 
 #[tokio::test]
-async fn a_stream_that_is_read_too_slowly_is_told_of_the_gap() {
+async fn a_slow_reader_of_a_stream_gets_the_gap() {
     const SAID: usize = 5_000;
     let room = Server::example("transports").await;
     let mut stream = EventStream::open(room.port(), "client=slow").await;
 
     say_at_once(room.port(), &"🚢".repeat(500), SAID).await;
-    // Whatever the reader has missed, it hears the last word.
+    // Whatever the reader has missed, it receives the last message.
     raw::ask(room.port(), "POST /say", &[], "the end").await;
 
     let mut heard = Vec::new();
@@ -269,7 +270,7 @@ async fn a_stream_that_is_read_too_slowly_is_told_of_the_gap() {
 }
 
 #[tokio::test]
-async fn a_client_whose_id_is_too_long_is_refused_by_each_way() {
+async fn every_transport_rejects_a_client_id_that_is_too_long() {
     let room = Server::example("transports").await;
     let query = format!("client={}&since=0", "x".repeat(33));
 
@@ -282,7 +283,7 @@ async fn a_client_whose_id_is_too_long_is_refused_by_each_way() {
 }
 
 #[tokio::test]
-async fn what_is_said_on_a_socket_is_taken_or_refused_with_a_word() {
+async fn a_message_on_a_websocket_is_published_or_refused_with_a_reason() {
     let room = Server::example("transports").await;
     let mut socket = room.client("/ws?client=a&since=0").await;
 
@@ -295,7 +296,7 @@ async fn what_is_said_on_a_socket_is_taken_or_refused_with_a_word() {
     assert_eq!(socket.json("message").await["text"], "ahoy");
 }
 
-/// One stream of the room's events, which takes little at a time.
+/// An event stream of the room, with a small receive buffer.
 struct EventStream(Lines<BufReader<TcpStream>>);
 
 struct HeardEvent {
@@ -309,7 +310,7 @@ impl EventStream {
         socket.set_recv_buffer_size(4_096).unwrap();
         let server = ([127, 0, 0, 1], port).into();
         let mut connection = socket.connect(server).await.expect("the server listens");
-        // HTTP/1.0 has no chunks: what comes are the lines themselves.
+        // HTTP/1.0 has no chunked coding: the body is the lines themselves.
         let request = format!("GET /events?{query} HTTP/1.0\r\n\r\n");
         connection.write_all(request.as_bytes()).await.unwrap();
         let mut stream = Self(BufReader::new(connection).lines());
@@ -318,7 +319,7 @@ impl EventStream {
         stream
     }
 
-    /// The ids of the next messages.
+    /// Returns the ids of the next messages.
     async fn ids(&mut self, count: usize) -> Vec<u64> {
         let mut ids = Vec::new();
         while ids.len() < count {
@@ -327,7 +328,7 @@ impl EventStream {
         ids
     }
 
-    /// The next event, whose data is JSON; comments are passed over.
+    /// Returns the next event, whose data is JSON; skips comments.
     async fn next(&mut self) -> HeardEvent {
         let event = timeout(DEADLINE, async {
             let (mut name, mut data) = (String::new(), Value::Null);
@@ -350,7 +351,7 @@ impl EventStream {
     }
 }
 
-/// Says the same many times, on one connection and without waiting for the answers.
+/// Sends the same message many times, on one connection and without waiting for responses.
 async fn say_at_once(port: u16, text: &str, times: usize) {
     let connection = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let (mut answers, mut requests) = connection.into_split();
@@ -371,7 +372,7 @@ async fn say_at_once(port: u16, text: &str, times: usize) {
     asking.await.unwrap();
 }
 
-/// Says these numbers, one after the other.
+/// Sends these numbers, one after the other.
 async fn say(page: &Page, from: u32, to: u32) {
     let script = format!(
         "(async () => {{ for (let number = {from}; number <= {to}; number++)

@@ -1,7 +1,7 @@
 """The Django Channels peer: rooms over Redis, as users of Channels write them.
 
-The consumer follows the tutorial of Channels, but forwards the text as it is. CHANNEL_LAYER is the
-class of the channel layer and REDIS_URL its Redis; all else is at its default, where no comment says why.
+The consumer follows the tutorial of Channels, but forwards the text unchanged. CHANNEL_LAYER is the
+class of the channel layer and REDIS_URL its Redis; other settings are the defaults unless explained.
 """
 
 import os
@@ -17,8 +17,8 @@ CONFIG = {
     "hosts": [{"address": os.environ["REDIS_URL"], "socket_timeout": None}],
 }
 if LAYER == "channels_redis.core.RedisChannelLayer":
-    # The messages that may wait for one process: at the default of 100, a process that lags behind
-    # the other for a moment would lose some, and their senders would wait for them forever.
+    # The queue length of one process: at the default of 100, a process that briefly lags behind the
+    # other would lose some messages, and their senders would wait for them forever.
     CONFIG["capacity"] = 10_000
 
 settings.configure(

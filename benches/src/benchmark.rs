@@ -1,4 +1,4 @@
-//! The two benchmarks: who is measured, how, under which loads, and what the arena is held to.
+//! The two benchmarks: servers, settings, loads and targets of the arena.
 
 use std::time::Duration;
 
@@ -12,26 +12,26 @@ use crate::{
 /// One benchmark.
 #[derive(Debug)]
 pub(crate) struct Benchmark {
-    /// As what every server runs.
+    /// The setting in which every server runs.
     pub(crate) setting: Setting,
-    /// Who can be measured; the first is compared with the others.
+    /// The servers; the first is compared with the others.
     pub(crate) contestants: &'static [Contestant],
     /// All its loads.
     pub(crate) shapes: &'static [Shape],
-    /// What the arena is held to.
+    /// The targets of the arena.
     pub(crate) targets: &'static [Target],
-    /// How often and for how long each load is put on each server.
+    /// The rounds and the durations of a full run.
     pub(crate) thorough: Effort,
-    /// The same for a look.
+    /// The rounds and the durations of a quick run.
     pub(crate) quick: Effort,
 }
 
-/// How often and for how long.
+/// The rounds and the duration of each load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
-    /// How often.
+    /// The number of rounds.
     pub(crate) rounds: usize,
-    /// For how long.
+    /// The duration of each load.
     pub(crate) pace: Pace,
 }
 
@@ -56,8 +56,8 @@ pub(crate) const OVER_REDIS: Benchmark = Benchmark {
 };
 
 impl Benchmark {
-    /// Whether what this server loses, and where it fails, is reported without failing the run: over
-    /// Redis, that of the others is a figure about them.
+    /// Returns whether losses and failures of this server are reported without failing the run:
+    /// over Redis, those of the peers are results.
     pub(crate) fn forgives(&self, contestant: Contestant) -> bool {
         self.setting == Setting::OverRedis && contestant != self.contestants[0]
     }

@@ -1,7 +1,7 @@
-//! One measurement under load: warm up, watch for a while, let everything arrive.
+//! A measurement under load: warm-up, observation, drain.
 //!
-//! The clients run in the same thread as the watch, so a count and a clock that are read one after
-//! the other belong together.
+//! Clients and observer run in the same thread, so a count and a clock that are read one after the
+//! other are consistent.
 
 use std::{
     io::{Error, Result},
@@ -28,17 +28,17 @@ use crate::{
 /// How long after the end of the load a delivery may still arrive before it counts as lost.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long to warm up, and how long to watch.
+/// The durations of warm-up and observation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
-    /// Load before the watch begins.
+    /// The duration of the load before the observation.
     pub(crate) warm_up: Duration,
-    /// Load while the watch counts.
+    /// The duration of the observation.
     pub(crate) watch: Duration,
 }
 
 impl Pace {
-    /// So many times as long.
+    /// Returns these durations multiplied by `factor`.
     pub(crate) fn times(self, factor: u32) -> Self {
         Self {
             warm_up: self.warm_up * factor,
@@ -47,7 +47,7 @@ impl Pace {
     }
 }
 
-/// What clients and watch share.
+/// The state that clients and observer share.
 pub(crate) struct Course {
     began: Instant,
     is_open: AtomicBool,
@@ -55,13 +55,13 @@ pub(crate) struct Course {
     sent: AtomicU64,
     expected: AtomicU64,
     heard: AtomicU64,
-    /// Told when nothing is missing any more.
+    /// Notified when no delivery is missing any more.
     complete: Notify,
     latencies_ns: Mutex<Vec<u32>>,
 }
 
 impl Course {
-    /// A course that is open.
+    /// Returns an open course.
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             began: Instant::now(),
@@ -75,23 +75,23 @@ impl Course {
         })
     }
 
-    /// The time on this course.
+    /// Returns the time since the start of this course.
     pub(crate) fn now_ns(&self) -> u64 {
         self.began.elapsed().as_nanos() as u64
     }
 
-    /// Whether clients may send more.
+    /// Returns whether clients may send more.
     pub(crate) fn is_open(&self) -> bool {
         self.is_open.load(Relaxed)
     }
 
-    /// Something was sent that this many must hear.
+    /// Counts a message that this many clients must receive.
     pub(crate) fn expect(&self, count: u64) {
         self.sent.fetch_add(1, Relaxed);
         self.expected.fetch_add(count, Relaxed);
     }
 
-    /// What was sent then has been heard now.
+    /// Counts a delivery of a message that was sent at `sent_ns`.
     pub(crate) fn hear(&self, sent_ns: u64, now_ns: u64) {
         self.heard.fetch_add(1, Relaxed);
         if self.missing() == 0 {
@@ -106,10 +106,10 @@ impl Course {
         }
     }
 
-    /// Waits until everything that was sent has been heard.
+    /// Waits until everything that was sent has been delivered.
     pub(crate) async fn all_heard(&self) {
         loop {
-            // Made before the look, so that the last word between the two is not missed.
+            // Created before the check, so that a notification in between is not missed.
             let complete = self.complete.notified();
             if self.missing() == 0 {
                 return;
@@ -118,11 +118,11 @@ impl Course {
         }
     }
 
-    /// Watches the server while the clients run; they run until they are dropped.
+    /// Observes the server while the clients run; they run until they are dropped.
     ///
     /// # Errors
     ///
-    /// If a client fails, or if nothing at all was heard.
+    /// If a client fails, or if nothing was delivered.
     pub(crate) async fn run(
         &self,
         server: &Server,
@@ -152,11 +152,12 @@ impl Course {
         let last = self.read(server)?;
 
         self.is_open.store(false, Relaxed);
-        // What is missing after that is counted as lost.
+        // Deliveries that are still missing count as lost.
         let _ = timeout(DRAIN_LIMIT, self.all_heard()).await;
         let mut sample = self.sample(&first, &last)?;
         if let (Some(redis), Some(commands)) = (server.redis(), commands) {
-            // From the first message to the last delivery: no command of a message is left out.
+            // From the first message to the last delivery, so that every command of a message is
+            // counted.
             let commands = (redis.commands()? - commands) as f64;
             let sent = (self.sent.load(Relaxed) - sent) as f64;
             sample
@@ -219,7 +220,7 @@ impl Course {
     }
 }
 
-/// The clocks and the count at one moment.
+/// The clocks and the counts at one point in time.
 struct Reading {
     server_cpu: Duration,
     redis_cpu: Option<Duration>,

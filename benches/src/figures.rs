@@ -1,15 +1,15 @@
-//! What is measured, and what several rounds of it come to.
+//! The measured figures, and their medians over the rounds.
 
 use crate::{load::Shape, server::Contestant};
 
-/// One kind of number.
+/// A kind of figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Figure {
-    /// How many per second.
+    /// The rate per second.
     PerSecond,
-    /// Half are faster, in microseconds.
+    /// The median latency, in microseconds.
     MedianUs,
-    /// One in a hundred is slower, in microseconds.
+    /// The 99th percentile of the latency, in microseconds.
     NinetyNinthUs,
     /// The server's CPU time for one, in microseconds.
     CpuUs,
@@ -22,7 +22,7 @@ pub(crate) enum Figure {
 }
 
 impl Figure {
-    /// In the order in which they are reported.
+    /// All figures, in the order of the report.
     pub(crate) const ALL: [Self; 7] = [
         Self::PerSecond,
         Self::MedianUs,
@@ -33,7 +33,7 @@ impl Figure {
         Self::RedisCommands,
     ];
 
-    /// Its name in JSON.
+    /// Returns its name in JSON.
     pub(crate) fn key(self) -> &'static str {
         match self {
             Self::PerSecond => "per_second",
@@ -46,7 +46,7 @@ impl Figure {
         }
     }
 
-    /// Its name in the table, where `unit` is what is counted.
+    /// Returns its name in the table, where `unit` is the counted unit.
     pub(crate) fn title(self, unit: &str) -> String {
         match self {
             Self::PerSecond => format!("{}/s", plural(unit)),
@@ -60,19 +60,19 @@ impl Figure {
     }
 }
 
-/// What one load on one server showed.
+/// The results of one load on one server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sample {
-    /// The numbers.
+    /// The figures.
     pub(crate) figures: Vec<(Figure, f64)>,
     /// Deliveries that never arrived.
     pub(crate) lost: u64,
-    /// How much of one core the load generator used itself.
+    /// The load generator's own use of one core.
     pub(crate) client_share: f64,
 }
 
 impl Sample {
-    /// In one line, for those who watch.
+    /// Returns a one-line summary for progress output.
     pub(crate) fn brief(&self, unit: &str) -> String {
         let figures = self.figures.iter();
         let words: Vec<_> = figures
@@ -89,12 +89,12 @@ pub(crate) struct Samples {
 }
 
 impl Samples {
-    /// Adds one.
+    /// Adds a sample.
     pub(crate) fn add(&mut self, contestant: Contestant, shape: &Shape, sample: Sample) {
         self.all.push((contestant.name, shape.key, sample));
     }
 
-    /// The median over all rounds, if it was measured.
+    /// Returns the median over all rounds, if it was measured.
     pub(crate) fn median(&self, contestant: &str, shape: &str, figure: Figure) -> Option<f64> {
         let rounds = self
             .all
@@ -109,7 +109,7 @@ impl Samples {
         )
     }
 
-    /// The most that the load generator used of one core.
+    /// Returns the load generator's maximum use of one core.
     pub(crate) fn client_share(&self) -> f64 {
         self.all
             .iter()
@@ -125,7 +125,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     Some((lower + upper) / 2.0)
 }
 
-/// More than one of a unit.
+/// Returns the plural of a unit.
 pub(crate) fn plural(unit: &str) -> String {
     match unit.strip_suffix('y') {
         Some(stem) => format!("{stem}ies"),

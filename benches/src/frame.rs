@@ -1,4 +1,4 @@
-//! Just enough of RFC 6455 for a client that costs next to nothing: two functions over bytes.
+//! The minimal RFC 6455 framing of a cheap client: two functions over bytes.
 
 /// A text frame's opcode.
 pub(crate) const TEXT: u8 = 1;
@@ -9,22 +9,23 @@ pub(crate) const PING: u8 = 9;
 /// A pong's opcode.
 pub(crate) const PONG: u8 = 10;
 
-/// The longest payload [`write()`] takes: one byte of length.
+/// The longest payload that [`write()`] accepts: one byte of length.
 const SHORT: usize = 125;
 const FINAL: u8 = 0x80;
 const MASKED: u8 = 0x80;
 
-/// One key for all frames: the server has to unmask either way, and no proxy needs protection here.
+/// The masking key of all frames: the server must unmask with any key, and there is no proxy to
+/// protect.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// A whole frame from the server.
+/// A complete frame from the server.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Frame<'a> {
-    /// What it is.
+    /// Its opcode.
     pub(crate) opcode: u8,
-    /// What it carries.
+    /// Its payload.
     pub(crate) payload: &'a [u8],
-    /// How many bytes it took.
+    /// Its length in bytes, including the header.
     pub(crate) length: usize,
 }
 
@@ -48,11 +49,11 @@ pub(crate) fn write(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
     );
 }
 
-/// The first frame in what was read, or nothing while it is incomplete.
+/// Parses the first frame; `None` while it is incomplete.
 ///
 /// # Errors
 ///
-/// A fragmented, compressed, masked or very long frame: no server here has a reason to send one.
+/// If the frame is fragmented, compressed, masked or very long: no server here needs to send one.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Frame<'_>>, &'static str> {
     let [first, second, rest @ ..] = bytes else {
         return Ok(None);

@@ -1,9 +1,9 @@
-//! What a process has used: its CPU clock and its memory, as Linux counts them.
+//! The resource usage of a process: CPU time and memory, on Linux.
 //!
-//! CPU time is read from the process' own clock (`clock_getcpuclockid`).
-//! It is exact to the nanosecond, includes threads that have ended, and is up to date for those
-//! that run. The two files that also have it are coarser: `/proc/PID/stat` counts in ticks of 10 ms,
-//! and the `schedstat` of a running thread lags behind by up to a tick of the scheduler.
+//! CPU time is read from the process' own clock (`clock_getcpuclockid`). It has nanosecond
+//! resolution, includes threads that have ended, and is current for running ones. The two files
+//! that also contain it are coarser: `/proc/PID/stat` counts in ticks of 10 ms, and the `schedstat`
+//! of a running thread lags behind by up to a scheduler tick.
 
 use std::{
     fs,
@@ -20,21 +20,21 @@ pub(crate) struct Gauge {
 }
 
 impl Gauge {
-    /// The gauge of that process.
+    /// Returns the gauge of a process.
     pub(crate) fn of(pid: u32) -> Self {
         Self { pid }
     }
 
-    /// CPU time used so far, by all threads, in user code and in the kernel.
+    /// Returns the CPU time so far of all threads, in user and kernel mode.
     pub(crate) fn cpu(self) -> Result<Duration> {
         let pid = i32::try_from(self.pid).map_err(Error::other)?;
         let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid))?;
         Ok(Duration::from(clock.now()?))
     }
 
-    /// Memory that is resident now, in KiB.
+    /// Returns the resident memory in KiB.
     pub(crate) fn resident_kib(self) -> Result<u64> {
-        // Exact, where `status` and `statm` may be off by 64 pages per thread.
+        // `smaps_rollup` is exact; `status` and `statm` may be off by 64 pages per thread.
         let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid))?;
         let resident = rollup.lines().find_map(|line| line.strip_prefix("Rss:"));
         let kib = resident.and_then(|rest| rest.trim().strip_suffix("kB"));

@@ -1,4 +1,4 @@
-//! One client's keep-alive connection: a request, its whole answer, the next request.
+//! A client's keep-alive connection with sequential requests.
 
 use std::io::{Error, ErrorKind, Result};
 
@@ -12,7 +12,7 @@ use crate::socket::connect;
 
 const READ_BYTES: usize = 4 * 1024;
 
-/// A connection that asks the same thing again and again.
+/// A connection that repeats one request.
 pub(crate) struct Requests {
     stream: TcpStream,
     request: String,
@@ -20,7 +20,7 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    /// Opens a connection that will ask for that path.
+    /// Opens a connection for requests of this path.
     pub(crate) async fn open(port: u16, path: &str) -> Result<Self> {
         let stream = connect(port).await?;
         let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n");
@@ -31,7 +31,7 @@ impl Requests {
         })
     }
 
-    /// Asks once and waits for the whole answer, which must be a 200.
+    /// Sends a request and waits for the complete response, which must be a 200.
     pub(crate) async fn exchange(&mut self) -> Result<()> {
         self.stream.write_all(self.request.as_bytes()).await?;
         loop {
@@ -52,7 +52,8 @@ impl Requests {
     }
 }
 
-/// The length of the answer that begins these bytes, or nothing while its head is incomplete.
+/// Returns the length of the response at the start of these bytes; `None` while its head is
+/// incomplete.
 fn answer_length(bytes: &[u8]) -> std::result::Result<Option<usize>, &'static str> {
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
         return Ok(None);

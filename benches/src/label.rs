@@ -1,21 +1,21 @@
-//! The text that travels: 64 bytes that say who sent it, which of theirs it is, and when.
+//! The text of every message: 64 bytes with its sender, its number and its send time.
 
 /// The length of every text.
 pub(crate) const LENGTH: usize = 64;
 
-/// What one text says.
+/// The content of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Label {
     /// The number of the client that sent it.
     pub(crate) sender: u32,
-    /// How many that client sent before.
+    /// The number of texts that the client sent before.
     pub(crate) sequence: u64,
-    /// When it was sent, in the time of the [`Course`](crate::course::Course).
+    /// The send time, on the clock of the [`Course`](crate::course::Course).
     pub(crate) sent_ns: u64,
 }
 
 impl Label {
-    /// The label as text.
+    /// Encodes the label as text.
     pub(crate) fn encode(self) -> [u8; LENGTH] {
         let mut text = [b'.'; LENGTH];
         write_hex(&mut text[..8], u64::from(self.sender));
@@ -24,7 +24,7 @@ impl Label {
         text
     }
 
-    /// The label in a text, if it is one.
+    /// Decodes a text, if it is a label.
     pub(crate) fn decode(text: &[u8]) -> Option<Self> {
         if text.len() != LENGTH {
             return None;

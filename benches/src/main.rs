@@ -1,9 +1,10 @@
-//! Measures the arena side by side with peers that speak the same routes, and prints one table.
+//! A benchmark of the arena against peers with the same routes, which prints one table.
 //!
-//! There are two benchmarks, in memory and over Redis (see `benchmark.rs`). In each round every load is put on each server in turn, on fresh processes on free ports of
-//! this machine; the figures are the medians over the rounds, so that a hiccup of the machine costs
-//! one round of one load. All servers run with their defaults. Server and load generator share the
-//! machine's cores, so CPU time per message (see `gauge.rs`) is the figure to trust most.
+//! There are two benchmarks, in memory and over Redis (see `benchmark.rs`). In each round every
+//! load runs on each server in turn, with fresh processes on free ports of this machine; the
+//! figures are the medians over the rounds, so that a disturbance of the machine affects one round
+//! of one load. All servers run with their defaults. Servers and load generator share the machine's
+//! cores, so CPU time per message (see `gauge.rs`) is the most reliable figure.
 
 mod benchmark;
 mod course;
@@ -38,10 +39,10 @@ use crate::{
     server::{Contestant, Server},
 };
 
-/// How long one load on one server may take in all.
+/// The timeout of one load on one server.
 const SAMPLE_LIMIT: Duration = Duration::from_secs(60);
 
-/// How many open files the largest load needs, on either side.
+/// The number of open files that the largest load needs, on either side.
 const OPEN_FILES: u64 = 6000;
 
 // One thread: a load generator on both cores would starve the server.
@@ -74,7 +75,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Runs all rounds and reports; what is returned are the failures.
+/// Runs all rounds and prints the report; returns the failures.
 async fn measure(options: &Options) -> Result<Vec<String>> {
     allow_open_files()?;
     let Outcome {
@@ -100,16 +101,16 @@ async fn measure(options: &Options) -> Result<Vec<String>> {
     Ok(failures)
 }
 
-/// What all rounds came to.
+/// The outcome of all rounds.
 #[derive(Default)]
 struct Outcome {
     samples: Samples,
     failures: Vec<String>,
-    /// What peers lost, and where they failed.
+    /// The losses and failures of peers.
     of_peers: Vec<String>,
 }
 
-/// Puts every load on every server in turn, round by round.
+/// Runs every load on every server in turn, round by round.
 async fn rounds(options: &Options) -> Outcome {
     let mut outcome = Outcome::default();
     for round in 1..=options.effort.rounds {

@@ -1,4 +1,4 @@
-//! The flags.
+//! The command line flags.
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -13,7 +13,7 @@ use crate::{
     server::Contestant,
 };
 
-/// What `--help` says.
+/// The text of `--help`.
 pub(crate) const HELP: &str = "\
 Measures Seaway's arena against other servers, on loopback.
 
@@ -45,27 +45,27 @@ redis-rs, and Django Channels on uvicorn with either layer of channels_redis.
 It ends with an error if a connection failed or a delivery was lost. Over Redis, what the
 arena's peers lose, and where they fail, is only reported.";
 
-/// What to do.
+/// The options of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
-    /// What is measured.
+    /// The benchmark.
     pub(crate) benchmark: &'static Benchmark,
-    /// Whom to measure.
+    /// The servers to measure.
     pub(crate) contestants: Vec<Contestant>,
-    /// Under which loads.
+    /// The loads to run.
     pub(crate) shapes: Vec<Shape>,
-    /// How often and for how long.
+    /// The rounds and the durations.
     pub(crate) effort: Effort,
-    /// Where to write the figures.
+    /// The path of the JSON output.
     pub(crate) json: Option<PathBuf>,
 }
 
 impl Options {
-    /// Reads the flags; nothing if help is wanted.
+    /// Parses the flags; `None` if help is requested.
     ///
     /// # Errors
     ///
-    /// What is wrong with them.
+    /// A description of the invalid flag.
     pub(crate) fn read(
         arguments: impl IntoIterator<Item = OsString>,
     ) -> Result<Option<Self>, lexopt::Error> {
@@ -100,7 +100,7 @@ impl Options {
     }
 }
 
-/// Those of a list, or all.
+/// Returns the listed items, or all without a list.
 fn pick<T: Copy>(
     list: Option<String>,
     all: &[T],

@@ -1,4 +1,4 @@
-//! A child process on a free port of this machine, gone when dropped.
+//! A child process on a free loopback port, killed on drop.
 
 use std::{
     io::{Error, Result},
@@ -11,18 +11,18 @@ use tokio::time::{Instant, sleep};
 
 use crate::gauge::Gauge;
 
-/// How long a process may take until it answers.
+/// The timeout until a process responds.
 const START_LIMIT: Duration = Duration::from_secs(10);
 
 /// A running process.
 pub(crate) struct Process {
     child: Child,
-    /// Where it listens, on 127.0.0.1.
+    /// The port on which it listens, on 127.0.0.1.
     pub(crate) port: u16,
 }
 
 impl Process {
-    /// Runs the command with `--port` and a port that is free.
+    /// Runs the command with `--port` and a free port.
     ///
     /// # Errors
     ///
@@ -38,11 +38,11 @@ impl Process {
         Ok(Self { child, port })
     }
 
-    /// Waits until the process answers what `ask` asks it.
+    /// Waits until `ask` succeeds against the process.
     ///
     /// # Errors
     ///
-    /// If it ends, or does not answer in time.
+    /// If it exits, or does not respond in time.
     pub(crate) async fn answers(&mut self, ask: impl AsyncFn(u16) -> Result<()>) -> Result<()> {
         let limit = Instant::now() + START_LIMIT;
         loop {
@@ -62,7 +62,7 @@ impl Process {
         }
     }
 
-    /// The gauge of this process.
+    /// Returns the gauge of this process.
     pub(crate) fn gauge(&self) -> Gauge {
         Gauge::of(self.child.id())
     }
@@ -70,7 +70,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It fails only for a child that is gone already, which is what is wanted.
+        // This fails only if the child has exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! A redis-server that keeps nothing on disk, and what it counts.
+//! A redis-server without persistence, and its command statistics.
 
 use std::{
     io::{BufRead, BufReader, Error, Read, Result, Write},
@@ -9,7 +9,7 @@ use std::{
 
 use crate::{gauge::Gauge, process::Process};
 
-/// How long Redis may take to answer a command.
+/// The timeout of a Redis command.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// A running redis-server.
@@ -18,7 +18,7 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// Starts a fresh one and waits until it answers.
+    /// Starts a fresh server and waits until it responds.
     pub(crate) async fn start() -> Result<Self> {
         let mut command = Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
@@ -29,25 +29,26 @@ impl Redis {
         Ok(Self { process })
     }
 
-    /// Its URL.
+    /// Returns its URL.
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.process.port)
     }
 
-    /// The gauge of its process.
+    /// Returns the gauge of its process.
     pub(crate) fn gauge(&self) -> Gauge {
         self.process.gauge()
     }
 
-    /// How many commands it has run so far, those inside of scripts included, those asked here not.
+    /// Returns the number of commands that it has run so far, including those inside scripts,
+    /// excluding those of this method.
     ///
-    /// It blocks the thread, which is that of the clients: none of them sends while Redis counts.
+    /// This blocks the thread that also runs the clients: none of them sends meanwhile.
     pub(crate) fn commands(&self) -> Result<u64> {
         Ok(calls(&info(self.process.port, "commandstats")?))
     }
 }
 
-/// A section of what Redis tells about itself.
+/// Returns a section of INFO.
 fn info(port: u16, section: &str) -> Result<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(ANSWER_LIMIT))?;
@@ -64,7 +65,7 @@ fn info(port: u16, section: &str) -> Result<String> {
     Ok(text)
 }
 
-/// All calls in a `commandstats` section, without those of INFO.
+/// Returns all calls in a `commandstats` section, without those of INFO.
 fn calls(commandstats: &str) -> u64 {
     let commands = commandstats.lines().filter_map(|line| {
         let (command, counts) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;

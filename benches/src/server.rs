@@ -1,4 +1,4 @@
-//! A server under measurement: its processes and the Redis between them, fresh and gone when dropped.
+//! A server under measurement: fresh processes and the Redis between them, killed on drop.
 
 use std::{
     env,
@@ -13,15 +13,15 @@ use crate::{http::Requests, process::Process, redis::Redis};
 /// The folder of the Channels server.
 const CHANNELS_APP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/channels");
 
-/// Who can be measured.
+/// A server that can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Contestant {
-    /// What the report calls it.
+    /// Its name in the report.
     pub(crate) name: &'static str,
     program: Program,
 }
 
-/// Seaway first: the others are what it is compared with.
+/// The servers in memory; Seaway is first, and is compared with the others.
 pub(crate) const IN_MEMORY: [Contestant; 3] = [
     Contestant {
         name: "arena",
@@ -37,7 +37,7 @@ pub(crate) const IN_MEMORY: [Contestant; 3] = [
     },
 ];
 
-/// The same over Redis; the last two are Django Channels, by both layers of channels_redis.
+/// The servers over Redis; the last two are Django Channels with both layers of channels_redis.
 pub(crate) const OVER_REDIS: [Contestant; 4] = [
     Contestant {
         name: "arena",
@@ -57,16 +57,16 @@ pub(crate) const OVER_REDIS: [Contestant; 4] = [
     },
 ];
 
-/// What is run.
+/// The program of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Program {
-    /// A program next to this one.
+    /// A program in the same folder as this one.
     Built(&'static str),
-    /// Django Channels with that channel layer.
+    /// Django Channels with this channel layer.
     Channels(&'static str),
 }
 
-/// As what a server runs.
+/// The setting in which a server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Setting {
     /// One process, with its rooms in memory.
@@ -76,11 +76,12 @@ pub(crate) enum Setting {
 }
 
 impl Contestant {
-    /// How many times longer it is watched than the others, so that slow ones are counted as surely.
+    /// Returns the factor by which it is observed longer than the others, so that a slow server has
+    /// enough samples.
     pub(crate) fn patience(self) -> u32 {
         match self.program {
             Program::Built(_) => 1,
-            // It delivers about a hundredth of what the others do.
+            // It delivers about a hundredth of the messages of the others.
             Program::Channels(_) => 4,
         }
     }
@@ -115,7 +116,7 @@ impl Program {
     }
 }
 
-/// A program that cargo has put next to this one.
+/// Returns the path of a program in the same folder as this one.
 fn built(name: &str) -> Result<PathBuf> {
     let program = env::current_exe()?.with_file_name(name);
     if program.is_file() {
@@ -134,7 +135,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts fresh processes and waits until they answer.
+    /// Starts fresh processes and waits until they respond.
     pub(crate) async fn start(contestant: Contestant, setting: Setting) -> Result<Self> {
         let (count, redis) = match setting {
             Setting::InMemory => (1, None),
@@ -152,28 +153,28 @@ impl Server {
         Ok(Self { processes, redis })
     }
 
-    /// How many processes it has.
+    /// Returns the number of its processes.
     pub(crate) fn processes(&self) -> u32 {
         self.processes.len() as u32
     }
 
-    /// The port for this client: clients take the processes in turn.
+    /// Returns the port for this client: clients are distributed round-robin.
     pub(crate) fn port(&self, client: u32) -> u16 {
         self.processes[client as usize % self.processes.len()].port
     }
 
-    /// The Redis between its processes.
+    /// Returns the Redis between its processes.
     pub(crate) fn redis(&self) -> Option<&Redis> {
         self.redis.as_ref()
     }
 
-    /// CPU time that its processes used so far.
+    /// Returns the CPU time of its processes so far.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         let processes = self.processes.iter();
         processes.map(|process| process.gauge().cpu()).sum()
     }
 
-    /// Resident memory of its processes, in KiB.
+    /// Returns the resident memory of its processes, in KiB.
     pub(crate) fn resident_kib(&self) -> Result<u64> {
         let processes = self.processes.iter();
         processes

@@ -1,4 +1,5 @@
-//! One client's WebSocket: what is queued leaves in one write, what has arrived is read in one go.
+//! A client's WebSocket: everything queued is sent in one write, everything available is read at
+//! once.
 
 use std::{
     io::{Error, ErrorKind, Result},
@@ -16,7 +17,7 @@ use crate::{
     label::Label,
 };
 
-/// What is read at most in one go.
+/// The maximum size of one read, in bytes.
 const READ_BYTES: usize = 8 * 1024;
 
 /// An open WebSocket.
@@ -27,7 +28,7 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Opens a WebSocket at that path.
+    /// Opens a WebSocket at this path.
     pub(crate) async fn open(port: u16, path: &str) -> Result<Self> {
         let stream = connect(port).await?;
         let mut socket = Self {
@@ -36,7 +37,8 @@ impl Socket {
             queued: Vec::new(),
         };
 
-        // The key of the RFC's own example: servers check its form, clients may trust this answer.
+        // The key of the RFC's example: servers check its form, and this client need not check the
+        // response.
         let request = format!(
             "GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -67,7 +69,7 @@ impl Socket {
         frame::write(&mut self.queued, TEXT, &label.encode());
     }
 
-    /// Writes what is queued.
+    /// Writes everything queued.
     pub(crate) async fn flush(&mut self) -> Result<()> {
         if !self.queued.is_empty() {
             self.stream.write_all(&self.queued).await?;
@@ -76,7 +78,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Waits until something has arrived, and reads what there is.
+    /// Waits until bytes have arrived, and reads them.
     pub(crate) async fn fill(&mut self) -> Result<()> {
         self.read.reserve(READ_BYTES);
         match self.stream.read_buf(&mut self.read).await? {
@@ -88,7 +90,7 @@ impl Socket {
         }
     }
 
-    /// Takes the next text out of what was read; pings are answered in passing.
+    /// Returns the next text that was read; replies to pings meanwhile.
     pub(crate) fn take(&mut self) -> Result<Option<Label>> {
         loop {
             let Some(frame) = frame::parse(&self.read).map_err(Error::other)? else {
@@ -119,7 +121,7 @@ impl Socket {
         }
     }
 
-    /// Sends a text and waits until it is heard; other texts are passed over.
+    /// Sends a text and waits for its echo; skips other texts.
     pub(crate) async fn exchange(&mut self, label: Label) -> Result<()> {
         self.queue(label);
         loop {

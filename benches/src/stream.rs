@@ -1,4 +1,4 @@
-//! One client's stream of server-sent events: an answer in chunks that does not end.
+//! A client's stream of server-sent events: an endless chunked response.
 
 use std::io::{Error, ErrorKind, Result};
 
@@ -10,19 +10,19 @@ use tokio::{
 
 use crate::{label::Label, socket::connect};
 
-/// What is read at most in one go.
+/// The maximum size of one read, in bytes.
 const READ_BYTES: usize = 4 * 1024;
 
 /// An open stream.
 pub(crate) struct Stream {
     stream: TcpStream,
     read: BytesMut,
-    /// What the chunks held, and no event has taken yet.
+    /// The content of chunks that is not yet a complete event.
     text: BytesMut,
 }
 
 impl Stream {
-    /// Opens a stream at that path.
+    /// Opens a stream at this path.
     pub(crate) async fn open(port: u16, path: &str) -> Result<Self> {
         let mut stream = Self {
             stream: connect(port).await?,
@@ -50,7 +50,7 @@ impl Stream {
         )))
     }
 
-    /// Waits until something has arrived, and reads what there is.
+    /// Waits until bytes have arrived, and reads them.
     pub(crate) async fn fill(&mut self) -> Result<()> {
         self.read.reserve(READ_BYTES);
         match self.stream.read_buf(&mut self.read).await? {
@@ -62,7 +62,7 @@ impl Stream {
         }
     }
 
-    /// Takes the next event out of what was read; comments are passed over.
+    /// Returns the next event that was read; skips comments.
     pub(crate) fn take(&mut self) -> Result<Option<Label>> {
         while let Some((length, chunk)) = chunk(&self.read).map_err(Error::other)? {
             self.text.extend_from_slice(chunk);
@@ -80,7 +80,7 @@ impl Stream {
     }
 }
 
-/// The chunk that begins these bytes and its length with what is around it, or nothing while it is incomplete.
+/// Returns the first chunk and its length including the framing; `None` while it is incomplete.
 fn chunk(bytes: &[u8]) -> std::result::Result<Option<(usize, &[u8])>, &'static str> {
     let Some(line) = bytes.windows(2).position(|two| two == b"\r\n") else {
         return Ok(None);

@@ -1,6 +1,7 @@
-//! `cargo xtask scale`: large rooms and many rooms over two processes, with their times and memory.
+//! The program of `cargo xtask scale`: large rooms and many rooms over two processes, with times
+//! and memory.
 //!
-//! Panics where a message is lost or a connection ends; what is printed are figures to compare.
+//! Panics if a message is lost or a connection ends; the printed figures are for comparison.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ async fn main() {
     };
     run("one room of 1,000, all publish in a closed loop", load).await;
     slow_reader(Load {
-        // The systems in between keep some megabytes for the slow reader before its mailbox fills.
+        // The kernels buffer some megabytes for the slow reader before its mailbox fills.
         bytes: 512,
         ..load
     })
@@ -53,7 +54,8 @@ async fn main() {
     println!("  {}", churn(&redis, 50_000).await);
 }
 
-/// The clients are in this process, and half of their connections end in each server.
+/// Raises the limit of open files: all clients are in this process, and half of their connections
+/// end in each server.
 fn allow_open_files() {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit of open files");
     setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("a limit up to the hard one");
@@ -81,7 +83,7 @@ async fn run(title: &str, load: Load) {
 
 async fn slow_reader(load: Load) {
     let redis = Redis::new().await;
-    // It reads again only when the others are done, and has to find the close frame then.
+    // It reads again only when the others are done, and must find the close frame then.
     let arenas = arenas(&redis, &["--close-timeout", "120"]).await;
     let slow = SlowReader::join(arenas[0].port(), 0).await;
     let flood = Flood::join(ports(&arenas), load).await;

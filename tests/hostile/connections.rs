@@ -1,4 +1,4 @@
-//! Many clients, at once or one after the other.
+//! Attacks by many clients, concurrently or sequentially.
 
 use super::{
     floods::{UNREAD, write_on},
@@ -9,7 +9,7 @@ use super::{
 use futures_util::future::join_all;
 use seaway_tests::support::{RawClient, raw};
 
-/// What the clients do.
+/// The behaviour of the clients.
 #[derive(Clone, Copy, Debug)]
 pub enum Clients {
     /// 500 connect, and send nothing.
@@ -18,7 +18,7 @@ pub enum Clients {
     Leaving,
     /// 500 connect, and reset their connections.
     Resetting,
-    /// 1,000 send what is no request.
+    /// 1,000 send bytes that are no request.
     Broken,
     /// 1,000 open a WebSocket from a foreign origin.
     Foreign,
@@ -41,7 +41,7 @@ pub const ALL: [Clients; 8] = [
     Clients::Endless,
 ];
 
-/// Tries one after the other.
+/// Runs the attacks one after the other.
 pub async fn examine() {
     let mut target = Target::start(&[]).await;
     for clients in ALL {

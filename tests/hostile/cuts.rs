@@ -1,5 +1,5 @@
-//! Clients that leave in the middle: at each stage of a request, a handshake and a message, by FIN,
-//! close and reset.
+//! Attacks by clients that leave midway: at each stage of a request, a handshake and a message, by
+//! FIN, close and reset.
 
 use super::{shape::assert_unharmed, target::Target};
 use seaway_tests::support::RawClient;
@@ -15,7 +15,7 @@ pub enum Leave {
     Reset,
 }
 
-/// What was sent before.
+/// A stage: the bytes that were sent before the client leaves.
 pub struct Stage {
     pub name: &'static str,
     pub opens_socket: bool,
@@ -84,7 +84,7 @@ pub const STAGES: &[Stage] = &[
     socket("a frame that is wrong", b"\xff\xff\xff\xff"),
 ];
 
-/// Tries each stage with each way to leave.
+/// Runs each stage with each way to leave.
 pub async fn examine() {
     let mut target = Target::start(&[]).await;
     for stage in STAGES {

@@ -15,15 +15,16 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a write may take before the server is seen to read no more.
+/// The duration of a write after which the server counts as not reading.
 const STALLED: Duration = Duration::from_secs(1);
 
-/// What a client may have sent to a server that does not read: the kernel's buffers on both sides.
+/// The bytes that a client can send to a server that does not read: the kernel buffers of both
+/// sides.
 pub const UNREAD: usize = 32 * 1024 * 1024;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// Tries one after the other.
+/// Runs the floods one after the other.
 pub async fn examine() {
     let mut target = Target::start(&[]).await;
     let port = target.port();
@@ -55,7 +56,7 @@ pub async fn examine() {
     assert_unharmed(wrong, target).await;
 }
 
-/// Floods of frames, and the replies to each.
+/// Returns floods of frames, with the replies to each.
 pub fn messages() -> Vec<Shape<Replies>> {
     let texts = |text: &str| vec![Text(text.into()); 20_000];
     let then = |frames: Vec<u8>| [frames, frame(TEXT, "done")].concat();
@@ -123,7 +124,7 @@ pub struct WriteOnly {
     pub name: &'static str,
     is_socket: bool,
     bytes: Vec<u8>,
-    /// Whether the server must stop reading: what it has to send may not pile up.
+    /// Whether the server must stop reading, so that its replies do not accumulate.
     stalls: bool,
 }
 
@@ -135,7 +136,7 @@ pub fn write_only() -> [WriteOnly; 3] {
             bytes: frame(TEXT, "x".repeat(60_000)),
             stalls: true,
         },
-        // Only the newest pings are answered (RFC 6455, 5.5.3), so nothing has to stall.
+        // Pongs may be sent for the newest pings only (RFC 6455, 5.5.3), so no stall is needed.
         WriteOnly {
             name: "pings whose pongs are not read",
             is_socket: true,
@@ -151,7 +152,7 @@ pub fn write_only() -> [WriteOnly; 3] {
     ]
 }
 
-/// Sends a flood of frames and reads meanwhile. Pongs are not counted: a server may answer the
+/// Sends a flood of frames and reads concurrently. Pongs are not counted: a server may reply to the
 /// newest ping alone (RFC 6455, 5.5.3).
 async fn exchange(shape: &Shape<Replies>, port: u16) -> Result<(), String> {
     let mut client = RawClient::connect(port).await;
@@ -159,7 +160,7 @@ async fn exchange(shape: &Shape<Replies>, port: u16) -> Result<(), String> {
     let (mut incoming, mut outgoing) = client.into_inner().into_split();
     let write = async {
         for bytes in [&shape.bytes, &close(1000, "")] {
-            // The server may close in the middle; what it sent before is read all the same.
+            // The server may close midway; what it sent before is still read.
             if outgoing.write_all(bytes).await.is_err() {
                 break;
             }
@@ -167,7 +168,7 @@ async fn exchange(shape: &Shape<Replies>, port: u16) -> Result<(), String> {
     };
     let read = async {
         let mut received = Vec::new();
-        // A reset is an end as well.
+        // A reset also ends the connection.
         _ = incoming.read_to_end(&mut received).await;
         received
     };
@@ -184,8 +185,8 @@ async fn exchange(shape: &Shape<Replies>, port: u16) -> Result<(), String> {
     Err(format!("{count} frames, the last: {last:?}"))
 }
 
-/// Writes and never reads, until the server takes no more, hangs up, or has taken too much; returns
-/// how much it took.
+/// Writes and never reads, until the server stops reading, closes the connection, or has read too
+/// much; returns the number of bytes that it read.
 pub async fn write_on(client: &mut RawClient, bytes: &[u8]) -> usize {
     let mut taken = 0;
     while taken <= UNREAD {

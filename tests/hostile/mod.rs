@@ -1,17 +1,17 @@
-//! Hostile input: what a client may send to do harm, and the answer it must get.
+//! Tests of hostile input, with the expected response to each.
 //!
-//! A shape is a name, the section of the RFC that its answer rests on, bytes, and the answer. Each
-//! is sent to a real server. No answer may be a 500, and whatever comes, a client that has been
-//! connected all along keeps its echo, a new one gets its page, the server's memory and log keep
-//! their bounds, no connection is left behind, and nothing panics.
+//! A shape is a name, the section of the RFC on which its expected response rests, bytes, and that
+//! response. Each is sent to a real server. No response may be a 500. For any input, a client that
+//! was connected before still gets its echo, a new one gets its page, the server's memory and log
+//! remain bounded, no connection is leaked, and nothing panics.
 //!
 //! | file | shapes |
 //! | --- | --- |
-//! | `shape.rs`, `target.rs` | a shape and how tables of them are tried; the server, and what must hold |
-//! | `http1/` | request lines, hosts, headers, bodies, requests in a row, smuggling, methods |
+//! | `shape.rs`, `target.rs` | a shape and how tables of them are run; the server, and its invariants |
+//! | `http1/` | request lines, hosts, headers, bodies, pipelining, smuggling, methods |
 //! | `http2/` | frames, header lists, floods |
-//! | `websocket/` | handshakes, frames, lengths, texts, closing |
-//! | `cuts.rs`, `slow.rs` | clients that leave in the middle, and that stall |
+//! | `websocket/` | handshakes, frames, lengths, texts, close frames |
+//! | `cuts.rs`, `slow.rs` | clients that leave midway, and that stall |
 //! | `floods.rs`, `connections.rs` | many messages, and many clients |
 
 mod connections;
@@ -28,22 +28,22 @@ use self::shape::{Shape, and_byte_by_byte, examine};
 use std::collections::HashSet;
 
 #[tokio::test]
-async fn a_request_line_is_taken_apart_by_the_rules() {
+async fn request_lines_are_parsed_strictly() {
     examine(http1::request_line::shapes()).await;
 }
 
 #[tokio::test]
-async fn a_request_names_one_host() {
+async fn a_request_has_exactly_one_host() {
     examine(http1::host::shapes()).await;
 }
 
 #[tokio::test]
-async fn headers_have_a_syntax_and_a_limit() {
+async fn headers_are_validated_and_limited() {
     examine(http1::headers::shapes()).await;
 }
 
 #[tokio::test]
-async fn a_content_length_is_one_number() {
+async fn a_content_length_is_a_single_number() {
     examine(http1::content_length::shapes()).await;
 }
 
@@ -53,12 +53,12 @@ async fn a_transfer_encoding_is_chunked_or_refused() {
 }
 
 #[tokio::test]
-async fn a_wrong_chunk_is_the_clients_fault() {
+async fn an_invalid_chunk_is_a_client_error() {
     examine(and_byte_by_byte(http1::chunks::shapes())).await;
 }
 
 #[tokio::test]
-async fn requests_in_a_row_are_answered_once_each() {
+async fn pipelined_requests_get_one_response_each() {
     examine(and_byte_by_byte(http1::pipelining::shapes())).await;
 }
 
@@ -73,7 +73,7 @@ async fn an_unknown_method_is_refused() {
 }
 
 #[tokio::test]
-async fn wrong_frames_of_http_2_end_what_they_are_part_of() {
+async fn invalid_http_2_frames_end_their_stream_or_connection() {
     examine(http2::frames::shapes()).await;
 }
 
@@ -83,37 +83,37 @@ async fn malformed_requests_over_http_2_are_refused() {
 }
 
 #[tokio::test]
-async fn floods_over_http_2_are_ended_or_harmless() {
+async fn http_2_floods_are_ended_or_harmless() {
     http2::floods::examine().await;
 }
 
 #[tokio::test]
-async fn a_handshake_follows_all_rules_or_is_refused() {
+async fn an_invalid_handshake_is_rejected() {
     examine(websocket::handshake::shapes()).await;
 }
 
 #[tokio::test]
-async fn a_wrong_frame_ends_its_socket_with_1002() {
+async fn an_invalid_frame_closes_with_1002() {
     examine(and_byte_by_byte(websocket::frames::shapes())).await;
 }
 
 #[tokio::test]
-async fn a_length_never_passes_the_limit() {
+async fn lengths_over_the_limit_are_refused() {
     examine(websocket::lengths::shapes()).await;
 }
 
 #[tokio::test]
-async fn a_text_that_is_no_utf_8_ends_its_socket_with_1007() {
+async fn invalid_utf_8_closes_with_1007() {
     examine(websocket::utf8::shapes()).await;
 }
 
 #[tokio::test]
-async fn a_close_frame_is_answered_once_and_nothing_behind_it() {
+async fn a_close_frame_gets_one_reply_and_frames_after_it_none() {
     examine(and_byte_by_byte(websocket::close::shapes())).await;
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_in_the_middle_harms_nobody() {
+async fn a_client_that_leaves_midway_affects_no_other() {
     cuts::examine().await;
 }
 
@@ -123,17 +123,17 @@ async fn a_client_that_stalls_is_disconnected() {
 }
 
 #[tokio::test]
-async fn a_flood_keeps_its_bounds() {
+async fn floods_are_bounded() {
     floods::examine().await;
 }
 
 #[tokio::test]
-async fn a_crowd_harms_nobody() {
+async fn many_hostile_clients_affect_no_other() {
     connections::examine().await;
 }
 
 #[test]
-fn no_shape_is_tried_twice_and_there_are_more_than_600() {
+fn shapes_are_unique_and_more_than_600() {
     let mut names = Names::default();
     for (family, shapes) in [
         ("request line", http1::request_line::shapes()),
@@ -179,7 +179,7 @@ fn no_shape_is_tried_twice_and_there_are_more_than_600() {
     assert!(names.0.len() > 600, "{} shapes", names.0.len());
 }
 
-/// What was seen of all tables.
+/// The names of the shapes in all tables.
 #[derive(Default)]
 struct Names(HashSet<String>);
 

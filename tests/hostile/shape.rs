@@ -1,34 +1,35 @@
-//! A shape of hostile input, and how a table of them is sent to a server.
+//! A shape of hostile input, and the runner of a table of shapes.
 
 use super::target::Target;
 use seaway_tests::support::RawClient;
 use std::time::Duration;
 
-/// How long a server may take for one shape. It takes a few milliseconds: a test that fails most
-/// often waits in vain.
+/// The timeout for one shape. A server needs a few milliseconds: a failing test usually waits for a
+/// response that never arrives.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a hostile client sends, and the answer it must get.
+/// The bytes of a hostile client, and the expected response.
 pub struct Shape<A> {
     pub name: String,
-    /// The section of the RFC that the answer rests on.
+    /// The section of the RFC on which the expected response rests.
     pub rule: &'static str,
     pub bytes: Vec<u8>,
-    /// Whether each byte is written by itself.
+    /// Whether each byte is a separate write.
     pub is_byte_by_byte: bool,
-    /// Whether the client half-closes the connection behind the bytes.
+    /// Whether the client half-closes the connection after the bytes.
     pub half_closes: bool,
     pub answer: A,
 }
 
-/// An expected answer, which knows how to get the real one.
+/// An expected response, which can be compared with the real one.
 pub trait Reply: Sized {
-    /// Sends the shape on a connection of its own; an error is how the answer differs.
+    /// Sends the shape on its own connection; the error describes how the response differs.
     async fn check(shape: &Shape<Self>, port: u16) -> Result<(), String>;
 }
 
 impl<A> Shape<A> {
-    /// Each character of `text` is one byte (Latin-1), so that a table can hold any byte.
+    /// Creates a shape; each character of `text` is one byte (Latin-1), so that a table can contain
+    /// any byte.
     pub fn new(
         name: impl Into<String>,
         rule: &'static str,
@@ -54,13 +55,13 @@ impl<A> Shape<A> {
         }
     }
 
-    /// The client half-closes the connection behind the bytes.
+    /// Half-closes the connection after the bytes.
     pub fn half_close(mut self) -> Self {
         self.half_closes = true;
         self
     }
 
-    /// Writes the shape, or as much as the server takes of it before it closes the connection.
+    /// Writes the shape, up to the point where the server closes the connection.
     pub async fn send(&self, client: &mut RawClient) {
         let size = if self.is_byte_by_byte { 1 } else { usize::MAX };
         for piece in self.bytes.chunks(size) {
@@ -74,7 +75,7 @@ impl<A> Shape<A> {
     }
 }
 
-/// The shapes, and the short ones among them a second time byte by byte: the answer may not depend
+/// Returns the shapes, and the short ones a second time byte by byte: the response must not depend
 /// on how the bytes are split into segments.
 pub fn and_byte_by_byte<A: Clone>(mut shapes: Vec<Shape<A>>) -> Vec<Shape<A>> {
     const SHORT: usize = 600;
@@ -95,7 +96,7 @@ pub fn and_byte_by_byte<A: Clone>(mut shapes: Vec<Shape<A>>) -> Vec<Shape<A>> {
 /// Sends each shape to one server, and checks after each that other clients are served.
 ///
 /// # Panics
-/// With all wrong answers, once all shapes were sent; at once if another client is not served.
+/// With all wrong responses, after all shapes were sent; at once if another client is not served.
 pub async fn examine<A: Reply>(shapes: Vec<Shape<A>>) {
     let mut target = Target::start(&[]).await;
     let mut wrong = Vec::new();
@@ -108,10 +109,10 @@ pub async fn examine<A: Reply>(shapes: Vec<Shape<A>>) {
     assert_unharmed(wrong, target).await;
 }
 
-/// Checks that no answer was wrong, and what must hold of the server at the end.
+/// Checks that no response was wrong, and the invariants of the server at the end.
 ///
 /// # Panics
-/// With everything that was not as it should be.
+/// With all failures.
 pub async fn assert_unharmed(mut wrong: Vec<String>, target: Target) {
     wrong.extend(target.harm().await);
     assert!(

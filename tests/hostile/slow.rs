@@ -1,5 +1,5 @@
-//! Clients that stall: in a head, in a body, between requests, or in reading the response. Each timeout of the server
-//! ends its connections.
+//! Attacks by clients that stall: in a head, in a body, between requests, or when reading the
+//! response. The server's timeouts must close their connections.
 
 use super::{
     http2::{
@@ -17,7 +17,7 @@ use tokio::{
     time::{interval, timeout},
 };
 
-/// The limits of the server, in seconds. An idle HTTP/2 client has 5 s more to leave by itself.
+/// The timeouts of the server, in seconds. An idle HTTP/2 client has 5 s more to close by itself.
 const LIMITS: [&str; 8] = [
     "--head-timeout",
     "0.5",
@@ -29,10 +29,11 @@ const LIMITS: [&str; 8] = [
     "0.5",
 ];
 
-/// How often a client repeats itself: far more often than the limits.
+/// The interval at which a client repeats its bytes, far shorter than the timeouts.
 const REPEAT: Duration = Duration::from_millis(20);
 
-/// What a client sends at once, and what it then repeats; nothing if it falls silent.
+/// The bytes that a client sends at once, and those that it then repeats; none if it sends nothing
+/// more.
 pub struct Stall {
     pub name: &'static str,
     start: Vec<u8>,
@@ -40,7 +41,7 @@ pub struct Stall {
     reads: bool,
 }
 
-/// Tries all at once, on a server with short limits.
+/// Runs all concurrently, on a server with short timeouts.
 pub async fn examine() {
     let mut target = Target::start(&LIMITS).await;
     let (stalls, port) = (stalls(), target.port());
@@ -63,7 +64,7 @@ impl Stall {
         }
     }
 
-    /// Returns whether the server ends the connection.
+    /// Returns whether the server closes the connection.
     async fn end(&self, port: u16) -> bool {
         let mut client = RawClient::connect(port).await;
         client.write(&self.start).await;
@@ -77,7 +78,7 @@ impl Stall {
         };
         let read = async {
             let mut received = Vec::new();
-            // A reset is an end as well.
+            // A reset also ends the connection.
             _ = incoming.read_to_end(&mut received).await;
         };
         let end = async {

@@ -1,4 +1,4 @@
-//! The server under attack, and what must hold whatever is sent to it.
+//! The server under attack, and its invariants.
 
 use seaway_tests::support::{
     Client, RawClient, Server, raw,
@@ -7,19 +7,19 @@ use seaway_tests::support::{
 };
 use std::{cell::Cell, future::Future};
 
-/// Limits of the server, as the tables count on them.
+/// Limits of the server, on which the tables rely.
 pub const MAX_MESSAGE: usize = 70_000;
 pub const MAX_BODY: usize = 1_000;
 
-/// How far the peak of the server's memory may rise in one test, in KiB. One client costs a head, a
-/// body or a message; this has room for all clients of a test at once, and not for what a flood
-/// sends.
+/// The growth of the server's peak memory that one test may cause, in KiB. A client costs a head, a
+/// body or a message; this is enough for all clients of a test at once, but not for the bytes of a
+/// flood.
 const GROWTH_KIB: u64 = 32 * 1024;
 
-/// How much the server may log in one test, in bytes: clients must not be able to fill a disk.
+/// The bytes that the server may log in one test: clients must not be able to fill a disk.
 const LOG: usize = 64 * 1024;
 
-/// A real server, and a client that stays connected.
+/// A real server, and a client that remains connected.
 pub struct Target {
     server: Server,
     witness: Client,
@@ -59,18 +59,18 @@ impl Target {
         client
     }
 
-    /// Checks that the client that stays connected gets its echo and nothing else, and that a new
-    /// one gets its page.
+    /// Checks that the connected client gets its echo and nothing else, and that a new one gets its
+    /// page.
     ///
     /// # Panics
-    /// If one of them does not; the message names the shape that came before.
+    /// If one of them does not; the message names the previous shape.
     pub async fn serves_others(&mut self, before: &str) {
         self.witness.echoes(before).await;
         let page = raw::get(self.port(), "/healthz").await;
         assert_eq!(page, Some(200), "a page after: {before}");
     }
 
-    /// Runs an attack, and checks again and again meanwhile that others are served.
+    /// Runs an attack, and repeatedly checks meanwhile that other clients are served.
     pub async fn serves_others_during<T>(
         &mut self,
         name: &str,
@@ -91,9 +91,9 @@ impl Target {
         outcome
     }
 
-    /// Returns what does not hold at the end and must: other clients are served, no connection is
-    /// left open, memory and log have kept their bounds, and nothing has panicked or failed in the
-    /// server's own code.
+    /// Returns the violated invariants at the end: other clients are served, no connection is
+    /// leaked, memory and log are bounded, and the server's own code has neither panicked nor
+    /// failed.
     pub async fn harm(mut self) -> Vec<String> {
         self.serves_others("the last shape").await;
         let pid = self.server.pid();

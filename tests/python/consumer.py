@@ -1,6 +1,6 @@
-"""A consumer as the Channels tutorial writes it, with one client.
+"""A consumer as in the tutorial of Channels, with one client.
 
-Prints what the client receives; each line of JSON from stdin is sent as that client.
+Prints what the client receives; sends each line of JSON from stdin as that client.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ settings.configure(
 
 from channels.generic.websocket import AsyncWebsocketConsumer  # noqa: E402
 
-# A wait that gives up cancels the consumer with it: let the test's own deadline end it.
+# A timeout would cancel the consumer too: the test's own deadline ends the wait.
 FOREVER = 3600
 
 

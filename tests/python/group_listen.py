@@ -1,4 +1,4 @@
-"""Joins a group with a channel of its own and prints each message that arrives."""
+"""Joins a group with a new channel and prints each message that arrives."""
 
 import asyncio
 

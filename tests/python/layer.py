@@ -14,5 +14,5 @@ def layer():
 
 
 def say(value):
-    """One line of JSON for the test."""
+    """Prints a line of JSON for the test."""
     print(json.dumps(value), flush=True)

@@ -1,8 +1,9 @@
-//! What became of every message: a function of what the clients have logged, and of nothing else.
+//! The account of every message, as a pure function of the clients' logs.
 //!
-//! For each message and each member of its room there are three ends. *Delivered*: the member received it. *Told*: it did
-//! not, but its own connection has ended since, so that it knows to read its state anew, or the sender's connection has
-//! ended without the echo of the message. *Silent*: both stayed connected and nobody knows.
+//! There are three outcomes for each message and each member of its room. *Delivered*: the member
+//! received it. *Told*: it did not, but its own connection has ended since, so it knows that it
+//! must read its state again, or the sender's connection has ended without the echo of the message.
+//! *Silent*: both remained connected, and neither can know of the loss.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -10,19 +11,19 @@ use std::{
     time::Duration,
 };
 
-/// What one client did and saw, in order of time.
+/// The log of one client, in chronological order.
 #[derive(Clone, Debug)]
 pub struct Log {
     /// The client's number.
     pub client: u32,
-    /// The room's number: every message goes to all of this room.
+    /// The room's number: every message is sent to all members of this room.
     pub room: u32,
-    /// Since the clients were started.
+    /// The entries, with the time since the clients were started.
     pub entries: Vec<(Duration, Entry)>,
 }
 
 impl Log {
-    /// Whether the client is connected at its end.
+    /// Returns whether the client is connected at the end of the log.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         let mut changes = self.entries.iter().rev();
@@ -31,73 +32,75 @@ impl Log {
     }
 }
 
-/// One line of a log.
+/// An entry of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// The handshake is complete: the client is a member of its room. Its connections count from 0.
+    /// The handshake is complete: the client is a member of its room. Its connections are numbered
+    /// from 0.
     Joined,
-    /// The handshake failed; with the status, if there was one.
+    /// The handshake failed, with the status if there was one.
     Refused(Option<u16>),
-    /// The client began to send the message of this number; each connection counts from 0.
+    /// The client began to send the message with this number; each connection counts from 0.
     Sent(u32),
     /// A message arrived.
     Received(MessageId),
     /// A text arrived that no client has sent.
     Strange(String),
-    /// The connection ended; with the code, if there was a close frame.
+    /// The connection ended, with the code if there was a close frame.
     Closed(Option<u16>),
 }
 
-/// A message's name. Order is promised between messages of one connection.
+/// The id of a message. Order is guaranteed between messages of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageId {
-    /// Who sent it.
+    /// The number of the sender.
     pub client: u32,
-    /// On which of its connections.
+    /// The number of the sender's connection.
     pub connection: u32,
-    /// As which of that connection's messages.
+    /// The number of the message on that connection.
     pub sequence: u32,
 }
 
 /// The sum of all logs. Deliveries are counted per message and member.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// Messages that were sent.
+    /// The number of messages that were sent.
     pub messages: usize,
-    /// Deliveries that were due: to every member that has joined at some time before the message was sent.
+    /// Expected deliveries: to every member that had joined at some time before the message was
+    /// sent.
     pub due: usize,
-    /// Those of them that happened.
+    /// Expected deliveries that happened.
     pub delivered: usize,
-    /// Missing, and the sender's connection has ended without an echo.
+    /// Missing deliveries whose sender's connection has ended without an echo.
     pub told_sender: usize,
-    /// Missing, and the receiver's connection has ended since, or was not there.
+    /// Missing deliveries whose receiver's connection has ended since, or did not exist.
     pub told_receiver: usize,
-    /// Missing, and nobody was told: the first of them, and how many.
+    /// Missing deliveries without any notification: their number, and the first of them.
     pub silent: Losses,
-    /// Everything that has arrived, due or not.
+    /// All messages that have arrived, expected or not.
     pub received: usize,
-    /// Deliveries beyond the first.
+    /// Duplicate deliveries.
     pub doubled: usize,
     /// Deliveries after a later message of the same connection.
     pub disordered: usize,
-    /// Members that stay connected and have received nothing that was sent after the fault.
+    /// Members that remained connected and have received nothing that was sent after the fault.
     pub deaf: usize,
     /// Texts that no client of the room has sent.
     pub strange: usize,
-    /// Connections that have ended, by code.
+    /// Ended connections, by close code.
     pub closed: BTreeMap<Option<u16>, usize>,
-    /// Handshakes that failed, by status.
+    /// Failed handshakes, by status.
     pub refused: BTreeMap<Option<u16>, usize>,
-    /// The longest time between sending and a delivery.
+    /// The longest time between a send and a delivery.
     pub slowest: Duration,
 }
 
-/// Losses of one kind: how many, and a few of them to look for in other logs.
+/// Losses of one kind: their number, and a few of them to look for in other logs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
-    /// How many.
+    /// The number of losses.
     pub count: usize,
-    /// The first few.
+    /// The first few of them.
     pub examples: Vec<Loss>,
 }
 
@@ -106,14 +109,15 @@ pub struct Losses {
 pub struct Loss {
     /// The message.
     pub message: MessageId,
-    /// When it was sent.
+    /// The time at which it was sent.
     pub sent: Duration,
     /// The client that lacks it.
     pub missed_by: u32,
 }
 
 impl Account {
-    /// Adds up the logs of all clients. `recovered`: from when on everybody who is connected has to receive again.
+    /// Sums up the logs of all clients. From `recovered` on, every connected client must receive
+    /// again.
     #[must_use]
     pub fn of(logs: &[Log], recovered: Duration) -> Self {
         let members: Vec<_> = logs.iter().map(Member::read).collect();
@@ -139,13 +143,13 @@ impl Account {
         account
     }
 
-    /// Deliveries that did not happen.
+    /// Returns the number of expected deliveries that did not happen.
     #[must_use]
     pub fn missing(&self) -> usize {
         self.due - self.delivered
     }
 
-    /// Whether every loss was told, and nothing came twice, out of order or from nowhere.
+    /// Returns whether there was no silent loss, duplicate, reordered or unknown message.
     #[must_use]
     pub fn is_honest(&self) -> bool {
         let wrong = [
@@ -158,13 +162,13 @@ impl Account {
         wrong == [0; 5]
     }
 
-    /// Whether nothing is missing and no connection has ended.
+    /// Returns whether nothing is missing and no connection has ended.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.missing() == 0 && self.closed.is_empty() && self.refused.is_empty()
     }
 
-    /// Looks for one message at all members of its room.
+    /// Looks for one message in the logs of all members of its room.
     fn follow(&mut self, id: MessageId, at: Duration, sender: &Member<'_>, members: &[Member<'_>]) {
         self.messages += 1;
         let is_sender_told = sender.has_ended(id.connection) && !sender.received.contains_key(&id);
@@ -187,7 +191,7 @@ impl Account {
         }
     }
 
-    /// Looks for what one member should not have seen.
+    /// Looks for messages that one member should not have received.
     fn examine(&mut self, member: &Member<'_>, sent: &HashMap<MessageId, (u32, Duration)>) {
         let mut seen = HashSet::new();
         let mut latest = HashMap::new();
@@ -220,7 +224,8 @@ impl Account {
     }
 }
 
-/// How long after `back` every member had received something that was sent after it; nothing if one never did.
+/// Returns how long after `back` every member had received something that was sent after it; `None`
+/// if one never did.
 #[must_use]
 pub fn resumed(logs: &[Log], back: Duration) -> Option<Duration> {
     let members: Vec<_> = logs.iter().map(Member::read).collect();
@@ -234,12 +239,12 @@ pub fn resumed(logs: &[Log], back: Duration) -> Option<Duration> {
         let fresh = received.filter_map(|(id, at)| fresh.contains(id).then_some(*at));
         fresh.min().map(|first| first - back)
     });
-    // One without a first makes the whole nothing.
+    // A member without such a message makes the result `None`.
     firsts.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
 impl Losses {
-    /// How many are kept whole.
+    /// The number of examples that are kept.
     const EXAMPLES: usize = 5;
 
     fn add(&mut self, loss: Loss) {
@@ -277,13 +282,13 @@ impl fmt::Display for Account {
     }
 }
 
-/// A log, read once.
+/// The indexed log of a client.
 struct Member<'a> {
     log: &'a Log,
-    /// When each connection began, and ended if it did.
+    /// The times at which each connection began, and ended if it did.
     connections: Vec<(Duration, Option<Duration>)>,
     sent: Vec<(MessageId, Duration)>,
-    /// When each message arrived first.
+    /// The times at which each message arrived first.
     received: HashMap<MessageId, Duration>,
 }
 
@@ -330,13 +335,14 @@ impl<'a> Member<'a> {
         self.connections[connection].1.is_some()
     }
 
-    /// Whether it was connected at that moment, on a connection that has not ended since.
+    /// Returns whether it was connected at this time, on a connection that has not ended since.
     fn stays_connected(&self, at: Duration) -> bool {
         let last = self.connections.last();
         last.is_some_and(|(joined, ended)| *joined <= at && ended.is_none())
     }
 
-    /// From when on it has to receive everything: `recovered`, or its last joining if that was later.
+    /// Returns the time from which on it must receive everything: `recovered`, or its last join if
+    /// that was later.
     fn hears_since(&self, recovered: Duration) -> Option<Duration> {
         match self.connections.last() {
             Some((joined, None)) => Some(recovered.max(*joined)),
@@ -371,12 +377,12 @@ mod tests {
         }
     }
 
-    /// The message of that number of Ana's first connection arrives.
+    /// Returns the arrival of the message with this number on Ana's first connection.
     fn received(sequence: u32) -> Entry {
         Entry::Received(id(ANA, 0, sequence))
     }
 
-    /// Ana sends two messages and hears them; Bo sees this.
+    /// Returns the account of two messages that Ana sends and receives, with this log of Bo.
     fn account(bo: &[(u64, Entry)]) -> Account {
         let ana = [
             (0, Entry::Joined),
@@ -389,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn what_everyone_receives_once_and_in_order_is_complete() {
+    fn messages_that_all_receive_once_and_in_order_are_complete() {
         let account = account(&[(0, Entry::Joined), (12, received(0)), (25, received(1))]);
 
         assert!(account.is_honest() && account.is_complete(), "{account}");
@@ -411,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn a_doubled_message_is_found() {
+    fn a_duplicate_is_detected() {
         let account = account(&[
             (0, Entry::Joined),
             (12, received(0)),
@@ -427,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn swapped_messages_are_found() {
+    fn reordered_messages_are_detected() {
         let account = account(&[(0, Entry::Joined), (22, received(1)), (23, received(0))]);
 
         assert!(!account.is_honest());
@@ -438,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_nobody_sent_is_found() {
+    fn a_message_that_no_client_sent_is_detected() {
         let account = account(&[
             (0, Entry::Joined),
             (12, received(0)),
@@ -452,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_another_room_is_found() {
+    fn a_message_of_another_room_is_detected() {
         let ana = log(
             ANA,
             &[(0, Entry::Joined), (10, Entry::Sent(0)), (11, received(0))],
@@ -466,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_whose_connection_ends_after_the_loss_is_told() {
+    fn a_receiver_whose_connection_ends_after_the_loss_is_notified() {
         let account = account(&[
             (0, Entry::Joined),
             (12, received(0)),
@@ -479,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_that_was_told_before_the_loss_is_not_told_of_it() {
+    fn a_receiver_that_reconnected_before_the_loss_is_not_notified() {
         let account = account(&[
             (0, Entry::Joined),
             (5, Entry::Closed(Some(1012))),
@@ -491,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_that_was_away_is_told_of_what_was_sent_meanwhile() {
+    fn a_disconnected_receiver_is_notified_of_messages_sent_meanwhile() {
         let account = account(&[
             (0, Entry::Joined),
             (5, Entry::Closed(Some(1012))),
@@ -516,7 +522,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_whose_connection_ends_without_an_echo_is_told() {
+    fn a_sender_whose_connection_ends_without_an_echo_is_notified() {
         let ana = [
             (0, Entry::Joined),
             (10, Entry::Sent(0)),
@@ -531,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_tells_the_sender_that_nothing_was_lost() {
+    fn an_echo_confirms_the_message_to_the_sender() {
         let ana = [
             (0, Entry::Joined),
             (10, Entry::Sent(0)),

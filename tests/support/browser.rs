@@ -1,4 +1,4 @@
-//! Headless Chromium.
+//! A headless Chromium.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{child::Process, devtools::DevTools, page::Page, scratch::Scratch};
 
-/// Of a kind that start in a container, draw without a screen, and talk to nobody but us.
+/// Flags with which Chromium runs in a container, without a screen, and connects to no other host.
 const FLAGS: &[&str] = &[
     "--headless",
     "--no-sandbox",
@@ -25,20 +25,20 @@ const FLAGS: &[&str] = &[
     "--remote-debugging-port=0",
 ];
 
-/// A running browser with a profile of its own.
+/// A running browser with its own profile.
 #[derive(Debug)]
 pub struct Browser {
     devtools: Arc<DevTools>,
-    // The process goes before the directory that it writes to.
+    // The process is dropped before the directory that it writes to.
     _process: Process,
     _profile: Scratch,
 }
 
 impl Browser {
-    /// Starts it; `SEAWAY_CHROMIUM` names another program than `chromium`.
+    /// Starts a browser; `SEAWAY_CHROMIUM` overrides the program `chromium`.
     ///
     /// # Panics
-    /// When it is missing or does not start.
+    /// If it is missing or does not start.
     pub async fn new() -> Self {
         let profile = Scratch::new("chromium-profile");
         let program = std::env::var_os("SEAWAY_CHROMIUM").unwrap_or_else(|| "chromium".into());
@@ -68,10 +68,10 @@ impl Browser {
         }
     }
 
-    /// A new page that shares nothing with the others, as on another person's machine.
+    /// Opens a page in a new browser context, like another person's browser.
     ///
     /// # Panics
-    /// When Chromium does not open it.
+    /// If Chromium does not open it.
     pub async fn page(&self) -> Page {
         let context = self.call("Target.createBrowserContext", json!({})).await;
         let context = context["browserContextId"].as_str();
@@ -79,7 +79,7 @@ impl Browser {
             .await
     }
 
-    /// Another tab beside a page: the same person, with the same cookies.
+    /// Opens another tab in the browser context of a page, with the same cookies.
     pub async fn tab_beside(&self, page: &Page) -> Page {
         self.page_in(page.context().to_owned()).await
     }
@@ -99,7 +99,7 @@ impl Browser {
     }
 }
 
-/// Where Chromium listens; it writes the file when it does: the port, then the path.
+/// Returns the port and path on which Chromium listens; it writes them to a file once it does.
 fn read_endpoint(profile: &Scratch) -> Option<(u16, String)> {
     let file = fs::read_to_string(profile.path().join("DevToolsActivePort")).ok()?;
     let (port, path) = file.split_once('\n')?;

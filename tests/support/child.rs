@@ -1,4 +1,4 @@
-//! A child process that does not outlive the test, and whose words are shown when the test fails.
+//! A child process that is killed with the test, and whose stderr is printed when the test fails.
 
 use std::{
     fs::{self, File},
@@ -11,7 +11,7 @@ use super::{
     wait::{DEADLINE, until},
 };
 
-/// One run of a program; what it writes to stderr is kept.
+/// A run of a program, with its stderr.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -20,10 +20,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it. Standard output is left as `command` has it, or discarded with stdin.
+    /// Starts a program. stdout is left as `command` sets it, or discarded with stdin.
     ///
     /// # Panics
-    /// When the program cannot be started; the message says `remedy`.
+    /// If the program cannot be started; the message includes `remedy`.
     #[must_use]
     pub fn start(name: &str, command: &mut Command, remedy: &str) -> Self {
         let scratch = Scratch::new(name);
@@ -45,25 +45,25 @@ impl Process {
         }
     }
 
-    /// The child itself, for its pipes.
+    /// Returns the child, for its pipes.
     pub fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
-    /// What it has written to stderr so far.
+    /// Returns its stderr so far.
     #[must_use]
     pub fn errors(&self) -> String {
         fs::read_to_string(self.scratch.path().join("stderr")).unwrap_or_default()
     }
 
-    /// Its exit status, if it has ended.
+    /// Returns its exit status, if it has exited.
     pub fn status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("the state of a child of ours")
     }
 
-    /// Ends it at once, without asking (SIGKILL).
+    /// Kills it (SIGKILL).
     pub fn kill(&mut self) {
-        // It may have ended by itself.
+        // It may have exited by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -71,7 +71,7 @@ impl Process {
     /// Asks it to stop, as a service manager would (SIGTERM).
     ///
     /// # Panics
-    /// When the signal cannot be sent.
+    /// If the signal cannot be sent.
     pub fn terminate(&self) {
         self.signal("TERM");
     }
@@ -79,7 +79,7 @@ impl Process {
     /// Sends a signal, named without its `SIG`.
     ///
     /// # Panics
-    /// When the signal cannot be sent.
+    /// If the signal cannot be sent.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")
             .arg(format!("-{name}"))
@@ -92,19 +92,19 @@ impl Process {
         );
     }
 
-    /// Waits for its end.
+    /// Waits until it has exited.
     ///
     /// # Panics
-    /// When it still runs after `limit`.
+    /// If it still runs after `limit`.
     pub async fn ended(&mut self, limit: Duration) -> ExitStatus {
         let what = format!("the end of {}", self.name);
         until(&what, limit, async || self.status()).await
     }
 
-    /// Waits until `is_up` says so.
+    /// Waits until `is_up` returns true.
     ///
     /// # Panics
-    /// When the program ends first, or is not up in time; with what it said.
+    /// If the program exits first, or is not up in time; the message includes its stderr.
     pub async fn up(&mut self, mut is_up: impl AsyncFnMut() -> bool) {
         let what = format!("{} to answer", self.name);
         until(&what, DEADLINE, async || {

@@ -1,4 +1,4 @@
-//! Members that come and go by the thousand, beside a group that goes on receiving.
+//! Thousands of members that join and leave, beside a group that continues to receive.
 
 use std::{
     fmt,
@@ -13,22 +13,22 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{Redis, wait::DEADLINE};
 
-/// Joins at the same time.
+/// The number of concurrent joins.
 const AT_ONCE: usize = 256;
 
-/// How often the group gets a message.
+/// The interval between messages to the group.
 const EVERY: Duration = Duration::from_millis(5);
 
-/// What happened meanwhile.
+/// The results of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Churn {
     /// Members that have joined a group of their own and left it.
     pub members: usize,
-    /// How long that took.
+    /// The duration of all joins and leaves.
     pub took: Duration,
     /// Messages that the other group received meanwhile.
     pub received: usize,
-    /// The longest that one of them took.
+    /// The longest delivery of one of them.
     pub slowest: Duration,
 }
 
@@ -38,10 +38,11 @@ struct Number {
     number: usize,
 }
 
-/// Lets members of one process join and leave as fast as they can, while another process sends to a group of the first.
+/// Makes members of one process join and leave as fast as they can, while another process sends to
+/// a group of the first.
 ///
 /// # Panics
-/// When a message is lost or out of order.
+/// If a message is lost or out of order.
 pub async fn churn(redis: &Redis, members: usize) -> Churn {
     let channels = async || Channels::redis(redis.url()).await.expect("Redis is there");
     let (here, there) = (channels().await, channels().await);

@@ -9,7 +9,7 @@ use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
 
 use super::wait::DEADLINE;
 
-/// One open socket.
+/// An open WebSocket.
 #[derive(Debug)]
 pub struct Client(WebSocketStream<TcpStream>);
 
@@ -17,7 +17,7 @@ impl Client {
     /// Connects to a path on a loopback port.
     ///
     /// # Panics
-    /// When the server refuses or does not answer.
+    /// If the server rejects the handshake or does not respond.
     pub async fn connect(port: u16, path: &str) -> Self {
         let open = async {
             let socket = TcpStream::connect(("127.0.0.1", port))
@@ -37,7 +37,7 @@ impl Client {
     /// Sends a text.
     ///
     /// # Panics
-    /// When the connection is gone.
+    /// If the connection is closed.
     pub async fn send(&mut self, text: &str) {
         self.0
             .send(Message::text(text))
@@ -50,17 +50,18 @@ impl Client {
         self.send(&value.to_string()).await;
     }
 
-    /// The next text.
+    /// Returns the next text.
     ///
     /// # Panics
-    /// When the connection ends, or nothing comes in time.
+    /// If the connection ends, or nothing arrives in time.
     pub async fn text(&mut self) -> String {
         self.text_within(DEADLINE)
             .await
             .expect("a text from the server")
     }
 
-    /// The next text, or the code with which the connection was closed, if either comes in time.
+    /// Returns the next text, or the code with which the connection was closed, if either arrives
+    /// in time.
     pub async fn next_within(&mut self, limit: Duration) -> Option<Result<String, Option<u16>>> {
         let next = async {
             loop {
@@ -75,10 +76,10 @@ impl Client {
         timeout(limit, next).await.ok()
     }
 
-    /// The next text, if one comes in time.
+    /// Returns the next text, if one arrives in time.
     ///
     /// # Panics
-    /// When the connection ends.
+    /// If the connection ends.
     pub async fn text_within(&mut self, limit: Duration) -> Option<String> {
         let next = async {
             loop {
@@ -92,7 +93,7 @@ impl Client {
         timeout(limit, next).await.ok()
     }
 
-    /// The next text that is a JSON object of this `type`; others are passed over.
+    /// Returns the next text that is a JSON object of this `type`; skips others.
     pub async fn json(&mut self, kind: &str) -> Value {
         loop {
             let value: Value =
@@ -103,20 +104,20 @@ impl Client {
         }
     }
 
-    /// Sends a text and waits for exactly this text to come back.
+    /// Sends a text and waits for its echo.
     pub async fn echoes(&mut self, text: &str) {
         self.send(text).await;
         assert_eq!(self.text().await, text);
     }
 
-    /// Waits for the close frame, answers it and leaves; texts before it are passed over.
+    /// Waits for the close frame, replies to it and closes; skips texts before it.
     ///
     /// # Panics
-    /// When the connection ends without one.
+    /// If the connection ends without one.
     pub async fn closed(mut self) -> (u16, String) {
         let end = async {
             let mut close = None;
-            // Reading on sends our half of the closing handshake.
+            // Further reads send our half of the closing handshake.
             while let Some(Ok(message)) = self.0.next().await {
                 if let Message::Close(frame) = message {
                     close = frame;

@@ -1,4 +1,4 @@
-//! Clients in rooms, each of which sends numbered messages and logs all that it sees.
+//! Clients in rooms, each of which sends numbered messages and logs what it sends and receives.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
@@ -22,17 +22,17 @@ use super::{
     wait::{DEADLINE, until},
 };
 
-/// How long a client waits after its connection has ended or was refused.
+/// The delay before a client reconnects after a disconnect or a failed handshake.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a client waits for the end of the connection after the close frame.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Clients of the arena that connect again whenever they are disconnected.
+/// Clients of the arena that reconnect after each disconnect.
 #[derive(Debug)]
 pub struct Crowd {
     started: Instant,
-    /// Between two messages of a client.
+    /// The interval between two messages of a client.
     every: Duration,
     is_sending: watch::Sender<bool>,
     members: Vec<Member>,
@@ -45,7 +45,7 @@ struct Member {
 }
 
 impl Crowd {
-    /// A crowd of nobody whose clients will each send a message this often.
+    /// Returns a crowd without clients, each of which will send a message at this interval.
     #[must_use]
     pub fn new(every: Duration) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Crowd {
         }
     }
 
-    /// Adds a client of the server on that port; it begins to connect to its room.
+    /// Adds a client of the server on this port; it starts to connect to its room.
     pub fn add(&mut self, port: u16, room: u32) {
         let number = u32::try_from(self.members.len()).expect("a crowd of a sensible size");
         let log = Arc::new(Mutex::new(Log {
@@ -91,23 +91,23 @@ impl Crowd {
         .await;
     }
 
-    /// Lets the clients send, spread evenly over their interval.
+    /// Starts the clients' sending, spread evenly over their interval.
     pub fn start_sending(&self) {
         self.is_sending.send_replace(true);
     }
 
-    /// Lets no client send any more; they go on receiving.
+    /// Stops the clients' sending; they continue to receive.
     pub fn stop_sending(&self) {
         self.is_sending.send_replace(false);
     }
 
-    /// Now, as the logs count it.
+    /// Returns the current time of the logs.
     #[must_use]
     pub fn now(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// What the clients have logged so far.
+    /// Returns the logs so far.
     #[must_use]
     pub fn logs(&self) -> Vec<Log> {
         let members = self.members.iter();
@@ -170,7 +170,7 @@ impl Client {
         }
     }
 
-    /// Sends and receives until the connection ends; the code of its close frame.
+    /// Sends and receives until the connection ends; returns the code of its close frame.
     async fn stay(&mut self, mut socket: Socket, connection: u32) -> Option<u16> {
         let mut sequence = 0;
         let mut turns = self.turns();
@@ -180,11 +180,11 @@ impl Client {
                     if !*self.is_sending.borrow() {
                         continue;
                     }
-                    // Before it is written: from here on it may have arrived somewhere.
+                    // Logged before the write, as the message may arrive from then on.
                     self.note(Entry::Sent(sequence));
                     let text = format!("{} {connection} {sequence}", self.number);
                     sequence += 1;
-                    // Reading tells how the connection has ended.
+                    // The next read returns how the connection has ended.
                     _ = socket.send(Message::text(text)).await;
                 }
                 message = socket.next() => match message {
@@ -201,7 +201,7 @@ impl Client {
         }
     }
 
-    /// The moments at which this client sends. Those that it was disconnected for are left out.
+    /// Returns the times at which this client sends. Those during a disconnect are skipped.
     fn turns(&self) -> Interval {
         /// Clients per interval: neighbours of one number do not all send at once.
         const SPREAD: u32 = 40;

@@ -1,4 +1,4 @@
-//! The wire to Chromium: the DevTools protocol over one WebSocket.
+//! The connection to Chromium: the DevTools protocol over a WebSocket.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -12,7 +12,7 @@ use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
 
 use super::wait::DEADLINE;
 
-/// Commands out, answers in, one at a time; what pages complain about in between is kept.
+/// A connection that sends one command at a time, and collects the errors of pages.
 #[derive(Debug)]
 pub struct DevTools {
     socket: tokio::sync::Mutex<WebSocketStream<TcpStream>>,
@@ -21,10 +21,10 @@ pub struct DevTools {
 }
 
 impl DevTools {
-    /// Connects to the browser's end of the wire.
+    /// Connects to the browser.
     ///
     /// # Panics
-    /// When the browser does not answer there.
+    /// If the browser does not respond there.
     pub async fn connect(port: u16, path: &str) -> Self {
         let socket = TcpStream::connect(("127.0.0.1", port))
             .await
@@ -40,13 +40,13 @@ impl DevTools {
         }
     }
 
-    /// Sends a command, to a page's session or to the browser, and waits for its answer.
+    /// Sends a command, to a page's session or to the browser, and waits for its result.
     ///
     /// # Errors
-    /// With Chromium's own words.
+    /// With Chromium's own message.
     ///
     /// # Panics
-    /// When the browser is gone or silent.
+    /// If the browser has exited or does not respond.
     pub async fn call(
         &self,
         session: Option<&str>,
@@ -88,7 +88,8 @@ impl DevTools {
         }
     }
 
-    /// What has gone wrong inside a page: exceptions, and errors such as a breach of its content security policy.
+    /// Returns the errors of a page: exceptions, and violations such as of its content security
+    /// policy.
     pub fn problems(&self, session: &str) -> Vec<String> {
         let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
         problems
@@ -101,7 +102,7 @@ impl DevTools {
     fn note_problem(&self, event: &Value) {
         let problem = match event["method"].as_str() {
             Some("Runtime.exceptionThrown") => event["params"]["exceptionDetails"].to_string(),
-            // A connection that cannot be made is for the page to show, and tests cut some on purpose.
+            // The page itself reports failed connections, and tests reset some on purpose.
             Some("Log.entryAdded") if is_fault(&event["params"]["entry"]) => {
                 event["params"]["entry"].to_string()
             }

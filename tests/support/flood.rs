@@ -1,7 +1,8 @@
 //! Thousands of clients that publish in a closed loop and count what they receive.
 //!
-//! Every message names its sender and its number, so each client knows which one it has to receive next from everybody:
-//! what is lost, doubled or out of order shows at once, without a log.
+//! Every message contains its sender and its number, so each client knows which one it must receive
+//! next from each sender: lost, duplicate and reordered messages are detected at once, without a
+//! log.
 
 use std::{
     fmt,
@@ -23,35 +24,36 @@ use super::{
     wait::{DEADLINE, POLL},
 };
 
-/// Bytes read at once.
+/// The size of a read in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// Handshakes at the same time.
+/// The number of concurrent handshakes.
 const HANDSHAKES: usize = 64;
 
-/// After this long without one more delivery, what is missing will not come.
+/// After this time without a further delivery, missing messages count as lost.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// How many clients there are, and what they do.
+/// The number of clients, and what they do.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// Rooms; each has the same number of members, half of them in each process (a single one in either).
+    /// The number of rooms; each has the same number of members, half of them in each process (a
+    /// single one in either).
     pub rooms: usize,
-    /// Members of each room.
+    /// The number of members per room.
     pub members: usize,
-    /// How many of them publish.
+    /// The number of members that publish.
     pub senders: usize,
-    /// Bytes of each message, at least.
+    /// The minimum size of a message in bytes.
     pub bytes: usize,
     /// How long they publish; each sends at least one message.
     pub lasts: Duration,
 }
 
-/// The clients of a load, all of them in their rooms.
+/// The clients of a load, joined to their rooms.
 #[derive(Debug)]
 pub struct Flood {
     load: Load,
-    /// How long it took until everybody was in.
+    /// How long it took until all had joined.
     pub joined: Duration,
     is_open: watch::Sender<bool>,
     clients: Vec<Client>,
@@ -63,20 +65,20 @@ struct Client {
     running: JoinHandle<()>,
 }
 
-/// What one client has counted.
+/// The counts of one client.
 #[derive(Debug, Default)]
 struct Tally {
     sent: u32,
     received: usize,
-    /// The number of the message that has to come next from each sender of the room.
+    /// The number of the next expected message from each sender of the room.
     next: Vec<u32>,
-    /// Messages that a later one of the same sender has overtaken.
+    /// Missing messages before a later one of the same sender.
     skipped: usize,
-    /// Messages that came again, or after a later one.
+    /// Messages that arrived again, or after a later one.
     repeated: usize,
     /// Texts that are no message of this room.
     strange: usize,
-    /// Whether the connection has ended; with the code, if there was a close frame.
+    /// Whether the connection has ended, with the code if there was a close frame.
     closed: Option<Option<u16>>,
 }
 
@@ -85,23 +87,23 @@ struct Tally {
 pub struct Count {
     /// Messages that were sent.
     pub messages: usize,
-    /// Deliveries that were due, and those that happened.
+    /// Expected deliveries.
     pub due: usize,
-    /// Those that happened.
+    /// Deliveries that happened.
     pub delivered: usize,
-    /// Deliveries that came twice or out of order, and texts from nowhere.
+    /// Duplicate or reordered deliveries, and unknown texts.
     pub wrong: usize,
-    /// The codes of the connections that have ended.
+    /// The close codes of ended connections.
     pub closed: Vec<Option<u16>>,
-    /// From the first message to the last delivery.
+    /// The time from the first message to the last delivery.
     pub took: Duration,
 }
 
 impl Flood {
-    /// Lets all clients of a load join their rooms in two processes.
+    /// Joins all clients of a load to their rooms in two processes.
     ///
     /// # Panics
-    /// When one cannot.
+    /// If one cannot join.
     pub async fn join(ports: [u16; 2], load: Load) -> Self {
         let start = Instant::now();
         let is_open = watch::Sender::new(false);
@@ -143,7 +145,7 @@ impl Flood {
         }
     }
 
-    /// Lets the senders publish, waits until everything has arrived that will, and counts.
+    /// Makes the senders publish, waits until no more messages arrive, and counts.
     pub async fn run(self) -> Count {
         let start = Instant::now();
         self.is_open.send_replace(true);
@@ -203,19 +205,19 @@ impl Drop for Flood {
 }
 
 impl Count {
-    /// Whether a sender has not sent its first message yet.
+    /// Returns whether a sender has not sent its first message yet.
     fn is_early(&self, load: Load) -> bool {
         self.messages < load.rooms * load.senders
     }
 
-    /// How many deliveries did not happen.
+    /// Returns the number of expected deliveries that did not happen.
     #[must_use]
     pub fn missing(&self) -> usize {
         self.due.saturating_sub(self.delivered)
     }
 
     /// # Panics
-    /// When anything is missing or wrong, or a connection has ended.
+    /// If anything is missing or wrong, or a connection has ended.
     pub fn is_complete(&self) {
         let is_complete = self.missing() == 0 && self.wrong == 0 && self.closed.is_empty();
         assert!(is_complete, "{self}");
@@ -241,7 +243,7 @@ impl fmt::Display for Count {
 /// Opens a WebSocket to a room.
 ///
 /// # Panics
-/// When the server does not accept it.
+/// If the server does not accept it.
 async fn handshake(socket: TcpSocket, port: u16, room: usize) -> TcpStream {
     let open = async {
         let mut stream = socket.connect(([127, 0, 0, 1], port).into()).await?;
@@ -282,18 +284,19 @@ impl Member {
         let tally = self.tally.clone();
         let running = tokio::spawn(async move {
             let tally = self.tally.clone();
-            // How a connection ends without a close frame makes no difference.
+            // Without a close frame, the cause of the end is irrelevant.
             let code = self.stay(socket).await.unwrap_or(None);
             lock(&tally).closed = Some(code);
         });
         Client { tally, running }
     }
 
-    /// Receives, and publishes while the load lasts, until the connection ends; the code of its close frame.
+    /// Receives, and publishes while the load lasts, until the connection ends; returns the code of
+    /// its close frame.
     async fn stay(mut self, mut socket: TcpStream) -> Result<Option<u16>> {
         let (mut from, mut to) = socket.split();
         if self.index < self.load.senders {
-            // Nothing arrives before somebody publishes.
+            // Nothing arrives before a member publishes.
             _ = self.is_open.wait_for(|is_open| *is_open).await;
             self.publish(&mut to).await?;
         }
@@ -326,7 +329,7 @@ impl Member {
         }
     }
 
-    /// Counts a text; whether it is this client's own.
+    /// Counts a text; returns whether it is this client's own.
     fn take(&self, text: &[u8], tally: &mut Tally) -> bool {
         let Some([room, index, sequence]) = numbers(text) else {
             tally.strange += 1;
@@ -359,7 +362,7 @@ impl Member {
     }
 }
 
-/// The first three numbers of a text.
+/// Parses the first three numbers of a text.
 fn numbers(text: &[u8]) -> Option<[u32; 3]> {
     let text = str::from_utf8(text).ok()?;
     let mut words = text.split(' ');
@@ -372,7 +375,7 @@ const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-/// A frame from the server: whole, and without a mask.
+/// An unmasked, unfragmented frame from the server.
 struct Frame<'a> {
     opcode: u8,
     payload: &'a [u8],
@@ -380,7 +383,7 @@ struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The first frame of these bytes, once it is complete.
+    /// Parses the first frame of these bytes, once it is complete.
     fn read(bytes: &'a [u8]) -> Option<Self> {
         let (head, length) = match *bytes.get(..2)? {
             [_, 126] => (
@@ -402,7 +405,7 @@ impl<'a> Frame<'a> {
         })
     }
 
-    /// The code of a close frame.
+    /// Returns the code of a close frame.
     fn code(&self) -> Option<u16> {
         Some(u16::from_be_bytes(self.payload.get(..2)?.try_into().ok()?))
     }
@@ -413,12 +416,12 @@ impl<'a> Frame<'a> {
 pub struct SlowReader(TcpStream);
 
 impl SlowReader {
-    /// Joins a room, with little room in its own system.
+    /// Joins a room, with a small receive buffer.
     ///
     /// # Panics
-    /// When it cannot.
+    /// If it cannot join.
     pub async fn join(port: u16, room: usize) -> Self {
-        /// Bytes that the system may keep for it; the server's system keeps some megabytes more.
+        /// The receive buffer in bytes; the server's kernel buffers some megabytes more.
         const RECEIVE_BUFFER: u32 = 4096;
 
         let socket = TcpSocket::new_v4().expect("a socket");
@@ -427,10 +430,10 @@ impl SlowReader {
         Self(handshake(socket, port, room).await)
     }
 
-    /// Reads what there is, up to the close frame: its code.
+    /// Reads up to the close frame, and returns its code.
     ///
     /// # Panics
-    /// When the connection ends without one.
+    /// If the connection ends without one.
     pub async fn close_code(mut self) -> Option<u16> {
         let mut buffer = Vec::new();
         loop {
@@ -480,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_doubled_swapped_and_strange_messages_are_counted() {
+    fn lost_duplicate_reordered_and_unknown_messages_are_counted() {
         for (texts, received, skipped, repeated, strange) in [
             (&["7 0 0 ", "7 1 0 ", "7 0 1 "][..], 3, 0, 0, 0),
             (&["7 0 0 ", "7 0 2 "], 2, 1, 0, 0),
@@ -496,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_of_each_length_are_read_whole() {
+    fn frames_of_each_length_form_are_parsed() {
         for length in [0, 125, 126, 65_535, 65_536] {
             let mut bytes = vec![0x81];
             match length {

@@ -1,13 +1,14 @@
-//! The harness. Every value owns what it started and ends it when dropped.
+//! The test harness. Every value owns what it started, and stops it on drop.
 //!
 //! - [`redis`], [`server`], [`start_line`], [`python`], [`browser`]: processes;
-//! - [`client`]: a WebSocket client; [`raw`]: a client that may break the rules;
-//! - [`proxy`]: a network that can stall, delay, lose and cut;
-//! - [`stage`]: two processes and forty clients for a fault to happen to; [`crowd`]: those clients; [`account`]: what
-//!   became of their messages; [`flood`]: thousands of clients that only count;
-//! - [`churn`]: members that come and go by the thousand;
-//! - [`page`], [`devtools`]: one page in the browser, and the wire to it; [`visitor`]: a person in the chat;
-//! - [`child`], [`port`], [`scratch`], [`usage`], [`block_on`]: the small things under them.
+//! - [`client`]: a WebSocket client; [`raw`]: a client that may violate protocols;
+//! - [`proxy`]: a network that can stall, delay, lose and reset;
+//! - [`stage`]: two processes and forty clients for a fault; [`crowd`]: those clients; [`account`]:
+//!   the account of their messages; [`flood`]: thousands of clients that only count;
+//! - [`churn`]: thousands of members that join and leave;
+//! - [`page`], [`devtools`]: a page in the browser, and the connection to it; [`visitor`]: a user
+//!   of the chat;
+//! - [`child`], [`port`], [`scratch`], [`usage`], [`wait`]: helpers.
 
 pub mod account;
 pub mod browser;

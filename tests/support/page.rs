@@ -1,4 +1,4 @@
-//! One page in the browser: what a person can see and do there.
+//! A page in the browser, with a user's actions and checks.
 
 use std::{
     fs,
@@ -17,23 +17,23 @@ use super::{
 /// The width and height of a window, in CSS pixels, and whether it is a phone's.
 pub type Screen = (u32, u32, bool);
 
-/// A window on a desk.
+/// A desktop window.
 pub const DESK: Screen = (1280, 800, false);
 
-/// A small phone, held upright.
+/// A small phone in portrait orientation.
 pub const PHONE: Screen = (375, 700, true);
 
-/// The smallest that is still common.
+/// The smallest common phone.
 pub const SMALL_PHONE: Screen = (360, 640, true);
 
-/// A key that does something instead of writing something.
+/// A key that has an action instead of a character.
 #[derive(Debug, Clone, Copy)]
 pub enum Key {
-    /// Sends, or presses what has the focus.
+    /// Submits, or activates the focused element.
     Enter,
-    /// Closes.
+    /// Closes a panel.
     Escape,
-    /// Moves the focus on.
+    /// Moves the focus.
     Tab,
 }
 
@@ -41,7 +41,7 @@ pub enum Key {
 #[derive(Debug)]
 pub struct Page {
     devtools: Arc<DevTools>,
-    /// Whose cookies it has.
+    /// The browser context, which determines the cookies.
     context: String,
     session: String,
 }
@@ -60,7 +60,7 @@ impl Page {
         page
     }
 
-    /// Opens an address and waits until it has loaded.
+    /// Opens a URL and waits until it has loaded.
     pub async fn goto(&self, url: &str) {
         self.open(url).await;
         let expected = json!(url);
@@ -70,32 +70,33 @@ impl Page {
         .await;
     }
 
-    /// Opens an address, which may lead elsewhere.
+    /// Opens a URL, which may redirect.
     pub async fn open(&self, url: &str) {
-        // Nothing that is asked from now on is answered by the page before.
+        // From now on the previous page must not evaluate anything.
         self.eval("window.isPageBefore = true").await;
         self.call("Page.navigate", json!({ "url": url })).await;
         self.wait_for("!window.isPageBefore && document.readyState === 'complete'")
             .await;
     }
 
-    /// Waits until the path and query of the address are these, and the page has loaded.
+    /// Waits until the URL has this path and query, and the page has loaded.
     pub async fn arrives_at(&self, path: &str) {
         let script = "document.readyState === 'complete' && location.pathname + location.search";
         self.wait_for_value(script, &json!(path)).await;
     }
 
-    /// Goes back to the page before, as by the browser's button.
+    /// Navigates back, as by the browser's button.
     pub async fn go_back(&self) {
         self.eval("history.back()").await;
     }
 
-    /// Lets the page believe that it is left and kept by the browser, as it would be where its headers allow that.
+    /// Simulates that the page is left and kept in the back/forward cache, as if its headers
+    /// allowed that.
     pub async fn is_hidden(&self) {
         self.transition("pagehide").await;
     }
 
-    /// Lets the page believe that it is shown again.
+    /// Simulates that the page is shown again.
     pub async fn is_shown(&self) {
         self.transition("pageshow").await;
     }
@@ -105,7 +106,7 @@ impl Page {
         self.eval(&format!("dispatchEvent({event})")).await;
     }
 
-    /// Leaves: what it held open is closed.
+    /// Leaves the page, which closes its connections.
     pub async fn leave(self) {
         self.goto("about:blank").await;
     }
@@ -114,10 +115,10 @@ impl Page {
         &self.context
     }
 
-    /// The value of an expression.
+    /// Returns the value of an expression.
     ///
     /// # Panics
-    /// When it throws.
+    /// If it throws.
     pub async fn eval(&self, script: &str) -> Value {
         self.try_eval(script)
             .await
@@ -133,11 +134,11 @@ impl Page {
     /// Waits until an expression has this value.
     ///
     /// # Panics
-    /// When it has not in time; the message shows the value that it has instead.
+    /// If it does not have it in time; the message shows its actual value.
     pub async fn wait_for_value(&self, script: &str, expected: &Value) {
         let start = Instant::now();
         loop {
-            // While a page is replaced there is nothing to ask.
+            // During a navigation there is nothing to evaluate.
             let value = self.try_eval(script).await;
             if value.as_ref() == Ok(expected) {
                 return;
@@ -150,7 +151,7 @@ impl Page {
         }
     }
 
-    /// Types a text into the field with this selector, in place of what is there.
+    /// Replaces the text of the field with this selector.
     pub async fn type_text(&self, selector: &str, text: &str) {
         let selector = json!(selector);
         self.eval(&format!("document.querySelector({selector}).select()"))
@@ -158,10 +159,10 @@ impl Page {
         self.call("Input.insertText", json!({ "text": text })).await;
     }
 
-    /// Clicks the middle of what this selector finds.
+    /// Clicks the centre of the element with this selector.
     ///
     /// # Panics
-    /// When something else is there.
+    /// If another element covers it.
     pub async fn click(&self, selector: &str) {
         let quoted = json!(selector);
         let spot = self
@@ -196,12 +197,12 @@ impl Page {
         }
     }
 
-    /// Types a text where the focus is.
+    /// Types a text into the focused element.
     pub async fn type_here(&self, text: &str) {
         self.call("Input.insertText", json!({ "text": text })).await;
     }
 
-    /// Sets the size of the window, and the colours the person prefers: `light` or `dark`.
+    /// Sets the size of the window, and the preferred colour scheme: `light` or `dark`.
     pub async fn show_on(&self, (width, height, is_phone): Screen, colours: &str) {
         let scale = if is_phone { 2 } else { 1 };
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": is_phone });
@@ -215,10 +216,11 @@ impl Page {
         .await;
     }
 
-    /// Lets the page believe that this much time has passed: its timers run at once, one after the other, and what they
-    /// fetch is waited for. From then on its clock stands still.
+    /// Simulates that this much time has passed: timers run at once, one after the other, and their
+    /// fetches are awaited. From then on the page's clock is paused.
     pub async fn pass_time(&self, seconds: u32) {
-        // Set before the clock runs: one that is set afterwards may find it standing still, and never ring.
+        // Set before the clock runs: a timer that is set afterwards may never fire on the paused
+        // clock.
         let alarm = format!(
             "window.isLater = false; setTimeout(() => window.isLater = true, {seconds} * 1000)"
         );
@@ -229,12 +231,12 @@ impl Page {
         self.wait_for("window.isLater").await;
     }
 
-    /// Saves what is seen as `target/screenshots/<name>.png`.
+    /// Saves a screenshot as `target/screenshots/<name>.png`.
     ///
     /// # Panics
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub async fn screenshot(&self, name: &str) -> PathBuf {
-        // A tab behind another is not drawn.
+        // A background tab is not drawn.
         self.call("Page.bringToFront", json!({})).await;
         let image = self.call("Page.captureScreenshot", json!({})).await;
         let bytes =
@@ -247,7 +249,7 @@ impl Page {
         path
     }
 
-    /// Exceptions and breaches of its content security policy, so far.
+    /// Returns the exceptions and content security policy violations so far.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         self.devtools.problems(&self.session)

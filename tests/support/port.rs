@@ -1,18 +1,18 @@
-//! Free loopback ports that stay ours when the process behind them is restarted.
+//! Free loopback ports that remain reserved while the process behind them restarts.
 
 use std::{
     net::TcpListener,
     sync::atomic::{AtomicU16, Ordering},
 };
 
-/// Below the range from which systems pick the local ports of outgoing connections,
+/// The range of ports, below the system's ephemeral ports,
 /// so that no client of another test can take a port while its server is down.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
-/// A port on which nobody listens.
+/// Returns a port on which no process listens.
 ///
 /// # Panics
-/// When the whole range is in use.
+/// If the whole range is in use.
 pub fn free_port() -> u16 {
     (0..RANGE.len())
         .map(|_| next_candidate())
@@ -20,7 +20,7 @@ pub fn free_port() -> u16 {
         .expect("a free loopback port")
 }
 
-/// Each call another one; two test processes at the same time start at different places.
+/// Returns a different port on each call; concurrent test processes start at different offsets.
 fn next_candidate() -> u16 {
     static COUNT: AtomicU16 = AtomicU16::new(0);
 

@@ -1,7 +1,8 @@
-//! A TCP proxy that can stall, delay, lose and cut what it carries.
+//! A TCP proxy that can stall, delay, lose and reset connections.
 //!
-//! Put one before each process, and each process has its own network. Connections to Redis are told apart by what the
-//! client says on them: one that has sent `SUBSCRIBE` or `PSUBSCRIBE` is a [`Side::Subscriber`].
+//! With one proxy per process, each process has its own network. Connections to Redis are
+//! distinguished by their commands: one that has sent `SUBSCRIBE` or `PSUBSCRIBE` is a
+//! [`Side::Subscriber`].
 
 use std::{mem, sync::Arc, time::Duration};
 
@@ -18,13 +19,13 @@ use tokio::{
 
 use super::{redis::Redis, server::Server};
 
-/// Bytes read at once.
+/// The size of a read in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// Chunks that may be on their way in one direction; at the bound the proxy reads no further.
+/// The chunks in flight per direction; at the bound the proxy stops reading.
 const CHUNKS_UNDER_WAY: usize = 16 * 1024;
 
-/// Carries everything that arrives at its port to a server, as its wires allow.
+/// A proxy that forwards everything from its port to a server, as its wires allow.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
@@ -35,31 +36,31 @@ pub struct Proxy {
 /// How the proxy treats the bytes of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wire {
-    /// Carries them at once.
+    /// Forwards them at once.
     #[default]
     Open,
-    /// Keeps them until the wire changes; none is lost.
+    /// Holds them until the wire changes; none is lost.
     Stalled,
-    /// Throws them away; both ends believe that they have sent them.
+    /// Drops them; both ends consider them sent.
     Losing,
     /// Adds this much to every round trip, half of it in each direction.
     Late(Duration),
-    /// Carries so many bytes a second of what the server says.
+    /// Limits the server's bytes to this many per second.
     Narrow(u32),
-    /// Resets open connections, and new ones as soon as their [`Side`] is known to be this.
+    /// Resets open connections, and new ones as soon as they are known to be of this [`Side`].
     Cut,
 }
 
-/// Which connections of a process are meant.
+/// A kind of connections of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// Those that subscribe.
     Subscriber,
-    /// The others. Every connection begins as one of these.
+    /// All others. Every connection starts as one of these.
     Publisher,
 }
 
-/// The state of both wires, and how often everything was reset.
+/// The state of both wires, and the number of resets.
 #[derive(Clone, Copy, Debug, Default)]
 struct Wires {
     subscriber: Wire,
@@ -68,18 +69,18 @@ struct Wires {
 }
 
 impl Proxy {
-    /// Starts a proxy before a server of ours.
+    /// Starts a proxy in front of a server.
     ///
     /// # Panics
-    /// When there is no port for it.
+    /// If there is no free port.
     pub async fn before(server: &Server) -> Self {
         Self::before_port(server.port()).await
     }
 
-    /// Starts a proxy before a Redis.
+    /// Starts a proxy in front of a Redis.
     ///
     /// # Panics
-    /// When there is no port for it.
+    /// If there is no free port.
     pub async fn before_redis(redis: &Redis) -> Self {
         Self::before_port(redis.port()).await
     }
@@ -97,19 +98,19 @@ impl Proxy {
         }
     }
 
-    /// Its port.
+    /// Returns its port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The address of a page of the server, by way of the proxy.
+    /// Returns the URL of a page of the server, through the proxy.
     #[must_use]
     pub fn page(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// Treats all connections this way from now on.
+    /// Sets the behaviour of all connections.
     pub fn set(&self, wire: Wire) {
         self.wires.send_modify(|wires| {
             wires.subscriber = wire;
@@ -117,7 +118,7 @@ impl Proxy {
         });
     }
 
-    /// Treats the connections of one side this way from now on.
+    /// Sets the behaviour of the connections of one side.
     pub fn set_side(&self, side: Side, wire: Wire) {
         self.wires.send_modify(|wires| match side {
             Side::Subscriber => wires.subscriber = wire,
@@ -125,7 +126,7 @@ impl Proxy {
         });
     }
 
-    /// Resets the open connections; new ones are let through.
+    /// Resets the open connections; new ones are forwarded.
     pub fn reset(&self) {
         self.wires.send_modify(|wires| wires.resets += 1);
     }
@@ -135,7 +136,7 @@ impl Proxy {
         self.set(Wire::Cut);
     }
 
-    /// Lets everything through again.
+    /// Forwards everything again.
     pub fn mend(&self) {
         self.set(Wire::Open);
     }
@@ -166,7 +167,7 @@ async fn accept(listener: TcpListener, server: u16, wires: Arc<watch::Sender<Wir
     }
 }
 
-/// Carries one connection until both ends have closed it or the proxy cuts it, which resets both.
+/// Forwards a connection until both ends have closed it or the proxy resets both.
 async fn carry(mut client: TcpStream, server: u16, control: Control) {
     let Ok(mut server) = TcpStream::connect(("127.0.0.1", server)).await else {
         reset(client);
@@ -192,7 +193,7 @@ async fn carry(mut client: TcpStream, server: u16, control: Control) {
 }
 
 fn reset(end: TcpStream) {
-    // It fails only where the connection is gone already.
+    // This fails only if the connection is closed already.
     _ = end.set_zero_linger();
 }
 
@@ -202,7 +203,7 @@ enum Direction {
     ToClient,
 }
 
-/// What one connection knows of the proxy's wires.
+/// A connection's view of the proxy's wires.
 #[derive(Clone)]
 struct Control {
     side: Arc<watch::Sender<Side>>,
@@ -223,14 +224,14 @@ impl Control {
         self.until(|_, wire| wire != Wire::Stalled).await;
     }
 
-    /// Waits until this connection has to be reset.
+    /// Waits until this connection must be reset.
     async fn cut(mut self) {
         let first = self.wires.borrow().resets;
         self.until(|resets, wire| resets != first || wire == Wire::Cut)
             .await;
     }
 
-    /// Waits until the number of resets and the connection's wire are as wanted.
+    /// Waits until the number of resets and the connection's wire match.
     async fn until(&mut self, wanted: impl Fn(u64, Wire) -> bool) {
         let mut sides = self.side.subscribe();
         loop {
@@ -240,7 +241,7 @@ impl Control {
                 return;
             }
             tokio::select! {
-                // Without the proxy nothing changes any more.
+                // Once the proxy is dropped nothing changes any more.
                 changed = self.wires.changed() => if changed.is_err() { return },
                 _ = sides.changed() => {}
             }
@@ -248,7 +249,7 @@ impl Control {
     }
 }
 
-/// Carries one direction, and its end.
+/// Forwards one direction, and its end.
 async fn pump(from: ReadHalf<'_>, to: WriteHalf<'_>, control: Control, direction: Direction) {
     let (sender, receiver) = mpsc::channel(CHUNKS_UNDER_WAY);
     tokio::join!(
@@ -257,7 +258,7 @@ async fn pump(from: ReadHalf<'_>, to: WriteHalf<'_>, control: Control, direction
     );
 }
 
-/// Reads chunks and stamps each with the moment at which it is due at the other end.
+/// Reads chunks, and computes the time at which each is due at the other end.
 async fn read(
     mut from: ReadHalf<'_>,
     chunks: mpsc::Sender<(Instant, Vec<u8>)>,
@@ -281,7 +282,7 @@ async fn read(
         }
         let late = match control.wire() {
             Wire::Losing => continue,
-            // Not one byte more; `cut` resets the connection.
+            // No further byte is read; `cut` resets the connection.
             Wire::Cut => std::future::pending().await,
             Wire::Late(late) => late / 2,
             Wire::Narrow(rate) if direction == Direction::ToClient => {
@@ -309,20 +310,20 @@ async fn write(
             return;
         }
     }
-    // The other end may have gone first.
+    // The other end may have closed first.
     _ = to.shutdown().await;
 }
 
-/// Looks for a subscription in a stream of commands.
+/// A detector of subscriptions in a stream of commands.
 #[derive(Default)]
 struct Watched {
-    /// The end of the chunk before: the word may be split.
+    /// The end of the previous chunk: the command may be split.
     tail: Vec<u8>,
 }
 
 impl Watched {
     fn subscribes(&mut self, chunk: &[u8]) -> bool {
-        /// `PSUBSCRIBE` ends with it too, as `UNSUBSCRIBE` does, which only a subscriber says.
+        /// `PSUBSCRIBE` ends with it too, and so does `UNSUBSCRIBE`, which only subscribers send.
         const WORD: &[u8] = b"SUBSCRIBE\r\n";
 
         let mut seen = mem::take(&mut self.tail);
@@ -338,7 +339,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_subscription_is_recognised_even_when_it_arrives_in_pieces() {
+    fn a_subscription_is_recognized_across_chunks() {
         for (chunks, expected) in [
             (&["*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\na\r\n"][..], true),
             (&["*2\r\n$10\r\nPSUBSC", "RIBE", "\r\n$1\r\na\r\n"], true),

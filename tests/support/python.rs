@@ -1,4 +1,4 @@
-//! A Python process with channels and channels_redis, talked to in lines of JSON.
+//! A Python process with channels and channels_redis, controlled with lines of JSON.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{child::Process, redis::Redis, wait::DEADLINE};
 
-/// A script of `tests/python`, running.
+/// A running script of `tests/python`.
 #[derive(Debug)]
 pub struct Python {
     process: Process,
@@ -26,7 +26,7 @@ impl Python {
     /// Starts `tests/python/<script>` with the port of a Redis as its first argument.
     ///
     /// # Panics
-    /// When Python or its packages are missing.
+    /// If Python or its packages are missing.
     #[must_use]
     pub fn start(script: &str, redis: &Redis, arguments: &[&str]) -> Self {
         let mut command = Command::new(interpreter());
@@ -59,10 +59,10 @@ impl Python {
         }
     }
 
-    /// The next line that it prints.
+    /// Returns the next line that it prints.
     ///
     /// # Panics
-    /// When it ends instead (with what it said), or prints nothing in time.
+    /// If it exits instead (with its stderr), or prints nothing in time.
     pub async fn next(&mut self) -> Value {
         let line = timeout(DEADLINE, self.lines.recv())
             .await
@@ -79,21 +79,21 @@ impl Python {
     /// Writes a line to it.
     ///
     /// # Panics
-    /// When it has ended.
+    /// If it has exited.
     pub fn tell(&mut self, value: &Value) {
         self.tell_line(&value.to_string());
     }
 
-    /// Writes a line of JSON whose keys are to keep their order.
+    /// Writes a line of JSON whose keys must keep their order.
     ///
     /// # Panics
-    /// When it has ended.
+    /// If it has exited.
     pub fn tell_line(&mut self, line: &str) {
         writeln!(self.input, "{line}").expect("Python listens");
     }
 }
 
-/// `SEAWAY_PYTHON`, or the environment that `cargo xtask setup` makes.
+/// Returns `SEAWAY_PYTHON`, or the environment that `cargo xtask setup` creates.
 fn interpreter() -> PathBuf {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/python/bin/python");
     std::env::var_os("SEAWAY_PYTHON").map_or(ours, PathBuf::from)

@@ -1,4 +1,4 @@
-//! A client that writes bytes as it likes, to see what a server makes of them.
+//! A client that writes arbitrary bytes, to test how a server handles them.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -17,11 +17,10 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 pub struct RawClient(TcpStream);
 
 impl RawClient {
-    /// Connects to a loopback port. What is written leaves at once, each write in a segment of its
-    /// own.
+    /// Connects to a loopback port. Each write is sent at once, in its own segment.
     ///
     /// # Panics
-    /// When nobody listens.
+    /// If no process listens.
     pub async fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).await;
         let stream = stream.expect("the server listens");
@@ -29,7 +28,7 @@ impl RawClient {
         Self(stream)
     }
 
-    /// Asks for a WebSocket and returns the status of the answer.
+    /// Requests a WebSocket and returns the status of the response.
     pub async fn upgrade(&mut self, path: &str, more_headers: &str) -> u16 {
         let host = self.0.peer_addr().expect("a connected socket");
         self.write(
@@ -43,7 +42,8 @@ impl RawClient {
         self.status().await.expect("an answer to the handshake")
     }
 
-    /// Writes bytes; a server that has hung up already is not an error here.
+    /// Writes bytes; returns false if the server has closed the connection, which is not an error
+    /// here.
     pub async fn write(&mut self, bytes: &[u8]) -> bool {
         self.0.write_all(bytes).await.is_ok()
     }
@@ -51,7 +51,7 @@ impl RawClient {
     /// Reads frames up to the close frame, and returns its code and reason.
     ///
     /// # Panics
-    /// When the connection ends without one.
+    /// If the connection ends without one.
     pub async fn close_code(&mut self) -> (u16, String) {
         loop {
             let mut head = [0; 2];
@@ -69,43 +69,43 @@ impl RawClient {
         }
     }
 
-    /// Waits until the server has hung up; what it says before is passed over.
+    /// Waits until the server has closed the connection; skips bytes before that.
     ///
     /// # Panics
-    /// When it does not.
+    /// If it does not.
     pub async fn hung_up(&mut self) {
         let mut rest = Vec::new();
         let end = timeout(DEADLINE, self.0.read_to_end(&mut rest)).await;
-        // Cut or ended: both are the end.
+        // A reset also ends the connection.
         drop(end.expect("the server hangs up"));
     }
 
     /// Half-closes the connection: nothing more is written.
     pub async fn half_close(&mut self) {
-        // A server that has hung up already is not an error here.
+        // A server that has closed the connection is not an error here.
         let _ = self.0.shutdown().await;
     }
 
-    /// Resets the connection, as the system does for a client that crashes.
+    /// Resets the connection, as the kernel does for a client that crashes.
     ///
     /// # Panics
-    /// When the system does not let it.
+    /// If the socket option cannot be set.
     pub fn reset(self) {
         self.0.set_zero_linger().expect("an open socket of ours");
     }
 
-    /// Reads what has come, and waits for some; `false` once the server has closed the connection.
+    /// Waits for bytes and reads them; `false` once the server has closed the connection.
     pub async fn read(&mut self, received: &mut Vec<u8>) -> bool {
         matches!(self.0.read_buf(received).await, Ok(1..))
     }
 
-    /// The connection itself, to read and write it at once.
+    /// Returns the stream, to read and write concurrently.
     #[must_use]
     pub fn into_inner(self) -> TcpStream {
         self.0
     }
 
-    /// The status of the answer; nothing if the server hangs up without one.
+    /// Returns the status of the response; `None` if the server closes the connection without one.
     async fn status(&mut self) -> Option<u16> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -122,7 +122,7 @@ impl RawClient {
     }
 }
 
-/// The status of a page, if the server answers.
+/// Returns the status of a page, if the server responds.
 pub async fn get(port: u16, path: &str) -> Option<u16> {
     let mut client = RawClient(TcpStream::connect(("127.0.0.1", port)).await.ok()?);
     let request =
@@ -131,11 +131,11 @@ pub async fn get(port: u16, path: &str) -> Option<u16> {
     timeout(DEADLINE, client.status()).await.ok()?
 }
 
-/// The whole answer to a request of this first line, with these headers and this body; what is no
-/// text in it is replaced.
+/// Sends a request with this first line, headers and body, and returns the whole response; invalid
+/// UTF-8 in it is replaced.
 ///
 /// # Panics
-/// When there is no answer.
+/// If there is no response.
 pub async fn ask(port: u16, line: &str, headers: &[&str], body: &str) -> String {
     let mut client = RawClient::connect(port).await;
     let headers: String = headers
@@ -156,13 +156,13 @@ pub async fn ask(port: u16, line: &str, headers: &[&str], body: &str) -> String 
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// A text frame as a client must send it: masked.
+/// Encodes a masked text frame, as a client must send it.
 #[must_use]
 pub fn text_frame(payload: &[u8]) -> Vec<u8> {
     frame(TEXT, payload)
 }
 
-/// A masked frame with any first byte.
+/// Encodes a masked frame with any first byte.
 #[must_use]
 pub fn frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first_byte];
@@ -187,7 +187,7 @@ pub fn frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The same text frame without a mask, which only a server may send.
+/// Encodes a text frame without a mask, which only a server may send.
 #[must_use]
 pub fn unmasked_text_frame(payload: &[u8]) -> Vec<u8> {
     let length = u8::try_from(payload.len())

@@ -1,4 +1,4 @@
-//! A private Redis server that can be taken away and brought back.
+//! A private Redis server that can be stopped and restarted.
 
 use std::{
     process::{Command, Stdio},
@@ -13,29 +13,29 @@ use tokio::{
 
 use super::{child::Process, port::free_port, scratch::Scratch, wait};
 
-/// How long it may take to answer a command.
+/// The timeout of a command.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// A redis-server on a loopback port of its own, which keeps nothing on disk unless its options say so.
+/// A redis-server on its own loopback port, which stores nothing on disk by default.
 #[derive(Debug)]
 pub struct Redis {
     port: u16,
     scratch: Scratch,
     options: Vec<String>,
-    /// What clients must say first, if anything.
+    /// The password, if one is required.
     password: Option<String>,
     process: Option<Process>,
 }
 
 impl Redis {
-    /// Starts one on a free port.
+    /// Starts a server on a free port.
     pub async fn new() -> Self {
         let mut redis = Self::stopped();
         redis.start().await;
         redis
     }
 
-    /// Starts one with more command-line options, which it keeps over restarts.
+    /// Starts a server with more command-line options, which it keeps over restarts.
     pub async fn with(options: &[&str]) -> Self {
         let mut redis = Self::stopped();
         redis.options = options.iter().map(ToString::to_string).collect();
@@ -43,7 +43,7 @@ impl Redis {
         redis
     }
 
-    /// Starts one that asks for a password.
+    /// Starts a server that requires a password.
     pub async fn with_password(password: &str) -> Self {
         let mut redis = Self::stopped();
         redis.options = vec!["--requirepass".to_owned(), password.to_owned()];
@@ -52,7 +52,7 @@ impl Redis {
         redis
     }
 
-    /// One that does not run yet; its port is already known.
+    /// Returns a server that does not run yet; its port is already known.
     #[must_use]
     pub fn stopped() -> Self {
         Self {
@@ -64,10 +64,10 @@ impl Redis {
         }
     }
 
-    /// Starts it, on the same port as before, and waits until it answers.
+    /// Starts it on the same port as before, and waits until it responds.
     ///
     /// # Panics
-    /// When redis-server is missing or does not answer.
+    /// If redis-server is missing or does not respond.
     pub async fn start(&mut self) {
         let mut command = Command::new("redis-server");
         command
@@ -93,37 +93,37 @@ impl Redis {
         self.process = Some(process);
     }
 
-    /// Kills it: connections are cut and new ones refused.
+    /// Kills it: connections are closed and new ones refused.
     pub fn stop(&mut self) {
         self.process = None;
     }
 
-    /// Stops it from running (SIGSTOP): connections stay open and get no answer.
+    /// Suspends it (SIGSTOP): connections remain open and get no responses.
     ///
     /// # Panics
-    /// When it does not run.
+    /// If it does not run.
     pub fn freeze(&self) {
         self.process().signal("STOP");
     }
 
-    /// Lets it run on.
+    /// Resumes it (SIGCONT).
     ///
     /// # Panics
-    /// When it was not started.
+    /// If it was not started.
     pub fn thaw(&self) {
         self.process().signal("CONT");
     }
 
-    /// Asks for another password from now on; connections that exist stay.
+    /// Requires another password from now on; existing connections remain open.
     pub async fn change_password(&mut self, password: &str) {
         self.does(&["CONFIG", "SET", "requirepass", password]).await;
         self.password = Some(password.to_owned());
     }
 
-    /// Bytes of memory that it uses.
+    /// Returns the memory that it uses, in bytes.
     ///
     /// # Panics
-    /// When it does not say.
+    /// If it does not report it.
     pub async fn memory(&self) -> u64 {
         let info = self.does(&["INFO", "memory"]).await;
         let line = info
@@ -133,19 +133,19 @@ impl Redis {
         bytes.expect("a line about used memory")
     }
 
-    /// Its port.
+    /// Returns its port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its URL.
+    /// Returns its URL.
     #[must_use]
     pub fn url(&self) -> String {
         self.url_through(self.port)
     }
 
-    /// Its URL, by way of a proxy on another port.
+    /// Returns its URL through a proxy on another port.
     #[must_use]
     pub fn url_through(&self, port: u16) -> String {
         let password = self.password.as_ref();
@@ -165,7 +165,7 @@ impl Redis {
         .await;
     }
 
-    /// Waits until somebody subscribes to a Redis channel of this pattern.
+    /// Waits until a connection subscribes to a Redis channel of this pattern.
     pub async fn until_any_subscribed(&self, pattern: &str) {
         wait::until(pattern, wait::DEADLINE, async || {
             let answer = self.ask(&["PUBSUB", "CHANNELS", pattern]).await?;
@@ -174,10 +174,10 @@ impl Redis {
         .await;
     }
 
-    /// One command that Redis has to take; its raw answer.
+    /// Runs a command that must succeed; returns the raw reply.
     ///
     /// # Panics
-    /// When there is no answer, or an error.
+    /// If there is no reply, or an error.
     pub async fn does(&self, words: &[&str]) -> String {
         let answer = self.ask(words).await;
         let answer = answer.unwrap_or_else(|| panic!("no answer to {words:?}"));
@@ -185,7 +185,7 @@ impl Redis {
         answer
     }
 
-    /// One command and the raw answer, if Redis can be reached.
+    /// Runs a command; returns the raw reply, if Redis is reachable.
     pub async fn ask(&self, words: &[&str]) -> Option<String> {
         let mut socket = TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
         if let Some(password) = &self.password {
@@ -199,7 +199,7 @@ impl Redis {
     }
 }
 
-/// One command and the raw answer, as far as it comes in one piece.
+/// Sends a command; returns the raw reply, as far as one read returns it.
 async fn one(socket: &mut TcpStream, words: &[&str]) -> Option<String> {
     socket.write_all(encode(words).as_bytes()).await.ok()?;
     let mut answer = [0; 1024];
@@ -207,7 +207,7 @@ async fn one(socket: &mut TcpStream, words: &[&str]) -> Option<String> {
     Some(String::from_utf8_lossy(&answer[..length]).into_owned())
 }
 
-/// A command as Redis wants it: the count, then each word with its length.
+/// Encodes a command for Redis: the count, then each argument with its length.
 fn encode(words: &[&str]) -> String {
     let bulk = words
         .iter()

@@ -1,4 +1,4 @@
-//! A directory of one's own, removed when dropped.
+//! A temporary directory, removed on drop.
 
 use std::{
     fs,
@@ -8,18 +8,18 @@ use std::{
 
 use super::wait::POLL;
 
-/// How often the removal is tried.
+/// The number of attempts to remove the directory.
 const REMOVALS: u32 = 200;
 
-/// A fresh directory under the system's temporary one.
+/// A new directory in the system's temporary one.
 #[derive(Debug)]
 pub struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes the directory; `purpose` becomes part of its name.
+    /// Creates the directory; `purpose` becomes part of its name.
     ///
     /// # Panics
-    /// When the directory cannot be made.
+    /// If the directory cannot be created.
     #[must_use]
     pub fn new(purpose: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -31,7 +31,7 @@ impl Scratch {
         Self(path)
     }
 
-    /// Where it is.
+    /// Returns its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
@@ -40,8 +40,8 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // The helpers of a killed browser write for a moment longer; what is left after the last attempt is litter,
-        // not a reason to fail a test that is over.
+        // Subprocesses of a killed browser may still write for a short time; files that are left
+        // after the last attempt are no reason to fail a finished test.
         for _ in 0..REMOVALS {
             if fs::remove_dir_all(&self.0).is_ok() || !self.0.exists() {
                 return;

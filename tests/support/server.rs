@@ -1,4 +1,4 @@
-//! The examples as real processes.
+//! The examples as real server processes.
 
 use std::{
     collections::HashMap,
@@ -19,46 +19,46 @@ use super::{
     usage::resident_memory_kib,
 };
 
-/// A server on a loopback port of its own, which it keeps over restarts.
+/// A server on its own loopback port, which it keeps over restarts.
 #[derive(Debug)]
 pub struct Server {
     program: &'static str,
     port: u16,
     arguments: Vec<String>,
     redis: Option<String>,
-    /// What a chat keeps; processes may share it.
+    /// The data folder of a chat, which processes may share.
     data: Option<Arc<Scratch>>,
     process: Option<Process>,
 }
 
 impl Server {
-    /// The arena with in-memory channels.
+    /// Starts the arena with in-memory channels.
     pub async fn arena() -> Self {
         Self::arena_with(&[]).await
     }
 
-    /// The arena with in-memory channels and more flags.
+    /// Starts the arena with in-memory channels and more flags.
     pub async fn arena_with(arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(ToString::to_string).collect();
         Self::started("arena", arguments, None).await
     }
 
-    /// The arena on a Redis.
+    /// Starts the arena on a Redis.
     pub async fn arena_on(redis: &Redis) -> Self {
         Self::arena_with(&["--redis", &redis.url()]).await
     }
 
-    /// The chat on a Redis, with a database of its own.
+    /// Starts the chat on a Redis, with a new database.
     pub async fn chat_on(redis: &Redis) -> Self {
         Self::chat(Some(redis.url()), Arc::new(Scratch::new("chat-data"))).await
     }
 
-    /// The chat as a newcomer starts it: it may find a Redis on this machine, or none.
+    /// Starts the chat without `REDIS_URL`: it may find a Redis on this machine, or none.
     pub async fn chat_without_redis_url() -> Self {
         Self::chat(None, Arc::new(Scratch::new("chat-data"))).await
     }
 
-    /// Another process of the same chat: on the same Redis, with the same database.
+    /// Starts another process of the same chat: on the same Redis, with the same database.
     pub async fn chat_beside(neighbour: &Self, redis: &Redis) -> Self {
         let data = neighbour.data.clone();
         Self::chat(Some(redis.url()), data.expect("the neighbour is a chat")).await
@@ -73,12 +73,12 @@ impl Server {
         server
     }
 
-    /// One of the small examples.
+    /// Starts one of the small examples.
     pub async fn example(program: &'static str) -> Self {
         Self::started(program, Vec::new(), None).await
     }
 
-    /// The arena on a Redis that may not be there: starts it without waiting for it to answer.
+    /// Starts the arena on a Redis that may be down, without waiting until it responds.
     #[must_use]
     pub fn arena_unawaited(redis: &Redis) -> Self {
         let mut server = Self::new("arena", vec!["--redis".to_owned(), redis.url()], None);
@@ -86,7 +86,7 @@ impl Server {
         server
     }
 
-    /// Kills it: clients are cut off without a word.
+    /// Kills it: clients get no close frame.
     pub fn kill(&mut self) {
         self.process = None;
     }
@@ -96,20 +96,20 @@ impl Server {
         self.process().terminate();
     }
 
-    /// Stops it from running (SIGSTOP): connections stay open, and nobody answers.
+    /// Suspends it (SIGSTOP): connections remain open and get no responses.
     pub fn freeze(&mut self) {
         self.process().signal("STOP");
     }
 
-    /// Lets it run on.
+    /// Resumes it (SIGCONT).
     pub fn thaw(&mut self) {
         self.process().signal("CONT");
     }
 
-    /// Its metrics: each with its labels, as `/metrics` shows them.
+    /// Returns its metrics: each with its labels, as `/metrics` shows them.
     ///
     /// # Panics
-    /// When it does not answer.
+    /// If it does not respond.
     pub async fn metrics(&self) -> HashMap<String, f64> {
         let answer = raw::ask(self.port, "GET /metrics", &[], "").await;
         let lines = answer.lines().filter(|line| line.starts_with("seaway_"));
@@ -121,22 +121,22 @@ impl Server {
             .collect()
     }
 
-    /// Waits for its end.
+    /// Waits until it has exited.
     pub async fn ended(&mut self, limit: Duration) -> ExitStatus {
         self.process().ended(limit).await
     }
 
-    /// What it has written to stderr so far.
+    /// Returns its stderr so far.
     pub fn errors(&mut self) -> String {
         self.process().errors()
     }
 
-    /// Starts it on its port, and waits until it answers.
+    /// Starts it on its port, and waits until it responds.
     pub async fn start(&mut self) {
         let mut process = self.launch();
         process
             .up(async || {
-                // The small examples have no such page: any answer will do.
+                // The small examples have no such page: any response is enough.
                 raw::get(self.port, "/healthz")
                     .await
                     .is_some_and(|status| status < 500)
@@ -145,43 +145,43 @@ impl Server {
         self.process = Some(process);
     }
 
-    /// Memory that it has resident now, in MiB.
+    /// Returns its resident memory in MiB.
     pub fn resident_mib(&mut self) -> u64 {
         resident_memory_kib(self.pid()) / 1024
     }
 
-    /// The number of its process.
+    /// Returns its process id.
     pub fn pid(&mut self) -> u32 {
         self.process().child().id()
     }
 
-    /// Its port.
+    /// Returns its port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The folder in which a chat keeps its data.
+    /// Returns the data folder of a chat.
     ///
     /// # Panics
-    /// If it is no chat.
+    /// If it is not a chat.
     #[must_use]
     pub fn data(&self) -> &Path {
         self.data.as_ref().expect("it is a chat").path()
     }
 
-    /// The address of a page.
+    /// Returns the URL of a page.
     #[must_use]
     pub fn page(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// A WebSocket client, connected.
+    /// Connects a WebSocket client.
     pub async fn client(&self, path: &str) -> Client {
         Client::connect(self.port, path).await
     }
 
-    /// A client that may break the rules.
+    /// Connects a client that may violate protocols.
     pub async fn raw_client(&self) -> RawClient {
         RawClient::connect(self.port).await
     }
@@ -218,9 +218,9 @@ impl Server {
     }
 }
 
-/// An example, to be run as a test wants it.
+/// Returns the command of an example.
 ///
-/// The machine's own settings do not reach it: a test may want it without Redis.
+/// The environment's own settings are removed: a test may need it without Redis.
 #[must_use]
 pub fn program(name: &str) -> Command {
     let mut command = Command::new(programs().join(name));
@@ -228,11 +228,12 @@ pub fn program(name: &str) -> Command {
     command
 }
 
-/// The folder of the examples' programs: the one that `SEAWAY_EXAMPLES` names, or else the one where they are built now.
+/// Returns the folder of the examples' programs: `SEAWAY_EXAMPLES`, or else the one where they are
+/// built now.
 fn programs() -> &'static Path {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
 
-    // A failed build is kept as well: the other tests need not try again.
+    // A failed build is cached as well: other tests do not retry it.
     let folder = FOLDER.get_or_init(|| {
         let built = std::env::var_os("SEAWAY_EXAMPLES").map(PathBuf::from);
         built.or_else(build)
@@ -240,8 +241,8 @@ fn programs() -> &'static Path {
     folder.as_ref().expect("cargo builds the examples")
 }
 
-/// Builds the examples in the profile of the tests, with the features that they have beside the tests: with others, cargo
-/// would build all dependencies once more.
+/// Builds the examples in the profile of the tests, with the features that they have beside the
+/// tests: with others, cargo would build all dependencies again.
 fn build() -> Option<PathBuf> {
     // A test is in `target/<profile>/deps`, a program in `target/<profile>`.
     let program = std::env::current_exe().expect("the path of this program");
@@ -262,7 +263,7 @@ fn build() -> Option<PathBuf> {
             "--all-features",
         ])
         .args(release);
-    // Written to the stream itself: what `eprintln!` prints in a test is shown only if the test fails.
+    // Written directly to the stream: `eprintln!` in a test is shown only if the test fails.
     let line = "seaway-tests: building the examples, which takes some minutes the first time";
     writeln!(std::io::stderr(), "\n{line}").expect("standard error is open");
     let is_built = command.status().is_ok_and(|status| status.success());

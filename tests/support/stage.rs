@@ -1,4 +1,4 @@
-//! Two processes and forty clients on one Redis, for a fault to happen to.
+//! Two processes and forty clients on one Redis, for the test of a fault.
 
 use std::{collections::HashMap, fmt, time::Duration};
 
@@ -13,23 +13,23 @@ use super::{
     wait::{DEADLINE, POLL},
 };
 
-/// Every room has as many clients of one process as of the other.
+/// The number of clients; every room has as many of one process as of the other.
 const CLIENTS: u32 = 40;
 const ROOMS: u32 = 4;
 
-/// Between two messages of one client: 80 messages a second from all.
+/// The interval between two messages of one client: 80 messages per second in total.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// How long messages flow before the fault.
+/// How long messages are sent before the fault.
 const BEFORE: Duration = Duration::from_secs(1);
 
-/// How long they flow after it.
+/// How long messages are sent after it.
 const AFTER: Duration = Duration::from_secs(3);
 
-/// When everybody has to receive again, once Redis is back.
+/// The time within which all clients must receive again, once Redis is back.
 pub const RESUME: Duration = Duration::from_secs(1);
 
-/// After this long without one more delivery, what is missing will not come.
+/// After this time without a further delivery, missing messages count as lost.
 const QUIET: Duration = Duration::from_secs(2);
 
 /// Two arenas, each with a proxy between it and one Redis, and clients in rooms that span both.
@@ -45,29 +45,29 @@ pub struct Stage {
     has_metrics: bool,
 }
 
-/// What a fault has done.
+/// The effects of a fault.
 #[derive(Debug)]
 pub struct Verdict {
-    /// To each message.
+    /// The account of each message.
     pub account: Account,
-    /// How long after the end of the fault everybody received again, if they did.
+    /// How long after the end of the fault all clients received again, if they did.
     pub resumed: Option<Duration>,
-    /// How many clients were connected in the end.
+    /// The number of clients that were connected at the end.
     connected: usize,
-    /// The metrics of both processes together; those of a process that was killed are lost with it.
+    /// The summed metrics of both processes; those of a killed process are lost with it.
     metrics: Option<HashMap<String, f64>>,
-    /// What the processes wrote to stderr.
+    /// The stderr of the processes.
     errors: String,
 }
 
 impl Stage {
-    /// Starts everything, with a network that can fail; returns once messages have been flowing for a while.
+    /// Starts everything, with proxies to Redis; returns once messages have been sent for a while.
     pub async fn on(redis: Redis) -> Self {
         Self::start(redis, |redis, wire| redis.url_through(wire.port())).await
     }
 
-    /// As [`on`](Self::on), with processes that connect to Redis directly, so that they see at once when nothing listens
-    /// at its port.
+    /// Like [`on`](Self::on), but the processes connect to Redis directly, so that they see at once
+    /// when no process listens on its port.
     pub async fn directly_on(redis: Redis) -> Self {
         Self::start(redis, |redis, _| redis.url()).await
     }
@@ -98,7 +98,7 @@ impl Stage {
         }
     }
 
-    /// Kills a process (SIGKILL), and starts it again after that time.
+    /// Kills a process (SIGKILL), and restarts it after `pause`.
     pub async fn kill_process(&mut self, number: usize, pause: Duration) {
         self.has_metrics = false;
         self.arenas[number].kill();
@@ -106,21 +106,22 @@ impl Stage {
         self.arenas[number].start().await;
     }
 
-    /// Both processes' networks do this from now on.
+    /// Configures the proxies of both processes.
     pub fn set_wires(&self, set: impl Fn(&Proxy)) {
         self.wires.iter().for_each(set);
     }
 
-    /// A client of each process enters a room that was empty.
+    /// Adds a client of each process to a new room.
     pub fn enter_a_new_room(&mut self) {
         for arena in &self.arenas {
             self.crowd.add(arena.port(), ROOMS);
         }
     }
 
-    /// Ends the fault's story: messages flow for a while longer, then all that is under way arrives, and is counted.
+    /// Ends the run: messages are sent for a while longer, then all in flight arrive and are
+    /// counted.
     ///
-    /// To be called at the moment when the fault is over.
+    /// Call it as soon as the fault is over.
     pub async fn verdict(mut self) -> Verdict {
         let back = self.crowd.now();
         sleep(AFTER).await;
@@ -143,7 +144,7 @@ impl Stage {
         }
     }
 
-    /// The account, once nothing more arrives.
+    /// Returns the account once no more messages arrive.
     async fn settled(&self, recovered: Duration) -> Account {
         let start = Instant::now();
         let (mut account, mut since) = (Account::default(), start);
@@ -165,8 +166,8 @@ impl Stage {
 
 impl Verdict {
     /// # Panics
-    /// When a loss was silent, or something came twice, out of order or from nowhere, or a client is deaf; or when the
-    /// metrics say otherwise.
+    /// If a loss was silent, a message was duplicated, reordered or unknown, or a client receives
+    /// nothing; or if the metrics disagree.
     pub fn is_honest(&self) {
         assert!(self.account.is_honest(), "{self:#}");
         if self.metrics.is_none() {
@@ -181,7 +182,8 @@ impl Verdict {
         let sent = self.published("sent");
         let not_sent = self.published("failed") + self.published("unconfirmed");
         let closed = |code| closed.get(&Some(code)).copied().unwrap_or(0);
-        // A connection may end, for another reason, between a count and what the client would have seen of it.
+        // A connection may end for another reason after an event was counted and before the client
+        // received it.
         for (what, holds) in [
             (
                 "every message was counted once at most",
@@ -206,7 +208,8 @@ impl Verdict {
     }
 
     /// # Panics
-    /// When it is not honest, or anything is missing, or a socket was closed; or when the metrics say otherwise.
+    /// If it is not honest, or anything is missing, or a socket was closed; or if the metrics
+    /// disagree.
     pub fn is_complete(&self) {
         self.is_honest();
         assert!(self.account.is_complete(), "{self:#}");
@@ -231,7 +234,7 @@ impl Verdict {
         }
     }
 
-    /// The sum of a counter over both processes.
+    /// Returns the sum of a counter over both processes.
     #[must_use]
     pub fn metric(&self, name: &str) -> usize {
         let value = self.metrics.as_ref().and_then(|all| all.get(name));
@@ -250,14 +253,14 @@ impl Verdict {
     }
 
     /// # Panics
-    /// When somebody did not receive again in time.
+    /// If a client did not receive again in time.
     pub fn resumed_in_time(&self) {
         let is_in_time = self.resumed.is_some_and(|resumed| resumed <= RESUME);
         assert!(is_in_time, "{self:#}");
     }
 }
 
-/// `{:#}` adds what the processes wrote.
+/// `{:#}` adds the stderr of the processes.
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.resumed {

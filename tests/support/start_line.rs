@@ -1,4 +1,4 @@
-//! A program that says where it is, on a port of its own choice.
+//! A program that prints its address, on a port of its own choice.
 
 use std::{
     io::{BufRead, BufReader},
@@ -10,7 +10,7 @@ use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{child::Process, scratch::Scratch, wait::DEADLINE};
 
-/// A program that has started, and the first line that it printed.
+/// A started program, and the first line that it printed.
 #[derive(Debug)]
 pub struct StartLine {
     line: String,
@@ -22,7 +22,7 @@ impl StartLine {
     /// Starts a program in an empty folder, and waits for its first line.
     ///
     /// # Panics
-    /// When it prints none.
+    /// If it prints none.
     pub async fn of(name: &str, command: &mut Command) -> Self {
         let folder = Scratch::new("start");
         command.current_dir(folder.path());
@@ -44,31 +44,31 @@ impl StartLine {
         }
     }
 
-    /// Where it runs.
+    /// Returns its working directory.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// What it printed.
+    /// Returns the line.
     #[must_use]
     pub fn line(&self) -> &str {
         self.line.trim_end()
     }
 
-    /// The port that the line names.
+    /// Returns the port in the line.
     ///
     /// # Panics
-    /// When it names none.
+    /// If there is none.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port_of("listens on")
     }
 
-    /// The port of the address that stands behind these words.
+    /// Returns the port of the address after these words.
     ///
     /// # Panics
-    /// When the line names none.
+    /// If there is none.
     #[must_use]
     pub fn port_of(&self, words: &str) -> u16 {
         let rest = self.line.split_once(words).map(|(_, rest)| rest);

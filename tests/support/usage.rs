@@ -1,29 +1,29 @@
-//! What a process uses, as Linux counts it under `/proc`.
+//! The resource usage of a process, from `/proc` on Linux.
 
 use std::fs;
 
-/// The memory that is resident now, in KiB.
+/// Returns the resident memory in KiB.
 ///
 /// # Panics
-/// When there is no such process.
+/// If there is no such process.
 #[must_use]
 pub fn resident_memory_kib(pid: u32) -> u64 {
     kib(pid, "VmRSS:")
 }
 
-/// The most memory that was ever resident, in KiB: a peak is seen however late one looks.
+/// Returns the peak resident memory in KiB, which includes peaks in the past.
 ///
 /// # Panics
-/// When there is no such process.
+/// If there is no such process.
 #[must_use]
 pub fn peak_memory_kib(pid: u32) -> u64 {
     kib(pid, "VmHWM:")
 }
 
-/// The number of open file descriptors, sockets included.
+/// Returns the number of open file descriptors, sockets included.
 ///
 /// # Panics
-/// When there is no such process.
+/// If there is no such process.
 #[must_use]
 pub fn descriptors(pid: u32) -> usize {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("a running process");

@@ -1,4 +1,4 @@
-//! A person in the chat, at the pages of `examples/chat`.
+//! A user of the chat in a browser.
 
 use serde_json::json;
 
@@ -8,18 +8,18 @@ use super::{
     server::Server,
 };
 
-/// Everybody's.
+/// The password of all users.
 pub const PASSWORD: &str = "fair winds and following seas";
 
-/// Somebody with a tab open in the chat.
+/// A user with an open tab of the chat.
 #[derive(Debug)]
 pub struct Visitor {
-    /// What they look at.
+    /// The page in the tab.
     pub page: Page,
 }
 
 impl Visitor {
-    /// Signs up; what follows is the list of rooms.
+    /// Signs up, which leads to the list of rooms.
     pub async fn sign_up(browser: &Browser, server: &Server, name: &str) -> Self {
         let visitor = Self {
             page: browser.page().await,
@@ -30,7 +30,7 @@ impl Visitor {
         visitor
     }
 
-    /// Signs up, and enters the room "Harbour", which is made if it is not there.
+    /// Signs up, and enters the room "Harbour", which is created if needed.
     pub async fn join(browser: &Browser, server: &Server, name: &str) -> Self {
         let visitor = Self::sign_up(browser, server, name).await;
         let has_room = "Boolean(document.querySelector('#rooms [data-slug=harbour]'))";
@@ -41,7 +41,7 @@ impl Visitor {
         visitor
     }
 
-    /// Another tab of the same person, in the same room.
+    /// Opens another tab of the same user, in the same room.
     pub async fn another_tab(&self, browser: &Browser, server: &Server, room: &str) -> Self {
         let visitor = Self {
             page: browser.tab_beside(&self.page).await,
@@ -50,21 +50,21 @@ impl Visitor {
         visitor
     }
 
-    /// Another tab of the same person, at this address.
+    /// Opens another tab of the same user, at this URL.
     pub async fn page_in_another_tab(&self, browser: &Browser, url: &str) -> Self {
         let page = browser.tab_beside(&self.page).await;
         page.goto(url).await;
         Self { page }
     }
 
-    /// Fills in name and password, here, and sends them.
+    /// Fills in name and password on the current page, and submits them.
     pub async fn fills_in(&self, name: &str, password: &str) {
         self.page.type_text("#name", name).await;
         self.page.type_text("#password", password).await;
         self.page.click("#submit").await;
     }
 
-    /// Makes a room, on the list of rooms, and is then in it.
+    /// Creates a room on the list of rooms, which opens it.
     pub async fn creates(&self, name: &str) {
         self.page.type_text("#room-name", name).await;
         self.page.click("#create").await;
@@ -72,7 +72,7 @@ impl Visitor {
         self.is("connected").await;
     }
 
-    /// Goes into a room.
+    /// Opens a room.
     pub async fn enters(&self, server: &Server, room: &str) {
         let room = server.page(&format!("/rooms/{room}"));
         self.page.goto(&room).await;
@@ -85,7 +85,7 @@ impl Visitor {
         self.page.press(Key::Enter).await;
     }
 
-    /// Sends so many numbers, without typing them.
+    /// Sends this many numbers at once, without typing them.
     pub async fn says_at_once(&self, count: usize) {
         let script = format!(
             "(() => {{
@@ -100,7 +100,7 @@ impl Visitor {
         assert_eq!(self.page.eval(&script).await, true);
     }
 
-    /// Waits for the state of the connection: `connected`, `connecting` or `waiting`.
+    /// Waits for a connection state: `connected`, `connecting` or `waiting`.
     pub async fn is(&self, state: &str) {
         let shown = "document.querySelector('#status')?.dataset.state";
         self.page.wait_for_value(shown, &json!(state)).await;
@@ -114,14 +114,14 @@ impl Visitor {
         self.page.wait_for_value(shown, &json!(texts)).await;
     }
 
-    /// Waits until exactly these people are shown.
+    /// Waits until exactly these users are shown.
     pub async fn sees_people(&self, names: &[&str]) {
         let shown =
             "[...document.querySelectorAll('#people li')].map((item) => item.dataset.name).sort()";
         self.page.wait_for_value(shown, &json!(names)).await;
     }
 
-    /// Waits until the last message is in this state (`stored`, `failed` …), and says so in these words.
+    /// Waits until the last message has this state (`stored`, `failed` …), and shows these words.
     pub async fn sees_the_last(&self, state: &str, words: &str) {
         let last = "document.querySelector('#messages > li:last-child')";
         self.page
@@ -133,14 +133,14 @@ impl Visitor {
         self.page.wait_for_value(&part, &words).await;
     }
 
-    /// Presses "Retry" until the server has taken every message.
+    /// Clicks "Retry" until the server has stored every message.
     pub async fn retries(&self) {
         let retry = "document.querySelector('.retry')?.click()";
         let all_sent = "!document.querySelector('#messages > :not([data-state=sent])')";
         self.page.wait_for(&format!("({retry}, {all_sent})")).await;
     }
 
-    /// Sends a form's fields to a path, without the form; the status of the answer, `0` for a redirect.
+    /// Posts a form's fields to a path, without the form; returns the status, `0` for a redirect.
     pub async fn posts(&self, path: &str, fields: &[(&str, &str)]) -> u64 {
         let (path, fields) = (json!(path), json!(fields));
         let script = format!(
@@ -151,10 +151,10 @@ impl Visitor {
         status.as_u64().expect("a status")
     }
 
-    /// Fails if the page has thrown, or broken its content security policy.
+    /// Checks that the page has neither thrown nor violated its content security policy.
     ///
     /// # Panics
-    /// With what went wrong.
+    /// With the problems.
     pub fn had_no_problems(&self) {
         assert_eq!(self.page.problems(), Vec::<String>::new());
     }

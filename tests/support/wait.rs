@@ -1,17 +1,17 @@
-//! Waiting for a condition: polled, with a deadline, never a blind sleep.
+//! Waiting for a condition: by polling with a deadline, never by sleeping blindly.
 
 use std::time::{Duration, Instant};
 
-/// How long a test waits for what should happen at once; a slow machine gets room, a hang still ends.
+/// The timeout of a condition: long enough for a slow machine, finite for a hang.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// How often a condition is looked at.
+/// The interval of polling.
 pub const POLL: Duration = Duration::from_millis(10);
 
-/// Waits until `condition` gives a value.
+/// Waits until `condition` returns a value.
 ///
 /// # Panics
-/// When `deadline` passes first; the message names `what` was missing.
+/// If `deadline` passes first; the message includes `what`.
 pub async fn until<T>(
     what: &str,
     deadline: Duration,

@@ -1,4 +1,5 @@
-//! A crowd: thousands listen, by socket or by stream, and one sends. Its next text leaves when all have heard the last.
+//! The load with one sender and thousands of listeners, by WebSocket or event stream. The next text
+//! is sent when all have received the last.
 
 use std::{
     io::{Error, Result},
@@ -17,7 +18,7 @@ use crate::{
     stream::Stream,
 };
 
-/// By what the crowd listens.
+/// The transport of the listeners.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Transport {
     WebSocket,
@@ -31,7 +32,7 @@ pub(crate) async fn run(
     listeners: u32,
     transport: Transport,
 ) -> Result<Sample> {
-    // One of each first: what a server needs once is not what it needs for each.
+    // One connection of each kind first, so that one-time allocations of the server do not count.
     drop(open(server.port(0), transport, 1).await?);
     let sender = Socket::open(server.port(0), "/ws/room/crowd").await?;
     sleep(REST).await;
@@ -54,7 +55,7 @@ pub(crate) async fn run(
         listeners,
         course: Arc::clone(&course),
     };
-    // Everyone has heard something once before the memory is read.
+    // Every listener has received a text before the memory is read.
     sender.send().await?;
     sleep(REST).await;
     let memory_after = server.resident_kib()?;
@@ -70,7 +71,7 @@ pub(crate) async fn run(
 async fn open(port: u16, transport: Transport, count: u32) -> Result<Vec<Listener>> {
     let mut listeners = Vec::new();
     for _ in 0..count {
-        // Servers answer once the newcomer is in: from there on it misses nothing.
+        // Servers respond once the client has joined, so it misses nothing from here on.
         listeners.push(match transport {
             Transport::WebSocket => Listener::Socket(Socket::open(port, "/ws/room/crowd").await?),
             Transport::EventStream => {
@@ -118,7 +119,7 @@ impl Listener {
     }
 }
 
-/// The one who sends. It is in the room too, but what it hears itself does not count.
+/// The sender. It is also a member of the room, but its own deliveries do not count.
 struct Sender {
     socket: Socket,
     next: u64,
@@ -131,11 +132,11 @@ impl Sender {
         while self.course.is_open() {
             self.send().await?;
         }
-        // The course ends its clients; one that ends by itself would look like a failure.
+        // The course drops its clients; one that returns would look like a failure.
         std::future::pending().await
     }
 
-    /// Sends a text, and waits until everyone has heard it.
+    /// Sends a text, and waits until all listeners have received it.
     async fn send(&mut self) -> Result<()> {
         let label = Label {
             sender: 0,

@@ -1,4 +1,4 @@
-//! Echo: every connection keeps a number of messages under way.
+//! The echo load: every connection keeps a number of messages in flight.
 
 use std::{
     io::{Error, Result},

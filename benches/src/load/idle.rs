@@ -1,4 +1,4 @@
-//! Idle connections: what a server keeps for each client that says nothing more.
+//! The load of idle connections: the memory that a server needs for each.
 
 use std::io::{Error, Result};
 
@@ -14,7 +14,7 @@ use crate::{
 
 /// Runs the load.
 pub(crate) async fn run(server: &Server, connections: u32) -> Result<Sample> {
-    // One connection first: what a server needs once is not what it needs for each.
+    // One connection first, so that one-time allocations of the server do not count.
     drop(open(server.port(0), 1).await?);
     sleep(REST).await;
     let (memory_before, cpu_before) = (server.resident_kib()?, server.cpu()?);
@@ -30,7 +30,7 @@ pub(crate) async fn run(server: &Server, connections: u32) -> Result<Sample> {
     sleep(REST).await;
     let (memory_after, cpu_after) = (server.resident_kib()?, server.cpu()?);
 
-    // They count only if they all still work.
+    // They count only if all of them still work.
     for socket in &mut sockets {
         socket.exchange(text(1)).await?;
     }

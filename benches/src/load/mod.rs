@@ -1,6 +1,6 @@
-//! The loads, as data, and one file for each way of making them.
+//! The loads as data, with one file for each kind.
 //!
-//! All are closed loops: a client sends its next message when it has heard an earlier one.
+//! All are closed loops: a client sends its next message when it has received an earlier one.
 
 mod crowd;
 mod echo;
@@ -13,20 +13,20 @@ use std::{io::Result, time::Duration};
 use self::crowd::Transport;
 use crate::{course::Pace, figures::Sample, server::Server};
 
-/// How many connections are opened side by side, where thousands are.
+/// The number of connections that are opened concurrently.
 const OPENERS: u32 = 50;
 
-/// How long a server may tidy up before its memory is read.
+/// The time for a server to settle before its memory is read.
 const REST: Duration = Duration::from_millis(300);
 
-/// One load.
+/// A load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     /// Its name in flags and JSON.
     pub(crate) key: &'static str,
     /// Its name in the table.
     pub(crate) title: &'static str,
-    /// What is counted.
+    /// The counted unit.
     pub(crate) unit: &'static str,
     load: Load,
 }
@@ -160,7 +160,7 @@ pub(crate) const IN_MEMORY: [Shape; 8] = [
     },
 ];
 
-/// How a load is made.
+/// The kind and the parameters of a load.
 #[derive(Clone, Copy, Debug)]
 enum Load {
     Echo {
@@ -185,7 +185,7 @@ enum Load {
 }
 
 impl Shape {
-    /// Puts the load on a server.
+    /// Runs the load on a server.
     pub(crate) async fn run(&self, server: &Server, pace: Pace) -> Result<Sample> {
         match self.load {
             Load::Echo {

@@ -1,4 +1,4 @@
-//! HTTP: every connection asks, waits for the answer, and asks again.
+//! The HTTP load: every connection sends a request, waits for the response, and repeats.
 
 use std::{io::Result, sync::Arc};
 
@@ -29,6 +29,6 @@ async fn client(mut requests: Requests, course: Arc<Course>) -> Result<()> {
         requests.exchange().await?;
         course.hear(sent_ns, course.now_ns());
     }
-    // The course ends its clients; one that ends by itself would look like a failure.
+    // The course drops its clients; one that returns would look like a failure.
     std::future::pending().await
 }

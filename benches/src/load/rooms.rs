@@ -1,4 +1,4 @@
-//! Rooms: some members send, everyone hears everything.
+//! The load of rooms: some members send, all members receive everything.
 
 use std::{
     io::{Error, Result},
@@ -18,14 +18,14 @@ use crate::{
 /// The sender of the texts before the load.
 const NEWCOMER: u32 = u32::MAX;
 
-/// How many rooms, and who is in each.
+/// The number of rooms, members and senders.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
-    /// How many rooms.
+    /// The number of rooms.
     pub(crate) rooms: u32,
-    /// How many are in each.
+    /// The number of members per room.
     pub(crate) members: u32,
-    /// How many of those send.
+    /// The number of senders per room.
     pub(crate) senders: u32,
 }
 
@@ -35,12 +35,12 @@ pub(crate) async fn run(server: &Server, pace: Pace, size: Size) -> Result<Sampl
     for room in 0..size.rooms {
         let path = format!("/ws/room/{room}");
         for member in 0..size.members {
-            // Servers answer once the newcomer is in: from there on it misses nothing.
+            // Servers respond once the client has joined, so it misses nothing from here on.
             sockets.push((member, Socket::open(server.port(member), &path).await?));
         }
     }
     for (member, socket) in &mut sockets {
-        // One per process: where a process is only about to subscribe to the room, this waits for it.
+        // One per process: this waits for a process that is still subscribing to the room.
         if *member < server.processes() {
             socket.exchange(newcomer(*member)).await?;
         }
@@ -59,7 +59,7 @@ pub(crate) async fn run(server: &Server, pace: Pace, size: Size) -> Result<Sampl
     course.run(server, clients, pace).await
 }
 
-/// A text that counts for nothing.
+/// Returns a text that is not counted.
 fn newcomer(member: u32) -> Label {
     Label {
         sender: NEWCOMER,
@@ -93,7 +93,7 @@ impl Member {
                 let next = next_from.get_mut(label.sender as usize);
                 let next =
                     next.ok_or_else(|| Error::other("a text came from nobody in this room"))?;
-                // A gap is a loss, and shows in the course's count.
+                // A gap is a loss, which the course counts.
                 if label.sequence < *next {
                     return Err(Error::other("a text was delivered twice or out of order"));
                 }

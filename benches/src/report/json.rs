@@ -1,4 +1,4 @@
-//! The figures for programs.
+//! The report as JSON.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use crate::{
     report::targets,
 };
 
-/// The medians by load and server, the targets and what went wrong.
+/// Returns the medians by load and server, the targets and the failures.
 pub(crate) fn json(samples: &Samples, options: &Options, failures: &[String]) -> Value {
     let loads = options.shapes.iter().map(|shape| {
         let servers = options.contestants.iter().map(|contestant| {

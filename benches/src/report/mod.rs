@@ -1,4 +1,4 @@
-//! What is said at the end: a table, the targets, and the same as JSON.
+//! The report: a table, the targets, and both as JSON.
 
 mod json;
 mod table;

@@ -1,5 +1,5 @@
-//! The table: a block per load, a row per figure, a column per server, and the ratios of the first
-//! server to the others.
+//! The table of the report: a block per load, a row per figure, a column per server, and the ratios
+//! of the first server to the others.
 
 use std::fmt::Write;
 
@@ -10,10 +10,10 @@ use crate::{
 };
 
 const FIRST_COLUMN: usize = 28;
-/// The least that the other columns are wide.
+/// The minimum width of all columns but the first.
 const COLUMN: usize = 12;
 
-/// All medians as a table.
+/// Formats all medians as a table.
 pub(crate) fn table(samples: &Samples, shapes: &[Shape], contestants: &[Contestant]) -> String {
     let Some((first, others)) = contestants.split_first() else {
         return String::new();
@@ -64,7 +64,7 @@ pub(crate) fn table(samples: &Samples, shapes: &[Shape], contestants: &[Contesta
     table
 }
 
-/// Two digits after the point, and a third where the first is a zero.
+/// Formats a ratio with two decimals, and a third where the first is a zero.
 fn ratio(value: f64) -> String {
     match value {
         value if value < 0.1 => format!("{value:.3}"),
@@ -72,7 +72,7 @@ fn ratio(value: f64) -> String {
     }
 }
 
-/// Three digits that matter, or whole thousands set apart.
+/// Formats a number with three significant digits, or as whole thousands with a separator.
 fn number(value: f64) -> String {
     match value {
         value if value < 10.0 => format!("{value:.2}"),

@@ -1,8 +1,8 @@
-//! What the arena is held to, and whether it holds.
+//! The arena's targets, and whether it meets them.
 
 use crate::figures::{Figure, Samples};
 
-/// One promise about one load.
+/// A target for one figure of one load.
 #[derive(Debug)]
 pub(crate) struct Target {
     what: &'static str,
@@ -13,15 +13,15 @@ pub(crate) struct Target {
 
 #[derive(Debug)]
 enum Limit {
-    /// So many times what another server needs in the same run.
+    /// At most this multiple of another server's figure in the same run.
     Times(f64, &'static str),
-    /// One part in so many of what another server needs in the same run.
+    /// At most this fraction (one in n) of another server's figure in the same run.
     OneIn(f64, &'static str),
-    /// So much.
+    /// At most this value.
     AtMost(f64, &'static str),
 }
 
-/// In memory.
+/// The targets in memory.
 pub(crate) const IN_MEMORY: [Target; 6] = [
     cpu(
         "CPU per echo, 1 under way",
@@ -52,7 +52,7 @@ pub(crate) const IN_MEMORY: [Target; 6] = [
     },
 ];
 
-/// Over Redis.
+/// The targets over Redis.
 pub(crate) const OVER_REDIS: [Target; 12] = [
     cpu(
         "CPU per delivery, 50 rooms of 10",
@@ -104,7 +104,7 @@ pub(crate) const OVER_REDIS: [Target; 12] = [
     one_command("Redis per message, one room of 1,000", "room-1000"),
 ];
 
-/// A line for every target that this run can tell about.
+/// Returns a line for every target that this run has measured.
 pub(crate) fn targets(samples: &Samples, targets: &[Target]) -> Vec<String> {
     targets
         .iter()
@@ -155,7 +155,7 @@ impl Target {
     }
 }
 
-/// What is promised with two digits is judged with two.
+/// Returns whether a value is within its limit, with both rounded to two decimals.
 fn is_within(value: f64, limit: f64) -> bool {
     (value * 100.0).round() <= (limit * 100.0).round()
 }
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
     use crate::{benchmark, benchmark::Benchmark, figures::Sample};
 
-    /// The targets' lines if these servers used so much CPU under that load.
+    /// Returns the targets' lines if these servers used this CPU time under this load.
     fn judged(benchmark: &Benchmark, key: &str, cpu_us: &[(&str, f64)]) -> Vec<String> {
         let shape = benchmark.shapes.iter().find(|shape| shape.key == key);
         let mut samples = Samples::default();

@@ -1,14 +1,14 @@
-//! The server that load and conformance tools talk to, written with Seaway's public API only.
+//! The server for load and conformance tools, written with Seaway's public API only.
 //!
 //! | route | does |
 //! | --- | --- |
-//! | `GET /` | answers `hello` |
-//! | `POST /body` | answers the body it got |
-//! | `GET /healthz` | answers `ok` |
-//! | `GET /metrics` | answers the metrics, as Prometheus reads them |
-//! | `GET /events/room/{name}` | streams every text of that room as server-sent events |
-//! | `GET /ws/echo` | echoes text and binary |
-//! | `GET /ws/room/{name}` | sends every received text verbatim to all members of the room, the sender too |
+//! | `GET /` | responds with `hello` |
+//! | `POST /body` | responds with the request body |
+//! | `GET /healthz` | responds with `ok` |
+//! | `GET /metrics` | responds with the metrics in the Prometheus text format |
+//! | `GET /events/room/{name}` | streams every text message of that room as server-sent events |
+//! | `GET /ws/echo` | echoes text and binary messages |
+//! | `GET /ws/room/{name}` | sends every text message verbatim to all members of the room, including the sender |
 //!
 //! `arena --help` lists its settings.
 
@@ -30,7 +30,7 @@ use sockets::{Echo, Room};
 #[tokio::main]
 async fn main() -> Result<()> {
     let options = Options::from_command_line();
-    // Before anything is made that counts.
+    // Before anything that records metrics is created.
     let metrics = Metrics::record()?;
     let capacity = options.mailbox_capacity;
     let channels = match &options.redis {

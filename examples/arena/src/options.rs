@@ -1,4 +1,4 @@
-//! The arena's settings: every limit of the server has an option.
+//! The arena's settings, with an option for every limit of the server.
 
 use launch::{Address, Flag, Mistake, Program, Redis};
 use seaway::{channels::MAILBOX_CAPACITY, protocol::WebSocketConfig};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 const PROGRAM: Program = Program {
     name: "arena",
-    about: "The server that load and conformance tools talk to. \
+    about: "The server for load and conformance tools. \
             Times are in seconds and may have a fraction, sizes in bytes.",
     settings: &[
         ("--redis URL", "Redis, as redis://127.0.0.1:6379"),
@@ -86,7 +86,7 @@ impl Options {
         let mut options = Self {
             address: Address::default(),
             redis: Redis::from_env(),
-            // Python's default: tools that speak channels_redis find the arena's rooms.
+            // The default of channels_redis: its clients find the arena's rooms.
             prefix: "asgi".to_owned(),
             sockets: WebSocketConfig::new(),
             mailbox_capacity: MAILBOX_CAPACITY,

@@ -1,4 +1,4 @@
-//! The arena's pages.
+//! The arena's HTTP routes.
 
 use crate::streams::Listener;
 use http::{Method, Response, StatusCode};
@@ -10,11 +10,11 @@ use seaway::{
     routing::PathRouter,
 };
 
-/// The largest body that `/body` takes, in bytes.
+/// The largest body that `/body` accepts, in bytes.
 #[derive(Clone, Copy)]
 struct BodyLimit(usize);
 
-/// The routes of all pages and streams; `/body` takes at most this many bytes.
+/// Returns the router of all HTTP routes; `/body` accepts at most `body_limit` bytes.
 pub fn router(body_limit: usize, channels: &Channels, recorded: Metrics) -> PathRouter<Http> {
     PathRouter::new()
         .route("/", application_fn(hello))

@@ -1,4 +1,4 @@
-//! The arena's sockets.
+//! The arena's WebSocket consumers.
 
 use seaway::{
     Close, Context, Group, Handshake, Message, Missed, NoEvent, Rejection, Result, Shared, Text,
@@ -6,7 +6,7 @@ use seaway::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Says what it hears.
+/// A consumer that echoes every message.
 pub struct Echo;
 
 impl WebSocketConsumer for Echo {
@@ -22,12 +22,12 @@ impl WebSocketConsumer for Echo {
     }
 }
 
-/// Says what it hears to everyone in the room.
+/// A consumer that sends every text message to all members of its room.
 pub struct Room {
     members: Group<RoomEvent>,
 }
 
-/// What members of a room tell each other.
+/// The events of a room.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type")]
 pub enum RoomEvent {
@@ -60,7 +60,8 @@ impl WebSocketConsumer for Room {
         ctx.send(message).await
     }
 
-    /// Events may be missing: the client is to come back, at once if it is not to blame.
+    /// Closes the connection, as events may be missing. The client should reconnect: at once,
+    /// unless its own mailbox overflowed.
     async fn missed(&mut self, ctx: &mut Context<RoomEvent>, missed: Missed) -> Result<()> {
         let code = match missed {
             Missed::Overflowed { .. } => Close::TRY_AGAIN,
@@ -70,5 +71,5 @@ impl WebSocketConsumer for Room {
     }
 }
 
-/// "Service restart": the client may reconnect at once.
+/// The close code "service restart": the client may reconnect at once.
 const SERVICE_RESTART: u16 = 1012;

@@ -1,9 +1,9 @@
-//! The arena's streams.
+//! The arena's event stream.
 
 use crate::sockets::RoomEvent;
 use seaway::{HttpConsumer, HttpContext, HttpHandshake, Rejection, Reply, Result, SseEvent};
 
-/// Hears what is said in the room.
+/// A consumer that streams the messages of a room as server-sent events.
 pub struct Listener;
 
 impl HttpConsumer for Listener {

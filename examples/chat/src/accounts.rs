@@ -1,4 +1,4 @@
-//! Accounts: who may log in, and how they sign up.
+//! Accounts: sign-up and log-in.
 
 use crate::{names::UserName, passwords::Passwords};
 use seaway::{Authenticator, Error, Result};
@@ -6,24 +6,24 @@ use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, SqlitePool};
 use std::fmt;
 
-/// Nobody has a longer password: hashing it would take long.
+/// The longest accepted password in characters: hashing a longer one would take long.
 const LONGEST_PASSWORD: usize = 200;
 
-/// Somebody who has signed up.
+/// A user who has signed up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, FromRow)]
 pub struct Account {
     pub id: i64,
     pub name: String,
 }
 
-/// An account as groups and logs know it: by its id, for a name is not for everyone's eyes.
+/// The account's id, for group names and logs: names are private there.
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.id.fmt(f)
     }
 }
 
-/// What somebody types to log in or to sign up.
+/// The form input of a log-in or sign-up.
 #[derive(Clone)]
 pub struct Credentials {
     pub name: UserName,
@@ -38,7 +38,7 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// The accounts in this database.
+    /// Returns the accounts in this database.
     pub async fn new(database: SqlitePool) -> Result<Self> {
         let passwords = Passwords::new().await?;
         Ok(Self {
@@ -47,7 +47,7 @@ impl Accounts {
         })
     }
 
-    /// Makes an account, or says in a sentence why not.
+    /// Creates an account, or returns the reason for a refusal as a sentence.
     pub async fn sign_up(&self, shown: Credentials) -> Result<Result<Account, &'static str>> {
         if let Some(problem) = shown.name.problem() {
             return Ok(Err(problem));

@@ -1,4 +1,4 @@
-//! Attempts to log in, which are limited: nobody tries all passwords.
+//! The limit of log-in attempts, against guessing passwords.
 
 use crate::{
     accounts::Account,
@@ -8,23 +8,24 @@ use crate::{
 use sqlx::SqlitePool;
 use std::net::IpAddr;
 
-/// For how long an attempt counts.
+/// How long an attempt counts.
 const WINDOW_MS: i64 = 5 * 60 * 1000;
 
-/// How many attempts at one name count at most; the next has to wait. So anyone can keep anyone out for a while, which is
-/// why the window is short.
+/// The number of attempts per name; the next has to wait. So anyone can lock anyone out for a
+/// while, which is why the window is short.
 const PER_NAME: i64 = 5;
 
-/// How many attempts from one address count at most: behind it may be a whole school.
+/// The number of attempts per address: a whole school may share one.
 const PER_ADDRESS: i64 = 30;
 
-/// How many rows are kept; the oldest go first. It is reached only by a crowd with an address each.
+/// The number of rows that are kept; the oldest are deleted first. Only attempts from very many
+/// addresses reach it.
 const ROWS: i64 = 100_000;
 
-/// The attempts in this database. Those of all processes count together.
+/// The attempts in this database, which all processes share.
 pub struct Attempts(pub SqlitePool);
 
-/// Whether one may try.
+/// Whether an attempt is allowed.
 #[derive(Debug, PartialEq)]
 pub enum Verdict {
     Try,
@@ -32,13 +33,14 @@ pub enum Verdict {
 }
 
 impl Attempts {
-    /// Notes an attempt, before the password is looked at: a hundred that are made at once are a hundred.
+    /// Records an attempt before its password is checked, so that a hundred concurrent attempts
+    /// count as a hundred.
     pub async fn note(&self, name: &UserName, address: IpAddr) -> Result<Verdict> {
         self.note_at(now(), name, address).await
     }
 
     async fn note_at(&self, now: i64, name: &UserName, address: IpAddr) -> Result<Verdict> {
-        // Two processes would otherwise both count, and then both write.
+        // Without the lock, two processes could both count, and then both write.
         let mut write = write(&self.0).await?;
         sqlx::query(
             "DELETE FROM attempts WHERE at <= ?1 OR id <= (SELECT max(id) FROM attempts) - ?2",
@@ -53,7 +55,7 @@ impl Attempts {
             (of_address(address), PER_ADDRESS),
         ];
         for (subject, limit) in &subjects {
-            // The attempt that has to be forgotten before another one counts.
+            // The attempt that must expire before another one is allowed.
             let oldest: Option<i64> = sqlx::query_scalar(
                 "SELECT at FROM attempts WHERE subject = ? ORDER BY at DESC LIMIT 1 OFFSET ?",
             )
@@ -79,8 +81,9 @@ impl Attempts {
         Ok(Verdict::Try)
     }
 
-    /// The right password: attempts at this account's name no longer count. The address keeps its count but for this
-    /// attempt, or somebody with an account of their own could go on trying at others'.
+    /// Deletes the attempts at this account's name after a correct password. Those of the address
+    /// remain but for this one: otherwise the owner of any account could continue guessing passwords
+    /// of others.
     pub async fn forget(&self, account: &Account, address: IpAddr) -> Result<()> {
         sqlx::query(
             "DELETE FROM attempts
@@ -95,12 +98,14 @@ impl Attempts {
     }
 }
 
-/// What a name is counted under: the form by which its account is found, as a whole.
+/// Returns the key under which attempts at a name count: its folded form as a whole, by which its
+/// account is found.
 fn of_name(name: &UserName) -> String {
     format!("name {}", name.folded())
 }
 
-/// What an address is counted under: of IPv6, the network, for a household has 2^64 addresses or more.
+/// Returns the key under which attempts from an address count: of IPv6 the /64 network, as a
+/// household has 2^64 addresses or more.
 fn of_address(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => format!("address {address}"),

@@ -1,4 +1,4 @@
-//! What pages and sockets share.
+//! The state that pages and WebSockets share.
 
 use crate::{
     accounts::Accounts, attempts::Attempts, limits::Limits, messages::Messages, news::News,
@@ -7,7 +7,7 @@ use crate::{
 use seaway::{Channels, Result};
 use sqlx::SqlitePool;
 
-/// What pages and sockets share.
+/// The state that pages and WebSockets share.
 pub struct Chat {
     pub database: SqlitePool,
     pub accounts: Accounts,
@@ -17,12 +17,12 @@ pub struct Chat {
     pub messages: Messages,
     pub presence: Presence,
     pub news: News,
-    /// Whether people come through a proxy on this machine, which says where from.
+    /// Whether clients connect through a proxy on this machine, which sends their addresses.
     pub is_behind_proxy: bool,
 }
 
 impl Chat {
-    /// The chat in this database, over these channels.
+    /// Returns the chat in this database, over these channels.
     pub async fn new(
         database: SqlitePool,
         channels: &Channels,

@@ -1,4 +1,4 @@
-//! The data folder: one SQLite file, which two processes may share.
+//! The data folder: one SQLite file, which several processes may share.
 
 use seaway::{BoxError, Error, ErrorKind, blocking};
 use sqlx::{
@@ -13,32 +13,34 @@ use std::{
 };
 use tower_sessions_sqlx_store::SqliteStore;
 
-/// What comes of asking the database. A failure is the server's own: on a page `?` makes a 500 of it, in a socket a 1011.
+/// The result of a database query. A failure is the server's own: `?` makes it a 500 on a page, and
+/// close code 1011 on a WebSocket.
 pub type Result<T, E = BoxError> = std::result::Result<T, E>;
 
-/// The database, in its folder.
+/// The file name of the database.
 const DATABASE: &str = "chat.db";
 
-/// The file whose lock lets processes make the tables one after the other.
+/// The file whose lock serializes the creation of the tables between processes.
 const LOCK: &str = "chat.lock";
 
-/// Who may read and write the files: this user.
+/// The permissions of the files: only this user may read and write them.
 #[cfg(unix)]
 const PRIVATE: u32 = 0o600;
 
-/// How many queries run at once. Reads run beside each other; SQLite lets writers take turns.
+/// The number of concurrent queries. Reads run in parallel; SQLite serializes writers.
 const CONNECTIONS: u32 = 8;
 
-/// How long a writer waits for its turn: another process may be writing. After it the query fails.
+/// How long a writer waits for the write lock, which another process may hold. Then the query
+/// fails.
 const TURN: Duration = Duration::from_secs(5);
 
-/// How long a query waits for a connection of the pool. After it the query fails.
+/// How long a query waits for a pooled connection. Then it fails.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// Opens the database in this folder, and makes both if they are not there.
+/// Opens the database in this folder, and creates both if they do not exist.
 ///
 /// # Errors
-/// If the folder cannot be written, or holds something else; the message names it.
+/// If the folder is not writable, or contains something else; the message names the folder.
 pub async fn open(folder: &Path) -> seaway::Result<SqlitePool> {
     connect(folder).await.map_err(|source| {
         let message = format!("cannot keep data in {}", folder.display());
@@ -46,13 +48,13 @@ pub async fn open(folder: &Path) -> seaway::Result<SqlitePool> {
     })
 }
 
-/// A transaction that may write, and has the lock for it from its beginning: one that read first and wrote then would fail
-/// whenever another writer came between.
+/// Begins a transaction that holds the write lock from its start: one that read first and wrote
+/// later would fail whenever another writer came in between.
 pub async fn write(database: &SqlitePool) -> sqlx::Result<Transaction<'static, Sqlite>> {
     database.begin_with("BEGIN IMMEDIATE").await
 }
 
-/// Milliseconds since 1970.
+/// Returns the milliseconds since 1970.
 pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as i64)
@@ -62,16 +64,18 @@ async fn connect(folder: &Path) -> Result<SqlitePool> {
     let options = SqliteConnectOptions::new()
         .filename(folder.join(DATABASE))
         .create_if_missing(true)
-        // Readers do not wait for a writer, nor it for them.
+        // Readers and the writer do not block each other.
         .journal_mode(SqliteJournalMode::Wal)
-        // With a WAL this survives a crash of the program; the last moments before a power cut may be lost.
+        // With a WAL this survives a crash of the program; a power cut may lose the last
+        // transactions.
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(TURN)
         .foreign_keys(true);
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(WAIT);
-    // Two processes that start together would make the tables twice; the lock goes when the file is closed.
+    // Two processes that start together would create the tables twice; closing the file releases
+    // the lock.
     let folder = folder.to_owned();
     let _lock = blocking(move || prepare(&folder)).await??;
     let database = pool.connect_with(options).await?;
@@ -85,10 +89,11 @@ async fn make_tables(database: &SqlitePool) -> Result<()> {
     Ok(())
 }
 
-/// Makes the folder and the files if they are not there, and waits for the lock on the folder.
+/// Creates the folder and the files if they do not exist, and waits for the lock on the folder.
 ///
-/// They hold what people say to each other, so all are for this user alone, also where the folder was there before and
-/// others may look into it. SQLite gives its log (`-wal`) and index (`-shm`) the permissions of the database.
+/// The files contain private messages, so only this user may access them, even in an existing
+/// folder that other users may read. SQLite gives its log (`-wal`) and index (`-shm`) the
+/// permissions of the database.
 fn prepare(folder: &Path) -> io::Result<File> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -101,7 +106,7 @@ fn prepare(folder: &Path) -> io::Result<File> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, PRIVATE);
     let lock = options.clone().create(true).open(folder.join(LOCK))?;
     lock.lock()?;
-    // A database that is there must not be opened here: closing it again would take away the locks of SQLite.
+    // An existing database must not be opened here: closing it again would release SQLite's locks.
     match options.create_new(true).open(folder.join(DATABASE)) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
@@ -113,7 +118,7 @@ fn prepare(folder: &Path) -> io::Result<File> {
     Ok(lock)
 }
 
-/// Takes the permissions of others away that a file of an earlier version has.
+/// Removes the permissions of other users from a file that an earlier version created.
 #[cfg(unix)]
 fn make_private(path: &Path) -> io::Result<()> {
     use std::{fs, os::unix::fs::PermissionsExt};
@@ -127,13 +132,13 @@ fn make_private(path: &Path) -> io::Result<()> {
     }
     permissions.set_mode(PRIVATE);
     if let Err(error) = fs::set_permissions(path, permissions) {
-        // It belongs to somebody else, who shares it.
-        tracing::warn!(path = %path.display(), %error, "other users of this machine may read this file");
+        // It belongs to another user, who shares it.
+        tracing::warn!(path = %path.display(), %error, "cannot restrict a file's permissions; other users of this machine may read it");
     }
     Ok(())
 }
 
-/// A database that lives as long as a test.
+/// Returns a database that exists for one test.
 #[cfg(test)]
 pub async fn in_memory() -> SqlitePool {
     let pool = SqlitePoolOptions::new()

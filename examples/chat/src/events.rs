@@ -1,4 +1,4 @@
-//! What is told: to everyone in a room, to everyone who looks at the list, and to one page alone.
+//! The events of a room and of the list of rooms, and the messages to a single page.
 
 use crate::{
     accounts::Account,
@@ -9,7 +9,7 @@ use seaway::Event;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// What is told in a room, to its pages and between processes.
+/// The events of a room, which are sent between processes and to its pages.
 #[derive(Event)]
 pub enum ChatEvent {
     Message(Message),
@@ -17,29 +17,31 @@ pub enum ChatEvent {
     Typing { user: i64, name: String },
 }
 
-/// What is told to those who look at the list of rooms.
+/// The events of the list of rooms.
 #[derive(Event)]
 pub enum RoomsEvent {
-    /// Something was said in a room.
+    /// A new message in a room.
     Active(Activity),
-    /// To all tabs of one person: nothing is unread there up to this message. A later one may have come meanwhile.
+    /// Sent to all tabs of one user: nothing in the room is unread up to this message. A later one
+    /// may have arrived meanwhile.
     Seen { room: String, id: i64 },
-    /// Fetch the list again: there is a new room, or something could not be told when it happened.
+    /// The list must be fetched again: there is a new room, or an event could not be published when
+    /// it occurred.
     Changed,
 }
 
-/// Something was said in a room.
+/// A new message in a room, as the list of rooms shows it.
 #[derive(Serialize, Deserialize)]
 pub struct Activity {
     pub room: String,
     pub id: i64,
     pub user: i64,
-    /// The beginning of it.
+    /// The beginning of its text.
     pub text: String,
     pub at: i64,
 }
 
-/// What a page is told for itself alone, over the socket of its room.
+/// A message to a single page, over the WebSocket of its room.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Reply {
@@ -47,11 +49,12 @@ pub enum Reply {
         you: i64,
         #[serde(flatten)]
         page: Page,
-        /// Whether the page shall drop what it shows: it has missed too much.
+        /// Whether the page must drop what it shows, as it missed too many messages.
         reset: bool,
         people: Vec<Account>,
     },
-    /// The message is stored, and the others will see it later. `key` is the one that the page chose.
+    /// The message is stored, and other members receive it later. `key` is the one that the page
+    /// chose.
     Stored { key: String, id: i64 },
     Refused {
         key: String,
@@ -65,7 +68,7 @@ mod tests {
     use seaway::channels::Envelope;
 
     #[test]
-    fn a_message_stays_itself_on_its_way() {
+    fn an_encoded_message_decodes_to_the_same_message() {
         let message = Message {
             id: 2,
             user: 3,

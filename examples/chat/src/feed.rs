@@ -1,4 +1,4 @@
-//! What a page has been sent of its room, and what it still lacks: nothing twice, and nothing left out.
+//! The synchronization of a page with its room: it is sent every message once and in order.
 
 use crate::{
     accounts::Account,
@@ -15,7 +15,7 @@ use seaway::{
 use sqlx::FromRow;
 use std::sync::Arc;
 
-/// What a page has been sent of its room.
+/// The state of a page: what it has been sent of its room.
 pub struct Feed {
     pub room: Room,
     chat: Arc<Chat>,
@@ -26,29 +26,29 @@ pub struct Feed {
     people: i64,
 }
 
-/// A glance at the room: every tab takes one every few seconds, so it is one small query.
+/// A short summary of the room. Every tab polls it every few seconds, so it is one small query.
 #[derive(FromRow)]
 struct Glance {
     /// The id of the newest message, 0 if there is none.
     newest: i64,
     /// The version of the list of people.
     people: i64,
-    /// Whether this tab is among those that are here.
+    /// Whether this tab is in the presence list.
     is_listed: bool,
 }
 
-/// What to do about a message that is heard.
+/// The handling of a message event.
 #[derive(Debug, PartialEq)]
 enum Step {
     /// The page has it already.
     Skip,
-    /// It is the next one.
+    /// It is the next message.
     Send,
-    /// Something before it has not come, or not yet: read from the database what is missing.
+    /// An earlier message has not arrived, or not yet: read the missing ones from the database.
     CatchUp,
 }
 
-/// The room is that of the path; where there is none, there is no socket.
+/// Reads the room from the path; an unknown room rejects the handshake with 404.
 impl FromScope<WebSocket> for Feed {
     async fn from_scope(scope: &Scope<WebSocket>) -> Result<Self, Rejection> {
         let User(user): User<Account> = User::from_scope(scope).await?;
@@ -66,7 +66,8 @@ impl FromScope<WebSocket> for Feed {
 }
 
 impl Feed {
-    /// Greets a page: with what came after this id, or else, or if that is too much, with the newest messages.
+    /// Sends the first message to a page: the messages after this id, or without an id, or if those
+    /// are too many, the newest ones.
     pub async fn welcome(&mut self, ctx: &Context<ChatEvent>, since: Option<i64>) -> Result<()> {
         let messages = &self.chat.messages;
         let missed = match since {
@@ -94,7 +95,7 @@ impl Feed {
         ctx.send(Json(welcome)).await
     }
 
-    /// Passes on what everyone here is told, in its order and once.
+    /// Sends an event of the room to the page, each message once and in order.
     pub async fn pass_on(
         &mut self,
         ctx: &Context<ChatEvent>,
@@ -106,7 +107,7 @@ impl Feed {
                 Step::CatchUp => return self.catch_up(ctx).await,
                 Step::Send => self.sent = message.id,
             },
-            // From two processes an older list may come after a newer one.
+            // Events of two processes may arrive out of order: an older list after a newer one.
             ChatEvent::People(people) if people.version <= self.people => return Ok(()),
             ChatEvent::People(people) => self.people = people.version,
             ChatEvent::Typing { .. } => {}
@@ -114,7 +115,8 @@ impl Feed {
         ctx.send(Json(event)).await
     }
 
-    /// Looks into the database, and sends all that the page lacks. Whether this tab is among those that are here.
+    /// Queries the database, and sends all that the page lacks. Returns whether this tab is in the
+    /// presence list.
     pub async fn look(&mut self, ctx: &Context<ChatEvent>) -> Result<bool> {
         let glance = self.glance(ctx.channel().as_str()).await?;
         if glance.newest > self.sent {
@@ -155,10 +157,11 @@ impl Feed {
     }
 }
 
-/// `sent` is the last id that the page was sent, and it has all of the room up to there.
+/// Decides about a message; `sent` is the last id that the page was sent, and it has all messages
+/// of the room up to there.
 ///
-/// From two processes a later message may come before an earlier one. The gap is then read at once, and the earlier one
-/// is known when it comes.
+/// Events of two processes may arrive out of order. The gap is then read from the database at once,
+/// and the earlier message is skipped when it arrives.
 fn step(sent: i64, message: &Message) -> Step {
     if message.id <= sent {
         Step::Skip

@@ -1,12 +1,13 @@
-//! Which chat this is.
+//! The identity of this chat.
 //!
-//! Other chats may be on the same Redis, with rooms of the same names and people of the same ids, or on the same machine,
-//! where a browser sends one chat the cookies of the other.
+//! Other chats may use the same Redis, with the same room names and user ids, or run on the same
+//! host, where a browser sends one chat the cookies of the other.
 
 use crate::database::Result;
 use sqlx::SqlitePool;
 
-/// The name of the chat with this data: made once, at random, of letters, digits and a hyphen.
+/// Returns the name of the chat with this data: created once, at random, of letters, digits and a
+/// hyphen.
 pub async fn name(database: &SqlitePool) -> Result<String> {
     let id: String = sqlx::query_scalar("SELECT id FROM chat")
         .fetch_one(database)

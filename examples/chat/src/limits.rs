@@ -1,4 +1,4 @@
-//! How often one person may do what costs the others something. Each process counts by itself.
+//! Rate limits per user for expensive actions. Each process counts by itself.
 
 use crate::accounts::Account;
 use governor::{
@@ -9,39 +9,39 @@ use governor::{
 };
 use std::{fmt, num::NonZeroU32, time::Duration};
 
-/// Messages: 30 at once, as after an outage, and then one a second.
+/// Messages: a burst of 30, as after an outage, then one per second.
 const MESSAGES: Rate = Rate::new(30, Duration::from_secs(1));
 
-/// New rooms: ten at once, and then one a minute.
+/// New rooms: a burst of 10, then one per minute.
 const ROOMS: Rate = Rate::new(10, Duration::from_secs(60));
 
-/// What a page says it has shown: a page of ours says so once a second, and somebody may have many pages.
+/// Reports of seen messages: our page sends one per second, and a user may have many pages.
 const SEEN: Rate = Rate::new(50, Duration::from_millis(100));
 
-/// The limits of one person, over all tabs.
+/// The limits of each user, across all tabs.
 pub struct Limits {
     pub messages: Limit,
     pub rooms: Limit,
     pub seen: Limit,
 }
 
-/// How often each person may do one thing.
+/// The rate limit of one action, per user.
 pub struct Limit<C: Clock = MonotonicClock>(
     RateLimiter<i64, HashMapStateStore<i64>, C, NoOpMiddleware<C::Instant>>,
 );
 
-/// Some at once, and after that one each period.
+/// A burst, and after that one per period.
 struct Rate {
     at_once: NonZeroU32,
     period: Duration,
 }
 
-/// How long somebody has to wait, as people say it.
+/// The time until the next attempt is allowed; `Display` rounds up to seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Wait(Duration);
 
 impl Limits {
-    /// The limits of people who have done nothing yet.
+    /// Returns the limits of users who have done nothing yet.
     pub fn new() -> Self {
         let limit = |rate| Limit::new(rate, MonotonicClock);
         Self {
@@ -51,8 +51,8 @@ impl Limits {
         }
     }
 
-    /// Forgets people who have done so little of late that nothing holds them back. Without it, everyone who has ever
-    /// done something would be remembered.
+    /// Drops users whose limits are fully replenished. Without it, every user who ever acted would
+    /// be kept in memory.
     pub fn forget_idle(&self) {
         let Self {
             messages,
@@ -72,10 +72,10 @@ impl<C: Clock> Limit<C> {
         Self(RateLimiter::new(quota, HashMapStateStore::default(), clock))
     }
 
-    /// Counts one more by this person.
+    /// Counts one action of this user.
     ///
     /// # Errors
-    /// How long to wait, if it is too many. That one does not count.
+    /// The time to wait, if the limit is exceeded. Such an action does not count.
     pub fn take(&self, person: &Account) -> Result<(), Wait> {
         let taken = self.0.check_key(&person.id);
         taken.map_err(|until| Wait(until.wait_time_from(self.0.clock().now())))
@@ -95,7 +95,7 @@ impl Rate {
 }
 
 impl Wait {
-    /// Whole seconds, after which one may try again.
+    /// Returns the whole seconds after which the user may try again.
     pub fn seconds(self) -> u64 {
         self.0.as_secs() + u64::from(self.0.subsec_nanos() > 0)
     }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_done_too_much_at_once_waits_and_nobody_else_does() {
+    fn an_exceeded_limit_delays_that_user_alone() {
         let clock = FakeRelativeClock::default();
         let limit = Limit::new(Rate::new(3, Duration::from_secs(60)), clock.clone());
         let (ana, bo) = (person(1), person(2));
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_idle_for_long_enough_is_not_remembered() {
+    fn users_who_are_idle_for_long_enough_are_dropped() {
         let clock = FakeRelativeClock::default();
         let limit = Limit::new(Rate::new(2, Duration::from_secs(1)), clock.clone());
         for id in 0..1_000 {

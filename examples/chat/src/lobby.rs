@@ -1,9 +1,9 @@
-//! One tab in which somebody looks at the list of rooms.
+//! The consumer of a tab that shows the list of rooms.
 
 use crate::{accounts::Account, events::RoomsEvent};
 use seaway::{Context, Group, Json, Missed, Result, Shared, WebSocketConsumer, consumer};
 
-/// One tab in which somebody looks at the list of rooms. It only listens.
+/// A tab that shows the list of rooms. It only receives events.
 #[derive(WebSocketConsumer)]
 pub struct Onlooker {
     #[user]
@@ -24,7 +24,7 @@ impl Onlooker {
         ctx.send(Json(event)).await
     }
 
-    /// Events may be missing: the page fetches the list anew.
+    /// Makes the page fetch the list again, as events may be missing.
     async fn missed(&mut self, ctx: &mut Context<RoomsEvent>, _: Missed) -> Result<()> {
         ctx.send(Json(RoomsEvent::Changed)).await
     }

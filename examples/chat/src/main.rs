@@ -1,16 +1,17 @@
-//! A chat: sign up, choose a room, talk, see who is here.
+//! A chat with accounts, rooms, presence and unread counts.
 //!
-//! `cargo run --release -p chat` serves it at <http://127.0.0.1:8000>. Several of these processes may share a data folder;
-//! through a Redis at `REDIS_URL` (or on this machine) they hear each other at once. Chats with other data folders may use
-//! the same Redis and do not meet there.
+//! `cargo run --release -p chat` serves it at <http://127.0.0.1:8000>. Several of these processes
+//! may share a data folder; through a Redis at `REDIS_URL` (or on this machine) they exchange
+//! events at once. Chats with other data folders may use the same Redis without receiving each
+//! other's events.
 //!
-//! | what | where |
+//! | part | files |
 //! | --- | --- |
-//! | the program | `main.rs`, `options.rs`, `redis.rs`, `chat.rs` (what all share), `rounds.rs` (what it does again and again), `monitor.rs` |
-//! | sockets | `room.rs` and `lobby.rs` (the consumers: begin there), `feed.rs` (what a page has and lacks) |
-//! | what is told, over channels | `events.rs`, `news.rs` |
-//! | what is kept, in SQLite | `database.rs`, `identity.rs`, `rooms.rs`, `room_list.rs`, `messages.rs`, `presence.rs` and `processes.rs` (who is here) |
-//! | people | `accounts.rs`, `passwords.rs`, `names.rs`, `attempts.rs` and `limits.rs` (how often) |
+//! | the program | `main.rs`, `options.rs`, `redis.rs`, `chat.rs` (shared state), `rounds.rs` (periodic tasks), `monitor.rs` |
+//! | WebSockets | `room.rs` and `lobby.rs` (the consumers: begin there), `feed.rs` (synchronization of a page) |
+//! | events, over channels | `events.rs`, `news.rs` |
+//! | storage, in SQLite | `database.rs`, `identity.rs`, `rooms.rs`, `room_list.rs`, `messages.rs`, `presence.rs` and `processes.rs` (who is online) |
+//! | users | `accounts.rs`, `passwords.rs`, `names.rs`, `attempts.rs` and `limits.rs` (rate limits) |
 //! | pages | `pages/` |
 
 mod accounts;
@@ -52,10 +53,10 @@ use seaway::{
 use std::{process::ExitCode, sync::Arc, time::Duration};
 use tower_sessions_sqlx_store::SqliteStore;
 
-/// A message has 2,000 characters at most; this is room for any of them, escaped.
+/// The largest WebSocket message in bytes: enough for a text of 2,000 characters, escaped.
 const LARGEST_FRAME: usize = 32 * 1024;
 
-/// How often a socket asks whether its session is still there.
+/// The interval at which a WebSocket checks that its session still exists.
 const RECHECK: Duration = Duration::from_secs(30);
 
 #[tokio::main]
@@ -70,7 +71,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<()> {
-    // Before anything is made that counts.
+    // Before anything that records metrics is created.
     let metrics = options.monitor.map(|_| Metrics::record()).transpose()?;
     let listener = options.address.listen().await?;
     let database = database::open(&options.data).await?;
@@ -84,16 +85,17 @@ async fn run(options: Options) -> Result<()> {
         .route("/ws/rooms/{slug}", Visitor::application(&channels))
         .with(Provide(chat.clone()))
         .with(WebSocketConfig::new().max_message_size(LARGEST_FRAME));
-    // Sessions are in the same file as all else: who is logged in stays so while Redis is away.
+    // Sessions are in the same database, so users remain logged in while Redis is down.
     let sessions = Sessions::new(SqliteStore::new(chat.database.clone()), &channels)
         .cookie_name(name)
-        // Over plain HTTP a browser keeps no `Secure` cookie, unless it makes an exception for this very machine, and
-        // not all do.
+        // Over plain HTTP browsers do not store `Secure` cookies. Some make an exception for
+        // localhost, but not all.
         .secure(options.is_https);
     let app = ProtocolTypeRouter::new()
         .http(from_service(pages::router(chat.clone())))
         .websocket(sockets)
-        // The word of a log-out may be lost while Redis is away, so sockets look for themselves, too.
+        // The event of a log-out may be lost while Redis is down, so WebSockets also check by
+        // themselves.
         .with(Auth::new(chat.accounts.clone()).recheck(RECHECK))
         .with(sessions);
 
@@ -108,13 +110,13 @@ async fn run(options: Options) -> Result<()> {
     println!("chat listens on http://{address} (data: {data}, Redis: {redis}{monitor})");
     if !address.ip().is_loopback() && !options.is_https {
         tracing::warn!(
-            "passwords and messages travel unencrypted; put a proxy with TLS before it, and give --https"
+            "passwords and messages are sent unencrypted; run a TLS proxy in front and pass --https"
         );
     }
     serve(listener, app)
         .on_shutdown(async move || {
             if let Err(error) = chat.presence.end().await {
-                tracing::warn!(%error, "the next process will clear up after this one");
+                tracing::warn!(%error, "cannot delete this process's presence rows; another process will");
             }
         })
         .await

@@ -1,4 +1,4 @@
-//! What was said: stored before anyone hears it, and read in pages.
+//! The stored messages: written before they are published, and read in pages.
 
 use crate::{
     accounts::Account,
@@ -8,25 +8,27 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, SqlitePool};
 
-/// How many messages a page of the past has.
+/// The number of messages per page of history.
 const PAGE: usize = 50;
 
-/// How many missed messages are sent one by one. Whoever has missed more begins with the newest page again.
+/// The number of missed messages that are sent one by one. A client that missed more starts again
+/// with the newest page.
 const MISSED: usize = 200;
 
-/// Something said in a room.
+/// A message in a room.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, FromRow)]
 pub struct Message {
-    /// Later messages have higher ids, in all rooms together.
+    /// The id; later messages have higher ones, across all rooms.
     pub id: i64,
     pub user: i64,
     pub from: String,
     pub text: String,
     /// Milliseconds since 1970.
     pub at: i64,
-    /// The sender's page chose it.
+    /// A key that the sender's page chose.
     pub key: String,
-    /// The id of the one before it in its room, or 0: whoever has not heard that one has missed something.
+    /// The id of the previous message in its room, or 0: a client without that one has missed a
+    /// message.
     pub previous: i64,
 }
 
@@ -37,21 +39,21 @@ pub struct Page {
     pub more: bool,
 }
 
-/// How storing ended.
+/// The outcome of storing a message.
 #[derive(Debug, PartialEq)]
 pub enum Stored {
     New(Message),
-    /// It was stored under this key before.
+    /// The message that is stored under this key already.
     Known(Message),
-    /// The key is that of something that this person has said in another room.
+    /// The key belongs to a message of this user in another room.
     Elsewhere,
 }
 
-/// The messages in this database, of all rooms.
+/// The messages of all rooms in this database.
 pub struct Messages(pub SqlitePool);
 
 impl Messages {
-    /// Stores what somebody says, once for each key.
+    /// Stores a message, once per user and key.
     pub async fn store(
         &self,
         room: &Room,
@@ -83,12 +85,12 @@ impl Messages {
         })
     }
 
-    /// The newest page.
+    /// Returns the newest page.
     pub async fn newest(&self, room: &Room) -> Result<Page> {
         self.before(room, i64::MAX).await
     }
 
-    /// The page before this id.
+    /// Returns the page before this id.
     pub async fn before(&self, room: &Room, id: i64) -> Result<Page> {
         // One more than a page has, to see whether there are older ones.
         let mut messages: Vec<Message> =
@@ -104,7 +106,8 @@ impl Messages {
         Ok(Page { messages, more })
     }
 
-    /// What came after this id; `None` if that is too much to send, or if nothing ever had this id or a higher one.
+    /// Returns the messages after this id; `None` if those are too many to send, or if no message
+    /// has this id or a higher one.
     pub async fn since(&self, room: &Room, id: i64) -> Result<Option<Vec<Message>>> {
         let messages: Vec<Message> =
             sqlx::query_as("SELECT * FROM said WHERE room = ? AND id > ? ORDER BY id LIMIT ?")

@@ -1,4 +1,4 @@
-//! Metrics and a readiness probe, on a port of their own.
+//! Metrics and a readiness probe, on a separate port.
 
 use axum::{Router, extract::State, routing::get};
 use http::StatusCode;
@@ -6,11 +6,12 @@ use launch::{Address, Metrics};
 use seaway::{Channels, Result, from_service, routing::ProtocolTypeRouter, serve};
 use std::net::SocketAddr;
 
-/// Serves `/metrics` and `/ready` on this port of this machine until the process is told to stop; returns where. From then
-/// on a probe is refused: no load balancer shall send further clients.
+/// Serves `/metrics` and `/ready` on this port of 127.0.0.1 until the process is asked to stop;
+/// returns the address. From then on probes are refused, so that a load balancer sends no further
+/// clients.
 ///
 /// # Errors
-/// If it cannot listen there.
+/// If the port cannot be bound.
 pub async fn begin(port: u16, metrics: Metrics, channels: &Channels) -> Result<SocketAddr> {
     let address = Address {
         port,
@@ -25,13 +26,13 @@ pub async fn begin(port: u16, metrics: Metrics, channels: &Channels) -> Result<S
     let app = ProtocolTypeRouter::new().http(from_service(pages));
     tokio::spawn(async move {
         if let Err(error) = serve(listener, app).await {
-            tracing::error!(%error, "the port for monitoring is not served any more");
+            tracing::error!(%error, "the monitoring server has stopped");
         }
     });
     Ok(address)
 }
 
-/// Whether a load balancer should send people here.
+/// Reports whether a load balancer should send clients here.
 async fn ready(State(channels): State<Channels>) -> (StatusCode, String) {
     match channels.health() {
         Ok(()) => (StatusCode::OK, "ready".to_owned()),

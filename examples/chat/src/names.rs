@@ -1,4 +1,4 @@
-//! Names of people and of rooms: one rule for giving a name, looking it up, counting attempts at it and showing it.
+//! Names of users and rooms: one rule to create, look up, rate limit and show them.
 
 use icu_properties::{CodePointSetData, props::DefaultIgnorableCodePoint};
 use unicode_normalization::UnicodeNormalization;
@@ -10,10 +10,10 @@ pub type UserName = Name<30>;
 /// The name of a room.
 pub type RoomName = Name<40>;
 
-/// A name of 1 to `LONGEST` characters, as somebody has typed it.
+/// A name of 1 to `LONGEST` characters, as typed in a form.
 ///
-/// Two names are the same if their folded forms are equal. Whatever stores, finds or counts by name uses that form as
-/// a whole, so that no two of them can differ about whose name it is.
+/// Two names are the same if their folded forms are equal. All that stores, finds or counts by name
+/// uses that form as a whole, so that all agree on whose name it is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Name<const LONGEST: usize> {
     shown: String,
@@ -21,8 +21,8 @@ pub struct Name<const LONGEST: usize> {
 }
 
 impl<const LONGEST: usize> Name<LONGEST> {
-    /// Reads a name from a form. `None` if no account and no room can have it: it is empty, longer than `LONGEST`
-    /// characters without the spaces around it, or made of characters that are not drawn.
+    /// Parses a name from a form. Returns `None` if no account and no room can have it: it is
+    /// empty, longer than `LONGEST` characters after trimming, or consists of invisible characters.
     pub fn typed(text: &str) -> Option<Self> {
         let shown = text.trim();
         let folded = folded(shown);
@@ -33,20 +33,21 @@ impl<const LONGEST: usize> Name<LONGEST> {
         })
     }
 
-    /// The name as everyone sees it.
+    /// Returns the name as it is shown.
     pub fn shown(&self) -> &str {
         &self.shown
     }
 
-    /// The form in which names are compared.
+    /// Returns the form in which names are compared.
     pub fn folded(&self) -> &str {
         &self.folded
     }
 
-    /// Why nothing new may have this name, as a sentence; `None` if it may.
+    /// Returns the reason why no new account or room may have this name, as a sentence; `None` if
+    /// it may.
     ///
-    /// This is asked only when an account or a room is made: those from before the rule became stricter are still
-    /// found by their names.
+    /// It is checked only on creation: accounts and rooms from before the rule became stricter are
+    /// still found by their names.
     pub fn problem(&self) -> Option<&'static str> {
         if self.shown.chars().any(is_hidden) || folded(&self.folded) != self.folded {
             return Some("A name has only characters that can be seen.");
@@ -58,30 +59,35 @@ impl<const LONGEST: usize> Name<LONGEST> {
     }
 }
 
-/// Without case, compatibility forms (full-width letters, ligatures), and characters that are not drawn.
+/// Returns a name without case, compatibility forms (full-width letters, ligatures) and invisible
+/// characters.
 ///
-/// Accounts and rooms store this form, so a change here needs a migration that stores it anew.
+/// Accounts and rooms store this form, so a change here needs a migration that updates it.
 fn folded(name: &str) -> String {
     let drawn = name.nfkc().filter(|letter| !is_ignorable(*letter));
     drawn.collect::<String>().to_lowercase()
 }
 
-/// Characters that Unicode says are not drawn by themselves: joiners, fillers, marks of direction, variation selectors.
+/// Returns whether Unicode defines a character as not drawn by itself: joiners, fillers, direction
+/// marks, variation selectors.
 fn is_ignorable(letter: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(letter)
 }
 
-/// Control characters, and those that are not drawn: they make one name look like another. Persian needs the
-/// non-joiner, and emoji need the joiner and the selector of their coloured form.
+/// Returns whether a character is forbidden: control characters, and invisible ones, which make one
+/// name look like another. Persian needs the non-joiner, and emoji need the joiner and the selector
+/// of their coloured form.
 fn is_hidden(letter: char) -> bool {
     const NEEDED: [char; 3] = ['\u{200c}', '\u{200d}', '\u{fe0f}'];
     letter.is_control() || (is_ignorable(letter) && !NEEDED.contains(&letter))
 }
 
-/// Whether no letter of a word can be another script's look-alike, such as a Cyrillic а among Latin letters: all are of
-/// one script (Unicode Technical Standard 39, 5.1), or of Chinese, Japanese or Korean with Latin ones (5.2).
+/// Returns whether no letter of a word can be another script's look-alike, such as a Cyrillic а
+/// among Latin letters: all are of one script (Unicode Technical Standard 39, 5.1), or of Chinese,
+/// Japanese or Korean with Latin ones (5.2).
 ///
-/// A word that is wholly in another script may look like one of ours. It is another name, by rule.
+/// A word that is entirely in another script may look like one of ours. By this rule it is another
+/// name.
 fn is_in_one_script(word: &str) -> bool {
     let letters: String = word
         .chars()
@@ -122,7 +128,8 @@ mod tests {
         );
     }
 
-    /// What the first version of this program left out of folded names, which accounts have kept.
+    /// The first version of this program removed these characters from folded names, which accounts
+    /// have kept.
     #[test]
     fn a_name_is_folded_as_it_was_when_its_account_was_made() {
         for left_out in [

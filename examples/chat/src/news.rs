@@ -1,7 +1,7 @@
-//! News for open pages: told through channels, which may be away for a while.
+//! The publishing of events to open pages, through channels, which may be down for a while.
 //!
-//! Nothing is lost then. What was said is stored, and the pages of a room look for themselves; only the list of rooms has
-//! to be told later that it has changed.
+//! Nothing is lost then. Messages are stored, and the pages of a room poll the database; only the
+//! change of the list of rooms has to be published later.
 
 use crate::{
     accounts::Account,
@@ -13,21 +13,21 @@ use crate::{
 use seaway::{Channels, Result};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// How many characters of a message the list of rooms shows.
+/// The number of characters of a message that the list of rooms shows.
 const PREVIEW: usize = 200;
 
-/// The group of all who look at the list of rooms.
+/// The group of all pages that show the list of rooms.
 const LISTS: &str = "rooms";
 
-/// Tells open pages what has happened.
+/// A publisher of events to open pages.
 pub struct News {
     channels: Channels,
-    /// Whether those who look at the list have missed something.
+    /// Whether the group `rooms` has missed an event.
     is_list_old: AtomicBool,
 }
 
 impl News {
-    /// News over these channels.
+    /// Returns a publisher over these channels.
     pub fn new(channels: Channels) -> Self {
         let is_list_old = AtomicBool::new(false);
         Self {
@@ -36,7 +36,8 @@ impl News {
         }
     }
 
-    /// Something was said, and is stored. Whether the others hear it now; if not, they find it in the database.
+    /// Publishes a stored message. Returns whether it was published; if not, other members find it
+    /// in the database.
     pub async fn said(&self, room: &Room, message: Message) -> bool {
         let activity = Activity {
             room: room.slug.clone(),
@@ -49,25 +50,25 @@ impl News {
         self.tell_lists(RoomsEvent::Active(activity)).await && is_told
     }
 
-    /// Somebody has come or gone.
+    /// Publishes a changed presence list.
     pub async fn people(&self, room: &Room, people: People) {
         self.tell_room(room, ChatEvent::People(people)).await;
     }
 
-    /// The list of rooms is another one: whoever looks at it fetches it again.
+    /// Publishes that the list of rooms has changed: pages that show it fetch it again.
     pub async fn list_changed(&self) {
         self.tell_lists(RoomsEvent::Changed).await;
     }
 
-    /// Somebody has seen all that was said up to this message. If that is not told the list shows an old number until it
-    /// is fetched again.
+    /// Publishes to a user's own tabs that they have seen all messages up to this one. If that
+    /// fails, the list shows an old number until it is fetched again.
     pub async fn seen(&self, user: &Account, room: &Room, id: i64) -> Result<()> {
         let own = self.channels.group(&format!("rooms.of.{user}"))?;
         let room = room.slug.clone();
         own.send(&RoomsEvent::Seen { room, id }).await
     }
 
-    /// Tells those who look at the list that they have missed something, if they have.
+    /// Publishes that the list has changed if it has missed an event.
     pub async fn catch_up(&self) {
         if self.is_list_old.swap(false, Relaxed) {
             self.list_changed().await;
@@ -75,7 +76,7 @@ impl News {
     }
 
     async fn tell_room(&self, room: &Room, event: ChatEvent) -> bool {
-        // A slug fits into a group's name as it is.
+        // A slug is valid in a group name as it is.
         is_told(self.tell(&format!("chat.{}", room.slug), event).await)
     }
 
@@ -94,7 +95,7 @@ impl News {
 
 fn is_told(told: Result<()>) -> bool {
     if let Err(error) = &told {
-        tracing::debug!(%error, "news has to wait");
+        tracing::debug!(%error, "cannot publish an event now, pages read it from the database later");
     }
     told.is_ok()
 }

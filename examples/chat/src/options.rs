@@ -1,4 +1,4 @@
-//! What the command line and the environment ask for.
+//! The settings from the command line and the environment.
 
 use launch::{Address, Program, Redis};
 use std::path::{self, PathBuf};
@@ -9,11 +9,11 @@ const PROGRAM: Program = Program {
     settings: &[
         (
             "--data FOLDER",
-            "where accounts, rooms and messages are kept (chat-data)",
+            "where accounts, rooms and messages are stored (chat-data)",
         ),
         (
             "--https",
-            "people come over HTTPS, through a proxy that sets X-Forwarded-For",
+            "clients connect over HTTPS, through a proxy that sets X-Forwarded-For",
         ),
         (
             "--monitor PORT",
@@ -21,7 +21,7 @@ const PROGRAM: Program = Program {
         ),
         (
             "REDIS_URL",
-            "the Redis that connects several processes (unset: redis://127.0.0.1:6379, if it answers)",
+            "the Redis that connects several processes (unset: redis://127.0.0.1:6379, if available)",
         ),
     ],
 };
@@ -29,17 +29,17 @@ const PROGRAM: Program = Program {
 /// The settings.
 pub struct Options {
     pub address: Address,
-    /// An absolute path, as it is shown.
+    /// The data folder, as an absolute path.
     pub data: PathBuf,
     pub is_https: bool,
     /// The port for monitoring.
     pub monitor: Option<u16>,
-    /// The Redis that the user named.
+    /// The Redis that the user configured.
     pub redis: Option<Redis>,
 }
 
 impl Options {
-    /// Reads both; ends the process if the command line asks for help or is wrong.
+    /// Reads both; exits the process if the command line asks for help or is invalid.
     pub fn from_command_line() -> Self {
         let mut data = PathBuf::from("chat-data");
         let mut is_https = false;
@@ -55,7 +55,8 @@ impl Options {
         });
         Self {
             address,
-            // It fails for an empty path and where the current folder is gone; the database then says so.
+            // This fails for an empty path and if the current folder is gone; opening the database
+            // then reports it.
             data: path::absolute(&data).unwrap_or(data),
             is_https,
             monitor,

@@ -1,4 +1,4 @@
-//! Passwords: hashed with Argon2id, off the threads that serve sockets.
+//! Password hashing with Argon2id, off the threads that serve sockets.
 
 use argon2::{
     Argon2,
@@ -7,32 +7,33 @@ use argon2::{
 use seaway::{BlockingPool, Error, Result};
 use std::sync::Arc;
 
-/// How many passwords are hashed at once: each takes 19 MiB and a processor. At the bound others wait.
+/// The number of passwords that are hashed at once: each takes 19 MiB and a processor core. Further
+/// ones wait.
 const AT_ONCE: usize = 4;
 
-/// Hashes passwords and checks them.
+/// A pool that hashes and verifies passwords.
 #[derive(Clone)]
 pub struct Passwords {
     pool: BlockingPool,
-    /// The hash of a password that nobody has.
+    /// The hash that stands in for the one of an unknown account.
     nobodys: Arc<str>,
 }
 
 impl Passwords {
-    /// Ready to hash; takes as long as hashing one.
+    /// Returns a pool; takes as long as hashing one password.
     pub async fn new() -> Result<Self> {
         let pool = BlockingPool::new(AT_ONCE);
         let nobodys = pool.run(|| hashed("")).await??.into();
         Ok(Self { pool, nobodys })
     }
 
-    /// The password as it is stored: with its salt and the cost of hashing it.
+    /// Returns the password as it is stored: a hash with its salt and cost.
     pub async fn hash(&self, password: String) -> Result<String> {
         self.pool.run(move || hashed(&password)).await?
     }
 
-    /// Whether it is the password with this hash. Without a hash it is not, and that takes as long to say: time shall
-    /// not tell a stranger which names exist.
+    /// Returns whether the password has this hash. Without a hash it returns false after the same
+    /// time, so that timing does not reveal which names exist.
     pub async fn fits(&self, password: String, hash: Option<String>) -> Result<bool> {
         let nobodys = self.nobodys.clone();
         let checking = self.pool.run(move || {

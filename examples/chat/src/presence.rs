@@ -1,4 +1,5 @@
-//! Who is here: a row for each tab with an open room, which goes with the tab or with the process that serves it.
+//! The presence list: a row for each tab with an open room, which is deleted with the tab or with
+//! the process that serves it.
 
 use crate::{
     accounts::Account,
@@ -9,33 +10,33 @@ use seaway::session::Id;
 use serde::{Deserialize, Serialize};
 use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
 
-/// How many people a list shows.
+/// The number of people that a list shows.
 const SHOWN: i64 = 500;
 
-/// Who is in a room, in any number of tabs.
+/// The people in a room, each in any number of tabs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct People {
     pub people: Vec<Account>,
-    /// Of two lists of a room, the one with the higher number is newer.
+    /// The version: of two lists of a room, the one with the higher number is newer.
     pub version: i64,
 }
 
-/// Who is where, in all processes.
+/// The presence lists of all rooms, across all processes.
 pub struct Presence {
     pub database: SqlitePool,
-    /// The name of this process, which no other has.
+    /// The unique name of this process.
     pub process: String,
 }
 
 impl Presence {
-    /// The people in this database, as a new process sees them.
+    /// Returns the presence lists in this database, for a new process.
     pub fn new(database: SqlitePool) -> Self {
-        // 128 bits of chance.
+        // 128 random bits.
         let process = Id::default().to_string();
         Self { database, process }
     }
 
-    /// Somebody opens a room in a tab. The new list, if this is the first of their tabs there.
+    /// Adds a tab with an open room. Returns the new list, if this is the user's first tab there.
     pub async fn enter(
         &self,
         room: &Room,
@@ -43,7 +44,7 @@ impl Presence {
         channel: &str,
     ) -> Result<Option<People>> {
         let mut write = write(&self.database).await?;
-        // Others may have taken this process for dead a moment ago.
+        // Another process may just have deleted this one as dead.
         sqlx::query("INSERT INTO processes (id, seen_at) VALUES (?, ?) ON CONFLICT DO NOTHING")
             .bind(&self.process)
             .bind(now())
@@ -63,7 +64,7 @@ impl Presence {
         commit(write, room, is_first).await
     }
 
-    /// A tab is closed. The new list, if this was the last of their tabs there.
+    /// Removes a closed tab. Returns the new list, if this was the user's last tab there.
     pub async fn leave(
         &self,
         room: &Room,
@@ -80,14 +81,14 @@ impl Presence {
         commit(write, room, is_last).await
     }
 
-    /// Who is in the room now.
+    /// Returns the people who are in the room now.
     pub async fn people(&self, room: &Room) -> Result<People> {
         let mut read = self.database.begin().await?;
         listed(&mut read, room).await
     }
 }
 
-/// Ends a change: the new list, if it is another one now.
+/// Commits a change. Returns the new list, if it has changed.
 async fn commit(
     mut write: Transaction<'_, Sqlite>,
     room: &Room,
@@ -101,7 +102,7 @@ async fn commit(
     Ok(people)
 }
 
-/// In how many tabs somebody is in the room.
+/// Returns the number of tabs that a user has in the room.
 async fn tabs(read: &mut SqliteConnection, room: &Room, user: &Account) -> Result<i64> {
     let tabs = sqlx::query_scalar("SELECT count(*) FROM presence WHERE room = ? AND user = ?")
         .bind(room.id)
@@ -110,7 +111,7 @@ async fn tabs(read: &mut SqliteConnection, room: &Room, user: &Account) -> Resul
     Ok(tabs.await?)
 }
 
-/// Counts a change, and lists who is here after it.
+/// Increments the version, and returns the list after it.
 pub async fn changed(write: &mut SqliteConnection, room: &Room) -> Result<People> {
     sqlx::query("UPDATE rooms SET changes = changes + 1 WHERE id = ?")
         .bind(room.id)
@@ -119,7 +120,7 @@ pub async fn changed(write: &mut SqliteConnection, room: &Room) -> Result<People
     listed(write, room).await
 }
 
-/// Both reads have to be in one transaction, so that the list is the one of that version.
+/// Returns the list and its version. Both reads must be in one transaction, so that they match.
 async fn listed(read: &mut SqliteConnection, room: &Room) -> Result<People> {
     let version = sqlx::query_scalar("SELECT changes FROM rooms WHERE id = ?")
         .bind(room.id)

@@ -1,4 +1,5 @@
-//! The processes that serve this folder: each shows that it is alive, and clears up after those that died.
+//! The processes that share the data folder: each records that it is alive, and cleans up after
+//! dead ones.
 
 use crate::{
     database::{Result, now, write},
@@ -6,12 +7,12 @@ use crate::{
     rooms::Room,
 };
 
-/// A process that was silent for so long is dead: three times the time between its signs of life.
+/// The time without a heartbeat after which a process counts as dead: three times the interval.
 const DEAD_MS: i64 = 15_000;
 
 impl Presence {
-    /// A sign of life. What it returns are the rooms that dead processes have left behind, as they are now; of several
-    /// survivors one gets them.
+    /// Records that this process is alive, and deletes dead ones. Returns the rooms with tabs of
+    /// dead processes, with the people who are left; of several live processes, one gets them.
     pub async fn beat(&self) -> Result<Vec<(Room, People)>> {
         let mut write = write(&self.database).await?;
         sqlx::query(
@@ -29,7 +30,7 @@ impl Presence {
         .bind(now() - DEAD_MS)
         .fetch_all(&mut *write)
         .await?;
-        // What they have in `presence` goes with them.
+        // This also deletes their rows in `presence` (`ON DELETE CASCADE`).
         sqlx::query("DELETE FROM processes WHERE seen_at < ?")
             .bind(now() - DEAD_MS)
             .execute(&mut *write)
@@ -43,7 +44,7 @@ impl Presence {
         Ok(found)
     }
 
-    /// This process ends in good order: it leaves nothing behind.
+    /// Deletes the rows of this process on a graceful shutdown.
     pub async fn end(&self) -> Result<()> {
         sqlx::query("DELETE FROM processes WHERE id = ?")
             .bind(&self.process)

@@ -1,19 +1,20 @@
-//! Redis: it carries news between the processes of this chat.
+//! The connection to Redis, which transports events between the processes of this chat.
 
 use launch::Redis;
 use seaway::{Channels, Result, channels::redis::RedisConfig};
 use std::time::Duration;
 
-/// How long news waits for Redis. Messages are stored before they are told, and pages look for themselves.
+/// How long an event waits for Redis. Messages are stored before they are published, and pages poll
+/// the database.
 const NEWS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Connects to the Redis that the user named, which must work then, or else to the usual one, if it does. Returns the
-/// channels, and where they lead, for the user.
+/// Connects to the Redis that the user configured, which must work then, or else to the usual one,
+/// if it works. Returns the channels, and the Redis as shown to the user.
 ///
-/// `prefix` stands before every name on Redis.
+/// `prefix` precedes every key on Redis.
 ///
 /// # Errors
-/// If a Redis was named and cannot be used.
+/// If a Redis was configured and cannot be used.
 pub async fn connect(
     named: Option<Redis>,
     usual: Redis,
@@ -26,7 +27,7 @@ pub async fn connect(
         Ok(channels) => Ok((channels, redis.to_string())),
         Err(error) if is_named => Err(error),
         Err(error) => {
-            tracing::warn!("this process serves alone: {error}");
+            tracing::warn!("cannot reach other processes of this chat without Redis: {error}");
             Ok((Channels::in_memory(), "none".to_owned()))
         }
     }

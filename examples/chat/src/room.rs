@@ -1,4 +1,4 @@
-//! One tab in one room.
+//! The consumer of a tab with an open room.
 
 use crate::{
     accounts::Account,
@@ -14,10 +14,10 @@ use seaway::{
 };
 use std::{borrow::Cow, sync::Arc};
 
-/// The shortest time between two words that somebody is typing; a page sends them every 3 s.
+/// The minimum interval of a user's "typing" events; a page sends one every 3 s.
 const TYPING_MS: i64 = 1_000;
 
-/// One tab in one room.
+/// A tab with an open room.
 #[derive(WebSocketConsumer)]
 pub struct Visitor {
     #[state]
@@ -25,15 +25,15 @@ pub struct Visitor {
     #[user]
     user: Account,
     feed: Feed,
-    /// The last id that the page has, as it comes back after its connection was lost.
+    /// The last id that the page has, when it reconnects.
     #[query]
     since: Option<i64>,
     #[group("chat.{slug}")]
     members: Group<ChatEvent>,
-    /// This tab among those that are here.
+    /// The channel of this tab, its key in the presence list.
     #[default]
     channel: String,
-    /// When somebody typed here last.
+    /// The time of the last "typing" event.
     #[default]
     typed_at: i64,
 }
@@ -56,8 +56,8 @@ impl Visitor {
                 }
                 Ok(())
             }
-            // The page says it again because it has not heard the answer. What came before goes first: a page asks for
-            // nothing below the newest id that it has.
+            // The page repeats the message because it missed the acknowledgement. Earlier messages
+            // go first: a page never requests any below the newest id that it has.
             Ok(Stored::Known(message)) => {
                 self.feed.catch_up(ctx).await?;
                 ctx.send(Json(ChatEvent::Message(message))).await
@@ -83,7 +83,7 @@ impl Visitor {
         let Self {
             chat, user, feed, ..
         } = self;
-        // The page tells of the next message that it sees; that will say what this one would have.
+        // The page reports the next message that it shows, which includes this one.
         if chat.limits.seen.take(user).is_err() {
             return Ok(());
         }
@@ -101,22 +101,24 @@ impl Visitor {
         self.feed.pass_on(ctx, event).await
     }
 
-    /// Whatever was or was not heard, the database knows.
+    /// Queries the database for all that the page lacks, whichever events arrived.
     #[every(seconds = 5)]
     async fn look(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
         match self.feed.look(ctx).await? {
             true => Ok(()),
-            // Others have taken this process for dead, for it was asleep.
+            // Another process deleted this one as dead, for instance after the machine was
+            // suspended.
             false => self.enter().await,
         }
     }
 
-    /// Events may be missing: the database has the messages.
+    /// Reads missed messages from the database.
     async fn missed(&mut self, ctx: &mut Context<ChatEvent>, _: Missed) -> Result<()> {
         self.feed.catch_up(ctx).await
     }
 
-    /// News that was not sent is found in the database by every page that looks; anything else is a fault.
+    /// Ignores failed publishes, as every page also polls the database; other errors close the
+    /// connection.
     async fn failed(&mut self, error: Error) -> Result<()> {
         match error.kind() {
             ErrorKind::Layer | ErrorKind::Unconfirmed => Ok(()),
@@ -130,12 +132,14 @@ impl Visitor {
         match left.await {
             Ok(Some(people)) => self.chat.news.people(room, people).await,
             Ok(None) => {}
-            // At the latest it goes with this process.
-            Err(error) => tracing::warn!(%error, "a tab that was closed is still listed"),
+            // The row is deleted with this process at the latest.
+            Err(error) => {
+                tracing::warn!(%error, "cannot remove a closed tab from the presence list")
+            }
         }
     }
 
-    /// Puts this tab among those that are here.
+    /// Adds this tab to the presence list.
     async fn enter(&self) -> Result<()> {
         let room = &self.feed.room;
         let entered = self.chat.presence.enter(room, &self.user, &self.channel);
@@ -145,12 +149,12 @@ impl Visitor {
         Ok(())
     }
 
-    /// Stores what is said, or says why not.
+    /// Stores a message, or returns the reason for a refusal.
     async fn store(&self, key: &str, text: &str) -> Result<Stored, Cow<'static, str>> {
         if !(1..=64).contains(&key.chars().count()) {
             return Err("a key has 1 to 64 characters".into());
         }
-        // A text has lines, and else nothing that steers a screen.
+        // A text may have line feeds and tabs, but no other control characters.
         let steers = |letter: &char| letter.is_control() && !matches!(letter, '\n' | '\t');
         let text: String = text.chars().filter(|letter| !steers(letter)).collect();
         if text.trim().is_empty() || text.chars().count() > 2_000 {
@@ -164,7 +168,7 @@ impl Visitor {
         }
         let stored = chat.messages.store(&feed.room, user, key, &text).await;
         stored.map_err(|error| {
-            tracing::error!(%error, "a message was not stored");
+            tracing::error!(%error, "cannot store a message");
             "the server cannot store messages just now".into()
         })
     }

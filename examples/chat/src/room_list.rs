@@ -1,4 +1,4 @@
-//! The list of rooms, with what each person has not read.
+//! The list of rooms, with the unread counts of each user.
 
 use crate::{
     accounts::Account,
@@ -7,28 +7,28 @@ use crate::{
 };
 use sqlx::FromRow;
 
-/// How many rooms the list shows; those that were silent longest are left out.
+/// The number of rooms that the list shows; those without messages for longest are left out.
 const LISTED: i64 = 200;
 
-/// How many of a room's newest messages are looked at to count those that are unread.
+/// The number of a room's newest messages that are counted as unread at most.
 const UNREAD: i64 = 1_000;
 
-/// A room in somebody's list.
+/// A room in a user's list.
 #[derive(Debug, PartialEq, FromRow)]
 pub struct ListedRoom {
     pub slug: String,
     pub name: String,
     pub unread: i64,
-    /// What was said last.
+    /// The id of the last message.
     pub last_id: Option<i64>,
-    /// When that was, in milliseconds since 1970.
+    /// The time of the last message, in milliseconds since 1970.
     pub last_at: Option<i64>,
-    /// The beginning of it.
+    /// The beginning of its text.
     pub last_text: Option<String>,
 }
 
 impl Rooms {
-    /// Somebody's list: the room where something was said last comes first.
+    /// Returns a user's list, the room with the newest message first.
     pub async fn listed_for(&self, user: &Account) -> Result<Vec<ListedRoom>> {
         let rooms = sqlx::query_as(
             "WITH listed AS (
@@ -52,15 +52,15 @@ impl Rooms {
         Ok(rooms.await?)
     }
 
-    /// Notes that somebody has seen a room up to this message. If that was news, and nothing is unread there any more:
-    /// the id of the newest message at this moment.
+    /// Records that a user has seen a room up to this message. If that is new, and nothing there is
+    /// unread any more, returns the id of the newest message.
     pub async fn mark_seen(
         &self,
         user: &Account,
         room: &Room,
         message: i64,
     ) -> Result<Option<i64>> {
-        // No further than to what was said: a page may send any number.
+        // At most up to the newest message: a page may send any number.
         let seen: Option<i64> = sqlx::query_scalar(
             "INSERT INTO seen (user, room, message)
              SELECT ?1, ?2, max(id) FROM messages WHERE room = ?2 AND id <= ?3 HAVING max(id) > 0
@@ -95,7 +95,7 @@ mod tests {
     use crate::{database, messages::Messages, rooms::tests::a_room_and_ana};
 
     #[tokio::test]
-    async fn unread_is_what_others_have_said_since_one_looked() {
+    async fn messages_of_others_are_unread_until_they_are_seen() {
         let database = database::in_memory().await;
         let (room, ana) = a_room_and_ana(&database).await;
         let insert = "INSERT INTO users (name, folded, password) VALUES ('Bo', 'bo', '')
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_has_seen_what_was_not_said_yet() {
+    async fn a_later_message_is_unread_even_if_a_higher_id_was_marked_as_seen() {
         let database = database::in_memory().await;
         let (room, ana) = a_room_and_ana(&database).await;
         let bo = Account {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_room_where_something_was_said_last_comes_first() {
+    async fn the_room_with_the_newest_message_comes_first() {
         let database = database::in_memory().await;
         let (harbour, ana) = a_room_and_ana(&database).await;
         let rooms = Rooms(database.clone());

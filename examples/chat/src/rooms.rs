@@ -1,4 +1,4 @@
-//! Rooms: made once, and found by their slug.
+//! Rooms: created once, and found by their slug.
 
 use crate::{
     database::{Result, now, write},
@@ -6,14 +6,14 @@ use crate::{
 };
 use sqlx::{FromRow, SqliteConnection, SqlitePool};
 
-/// What a room is called in its address whose name has no letter that an address can have.
+/// The slug of a room whose name has no ASCII letter or digit.
 const NAMELESS: &str = "room";
 
-/// A place to talk.
+/// A chat room.
 #[derive(Clone, Debug, PartialEq, FromRow)]
 pub struct Room {
     pub id: i64,
-    /// The part of its address that is made from its name.
+    /// The segment of its URL, which is made from its name.
     pub slug: String,
     pub name: String,
 }
@@ -22,7 +22,7 @@ pub struct Room {
 pub struct Rooms(pub SqlitePool);
 
 impl Rooms {
-    /// Makes a room, or says in a sentence why not.
+    /// Creates a room, or returns the reason for a refusal as a sentence.
     pub async fn create(&self, name: &str) -> Result<Result<Room, &'static str>> {
         let Some(name) = RoomName::typed(name) else {
             return Ok(Err("A room’s name has 1 to 40 characters."));
@@ -30,7 +30,7 @@ impl Rooms {
         if let Some(problem) = name.problem() {
             return Ok(Err(problem));
         }
-        // Nobody else makes a room between the look for a free slug and its use.
+        // The transaction keeps other writers out between the check for a free slug and its use.
         let mut write = write(&self.0).await?;
         let is_taken = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM rooms WHERE folded = ?)")
             .bind(name.folded())
@@ -58,7 +58,7 @@ impl Rooms {
         Ok(Ok(room))
     }
 
-    /// The room with this slug.
+    /// Returns the room with this slug.
     pub async fn find(&self, slug: &str) -> Result<Option<Room>> {
         let room = sqlx::query_as("SELECT id, slug, name FROM rooms WHERE slug = ?")
             .bind(slug)
@@ -67,7 +67,8 @@ impl Rooms {
     }
 }
 
-/// This slug, or if a room has it, the same with a number behind it that none has. `None` if there is no such number.
+/// Returns this slug, or if a room has it, the slug with a number that no room has. `None` if there
+/// is no such number.
 async fn free_slug(read: &mut SqliteConnection, slug: String) -> Result<Option<String>> {
     if !is_taken(read, &slug).await? {
         return Ok(Some(slug));
@@ -80,15 +81,16 @@ async fn free_slug(read: &mut SqliteConnection, slug: String) -> Result<Option<S
     Ok(search.free.map(|number| format!("{slug}-{number}")))
 }
 
-/// The search for a number that no room has: it doubles the number until one is free, and then halves the distance
-/// between the last that is taken and the first that is free. Among n numbered rooms it looks at 2 log₂ n.
+/// A search for a number that no room has: it doubles the number until one is free, then bisects
+/// between the last taken and the first free one. Among n numbered rooms it checks 2 log₂ n
+/// numbers.
 struct Search {
     taken: u64,
     free: Option<u64>,
 }
 
 impl Default for Search {
-    /// The slug without a number is taken.
+    /// Starts with number 1: the slug without a number is taken.
     fn default() -> Self {
         Self {
             taken: 1,
@@ -98,8 +100,8 @@ impl Default for Search {
 }
 
 impl Search {
-    /// The number to look at next; `None` if the search is over. It ends without a free one where somebody has made rooms
-    /// with all powers of two in their names.
+    /// Returns the number to check next; `None` if the search is over. It ends without a free one
+    /// where rooms exist with all powers of two in their names.
     fn next(&self) -> Option<u64> {
         match self.free {
             None => self.taken.checked_mul(2),
@@ -122,7 +124,8 @@ async fn is_taken(read: &mut SqliteConnection, slug: &str) -> Result<bool> {
         .fetch_one(read);
     Ok(is_taken.await?)
 }
-/// Lower case letters and digits of ASCII, and single hyphens for all that stands between them.
+/// Returns the lower case ASCII letters and digits of a name, with single hyphens between runs of
+/// them.
 fn slug(name: &str) -> String {
     let lower = name.to_lowercase();
     let words = lower
@@ -140,7 +143,7 @@ pub mod tests {
     use super::*;
     use crate::{accounts::Account, database};
 
-    /// For tests of others: a room, and somebody who talks in it.
+    /// Creates a room and a user for tests of other modules.
     pub async fn a_room_and_ana(database: &SqlitePool) -> (Room, Account) {
         let insert = "INSERT INTO users (name, folded, password) VALUES ('Ana', 'ana', '')
                       RETURNING id, name";
@@ -247,7 +250,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_slug_is_clean_whatever_the_name() {
+    fn a_slug_has_only_ascii_letters_digits_and_single_hyphens() {
         for (name, expected) in [
             ("Lobby", "lobby"),
             ("The  Old Harbour!", "the-old-harbour"),

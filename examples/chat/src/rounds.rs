@@ -1,4 +1,4 @@
-//! What a process does again and again.
+//! The periodic tasks of a process.
 
 use crate::{chat::Chat, database::Result};
 use seaway::session::session_store::ExpiredDeletion;
@@ -9,19 +9,20 @@ use tokio::{
 };
 use tower_sessions_sqlx_store::SqliteStore;
 
-/// How often a process shows that it is alive.
+/// The interval at which a process records that it is alive.
 const BEAT: Duration = Duration::from_secs(5);
 
-/// How often news that could not be told is tried again.
+/// The interval at which unpublished events are retried.
 const CATCH_UP: Duration = Duration::from_secs(2);
 
-/// How often expired sessions are deleted.
+/// The interval at which expired sessions are deleted.
 const CLEAN: Duration = Duration::from_secs(10 * 60);
 
-/// How often people who have been idle are forgotten by the limits: as many as act within this time are kept.
+/// The interval at which the rate limits drop idle users: they hold as many users as act within it.
 const TIDY: Duration = Duration::from_secs(60);
 
-/// Begins all rounds, which end when the set is dropped. This process counts as alive from here on.
+/// Starts all periodic tasks, which end when the set is dropped. From here on this process counts
+/// as alive.
 pub async fn begin(chat: &Arc<Chat>) -> Result<JoinSet<()>> {
     beat(chat).await?;
     let mut rounds = JoinSet::new();
@@ -37,17 +38,17 @@ async fn stay_alive(chat: Arc<Chat>) {
     loop {
         ticks.tick().await;
         if let Err(error) = beat(&chat).await {
-            tracing::warn!(%error, "this process could not show that it is alive");
+            tracing::warn!(%error, "cannot record that this process is alive");
         }
     }
 }
 
-/// A sign of life; then the rooms of dead processes learn who is left.
+/// Records that this process is alive, and publishes who is left in the rooms of dead processes.
 async fn beat(chat: &Chat) -> Result<()> {
     for (room, people) in chat.presence.beat().await? {
         tracing::info!(
             room = room.id,
-            "a process has died, and its people have left"
+            "removed the tabs of a dead process from the room"
         );
         chat.news.people(&room, people).await;
     }
@@ -75,12 +76,12 @@ async fn clean(sessions: SqliteStore) {
     loop {
         ticks.tick().await;
         if let Err(error) = sessions.delete_expired().await {
-            tracing::warn!(%error, "expired sessions were not deleted");
+            tracing::warn!(%error, "cannot delete expired sessions");
         }
     }
 }
 
-/// After a pause of the whole machine one tick is enough.
+/// Returns a timer that does not catch up: after the machine was suspended, one tick is enough.
 fn every(period: Duration) -> Interval {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

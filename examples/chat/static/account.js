@@ -1,4 +1,4 @@
-// The forms to sign up and to log in.
+// The sign-up and log-in forms.
 
 import { checkForm, nameProblem } from "./form.js";
 import { $ } from "./page.js";
@@ -11,7 +11,7 @@ const isNew = $("password").autocomplete === "new-password";
 
 function passwordProblem(password) {
   if (password === "") return isNew ? "Please choose a password." : "Please enter your password.";
-  // What a password must be like is asked once, and never of those who have one.
+  // The rules for passwords apply on sign-up only.
   if (!isNew) return "";
   const length = [...password].length;
   if (length < PASSWORD_MIN) return `A password has at least ${PASSWORD_MIN} characters.`;

@@ -1,17 +1,19 @@
-// The composer: where a message is written and sent.
+// The composer, in which a message is written and sent.
 
 import { $, announce } from "./page.js";
 import { keepDraft, takeDraft } from "./session.js";
 
 const TEXT_MAX = 2000;
-// Show what is left to write only when it starts to matter.
+// The number of remaining characters is shown only from here on.
 const TEXT_WARN = 1800;
-// Others see "is typing" a little longer than this.
+// Others show "is typing" a little longer than this.
 const TYPING_INTERVAL_MS = 3_000;
 
 let typedAt = 0;
 
-/** Make the composer work; `say` gets each text that may be sent, `typing` now and then a sign of life. */
+/**
+ * Sets up the composer; `say` gets each text to send, `typing` is called at intervals while typing.
+ */
 export function startComposer(you, { say, typing }) {
   const composer = $("composer");
   $("composer-form").onsubmit = (event) => submit(event, say);
@@ -25,7 +27,7 @@ export function startComposer(you, { say, typing }) {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) submit(event, say);
   };
 
-  // A browser that brings the page back may have kept the text itself.
+  // A browser that restores the page may have restored the text itself.
   composer.value ||= takeDraft(you);
   measure();
   composer.focus();
@@ -45,7 +47,7 @@ function submit(event, say) {
   say(text);
 }
 
-/** Grow the composer with its text, and say how much room is left. */
+/** Fits the composer's height to its text, and shows how many characters remain. */
 function measure() {
   const composer = $("composer");
   composer.style.height = "auto";

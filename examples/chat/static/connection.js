@@ -1,12 +1,12 @@
-// The connection: one WebSocket that comes back by itself, a little later after each attempt.
+// The connection: one WebSocket that reconnects by itself, with growing delays.
 
 import { goToLogin, goToLoginIfLoggedOut } from "./session.js";
 
-// Not ready, or no answer to a message, within this time counts as lost.
+// A connection that is not ready, or a message without a response, within this time counts as lost.
 export const ANSWER_LIMIT_MS = 10_000;
 const BACKOFF_FIRST_MS = 600;
 const BACKOFF_MAX_MS = 15_000;
-// A connection that lived this long was a good one: the next loss starts at the shortest wait.
+// After a connection of at least this length, the next loss starts at the shortest delay.
 const STEADY_MS = 5_000;
 const LOGGED_OUT = 4401;
 
@@ -21,30 +21,34 @@ export class Connection {
   #attempt = 0;
   #readyAt = Infinity;
 
-  /** `path` is asked before each attempt; the server is ready `readyOn` its "open", or its first "welcome". */
+  /**
+   * `path` is called before each attempt; the server is ready at the event `readyOn`: "open" or
+   * "welcome".
+   */
   constructor({ path, readyOn, onState, onFrame }) {
     this.#path = path;
     this.#readyOn = readyOn;
     this.#onState = onState;
     this.#onFrame = onFrame;
     addEventListener("online", () => this.hurry());
-    // The browser would notice only much later that nothing comes any more.
+    // The browser would notice the broken connection only much later.
     addEventListener("offline", () => this.#socket && this.#lost());
-    // A page in the browser's history keeps no socket: the others would see somebody who is not here. It may come back.
+    // A page in the back/forward cache keeps no socket: others would see its user as present. It
+    // may be restored.
     addEventListener("pagehide", () => this.#leave());
     addEventListener("pageshow", () => this.hurry());
     document.addEventListener("visibilitychange", () => document.hidden || this.hurry());
     this.#open();
   }
 
-  /** Whether the frame went out; an answer is another matter. */
+  /** Sends a frame, and returns whether it was sent, which does not mean that it arrives. */
   send(frame) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
     this.#socket.send(JSON.stringify(frame));
     return true;
   }
 
-  /** Try now instead of later; nothing to do while there is a socket. */
+  /** Reconnects without waiting; does nothing while there is a socket. */
   hurry() {
     if (this.#socket === null) this.#open();
   }
@@ -103,7 +107,10 @@ export class Connection {
   }
 }
 
-/** The wait before the next attempt: doubling, capped, and spread so that a crowd does not return at once. */
+/**
+ * The delay before the next attempt: exponential, capped, and randomized against simultaneous
+ * reconnects.
+ */
 function backoff(attempt, random) {
   const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** attempt);
   return ceiling / 2 + (ceiling / 2) * random;

@@ -1,15 +1,15 @@
-// Which messages are in the document. However far somebody scrolls, it holds no more than DRAWN_MAX of them, about a
-// thousand elements; the others wait as values.
+// The messages that are in the document: with any scroll position at most DRAWN_MAX, about a
+// thousand elements; the others are kept as values.
 
 import { draw, joinHeading, redraw } from "./message-item.js";
 import { $ } from "./page.js";
 
 const DRAWN_MAX = 200;
 const STEP = 50;
-// No message is lower than this: a view so high that DRAWN_MAX of them would not fill it gets more.
+// No message has less height: a view so tall that DRAWN_MAX of them would not fill it gets more.
 const LOWEST_PX = 40;
 
-/** A stretch of the messages, from `#first` to before `#end`, as list items. */
+/** A range of the messages, from `#first` to before `#end`, as list items. */
 export class DrawnMessages {
   #messages;
   #actions;
@@ -32,12 +32,12 @@ export class DrawnMessages {
     return this.#end === this.#messages.length;
   }
 
-  /** As many as stretch over this height, if those are more. */
+  /** Raises the limit to the number of messages that fill this height. */
   reachOver(height) {
     this.#max = Math.max(DRAWN_MAX, Math.ceil(height / LOWEST_PX));
   }
 
-  /** A message has been put at `index`; the oldest may go for it if the reader follows the newest. */
+  /** Notes an insertion at `index`; the oldest may be removed if the reader follows the newest. */
   inserted(index, isFollowed) {
     const isNext = index === this.#end && index === this.#messages.length - 1;
     if (index < this.#first) this.#shift(1);
@@ -46,27 +46,27 @@ export class DrawnMessages {
     if (isFollowed) this.#dropOldest();
   }
 
-  /** A message that stood at `index` is gone. */
+  /** Notes the removal of the message at `index`. */
   removed(message, index) {
     if (index < this.#first) this.#shift(-1);
     else if (index < this.#end) this.#erase(message);
     this.#join(index);
   }
 
-  /** Something became of the message at `index`. */
+  /** Notes a change of the message at `index`. */
   changed(message, index) {
     if (!this.#items.has(message)) return;
     redraw(this.#items.get(message), message, this.#actions);
     this.#joinBoth(index);
   }
 
-  /** Older messages have been put before all others, or, if negative, the oldest are forgotten. */
+  /** Notes that older messages were prepended, or, if negative, that the oldest were dropped. */
   shifted(count) {
     this.#shift(count);
     this.#join(this.#first);
   }
 
-  /** Start anew at the newest. */
+  /** Starts again at the newest message. */
   reset() {
     this.#items.clear();
     this.#list.replaceChildren();
@@ -125,7 +125,7 @@ export class DrawnMessages {
     this.#end += count;
   }
 
-  /** Headings depend on the neighbour above. */
+  /** Redraws the headings around `index`, which depend on the message above. */
   #joinBoth(index) {
     this.#join(index);
     this.#join(index + 1);

@@ -1,4 +1,4 @@
-// The badge on the way back to the rooms: how much is unread in the others.
+// The badge on the link to the list of rooms: the unread count of the other rooms.
 
 import { $ } from "./page.js";
 import { countsOf, startFeed } from "./rooms-feed.js";

@@ -1,4 +1,4 @@
-// The little flag beside the name of a person or a room.
+// The flag beside the name of a person or a room.
 
 import { element } from "./page.js";
 
@@ -11,7 +11,9 @@ export function flag(name) {
   return made;
 }
 
-/** The classes of a name's flag: one name always flies the same (FNV-1a, so that names alike differ in theirs). */
+/**
+ * The classes of a name's flag: always the same for a name (FNV-1a, so that similar names differ).
+ */
 export function flagOf(name) {
   let hash = 0x811c9dc5;
   for (const character of name) hash = Math.imul(hash ^ character.codePointAt(0), 0x01000193) >>> 0;

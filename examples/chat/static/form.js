@@ -1,13 +1,16 @@
-// Forms: each field says what is wrong with it before the server has to, and the first wrong one gets the focus.
+// Forms: each field is validated before it is sent, and the first invalid one gets the focus.
 
 import { $ } from "./page.js";
 
-/** Let a form go only when all is well; `fields` are pairs of an input and a rule that gives its problem, or "". */
+/**
+ * Submits a form only if it is valid; `fields` are pairs of an input and a rule that returns its
+ * problem, or "".
+ */
 export function checkForm(form, fields) {
-  // The browser's own bubbles are for those without scripts.
+  // The browser's own validation is for users without scripts.
   form.noValidate = true;
   form.addEventListener("submit", (event) => {
-    // What the server said was about what was sent before.
+    // The server's message was about the previous submission.
     $("problem")?.remove();
     const wrong = fields.filter(([input, problemOf]) => showProblem(input, problemOf(input.value)));
     if (wrong.length === 0) return;
@@ -16,7 +19,7 @@ export function checkForm(form, fields) {
   });
 }
 
-/** What is wrong with the name of a person or of a room, once the server has trimmed it. */
+/** Returns the problem of a user's or room's name, as the server trims it. */
 export function nameProblem(name, max, missing) {
   if (name.trim() === "") return missing;
   if ([...name.trim()].length > max) return `A name has at most ${max} characters.`;

@@ -1,15 +1,15 @@
-// How one message looks: a list item with its flag, heading, text and, if need be, its fate.
+// The list item of a message, with its flag, heading, text and, if needed, delivery state.
 
 import { flag } from "./flags.js";
 import { textNodes } from "./message-text.js";
 import { element } from "./page.js";
 import { clock, day, isSameDay, showTime } from "./times.js";
 
-// Messages of one author this close together stand under one heading, though not for longer than a quarter of an hour.
+// Messages of one author this close together share a heading, for at most a quarter of an hour.
 const GROUP_MS = 5 * 60_000;
 const QUARTER_MS = 15 * 60_000;
 
-/** The list item of a message. */
+/** Creates the list item of a message. */
 export function draw(message, actions) {
   const item = element("li", { className: message.mine ? "message mine" : "message" }, [
     element("p", { className: "heading" }, [
@@ -23,7 +23,7 @@ export function draw(message, actions) {
   return item;
 }
 
-/** Bring an item up to date with what has become of its message. */
+/** Updates an item with the state of its message. */
 export function redraw(item, message, actions) {
   item.dataset.state = message.state;
   if (message.id !== null) item.dataset.id = message.id;
@@ -34,7 +34,7 @@ export function redraw(item, message, actions) {
   if (fate) item.append(delivery(fate, message, actions));
 }
 
-/** The day, the author and the flag are shown once for all messages that follow each other. */
+/** Shows the day, the author and the flag once for all messages that follow each other. */
 export function joinHeading(item, here, above) {
   const isNewDay = !above || !isSameDay(above.at, here.at);
   const isSameAuthor = above?.user === here.user;
@@ -47,14 +47,14 @@ export function joinHeading(item, here, above) {
   toggle(item, ".flag", !follows && !here.mine, () => flag(here.from));
 }
 
-/** What is "Today" now may be "Yesterday" soon. */
+/** Updates the day of an item: "Today" may be "Yesterday" now. */
 export function nameDay(item) {
   const words = day(Date.parse(item.querySelector("time").dateTime));
   const label = item.querySelector(".day");
   if (label.textContent !== words) label.textContent = words;
 }
 
-// What is said below a message of one's own, until the others have it.
+// The text below a message of one's own until it is delivered.
 const FATES = {
   pending: () => ({ words: "Sending…" }),
   stored: () => ({ words: "Stored. The others see it as soon as the server reaches them again." }),

@@ -1,12 +1,12 @@
-// The text of a message: text, and nothing but text, in which web addresses can be followed.
+// The text of a message: plain text with links for web addresses.
 
 import { element } from "./page.js";
 
 const ADDRESS = /https?:\/\/[^\s<>"]+/gi;
-// A sentence may end right after an address.
+// A sentence may end right after a link.
 const ENDINGS = /[.,;:!?'’”»…*_]+$/;
 
-/** The nodes of a text: strings, and links for its http and https addresses. */
+/** Returns the nodes of a text: strings, and links for its http and https URLs. */
 export function textNodes(text) {
   const nodes = [];
   let done = 0;
@@ -28,7 +28,7 @@ function link(address) {
   return element("a", { href, textContent: address, target: "_blank", rel: "noopener noreferrer nofollow" });
 }
 
-/** An address without the punctuation, or the closing bracket, of the sentence around it. */
+/** Returns a URL without the punctuation, or the closing bracket, of the sentence around it. */
 function trimmed(address) {
   for (;;) {
     const shorter = address.replace(ENDINGS, "");

@@ -1,12 +1,12 @@
-// Where the reader is among the messages: what they look at stays in its place, whatever comes and goes around it.
+// The scroll position: what the reader looks at does not move when messages are added or removed.
 
 import { DrawnMessages } from "./drawn-messages.js";
 import { $ } from "./page.js";
 
-// Draw, or fetch, what comes next when the reader is this close to the edge.
+// Draw, or fetch, further messages when the reader is this close to the edge.
 const NEAR_PX = 800;
 const AT_END_PX = 60;
-// A screen reader reads out what is new, and must not read what was only drawn again.
+// A screen reader announces new messages, but must not announce those that are only drawn again.
 const SILENCE_MS = 300;
 
 export class MessageWindow {
@@ -19,20 +19,21 @@ export class MessageWindow {
   #size = "";
   isAtEnd = true;
 
-  /** `onMove` hears of each move of the reader, and whether the oldest message here is near. */
+  /** `onMove` is called on each scroll, with whether the oldest message here is near. */
   constructor(messages, actions, onMove) {
     this.#messages = messages;
     this.#drawn = new DrawnMessages(messages, actions);
     this.#onMove = onMove;
     this.#log.onscroll = () => {
-      // Where it lies in a new size says nothing of its reader; who was at the end is kept there below.
+      // After a resize the position says nothing about the reader; the observer below keeps the end
+      // in view.
       if (this.#size === this.#currentSize) this.#moved();
     };
     $("jump").onclick = () => {
       this.toEnd();
       this.#log.focus();
     };
-    // A keyboard that slides in, or a taller composer, must not hide the newest message.
+    // An on-screen keyboard, or a taller composer, must not hide the newest message.
     new ResizeObserver(() => {
       this.#size = this.#currentSize;
       this.#drawn.reachOver(this.#log.clientHeight + 4 * NEAR_PX);
@@ -40,7 +41,9 @@ export class MessageWindow {
     }).observe(this.#log);
   }
 
-  /** Change something; who reads the newest message keeps it in view, who has scrolled up keeps their place. */
+  /**
+   * Applies a change: a reader at the newest message keeps it in view, others keep their position.
+   */
   change(act) {
     const held = this.isAtEnd ? null : this.#topmost();
     act();
@@ -49,7 +52,7 @@ export class MessageWindow {
     this.#moved();
   }
 
-  /** The same, unheard. */
+  /** Does the same without announcements by screen readers. */
   changeSilently(act) {
     clearTimeout(this.#silence);
     this.#log.setAttribute("aria-live", "off");
@@ -57,7 +60,7 @@ export class MessageWindow {
     this.#silence = setTimeout(() => this.#log.setAttribute("aria-live", "polite"), SILENCE_MS);
   }
 
-  /** A message has been put at `index`. */
+  /** Notes that a message was inserted at `index`. */
   inserted(index) {
     const isLast = index === this.#messages.length - 1;
     if (isLast && !this.isAtEnd && !this.#messages.at(index).mine) this.#missed++;
@@ -68,19 +71,19 @@ export class MessageWindow {
     this.#drawn.removed(message, index);
   }
 
-  /** Something became of a message; it may stand elsewhere now. */
+  /** Notes that a message has changed, and perhaps moved. */
   changed(message, before, after) {
     if (before === after) return this.#drawn.changed(message, after);
     this.#drawn.removed(message, before);
     this.#drawn.inserted(after, this.isAtEnd);
   }
 
-  /** Older messages have been put before all others, or, if negative, the oldest are forgotten. */
+  /** Notes that older messages were prepended, or, if negative, that the oldest were dropped. */
   shifted(count) {
     this.#drawn.shifted(count);
   }
 
-  /** Start anew at the newest message. */
+  /** Starts again at the newest message. */
   reset() {
     this.isAtEnd = true;
     this.#drawn.reset();
@@ -114,7 +117,7 @@ export class MessageWindow {
     $("jump").hidden = this.#missed === 0 && !isFar;
   }
 
-  /** The item at the top of the view, and where it stands. */
+  /** Returns the item at the top of the view, and its position. */
   #topmost() {
     const edge = this.#log.getBoundingClientRect().top;
     for (const item of $("messages").children) {

@@ -1,13 +1,14 @@
-// The room's messages as values: each once, in the order of their ids; those without an id yet stand last.
+// The room's messages as values: each once, ordered by id; those without an id yet are last.
 
-// More than a person rereads without asking the server; older ones are forgotten, and fetched again if wanted.
+// More than a person rereads without asking the server; older ones are dropped, and fetched again
+// on demand.
 const KEPT_MAX = 2000;
 
 export class Messages {
   #all = [];
   #byId = new Map();
   #byKey = new Map();
-  /** The greatest id that the room itself told about: what comes after it is what a reconnecting page lacks. */
+  /** The greatest id that the room itself sent: a reconnecting page lacks the messages after it. */
   newest = null;
 
   get length() {
@@ -22,7 +23,7 @@ export class Messages {
     return this.#all.lastIndexOf(message);
   }
 
-  /** The oldest id there is here. */
+  /** Returns the oldest id here. */
   get oldest() {
     return this.#all[0]?.id ?? null;
   }
@@ -31,17 +32,17 @@ export class Messages {
     return this.#byId.get(id);
   }
 
-  /** A message of this page, by the key that it chose. */
+  /** Returns a message of this page by its key. */
   withKey(key) {
     return this.#byKey.get(key);
   }
 
-  /** Those that are not, or not surely, delivered. */
+  /** Returns those that are not, or not surely, delivered. */
   unsettled() {
     return [...this.#byKey.values()].filter(({ state }) => state !== "sent");
   }
 
-  /** Put a message in its place, and tell which that is. */
+  /** Inserts a message in its place, and returns the index. */
   add(message) {
     let index = this.#all.length;
     while (index > 0 && order(message) < order(this.#all[index - 1])) index--;
@@ -51,7 +52,7 @@ export class Messages {
     return index;
   }
 
-  /** Take a message out, and tell where it was. */
+  /** Removes a message, and returns its index. */
   remove(message) {
     const index = this.indexOf(message);
     this.#all.splice(index, 1);
@@ -59,20 +60,20 @@ export class Messages {
     return index;
   }
 
-  /** Note what became of a message, and tell where it was and where it is now. */
+  /** Changes the state of a message, and returns its indexes before and after. */
   change(message, changes) {
     const before = this.remove(message);
     Object.assign(message, changes);
     return [before, this.add(message)];
   }
 
-  /** Put older messages before all others. */
+  /** Prepends older messages. */
   addOlder(messages) {
     for (const message of messages) this.#byId.set(message.id, message);
     this.#all.unshift(...messages);
   }
 
-  /** Forget the oldest beyond what is kept, and tell how many those were. */
+  /** Drops the oldest beyond the limit, and returns their number. */
   trim() {
     const surplus = this.#all.splice(0, Math.max(0, this.#all.length - KEPT_MAX));
     for (const message of surplus) this.#forget(message);

@@ -1,5 +1,5 @@
-// What is said here, until the room has it. A message has one key, under which the server stores it once: so what had
-// no answer when the connection went is sent again when it is back.
+// The messages of this page until the server has stored them. Each has a key, under which the
+// server stores it once: so a message without a response is sent again after a reconnect.
 
 import { ANSWER_LIMIT_MS } from "./connection.js";
 import { $, announce } from "./page.js";
@@ -10,7 +10,7 @@ export class Outbox {
   #window;
   #send;
 
-  /** `send` tells whether a frame went out. */
+  /** `send` returns whether a frame was sent. */
   constructor(you, messages, window, send) {
     this.#you = you;
     this.#messages = messages;
@@ -26,7 +26,7 @@ export class Outbox {
     this.#transmit(message);
   }
 
-  /** Send a message, or send it again: with its key it is the same message to the server. */
+  /** Sends a message, or sends it again: with the same key it is the same message to the server. */
   #transmit(message) {
     this.#note(message, { state: "pending" });
     clearTimeout(message.timer);
@@ -34,7 +34,7 @@ export class Outbox {
     message.timer = setTimeout(() => this.#fail(message), ANSWER_LIMIT_MS);
   }
 
-  /** Its button is gone then, and must not take the focus with it. */
+  /** Sends a message again. Its button disappears then, and must not take the focus with it. */
   retry(message) {
     this.#transmit(message);
     $("composer").focus();
@@ -45,7 +45,7 @@ export class Outbox {
     $("composer").focus();
   }
 
-  /** The server has it, but cannot tell the others yet. */
+  /** Notes that the server has stored a message, but cannot send it to others yet. */
   stored({ key, id }) {
     const message = this.#messages.withKey(key);
     if (message && message.state !== "sent") this.#note(message, { id, state: "stored" });
@@ -58,12 +58,12 @@ export class Outbox {
     announce(`Refused: ${reason}`);
   }
 
-  /** The connection is gone, and with it the answers. */
+  /** Notes that the connection is lost, and the pending responses with it. */
   lost() {
     for (const message of this.#in("pending")) this.#hold(message);
   }
 
-  /** The connection is back, and has told what it knows. */
+  /** Sends the waiting messages again after a reconnect, once the missed ones have arrived. */
   recover() {
     for (const message of this.#in("waiting")) this.#transmit(message);
   }
@@ -90,6 +90,6 @@ export class Outbox {
 }
 
 function newKey() {
-  // Pages without encryption have no randomUUID.
+  // Pages without HTTPS have no randomUUID.
   return crypto.randomUUID?.() ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
 }

@@ -1,8 +1,8 @@
-// What every part of a page needs: its elements, a voice for who does not see them, and a memory.
+// What every part of a page needs: its elements, screen reader announcements, and tab storage.
 
 export const $ = (id) => document.getElementById(id);
 
-/** What this tab remembers; a person may have forbidden it. */
+/** The session storage of this tab; null if the user has disabled it. */
 export const tabMemory = (() => {
   try {
     return window.sessionStorage;
@@ -11,19 +11,19 @@ export const tabMemory = (() => {
   }
 })();
 
-/** An element with properties and children; text only ever enters as text. */
+/** Creates an element with properties and children; text is only ever inserted as text. */
 export function element(tag, properties = {}, children = []) {
   const made = Object.assign(document.createElement(tag), properties);
   made.append(...children);
   return made;
 }
 
-/** A name inside a sentence, which may be read in the other direction. */
+/** Isolates a name inside a sentence, as it may have the other text direction. */
 export function isolated(name) {
   return `\u2068${name}\u2069`;
 }
 
-/** Have a screen reader say it. */
+/** Makes a screen reader announce a text. */
 export function announce(words) {
   $("announcement").textContent = words;
 }

@@ -1,4 +1,4 @@
-// The panel beside the room. Where the window is too narrow for it, it is a drawer over the messages.
+// The panel beside the room. In a narrow window it is a drawer over the messages.
 
 import { $, announce } from "./page.js";
 
@@ -12,7 +12,7 @@ export function startPanel() {
   $("panel").onkeydown = (event) => {
     if (event.key === "Escape" && isOpen()) close();
   };
-  // Whoever turns to something else is done with it.
+  // A click outside closes the panel.
   document.addEventListener("pointerdown", ({ target }) => {
     if (isOpen() && !$("panel").contains(target) && !$("people-toggle").contains(target)) show(false);
   });

@@ -1,4 +1,4 @@
-// The past: older messages are fetched when the reader comes near the oldest that is here.
+// The history: older messages are fetched when the reader comes near the oldest that is loaded.
 
 import { $, announce, isolated } from "./page.js";
 import { goToLogin, isRedirect } from "./session.js";
@@ -8,7 +8,7 @@ export class Past {
   #messages;
   #onOlder;
   #state = "idle";
-  // Whether the server has older ones; unknown before its welcome.
+  // Whether the server has older ones; unknown before its first message.
   #more = null;
 
   constructor(room, messages, onOlder) {
@@ -18,28 +18,28 @@ export class Past {
     $("past-retry").onclick = () => (messages.newest === null ? this.loadNewest() : this.#fetch());
   }
 
-  /** What the server said: whether there is more than this page has. */
+  /** Sets whether the server has more messages than this page. */
   set more(more) {
     this.#more = more;
     this.#show("idle");
   }
 
-  /** Say how things stand, now that there are messages, or none. */
+  /** Shows the state again after messages were added or removed. */
   refresh() {
     this.#show(this.#state);
   }
 
-  /** Fetch some if there are any; after a failure only when asked to. */
+  /** Fetches older messages if there are any; after a failure only on request. */
   load() {
     if (this.#more && this.#state === "idle") this.#fetch();
   }
 
-  /** The room has not answered yet: its newest messages come without it. */
+  /** Fetches the newest messages while the WebSocket has sent none yet. */
   loadNewest() {
     if (this.#more === null && this.#state !== "loading") this.#fetch(Number.MAX_SAFE_INTEGER);
   }
 
-  /** The connection is back: what failed may work now. */
+  /** Retries a failed fetch after a reconnect. */
   recover() {
     if (this.#state === "failed") this.#fetch();
   }
@@ -54,7 +54,7 @@ export class Past {
       if (isRedirect(response)) return goToLogin();
       if (!response.ok) throw new Error(`the server answered ${response.status}`);
       const { messages, more } = await response.json();
-      // The list began anew meanwhile, or forgot its oldest: this is no longer what comes before it.
+      // The list was reset or trimmed meanwhile: this page is no longer adjacent.
       if (oldest !== this.#messages.oldest) return this.#show("idle");
       this.#more = more;
       this.#show("idle");

@@ -1,4 +1,4 @@
-// Who is here now: oneself first, then the others by name.
+// The list of people who are here: oneself first, then the others by name.
 
 import { flag } from "./flags.js";
 import { $, element } from "./page.js";

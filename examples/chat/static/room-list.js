@@ -1,10 +1,10 @@
-// The list of rooms: one line each, brought up to date in its place.
+// The list of rooms: one item each, updated in place.
 
 import { flagOf } from "./flags.js";
 import { $ } from "./page.js";
 import { showTime, shortMoment } from "./times.js";
 
-/** Finish what the server has drawn: it knows neither the flags nor the reader's time zone. */
+/** Completes an item of the server, which has neither the flags nor the reader's time zone. */
 export function finishItem(item) {
   item.querySelector(".flag").className = flagOf(item.querySelector(".room-name").textContent);
   showUnreadIn(item, Number(item.dataset.unread));
@@ -12,7 +12,7 @@ export function finishItem(item) {
   if (at) showAt(item, Number(at));
 }
 
-/** Put these items in the place of those shown; keep the focus. */
+/** Replaces the shown items by these; keeps the focus. */
 export function replaceItems(items) {
   const focused = document.activeElement?.closest("#rooms > li")?.dataset.slug;
   $("rooms").replaceChildren(...items);

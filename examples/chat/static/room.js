@@ -1,4 +1,4 @@
-// The page of a room. Everything there starts here.
+// The entry point of a room's page.
 
 import { startComposer } from "./composer.js";
 import { startElsewhere } from "./elsewhere.js";

@@ -1,12 +1,12 @@
-// What happens in all rooms: the socket of the list, and the list itself as the server has it now.
+// The events of all rooms: the WebSocket of the list, and the current list of the server.
 
 import { Connection } from "./connection.js";
 import { goToLogin, isRedirect } from "./session.js";
 
-// Everyone hears at once that there is a new list, and a crowd should not ask for it at once.
+// All pages are notified of a new list at the same time, and must not fetch it at the same time.
 const SPREAD_MS = 1_000;
 
-/** Hear of every room; `onList` gets the list's items anew after each connection. */
+/** Subscribes to all rooms; `onList` gets the list's items again after each connect. */
 export function startFeed({ onState, onFrame, onList }) {
   const refresh = () => fetchList().then(onList, () => {});
   let timer = 0;
@@ -22,7 +22,7 @@ export function startFeed({ onState, onFrame, onList }) {
     onFrame: (frame) => (frame.type === "rooms.changed" ? refreshSoon() : onFrame(frame)),
     onState: (state, wait) => {
       onState(state, wait);
-      // Nobody tells what was missed before: this page may be minutes old when it comes out of a browser's history.
+      // Missed events are not sent again: a page from the back/forward cache may be minutes old.
       if (state === "connected") refresh();
     },
   });
@@ -36,7 +36,7 @@ async function fetchList() {
   return [...page.querySelectorAll("#rooms > li")];
 }
 
-/** What an item of the list says. */
+/** Returns the values of an item of the list. */
 export function countsOf({ dataset: { slug, unread, lastId } }) {
   return [slug, Number(unread), Number(lastId)];
 }

@@ -1,4 +1,4 @@
-// The page of all rooms: a list that stays up to date, and a form for one more.
+// The page of all rooms: a live list, and a form to create a room.
 
 import { checkForm, nameProblem } from "./form.js";
 import { $ } from "./page.js";
@@ -13,7 +13,7 @@ const ROOM_NAME_MAX = 40;
 const you = Number($("quay").dataset.userId);
 const counts = new UnreadCounts();
 
-/** Make the server's items ours; what was heard while they were on their way is newer, and stays. */
+/** Takes the server's items; events that were received during the fetch are newer, and win. */
 function take(items) {
   const taken = items.map((item) => {
     const isNews = counts.take(...countsOf(item));

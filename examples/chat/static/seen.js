@@ -1,6 +1,6 @@
-// What was seen: the newest message that stood in view while the page was looked at.
+// The read marker: the newest message that was in view while the page was visible.
 
-// The server counts down what is unread; it need not hear of it more often.
+// The server needs the read marker only for unread counts, so it need not be sent more often.
 const INTERVAL_MS = 1_000;
 
 export class Seen {
@@ -9,14 +9,16 @@ export class Seen {
   #told = 0;
   #timer = 0;
 
-  /** `current` gives the id of the newest message in view, or null; `send` tells whether it went out. */
+  /**
+   * `current` returns the id of the newest message in view, or null; `send` whether it was sent.
+   */
   constructor(current, send) {
     this.#current = current;
     this.#send = send;
     document.addEventListener("visibilitychange", () => this.look());
   }
 
-  /** Something moved, or somebody came back. */
+  /** Checks the view after a scroll, or when the page becomes visible. */
   look() {
     if (this.#timer !== 0 || !this.#isNews()) return;
     this.#tell();
@@ -26,7 +28,7 @@ export class Seen {
     }, INTERVAL_MS);
   }
 
-  /** The server may not have heard the last of it. */
+  /** Sends the marker again after a reconnect, as the last one may be lost. */
   reconnected() {
     this.#told = 0;
     this.look();

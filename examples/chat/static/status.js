@@ -1,20 +1,20 @@
-// The lamp in the bar: how the connection fares, in colour, in shape and in words.
+// The connection state in the bar, as a colour, a shape and a text.
 
 import { $, announce } from "./page.js";
 
 let countdown = 0;
 let wasLost = false;
 
-/** Make the button work that tries again without waiting. */
+/** Sets up the button that reconnects without waiting. */
 export function startStatus(hurry, focusAfter) {
   $("reconnect").onclick = () => {
     hurry();
-    // The button is gone now, and would take the focus with it.
+    // The button disappears now, and would take the focus with it.
     focusAfter?.focus();
   };
 }
 
-/** Show "connecting", "connected", "waiting", which tries again in `wait` milliseconds, or "left", which nobody sees. */
+/** Shows "connecting", "connected", "waiting" (a retry in `wait` ms), or "left" (never visible). */
 export function showStatus(state, wait) {
   clearInterval(countdown);
   $("status").hidden = false;
@@ -37,7 +37,7 @@ export function showStatus(state, wait) {
 function countDown(until) {
   const show = () => {
     const seconds = Math.max(1, Math.ceil((until - Date.now()) / 1000));
-    // Some machines have no network and reach the server all the same, so the attempts go on.
+    // A server on the same machine is reachable without a network, so the attempts continue.
     say(navigator.onLine ? `Retrying in ${seconds} s…` : `Offline. Retrying in ${seconds} s…`);
   };
   show();

@@ -1,4 +1,4 @@
-// Moments in the words and the time zone of the reader.
+// Points in time in the language and the time zone of the reader.
 
 const DAY_MS = 86_400_000;
 
@@ -10,7 +10,7 @@ const momentFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "full", tim
 
 export const clock = (at) => clockFormat.format(at);
 
-/** Whether two moments fall on one day here. */
+/** Whether two times are on the same local day. */
 export const isSameDay = (a, b) => new Date(a).toDateString() === new Date(b).toDateString();
 
 /** "Today", "Yesterday", "Friday, November 14", or with its year if that is another. */
@@ -21,12 +21,12 @@ export function day(at, now = Date.now()) {
   return (isThisYear ? dayFormat : dayOfYearFormat).format(at);
 }
 
-/** The time of day if that was today, else the day. */
+/** Returns the time of day if it is today, else the day. */
 export function shortMoment(at, now = Date.now()) {
   return (isSameDay(at, now) ? clockFormat : shortDayFormat).format(at);
 }
 
-/** Let a `<time>` say a moment in these words, and in full on demand. */
+/** Shows a time in a `<time>` element in these words, and in full as its tooltip. */
 export function showTime(time, at, words) {
   time.dateTime = new Date(at).toISOString();
   time.title = momentFormat.format(at);

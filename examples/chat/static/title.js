@@ -1,9 +1,9 @@
-// The title of the page: where one is, and how many messages nobody has looked at.
+// The title of the page: the current place, and the number of messages that arrived while hidden.
 
 const place = document.title;
 let unread = 0;
 
-/** A message came; it counts if nobody looks. */
+/** Counts a new message if the page is hidden. */
 export function countUnread() {
   if (document.hidden) showUnread(unread + 1);
 }

@@ -1,13 +1,13 @@
-// Who is typing: shown for a moment after each sign of it, in a line that is always there.
+// The "is typing" line: shown briefly after each event, in a line with constant height.
 
 import { $, isolated } from "./page.js";
 
 const SHOWN_MS = 4_000;
-// A screen reader hears of it now and then, however often people start and stop.
+// The minimum interval of screen reader announcements, however often people start and stop.
 const VOICE_INTERVAL_MS = 20_000;
 
 export class Typing {
-  // The names and the timers of those who type, by user.
+  // The names and timers of those who type, by user.
   #people = new Map();
   #spokeAt = -Infinity;
 
@@ -17,7 +17,7 @@ export class Typing {
     this.#show();
   }
 
-  /** Said what they typed, or gave up. */
+  /** Removes a user who has sent the message or stopped typing. */
   stopped(user) {
     clearTimeout(this.#people.get(user)?.timer);
     if (this.#people.delete(user)) this.#show();

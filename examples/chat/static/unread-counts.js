@@ -1,20 +1,21 @@
-// How much is unread in each room, counted from the server's list and from what is said after it.
+// The unread counts of the rooms, from the server's list and from the events after it.
 
-// A badge shows "99+" long before; the ids of older ones are not kept.
+// A badge shows "99+" long before this; the ids of older ones are not kept.
 const HEARD_MAX = 1_000;
 
 export class UnreadCounts {
-  // Of each room: how many were unread up to the message `upTo`, the ids of those after it, and the newest id of all.
+  // Per room: the unread count up to the message `upTo`, the ids of those after it, and the newest
+  // id.
   #rooms = new Map();
 
-  /** What the server's list says; false if it is older than what was heard since. */
+  /** Takes a count from the server's list; false if a newer event was received already. */
   take(slug, unread, lastId) {
     if (lastId < (this.#rooms.get(slug)?.lastId ?? 0)) return false;
     this.#rooms.set(slug, { unread, upTo: lastId, heard: [], lastId });
     return true;
   }
 
-  /** Something was said; false if that is known already. */
+  /** Takes a new message; false if it is known already. */
   active({ room: slug, id, user }, you) {
     const room = this.#rooms.get(slug) ?? { unread: 0, upTo: 0, heard: [], lastId: 0 };
     if (id <= room.lastId) return false;
@@ -28,7 +29,7 @@ export class UnreadCounts {
     return true;
   }
 
-  /** Nothing is unread up to this message. One that is newer may have been heard before this. */
+  /** Marks all up to this message as read. A newer one may have been received before this. */
   seen({ room: slug, id }) {
     const room = this.#rooms.get(slug);
     if (!room) return;
@@ -41,7 +42,7 @@ export class UnreadCounts {
     return room ? room.unread + room.heard.length : 0;
   }
 
-  /** In all rooms but this one. */
+  /** Returns the unread count of all rooms but this one. */
   total(except) {
     let total = 0;
     for (const slug of this.#rooms.keys()) if (slug !== except) total += this.of(slug);

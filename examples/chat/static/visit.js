@@ -1,4 +1,4 @@
-// One visit to one room: the parts of its page, and what the server tells each of them.
+// The session of a page in a room: its parts, and the messages from the server to each of them.
 
 import { Connection } from "./connection.js";
 import { MessageWindow } from "./message-window.js";
@@ -22,7 +22,7 @@ export class Visit {
   #typing = new Typing();
   #connection;
 
-  /** The room has a `slug` and a `name`, and so have you an `id` and a `name`. */
+  /** `room` has a `slug` and a `name`, `you` have an `id` and a `name`. */
   constructor(room, you) {
     this.#you = you;
     const send = (frame) => this.#connection.send(frame);
@@ -58,7 +58,7 @@ export class Visit {
     this.#connection.hurry();
   }
 
-  /** Who comes back asks for what came since. */
+  /** A reconnecting page requests the messages after its newest. */
   #path({ slug }) {
     const since = this.#messages.newest === null ? "" : `?since=${this.#messages.newest}`;
     return `/ws/rooms/${encodeURIComponent(slug)}${since}`;
@@ -99,7 +99,7 @@ export class Visit {
     this.#window.change(() => this.#add(message));
   }
 
-  /** A message that the room told about; known ones are only brought up to date. */
+  /** Adds a message that the room sent; known ones are only updated. */
   #add({ id, key, user, from, text, at }) {
     this.#messages.newest = Math.max(this.#messages.newest ?? 0, id);
     const mine = user === this.#you.id;
@@ -116,7 +116,7 @@ export class Visit {
   #addOlder(older) {
     const unknown = older.filter(({ id }) => this.#messages.withId(id) === undefined);
     const values = unknown.map((message) => ({ ...message, mine: message.user === this.#you.id, state: "sent" }));
-    // Before the room has answered these are its newest.
+    // Before the WebSocket's first message these are the newest.
     this.#messages.newest ??= older.at(-1)?.id ?? null;
     this.#window.changeSilently(() => {
       this.#messages.addOlder(values);
@@ -124,7 +124,7 @@ export class Visit {
     });
   }
 
-  /** Too much was missed to close the gap: only what the server does not have stays. */
+  /** Starts again after missing too many messages: only those that the server lacks are kept. */
   #startAnew() {
     const kept = this.#messages.unsettled().filter(({ id }) => id === null);
     this.#messages.clear();

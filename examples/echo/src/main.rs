@@ -1,12 +1,13 @@
-//! The smallest server: it sends back what it receives, at `ws://127.0.0.1:8000/`.
+//! The smallest server: an echo server at `ws://127.0.0.1:8000/`.
 //!
-//! In the console of a browser at <http://127.0.0.1:8000/>, which says that there is no page:
-//! `ws = new WebSocket("ws://127.0.0.1:8000/")`, `ws.onmessage = (said) => console.log(said.data)`, `ws.send("ahoy")`.
+//! To try it, open <http://127.0.0.1:8000/> in a browser (the response is an error page, as there
+//! is no HTTP route) and type in its console: `ws = new WebSocket("ws://127.0.0.1:8000/")`,
+//! `ws.onmessage = (event) => console.log(event.data)`, `ws.send("ahoy")`.
 
 use launch::Program;
 use seaway::{Channels, Context, Message, Result, WebSocketConsumer, consumer, serve};
 
-/// Sends back what it receives, text and bytes alike.
+/// A consumer that echoes text and binary messages.
 #[derive(WebSocketConsumer)]
 struct Echo;
 
@@ -19,7 +20,7 @@ impl Echo {
 
 const PROGRAM: Program = Program {
     name: "echo",
-    about: "A WebSocket server that sends back what it receives.",
+    about: "A WebSocket server that echoes every message.",
     settings: &[],
 };
 

@@ -1,7 +1,9 @@
-//! Seaway's sockets inside an axum app that was there before, served by axum, with tower-http around both.
+//! A Seaway WebSocket consumer inside an existing axum app, served by axum, with tower-http layers
+//! around both.
 //!
-//! `curl --json 21.5 http://127.0.0.1:8000/readings` adds a reading of a sensor, which whoever listens at
-//! `ws://127.0.0.1:8000/ws/readings` hears at once, from a page of [`DASHBOARD`] or without one; `curl http://127.0.0.1:8000/readings` shows the last ones.
+//! `curl --json 21.5 http://127.0.0.1:8000/readings` adds a sensor reading. Every client connected
+//! to `ws://127.0.0.1:8000/ws/readings` receives it at once, from a page of [`DASHBOARD`] or from a
+//! client that is no browser. `curl http://127.0.0.1:8000/readings` returns the last readings.
 
 use axum::{
     Json, Router,
@@ -20,20 +22,20 @@ use std::{
 };
 use tower_http::{compression::CompressionLayer, cors::CorsLayer, trace::TraceLayer};
 
-/// The page that may read from elsewhere: the same for requests and for sockets.
+/// The origin that may send cross-origin requests and open WebSockets.
 const DASHBOARD: &str = "http://localhost:5173";
 
-/// How many readings are kept; the oldest goes first.
+/// The number of readings that are kept; the oldest is dropped first.
 const KEPT: usize = 1_000;
 
-/// What listeners are told.
+/// The events of the group `readings`.
 #[derive(Event)]
 #[event(prefix = "reading")]
 enum ReadingEvent {
     Added { celsius: f64 },
 }
 
-/// One listener.
+/// One connected client.
 #[derive(WebSocketConsumer)]
 struct Listener {
     #[group("readings")]
@@ -52,7 +54,7 @@ impl Listener {
     }
 }
 
-/// What axum's handlers share.
+/// The state that axum's handlers share.
 #[derive(Clone)]
 struct Sensor {
     readings: Arc<Mutex<VecDeque<f64>>>,
@@ -60,7 +62,7 @@ struct Sensor {
 }
 
 impl Sensor {
-    /// What was read so far, the oldest first.
+    /// Returns the kept readings, the oldest first.
     fn all(&self) -> Vec<f64> {
         let readings = self.readings.lock();
         let readings = readings.expect("no code panics while it holds this lock");
@@ -79,7 +81,7 @@ impl Sensor {
 
 const PROGRAM: Program = Program {
     name: "in-axum",
-    about: "An axum app with WebSockets that hear of each reading of a sensor.",
+    about: "An axum app whose WebSocket clients receive each reading of a sensor.",
     settings: &[],
 };
 

@@ -4,12 +4,12 @@ use seaway::{Error, ErrorKind, Result};
 use std::io;
 use tokio::net::TcpListener;
 
-/// The address to listen on, as `--host` and `--port` give it.
+/// The address to listen on, set with `--host` and `--port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     /// A name or an IP address.
     pub host: String,
-    /// The port; 0 is any free one.
+    /// The port; 0 selects any free one.
     pub port: u16,
 }
 
@@ -23,15 +23,16 @@ impl Default for Address {
 }
 
 impl Address {
-    /// Listens there.
+    /// Binds a listener to this address.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`], with the option that chooses another address.
+    /// [`ErrorKind::Io`]; the message names the option that selects another address.
     pub async fn listen(&self) -> Result<TcpListener> {
         self.listen_as("--port").await
     }
 
-    /// Listens there; `option` is the one that chooses the port.
+    /// Binds a listener to this address; error messages name `option` as the one that sets the
+    /// port.
     ///
     /// # Errors
     /// As [`listen`](Self::listen).

@@ -1,44 +1,45 @@
-//! The command line: `--host`, `--port`, `--help`, and the options of one program.
+//! The command line: `--host`, `--port`, `--help`, and the options of each program.
 
 use crate::Address;
 use lexopt::{Arg, Parser, ValueExt};
 use std::{env, ffi::OsString, fmt, fmt::Display, process::exit, str::FromStr};
 
-/// What is wrong with a command line, as a sentence.
+/// An error in the command line.
 pub type Mistake = lexopt::Error;
 
-/// A program, as its `--help` describes it.
+/// A program, as `--help` describes it.
 pub struct Program {
-    /// The name that starts it.
+    /// The name of the executable.
     pub name: &'static str,
-    /// What it does, in one line.
+    /// One line that describes it.
     pub about: &'static str,
-    /// Its own options and environment variables, each with what it does.
+    /// Its own options and environment variables, each with a description.
     pub settings: &'static [(&'static str, &'static str)],
 }
 
-/// The settings that all programs have.
+/// The options of all programs.
 const COMMON: [(&str, &str); 3] = [
     ("--host H", "the address to listen on (127.0.0.1)"),
     ("--port N", "the port to listen on (8000; 0: any free port)"),
     ("--help", "print this text"),
 ];
 
-/// An option of the program's own.
+/// One of the program's own options.
 pub struct Flag<'a> {
     name: &'a str,
     parser: &'a mut Parser,
 }
 
 impl Program {
-    /// Reads the command line of a program without options of its own, and shows the log.
+    /// Parses the command line of a program without options of its own, and starts the log.
     ///
-    /// It ends the process after `--help` (status 0) and after a mistake (status 2).
+    /// Exits the process after `--help` (status 0) and after an error (status 2).
     pub fn start(&self) -> Address {
         self.start_with(|_| Ok(false))
     }
 
-    /// The same, with options of its own: `own` takes each one, and returns false for one that it does not know.
+    /// Does the same for a program with options of its own: `own` handles each one, and returns
+    /// false for an unknown one.
     pub fn start_with(&self, own: impl FnMut(&mut Flag<'_>) -> Result<bool, Mistake>) -> Address {
         crate::log();
         match read(env::args_os().skip(1), own) {
@@ -71,15 +72,15 @@ impl Display for Program {
 }
 
 impl Flag<'_> {
-    /// The option's name, with its dashes.
+    /// Returns the option's name, with its dashes.
     pub fn name(&self) -> &str {
         self.name
     }
 
-    /// The option's value.
+    /// Returns the option's value.
     ///
     /// # Errors
-    /// If there is none, or `T` cannot be made of it.
+    /// If the value is missing, or cannot be parsed as `T`.
     pub fn value<T: FromStr<Err: Display>>(&mut self) -> Result<T, Mistake> {
         let value = self.parser.value()?.string()?;
         let made = value.parse();
@@ -87,7 +88,7 @@ impl Flag<'_> {
     }
 }
 
-/// The address that these words ask for; nothing if they ask for help.
+/// Returns the address that these arguments select; `None` if they ask for help.
 fn read(
     words: impl IntoIterator<Item = OsString>,
     mut own: impl FnMut(&mut Flag<'_>) -> Result<bool, Mistake>,
@@ -171,17 +172,17 @@ mod tests {
     fn the_help_lists_the_settings_in_one_column() {
         let program = Program {
             name: "echo",
-            about: "Says what it hears.",
-            settings: &[("--quiet", "says nothing")],
+            about: "Echoes messages.",
+            settings: &[("--quiet", "prints nothing")],
         };
 
         let help = program.to_string();
 
-        let expected = "usage: echo [OPTIONS]\n\nSays what it hears.\n\n  \
+        let expected = "usage: echo [OPTIONS]\n\nEchoes messages.\n\n  \
              --host H  the address to listen on (127.0.0.1)\n  \
              --port N  the port to listen on (8000; 0: any free port)\n  \
              --help    print this text\n  \
-             --quiet   says nothing";
+             --quiet   prints nothing";
         assert_eq!(help, expected);
     }
 }

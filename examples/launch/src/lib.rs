@@ -1,11 +1,11 @@
-//! How every example starts: its command line, its log, its listener, its Redis, its metrics.
+//! The common start-up code of the examples: command line, log, listener, Redis, metrics.
 //!
 //! | file | contains |
 //! | --- | --- |
 //! | `command_line.rs` | `--host`, `--port`, `--help`, and the options of one program |
 //! | `address.rs` | the address to listen on |
-//! | `redis.rs` | the Redis that a user named |
-//! | `metrics.rs` | the metrics of a process |
+//! | `redis.rs` | the Redis that the user configured |
+//! | `metrics.rs` | the metrics of this process |
 
 mod address;
 mod command_line;
@@ -22,11 +22,12 @@ pub use self::{
 use std::io::{IsTerminal, stderr};
 use tracing_subscriber::EnvFilter;
 
-/// What is logged unless `RUST_LOG` says otherwise. `tower_http` logs each request at this level; h2 warns of what a client
-/// sends, as often as it sends it, and tower-sessions of each request while its store is down, which Seaway logs too.
+/// The log filter unless `RUST_LOG` is set. `tower_http` logs each request at `debug`; h2 warns
+/// about client input as often as a client sends it, and tower-sessions logs once per request while
+/// its store is down, which Seaway logs too.
 const LOGGED: &str = "info,h2=error,tower_http=debug,tower_sessions_core=off";
 
-/// Shows the log on standard error.
+/// Writes the log to standard error.
 pub fn log() {
     let filter = EnvFilter::try_from_default_env();
     tracing_subscriber::fmt()

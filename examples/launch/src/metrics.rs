@@ -1,21 +1,22 @@
-//! The metrics of a process, as Prometheus reads them.
+//! The metrics of this process, in the Prometheus text format.
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use seaway::{Error, Result};
 use std::time::Duration;
 
-/// How often the samples of histograms are summed up: until then they take memory.
+/// The interval at which histogram samples are aggregated; until then they take memory.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// The metrics of this process.
+/// A handle to the metrics of this process.
 #[derive(Clone)]
 pub struct Metrics(PrometheusHandle);
 
 impl Metrics {
-    /// Records them from now on. Call it once, before anything is made that counts, on a tokio runtime.
+    /// Starts recording metrics. Call it once, on a tokio runtime, before anything that records
+    /// metrics is created.
     ///
     /// # Errors
-    /// [`ErrorKind::User`](seaway::ErrorKind::User) if something records metrics already.
+    /// [`ErrorKind::User`](seaway::ErrorKind::User) if another recorder is installed already.
     pub fn record() -> Result<Self> {
         let recorder = PrometheusBuilder::new().install_recorder();
         let handle = recorder.map_err(Error::user)?;

@@ -1,46 +1,46 @@
-//! The Redis that a user named.
+//! The Redis that the user configured.
 
 use seaway::{Channels, Error, ErrorKind, Result, channels::redis::RedisConfig};
 use std::{env, fmt};
 
-/// A Redis, and what its user can do if it does not work.
+/// A Redis URL, and the advice that is shown if it does not work.
 ///
-/// It is shown without the password that its URL may hold.
+/// `Display` omits the credentials that the URL may contain.
 pub struct Redis {
     url: String,
-    /// What its user is told beside the reason if it does not work.
+    /// The advice that follows the reason in an error message.
     advice: &'static str,
 }
 
 impl Redis {
-    /// The one that `REDIS_URL` names; none if that is unset or empty.
+    /// Returns the Redis at `REDIS_URL`; `None` if the variable is unset or empty.
     pub fn from_env() -> Option<Self> {
         let url = env::var_os("REDIS_URL").filter(|url| !url.is_empty())?;
         Some(Self {
             url: url.to_string_lossy().into_owned(),
-            advice: "given by REDIS_URL; unset that to serve without",
+            advice: "set by REDIS_URL; unset it to run without Redis",
         })
     }
 
-    /// The one that an option `--redis` names.
+    /// Returns the Redis that the option `--redis` names.
     pub fn from_option(url: String) -> Self {
-        let advice = "given by --redis; leave that out to serve without";
+        let advice = "set by --redis; omit it to run without Redis";
         Self { url, advice }
     }
 
-    /// The one that may be on this machine.
+    /// Returns the Redis at the default address of this machine, which may not be running.
     pub fn on_this_machine() -> Self {
         Self {
             url: "redis://127.0.0.1:6379".to_owned(),
-            advice: "REDIS_URL may name another",
+            advice: "set REDIS_URL to use another one",
         }
     }
 
-    /// Connects to it; `configure` sets at least a prefix that no other program on this Redis has.
+    /// Connects to this Redis; `configure` sets at least a prefix that no other program there uses.
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`], with the reason and what the user of the program can do; [`ErrorKind::Name`] if the prefix
-    /// is none.
+    /// [`ErrorKind::Layer`], with the reason and the remedy; [`ErrorKind::Name`] if the prefix is
+    /// invalid.
     pub async fn channels(
         &self,
         configure: impl FnOnce(RedisConfig) -> RedisConfig,
@@ -52,20 +52,21 @@ impl Redis {
                 let message = format!("{error:?} ({})", self.advice);
                 Error::new(ErrorKind::Layer, message)
             }
-            // The prefix is wrong, not the Redis.
+            // The prefix is invalid; the Redis is not the cause.
             _ => error,
         })
     }
 }
 
-/// Where it is, without user and password.
+/// The address without user and password.
 impl fmt::Display for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(place(&self.url))
     }
 }
 
-/// What follows the scheme, and the user if there is one. A password may contain any character, so the last `@` counts.
+/// Returns the URL without its scheme, user and query. A password may contain any character, so the
+/// last `@` ends it.
 fn place(url: &str) -> &str {
     let place = url.rsplit_once('@').or_else(|| url.split_once("://"));
     let place = place.map_or(url, |(_, place)| place);
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_redis_that_does_not_work_is_told_in_one_line_with_the_option_that_gave_it() {
+    async fn a_connection_error_is_one_line_and_names_the_option_that_set_the_url() {
         for url in ["redis://127.0.0.1:1", "http://127.0.0.1:6379", "cache", ""] {
             let redis = Redis::from_option(url.to_owned());
 

@@ -1,8 +1,9 @@
-//! A shop whose handlers tell its customers something, wherever their sockets are.
+//! A shop whose HTTP handlers send notifications to a customer's WebSockets, in every process.
 //!
-//! Open <http://127.0.0.1:8000> in two windows of different browsers, come in as Ana and as Bo, and ship something to one
-//! of them: only that one is told, in every tab. There are no passwords here; `examples/chat` has them.
-//! With a Redis at `REDIS_URL`, handler and socket may be in different processes.
+//! Open <http://127.0.0.1:8000> in two different browsers, log in as Ana and as Bo, and ship a
+//! parcel to one of them: only that customer is notified, in every tab. There are no passwords
+//! here; `examples/chat` has them. With a Redis at `REDIS_URL`, handler and WebSocket may be in
+//! different processes.
 
 use axum::{
     Form, Router,
@@ -24,7 +25,7 @@ use std::fmt;
 
 const PAGE: &str = include_str!("page.html");
 
-/// Somebody who buys here.
+/// A customer, who is identified by the name alone.
 #[derive(Clone, Deserialize)]
 struct Customer {
     name: String,
@@ -36,7 +37,7 @@ impl fmt::Display for Customer {
     }
 }
 
-/// Whoever says a name is that customer.
+/// An authenticator that accepts any valid name, without a password.
 struct Customers;
 
 impl Authenticator for Customers {
@@ -58,14 +59,14 @@ impl Authenticator for Customers {
     }
 }
 
-/// What a customer is told.
+/// The events of a customer's group.
 #[derive(Event)]
 #[event(prefix = "parcel")]
 enum ParcelEvent {
     Shipped { what: String },
 }
 
-/// One tab of a customer, among all of hers.
+/// One open tab of a customer.
 #[derive(WebSocketConsumer)]
 struct Tab {
     #[user]
@@ -91,10 +92,10 @@ impl Tab {
 
 const PROGRAM: Program = Program {
     name: "notifications",
-    about: "A shop whose handlers tell its customers something, wherever their sockets are.",
+    about: "A shop whose handlers send notifications to its customers' WebSockets.",
     settings: &[(
         "REDIS_URL",
-        "the Redis that connects several processes (unset: one process alone)",
+        "the Redis that connects several processes (unset: a single process)",
     )],
 };
 
@@ -102,7 +103,7 @@ const PROGRAM: Program = Program {
 async fn main() -> Result<()> {
     let address = PROGRAM.start();
     let channels = match Redis::from_env() {
-        // Other programs may be on that Redis.
+        // Other programs may use that Redis.
         Some(redis) => redis.channels(|config| config.prefix(PROGRAM.name)).await?,
         None => Channels::in_memory(),
     };
@@ -116,9 +117,10 @@ async fn main() -> Result<()> {
         .merge(members)
         .with_state(channels.clone());
     let sessions = Sessions::new(MemoryStore::default(), &channels)
-        // A browser has the same cookies for all ports of a machine: other examples may be at others.
+        // Browsers share cookies between all ports of a host: other examples may run on other
+        // ports.
         .cookie_name(PROGRAM.name)
-        // Without HTTPS a browser would not keep a `Secure` cookie.
+        // Browsers do not store `Secure` cookies without HTTPS.
         .secure(false);
     let app = ProtocolTypeRouter::new()
         .http(from_service(pages))
@@ -140,13 +142,13 @@ async fn log_in(
     Ok(Redirect::to("/"))
 }
 
-/// What is shipped.
+/// The form of `POST /ship/{name}`.
 #[derive(Deserialize)]
 struct Parcel {
     what: String,
 }
 
-/// Tells a customer, in all her tabs and on every process, that something is on its way.
+/// Sends a notification to all of a customer's tabs, in every process.
 async fn ship(
     State(channels): State<Channels>,
     User(sender): User<Customer>,
@@ -156,5 +158,5 @@ async fn ship(
     let told = format!("{what}, from {sender}");
     let tabs = channels.group::<ParcelEvent>(&format!("customer.{name}"))?;
     tabs.send(&ParcelEvent::Shipped { what: told }).await?;
-    Ok(format!("{name} will be told"))
+    Ok(format!("{name} will be notified"))
 }

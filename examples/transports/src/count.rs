@@ -1,4 +1,4 @@
-//! What each client has cost.
+//! The costs of each client: requests, messages and bytes.
 
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
@@ -8,10 +8,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-/// How many clients are counted; a page has four. For another one, the one that has cost nothing for longest is forgotten.
+/// The number of clients that are counted; a page has four. A further one replaces the client whose
+/// count has not changed for longest.
 const CLIENTS: usize = 10_000;
 
-/// The id that a client has chosen: 1 to 32 letters and digits.
+/// An id that the client chose: 1 to 32 ASCII letters and digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ClientId(String);
@@ -42,26 +43,26 @@ pub struct Counts(Mutex<Clients>);
 
 #[derive(Default)]
 struct Clients {
-    /// Each with the change that was its last.
+    /// Each count, with the number of its last change.
     counts: HashMap<ClientId, (u64, Count)>,
     /// The clients by their last changes, the oldest first.
     by_age: BTreeMap<u64, ClientId>,
     changes: u64,
 }
 
-/// What one client has cost.
+/// The costs of one client.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Count {
     pub requests: u64,
     pub messages: u64,
-    /// Bytes of what was told.
+    /// Bytes of the payload that was sent to it.
     pub payload: u64,
-    /// Bytes of the heads of its requests.
+    /// Bytes of its request heads.
     pub heads: u64,
 }
 
 impl Counts {
-    /// Counts a request, and tells the size of its head.
+    /// Counts a request, and returns the size of its head in bytes.
     pub fn request(&self, client: &ClientId, head: &Parts) -> u64 {
         let size = size(head);
         self.change(client, |count| {
@@ -71,7 +72,7 @@ impl Counts {
         size
     }
 
-    /// Counts what a client was told.
+    /// Counts messages that were sent to a client.
     pub fn told(&self, client: &ClientId, messages: usize, payload: usize) {
         self.change(client, |count| {
             count.messages += messages as u64;
@@ -79,7 +80,7 @@ impl Counts {
         });
     }
 
-    /// What this client has cost so far.
+    /// Returns the costs of this client so far.
     pub fn of(&self, client: &ClientId) -> Count {
         let clients = self.clients();
         let count = clients.counts.get(client);
@@ -101,7 +102,7 @@ impl Counts {
 }
 
 impl Clients {
-    /// The count of a client, which changes now.
+    /// Returns the count of a client for a change, and marks it as the most recently changed.
     fn changed(&mut self, client: &ClientId) -> &mut Count {
         self.changes += 1;
         let (last, count) = self.counts.entry(client.clone()).or_default();
@@ -118,17 +119,17 @@ impl Clients {
     }
 }
 
-/// One connection's share: it belongs to one client.
+/// The counter of one connection, which belongs to one client.
 #[derive(Clone)]
 pub struct Tally {
     counts: Arc<Counts>,
     client: ClientId,
-    /// The size of the head that opened the connection.
+    /// The size in bytes of the head of the request that opened the connection.
     pub head: u64,
 }
 
 impl Tally {
-    /// Counts the opening of a connection.
+    /// Counts the request that opened a connection.
     pub fn open(counts: Arc<Counts>, client: ClientId, head: &Parts) -> Self {
         let head = counts.request(&client, head);
         Self {
@@ -138,14 +139,14 @@ impl Tally {
         }
     }
 
-    /// Counts what was told: on a connection that goes on, after it was sent. What is then on its way when the connection
-    /// is cut is counted here and not by the page.
+    /// Counts sent messages. A WebSocket or an event stream calls this after the send, so messages
+    /// in flight when the connection breaks are counted here and not by the page.
     pub fn told(&self, messages: usize, payload: usize) {
         self.counts.told(&self.client, messages, payload);
     }
 }
 
-/// As HTTP/1.1 writes it: the first line, each header, the empty line.
+/// Returns the size of a head as HTTP/1.1 writes it: request line, headers, empty line.
 fn size(head: &Parts) -> u64 {
     let target = head
         .uri
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_bound_who_has_cost_nothing_for_longest_is_forgotten() {
+    fn at_the_bound_the_client_that_has_not_changed_for_longest_is_dropped() {
         let counts = Counts::default();
         let client = |number: usize| ClientId(number.to_string());
         for number in 0..CLIENTS {

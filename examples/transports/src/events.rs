@@ -1,4 +1,5 @@
-//! Server-sent events: one request, and news come as long as it lasts. What the page says goes by requests of its own.
+//! Server-sent events: one request, whose response streams messages as long as the connection
+//! lasts. The page sends messages in separate requests.
 
 use crate::{
     count::{Counts, Tally},
@@ -7,7 +8,7 @@ use crate::{
 use seaway::{HttpConsumer, HttpContext, HttpHandshake, Rejection, Reply, Result, Sse, SseEvent};
 use std::sync::Arc;
 
-/// One stream.
+/// One event stream.
 pub struct Stream {
     listener: Listener,
     tally: Tally,
@@ -19,7 +20,7 @@ impl HttpConsumer for Stream {
     async fn connect(handshake: &mut HttpHandshake<RoomEvent>) -> Result<Self, Rejection> {
         let counts = handshake.state::<Arc<Counts>>()?.clone();
         handshake.join(GROUP).await?;
-        // A browser that comes back by itself says what it heard last.
+        // A browser that reconnects by itself sends the last id that it received.
         let heard = handshake.last_event_id().and_then(|id| id.parse().ok());
         let since = match heard {
             Some(id) => id,
@@ -36,10 +37,11 @@ impl HttpConsumer for Stream {
         let (start, since) = (self.listener.start(), self.listener.since());
         let hello = format!("{{\"start\":{start},\"heads\":{}}}", self.tally.head);
         let hello = SseEvent::text(hello).name("hello");
-        // With an id, so that a page that is cut off before it hears a message says from where on it was here.
+        // With an id, so that a page that disconnects before its first message can resume from
+        // here.
         events.send(hello.id(since.to_string())).await?;
         self.tell_news(&events).await?;
-        // Whatever was missed, the room knows it.
+        // The room has all messages, so missed events need no handling of their own.
         while !matches!(ctx.next_event().await, Ok(None)) {
             self.tell_news(&events).await?;
         }

@@ -1,9 +1,10 @@
-//! One room by four transports, side by side: polling, long polling, server-sent events and WebSocket.
+//! One chat room over four transports: polling, long polling, server-sent events and WebSocket.
 //!
 //! `cargo run --release -p transports`, then <http://127.0.0.1:8000>.
 //!
-//! Without a page, each with a name of 1 to 32 letters and digits, and the id of the last message that it knows;
-//! for one that knows none `wait` answers at once with `start`, the id to ask with:
+//! Without the page, use curl. `client` is an id of 1 to 32 letters and digits, `since` the id of
+//! the last message that the client has. With `since=0`, `wait` responds at once with `start`, the
+//! id for the next request:
 //!
 //! ```sh
 //! curl -N 'http://127.0.0.1:8000/events?client=ana&since=0'
@@ -12,12 +13,12 @@
 //! curl -d ahoy http://127.0.0.1:8000/say
 //! ```
 //!
-//! | file | idea |
+//! | file | contains |
 //! | --- | --- |
-//! | `room.rs` | the last messages, by id: what was missed, and what is gone |
-//! | `count.rs` | what each client has cost |
-//! | `poll.rs`, `wait.rs`, `events.rs`, `socket.rs` | the four ways to hear |
-//! | `pages.rs` | the page, and what it says |
+//! | `room.rs` | the last messages, by id: those after an id, and whether some were dropped |
+//! | `count.rs` | the costs of each client |
+//! | `poll.rs`, `wait.rs`, `events.rs`, `socket.rs` | the four transports |
+//! | `pages.rs` | the page, and `POST /say` |
 
 mod count;
 mod events;
@@ -44,7 +45,7 @@ use wait::Wait;
 
 const PROGRAM: Program = Program {
     name: "transports",
-    about: "One room by polling, long polling, server-sent events and WebSocket, side by side.",
+    about: "One room over polling, long polling, server-sent events and WebSocket, side by side.",
     settings: &[],
 };
 

@@ -1,4 +1,4 @@
-//! The page, and what it says.
+//! The page with its static files, and `POST /say`.
 
 use crate::{
     count::Counts,
@@ -17,10 +17,10 @@ use http::{
 };
 use std::sync::Arc;
 
-/// What a message of 500 characters may take.
+/// The largest request body: a message of 500 characters has at most this many bytes.
 const LARGEST: usize = 2_000;
 
-/// Nothing but what this server sends runs in the page.
+/// The content security policy: the page loads and runs only what this server sends.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -28,7 +28,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 const JS: &str = "text/javascript; charset=utf-8";
 
-/// The path of each file, its type, and what it holds.
+/// The path, type and content of each file.
 #[rustfmt::skip] // One line each.
 const FILES: &[(&str, &str, &str)] = &[
     ("/", HTML, include_str!("../static/index.html")),
@@ -53,7 +53,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/static/web-socket.js", JS, include_str!("../static/web-socket.js")),
 ];
 
-/// What is not a transport of its own.
+/// Returns the routes that need no consumer: the page, polling, `POST /say`.
 pub fn router(room: Arc<Room>, counts: Arc<Counts>) -> Router {
     let router = Router::new()
         .route("/healthz", get(|| async { "ok" }))
@@ -67,7 +67,7 @@ pub fn router(room: Arc<Room>, counts: Arc<Counts>) -> Router {
     router.with_state((room, counts))
 }
 
-/// `POST /say`: one line of text.
+/// Handles `POST /say`: publishes a text.
 async fn say(
     State((room, _)): State<(Arc<Room>, Arc<Counts>)>,
     text: String,

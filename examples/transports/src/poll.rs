@@ -1,4 +1,5 @@
-//! Polling: ask again and again. Each question is a whole request, and most answers are "nothing".
+//! Polling: the client asks at intervals. Each poll is a whole request, and most responses are
+//! empty.
 
 use crate::{
     count::{ClientId, Counts},
@@ -12,7 +13,7 @@ use axum::{
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// Who asks, and for what.
+/// The query parameters of a poll.
 #[derive(Deserialize)]
 pub struct Asked {
     client: ClientId,
@@ -20,7 +21,7 @@ pub struct Asked {
     since: u64,
 }
 
-/// `GET /poll`: what came since, at once.
+/// Handles `GET /poll`: responds at once with the messages after `since`.
 pub async fn poll(
     State((room, counts)): State<(Arc<Room>, Arc<Counts>)>,
     Query(asked): Query<Asked>,
@@ -38,7 +39,7 @@ pub async fn poll(
     (headers, body).into_response()
 }
 
-/// `GET /stats`: what the server has counted.
+/// Handles `GET /stats`: responds with the server's counts for the client.
 pub async fn stats(
     State((_, counts)): State<(Arc<Room>, Arc<Counts>)>,
     Query(asked): Query<Asked>,

@@ -1,4 +1,4 @@
-//! The room: the last messages, by id.
+//! The room: a ring of the last messages, by id.
 
 use seaway::{Channels, Event, Group, Result};
 use serde::Serialize;
@@ -8,13 +8,14 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// How many messages are kept; the oldest goes first, and whoever was away for longer is told of a gap.
+/// The number of messages that are kept; the oldest is dropped first. A client that was away for
+/// longer is notified of a gap.
 const KEPT: usize = 100;
 
-/// The group of all who listen without asking again and again.
+/// The group of all clients but those that poll.
 pub const GROUP: &str = "room";
 
-/// Something said.
+/// A message in the room.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Message {
     pub id: u64,
@@ -23,43 +24,44 @@ pub struct Message {
     pub at: u64,
 }
 
-/// What listeners are told: only that something was said. What it was they ask the room, so they hear it in order, each
-/// message once, however many people speak at the same time, and they learn of a gap if they were too slow.
+/// The event of the room: only that there is a new message. Listeners then read the messages from
+/// the room, so they get them in order, each once, with any number of concurrent senders, and they
+/// notice a gap if they were too slow.
 #[derive(Event)]
 #[event(prefix = "room")]
 pub enum RoomEvent {
     Said,
 }
 
-/// What somebody has missed.
+/// The messages after an id.
 #[derive(Debug, Serialize)]
 pub struct Missed {
     pub messages: Vec<Message>,
-    /// Whether more was missed than is kept; never for who asks since 0 and has heard nothing yet.
+    /// Whether more was missed than is kept; never set for `since` 0, a client without messages.
     pub gap: bool,
-    /// The id before the first one of this process: if it is another one than before, the server has started anew.
+    /// The id before the first one of this process: if it changes, the server has restarted.
     pub start: u64,
-    /// The newest id: whoever has these messages has all up to it.
+    /// The newest id: a client with these messages has all up to it.
     #[serde(skip)]
     pub last_id: u64,
 }
 
 impl Missed {
-    /// Whether there is anything to tell.
+    /// Returns whether there are neither messages nor a gap.
     pub fn is_nothing(&self) -> bool {
         self.messages.is_empty() && !self.gap
     }
 }
 
-/// What is told to whoever says something that is not fit.
+/// The error for a text that is no valid message.
 pub const UNFIT: &str = "a message has 1 to 500 characters";
 
-/// Whether a text is fit for a message.
+/// Returns whether a text is a valid message.
 pub fn is_fit(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().count() <= 500
 }
 
-/// The last messages, by id, and those who listen.
+/// The last messages, by id, and the group that is notified of new ones.
 pub struct Room {
     ring: Mutex<Ring>,
     listeners: Group<RoomEvent>,
@@ -67,14 +69,14 @@ pub struct Room {
 
 struct Ring {
     messages: VecDeque<Message>,
-    /// The time at which this process began, so that ids are never used twice: those of a process before are lower, unless
-    /// the clock was set back or more than one message was said per millisecond.
+    /// The start time of this process, so that ids are never reused: those of an earlier process
+    /// are lower, unless the clock was set back or it had more than one message per millisecond.
     start: u64,
     last_id: u64,
 }
 
 impl Room {
-    /// A silent room.
+    /// Returns a room without messages.
     pub fn new(channels: &Channels) -> Result<Self> {
         Ok(Self {
             ring: Mutex::new(Ring::new(now())),
@@ -82,14 +84,14 @@ impl Room {
         })
     }
 
-    /// Keeps a message, and tells everyone.
+    /// Stores a message, and notifies the group.
     pub async fn say(&self, text: String) -> Result<Message> {
         let message = self.ring().push(text, now());
         self.listeners.send(&RoomEvent::Said).await?;
         Ok(message)
     }
 
-    /// What came after this id.
+    /// Returns the messages after this id.
     pub fn since(&self, id: u64) -> Missed {
         self.ring().since(id)
     }
@@ -120,7 +122,8 @@ impl Ring {
         message
     }
 
-    /// Somebody with an id of another process has missed all that is here, and perhaps more that is gone.
+    /// Returns the messages after this id. A client with an id of another process has missed all
+    /// that is here, and perhaps more that was dropped.
     fn since(&self, id: u64) -> Missed {
         let is_ours = (self.start..=self.last_id).contains(&id);
         let known = if is_ours { id } else { self.start };
@@ -135,29 +138,30 @@ impl Ring {
     }
 }
 
-/// Somebody who listens for longer, and how far she has heard.
+/// A client with a lasting connection, and the last id that it has.
 pub struct Listener {
     room: Arc<Room>,
     since: u64,
 }
 
 impl Listener {
-    /// One who has all up to this id.
+    /// Returns a listener that has all messages up to this id.
     pub fn new(room: Arc<Room>, since: u64) -> Self {
         Self { room, since }
     }
 
-    /// The id before the first one of this process.
+    /// Returns the id before the first one of this process.
     pub fn start(&self) -> u64 {
         self.room.ring().start
     }
 
-    /// How far she has heard, as an id of this process: the ids of another one mean nothing here.
+    /// Returns the last id that the listener has, as an id of this process: those of another one
+    /// mean nothing here.
     pub fn since(&self) -> u64 {
         self.since.max(self.start())
     }
 
-    /// What was said since this was asked before.
+    /// Returns the messages since the last call.
     pub fn news(&mut self) -> Missed {
         let missed = self.room.since(self.since);
         self.since = missed.last_id;
@@ -175,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_missed_is_served_from_the_ring_and_a_gap_is_said() {
+    fn missed_messages_come_from_the_ring_and_a_gap_is_reported() {
         const START: u64 = 1_000_000;
         let mut ring = Ring::new(START);
         assert!(ring.since(0).is_nothing());

@@ -1,4 +1,5 @@
-//! WebSocket: one request, and then both sides talk whenever they like, with two to four bytes around each message.
+//! WebSocket: one request, after which both sides send at any time. A frame header of the server
+//! has two to four bytes here.
 
 use crate::{
     count::{Counts, Tally},
@@ -8,25 +9,25 @@ use seaway::{Context, Handshake, Json, Rejection, Result, Shared, WebSocketConsu
 use serde::Serialize;
 use std::sync::Arc;
 
-/// One socket.
+/// One WebSocket connection.
 pub struct Socket {
     room: Arc<Room>,
     listener: Listener,
     tally: Tally,
 }
 
-/// What a page is told.
+/// A message to the page.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Told<'a> {
-    /// The id before the first one, and the bytes of the head that opened this.
+    /// The id before the first message, and the bytes of the request head of this connection.
     Hello {
         start: u64,
         heads: u64,
     },
     Gap,
     Message(&'a Message),
-    /// What the page said was not taken.
+    /// The response to a message that was not accepted.
     Refused {
         reason: &'static str,
     },
@@ -53,7 +54,7 @@ impl WebSocketConsumer for Socket {
         self.tell_news(ctx).await
     }
 
-    /// A page that likes to may speak here too.
+    /// Publishes a message that the client sends on the WebSocket instead of by `POST /say`.
     async fn receive(&mut self, ctx: &mut Context<RoomEvent>, text: String) -> Result<()> {
         match is_fit(&text) {
             true => self.room.say(text).await.map(drop),

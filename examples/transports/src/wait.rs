@@ -1,4 +1,5 @@
-//! Long polling: the server keeps the question until there is an answer. News come at once, but each costs a request.
+//! Long polling: the server holds the request until there are messages. They arrive at once, but
+//! each response costs a request.
 
 use crate::{
     count::{Counts, Tally},
@@ -9,10 +10,10 @@ use seaway::{HttpConsumer, HttpContext, HttpHandshake, Rejection, Reply, Result}
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-/// How long a question is kept; proxies between give up after 30 or 60 s.
+/// How long a request is held; proxies between client and server time out after 30 or 60 s.
 const PATIENCE: Duration = Duration::from_secs(25);
 
-/// One question.
+/// One long poll.
 pub struct Wait {
     room: Arc<Room>,
     since: u64,
@@ -24,7 +25,7 @@ impl HttpConsumer for Wait {
 
     async fn connect(handshake: &mut HttpHandshake<RoomEvent>) -> Result<Self, Rejection> {
         let counts = handshake.state::<Arc<Counts>>()?.clone();
-        // Listen first and look then: what is said in between is not missed.
+        // Join first and read then: messages in between are not missed.
         handshake.join(GROUP).await?;
         Ok(Self {
             room: handshake.state::<Arc<Room>>()?.clone(),
@@ -35,9 +36,9 @@ impl HttpConsumer for Wait {
 
     async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<Reply> {
         let mut missed = self.room.since(self.since);
-        // A newcomer is answered at once, and then knows from where on she has heard everything.
+        // A new client gets a response at once, with the id from which it has all messages.
         if missed.is_nothing() && self.since != 0 {
-            // Whatever it was, the room knows; also that time is up, or the server stops.
+            // An event, the timeout or a shutdown: in each case the room has the messages.
             _ = timeout(PATIENCE, ctx.next_event()).await;
             missed = self.room.since(self.since);
         }

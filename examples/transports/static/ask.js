@@ -1,10 +1,10 @@
-// One question by fetch and its answer, counted: what polling and long polling have in common.
+// One request and its response, counted: the common part of polling and long polling.
 
 const decoder = new TextDecoder();
 
 /**
- * Ask the server; fails if there is no good answer within `limitMs`, or when `signal` gives the question up.
- * Only the asker can guess whether a question that failed `hadArrived`, and so counts.
+ * Sends a request; fails without a valid response within `limitMs`, or when `signal` aborts it.
+ * Only the caller can guess whether a failed request `hadArrived`, and so counts.
  */
 export async function ask(target, tally, { limitMs, signal, hadArrived = () => false }) {
   const limit = AbortSignal.timeout(limitMs);

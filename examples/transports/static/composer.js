@@ -1,4 +1,4 @@
-// Speaking: one composer for the room, and somebody who talks when nobody else does.
+// The composer, and a generator of one message per second.
 
 import { $ } from "./page.js";
 
@@ -26,7 +26,7 @@ export function startComposer() {
   $("talk").onchange = () => {
     if ($("talk").checked && !isTalking) talk();
   };
-  // A browser that brings the page back may have kept the switch.
+  // A browser that restores the page may have restored the switch.
   $("talk").onchange();
 }
 
@@ -36,12 +36,12 @@ async function submit() {
   $("composer").value = "";
   $("composer-problem").textContent = "";
   if (await say(text)) return;
-  // Unless the next text has been started already.
+  // Restores the text, unless the user has started the next one.
   $("composer").value ||= text;
-  $("composer-problem").textContent = "The server did not take it. Please try again.";
+  $("composer-problem").textContent = "The server did not accept the message. Please try again.";
 }
 
-/** One phrase a second, as long as the switch is on; never two at once, so a slow server hears less. */
+/** Sends a phrase per second while the switch is on, one at a time, so a slow server gets fewer. */
 async function talk() {
   isTalking = true;
   while ($("talk").checked) {
@@ -52,7 +52,7 @@ async function talk() {
   isTalking = false;
 }
 
-/** Whether the server took it. */
+/** Sends a message, and returns whether the server accepted it. */
 async function say(body) {
   const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
   const headers = { "content-type": "text/plain; charset=utf-8" };

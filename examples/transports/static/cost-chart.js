@@ -1,4 +1,5 @@
-// The chart of costs: request heads and payload of the last two minutes, as bytes per minute, in bars of ten seconds.
+// The chart of costs: request heads and payload of the last two minutes, as bytes per minute, in
+// bars of ten seconds.
 
 import { drawing, whole } from "./page.js";
 
@@ -8,7 +9,8 @@ const PER_MINUTE = 60_000 / SLOT_MS;
 const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [320, 112, 50, 312, 8, 92];
 
 export class CostChart {
-  // The newest last, each with its number since 1970: the bars of all panes stand for the same ten seconds.
+  // The newest is last; each has its number since 1970, so that the bars of all panes cover the
+  // same ten seconds.
   #slots = [];
   #marks = drawing("g");
   #svg;
@@ -30,12 +32,12 @@ export class CostChart {
     this.#slots.at(-1).payload += payload * PER_MINUTE;
   }
 
-  /** The highest bar, in bytes per minute. */
+  /** Returns the highest bar, in bytes per minute. */
   highest(now = Date.now()) {
     return Math.max(0, ...this.#shown(now).map(({ heads, payload }) => heads + payload));
   }
 
-  /** Draw with `top` as the end of the scale, which is one for all panes. */
+  /** Draws with `top` as the end of the scale, which is the same for all panes. */
   draw(top, now = Date.now()) {
     const last = Math.floor(now / SLOT_MS);
     const scale = (bytes) => (bytes / top) * (BOTTOM - TOP);
@@ -62,7 +64,7 @@ export class CostChart {
 
   #words(now) {
     const whole10s = this.#shown(now).filter(({ number }) => number < Math.floor(now / SLOT_MS)).at(-1);
-    if (!whole10s) return "Bytes per minute: nothing to tell yet";
+    if (!whole10s) return "Bytes per minute: no data yet";
     return `Bytes per minute: ${whole(whole10s.heads)} of request heads, ${whole(whole10s.payload)} of payload`;
   }
 
@@ -71,7 +73,7 @@ export class CostChart {
   }
 }
 
-/** The end of a scale that holds `highest`: 1, 2 or 5 and noughts. */
+/** Returns the end of a scale that includes `highest`: 1, 2 or 5 times a power of ten. */
 export function topFor(highest) {
   const power = 10 ** Math.floor(Math.log10(Math.max(100, highest)));
   return [1, 2, 5, 10].map((step) => step * power).find((top) => top >= highest);

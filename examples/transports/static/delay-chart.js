@@ -1,9 +1,10 @@
-// The chart of delays: a dot for each of the last messages. Its scale is fixed, so the four panes compare at a glance.
+// The chart of delays: a dot for each of the last messages. Its scale is fixed, so the four panes
+// compare at a glance.
 
 import { drawing, duration } from "./page.js";
 
 const POINTS_MAX = 60;
-// From one millisecond to a hundred seconds; what is beyond stands on the edge.
+// From one millisecond to a hundred seconds; other values are drawn at the edge.
 const STEPS = ["≤1 ms", "10 ms", "100 ms", "1 s", "10 s", "≥100 s"];
 const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [320, 136, 50, 312, 8, 116];
 
@@ -18,7 +19,7 @@ export class DelayChart {
     this.draw();
   }
 
-  /** The median of what came live, in milliseconds; null before anything did. */
+  /** The median delay of the live messages, in milliseconds; null without any. */
   get median() {
     const sorted = this.#points.filter(({ isLate }) => !isLate).map(({ delay }) => delay);
     sorted.sort((a, b) => a - b);
@@ -54,7 +55,7 @@ export class DelayChart {
   }
 }
 
-/** A logarithm, as delays are from a millisecond to many seconds. */
+/** The height on a logarithmic scale, as delays range from a millisecond to many seconds. */
 function heightOf(delay) {
   const decades = Math.min(STEPS.length - 1, Math.log10(Math.max(1, delay)));
   return BOTTOM - (decades / (STEPS.length - 1)) * (BOTTOM - TOP);

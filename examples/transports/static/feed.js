@@ -1,9 +1,9 @@
-// What one client has heard: the rules that keep its messages in order and whole, whatever transport brings them.
+// The messages of one client: rules that keep them in order and complete, over any transport.
 
 import { Tally } from "./tally.js";
 
 export class Feed {
-  /** The newest message heard; a transport asks for what comes after it. */
+  /** The id of the newest message; a transport requests those after it. */
   since = 0;
   /** "connecting", "live", "paused" or "lost". */
   state = "connecting";
@@ -17,18 +17,18 @@ export class Feed {
   #isAfterGap = false;
   #isAnew = false;
 
-  /** The listener hears `onState`, `onMessage`, `onGap`, `onAnew` and `onSpent`. */
+  /** The listener has the callbacks `onState`, `onMessage`, `onGap`, `onAnew` and `onSpent`. */
   constructor(listener) {
     this.#listener = listener;
     this.tally = new Tally(listener.onSpent);
   }
 
-  /** What a transport asks with. */
+  /** The query parameters of a transport's request. */
   get query() {
     return `client=${this.client}&since=${this.since}`;
   }
 
-  /** The server answers, and has done so since `at`; it counts from `start`, if it says so. */
+  /** Notes that the server responds since `at`, and counts ids from `start`, if known. */
   opened(at, start = this.#start) {
     if (this.state !== "live") {
       this.#openedAt = at;
@@ -49,22 +49,22 @@ export class Feed {
     this.#change("connecting");
   }
 
-  /** Some messages are gone. That a server which started anew has not got the old ones has been said. */
+  /** Notes that messages are missing; after a restart of the server that was reported already. */
   gap() {
     this.#isAfterGap = true;
     if (!this.#isAnew) this.#listener.onGap();
   }
 
-  /** An answer to a poll. */
+  /** Takes the response to a poll. */
   answer({ messages, gap }) {
     if (gap) this.gap();
     for (const message of messages) this.take(message);
   }
 
-  /** A message; one heard before is left out. */
+  /** Takes a message, unless it was received before. */
   take(message) {
     if (message.id <= this.since) return;
-    // How many a server has said before it stopped nobody knows.
+    // After a restart of the server, the number of missing messages is unknown.
     const missing = this.#isAfterGap && !this.#isAnew ? message.id - this.since - 1 : null;
     const isAfterGap = this.#isAfterGap;
     this.#isAfterGap = this.#isAnew = false;
@@ -72,13 +72,19 @@ export class Feed {
     this.#listener.onMessage(message, { ...this.#delayOf(message), isAfterGap, missing });
   }
 
-  /** How late it is. What was said before this page came has no delay, and `isLate` what was said while it was away. */
+  /**
+   * Its delay: null if it is older than this page; `isLate` if it was sent while the page was
+   * disconnected.
+   */
   #delayOf({ at }) {
     if (at < this.#startedAt) return { delay: null, isLate: true };
     return { delay: Math.max(0, Date.now() - at), isLate: at < this.#openedAt };
   }
 
-  /** Another process answers than before, or the first one: this page has heard all of it that it is to hear. */
+  /**
+   * Starts again with the ids of another server process, or of the first one: older messages are
+   * not expected.
+   */
   #begin(start) {
     this.#isAnew = this.#isAfterGap = this.#start !== null;
     this.#start = start;
@@ -93,7 +99,7 @@ export class Feed {
   }
 }
 
-/** Eight hexadecimal digits. */
+/** Returns eight random hexadecimal digits. */
 function freshId() {
   return crypto.getRandomValues(new Uint32Array(1))[0].toString(16).padStart(8, "0");
 }

@@ -1,4 +1,4 @@
-// The table for a narrow screen, where the panes stand below each other: the four transports at a glance.
+// The summary table for narrow screens, where the panes are below each other.
 
 import { $, duration, element, whole } from "./page.js";
 

@@ -1,9 +1,9 @@
-// The messages of one pane: a list that follows the newest, unless somebody reads further up.
+// The messages of one pane: a list that follows the newest, unless the reader has scrolled up.
 
 import { duration, element } from "./page.js";
 
 const ITEMS_MAX = 100;
-// Closer to the end than this is at the end.
+// A position closer to the end than this counts as the end.
 const NEAR_PX = 24;
 
 const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
@@ -16,11 +16,12 @@ export class Log {
   constructor(list) {
     this.#list = list;
     list.onscroll = () => {
-      // Where it lies in a new size says nothing of its reader; it is followed below.
+      // After a resize the position says nothing about the reader; the observer below follows the
+      // end.
       if (this.#size !== sizeOf(list)) return;
       this.#isFollowed = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_PX;
     };
-    // In another width the lines break elsewhere, and the end is somewhere else.
+    // A new width changes the line breaks, and so the position of the end.
     new ResizeObserver(() => {
       this.#size = sizeOf(list);
       this.#follow();

@@ -1,13 +1,13 @@
-// Long polling: ask, and wait for as long as the server keeps the question.
+// Long polling: a request that the server holds until there are messages.
 
 import { ask } from "./ask.js";
 import { Nap, backoff } from "./nap.js";
 
-// The server keeps a question for 25 seconds at most.
+// The server holds a request for 25 seconds at most.
 const ANSWER_LIMIT_MS = 35_000;
-// A question that has not been refused by now is being kept, so the server is there.
+// A request that has not failed by now is being held, so the server is there.
 const KEPT_MS = 1_000;
-// A server that answers without news and without waiting must not be asked in circles.
+// The delay after an immediate response without messages, against a busy loop.
 const PATIENCE_MS = 1_000;
 
 export class LongPolling {
@@ -24,7 +24,7 @@ export class LongPolling {
     this.#run(this.#opening.signal);
   }
 
-  /** The question is taken back: the server sees the request end. */
+  /** Aborts the request: the server sees it end. */
   close() {
     this.#opening?.abort();
     this.#nap.end();
@@ -56,7 +56,7 @@ export class LongPolling {
   async #ask(signal, askedAt) {
     const { query, tally } = this.#feed;
     const kept = setTimeout(() => signal.aborted || this.#feed.opened(askedAt), KEPT_MS);
-    // What we take back, and what is asked right after an answer, the server has most likely got.
+    // Aborted requests, and those made while the server was live, have most likely arrived.
     const hadArrived = () => signal.aborted || this.#feed.state === "live";
     const options = { limitMs: ANSWER_LIMIT_MS, signal, hadArrived };
     const answer = await ask(`/wait?${query}`, tally, options).catch(() => null);

@@ -1,4 +1,4 @@
-// The page: four panes, each with a transport of its own, drawn together on one scale.
+// The page: four panes, each with its own transport, drawn on one scale.
 
 import { startComposer } from "./composer.js";
 import { topFor } from "./cost-chart.js";
@@ -35,7 +35,8 @@ const hurry = () => panes.forEach(({ pane }) => pane.hurry());
 $("interval").onchange = () => panes.find(({ id }) => id === "poll").pane.hurry();
 addEventListener("online", hurry);
 document.addEventListener("visibilitychange", () => document.hidden || hurry());
-// The browser may keep a page that is left, and show it again: until then it holds no connection.
+// The browser may keep the page in its back/forward cache; until it is shown again it has no
+// connection.
 addEventListener("pagehide", () => panes.forEach(({ pane }) => pane.leave()));
 addEventListener("pageshow", ({ persisted }) => persisted && panes.forEach(({ pane }) => pane.comeBack()));
 

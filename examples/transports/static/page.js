@@ -1,15 +1,15 @@
-// What every part of the page needs: its elements, and numbers in the words of the reader.
+// What every part of the page needs: its elements, and formatted numbers.
 
 export const $ = (id) => document.getElementById(id);
 
-/** An element with properties and children; text only ever enters as text. */
+/** Creates an element with properties and children; text is only ever inserted as text. */
 export function element(tag, properties = {}, children = []) {
   const made = Object.assign(document.createElement(tag), properties);
   made.append(...children);
   return made;
 }
 
-/** An SVG element with attributes and children. */
+/** Creates an SVG element with attributes and children. */
 export function drawing(tag, attributes = {}, children = []) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
@@ -22,12 +22,12 @@ const shortFormat = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 })
 
 export const whole = (number) => wholeFormat.format(number);
 
-/** "12 ms", "1.25 s". */
+/** Formats a duration: "12 ms", "1.25 s". */
 export function duration(ms) {
   return ms < 1000 ? `${whole(ms)} ms` : `${shortFormat.format(ms / 1000)} s`;
 }
 
 const encoder = new TextEncoder();
 
-/** How many bytes a text takes on the wire. */
+/** Returns the number of bytes of a text in UTF-8. */
 export const bytesOf = (text) => encoder.encode(text).length;

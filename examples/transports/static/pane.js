@@ -1,4 +1,4 @@
-// One pane: a client with its transport, and what there is to see of both.
+// One pane: a client with its transport, and the display of both.
 
 import { CostChart } from "./cost-chart.js";
 import { DelayChart } from "./delay-chart.js";
@@ -14,7 +14,7 @@ const STATES = {
   lost: "Connection lost, trying again…",
 };
 
-// A notice goes when so many messages have come live since; the mark in the log stays.
+// A notice disappears after this many live messages; the mark in the log remains.
 const NOTICE_MESSAGES = 10;
 
 export class Pane {
@@ -29,7 +29,7 @@ export class Pane {
   #wasLost = false;
   #heardSinceNotice = 0;
 
-  /** Fill a section of the page; `connect` makes the transport of its feed. */
+  /** Fills a section of the page; `connect` creates the transport of its feed. */
   constructor(section, connect) {
     section.append($("pane").content.cloneNode(true));
     this.#section = section;
@@ -42,7 +42,7 @@ export class Pane {
       onState: (state) => this.#showState(state),
       onMessage: (message, how) => this.#add(message, how),
       onGap: () => this.#sayGap("Some messages are gone."),
-      onAnew: () => this.#sayGap("The server has started anew; some messages may be gone."),
+      onAnew: () => this.#sayGap("The server has restarted; some messages may be gone."),
       onSpent: (heads, payload) => this.costs.add(heads, payload),
     });
     section.dataset.client = this.#feed.client;
@@ -54,22 +54,22 @@ export class Pane {
     this.#transport.open();
   }
 
-  /** Try now instead of later. */
+  /** Retries without waiting. */
   hurry() {
     if (this.#feed.state !== "paused") this.#transport.hurry();
   }
 
-  /** The page is left: close the connection, unless it is closed by a pause. */
+  /** Closes the connection when the page is left, unless a pause has closed it. */
   leave() {
     if (this.#feed.state !== "paused") this.#transport.close();
   }
 
-  /** The page is shown again. */
+  /** Reconnects when the page is shown again. */
   comeBack() {
     if (this.#feed.state !== "paused") this.#resume();
   }
 
-  /** The numbers as they are now. */
+  /** Returns the current numbers. */
   numbers() {
     const { requests, messages, payload, heads } = this.#feed.tally;
     const cost = messages === 0 ? null : Math.round((payload + heads) / messages);

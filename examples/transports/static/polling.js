@@ -1,4 +1,4 @@
-// Polling: ask, sleep, ask again.
+// Polling: a request, a delay, the next request.
 
 import { ask } from "./ask.js";
 import { Nap, backoff } from "./nap.js";
@@ -9,10 +9,10 @@ export class Polling {
   #feed;
   #intervalMs;
   #nap = new Nap();
-  // Which opening the loop belongs to: a pause ends it, however late the answer comes.
+  // The id of the current loop: a pause ends it, even if a response is still to come.
   #opening = null;
 
-  /** `intervalMs` is asked before each sleep. */
+  /** `intervalMs` is called before each delay. */
   constructor(feed, intervalMs) {
     this.#feed = feed;
     this.#intervalMs = intervalMs;
@@ -28,7 +28,7 @@ export class Polling {
     this.#nap.end();
   }
 
-  /** Do not sleep on: there is a new interval, or the network is back. */
+  /** Ends the delay, as there is a new interval, or the network is back. */
   hurry() {
     this.#nap.end();
   }

@@ -1,4 +1,5 @@
-// Server-sent events: one response that never ends. The browser itself reopens it, and says what it heard last.
+// Server-sent events: a response that never ends. The browser reconnects by itself with the last
+// event id.
 
 import { Nap, backoff } from "./nap.js";
 import { bytesOf } from "./page.js";
@@ -41,7 +42,10 @@ export class ServerSentEvents {
     this.#feed.opened(Date.now(), start);
   }
 
-  /** A lost connection is the browser's to mend; after a bad answer it gives up, and we do not. */
+  /**
+   * The browser reconnects after a lost connection, but not after an error response: then the page
+   * does.
+   */
   async #lost(source) {
     this.#feed.lost();
     if (source.readyState !== EventSource.CLOSED) return;

@@ -1,16 +1,18 @@
-// What one client costs: requests, messages, and the bytes of request heads and of payload, as the page sees them.
+// The costs of one client: requests, messages, and the bytes of request heads and payload, as the
+// page counts them.
 
-// The bytes of a head without its target: known from the first answer, as one browser sends the same headers each time.
+// The bytes of a head without its target: known from the first response, as a browser sends the
+// same headers each time.
 let headersBytes = null;
 
-/** Counts for one client; `onSpent` hears of each cost when it is known. */
+/** The counters of one client; `onSpent` is called with each cost when it is known. */
 export class Tally {
   messages = 0;
   payload = 0;
   #onSpent;
   #counted = 0;
   #heads = 0;
-  // Requests whose head nobody told us about: those under way, those taken back, those whose answer was lost.
+  // Requests whose head size is unknown: pending, aborted, or without a response.
   #untold = { count: 0, targetBytes: 0 };
 
   constructor(onSpent = () => {}) {
@@ -26,7 +28,10 @@ export class Tally {
     return this.#heads + this.#untold.count * headersBytes + this.#untold.targetBytes;
   }
 
-  /** A request is on its way. Say what became of it, or nothing if it arrived and stayed without an answer. */
+  /**
+   * Counts a request. Call `answered` or `failed` on the result, or neither if it arrived without a
+   * response.
+   */
   sent(target) {
     this.#untold.count++;
     this.#untold.targetBytes += target.length;
@@ -48,14 +53,14 @@ export class Tally {
     };
   }
 
-  /** A request was made with a head of this size. */
+  /** Counts a request with a head of this size. */
   opened(headBytes) {
     this.#counted++;
     this.#heads += headBytes;
     this.#onSpent(headBytes, 0);
   }
 
-  /** One message came, in so many bytes. */
+  /** Counts a message of this many bytes. */
   message(payloadBytes) {
     this.messages++;
     this.payload += payloadBytes;

@@ -1,10 +1,11 @@
-// One voice for four panes. Their logs are silent: a screen reader hears each message once, from whoever has it first.
+// Screen reader announcements for all panes: each message is announced once, from the pane that has
+// it first.
 
 import { $ } from "./page.js";
 
-// The four panes often have the same to say at the same time.
+// The four panes often announce the same at the same time.
 const GATHER_MS = 600;
-// When much is said, a message now and then will do.
+// With many messages, only some are announced.
 const MESSAGE_INTERVAL_MS = 8_000;
 
 const gathered = new Map();
@@ -12,13 +13,13 @@ let timer = 0;
 let newest = 0;
 let spokeAt = -Infinity;
 
-/** Say what became of one pane; those with the same fate are named together. */
+/** Announces a change of one pane; panes with the same change are announced together. */
 export function announce(name, fate) {
   gathered.set(fate, [...(gathered.get(fate) ?? []), name]);
   timer ||= setTimeout(speak, GATHER_MS);
 }
 
-/** A pane heard a message live. */
+/** Announces a message that a pane received live. */
 export function voiceMessage({ id, text }) {
   if (id <= newest) return;
   newest = id;

@@ -1,4 +1,4 @@
-// A WebSocket: one connection for both directions. Coming back after a loss is up to the page.
+// WebSocket: one connection for both directions. The page has to reconnect by itself.
 
 import { Nap, backoff } from "./nap.js";
 import { bytesOf } from "./page.js";

@@ -1,11 +1,11 @@
-//! Chunks (RFC 9112, 7.1): sizes, line ends, extensions, the end, and trailers.
+//! Shapes of chunks (RFC 9112, 7.1): sizes, line ends, extensions, the end, and trailers.
 
 use super::{AnyOf, BAD_BODY, Closes, Http, Keeps, SERVED};
 use crate::hostile::shape::Shape;
 
 const OVER_LIMIT: Http = AnyOf(&[Closes(&[413]), Keeps(&[413])]);
-/// The application has not looked at the body, so its answer may have left before the mistake was
-/// seen.
+/// The application does not read the body, so its response may be sent before the error is
+/// detected.
 const UNREAD: Http = AnyOf(&[Closes(&[200]), BAD_BODY]);
 
 pub fn shapes() -> Vec<Shape<Http>> {
@@ -78,7 +78,7 @@ pub fn shapes() -> Vec<Shape<Http>> {
     shapes
 }
 
-/// Too much of them, or ignored: they are no part of the message here.
+/// Too many trailers, or ignored ones: they are not part of the message here.
 const BAD_TRAILERS: Http = AnyOf(&[BAD_BODY, Closes(&[431])]);
 
 fn post(body: &str) -> String {

@@ -1,12 +1,13 @@
-//! Content-Length (RFC 9112, 6.3; RFC 9110, 8.6): digits, once, and what is done with the body.
+//! Shapes of Content-Length (RFC 9112, 6.3; RFC 9110, 8.6): digits, duplicates, and the handling of
+//! the body.
 
 use super::{AnyOf, BAD_BODY, BAD_FRAMING, Closes, Http, Keeps, SERVED};
 use crate::hostile::{shape::Shape, target::MAX_BODY};
 
-/// More than one field or a list of equal values: a recipient may take the value or refuse the
+/// Several fields or a list of equal values: a recipient may accept the value or refuse the
 /// message.
 const EQUAL: Http = AnyOf(&[SERVED, BAD_FRAMING]);
-/// More than the page takes. The connection is kept only where all of the body has come (RFC 9110,
+/// More than the page accepts. The connection is kept only if the whole body has arrived (RFC 9110,
 /// 15.5.14).
 const TOO_LARGE: Http = AnyOf(&[Closes(&[413]), Keeps(&[413])]);
 /// A length that no message has.

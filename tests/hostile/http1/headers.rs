@@ -1,4 +1,4 @@
-//! Header fields: names, values, line ends, and how much of them (RFC 9112, 5; RFC 9110, 5.5).
+//! Shapes of header fields: names, values, line ends, and their size (RFC 9112, 5; RFC 9110, 5.5).
 
 use super::{AnyOf, BAD_FRAMING, Closes, Http, Keeps, SERVED, SERVED_OR_REFUSED, TOO_LARGE};
 use crate::hostile::shape::Shape;

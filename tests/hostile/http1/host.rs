@@ -1,4 +1,5 @@
-//! The Host header (RFC 9112, 3.2; RFC 9110, 7.2): exactly one, and a host with an optional port.
+//! Shapes of the Host header (RFC 9112, 3.2; RFC 9110, 7.2): exactly one, with a host and an
+//! optional port.
 
 use super::{BAD_REQUEST, Closes, Http, SERVED, SERVED_OR_REFUSED};
 use crate::hostile::shape::Shape;

@@ -1,13 +1,13 @@
-//! Methods (RFC 9110, 9): what is not known here is answered 405 or 501, and opens no tunnel.
+//! Shapes of methods (RFC 9110, 9): unknown ones get 405 or 501, and open no tunnel.
 
 use super::{AnyOf, BAD_FRAMING, Closes, Http, Keeps, SERVED};
 use crate::hostile::shape::Shape;
 
 /// Not allowed or not implemented (RFC 9110, 9.1).
 const NOT_ALLOWED: Http = AnyOf(&[Keeps(&[405]), Closes(&[405]), Keeps(&[501]), Closes(&[501])]);
-/// The target has another form than the method asks for.
+/// The target does not have the form that the method requires.
 const NOT_ALLOWED_OR_BAD: Http = AnyOf(&[NOT_ALLOWED, Keeps(&[400]), Closes(&[400])]);
-/// Known, and up to the page.
+/// A known method, which the page may accept or not.
 const SERVED_OR_NOT_ALLOWED: Http = AnyOf(&[SERVED, NOT_ALLOWED]);
 
 pub fn shapes() -> Vec<Shape<Http>> {

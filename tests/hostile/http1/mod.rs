@@ -1,4 +1,5 @@
-//! Requests over HTTP/1: how their answers are read. A table per part of a request.
+//! Hostile HTTP/1 requests, with the parser of their responses, and a table for each part of a
+//! request.
 
 pub mod chunks;
 pub mod content_length;
@@ -14,36 +15,36 @@ use super::shape::{PATIENCE, Reply, Shape};
 use seaway_tests::support::RawClient;
 use tokio::time::timeout;
 
-/// What the server answers, and what it does with the connection.
+/// The expected responses, and whether the server keeps the connection.
 #[derive(Clone, Copy, Debug)]
 pub enum Http {
-    /// These responses and no others; then it closes the connection.
+    /// Exactly these responses; then the server closes the connection.
     Closes(&'static [u16]),
-    /// These responses and no others; the connection takes another request.
+    /// Exactly these responses; then the connection accepts another request.
     Keeps(&'static [u16]),
     AnyOf(&'static [Http]),
 }
 
 pub use Http::{AnyOf, Closes, Keeps};
 
-/// A page.
+/// The page's response.
 pub const SERVED: Http = Keeps(&[200]);
-/// The request can be told from the next one, and is wrong: the connection may go on.
+/// The request is invalid, but its end is known: the connection may be kept.
 pub const BAD_REQUEST: Http = AnyOf(&[Closes(&[400]), Keeps(&[400])]);
-/// Where the request ends is in doubt: nothing that follows may be read as another one (RFC 9112,
+/// The end of the request is ambiguous: no following bytes may be parsed as another one (RFC 9112,
 /// 9.6 and 11.2).
 pub const BAD_FRAMING: Http = Closes(&[400]);
-/// As before, for a body that turns out to be wrong while an application reads it: closing says it
-/// as well.
+/// Like [`BAD_FRAMING`], for a body whose error is detected while an application reads it: closing
+/// the connection is enough.
 pub const BAD_BODY: Http = AnyOf(&[Closes(&[400]), Closes(&[])]);
-/// Well-formed, and allowed to be refused: no rule demands either.
+/// A well-formed request that may be refused: no rule requires either.
 pub const SERVED_OR_REFUSED: Http = AnyOf(&[Keeps(&[200]), Closes(&[400]), Keeps(&[400])]);
-/// A target that leads nowhere, and that may be refused as no target at all.
+/// A target without a route, which may also be refused as invalid.
 pub const NOT_FOUND_OR_BAD: Http = AnyOf(&[Keeps(&[404]), Closes(&[400]), Keeps(&[400])]);
 /// A head over the limit (RFC 6585, 5).
 pub const TOO_LARGE: Http = Closes(&[431]);
 
-/// Leads nowhere, so that its answer differs from that of any request in a shape.
+/// A request without a route, so that its response differs from that of any request in a shape.
 const PROBE: &[u8] = b"GET /probe HTTP/1.1\r\nHost: a\r\n\r\n";
 const PROBED: u16 = 404;
 
@@ -72,7 +73,7 @@ impl Reply for Http {
     }
 }
 
-/// The statuses that have come, and whether the connection took another request.
+/// The received statuses, and whether the connection accepted another request.
 #[derive(Debug)]
 struct Seen {
     statuses: Vec<u16>,
@@ -88,7 +89,7 @@ impl Http {
         }
     }
 
-    /// Whether the connection may take another request after these.
+    /// Returns whether the connection may accept another request after these responses.
     fn may_keep(&self, statuses: &[u16]) -> bool {
         match self {
             Closes(_) => false,
@@ -98,14 +99,15 @@ impl Http {
     }
 }
 
-/// Reads responses until the server closes the connection or has answered another request on it.
+/// Reads responses until the server closes the connection or has responded to another request on
+/// it.
 async fn observe(
     client: &mut RawClient,
     shape: &Shape<Http>,
     received: &mut Vec<u8>,
 ) -> Result<Seen, String> {
     let is_head = shape.bytes.starts_with(b"HEAD ");
-    // How many responses had come when the other request was sent.
+    // The number of responses that had arrived when the other request was sent.
     let mut due = None;
     loop {
         let (mut statuses, rest) = responses(received, is_head)?;
@@ -114,7 +116,7 @@ async fn observe(
             client.write(PROBE).await;
         }
         if let Some(due) = due.filter(|due| statuses.len() > *due) {
-            // Anything else in this place is an answer to what was no request.
+            // Any other response here belongs to bytes that are no request.
             let is_kept = statuses[due..] == [PROBED];
             statuses.truncate(if is_kept { due } else { statuses.len() });
             return Ok(Seen { statuses, is_kept });
@@ -131,7 +133,7 @@ async fn observe(
     }
 }
 
-/// The statuses of all whole responses, and where the rest begins.
+/// Returns the statuses of all complete responses, and the offset of the rest.
 fn responses(mut received: &[u8], is_head: bool) -> Result<(Vec<u16>, usize), String> {
     let total = received.len();
     let mut statuses = Vec::new();

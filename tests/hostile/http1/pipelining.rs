@@ -1,5 +1,5 @@
-//! Requests in a row (RFC 9112, 9.3.2): each answered once, in order, and nothing behind a wrong
-//! one.
+//! Shapes of pipelined requests (RFC 9112, 9.3.2): one response each, in order, and none after an
+//! invalid one.
 
 use super::{AnyOf, Closes, Http, Keeps};
 use crate::hostile::shape::Shape;

@@ -1,10 +1,11 @@
-//! Request lines: the method, the forms of the target, and the version (RFC 9112, 2.3, 3 and 3.2).
+//! Shapes of request lines: the method, the forms of the target, and the version (RFC 9112, 2.3, 3
+//! and 3.2).
 
 use super::{AnyOf, BAD_FRAMING, BAD_REQUEST, Closes, Http, Keeps, NOT_FOUND_OR_BAD, SERVED};
 use super::{SERVED_OR_REFUSED, TOO_LARGE};
 use crate::hostile::shape::Shape;
 
-/// A version that is not spoken here (RFC 9110, 15.6.6).
+/// A version that is not supported here (RFC 9110, 15.6.6).
 const OTHER_VERSION: Http = AnyOf(&[Closes(&[400]), Closes(&[505])]);
 
 pub fn shapes() -> Vec<Shape<Http>> {
@@ -117,7 +118,7 @@ const SEPARATORS: &[Row] = &[
 const TARGETS: &[Row] = &[
     ("absolute form", "9112, 3.2.2", "GET http://a/ HTTP/1.1", SERVED),
     ("absolute form without a path", "9112, 3.2.2", "GET http://a HTTP/1.1", SERVED),
-    // The target's host counts, and the Host header is ignored.
+    // The target's host applies, and the Host header is ignored.
     ("absolute form of another host", "9112, 3.2.2", "GET http://b/ HTTP/1.1", SERVED_OR_REFUSED),
     ("absolute form with user info", "9110, 4.2.4", "GET http://u:p@a/ HTTP/1.1", BAD_REQUEST),
     ("absolute form without a host", "9110, 4.2.1", "GET http:/// HTTP/1.1", BAD_REQUEST),

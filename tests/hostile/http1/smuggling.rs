@@ -1,15 +1,16 @@
-//! Request smuggling (RFC 9112, 11.2): two readers of one message find its end in different places.
+//! Shapes of request smuggling (RFC 9112, 11.2): two recipients of one message disagree about its
+//! end.
 //!
-//! Each message holds another request, as a part of its body for one of the two. It must never be
-//! answered: either the message is refused and the connection closed, or what is inside is read as
-//! the body that it is.
+//! Each message contains another request, which one of the two reads as part of the body. It must
+//! never get a response: either the message is refused and the connection closed, or the inner
+//! request is read as the body that it is.
 
 use super::{AnyOf, BAD_BODY, BAD_FRAMING, Closes, Http, Keeps, SERVED};
 use crate::hostile::shape::Shape;
 
 const INNER: &str = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// The header is none that says where a body ends; the length alone counts.
+/// The header does not delimit the body; only the length counts.
 const BODY_BY_LENGTH: Http = AnyOf(&[SERVED, Closes(&[200]), BAD_FRAMING]);
 
 pub fn shapes() -> Vec<Shape<Http>> {
@@ -38,13 +39,13 @@ pub fn shapes() -> Vec<Shape<Http>> {
             ));
         }
     }
-    // The length covers the first line, the chunk holds the inner request (TE.CL).
+    // The length covers the first line, the chunk contains the inner request (TE.CL).
     for (name, coding, answer) in CODINGS {
         let size = format!("{:x}\r\n", INNER.len());
         let body = format!("{size}{INNER}\r\n0\r\n\r\n");
         let length = size.len();
         if matches!(answer, AnyOf(_)) {
-            // By the length, what follows is a request of its own, and is answered rightly.
+            // By the length, the rest is a separate request, and rightly gets a response.
             continue;
         }
         let lines = format!("{coding}\r\nContent-Length: {length}\r\n");
@@ -56,13 +57,13 @@ pub fn shapes() -> Vec<Shape<Http>> {
             *answer,
         ));
     }
-    // Two lengths (CL.CL), and lengths that some do not see.
+    // Two lengths (CL.CL), and lengths that some recipients do not see.
     for (name, line, answer) in LENGTHS {
         let line = line.replace("{}", &INNER.len().to_string());
         let text = format!("POST / HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n{INNER}");
         shapes.push(Shape::new(*name, "9112, 6.3", text, *answer));
     }
-    // One of the two is longer than any that is meant well.
+    // One of the two is longer than any valid one.
     let coding = "Transfer-Encoding: chunked";
     for (name, lines) in [
         (
@@ -89,7 +90,7 @@ pub fn shapes() -> Vec<Shape<Http>> {
             BAD_FRAMING,
         ));
     }
-    // Behind other requests of the same connection, which may confuse whoever looks for two
+    // After other requests on the same connection, which may confuse a parser that looks for two
     // lengths.
     for (name, before, answer) in BEFORE {
         let text = format!(
@@ -103,7 +104,7 @@ pub fn shapes() -> Vec<Shape<Http>> {
             *answer,
         ));
     }
-    // A chunk that is wrong: nothing behind it is a request.
+    // An invalid chunk: nothing after it is a request.
     for (name, start) in CHUNKS {
         let text = format!(
             "POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{start}{INNER}{INNER}"
@@ -146,7 +147,7 @@ const CODINGS: &[(&str, &str, Http)] = &[
     ("in another header's value", "X: Transfer-Encoding: chunked", BODY_BY_LENGTH),
 ];
 
-/// An unknown coding is refused as such or for the length beside it.
+/// An unknown coding is refused as such, or because of the length beside it.
 const BAD_CODING: Http = BAD_FRAMING;
 
 #[rustfmt::skip]
@@ -180,7 +181,7 @@ const LENGTHS: &[(&str, &str, Http)] = &[
     ),
 ];
 
-/// The client does not wait for the 100, so the body may be read or the connection closed.
+/// The client does not wait for 100 Continue, so the body may be read or the connection closed.
 const EXPECTED: Http = AnyOf(&[
     Keeps(&[200]),
     Keeps(&[100, 200]),
@@ -231,7 +232,7 @@ const BEFORE: &[(&str, &str, Http)] = &[
     ),
 ];
 
-/// The first is answered, the second refused.
+/// The first request gets its response, the second is refused.
 const TWO: Http = Closes(&[200, 400]);
 
 #[rustfmt::skip]

@@ -1,11 +1,12 @@
-//! Transfer-Encoding (RFC 9112, 6.1 and 6.3): `chunked`, once, last, and without Content-Length.
+//! Shapes of Transfer-Encoding (RFC 9112, 6.1 and 6.3): `chunked`, once, last, and without
+//! Content-Length.
 
 use super::{AnyOf, BAD_FRAMING, Closes, Http, SERVED};
 use crate::hostile::shape::Shape;
 
-/// A coding that is not understood here.
+/// A coding that is not supported here.
 const UNKNOWN: Http = AnyOf(&[Closes(&[400]), Closes(&[501])]);
-/// A list with an empty member, which a recipient may pass over (RFC 9110, 5.6.1).
+/// A list with an empty member, which a recipient may ignore (RFC 9110, 5.6.1).
 const EMPTY_MEMBER: Http = AnyOf(&[SERVED, UNKNOWN]);
 
 pub fn shapes() -> Vec<Shape<Http>> {

@@ -1,5 +1,5 @@
-//! Floods over HTTP/2: much work for few bytes. The server closes the connection or takes them all,
-//! and serves others meanwhile.
+//! Floods over HTTP/2: much work for few bytes. The server closes the connection or processes them
+//! all, and serves other clients meanwhile.
 
 use super::{
     ACK, AnyOf, CALM, COMPRESSION, CONTINUATION, Closes, Continues, DATA, END_HEADERS, END_STREAM,
@@ -14,7 +14,7 @@ use seaway_tests::support::{RawClient, wait::DEADLINE};
 use std::future::pending;
 use tokio::{io::AsyncWriteExt, time::timeout};
 
-/// A limit on it is allowed, and not demanded.
+/// A limit on this is allowed, and not required.
 const CLOSES_OR_CONTINUES: Http2 = AnyOf(&[Closes(&[CALM]), Continues]);
 
 pub fn shapes() -> Vec<Shape<Http2>> {
@@ -61,7 +61,7 @@ pub fn shapes() -> Vec<Shape<Http2>> {
                 ]
                 .concat()
             }),
-            // h2 ends the connection at the first.
+            // h2 closes the connection at the first one.
             Closes(&[CALM, PROTOCOL]),
         ),
         (
@@ -155,7 +155,7 @@ pub fn shapes() -> Vec<Shape<Http2>> {
     .into()
 }
 
-/// Tries one after the other.
+/// Runs the floods one after the other.
 pub async fn examine() {
     let mut target = Target::start(&[]).await;
     let mut wrong = Vec::new();
@@ -172,13 +172,13 @@ pub async fn examine() {
     assert_unharmed(wrong, target).await;
 }
 
-/// Sends all of it and a ping, and reads meanwhile; returns what ended it, if anything did.
+/// Sends a flood and a ping, and reads concurrently; returns the frame that ended it, if any.
 async fn exchange(shape: &Shape<Http2>, port: u16) -> Option<Seen> {
     let client = RawClient::connect(port).await;
     let (mut incoming, mut outgoing) = client.into_inner().into_split();
     let write = async {
         for bytes in [&hello(), &shape.bytes, &frame(PING, 0, 0, MARK)] {
-            // The server may close in the middle; its last frame says why.
+            // The server may close midway; its last frame has the reason.
             if outgoing.write_all(bytes).await.is_err() {
                 break;
             }

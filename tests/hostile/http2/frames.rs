@@ -1,4 +1,5 @@
-//! Replies of HTTP/2 that are wrong in themselves or in their place (RFC 9113, 3.4, 4 to 6).
+//! Shapes of HTTP/2 frames that are invalid in themselves or in their place (RFC 9113, 3.4, 4 to
+//! 6).
 
 use super::{
     ACK, Answers, AnyOf, CALM, CONTINUATION, Closes, Continues, DATA, END_HEADERS, END_STREAM,
@@ -9,7 +10,7 @@ use super::{
 use crate::hostile::shape::Shape;
 
 const BAD: Http2 = Closes(&[PROTOCOL]);
-/// The RFC has codes of their own for these; h2, under hyper, says PROTOCOL_ERROR for most.
+/// The RFC has specific codes for these; h2, under hyper, sends PROTOCOL_ERROR for most.
 const BAD_SIZE: Http2 = Closes(&[FRAME_SIZE, PROTOCOL]);
 const BAD_FLOW: Http2 = Closes(&[FLOW_CONTROL, PROTOCOL]);
 
@@ -63,7 +64,7 @@ fn prefaces() -> Vec<Row> {
     ]
 }
 
-/// The first frame must be SETTINGS; a server that takes another one harms nobody.
+/// The first frame must be SETTINGS; a server that accepts another one does no harm.
 const SETTINGS_FIRST: Http2 = AnyOf(&[Closes(&[PROTOCOL]), Continues]);
 
 #[rustfmt::skip]
@@ -108,7 +109,7 @@ fn settings() -> Vec<Row> {
     ]
 }
 
-/// The server asked once for an acknowledgement: a second one may be passed over or be an error.
+/// The server expects one acknowledgement: a second one may be ignored or be an error.
 const ONE_TOO_MANY: Http2 = Closes(&[PROTOCOL]);
 
 #[rustfmt::skip]
@@ -164,7 +165,7 @@ fn controls() -> Vec<Row> {
     ]
 }
 
-/// Answered, ended quietly, or an error: a client that says GOAWAY has no more requests.
+/// A response, a quiet end, or an error: a client that sends GOAWAY has no more requests.
 const AFTER_GOAWAY: Http2 = AnyOf(&[Answers(&[200]), Continues]);
 
 #[rustfmt::skip]
@@ -250,7 +251,7 @@ fn streams() -> Vec<Row> {
     ]
 }
 
-/// RFC 9113 has done away with priorities, and with this error: a recipient may pass over them.
+/// RFC 9113 has removed priorities, and this error: a recipient may ignore them.
 const DEPENDS_ON_ITSELF: Http2 = Resets(&[PROTOCOL]);
 
 #[rustfmt::skip]
@@ -413,9 +414,9 @@ fn data() -> Vec<Row> {
     ]
 }
 
-/// Malformed; h2 passes over it, which harms nobody.
+/// Malformed; h2 ignores it, which does no harm.
 const IGNORED_METHOD: Http2 = AnyOf(&[Resets(&[PROTOCOL]), Answers(&[200])]);
-/// A malformed request: its stream is reset, or it is answered 400 (RFC 9113, 8.1.1).
+/// A malformed request: its stream is reset, or it gets 400 (RFC 9113, 8.1.1).
 const SHORT_OR_LONG: Http2 = AnyOf(&[Answers(&[400]), Resets(&[PROTOCOL])]);
-/// The page has answered 413 before, or the window is enforced.
+/// The page has responded 413 before, or the window is enforced.
 const WINDOW: Http2 = AnyOf(&[Answers(&[413]), Resets(&[FLOW_CONTROL])]);

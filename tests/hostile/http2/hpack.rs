@@ -1,5 +1,5 @@
-//! Header lists of HTTP/2: broken compression (RFC 7541), and requests that are malformed (RFC
-//! 9113, 8.2 and 8.3).
+//! Shapes of HTTP/2 header lists: broken compression (RFC 7541), and malformed requests (RFC 9113,
+//! 8.2 and 8.3).
 
 use super::{
     Answers, AnyOf, CALM, COMPRESSION, CONTINUATION, Closes, END_HEADERS, END_STREAM, GET, HEADERS,
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::hostile::shape::Shape;
 
-/// The RFC demands COMPRESSION_ERROR; h2, under hyper, says PROTOCOL_ERROR. Either ends the
+/// The RFC requires COMPRESSION_ERROR; h2, under hyper, sends PROTOCOL_ERROR. Either closes the
 /// connection.
 const BROKEN: Http2 = Closes(&[COMPRESSION, PROTOCOL]);
 /// A malformed request (RFC 9113, 8.1.1).
@@ -33,7 +33,7 @@ pub fn shapes() -> Vec<Shape<Http2>> {
 
 type Row = (&'static str, &'static str, Vec<u8>, Http2);
 
-/// A header field that is written out, without an index.
+/// Encodes a literal header field without indexing.
 fn field(name: &str, value: &str) -> Vec<u8> {
     let length = |text: &str| u8::try_from(text.len()).ok().filter(|length| *length < 127);
     let short = "a short text";
@@ -216,7 +216,7 @@ fn requests() -> Vec<Row> {
     ]
 }
 
-/// A request with neither has no host to be for.
+/// A request without `:authority` and Host.
 const NO_HOST: Http2 = AnyOf(&[Answers(&[400]), MALFORMED]);
 const NOT_FOUND: Http2 = AnyOf(&[Answers(&[400, 404]), MALFORMED]);
 const NOT_ALLOWED: Http2 = AnyOf(&[Answers(&[405, 501]), MALFORMED]);
@@ -227,7 +227,7 @@ const TOO_MUCH: Http2 = Resets(&[CALM, PROTOCOL, COMPRESSION]);
 
 #[rustfmt::skip]
 fn large() -> Vec<(&'static str, Vec<u8>, Http2)> {
-    // A field of 4,000 bytes in the dynamic table, and then its index, one byte, again and again.
+    // A field of 4,000 bytes in the dynamic table, and then its index, one byte, many times.
     let entry = [&[0x40, 1, b'x', 0x7f, 0xa1, 0x1e][..], &[b'y'; 4_000]].concat();
     let bomb = |times| [GET, &entry, &vec![0xbe; times]].concat();
     let (start, rest) = (GET, field("x", &"y".repeat(100)).repeat(150));

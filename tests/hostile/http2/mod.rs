@@ -1,5 +1,5 @@
-//! HTTP/2 (RFC 9113) in raw frames, and how the server's frames are read. Tables for frames, header
-//! lists and floods.
+//! Hostile HTTP/2 (RFC 9113) in raw frames, with the parser of the server's frames, and tables for
+//! frames, header lists and floods.
 
 pub mod floods;
 pub mod frames;
@@ -12,18 +12,18 @@ use tokio::{
     time::timeout,
 };
 
-/// What the server does about a shape.
+/// The expected reaction of the server.
 #[derive(Clone, Copy, Debug)]
 pub enum Http2 {
-    /// It ends the connection, with a GOAWAY of one of these codes if it says why (RFC 9113,
-    /// 5.4.1).
+    /// It closes the connection, with a GOAWAY of one of these codes if it sends a reason (RFC
+    /// 9113, 5.4.1).
     Closes(&'static [u32]),
     /// It resets the stream with one of these codes (RFC 9113, 5.4.2), or closes the connection
-    /// with one: an endpoint may treat a stream's error as the connection's.
+    /// with one: an endpoint may treat a stream error as a connection error.
     Resets(&'static [u32]),
-    /// It answers the request with one of these statuses.
+    /// It responds to the request with one of these statuses.
     Answers(&'static [u16]),
-    /// It answers a ping that comes behind.
+    /// It acknowledges a ping that follows.
     Continues,
     AnyOf(&'static [Http2]),
 }
@@ -54,7 +54,7 @@ pub const END_STREAM: u8 = 1;
 pub const END_HEADERS: u8 = 4;
 pub const PADDED: u8 = 8;
 pub const WITH_PRIORITY: u8 = 0x20;
-/// The flags of a request without a body, whole in one frame.
+/// The flags of a request without a body in a single frame.
 pub const WHOLE: u8 = END_STREAM | END_HEADERS;
 
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -64,41 +64,41 @@ pub const GET: &[u8] = b"\x82\x86\x84\x41\x01a";
 /// `POST http://a/body`.
 pub const POST: &[u8] = b"\x83\x86\x04\x05/body\x41\x01a";
 
-/// A frame (RFC 9113, 4.1).
+/// Encodes a frame (RFC 9113, 4.1).
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: impl AsRef<[u8]>) -> Vec<u8> {
     let payload = payload.as_ref();
     announced(payload.len(), kind, flags, stream, payload)
 }
 
-/// A frame whose length is another one than that of its payload.
+/// Encodes a frame whose length field differs from that of its payload.
 pub fn announced(length: usize, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(length).expect("24 bits").to_be_bytes();
     let stream = stream.to_be_bytes();
     [&length[1..], &[kind, flags], &stream, payload].concat()
 }
 
-/// How a client begins: the preface and empty settings.
+/// Encodes the client's connection preface with empty settings.
 pub fn hello() -> Vec<u8> {
     [PREFACE, &frame(SETTINGS, 0, 0, [])].concat()
 }
 
-/// A frame of the server that tells its answer.
+/// A frame of the server that shows its reaction.
 #[derive(Debug)]
 pub enum Seen {
     GoAway(u32),
     Reset(u32),
     Status(u16),
-    /// Our own ping came back.
+    /// The acknowledgement of our own ping.
     Pong,
     /// The connection has ended, without a reason.
     End,
 }
 
-/// What our own ping carries.
+/// The payload of our own ping.
 pub const MARK: &[u8; 8] = b"hostile?";
 
 impl Reply for Http2 {
-    /// The shape is followed by a ping.
+    /// Sends the shape followed by a ping.
     async fn check(shape: &Shape<Self>, port: u16) -> Result<(), String> {
         let mut client = RawClient::connect(port).await;
         let talk = async {
@@ -108,7 +108,7 @@ impl Reply for Http2 {
             let mut received = Vec::new();
             loop {
                 let seen = next(&mut client, &mut received).await;
-                // A ping may be answered before the request that came before it.
+                // A ping may be acknowledged before the request that preceded it.
                 if !matches!(seen, Seen::Pong) || shape.answer.allows(&seen) {
                     return seen;
                 }
@@ -129,7 +129,7 @@ impl Http2 {
         match (self, seen) {
             (AnyOf(answers), seen) => answers.iter().any(|answer| answer.allows(seen)),
             (Closes(_), Seen::End) => true,
-            // The response to a request of the shape may come before the pong.
+            // The response to a request of the shape may arrive before the pong.
             (Continues, Seen::Pong | Seen::Status(200)) => true,
             (Closes(codes) | Resets(codes), Seen::GoAway(code)) => codes.contains(code),
             (Resets(codes), Seen::Reset(code)) => codes.contains(code),
@@ -139,8 +139,8 @@ impl Http2 {
     }
 }
 
-/// Waits for the next frame that tells the answer, and skips others. `received` keeps what comes
-/// behind it.
+/// Waits for the next frame that shows the reaction, and skips others. `received` keeps the bytes
+/// after it.
 pub async fn next(client: &mut (impl AsyncRead + Unpin), received: &mut Vec<u8>) -> Seen {
     loop {
         while let Some((kind, flags, payload)) = take(received) {
@@ -165,7 +165,7 @@ pub async fn next(client: &mut (impl AsyncRead + Unpin), received: &mut Vec<u8>)
     }
 }
 
-/// Takes a whole frame off: its kind, flags and payload.
+/// Removes a complete frame; returns its type, flags and payload.
 fn take(received: &mut Vec<u8>) -> Option<(u8, u8, Vec<u8>)> {
     let [a, b, c, kind, flags, ..] = received[..] else {
         return None;
@@ -178,11 +178,11 @@ fn take(received: &mut Vec<u8>) -> Option<(u8, u8, Vec<u8>)> {
     Some((kind, flags, frame[9..].to_vec()))
 }
 
-/// The status at the beginning of a header block: from the static table (RFC 7541, A), or three
-/// digits.
+/// Returns the status at the beginning of a header block: from the static table (RFC 7541, A), or
+/// three digits.
 fn status(block: &[u8]) -> u16 {
     match block {
-        // A new size of the table may come first (RFC 7541, 6.3).
+        // A dynamic table size update may come first (RFC 7541, 6.3).
         [0x20..=0x3f, rest @ ..] => status(rest),
         [indexed @ 0x88..=0x8e, ..] => {
             [200, 204, 206, 304, 400, 404, 500][usize::from(indexed - 0x88)]
@@ -196,7 +196,7 @@ fn status(block: &[u8]) -> u16 {
     }
 }
 
-/// Three digits in Huffman's code: 0 to 2 have five bits, 3 to 9 six (RFC 7541, B).
+/// Decodes three digits in the Huffman code: 0 to 2 have five bits, 3 to 9 six (RFC 7541, B).
 fn huffman_digits(bytes: &[u8]) -> u16 {
     let bits = bytes
         .iter()

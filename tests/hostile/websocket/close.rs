@@ -1,4 +1,4 @@
-//! The closing handshake: codes, reasons, and what comes behind it (RFC 6455, 5.5.1, 7.1.5 and
+//! Shapes of the closing handshake: codes, reasons, and frames after it (RFC 6455, 5.5.1, 7.1.5 and
 //! 7.4).
 
 use super::{
@@ -6,12 +6,12 @@ use super::{
 };
 use crate::hostile::shape::Shape;
 
-/// Codes that a close frame may carry: they are sent back.
+/// Codes that a close frame may have: they are echoed.
 const VALID: &[u16] = &[
     1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999,
 ];
 
-/// Codes that are reserved, that stand for something else, or that nobody may use.
+/// Codes that are reserved, that must not be sent, or that are undefined.
 const INVALID: &[u16] = &[
     0, 1, 100, 500, 999, 1004, 1005, 1006, 1015, 1016, 1100, 1999, 2000, 2999, 5000, 9999, 32768,
     65535,

@@ -1,4 +1,5 @@
-//! Replies: reserved bits, opcodes, masks, control frames, fragments (RFC 6455, 5.1 to 5.5).
+//! Shapes of frames: reserved bits, opcodes, masks, control frames, fragments (RFC 6455, 5.1 to
+//! 5.5).
 
 use super::{
     BINARY, Binary, CLOSE, Close, FIRST_BINARY, FIRST_TEXT, LAST, NEXT, PING, PONG, Pong, Replies,

@@ -1,5 +1,5 @@
-//! Handshakes (RFC 6455, 4.2.1): each header missing, doubled and wrong; methods, versions, bodies,
-//! offers, origins.
+//! Shapes of handshakes (RFC 6455, 4.2.1): each header missing, duplicated and invalid; methods,
+//! versions, bodies, extensions, subprotocols, origins.
 
 use super::{
     PING, TEXT, Text, close, echoes, ends, frame,
@@ -18,7 +18,7 @@ const GOOD: [(&str, &str); 5] = [
 
 const GET: &str = "GET /ws/echo HTTP/1.1";
 
-/// A good handshake, in which these lines replace the header of that name.
+/// Returns a valid handshake, in which these lines replace the header of that name.
 fn handshake(line: &str, header: &str, lines: &str) -> String {
     let others = GOOD.iter().filter(|(name, _)| *name != header);
     let others: String = others
@@ -171,7 +171,7 @@ const OPENS_OR_BAD: Opening = OpensOrRefuses(&[400]);
 /// The upgrade is missing or names something else (RFC 9110, 15.5.22).
 const NO_UPGRADE: Opening = Refuses(&[400, 426]);
 
-/// Lines that replace the header of their name; one behind `-` is left out.
+/// Lines that replace the header of their name, or remove it if the name begins with `-`.
 #[rustfmt::skip]
 const HEADERS: &[(&str, &str, Opening)] = &[
     ("a good handshake", "Host: a", Opens),

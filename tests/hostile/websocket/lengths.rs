@@ -1,4 +1,4 @@
-//! Lengths (RFC 6455, 5.2): their forms, lengths that no message has, and the limit (10.4).
+//! Shapes of lengths (RFC 6455, 5.2): their encodings, huge ones, and the limit (10.4).
 
 use super::{
     BINARY, Binary, CLOSE, Close, FIRST_BINARY, FIRST_TEXT, LAST, NEXT, PING, Replies, TEXT,
@@ -10,7 +10,7 @@ const TOP_BIT: u64 = 1 << 63;
 
 pub fn shapes() -> Vec<Shape<Replies>> {
     let mut shapes = Vec::new();
-    // The shortest form must be used.
+    // The shortest encoding must be used.
     for (form, length) in [
         (2, 0),
         (2, 5),
@@ -50,14 +50,14 @@ pub fn shapes() -> Vec<Shape<Replies>> {
     shapes
 }
 
-/// The header of a masked frame, whose length has 2 or 8 bytes; the mask is zeros.
+/// Encodes the header of a masked frame, whose length has 2 or 8 bytes; the mask is zeros.
 fn head(first: u8, form: usize, length: u64) -> Vec<u8> {
     let marker = if form == 2 { 0xfe } else { 0xff };
     let length = length.to_be_bytes();
     [&[first, marker], &length[8 - form..], &[0; 4]].concat()
 }
 
-/// As a hostile client announces it: the header alone, and a little behind it.
+/// Encodes a header with a false length, and a few bytes after it.
 fn announced(first: u8, length: u64) -> Vec<u8> {
     [head(first, 8, length), vec![b'x'; 100]].concat()
 }

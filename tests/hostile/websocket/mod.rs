@@ -1,4 +1,5 @@
-//! Frames on an open WebSocket, and how the replies are read. A table per part of RFC 6455.
+//! Hostile WebSocket frames, with the parser of the server's frames, and a table for each part of
+//! RFC 6455.
 
 pub mod close;
 pub mod frames;
@@ -11,12 +12,12 @@ use super::shape::{PATIENCE, Reply, Shape};
 use seaway_tests::support::{RawClient, raw};
 use tokio::time::timeout;
 
-/// What the server sends, up to its close frame; then the connection ends.
-pub type Replies = Vec<Reply>;
+/// The frames of the server up to its close frame; then the connection ends.
+pub type Replies = Vec<ServerFrame>;
 
 /// A frame from the server.
 #[derive(Clone, PartialEq)]
-pub enum Reply {
+pub enum ServerFrame {
     Text(Vec<u8>),
     Binary(Vec<u8>),
     Pong(Vec<u8>),
@@ -25,14 +26,14 @@ pub enum Reply {
     CloseWithout,
 }
 
-pub use Reply::{Binary, Close, CloseWithout, Pong, Text};
+pub use ServerFrame::{Binary, Close, CloseWithout, Pong, Text};
 
 pub const TEXT: u8 = 0x81;
 pub const BINARY: u8 = 0x82;
 pub const CLOSE: u8 = 0x88;
 pub const PING: u8 = 0x89;
 pub const PONG: u8 = 0x8a;
-/// A fragment that is not the last; `NEXT` and `LAST` go on with it.
+/// A fragment that is not the last; `NEXT` and `LAST` continue it.
 pub const FIRST_TEXT: u8 = 0x01;
 pub const FIRST_BINARY: u8 = 0x02;
 pub const NEXT: u8 = 0x00;
@@ -41,28 +42,28 @@ pub const LAST: u8 = 0x80;
 /// The code of the client's own close frame, with which each shape ends.
 const NORMAL: u16 = 1000;
 
-/// A masked frame, as a client must send it.
+/// Encodes a masked frame, as a client must send it.
 pub fn frame(first_byte: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     raw::frame(first_byte, payload.as_ref())
 }
 
-/// A close frame of the client.
+/// Encodes a close frame of the client.
 pub fn close(code: u16, reason: impl AsRef<[u8]>) -> Vec<u8> {
     frame(CLOSE, [&code.to_be_bytes(), reason.as_ref()].concat())
 }
 
-/// The end of a connection because of this code alone.
+/// Expects only a close frame with this code.
 pub fn ends(code: u16) -> Replies {
     vec![Close(code)]
 }
 
-/// A text that comes back, and a connection that goes on.
+/// Expects an echo of the text, and a connection that remains open.
 pub fn echoes(text: impl AsRef<[u8]>) -> Replies {
     vec![Text(text.as_ref().to_vec()), Close(NORMAL)]
 }
 
 impl Reply for Replies {
-    /// The shape is followed by a close frame: what is not refused ends with its code.
+    /// Sends the shape followed by a close frame, whose code ends each shape that is not refused.
     async fn check(shape: &Shape<Self>, port: u16) -> Result<(), String> {
         let mut client = RawClient::connect(port).await;
         let status = client.upgrade("/ws/echo", "").await;
@@ -89,7 +90,7 @@ impl Reply for Replies {
     }
 }
 
-/// Parses the server's bytes; `None` unless they are whole frames that a server may send.
+/// Parses the server's bytes; `None` unless they are complete frames that a server may send.
 pub fn replies(mut bytes: &[u8]) -> Option<Replies> {
     let mut replies = Vec::new();
     while let [first, length, rest @ ..] = bytes {
@@ -118,8 +119,8 @@ pub fn replies(mut bytes: &[u8]) -> Option<Replies> {
     bytes.is_empty().then_some(replies)
 }
 
-/// Of a long payload only the beginning is shown.
-impl std::fmt::Debug for Reply {
+/// Shows only the beginning of a long payload.
+impl std::fmt::Debug for ServerFrame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (name, payload) = match self {
             Text(payload) => ("Text", payload),

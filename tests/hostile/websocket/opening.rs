@@ -1,20 +1,20 @@
-//! Handshakes, and how their answers are read.
+//! The expected responses to handshakes, and their parser.
 
 use super::{Replies, TEXT, close, echoes, frame, replies};
 use crate::hostile::shape::{PATIENCE, Reply, Shape};
 use seaway_tests::support::RawClient;
 use tokio::time::timeout;
 
-/// The answer to a handshake.
+/// The expected response to a handshake.
 #[derive(Clone, Debug)]
 pub enum Opening {
     /// A WebSocket that echoes, without extensions and subprotocols.
     Opens,
-    /// One of these statuses, and no WebSocket.
+    /// One of these statuses, without a WebSocket.
     Refuses(&'static [u16]),
-    /// Wrong, and harmless: a WebSocket that echoes, or one of these statuses.
+    /// Invalid, and harmless: a WebSocket that echoes, or one of these statuses.
     OpensOrRefuses(&'static [u16]),
-    /// A WebSocket, and these frames in answer to what came right behind the handshake.
+    /// A WebSocket, and these frames in reply to the bytes right after the handshake.
     Then(Replies),
 }
 
@@ -43,14 +43,14 @@ impl Reply for Opening {
     }
 }
 
-/// A refusal, or what was said on the WebSocket.
+/// The received response: a status, or frames.
 #[derive(Debug)]
 enum Seen {
     Status(u16),
     Replies(Replies),
 }
 
-/// Sends the handshake; if it is accepted, a text unless something came behind it already, and a
+/// Sends the handshake; if it is accepted, also a text, unless the shape has frames already, and a
 /// close frame.
 async fn open(client: &mut RawClient, shape: &Shape<Opening>) -> Result<Seen, String> {
     shape.send(client).await;

@@ -1,5 +1,5 @@
-//! Texts that are no UTF-8 (RFC 6455, 5.6 and 8.1; RFC 3629): refused whole, in fragments and byte
-//! by byte.
+//! Shapes of invalid UTF-8 in texts (RFC 6455, 5.6 and 8.1; RFC 3629), in one frame, in fragments
+//! and byte by byte.
 
 use super::{
     BINARY, Binary, Close, FIRST_BINARY, FIRST_TEXT, LAST, NEXT, Replies, TEXT, close, echoes,
@@ -81,7 +81,7 @@ pub fn shapes() -> Vec<Shape<Replies>> {
     let (cut, rest) = ("\u{e9}".as_bytes()).split_at(1);
     #[rustfmt::skip]
     let rows = [
-        // The last fragment never comes: the mistake is seen at once.
+        // The last fragment never arrives: the error is detected at once.
         ("a wrong byte in a first fragment", "8.1", frame(FIRST_TEXT, b"\xff"), ends(1007)),
         (
             "a wrong byte in a middle fragment",
@@ -119,7 +119,7 @@ pub fn shapes() -> Vec<Shape<Replies>> {
     shapes
 }
 
-/// One text in one frame, in two fragments that cut it in the middle, and in a fragment for each
+/// Returns a text in one frame, in two fragments split in the middle, and in a fragment for each
 /// byte.
 fn forms(text: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let (start, end) = text.split_at(text.len() / 2);

@@ -1,12 +1,13 @@
-//! The familiar peer: an axum server as axum's users write one.
+//! The common peer: an axum server as axum's users write one.
 //!
 //! It follows axum's own chat and echo examples: `axum::serve`, `ws` with its default settings, a
-//! tokio broadcast per room, a split socket with a task for each half, and `Sse` with its keep-alive.
-//! Two things are kinder than those examples: TCP_NODELAY is on, or the figures would be those of
-//! Nagle's algorithm; and a member is in its room before its handshake is answered.
+//! tokio broadcast per room, a split socket with a task for each half, and `Sse` with its
+//! keep-alive. It differs from those examples in two favourable points: TCP_NODELAY is set, as the
+//! figures would otherwise be those of Nagle's algorithm; and a member joins its room before the
+//! handshake response.
 //!
-//! `peer-axum --port P` speaks the arena's routes on 127.0.0.1. With `--redis URL`, its rooms are those
-//! of all its processes on that Redis.
+//! `peer-axum --port P` serves the arena's routes on 127.0.0.1. With `--redis URL`, its rooms span
+//! all its processes on that Redis.
 
 mod rooms;
 
@@ -52,7 +53,7 @@ async fn main() -> io::Result<()> {
         .route("/ws/room/{name}", any(room))
         .with_state(rooms);
     let listener = listener.tap_io(|stream| {
-        // A stream that is gone already is found out by its first read.
+        // The first read of a closed stream reports the error.
         let _ = stream.set_nodelay(true);
     });
     axum::serve(listener, app).await
@@ -126,7 +127,7 @@ async fn next(texts: &mut broadcast::Receiver<Utf8Bytes>) -> Option<Utf8Bytes> {
     loop {
         match texts.recv().await {
             Ok(text) => return Some(text),
-            // What was missed is lost; the load generator counts it.
+            // Missed messages are lost; the load generator counts them.
             Err(broadcast::error::RecvError::Lagged(_)) => continue,
             Err(broadcast::error::RecvError::Closed) => return None,
         }

@@ -1,7 +1,7 @@
 //! The rooms: a tokio broadcast for each, and Redis between the processes if there is one.
 //!
-//! Over Redis a text is one PUBLISH, and a room that somebody has entered is one subscription of this
-//! process. All go over one multiplexed connection, as RESP3 allows.
+//! Over Redis a text is one PUBLISH, and each room with members is one subscription of this
+//! process. All use one multiplexed RESP3 connection.
 
 use std::{
     collections::HashMap,
@@ -16,10 +16,10 @@ use redis::{
 };
 use tokio::sync::{OnceCell, broadcast};
 
-/// The capacity in axum's chat example.
+/// The channel capacity of axum's chat example.
 const ROOM_CAPACITY: usize = 100;
 
-/// All rooms that were entered in this process, by name.
+/// All rooms with members in this process, by name.
 #[derive(Clone)]
 pub struct Rooms {
     entered: Entered,
@@ -29,7 +29,7 @@ pub struct Rooms {
 type Entered = Arc<Mutex<HashMap<String, Arc<Room>>>>;
 
 impl Rooms {
-    /// Rooms of this process.
+    /// Returns rooms of this process alone.
     pub fn in_memory() -> Self {
         Self {
             entered: Entered::default(),
@@ -37,7 +37,7 @@ impl Rooms {
         }
     }
 
-    /// Rooms of all processes on this Redis.
+    /// Returns rooms of all processes on this Redis.
     pub async fn over_redis(url: &str) -> RedisResult<Self> {
         let entered = Entered::default();
         let receivers = Arc::clone(&entered);
@@ -56,7 +56,7 @@ impl Rooms {
         })
     }
 
-    /// The room of that name, once this process receives what is sent to it.
+    /// Returns the room of this name, once this process is subscribed to it.
     pub async fn open(&self, name: &str) -> RedisResult<Arc<Room>> {
         let room = Arc::clone(
             lock(&self.entered)
@@ -87,7 +87,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// What is sent from now on.
+    /// Returns a receiver of all texts from now on.
     pub fn subscribe(&self) -> broadcast::Receiver<Utf8Bytes> {
         self.texts.subscribe()
     }
@@ -97,7 +97,7 @@ impl Room {
         match self.redis.clone() {
             Some(mut redis) => redis.publish(&self.name, text.as_str()).await,
             None => {
-                // It fails only if nobody is in the room any more.
+                // This fails only if the room has no members any more.
                 let _ = self.texts.send(text);
                 Ok(())
             }
@@ -105,7 +105,7 @@ impl Room {
     }
 }
 
-/// Passes on a text that Redis sent.
+/// Delivers a text from Redis.
 fn deliver(entered: &Entered, push: PushInfo) {
     if push.kind != PushKind::Message {
         return;
@@ -120,7 +120,7 @@ fn deliver(entered: &Entered, push: PushInfo) {
         return;
     };
     if let Some(room) = lock(entered).get(&name) {
-        // It fails only if nobody is in the room any more.
+        // This fails only if the room has no members any more.
         let _ = room.texts.send(text);
     }
 }

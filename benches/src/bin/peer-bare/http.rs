@@ -1,4 +1,4 @@
-//! The routes: three plain answers, a stream, and two doors to a WebSocket.
+//! The routes: three plain responses, a stream, and two WebSockets.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -26,19 +26,19 @@ use crate::{
     stream::Events,
 };
 
-/// What `POST /body` reads at most, as axum does.
+/// The largest body of `POST /body`, as in axum.
 const BODY_LIMIT_BYTES: usize = 2 * 1024 * 1024;
 
-/// Both buffers of a socket; tungstenite's own default is 128 KiB each.
+/// The size of both buffers of a socket; tungstenite's default is 128 KiB each.
 const BUFFER_BYTES: usize = 4 * 1024;
 
-/// Answers one request.
+/// Responds to one request.
 pub(crate) async fn respond(
     mut request: Request<Incoming>,
     rooms: Arc<Rooms>,
 ) -> Result<Response<Either<Full<Bytes>, Events>>, Infallible> {
     let path = request.uri().path();
-    // Membership begins before the head leaves: who is in misses nothing.
+    // The member joins before the response head is sent, so it misses nothing.
     if let Some(name) = path.strip_prefix("/events/room/") {
         let membership = rooms.join(name, Form::Event);
         return Ok(stream(Events { membership }).map(Either::Right));
@@ -83,7 +83,7 @@ where
     let upgrade = hyper::upgrade::on(request);
     tokio::spawn(async move {
         if let Some(socket) = open(upgrade).await {
-            // A task of its own, so that a quiet socket does not carry what the upgrade needed.
+            // A new task, so that an idle socket does not keep the upgrade's state in memory.
             tokio::spawn(conversation(socket));
         }
     });

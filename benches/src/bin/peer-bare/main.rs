@@ -1,11 +1,11 @@
-//! The strong peer: hyper and tokio-tungstenite with nothing between them and the socket.
+//! The lower bound: hyper and tokio-tungstenite without a framework.
 //!
-//! It is written as well as the authors of those crates could: 4 KiB buffers instead of 128 KiB,
-//! TCP_NODELAY, one task per connection that keeps nothing of the request, payloads shared between
-//! the members of a room and written as an event once, and whatever is queued for a socket leaves in one write.
-//! It has no limits, time-outs or pings, so it marks what the libraries themselves cost.
+//! It is optimized as far as these crates allow: 4 KiB buffers instead of 128 KiB, TCP_NODELAY, one
+//! task per connection that keeps nothing of the request, payloads shared between the members of a
+//! room and encoded as an event once, and one write for everything queued for a socket. It has no
+//! limits, timeouts or pings, so it shows the cost of the libraries themselves.
 //!
-//! `peer-bare --port P` speaks the arena's routes on 127.0.0.1.
+//! `peer-bare --port P` serves the arena's routes on 127.0.0.1.
 
 mod http;
 mod room;
@@ -39,7 +39,7 @@ async fn serve(stream: TcpStream, rooms: Arc<Rooms>) {
     }
     let service = service_fn(move |request| http::respond(request, Arc::clone(&rooms)));
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    // A client that leaves is no error, and nothing else can be said about a broken one.
+    // A client that leaves is no error, and no response can be sent on a broken connection.
     let _ = connection.with_upgrades().await;
 }
 

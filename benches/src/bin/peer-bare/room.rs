@@ -1,4 +1,4 @@
-//! Rooms: who is in, and how a text reaches them all.
+//! Rooms: their members, and the delivery of texts.
 
 use std::{
     collections::HashMap,
@@ -11,10 +11,10 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-/// How many texts wait for one member; what does not fit is dropped for that member alone.
+/// The queue length of a member; texts that do not fit are dropped for that member alone.
 const QUEUE: usize = 1024;
 
-/// All rooms by name; a room ends when its last member leaves.
+/// All rooms by name; a room is removed with its last member.
 #[derive(Default)]
 pub(crate) struct Rooms {
     by_name: Mutex<HashMap<String, Arc<Room>>>,
@@ -33,7 +33,7 @@ struct Member {
     outbox: mpsc::Sender<Utf8Bytes>,
 }
 
-/// In which form a member hears a text.
+/// The encoding of texts for a member.
 #[derive(Clone, Copy)]
 pub(crate) enum Form {
     /// As it was sent.
@@ -42,18 +42,18 @@ pub(crate) enum Form {
     Event,
 }
 
-/// One place in a room; dropping it leaves.
+/// A membership in a room; dropping it leaves.
 pub(crate) struct Membership {
     number: u64,
     name: String,
     room: Arc<Room>,
     rooms: Arc<Rooms>,
-    /// What was sent to the room since this member joined.
+    /// The texts since this member joined.
     pub(crate) inbox: mpsc::Receiver<Utf8Bytes>,
 }
 
 impl Rooms {
-    /// Takes a place in the room of that name.
+    /// Joins the room of this name.
     pub(crate) fn join(self: &Arc<Self>, name: &str, form: Form) -> Membership {
         let number = self.next_member.fetch_add(1, Ordering::Relaxed);
         let (outbox, inbox) = mpsc::channel(QUEUE);
@@ -78,7 +78,7 @@ impl Rooms {
 }
 
 impl Membership {
-    /// Sends a text to everyone in the room, this member too.
+    /// Sends a text to all members, including this one.
     pub(crate) fn send(&self, text: &Utf8Bytes) {
         let mut event = None;
         for member in lock(&self.room.members).iter() {
@@ -93,7 +93,7 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        // Names before members, the order in which `join` takes the two locks.
+        // Names before members: the lock order of `join`.
         let mut by_name = lock(&self.rooms.by_name);
         let mut members = lock(&self.room.members);
         members.retain(|member| member.number != self.number);

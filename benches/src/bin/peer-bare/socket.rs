@@ -1,4 +1,4 @@
-//! The two conversations. Each turn takes all that is there, then flushes once.
+//! The two WebSocket loops. Each turn processes all that is available, then flushes once.
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::net::TcpStream;
@@ -12,10 +12,10 @@ use crate::room::Membership;
 type Socket = WebSocketStream<TcpStream>;
 type Result<T = ()> = std::result::Result<T, Error>;
 
-/// How many messages a turn takes before it flushes, so that no socket waits for an endless one.
+/// The messages per turn before a flush, so that an endless stream does not delay it.
 const TURN: usize = 64;
 
-/// Sends every text and binary message back.
+/// Echoes every text and binary message.
 pub(crate) async fn echo(mut socket: Socket) {
     while let Some(first) = socket.next().await {
         if answer(&mut socket, first).await.is_err() {
@@ -24,12 +24,12 @@ pub(crate) async fn echo(mut socket: Socket) {
     }
 }
 
-/// Sends every text to the room, and what the room hears to the client.
+/// Sends every text to the room, and the room's texts to the client.
 pub(crate) async fn room(mut socket: Socket, mut membership: Membership) {
     loop {
         let turn = tokio::select! {
-            // The inbox first, as the cheaper look. A room that never runs dry could keep the client
-            // waiting; here it does run dry, since senders wait until they hear themselves.
+            // The inbox first, as the cheaper check. A room that is never idle could starve the
+            // client; this one becomes idle, since senders wait for their own texts.
             biased;
             Some(text) = membership.inbox.recv() => deliver(&mut socket, &mut membership, text).await,
             message = socket.next() => match message {
@@ -57,7 +57,7 @@ async fn answer(socket: &mut Socket, first: Result<Message>) -> Result {
 async fn feed_back(socket: &mut Socket, message: Message) -> Result {
     match message {
         Message::Text(_) | Message::Binary(_) => socket.feed(message).await,
-        // Pongs and the closing handshake are tungstenite's, and leave with the flush.
+        // tungstenite queues pongs and the closing handshake; the flush sends them.
         _ => Ok(()),
     }
 }
@@ -85,7 +85,7 @@ async fn listen(
         };
         pass_on(membership, message?);
     }
-    // The own copies are in the inbox by now, and leave in the same write as a pong.
+    // The sender's own copies are in the inbox by now, and are sent in the same write as a pong.
     match membership.inbox.try_recv() {
         Ok(text) => deliver(socket, membership, text).await,
         Err(_) => socket.flush().await,

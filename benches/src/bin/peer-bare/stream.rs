@@ -1,4 +1,4 @@
-//! What a room hears, as the body of an answer that does not end.
+//! The texts of a room, as an endless response body.
 
 use std::{
     convert::Infallible,

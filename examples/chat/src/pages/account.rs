@@ -1,4 +1,4 @@
-//! Sign up, log in, log out. The first two are one form, at two doors.
+//! Sign-up, log-in and log-out. The first two share a form.
 
 use super::{html::Rendered, next::Next, problem::Problem};
 use crate::{
@@ -19,10 +19,10 @@ use seaway::{AuthSession, ClientAddr, Rejection};
 use serde::Deserialize;
 use std::{net::IpAddr, sync::Arc};
 
-/// What a log-in is told, whether or not there is such an account.
+/// The message after a failed log-in, whether or not the account exists.
 const NOT_FOUND: &str = "The name or the password is wrong.";
 
-/// Which of the two forms it is.
+/// The kind of the form.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Door {
     SignUp,
@@ -35,7 +35,8 @@ impl Door {
     }
 }
 
-/// The form at one door. It has no `action`, so it is sent to its own address, `?next=…` included.
+/// Returns the route of one form. The form has no `action`, so it is sent to its own URL, including
+/// `?next=…`.
 pub fn form(door: Door) -> MethodRouter<Arc<Chat>> {
     get(show).post(enter).layer(Extension(door))
 }
@@ -45,7 +46,7 @@ pub fn form(door: Door) -> MethodRouter<Arc<Chat>> {
 struct AccountPage<'a> {
     door: Door,
     next: &'a Next,
-    /// What was typed.
+    /// The typed name.
     name: &'a str,
     problem: Option<&'a str>,
 }
@@ -67,7 +68,7 @@ async fn show(
     Ok(Rendered(page).into_response())
 }
 
-/// What the form sends.
+/// The submitted form.
 #[derive(Deserialize)]
 struct Typed {
     name: String,
@@ -100,7 +101,7 @@ async fn enter(
             Door::LogIn => NOT_FOUND,
         });
     };
-    // Hashing is dear: who signs up again and again waits like one who guesses passwords.
+    // Hashing is expensive, so repeated sign-ups are limited like repeated log-ins.
     if let Verdict::Wait { seconds } = chat.attempts.note(&name, address).await? {
         let problem = format!(
             "Too many attempts. Try again in {} min.",
@@ -125,13 +126,13 @@ async fn enter(
     Ok(Redirect::to(next.as_str()).into_response())
 }
 
-/// `POST /logout`
+/// Handles `POST /logout`.
 pub async fn log_out(auth: AuthSession<Accounts>) -> Result<Redirect, Problem> {
     auth.log_out().await?;
     Ok(Redirect::to("/login"))
 }
 
-/// Where a request comes from.
+/// The address of the client.
 pub struct Client(IpAddr);
 
 impl FromRequestParts<Arc<Chat>> for Client {
@@ -147,7 +148,8 @@ impl FromRequestParts<Arc<Chat>> for Client {
     }
 }
 
-/// The last address of X-Forwarded-For: the proxy has put it there itself. Those before it are the client's to invent.
+/// Returns the last address of X-Forwarded-For, which the proxy added itself. The client may forge
+/// those before it.
 fn forwarded(headers: &HeaderMap) -> Option<IpAddr> {
     let line = headers.get_all("x-forwarded-for").iter().next_back()?;
     let last = line.as_bytes().rsplit(|byte| *byte == b',').next()?;
@@ -159,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_the_proxy_has_written_counts() {
+    fn only_the_address_that_the_proxy_appended_counts() {
         for (line, expected) in [
             (&b"203.0.113.7"[..], Some("203.0.113.7")),
             (b"10.0.0.1, 203.0.113.7", Some("203.0.113.7")),

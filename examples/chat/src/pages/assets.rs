@@ -1,4 +1,4 @@
-//! Scripts, style and icon, as they were when the program was built.
+//! Scripts, style and icon, compiled into the program.
 
 use axum::{
     Router,
@@ -7,7 +7,7 @@ use axum::{
 };
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 
-/// Each file of `static/`, and what it holds.
+/// Expands to the name and content of each file of `static/`.
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
         [$(($name, include_str!(concat!("../../static/", $name)))),*]
@@ -24,7 +24,7 @@ const FILES: &[(&str, &str)] = &files![
     "messages.js", "outbox.js", "panel.js", "past.js", "people.js", "room.js", "seen.js", "typing.js", "visit.js",
 ];
 
-/// The routes of all files.
+/// Returns the routes of all files.
 pub fn router() -> Router {
     let mut router = Router::new();
     for &(name, content) in FILES {
@@ -38,7 +38,7 @@ pub fn router() -> Router {
     router
 }
 
-/// A browser may keep a file, and asks each time: a new version of the program may have a new one.
+/// Returns a file, which browsers must revalidate: a new version of the program may have a new one.
 async fn file(kind: &'static str, content: &'static str) -> Response {
     let headers = [(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")];
     (headers, content).into_response()

@@ -1,7 +1,7 @@
-//! Forms come from our own pages: nobody makes a visitor's browser send one from elsewhere.
+//! Protection against cross-site request forgery (CSRF).
 //!
-//! A browser says of each request which page it comes from, and no page can make it lie. So the forms need no secret,
-//! and one that was loaded long ago, or before a log-in in another tab, is as good as any.
+//! A browser sends the origin of each request in headers that no page can forge. So the forms need
+//! no secret, and one that was loaded long ago, or before a log-in in another tab, is still valid.
 
 use super::problem::Problem;
 use axum::{
@@ -14,7 +14,7 @@ use http::{
     header::{HOST, ORIGIN},
 };
 
-/// Refuses what would change something, if it comes from a page that is not ours.
+/// Rejects unsafe methods from other sites with 403.
 pub async fn only_ours(request: Request, next: Next) -> Response {
     if request.method().is_safe() || is_ours(request.headers(), request.uri()) {
         return next.run(request).await;
@@ -23,14 +23,16 @@ pub async fn only_ours(request: Request, next: Next) -> Response {
     Problem::new(StatusCode::FORBIDDEN, problem).into_response()
 }
 
-/// Browsers have sent `Sec-Fetch-Site` since 2023, over HTTPS and to this machine, and `Origin` since 2020. A client
-/// that sends neither is no browser: the cookies that it has are its own.
+/// Returns whether a request comes from our own page or from no browser.
+///
+/// Browsers have sent `Origin` since 2020, and `Sec-Fetch-Site` since 2023, over HTTPS and to
+/// localhost. A client that sends neither is no browser: its cookies are its own.
 fn is_ours(headers: &HeaderMap, uri: &Uri) -> bool {
     let header = |name| headers.get(name).map(|value| value.as_bytes());
     match (header("sec-fetch-site"), header(ORIGIN.as_str())) {
         (Some(site), _) => matches!(site, b"same-origin" | b"none"),
         (None, Some(origin)) => {
-            // Over HTTP/2 the host stands in the address.
+            // Over HTTP/2 the host is in the URI (`:authority`).
             let address = uri.authority().map(|host| host.as_str().as_bytes());
             let host = header(HOST.as_str()).or(address);
             host.is_some() && host == origin.split(|byte| *byte == b'/').nth(2)
@@ -44,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_of_ours_is_known_by_what_the_browser_says() {
+    fn own_pages_are_recognized_by_sec_fetch_site_or_origin() {
         for (site, origin, expected) in [
             (Some("same-origin"), Some("https://chat.example"), true),
             (Some("none"), None, true),

@@ -1,4 +1,4 @@
-//! A template as a reply, and the headers of every reply.
+//! Template responses, and the headers of every response.
 
 use super::problem::Problem;
 use askama::Template;
@@ -10,11 +10,12 @@ use http::{
     },
 };
 
-/// What a page may load and run, whatever somebody writes into a message: what this server sends, and no more.
+/// The content security policy: a page loads and runs only what this server sends, whatever its
+/// messages contain.
 const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// Each header, unless the reply has one of that name. A page is somebody's own: nobody keeps it.
+/// Headers that are set unless the response has them. Pages are private, so nothing caches them.
 const HEADERS: [(HeaderName, &str); 4] = [
     (CONTENT_SECURITY_POLICY, POLICY),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -22,7 +23,7 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (CACHE_CONTROL, "no-store"),
 ];
 
-/// The page that a template makes.
+/// A rendered template as a response.
 pub struct Rendered<T>(pub T);
 
 impl<T: Template> IntoResponse for Rendered<T> {
@@ -34,7 +35,7 @@ impl<T: Template> IntoResponse for Rendered<T> {
     }
 }
 
-/// Puts the headers on a reply.
+/// Adds the headers to a response.
 pub async fn with_headers(mut reply: Response) -> Response {
     for (name, value) in HEADERS {
         if let Entry::Vacant(free) = reply.headers_mut().entry(name) {

@@ -1,14 +1,14 @@
-//! The pages: an axum application like any other.
+//! The pages: an ordinary axum application.
 //!
-//! | file | idea |
+//! | file | contains |
 //! | --- | --- |
-//! | `account.rs` | sign up, log in, log out |
-//! | `rooms.rs` | the list of rooms, making one, and the page of each |
+//! | `account.rs` | sign-up, log-in, log-out |
+//! | `rooms.rs` | the list of rooms, the creation of a room, and the page of each |
 //! | `assets.rs` | scripts, style and icon |
-//! | `forms.rs` | forms come from our own pages |
-//! | `next.rs` | where to go after a log-in |
-//! | `problem.rs` | what went wrong, as a page |
-//! | `html.rs` | a template as a reply, and the headers of every reply |
+//! | `forms.rs` | the protection against cross-site request forgery |
+//! | `next.rs` | the redirect after a log-in |
+//! | `problem.rs` | errors as pages |
+//! | `html.rs` | template responses, and the headers of every response |
 
 mod account;
 mod assets;
@@ -30,15 +30,15 @@ use axum::{
 use seaway::middleware::RequireUser;
 use std::sync::Arc;
 
-/// No form of ours is larger.
+/// The largest request body in bytes; no form is larger.
 const LARGEST_FORM: usize = 16 * 1024;
 
-/// Addresses that only forms lead to: whoever comes back to one, by reloading or after a log-in, wants the list.
+/// Redirects `GET` of a form's URL to the list of rooms, as after a reload or a log-in.
 async fn home() -> Redirect {
     Redirect::to("/")
 }
 
-/// The routes of all pages.
+/// Returns the routes of all pages.
 pub fn router(chat: Arc<Chat>) -> Router {
     let for_members = Router::new()
         .route("/", get(rooms::list))

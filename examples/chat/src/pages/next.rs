@@ -1,13 +1,14 @@
-//! Where to go after a log-in: a page of ours, and never another site.
+//! The redirect after a log-in: a page of this site, never another site.
 
 use serde::Deserialize;
 
-/// The longest address that is followed.
+/// The longest target in bytes.
 const LONGEST: usize = 500;
 
-/// An address that leads to a page of ours: that of `?next=…` if it does, and the list of rooms otherwise.
+/// The path of a page of this site: that of `?next=…` if it is one, else the list of rooms.
 ///
-/// Anyone can write a link to `/login?next=…`, and who has just typed a password trusts what comes then.
+/// Anyone can write a link to `/login?next=…`, and users trust the page after a log-in (open
+/// redirect).
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(from = "Asked")]
 pub struct Next(String);
@@ -19,7 +20,7 @@ struct Asked {
 }
 
 impl Next {
-    /// The address, which begins with a slash.
+    /// Returns the path, which begins with a slash.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -34,8 +35,10 @@ impl From<Asked> for Next {
     }
 }
 
-/// `//host` and, for browsers, `/\host` lead to another host; they also pass over tabs and line feeds, wherever they
-/// stand, so nothing but visible ASCII is let through. What an address needs beyond it is percent-encoded.
+/// Returns whether a target is a path of this site.
+///
+/// `//host` and, in browsers, `/\host` lead to another host; browsers also ignore tabs and line
+/// feeds anywhere, so only visible ASCII is allowed. All else is percent-encoded in URLs.
 fn is_local(next: &str) -> bool {
     let is_path = next.starts_with('/') && !next[1..].starts_with(['/', '\\']);
     is_path && next.len() <= LONGEST && next.bytes().all(|byte| byte.is_ascii_graphic())

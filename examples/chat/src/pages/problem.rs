@@ -1,11 +1,11 @@
-//! What went wrong, as a page.
+//! Errors as pages.
 
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 use http::StatusCode;
 use seaway::{BoxError, Error};
 
-/// What went wrong: a status, and a sentence for people.
+/// An error response: a status, and a sentence for the user.
 #[derive(Debug, Template)]
 #[template(path = "error.html")]
 pub struct Problem {
@@ -14,25 +14,25 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem with this status.
+    /// Returns a problem with this status.
     pub fn new(status: StatusCode, problem: &'static str) -> Self {
         Self { status, problem }
     }
 
-    /// There is no such room.
+    /// Returns the problem of an unknown room.
     pub fn no_such_room() -> Self {
         Self::new(StatusCode::NOT_FOUND, "There is no such room.")
     }
 }
 
-/// For addresses that lead nowhere.
+/// Handles requests for unknown paths.
 pub async fn no_such_page() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "There is no such page.")
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        // A page about a problem that is one itself becomes the bare sentence.
+        // If the page itself cannot be rendered, the sentence is sent as plain text.
         match self.render() {
             Ok(text) => (self.status, Html(text)).into_response(),
             Err(_) => (self.status, self.problem).into_response(),
@@ -40,11 +40,12 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Whatever fails underneath is ours: the log learns what, and the client that it was not its fault.
+/// Turns any internal error into a 500: the log gets the cause, the client only that the server
+/// failed.
 impl<E: Into<BoxError>> From<E> for Problem {
     fn from(error: E) -> Self {
         let error = Error::user(error);
-        tracing::error!(?error, "a page failed");
+        tracing::error!(?error, "cannot serve a page");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "Something went wrong on the server. Try again in a moment.",

@@ -1,4 +1,4 @@
-//! The list of rooms, making one, and the page of each.
+//! The list of rooms, the creation of a room, and the page of each.
 
 use super::{html::Rendered, problem::Problem};
 use crate::{accounts::Account, chat::Chat, messages::Page, room_list::ListedRoom, rooms::Room};
@@ -19,7 +19,7 @@ pub struct ListPage {
     user: Account,
     rooms: Vec<ListedRoom>,
     problem: Option<Cow<'static, str>>,
-    /// What was typed.
+    /// The typed name.
     room_name: String,
 }
 
@@ -30,19 +30,19 @@ pub struct RoomPage {
     room: Room,
 }
 
-/// What is sent to make a room.
+/// The form that creates a room.
 #[derive(Deserialize)]
 pub struct NewRoom {
     name: String,
 }
 
-/// Which messages to fetch.
+/// The query parameters of a page of messages.
 #[derive(Deserialize)]
 pub struct Before {
     before: i64,
 }
 
-/// `GET /`
+/// Handles `GET /`.
 pub async fn list(
     State(chat): State<Arc<Chat>>,
     User(user): User<Account>,
@@ -55,7 +55,7 @@ pub async fn list(
     }))
 }
 
-/// `POST /rooms`
+/// Handles `POST /rooms`.
 pub async fn create(
     State(chat): State<Arc<Chat>>,
     User(user): User<Account>,
@@ -79,7 +79,7 @@ pub async fn create(
     }
 }
 
-/// The list once more, with what was typed and what is wrong with it.
+/// Renders the list again, with the typed name and its problem.
 async fn again(
     chat: &Chat,
     user: Account,
@@ -94,12 +94,12 @@ async fn again(
     }))
 }
 
-/// `GET /rooms/{slug}`
+/// Handles `GET /rooms/{slug}`.
 pub async fn room(User(user): User<Account>, room: Room) -> Rendered<RoomPage> {
     Rendered(RoomPage { user, room })
 }
 
-/// `GET /rooms/{slug}/messages?before=ID`
+/// Handles `GET /rooms/{slug}/messages?before=ID`.
 pub async fn past(
     State(chat): State<Arc<Chat>>,
     room: Room,
@@ -108,12 +108,12 @@ pub async fn past(
     Ok(Json(chat.messages.before(&room, before).await?))
 }
 
-/// The room of the path.
+/// Extracts the room from the path.
 impl FromRequestParts<Arc<Chat>> for Room {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, chat: &Arc<Chat>) -> Result<Self, Problem> {
-        // An address may hold anything, also what is no text.
+        // A path may contain anything, including invalid UTF-8.
         let Ok(Path(slug)) = Path::<String>::from_request_parts(parts, chat).await else {
             return Err(Problem::no_such_room());
         };
