@@ -21,9 +21,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// slow owners pause it for at most a fifth of the time, even if they alternate.
 const REST: u32 = 4;
 
-/// A wait for one mailbox in this many, or fewer, is a wait for a few slow owners. A burst crowds
+/// A wait for one mailbox in this many, or fewer, is a wait for a few slow owners. A burst fills
 /// more mailboxes at once.
-const FEW: usize = 16;
+const FEW: usize = 2;
 
 /// A wait up to this long does not show that an owner is slow: it may be waiting for the processor.
 const SHORT_WAIT: Duration = Duration::from_millis(50);

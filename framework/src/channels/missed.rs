@@ -17,7 +17,9 @@ pub enum Missed {
     /// resubscribed one after the other; the last notice comes with the last of them. State that
     /// the receiver reads after the last notice is complete.
     Interrupted {
-        /// The longest that the interruption may have lasted.
+        /// How long nothing arrived before the subscriptions were renewed. Events that Redis had
+        /// queued for this process earlier may be missing as well: read from the last event that
+        /// you have, not from this time.
         gap: Duration,
     },
     /// The mailbox was full, because its owner handles events more slowly than they arrive.

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    log_limit::log_limited,
     metric,
 };
 use redis::aio::MultiplexedConnection;
@@ -300,6 +301,7 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
     let (purpose, redis) = (dialer.settings.purpose, dialer.address.shown().clone());
     let mut up = first;
     let mut pause = FIRST_PAUSE;
+    let mut repeat = Repeat::default();
     let mut flapping = Repeat::default();
     let mut unstable = 0_u32;
     loop {
@@ -331,7 +333,6 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
         } else {
             unstable = unstable.saturating_add(1);
         }
-        let mut repeat = Repeat::default();
         let mut is_logged = false;
         states.send_replace(State::Down(Down {
             loss: loss.clone(),
@@ -393,7 +394,7 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
         metric::redis_reconnected(purpose, down);
         let seconds = down.as_secs_f32();
         if is_stable || is_logged {
-            tracing::info!(%redis, purpose, seconds, reason = %why, "reconnected to Redis");
+            log_limited!(info, %redis, purpose, seconds, reason = %why, "reconnected to Redis");
         }
         up.loss = Some(loss);
         states.send_replace(State::Up(up.clone()));

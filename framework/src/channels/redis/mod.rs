@@ -23,7 +23,8 @@
 //! 2. **A command whose connection broke is not repeated**, because the event might arrive twice;
 //!    it fails with [`ErrorKind::Unconfirmed`](crate::ErrorKind::Unconfirmed). The exception: if
 //!    Redis itself has ended, and this process was subscribed to the group and has not received the
-//!    event, then Redis has not delivered it. The event is sent again, to the next run of Redis.
+//!    event, nor one of equal content, then Redis has not delivered it. The event is sent again, to
+//!    the next run of Redis.
 //! 3. **A process whose subscriptions were interrupted notifies its consumers**
 //!    ([`Missed::Interrupted`](super::Missed)), unless nothing can have been published meanwhile.
 //!    That is so if four conditions hold. Redis ended with the connection: right afterwards nothing

@@ -26,7 +26,6 @@ pub(super) struct Publisher {
 
 /// What happened to an event whose connection broke before Redis acknowledged it.
 enum Fate {
-    Published,
     NotPublished,
     Unknown,
 }
@@ -74,13 +73,14 @@ impl Publisher {
                 let payload = envelope.as_bytes();
                 let received = &self.received;
                 match received.take_after(received_before, channel.as_bytes(), payload) {
-                    Evidence::Received => Fate::Published,
                     Evidence::NotReceived if is_subscribed_here => Fate::NotPublished,
-                    Evidence::NotReceived | Evidence::Forgotten => Fate::Unknown,
+                    // An equal event that was received may be that of another sender.
+                    Evidence::Received | Evidence::NotReceived | Evidence::Forgotten => {
+                        Fate::Unknown
+                    }
                 }
             };
             match timeout_at(deadline, fate).await {
-                Ok(Fate::Published) => return Ok(()),
                 Ok(Fate::NotPublished) => {}
                 Ok(Fate::Unknown) | Err(_) => return Err(self.unconfirmed(Some(error))),
             }
