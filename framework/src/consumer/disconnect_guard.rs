@@ -26,8 +26,8 @@ pub(super) struct DisconnectGuard<C: Send + 'static> {
     /// `None` once `disconnect` has begun.
     consumer: Option<C>,
     /// The `disconnect` that runs; `None` once it has finished.
-    goodbye: Option<DisconnectHook>,
-    say: fn(C, Close) -> DisconnectHook,
+    running: Option<DisconnectHook>,
+    start: fn(C, Close) -> DisconnectHook,
     host: Option<Arc<dyn Host>>,
 }
 
@@ -36,13 +36,13 @@ pub(super) type DisconnectHook = Pin<Box<dyn Future<Output = ()> + Send>>;
 impl<C: Send + 'static> DisconnectGuard<C> {
     pub(super) fn new(
         consumer: C,
-        say: fn(C, Close) -> DisconnectHook,
+        start: fn(C, Close) -> DisconnectHook,
         host: Option<Arc<dyn Host>>,
     ) -> Self {
         Self {
             consumer: Some(consumer),
-            goodbye: None,
-            say,
+            running: None,
+            start,
             host,
         }
     }
@@ -55,11 +55,11 @@ impl<C: Send + 'static> DisconnectGuard<C> {
     /// Runs the consumer's `disconnect`, which consumes it.
     pub(super) async fn disconnect(&mut self, close: impl Into<Close>) {
         if let Some(consumer) = self.consumer.take() {
-            self.goodbye = Some((self.say)(consumer, close.into()));
+            self.running = Some((self.start)(consumer, close.into()));
         }
-        if let Some(goodbye) = &mut self.goodbye {
-            goodbye.await;
-            self.goodbye = None;
+        if let Some(running) = &mut self.running {
+            running.await;
+            self.running = None;
         }
     }
 }
@@ -86,17 +86,17 @@ impl<C: Send + 'static> Drop for DisconnectGuard<C> {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let goodbye = match (self.goodbye.take(), self.consumer.take()) {
-            (Some(begun), _) => begun,
-            (None, Some(consumer)) => (self.say)(consumer, Close::from(Close::ABNORMAL)),
+        let running = match (self.running.take(), self.consumer.take()) {
+            (Some(running), _) => running,
+            (None, Some(consumer)) => (self.start)(consumer, Close::from(Close::ABNORMAL)),
             (None, None) => return,
         };
         let host = self.host.take();
-        let saying = async move {
-            goodbye.await;
+        let rest = async move {
+            running.await;
             drop(host);
         };
-        runtime.spawn(saying.in_current_span());
+        runtime.spawn(rest.in_current_span());
     }
 }
 

@@ -310,8 +310,8 @@ async fn greet<C: WebSocketConsumer>(
             return Ok(None);
         }
     };
-    let goodbye = |consumer: C, close| disconnected(move || consumer.disconnect(close));
-    let mut consumer = DisconnectGuard::new(consumer, goodbye, upgrade.host().cloned());
+    let start = |consumer: C, close| disconnected(move || consumer.disconnect(close));
+    let mut consumer = DisconnectGuard::new(consumer, start, upgrade.host().cloned());
     // Locals drop in reverse order: the mailbox, which leaves the groups, drops before the
     // consumer.
     let Handshake {

@@ -45,14 +45,14 @@ impl<C: BlockingConsumer> Application<WebSocket> for BlockingApplication<C> {
     async fn call(&self, mut scope: Scope<WebSocket>, upgrade: Upgrade) -> Result<()> {
         let pool = self.pool.clone().unwrap_or_else(BlockingPool::shared);
         let driver = Driver::<C>::new(pool);
-        let goodbye =
+        let start =
             |driver: Driver<C>, close| -> DisconnectHook { Box::pin(driver.disconnect(close)) };
-        let mut owed = DisconnectGuard::new(driver.clone(), goodbye, upgrade.host().cloned());
+        let mut guard = DisconnectGuard::new(driver.clone(), start, upgrade.host().cloned());
         scope.insert(driver);
         let outcome = self.inner.call(scope, upgrade).await;
         // A hook may still run after the connection has ended; until it returns, this client counts
         // towards the server's `max_connections`.
-        owed.disconnect(Close::ABNORMAL).await;
+        guard.disconnect(Close::ABNORMAL).await;
         outcome
     }
 }

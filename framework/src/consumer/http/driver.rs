@@ -48,10 +48,10 @@ impl<C: HttpConsumer> Driver<C> {
     pub(super) fn new(consumer: C, ctx: HttpContext<C::Event>) -> Self {
         let exchange = ctx.exchange.as_ref();
         let host = exchange.and_then(|exchange| exchange.host().cloned());
-        let goodbye = |consumer: C, close| disconnected(move || consumer.disconnect(close));
+        let start = |consumer: C, close| disconnected(move || consumer.disconnect(close));
         Self {
             ctx: Some(ctx),
-            consumer: DisconnectGuard::new(consumer, goodbye, host),
+            consumer: DisconnectGuard::new(consumer, start, host),
         }
     }
 

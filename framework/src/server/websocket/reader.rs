@@ -211,14 +211,14 @@ fn control(code: ControlCode, payload: Vec<u8>) -> Result<Incoming, Close> {
     let control = match code {
         ControlCode::Ping => Control::Ping(payload.into()),
         ControlCode::Pong => Control::Pong,
-        ControlCode::Close => Control::Close(goodbye(&payload)?),
+        ControlCode::Close => Control::Close(parse_close(&payload)?),
         ControlCode::Reserved(_) => return Err(protocol("unknown opcode")),
     };
     Ok(Incoming::Control(control))
 }
 
 /// Parses a close frame, which is empty, or has a code and a reason (RFC 6455, 5.5.1).
-fn goodbye(payload: &[u8]) -> Result<Close, Close> {
+fn parse_close(payload: &[u8]) -> Result<Close, Close> {
     let (code, reason) = match payload {
         [] => return Ok(Close::from(Close::NO_STATUS)),
         [_] => return Err(protocol("a close payload of 1 byte")),
@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn a_goodbye_has_a_code_or_none() {
+    fn a_close_frame_has_a_code_or_none() {
         let close = |payload: &[u8]| read(&frame(0x88, payload)).unwrap().unwrap();
 
         let none = Incoming::Control(Control::Close(Close::from(1005)));

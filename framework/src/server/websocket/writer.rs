@@ -31,7 +31,7 @@ pub(super) struct Writer {
     written: usize,
     ping: bool,
     pongs: VecDeque<Bytes>,
-    goodbye: Goodbye,
+    close_frame: CloseFrame,
     /// Number of bytes that the socket has accepted, in all and at the last call of `is_stuck`.
     taken: u64,
     looked_at: u64,
@@ -40,13 +40,13 @@ pub(super) struct Writer {
 }
 
 #[derive(Default)]
-enum Goodbye {
+enum CloseFrame {
     #[default]
-    NotSaid,
+    Unsent,
     /// The payload of a close frame, to be written once.
-    Due(Bytes),
+    Queued(Bytes),
     /// Nothing follows a close frame (RFC 6455, 5.5.1).
-    Said,
+    Sent,
 }
 
 impl Writer {
@@ -68,20 +68,20 @@ impl Writer {
         let mut payload = Vec::with_capacity(2 + close.reason.len());
         payload.extend_from_slice(&close.code.to_be_bytes());
         payload.extend_from_slice(close.reason.as_bytes());
-        self.say_goodbye(payload.into());
+        self.queue_close(payload.into());
     }
 
     /// Responds to the client's close frame with its own code (RFC 6455, 5.5.1).
     pub(super) fn answer_close(&mut self, close: &Close) {
         match close.code {
-            Close::NO_STATUS => self.say_goodbye(Bytes::new()),
+            Close::NO_STATUS => self.queue_close(Bytes::new()),
             code => self.close(&Close::from(code)),
         }
     }
 
-    fn say_goodbye(&mut self, payload: Bytes) {
-        if matches!(self.goodbye, Goodbye::NotSaid) {
-            self.goodbye = Goodbye::Due(payload);
+    fn queue_close(&mut self, payload: Bytes) {
+        if matches!(self.close_frame, CloseFrame::Unsent) {
+            self.close_frame = CloseFrame::Queued(payload);
         }
     }
 
@@ -145,7 +145,7 @@ impl Writer {
 
     /// Encodes the next output.
     fn gather(&mut self, sender: Option<&Sender>, output: &mut Vec<u8>, cx: &Context<'_>) {
-        if matches!(self.goodbye, Goodbye::Said) {
+        if matches!(self.close_frame, CloseFrame::Sent) {
             return;
         }
         for payload in std::mem::take(&mut self.pongs) {
@@ -160,9 +160,9 @@ impl Writer {
                 self.close(&close);
             }
         }
-        if let Goodbye::Due(payload) = &self.goodbye {
+        if let CloseFrame::Queued(payload) = &self.close_frame {
             encode(OpCode::Control(Control::Close), payload, output);
-            self.goodbye = Goodbye::Said;
+            self.close_frame = CloseFrame::Sent;
         }
     }
 }

@@ -10,7 +10,7 @@ use seaway::{
 };
 use std::{
     sync::{
-        Arc,
+        Arc, Barrier,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -32,14 +32,17 @@ async fn a_call_returns_its_value_and_a_panic_is_an_error() {
 async fn a_pool_runs_at_most_as_many_calls_as_it_has_permits() {
     let pool = BlockingPool::new(3);
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let together = Arc::new(Barrier::new(3));
     let mut calls = JoinSet::new();
 
     for _ in 0..12 {
         let (pool, now, most) = (pool.clone(), now.clone(), most.clone());
+        let together = together.clone();
         calls.spawn(async move {
             let call = move || {
                 most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                std::thread::sleep(Duration::from_millis(20));
+                // Passes only when three calls run at the same time.
+                together.wait();
                 now.fetch_sub(1, Ordering::SeqCst);
             };
             pool.run(call).await
