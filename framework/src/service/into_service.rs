@@ -81,66 +81,44 @@ fn answer(router: &ProtocolTypeRouter, request: Request<Body>) -> Answering {
     Answering::page(pages.start(scope, exchange), reply)
 }
 
-/// A single consumer as a tower service:
-/// `axum::Router::new().route_service("/ws", Chat::application(&channels))`.
-impl<B, C: WebSocketConsumer> Service<Request<B>> for ConsumerApplication<C>
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = ResponseFuture;
+/// Makes an application a tower service that routes to it alone.
+macro_rules! service_of {
+    ($(#[$doc:meta])* $application:ident<$consumer:ident>, $protocol:ident) => {
+        $(#[$doc])*
+        impl<B, C: $consumer> Service<Request<B>> for $application<C>
+        where
+            B: http_body::Body<Data = Bytes> + Send + 'static,
+            B::Error: Into<BoxError>,
+        {
+            type Response = Response<Body>;
+            type Error = Infallible;
+            type Future = ResponseFuture;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
+            fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+                Poll::Ready(Ok(()))
+            }
 
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        ProtocolTypeRouter::new()
-            .websocket(self.clone())
-            .call(request)
-    }
+            fn call(&mut self, request: Request<B>) -> ResponseFuture {
+                ProtocolTypeRouter::new()
+                    .$protocol(self.clone())
+                    .call(request)
+            }
+        }
+    };
 }
 
-/// A single blocking consumer as a tower service.
-impl<B, C: BlockingConsumer> Service<Request<B>> for BlockingApplication<C>
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        ProtocolTypeRouter::new()
-            .websocket(self.clone())
-            .call(request)
-    }
+service_of! {
+    /// A single consumer as a tower service:
+    /// `axum::Router::new().route_service("/ws", Chat::application(&channels))`.
+    ConsumerApplication<WebSocketConsumer>, websocket
 }
-
-/// A single HTTP consumer as a tower service.
-impl<B, C: HttpConsumer> Service<Request<B>> for HttpConsumerApplication<C>
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        ProtocolTypeRouter::new().http(self.clone()).call(request)
-    }
+service_of! {
+    /// A single blocking consumer as a tower service.
+    BlockingApplication<BlockingConsumer>, websocket
+}
+service_of! {
+    /// A single HTTP consumer as a tower service.
+    HttpConsumerApplication<HttpConsumer>, http
 }
 
 /// Refuses a request that no application handles.
