@@ -3,10 +3,11 @@
 use std::{
     fs,
     process::{Command, Stdio},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use super::{child::Process, devtools::DevTools, page::Page, scratch::Scratch};
 
@@ -25,21 +26,40 @@ const FLAGS: &[&str] = &[
     "--remote-debugging-port=0",
 ];
 
-/// A running browser with its own profile.
+/// A browser of one test: its pages share nothing with those of other tests.
 #[derive(Debug)]
 pub struct Browser {
+    // The connection is closed, and with it the pages, before Chromium may exit.
     devtools: Arc<DevTools>,
+    _chromium: Arc<Chromium>,
+}
+
+/// A running Chromium with its own profile. Tests that run at the same time share one, since a start
+/// takes most of a second on a busy machine.
+#[derive(Debug)]
+struct Chromium {
+    port: u16,
+    path: String,
     // The process is dropped before the directory that it writes to.
     _process: Process,
     _profile: Scratch,
 }
 
-impl Browser {
-    /// Starts a browser; `SEAWAY_CHROMIUM` overrides the program `chromium`.
-    ///
-    /// # Panics
-    /// If it is missing or does not start.
-    pub async fn new() -> Self {
+impl Chromium {
+    /// Returns the running Chromium, or starts one.
+    async fn shared() -> Arc<Self> {
+        static RUNNING: Mutex<Weak<Chromium>> = Mutex::const_new(Weak::new());
+
+        let mut running = RUNNING.lock().await;
+        if let Some(chromium) = running.upgrade() {
+            return chromium;
+        }
+        let chromium = Arc::new(Self::start().await);
+        *running = Arc::downgrade(&chromium);
+        chromium
+    }
+
+    async fn start() -> Self {
         let profile = Scratch::new("chromium-profile");
         let program = std::env::var_os("SEAWAY_CHROMIUM").unwrap_or_else(|| "chromium".into());
         let mut command = Command::new(program);
@@ -60,11 +80,27 @@ impl Browser {
             })
             .await;
         let (port, path) = endpoint.expect("Chromium is up");
-        let devtools = Arc::new(DevTools::connect(port, &path).await);
         Self {
-            devtools,
+            port,
+            path,
             _process: process,
             _profile: profile,
+        }
+    }
+}
+
+impl Browser {
+    /// Connects to a browser, and starts it if it does not run; `SEAWAY_CHROMIUM` overrides the
+    /// program `chromium`.
+    ///
+    /// # Panics
+    /// If it is missing or does not start.
+    pub async fn new() -> Self {
+        let chromium = Chromium::shared().await;
+        let devtools = DevTools::connect(chromium.port, &chromium.path).await;
+        Self {
+            devtools: Arc::new(devtools),
+            _chromium: chromium,
         }
     }
 
@@ -73,7 +109,12 @@ impl Browser {
     /// # Panics
     /// If Chromium does not open it.
     pub async fn page(&self) -> Page {
-        let context = self.call("Target.createBrowserContext", json!({})).await;
+        let context = self
+            .call(
+                "Target.createBrowserContext",
+                json!({ "disposeOnDetach": true }),
+            )
+            .await;
         let context = context["browserContextId"].as_str();
         self.page_in(context.expect("a context id").to_owned())
             .await

@@ -45,6 +45,11 @@ impl Client {
             .expect("the connection is open");
     }
 
+    /// Sends a text, and returns whether the connection is open.
+    pub async fn try_send(&mut self, text: &str) -> bool {
+        self.0.send(Message::text(text)).await.is_ok()
+    }
+
     /// Sends a value as JSON.
     pub async fn send_json(&mut self, value: &Value) {
         self.send(&value.to_string()).await;
