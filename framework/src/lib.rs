@@ -68,7 +68,7 @@ pub use self::{
     message::{Close, Message, Text},
     name::{ChannelName, GroupName},
     rejection::Rejection,
-    scope::{OpensOverHttp, Protocol, ReplyHook, Scope},
+    scope::{OpensOverHttp, Protocol, ResponseHook, RunningHook, Scope},
     server::{Bind, Lifespan, LifespanFn, Running, Serve, serve},
     service::{FromService, ResponseFuture, from_service},
 };

@@ -43,24 +43,44 @@ pub trait OpensOverHttp: Protocol<Head = request::Parts> {
     ///
     /// Hooks run in reverse order of registration, the innermost first, as responses pass
     /// middleware. After 10 s, the remaining ones are dropped at an await, and the client gets 503.
-    fn on_reply(connection: &mut Self::Connection, hook: ReplyHook);
+    ///
+    /// ```
+    /// use seaway::{Application, OpensOverHttp, Result, Scope, http::HeaderValue};
+    ///
+    /// /// Tells the client which version of the program responds.
+    /// struct Version<A>(A);
+    ///
+    /// impl<P: OpensOverHttp, A: Application<P>> Application<P> for Version<A> {
+    ///     async fn call(&self, scope: Scope<P>, mut connection: P::Connection) -> Result<()> {
+    ///         P::on_response(
+    ///             &mut connection,
+    ///             Box::new(|response| {
+    ///                 response.headers.insert("x-version", HeaderValue::from_static("7"));
+    ///                 Box::pin(async { Ok(()) })
+    ///             }),
+    ///         );
+    ///         self.0.call(scope, connection).await
+    ///     }
+    /// }
+    /// ```
+    fn on_response(connection: &mut Self::Connection, hook: ResponseHook);
 
     /// Responds with a rejection and ends the connection.
-    fn refuse(
+    fn reject(
         connection: Self::Connection,
-        reject: impl Into<Rejection> + Send,
+        rejection: impl Into<Rejection> + Send,
     ) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// A hook that runs once, before the response is sent.
 ///
-/// It may change status and headers. To replace the whole response it adds a [`Rejection`] to the
-/// extensions.
-pub type ReplyHook = Box<
-    dyn for<'a> FnOnce(&'a mut response::Parts) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>
-        + Send
-        + Sync,
->;
+/// It may change status and headers. An error replaces the whole response; the hooks that remain
+/// run on the rejection.
+pub type ResponseHook =
+    Box<dyn for<'a> FnOnce(&'a mut response::Parts) -> RunningHook<'a> + Send + Sync>;
+
+/// The future of a [`ResponseHook`].
+pub type RunningHook<'a> = Pin<Box<dyn Future<Output = Result<(), Rejection>> + Send + 'a>>;
 
 /// The metadata of one connection: its head, the client's address, path parameters, and values
 /// added by middleware.
@@ -233,8 +253,8 @@ mod tests {
         type Connection = ();
     }
     impl OpensOverHttp for Pages {
-        fn on_reply((): &mut (), _: ReplyHook) {}
-        async fn refuse((): (), _: impl Into<Rejection> + Send) -> Result<()> {
+        fn on_response((): &mut (), _: ResponseHook) {}
+        async fn reject((): (), _: impl Into<Rejection> + Send) -> Result<()> {
             Ok(())
         }
     }

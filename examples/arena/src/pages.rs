@@ -42,12 +42,12 @@ async fn metrics(scope: Scope<Http>, exchange: Exchange) -> Result<()> {
 
 async fn body(scope: Scope<Http>, mut exchange: Exchange) -> Result<()> {
     if scope.head.method != Method::POST {
-        return Http::refuse(exchange, StatusCode::METHOD_NOT_ALLOWED).await;
+        return Http::reject(exchange, StatusCode::METHOD_NOT_ALLOWED).await;
     }
     let BodyLimit(limit) = *scope.get()?;
     match exchange.take_body().to_bytes(limit).await {
         Ok(bytes) => exchange.respond(Response::new(Body::from(bytes))).await,
         Err(error) if error.is_closed() => Err(error),
-        Err(_) => Http::refuse(exchange, StatusCode::PAYLOAD_TOO_LARGE).await,
+        Err(_) => Http::reject(exchange, StatusCode::PAYLOAD_TOO_LARGE).await,
     }
 }

@@ -273,12 +273,12 @@ async fn greet<C: WebSocketConsumer>(
     mut upgrade: Upgrade,
 ) -> Result<Option<Box<driver::Driver<C>>>> {
     if !upgrade.is_origin_allowed() {
-        upgrade.refuse_origin().await?;
+        upgrade.reject_origin().await?;
         return Ok(None);
     }
     let address = Address::new(channels);
     if let Err(error) = address.open().await {
-        upgrade.refuse(error).await?;
+        upgrade.reject(error).await?;
         return Ok(None);
     }
     let mut handshake = Handshake {
@@ -297,16 +297,16 @@ async fn greet<C: WebSocketConsumer>(
     let consumer = match connected {
         Ok(Ok(Ok(consumer))) => consumer,
         Ok(Ok(Err(reject))) => {
-            upgrade.refuse(reject).await?;
+            upgrade.reject(reject).await?;
             return Ok(None);
         }
         Ok(Err(panic)) => {
-            upgrade.refuse(panic).await?;
+            upgrade.reject(panic).await?;
             return Ok(None);
         }
         Err(_) => {
             let reject = Rejection::from(too_slow()).by(Rule::ConnectTimeout);
-            upgrade.refuse(reject).await?;
+            upgrade.reject(reject).await?;
             return Ok(None);
         }
     };

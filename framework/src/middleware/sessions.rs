@@ -199,7 +199,7 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithSession<A> {
         scope.insert(Session::clone(&visit.session));
         let ties = scope.extensions.get_or_insert_default::<Revocations>();
         ties.add(visit.store.clone());
-        P::on_reply(
+        P::on_response(
             &mut connection,
             Box::new(|reply| Box::pin(visit.end(reply))),
         );
@@ -233,7 +233,7 @@ impl Visit {
     }
 
     /// Saves what has changed, and sets or removes the cookie.
-    async fn end(self, reply: &mut response::Parts) {
+    async fn end(self, reply: &mut response::Parts) -> Result<(), Rejection> {
         if let Some(expiry) = self
             .session
             .expiry()
@@ -241,20 +241,18 @@ impl Visit {
         {
             self.store.set_expiry(expiry);
         }
-        match self.conclude(reply).await {
-            Ok(()) => {}
+        let saved = match self.conclude(reply).await {
             // Another tab has logged out meanwhile, and its response decides about the cookie.
-            Err(error) if error.kind() == ErrorKind::SessionGone => {}
-            Err(error) => {
-                reply.extensions.insert(Rejection::from(error));
-            }
-        }
+            Err(error) if error.kind() == ErrorKind::SessionGone => Ok(()),
+            saved => saved.map_err(Rejection::from),
+        };
         if !reply.status.is_informational() {
             // The response depends on the cookie, also on its absence, so caches must not share it.
             let vary = HeaderValue::from_static("cookie");
             reply.headers.append(header::VARY, vary);
         }
         self.store.note_reply(self.session.id().is_some()).await;
+        saved
     }
 
     async fn conclude(&self, reply: &mut response::Parts) -> Result<()> {

@@ -1,12 +1,12 @@
-//! The reply hooks of middleware, which run before a response is sent.
+//! The response hooks of middleware, which run before a response is sent.
 
 use crate::{
     error::{Error, ErrorKind},
     rejection::Rejection,
-    scope::ReplyHook,
+    scope::ResponseHook,
 };
-use http::response;
-use std::time::Duration;
+use http::{Response, response};
+use std::{borrow::Cow, time::Duration};
 use tokio::time::timeout;
 
 /// How long all hooks of a response may take together.
@@ -14,23 +14,36 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs the hooks of a response, the innermost first.
 ///
-/// # Errors
-/// The response that the client gets instead.
-pub(super) async fn run(
-    hooks: Vec<ReplyHook>,
-    head: &mut response::Parts,
-) -> Result<(), Rejection> {
+/// A rejection replaces the response, also for the hooks that remain, and is passed to `log`.
+/// Returns the response, with the body of the last rejection if there was one.
+pub(super) async fn run<B: From<Cow<'static, str>>>(
+    hooks: Vec<ResponseHook>,
+    response: Response<B>,
+    mut log: impl FnMut(&Rejection),
+) -> Response<B> {
+    if hooks.is_empty() {
+        return response;
+    }
+    let (mut head, mut body) = response.into_parts();
+    let mut replace = |rejection: Rejection, head: &mut response::Parts| {
+        log(&rejection);
+        let (replaced, text) = rejection.into_response().into_parts();
+        *head = replaced;
+        body = B::from(text);
+    };
     let running = async {
         for hook in hooks.into_iter().rev() {
-            hook(head).await;
+            if let Err(rejection) = hook(&mut head).await {
+                replace(rejection, &mut head);
+            }
         }
     };
     if timeout(LIMIT, running).await.is_err() {
-        let late = "the reply hooks took longer than 10 s; does a session store hang?";
-        return Err(Rejection::from(Error::new(ErrorKind::Timeout, late)));
+        let late = "the response hooks took longer than 10 s; does a session store hang?";
+        replace(
+            Rejection::from(Error::new(ErrorKind::Timeout, late)),
+            &mut head,
+        );
     }
-    match head.extensions.remove::<Rejection>() {
-        Some(reject) => Err(reject),
-        None => Ok(()),
-    }
+    Response::from_parts(head, body)
 }

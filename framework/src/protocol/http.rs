@@ -4,7 +4,7 @@ use super::{Body, Stop, hooks};
 use crate::{
     error::{Error, Result},
     rejection::Rejection,
-    scope::{OpensOverHttp, Protocol, ReplyHook},
+    scope::{OpensOverHttp, Protocol, ResponseHook},
 };
 use http::{Response, request};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Protocol for Http {
 pub struct Exchange {
     /// The request's body.
     pub body: Body,
-    hooks: Vec<ReplyHook>,
+    hooks: Vec<ResponseHook>,
     host: Option<Arc<dyn Host>>,
     reply: oneshot::Sender<Response<Body>>,
 }
@@ -71,29 +71,23 @@ impl Exchange {
         self.host.as_ref()
     }
 
-    /// Sends the response, after the reply hooks have run.
+    /// Sends the response, after the response hooks have run.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has disconnected.
-    pub async fn respond(self, mut response: Response<Body>) -> Result<()> {
-        if !self.hooks.is_empty() {
-            let (mut head, body) = response.into_parts();
-            response = match hooks::run(self.hooks, &mut head).await {
-                Ok(()) => Response::from_parts(head, body),
-                Err(reject) => reject.into_response().map(Body::from),
-            };
-        }
+    pub async fn respond(self, response: Response<Body>) -> Result<()> {
+        let response = hooks::run(self.hooks, response, |_| {}).await;
         self.reply.send(response).map_err(|_| Error::closed())
     }
 }
 
 impl OpensOverHttp for Http {
-    fn on_reply(exchange: &mut Exchange, hook: ReplyHook) {
+    fn on_response(exchange: &mut Exchange, hook: ResponseHook) {
         exchange.hooks.push(hook);
     }
 
-    async fn refuse(exchange: Exchange, reject: impl Into<Rejection> + Send) -> Result<()> {
-        let response = reject.into().into_response().map(Body::from);
+    async fn reject(exchange: Exchange, rejection: impl Into<Rejection> + Send) -> Result<()> {
+        let response = rejection.into().into_response().map(Body::from);
         exchange.respond(response).await
     }
 }

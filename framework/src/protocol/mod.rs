@@ -6,7 +6,7 @@
 //! | protocol | head | connection |
 //! | --- | --- | --- |
 //! | [`Http`] | the request's head | [`Exchange`]: a body in, one response out |
-//! | [`WebSocket`] | the request's head | [`Upgrade`]: accept or refuse, then a [`Socket`] |
+//! | [`WebSocket`] | the request's head | [`Upgrade`]: accept or reject, then a [`Socket`] |
 //! | [`Worker`] | the channel's name | [`Jobs`]: one after the other |
 
 mod body;

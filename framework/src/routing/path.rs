@@ -195,7 +195,7 @@ impl<P: OpensOverHttp> Application<P> for PathRouter<P> {
         // lives as long, is small.
         match self.pick(&mut scope) {
             Ok(application) => Picked::Application(application.call(scope, connection)),
-            Err(reject) => Picked::Refused(Box::pin(P::refuse(connection, reject))),
+            Err(reject) => Picked::Refused(Box::pin(P::reject(connection, reject))),
         }
         .run()
     }

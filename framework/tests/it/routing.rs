@@ -147,7 +147,7 @@ async fn a_parameter_is_parsed_as_the_requested_type() {
                         let text = (number * 2).to_string();
                         exchange.respond(Response::new(Body::from(text))).await
                     }
-                    Err(reject) => <Http as seaway::OpensOverHttp>::refuse(exchange, reject).await,
+                    Err(reject) => <Http as seaway::OpensOverHttp>::reject(exchange, reject).await,
                 }
             }),
         )

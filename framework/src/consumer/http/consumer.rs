@@ -210,14 +210,14 @@ async fn greet<C: HttpConsumer>(
 ) -> Result<Option<Driver<C>>> {
     if let Some(refusal) = unasked(&scope.head.method, C::METHODS) {
         refusal.log(&scope.peer());
-        Http::refuse(exchange, refusal).await?;
+        Http::reject(exchange, refusal).await?;
         return Ok(None);
     }
     if exchange.body.size_hint().lower() > C::MAX_BODY as u64 {
         let message = format!("the body is larger than {} bytes", C::MAX_BODY);
         let refusal = Rejection::from(Error::new(ErrorKind::TooLarge, message));
         refusal.log(&scope.peer());
-        Http::refuse(exchange, refusal).await?;
+        Http::reject(exchange, refusal).await?;
         return Ok(None);
     }
     let mut handshake = Handshake {
@@ -254,7 +254,7 @@ async fn greet<C: HttpConsumer>(
         .by(Rule::ConnectTimeout),
     };
     refusal.log(&handshake.scope.peer());
-    Http::refuse(exchange, refusal).await?;
+    Http::reject(exchange, refusal).await?;
     Ok(None)
 }
 

@@ -130,7 +130,7 @@ async fn settle<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close,
         (Outcome::Failed(error), exchange) => return fail(ctx.scope.peer(), exchange, error).await,
         (Outcome::Ended(Ending::Left), exchange) => {
             if let Some(exchange) = exchange {
-                _ = Http::refuse(exchange, half_closed()).await;
+                _ = Http::reject(exchange, half_closed()).await;
             }
             (Close::ABNORMAL, Ok(()))
         }
@@ -143,7 +143,7 @@ async fn settle<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close,
         }
         (Outcome::Ended(Ending::Cut(close)), exchange) => {
             if let Some(exchange) = exchange {
-                _ = Http::refuse(exchange, refusal(&close)).await;
+                _ = Http::reject(exchange, refusal(&close)).await;
             }
             return (close, Ok(()));
         }
@@ -166,7 +166,7 @@ async fn fail(peer: Peer, exchange: Option<Exchange>, error: Error) -> (Close, R
         Some(exchange) => {
             let refusal = Rejection::from(error);
             refusal.log(&peer);
-            _ = Http::refuse(exchange, refusal).await;
+            _ = Http::reject(exchange, refusal).await;
             (close, Ok(()))
         }
         // The stream has ended and the client reconnects: this is not an error of the consumer.

@@ -181,14 +181,14 @@ where
         scope.insert(AuthSession(log_in.clone()));
         let ties = scope.extensions.get_or_insert_default::<Revocations>();
         ties.add(log_in.clone());
-        P::on_reply(
+        P::on_response(
             &mut connection,
             Box::new(move |reply| {
                 log_in.is_replied.store(true, Ordering::Release);
                 if by_subprotocol && reply.status == StatusCode::SWITCHING_PROTOCOLS {
                     token::choose(&mut reply.headers);
                 }
-                Box::pin(async {})
+                Box::pin(async { Ok(()) })
             }),
         );
         self.inner.call(scope, connection)

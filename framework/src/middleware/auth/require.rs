@@ -188,7 +188,7 @@ where
     async fn call(&self, scope: Scope<P>, connection: P::Connection) -> Result<()> {
         let page = (P::NAME == Http::NAME).then_some(&*scope.head);
         match self.rule.refusal(page, &scope.extensions).await {
-            Some(reject) => P::refuse(connection, reject).await,
+            Some(reject) => P::reject(connection, reject).await,
             None => self.inner.call(scope, connection).await,
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     protocol::hooks,
     refusal_log::{Peer, Rule},
     rejection::Rejection,
-    scope::{OpensOverHttp, ReplyHook},
+    scope::{OpensOverHttp, ResponseHook},
 };
 use http::{HeaderMap, Response, StatusCode};
 use std::{borrow::Cow, fmt, future::Future, pin::Pin, sync::Arc};
@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 ///
 /// async fn members_only(scope: Scope<WebSocket>, upgrade: Upgrade) -> Result<()> {
 ///     if !scope.head.headers.contains_key("x-member") {
-///         return upgrade.refuse(StatusCode::FORBIDDEN).await;
+///         return upgrade.reject(StatusCode::FORBIDDEN).await;
 ///     }
 ///     let socket = upgrade.accept().await?;
 ///     socket.sender().send("welcome").await?;
@@ -36,7 +36,7 @@ pub struct Upgrade {
     allowed_origins: AllowedOrigins,
     origin: Origin,
     peer: Peer,
-    hooks: Vec<ReplyHook>,
+    hooks: Vec<ResponseHook>,
     host: Option<Arc<dyn Host>>,
     answer: oneshot::Sender<Reply>,
     open: Open,
@@ -95,19 +95,19 @@ impl Upgrade {
     }
 
     /// Returns whether the page that opens this WebSocket has an allowed origin.
-    /// [`accept`](Upgrade::accept) refuses it otherwise; check before you do anything that matters.
+    /// [`accept`](Upgrade::accept) rejects it otherwise; check before you do anything that matters.
     pub fn is_origin_allowed(&self) -> bool {
         self.allowed_origins.admits(&self.origin)
     }
 
-    /// Accepts the handshake, after the reply hooks have run.
+    /// Accepts the handshake, after the response hooks have run.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has disconnected, or was
-    /// refused because of its [origin](AllowedOrigins) or by a reply hook.
+    /// rejected because of its [origin](AllowedOrigins) or by a response hook.
     pub async fn accept(self) -> Result<Socket> {
         if !self.is_origin_allowed() {
-            self.refuse_origin().await?;
+            self.reject_origin().await?;
             return Err(Error::closed());
         }
         let Self {
@@ -123,7 +123,7 @@ impl Upgrade {
         let mut reply = Response::new(Cow::Borrowed(""));
         *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *reply.headers_mut() = headers;
-        let reply = run(hooks, reply, &peer).await;
+        let reply = hooks::run(hooks, reply, |rejection| rejection.log(&peer)).await;
         let accepted = reply.status() == StatusCode::SWITCHING_PROTOCOLS;
         answer.send(reply).map_err(|_| Error::closed())?;
         if !accepted {
@@ -134,24 +134,25 @@ impl Upgrade {
         Ok(Socket::new(transport, stop, config))
     }
 
-    /// Refuses the handshake, after the reply hooks have run.
+    /// Rejects the handshake, after the response hooks have run.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has disconnected.
-    pub async fn refuse(self, reject: impl Into<Rejection>) -> Result<()> {
-        let reject = reject.into();
-        reject.log(&self.peer);
-        let reply = run(self.hooks, reject.into_response(), &self.peer).await;
+    pub async fn reject(self, rejection: impl Into<Rejection>) -> Result<()> {
+        let rejection = rejection.into();
+        let log = |rejection: &Rejection| rejection.log(&self.peer);
+        log(&rejection);
+        let reply = hooks::run(self.hooks, rejection.into_response(), log).await;
         self.answer.send(reply).map_err(|_| Error::closed())
     }
 
-    /// Refuses the handshake because of its origin.
-    pub(crate) async fn refuse_origin(self) -> Result<()> {
+    /// Rejects the handshake because of its origin.
+    pub(crate) async fn reject_origin(self) -> Result<()> {
         let text = "pages of this origin may not open a WebSocket here";
-        let reject = Rejection::new(StatusCode::FORBIDDEN, text)
+        let rejection = Rejection::new(StatusCode::FORBIDDEN, text)
             .by(Rule::Origin)
             .because(self.origin.to_string());
-        self.refuse(reject).await
+        self.reject(rejection).await
     }
 
     pub(crate) fn host(&self) -> Option<&Arc<dyn Host>> {
@@ -164,27 +165,13 @@ impl Upgrade {
     }
 }
 
-async fn run(hooks: Vec<ReplyHook>, reply: Reply, peer: &Peer) -> Reply {
-    if hooks.is_empty() {
-        return reply;
-    }
-    let (mut head, body) = reply.into_parts();
-    match hooks::run(hooks, &mut head).await {
-        Ok(()) => Response::from_parts(head, body),
-        Err(reject) => {
-            reject.log(peer);
-            reject.into_response()
-        }
-    }
-}
-
 impl OpensOverHttp for WebSocket {
-    fn on_reply(upgrade: &mut Upgrade, hook: ReplyHook) {
+    fn on_response(upgrade: &mut Upgrade, hook: ResponseHook) {
         upgrade.hooks.push(hook);
     }
 
-    async fn refuse(upgrade: Upgrade, reject: impl Into<Rejection> + Send) -> Result<()> {
-        upgrade.refuse(reject).await
+    async fn reject(upgrade: Upgrade, rejection: impl Into<Rejection> + Send) -> Result<()> {
+        upgrade.reject(rejection).await
     }
 }
 
