@@ -75,7 +75,7 @@ pub struct BoxApplication<P: Protocol>(Arc<dyn ErasedApplication<P>>);
 impl<P: Protocol> BoxApplication<P> {
     /// Calls the application as [`Application::call`] does, with an owned, boxed future; a panic
     /// becomes an error.
-    pub(crate) fn start(&self, scope: Scope<P>, connection: P::Connection) -> Conversation {
+    pub(crate) fn start(&self, scope: Scope<P>, connection: P::Connection) -> ApplicationFuture {
         self.0.clone().start(scope, connection)
     }
 }
@@ -96,11 +96,11 @@ impl<P: Protocol> Application<P> for BoxApplication<P> {
     }
 }
 
-/// The future of a connection; it borrows nothing.
-pub(crate) type Conversation = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+/// The future of a running application; it borrows nothing.
+pub(crate) type ApplicationFuture = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// Logs an application's error, unless the client caused it.
-pub(crate) fn note<P: Protocol>(outcome: Result<()>) {
+pub(crate) fn log_outcome<P: Protocol>(outcome: Result<()>) {
     match outcome {
         Err(error) if !error.is_closed() && error.body_error().is_none() => {
             log_limited!(error, protocol = P::NAME, error = %error.chain(), "an application failed");
@@ -116,7 +116,7 @@ trait ErasedApplication<P: Protocol>: Send + Sync + 'static {
         connection: P::Connection,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>;
 
-    fn start(self: Arc<Self>, scope: Scope<P>, connection: P::Connection) -> Conversation;
+    fn start(self: Arc<Self>, scope: Scope<P>, connection: P::Connection) -> ApplicationFuture;
 }
 
 impl<P: Protocol, A: Application<P>> ErasedApplication<P> for A {
@@ -128,7 +128,7 @@ impl<P: Protocol, A: Application<P>> ErasedApplication<P> for A {
         Box::pin(self.call(scope, connection))
     }
 
-    fn start(self: Arc<Self>, scope: Scope<P>, connection: P::Connection) -> Conversation {
+    fn start(self: Arc<Self>, scope: Scope<P>, connection: P::Connection) -> ApplicationFuture {
         Box::pin(async move { catch_panic(|| self.call(scope, connection)).await? })
     }
 }

@@ -2,7 +2,6 @@
 #![warn(unreachable_pub)]
 
 // Layers, lowest first: each uses those before it, never one after or beside it.
-mod alarm;
 mod error;
 mod log_limit;
 mod refusal_log;
@@ -35,9 +34,10 @@ pub mod consumer;
 pub mod middleware;
 pub mod routing;
 
-mod server;
-
 mod service;
+
+#[cfg(feature = "server")]
+mod server;
 
 pub mod testing;
 
@@ -69,9 +69,11 @@ pub use self::{
     name::{ChannelName, GroupName},
     rejection::Rejection,
     scope::{OpensOverHttp, Protocol, ResponseHook, RunningHook, Scope},
-    server::{Bind, Lifespan, LifespanFn, Running, Serve, serve},
     service::{FromService, ResponseFuture, from_service},
 };
+
+#[cfg(feature = "server")]
+pub use self::server::{Bind, Lifespan, LifespanFn, Running, Serve, serve};
 
 #[cfg(feature = "sessions")]
 pub use self::{

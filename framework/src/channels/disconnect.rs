@@ -8,9 +8,6 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The `type` of a disconnect request.
-pub(super) const TYPE: &str = "seaway.disconnect";
-
 /// A disconnect request, from any process. In Python: `await channel_layer.group_send("chat.lobby",
 /// {"type": "seaway.disconnect", "code": 4000, "reason": "closed"})`.
 #[derive(Serialize, Deserialize)]

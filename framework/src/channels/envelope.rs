@@ -14,6 +14,9 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+/// The `type` of a disconnect request.
+const DISCONNECT: &str = "seaway.disconnect";
+
 /// An event that consumers send each other: a type that serde can serialize and deserialize, and
 /// that has a `type`.
 ///
@@ -208,7 +211,18 @@ impl Envelope {
     /// Returns whether the event is a disconnect request; computed once for all mailboxes.
     pub(super) fn is_disconnect(&self) -> bool {
         let known = &self.0.is_disconnect;
-        *known.get_or_init(|| self.has_this_type(super::disconnect::TYPE))
+        *known.get_or_init(|| self.has_this_type(DISCONNECT))
+    }
+
+    /// Returns the same event for all members of a group except `channel`.
+    ///
+    /// An envelope that is not a MessagePack map is returned unchanged and reaches all members.
+    #[must_use]
+    pub fn except(self, channel: &ChannelName) -> Self {
+        match Except::write(channel, self.event_bytes()) {
+            Some(bytes) => Self::from_bytes(bytes),
+            None => self,
+        }
     }
 
     /// Returns whether `channel` is the excepted member.

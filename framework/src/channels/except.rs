@@ -4,8 +4,8 @@
 //! consumers see this additional key and may ignore it. A Python sender that sets the key can
 //! except a Seaway consumer too.
 
-use super::{Envelope, Event, Group, messagepack};
-use crate::{error::Result, name::ChannelName};
+use super::messagepack;
+use crate::name::ChannelName;
 use bytes::Bytes;
 use memchr::memmem;
 
@@ -42,7 +42,7 @@ impl Except {
     }
 
     /// Adds the exception in front of an event's entries; returns `None` if the event is not a map.
-    fn write(channel: &ChannelName, event: &[u8]) -> Option<Bytes> {
+    pub(super) fn write(channel: &ChannelName, event: &[u8]) -> Option<Bytes> {
         let (count, entries) = open_map(event)?;
         let name = channel.as_str().as_bytes();
         let length = u8::try_from(name.len()).expect("a channel's name has at most 99 bytes");
@@ -83,55 +83,6 @@ fn map(count: u32, first: &[u8], rest: &[u8]) -> Bytes {
     bytes.extend_from_slice(first);
     bytes.extend_from_slice(rest);
     bytes.into()
-}
-
-impl Envelope {
-    /// Returns the same event for all members of a group except `channel`.
-    ///
-    /// An envelope that is not a MessagePack map is returned unchanged and reaches all members.
-    #[must_use]
-    pub fn except(self, channel: &ChannelName) -> Self {
-        match Except::write(channel, self.event_bytes()) {
-            Some(bytes) => Self::from_bytes(bytes),
-            None => self,
-        }
-    }
-}
-
-impl<E: Event> Group<E> {
-    /// Sends an event to every member in every process except one.
-    ///
-    /// The exception is usually the sender itself, by the channel of its
-    /// [context](crate::Context::channel).
-    ///
-    /// ```
-    /// # use seaway::{Channels, Event};
-    /// # #[derive(Event)] enum Chat { Typing { name: String } }
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-    /// let channels = Channels::in_memory();
-    /// let (mut ana, mut bo) = (channels.open().await?, channels.open().await?);
-    /// let room = channels.group::<Chat>("room")?;
-    /// room.add(ana.name()).await?;
-    /// room.add(bo.name()).await?;
-    ///
-    /// room.send_except(&Chat::Typing { name: "ana".into() }, ana.name()).await?;
-    ///
-    /// assert!(bo.receive().await.is_ok());
-    /// # assert!(tokio::time::timeout(std::time::Duration::ZERO, ana.receive()).await.is_err());
-    /// # seaway::Result::<()>::Ok(()) }).unwrap();
-    /// ```
-    ///
-    /// Python members receive it too, whichever channel is excepted: Django Channels does not know
-    /// the exception.
-    ///
-    /// # Errors
-    /// Same as [`send`](Group::send).
-    pub async fn send_except(&self, event: &E, channel: &ChannelName) -> Result<()> {
-        let envelope = Envelope::encode(event)?.except(channel);
-        self.channels()
-            .group_send_envelope(self.name(), envelope)
-            .await
-    }
 }
 
 #[cfg(test)]

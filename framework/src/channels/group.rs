@@ -59,6 +59,40 @@ impl<E: Event> Group<E> {
             .await
     }
 
+    /// Sends an event to every member in every process except one.
+    ///
+    /// The exception is usually the sender itself, by the channel of its
+    /// [context](crate::Context::channel).
+    ///
+    /// ```
+    /// # use seaway::{Channels, Event};
+    /// # #[derive(Event)] enum Chat { Typing { name: String } }
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let channels = Channels::in_memory();
+    /// let (mut ana, mut bo) = (channels.open().await?, channels.open().await?);
+    /// let room = channels.group::<Chat>("room")?;
+    /// room.add(ana.name()).await?;
+    /// room.add(bo.name()).await?;
+    ///
+    /// room.send_except(&Chat::Typing { name: "ana".into() }, ana.name()).await?;
+    ///
+    /// assert!(bo.receive().await.is_ok());
+    /// # assert!(tokio::time::timeout(std::time::Duration::ZERO, ana.receive()).await.is_err());
+    /// # seaway::Result::<()>::Ok(()) }).unwrap();
+    /// ```
+    ///
+    /// Python members receive it too, whichever channel is excepted: Django Channels does not know
+    /// the exception.
+    ///
+    /// # Errors
+    /// Same as [`send`](Group::send).
+    pub async fn send_except(&self, event: &E, channel: &ChannelName) -> Result<()> {
+        let envelope = Envelope::encode(event)?.except(channel);
+        self.channels()
+            .group_send_envelope(self.name(), envelope)
+            .await
+    }
+
     pub(super) fn channels(&self) -> &Channels {
         &self.channels
     }

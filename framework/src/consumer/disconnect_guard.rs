@@ -1,11 +1,12 @@
 //! The guard that runs a consumer's `disconnect` exactly once, in bounded time.
 
-use crate::{catch_panic::catch_panic, log_limit::log_limited, message::Close, protocol::Host};
+use crate::{
+    catch_panic::catch_panic, log_limit::log_limited, message::Close, protocol::ConnectionHandle,
+};
 use std::{
     future::Future,
     ops::{Deref, DerefMut},
     pin::Pin,
-    sync::Arc,
     time::Duration,
 };
 use tokio::runtime::Handle;
@@ -28,7 +29,7 @@ pub(super) struct DisconnectGuard<C: Send + 'static> {
     /// The `disconnect` that runs; `None` once it has finished.
     running: Option<DisconnectHook>,
     start: fn(C, Close) -> DisconnectHook,
-    host: Option<Arc<dyn Host>>,
+    handle: Option<ConnectionHandle>,
 }
 
 pub(super) type DisconnectHook = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -37,19 +38,19 @@ impl<C: Send + 'static> DisconnectGuard<C> {
     pub(super) fn new(
         consumer: C,
         start: fn(C, Close) -> DisconnectHook,
-        host: Option<Arc<dyn Host>>,
+        handle: Option<ConnectionHandle>,
     ) -> Self {
         Self {
             consumer: Some(consumer),
             running: None,
             start,
-            host,
+            handle,
         }
     }
 
-    /// Returns the server of the connection.
-    pub(super) fn host(&self) -> Option<&Arc<dyn Host>> {
-        self.host.as_ref()
+    /// Returns the handle of the connection.
+    pub(super) fn connection(&self) -> Option<&ConnectionHandle> {
+        self.handle.as_ref()
     }
 
     /// Runs the consumer's `disconnect`, which consumes it.
@@ -91,10 +92,10 @@ impl<C: Send + 'static> Drop for DisconnectGuard<C> {
             (None, Some(consumer)) => (self.start)(consumer, Close::from(Close::ABNORMAL)),
             (None, None) => return,
         };
-        let host = self.host.take();
+        let handle = self.handle.take();
         let rest = async move {
             running.await;
-            drop(host);
+            drop(handle);
         };
         runtime.spawn(rest.in_current_span());
     }

@@ -311,7 +311,7 @@ async fn greet<C: WebSocketConsumer>(
         }
     };
     let start = |consumer: C, close| disconnected(move || consumer.disconnect(close));
-    let mut consumer = DisconnectGuard::new(consumer, start, upgrade.host().cloned());
+    let mut consumer = DisconnectGuard::new(consumer, start, upgrade.handle().cloned());
     // Locals drop in reverse order: the mailbox, which leaves the groups, drops before the
     // consumer.
     let Handshake {

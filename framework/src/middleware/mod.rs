@@ -17,6 +17,7 @@
 #[cfg(feature = "sessions")]
 mod auth;
 mod provide;
+#[cfg(feature = "server")]
 mod provide_all;
 #[cfg(feature = "sessions")]
 mod sessions;
@@ -25,12 +26,13 @@ mod sockets;
 #[cfg(feature = "sessions")]
 pub(crate) use self::auth::{nobody, user_in};
 #[cfg(feature = "sessions")]
+#[cfg(feature = "server")]
+pub use self::provide_all::{ProvideAll, ProvidedAll};
 pub use self::{
     auth::{Auth, AuthSession, Authenticator, RequireUser, Required, User, WithUser},
     sessions::{Sessions, WithSession},
 };
 pub use self::{
     provide::{Provide, Provided},
-    provide_all::{ProvideAll, ProvidedAll},
     sockets::Configured,
 };

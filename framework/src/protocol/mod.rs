@@ -9,26 +9,30 @@
 //! | [`WebSocket`] | the request's head | [`Upgrade`]: accept or reject, then a [`Socket`] |
 //! | [`Worker`] | the channel's name | [`Jobs`]: one after the other |
 
-mod body;
-mod head;
-mod hooks;
+mod connection_handle;
 // Private, so that a glob import never shadows the `http` crate.
 mod http;
-mod pace;
-mod pipe;
+mod response_hooks;
+mod signal;
 mod websocket;
 mod worker;
 
+pub(crate) use self::{
+    connection_handle::ConnectionHandle,
+    http::{Pipe, PipeBody, PipeEnd, ResponseReceiver, detached},
+    signal::SignalWatch,
+    websocket::{
+        ByteTransport, Origin, Reply, RequestKind, Speaker, Transport, request_kind,
+        without_upgrade,
+    },
+};
+#[cfg(feature = "server")]
+pub(crate) use self::{
+    connection_handle::{ServerConnection, UpgradedStream},
+    signal::Signal,
+};
 pub use self::{
-    body::Body,
-    http::{Exchange, Http},
+    http::{Body, Exchange, Http},
     websocket::{AllowedOrigins, Sender, Socket, Upgrade, WebSocket, WebSocketConfig},
     worker::{JobQueue, Jobs, Worker},
-};
-pub(crate) use self::{
-    head::detached,
-    http::{Host, ResponseReceiver},
-    pace::Pace,
-    pipe::{Pipe, PipeBody, PipeEnd},
-    websocket::{Origin, Outgoing, Reply, Speaker, Stop, Transport},
 };

@@ -1,8 +1,7 @@
 //! The accept loop, and graceful shutdown.
 
 use super::{
-    connection::{self, ConnectionLimits, STREAM_NOT_READ, Stalled, log_stall},
-    connection_task,
+    connection::{self, ConnectionLimits, Stalled, log_stall},
     drain::Drain,
     shutdown_signal::ShutdownSignal,
 };
@@ -78,21 +77,19 @@ pub(super) async fn accept<S, B>(
         };
         let client = canonical(client);
         let app = app.clone();
-        let handle = drain.handle(Some(client), permit);
-        handle.clone().spawn(async move {
+        let connection = drain.open(client, permit);
+        connection.clone().spawn(async move {
             let _open = metric::OpenConnection::new();
-            let serving = connection::serve(stream, app, handle.clone(), limits.connection);
-            match connection_task::serve(handle, serving).await {
-                Some(Ok(())) => {}
-                Some(Err(error)) => note_end(client, &error),
-                None => log_stall(client, &STREAM_NOT_READ),
+            let serving = connection::serve(stream, app, connection, limits.connection);
+            if let Err(error) = serving.await {
+                log_end(client, &error);
             }
         });
     }
     drop(listener);
     drain.begin();
     tracing::info!(
-        connections = drain.visitors(),
+        connections = drain.connections(),
         "stopping: closing WebSockets and finishing open requests"
     );
     let why = tokio::select! {
@@ -102,11 +99,11 @@ pub(super) async fn accept<S, B>(
         },
         () = shutdown_signal.again() => "received a second stop signal: aborting the remaining connections",
     };
-    tracing::warn!(connections = drain.visitors(), "{why}");
-    drain.cut_off();
+    tracing::warn!(connections = drain.connections(), "{why}");
+    drain.abort();
     let left = tokio::select! {
         left = drain.finish(FAREWELL) => left,
-        () = shutdown_signal.again() => drain.visitors(),
+        () = shutdown_signal.again() => drain.connections(),
     };
     if left > 0 {
         tracing::warn!(
@@ -126,7 +123,7 @@ fn canonical(client: SocketAddr) -> SocketAddr {
 
 /// Logs why a connection ended with an error. An operator need not act on a client that vanished; a
 /// client whose request hyper could not parse, or that stalled, was refused.
-fn note_end(client: SocketAddr, error: &BoxError) {
+fn log_end(client: SocketAddr, error: &BoxError) {
     if let Some(stalled) = error.downcast_ref::<Stalled>() {
         return log_stall(client, stalled);
     }

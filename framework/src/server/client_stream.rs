@@ -23,7 +23,7 @@ use tokio::{
 /// the framing of the requests. While a complete request is being served it hides the end of the
 /// stream (FIN) from hyper, which would drop the request: the client may have closed only its
 /// sending side, and wait for the response (RFC 9112, 9.6).
-pub(crate) struct ClientStream {
+pub(super) struct ClientStream {
     socket: Socket,
     preface: Preface,
     /// `None` over HTTP/2, where the end of the stream ends the connection.
@@ -53,7 +53,7 @@ impl ClientStream {
 
     /// Returns the socket, for a protocol that follows HTTP; `None` if the client has closed its
     /// sending side.
-    pub(crate) fn into_socket(self) -> Option<TcpStream> {
+    pub(super) fn into_socket(self) -> Option<TcpStream> {
         match self.socket {
             Socket::Open(socket) => Some(socket),
             Socket::HalfClosed { .. } | Socket::Closed => None,

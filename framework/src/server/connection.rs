@@ -1,20 +1,20 @@
 //! One accepted connection: the detection of its HTTP version, and its service.
 
 use super::{
+    alarm::{SharedAlarm, Stall},
     client_stream::ClientStream,
-    connection_task,
-    drain::ConnectionHandle,
+    drain::Connection,
     head_timer::HeadTimer,
     http2_stream::{self, Pieces},
     open_streams::{Idle, OpenStreams},
     preface::Preface,
+    request_body::RequestBody,
     request_head,
     traffic::Traffic,
 };
 use crate::{
-    alarm::{SharedAlarm, Stall},
     error::BoxError,
-    protocol::{Body, Pace},
+    protocol::{Body, ConnectionHandle},
     refusal_log::{Outcome, Peer, Rule},
     rejection::Rejection,
 };
@@ -75,8 +75,6 @@ impl fmt::Display for Stalled {
 impl Error for Stalled {}
 
 const NOT_READ: Stalled = Stalled("the client read nothing of the response for `write_timeout`");
-pub(super) const STREAM_NOT_READ: Stalled =
-    Stalled("the client read nothing of a streamed response for `SEND_TIMEOUT`");
 const HALF_CLOSED: Stalled =
     Stalled("the client closed its sending side, and nothing was written for `half_close_timeout`");
 const IDLE: &str =
@@ -86,7 +84,7 @@ const IDLE: &str =
 pub(super) async fn serve<S, B>(
     mut stream: TcpStream,
     app: S,
-    handle: ConnectionHandle,
+    connection: Connection,
     limits: ConnectionLimits,
 ) -> Result<(), BoxError>
 where
@@ -101,22 +99,22 @@ where
     let preface = tokio::select! {
         preface = preface => preface??,
         // A client that has not sent anything yet has no request to finish.
-        () = handle.stopping() => return Ok(()),
+        () = connection.stopped() => return Ok(()),
     };
     let is_http_2 = preface.is_http_2();
     let traffic = Arc::new(Traffic::default());
     let stream = ClientStream::new(stream, preface, traffic.clone());
     let stream = TokioIo::new(stream);
     match is_http_2 {
-        false => serve_http_1(stream, app, &handle, limits, traffic).await,
-        true => serve_http_2(stream, app, handle, limits, traffic).await,
+        false => serve_http_1(stream, app, &connection, limits, traffic).await,
+        true => serve_http_2(stream, app, connection, limits, traffic).await,
     }
 }
 
 async fn serve_http_1<S, B>(
     stream: TokioIo<ClientStream>,
     app: S,
-    handle: &ConnectionHandle,
+    connection: &Connection,
     limits: ConnectionLimits,
     traffic: Arc<Traffic>,
 ) -> Result<(), BoxError>
@@ -129,7 +127,7 @@ where
     let alarm = SharedAlarm::default();
     let timer = HeadTimer::new(alarm.clone(), traffic.clone());
     let service = {
-        let traffic = traffic.clone();
+        let (handle, traffic) = (connection.handle(), traffic.clone());
         service_fn(move |request: Request<Incoming>| {
             let (app, traffic) = (app.clone(), traffic.clone());
             let checked = match traffic.begin_request() {
@@ -137,12 +135,12 @@ where
                 false => request_head::check(&request, limits.allows_connect),
             };
             let is_connect = *request.method() == Method::CONNECT;
-            let request = with_body(request, limits, || alarm.clone());
+            let request = prepare(request, &handle, limits, || alarm.clone());
             async move {
                 let response = match checked {
-                    Ok(()) => answer(app, request).await,
-                    Err(reject) => {
-                        let mut response = refuse(&request, reject);
+                    Ok(()) => respond(app, request).await,
+                    Err(rejection) => {
+                        let mut response = reject(&request, rejection);
                         let close = HeaderValue::from_static("close");
                         response.headers_mut().insert(header::CONNECTION, close);
                         response
@@ -162,15 +160,15 @@ where
         .header_read_timeout(limits.head_timeout)
         .max_header_size(limits.max_head_size)
         .max_buf_size(limits.max_head_size.max(MIN_BUFFER));
-    let mut connection = pin!(builder.serve_connection(stream, service).with_upgrades());
-    let mut stop = handle.stop();
+    let mut http = pin!(builder.serve_connection(stream, service).with_upgrades());
+    let mut stop = connection.stopping();
     let mut writing = Stall::new(limits.write_timeout);
     let mut half_closed = Stall::new(limits.half_close_timeout);
     poll_fn(|cx| {
         if stop.poll(cx) {
-            connection.as_mut().graceful_shutdown();
+            http.as_mut().graceful_shutdown();
         }
-        if let Poll::Ready(served) = connection.as_mut().poll(cx) {
+        if let Poll::Ready(served) = http.as_mut().poll(cx) {
             return Poll::Ready(served.map_err(BoxError::from));
         }
         if writing.poll(traffic.blocked(), cx).is_ready() {
@@ -178,7 +176,7 @@ where
         }
         let half_close = traffic.half_closed();
         if half_close.is_some() {
-            handle.note_half_close();
+            connection.record_half_close();
         }
         if half_closed.poll(half_close, cx).is_ready() {
             return Poll::Ready(Err(HALF_CLOSED.into()));
@@ -191,7 +189,7 @@ where
 async fn serve_http_2<S, B>(
     stream: TokioIo<ClientStream>,
     app: S,
-    handle: ConnectionHandle,
+    connection: Connection,
     limits: ConnectionLimits,
     traffic: Arc<Traffic>,
 ) -> Result<(), BoxError>
@@ -201,22 +199,23 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    let handle = connection.handle();
     let service = service_fn(move |request: Request<Incoming>| {
         let app = app.clone();
         let checked = request_head::check(&request, limits.allows_connect);
-        let request = with_body(request, limits, SharedAlarm::default);
+        let request = prepare(request, &handle, limits, SharedAlarm::default);
         async move {
             let response = match checked {
-                Ok(()) => answer(app, request).await,
-                Err(reject) => refuse(&request, reject),
+                Ok(()) => respond(app, request).await,
+                Err(rejection) => reject(&request, rejection),
             };
             Ok::<_, Infallible>(response.map(Pieces::of))
         }
     });
-    let mut stop = handle.stop();
+    let mut stop = connection.stopping();
     let streams = OpenStreams::new();
     let executor = Streams {
-        handle,
+        connection,
         streams: streams.clone(),
         write_timeout: limits.write_timeout,
     };
@@ -225,23 +224,23 @@ where
         .timer(TokioTimer::new())
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_header_list_size(u32::try_from(limits.max_head_size).unwrap_or(u32::MAX));
-    let mut connection = pin!(builder.serve_connection(stream, service));
+    let mut http = pin!(builder.serve_connection(stream, service));
     let mut writing = Stall::new(limits.write_timeout);
     let mut idle = Idle::new(streams, limits.idle_timeout);
     let mut is_going_away = false;
     poll_fn(|cx| {
         if stop.poll(cx) {
-            connection.as_mut().graceful_shutdown();
+            http.as_mut().graceful_shutdown();
         }
         let is_writing = traffic.blocked().is_some();
         while idle.poll(is_writing, IDLE_GRACE, cx).is_ready() {
             if is_going_away {
                 return Poll::Ready(Err(IDLE.into()));
             }
-            connection.as_mut().graceful_shutdown();
+            http.as_mut().graceful_shutdown();
             is_going_away = true;
         }
-        if let Poll::Ready(served) = connection.as_mut().poll(cx) {
+        if let Poll::Ready(served) = http.as_mut().poll(cx) {
             return Poll::Ready(served.map_err(BoxError::from));
         }
         if writing.poll(traffic.blocked(), cx).is_ready() {
@@ -255,38 +254,39 @@ where
 /// The response of the application, or to a request head that failed its checks.
 type Answered<B> = Response<Either<B, Full<Bytes>>>;
 
-async fn answer<S, B>(mut app: S, request: Request<Body>) -> Answered<B>
+async fn respond<S, B>(mut app: S, request: Request<Body>) -> Answered<B>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
 {
-    connection_task::forget_stream();
     let Ok(()) = poll_fn(|cx| app.poll_ready(cx)).await;
-    let Ok(mut response) = app.call(request).await;
-    connection_task::note_stream(&mut response);
+    let Ok(response) = app.call(request).await;
     response.map(Either::Left)
 }
 
-fn refuse<B>(request: &Request<Body>, reject: Rejection) -> Answered<B> {
-    connection_task::forget_stream();
-    let client = connection_task::handle().and_then(|handle| handle.client);
-    let reject = reject.by(Rule::RequestHead);
-    reject.log(&Peer::new(request.uri(), client));
+fn reject<B>(request: &Request<Body>, rejection: Rejection) -> Answered<B> {
+    let client = request.extensions().get().map(ConnectionHandle::client);
+    let rejection = rejection.by(Rule::RequestHead);
+    rejection.log(&Peer::new(request.uri(), client));
     let text = |text: Cow<'static, str>| Bytes::from(text.into_owned());
-    reject
+    rejection
         .into_response()
         .map(|body| Either::Right(Full::new(text(body))))
 }
 
-/// Sets the timeout of the body. A request without a body has no cost for it.
-fn with_body(
+/// Adds the handle of the connection, and sets the timeout of the body. A request without a body
+/// has no cost for the latter.
+fn prepare(
     request: Request<Incoming>,
+    handle: &ConnectionHandle,
     limits: ConnectionLimits,
     alarm: impl FnOnce() -> SharedAlarm,
 ) -> Request<Body> {
-    request.map(|body| match body.is_end_stream() {
+    let mut request = request.map(|body| match body.is_end_stream() {
         true => Body::empty(),
-        false => Body::incoming(body, Pace::new(limits.body_timeout, alarm())),
-    })
+        false => Body::new(RequestBody::new(body, limits.body_timeout, alarm())),
+    });
+    request.extensions_mut().insert(handle.clone());
+    request
 }
 
 /// Logs that a client stalled: a client that reads slowly, or not at all, may ask why it was
@@ -296,11 +296,10 @@ pub(super) fn log_stall(client: SocketAddr, stalled: &Stalled) {
     peer.refused(Rule::Timeout, Outcome::Disconnect, Some(stalled.0));
 }
 
-/// The executor of an HTTP/2 connection: it spawns a task per request, with the connection's
-/// handle.
+/// The executor of an HTTP/2 connection: it spawns a task per request.
 #[derive(Clone)]
 struct Streams {
-    handle: ConnectionHandle,
+    connection: Connection,
     streams: OpenStreams,
     write_timeout: Duration,
 }
@@ -311,17 +310,11 @@ where
 {
     fn execute(&self, stream: F) {
         let open = self.streams.open();
-        let stream = http2_stream::serve(stream, self.write_timeout);
-        let serving = connection_task::serve(self.handle.clone(), stream);
-        let client = self.handle.client;
-        self.handle.spawn(async move {
-            let stalled = match serving.await {
-                None => Some(STREAM_NOT_READ),
-                Some(None) => Some(NOT_READ),
-                Some(Some(_)) => None,
-            };
-            if let (Some(stalled), Some(client)) = (stalled, client) {
-                log_stall(client, &stalled);
+        let serving = http2_stream::serve(stream, self.write_timeout);
+        let client = self.connection.client();
+        self.connection.spawn(async move {
+            if serving.await.is_none() {
+                log_stall(client, &NOT_READ);
             }
             drop(open);
         });

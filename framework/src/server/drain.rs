@@ -1,135 +1,185 @@
-//! The open connections of a server, and their shutdown signal.
+//! The open connections of a server, and their shutdown.
 
-use super::{half_close::HalfClose, tasks::Tasks};
-use crate::protocol::{Host, Stop};
+use super::client_stream::ClientStream;
+use crate::{
+    error::{Error, ErrorKind, Result},
+    protocol::{ConnectionHandle, ServerConnection, Signal, SignalWatch, UpgradedStream},
+};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
 use std::{
     future::Future,
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::{
-    sync::CancellationToken,
-    task::{TaskTracker, task_tracker::TaskTrackerToken},
-};
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
-/// The open connections of a server, and their shutdown signal.
+/// The open connections of a server, and the two signals that end them.
 #[derive(Clone, Default)]
-pub(crate) struct Drain {
-    is_stopping: Arc<AtomicBool>,
-    stop: CancellationToken,
-    visitors: TaskTracker,
-    tasks: Tasks,
+pub(super) struct Drain {
+    stop: Signal,
+    abort: Signal,
+    connections: TaskTracker,
 }
 
 impl Drain {
     /// Notifies all connections that the server stops.
-    pub(crate) fn begin(&self) {
-        self.is_stopping.store(true, Ordering::Release);
-        self.stop.cancel();
-        self.visitors.close();
+    pub(super) fn begin(&self) {
+        self.stop.set();
+        self.connections.close();
     }
 
     /// Returns the number of connections for which something still runs.
-    pub(crate) fn visitors(&self) -> usize {
-        self.visitors.len()
+    pub(super) fn connections(&self) -> usize {
+        self.connections.len()
     }
 
     /// Waits until all connections have ended, or `limit` has passed; returns how many are left.
-    pub(crate) async fn finish(&self, limit: Duration) -> usize {
-        _ = tokio::time::timeout(limit, self.visitors.wait()).await;
-        self.visitors()
+    pub(super) async fn finish(&self, limit: Duration) -> usize {
+        _ = tokio::time::timeout(limit, self.connections.wait()).await;
+        self.connections()
     }
 
-    /// Aborts the tasks that still serve a connection. The `disconnect` hooks of their consumers
-    /// then start, and [`finish`](Drain::finish) waits for them, too.
-    pub(crate) fn cut_off(&self) {
-        self.tasks.cut_off();
+    /// Aborts the tasks that still serve a connection, each at its await, and all that they may
+    /// still spawn. The `disconnect` hooks of their consumers then start, and
+    /// [`finish`](Drain::finish) waits for them, too.
+    pub(super) fn abort(&self) {
+        self.abort.set();
     }
 
-    /// Completes when the server stops.
-    pub(crate) fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
-        self.stop.clone().cancelled_owned()
-    }
-
-    /// Creates the handle of a new connection.
-    pub(crate) fn handle(
-        &self,
-        client: Option<SocketAddr>,
-        permit: OwnedSemaphorePermit,
-    ) -> ConnectionHandle {
-        ConnectionHandle {
+    /// Adds a connection.
+    pub(super) fn open(&self, client: SocketAddr, permit: OwnedSemaphorePermit) -> Connection {
+        Connection(Arc::new(Open {
             client,
-            taken: Arc::new(Taken {
-                drain: self.clone(),
-                half_close: HalfClose::default(),
-                _present: self.visitors.token(),
-                _permit: permit,
-            }),
-        }
+            drain: self.clone(),
+            half_close: OnceLock::new(),
+            _present: self.connections.token(),
+            _permit: permit,
+        }))
     }
 }
 
-/// A handle to one connection. Requests get it from [`handle`](super::handle), and an application
-/// that may outlive its request keeps a clone. When the last clone is dropped, the connection's
-/// permit is released.
-///
-/// It is not an extension of each request, which would cost three allocations per request.
+/// An open connection. When the last clone is dropped, its permit is released.
 #[derive(Clone)]
-pub(crate) struct ConnectionHandle {
-    /// The address of the client.
-    pub(crate) client: Option<SocketAddr>,
-    taken: Arc<Taken>,
-}
+pub(super) struct Connection(Arc<Open>);
 
-struct Taken {
+struct Open {
+    client: SocketAddr,
     drain: Drain,
-    half_close: HalfClose,
+    /// Created when it is first needed: few connections need one.
+    half_close: OnceLock<Signal>,
     _present: TaskTrackerToken,
     _permit: OwnedSemaphorePermit,
 }
 
-impl ConnectionHandle {
+impl Connection {
+    /// Returns the address of the client.
+    pub(super) fn client(&self) -> SocketAddr {
+        self.0.client
+    }
+
     /// Completes when the server stops.
-    pub(crate) fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
-        self.taken.drain.stopping()
+    pub(super) fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.0.drain.stop.wait()
     }
 
     /// Returns a signal that is set when the server stops.
-    pub(crate) fn stop(&self) -> Stop {
-        self.taken.stop()
+    pub(super) fn stopping(&self) -> SignalWatch {
+        self.0.stopping()
     }
 
     /// Records that the client has closed its sending side while a request is served.
-    pub(super) fn note_half_close(&self) {
-        self.taken.half_close.note();
+    pub(super) fn record_half_close(&self) {
+        self.0.half_close_signal().set();
     }
 
-    /// Spawns a task that serves this connection, until [`Drain::cut_off`] aborts it. The task
-    /// holds the connection while it runs.
-    pub(crate) fn spawn<F>(&self, task: F)
+    /// Returns the handle for the applications that serve this connection.
+    pub(super) fn handle(&self) -> ConnectionHandle {
+        ConnectionHandle::new(self.0.clone())
+    }
+
+    /// Spawns a task that holds the connection while it runs, until [`Drain::abort`].
+    pub(super) fn spawn<F>(&self, task: F)
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        self.taken.drain.tasks.spawn(task, self.taken.clone());
-    }
-
-    /// Returns the connection as the host of an application that may outlive its request.
-    pub(crate) fn host(self) -> Arc<dyn Host> {
-        self.taken
+        self.0.clone().spawn_held(task);
     }
 }
 
-impl Host for Taken {
-    fn stop(&self) -> Stop {
-        Stop::new(self.drain.is_stopping.clone(), self.drain.stopping())
+impl Open {
+    fn half_close_signal(&self) -> &Signal {
+        self.half_close.get_or_init(Signal::default)
     }
 
-    fn half_close(&self) -> Stop {
-        self.half_close.signal()
+    fn spawn_held<F>(self: Arc<Self>, task: F)
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let abort = self.drain.abort.watch();
+        tokio::spawn(Abortable {
+            task,
+            abort,
+            _held: self,
+        });
+    }
+}
+
+impl ServerConnection for Open {
+    fn client(&self) -> SocketAddr {
+        self.client
+    }
+
+    fn stopping(&self) -> SignalWatch {
+        self.drain.stop.watch()
+    }
+
+    fn half_close(&self) -> SignalWatch {
+        self.half_close_signal().watch()
+    }
+
+    fn spawn(self: Arc<Self>, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        self.spawn_held(task);
+    }
+
+    /// Returns the bare socket: the stream around it follows HTTP.
+    fn upgraded_stream(&self, upgraded: Upgraded) -> Result<UpgradedStream> {
+        let parts = match upgraded.downcast::<TokioIo<ClientStream>>() {
+            Ok(parts) => parts,
+            Err(upgraded) => return Ok(upgraded.into()),
+        };
+        let socket = parts.io.into_inner().into_socket();
+        let socket = socket.ok_or_else(|| Error::new(ErrorKind::Closed, "the client left"))?;
+        Ok(UpgradedStream {
+            io: Box::new(socket),
+            early: parts.read_buf,
+        })
+    }
+}
+
+pin_project! {
+    /// A task that ends, at an await, when the server aborts its connections.
+    struct Abortable<F> {
+        #[pin]
+        task: F,
+        abort: SignalWatch,
+        _held: Arc<Open>,
+    }
+}
+
+impl<F: Future> Future for Abortable<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let abortable = self.project();
+        match abortable.abort.poll(cx) {
+            true => Poll::Ready(()),
+            false => abortable.task.poll(cx).map(drop),
+        }
     }
 }

@@ -1,9 +1,8 @@
-//! hyper's timer for request heads: all heads of a connection share one [alarm](crate::alarm).
+//! hyper's timer for request heads: all heads of a connection share one alarm.
 //!
 //! hyper creates a timer when it starts to wait for a head, and drops it when the head is complete.
 
-use super::traffic::Traffic;
-use crate::alarm::SharedAlarm;
+use super::{alarm::SharedAlarm, traffic::Traffic};
 use hyper::rt::{Sleep, Timer};
 use std::{
     future::Future,

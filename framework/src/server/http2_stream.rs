@@ -4,7 +4,7 @@
 //! full hyper waits without a timeout, so a client that never reads could hold a response per
 //! stream for ever.
 
-use crate::alarm::Stall;
+use super::alarm::Stall;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;

@@ -14,49 +14,34 @@
 //! | `traffic.rs` | the state that the parts of a connection share |
 //! | `head_timer.rs` | the timeout of request heads |
 //! | `request_head.rs` | checks of a request head |
+//! | `request_body.rs` | the body of a request, and its timeout |
+//! | `alarm.rs` | a timer for deadlines that move |
 //! | `http2_stream.rs` | resets of HTTP/2 streams whose client does not read |
 //! | `open_streams.rs` | the idle timeout of an HTTP/2 connection |
-//! | `half_close.rs` | the signal that the client has closed its sending side |
-//! | `handshake.rs` | the check of a WebSocket handshake, as a function of the request head |
-//! | `websocket/` | WebSocket frames over a byte stream |
-//! | `heartbeat.rs` | when to ping a silent client, and when to disconnect it |
-//! | `connection_task.rs` | the task that serves requests, and what runs after their responses |
-//! | `drain.rs` | the open connections, and their shutdown signal |
-//! | `tasks.rs` | the tasks that serve connections, which a shutdown may abort |
+//! | `drain.rs` | the open connections, and their shutdown |
 
 mod accept;
+mod alarm;
 mod bind;
 mod client_stream;
 mod connection;
-mod connection_task;
 mod drain;
 mod framing;
-mod half_close;
-mod handshake;
 mod head_timer;
-mod heartbeat;
 mod http2_stream;
 mod lifespan;
 mod open_streams;
 mod preface;
+mod request_body;
 mod request_head;
 mod running;
 mod serve;
 mod shutdown_signal;
-mod tasks;
 mod traffic;
-mod websocket;
 
 pub use self::{
     bind::Bind,
     lifespan::{Lifespan, LifespanFn},
     running::Running,
     serve::{Serve, serve},
-};
-pub(crate) use self::{
-    client_stream::ClientStream,
-    connection_task::{carry_on, handle},
-    drain::ConnectionHandle,
-    handshake::{Asked, asked, without_upgrade},
-    websocket::ByteTransport,
 };

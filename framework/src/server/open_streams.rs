@@ -1,6 +1,6 @@
 //! The number of open requests of an HTTP/2 connection, and its idle timeout.
 
-use crate::alarm::Alarm;
+use super::alarm::Alarm;
 use std::{
     sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, ready},

@@ -5,8 +5,8 @@ use crate::{
     error::{Error, ErrorKind},
     extract::{ClientAddr, nowhere},
     middleware::{AuthSession, Authenticator, User, nobody, user_in},
+    protocol::ConnectionHandle,
     rejection::Rejection,
-    server::handle,
 };
 use axum_core::{
     body::Body,
@@ -70,8 +70,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Cookies {
 impl<S: Send + Sync> FromRequestParts<S> for ClientAddr {
     type Rejection = Rejection;
 
-    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        let client = client().ok_or_else(nowhere)?;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        let client = client(parts).ok_or_else(nowhere)?;
         Ok(Self(client))
     }
 }
@@ -79,12 +79,12 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddr {
 impl<S: Send + Sync> OptionalFromRequestParts<S> for ClientAddr {
     type Rejection = Infallible;
 
-    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
-        Ok(client().map(Self))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        Ok(client(parts).map(Self))
     }
 }
 
-/// Returns the client of the connection that this task serves.
-fn client() -> Option<SocketAddr> {
-    handle()?.client
+/// Returns the client of the connection.
+fn client(parts: &Parts) -> Option<SocketAddr> {
+    parts.extensions.get().map(ConnectionHandle::client)
 }

@@ -1,91 +1,46 @@
 //! The tower services of routers and consumers: under hyper, inside axum, behind tower-http.
 
 use super::{
-    response_future::{Answering, ResponseFuture, refusal},
-    upgrade::open,
+    response_future::{Progress, ResponseFuture, rejected},
+    upgrade::upgrade,
 };
 use crate::{
+    application::{ApplicationExt, BoxApplication},
     consumer::{
         BlockingApplication, BlockingConsumer, ConsumerApplication, HttpConsumer,
         HttpConsumerApplication, WebSocketConsumer,
     },
     error::BoxError,
     metric,
-    protocol::{Body, Exchange, Http, WebSocket},
+    protocol::{
+        Body, ConnectionHandle, Exchange, Http, RequestKind, WebSocket, request_kind,
+        without_upgrade,
+    },
     refusal_log::{Peer, Rule},
     rejection::Rejection,
     routing::ProtocolTypeRouter,
     scope::Scope,
-    server::{Asked, ConnectionHandle, asked, handle, without_upgrade},
 };
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Version, request};
+use http::{Method, Request, Response, StatusCode, Version};
 use std::{
     convert::Infallible,
+    mem,
     task::{Context, Poll},
 };
 use tower_service::Service;
 
-/// The router as a tower service: under hyper, inside axum, behind tower-http.
-impl<B> Service<Request<B>> for ProtocolTypeRouter
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = ResponseFuture;
+/// The applications of one service; without one, requests of that protocol are rejected.
+type Applications = (
+    Option<BoxApplication<WebSocket>>,
+    Option<BoxApplication<Http>>,
+);
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let is_head = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
-        ResponseFuture::new(answer(self, request.map(Body::new)), is_head)
-    }
-}
-
-fn answer(router: &ProtocolTypeRouter, request: Request<Body>) -> Answering {
-    let (mut head, body) = request.into_parts();
-    if let Some(sockets) = router.get::<WebSocket>() {
-        match asked(&head) {
-            Asked::WebSocket { accept } => {
-                let opening = open(sockets.clone(), head, accept);
-                return Answering::socket(async {
-                    let response = opening.await;
-                    metric::handshake(response.status());
-                    response
-                });
-            }
-            Asked::Refuse(reject) => {
-                metric::handshake(reject.status());
-                return Answering::now(refused(&head, reject));
-            }
-            Asked::Page => {}
-        }
-    }
-    let Some(pages) = router.get::<Http>() else {
-        let reject = match router.get::<WebSocket>() {
-            Some(_) => without_upgrade(&head),
-            None => Rejection::from(StatusCode::NOT_FOUND).by(Rule::Path),
-        };
-        return Answering::now(refused(&head, reject));
-    };
-    let extensions = std::mem::take(&mut head.extensions);
-    let mut scope = Scope::new(head);
-    let handle = handle();
-    scope.client = handle.as_ref().and_then(|handle| handle.client);
-    scope.extensions = extensions;
-    let (exchange, reply) = Exchange::new(body, handle.map(ConnectionHandle::host));
-    Answering::page(pages.start(scope, exchange), reply)
-}
-
-/// Makes an application a tower service that routes to it alone.
-macro_rules! service_of {
-    ($(#[$doc:meta])* $application:ident<$consumer:ident>, $protocol:ident) => {
+/// Makes a type a tower service. A blanket implementation of a foreign trait is not allowed.
+macro_rules! service {
+    ($(#[$doc:meta])* ($($generics:tt)*) $type:ty, $applications:expr) => {
         $(#[$doc])*
-        impl<B, C: $consumer> Service<Request<B>> for $application<C>
+        impl<B, $($generics)*> Service<Request<B>> for $type
         where
             B: http_body::Body<Data = Bytes> + Send + 'static,
             B::Error: Into<BoxError>,
@@ -99,31 +54,71 @@ macro_rules! service_of {
             }
 
             fn call(&mut self, request: Request<B>) -> ResponseFuture {
-                ProtocolTypeRouter::new()
-                    .$protocol(self.clone())
-                    .call(request)
+                let applications: fn(&Self) -> Applications = $applications;
+                respond(applications(self), request.map(Body::new))
             }
         }
     };
 }
 
-service_of! {
+service! {
+    /// The router as a tower service: under hyper, inside axum, behind tower-http.
+    () ProtocolTypeRouter,
+    |router| (router.get().cloned(), router.get().cloned())
+}
+service! {
     /// A single consumer as a tower service:
     /// `axum::Router::new().route_service("/ws", Chat::application(&channels))`.
-    ConsumerApplication<WebSocketConsumer>, websocket
+    (C: WebSocketConsumer) ConsumerApplication<C>,
+    |consumer| (Some(consumer.clone().boxed()), None)
 }
-service_of! {
+service! {
     /// A single blocking consumer as a tower service.
-    BlockingApplication<BlockingConsumer>, websocket
+    (C: BlockingConsumer) BlockingApplication<C>,
+    |consumer| (Some(consumer.clone().boxed()), None)
 }
-service_of! {
+service! {
     /// A single HTTP consumer as a tower service.
-    HttpConsumerApplication<HttpConsumer>, http
+    (C: HttpConsumer) HttpConsumerApplication<C>,
+    |consumer| (None, Some(consumer.clone().boxed()))
 }
 
-/// Refuses a request that no application handles.
-fn refused(head: &request::Parts, reject: Rejection) -> Response<Body> {
-    let client = handle().and_then(|handle| handle.client);
-    reject.log(&Peer::new(&head.uri, client));
-    refusal(reject)
+fn respond(applications: Applications, request: Request<Body>) -> ResponseFuture {
+    let is_head = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
+    ResponseFuture::new(start(applications, request), is_head)
+}
+
+/// Starts the application for a request, or rejects the request.
+fn start((websocket, http): Applications, request: Request<Body>) -> Progress {
+    let (mut head, body) = request.into_parts();
+    let handle = head.extensions.get::<ConnectionHandle>().cloned();
+    let client = handle.as_ref().map(ConnectionHandle::client);
+    let has_websocket = websocket.is_some();
+    if let Some(websocket) = websocket {
+        match request_kind(&head) {
+            RequestKind::WebSocket { accept } => {
+                return Progress::upgrade(upgrade(websocket, head, accept, handle));
+            }
+            RequestKind::Rejected(rejection) => {
+                metric::handshake(rejection.status());
+                rejection.log(&Peer::new(&head.uri, client));
+                return Progress::done(rejected(rejection));
+            }
+            RequestKind::Http => {}
+        }
+    }
+    let Some(http) = http else {
+        let rejection = match has_websocket {
+            true => without_upgrade(&head),
+            false => Rejection::from(StatusCode::NOT_FOUND).by(Rule::Path),
+        };
+        rejection.log(&Peer::new(&head.uri, client));
+        return Progress::done(rejected(rejection));
+    };
+    let extensions = mem::take(&mut head.extensions);
+    let mut scope = Scope::new(head);
+    scope.client = client;
+    scope.extensions = extensions;
+    let (exchange, response) = Exchange::new(body, handle.clone());
+    Progress::http(http.start(scope, exchange), response, handle)
 }

@@ -1,11 +1,10 @@
 //! The future of the response to a request.
 
 use crate::{
-    application::{Conversation, note},
+    application::{ApplicationFuture, log_outcome},
     log_limit::log_limited,
-    protocol::{Body, Http, ResponseReceiver},
+    protocol::{Body, ConnectionHandle, Http, ResponseReceiver},
     rejection::Rejection,
-    server::carry_on,
 };
 use http::{Response, StatusCode, header};
 use http_body::Body as _;
@@ -16,44 +15,51 @@ use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
+use tracing::Instrument;
 
 /// The future of the response to a request.
 pub struct ResponseFuture {
-    answering: Answering,
+    progress: Progress,
     /// Whether the body is to be withheld, because the request is a HEAD.
     is_head: bool,
 }
 
-pub(super) enum Answering {
-    Page(Page),
-    Socket(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
-    Now(Option<Response<Body>>),
+/// The progress of a request until its response.
+pub(super) enum Progress {
+    Http(Request),
+    Upgrade(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
+    Done(Option<Response<Body>>),
 }
 
-impl Answering {
-    /// Runs the application until it has responded.
-    pub(super) fn page(conversation: Conversation, reply: ResponseReceiver) -> Self {
-        Self::Page(Page {
-            conversation: Some(conversation),
-            reply,
-            refusal: None,
+impl Progress {
+    /// Runs an application until it has responded.
+    pub(super) fn http(
+        running: ApplicationFuture,
+        response: ResponseReceiver,
+        handle: Option<ConnectionHandle>,
+    ) -> Self {
+        Self::Http(Request {
+            running: Some(running),
+            response,
+            handle,
+            rejection: None,
         })
     }
 
-    pub(super) fn socket(opening: impl Future<Output = Response<Body>> + Send + 'static) -> Self {
-        Self::Socket(Box::pin(opening))
+    pub(super) fn upgrade(response: impl Future<Output = Response<Body>> + Send + 'static) -> Self {
+        Self::Upgrade(Box::pin(response))
     }
 
-    pub(super) fn now(response: Response<Body>) -> Self {
-        Self::Now(Some(response))
+    pub(super) fn done(response: Response<Body>) -> Self {
+        Self::Done(Some(response))
     }
 }
 
 impl ResponseFuture {
     /// Creates the future. The response to a HEAD has no body (RFC 9110, 9.3.2): hyper withholds it
     /// over HTTP/1, but not over HTTP/2.
-    pub(super) fn new(answering: Answering, is_head: bool) -> Self {
-        Self { answering, is_head }
+    pub(super) fn new(progress: Progress, is_head: bool) -> Self {
+        Self { progress, is_head }
     }
 }
 
@@ -61,10 +67,10 @@ impl Future for ResponseFuture {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = match &mut self.answering {
-            Answering::Page(page) => ready!(page.poll(cx)),
-            Answering::Socket(opening) => ready!(opening.as_mut().poll(cx)),
-            Answering::Now(response) => response.take().expect("not polled after it was ready"),
+        let response = match &mut self.progress {
+            Progress::Http(request) => ready!(request.poll(cx)),
+            Progress::Upgrade(response) => ready!(response.as_mut().poll(cx)),
+            Progress::Done(response) => response.take().expect("not polled after it was ready"),
         };
         Poll::Ready(Ok(match self.is_head {
             true => withhold(response),
@@ -87,35 +93,38 @@ fn withhold(response: Response<Body>) -> Response<Body> {
     Response::from_parts(head, Body::empty())
 }
 
-/// An HTTP request without a response yet. Its application runs here until it has responded; then
-/// `carry_on` runs the rest of it. If the client disconnects before, this is dropped, and with it
-/// the application, at an await.
-pub(super) struct Page {
-    conversation: Option<Conversation>,
-    reply: ResponseReceiver,
+/// An HTTP request without a response yet.
+///
+/// Its application runs here until it has responded, and then in a task of its own. If the client
+/// disconnects before, this is dropped, and with it the application, at an await.
+pub(super) struct Request {
+    running: Option<ApplicationFuture>,
+    response: ResponseReceiver,
+    handle: Option<ConnectionHandle>,
     /// The response if the application failed because it could not read the request's body.
-    refusal: Option<Rejection>,
+    rejection: Option<Rejection>,
 }
 
-impl Page {
+impl Request {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Body>> {
-        if let Some(conversation) = &mut self.conversation
-            && let Poll::Ready(outcome) = conversation.as_mut().poll(cx)
+        if let Some(running) = &mut self.running
+            && let Poll::Ready(outcome) = running.as_mut().poll(cx)
         {
-            self.conversation = None;
+            self.running = None;
             match outcome {
                 Err(error) if error.body_error().is_some() => {
-                    self.refusal = Some(Rejection::from(error));
+                    self.rejection = Some(Rejection::from(error));
                 }
-                outcome => note::<Http>(outcome),
+                outcome => log_outcome::<Http>(outcome),
             }
         }
-        let reply = ready!(Pin::new(&mut self.reply).poll(cx));
-        if let Some(conversation) = self.conversation.take() {
-            carry_on(conversation);
+        let response = ready!(Pin::new(&mut self.response).poll(cx));
+        if let Some(running) = self.running.take() {
+            let running = async { log_outcome::<Http>(running.await) };
+            ConnectionHandle::spawn(self.handle.as_ref(), Box::pin(running.in_current_span()));
         }
-        Poll::Ready(reply.unwrap_or_else(|_| {
-            refusal(self.refusal.take().unwrap_or_else(|| {
+        Poll::Ready(response.unwrap_or_else(|_| {
+            rejected(self.rejection.take().unwrap_or_else(|| {
                 log_limited!(
                     error,
                     "an application ended without a response; the client gets a 500"
@@ -126,8 +135,8 @@ impl Page {
     }
 }
 
-pub(super) fn refusal(reject: impl Into<Rejection>) -> Response<Body> {
-    reject.into().into_response().map(Body::from)
+pub(super) fn rejected(rejection: impl Into<Rejection>) -> Response<Body> {
+    rejection.into().into_response().map(Body::from)
 }
 
 impl fmt::Debug for ResponseFuture {

@@ -1,64 +1,67 @@
 //! A WebSocket handshake over HTTP/1.1, and the stream behind it.
 
-use super::response_future::refusal;
+use super::response_future::rejected;
 use crate::{
-    application::{BoxApplication, note},
+    application::{BoxApplication, log_outcome},
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
-    protocol::{Body, Origin, Transport, Upgrade, WebSocket, WebSocketConfig, detached},
-    refusal_log::{self, Peer, Rule},
+    metric,
+    protocol::{
+        Body, ByteTransport, ConnectionHandle, Origin, Transport, Upgrade, WebSocket,
+        WebSocketConfig, detached,
+    },
+    refusal_log::{Outcome, Peer, Rule},
     scope::Scope,
-    server::{ByteTransport, ClientStream, ConnectionHandle, handle},
 };
 use http::{HeaderValue, Response, StatusCode, header, request};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
+use hyper::upgrade::OnUpgrade;
 use std::sync::Arc;
 
 /// Responds to a handshake. The application runs in a task of its own: it outlives the request.
-pub(super) async fn open(
-    sockets: BoxApplication<WebSocket>,
+pub(super) async fn upgrade(
+    application: BoxApplication<WebSocket>,
+    head: request::Parts,
+    accept: HeaderValue,
+    handle: Option<ConnectionHandle>,
+) -> Response<Body> {
+    let response = respond(application, head, accept, handle).await;
+    metric::handshake(response.status());
+    response
+}
+
+async fn respond(
+    application: BoxApplication<WebSocket>,
     mut head: request::Parts,
     accept: HeaderValue,
+    handle: Option<ConnectionHandle>,
 ) -> Response<Body> {
     let Some(upgrading) = head.extensions.remove::<OnUpgrade>() else {
         log_limited!(
             error,
             "cannot open a WebSocket: something before this service has taken hyper's OnUpgrade from the request"
         );
-        return refusal(StatusCode::INTERNAL_SERVER_ERROR);
+        return rejected(StatusCode::INTERNAL_SERVER_ERROR);
     };
-    let handle = handle();
     let origin = Origin::of(&head.headers, &head.uri);
     let mut scope = Scope::new(detached(&head));
-    scope.client = handle.as_ref().and_then(|handle| handle.client);
+    scope.client = handle.as_ref().map(ConnectionHandle::client);
     scope.extensions = head.extensions;
-    let host = handle.clone().map(ConnectionHandle::host);
     let peer = scope.peer();
-    let of_transport = peer.clone();
-    let (upgrade, answered) = Upgrade::new(
-        origin,
-        peer.clone(),
-        host,
-        Box::new(|config| Box::pin(transport(upgrading, config, of_transport))),
-    );
-    let conversation = sockets.start(scope, upgrade);
-    let conversing = async move { note::<WebSocket>(conversation.await) };
-    match handle {
-        Some(handle) => handle.spawn(conversing),
-        None => _ = tokio::spawn(conversing),
-    }
-    let Ok(reply) = answered.await else {
+    let open = {
+        let (handle, peer) = (handle.clone(), peer.clone());
+        Box::new(|config| Box::pin(open(upgrading, config, peer, handle)) as _)
+    };
+    let (upgrade, response) = Upgrade::new(origin, peer.clone(), handle.clone(), open);
+    let running = application.start(scope, upgrade);
+    let running = Box::pin(async move { log_outcome::<WebSocket>(running.await) });
+    ConnectionHandle::spawn(handle.as_ref(), running);
+    let Ok(response) = response.await else {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         let reason = "the application ended without a response";
-        peer.refused(
-            Rule::Failure,
-            refusal_log::Outcome::Status(status),
-            Some(reason),
-        );
-        return refusal(status);
+        peer.refused(Rule::Failure, Outcome::Status(status), Some(reason));
+        return rejected(status);
     };
-    let mut response = reply.map(Body::from);
+    let mut response = response.map(Body::from);
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let headers = response.headers_mut();
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -68,37 +71,17 @@ pub(super) async fn open(
     response
 }
 
-/// Returns the stream that hyper releases once the 101 is written.
-async fn transport(
+/// Waits for the stream that hyper releases once the 101 is written.
+async fn open(
     upgrading: OnUpgrade,
     config: Arc<WebSocketConfig>,
     peer: Peer,
+    handle: Option<ConnectionHandle>,
 ) -> Result<Box<dyn Transport>> {
     let upgraded = upgrading
         .await
         .map_err(|source| Error::new(ErrorKind::Closed, "the client left").with_source(source))?;
-    // Over plain HTTP/1.1 of our own server it is the bare socket; elsewhere it is the stream of
-    // the host.
-    match upgraded.downcast::<TokioIo<ClientStream>>() {
-        Ok(parts) => {
-            let socket = parts.io.into_inner().into_socket();
-            let socket = socket.ok_or_else(|| Error::new(ErrorKind::Closed, "the client left"))?;
-            Ok(Box::new(ByteTransport::new(
-                socket,
-                &parts.read_buf,
-                config,
-                peer,
-            )))
-        }
-        Err(upgraded) => Ok(wrapped(upgraded, config, peer)),
-    }
-}
-
-fn wrapped(upgraded: Upgraded, config: Arc<WebSocketConfig>, peer: Peer) -> Box<dyn Transport> {
-    Box::new(ByteTransport::new(
-        TokioIo::new(upgraded),
-        &[],
-        config,
-        peer,
-    ))
+    let stream = ConnectionHandle::upgraded_stream(handle.as_ref(), upgraded)?;
+    let transport = ByteTransport::new(stream.io, &stream.early, config, peer);
+    Ok(Box::new(transport))
 }

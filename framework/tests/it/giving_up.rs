@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use seaway::{
     Application, ApplicationExt, BoxApplication, Channels, Close, HttpConsumer, HttpContext,
-    HttpHandshake, NoEvent, Rejection, Reply, Result, Scope, application_fn, from_service,
+    HttpHandshake, NoEvent, Rejection, Reply, Result, Scope, Serve, application_fn, from_service,
     middleware::Provide,
     protocol::{Body, Exchange, Http},
     routing::ProtocolTypeRouter,
@@ -38,13 +38,16 @@ impl House {
     }
 }
 
+/// How long a client may read nothing.
+const STALLED: Duration = Duration::from_millis(50);
+
 /// A consumer that sends without pauses, with a short send timeout.
 struct Talker(House);
 
 impl HttpConsumer for Talker {
     type Event = NoEvent;
 
-    const SEND_TIMEOUT: Duration = Duration::from_millis(50);
+    const SEND_TIMEOUT: Duration = STALLED;
 
     async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Rejection> {
         Ok(Self(handshake.state::<House>()?.clone()))
@@ -117,7 +120,8 @@ async fn a_stalled_client_releases_its_connection_permit_behind_any_middleware()
             _ => house.talker(),
         };
         let app = ProtocolTypeRouter::new().http(app);
-        let server = Server::configured(app, |server| server.max_connections(1)).await;
+        let limited = |server: Serve<_>| server.max_connections(1).write_timeout(STALLED);
+        let server = Server::configured(app, limited).await;
         house.leave.notify_one();
 
         let _deaf = ask(server.address).await;
@@ -137,7 +141,8 @@ async fn over_http_2_only_the_stalled_stream_is_reset() {
             "a task" => apart(house.talker()),
             _ => house.talker(),
         };
-        let server = Server::start(ProtocolTypeRouter::new().http(app)).await;
+        let app = ProtocolTypeRouter::new().http(app);
+        let server = Server::configured(app, |server| server.write_timeout(STALLED)).await;
         let stream = TcpStream::connect(server.address).await.unwrap();
         let mut deaf = h2::client::Builder::new();
         let deaf = deaf.initial_window_size(0).handshake::<_, Bytes>(stream);

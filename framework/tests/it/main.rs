@@ -10,7 +10,6 @@ mod bridge;
 mod communicators;
 mod consumers;
 mod endings;
-mod floors;
 #[cfg(feature = "sessions")]
 mod foreign_cookies;
 mod giving_up;
@@ -22,6 +21,7 @@ mod http_consumers;
 mod http_framing;
 mod http_leaving;
 mod http_streams;
+mod layers;
 mod lifespan;
 #[cfg(any(feature = "macros", feature = "sessions"))]
 mod log;

@@ -1,7 +1,6 @@
 //! Publishing: waits while Redis is unavailable, and never sends an event twice.
 
 use super::{
-    pubsub::deadline_after,
     received::{Evidence, Received},
     restart,
     subscriptions::{Status, Subscriptions, is_broken},
@@ -155,4 +154,11 @@ impl Publisher {
             None => error,
         }
     }
+}
+
+/// Returns a deadline; one that the clock cannot represent is 30 years away.
+pub(super) fn deadline_after(limit: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(limit)
+        .unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 24 * 3600))
 }

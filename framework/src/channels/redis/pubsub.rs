@@ -2,7 +2,7 @@
 
 use super::{
     deliverer::Deliverer,
-    publisher::Publisher,
+    publisher::{Publisher, deadline_after},
     received::Received,
     subscriptions::{Subscriptions, Wiring},
 };
@@ -14,10 +14,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use std::{fmt, sync::Arc, time::Duration};
-use tokio::{
-    task::AbortHandle,
-    time::{Instant, timeout},
-};
+use tokio::{task::AbortHandle, time::timeout};
 
 /// The configuration of the Redis channel layer.
 ///
@@ -276,13 +273,6 @@ impl Drop for Undo<'_> {
             self.local.leave(self.group, self.channel);
         }
     }
-}
-
-/// Returns a deadline; one that the clock cannot represent is 30 years away.
-pub(super) fn deadline_after(limit: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(limit)
-        .unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 24 * 3600))
 }
 
 /// The names on the wire.

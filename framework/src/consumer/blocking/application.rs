@@ -47,7 +47,7 @@ impl<C: BlockingConsumer> Application<WebSocket> for BlockingApplication<C> {
         let driver = Driver::<C>::new(pool);
         let start =
             |driver: Driver<C>, close| -> DisconnectHook { Box::pin(driver.disconnect(close)) };
-        let mut guard = DisconnectGuard::new(driver.clone(), start, upgrade.host().cloned());
+        let mut guard = DisconnectGuard::new(driver.clone(), start, upgrade.handle().cloned());
         scope.insert(driver);
         let outcome = self.inner.call(scope, upgrade).await;
         // A hook may still run after the connection has ended; until it returns, this client counts

@@ -37,8 +37,8 @@ impl BodySender {
     /// Sends a chunk.
     ///
     /// Waits while [`SEND_BUFFER`](super::HttpConsumer::SEND_BUFFER) bytes are queued for a client
-    /// that reads slowly; the chunk that exceeds the bound is still queued whole. A client that
-    /// stalls for [`SEND_TIMEOUT`](super::HttpConsumer::SEND_TIMEOUT) is disconnected.
+    /// that reads slowly; the chunk that exceeds the bound is still queued whole. It
+    /// fails if the client reads nothing for [`SEND_TIMEOUT`](super::HttpConsumer::SEND_TIMEOUT).
     ///
     /// # Errors
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has left or the response has
@@ -59,7 +59,7 @@ impl BodySender {
 
 impl Drop for BodySender {
     fn drop(&mut self) {
-        self.pipe.end(PipeEnd::CutOff);
+        self.pipe.end(PipeEnd::Incomplete);
     }
 }
 

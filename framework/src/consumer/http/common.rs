@@ -78,9 +78,9 @@ impl Common {
     }
 
     /// Returns whether the client of a stream has been disconnected because it stalled.
-    pub(super) fn is_given_up(&self) -> bool {
+    pub(super) fn has_stalled(&self) -> bool {
         let pipe = self.pipe.get();
-        pipe.is_some_and(|(pipe, _)| pipe.is_given_up())
+        pipe.is_some_and(|(pipe, _)| pipe.has_stalled())
     }
 
     fn last_call(&self) -> MutexGuard<'_, LastCall> {

@@ -161,7 +161,7 @@ impl<E: Event> HttpContext<E> {
     /// Not safe: if it is cancelled while middleware works on the response, such as saving a
     /// session, the request can only get 500.
     pub async fn stream(&mut self, head: Response<()>) -> Result<BodySender> {
-        let pipe = self.begin(head, PipeEnd::CutOff, None).await?;
+        let pipe = self.begin(head, PipeEnd::Incomplete, None).await?;
         Ok(BodySender::new(pipe))
     }
 
@@ -195,8 +195,6 @@ impl<E: Event> HttpContext<E> {
         };
         let pipe = Pipe::new(self.limits.send_buffer, self.limits.send_timeout);
         let mut response = head.map(|()| Body::new(PipeBody::new(pipe.clone(), idle)));
-        // The server polls the pipe to disconnect a client that stalls.
-        response.extensions_mut().insert(pipe.clone());
         complete(response.headers_mut(), &mut self.headers);
         // A stream may be open for hours: its head must not pin hyper's read buffer.
         *self.scope.head = detached(&self.scope.head);

@@ -47,11 +47,11 @@ enum Outcome {
 impl<C: HttpConsumer> Driver<C> {
     pub(super) fn new(consumer: C, ctx: HttpContext<C::Event>) -> Self {
         let exchange = ctx.exchange.as_ref();
-        let host = exchange.and_then(|exchange| exchange.host().cloned());
+        let handle = exchange.and_then(|exchange| exchange.handle().cloned());
         let start = |consumer: C, close| disconnected(move || consumer.disconnect(close));
         Self {
             ctx: Some(ctx),
-            consumer: DisconnectGuard::new(consumer, start, host),
+            consumer: DisconnectGuard::new(consumer, start, handle),
         }
     }
 
@@ -62,8 +62,13 @@ impl<C: HttpConsumer> Driver<C> {
             return Ok(());
         };
         let ties = ctx.scope.get::<Revocations>().ok().cloned();
-        let host = self.consumer.host().cloned();
-        let endings = Endings::new(ctx.common.clone(), ties, host, C::DISCONNECT_ON_HALF_CLOSE);
+        let handle = self.consumer.connection().cloned();
+        let endings = Endings::new(
+            ctx.common.clone(),
+            ties,
+            handle,
+            C::DISCONNECT_ON_HALF_CLOSE,
+        );
         let outcome = attend(Box::pin(catch_panic(|| self.consumer.handle(ctx))), endings).await;
         let (close, outcome) = Box::pin(settle(ctx, outcome)).await;
         // Leave the groups before `disconnect`: what it sends to them reaches the remaining
@@ -115,7 +120,7 @@ async fn settle<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close,
             complete(response.headers_mut(), &mut ctx.headers);
             (answered, exchange.respond(response).await)
         }
-        (Outcome::Answered(Reply(Kind::Streamed)), None) => match ctx.common.is_given_up() {
+        (Outcome::Answered(Reply(Kind::Streamed)), None) => match ctx.common.has_stalled() {
             true => (Close::ABNORMAL, Ok(())),
             false => (answered, Ok(())),
         },

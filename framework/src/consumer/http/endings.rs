@@ -4,7 +4,7 @@ use super::{super::watch::Watch, common::Common};
 use crate::{
     channels::Signal,
     message::Close,
-    protocol::{Host, PipeEnd, Stop},
+    protocol::{ConnectionHandle, PipeEnd, SignalWatch},
     revocation::Revocations,
 };
 use std::{
@@ -41,11 +41,11 @@ pub(super) struct Endings {
     common: Arc<Common>,
     ties: Option<Revocations>,
     vigil: Vigil,
-    host: Option<Arc<dyn Host>>,
-    stop: Option<Stop>,
+    handle: Option<ConnectionHandle>,
+    stop: Option<SignalWatch>,
     grace: Option<Pin<Box<Sleep>>>,
     disconnects_on_half_close: bool,
-    half_close: Option<Stop>,
+    half_close: Option<SignalWatch>,
 }
 
 /// The watch over the conditions of a handler that waits or streams.
@@ -62,14 +62,14 @@ impl Endings {
     pub(super) fn new(
         common: Arc<Common>,
         ties: Option<Revocations>,
-        host: Option<Arc<dyn Host>>,
+        handle: Option<ConnectionHandle>,
         disconnects_on_half_close: bool,
     ) -> Self {
         Self {
             common,
             ties,
             vigil: Vigil::NotYet,
-            host,
+            handle,
             stop: None,
             grace: None,
             disconnects_on_half_close,
@@ -111,14 +111,14 @@ impl Endings {
     /// Ready once the client has closed its sending side, if that counts as a disconnect. Polled
     /// after the handler, so that a handler that is ready to reply still does.
     pub(super) fn poll_half_close(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
-        let Some(host) = self
-            .host
+        let Some(handle) = self
+            .handle
             .as_ref()
             .filter(|_| self.disconnects_on_half_close)
         else {
             return Poll::Pending;
         };
-        let half_close = self.half_close.get_or_insert_with(|| host.half_close());
+        let half_close = self.half_close.get_or_insert_with(|| handle.half_close());
         if !half_close.poll(cx) {
             return Poll::Pending;
         }
@@ -153,10 +153,10 @@ impl Endings {
     }
 
     fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(host) = &self.host else {
+        let Some(handle) = &self.handle else {
             return Poll::Pending;
         };
-        let stop = self.stop.get_or_insert_with(|| host.stop());
+        let stop = self.stop.get_or_insert_with(|| handle.stopping());
         if !stop.poll(cx) {
             return Poll::Pending;
         }

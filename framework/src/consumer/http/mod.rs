@@ -1,6 +1,6 @@
 //! HTTP consumers: requests that may wait for events, and responses that may be streamed.
 //!
-//! | file | idea |
+//! | file | contents |
 //! | --- | --- |
 //! | `consumer.rs` | the trait that users write |
 //! | `context.rs` | the context of a handler |
@@ -8,10 +8,12 @@
 //! | `body_sender.rs` | a streamed response body |
 //! | `sse.rs` | a stream of server-sent events |
 //! | `sse_event.rs` | one server-sent event and its encoding |
+//! | `application.rs` | the application: checks a request, and runs `connect` |
 //! | `driver.rs` | the driver: one handler, and `disconnect` |
 //! | `endings.rs` | what ends a request from outside |
 //! | `common.rs` | the state that driver and handler share |
 
+mod application;
 mod body_sender;
 mod common;
 mod consumer;

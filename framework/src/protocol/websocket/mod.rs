@@ -1,21 +1,41 @@
-//! The WebSocket protocol: first an [`Upgrade`], then a [`Socket`].
+//! The WebSocket protocol (RFC 6455): first an [`Upgrade`], then a [`Socket`].
+//!
+//! | file | contents |
+//! | --- | --- |
+//! | `handshake.rs` | the check of a handshake, as a function of the request head |
+//! | `origin.rs` | the origins whose pages may open a WebSocket |
+//! | `upgrade.rs` | a handshake that waits for its response |
+//! | `config.rs` | the limits of an open WebSocket |
+//! | `socket.rs` | an open WebSocket: messages in, messages out, and its close |
+//! | `outgoing.rs` | the queue of messages to the client, and its sender |
+//! | `transport.rs` | a WebSocket over a byte stream |
+//! | `reader.rs` | parsing and assembly of frames, without I/O |
+//! | `writer.rs` | the output of a connection, in one write |
+//! | `heartbeat.rs` | when to ping a silent client, and when to disconnect it |
+//! | `thread_buffers.rs` | buffers that belong to threads, not to connections |
 
 mod config;
+mod handshake;
+mod heartbeat;
 mod origin;
 mod outgoing;
+mod reader;
 mod socket;
-mod stop;
+mod thread_buffers;
+mod transport;
 mod upgrade;
+mod writer;
 
 pub use self::{
     config::WebSocketConfig, origin::AllowedOrigins, outgoing::Sender, socket::Socket,
     upgrade::Upgrade,
 };
 pub(crate) use self::{
+    handshake::{RequestKind, request_kind, without_upgrade},
     origin::Origin,
-    outgoing::{Outgoing, Speaker},
+    outgoing::Speaker,
     socket::Transport,
-    stop::Stop,
+    transport::ByteTransport,
     upgrade::Reply,
 };
 

@@ -1,6 +1,6 @@
 //! An open WebSocket: messages in, messages out, and its close.
 
-use super::{config::WebSocketConfig, outgoing::Sender, stop::Stop};
+use super::{super::signal::SignalWatch, config::WebSocketConfig, outgoing::Sender};
 use crate::{
     message::{Close, Message},
     metric,
@@ -55,7 +55,7 @@ pub(crate) trait Transport: Send {
 pub struct Socket {
     transport: Box<dyn Transport>,
     sender: Sender,
-    stop: Option<Stop>,
+    stop: Option<SignalWatch>,
     config: Arc<WebSocketConfig>,
     /// Messages that were read while a handler was busy.
     ahead: VecDeque<Message>,
@@ -73,7 +73,7 @@ const AHEAD_BYTES: usize = 64 * 1024;
 impl Socket {
     pub(crate) fn new(
         transport: Box<dyn Transport>,
-        stop: Option<Stop>,
+        stop: Option<SignalWatch>,
         config: Arc<WebSocketConfig>,
     ) -> Self {
         Self {

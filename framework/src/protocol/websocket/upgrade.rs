@@ -1,9 +1,11 @@
 //! A WebSocket handshake that has no response yet.
 
-use super::{super::Host, AllowedOrigins, Origin, Socket, Transport, WebSocket, WebSocketConfig};
+use super::{
+    super::{connection_handle::ConnectionHandle, response_hooks},
+    AllowedOrigins, Origin, Socket, Transport, WebSocket, WebSocketConfig,
+};
 use crate::{
     error::{Error, Result},
-    protocol::hooks,
     refusal_log::{Peer, Rule},
     rejection::Rejection,
     scope::{OpensOverHttp, ResponseHook},
@@ -37,7 +39,7 @@ pub struct Upgrade {
     origin: Origin,
     peer: Peer,
     hooks: Vec<ResponseHook>,
-    host: Option<Arc<dyn Host>>,
+    handle: Option<ConnectionHandle>,
     answer: oneshot::Sender<Reply>,
     open: Open,
 }
@@ -52,11 +54,11 @@ pub(crate) type Open = Box<dyn FnOnce(Arc<WebSocketConfig>) -> Opening + Send>;
 pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Box<dyn Transport>>> + Send>>;
 
 impl Upgrade {
-    /// Creates a handshake, without a host if another server serves it.
+    /// Creates a handshake, without a handle if another server serves it.
     pub(crate) fn new(
         origin: Origin,
         peer: Peer,
-        host: Option<Arc<dyn Host>>,
+        handle: Option<ConnectionHandle>,
         open: Open,
     ) -> (Self, oneshot::Receiver<Reply>) {
         let (answer, answered) = oneshot::channel();
@@ -67,7 +69,7 @@ impl Upgrade {
             origin,
             peer,
             hooks: Vec::new(),
-            host,
+            handle,
             answer,
             open,
         };
@@ -115,7 +117,7 @@ impl Upgrade {
             config,
             peer,
             hooks,
-            host,
+            handle,
             answer,
             open,
             ..
@@ -123,15 +125,15 @@ impl Upgrade {
         let mut reply = Response::new(Cow::Borrowed(""));
         *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *reply.headers_mut() = headers;
-        let reply = hooks::run(hooks, reply, |rejection| rejection.log(&peer)).await;
+        let reply = response_hooks::run(hooks, reply, |rejection| rejection.log(&peer)).await;
         let accepted = reply.status() == StatusCode::SWITCHING_PROTOCOLS;
         answer.send(reply).map_err(|_| Error::closed())?;
         if !accepted {
             return Err(Error::closed());
         }
         let transport = open(config.clone()).await?;
-        let stop = host.map(|host| host.stop());
-        Ok(Socket::new(transport, stop, config))
+        let stopping = handle.map(|handle| handle.stopping());
+        Ok(Socket::new(transport, stopping, config))
     }
 
     /// Rejects the handshake, after the response hooks have run.
@@ -142,7 +144,7 @@ impl Upgrade {
         let rejection = rejection.into();
         let log = |rejection: &Rejection| rejection.log(&self.peer);
         log(&rejection);
-        let reply = hooks::run(self.hooks, rejection.into_response(), log).await;
+        let reply = response_hooks::run(self.hooks, rejection.into_response(), log).await;
         self.answer.send(reply).map_err(|_| Error::closed())
     }
 
@@ -155,8 +157,8 @@ impl Upgrade {
         self.reject(rejection).await
     }
 
-    pub(crate) fn host(&self) -> Option<&Arc<dyn Host>> {
-        self.host.as_ref()
+    pub(crate) fn handle(&self) -> Option<&ConnectionHandle> {
+        self.handle.as_ref()
     }
 
     /// Waits until the client no longer waits for the response.

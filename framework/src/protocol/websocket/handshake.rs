@@ -6,19 +6,19 @@ use tungstenite::handshake::derive_accept_key;
 
 /// The kind of a request.
 #[derive(Debug)]
-pub(crate) enum Asked {
+pub(crate) enum RequestKind {
     /// An HTTP request.
-    Page,
+    Http,
     /// A valid WebSocket handshake, with the `Sec-WebSocket-Accept` of its response.
     WebSocket { accept: HeaderValue },
     /// An invalid WebSocket handshake.
-    Refuse(Rejection),
+    Rejected(Rejection),
 }
 
-/// Returns what the request asks for. A request with `Upgrade: websocket` asks for a WebSocket. So
+/// Returns the kind of a request. A request with `Upgrade: websocket` asks for a WebSocket. So
 /// does a GET that has lost this header on its way but kept another one of a handshake, which no
 /// other request has.
-pub(crate) fn asked(head: &request::Parts) -> Asked {
+pub(crate) fn request_kind(head: &request::Parts) -> RequestKind {
     // At most three look-ups recognize nearly every other request.
     let has = |name| head.headers.contains_key(name);
     let asked = if has(header::UPGRADE) && lists(&head.headers, header::UPGRADE, "websocket") {
@@ -28,11 +28,11 @@ pub(crate) fn asked(head: &request::Parts) -> Asked {
     {
         Err(without_upgrade(head))
     } else {
-        return Asked::Page;
+        return RequestKind::Http;
     };
     match asked {
-        Ok(accept) => Asked::WebSocket { accept },
-        Err(reject) => Asked::Refuse(reject.by(Rule::Handshake)),
+        Ok(accept) => RequestKind::WebSocket { accept },
+        Err(reject) => RequestKind::Rejected(reject.by(Rule::Handshake)),
     }
 }
 
@@ -157,15 +157,15 @@ mod tests {
     }
 
     fn refused(head: &request::Parts) -> Option<u16> {
-        match asked(head) {
-            Asked::Refuse(reject) => Some(reject.status().as_u16()),
+        match request_kind(head) {
+            RequestKind::Rejected(reject) => Some(reject.status().as_u16()),
             _ => None,
         }
     }
 
     #[test]
     fn the_rfcs_own_example_is_answered_with_the_rfcs_own_key() {
-        let Asked::WebSocket { accept } = asked(&head(&GOOD)) else {
+        let RequestKind::WebSocket { accept } = request_kind(&head(&GOOD)) else {
             panic!("not taken for a handshake");
         };
 
@@ -175,8 +175,8 @@ mod tests {
     #[test]
     fn a_page_is_a_page() {
         assert!(matches!(
-            asked(&head(&[("host", "a.example")])),
-            Asked::Page
+            request_kind(&head(&[("host", "a.example")])),
+            RequestKind::Http
         ));
     }
 
@@ -224,7 +224,7 @@ mod tests {
                 let mut head = head(headers);
                 head.version = version;
 
-                let Asked::Refuse(reject) = asked(&head) else {
+                let RequestKind::Rejected(reject) = request_kind(&head) else {
                     panic!("it was taken for HTTP");
                 };
                 assert!(reject.body().contains(missing), "{}", reject.body());
@@ -242,7 +242,7 @@ mod tests {
 
         assert_eq!(refused(&head), Some(400));
         head.method = Method::CONNECT;
-        assert!(matches!(asked(&head), Asked::Page));
+        assert!(matches!(request_kind(&head), RequestKind::Http));
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
         let foreign = HeaderValue::from_bytes(b"\xe9, Upgrade").unwrap();
         head.headers.insert(header::CONNECTION, foreign);
 
-        assert!(matches!(asked(&head), Asked::WebSocket { .. }));
+        assert!(matches!(request_kind(&head), RequestKind::WebSocket { .. }));
     }
 
     #[test]
@@ -261,7 +261,7 @@ mod tests {
             _ => (name, value),
         });
 
-        let Asked::Refuse(reject) = asked(&head(&other)) else {
+        let RequestKind::Rejected(reject) = request_kind(&head(&other)) else {
             panic!("version 8 was accepted");
         };
         let response = reject.into_response();

@@ -1,13 +1,15 @@
 //! The HTTP protocol: one request, one response.
 
-use super::{Body, Stop, hooks};
+use super::{
+    super::{connection_handle::ConnectionHandle, response_hooks},
+    Body,
+};
 use crate::{
     error::{Error, Result},
     rejection::Rejection,
     scope::{OpensOverHttp, Protocol, ResponseHook},
 };
 use http::{Response, request};
-use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// The HTTP protocol: one request, and one response, which may stream.
@@ -33,30 +35,21 @@ pub struct Exchange {
     /// The request's body.
     pub body: Body,
     hooks: Vec<ResponseHook>,
-    host: Option<Arc<dyn Host>>,
+    handle: Option<ConnectionHandle>,
     reply: oneshot::Sender<Response<Body>>,
-}
-
-/// The server that serves a connection. On shutdown it waits until all clones are dropped.
-pub(crate) trait Host: Send + Sync {
-    /// Returns a signal that is set when the server stops.
-    fn stop(&self) -> Stop;
-
-    /// Returns a signal that is set when the client closes its sending side (TCP FIN).
-    fn half_close(&self) -> Stop;
 }
 
 /// The receiver of the response of an [`Exchange`]; an error if the application ended without one.
 pub(crate) type ResponseReceiver = oneshot::Receiver<Response<Body>>;
 
 impl Exchange {
-    /// Creates an exchange, without a host if another server serves it.
-    pub(crate) fn new(body: Body, host: Option<Arc<dyn Host>>) -> (Self, ResponseReceiver) {
+    /// Creates an exchange, without a handle if another server serves it.
+    pub(crate) fn new(body: Body, handle: Option<ConnectionHandle>) -> (Self, ResponseReceiver) {
         let (reply, response) = oneshot::channel();
         let exchange = Self {
             body,
             hooks: Vec::new(),
-            host,
+            handle,
             reply,
         };
         (exchange, response)
@@ -67,8 +60,8 @@ impl Exchange {
         std::mem::take(&mut self.body)
     }
 
-    pub(crate) fn host(&self) -> Option<&Arc<dyn Host>> {
-        self.host.as_ref()
+    pub(crate) fn handle(&self) -> Option<&ConnectionHandle> {
+        self.handle.as_ref()
     }
 
     /// Sends the response, after the response hooks have run.
@@ -76,7 +69,7 @@ impl Exchange {
     /// # Errors
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has disconnected.
     pub async fn respond(self, response: Response<Body>) -> Result<()> {
-        let response = hooks::run(self.hooks, response, |_| {}).await;
+        let response = response_hooks::run(self.hooks, response, |_| {}).await;
         self.reply.send(response).map_err(|_| Error::closed())
     }
 }

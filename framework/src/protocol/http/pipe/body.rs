@@ -1,6 +1,6 @@
 //! The reader of a pipe: a body.
 
-use super::{feeder::Pipe, state::PipeEnd};
+use super::{PipeEnd, feeder::Pipe};
 use crate::{
     error::{BoxError, Result},
     waker::{note, wake},
@@ -95,7 +95,7 @@ impl http_body::Body for PipeBody {
         }
         match state.end {
             Some(PipeEnd::Complete) => return Poll::Ready(None),
-            Some(PipeEnd::CutOff | PipeEnd::GivenUp) => {
+            Some(PipeEnd::Incomplete | PipeEnd::Stalled) => {
                 return Poll::Ready(Some(Err("the response was not finished".into())));
             }
             None => note(&mut state.reader, cx),

@@ -1,10 +1,10 @@
 //! The output of a WebSocket: everything queued for a connection leaves in one write.
 
-use super::thread_buffers::with_output;
-use crate::{
-    message::{Close, Message},
-    protocol::{Outgoing, Sender},
+use super::{
+    outgoing::{Outgoing, Sender},
+    thread_buffers::with_output,
 };
+use crate::message::{Close, Message};
 use bytes::Bytes;
 use std::{
     collections::VecDeque,

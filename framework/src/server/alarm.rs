@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A timer for deadlines that move, allocated at the first deadline.
 #[derive(Default)]
-pub(crate) struct Alarm(Option<Armed>);
+pub(super) struct Alarm(Option<Armed>);
 
 struct Armed {
     timer: Pin<Box<Sleep>>,
@@ -25,7 +25,7 @@ struct Armed {
 impl Alarm {
     /// Returns `Ready` once `deadline` has passed. Otherwise the task that polled last is woken at
     /// `deadline` at the latest.
-    pub(crate) fn poll(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let Armed { timer, wakes } = self.0.get_or_insert_with(|| Armed {
             timer: Box::pin(sleep_until(deadline)),
             wakes: Waker::noop().clone(),
@@ -55,11 +55,11 @@ impl fmt::Debug for Alarm {
 /// An alarm for waits of one connection that never overlap: for the head of a request, then for its
 /// body.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SharedAlarm(Arc<Mutex<Alarm>>);
+pub(super) struct SharedAlarm(Arc<Mutex<Alarm>>);
 
 impl SharedAlarm {
     /// Polls as [`Alarm::poll`] does.
-    pub(crate) fn poll(&self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let alarm = self.0.lock();
         let mut alarm = alarm.expect("no code panics while it holds this lock");
         alarm.poll(deadline, cx)
@@ -68,7 +68,7 @@ impl SharedAlarm {
 
 /// A detector of waits for the peer that make no progress for too long.
 #[derive(Debug)]
-pub(crate) struct Stall {
+pub(super) struct Stall {
     limit: Duration,
     alarm: Alarm,
     progress: usize,
@@ -76,7 +76,7 @@ pub(crate) struct Stall {
 }
 
 impl Stall {
-    pub(crate) fn new(limit: Duration) -> Self {
+    pub(super) fn new(limit: Duration) -> Self {
         Self {
             limit,
             alarm: Alarm::default(),
@@ -87,7 +87,7 @@ impl Stall {
 
     /// Returns `Ready` once the wait has lasted for the limit with the same `progress`; `None`
     /// means that nothing waits.
-    pub(crate) fn poll(&mut self, progress: Option<usize>, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&mut self, progress: Option<usize>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(progress) = progress else {
             self.since = None;
             return Poll::Pending;

@@ -1,6 +1,6 @@
 //! Tests of a pipe's two ends.
 
-use super::{Pipe, PipeBody, PipeEnd, state::SLICE};
+use super::{Pipe, PipeBody, PipeEnd, SLICE};
 use crate::error::Error;
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -30,7 +30,7 @@ async fn a_full_pipe_makes_its_feeder_wait_until_something_is_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
+async fn a_reader_that_takes_nothing_has_stalled_and_a_slow_one_is_not() {
     let pipe = Pipe::new(1, PATIENCE);
     let mut body = PipeBody::new(pipe.clone(), None);
     pipe.send("full".into()).await.unwrap();
@@ -82,7 +82,7 @@ async fn what_is_large_is_read_in_slices() {
 
 #[tokio::test]
 async fn what_was_cut_off_looks_cut_off() {
-    for (end, is_error) in [(PipeEnd::Complete, false), (PipeEnd::CutOff, true)] {
+    for (end, is_error) in [(PipeEnd::Complete, false), (PipeEnd::Incomplete, true)] {
         let pipe = Pipe::new(10, PATIENCE);
         let mut body = PipeBody::new(pipe.clone(), None);
         pipe.send("a part".into()).await.unwrap();

@@ -3,7 +3,7 @@
 
 /// The action at a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Beat {
+pub(super) enum Beat {
     /// The client has sent something since the last tick: check again after an interval.
     Rest,
     /// The client was silent: send a ping, and check again after the timeout.
@@ -18,24 +18,24 @@ pub(crate) enum Beat {
 /// It has two flags instead of a clock: for a busy connection the heartbeat costs one tick per
 /// interval.
 #[derive(Debug, Default)]
-pub(crate) struct Pulse {
+pub(super) struct Pulse {
     heard: bool,
     pinged: bool,
 }
 
 impl Pulse {
     /// Records that data was received from the client.
-    pub(crate) fn heard(&mut self) {
+    pub(super) fn heard(&mut self) {
         self.heard = true;
     }
 
     /// Discards what was recorded: the client sends data, but does not read what is sent to it.
-    pub(crate) fn disregard(&mut self) {
+    pub(super) fn disregard(&mut self) {
         self.heard = false;
     }
 
     /// Returns the action after an interval, or after the timeout of a ping, has passed.
-    pub(crate) fn tick(&mut self) -> Beat {
+    pub(super) fn tick(&mut self) -> Beat {
         let heard = std::mem::take(&mut self.heard);
         match (heard, self.pinged) {
             (true, _) => {

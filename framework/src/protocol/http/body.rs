@@ -1,7 +1,6 @@
 //! The body type of requests and responses.
 
-use super::pace::Pace;
-use crate::error::{BodyError, BoxError, Error, ErrorKind, Result};
+use crate::error::{BoxError, Error, ErrorKind, Result};
 use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
@@ -10,7 +9,7 @@ use std::{
     borrow::Cow,
     fmt,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 /// The body of a request or a response: empty, bytes, or a stream.
@@ -31,7 +30,6 @@ enum Kind {
     #[default]
     Empty,
     Full(Full<Bytes>),
-    Incoming(hyper::body::Incoming, Pace),
     Boxed(UnsyncBoxBody<Bytes, BoxError>),
 }
 
@@ -100,10 +98,6 @@ impl Body {
         whole.extend_from_slice(&rest);
         Ok(whole.freeze())
     }
-
-    pub(crate) fn incoming(body: hyper::body::Incoming, pace: Pace) -> Self {
-        Self(Kind::Incoming(body, pace))
-    }
 }
 
 impl http_body::Body for Body {
@@ -119,23 +113,6 @@ impl http_body::Body for Body {
             Kind::Full(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map_err(|never| match never {}),
-            Kind::Incoming(body, pace) => {
-                let read = match Pin::new(body).poll_frame(cx) {
-                    Poll::Ready(read) => {
-                        pace.progress();
-                        read.map(|read| read.map_err(BodyError::broken))
-                    }
-                    Poll::Pending => {
-                        ready!(pace.poll_stalled(cx));
-                        Some(Err(BodyError::Stalled))
-                    }
-                };
-                // Dropping the body notifies hyper that the rest is not needed.
-                if matches!(read, Some(Err(_))) {
-                    self.0 = Kind::Empty;
-                }
-                Poll::Ready(read.map(|read| read.map_err(Into::into)))
-            }
             Kind::Boxed(body) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -144,7 +121,6 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Empty => true,
             Kind::Full(body) => body.is_end_stream(),
-            Kind::Incoming(body, _) => body.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -153,7 +129,6 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(body) => body.size_hint(),
-            Kind::Incoming(body, _) => body.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
         }
     }

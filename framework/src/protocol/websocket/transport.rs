@@ -1,14 +1,16 @@
-//! The server's end of a WebSocket: reads, writes, and sends heartbeats.
+//! A WebSocket over a byte stream: reads, writes, and sends heartbeats.
 
 use super::{
-    super::heartbeat::{Beat, Pulse},
+    config::WebSocketConfig,
+    heartbeat::{Beat, Pulse},
+    outgoing::Sender,
     reader::{Control, Incoming, Reader},
+    socket::Transport,
     thread_buffers::with_scratch,
     writer::Writer,
 };
 use crate::{
     message::{Close, Message},
-    protocol::{Sender, Transport, WebSocketConfig},
     refusal_log::{Outcome, Peer, Rule},
 };
 use std::{

@@ -1,6 +1,6 @@
 //! The feeder of a pipe, which sends the body.
 
-use super::state::{PipeEnd, State};
+use super::{PipeEnd, State};
 use crate::{
     error::{Error, Result},
     waker::{note, wake},
@@ -9,9 +9,8 @@ use bytes::Bytes;
 use std::{
     collections::VecDeque,
     fmt,
-    future::poll_fn,
     sync::{Arc, Mutex, MutexGuard},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::{sync::Notify, time::timeout};
@@ -49,7 +48,7 @@ impl Pipe {
         loop {
             // Created before the check, so that no notification between the two is missed.
             let room = self.room.notified();
-            poll_fn(|cx| Poll::Ready(self.put(&mut chunk, cx.waker()))).await?;
+            self.put(&mut chunk)?;
             if chunk.is_none() {
                 return Ok(());
             }
@@ -58,13 +57,13 @@ impl Pipe {
             // needed.
             let waited = Box::pin(timeout(self.patience, room)).await;
             if waited.is_err() && self.state().taken == taken {
-                self.end(PipeEnd::GivenUp);
+                self.end(PipeEnd::Stalled);
             }
         }
     }
 
     /// Queues the chunk if there is room.
-    fn put(&self, chunk: &mut Option<Bytes>, feeder: &Waker) -> Result<()> {
+    fn put(&self, chunk: &mut Option<Bytes>) -> Result<()> {
         let mut state = self.state();
         if state.is_gone || state.end.is_some() {
             return Err(Error::closed());
@@ -77,10 +76,7 @@ impl Pipe {
             state.bytes += chunk.len();
             state.chunks.push_back(chunk);
         }
-        // A reader in the feeder's own task is polled after it anyway; a wake would run that whole
-        // task twice.
-        let elsewhere = |reader: &mut Waker| !reader.will_wake(feeder);
-        let reader = state.reader.take_if(elsewhere);
+        let reader = state.reader.take();
         drop(state);
         wake(reader);
         Ok(())
@@ -90,21 +86,19 @@ impl Pipe {
     pub(crate) fn end(&self, end: PipeEnd) {
         let mut state = self.state();
         // A reader that is gone has not stalled.
-        if state.end.is_some() || (state.is_gone && end == PipeEnd::GivenUp) {
+        if state.end.is_some() || (state.is_gone && end == PipeEnd::Stalled) {
             return;
         }
         state.end = Some(end);
         let reader = state.reader.take();
-        let (mut watcher, mut server) = (None, None);
-        if end == PipeEnd::GivenUp {
+        let mut watcher = None;
+        if end == PipeEnd::Stalled {
             state.chunks = VecDeque::new();
             watcher = state.watcher.take();
-            server = state.server.take();
         }
         drop(state);
         wake(reader);
         wake(watcher);
-        wake(server);
         self.room.notify_waiters();
     }
 
@@ -112,7 +106,7 @@ impl Pipe {
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state();
         match state.end {
-            Some(PipeEnd::GivenUp) => return Poll::Ready(()),
+            Some(PipeEnd::Stalled) => return Poll::Ready(()),
             Some(_) => return Poll::Pending,
             None if state.is_gone => return Poll::Ready(()),
             None => {}
@@ -121,20 +115,9 @@ impl Pipe {
         Poll::Pending
     }
 
-    /// Completes once the reader, which is not gone, has stalled. For the task that serves the
-    /// connection.
-    pub(crate) fn poll_given_up(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut state = self.state();
-        if state.end == Some(PipeEnd::GivenUp) {
-            return Poll::Ready(());
-        }
-        note(&mut state.server, cx);
-        Poll::Pending
-    }
-
     /// Returns whether the reader, which is not gone, has stalled.
-    pub(crate) fn is_given_up(&self) -> bool {
-        self.state().end == Some(PipeEnd::GivenUp)
+    pub(crate) fn has_stalled(&self) -> bool {
+        self.state().end == Some(PipeEnd::Stalled)
     }
 
     /// Returns whether the body has not ended yet.

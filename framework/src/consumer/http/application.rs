@@ -1,0 +1,130 @@
+//! The application of an HTTP consumer: checks a request, and runs `connect`.
+
+use super::{
+    super::{Handshake, address::Address},
+    HttpConsumer, HttpConsumerApplication, HttpContext,
+    common::Common,
+    context::Limits,
+    driver::Driver,
+};
+use crate::{
+    application::Application,
+    catch_panic::catch_panic,
+    channels::Channels,
+    error::{Error, ErrorKind, Result},
+    protocol::{Exchange, Http},
+    refusal_log::Rule,
+    rejection::Rejection,
+    scope::{OpensOverHttp, Scope},
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http_body::Body as _;
+use std::{future::Future, marker::PhantomData, sync::Arc, time::Duration};
+
+/// How long `connect` may take; then the client gets 503.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+impl<C: HttpConsumer> Application<Http> for HttpConsumerApplication<C> {
+    fn call(
+        &self,
+        scope: Scope<Http>,
+        exchange: Exchange,
+    ) -> impl Future<Output = Result<()>> + Send {
+        // Boxed, so that the request's future does not keep the memory of the handshake.
+        let greeting = Box::pin(greet::<C>(self.channels.clone(), scope, exchange));
+        async move {
+            match greeting.await? {
+                Some(mut driver) => driver.serve().await,
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+/// Runs `connect`, after the checks of method and body size; `None` if the request was rejected.
+async fn greet<C: HttpConsumer>(
+    channels: Channels,
+    scope: Scope<Http>,
+    mut exchange: Exchange,
+) -> Result<Option<Driver<C>>> {
+    if let Some(refusal) = unasked(&scope.head.method, C::METHODS) {
+        refusal.log(&scope.peer());
+        Http::reject(exchange, refusal).await?;
+        return Ok(None);
+    }
+    if exchange.body.size_hint().lower() > C::MAX_BODY as u64 {
+        let message = format!("the body is larger than {} bytes", C::MAX_BODY);
+        let refusal = Rejection::from(Error::new(ErrorKind::TooLarge, message));
+        refusal.log(&scope.peer());
+        Http::reject(exchange, refusal).await?;
+        return Ok(None);
+    }
+    let mut handshake = Handshake {
+        scope,
+        address: Address::new(channels),
+        headers: HeaderMap::new(),
+        event: PhantomData,
+    };
+    let connecting = catch_panic(|| C::connect(&mut handshake));
+    let refusal = match tokio::time::timeout(CONNECT_LIMIT, connecting).await {
+        Ok(Ok(Ok(consumer))) => {
+            let ctx = HttpContext {
+                scope: handshake.scope,
+                common: Arc::new(Common::new(handshake.address)),
+                headers: handshake.headers,
+                body: exchange.take_body(),
+                exchange: Some(exchange),
+                limits: Limits {
+                    max_body: C::MAX_BODY,
+                    send_buffer: C::SEND_BUFFER,
+                    send_timeout: C::SEND_TIMEOUT,
+                    keep_alive: C::KEEP_ALIVE,
+                },
+                event: PhantomData,
+            };
+            return Ok(Some(Driver::new(consumer, ctx)));
+        }
+        Ok(Ok(Err(reject))) => reject,
+        Ok(Err(panic)) => Rejection::from(panic),
+        Err(_) => Rejection::from(Error::new(
+            ErrorKind::Timeout,
+            "a consumer's connect took longer than 10 s",
+        ))
+        .by(Rule::ConnectTimeout),
+    };
+    refusal.log(&handshake.scope.peer());
+    Http::reject(exchange, refusal).await?;
+    Ok(None)
+}
+
+/// The methods that a consumer accepts by default: those of RFC 9110 and RFC 5789 without CONNECT
+/// and TRACE.
+const USUAL: &[Method] = &[
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+];
+
+/// Returns the rejection (405) of a request whose method is not accepted.
+fn unasked(method: &Method, methods: &[Method]) -> Option<Rejection> {
+    let methods = match methods {
+        [] => USUAL,
+        named => named,
+    };
+    let has = |method| methods.contains(method);
+    if has(method) || (*method == Method::HEAD && has(&Method::GET)) {
+        return None;
+    }
+    let head = match has(&Method::GET) && !has(&Method::HEAD) {
+        true => Some(&Method::HEAD),
+        false => None,
+    };
+    let names: Vec<_> = methods.iter().chain(head).map(Method::as_str).collect();
+    let allowed = HeaderValue::from_str(&names.join(", ")).ok()?;
+    let refusal = Rejection::from(StatusCode::METHOD_NOT_ALLOWED).by(Rule::Method);
+    Some(refusal.header(header::ALLOW, allowed))
+}

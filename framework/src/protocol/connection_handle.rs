@@ -1,0 +1,103 @@
+//! The handle of a connection: what its server does for the applications that it runs.
+
+use super::signal::SignalWatch;
+use crate::error::Result;
+use bytes::Bytes;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// The handle of a connection that [`serve`](crate::serve) accepted.
+///
+/// The server adds it to the extensions of each request. Under another server there is none. On
+/// shutdown the server waits until all clones are dropped.
+#[derive(Clone)]
+pub(crate) struct ConnectionHandle(Arc<dyn ServerConnection>);
+
+/// The server's side of a [`ConnectionHandle`].
+pub(crate) trait ServerConnection: Send + Sync {
+    /// Returns the address of the client.
+    fn client(&self) -> SocketAddr;
+
+    /// Returns a signal that is set when the server stops.
+    fn stopping(&self) -> SignalWatch;
+
+    /// Returns a signal that is set when the client closes its sending side (TCP FIN).
+    fn half_close(&self) -> SignalWatch;
+
+    /// Spawns a task that holds the connection while it runs, until the server aborts it.
+    fn spawn(self: Arc<Self>, task: Task);
+
+    /// Returns the stream below the one that hyper releases for another protocol.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has disconnected.
+    fn upgraded_stream(&self, upgraded: Upgraded) -> Result<UpgradedStream>;
+}
+
+/// The stream of a connection that has left HTTP.
+pub(crate) struct UpgradedStream {
+    pub(crate) io: Box<dyn ByteStream>,
+    /// The bytes that were read after the request.
+    pub(crate) early: Bytes,
+}
+
+/// A stream of bytes in both directions.
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
+
+/// A task without a result.
+pub(crate) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl ConnectionHandle {
+    #[cfg(feature = "server")]
+    pub(crate) fn new(connection: Arc<dyn ServerConnection>) -> Self {
+        Self(connection)
+    }
+
+    pub(crate) fn client(&self) -> SocketAddr {
+        self.0.client()
+    }
+
+    pub(crate) fn stopping(&self) -> SignalWatch {
+        self.0.stopping()
+    }
+
+    pub(crate) fn half_close(&self) -> SignalWatch {
+        self.0.half_close()
+    }
+
+    /// Spawns a task that serves a connection; without a handle it belongs to no server.
+    pub(crate) fn spawn(handle: Option<&Self>, task: Task) {
+        match handle {
+            Some(Self(connection)) => connection.clone().spawn(task),
+            None => _ = tokio::spawn(task),
+        }
+    }
+
+    /// Returns the stream that hyper releases for another protocol, without the layers that only
+    /// HTTP needs where the server is ours.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has disconnected.
+    pub(crate) fn upgraded_stream(
+        handle: Option<&Self>,
+        upgraded: Upgraded,
+    ) -> Result<UpgradedStream> {
+        match handle {
+            Some(Self(connection)) => connection.upgraded_stream(upgraded),
+            None => Ok(UpgradedStream::from(upgraded)),
+        }
+    }
+}
+
+impl From<Upgraded> for UpgradedStream {
+    fn from(upgraded: Upgraded) -> Self {
+        Self {
+            io: Box::new(TokioIo::new(upgraded)),
+            early: Bytes::new(),
+        }
+    }
+}

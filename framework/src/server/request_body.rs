@@ -1,0 +1,129 @@
+//! The body of a request, and its timeout.
+
+use super::alarm::SharedAlarm;
+use crate::error::{BodyError, BoxError};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// The body of a request. Reading it fails once the client has sent nothing for too long.
+pub(super) struct RequestBody {
+    /// `None` after an error: dropping the body notifies hyper that the rest is not needed.
+    incoming: Option<Incoming>,
+    pace: Pace,
+}
+
+impl RequestBody {
+    pub(super) fn new(incoming: Incoming, limit: Duration, alarm: SharedAlarm) -> Self {
+        Self {
+            incoming: Some(incoming),
+            pace: Pace::new(limit, alarm),
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Self { incoming, pace } = &mut *self;
+        let Some(body) = incoming else {
+            return Poll::Ready(None);
+        };
+        let read = match Pin::new(body).poll_frame(cx) {
+            Poll::Ready(read) => {
+                pace.progress();
+                read.map(|read| read.map_err(BodyError::broken))
+            }
+            Poll::Pending => {
+                ready!(pace.poll_stalled(cx));
+                Some(Err(BodyError::Stalled))
+            }
+        };
+        if matches!(read, Some(Err(_))) {
+            *incoming = None;
+        }
+        Poll::Ready(read.map(|read| read.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let incoming = self.incoming.as_ref();
+        incoming.map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+/// Limits the time between two pieces of a request body. Only time in which the application waits
+/// for the body counts.
+#[derive(Debug)]
+struct Pace {
+    limit: Duration,
+    alarm: SharedAlarm,
+    /// The time by which the next piece is due, while the application waits for it.
+    deadline: Option<Instant>,
+}
+
+impl Pace {
+    fn new(limit: Duration, alarm: SharedAlarm) -> Self {
+        Self {
+            limit,
+            alarm,
+            deadline: None,
+        }
+    }
+
+    /// Records that a piece has arrived.
+    fn progress(&mut self) {
+        self.deadline = None;
+    }
+
+    /// Completes once the next piece is overdue.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = match self.deadline {
+            Some(deadline) => deadline,
+            None => match Instant::now().checked_add(self.limit) {
+                Some(deadline) => *self.deadline.insert(deadline),
+                None => return Poll::Pending,
+            },
+        };
+        self.alarm.poll(deadline, cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::time::timeout;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_body_is_not_overdue_and_neither_is_one_that_is_not_being_read() {
+        let mut pace = Pace::new(3 * SECOND, SharedAlarm::default());
+
+        for _ in 0..3 {
+            let stalled = timeout(2 * SECOND, poll_fn(|cx| pace.poll_stalled(cx))).await;
+            assert!(stalled.is_err(), "the limit starts again with each piece");
+            pace.progress();
+            tokio::time::sleep(9 * SECOND).await;
+        }
+
+        let waited = Instant::now();
+        poll_fn(|cx| pace.poll_stalled(cx)).await;
+        assert_eq!(waited.elapsed(), 3 * SECOND);
+    }
+}

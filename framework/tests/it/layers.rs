@@ -1,0 +1,331 @@
+//! Test of the module layers: each module uses only those in layers below it, and the modules
+//! inside a folder form no circle.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The layers of the crate, the lowest first; modules of one layer do not use each other. No module
+/// uses the server.
+const LAYERS: &[&[&str]] = &[
+    &["error", "log_limit", "waker"],
+    &["metric", "refusal_log"],
+    &[
+        "catch_panic",
+        "cookies",
+        "header_list",
+        "message",
+        "name",
+        "redis_link",
+        "rejection",
+    ],
+    &["blocking", "revocation", "scope"],
+    &["application", "extract"],
+    &["channels", "protocol"],
+    &["session"],
+    &["consumer", "middleware", "routing"],
+    &["private", "service"],
+    &["testing"],
+    &["macros", "server"],
+];
+
+/// A module by its path from the crate's root, such as `["consumer", "http", "driver"]`.
+type Module = Vec<String>;
+
+#[test]
+fn every_module_uses_only_lower_layers() {
+    let sources = Sources::read();
+    let mut uses = 0;
+    for (module, targets) in &sources.uses {
+        for target in targets {
+            let (Some(from), Some(to)) = (module.first(), target.first()) else {
+                continue;
+            };
+            if from == to {
+                continue;
+            }
+            uses += 1;
+            assert!(
+                layer(to) < layer(from),
+                "{} looks up or across to {}",
+                module.join("::"),
+                target.join("::")
+            );
+        }
+    }
+    assert!(
+        uses > 200,
+        "only {uses} uses were found: is this test blind?"
+    );
+}
+
+#[test]
+fn the_modules_inside_a_folder_form_no_circle() {
+    let sources = Sources::read();
+    let mut folders: BTreeMap<Module, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+    for (module, targets) in &sources.uses {
+        for target in targets {
+            let common = module
+                .iter()
+                .zip(target)
+                .take_while(|(one, other)| one == other);
+            let common = common.count();
+            // The root has its layers. A folder may use what its own `mod.rs` defines.
+            if common == 0 || common == module.len() || common == target.len() {
+                continue;
+            }
+            let folder = folders.entry(module[..common].to_vec()).or_default();
+            let used = folder.entry(module[common].clone()).or_default();
+            used.insert(target[common].clone());
+        }
+    }
+    assert!(
+        folders.len() > 8,
+        "only {} folders: is this test blind?",
+        folders.len()
+    );
+    let circles: Vec<_> = folders
+        .iter()
+        .filter_map(|(folder, uses)| {
+            let circle = circle(uses)?;
+            Some(format!("{}: {}", folder.join("::"), circle.join(" -> ")))
+        })
+        .collect();
+    assert!(circles.is_empty(), "circles:\n{}", circles.join("\n"));
+}
+
+fn layer(module: &str) -> usize {
+    let found = LAYERS.iter().position(|layer| layer.contains(&module));
+    found.unwrap_or_else(|| panic!("{module} has no layer: give it one in this test"))
+}
+
+/// Returns modules that use each other in a circle, if there are any: what remains once all modules
+/// that use none of the others are removed, again and again.
+fn circle(uses: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+    let mut left = uses.clone();
+    loop {
+        let names: BTreeSet<_> = left.keys().cloned().collect();
+        let before = left.len();
+        left.retain(|_, used| used.intersection(&names).next().is_some());
+        if left.len() == before {
+            break;
+        }
+    }
+    let mut path = vec![left.keys().next()?.clone()];
+    loop {
+        let last = path.last()?;
+        let next = left[last].iter().find(|name| left.contains_key(*name))?;
+        if let Some(start) = path.iter().position(|name| name == next) {
+            path.drain(..start);
+            path.push(next.clone());
+            return Some(path);
+        }
+        path.push(next.clone());
+    }
+}
+
+/// The modules of the crate, and what each one uses.
+struct Sources {
+    uses: BTreeMap<Module, BTreeSet<Module>>,
+}
+
+impl Sources {
+    fn read() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut texts = BTreeMap::new();
+        for file in files(&root) {
+            let text = fs::read_to_string(&file).unwrap();
+            texts.insert(module(&root, &file), code(&text));
+        }
+        texts.remove(&vec!["lib".to_owned()]);
+        let modules: BTreeSet<Module> = texts.keys().cloned().collect();
+        let exports: BTreeMap<_, _> = texts
+            .iter()
+            .map(|(module, text)| (module.clone(), exports(text)))
+            .collect();
+        let uses = texts
+            .iter()
+            .map(|(module, text)| {
+                let paths = paths(text).into_iter();
+                let targets = paths.filter_map(|path| {
+                    let absolute = absolute(module, &path)?;
+                    resolve(&absolute, &modules, &exports)
+                });
+                (module.clone(), targets.collect())
+            })
+            .collect();
+        Self { uses }
+    }
+}
+
+/// Returns a path from the crate's root; `None` for a path into another crate.
+fn absolute(module: &Module, path: &[String]) -> Option<Vec<String>> {
+    let mut base = match path.first()?.as_str() {
+        "crate" => Vec::new(),
+        "self" => module.clone(),
+        "super" => module[..module.len().checked_sub(1)?].to_vec(),
+        _ => return None,
+    };
+    for segment in &path[1..] {
+        match segment.as_str() {
+            "super" => _ = base.pop()?,
+            segment => base.push(segment.to_owned()),
+        }
+    }
+    Some(base)
+}
+
+/// Returns the module in which an item is defined, if it is one of this crate.
+fn resolve(
+    path: &[String],
+    modules: &BTreeSet<Module>,
+    exports: &BTreeMap<Module, BTreeMap<String, Vec<String>>>,
+) -> Option<Module> {
+    let depth = (1..=path.len())
+        .rev()
+        .find(|depth| modules.contains(&path[..*depth]))?;
+    let (found, rest) = path.split_at(depth);
+    let exported = rest.first().and_then(|item| exports[found].get(item));
+    match exported {
+        Some(behind) => {
+            let further: Vec<_> = found.iter().chain(behind).cloned().collect();
+            resolve(&further, modules, exports)
+        }
+        None => Some(found.to_vec()),
+    }
+}
+
+/// Returns what a file exports from its own modules: the name, and the path behind `self`.
+fn exports(code: &str) -> BTreeMap<String, Vec<String>> {
+    let mut exports = BTreeMap::new();
+    for behind in code.split("use self::").skip(1) {
+        for path in tree(behind) {
+            if let [_, .., item] = path.as_slice() {
+                exports.insert(item.clone(), path);
+            }
+        }
+    }
+    exports
+}
+
+/// Returns the paths of a file that begin with `crate`, `super` or `self`.
+fn paths(code: &str) -> Vec<Vec<String>> {
+    let mut paths = Vec::new();
+    for start in ["crate", "super"] {
+        let mut rest = code;
+        while let Some(at) = rest.find(&format!("{start}::")) {
+            let is_word =
+                rest[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_');
+            // `super::super` is one path.
+            let is_inner = rest[..at].ends_with("super::");
+            let behind = &rest[at + start.len() + 2..];
+            if !is_word && !is_inner {
+                for mut path in tree(behind) {
+                    path.insert(0, start.to_owned());
+                    paths.push(path);
+                }
+            }
+            rest = behind;
+        }
+    }
+    paths
+}
+
+/// Returns the paths of a use tree: `a::{b, c::D}` is `a::b` and `a::c::D`.
+fn tree(text: &str) -> Vec<Vec<String>> {
+    let mut chars = text.chars().peekable();
+    branch(&mut chars)
+}
+
+fn branch(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Vec<Vec<String>> {
+    let mut path = Vec::new();
+    loop {
+        if chars.peek() == Some(&'{') {
+            chars.next();
+            let mut paths = Vec::new();
+            loop {
+                while chars
+                    .next_if(|next| next.is_whitespace() || *next == ',')
+                    .is_some()
+                {}
+                match chars.peek() {
+                    None => break,
+                    Some('}') => {
+                        chars.next();
+                        break;
+                    }
+                    Some(_) => {}
+                }
+                let inner = branch(chars);
+                if inner.is_empty() && chars.next().is_none() {
+                    break;
+                }
+                paths.extend(
+                    inner
+                        .into_iter()
+                        .map(|inner| [path.clone(), inner].concat()),
+                );
+            }
+            return paths;
+        }
+        let mut word = String::new();
+        while let Some(next) = chars.next_if(|next| next.is_alphanumeric() || *next == '_') {
+            word.push(next);
+        }
+        if word.is_empty() {
+            break;
+        }
+        path.push(word);
+        if chars.next_if_eq(&':').is_none() || chars.next_if_eq(&':').is_none() {
+            break;
+        }
+    }
+    // `item as name`
+    while chars
+        .next_if(|next| !",}{;".contains(*next) && !next.is_control())
+        .is_some()
+    {}
+    match path.is_empty() {
+        true => Vec::new(),
+        false => vec![path],
+    }
+}
+
+/// Returns the code of a file in one line, without comments and without its tests.
+fn code(text: &str) -> String {
+    let text = text
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or(text);
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with("//"))
+        .flat_map(|line| [line, " "])
+        .collect()
+}
+
+/// Returns the module of a file.
+fn module(root: &Path, file: &Path) -> Module {
+    let inside = file.strip_prefix(root).unwrap().with_extension("");
+    let mut module: Module = inside
+        .components()
+        .map(|part| part.as_os_str().to_str().unwrap().to_owned())
+        .collect();
+    module.pop_if(|last| last == "mod");
+    module
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
