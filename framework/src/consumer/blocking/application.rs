@@ -1,6 +1,6 @@
 //! The application of a blocking consumer: an async consumer that runs its hooks on a pool.
 
-use super::{BlockingConsumer, BlockingContext, driver::Driver};
+use super::{BlockingConsumer, BlockingContext, hooks::Driver};
 use crate::{
     application::Application,
     blocking::BlockingPool,

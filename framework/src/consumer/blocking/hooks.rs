@@ -1,141 +1,150 @@
-//! The trait of blocking consumers, whose hooks are plain functions.
+//! The driver of a blocking consumer: one hook at a time, on the pool, awaited or not.
 
-use super::{BlockingApplication, BlockingContext, BlockingHandshake};
+use super::{BlockingConsumer, BlockingContext, BlockingHandshake};
 use crate::{
-    channels::{Channels, Event, Missed, Shared},
-    consumer::{FromMessage, websocket::try_again},
-    error::{Error, ErrorKind, Result},
-    message::Close,
-    rejection::Rejection,
+    blocking::BlockingPool, consumer::Handshake, error::Result, log_limit::log_limited,
+    message::Close, rejection::Rejection,
 };
-use std::time::Duration;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{Arc, Mutex, MutexGuard},
+    thread,
+};
+use tokio_util::task::TaskTracker;
 
-/// A WebSocket consumer whose hooks are plain functions that may block, for a synchronous database
-/// driver, files, or CPU-bound work.
-///
-/// ```
-/// use seaway::{BlockingConsumer, BlockingContext, BlockingHandshake, NoEvent, Rejection, Result};
-/// use std::{fs::File, io::Write};
-///
-/// /// Appends each message to a file.
-/// struct GuestBook(File);
-///
-/// impl BlockingConsumer for GuestBook {
-///     type Input = String;
-///     type Event = NoEvent;
-///
-///     fn connect(_: &mut BlockingHandshake) -> Result<Self, Rejection> {
-///         let book = File::options().append(true).create(true).open("guests");
-///         Ok(GuestBook(book.map_err(seaway::Error::from)?))
-///     }
-///     fn receive(&mut self, ctx: &mut BlockingContext, line: String) -> Result<()> {
-///         writeln!(self.0, "{line}")?;
-///         ctx.send("written down")
-///     }
-/// }
-/// ```
-///
-/// The hooks have the names and meanings of those of
-/// [`WebSocketConsumer`](crate::WebSocketConsumer), and `docs/consumers.md` applies: one at a time,
-/// in order, `disconnect` exactly once, errors and panics. They run on a
-/// [pool](crate::BlockingPool), for many connections at once, up to its limit; a connection without
-/// a running hook holds no thread. `docs/blocking.md` lists the differences.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a `BlockingConsumer`",
-    label = "write `impl BlockingConsumer for {Self}`"
-)]
-pub trait BlockingConsumer: Sized + Send + 'static {
-    /// The type of the client's messages.
-    ///
-    /// They are decoded on the pool too.
-    type Input: FromMessage;
-    /// The type of events from other consumers: a type of yours, or [`NoEvent`](crate::NoEvent).
-    type Event: Event;
+/// A consumer and its context between hooks. A hook takes them to its thread and returns them, so
+/// nothing is locked while it runs. The task that awaits a hook may be dropped; the hook itself
+/// runs to its end.
+pub(super) struct Driver<C: BlockingConsumer>(Arc<Inner<C>>);
 
-    /// Accepts or rejects the handshake.
-    ///
-    /// `Ok` accepts the client; `Err` responds to the handshake with that status and text. If it
-    /// returns too late, because the client has left or `connect_timeout` is over, `disconnect`
-    /// runs on its consumer with 1006.
-    fn connect(handshake: &mut BlockingHandshake<Self::Event>) -> Result<Self, Rejection>;
+struct Inner<C: BlockingConsumer> {
+    pool: BlockingPool,
+    resting: Mutex<Resting<C>>,
+    /// The running hook, if there is one.
+    running: TaskTracker,
+}
 
-    /// Runs once after the handshake is accepted; the first hook that can send.
-    fn opened(&mut self, ctx: &mut BlockingContext<Self::Event>) -> Result<()> {
-        _ = ctx;
-        Ok(())
+struct Resting<C: BlockingConsumer> {
+    consumer: Option<C>,
+    ctx: Option<BlockingContext<C::Event>>,
+    /// How the connection ended, once it has.
+    close: Option<Close>,
+}
+
+impl<C: BlockingConsumer> Driver<C> {
+    pub(super) fn new(pool: BlockingPool) -> Self {
+        Self(Arc::new(Inner {
+            pool,
+            resting: Mutex::new(Resting {
+                consumer: None,
+                ctx: None,
+                close: None,
+            }),
+            running: TaskTracker::new(),
+        }))
     }
 
-    /// Handles a message from the client.
-    fn receive(&mut self, ctx: &mut BlockingContext<Self::Event>, input: Self::Input)
-    -> Result<()>;
+    /// Runs `connect`, and stores the consumer that it returns, even if it is no longer awaited.
+    pub(super) async fn connect(
+        &self,
+        handshake: &mut Handshake<C::Event>,
+    ) -> Result<(), Rejection> {
+        let place = self.0.pool.place().await?;
+        let (driver, token) = (self.clone(), self.0.running.token());
+        let mut lent = BlockingHandshake(handshake.lend());
+        let connecting = place.occupy(move || {
+            let _running = token;
+            let connected = catch_unwind(AssertUnwindSafe(|| C::connect(&mut lent)));
+            let connected = connected.map(|connected| {
+                connected.map(|consumer| {
+                    driver.resting().consumer = Some(consumer);
+                })
+            });
+            (connected, lent.0)
+        });
+        let (connected, lent) = connecting.await?;
+        *handshake = lent;
+        // The caller catches panics, as for async consumers.
+        connected.unwrap_or_else(|panic| resume_unwind(panic))
+    }
 
-    /// Handles an event that any consumer, this one included, sent to one of its groups or to its
-    /// channel.
-    fn event(
-        &mut self,
-        ctx: &mut BlockingContext<Self::Event>,
-        event: Shared<Self::Event>,
+    /// Sets the context for the hooks, once the handshake is accepted.
+    pub(super) fn open(&self, ctx: BlockingContext<C::Event>) {
+        self.resting().ctx = Some(ctx);
+    }
+
+    /// Runs a hook.
+    ///
+    /// # Cancel safety
+    /// A hook that still waits for the pool never runs; one that has started runs to its end.
+    pub(super) async fn attend(
+        &self,
+        hook: impl FnOnce(&mut C, &mut BlockingContext<C::Event>) -> Result<()> + Send + 'static,
     ) -> Result<()> {
-        _ = (ctx, event);
-        Ok(())
+        let place = self.0.pool.place().await?;
+        let (driver, token) = (self.clone(), self.0.running.token());
+        let handled = place.occupy(move || {
+            let _running = token;
+            driver.run(hook)
+        });
+        handled.await?.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// Handles a message that cannot be decoded as `Input`.
-    ///
-    /// Default: closes the connection with 1007, and the error with its sources as the reason.
-    fn malformed(&mut self, ctx: &mut BlockingContext<Self::Event>, error: Error) -> Result<()> {
-        ctx.note_malformed();
-        ctx.close(Close::new(Close::INVALID, error.chain()))
+    fn run(
+        &self,
+        hook: impl FnOnce(&mut C, &mut BlockingContext<C::Event>) -> Result<()>,
+    ) -> thread::Result<Result<()>> {
+        let (consumer, ctx) = {
+            let mut resting = self.resting();
+            (resting.consumer.take(), resting.ctx.take())
+        };
+        let mut consumer = consumer.expect("one hook runs at a time, after `connect`");
+        let mut ctx = ctx.expect("one hook runs at a time, after the handshake was accepted");
+        let handled = catch_unwind(AssertUnwindSafe(|| hook(&mut consumer, &mut ctx)));
+        let mut resting = self.resting();
+        resting.consumer = Some(consumer);
+        resting.ctx = Some(ctx);
+        handled
     }
 
-    /// Runs when events before the next one may be missing; see
-    /// [`WebSocketConsumer::missed`](crate::WebSocketConsumer::missed).
-    fn missed(&mut self, ctx: &mut BlockingContext<Self::Event>, missed: Missed) -> Result<()> {
-        match missed {
-            Missed::Overflowed { .. } => ctx.close(try_again(missed)),
-            Missed::Interrupted { .. } => Ok(()),
-        }
+    /// Stores how the connection ended.
+    pub(super) fn close(&self, close: Close) {
+        self.resting().close = Some(close);
     }
 
-    /// Runs when a hook has returned an error: `Err` closes the connection with 1011, `Ok` keeps it
-    /// open.
-    ///
-    /// Default: that of [`WebSocketConsumer::failed`](crate::WebSocketConsumer::failed).
-    fn failed(&mut self, ctx: &mut BlockingContext<Self::Event>, error: Error) -> Result<()> {
-        match error.kind() {
-            ErrorKind::Layer | ErrorKind::Unconfirmed => {
-                ctx.channels().note_unsent(&error);
-                ctx.close(try_again("an event was not sent"))
+    /// Runs the consumer's `disconnect`, if there is a consumer, once its running hook has ended.
+    /// Takes as long as both of them. `close` applies if none was stored because `connect` was no
+    /// longer awaited.
+    pub(super) async fn disconnect(self, close: Close) {
+        self.0.running.close();
+        self.0.running.wait().await;
+        let (consumer, noted) = {
+            let mut resting = self.resting();
+            // A hook that was no longer awaited returned its context after the connection's own was
+            // dropped.
+            resting.ctx = None;
+            (resting.consumer.take(), resting.close.take())
+        };
+        let Some(consumer) = consumer else {
+            return;
+        };
+        let close = noted.unwrap_or(close);
+        match self.0.pool.run(move || consumer.disconnect(close)).await {
+            Err(error) if !error.is_closed() => {
+                log_limited!(error, %error, "a consumer's disconnect panicked");
             }
-            ErrorKind::Missed => ctx.close(try_again(error)),
-            ErrorKind::SessionGone => ctx.close(Close::new(Close::UNAUTHORIZED, error.to_string())),
-            _ => Err(error),
+            _ => {}
         }
     }
 
-    /// The periods of the timers that run [`tick`](BlockingConsumer::tick) (default: no timer).
-    const TICKS: &'static [Duration] = &[];
-
-    /// Runs when a timer is due; `tick` is its index in [`TICKS`](BlockingConsumer::TICKS).
-    fn tick(&mut self, ctx: &mut BlockingContext<Self::Event>, tick: usize) -> Result<()> {
-        _ = (ctx, tick);
-        Ok(())
+    fn resting(&self) -> MutexGuard<'_, Resting<C>> {
+        let lock = self.0.resting.lock();
+        lock.expect("no code panics while it holds this lock")
     }
+}
 
-    /// Called exactly once when the connection ends, for any reason.
-    ///
-    /// Runs for every consumer that `connect` returned, after its groups are left, and after a hook
-    /// that is still running: a thread cannot be stopped from outside.
-    fn disconnect(self, close: Close) {
-        _ = close;
-    }
-
-    /// Returns the application that creates a consumer for each connection: route it, serve it, or
-    /// mount it in axum.
-    ///
-    /// # Panics
-    /// If a period in [`TICKS`](BlockingConsumer::TICKS) is zero.
-    fn application(channels: &Channels) -> BlockingApplication<Self> {
-        BlockingApplication::new(channels)
+impl<C: BlockingConsumer> Clone for Driver<C> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
