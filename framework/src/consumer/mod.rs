@@ -1,6 +1,7 @@
 #![doc = include_str!("../../../docs/consumers.md")]
 
 mod address;
+mod application;
 mod blocking;
 mod codec;
 mod context;
@@ -8,13 +9,16 @@ mod disconnect_guard;
 mod driver;
 mod from_handshake;
 mod handshake;
+mod hooks;
 mod http;
+mod opening;
 mod reply_headers;
 mod ticks;
 mod watch;
 mod websocket;
 
 pub use self::{
+    application::ConsumerApplication,
     blocking::{BlockingApplication, BlockingConsumer, BlockingContext, BlockingHandshake},
     codec::{FromMessage, IntoMessage, Json},
     context::Context,
@@ -24,7 +28,7 @@ pub use self::{
         BodySender, HttpConsumer, HttpConsumerApplication, HttpContext, IntoReply, IntoSseEvent,
         Reply, Sse, SseEvent,
     },
-    websocket::{ConsumerApplication, WebSocketConsumer},
+    websocket::WebSocketConsumer,
 };
 
 use serde::{Deserialize, Serialize};

@@ -1,28 +1,13 @@
-//! The trait of WebSocket consumers, and the application that runs them.
+//! The trait of WebSocket consumers.
 
-use super::{
-    Context, FromMessage, Handshake,
-    address::Address,
-    disconnect_guard::{DisconnectGuard, disconnected},
-    driver,
-    handshake::too_slow,
-    reply_headers::complete,
-    watch::Watch,
-};
+use super::{ConsumerApplication, Context, FromMessage, Handshake, ticks::check_periods};
 use crate::{
-    application::Application,
-    catch_panic::catch_panic,
     channels::{Channels, Event, Missed, Shared},
     error::{Error, ErrorKind, Result},
     message::Close,
-    protocol::{Upgrade, WebSocket},
-    refusal_log::Rule,
     rejection::Rejection,
-    revocation::Revocations,
-    scope::Scope,
 };
-use http::HeaderMap;
-use std::{fmt, future::Future, marker::PhantomData, time::Duration};
+use std::{fmt, future::Future, time::Duration};
 
 /// A WebSocket consumer: one value per connection, created by
 /// [`connect`](WebSocketConsumer::connect).
@@ -227,157 +212,12 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     /// If a period in [`TICKS`](WebSocketConsumer::TICKS) is zero.
     #[track_caller]
     fn application(channels: &Channels) -> ConsumerApplication<Self> {
-        assert!(
-            Self::TICKS.iter().all(|period| !period.is_zero()),
-            "a period in TICKS is zero; timers need a period above zero"
-        );
-        ConsumerApplication {
-            channels: channels.clone(),
-            consumer: PhantomData,
-        }
+        check_periods(Self::TICKS);
+        ConsumerApplication::new(channels)
     }
 }
 
 /// Returns the close (1013) after which a client is to reconnect and reload its state.
 pub(super) fn try_again(reason: impl fmt::Display) -> Close {
     Close::new(Close::TRY_AGAIN, reason.to_string())
-}
-
-/// The application of a WebSocket consumer, made by [`WebSocketConsumer::application`].
-pub struct ConsumerApplication<C> {
-    channels: Channels,
-    consumer: PhantomData<fn() -> C>,
-}
-
-impl<C: WebSocketConsumer> Application<WebSocket> for ConsumerApplication<C> {
-    fn call(
-        &self,
-        scope: Scope<WebSocket>,
-        upgrade: Upgrade,
-    ) -> impl Future<Output = Result<()>> + Send {
-        // Boxed, so that the connection's future does not keep the memory of the handshake.
-        let greeting = Box::pin(greet::<C>(self.channels.clone(), scope, upgrade));
-        async move {
-            match greeting.await? {
-                Some(driver) => driver.run().await,
-                None => Ok(()),
-            }
-        }
-    }
-}
-
-/// Runs the handshake up to the open socket; `None` if the client was rejected or has left.
-async fn greet<C: WebSocketConsumer>(
-    channels: Channels,
-    scope: Scope<WebSocket>,
-    mut upgrade: Upgrade,
-) -> Result<Option<Box<driver::Driver<C>>>> {
-    if !upgrade.is_origin_allowed() {
-        upgrade.reject_origin().await?;
-        return Ok(None);
-    }
-    let address = Address::new(channels);
-    if let Err(error) = address.open().await {
-        upgrade.reject(error).await?;
-        return Ok(None);
-    }
-    let mut handshake = Handshake {
-        scope,
-        address,
-        headers: HeaderMap::new(),
-        event: PhantomData,
-    };
-    let limit = upgrade.config().connect_timeout;
-    let connecting = tokio::time::timeout(limit, catch_panic(|| C::connect(&mut handshake)));
-    let connected = tokio::select! {
-        biased;
-        connected = connecting => connected,
-        () = upgrade.abandoned() => return Ok(None),
-    };
-    let consumer = match connected {
-        Ok(Ok(Ok(consumer))) => consumer,
-        Ok(Ok(Err(reject))) => {
-            upgrade.reject(reject).await?;
-            return Ok(None);
-        }
-        Ok(Err(panic)) => {
-            upgrade.reject(panic).await?;
-            return Ok(None);
-        }
-        Err(_) => {
-            let reject = Rejection::from(too_slow()).by(Rule::ConnectTimeout);
-            upgrade.reject(reject).await?;
-            return Ok(None);
-        }
-    };
-    let start = |consumer: C, close| disconnected(move || consumer.disconnect(close));
-    let mut consumer = DisconnectGuard::new(consumer, start, upgrade.host().cloned());
-    // Locals drop in reverse order: the mailbox, which leaves the groups, drops before the
-    // consumer.
-    let Handshake {
-        scope,
-        address,
-        mut headers,
-        ..
-    } = handshake;
-    complete(&mut headers, upgrade.headers_mut());
-    *upgrade.headers_mut() = headers;
-    let socket = match upgrade.accept().await {
-        Ok(socket) => socket,
-        Err(error) => {
-            drop(address);
-            consumer.disconnect(Close::ABNORMAL).await;
-            return if error.is_closed() {
-                Ok(None)
-            } else {
-                Err(error)
-            };
-        }
-    };
-    let (channels, mailbox) = address.into_parts();
-    let mailbox = mailbox.expect("the mailbox was opened before `connect`");
-    let ctx = Context {
-        scope,
-        sender: socket.sender(),
-        channels,
-        channel: mailbox.name().clone(),
-        event: PhantomData,
-    };
-    let watching = async {
-        match ctx.scope.get::<Revocations>() {
-            Ok(ties) => Watch::over(ties, &ctx.channels, &ctx.channel)
-                .await
-                .map(Some),
-            Err(_) => Ok(None),
-        }
-    };
-    let watching = tokio::time::timeout(limit, watching).await;
-    let watch = match watching.unwrap_or(Err(Close::from(Close::TRY_AGAIN))) {
-        Ok(watch) => watch,
-        Err(close) => {
-            drop((mailbox, ctx));
-            let close = socket.close(close).await;
-            consumer.disconnect(close).await;
-            return Ok(None);
-        }
-    };
-    let driver = driver::Driver::new(consumer, ctx, socket, mailbox, watch);
-    Ok(Some(Box::new(driver)))
-}
-
-impl<C> Clone for ConsumerApplication<C> {
-    fn clone(&self) -> Self {
-        Self {
-            channels: self.channels.clone(),
-            consumer: PhantomData,
-        }
-    }
-}
-
-impl<C> fmt::Debug for ConsumerApplication<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ConsumerApplication")
-            .field(&std::any::type_name::<C>())
-            .finish()
-    }
 }

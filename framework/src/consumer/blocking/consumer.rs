@@ -3,7 +3,7 @@
 use super::{BlockingApplication, BlockingContext, BlockingHandshake};
 use crate::{
     channels::{Channels, Event, Missed, Shared},
-    consumer::{FromMessage, websocket::try_again},
+    consumer::{FromMessage, ticks::check_periods, websocket::try_again},
     error::{Error, ErrorKind, Result},
     message::Close,
     rejection::Rejection,
@@ -135,7 +135,9 @@ pub trait BlockingConsumer: Sized + Send + 'static {
     ///
     /// # Panics
     /// If a period in [`TICKS`](BlockingConsumer::TICKS) is zero.
+    #[track_caller]
     fn application(channels: &Channels) -> BlockingApplication<Self> {
+        check_periods(Self::TICKS);
         BlockingApplication::new(channels)
     }
 }

@@ -1,150 +1,168 @@
-//! The driver of a blocking consumer: one hook at a time, on the pool, awaited or not.
+//! The hooks of a blocking consumer, which run on the pool.
 
 use super::{BlockingConsumer, BlockingContext, BlockingHandshake};
 use crate::{
-    blocking::BlockingPool, consumer::Handshake, error::Result, log_limit::log_limited,
-    message::Close, rejection::Rejection,
+    blocking::{BlockingPool, runtime_ended},
+    channels::{Missed, Shared},
+    consumer::{Context, FromMessage, Handshake, disconnect_guard::DisconnectHook, hooks::Hooks},
+    error::{Error, Result},
+    log_limit::log_limited,
+    message::{Close, Message},
+    rejection::Rejection,
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::{Arc, Mutex, MutexGuard},
-    thread,
+    time::Duration,
 };
-use tokio_util::task::TaskTracker;
+use tokio::{sync::oneshot, task::JoinHandle};
 
 /// A consumer and its context between hooks. A hook takes them to its thread and returns them, so
-/// nothing is locked while it runs. The task that awaits a hook may be dropped; the hook itself
-/// runs to its end.
-pub(super) struct Driver<C: BlockingConsumer>(Arc<Inner<C>>);
-
-struct Inner<C: BlockingConsumer> {
+/// nothing is locked while it runs. A hook that is no longer awaited runs to its end, and
+/// `disconnect` after it.
+pub(super) struct BlockingHooks<C: BlockingConsumer> {
     pool: BlockingPool,
-    resting: Mutex<Resting<C>>,
-    /// The running hook, if there is one.
-    running: TaskTracker,
-}
-
-struct Resting<C: BlockingConsumer> {
+    /// `None` until `connect` has returned it, and while a hook runs.
     consumer: Option<C>,
+    /// `None` until the handshake is accepted, and while a hook runs.
     ctx: Option<BlockingContext<C::Event>>,
-    /// How the connection ended, once it has.
-    close: Option<Close>,
+    /// The running hook, which returns the consumer.
+    running: Option<JoinHandle<Option<C>>>,
 }
 
-impl<C: BlockingConsumer> Driver<C> {
+impl<C: BlockingConsumer> BlockingHooks<C> {
     pub(super) fn new(pool: BlockingPool) -> Self {
-        Self(Arc::new(Inner {
+        Self {
             pool,
-            resting: Mutex::new(Resting {
-                consumer: None,
-                ctx: None,
-                close: None,
-            }),
-            running: TaskTracker::new(),
-        }))
-    }
-
-    /// Runs `connect`, and stores the consumer that it returns, even if it is no longer awaited.
-    pub(super) async fn connect(
-        &self,
-        handshake: &mut Handshake<C::Event>,
-    ) -> Result<(), Rejection> {
-        let place = self.0.pool.place().await?;
-        let (driver, token) = (self.clone(), self.0.running.token());
-        let mut lent = BlockingHandshake(handshake.lend());
-        let connecting = place.occupy(move || {
-            let _running = token;
-            let connected = catch_unwind(AssertUnwindSafe(|| C::connect(&mut lent)));
-            let connected = connected.map(|connected| {
-                connected.map(|consumer| {
-                    driver.resting().consumer = Some(consumer);
-                })
-            });
-            (connected, lent.0)
-        });
-        let (connected, lent) = connecting.await?;
-        *handshake = lent;
-        // The caller catches panics, as for async consumers.
-        connected.unwrap_or_else(|panic| resume_unwind(panic))
-    }
-
-    /// Sets the context for the hooks, once the handshake is accepted.
-    pub(super) fn open(&self, ctx: BlockingContext<C::Event>) {
-        self.resting().ctx = Some(ctx);
-    }
-
-    /// Runs a hook.
-    ///
-    /// # Cancel safety
-    /// A hook that still waits for the pool never runs; one that has started runs to its end.
-    pub(super) async fn attend(
-        &self,
-        hook: impl FnOnce(&mut C, &mut BlockingContext<C::Event>) -> Result<()> + Send + 'static,
-    ) -> Result<()> {
-        let place = self.0.pool.place().await?;
-        let (driver, token) = (self.clone(), self.0.running.token());
-        let handled = place.occupy(move || {
-            let _running = token;
-            driver.run(hook)
-        });
-        handled.await?.unwrap_or_else(|panic| resume_unwind(panic))
-    }
-
-    fn run(
-        &self,
-        hook: impl FnOnce(&mut C, &mut BlockingContext<C::Event>) -> Result<()>,
-    ) -> thread::Result<Result<()>> {
-        let (consumer, ctx) = {
-            let mut resting = self.resting();
-            (resting.consumer.take(), resting.ctx.take())
-        };
-        let mut consumer = consumer.expect("one hook runs at a time, after `connect`");
-        let mut ctx = ctx.expect("one hook runs at a time, after the handshake was accepted");
-        let handled = catch_unwind(AssertUnwindSafe(|| hook(&mut consumer, &mut ctx)));
-        let mut resting = self.resting();
-        resting.consumer = Some(consumer);
-        resting.ctx = Some(ctx);
-        handled
-    }
-
-    /// Stores how the connection ended.
-    pub(super) fn close(&self, close: Close) {
-        self.resting().close = Some(close);
-    }
-
-    /// Runs the consumer's `disconnect`, if there is a consumer, once its running hook has ended.
-    /// Takes as long as both of them. `close` applies if none was stored because `connect` was no
-    /// longer awaited.
-    pub(super) async fn disconnect(self, close: Close) {
-        self.0.running.close();
-        self.0.running.wait().await;
-        let (consumer, noted) = {
-            let mut resting = self.resting();
-            // A hook that was no longer awaited returned its context after the connection's own was
-            // dropped.
-            resting.ctx = None;
-            (resting.consumer.take(), resting.close.take())
-        };
-        let Some(consumer) = consumer else {
-            return;
-        };
-        let close = noted.unwrap_or(close);
-        match self.0.pool.run(move || consumer.disconnect(close)).await {
-            Err(error) if !error.is_closed() => {
-                log_limited!(error, %error, "a consumer's disconnect panicked");
-            }
-            _ => {}
+            consumer: None,
+            ctx: None,
+            running: None,
         }
     }
 
-    fn resting(&self) -> MutexGuard<'_, Resting<C>> {
-        let lock = self.0.resting.lock();
-        lock.expect("no code panics while it holds this lock")
+    /// Runs a hook that needs the context.
+    ///
+    /// # Cancel safety
+    /// As [`run`](BlockingHooks::run). The context is then dropped: only `disconnect` follows.
+    async fn run_hook(
+        &mut self,
+        hook: impl FnOnce(&mut C, &mut BlockingContext<C::Event>) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let mut ctx = self.ctx.take().ok_or_else(runtime_ended)?;
+        let call = move |consumer: &mut Option<C>| {
+            let consumer = consumer.as_mut().expect("`connect` comes first");
+            let outcome = hook(consumer, &mut ctx);
+            (ctx, outcome)
+        };
+        let (ctx, outcome) = self.run(call).await?;
+        self.ctx = Some(ctx);
+        outcome
+    }
+
+    /// Runs a call with the consumer on the pool. The caller catches its panic, as for async
+    /// consumers.
+    ///
+    /// # Cancel safety
+    /// A call that still waits for the pool never runs; one that has started runs to its end.
+    async fn run<T: Send + 'static>(
+        &mut self,
+        call: impl FnOnce(&mut Option<C>) -> T + Send + 'static,
+    ) -> Result<T> {
+        let permit = self.pool.permit().await?;
+        let mut consumer = self.consumer.take();
+        let (sender, mut receiver) = oneshot::channel();
+        self.running = Some(permit.spawn(move || {
+            let output = catch_unwind(AssertUnwindSafe(|| call(&mut consumer)));
+            // If the call is no longer awaited, this drops its output, before `disconnect`.
+            _ = sender.send(output);
+            consumer
+        }));
+        self.wait_for_call().await;
+        let output = receiver.try_recv().map_err(|_| runtime_ended())?;
+        Ok(output.unwrap_or_else(|panic| resume_unwind(panic)))
+    }
+
+    /// Waits for the running call, if there is one, and takes the consumer back.
+    ///
+    /// # Cancel safety
+    /// Safe: the consumer is not lost.
+    async fn wait_for_call(&mut self) {
+        if let Some(running) = &mut self.running {
+            // `Err`: the runtime ended before the call started, and has dropped the consumer.
+            self.consumer = running.await.unwrap_or(None);
+            self.running = None;
+        }
     }
 }
 
-impl<C: BlockingConsumer> Clone for Driver<C> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
+impl<C: BlockingConsumer> Hooks for BlockingHooks<C> {
+    type Event = C::Event;
+
+    const TICKS: &'static [Duration] = C::TICKS;
+
+    async fn connect(
+        &mut self,
+        handshake: Handshake<C::Event>,
+    ) -> Result<Handshake<C::Event>, Rejection> {
+        let mut handshake = BlockingHandshake(handshake);
+        let connect = move |consumer: &mut Option<C>| {
+            *consumer = Some(C::connect(&mut handshake)?);
+            Ok(handshake.0)
+        };
+        self.run(connect).await?
+    }
+
+    fn set_context(&mut self, ctx: Context<C::Event>) {
+        self.ctx = Some(BlockingContext(ctx));
+    }
+
+    async fn opened(&mut self) -> Result<()> {
+        self.run_hook(C::opened).await
+    }
+
+    async fn receive(&mut self, message: Message) -> Result<()> {
+        // Decoded on the pool: large JSON takes processor time.
+        let receive = |consumer: &mut C, ctx: &mut _| match C::Input::from_message(message) {
+            Ok(input) => consumer.receive(ctx, input),
+            Err(error) => consumer.malformed(ctx, error),
+        };
+        self.run_hook(receive).await
+    }
+
+    async fn event(&mut self, event: Shared<C::Event>) -> Result<()> {
+        let hook = |consumer: &mut C, ctx: &mut _| consumer.event(ctx, event);
+        self.run_hook(hook).await
+    }
+
+    async fn missed(&mut self, missed: Missed) -> Result<()> {
+        let hook = move |consumer: &mut C, ctx: &mut _| consumer.missed(ctx, missed);
+        self.run_hook(hook).await
+    }
+
+    async fn failed(&mut self, error: Error) -> Result<()> {
+        let hook = |consumer: &mut C, ctx: &mut _| consumer.failed(ctx, error);
+        self.run_hook(hook).await
+    }
+
+    async fn tick(&mut self, tick: usize) -> Result<()> {
+        let hook = move |consumer: &mut C, ctx: &mut _| consumer.tick(ctx, tick);
+        self.run_hook(hook).await
+    }
+
+    /// Waits for a hook that still runs, and then runs the consumer's `disconnect`, without a limit
+    /// for either.
+    fn disconnect(mut self, close: Close) -> DisconnectHook {
+        self.ctx = None;
+        Box::pin(async move {
+            self.wait_for_call().await;
+            let Some(consumer) = self.consumer else {
+                return;
+            };
+            match self.pool.run(move || consumer.disconnect(close)).await {
+                Err(error) if !error.is_closed() => {
+                    log_limited!(error, %error, "a consumer's disconnect panicked");
+                }
+                _ => {}
+            }
+        })
     }
 }

@@ -4,13 +4,12 @@
 //! | --- | --- |
 //! | `consumer.rs` | the trait that users write |
 //! | `handshake.rs`, `context.rs` | the parameters of its hooks |
-//! | `hooks.rs` | one hook at a time, on the pool, awaited or not |
+//! | `hooks.rs` | its hooks on the pool, awaited or not |
 //! | `application.rs` | the application of a blocking consumer |
 
 mod application;
 mod consumer;
 mod context;
-
 mod handshake;
 mod hooks;
 
