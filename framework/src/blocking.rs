@@ -12,7 +12,7 @@ use std::{
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
-    task::spawn_blocking,
+    task::{JoinHandle, spawn_blocking},
 };
 
 /// How many calls run at once in the shared pool: enough to wait for a database, and few enough
@@ -90,11 +90,11 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// # Ok::<(), seaway::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone)]
-pub struct BlockingPool(Arc<Places>);
+pub struct BlockingPool(Arc<Inner>);
 
-struct Places {
+struct Inner {
     limit: usize,
-    free: Arc<Semaphore>,
+    semaphore: Arc<Semaphore>,
 }
 
 static SHARED: OnceLock<BlockingPool> = OnceLock::new();
@@ -103,9 +103,9 @@ impl BlockingPool {
     /// Creates a pool that runs this many calls at once, at least 1.
     pub fn new(limit: usize) -> Self {
         let limit = limit.clamp(1, Semaphore::MAX_PERMITS);
-        Self(Arc::new(Places {
+        Self(Arc::new(Inner {
             limit,
-            free: Arc::new(Semaphore::new(limit)),
+            semaphore: Arc::new(Semaphore::new(limit)),
         }))
     }
 
@@ -140,8 +140,9 @@ impl BlockingPool {
         &self,
         call: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
-        let place = self.place().await?;
-        place.occupy(move || caught(call)).await?
+        let permit = self.permit().await?;
+        let running = permit.spawn(move || caught(call));
+        running.await.map_err(|_| runtime_ended())?
     }
 
     /// Returns how many calls the pool runs at once.
@@ -151,35 +152,35 @@ impl BlockingPool {
 
     /// Returns how many more calls could start at once, for monitoring.
     pub fn free(&self) -> usize {
-        self.0.free.available_permits()
+        self.0.semaphore.available_permits()
     }
 
     /// Waits for a permit. Tokio's semaphore is fair, so no caller waits forever.
-    pub(crate) async fn place(&self) -> Result<Place> {
-        let permit = self.0.free.clone().acquire_owned().await;
-        Ok(Place(permit.map_err(|_| ended())?))
+    pub(crate) async fn permit(&self) -> Result<Permit> {
+        let permit = self.0.semaphore.clone().acquire_owned().await;
+        Ok(Permit(permit.map_err(|_| runtime_ended())?))
     }
 }
 
 /// A permit to block one thread.
-pub(crate) struct Place(OwnedSemaphorePermit);
+pub(crate) struct Permit(OwnedSemaphorePermit);
 
-impl Place {
-    /// Runs a call that does not panic. The permit is released when the call returns, awaited or
-    /// not.
-    pub(crate) async fn occupy<T: Send + 'static>(
+impl Permit {
+    /// Starts a call that does not panic. The permit is released when the call returns, awaited or
+    /// not. The handle returns an error only if the runtime ends before the call starts.
+    pub(crate) fn spawn<T: Send + 'static>(
         self,
         call: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T> {
-        let running = spawn_blocking(move || {
-            let _place = self.0;
+    ) -> JoinHandle<T> {
+        spawn_blocking(move || {
+            let _permit = self.0;
             call()
-        });
-        running.await.map_err(|_| ended())
+        })
     }
 }
 
-fn ended() -> Error {
+/// Returns the error for a call that never starts because the runtime has ended.
+pub(crate) fn runtime_ended() -> Error {
     Error::new(ErrorKind::Closed, "the runtime has ended")
 }
 

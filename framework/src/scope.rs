@@ -6,7 +6,7 @@ use crate::{
     refusal_log::{Peer, Rule},
     rejection::Rejection,
 };
-use http::{Extensions, Request, StatusCode, request, response};
+use http::{Extensions, StatusCode, request, response};
 use std::{any::type_name, fmt, future::Future, net::SocketAddr, pin::Pin, str::FromStr};
 
 /// A kind of connection: the types of its opening head and of its connection.
@@ -198,11 +198,6 @@ impl<P: Protocol> Scope<P> {
 }
 
 impl<P: OpensOverHttp> Scope<P> {
-    /// Creates an empty scope, to replace one that is moved elsewhere.
-    pub(crate) fn empty() -> Self {
-        Self::new(Request::new(()).into_parts().0)
-    }
-
     /// Returns the path and address of the client, for the log.
     pub(crate) fn peer(&self) -> Peer {
         Peer::new(&self.head.uri, self.client)
@@ -242,6 +237,7 @@ impl<P: Protocol> fmt::Display for Scope<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::Request;
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
     use proptest::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Events that consumers send each other, and their encoding.
 
-use super::{Shared, except::Except, messagepack};
+use super::{except::Except, messagepack};
 use crate::{
     error::{Error, ErrorKind, Result},
     message::Message,
@@ -127,40 +127,29 @@ impl Envelope {
         }))
     }
 
-    /// Decodes the event once and shares it with all callers that ask for the same type.
+    /// Decodes the event, unless that was done before. Returns it if the envelope cannot hold it
+    /// because it holds the event as another type.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if the event is not an `E`, if a length exceeds the remaining bytes, or
-    /// if lists and maps are nested more than 128 levels deep.
-    pub fn decode<E: Event>(self) -> Result<Shared<E>> {
-        self.try_decode().map_err(|(error, _)| error)
-    }
-
-    /// Decodes the event as [`decode`](Envelope::decode) does; returns the envelope with the error
-    /// if it is not an `E`.
-    pub(super) fn try_decode<E: Event>(self) -> Result<Shared<E>, (Error, Self)> {
+    /// [`ErrorKind::Codec`] as [`decode`](Envelope::decode).
+    pub(super) fn decode_as<E: Event>(&self) -> Result<Option<E>> {
         if self.decoded::<E>().is_some() {
-            return Ok(Shared::of(self));
+            return Ok(None);
         }
-        let event: E = match messagepack::decode(self.event_bytes()) {
-            Ok(event) => event,
-            Err(source) => {
-                let name = std::any::type_name::<E>();
-                let message = match foreign_setting(self.event_bytes()) {
-                    Some(setting) => format!("cannot decode an event as {name}: {setting}"),
-                    None => format!("cannot decode an event as {name}"),
-                };
-                let error = Error::new(ErrorKind::Codec, message).with_source(source);
-                return Err((error, self));
-            }
-        };
+        let event: E = messagepack::decode(self.event_bytes()).map_err(|source| {
+            let name = std::any::type_name::<E>();
+            let message = match foreign_setting(self.event_bytes()) {
+                Some(setting) => format!("cannot decode an event as {name}: {setting}"),
+                None => format!("cannot decode an event as {name}"),
+            };
+            Error::new(ErrorKind::Codec, message).with_source(source)
+        })?;
         match self.0.decoded.set(Box::new(event)) {
-            Ok(()) => Ok(Shared::of(self)),
-            // Another member decoded first; or members of two event types share the group, and this
-            // one keeps its own copy.
+            Ok(()) => Ok(None),
+            // Another member decoded first; or members of two event types share the group.
             Err(event) => match event.downcast() {
-                Ok(event) if self.decoded::<E>().is_none() => Ok(Shared::own(*event, self)),
-                _ => Ok(Shared::of(self)),
+                Ok(event) if self.decoded::<E>().is_none() => Ok(Some(*event)),
+                _ => Ok(None),
             },
         }
     }

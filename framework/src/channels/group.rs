@@ -32,8 +32,19 @@ pub struct Group<E> {
     event: PhantomData<fn(E)>,
 }
 
+impl Channels {
+    /// Returns the group with this name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is not a valid [group
+    /// name](GroupName).
+    pub fn group<E: Event>(&self, name: &str) -> Result<Group<E>> {
+        Ok(Group::new(GroupName::new(name)?, self.clone()))
+    }
+}
+
 impl<E: Event> Group<E> {
-    pub(super) fn new(name: GroupName, channels: Channels) -> Self {
+    fn new(name: GroupName, channels: Channels) -> Self {
         Self {
             name,
             channels,

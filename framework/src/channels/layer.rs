@@ -1,8 +1,6 @@
 //! The trait that a channel layer implements, and the handle to it.
 
-use super::{
-    Envelope, Event, Group, InMemoryChannelLayer, Mailbox, Missed, Shared, undecodable::Undecodable,
-};
+use super::{Envelope, Event, Mailbox, Missed, Shared, undecodable::Undecodable};
 use crate::{
     error::{Error, Result},
     log_limit::log_limited,
@@ -112,44 +110,6 @@ impl Channels {
             missed: AtomicU64::new(0),
             sending: metric::Sending::new(),
         }))
-    }
-
-    /// Creates channels inside this process only.
-    pub fn in_memory() -> Self {
-        Self::new(InMemoryChannelLayer::default())
-    }
-
-    /// Connects to Redis and returns channels shared with every process on the same Redis, Django
-    /// included.
-    ///
-    /// Takes the URL, `redis://[user:password@]host[:port][/database]`, or a
-    /// [`RedisConfig`](super::redis::RedisConfig). See [`redis`](super::redis) for the wire format
-    /// and for the behavior while Redis is unavailable.
-    ///
-    /// ```no_run
-    /// # async fn example() -> seaway::Result<()> {
-    /// let channels = seaway::Channels::redis("redis://127.0.0.1:6379").await?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is invalid, if Redis refuses, or if
-    /// it does not respond in time: 2 s for each connection, 5 s for each first response. The
-    /// message names the address and the remedy. [`ErrorKind::Name`](crate::ErrorKind::Name) if the
-    /// prefix of the configuration is not valid.
-    #[cfg(feature = "redis")]
-    pub async fn redis(config: impl Into<super::redis::RedisConfig>) -> Result<Self> {
-        let layer = super::redis::RedisChannelLayer::connect(config).await?;
-        Ok(Self::new(layer))
-    }
-
-    /// Returns the group with this name.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is not a valid [group
-    /// name](GroupName).
-    pub fn group<E: Event>(&self, name: &str) -> Result<Group<E>> {
-        Ok(Group::new(GroupName::new(name)?, self.clone()))
     }
 
     /// Opens a new channel, to receive events outside a consumer.

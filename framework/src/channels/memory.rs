@@ -1,6 +1,6 @@
 //! The in-memory channel layer.
 
-use super::{ChannelLayer, Envelope, LocalChannels, Mailbox};
+use super::{ChannelLayer, Channels, Envelope, LocalChannels, Mailbox};
 use crate::{
     error::Result,
     name::{ChannelName, GroupName},
@@ -23,6 +23,13 @@ use async_trait::async_trait;
 #[derive(Clone, Default)]
 pub struct InMemoryChannelLayer {
     local: LocalChannels,
+}
+
+impl Channels {
+    /// Creates channels inside this process only.
+    pub fn in_memory() -> Self {
+        Self::new(InMemoryChannelLayer::default())
+    }
 }
 
 impl InMemoryChannelLayer {

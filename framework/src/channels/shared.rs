@@ -20,20 +20,25 @@ pub struct Shared<E> {
     own: Option<Arc<E>>,
 }
 
-impl<E: Event> Shared<E> {
-    /// Creates a handle to the event that the envelope holds.
-    pub(super) fn of(envelope: Envelope) -> Self {
-        Self {
-            envelope,
-            own: None,
-        }
+impl Envelope {
+    /// Decodes the event once and shares it with all callers that ask for the same type.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`] if the event is not an `E`, if a length exceeds the remaining bytes, or
+    /// if lists and maps are nested more than 128 levels deep.
+    pub fn decode<E: Event>(self) -> Result<Shared<E>> {
+        self.try_decode().map_err(|(error, _)| error)
     }
 
-    /// Creates a handle to `event`, because the envelope holds the event as another type.
-    pub(super) fn own(event: E, envelope: Envelope) -> Self {
-        Self {
-            envelope,
-            own: Some(Arc::new(event)),
+    /// Decodes the event as [`decode`](Envelope::decode) does; returns the envelope with the error
+    /// if it is not an `E`.
+    pub(super) fn try_decode<E: Event>(self) -> Result<Shared<E>, (Error, Self)> {
+        match self.decode_as::<E>() {
+            Ok(own) => Ok(Shared {
+                envelope: self,
+                own: own.map(Arc::new),
+            }),
+            Err(error) => Err((error, self)),
         }
     }
 }

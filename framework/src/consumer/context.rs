@@ -125,15 +125,4 @@ impl<E: Event> Context<E> {
     pub fn channels(&self) -> &Channels {
         &self.channels
     }
-
-    /// Returns a context of the same connection for hooks on other threads. It takes the scope.
-    pub(super) fn lend(&mut self) -> Self {
-        Self {
-            scope: std::mem::replace(&mut self.scope, Scope::empty()),
-            sender: self.sender.clone(),
-            channels: self.channels.clone(),
-            channel: self.channel.clone(),
-            event: PhantomData,
-        }
-    }
 }

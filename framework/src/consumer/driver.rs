@@ -1,13 +1,10 @@
 //! The driver of a WebSocket consumer: one hook at a time, messages and events in turn, and
 //! `disconnect` at the end.
 
-use super::{
-    Context, FromMessage, WebSocketConsumer, disconnect_guard::DisconnectGuard, ticks::Ticks,
-    watch::Watch,
-};
+use super::{disconnect_guard::DisconnectGuard, hooks::Hooks, ticks::Ticks, watch::Watch};
 use crate::{
     catch_panic::catch_panic,
-    channels::{Envelope, Mailbox, Missed, Signal},
+    channels::{Channels, Envelope, Mailbox, Missed, Signal},
     error::{Error, Result},
     log_limit::log_limited,
     message::{Close, Message},
@@ -20,9 +17,9 @@ use std::{
 };
 use tokio::time::{Sleep, sleep};
 
-/// A consumer with its context and its open connection.
-pub(super) struct Driver<C: WebSocketConsumer> {
-    ctx: Context<C::Event>,
+/// The hooks of a consumer with its open connection.
+pub(super) struct Driver<H: Hooks> {
+    channels: Channels,
     connection: Connection,
     /// The source of the last turn: the other is polled first.
     last_source: Source,
@@ -34,7 +31,7 @@ pub(super) struct Driver<C: WebSocketConsumer> {
     /// turn to the others.
     ticked: bool,
     /// The last field, so that it is dropped after the groups are left.
-    consumer: DisconnectGuard<C>,
+    hooks: DisconnectGuard<H>,
 }
 
 /// What the driver polls while a hook runs, and what may end the connection.
@@ -88,16 +85,16 @@ enum Handled {
     GraceExpired,
 }
 
-impl<C: WebSocketConsumer> Driver<C> {
+impl<H: Hooks> Driver<H> {
     pub(super) fn new(
-        consumer: DisconnectGuard<C>,
-        ctx: Context<C::Event>,
+        hooks: DisconnectGuard<H>,
+        channels: Channels,
         socket: Socket,
         mailbox: Mailbox,
         watch: Option<Box<Watch>>,
     ) -> Self {
         Self {
-            ctx,
+            channels,
             connection: Connection {
                 socket,
                 mailbox,
@@ -107,9 +104,9 @@ impl<C: WebSocketConsumer> Driver<C> {
             },
             last_source: Source::Mailbox,
             run: 0,
-            ticks: Ticks::new(C::TICKS),
+            ticks: Ticks::new(H::TICKS),
             ticked: false,
-            consumer,
+            hooks,
         }
     }
 
@@ -117,8 +114,7 @@ impl<C: WebSocketConsumer> Driver<C> {
     pub(super) async fn run(mut self: Box<Self>) -> Result<()> {
         let outcome = self.take_turns().await;
         let Self {
-            mut consumer,
-            ctx,
+            mut hooks,
             connection: Connection {
                 socket, mailbox, ..
             },
@@ -126,24 +122,21 @@ impl<C: WebSocketConsumer> Driver<C> {
         } = *self;
         // Leave the groups before `disconnect`: what it sends to them reaches the remaining
         // members.
-        drop((mailbox, ctx));
+        drop(mailbox);
         let code = match outcome {
             Ok(()) => Close::NORMAL,
             Err(_) => Close::ERROR,
         };
         let close = socket.close(code).await;
-        consumer.disconnect(close).await;
+        hooks.disconnect(close).await;
         outcome
     }
 
     async fn take_turns(&mut self) -> Result<()> {
         let Self {
-            consumer,
-            ctx,
-            connection,
-            ..
+            hooks, connection, ..
         } = self;
-        let mut handled = connection.run_hook(|| consumer.opened(ctx)).await;
+        let mut handled = connection.run_hook(|| hooks.opened()).await;
         loop {
             if let Handled::Failed(error) = handled {
                 handled = self.handle_error(error).await;
@@ -154,7 +147,7 @@ impl<C: WebSocketConsumer> Driver<C> {
                 Handled::GraceExpired => {
                     log_limited!(
                         warn,
-                        channel = %self.ctx.channel(),
+                        channel = %self.connection.mailbox.name(),
                         "dropped a hook that outlasted the grace period after its connection ended"
                     );
                     return Ok(());
@@ -164,36 +157,28 @@ impl<C: WebSocketConsumer> Driver<C> {
             tokio::task::coop::consume_budget().await;
             let turn = poll_fn(|cx| self.poll_turn(cx)).await;
             let Self {
-                consumer,
-                ctx,
+                hooks,
+                channels,
                 connection,
                 ..
             } = self;
             // Decoding a message or an event is the user's code too, so it runs inside the hook.
             handled = match turn {
                 Turn::Over => return Ok(()),
-                Turn::Message(message) => {
-                    let handler = || async {
-                        match C::Input::from_message(message) {
-                            Ok(input) => consumer.receive(ctx, input).await,
-                            Err(error) => consumer.malformed(ctx, error).await,
-                        }
-                    };
-                    connection.run_hook(handler).await
-                }
-                Turn::Tick(tick) => connection.run_hook(|| consumer.tick(ctx, tick)).await,
+                Turn::Message(message) => connection.run_hook(|| hooks.receive(message)).await,
+                Turn::Tick(tick) => connection.run_hook(|| hooks.tick(tick)).await,
                 Turn::Event(envelope) => {
                     let handler = || async {
-                        match ctx.channels().decode(envelope) {
-                            Some(event) => consumer.event(ctx, event).await,
+                        match channels.decode(envelope) {
+                            Some(event) => hooks.event(event).await,
                             None => Ok(()),
                         }
                     };
                     connection.run_hook(handler).await
                 }
                 Turn::Missed(missed) => {
-                    ctx.channels().note_missed(missed);
-                    connection.run_hook(|| consumer.missed(ctx, missed)).await
+                    channels.note_missed(missed);
+                    connection.run_hook(|| hooks.missed(missed)).await
                 }
             };
         }
@@ -206,12 +191,9 @@ impl<C: WebSocketConsumer> Driver<C> {
             return Handled::Done;
         }
         let Self {
-            consumer,
-            ctx,
-            connection,
-            ..
+            hooks, connection, ..
         } = self;
-        match connection.run_hook(|| consumer.failed(ctx, error)).await {
+        match connection.run_hook(|| hooks.failed(error)).await {
             Handled::Failed(error) if error.is_closed() => Handled::Done,
             handled => handled,
         }

@@ -169,18 +169,6 @@ impl<E: Event> Handshake<E> {
         let mailbox = self.address.mailbox();
         mailbox.expect("the mailbox is opened first").name()
     }
-
-    /// Moves the handshake to a hook on another thread, which returns it; an empty one remains
-    /// here.
-    pub(super) fn lend(&mut self) -> Self {
-        let empty = Self {
-            scope: Scope::empty(),
-            address: Address::new(self.address.channels.clone()),
-            headers: HeaderMap::new(),
-            event: PhantomData,
-        };
-        std::mem::replace(self, empty)
-    }
 }
 
 impl<E: Event> HttpHandshake<E> {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../../../docs/consumers.md")]
 
 mod address;
+mod application;
 mod blocking;
 mod codec;
 mod context;
@@ -8,7 +9,9 @@ mod disconnect_guard;
 mod driver;
 mod from_handshake;
 mod handshake;
+mod hooks;
 mod http;
+mod opening;
 mod reply_headers;
 mod ticks;
 mod watch;

@@ -14,6 +14,18 @@ pub(super) struct Ticks {
     next: usize,
 }
 
+/// Checks the periods of a consumer's timers.
+///
+/// # Panics
+/// If a period is zero.
+#[track_caller]
+pub(super) fn check_periods(periods: &[Duration]) {
+    assert!(
+        periods.iter().all(|period| !period.is_zero()),
+        "a period in TICKS is zero; timers need a period above zero"
+    );
+}
+
 impl Ticks {
     /// Returns `None` without periods, so that an idle connection holds no empty list.
     pub(super) fn new(periods: &[Duration]) -> Option<Box<Self>> {

@@ -1,27 +1,12 @@
-//! The trait of WebSocket consumers, and the application that runs them.
+//! The trait of WebSocket consumers.
 
-use super::{
-    Context, FromMessage, Handshake,
-    address::Address,
-    disconnect_guard::{DisconnectGuard, disconnected},
-    driver,
-    handshake::too_slow,
-    reply_headers::complete,
-    watch::Watch,
-};
+use super::{Context, FromMessage, Handshake, ticks::check_periods};
 use crate::{
-    application::Application,
-    catch_panic::catch_panic,
     channels::{Channels, Event, Missed, Shared},
     error::{Error, ErrorKind, Result},
     message::Close,
-    protocol::{Upgrade, WebSocket},
-    refusal_log::Rule,
     rejection::Rejection,
-    revocation::Revocations,
-    scope::Scope,
 };
-use http::HeaderMap;
 use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 
 /// A WebSocket consumer: one value per connection, created by
@@ -227,14 +212,8 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     /// If a period in [`TICKS`](WebSocketConsumer::TICKS) is zero.
     #[track_caller]
     fn application(channels: &Channels) -> ConsumerApplication<Self> {
-        assert!(
-            Self::TICKS.iter().all(|period| !period.is_zero()),
-            "a period in TICKS is zero; timers need a period above zero"
-        );
-        ConsumerApplication {
-            channels: channels.clone(),
-            consumer: PhantomData,
-        }
+        check_periods(Self::TICKS);
+        ConsumerApplication::new(channels)
     }
 }
 
@@ -245,124 +224,17 @@ pub(super) fn try_again(reason: impl fmt::Display) -> Close {
 
 /// The application of a WebSocket consumer, made by [`WebSocketConsumer::application`].
 pub struct ConsumerApplication<C> {
-    channels: Channels,
+    pub(super) channels: Channels,
     consumer: PhantomData<fn() -> C>,
 }
 
-impl<C: WebSocketConsumer> Application<WebSocket> for ConsumerApplication<C> {
-    fn call(
-        &self,
-        scope: Scope<WebSocket>,
-        upgrade: Upgrade,
-    ) -> impl Future<Output = Result<()>> + Send {
-        // Boxed, so that the connection's future does not keep the memory of the handshake.
-        let greeting = Box::pin(greet::<C>(self.channels.clone(), scope, upgrade));
-        async move {
-            match greeting.await? {
-                Some(driver) => driver.run().await,
-                None => Ok(()),
-            }
+impl<C: WebSocketConsumer> ConsumerApplication<C> {
+    fn new(channels: &Channels) -> Self {
+        Self {
+            channels: channels.clone(),
+            consumer: PhantomData,
         }
     }
-}
-
-/// Runs the handshake up to the open socket; `None` if the client was rejected or has left.
-async fn greet<C: WebSocketConsumer>(
-    channels: Channels,
-    scope: Scope<WebSocket>,
-    mut upgrade: Upgrade,
-) -> Result<Option<Box<driver::Driver<C>>>> {
-    if !upgrade.is_origin_allowed() {
-        upgrade.reject_origin().await?;
-        return Ok(None);
-    }
-    let address = Address::new(channels);
-    if let Err(error) = address.open().await {
-        upgrade.reject(error).await?;
-        return Ok(None);
-    }
-    let mut handshake = Handshake {
-        scope,
-        address,
-        headers: HeaderMap::new(),
-        event: PhantomData,
-    };
-    let limit = upgrade.config().connect_timeout;
-    let connecting = tokio::time::timeout(limit, catch_panic(|| C::connect(&mut handshake)));
-    let connected = tokio::select! {
-        biased;
-        connected = connecting => connected,
-        () = upgrade.abandoned() => return Ok(None),
-    };
-    let consumer = match connected {
-        Ok(Ok(Ok(consumer))) => consumer,
-        Ok(Ok(Err(reject))) => {
-            upgrade.reject(reject).await?;
-            return Ok(None);
-        }
-        Ok(Err(panic)) => {
-            upgrade.reject(panic).await?;
-            return Ok(None);
-        }
-        Err(_) => {
-            let reject = Rejection::from(too_slow()).by(Rule::ConnectTimeout);
-            upgrade.reject(reject).await?;
-            return Ok(None);
-        }
-    };
-    let start = |consumer: C, close| disconnected(move || consumer.disconnect(close));
-    let mut consumer = DisconnectGuard::new(consumer, start, upgrade.handle().cloned());
-    // Locals drop in reverse order: the mailbox, which leaves the groups, drops before the
-    // consumer.
-    let Handshake {
-        scope,
-        address,
-        mut headers,
-        ..
-    } = handshake;
-    complete(&mut headers, upgrade.headers_mut());
-    *upgrade.headers_mut() = headers;
-    let socket = match upgrade.accept().await {
-        Ok(socket) => socket,
-        Err(error) => {
-            drop(address);
-            consumer.disconnect(Close::ABNORMAL).await;
-            return if error.is_closed() {
-                Ok(None)
-            } else {
-                Err(error)
-            };
-        }
-    };
-    let (channels, mailbox) = address.into_parts();
-    let mailbox = mailbox.expect("the mailbox was opened before `connect`");
-    let ctx = Context {
-        scope,
-        sender: socket.sender(),
-        channels,
-        channel: mailbox.name().clone(),
-        event: PhantomData,
-    };
-    let watching = async {
-        match ctx.scope.get::<Revocations>() {
-            Ok(ties) => Watch::over(ties, &ctx.channels, &ctx.channel)
-                .await
-                .map(Some),
-            Err(_) => Ok(None),
-        }
-    };
-    let watching = tokio::time::timeout(limit, watching).await;
-    let watch = match watching.unwrap_or(Err(Close::from(Close::TRY_AGAIN))) {
-        Ok(watch) => watch,
-        Err(close) => {
-            drop((mailbox, ctx));
-            let close = socket.close(close).await;
-            consumer.disconnect(close).await;
-            return Ok(None);
-        }
-    };
-    let driver = driver::Driver::new(consumer, ctx, socket, mailbox, watch);
-    Ok(Some(Box::new(driver)))
 }
 
 impl<C> Clone for ConsumerApplication<C> {

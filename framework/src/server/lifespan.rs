@@ -1,9 +1,12 @@
 //! The start-up and shutdown functions of an application.
 
-use super::running::{Running, Step};
-use crate::error::{Error, ErrorKind, Result};
+use super::running::{Ending, Running};
+use crate::{
+    catch_panic::{catch_panic, caught},
+    error::{Error, ErrorKind, Result},
+};
 use http::Extensions;
-use std::{any::type_name, fmt, future::Future, time::Duration};
+use std::{any::type_name, fmt, future::Future, pin::Pin, time::Duration};
 
 /// How long one function of [`Lifespan::on_shutdown`] may take: enough to flush and to close
 /// connections.
@@ -111,9 +114,55 @@ impl Lifespan {
             }
         }
     }
+}
 
-    pub(super) fn into_steps(self) -> Vec<Step> {
-        self.steps
+impl Running {
+    /// Runs the steps, one after the other. If one fails, `self` has what has started, and can stop
+    /// it.
+    pub(super) async fn begin(&mut self, lifespan: Lifespan) -> Result<()> {
+        for step in lifespan.steps {
+            let values = self.values();
+            let doing = caught(|| (step.0)(values))??;
+            let done = catch_panic(|| doing).await??;
+            done(self);
+        }
+        Ok(())
+    }
+}
+
+/// A step of the start: it runs a start-up function, or keeps a shutdown function. It gets the
+/// values that earlier ones returned.
+struct Step(Box<Begin>);
+
+type Begin = dyn FnOnce(&Extensions) -> Result<Doing> + Send;
+
+type Doing = Pin<Box<dyn Future<Output = Result<Done>> + Send>>;
+
+/// The result of a step, which adds a value or a shutdown function to `Running`.
+type Done = Box<dyn FnOnce(&mut Running) + Send>;
+
+impl Step {
+    fn start<Args, T>(start: impl LifespanFn<Args, Output = Result<T>>) -> Self
+    where
+        T: Clone + Send + Sync + 'static,
+    {
+        Self(Box::new(move |values| {
+            let starting = start.call(values)?;
+            Ok(Box::pin(async move {
+                let value = starting.await?;
+                let keep = move |running: &mut Running| running.add_value(value);
+                Ok(Box::new(keep) as Done)
+            }))
+        }))
+    }
+
+    fn stop<Args>(stop: impl LifespanFn<Args, Output = ()>) -> Self {
+        Self(Box::new(move |values| {
+            // The parameter is looked up now: a missing value fails the start, not the shutdown.
+            let stopping: Ending = Box::pin(stop.call(values)?);
+            let keep = move |running: &mut Running| running.add_ending(stopping);
+            Ok(Box::pin(std::future::ready(Ok(Box::new(keep) as Done))))
+        }))
     }
 }
 

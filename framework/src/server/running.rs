@@ -1,17 +1,12 @@
 //! A started lifespan, with its shutdown functions.
 
-use super::lifespan::{Lifespan, LifespanFn};
-use crate::{
-    catch_panic::{catch_panic, caught},
-    error::Result,
-    middleware::ProvideAll,
-};
+use crate::{catch_panic::catch_panic, middleware::ProvideAll};
 use http::Extensions;
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 /// A started lifespan: the values that its start-up functions returned, and its shutdown functions.
 ///
-/// See [`Lifespan`] for an example.
+/// See [`Lifespan`](crate::Lifespan) for an example.
 #[must_use = "the shutdown functions run only in `running.stop().await`"]
 pub struct Running {
     made: Extensions,
@@ -20,18 +15,7 @@ pub struct Running {
 }
 
 /// The future of a shutdown function.
-type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// A step of the start: it runs a start-up function, or keeps a shutdown function. It gets the
-/// values that earlier ones returned.
-pub(super) struct Step(Box<Begin>);
-
-type Begin = dyn FnOnce(&Extensions) -> Result<Doing> + Send;
-
-type Doing = Pin<Box<dyn Future<Output = Result<Done>> + Send>>;
-
-/// The result of a step, which adds a value or a shutdown function to `Running`.
-type Done = Box<dyn FnOnce(&mut Running) + Send>;
+pub(super) type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Running {
     pub(super) fn new(limit: Duration) -> Self {
@@ -42,16 +26,19 @@ impl Running {
         }
     }
 
-    /// Runs the steps, one after the other. If one fails, `self` has what has started, and can stop
-    /// it.
-    pub(super) async fn begin(&mut self, lifespan: Lifespan) -> Result<()> {
-        for step in lifespan.into_steps() {
-            let made = &self.made;
-            let doing = caught(|| (step.0)(made))??;
-            let done = catch_panic(|| doing).await??;
-            done(self);
-        }
-        Ok(())
+    /// Returns the values so far, for the start-up functions that follow.
+    pub(super) fn values(&self) -> &Extensions {
+        &self.made
+    }
+
+    /// Adds the value that a start-up function returned.
+    pub(super) fn add_value<T: Clone + Send + Sync + 'static>(&mut self, value: T) {
+        self.made.insert(value);
+    }
+
+    /// Adds a shutdown function, which runs before those added earlier.
+    pub(super) fn add_ending(&mut self, ending: Ending) {
+        self.endings.push(ending);
     }
 
     /// Returns middleware that inserts the start-up values into every scope, and into the
@@ -80,31 +67,6 @@ impl Running {
                 }
             }
         }
-    }
-}
-
-impl Step {
-    pub(super) fn start<Args, T>(start: impl LifespanFn<Args, Output = Result<T>>) -> Self
-    where
-        T: Clone + Send + Sync + 'static,
-    {
-        Self(Box::new(move |made| {
-            let starting = start.call(made)?;
-            Ok(Box::pin(async move {
-                let value = starting.await?;
-                let keep = move |running: &mut Running| _ = running.made.insert(value);
-                Ok(Box::new(keep) as Done)
-            }))
-        }))
-    }
-
-    pub(super) fn stop<Args>(stop: impl LifespanFn<Args, Output = ()>) -> Self {
-        Self(Box::new(move |made| {
-            // The parameter is looked up now: a missing value fails the start, not the shutdown.
-            let stopping: Ending = Box::pin(stop.call(made)?);
-            let keep = move |running: &mut Running| running.endings.push(stopping);
-            Ok(Box::pin(std::future::ready(Ok(Box::new(keep) as Done))))
-        }))
     }
 }
 

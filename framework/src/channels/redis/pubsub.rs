@@ -7,7 +7,9 @@ use super::{
     subscriptions::{Subscriptions, Wiring},
 };
 use crate::{
-    channels::{ChannelLayer, Envelope, LocalChannels, MAILBOX_CAPACITY, Mailbox, Membership},
+    channels::{
+        ChannelLayer, Channels, Envelope, LocalChannels, MAILBOX_CAPACITY, Mailbox, Membership,
+    },
     error::{Error, ErrorKind, Result},
     name::{ChannelName, GroupName},
     redis_link::{Address, Link, LinkSettings, NoInbox},
@@ -108,6 +110,31 @@ pub struct RedisChannelLayer {
     names: Names,
     send_timeout: Duration,
     maintenance: AbortHandle,
+}
+
+impl Channels {
+    /// Connects to Redis and returns channels shared with every process on the same Redis, Django
+    /// included.
+    ///
+    /// Takes the URL, `redis://[user:password@]host[:port][/database]`, or a
+    /// [`RedisConfig`](RedisConfig). See [`redis`](super) for the wire format
+    /// and for the behavior while Redis is unavailable.
+    ///
+    /// ```no_run
+    /// # async fn example() -> seaway::Result<()> {
+    /// let channels = seaway::Channels::redis("redis://127.0.0.1:6379").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is invalid, if Redis refuses, or if
+    /// it does not respond in time: 2 s for each connection, 5 s for each first response. The
+    /// message names the address and the remedy. [`ErrorKind::Name`](crate::ErrorKind::Name) if the
+    /// prefix of the configuration is not valid.
+    pub async fn redis(config: impl Into<RedisConfig>) -> Result<Self> {
+        let layer = RedisChannelLayer::connect(config).await?;
+        Ok(Self::new(layer))
+    }
 }
 
 impl RedisChannelLayer {

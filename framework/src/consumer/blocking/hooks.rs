@@ -1,141 +1,168 @@
-//! The trait of blocking consumers, whose hooks are plain functions.
+//! The hooks of a blocking consumer, which run on the pool.
 
-use super::{BlockingApplication, BlockingContext, BlockingHandshake};
+use super::{BlockingConsumer, BlockingContext, BlockingHandshake};
 use crate::{
-    channels::{Channels, Event, Missed, Shared},
-    consumer::{FromMessage, websocket::try_again},
-    error::{Error, ErrorKind, Result},
-    message::Close,
+    blocking::{BlockingPool, runtime_ended},
+    channels::{Missed, Shared},
+    consumer::{Context, FromMessage, Handshake, disconnect_guard::DisconnectHook, hooks::Hooks},
+    error::{Error, Result},
+    log_limit::log_limited,
+    message::{Close, Message},
     rejection::Rejection,
 };
-use std::time::Duration;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    time::Duration,
+};
+use tokio::{sync::oneshot, task::JoinHandle};
 
-/// A WebSocket consumer whose hooks are plain functions that may block, for a synchronous database
-/// driver, files, or CPU-bound work.
-///
-/// ```
-/// use seaway::{BlockingConsumer, BlockingContext, BlockingHandshake, NoEvent, Rejection, Result};
-/// use std::{fs::File, io::Write};
-///
-/// /// Appends each message to a file.
-/// struct GuestBook(File);
-///
-/// impl BlockingConsumer for GuestBook {
-///     type Input = String;
-///     type Event = NoEvent;
-///
-///     fn connect(_: &mut BlockingHandshake) -> Result<Self, Rejection> {
-///         let book = File::options().append(true).create(true).open("guests");
-///         Ok(GuestBook(book.map_err(seaway::Error::from)?))
-///     }
-///     fn receive(&mut self, ctx: &mut BlockingContext, line: String) -> Result<()> {
-///         writeln!(self.0, "{line}")?;
-///         ctx.send("written down")
-///     }
-/// }
-/// ```
-///
-/// The hooks have the names and meanings of those of
-/// [`WebSocketConsumer`](crate::WebSocketConsumer), and `docs/consumers.md` applies: one at a time,
-/// in order, `disconnect` exactly once, errors and panics. They run on a
-/// [pool](crate::BlockingPool), for many connections at once, up to its limit; a connection without
-/// a running hook holds no thread. `docs/blocking.md` lists the differences.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a `BlockingConsumer`",
-    label = "write `impl BlockingConsumer for {Self}`"
-)]
-pub trait BlockingConsumer: Sized + Send + 'static {
-    /// The type of the client's messages.
-    ///
-    /// They are decoded on the pool too.
-    type Input: FromMessage;
-    /// The type of events from other consumers: a type of yours, or [`NoEvent`](crate::NoEvent).
-    type Event: Event;
+/// A consumer and its context between hooks. A hook takes them to its thread and returns them, so
+/// nothing is locked while it runs. A hook that is no longer awaited runs to its end, and
+/// `disconnect` after it.
+pub(super) struct BlockingHooks<C: BlockingConsumer> {
+    pool: BlockingPool,
+    /// `None` until `connect` has returned it, and while a hook runs.
+    consumer: Option<C>,
+    /// `None` until the handshake is accepted, and while a hook runs.
+    ctx: Option<BlockingContext<C::Event>>,
+    /// The running hook, which returns the consumer.
+    running: Option<JoinHandle<Option<C>>>,
+}
 
-    /// Accepts or rejects the handshake.
-    ///
-    /// `Ok` accepts the client; `Err` responds to the handshake with that status and text. If it
-    /// returns too late, because the client has left or `connect_timeout` is over, `disconnect`
-    /// runs on its consumer with 1006.
-    fn connect(handshake: &mut BlockingHandshake<Self::Event>) -> Result<Self, Rejection>;
-
-    /// Runs once after the handshake is accepted; the first hook that can send.
-    fn opened(&mut self, ctx: &mut BlockingContext<Self::Event>) -> Result<()> {
-        _ = ctx;
-        Ok(())
+impl<C: BlockingConsumer> BlockingHooks<C> {
+    pub(super) fn new(pool: BlockingPool) -> Self {
+        Self {
+            pool,
+            consumer: None,
+            ctx: None,
+            running: None,
+        }
     }
 
-    /// Handles a message from the client.
-    fn receive(&mut self, ctx: &mut BlockingContext<Self::Event>, input: Self::Input)
-    -> Result<()>;
-
-    /// Handles an event that any consumer, this one included, sent to one of its groups or to its
-    /// channel.
-    fn event(
+    /// Runs a hook that needs the context.
+    ///
+    /// # Cancel safety
+    /// As [`run`](BlockingHooks::run). The context is then dropped: only `disconnect` follows.
+    async fn run_hook(
         &mut self,
-        ctx: &mut BlockingContext<Self::Event>,
-        event: Shared<Self::Event>,
+        hook: impl FnOnce(&mut C, &mut BlockingContext<C::Event>) -> Result<()> + Send + 'static,
     ) -> Result<()> {
-        _ = (ctx, event);
-        Ok(())
+        let mut ctx = self.ctx.take().ok_or_else(runtime_ended)?;
+        let call = move |consumer: &mut Option<C>| {
+            let consumer = consumer.as_mut().expect("`connect` comes first");
+            let outcome = hook(consumer, &mut ctx);
+            (ctx, outcome)
+        };
+        let (ctx, outcome) = self.run(call).await?;
+        self.ctx = Some(ctx);
+        outcome
     }
 
-    /// Handles a message that cannot be decoded as `Input`.
+    /// Runs a call with the consumer on the pool. The caller catches its panic, as for async
+    /// consumers.
     ///
-    /// Default: closes the connection with 1007, and the error with its sources as the reason.
-    fn malformed(&mut self, ctx: &mut BlockingContext<Self::Event>, error: Error) -> Result<()> {
-        ctx.note_malformed();
-        ctx.close(Close::new(Close::INVALID, error.chain()))
+    /// # Cancel safety
+    /// A call that still waits for the pool never runs; one that has started runs to its end.
+    async fn run<T: Send + 'static>(
+        &mut self,
+        call: impl FnOnce(&mut Option<C>) -> T + Send + 'static,
+    ) -> Result<T> {
+        let permit = self.pool.permit().await?;
+        let mut consumer = self.consumer.take();
+        let (sender, mut receiver) = oneshot::channel();
+        self.running = Some(permit.spawn(move || {
+            let output = catch_unwind(AssertUnwindSafe(|| call(&mut consumer)));
+            // If the call is no longer awaited, this drops its output, before `disconnect`.
+            _ = sender.send(output);
+            consumer
+        }));
+        self.wait_for_call().await;
+        let output = receiver.try_recv().map_err(|_| runtime_ended())?;
+        Ok(output.unwrap_or_else(|panic| resume_unwind(panic)))
     }
 
-    /// Runs when events before the next one may be missing; see
-    /// [`WebSocketConsumer::missed`](crate::WebSocketConsumer::missed).
-    fn missed(&mut self, ctx: &mut BlockingContext<Self::Event>, missed: Missed) -> Result<()> {
-        match missed {
-            Missed::Overflowed { .. } => ctx.close(try_again(missed)),
-            Missed::Interrupted { .. } => Ok(()),
+    /// Waits for the running call, if there is one, and takes the consumer back.
+    ///
+    /// # Cancel safety
+    /// Safe: the consumer is not lost.
+    async fn wait_for_call(&mut self) {
+        if let Some(running) = &mut self.running {
+            // `Err`: the runtime ended before the call started, and has dropped the consumer.
+            self.consumer = running.await.unwrap_or(None);
+            self.running = None;
         }
     }
+}
 
-    /// Runs when a hook has returned an error: `Err` closes the connection with 1011, `Ok` keeps it
-    /// open.
-    ///
-    /// Default: that of [`WebSocketConsumer::failed`](crate::WebSocketConsumer::failed).
-    fn failed(&mut self, ctx: &mut BlockingContext<Self::Event>, error: Error) -> Result<()> {
-        match error.kind() {
-            ErrorKind::Layer | ErrorKind::Unconfirmed => {
-                ctx.channels().note_unsent(&error);
-                ctx.close(try_again("an event was not sent"))
+impl<C: BlockingConsumer> Hooks for BlockingHooks<C> {
+    type Event = C::Event;
+
+    const TICKS: &'static [Duration] = C::TICKS;
+
+    async fn connect(
+        &mut self,
+        handshake: Handshake<C::Event>,
+    ) -> Result<Handshake<C::Event>, Rejection> {
+        let mut handshake = BlockingHandshake(handshake);
+        let connect = move |consumer: &mut Option<C>| {
+            *consumer = Some(C::connect(&mut handshake)?);
+            Ok(handshake.0)
+        };
+        self.run(connect).await?
+    }
+
+    fn set_context(&mut self, ctx: Context<C::Event>) {
+        self.ctx = Some(BlockingContext(ctx));
+    }
+
+    async fn opened(&mut self) -> Result<()> {
+        self.run_hook(C::opened).await
+    }
+
+    async fn receive(&mut self, message: Message) -> Result<()> {
+        // Decoded on the pool: large JSON takes processor time.
+        let receive = |consumer: &mut C, ctx: &mut _| match C::Input::from_message(message) {
+            Ok(input) => consumer.receive(ctx, input),
+            Err(error) => consumer.malformed(ctx, error),
+        };
+        self.run_hook(receive).await
+    }
+
+    async fn event(&mut self, event: Shared<C::Event>) -> Result<()> {
+        let hook = |consumer: &mut C, ctx: &mut _| consumer.event(ctx, event);
+        self.run_hook(hook).await
+    }
+
+    async fn missed(&mut self, missed: Missed) -> Result<()> {
+        let hook = move |consumer: &mut C, ctx: &mut _| consumer.missed(ctx, missed);
+        self.run_hook(hook).await
+    }
+
+    async fn failed(&mut self, error: Error) -> Result<()> {
+        let hook = |consumer: &mut C, ctx: &mut _| consumer.failed(ctx, error);
+        self.run_hook(hook).await
+    }
+
+    async fn tick(&mut self, tick: usize) -> Result<()> {
+        let hook = move |consumer: &mut C, ctx: &mut _| consumer.tick(ctx, tick);
+        self.run_hook(hook).await
+    }
+
+    /// Waits for a hook that still runs, and then runs the consumer's `disconnect`, without a limit
+    /// for either.
+    fn disconnect(mut self, close: Close) -> DisconnectHook {
+        self.ctx = None;
+        Box::pin(async move {
+            self.wait_for_call().await;
+            let Some(consumer) = self.consumer else {
+                return;
+            };
+            match self.pool.run(move || consumer.disconnect(close)).await {
+                Err(error) if !error.is_closed() => {
+                    log_limited!(error, %error, "a consumer's disconnect panicked");
+                }
+                _ => {}
             }
-            ErrorKind::Missed => ctx.close(try_again(error)),
-            ErrorKind::SessionGone => ctx.close(Close::new(Close::UNAUTHORIZED, error.to_string())),
-            _ => Err(error),
-        }
-    }
-
-    /// The periods of the timers that run [`tick`](BlockingConsumer::tick) (default: no timer).
-    const TICKS: &'static [Duration] = &[];
-
-    /// Runs when a timer is due; `tick` is its index in [`TICKS`](BlockingConsumer::TICKS).
-    fn tick(&mut self, ctx: &mut BlockingContext<Self::Event>, tick: usize) -> Result<()> {
-        _ = (ctx, tick);
-        Ok(())
-    }
-
-    /// Called exactly once when the connection ends, for any reason.
-    ///
-    /// Runs for every consumer that `connect` returned, after its groups are left, and after a hook
-    /// that is still running: a thread cannot be stopped from outside.
-    fn disconnect(self, close: Close) {
-        _ = close;
-    }
-
-    /// Returns the application that creates a consumer for each connection: route it, serve it, or
-    /// mount it in axum.
-    ///
-    /// # Panics
-    /// If a period in [`TICKS`](BlockingConsumer::TICKS) is zero.
-    fn application(channels: &Channels) -> BlockingApplication<Self> {
-        BlockingApplication::new(channels)
+        })
     }
 }

@@ -56,7 +56,7 @@ async fn a_pool_runs_at_most_as_many_calls_as_it_has_permits() {
     assert_eq!(
         pool.free(),
         3,
-        "a place is free again, whatever became of its call"
+        "the permits are released, whatever became of their calls"
     );
 }
 

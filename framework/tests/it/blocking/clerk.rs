@@ -136,9 +136,9 @@ pub(super) struct Office {
 }
 
 impl Office {
-    pub(super) fn of(places: usize) -> Self {
+    pub(super) fn of(limit: usize) -> Self {
         let (diary, gate) = (Diary::default(), Gate::default());
-        let pool = BlockingPool::new(places);
+        let pool = BlockingPool::new(limit);
         let app = Clerk::application(&Channels::in_memory())
             .pool(&pool)
             .with(Provide(diary.clone()))

@@ -17,7 +17,7 @@ use std::{
 use tokio::{task::JoinSet, time::timeout};
 
 const BLOCKS_FOR: Duration = Duration::from_millis(100);
-const PLACES: usize = 50;
+const LIMIT: usize = 50;
 const CROWD: usize = 100;
 
 /// The number of hooks that block now, and the most that did at once.
@@ -48,7 +48,7 @@ impl BlockingConsumer for Sleeper {
 async fn two_hundred_blocking_hooks_run_as_the_pool_allows_and_delay_no_other_connection() {
     let count = Count::default();
     let sleepers = Sleeper::application(&Channels::in_memory())
-        .pool(&BlockingPool::new(PLACES))
+        .pool(&BlockingPool::new(LIMIT))
         .with(Provide(count.clone()));
     let app = PathRouter::new()
         .route("/blocking", sleepers)
@@ -86,7 +86,7 @@ async fn two_hundred_blocking_hooks_run_as_the_pool_allows_and_delay_no_other_co
     let (half, slowest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
     println!("all blocked for {took:?}; meanwhile {} echoes", waits.len());
     println!("half of the echoes came within {half:?}, the slowest in {slowest:?}");
-    assert_eq!(count.0.1.load(SeqCst), PLACES, "as many as the pool allows");
+    assert_eq!(count.0.1.load(SeqCst), LIMIT, "as many as the pool allows");
     // Sequentially it would take 20 s; four rounds take 0.4 s.
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert!(

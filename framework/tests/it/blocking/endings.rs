@@ -34,7 +34,7 @@ async fn disconnect_runs_after_the_running_hook_and_then_the_connection_permit_i
     let next = tokio::spawn(async move { connect(address, "/").await });
     let waited = timeout(NO_TIME * 5, office.diary.wait_for(3)).await;
     assert!(waited.is_err(), "{:?}", office.diary.entries());
-    assert!(!next.is_finished(), "the place is taken");
+    assert!(!next.is_finished(), "the connection still counts");
     office.gate.open();
 
     let _next = timeout(PATIENCE, next).await.unwrap().unwrap();
@@ -96,6 +96,34 @@ async fn a_consumer_that_connects_after_the_timeout_disconnects_with_1006() {
 
     client.vanish().await.unwrap();
     assert_eq!(office.diary.entries(), ["connect", "disconnect 1006"]);
+}
+
+#[tokio::test]
+async fn a_consumer_that_connects_after_its_client_has_left_disconnects_with_1006() {
+    let office = Office::of(1);
+    let client = WebSocketCommunicator::open(&office.app, Request::get("/?how=slowly"));
+    office.diary.wait_for(1).await;
+
+    drop(client);
+    office.gate.open();
+
+    let entries = office.diary.wait_for(2).await;
+    assert_eq!(entries, ["connect", "disconnect 1006"]);
+}
+
+#[tokio::test]
+async fn a_consumer_whose_future_is_dropped_during_connect_disconnects_with_1006() {
+    let (office, end) = (Office::of(1), Arc::default());
+    let app = cut_short(&office.app, &end);
+    let client = WebSocketCommunicator::open(&app, Request::get("/?how=slowly"));
+    office.diary.wait_for(1).await;
+
+    end.notify_one();
+    client.vanish().await.unwrap();
+    office.gate.open();
+
+    let entries = office.diary.wait_for(2).await;
+    assert_eq!(entries, ["connect", "disconnect 1006"]);
 }
 
 #[tokio::test]

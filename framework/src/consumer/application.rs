@@ -1,0 +1,110 @@
+//! The application of a WebSocket consumer, whose hooks run on the connection's task.
+
+use super::{
+    ConsumerApplication, Context, FromMessage, Handshake, WebSocketConsumer,
+    disconnect_guard::{DisconnectHook, disconnected},
+    hooks::Hooks,
+    opening::serve,
+};
+use crate::{
+    application::Application,
+    channels::{Missed, Shared},
+    error::{Error, Result},
+    message::{Close, Message},
+    protocol::{Upgrade, WebSocket},
+    rejection::Rejection,
+    scope::Scope,
+};
+use std::{
+    future::{Future, ready},
+    time::Duration,
+};
+
+impl<C: WebSocketConsumer> Application<WebSocket> for ConsumerApplication<C> {
+    fn call(
+        &self,
+        scope: Scope<WebSocket>,
+        upgrade: Upgrade,
+    ) -> impl Future<Output = Result<()>> + Send {
+        let hooks = AsyncHooks::<C> {
+            consumer: None,
+            ctx: None,
+        };
+        serve(hooks, self.channels.clone(), scope, upgrade)
+    }
+}
+
+/// The hooks of an async consumer.
+struct AsyncHooks<C: WebSocketConsumer> {
+    /// `None` until `connect` has returned it.
+    consumer: Option<C>,
+    /// `None` until the handshake is accepted.
+    ctx: Option<Context<C::Event>>,
+}
+
+impl<C: WebSocketConsumer> AsyncHooks<C> {
+    fn parts(&mut self) -> (&mut C, &mut Context<C::Event>) {
+        let consumer = self.consumer.as_mut().expect("`connect` comes first");
+        let ctx = self.ctx.as_mut().expect("the handshake is accepted first");
+        (consumer, ctx)
+    }
+}
+
+impl<C: WebSocketConsumer> Hooks for AsyncHooks<C> {
+    type Event = C::Event;
+
+    const TICKS: &'static [Duration] = C::TICKS;
+
+    async fn connect(
+        &mut self,
+        mut handshake: Handshake<C::Event>,
+    ) -> Result<Handshake<C::Event>, Rejection> {
+        self.consumer = Some(C::connect(&mut handshake).await?);
+        Ok(handshake)
+    }
+
+    fn set_context(&mut self, ctx: Context<C::Event>) {
+        self.ctx = Some(ctx);
+    }
+
+    fn opened(&mut self) -> impl Future<Output = Result<()>> + Send {
+        let (consumer, ctx) = self.parts();
+        consumer.opened(ctx)
+    }
+
+    async fn receive(&mut self, message: Message) -> Result<()> {
+        let (consumer, ctx) = self.parts();
+        match C::Input::from_message(message) {
+            Ok(input) => consumer.receive(ctx, input).await,
+            Err(error) => consumer.malformed(ctx, error).await,
+        }
+    }
+
+    fn event(&mut self, event: Shared<C::Event>) -> impl Future<Output = Result<()>> + Send {
+        let (consumer, ctx) = self.parts();
+        consumer.event(ctx, event)
+    }
+
+    fn missed(&mut self, missed: Missed) -> impl Future<Output = Result<()>> + Send {
+        let (consumer, ctx) = self.parts();
+        consumer.missed(ctx, missed)
+    }
+
+    fn failed(&mut self, error: Error) -> impl Future<Output = Result<()>> + Send {
+        let (consumer, ctx) = self.parts();
+        consumer.failed(ctx, error)
+    }
+
+    fn tick(&mut self, tick: usize) -> impl Future<Output = Result<()>> + Send {
+        let (consumer, ctx) = self.parts();
+        consumer.tick(ctx, tick)
+    }
+
+    fn disconnect(self, close: Close) -> DisconnectHook {
+        drop(self.ctx);
+        match self.consumer {
+            Some(consumer) => disconnected(move || consumer.disconnect(close)),
+            None => Box::pin(ready(())),
+        }
+    }
+}

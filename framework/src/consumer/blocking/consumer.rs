@@ -1,0 +1,188 @@
+//! The trait of blocking consumers, whose hooks are plain functions.
+
+use super::{BlockingContext, BlockingHandshake};
+use crate::{
+    blocking::BlockingPool,
+    channels::{Channels, Event, Missed, Shared},
+    consumer::{FromMessage, ticks::check_periods, websocket::try_again},
+    error::{Error, ErrorKind, Result},
+    message::Close,
+    rejection::Rejection,
+};
+use std::{fmt, marker::PhantomData, time::Duration};
+
+/// A WebSocket consumer whose hooks are plain functions that may block, for a synchronous database
+/// driver, files, or CPU-bound work.
+///
+/// ```
+/// use seaway::{BlockingConsumer, BlockingContext, BlockingHandshake, NoEvent, Rejection, Result};
+/// use std::{fs::File, io::Write};
+///
+/// /// Appends each message to a file.
+/// struct GuestBook(File);
+///
+/// impl BlockingConsumer for GuestBook {
+///     type Input = String;
+///     type Event = NoEvent;
+///
+///     fn connect(_: &mut BlockingHandshake) -> Result<Self, Rejection> {
+///         let book = File::options().append(true).create(true).open("guests");
+///         Ok(GuestBook(book.map_err(seaway::Error::from)?))
+///     }
+///     fn receive(&mut self, ctx: &mut BlockingContext, line: String) -> Result<()> {
+///         writeln!(self.0, "{line}")?;
+///         ctx.send("written down")
+///     }
+/// }
+/// ```
+///
+/// The hooks have the names and meanings of those of
+/// [`WebSocketConsumer`](crate::WebSocketConsumer), and `docs/consumers.md` applies: one at a time,
+/// in order, `disconnect` exactly once, errors and panics. They run on a
+/// [pool](crate::BlockingPool), for many connections at once, up to its limit; a connection without
+/// a running hook holds no thread. `docs/blocking.md` lists the differences.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `BlockingConsumer`",
+    label = "write `impl BlockingConsumer for {Self}`"
+)]
+pub trait BlockingConsumer: Sized + Send + 'static {
+    /// The type of the client's messages.
+    ///
+    /// They are decoded on the pool too.
+    type Input: FromMessage;
+    /// The type of events from other consumers: a type of yours, or [`NoEvent`](crate::NoEvent).
+    type Event: Event;
+
+    /// Accepts or rejects the handshake.
+    ///
+    /// `Ok` accepts the client; `Err` responds to the handshake with that status and text. If it
+    /// returns too late, because the client has left or `connect_timeout` is over, `disconnect`
+    /// runs on its consumer with 1006.
+    fn connect(handshake: &mut BlockingHandshake<Self::Event>) -> Result<Self, Rejection>;
+
+    /// Runs once after the handshake is accepted; the first hook that can send.
+    fn opened(&mut self, ctx: &mut BlockingContext<Self::Event>) -> Result<()> {
+        _ = ctx;
+        Ok(())
+    }
+
+    /// Handles a message from the client.
+    fn receive(&mut self, ctx: &mut BlockingContext<Self::Event>, input: Self::Input)
+    -> Result<()>;
+
+    /// Handles an event that any consumer, this one included, sent to one of its groups or to its
+    /// channel.
+    fn event(
+        &mut self,
+        ctx: &mut BlockingContext<Self::Event>,
+        event: Shared<Self::Event>,
+    ) -> Result<()> {
+        _ = (ctx, event);
+        Ok(())
+    }
+
+    /// Handles a message that cannot be decoded as `Input`.
+    ///
+    /// Default: closes the connection with 1007, and the error with its sources as the reason.
+    fn malformed(&mut self, ctx: &mut BlockingContext<Self::Event>, error: Error) -> Result<()> {
+        ctx.note_malformed();
+        ctx.close(Close::new(Close::INVALID, error.chain()))
+    }
+
+    /// Runs when events before the next one may be missing; see
+    /// [`WebSocketConsumer::missed`](crate::WebSocketConsumer::missed).
+    fn missed(&mut self, ctx: &mut BlockingContext<Self::Event>, missed: Missed) -> Result<()> {
+        match missed {
+            Missed::Overflowed { .. } => ctx.close(try_again(missed)),
+            Missed::Interrupted { .. } => Ok(()),
+        }
+    }
+
+    /// Runs when a hook has returned an error: `Err` closes the connection with 1011, `Ok` keeps it
+    /// open.
+    ///
+    /// Default: that of [`WebSocketConsumer::failed`](crate::WebSocketConsumer::failed).
+    fn failed(&mut self, ctx: &mut BlockingContext<Self::Event>, error: Error) -> Result<()> {
+        match error.kind() {
+            ErrorKind::Layer | ErrorKind::Unconfirmed => {
+                ctx.channels().note_unsent(&error);
+                ctx.close(try_again("an event was not sent"))
+            }
+            ErrorKind::Missed => ctx.close(try_again(error)),
+            ErrorKind::SessionGone => ctx.close(Close::new(Close::UNAUTHORIZED, error.to_string())),
+            _ => Err(error),
+        }
+    }
+
+    /// The periods of the timers that run [`tick`](BlockingConsumer::tick) (default: no timer).
+    const TICKS: &'static [Duration] = &[];
+
+    /// Runs when a timer is due; `tick` is its index in [`TICKS`](BlockingConsumer::TICKS).
+    fn tick(&mut self, ctx: &mut BlockingContext<Self::Event>, tick: usize) -> Result<()> {
+        _ = (ctx, tick);
+        Ok(())
+    }
+
+    /// Called exactly once when the connection ends, for any reason.
+    ///
+    /// Runs for every consumer that `connect` returned, after its groups are left, and after a hook
+    /// that is still running: a thread cannot be stopped from outside.
+    fn disconnect(self, close: Close) {
+        _ = close;
+    }
+
+    /// Returns the application that creates a consumer for each connection: route it, serve it, or
+    /// mount it in axum.
+    ///
+    /// # Panics
+    /// If a period in [`TICKS`](BlockingConsumer::TICKS) is zero.
+    #[track_caller]
+    fn application(channels: &Channels) -> BlockingApplication<Self> {
+        check_periods(Self::TICKS);
+        BlockingApplication::new(channels)
+    }
+}
+
+/// The application of a blocking consumer, made by [`BlockingConsumer::application`].
+pub struct BlockingApplication<C: BlockingConsumer> {
+    pub(super) channels: Channels,
+    pub(super) pool: Option<BlockingPool>,
+    consumer: PhantomData<fn() -> C>,
+}
+
+impl<C: BlockingConsumer> BlockingApplication<C> {
+    fn new(channels: &Channels) -> Self {
+        Self {
+            channels: channels.clone(),
+            pool: None,
+            consumer: PhantomData,
+        }
+    }
+
+    /// Sets the pool that runs the hooks; several consumers may share one.
+    ///
+    /// Default: the [shared](BlockingPool::shared) pool.
+    #[must_use]
+    pub fn pool(mut self, pool: &BlockingPool) -> Self {
+        self.pool = Some(pool.clone());
+        self
+    }
+}
+
+impl<C: BlockingConsumer> Clone for BlockingApplication<C> {
+    fn clone(&self) -> Self {
+        Self {
+            channels: self.channels.clone(),
+            pool: self.pool.clone(),
+            consumer: PhantomData,
+        }
+    }
+}
+
+impl<C: BlockingConsumer> fmt::Debug for BlockingApplication<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BlockingApplication")
+            .field(&std::any::type_name::<C>())
+            .finish()
+    }
+}
