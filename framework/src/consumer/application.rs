@@ -72,11 +72,13 @@ impl<C: WebSocketConsumer> Hooks for AsyncHooks<C> {
         consumer.opened(ctx)
     }
 
-    async fn receive(&mut self, message: Message) -> Result<()> {
+    fn receive(&mut self, message: Message) -> impl Future<Output = Result<()>> + Send {
         let (consumer, ctx) = self.parts();
-        match C::Input::from_message(message) {
-            Ok(input) => consumer.receive(ctx, input).await,
-            Err(error) => consumer.malformed(ctx, error).await,
+        async move {
+            match C::Input::from_message(message) {
+                Ok(input) => consumer.receive(ctx, input).await,
+                Err(error) => consumer.malformed(ctx, error).await,
+            }
         }
     }
 

@@ -113,13 +113,11 @@ impl<H: Hooks> Driver<H> {
     /// Serves the client until the connection ends. Returns the error that a hook failed with.
     pub(super) async fn run(mut self: Box<Self>) -> Result<()> {
         let outcome = self.take_turns().await;
-        let Self {
-            mut hooks,
-            connection: Connection {
-                socket, mailbox, ..
-            },
-            ..
-        } = *self;
+        // The hooks remain in the box: moved out, they would take their memory in the connection's
+        // future from the start.
+        let Connection {
+            socket, mailbox, ..
+        } = self.connection;
         // Leave the groups before `disconnect`: what it sends to them reaches the remaining
         // members.
         drop(mailbox);
@@ -128,7 +126,7 @@ impl<H: Hooks> Driver<H> {
             Err(_) => Close::ERROR,
         };
         let close = socket.close(code).await;
-        hooks.disconnect(close).await;
+        self.hooks.disconnect(close).await;
         outcome
     }
 
