@@ -89,7 +89,7 @@ mod operations;
 #[cfg(feature = "redis")]
 mod redis;
 mod response;
-#[allow(clippy::module_inception)]
+#[allow(clippy::module_inception, reason = "it contains the type of this name")]
 mod session;
 mod stage;
 mod state;
@@ -112,3 +112,6 @@ pub use tower_sessions_core::{
     session_store,
 };
 pub use tower_sessions_memory_store::MemoryStore;
+
+#[cfg(test)]
+mod tests;

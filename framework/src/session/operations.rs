@@ -79,7 +79,7 @@ impl SessionCore {
     pub(super) async fn resolve(&self) -> Result<()> {
         let unresolved = self.state().stage.unresolved();
         match unresolved {
-            Some(id) => self.look_up(id, Stage::resolve).await,
+            Some(id) => self.look_up(id, Stage::resolved).await,
             None => Ok(()),
         }
     }
@@ -89,7 +89,7 @@ impl SessionCore {
         let _turn = self.turn.lock().await;
         let id = self.state().stage.id();
         match id {
-            Some(id) => self.look_up(id, Stage::reload).await,
+            Some(id) => self.look_up(id, Stage::reloaded).await,
             None => Ok(()),
         }
     }
@@ -101,7 +101,7 @@ impl SessionCore {
         let was_known = state.stage.known().is_some();
         note(&mut state.stage, found);
         if is_missing && self.cookie == Some(id) {
-            state.note_cookie(CookieSession::Missing);
+            state.note_cookie_session(CookieSession::Missing);
         }
         // From now on, the open connection depends on its session.
         if state.is_response_made() && !was_known && !is_missing {
@@ -138,7 +138,7 @@ impl SessionCore {
         copy.expires = record.expiry_date;
         copy.expiry = own;
         self.backend.store.save(record).await?;
-        self.state().stage.save(copy);
+        self.state().stage.saved(copy);
         Ok(())
     }
 
@@ -158,7 +158,7 @@ impl SessionCore {
         self.backend.store.create(&mut record).await?;
         self.note_begun(record, old, renewed.is_some());
         if let Some(id) = self.cookie
-            && self.state().is_cookie(CookieSession::Missing)
+            && self.state().cookie_session() == Some(CookieSession::Missing)
         {
             // The cookie is about to be replaced: other responses in progress must not remove the
             // new one.
@@ -180,11 +180,11 @@ impl SessionCore {
 
     fn note_begun(&self, record: Record, old: Data, is_renewed: bool) {
         let mut state = self.state();
-        state.stage.begin(record, old);
+        state.stage.begun(record, old);
         // The response sets the cookie of a modified session.
         state.is_modified = true;
         if is_renewed {
-            state.note_cookie(CookieSession::Replaced);
+            state.note_cookie_session(CookieSession::Replaced);
         }
     }
 
@@ -241,7 +241,7 @@ impl SessionCore {
         let mut state = self.state();
         state.stage.end();
         if self.cookie == Some(id) {
-            state.note_cookie(CookieSession::Ended);
+            state.note_cookie_session(CookieSession::Ended);
         }
         Ok(Some(id))
     }
@@ -249,10 +249,10 @@ impl SessionCore {
     /// Ends the session under its old id, if it was saved under a new one.
     pub(super) async fn end_replaced(&self) -> Result<()> {
         if let Some(id) = self.cookie
-            && self.state().is_cookie(CookieSession::Replaced)
+            && self.state().cookie_session() == Some(CookieSession::Replaced)
         {
             self.backend.store.end(&id).await?;
-            self.state().note_cookie(CookieSession::Ended);
+            self.state().note_cookie_session(CookieSession::Ended);
         }
         Ok(())
     }

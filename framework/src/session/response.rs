@@ -29,13 +29,13 @@ pub(crate) enum CookieChange {
 impl Session {
     /// Concludes the request: saves what has changed, unless the response is a failure, and
     /// announces the end of the session if the request has ended it. From now on no session can
-    /// begin. Called once, when the response is made.
+    /// begin.
     ///
     /// # Errors
     /// [`ErrorKind::Session`] if the store fails.
     pub(crate) async fn conclude(&self, is_failure: bool) -> Result<CookieChange> {
         let turn = self.0.turn.lock().await;
-        let outcome = self.0.conclude(is_failure).await;
+        let outcome = self.0.save_or_leave(is_failure).await;
         let (announced, goes_on) = self.0.note_response();
         drop(turn);
         match announced {
@@ -52,7 +52,7 @@ impl Session {
 }
 
 impl SessionCore {
-    async fn conclude(&self, is_failure: bool) -> Result<CookieChange> {
+    async fn save_or_leave(&self, is_failure: bool) -> Result<CookieChange> {
         if !is_failure {
             if self.is_worth_saving().await? {
                 self.save_in_turn().await?;
@@ -77,7 +77,7 @@ impl SessionCore {
         let mut state = self.state();
         let ended = self
             .cookie
-            .filter(|_| state.is_cookie(CookieSession::Ended));
+            .filter(|_| state.cookie_session() == Some(CookieSession::Ended));
         state.response = Response::Made;
         (ended, state.stage.id().is_some())
     }
@@ -126,14 +126,14 @@ impl SessionCore {
     }
 
     fn has_ended(&self) -> bool {
-        self.state().is_cookie(CookieSession::Ended)
+        self.state().cookie_session() == Some(CookieSession::Ended)
     }
 
     /// Returns whether the cookie's session is missing, and no other response has recently replaced
     /// or removed the cookie.
     async fn is_cookie_stale(&self) -> bool {
         let is_current = self.began.elapsed() < MAX_REQUEST_AGE;
-        let is_missing = self.state().is_cookie(CookieSession::Missing);
+        let is_missing = self.state().cookie_session() == Some(CookieSession::Missing);
         match self.cookie {
             Some(id) if is_current && is_missing => {
                 matches!(self.backend.store.has_marker(&id).await, Ok(false))

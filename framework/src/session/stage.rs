@@ -131,7 +131,7 @@ impl Stage {
     }
 
     /// Sets what the store has under the id of the cookie, at the first look.
-    pub(super) fn resolve(&mut self, found: Option<Record>) {
+    pub(super) fn resolved(&mut self, found: Option<Record>) {
         *self = match (mem::take(self), found) {
             (Self::Unread(_), Some(record)) => Self::Stored(WorkingCopy::of(record)),
             (Self::Unread(_), None) => Self::default(),
@@ -145,7 +145,7 @@ impl Stage {
     }
 
     /// Sets what the store has now, and discards all changes.
-    pub(super) fn reload(&mut self, found: Option<Record>) {
+    pub(super) fn reloaded(&mut self, found: Option<Record>) {
         *self = match (mem::take(self), found) {
             (Self::Unread(_) | Self::Cleared(..) | Self::Stored(_), Some(record)) => {
                 Self::Stored(WorkingCopy::of(record))
@@ -153,7 +153,7 @@ impl Stage {
             (Self::Unread(_) | Self::Cleared(..), None) => Self::default(),
             (Self::Stored(mut copy), None) => {
                 copy.mine.clear();
-                Self::ended(copy)
+                Self::over(copy)
             }
             (not_stored, _) => not_stored,
         };
@@ -167,8 +167,8 @@ impl Stage {
         };
     }
 
-    /// Sets the record that a save has begun; `old` is what [`Stage::beginning`] was called with.
-    pub(super) fn begin(&mut self, record: Record, old: Data) {
+    /// Sets the record that a save has begun; `old` is the argument of [`Stage::beginning`].
+    pub(super) fn begun(&mut self, record: Record, old: Data) {
         // The values may have changed during the save.
         let mine = self.beginning(old);
         *self = Self::Stored(WorkingCopy {
@@ -178,7 +178,7 @@ impl Stage {
     }
 
     /// Sets what a save has written of an existing session.
-    pub(super) fn save(&mut self, saved: WorkingCopy) {
+    pub(super) fn saved(&mut self, saved: WorkingCopy) {
         if let Self::Stored(copy) = self {
             copy.base = saved.mine;
             copy.expiry = saved.expiry;
@@ -190,13 +190,13 @@ impl Stage {
     pub(super) fn end(&mut self) {
         *self = match mem::take(self) {
             Self::Unread(_) | Self::Cleared(..) => Self::default(),
-            Self::Stored(copy) | Self::Renewed(copy) => Self::ended(copy),
-            over => over,
+            Self::Stored(copy) | Self::Renewed(copy) => Self::over(copy),
+            not_stored => not_stored,
         };
     }
 
     /// Nothing that the session had counts as changed, so nothing of it begins another one.
-    fn ended(copy: WorkingCopy) -> Self {
+    fn over(copy: WorkingCopy) -> Self {
         Self::Ended(WorkingCopy {
             base: copy.mine.clone(),
             expiry: None,

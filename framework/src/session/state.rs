@@ -69,13 +69,16 @@ impl State {
         matches!(self.response, Response::Made)
     }
 
-    /// Returns whether, until the response, this is known of the cookie's session.
-    pub(super) fn is_cookie(&self, known: CookieSession) -> bool {
-        matches!(self.response, Response::Pending(cookie) if cookie == known)
+    /// Returns what is known of the cookie's session; `None` after the response.
+    pub(super) fn cookie_session(&self) -> Option<CookieSession> {
+        match self.response {
+            Response::Pending(cookie) => Some(cookie),
+            Response::Made => None,
+        }
     }
 
     /// Notes what is now known of the cookie's session.
-    pub(super) fn note_cookie(&mut self, known: CookieSession) {
+    pub(super) fn note_cookie_session(&mut self, known: CookieSession) {
         if let Response::Pending(cookie) = &mut self.response {
             *cookie = known;
         }
