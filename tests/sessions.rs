@@ -361,7 +361,7 @@ impl WebSocketConsumer for Shell {
                 session.save().await?;
                 "ok".to_owned()
             }
-            ["try", "to", "save"] => match session.save().await.map_err(seaway::Error::from) {
+            ["try", "to", "save"] => match session.save().await {
                 Ok(()) => "ok".to_owned(),
                 Err(error) => format!("{:?}", error.kind()),
             },
@@ -396,11 +396,11 @@ mod pages {
         session: Session,
         Path((key, value)): Path<(String, String)>,
     ) -> seaway::Result<()> {
-        Ok(session.insert(&key, value).await?)
+        session.insert(&key, value).await
     }
 
     async fn log_out(session: Session) -> seaway::Result<()> {
-        Ok(session.flush().await?)
+        session.flush().await
     }
 }
 

@@ -11,6 +11,10 @@ use seaway::{
     protocol::{AllowedOrigins, Body, Exchange, Http, WebSocket, WebSocketConfig},
     routing::{PathRouter, ProtocolTypeRouter},
     serve,
+    session::{
+        Id, Record, SessionStore,
+        session_store::{Error as StoreError, Result as StoreResult},
+    },
     testing::HttpCommunicator,
 };
 use std::{
@@ -26,11 +30,6 @@ use tokio::{
 use tokio_tungstenite::{
     client_async,
     tungstenite::{Message, client::IntoClientRequest},
-};
-use tower_sessions::{
-    SessionStore,
-    session::{Id, Record},
-    session_store::{Error as StoreError, Result as StoreResult},
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -465,8 +464,7 @@ impl HttpConsumer for Greeting {
 
     async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Rejection> {
         let session: Session = handshake.extract().await?;
-        let name = session.get::<String>("name").await;
-        name.map_err(seaway::Error::from)?;
+        session.get::<String>("name").await?;
         Ok(Self)
     }
 

@@ -23,9 +23,8 @@ use std::io::{IsTerminal, stderr};
 use tracing_subscriber::EnvFilter;
 
 /// The log filter unless `RUST_LOG` is set. `tower_http` logs each request at `debug`; h2 warns
-/// about client input as often as a client sends it, and tower-sessions logs once per request while
-/// its store is down, which Seaway logs too.
-const LOGGED: &str = "info,h2=error,tower_http=debug,tower_sessions_core=off";
+/// about client input as often as a client sends it.
+const LOGGED: &str = "info,h2=error,tower_http=debug";
 
 /// Writes the log to standard error.
 pub fn log() {

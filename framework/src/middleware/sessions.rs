@@ -3,18 +3,17 @@
 use crate::{
     application::Application,
     channels::Channels,
-    error::{ErrorKind, Result},
+    error::Result,
     rejection::Rejection,
-    revocation::{News, Revocations},
+    revocation::Revocations,
     scope::{OpensOverHttp, Scope},
     session::{
-        Expiry, Key, MAX_REQUEST_AGE, MergingStore, SameSite, Session, SessionCookie, SessionStore,
-        time::{Duration, OffsetDateTime},
+        CookieChange, Expiry, Key, SameSite, Session, SessionBackend, SessionCookie, SessionStore,
+        time::Duration,
     },
 };
-use http::{HeaderMap, HeaderValue, header, response};
+use http::{HeaderValue, header, response};
 use std::{borrow::Cow, fmt, future::Future, sync::Arc};
-use tokio::time::Instant;
 use tower_layer::Layer;
 
 /// Two weeks, as in Django.
@@ -46,11 +45,8 @@ pub struct Sessions(Arc<Config>);
 
 #[derive(Clone)]
 struct Config {
-    store: Arc<dyn SessionStore>,
-    /// The channels on which the end of a session is announced.
-    channels: Channels,
+    backend: SessionBackend,
     cookie: SessionCookie,
-    expiry: Expiry,
 }
 
 impl Sessions {
@@ -59,22 +55,20 @@ impl Sessions {
     /// A log-out is announced over `channels`, which closes all connections of the session.
     pub fn new(store: impl SessionStore, channels: &Channels) -> Self {
         Self(Arc::new(Config {
-            store: Arc::new(store),
-            channels: channels.clone(),
+            backend: SessionBackend::new(store, channels, Expiry::OnInactivity(INACTIVITY)),
             cookie: SessionCookie::default(),
-            expiry: Expiry::OnInactivity(INACTIVITY),
         }))
     }
 
     /// Sets when a session expires (default: `Expiry::OnInactivity` after 14 days).
     ///
-    /// `Session::set_expiry` in an HTTP handler overrides it for one session. With `OnInactivity`,
+    /// [`Session::set_expiry`] in an HTTP handler overrides it for one session. With `OnInactivity`,
     /// a request that reads the session renews it (once a tenth of the period has passed); an open
     /// WebSocket renews it only when it saves. `OnSessionEnd` ends when the browser is closed (and
     /// on the server after 14 days), `AtDateTime` at that time.
     #[must_use]
     pub fn expiry(self, expiry: Expiry) -> Self {
-        self.set(|config| config.expiry = expiry)
+        self.set(|config| config.backend.expiry = expiry)
     }
 
     /// Sets the cookie's name (default: `session`).
@@ -155,7 +149,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("cookie", &self.cookie)
-            .field("expiry", &self.expiry)
+            .field("expiry", &self.backend.expiry)
             .finish_non_exhaustive()
     }
 }
@@ -191,17 +185,20 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithSession<A> {
         mut scope: Scope<P>,
         mut connection: P::Connection,
     ) -> impl Future<Output = Result<()>> + Send {
-        let news = scope
-            .extensions
-            .get_or_insert_default::<Revocations>()
-            .news();
-        let visit = Visit::new(self.config.clone(), news, &scope.head.headers);
-        scope.insert(Session::clone(&visit.session));
-        let ties = scope.extensions.get_or_insert_default::<Revocations>();
-        ties.add(visit.store.clone());
+        let (had_cookie, id) = self.config.cookie.read(&scope.head.headers);
+        let revocations = scope.extensions.get_or_insert_default::<Revocations>();
+        let backend = self.config.backend.clone();
+        let session = Session::new(id, backend, revocations.news());
+        revocations.add(session.revocation());
+        scope.insert(session.clone());
+        let visit = Visit {
+            config: self.config.clone(),
+            session,
+            had_cookie,
+        };
         P::on_response(
             &mut connection,
-            Box::new(|reply| Box::pin(visit.end(reply))),
+            Box::new(|reply| Box::pin(visit.conclude(reply))),
         );
         self.inner.call(scope, connection)
     }
@@ -210,116 +207,26 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithSession<A> {
 /// The session of one request, until the response is made.
 struct Visit {
     config: Arc<Config>,
-    session: Arc<Session>,
-    store: Arc<MergingStore>,
+    session: Session,
     had_cookie: bool,
-    began: Instant,
 }
 
 impl Visit {
-    fn new(config: Arc<Config>, news: News, headers: &HeaderMap) -> Self {
-        let (had_cookie, id) = config.cookie.read(headers);
-        let store = MergingStore::new(config.store.clone(), config.channels.clone(), news);
-        let store = Arc::new(store);
-        let session = Arc::new(Session::new(id, store.clone(), Some(config.expiry)));
-        store.attach(&session);
-        Self {
-            session,
-            config,
-            store,
-            had_cookie,
-            began: Instant::now(),
-        }
-    }
-
     /// Saves what has changed, and sets or removes the cookie.
-    async fn end(self, reply: &mut response::Parts) -> Result<(), Rejection> {
-        if let Some(expiry) = self
-            .session
-            .expiry()
-            .filter(|own| *own != self.config.expiry)
-        {
-            self.store.set_expiry(expiry);
-        }
-        let saved = match self.conclude(reply).await {
-            // Another tab has logged out meanwhile, and its response decides about the cookie.
-            Err(error) if error.kind() == ErrorKind::SessionGone => Ok(()),
-            saved => saved.map_err(Rejection::from),
-        };
+    async fn conclude(self, reply: &mut response::Parts) -> Result<(), Rejection> {
+        let is_failure = reply.status.is_server_error();
+        let change = self.session.conclude(is_failure).await;
         if !reply.status.is_informational() {
             // The response depends on the cookie, also on its absence, so caches must not share it.
             let vary = HeaderValue::from_static("cookie");
             reply.headers.append(header::VARY, vary);
         }
-        self.store.note_reply(self.session.id().is_some()).await;
-        saved
-    }
-
-    async fn conclude(&self, reply: &mut response::Parts) -> Result<()> {
-        let missing = self.store.missing();
-        if missing.is_some() && self.session.id() == missing {
-            // A session that replaces a missing one gets an id that the client has not chosen.
-            self.session.cycle_id().await?;
-        }
-        let is_failure = reply.status.is_server_error();
-        match !is_failure && self.is_worth_saving().await {
-            true => self.save(reply).await,
-            false => self.leave(reply).await,
-        }
-    }
-
-    async fn save(&self, reply: &mut response::Parts) -> Result<()> {
-        self.session.save().await?;
-        self.store.end_renewed().await?;
-        self.set_cookie(reply);
-        Ok(())
-    }
-
-    /// Saves nothing: a session that was to get a new id keeps its old one, unless it is empty.
-    async fn leave(&self, reply: &mut response::Parts) -> Result<()> {
-        if self.session.is_empty().await {
-            self.store.end_renewed().await?;
-        }
-        let is_current = self.began.elapsed() < MAX_REQUEST_AGE;
-        if self.store.has_ended() || (is_current && self.store.is_cookie_stale().await) {
-            self.remove_cookie(reply);
-        }
-        Ok(())
-    }
-
-    async fn is_worth_saving(&self) -> bool {
-        if self.session.is_modified() {
-            return !self.session.is_empty().await;
-        }
-        let (Expiry::OnInactivity(period), Some(expires)) = (self.expiry(), self.store.expires())
-        else {
-            return false;
+        let cookie = match change? {
+            CookieChange::Set { id, max_age } => self.config.cookie.set(id, max_age),
+            CookieChange::Remove if self.had_cookie => self.config.cookie.remove(),
+            CookieChange::Remove | CookieChange::Keep => return Ok(()),
         };
-        let left = expires - OffsetDateTime::now_utc();
-        self.session.id().is_some() && left < period * 0.9
-    }
-
-    /// Returns the session's own expiry, or else the configured one.
-    fn expiry(&self) -> Expiry {
-        self.store.expiry().unwrap_or(self.config.expiry)
-    }
-
-    fn set_cookie(&self, reply: &mut response::Parts) {
-        let Some(id) = self.session.id() else {
-            return;
-        };
-        let age = match (self.expiry(), self.store.expires()) {
-            (Expiry::OnSessionEnd, _) | (_, None) => None,
-            (_, Some(expires)) => Some((expires - OffsetDateTime::now_utc()).max(Duration::ZERO)),
-        };
-        let cookie = self.config.cookie.set(id, age);
         reply.headers.append(header::SET_COOKIE, cookie);
-    }
-
-    fn remove_cookie(&self, reply: &mut response::Parts) {
-        if self.had_cookie {
-            let cookie = self.config.cookie.remove();
-            reply.headers.append(header::SET_COOKIE, cookie);
-        }
+        Ok(())
     }
 }

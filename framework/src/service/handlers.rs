@@ -7,6 +7,7 @@ use crate::{
     middleware::{AuthSession, Authenticator, User, nobody, user_in},
     protocol::ConnectionHandle,
     rejection::Rejection,
+    session::Session,
 };
 use axum_core::{
     body::Body,
@@ -52,11 +53,24 @@ impl<S: Send + Sync, A: Authenticator> FromRequestParts<S> for AuthSession<A> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         let auth = parts.extensions.get::<Self>().cloned();
         auth.ok_or_else(|| {
-            let missing =
-                "no AuthSession in the request; put the middleware Auth around these routes";
-            Rejection::from(Error::new(ErrorKind::Missing, missing))
+            missing("no AuthSession in the request; put the middleware Auth around these routes")
         })
     }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Session {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        let session = parts.extensions.get::<Self>().cloned();
+        session.ok_or_else(|| {
+            missing("no Session in the request; put the middleware Sessions around these routes")
+        })
+    }
+}
+
+fn missing(message: &'static str) -> Rejection {
+    Error::new(ErrorKind::Missing, message).into()
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Cookies {

@@ -1,11 +1,11 @@
 //! The session cookie: its attributes, and how its value is protected.
 
+use super::Id;
 use crate::{cookies::Cookies, header_list::is_token};
 use cookie::{Cookie, CookieJar, time::Duration};
 pub use cookie::{Key, SameSite};
 use http::{HeaderMap, HeaderValue};
 use std::{borrow::Cow, fmt};
-use tower_sessions::session::Id;
 
 /// Name, attributes and protection of the session cookie.
 #[derive(Clone)]

@@ -1,32 +1,49 @@
-//! Conversions of session errors into [`Error`] and [`Rejection`].
+//! The errors of sessions.
 
-use super::{GONE, session_store};
-use crate::{
-    error::{Error, ErrorKind},
-    rejection::Rejection,
-};
-use tower_sessions::session;
+use super::session_store;
+use crate::error::{Error, ErrorKind};
 
-impl From<session::Error> for Error {
-    fn from(error: session::Error) -> Self {
-        match &error {
-            // A store of tower-sessions reports its errors as text only.
-            session::Error::Store(session_store::Error::Backend(message)) if message == GONE => {
-                Self::new(ErrorKind::SessionGone, GONE)
-            }
-            session::Error::Store(_) => {
-                Self::new(ErrorKind::Session, "the session store failed").with_source(error)
-            }
-            session::Error::SerdeJson(_) => {
-                Self::new(ErrorKind::Codec, "a session value is not of this type")
-                    .with_source(error)
-            }
-        }
-    }
+/// The message of every error about an ended session, and the reason of its close frames.
+pub(super) const GONE: &str = "the session has ended";
+
+/// Returns the error of every operation on an ended session.
+pub(super) fn gone() -> Error {
+    Error::new(ErrorKind::SessionGone, GONE)
 }
 
-impl From<session::Error> for Rejection {
-    fn from(error: session::Error) -> Self {
-        Error::from(error).into()
-    }
+/// Returns the error of a session that can no longer begin.
+pub(super) fn too_late() -> Error {
+    Error::new(
+        ErrorKind::Session,
+        "a session cannot begin after the response, which would have to set its cookie: \
+         insert a value in an HTTP handler or in `connect`",
+    )
+}
+
+/// Returns the error of a session that can no longer get a new id.
+pub(super) fn too_late_for_new_id() -> Error {
+    Error::new(
+        ErrorKind::Session,
+        "a session cannot get a new id after the response, which would have to set its cookie: \
+         call `cycle_id` in an HTTP handler or in `connect`",
+    )
+}
+
+/// Converts an error of a session store.
+pub(super) fn failed(error: session_store::Error) -> Error {
+    Error::new(ErrorKind::Session, "the session store failed").with_source(error)
+}
+
+/// Converts an error of serde for a value.
+pub(super) fn not_this_type(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::Codec, "a session value is not of this type").with_source(error)
+}
+
+/// Converts an error of serde for a value to be inserted.
+pub(super) fn not_json(error: serde_json::Error) -> Error {
+    Error::new(
+        ErrorKind::Codec,
+        "a session value cannot be written as JSON",
+    )
+    .with_source(error)
 }

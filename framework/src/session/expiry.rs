@@ -1,17 +1,14 @@
 //! The expiry of a single session, stored in its data.
 
+use super::{Expiry, merge::Data};
+use cookie::time::{Duration, OffsetDateTime};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
-use tower_sessions::{
-    Expiry,
-    cookie::time::{Duration, OffsetDateTime},
-};
 
 /// The key of the expiry in the session's data.
 const KEY: &str = "_expiry";
 
-/// The argument of `Session::set_expiry`, as stored; tower-sessions itself stores only the
-/// resulting date.
+/// The argument of `Session::set_expiry`, as stored. The expiry date of a record alone does not tell
+/// how to renew it.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum StoredExpiry {
@@ -22,21 +19,24 @@ enum StoredExpiry {
     At(i64),
 }
 
-/// Stores an expiry in the session's data.
-pub(super) fn store(expiry: Expiry, data: &mut HashMap<String, serde_json::Value>) {
-    let kept = match expiry {
+/// Puts the session's own expiry, if any, into its data.
+pub(super) fn put(expiry: Option<Expiry>, data: &mut Data) {
+    let Some(expiry) = expiry else {
+        return;
+    };
+    let stored = match expiry {
         Expiry::OnInactivity(period) => StoredExpiry::Inactivity(period.whole_seconds()),
         Expiry::OnSessionEnd => StoredExpiry::SessionEnd,
         Expiry::AtDateTime(date) => StoredExpiry::At(date.unix_timestamp()),
     };
-    let kept = serde_json::to_value(kept).expect("a number is JSON");
-    data.insert(KEY.to_owned(), kept);
+    let stored = serde_json::to_value(stored).expect("a number is JSON");
+    data.insert(KEY.to_owned(), stored);
 }
 
-/// Returns the expiry in the session's data, if any.
-pub(super) fn stored(data: &HashMap<String, serde_json::Value>) -> Option<Expiry> {
-    let kept = serde_json::from_value(data.get(KEY)?.clone()).ok()?;
-    Some(match kept {
+/// Takes the session's own expiry, if any, out of its data.
+pub(super) fn take(data: &mut Data) -> Option<Expiry> {
+    let stored = serde_json::from_value(data.remove(KEY)?).ok()?;
+    Some(match stored {
         StoredExpiry::Inactivity(seconds) => Expiry::OnInactivity(Duration::seconds(seconds)),
         StoredExpiry::SessionEnd => Expiry::OnSessionEnd,
         StoredExpiry::At(seconds) => {
@@ -59,17 +59,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_comes_back() {
+    fn an_expiry_that_is_put_into_the_data_can_be_taken_out() {
+        let date = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
         for expiry in [
-            Expiry::OnSessionEnd,
-            Expiry::OnInactivity(Duration::minutes(10)),
-            Expiry::AtDateTime(OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()),
+            None,
+            Some(Expiry::OnSessionEnd),
+            Some(Expiry::OnInactivity(Duration::minutes(10))),
+            Some(Expiry::AtDateTime(date)),
         ] {
-            let mut data = HashMap::new();
-            store(expiry, &mut data);
+            let mut data = Data::new();
 
-            assert_eq!(stored(&data), Some(expiry));
+            put(expiry, &mut data);
+
+            assert_eq!(take(&mut data), expiry);
+            assert_eq!(data, Data::new());
         }
-        assert_eq!(stored(&HashMap::new()), None);
     }
 }

@@ -1,8 +1,8 @@
 //! Sessions: values that the server stores for a client and finds through a cookie.
 //!
-//! HTTP and WebSocket handlers share them. [`Session`] is the type of
-//! [tower-sessions](tower_sessions), so every store of its ecosystem works. The
-//! [`Sessions`](crate::middleware::Sessions) middleware inserts it into the scope.
+//! HTTP and WebSocket handlers share them. The [`Sessions`](crate::middleware::Sessions) middleware
+//! inserts the [`Session`] into the scope. A [`SessionStore`] stores the values; the trait is that
+//! of tower-sessions, so every store of its ecosystem works.
 //!
 //! ```
 //! use seaway::{Context, Handshake, NoEvent, Rejection, Result, WebSocketConsumer, session::Session};
@@ -66,28 +66,52 @@
 //! undone, with any store: the end of a session is recorded for two minutes, and a save that finds
 //! this record deletes what it has written. [`RedisStore`] does not write such a session at all.
 
+//!
+//! # Files
+//! | file | contains |
+//! | --- | --- |
+//! | `session.rs` | [`Session`], as handlers use it |
+//! | `operations.rs` | its operations on the store: read, save, begin, renew, end |
+//! | `response.rs` | what the response saves, and whether it sets or removes the cookie |
+//! | `state.rs`, `stage.rs` | what one connection knows of its session, without I/O |
+//! | `merge.rs` | merging of values by key |
+//! | `store.rs` | the store, in which an ended session stays ended |
+//! | `announcement.rs` | the announcement of an end, which closes connections |
+//! | `cookie.rs`, `expiry.rs` | the session cookie; the expiry of a single session |
+//! | `redis.rs` | [`RedisStore`] |
+
+mod announcement;
 mod cookie;
-mod ended;
 mod error;
 mod expiry;
-mod extract;
-mod group;
-mod merging_store;
+mod merge;
+mod operations;
 #[cfg(feature = "redis")]
 mod redis;
+mod response;
+#[allow(clippy::module_inception, reason = "it contains the type of this name")]
+mod session;
+mod stage;
+mod state;
+mod store;
 
-pub use self::cookie::{Key, SameSite};
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
 pub(crate) use self::{
-    cookie::SessionCookie,
-    ended::MAX_REQUEST_AGE,
-    group::{digest, group},
-    merging_store::{GONE, MergingStore},
+    announcement::digest, cookie::SessionCookie, operations::SessionBackend, response::CookieChange,
+};
+pub use self::{
+    cookie::{Key, SameSite},
+    session::Session,
 };
 pub use ::cookie::time;
-pub use tower_sessions::{
-    Expiry, MemoryStore, Session, SessionStore,
-    session::{Error, Id, Record},
+use serde_json::Value;
+pub use tower_sessions_core::{
+    Expiry, SessionStore,
+    session::{Id, Record},
     session_store,
 };
+pub use tower_sessions_memory_store::MemoryStore;
+
+#[cfg(test)]
+mod tests;

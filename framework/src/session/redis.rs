@@ -1,5 +1,6 @@
 //! A session store in Redis.
 
+use super::{Id, Record, SessionStore, session_store};
 use crate::{
     error::{Error, ErrorKind, Result},
     redis_link::{Address, Link, LinkSettings, NoInbox},
@@ -10,11 +11,6 @@ use redis::{RedisError, ToRedisArgs, aio::MultiplexedConnection};
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use tokio::time::timeout;
-use tower_sessions::{
-    SessionStore,
-    session::{Id, Record},
-    session_store,
-};
 
 /// Timeout of a command. Redis usually replies in well under a millisecond.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -136,7 +132,9 @@ impl SessionStore for RedisStore {
     async fn save(&self, record: &Record) -> session_store::Result<()> {
         match self.set(record, "XX").await? {
             true => Ok(()),
-            false => Err(session_store::Error::Backend(super::GONE.to_owned())),
+            false => Err(session_store::Error::Backend(
+                "the session does not exist".to_owned(),
+            )),
         }
     }
 

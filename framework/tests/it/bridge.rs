@@ -6,7 +6,7 @@ use http::Request;
 use http_body_util::BodyExt;
 use seaway::{
     ApplicationExt, Channels, HttpConsumer, HttpContext, HttpHandshake, Rejection, Reply, Result,
-    from_service,
+    Session, from_service,
     middleware::Provide,
     protocol::Body,
     routing::{PathRouter, ProtocolTypeRouter},
@@ -41,6 +41,14 @@ async fn an_axum_router_serves_pages_and_gets_the_values_of_middleware() {
     assert_eq!(fetch(&mut app, "/hello/bo").await, (200, "hello bo".into()));
     assert_eq!(fetch(&mut app, "/who").await, (200, "ana".into()));
     assert_eq!(fetch(&mut app, "/nowhere").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_page_that_extracts_a_session_without_the_middleware_responds_500() {
+    let pages = Router::new().route("/", get(|_: Session| async { "a page" }));
+    let mut app = ProtocolTypeRouter::new().http(from_service(pages));
+
+    assert_eq!(fetch(&mut app, "/").await.0, 500);
 }
 
 #[tokio::test]

@@ -186,12 +186,7 @@ impl SessionStore for Swamp {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_hangs_does_not_block_the_response_forever() {
     let channels = Channels::in_memory();
-    let note = async |session: Session| {
-        session
-            .insert("note", "kept")
-            .await
-            .map_err(seaway::Error::from)
-    };
+    let note = async |session: Session| session.insert("note", "kept").await;
     let pages = from_service(Router::new().route("/", get(note)))
         .with(Sessions::new(Swamp, &channels))
         .boxed();
@@ -219,10 +214,7 @@ impl WebSocketConsumer for Noting {
 
     async fn connect(handshake: &mut seaway::Handshake) -> Result<Self, seaway::Rejection> {
         let session: Session = handshake.extract().await?;
-        session
-            .insert("note", "kept")
-            .await
-            .map_err(seaway::Error::from)?;
+        session.insert("note", "kept").await?;
         Ok(Self)
     }
 

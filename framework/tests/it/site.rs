@@ -266,7 +266,7 @@ async fn log_out(auth: AuthSession<Accounts>) -> Result<&'static str> {
 
 /// Creates a session without a log-in.
 async fn note(session: Session) -> Result<()> {
-    Ok(session.insert("note", "kept").await?)
+    session.insert("note", "kept").await
 }
 
 /// Gives the session a new id, after waiting at the gate.
@@ -274,14 +274,14 @@ async fn renew(pause: Pause, session: Session) -> Result<()> {
     session.get_value("note").await?;
     pause.0.0.notify_one();
     pause.0.1.notified().await;
-    Ok(session.cycle_id().await?)
+    session.cycle_id().await
 }
 
 /// Creates a session that expires after ten minutes, whatever the default.
 async fn briefly(session: Session) -> Result<()> {
     use seaway::session::{Expiry, time::Duration};
     session.set_expiry(Some(Expiry::OnInactivity(Duration::minutes(10))));
-    Ok(session.insert("note", "brief").await?)
+    session.insert("note", "brief").await
 }
 
 async fn noted(session: Session) -> Result<String> {

@@ -184,11 +184,7 @@ impl<A: Authenticator> LogIn<A> {
 
     async fn log_out(&self) -> Result<()> {
         let session = self.session()?;
-        match session.id() {
-            Some(_) => session.flush().await?,
-            // `flush` would log a warning, although a log-out without a log-in is no fault.
-            None => session.clear().await,
-        }
+        session.flush().await?;
         *self.known() = Some(None);
         Ok(())
     }

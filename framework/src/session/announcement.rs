@@ -1,0 +1,44 @@
+//! The announcement of a session's end, which closes its connections in every process.
+
+use super::{Id, error::GONE};
+use crate::{channels::Channels, log_limit::log_limited, message::Close, name::GroupName};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Time within which a browser is expected to store the cookie of a response.
+const COOKIE_ARRIVES: Duration = Duration::from_secs(1);
+
+/// Closes all connections of an ended session, in every process.
+pub(super) async fn announce(channels: &Channels, id: &Id) {
+    let close = Close::new(Close::UNAUTHORIZED, GONE);
+    if let Err(error) = channels.disconnect_group(&group(id), close).await {
+        log_limited!(warn, %error, "could not close the connections of an ended session");
+    }
+}
+
+/// Closes all connections of a session that goes on under a new id, once the browser has its
+/// cookie, because clients reconnect immediately.
+pub(super) fn announce_later(channels: &Channels, id: Id) {
+    let channels = channels.clone();
+    tokio::spawn(async move {
+        sleep(COOKIE_ARRIVES).await;
+        announce(&channels, &id).await;
+    });
+}
+
+/// Returns the group of all connections of a session. Its name is a digest, because a session id is
+/// secret and a group name is not.
+pub(super) fn group(id: &Id) -> GroupName {
+    let digest = digest(&id.0.to_le_bytes());
+    GroupName::new(format!("seaway.session.{digest}")).expect("hexadecimal digits are valid")
+}
+
+/// Returns 128 bits of SHA-256 in hexadecimal.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
+    hash.iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

@@ -1,0 +1,302 @@
+//! The operations of a session on its store.
+//!
+//! Each takes what it needs from the state, asks the store, and then notes the outcome in the state.
+
+use super::{
+    Expiry, Id, Record, SessionStore,
+    announcement::{announce, group},
+    error::{GONE, gone, too_late, too_late_for_new_id},
+    expiry,
+    merge::{Data, merge},
+    stage::{Stage, WorkingCopy},
+    state::{CookieSession, Response, State},
+    store::Store,
+};
+use crate::{
+    channels::Channels,
+    error::Result,
+    log_limit::log_limited,
+    message::Close,
+    name::GroupName,
+    revocation::{News, Revocation},
+};
+use async_trait::async_trait;
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::{runtime::Handle, sync, time::Instant};
+
+/// What all sessions of one middleware have in common.
+#[derive(Clone)]
+pub(crate) struct SessionBackend {
+    pub(super) store: Store,
+    /// The channels on which the end of a session is announced.
+    pub(super) channels: Channels,
+    /// The expiry of sessions that have none of their own.
+    pub(crate) expiry: Expiry,
+}
+
+impl SessionBackend {
+    pub(crate) fn new(store: impl SessionStore, channels: &Channels, expiry: Expiry) -> Self {
+        Self {
+            store: Store::new(Arc::new(store)),
+            channels: channels.clone(),
+            expiry,
+        }
+    }
+}
+
+/// The session of one connection, which all its clones share.
+pub(super) struct SessionCore {
+    pub(super) backend: SessionBackend,
+    /// The id in the cookie, if the client has sent one.
+    pub(super) cookie: Option<Id>,
+    pub(super) began: Instant,
+    news: News,
+    state: Mutex<State>,
+    /// Held during an operation on the store: of two saves at once, the one that ends last might
+    /// otherwise be the one that has begun first, with older values.
+    pub(super) turn: sync::Mutex<()>,
+}
+
+impl SessionCore {
+    pub(super) fn new(cookie: Option<Id>, backend: SessionBackend, news: News) -> Self {
+        Self {
+            backend,
+            cookie,
+            began: Instant::now(),
+            news,
+            state: Mutex::new(State::of_cookie(cookie)),
+            turn: sync::Mutex::default(),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        let lock = self.state.lock();
+        lock.expect("no code panics while it holds this lock")
+    }
+
+    /// Reads the values, unless this connection has them.
+    pub(super) async fn read(&self) -> Result<()> {
+        if self.state().stage.values().is_some() {
+            return Ok(());
+        }
+        let _turn = self.turn.lock().await;
+        self.resolve().await
+    }
+
+    /// Finds out whether the store has the session of the cookie, unless that is known.
+    pub(super) async fn resolve(&self) -> Result<()> {
+        let unresolved = self.state().stage.unresolved();
+        match unresolved {
+            Some(id) => self.look_up(id, Stage::resolved).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Reads the values again, and discards all changes.
+    pub(super) async fn reload(&self) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        let id = self.state().stage.id();
+        match id {
+            Some(id) => self.look_up(id, Stage::reloaded).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn look_up(&self, id: Id, note: fn(&mut Stage, Option<Record>)) -> Result<()> {
+        let found = self.backend.store.load(&id).await?;
+        let is_missing = found.is_none();
+        let mut state = self.state();
+        let was_known = state.stage.known().is_some();
+        note(&mut state.stage, found);
+        if is_missing && self.cookie == Some(id) {
+            state.note_cookie_session(CookieSession::Missing);
+        }
+        // From now on, the open connection depends on its session.
+        if state.is_response_made() && !was_known && !is_missing {
+            self.news.notify();
+        }
+        Ok(())
+    }
+
+    /// Saves the session, or begins it.
+    pub(super) async fn save(&self) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        self.save_in_turn().await
+    }
+
+    pub(super) async fn save_in_turn(&self) -> Result<()> {
+        self.resolve().await?;
+        let stored = match &self.state().stage {
+            Stage::Stored(copy) => Some(copy.clone()),
+            _ => None,
+        };
+        match stored {
+            Some(copy) => self.update(copy).await,
+            None => self.begin().await,
+        }
+    }
+
+    /// Writes the changes to a session that still exists.
+    async fn update(&self, mut copy: WorkingCopy) -> Result<()> {
+        let stored = self.backend.store.load(&copy.id).await?;
+        let mut stored = stored.ok_or_else(gone)?.data;
+        let own = expiry::take(&mut stored);
+        let merged = merge(&copy.base, &copy.mine, stored);
+        let (record, own) = self.record(copy.id, merged, own);
+        copy.expires = record.expiry_date;
+        copy.expiry = own;
+        self.backend.store.save(record).await?;
+        self.state().stage.saved(copy);
+        Ok(())
+    }
+
+    /// Begins a session under a new id: another one, or the same if it was to get one.
+    async fn begin(&self) -> Result<()> {
+        let renewed = self.renewed_id()?;
+        let old = match renewed {
+            // If another request has logged out meanwhile, the old values must not reappear under
+            // the new id, but only what was changed here.
+            Some(id) => self.backend.store.load(&id).await?,
+            None => None,
+        };
+        let mut old = old.map(|record| record.data).unwrap_or_default();
+        let own = expiry::take(&mut old);
+        let values = self.state().stage.beginning(old.clone());
+        let (mut record, _) = self.record(Id::default(), values, own);
+        self.backend.store.create(&mut record).await?;
+        self.note_begun(record, old, renewed.is_some());
+        if let Some(id) = self.cookie
+            && self.state().cookie_session() == Some(CookieSession::Missing)
+        {
+            // The cookie is about to be replaced: other responses in progress must not remove the
+            // new one.
+            self.backend.store.mark_ended(&id).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the old id of a session that gets a new one; fails if no session can begin.
+    fn renewed_id(&self) -> Result<Option<Id>> {
+        let state = self.state();
+        match &state.stage {
+            Stage::Ended(_) if state.is_response_made() => Err(gone()),
+            _ if state.is_response_made() => Err(too_late()),
+            Stage::Renewed(copy) => Ok(Some(copy.id)),
+            _ => Ok(None),
+        }
+    }
+
+    fn note_begun(&self, record: Record, old: Data, is_renewed: bool) {
+        let mut state = self.state();
+        state.stage.begun(record, old);
+        // The response sets the cookie of a modified session.
+        state.is_modified = true;
+        if is_renewed {
+            state.note_cookie_session(CookieSession::Replaced);
+        }
+    }
+
+    /// Returns the record to save, and the expiry that was set for this session alone, where `own`
+    /// is the one in the store.
+    fn record(&self, id: Id, mut data: Data, own: Option<Expiry>) -> (Record, Option<Expiry>) {
+        let own = self.state().chosen_expiry.unwrap_or(own);
+        expiry::put(own, &mut data);
+        let record = Record {
+            id,
+            data,
+            expiry_date: expiry::date(own.unwrap_or(self.backend.expiry)),
+        };
+        (record, own)
+    }
+
+    /// Gives the session a new id with the next save, at the latest with the response.
+    pub(super) async fn renew(&self) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        if self.state().is_response_made() {
+            return Err(too_late_for_new_id());
+        }
+        self.resolve().await?;
+        let mut state = self.state();
+        // No client knows an id that this request has made, so it needs no other one.
+        if state.stage.id() == self.cookie {
+            state.stage.renew();
+        }
+        state.is_modified = true;
+        Ok(())
+    }
+
+    /// Ends the session now, even if the response fails.
+    pub(super) async fn end(&self) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        self.resolve().await?;
+        let ended = self.end_in_turn().await?;
+        if let Some(id) = ended
+            && self.state().is_response_made()
+        {
+            announce(&self.backend.channels, &id).await;
+        }
+        Ok(())
+    }
+
+    /// Ends the session, also under its old id, without an announcement; returns its id.
+    pub(super) async fn end_in_turn(&self) -> Result<Option<Id>> {
+        let id = self.state().stage.living().map(|copy| copy.id);
+        let Some(id) = id else {
+            return Ok(None);
+        };
+        self.end_replaced().await?;
+        self.backend.store.end(&id).await?;
+        let mut state = self.state();
+        state.stage.end();
+        if self.cookie == Some(id) {
+            state.note_cookie_session(CookieSession::Ended);
+        }
+        Ok(Some(id))
+    }
+
+    /// Ends the session under its old id, if it was saved under a new one.
+    pub(super) async fn end_replaced(&self) -> Result<()> {
+        if let Some(id) = self.cookie
+            && self.state().cookie_session() == Some(CookieSession::Replaced)
+        {
+            self.backend.store.end(&id).await?;
+            self.state().note_cookie_session(CookieSession::Ended);
+        }
+        Ok(())
+    }
+}
+
+/// Closes a connection that has read its session when that session ends.
+#[async_trait]
+impl Revocation for SessionCore {
+    fn group(&self) -> Option<GroupName> {
+        let state = self.state();
+        state.stage.known().map(|session| group(&session.id))
+    }
+
+    async fn broken(&self) -> Option<Close> {
+        let id = self.state().stage.known().map(|session| session.id)?;
+        match self.backend.store.load(&id).await {
+            Ok(Some(_)) => None,
+            Ok(None) => Some(Close::new(Close::UNAUTHORIZED, GONE)),
+            Err(error) => {
+                log_limited!(warn, error = %error.chain(), "could not recheck a session");
+                None
+            }
+        }
+    }
+}
+
+/// Announces the end of a session even if the request was dropped before its response.
+impl Drop for SessionCore {
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        let state = state.expect("no code panics while it holds this lock");
+        if let Response::Pending(CookieSession::Ended) = state.response
+            && let (Some(id), Ok(runtime)) = (self.cookie, Handle::try_current())
+        {
+            let channels = self.backend.channels.clone();
+            runtime.spawn(async move { announce(&channels, &id).await });
+        }
+    }
+}

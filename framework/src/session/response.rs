@@ -1,0 +1,144 @@
+//! What the response does with the session: it saves it, and sets or removes the cookie.
+
+use super::{
+    Expiry, Id, Session,
+    announcement::{announce, announce_later},
+    operations::SessionCore,
+    stage::Stage,
+    state::{CookieSession, Response, State},
+};
+use crate::error::{ErrorKind, Result};
+use cookie::time::{Duration, OffsetDateTime};
+use std::time;
+
+/// Maximum age of a request whose response removes a stale cookie; otherwise a later response
+/// removes it. Nobody logs in so soon after another response has removed the cookie.
+const MAX_REQUEST_AGE: time::Duration = time::Duration::from_secs(2);
+
+/// What a response does with the session cookie.
+pub(crate) enum CookieChange {
+    Keep,
+    Set {
+        id: Id,
+        /// Without an age, the cookie lasts until the browser is closed.
+        max_age: Option<Duration>,
+    },
+    Remove,
+}
+
+impl Session {
+    /// Concludes the request: saves what has changed, unless the response is a failure, and
+    /// announces the end of the session if the request has ended it. From now on no session can
+    /// begin.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Session`] if the store fails.
+    pub(crate) async fn conclude(&self, is_failure: bool) -> Result<CookieChange> {
+        let turn = self.0.turn.lock().await;
+        let outcome = self.0.save_or_leave(is_failure).await;
+        let (announced, goes_on) = self.0.note_response();
+        drop(turn);
+        match announced {
+            Some(id) if goes_on => announce_later(&self.0.backend.channels, id),
+            Some(id) => announce(&self.0.backend.channels, &id).await,
+            None => {}
+        }
+        match outcome {
+            // Another tab has logged out meanwhile, and its response decides about the cookie.
+            Err(error) if error.kind() == ErrorKind::SessionGone => Ok(CookieChange::Keep),
+            outcome => outcome,
+        }
+    }
+}
+
+impl SessionCore {
+    async fn save_or_leave(&self, is_failure: bool) -> Result<CookieChange> {
+        if !is_failure {
+            if self.is_worth_saving().await? {
+                self.save_in_turn().await?;
+                self.end_replaced().await?;
+                return Ok(self.cookie_to_set());
+            }
+            let is_renewed = matches!(self.state().stage, Stage::Renewed(_));
+            if is_renewed {
+                // It is empty, so that nothing continues under a new id.
+                self.end_in_turn().await?;
+            }
+        }
+        match self.has_ended() || self.is_cookie_stale().await {
+            true => Ok(CookieChange::Remove),
+            false => Ok(CookieChange::Keep),
+        }
+    }
+
+    /// Marks the response as made. Returns the id of the session that this request has ended, if
+    /// any, and whether another one goes on.
+    fn note_response(&self) -> (Option<Id>, bool) {
+        let mut state = self.state();
+        let ended = self
+            .cookie
+            .filter(|_| state.cookie_session() == Some(CookieSession::Ended));
+        state.response = Response::Made;
+        (ended, state.stage.id().is_some())
+    }
+
+    async fn is_worth_saving(&self) -> Result<bool> {
+        if !self.state().is_modified {
+            return Ok(self.is_to_be_extended());
+        }
+        self.resolve().await?;
+        let state = self.state();
+        Ok(match &state.stage {
+            Stage::Stored(_) => true,
+            Stage::Renewed(copy) => !copy.mine.is_empty(),
+            new => !new.beginning(Default::default()).is_empty(),
+        })
+    }
+
+    /// Returns whether this request has read a session that expires on inactivity, once a tenth of
+    /// the period has passed.
+    fn is_to_be_extended(&self) -> bool {
+        let state = self.state();
+        match (&state.stage, self.expiry(&state)) {
+            (Stage::Stored(copy), Expiry::OnInactivity(period)) => {
+                copy.expires - OffsetDateTime::now_utc() < period * 0.9
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns the expiry of the session: its own, or else that of the middleware.
+    pub(super) fn expiry(&self, state: &State) -> Expiry {
+        state.own_expiry().unwrap_or(self.backend.expiry)
+    }
+
+    fn cookie_to_set(&self) -> CookieChange {
+        let state = self.state();
+        let Stage::Stored(copy) = &state.stage else {
+            return CookieChange::Keep;
+        };
+        let max_age = match self.expiry(&state) {
+            Expiry::OnSessionEnd => None,
+            _ => Some((copy.expires - OffsetDateTime::now_utc()).max(Duration::ZERO)),
+        };
+        let id = copy.id;
+        CookieChange::Set { id, max_age }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.state().cookie_session() == Some(CookieSession::Ended)
+    }
+
+    /// Returns whether the cookie's session is missing, and no other response has recently replaced
+    /// or removed the cookie.
+    async fn is_cookie_stale(&self) -> bool {
+        let is_current = self.began.elapsed() < MAX_REQUEST_AGE;
+        let is_missing = self.state().cookie_session() == Some(CookieSession::Missing);
+        match self.cookie {
+            Some(id) if is_current && is_missing => {
+                matches!(self.backend.store.has_marker(&id).await, Ok(false))
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The session as handlers and consumers use it.
+
+use super::{
+    Expiry, Id, Value, error, expiry,
+    operations::{SessionBackend, SessionCore},
+    time::{Duration, OffsetDateTime},
+};
+use crate::{
+    error::Result,
+    extract::FromScope,
+    rejection::Rejection,
+    revocation::{News, Revocation},
+    scope::{OpensOverHttp, Scope},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{fmt, sync::Arc};
+
+/// The session of a client: an extractor for axum handlers and consumers.
+///
+/// The middleware [`Sessions`](crate::middleware::Sessions) inserts it. Clones share their values.
+///
+/// ```
+/// use seaway::{Result, Session};
+///
+/// /// Counts the visits of a client.
+/// async fn visit(session: Session) -> Result<String> {
+///     let visits: u64 = session.get("visits").await?.unwrap_or(0) + 1;
+///     session.insert("visits", visits).await?;
+///     Ok(format!("visit {visits}"))
+/// }
+/// ```
+///
+/// The first operation reads the session from the store; then values are read and changed in
+/// memory. The response saves the changes. In an open WebSocket no response follows: call
+/// [`save`](Self::save); see [`session`](crate::session).
+///
+/// # Errors
+/// Methods that may read the session return [`ErrorKind::Session`](crate::ErrorKind::Session) if
+/// the store fails.
+///
+/// # Cancel safety
+/// If the future of a method is dropped, the values in memory are either unchanged or completely
+/// changed. [`save`](Self::save) and [`flush`](Self::flush) may have changed the store, and can be
+/// called again.
+#[derive(Clone)]
+pub struct Session(pub(super) Arc<SessionCore>);
+
+impl Session {
+    /// Creates the session of a request whose cookie has this id.
+    pub(crate) fn new(cookie: Option<Id>, backend: SessionBackend, news: News) -> Self {
+        Self(Arc::new(SessionCore::new(cookie, backend, news)))
+    }
+
+    /// Returns the condition that closes the connection when the session ends.
+    pub(crate) fn revocation(&self) -> Arc<dyn Revocation> {
+        self.0.clone()
+    }
+
+    /// Returns the value of a key, if there is one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the value is not a `T`;
+    /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails.
+    pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        typed(self.get_value(key).await?)
+    }
+
+    /// Returns the value of a key as JSON, if there is one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails.
+    pub async fn get_value(&self, key: &str) -> Result<Option<Value>> {
+        self.0.read().await?;
+        let state = self.0.state();
+        Ok(state
+            .stage
+            .values()
+            .and_then(|values| values.get(key).cloned()))
+    }
+
+    /// Sets the value of a key.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if JSON cannot represent the value;
+    /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails.
+    pub async fn insert(&self, key: &str, value: impl Serialize) -> Result<()> {
+        let value = serde_json::to_value(value).map_err(error::not_json)?;
+        self.insert_value(key, value).await?;
+        Ok(())
+    }
+
+    /// Sets the value of a key to this JSON; returns the value that it replaces, if another one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails.
+    pub async fn insert_value(&self, key: &str, value: Value) -> Result<Option<Value>> {
+        self.0.read().await?;
+        Ok(self.0.state().insert(key, value))
+    }
+
+    /// Removes a key; returns its value, if there was one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the value was not a `T`: it is removed
+    /// nevertheless. [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails.
+    pub async fn remove<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        typed(self.remove_value(key).await?)
+    }
+
+    /// Removes a key; returns its value as JSON, if there was one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails.
+    pub async fn remove_value(&self, key: &str) -> Result<Option<Value>> {
+        self.0.read().await?;
+        Ok(self.0.state().remove(key))
+    }
+
+    /// Removes all values, without reading them. The session itself goes on; [`flush`](Self::flush)
+    /// ends it.
+    pub async fn clear(&self) {
+        let mut state = self.0.state();
+        state.stage.clear();
+        state.is_modified = true;
+    }
+
+    /// Returns whether the client has no session, as far as is known without reading it, and no
+    /// value was inserted.
+    pub async fn is_empty(&self) -> bool {
+        let stage = &self.0.state().stage;
+        stage.id().is_none() && stage.values().is_none_or(|values| values.is_empty())
+    }
+
+    /// Returns whether this connection has changed the session.
+    pub fn is_modified(&self) -> bool {
+        self.0.state().is_modified
+    }
+
+    /// Returns the id of the session; `None` if the client has none, or if it has no id yet: a new
+    /// session, and one after [`cycle_id`](Self::cycle_id), gets its id when it is saved.
+    ///
+    /// Before the session is read, this is the id in the cookie, which the client may have
+    /// invented. The id is secret: who knows it can act as the client.
+    pub fn id(&self) -> Option<Id> {
+        self.0.state().stage.id()
+    }
+
+    /// Returns the expiry that was set for this session alone, if any; one that an earlier request
+    /// has set is known once the session was read.
+    pub fn expiry(&self) -> Option<Expiry> {
+        self.0.state().own_expiry()
+    }
+
+    /// Sets when this session expires; `None` for the expiry of
+    /// [`Sessions`](crate::middleware::Sessions), as for all others.
+    ///
+    /// It takes effect when the session is saved, and lasts as long as the session.
+    ///
+    /// ```
+    /// use seaway::{Session, session::{Expiry, time::Duration}};
+    ///
+    /// fn stay_logged_in(session: &Session) {
+    ///     session.set_expiry(Some(Expiry::OnInactivity(Duration::days(90))));
+    /// }
+    /// ```
+    pub fn set_expiry(&self, expiry: Option<Expiry>) {
+        let mut state = self.0.state();
+        state.chosen_expiry = Some(expiry);
+        state.is_modified = true;
+    }
+
+    /// Returns when the session expires if it is saved now.
+    pub fn expiry_date(&self) -> OffsetDateTime {
+        expiry::date(self.0.expiry(&self.0.state()))
+    }
+
+    /// Returns how long the session lasts if it is saved now.
+    pub fn expiry_age(&self) -> Duration {
+        (self.expiry_date() - OffsetDateTime::now_utc()).max(Duration::ZERO)
+    }
+
+    /// Reads the session from the store again, and discards changes that were not saved.
+    ///
+    /// A client without a session has none to read: its values remain.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails.
+    pub async fn load(&self) -> Result<()> {
+        self.0.reload().await
+    }
+
+    /// Saves the session now: writes the keys that this connection has changed, and keeps those
+    /// that others have changed since. Without a session, begins one.
+    ///
+    /// An HTTP handler need not call it, since the response saves changes.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::SessionGone`](crate::ErrorKind::SessionGone) if the session has ended.
+    /// - [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails, or if a session would
+    ///   have to begin, or to get its new id, after the response, which sets the cookie.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the changes may be saved or not. They still count as changes: the
+    /// next save writes them again.
+    pub async fn save(&self) -> Result<()> {
+        self.0.save().await
+    }
+
+    /// Gives the session a new id and keeps its values, so that nobody can use the old id. A log-in
+    /// does this for you.
+    ///
+    /// The new id comes with the response. If that fails (500 or more, or a panic), the session is
+    /// unchanged under its old id. Other connections under the old id are closed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails, or in an open WebSocket,
+    /// which cannot set a cookie.
+    pub async fn cycle_id(&self) -> Result<()> {
+        self.0.renew().await
+    }
+
+    /// Ends the session: removes all values, deletes it from the store, and closes its open
+    /// connections, in every process. A log-out does this for you.
+    ///
+    /// It takes effect immediately, even if the response fails. Values that are inserted afterwards
+    /// begin another session.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails: then the session may
+    /// not have ended.
+    pub async fn flush(&self) -> Result<()> {
+        self.clear().await;
+        self.0.end().await
+    }
+
+    /// Ends the session like [`flush`](Self::flush), but its values can still be read from memory.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails: then the session may
+    /// not have ended.
+    pub async fn delete(&self) -> Result<()> {
+        self.0.end().await
+    }
+}
+
+fn typed<T: DeserializeOwned>(value: Option<Value>) -> Result<Option<T>> {
+    let typed = value.map(serde_json::from_value).transpose();
+    typed.map_err(error::not_this_type)
+}
+
+/// Extracts the session that [`Sessions`](crate::middleware::Sessions) has inserted into the scope.
+impl<P: OpensOverHttp> FromScope<P> for Session {
+    async fn from_scope(scope: &Scope<P>) -> Result<Self, Rejection> {
+        Ok(scope.get::<Self>()?.clone())
+    }
+}
+
+/// Omits id and values, which are secret.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
+}

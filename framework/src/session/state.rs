@@ -1,0 +1,86 @@
+//! The state of one connection's session.
+
+use super::{Expiry, Id, Value, stage::Stage};
+
+/// The state of one connection's session, shared by all clones of the session.
+pub(super) struct State {
+    pub(super) stage: Stage,
+    /// Whether this connection has changed anything.
+    pub(super) is_modified: bool,
+    /// The argument of `set_expiry`, if it was called.
+    pub(super) chosen_expiry: Option<Option<Expiry>>,
+    pub(super) response: Response,
+}
+
+/// The response to the request that opened the connection. Only a response can set the cookie.
+pub(super) enum Response {
+    Pending(CookieSession),
+    /// It is made: from now on no session can begin, and none gets a new id.
+    Made,
+}
+
+/// What this request has found, or done, of the session whose id is in the cookie.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum CookieSession {
+    Unchanged,
+    /// The store does not have it.
+    Missing,
+    /// It is saved under a new id. The old id is valid until the response sets the cookie.
+    Replaced,
+    /// It has ended. Its other connections are notified with the response.
+    Ended,
+}
+
+impl State {
+    /// Returns the state of a request with this id in its cookie.
+    pub(super) fn of_cookie(id: Option<Id>) -> Self {
+        Self {
+            stage: Stage::of_cookie(id),
+            is_modified: false,
+            chosen_expiry: None,
+            response: Response::Pending(CookieSession::Unchanged),
+        }
+    }
+
+    /// Sets the value of a key; returns the value that it replaces, if another one.
+    pub(super) fn insert(&mut self, key: &str, value: Value) -> Option<Value> {
+        let values = self.stage.values_mut()?;
+        if values.get(key) == Some(&value) {
+            return None;
+        }
+        self.is_modified = true;
+        values.insert(key.to_owned(), value)
+    }
+
+    /// Removes a key; returns its value, if there was one.
+    pub(super) fn remove(&mut self, key: &str) -> Option<Value> {
+        let removed = self.stage.values_mut()?.remove(key)?;
+        self.is_modified = true;
+        Some(removed)
+    }
+
+    /// Returns the expiry that was set for this session alone, if any.
+    pub(super) fn own_expiry(&self) -> Option<Expiry> {
+        let stored = || self.stage.known().and_then(|copy| copy.expiry);
+        self.chosen_expiry.unwrap_or_else(stored)
+    }
+
+    pub(super) fn is_response_made(&self) -> bool {
+        matches!(self.response, Response::Made)
+    }
+
+    /// Returns what is known of the cookie's session; `None` after the response.
+    pub(super) fn cookie_session(&self) -> Option<CookieSession> {
+        match self.response {
+            Response::Pending(cookie) => Some(cookie),
+            Response::Made => None,
+        }
+    }
+
+    /// Notes what is now known of the cookie's session.
+    pub(super) fn note_cookie_session(&mut self, known: CookieSession) {
+        if let Response::Pending(cookie) = &mut self.response {
+            *cookie = known;
+        }
+    }
+}

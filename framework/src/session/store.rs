@@ -1,0 +1,190 @@
+//! The session store, in which an ended session stays ended.
+//!
+//! A store cannot distinguish a deleted session from one that never existed. Two things depend on
+//! the difference: a save in progress during the log-out must not restore the session, and a
+//! response to the old cookie must not remove the new one that a log-in has set meanwhile. So a
+//! marker is stored before the session is deleted, under an id derived from that of the session.
+
+use super::{
+    Id, Record, SessionStore,
+    error::{failed, gone},
+};
+use crate::error::{Error, ErrorKind, Result};
+use cookie::time::OffsetDateTime;
+use sha2::{Digest, Sha256};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+/// How long a marker is kept. It is longer than any save, and than any request whose response may
+/// remove a cookie, by more than the clocks of two servers differ.
+const MARKER_LIFETIME: Duration = Duration::from_secs(120);
+
+/// The only key in a marker's data. A client that sends a marker's id gets no session.
+const KEY: &str = "_ended";
+
+/// A session store, in which an ended session stays ended.
+#[derive(Clone)]
+pub(super) struct Store(Arc<dyn SessionStore>);
+
+impl Store {
+    pub(super) fn new(store: Arc<dyn SessionStore>) -> Self {
+        Self(store)
+    }
+
+    /// Loads a session; returns `None` for a marker.
+    pub(super) async fn load(&self, id: &Id) -> Result<Option<Record>> {
+        let loaded = self.0.load(id).await.map_err(failed)?;
+        Ok(loaded.filter(|record| !record.data.contains_key(KEY)))
+    }
+
+    /// Stores a new session. If its id is taken, the record gets another one.
+    pub(super) async fn create(&self, record: &mut Record) -> Result<()> {
+        self.0.create(record).await.map_err(failed)
+    }
+
+    /// Saves a session that still exists.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SessionGone`] if it has ended; [`ErrorKind::Session`] if the store fails.
+    ///
+    /// # Cancel safety
+    /// A save that has begun is completed in any case.
+    pub(super) async fn save(&self, record: Record) -> Result<()> {
+        // In a separate task, so that both steps run even if the hook is dropped between them.
+        let saving = tokio::spawn(self.clone().save_unless_ended(record));
+        match saving.await {
+            Ok(saved) => saved,
+            Err(panic) => {
+                let error = Error::new(ErrorKind::Session, "the session store panicked");
+                Err(error.with_source(panic))
+            }
+        }
+    }
+
+    /// A store whose `save` creates missing records would restore a session that was deleted since
+    /// it was read. Its end was recorded before the deletion, so it is detected here, and the
+    /// session is deleted again.
+    async fn save_unless_ended(self, record: Record) -> Result<()> {
+        if let Err(error) = self.0.save(&record).await {
+            // A strict store does not save a session that has just been deleted.
+            return Err(match self.0.load(&record.id).await {
+                Ok(None) => gone(),
+                _ => failed(error),
+            });
+        }
+        if self.has_marker(&record.id).await? {
+            self.0.delete(&record.id).await.map_err(failed)?;
+            return Err(gone());
+        }
+        Ok(())
+    }
+
+    /// Deletes a session. Its end is recorded first, so that a later load or save can detect it.
+    pub(super) async fn end(&self, id: &Id) -> Result<()> {
+        self.mark_ended(id).await?;
+        self.0.delete(id).await.map_err(failed)
+    }
+
+    /// Stores the marker of a session that is about to be deleted, or of a missing one that another
+    /// session replaces.
+    pub(super) async fn mark_ended(&self, id: &Id) -> Result<()> {
+        let mut record = Record {
+            id: marker_id(id),
+            data: HashMap::from([(KEY.to_owned(), true.into())]),
+            expiry_date: OffsetDateTime::now_utc() + MARKER_LIFETIME,
+        };
+        // If the marker exists already, this one gets another id, which is never looked up.
+        self.create(&mut record).await
+    }
+
+    /// Returns whether the session has a marker.
+    pub(super) async fn has_marker(&self, id: &Id) -> Result<bool> {
+        let marker = self.0.load(&marker_id(id)).await.map_err(failed)?;
+        Ok(marker.is_some())
+    }
+}
+
+fn marker_id(id: &Id) -> Id {
+    let hash = Sha256::new()
+        .chain_update("seaway.session.ended")
+        .chain_update(id.0.to_le_bytes())
+        .finalize();
+    let (half, _) = hash.split_at(16);
+    Id(i128::from_le_bytes(half.try_into().expect("16 bytes")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{MemoryStore, session_store};
+    use async_trait::async_trait;
+    use tokio::sync::Notify;
+
+    #[tokio::test]
+    async fn the_end_of_a_session_is_recorded_and_the_marker_is_no_session() {
+        let store = Store::new(Arc::new(MemoryStore::default()));
+        let (ended, other) = (Id::default(), Id::default());
+
+        store.mark_ended(&ended).await.unwrap();
+        store.mark_ended(&ended).await.unwrap();
+
+        assert!(store.has_marker(&ended).await.unwrap());
+        assert!(!store.has_marker(&other).await.unwrap());
+        for id in [ended, marker_id(&ended)] {
+            assert_eq!(store.load(&id).await.unwrap(), None);
+        }
+    }
+
+    /// A store that delays each save until `goes_on`, and then writes even a deleted session.
+    #[derive(Clone, Debug, Default)]
+    struct Slow {
+        store: MemoryStore,
+        asked: Arc<Notify>,
+        goes_on: Arc<Notify>,
+        deleted: Arc<Notify>,
+    }
+
+    #[async_trait]
+    impl SessionStore for Slow {
+        async fn create(&self, record: &mut Record) -> session_store::Result<()> {
+            self.store.create(record).await
+        }
+        async fn save(&self, record: &Record) -> session_store::Result<()> {
+            self.asked.notify_one();
+            self.goes_on.notified().await;
+            self.store.save(record).await
+        }
+        async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
+            self.store.load(id).await
+        }
+        async fn delete(&self, id: &Id) -> session_store::Result<()> {
+            self.store.delete(id).await?;
+            self.deleted.notify_one();
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_save_that_is_dropped_half_way_does_not_bring_an_ended_session_back() {
+        let slow = Slow::default();
+        let store = Store::new(Arc::new(slow.clone()));
+        let mut record = Record {
+            id: Id::default(),
+            data: HashMap::from([("cart".to_owned(), 1.into())]),
+            expiry_date: OffsetDateTime::now_utc() + Duration::from_secs(60),
+        };
+        store.create(&mut record).await.unwrap();
+        let id = record.id;
+        let here = store.clone();
+        let saving = tokio::spawn(async move { here.save(record).await });
+        slow.asked.notified().await;
+
+        store.end(&id).await.unwrap();
+        slow.deleted.notified().await;
+        saving.abort();
+        assert!(saving.await.unwrap_err().is_cancelled());
+        slow.goes_on.notify_one();
+
+        slow.deleted.notified().await;
+        assert_eq!(slow.load(&id).await.unwrap(), None);
+    }
+}

@@ -1,0 +1,292 @@
+//! Tests of what a session does with its store, and with the cookie.
+
+use super::*;
+use crate::{
+    channels::Channels,
+    error::{ErrorKind, Result},
+    revocation::News,
+    session::time::Duration,
+};
+use async_trait::async_trait;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+const PERIOD: Expiry = Expiry::OnInactivity(Duration::days(14));
+
+/// Returns the session of a request with this cookie.
+fn session(store: &(impl SessionStore + Clone), cookie: Option<Id>) -> Session {
+    let backend = SessionBackend::new(store.clone(), &Channels::in_memory(), PERIOD);
+    Session::new(cookie, backend, News::default())
+}
+
+/// Stores a session with these values, as an earlier request; returns its id.
+async fn stored(store: &MemoryStore, values: &[&str]) -> Id {
+    let session = session(store, None);
+    for value in values {
+        session.insert(value, value).await.unwrap();
+    }
+    session.save().await.unwrap();
+    session.id().unwrap()
+}
+
+/// Returns the keys of a session in the store, in order.
+async fn keys(store: &MemoryStore, id: Id) -> Option<Vec<String>> {
+    let record = store.load(&id).await.unwrap()?;
+    let mut keys: Vec<String> = record.data.into_keys().collect();
+    keys.sort();
+    Some(keys)
+}
+
+/// Makes the response; returns what it does with the cookie.
+async fn responds(session: &Session) -> Result<&'static str> {
+    Ok(match session.conclude(false).await? {
+        CookieChange::Keep => "keep",
+        CookieChange::Set { .. } => "set",
+        CookieChange::Remove => "remove",
+    })
+}
+
+fn kind(result: Result<()>) -> ErrorKind {
+    result.unwrap_err().kind()
+}
+
+#[tokio::test]
+async fn nothing_is_stored_under_an_id_that_the_client_invented() {
+    let store = MemoryStore::default();
+    let invented = Id::default();
+    let session = session(&store, Some(invented));
+
+    session.insert("a", 1).await.unwrap();
+    assert_eq!(session.id(), None);
+    session.save().await.unwrap();
+
+    assert_eq!(responds(&session).await.unwrap(), "set");
+    assert_ne!(session.id(), Some(invented));
+    assert_eq!(keys(&store, invented).await, None);
+}
+
+#[tokio::test]
+async fn values_that_were_cleared_unread_are_replaced_in_the_store() {
+    let store = MemoryStore::default();
+    let id = stored(&store, &["old"]).await;
+    let session = session(&store, Some(id));
+
+    session.clear().await;
+    session.insert("new", 1).await.unwrap();
+
+    assert_eq!(session.get_value("old").await.unwrap(), None);
+    assert_eq!(responds(&session).await.unwrap(), "set");
+    assert_eq!(keys(&store, id).await.unwrap(), ["new"]);
+}
+
+#[tokio::test]
+async fn a_flush_after_cycle_id_ends_the_session_under_all_its_ids() {
+    for is_saved in [false, true] {
+        let store = MemoryStore::default();
+        let old = stored(&store, &["a"]).await;
+        let session = session(&store, Some(old));
+        session.cycle_id().await.unwrap();
+        if is_saved {
+            session.save().await.unwrap();
+        }
+        let new = session.id();
+        assert_eq!(new.is_some(), is_saved);
+
+        session.flush().await.unwrap();
+
+        for id in [Some(old), new].into_iter().flatten() {
+            assert_eq!(keys(&store, id).await, None);
+        }
+        assert_eq!(responds(&session).await.unwrap(), "remove");
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_this_request_has_made_is_not_renewed_again() {
+    let store = MemoryStore::default();
+    let old = stored(&store, &["a"]).await;
+    let session = session(&store, Some(old));
+    session.cycle_id().await.unwrap();
+    session.save().await.unwrap();
+    let new = session.id();
+
+    session.cycle_id().await.unwrap();
+
+    assert_eq!(session.id(), new);
+    assert_eq!(responds(&session).await.unwrap(), "set");
+    assert_eq!(keys(&store, new.unwrap()).await.unwrap(), ["a"]);
+    assert_eq!(keys(&store, old).await, None);
+}
+
+#[tokio::test]
+async fn a_new_id_keeps_what_other_requests_have_written_meanwhile() {
+    let store = MemoryStore::default();
+    let old = stored(&store, &["a"]).await;
+    let (here, there) = (session(&store, Some(old)), session(&store, Some(old)));
+    here.cycle_id().await.unwrap();
+    there.insert("b", 1).await.unwrap();
+    there.save().await.unwrap();
+
+    responds(&here).await.unwrap();
+
+    assert_eq!(keys(&store, here.id().unwrap()).await.unwrap(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn values_of_a_session_that_ended_elsewhere_do_not_reappear_under_a_new_id() {
+    let store = MemoryStore::default();
+    let old = stored(&store, &["a"]).await;
+    let here = session(&store, Some(old));
+    here.cycle_id().await.unwrap();
+    here.insert("b", 1).await.unwrap();
+
+    session(&store, Some(old)).flush().await.unwrap();
+
+    responds(&here).await.unwrap();
+    assert_eq!(keys(&store, here.id().unwrap()).await.unwrap(), ["b"]);
+}
+
+#[tokio::test]
+async fn a_session_that_was_deleted_can_be_read_but_not_revived() {
+    let store = MemoryStore::default();
+    let old = stored(&store, &["a"]).await;
+    let session = session(&store, Some(old));
+    session.insert("b", 1).await.unwrap();
+
+    session.delete().await.unwrap();
+
+    assert_eq!(session.get::<String>("a").await.unwrap().unwrap(), "a");
+    session.insert("c", 1).await.unwrap();
+    assert_eq!(responds(&session).await.unwrap(), "set");
+    assert_eq!(keys(&store, session.id().unwrap()).await.unwrap(), ["c"]);
+}
+
+#[tokio::test]
+async fn an_open_connection_can_neither_begin_a_session_nor_give_it_a_new_id() {
+    let store = MemoryStore::default();
+    let id = stored(&store, &["a"]).await;
+    let (known, none) = (session(&store, Some(id)), session(&store, None));
+    for session in [&known, &none] {
+        responds(session).await.unwrap();
+    }
+
+    assert_eq!(kind(known.cycle_id().await), ErrorKind::Session);
+    assert_eq!(keys(&store, id).await.unwrap(), ["a"]);
+    none.insert("b", 1).await.unwrap();
+    assert_eq!(kind(none.save().await), ErrorKind::Session);
+    known.insert("b", 1).await.unwrap();
+    known.save().await.unwrap();
+    known.flush().await.unwrap();
+    assert_eq!(kind(known.save().await), ErrorKind::SessionGone);
+}
+
+#[tokio::test]
+async fn an_open_connection_learns_from_load_that_its_session_has_ended() {
+    let store = MemoryStore::default();
+    let id = stored(&store, &["a"]).await;
+    let here = session(&store, Some(id));
+    here.get_value("a").await.unwrap();
+    responds(&here).await.unwrap();
+
+    session(&store, Some(id)).flush().await.unwrap();
+    here.load().await.unwrap();
+
+    assert_eq!(here.get_value("a").await.unwrap(), None);
+    assert_eq!(here.id(), None);
+    here.insert("a", 1).await.unwrap();
+    assert_eq!(kind(here.save().await), ErrorKind::SessionGone);
+}
+
+#[tokio::test]
+async fn an_expiry_of_its_own_survives_a_new_id_and_can_be_taken_back() {
+    let store = MemoryStore::default();
+    let brief = Expiry::OnInactivity(Duration::minutes(10));
+    let first = session(&store, None);
+    first.set_expiry(Some(brief));
+    first.insert("a", 1).await.unwrap();
+    responds(&first).await.unwrap();
+
+    let second = session(&store, first.id());
+    second.cycle_id().await.unwrap();
+    assert_eq!(second.expiry(), Some(brief));
+    assert!(second.expiry_age() <= Duration::minutes(10));
+    responds(&second).await.unwrap();
+    let third = session(&store, second.id());
+    third.get_value("a").await.unwrap();
+    assert_eq!(third.expiry(), Some(brief));
+    third.set_expiry(None);
+    responds(&third).await.unwrap();
+
+    let fourth = session(&store, third.id());
+    fourth.get_value("a").await.unwrap();
+    assert_eq!(fourth.expiry(), None);
+    assert!(fourth.expiry_age() > Duration::days(13));
+}
+
+#[tokio::test]
+async fn reading_writes_nothing_and_neither_does_an_equal_value() {
+    let store = MemoryStore::default();
+    let id = stored(&store, &["a"]).await;
+    let session = session(&store, Some(id));
+
+    assert_eq!(session.insert_value("a", "a".into()).await.unwrap(), None);
+    assert_eq!(session.remove_value("b").await.unwrap(), None);
+    assert!(!session.is_modified());
+    let before = session.insert_value("a", "b".into()).await.unwrap();
+    assert_eq!(before, Some("a".into()));
+    assert!(session.is_modified());
+
+    assert_eq!(
+        kind(session.get::<u8>("a").await.map(drop)),
+        ErrorKind::Codec
+    );
+}
+
+/// A store that delays each save until `goes_on`.
+#[derive(Clone, Debug, Default)]
+struct Slow {
+    store: MemoryStore,
+    asked: Arc<Notify>,
+    goes_on: Arc<Notify>,
+}
+
+#[async_trait]
+impl SessionStore for Slow {
+    async fn create(&self, record: &mut Record) -> session_store::Result<()> {
+        self.store.create(record).await
+    }
+    async fn save(&self, record: &Record) -> session_store::Result<()> {
+        self.asked.notify_one();
+        self.goes_on.notified().await;
+        self.store.save(record).await
+    }
+    async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
+        self.store.load(id).await
+    }
+    async fn delete(&self, id: &Id) -> session_store::Result<()> {
+        self.store.delete(id).await
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_changes_during_a_save_is_written_by_the_next_one() {
+    let slow = Slow::default();
+    let id = stored(&slow.store, &["a"]).await;
+    let session = session(&slow, Some(id));
+    session.insert("b", 1).await.unwrap();
+    let saving = session.clone();
+    let saving = tokio::spawn(async move { saving.save().await });
+    slow.asked.notified().await;
+
+    session.insert("c", 1).await.unwrap();
+    let next = session.clone();
+    let next = tokio::spawn(async move { next.save().await });
+    slow.goes_on.notify_one();
+    saving.await.unwrap().unwrap();
+    slow.asked.notified().await;
+    assert_eq!(keys(&slow.store, id).await.unwrap(), ["a", "b"]);
+    slow.goes_on.notify_one();
+
+    next.await.unwrap().unwrap();
+    assert_eq!(keys(&slow.store, id).await.unwrap(), ["a", "b", "c"]);
+}
