@@ -14,7 +14,6 @@ use std::{
 /// future.
 ///
 /// State that a panic left inconsistent belongs to that connection alone, which is closed.
-#[inline]
 pub(crate) fn catch_panic<F: Future>(begin: impl FnOnce() -> F) -> Guarded<F> {
     match caught(begin) {
         Ok(code) => Guarded {

@@ -72,13 +72,11 @@ impl<C: WebSocketConsumer> Hooks for AsyncHooks<C> {
         consumer.opened(ctx)
     }
 
-    fn receive(&mut self, message: Message) -> impl Future<Output = Result<()>> + Send {
+    async fn receive(&mut self, message: Message) -> Result<()> {
         let (consumer, ctx) = self.parts();
-        async move {
-            match C::Input::from_message(message) {
-                Ok(input) => consumer.receive(ctx, input).await,
-                Err(error) => consumer.malformed(ctx, error).await,
-            }
+        match C::Input::from_message(message) {
+            Ok(input) => consumer.receive(ctx, input).await,
+            Err(error) => consumer.malformed(ctx, error).await,
         }
     }
 

@@ -113,8 +113,7 @@ impl<H: Hooks> Driver<H> {
     /// Serves the client until the connection ends. Returns the error that a hook failed with.
     pub(super) async fn run(mut self: Box<Self>) -> Result<()> {
         let outcome = self.take_turns().await;
-        // The hooks remain in the box: moved out, they would take their memory in the connection's
-        // future from the start.
+        // The hooks remain in the box: moved out, they would enlarge the connection's future.
         let Connection {
             socket, mailbox, ..
         } = self.connection;
@@ -160,6 +159,8 @@ impl<H: Hooks> Driver<H> {
                 connection,
                 ..
             } = self;
+            // Dereferenced here, not in the closures: one that cannot panic needs no landing pad.
+            let hooks: &mut H = hooks;
             // Decoding a message or an event is the user's code too, so it runs inside the hook.
             handled = match turn {
                 Turn::Over => return Ok(()),

@@ -25,9 +25,9 @@ mod sockets;
 
 #[cfg(feature = "sessions")]
 pub(crate) use self::auth::{nobody, user_in};
-#[cfg(feature = "sessions")]
 #[cfg(feature = "server")]
 pub use self::provide_all::{ProvideAll, ProvidedAll};
+#[cfg(feature = "sessions")]
 pub use self::{
     auth::{Auth, AuthSession, Authenticator, RequireUser, Required, User, WithUser},
     sessions::{Sessions, WithSession},
