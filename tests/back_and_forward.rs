@@ -31,19 +31,19 @@ use tokio::{net::TcpListener, task::JoinHandle};
 #[tokio::test]
 async fn the_tutorials_pages_disconnect_when_left_and_reconnect_after_back() {
     for part in ["1-a-chat-room.md", "3-sessions-and-log-in.md"] {
-        let house = House::with(page_of(part)).await;
+        let server = TestServer::with(page_of(part)).await;
         let browser = Browser::new().await;
         let ana = browser.page().await;
-        ana.goto(&house.address("/?name=ana")).await;
-        house.holds(1).await;
+        ana.goto(&server.address("/?name=ana")).await;
+        server.holds(1).await;
         ana.eval("window.isKept = true").await;
 
-        ana.goto(&house.address("/elsewhere")).await;
-        house.holds(0).await;
+        ana.goto(&server.address("/elsewhere")).await;
+        server.holds(0).await;
         ana.go_back().await;
 
         ana.wait_for("window.isKept").await;
-        house.holds(1).await;
+        server.holds(1).await;
         let said = "[...document.querySelectorAll('#said li')].map((item) => item.textContent)";
         let twice = json!(["ana has come in.", "ana has come in."]);
         ana.wait_for_value(said, &twice).await;
@@ -138,13 +138,13 @@ fn page_of(part: &str) -> String {
 }
 
 /// A server of the tutorial's page, which counts open sockets.
-struct House {
+struct TestServer {
     port: u16,
     sockets: Arc<AtomicUsize>,
     serving: JoinHandle<Result<()>>,
 }
 
-impl House {
+impl TestServer {
     async fn with(page: String) -> Self {
         let sockets = Arc::new(AtomicUsize::new(0));
         let pages = Router::new()
@@ -182,7 +182,7 @@ impl House {
     }
 }
 
-impl Drop for House {
+impl Drop for TestServer {
     fn drop(&mut self) {
         self.serving.abort();
     }

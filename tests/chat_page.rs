@@ -2,7 +2,7 @@
 
 use seaway_tests::support::{
     Browser, Page, Redis, Server, Visitor,
-    page::{DESK, Key, PHONE, SMALL_PHONE},
+    page::{DESKTOP, Key, PHONE, SMALL_PHONE},
     visitor::PASSWORD,
 };
 use serde_json::json;
@@ -245,7 +245,7 @@ async fn every_page_fits_a_desktop_and_a_phone_in_light_and_dark() {
         .await;
 
     for (screen, screen_name) in [
-        (DESK, "desk"),
+        (DESKTOP, "desktop"),
         (PHONE, "phone"),
         (SMALL_PHONE, "small-phone"),
     ] {

@@ -2,7 +2,7 @@
 
 use seaway_tests::support::{
     Browser, Page, Server,
-    page::{DESK, PHONE, Screen},
+    page::{DESKTOP, PHONE, Screen},
     raw,
     wait::DEADLINE,
 };
@@ -38,7 +38,7 @@ async fn every_transport_receives_each_message_once_and_both_sides_count_the_sam
         hears(&page, pane, &["one", "<b>two</b>", "three"]).await;
         agrees(&page, pane).await;
     }
-    for (screen, name) in [(DESK, "desk"), (PHONE, "phone")] {
+    for (screen, name) in [(DESKTOP, "desktop"), (PHONE, "phone")] {
         for colours in ["light", "dark"] {
             page.show_on(screen, colours).await;
             page.wait_for(&format!("innerWidth === {}", screen.0)).await;

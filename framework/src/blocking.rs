@@ -85,8 +85,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 ///
 /// // For a slow machine in the cellar that serves at most four queries at once.
 /// let cellar = BlockingPool::new(4);
-/// let answer = cellar.run(|| 6 * 7).await?;
-/// # assert_eq!(answer, 42);
+/// let product = cellar.run(|| 6 * 7).await?;
+/// # assert_eq!(product, 42);
 /// # Ok::<(), seaway::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone)]

@@ -116,14 +116,14 @@ impl Peer {
 
     /// Logs that the client was refused. The reason is written for people, and contains nothing
     /// that the client may keep secret.
-    pub(crate) fn refused(&self, rule: Rule, answer: Outcome, reason: Option<&str>) {
+    pub(crate) fn refused(&self, rule: Rule, outcome: Outcome, reason: Option<&str>) {
         let admitted = limit(rule).admit();
         let path = self.path.as_ref().map(PathAndQuery::path);
         let path = path.map(|path| cut(path, MAX_PATH));
         let reason = reason.map(|reason| cut(reason, MAX_REASON));
         let client = self.client.map(tracing::field::display);
         let rule = rule.name();
-        let (status, close) = match answer {
+        let (status, close) = match outcome {
             Outcome::Status(status) => (Some(status.as_u16()), None),
             Outcome::Close(code) => (None, Some(code)),
             Outcome::Disconnect => (None, None),

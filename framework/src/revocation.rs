@@ -26,7 +26,7 @@ pub(crate) trait Revocation: Send + Sync {
 /// The conditions of one connection, stored in its scope.
 #[derive(Clone, Default)]
 pub(crate) struct Revocations {
-    ties: Vec<Arc<dyn Revocation>>,
+    revocations: Vec<Arc<dyn Revocation>>,
     changed: News,
     interrupted: Arc<Notify>,
 }
@@ -65,11 +65,11 @@ impl Revocations {
     }
 
     #[cfg(feature = "sessions")]
-    pub(crate) fn add(&mut self, tie: Arc<dyn Revocation>) {
-        self.ties.push(tie);
+    pub(crate) fn add(&mut self, revocation: Arc<dyn Revocation>) {
+        self.revocations.push(revocation);
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<dyn Revocation>> {
-        self.ties.iter()
+        self.revocations.iter()
     }
 }

@@ -170,7 +170,7 @@ fn sockets() -> impl Application<WebSocket> {
         .connect_timeout(Duration::from_millis(20));
     PathRouter::new()
         .route(
-            "/ws/{door}",
+            "/ws/{room}",
             Doorkeeper::application(&Channels::in_memory()),
         )
         .with(AllowedOrigins::list(["https://app.example"]))
@@ -192,10 +192,10 @@ async fn ask(server: SocketAddr, head: &str) -> (String, SocketAddr) {
     let client = stream.local_addr().unwrap();
     let head = format!("{head}\r\nHost: a.example\r\nConnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    let reading = stream.read_to_string(&mut answer);
+    let mut response = String::new();
+    let reading = stream.read_to_string(&mut response);
     timeout(PATIENCE, reading).await.unwrap().unwrap();
-    (answer, client)
+    (response, client)
 }
 
 #[tokio::test]
@@ -205,12 +205,12 @@ async fn a_handshake_without_an_upgrade_header_gets_an_explanation_and_is_logged
     let handshake = "GET /ws/room?token=secret HTTP/1.1\r\nSec-WebSocket-Version: 13\r\n\
                      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 
-    let (answer, client) = ask(server, handshake).await;
+    let (response, client) = ask(server, handshake).await;
 
-    assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
+    assert!(response.starts_with("HTTP/1.1 426 "), "{response}");
     assert!(
-        answer.contains("no `Upgrade: websocket` header"),
-        "{answer}"
+        response.contains("no `Upgrade: websocket` header"),
+        "{response}"
     );
     let line = log.line().await;
     assert!(line.starts_with("INFO "), "{line}");
@@ -236,8 +236,8 @@ async fn http_requests_are_served_and_not_logged() {
         ("GET /ws/room HTTP/1.1", "HTTP/1.1 404 "),
         ("GET /about HTTP/1.1\r\nUpgrade: h2c", "HTTP/1.1 200 "),
     ] {
-        let (answer, _) = ask(server, head).await;
-        assert!(answer.starts_with(status), "{head}: {answer}");
+        let (response, _) = ask(server, head).await;
+        assert!(response.starts_with(status), "{head}: {response}");
     }
 
     assert_eq!(log.take(), Vec::<String>::new());
@@ -399,9 +399,9 @@ async fn an_invalid_request_head_logs_one_line() {
         ),
         ("G@T /about HTTP/1.1", "rule=\"request_head\" client="),
     ] {
-        let (answer, client) = ask(server, head).await;
+        let (response, client) = ask(server, head).await;
 
-        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
         let line = log.line().await;
         let expected = format!("{expected}{client}");
         assert!(line.contains(&expected), "{expected} in {line}");

@@ -18,7 +18,7 @@ use super::{
 pub type Screen = (u32, u32, bool);
 
 /// A desktop window.
-pub const DESK: Screen = (1280, 800, false);
+pub const DESKTOP: Screen = (1280, 800, false);
 
 /// A small phone in portrait orientation.
 pub const PHONE: Screen = (375, 700, true);
@@ -56,7 +56,7 @@ impl Page {
         for domain in ["Page", "Runtime", "Log"] {
             page.call(&format!("{domain}.enable"), json!({})).await;
         }
-        page.show_on(DESK, "light").await;
+        page.show_on(DESKTOP, "light").await;
         page
     }
 

@@ -34,7 +34,7 @@ mod tests {
         let stage = Stage::new();
 
         let page = stage.ask(Request::get("/?room=attic"), "").await;
-        let mut socket = stage.knock("lobby", "session=AAAAAAAAAAAAAAAAAAAAAA");
+        let mut socket = stage.open_room("lobby", "session=AAAAAAAAAAAAAAAAAAAAAA");
 
         assert_eq!(page.status(), StatusCode::SEE_OTHER);
         assert_eq!(page.headers()["location"], "/login?next=%2F%3Froom%3Dattic");
@@ -55,18 +55,18 @@ mod tests {
     async fn a_log_out_closes_the_sockets_and_tells_the_room() {
         let stage = Stage::new();
         let cookie = stage.log_in("ana").await;
-        let mut ana = stage.knock("lobby", &cookie);
+        let mut ana = stage.open_room("lobby", &cookie);
         assert_eq!(ana.receive_text().await, joined("ana"));
         let mut bo = stage.enter("lobby", "bo").await;
 
-        let goodbye = form("/logout").header("cookie", &cookie);
-        stage.ask(goodbye, "").await;
+        let log_out = form("/logout").header("cookie", &cookie);
+        stage.ask(log_out, "").await;
 
         assert_eq!(ana.receive_text().await, joined("bo"));
         assert_eq!(ana.receive_close().await.code, Close::UNAUTHORIZED);
         ana.vanish().await.unwrap();
         assert_eq!(bo.receive_text().await, left("ana"));
-        let mut again = stage.knock("lobby", &cookie);
+        let mut again = stage.open_room("lobby", &cookie);
         assert_eq!(again.status().await, StatusCode::UNAUTHORIZED);
     }
 
@@ -117,7 +117,7 @@ mod tests {
             });
             let files = Files {
                 room: "the room".to_owned(),
-                login: "the door".to_owned(),
+                login: "the test".to_owned(),
             };
             let (channels, store) = (Channels::in_memory(), MemoryStore::default());
             let app = app(&channels, store, Accounts(accounts.into()), files);
@@ -147,7 +147,7 @@ mod tests {
             cookie.to_owned()
         }
 
-        fn knock(&self, room: &str, cookie: &str) -> WebSocketCommunicator {
+        fn open_room(&self, room: &str, cookie: &str) -> WebSocketCommunicator {
             let request = Request::get(format!("/ws/chat/{room}")).header("cookie", cookie);
             WebSocketCommunicator::open(&self.sockets, request)
         }
@@ -155,7 +155,7 @@ mod tests {
         /// Connects a client, and waits until it has joined.
         async fn enter(&self, room: &str, name: &str) -> WebSocketCommunicator {
             let cookie = self.log_in(name).await;
-            let mut visitor = self.knock(room, &cookie);
+            let mut visitor = self.open_room(room, &cookie);
             assert_eq!(visitor.receive_text().await, joined(name));
             visitor
         }

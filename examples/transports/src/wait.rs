@@ -42,12 +42,12 @@ impl HttpConsumer for Wait {
             _ = timeout(PATIENCE, ctx.next_event()).await;
             missed = self.room.since(self.since);
         }
-        ctx.reply(self.answer(&missed))
+        ctx.reply(self.response(&missed))
     }
 }
 
 impl Wait {
-    fn answer(&self, missed: &Missed) -> Response<String> {
+    fn response(&self, missed: &Missed) -> Response<String> {
         let body = serde_json::to_string(missed).expect("numbers and texts are JSON");
         self.tally.told(missed.messages.len(), body.len());
         let mut response = Response::new(body);

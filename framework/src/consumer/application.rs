@@ -2,9 +2,9 @@
 
 use super::{
     ConsumerApplication, Context, FromMessage, Handshake, WebSocketConsumer,
+    connect::serve,
     disconnect_guard::{DisconnectHook, disconnected},
     hooks::Hooks,
-    opening::serve,
 };
 use crate::{
     application::Application,

@@ -6,7 +6,7 @@ use crate::{
     error::Result,
     message::Close,
     name::ChannelName,
-    protocol::{Sender, Speaker, WebSocket},
+    protocol::{SendSource, Sender, WebSocket},
     refusal_log::{Outcome, Rule},
     scope::Scope,
 };
@@ -49,14 +49,14 @@ impl<E: Event> Context<E> {
     /// Safe: the message is queued whole or not at all.
     pub async fn send(&self, message: impl IntoMessage) -> Result<()> {
         let message = message.into_message()?;
-        self.sender.queue(message, Speaker::Handler).await
+        self.sender.queue(message, SendSource::Handler).await
     }
 
     /// Logs that the connection is closed because a message is not an `Input`. The message itself
     /// is not logged: it may hold secrets.
     pub(super) fn note_malformed(&self) {
-        let answer = Outcome::Close(Close::INVALID);
-        self.scope.peer().refused(Rule::Input, answer, None);
+        let outcome = Outcome::Close(Close::INVALID);
+        self.scope.peer().refused(Rule::Input, outcome, None);
     }
 
     /// Closes the connection after the messages sent before; `disconnect` follows.

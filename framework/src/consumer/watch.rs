@@ -20,8 +20,8 @@ use tokio::time::sleep;
 /// Repeated checks of one connection's conditions: periodically, when one is new, and after an
 /// interruption of the channel layer.
 pub(super) struct Watch {
-    ties: Revocations,
-    rounds: Pin<Box<dyn Future<Output = Close> + Send>>,
+    revocations: Revocations,
+    checks: Pin<Box<dyn Future<Output = Close> + Send>>,
 }
 
 impl Watch {
@@ -32,32 +32,32 @@ impl Watch {
     /// # Errors
     /// The close for the connection, if a condition is already lost or cannot be watched.
     pub(super) async fn over(
-        ties: &Revocations,
+        revocations: &Revocations,
         channels: &Channels,
         channel: &ChannelName,
     ) -> Result<Box<Self>, Close> {
-        let mut rounds = Rounds {
-            ties: ties.clone(),
+        let mut checks = Checks {
+            revocations: revocations.clone(),
             channels: channels.clone(),
             channel: channel.clone(),
             joined: Vec::new(),
         };
-        let first = rounds.go().await?;
+        let first = checks.check_all().await?;
         Ok(Box::new(Self {
-            ties: ties.clone(),
-            rounds: Box::pin(rounds.go_on(first)),
+            revocations: revocations.clone(),
+            checks: Box::pin(checks.run(first)),
         }))
     }
 
     /// Polls for the close of the connection, ready once a condition is lost.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
-        self.rounds.as_mut().poll(cx)
+        self.checks.as_mut().poll(cx)
     }
 
     /// Schedules a check of all conditions: an announcement may have been missed while this process
     /// was not subscribed.
     pub(super) fn recheck(&self) {
-        self.ties.note_interruption();
+        self.revocations.note_interruption();
     }
 }
 
@@ -65,16 +65,16 @@ impl Watch {
 /// that a store does not get all queries at once.
 const SPREAD: Duration = Duration::from_secs(1);
 
-struct Rounds {
-    ties: Revocations,
+struct Checks {
+    revocations: Revocations,
     channels: Channels,
     channel: ChannelName,
     /// The announcement groups joined so far.
     joined: Vec<GroupName>,
 }
 
-impl Rounds {
-    async fn go_on(mut self, first: Option<Duration>) -> Close {
+impl Checks {
+    async fn run(mut self, first: Option<Duration>) -> Close {
         let mut every = first;
         loop {
             let due = async {
@@ -85,10 +85,10 @@ impl Rounds {
             };
             tokio::select! {
                 () = due => {}
-                () = self.ties.changed() => {}
-                () = self.ties.interrupted() => sleep(SPREAD.mul_f64(fastrand::f64())).await,
+                () = self.revocations.changed() => {}
+                () = self.revocations.interrupted() => sleep(SPREAD.mul_f64(fastrand::f64())).await,
             }
-            match self.go().await {
+            match self.check_all().await {
                 Ok(period) => every = period,
                 Err(close) => return close,
             }
@@ -96,13 +96,19 @@ impl Rounds {
     }
 
     /// Checks every condition; returns when to check again.
-    async fn go(&mut self) -> Result<Option<Duration>, Close> {
+    async fn check_all(&mut self) -> Result<Option<Duration>, Close> {
         let mut every: Option<Duration> = None;
-        for tie in self.ties.iter() {
-            let asking =
-                catch_panic(|| ask(&**tie, &self.channels, &self.channel, &mut self.joined));
-            let period = match asking.await {
-                Ok(asked) => asked?,
+        for revocation in self.revocations.iter() {
+            let checking = catch_panic(|| {
+                check(
+                    &**revocation,
+                    &self.channels,
+                    &self.channel,
+                    &mut self.joined,
+                )
+            });
+            let period = match checking.await {
+                Ok(checked) => checked?,
                 Err(panic) => {
                     log_limited!(error, error = %panic, "checking a session or a user panicked");
                     return Err(Close::from(Close::ERROR));
@@ -115,13 +121,13 @@ impl Rounds {
 }
 
 /// Checks one condition; returns when to check again. May run the user's code.
-async fn ask(
-    tie: &dyn Revocation,
+async fn check(
+    revocation: &dyn Revocation,
     channels: &Channels,
     channel: &ChannelName,
     joined: &mut Vec<GroupName>,
 ) -> Result<Option<Duration>, Close> {
-    let Some(group) = tie.group() else {
+    let Some(group) = revocation.group() else {
         return Ok(None);
     };
     if !joined.contains(&group) {
@@ -132,8 +138,8 @@ async fn ask(
         })?;
         joined.push(group);
     }
-    match tie.broken().await {
+    match revocation.broken().await {
         Some(close) => Err(close),
-        None => Ok(tie.every()),
+        None => Ok(revocation.every()),
     }
 }

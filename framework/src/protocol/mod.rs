@@ -22,7 +22,7 @@ pub(crate) use self::{
     http::{Pipe, PipeBody, PipeEnd, ResponseReceiver, detached},
     signal::SignalWatch,
     websocket::{
-        ByteTransport, Origin, Reply, RequestKind, Speaker, Transport, request_kind,
+        ByteTransport, Origin, Reply, RequestKind, SendSource, Transport, request_kind,
         without_upgrade,
     },
 };

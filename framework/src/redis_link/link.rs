@@ -278,8 +278,8 @@ async fn run_id(connection: &mut MultiplexedConnection) -> Result<Option<Arc<str
     let mut info = redis::cmd("INFO");
     info.arg("server");
     let asking = info.query_async::<String>(connection);
-    let answer = timeout(INFO_TIMEOUT, asking).await;
-    match answer.map_err(|_| ConnectError::timeout("no response to INFO within 5 s"))? {
+    let response = timeout(INFO_TIMEOUT, asking).await;
+    match response.map_err(|_| ConnectError::timeout("no response to INFO within 5 s"))? {
         Ok(text) => {
             let id = text.lines().find_map(|line| line.strip_prefix("run_id:"));
             Ok(id.map(|id| id.trim().into()))

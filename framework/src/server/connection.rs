@@ -19,7 +19,7 @@ use crate::{
     rejection::Rejection,
 };
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use http_body_util::{Either, Full};
 use hyper::{body::Incoming, server::conn, service::service_fn};
@@ -135,7 +135,8 @@ where
                 false => request_head::check(&request, limits.allows_connect),
             };
             let is_connect = *request.method() == Method::CONNECT;
-            let request = prepare(request, &handle, limits, || alarm.clone());
+            let alarm = || alarm.clone();
+            let request = prepare(request, &handle, limits, alarm);
             async move {
                 let response = match checked {
                     Ok(()) => respond(app, request).await,
@@ -281,9 +282,15 @@ fn prepare(
     limits: ConnectionLimits,
     alarm: impl FnOnce() -> SharedAlarm,
 ) -> Request<Body> {
+    // A client that expects 100 (Continue) has not sent its body, and HTTP/2 resets the stream.
+    let discards_rest =
+        request.version() < Version::HTTP_2 && !request.headers().contains_key(header::EXPECT);
     let mut request = request.map(|body| match body.is_end_stream() {
         true => Body::empty(),
-        false => Body::new(RequestBody::new(body, limits.body_timeout, alarm())),
+        false => {
+            let limit = limits.body_timeout;
+            Body::new(RequestBody::new(body, limit, alarm(), discards_rest))
+        }
     });
     request.extensions_mut().insert(handle.clone());
     request

@@ -4,26 +4,71 @@ use super::alarm::SharedAlarm;
 use crate::error::{BodyError, BoxError};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout},
+};
 
 /// The body of a request. Reading it fails once the client has sent nothing for too long.
 pub(super) struct RequestBody {
     /// `None` after an error: dropping the body notifies hyper that the rest is not needed.
     incoming: Option<Incoming>,
     pace: Pace,
+    discards_rest: bool,
 }
 
+/// The maximum size of the rest of a body that is read and discarded, in bytes.
+const MAX_REST: u64 = 64 * 1024;
+
+/// How long the rest of a body is read.
+const REST_TIMEOUT: Duration = Duration::from_millis(500);
+
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, limit: Duration, alarm: SharedAlarm) -> Self {
+    /// Creates a body. If `discards_rest`, what the application leaves unread of it is read and
+    /// discarded, if it is short: hyper would close the connection, and the client could lose the
+    /// response while it is still sending (RFC 9112, 9.6).
+    pub(super) fn new(
+        incoming: Incoming,
+        limit: Duration,
+        alarm: SharedAlarm,
+        discards_rest: bool,
+    ) -> Self {
         Self {
             incoming: Some(incoming),
             pace: Pace::new(limit, alarm),
+            discards_rest,
+        }
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        let is_short = |body: &Incoming| body.size_hint().lower() <= MAX_REST;
+        let rest = self.incoming.take();
+        let rest = rest.filter(|body| self.discards_rest && !body.is_end_stream());
+        if let Some(rest) = rest.filter(is_short)
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(timeout(REST_TIMEOUT, discard(rest)));
+        }
+    }
+}
+
+/// Reads a body and discards it, up to [`MAX_REST`].
+async fn discard(mut body: Incoming) {
+    let mut left = MAX_REST;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        match left.checked_sub(length as u64) {
+            Some(rest) => left = rest,
+            None => return,
         }
     }
 }
@@ -36,7 +81,7 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self { incoming, pace } = &mut *self;
+        let Self { incoming, pace, .. } = &mut *self;
         let Some(body) = incoming else {
             return Poll::Ready(None);
         };

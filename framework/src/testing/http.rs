@@ -60,13 +60,13 @@ use tokio::task::JoinHandle;
 /// ```
 pub struct HttpCommunicator {
     conversation: Option<JoinHandle<Result<()>>>,
-    answer: Answered,
+    response: Progress,
     events: EventStream,
 }
 
-enum Answered {
-    NotYet(ResponseReceiver),
-    Got(Response<()>, Body),
+enum Progress {
+    Pending(ResponseReceiver),
+    Received(Response<()>, Body),
 }
 
 /// Maximum size in bytes of a response body that [`HttpCommunicator::request`] reads (64 MiB).
@@ -89,7 +89,7 @@ impl HttpCommunicator {
         async move {
             let mut client = Self::open(application, request);
             client.wait_for_answer(line).await?;
-            let Answered::Got(head, body) = &mut client.answer else {
+            let Progress::Received(head, body) = &mut client.response else {
                 unreachable!("it was just waited for");
             };
             let body = std::mem::take(body).to_bytes(LIMIT);
@@ -108,7 +108,7 @@ impl HttpCommunicator {
             tokio::spawn(async move { application.call(Scope::new(head), exchange).await });
         Self {
             conversation: Some(conversation),
-            answer: Answered::NotYet(reply),
+            response: Progress::Pending(reply),
             events: EventStream::default(),
         }
     }
@@ -174,8 +174,8 @@ impl HttpCommunicator {
         let line = Location::caller();
         async move {
             if !is_event_stream(self.reply_at(line).await) {
-                let answer = self.described(line).await;
-                fail(line, format_args!("waited for an event and got {answer}"));
+                let response = self.described(line).await;
+                fail(line, format_args!("waited for an event and got {response}"));
             }
             loop {
                 if let Some(event) = self.events.next() {
@@ -219,9 +219,9 @@ impl HttpCommunicator {
 
     /// Returns whether there is a response, read or not.
     fn is_answered(&mut self) -> bool {
-        match &mut self.answer {
-            Answered::NotYet(reply) => reply.try_recv().is_ok(),
-            Answered::Got(..) => true,
+        match &mut self.response {
+            Progress::Pending(reply) => reply.try_recv().is_ok(),
+            Progress::Received(..) => true,
         }
     }
 
@@ -229,9 +229,9 @@ impl HttpCommunicator {
         if let Err(error) = self.wait_for_answer(line).await {
             fail(line, format_args!("expected a response and got {error:?}"));
         }
-        match &self.answer {
-            Answered::Got(head, _) => head,
-            Answered::NotYet(_) => unreachable!("it was just waited for"),
+        match &self.response {
+            Progress::Received(head, _) => head,
+            Progress::Pending(_) => unreachable!("it was just waited for"),
         }
     }
 
@@ -253,7 +253,7 @@ impl HttpCommunicator {
     }
 
     async fn wait_for_answer(&mut self, line: Line) -> Result<()> {
-        let Answered::NotYet(reply) = &mut self.answer else {
+        let Progress::Pending(reply) = &mut self.response else {
             return Ok(());
         };
         let Ok(response) = soon_at(line, "a response", reply).await else {
@@ -266,13 +266,13 @@ impl HttpCommunicator {
         };
         let (head, body) = response.into_parts();
         explain(line, head.status, &head.extensions);
-        self.answer = Answered::Got(Response::from_parts(head, ()), body);
+        self.response = Progress::Received(Response::from_parts(head, ()), body);
         Ok(())
     }
 
     async fn receive_piece(&mut self, line: Line) -> Result<Option<Bytes>> {
         self.wait_for_answer(line).await?;
-        let Answered::Got(_, body) = &mut self.answer else {
+        let Progress::Received(_, body) = &mut self.response else {
             unreachable!("it was just waited for");
         };
         while let Some(frame) = soon_at(line, "a part of the body", body.frame()).await {

@@ -29,15 +29,15 @@ use tokio::{
 /// example.
 pub struct WebSocketCommunicator {
     conversation: Conversation,
-    answer: Answered,
+    response: Progress,
     /// The sender of this client's messages; `None` once it has disconnected.
     said: Option<mpsc::UnboundedSender<Result<Message, Close>>>,
     heard: mpsc::UnboundedReceiver<Heard>,
 }
 
-enum Answered {
-    NotYet(oneshot::Receiver<Reply>),
-    Got(Reply),
+enum Progress {
+    Pending(oneshot::Receiver<Reply>),
+    Received(Reply),
 }
 
 /// A message or a close frame from the server.
@@ -61,7 +61,7 @@ impl WebSocketCommunicator {
         let (said, incoming) = mpsc::unbounded_channel();
         let (outgoing, heard) = mpsc::unbounded_channel();
         let transport = Memory { incoming, outgoing };
-        let (upgrade, answer) = Upgrade::new(
+        let (upgrade, response) = Upgrade::new(
             Origin::of(&head.headers, &head.uri),
             Peer::new(&head.uri, None),
             None,
@@ -72,7 +72,7 @@ impl WebSocketCommunicator {
             tokio::spawn(async move { application.call(Scope::new(head), upgrade).await });
         Self {
             conversation: Conversation::GoesOn(conversation),
-            answer: Answered::NotYet(answer),
+            response: Progress::Pending(response),
             said: Some(said),
             heard,
         }
@@ -223,17 +223,17 @@ impl WebSocketCommunicator {
     }
 
     async fn reply_at(&mut self, line: Line) -> &Response<Cow<'static, str>> {
-        if let Answered::NotYet(answer) = &mut self.answer {
-            let answer = match soon_at(line, "a response to the handshake", answer).await {
-                Ok(answer) => answer,
+        if let Progress::Pending(response) = &mut self.response {
+            let response = match soon_at(line, "a response to the handshake", response).await {
+                Ok(response) => response,
                 Err(_) => self.no_answer(line).await,
             };
-            explain(line, answer.status(), answer.extensions());
-            self.answer = Answered::Got(answer);
+            explain(line, response.status(), response.extensions());
+            self.response = Progress::Received(response);
         }
-        match &self.answer {
-            Answered::Got(answer) => answer,
-            Answered::NotYet(_) => unreachable!("it was just put there"),
+        match &self.response {
+            Progress::Received(response) => response,
+            Progress::Pending(_) => unreachable!("it was just put there"),
         }
     }
 
@@ -311,14 +311,14 @@ impl WebSocketCommunicator {
         if let Some(heard) = soon_at(line, what, self.heard.recv()).await {
             return heard;
         }
-        let answer = self.reply_at(line).await;
-        match answer.status() {
+        let response = self.reply_at(line).await;
+        match response.status() {
             StatusCode::SWITCHING_PROTOCOLS => fail(
                 line,
                 format_args!("waited for {what}, but the application has ended"),
             ),
             status => {
-                let refusal = described(status, answer.body(), answer.extensions());
+                let refusal = described(status, response.body(), response.extensions());
                 fail(
                     line,
                     format_args!("waited for {what}, but was refused with {refusal}"),

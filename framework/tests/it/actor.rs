@@ -1,6 +1,6 @@
 //! A WebSocket consumer that executes commands, for tests of the consumer's lifecycle.
 
-use crate::support::{Diary, trouble};
+use crate::support::{Recorder, trouble};
 use http::Request;
 use seaway::{
     ApplicationExt, BoxApplication, Channels, Close, Context, Group, Handshake, Json, Rejection,
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// A consumer that executes the client's commands, and records them.
 pub(crate) struct Actor {
-    diary: Diary,
+    recorder: Recorder,
     room: Group<Said>,
 }
 
@@ -39,10 +39,10 @@ impl WebSocketConsumer for Actor {
     type Event = Said;
 
     async fn connect(handshake: &mut Handshake<Said>) -> Result<Self, Rejection> {
-        let diary = handshake.state::<Diary>()?.clone();
-        diary.note("connect");
+        let recorder = handshake.state::<Recorder>()?.clone();
+        recorder.record("connect");
         let room = handshake.join("room").await?;
-        Ok(Self { diary, room })
+        Ok(Self { recorder, room })
     }
 
     async fn opened(&mut self, ctx: &mut Context<Said>) -> Result<()> {
@@ -55,7 +55,7 @@ impl WebSocketConsumer for Actor {
             Order::Note(entry) => {
                 // A slow hook: the next one waits.
                 tokio::task::yield_now().await;
-                self.diary.note(entry);
+                self.recorder.record(entry);
                 Ok(())
             }
             Order::Fail => Err(trouble()),
@@ -77,17 +77,17 @@ impl WebSocketConsumer for Actor {
     }
 
     async fn disconnect(self, close: Close) {
-        self.diary.note(format!("disconnect {}", close.code));
+        self.recorder.record(format!("disconnect {}", close.code));
     }
 }
 
-pub(crate) fn stage(diary: &Diary) -> BoxApplication<WebSocket> {
-    stage_of(diary, &Channels::in_memory())
+pub(crate) fn stage(recorder: &Recorder) -> BoxApplication<WebSocket> {
+    stage_of(recorder, &Channels::in_memory())
 }
 
-pub(crate) fn stage_of(diary: &Diary, channels: &Channels) -> BoxApplication<WebSocket> {
+pub(crate) fn stage_of(recorder: &Recorder, channels: &Channels) -> BoxApplication<WebSocket> {
     Actor::application(channels)
-        .with(Provide(diary.clone()))
+        .with(Provide(recorder.clone()))
         .boxed()
 }
 

@@ -95,8 +95,8 @@ async fn an_open_websocket_can_log_out_but_not_log_in() {
     let (mut socket, _) = site.who(&ana).await;
 
     socket.send("log in").await;
-    let answer = socket.receive_text().await;
-    assert!(answer.contains("log in in an HTTP handler"), "{answer}");
+    let response = socket.receive_text().await;
+    assert!(response.contains("log in in an HTTP handler"), "{response}");
     socket.send("log out").await;
 
     assert_eq!(socket.receive_close().await.code, Close::UNAUTHORIZED);
@@ -106,9 +106,9 @@ async fn an_open_websocket_can_log_out_but_not_log_in() {
 #[tokio::test]
 async fn a_handshake_can_log_in_with_or_without_a_session_and_a_log_out_closes_its_websocket() {
     let site = Site::new();
-    let stranger = cookie(&site.get("/note", &[]).await).unwrap();
+    let anonymous = cookie(&site.get("/note", &[]).await).unwrap();
 
-    for headers in [&[][..], &[("cookie", stranger.as_str())]] {
+    for headers in [&[][..], &[("cookie", anonymous.as_str())]] {
         let mut socket = site.open("/who?log-in=ana", headers).await;
         let ana = cookie(socket.reply().await).expect("a cookie on the 101");
         assert_eq!(socket.receive_text().await, "ana");
@@ -123,10 +123,10 @@ async fn a_handshake_can_log_in_with_or_without_a_session_and_a_log_out_closes_i
 #[tokio::test]
 async fn anonymous_session_values_survive_a_log_in_and_those_of_another_user_do_not() {
     let site = Site::new();
-    let stranger = cookie(&site.get("/note", &[]).await).unwrap();
+    let anonymous = cookie(&site.get("/note", &[]).await).unwrap();
 
     let page = site
-        .get("/login/ana/open%20sesame", &[("cookie", &stranger)])
+        .get("/login/ana/open%20sesame", &[("cookie", &anonymous)])
         .await;
     let ana = cookie(&page).unwrap();
     let noted = async |cookie: &str| site.get("/noted", &[("cookie", cookie)]).await.into_body();
@@ -136,7 +136,7 @@ async fn anonymous_session_values_survive_a_log_in_and_those_of_another_user_do_
         .await;
     let bo = cookie(&page).unwrap();
 
-    assert_ne!(stranger, ana);
+    assert_ne!(anonymous, ana);
     assert_ne!(ana, bo);
     assert_eq!(noted(&bo).await, "");
     assert_eq!(site.get("/me", &[("cookie", &bo)]).await.body(), "bo");
@@ -205,15 +205,15 @@ async fn the_redirect_after_log_in_includes_prefixes_that_routers_stripped() {
         let crew = Router::new()
             .route("/crew", get(|| async { "in" }))
             .route_layer(members);
-        let house = ProtocolTypeRouter::new()
+        let state = ProtocolTypeRouter::new()
             .http(from_service(Router::new().nest("/inner", crew)))
             .with(Auth::new(Accounts::of(&[])))
             .with(Sessions::new(MemoryStore::default(), &channels));
         let request = asking(&format!("{}/inner/crew?x=1", outer.unwrap_or("")), &[]);
         let request = request.body(axum::body::Body::empty()).unwrap();
         let app = match outer {
-            Some(outer) => Router::new().nest_service(outer, house),
-            None => Router::new().fallback_service(house),
+            Some(outer) => Router::new().nest_service(outer, state),
+            None => Router::new().fallback_service(state),
         };
         let page = app.oneshot(request).await.unwrap();
         assert_eq!(page.status(), 303);

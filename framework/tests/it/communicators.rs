@@ -1,6 +1,6 @@
 //! Tests of the panic messages of the communicators.
 
-use crate::guest::House;
+use crate::test_consumer::TestState;
 use http::Request;
 use seaway::{
     ApplicationExt, Channels, Context, Handshake, NoEvent, Rejection, Result, WebSocketConsumer,
@@ -15,8 +15,8 @@ async fn failure(test: impl Future<Output = ()> + Send + 'static) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn a_timeout_reports_the_line_and_how_time_passed() {
-    let house = House::new();
-    let mut client = house.open("to hang");
+    let state = TestState::new();
+    let mut client = state.open("to hang");
     let line = line!() + 1;
     let failed = failure(async move { _ = client.status().await }).await;
 
@@ -31,7 +31,7 @@ async fn waiting_for_an_event_reports_what_arrived_instead() {
     for (wish, expected) in [
         ("one event", "waited for an event, but the stream has ended"),
         (
-            "an answer",
+            "an response",
             "waited for an event and got 200 OK: here you are",
         ),
         (
@@ -40,7 +40,7 @@ async fn waiting_for_an_event_reports_what_arrived_instead() {
              the database is on fire",
         ),
     ] {
-        let mut client = House::new().open(wish);
+        let mut client = TestState::new().open(wish);
         let failed = failure(async move {
             assert_eq!(client.receive_event().await.data, "ahoy");
             client.receive_event().await;

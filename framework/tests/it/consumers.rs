@@ -2,7 +2,7 @@
 
 use crate::{
     actor::{Said, enter, stage},
-    support::{Diary, echo},
+    support::{Recorder, echo},
 };
 use http::Request;
 use seaway::{
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 #[tokio::test]
 async fn members_of_a_group_receive_their_own_and_each_others_events() {
-    let app = stage(&Diary::default());
+    let app = stage(&Recorder::default());
     let (mut ana, mut bo) = (enter(&app).await, enter(&app).await);
 
     ana.send(r#"{"say": "ahoy"}"#).await;
@@ -28,7 +28,7 @@ async fn members_of_a_group_receive_their_own_and_each_others_events() {
 
 #[tokio::test]
 async fn a_consumer_that_left_a_group_receives_no_events_and_remains_connected() {
-    let app = stage(&Diary::default());
+    let app = stage(&Recorder::default());
     let (mut ana, mut bo) = (enter(&app).await, enter(&app).await);
 
     bo.send(r#""leave""#).await;
@@ -43,15 +43,15 @@ async fn a_consumer_that_left_a_group_receives_no_events_and_remains_connected()
 
 #[tokio::test]
 async fn hooks_run_one_at_a_time_in_order_even_if_the_client_leaves_at_once() {
-    let diary = Diary::default();
-    let mut client = enter(&stage(&diary)).await;
+    let recorder = Recorder::default();
+    let mut client = enter(&stage(&recorder)).await;
 
     for number in 0..10 {
         client.send(format!(r#"{{"note": "{number}"}}"#)).await;
     }
     client.close(1001).await.unwrap();
 
-    let entries = diary.entries();
+    let entries = recorder.entries();
     let expected: Vec<_> = (0..10).map(|number| number.to_string()).collect();
     assert_eq!(entries[0], "connect");
     assert_eq!(entries[1..11], expected);
@@ -60,8 +60,8 @@ async fn hooks_run_one_at_a_time_in_order_even_if_the_client_leaves_at_once() {
 
 #[tokio::test]
 async fn disconnect_gets_the_code_of_the_consumers_own_close() {
-    let diary = Diary::default();
-    let mut client = enter(&stage(&diary)).await;
+    let recorder = Recorder::default();
+    let mut client = enter(&stage(&recorder)).await;
 
     client.send(r#"{"close": 4001}"#).await;
 
@@ -70,31 +70,31 @@ async fn disconnect_gets_the_code_of_the_consumers_own_close() {
         Close::new(4001, "as you wish")
     );
     client.vanish().await.unwrap();
-    assert_eq!(diary.entries(), ["connect", "disconnect 4001"]);
+    assert_eq!(recorder.entries(), ["connect", "disconnect 4001"]);
 }
 
 #[tokio::test]
 async fn no_event_is_delivered_after_the_consumer_has_closed() {
-    struct Once(Diary);
+    struct Once(Recorder);
     impl WebSocketConsumer for Once {
         type Input = String;
         type Event = Said;
 
         async fn connect(handshake: &mut Handshake<Said>) -> Result<Self, Rejection> {
             handshake.join("room").await?;
-            Ok(Once(handshake.state::<Diary>()?.clone()))
+            Ok(Once(handshake.state::<Recorder>()?.clone()))
         }
         async fn receive(&mut self, _: &mut Context<Said>, _: String) -> Result<()> {
             Ok(())
         }
         async fn event(&mut self, ctx: &mut Context<Said>, said: Shared<Said>) -> Result<()> {
-            self.0.note(said.text.as_str());
+            self.0.record(said.text.as_str());
             ctx.close(4000).await
         }
     }
-    let (diary, channels) = (Diary::default(), Channels::in_memory());
+    let (recorder, channels) = (Recorder::default(), Channels::in_memory());
     let app = Once::application(&channels)
-        .with(Provide(diary.clone()))
+        .with(Provide(recorder.clone()))
         .boxed();
     let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
     assert_eq!(client.status().await, 101);
@@ -108,7 +108,7 @@ async fn no_event_is_delivered_after_the_consumer_has_closed() {
 
     assert_eq!(client.receive_close().await.code, 4000);
     client.vanish().await.unwrap();
-    assert_eq!(diary.entries(), ["0"]);
+    assert_eq!(recorder.entries(), ["0"]);
 }
 
 #[tokio::test]
@@ -137,17 +137,17 @@ async fn a_sender_in_another_task_fails_once_its_websocket_is_closed() {
 
 #[tokio::test]
 async fn a_client_that_vanishes_disconnects_with_1006() {
-    let diary = Diary::default();
+    let recorder = Recorder::default();
 
-    enter(&stage(&diary)).await.vanish().await.unwrap();
+    enter(&stage(&recorder)).await.vanish().await.unwrap();
 
-    assert_eq!(diary.entries(), ["connect", "disconnect 1006"]);
+    assert_eq!(recorder.entries(), ["connect", "disconnect 1006"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stuck_hook_does_not_block_disconnect() {
-    let diary = Diary::default();
-    let mut client = enter(&stage(&diary)).await;
+    let recorder = Recorder::default();
+    let mut client = enter(&stage(&recorder)).await;
     client.send(r#""hang""#).await;
     client.send(r#"{"note": "never"}"#).await;
 
@@ -155,13 +155,13 @@ async fn a_stuck_hook_does_not_block_disconnect() {
     client.close(1000).await.unwrap();
 
     assert_eq!(before.elapsed().as_secs(), 5, "the default grace");
-    assert_eq!(diary.entries(), ["connect", "disconnect 1000"]);
+    assert_eq!(recorder.entries(), ["connect", "disconnect 1000"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn all_hooks_after_the_close_share_one_grace_period() {
-    let diary = Diary::default();
-    let mut client = enter(&stage(&diary)).await;
+    let recorder = Recorder::default();
+    let mut client = enter(&stage(&recorder)).await;
     for _ in 0..5 {
         client.send(r#""hang""#).await;
     }
@@ -174,9 +174,9 @@ async fn all_hooks_after_the_close_share_one_grace_period() {
 
 #[tokio::test(start_paused = true)]
 async fn the_grace_period_is_configurable() {
-    let diary = Diary::default();
+    let recorder = Recorder::default();
     let config = WebSocketConfig::new().grace(Duration::from_secs(1));
-    let app = stage(&diary).with(config).boxed();
+    let app = stage(&recorder).with(config).boxed();
     let mut client = enter(&app).await;
     client.send(r#""hang""#).await;
 
@@ -189,7 +189,7 @@ async fn the_grace_period_is_configurable() {
 #[tokio::test]
 async fn a_hook_may_send_more_than_the_send_buffer_holds() {
     let config = WebSocketConfig::new().send_buffer(256);
-    let app = stage(&Diary::default()).with(config).boxed();
+    let app = stage(&Recorder::default()).with(config).boxed();
     let mut client = enter(&app).await;
 
     client.send(r#"{"flood": 1000}"#).await;

@@ -1,6 +1,6 @@
 //! Tests of remote disconnects, and of timers.
 
-use crate::support::{Diary, PATIENCE, Server, connect, say};
+use crate::support::{PATIENCE, Recorder, Server, connect, say};
 use futures_util::StreamExt;
 use seaway::{
     ApplicationExt, Channels, Close, Context, Cookies, FromScope, Group, GroupName, Handshake,
@@ -25,7 +25,7 @@ enum Noise {
 
 /// A consumer that joins a group, and records how it ended.
 struct Member {
-    diary: Diary,
+    recorder: Recorder,
     room: Group<Noise>,
 }
 
@@ -35,7 +35,7 @@ impl WebSocketConsumer for Member {
 
     async fn connect(handshake: &mut Handshake<Noise>) -> Result<Self, Rejection> {
         Ok(Self {
-            diary: handshake.state::<Diary>()?.clone(),
+            recorder: handshake.state::<Recorder>()?.clone(),
             room: handshake.join("room").await?,
         })
     }
@@ -51,21 +51,21 @@ impl WebSocketConsumer for Member {
 
     async fn event(&mut self, _: &mut Context<Noise>, event: Shared<Noise>) -> Result<()> {
         let Noise::Noise { number } = &*event;
-        self.diary.note(format!("heard {number}"));
+        self.recorder.record(format!("heard {number}"));
         Ok(())
     }
 
     async fn disconnect(self, close: Close) {
-        self.diary.note(format!("left with {}", close.code));
+        self.recorder.record(format!("left with {}", close.code));
     }
 }
 
 #[tokio::test]
 async fn disconnecting_a_group_precedes_queued_events_and_reaches_a_full_mailbox() {
-    let diary = Diary::default();
+    let recorder = Recorder::default();
     let channels = Channels::new(InMemoryChannelLayer::with_mailbox_capacity(4));
     let app = Member::application(&channels)
-        .with(Provide(diary.clone()))
+        .with(Provide(recorder.clone()))
         .boxed();
     let mut ana = WebSocketCommunicator::open(&app, Request::get("/"));
     assert_eq!(ana.status().await, 101);
@@ -74,15 +74,17 @@ async fn disconnecting_a_group_precedes_queued_events_and_reaches_a_full_mailbox
 
     assert_eq!(ana.receive_close().await, Close::new(4000, "enough"));
     ana.disconnect().await.unwrap();
-    assert_eq!(diary.entries(), ["left with 4000"]);
+    assert_eq!(recorder.entries(), ["left with 4000"]);
     assert_eq!(channels.dropped(), 6);
 }
 
 #[tokio::test]
 async fn python_can_disconnect_a_group_too() {
-    let diary = Diary::default();
+    let recorder = Recorder::default();
     let channels = Channels::in_memory();
-    let app = Member::application(&channels).with(Provide(diary)).boxed();
+    let app = Member::application(&channels)
+        .with(Provide(recorder))
+        .boxed();
     let mut ana = WebSocketCommunicator::open(&app, Request::get("/"));
     assert_eq!(ana.status().await, 101);
 
@@ -138,7 +140,7 @@ impl WebSocketConsumer for Named {
 
 /// A consumer whose hook never returns.
 struct Stuck {
-    diary: Diary,
+    recorder: Recorder,
 }
 
 impl WebSocketConsumer for Stuck {
@@ -147,55 +149,55 @@ impl WebSocketConsumer for Stuck {
 
     async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         handshake.join("stuck").await?;
-        let diary = handshake.state::<Diary>()?.clone();
-        Ok(Self { diary })
+        let recorder = handshake.state::<Recorder>()?.clone();
+        Ok(Self { recorder })
     }
 
     async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
-        self.diary.note("busy");
+        self.recorder.record("busy");
         std::future::pending().await
     }
 
     async fn disconnect(self, close: Close) {
-        self.diary.note(format!("left with {}", close.code));
+        self.recorder.record(format!("left with {}", close.code));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_running_hook_does_not_delay_a_disconnect() {
-    let diary = Diary::default();
+    let recorder = Recorder::default();
     let channels = Channels::in_memory();
     let app = Stuck::application(&channels)
-        .with(Provide(diary.clone()))
+        .with(Provide(recorder.clone()))
         .boxed();
     let mut ana = WebSocketCommunicator::open(&app, Request::get("/"));
     assert_eq!(ana.status().await, 101);
     ana.send("go").await;
-    diary.wait_for(1).await;
+    recorder.wait_for(1).await;
 
     let group = channels.group::<seaway::NoEvent>("stuck").unwrap();
     group.disconnect(4001).await.unwrap();
 
     assert_eq!(ana.receive_close().await.code, 4001);
     ana.vanish().await.unwrap();
-    assert_eq!(diary.entries(), ["busy", "left with 4001"]);
+    assert_eq!(recorder.entries(), ["busy", "left with 4001"]);
 }
 
 #[tokio::test]
 async fn a_hook_that_runs_longer_than_the_drain_is_dropped_and_disconnect_runs() {
-    let diary = Diary::default();
-    let app = Stuck::application(&Channels::in_memory()).with(Provide(diary.clone()));
+    let recorder = Recorder::default();
+    let app = Stuck::application(&Channels::in_memory()).with(Provide(recorder.clone()));
     let app = ProtocolTypeRouter::new().websocket(app);
     let short = Duration::from_millis(50);
     let server = Server::configured(app, |server| server.drain_timeout(short)).await;
     let mut ana = connect(server.address, "/").await;
     say(&mut ana, "go").await;
-    diary.wait_for(1).await;
+    recorder.wait_for(1).await;
 
     let stopped = timeout(PATIENCE, server.stop()).await;
 
     stopped.unwrap().unwrap().unwrap();
-    assert_eq!(diary.entries(), ["busy", "left with 1006"]);
+    assert_eq!(recorder.entries(), ["busy", "left with 1006"]);
     let closing = async { while let Some(Ok(_)) = ana.next().await {} };
     timeout(PATIENCE, closing).await.expect("the line is cut");
 }

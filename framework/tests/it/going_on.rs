@@ -1,6 +1,6 @@
 //! Tests of work after the response has started: streams, and `disconnect` hooks.
 
-use crate::support::{Diary, PATIENCE, Server, read_until};
+use crate::support::{PATIENCE, Recorder, Server, read_until};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::Request;
 use http_body_util::BodyExt;
@@ -18,19 +18,19 @@ use tower::{ServiceExt, service_fn};
 
 /// The state that a test shares with its consumers.
 #[derive(Clone, Default)]
-struct House {
-    diary: Diary,
+struct TestState {
+    recorder: Recorder,
     /// Lets one handler continue that has started a stream.
     go_on: Arc<Notify>,
     /// Lets one `disconnect` hook return.
     leave: Arc<Notify>,
 }
 
-impl House {
+impl TestState {
     fn pages(&self) -> PathRouter<Http> {
         PathRouter::new().route(
             "/{wish}",
-            Guest::application(&Channels::in_memory()).with(Provide(self.clone())),
+            TestConsumer::application(&Channels::in_memory()).with(Provide(self.clone())),
         )
     }
 
@@ -40,40 +40,40 @@ impl House {
 }
 
 /// A consumer that does what its path names, and has a slow `disconnect`.
-struct Guest {
-    house: House,
+struct TestConsumer {
+    state: TestState,
     wish: String,
 }
 
-impl HttpConsumer for Guest {
+impl HttpConsumer for TestConsumer {
     type Event = NoEvent;
 
     const KEEP_ALIVE: Duration = Duration::MAX;
 
     async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Rejection> {
         Ok(Self {
-            house: handshake.state::<House>()?.clone(),
+            state: handshake.state::<TestState>()?.clone(),
             wish: handshake.param("wish")?,
         })
     }
 
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
-        if self.wish == "answer" {
-            return ctx.reply("the answer");
+        if self.wish == "response" {
+            return ctx.reply("the response");
         }
         if self.wish == "wait" {
-            self.house.diary.note("wait");
+            self.state.recorder.record("wait");
             std::future::pending::<()>().await;
         }
         let events = ctx.sse().await?;
         events.send("first").await?;
         if self.wish == "ask" {
-            let question = Request::get("/answer").body(Body::empty()).unwrap();
-            let answer = self.house.app().oneshot(question).await.unwrap();
-            let text = answer.into_body().collect().await.unwrap().to_bytes();
+            let question = Request::get("/response").body(Body::empty()).unwrap();
+            let response = self.state.app().oneshot(question).await.unwrap();
+            let text = response.into_body().collect().await.unwrap().to_bytes();
             events.send(String::from_utf8_lossy(&text).as_ref()).await?;
         }
-        self.house.go_on.notified().await;
+        self.state.go_on.notified().await;
         events.send("last").await?;
         match self.wish.as_str() {
             "fail" => Err(Error::new(ErrorKind::Closed, "somebody else is gone")),
@@ -82,9 +82,9 @@ impl HttpConsumer for Guest {
     }
 
     async fn disconnect(self, _: Close) {
-        self.house.diary.note(format!("{} leaves", self.wish));
-        self.house.leave.notified().await;
-        self.house.diary.note(format!("{} is gone", self.wish));
+        self.state.recorder.record(format!("{} leaves", self.wish));
+        self.state.leave.notified().await;
+        self.state.recorder.record(format!("{} is gone", self.wish));
     }
 }
 
@@ -101,23 +101,23 @@ async fn ask(stream: &mut TcpStream, path: &str, end: &str) {
 
 #[tokio::test]
 async fn a_stream_that_requests_another_consumer_ends_neither() {
-    let house = House::default();
-    let server = Server::start(house.app()).await;
+    let state = TestState::default();
+    let server = Server::start(state.app()).await;
     let mut client = connect(server.address).await;
 
-    ask(&mut client, "/ask", "the answer").await;
-    assert_eq!(house.diary.wait_for(1).await, ["answer leaves"]);
-    house.leave.notify_one();
-    assert_eq!(house.diary.wait_for(2).await[1], "answer is gone");
+    ask(&mut client, "/ask", "the response").await;
+    assert_eq!(state.recorder.wait_for(1).await, ["response leaves"]);
+    state.leave.notify_one();
+    assert_eq!(state.recorder.wait_for(2).await[1], "response is gone");
 
-    house.go_on.notify_one();
+    state.go_on.notify_one();
     read_until(&mut client, "last").await;
 }
 
 #[tokio::test]
 async fn a_stream_continues_behind_middleware_that_polls_the_response_future_itself() {
-    let house = House::default();
-    let app = house.app();
+    let state = TestState::default();
+    let app = state.app();
     let pages = service_fn(move |request: Request<Body>| {
         let asked = FuturesUnordered::from_iter([app.clone().oneshot(request)]);
         async move { asked.into_future().await.0.expect("there is one") }
@@ -126,80 +126,80 @@ async fn a_stream_continues_behind_middleware_that_polls_the_response_future_its
     let mut client = connect(server.address).await;
 
     ask(&mut client, "/stream", "first").await;
-    house.go_on.notify_one();
+    state.go_on.notify_one();
 
     read_until(&mut client, "last").await;
 }
 
 #[tokio::test]
 async fn a_closed_error_of_another_connection_does_not_disconnect_the_client() {
-    let house = House::default();
-    let server = Server::start(house.app()).await;
+    let state = TestState::default();
+    let server = Server::start(state.app()).await;
     let mut client = connect(server.address).await;
 
     ask(&mut client, "/fail", "first").await;
-    house.go_on.notify_one();
+    state.go_on.notify_one();
     read_until(&mut client, "0\r\n\r\n").await;
-    house.diary.wait_for(1).await;
+    state.recorder.wait_for(1).await;
     ask(&mut client, "/stream", "first").await;
-    house.leave.notify_one();
-    assert_eq!(house.diary.wait_for(2).await[1], "fail is gone");
+    state.leave.notify_one();
+    assert_eq!(state.recorder.wait_for(2).await[1], "fail is gone");
 
-    house.go_on.notify_one();
+    state.go_on.notify_one();
     read_until(&mut client, "last").await;
 }
 
 #[tokio::test]
 async fn a_started_disconnect_hook_finishes_after_the_server_has_stopped() {
-    let house = House::default();
+    let state = TestState::default();
     let short = Duration::from_millis(50);
-    let server = Server::configured(house.app(), |server| server.drain_timeout(short)).await;
+    let server = Server::configured(state.app(), |server| server.drain_timeout(short)).await;
     let mut client = connect(server.address).await;
-    ask(&mut client, "/answer", "the answer").await;
-    house.diary.wait_for(1).await;
+    ask(&mut client, "/response", "the response").await;
+    state.recorder.wait_for(1).await;
 
     let stopped = timeout(PATIENCE, server.stop()).await;
     stopped.unwrap().unwrap().unwrap();
-    house.leave.notify_one();
+    state.leave.notify_one();
 
-    assert_eq!(house.diary.wait_for(2).await[1], "answer is gone");
+    assert_eq!(state.recorder.wait_for(2).await[1], "response is gone");
 }
 
 #[tokio::test]
 async fn disconnect_runs_before_the_server_ends_if_the_drain_timeout_drops_a_hook() {
-    let house = House::default();
+    let state = TestState::default();
     let short = Duration::from_millis(50);
-    let server = Server::configured(house.app(), |server| server.drain_timeout(short)).await;
+    let server = Server::configured(state.app(), |server| server.drain_timeout(short)).await;
     let mut client = connect(server.address).await;
     client
         .write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
         .await
         .unwrap();
-    house.diary.wait_for(1).await;
+    state.recorder.wait_for(1).await;
 
     let stopped = server.stop();
-    house.diary.wait_for(2).await;
-    house.leave.notify_one();
+    state.recorder.wait_for(2).await;
+    state.leave.notify_one();
 
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
-    let entries = house.diary.entries();
+    let entries = state.recorder.entries();
     assert_eq!(entries, ["wait", "wait leaves", "wait is gone"]);
 }
 
 #[tokio::test]
 async fn dropping_a_communicator_after_the_response_does_not_cancel_disconnect() {
-    let house = House::default();
-    let app = ApplicationExt::boxed(house.pages());
-    let ask = || HttpCommunicator::open(&app, Request::get("/answer").body("").unwrap());
+    let state = TestState::default();
+    let app = ApplicationExt::boxed(state.pages());
+    let ask = || HttpCommunicator::open(&app, Request::get("/response").body("").unwrap());
 
     let (dropped, left) = (ask(), ask());
-    house.diary.wait_for(2).await;
+    state.recorder.wait_for(2).await;
     drop(dropped);
     let leaving = tokio::spawn(left.vanish());
     tokio::task::yield_now().await;
-    house.leave.notify_waiters();
+    state.leave.notify_waiters();
 
     leaving.await.unwrap().unwrap();
-    let entries = house.diary.wait_for(4).await;
-    assert_eq!(entries[2..], ["answer is gone", "answer is gone"]);
+    let entries = state.recorder.wait_for(4).await;
+    assert_eq!(entries[2..], ["response is gone", "response is gone"]);
 }

@@ -1,8 +1,8 @@
 //! Tests of clients that close their sending side (FIN) after a request, and wait for the response.
 
 use crate::{
-    guest::{House, Said},
-    support::{Diary, PATIENCE, Server, eventually},
+    support::{PATIENCE, Recorder, Server, eventually},
+    test_consumer::{Said, TestState},
 };
 use axum::{Router, body::Body, response::Response, routing};
 use bytes::Bytes;
@@ -31,25 +31,25 @@ const LARGE: usize = 32 * 1024 * 1024;
 /// The state that a test shares with its pages.
 #[derive(Clone, Default)]
 struct Pages {
-    diary: Diary,
+    recorder: Recorder,
     go_on: Arc<Notify>,
 }
 
 /// A guard that records whether the page was dropped before it responded.
-struct Dropped(Option<Diary>);
+struct Dropped(Option<Recorder>);
 
 impl Drop for Dropped {
     fn drop(&mut self) {
-        if let Some(diary) = self.0.take() {
-            diary.note("dropped");
+        if let Some(recorder) = self.0.take() {
+            recorder.record("dropped");
         }
     }
 }
 
 impl Pages {
     async fn wait(&self, asked: &str) {
-        let mut dropped = Dropped(Some(self.diary.clone()));
-        self.diary.note(asked);
+        let mut dropped = Dropped(Some(self.recorder.clone()));
+        self.recorder.record(asked);
         self.go_on.notified().await;
         dropped.0 = None;
     }
@@ -104,15 +104,15 @@ fn get(path: &str) -> String {
 
 /// Reads until the server closes the connection, which must not take a timeout.
 async fn read(stream: &mut TcpStream) -> String {
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let began = Instant::now();
-    let reading = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    let reading = timeout(PATIENCE, stream.read_to_end(&mut response)).await;
     reading.expect("the server closes the connection").unwrap();
     assert!(
         began.elapsed() < PATIENCE / 2,
         "it waits for another request"
     );
-    String::from_utf8(answer).unwrap()
+    String::from_utf8(response).unwrap()
 }
 
 #[tokio::test]
@@ -135,16 +135,16 @@ async fn a_page_runs_to_its_end_and_the_response_arrives() {
     .enumerate()
     {
         let mut client = send(server.address, request).await;
-        pages.diary.wait_for(number + 1).await;
+        pages.recorder.wait_for(number + 1).await;
         pages.go_on.notify_one();
 
-        let answer = read(&mut client).await;
+        let response = read(&mut client).await;
 
-        assert!(answer.starts_with("HTTP/1."), "{request:?}: {answer}");
-        assert_eq!(&answer[9..12], "200", "{request:?}: {answer}");
-        assert!(answer.ends_with(expected), "{request:?}: {answer}");
+        assert!(response.starts_with("HTTP/1."), "{request:?}: {response}");
+        assert_eq!(&response[9..12], "200", "{request:?}: {response}");
+        assert!(response.ends_with(expected), "{request:?}: {response}");
     }
-    assert!(!pages.diary.entries().contains(&"dropped".to_owned()));
+    assert!(!pages.recorder.entries().contains(&"dropped".to_owned()));
 }
 
 #[tokio::test]
@@ -152,9 +152,9 @@ async fn a_large_response_arrives_complete() {
     let server = Pages::default().serve().await;
     let mut client = send(server.address, &get("/large")).await;
 
-    let answer = read(&mut client).await;
+    let response = read(&mut client).await;
 
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let (_, body) = response.split_once("\r\n\r\n").unwrap();
     assert_eq!(body.len(), LARGE);
 }
 
@@ -167,13 +167,13 @@ async fn pipelined_requests_all_get_responses() {
 
     let mut client = send(server.address, &requests).await;
     for asked in 1..=3 {
-        pages.diary.wait_for(asked).await;
+        pages.recorder.wait_for(asked).await;
         pages.go_on.notify_one();
     }
 
-    let answer = read(&mut client).await;
-    assert_eq!(answer.matches("HTTP/1.1 200").count(), 3, "{answer}");
-    assert_eq!(pages.diary.entries(), ["asked", "work", "asked"]);
+    let response = read(&mut client).await;
+    assert_eq!(response.matches("HTTP/1.1 200").count(), 3, "{response}");
+    assert_eq!(pages.recorder.entries(), ["asked", "work", "asked"]);
 }
 
 #[tokio::test]
@@ -187,11 +187,11 @@ async fn a_reset_drops_the_page_before_and_after_a_half_close() {
         if is_half_closed {
             client.shutdown().await.unwrap();
         }
-        pages.diary.wait_for(1).await;
+        pages.recorder.wait_for(1).await;
 
         drop(client);
 
-        let entries = pages.diary.wait_for(2).await;
+        let entries = pages.recorder.wait_for(2).await;
         assert_eq!(entries, ["asked", "dropped"], "{is_half_closed}");
     }
 }
@@ -207,7 +207,7 @@ async fn a_page_that_writes_nothing_is_dropped_at_the_limit() {
 
         let _client = send(server.address, &get(path)).await;
 
-        assert_eq!(pages.diary.wait_for(2).await, ["asked", "dropped"]);
+        assert_eq!(pages.recorder.wait_for(2).await, ["asked", "dropped"]);
     }
 }
 
@@ -231,34 +231,37 @@ async fn a_consumer_that_waits_is_disconnected() {
         ("events", "0\r\n\r\n"),
         ("silence", "0\r\n\r\n"),
     ] {
-        let house = House::new();
-        let server = Server::start(ProtocolTypeRouter::new().http(house.pages())).await;
+        let state = TestState::new();
+        let server = Server::start(ProtocolTypeRouter::new().http(state.pages())).await;
         let wished = get(&format!("/?wish={}", wish.replace(' ', "+")));
         let mut client = send(server.address, &wished).await;
 
-        let answer = read(&mut client).await;
+        let response = read(&mut client).await;
 
-        assert!(answer.contains(expected), "{wish}: {answer}");
-        let entries = house.diary.wait_for(2).await;
+        assert!(response.contains(expected), "{wish}: {response}");
+        let entries = state.recorder.wait_for(2).await;
         assert_eq!(entries, ["connect", "disconnect 1006"], "{wish}");
-        assert_eq!(house.members(), 0);
+        assert_eq!(state.members(), 0);
     }
 }
 
 #[tokio::test]
 async fn a_consumer_that_does_not_wait_replies() {
-    let house = House::new();
-    let server = Server::start(ProtocolTypeRouter::new().http(house.pages())).await;
+    let state = TestState::new();
+    let server = Server::start(ProtocolTypeRouter::new().http(state.pages())).await;
     let post = "POST /?wish=to+be+read HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nahoy";
 
-    for request in [&get("/?wish=an+answer"), &get("/?wish=one+event"), post] {
+    for request in [&get("/?wish=an+response"), &get("/?wish=one+event"), post] {
         let mut client = send(server.address, request).await;
-        let answer = read(&mut client).await;
-        assert!(answer.starts_with("HTTP/1.1 200"), "{request:?}: {answer}");
+        let response = read(&mut client).await;
+        assert!(
+            response.starts_with("HTTP/1.1 200"),
+            "{request:?}: {response}"
+        );
     }
 
     let entries = eventually(|| {
-        let entries = house.diary.entries();
+        let entries = state.recorder.entries();
         (entries.len() == 6).then_some(entries)
     });
     let ends = entries.await.into_iter().filter(|entry| entry != "connect");
@@ -266,7 +269,7 @@ async fn a_consumer_that_does_not_wait_replies() {
 }
 
 /// A consumer that waits for an event, also after its client has closed its sending side.
-struct Patient(Diary);
+struct Patient(Recorder);
 
 impl HttpConsumer for Patient {
     type Event = Said;
@@ -275,9 +278,9 @@ impl HttpConsumer for Patient {
 
     async fn connect(handshake: &mut HttpHandshake<Said>) -> Result<Self, Rejection> {
         handshake.join("room").await?;
-        let diary = handshake.state::<Diary>()?.clone();
-        diary.note("connect");
-        Ok(Self(diary))
+        let recorder = handshake.state::<Recorder>()?.clone();
+        recorder.record("connect");
+        Ok(Self(recorder))
     }
 
     async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Reply> {
@@ -288,24 +291,24 @@ impl HttpConsumer for Patient {
     }
 
     async fn disconnect(self, close: Close) {
-        self.0.note(format!("disconnect {}", close.code));
+        self.0.record(format!("disconnect {}", close.code));
     }
 }
 
 #[tokio::test]
 async fn a_consumer_that_does_not_disconnect_on_half_close_replies_later() {
-    let house = House::new();
-    let app = Patient::application(&house.channels).with(Provide(house.diary.clone()));
+    let state = TestState::new();
+    let app = Patient::application(&state.channels).with(Provide(state.recorder.clone()));
     let server = Server::start(ProtocolTypeRouter::new().http(app)).await;
     let mut client = send(server.address, &get("/")).await;
-    house.diary.wait_for(1).await;
+    state.recorder.wait_for(1).await;
 
-    house.say(7, "ahoy").await;
+    state.say(7, "ahoy").await;
 
-    let answer = read(&mut client).await;
-    assert!(answer.ends_with("ahoy"), "{answer}");
+    let response = read(&mut client).await;
+    assert!(response.ends_with("ahoy"), "{response}");
     assert_eq!(
-        house.diary.wait_for(2).await,
+        state.recorder.wait_for(2).await,
         ["connect", "disconnect 1000"]
     );
 }

@@ -133,7 +133,7 @@ impl WebSocketConsumer for Misbehaving {
 
     async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         match handshake.scope().head.uri.path() {
-            "/panic" => panic!("at the door"),
+            "/panic" => panic!("in connect"),
             "/hang" => std::future::pending().await,
             "/join" => drop(handshake.join("no group/name").await?),
             "/state" => drop(handshake.state::<Duration>()?.to_owned()),

@@ -1,9 +1,9 @@
 //! Tests of invalid HTTP requests, over real sockets.
 
 use crate::{
-    guest::House,
     server::raw,
-    support::{Diary, PATIENCE, Server, read_until},
+    support::{PATIENCE, Recorder, Server, read_until},
+    test_consumer::TestState,
 };
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -23,15 +23,15 @@ use tower::{Service, service_fn};
 
 /// Responds to every request with `asked`, and records its method and target.
 fn anything(
-    diary: &Diary,
+    recorder: &Recorder,
 ) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
 + Clone
 + Send
 + Sync
 + 'static {
-    let diary = diary.clone();
+    let recorder = recorder.clone();
     service_fn(move |request: Request<Body>| {
-        diary.note(format!("{} {}", request.method(), request.uri()));
+        recorder.record(format!("{} {}", request.method(), request.uri()));
         async {
             _ = request.into_body().to_bytes(1000).await;
             Ok(Response::new(Body::from("asked")))
@@ -39,14 +39,14 @@ fn anything(
     })
 }
 
-fn status(answer: &str) -> &str {
-    answer.split(' ').nth(1).unwrap_or("nothing")
+fn status(response: &str) -> &str {
+    response.split(' ').nth(1).unwrap_or("nothing")
 }
 
 #[tokio::test]
 async fn an_invalid_head_is_refused_before_the_application_and_closes_the_connection() {
-    let diary = Diary::default();
-    let server = Server::start(anything(&diary)).await;
+    let recorder = Recorder::default();
+    let server = Server::start(anything(&recorder)).await;
     let host = "Host: a\r\n";
 
     for (line, headers, expected) in [
@@ -98,17 +98,17 @@ async fn an_invalid_head_is_refused_before_the_application_and_closes_the_connec
         ("GET / HTTP/1.1", "Host : a\r\n", "400"),
     ] {
         let request = format!("{line}\r\n{headers}\r\n");
-        let answer = raw(server.address, request.as_bytes()).await;
-        assert_eq!(status(&answer), expected, "{request:?}: {answer}");
+        let response = raw(server.address, request.as_bytes()).await;
+        assert_eq!(status(&response), expected, "{request:?}: {response}");
     }
 
-    assert_eq!(diary.entries(), [""; 0]);
+    assert_eq!(recorder.entries(), [""; 0]);
 }
 
 #[tokio::test]
 async fn a_valid_head_reaches_the_application() {
-    let diary = Diary::default();
-    let server = Server::start(anything(&diary)).await;
+    let recorder = Recorder::default();
+    let server = Server::start(anything(&recorder)).await;
 
     for (line, headers) in [
         ("GET / HTTP/1.0", ""),
@@ -119,11 +119,11 @@ async fn a_valid_head_reaches_the_application() {
         ("GET / HTTP/1.1", "Host:\r\n"),
     ] {
         let request = format!("{line}\r\n{headers}Connection: close\r\n\r\n");
-        let answer = raw(server.address, request.as_bytes()).await;
-        assert_eq!(status(&answer), "200", "{request:?}: {answer}");
+        let response = raw(server.address, request.as_bytes()).await;
+        assert_eq!(status(&response), "200", "{request:?}: {response}");
     }
 
-    assert_eq!(diary.entries().len(), 6);
+    assert_eq!(recorder.entries().len(), 6);
 }
 
 #[tokio::test]
@@ -140,25 +140,25 @@ async fn a_request_with_both_lengths_is_refused_at_any_position() {
     for before in ["", get, sized, chunked] {
         for both in [length_first, coding_first] {
             for in_pieces in [false, true] {
-                let diary = Diary::default();
-                let server = Server::start(anything(&diary)).await;
+                let recorder = Recorder::default();
+                let server = Server::start(anything(&recorder)).await;
                 let request = [before, both].concat();
 
-                let answers = match in_pieces {
+                let responses = match in_pieces {
                     false => raw(server.address, request.as_bytes()).await,
                     true => raw_in_pieces(&server, request.as_bytes()).await,
                 };
 
-                let statuses: Vec<_> = answers
+                let statuses: Vec<_> = responses
                     .match_indices("HTTP/1.1 ")
-                    .map(|(at, _)| &answers[at + 9..at + 12])
+                    .map(|(at, _)| &responses[at + 9..at + 12])
                     .collect();
                 let expected = match before {
                     "" => &["400"][..],
                     _ => &["200", "400"],
                 };
-                assert_eq!(statuses, expected, "{request:?}: {answers}");
-                let asked = diary.entries();
+                assert_eq!(statuses, expected, "{request:?}: {responses}");
+                let asked = recorder.entries();
                 assert!(
                     asked.iter().all(|entry| entry.ends_with("/first")),
                     "{asked:?}"
@@ -178,10 +178,10 @@ async fn raw_in_pieces(server: &Server, request: &[u8]) -> String {
         }
         tokio::task::yield_now().await;
     }
-    let mut answer = Vec::new();
-    let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    let mut response = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut response)).await;
     _ = read.expect("the server closes the connection");
-    String::from_utf8_lossy(&answer).into_owned()
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 /// A consumer that reads the whole request body.
@@ -276,8 +276,8 @@ async fn a_malformed_or_incomplete_body_gets_400_with_every_way_to_read_it() {
             ("Content-Length: 5", "ahoy"),
         ] {
             let request = format!("POST /{path} HTTP/1.1\r\nHost: a\r\n{length}\r\n\r\n{body}");
-            let answer = half_closed(&server, &request).await;
-            assert_eq!(status(&answer), "400", "{request:?}: {answer}");
+            let response = half_closed(&server, &request).await;
+            assert_eq!(status(&response), "400", "{request:?}: {response}");
         }
     }
 }
@@ -287,10 +287,10 @@ async fn half_closed(server: &Server, request: &str) -> String {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     stream.shutdown().await.unwrap();
-    let mut answer = Vec::new();
-    let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    let mut response = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut response)).await;
     _ = read.expect("the server closes the connection");
-    String::from_utf8_lossy(&answer).into_owned()
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 #[tokio::test]
@@ -299,10 +299,10 @@ async fn the_connection_is_closed_if_a_handler_ignores_a_malformed_body() {
 
     let request = b"POST /careless HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
         x\r\nGET /careless HTTP/1.1\r\nHost: a\r\n\r\n";
-    let answer = raw(server.address, request).await;
+    let response = raw(server.address, request).await;
 
-    assert_eq!(status(&answer), "200", "{answer}");
-    assert!(answer.ends_with("never mind"), "{answer}");
+    assert_eq!(status(&response), "200", "{response}");
+    assert!(response.ends_with("never mind"), "{response}");
 }
 
 #[tokio::test]
@@ -316,8 +316,8 @@ async fn a_valid_body_is_read_in_every_way() {
         ] {
             let request =
                 format!("POST /{path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{body}");
-            let answer = raw(server.address, request.as_bytes()).await;
-            assert_eq!(status(&answer), "200", "{request:?}: {answer}");
+            let response = raw(server.address, request.as_bytes()).await;
+            assert_eq!(status(&response), "200", "{request:?}: {response}");
         }
     }
 }
@@ -374,34 +374,37 @@ async fn an_unknown_method_gets_405_unless_a_route_names_it() {
         ("TRACE /pot", "200"),
     ] {
         let request = format!("{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        let answer = raw(server.address, request.as_bytes()).await;
-        assert_eq!(status(&answer), expected, "{line}: {answer}");
+        let response = raw(server.address, request.as_bytes()).await;
+        assert_eq!(status(&response), expected, "{line}: {response}");
         if expected == "405" {
-            assert!(answer.to_lowercase().contains("\r\nallow: get"), "{answer}");
+            assert!(
+                response.to_lowercase().contains("\r\nallow: get"),
+                "{response}"
+            );
         }
     }
 }
 
 #[tokio::test]
 async fn connect_reaches_the_application_if_it_is_allowed() {
-    let diary = Diary::default();
-    let server = Server::configured(anything(&diary), |server| server.allow_connect()).await;
+    let recorder = Recorder::default();
+    let server = Server::configured(anything(&recorder), |server| server.allow_connect()).await;
 
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let request = b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n";
     stream.write_all(request).await.unwrap();
 
-    let answer = read_until(&mut stream, "\r\n\r\n").await;
-    assert_eq!(status(&answer), "200", "{answer}");
-    assert_eq!(diary.entries(), ["CONNECT a:80"]);
-    let answer = raw(server.address, b"CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    assert_eq!(status(&answer), "400", "{answer}");
+    let response = read_until(&mut stream, "\r\n\r\n").await;
+    assert_eq!(status(&response), "200", "{response}");
+    assert_eq!(recorder.entries(), ["CONNECT a:80"]);
+    let response = raw(server.address, b"CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(status(&response), "400", "{response}");
 }
 
 #[tokio::test]
 async fn over_http_2_host_and_authority_must_agree_and_connect_is_refused() {
-    let diary = Diary::default();
-    let server = Server::start(anything(&diary)).await;
+    let recorder = Recorder::default();
+    let server = Server::start(anything(&recorder)).await;
     let stream = TcpStream::connect(server.address).await.unwrap();
     let (client, connection) = h2::client::handshake(stream).await.unwrap();
     let connection = tokio::spawn(connection);
@@ -418,22 +421,22 @@ async fn over_http_2_host_and_authority_must_agree_and_connect_is_refused() {
         for host in &hosts {
             request = request.header("host", *host);
         }
-        let (answer, _) = client
+        let (response, _) = client
             .send_request(request.body(()).unwrap(), true)
             .unwrap();
-        let answer = timeout(PATIENCE, answer).await.unwrap().unwrap();
-        assert_eq!(answer.status(), expected, "{uri} {hosts:?}");
+        let response = timeout(PATIENCE, response).await.unwrap().unwrap();
+        assert_eq!(response.status(), expected, "{uri} {hosts:?}");
     }
 
-    assert_eq!(diary.entries().len(), 2);
+    assert_eq!(recorder.entries().len(), 2);
     connection.abort();
 }
 
 #[tokio::test]
 async fn the_limit_on_the_head_size_is_exact() {
     for limit in [100, 8 * 1024, 64 * 1024, 100 * 1024] {
-        let diary = Diary::default();
-        let server = Server::configured(anything(&diary), |server| server.max_head_size(limit));
+        let recorder = Recorder::default();
+        let server = Server::configured(anything(&recorder), |server| server.max_head_size(limit));
         let server = server.await;
         for (size, expected) in [(limit, "200"), (limit + 1, "431")] {
             let start = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Giant: ";
@@ -441,16 +444,16 @@ async fn the_limit_on_the_head_size_is_exact() {
             let request = format!("{start}{giant}\r\n\r\n");
             assert_eq!(request.len(), size);
 
-            let answer = raw(server.address, request.as_bytes()).await;
-            assert_eq!(status(&answer), expected, "{size} of {limit}: {answer}");
+            let response = raw(server.address, request.as_bytes()).await;
+            assert_eq!(status(&response), expected, "{size} of {limit}: {response}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_head_over_http_2_that_is_too_large_gets_431() {
-    let diary = Diary::default();
-    let server = Server::start(anything(&diary)).await;
+    let recorder = Recorder::default();
+    let server = Server::start(anything(&recorder)).await;
     let stream = TcpStream::connect(server.address).await.unwrap();
     let (client, connection) = h2::client::handshake(stream).await.unwrap();
     let connection = tokio::spawn(connection);
@@ -459,9 +462,9 @@ async fn a_head_over_http_2_that_is_too_large_gets_431() {
     for (size, expected) in [(60 * 1024, 200), (65 * 1024, 431)] {
         let request = Request::get("http://a/").header("x-giant", "x".repeat(size));
         let request = request.body(()).unwrap();
-        let (answer, _) = client.send_request(request, true).unwrap();
-        let answer = timeout(PATIENCE, answer).await.unwrap().unwrap();
-        assert_eq!(answer.status(), expected, "{size}");
+        let (response, _) = client.send_request(request, true).unwrap();
+        let response = timeout(PATIENCE, response).await.unwrap().unwrap();
+        assert_eq!(response.status(), expected, "{size}");
     }
     connection.abort();
 }
@@ -488,20 +491,20 @@ async fn an_ipv4_client_of_a_dual_stack_listener_has_an_ipv4_address() {
 
 #[tokio::test]
 async fn a_consumer_with_a_malformed_body_is_disconnected_with_1006() {
-    let house = House::new();
-    let server = Server::start(ProtocolTypeRouter::new().http(house.pages())).await;
+    let state = TestState::new();
+    let server = Server::start(ProtocolTypeRouter::new().http(state.pages())).await;
 
     let request = b"POST /?wish=to+be+read HTTP/1.1\r\nHost: a\r\n\
         Transfer-Encoding: chunked\r\n\r\nx\r\n";
-    let answer = raw(server.address, request).await;
+    let response = raw(server.address, request).await;
 
     assert_eq!(
-        status(&answer),
+        status(&response),
         StatusCode::BAD_REQUEST.as_str(),
-        "{answer}"
+        "{response}"
     );
     assert_eq!(
-        house.diary.wait_for(2).await,
+        state.recorder.wait_for(2).await,
         ["connect", "disconnect 1006"]
     );
 }

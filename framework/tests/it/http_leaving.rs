@@ -2,8 +2,8 @@
 //! unread.
 
 use crate::{
-    guest::House,
-    support::{Diary, PATIENCE, Server, eventually, read_until},
+    support::{PATIENCE, Recorder, Server, eventually, read_until},
+    test_consumer::TestState,
 };
 use bytes::Bytes;
 use h2::{
@@ -25,8 +25,8 @@ use tokio::{
 /// The time within which a consumer must notice that its client has left.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
-async fn serve(house: &House) -> Server {
-    Server::start(ProtocolTypeRouter::new().http(house.pages())).await
+async fn serve(state: &TestState) -> Server {
+    Server::start(ProtocolTypeRouter::new().http(state.pages())).await
 }
 
 /// Connects a client, and sends a request over HTTP/1.1.
@@ -50,12 +50,20 @@ async fn at_once(wish: &str, mut leave: impl AsyncFnMut() -> Duration) {
 }
 
 /// Returns how long it took until the consumer was disconnected, once, and had left its group.
-async fn is_gone(house: &House, left: Instant, wish: &str) -> Duration {
+async fn is_gone(state: &TestState, left: Instant, wish: &str) -> Duration {
     let is_goodbye = |entry: &String| entry.starts_with("disconnect");
-    eventually(|| house.diary.entries().iter().any(is_goodbye).then_some(())).await;
+    eventually(|| {
+        state
+            .recorder
+            .entries()
+            .iter()
+            .any(is_goodbye)
+            .then_some(())
+    })
+    .await;
     let took = left.elapsed();
-    assert_eq!(house.members(), 0, "{wish}");
-    let entries = house.diary.entries();
+    assert_eq!(state.members(), 0, "{wish}");
+    let entries = state.recorder.entries();
     let goodbyes: Vec<_> = entries.iter().filter(|entry| is_goodbye(entry)).collect();
     assert_eq!(goodbyes, ["disconnect 1006"], "{wish}");
     took
@@ -64,18 +72,18 @@ async fn is_gone(house: &House, left: Instant, wish: &str) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_leaves_after_its_body_is_noticed_at_once() {
     at_once("after its body", async || {
-        let house = House::new();
-        let server = serve(&house).await;
+        let state = TestState::new();
+        let server = serve(&state).await;
         let mut client = TcpStream::connect(server.address).await.unwrap();
         let request = b"POST /?wish=to+be+read+and+wait HTTP/1.1\r\nHost: a\r\n\
             Content-Length: 5\r\n\r\nahoy!";
         client.write_all(request).await.unwrap();
-        assert_eq!(house.diary.wait_for(2).await, ["connect", "read 5"]);
+        assert_eq!(state.recorder.wait_for(2).await, ["connect", "read 5"]);
 
         let left = Instant::now();
         drop(client);
 
-        is_gone(&house, left, "after its body").await
+        is_gone(&state, left, "after its body").await
     })
     .await;
 }
@@ -88,18 +96,18 @@ async fn a_client_that_leaves_over_http_1_is_noticed_at_once() {
 }
 
 async fn leave_over_http_1(wish: &str) -> Duration {
-    let house = House::new();
-    let server = serve(&house).await;
+    let state = TestState::new();
+    let server = serve(&state).await;
     let mut client = ask(server.address, wish).await;
     if is_streamed(wish) {
         read_until(&mut client, "\r\n\r\n").await;
     }
-    house.diary.wait_for(1).await;
+    state.recorder.wait_for(1).await;
 
     let left = Instant::now();
     drop(client);
 
-    is_gone(&house, left, wish).await
+    is_gone(&state, left, wish).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,8 +119,8 @@ async fn a_client_that_leaves_over_http_2_is_noticed_at_once() {
 }
 
 async fn leave_over_http_2(wish: &str, hangs_up: bool) -> Duration {
-    let house = House::new();
-    let server = serve(&house).await;
+    let state = TestState::new();
+    let server = serve(&state).await;
     let (mut client, connection) = connect_over_http_2(server.address).await;
     let (response, mut said) = client.send_request(wishing(wish), true).unwrap();
     let mut heard = None;
@@ -121,7 +129,7 @@ async fn leave_over_http_2(wish: &str, hangs_up: bool) -> Duration {
         assert_eq!(status, 200);
         heard = Some(body);
     }
-    house.diary.wait_for(1).await;
+    state.recorder.wait_for(1).await;
 
     let left = Instant::now();
     if hangs_up {
@@ -130,7 +138,7 @@ async fn leave_over_http_2(wish: &str, hangs_up: bool) -> Duration {
         said.send_reset(h2::Reason::CANCEL);
     }
 
-    let took = is_gone(&house, left, wish).await;
+    let took = is_gone(&state, left, wish).await;
     drop((client, said, heard));
     connection.abort();
     took
@@ -174,32 +182,32 @@ fn is_streamed(wish: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_waiting_request_gets_a_response_when_the_server_stops() {
-    let house = House::new();
-    let server = serve(&house).await;
+    let state = TestState::new();
+    let server = serve(&state).await;
     let mut poll = ask(server.address, "news").await;
     let mut events = ask(server.address, "events").await;
     read_until(&mut events, "\r\n\r\n").await;
-    house.diary.wait_for(2).await;
+    state.recorder.wait_for(2).await;
 
     let began = Instant::now();
     let stopped = server.stop();
 
-    let answer = read_until(&mut poll, "closing time").await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let response = read_until(&mut poll, "closing time").await;
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     read_until(&mut events, "0\r\n\r\n").await;
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
     assert!(
         began.elapsed() < Duration::from_secs(2),
         "nobody was waited for"
     );
-    let entries = house.diary.entries();
+    let entries = state.recorder.entries();
     assert_eq!(entries[2..], ["disconnect 1001", "disconnect 1001"]);
 }
 
 #[tokio::test]
 async fn an_upload_and_a_download_in_progress_are_finished_when_the_server_stops() {
-    let house = House::new();
-    let server = serve(&house).await;
+    let state = TestState::new();
+    let server = serve(&state).await;
     let mut upload = TcpStream::connect(server.address).await.unwrap();
     let request = b"POST /?wish=to+be+read+in+pieces HTTP/1.1\r\nHost: a\r\n\
         Transfer-Encoding: chunked\r\n\r\n5\r\nahoy!\r\n";
@@ -207,30 +215,30 @@ async fn an_upload_and_a_download_in_progress_are_finished_when_the_server_stops
     let mut download = ask(server.address, "a long download").await;
     read_until(&mut download, "the first half").await;
     let mut poll = ask(server.address, "news").await;
-    house.diary.wait_for(3).await;
+    state.recorder.wait_for(3).await;
 
     let stopped = server.stop();
     read_until(&mut poll, "closing time").await;
     pass(Duration::from_secs(20)).await;
-    house.go_on.notify_one();
+    state.go_on.notify_one();
     upload.write_all(b"5\r\nthere\r\n0\r\n\r\n").await.unwrap();
 
     read_until(&mut download, "the second half\r\n0\r\n\r\n").await;
-    let answer = read_until(&mut upload, "\r\n\r\n10").await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let response = read_until(&mut upload, "\r\n\r\n10").await;
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
-    let entries = house.diary.entries();
+    let entries = state.recorder.entries();
     assert_eq!(entries[3..], ["disconnect 1001"; 3]);
 }
 
 #[tokio::test]
 async fn an_event_stream_that_does_not_wait_for_events_is_ended_when_the_server_stops() {
-    let house = House::new();
-    let server = serve(&house).await;
+    let state = TestState::new();
+    let server = serve(&state).await;
     let mut events = ask(server.address, "silence").await;
     read_until(&mut events, "\r\n\r\n").await;
     let mut poll = ask(server.address, "news").await;
-    house.diary.wait_for(2).await;
+    state.recorder.wait_for(2).await;
 
     let stopped = server.stop();
     read_until(&mut poll, "closing time").await;
@@ -238,26 +246,26 @@ async fn an_event_stream_that_does_not_wait_for_events_is_ended_when_the_server_
 
     read_until(&mut events, "0\r\n\r\n").await;
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
-    let entries = house.diary.entries();
+    let entries = state.recorder.entries();
     assert_eq!(entries[2..], ["disconnect 1001", "disconnect 1001"]);
 }
 
 #[tokio::test]
 async fn a_handler_that_has_ended_its_event_stream_is_finished_when_the_server_stops() {
-    let house = House::new();
-    let server = serve(&house).await;
+    let state = TestState::new();
+    let server = serve(&state).await;
     let mut client = ask(server.address, "the books").await;
     read_until(&mut client, "0\r\n\r\n").await;
     let mut poll = ask(server.address, "news").await;
-    house.diary.wait_for(2).await;
+    state.recorder.wait_for(2).await;
 
     let stopped = server.stop();
     read_until(&mut poll, "closing time").await;
     pass(Duration::from_secs(6)).await;
-    house.go_on.notify_one();
+    state.go_on.notify_one();
 
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
-    let entries = house.diary.entries();
+    let entries = state.recorder.entries();
     let news = ["disconnect 1001"];
     let books = ["the books are kept", "disconnect 1001"];
     assert_eq!(entries[2..], [&news[..], &books].concat());
@@ -265,20 +273,23 @@ async fn a_handler_that_has_ended_its_event_stream_is_finished_when_the_server_s
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_waiting_request_over_http_2_gets_a_response_when_the_server_stops() {
-    let house = House::new();
-    let server = serve(&house).await;
+    let state = TestState::new();
+    let server = serve(&state).await;
     let (mut client, connection) = connect_over_http_2(server.address).await;
     let (poll, _) = client.send_request(wishing("news"), true).unwrap();
     let (events, _) = client.send_request(wishing("events"), true).unwrap();
     let (status, events) = head(events).await;
     assert_eq!(status, 200);
-    house.diary.wait_for(2).await;
+    state.recorder.wait_for(2).await;
 
     let began = Instant::now();
     let stopped = server.stop();
 
-    let (status, answer) = head(poll).await;
-    assert_eq!((status, rest(answer).await.as_str()), (200, "closing time"));
+    let (status, response) = head(poll).await;
+    assert_eq!(
+        (status, rest(response).await.as_str()),
+        (200, "closing time")
+    );
     assert_eq!(rest(events).await, "");
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
     // The client keeps the connection open, and the server does not wait for it.
@@ -291,22 +302,22 @@ async fn every_waiting_request_over_http_2_gets_a_response_when_the_server_stops
         began.elapsed() < Duration::from_secs(2),
         "nobody was waited for"
     );
-    let entries = house.diary.entries();
+    let entries = state.recorder.entries();
     assert_eq!(entries[2..], ["disconnect 1001", "disconnect 1001"]);
     drop(client);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_request_over_http_2_gets_a_response_without_a_body() {
-    let house = House::new();
+    let state = TestState::new();
     // The inner router removes the body already.
-    let inner = ProtocolTypeRouter::new().http(house.pages());
+    let inner = ProtocolTypeRouter::new().http(state.pages());
     let app = ProtocolTypeRouter::new().http(from_service(inner));
     let server = Server::start(app).await;
     let (mut client, connection) = connect_over_http_2(server.address).await;
 
     for (wish, status, length) in [
-        ("an answer", 200, Some("12")),
+        ("an response", 200, Some("12")),
         ("nothing", 204, None),
         ("events", 200, None),
     ] {
@@ -320,7 +331,7 @@ async fn a_head_request_over_http_2_gets_a_response_without_a_body() {
         assert_eq!(response.status(), status);
         assert_eq!(rest(response.into_body()).await, "");
     }
-    let entries = house.diary.wait_for(6).await;
+    let entries = state.recorder.wait_for(6).await;
     let nobody_reads = "disconnect 1006";
     assert_eq!(entries[1], "disconnect 1000");
     assert_eq!(entries[5], nobody_reads);
@@ -330,39 +341,39 @@ async fn a_head_request_over_http_2_gets_a_response_without_a_body() {
 #[tokio::test]
 async fn an_event_stream_over_http_2_that_does_not_wait_for_events_is_ended_when_the_server_stops()
 {
-    let house = House::new();
-    let server = serve(&house).await;
+    let state = TestState::new();
+    let server = serve(&state).await;
     let (mut client, _connection) = connect_over_http_2(server.address).await;
     let (events, _) = client.send_request(wishing("silence"), true).unwrap();
     let (_, events) = head(events).await;
     let (poll, _) = client.send_request(wishing("news"), true).unwrap();
-    house.diary.wait_for(2).await;
+    state.recorder.wait_for(2).await;
 
     let stopped = server.stop();
-    let (_, answer) = head(poll).await;
-    assert_eq!(rest(answer).await, "closing time");
+    let (_, response) = head(poll).await;
+    assert_eq!(rest(response).await, "closing time");
     pass(Duration::from_secs(6)).await;
 
     assert_eq!(rest(events).await, "");
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
-    let entries = house.diary.entries();
+    let entries = state.recorder.entries();
     assert_eq!(entries[2..], ["disconnect 1001", "disconnect 1001"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_over_http_2_that_outlast_the_drain_are_dropped() {
-    struct Noted(Diary);
+    struct Noted(Recorder);
     impl Drop for Noted {
         fn drop(&mut self) {
-            self.0.note("dropped");
+            self.0.record("dropped");
         }
     }
-    let diary = Diary::default();
+    let recorder = Recorder::default();
     let hang = {
-        let diary = diary.clone();
+        let recorder = recorder.clone();
         async move || -> &'static str {
-            let _noted = Noted(diary.clone());
-            diary.note("asked");
+            let _noted = Noted(recorder.clone());
+            recorder.record("asked");
             std::future::pending().await
         }
     };
@@ -371,25 +382,25 @@ async fn requests_over_http_2_that_outlast_the_drain_are_dropped() {
     let server = Server::configured(pages, |serve| serve.drain_timeout(drain)).await;
     let (mut client, connection) = connect_over_http_2(server.address).await;
     let (response, _) = client.send_request(wishing(""), true).unwrap();
-    diary.wait_for(1).await;
+    recorder.wait_for(1).await;
 
     let stopped = server.stop();
 
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
-    let answer = timeout(PATIENCE, response).await;
-    assert!(answer.expect("an end").is_err(), "cut off");
-    assert_eq!(diary.wait_for(2).await, ["asked", "dropped"]);
+    let response = timeout(PATIENCE, response).await;
+    assert!(response.expect("an end").is_err(), "cut off");
+    assert_eq!(recorder.wait_for(2).await, ["asked", "dropped"]);
     connection.abort();
 }
 
 #[tokio::test]
 async fn a_request_that_hangs_when_the_server_stops_gets_no_response() {
-    let house = House::new();
-    let app = ProtocolTypeRouter::new().http(house.pages());
+    let state = TestState::new();
+    let app = ProtocolTypeRouter::new().http(state.pages());
     let short = Duration::from_millis(50);
     let server = Server::configured(app, |server| server.drain_timeout(short)).await;
     let mut client = ask(server.address, "to hang").await;
-    house.diary.wait_for(1).await;
+    state.recorder.wait_for(1).await;
 
     timeout(PATIENCE, server.stop())
         .await
@@ -397,11 +408,11 @@ async fn a_request_that_hangs_when_the_server_stops_gets_no_response() {
         .unwrap()
         .unwrap();
 
-    let mut answer = Vec::new();
-    let read = timeout(PATIENCE, client.read_to_end(&mut answer)).await;
+    let mut response = Vec::new();
+    let read = timeout(PATIENCE, client.read_to_end(&mut response)).await;
     _ = read.expect("the connection breaks");
-    assert_eq!(String::from_utf8_lossy(&answer), "");
-    assert_eq!(house.diary.wait_for(2).await[1], "disconnect 1006");
+    assert_eq!(String::from_utf8_lossy(&response), "");
+    assert_eq!(state.recorder.wait_for(2).await[1], "disconnect 1006");
 }
 
 /// Advances the time in a test with real time otherwise: sockets do not work with a paused clock.
@@ -413,8 +424,8 @@ async fn pass(time: Duration) {
 
 #[tokio::test]
 async fn a_body_with_a_content_length_over_the_limit_is_refused_unread() {
-    let house = House::new();
-    let server = serve(&house).await;
+    let state = TestState::new();
+    let server = serve(&state).await;
     let mut client = TcpStream::connect(server.address).await.unwrap();
 
     // The body is never sent, and the client gets no 100 Continue.
@@ -422,7 +433,7 @@ async fn a_body_with_a_content_length_over_the_limit_is_refused_unread() {
         Content-Length: 9000000000\r\nExpect: 100-continue\r\n\r\n";
     client.write_all(request).await.unwrap();
 
-    let answer = read_until(&mut client, "larger than 1000 bytes").await;
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-    assert_eq!(house.diary.entries(), [""; 0], "nobody came in");
+    let response = read_until(&mut client, "larger than 1000 bytes").await;
+    assert!(response.starts_with("HTTP/1.1 413"), "{response}");
+    assert_eq!(state.recorder.entries(), [""; 0], "nobody came in");
 }

@@ -1,8 +1,8 @@
 //! Tests of streamed responses: events, chunks, backpressure.
 
 use crate::{
-    guest::{House, asking},
     support::eventually,
+    test_consumer::{TestState, asking},
 };
 use http::Method;
 use seaway::{
@@ -13,8 +13,8 @@ use std::time::Duration;
 
 #[tokio::test]
 async fn events_reach_a_stream_with_name_id_and_lines() {
-    let house = House::new();
-    let mut client = house.open("events");
+    let state = TestState::new();
+    let mut client = state.open("events");
     let reply = client.reply().await;
     for (name, value) in [
         ("content-type", "text/event-stream"),
@@ -24,34 +24,34 @@ async fn events_reach_a_stream_with_name_id_and_lines() {
         assert_eq!(reply.headers()[name], value);
     }
 
-    house.say(7, "ahoy\nthere").await;
-    house.say(8, "bye").await;
+    state.say(7, "ahoy\nthere").await;
+    state.say(8, "bye").await;
 
     let event = client.receive_event().await;
     assert_eq!((event.name.as_str(), event.id.as_str()), ("said", "7"));
     assert_eq!(event.data, "ahoy\nthere");
     assert_eq!(client.receive_event().await.id, "8");
     client.vanish().await.unwrap();
-    assert_eq!(house.diary.entries(), ["connect", "disconnect 1006"]);
-    assert_eq!(house.members(), 0);
+    assert_eq!(state.recorder.entries(), ["connect", "disconnect 1006"]);
+    assert_eq!(state.members(), 0);
 }
 
 #[tokio::test]
 async fn a_reconnecting_client_sends_the_last_event_id() {
-    let house = House::new();
+    let state = TestState::new();
     let mut request = asking("events", "");
     let id = "№ 7".parse().unwrap();
     request.headers_mut().insert("last-event-id", id);
 
-    let mut client = HttpCommunicator::open(&house.app(), request);
+    let mut client = HttpCommunicator::open(&state.app(), request);
 
     assert_eq!(client.receive_event().await.data, "welcome back after № 7");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_event_stream_gets_a_comment_every_15_seconds() {
-    let house = House::new();
-    let mut client = house.open("silence");
+    let state = TestState::new();
+    let mut client = state.open("silence");
     assert_eq!(client.status().await, 200);
 
     for _ in 0..3 {
@@ -119,14 +119,14 @@ fn a_keep_alive_interval_of_zero_panics() {
 
 #[tokio::test]
 async fn an_event_is_encoded_once_and_shared_by_members() {
-    let house = House::new();
-    let (mut ana, mut bo) = (house.open("events"), house.open("events"));
+    let state = TestState::new();
+    let (mut ana, mut bo) = (state.open("events"), state.open("events"));
     assert_eq!(
         (ana.status().await, bo.status().await),
         (200.try_into().unwrap(), 200.try_into().unwrap())
     );
 
-    house.say(1, "ahoy").await;
+    state.say(1, "ahoy").await;
 
     let (one, two) = (ana.receive().await.unwrap(), bo.receive().await.unwrap());
     assert_eq!(one, "data: ahoy\nevent: said\nid: 1\n\n");
@@ -135,8 +135,8 @@ async fn an_event_is_encoded_once_and_shared_by_members() {
 
 #[tokio::test]
 async fn a_streamed_response_arrives_complete() {
-    let house = House::new();
-    let mut client = house.open("numbers");
+    let state = TestState::new();
+    let mut client = state.open("numbers");
     let mut text = String::new();
 
     while let Some(piece) = client.receive().await {
@@ -149,22 +149,22 @@ async fn a_streamed_response_arrives_complete() {
 
 #[tokio::test]
 async fn a_response_that_fails_half_way_is_aborted() {
-    let house = House::new();
-    let mut client = house.open("half");
+    let state = TestState::new();
+    let mut client = state.open("half");
     assert_eq!(client.receive().await.unwrap(), "the first half");
 
     client.receive_cut_off().await;
 
     assert!(client.vanish().await.is_err(), "the error is for the log");
-    assert_eq!(house.diary.entries(), ["connect", "disconnect 1011"]);
+    assert_eq!(state.recorder.entries(), ["connect", "disconnect 1011"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reads_slowly_makes_the_handler_wait() {
-    let house = House::new();
-    let mut client = house.open("a flood");
+    let state = TestState::new();
+    let mut client = state.open("a flood");
     let sent = || {
-        let entries = house.diary.entries();
+        let entries = state.recorder.entries();
         entries.iter().filter(|entry| *entry == "sent").count()
     };
     assert_eq!(client.status().await, 200);
@@ -178,7 +178,7 @@ async fn a_client_that_reads_slowly_makes_the_handler_wait() {
 
     client.vanish().await.unwrap();
     let entries = eventually(|| {
-        let entries = house.diary.entries();
+        let entries = state.recorder.entries();
         entries
             .last()
             .is_some_and(|last| last == "disconnect 1006")

@@ -1,6 +1,6 @@
 //! Tests of the lifespan: start-up before the first client, shutdown after the last.
 
-use crate::support::{Diary, PATIENCE, Server, connect, farewell, hear, trouble};
+use crate::support::{PATIENCE, Recorder, Server, connect, farewell, hear, trouble};
 use axum::{Extension, Router, routing::get};
 use http::Request;
 use seaway::{
@@ -25,11 +25,11 @@ use tokio::{
 
 /// A value that a start-up function returns, and a shutdown function closes.
 #[derive(Clone)]
-struct Database(Diary);
+struct Database(Recorder);
 
 impl Database {
     async fn close(self) {
-        self.0.note("the database is closed");
+        self.0.record("the database is closed");
     }
 }
 
@@ -37,25 +37,25 @@ impl Database {
 #[derive(Clone)]
 struct Cache(&'static str);
 
-fn open(diary: &Diary) -> impl FnOnce() -> Ready<Result<Database>> + Send + 'static {
-    let diary = diary.clone();
+fn open(recorder: &Recorder) -> impl FnOnce() -> Ready<Result<Database>> + Send + 'static {
+    let recorder = recorder.clone();
     move || {
-        diary.note("the database is open");
-        ready(Ok(Database(diary)))
+        recorder.record("the database is open");
+        ready(Ok(Database(recorder)))
     }
 }
 
 /// A consumer that sends a value of the start-up.
-struct Greeter(Diary);
+struct Greeter(Recorder);
 
 impl WebSocketConsumer for Greeter {
     type Input = String;
     type Event = NoEvent;
 
     async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
-        let Database(diary) = handshake.state()?;
-        diary.note("connect");
-        Ok(Self(diary.clone()))
+        let Database(recorder) = handshake.state()?;
+        recorder.record("connect");
+        Ok(Self(recorder.clone()))
     }
     async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
         let Cache(greeting) = *ctx.state()?;
@@ -65,7 +65,7 @@ impl WebSocketConsumer for Greeter {
         Ok(())
     }
     async fn disconnect(self, close: Close) {
-        self.0.note(format!("disconnect {}", close.code));
+        self.0.record(format!("disconnect {}", close.code));
     }
 }
 
@@ -82,22 +82,22 @@ async fn page(address: std::net::SocketAddr) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     stream.write_all(request).await.unwrap();
-    let mut answer = String::new();
-    let read = timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
-    read.expect("an answer").unwrap();
-    answer
+    let mut response = String::new();
+    let read = timeout(PATIENCE, stream.read_to_string(&mut response)).await;
+    read.expect("an response").unwrap();
+    response
 }
 
 #[tokio::test]
 async fn start_up_values_are_in_every_scope_and_closed_after_the_drain() {
-    let diary = Diary::default();
-    let noted = diary.clone();
+    let recorder = Recorder::default();
+    let noted = recorder.clone();
     let server = Server::configured(greeter(), |server| {
         server
-            .on_startup(open(&diary))
+            .on_startup(open(&recorder))
             .on_shutdown(Database::close)
             .on_startup(async |_: Database| Ok(Cache("ahoy")))
-            .on_shutdown(async move |Cache(greeting)| noted.note(format!("no more {greeting}")))
+            .on_shutdown(async move |Cache(greeting)| noted.record(format!("no more {greeting}")))
     })
     .await;
 
@@ -116,14 +116,14 @@ async fn start_up_values_are_in_every_scope_and_closed_after_the_drain() {
         "no more ahoy",
         "the database is closed",
     ];
-    assert_eq!(diary.entries(), expected);
+    assert_eq!(recorder.entries(), expected);
 }
 
 #[tokio::test]
 async fn no_request_is_served_before_the_start_up_is_done() {
-    let diary = Diary::default();
+    let recorder = Recorder::default();
     let (done, wait) = oneshot::channel::<()>();
-    let opening = open(&diary);
+    let opening = open(&recorder);
     let server = Server::configured(greeter(), |server| {
         server
             .on_startup(async || {
@@ -137,7 +137,7 @@ async fn no_request_is_served_before_the_start_up_is_done() {
     let address = server.address;
     let asking = tokio::spawn(async move { page(address).await });
     assert!(
-        timeout(Duration::from_millis(50), diary.wait_for(1))
+        timeout(Duration::from_millis(50), recorder.wait_for(1))
             .await
             .is_err()
     );
@@ -149,15 +149,15 @@ async fn no_request_is_served_before_the_start_up_is_done() {
 
 #[tokio::test]
 async fn a_failed_start_up_is_the_servers_error_and_stops_what_had_started() {
-    let (diary, address) = (Diary::default(), free_address().await);
-    let (never, again) = (diary.clone(), diary.clone());
+    let (recorder, address) = (Recorder::default(), free_address().await);
+    let (never, again) = (recorder.clone(), recorder.clone());
 
     let outcome = serve(address, greeter())
-        .on_startup(open(&diary))
+        .on_startup(open(&recorder))
         .on_shutdown(Database::close)
-        .on_shutdown(async move || again.note("the last is the first"))
+        .on_shutdown(async move || again.record("the last is the first"))
         .on_startup(async || Err::<Cache, _>(trouble()))
-        .on_shutdown(async move || never.note("never"))
+        .on_shutdown(async move || never.record("never"))
         .await;
 
     let error = outcome.unwrap_err();
@@ -170,7 +170,7 @@ async fn a_failed_start_up_is_the_servers_error_and_stops_what_had_started() {
         "the last is the first",
         "the database is closed",
     ];
-    assert_eq!(diary.entries(), expected);
+    assert_eq!(recorder.entries(), expected);
 }
 
 #[tokio::test]
@@ -200,28 +200,28 @@ async fn a_panic_during_start_up_is_an_error() {
 
 #[tokio::test]
 async fn a_port_in_use_stops_what_had_started() {
-    let diary = Diary::default();
+    let recorder = Recorder::default();
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
 
     let outcome = serve(taken.local_addr().unwrap(), greeter())
-        .on_startup(open(&diary))
+        .on_startup(open(&recorder))
         .on_shutdown(Database::close)
         .await;
 
     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Io);
     assert_eq!(
-        diary.entries(),
+        recorder.entries(),
         ["the database is open", "the database is closed"]
     );
 }
 
 #[tokio::test]
 async fn a_stop_during_the_start_up_ends_it_and_stops_what_had_started() {
-    let diary = Diary::default();
+    let recorder = Recorder::default();
     let (begun, begins) = oneshot::channel();
 
     let server = serve("127.0.0.1:0", greeter())
-        .on_startup(open(&diary))
+        .on_startup(open(&recorder))
         .on_shutdown(Database::close)
         .on_startup(async || {
             begun.send(()).unwrap();
@@ -232,16 +232,16 @@ async fn a_stop_during_the_start_up_ends_it_and_stops_what_had_started() {
 
     timeout(PATIENCE, server).await.unwrap().unwrap();
     assert_eq!(
-        diary.entries(),
+        recorder.entries(),
         ["the database is open", "the database is closed"]
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_hook_that_hangs_or_panics_does_not_prevent_the_others() {
-    let diary = Diary::default();
+    let recorder = Recorder::default();
     let running = Lifespan::new()
-        .on_startup(open(&diary))
+        .on_startup(open(&recorder))
         .on_shutdown(Database::close)
         .on_shutdown(async || std::future::pending().await)
         .on_shutdown(async || panic!("out of paper"))
@@ -254,7 +254,7 @@ async fn a_shutdown_hook_that_hangs_or_panics_does_not_prevent_the_others() {
     running.stop().await;
 
     assert_eq!(before.elapsed().as_secs(), 20, "twice the default limit");
-    assert_eq!(diary.entries()[1], "the database is closed");
+    assert_eq!(recorder.entries()[1], "the database is closed");
 }
 
 #[tokio::test]
@@ -271,9 +271,9 @@ async fn a_missing_value_is_an_error_at_start_up() {
 
 #[tokio::test]
 async fn another_server_can_start_and_stop_a_lifespan() {
-    let diary = Diary::default();
+    let recorder = Recorder::default();
     let lifespan = Lifespan::new()
-        .on_startup(open(&diary))
+        .on_startup(open(&recorder))
         .on_shutdown(Database::close);
     let part = Lifespan::new().on_startup(async |_: Database| Ok(Cache("ahoy")));
     let running = lifespan.and(part).start().await.unwrap();
@@ -293,13 +293,13 @@ async fn another_server_can_start_and_stop_a_lifespan() {
     assert_eq!(running.get::<Cache>().unwrap().0, "ahoy");
     running.stop().await;
 
-    assert_eq!(diary.entries().pop().unwrap(), "the database is closed");
+    assert_eq!(recorder.entries().pop().unwrap(), "the database is closed");
 }
 
 #[tokio::test]
 async fn a_test_can_provide_start_up_values_without_a_server() {
     let running = Lifespan::new()
-        .on_startup(open(&Diary::default()))
+        .on_startup(open(&Recorder::default()))
         .on_startup(async || Ok(Cache("ahoy")))
         .start()
         .await

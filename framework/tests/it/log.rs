@@ -1,16 +1,16 @@
 //! A subscriber that records log lines for tests.
 
-use crate::support::Diary;
+use crate::support::Recorder;
 
 /// The lines that this thread logs while the test holds it.
 pub(crate) struct Log {
-    lines: Diary,
+    lines: Recorder,
     _listening: tracing::subscriber::DefaultGuard,
 }
 
 impl Log {
     pub(crate) fn listen() -> Self {
-        let lines = Diary::default();
+        let lines = Recorder::default();
         let _listening = tracing::subscriber::set_default(Listener(lines.clone()));
         Self { lines, _listening }
     }
@@ -35,7 +35,7 @@ impl Log {
     }
 }
 
-struct Listener(Diary);
+struct Listener(Recorder);
 
 impl tracing::Subscriber for Listener {
     fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
@@ -53,7 +53,7 @@ impl tracing::Subscriber for Listener {
                 line.push_str(&format!(" {field}={value:?}"));
             },
         );
-        self.0.note(line);
+        self.0.record(line);
     }
     fn enter(&self, _: &tracing::span::Id) {}
     fn exit(&self, _: &tracing::span::Id) {}

@@ -41,7 +41,7 @@ struct Shopper {
     coupon: Option<String>,
     #[user]
     user: Option<Account>,
-    whoever: Option<User<Account>>,
+    anyone: Option<User<Account>>,
     session: Session,
 }
 
@@ -49,9 +49,9 @@ struct Shopper {
 impl Shopper {
     async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
         let user = self.user.as_ref().map(|user| user.name.as_str());
-        let whoever = self.whoever.as_ref().map(|user| user.name.as_str());
+        let anyone = self.anyone.as_ref().map(|user| user.name.as_str());
         let lots = self.session.get::<Vec<u32>>("cart").await?;
-        let fields = (&self.cart, lots, &self.coupon, user, whoever);
+        let fields = (&self.cart, lots, &self.coupon, user, anyone);
         ctx.send(format!("{fields:?}")).await
     }
 }

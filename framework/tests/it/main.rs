@@ -2,19 +2,17 @@
 
 mod actor;
 #[cfg(feature = "sessions")]
+mod attacks;
+#[cfg(feature = "sessions")]
 mod auth;
 mod blocking;
-#[cfg(feature = "sessions")]
-mod break_ins;
-mod bridge;
 mod communicators;
 mod consumers;
 mod endings;
+mod failing_consumers;
 #[cfg(feature = "sessions")]
 mod foreign_cookies;
-mod giving_up;
 mod going_on;
-mod guest;
 mod half_closed;
 mod handshakes;
 mod http_consumers;
@@ -32,15 +30,17 @@ mod macros_people;
 mod memory;
 #[cfg(feature = "macros")]
 mod missed;
-mod mistakes;
 #[cfg(feature = "sessions")]
 mod replies;
 mod routing;
 mod server;
+mod service;
 #[cfg(feature = "sessions")]
 mod site;
 mod spans;
 #[cfg(feature = "sessions")]
 mod stale_cookies;
 mod stalled_http;
+mod stalled_streams;
 mod support;
+mod test_consumer;

@@ -2,7 +2,7 @@
 
 use crate::{
     site::Site,
-    support::{Diary, PATIENCE, eventually},
+    support::{PATIENCE, Recorder, eventually},
 };
 use http::Request;
 use seaway::{
@@ -27,7 +27,7 @@ struct Gate(Arc<Notify>);
 
 struct Slow {
     gate: Gate,
-    diary: Diary,
+    recorder: Recorder,
     is_patient: bool,
 }
 
@@ -39,7 +39,7 @@ impl WebSocketConsumer for Slow {
         handshake.join("news").await?;
         Ok(Self {
             gate: handshake.state::<Gate>()?.clone(),
-            diary: handshake.state::<Diary>()?.clone(),
+            recorder: handshake.state::<Recorder>()?.clone(),
             is_patient: handshake.scope().query("patient").is_some(),
         })
     }
@@ -51,7 +51,7 @@ impl WebSocketConsumer for Slow {
     async fn event(&mut self, ctx: &mut Context<News>, event: Shared<News>) -> Result<()> {
         let News::Item { number } = &*event;
         if *number == 0 {
-            self.diary.note("first");
+            self.recorder.record("first");
             self.gate.0.notified().await;
         }
         ctx.send(number.to_string()).await
@@ -69,7 +69,7 @@ struct Stage {
     layer: InMemoryChannelLayer,
     channels: Channels,
     gate: Gate,
-    diary: Diary,
+    recorder: Recorder,
 }
 
 impl Stage {
@@ -79,14 +79,14 @@ impl Stage {
             channels: Channels::new(layer.clone()),
             layer,
             gate: Gate::default(),
-            diary: Diary::default(),
+            recorder: Recorder::default(),
         }
     }
 
     async fn client(&self, path: &str) -> WebSocketCommunicator {
         let app = Slow::application(&self.channels)
             .with(Provide(self.gate.clone()))
-            .with(Provide(self.diary.clone()))
+            .with(Provide(self.recorder.clone()))
             .boxed();
         let mut client = WebSocketCommunicator::open(&app, Request::get(path));
         assert_eq!(client.status().await, 101);
@@ -100,7 +100,7 @@ impl Stage {
     /// Sends more events than fit in the mailbox of a consumer that is busy with the first.
     async fn overflow(&self) {
         self.news().send(&News::Item { number: 0 }).await.unwrap();
-        self.diary.wait_for(1).await;
+        self.recorder.wait_for(1).await;
         for number in 1..=5 {
             self.news().send(&News::Item { number }).await.unwrap();
         }

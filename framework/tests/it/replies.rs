@@ -3,7 +3,7 @@
 use crate::{
     log::Log,
     site::{Accounts, asking, cookie},
-    support::Diary,
+    support::Recorder,
 };
 use axum::{
     Router,
@@ -26,11 +26,11 @@ use seaway::{
 use std::time::Duration;
 
 /// Returns pages that change the session, and then end as their path names.
-fn house(diary: &Diary) -> BoxApplication<Http> {
+fn state(recorder: &Recorder) -> BoxApplication<Http> {
     let channels = Channels::in_memory();
     let pages = Router::new()
         .route("/{deed}/{end}", get(act))
-        .with_state(diary.clone());
+        .with_state(recorder.clone());
     from_service(pages)
         .with(Auth::new(Accounts::of(&["ana", "bo"])))
         .with(Sessions::new(MemoryStore::default(), &channels))
@@ -41,7 +41,7 @@ async fn act(
     session: Session,
     auth: AuthSession<Accounts>,
     Path((deed, end)): Path<(String, String)>,
-    State(diary): State<Diary>,
+    State(recorder): State<Recorder>,
 ) -> Result<Response> {
     match deed.as_str() {
         "look" => {}
@@ -59,7 +59,7 @@ async fn act(
         "log out" => auth.log_out().await?,
         "log out and note" => {
             auth.log_out().await?;
-            session.insert("note", "goodbye").await?;
+            session.insert("note", "bye").await?;
         }
         name => {
             let credentials = (name.to_owned(), "open sesame".to_owned());
@@ -67,7 +67,7 @@ async fn act(
             auth.log_in(&account).await?;
         }
     }
-    diary.note(deed);
+    recorder.record(deed);
     match end.as_str() {
         "well" => {}
         "in a 500" => return Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response()),
@@ -80,14 +80,14 @@ async fn act(
     Ok(format!("{name} {}", note.unwrap_or_default()).into_response())
 }
 
-fn ask(house: &BoxApplication<Http>, path: &str, cookie: &str) -> HttpCommunicator {
+fn ask(state: &BoxApplication<Http>, path: &str, cookie: &str) -> HttpCommunicator {
     let request = asking(&path.replace(' ', "%20"), &[("cookie", cookie)]).body(String::new());
-    HttpCommunicator::open(house, request.unwrap())
+    HttpCommunicator::open(state, request.unwrap())
 }
 
 /// Returns a page's body, or its status, and the cookie afterwards.
-async fn visit(house: &BoxApplication<Http>, path: &str, before: &str) -> (String, String) {
-    let mut page = ask(house, path, before);
+async fn visit(state: &BoxApplication<Http>, path: &str, before: &str) -> (String, String) {
+    let mut page = ask(state, path, before);
     let reply = page.reply().await;
     let after = cookie(reply).unwrap_or_else(|| before.to_owned());
     match reply.status() {
@@ -102,27 +102,27 @@ async fn visit(house: &BoxApplication<Http>, path: &str, before: &str) -> (Strin
 #[tokio::test]
 async fn a_log_in_whose_response_fails_does_not_change_the_session() {
     for deed in ["ana", "renew", "renew, save and renew"] {
-        let diary = Diary::default();
-        let house = house(&diary);
-        let (_, stranger) = visit(&house, "/note/well", "").await;
-        let kept = || visit(&house, "/look/well", &stranger);
+        let recorder = Recorder::default();
+        let state = state(&recorder);
+        let (_, anonymous) = visit(&state, "/note/well", "").await;
+        let kept = || visit(&state, "/look/well", &anonymous);
 
-        let failed = visit(&house, &format!("/{deed}/in a 500"), &stranger).await;
-        assert_eq!(failed, ("500".to_owned(), stranger.clone()));
+        let failed = visit(&state, &format!("/{deed}/in a 500"), &anonymous).await;
+        assert_eq!(failed, ("500".to_owned(), anonymous.clone()));
         assert_eq!(kept().await.0, "nobody kept", "{deed}");
 
         // A page that panics, and one whose client leaves.
         for end in ["in a panic", "never"] {
-            let before = diary.entries().len();
-            let page = ask(&house, &format!("/{deed}/{end}"), &stranger);
-            diary.wait_for(before + 1).await;
+            let before = recorder.entries().len();
+            let page = ask(&state, &format!("/{deed}/{end}"), &anonymous);
+            recorder.wait_for(before + 1).await;
             drop(page);
             assert_eq!(kept().await.0, "nobody kept", "{deed} {end}");
         }
 
-        let (_, renewed) = visit(&house, &format!("/{deed}/well"), &stranger).await;
-        assert_ne!(renewed, stranger);
-        let (page, _) = visit(&house, "/look/well", &renewed).await;
+        let (_, renewed) = visit(&state, &format!("/{deed}/well"), &anonymous).await;
+        assert_ne!(renewed, anonymous);
+        let (page, _) = visit(&state, "/look/well", &renewed).await;
         assert!(page.ends_with(" kept"), "{page}");
         assert_eq!(kept().await.0, "nobody ", "{deed}");
     }
@@ -130,33 +130,33 @@ async fn a_log_in_whose_response_fails_does_not_change_the_session() {
 
 #[tokio::test]
 async fn a_failed_response_to_a_log_in_does_not_log_out_the_previous_user() {
-    let house = house(&Diary::default());
-    let (_, ana) = visit(&house, "/ana/well", "").await;
-    let (_, ana) = visit(&house, "/note/well", &ana).await;
+    let state = state(&Recorder::default());
+    let (_, ana) = visit(&state, "/ana/well", "").await;
+    let (_, ana) = visit(&state, "/note/well", &ana).await;
 
-    let (status, after) = visit(&house, "/bo/in a 500", &ana).await;
+    let (status, after) = visit(&state, "/bo/in a 500", &ana).await;
 
     assert_eq!((status.as_str(), &after), ("500", &ana));
-    assert_eq!(visit(&house, "/look/well", &ana).await.0, "ana kept");
-    let (page, bo) = visit(&house, "/bo/well", &ana).await;
+    assert_eq!(visit(&state, "/look/well", &ana).await.0, "ana kept");
+    let (page, bo) = visit(&state, "/bo/well", &ana).await;
     assert_eq!(page, "bo ");
-    assert_eq!(visit(&house, "/look/well", &bo).await.0, "bo ");
-    assert_eq!(visit(&house, "/look/well", &ana).await.0, "nobody ");
+    assert_eq!(visit(&state, "/look/well", &bo).await.0, "bo ");
+    assert_eq!(visit(&state, "/look/well", &ana).await.0, "nobody ");
 }
 
 #[tokio::test]
 async fn a_log_out_applies_even_if_the_response_fails() {
     for deed in ["log out", "log out and note", "renew and empty"] {
-        let house = house(&Diary::default());
-        let (_, ana) = visit(&house, "/ana/well", "").await;
+        let state = state(&Recorder::default());
+        let (_, ana) = visit(&state, "/ana/well", "").await;
 
         assert_eq!(
-            visit(&house, &format!("/{deed}/in a 500"), &ana).await.0,
+            visit(&state, &format!("/{deed}/in a 500"), &ana).await.0,
             "500"
         );
 
         assert_eq!(
-            visit(&house, "/look/well", &ana).await.0,
+            visit(&state, "/look/well", &ana).await.0,
             "nobody ",
             "{deed}"
         );

@@ -47,7 +47,7 @@ async fn paths_are_matched_and_parameters_decoded() {
             PathRouter::new().route("/rooms/{room}", page("theirs")),
         )
         .boxed();
-    for (path, answer) in [
+    for (path, response) in [
         ("/", "home"),
         ("/about", "about"),
         ("/about?x=1", "about"),
@@ -61,7 +61,7 @@ async fn paths_are_matched_and_parameters_decoded() {
     ] {
         assert_eq!(
             get(&app, path).await,
-            (StatusCode::OK, answer.to_owned()),
+            (StatusCode::OK, response.to_owned()),
             "{path}"
         );
     }
@@ -90,7 +90,7 @@ async fn a_route_matches_every_spelling_of_its_path() {
         .route("/files/{*path}", page("files"))
         .nest("/r\u{e4}ume", rooms)
         .boxed();
-    for (path, answer) in [
+    for (path, response) in [
         ("/sal%C3%B3n/7", "salon x=7"),
         ("/sal%c3%b3n/7", "salon x=7"),
         ("/sal\u{f3}n/7", "salon x=7"),
@@ -109,7 +109,7 @@ async fn a_route_matches_every_spelling_of_its_path() {
     ] {
         assert_eq!(
             get(&app, path).await,
-            (StatusCode::OK, answer.to_owned()),
+            (StatusCode::OK, response.to_owned()),
             "{path}"
         );
     }
@@ -234,11 +234,11 @@ async fn a_custom_protocol_is_routed_too() {
         type Head = String;
         type Connection = std::sync::mpsc::Sender<String>;
     }
-    async fn answer(scope: Scope<Shouting>, ear: std::sync::mpsc::Sender<String>) -> Result<()> {
+    async fn response(scope: Scope<Shouting>, ear: std::sync::mpsc::Sender<String>) -> Result<()> {
         ear.send(scope.head.to_lowercase()).unwrap();
         Ok(())
     }
-    let app = ProtocolTypeRouter::new().protocol::<Shouting>(application_fn(answer));
+    let app = ProtocolTypeRouter::new().protocol::<Shouting>(application_fn(response));
     let (ear, heard) = std::sync::mpsc::channel();
 
     let application = app.get::<Shouting>().unwrap();

@@ -1,7 +1,7 @@
 //! Tests of the server over real sockets: limits, heartbeats, graceful shutdown.
 
 use crate::support::{
-    Diary, PATIENCE, Server, connect, connect_with_little_room, echo, farewell, hear, next, say,
+    PATIENCE, Recorder, Server, connect, connect_with_little_room, echo, farewell, hear, next, say,
     try_connect,
 };
 use futures_util::{SinkExt, StreamExt};
@@ -28,11 +28,11 @@ fn app_with(config: WebSocketConfig) -> ProtocolTypeRouter {
 pub(crate) async fn raw(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request).await.unwrap();
-    let mut answer = Vec::new();
-    let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    let mut response = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut response)).await;
     // A server that does not read the rest may close with a reset.
     _ = read.expect("the server hangs up");
-    String::from_utf8_lossy(&answer).into_owned()
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 #[tokio::test]
@@ -56,11 +56,11 @@ async fn a_message_over_the_limit_closes_its_connection_alone_with_1009() {
 
 #[tokio::test]
 async fn an_idle_client_is_pinged_and_disconnected_without_a_pong() {
-    let diary = Diary::default();
+    let recorder = Recorder::default();
     let config =
         WebSocketConfig::new().heartbeat(Duration::from_millis(50), Duration::from_millis(100));
     let app = Witness::application(&Channels::in_memory())
-        .with(Provide(diary.clone()))
+        .with(Provide(recorder.clone()))
         .with(config);
     let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
 
@@ -73,16 +73,16 @@ async fn an_idle_client_is_pinged_and_disconnected_without_a_pong() {
         alive.flush().await.unwrap();
     }
 
-    assert_eq!(diary.wait_for(1).await, ["disconnect 1006"]);
+    assert_eq!(recorder.wait_for(1).await, ["disconnect 1006"]);
     say(&mut alive, "still here").await;
 }
 
 #[tokio::test]
 async fn pings_and_a_close_are_handled_while_a_hook_is_busy() {
-    let diary = Diary::default();
+    let recorder = Recorder::default();
     let config = WebSocketConfig::new().grace(Duration::from_millis(20));
     let app = Witness::application(&Channels::in_memory())
-        .with(Provide(diary.clone()))
+        .with(Provide(recorder.clone()))
         .with(config);
     let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
     let mut client = connect(server.address, "/").await;
@@ -92,13 +92,13 @@ async fn pings_and_a_close_are_handled_while_a_hook_is_busy() {
     assert_eq!(next(&mut client).await, Message::Pong("there?".into()));
     client.close(None).await.unwrap();
 
-    assert_eq!(diary.wait_for(1).await, ["disconnect 1005"]);
+    assert_eq!(recorder.wait_for(1).await, ["disconnect 1005"]);
 }
 
 #[tokio::test]
 async fn every_client_gets_a_close_frame_when_the_server_stops() {
-    let diary = Diary::default();
-    let app = Witness::application(&Channels::in_memory()).with(Provide(diary.clone()));
+    let recorder = Recorder::default();
+    let app = Witness::application(&Channels::in_memory()).with(Provide(recorder.clone()));
     let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
     let address = server.address;
     let (mut ana, mut bo) = (connect(address, "/").await, connect(address, "/").await);
@@ -113,7 +113,7 @@ async fn every_client_gets_a_close_frame_when_the_server_stops() {
     }
     let outcome = timeout(PATIENCE, stopped).await.expect("the server ends");
     outcome.unwrap().unwrap();
-    assert_eq!(diary.entries(), ["disconnect 1001", "disconnect 1001"]);
+    assert_eq!(recorder.entries(), ["disconnect 1001", "disconnect 1001"]);
     assert!(TcpStream::connect(address).await.is_err());
 }
 
@@ -161,9 +161,9 @@ async fn a_head_far_over_64_kib_is_refused() {
         "x".repeat(200_000)
     );
 
-    let answer = raw(server.address, giant.as_bytes()).await;
+    let response = raw(server.address, giant.as_bytes()).await;
 
-    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    assert!(response.starts_with("HTTP/1.1 431"), "{response}");
 }
 
 #[tokio::test]
@@ -192,10 +192,10 @@ async fn a_client_that_sends_but_does_not_read_is_disconnected() {
     let talk = Message::text("x".repeat(100_000));
     let pings = Message::Ping("anyone there?".into());
     for (first, then) in [(talk.clone(), talk), (Message::text("flood"), pings)] {
-        let diary = Diary::default();
+        let recorder = Recorder::default();
         let beat = Duration::from_millis(100);
         let app = Witness::application(&Channels::in_memory())
-            .with(Provide(diary.clone()))
+            .with(Provide(recorder.clone()))
             .with(WebSocketConfig::new().heartbeat(beat, beat));
         let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
         let (mut sink, _never_read) = connect_with_little_room(server.address).await.split();
@@ -203,7 +203,7 @@ async fn a_client_that_sends_but_does_not_read_is_disconnected() {
         sink.send(first).await.unwrap();
         let flood = tokio::spawn(async move { while sink.feed(then.clone()).await.is_ok() {} });
 
-        assert_eq!(diary.wait_for(1).await, ["disconnect 1006"]);
+        assert_eq!(recorder.wait_for(1).await, ["disconnect 1006"]);
         timeout(PATIENCE, flood).await.expect("cut off").unwrap();
     }
 }
@@ -268,8 +268,8 @@ async fn the_clients_address_is_known_also_inside_an_axum_app() {
     let mounted = Server::start(inside).await;
 
     for server in [alone, mounted] {
-        let answer = raw(server.address, GET).await;
-        assert!(answer.ends_with("127.0.0.1"), "{answer}");
+        let response = raw(server.address, GET).await;
+        assert!(response.ends_with("127.0.0.1"), "{response}");
     }
 }
 
@@ -281,9 +281,9 @@ async fn the_clients_address_is_an_extractor_of_axums_handlers() {
     let pages = ProtocolTypeRouter::new().http(seaway::from_service(pages));
     let server = Server::start(pages).await;
 
-    let answer = raw(server.address, GET).await;
+    let response = raw(server.address, GET).await;
 
-    assert!(answer.ends_with("127.0.0.1"), "{answer}");
+    assert!(response.ends_with("127.0.0.1"), "{response}");
 }
 
 #[tokio::test]
@@ -299,12 +299,12 @@ async fn a_message_in_the_same_segment_as_the_handshake_is_received() {
     ]);
     stream.write_all(&early).await.unwrap();
 
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let heard = timeout(PATIENCE, async {
         let mut byte = [0];
-        while !answer.ends_with(b"\x81\x05Hello") {
+        while !response.ends_with(b"\x81\x05Hello") {
             stream.read_exact(&mut byte).await.unwrap();
-            answer.push(byte[0]);
+            response.push(byte[0]);
         }
     });
 
@@ -366,19 +366,19 @@ async fn the_server_supports_http_2() {
     let mut frame = [0; 9];
     let read = timeout(PATIENCE, stream.read_exact(&mut frame)).await;
 
-    read.expect("an answer").unwrap();
+    read.expect("an response").unwrap();
     assert_eq!(frame[3], 0x04, "the server's SETTINGS come first");
 }
 
 /// A consumer that echoes, hangs or sends without end on request, and records how it ended.
-struct Witness(Diary);
+struct Witness(Recorder);
 
 impl WebSocketConsumer for Witness {
     type Input = seaway::Message;
     type Event = NoEvent;
 
     async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
-        Ok(Self(handshake.state::<Diary>()?.clone()))
+        Ok(Self(handshake.state::<Recorder>()?.clone()))
     }
 
     async fn receive(&mut self, ctx: &mut Context, message: seaway::Message) -> Result<()> {
@@ -393,6 +393,6 @@ impl WebSocketConsumer for Witness {
     }
 
     async fn disconnect(self, close: Close) {
-        self.0.note(format!("disconnect {}", close.code));
+        self.0.record(format!("disconnect {}", close.code));
     }
 }

@@ -261,7 +261,7 @@ async fn log_in(
 
 async fn log_out(auth: AuthSession<Accounts>) -> Result<&'static str> {
     auth.log_out().await?;
-    Ok("goodbye")
+    Ok("bye")
 }
 
 /// Creates a session without a log-in.

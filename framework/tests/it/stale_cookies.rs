@@ -64,14 +64,14 @@ async fn a_log_out_without_a_log_in_succeeds_and_nothing_is_logged() {
     let site = Site::new();
     let log = Log::listen();
 
-    let stranger = site.get("/logout", &[]).await;
+    let anonymous = site.get("/logout", &[]).await;
     let stale = site.get("/logout", &[("cookie", MADE_UP)]).await;
 
     assert_eq!(
-        (stranger.status(), stale.status()),
+        (anonymous.status(), stale.status()),
         (200.try_into().unwrap(), 200.try_into().unwrap())
     );
-    assert_eq!(cookie(&stranger), None);
+    assert_eq!(cookie(&anonymous), None);
     assert_eq!(cookie(&stale).unwrap(), "session=");
     assert_eq!(log.complaints(), Vec::<String>::new());
 }

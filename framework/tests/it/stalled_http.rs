@@ -1,8 +1,8 @@
 //! Tests of the timeouts for stalled clients, and of clients that merely wait.
 
 use crate::{
-    guest::House,
-    support::{Diary, PATIENCE, Server, connect, echo, hear, read_until, say},
+    support::{PATIENCE, Recorder, Server, connect, echo, hear, read_until, say},
+    test_consumer::TestState,
 };
 use axum::{Router, body::Body, response::Response, routing};
 use bytes::Bytes;
@@ -25,17 +25,17 @@ const SOON: Duration = Duration::from_millis(100);
 const LARGE: usize = 32 * 1024 * 1024;
 
 /// A guard that records its drop.
-struct Noted(Diary, &'static str);
+struct Noted(Recorder, &'static str);
 
 impl Drop for Noted {
     fn drop(&mut self) {
-        self.0.note(self.1);
+        self.0.record(self.1);
     }
 }
 
 /// Returns a response without an end, which records its drop.
-fn endless(diary: &Diary, name: &'static str) -> Response {
-    let noted = Noted(diary.clone(), name);
+fn endless(recorder: &Recorder, name: &'static str) -> Response {
+    let noted = Noted(recorder.clone(), name);
     let pieces = futures_util::stream::repeat_with(move || {
         _ = &noted;
         Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 10_000]))
@@ -44,8 +44,8 @@ fn endless(diary: &Diary, name: &'static str) -> Response {
 }
 
 /// Returns a response whose body never sends anything.
-fn silent(diary: &Diary) -> Response {
-    let noted = Noted(diary.clone(), "silent");
+fn silent(recorder: &Recorder) -> Response {
+    let noted = Noted(recorder.clone(), "silent");
     let pieces = futures_util::stream::poll_fn(move |_| {
         _ = &noted;
         std::task::Poll::<Option<Result<Bytes, Infallible>>>::Pending
@@ -53,8 +53,8 @@ fn silent(diary: &Diary) -> Response {
     Response::new(Body::from_stream(pieces))
 }
 
-fn pages(diary: &Diary) -> Router {
-    let (stream, silence) = (diary.clone(), diary.clone());
+fn pages(recorder: &Recorder) -> Router {
+    let (stream, silence) = (recorder.clone(), recorder.clone());
     Router::new()
         .route("/small", routing::get(async || "small"))
         .route("/large", routing::get(async || vec![b'x'; LARGE]))
@@ -114,7 +114,7 @@ async fn pass(time: Duration) {
 
 #[tokio::test(start_paused = true)]
 async fn a_partial_preface_does_not_make_the_server_poll() {
-    let server = Server::start(pages(&Diary::default())).await;
+    let server = Server::start(pages(&Recorder::default())).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(b"PRI").await.unwrap();
     let turns = || Handle::current().metrics().worker_park_count(0);
@@ -132,7 +132,7 @@ async fn a_partial_preface_does_not_make_the_server_poll() {
 
 #[tokio::test]
 async fn a_split_preface_is_http_2_and_a_similar_start_is_http_1() {
-    let server = Server::start(pages(&Diary::default())).await;
+    let server = Server::start(pages(&Recorder::default())).await;
     // The preface, and an empty SETTINGS frame (RFC 9113, 3.4).
     let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     for cut in 1..hello.len() {
@@ -144,7 +144,7 @@ async fn a_split_preface_is_http_2_and_a_similar_start_is_http_1() {
         }
         let mut frame = [0; 9];
         let read = timeout(PATIENCE, stream.read_exact(&mut frame)).await;
-        read.expect("an answer").unwrap();
+        read.expect("an response").unwrap();
         assert_eq!(
             frame[3], 0x04,
             "cut at {cut}: the server's SETTINGS come first"
@@ -159,16 +159,16 @@ async fn a_split_preface_is_http_2_and_a_similar_start_is_http_1() {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         let request = format!("{line}\r\nHost: a\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
-        let answer = read_until(&mut stream, "\r\n\r\n").await;
-        assert!(answer.starts_with("HTTP/1.1 40"), "{line}: {answer}");
+        let response = read_until(&mut stream, "\r\n\r\n").await;
+        assert!(response.starts_with("HTTP/1.1 40"), "{line}: {response}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_read_its_response_is_disconnected() {
     for path in ["/large", "/stream"] {
-        let diary = Diary::default();
-        let server = Server::configured(pages(&diary), |server| {
+        let recorder = Recorder::default();
+        let server = Server::configured(pages(&recorder), |server| {
             server.write_timeout(SOON).max_connections(1)
         })
         .await;
@@ -178,16 +178,17 @@ async fn a_client_that_does_not_read_its_response_is_disconnected() {
 
         read_until(&mut next, "\r\n\r\nsmall").await;
         if path == "/stream" {
-            assert_eq!(diary.entries(), ["stream"]);
+            assert_eq!(recorder.entries(), ["stream"]);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_responses_and_websockets_do_not_count_as_stalled() {
-    let diary = Diary::default();
-    let house = House::new();
-    let app = pages(&diary).route_service("/house", ProtocolTypeRouter::new().http(house.pages()));
+    let recorder = Recorder::default();
+    let state = TestState::new();
+    let app =
+        pages(&recorder).route_service("/state", ProtocolTypeRouter::new().http(state.pages()));
     let app = ProtocolTypeRouter::new()
         .http(from_service(app))
         .websocket(echo());
@@ -199,31 +200,31 @@ async fn idle_responses_and_websockets_do_not_count_as_stalled() {
             .half_close_timeout(SOON)
     })
     .await;
-    let mut poll = ask(server.address, "/house?wish=news").await;
-    let mut events = ask(server.address, "/house?wish=events").await;
+    let mut poll = ask(server.address, "/state?wish=news").await;
+    let mut events = ask(server.address, "/state?wish=events").await;
     read_until(&mut events, "\r\n\r\n").await;
     let mut silence = ask(server.address, "/silence").await;
     read_until(&mut silence, "\r\n\r\n").await;
     let mut socket = connect(server.address, "/").await;
     let (mut client, connection) = connect_over_http_2(server.address, 65_535).await;
-    let (poll_2, _) = client.send_request(get("/house?wish=news"), true).unwrap();
+    let (poll_2, _) = client.send_request(get("/state?wish=news"), true).unwrap();
     let (events_2, _) = client
-        .send_request(get("/house?wish=events"), true)
+        .send_request(get("/state?wish=events"), true)
         .unwrap();
     let mut events_2 = timeout(PATIENCE, events_2)
         .await
         .unwrap()
         .unwrap()
         .into_body();
-    house.diary.wait_for(4).await;
+    state.recorder.wait_for(4).await;
 
     // Each stalled client takes at least `write_timeout`: together longer than every timeout.
     for stalled in 1..=6 {
         let _deaf = ask_and_never_read(server.address, "/stream").await;
-        diary.wait_for(stalled).await;
+        recorder.wait_for(stalled).await;
     }
 
-    house.say(7, "ahoy").await;
+    state.say(7, "ahoy").await;
     read_until(&mut poll, "ahoy").await;
     read_until(&mut events, "ahoy").await;
     say(&mut socket, "still here").await;
@@ -233,7 +234,7 @@ async fn idle_responses_and_websockets_do_not_count_as_stalled() {
     let event = timeout(PATIENCE, events_2.data()).await.unwrap().unwrap();
     assert!(event.unwrap().starts_with(b"data: ahoy"));
     assert_eq!(
-        diary.entries(),
+        recorder.entries(),
         ["stream"; 6],
         "the quiet response is still open"
     );
@@ -242,16 +243,16 @@ async fn idle_responses_and_websockets_do_not_count_as_stalled() {
 
 #[tokio::test]
 async fn a_body_that_stalls_gets_a_response_and_the_connection_is_closed() {
-    let house = House::new();
-    let app = pages(&Diary::default())
-        .route_service("/house", ProtocolTypeRouter::new().http(house.pages()));
+    let state = TestState::new();
+    let app = pages(&Recorder::default())
+        .route_service("/state", ProtocolTypeRouter::new().http(state.pages()));
     let server = Server::configured(app, |server| server.body_timeout(SOON)).await;
 
     for (path, expected) in [
         ("/axum", "400"),
         ("/seaway", "408"),
-        ("/house?wish=to+be+read", "408"),
-        ("/house?wish=to+be+read+in+pieces", "408"),
+        ("/state?wish=to+be+read", "408"),
+        ("/state?wish=to+be+read+in+pieces", "408"),
     ] {
         for body in [
             "Content-Length: 5\r\n\r\n",
@@ -262,30 +263,32 @@ async fn a_body_that_stalls_gets_a_response_and_the_connection_is_closed() {
             let request = format!("POST {path} HTTP/1.1\r\nHost: a\r\n{body}");
             stream.write_all(request.as_bytes()).await.unwrap();
 
-            let mut answer = String::new();
-            let read = timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
+            let mut response = String::new();
+            let read = timeout(PATIENCE, stream.read_to_string(&mut response)).await;
 
             read.expect("the server closes the connection").unwrap();
             let start = format!("HTTP/1.1 {expected}");
-            assert!(answer.starts_with(&start), "{request:?}: {answer}");
+            assert!(response.starts_with(&start), "{request:?}: {response}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_body_over_http_2_that_stalls_gets_a_response_and_the_connection_remains() {
-    let server =
-        Server::configured(pages(&Diary::default()), |server| server.body_timeout(SOON)).await;
+    let server = Server::configured(pages(&Recorder::default()), |server| {
+        server.body_timeout(SOON)
+    })
+    .await;
     let (mut client, connection) = connect_over_http_2(server.address, 65_535).await;
     let post = Request::post("http://a/seaway").body(()).unwrap();
-    let (answer, _body) = client.send_request(post, false).unwrap();
+    let (response, _body) = client.send_request(post, false).unwrap();
 
-    let answer = timeout(PATIENCE, answer).await.unwrap().unwrap();
+    let response = timeout(PATIENCE, response).await.unwrap().unwrap();
 
-    assert_eq!(answer.status(), 408);
-    let (answer, _) = client.send_request(get("/small"), true).unwrap();
+    assert_eq!(response.status(), 408);
+    let (response, _) = client.send_request(get("/small"), true).unwrap();
     assert_eq!(
-        timeout(PATIENCE, answer).await.unwrap().unwrap().status(),
+        timeout(PATIENCE, response).await.unwrap().unwrap().status(),
         200
     );
     connection.abort();
@@ -294,12 +297,13 @@ async fn a_body_over_http_2_that_stalls_gets_a_response_and_the_connection_remai
 #[tokio::test]
 async fn an_http_2_stream_whose_window_remains_full_is_reset_and_the_connection_remains() {
     for path in ["/large", "/stream"] {
-        let diary = Diary::default();
-        let server = Server::configured(pages(&diary), |server| server.write_timeout(SOON)).await;
+        let recorder = Recorder::default();
+        let server =
+            Server::configured(pages(&recorder), |server| server.write_timeout(SOON)).await;
         let (mut client, connection) = connect_over_http_2(server.address, 100).await;
-        let (answer, _) = client.send_request(get(path), true).unwrap();
-        let answer = timeout(PATIENCE, answer).await.unwrap().unwrap();
-        let mut body = answer.into_body();
+        let (response, _) = client.send_request(get(path), true).unwrap();
+        let response = timeout(PATIENCE, response).await.unwrap().unwrap();
+        let mut body = response.into_body();
 
         // The client reads what arrives, and never opens the window again.
         let end = async {
@@ -313,13 +317,13 @@ async fn an_http_2_stream_whose_window_remains_full_is_reset_and_the_connection_
         let error = timeout(PATIENCE, end).await.expect(path);
 
         assert!(error.is_reset(), "{path}: {error}");
-        let (answer, _) = client.send_request(get("/small"), true).unwrap();
+        let (response, _) = client.send_request(get("/small"), true).unwrap();
         assert_eq!(
-            timeout(PATIENCE, answer).await.unwrap().unwrap().status(),
+            timeout(PATIENCE, response).await.unwrap().unwrap().status(),
             200
         );
         if path == "/stream" {
-            diary.wait_for(1).await;
+            recorder.wait_for(1).await;
         }
         connection.abort();
     }
@@ -327,12 +331,12 @@ async fn an_http_2_stream_whose_window_remains_full_is_reset_and_the_connection_
 
 #[tokio::test]
 async fn a_large_response_over_http_2_arrives_complete() {
-    let server = Server::start(pages(&Diary::default())).await;
+    let server = Server::start(pages(&Recorder::default())).await;
     let (mut client, connection) = connect_over_http_2(server.address, 100_000).await;
-    let (answer, _) = client.send_request(get("/large"), true).unwrap();
-    let answer = timeout(PATIENCE, answer).await.unwrap().unwrap();
-    assert_eq!(answer.headers()["content-length"], LARGE.to_string());
-    let mut body = answer.into_body();
+    let (response, _) = client.send_request(get("/large"), true).unwrap();
+    let response = timeout(PATIENCE, response).await.unwrap().unwrap();
+    assert_eq!(response.headers()["content-length"], LARGE.to_string());
+    let mut body = response.into_body();
 
     let mut read = 0;
     while let Some(piece) = timeout(PATIENCE, body.data()).await.unwrap() {
@@ -347,14 +351,14 @@ async fn a_large_response_over_http_2_arrives_complete() {
 
 #[tokio::test]
 async fn an_http_2_connection_without_requests_gets_goaway() {
-    let server = Server::configured(pages(&Diary::default()), |server| {
+    let server = Server::configured(pages(&Recorder::default()), |server| {
         server.idle_timeout(5 * SOON)
     })
     .await;
     let (mut client, connection) = connect_over_http_2(server.address, 65_535).await;
-    let (answer, _) = client.send_request(get("/small"), true).unwrap();
+    let (response, _) = client.send_request(get("/small"), true).unwrap();
     assert_eq!(
-        timeout(PATIENCE, answer).await.unwrap().unwrap().status(),
+        timeout(PATIENCE, response).await.unwrap().unwrap().status(),
         200
     );
 
@@ -365,8 +369,10 @@ async fn an_http_2_connection_without_requests_gets_goaway() {
 
 #[tokio::test]
 async fn an_http_2_client_that_ignores_goaway_is_disconnected() {
-    let server =
-        Server::configured(pages(&Diary::default()), |server| server.idle_timeout(SOON)).await;
+    let server = Server::configured(pages(&Recorder::default()), |server| {
+        server.idle_timeout(SOON)
+    })
+    .await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     stream.write_all(hello).await.unwrap();

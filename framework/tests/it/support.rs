@@ -47,10 +47,10 @@ pub(crate) fn echo() -> seaway::consumer::ConsumerApplication<Echo> {
 
 /// Entries that consumers record for the test.
 #[derive(Clone, Default)]
-pub(crate) struct Diary(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Recorder(Arc<Mutex<Vec<String>>>);
 
-impl Diary {
-    pub(crate) fn note(&self, entry: impl Into<String>) {
+impl Recorder {
+    pub(crate) fn record(&self, entry: impl Into<String>) {
         self.0.lock().unwrap().push(entry.into());
     }
 
@@ -74,13 +74,13 @@ pub(crate) async fn eventually<T>(mut ask: impl FnMut() -> Option<T>) -> T {
         let mut pause = tokio::time::interval(Duration::from_millis(5));
         loop {
             pause.tick().await;
-            if let Some(answer) = ask() {
-                return answer;
+            if let Some(response) = ask() {
+                return response;
             }
         }
     };
-    let answer = timeout(PATIENCE, asking).await;
-    answer.expect("it should have happened by now")
+    let response = timeout(PATIENCE, asking).await;
+    response.expect("it should have happened by now")
 }
 
 /// A server on its own port, stopped on request.
@@ -147,15 +147,19 @@ impl Server {
 
 /// Reads until `end` has arrived.
 pub(crate) async fn read_until(stream: &mut TcpStream, end: &str) -> String {
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let reading = async {
-        while !String::from_utf8_lossy(&answer).contains(end) {
-            let count = stream.read_buf(&mut answer).await.unwrap();
-            assert!(count > 0, "it ended: {}", String::from_utf8_lossy(&answer));
+        while !String::from_utf8_lossy(&response).contains(end) {
+            let count = stream.read_buf(&mut response).await.unwrap();
+            assert!(
+                count > 0,
+                "it ended: {}",
+                String::from_utf8_lossy(&response)
+            );
         }
     };
     timeout(PATIENCE, reading).await.expect(end);
-    String::from_utf8_lossy(&answer).into_owned()
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 pub(crate) type Client = WebSocketStream<TcpStream>;
@@ -190,7 +194,7 @@ pub(crate) async fn try_connect(
     }
     let stream = TcpStream::connect(address).await.unwrap();
     let opened = timeout(PATIENCE, client_async(request, stream)).await;
-    match opened.expect("an answer to the handshake") {
+    match opened.expect("an response to the handshake") {
         Ok((client, _)) => Ok(client),
         Err(tokio_tungstenite::tungstenite::Error::Http(response)) => {
             Err(response.status().as_u16())

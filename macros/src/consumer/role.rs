@@ -33,12 +33,12 @@ pub(super) fn role(method: &mut ImplItemFn, mistakes: &mut Mistakes) -> Role {
         let message = format!(
             "`{}` is the name of a hook: give a method with #[{}] another name",
             hook.name(),
-            word(first)
+            name_of(first)
         );
         mistakes.note(&method.sig.ident, message);
         return Role::Hook(hook);
     }
-    let role = match word(first).as_str() {
+    let role = match name_of(first).as_str() {
         "on" => kinds(&attributes).map(Role::On),
         "on_message" => single(&attributes).and_then(tag).map(Role::OnMessage),
         _ => single(&attributes)
@@ -48,7 +48,7 @@ pub(super) fn role(method: &mut ImplItemFn, mistakes: &mut Mistakes) -> Role {
     mistakes.keep(role).unwrap_or(Role::Helper)
 }
 
-fn word(attribute: &Attribute) -> String {
+fn name_of(attribute: &Attribute) -> String {
     let ident = attribute.path().get_ident();
     ident.map(ToString::to_string).unwrap_or_default()
 }
@@ -57,7 +57,7 @@ fn word(attribute: &Attribute) -> String {
 fn kinds(attributes: &[Attribute]) -> Result<Vec<LitStr>> {
     let mut kinds = Vec::new();
     for attribute in attributes {
-        if word(attribute) != "on" {
+        if name_of(attribute) != "on" {
             return Err(two(attribute));
         }
         let parse = Punctuated::<LitStr, Token![,]>::parse_terminated;

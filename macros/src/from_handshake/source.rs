@@ -42,7 +42,7 @@ pub(super) fn source(field: &Field, name: &Ident, mistakes: &mut Mistakes) -> So
             another,
             format!(
                 "a field has one source, and `{name}` already has #[{}]",
-                word(first)
+                name_of(first)
             ),
         );
     }
@@ -51,7 +51,7 @@ pub(super) fn source(field: &Field, name: &Ident, mistakes: &mut Mistakes) -> So
 }
 
 fn read(attribute: &Attribute, name: &Ident) -> Result<Source> {
-    match word(attribute).as_str() {
+    match name_of(attribute).as_str() {
         "param" => Ok(Source::Param(name_or(attribute, name)?)),
         "query" => Ok(Source::Query(name_or(attribute, name)?)),
         "session" => text(attribute, "key").map(Source::Session),
@@ -62,7 +62,7 @@ fn read(attribute: &Attribute, name: &Ident) -> Result<Source> {
     }
 }
 
-fn word(attribute: &Attribute) -> String {
+fn name_of(attribute: &Attribute) -> String {
     let ident = attribute.path().get_ident();
     ident.map(Ident::to_string).unwrap_or_default()
 }
@@ -81,7 +81,7 @@ fn text(attribute: &Attribute, example: &str) -> Result<LitStr> {
     let text = attribute.parse_args::<LitStr>().map_err(|_| {
         Error::new_spanned(
             attribute,
-            format!("write #[{}(\"{example}\")]", word(attribute)),
+            format!("write #[{}(\"{example}\")]", name_of(attribute)),
         )
     })?;
     if text.value().is_empty() {
@@ -91,12 +91,12 @@ fn text(attribute: &Attribute, example: &str) -> Result<LitStr> {
 }
 
 fn bare(attribute: &Attribute) -> Result<()> {
-    let word = word(attribute);
+    let name = name_of(attribute);
     match attribute.meta {
         Meta::Path(_) => Ok(()),
         _ => Err(Error::new_spanned(
             attribute,
-            format!("#[{word}] has no arguments: the type of the field selects the value"),
+            format!("#[{name}] has no arguments: the type of the field selects the value"),
         )),
     }
 }

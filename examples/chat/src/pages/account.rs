@@ -24,12 +24,12 @@ const NOT_FOUND: &str = "The name or the password is wrong.";
 
 /// The kind of the form.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Door {
+pub enum FormKind {
     SignUp,
     LogIn,
 }
 
-impl Door {
+impl FormKind {
     fn is_new(self) -> bool {
         self == Self::SignUp
     }
@@ -37,14 +37,14 @@ impl Door {
 
 /// Returns the route of one form. The form has no `action`, so it is sent to its own URL, including
 /// `?next=…`.
-pub fn form(door: Door) -> MethodRouter<Arc<Chat>> {
-    get(show).post(enter).layer(Extension(door))
+pub fn form(kind: FormKind) -> MethodRouter<Arc<Chat>> {
+    get(show).post(enter).layer(Extension(kind))
 }
 
 #[derive(Template)]
 #[template(path = "account.html")]
 struct AccountPage<'a> {
-    door: Door,
+    kind: FormKind,
     next: &'a Next,
     /// The typed name.
     name: &'a str,
@@ -52,7 +52,7 @@ struct AccountPage<'a> {
 }
 
 async fn show(
-    Extension(door): Extension<Door>,
+    Extension(kind): Extension<FormKind>,
     Query(next): Query<Next>,
     auth: AuthSession<Accounts>,
 ) -> Result<Response, Problem> {
@@ -60,7 +60,7 @@ async fn show(
         return Ok(Redirect::to(next.as_str()).into_response());
     }
     let page = AccountPage {
-        door,
+        kind,
         next: &next,
         name: "",
         problem: None,
@@ -77,7 +77,7 @@ struct Typed {
 
 async fn enter(
     State(chat): State<Arc<Chat>>,
-    Extension(door): Extension<Door>,
+    Extension(kind): Extension<FormKind>,
     Query(next): Query<Next>,
     Client(address): Client,
     auth: AuthSession<Accounts>,
@@ -88,7 +88,7 @@ async fn enter(
 ) -> Result<Response, Problem> {
     let again = |problem| {
         Rendered(AccountPage {
-            door,
+            kind,
             next: &next,
             name: &typed,
             problem: Some(problem),
@@ -96,9 +96,9 @@ async fn enter(
     };
     let wrong = |problem| Ok((StatusCode::BAD_REQUEST, again(problem)).into_response());
     let Some(name) = UserName::typed(&typed) else {
-        return wrong(match door {
-            Door::SignUp => "A name has 1 to 30 characters that can be seen.",
-            Door::LogIn => NOT_FOUND,
+        return wrong(match kind {
+            FormKind::SignUp => "A name has 1 to 30 characters that can be seen.",
+            FormKind::LogIn => NOT_FOUND,
         });
     };
     // Hashing is expensive, so repeated sign-ups are limited like repeated log-ins.
@@ -111,15 +111,15 @@ async fn enter(
         return Ok((StatusCode::TOO_MANY_REQUESTS, headers, again(&problem)).into_response());
     }
     let shown = Credentials { name, password };
-    let entered = match door {
-        Door::SignUp => chat.accounts.sign_up(shown).await?,
-        Door::LogIn => auth.authenticate(shown).await?.ok_or(NOT_FOUND),
+    let entered = match kind {
+        FormKind::SignUp => chat.accounts.sign_up(shown).await?,
+        FormKind::LogIn => auth.authenticate(shown).await?.ok_or(NOT_FOUND),
     };
     let account = match entered {
         Ok(account) => account,
         Err(problem) => return wrong(problem),
     };
-    if door == Door::LogIn {
+    if kind == FormKind::LogIn {
         chat.attempts.forget(&account, address).await?;
     }
     auth.log_in(&account).await?;

@@ -19,7 +19,7 @@ mod problem;
 mod rooms;
 
 use crate::{accounts::Account, chat::Chat};
-use account::Door;
+use account::FormKind;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -47,8 +47,8 @@ pub fn router(chat: Arc<Chat>) -> Router {
         .route("/rooms/{slug}/messages", get(rooms::past))
         .route_layer(RequireUser::<Account>::new().redirect_to("/login"));
     let for_all = Router::new()
-        .route("/signup", account::form(Door::SignUp))
-        .route("/login", account::form(Door::LogIn))
+        .route("/signup", account::form(FormKind::SignUp))
+        .route("/login", account::form(FormKind::LogIn))
         .route("/logout", get(home).post(account::log_out));
     Router::new()
         .merge(for_members)

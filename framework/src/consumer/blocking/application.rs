@@ -4,7 +4,7 @@ use super::{BlockingApplication, BlockingConsumer, hooks::BlockingHooks};
 use crate::{
     application::Application,
     blocking::BlockingPool,
-    consumer::opening::serve,
+    consumer::connect::serve,
     error::Result,
     protocol::{Upgrade, WebSocket},
     scope::Scope,

@@ -6,7 +6,7 @@ use crate::{
     consumer::{Context, IntoMessage, NoEvent},
     error::Result,
     message::Close,
-    protocol::Speaker,
+    protocol::SendSource,
 };
 use std::ops::{Deref, DerefMut};
 
@@ -38,7 +38,7 @@ impl<E: Event> BlockingContext<E> {
     pub fn send(&self, message: impl IntoMessage) -> Result<()> {
         let message = message.into_message()?;
         // The connection's task sleeps while this hook runs, and has to be woken.
-        block_on(self.0.sender.queue(message, Speaker::Anyone))
+        block_on(self.0.sender.queue(message, SendSource::Anyone))
     }
 
     /// Closes the connection after the messages sent before; `disconnect` follows.

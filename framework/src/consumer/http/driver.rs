@@ -39,7 +39,7 @@ pub(super) struct Driver<C: HttpConsumer> {
 
 /// How a handler ended.
 enum Outcome {
-    Answered(Reply),
+    Replied(Reply),
     Failed(Error),
     Ended(Ending),
 }
@@ -61,11 +61,11 @@ impl<C: HttpConsumer> Driver<C> {
         let Some(ctx) = &mut self.ctx else {
             return Ok(());
         };
-        let ties = ctx.scope.get::<Revocations>().ok().cloned();
+        let revocations = ctx.scope.get::<Revocations>().ok().cloned();
         let handle = self.consumer.connection().cloned();
         let endings = Endings::new(
             ctx.common.clone(),
-            ties,
+            revocations,
             handle,
             C::DISCONNECT_ON_HALF_CLOSE,
         );
@@ -94,7 +94,7 @@ async fn attend(
         is_waiting = true;
         if let Poll::Ready(handled) = handler.as_mut().poll(cx) {
             return Poll::Ready(match handled {
-                Ok(Ok(answer)) => Outcome::Answered(answer),
+                Ok(Ok(reply)) => Outcome::Replied(reply),
                 Ok(Err(error)) | Err(error) => Outcome::Failed(error),
             });
         }
@@ -111,20 +111,20 @@ async fn attend(
 async fn settle<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close, Result<()>) {
     ctx.common.end_stream();
     let exchange = ctx.exchange.take();
-    let answered = match ctx.common.is_last_call_made() {
+    let replied = match ctx.common.is_last_call_made() {
         true => Close::AWAY,
         false => Close::NORMAL,
     };
     let (code, sent) = match (outcome, exchange) {
-        (Outcome::Answered(Reply(Kind::Whole(mut response))), Some(exchange)) => {
+        (Outcome::Replied(Reply(Kind::Whole(mut response))), Some(exchange)) => {
             complete(response.headers_mut(), &mut ctx.headers);
-            (answered, exchange.respond(response).await)
+            (replied, exchange.respond(response).await)
         }
-        (Outcome::Answered(Reply(Kind::Streamed)), None) => match ctx.common.has_stalled() {
+        (Outcome::Replied(Reply(Kind::Streamed)), None) => match ctx.common.has_stalled() {
             true => (Close::ABNORMAL, Ok(())),
-            false => (answered, Ok(())),
+            false => (replied, Ok(())),
         },
-        (Outcome::Answered(_), exchange) => {
+        (Outcome::Replied(_), exchange) => {
             let error = Error::new(
                 ErrorKind::User,
                 "`handle` returned a whole reply after it had called `stream` or `sse`, or the end of another request's \

@@ -39,8 +39,8 @@ pub(super) enum Ending {
 /// Everything that may end one handler.
 pub(super) struct Endings {
     common: Arc<Common>,
-    ties: Option<Revocations>,
-    vigil: Vigil,
+    revocations: Option<Revocations>,
+    watch: WatchState,
     handle: Option<ConnectionHandle>,
     stop: Option<SignalWatch>,
     grace: Option<Pin<Box<Sleep>>>,
@@ -49,26 +49,26 @@ pub(super) struct Endings {
 }
 
 /// The watch over the conditions of a handler that waits or streams.
-enum Vigil {
-    NotYet,
-    Beginning(Beginning),
-    Kept(Box<Watch>),
+enum WatchState {
+    NotStarted,
+    Starting(Starting),
+    Running(Box<Watch>),
     NotNeeded,
 }
 
-type Beginning = Pin<Box<dyn Future<Output = Result<Option<Box<Watch>>, Close>> + Send>>;
+type Starting = Pin<Box<dyn Future<Output = Result<Option<Box<Watch>>, Close>> + Send>>;
 
 impl Endings {
     pub(super) fn new(
         common: Arc<Common>,
-        ties: Option<Revocations>,
+        revocations: Option<Revocations>,
         handle: Option<ConnectionHandle>,
         disconnects_on_half_close: bool,
     ) -> Self {
         Self {
             common,
-            ties,
-            vigil: Vigil::NotYet,
+            revocations,
+            watch: WatchState::NotStarted,
             handle,
             stop: None,
             grace: None,
@@ -84,7 +84,7 @@ impl Endings {
             return Poll::Ready(Ending::Left);
         }
         loop {
-            if let Poll::Ready(close) = self.poll_vigil(cx) {
+            if let Poll::Ready(close) = self.poll_watch(cx) {
                 return Poll::Ready(Ending::Cut(close));
             }
             // After the watch, which may have opened the mailbox.
@@ -98,7 +98,7 @@ impl Endings {
                     ));
                 }
                 Poll::Ready(Signal::Interrupted) => {
-                    if let Vigil::Kept(watch) = &self.vigil {
+                    if let WatchState::Running(watch) = &self.watch {
                         watch.recheck();
                     }
                 }
@@ -129,22 +129,24 @@ impl Endings {
         }
     }
 
-    fn poll_vigil(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
+    fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
         loop {
-            match &mut self.vigil {
-                Vigil::NotNeeded => return Poll::Pending,
-                Vigil::Kept(watch) => return watch.poll(cx),
-                Vigil::NotYet if !self.common.is_long() => return Poll::Pending,
-                Vigil::NotYet => {
-                    self.vigil = match self.ties.take() {
-                        Some(ties) => Vigil::Beginning(Box::pin(begin(ties, self.common.clone()))),
-                        None => Vigil::NotNeeded,
+            match &mut self.watch {
+                WatchState::NotNeeded => return Poll::Pending,
+                WatchState::Running(watch) => return watch.poll(cx),
+                WatchState::NotStarted if !self.common.is_long() => return Poll::Pending,
+                WatchState::NotStarted => {
+                    self.watch = match self.revocations.take() {
+                        Some(revocations) => {
+                            WatchState::Starting(Box::pin(start(revocations, self.common.clone())))
+                        }
+                        None => WatchState::NotNeeded,
                     };
                 }
-                Vigil::Beginning(beginning) => {
-                    self.vigil = match ready!(beginning.as_mut().poll(cx)) {
-                        Ok(Some(watch)) => Vigil::Kept(watch),
-                        Ok(None) => Vigil::NotNeeded,
+                WatchState::Starting(starting) => {
+                    self.watch = match ready!(starting.as_mut().poll(cx)) {
+                        Ok(Some(watch)) => WatchState::Running(watch),
+                        Ok(None) => WatchState::NotNeeded,
                         Err(close) => return Poll::Ready(close),
                     };
                 }
@@ -173,14 +175,17 @@ impl Endings {
 
 /// Starts the watch. Returns `None`, without opening a mailbox, if nothing has read the session or
 /// the user, so that nothing depends on them.
-async fn begin(ties: Revocations, common: Arc<Common>) -> Result<Option<Box<Watch>>, Close> {
-    if ties.iter().all(|tie| tie.group().is_none()) {
+async fn start(revocations: Revocations, common: Arc<Common>) -> Result<Option<Box<Watch>>, Close> {
+    if revocations
+        .iter()
+        .all(|revocation| revocation.group().is_none())
+    {
         return Ok(None);
     }
     let address = &common.address;
     let watching = async {
         match address.open().await {
-            Ok(mailbox) => Watch::over(&ties, &address.channels, mailbox.name())
+            Ok(mailbox) => Watch::over(&revocations, &address.channels, mailbox.name())
                 .await
                 .map(Some),
             Err(_) => Err(Close::from(Close::TRY_AGAIN)),

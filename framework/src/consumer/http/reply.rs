@@ -43,8 +43,8 @@ impl IntoReply for StatusCode {
 /// Replaces the status of a reply: `(StatusCode::CREATED, Json(value))`.
 impl<A: IntoReply> IntoReply for (StatusCode, A) {
     fn into_reply(self) -> Result<Response<Body>> {
-        let (status, answer) = self;
-        let mut response = answer.into_reply()?;
+        let (status, reply) = self;
+        let mut response = reply.into_reply()?;
         *response.status_mut() = status;
         Ok(response)
     }

@@ -179,8 +179,8 @@ where
         });
         scope.insert(Somebody::<A::User>(log_in.clone()));
         scope.insert(AuthSession(log_in.clone()));
-        let ties = scope.extensions.get_or_insert_default::<Revocations>();
-        ties.add(log_in.clone());
+        let revocations = scope.extensions.get_or_insert_default::<Revocations>();
+        revocations.add(log_in.clone());
         P::on_response(
             &mut connection,
             Box::new(move |reply| {

@@ -116,7 +116,7 @@ impl<U> RequireUser<U> {
         let user = user_in::<U>(extensions).await;
         match (user, &self.may_pass) {
             (Err(error), _) => Some(Rejection::from(error)),
-            (Ok(None), _) => Some(self.stranger(page, extensions)),
+            (Ok(None), _) => Some(self.reject_anonymous(page, extensions)),
             (Ok(Some(user)), Some(may_pass)) if !may_pass(&user) => {
                 let reject = Rejection::new(StatusCode::FORBIDDEN, "this is not for you");
                 Some(reject.by(Rule::User))
@@ -125,7 +125,7 @@ impl<U> RequireUser<U> {
         }
     }
 
-    fn stranger(&self, page: Option<&request::Parts>, extensions: &Extensions) -> Rejection
+    fn reject_anonymous(&self, page: Option<&request::Parts>, extensions: &Extensions) -> Rejection
     where
         U: 'static,
     {

@@ -27,7 +27,7 @@ use std::{ops::Deref, sync::Arc};
 ///     Ok(user.name.clone())
 /// }
 /// async fn page(user: Option<User<Account>>) -> String {
-///     user.map_or("hello, stranger".to_owned(), |user| format!("hello, {}", user.name))
+///     user.map_or("hello".to_owned(), |user| format!("hello, {}", user.name))
 /// }
 /// # axum::Router::<()>::new().route("/", axum::routing::get(page));
 /// ```

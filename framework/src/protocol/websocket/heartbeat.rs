@@ -3,13 +3,13 @@
 
 /// The action at a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Beat {
+pub(super) enum HeartbeatAction {
     /// The client has sent something since the last tick: check again after an interval.
-    Rest,
+    Wait,
     /// The client was silent: send a ping, and check again after the timeout.
     Ping,
     /// The client did not respond to the ping: disconnect it.
-    GiveUp,
+    Disconnect,
 }
 
 /// Whether a client is still connected. Any received data counts, so a client that sends needs no
@@ -18,12 +18,12 @@ pub(super) enum Beat {
 /// It has two flags instead of a clock: for a busy connection the heartbeat costs one tick per
 /// interval.
 #[derive(Debug, Default)]
-pub(super) struct Pulse {
+pub(super) struct Liveness {
     heard: bool,
     pinged: bool,
 }
 
-impl Pulse {
+impl Liveness {
     /// Records that data was received from the client.
     pub(super) fn heard(&mut self) {
         self.heard = true;
@@ -35,18 +35,18 @@ impl Pulse {
     }
 
     /// Returns the action after an interval, or after the timeout of a ping, has passed.
-    pub(super) fn tick(&mut self) -> Beat {
+    pub(super) fn tick(&mut self) -> HeartbeatAction {
         let heard = std::mem::take(&mut self.heard);
         match (heard, self.pinged) {
             (true, _) => {
                 self.pinged = false;
-                Beat::Rest
+                HeartbeatAction::Wait
             }
             (false, false) => {
                 self.pinged = true;
-                Beat::Ping
+                HeartbeatAction::Ping
             }
-            (false, true) => Beat::GiveUp,
+            (false, true) => HeartbeatAction::Disconnect,
         }
     }
 }
@@ -57,20 +57,20 @@ mod tests {
 
     #[test]
     fn a_silent_client_is_pinged_and_then_given_up() {
-        let mut pulse = Pulse::default();
+        let mut liveness = Liveness::default();
 
-        assert_eq!(pulse.tick(), Beat::Ping);
-        assert_eq!(pulse.tick(), Beat::GiveUp);
+        assert_eq!(liveness.tick(), HeartbeatAction::Ping);
+        assert_eq!(liveness.tick(), HeartbeatAction::Disconnect);
     }
 
     #[test]
     fn a_client_that_answers_stays() {
-        let mut pulse = Pulse::default();
-        assert_eq!(pulse.tick(), Beat::Ping);
+        let mut liveness = Liveness::default();
+        assert_eq!(liveness.tick(), HeartbeatAction::Ping);
 
-        pulse.heard();
+        liveness.heard();
 
-        assert_eq!(pulse.tick(), Beat::Rest);
-        assert_eq!(pulse.tick(), Beat::Ping);
+        assert_eq!(liveness.tick(), HeartbeatAction::Wait);
+        assert_eq!(liveness.tick(), HeartbeatAction::Ping);
     }
 }

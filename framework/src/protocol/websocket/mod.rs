@@ -33,7 +33,7 @@ pub use self::{
 pub(crate) use self::{
     handshake::{RequestKind, request_kind, without_upgrade},
     origin::Origin,
-    outgoing::Speaker,
+    outgoing::SendSource,
     socket::Transport,
     transport::ByteTransport,
     upgrade::Reply,

@@ -58,7 +58,7 @@ pub(crate) struct Outgoing {
 
 /// The origin of a queued message.
 #[derive(Clone, Copy)]
-pub(crate) enum Speaker {
+pub(crate) enum SendSource {
     /// A handler, inside the connection's own task, which writes as soon as the handler waits.
     Handler,
     /// Any other task: the connection's task has to be woken.
@@ -88,18 +88,18 @@ impl Sender {
     /// # Cancel safety
     /// Cancel safe: the message is queued whole or not at all.
     pub async fn send(&self, message: impl Into<Message>) -> Result<()> {
-        self.queue(message.into(), Speaker::Anyone).await
+        self.queue(message.into(), SendSource::Anyone).await
     }
 
-    pub(crate) async fn queue(&self, message: Message, speaker: Speaker) -> Result<()> {
+    pub(crate) async fn queue(&self, message: Message, source: SendSource) -> Result<()> {
         let mut message = Some(message);
-        poll_fn(|cx| self.poll_queue(&mut message, speaker, cx)).await
+        poll_fn(|cx| self.poll_queue(&mut message, source, cx)).await
     }
 
     fn poll_queue(
         &self,
         message: &mut Option<Message>,
-        speaker: Speaker,
+        source: SendSource,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
         let mut outgoing = self.outgoing();
@@ -114,7 +114,7 @@ impl Sender {
             return Poll::Pending;
         }
         if let Some(message) = message.take() {
-            outgoing.push(message, speaker);
+            outgoing.push(message, source);
         }
         Poll::Ready(Ok(()))
     }
@@ -183,11 +183,11 @@ impl Sender {
 }
 
 impl Outgoing {
-    fn push(&mut self, message: Message, speaker: Speaker) {
+    fn push(&mut self, message: Message, source: SendSource) {
         self.bytes += message.payload().len() + FRAME_COST;
         self.messages.push_back(message);
         // One wake is enough until the driver has polled the queue.
-        if let (Speaker::Anyone, Some(driver)) = (speaker, self.driver.take()) {
+        if let (SendSource::Anyone, Some(driver)) = (source, self.driver.take()) {
             driver.wake();
         }
     }

@@ -12,8 +12,8 @@ thread_local! {
 }
 
 /// Calls `read` with this thread's read buffer, which contains old bytes.
-pub(super) fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
-    READING.with_borrow_mut(|scratch| read(scratch))
+pub(super) fn with_input<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
+    READING.with_borrow_mut(|bytes| read(bytes))
 }
 
 /// Calls `write` with this thread's write buffer, which is empty.

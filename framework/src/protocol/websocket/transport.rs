@@ -2,11 +2,11 @@
 
 use super::{
     config::WebSocketConfig,
-    heartbeat::{Beat, Pulse},
+    heartbeat::{HeartbeatAction, Liveness},
     outgoing::Sender,
     reader::{Control, Incoming, Reader},
     socket::Transport,
-    thread_buffers::with_scratch,
+    thread_buffers::with_input,
     writer::Writer,
 };
 use crate::{
@@ -28,7 +28,7 @@ pub(crate) struct ByteTransport<IO> {
     io: IO,
     reader: Reader,
     writer: Writer,
-    pulse: Pulse,
+    liveness: Liveness,
     timer: Option<Pin<Box<Sleep>>>,
     /// Whether the client broke the protocol: it may still be sending then.
     broke_protocol: bool,
@@ -48,7 +48,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
             io,
             reader,
             writer: Writer::default(),
-            pulse: Pulse::default(),
+            liveness: Liveness::default(),
             timer: config
                 .heartbeat
                 .map(|heartbeat| Box::pin(sleep(heartbeat.interval))),
@@ -61,15 +61,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
     /// Reads once. The error is the close of a connection that has ended.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Close>> {
         let Self { io, reader, .. } = self;
-        let read = with_scratch(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
+        let read = with_input(|bytes| {
+            let mut buffer = ReadBuf::new(bytes);
             ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
             reader.feed(buffer.filled());
             Poll::Ready(Ok::<_, std::io::Error>(buffer.filled().len()))
         });
         match ready!(read) {
             Ok(1..) => {
-                self.pulse.heard();
+                self.liveness.heard();
                 Poll::Ready(Ok(()))
             }
             Ok(0) | Err(_) => Poll::Ready(Err(Close::from(Close::ABNORMAL))),
@@ -85,15 +85,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
         while timer.as_mut().poll(cx).is_ready() {
             // A client that sends but does not read is disconnected like a silent one.
             if self.writer.is_stuck() {
-                self.pulse.disregard();
+                self.liveness.disregard();
             }
-            let wait = match self.pulse.tick() {
-                Beat::Rest => heartbeat.interval,
-                Beat::Ping => {
+            let wait = match self.liveness.tick() {
+                HeartbeatAction::Wait => heartbeat.interval,
+                HeartbeatAction::Ping => {
                     self.writer.ping();
                     heartbeat.timeout
                 }
-                Beat::GiveUp => {
+                HeartbeatAction::Disconnect => {
                     return Err(Close::new(Close::ABNORMAL, "the heartbeat timed out"));
                 }
             };
@@ -147,8 +147,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
                         Close::TOO_LARGE => Rule::MessageSize,
                         _ => Rule::Protocol,
                     };
-                    let answer = Outcome::Close(violation.code);
-                    self.peer.refused(rule, answer, Some(&violation.reason));
+                    let outcome = Outcome::Close(violation.code);
+                    self.peer.refused(rule, outcome, Some(&violation.reason));
                     return Poll::Ready(Err(violation));
                 }
             }
@@ -161,7 +161,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
 
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
         // Nothing is read now, so silence proves nothing.
-        self.pulse.heard();
+        self.liveness.heard();
         match self.poll_heartbeat(cx) {
             Ok(()) => Poll::Pending,
             Err(close) => Poll::Ready(close),
@@ -179,8 +179,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
         // read until a client that broke the protocol stops sending. The caller bounds the wait.
         while self.broke_protocol {
             let Self { io, .. } = self;
-            let read = with_scratch(|scratch| {
-                let mut buffer = ReadBuf::new(scratch);
+            let read = with_input(|bytes| {
+                let mut buffer = ReadBuf::new(bytes);
                 ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
                 Poll::Ready(Ok::<_, std::io::Error>(buffer.filled().len()))
             });

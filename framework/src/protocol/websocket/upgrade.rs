@@ -40,7 +40,7 @@ pub struct Upgrade {
     peer: Peer,
     hooks: Vec<ResponseHook>,
     handle: Option<ConnectionHandle>,
-    answer: oneshot::Sender<Reply>,
+    response: oneshot::Sender<Reply>,
     open: Open,
 }
 
@@ -61,7 +61,7 @@ impl Upgrade {
         handle: Option<ConnectionHandle>,
         open: Open,
     ) -> (Self, oneshot::Receiver<Reply>) {
-        let (answer, answered) = oneshot::channel();
+        let (response, receiver) = oneshot::channel();
         let upgrade = Self {
             headers: HeaderMap::new(),
             config: WebSocketConfig::shared(),
@@ -70,10 +70,10 @@ impl Upgrade {
             peer,
             hooks: Vec::new(),
             handle,
-            answer,
+            response,
             open,
         };
-        (upgrade, answered)
+        (upgrade, receiver)
     }
 
     /// Returns the headers of the response that accepts.
@@ -118,7 +118,7 @@ impl Upgrade {
             peer,
             hooks,
             handle,
-            answer,
+            response,
             open,
             ..
         } = self;
@@ -127,7 +127,7 @@ impl Upgrade {
         *reply.headers_mut() = headers;
         let reply = response_hooks::run(hooks, reply, |rejection| rejection.log(&peer)).await;
         let accepted = reply.status() == StatusCode::SWITCHING_PROTOCOLS;
-        answer.send(reply).map_err(|_| Error::closed())?;
+        response.send(reply).map_err(|_| Error::closed())?;
         if !accepted {
             return Err(Error::closed());
         }
@@ -145,7 +145,7 @@ impl Upgrade {
         let log = |rejection: &Rejection| rejection.log(&self.peer);
         log(&rejection);
         let reply = response_hooks::run(self.hooks, rejection.into_response(), log).await;
-        self.answer.send(reply).map_err(|_| Error::closed())
+        self.response.send(reply).map_err(|_| Error::closed())
     }
 
     /// Rejects the handshake because of its origin.
@@ -163,7 +163,7 @@ impl Upgrade {
 
     /// Waits until the client no longer waits for the response.
     pub(crate) async fn abandoned(&mut self) {
-        self.answer.closed().await;
+        self.response.closed().await;
     }
 }
 

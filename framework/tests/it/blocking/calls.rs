@@ -1,7 +1,7 @@
 //! Tests of `blocking(…)` and its thread pool.
 
 use super::clerk::{Gate, OpenAtLast};
-use crate::support::{Diary, PATIENCE, eventually};
+use crate::support::{PATIENCE, Recorder, eventually};
 use http::Request;
 use seaway::{
     ApplicationExt, BlockingPool, Channels, Context, ErrorKind, Handshake, NoEvent, Rejection,
@@ -62,30 +62,30 @@ async fn a_pool_runs_at_most_as_many_calls_as_it_has_permits() {
 
 #[tokio::test]
 async fn a_queued_call_does_not_run_if_its_future_is_dropped() {
-    let (pool, diary, gate) = (BlockingPool::new(1), Diary::default(), Gate::default());
+    let (pool, recorder, gate) = (BlockingPool::new(1), Recorder::default(), Gate::default());
     let _open = OpenAtLast(gate.clone());
     let begun = tokio::spawn({
-        let (pool, diary, gate) = (pool.clone(), diary.clone(), gate.clone());
+        let (pool, recorder, gate) = (pool.clone(), recorder.clone(), gate.clone());
         async move {
             let call = move || {
-                diary.note("begun");
+                recorder.record("begun");
                 gate.pass();
-                diary.note("done");
+                recorder.record("done");
             };
             pool.run(call).await
         }
     });
-    diary.wait_for(1).await;
+    recorder.wait_for(1).await;
 
-    let noted = diary.clone();
-    let waiting = pool.run(move || noted.note("never"));
+    let noted = recorder.clone();
+    let waiting = pool.run(move || noted.record("never"));
     assert!(timeout(Duration::from_millis(1), waiting).await.is_err());
     begun.abort();
     gate.open();
 
-    assert_eq!(diary.wait_for(2).await, ["begun", "done"], "it runs on");
+    assert_eq!(recorder.wait_for(2).await, ["begun", "done"], "it runs on");
     pool.run(|| ()).await.unwrap();
-    assert_eq!(diary.entries().len(), 2);
+    assert_eq!(recorder.entries().len(), 2);
 }
 
 #[tokio::test]
@@ -104,52 +104,52 @@ async fn blocking_code_may_block_on_futures() {
 
     tell.send("now").unwrap();
 
-    let heard = timeout(PATIENCE, waiting).await.expect("an answer");
+    let heard = timeout(PATIENCE, waiting).await.expect("an response");
     assert_eq!(heard.unwrap().unwrap(), Ok("now"));
 }
 
 #[tokio::test]
 async fn a_client_that_leaves_during_a_call_is_noticed_and_the_call_finishes() {
-    struct Asker(Diary, Gate);
+    struct Asker(Recorder, Gate);
     impl WebSocketConsumer for Asker {
         type Input = String;
         type Event = NoEvent;
 
         async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
-            let diary = handshake.state::<Diary>()?.clone();
-            Ok(Self(diary, handshake.state::<Gate>()?.clone()))
+            let recorder = handshake.state::<Recorder>()?.clone();
+            Ok(Self(recorder, handshake.state::<Gate>()?.clone()))
         }
         async fn receive(&mut self, ctx: &mut Context, _: String) -> Result<()> {
-            let (diary, gate) = (self.0.clone(), self.1.clone());
+            let (recorder, gate) = (self.0.clone(), self.1.clone());
             let call = move || {
-                diary.note("asked");
+                recorder.record("asked");
                 gate.pass();
-                diary.note("answered");
+                recorder.record("answered");
             };
             blocking(call).await?;
             ctx.send("answered").await
         }
         async fn disconnect(self, close: seaway::Close) {
-            self.0.note(format!("disconnect {}", close.code));
+            self.0.record(format!("disconnect {}", close.code));
         }
     }
-    let (diary, gate) = (Diary::default(), Gate::default());
+    let (recorder, gate) = (Recorder::default(), Gate::default());
     let _open = OpenAtLast(gate.clone());
     let app = Asker::application(&Channels::in_memory())
-        .with(Provide(diary.clone()))
+        .with(Provide(recorder.clone()))
         .with(Provide(gate.clone()))
         .with(WebSocketConfig::new().grace(Duration::from_millis(20)))
         .boxed();
     let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
 
     client.send("a question").await;
-    diary.wait_for(1).await;
+    recorder.wait_for(1).await;
     client.close(1000).await.unwrap();
-    assert_eq!(diary.entries(), ["asked", "disconnect 1000"]);
+    assert_eq!(recorder.entries(), ["asked", "disconnect 1000"]);
     gate.open();
 
     eventually(|| {
-        diary
+        recorder
             .entries()
             .contains(&"answered".to_owned())
             .then_some(())

@@ -1,6 +1,6 @@
 //! A blocking consumer that executes commands, and a gate that blocks its hooks.
 
-use crate::support::{Diary, trouble};
+use crate::support::{Recorder, trouble};
 use http::Request;
 use seaway::{
     ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, BlockingPool,
@@ -62,7 +62,7 @@ pub(super) struct Said {
 }
 
 pub(super) struct Clerk {
-    diary: Diary,
+    recorder: Recorder,
     gate: Gate,
     room: Group<Said>,
 }
@@ -72,9 +72,9 @@ impl BlockingConsumer for Clerk {
     type Event = Said;
 
     fn connect(handshake: &mut BlockingHandshake<Said>) -> Result<Self, Rejection> {
-        let diary = handshake.state::<Diary>()?.clone();
+        let recorder = handshake.state::<Recorder>()?.clone();
         let gate = handshake.state::<Gate>()?.clone();
-        diary.note("connect");
+        recorder.record("connect");
         let room = handshake.join("room")?;
         match handshake.scope().query("how").as_deref() {
             Some("slowly") => gate.pass(),
@@ -83,7 +83,11 @@ impl BlockingConsumer for Clerk {
             _ => {}
         }
         handshake.choose_subprotocol(&["clerk"]);
-        Ok(Self { diary, gate, room })
+        Ok(Self {
+            recorder,
+            gate,
+            room,
+        })
     }
 
     fn opened(&mut self, ctx: &mut BlockingContext<Said>) -> Result<()> {
@@ -96,13 +100,13 @@ impl BlockingConsumer for Clerk {
             Order::Note(entry) => {
                 // A slow hook: the next one waits.
                 std::thread::sleep(Duration::from_millis(1));
-                self.diary.note(entry);
+                self.recorder.record(entry);
                 Ok(())
             }
             Order::Wait => {
-                self.diary.note("waiting");
+                self.recorder.record("waiting");
                 self.gate.pass();
-                self.diary.note("waited");
+                self.recorder.record("waited");
                 Ok(())
             }
             Order::Fail => Err(trouble()),
@@ -122,13 +126,13 @@ impl BlockingConsumer for Clerk {
     }
 
     fn disconnect(self, close: Close) {
-        self.diary.note(format!("disconnect {}", close.code));
+        self.recorder.record(format!("disconnect {}", close.code));
     }
 }
 
 /// The test's handles to its consumers.
 pub(super) struct Office {
-    pub(super) diary: Diary,
+    pub(super) recorder: Recorder,
     pub(super) gate: Gate,
     pub(super) pool: BlockingPool,
     pub(super) app: BoxApplication<WebSocket>,
@@ -137,16 +141,16 @@ pub(super) struct Office {
 
 impl Office {
     pub(super) fn of(limit: usize) -> Self {
-        let (diary, gate) = (Diary::default(), Gate::default());
+        let (recorder, gate) = (Recorder::default(), Gate::default());
         let pool = BlockingPool::new(limit);
         let app = Clerk::application(&Channels::in_memory())
             .pool(&pool)
-            .with(Provide(diary.clone()))
+            .with(Provide(recorder.clone()))
             .with(Provide(gate.clone()))
             .boxed();
         Self {
             _open: OpenAtLast(gate.clone()),
-            diary,
+            recorder,
             gate,
             pool,
             app,

@@ -1,7 +1,7 @@
 //! Tests of the lifecycle of blocking consumers, which have the guarantees of async ones.
 
 use super::clerk::{Clerk, Office};
-use crate::support::{Diary, Server, connect, hear, say};
+use crate::support::{Recorder, Server, connect, hear, say};
 use http::Request;
 use seaway::{
     ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, BlockingPool, Channels,
@@ -47,7 +47,7 @@ async fn hooks_run_one_at_a_time_in_order_even_if_the_client_leaves_at_once() {
     }
     client.close(1001).await.unwrap();
 
-    let entries = office.diary.entries();
+    let entries = office.recorder.entries();
     let expected: Vec<_> = (0..10).map(|number| number.to_string()).collect();
     assert_eq!(entries[0], "connect");
     assert_eq!(entries[1..11], expected);
@@ -78,7 +78,7 @@ async fn connect_can_reject_and_a_panic_in_it_responds_500() {
         assert_eq!(client.status().await, status);
     }
 
-    assert_eq!(office.diary.entries(), ["connect", "connect"]);
+    assert_eq!(office.recorder.entries(), ["connect", "connect"]);
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn an_error_a_panic_and_malformed_input_close_one_connection_alone() {
 
         assert_eq!(client.receive_close().await.code, code, "{order}");
         _ = client.vanish().await;
-        let last = office.diary.entries().pop();
+        let last = office.recorder.entries().pop();
         assert_eq!(last, Some(format!("disconnect {code}")), "{order}");
     }
 
@@ -166,7 +166,7 @@ async fn a_blocking_consumer_mounts_inside_an_axum_app() {
     let clerk = Clerk::application(&Channels::in_memory()).pool(&office.pool);
     let provided = seaway::routing::ProtocolTypeRouter::new().websocket(
         clerk
-            .with(Provide(Diary::default()))
+            .with(Provide(Recorder::default()))
             .with(Provide(office.gate.clone())),
     );
     let app = axum::Router::new()

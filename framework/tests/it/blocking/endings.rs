@@ -25,20 +25,20 @@ async fn disconnect_runs_after_the_running_hook_and_then_the_connection_permit_i
     let mut client = connect(server.address, "/").await;
     assert_eq!(hear(&mut client).await, "welcome");
     say(&mut client, r#""wait""#).await;
-    office.diary.wait_for(2).await;
+    office.recorder.wait_for(2).await;
 
     client.close(None).await.unwrap();
     // The closing handshake is complete, and then the stream ends: only the hook remains.
     while client.next().await.is_some() {}
     let address = server.address;
     let next = tokio::spawn(async move { connect(address, "/").await });
-    let waited = timeout(NO_TIME * 5, office.diary.wait_for(3)).await;
-    assert!(waited.is_err(), "{:?}", office.diary.entries());
+    let waited = timeout(NO_TIME * 5, office.recorder.wait_for(3)).await;
+    assert!(waited.is_err(), "{:?}", office.recorder.entries());
     assert!(!next.is_finished(), "the connection still counts");
     office.gate.open();
 
     let _next = timeout(PATIENCE, next).await.unwrap().unwrap();
-    let entries = office.diary.wait_for(5).await;
+    let entries = office.recorder.wait_for(5).await;
     let expected = ["connect", "waiting", "waited", "disconnect 1005", "connect"];
     assert_eq!(entries, expected);
 }
@@ -50,7 +50,7 @@ async fn a_server_that_stops_closes_the_websocket_and_waits_for_the_hook() {
     let mut client = connect(server.address, "/").await;
     assert_eq!(hear(&mut client).await, "welcome");
     say(&mut client, r#""wait""#).await;
-    office.diary.wait_for(2).await;
+    office.recorder.wait_for(2).await;
 
     let stopped = server.stop();
     assert_eq!(farewell(&mut client).await.code, Close::AWAY);
@@ -61,7 +61,7 @@ async fn a_server_that_stops_closes_the_websocket_and_waits_for_the_hook() {
     let outcome = timeout(PATIENCE, stopped).await.expect("the server ends");
     outcome.unwrap().unwrap();
     let expected = ["connect", "waiting", "waited", "disconnect 1001"];
-    assert_eq!(office.diary.entries(), expected);
+    assert_eq!(office.recorder.entries(), expected);
 }
 
 #[tokio::test]
@@ -71,16 +71,16 @@ async fn a_server_waits_for_a_hook_no_longer_than_the_drain_timeout() {
         Server::configured(impatient(&office), |server| server.drain_timeout(NO_TIME)).await;
     let mut client = connect(server.address, "/").await;
     say(&mut client, r#""wait""#).await;
-    office.diary.wait_for(2).await;
+    office.recorder.wait_for(2).await;
 
     let outcome = timeout(PATIENCE, server.stop()).await;
 
     outcome.expect("the server ends").unwrap().unwrap();
-    assert_eq!(office.diary.entries(), ["connect", "waiting"]);
+    assert_eq!(office.recorder.entries(), ["connect", "waiting"]);
     while let Some(Ok(_)) = client.next().await {}
     office.gate.open();
     // The process continues here, and so does the hook.
-    let entries = office.diary.wait_for(4).await;
+    let entries = office.recorder.wait_for(4).await;
     assert_eq!(entries[3], "disconnect 1006");
 }
 
@@ -95,19 +95,19 @@ async fn a_consumer_that_connects_after_the_timeout_disconnects_with_1006() {
     office.gate.open();
 
     client.vanish().await.unwrap();
-    assert_eq!(office.diary.entries(), ["connect", "disconnect 1006"]);
+    assert_eq!(office.recorder.entries(), ["connect", "disconnect 1006"]);
 }
 
 #[tokio::test]
 async fn a_consumer_that_connects_after_its_client_has_left_disconnects_with_1006() {
     let office = Office::of(1);
     let client = WebSocketCommunicator::open(&office.app, Request::get("/?how=slowly"));
-    office.diary.wait_for(1).await;
+    office.recorder.wait_for(1).await;
 
     drop(client);
     office.gate.open();
 
-    let entries = office.diary.wait_for(2).await;
+    let entries = office.recorder.wait_for(2).await;
     assert_eq!(entries, ["connect", "disconnect 1006"]);
 }
 
@@ -116,13 +116,13 @@ async fn a_consumer_whose_future_is_dropped_during_connect_disconnects_with_1006
     let (office, end) = (Office::of(1), Arc::default());
     let app = cut_short(&office.app, &end);
     let client = WebSocketCommunicator::open(&app, Request::get("/?how=slowly"));
-    office.diary.wait_for(1).await;
+    office.recorder.wait_for(1).await;
 
     end.notify_one();
     client.vanish().await.unwrap();
     office.gate.open();
 
-    let entries = office.diary.wait_for(2).await;
+    let entries = office.recorder.wait_for(2).await;
     assert_eq!(entries, ["connect", "disconnect 1006"]);
 }
 
@@ -132,13 +132,13 @@ async fn a_consumer_whose_future_is_dropped_disconnects_once_after_its_hook() {
     let app = cut_short(&office.app, &end);
     let mut client = super::clerk::enter(&app).await;
     client.send(r#""wait""#).await;
-    office.diary.wait_for(2).await;
+    office.recorder.wait_for(2).await;
 
     end.notify_one();
     client.vanish().await.unwrap();
     office.gate.open();
 
-    let entries = office.diary.wait_for(4).await;
+    let entries = office.recorder.wait_for(4).await;
     assert_eq!(entries[2..], ["waited", "disconnect 1006"]);
 }
 
@@ -150,18 +150,18 @@ async fn a_hook_that_waits_for_the_pool_is_skipped_if_its_client_leaves() {
     let mut first = super::clerk::enter(&app).await;
     let mut second = super::clerk::enter(&app).await;
     first.send(r#""wait""#).await;
-    office.diary.wait_for(3).await;
+    office.recorder.wait_for(3).await;
 
     second.send(r#"{"note": "never"}"#).await;
     let leaving = tokio::spawn(second.close(1000));
     assert!(
-        timeout(NO_TIME * 5, office.diary.wait_for(4))
+        timeout(NO_TIME * 5, office.recorder.wait_for(4))
             .await
             .is_err()
     );
     office.gate.open();
 
     timeout(PATIENCE, leaving).await.unwrap().unwrap().unwrap();
-    let entries = office.diary.wait_for(5).await;
+    let entries = office.recorder.wait_for(5).await;
     assert_eq!(entries[3..], ["waited", "disconnect 1000"]);
 }

@@ -49,7 +49,7 @@ impl Visitor {
     }
 }
 
-fn house() -> seaway::BoxApplication<seaway::protocol::WebSocket> {
+fn state() -> seaway::BoxApplication<seaway::protocol::WebSocket> {
     let visitor = Visitor::application(&Channels::in_memory());
     let greeting: Arc<str> = "hello".into();
     let app = PathRouter::new().route("/ws/{room}", visitor);
@@ -58,7 +58,7 @@ fn house() -> seaway::BoxApplication<seaway::protocol::WebSocket> {
 
 #[tokio::test]
 async fn every_field_is_filled_from_its_source() {
-    let app = house();
+    let app = state();
     let path = "/ws/7?name=ana+b&from=-3&type=guest&handshake=1";
     let request = Request::get(path).header("cookie", "theme=dark");
 
@@ -72,7 +72,7 @@ async fn every_field_is_filled_from_its_source() {
 
 #[tokio::test]
 async fn optional_fields_may_be_absent() {
-    let mut visitor = open(&house(), "/ws/7?name=ana");
+    let mut visitor = open(&state(), "/ws/7?name=ana");
 
     assert_eq!(
         visitor.receive_text().await,
@@ -82,7 +82,7 @@ async fn optional_fields_may_be_absent() {
 
 #[tokio::test]
 async fn a_field_that_cannot_be_filled_rejects_with_its_status() {
-    let app = house();
+    let app = state();
 
     for (path, expected) in [
         ("/ws/7?name=ana", 101),

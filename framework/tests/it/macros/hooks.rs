@@ -1,7 +1,7 @@
 //! Tests of hooks that are recognized by their names, and of timers.
 
 use super::{open, stage, status};
-use crate::support::Diary;
+use crate::support::Recorder;
 use seaway::{
     ApplicationExt, Channels, Close, Context, Error, Event, Group, Handshake, Json, Rejection,
     Result, Shared, WebSocketConsumer, consumer, middleware::Provide,
@@ -17,7 +17,7 @@ enum WardEvent {
 #[derive(WebSocketConsumer)]
 struct Ward {
     #[state]
-    diary: Diary,
+    recorder: Recorder,
     #[group("ward")]
     ward: Group<WardEvent>,
 }
@@ -25,11 +25,11 @@ struct Ward {
 #[consumer]
 impl Ward {
     fn opened(&mut self) {
-        self.diary.note("opened");
+        self.recorder.record("opened");
     }
 
     async fn receive(&mut self, Json(number): Json<u8>) -> Result<()> {
-        self.diary.note(format!("receive {number}"));
+        self.recorder.record(format!("receive {number}"));
         match number {
             0 => Err(Error::user("zero")),
             _ => self.ward.send(&WardEvent::Knock).await,
@@ -37,37 +37,37 @@ impl Ward {
     }
 
     async fn event(&mut self, _: Shared<WardEvent>) {
-        self.diary.note("event");
+        self.recorder.record("event");
     }
 
     async fn malformed(&mut self, error: Error) {
-        self.diary.note(format!("malformed: {error}"));
+        self.recorder.record(format!("malformed: {error}"));
     }
 
     fn failed(&mut self, error: Error) -> Result<()> {
-        self.diary.note(format!("failed: {error}"));
+        self.recorder.record(format!("failed: {error}"));
         Ok(())
     }
 
     fn disconnect(self, close: Close) {
-        self.diary.note(format!("disconnect {}", close.code));
+        self.recorder.record(format!("disconnect {}", close.code));
     }
 }
 
 #[tokio::test]
 async fn hooks_are_recognized_by_their_names() {
-    let diary = Diary::default();
+    let recorder = Recorder::default();
     let ward = Ward::application(&Channels::in_memory());
-    let mut client = open(&ward.with(Provide(diary.clone())).boxed(), "/");
+    let mut client = open(&ward.with(Provide(recorder.clone())).boxed(), "/");
 
     for (message, noted) in [("1", 3), ("0", 5), ("x", 6)] {
         client.send(message).await;
-        diary.wait_for(noted).await;
+        recorder.wait_for(noted).await;
     }
     client.close(1000).await.unwrap();
 
     assert_eq!(
-        diary.entries(),
+        recorder.entries(),
         [
             "opened",
             "receive 1",

@@ -1,6 +1,6 @@
 //! An HTTP consumer that does what its query names, and records it.
 
-use crate::support::{Diary, trouble};
+use crate::support::{Recorder, trouble};
 use http::{Request, Response, StatusCode};
 use seaway::{
     Application, ApplicationExt, BoxApplication, Channels, Close, GroupName, HttpConsumer,
@@ -21,52 +21,56 @@ pub(crate) enum Said {
     Said { id: u32, text: String },
 }
 
-pub(crate) struct Guest {
-    diary: Diary,
+pub(crate) struct TestConsumer {
+    recorder: Recorder,
     go_on: Arc<Notify>,
     wish: String,
     last_id: Option<String>,
 }
 
-impl HttpConsumer for Guest {
+impl HttpConsumer for TestConsumer {
     type Event = Said;
 
     const MAX_BODY: usize = 1000;
     const SEND_BUFFER: usize = 10_000;
 
     async fn connect(handshake: &mut HttpHandshake<Said>) -> Result<Self, Rejection> {
-        let guest = Self {
-            diary: handshake.state::<Diary>()?.clone(),
+        let test_consumer = Self {
+            recorder: handshake.state::<Recorder>()?.clone(),
             go_on: handshake.state::<Arc<Notify>>()?.clone(),
             wish: handshake.query("wish")?,
             last_id: handshake.last_event_id().map(str::to_owned),
         };
-        for (name, value) in [("set-cookie", "door=1"), ("vary", "door"), ("x-door", "1")] {
+        for (name, value) in [
+            ("set-cookie", "greeting=1"),
+            ("vary", "greeting"),
+            ("x-greeting", "1"),
+        ] {
             let headers = handshake.reply_headers_mut();
             headers.insert(name, http::HeaderValue::from_static(value));
         }
         handshake.join("room").await?;
-        if guest.wish == "come in without a ticket" {
+        if test_consumer.wish == "come in without a ticket" {
             let reason = "you have no ticket";
             return Err(Rejection::new(StatusCode::FORBIDDEN, reason));
         }
-        guest.diary.note("connect");
-        Ok(guest)
+        test_consumer.recorder.record("connect");
+        Ok(test_consumer)
     }
 
     async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Reply> {
         match self.wish.as_str() {
-            "an answer" => ctx.reply("here you are"),
+            "an response" => ctx.reply("here you are"),
             "nothing" => ctx.reply(StatusCode::NO_CONTENT),
             "news of a crowd" => {
                 self.go_on.notified().await;
                 ctx.reply((StatusCode::ACCEPTED, format!("{} were lost", ctx.dropped())))
             }
             "cookies" => {
-                let answer = Response::builder()
+                let response = Response::builder()
                     .header("set-cookie", "hand=1")
                     .header("vary", "hand");
-                ctx.reply(answer.body("").unwrap())
+                ctx.reply(response.body("").unwrap())
             }
             "news" => match ctx.next_event().await?.as_deref() {
                 Some(Said::Said { text, .. }) => ctx.reply(text.clone()),
@@ -98,7 +102,7 @@ impl HttpConsumer for Guest {
                 events.send("closed").await?;
                 let end = events.end();
                 self.go_on.notified().await;
-                self.diary.note("the books are kept");
+                self.recorder.record("the books are kept");
                 Ok(end)
             }
             "silence" => {
@@ -109,7 +113,7 @@ impl HttpConsumer for Guest {
                 let body = ctx.stream(Response::new(())).await?;
                 loop {
                     body.send(vec![b'x'; 10_000]).await?;
-                    self.diary.note("sent");
+                    self.recorder.record("sent");
                 }
             }
             "numbers" => {
@@ -137,7 +141,7 @@ impl HttpConsumer for Guest {
             }
             "to be read and wait" => {
                 let body = ctx.body().await?;
-                self.diary.note(format!("read {}", body.len()));
+                self.recorder.record(format!("read {}", body.len()));
                 std::future::pending().await
             }
             "to be read in pieces" => {
@@ -154,7 +158,7 @@ impl HttpConsumer for Guest {
     }
 
     async fn disconnect(self, close: Close) {
-        self.diary.note(format!("disconnect {}", close.code));
+        self.recorder.record(format!("disconnect {}", close.code));
     }
 }
 
@@ -164,19 +168,19 @@ fn written(said: &Said) -> Result<SseEvent> {
 }
 
 /// The app of these consumers, with the state that they share with a test.
-pub(crate) struct House {
-    pub(crate) diary: Diary,
+pub(crate) struct TestState {
+    pub(crate) recorder: Recorder,
     /// Lets one waiting handler continue.
     pub(crate) go_on: Arc<Notify>,
     pub(crate) channels: Channels,
     layer: InMemoryChannelLayer,
 }
 
-impl House {
+impl TestState {
     pub(crate) fn new() -> Self {
         let layer = InMemoryChannelLayer::default();
         Self {
-            diary: Diary::default(),
+            recorder: Recorder::default(),
             go_on: Arc::default(),
             channels: Channels::new(layer.clone()),
             layer,
@@ -184,8 +188,8 @@ impl House {
     }
 
     pub(crate) fn pages(&self) -> impl Application<Http> + use<> {
-        Guest::application(&self.channels)
-            .with(Provide(self.diary.clone()))
+        TestConsumer::application(&self.channels)
+            .with(Provide(self.recorder.clone()))
             .with(Provide(self.go_on.clone()))
     }
 

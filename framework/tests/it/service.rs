@@ -184,8 +184,8 @@ async fn a_request_may_wait_for_an_event() {
         }
         async fn handle(&mut self, ctx: &mut HttpContext<News>) -> Result<Reply> {
             // An event of another type is skipped.
-            let stranger = ctx.channels().group::<Other>("news")?;
-            stranger.send(&Other::Stray { number: 1 }).await?;
+            let anonymous = ctx.channels().group::<Other>("news")?;
+            anonymous.send(&Other::Stray { number: 1 }).await?;
             // It receives its own event too, as it has joined.
             let text = "extra".into();
             let news = ctx.channels().group("news")?;

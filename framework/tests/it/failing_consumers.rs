@@ -2,7 +2,7 @@
 
 use crate::{
     actor::{Said, enter, stage, stage_of},
-    support::{Diary, cut_short},
+    support::{Recorder, cut_short},
 };
 use http::Request;
 use seaway::{
@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 #[tokio::test]
 async fn a_failing_hook_closes_its_connection_alone_with_1011() {
-    let diary = Diary::default();
-    let app = stage(&diary);
+    let recorder = Recorder::default();
+    let app = stage(&recorder);
     let (mut ana, mut bo) = (enter(&app).await, enter(&app).await);
 
     ana.send(r#""fail""#).await;
@@ -26,15 +26,18 @@ async fn a_failing_hook_closes_its_connection_alone_with_1011() {
     assert_eq!(ana.receive_close().await.code, 1011);
     let error = ana.vanish().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::User);
-    assert_eq!(diary.entries(), ["connect", "connect", "disconnect 1011"]);
+    assert_eq!(
+        recorder.entries(),
+        ["connect", "connect", "disconnect 1011"]
+    );
     bo.send(r#"{"flood": 1}"#).await;
     assert_eq!(bo.receive_text().await, "0");
 }
 
 #[tokio::test]
 async fn a_panicking_hook_closes_its_connection_alone_with_1011() {
-    let diary = Diary::default();
-    let app = stage(&diary);
+    let recorder = Recorder::default();
+    let app = stage(&recorder);
     let (mut ana, mut bo) = (enter(&app).await, enter(&app).await);
 
     ana.send(r#""panic""#).await;
@@ -45,7 +48,10 @@ async fn a_panicking_hook_closes_its_connection_alone_with_1011() {
         error.to_string().contains("a handler that panics"),
         "{error}"
     );
-    assert_eq!(diary.entries(), ["connect", "connect", "disconnect 1011"]);
+    assert_eq!(
+        recorder.entries(),
+        ["connect", "connect", "disconnect 1011"]
+    );
     bo.send(r#"{"flood": 1}"#).await;
     assert_eq!(bo.receive_text().await, "0");
 }
@@ -53,8 +59,8 @@ async fn a_panicking_hook_closes_its_connection_alone_with_1011() {
 #[tokio::test]
 async fn a_consumer_whose_future_is_dropped_disconnects_once() {
     for order in [None, Some(r#""hang""#)] {
-        let (diary, end) = (Diary::default(), Arc::default());
-        let app = cut_short(&stage(&diary), &end);
+        let (recorder, end) = (Recorder::default(), Arc::default());
+        let app = cut_short(&stage(&recorder), &end);
         let mut client = enter(&app).await;
         if let Some(order) = order {
             client.send(order).await;
@@ -64,19 +70,19 @@ async fn a_consumer_whose_future_is_dropped_disconnects_once() {
         end.notify_one();
 
         client.vanish().await.unwrap();
-        assert_eq!(diary.wait_for(2).await, ["connect", "disconnect 1006"]);
+        assert_eq!(recorder.wait_for(2).await, ["connect", "disconnect 1006"]);
     }
 }
 
 #[tokio::test]
 async fn malformed_input_closes_the_connection_with_1007_and_the_reason() {
-    let diary = Diary::default();
+    let recorder = Recorder::default();
     for input in [
         Message::text("{oops"),
         Message::binary("{}"),
         Message::text(""),
     ] {
-        let mut client = enter(&stage(&diary)).await;
+        let mut client = enter(&stage(&recorder)).await;
 
         client.send(input).await;
 
@@ -88,14 +94,14 @@ async fn malformed_input_closes_the_connection_with_1007_and_the_reason() {
 }
 
 /// A consumer that panics before it returns a future: a hook need not be an `async fn`.
-struct Abrupt(Diary);
+struct Abrupt(Recorder);
 
 impl WebSocketConsumer for Abrupt {
     type Input = String;
     type Event = NoEvent;
 
     async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
-        Ok(Self(handshake.state::<Diary>()?.clone()))
+        Ok(Self(handshake.state::<Recorder>()?.clone()))
     }
 
     fn receive(&mut self, _: &mut Context, text: String) -> impl Future<Output = Result<()>> {
@@ -106,9 +112,9 @@ impl WebSocketConsumer for Abrupt {
     }
 
     fn disconnect(self, close: Close) -> impl Future<Output = ()> {
-        self.0.note(format!("left with {}", close.code));
+        self.0.record(format!("left with {}", close.code));
         if close.code == Close::ERROR {
-            panic!("in the goodbye, at once");
+            panic!("in the bye, at once");
         }
         async {}
     }
@@ -116,9 +122,9 @@ impl WebSocketConsumer for Abrupt {
 
 #[tokio::test]
 async fn a_hook_that_panics_before_it_returns_a_future_closes_its_connection_alone() {
-    let diary = Diary::default();
+    let recorder = Recorder::default();
     let app = Abrupt::application(&Channels::in_memory());
-    let app = app.with(Provide(diary.clone())).boxed();
+    let app = app.with(Provide(recorder.clone())).boxed();
     let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
     assert_eq!(client.status().await, 101);
 
@@ -127,7 +133,7 @@ async fn a_hook_that_panics_before_it_returns_a_future_closes_its_connection_alo
     assert_eq!(client.receive_close().await.code, Close::ERROR);
     let error = client.disconnect().await.unwrap_err();
     assert!(error.to_string().contains("at once"), "{error}");
-    assert_eq!(diary.entries(), ["left with 1011"]);
+    assert_eq!(recorder.entries(), ["left with 1011"]);
 }
 
 #[tokio::test]
@@ -184,7 +190,7 @@ impl ChannelLayer for Cut {
 #[tokio::test]
 async fn an_event_that_was_not_sent_is_counted_and_closes_the_connection_with_1013() {
     let channels = Channels::new(Cut::default());
-    let mut client = enter(&stage_of(&Diary::default(), &channels)).await;
+    let mut client = enter(&stage_of(&Recorder::default(), &channels)).await;
 
     client.send(r#"{"say": "into the gap"}"#).await;
 
@@ -215,8 +221,8 @@ async fn a_consumer_may_ignore_its_errors_but_not_its_panics() {
 
     for _ in 0..2 {
         client.send("oops").await;
-        let answer = client.receive_text().await;
-        assert_eq!(answer, "never mind: the application failed");
+        let response = client.receive_text().await;
+        assert_eq!(response, "never mind: the application failed");
     }
     client.send("panic").await;
     assert_eq!(client.receive_close().await.code, 1011);
@@ -224,7 +230,7 @@ async fn a_consumer_may_ignore_its_errors_but_not_its_panics() {
 
 #[tokio::test]
 async fn closing_with_a_reserved_code_is_an_error() {
-    let mut client = enter(&stage(&Diary::default())).await;
+    let mut client = enter(&stage(&Recorder::default())).await;
 
     client.send(r#"{"close": 1006}"#).await;
 
@@ -241,7 +247,7 @@ async fn an_event_of_another_type_is_skipped_and_counted() {
         number: u32,
     }
     let channels = Channels::in_memory();
-    let mut client = enter(&stage_of(&Diary::default(), &channels)).await;
+    let mut client = enter(&stage_of(&Recorder::default(), &channels)).await;
 
     let strangers = channels.group::<Other>("room").unwrap();
     strangers.send(&Other { number: 1 }).await.unwrap();

@@ -181,7 +181,7 @@ impl seaway::Authenticator for Staff {
 #[tokio::test]
 async fn a_user_of_one_type_is_not_a_user_of_another() {
     let channels = Channels::in_memory();
-    let desk = async |user: Option<User<String>>| user.map_or("nobody".to_owned(), |user| user.0);
+    let page = async |user: Option<User<String>>| user.map_or("nobody".to_owned(), |user| user.0);
     let log_in = async |auth: AuthSession<Accounts>| {
         let root = auth
             .authenticate(("root".to_owned(), "open sesame".to_owned()))
@@ -189,7 +189,7 @@ async fn a_user_of_one_type_is_not_a_user_of_another() {
         auth.log_in(&root.expect("an account")).await
     };
     let pages = axum::Router::new()
-        .route("/desk", axum::routing::get(desk))
+        .route("/page", axum::routing::get(page))
         .route("/login", axum::routing::get(log_in));
     let pages = from_service(pages)
         .with(Auth::new(Staff))
@@ -205,7 +205,7 @@ async fn a_user_of_one_type_is_not_a_user_of_another() {
 
     let root = cookie(&get("/login", "").await).unwrap();
 
-    assert_eq!(get("/desk", &root).await.body(), "nobody");
+    assert_eq!(get("/page", &root).await.body(), "nobody");
 }
 
 #[tokio::test]
@@ -229,8 +229,8 @@ async fn a_request_in_flight_at_the_log_out_does_not_restore_the_session() {
 #[tokio::test]
 async fn a_late_request_with_the_old_cookie_does_not_remove_the_new_one() {
     let site = Site::new();
-    let stranger = cookie(&site.get("/note", &[]).await).unwrap();
-    let headers = [("cookie", stranger.as_str())];
+    let anonymous = cookie(&site.get("/note", &[]).await).unwrap();
+    let headers = [("cookie", anonymous.as_str())];
     let page = site.get("/login/ana/open%20sesame", &headers).await;
     assert!(cookie(&page).is_some());
 
