@@ -1,8 +1,9 @@
-//! The project's commands: `cargo xtask test`, `setup`, `bench`, `scale` and `help`.
+//! The project's commands: `cargo xtask test`, `setup`, `bench`, `book`, `scale` and `help`.
 //!
 //! It uses only the standard library, so that it builds quickly in a fresh clone.
 
 mod bench;
+mod book;
 mod features;
 mod setup;
 mod shell;
@@ -20,6 +21,7 @@ usage: cargo xtask COMMAND
   bench [FLAGS]      measure the arena side by side with its peers (bench --help: its flags)
   bench --over-redis [FLAGS]
                      the same with two processes and Redis, beside axum and Django Channels
+  book               render the guides with mdbook into target/book
   scale              put 10,000 clients on two processes, and print times and memory
   help               this text";
 
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
 
     let outcome = match (command.as_str(), rest.as_slice()) {
         ("bench", flags) => bench::run_bench(flags),
+        ("book", []) => book::render(),
         ("scale", []) => bench::run_scale(),
         ("test", []) => test::run_all(),
         ("setup", []) => setup::run().map(drop),

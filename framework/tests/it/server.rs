@@ -1,8 +1,8 @@
 //! Tests of the server over real sockets: limits, heartbeats, graceful shutdown.
 
 use crate::support::{
-    PATIENCE, Recorder, Server, connect, connect_with_little_room, echo, farewell, hear, next, say,
-    try_connect,
+    PATIENCE, Recorder, Server, connect, connect_with_little_room, echo, farewell, hear, next,
+    read_until, say, try_connect,
 };
 use futures_util::{SinkExt, StreamExt};
 use seaway::{
@@ -164,6 +164,25 @@ async fn a_head_far_over_64_kib_is_refused() {
     let response = raw(server.address, giant.as_bytes()).await;
 
     assert!(response.starts_with("HTTP/1.1 431"), "{response}");
+}
+
+/// hyper alone closes the connection, unless the whole body has arrived already.
+#[tokio::test]
+async fn an_unread_body_that_arrives_after_the_response_does_not_end_the_connection() {
+    let page = |_: Scope<Http>, exchange: Exchange| async move {
+        exchange
+            .respond(http::Response::new(Body::from("a page")))
+            .await
+    };
+    let server = Server::start(ProtocolTypeRouter::new().http(application_fn(page))).await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+
+    for _ in 0..3 {
+        let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n";
+        client.write_all(head).await.unwrap();
+        read_until(&mut client, "a page").await;
+        client.write_all(b"body").await.unwrap();
+    }
 }
 
 #[tokio::test]
