@@ -138,7 +138,7 @@ impl Ring {
     }
 }
 
-/// A client with a lasting connection, and the last id that it has.
+/// A client with a long connection, and the last id that it has.
 pub struct Listener {
     room: Arc<Room>,
     since: u64,
