@@ -178,10 +178,6 @@ impl From<BoxError> for Error {
 /// A failure to read a request body. The client is at fault, in whatever errors an application
 /// wraps it.
 #[derive(Debug)]
-#[cfg_attr(
-    not(feature = "server"),
-    allow(dead_code, reason = "only the server uses all of it")
-)]
 pub(crate) enum BodyError {
     /// The body is incomplete or malformed.
     Broken(BoxError),
@@ -189,10 +185,6 @@ pub(crate) enum BodyError {
     Stalled,
 }
 
-#[cfg_attr(
-    not(feature = "server"),
-    allow(dead_code, reason = "only the server uses all of it")
-)]
 impl BodyError {
     pub(crate) fn broken(source: impl Into<BoxError>) -> Self {
         Self::Broken(source.into())

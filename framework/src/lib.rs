@@ -1,5 +1,9 @@
 #![doc = include_str!("../../docs/front-page.md")]
 #![warn(unreachable_pub)]
+#![cfg_attr(
+    not(feature = "server"),
+    allow(dead_code, reason = "only the server uses all of the logs and signals")
+)]
 
 // Layers, lowest first: each uses those before it, never one after or beside it.
 mod error;

@@ -109,13 +109,11 @@ impl Drop for Open {
     }
 }
 
-#[cfg(feature = "server")]
 /// An open client connection.
 pub(crate) struct OpenConnection(
     #[expect(dead_code, reason = "it counts until it is dropped")] Open,
 );
 
-#[cfg(feature = "server")]
 impl OpenConnection {
     pub(crate) fn new() -> Self {
         Self(Open::new(gauge!("seaway_connections_open")))

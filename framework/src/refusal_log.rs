@@ -14,10 +14,6 @@ const MAX_REASON: usize = 400;
 
 /// The reason why a client was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    not(feature = "server"),
-    allow(dead_code, reason = "only the server uses all of it")
-)]
 pub(crate) enum Rule {
     /// A consumer's `connect` or an application rejected the client.
     Application,
@@ -85,10 +81,6 @@ pub(crate) struct Peer {
 
 /// What the refused client received.
 #[derive(Clone, Copy)]
-#[cfg_attr(
-    not(feature = "server"),
-    allow(dead_code, reason = "only the server uses all of it")
-)]
 pub(crate) enum Outcome {
     Status(http::StatusCode),
     /// A close frame with this code.
@@ -105,7 +97,6 @@ impl Peer {
         }
     }
 
-    #[cfg(feature = "server")]
     /// Returns the client of a connection on which no request could be read.
     pub(crate) fn without_request(client: SocketAddr) -> Self {
         Self {

@@ -3,17 +3,27 @@
 use super::signal::SignalWatch;
 use crate::error::Result;
 use bytes::Bytes;
+use http::Extensions;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Weak},
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// The handle of a connection that [`serve`](crate::serve) accepted.
-///
-/// The server adds it to the extensions of each request. Under another server there is none. On
-/// shutdown the server waits until all clones are dropped.
+/// The handle of a connection that `serve` accepted. On shutdown the server waits until all clones
+/// are dropped.
 #[derive(Clone)]
 pub(crate) struct ConnectionHandle(Arc<dyn ServerConnection>);
+
+/// The handle of a connection as it is in the extensions of its requests; under another server
+/// there is none. It keeps nothing: an application may keep the extensions for longer than the
+/// connection lasts.
+#[derive(Clone)]
+pub(crate) struct WeakConnectionHandle(Weak<dyn ServerConnection>);
 
 /// The server's side of a [`ConnectionHandle`].
 pub(crate) trait ServerConnection: Send + Sync {
@@ -55,6 +65,17 @@ impl ConnectionHandle {
     #[cfg(feature = "server")]
     pub(crate) fn new(connection: Arc<dyn ServerConnection>) -> Self {
         Self(connection)
+    }
+
+    /// Returns the handle of the connection on which a request with these extensions arrived.
+    pub(crate) fn of(extensions: &Extensions) -> Option<Self> {
+        let WeakConnectionHandle(connection) = extensions.get()?;
+        connection.upgrade().map(Self)
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) fn downgrade(&self) -> WeakConnectionHandle {
+        WeakConnectionHandle(Arc::downgrade(&self.0))
     }
 
     pub(crate) fn client(&self) -> SocketAddr {

@@ -5,7 +5,7 @@ use crate::{
     rejection::Rejection,
     scope::ResponseHook,
 };
-use http::{Response, response};
+use http::{Response, header, response};
 use std::{borrow::Cow, time::Duration};
 use tokio::time::timeout;
 
@@ -14,7 +14,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs the hooks of a response, the innermost first.
 ///
-/// A rejection replaces the response, also for the hooks that remain, and is passed to `log`.
+/// A rejection replaces the response, except its cookies and `Vary`, also for the hooks that remain,
+/// and is passed to `log`.
 /// Returns the response, with the body of the last rejection if there was one.
 pub(super) async fn run<B: From<Cow<'static, str>>>(
     hooks: Vec<ResponseHook>,
@@ -27,7 +28,13 @@ pub(super) async fn run<B: From<Cow<'static, str>>>(
     let (mut head, mut body) = response.into_parts();
     let mut replace = |rejection: Rejection, head: &mut response::Parts| {
         log(&rejection);
-        let (replaced, text) = rejection.into_response().into_parts();
+        let (mut replaced, text) = rejection.into_response().into_parts();
+        // A session that was saved under a new id would be lost without its cookie.
+        for name in [header::SET_COOKIE, header::VARY] {
+            for value in head.headers.get_all(&name) {
+                replaced.headers.append(&name, value.clone());
+            }
+        }
         *head = replaced;
         body = B::from(text);
     };

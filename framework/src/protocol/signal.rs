@@ -13,19 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 /// A signal that is set once; clones share it.
 #[derive(Clone, Default)]
-#[cfg_attr(
-    not(feature = "server"),
-    allow(dead_code, reason = "only the server uses all of it")
-)]
 pub(crate) struct Signal {
     is_set: Arc<AtomicBool>,
     token: CancellationToken,
 }
 
-#[cfg_attr(
-    not(feature = "server"),
-    allow(dead_code, reason = "only the server uses all of it")
-)]
 impl Signal {
     /// Sets the signal, and wakes all tasks that wait for it.
     pub(crate) fn set(&self) {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::BoxError,
-    protocol::{Body, ConnectionHandle},
+    protocol::{Body, ConnectionHandle, WeakConnectionHandle},
     refusal_log::{Outcome, Peer, Rule},
     rejection::Rejection,
 };
@@ -30,6 +30,7 @@ use std::{
     error::Error,
     fmt,
     future::{Future, poll_fn},
+    mem,
     net::SocketAddr,
     pin::pin,
     sync::Arc,
@@ -127,7 +128,7 @@ where
     let alarm = SharedAlarm::default();
     let timer = HeadTimer::new(alarm.clone(), traffic.clone());
     let service = {
-        let (handle, traffic) = (connection.handle(), traffic.clone());
+        let (handle, traffic) = (connection.handle().downgrade(), traffic.clone());
         service_fn(move |request: Request<Incoming>| {
             let (app, traffic) = (app.clone(), traffic.clone());
             let checked = match traffic.begin_request() {
@@ -165,6 +166,7 @@ where
     let mut stop = connection.stopping();
     let mut writing = Stall::new(limits.write_timeout);
     let mut half_closed = Stall::new(limits.half_close_timeout);
+    let mut is_half_closed = false;
     poll_fn(|cx| {
         if stop.poll(cx) {
             http.as_mut().graceful_shutdown();
@@ -176,7 +178,7 @@ where
             return Poll::Ready(Err(NOT_READ.into()));
         }
         let half_close = traffic.half_closed();
-        if half_close.is_some() {
+        if half_close.is_some() && !mem::replace(&mut is_half_closed, true) {
             connection.record_half_close();
         }
         if half_closed.poll(half_close, cx).is_ready() {
@@ -200,7 +202,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let handle = connection.handle();
+    let handle = connection.handle().downgrade();
     let service = service_fn(move |request: Request<Incoming>| {
         let app = app.clone();
         let checked = request_head::check(&request, limits.allows_connect);
@@ -265,7 +267,7 @@ where
 }
 
 fn reject<B>(request: &Request<Body>, rejection: Rejection) -> Answered<B> {
-    let client = request.extensions().get().map(ConnectionHandle::client);
+    let client = ConnectionHandle::of(request.extensions()).map(|handle| handle.client());
     let rejection = rejection.by(Rule::RequestHead);
     rejection.log(&Peer::new(request.uri(), client));
     let text = |text: Cow<'static, str>| Bytes::from(text.into_owned());
@@ -278,22 +280,24 @@ fn reject<B>(request: &Request<Body>, rejection: Rejection) -> Answered<B> {
 /// has no cost for the latter.
 fn prepare(
     request: Request<Incoming>,
-    handle: &ConnectionHandle,
+    handle: &WeakConnectionHandle,
     limits: ConnectionLimits,
     alarm: impl FnOnce() -> SharedAlarm,
 ) -> Request<Body> {
-    // A client that expects 100 (Continue) has not sent its body, and HTTP/2 resets the stream.
-    let discards_rest =
-        request.version() < Version::HTTP_2 && !request.headers().contains_key(header::EXPECT);
-    let mut request = request.map(|body| match body.is_end_stream() {
+    let (mut head, body) = request.into_parts();
+    head.extensions.insert(handle.clone());
+    let body = match body.is_end_stream() {
         true => Body::empty(),
         false => {
+            // A client that expects 100 (Continue) has not sent its body, and HTTP/2 resets the
+            // stream.
+            let discards_rest =
+                head.version < Version::HTTP_2 && !head.headers.contains_key(header::EXPECT);
             let limit = limits.body_timeout;
             Body::new(RequestBody::new(body, limit, alarm(), discards_rest))
         }
-    });
-    request.extensions_mut().insert(handle.clone());
-    request
+    };
+    Request::from_parts(head, body)
 }
 
 /// Logs that a client stalled: a client that reads slowly, or not at all, may ask why it was

@@ -45,7 +45,7 @@ impl Drain {
         self.connections()
     }
 
-    /// Aborts the tasks that still serve a connection, each at its await, and all that they may
+    /// Aborts the tasks that still serve a connection, each at its await, and those that they may
     /// still spawn. The `disconnect` hooks of their consumers then start, and
     /// [`finish`](Drain::finish) waits for them, too.
     pub(super) fn abort(&self) {

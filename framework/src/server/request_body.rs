@@ -18,7 +18,7 @@ use tokio::{
 
 /// The body of a request. Reading it fails once the client has sent nothing for too long.
 pub(super) struct RequestBody {
-    /// `None` after an error: dropping the body notifies hyper that the rest is not needed.
+    /// `None` after its end or an error: dropping the body notifies hyper that the rest is not needed.
     incoming: Option<Incoming>,
     pace: Pace,
     discards_rest: bool,
@@ -95,7 +95,7 @@ impl Body for RequestBody {
                 Some(Err(BodyError::Stalled))
             }
         };
-        if matches!(read, Some(Err(_))) {
+        if matches!(read, None | Some(Err(_))) {
             *incoming = None;
         }
         Poll::Ready(read.map(|read| read.map_err(Into::into)))

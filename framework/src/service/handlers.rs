@@ -100,5 +100,5 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for ClientAddr {
 
 /// Returns the client of the connection.
 fn client(parts: &Parts) -> Option<SocketAddr> {
-    parts.extensions.get().map(ConnectionHandle::client)
+    ConnectionHandle::of(&parts.extensions).map(|handle| handle.client())
 }

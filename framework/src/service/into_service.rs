@@ -30,15 +30,9 @@ use std::{
 };
 use tower_service::Service;
 
-/// The applications of one service; without one, requests of that protocol are rejected.
-type Applications = (
-    Option<BoxApplication<WebSocket>>,
-    Option<BoxApplication<Http>>,
-);
-
 /// Makes a type a tower service. A blanket implementation of a foreign trait is not allowed.
 macro_rules! service {
-    ($(#[$doc:meta])* ($($generics:tt)*) $type:ty, $applications:expr) => {
+    ($(#[$doc:meta])* ($($generics:tt)*) $type:ty, $respond:expr) => {
         $(#[$doc])*
         impl<B, $($generics)*> Service<Request<B>> for $type
         where
@@ -54,8 +48,8 @@ macro_rules! service {
             }
 
             fn call(&mut self, request: Request<B>) -> ResponseFuture {
-                let applications: fn(&Self) -> Applications = $applications;
-                respond(applications(self), request.map(Body::new))
+                let respond: fn(&Self, Request<Body>) -> ResponseFuture = $respond;
+                respond(self, request.map(Body::new))
             }
         }
     };
@@ -64,40 +58,50 @@ macro_rules! service {
 service! {
     /// The router as a tower service: under hyper, inside axum, behind tower-http.
     () ProtocolTypeRouter,
-    |router| (router.get().cloned(), router.get().cloned())
+    |router, request| respond(router.get(), router.get(), request)
 }
 service! {
     /// A single consumer as a tower service:
     /// `axum::Router::new().route_service("/ws", Chat::application(&channels))`.
     (C: WebSocketConsumer) ConsumerApplication<C>,
-    |consumer| (Some(consumer.clone().boxed()), None)
+    |consumer, request| respond(Some(&consumer.clone().boxed()), None, request)
 }
 service! {
     /// A single blocking consumer as a tower service.
     (C: BlockingConsumer) BlockingApplication<C>,
-    |consumer| (Some(consumer.clone().boxed()), None)
+    |consumer, request| respond(Some(&consumer.clone().boxed()), None, request)
 }
 service! {
     /// A single HTTP consumer as a tower service.
     (C: HttpConsumer) HttpConsumerApplication<C>,
-    |consumer| (None, Some(consumer.clone().boxed()))
+    |consumer, request| respond(None, Some(&consumer.clone().boxed()), request)
 }
 
-fn respond(applications: Applications, request: Request<Body>) -> ResponseFuture {
+/// Passes a request to the application of its protocol; rejects it if there is none.
+///
+/// The applications are borrowed: their reference counts are shared by all connections, and
+/// changing one takes longer than most of this function.
+fn respond(
+    websocket: Option<&BoxApplication<WebSocket>>,
+    http: Option<&BoxApplication<Http>>,
+    request: Request<Body>,
+) -> ResponseFuture {
     let is_head = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
-    ResponseFuture::new(start(applications, request), is_head)
+    ResponseFuture::new(start(websocket, http, request), is_head)
 }
 
-/// Starts the application for a request, or rejects the request.
-fn start((websocket, http): Applications, request: Request<Body>) -> Progress {
+fn start(
+    websocket: Option<&BoxApplication<WebSocket>>,
+    http: Option<&BoxApplication<Http>>,
+    request: Request<Body>,
+) -> Progress {
     let (mut head, body) = request.into_parts();
-    let handle = head.extensions.get::<ConnectionHandle>().cloned();
+    let handle = ConnectionHandle::of(&head.extensions);
     let client = handle.as_ref().map(ConnectionHandle::client);
-    let has_websocket = websocket.is_some();
     if let Some(websocket) = websocket {
         match request_kind(&head) {
             RequestKind::WebSocket { accept } => {
-                return Progress::upgrade(upgrade(websocket, head, accept, handle));
+                return Progress::upgrade(upgrade(websocket.clone(), head, accept, handle));
             }
             RequestKind::Rejected(rejection) => {
                 metric::handshake(rejection.status());
@@ -108,9 +112,9 @@ fn start((websocket, http): Applications, request: Request<Body>) -> Progress {
         }
     }
     let Some(http) = http else {
-        let rejection = match has_websocket {
-            true => without_upgrade(&head),
-            false => Rejection::from(StatusCode::NOT_FOUND).by(Rule::Path),
+        let rejection = match websocket {
+            Some(_) => without_upgrade(&head),
+            None => Rejection::from(StatusCode::NOT_FOUND).by(Rule::Path),
         };
         rejection.log(&Peer::new(&head.uri, client));
         return Progress::done(rejected(rejection));

@@ -66,19 +66,17 @@
 //! undone, with any store: the end of a session is recorded for two minutes, and a save that finds
 //! this record deletes what it has written. [`RedisStore`] does not write such a session at all.
 
-//!
-//! # Files
-//! | file | contains |
-//! | --- | --- |
-//! | `session.rs` | [`Session`], as handlers use it |
-//! | `operations.rs` | its operations on the store: read, save, begin, renew, end |
-//! | `response.rs` | what the response saves, and whether it sets or removes the cookie |
-//! | `state.rs`, `stage.rs` | what one connection knows of its session, without I/O |
-//! | `merge.rs` | merging of values by key |
-//! | `store.rs` | the store, in which an ended session stays ended |
-//! | `announcement.rs` | the announcement of an end, which closes connections |
-//! | `cookie.rs`, `expiry.rs` | the session cookie; the expiry of a single session |
-//! | `redis.rs` | [`RedisStore`] |
+// | file | contains |
+// | --- | --- |
+// | `session.rs` | [`Session`], as handlers use it |
+// | `operations.rs` | its operations on the store: read, save, begin, renew, end |
+// | `response.rs` | what the response saves, and whether it sets or removes the cookie |
+// | `state.rs`, `stage.rs` | what one connection knows of its session, without I/O |
+// | `merge.rs` | merging of values by key |
+// | `store.rs` | the store, in which an ended session stays ended |
+// | `announcement.rs` | the announcement of an end, which closes connections |
+// | `cookie.rs`, `expiry.rs` | the session cookie; the expiry of a single session |
+// | `redis.rs` | [`RedisStore`] |
 
 mod announcement;
 mod cookie;

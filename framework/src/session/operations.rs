@@ -14,15 +14,19 @@ use super::{
 };
 use crate::{
     channels::Channels,
-    error::Result,
+    error::{Error, ErrorKind, Result},
     log_limit::log_limited,
     message::Close,
     name::GroupName,
     revocation::{News, Revocation},
 };
 use async_trait::async_trait;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard},
+};
 use tokio::{runtime::Handle, sync, time::Instant};
+use tracing::Instrument;
 
 /// What all sessions of one middleware have in common.
 #[derive(Clone)]
@@ -40,6 +44,20 @@ impl SessionBackend {
             store: Store::new(Arc::new(store)),
             channels: channels.clone(),
             expiry,
+        }
+    }
+}
+
+/// Runs an operation on the store to its end, even if the caller is dropped at an await: a log-out
+/// must not stop half-way, and an older save must not overtake a newer one.
+pub(super) async fn complete<T: Send + 'static>(
+    operation: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    match tokio::spawn(operation.in_current_span()).await {
+        Ok(outcome) => outcome,
+        Err(panic) => {
+            let error = Error::new(ErrorKind::Session, "the session store panicked");
+            Err(error.with_source(panic))
         }
     }
 }
@@ -97,9 +115,11 @@ impl SessionCore {
         let _turn = self.turn.lock().await;
         let id = self.state().stage.id();
         match id {
-            Some(id) => self.look_up(id, Stage::reloaded).await,
-            None => Ok(()),
+            Some(id) => self.look_up(id, Stage::reloaded).await?,
+            None => return Ok(()),
         }
+        self.state().chosen_expiry = None;
+        Ok(())
     }
 
     async fn look_up(&self, id: Id, note: fn(&mut Stage, Option<Record>)) -> Result<()> {
@@ -146,7 +166,9 @@ impl SessionCore {
         copy.expires = record.expiry_date;
         copy.expiry = own;
         self.backend.store.save(record).await?;
-        self.state().stage.saved(copy);
+        let mut state = self.state();
+        state.stage.saved(copy);
+        state.chosen_expiry.take_if(|chosen| *chosen == own);
         Ok(())
     }
 
@@ -162,8 +184,19 @@ impl SessionCore {
         let mut old = old.map(|record| record.data).unwrap_or_default();
         let own = expiry::take(&mut old);
         let values = self.state().stage.beginning(old.clone());
-        let (mut record, _) = self.record(Id::default(), values, own);
+        let (mut record, mut own) = self.record(Id::default(), values, own);
         self.backend.store.create(&mut record).await?;
+        if let Some(id) = renewed
+            && self.backend.store.has_marker(&id).await?
+        {
+            // Another request has logged out after the old values were read.
+            self.backend.store.delete(&record.id).await?;
+            old = Data::new();
+            let values = self.state().stage.beginning(Data::new());
+            (record, own) = self.record(Id::default(), values, None);
+            self.backend.store.create(&mut record).await?;
+        }
+        self.state().chosen_expiry.take_if(|chosen| *chosen == own);
         self.note_begun(record, old, renewed.is_some());
         if let Some(id) = self.cookie
             && self.state().cookie_session() == Some(CookieSession::Missing)
@@ -248,6 +281,7 @@ impl SessionCore {
         self.backend.store.end(&id).await?;
         let mut state = self.state();
         state.stage.end();
+        state.chosen_expiry = None;
         if self.cookie == Some(id) {
             state.note_cookie_session(CookieSession::Ended);
         }

@@ -3,7 +3,7 @@
 use super::{
     Expiry, Id, Session,
     announcement::{announce, announce_later},
-    operations::SessionCore,
+    operations::{SessionCore, complete},
     stage::Stage,
     state::{CookieSession, Response, State},
 };
@@ -34,6 +34,15 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Session`] if the store fails.
     pub(crate) async fn conclude(&self, is_failure: bool) -> Result<CookieChange> {
+        if self.0.is_untouched() {
+            self.0.note_response();
+            return Ok(CookieChange::Keep);
+        }
+        let session = self.clone();
+        complete(async move { session.conclude_changes(is_failure).await }).await
+    }
+
+    async fn conclude_changes(&self, is_failure: bool) -> Result<CookieChange> {
         let turn = self.0.turn.lock().await;
         let outcome = self.0.save_or_leave(is_failure).await;
         let (announced, goes_on) = self.0.note_response();
@@ -52,6 +61,13 @@ impl Session {
 }
 
 impl SessionCore {
+    /// Returns whether the request has done nothing with its session but read it.
+    fn is_untouched(&self) -> bool {
+        let state = self.state();
+        let is_unchanged = state.cookie_session() == Some(CookieSession::Unchanged);
+        is_unchanged && !state.is_modified && !self.is_to_be_extended(&state)
+    }
+
     async fn save_or_leave(&self, is_failure: bool) -> Result<CookieChange> {
         if !is_failure {
             if self.is_worth_saving().await? {
@@ -84,7 +100,7 @@ impl SessionCore {
 
     async fn is_worth_saving(&self) -> Result<bool> {
         if !self.state().is_modified {
-            return Ok(self.is_to_be_extended());
+            return Ok(self.is_to_be_extended(&self.state()));
         }
         self.resolve().await?;
         let state = self.state();
@@ -97,9 +113,8 @@ impl SessionCore {
 
     /// Returns whether this request has read a session that expires on inactivity, once a tenth of
     /// the period has passed.
-    fn is_to_be_extended(&self) -> bool {
-        let state = self.state();
-        match (&state.stage, self.expiry(&state)) {
+    fn is_to_be_extended(&self, state: &State) -> bool {
+        match (&state.stage, self.expiry(state)) {
             (Stage::Stored(copy), Expiry::OnInactivity(period)) => {
                 copy.expires - OffsetDateTime::now_utc() < period * 0.9
             }

@@ -2,7 +2,7 @@
 
 use super::{
     Expiry, Id, Value, error, expiry,
-    operations::{SessionBackend, SessionCore},
+    operations::{SessionBackend, SessionCore, complete},
     time::{Duration, OffsetDateTime},
 };
 use crate::{
@@ -200,10 +200,10 @@ impl Session {
     ///   have to begin, or to get its new id, after the response, which sets the cookie.
     ///
     /// # Cancel safety
-    /// If the future is dropped, the changes may be saved or not. They still count as changes: the
-    /// next save writes them again.
+    /// A save that has begun is completed in any case.
     pub async fn save(&self) -> Result<()> {
-        self.0.save().await
+        let core = self.0.clone();
+        complete(async move { core.save().await }).await
     }
 
     /// Gives the session a new id and keeps its values, so that nobody can use the old id. A log-in
@@ -228,9 +228,13 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails: then the session may
     /// not have ended.
+    ///
+    /// # Cancel safety
+    /// Once it has begun, the session ends in any case.
     pub async fn flush(&self) -> Result<()> {
         self.clear().await;
-        self.0.end().await
+        let core = self.0.clone();
+        complete(async move { core.end().await }).await
     }
 
     /// Ends the session like [`flush`](Self::flush), but its values can still be read from memory.
@@ -239,7 +243,8 @@ impl Session {
     /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails: then the session may
     /// not have ended.
     pub async fn delete(&self) -> Result<()> {
-        self.0.end().await
+        let core = self.0.clone();
+        complete(async move { core.end().await }).await
     }
 }
 

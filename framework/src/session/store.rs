@@ -9,7 +9,7 @@ use super::{
     Id, Record, SessionStore,
     error::{failed, gone},
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use cookie::time::OffsetDateTime;
 use sha2::{Digest, Sha256};
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -45,25 +45,10 @@ impl Store {
     ///
     /// # Errors
     /// [`ErrorKind::SessionGone`] if it has ended; [`ErrorKind::Session`] if the store fails.
-    ///
-    /// # Cancel safety
-    /// A save that has begun is completed in any case.
     pub(super) async fn save(&self, record: Record) -> Result<()> {
-        // In a separate task, so that both steps run even if the hook is dropped between them.
-        let saving = tokio::spawn(self.clone().save_unless_ended(record));
-        match saving.await {
-            Ok(saved) => saved,
-            Err(panic) => {
-                let error = Error::new(ErrorKind::Session, "the session store panicked");
-                Err(error.with_source(panic))
-            }
-        }
-    }
-
-    /// A store whose `save` creates missing records would restore a session that was deleted since
-    /// it was read. Its end was recorded before the deletion, so it is detected here, and the
-    /// session is deleted again.
-    async fn save_unless_ended(self, record: Record) -> Result<()> {
+        // A store whose `save` creates missing records would restore a session that was deleted
+        // since it was read. Its end was recorded before the deletion, so it is detected here, and
+        // the session is deleted again.
         if let Err(error) = self.0.save(&record).await {
             // A strict store does not save a session that has just been deleted.
             return Err(match self.0.load(&record.id).await {
@@ -72,7 +57,7 @@ impl Store {
             });
         }
         if self.has_marker(&record.id).await? {
-            self.0.delete(&record.id).await.map_err(failed)?;
+            self.delete(&record.id).await?;
             return Err(gone());
         }
         Ok(())
@@ -81,6 +66,11 @@ impl Store {
     /// Deletes a session. Its end is recorded first, so that a later load or save can detect it.
     pub(super) async fn end(&self, id: &Id) -> Result<()> {
         self.mark_ended(id).await?;
+        self.delete(id).await
+    }
+
+    /// Deletes a session without recording its end.
+    pub(super) async fn delete(&self, id: &Id) -> Result<()> {
         self.0.delete(id).await.map_err(failed)
     }
 
@@ -115,9 +105,7 @@ fn marker_id(id: &Id) -> Id {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{MemoryStore, session_store};
-    use async_trait::async_trait;
-    use tokio::sync::Notify;
+    use crate::session::MemoryStore;
 
     #[tokio::test]
     async fn the_end_of_a_session_is_recorded_and_the_marker_is_no_session() {
@@ -132,59 +120,5 @@ mod tests {
         for id in [ended, marker_id(&ended)] {
             assert_eq!(store.load(&id).await.unwrap(), None);
         }
-    }
-
-    /// A store that delays each save until `goes_on`, and then writes even a deleted session.
-    #[derive(Clone, Debug, Default)]
-    struct Slow {
-        store: MemoryStore,
-        asked: Arc<Notify>,
-        goes_on: Arc<Notify>,
-        deleted: Arc<Notify>,
-    }
-
-    #[async_trait]
-    impl SessionStore for Slow {
-        async fn create(&self, record: &mut Record) -> session_store::Result<()> {
-            self.store.create(record).await
-        }
-        async fn save(&self, record: &Record) -> session_store::Result<()> {
-            self.asked.notify_one();
-            self.goes_on.notified().await;
-            self.store.save(record).await
-        }
-        async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
-            self.store.load(id).await
-        }
-        async fn delete(&self, id: &Id) -> session_store::Result<()> {
-            self.store.delete(id).await?;
-            self.deleted.notify_one();
-            Ok(())
-        }
-    }
-
-    #[tokio::test]
-    async fn a_save_that_is_dropped_half_way_does_not_bring_an_ended_session_back() {
-        let slow = Slow::default();
-        let store = Store::new(Arc::new(slow.clone()));
-        let mut record = Record {
-            id: Id::default(),
-            data: HashMap::from([("cart".to_owned(), 1.into())]),
-            expiry_date: OffsetDateTime::now_utc() + Duration::from_secs(60),
-        };
-        store.create(&mut record).await.unwrap();
-        let id = record.id;
-        let here = store.clone();
-        let saving = tokio::spawn(async move { here.save(record).await });
-        slow.asked.notified().await;
-
-        store.end(&id).await.unwrap();
-        slow.deleted.notified().await;
-        saving.abort();
-        assert!(saving.await.unwrap_err().is_cancelled());
-        slow.goes_on.notify_one();
-
-        slow.deleted.notified().await;
-        assert_eq!(slow.load(&id).await.unwrap(), None);
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     session::time::Duration,
 };
 use async_trait::async_trait;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 const PERIOD: Expiry = Expiry::OnInactivity(Duration::days(14));
@@ -242,12 +242,13 @@ async fn reading_writes_nothing_and_neither_does_an_equal_value() {
     );
 }
 
-/// A store that delays each save until `goes_on`.
+/// A store that delays each save until `goes_on`, and then writes even a deleted session.
 #[derive(Clone, Debug, Default)]
 struct Slow {
     store: MemoryStore,
     asked: Arc<Notify>,
     goes_on: Arc<Notify>,
+    deleted: Arc<Notify>,
 }
 
 #[async_trait]
@@ -264,8 +265,29 @@ impl SessionStore for Slow {
         self.store.load(id).await
     }
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
-        self.store.delete(id).await
+        self.store.delete(id).await?;
+        self.deleted.notify_one();
+        Ok(())
     }
+}
+
+#[tokio::test]
+async fn a_save_that_is_dropped_half_way_does_not_bring_an_ended_session_back() {
+    let slow = Slow::default();
+    let id = stored(&slow.store, &["a"]).await;
+    let here = session(&slow, Some(id));
+    here.insert("b", 1).await.unwrap();
+    let saving = tokio::spawn(async move { here.save().await });
+    slow.asked.notified().await;
+
+    session(&slow, Some(id)).flush().await.unwrap();
+    slow.deleted.notified().await;
+    saving.abort();
+    assert!(saving.await.unwrap_err().is_cancelled());
+    slow.goes_on.notify_one();
+
+    slow.deleted.notified().await;
+    assert_eq!(keys(&slow.store, id).await, None);
 }
 
 #[tokio::test]
@@ -289,4 +311,85 @@ async fn a_value_that_changes_during_a_save_is_written_by_the_next_one() {
 
     next.await.unwrap().unwrap();
     assert_eq!(keys(&slow.store, id).await.unwrap(), ["a", "b", "c"]);
+}
+
+/// A store in which another request logs out while this one begins a session.
+#[derive(Clone, Debug, Default)]
+struct LoggedOutMeanwhile {
+    store: MemoryStore,
+    ends: Arc<Mutex<Option<Id>>>,
+}
+
+#[async_trait]
+impl SessionStore for LoggedOutMeanwhile {
+    async fn create(&self, record: &mut Record) -> session_store::Result<()> {
+        let ends = self.ends.lock().unwrap().take();
+        if ends.is_some() {
+            session(&self.store, ends).flush().await.unwrap();
+        }
+        self.store.create(record).await
+    }
+    async fn save(&self, record: &Record) -> session_store::Result<()> {
+        self.store.save(record).await
+    }
+    async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
+        self.store.load(id).await
+    }
+    async fn delete(&self, id: &Id) -> session_store::Result<()> {
+        self.store.delete(id).await
+    }
+}
+
+#[tokio::test]
+async fn a_log_out_while_a_session_gets_a_new_id_is_not_undone() {
+    let racing = LoggedOutMeanwhile::default();
+    let old = stored(&racing.store, &["user"]).await;
+    let here = session(&racing, Some(old));
+    here.cycle_id().await.unwrap();
+    here.insert("b", 1).await.unwrap();
+    *racing.ends.lock().unwrap() = Some(old);
+
+    responds(&here).await.unwrap();
+
+    assert_eq!(keys(&racing.store, old).await, None);
+    assert_eq!(
+        keys(&racing.store, here.id().unwrap()).await.unwrap(),
+        ["b"]
+    );
+}
+
+#[tokio::test]
+async fn an_expiry_that_was_saved_is_not_set_again_by_the_next_save() {
+    let store = MemoryStore::default();
+    let id = stored(&store, &["a"]).await;
+    let socket = session(&store, Some(id));
+    socket.set_expiry(Some(Expiry::OnInactivity(Duration::days(90))));
+    socket.save().await.unwrap();
+
+    let page = session(&store, Some(id));
+    page.set_expiry(Some(Expiry::OnInactivity(Duration::days(1))));
+    page.insert("b", 1).await.unwrap();
+    page.save().await.unwrap();
+    socket.insert("c", 1).await.unwrap();
+    socket.save().await.unwrap();
+
+    let now = session(&store, Some(id));
+    now.load().await.unwrap();
+    assert_eq!(now.expiry(), Some(Expiry::OnInactivity(Duration::days(1))));
+}
+
+#[tokio::test]
+async fn a_log_out_that_is_dropped_half_way_is_completed() {
+    let store = MemoryStore::default();
+    let id = stored(&store, &["a"]).await;
+    let here = session(&store, Some(id));
+
+    // Polled once: it has begun, and has reached an await.
+    let mut flush = Box::pin(here.flush());
+    _ = futures_util::poll!(&mut flush);
+    drop(flush);
+
+    while keys(&store, id).await.is_some() {
+        tokio::task::yield_now().await;
+    }
 }

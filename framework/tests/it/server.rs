@@ -6,13 +6,17 @@ use crate::support::{
 };
 use futures_util::{SinkExt, StreamExt};
 use seaway::{
-    ApplicationExt, Channels, Close, Context, Handshake, NoEvent, Rejection, Result, Scope,
-    WebSocketConsumer, application_fn,
+    ApplicationExt, Channels, Close, Context, Handshake, NoEvent, OpensOverHttp, Rejection, Result,
+    Scope, WebSocketConsumer, application_fn,
     middleware::Provide,
     protocol::{Body, Exchange, Http, WebSocketConfig},
     routing::ProtocolTypeRouter,
 };
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -183,6 +187,60 @@ async fn an_unread_body_that_arrives_after_the_response_does_not_end_the_connect
         read_until(&mut client, "a page").await;
         client.write_all(b"body").await.unwrap();
     }
+}
+
+/// An application may keep the head of a request for a job of its own.
+#[tokio::test]
+async fn a_request_head_that_is_kept_does_not_hold_its_connection() {
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let page = {
+        let kept = kept.clone();
+        move |scope: Scope<Http>, exchange: Exchange| {
+            kept.lock().unwrap().push(scope);
+            exchange.respond(http::Response::new(Body::from("a page")))
+        }
+    };
+    let app = ProtocolTypeRouter::new().http(application_fn(page));
+    let server = Server::configured(app, |server| server.max_connections(1)).await;
+
+    for _ in 0..3 {
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        assert!(raw(server.address, request).await.ends_with("a page"));
+    }
+
+    assert_eq!(kept.lock().unwrap().len(), 3);
+}
+
+/// A middleware inside may have saved a session whose new id only the cookie has.
+#[tokio::test]
+async fn a_rejection_by_a_response_hook_keeps_the_cookies_of_the_response() {
+    let page = |_: Scope<Http>, mut exchange: Exchange| async move {
+        Http::on_response(
+            &mut exchange,
+            Box::new(|_| {
+                Box::pin(async { Err(Rejection::new(http::StatusCode::GONE, "not today")) })
+            }),
+        );
+        Http::on_response(
+            &mut exchange,
+            Box::new(|head| {
+                head.headers.insert("set-cookie", "id=7".parse().unwrap());
+                Box::pin(async { Ok(()) })
+            }),
+        );
+        exchange
+            .respond(http::Response::new(Body::from("a page")))
+            .await
+    };
+    let app = ProtocolTypeRouter::new().http(application_fn(page));
+    let server = Server::start(app).await;
+
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let response = raw(server.address, request).await;
+
+    assert!(response.starts_with("HTTP/1.1 410"), "{response}");
+    assert!(response.contains("set-cookie: id=7"), "{response}");
+    assert!(response.ends_with("not today"), "{response}");
 }
 
 #[tokio::test]

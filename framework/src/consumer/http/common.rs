@@ -77,7 +77,7 @@ impl Common {
         }
     }
 
-    /// Returns whether the client of a stream has been disconnected because it stalled.
+    /// Returns whether the client of a stream has stalled.
     pub(super) fn has_stalled(&self) -> bool {
         let pipe = self.pipe.get();
         pipe.is_some_and(|(pipe, _)| pipe.has_stalled())
