@@ -55,7 +55,7 @@ impl Revocations {
     }
 
     /// Notifies the watch that an announcement may have been missed.
-    pub(crate) fn note_interruption(&self) {
+    pub(crate) fn record_interruption(&self) {
         self.interrupted.notify_one();
     }
 

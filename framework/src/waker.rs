@@ -3,7 +3,7 @@
 use std::task::{Context, Waker};
 
 /// Stores the task's waker, reusing the existing allocation.
-pub(crate) fn note(waiting: &mut Option<Waker>, cx: &Context<'_>) {
+pub(crate) fn store_waker(waiting: &mut Option<Waker>, cx: &Context<'_>) {
     match waiting {
         Some(waker) => waker.clone_from(cx.waker()),
         none => *none = Some(cx.waker().clone()),

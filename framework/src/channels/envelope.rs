@@ -221,7 +221,7 @@ impl Envelope {
     }
 
     /// Records a group that the event is delivered to; the first one is kept.
-    pub(super) fn note_group(&self, group: &GroupName) {
+    pub(super) fn record_group(&self, group: &GroupName) {
         if self.0.group.get().is_none() {
             _ = self.0.group.set(group.clone());
         }

@@ -218,14 +218,14 @@ impl Channels {
         match envelope.try_decode() {
             Ok(event) => Some(event),
             Err((error, envelope)) => {
-                self.0.undecodable.note(&error, &envelope);
+                self.0.undecodable.log(&error, &envelope);
                 None
             }
         }
     }
 
     /// Counts a notice of missed events to a consumer.
-    pub(crate) fn note_missed(&self, missed: Missed) {
+    pub(crate) fn count_missed(&self, missed: Missed) {
         metric::missed(match missed {
             Missed::Interrupted { .. } => "interrupted",
             Missed::Overflowed { .. } => "overflowed",
@@ -234,7 +234,7 @@ impl Channels {
     }
 
     /// Counts a send or join that failed in the layer without a hook that handled the error.
-    pub(crate) fn note_unsent(&self, error: &Error) {
+    pub(crate) fn count_unsent(&self, error: &Error) {
         let total = self.0.unsent.fetch_add(1, Ordering::Relaxed) + 1;
         log_limited!(warn, error = %error.chain(), total, "a consumer's event was not sent");
     }

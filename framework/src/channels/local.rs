@@ -161,7 +161,7 @@ impl LocalChannels {
         let Some(members) = shard.get(group) else {
             return;
         };
-        envelope.note_group(group);
+        envelope.record_group(group);
         let (mut taken, mut dropped, mut deepest) = (0, 0, 0);
         for slot in members.values() {
             match slot.deliver(envelope.clone()) {

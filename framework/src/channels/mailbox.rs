@@ -1,7 +1,7 @@
 //! A mailbox: the receiving end of one channel.
 
 use super::{Envelope, Missed};
-use crate::{name::ChannelName, waker::note};
+use crate::{name::ChannelName, waker::store_waker};
 use std::{
     collections::VecDeque,
     fmt,
@@ -82,7 +82,7 @@ struct Queue {
 }
 
 /// A signal to the task that watches the connection.
-pub(crate) enum Signal {
+pub(crate) enum MailboxSignal {
     /// This envelope closes the connection.
     Disconnect(Envelope),
     /// Notices that a session or user has ended may have been missed.
@@ -159,15 +159,15 @@ impl Mailbox {
 
     /// Polls for signals that concern the connection and not its consumer, for a task that watches
     /// while another one reads.
-    pub(crate) fn poll_signal(&self, cx: &mut Context<'_>) -> Poll<Signal> {
+    pub(crate) fn poll_signal(&self, cx: &mut Context<'_>) -> Poll<MailboxSignal> {
         let mut queue = self.slot.queue();
         if let Some(end) = queue.end.take() {
-            return Poll::Ready(Signal::Disconnect(end));
+            return Poll::Ready(MailboxSignal::Disconnect(end));
         }
         if mem::take(&mut queue.is_interrupted) {
-            return Poll::Ready(Signal::Interrupted);
+            return Poll::Ready(MailboxSignal::Interrupted);
         }
-        note(&mut queue.watcher, cx);
+        store_waker(&mut queue.watcher, cx);
         Poll::Pending
     }
 
@@ -197,7 +197,7 @@ impl Queue {
             }
             return Poll::Ready(received);
         }
-        note(&mut self.reader, cx);
+        store_waker(&mut self.reader, cx);
         Poll::Pending
     }
 

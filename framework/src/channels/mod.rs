@@ -69,7 +69,7 @@ pub mod redis;
 mod shared;
 mod undecodable;
 
-pub(crate) use self::mailbox::Signal;
+pub(crate) use self::mailbox::MailboxSignal;
 pub use self::{
     envelope::{Envelope, Event},
     group::Group,

@@ -34,7 +34,7 @@ impl Undecodable {
         self.total.load(Ordering::Relaxed)
     }
 
-    pub(super) fn note(&self, error: &Error, envelope: &Envelope) {
+    pub(super) fn log(&self, error: &Error, envelope: &Envelope) {
         metric::undecodable();
         let total = self.total.fetch_add(1, Ordering::Relaxed) + 1;
         let kind = envelope.kind().map(|mut kind| {

@@ -54,7 +54,7 @@ impl<E: Event> Context<E> {
 
     /// Logs that the connection is closed because a message is not an `Input`. The message itself
     /// is not logged: it may hold secrets.
-    pub(super) fn note_malformed(&self) {
+    pub(super) fn log_malformed(&self) {
         let outcome = Outcome::Close(Close::INVALID);
         self.scope.peer().refused(Rule::Input, outcome, None);
     }

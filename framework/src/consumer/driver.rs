@@ -4,7 +4,7 @@
 use super::{disconnect_guard::DisconnectGuard, hooks::Hooks, ticks::Ticks, watch::Watch};
 use crate::{
     catch_panic::catch_panic,
-    channels::{Channels, Envelope, Mailbox, Missed, Signal},
+    channels::{Channels, Envelope, Mailbox, MailboxSignal, Missed},
     error::{Error, Result},
     log_limit::log_limited,
     message::{Close, Message},
@@ -176,7 +176,7 @@ impl<H: Hooks> Driver<H> {
                     connection.run_hook(handler).await
                 }
                 Turn::Missed(missed) => {
-                    channels.note_missed(missed);
+                    channels.count_missed(missed);
                     connection.run_hook(|| hooks.missed(missed)).await
                 }
             };
@@ -310,10 +310,10 @@ impl Connection {
     fn poll_end(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Close> {
         while let Poll::Ready(signal) = self.mailbox.poll_signal(cx) {
             match signal {
-                Signal::Disconnect(end) => {
+                MailboxSignal::Disconnect(end) => {
                     return Poll::Ready(end.disconnects().unwrap_or(Close::from(Close::POLICY)));
                 }
-                Signal::Interrupted => {
+                MailboxSignal::Interrupted => {
                     if let Some(watch) = &self.watch {
                         watch.recheck();
                     }

@@ -57,7 +57,7 @@ impl Watch {
     /// Schedules a check of all conditions: an announcement may have been missed while this process
     /// was not subscribed.
     pub(super) fn recheck(&self) {
-        self.revocations.note_interruption();
+        self.revocations.record_interruption();
     }
 }
 

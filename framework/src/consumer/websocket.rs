@@ -92,7 +92,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         error: Error,
     ) -> impl Future<Output = Result<()>> + Send {
         let close = Close::new(Close::INVALID, error.chain());
-        ctx.note_malformed();
+        ctx.log_malformed();
         async move { ctx.close(close).await }
     }
 
@@ -148,7 +148,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         async move {
             match error.kind() {
                 ErrorKind::Layer | ErrorKind::Unconfirmed => {
-                    ctx.channels().note_unsent(&error);
+                    ctx.channels().count_unsent(&error);
                     ctx.close(try_again("an event was not sent")).await
                 }
                 ErrorKind::Missed => ctx.close(try_again(error)).await,

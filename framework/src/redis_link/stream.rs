@@ -88,7 +88,7 @@ impl Activity {
 /// The value for no time.
 const NEVER: u64 = u64::MAX;
 
-/// The number of bytes in a full_reads, from reads that each fill their buffer, that make a backlog: less
+/// The number of bytes, from reads in a row that each fill their buffer, that make a backlog: less
 /// than the first window of a TCP connection over Ethernet (64,240 bytes on Linux), the smallest
 /// that there is. With less, the peer had nothing left to send.
 const BACKLOG: u64 = 32 * 1024;
@@ -163,8 +163,8 @@ struct FullReads {
 }
 
 impl FullReads {
-    /// Records one read; returns whether the bytes read in a full_reads make a backlog.
-    fn note(&mut self, read: usize, room: usize) -> bool {
+    /// Records one read; returns whether the bytes read in a row make a backlog.
+    fn record(&mut self, read: usize, room: usize) -> bool {
         if mem::replace(&mut self.is_over, read < room) {
             self.bytes = 0;
         }
@@ -226,7 +226,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
         let read = ready!(Pin::new(io).poll_read(cx, &mut part));
         let part = part.filled();
         if read.is_ok() && !part.is_empty() {
-            activity.record_read(full_reads.note(part.len(), room));
+            activity.record_read(full_reads.record(part.len(), room));
             buf.put_slice(part);
         } else {
             activity.end();
@@ -270,7 +270,7 @@ mod tests {
         let mut full_reads = FullReads::default();
         reads
             .iter()
-            .fold(false, |_, (read, room)| full_reads.note(*read, *room))
+            .fold(false, |_, (read, room)| full_reads.record(*read, *room))
     }
 
     #[test]

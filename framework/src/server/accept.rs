@@ -33,7 +33,7 @@ pub(super) struct Limits {
 }
 
 /// How long `disconnect` may take after its connection was aborted.
-const FAREWELL: Duration = Duration::from_secs(3);
+const DISCONNECT_GRACE: Duration = Duration::from_secs(3);
 
 /// Accepts and serves connections until the shutdown signal, then drains them.
 pub(super) async fn accept<S, B>(
@@ -102,7 +102,7 @@ pub(super) async fn accept<S, B>(
     tracing::warn!(connections = drain.connections(), "{why}");
     drain.abort();
     let left = tokio::select! {
-        left = drain.finish(FAREWELL) => left,
+        left = drain.finish(DISCONNECT_GRACE) => left,
         () = shutdown_signal.again() => drain.connections(),
     };
     if left > 0 {

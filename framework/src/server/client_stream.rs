@@ -74,7 +74,7 @@ impl ClientStream {
         }
         self.socket = match mem::replace(&mut self.socket, Socket::Closed) {
             Socket::Open(socket) => {
-                self.traffic.note_half_close();
+                self.traffic.record_half_close();
                 let (read, write) = socket.into_split();
                 let reset = Box::pin(reset(read));
                 Socket::HalfClosed { write, reset }
@@ -96,7 +96,7 @@ impl ClientStream {
     ) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(count)) => {
-                self.traffic.note_written(count);
+                self.traffic.record_written(count);
                 // hyper reads again after the response only if it is woken, and the client will
                 // send nothing that would wake it.
                 if matches!(self.socket, Socket::HalfClosed { .. }) {
@@ -104,7 +104,7 @@ impl ClientStream {
                 }
             }
             Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.traffic.note_blocked(),
+            Poll::Pending => self.traffic.record_blocked(),
         }
         written
     }
@@ -144,7 +144,7 @@ impl AsyncRead for ClientStream {
         if let Some(framing) = &mut self.framing {
             framing.feed(read);
             if let Some(request) = framing.ambiguous() {
-                self.traffic.note_ambiguous(request);
+                self.traffic.record_ambiguous(request);
             }
         }
         Poll::Ready(Ok(()))

@@ -255,9 +255,9 @@ where
 }
 
 /// The response of the application, or to a request head that failed its checks.
-type Answered<B> = Response<Either<B, Full<Bytes>>>;
+type ServerResponse<B> = Response<Either<B, Full<Bytes>>>;
 
-async fn respond<S, B>(mut app: S, request: Request<Body>) -> Answered<B>
+async fn respond<S, B>(mut app: S, request: Request<Body>) -> ServerResponse<B>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
 {
@@ -266,7 +266,7 @@ where
     response.map(Either::Left)
 }
 
-fn reject<B>(request: &Request<Body>, rejection: Rejection) -> Answered<B> {
+fn reject<B>(request: &Request<Body>, rejection: Rejection) -> ServerResponse<B> {
     let client = ConnectionHandle::of(request.extensions()).map(|handle| handle.client());
     let rejection = rejection.by(Rule::RequestHead);
     rejection.log(&Peer::new(request.uri(), client));

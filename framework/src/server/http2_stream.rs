@@ -23,11 +23,11 @@ const PIECE: usize = 16 * 1024;
 
 tokio::task_local! {
     /// The progress of the response of this task's stream.
-    static RESPONSE: Cell<Progress>;
+    static RESPONSE: Cell<StreamProgress>;
 }
 
 #[derive(Clone, Copy, Default)]
-struct Progress {
+struct StreamProgress {
     /// Number of pieces passed to hyper. Only compared for equality, so it may wrap.
     pieces: usize,
     /// Whether hyper got a piece at its last request: then it waits for the client, and not for the
@@ -104,7 +104,7 @@ impl<B: Body<Data = Bytes>> Body for Pieces<B> {
             true => this.body.poll_frame(cx),
             false => Poll::Ready(Some(Ok(Frame::data(std::mem::take(this.rest))))),
         };
-        note(polled.is_ready());
+        record(polled.is_ready());
         let Some(frame) = ready!(polled).transpose()? else {
             return Poll::Ready(None);
         };
@@ -135,10 +135,10 @@ impl<B: Body<Data = Bytes>> Body for Pieces<B> {
     }
 }
 
-fn note(has_piece: bool) {
+fn record(has_piece: bool) {
     _ = RESPONSE.try_with(|response| {
         let pieces = response.get().pieces.wrapping_add(usize::from(has_piece));
-        response.set(Progress { pieces, has_piece });
+        response.set(StreamProgress { pieces, has_piece });
     });
 }
 

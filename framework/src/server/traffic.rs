@@ -46,19 +46,19 @@ impl Traffic {
         self.await_head();
     }
 
-    pub(super) fn note_ambiguous(&self, request: usize) {
+    pub(super) fn record_ambiguous(&self, request: usize) {
         self.ambiguous.store(request, Relaxed);
     }
 
-    pub(super) fn note_half_close(&self) {
+    pub(super) fn record_half_close(&self) {
         self.is_half_closed.store(true, Relaxed);
     }
 
-    pub(super) fn note_blocked(&self) {
+    pub(super) fn record_blocked(&self) {
         self.is_blocked.store(true, Relaxed);
     }
 
-    pub(super) fn note_written(&self, bytes: usize) {
+    pub(super) fn record_written(&self, bytes: usize) {
         self.is_blocked.store(false, Relaxed);
         let written = self.written.load(Relaxed).wrapping_add(bytes);
         self.written.store(written, Relaxed);

@@ -1,7 +1,7 @@
 //! The tower services of routers and consumers: under hyper, inside axum, behind tower-http.
 
 use super::{
-    response_future::{Progress, ResponseFuture, rejected},
+    response_future::{ResponseFuture, ResponseSource, rejected},
     upgrade::upgrade,
 };
 use crate::{
@@ -94,19 +94,19 @@ fn start(
     websocket: Option<&BoxApplication<WebSocket>>,
     http: Option<&BoxApplication<Http>>,
     request: Request<Body>,
-) -> Progress {
+) -> ResponseSource {
     let (mut head, body) = request.into_parts();
     let handle = ConnectionHandle::of(&head.extensions);
     let client = handle.as_ref().map(ConnectionHandle::client);
     if let Some(websocket) = websocket {
         match request_kind(&head) {
             RequestKind::WebSocket { accept } => {
-                return Progress::upgrade(upgrade(websocket.clone(), head, accept, handle));
+                return ResponseSource::upgrade(upgrade(websocket.clone(), head, accept, handle));
             }
             RequestKind::Rejected(rejection) => {
                 metric::handshake(rejection.status());
                 rejection.log(&Peer::new(&head.uri, client));
-                return Progress::done(rejected(rejection));
+                return ResponseSource::done(rejected(rejection));
             }
             RequestKind::Http => {}
         }
@@ -117,12 +117,12 @@ fn start(
             None => Rejection::from(StatusCode::NOT_FOUND).by(Rule::Path),
         };
         rejection.log(&Peer::new(&head.uri, client));
-        return Progress::done(rejected(rejection));
+        return ResponseSource::done(rejected(rejection));
     };
     let extensions = mem::take(&mut head.extensions);
     let mut scope = Scope::new(head);
     scope.client = client;
     scope.extensions = extensions;
     let (exchange, response) = Exchange::new(body, handle.clone());
-    Progress::http(http.start(scope, exchange), response, handle)
+    ResponseSource::http(http.start(scope, exchange), response, handle)
 }

@@ -19,26 +19,26 @@ use tracing::Instrument;
 
 /// The future of the response to a request.
 pub struct ResponseFuture {
-    progress: Progress,
+    source: ResponseSource,
     /// Whether the body is to be withheld, because the request is a HEAD.
     is_head: bool,
 }
 
-/// The progress of a request until its response.
-pub(super) enum Progress {
-    Http(Request),
+/// What the response comes from.
+pub(super) enum ResponseSource {
+    Http(RunningRequest),
     Upgrade(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
     Done(Option<Response<Body>>),
 }
 
-impl Progress {
+impl ResponseSource {
     /// Runs an application until it has responded.
     pub(super) fn http(
         running: ApplicationFuture,
         response: ResponseReceiver,
         handle: Option<ConnectionHandle>,
     ) -> Self {
-        Self::Http(Request {
+        Self::Http(RunningRequest {
             running: Some(running),
             response,
             handle,
@@ -58,8 +58,8 @@ impl Progress {
 impl ResponseFuture {
     /// Creates the future. The response to a HEAD has no body (RFC 9110, 9.3.2): hyper withholds it
     /// over HTTP/1, but not over HTTP/2.
-    pub(super) fn new(progress: Progress, is_head: bool) -> Self {
-        Self { progress, is_head }
+    pub(super) fn new(source: ResponseSource, is_head: bool) -> Self {
+        Self { source, is_head }
     }
 }
 
@@ -67,10 +67,12 @@ impl Future for ResponseFuture {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = match &mut self.progress {
-            Progress::Http(request) => ready!(request.poll(cx)),
-            Progress::Upgrade(response) => ready!(response.as_mut().poll(cx)),
-            Progress::Done(response) => response.take().expect("not polled after it was ready"),
+        let response = match &mut self.source {
+            ResponseSource::Http(request) => ready!(request.poll(cx)),
+            ResponseSource::Upgrade(response) => ready!(response.as_mut().poll(cx)),
+            ResponseSource::Done(response) => {
+                response.take().expect("not polled after it was ready")
+            }
         };
         Poll::Ready(Ok(match self.is_head {
             true => withhold(response),
@@ -97,7 +99,7 @@ fn withhold(response: Response<Body>) -> Response<Body> {
 ///
 /// Its application runs here until it has responded, and then in a task of its own. If the client
 /// disconnects before, this is dropped, and with it the application, at an await.
-pub(super) struct Request {
+pub(super) struct RunningRequest {
     running: Option<ApplicationFuture>,
     response: ResponseReceiver,
     handle: Option<ConnectionHandle>,
@@ -105,7 +107,7 @@ pub(super) struct Request {
     rejection: Option<Rejection>,
 }
 
-impl Request {
+impl RunningRequest {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Body>> {
         if let Some(running) = &mut self.running
             && let Poll::Ready(outcome) = running.as_mut().poll(cx)

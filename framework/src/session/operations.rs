@@ -1,6 +1,6 @@
 //! The operations of a session on its store.
 //!
-//! Each takes what it needs from the state, asks the store, and then notes the outcome in the state.
+//! Each takes what it needs from the state, asks the store, and then records the outcome in the state.
 
 use super::{
     Expiry, Id, Record, SessionStore,
@@ -122,14 +122,14 @@ impl SessionCore {
         Ok(())
     }
 
-    async fn look_up(&self, id: Id, note: fn(&mut Stage, Option<Record>)) -> Result<()> {
+    async fn look_up(&self, id: Id, update: fn(&mut Stage, Option<Record>)) -> Result<()> {
         let found = self.backend.store.load(&id).await?;
         let is_missing = found.is_none();
         let mut state = self.state();
         let was_known = state.stage.known().is_some();
-        note(&mut state.stage, found);
+        update(&mut state.stage, found);
         if is_missing && self.cookie == Some(id) {
-            state.note_cookie_session(CookieSession::Missing);
+            state.set_cookie_session(CookieSession::Missing);
         }
         // From now on, the open connection depends on its session.
         if state.is_response_made() && !was_known && !is_missing {
@@ -183,7 +183,7 @@ impl SessionCore {
         };
         let mut old = old.map(|record| record.data).unwrap_or_default();
         let own = expiry::take(&mut old);
-        let values = self.state().stage.beginning(old.clone());
+        let values = self.state().stage.initial_values(old.clone());
         let (mut record, mut own) = self.record(Id::default(), values, own);
         self.backend.store.create(&mut record).await?;
         if let Some(id) = renewed
@@ -192,12 +192,12 @@ impl SessionCore {
             // Another request has logged out after the old values were read.
             self.backend.store.delete(&record.id).await?;
             old = Data::new();
-            let values = self.state().stage.beginning(Data::new());
+            let values = self.state().stage.initial_values(Data::new());
             (record, own) = self.record(Id::default(), values, None);
             self.backend.store.create(&mut record).await?;
         }
         self.state().chosen_expiry.take_if(|chosen| *chosen == own);
-        self.note_begun(record, old, renewed.is_some());
+        self.record_begun(record, old, renewed.is_some());
         if let Some(id) = self.cookie
             && self.state().cookie_session() == Some(CookieSession::Missing)
         {
@@ -219,13 +219,13 @@ impl SessionCore {
         }
     }
 
-    fn note_begun(&self, record: Record, old: Data, is_renewed: bool) {
+    fn record_begun(&self, record: Record, old: Data, is_renewed: bool) {
         let mut state = self.state();
         state.stage.begun(record, old);
         // The response sets the cookie of a modified session.
         state.is_modified = true;
         if is_renewed {
-            state.note_cookie_session(CookieSession::Replaced);
+            state.set_cookie_session(CookieSession::Replaced);
         }
     }
 
@@ -283,7 +283,7 @@ impl SessionCore {
         state.stage.end();
         state.chosen_expiry = None;
         if self.cookie == Some(id) {
-            state.note_cookie_session(CookieSession::Ended);
+            state.set_cookie_session(CookieSession::Ended);
         }
         Ok(Some(id))
     }
@@ -294,7 +294,7 @@ impl SessionCore {
             && self.state().cookie_session() == Some(CookieSession::Replaced)
         {
             self.backend.store.end(&id).await?;
-            self.state().note_cookie_session(CookieSession::Ended);
+            self.state().set_cookie_session(CookieSession::Ended);
         }
         Ok(())
     }

@@ -35,7 +35,7 @@ impl Session {
     /// [`ErrorKind::Session`] if the store fails.
     pub(crate) async fn conclude(&self, is_failure: bool) -> Result<CookieChange> {
         if self.0.is_untouched() {
-            self.0.note_response();
+            self.0.record_response();
             return Ok(CookieChange::Keep);
         }
         let session = self.clone();
@@ -45,7 +45,7 @@ impl Session {
     async fn conclude_changes(&self, is_failure: bool) -> Result<CookieChange> {
         let turn = self.0.turn.lock().await;
         let outcome = self.0.save_or_leave(is_failure).await;
-        let (announced, goes_on) = self.0.note_response();
+        let (announced, goes_on) = self.0.record_response();
         drop(turn);
         match announced {
             Some(id) if goes_on => announce_later(&self.0.backend.channels, id),
@@ -89,7 +89,7 @@ impl SessionCore {
 
     /// Marks the response as made. Returns the id of the session that this request has ended, if
     /// any, and whether another one goes on.
-    fn note_response(&self) -> (Option<Id>, bool) {
+    fn record_response(&self) -> (Option<Id>, bool) {
         let mut state = self.state();
         let ended = self
             .cookie
@@ -107,7 +107,7 @@ impl SessionCore {
         Ok(match &state.stage {
             Stage::Stored(_) => true,
             Stage::Renewed(copy) => !copy.mine.is_empty(),
-            new => !new.beginning(Default::default()).is_empty(),
+            new => !new.initial_values(Default::default()).is_empty(),
         })
     }
 

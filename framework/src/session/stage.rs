@@ -112,7 +112,7 @@ impl Stage {
 
     /// Returns the values of the session that a save would begin, where `old` has the values that
     /// the store has for a session with a new id.
-    pub(super) fn beginning(&self, old: Data) -> Data {
+    pub(super) fn initial_values(&self, old: Data) -> Data {
         match self {
             Self::Unread(_) => Data::new(),
             Self::Cleared(_, mine) | Self::Absent(mine) => mine.clone(),
@@ -153,7 +153,7 @@ impl Stage {
             (Self::Unread(_) | Self::Cleared(..), None) => Self::default(),
             (Self::Stored(mut copy), None) => {
                 copy.mine.clear();
-                Self::over(copy)
+                Self::into_ended(copy)
             }
             (not_stored, _) => not_stored,
         };
@@ -167,10 +167,10 @@ impl Stage {
         };
     }
 
-    /// Sets the record that a save has begun; `old` is the argument of [`Stage::beginning`].
+    /// Sets the record that a save has begun; `old` is the argument of [`Stage::initial_values`].
     pub(super) fn begun(&mut self, record: Record, old: Data) {
         // The values may have changed during the save.
-        let mine = self.beginning(old);
+        let mine = self.initial_values(old);
         *self = Self::Stored(WorkingCopy {
             mine,
             ..WorkingCopy::of(record)
@@ -190,13 +190,13 @@ impl Stage {
     pub(super) fn end(&mut self) {
         *self = match mem::take(self) {
             Self::Unread(_) | Self::Cleared(..) => Self::default(),
-            Self::Stored(copy) | Self::Renewed(copy) => Self::over(copy),
+            Self::Stored(copy) | Self::Renewed(copy) => Self::into_ended(copy),
             not_stored => not_stored,
         };
     }
 
     /// Nothing that the session had counts as changed, so nothing of it begins another one.
-    fn over(copy: WorkingCopy) -> Self {
+    fn into_ended(copy: WorkingCopy) -> Self {
         Self::Ended(WorkingCopy {
             base: copy.mine.clone(),
             expiry: None,

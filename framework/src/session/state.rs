@@ -78,7 +78,7 @@ impl State {
     }
 
     /// Notes what is now known of the cookie's session.
-    pub(super) fn note_cookie_session(&mut self, known: CookieSession) {
+    pub(super) fn set_cookie_session(&mut self, known: CookieSession) {
         if let Response::Pending(cookie) = &mut self.response {
             *cookie = known;
         }

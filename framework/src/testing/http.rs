@@ -60,11 +60,11 @@ use tokio::task::JoinHandle;
 /// ```
 pub struct HttpCommunicator {
     conversation: Option<JoinHandle<Result<()>>>,
-    response: Progress,
+    response: ResponseState,
     events: EventStream,
 }
 
-enum Progress {
+enum ResponseState {
     Pending(ResponseReceiver),
     Received(Response<()>, Body),
 }
@@ -89,7 +89,7 @@ impl HttpCommunicator {
         async move {
             let mut client = Self::open(application, request);
             client.wait_for_answer(line).await?;
-            let Progress::Received(head, body) = &mut client.response else {
+            let ResponseState::Received(head, body) = &mut client.response else {
                 unreachable!("it was just waited for");
             };
             let body = std::mem::take(body).to_bytes(LIMIT);
@@ -108,7 +108,7 @@ impl HttpCommunicator {
             tokio::spawn(async move { application.call(Scope::new(head), exchange).await });
         Self {
             conversation: Some(conversation),
-            response: Progress::Pending(reply),
+            response: ResponseState::Pending(reply),
             events: EventStream::default(),
         }
     }
@@ -220,8 +220,8 @@ impl HttpCommunicator {
     /// Returns whether there is a response, read or not.
     fn is_answered(&mut self) -> bool {
         match &mut self.response {
-            Progress::Pending(reply) => reply.try_recv().is_ok(),
-            Progress::Received(..) => true,
+            ResponseState::Pending(reply) => reply.try_recv().is_ok(),
+            ResponseState::Received(..) => true,
         }
     }
 
@@ -230,8 +230,8 @@ impl HttpCommunicator {
             fail(line, format_args!("expected a response and got {error:?}"));
         }
         match &self.response {
-            Progress::Received(head, _) => head,
-            Progress::Pending(_) => unreachable!("it was just waited for"),
+            ResponseState::Received(head, _) => head,
+            ResponseState::Pending(_) => unreachable!("it was just waited for"),
         }
     }
 
@@ -253,7 +253,7 @@ impl HttpCommunicator {
     }
 
     async fn wait_for_answer(&mut self, line: Line) -> Result<()> {
-        let Progress::Pending(reply) = &mut self.response else {
+        let ResponseState::Pending(reply) = &mut self.response else {
             return Ok(());
         };
         let Ok(response) = soon_at(line, "a response", reply).await else {
@@ -266,13 +266,13 @@ impl HttpCommunicator {
         };
         let (head, body) = response.into_parts();
         explain(line, head.status, &head.extensions);
-        self.response = Progress::Received(Response::from_parts(head, ()), body);
+        self.response = ResponseState::Received(Response::from_parts(head, ()), body);
         Ok(())
     }
 
     async fn receive_piece(&mut self, line: Line) -> Result<Option<Bytes>> {
         self.wait_for_answer(line).await?;
-        let Progress::Received(_, body) = &mut self.response else {
+        let ResponseState::Received(_, body) = &mut self.response else {
             unreachable!("it was just waited for");
         };
         while let Some(frame) = soon_at(line, "a part of the body", body.frame()).await {

@@ -29,13 +29,13 @@ use tokio::{
 /// example.
 pub struct WebSocketCommunicator {
     conversation: Conversation,
-    response: Progress,
+    response: HandshakeState,
     /// The sender of this client's messages; `None` once it has disconnected.
     said: Option<mpsc::UnboundedSender<Result<Message, Close>>>,
     heard: mpsc::UnboundedReceiver<Heard>,
 }
 
-enum Progress {
+enum HandshakeState {
     Pending(oneshot::Receiver<Reply>),
     Received(Reply),
 }
@@ -72,7 +72,7 @@ impl WebSocketCommunicator {
             tokio::spawn(async move { application.call(Scope::new(head), upgrade).await });
         Self {
             conversation: Conversation::GoesOn(conversation),
-            response: Progress::Pending(response),
+            response: HandshakeState::Pending(response),
             said: Some(said),
             heard,
         }
@@ -223,17 +223,17 @@ impl WebSocketCommunicator {
     }
 
     async fn reply_at(&mut self, line: Line) -> &Response<Cow<'static, str>> {
-        if let Progress::Pending(response) = &mut self.response {
+        if let HandshakeState::Pending(response) = &mut self.response {
             let response = match soon_at(line, "a response to the handshake", response).await {
                 Ok(response) => response,
                 Err(_) => self.no_answer(line).await,
             };
             explain(line, response.status(), response.extensions());
-            self.response = Progress::Received(response);
+            self.response = HandshakeState::Received(response);
         }
         match &self.response {
-            Progress::Received(response) => response,
-            Progress::Pending(_) => unreachable!("it was just put there"),
+            HandshakeState::Received(response) => response,
+            HandshakeState::Pending(_) => unreachable!("it was just put there"),
         }
     }
 

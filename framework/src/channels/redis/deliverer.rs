@@ -126,7 +126,7 @@ impl Deliverer {
 
     fn deliver_group(&self, channel: &[u8], payload: Vec<u8>) {
         self.confirm_suspected_gap();
-        self.received.note(channel, &payload);
+        self.received.record(channel, &payload);
         if let Some(group) = self.group_of(channel) {
             self.local
                 .deliver_group(&group, &Envelope::from_bytes(payload));
@@ -135,7 +135,7 @@ impl Deliverer {
 
     fn deliver(&self, channel: Vec<u8>, payload: Vec<u8>) {
         self.confirm_suspected_gap();
-        self.received.note(&channel, &payload);
+        self.received.record(&channel, &payload);
         if let Some(Ok(channel)) = String::from_utf8(channel).ok().map(ChannelName::new) {
             self.local.deliver(&channel, Envelope::from_bytes(payload));
         }

@@ -43,7 +43,7 @@ impl Received {
     }
 
     /// Records an event.
-    pub(super) fn note(&self, channel: &[u8], payload: &[u8]) {
+    pub(super) fn record(&self, channel: &[u8], payload: &[u8]) {
         let hash = self.hash(channel, payload);
         let mut last = self.last();
         last.count = last.count.wrapping_add(1);
@@ -103,14 +103,14 @@ mod tests {
     #[test]
     fn an_event_is_evidence_for_one_sender_and_only_after_it_was_sent() {
         let received = Received::default();
-        received.note(b"room", b"hello");
+        received.record(b"room", b"hello");
         let sent = received.count();
         assert_eq!(
             received.take_after(sent, b"room", b"hello"),
             Evidence::NotReceived
         );
 
-        received.note(b"room", b"hello");
+        received.record(b"room", b"hello");
 
         assert_eq!(
             received.take_after(sent, b"room", b"other"),
@@ -130,9 +130,9 @@ mod tests {
     fn what_more_events_have_followed_than_are_remembered_is_forgotten() {
         let received = Received::default();
         let sent = received.count();
-        received.note(b"room", b"hello");
+        received.record(b"room", b"hello");
         for number in 0..REMEMBERED {
-            received.note(b"room", number.to_string().as_bytes());
+            received.record(b"room", number.to_string().as_bytes());
         }
 
         assert_eq!(

@@ -85,7 +85,7 @@ pub trait BlockingConsumer: Sized + Send + 'static {
     ///
     /// Default: closes the connection with 1007, and the error with its sources as the reason.
     fn malformed(&mut self, ctx: &mut BlockingContext<Self::Event>, error: Error) -> Result<()> {
-        ctx.note_malformed();
+        ctx.log_malformed();
         ctx.close(Close::new(Close::INVALID, error.chain()))
     }
 
@@ -105,7 +105,7 @@ pub trait BlockingConsumer: Sized + Send + 'static {
     fn failed(&mut self, ctx: &mut BlockingContext<Self::Event>, error: Error) -> Result<()> {
         match error.kind() {
             ErrorKind::Layer | ErrorKind::Unconfirmed => {
-                ctx.channels().note_unsent(&error);
+                ctx.channels().count_unsent(&error);
                 ctx.close(try_again("an event was not sent"))
             }
             ErrorKind::Missed => ctx.close(try_again(error)),

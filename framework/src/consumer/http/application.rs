@@ -31,9 +31,9 @@ impl<C: HttpConsumer> Application<Http> for HttpConsumerApplication<C> {
         exchange: Exchange,
     ) -> impl Future<Output = Result<()>> + Send {
         // Boxed, so that the request's future does not keep the memory of the handshake.
-        let greeting = Box::pin(greet::<C>(self.channels.clone(), scope, exchange));
+        let opening = Box::pin(open::<C>(self.channels.clone(), scope, exchange));
         async move {
-            match greeting.await? {
+            match opening.await? {
                 Some(mut driver) => driver.serve().await,
                 None => Ok(()),
             }
@@ -42,12 +42,12 @@ impl<C: HttpConsumer> Application<Http> for HttpConsumerApplication<C> {
 }
 
 /// Runs `connect`, after the checks of method and body size; `None` if the request was rejected.
-async fn greet<C: HttpConsumer>(
+async fn open<C: HttpConsumer>(
     channels: Channels,
     scope: Scope<Http>,
     mut exchange: Exchange,
 ) -> Result<Option<Driver<C>>> {
-    if let Some(refusal) = unasked(&scope.head.method, C::METHODS) {
+    if let Some(refusal) = check_method(&scope.head.method, C::METHODS) {
         refusal.log(&scope.peer());
         Http::reject(exchange, refusal).await?;
         return Ok(None);
@@ -110,7 +110,7 @@ const USUAL: &[Method] = &[
 ];
 
 /// Returns the rejection (405) of a request whose method is not accepted.
-fn unasked(method: &Method, methods: &[Method]) -> Option<Rejection> {
+fn check_method(method: &Method, methods: &[Method]) -> Option<Rejection> {
     let methods = match methods {
         [] => USUAL,
         named => named,

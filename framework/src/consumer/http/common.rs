@@ -3,7 +3,7 @@
 use super::super::address::Address;
 use crate::{
     protocol::{Pipe, PipeEnd},
-    waker::{note, wake},
+    waker::{store_waker, wake},
 };
 use std::{
     sync::{
@@ -40,7 +40,7 @@ impl Common {
         }
     }
 
-    pub(super) fn note_long(&self) {
+    pub(super) fn set_long(&self) {
         self.is_long.store(true, Ordering::Relaxed);
     }
 
@@ -66,7 +66,7 @@ impl Common {
         if last_call.is_made {
             return Poll::Ready(());
         }
-        note(&mut last_call.waiting, cx);
+        store_waker(&mut last_call.waiting, cx);
         Poll::Pending
     }
 

@@ -59,7 +59,7 @@ impl<E: Event> HttpContext<E> {
     /// Safe: no event is lost.
     pub async fn next_event(&mut self) -> Result<Option<Shared<E>>, Missed> {
         let common = &*self.common;
-        common.note_long();
+        common.set_long();
         poll_fn(|cx| {
             if common.poll_last_call(cx).is_ready() {
                 return Poll::Ready(Ok(None));
@@ -76,7 +76,7 @@ impl<E: Event> HttpContext<E> {
                         }
                     }
                     Err(missed) => {
-                        channels.note_missed(missed);
+                        channels.count_missed(missed);
                         return Poll::Ready(Err(missed));
                     }
                 }
@@ -201,7 +201,7 @@ impl<E: Event> HttpContext<E> {
         // Boxed, so that the handler's future reserves no memory for it while the stream is open.
         Box::pin(exchange.respond(response)).await?;
         _ = self.common.pipe.set((pipe.clone(), end));
-        self.common.note_long();
+        self.common.set_long();
         Ok(pipe)
     }
 

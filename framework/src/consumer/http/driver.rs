@@ -69,8 +69,9 @@ impl<C: HttpConsumer> Driver<C> {
             handle,
             C::DISCONNECT_ON_HALF_CLOSE,
         );
-        let outcome = attend(Box::pin(catch_panic(|| self.consumer.handle(ctx))), endings).await;
-        let (close, outcome) = Box::pin(settle(ctx, outcome)).await;
+        let outcome =
+            run_handler(Box::pin(catch_panic(|| self.consumer.handle(ctx))), endings).await;
+        let (close, outcome) = Box::pin(conclude(ctx, outcome)).await;
         // Leave the groups before `disconnect`: what it sends to them reaches the remaining
         // members.
         self.ctx = None;
@@ -80,7 +81,7 @@ impl<C: HttpConsumer> Driver<C> {
 }
 
 /// Runs the handler until it returns, or something ends the request: then its future is dropped.
-async fn attend(
+async fn run_handler(
     mut handler: Pin<Box<impl Future<Output = Result<Result<Reply>>> + Send>>,
     mut endings: Endings,
 ) -> Outcome {
@@ -108,7 +109,7 @@ async fn attend(
 }
 
 /// Sends the response if it has not begun. Returns how the request ended, and the error to log.
-async fn settle<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close, Result<()>) {
+async fn conclude<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close, Result<()>) {
     ctx.common.end_stream();
     let exchange = ctx.exchange.take();
     let replied = match ctx.common.is_last_call_made() {

@@ -2,7 +2,7 @@
 
 use super::{super::watch::Watch, common::Common};
 use crate::{
-    channels::Signal,
+    channels::MailboxSignal,
     message::Close,
     protocol::{ConnectionHandle, PipeEnd, SignalWatch},
     revocation::Revocations,
@@ -92,12 +92,12 @@ impl Endings {
                 break;
             };
             match mailbox.poll_signal(cx) {
-                Poll::Ready(Signal::Disconnect(end)) => {
+                Poll::Ready(MailboxSignal::Disconnect(end)) => {
                     return Poll::Ready(Ending::Cut(
                         end.disconnects().unwrap_or(Close::from(Close::POLICY)),
                     ));
                 }
-                Poll::Ready(Signal::Interrupted) => {
+                Poll::Ready(MailboxSignal::Interrupted) => {
                     if let WatchState::Running(watch) = &self.watch {
                         watch.recheck();
                     }

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, ErrorKind, Result},
     message::{Close, Message},
-    waker::note,
+    waker::store_waker,
 };
 use std::{
     collections::VecDeque,
@@ -168,7 +168,7 @@ impl Sender {
     /// queued.
     pub(crate) fn drain<T>(&self, cx: &Context<'_>, take: impl FnOnce(&mut Outgoing) -> T) -> T {
         let mut outgoing = self.outgoing();
-        note(&mut outgoing.driver, cx);
+        store_waker(&mut outgoing.driver, cx);
         let taken = take(&mut outgoing);
         if outgoing.bytes < self.0.limit {
             outgoing.waiting.drain(..).for_each(Waker::wake);

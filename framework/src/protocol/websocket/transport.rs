@@ -107,7 +107,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
             Control::Ping(payload) => self.writer.pong(payload),
             Control::Pong => {}
             Control::Close(close) => {
-                self.writer.answer_close(&close);
+                self.writer.reply_close(&close);
                 return Err(close);
             }
         }

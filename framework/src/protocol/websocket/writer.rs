@@ -72,7 +72,7 @@ impl Writer {
     }
 
     /// Responds to the client's close frame with its own code (RFC 6455, 5.5.1).
-    pub(super) fn answer_close(&mut self, close: &Close) {
+    pub(super) fn reply_close(&mut self, close: &Close) {
         match close.code {
             Close::NO_STATUS => self.queue_close(Bytes::new()),
             code => self.close(&Close::from(code)),

@@ -3,7 +3,7 @@
 use super::{PipeEnd, feeder::Pipe};
 use crate::{
     error::{BoxError, Result},
-    waker::{note, wake},
+    waker::{store_waker, wake},
 };
 use bytes::Bytes;
 use http_body::Frame;
@@ -30,7 +30,7 @@ impl PipeBody {
         let idle = idle.map(|(every, bytes)| Idle {
             every,
             bytes,
-            spoke: Instant::now(),
+            last_output: Instant::now(),
             alarm: None,
         });
         Self { pipe, idle }
@@ -43,7 +43,7 @@ struct Idle {
     bytes: Bytes,
     /// The time of the last output. The alarm is set again only when it fires too early: a busy
     /// stream never touches it.
-    spoke: Instant,
+    last_output: Instant,
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
@@ -51,13 +51,13 @@ impl Idle {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         loop {
             // The sum overflows (`Duration::MAX`): no alarm.
-            let Some(due) = self.spoke.checked_add(self.every) else {
+            let Some(due) = self.last_output.checked_add(self.every) else {
                 return Poll::Pending;
             };
             let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
             std::task::ready!(alarm.as_mut().poll(cx));
             if Instant::now() >= due {
-                self.spoke = Instant::now();
+                self.last_output = Instant::now();
                 return Poll::Ready(self.bytes.clone());
             }
             alarm.as_mut().reset(due);
@@ -89,7 +89,7 @@ impl http_body::Body for PipeBody {
                 pipe.room.notify_waiters();
             }
             if let Some(idle) = idle {
-                idle.spoke = Instant::now();
+                idle.last_output = Instant::now();
             }
             return Poll::Ready(Some(Ok(Frame::data(chunk))));
         }
@@ -98,7 +98,7 @@ impl http_body::Body for PipeBody {
             Some(PipeEnd::Incomplete | PipeEnd::Stalled) => {
                 return Poll::Ready(Some(Err("the response was not finished".into())));
             }
-            None => note(&mut state.reader, cx),
+            None => store_waker(&mut state.reader, cx),
         }
         drop(state);
         match idle {

@@ -3,7 +3,7 @@
 use super::{PipeEnd, State};
 use crate::{
     error::{Error, Result},
-    waker::{note, wake},
+    waker::{store_waker, wake},
 };
 use bytes::Bytes;
 use std::{
@@ -111,7 +111,7 @@ impl Pipe {
             None if state.is_gone => return Poll::Ready(()),
             None => {}
         }
-        note(&mut state.watcher, cx);
+        store_waker(&mut state.watcher, cx);
         Poll::Pending
     }
 
