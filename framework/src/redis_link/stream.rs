@@ -285,7 +285,7 @@ mod tests {
         );
         assert!(
             is_backlog(&[full, full, (10, CHUNK)]),
-            "the end of the full_reads"
+            "the end of the full reads"
         );
         assert!(!is_backlog(&[full, full, (10, CHUNK), (10, CHUNK)]));
         assert!(is_backlog(&[(BUSY_CHUNK, BUSY_CHUNK); 8]));
