@@ -24,9 +24,21 @@ pub(super) struct Publisher {
 }
 
 /// What happened to an event whose connection broke before Redis acknowledged it.
+#[derive(Debug, PartialEq, Eq)]
 enum Fate {
     NotPublished,
     Unknown,
+}
+
+impl Fate {
+    /// Returns what happened to an event that was sent to a Redis that has ended.
+    fn after_the_end(evidence: Evidence, is_subscribed_here: bool) -> Self {
+        match evidence {
+            Evidence::NotReceived if is_subscribed_here => Self::NotPublished,
+            // An equal event that was received may be that of another sender.
+            Evidence::Received | Evidence::NotReceived | Evidence::Forgotten => Self::Unknown,
+        }
+    }
 }
 
 impl Publisher {
@@ -71,13 +83,8 @@ impl Publisher {
                 }
                 let payload = envelope.as_bytes();
                 let received = &self.received;
-                match received.take_after(received_before, channel.as_bytes(), payload) {
-                    Evidence::NotReceived if is_subscribed_here => Fate::NotPublished,
-                    // An equal event that was received may be that of another sender.
-                    Evidence::Received | Evidence::NotReceived | Evidence::Forgotten => {
-                        Fate::Unknown
-                    }
-                }
+                let evidence = received.take_after(received_before, channel.as_bytes(), payload);
+                Fate::after_the_end(evidence, is_subscribed_here)
             };
             match timeout_at(deadline, fate).await {
                 Ok(Fate::NotPublished) => {}
@@ -161,4 +168,22 @@ pub(super) fn deadline_after(limit: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(limit)
         .unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 24 * 3600))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_equal_event_that_was_received_confirms_nothing() {
+        for (evidence, is_subscribed_here, expected) in [
+            (Evidence::Received, true, Fate::Unknown),
+            (Evidence::Received, false, Fate::Unknown),
+            (Evidence::NotReceived, true, Fate::NotPublished),
+            (Evidence::NotReceived, false, Fate::Unknown),
+            (Evidence::Forgotten, true, Fate::Unknown),
+        ] {
+            assert_eq!(Fate::after_the_end(evidence, is_subscribed_here), expected);
+        }
+    }
 }
