@@ -6,7 +6,7 @@ use crate::{
     log_limit::log_limited,
     scope::{Protocol, Scope},
 };
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use tower_layer::Layer;
 
 /// An application, which handles one whole connection per call.
@@ -170,5 +170,11 @@ where
         connection: P::Connection,
     ) -> impl Future<Output = Result<()>> + Send {
         (self.0)(scope, connection)
+    }
+}
+
+impl<P: Protocol> fmt::Debug for BoxApplication<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoxApplication").finish_non_exhaustive()
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 #[async_trait]
 pub(crate) trait Revocation: Send + Sync {
     /// Returns the group in which the loss is announced; `None` if nothing depends on the
-    /// condition. Called once the consumer has connected, and after each notification by [`News`].
+    /// condition. Called once the consumer has connected, and after each notification by [`ChangeNotifier`].
     fn group(&self) -> Option<GroupName>;
 
     /// Returns the close for the connection if the condition is lost. Called once after the group
@@ -27,15 +27,15 @@ pub(crate) trait Revocation: Send + Sync {
 #[derive(Clone, Default)]
 pub(crate) struct Revocations {
     revocations: Vec<Arc<dyn Revocation>>,
-    changed: News,
+    changed: ChangeNotifier,
     interrupted: Arc<Notify>,
 }
 
 /// A notifier for a condition on which something has begun to depend.
 #[derive(Clone, Default)]
-pub(crate) struct News(Arc<Notify>);
+pub(crate) struct ChangeNotifier(Arc<Notify>);
 
-impl News {
+impl ChangeNotifier {
     #[cfg(feature = "sessions")]
     pub(crate) fn notify(&self) {
         self.0.notify_one();
@@ -45,7 +45,7 @@ impl News {
 impl Revocations {
     /// Returns a notifier for a condition that is about to be added.
     #[cfg(feature = "sessions")]
-    pub(crate) fn news(&self) -> News {
+    pub(crate) fn change_notifier(&self) -> ChangeNotifier {
         self.changed.clone()
     }
 

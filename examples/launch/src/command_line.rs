@@ -8,6 +8,7 @@ use std::{env, ffi::OsString, fmt, fmt::Display, process::exit, str::FromStr};
 pub type Mistake = lexopt::Error;
 
 /// A program, as `--help` describes it.
+#[derive(Debug)]
 pub struct Program {
     /// The name of the executable.
     pub name: &'static str,
@@ -25,6 +26,7 @@ const COMMON: [(&str, &str); 3] = [
 ];
 
 /// One of the program's own options.
+#[derive(Debug)]
 pub struct Flag<'a> {
     name: &'a str,
     parser: &'a mut Parser,

@@ -8,7 +8,7 @@ use std::time::Duration;
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// A handle to the metrics of this process.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Metrics(PrometheusHandle);
 
 impl Metrics {

@@ -65,6 +65,13 @@ impl fmt::Display for Redis {
     }
 }
 
+/// The same: the URL may contain a password.
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Redis({self})")
+    }
+}
+
 /// Returns the URL without its scheme, user and query. A password may contain any character, so the
 /// last `@` ends it.
 fn place(url: &str) -> &str {

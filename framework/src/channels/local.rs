@@ -13,6 +13,7 @@ use crate::{
 };
 use std::{
     collections::{HashMap, HashSet},
+    fmt,
     hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -367,6 +368,14 @@ impl Registry {
             total,
             "dropped an event: the consumer's mailbox is full, because it handles events more slowly than they arrive"
         );
+    }
+}
+
+impl fmt::Debug for LocalChannels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalChannels")
+            .field("capacity", &self.0.capacity)
+            .finish_non_exhaustive()
     }
 }
 

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 /// let channels = Channels::new(layer.clone());
 /// assert_eq!(layer.local().members(&GroupName::new("room").unwrap()), 0);
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct InMemoryChannelLayer {
     local: LocalChannels,
 }

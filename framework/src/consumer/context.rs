@@ -10,7 +10,7 @@ use crate::{
     refusal_log::{Outcome, Rule},
     scope::Scope,
 };
-use std::marker::PhantomData;
+use std::{fmt, marker::PhantomData};
 
 /// An accepted connection: send, close, join and leave groups.
 ///
@@ -124,5 +124,13 @@ impl<E: Event> Context<E> {
     /// Returns the handle to the channel layer.
     pub fn channels(&self) -> &Channels {
         &self.channels
+    }
+}
+
+impl<E> fmt::Debug for Context<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("channel", &self.channel)
+            .finish_non_exhaustive()
     }
 }

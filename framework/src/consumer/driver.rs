@@ -20,7 +20,7 @@ use tokio::time::{Sleep, sleep};
 /// The hooks of a consumer with its open connection.
 pub(super) struct Driver<H: Hooks> {
     channels: Channels,
-    connection: Connection,
+    connection: ConnectionState,
     /// The source of the last turn: the other is polled first.
     last_source: Source,
     /// How many more turns `last_source` has before the other, which was pending when last polled,
@@ -35,12 +35,12 @@ pub(super) struct Driver<H: Hooks> {
 }
 
 /// What the driver polls while a hook runs, and what may end the connection.
-struct Connection {
+struct ConnectionState {
     socket: Socket,
     mailbox: Mailbox,
     watch: Option<Box<Watch>>,
     /// Whether the connection was closed from outside; no more signals are polled then.
-    is_cut: bool,
+    is_revoked: bool,
     /// Started once the client has left, the server stops or the connection is closed from outside;
     /// shared by all hooks that still run.
     grace: Option<Pin<Box<Sleep>>>,
@@ -95,11 +95,11 @@ impl<H: Hooks> Driver<H> {
     ) -> Self {
         Self {
             channels,
-            connection: Connection {
+            connection: ConnectionState {
                 socket,
                 mailbox,
                 watch,
-                is_cut: false,
+                is_revoked: false,
                 grace: None,
             },
             last_source: Source::Mailbox,
@@ -114,7 +114,7 @@ impl<H: Hooks> Driver<H> {
     pub(super) async fn run(mut self: Box<Self>) -> Result<()> {
         let outcome = self.take_turns().await;
         // The hooks remain in the box: moved out, they would enlarge the connection's future.
-        let Connection {
+        let ConnectionState {
             socket, mailbox, ..
         } = self.connection;
         // Leave the groups before `disconnect`: what it sends to them reaches the remaining
@@ -203,7 +203,7 @@ impl<H: Hooks> Driver<H> {
         if self.connection.socket.is_ending(cx) {
             return Poll::Ready(Turn::Over);
         }
-        if self.connection.poll_cut(cx) {
+        if self.connection.poll_revoked(cx) {
             return Poll::Ready(Turn::Over);
         }
         let ticked = std::mem::take(&mut self.ticked);
@@ -260,7 +260,7 @@ impl<H: Hooks> Driver<H> {
     }
 }
 
-impl Connection {
+impl ConnectionState {
     /// Runs one hook. Meanwhile the socket responds to pings, writes what the hook sends, and
     /// notices the end of the connection. From then on the hook has a grace period, after which its
     /// future is dropped at an await.
@@ -280,8 +280,8 @@ impl Connection {
                     Err(panic) => Handled::Panicked(panic),
                 });
             }
-            let is_cut = self.poll_cut(cx);
-            if self.socket.poll_ahead(cx).is_pending() && !is_cut {
+            let is_revoked = self.poll_revoked(cx);
+            if self.socket.poll_ahead(cx).is_pending() && !is_revoked {
                 return Poll::Pending;
             }
             let limit = self.socket.config().grace;
@@ -294,8 +294,8 @@ impl Connection {
 
     /// Returns whether the connection was closed from outside: by a lost condition, or by a
     /// disconnect envelope in the mailbox. The close frame to the client is then queued.
-    fn poll_cut(&mut self, cx: &mut std::task::Context<'_>) -> bool {
-        if self.is_cut {
+    fn poll_revoked(&mut self, cx: &mut std::task::Context<'_>) -> bool {
+        if self.is_revoked {
             return true;
         }
         let Poll::Ready(close) = self.poll_end(cx) else {
@@ -303,7 +303,7 @@ impl Connection {
         };
         // A connection that is already closing needs no second close frame.
         _ = self.socket.sender().close(close);
-        self.is_cut = true;
+        self.is_revoked = true;
         true
     }
 

@@ -12,7 +12,7 @@ use crate::{
     scope::{OpensOverHttp, Protocol, Scope},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use std::{marker::PhantomData, str::FromStr};
+use std::{fmt, marker::PhantomData, str::FromStr};
 
 /// A connection before it is accepted: read the request, join groups, accept or reject.
 ///
@@ -194,4 +194,12 @@ pub(super) fn too_slow() -> Error {
         ErrorKind::Timeout,
         "a consumer's connect took longer than its connect_timeout",
     )
+}
+
+impl<E, P: OpensOverHttp> fmt::Debug for Handshake<E, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake")
+            .field("path", &self.scope.head.uri.path())
+            .finish_non_exhaustive()
+    }
 }

@@ -188,7 +188,7 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithSession<A> {
         let (had_cookie, id) = self.config.cookie.read(&scope.head.headers);
         let revocations = scope.extensions.get_or_insert_default::<Revocations>();
         let backend = self.config.backend.clone();
-        let session = Session::new(id, backend, revocations.news());
+        let session = Session::new(id, backend, revocations.change_notifier());
         revocations.add(session.revocation());
         scope.insert(session.clone());
         let visit = Visit {

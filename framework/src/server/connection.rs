@@ -6,7 +6,7 @@ use super::{
     drain::Connection,
     head_timer::HeadTimer,
     http2_stream::{self, Pieces},
-    open_streams::{Idle, OpenStreams},
+    open_streams::{IdleTimer, OpenStreams},
     preface::Preface,
     request_body::RequestBody,
     request_head,
@@ -229,7 +229,7 @@ where
         .max_header_list_size(u32::try_from(limits.max_head_size).unwrap_or(u32::MAX));
     let mut http = pin!(builder.serve_connection(stream, service));
     let mut writing = Stall::new(limits.write_timeout);
-    let mut idle = Idle::new(streams, limits.idle_timeout);
+    let mut idle = IdleTimer::new(streams, limits.idle_timeout);
     let mut is_going_away = false;
     poll_fn(|cx| {
         if stop.poll(cx) {

@@ -15,7 +15,7 @@ pub(super) struct Framing {
     /// The start of a line that is not complete yet.
     line: Vec<u8>,
     /// Whether more of the line was received than is kept.
-    is_cut: bool,
+    is_truncated: bool,
     head: Head,
     /// Number of complete heads.
     heads: usize,
@@ -42,7 +42,7 @@ struct Head {
     length: Option<u64>,
     is_chunked: bool,
     /// Whether one of the two headers is too long to be parsed.
-    is_cut: bool,
+    is_truncated: bool,
 }
 
 /// How many bytes are kept of a line that is split between reads: the first ones and the last. The
@@ -70,8 +70,8 @@ impl Framing {
                     } else {
                         self.keep(line);
                         let line = std::mem::take(&mut self.line);
-                        let is_cut = std::mem::take(&mut self.is_cut);
-                        self.end_line(&line, is_cut);
+                        let is_truncated = std::mem::take(&mut self.is_truncated);
+                        self.end_line(&line, is_truncated);
                     }
                     bytes = rest;
                 }
@@ -95,7 +95,7 @@ impl Framing {
         self.line.extend_from_slice(kept);
         if let (Some(end), Some(last)) = (rest.last(), self.line.last_mut()) {
             *last = *end;
-            self.is_cut = true;
+            self.is_truncated = true;
         }
     }
 
@@ -108,7 +108,7 @@ impl Framing {
         };
     }
 
-    fn end_line(&mut self, line: &[u8], is_cut: bool) {
+    fn end_line(&mut self, line: &[u8], is_truncated: bool) {
         let ends_in_crlf = line.ends_with(b"\r");
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         match self.part {
@@ -116,7 +116,7 @@ impl Framing {
             // waits for CRLF in vain.
             Part::ChunkSize | Part::Trailers if !ends_in_crlf => self.part = Part::Body(u64::MAX),
             Part::Head if line.is_empty() => self.end_head(),
-            Part::Head if self.head.has_begun => self.header(line, is_cut),
+            Part::Head if self.head.has_begun => self.header(line, is_truncated),
             Part::Head => self.head.has_begun = true,
             Part::ChunkSize => {
                 self.part = match chunk_size(line) {
@@ -129,18 +129,18 @@ impl Framing {
         }
     }
 
-    fn header(&mut self, line: &[u8], is_cut: bool) {
+    fn header(&mut self, line: &[u8], is_truncated: bool) {
         // The first letter rules out nearly every other header.
         match line[0] | 0x20 {
             b'c' => {
                 if let Some(value) = value(line, b"content-length") {
                     self.head.length = Some(decimal(value));
-                    self.head.is_cut |= is_cut;
+                    self.head.is_truncated |= is_truncated;
                 }
             }
             b't' if value(line, b"transfer-encoding").is_some() => {
                 self.head.is_chunked = true;
-                self.head.is_cut |= is_cut;
+                self.head.is_truncated |= is_truncated;
             }
             _ => {}
         }
@@ -153,7 +153,7 @@ impl Framing {
             return;
         }
         self.heads = self.heads.wrapping_add(1);
-        if head.is_cut || head.is_chunked && head.length.is_some() {
+        if head.is_truncated || head.is_chunked && head.length.is_some() {
             self.ambiguous.get_or_insert(self.heads);
         }
         self.part = match (head.is_chunked, head.length) {

@@ -54,7 +54,7 @@ impl Drop for OpenStream {
 }
 
 /// The idle timeout of an HTTP/2 connection.
-pub(super) struct Idle {
+pub(super) struct IdleTimer {
     streams: OpenStreams,
     limit: Duration,
     alarm: Alarm,
@@ -62,7 +62,7 @@ pub(super) struct Idle {
     deadline: Option<Instant>,
 }
 
-impl Idle {
+impl IdleTimer {
     pub(super) fn new(streams: OpenStreams, limit: Duration) -> Self {
         Self {
             streams,
@@ -113,7 +113,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_idle_when_the_limit_has_passed_since_its_last_request() {
         let streams = OpenStreams::new();
-        let mut idle = Idle::new(streams.clone(), LIMIT);
+        let mut idle = IdleTimer::new(streams.clone(), LIMIT);
         let (first, second) = (streams.open(), streams.open());
         tokio::spawn(async move {
             tokio::time::sleep(100 * LIMIT).await;
@@ -132,7 +132,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_is_still_writing_is_not_idle() {
-        let mut idle = Idle::new(OpenStreams::new(), LIMIT);
+        let mut idle = IdleTimer::new(OpenStreams::new(), LIMIT);
 
         let polling = poll_fn(|cx| idle.poll(true, AGAIN, cx));
         assert!(tokio::time::timeout(10 * LIMIT, polling).await.is_err());

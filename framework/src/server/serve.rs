@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use std::{
     convert::Infallible,
+    fmt,
     future::{Future, IntoFuture},
     pin::Pin,
     time::Duration,
@@ -273,5 +274,11 @@ where
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
+    }
+}
+
+impl<S> fmt::Debug for Serve<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve").finish_non_exhaustive()
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     log_limit::log_limited,
     message::Close,
     name::GroupName,
-    revocation::{News, Revocation},
+    revocation::{ChangeNotifier, Revocation},
 };
 use async_trait::async_trait;
 use std::{
@@ -68,7 +68,7 @@ pub(super) struct SessionCore {
     /// The id in the cookie, if the client has sent one.
     pub(super) cookie: Option<Id>,
     pub(super) began: Instant,
-    news: News,
+    news: ChangeNotifier,
     state: Mutex<State>,
     /// Held during an operation on the store: of two saves at once, the one that ends last might
     /// otherwise be the one that has begun first, with older values.
@@ -76,7 +76,7 @@ pub(super) struct SessionCore {
 }
 
 impl SessionCore {
-    pub(super) fn new(cookie: Option<Id>, backend: SessionBackend, news: News) -> Self {
+    pub(super) fn new(cookie: Option<Id>, backend: SessionBackend, news: ChangeNotifier) -> Self {
         Self {
             backend,
             cookie,

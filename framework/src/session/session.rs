@@ -9,7 +9,7 @@ use crate::{
     error::Result,
     extract::FromScope,
     rejection::Rejection,
-    revocation::{News, Revocation},
+    revocation::{ChangeNotifier, Revocation},
     scope::{OpensOverHttp, Scope},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -47,7 +47,7 @@ pub struct Session(pub(super) Arc<SessionCore>);
 
 impl Session {
     /// Creates the session of a request whose cookie has this id.
-    pub(crate) fn new(cookie: Option<Id>, backend: SessionBackend, news: News) -> Self {
+    pub(crate) fn new(cookie: Option<Id>, backend: SessionBackend, news: ChangeNotifier) -> Self {
         Self(Arc::new(SessionCore::new(cookie, backend, news)))
     }
 

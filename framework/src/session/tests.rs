@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     channels::Channels,
     error::{ErrorKind, Result},
-    revocation::News,
+    revocation::ChangeNotifier,
     session::time::Duration,
 };
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ const PERIOD: Expiry = Expiry::OnInactivity(Duration::days(14));
 /// Returns the session of a request with this cookie.
 fn session(store: &(impl SessionStore + Clone), cookie: Option<Id>) -> Session {
     let backend = SessionBackend::new(store.clone(), &Channels::in_memory(), PERIOD);
-    Session::new(cookie, backend, News::default())
+    Session::new(cookie, backend, ChangeNotifier::default())
 }
 
 /// Stores a session with these values, as an earlier request; returns its id.

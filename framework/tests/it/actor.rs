@@ -61,7 +61,7 @@ impl WebSocketConsumer for Actor {
             Order::Fail => Err(trouble()),
             Order::Panic => panic!("a handler that panics"),
             Order::Hang => std::future::pending().await,
-            Order::Close(code) => ctx.close(Close::new(code, "as you wish")).await,
+            Order::Close(code) => ctx.close(Close::new(code, "requested by the client")).await,
             Order::Leave => ctx.leave(&self.room).await,
             Order::Flood(count) => {
                 for number in 0..count {

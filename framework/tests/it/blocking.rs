@@ -4,4 +4,4 @@ mod calls;
 mod clerk;
 mod consumers;
 mod crowd;
-mod endings;
+mod disconnects;

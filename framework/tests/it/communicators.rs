@@ -16,7 +16,7 @@ async fn failure(test: impl Future<Output = ()> + Send + 'static) -> String {
 #[tokio::test(start_paused = true)]
 async fn a_timeout_reports_the_line_and_how_time_passed() {
     let state = TestState::new();
-    let mut client = state.open("to hang");
+    let mut client = state.open("hang");
     let line = line!() + 1;
     let failed = failure(async move { _ = client.status().await }).await;
 
@@ -28,19 +28,16 @@ async fn a_timeout_reports_the_line_and_how_time_passed() {
 
 #[tokio::test]
 async fn waiting_for_an_event_reports_what_arrived_instead() {
-    for (wish, expected) in [
+    for (action, expected) in [
         ("one event", "waited for an event, but the stream has ended"),
+        ("reply", "waited for an event and got 200 OK: here you are"),
         (
-            "an response",
-            "waited for an event and got 200 OK: here you are",
-        ),
-        (
-            "trouble",
+            "fail",
             "waited for an event and got 500 Internal Server Error: the application failed: \
              the database is on fire",
         ),
     ] {
-        let mut client = TestState::new().open(wish);
+        let mut client = TestState::new().open(action);
         let failed = failure(async move {
             assert_eq!(client.receive_event().await.data, "ahoy");
             client.receive_event().await;

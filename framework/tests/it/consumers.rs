@@ -67,7 +67,7 @@ async fn disconnect_gets_the_code_of_the_consumers_own_close() {
 
     assert_eq!(
         client.receive_close().await,
-        Close::new(4001, "as you wish")
+        Close::new(4001, "requested by the client")
     );
     client.vanish().await.unwrap();
     assert_eq!(recorder.entries(), ["connect", "disconnect 4001"]);

@@ -225,22 +225,22 @@ async fn an_idle_connection_is_closed_at_once() {
 
 #[tokio::test]
 async fn a_consumer_that_waits_is_disconnected() {
-    for (wish, expected) in [
-        ("news", "HTTP/1.1 499"),
-        ("to hang", "HTTP/1.1 499"),
+    for (action, expected) in [
+        ("next event", "HTTP/1.1 499"),
+        ("hang", "HTTP/1.1 499"),
         ("events", "0\r\n\r\n"),
-        ("silence", "0\r\n\r\n"),
+        ("silent stream", "0\r\n\r\n"),
     ] {
         let state = TestState::new();
         let server = Server::start(ProtocolTypeRouter::new().http(state.pages())).await;
-        let wished = get(&format!("/?wish={}", wish.replace(' ', "+")));
-        let mut client = send(server.address, &wished).await;
+        let request = get(&format!("/?action={}", action.replace(' ', "+")));
+        let mut client = send(server.address, &request).await;
 
         let response = read(&mut client).await;
 
-        assert!(response.contains(expected), "{wish}: {response}");
+        assert!(response.contains(expected), "{action}: {response}");
         let entries = state.recorder.wait_for(2).await;
-        assert_eq!(entries, ["connect", "disconnect 1006"], "{wish}");
+        assert_eq!(entries, ["connect", "disconnect 1006"], "{action}");
         assert_eq!(state.members(), 0);
     }
 }
@@ -249,9 +249,9 @@ async fn a_consumer_that_waits_is_disconnected() {
 async fn a_consumer_that_does_not_wait_replies() {
     let state = TestState::new();
     let server = Server::start(ProtocolTypeRouter::new().http(state.pages())).await;
-    let post = "POST /?wish=to+be+read HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nahoy";
+    let post = "POST /?action=read+body HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nahoy";
 
-    for request in [&get("/?wish=an+response"), &get("/?wish=one+event"), post] {
+    for request in [&get("/?action=reply"), &get("/?action=one+event"), post] {
         let mut client = send(server.address, request).await;
         let response = read(&mut client).await;
         assert!(
@@ -303,7 +303,7 @@ async fn a_consumer_that_does_not_disconnect_on_half_close_replies_later() {
     let mut client = send(server.address, &get("/")).await;
     state.recorder.wait_for(1).await;
 
-    state.say(7, "ahoy").await;
+    state.publish(7, "ahoy").await;
 
     let response = read(&mut client).await;
     assert!(response.ends_with("ahoy"), "{response}");

@@ -9,10 +9,10 @@ use seaway::{Close, bytes::Bytes, testing::HttpCommunicator};
 #[tokio::test]
 async fn a_long_poll_replies_with_the_next_event() {
     let state = TestState::new();
-    let mut client = state.open("news");
+    let mut client = state.open("next event");
     eventually(|| (state.members() == 1).then_some(())).await;
 
-    state.say(1, "ahoy").await;
+    state.publish(1, "ahoy").await;
 
     assert_eq!(client.receive().await.unwrap(), "ahoy");
     assert_eq!(
@@ -25,11 +25,11 @@ async fn a_long_poll_replies_with_the_next_event() {
 #[tokio::test]
 async fn a_slow_consumer_knows_how_many_events_were_dropped() {
     let state = TestState::new();
-    let mut client = state.open("news of a crowd");
+    let mut client = state.open("count dropped");
     eventually(|| (state.members() == 1).then_some(())).await;
 
     for number in 0..1030 {
-        state.say(number, "ahoy").await;
+        state.publish(number, "ahoy").await;
     }
     state.go_on.notify_one();
 
@@ -42,7 +42,7 @@ async fn a_long_poll_may_time_out_and_be_repeated() {
     let state = TestState::new();
 
     // The communicator's own timeout is five seconds.
-    let mut client = state.open("patience");
+    let mut client = state.open("time out");
     tokio::time::sleep(std::time::Duration::from_secs(30)).await;
 
     assert_eq!(client.status().await, 204);
@@ -52,7 +52,7 @@ async fn a_long_poll_may_time_out_and_be_repeated() {
 async fn a_request_rejected_in_connect_joins_no_group() {
     let state = TestState::new();
 
-    let request = asking("come in without a ticket", "");
+    let request = asking("reject", "");
     let response = HttpCommunicator::request(&state.app(), request).await;
 
     let response = response.unwrap();
@@ -76,17 +76,17 @@ async fn a_replys_headers_win_over_those_of_connect_and_cookies_are_merged() {
 
 #[tokio::test]
 async fn every_connected_consumer_disconnects_once_for_any_reason() {
-    for (wish, status, code) in [
-        ("an response", 200, 1000),
+    for (action, status, code) in [
+        ("reply", 200, 1000),
         ("numbers", 200, 1000),
-        ("trouble", 500, 1011),
+        ("fail", 500, 1011),
         ("panic", 500, 1011),
     ] {
         let state = TestState::new();
 
-        let mut client = state.open(wish);
+        let mut client = state.open(action);
 
-        assert_eq!(client.status().await, status, "{wish}");
+        assert_eq!(client.status().await, status, "{action}");
         while client.receive().await.is_some() {}
         _ = client.vanish().await;
         let entries = state.recorder.wait_for(2).await;
@@ -94,17 +94,17 @@ async fn every_connected_consumer_disconnects_once_for_any_reason() {
             entries,
             ["connect".to_owned(), format!("disconnect {code}")]
         );
-        assert_eq!(state.members(), 0, "{wish}");
+        assert_eq!(state.members(), 0, "{action}");
     }
 }
 
 #[tokio::test]
 async fn a_client_that_leaves_disconnects_once_whether_waiting_or_streaming() {
-    for wish in ["news", "to hang", "events", "silence"] {
+    for action in ["next event", "hang", "events", "silent stream"] {
         let state = TestState::new();
-        let mut client = state.open(wish);
+        let mut client = state.open(action);
         state.recorder.wait_for(1).await;
-        if matches!(wish, "events" | "silence") {
+        if matches!(action, "events" | "silent stream") {
             assert_eq!(client.status().await, 200);
         }
 
@@ -113,16 +113,16 @@ async fn a_client_that_leaves_disconnects_once_whether_waiting_or_streaming() {
         assert_eq!(
             state.recorder.wait_for(2).await,
             ["connect", "disconnect 1006"],
-            "{wish}"
+            "{action}"
         );
-        assert_eq!(state.members(), 0, "{wish}");
+        assert_eq!(state.members(), 0, "{action}");
     }
 }
 
 #[tokio::test]
 async fn a_body_is_read_whole_or_in_chunks_up_to_its_limit() {
     let state = TestState::new();
-    for wish in ["to be read", "to be read in pieces"] {
+    for action in ["read body", "read chunks"] {
         for (length, status) in [(0, 200), (1000, 200), (1001, 413)] {
             // A body of unknown length has no Content-Length.
             let pieces = vec![
@@ -130,9 +130,9 @@ async fn a_body_is_read_whole_or_in_chunks_up_to_its_limit() {
                 vec![b'x'; length.div_ceil(2)].into(),
             ];
             for body in [vec![b'x'; length].into(), of_unknown_length(pieces.clone())] {
-                let request = asking(wish, body);
+                let request = asking(action, body);
                 let response = HttpCommunicator::request(&state.app(), request).await;
-                assert_eq!(response.unwrap().status(), status, "{wish}, {length}");
+                assert_eq!(response.unwrap().status(), status, "{action}, {length}");
             }
         }
     }
@@ -156,9 +156,9 @@ fn of_unknown_length(pieces: Vec<Bytes>) -> seaway::protocol::Body {
 #[tokio::test]
 async fn a_disconnect_of_a_group_ends_requests_and_is_not_counted_as_undecodable() {
     for (close, status) in [(4000, 403), (Close::UNAUTHORIZED, 401)] {
-        for wish in ["news", "to hang"] {
+        for action in ["next event", "hang"] {
             let state = TestState::new();
-            let mut client = state.open(wish);
+            let mut client = state.open(action);
             eventually(|| (state.members() == 1).then_some(())).await;
             let room = state.channels.group::<seaway::NoEvent>("room").unwrap();
 

@@ -40,7 +40,7 @@ fn anything(
 }
 
 fn status(response: &str) -> &str {
-    response.split(' ').nth(1).unwrap_or("nothing")
+    response.split(' ').nth(1).unwrap_or("no content")
 }
 
 #[tokio::test]
@@ -494,7 +494,7 @@ async fn a_consumer_with_a_malformed_body_is_disconnected_with_1006() {
     let state = TestState::new();
     let server = Server::start(ProtocolTypeRouter::new().http(state.pages())).await;
 
-    let request = b"POST /?wish=to+be+read HTTP/1.1\r\nHost: a\r\n\
+    let request = b"POST /?action=read+body HTTP/1.1\r\nHost: a\r\n\
         Transfer-Encoding: chunked\r\n\r\nx\r\n";
     let response = raw(server.address, request).await;
 

@@ -30,27 +30,30 @@ async fn serve(state: &TestState) -> Server {
 }
 
 /// Connects a client, and sends a request over HTTP/1.1.
-async fn ask(address: SocketAddr, wish: &str) -> TcpStream {
+async fn ask(address: SocketAddr, action: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let wish = wish.replace(' ', "+");
-    let request = format!("GET /?wish={wish} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let action = action.replace(' ', "+");
+    let request = format!("GET /?action={action} HTTP/1.1\r\nHost: a\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     stream
 }
 
 /// Measures up to three disconnects, as the machine may be busy: one must be noticed within the
 /// limit.
-async fn at_once(wish: &str, mut leave: impl AsyncFnMut() -> Duration) {
+async fn at_once(action: &str, mut leave: impl AsyncFnMut() -> Duration) {
     let mut took = Vec::new();
     while took.len() < 3 && took.iter().all(|took| *took >= AT_ONCE) {
         took.push(leave().await);
     }
-    println!("{wish}: {took:?}");
-    assert!(took.iter().any(|took| *took < AT_ONCE), "{wish}: {took:?}");
+    println!("{action}: {took:?}");
+    assert!(
+        took.iter().any(|took| *took < AT_ONCE),
+        "{action}: {took:?}"
+    );
 }
 
 /// Returns how long it took until the consumer was disconnected, once, and had left its group.
-async fn is_gone(state: &TestState, left: Instant, wish: &str) -> Duration {
+async fn is_gone(state: &TestState, left: Instant, action: &str) -> Duration {
     let is_goodbye = |entry: &String| entry.starts_with("disconnect");
     eventually(|| {
         state
@@ -62,10 +65,10 @@ async fn is_gone(state: &TestState, left: Instant, wish: &str) -> Duration {
     })
     .await;
     let took = left.elapsed();
-    assert_eq!(state.members(), 0, "{wish}");
+    assert_eq!(state.members(), 0, "{action}");
     let entries = state.recorder.entries();
-    let goodbyes: Vec<_> = entries.iter().filter(|entry| is_goodbye(entry)).collect();
-    assert_eq!(goodbyes, ["disconnect 1006"], "{wish}");
+    let disconnects: Vec<_> = entries.iter().filter(|entry| is_goodbye(entry)).collect();
+    assert_eq!(disconnects, ["disconnect 1006"], "{action}");
     took
 }
 
@@ -75,7 +78,7 @@ async fn a_client_that_leaves_after_its_body_is_noticed_at_once() {
         let state = TestState::new();
         let server = serve(&state).await;
         let mut client = TcpStream::connect(server.address).await.unwrap();
-        let request = b"POST /?wish=to+be+read+and+wait HTTP/1.1\r\nHost: a\r\n\
+        let request = b"POST /?action=read+body+and+hang HTTP/1.1\r\nHost: a\r\n\
             Content-Length: 5\r\n\r\nahoy!";
         client.write_all(request).await.unwrap();
         assert_eq!(state.recorder.wait_for(2).await, ["connect", "read 5"]);
@@ -90,16 +93,22 @@ async fn a_client_that_leaves_after_its_body_is_noticed_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_leaves_over_http_1_is_noticed_at_once() {
-    for wish in ["news", "to hang", "events", "silence", "a flood"] {
-        at_once(wish, async || leave_over_http_1(wish).await).await;
+    for action in [
+        "next event",
+        "hang",
+        "events",
+        "silent stream",
+        "endless stream",
+    ] {
+        at_once(action, async || leave_over_http_1(action).await).await;
     }
 }
 
-async fn leave_over_http_1(wish: &str) -> Duration {
+async fn leave_over_http_1(action: &str) -> Duration {
     let state = TestState::new();
     let server = serve(&state).await;
-    let mut client = ask(server.address, wish).await;
-    if is_streamed(wish) {
+    let mut client = ask(server.address, action).await;
+    if is_streamed(action) {
         read_until(&mut client, "\r\n\r\n").await;
     }
     state.recorder.wait_for(1).await;
@@ -107,24 +116,30 @@ async fn leave_over_http_1(wish: &str) -> Duration {
     let left = Instant::now();
     drop(client);
 
-    is_gone(&state, left, wish).await
+    is_gone(&state, left, action).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_leaves_over_http_2_is_noticed_at_once() {
-    for wish in ["news", "to hang", "events", "silence", "a flood"] {
-        at_once(wish, async || leave_over_http_2(wish, true).await).await;
-        at_once(wish, async || leave_over_http_2(wish, false).await).await;
+    for action in [
+        "next event",
+        "hang",
+        "events",
+        "silent stream",
+        "endless stream",
+    ] {
+        at_once(action, async || leave_over_http_2(action, true).await).await;
+        at_once(action, async || leave_over_http_2(action, false).await).await;
     }
 }
 
-async fn leave_over_http_2(wish: &str, hangs_up: bool) -> Duration {
+async fn leave_over_http_2(action: &str, hangs_up: bool) -> Duration {
     let state = TestState::new();
     let server = serve(&state).await;
     let (mut client, connection) = connect_over_http_2(server.address).await;
-    let (response, mut said) = client.send_request(wishing(wish), true).unwrap();
+    let (response, mut said) = client.send_request(wishing(action), true).unwrap();
     let mut heard = None;
-    if is_streamed(wish) {
+    if is_streamed(action) {
         let (status, body) = head(response).await;
         assert_eq!(status, 200);
         heard = Some(body);
@@ -138,7 +153,7 @@ async fn leave_over_http_2(wish: &str, hangs_up: bool) -> Duration {
         said.send_reset(h2::Reason::CANCEL);
     }
 
-    let took = is_gone(&state, left, wish).await;
+    let took = is_gone(&state, left, action).await;
     drop((client, said, heard));
     connection.abort();
     took
@@ -156,8 +171,8 @@ async fn connect_over_http_2(
     (client.ready().await.unwrap(), connection)
 }
 
-fn wishing(wish: &str) -> http::Request<()> {
-    let uri = format!("http://a/?wish={}", wish.replace(' ', "+"));
+fn wishing(action: &str) -> http::Request<()> {
+    let uri = format!("http://a/?action={}", action.replace(' ', "+"));
     http::Request::get(uri).body(()).unwrap()
 }
 
@@ -176,15 +191,15 @@ async fn rest(mut body: RecvStream) -> String {
     String::from_utf8(heard).unwrap()
 }
 
-fn is_streamed(wish: &str) -> bool {
-    matches!(wish, "events" | "silence" | "a flood")
+fn is_streamed(action: &str) -> bool {
+    matches!(action, "events" | "silent stream" | "endless stream")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_waiting_request_gets_a_response_when_the_server_stops() {
     let state = TestState::new();
     let server = serve(&state).await;
-    let mut poll = ask(server.address, "news").await;
+    let mut poll = ask(server.address, "next event").await;
     let mut events = ask(server.address, "events").await;
     read_until(&mut events, "\r\n\r\n").await;
     state.recorder.wait_for(2).await;
@@ -209,12 +224,12 @@ async fn an_upload_and_a_download_in_progress_are_finished_when_the_server_stops
     let state = TestState::new();
     let server = serve(&state).await;
     let mut upload = TcpStream::connect(server.address).await.unwrap();
-    let request = b"POST /?wish=to+be+read+in+pieces HTTP/1.1\r\nHost: a\r\n\
+    let request = b"POST /?action=read+chunks HTTP/1.1\r\nHost: a\r\n\
         Transfer-Encoding: chunked\r\n\r\n5\r\nahoy!\r\n";
     upload.write_all(request).await.unwrap();
-    let mut download = ask(server.address, "a long download").await;
+    let mut download = ask(server.address, "two chunks").await;
     read_until(&mut download, "the first half").await;
-    let mut poll = ask(server.address, "news").await;
+    let mut poll = ask(server.address, "next event").await;
     state.recorder.wait_for(3).await;
 
     let stopped = server.stop();
@@ -235,9 +250,9 @@ async fn an_upload_and_a_download_in_progress_are_finished_when_the_server_stops
 async fn an_event_stream_that_does_not_wait_for_events_is_ended_when_the_server_stops() {
     let state = TestState::new();
     let server = serve(&state).await;
-    let mut events = ask(server.address, "silence").await;
+    let mut events = ask(server.address, "silent stream").await;
     read_until(&mut events, "\r\n\r\n").await;
-    let mut poll = ask(server.address, "news").await;
+    let mut poll = ask(server.address, "next event").await;
     state.recorder.wait_for(2).await;
 
     let stopped = server.stop();
@@ -254,9 +269,9 @@ async fn an_event_stream_that_does_not_wait_for_events_is_ended_when_the_server_
 async fn a_handler_that_has_ended_its_event_stream_is_finished_when_the_server_stops() {
     let state = TestState::new();
     let server = serve(&state).await;
-    let mut client = ask(server.address, "the books").await;
+    let mut client = ask(server.address, "end then work").await;
     read_until(&mut client, "0\r\n\r\n").await;
-    let mut poll = ask(server.address, "news").await;
+    let mut poll = ask(server.address, "next event").await;
     state.recorder.wait_for(2).await;
 
     let stopped = server.stop();
@@ -276,7 +291,7 @@ async fn every_waiting_request_over_http_2_gets_a_response_when_the_server_stops
     let state = TestState::new();
     let server = serve(&state).await;
     let (mut client, connection) = connect_over_http_2(server.address).await;
-    let (poll, _) = client.send_request(wishing("news"), true).unwrap();
+    let (poll, _) = client.send_request(wishing("next event"), true).unwrap();
     let (events, _) = client.send_request(wishing("events"), true).unwrap();
     let (status, events) = head(events).await;
     assert_eq!(status, 200);
@@ -316,12 +331,12 @@ async fn a_head_request_over_http_2_gets_a_response_without_a_body() {
     let server = Server::start(app).await;
     let (mut client, connection) = connect_over_http_2(server.address).await;
 
-    for (wish, status, length) in [
-        ("an response", 200, Some("12")),
-        ("nothing", 204, None),
+    for (action, status, length) in [
+        ("reply", 200, Some("12")),
+        ("no content", 204, None),
         ("events", 200, None),
     ] {
-        let mut request = wishing(wish);
+        let mut request = wishing(action);
         *request.method_mut() = http::Method::HEAD;
         let (response, _) = client.send_request(request, true).unwrap();
 
@@ -344,9 +359,9 @@ async fn an_event_stream_over_http_2_that_does_not_wait_for_events_is_ended_when
     let state = TestState::new();
     let server = serve(&state).await;
     let (mut client, _connection) = connect_over_http_2(server.address).await;
-    let (events, _) = client.send_request(wishing("silence"), true).unwrap();
+    let (events, _) = client.send_request(wishing("silent stream"), true).unwrap();
     let (_, events) = head(events).await;
-    let (poll, _) = client.send_request(wishing("news"), true).unwrap();
+    let (poll, _) = client.send_request(wishing("next event"), true).unwrap();
     state.recorder.wait_for(2).await;
 
     let stopped = server.stop();
@@ -399,7 +414,7 @@ async fn a_request_that_hangs_when_the_server_stops_gets_no_response() {
     let app = ProtocolTypeRouter::new().http(state.pages());
     let short = Duration::from_millis(50);
     let server = Server::configured(app, |server| server.drain_timeout(short)).await;
-    let mut client = ask(server.address, "to hang").await;
+    let mut client = ask(server.address, "hang").await;
     state.recorder.wait_for(1).await;
 
     timeout(PATIENCE, server.stop())
@@ -429,7 +444,7 @@ async fn a_body_with_a_content_length_over_the_limit_is_refused_unread() {
     let mut client = TcpStream::connect(server.address).await.unwrap();
 
     // The body is never sent, and the client gets no 100 Continue.
-    let request = b"POST /?wish=to+be+read HTTP/1.1\r\nHost: a\r\n\
+    let request = b"POST /?action=read+body HTTP/1.1\r\nHost: a\r\n\
         Content-Length: 9000000000\r\nExpect: 100-continue\r\n\r\n";
     client.write_all(request).await.unwrap();
 

@@ -24,8 +24,8 @@ async fn events_reach_a_stream_with_name_id_and_lines() {
         assert_eq!(reply.headers()[name], value);
     }
 
-    state.say(7, "ahoy\nthere").await;
-    state.say(8, "bye").await;
+    state.publish(7, "ahoy\nthere").await;
+    state.publish(8, "bye").await;
 
     let event = client.receive_event().await;
     assert_eq!((event.name.as_str(), event.id.as_str()), ("said", "7"));
@@ -51,7 +51,7 @@ async fn a_reconnecting_client_sends_the_last_event_id() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_event_stream_gets_a_comment_every_15_seconds() {
     let state = TestState::new();
-    let mut client = state.open("silence");
+    let mut client = state.open("silent stream");
     assert_eq!(client.status().await, 200);
 
     for _ in 0..3 {
@@ -126,7 +126,7 @@ async fn an_event_is_encoded_once_and_shared_by_members() {
         (200.try_into().unwrap(), 200.try_into().unwrap())
     );
 
-    state.say(1, "ahoy").await;
+    state.publish(1, "ahoy").await;
 
     let (one, two) = (ana.receive().await.unwrap(), bo.receive().await.unwrap());
     assert_eq!(one, "data: ahoy\nevent: said\nid: 1\n\n");
@@ -150,7 +150,7 @@ async fn a_streamed_response_arrives_complete() {
 #[tokio::test]
 async fn a_response_that_fails_half_way_is_aborted() {
     let state = TestState::new();
-    let mut client = state.open("half");
+    let mut client = state.open("fail after one chunk");
     assert_eq!(client.receive().await.unwrap(), "the first half");
 
     client.receive_cut_off().await;
@@ -162,7 +162,7 @@ async fn a_response_that_fails_half_way_is_aborted() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reads_slowly_makes_the_handler_wait() {
     let state = TestState::new();
-    let mut client = state.open("a flood");
+    let mut client = state.open("endless stream");
     let sent = || {
         let entries = state.recorder.entries();
         entries.iter().filter(|entry| *entry == "sent").count()

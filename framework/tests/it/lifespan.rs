@@ -1,6 +1,6 @@
 //! Tests of the lifespan: start-up before the first client, shutdown after the last.
 
-use crate::support::{PATIENCE, Recorder, Server, connect, farewell, hear, trouble};
+use crate::support::{PATIENCE, Recorder, Server, connect, next_close, next_text, trouble};
 use axum::{Extension, Router, routing::get};
 use http::Request;
 use seaway::{
@@ -103,9 +103,9 @@ async fn start_up_values_are_in_every_scope_and_closed_after_the_drain() {
 
     assert!(page(server.address).await.ends_with("ahoy"));
     let mut client = connect(server.address, "/").await;
-    assert_eq!(hear(&mut client).await, "ahoy");
+    assert_eq!(next_text(&mut client).await, "ahoy");
     let stopped = server.stop();
-    assert_eq!(farewell(&mut client).await.code, Close::AWAY);
+    assert_eq!(next_close(&mut client).await.code, Close::AWAY);
     drop(client);
 
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
@@ -283,7 +283,7 @@ async fn another_server_can_start_and_stop_a_lifespan() {
     let server = Server::start(inside).await;
 
     let mut client = connect(server.address, "/live").await;
-    assert_eq!(hear(&mut client).await, "ahoy");
+    assert_eq!(next_text(&mut client).await, "ahoy");
     drop(client);
     timeout(PATIENCE, server.stop())
         .await

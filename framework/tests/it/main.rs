@@ -8,13 +8,13 @@ mod auth;
 mod blocking;
 mod communicators;
 mod consumers;
-mod endings;
+mod disconnects;
 mod failing_consumers;
 #[cfg(feature = "sessions")]
 mod foreign_cookies;
-mod going_on;
 mod half_closed;
 mod handshakes;
+mod hooks_after_response;
 mod http_consumers;
 mod http_framing;
 mod http_leaving;

@@ -1,8 +1,8 @@
 //! Tests of the server over real sockets: limits, heartbeats, graceful shutdown.
 
 use crate::support::{
-    PATIENCE, Recorder, Server, connect, connect_with_little_room, echo, farewell, hear, next,
-    read_until, say, try_connect,
+    PATIENCE, Recorder, Server, connect, connect_with_little_room, echo, next, next_close,
+    next_text, read_until, send_text, try_connect,
 };
 use futures_util::{SinkExt, StreamExt};
 use seaway::{
@@ -47,15 +47,15 @@ async fn a_message_over_the_limit_closes_its_connection_alone_with_1009() {
         connect(server.address, "/").await,
     );
 
-    say(&mut ana, &"x".repeat(1000)).await;
-    assert_eq!(hear(&mut ana).await.len(), 1000);
+    send_text(&mut ana, &"x".repeat(1000)).await;
+    assert_eq!(next_text(&mut ana).await.len(), 1000);
     // Far more than the kernel buffers: the server must close the connection before all has
     // arrived.
     _ = ana.send(Message::text("x".repeat(8_000_000))).await;
 
-    assert_eq!(farewell(&mut ana).await.code, Close::TOO_LARGE);
-    say(&mut bo, "still here").await;
-    assert_eq!(hear(&mut bo).await, "still here");
+    assert_eq!(next_close(&mut ana).await.code, Close::TOO_LARGE);
+    send_text(&mut bo, "still here").await;
+    assert_eq!(next_text(&mut bo).await, "still here");
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn an_idle_client_is_pinged_and_disconnected_without_a_pong() {
     }
 
     assert_eq!(recorder.wait_for(1).await, ["disconnect 1006"]);
-    say(&mut alive, "still here").await;
+    send_text(&mut alive, "still here").await;
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn pings_and_a_close_are_handled_while_a_hook_is_busy() {
         .with(config);
     let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
     let mut client = connect(server.address, "/").await;
-    say(&mut client, "hang").await;
+    send_text(&mut client, "hang").await;
 
     client.send(Message::Ping("there?".into())).await.unwrap();
     assert_eq!(next(&mut client).await, Message::Pong("there?".into()));
@@ -106,13 +106,13 @@ async fn every_client_gets_a_close_frame_when_the_server_stops() {
     let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
     let address = server.address;
     let (mut ana, mut bo) = (connect(address, "/").await, connect(address, "/").await);
-    say(&mut ana, "one").await;
-    assert_eq!(hear(&mut ana).await, "one");
+    send_text(&mut ana, "one").await;
+    assert_eq!(next_text(&mut ana).await, "one");
 
     let stopped = server.stop();
 
     for client in [&mut ana, &mut bo] {
-        assert_eq!(farewell(client).await.code, Close::AWAY);
+        assert_eq!(next_close(client).await.code, Close::AWAY);
         while client.next().await.is_some() {}
     }
     let outcome = timeout(PATIENCE, stopped).await.expect("the server ends");
@@ -153,8 +153,8 @@ async fn a_head_that_never_ends_is_closed_at_the_timeout() {
     }
 
     let mut client = connect(server.address, "/").await;
-    say(&mut client, "still here").await;
-    assert_eq!(hear(&mut client).await, "still here");
+    send_text(&mut client, "still here").await;
+    assert_eq!(next_text(&mut client).await, "still here");
 }
 
 #[tokio::test]
@@ -248,8 +248,8 @@ async fn an_idle_connection_does_not_delay_the_shutdown() {
     let server = Server::start(app_with(WebSocketConfig::new())).await;
     let _silent = TcpStream::connect(server.address).await.unwrap();
     let mut client = connect(server.address, "/").await;
-    say(&mut client, "in").await;
-    hear(&mut client).await;
+    send_text(&mut client, "in").await;
+    next_text(&mut client).await;
     drop(client);
 
     let started = std::time::Instant::now();
@@ -416,19 +416,19 @@ async fn connections_over_the_limit_wait() {
     })
     .await;
     let mut first = connect(server.address, "/").await;
-    say(&mut first, "in").await;
-    hear(&mut first).await;
+    send_text(&mut first, "in").await;
+    next_text(&mut first).await;
 
     let address = server.address;
     let second = tokio::spawn(async move { connect(address, "/").await });
-    say(&mut first, "still alone").await;
-    assert_eq!(hear(&mut first).await, "still alone");
+    send_text(&mut first, "still alone").await;
+    assert_eq!(next_text(&mut first).await, "still alone");
     assert!(!second.is_finished());
     drop(first);
 
     let mut second = timeout(PATIENCE, second).await.unwrap().unwrap();
-    say(&mut second, "my turn").await;
-    assert_eq!(hear(&mut second).await, "my turn");
+    send_text(&mut second, "my turn").await;
+    assert_eq!(next_text(&mut second).await, "my turn");
 }
 
 #[tokio::test]

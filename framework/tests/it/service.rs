@@ -1,6 +1,6 @@
 //! Tests of the tower integration: axum inside Seaway, Seaway inside axum.
 
-use crate::support::{Server, connect, echo, hear, say, try_connect};
+use crate::support::{Server, connect, echo, next_text, send_text, try_connect};
 use axum::{Extension, Router, extract::Path, routing::get};
 use http::Request;
 use http_body_util::BodyExt;
@@ -60,9 +60,9 @@ async fn sockets_and_pages_share_a_port() {
     let server = Server::start(app.clone()).await;
 
     let mut client = connect(server.address, "/ws/echo").await;
-    say(&mut client, "ahoy").await;
+    send_text(&mut client, "ahoy").await;
 
-    assert_eq!(hear(&mut client).await, "ahoy");
+    assert_eq!(next_text(&mut client).await, "ahoy");
     assert_eq!(fetch(&mut app.clone(), "/").await, (200, "a page".into()));
     assert_eq!(
         try_connect(server.address, "/ws/nowhere", &[]).await.err(),
@@ -92,8 +92,8 @@ async fn a_router_and_a_single_consumer_mount_inside_an_axum_app_under_axums_own
 
     for path in ["/single", "/in/echo"] {
         let mut client = connect(address, path).await;
-        say(&mut client, "ahoy").await;
-        assert_eq!(hear(&mut client).await, "ahoy", "{path}");
+        send_text(&mut client, "ahoy").await;
+        assert_eq!(next_text(&mut client).await, "ahoy", "{path}");
     }
     assert_eq!(
         try_connect(address, "/in/nowhere", &[]).await.err(),
@@ -109,9 +109,9 @@ async fn seaways_server_serves_a_plain_axum_app() {
     let server = Server::start(app).await;
 
     let mut client = connect(server.address, "/ws").await;
-    say(&mut client, "ahoy").await;
+    send_text(&mut client, "ahoy").await;
 
-    assert_eq!(hear(&mut client).await, "ahoy");
+    assert_eq!(next_text(&mut client).await, "ahoy");
 }
 
 /// A consumer that greets the name in the path.

@@ -1,7 +1,7 @@
 //! Tests of the timeouts for stalled clients, and of clients that merely wait.
 
 use crate::{
-    support::{PATIENCE, Recorder, Server, connect, echo, hear, read_until, say},
+    support::{PATIENCE, Recorder, Server, connect, echo, next_text, read_until, send_text},
     test_consumer::TestState,
 };
 use axum::{Router, body::Body, response::Response, routing};
@@ -144,7 +144,7 @@ async fn a_split_preface_is_http_2_and_a_similar_start_is_http_1() {
         }
         let mut frame = [0; 9];
         let read = timeout(PATIENCE, stream.read_exact(&mut frame)).await;
-        read.expect("an response").unwrap();
+        read.expect("reply").unwrap();
         assert_eq!(
             frame[3], 0x04,
             "cut at {cut}: the server's SETTINGS come first"
@@ -200,16 +200,18 @@ async fn idle_responses_and_websockets_do_not_count_as_stalled() {
             .half_close_timeout(SOON)
     })
     .await;
-    let mut poll = ask(server.address, "/state?wish=news").await;
-    let mut events = ask(server.address, "/state?wish=events").await;
+    let mut poll = ask(server.address, "/state?action=next+event").await;
+    let mut events = ask(server.address, "/state?action=events").await;
     read_until(&mut events, "\r\n\r\n").await;
     let mut silence = ask(server.address, "/silence").await;
     read_until(&mut silence, "\r\n\r\n").await;
     let mut socket = connect(server.address, "/").await;
     let (mut client, connection) = connect_over_http_2(server.address, 65_535).await;
-    let (poll_2, _) = client.send_request(get("/state?wish=news"), true).unwrap();
+    let (poll_2, _) = client
+        .send_request(get("/state?action=next+event"), true)
+        .unwrap();
     let (events_2, _) = client
-        .send_request(get("/state?wish=events"), true)
+        .send_request(get("/state?action=events"), true)
         .unwrap();
     let mut events_2 = timeout(PATIENCE, events_2)
         .await
@@ -224,11 +226,11 @@ async fn idle_responses_and_websockets_do_not_count_as_stalled() {
         recorder.wait_for(stalled).await;
     }
 
-    state.say(7, "ahoy").await;
+    state.publish(7, "ahoy").await;
     read_until(&mut poll, "ahoy").await;
     read_until(&mut events, "ahoy").await;
-    say(&mut socket, "still here").await;
-    assert_eq!(hear(&mut socket).await, "still here");
+    send_text(&mut socket, "still here").await;
+    assert_eq!(next_text(&mut socket).await, "still here");
     let poll_2 = timeout(PATIENCE, poll_2).await.unwrap().unwrap();
     assert_eq!(poll_2.status(), 200);
     let event = timeout(PATIENCE, events_2.data()).await.unwrap().unwrap();
@@ -251,8 +253,8 @@ async fn a_body_that_stalls_gets_a_response_and_the_connection_is_closed() {
     for (path, expected) in [
         ("/axum", "400"),
         ("/seaway", "408"),
-        ("/state?wish=to+be+read", "408"),
-        ("/state?wish=to+be+read+in+pieces", "408"),
+        ("/state?action=read+body", "408"),
+        ("/state?action=read+chunks", "408"),
     ] {
         for body in [
             "Content-Length: 5\r\n\r\n",

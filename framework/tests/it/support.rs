@@ -203,11 +203,11 @@ pub(crate) async fn try_connect(
     }
 }
 
-pub(crate) async fn say(client: &mut Client, text: &str) {
+pub(crate) async fn send_text(client: &mut Client, text: &str) {
     client.send(Message::text(text)).await.unwrap();
 }
 
-pub(crate) async fn hear(client: &mut Client) -> String {
+pub(crate) async fn next_text(client: &mut Client) -> String {
     match next(client).await {
         Message::Text(text) => text.to_string(),
         other => panic!("waited for text and got {other:?}"),
@@ -215,7 +215,7 @@ pub(crate) async fn hear(client: &mut Client) -> String {
 }
 
 /// Returns the close frame of the server.
-pub(crate) async fn farewell(client: &mut Client) -> Close {
+pub(crate) async fn next_close(client: &mut Client) -> Close {
     loop {
         match next(client).await {
             Message::Close(Some(CloseFrame { code, reason })) => {

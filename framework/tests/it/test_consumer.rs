@@ -24,7 +24,7 @@ pub(crate) enum Said {
 pub(crate) struct TestConsumer {
     recorder: Recorder,
     go_on: Arc<Notify>,
-    wish: String,
+    action: String,
     last_id: Option<String>,
 }
 
@@ -38,7 +38,7 @@ impl HttpConsumer for TestConsumer {
         let test_consumer = Self {
             recorder: handshake.state::<Recorder>()?.clone(),
             go_on: handshake.state::<Arc<Notify>>()?.clone(),
-            wish: handshake.query("wish")?,
+            action: handshake.query("action")?,
             last_id: handshake.last_event_id().map(str::to_owned),
         };
         for (name, value) in [
@@ -50,7 +50,7 @@ impl HttpConsumer for TestConsumer {
             headers.insert(name, http::HeaderValue::from_static(value));
         }
         handshake.join("room").await?;
-        if test_consumer.wish == "come in without a ticket" {
+        if test_consumer.action == "reject" {
             let reason = "you have no ticket";
             return Err(Rejection::new(StatusCode::FORBIDDEN, reason));
         }
@@ -59,10 +59,10 @@ impl HttpConsumer for TestConsumer {
     }
 
     async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Reply> {
-        match self.wish.as_str() {
-            "an response" => ctx.reply("here you are"),
-            "nothing" => ctx.reply(StatusCode::NO_CONTENT),
-            "news of a crowd" => {
+        match self.action.as_str() {
+            "reply" => ctx.reply("here you are"),
+            "no content" => ctx.reply(StatusCode::NO_CONTENT),
+            "count dropped" => {
                 self.go_on.notified().await;
                 ctx.reply((StatusCode::ACCEPTED, format!("{} were lost", ctx.dropped())))
             }
@@ -72,16 +72,16 @@ impl HttpConsumer for TestConsumer {
                     .header("vary", "hand");
                 ctx.reply(response.body("").unwrap())
             }
-            "news" => match ctx.next_event().await?.as_deref() {
+            "next event" => match ctx.next_event().await?.as_deref() {
                 Some(Said::Said { text, .. }) => ctx.reply(text.clone()),
                 None => ctx.reply("closing time"),
             },
-            "patience" => {
+            "time out" => {
                 let soon = tokio::time::timeout(Duration::from_secs(30), ctx.next_event());
                 assert!(soon.await.is_err(), "nobody says anything");
                 ctx.reply(StatusCode::NO_CONTENT)
             }
-            "to hang" => std::future::pending().await,
+            "hang" => std::future::pending().await,
             "events" => {
                 let events = ctx.sse().await?;
                 if let Some(id) = &self.last_id {
@@ -97,7 +97,7 @@ impl HttpConsumer for TestConsumer {
                 events.send("ahoy").await?;
                 Ok(events.end())
             }
-            "the books" => {
+            "end then work" => {
                 let events = ctx.sse().await?;
                 events.send("closed").await?;
                 let end = events.end();
@@ -105,11 +105,11 @@ impl HttpConsumer for TestConsumer {
                 self.recorder.record("the books are kept");
                 Ok(end)
             }
-            "silence" => {
+            "silent stream" => {
                 let _events = ctx.sse().await?;
                 std::future::pending().await
             }
-            "a flood" => {
+            "endless stream" => {
                 let body = ctx.stream(Response::new(())).await?;
                 loop {
                     body.send(vec![b'x'; 10_000]).await?;
@@ -123,35 +123,35 @@ impl HttpConsumer for TestConsumer {
                 }
                 Ok(body.end())
             }
-            "a long download" => {
+            "two chunks" => {
                 let body = ctx.stream(Response::new(())).await?;
                 body.send("the first half").await?;
                 self.go_on.notified().await;
                 body.send("the second half").await?;
                 Ok(body.end())
             }
-            "half" => {
+            "fail after one chunk" => {
                 let body = ctx.stream(Response::new(())).await?;
                 body.send("the first half").await?;
                 Err(trouble())
             }
-            "to be read" => {
+            "read body" => {
                 let body = ctx.body().await?;
                 ctx.reply(body.len().to_string())
             }
-            "to be read and wait" => {
+            "read body and hang" => {
                 let body = ctx.body().await?;
                 self.recorder.record(format!("read {}", body.len()));
                 std::future::pending().await
             }
-            "to be read in pieces" => {
+            "read chunks" => {
                 let mut length = 0;
                 while let Some(piece) = ctx.next_chunk().await? {
                     length += piece.len();
                 }
                 ctx.reply(length.to_string())
             }
-            "trouble" => Err(trouble()),
+            "fail" => Err(trouble()),
             "panic" => panic!("in a handler"),
             other => panic!("nobody knows {other:?}"),
         }
@@ -197,8 +197,8 @@ impl TestState {
         self.pages().boxed()
     }
 
-    pub(crate) fn open(&self, wish: &str) -> HttpCommunicator {
-        HttpCommunicator::open(&self.app(), asking(wish, ""))
+    pub(crate) fn open(&self, action: &str) -> HttpCommunicator {
+        HttpCommunicator::open(&self.app(), asking(action, ""))
     }
 
     /// Returns the number of members of the group `room`.
@@ -207,15 +207,15 @@ impl TestState {
         self.layer.local().members(&room)
     }
 
-    pub(crate) async fn say(&self, id: u32, text: &str) {
+    pub(crate) async fn publish(&self, id: u32, text: &str) {
         let text = text.to_owned();
         let room = self.channels.group("room").unwrap();
         room.send(&Said::Said { id, text }).await.unwrap();
     }
 }
 
-pub(crate) fn asking(wish: &str, body: impl Into<Body>) -> Request<Body> {
-    let wish = wish.replace(' ', "+");
-    let request = Request::post(format!("/?wish={wish}"));
+pub(crate) fn asking(action: &str, body: impl Into<Body>) -> Request<Body> {
+    let action = action.replace(' ', "+");
+    let request = Request::post(format!("/?action={action}"));
     request.body(body.into()).unwrap()
 }

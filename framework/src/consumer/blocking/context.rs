@@ -8,6 +8,7 @@ use crate::{
     message::Close,
     protocol::SendSource,
 };
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 /// An accepted connection, for code that may block: send, close, join and leave groups.
@@ -79,5 +80,13 @@ impl<E> Deref for BlockingContext<E> {
 impl<E> DerefMut for BlockingContext<E> {
     fn deref_mut(&mut self) -> &mut Context<E> {
         &mut self.0
+    }
+}
+
+impl<E> fmt::Debug for BlockingContext<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlockingContext")
+            .field("channel", &self.0.channel)
+            .finish_non_exhaustive()
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     protocol::WebSocket,
     rejection::Rejection,
 };
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 /// A connection before it is accepted, for code that may block: join groups, extract values.
@@ -58,5 +59,13 @@ impl<E> Deref for BlockingHandshake<E> {
 impl<E> DerefMut for BlockingHandshake<E> {
     fn deref_mut(&mut self) -> &mut Handshake<E> {
         &mut self.0
+    }
+}
+
+impl<E> fmt::Debug for BlockingHandshake<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlockingHandshake")
+            .field("path", &self.0.scope.head.uri.path())
+            .finish_non_exhaustive()
     }
 }

@@ -4,8 +4,8 @@ use super::{
     super::{Handshake, address::Address},
     HttpConsumer, HttpConsumerApplication, HttpContext,
     common::Common,
-    context::Limits,
-    driver::Driver,
+    context::BodyLimits,
+    driver::HandlerDriver,
 };
 use crate::{
     application::Application,
@@ -46,7 +46,7 @@ async fn open<C: HttpConsumer>(
     channels: Channels,
     scope: Scope<Http>,
     mut exchange: Exchange,
-) -> Result<Option<Driver<C>>> {
+) -> Result<Option<HandlerDriver<C>>> {
     if let Some(refusal) = check_method(&scope.head.method, C::METHODS) {
         refusal.log(&scope.peer());
         Http::reject(exchange, refusal).await?;
@@ -74,7 +74,7 @@ async fn open<C: HttpConsumer>(
                 headers: handshake.headers,
                 body: exchange.take_body(),
                 exchange: Some(exchange),
-                limits: Limits {
+                limits: BodyLimits {
                     max_body: C::MAX_BODY,
                     send_buffer: C::SEND_BUFFER,
                     send_timeout: C::SEND_TIMEOUT,
@@ -82,7 +82,7 @@ async fn open<C: HttpConsumer>(
                 },
                 event: PhantomData,
             };
-            return Ok(Some(Driver::new(consumer, ctx)));
+            return Ok(Some(HandlerDriver::new(consumer, ctx)));
         }
         Ok(Ok(Err(reject))) => reject,
         Ok(Err(panic)) => Rejection::from(panic),

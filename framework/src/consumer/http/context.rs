@@ -17,7 +17,7 @@ use crate::{
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
-use std::{future::poll_fn, marker::PhantomData, sync::Arc, task::Poll, time::Duration};
+use std::{fmt, future::poll_fn, marker::PhantomData, sync::Arc, task::Poll, time::Duration};
 
 /// The context of an [`HttpConsumer`](super::HttpConsumer)'s handler: wait for events, read the
 /// body, reply or stream.
@@ -28,12 +28,12 @@ pub struct HttpContext<E = NoEvent> {
     pub(super) exchange: Option<Exchange>,
     pub(super) headers: HeaderMap,
     pub(super) body: Body,
-    pub(super) limits: Limits,
+    pub(super) limits: BodyLimits,
     pub(super) event: PhantomData<fn(E)>,
 }
 
 /// The limits that the consumer's constants set.
-pub(super) struct Limits {
+pub(super) struct BodyLimits {
     /// How many more bytes the body may have.
     pub(super) max_body: usize,
     pub(super) send_buffer: usize,
@@ -262,5 +262,13 @@ impl<E: Event> HttpContext<E> {
     /// Returns the handle to the channel layer.
     pub fn channels(&self) -> &Channels {
         &self.common.address.channels
+    }
+}
+
+impl<E> fmt::Debug for HttpContext<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpContext")
+            .field("path", &self.scope.head.uri.path())
+            .finish_non_exhaustive()
     }
 }

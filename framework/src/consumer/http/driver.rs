@@ -30,7 +30,7 @@ use std::{
 };
 
 /// A consumer and its request.
-pub(super) struct Driver<C: HttpConsumer> {
+pub(super) struct HandlerDriver<C: HttpConsumer> {
     /// `None` once its groups are left.
     ctx: Option<HttpContext<C::Event>>,
     /// The last field, so that it is dropped after the groups are left.
@@ -44,7 +44,7 @@ enum Outcome {
     Ended(Ending),
 }
 
-impl<C: HttpConsumer> Driver<C> {
+impl<C: HttpConsumer> HandlerDriver<C> {
     pub(super) fn new(consumer: C, ctx: HttpContext<C::Event>) -> Self {
         let exchange = ctx.exchange.as_ref();
         let handle = exchange.and_then(|exchange| exchange.handle().cloned());
@@ -147,7 +147,7 @@ async fn conclude<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Clos
             );
             (Close::AWAY, Ok(()))
         }
-        (Outcome::Ended(Ending::Cut(close)), exchange) => {
+        (Outcome::Ended(Ending::Closed(close)), exchange) => {
             if let Some(exchange) = exchange {
                 _ = Http::reject(exchange, refusal(&close)).await;
             }

@@ -33,7 +33,7 @@ pub(super) enum Ending {
     /// The server stops, and the event stream did not end in time.
     Stopped,
     /// It was closed remotely, its session has ended, or its user is no longer allowed.
-    Cut(Close),
+    Closed(Close),
 }
 
 /// Everything that may end one handler.
@@ -85,7 +85,7 @@ impl Endings {
         }
         loop {
             if let Poll::Ready(close) = self.poll_watch(cx) {
-                return Poll::Ready(Ending::Cut(close));
+                return Poll::Ready(Ending::Closed(close));
             }
             // After the watch, which may have opened the mailbox.
             let Some(mailbox) = self.common.address.mailbox() else {
@@ -93,7 +93,7 @@ impl Endings {
             };
             match mailbox.poll_signal(cx) {
                 Poll::Ready(MailboxSignal::Disconnect(end)) => {
-                    return Poll::Ready(Ending::Cut(
+                    return Poll::Ready(Ending::Closed(
                         end.disconnects().unwrap_or(Close::from(Close::POLICY)),
                     ));
                 }

@@ -8,7 +8,7 @@ use crate::{
     message::Close,
     name::GroupName,
     rejection::Rejection,
-    revocation::{News, Revocation},
+    revocation::{ChangeNotifier, Revocation},
     scope::{OpensOverHttp, Scope},
     session::{Session, digest},
 };
@@ -100,7 +100,7 @@ pub(super) struct LogIn<A: Authenticator> {
     /// Path and query of an HTTP request. A copy: a slice would hold hyper's buffer while a
     /// response streams.
     pub(super) page: Option<Box<str>>,
-    pub(super) news: News,
+    pub(super) news: ChangeNotifier,
     /// Whether the response is made. After that, no cookie can be set.
     pub(super) is_replied: AtomicBool,
     /// The user, once loaded; the inner `None` means that nobody is logged in.

@@ -173,7 +173,7 @@ where
             news: scope
                 .extensions
                 .get_or_insert_default::<Revocations>()
-                .news(),
+                .change_notifier(),
             is_replied: AtomicBool::new(false),
             user: Mutex::new(None),
         });

@@ -10,6 +10,7 @@ use crate::{
     scope::{OpensOverHttp, Protocol, ResponseHook},
 };
 use http::{Response, request};
+use std::fmt;
 use tokio::sync::oneshot;
 
 /// The HTTP protocol: one request, and one response, which may stream.
@@ -82,5 +83,13 @@ impl OpensOverHttp for Http {
     async fn reject(exchange: Exchange, rejection: impl Into<Rejection> + Send) -> Result<()> {
         let response = rejection.into().into_response().map(Body::from);
         exchange.respond(response).await
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("body", &self.body)
+            .finish_non_exhaustive()
     }
 }

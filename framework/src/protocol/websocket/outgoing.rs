@@ -34,9 +34,9 @@ use std::{
 /// }
 /// ```
 #[derive(Clone)]
-pub struct Sender(Arc<Shared>);
+pub struct Sender(Arc<SenderState>);
 
-struct Shared {
+struct SenderState {
     limit: usize,
     /// Whether `outgoing.close` is set: checked on every turn of the driver, so it needs no lock.
     closing: AtomicBool,
@@ -71,7 +71,7 @@ const FRAME_COST: usize = 64;
 
 impl Sender {
     pub(crate) fn new(limit: usize) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(SenderState {
             limit,
             closing: AtomicBool::new(false),
             outgoing: Mutex::default(),

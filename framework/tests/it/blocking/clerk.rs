@@ -111,7 +111,7 @@ impl BlockingConsumer for Clerk {
             }
             Order::Fail => Err(trouble()),
             Order::Panic => panic!("a hook that panics"),
-            Order::Close(code) => ctx.close(Close::new(code, "as you wish")),
+            Order::Close(code) => ctx.close(Close::new(code, "requested by the client")),
             Order::Leave => ctx.leave(&self.room),
             Order::Flood(count) => (0..count).try_for_each(|number| ctx.send(number.to_string())),
             Order::Visitor => {

@@ -1,7 +1,7 @@
 //! Tests of the lifecycle of blocking consumers, which have the guarantees of async ones.
 
 use super::clerk::{Clerk, Office};
-use crate::support::{Recorder, Server, connect, hear, say};
+use crate::support::{Recorder, Server, connect, next_text, send_text};
 use http::Request;
 use seaway::{
     ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, BlockingPool, Channels,
@@ -175,10 +175,10 @@ async fn a_blocking_consumer_mounts_inside_an_axum_app() {
     let server = Server::start(app).await;
 
     let mut alone = connect(server.address, "/alone").await;
-    say(&mut alone, "ahoy").await;
-    assert_eq!(hear(&mut alone).await, "ahoy");
+    send_text(&mut alone, "ahoy").await;
+    assert_eq!(next_text(&mut alone).await, "ahoy");
     let mut clerk = connect(server.address, "/clerk").await;
-    assert_eq!(hear(&mut clerk).await, "welcome");
+    assert_eq!(next_text(&mut clerk).await, "welcome");
 }
 
 struct Echo;

@@ -1,6 +1,6 @@
 //! Two hundred connections with blocking hooks beside one async connection.
 
-use crate::support::{PATIENCE, Server, connect, echo, hear, say};
+use crate::support::{PATIENCE, Server, connect, echo, next_text, send_text};
 use seaway::{
     ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, BlockingPool, Channels,
     NoEvent, Rejection, Result,
@@ -66,8 +66,8 @@ async fn two_hundred_blocking_hooks_run_as_the_pool_allows_and_delay_no_other_co
         let mut asking = JoinSet::new();
         for (number, mut client) in crowd.into_iter().enumerate() {
             asking.spawn(async move {
-                say(&mut client, &number.to_string()).await;
-                assert_eq!(hear(&mut client).await, number.to_string());
+                send_text(&mut client, &number.to_string()).await;
+                assert_eq!(next_text(&mut client).await, number.to_string());
             });
         }
         asking.join_all().await
@@ -75,8 +75,8 @@ async fn two_hundred_blocking_hooks_run_as_the_pool_allows_and_delay_no_other_co
     let mut waits = Vec::new();
     while !asking.is_finished() {
         let asked = Instant::now();
-        say(&mut other, "still here?").await;
-        assert_eq!(hear(&mut other).await, "still here?");
+        send_text(&mut other, "still here?").await;
+        assert_eq!(next_text(&mut other).await, "still here?");
         waits.push(asked.elapsed());
     }
     timeout(PATIENCE, asking).await.unwrap().unwrap();

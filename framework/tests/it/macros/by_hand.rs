@@ -33,7 +33,7 @@ mod macros {
         }
 
         #[on_message("say")]
-        async fn say(&mut self, text: String) -> Result<()> {
+        async fn send_text(&mut self, text: String) -> Result<()> {
             let by = self.name.clone();
             self.members.send(&ChatEvent::Said { by, text }).await
         }

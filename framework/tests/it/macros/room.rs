@@ -42,7 +42,7 @@ impl Chat {
     }
 
     #[on_message("say")]
-    async fn say(&mut self, text: String) -> Result<()> {
+    async fn send_text(&mut self, text: String) -> Result<()> {
         self.said += 1;
         let from = self.name.clone();
         self.members.send(&ChatEvent::Message { from, text }).await

@@ -20,14 +20,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// The reader of a [`Pipe`], as a body.
 pub(crate) struct PipeBody {
     pipe: Arc<Pipe>,
-    idle: Option<Idle>,
+    idle: Option<KeepAlive>,
 }
 
 impl PipeBody {
     /// Creates a body. If nothing is sent for the duration in `idle`, it yields the bytes in
     /// `idle`.
     pub(crate) fn new(pipe: Arc<Pipe>, idle: Option<(Duration, Bytes)>) -> Self {
-        let idle = idle.map(|(every, bytes)| Idle {
+        let idle = idle.map(|(every, bytes)| KeepAlive {
             every,
             bytes,
             last_output: Instant::now(),
@@ -38,7 +38,7 @@ impl PipeBody {
 }
 
 /// The keep-alive bytes of a silent body.
-struct Idle {
+struct KeepAlive {
     every: Duration,
     bytes: Bytes,
     /// The time of the last output. The alarm is set again only when it fires too early: a busy
@@ -47,7 +47,7 @@ struct Idle {
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
-impl Idle {
+impl KeepAlive {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         loop {
             // The sum overflows (`Duration::MAX`): no alarm.

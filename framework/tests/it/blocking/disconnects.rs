@@ -1,7 +1,7 @@
 //! Tests of hooks that are still running when their client has left.
 
 use super::clerk::Office;
-use crate::support::{PATIENCE, Server, connect, cut_short, farewell, hear, say};
+use crate::support::{PATIENCE, Server, connect, cut_short, next_close, next_text, send_text};
 use futures_util::StreamExt;
 use http::Request;
 use seaway::{
@@ -23,8 +23,8 @@ async fn disconnect_runs_after_the_running_hook_and_then_the_connection_permit_i
     let office = Office::of(4);
     let server = Server::configured(impatient(&office), |server| server.max_connections(1)).await;
     let mut client = connect(server.address, "/").await;
-    assert_eq!(hear(&mut client).await, "welcome");
-    say(&mut client, r#""wait""#).await;
+    assert_eq!(next_text(&mut client).await, "welcome");
+    send_text(&mut client, r#""wait""#).await;
     office.recorder.wait_for(2).await;
 
     client.close(None).await.unwrap();
@@ -48,12 +48,12 @@ async fn a_server_that_stops_closes_the_websocket_and_waits_for_the_hook() {
     let office = Office::of(1);
     let server = Server::start(impatient(&office)).await;
     let mut client = connect(server.address, "/").await;
-    assert_eq!(hear(&mut client).await, "welcome");
-    say(&mut client, r#""wait""#).await;
+    assert_eq!(next_text(&mut client).await, "welcome");
+    send_text(&mut client, r#""wait""#).await;
     office.recorder.wait_for(2).await;
 
     let stopped = server.stop();
-    assert_eq!(farewell(&mut client).await.code, Close::AWAY);
+    assert_eq!(next_close(&mut client).await.code, Close::AWAY);
     while client.next().await.is_some() {}
     assert!(!stopped.is_finished());
     office.gate.open();
@@ -70,7 +70,7 @@ async fn a_server_waits_for_a_hook_no_longer_than_the_drain_timeout() {
     let server =
         Server::configured(impatient(&office), |server| server.drain_timeout(NO_TIME)).await;
     let mut client = connect(server.address, "/").await;
-    say(&mut client, r#""wait""#).await;
+    send_text(&mut client, r#""wait""#).await;
     office.recorder.wait_for(2).await;
 
     let outcome = timeout(PATIENCE, server.stop()).await;

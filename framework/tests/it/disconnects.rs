@@ -1,6 +1,6 @@
 //! Tests of remote disconnects, and of timers.
 
-use crate::support::{PATIENCE, Recorder, Server, connect, say};
+use crate::support::{PATIENCE, Recorder, Server, connect, send_text};
 use futures_util::StreamExt;
 use seaway::{
     ApplicationExt, Channels, Close, Context, Cookies, FromScope, Group, GroupName, Handshake,
@@ -191,7 +191,7 @@ async fn a_hook_that_runs_longer_than_the_drain_is_dropped_and_disconnect_runs()
     let short = Duration::from_millis(50);
     let server = Server::configured(app, |server| server.drain_timeout(short)).await;
     let mut ana = connect(server.address, "/").await;
-    say(&mut ana, "go").await;
+    send_text(&mut ana, "go").await;
     recorder.wait_for(1).await;
 
     let stopped = timeout(PATIENCE, server.stop()).await;

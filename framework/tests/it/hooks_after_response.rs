@@ -29,7 +29,7 @@ struct TestState {
 impl TestState {
     fn pages(&self) -> PathRouter<Http> {
         PathRouter::new().route(
-            "/{wish}",
+            "/{action}",
             TestConsumer::application(&Channels::in_memory()).with(Provide(self.clone())),
         )
     }
@@ -42,7 +42,7 @@ impl TestState {
 /// A consumer that does what its path names, and has a slow `disconnect`.
 struct TestConsumer {
     state: TestState,
-    wish: String,
+    action: String,
 }
 
 impl HttpConsumer for TestConsumer {
@@ -53,21 +53,21 @@ impl HttpConsumer for TestConsumer {
     async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Rejection> {
         Ok(Self {
             state: handshake.state::<TestState>()?.clone(),
-            wish: handshake.param("wish")?,
+            action: handshake.param("action")?,
         })
     }
 
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
-        if self.wish == "response" {
+        if self.action == "response" {
             return ctx.reply("the response");
         }
-        if self.wish == "wait" {
+        if self.action == "wait" {
             self.state.recorder.record("wait");
             std::future::pending::<()>().await;
         }
         let events = ctx.sse().await?;
         events.send("first").await?;
-        if self.wish == "ask" {
+        if self.action == "ask" {
             let question = Request::get("/response").body(Body::empty()).unwrap();
             let response = self.state.app().oneshot(question).await.unwrap();
             let text = response.into_body().collect().await.unwrap().to_bytes();
@@ -75,16 +75,20 @@ impl HttpConsumer for TestConsumer {
         }
         self.state.go_on.notified().await;
         events.send("last").await?;
-        match self.wish.as_str() {
+        match self.action.as_str() {
             "fail" => Err(Error::new(ErrorKind::Closed, "somebody else is gone")),
             _ => Ok(events.end()),
         }
     }
 
     async fn disconnect(self, _: Close) {
-        self.state.recorder.record(format!("{} leaves", self.wish));
+        self.state
+            .recorder
+            .record(format!("{} leaves", self.action));
         self.state.leave.notified().await;
-        self.state.recorder.record(format!("{} is gone", self.wish));
+        self.state
+            .recorder
+            .record(format!("{} is gone", self.action));
     }
 }
 
