@@ -1,4 +1,6 @@
-#![doc = include_str!("../../docs/front-page.md")]
+#![doc = include_str!("../docs/front-page.md")]
+// Shows which feature an item needs, where the documentation is built with a nightly compiler.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(unreachable_pub)]
 #![cfg_attr(
     not(feature = "server"),
@@ -88,33 +90,33 @@ pub use self::{
 /// The guides, compiled: every Rust example in them is a doctest of this crate.
 #[cfg(doctest)]
 mod guides {
-    #[doc = include_str!("../../README.md")]
+    #[doc = include_str!("../README.md")]
     mod readme {}
 
-    #[doc = include_str!("../../docs/channel-layers.md")]
+    #[doc = include_str!("../docs/channel-layers.md")]
     mod channel_layers {}
 
-    #[doc = include_str!("../../docs/tutorial/1-a-chat-room.md")]
+    #[doc = include_str!("../docs/tutorial/1-a-chat-room.md")]
     mod a_chat_room {}
 
-    #[doc = include_str!("../../docs/tutorial/2-groups-and-redis.md")]
+    #[doc = include_str!("../docs/tutorial/2-groups-and-redis.md")]
     mod groups_and_redis {}
 
-    #[doc = include_str!("../../docs/tutorial/3-sessions-and-log-in.md")]
+    #[doc = include_str!("../docs/tutorial/3-sessions-and-log-in.md")]
     mod sessions_and_log_in {}
 
-    #[doc = include_str!("../../docs/tutorial/4-testing.md")]
+    #[doc = include_str!("../docs/tutorial/4-testing.md")]
     mod testing_the_chat {}
 
     /// The program of part 3 followed by the tests of part 4:
     #[doc = "```rust,test_harness"]
-    #[doc = include_str!("../../docs/tutorial/chat/main.rs")]
-    #[doc = include_str!("../../docs/tutorial/chat/tests.rs")]
+    #[doc = include_str!("../docs/tutorial/chat/main.rs")]
+    #[doc = include_str!("../docs/tutorial/chat/tests.rs")]
     #[doc = "```"]
     ///
     /// The pages show the same code:
     /// ```
-    /// const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tutorial");
+    /// const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tutorial");
     /// for (page, code) in [("3-sessions-and-log-in.md", "main.rs"), ("4-testing.md", "tests.rs")] {
     ///     let page = std::fs::read_to_string(format!("{DOCS}/{page}")).unwrap();
     ///     let code = std::fs::read_to_string(format!("{DOCS}/chat/{code}")).unwrap();
@@ -123,41 +125,41 @@ mod guides {
     /// ```
     mod chat_with_tests {}
 
-    #[doc = include_str!("../../docs/sessions.md")]
+    #[doc = include_str!("../docs/sessions.md")]
     mod sessions {}
 
-    #[doc = include_str!("../../docs/auth.md")]
+    #[doc = include_str!("../docs/auth.md")]
     mod auth {}
 
-    #[doc = include_str!("../../docs/http-consumers.md")]
+    #[doc = include_str!("../docs/http-consumers.md")]
     mod http_consumers {}
 
-    #[doc = include_str!("../../docs/routing.md")]
+    #[doc = include_str!("../docs/routing.md")]
     mod routing {}
 
-    #[doc = include_str!("../../docs/middleware.md")]
+    #[doc = include_str!("../docs/middleware.md")]
     mod middleware {}
 
-    #[doc = include_str!("../../docs/blocking.md")]
+    #[doc = include_str!("../docs/blocking.md")]
     mod blocking {}
 
-    #[doc = include_str!("../../docs/lifespan.md")]
+    #[doc = include_str!("../docs/lifespan.md")]
     mod lifespan {}
 
-    #[doc = include_str!("../../docs/testing.md")]
+    #[doc = include_str!("../docs/testing.md")]
     mod testing {}
 
-    #[doc = include_str!("../../docs/deployment.md")]
+    #[doc = include_str!("../docs/deployment.md")]
     mod deployment {}
 
-    #[doc = include_str!("../../docs/errors.md")]
+    #[doc = include_str!("../docs/errors.md")]
     mod errors {}
 
     #[cfg(feature = "macros")]
-    #[doc = include_str!("../../docs/feed.md")]
+    #[doc = include_str!("../docs/feed.md")]
     mod feed {}
 
     #[cfg(feature = "macros")]
-    #[doc = include_str!("../../docs/macros.md")]
+    #[doc = include_str!("../docs/macros.md")]
     mod macros {}
 }

@@ -1,10 +1,11 @@
-//! The project's commands: `cargo xtask test`, `setup`, `bench`, `book`, `scale` and `help`.
+//! The project's commands, which `cargo xtask help` lists.
 //!
 //! It uses only the standard library, so that it builds quickly in a fresh clone.
 
 mod bench;
 mod book;
 mod features;
+mod package;
 mod setup;
 mod shell;
 mod test;
@@ -21,6 +22,7 @@ usage: cargo xtask COMMAND
   bench [FLAGS]      measure the arena side by side with its peers (bench --help: its flags)
   bench --over-redis [FLAGS]
                      the same with two processes and Redis, beside axum and Django Channels
+  package            package the published crates, and build the packages with their documentation
   book               render the guides with mdbook into target/book
   scale              put 10,000 clients on two processes, and print times and memory
   help               this text";
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let outcome = match (command.as_str(), rest.as_slice()) {
         ("bench", flags) => bench::run_bench(flags),
         ("book", []) => book::render(),
+        ("package", []) => package::run_all(),
         ("scale", []) => bench::run_scale(),
         ("test", []) => test::run_all(),
         ("setup", []) => setup::run().map(drop),

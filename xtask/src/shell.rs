@@ -43,8 +43,8 @@ pub(crate) fn root() -> &'static Path {
     own.parent().expect("xtask is a folder of the workspace")
 }
 
-/// Returns the folder of the programs that cargo builds in a profile.
-pub(crate) fn programs(profile: &str) -> Result<PathBuf> {
+/// Returns the target folder.
+pub(crate) fn target() -> Result<PathBuf> {
     let own = env::current_exe();
     let own = own.map_err(|error| Failure::new(format!("cannot find this program: {error}")))?;
     // This program is `target/debug/xtask`, wherever the target folder is.
@@ -52,7 +52,12 @@ pub(crate) fn programs(profile: &str) -> Result<PathBuf> {
         .ancestors()
         .nth(2)
         .expect("cargo has built this program");
-    Ok(target.join(profile))
+    Ok(target.to_owned())
+}
+
+/// Returns the folder of the programs that cargo builds in a profile.
+pub(crate) fn programs(profile: &str) -> Result<PathBuf> {
+    Ok(target()?.join(profile))
 }
 
 /// Returns a cargo command in the workspace, with the cargo that runs this program; arguments are

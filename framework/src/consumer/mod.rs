@@ -1,4 +1,4 @@
-#![doc = include_str!("../../../docs/consumers.md")]
+#![doc = include_str!("../../docs/consumers.md")]
 
 mod address;
 mod application;
