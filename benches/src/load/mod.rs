@@ -101,7 +101,7 @@ pub(crate) const OVER_REDIS: [Shape; 6] = [
 pub(crate) const IN_MEMORY: [Shape; 8] = [
     Shape {
         key: "echo-1",
-        title: "echo: 32 connections, 1 message under way on each",
+        title: "echo: 32 connections, 1 message in flight on each",
         unit: "message",
         load: Load::Echo {
             connections: 32,
@@ -110,7 +110,7 @@ pub(crate) const IN_MEMORY: [Shape; 8] = [
     },
     Shape {
         key: "echo-16",
-        title: "echo: 32 connections, 16 messages under way on each",
+        title: "echo: 32 connections, 16 messages in flight on each",
         unit: "message",
         load: Load::Echo {
             connections: 32,
