@@ -1,12 +1,9 @@
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::{Request, header, request};
     use seaway::{
-        BoxApplication,
-        protocol::{Http, WebSocket},
         session::MemoryStore,
-        testing::{HttpCommunicator, WebSocketCommunicator},
+        testing::{TestClient, WebSocketCommunicator},
     };
     use std::time::Duration;
     use tokio::time::sleep;
@@ -31,42 +28,45 @@ mod tests {
 
     #[tokio::test]
     async fn a_stranger_is_sent_to_the_log_in_and_gets_no_socket() {
-        let stage = Stage::new();
+        let stranger = Stage::new().client();
+        stranger.set_cookie("session", "AAAAAAAAAAAAAAAAAAAAAA");
 
-        let page = stage.ask(Request::get("/?room=attic"), "").await;
-        let mut socket = stage.open_room("lobby", "session=AAAAAAAAAAAAAAAAAAAAAA");
+        let page = stranger.get("/?room=attic").await;
+        let mut socket = stranger.websocket("/ws/chat/lobby");
 
         assert_eq!(page.status(), StatusCode::SEE_OTHER);
-        assert_eq!(page.headers()["location"], "/login?next=%2F%3Froom%3Dattic");
+        assert_eq!(page.header("location"), Some("/login?next=%2F%3Froom%3Dattic"));
         assert_eq!(socket.status().await, StatusCode::UNAUTHORIZED);
     }
 
     #[tokio::test]
-    async fn a_wrong_key_logs_nobody_in() {
-        let stage = Stage::new();
+    async fn only_the_right_key_logs_in() {
+        let client = Stage::new().client();
 
-        let page = stage.ask(form("/login"), "key=guessed").await;
-
+        let page = client.post("/login").form(&[("key", "guessed")]).await;
         assert_eq!(page.status(), StatusCode::UNAUTHORIZED);
-        assert!(!page.headers().contains_key("set-cookie"));
+        assert_eq!(client.cookie("session"), None);
+
+        let page = client.post("/login").form(&[("key", "key-of-ana")]).await;
+        assert_eq!(page.header("location"), Some("/"));
+        assert_eq!(client.get("/").await.text(), "the room");
     }
 
     #[tokio::test]
     async fn a_log_out_closes_the_sockets_and_tells_the_room() {
         let stage = Stage::new();
-        let cookie = stage.log_in("ana").await;
-        let mut ana = stage.open_room("lobby", &cookie);
+        let client = stage.log_in("ana").await;
+        let mut ana = client.websocket("/ws/chat/lobby");
         assert_eq!(ana.receive_text().await, joined("ana"));
         let mut bo = stage.enter("lobby", "bo").await;
 
-        let log_out = form("/logout").header("cookie", &cookie);
-        stage.ask(log_out, "").await;
+        client.post("/logout").await;
 
         assert_eq!(ana.receive_text().await, joined("bo"));
         assert_eq!(ana.receive_close().await.code, Close::UNAUTHORIZED);
         ana.vanish().await.unwrap();
         assert_eq!(bo.receive_text().await, left("ana"));
-        let mut again = stage.open_room("lobby", &cookie);
+        let mut again = client.websocket("/ws/chat/lobby");
         assert_eq!(again.status().await, StatusCode::UNAUTHORIZED);
     }
 
@@ -104,65 +104,44 @@ mod tests {
     }
 
     /// The whole application, in memory.
-    struct Stage {
-        pages: BoxApplication<Http>,
-        sockets: BoxApplication<WebSocket>,
-    }
+    struct Stage(ProtocolTypeRouter);
 
     impl Stage {
         fn new() -> Self {
-            let accounts = ["ana", "bo"].map(|name| Account {
-                name: name.to_owned(),
-                key: format!("key-of-{name}"),
-            });
+            let accounts = ["ana", "bo"].map(account);
             let files = Files {
                 room: "the room".to_owned(),
                 login: "the test".to_owned(),
             };
             let (channels, store) = (Channels::in_memory(), MemoryStore::default());
-            let app = app(&channels, store, Accounts(accounts.into()), files);
-            Self {
-                pages: app.get::<Http>().unwrap().clone(),
-                sockets: app.get::<WebSocket>().unwrap().clone(),
-            }
+            Self(app(&channels, store, Accounts(accounts.into()), files))
         }
 
-        async fn ask(
-            &self,
-            request: request::Builder,
-            body: &str,
-        ) -> axum::http::Response<seaway::bytes::Bytes> {
-            let request = request.body(body.to_owned()).unwrap();
-            let response = HttpCommunicator::request(&self.pages, request).await;
-            response.unwrap()
+        /// A client without cookies.
+        fn client(&self) -> TestClient {
+            TestClient::new(&self.0)
         }
 
-        /// Logs in, and returns the cookie.
-        async fn log_in(&self, name: &str) -> String {
-            let shown = format!("key=key-of-{name}");
-            let page = self.ask(form("/login"), &shown).await;
-            assert_eq!(page.status(), StatusCode::SEE_OTHER);
-            let line = page.headers()[header::SET_COOKIE].to_str().unwrap();
-            let (cookie, _) = line.split_once(';').unwrap();
-            cookie.to_owned()
-        }
-
-        fn open_room(&self, room: &str, cookie: &str) -> WebSocketCommunicator {
-            let request = Request::get(format!("/ws/chat/{room}")).header("cookie", cookie);
-            WebSocketCommunicator::open(&self.sockets, request)
+        async fn log_in(&self, name: &str) -> TestClient {
+            let client = self.client();
+            client.log_in_as(&account(name)).await;
+            client
         }
 
         /// Connects a client, and waits until it has joined.
         async fn enter(&self, room: &str, name: &str) -> WebSocketCommunicator {
-            let cookie = self.log_in(name).await;
-            let mut visitor = self.open_room(room, &cookie);
-            assert_eq!(visitor.receive_text().await, joined(name));
-            visitor
+            let client = self.log_in(name).await;
+            let mut socket = client.websocket(&format!("/ws/chat/{room}"));
+            assert_eq!(socket.receive_text().await, joined(name));
+            socket
         }
     }
 
-    fn form(path: &str) -> request::Builder {
-        Request::post(path).header("content-type", "application/x-www-form-urlencoded")
+    fn account(name: &str) -> Account {
+        Account {
+            name: name.to_owned(),
+            key: format!("key-of-{name}"),
+        }
     }
 
     fn joined(name: &str) -> String {

@@ -1,6 +1,8 @@
 //! A parser of server-sent events that works like a browser's (WHATWG HTML, 9.2.6).
 
-use std::time::Duration;
+use super::from_json;
+use serde::de::DeserializeOwned;
+use std::{panic::Location, time::Duration};
 
 /// A server-sent event, as a browser dispatches it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +17,17 @@ pub struct ReceivedEvent {
     pub data: String,
     /// The reconnection time, if the event sets one.
     pub retry: Option<Duration>,
+}
+
+impl ReceivedEvent {
+    /// Returns the event's data, decoded from JSON.
+    ///
+    /// # Panics
+    /// If the data is no `T`.
+    #[track_caller]
+    pub fn json<T: DeserializeOwned>(&self) -> T {
+        from_json(Location::caller(), self.data.as_bytes())
+    }
 }
 
 /// The received part of a stream that is not parsed yet.

@@ -1,15 +1,16 @@
 //! An HTTP client for tests: one request to an application, without a server.
 
 use super::{
-    Line, described,
+    Line,
+    cookie_jar::CookieJar,
+    described,
     event_stream::{EventStream, ReceivedEvent},
-    explain, fail, soon_at,
+    explain, fail, scope, soon_at,
 };
 use crate::{
     application::{Application, BoxApplication},
     error::Result,
     protocol::{Body, Exchange, Http, ResponseReceiver},
-    scope::Scope,
 };
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
@@ -86,26 +87,28 @@ impl HttpCommunicator {
         request: Request<B>,
     ) -> impl Future<Output = Result<Response<Bytes>>> {
         let line = Location::caller();
-        async move {
-            let mut client = Self::open(application, request);
-            client.wait_for_answer(line).await?;
-            let ResponseState::Received(head, body) = &mut client.response else {
-                unreachable!("it was just waited for");
-            };
-            let body = std::mem::take(body).to_bytes(LIMIT);
-            let head = std::mem::take(head);
-            let body = soon_at(line, "the end of the response", body).await?;
-            Ok(head.map(|()| body))
-        }
+        async move { Self::open(application, request).complete(line).await }
     }
 
     /// Sends a request whose response is read in parts.
     pub fn open<B: Into<Body>>(application: &BoxApplication<Http>, request: Request<B>) -> Self {
-        let (head, body) = request.into_parts();
-        let (exchange, reply) = Exchange::new(body.into(), None);
+        Self::open_with(application, request.map(Into::into), None)
+    }
+
+    /// Does the same as [`open`](Self::open), with the cookies of a client.
+    pub(super) fn open_with(
+        application: &BoxApplication<Http>,
+        request: Request<Body>,
+        cookies: Option<&CookieJar>,
+    ) -> Self {
+        let (mut head, body) = request.into_parts();
+        let (mut exchange, reply) = Exchange::new(body, None);
+        if let Some(cookies) = cookies {
+            cookies.attach::<Http>(&mut head, &mut exchange);
+        }
         let application = application.clone();
-        let conversation =
-            tokio::spawn(async move { application.call(Scope::new(head), exchange).await });
+        let scope = scope(head);
+        let conversation = tokio::spawn(async move { application.call(scope, exchange).await });
         Self {
             conversation: Some(conversation),
             response: ResponseState::Pending(reply),
@@ -215,6 +218,18 @@ impl HttpCommunicator {
                 Err(panic) => std::panic::resume_unwind(panic.into_panic()),
             }
         }
+    }
+
+    /// Reads the whole response.
+    pub(super) async fn complete(mut self, line: Line) -> Result<Response<Bytes>> {
+        self.wait_for_answer(line).await?;
+        let ResponseState::Received(head, body) = &mut self.response else {
+            unreachable!("it was just waited for");
+        };
+        let body = std::mem::take(body).to_bytes(LIMIT);
+        let head = std::mem::take(head);
+        let body = soon_at(line, "the end of the response", body).await?;
+        Ok(head.map(|()| body))
     }
 
     /// Returns whether there is a response, read or not.

@@ -20,21 +20,45 @@
 //! ana.disconnect().await.unwrap();
 //! # });
 //! ```
+//!
+//! A [`TestClient`] connects to a whole [`ProtocolTypeRouter`](crate::routing::ProtocolTypeRouter),
+//! keeps the cookies, and can be logged in.
+//!
+//! | file | contents |
+//! | --- | --- |
+//! | `client.rs` | a client with cookies |
+//! | `cookie_jar.rs` | its cookies |
+//! | `log_in.rs` | its log-in without a password |
+//! | `websocket.rs`, `http.rs` | one WebSocket; one HTTP request |
+//! | `event_stream.rs` | server-sent events |
+//! | `channel_layer.rs` | the conformance suite for channel layers |
 
 pub mod channel_layer;
+mod client;
+mod cookie_jar;
 mod event_stream;
 mod http;
+#[cfg(feature = "sessions")]
+mod log_in;
 mod websocket;
 
 pub use self::{
-    event_stream::ReceivedEvent, http::HttpCommunicator, websocket::WebSocketCommunicator,
+    client::{TestClient, TestRequest, TestResponse},
+    event_stream::ReceivedEvent,
+    http::HttpCommunicator,
+    websocket::WebSocketCommunicator,
 };
 
-use crate::rejection::Reason;
-use ::http::{Extensions, StatusCode};
+use crate::{
+    rejection::Reason,
+    scope::{Protocol, Scope},
+};
+use ::http::{Extensions, StatusCode, request};
+use serde::de::DeserializeOwned;
 use std::{
     fmt,
     future::Future,
+    mem,
     panic::Location,
     time::{Duration, Instant},
 };
@@ -44,6 +68,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The caller's line in a test, because the location of a panic in a future is in the framework.
 type Line = &'static Location<'static>;
+
+/// Returns the scope of a request, with the extensions of the request, as in a server.
+fn scope<P: Protocol<Head = request::Parts>>(mut head: request::Parts) -> Scope<P> {
+    let extensions = mem::take(&mut head.extensions);
+    let mut scope = Scope::new(head);
+    scope.extensions = extensions;
+    scope
+}
 
 /// Awaits a future, and panics with `what` if it is not ready within [`PATIENCE`].
 #[track_caller]
@@ -67,6 +99,14 @@ async fn soon_at<T>(line: Line, what: &'static str, future: impl Future<Output =
 /// Panics with the line of the test.
 fn fail(line: Line, why: impl fmt::Display) -> ! {
     panic!("{why}, at {line}")
+}
+
+/// Decodes JSON, and panics with the line of the test if it is no `T`.
+fn from_json<T: DeserializeOwned>(line: Line, json: &[u8]) -> T {
+    serde_json::from_slice(json).unwrap_or_else(|error| {
+        let text = String::from_utf8_lossy(json);
+        fail(line, format_args!("{error} in {text}"))
+    })
 }
 
 /// Prints the reason of a response that does not contain it, for the output of a test that fails.

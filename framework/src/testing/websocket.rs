@@ -1,13 +1,14 @@
 //! A WebSocket client for tests, connected to an application in memory.
 
-use super::{Line, PATIENCE, described, explain, fail, soon_at};
+use super::{
+    Line, PATIENCE, cookie_jar::CookieJar, described, explain, fail, from_json, scope, soon_at,
+};
 use crate::{
     application::{Application, BoxApplication},
     error::Result,
     message::{Close, Message},
     protocol::{Origin, Reply, Sender, Transport, Upgrade, WebSocket},
     refusal_log::Peer,
-    scope::Scope,
 };
 use http::{Response, StatusCode, request};
 use serde::{Serialize, de::DeserializeOwned};
@@ -58,18 +59,30 @@ impl WebSocketCommunicator {
     pub fn open(application: &BoxApplication<WebSocket>, request: request::Builder) -> Self {
         let request = request.body(()).expect("the request is well formed");
         let (head, ()) = request.into_parts();
+        Self::open_with(application, head, None)
+    }
+
+    /// Does the same as [`open`](Self::open), with the cookies of a client.
+    pub(super) fn open_with(
+        application: &BoxApplication<WebSocket>,
+        mut head: request::Parts,
+        cookies: Option<&CookieJar>,
+    ) -> Self {
         let (said, incoming) = mpsc::unbounded_channel();
         let (outgoing, heard) = mpsc::unbounded_channel();
         let transport = Memory { incoming, outgoing };
-        let (upgrade, response) = Upgrade::new(
+        let (mut upgrade, response) = Upgrade::new(
             Origin::of(&head.headers, &head.uri),
             Peer::new(&head.uri, None),
             None,
             Box::new(|_| Box::pin(async { Ok::<Box<dyn Transport>, _>(Box::new(transport)) })),
         );
+        if let Some(cookies) = cookies {
+            cookies.attach::<WebSocket>(&mut head, &mut upgrade);
+        }
         let application = application.clone();
-        let conversation =
-            tokio::spawn(async move { application.call(Scope::new(head), upgrade).await });
+        let scope = scope(head);
+        let conversation = tokio::spawn(async move { application.call(scope, upgrade).await });
         Self {
             conversation: Conversation::GoesOn(conversation),
             response: HandshakeState::Pending(response),
@@ -143,8 +156,7 @@ impl WebSocketCommunicator {
         let line = Location::caller();
         async move {
             let text = self.receive_text_at(line).await;
-            let value = serde_json::from_str(&text);
-            value.unwrap_or_else(|error| fail(line, format_args!("{error} in {text}")))
+            from_json(line, text.as_bytes())
         }
     }
 
@@ -222,7 +234,7 @@ impl WebSocketCommunicator {
         }
     }
 
-    async fn reply_at(&mut self, line: Line) -> &Response<Cow<'static, str>> {
+    pub(super) async fn reply_at(&mut self, line: Line) -> &Response<Cow<'static, str>> {
         if let HandshakeState::Pending(response) = &mut self.response {
             let response = match soon_at(line, "a response to the handshake", response).await {
                 Ok(response) => response,

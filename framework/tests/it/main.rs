@@ -39,8 +39,12 @@ mod service;
 mod site;
 mod spans;
 #[cfg(feature = "sessions")]
+mod sqlite_time;
+#[cfg(feature = "sessions")]
 mod stale_cookies;
 mod stalled_http;
 mod stalled_streams;
 mod support;
+#[cfg(feature = "sessions")]
+mod test_client;
 mod test_consumer;

@@ -15,7 +15,7 @@ use seaway::{
     http::{Response, StatusCode, request},
     middleware::{Auth, RequireUser, Sessions},
     protocol::{Http, WebSocket},
-    routing::PathRouter,
+    routing::{PathRouter, ProtocolTypeRouter},
     testing::{HttpCommunicator, WebSocketCommunicator},
 };
 use std::{
@@ -45,6 +45,10 @@ impl Accounts {
             (account.name.clone(), account)
         });
         Self(Arc::new(Mutex::new(accounts.collect())))
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Account {
+        self.lock()[name].clone()
     }
 
     pub(crate) fn set_password(&self, name: &str, password: &str) {
@@ -92,6 +96,7 @@ pub(crate) struct Site {
     pub(crate) channels: Channels,
     pub(crate) local: LocalChannels,
     pause: Pause,
+    pub(crate) app: ProtocolTypeRouter,
     pages: BoxApplication<Http>,
     sockets: BoxApplication<WebSocket>,
 }
@@ -127,9 +132,15 @@ impl Site {
             .route("/{page}", from_service(pages()))
             .route("/{page}/{one}", from_service(pages()))
             .route("/{page}/{one}/{two}", from_service(pages()));
+        let app = ProtocolTypeRouter::new()
+            .http(pages)
+            .websocket(sockets)
+            .with(auth)
+            .with(sessions);
         Self {
-            pages: pages.with(auth.clone()).with(sessions.clone()).boxed(),
-            sockets: sockets.with(auth).with(sessions).boxed(),
+            pages: app.get::<Http>().unwrap().clone(),
+            sockets: app.get::<WebSocket>().unwrap().clone(),
+            app,
             accounts,
             channels,
             local,

@@ -164,7 +164,7 @@ impl<A: Authenticator> LogIn<A> {
         }
     }
 
-    async fn log_in(&self, user: &A::User) -> Result<()> {
+    pub(super) async fn log_in(&self, user: &A::User) -> Result<()> {
         let session = self.session()?;
         if self.is_replied.load(Ordering::Acquire) {
             return Err(refused(

@@ -3,6 +3,7 @@
 use super::{
     AuthSession, Authenticator,
     auth_session::{Credential, LogIn, Verify},
+    log_in_as::{Call, LogInAs, respond},
     token,
     user::Somebody,
 };
@@ -181,17 +182,25 @@ where
         scope.insert(AuthSession(log_in.clone()));
         let revocations = scope.extensions.get_or_insert_default::<Revocations>();
         revocations.add(log_in.clone());
+        let replied = log_in.clone();
         P::on_response(
             &mut connection,
             Box::new(move |reply| {
-                log_in.is_replied.store(true, Ordering::Release);
+                replied.is_replied.store(true, Ordering::Release);
                 if by_subprotocol && reply.status == StatusCode::SWITCHING_PROTOCOLS {
                     token::choose(&mut reply.headers);
                 }
                 Box::pin(async { Ok(()) })
             }),
         );
-        self.inner.call(scope, connection)
+        match scope.extensions.remove::<LogInAs<A::User>>() {
+            None => Call::Application {
+                future: self.inner.call(scope, connection),
+            },
+            Some(request) => Call::LogIn {
+                future: Box::pin(respond::<P, A>(request, log_in, connection)),
+            },
+        }
     }
 }
 

@@ -9,20 +9,25 @@
 //! | `require.rs` | the middleware that admits only users |
 //! | `token.rs` | bearer tokens, for clients without cookies |
 //! | `disconnect.rs` | closing a user's connections in every process |
+//! | `log_in_as.rs` | log-in without credentials, for tests |
 
 mod auth_session;
 mod authenticator;
 mod disconnect;
 mod layer;
+mod log_in_as;
 mod require;
 mod token;
 mod user;
 
-pub(crate) use self::user::{nobody, user_in};
 pub use self::{
     auth_session::AuthSession,
     authenticator::Authenticator,
     layer::{Auth, WithUser},
     require::{RequireUser, Required},
     user::User,
+};
+pub(crate) use self::{
+    log_in_as::LogInAs,
+    user::{nobody, user_in},
 };
