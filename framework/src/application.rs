@@ -31,7 +31,7 @@ use tower_layer::Layer;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot serve `{P}` connections",
     label = "not an application for this protocol",
-    note = "a tower service, such as an `axum::Router`, serves pages through `seaway::from_service(…)`",
+    note = "a tower service, such as an `axum::Router`, handles HTTP requests through `seaway::from_service(…)`",
     note = "an async function becomes an application through `seaway::application_fn(…)`"
 )]
 pub trait Application<P: Protocol>: Send + Sync + 'static {

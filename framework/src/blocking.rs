@@ -83,9 +83,9 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// # tokio::runtime::Builder::new_multi_thread().build().unwrap().block_on(async {
 /// use seaway::BlockingPool;
 ///
-/// // For a slow machine in the cellar that serves at most four queries at once.
-/// let cellar = BlockingPool::new(4);
-/// let product = cellar.run(|| 6 * 7).await?;
+/// // For a database that handles at most four queries at once.
+/// let queries = BlockingPool::new(4);
+/// let product = queries.run(|| 6 * 7).await?;
 /// # assert_eq!(product, 42);
 /// # Ok::<(), seaway::Error>(()) }).unwrap();
 /// ```

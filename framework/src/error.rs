@@ -165,7 +165,7 @@ impl StdError for Error {
 
 impl From<std::io::Error> for Error {
     fn from(source: std::io::Error) -> Self {
-        Self::new(ErrorKind::Io, "input or output failed").with_source(source)
+        Self::new(ErrorKind::Io, "I/O failed").with_source(source)
     }
 }
 
@@ -245,8 +245,8 @@ mod tests {
 
     #[test]
     fn an_error_of_the_operating_system_is_said_once() {
-        let error = Error::from(std::io::Error::other("the cache is cold"));
+        let error = Error::from(std::io::Error::other("the disk is full"));
 
-        assert_eq!(error.chain(), "input or output failed: the cache is cold");
+        assert_eq!(error.chain(), "I/O failed: the disk is full");
     }
 }

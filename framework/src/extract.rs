@@ -1,4 +1,4 @@
-//! Extractors: values made from a scope.
+//! Extractors: types that can be made from a scope.
 
 use crate::{
     cookies::Cookies,
@@ -8,9 +8,10 @@ use crate::{
 };
 use std::{future::Future, net::SocketAddr};
 
-/// An extractor: a value made from the scope of a connection, or a rejection.
+/// An extractor: a type that can be made from the scope of a connection.
 ///
-/// Implemented by the session, the user and cookies; implement it for a type of yours:
+/// If that fails, the client is rejected. [`Session`](crate::Session), [`User`](crate::User) and
+/// [`Cookies`] are extractors; implement the trait for your own type:
 ///
 /// ```
 /// use seaway::{FromScope, Handshake, OpensOverHttp, Rejection, Scope, http::StatusCode};

@@ -222,8 +222,8 @@ pub use seaway_macros::WebSocketConsumer;
 /// method may have several such attributes. Every type needs a method, or there is an `event` for
 /// the rest; a misspelt or missing type does not compile.
 ///
-/// The event type is that of the struct's first group, unless `#[consumer(event = ChatEvent)]` or a
-/// `connect` of your own sets another.
+/// The event type is that of the struct's first group, unless `#[consumer(event = ChatEvent)]` or
+/// your own `connect` sets another.
 ///
 /// # Timers
 ///

@@ -51,14 +51,14 @@ pub enum Nothing {}
 
 impl FromMessage for Nothing {
     fn from_message(_: Message) -> Result<Self> {
-        let message = "nothing is expected here";
+        let message = "this consumer accepts no messages";
         Err(Error::new(ErrorKind::Codec, message))
     }
 }
 
 /// Returns the rejection of a client whose session has no value of this name.
 pub fn not_in_session(key: &str) -> Rejection {
-    let sentence = format!("there is no {key:?} in your session");
+    let sentence = format!("the session has no value {key:?}");
     Rejection::new(StatusCode::UNAUTHORIZED, sentence).by(Rule::User)
 }
 

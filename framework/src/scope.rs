@@ -12,7 +12,7 @@ use std::{any::type_name, fmt, future::Future, net::SocketAddr, pin::Pin, str::F
 /// A kind of connection: the types of its opening head and of its connection.
 ///
 /// [`Http`](crate::protocol::Http), [`WebSocket`](crate::protocol::WebSocket) and
-/// [`Worker`](crate::protocol::Worker) are protocols; a unit struct of yours can be one.
+/// [`Worker`](crate::protocol::Worker) are protocols; your own unit struct can be one.
 ///
 /// ```
 /// use seaway::Protocol;

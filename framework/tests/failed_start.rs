@@ -20,10 +20,10 @@ fn main() -> Result<()> {
 /// Starts a server as a user's `main` does.
 #[tokio::main(flavor = "current_thread")]
 async fn start(address: String) -> Result<()> {
-    let is_cold = address == "cold";
+    let is_full = address == "full";
     serve(address, ProtocolTypeRouter::new())
-        .on_startup(async move || match is_cold {
-            true => Err(io::Error::other("the cache is cold"))?,
+        .on_startup(async move || match is_full {
+            true => Err(io::Error::other("the disk is full"))?,
             false => Ok(()),
         })
         .await
@@ -43,9 +43,9 @@ fn a_port_in_use_is_reported_once() {
 }
 
 fn a_failed_start_up_is_reported_once() {
-    let said = said("cold");
+    let said = said("full");
 
-    assert_eq!(said, "Error: input or output failed: the cache is cold\n");
+    assert_eq!(said, "Error: I/O failed: the disk is full\n");
 }
 
 /// Returns what the program prints to stderr before it exits with status 1.

@@ -17,8 +17,8 @@ use std::{
 /// The `type` of a disconnect request.
 const DISCONNECT: &str = "seaway.disconnect";
 
-/// An event that consumers send each other: a type that serde can serialize and deserialize, and
-/// that has a `type`.
+/// The type of the events that consumers send each other: serde can serialize and deserialize it,
+/// and its serialized form has a `type`.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -51,9 +51,9 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Event for T {}
 pub struct Envelope(Arc<Inner>);
 
 struct Inner {
-    /// The encoded event as sent and received, with its exception.
+    /// The encoded event as sent and received, with its excluded member.
     bytes: Bytes,
-    /// The excepted member, if there is one.
+    /// The excluded member, if there is one.
     except: Option<Box<Except>>,
     /// The first group of this process that the event was delivered to.
     group: OnceLock<GroupName>,
@@ -203,7 +203,7 @@ impl Envelope {
         *known.get_or_init(|| self.has_this_type(DISCONNECT))
     }
 
-    /// Returns the same event for all members of a group except `channel`.
+    /// Returns the same event, to be delivered to all members of a group except `channel`.
     ///
     /// An envelope that is not a MessagePack map is returned unchanged and reaches all members.
     #[must_use]
@@ -214,8 +214,8 @@ impl Envelope {
         }
     }
 
-    /// Returns whether `channel` is the excepted member.
-    pub(super) fn excepts(&self, channel: &ChannelName) -> bool {
+    /// Returns whether `channel` is the excluded member.
+    pub(super) fn excludes(&self, channel: &ChannelName) -> bool {
         let except = self.0.except.as_ref();
         except.is_some_and(|except| except.channel == *channel)
     }
@@ -232,7 +232,7 @@ impl Envelope {
         self.0.group.get()
     }
 
-    /// Returns the encoded event without its exception.
+    /// Returns the encoded event without its excluded member.
     pub(super) fn event_bytes(&self) -> &Bytes {
         match &self.0.except {
             Some(except) => &except.event,

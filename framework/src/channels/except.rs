@@ -12,14 +12,14 @@ use memchr::memmem;
 /// The key, preceded by MessagePack's byte for its length.
 const KEY: &[u8] = b"\xb1__seaway_except__";
 
-/// The excepted channel, and the event without the exception.
+/// The excluded channel, and the event without it.
 pub(super) struct Except {
     pub(super) channel: ChannelName,
     pub(super) event: Bytes,
 }
 
 impl Except {
-    /// Reads the exception from an encoded event, if the event has one.
+    /// Reads the excluded channel from an encoded event, if the event has one.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         // This search rules out nearly every event.
         memmem::find(bytes, KEY)?;
@@ -41,7 +41,7 @@ impl Except {
         None
     }
 
-    /// Adds the exception in front of an event's entries; returns `None` if the event is not a map.
+    /// Adds the excluded channel before an event's entries; returns `None` if the event is not a map.
     pub(super) fn write(channel: &ChannelName, event: &[u8]) -> Option<Bytes> {
         let (count, entries) = open_map(event)?;
         let name = channel.as_str().as_bytes();
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_excepted_channel_travels_as_the_first_key_of_the_map() {
+    fn the_excluded_channel_is_the_first_key_of_the_map() {
         let event = b"\x81\xa4type\xa4hail";
 
         let bytes = Except::write(&channel("p!1"), event).unwrap();
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_the_key_excepts_nobody() {
+    fn an_event_without_the_key_excludes_no_member() {
         for bytes in [
             &b""[..],
             b"\x80",

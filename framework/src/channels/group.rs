@@ -7,9 +7,11 @@ use crate::{
 };
 use std::{fmt, marker::PhantomData};
 
-/// A group: all channels that joined under one name, typed by the event that they receive.
+/// A group: the set of channels that have joined under one name, in all processes that share the
+/// channel layer.
 ///
-/// A cheap handle, like a path to a file: creating one does not join the group.
+/// `E` is the type of its events. The value is a handle, cheap to clone: creating one does not join
+/// the group.
 ///
 /// ```
 /// use seaway::{Group, Result};
@@ -72,7 +74,7 @@ impl<E: Event> Group<E> {
 
     /// Sends an event to every member in every process except one.
     ///
-    /// The exception is usually the sender itself, by the channel of its
+    /// The excluded member is usually the sender itself, by the channel of its
     /// [context](crate::Context::channel).
     ///
     /// ```
@@ -92,8 +94,8 @@ impl<E: Event> Group<E> {
     /// # seaway::Result::<()>::Ok(()) }).unwrap();
     /// ```
     ///
-    /// Python members receive it too, whichever channel is excepted: Django Channels does not know
-    /// the exception.
+    /// Consumers of Django Channels in the group always receive it: Django Channels ignores the
+    /// excluded channel.
     ///
     /// # Errors
     /// Same as [`send`](Group::send).

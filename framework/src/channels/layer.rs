@@ -53,7 +53,7 @@ use tracing::{Instrument, debug_span};
 /// ```
 #[async_trait]
 pub trait ChannelLayer: Send + Sync + 'static {
-    /// Opens a new channel. Dropping the mailbox leaves its groups.
+    /// Opens a new channel, whose group memberships end when the mailbox is dropped.
     async fn open(&self) -> Result<Mailbox>;
 
     /// Sends an envelope to one channel, in whichever process it is.
@@ -101,7 +101,7 @@ struct Inner {
 }
 
 impl Channels {
-    /// Creates the handle to a layer of your own.
+    /// Creates the handle to this layer.
     pub fn new(layer: impl ChannelLayer) -> Self {
         Self(Arc::new(Inner {
             layer: Box::new(layer),
@@ -201,8 +201,8 @@ impl Channels {
         self.layer().health()
     }
 
-    /// Returns how many sends and joins of consumers of this process failed in the layer without a
-    /// hook that handled the error.
+    /// Returns how many sends and joins of consumers of this process the channel layer did not
+    /// accept or confirm, without those whose error the consumer's own `failed` handled.
     pub fn unsent(&self) -> u64 {
         self.0.unsent.load(Ordering::Relaxed)
     }
@@ -233,10 +233,10 @@ impl Channels {
         self.0.missed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a send or join that failed in the layer without a hook that handled the error.
+    /// Counts a send or join that the channel layer did not accept or confirm.
     pub(crate) fn count_unsent(&self, error: &Error) {
         let total = self.0.unsent.fetch_add(1, Ordering::Relaxed) + 1;
-        log_limited!(warn, error = %error.chain(), total, "a consumer's event was not sent");
+        log_limited!(warn, error = %error.chain(), total, "a send or join of a consumer failed");
     }
 }
 

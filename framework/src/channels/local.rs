@@ -148,13 +148,13 @@ impl LocalChannels {
                 self.0.note_dropped(&slot);
                 self.0.metrics.count(0, 1, self.0.capacity);
             }
-            Delivery::Excepted => {}
+            Delivery::Excluded => {}
         }
         matches!(delivery, Delivery::Taken { .. })
     }
 
-    /// Delivers to every member of the group in this process except the one that the envelope
-    /// [excepts](Envelope::except).
+    /// Delivers an envelope to all members of the group in this process, without the one that it
+    /// [excludes](Envelope::except).
     ///
     /// A full mailbox drops the envelope and notifies its owner; the sender never waits.
     pub fn deliver_group(&self, group: &GroupName, envelope: &Envelope) {
@@ -181,7 +181,7 @@ impl LocalChannels {
                     deepest = self.0.capacity;
                     self.0.note_dropped(slot);
                 }
-                Delivery::Excepted => {}
+                Delivery::Excluded => {}
             }
         }
         self.0.metrics.count(taken, dropped, deepest);

@@ -25,10 +25,10 @@ pub const MAILBOX_CAPACITY: usize = 1024;
 /// Past it, envelopes are dropped as above; the one that exceeds it is still accepted whole.
 const MAILBOX_BYTES: usize = 4 * 1024 * 1024;
 
-/// The receiving end of one channel. Dropping it leaves its groups.
+/// The receiving end of one channel.
 ///
-/// Every consumer has one; open another to receive events anywhere else
-/// ([`Channels::open`](super::Channels::open)).
+/// Dropping it ends the channel's group memberships. Each consumer has a mailbox; code outside a
+/// consumer opens one with [`Channels::open`](super::Channels::open).
 ///
 /// ```
 /// use seaway::{Channels, Event, Result};
@@ -112,8 +112,8 @@ pub(super) enum Delivery {
     Taken { depth: usize, is_nearly_full: bool },
     /// The mailbox was full.
     Dropped,
-    /// The envelope excepts this member.
-    Excepted,
+    /// The envelope excludes this member.
+    Excluded,
 }
 
 impl Mailbox {
@@ -233,8 +233,8 @@ impl Slot {
     }
 
     pub(super) fn deliver(&self, envelope: Envelope) -> Delivery {
-        if envelope.excepts(&self.name) {
-            return Delivery::Excepted;
+        if envelope.excludes(&self.name) {
+            return Delivery::Excluded;
         }
         let mut queue = self.queue();
         let mut watcher = None;

@@ -51,7 +51,7 @@ impl fmt::Display for Missed {
         match self {
             Self::Interrupted { gap } => write!(
                 f,
-                "events of up to {:.1} s may be missing: the channel layer was interrupted",
+                "events may be missing: this process was not subscribed for {:.1} s",
                 gap.as_secs_f32()
             ),
             Self::Overflowed { events } => write!(

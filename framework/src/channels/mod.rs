@@ -1,7 +1,7 @@
 //! Channels, groups and the channel layer that transports events between processes.
 //!
 //! [`Channels`] is the cloneable handle to a [`ChannelLayer`]: in memory for one process, Redis for
-//! many, or an implementation of your own.
+//! many, or a custom implementation.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -28,11 +28,14 @@
 //! ```
 //!
 //! # Delivery guarantees
-//! Events are delivered at most once, in order per sender and group. No event is lost in silence:
+//! Events are delivered at most once, in order per sender and group. No event is lost silently:
 //! for every event that does not arrive, the sender got an error, or the receiver is notified that
-//! it may have [missed](Missed) something, or the receiver's connection ended. A mailbox holds a
-//! bounded number of envelopes ([`MAILBOX_CAPACITY`] by default). When it is full, further
-//! envelopes for that mailbox are dropped and [counted](Channels::dropped), and its owner is
+//! it may have [missed](Missed) something, or the receiver's connection ended. Over Redis there is
+//! one exception to both, if Redis is killed while it delivers an event: the last paragraph of [When
+//! Redis is unavailable](redis#when-redis-is-unavailable) describes it.
+//!
+//! A mailbox holds a bounded number of envelopes ([`MAILBOX_CAPACITY`] by default). When it is full,
+//! further envelopes for that mailbox are dropped and [counted](Channels::dropped), and its owner is
 //! notified; the sender never waits.
 //!
 //! # Files

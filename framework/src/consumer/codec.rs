@@ -10,8 +10,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// A type that can be decoded from a message: the `Input` of a consumer.
 ///
-/// Implemented by [`Message`], [`String`], [`Text`], [`Bytes`] and [`Json<T>`]; implement it for a
-/// type of yours:
+/// Implemented by [`Message`], [`String`], [`Text`], [`Bytes`] and [`Json<T>`]; implement it for
+/// your own type:
 ///
 /// ```
 /// use seaway::{Error, ErrorKind, Message, FromMessage, Result};

@@ -59,7 +59,7 @@ impl<E: Event> Context<E> {
         self.scope.peer().refused(Rule::Input, outcome, None);
     }
 
-    /// Closes the connection after the messages sent before; `disconnect` follows.
+    /// Closes the connection after the messages that were sent before; then `disconnect` runs.
     ///
     /// Your own codes are 4000 to 4999, with a reason of at most 123 bytes:
     /// `ctx.close(Close::new(4001, "kicked"))`.
@@ -72,7 +72,7 @@ impl<E: Event> Context<E> {
         self.sender.close(close)
     }
 
-    /// Returns a sender to this client, for a task of your own.
+    /// Returns a sender to this client, for a task that you spawn.
     pub fn sender(&self) -> Sender {
         self.sender.clone()
     }

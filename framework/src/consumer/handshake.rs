@@ -14,9 +14,9 @@ use crate::{
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use std::{fmt, marker::PhantomData, str::FromStr};
 
-/// A connection before it is accepted: read the request, join groups, accept or reject.
+/// A connection before it is accepted, for reading the request and joining groups.
 ///
-/// It has no `send`: nothing can be sent before the handshake is accepted.
+/// It has no `send`: no message can be sent before the handshake is accepted.
 ///
 /// ```
 /// use seaway::{Group, Handshake, Rejection, Result};
@@ -40,8 +40,8 @@ pub struct Handshake<E = NoEvent, P: Protocol = WebSocket> {
     pub(super) event: PhantomData<fn(E)>,
 }
 
-/// An HTTP request before it is accepted; see [`Handshake`] and
-/// [`HttpConsumer`](super::HttpConsumer).
+/// The [`Handshake`] of an [`HttpConsumer`](super::HttpConsumer): an HTTP request before it is
+/// accepted.
 pub type HttpHandshake<E = NoEvent> = Handshake<E, Http>;
 
 impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
@@ -98,7 +98,7 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
         self.scope.get()
     }
 
-    /// Extracts a value from the scope: the session, the user, cookies, a type of yours.
+    /// Extracts a value from the scope: the session, the user, cookies, your own type.
     ///
     /// # Errors
     /// The rejection of the extractor `T`.
@@ -106,10 +106,10 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
         T::from_scope(&self.scope).await
     }
 
-    /// Returns the headers to add to the response that accepts: the 101, or the reply of an HTTP
-    /// consumer.
+    /// Returns the headers to add to the response if the client is accepted: to the 101, or to the
+    /// reply of an HTTP consumer.
     ///
-    /// A rejection has its own headers.
+    /// They are not added to a rejection, which has its own headers.
     ///
     /// A header that the reply itself sets, such as the `content-type` of a text, takes precedence;
     /// a `set-cookie` is sent in addition to the reply's own.
@@ -140,10 +140,10 @@ impl<E: Event> Handshake<E> {
         header_list::items(self.headers(), header::SEC_WEBSOCKET_PROTOCOL)
     }
 
-    /// Selects the first of these subprotocols that the client offers, and adds it to the response.
+    /// Selects the first of these subprotocols that the client offers, and adds it to the 101.
     ///
-    /// `None` if the client offers none of them: no subprotocol is then used, and you may still
-    /// accept.
+    /// Returns `None` if the client offers none of them. The handshake can then be accepted without
+    /// a subprotocol, or rejected.
     ///
     /// # Panics
     /// If a name is not a valid subprotocol, so that no client can offer it: it must be a token,

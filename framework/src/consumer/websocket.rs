@@ -41,9 +41,9 @@ use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 )]
 pub trait WebSocketConsumer: Sized + Send + 'static {
     /// The type of the client's messages: [`Message`](crate::Message), [`String`], `Bytes`,
-    /// [`Json<T>`](crate::Json), or a type of yours.
+    /// [`Json<T>`](crate::Json), or your own type.
     type Input: FromMessage;
-    /// The type of events from other consumers: a type of yours, or [`NoEvent`](crate::NoEvent).
+    /// The type of events from other consumers: your type, or [`NoEvent`](crate::NoEvent).
     type Event: Event;
 
     /// Accepts or rejects the handshake.
@@ -96,7 +96,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         async move { ctx.close(close).await }
     }
 
-    /// Runs when events before the next one may be missing, in its place among the events received.
+    /// Runs when events may be missing between the last one and the next one received.
     ///
     /// Default: if this consumer was too slow and its mailbox overflowed, closes the connection
     /// with 1013 (try again later), so that the client reconnects and reloads its state. If the
@@ -116,8 +116,9 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         }
     }
 
-    /// Runs when a hook has returned an error: `Err` closes the connection with 1011, `Ok` keeps it
-    /// open.
+    /// Handles the error that another hook returned.
+    ///
+    /// If it returns `Ok`, the connection remains open; `Err` closes it with 1011.
     ///
     /// Default: an event that was not sent, or may not have been ([`ErrorKind::Layer`],
     /// [`ErrorKind::Unconfirmed`]), is counted ([`Channels::unsent`]) and logged, and closes the
@@ -149,7 +150,8 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
             match error.kind() {
                 ErrorKind::Layer | ErrorKind::Unconfirmed => {
                     ctx.channels().count_unsent(&error);
-                    ctx.close(try_again("an event was not sent")).await
+                    ctx.close(try_again("an event may not have been sent"))
+                        .await
                 }
                 ErrorKind::Missed => ctx.close(try_again(error)).await,
                 ErrorKind::SessionGone => {
@@ -196,10 +198,10 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         async { Ok(()) }
     }
 
-    /// Called exactly once when the connection ends, for any reason.
+    /// Runs exactly once when the connection ends, for any reason.
     ///
-    /// Runs for every consumer that `connect` returned, after its groups are left, for 30 s
-    /// ([`DISCONNECT_LIMIT`](mod@crate::consumer#how-it-ends)) at most.
+    /// It runs for every consumer that `connect` returned, after its groups are left, for 30 s at
+    /// most (fixed); see [how a connection ends](mod@crate::consumer#how-it-ends).
     fn disconnect(self, close: Close) -> impl Future<Output = ()> + Send {
         _ = close;
         async {}

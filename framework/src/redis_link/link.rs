@@ -343,7 +343,7 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
             sleep(jittered(pause)).await;
             pause = LONGEST_UNSTABLE_PAUSE.min(pause * 2);
             if unstable > FEW_LOSSES && flapping.is_due("") {
-                tracing::warn!(%redis, purpose, "connections to Redis are lost again and again right after they were made");
+                tracing::warn!(%redis, purpose, "connections to Redis end repeatedly, right after they are established");
             }
         }
         up = loop {
@@ -380,7 +380,7 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
             why = refusal.to_string().into();
             if repeat.is_due(&why) {
                 is_logged = true;
-                tracing::warn!(%redis, purpose, reason = %why, "lost the connection to Redis; reconnecting until it is back");
+                tracing::warn!(%redis, purpose, reason = %why, "lost the connection to Redis; reconnecting");
             }
             states.send_replace(State::Down(Down {
                 loss: loss.clone(),

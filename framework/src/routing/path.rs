@@ -34,8 +34,8 @@ use std::{fmt, future::Future};
 /// `/sal%C3%B3n`, as a browser sends it, and `%70` is `p`. A `%2F` does not separate segments. A
 /// path with a malformed percent-encoding, or one that is not UTF-8, gets 404.
 ///
-/// A tower service gets all other paths with `.route("/", pages.clone()).route("/{*page}", pages)`,
-/// where `pages` is the result of [`from_service`](crate::from_service).
+/// A tower service gets all other paths with `.route("/", web.clone()).route("/{*path}", web)`,
+/// where `web` is the result of [`from_service`](crate::from_service).
 #[must_use = "a router does nothing until it is served"]
 pub struct PathRouter<P: OpensOverHttp> {
     routes: matchit::Router<Route<P>>,
@@ -91,7 +91,7 @@ impl<P: OpensOverHttp> PathRouter<P> {
     pub fn nest(mut self, prefix: &str, application: impl Application<P>) -> Self {
         assert!(
             prefix.starts_with('/') && !prefix.ends_with('/'),
-            "cannot nest at {prefix:?}: a prefix starts with / and does not end with it"
+            "cannot nest at {prefix:?}: a prefix must start with / and must not end with /"
         );
         let application = application.boxed();
         for path in [

@@ -27,10 +27,10 @@ use tower_layer::Layer;
 /// #     async fn receive(&mut self, ctx: &mut Context, message: Message) -> Result<()> { ctx.send(message).await }
 /// # }
 /// let channels = Channels::in_memory();
-/// let pages = axum::Router::new().route("/", axum::routing::get(|| async { "hello" }));
+/// let web = axum::Router::new().route("/", axum::routing::get(|| async { "hello" }));
 ///
 /// let app = ProtocolTypeRouter::new()
-///     .http(from_service(pages))
+///     .http(from_service(web))
 ///     .websocket(PathRouter::new().route("/ws/echo", Echo::application(&channels)));
 /// ```
 ///
@@ -38,8 +38,8 @@ use tower_layer::Layer;
 ///
 /// ```compile_fail
 /// # use seaway::{routing::ProtocolTypeRouter, from_service};
-/// let pages: axum::Router = axum::Router::new();
-/// ProtocolTypeRouter::new().websocket(from_service(pages)); // cannot serve `WebSocket` connections
+/// let web: axum::Router = axum::Router::new();
+/// ProtocolTypeRouter::new().websocket(from_service(web)); // cannot serve `WebSocket` connections
 /// ```
 #[derive(Clone, Default)]
 pub struct ProtocolTypeRouter {
@@ -111,8 +111,8 @@ impl ProtocolTypeRouter {
             self.get::<Http>().is_some() || self.get::<WebSocket>().is_some(),
             "there is no application to wrap in middleware yet: call `with` after `http` and `websocket`"
         );
-        if let Some(pages) = self.get::<Http>().cloned() {
-            self = self.http(middleware.layer(pages));
+        if let Some(http) = self.get::<Http>().cloned() {
+            self = self.http(middleware.layer(http));
         }
         if let Some(sockets) = self.get::<WebSocket>().cloned() {
             self = self.websocket(middleware.layer(sockets));

@@ -121,8 +121,8 @@ fn canonical(client: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Logs why a connection ended with an error. An operator need not act on a client that vanished; a
-/// client whose request hyper could not parse, or that stalled, was refused.
+/// Logs why a connection ended with an error: as a rejection if hyper could not parse the request or
+/// the client stalled, otherwise at the level `debug`, since a lost client needs no action.
 fn log_end(client: SocketAddr, error: &BoxError) {
     if let Some(stalled) = error.downcast_ref::<Stalled>() {
         return log_stall(client, stalled);
@@ -133,7 +133,7 @@ fn log_end(client: SocketAddr, error: &BoxError) {
             let peer = Peer::without_request(client);
             peer.refused(Rule::RequestHead, Outcome::Disconnect, Some(&reason));
         }
-        _ => tracing::debug!(%client, %error, "a connection ended early"),
+        _ => tracing::debug!(%client, %error, "a connection ended with an error"),
     }
 }
 
@@ -148,7 +148,7 @@ async fn accept_failed(error: &std::io::Error) {
     ) {
         return;
     }
-    log_limited!(error, %error, "cannot accept connections; trying again in a second");
+    log_limited!(error, %error, "cannot accept connections; retrying in 1 s");
     tokio::time::sleep(Duration::from_secs(1)).await;
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Counts the open requests of one HTTP/2 connection.
+/// The number of open requests of one HTTP/2 connection.
 #[derive(Clone)]
 pub(super) struct OpenStreams(Arc<Mutex<State>>);
 

@@ -111,8 +111,8 @@ impl Body for RequestBody {
     }
 }
 
-/// Limits the time between two pieces of a request body. Only time in which the application waits
-/// for the body counts.
+/// A limit on the time between two pieces of a request body. Only time in which the application
+/// waits for the body counts.
 #[derive(Debug)]
 struct Pace {
     limit: Duration,

@@ -18,8 +18,8 @@ use tower_service::Service;
 /// ```
 /// use seaway::{from_service, routing::ProtocolTypeRouter};
 ///
-/// let pages = axum::Router::new().route("/", axum::routing::get(|| async { "hello" }));
-/// let app = ProtocolTypeRouter::new().http(from_service(pages));
+/// let web = axum::Router::new().route("/", axum::routing::get(|| async { "hello" }));
+/// let app = ProtocolTypeRouter::new().http(from_service(web));
 /// ```
 pub fn from_service<S>(service: S) -> FromService<S> {
     FromService(service)

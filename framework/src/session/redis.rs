@@ -55,13 +55,15 @@ impl RedisStore {
     /// [`ErrorKind::Session`] if the URL is invalid, or Redis does not respond or refuses the
     /// connection.
     pub async fn connect(url: &str) -> Result<Self> {
-        let address = Address::parse(url).map_err(ours)?;
+        let address = Address::parse(url).map_err(session_error)?;
         let settings = LinkSettings {
             purpose: "sessions",
             silence: SILENCE,
             inbox: Arc::new(NoInbox),
         };
-        let link = Link::open(&address, settings).await.map_err(ours)?;
+        let link = Link::open(&address, settings)
+            .await
+            .map_err(session_error)?;
         Ok(Self {
             link: Arc::new(link),
             prefix: Arc::from("seaway:session:"),
@@ -160,8 +162,12 @@ impl SessionStore for RedisStore {
 }
 
 /// Converts an error of the Redis link, whose kind is `Layer`, into one of kind `Session`.
-fn ours(error: Error) -> Error {
-    Error::new(ErrorKind::Session, "cannot store sessions in Redis").with_source(error)
+fn session_error(error: Error) -> Error {
+    Error::new(
+        ErrorKind::Session,
+        "cannot connect the session store to Redis",
+    )
+    .with_source(error)
 }
 
 fn command(name: &str, key: impl ToRedisArgs) -> redis::Cmd {

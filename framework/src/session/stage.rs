@@ -195,7 +195,8 @@ impl Stage {
         };
     }
 
-    /// Nothing that the session had counts as changed, so nothing of it begins another one.
+    /// Returns the stage of an ended session, all of whose values count as unchanged, so that none
+    /// of them begins another session.
     fn into_ended(copy: WorkingCopy) -> Self {
         Self::Ended(WorkingCopy {
             base: copy.mine.clone(),

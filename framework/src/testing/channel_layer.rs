@@ -50,7 +50,7 @@ where
     a_group_reaches_its_members_everywhere(&here, &there).await;
     one_sender_is_heard_in_order(&here, &there).await;
     a_channel_reaches_its_owner_alone(&here, &there).await;
-    an_excepted_member_is_left_out(&here, &there).await;
+    an_excluded_member_receives_nothing(&here, &there).await;
     leaving_ends_what_is_heard(&here, &there).await;
     a_dropped_mailbox_leaves_its_groups(&here, &there).await;
     a_full_mailbox_never_stops_the_sender(&here).await;
@@ -102,7 +102,7 @@ async fn a_channel_reaches_its_owner_alone(here: &Channels, there: &Channels) {
     assert_eq!(receive(&mut other).await, Note::new(8));
 }
 
-async fn an_excepted_member_is_left_out(here: &Channels, there: &Channels) {
+async fn an_excluded_member_receives_nothing(here: &Channels, there: &Channels) {
     let (mut one, mut two) = (open(here).await, open(there).await);
     join(here, "exam.except", &one).await;
     join(there, "exam.except", &two).await;
@@ -118,7 +118,7 @@ async fn an_excepted_member_is_left_out(here: &Channels, there: &Channels) {
         let received = [receive(mailbox).await.number, receive(mailbox).await.number];
         assert_eq!(
             received, expected,
-            "all but the excepted member, in every process"
+            "all but the excluded member, in every process"
         );
     }
 }

@@ -26,8 +26,8 @@ use tokio::task::JoinHandle;
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 /// use seaway::{ApplicationExt, from_service, testing::HttpCommunicator};
 ///
-/// let pages = axum::Router::new().route("/", axum::routing::get(|| async { "hello" }));
-/// let app = from_service(pages).boxed();
+/// let web = axum::Router::new().route("/", axum::routing::get(|| async { "hello" }));
+/// let app = from_service(web).boxed();
 ///
 /// let response = HttpCommunicator::request(&app, http::Request::get("/").body("").unwrap()).await.unwrap();
 /// assert_eq!(response.body(), "hello");

@@ -108,7 +108,7 @@ async fn a_session_without_the_value_gets_401_and_the_name_of_the_field() {
 
     assert_eq!(shopper.status().await, 401);
     let reply = shopper.reply().await;
-    assert_eq!(&**reply.body(), "there is no \"cart\" in your session");
+    assert_eq!(&**reply.body(), "the session has no value \"cart\"");
 }
 
 #[tokio::test]

@@ -216,7 +216,7 @@ async fn the_consumer_macro_supports_missed() {
 
     let text = client.receive_text().await;
     assert!(
-        text.contains("events of up to 3.0 s may be missing"),
+        text.contains("events may be missing: this process was not subscribed for 3.0 s"),
         "{text}"
     );
 }

@@ -21,8 +21,8 @@
 //! 1. **A process publishes only while it is subscribed itself**, and after a restart of Redis
 //!    400 ms later, so that the other processes have renewed their subscriptions too.
 //! 2. **A command whose connection broke is not repeated**, because the event might arrive twice;
-//!    it fails with [`ErrorKind::Unconfirmed`](crate::ErrorKind::Unconfirmed). The exception: if
-//!    Redis itself has ended, and this process was subscribed to the group and has not received the
+//!    it fails with [`ErrorKind::Unconfirmed`](crate::ErrorKind::Unconfirmed). But if Redis itself
+//!    has ended, and this process was subscribed to the group and has not received the
 //!    event, nor one of equal content, then Redis has not delivered it. The event is sent again, to
 //!    the next run of Redis.
 //! 3. **A process whose subscriptions were interrupted notifies its consumers**
@@ -54,7 +54,7 @@
 //! | file | contents |
 //! | --- | --- |
 //! | `pubsub.rs` | the layer, its configuration and its names |
-//! | `publisher.rs` | publishing, which waits for Redis and never sends an event twice |
+//! | `publisher.rs` | publishing, which waits for Redis and sends an event again only by rule 2 |
 //! | `subscriptions.rs` | the subscriptions of this process |
 //! | `pending_gap.rs` | the gap that the consumers of this process are still to be notified of |
 //! | `deliverer.rs` | delivery of received events to the mailboxes of this process |

@@ -1,4 +1,5 @@
-//! Publishing: waits while Redis is unavailable, and never sends an event twice.
+//! Publishing: waits while Redis is unavailable, and sends an event again only if Redis has ended
+//! before it delivered the event to this process.
 
 use super::{
     received::{Evidence, Received},

@@ -141,7 +141,9 @@ impl Subscriptions {
             Ok(Err(_)) => Arc::from("the channel layer is shutting down"),
             Err(_) => match &*self.status.borrow() {
                 Status::Interrupted(why) | Status::Refused(why) => why.clone(),
-                Status::Restored { .. } => Arc::from("Redis has not confirmed it in time"),
+                Status::Restored { .. } => {
+                    Arc::from("Redis has not confirmed the subscription in time")
+                }
             },
         };
         Err(Error::new(
@@ -230,7 +232,7 @@ impl Subscriptions {
                             format!("Redis refused a subscription: {error}; check the user's ACL")
                                 .into();
                         if repeat.is_due(&reason) {
-                            tracing::warn!(%reason, "cannot subscribe; trying again until it works");
+                            tracing::warn!(%reason, "cannot subscribe; retrying");
                         }
                         self.mark_interrupted(Status::Refused(reason));
                         true

@@ -19,19 +19,19 @@ use std::{fmt, marker::PhantomData, time::Duration};
 /// use std::{fs::File, io::Write};
 ///
 /// /// Appends each message to a file.
-/// struct GuestBook(File);
+/// struct MessageLog(File);
 ///
-/// impl BlockingConsumer for GuestBook {
+/// impl BlockingConsumer for MessageLog {
 ///     type Input = String;
 ///     type Event = NoEvent;
 ///
 ///     fn connect(_: &mut BlockingHandshake) -> Result<Self, Rejection> {
-///         let book = File::options().append(true).create(true).open("guests");
-///         Ok(GuestBook(book.map_err(seaway::Error::from)?))
+///         let file = File::options().append(true).create(true).open("messages.log");
+///         Ok(MessageLog(file.map_err(seaway::Error::from)?))
 ///     }
 ///     fn receive(&mut self, ctx: &mut BlockingContext, line: String) -> Result<()> {
 ///         writeln!(self.0, "{line}")?;
-///         ctx.send("written down")
+///         ctx.send("written")
 ///     }
 /// }
 /// ```
@@ -50,7 +50,7 @@ pub trait BlockingConsumer: Sized + Send + 'static {
     ///
     /// They are decoded on the pool too.
     type Input: FromMessage;
-    /// The type of events from other consumers: a type of yours, or [`NoEvent`](crate::NoEvent).
+    /// The type of events from other consumers: your type, or [`NoEvent`](crate::NoEvent).
     type Event: Event;
 
     /// Accepts or rejects the handshake.
@@ -98,15 +98,16 @@ pub trait BlockingConsumer: Sized + Send + 'static {
         }
     }
 
-    /// Runs when a hook has returned an error: `Err` closes the connection with 1011, `Ok` keeps it
-    /// open.
+    /// Handles the error that another hook returned.
+    ///
+    /// If it returns `Ok`, the connection remains open; `Err` closes it with 1011.
     ///
     /// Default: that of [`WebSocketConsumer::failed`](crate::WebSocketConsumer::failed).
     fn failed(&mut self, ctx: &mut BlockingContext<Self::Event>, error: Error) -> Result<()> {
         match error.kind() {
             ErrorKind::Layer | ErrorKind::Unconfirmed => {
                 ctx.channels().count_unsent(&error);
-                ctx.close(try_again("an event was not sent"))
+                ctx.close(try_again("an event may not have been sent"))
             }
             ErrorKind::Missed => ctx.close(try_again(error)),
             ErrorKind::SessionGone => ctx.close(Close::new(Close::UNAUTHORIZED, error.to_string())),
@@ -123,9 +124,9 @@ pub trait BlockingConsumer: Sized + Send + 'static {
         Ok(())
     }
 
-    /// Called exactly once when the connection ends, for any reason.
+    /// Runs exactly once when the connection ends, for any reason.
     ///
-    /// Runs for every consumer that `connect` returned, after its groups are left, and after a hook
+    /// It runs for every consumer that `connect` returned, after its groups are left, and after a hook
     /// that is still running: a thread cannot be stopped from outside.
     fn disconnect(self, close: Close) {
         _ = close;

@@ -42,7 +42,7 @@ impl<E: Event> BlockingContext<E> {
         block_on(self.0.sender.queue(message, SendSource::Anyone))
     }
 
-    /// Closes the connection after the messages sent before; `disconnect` follows.
+    /// Closes the connection after the messages that were sent before; then `disconnect` runs.
     ///
     /// # Errors
     /// As [`Context::close`].

@@ -39,7 +39,7 @@ impl<E: Event> BlockingHandshake<E> {
         block_on(self.0.join(group))
     }
 
-    /// Extracts a value from the scope: the session, the user, cookies, a type of yours.
+    /// Extracts a value from the scope: the session, the user, cookies, your own type.
     ///
     /// # Errors
     /// The rejection of the extractor `T`.

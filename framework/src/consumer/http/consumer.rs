@@ -48,7 +48,7 @@ use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 /// The guide is `docs/http-consumers.md`: long polling, streams without gaps, bodies, consumers
 /// beside other routes, and how a request ends.
 pub trait HttpConsumer: Sized + Send + 'static {
-    /// The type of events from other consumers: a type of yours, or [`NoEvent`](crate::NoEvent).
+    /// The type of events from other consumers: your type, or [`NoEvent`](crate::NoEvent).
     type Event: Event;
 
     /// Methods this consumer accepts (default, and if empty: GET, HEAD, POST, PUT, PATCH, DELETE,
@@ -127,10 +127,10 @@ pub trait HttpConsumer: Sized + Send + 'static {
         ctx: &mut HttpContext<Self::Event>,
     ) -> impl Future<Output = Result<Reply>> + Send;
 
-    /// Called exactly once when the request ends, for any reason.
+    /// Runs exactly once when the request ends, for any reason.
     ///
-    /// Runs for every consumer that `connect` returned, after its groups are left, for 30 s at
-    /// most.
+    /// It runs for every consumer that `connect` returned, after its groups are left, for 30 s at
+    /// most (fixed).
     ///
     /// HTTP has no close codes of its own. Here they mean: 1000 the response is complete, 1001 the
     /// server stops, 1006 the client left or middleware dropped the request, 1009 the body was too

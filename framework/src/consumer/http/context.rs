@@ -42,7 +42,9 @@ pub(super) struct BodyLimits {
 }
 
 impl<E: Event> HttpContext<E> {
-    /// Waits for the next event of the joined groups; without a group, until the server stops.
+    /// Returns the next event of the groups that this consumer has joined.
+    ///
+    /// It waits until there is one; without a group, until the server stops.
     ///
     /// An event that cannot be decoded as `E` is counted and skipped.
     ///
@@ -122,7 +124,7 @@ impl<E: Event> HttpContext<E> {
             let Some(rest) = self.limits.max_body.checked_sub(chunk.len()) else {
                 return Err(Error::new(
                     ErrorKind::TooLarge,
-                    "the body is larger than this consumer takes",
+                    "the request body exceeds MAX_BODY of this consumer",
                 ));
             };
             self.limits.max_body = rest;

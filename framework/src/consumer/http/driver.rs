@@ -181,8 +181,8 @@ async fn fail(peer: Peer, exchange: Option<Exchange>, error: Error) -> (Close, R
     }
 }
 
-/// The response to a client that closed its sending side while the handler waited: it may still
-/// read. 499 is the status that nginx uses for it.
+/// Returns the response to a client that closed its sending side while the handler waited: it may
+/// still read. 499 is the status that nginx uses for it.
 fn half_closed() -> Rejection {
     let status = StatusCode::from_u16(499).expect("a status has three digits");
     Rejection::new(

@@ -108,7 +108,7 @@ impl Endings {
         self.poll_stop(cx).map(|()| Ending::Stopped)
     }
 
-    /// Ready once the client has closed its sending side, if that counts as a disconnect. Polled
+    /// Polls for the end of the client's sending side, if that counts as a disconnect. It is polled
     /// after the handler, so that a handler that is ready to reply still does.
     pub(super) fn poll_half_close(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         let Some(handle) = self

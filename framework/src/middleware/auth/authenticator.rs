@@ -47,7 +47,7 @@ pub trait Authenticator: Send + Sync + 'static {
     /// Loads the user with this id; `None` if there is no such user, or no longer, or access is
     /// denied.
     ///
-    /// It is called once for every request or handshake whose handler asks for the user.
+    /// It is called once for every request or handshake whose handler extracts the user.
     ///
     /// # Errors
     /// Any failure to find out: the client gets 500 or 503, and nobody is logged out.

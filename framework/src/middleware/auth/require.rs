@@ -17,7 +17,7 @@ use tower_layer::Layer;
 
 /// Middleware that admits only users: other clients get 401, or a redirect to the log-in page.
 ///
-/// Wrap it in [`Auth`](super::Auth), around what it protects: a route, a router, all pages; or,
+/// Wrap it in [`Auth`](super::Auth), around what it protects: a route, a router, all HTTP routes; or,
 /// with `route_layer`, some routes of an axum app.
 ///
 /// ```
@@ -118,7 +118,10 @@ impl<U> RequireUser<U> {
             (Err(error), _) => Some(Rejection::from(error)),
             (Ok(None), _) => Some(self.reject_anonymous(page, extensions)),
             (Ok(Some(user)), Some(may_pass)) if !may_pass(&user) => {
-                let reject = Rejection::new(StatusCode::FORBIDDEN, "this is not for you");
+                let reject = Rejection::new(
+                    StatusCode::FORBIDDEN,
+                    "forbidden: this user has no permission",
+                );
                 Some(reject.by(Rule::User))
             }
             (Ok(Some(_)), _) => None,
@@ -147,7 +150,7 @@ impl<U> RequireUser<U> {
             _ => log_in.to_string(),
         };
         let location = HeaderValue::try_from(location);
-        Rejection::new(StatusCode::SEE_OTHER, "log in first").header(
+        Rejection::new(StatusCode::SEE_OTHER, "log-in required").header(
             header::LOCATION,
             location.expect("percent-encoded text is visible ASCII, and the path was checked"),
         )

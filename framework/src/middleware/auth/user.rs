@@ -71,7 +71,9 @@ pub(crate) async fn user_in<U: 'static>(extensions: &Extensions) -> Result<Optio
         let name = std::any::type_name::<U>();
         return Err(Error::new(
             ErrorKind::Missing,
-            format!("no source of {name} here; wrap this application in the middleware Auth"),
+            format!(
+                "cannot find the user: no middleware Auth for {name} around this application; add it"
+            ),
         ));
     };
     let somebody = somebody.clone();
@@ -85,7 +87,7 @@ pub(super) fn page_in<U: 'static>(extensions: &Extensions) -> Option<&str> {
 
 /// Returns the rejection of a client that is not logged in.
 pub(crate) fn nobody() -> Rejection {
-    Rejection::new(StatusCode::UNAUTHORIZED, "log in first").by(Rule::User)
+    Rejection::new(StatusCode::UNAUTHORIZED, "log-in required").by(Rule::User)
 }
 
 impl<P: OpensOverHttp, U: Send + Sync + 'static> FromScope<P> for User<U> {

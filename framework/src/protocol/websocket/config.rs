@@ -28,7 +28,7 @@ pub struct WebSocketConfig {
     pub(crate) grace: Duration,
 }
 
-/// When to ping a silent client, and when to disconnect it.
+/// The intervals after which a silent client is pinged, and disconnected.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heartbeat {
     pub(crate) interval: Duration,
@@ -86,20 +86,20 @@ impl WebSocketConfig {
     /// which proxies drop silent connections.
     ///
     /// # Panics
-    /// If one of them is zero: no client can respond in no time. To send no pings at all, use
+    /// If one of them is zero. To send no pings at all, use
     /// [`no_heartbeat`](WebSocketConfig::no_heartbeat).
     #[must_use]
     #[track_caller]
     pub fn heartbeat(mut self, interval: Duration, timeout: Duration) -> Self {
         assert!(
             !interval.is_zero() && !timeout.is_zero(),
-            "no client responds to a ping in no time; use no_heartbeat() to send none"
+            "the interval and the timeout of the heartbeat must be above zero; use no_heartbeat() to send no pings"
         );
         self.heartbeat = Some(Heartbeat { interval, timeout });
         self
     }
 
-    /// Disables pings. A client that vanishes without a close frame is then detected only when
+    /// Disables pings. A client that disconnects without a close frame is then detected only when
     /// something is sent to it.
     #[must_use]
     pub fn no_heartbeat(mut self) -> Self {
@@ -123,9 +123,9 @@ impl WebSocketConfig {
         self
     }
 
-    /// Sets how long handlers may still run once the client has disconnected or the server stops
-    /// (default: 5 s). At the bound the handler's future is dropped at an await, and `disconnect`
-    /// runs.
+    /// Sets how long hooks may still run once the client has disconnected, the connection was closed
+    /// remotely, or the server stops (default: 5 s). At the bound the hook's future is dropped at an
+    /// await, and `disconnect` runs.
     #[must_use]
     pub fn grace(mut self, limit: Duration) -> Self {
         self.grace = limit;

@@ -131,7 +131,7 @@ async fn a_consumer_without_message_methods_rejects_messages() {
 
     assert_eq!(
         client.receive_close().await,
-        Close::new(1007, "nothing is expected here")
+        Close::new(1007, "this consumer accepts no messages")
     );
 }
 
