@@ -22,6 +22,8 @@ struct Said {
     text: String,
 }
 
+impl seaway::Event for Said {}
+
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Fault {

@@ -202,6 +202,8 @@ struct Said {
     text: String,
 }
 
+impl seaway::Event for Said {}
+
 impl Said {
     fn new(text: &str) -> Self {
         Self {

@@ -35,6 +35,8 @@ struct Stored {
     id: usize,
 }
 
+impl seaway::Event for Stored {}
+
 #[tokio::test]
 async fn a_receiver_that_reads_its_database_lacks_nothing_after_an_interruption() {
     let redis = Redis::new().await;

@@ -15,6 +15,8 @@ struct Said {
     text: String,
 }
 
+impl seaway::Event for Said {}
+
 fn said(text: &str) -> Said {
     Said {
         text: text.to_owned(),

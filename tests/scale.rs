@@ -23,6 +23,8 @@ struct Number {
     number: usize,
 }
 
+impl seaway::Event for Number {}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_groups_of_one_member_each_receive_before_and_after_an_outage() {
     const GROUPS: usize = 10_000;

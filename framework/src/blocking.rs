@@ -53,8 +53,7 @@ pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'stat
 ///
 /// ```
 /// use seaway::{Group, Result, blocking, block_on};
-/// # #[derive(serde::Serialize, serde::Deserialize)]
-/// # #[serde(tag = "type")]
+/// # #[derive(seaway::Event)]
 /// # enum Said { Done }
 ///
 /// async fn work(room: Group<Said>) -> Result<()> {

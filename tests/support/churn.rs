@@ -38,6 +38,8 @@ struct Number {
     number: usize,
 }
 
+impl seaway::Event for Number {}
+
 /// Makes members of one process join and leave as fast as they can, while another process sends to
 /// a group of the first.
 ///

@@ -35,6 +35,8 @@ pub enum RoomEvent {
     Message { text: String },
 }
 
+impl seaway::Event for RoomEvent {}
+
 impl WebSocketConsumer for Room {
     type Input = Text;
     type Event = RoomEvent;

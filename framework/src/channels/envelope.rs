@@ -17,10 +17,26 @@ use std::{
 /// The `type` of a disconnect request.
 const DISCONNECT: &str = "seaway.disconnect";
 
-/// The type of the events that consumers send each other: serde can serialize and deserialize it,
-/// and its serialized form has a `type`.
+/// The type of the events that consumers send each other: serde encodes it as a map with a `type`.
+///
+/// [`#[derive(Event)]`](macro@crate::Event) implements it and serde's traits for an enum:
 ///
 /// ```
+/// use seaway::Event;
+///
+/// #[derive(Event)]
+/// enum ChatEvent {
+///     Message { from: String, text: String },
+///     Joined { name: String },
+/// }
+/// # fn is<E: seaway::Event>() {}
+/// # is::<ChatEvent>();
+/// ```
+///
+/// By hand:
+///
+/// ```
+/// use seaway::Event;
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Serialize, Deserialize)]
@@ -31,18 +47,21 @@ const DISCONNECT: &str = "seaway.disconnect";
 ///     #[serde(rename = "chat.joined")]
 ///     Joined { name: String },
 /// }
-/// # fn is<E: seaway::Event>() {}
-/// # is::<ChatEvent>();
+///
+/// impl Event for ChatEvent {}
 /// ```
 ///
 /// Use an enum, even for a single kind of event: serde checks the `type` of enums only, and would
-/// deserialize any map with the right fields as a struct.
+/// deserialize any map with the right fields as a struct. A type that serde does not encode as a map
+/// with a `type` cannot be sent: [`Envelope::encode`] fails.
 ///
-/// The trait is implemented for every such type. A Python consumer selects its handler by the
-/// `type` (`chat.message` calls `chat_message`).
+/// A Python consumer selects its handler by the `type` (`chat.message` calls `chat_message`).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event",
+    label = "consumers cannot send each other a `{Self}`",
+    note = "put #[derive(Event)] on an enum of events, or write `impl Event for …` for a type that serde encodes as a map with a `type`"
+)]
 pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {}
-
-impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Event for T {}
 
 /// An encoded event: a MessagePack map with its `type`, as Django Channels encodes it.
 ///
@@ -303,6 +322,14 @@ mod tests {
         Message { text: String },
     }
 
+    impl crate::channels::Event for Chat {}
+
+    /// Any JSON that a consumer relays.
+    #[derive(Serialize, Deserialize)]
+    struct Relayed(serde_json::Value);
+
+    impl Event for Relayed {}
+
     fn hello() -> Chat {
         Chat::Message {
             text: "Hello there!".into(),
@@ -342,6 +369,9 @@ mod tests {
         struct Bare {
             text: String,
         }
+
+        impl Event for Bare {}
+
         let bare = Bare {
             text: "hi".to_owned(),
         };
@@ -350,14 +380,13 @@ mod tests {
 
         assert_eq!(error.kind(), ErrorKind::Codec);
         assert!(error.to_string().contains("#[serde(tag = \"type\")]"));
-        assert!(Envelope::encode(&String::from("hi")).is_err());
     }
 
     #[test]
     fn an_event_that_would_end_conversations_is_refused() {
         let relayed = serde_json::json!({ "type": "seaway.disconnect", "code": 4000 });
 
-        let error = Envelope::encode(&relayed).unwrap_err();
+        let error = Envelope::encode(&Relayed(relayed)).unwrap_err();
 
         assert!(error.to_string().contains("Group::disconnect"), "{error}");
     }
@@ -383,7 +412,7 @@ mod tests {
         }
         let event = serde_json::json!({ "type": "deep", "nested": nested });
 
-        let error = Envelope::encode(&event).unwrap_err();
+        let error = Envelope::encode(&Relayed(event)).unwrap_err();
 
         assert_eq!(error.kind(), ErrorKind::Codec);
         assert!(error.to_string().contains("128 levels"), "{error}");

@@ -14,13 +14,10 @@ use std::{fmt, marker::PhantomData};
 /// the group.
 ///
 /// ```
-/// use seaway::{Group, Result};
-/// use serde::{Deserialize, Serialize};
+/// use seaway::{Event, Group, Result};
 ///
-/// #[derive(Serialize, Deserialize)]
-/// #[serde(tag = "type")]
+/// #[derive(Event)]
 /// enum Price {
-///     #[serde(rename = "price.changed")]
 ///     Changed { cents: u64 },
 /// }
 ///

@@ -5,13 +5,10 @@
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-//! use seaway::channels::Channels;
-//! use serde::{Deserialize, Serialize};
+//! use seaway::{Channels, Event};
 //!
-//! #[derive(Serialize, Deserialize)]
-//! #[serde(tag = "type")]
+//! #[derive(Event)]
 //! enum Lobby {
-//!     #[serde(rename = "lobby.opened")]
 //!     Opened { by: String },
 //! }
 //!

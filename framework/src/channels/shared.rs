@@ -67,8 +67,7 @@ impl<E: Event> Shared<E> {
     ///
     /// ```
     /// use seaway::{Message, Result, channels::Shared};
-    /// # use serde::{Serialize, Deserialize};
-    /// # #[derive(Serialize, Deserialize)] #[serde(tag = "type")] enum Said { Message { text: String } }
+    /// # #[derive(seaway::Event)] enum Said { Message { text: String } }
     /// fn words(event: &Shared<Said>) -> Result<Message> {
     ///     event.message(|Said::Message { text }| Ok(Message::text(text.as_str())))
     /// }
@@ -132,6 +131,8 @@ mod tests {
     struct Said {
         text: String,
     }
+
+    impl crate::channels::Event for Said {}
 
     #[test]
     fn members_share_one_frame() {

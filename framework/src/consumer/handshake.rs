@@ -20,8 +20,7 @@ use std::{fmt, marker::PhantomData, str::FromStr};
 ///
 /// ```
 /// use seaway::{Group, Handshake, Rejection, Result};
-/// # use serde::{Serialize, Deserialize};
-/// # #[derive(Serialize, Deserialize)] #[serde(tag = "type")] enum Said { Message { text: String } }
+/// # #[derive(seaway::Event)] enum Said { Message { text: String } }
 /// # struct Chat { name: String, room: Group<Said> }
 /// async fn connect(handshake: &mut Handshake<Said>) -> Result<Chat, Rejection> {
 ///     let name = handshake.query("name")?;

@@ -30,6 +30,7 @@ pub use self::{
     websocket::{ConsumerApplication, WebSocketConsumer},
 };
 
+use crate::channels::Event;
 use serde::{Deserialize, Serialize};
 
 /// The event type of consumers that receive no events.
@@ -37,3 +38,5 @@ use serde::{Deserialize, Serialize};
 /// It has no values.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum NoEvent {}
+
+impl Event for NoEvent {}

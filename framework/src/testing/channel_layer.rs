@@ -16,6 +16,8 @@ struct Note {
     bytes: Vec<u8>,
 }
 
+impl crate::channels::Event for Note {}
+
 impl Note {
     fn new(number: u32) -> Self {
         Self {

@@ -34,6 +34,8 @@ pub(crate) struct Said {
     pub(crate) text: String,
 }
 
+impl seaway::Event for Said {}
+
 impl WebSocketConsumer for Actor {
     type Input = Json<Order>;
     type Event = Said;

@@ -23,6 +23,8 @@ enum Noise {
     Noise { number: u32 },
 }
 
+impl seaway::Event for Noise {}
+
 /// A consumer that joins a group, and records how it ended.
 struct Member {
     recorder: Recorder,

@@ -246,6 +246,8 @@ async fn an_event_of_another_type_is_skipped_and_counted() {
     struct Other {
         number: u32,
     }
+
+    impl seaway::Event for Other {}
     let channels = Channels::in_memory();
     let mut client = enter(&stage_of(&Recorder::default(), &channels)).await;
 

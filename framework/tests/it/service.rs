@@ -170,11 +170,15 @@ async fn a_request_may_wait_for_an_event() {
     struct News {
         text: String,
     }
+
+    impl seaway::Event for News {}
     #[derive(Serialize, Deserialize)]
     #[serde(tag = "type")]
     enum Other {
         Stray { number: u32 },
     }
+
+    impl seaway::Event for Other {}
     struct Next;
     impl HttpConsumer for Next {
         type Event = News;

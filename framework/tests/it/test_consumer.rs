@@ -21,6 +21,8 @@ pub(crate) enum Said {
     Said { id: u32, text: String },
 }
 
+impl seaway::Event for Said {}
+
 pub(crate) struct TestConsumer {
     recorder: Recorder,
     go_on: Arc<Notify>,

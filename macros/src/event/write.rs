@@ -37,6 +37,9 @@ pub(super) fn write(events: &Events) -> TokenStream {
             }
 
             #[automatically_derived]
+            impl ::seaway::Event for #name {}
+
+            #[automatically_derived]
             impl ::seaway::__private::EventTypes for #name {
                 const TYPES: &'static [&'static str] = &[#(#types),*];
             }
@@ -68,6 +71,9 @@ pub(super) fn stub(name: &Ident) -> TokenStream {
                 ::core::unreachable!()
             }
         }
+
+        #[automatically_derived]
+        impl ::seaway::Event for #name {}
     }
 }
 

@@ -23,3 +23,5 @@ impl Chat {
 }
 
 fn main() {}
+
+impl seaway::Event for ChatEvent {}

@@ -16,8 +16,7 @@ use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 /// ```
 /// use seaway::{Reply, HttpConsumer, HttpContext, HttpHandshake, Json, Rejection, Result, http::StatusCode};
 /// use std::time::Duration;
-/// # use serde::{Serialize, Deserialize};
-/// # #[derive(Serialize, Deserialize)] #[serde(tag = "type")] enum Said { Message { text: String } }
+/// # #[derive(seaway::Event)] enum Said { Message { text: String } }
 ///
 /// /// Long polling: the next message in the room, or 204 after 30 s.
 /// struct Next;

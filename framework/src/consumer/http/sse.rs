@@ -17,8 +17,7 @@ use std::{fmt, sync::Arc};
 ///
 /// ```
 /// use seaway::{Reply, HttpContext, Json, Result, SseEvent};
-/// # use serde::{Serialize, Deserialize};
-/// # #[derive(Serialize, Deserialize)] #[serde(tag = "type")] enum Said { Message { text: String } }
+/// # #[derive(seaway::Event)] enum Said { Message { text: String } }
 ///
 /// async fn handle(ctx: &mut HttpContext<Said>) -> Result<Reply> {
 ///     let events = ctx.sse().await?;

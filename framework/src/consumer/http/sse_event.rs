@@ -60,8 +60,7 @@ impl SseEvent {
     ///
     /// ```
     /// use seaway::{Result, Shared, SseEvent};
-    /// # use serde::{Serialize, Deserialize};
-    /// # #[derive(Serialize, Deserialize)] #[serde(tag = "type")] enum Said { Message { id: u64, text: String } }
+    /// # #[derive(seaway::Event)] enum Said { Message { id: u64, text: String } }
     /// fn told(event: &Shared<Said>) -> Result<SseEvent> {
     ///     SseEvent::shared(event, |said| {
     ///         let Said::Message { id, text } = said;

@@ -61,6 +61,8 @@ pub(super) struct Said {
     pub(super) text: String,
 }
 
+impl seaway::Event for Said {}
+
 pub(super) struct Clerk {
     recorder: Recorder,
     gate: Gate,

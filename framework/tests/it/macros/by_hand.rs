@@ -77,6 +77,8 @@ mod hand {
         Left,
     }
 
+    impl seaway::Event for ChatEvent {}
+
     #[derive(Deserialize)]
     #[serde(tag = "type", expecting = "a message with a `type`")]
     pub(super) enum Message {
