@@ -32,11 +32,15 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The connection is closed: nothing more can be sent on it. This is not a failure.
+    /// The connection is closed: nothing more can be sent on it.
+    ///
+    /// This is not a failure.
     Closed,
     /// A payload could not be encoded or decoded.
     Codec,
-    /// The channel layer did not accept an event or a membership. A later retry may succeed.
+    /// The channel layer did not accept an event or a membership.
+    ///
+    /// A later retry may succeed.
     Layer,
     /// A receiver may have missed events that were sent to it.
     Missed,
@@ -44,8 +48,9 @@ pub enum ErrorKind {
     Missing,
     /// A string is not a valid channel or group name.
     Name,
-    /// The session store did not respond, or does not support the operation. A later retry may
-    /// succeed.
+    /// The session store did not respond, or does not support the operation.
+    ///
+    /// A later retry may succeed.
     Session,
     /// The session has ended by a logout, and is not recreated.
     SessionGone,
@@ -53,8 +58,10 @@ pub enum ErrorKind {
     TooLarge,
     /// An operation took longer than its limit.
     Timeout,
-    /// It is not known whether an event was sent: the connection of the channel layer broke, or was
-    /// silent, before the acknowledgement arrived. Sending it again may deliver it twice.
+    /// An event may or may not have been sent: the connection of the channel layer broke, or was
+    /// silent, before the acknowledgement arrived.
+    ///
+    /// Sending it again may deliver it twice.
     Unconfirmed,
     /// The operating system returned an error (a port in use, too many open files).
     Io,

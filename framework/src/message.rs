@@ -143,7 +143,7 @@ impl PartialEq<&str> for Text {
     }
 }
 
-/// How a connection ends: a close code (RFC 6455, 7.4) and a reason for humans.
+/// The end of a connection: a close code (RFC 6455, 7.4) and a reason for humans.
 ///
 /// ```
 /// use seaway::Close;
@@ -169,9 +169,13 @@ impl Close {
     pub const PROTOCOL: u16 = 1002;
     /// The client sent a type of data that is not accepted.
     pub const UNSUPPORTED: u16 = 1003;
-    /// The client's close frame had no code. Never sent.
+    /// The client's close frame had no code.
+    ///
+    /// Never sent.
     pub const NO_STATUS: u16 = 1005;
-    /// The connection was lost without a close frame. Never sent.
+    /// The connection was lost without a close frame.
+    ///
+    /// Never sent.
     pub const ABNORMAL: u16 = 1006;
     /// The payload does not match its type: text that is not UTF-8, JSON that does not parse.
     pub const INVALID: u16 = 1007;
@@ -179,11 +183,13 @@ impl Close {
     pub const POLICY: u16 = 1008;
     /// The message is larger than the limit.
     pub const TOO_LARGE: u16 = 1009;
-    /// The session has ended, or the user is no longer allowed: log in and reconnect. Defined by
-    /// Seaway.
+    /// The session has ended, or the user is no longer allowed: log in and reconnect.
+    ///
+    /// Defined by Seaway.
     pub const UNAUTHORIZED: u16 = 4401;
-    /// The server cannot serve the client now: try again later. Registered with IANA (RFC 6455,
-    /// 11.7).
+    /// The server cannot serve the client now: try again later.
+    ///
+    /// Registered with IANA (RFC 6455, 11.7).
     pub const TRY_AGAIN: u16 = 1013;
     /// The server had an error.
     pub const ERROR: u16 = 1011;

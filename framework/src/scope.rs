@@ -97,7 +97,9 @@ pub type RunningHook<'a> = Pin<Box<dyn Future<Output = Result<(), Rejection>> + 
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Scope<P: Protocol> {
-    /// The opening head. Boxed, because a scope is moved from application to application.
+    /// The opening head.
+    ///
+    /// Boxed, because a scope is moved from application to application.
     pub head: Box<P::Head>,
     /// The client's address; `None` if it did not connect over a network.
     pub client: Option<SocketAddr>,

@@ -2,6 +2,7 @@
 //!
 //! It uses only the standard library, so that it builds quickly in a fresh clone.
 
+mod api;
 mod bench;
 mod book;
 mod features;
@@ -22,6 +23,7 @@ usage: cargo xtask COMMAND
   bench [FLAGS]      measure the arena side by side with its peers (bench --help: its flags)
   bench --over-redis [FLAGS]
                      the same with two processes and Redis, beside axum and Django Channels
+  api                list the public API anew in framework/public-api.txt
   package            package the published crates, and build the packages with their documentation
   book               render the guides with mdbook into target/book
   scale              put 10,000 clients on two processes, and print times and memory
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let rest: Vec<_> = arguments.collect();
 
     let outcome = match (command.as_str(), rest.as_slice()) {
+        ("api", []) => api::list(),
         ("bench", flags) => bench::run_bench(flags),
         ("book", []) => book::render(),
         ("package", []) => package::run_all(),

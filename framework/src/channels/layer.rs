@@ -88,7 +88,9 @@ pub trait ChannelLayer: Send + Sync + 'static {
     }
 }
 
-/// The cloneable handle to the channel layer. Cloning is cheap.
+/// The cloneable handle to the channel layer.
+///
+/// Cloning is cheap.
 #[derive(Clone)]
 pub struct Channels(Arc<Inner>);
 

@@ -10,8 +10,7 @@ use std::{fmt, time::Duration};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Missed {
-    /// This process was not subscribed for a while: events that others sent meanwhile did not
-    /// arrive.
+    /// The process was not subscribed for a while: events that others sent meanwhile did not arrive.
     ///
     /// A receiver may be notified more than once of one interruption, because its groups are
     /// resubscribed one after the other; the last notice comes with the last of them. State that

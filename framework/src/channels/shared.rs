@@ -7,7 +7,9 @@ use crate::{
 };
 use std::{any::TypeId, fmt, ops::Deref, sync::Arc};
 
-/// An event that all members of a process share. Dereferences to the event.
+/// An event that all members of a process share.
+///
+/// Dereferences to the event.
 ///
 /// A group of 1,000 members decodes an event once, not 1,000 times. A message that every member
 /// sends unchanged is encoded once too, if it is created through [`json`](Shared::json) or

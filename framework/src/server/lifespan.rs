@@ -56,8 +56,10 @@ impl Lifespan {
         }
     }
 
-    /// Adds a function that runs before connections are accepted. The value that it returns is
-    /// inserted into every scope: `handshake.state::<Database>()`, axum's `Extension<Database>`.
+    /// Adds a function that runs before connections are accepted.
+    ///
+    /// The value that it returns is inserted into every scope: `handshake.state::<Database>()`,
+    /// axum's `Extension<Database>`.
     ///
     /// It may take as long as it needs. If it fails, nothing is served, and [`serve`](crate::serve)
     /// or [`start`](Lifespan::start) returns its error. A second value of one type replaces the

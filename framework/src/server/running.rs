@@ -42,8 +42,10 @@ impl Running {
     }
 
     /// Returns middleware that inserts the start-up values into every scope, and into the
-    /// extensions of every request. It wraps an application, a
-    /// [`ProtocolTypeRouter`](crate::routing::ProtocolTypeRouter), or an axum router.
+    /// extensions of every request.
+    ///
+    /// It wraps an application, a [`ProtocolTypeRouter`](crate::routing::ProtocolTypeRouter), or an
+    /// axum router.
     pub fn provide(&self) -> ProvideAll {
         ProvideAll::new(&self.made)
     }

@@ -85,15 +85,18 @@ pub struct Serve<S> {
 
 impl<S> Serve<S> {
     /// Sets how long a client may take to send a request head, and to send its first bytes after it
-    /// has connected (default: 10 s). At the bound the connection is closed. The limit applies to
-    /// an idle keep-alive connection, too: behind a proxy, set the proxy's own limit shorter.
+    /// has connected (default: 10 s).
+    ///
+    /// At the bound the connection is closed. The limit applies to an idle keep-alive connection,
+    /// too: behind a proxy, set the proxy's own limit shorter.
     pub fn head_timeout(mut self, limit: Duration) -> Self {
         self.limits.connection.head_timeout = limit;
         self
     }
 
-    /// Sets the largest request head, in bytes (default: 64 KiB). A larger one gets 431, and the
-    /// connection is closed.
+    /// Sets the largest request head, in bytes (default: 64 KiB).
+    ///
+    /// A larger one gets 431, and the connection is closed.
     ///
     /// Over HTTP/1 the head extends from the request line to the empty line. Over HTTP/2 its size
     /// is that of the header list: names and values, and 32 bytes per header (RFC 9113, 6.5.2).
@@ -102,18 +105,21 @@ impl<S> Serve<S> {
         self
     }
 
-    /// Sets how long a client may pause while it sends a request body (default: 60 s). At the bound
-    /// reading the body fails, which as a [`Rejection`](crate::Rejection) is a 408, and an HTTP/1
-    /// connection is closed after the response. Only time in which the application waits for the
-    /// body counts. [`Duration::MAX`] sets no limit.
+    /// Sets how long a client may pause while it sends a request body (default: 60 s).
+    ///
+    /// At the bound reading the body fails, which as a [`Rejection`](crate::Rejection) is a 408,
+    /// and an HTTP/1 connection is closed after the response. Only time in which the application
+    /// waits for the body counts. [`Duration::MAX`] sets no limit.
     pub fn body_timeout(mut self, limit: Duration) -> Self {
         self.limits.connection.body_timeout = limit;
         self
     }
 
     /// Sets how long a client may read nothing of a response while bytes of it are waiting
-    /// (default: 60 s). At the bound the connection is closed; over HTTP/2 a stream is reset whose
-    /// flow-control window remains full. [`Duration::MAX`] sets no limit.
+    /// (default: 60 s).
+    ///
+    /// At the bound the connection is closed; over HTTP/2 a stream is reset whose flow-control
+    /// window remains full. [`Duration::MAX`] sets no limit.
     ///
     /// Progress is detected when the socket's send buffer has room again, which a slow client makes
     /// in steps of up to a third of the buffer. A response without bytes to send, such as a quiet
@@ -124,9 +130,10 @@ impl<S> Serve<S> {
         self
     }
 
-    /// Sets how long an HTTP/2 connection may have no open request (default: 60 s). At the bound
-    /// the client gets GOAWAY, and the connection is closed 5 s later. [`Duration::MAX`] sets no
-    /// limit. HTTP/1 connections that wait for their next request have
+    /// Sets how long an HTTP/2 connection may have no open request (default: 60 s).
+    ///
+    /// At the bound the client gets GOAWAY, and the connection is closed 5 s later.
+    /// [`Duration::MAX`] sets no limit. HTTP/1 connections that wait for their next request have
     /// [`head_timeout`](Serve::head_timeout).
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.limits.connection.idle_timeout = limit;
@@ -134,8 +141,10 @@ impl<S> Serve<S> {
     }
 
     /// Sets how long an HTTP/1 request may run without writing a byte of its response after the
-    /// client has closed its sending side (default: 5 min). At the bound the connection is closed,
-    /// and the request's future is dropped. [`Duration::MAX`] sets no limit.
+    /// client has closed its sending side (default: 5 min).
+    ///
+    /// At the bound the connection is closed, and the request's future is dropped.
+    /// [`Duration::MAX`] sets no limit.
     ///
     /// A client may close its sending side (TCP FIN) and still wait for the response, so the
     /// request is served to its end. A client that has closed the whole connection looks the same
@@ -146,28 +155,32 @@ impl<S> Serve<S> {
         self
     }
 
-    /// Passes requests with the method CONNECT to the application. By default the server responds
-    /// with 501.
+    /// Passes requests with the method CONNECT to the application.
+    ///
+    /// By default the server responds with 501.
     pub fn allow_connect(mut self) -> Self {
         self.limits.connection.allows_connect = true;
         self
     }
 
-    /// Sets how long the server waits for its connections when it stops (default: 30 s). What still
-    /// runs then is aborted.
+    /// Sets how long the server waits for its connections when it stops (default: 30 s).
+    ///
+    /// What still runs then is aborted.
     pub fn drain_timeout(mut self, limit: Duration) -> Self {
         self.limits.drain_timeout = limit;
         self
     }
 
-    /// Sets how many connections may be open at once (default: 65,536). At the bound further
-    /// clients wait in the listener's queue.
+    /// Sets how many connections may be open at once (default: 65,536).
+    ///
+    /// At the bound further clients wait in the listener's queue.
     pub fn max_connections(mut self, limit: usize) -> Self {
         self.limits.connections = limit.min(Semaphore::MAX_PERMITS);
         self
     }
 
     /// Adds a function that runs before connections are accepted: `.on_startup(Database::open)`.
+    ///
     /// The value that it returns is inserted into every scope. If it fails, nothing is served, and
     /// the server returns the error.
     ///
@@ -197,13 +210,16 @@ impl<S> Serve<S> {
     }
 
     /// Adds a function that runs once after the drain, or after a later start-up function has
-    /// failed. Functions run in reverse order; see [`Lifespan::on_shutdown`].
+    /// failed.
+    ///
+    /// Functions run in reverse order; see [`Lifespan::on_shutdown`].
     pub fn on_shutdown<Args>(mut self, stop: impl LifespanFn<Args, Output = ()>) -> Self {
         self.lifespan = self.lifespan.on_shutdown(stop);
         self
     }
 
     /// Sets how long each function of [`on_shutdown`](Serve::on_shutdown) may take (default: 10 s).
+    ///
     /// At the bound it is dropped at an await, and the next one runs.
     pub fn shutdown_timeout(mut self, limit: Duration) -> Self {
         self.lifespan = self.lifespan.shutdown_timeout(limit);
@@ -216,8 +232,9 @@ impl<S> Serve<S> {
         self
     }
 
-    /// Stops the server when this future completes, instead of on Ctrl-C or SIGTERM. The
-    /// application then handles those signals itself, also a second one.
+    /// Stops the server when this future completes, instead of on Ctrl-C or SIGTERM.
+    ///
+    /// The application then handles those signals itself, also a second one.
     pub fn stop_on(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
         self.stop = Some(Box::pin(stop));
         self

@@ -116,8 +116,9 @@ impl Session {
         Ok(self.0.state().remove(key))
     }
 
-    /// Removes all values, without reading them. The session itself goes on; [`flush`](Self::flush)
-    /// ends it.
+    /// Removes all values, without reading them.
+    ///
+    /// The session itself goes on; [`flush`](Self::flush) ends it.
     pub async fn clear(&self) {
         let mut state = self.0.state();
         state.stage.clear();
@@ -190,7 +191,9 @@ impl Session {
     }
 
     /// Saves the session now: writes the keys that this connection has changed, and keeps those
-    /// that others have changed since. Without a session, begins one.
+    /// that others have changed since.
+    ///
+    /// Without a session, begins one.
     ///
     /// An HTTP handler need not call it, since the response saves changes.
     ///
@@ -206,8 +209,9 @@ impl Session {
         complete(async move { core.save().await }).await
     }
 
-    /// Gives the session a new id and keeps its values, so that nobody can use the old id. A log-in
-    /// does this for you.
+    /// Gives the session a new id and keeps its values, so that nobody can use the old id.
+    ///
+    /// A log-in does this for you.
     ///
     /// The new id comes with the response. If that fails (500 or more, or a panic), the session is
     /// unchanged under its old id. Other connections under the old id are closed.
@@ -220,7 +224,9 @@ impl Session {
     }
 
     /// Ends the session: removes all values, deletes it from the store, and closes its open
-    /// connections, in every process. A log-out does this for you.
+    /// connections, in every process.
+    ///
+    /// A log-out does this for you.
     ///
     /// It takes effect immediately, even if the response fails. Values that are inserted afterwards
     /// begin another session.

@@ -179,7 +179,9 @@ pub struct TestRequest {
 }
 
 impl TestRequest {
-    /// Adds a header. A `cookie` header replaces the client's cookies in this request.
+    /// Adds a header.
+    ///
+    /// A `cookie` header replaces the client's cookies in this request.
     ///
     /// # Panics
     /// If the name or the value is malformed.
@@ -268,7 +270,9 @@ pub struct TestResponse {
 }
 
 impl TestResponse {
-    /// Returns the status. The reason of a 500 or 503 is in the output of a test that fails.
+    /// Returns the status.
+    ///
+    /// The reason of a 500 or 503 is in the output of a test that fails.
     pub fn status(&self) -> StatusCode {
         self.response.status()
     }

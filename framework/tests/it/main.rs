@@ -30,6 +30,7 @@ mod macros_people;
 mod memory;
 #[cfg(feature = "macros")]
 mod missed;
+mod public_api;
 #[cfg(feature = "sessions")]
 mod replies;
 mod routing;

@@ -36,8 +36,9 @@ use std::future::Future;
 /// ```
 pub trait Authenticator: Send + Sync + 'static {
     /// Name of this kind of users (default: `user`), for sites with several kinds, such as
-    /// customers and staff, whose ids may coincide. It consists of letters, digits, hyphens,
-    /// underscores and periods.
+    /// customers and staff, whose ids may coincide.
+    ///
+    /// It consists of letters, digits, hyphens, underscores and periods.
     const REALM: &'static str = "user";
     /// A user, as handlers get it.
     type User: Clone + Send + Sync + 'static;
@@ -62,7 +63,9 @@ pub trait Authenticator: Send + Sync + 'static {
         credentials: Self::Credentials,
     ) -> impl Future<Output = Result<Option<Self::User>>> + Send;
 
-    /// Returns the id by which [`load`](Authenticator::load) finds the user. Sessions store it.
+    /// Returns the id by which [`load`](Authenticator::load) finds the user.
+    ///
+    /// Sessions store it.
     fn id(&self, user: &Self::User) -> String;
 
     /// Returns a value whose change ends the user's earlier log-ins (default: an empty string,

@@ -63,16 +63,19 @@ impl WebSocketConfig {
         DEFAULT.clone()
     }
 
-    /// Sets the largest message a client may send, in bytes, whole or in fragments
-    /// (default: 1 MiB). The connection is closed with 1009 before a larger one is read.
+    /// Sets the largest message a client may send, in bytes, whole or in fragments (default: 1
+    /// MiB).
+    ///
+    /// The connection is closed with 1009 before a larger one is read.
     #[must_use]
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.max_message_size = bytes;
         self
     }
 
-    /// Sets how many bytes may be queued for a client that reads slowly (default: 64 KiB). At the
-    /// bound `send` waits; the message that exceeds it is still accepted whole.
+    /// Sets how many bytes may be queued for a client that reads slowly (default: 64 KiB).
+    ///
+    /// At the bound `send` waits; the message that exceeds it is still accepted whole.
     #[must_use]
     pub fn send_buffer(mut self, bytes: usize) -> Self {
         self.send_buffer = bytes.max(1);
@@ -99,16 +102,19 @@ impl WebSocketConfig {
         self
     }
 
-    /// Disables pings. A client that disconnects without a close frame is then detected only when
-    /// something is sent to it.
+    /// Disables pings.
+    ///
+    /// A client that disconnects without a close frame is then detected only when something is sent
+    /// to it.
     #[must_use]
     pub fn no_heartbeat(mut self) -> Self {
         self.heartbeat = None;
         self
     }
 
-    /// Sets how long a consumer's `connect` may take (default: 10 s). At the bound the client gets
-    /// 503.
+    /// Sets how long a consumer's `connect` may take (default: 10 s).
+    ///
+    /// At the bound the client gets 503.
     #[must_use]
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
@@ -116,16 +122,19 @@ impl WebSocketConfig {
     }
 
     /// Sets how long to wait for the client's half of the closing handshake (RFC 6455, 7.1.1;
-    /// default: 5 s). At the bound the connection is dropped.
+    /// default: 5 s).
+    ///
+    /// At the bound the connection is dropped.
     #[must_use]
     pub fn close_timeout(mut self, limit: Duration) -> Self {
         self.close_timeout = limit;
         self
     }
 
-    /// Sets how long hooks may still run once the client has disconnected, the connection was closed
-    /// remotely, or the server stops (default: 5 s). At the bound the hook's future is dropped at an
-    /// await, and `disconnect` runs.
+    /// Sets how long hooks may still run once the client has disconnected, the connection was
+    /// closed remotely, or the server stops (default: 5 s).
+    ///
+    /// At the bound the hook's future is dropped at an await, and `disconnect` runs.
     #[must_use]
     pub fn grace(mut self, limit: Duration) -> Self {
         self.grace = limit;

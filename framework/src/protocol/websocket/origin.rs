@@ -40,8 +40,10 @@ impl AllowedOrigins {
 
     /// Allows pages of these origins: `https://app.example`, `https://app.example:8443`, a bare
     /// host (`app.example`, any scheme and port), or with a leading dot a domain and all its
-    /// subdomains (`.example.com`). Space around a pattern is ignored, as splitting
-    /// `"https://a.example, https://b.example"` at its comma leaves it.
+    /// subdomains (`.example.com`).
+    ///
+    /// Space around a pattern is ignored, as splitting `"https://a.example, https://b.example"` at
+    /// its comma leaves it.
     ///
     /// # Panics
     /// If a pattern can match no origin that a browser sends, because it is empty, has a path, a
@@ -62,7 +64,9 @@ impl AllowedOrigins {
         Self::of(Pages::List(patterns))
     }
 
-    /// Allows every page. Safe only where no cookie authorizes anything.
+    /// Allows every page.
+    ///
+    /// Safe only where no cookie authorizes anything.
     pub fn any() -> Self {
         Self::of(Pages::Any)
     }

@@ -78,9 +78,10 @@ impl Sender {
         }))
     }
 
-    /// Sends a message. It is queued and written together with all others that are queued, in
-    /// order. Waits while more bytes are queued than
-    /// [`send_buffer`](super::WebSocketConfig::send_buffer) allows.
+    /// Sends a message.
+    ///
+    /// It is queued and written together with all others that are queued, in order. Waits while
+    /// more bytes are queued than [`send_buffer`](super::WebSocketConfig::send_buffer) allows.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`] if the connection is closed or closing.
@@ -119,7 +120,9 @@ impl Sender {
         Poll::Ready(Ok(()))
     }
 
-    /// Closes the connection once everything queued is written. Later sends fail.
+    /// Closes the connection once everything queued is written.
+    ///
+    /// Later sends fail.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`] if it is closed or closing already, [`ErrorKind::Codec`] if the code
