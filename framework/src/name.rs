@@ -1,6 +1,7 @@
 //! The names of channels and groups, checked once when they are created.
 
 use crate::error::{Error, ErrorKind, Result};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, sync::Arc};
 
 /// One less than the limit of Django Channels, 100, which is exclusive.
@@ -9,7 +10,8 @@ const LONGEST: usize = 99;
 /// The address of one consumer, or of a worker's queue.
 ///
 /// 1 to 99 ASCII letters, digits, hyphens, underscores or periods, then optionally a `!` and more
-/// of the same: the grammar of Django Channels, so that both sides can address each other.
+/// of the same: the grammar of Django Channels, so that both sides can address each other. A name
+/// without `!` is that of a worker queue. Deserializing a name checks it.
 ///
 /// ```
 /// use seaway::ChannelName;
@@ -24,6 +26,7 @@ pub struct ChannelName(Arc<str>);
 /// The name of a group.
 ///
 /// 1 to 99 ASCII letters, digits, hyphens, underscores or periods, as in Django Channels.
+/// Deserializing a name checks it.
 ///
 /// ```
 /// use seaway::GroupName;
@@ -53,6 +56,12 @@ impl ChannelName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns whether this is the name of a worker queue, which has no `!`; others are channels of
+    /// consumers.
+    pub fn is_worker_queue(&self) -> bool {
+        !self.0.contains('!')
+    }
 }
 
 impl GroupName {
@@ -71,6 +80,30 @@ impl GroupName {
     /// Returns the name as a string slice.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl Serialize for ChannelName {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for ChannelName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::new(String::deserialize(from)?).map_err(de::Error::custom)
+    }
+}
+
+impl Serialize for GroupName {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for GroupName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::new(String::deserialize(from)?).map_err(de::Error::custom)
     }
 }
 
@@ -130,5 +163,40 @@ mod tests {
             assert_eq!(ChannelName::new(name).is_ok(), channel, "channel {name:?}");
             assert_eq!(GroupName::new(name).is_ok(), group, "group {name:?}");
         }
+    }
+
+    #[test]
+    fn a_name_without_an_exclamation_mark_is_that_of_a_worker_queue() {
+        for (name, expected) in [
+            ("thumbnails", true),
+            ("specific.ab!cd", false),
+            ("ends.here!", false),
+        ] {
+            assert_eq!(
+                ChannelName::new(name).unwrap().is_worker_queue(),
+                expected,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn deserialized_names_are_checked() {
+        let names = r#"["specific.ab!cd", "chat.lobby"]"#;
+
+        let (channel, group): (ChannelName, GroupName) = serde_json::from_str(names).unwrap();
+
+        assert_eq!(
+            serde_json::to_string(&(channel, group)).unwrap(),
+            names.replace(' ', "")
+        );
+        let error = serde_json::from_str::<ChannelName>(r#""a b""#).unwrap_err();
+        assert!(
+            error.to_string().contains("is not a channel name"),
+            "{error}"
+        );
+        let error = serde_json::from_str::<GroupName>(r#""a!b""#).unwrap_err();
+        assert!(error.to_string().contains("is not a group name"), "{error}");
+        assert!(serde_json::from_str::<GroupName>("7").is_err());
     }
 }
