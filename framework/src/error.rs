@@ -38,6 +38,11 @@ pub enum ErrorKind {
     Closed,
     /// A payload could not be encoded or decoded.
     Codec,
+    /// The worker queue that a job was sent to is full.
+    ///
+    /// Workers take jobs more slowly than they are sent. The job was not queued; a later retry may
+    /// succeed.
+    ChannelFull,
     /// The channel layer did not accept an event or a membership.
     ///
     /// A later retry may succeed.
@@ -98,6 +103,16 @@ impl Error {
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.0.source = Some(source.into());
         self
+    }
+
+    /// Creates the error for a job whose queue is full.
+    pub(crate) fn channel_full(channel: &impl fmt::Display, capacity: usize) -> Self {
+        Self::new(
+            ErrorKind::ChannelFull,
+            format!(
+                "{capacity} jobs wait on the channel {channel} already; start more workers, or send the job later"
+            ),
+        )
     }
 
     pub(crate) fn closed() -> Self {

@@ -12,6 +12,7 @@ pub(crate) struct Sending {
     sent: Counter,
     failed: Counter,
     unconfirmed: Counter,
+    full: Counter,
 }
 
 impl Sending {
@@ -22,6 +23,7 @@ impl Sending {
             sent: outcome("sent"),
             failed: outcome("failed"),
             unconfirmed: outcome("unconfirmed"),
+            full: outcome("channel_full"),
         }
     }
 
@@ -30,6 +32,7 @@ impl Sending {
         match outcome.as_ref().map_err(Error::kind) {
             Ok(()) => self.sent.increment(1),
             Err(ErrorKind::Unconfirmed) => self.unconfirmed.increment(1),
+            Err(ErrorKind::ChannelFull) => self.full.increment(1),
             Err(_) => self.failed.increment(1),
         }
     }
@@ -62,6 +65,11 @@ impl Delivery {
 /// Counts an event that was dropped because it could not be decoded.
 pub(crate) fn undecodable() {
     dropped("undecodable").increment(1);
+}
+
+/// Counts jobs that were dropped because no worker took them in time.
+pub(crate) fn jobs_expired(jobs: u64) {
+    dropped("expired").increment(jobs);
 }
 
 fn dropped(reason: &'static str) -> Counter {

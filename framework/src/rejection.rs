@@ -140,7 +140,8 @@ impl From<Error> for Rejection {
             ErrorKind::Closed => {
                 return Self::from(StatusCode::INTERNAL_SERVER_ERROR).by(Rule::Failure);
             }
-            ErrorKind::Layer
+            ErrorKind::ChannelFull
+            | ErrorKind::Layer
             | ErrorKind::Missed
             | ErrorKind::Session
             | ErrorKind::Timeout

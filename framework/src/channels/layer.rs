@@ -1,6 +1,6 @@
 //! The trait that a channel layer implements, and the handle to it.
 
-use super::{Envelope, Event, Mailbox, Missed, Shared, undecodable::Undecodable};
+use super::{Envelope, Event, LocalChannels, Mailbox, Missed, Shared, undecodable::Undecodable};
 use crate::{
     error::{Error, Result},
     log_limit::log_limited,
@@ -14,52 +14,90 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 use tracing::{Instrument, debug_span};
 
 /// A transport for envelopes between consumers, in one process or many.
 ///
-/// Delivery inside a process is implemented once: a layer holds a
-/// [`LocalChannels`](super::LocalChannels) and adds a transport.
+/// Delivery inside a process is implemented once: a layer holds a [`LocalChannels`] and adds a
+/// transport. Worker queues inside a process are a [`LocalQueues`](super::LocalQueues).
 /// [`testing::channel_layer`](crate::testing::channel_layer) is the conformance suite that every
 /// layer must pass.
 ///
 /// ```
 /// use async_trait::async_trait;
-/// use seaway::{ChannelName, GroupName, Result, channels::{ChannelLayer, Envelope, LocalChannels, Mailbox}};
+/// use seaway::{
+///     ChannelName, GroupName, Result,
+///     channels::{ChannelLayer, Envelope, LocalChannels, LocalQueues, Mailbox},
+/// };
+/// use std::time::Duration;
 ///
 /// /// Delivers inside this process only.
-/// struct Here(LocalChannels);
+/// struct Here {
+///     local: LocalChannels,
+///     queues: LocalQueues,
+/// }
 ///
 /// #[async_trait]
 /// impl ChannelLayer for Here {
-///     async fn open(&self) -> Result<Mailbox> { self.0.open("here") }
+///     fn local(&self) -> &LocalChannels { &self.local }
+///     async fn open(&self) -> Result<Mailbox> { self.local.open("here") }
 ///     async fn send(&self, channel: &ChannelName, envelope: Envelope) -> Result<()> {
-///         self.0.deliver(channel, envelope);
+///         if channel.is_worker_queue() {
+///             return self.queues.send(channel, envelope);
+///         }
+///         self.local.deliver(channel, envelope);
 ///         Ok(())
 ///     }
+///     async fn receive(&self, channel: &ChannelName, wait: Duration) -> Result<Option<Envelope>> {
+///         self.queues.receive(channel, wait).await
+///     }
 ///     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
-///         self.0.join(group, channel).map(drop)
+///         self.local.join(group, channel).map(drop)
 ///     }
 ///     async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
-///         self.0.leave(group, channel);
+///         self.local.leave(group, channel);
 ///         Ok(())
 ///     }
 ///     async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()> {
-///         self.0.deliver_group(group, &envelope);
+///         self.local.deliver_group(group, &envelope);
 ///         Ok(())
 ///     }
 /// }
 /// ```
 #[async_trait]
 pub trait ChannelLayer: Send + Sync + 'static {
+    /// Returns the mailboxes and memberships of this process.
+    fn local(&self) -> &LocalChannels;
+
     /// Opens a new channel, whose group memberships end when the mailbox is dropped.
     async fn open(&self) -> Result<Mailbox>;
 
-    /// Sends an envelope to one channel, in whichever process it is.
+    /// Sends an envelope to one consumer, in whichever process it is, or to a
+    /// [worker queue](ChannelName::is_worker_queue).
     ///
-    /// If the channel no longer exists, the envelope is dropped without an error.
+    /// If the consumer no longer exists, the envelope is dropped without an error. A queue keeps it
+    /// until a worker takes it or it expires.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ChannelFull`](crate::ErrorKind::ChannelFull) if the queue has as many jobs as it
+    /// may hold.
     async fn send(&self, channel: &ChannelName, envelope: Envelope) -> Result<()>;
+
+    /// Takes the oldest envelope of a worker queue, or waits at most `wait` for one.
+    ///
+    /// Each envelope is taken by exactly one caller, in any process. Expired ones are dropped and
+    /// counted, not returned.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the channel is not a worker queue,
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if none could be taken,
+    /// [`ErrorKind::Unconfirmed`](crate::ErrorKind::Unconfirmed) if one may have been taken and lost.
+    ///
+    /// # Cancel safety
+    /// Need not be cancel safe: a worker stops between two calls and never drops one.
+    async fn receive(&self, channel: &ChannelName, wait: Duration) -> Result<Option<Envelope>>;
 
     /// Adds a channel of this process to a group.
     ///
@@ -74,7 +112,7 @@ pub trait ChannelLayer: Send + Sync + 'static {
 
     /// Returns how many envelopes this process has dropped because a mailbox was full.
     fn dropped(&self) -> u64 {
-        0
+        self.local().dropped()
     }
 
     /// Returns `Ok` if the layer can currently transport events, for a readiness probe.
@@ -122,12 +160,16 @@ impl Channels {
         self.layer().open().await
     }
 
-    /// Sends an event to one consumer, in whichever process it is.
+    /// Sends an event to one consumer, in whichever process it is, or a job to a
+    /// [worker queue](ChannelName::is_worker_queue).
     ///
-    /// If the consumer no longer exists, the event is dropped without an error.
+    /// If the consumer no longer exists, the event is dropped without an error. A job waits until a
+    /// worker takes it, 60 s by default ([`JOB_EXPIRY`](super::JOB_EXPIRY)).
     ///
     /// # Errors
     /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the event has no `type`,
+    /// [`ErrorKind::ChannelFull`](crate::ErrorKind::ChannelFull) if as many jobs wait already as the
+    /// queue holds, 100 by default ([`QUEUE_CAPACITY`](super::QUEUE_CAPACITY)),
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not accept it,
     /// [`ErrorKind::Unconfirmed`](crate::ErrorKind::Unconfirmed) if it is not known whether it did.
     pub async fn send<E: Event>(&self, channel: &ChannelName, event: &E) -> Result<()> {
@@ -161,6 +203,29 @@ impl Channels {
         let span = debug_span!("group_add", %group, %channel);
         let joining = self.layer().group_add(group, channel);
         joining.instrument(span).await
+    }
+
+    /// Returns how many members the group has in this process.
+    ///
+    /// Other processes are not asked: for a total, add what each process reports.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use seaway::{Channels, Event};
+    ///
+    /// #[derive(Event)]
+    /// enum Chat { Message { text: String } }
+    ///
+    /// let channels = Channels::in_memory();
+    /// let lobby = channels.group::<Chat>("chat.lobby")?;
+    /// let mailbox = channels.open().await?;
+    /// lobby.add(mailbox.name()).await?;
+    ///
+    /// assert_eq!(channels.local_members(lobby.name()), 1);
+    /// # seaway::Result::<()>::Ok(()) }).unwrap();
+    /// ```
+    pub fn local_members(&self, group: &GroupName) -> usize {
+        self.layer().local().members(group)
     }
 
     /// Returns how many envelopes this process has dropped because a mailbox was full.

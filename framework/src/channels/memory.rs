@@ -1,28 +1,30 @@
 //! The in-memory channel layer.
 
-use super::{ChannelLayer, Channels, Envelope, LocalChannels, Mailbox};
+use super::{ChannelLayer, Channels, Envelope, LocalChannels, LocalQueues, Mailbox};
 use crate::{
     error::Result,
     name::{ChannelName, GroupName},
 };
 use async_trait::async_trait;
+use std::time::Duration;
 
 /// A channel layer inside one process, for development, tests, and services that run as a single
 /// process.
 ///
-/// [`Channels::in_memory`](super::Channels::in_memory) creates one. A test that inspects
-/// memberships creates its own:
+/// [`Channels::in_memory`](super::Channels::in_memory) creates one with the default bounds. Others:
 ///
 /// ```
-/// use seaway::{Channels, GroupName, channels::InMemoryChannelLayer};
+/// use seaway::{Channels, channels::InMemoryChannelLayer};
+/// use std::time::Duration;
 ///
-/// let layer = InMemoryChannelLayer::with_mailbox_capacity(10);
-/// let channels = Channels::new(layer.clone());
-/// assert_eq!(layer.local().members(&GroupName::new("room").unwrap()), 0);
+/// let layer = InMemoryChannelLayer::with_mailbox_capacity(10)
+///     .worker_queues(1_000, Duration::from_secs(600));
+/// let channels = Channels::new(layer);
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct InMemoryChannelLayer {
     local: LocalChannels,
+    queues: LocalQueues,
 }
 
 impl Channels {
@@ -38,12 +40,25 @@ impl InMemoryChannelLayer {
     pub fn with_mailbox_capacity(capacity: usize) -> Self {
         Self {
             local: LocalChannels::new(capacity, |_| {}),
+            queues: LocalQueues::default(),
         }
     }
 
-    /// Returns the mailboxes and memberships, for inspection in a test.
-    pub fn local(&self) -> &LocalChannels {
-        &self.local
+    /// Sets how many jobs may wait in each worker queue, and for how long (default: 100
+    /// ([`QUEUE_CAPACITY`](super::QUEUE_CAPACITY)) and 60 s ([`JOB_EXPIRY`](super::JOB_EXPIRY))).
+    ///
+    /// A job beyond the capacity is refused with
+    /// [`ErrorKind::ChannelFull`](crate::ErrorKind::ChannelFull); one that no worker takes in time
+    /// is dropped and counted.
+    #[must_use]
+    pub fn worker_queues(mut self, capacity: usize, expiry: Duration) -> Self {
+        self.queues = LocalQueues::new(capacity, expiry);
+        self
+    }
+
+    /// Returns the worker queues, for inspection in a test.
+    pub fn queues(&self) -> &LocalQueues {
+        &self.queues
     }
 }
 
@@ -54,8 +69,15 @@ impl ChannelLayer for InMemoryChannelLayer {
     }
 
     async fn send(&self, channel: &ChannelName, envelope: Envelope) -> Result<()> {
+        if channel.is_worker_queue() {
+            return self.queues.send(channel, envelope);
+        }
         self.local.deliver(channel, envelope);
         Ok(())
+    }
+
+    async fn receive(&self, channel: &ChannelName, wait: Duration) -> Result<Option<Envelope>> {
+        self.queues.receive(channel, wait).await
     }
 
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
@@ -72,7 +94,7 @@ impl ChannelLayer for InMemoryChannelLayer {
         Ok(())
     }
 
-    fn dropped(&self) -> u64 {
-        self.local.dropped()
+    fn local(&self) -> &LocalChannels {
+        &self.local
     }
 }

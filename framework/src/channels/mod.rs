@@ -48,6 +48,7 @@
 //! | `disconnect.rs` | closing connections through the channel layer |
 //! | `shared.rs` | an event that is decoded once per process and shared by its receivers |
 //! | `undecodable.rs` | count and log of events that a consumer could not decode |
+//! | `queues.rs` | worker queues inside this process |
 //! | `local.rs` | delivery inside this process, shared by every backend |
 //! | `backpressure.rs` | back-pressure: when a backend pauses reading because mailboxes are full |
 //! | `memory.rs` | the in-memory layer |
@@ -64,6 +65,7 @@ mod mailbox;
 mod memory;
 mod messagepack;
 mod missed;
+mod queues;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod shared;
@@ -78,5 +80,6 @@ pub use self::{
     mailbox::{MAILBOX_CAPACITY, Mailbox},
     memory::InMemoryChannelLayer,
     missed::Missed,
+    queues::{JOB_EXPIRY, LocalQueues, QUEUE_CAPACITY},
     shared::Shared,
 };

@@ -148,7 +148,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     ) -> impl Future<Output = Result<()>> + Send {
         async move {
             match error.kind() {
-                ErrorKind::Layer | ErrorKind::Unconfirmed => {
+                ErrorKind::ChannelFull | ErrorKind::Layer | ErrorKind::Unconfirmed => {
                     ctx.channels().count_unsent(&error);
                     ctx.close(try_again("an event may not have been sent"))
                         .await

@@ -59,6 +59,7 @@ where
     the_owner_of_a_full_mailbox_is_told(&here).await;
     nobody_is_no_error(&here).await;
     members_of_one_group_hear_nothing_of_another(&here, &there).await;
+    members_are_counted_per_process(&here).await;
 }
 
 async fn a_group_reaches_its_members_everywhere(here: &Channels, there: &Channels) {
@@ -224,6 +225,16 @@ async fn members_of_one_group_hear_nothing_of_another(here: &Channels, there: &C
     send(here, "exam.mine", 2).await;
 
     assert_eq!(receive(&mut mailbox).await.number, 2);
+}
+
+async fn members_are_counted_per_process(here: &Channels) {
+    let group = here.group::<Note>("exam.count").expect("a valid name");
+    assert_eq!(here.local_members(group.name()), 0);
+    let one = open(here).await;
+    join(here, "exam.count", &one).await;
+    assert_eq!(here.local_members(group.name()), 1, "joined");
+    drop(one);
+    assert_eq!(here.local_members(group.name()), 0, "left");
 }
 
 async fn open(channels: &Channels) -> Mailbox {

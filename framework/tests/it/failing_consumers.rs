@@ -13,7 +13,7 @@ use seaway::{
     testing::WebSocketCommunicator,
 };
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 #[tokio::test]
 async fn a_failing_hook_closes_its_connection_alone_with_1011() {
@@ -169,6 +169,12 @@ struct Cut(LocalChannels);
 
 #[async_trait::async_trait]
 impl ChannelLayer for Cut {
+    fn local(&self) -> &LocalChannels {
+        &self.0
+    }
+    async fn receive(&self, _: &ChannelName, _: Duration) -> Result<Option<Envelope>> {
+        Ok(None)
+    }
     async fn open(&self) -> Result<Mailbox> {
         self.0.open("cut")
     }

@@ -8,7 +8,7 @@ use http::Request;
 use seaway::{
     ApplicationExt, Channels, Context, Event, Group, Handshake, HttpConsumer, HttpContext,
     HttpHandshake, Missed, Rejection, Reply, Result, Shared, WebSocketConsumer,
-    channels::InMemoryChannelLayer,
+    channels::{ChannelLayer, InMemoryChannelLayer},
     consumer, http,
     middleware::Provide,
     testing::{HttpCommunicator, WebSocketCommunicator},

@@ -10,7 +10,7 @@ use seaway::{
     ApplicationExt, AuthSession, Authenticator, BoxApplication, Channels, Context, Handshake,
     HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Reply, Result, Session, User,
     WebSocketConsumer,
-    channels::{InMemoryChannelLayer, LocalChannels},
+    channels::{ChannelLayer, InMemoryChannelLayer, LocalChannels},
     from_service,
     http::{Response, StatusCode, request},
     middleware::{Auth, RequireUser, Sessions},

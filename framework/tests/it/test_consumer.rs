@@ -5,7 +5,7 @@ use http::{Request, Response, StatusCode};
 use seaway::{
     Application, ApplicationExt, BoxApplication, Channels, Close, GroupName, HttpConsumer,
     HttpContext, HttpHandshake, Rejection, Reply, Result, SseEvent,
-    channels::InMemoryChannelLayer,
+    channels::{ChannelLayer, InMemoryChannelLayer},
     middleware::Provide,
     protocol::{Body, Http},
     testing::HttpCommunicator,

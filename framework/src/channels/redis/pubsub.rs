@@ -263,8 +263,14 @@ impl ChannelLayer for RedisChannelLayer {
             .await
     }
 
-    fn dropped(&self) -> u64 {
-        self.local.dropped()
+    async fn receive(&self, channel: &ChannelName, _: Duration) -> Result<Option<Envelope>> {
+        let message =
+            format!("cannot receive jobs of {channel}: the Redis layer has no worker queues");
+        Err(Error::new(ErrorKind::Layer, message))
+    }
+
+    fn local(&self) -> &LocalChannels {
+        &self.local
     }
 
     fn health(&self) -> Result<()> {

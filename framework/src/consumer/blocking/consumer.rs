@@ -105,7 +105,7 @@ pub trait BlockingConsumer: Sized + Send + 'static {
     /// Default: that of [`WebSocketConsumer::failed`](crate::WebSocketConsumer::failed).
     fn failed(&mut self, ctx: &mut BlockingContext<Self::Event>, error: Error) -> Result<()> {
         match error.kind() {
-            ErrorKind::Layer | ErrorKind::Unconfirmed => {
+            ErrorKind::ChannelFull | ErrorKind::Layer | ErrorKind::Unconfirmed => {
                 ctx.channels().count_unsent(&error);
                 ctx.close(try_again("an event may not have been sent"))
             }

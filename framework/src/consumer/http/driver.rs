@@ -165,7 +165,9 @@ async fn fail(peer: Peer, exchange: Option<Exchange>, error: Error) -> (Close, R
         ErrorKind::Closed => Close::ABNORMAL,
         ErrorKind::SessionGone => Close::UNAUTHORIZED,
         ErrorKind::TooLarge => Close::TOO_LARGE,
-        ErrorKind::Layer | ErrorKind::Missed | ErrorKind::Unconfirmed => Close::TRY_AGAIN,
+        ErrorKind::ChannelFull | ErrorKind::Layer | ErrorKind::Missed | ErrorKind::Unconfirmed => {
+            Close::TRY_AGAIN
+        }
         _ => Close::ERROR,
     });
     match exchange {

@@ -10,7 +10,10 @@ use seaway::{
     protocol::WebSocket,
     routing::PathRouter,
 };
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 #[derive(Event)]
 enum RoomEvent {
@@ -57,6 +60,12 @@ struct Noted {
 
 #[async_trait::async_trait]
 impl ChannelLayer for Noted {
+    fn local(&self) -> &LocalChannels {
+        &self.local
+    }
+    async fn receive(&self, _: &ChannelName, _: Duration) -> Result<Option<Envelope>> {
+        Ok(None)
+    }
     async fn open(&self) -> Result<Mailbox> {
         self.local.open("noted")
     }

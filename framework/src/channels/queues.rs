@@ -1,0 +1,385 @@
+//! Worker queues inside this process.
+
+use super::Envelope;
+use crate::{
+    error::{Error, ErrorKind, Result},
+    log_limit::log_limited,
+    metric,
+    name::ChannelName,
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
+
+/// The number of jobs that may wait in one worker queue, unless its layer is configured otherwise:
+/// that of Django Channels.
+///
+/// When the queue is full, a further job is refused with
+/// [`ErrorKind::ChannelFull`](crate::ErrorKind::ChannelFull).
+pub const QUEUE_CAPACITY: usize = 100;
+
+/// How long a job waits for a worker, unless its layer is configured otherwise: as long as in
+/// Django Channels. Then it is dropped and counted.
+pub const JOB_EXPIRY: Duration = Duration::from_secs(60);
+
+/// The worker queues of this process, for channel layers that have no transport for jobs.
+///
+/// A queue exists while jobs wait in it or a worker waits for one. Clones share the queues.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use seaway::{ChannelName, channels::{Envelope, LocalQueues}};
+/// use std::time::Duration;
+///
+/// let (queues, thumbnails) = (LocalQueues::default(), ChannelName::new("thumbnails")?);
+/// queues.send(&thumbnails, Envelope::from_bytes("resize 7"))?;
+///
+/// let job = queues.receive(&thumbnails, Duration::from_secs(1)).await?;
+/// assert_eq!(job.unwrap().as_bytes(), "resize 7");
+/// # seaway::Result::<()>::Ok(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct LocalQueues(Arc<Inner>);
+
+struct Inner {
+    capacity: usize,
+    expiry: Duration,
+    expired: AtomicU64,
+    queues: Mutex<Queues>,
+}
+
+#[derive(Default)]
+struct Queues {
+    by_channel: HashMap<ChannelName, Queue>,
+    /// The number of queues at which those without jobs are next removed.
+    sweep_at: usize,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// The jobs with their expiry, oldest first.
+    waiting: VecDeque<(Instant, Envelope)>,
+    /// The number of calls that wait for a job.
+    receivers: usize,
+    arrival: Arc<Notify>,
+}
+
+/// The number of queues below which none is removed early.
+const FEWEST_SWEPT: usize = 64;
+
+impl Default for LocalQueues {
+    fn default() -> Self {
+        Self::new(QUEUE_CAPACITY, JOB_EXPIRY)
+    }
+}
+
+impl LocalQueues {
+    /// Creates queues that hold `capacity` jobs each, for at most `expiry`.
+    pub fn new(capacity: usize, expiry: Duration) -> Self {
+        Self(Arc::new(Inner {
+            capacity,
+            expiry,
+            expired: AtomicU64::new(0),
+            queues: Mutex::default(),
+        }))
+    }
+
+    /// Queues a job.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ChannelFull`] if the queue is full, [`ErrorKind::Name`] if the name is not that
+    /// of a worker queue.
+    pub fn send(&self, channel: &ChannelName, job: Envelope) -> Result<()> {
+        check(channel)?;
+        let now = Instant::now();
+        let expires = now.checked_add(self.0.expiry).unwrap_or_else(far_future);
+        let mut queues = self.0.queues();
+        self.sweep(&mut queues, now);
+        let queue = queues.by_channel.entry(channel.clone()).or_default();
+        self.expire(channel, queue, now);
+        if queue.waiting.len() >= self.0.capacity {
+            return Err(Error::channel_full(channel, self.0.capacity));
+        }
+        queue.waiting.push_back((expires, job));
+        queue.arrival.notify_one();
+        Ok(())
+    }
+
+    /// Takes the oldest job, or waits at most `wait` for one. Each job is taken once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Name`] if the name is not that of a worker queue.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: no job is lost.
+    pub async fn receive(&self, channel: &ChannelName, wait: Duration) -> Result<Option<Envelope>> {
+        check(channel)?;
+        let deadline = Instant::now().checked_add(wait).unwrap_or_else(far_future);
+        let receiver = Receiver::new(self, channel);
+        loop {
+            let mut arrived = std::pin::pin!(receiver.arrival.notified());
+            // Registered before the look, so that no job arrives unnoticed between the two.
+            arrived.as_mut().enable();
+            if let Some(job) = self.take(channel) {
+                return Ok(Some(job));
+            }
+            if timeout_at(deadline, arrived).await.is_err() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Returns how many jobs wait in a queue, those that have expired included.
+    pub fn waiting(&self, channel: &ChannelName) -> usize {
+        let queues = self.0.queues();
+        let queue = queues.by_channel.get(channel);
+        queue.map_or(0, |queue| queue.waiting.len())
+    }
+
+    /// Returns how many jobs were dropped because no worker took them in time.
+    pub fn expired(&self) -> u64 {
+        self.0.expired.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, channel: &ChannelName) -> Option<Envelope> {
+        let mut queues = self.0.queues();
+        let queue = queues.by_channel.get_mut(channel)?;
+        self.expire(channel, queue, Instant::now());
+        let (_, job) = queue.waiting.pop_front()?;
+        // One notification may stand for several jobs: the next receiver looks for itself.
+        if !queue.waiting.is_empty() {
+            queue.arrival.notify_one();
+        }
+        Some(job)
+    }
+
+    /// Drops the jobs that have expired.
+    fn expire(&self, channel: &ChannelName, queue: &mut Queue, now: Instant) {
+        let before = queue.waiting.len();
+        while queue
+            .waiting
+            .front()
+            .is_some_and(|(expires, _)| *expires <= now)
+        {
+            queue.waiting.pop_front();
+        }
+        let expired = (before - queue.waiting.len()) as u64;
+        if expired == 0 {
+            return;
+        }
+        metric::jobs_expired(expired);
+        let total = self.0.expired.fetch_add(expired, Ordering::Relaxed) + expired;
+        log_limited!(
+            warn,
+            %channel,
+            total,
+            "dropped jobs that no worker took in time; start a worker for the channel, or more of them"
+        );
+    }
+
+    /// Removes the queues without jobs and receivers, once their number has doubled.
+    fn sweep(&self, queues: &mut Queues, now: Instant) {
+        if queues.by_channel.len() < queues.sweep_at.max(FEWEST_SWEPT) {
+            return;
+        }
+        queues.by_channel.retain(|channel, queue| {
+            self.expire(channel, queue, now);
+            queue.receivers > 0 || !queue.waiting.is_empty()
+        });
+        queues.sweep_at = queues.by_channel.len().saturating_mul(2);
+    }
+}
+
+impl Inner {
+    fn queues(&self) -> MutexGuard<'_, Queues> {
+        let lock = self.queues.lock();
+        lock.expect("no code panics while it holds this lock")
+    }
+}
+
+/// A call that waits for a job, and keeps its queue.
+struct Receiver<'a> {
+    queues: &'a LocalQueues,
+    channel: &'a ChannelName,
+    arrival: Arc<Notify>,
+}
+
+impl<'a> Receiver<'a> {
+    fn new(queues: &'a LocalQueues, channel: &'a ChannelName) -> Self {
+        let mut all = queues.0.queues();
+        let queue = all.by_channel.entry(channel.clone()).or_default();
+        queue.receivers += 1;
+        let arrival = queue.arrival.clone();
+        drop(all);
+        Self {
+            queues,
+            channel,
+            arrival,
+        }
+    }
+}
+
+impl Drop for Receiver<'_> {
+    fn drop(&mut self) {
+        let mut all = self.queues.0.queues();
+        let Some(queue) = all.by_channel.get_mut(self.channel) else {
+            return;
+        };
+        queue.receivers -= 1;
+        if queue.receivers == 0 && queue.waiting.is_empty() {
+            all.by_channel.remove(self.channel);
+        }
+    }
+}
+
+/// Refuses the name of a consumer's channel.
+fn check(channel: &ChannelName) -> Result<()> {
+    if channel.is_worker_queue() {
+        return Ok(());
+    }
+    let message = format!(
+        "{channel} is the channel of a consumer, not of a worker queue: a queue's name has no `!`"
+    );
+    Err(Error::new(ErrorKind::Name, message))
+}
+
+/// Returns a time that never comes, for a duration that is too long to add.
+fn far_future() -> Instant {
+    const THIRTY_YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+    Instant::now() + THIRTY_YEARS
+}
+
+impl fmt::Debug for LocalQueues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalQueues")
+            .field("capacity", &self.0.capacity)
+            .field("expiry", &self.0.expiry)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel(name: &str) -> ChannelName {
+        ChannelName::new(name).unwrap()
+    }
+
+    fn job(text: &'static str) -> Envelope {
+        Envelope::from_bytes(text)
+    }
+
+    async fn receive(queues: &LocalQueues, name: &str) -> Option<String> {
+        let received = queues.receive(&channel(name), Duration::from_secs(1)).await;
+        let text = |job: Envelope| String::from_utf8(job.as_bytes().to_vec()).unwrap();
+        received.unwrap().map(text)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn jobs_leave_in_order_and_each_queue_on_its_own() {
+        let queues = LocalQueues::default();
+        for (name, text) in [("a", "1"), ("b", "2"), ("a", "3")] {
+            queues.send(&channel(name), job(text)).unwrap();
+        }
+
+        assert_eq!(receive(&queues, "a").await.as_deref(), Some("1"));
+        assert_eq!(receive(&queues, "a").await.as_deref(), Some("3"));
+        assert_eq!(receive(&queues, "a").await, None);
+        assert_eq!(receive(&queues, "b").await.as_deref(), Some("2"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_waiting_receiver_gets_a_job_at_once() {
+        let queues = LocalQueues::default();
+        let begun = Instant::now();
+        let (received, ()) = tokio::join!(receive(&queues, "a"), async {
+            queues.send(&channel("a"), job("1")).unwrap();
+        });
+
+        assert_eq!(received.as_deref(), Some("1"));
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_queue_tells_the_sender_and_expired_jobs_make_room() {
+        let queues = LocalQueues::new(2, Duration::from_secs(60));
+        let name = channel("a");
+        queues.send(&name, job("1")).unwrap();
+        tokio::time::advance(Duration::from_secs(30)).await;
+        queues.send(&name, job("2")).unwrap();
+
+        let refused = queues.send(&name, job("3")).unwrap_err();
+        tokio::time::advance(Duration::from_secs(30)).await;
+        queues.send(&name, job("4")).unwrap();
+
+        assert_eq!(refused.kind(), ErrorKind::ChannelFull);
+        assert_eq!(queues.expired(), 1);
+        assert_eq!(receive(&queues, "a").await.as_deref(), Some("2"));
+        assert_eq!(receive(&queues, "a").await.as_deref(), Some("4"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_no_worker_took_in_time_is_dropped_and_counted() {
+        let queues = LocalQueues::default();
+        queues.send(&channel("a"), job("1")).unwrap();
+
+        tokio::time::advance(JOB_EXPIRY).await;
+
+        assert_eq!(receive(&queues, "a").await, None);
+        assert_eq!(queues.expired(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_receiver_that_is_dropped_takes_no_job_with_it() {
+        let queues = LocalQueues::default();
+        let name = channel("a");
+        {
+            let mut dropped = std::pin::pin!(queues.receive(&name, JOB_EXPIRY));
+            let mut other = std::pin::pin!(receive(&queues, "a"));
+            assert!(futures_util::poll!(&mut dropped).is_pending());
+            assert!(futures_util::poll!(&mut other).is_pending());
+            queues.send(&name, job("1")).unwrap();
+        }
+
+        assert_eq!(receive(&queues, "a").await.as_deref(), Some("1"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn queues_without_jobs_and_receivers_use_no_memory() {
+        let queues = LocalQueues::default();
+        for number in 0..10_000 {
+            queues
+                .send(&channel(&format!("a{number}")), job("1"))
+                .unwrap();
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        receive(&queues, "other").await;
+
+        let kept = queues.0.queues().by_channel.len();
+
+        assert!(kept <= 2 * FEWEST_SWEPT, "{kept} queues");
+    }
+
+    #[tokio::test]
+    async fn a_consumers_channel_is_no_queue() {
+        let queues = LocalQueues::default();
+        let own = channel("specific.a!1");
+
+        let sent = queues.send(&own, job("1")).unwrap_err();
+        let received = queues.receive(&own, Duration::ZERO).await.unwrap_err();
+
+        assert_eq!(sent.kind(), ErrorKind::Name);
+        assert_eq!(received.kind(), ErrorKind::Name);
+    }
+}
