@@ -48,6 +48,7 @@
 //! | `disconnect.rs` | closing connections through the channel layer |
 //! | `shared.rs` | an event that is decoded once per process and shared by its receivers |
 //! | `undecodable.rs` | count and log of events that a consumer could not decode |
+//! | `listen.rs` | a stream of a group's events, for background tasks |
 //! | `queues.rs` | worker queues inside this process |
 //! | `local.rs` | delivery inside this process, shared by every backend |
 //! | `backpressure.rs` | back-pressure: when a backend pauses reading because mailboxes are full |
@@ -60,6 +61,7 @@ mod envelope;
 mod except;
 mod group;
 mod layer;
+mod listen;
 mod local;
 mod mailbox;
 mod memory;
@@ -76,6 +78,7 @@ pub use self::{
     envelope::{Envelope, Event},
     group::Group,
     layer::{ChannelLayer, Channels},
+    listen::Listener,
     local::{LocalChannels, Membership},
     mailbox::{MAILBOX_CAPACITY, Mailbox},
     memory::InMemoryChannelLayer,

@@ -21,6 +21,8 @@ mod http_leaving;
 mod http_streams;
 mod layers;
 mod lifespan;
+#[cfg(feature = "macros")]
+mod listeners;
 #[cfg(any(feature = "macros", feature = "sessions"))]
 mod log;
 #[cfg(feature = "macros")]
