@@ -66,7 +66,8 @@ pub use self::{
     consumer::{
         BlockingConsumer, BlockingContext, BlockingHandshake, BodySender, Context, FromHandshake,
         FromMessage, Handshake, HttpConsumer, HttpContext, HttpHandshake, IntoMessage, IntoReply,
-        IntoSseEvent, Json, NoEvent, Reply, Sse, SseEvent, WebSocketConsumer,
+        IntoSseEvent, Json, NoEvent, Reply, Sse, SseEvent, WebSocketConsumer, WorkerContext,
+        worker_fn,
     },
     cookies::Cookies,
     error::{BoxError, Error, ErrorKind, Result},
@@ -79,7 +80,9 @@ pub use self::{
 };
 
 #[cfg(feature = "server")]
-pub use self::server::{Bind, Lifespan, LifespanFn, Running, Serve, serve};
+pub use self::server::{
+    Bind, Lifespan, LifespanFn, Running, Serve, ServeWorkers, serve, serve_workers,
+};
 
 #[cfg(feature = "sessions")]
 pub use self::{
@@ -158,6 +161,10 @@ mod guides {
     #[cfg(feature = "macros")]
     #[doc = include_str!("../docs/feed.md")]
     mod feed {}
+
+    #[cfg(all(feature = "macros", feature = "redis", feature = "server"))]
+    #[doc = include_str!("../docs/workers.md")]
+    mod workers {}
 
     #[cfg(feature = "macros")]
     #[doc = include_str!("../docs/macros.md")]

@@ -67,6 +67,62 @@ pub(crate) fn undecodable() {
     dropped("undecodable").increment(1);
 }
 
+/// Metrics of the jobs of one channel.
+#[cfg(feature = "server")]
+pub(crate) struct Jobs {
+    channel: String,
+    running: Gauge,
+    duration: Histogram,
+}
+
+#[cfg(feature = "server")]
+impl Jobs {
+    pub(crate) fn new(channel: &str) -> Self {
+        let channel = channel.to_owned();
+        Self {
+            running: gauge!("seaway_jobs_running", "channel" => channel.clone()),
+            duration: histogram!("seaway_job_seconds", "channel" => channel.clone()),
+            channel,
+        }
+    }
+
+    /// Counts a job as running, until the returned value is dropped.
+    pub(crate) fn begin(self: std::sync::Arc<Self>) -> RunningJob {
+        RunningJob {
+            _open: Open::new(self.running.clone()),
+            began: std::time::Instant::now(),
+            outcome: "aborted",
+            metrics: self,
+        }
+    }
+}
+
+/// A running job, which counts its outcome when it is dropped.
+#[cfg(feature = "server")]
+pub(crate) struct RunningJob {
+    metrics: std::sync::Arc<Jobs>,
+    began: std::time::Instant,
+    _open: Open,
+    outcome: &'static str,
+}
+
+#[cfg(feature = "server")]
+impl RunningJob {
+    /// Sets how the job ended, and counts it.
+    pub(crate) fn end(mut self, outcome: &'static str) {
+        self.outcome = outcome;
+    }
+}
+
+#[cfg(feature = "server")]
+impl Drop for RunningJob {
+    fn drop(&mut self) {
+        let channel = self.metrics.channel.clone();
+        counter!("seaway_jobs_total", "channel" => channel, "outcome" => self.outcome).increment(1);
+        self.metrics.duration.record(self.began.elapsed());
+    }
+}
+
 /// Counts jobs that were dropped because no worker took them in time.
 pub(crate) fn jobs_expired(jobs: u64) {
     dropped("expired").increment(jobs);

@@ -155,14 +155,7 @@ impl Envelope {
         if self.decoded::<E>().is_some() {
             return Ok(None);
         }
-        let event: E = messagepack::decode(self.event_bytes()).map_err(|source| {
-            let name = std::any::type_name::<E>();
-            let message = match foreign_setting(self.event_bytes()) {
-                Some(setting) => format!("cannot decode an event as {name}: {setting}"),
-                None => format!("cannot decode an event as {name}"),
-            };
-            Error::new(ErrorKind::Codec, message).with_source(source)
-        })?;
+        let event: E = self.decode_anew()?;
         match self.0.decoded.set(Box::new(event)) {
             Ok(()) => Ok(None),
             // Another member decoded first; or members of two event types share the group.
@@ -171,6 +164,21 @@ impl Envelope {
                 _ => Ok(None),
             },
         }
+    }
+
+    /// Decodes a value that the envelope does not keep.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`] as [`decode`](Envelope::decode).
+    pub(crate) fn decode_anew<E: Event>(&self) -> Result<E> {
+        messagepack::decode(self.event_bytes()).map_err(|source| {
+            let name = std::any::type_name::<E>();
+            let message = match foreign_setting(self.event_bytes()) {
+                Some(setting) => format!("cannot decode an event as {name}: {setting}"),
+                None => format!("cannot decode an event as {name}"),
+            };
+            Error::new(ErrorKind::Codec, message).with_source(source)
+        })
     }
 
     /// Returns the event's `type`, if it is a map that has one.

@@ -28,8 +28,10 @@ use tokio::{
 /// [`ErrorKind::ChannelFull`](crate::ErrorKind::ChannelFull).
 pub const QUEUE_CAPACITY: usize = 100;
 
-/// How long a job waits for a worker, unless its layer is configured otherwise: as long as in
-/// Django Channels. Then it is dropped and counted.
+/// The time that a job waits for a worker, unless its layer is configured otherwise: as long as in
+/// Django Channels.
+///
+/// Then it is dropped and counted.
 pub const JOB_EXPIRY: Duration = Duration::from_secs(60);
 
 /// The worker queues of this process, for channel layers that have no transport for jobs.
@@ -115,7 +117,9 @@ impl LocalQueues {
         Ok(())
     }
 
-    /// Takes the oldest job, or waits at most `wait` for one. Each job is taken once.
+    /// Takes the oldest job, or waits at most `wait` for one.
+    ///
+    /// Each job is taken once.
     ///
     /// # Errors
     /// [`ErrorKind::Name`] if the name is not that of a worker queue.
@@ -197,6 +201,26 @@ impl LocalQueues {
             queue.receivers > 0 || !queue.waiting.is_empty()
         });
         queues.sweep_at = queues.by_channel.len().saturating_mul(2);
+    }
+}
+
+/// Logs the jobs that end with the process.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let lost: usize = match self.queues.get_mut() {
+            Ok(queues) => queues
+                .by_channel
+                .values()
+                .map(|queue| queue.waiting.len())
+                .sum(),
+            Err(_) => 0,
+        };
+        if lost > 0 {
+            tracing::warn!(
+                jobs = lost,
+                "dropped jobs that no worker had taken: the process ends"
+            );
+        }
     }
 }
 

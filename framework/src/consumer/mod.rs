@@ -16,6 +16,7 @@ mod reply_headers;
 mod ticks;
 mod watch;
 mod websocket;
+mod worker;
 
 pub use self::{
     blocking::{BlockingApplication, BlockingConsumer, BlockingContext, BlockingHandshake},
@@ -28,6 +29,7 @@ pub use self::{
         Reply, Sse, SseEvent,
     },
     websocket::{ConsumerApplication, WebSocketConsumer},
+    worker::{WorkerContext, WorkerFn, worker_fn},
 };
 
 use crate::channels::Event;

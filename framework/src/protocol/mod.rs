@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | [`Http`] | the request's head | [`Exchange`]: a body in, one response out |
 //! | [`WebSocket`] | the request's head | [`Upgrade`]: accept or reject, then a [`Socket`] |
-//! | [`Worker`] | the channel's name | [`Jobs`]: one after the other |
+//! | [`Worker`] | the channel's name | a [`Job`] |
 
 mod connection_handle;
 // Private, so that a glob import never shadows the `http` crate.
@@ -34,5 +34,5 @@ pub(crate) use self::{
 pub use self::{
     http::{Body, Exchange, Http},
     websocket::{AllowedOrigins, Sender, Socket, Upgrade, WebSocket, WebSocketConfig},
-    worker::{JobQueue, Jobs, Worker},
+    worker::{Job, Worker},
 };

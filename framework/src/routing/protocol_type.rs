@@ -2,7 +2,7 @@
 
 use crate::{
     application::{Application, ApplicationExt, BoxApplication},
-    protocol::{Http, WebSocket, Worker},
+    protocol::{Http, WebSocket},
     scope::Protocol,
 };
 use std::{
@@ -63,12 +63,6 @@ impl ProtocolTypeRouter {
     /// Sets the application for WebSocket connections.
     #[must_use]
     pub fn websocket(self, application: impl Application<WebSocket>) -> Self {
-        self.protocol(application)
-    }
-
-    /// Sets the application for a worker's jobs.
-    #[must_use]
-    pub fn worker(self, application: impl Application<Worker>) -> Self {
         self.protocol(application)
     }
 

@@ -3,6 +3,8 @@
 //! | file | contents |
 //! | --- | --- |
 //! | `serve.rs` | the settings of a server, and its run |
+//! | `workers.rs` | workers: they take jobs from channels and run them |
+//! | `serve_workers.rs` | a program of workers, and its run |
 //! | `accept.rs` | the accept loop, and graceful shutdown |
 //! | `lifespan.rs`, `running.rs` | start-up and shutdown functions |
 //! | `shutdown_signal.rs` | Ctrl-C, SIGTERM, or a future: when to stop, and when to stop at once |
@@ -36,12 +38,15 @@ mod request_body;
 mod request_head;
 mod running;
 mod serve;
+mod serve_workers;
 mod shutdown_signal;
 mod traffic;
+mod workers;
 
 pub use self::{
     bind::Bind,
     lifespan::{Lifespan, LifespanFn},
     running::Running,
     serve::{Serve, serve},
+    serve_workers::{ServeWorkers, serve_workers},
 };

@@ -1,5 +1,6 @@
 //! A started lifespan, with its shutdown functions.
 
+use super::shutdown_signal::ShutdownSignal;
 use crate::{catch_panic::catch_panic, middleware::ProvideAll};
 use http::Extensions;
 use std::{fmt, future::Future, pin::Pin, time::Duration};
@@ -53,6 +54,14 @@ impl Running {
     /// Returns the start-up value of this type, if there is one.
     pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<&T> {
         self.made.get()
+    }
+
+    /// Runs the shutdown functions as [`stop`](Running::stop) does, until another stop signal.
+    pub(super) async fn stop_unless(self, signal: &mut ShutdownSignal) {
+        tokio::select! {
+            () = self.stop() => {}
+            () = signal.again() => tracing::warn!("received another stop signal: dropping the shutdown functions"),
+        }
     }
 
     /// Runs the shutdown functions in reverse order, each within its timeout.

@@ -6,11 +6,14 @@ use super::{
     connection::ConnectionLimits,
     lifespan::{Lifespan, LifespanFn},
     running::Running,
-    shutdown_signal::{ShutdownSignal, Signals},
+    shutdown_signal::ShutdownSignal,
+    workers::{RunningWorkers, Workers},
 };
 use crate::{
+    channels::Channels,
     error::{BoxError, Result},
     protocol::Body,
+    routing::ChannelNameRouter,
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -70,6 +73,7 @@ pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
         },
         stop: None,
         lifespan: Lifespan::new(),
+        workers: Vec::new(),
     }
 }
 
@@ -81,6 +85,7 @@ pub struct Serve<S> {
     limits: Limits,
     stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     lifespan: Lifespan,
+    workers: Vec<Workers>,
 }
 
 impl<S> Serve<S> {
@@ -232,6 +237,38 @@ impl<S> Serve<S> {
         self
     }
 
+    /// Runs workers in the same process, beside the server.
+    ///
+    /// They start with it. When it stops, they take jobs until the last connection has ended, and
+    /// then finish those in hand, for up to [`drain_timeout`](Serve::drain_timeout) once more. The
+    /// values of start-up functions are in the scope of each job, too. In a process of their own,
+    /// workers run by [`serve_workers`](crate::serve_workers).
+    ///
+    /// ```no_run
+    /// # async fn example() -> seaway::Result<()> {
+    /// use seaway::{Channels, Event, Result, WorkerContext, serve, worker_fn};
+    /// use seaway::routing::{ChannelNameRouter, ProtocolTypeRouter};
+    ///
+    /// #[derive(Event)]
+    /// enum ImageJob { Shrink { file: String } }
+    ///
+    /// async fn image(_: WorkerContext, job: ImageJob) -> Result<()> { Ok(()) }
+    ///
+    /// let channels = Channels::in_memory();
+    /// let workers = ChannelNameRouter::new().route("images", worker_fn(&channels, image));
+    /// serve("127.0.0.1:8000", ProtocolTypeRouter::new())
+    ///     .workers(&channels, workers)
+    ///     .await
+    /// # }
+    /// ```
+    pub fn workers(mut self, channels: &Channels, router: ChannelNameRouter) -> Self {
+        self.workers.push(Workers {
+            channels: channels.clone(),
+            router,
+        });
+        self
+    }
+
     /// Stops the server when this future completes, instead of on Ctrl-C or SIGTERM.
     ///
     /// The application then handles those signals itself, also a second one.
@@ -249,10 +286,7 @@ where
     B::Error: Into<BoxError>,
 {
     async fn run(mut self) -> Result<()> {
-        let mut shutdown_signal = match self.stop.take() {
-            Some(stop) => ShutdownSignal::Own(stop),
-            None => ShutdownSignal::Signals(Signals::listen()),
-        };
+        let mut shutdown_signal = ShutdownSignal::of(self.stop.take());
         let lifespan = std::mem::take(&mut self.lifespan);
         let mut running = Running::new(lifespan.limit);
         let started = tokio::select! {
@@ -262,8 +296,16 @@ where
         let outcome = match started {
             Some(Ok(())) => match self.on.listener().await {
                 Ok(listener) => {
-                    let app = running.provide().layer(self.app);
+                    let values = running.provide();
+                    let app = values.layer(self.app);
+                    let mut workers = RunningWorkers::default();
+                    for these in self.workers {
+                        workers.start(these, &values);
+                    }
                     accept(listener, app, self.limits, &mut shutdown_signal).await;
+                    // Connections send jobs until their end.
+                    let limit = self.limits.drain_timeout;
+                    workers.stop(limit, &mut shutdown_signal).await;
                     Ok(())
                 }
                 Err(error) => Err(error),
@@ -271,10 +313,7 @@ where
             Some(Err(error)) => Err(error),
             None => Ok(()),
         };
-        tokio::select! {
-            () = running.stop() => {}
-            () = shutdown_signal.again() => tracing::warn!("received another stop signal: dropping the shutdown functions"),
-        }
+        running.stop_unless(&mut shutdown_signal).await;
         outcome
     }
 }

@@ -14,6 +14,14 @@ pub(super) enum ShutdownSignal {
 }
 
 impl ShutdownSignal {
+    /// Returns the future of the application, or without one the signals of the operating system.
+    pub(super) fn of(stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>) -> Self {
+        match stop {
+            Some(stop) => Self::Own(stop),
+            None => Self::Signals(Signals::listen()),
+        }
+    }
+
     /// Waits for the signal to stop. It occurs once.
     ///
     /// # Cancel safety

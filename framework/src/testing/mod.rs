@@ -31,6 +31,7 @@
 //! | `log_in.rs` | its log-in without a password |
 //! | `websocket.rs`, `http.rs` | one WebSocket; one HTTP request |
 //! | `event_stream.rs` | server-sent events |
+//! | `worker.rs` | one job |
 //! | `channel_layer.rs` | the conformance suite for channel layers |
 
 pub mod channel_layer;
@@ -41,12 +42,14 @@ mod http;
 #[cfg(feature = "sessions")]
 mod log_in;
 mod websocket;
+mod worker;
 
 pub use self::{
     client::{TestClient, TestRequest, TestResponse},
     event_stream::ReceivedEvent,
     http::HttpCommunicator,
     websocket::WebSocketCommunicator,
+    worker::run_job,
 };
 
 use crate::{

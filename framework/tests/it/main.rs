@@ -30,6 +30,8 @@ mod macros;
 #[cfg(all(feature = "macros", feature = "sessions"))]
 mod macros_people;
 mod memory;
+#[cfg(all(feature = "macros", feature = "server"))]
+mod metrics;
 #[cfg(feature = "macros")]
 mod missed;
 mod public_api;
@@ -51,3 +53,5 @@ mod support;
 #[cfg(feature = "sessions")]
 mod test_client;
 mod test_consumer;
+#[cfg(all(feature = "macros", feature = "server"))]
+mod workers;

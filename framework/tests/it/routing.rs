@@ -2,13 +2,11 @@
 
 use http::{Request, Response, StatusCode};
 use seaway::{
-    Application, ApplicationExt, BoxApplication, ChannelName, Protocol, Result, Scope,
-    application_fn,
-    protocol::{Body, Exchange, Http, Jobs, Worker},
+    Application, ApplicationExt, BoxApplication, Protocol, Result, Scope, application_fn,
+    protocol::{Body, Exchange, Http},
     routing::{PathRouter, ProtocolTypeRouter},
     testing::HttpCommunicator,
 };
-use std::sync::{Arc, Mutex};
 
 /// Returns an app that responds with its name and all path parameters.
 fn page(name: &'static str) -> impl Application<Http> {
@@ -197,35 +195,6 @@ fn a_nested_prefix_is_checked_too() {
 }
 
 #[tokio::test]
-async fn a_worker_processes_its_jobs_in_order() {
-    let done = Arc::new(Mutex::new(Vec::new()));
-    let noted = done.clone();
-    let app = ProtocolTypeRouter::new().worker(application_fn(
-        move |scope: Scope<Worker>, mut jobs: Jobs| {
-            let noted = noted.clone();
-            async move {
-                while let Some(job) = jobs.next().await {
-                    let job = String::from_utf8(job.to_vec()).unwrap();
-                    noted.lock().unwrap().push(format!("{} {job}", scope.head));
-                }
-                Ok(())
-            }
-        },
-    ));
-    let (queue, jobs) = Jobs::bounded(4);
-    queue.put("one").await.unwrap();
-    queue.put("two").await.unwrap();
-    drop(queue);
-
-    let worker = app.get::<Worker>().unwrap();
-    let scope = Scope::new(ChannelName::new("thumbnails").unwrap());
-    worker.call(scope, jobs).await.unwrap();
-
-    assert_eq!(*done.lock().unwrap(), ["thumbnails one", "thumbnails two"]);
-    assert!(app.get::<Http>().is_none());
-}
-
-#[tokio::test]
 async fn a_custom_protocol_is_routed_too() {
     /// A protocol whose messages are numbers.
     struct Shouting;
@@ -248,4 +217,5 @@ async fn a_custom_protocol_is_routed_too() {
         .unwrap();
 
     assert_eq!(heard.recv().unwrap(), "ahoy");
+    assert!(app.get::<Http>().is_none());
 }

@@ -1,0 +1,168 @@
+//! Workers: they take jobs from the channels of a router and run them.
+
+use super::shutdown_signal::ShutdownSignal;
+use crate::{
+    application::{Application, ApplicationExt, BoxApplication},
+    catch_panic::catch_panic,
+    channels::{Channels, Envelope},
+    error::Result,
+    log_limit::log_limited,
+    metric,
+    middleware::ProvideAll,
+    name::ChannelName,
+    protocol::{Job, Worker},
+    routing::ChannelNameRouter,
+    scope::Scope,
+};
+use std::{future::Future, sync::Arc, time::Duration};
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tower_layer::Layer;
+use tracing::{Instrument, info_span};
+
+/// How long one call of the channel layer waits for a job, and so how long an idle worker takes to
+/// stop.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// The pause after an error of the channel layer, which doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The channels that workers serve, and their applications.
+pub(super) struct Workers {
+    pub(super) channels: Channels,
+    pub(super) router: ChannelNameRouter,
+}
+
+/// The tasks of workers. Dropping them aborts the jobs in hand.
+#[derive(Default)]
+pub(super) struct RunningWorkers {
+    stop: CancellationToken,
+    /// One task per channel.
+    tasks: JoinSet<()>,
+}
+
+impl RunningWorkers {
+    /// Starts a task for each channel. The values of start-up functions are inserted into the scope
+    /// of each job.
+    pub(super) fn start(&mut self, workers: Workers, values: &ProvideAll) {
+        let application = values.layer(workers.router.clone()).boxed();
+        for (channel, concurrency) in workers.router.channels() {
+            tracing::info!(%channel, concurrency, "serving jobs");
+            let queue = Queue {
+                channels: workers.channels.clone(),
+                channel: channel.clone(),
+                application: application.clone(),
+                concurrency,
+                metrics: Arc::new(metric::Jobs::new(channel.as_str())),
+            };
+            let stop = self.stop.clone();
+            self.tasks.spawn(async move { queue.serve(&stop).await });
+        }
+    }
+
+    /// Takes no more jobs, and waits for those in hand: for `limit`, or until another stop signal.
+    /// Then it aborts them.
+    pub(super) async fn stop(mut self, limit: Duration, signal: &mut ShutdownSignal) {
+        self.stop.cancel();
+        if self.tasks.is_empty() {
+            return;
+        }
+        tracing::info!("stopping: finishing the jobs in hand");
+        let finished = async { while self.tasks.join_next().await.is_some() {} };
+        let why = tokio::select! {
+            finished = timeout(limit, finished) => match finished {
+                Ok(()) => return,
+                Err(_) => "`drain_timeout` has passed: aborting the jobs in hand",
+            },
+            () = signal.again() => "received a second stop signal: aborting the jobs in hand",
+        };
+        tracing::warn!("{why}");
+        self.tasks.shutdown().await;
+    }
+}
+
+/// One channel, and how its jobs are run.
+struct Queue {
+    channels: Channels,
+    channel: ChannelName,
+    application: BoxApplication<Worker>,
+    concurrency: usize,
+    metrics: Arc<metric::Jobs>,
+}
+
+impl Queue {
+    /// Takes and runs jobs until it is to stop, then waits for those in hand.
+    async fn serve(&self, stop: &CancellationToken) {
+        let places = Arc::new(Semaphore::new(self.concurrency.min(Semaphore::MAX_PERMITS)));
+        let mut jobs = JoinSet::new();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let place = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                place = places.clone().acquire_owned() => place.expect("it is never closed"),
+            };
+            // A job may have been taken when this future is dropped, so it never is: see
+            // `ChannelLayer::receive`.
+            match self.channels.layer().receive(&self.channel, WAIT).await {
+                Ok(Some(envelope)) => {
+                    pause = FIRST_PAUSE;
+                    let job = self.run(envelope);
+                    jobs.spawn(async move {
+                        job.await;
+                        drop(place);
+                    });
+                }
+                Ok(None) => pause = FIRST_PAUSE,
+                Err(error) => {
+                    log_limited!(
+                        warn,
+                        channel = %self.channel,
+                        error = %error.chain(),
+                        "cannot receive jobs; trying again"
+                    );
+                    tokio::select! {
+                        () = stop.cancelled() => break,
+                        () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                    }
+                }
+            }
+            while jobs.try_join_next().is_some() {}
+        }
+        while jobs.join_next().await.is_some() {}
+    }
+
+    /// Runs one job, and logs and counts how it ended.
+    fn run(&self, envelope: Envelope) -> impl Future<Output = ()> + Send + 'static {
+        let kind = envelope.kind().unwrap_or_default();
+        let span = info_span!("job", channel = %self.channel, r#type = kind);
+        let (application, scope) = (self.application.clone(), Scope::new(self.channel.clone()));
+        let running = self.metrics.clone().begin();
+        async move {
+            let job = Job::from_bytes(envelope.as_bytes().clone());
+            let outcome = catch_panic(|| application.call(scope, job)).await;
+            running.end(log_outcome(outcome));
+        }
+        .instrument(span)
+    }
+}
+
+/// Logs a job that did not succeed; returns the outcome to count.
+fn log_outcome(outcome: Result<Result<()>>) -> &'static str {
+    match outcome {
+        Ok(Ok(())) => "done",
+        Ok(Err(error)) => {
+            log_limited!(error, error = %error.chain(), "a job failed");
+            "failed"
+        }
+        Err(panic) => {
+            log_limited!(error, error = %panic.chain(), "a job panicked");
+            "panicked"
+        }
+    }
+}

@@ -1,0 +1,507 @@
+//! Tests of workers: jobs by channel, in this process.
+
+use crate::{
+    log::Log,
+    metrics::Counters,
+    support::{PATIENCE, Recorder, Server, eventually},
+};
+use http::Request;
+use seaway::{
+    Application, ApplicationExt, ChannelName, Channels, Error, ErrorKind, Event, GroupName,
+    Handshake, NoEvent, Rejection, Result, Scope, WebSocketConsumer, WorkerContext, application_fn,
+    channels::{ChannelLayer, Envelope, InMemoryChannelLayer, LocalChannels, Mailbox},
+    middleware::Provide,
+    protocol::{Job, Worker},
+    routing::{ChannelNameRouter, ProtocolTypeRouter},
+    serve_workers,
+    testing::{WebSocketCommunicator, run_job},
+    worker_fn,
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, Semaphore, oneshot},
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+use tower_layer::Layer;
+
+/// The jobs of these tests.
+#[derive(Event)]
+enum Task {
+    Record { text: String },
+    Fail,
+    Panic,
+    Wait,
+}
+
+fn record(number: usize) -> Task {
+    let text = number.to_string();
+    Task::Record { text }
+}
+
+/// What the jobs share.
+#[derive(Clone)]
+struct Desk {
+    recorder: Recorder,
+    /// Jobs that wait need a permit each.
+    permits: Arc<Semaphore>,
+    begun: Arc<Notify>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self {
+            recorder: Recorder::default(),
+            permits: Arc::new(Semaphore::new(0)),
+            begun: Arc::default(),
+        }
+    }
+}
+
+async fn work(ctx: WorkerContext, task: Task) -> Result<()> {
+    let desk: Desk = ctx.state::<Desk>()?.clone();
+    match task {
+        Task::Record { text } => desk.recorder.record(text),
+        Task::Fail => return Err(Error::user("no paper")),
+        Task::Panic => panic!("no ink"),
+        Task::Wait => {
+            desk.recorder.record("begun");
+            desk.begun.notify_one();
+            desk.permits.acquire().await.unwrap().forget();
+            desk.recorder.record("done");
+        }
+    }
+    Ok(())
+}
+
+fn router(channels: &Channels, desk: &Desk) -> ChannelNameRouter {
+    ChannelNameRouter::new()
+        .route("tasks", worker_fn(channels, work))
+        .with(Provide(desk.clone()))
+}
+
+/// Workers that run until they are told to stop.
+struct Running {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Running {
+    fn start(channels: &Channels, router: ChannelNameRouter) -> Self {
+        Self::configured(channels, router, |workers| workers)
+    }
+
+    fn configured(
+        channels: &Channels,
+        router: ChannelNameRouter,
+        configure: impl FnOnce(seaway::ServeWorkers) -> seaway::ServeWorkers,
+    ) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let workers = serve_workers(channels, router).stop_on(async {
+            _ = stopped.await;
+        });
+        let task = tokio::spawn(configure(workers).into_future());
+        Self { stop, task }
+    }
+
+    /// Stops them, and waits until they have.
+    async fn stop(self) {
+        drop(self.stop);
+        let stopped = timeout(PATIENCE, self.task).await;
+        stopped.expect("they stop").unwrap().unwrap();
+    }
+}
+
+fn tasks() -> ChannelName {
+    ChannelName::new("tasks").unwrap()
+}
+
+async fn send(channels: &Channels, task: Task) {
+    channels.send(&tasks(), &task).await.unwrap();
+}
+
+#[tokio::test]
+async fn workers_of_one_channel_share_the_jobs_and_each_is_run_once() {
+    let channels = Channels::in_memory();
+    let desks = [Desk::new(), Desk::new(), Desk::new()];
+    let workers: Vec<_> = desks
+        .iter()
+        .map(|desk| Running::start(&channels, router(&channels, desk)))
+        .collect();
+
+    for number in 0..300 {
+        send(&channels, record(number)).await;
+        tokio::task::yield_now().await;
+    }
+    let all = || -> Vec<String> {
+        desks
+            .iter()
+            .flat_map(|desk| desk.recorder.entries())
+            .collect()
+    };
+    eventually(|| (all().len() >= 300).then_some(())).await;
+    for running in workers {
+        running.stop().await;
+    }
+
+    let mut numbers: Vec<usize> = all().iter().map(|text| text.parse().unwrap()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..300).collect::<Vec<_>>());
+    let busy = desks
+        .iter()
+        .filter(|desk| !desk.recorder.entries().is_empty());
+    assert_eq!(busy.count(), 3, "each of the workers ran some");
+}
+
+#[tokio::test]
+async fn a_job_that_fails_panics_or_cannot_be_decoded_is_logged_and_counted_and_the_next_one_runs()
+{
+    let counters = Counters::default();
+    let _counting = metrics::set_default_local_recorder(&counters);
+    let log = Log::listen();
+    let (channels, desk) = (Channels::in_memory(), Desk::new());
+    let workers = Running::start(&channels, router(&channels, &desk));
+
+    send(&channels, Task::Fail).await;
+    send(&channels, Task::Panic).await;
+    let bytes = Envelope::from_bytes("not MessagePack");
+    channels.layer().send(&tasks(), bytes).await.unwrap();
+    send(&channels, record(1)).await;
+
+    assert_eq!(desk.recorder.wait_for(1).await, ["1"]);
+    workers.stop().await;
+    for (outcome, expected) in [("done", 1), ("failed", 2), ("panicked", 1), ("aborted", 0)] {
+        let count = counters.get(&format!(
+            "seaway_jobs_total channel=tasks outcome={outcome}"
+        ));
+        assert_eq!(count, expected, "{outcome}");
+    }
+    assert!(log.line("no paper").contains("a job failed"));
+    assert!(log.line("no ink").contains("a job panicked"));
+    assert!(log.line("cannot decode").contains("Task"));
+}
+
+#[tokio::test]
+async fn stopping_finishes_the_job_in_hand_and_takes_no_other() {
+    let (channels, desk) = (Channels::in_memory(), Desk::new());
+    let workers = Running::start(&channels, router(&channels, &desk));
+    send(&channels, Task::Wait).await;
+    send(&channels, record(2)).await;
+    desk.begun.notified().await;
+
+    drop(workers.stop);
+    tokio::task::yield_now().await;
+    assert!(!workers.task.is_finished());
+    desk.permits.add_permits(1);
+    workers.task.await.unwrap().unwrap();
+
+    assert_eq!(desk.recorder.entries(), ["begun", "done"]);
+    let waiting = channels.layer().receive(&tasks(), Duration::ZERO).await;
+    assert!(
+        waiting.unwrap().is_some(),
+        "the next job remains in its queue"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_in_hand_that_outlasts_the_drain_timeout_is_aborted_and_counted() {
+    let counters = Counters::default();
+    let _counting = metrics::set_default_local_recorder(&counters);
+    let (channels, desk) = (Channels::in_memory(), Desk::new());
+    let workers = Running::configured(&channels, router(&channels, &desk), |workers| {
+        workers.drain_timeout(Duration::from_secs(5))
+    });
+    send(&channels, Task::Wait).await;
+    desk.begun.notified().await;
+    let begun = Instant::now();
+
+    drop(workers.stop);
+    workers.task.await.unwrap().unwrap();
+
+    assert_eq!(begun.elapsed(), Duration::from_secs(5));
+    assert_eq!(desk.recorder.entries(), ["begun"]);
+    assert_eq!(
+        counters.get("seaway_jobs_total channel=tasks outcome=aborted"),
+        1
+    );
+}
+
+#[tokio::test]
+async fn an_idle_worker_stops_soon() {
+    let channels = Channels::in_memory();
+    let workers = Running::start(&channels, router(&channels, &Desk::new()));
+    tokio::task::yield_now().await;
+
+    workers.stop().await;
+}
+
+#[tokio::test]
+async fn a_channel_runs_one_job_at_a_time_unless_its_concurrency_allows_more() {
+    for (concurrency, expected) in [(None, 1), (Some(3), 3)] {
+        let (channels, desk) = (Channels::in_memory(), Desk::new());
+        let mut router = router(&channels, &desk);
+        if let Some(jobs) = concurrency {
+            router = router.concurrency("tasks", jobs);
+        }
+        let workers = Running::start(&channels, router);
+
+        for _ in 0..5 {
+            send(&channels, Task::Wait).await;
+        }
+        desk.recorder.wait_for(expected).await;
+        // Others would begin now, if they could.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+
+        assert_eq!(desk.recorder.entries().len(), expected, "{concurrency:?}");
+        desk.permits.add_permits(5);
+        desk.recorder.wait_for(10).await;
+        workers.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_sender_is_told_that_the_channel_is_full() {
+    let channels = Channels::in_memory();
+    for number in 0..100 {
+        send(&channels, record(number)).await;
+    }
+
+    let error = channels.send(&tasks(), &record(100)).await.unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::ChannelFull);
+    assert!(
+        error
+            .to_string()
+            .contains("100 jobs wait on the channel tasks"),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_no_worker_takes_within_a_minute_is_dropped_and_counted() {
+    let layer = InMemoryChannelLayer::default();
+    let (channels, desk) = (Channels::new(layer.clone()), Desk::new());
+    send(&channels, record(1)).await;
+    tokio::time::advance(Duration::from_secs(60)).await;
+    send(&channels, record(2)).await;
+
+    let workers = Running::start(&channels, router(&channels, &desk));
+
+    assert_eq!(desk.recorder.wait_for(1).await, ["2"]);
+    assert_eq!(layer.queues().expired(), 1);
+    workers.stop().await;
+}
+
+/// A consumer that sends a job for each message.
+struct Foreman;
+
+impl WebSocketConsumer for Foreman {
+    type Input = String;
+    type Event = NoEvent;
+
+    async fn connect(_: &mut Handshake) -> Result<Self, Rejection> {
+        Ok(Self)
+    }
+    async fn receive(&mut self, ctx: &mut seaway::Context, text: String) -> Result<()> {
+        ctx.channels().send(&tasks(), &Task::Record { text }).await
+    }
+}
+
+#[tokio::test]
+async fn a_socket_sends_jobs_and_is_closed_with_1013_if_the_channel_is_full() {
+    let layer = InMemoryChannelLayer::default().worker_queues(1, Duration::from_secs(60));
+    let channels = Channels::new(layer);
+    let app = Foreman::application(&channels).boxed();
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
+    assert_eq!(client.status().await, 101);
+
+    client.send("1").await;
+    client.send("2").await;
+
+    assert_eq!(client.receive_close().await.code, 1013);
+    let job = channels.layer().receive(&tasks(), Duration::ZERO).await;
+    assert_eq!(job.unwrap().unwrap().kind().as_deref(), Some("task.record"));
+}
+
+#[tokio::test]
+async fn workers_run_beside_a_server_and_finish_what_its_last_connections_send() {
+    let (channels, desk) = (Channels::in_memory(), Desk::new());
+    let workers = ChannelNameRouter::new().route("tasks", worker_fn(&channels, work));
+    let app = ProtocolTypeRouter::new().websocket(Foreman::application(&channels));
+    let started = desk.clone();
+    let served = channels.clone();
+    let server = Server::configured(app, move |server| {
+        server
+            .workers(&served, workers)
+            .on_startup(move || async move { Ok(started) })
+    })
+    .await;
+    let mut client = crate::support::connect(server.address, "/").await;
+    use futures_util::SinkExt;
+    client.send("from a socket".into()).await.unwrap();
+    assert_eq!(desk.recorder.wait_for(1).await, ["from a socket"]);
+
+    send(&channels, Task::Wait).await;
+    desk.begun.notified().await;
+    let stopped = server.stop();
+    assert_eq!(crate::support::next_close(&mut client).await.code, 1001);
+    assert!(!stopped.is_finished());
+    desk.permits.add_permits(1);
+
+    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    assert_eq!(desk.recorder.entries()[2], "done");
+}
+
+#[tokio::test]
+async fn start_up_values_are_in_the_scope_of_each_job() {
+    let (channels, desk) = (Channels::in_memory(), Desk::new());
+    let router = ChannelNameRouter::new().route("tasks", worker_fn(&channels, work));
+    let (started, closed) = (desk.clone(), Arc::new(AtomicUsize::new(0)));
+    let closing = closed.clone();
+    let workers = Running::configured(&channels, router, |workers| {
+        workers
+            .on_startup(move || async move { Ok(started) })
+            .on_shutdown(async move |_: Desk| {
+                closing.fetch_add(1, Ordering::Relaxed);
+            })
+    });
+
+    send(&channels, record(1)).await;
+
+    assert_eq!(desk.recorder.wait_for(1).await, ["1"]);
+    workers.stop().await;
+    assert_eq!(closed.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_start_up_function_that_fails_ends_the_workers() {
+    let channels = Channels::in_memory();
+    let workers = serve_workers(&channels, router(&channels, &Desk::new()))
+        .on_startup(|| async { Err::<(), _>(Error::user("no desk")) });
+
+    assert_eq!(workers.await.unwrap_err().kind(), ErrorKind::User);
+}
+
+/// Middleware that records each job and how it ended.
+#[derive(Clone)]
+struct Timesheet(Recorder);
+
+struct Recorded<A>(A, Recorder);
+
+impl<A> Layer<A> for Timesheet {
+    type Service = Recorded<A>;
+
+    fn layer(&self, inner: A) -> Recorded<A> {
+        Recorded(inner, self.0.clone())
+    }
+}
+
+impl<A: Application<Worker>> Application<Worker> for Recorded<A> {
+    async fn call(&self, scope: Scope<Worker>, job: Job) -> Result<()> {
+        let channel = scope.head.to_string();
+        let outcome = self.0.call(scope, job).await;
+        self.1.record(format!("{channel} {}", outcome.is_ok()));
+        outcome
+    }
+}
+
+#[tokio::test]
+async fn middleware_sees_each_job_and_how_it_ended() {
+    let (channels, desk) = (Channels::in_memory(), Desk::new());
+    let sheet = Recorder::default();
+    let app = router(&channels, &desk).with(Timesheet(sheet.clone()));
+
+    run_job(&app, "tasks", &record(1)).await.unwrap();
+    run_job(&app, "tasks", &Task::Fail).await.unwrap_err();
+
+    assert_eq!(sheet.entries(), ["tasks true", "tasks false"]);
+    assert_eq!(desk.recorder.entries(), ["1"]);
+}
+
+#[tokio::test]
+async fn an_application_of_ones_own_gets_the_encoded_job() {
+    let recorder = Recorder::default();
+    let recording = recorder.clone();
+    let app = application_fn(move |scope: Scope<Worker>, job: Job| {
+        recording.record(format!("{} {}", scope.head, job.as_bytes().len()));
+        async { Ok(()) }
+    });
+
+    run_job(&app, "tasks", &Task::Fail).await.unwrap();
+
+    assert_eq!(recorder.entries(), ["tasks 16"]);
+}
+
+/// A channel layer that fails twice before it has a job.
+struct Flaky {
+    local: LocalChannels,
+    calls: Arc<AtomicUsize>,
+}
+
+#[async_trait::async_trait]
+impl ChannelLayer for Flaky {
+    fn local(&self) -> &LocalChannels {
+        &self.local
+    }
+    async fn open(&self) -> Result<Mailbox> {
+        self.local.open("flaky")
+    }
+    async fn send(&self, _: &ChannelName, _: Envelope) -> Result<()> {
+        Ok(())
+    }
+    async fn receive(&self, _: &ChannelName, wait: Duration) -> Result<Option<Envelope>> {
+        match self.calls.fetch_add(1, Ordering::Relaxed) {
+            0 | 1 => Err(Error::new(ErrorKind::Layer, "the wire is cut")),
+            2 => Envelope::encode(&record(1)).map(Some),
+            _ => {
+                tokio::time::sleep(wait).await;
+                Ok(None)
+            }
+        }
+    }
+    async fn group_add(&self, _: &GroupName, _: &ChannelName) -> Result<()> {
+        Ok(())
+    }
+    async fn group_discard(&self, _: &GroupName, _: &ChannelName) -> Result<()> {
+        Ok(())
+    }
+    async fn group_send(&self, _: &GroupName, _: Envelope) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_continues_after_errors_of_the_channel_layer() {
+    let log = Log::listen();
+    let desk = Desk::new();
+    let calls = Arc::default();
+    let channels = Channels::new(Flaky {
+        local: LocalChannels::default(),
+        calls: Arc::clone(&calls),
+    });
+    let began = Instant::now();
+    let workers = Running::start(&channels, router(&channels, &desk));
+
+    let entries = desk.recorder.wait_for(1).await;
+
+    assert_eq!(entries, ["1"]);
+    assert!(
+        began.elapsed() >= Duration::from_millis(300),
+        "pauses of 100 and 200 ms"
+    );
+    let complaints = log.complaints();
+    assert!(
+        complaints[0].contains("cannot receive jobs"),
+        "{complaints:?}"
+    );
+    assert!(complaints[0].contains("the wire is cut"), "{complaints:?}");
+    workers.stop().await;
+}
