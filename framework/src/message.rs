@@ -34,6 +34,18 @@ impl Message {
         }
     }
 
+    /// Returns the payload, whose clones share one buffer.
+    pub(crate) fn shared_payload(&self) -> &Bytes {
+        match self {
+            Self::Text(text) => text.0.as_ref(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self, Self::Text(_))
+    }
+
     pub(crate) fn into_payload(self) -> Bytes {
         match self {
             Self::Text(text) => text.0.into(),

@@ -1,7 +1,10 @@
 //! The arena's settings, with an option for every limit of the server.
 
 use launch::{Address, Flag, Mistake, Program, Redis};
-use seaway::{channels::MAILBOX_CAPACITY, protocol::WebSocketConfig};
+use seaway::{
+    channels::MAILBOX_CAPACITY,
+    protocol::{Compression, WebSocketConfig},
+};
 use std::time::Duration;
 
 const PROGRAM: Program = Program {
@@ -18,6 +21,10 @@ const PROGRAM: Program = Program {
         (
             "--send-buffer N",
             "bytes that may wait for a slow client (65536)",
+        ),
+        (
+            "--deflate",
+            "compress messages for clients that offer permessage-deflate",
         ),
         ("--heartbeat S", "ping after this silence (20; 0: never)"),
         (
@@ -108,6 +115,7 @@ impl Options {
                 "--prefix" => options.prefix = flag.value()?,
                 "--max-message-size" => options.sockets = sockets.max_message_size(flag.value()?),
                 "--send-buffer" => options.sockets = sockets.send_buffer(flag.value()?),
+                "--deflate" => options.sockets = sockets.compression(Compression::new()),
                 "--heartbeat" => heartbeat.0 = seconds(flag)?,
                 "--heartbeat-timeout" => heartbeat.1 = seconds(flag)?,
                 "--connect-timeout" => options.sockets = sockets.connect_timeout(seconds(flag)?),

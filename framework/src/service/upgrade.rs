@@ -7,7 +7,7 @@ use crate::{
     log_limit::log_limited,
     metric,
     protocol::{
-        Body, ByteTransport, ConnectionHandle, Origin, Transport, Upgrade, WebSocket,
+        Body, ByteTransport, ConnectionHandle, Deflate, Origin, Transport, Upgrade, WebSocket,
         WebSocketConfig, detached,
     },
     refusal_log::{Outcome, Peer, Rule},
@@ -43,15 +43,16 @@ async fn respond(
         return rejected(StatusCode::INTERNAL_SERVER_ERROR);
     };
     let origin = Origin::of(&head.headers, &head.uri);
+    let offer = Deflate::negotiate(&head.headers);
     let mut scope = Scope::new(detached(&head));
     scope.client = handle.as_ref().map(ConnectionHandle::client);
     scope.extensions = head.extensions;
     let peer = scope.peer();
     let open = {
         let (handle, peer) = (handle.clone(), peer.clone());
-        Box::new(|config| Box::pin(open(upgrading, config, peer, handle)) as _)
+        Box::new(|config, deflate| Box::pin(open(upgrading, config, deflate, peer, handle)) as _)
     };
-    let (upgrade, response) = Upgrade::new(origin, peer.clone(), handle.clone(), open);
+    let (upgrade, response) = Upgrade::new(origin, offer, peer.clone(), handle.clone(), open);
     let running = application.start(scope, upgrade);
     let running = Box::pin(async move { log_outcome::<WebSocket>(running.await) });
     ConnectionHandle::spawn(handle.as_ref(), running);
@@ -75,6 +76,7 @@ async fn respond(
 async fn open(
     upgrading: OnUpgrade,
     config: Arc<WebSocketConfig>,
+    deflate: Option<Deflate>,
     peer: Peer,
     handle: Option<ConnectionHandle>,
 ) -> Result<Box<dyn Transport>> {
@@ -82,6 +84,6 @@ async fn open(
         .await
         .map_err(|source| Error::new(ErrorKind::Closed, "the client left").with_source(source))?;
     let stream = ConnectionHandle::upgraded_stream(handle.as_ref(), upgraded)?;
-    let transport = ByteTransport::new(stream.io, &stream.early, config, peer);
+    let transport = ByteTransport::new(stream.io, &stream.early, config, deflate, peer);
     Ok(Box::new(transport))
 }

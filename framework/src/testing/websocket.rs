@@ -7,7 +7,7 @@ use crate::{
     application::{Application, BoxApplication},
     error::Result,
     message::{Close, Message},
-    protocol::{Origin, Reply, Sender, Transport, Upgrade, WebSocket},
+    protocol::{Origin, Outbound, Reply, Sender, Transport, Upgrade, WebSocket},
     refusal_log::Peer,
 };
 use http::{Response, StatusCode, request};
@@ -73,9 +73,10 @@ impl WebSocketCommunicator {
         let transport = Memory { incoming, outgoing };
         let (mut upgrade, response) = Upgrade::new(
             Origin::of(&head.headers, &head.uri),
+            None,
             Peer::new(&head.uri, None),
             None,
-            Box::new(|_| Box::pin(async { Ok::<Box<dyn Transport>, _>(Box::new(transport)) })),
+            Box::new(|_, _| Box::pin(async { Ok::<Box<dyn Transport>, _>(Box::new(transport)) })),
         );
         if let Some(cookies) = cookies {
             cookies.attach::<WebSocket>(&mut head, &mut upgrade);
@@ -362,6 +363,9 @@ impl Transport for Memory {
         let outgoing = &self.outgoing;
         sender.drain(cx, |queued| {
             while let Some(message) = queued.pop() {
+                let Outbound::Plain(message) = message else {
+                    unreachable!("a communicator offers no compression");
+                };
                 _ = outgoing.send(Heard::Message(message));
             }
             if let Some(close) = queued.close() {

@@ -7,6 +7,7 @@ mod attacks;
 mod auth;
 mod blocking;
 mod communicators;
+mod compression;
 mod consumers;
 mod disconnects;
 mod failing_consumers;

@@ -26,6 +26,37 @@ pub struct WebSocketConfig {
     pub(crate) connect_timeout: Duration,
     pub(crate) close_timeout: Duration,
     pub(crate) grace: Duration,
+    pub(crate) compression: Option<Compression>,
+}
+
+/// When messages to the client are compressed; see
+/// [`compression`](WebSocketConfig::compression).
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Compression {
+    /// The smallest message that is compressed, in bytes (default: 512).
+    pub threshold: usize,
+}
+
+impl Compression {
+    /// Creates settings with the defaults.
+    pub fn new() -> Self {
+        Self { threshold: 512 }
+    }
+
+    /// Sets the smallest message that is compressed, in bytes (default: 512). Short messages cost
+    /// more CPU than they save bytes.
+    #[must_use]
+    pub fn threshold(mut self, bytes: usize) -> Self {
+        self.threshold = bytes;
+        self
+    }
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// The intervals after which a silent client is pinged, and disconnected.
@@ -47,6 +78,7 @@ impl Default for WebSocketConfig {
             connect_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
             grace: Duration::from_secs(5),
+            compression: None,
         }
     }
 }
@@ -79,6 +111,31 @@ impl WebSocketConfig {
     #[must_use]
     pub fn send_buffer(mut self, bytes: usize) -> Self {
         self.send_buffer = bytes.max(1);
+        self
+    }
+
+    /// Enables compression with clients that offer permessage-deflate (RFC 7692; default: off).
+    ///
+    /// Neither side keeps its window between messages. An idle connection therefore owns no
+    /// compressor (each thread has one of 400 KB), and a message whose clones go to many
+    /// connections, as to the members of a group, is compressed once per process. Messages are sent
+    /// uncompressed if compression makes them no smaller.
+    ///
+    /// What the client sends may inflate to [`max_message_size`](WebSocketConfig::max_message_size),
+    /// and to 100 times its own size if that is more than 64 KiB; the connection is closed with 1009
+    /// at either bound.
+    ///
+    /// Do not compress secrets together with text that another party chooses: the compressed size
+    /// tells whether they are alike (RFC 7692, 9).
+    ///
+    /// ```
+    /// use seaway::protocol::{Compression, WebSocketConfig};
+    ///
+    /// let limits = WebSocketConfig::new().compression(Compression::new());
+    /// ```
+    #[must_use]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = Some(compression);
         self
     }
 

@@ -6,6 +6,8 @@
 //! | `origin.rs` | the origins whose pages may open a WebSocket |
 //! | `upgrade.rs` | a handshake that waits for its response |
 //! | `config.rs` | the limits of an open WebSocket |
+//! | `extension.rs` | the negotiation of permessage-deflate |
+//! | `deflate.rs` | the compression of messages |
 //! | `socket.rs` | an open WebSocket: messages in, messages out, and its close |
 //! | `outgoing.rs` | the queue of messages to the client, and its sender |
 //! | `transport.rs` | a WebSocket over a byte stream |
@@ -15,6 +17,8 @@
 //! | `thread_buffers.rs` | buffers that belong to threads, not to connections |
 
 mod config;
+mod deflate;
+mod extension;
 mod handshake;
 mod heartbeat;
 mod origin;
@@ -27,13 +31,17 @@ mod upgrade;
 mod writer;
 
 pub use self::{
-    config::WebSocketConfig, origin::AllowedOrigins, outgoing::Sender, socket::Socket,
+    config::{Compression, WebSocketConfig},
+    origin::AllowedOrigins,
+    outgoing::Sender,
+    socket::Socket,
     upgrade::Upgrade,
 };
 pub(crate) use self::{
+    extension::Deflate,
     handshake::{RequestKind, request_kind, without_upgrade},
     origin::Origin,
-    outgoing::SendSource,
+    outgoing::{Outbound, SendSource},
     socket::Transport,
     transport::ByteTransport,
     upgrade::Reply,

@@ -1,10 +1,15 @@
 //! The outgoing queue of one WebSocket: bounded, and shared by all its senders.
 
+use super::{
+    config::{Compression, WebSocketConfig},
+    extension::Deflate,
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     message::{Close, Message},
     waker::store_waker,
 };
+use bytes::Bytes;
 use std::{
     collections::VecDeque,
     fmt,
@@ -38,6 +43,7 @@ pub struct Sender(Arc<SenderState>);
 
 struct SenderState {
     limit: usize,
+    compression: Option<(Deflate, Compression)>,
     /// Whether `outgoing.close` is set: checked on every turn of the driver, so it needs no lock.
     closing: AtomicBool,
     outgoing: Mutex<Outgoing>,
@@ -46,7 +52,7 @@ struct SenderState {
 /// The outgoing messages, in order. Transports empty the queue.
 #[derive(Default)]
 pub(crate) struct Outgoing {
-    messages: VecDeque<Message>,
+    messages: VecDeque<Outbound>,
     bytes: usize,
     close: Option<Close>,
     over: bool,
@@ -54,6 +60,16 @@ pub(crate) struct Outgoing {
     waiting: Vec<Waker>,
     /// The task of the connection, if it sleeps while another task sends.
     driver: Option<Waker>,
+}
+
+/// A message to write.
+pub(crate) enum Outbound {
+    Plain(Message),
+    /// A compressed payload (RFC 7692, 6.1), only on connections that negotiated it.
+    Deflated {
+        is_text: bool,
+        payload: Bytes,
+    },
 }
 
 /// The origin of a queued message.
@@ -70,9 +86,10 @@ pub(crate) enum SendSource {
 const FRAME_COST: usize = 64;
 
 impl Sender {
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(super) fn new(config: &WebSocketConfig, deflate: Option<Deflate>) -> Self {
         Self(Arc::new(SenderState {
-            limit,
+            limit: config.send_buffer,
+            compression: deflate.zip(config.compression),
             closing: AtomicBool::new(false),
             outgoing: Mutex::default(),
         }))
@@ -93,13 +110,13 @@ impl Sender {
     }
 
     pub(crate) async fn queue(&self, message: Message, source: SendSource) -> Result<()> {
-        let mut message = Some(message);
+        let mut message = Some(self.compress(message));
         poll_fn(|cx| self.poll_queue(&mut message, source, cx)).await
     }
 
     fn poll_queue(
         &self,
-        message: &mut Option<Message>,
+        message: &mut Option<Outbound>,
         source: SendSource,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
@@ -118,6 +135,23 @@ impl Sender {
             outgoing.push(message, source);
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Compresses a message for which that is worth it, in the task that sends it.
+    fn compress(&self, message: Message) -> Outbound {
+        let Some((deflate, compression)) = self.0.compression else {
+            return Outbound::Plain(message);
+        };
+        if message.payload().len() < compression.threshold {
+            return Outbound::Plain(message);
+        }
+        match deflate.compress(message.shared_payload()) {
+            Some(payload) => Outbound::Deflated {
+                is_text: message.is_text(),
+                payload,
+            },
+            None => Outbound::Plain(message),
+        }
     }
 
     /// Closes the connection once everything queued is written.
@@ -185,8 +219,17 @@ impl Sender {
     }
 }
 
+impl Outbound {
+    pub(super) fn payload(&self) -> &[u8] {
+        match self {
+            Self::Plain(message) => message.payload(),
+            Self::Deflated { payload, .. } => payload,
+        }
+    }
+}
+
 impl Outgoing {
-    fn push(&mut self, message: Message, source: SendSource) {
+    fn push(&mut self, message: Outbound, source: SendSource) {
         self.bytes += message.payload().len() + FRAME_COST;
         self.messages.push_back(message);
         // One wake is enough until the driver has polled the queue.
@@ -203,7 +246,7 @@ impl Outgoing {
     }
 
     /// Removes the next message to write.
-    pub(crate) fn pop(&mut self) -> Option<Message> {
+    pub(crate) fn pop(&mut self) -> Option<Outbound> {
         let message = self.messages.pop_front()?;
         self.bytes -= message.payload().len() + FRAME_COST;
         // An idle connection must not keep the memory of its peak.

@@ -1,6 +1,8 @@
 //! An open WebSocket: messages in, messages out, and its close.
 
-use super::{super::signal::SignalWatch, config::WebSocketConfig, outgoing::Sender};
+use super::{
+    super::signal::SignalWatch, config::WebSocketConfig, extension::Deflate, outgoing::Sender,
+};
 use crate::{
     message::{Close, Message},
     metric,
@@ -75,10 +77,11 @@ impl Socket {
         transport: Box<dyn Transport>,
         stop: Option<SignalWatch>,
         config: Arc<WebSocketConfig>,
+        deflate: Option<Deflate>,
     ) -> Self {
         Self {
             transport,
-            sender: Sender::new(config.send_buffer),
+            sender: Sender::new(&config, deflate),
             stop,
             config,
             ahead: VecDeque::new(),

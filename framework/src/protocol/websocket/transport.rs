@@ -2,6 +2,7 @@
 
 use super::{
     config::WebSocketConfig,
+    extension::Deflate,
     heartbeat::{HeartbeatAction, Liveness},
     outgoing::Sender,
     reader::{Control, Incoming, Reader},
@@ -41,8 +42,14 @@ const READS: usize = 16;
 
 impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
     /// Creates a transport; `early` are the bytes that were read after the handshake.
-    pub(crate) fn new(io: IO, early: &[u8], config: Arc<WebSocketConfig>, peer: Peer) -> Self {
-        let mut reader = Reader::new(config.max_message_size);
+    pub(crate) fn new(
+        io: IO,
+        early: &[u8],
+        config: Arc<WebSocketConfig>,
+        deflate: Option<Deflate>,
+        peer: Peer,
+    ) -> Self {
+        let mut reader = Reader::new(config.max_message_size, deflate.is_some());
         reader.feed(early);
         Self {
             io,

@@ -2,7 +2,7 @@
 
 use super::{
     super::{connection_handle::ConnectionHandle, response_hooks},
-    AllowedOrigins, Origin, Socket, Transport, WebSocket, WebSocketConfig,
+    AllowedOrigins, Deflate, Origin, Socket, Transport, WebSocket, WebSocketConfig,
 };
 use crate::{
     error::{Error, Result},
@@ -10,7 +10,7 @@ use crate::{
     rejection::Rejection,
     scope::{OpensOverHttp, ResponseHook},
 };
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode, header};
 use std::{borrow::Cow, fmt, future::Future, pin::Pin, sync::Arc};
 use tokio::sync::oneshot;
 
@@ -37,6 +37,7 @@ pub struct Upgrade {
     config: Arc<WebSocketConfig>,
     allowed_origins: AllowedOrigins,
     origin: Origin,
+    offer: Option<Deflate>,
     peer: Peer,
     hooks: Vec<ResponseHook>,
     handle: Option<ConnectionHandle>,
@@ -48,7 +49,7 @@ pub struct Upgrade {
 pub(crate) type Reply = Response<Cow<'static, str>>;
 
 /// A function that creates the transport once the response is sent.
-pub(crate) type Open = Box<dyn FnOnce(Arc<WebSocketConfig>) -> Opening + Send>;
+pub(crate) type Open = Box<dyn FnOnce(Arc<WebSocketConfig>, Option<Deflate>) -> Opening + Send>;
 
 /// The future of a transport.
 pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Box<dyn Transport>>> + Send>>;
@@ -57,6 +58,7 @@ impl Upgrade {
     /// Creates a handshake, without a handle if another server serves it.
     pub(crate) fn new(
         origin: Origin,
+        offer: Option<Deflate>,
         peer: Peer,
         handle: Option<ConnectionHandle>,
         open: Open,
@@ -67,6 +69,7 @@ impl Upgrade {
             config: WebSocketConfig::shared(),
             allowed_origins: AllowedOrigins::default(),
             origin,
+            offer,
             peer,
             hooks: Vec::new(),
             handle,
@@ -113,8 +116,9 @@ impl Upgrade {
             return Err(Error::closed());
         }
         let Self {
-            headers,
+            mut headers,
             config,
+            offer,
             peer,
             hooks,
             handle,
@@ -122,6 +126,11 @@ impl Upgrade {
             open,
             ..
         } = self;
+        let deflate = offer.filter(|_| config.compression.is_some());
+        headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
+        if let Some(deflate) = deflate {
+            headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, deflate.response());
+        }
         let mut reply = Response::new(Cow::Borrowed(""));
         *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *reply.headers_mut() = headers;
@@ -131,9 +140,9 @@ impl Upgrade {
         if !accepted {
             return Err(Error::closed());
         }
-        let transport = open(config.clone()).await?;
+        let transport = open(config.clone(), deflate).await?;
         let stopping = handle.map(|handle| handle.stopping());
-        Ok(Socket::new(transport, stopping, config))
+        Ok(Socket::new(transport, stopping, config, deflate))
     }
 
     /// Rejects the handshake, after the response hooks have run.

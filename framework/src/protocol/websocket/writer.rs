@@ -1,10 +1,10 @@
 //! The output of a WebSocket: everything queued for a connection leaves in one write.
 
 use super::{
-    outgoing::{Outgoing, Sender},
+    outgoing::{Outbound, Outgoing, Sender},
     thread_buffers::with_output,
 };
-use crate::message::{Close, Message};
+use crate::message::Close;
 use bytes::Bytes;
 use std::{
     collections::VecDeque,
@@ -149,10 +149,10 @@ impl Writer {
             return;
         }
         for payload in std::mem::take(&mut self.pongs) {
-            encode(OpCode::Control(Control::Pong), &payload, output);
+            control_frame(Control::Pong, &payload, output);
         }
         if std::mem::take(&mut self.ping) {
-            encode(OpCode::Control(Control::Ping), &[], output);
+            control_frame(Control::Ping, &[], output);
         }
         if let Some(sender) = sender {
             let close = sender.drain(cx, |outgoing| frames(outgoing, output));
@@ -161,7 +161,7 @@ impl Writer {
             }
         }
         if let CloseFrame::Queued(payload) = &self.close_frame {
-            encode(OpCode::Control(Control::Close), payload, output);
+            control_frame(Control::Close, payload, output);
             self.close_frame = CloseFrame::Sent;
         }
     }
@@ -174,20 +174,30 @@ fn frames(outgoing: &mut Outgoing, output: &mut Vec<u8>) -> Option<Close> {
         let Some(message) = outgoing.pop() else {
             return outgoing.close().cloned();
         };
-        let data = match &message {
-            Message::Text(_) => Data::Text,
-            Message::Binary(_) => Data::Binary,
+        let (is_text, is_deflated) = match &message {
+            Outbound::Plain(message) => (message.is_text(), false),
+            Outbound::Deflated { is_text, .. } => (*is_text, true),
         };
-        encode(OpCode::Data(data), message.payload(), output);
+        let data = if is_text { Data::Text } else { Data::Binary };
+        let header = FrameHeader {
+            rsv1: is_deflated,
+            opcode: OpCode::Data(data),
+            ..FrameHeader::default()
+        };
+        encode(header, message.payload(), output);
     }
     None
 }
 
-fn encode(opcode: OpCode, payload: &[u8], output: &mut Vec<u8>) {
+fn control_frame(control: Control, payload: &[u8], output: &mut Vec<u8>) {
     let header = FrameHeader {
-        opcode,
+        opcode: OpCode::Control(control),
         ..FrameHeader::default()
     };
+    encode(header, payload, output);
+}
+
+fn encode(header: FrameHeader, payload: &[u8], output: &mut Vec<u8>) {
     let written = header.format(payload.len() as u64, output);
     written.expect("writing to a Vec cannot fail");
     output.extend_from_slice(payload);

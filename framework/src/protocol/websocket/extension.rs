@@ -1,0 +1,185 @@
+//! The negotiation of permessage-deflate (RFC 7692, 5 and 7.1), as a function of the request's
+//! headers.
+
+use http::{HeaderMap, HeaderValue, header};
+
+/// permessage-deflate with the parameters of one connection.
+///
+/// Neither side keeps its window between messages: one compressed copy of a group message then fits
+/// every member, and an idle connection owns no compressor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deflate {
+    /// The base-2 logarithm of the largest window that the client accepts, 9 to 15.
+    pub(super) window_bits: u8,
+}
+
+/// The default window, and the largest.
+const MAX_BITS: u8 = 15;
+
+/// zlib writes no raw stream with a window of 256 bytes; an offer that demands it is declined.
+const MIN_BITS: u8 = 9;
+
+impl Deflate {
+    /// Returns the first acceptable offer of the client, if there is one.
+    pub(crate) fn negotiate(headers: &HeaderMap) -> Option<Self> {
+        let lines = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS);
+        lines
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| split(line, ','))
+            .find_map(Self::accept)
+    }
+
+    /// Returns the value of the response's `Sec-WebSocket-Extensions`.
+    pub(super) fn response(self) -> HeaderValue {
+        let mut value = String::from(
+            "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+        );
+        if self.window_bits < MAX_BITS {
+            value.push_str("; server_max_window_bits=");
+            value.push_str(&self.window_bits.to_string());
+        }
+        HeaderValue::try_from(value).expect("tokens and digits are a header value")
+    }
+
+    /// Checks one offer: a name, and parameters that are known, valid and not repeated.
+    fn accept(offer: &str) -> Option<Self> {
+        let mut items = split(offer, ';');
+        if !items.next()?.eq_ignore_ascii_case("permessage-deflate") {
+            return None;
+        }
+        let mut deflate = Self {
+            window_bits: MAX_BITS,
+        };
+        let mut seen = Vec::new();
+        for item in items {
+            let (name, value) = match item.split_once('=') {
+                Some((name, value)) => (name.trim(), Some(unquote(value.trim()))),
+                None => (item, None),
+            };
+            if seen.contains(&name) {
+                return None;
+            }
+            seen.push(name);
+            match (name, value) {
+                ("server_no_context_takeover" | "client_no_context_takeover", None)
+                | ("client_max_window_bits", None) => {}
+                // This side inflates with the largest window, which reads every smaller one.
+                ("client_max_window_bits", Some(bits)) => _ = window_bits(bits)?,
+                ("server_max_window_bits", Some(bits)) => {
+                    deflate.window_bits = window_bits(bits).filter(|bits| *bits >= MIN_BITS)?;
+                }
+                _ => return None,
+            }
+        }
+        Some(deflate)
+    }
+}
+
+/// Parses 8 to 15, without leading zeros (RFC 7692, 7.1.2).
+fn window_bits(text: &str) -> Option<u8> {
+    let bits = text
+        .parse()
+        .ok()
+        .filter(|bits| (8..=MAX_BITS).contains(bits))?;
+    (!text.starts_with(['0', '+'])).then_some(bits)
+}
+
+/// Splits at a separator outside quoted strings, and trims the parts.
+fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let mut is_quoted = false;
+    let mut is_escaped = false;
+    text.split(move |character: char| {
+        let escaped = std::mem::take(&mut is_escaped);
+        match character {
+            '\\' if is_quoted && !escaped => is_escaped = true,
+            '"' if !escaped => is_quoted = !is_quoted,
+            _ => return !is_quoted && character == separator,
+        }
+        false
+    })
+    .map(str::trim)
+}
+
+fn unquote(value: &str) -> &str {
+    let inner = value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'));
+    inner.unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn negotiate(lines: &[&str]) -> Option<u8> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            let value = HeaderValue::from_str(line).unwrap();
+            headers.append(header::SEC_WEBSOCKET_EXTENSIONS, value);
+        }
+        Deflate::negotiate(&headers).map(|deflate| deflate.window_bits)
+    }
+
+    #[test]
+    fn the_first_acceptable_offer_is_chosen() {
+        for (lines, expected) in [
+            (&[][..], None),
+            (&["x-webkit-deflate-frame"], None),
+            (&["permessage-deflate"], Some(15)),
+            (&["Permessage-Deflate"], Some(15)),
+            (&["permessage-deflate; client_max_window_bits"], Some(15)),
+            (&["permessage-deflate;client_max_window_bits=8"], Some(15)),
+            (&["permessage-deflate; server_max_window_bits=9"], Some(9)),
+            (
+                &["permessage-deflate; server_max_window_bits=\"10\""],
+                Some(10),
+            ),
+            (&["foo, permessage-deflate"], Some(15)),
+            (&["foo; a=\"b, permessage-deflate\""], None),
+            (&["foo; a=\"\\\", permessage-deflate\""], None),
+            (&["foo", "permessage-deflate"], Some(15)),
+            (
+                &["permessage-deflate; server_max_window_bits=8, permessage-deflate"],
+                Some(15),
+            ),
+            (
+                &["permessage-deflate; server_no_context_takeover; client_no_context_takeover"],
+                Some(15),
+            ),
+        ] {
+            assert_eq!(negotiate(lines), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn an_invalid_offer_is_declined() {
+        for parameters in [
+            "server_max_window_bits",
+            "server_max_window_bits=8",
+            "server_max_window_bits=16",
+            "server_max_window_bits=010",
+            "server_max_window_bits=+9",
+            "server_max_window_bits=9; server_max_window_bits=9",
+            "client_max_window_bits=7",
+            "client_max_window_bits=99999999999999999999",
+            "client_max_window_bits=",
+            "client_no_context_takeover=true",
+            "unknown",
+            "",
+        ] {
+            let offer = format!("permessage-deflate; {parameters}");
+
+            assert_eq!(negotiate(&[&offer]), None, "{parameters}");
+        }
+    }
+
+    #[test]
+    fn the_response_repeats_a_window_that_the_client_limits() {
+        let response = |window_bits| Deflate { window_bits }.response();
+
+        let value = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+        assert_eq!(response(15), value);
+        assert_eq!(response(9), format!("{value}; server_max_window_bits=9"));
+    }
+}
