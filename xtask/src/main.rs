@@ -2,6 +2,7 @@
 //!
 //! It uses only the standard library, so that it builds quickly in a fresh clone.
 
+mod autobahn;
 mod api;
 mod bench;
 mod book;
@@ -25,6 +26,7 @@ usage: cargo xtask COMMAND
                      the same with two processes and Redis, beside axum and Django Channels
   api                list the public API anew in framework/public-api.txt
   package            package the published crates, and build the packages with their documentation
+  autobahn [core]    run the Autobahn|Testsuite against the arena; needs a Python 2.7
   book               render the guides with mdbook into target/book
   scale              put 10,000 clients on two processes, and print times and memory
   help               this text";
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let outcome = match (command.as_str(), rest.as_slice()) {
         ("api", []) => api::list(),
         ("bench", flags) => bench::run_bench(flags),
+        ("autobahn", arguments) => autobahn::run_suite(arguments),
         ("book", []) => book::render(),
         ("package", []) => package::run_all(),
         ("scale", []) => bench::run_scale(),

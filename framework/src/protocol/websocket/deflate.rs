@@ -157,3 +157,61 @@ pub(super) fn inflate(mut data: Vec<u8>, limit: usize) -> Result<Vec<u8>, Inflat
         Ok(output)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn clones_of_a_payload_share_one_compressed_copy() {
+        let deflate = Deflate { window_bits: 15 };
+        let payload = Bytes::from(vec![b'x'; 1000]);
+        let clone = payload.clone();
+
+        let first = deflate.compress(&payload).unwrap();
+        let second = deflate.compress(&clone).unwrap();
+        let smaller = Deflate { window_bits: 9 }.compress(&clone).unwrap();
+
+        assert_eq!(first.as_ptr(), second.as_ptr());
+        assert_ne!(first.as_ptr(), smaller.as_ptr());
+    }
+
+    #[test]
+    fn what_compression_makes_no_smaller_is_not_compressed() {
+        let noise: Vec<u8> = (0..1000u32)
+            .map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8)
+            .collect();
+
+        for payload in [Bytes::new(), Bytes::from("ahoy"), noise.into()] {
+            assert_eq!(Deflate { window_bits: 15 }.compress(&payload), None);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_compressed_payload_inflates_to_itself(
+            words in proptest::collection::vec("[a-d]{1,9}|.{0,40}", 0..2000),
+            window_bits in 9..=15u8,
+        ) {
+            let text = words.concat();
+            let payload = Bytes::from(text.clone());
+
+            if let Some(compressed) = (Deflate { window_bits }).compress(&payload) {
+                let inflated = inflate(compressed.to_vec(), text.len()).unwrap();
+                prop_assert!(inflated == text.as_bytes());
+                let result = inflate(compressed.to_vec(), text.len() - 1);
+                prop_assert!(matches!(result, Err(InflateError::TooLarge)));
+            }
+        }
+
+        #[test]
+        fn any_bytes_inflate_within_the_limit_or_fail(data in proptest::collection::vec(any::<u8>(), 0..500)) {
+            if let Ok(inflated) = inflate(data, 1000) {
+                prop_assert!(inflated.len() <= 1000);
+            }
+        }
+    }
+}
