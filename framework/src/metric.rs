@@ -132,6 +132,12 @@ fn dropped(reason: &'static str) -> Counter {
     counter!("seaway_events_dropped_total", "reason" => reason)
 }
 
+/// Counts messages to a client that reads slowly, which were dropped at the bounds of its queue or
+/// with its connection.
+pub(crate) fn unsent(reason: &'static str, count: u64) {
+    counter!("seaway_websocket_messages_dropped_total", "reason" => reason).increment(count);
+}
+
 /// Counts a notice to a receiver that it may have missed events.
 pub(crate) fn missed(reason: &'static str) {
     counter!("seaway_missed_total", "reason" => reason).increment(1);

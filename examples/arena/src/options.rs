@@ -3,7 +3,7 @@
 use launch::{Address, Flag, Mistake, Program, Redis};
 use seaway::{
     channels::MAILBOX_CAPACITY,
-    protocol::{Compression, WebSocketConfig},
+    protocol::{Compression, SlowClient, WebSocketConfig},
 };
 use std::time::Duration;
 
@@ -21,6 +21,10 @@ const PROGRAM: Program = Program {
         (
             "--send-buffer N",
             "bytes that may wait for a slow client (65536)",
+        ),
+        (
+            "--policy P",
+            "for clients that read slowly: wait, close, drop-oldest or drop-newest (wait)",
         ),
         (
             "--deflate",
@@ -115,6 +119,7 @@ impl Options {
                 "--prefix" => options.prefix = flag.value()?,
                 "--max-message-size" => options.sockets = sockets.max_message_size(flag.value()?),
                 "--send-buffer" => options.sockets = sockets.send_buffer(flag.value()?),
+                "--policy" => options.sockets = sockets.slow_client(policy(flag)?),
                 "--deflate" => options.sockets = sockets.compression(Compression::new()),
                 "--heartbeat" => heartbeat.0 = seconds(flag)?,
                 "--heartbeat-timeout" => heartbeat.1 = seconds(flag)?,
@@ -148,4 +153,16 @@ fn seconds(flag: &mut Flag<'_>) -> Result<Duration, Mistake> {
     let seconds = flag.value()?;
     Duration::try_from_secs_f64(seconds)
         .map_err(|error| format!("{} {seconds}: {error}", flag.name()).into())
+}
+
+fn policy(flag: &mut Flag<'_>) -> Result<SlowClient, Mistake> {
+    match flag.value::<String>()?.as_str() {
+        "wait" => Ok(SlowClient::Wait(Duration::from_secs(60))),
+        "close" => Ok(SlowClient::Close),
+        "drop-oldest" => Ok(SlowClient::DropOldest),
+        "drop-newest" => Ok(SlowClient::DropNewest),
+        other => {
+            Err(format!("--policy {other}: use wait, close, drop-oldest or drop-newest").into())
+        }
+    }
 }

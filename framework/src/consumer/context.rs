@@ -6,11 +6,11 @@ use crate::{
     error::Result,
     message::Close,
     name::ChannelName,
-    protocol::{SendSource, Sender, WebSocket},
+    protocol::{Importance, SendSource, Sender, Sent, WebSocket},
     refusal_log::{Outcome, Rule},
     scope::Scope,
 };
-use std::{fmt, marker::PhantomData};
+use std::{fmt, hash::Hash, marker::PhantomData};
 
 /// An accepted connection: send, close, join and leave groups.
 ///
@@ -57,6 +57,29 @@ impl<E: Event> Context<E> {
     pub(super) fn log_malformed(&self) {
         let outcome = Outcome::Close(Close::INVALID);
         self.scope.peer().refused(Rule::Input, outcome, None);
+    }
+
+    /// Sends a message that may be lost, as of a pointer's position: it never waits, and a full
+    /// queue drops it, or drops it later for the sake of any other message.
+    ///
+    /// # Errors
+    /// As [`send`](Context::send).
+    pub fn send_volatile(&self, message: impl IntoMessage) -> Result<Sent> {
+        let message = message.into_message()?;
+        self.sender
+            .try_queue(message, Importance::Volatile, SendSource::Handler)
+    }
+
+    /// Sends the newest message of a key, as a price or a score: it takes the place of an older one
+    /// of the same key that is still queued. It never waits; a full queue without such a message
+    /// drops it, unless the policy makes room.
+    ///
+    /// # Errors
+    /// As [`send`](Context::send).
+    pub fn send_latest(&self, key: impl Hash, message: impl IntoMessage) -> Result<Sent> {
+        let message = message.into_message()?;
+        self.sender
+            .try_queue(message, Importance::latest(key), SendSource::Handler)
     }
 
     /// Closes the connection after the messages that were sent before; then `disconnect` runs.

@@ -22,8 +22,8 @@ pub(crate) use self::{
     http::{Pipe, PipeBody, PipeEnd, ResponseReceiver, detached},
     signal::SignalWatch,
     websocket::{
-        ByteTransport, Deflate, Origin, Outbound, Reply, RequestKind, SendSource, Transport,
-        request_kind, without_upgrade,
+        ByteTransport, Deflate, Importance, Origin, Outbound, Reply, RequestKind, SendSource,
+        Transport, request_kind, without_upgrade,
     },
 };
 #[cfg(feature = "server")]
@@ -33,6 +33,9 @@ pub(crate) use self::{
 };
 pub use self::{
     http::{Body, Exchange, Http},
-    websocket::{AllowedOrigins, Compression, Sender, Socket, Upgrade, WebSocket, WebSocketConfig},
+    websocket::{
+        AllowedOrigins, Compression, Sender, Sent, SlowClient, Socket, Upgrade, WebSocket,
+        WebSocketConfig,
+    },
     worker::{Job, Worker},
 };

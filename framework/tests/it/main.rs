@@ -43,6 +43,7 @@ mod server;
 mod service;
 #[cfg(feature = "sessions")]
 mod site;
+mod slow_clients;
 mod spans;
 #[cfg(feature = "sessions")]
 mod sqlite_time;

@@ -6,10 +6,13 @@ use crate::{
     consumer::{Context, IntoMessage, NoEvent},
     error::Result,
     message::Close,
-    protocol::SendSource,
+    protocol::{SendSource, Sent},
 };
-use std::fmt;
-use std::ops::{Deref, DerefMut};
+use std::{
+    fmt,
+    hash::Hash,
+    ops::{Deref, DerefMut},
+};
 
 /// An accepted connection, for code that may block: send, close, join and leave groups.
 ///
@@ -40,6 +43,22 @@ impl<E: Event> BlockingContext<E> {
         let message = message.into_message()?;
         // The connection's task sleeps while this hook runs, and has to be woken.
         block_on(self.0.sender.queue(message, SendSource::Anyone))
+    }
+
+    /// Sends a message that may be lost; see [`Context::send_volatile`].
+    ///
+    /// # Errors
+    /// As [`Context::send`].
+    pub fn send_volatile(&self, message: impl IntoMessage) -> Result<Sent> {
+        self.0.sender.send_volatile(message.into_message()?)
+    }
+
+    /// Sends the newest message of a key; see [`Context::send_latest`].
+    ///
+    /// # Errors
+    /// As [`Context::send`].
+    pub fn send_latest(&self, key: impl Hash, message: impl IntoMessage) -> Result<Sent> {
+        self.0.sender.send_latest(key, message.into_message()?)
     }
 
     /// Closes the connection after the messages that were sent before; then `disconnect` runs.

@@ -1,5 +1,6 @@
 //! The limits of one WebSocket, and their defaults.
 
+use super::send_queue::SlowClient;
 use std::{
     sync::{Arc, LazyLock},
     time::Duration,
@@ -22,6 +23,8 @@ use std::{
 pub struct WebSocketConfig {
     pub(crate) max_message_size: usize,
     pub(crate) send_buffer: usize,
+    pub(crate) send_messages: usize,
+    pub(crate) slow_client: SlowClient,
     pub(crate) heartbeat: Option<Heartbeat>,
     pub(crate) connect_timeout: Duration,
     pub(crate) close_timeout: Duration,
@@ -71,6 +74,8 @@ impl Default for WebSocketConfig {
         Self {
             max_message_size: 1024 * 1024,
             send_buffer: 64 * 1024,
+            send_messages: 1024,
+            slow_client: SlowClient::Wait(Duration::from_secs(60)),
             heartbeat: Some(Heartbeat {
                 interval: Duration::from_secs(20),
                 timeout: Duration::from_secs(20),
@@ -105,12 +110,42 @@ impl WebSocketConfig {
         self
     }
 
+    /// Sets how many bytes may be queued for a client that reads slowly (default: 64 KiB). The
+    /// message that exceeds the bound is still accepted whole; then the policy of
+    /// [`slow_client`](WebSocketConfig::slow_client) applies.
     /// Sets how many bytes may be queued for a client that reads slowly (default: 64 KiB).
     ///
     /// At the bound `send` waits; the message that exceeds it is still accepted whole.
     #[must_use]
     pub fn send_buffer(mut self, bytes: usize) -> Self {
         self.send_buffer = bytes.max(1);
+        self
+    }
+
+    /// Sets how many messages may be queued for a client that reads slowly (default: 1,024). At the
+    /// bound the policy of [`slow_client`](WebSocketConfig::slow_client) applies.
+    #[must_use]
+    pub fn send_messages(mut self, count: usize) -> Self {
+        self.send_messages = count.max(1);
+        self
+    }
+
+    /// Sets what happens when the queue of a client that reads slowly is full (default: the sender
+    /// waits for at most 60 s, then the connection is closed with 1013).
+    ///
+    /// Each message that is dropped counts in
+    /// [`Sender::dropped`](super::Sender::dropped) and in the metric
+    /// `seaway_websocket_messages_dropped_total`.
+    ///
+    /// ```
+    /// use seaway::protocol::{SlowClient, WebSocketConfig};
+    ///
+    /// // Positions on a map: only the newest matter.
+    /// let limits = WebSocketConfig::new().send_messages(32).slow_client(SlowClient::DropOldest);
+    /// ```
+    #[must_use]
+    pub fn slow_client(mut self, policy: SlowClient) -> Self {
+        self.slow_client = policy;
         self
     }
 

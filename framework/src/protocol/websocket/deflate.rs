@@ -179,9 +179,15 @@ mod tests {
 
     #[test]
     fn what_compression_makes_no_smaller_is_not_compressed() {
-        let noise: Vec<u8> = (0..1000u32)
-            .map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8)
-            .collect();
+        let mut state = 1u32;
+        let noise: Vec<u8> = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state as u8
+        })
+        .take(1000)
+        .collect();
 
         for payload in [Bytes::new(), Bytes::from("ahoy"), noise.into()] {
             assert_eq!(Deflate { window_bits: 15 }.compress(&payload), None);
@@ -189,11 +195,11 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
         #[test]
         fn a_compressed_payload_inflates_to_itself(
-            words in proptest::collection::vec("[a-d]{1,9}|.{0,40}", 0..2000),
+            words in proptest::collection::vec("[a-d]{1,9}|.{0,40}", 0..500),
             window_bits in 9..=15u8,
         ) {
             let text = words.concat();

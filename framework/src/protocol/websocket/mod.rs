@@ -9,7 +9,8 @@
 //! | `extension.rs` | the negotiation of permessage-deflate |
 //! | `deflate.rs` | the compression of messages |
 //! | `socket.rs` | an open WebSocket: messages in, messages out, and its close |
-//! | `outgoing.rs` | the queue of messages to the client, and its sender |
+//! | `outgoing.rs` | the sender of messages to the client |
+//! | `send_queue.rs` | the bounded queue behind it, and the policies for slow clients |
 //! | `transport.rs` | a WebSocket over a byte stream |
 //! | `reader.rs` | parsing and assembly of frames, without I/O |
 //! | `writer.rs` | the output of a connection, in one write |
@@ -24,6 +25,7 @@ mod heartbeat;
 mod origin;
 mod outgoing;
 mod reader;
+mod send_queue;
 mod socket;
 mod thread_buffers;
 mod transport;
@@ -34,6 +36,7 @@ pub use self::{
     config::{Compression, WebSocketConfig},
     origin::AllowedOrigins,
     outgoing::Sender,
+    send_queue::{Sent, SlowClient},
     socket::Socket,
     upgrade::Upgrade,
 };
@@ -41,7 +44,8 @@ pub(crate) use self::{
     extension::Deflate,
     handshake::{RequestKind, request_kind, without_upgrade},
     origin::Origin,
-    outgoing::{Outbound, SendSource},
+    outgoing::SendSource,
+    send_queue::{Importance, Outbound},
     socket::Transport,
     transport::ByteTransport,
     upgrade::Reply,

@@ -1,25 +1,28 @@
-//! The outgoing queue of one WebSocket: bounded, and shared by all its senders.
+//! The sender of one WebSocket: its queue, shared by all tasks that send to the client.
 
 use super::{
     config::{Compression, WebSocketConfig},
     extension::Deflate,
+    send_queue::{Bounds, Importance, Offer, Outbound, SendQueue, Sent},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     message::{Close, Message},
+    metric,
     waker::store_waker,
 };
-use bytes::Bytes;
 use std::{
-    collections::VecDeque,
     fmt,
     future::poll_fn,
+    hash::Hash,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
+use tokio::time::timeout;
 
 /// A handle that sends on a WebSocket; clones send on the same one.
 ///
@@ -42,34 +45,22 @@ use std::{
 pub struct Sender(Arc<SenderState>);
 
 struct SenderState {
-    limit: usize,
+    bounds: Bounds,
     compression: Option<(Deflate, Compression)>,
-    /// Whether `outgoing.close` is set: checked on every turn of the driver, so it needs no lock.
+    /// Whether the queue has a close: checked on every turn of the driver, so it needs no lock.
     closing: AtomicBool,
     outgoing: Mutex<Outgoing>,
 }
 
-/// The outgoing messages, in order. Transports empty the queue.
+/// The queue, and the tasks at both of its ends.
 #[derive(Default)]
-pub(crate) struct Outgoing {
-    messages: VecDeque<Outbound>,
-    bytes: usize,
-    close: Option<Close>,
+struct Outgoing {
+    queue: SendQueue,
     over: bool,
     /// Senders that wait for room.
     waiting: Vec<Waker>,
     /// The task of the connection, if it sleeps while another task sends.
     driver: Option<Waker>,
-}
-
-/// A message to write.
-pub(crate) enum Outbound {
-    Plain(Message),
-    /// A compressed payload (RFC 7692, 6.1), only on connections that negotiated it.
-    Deflated {
-        is_text: bool,
-        payload: Bytes,
-    },
 }
 
 /// The origin of a queued message.
@@ -81,27 +72,33 @@ pub(crate) enum SendSource {
     Anyone,
 }
 
-/// The cost of a queued message besides its payload, in bytes, so that a flood of empty ones is
-/// bounded, too.
-const FRAME_COST: usize = 64;
-
 impl Sender {
     pub(super) fn new(config: &WebSocketConfig, deflate: Option<Deflate>) -> Self {
         Self(Arc::new(SenderState {
-            limit: config.send_buffer,
+            bounds: Bounds {
+                bytes: config.send_buffer,
+                messages: config.send_messages,
+                policy: config.slow_client,
+            },
             compression: deflate.zip(config.compression),
             closing: AtomicBool::new(false),
             outgoing: Mutex::default(),
         }))
     }
 
+    /// Sends a message. It is queued and written together with all others that are queued, in
+    /// order.
+    ///
+    /// If the queue is full, the policy of
+    /// [`slow_client`](super::WebSocketConfig::slow_client) applies: by default `send` waits for
+    /// room.
     /// Sends a message.
     ///
     /// It is queued and written together with all others that are queued, in order. Waits while
     /// more bytes are queued than [`send_buffer`](super::WebSocketConfig::send_buffer) allows.
     ///
     /// # Errors
-    /// [`ErrorKind::Closed`] if the connection is closed or closing.
+    /// [`ErrorKind::Closed`] if the connection is closed or closing, which the policy may cause.
     ///
     /// # Cancel safety
     /// Cancel safe: the message is queued whole or not at all.
@@ -109,9 +106,91 @@ impl Sender {
         self.queue(message.into(), SendSource::Anyone).await
     }
 
+    /// Sends a message that may be lost, as of a pointer's position: it never waits, and a queue
+    /// that is full drops it, or drops it later for the sake of any other message.
+    ///
+    /// # Errors
+    /// As [`send`](Sender::send).
+    pub fn send_volatile(&self, message: impl Into<Message>) -> Result<Sent> {
+        self.try_queue(message.into(), Importance::Volatile, SendSource::Anyone)
+    }
+
+    /// Sends the newest message of a key, as a price or a score: it takes the place of an older one
+    /// of the same key that is still queued. It never waits; a full queue without such a message
+    /// drops it, unless the policy makes room.
+    ///
+    /// # Errors
+    /// As [`send`](Sender::send).
+    pub fn send_latest(&self, key: impl Hash, message: impl Into<Message>) -> Result<Sent> {
+        self.try_queue(message.into(), Importance::latest(key), SendSource::Anyone)
+    }
+
+    /// Returns how many messages to this client were dropped or replaced since it connected.
+    pub fn dropped(&self) -> u64 {
+        self.outgoing().queue.dropped()
+    }
+
     pub(crate) async fn queue(&self, message: Message, source: SendSource) -> Result<()> {
-        let mut message = Some(self.compress(message));
-        poll_fn(|cx| self.poll_queue(&mut message, source, cx)).await
+        match self.offer(self.compress(message), Importance::Normal, source)? {
+            Offered::Done(_) => Ok(()),
+            Offered::Full(message, limit) => self.wait(message, limit, source).await,
+        }
+    }
+
+    pub(crate) fn try_queue(
+        &self,
+        message: Message,
+        importance: Importance,
+        source: SendSource,
+    ) -> Result<Sent> {
+        match self.offer(self.compress(message), importance, source)? {
+            Offered::Done(sent) => Ok(sent),
+            Offered::Full(..) => {
+                self.outgoing().queue.count_dropped();
+                metric::unsent("dropped", 1);
+                Ok(Sent::Dropped)
+            }
+        }
+    }
+
+    fn offer(
+        &self,
+        message: Outbound,
+        importance: Importance,
+        source: SendSource,
+    ) -> Result<Offered> {
+        let mut outgoing = self.outgoing();
+        if outgoing.is_closed() {
+            return Err(Error::closed());
+        }
+        let dropped = outgoing.queue.dropped();
+        let offer = outgoing.queue.offer(message, importance, self.0.bounds);
+        let dropped = outgoing.queue.dropped() - dropped;
+        if dropped > 0 {
+            metric::unsent("dropped", dropped);
+        }
+        match offer {
+            Offer::Done(sent) => {
+                outgoing.wake_driver(source);
+                Ok(Offered::Done(sent))
+            }
+            Offer::Full(message, limit) => Ok(Offered::Full(message, limit)),
+            Offer::Close => {
+                self.close_slow(&mut outgoing);
+                Err(Error::closed())
+            }
+        }
+    }
+
+    /// Waits for room, for the policy's limit at most.
+    async fn wait(&self, message: Outbound, limit: Duration, source: SendSource) -> Result<()> {
+        let mut message = Some(message);
+        let queued = poll_fn(|cx| self.poll_queue(&mut message, source, cx));
+        if let Ok(queued) = timeout(limit, queued).await {
+            return queued;
+        }
+        self.close_slow(&mut self.outgoing());
+        Err(Error::closed())
     }
 
     fn poll_queue(
@@ -121,20 +200,39 @@ impl Sender {
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
         let mut outgoing = self.outgoing();
-        if outgoing.over || outgoing.close.is_some() {
+        if outgoing.is_closed() {
             return Poll::Ready(Err(Error::closed()));
         }
-        if outgoing.bytes >= self.0.limit {
+        let offered = message.take().map(|message| {
+            let queue = &mut outgoing.queue;
+            queue.offer(message, Importance::Normal, self.0.bounds)
+        });
+        if let Some(Offer::Full(refused, _)) = offered {
+            *message = Some(refused);
             let waker = cx.waker();
             if !outgoing.waiting.iter().any(|one| one.will_wake(waker)) {
                 outgoing.waiting.push(waker.clone());
             }
             return Poll::Pending;
         }
-        if let Some(message) = message.take() {
-            outgoing.push(message, source);
-        }
+        outgoing.wake_driver(source);
         Poll::Ready(Ok(()))
+    }
+
+    /// Closes the connection of a client that reads too slowly. What it has not read is dropped.
+    fn close_slow(&self, outgoing: &mut Outgoing) {
+        if outgoing.is_closed() {
+            return;
+        }
+        metric::unsent("closed", outgoing.queue.clear());
+        let close = Close::new(Close::TRY_AGAIN, "the client reads too slowly");
+        self.set_close(outgoing, close);
+    }
+
+    fn set_close(&self, outgoing: &mut Outgoing, close: Close) {
+        outgoing.queue.set_close(close);
+        self.0.closing.store(true, Ordering::Release);
+        outgoing.wake_all();
     }
 
     /// Compresses a message for which that is worth it, in the task that sends it.
@@ -173,12 +271,10 @@ impl Sender {
             ));
         }
         let mut outgoing = self.outgoing();
-        if outgoing.over || outgoing.close.is_some() {
+        if outgoing.is_closed() {
             return Err(Error::closed());
         }
-        outgoing.close = Some(close);
-        self.0.closing.store(true, Ordering::Release);
-        outgoing.wake_all();
+        self.set_close(&mut outgoing, close);
         Ok(())
     }
 
@@ -189,25 +285,24 @@ impl Sender {
 
     /// Returns the code and reason with which this side is closing, if it is.
     pub(crate) fn closing(&self) -> Option<Close> {
-        self.outgoing().close.clone()
+        self.outgoing().queue.close().cloned()
     }
 
     /// Ends the queue: drops its messages, and wakes all senders that wait, which then fail.
     pub(crate) fn end(&self) {
         let mut outgoing = self.outgoing();
         outgoing.over = true;
-        outgoing.messages = VecDeque::new();
-        outgoing.bytes = 0;
+        outgoing.queue.clear();
         outgoing.wake_all();
     }
 
     /// Calls `take` with the queue, for a transport, and stores the task to wake when a message is
     /// queued.
-    pub(crate) fn drain<T>(&self, cx: &Context<'_>, take: impl FnOnce(&mut Outgoing) -> T) -> T {
+    pub(crate) fn drain<T>(&self, cx: &Context<'_>, take: impl FnOnce(&mut SendQueue) -> T) -> T {
         let mut outgoing = self.outgoing();
         store_waker(&mut outgoing.driver, cx);
-        let taken = take(&mut outgoing);
-        if outgoing.bytes < self.0.limit {
+        let taken = take(&mut outgoing.queue);
+        if !outgoing.queue.is_full(self.0.bounds) {
             outgoing.waiting.drain(..).for_each(Waker::wake);
         }
         taken
@@ -219,20 +314,21 @@ impl Sender {
     }
 }
 
-impl Outbound {
-    pub(super) fn payload(&self) -> &[u8] {
-        match self {
-            Self::Plain(message) => message.payload(),
-            Self::Deflated { payload, .. } => payload,
-        }
-    }
+/// What happened to an offered message.
+enum Offered {
+    Done(Sent),
+    /// The queue is full; wait for at most this time.
+    Full(Outbound, Duration),
 }
 
 impl Outgoing {
-    fn push(&mut self, message: Outbound, source: SendSource) {
-        self.bytes += message.payload().len() + FRAME_COST;
-        self.messages.push_back(message);
-        // One wake is enough until the driver has polled the queue.
+    fn is_closed(&self) -> bool {
+        self.over || self.queue.close().is_some()
+    }
+
+    /// Wakes the connection's task for a message of another one. One wake is enough until it has
+    /// polled the queue.
+    fn wake_driver(&mut self, source: SendSource) {
         if let (SendSource::Anyone, Some(driver)) = (source, self.driver.take()) {
             driver.wake();
         }
@@ -243,22 +339,6 @@ impl Outgoing {
         if let Some(driver) = self.driver.take() {
             driver.wake();
         }
-    }
-
-    /// Removes the next message to write.
-    pub(crate) fn pop(&mut self) -> Option<Outbound> {
-        let message = self.messages.pop_front()?;
-        self.bytes -= message.payload().len() + FRAME_COST;
-        // An idle connection must not keep the memory of its peak.
-        if self.messages.is_empty() && self.messages.capacity() > 8 {
-            self.messages = VecDeque::new();
-        }
-        Some(message)
-    }
-
-    /// Returns the close to send once all messages are written.
-    pub(crate) fn close(&self) -> Option<&Close> {
-        self.close.as_ref()
     }
 }
 

@@ -1,7 +1,8 @@
 //! The output of a WebSocket: everything queued for a connection leaves in one write.
 
 use super::{
-    outgoing::{Outbound, Outgoing, Sender},
+    outgoing::Sender,
+    send_queue::{Outbound, SendQueue},
     thread_buffers::with_output,
 };
 use crate::message::Close;
@@ -155,7 +156,7 @@ impl Writer {
             control_frame(Control::Ping, &[], output);
         }
         if let Some(sender) = sender {
-            let close = sender.drain(cx, |outgoing| frames(outgoing, output));
+            let close = sender.drain(cx, |queue| frames(queue, output));
             if let Some(close) = close {
                 self.close(&close);
             }
@@ -169,10 +170,10 @@ impl Writer {
 
 /// Encodes queued messages, up to a batch; returns the close to send if all were encoded and one is
 /// due.
-fn frames(outgoing: &mut Outgoing, output: &mut Vec<u8>) -> Option<Close> {
+fn frames(queue: &mut SendQueue, output: &mut Vec<u8>) -> Option<Close> {
     while output.len() < BATCH {
-        let Some(message) = outgoing.pop() else {
-            return outgoing.close().cloned();
+        let Some(message) = queue.pop() else {
+            return queue.close().cloned();
         };
         let (is_text, is_deflated) = match &message {
             Outbound::Plain(message) => (message.is_text(), false),

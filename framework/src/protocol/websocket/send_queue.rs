@@ -1,0 +1,331 @@
+//! The queue of messages to one client: its bounds, and what happens at them. Without I/O.
+
+use crate::message::{Close, Message};
+use bytes::Bytes;
+use std::{
+    collections::VecDeque,
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+/// What happens when messages for a client that reads slowly reach the bounds of its queue; see
+/// [`slow_client`](super::WebSocketConfig::slow_client).
+///
+/// Volatile messages are dropped first, whatever the policy is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SlowClient {
+    /// The sender waits for room, and closes the connection with 1013 after this time.
+    Wait(Duration),
+    /// The connection is closed with 1013. Messages that are still queued are dropped.
+    Close,
+    /// The oldest queued messages are dropped.
+    DropOldest,
+    /// The message that was to be sent is dropped.
+    DropNewest,
+}
+
+/// What happened to a message that was sent without waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "the message may have been dropped"]
+pub enum Sent {
+    /// It is queued, or written.
+    Queued,
+    /// It is queued in the place of an older message of its key, which is dropped.
+    Replaced,
+    /// It is dropped: the queue is full.
+    Dropped,
+}
+
+/// The bounds of a queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) bytes: usize,
+    pub(super) messages: usize,
+    pub(super) policy: SlowClient,
+}
+
+/// A message to write.
+pub(crate) enum Outbound {
+    Plain(Message),
+    /// A compressed payload (RFC 7692, 6.1), only on connections that negotiated it.
+    Deflated {
+        is_text: bool,
+        payload: Bytes,
+    },
+}
+
+/// Which messages may be dropped or replaced before others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Importance {
+    Normal,
+    Volatile,
+    /// Only the newest message of a key is of interest.
+    Latest(u64),
+}
+
+impl Importance {
+    pub(crate) fn latest(key: impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        Self::Latest(hasher.finish())
+    }
+}
+
+/// The outcome of offering a message to the queue.
+pub(super) enum Offer {
+    Done(Sent),
+    /// The queue is full, and the policy is to wait for this time at most.
+    Full(Outbound, Duration),
+    /// The queue is full, and the policy is to close.
+    Close,
+}
+
+/// The queued messages, in order, and the close that follows them.
+#[derive(Default)]
+pub(crate) struct SendQueue {
+    messages: VecDeque<(Importance, Outbound)>,
+    bytes: usize,
+    close: Option<Close>,
+    /// Number of messages that were dropped or replaced.
+    dropped: u64,
+}
+
+/// The cost of a queued message besides its payload, in bytes, so that a flood of empty ones is
+/// bounded, too.
+const MESSAGE_COST: usize = 64;
+
+impl Outbound {
+    pub(super) fn payload(&self) -> &[u8] {
+        match self {
+            Self::Plain(message) => message.payload(),
+            Self::Deflated { payload, .. } => payload,
+        }
+    }
+
+    fn cost(&self) -> usize {
+        self.payload().len() + MESSAGE_COST
+    }
+}
+
+impl SendQueue {
+    /// Queues a message, or applies the policy if the queue is full.
+    pub(super) fn offer(
+        &mut self,
+        message: Outbound,
+        importance: Importance,
+        bounds: Bounds,
+    ) -> Offer {
+        if let Importance::Latest(_) = importance
+            && let Some((_, older)) = self.messages.iter_mut().find(|(one, _)| *one == importance)
+        {
+            self.bytes = self.bytes - older.cost() + message.cost();
+            *older = message;
+            self.dropped += 1;
+            return Offer::Done(Sent::Replaced);
+        }
+        if self.is_full(bounds) {
+            self.drop_while_full(bounds, |importance| importance == Importance::Volatile);
+        }
+        if self.is_full(bounds) {
+            if importance == Importance::Volatile {
+                self.dropped += 1;
+                return Offer::Done(Sent::Dropped);
+            }
+            match bounds.policy {
+                SlowClient::Wait(limit) => return Offer::Full(message, limit),
+                SlowClient::Close => return Offer::Close,
+                SlowClient::DropOldest => self.drop_while_full(bounds, |_| true),
+                SlowClient::DropNewest => {
+                    self.dropped += 1;
+                    return Offer::Done(Sent::Dropped);
+                }
+            }
+        }
+        self.bytes += message.cost();
+        self.messages.push_back((importance, message));
+        Offer::Done(Sent::Queued)
+    }
+
+    /// Returns whether the next message has to wait. The message that exceeds the bound in bytes is
+    /// still accepted whole.
+    pub(super) fn is_full(&self, bounds: Bounds) -> bool {
+        self.bytes >= bounds.bytes || self.messages.len() >= bounds.messages
+    }
+
+    /// Drops the oldest messages of these kinds until there is room for one more.
+    fn drop_while_full(&mut self, bounds: Bounds, is_dropped: impl Fn(Importance) -> bool) {
+        let mut index = 0;
+        while index < self.messages.len() && self.is_full(bounds) {
+            if !is_dropped(self.messages[index].0) {
+                index += 1;
+                continue;
+            }
+            if let Some((_, message)) = self.messages.remove(index) {
+                self.bytes -= message.cost();
+                self.dropped += 1;
+            }
+        }
+    }
+
+    /// Removes the next message to write.
+    pub(crate) fn pop(&mut self) -> Option<Outbound> {
+        let (_, message) = self.messages.pop_front()?;
+        self.bytes -= message.cost();
+        // An idle connection must not keep the memory of its peak.
+        if self.messages.is_empty() && self.messages.capacity() > 8 {
+            self.messages = VecDeque::new();
+        }
+        Some(message)
+    }
+
+    /// Sets the close that follows the queued messages.
+    pub(super) fn set_close(&mut self, close: Close) {
+        self.close = Some(close);
+    }
+
+    /// Returns the close to send once all messages are written.
+    pub(crate) fn close(&self) -> Option<&Close> {
+        self.close.as_ref()
+    }
+
+    /// Drops all messages; returns how many there were.
+    pub(super) fn clear(&mut self) -> u64 {
+        let count = self.messages.len() as u64;
+        self.messages = VecDeque::new();
+        self.bytes = 0;
+        count
+    }
+
+    /// Counts a message that was not queued because its sender does not wait.
+    pub(super) fn count_dropped(&mut self) {
+        self.dropped += 1;
+    }
+
+    /// Returns how many messages were dropped or replaced at the bounds.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM_FOR_TWO: usize = 2;
+
+    fn bounds(policy: SlowClient) -> Bounds {
+        Bounds {
+            bytes: usize::MAX,
+            messages: ROOM_FOR_TWO,
+            policy,
+        }
+    }
+
+    fn offer(
+        queue: &mut SendQueue,
+        text: &str,
+        importance: Importance,
+        policy: SlowClient,
+    ) -> Option<Sent> {
+        match queue.offer(
+            Outbound::Plain(Message::text(text)),
+            importance,
+            bounds(policy),
+        ) {
+            Offer::Done(sent) => Some(sent),
+            Offer::Full(..) | Offer::Close => None,
+        }
+    }
+
+    fn drain(mut queue: SendQueue) -> Vec<String> {
+        let mut texts = Vec::new();
+        while let Some(message) = queue.pop() {
+            texts.push(String::from_utf8(message.payload().to_vec()).unwrap());
+        }
+        assert_eq!(queue.bytes, 0);
+        texts
+    }
+
+    const WAIT: SlowClient = SlowClient::Wait(Duration::from_secs(1));
+
+    #[test]
+    fn each_policy_decides_about_the_third_message_of_two() {
+        for (policy, expected, left) in [
+            (WAIT, None, ["1", "2"]),
+            (SlowClient::Close, None, ["1", "2"]),
+            (SlowClient::DropOldest, Some(Sent::Queued), ["2", "3"]),
+            (SlowClient::DropNewest, Some(Sent::Dropped), ["1", "2"]),
+        ] {
+            let mut queue = SendQueue::default();
+            for text in ["1", "2"] {
+                let sent = offer(&mut queue, text, Importance::Normal, policy);
+                assert_eq!(sent, Some(Sent::Queued));
+            }
+
+            let sent = offer(&mut queue, "3", Importance::Normal, policy);
+
+            assert_eq!(sent, expected, "{policy:?}");
+            assert_eq!(queue.dropped(), u64::from(expected.is_some()), "{policy:?}");
+            assert_eq!(drain(queue), left, "{policy:?}");
+        }
+    }
+
+    #[test]
+    fn volatile_messages_are_dropped_first() {
+        for policy in [
+            WAIT,
+            SlowClient::Close,
+            SlowClient::DropOldest,
+            SlowClient::DropNewest,
+        ] {
+            let mut queue = SendQueue::default();
+            _ = offer(&mut queue, "1", Importance::Normal, policy);
+            _ = offer(&mut queue, "cursor", Importance::Volatile, policy);
+
+            let third = offer(&mut queue, "2", Importance::Normal, policy);
+            let fourth = offer(&mut queue, "cursor", Importance::Volatile, policy);
+
+            assert_eq!(third, Some(Sent::Queued), "{policy:?}");
+            assert_eq!(fourth, Some(Sent::Dropped), "{policy:?}");
+            assert_eq!(queue.dropped(), 2);
+            assert_eq!(drain(queue), ["1", "2"], "{policy:?}");
+        }
+    }
+
+    #[test]
+    fn the_newest_message_of_a_key_takes_the_place_of_the_older_one() {
+        let mut queue = SendQueue::default();
+        _ = offer(&mut queue, "price 1", Importance::Latest(7), WAIT);
+        _ = offer(&mut queue, "chat", Importance::Normal, WAIT);
+
+        let sent = offer(&mut queue, "price 2", Importance::Latest(7), WAIT);
+
+        assert_eq!(sent, Some(Sent::Replaced));
+        assert_eq!(
+            offer(&mut queue, "price 1", Importance::Latest(8), WAIT),
+            None
+        );
+        assert_eq!(drain(queue), ["price 2", "chat"]);
+    }
+
+    #[test]
+    fn the_bound_in_bytes_counts_empty_messages_too() {
+        let mut queue = SendQueue::default();
+        let bounds = Bounds {
+            bytes: 10 * MESSAGE_COST,
+            messages: usize::MAX,
+            policy: SlowClient::DropNewest,
+        };
+        for _ in 0..100 {
+            _ = queue.offer(
+                Outbound::Plain(Message::text("")),
+                Importance::Normal,
+                bounds,
+            );
+        }
+
+        assert_eq!(queue.dropped(), 90);
+    }
+}

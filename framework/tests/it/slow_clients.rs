@@ -1,0 +1,213 @@
+//! Tests of clients that read slowly or not at all: each policy, over real connections.
+
+use crate::support::{
+    Client, PATIENCE, Recorder, Server, connect, connect_with_little_room, eventually, next_text,
+};
+use futures_util::StreamExt;
+use seaway::{
+    ApplicationExt, Channels, Close, Context, Event, Group, Handshake, Rejection, Result, Shared,
+    WebSocketConsumer,
+    middleware::Provide,
+    protocol::{Sender, Sent, SlowClient, WebSocketConfig},
+    routing::{PathRouter, ProtocolTypeRouter},
+};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+
+#[derive(Event)]
+enum FeedEvent {
+    Price { number: u32, padding: String },
+}
+
+/// A member of the group `feed`, which sends the events to its client.
+struct Feed {
+    _group: Group<FeedEvent>,
+    recorder: Recorder,
+    senders: Senders,
+}
+
+/// The senders of all clients, in the order in which they connected.
+type Senders = Arc<Mutex<Vec<Sender>>>;
+
+impl WebSocketConsumer for Feed {
+    type Input = String;
+    type Event = FeedEvent;
+
+    async fn connect(handshake: &mut Handshake<FeedEvent>) -> Result<Self, Rejection> {
+        Ok(Self {
+            _group: handshake.join("feed").await?,
+            recorder: handshake.state::<Recorder>()?.clone(),
+            senders: handshake.state::<Senders>()?.clone(),
+        })
+    }
+
+    async fn opened(&mut self, ctx: &mut Context<FeedEvent>) -> Result<()> {
+        self.senders.lock().unwrap().push(ctx.sender());
+        Ok(())
+    }
+
+    async fn receive(&mut self, _: &mut Context<FeedEvent>, _: String) -> Result<()> {
+        Ok(())
+    }
+
+    async fn event(
+        &mut self,
+        ctx: &mut Context<FeedEvent>,
+        event: Shared<FeedEvent>,
+    ) -> Result<()> {
+        ctx.send(event.json()?).await
+    }
+
+    async fn disconnect(self, close: Close) {
+        self.recorder
+            .record(format!("{} {}", close.code, &*close.reason));
+    }
+}
+
+/// A server with one client that does not read, and one that does.
+struct Room {
+    _server: Server,
+    channels: Channels,
+    recorder: Recorder,
+    senders: Senders,
+    stalled: Client,
+    reading: Client,
+}
+
+/// How many events are sent: 8 MB, more than the sockets hold.
+const EVENTS: u32 = 2000;
+
+impl Room {
+    async fn open(config: WebSocketConfig) -> Self {
+        let (channels, recorder, senders) = (
+            Channels::in_memory(),
+            Recorder::default(),
+            Senders::default(),
+        );
+        let feed = Feed::application(&channels)
+            .with(Provide(recorder.clone()))
+            .with(Provide(senders.clone()))
+            .with(config);
+        let router = PathRouter::new().route("/", feed);
+        let server = Server::start(ProtocolTypeRouter::new().websocket(router)).await;
+        let stalled = connect_with_little_room(server.address).await;
+        let has = |count| (senders.lock().unwrap().len() == count).then_some(());
+        eventually(|| has(1)).await;
+        let reading = connect(server.address, "/").await;
+        eventually(|| has(2)).await;
+        Self {
+            _server: server,
+            channels,
+            recorder,
+            senders,
+            stalled,
+            reading,
+        }
+    }
+
+    /// Sends all events, and asserts that the client that reads receives each of them, in order.
+    async fn send_events(&mut self) {
+        let group = self.channels.group("feed").unwrap();
+        let padding = "x".repeat(4000);
+        for number in 0..EVENTS {
+            let event = FeedEvent::Price {
+                number,
+                padding: padding.clone(),
+            };
+            group.send(&event).await.unwrap();
+            assert_eq!(number_of(&next_text(&mut self.reading).await), number);
+        }
+    }
+
+    fn dropped(&self) -> u64 {
+        self.senders.lock().unwrap()[0].dropped()
+    }
+
+    /// Reads what was queued for the client that did not read; returns the numbers of the events.
+    async fn read_stalled(&mut self, until: impl Fn(&[u32]) -> bool) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        while !until(&numbers) {
+            match timeout(PATIENCE, self.stalled.next()).await.unwrap() {
+                Some(Ok(Message::Text(text))) => numbers.push(number_of(&text)),
+                other => panic!("{other:?} after {} events", numbers.len()),
+            }
+        }
+        numbers
+    }
+}
+
+fn number_of(text: &str) -> u32 {
+    let value: serde_json::Value = serde_json::from_str(text).unwrap();
+    value["number"].as_u64().unwrap() as u32
+}
+
+#[tokio::test]
+async fn the_oldest_messages_of_a_client_that_does_not_read_are_dropped() {
+    let config = WebSocketConfig::new().slow_client(SlowClient::DropOldest);
+    let mut room = Room::open(config).await;
+
+    room.send_events().await;
+
+    let dropped = room.dropped();
+    let last = |numbers: &[u32]| numbers.last() == Some(&(EVENTS - 1));
+    let numbers = room.read_stalled(last).await;
+    assert_eq!(numbers.len() as u64 + dropped, u64::from(EVENTS));
+    assert!(dropped > 0 && numbers.is_sorted());
+}
+
+#[tokio::test]
+async fn the_newest_messages_for_a_client_that_does_not_read_are_dropped() {
+    let config = WebSocketConfig::new().slow_client(SlowClient::DropNewest);
+    let mut room = Room::open(config).await;
+
+    room.send_events().await;
+
+    let kept = (u64::from(EVENTS) - room.dropped()) as usize;
+    let numbers = room.read_stalled(|numbers| numbers.len() == kept).await;
+    assert!(kept < EVENTS as usize);
+    assert_eq!(numbers, (0..kept as u32).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_closed() {
+    for policy in [
+        SlowClient::Close,
+        SlowClient::Wait(Duration::from_millis(50)),
+    ] {
+        let config = WebSocketConfig::new()
+            .slow_client(policy)
+            .close_timeout(Duration::from_millis(100));
+        let mut room = Room::open(config).await;
+
+        room.send_events().await;
+
+        let closed = room.recorder.wait_for(1).await;
+        assert_eq!(closed, ["1013 the client reads too slowly"], "{policy:?}");
+        let sender = room.senders.lock().unwrap()[0].clone();
+        assert!(sender.send("too late").await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn only_the_newest_of_a_key_waits_and_volatile_messages_give_way() {
+    let config = WebSocketConfig::new().send_messages(2);
+    let room = Room::open(config).await;
+    let sender = room.senders.lock().unwrap()[0].clone();
+    // Fill the sockets, until a message stays in the queue.
+    let filler = "x".repeat(100_000);
+    while sender.send_volatile(filler.clone()).unwrap() != Sent::Dropped {
+        tokio::task::yield_now().await;
+    }
+    while sender.send_latest("price", "1").unwrap() != Sent::Replaced {}
+    let before = sender.dropped();
+
+    assert_eq!(sender.send_latest("price", "2").unwrap(), Sent::Replaced);
+    // The filler, which is volatile too, gives way.
+    assert_eq!(sender.send_volatile("cursor").unwrap(), Sent::Queued);
+
+    assert_eq!(sender.dropped() - before, 2);
+}
