@@ -44,6 +44,8 @@ pub(crate) enum Rule {
     MessageSize,
     /// The client violated the WebSocket protocol.
     Protocol,
+    /// The client sent faster than its rate limit.
+    Rate,
     /// The message could not be decoded as the consumer's `Input`.
     Input,
 }
@@ -67,6 +69,7 @@ impl Rule {
             Self::BodySize => "body_size",
             Self::MessageSize => "message_size",
             Self::Protocol => "protocol",
+            Self::Rate => "rate",
             Self::Input => "input",
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! It uses only the standard library, so that it builds quickly in a fresh clone.
 
-mod autobahn;
 mod api;
+mod autobahn;
 mod bench;
 mod book;
 mod features;

@@ -59,8 +59,9 @@ impl<E: Event> Context<E> {
         self.scope.peer().refused(Rule::Input, outcome, None);
     }
 
-    /// Sends a message that may be lost, as of a pointer's position: it never waits, and a full
-    /// queue drops it, or drops it later for the sake of any other message.
+    /// Sends a message that may be lost, as of a pointer's position.
+    ///
+    /// It never waits; a full queue drops it, or drops it later for the sake of any other message.
     ///
     /// # Errors
     /// As [`send`](Context::send).
@@ -70,9 +71,10 @@ impl<E: Event> Context<E> {
             .try_queue(message, Importance::Volatile, SendSource::Handler)
     }
 
-    /// Sends the newest message of a key, as a price or a score: it takes the place of an older one
-    /// of the same key that is still queued. It never waits; a full queue without such a message
-    /// drops it, unless the policy makes room.
+    /// Sends the newest message of a key, as a price or a score.
+    ///
+    /// It takes the place of an older one of the same key that is still queued. It never waits; a
+    /// full queue without such a message drops it, unless the policy makes room.
     ///
     /// # Errors
     /// As [`send`](Context::send).

@@ -34,8 +34,8 @@ pub(crate) use self::{
 pub use self::{
     http::{Body, Exchange, Http},
     websocket::{
-        AllowedOrigins, Compression, Sender, Sent, SlowClient, Socket, Upgrade, WebSocket,
-        WebSocketConfig,
+        AllowedOrigins, Compression, RateLimit, Sender, Sent, SlowClient, Socket, Upgrade,
+        WebSocket, WebSocketConfig,
     },
     worker::{Job, Worker},
 };

@@ -37,6 +37,7 @@ mod metrics;
 mod missed;
 mod public_api;
 #[cfg(feature = "sessions")]
+mod rate_limits;
 mod replies;
 mod routing;
 mod server;

@@ -197,9 +197,13 @@ async fn only_the_newest_of_a_key_waits_and_volatile_messages_give_way() {
     let config = WebSocketConfig::new().send_messages(2);
     let room = Room::open(config).await;
     let sender = room.senders.lock().unwrap()[0].clone();
-    // Fill the sockets, until a message stays in the queue.
+    // Fill the sockets, until the queue is full and a newer volatile message replaces an older one.
     let filler = "x".repeat(100_000);
-    while sender.send_volatile(filler.clone()).unwrap() != Sent::Dropped {
+    loop {
+        assert_eq!(sender.send_volatile(filler.clone()).unwrap(), Sent::Queued);
+        if sender.dropped() > 0 {
+            break;
+        }
         tokio::task::yield_now().await;
     }
     while sender.send_latest("price", "1").unwrap() != Sent::Replaced {}

@@ -1,6 +1,6 @@
 //! The limits of one WebSocket, and their defaults.
 
-use super::send_queue::SlowClient;
+use super::{rate_limit::RateLimit, send_queue::SlowClient};
 use std::{
     sync::{Arc, LazyLock},
     time::Duration,
@@ -30,9 +30,12 @@ pub struct WebSocketConfig {
     pub(crate) close_timeout: Duration,
     pub(crate) grace: Duration,
     pub(crate) compression: Option<Compression>,
+    pub(crate) rate_limit: Option<RateLimit>,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) max_age: Option<Duration>,
 }
 
-/// When messages to the client are compressed; see
+/// The settings of compression; see
 /// [`compression`](WebSocketConfig::compression).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -47,8 +50,9 @@ impl Compression {
         Self { threshold: 512 }
     }
 
-    /// Sets the smallest message that is compressed, in bytes (default: 512). Short messages cost
-    /// more CPU than they save bytes.
+    /// Sets the smallest message that is compressed, in bytes (default: 512).
+    ///
+    /// Short messages cost more CPU than they save bytes.
     #[must_use]
     pub fn threshold(mut self, bytes: usize) -> Self {
         self.threshold = bytes;
@@ -84,6 +88,9 @@ impl Default for WebSocketConfig {
             close_timeout: Duration::from_secs(5),
             grace: Duration::from_secs(5),
             compression: None,
+            rate_limit: None,
+            idle_timeout: None,
+            max_age: None,
         }
     }
 }
@@ -110,20 +117,19 @@ impl WebSocketConfig {
         self
     }
 
-    /// Sets how many bytes may be queued for a client that reads slowly (default: 64 KiB). The
-    /// message that exceeds the bound is still accepted whole; then the policy of
-    /// [`slow_client`](WebSocketConfig::slow_client) applies.
     /// Sets how many bytes may be queued for a client that reads slowly (default: 64 KiB).
     ///
-    /// At the bound `send` waits; the message that exceeds it is still accepted whole.
+    /// The message that exceeds the bound is still accepted whole; then the policy of
+    /// [`slow_client`](WebSocketConfig::slow_client) applies.
     #[must_use]
     pub fn send_buffer(mut self, bytes: usize) -> Self {
         self.send_buffer = bytes.max(1);
         self
     }
 
-    /// Sets how many messages may be queued for a client that reads slowly (default: 1,024). At the
-    /// bound the policy of [`slow_client`](WebSocketConfig::slow_client) applies.
+    /// Sets how many messages may be queued for a client that reads slowly (default: 1,024).
+    ///
+    /// At the bound the policy of [`slow_client`](WebSocketConfig::slow_client) applies.
     #[must_use]
     pub fn send_messages(mut self, count: usize) -> Self {
         self.send_messages = count.max(1);
@@ -146,6 +152,34 @@ impl WebSocketConfig {
     #[must_use]
     pub fn slow_client(mut self, policy: SlowClient) -> Self {
         self.slow_client = policy;
+        self
+    }
+
+    /// Sets how fast a client may send (default: as fast as its messages are handled).
+    ///
+    /// From a client that sends faster, the server reads more slowly, so that TCP slows it down, or
+    /// [closes](RateLimit::close) the connection with 1008.
+    #[must_use]
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.rate_limit = Some(limit);
+        self
+    }
+
+    /// Closes the connection with 1001 when the client has sent no message for this time (default:
+    /// never).
+    ///
+    /// Pongs do not count: a page that is merely open is idle.
+    #[must_use]
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.idle_timeout = Some(limit);
+        self
+    }
+
+    /// Closes the connection with 1001 after this time, whatever it does (default: never), so that
+    /// clients spread over new servers.
+    #[must_use]
+    pub fn max_age(mut self, limit: Duration) -> Self {
+        self.max_age = Some(limit);
         self
     }
 

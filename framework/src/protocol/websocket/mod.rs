@@ -13,6 +13,7 @@
 //! | `send_queue.rs` | the bounded queue behind it, and the policies for slow clients |
 //! | `transport.rs` | a WebSocket over a byte stream |
 //! | `reader.rs` | parsing and assembly of frames, without I/O |
+//! | `rate_limit.rs` | how fast a client may send |
 //! | `writer.rs` | the output of a connection, in one write |
 //! | `heartbeat.rs` | when to ping a silent client, and when to disconnect it |
 //! | `thread_buffers.rs` | buffers that belong to threads, not to connections |
@@ -24,6 +25,7 @@ mod handshake;
 mod heartbeat;
 mod origin;
 mod outgoing;
+mod rate_limit;
 mod reader;
 mod send_queue;
 mod socket;
@@ -36,6 +38,7 @@ pub use self::{
     config::{Compression, WebSocketConfig},
     origin::AllowedOrigins,
     outgoing::Sender,
+    rate_limit::RateLimit,
     send_queue::{Sent, SlowClient},
     socket::Socket,
     upgrade::Upgrade,

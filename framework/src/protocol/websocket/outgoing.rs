@@ -86,10 +86,9 @@ impl Sender {
         }))
     }
 
-    /// Sends a message. It is queued and written together with all others that are queued, in
-    /// order.
+    /// Sends a message.
     ///
-    /// If the queue is full, the policy of
+    /// It is queued and written together with all others that are queued, in order. If the queue is full, the policy of
     /// [`slow_client`](super::WebSocketConfig::slow_client) applies: by default `send` waits for
     /// room.
     /// Sends a message.
@@ -106,8 +105,9 @@ impl Sender {
         self.queue(message.into(), SendSource::Anyone).await
     }
 
-    /// Sends a message that may be lost, as of a pointer's position: it never waits, and a queue
-    /// that is full drops it, or drops it later for the sake of any other message.
+    /// Sends a message that may be lost, as of a pointer's position.
+    ///
+    /// It never waits; a full queue drops it, or drops it later for the sake of any other message.
     ///
     /// # Errors
     /// As [`send`](Sender::send).
@@ -115,9 +115,10 @@ impl Sender {
         self.try_queue(message.into(), Importance::Volatile, SendSource::Anyone)
     }
 
-    /// Sends the newest message of a key, as a price or a score: it takes the place of an older one
-    /// of the same key that is still queued. It never waits; a full queue without such a message
-    /// drops it, unless the policy makes room.
+    /// Sends the newest message of a key, as a price or a score.
+    ///
+    /// It takes the place of an older one of the same key that is still queued. It never waits; a
+    /// full queue without such a message drops it, unless the policy makes room.
     ///
     /// # Errors
     /// As [`send`](Sender::send).

@@ -47,6 +47,8 @@ pub(super) struct Reader {
     frame: Option<Frame>,
     message: Option<Fragments>,
     max_message_size: usize,
+    /// How many frames were read since the last call of `take_frames`.
+    frames: u32,
     /// Whether permessage-deflate was negotiated (RFC 7692).
     inflates: bool,
 }
@@ -79,6 +81,7 @@ impl Reader {
             frame: None,
             message: None,
             max_message_size,
+            frames: 0,
             inflates,
         }
     }
@@ -86,6 +89,11 @@ impl Reader {
     /// Appends received bytes.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Returns how many frames were read since the last call.
+    pub(super) fn take_frames(&mut self) -> u32 {
+        std::mem::take(&mut self.frames)
     }
 
     /// Returns the client's next message or control frame, or `None` until more bytes are fed.
@@ -129,6 +137,7 @@ impl Reader {
         let remaining = self.check(&header, header_size, length)?;
         let mask = header.mask.expect("an unmasked frame was rejected");
         self.position += header_size;
+        self.frames = self.frames.saturating_add(1);
         if let OpCode::Data(data @ (Data::Text | Data::Binary)) = header.opcode {
             self.message = Some(Fragments {
                 is_text: matches!(data, Data::Text),

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-/// What happens when messages for a client that reads slowly reach the bounds of its queue; see
+/// The policy for messages to a client that reads slowly, at the bounds of its queue; see
 /// [`slow_client`](super::WebSocketConfig::slow_client).
 ///
 /// Volatile messages are dropped first, whatever the policy is.
@@ -17,7 +17,7 @@ use std::{
 pub enum SlowClient {
     /// The sender waits for room, and closes the connection with 1013 after this time.
     Wait(Duration),
-    /// The connection is closed with 1013. Messages that are still queued are dropped.
+    /// The connection is closed with 1013, and messages that are still queued are dropped.
     Close,
     /// The oldest queued messages are dropped.
     DropOldest,
@@ -25,16 +25,16 @@ pub enum SlowClient {
     DropNewest,
 }
 
-/// What happened to a message that was sent without waiting.
+/// The outcome of sending a message without waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "the message may have been dropped"]
 pub enum Sent {
-    /// It is queued, or written.
+    /// The message is queued.
     Queued,
-    /// It is queued in the place of an older message of its key, which is dropped.
+    /// The message is queued in the place of an older one of its key, which is dropped.
     Replaced,
-    /// It is dropped: the queue is full.
+    /// The message is dropped, because the queue is full.
     Dropped,
 }
 

@@ -5,6 +5,7 @@ use super::{
     extension::Deflate,
     heartbeat::{HeartbeatAction, Liveness},
     outgoing::Sender,
+    rate_limit::Rate,
     reader::{Control, Incoming, Reader},
     socket::Transport,
     thread_buffers::with_input,
@@ -18,10 +19,11 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep, sleep_until},
 };
 
 /// The server's end of a WebSocket over a byte stream.
@@ -31,10 +33,61 @@ pub(crate) struct ByteTransport<IO> {
     writer: Writer,
     liveness: Liveness,
     timer: Option<Pin<Box<Sleep>>>,
+    rate: Option<Box<LimitedRate>>,
+    lifetime: Option<Box<Lifetime>>,
     /// Whether the client broke the protocol: it may still be sending then.
     broke_protocol: bool,
     peer: Peer,
     config: Arc<WebSocketConfig>,
+}
+
+/// A client's rate, and the pause of a client that sends too fast.
+struct LimitedRate {
+    rate: Rate,
+    closes: bool,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+/// The end of a connection that is idle or old.
+struct Lifetime {
+    alarm: Pin<Box<Sleep>>,
+    last_message: Instant,
+    /// `None` for no end.
+    max_age: Option<Instant>,
+}
+
+impl Lifetime {
+    fn new(config: &WebSocketConfig) -> Option<Box<Self>> {
+        let now = Instant::now();
+        // A sum that overflows is no end.
+        let max_age = config.max_age.and_then(|limit| now.checked_add(limit));
+        let idle = config.idle_timeout.and_then(|limit| now.checked_add(limit));
+        let first = max_age.into_iter().chain(idle).min()?;
+        Some(Box::new(Self {
+            alarm: Box::pin(sleep_until(first)),
+            last_message: now,
+            max_age,
+        }))
+    }
+
+    fn poll(&mut self, idle_timeout: Option<Duration>, cx: &mut Context<'_>) -> Poll<Close> {
+        loop {
+            ready!(self.alarm.as_mut().poll(cx));
+            let now = Instant::now();
+            if self.max_age.is_some_and(|end| now >= end) {
+                let reason = "the connection has reached its maximum age";
+                return Poll::Ready(Close::new(Close::AWAY, reason));
+            }
+            let idle = idle_timeout.and_then(|limit| self.last_message.checked_add(limit));
+            if idle.is_some_and(|end| now >= end) {
+                return Poll::Ready(Close::new(Close::AWAY, "the client was idle for too long"));
+            }
+            let Some(next) = self.max_age.into_iter().chain(idle).min() else {
+                return Poll::Pending;
+            };
+            self.alarm.as_mut().reset(next);
+        }
+    }
 }
 
 /// How often the socket is read in a row without a complete message.
@@ -59,6 +112,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
             timer: config
                 .heartbeat
                 .map(|heartbeat| Box::pin(sleep(heartbeat.interval))),
+            rate: config.rate_limit.map(|limit| {
+                Box::new(LimitedRate {
+                    rate: Rate::new(limit, Instant::now()),
+                    closes: limit.closes(),
+                    pause: None,
+                })
+            }),
+            lifetime: Lifetime::new(&config),
             broke_protocol: false,
             peer,
             config,
@@ -75,9 +136,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
             Poll::Ready(Ok::<_, std::io::Error>(buffer.filled().len()))
         });
         match ready!(read) {
-            Ok(1..) => {
+            Ok(bytes @ 1..) => {
                 self.liveness.heard();
-                Poll::Ready(Ok(()))
+                Poll::Ready(self.record_rate(bytes))
             }
             Ok(0) | Err(_) => Poll::Ready(Err(Close::from(Close::ABNORMAL))),
         }
@@ -109,6 +170,66 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
         Ok(())
     }
 
+    /// Records what was received, for the client's rate limit.
+    fn record_rate(&mut self, bytes: usize) -> Result<(), Close> {
+        let frames = self.reader.take_frames();
+        let Some(limited) = &mut self.rate else {
+            return Ok(());
+        };
+        let Some(wait) = limited.rate.record(frames, bytes, Instant::now()) else {
+            return Ok(());
+        };
+        if !limited.closes {
+            limited.pause = Some(Box::pin(sleep(wait)));
+            return Ok(());
+        }
+        Err(self.end(
+            Close::new(Close::POLICY, "the client sends too fast"),
+            Rule::Rate,
+        ))
+    }
+
+    /// Waits until a client that sends too fast may send again.
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(limited) = &mut self.rate
+            && let Some(pause) = &mut limited.pause
+        {
+            ready!(pause.as_mut().poll(cx));
+            limited.pause = None;
+        }
+        Poll::Ready(())
+    }
+
+    /// Closes the connection for a rule that the client has broken.
+    fn end(&mut self, close: Close, rule: Rule) -> Close {
+        self.writer.close(&close);
+        self.broke_protocol = true;
+        let outcome = Outcome::Close(close.code);
+        self.peer.refused(rule, outcome, Some(&close.reason));
+        close
+    }
+
+    fn poll_timers(&mut self, cx: &mut Context<'_>) -> Result<(), Close> {
+        if let Some(lifetime) = &mut self.lifetime
+            && let Poll::Ready(close) = lifetime.poll(self.config.idle_timeout, cx)
+        {
+            self.writer.close(&close);
+            return Err(close);
+        }
+        self.poll_heartbeat(cx)
+    }
+
+    /// Polls what happens while nothing is read.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Close>> {
+        self.poll_timers(cx)?;
+        if self.writer.has_controls() {
+            // A ping or pong is written now: otherwise it would wait for the next event. The driver
+            // flushes what the consumer sends.
+            _ = self.writer.poll_write(&mut self.io, None, cx)?;
+        }
+        Poll::Pending
+    }
+
     fn control(&mut self, control: Control) -> Result<(), Close> {
         match control {
             Control::Ping(payload) => self.writer.pong(payload),
@@ -126,9 +247,24 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Close>> {
         let mut reads = 0;
         loop {
+            if self.poll_pause(cx).is_pending() {
+                // Nothing is read now, so silence proves nothing.
+                self.liveness.heard();
+                return self.poll_idle(cx);
+            }
             match self.reader.next() {
-                Ok(Some(Incoming::Message(message))) => return Poll::Ready(Ok(message)),
-                Ok(Some(Incoming::Control(control))) => self.control(control)?,
+                Ok(Some(incoming)) => {
+                    self.record_rate(0)?;
+                    match incoming {
+                        Incoming::Message(message) => {
+                            if let Some(lifetime) = &mut self.lifetime {
+                                lifetime.last_message = Instant::now();
+                            }
+                            return Poll::Ready(Ok(message));
+                        }
+                        Incoming::Control(control) => self.control(control)?,
+                    }
+                }
                 Ok(None) => {
                     if reads == READS {
                         // A client that sends much without completing a message: yield to
@@ -139,24 +275,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
                         reads += 1;
                         continue;
                     }
-                    self.poll_heartbeat(cx)?;
-                    if self.writer.has_controls() {
-                        // A ping or pong is written now: otherwise it would wait for the next
-                        // event. The driver flushes what the consumer sends.
-                        _ = self.writer.poll_write(&mut self.io, None, cx)?;
-                    }
-                    return Poll::Pending;
+                    return self.poll_idle(cx);
                 }
                 Err(violation) => {
-                    self.writer.close(&violation);
-                    self.broke_protocol = true;
                     let rule = match violation.code {
                         Close::TOO_LARGE => Rule::MessageSize,
                         _ => Rule::Protocol,
                     };
-                    let outcome = Outcome::Close(violation.code);
-                    self.peer.refused(rule, outcome, Some(&violation.reason));
-                    return Poll::Ready(Err(violation));
+                    return Poll::Ready(Err(self.end(violation, rule)));
                 }
             }
         }
@@ -169,7 +295,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
         // Nothing is read now, so silence proves nothing.
         self.liveness.heard();
-        match self.poll_heartbeat(cx) {
+        match self.poll_timers(cx) {
             Ok(()) => Poll::Pending,
             Err(close) => Poll::Ready(close),
         }
