@@ -15,7 +15,7 @@ use std::{
 
 use axum::{Router, response::Html, routing::get};
 use seaway::{
-    ApplicationExt, Channels, Close, Context, Handshake, NoEvent, Rejection, Result,
+    ApplicationExt, Channels, Close, Context, Error, Handshake, NoEvent, Rejection, Result,
     WebSocketConsumer, from_service,
     middleware::Provide,
     routing::{PathRouter, ProtocolTypeRouter},
@@ -141,7 +141,7 @@ fn page_of(part: &str) -> String {
 struct TestServer {
     port: u16,
     sockets: Arc<AtomicUsize>,
-    serving: JoinHandle<Result<()>>,
+    serving: JoinHandle<Result<(), Error>>,
 }
 
 impl TestServer {
@@ -203,7 +203,7 @@ impl WebSocketConsumer for Member {
     }
 
     async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
-        ctx.send(r#"{"type":"chat.joined","name":"ana"}"#).await
+        Ok(ctx.send(r#"{"type":"chat.joined","name":"ana"}"#).await?)
     }
 
     async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {

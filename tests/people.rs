@@ -42,11 +42,11 @@ struct Member {
 #[consumer]
 impl Member {
     async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
-        ctx.send(self.account.name.as_str()).await
+        Ok(ctx.send(self.account.name.as_str()).await?)
     }
 
     async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> {
-        ctx.send(text).await
+        Ok(ctx.send(text).await?)
     }
 }
 

@@ -367,7 +367,7 @@ impl WebSocketConsumer for Shell {
             },
             _ => panic!("no command: {line}"),
         };
-        ctx.send(answer).await
+        Ok(ctx.send(answer).await?)
     }
 }
 
@@ -396,11 +396,11 @@ mod pages {
         session: Session,
         Path((key, value)): Path<(String, String)>,
     ) -> seaway::Result<()> {
-        session.insert(&key, value).await
+        Ok(session.insert(&key, value).await?)
     }
 
     async fn log_out(session: Session) -> seaway::Result<()> {
-        session.flush().await
+        Ok(session.flush().await?)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use crate::{
     catch_panic::catch_panic,
-    error::Result,
     log_limit::log_limited,
     scope::{Protocol, Scope},
 };
@@ -42,7 +41,7 @@ pub trait Application<P: Protocol>: Send + Sync + 'static {
         &self,
         scope: Scope<P>,
         connection: P::Connection,
-    ) -> impl Future<Output = Result<()>> + Send;
+    ) -> impl Future<Output = crate::Result<()>> + Send;
 }
 
 /// Methods of every application.
@@ -91,19 +90,19 @@ impl<P: Protocol> Application<P> for BoxApplication<P> {
         &self,
         scope: Scope<P>,
         connection: P::Connection,
-    ) -> impl Future<Output = Result<()>> + Send {
+    ) -> impl Future<Output = crate::Result<()>> + Send {
         self.0.call_boxed(scope, connection)
     }
 }
 
 /// The future of a running application; it borrows nothing.
-pub(crate) type ApplicationFuture = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+pub(crate) type ApplicationFuture = Pin<Box<dyn Future<Output = crate::Result<()>> + Send>>;
 
 /// Logs an application's error, unless the client caused it.
-pub(crate) fn log_outcome<P: Protocol>(outcome: Result<()>) {
+pub(crate) fn log_outcome<P: Protocol>(outcome: crate::Result<()>) {
     match outcome {
         Err(error) if !error.is_closed() && error.body_error().is_none() => {
-            log_limited!(error, protocol = P::NAME, error = %error.chain(), "an application failed");
+            log_limited!(error, protocol = P::NAME, error = %format_args!("{error:#}"), "an application failed");
         }
         _ => {}
     }
@@ -114,7 +113,7 @@ trait ErasedApplication<P: Protocol>: Send + Sync + 'static {
         &self,
         scope: Scope<P>,
         connection: P::Connection,
-    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>;
+    ) -> Pin<Box<dyn Future<Output = crate::Result<()>> + Send + '_>>;
 
     fn start(self: Arc<Self>, scope: Scope<P>, connection: P::Connection) -> ApplicationFuture;
 }
@@ -124,7 +123,7 @@ impl<P: Protocol, A: Application<P>> ErasedApplication<P> for A {
         &self,
         scope: Scope<P>,
         connection: P::Connection,
-    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+    ) -> Pin<Box<dyn Future<Output = crate::Result<()>> + Send + '_>> {
         Box::pin(self.call(scope, connection))
     }
 
@@ -162,13 +161,13 @@ impl<P, F, Fut> Application<P> for ApplicationFn<F>
 where
     P: Protocol,
     F: Fn(Scope<P>, P::Connection) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<()>> + Send,
+    Fut: Future<Output = crate::Result<()>> + Send,
 {
     fn call(
         &self,
         scope: Scope<P>,
         connection: P::Connection,
-    ) -> impl Future<Output = Result<()>> + Send {
+    ) -> impl Future<Output = crate::Result<()>> + Send {
         (self.0)(scope, connection)
     }
 }

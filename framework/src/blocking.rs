@@ -27,7 +27,7 @@ const SHARED_LIMIT: usize = 64;
 /// async fn receive(ctx: &mut Context, path: String) -> Result<()> {
 ///     // The first `?` is for a panic, the second for an error of the call itself.
 ///     let text = blocking(move || std::fs::read_to_string(path)).await??;
-///     ctx.send(text).await
+///     Ok(ctx.send(text).await?)
 /// }
 /// ```
 ///
@@ -57,11 +57,11 @@ pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'stat
 /// # enum Said { Done }
 ///
 /// async fn work(room: Group<Said>) -> Result<()> {
-///     blocking(move || {
+///     Ok(blocking(move || {
 ///         // … what takes long …
 ///         block_on(room.send(&Said::Done))
 ///     })
-///     .await?
+///     .await??)
 /// }
 /// ```
 ///

@@ -1,32 +1,84 @@
-//! The error type of this crate: one machine word that keeps its source.
+//! The error types of this crate: what its functions return, and what the application returns to
+//! it. Each is one machine word, and keeps its source.
 
-use std::{borrow::Cow, error::Error as StdError, fmt};
+use std::{borrow::Cow, cell::Cell, error::Error as StdError, fmt, io, ops::Deref};
 
 /// A boxed error of any type, as foreign code returns it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// The result type of this crate.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+/// The result of this crate's own functions.
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error: a [kind](ErrorKind) to act on, a message, and the source that caused it.
+/// The result of an application's code: hooks, start-up functions, authenticators, handlers and
+/// `main`.
 ///
-/// A client that disconnects is not a failure; check [`is_closed`](Error::is_closed) before you
-/// log.
+/// `?` converts any error to [`AnyError`]. The functions of this crate return [`Error`] instead, so
+/// a hook ends with `Ok(ctx.send(text).await?)`, not with `ctx.send(text).await`.
+pub type AnyResult<T, E = AnyError> = std::result::Result<T, E>;
+
+/// An error of a function of this crate: a [kind](ErrorKind) to act on, a message, and the source
+/// that caused it.
+///
+/// It implements [`std::error::Error`], so `?` converts it to [`AnyError`], [`BoxError`],
+/// `anyhow::Error`, or an error of yours with `#[from] seaway::Error`; on the way back it keeps its
+/// kind.
+///
+/// `{error}` prints the message, `{error:#}` and `{error:?}` print it with all sources on one line,
+/// `message: cause: cause`. A client that disconnects is not a failure; check
+/// [`is_closed`](Error::is_closed) before you log.
 ///
 /// ```
 /// use seaway::{Error, ErrorKind};
 ///
-/// let error = Error::new(ErrorKind::Codec, "expected a text message");
-/// assert_eq!(error.to_string(), "expected a text message");
+/// let error = Error::new(ErrorKind::Io, "cannot read the rules").with_source("no such file");
+/// assert_eq!(error.to_string(), "cannot read the rules");
+/// assert_eq!(format!("{error:#}"), "cannot read the rules: no such file");
 /// assert!(!error.is_closed());
 /// ```
 pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
-    message: Cow<'static, str>,
+    /// `None` for the text of the source: it wraps another `Error`, and adds a text of its own.
+    message: Option<Cow<'static, str>>,
     source: Option<BoxError>,
 }
+
+/// Any error, as an application's code returns it.
+///
+/// `?` makes it of any [`std::error::Error`], of [`Error`], of [`BoxError`], of `anyhow::Error`, and
+/// of a text. The [kind](Error::kind) is that of the `Error` which it is or wraps, however deep, and
+/// otherwise [`ErrorKind::Io`] for a [`std::io::Error`] and [`ErrorKind::User`] for all others.
+///
+/// ```
+/// use seaway::{AnyError, BoxError, Channels, ErrorKind, NoEvent, Result};
+///
+/// async fn number(text: &str) -> Result<u32> {
+///     Ok(text.trim().parse()?)
+/// }
+/// async fn look_up(channels: &Channels) -> Result<(), BoxError> {
+///     channels.group::<NoEvent>("not a name")?;
+///     Ok(())
+/// }
+/// async fn hook(channels: &Channels) -> Result<()> {
+///     look_up(channels).await?;
+///     Ok(())
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let error: AnyError = number("seven").await.unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::User);
+/// assert_eq!(format!("{error:#}"), "the application failed: invalid digit found in string");
+/// let error = hook(&Channels::in_memory()).await.unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Name);
+/// # });
+/// ```
+///
+/// It does not implement [`std::error::Error`] itself, as `anyhow::Error` does not: it could not be
+/// made of every other error then. Where such an error is needed, convert it:
+/// `.map_err(seaway::Error::from)?`. It has all methods of [`Error`]. An axum handler may return it:
+/// it has the response of a [`Rejection`](crate::Rejection).
+pub struct AnyError(Error);
 
 /// The kind of an error, on which a caller can act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,18 +133,19 @@ impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
-            message: message.into(),
+            message: Some(message.into()),
             source: None,
         }))
     }
 
-    /// Creates an error for the application's own failure, for `map_err` in a handler.
+    /// Creates an error for the application's own failure, of kind [`ErrorKind::User`] also if the
+    /// source is or wraps an `Error` of another kind.
     ///
     /// ```
-    /// # fn parse(text: &str) -> seaway::Result<u32> {
-    /// let number = text.parse::<u32>().map_err(seaway::Error::user)?;
-    /// # Ok(number) }
-    /// # assert!(parse("x").is_err());
+    /// use seaway::{Error, ErrorKind};
+    ///
+    /// let gone = Error::new(ErrorKind::SessionGone, "the session has ended");
+    /// assert_eq!(Error::user(gone).kind(), ErrorKind::User);
     /// ```
     pub fn user(source: impl Into<BoxError>) -> Self {
         Self::new(ErrorKind::User, "the application failed").with_source(source)
@@ -129,6 +182,19 @@ impl Error {
         self.0.kind == ErrorKind::Closed
     }
 
+    /// Returns the message for a client: that of this crate, not one of the application around it.
+    pub(crate) fn client_message(&self) -> String {
+        let source = self.0.source.as_deref();
+        let wrapped = match self.0.message {
+            Some(_) => None,
+            None => source.and_then(|source| find(source)),
+        };
+        match wrapped {
+            Some(error) => error.client_message(),
+            None => self.to_string(),
+        }
+    }
+
     /// Returns the failure to read a request body that caused this error, if one did.
     pub(crate) fn body_error(&self) -> Option<&BodyError> {
         let mut cause: Option<&(dyn StdError + 'static)> = self.source();
@@ -140,22 +206,32 @@ impl Error {
         }
         None
     }
+}
 
-    /// Returns this error and all its sources on one line, for a log.
-    pub(crate) fn chain(&self) -> String {
-        let mut line = self.to_string();
-        let mut source = self.source();
-        while let Some(cause) = source {
-            let text = cause.to_string();
-            // Some errors end their own text with that of their source.
-            if !line.ends_with(&text) {
-                line.push_str(": ");
-                line.push_str(&text);
-            }
-            source = cause.source();
+/// Returns the first `Error` in the chain of sources, which begins with `error`.
+fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
-        line
+        REVEAL.set(true);
+        cause = error.source();
+        REVEAL.set(false);
     }
+    None
+}
+
+thread_local! {
+    /// Whether the next `Error` that is asked for its source returns itself. A transparent wrapper
+    /// (`anyhow::Error` as a `BoxError`, thiserror's `#[error(transparent)]`, `io::Error::other`)
+    /// has the source of what it wraps, so the wrapped error itself is not in the chain.
+    static REVEAL: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Returns whether [`find`] asks this error for its source: it returns an `Error` of its kind then.
+pub(crate) fn is_asked_for_kind() -> bool {
+    REVEAL.take()
 }
 
 /// One line with all sources, because a `main` that returns an error prints it this way; `{:#?}`
@@ -163,7 +239,7 @@ impl Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !f.alternate() {
-            return f.write_str(&self.chain());
+            return write!(f, "{self:#}");
         }
         f.debug_struct("Error")
             .field("kind", &self.0.kind)
@@ -175,25 +251,95 @@ impl fmt::Debug for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        let mut cause = self.source();
+        let mut written = match (&self.0.message, cause) {
+            (Some(message), _) => message.to_string(),
+            (None, Some(source)) => source.to_string(),
+            (None, None) => String::new(),
+        };
+        f.write_str(&written)?;
+        if !f.alternate() {
+            return Ok(());
+        }
+        while let Some(error) = cause {
+            let text = error.to_string();
+            // Some errors end their own text with that of their source.
+            if !written.ends_with(&text) {
+                write!(f, ": {text}")?;
+                written = text;
+            }
+            cause = error.source();
+        }
+        Ok(())
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        if is_asked_for_kind() {
+            return Some(self);
+        }
         self.0.source.as_deref().map(|source| source as _)
     }
 }
 
-impl From<std::io::Error> for Error {
-    fn from(source: std::io::Error) -> Self {
-        Self::new(ErrorKind::Io, "I/O failed").with_source(source)
+impl From<io::Error> for Error {
+    fn from(source: io::Error) -> Self {
+        Self::from(BoxError::from(source))
     }
 }
 
+/// Returns an `Error` in the box as it was. Of another error that wraps one, the kind is that of the
+/// first `Error` in its chain of sources.
 impl From<BoxError> for Error {
     fn from(source: BoxError) -> Self {
+        let source = match source.downcast::<Self>() {
+            Ok(error) => return *error,
+            Err(source) => source,
+        };
+        if let Some(wrapped) = find(&*source) {
+            return Self(Box::new(Inner {
+                kind: wrapped.kind(),
+                message: None,
+                source: Some(source),
+            }));
+        }
+        if source.is::<io::Error>() {
+            return Self::new(ErrorKind::Io, "I/O failed").with_source(source);
+        }
         Self::user(source)
+    }
+}
+
+impl<E: Into<BoxError>> From<E> for AnyError {
+    fn from(error: E) -> Self {
+        Self(Error::from(error.into()))
+    }
+}
+
+impl From<AnyError> for Error {
+    fn from(error: AnyError) -> Self {
+        error.0
+    }
+}
+
+impl Deref for AnyError {
+    type Target = Error;
+
+    fn deref(&self) -> &Error {
+        &self.0
+    }
+}
+
+impl fmt::Debug for AnyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for AnyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
     }
 }
 
@@ -248,13 +394,14 @@ mod tests {
     #[test]
     fn an_error_is_one_word_wide() {
         assert_eq!(size_of::<Result<()>>(), size_of::<usize>());
+        assert_eq!(size_of::<AnyResult<()>>(), size_of::<usize>());
     }
 
     #[test]
     fn a_chain_names_every_cause() {
         let error = Error::new(ErrorKind::Layer, "cannot publish").with_source("no route to host");
 
-        assert_eq!(error.chain(), "cannot publish: no route to host");
+        assert_eq!(format!("{error:#}"), "cannot publish: no route to host");
     }
 
     #[test]
@@ -262,13 +409,13 @@ mod tests {
         let cause = Error::new(ErrorKind::Io, "the disk is full");
         let error = Error::new(ErrorKind::User, "cannot save: the disk is full").with_source(cause);
 
-        assert_eq!(error.chain(), "cannot save: the disk is full");
+        assert_eq!(format!("{error:#}"), "cannot save: the disk is full");
     }
 
     #[test]
     fn an_error_of_the_operating_system_is_said_once() {
         let error = Error::from(std::io::Error::other("the disk is full"));
 
-        assert_eq!(error.chain(), "I/O failed: the disk is full");
+        assert_eq!(format!("{error:#}"), "I/O failed: the disk is full");
     }
 }

@@ -70,7 +70,7 @@ pub use self::{
         worker_fn,
     },
     cookies::Cookies,
-    error::{BoxError, Error, ErrorKind, Result},
+    error::{AnyError, AnyResult as Result, BoxError, Error, ErrorKind},
     extract::{ClientAddr, FromScope},
     message::{Close, Message, Text},
     name::{ChannelName, GroupName},

@@ -85,7 +85,7 @@ pub use seaway_macros::Event;
 /// #[consumer]
 /// impl Bidder {
 ///     async fn opened(&mut self, ctx: &mut Context<LotEvent>) -> Result<()> {
-///         ctx.send(Json((self.lot, &self.name, self.since, &*self.rules, self.highest))).await
+///         Ok(ctx.send(Json((self.lot, &self.name, self.since, &*self.rules, self.highest))).await?)
 ///     }
 /// }
 ///
@@ -164,22 +164,22 @@ pub use seaway_macros::WebSocketConsumer;
 ///     #[on_message("say")]
 ///     async fn say(&mut self, text: String) -> Result<()> {
 ///         let from = self.name.clone();
-///         self.room.send(&ChatEvent::Message { from, text }).await
+///         Ok(self.room.send(&ChatEvent::Message { from, text }).await?)
 ///     }
 ///
 ///     #[on("chat.message")]
 ///     async fn message(&mut self, ctx: &mut Context<ChatEvent>, event: Shared<ChatEvent>) -> Result<()> {
-///         ctx.send(Json(event)).await
+///         Ok(ctx.send(Json(event)).await?)
 ///     }
 ///
 ///     #[on("chat.left")]
 ///     async fn left(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
-///         ctx.send("somebody left").await
+///         Ok(ctx.send("somebody left").await?)
 ///     }
 ///
 ///     #[every(seconds = 30)]
 ///     async fn beat(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
-///         ctx.send("still here").await
+///         Ok(ctx.send("still here").await?)
 ///     }
 ///
 ///     async fn disconnect(self, _: Close) {

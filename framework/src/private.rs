@@ -5,7 +5,7 @@ pub use serde;
 
 use crate::{
     consumer::{FromMessage, WebSocketConsumer},
-    error::{Error, ErrorKind, Result},
+    error::{AnyError, Error, ErrorKind, Result},
     message::Message,
     protocol::WebSocket,
     refusal_log::Rule,
@@ -40,6 +40,22 @@ impl<E> Handed<E> for E {
     }
 }
 
+/// What a method of a consumer returns, unless it returns nothing.
+#[diagnostic::on_unimplemented(
+    message = "a method of a consumer returns `Result<()>` or nothing, and not `{Self}`",
+    label = "write `-> seaway::Result<()>`, or no return type",
+    note = "the error of the result may be of any type that `?` converts to `seaway::AnyError`"
+)]
+pub trait Outcome {
+    fn outcome(self) -> crate::Result<()>;
+}
+
+impl<E: Into<AnyError>> Outcome for Result<(), E> {
+    fn outcome(self) -> crate::Result<()> {
+        self.map_err(Into::into)
+    }
+}
+
 /// The payload of an event whose variant holds no struct: an `#[on]` method for it takes no
 /// `&Payload`.
 #[derive(Debug)]
@@ -50,9 +66,9 @@ pub struct NoPayload;
 pub enum Nothing {}
 
 impl FromMessage for Nothing {
-    fn from_message(_: Message) -> Result<Self> {
+    fn from_message(_: Message) -> crate::Result<Self> {
         let message = "this consumer accepts no messages";
-        Err(Error::new(ErrorKind::Codec, message))
+        Err(Error::new(ErrorKind::Codec, message).into())
     }
 }
 

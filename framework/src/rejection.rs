@@ -1,7 +1,7 @@
 //! Rejections: the HTTP response to a client that is not accepted.
 
 use crate::{
-    error::{BodyError, Error, ErrorKind},
+    error::{AnyError, BodyError, BoxError, Error, ErrorKind},
     log_limit::log_limited,
     refusal_log::{Outcome, Peer, Rule},
 };
@@ -17,7 +17,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 ///
 /// let reject = Rejection::new(StatusCode::FORBIDDEN, "this room is for members");
 /// assert_eq!(reject.status(), 403);
-/// let also = Rejection::from(StatusCode::NOT_FOUND);
+/// let also = Rejection::from_status(StatusCode::NOT_FOUND);
 /// assert_eq!(also.body(), "Not Found");
 /// ```
 #[derive(Clone, Debug)]
@@ -50,6 +50,11 @@ impl Rejection {
             rule: Rule::Application,
             reason: None,
         }
+    }
+
+    /// Creates a rejection whose text is the reason phrase of its status, such as "Not Found".
+    pub fn from_status(status: StatusCode) -> Self {
+        Self::new(status, status.canonical_reason().unwrap_or_default())
     }
 
     /// Adds a header to the response.
@@ -108,18 +113,26 @@ impl Rejection {
     }
 }
 
-impl From<StatusCode> for Rejection {
-    fn from(status: StatusCode) -> Self {
-        Self::new(status, status.canonical_reason().unwrap_or_default())
-    }
-}
-
 /// Client errors are an invalid name (400), an ended session (401), and a body that is over its
 /// limit (413), malformed or incomplete (400), or too slow (408). A failure of the channel layer or
 /// the session store and a timeout are temporary (503), everything else is a server error (500).
 /// Only client errors state the reason in the response; the details of the others are logged.
-impl From<Error> for Rejection {
-    fn from(error: Error) -> Self {
+impl<E: Into<BoxError>> From<E> for Rejection {
+    fn from(error: E) -> Self {
+        Self::of(&Error::from(error.into()))
+    }
+}
+
+/// As for the error that it is made of.
+impl From<AnyError> for Rejection {
+    fn from(error: AnyError) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl Rejection {
+    /// Returns the rejection for an error, and logs a failure.
+    fn of(error: &Error) -> Self {
         if let Some(broken) = error.body_error() {
             let status = match broken {
                 BodyError::Broken(_) => StatusCode::BAD_REQUEST,
@@ -128,17 +141,17 @@ impl From<Error> for Rejection {
             return Self::new(status, broken.to_string()).by(Rule::Body);
         }
         let status = match error.kind() {
-            ErrorKind::Name => return Self::new(StatusCode::BAD_REQUEST, error.to_string()),
+            ErrorKind::Name => return Self::new(StatusCode::BAD_REQUEST, error.client_message()),
             ErrorKind::TooLarge => {
-                return Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
+                return Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.client_message())
                     .by(Rule::BodySize);
             }
             ErrorKind::SessionGone => {
-                return Self::new(StatusCode::UNAUTHORIZED, error.to_string()).by(Rule::User);
+                return Self::new(StatusCode::UNAUTHORIZED, error.client_message()).by(Rule::User);
             }
             // The client has left, so no client gets this response.
             ErrorKind::Closed => {
-                return Self::from(StatusCode::INTERNAL_SERVER_ERROR).by(Rule::Failure);
+                return Self::from_status(StatusCode::INTERNAL_SERVER_ERROR).by(Rule::Failure);
             }
             ErrorKind::ChannelFull
             | ErrorKind::Layer
@@ -148,7 +161,7 @@ impl From<Error> for Rejection {
             | ErrorKind::Unconfirmed => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let reason = error.chain();
+        let reason = format!("{error:#}");
         match error.kind() {
             // The channel layer logs its own outage; one line per client would flood the log.
             ErrorKind::Layer | ErrorKind::Missed | ErrorKind::Unconfirmed => {
@@ -159,7 +172,7 @@ impl From<Error> for Rejection {
             }
             _ => log_limited!(error, error = %reason, "refused a client"),
         }
-        Self::from(status).by(Rule::Failure).because(reason)
+        Self::from_status(status).by(Rule::Failure).because(reason)
     }
 }
 
@@ -181,7 +194,7 @@ mod tests {
     #[test]
     fn a_refusal_is_text_unless_it_says_what_it_is() {
         let kind = http::header::CONTENT_TYPE;
-        let text = Rejection::from(StatusCode::NOT_FOUND);
+        let text = Rejection::from_status(StatusCode::NOT_FOUND);
         let json = Rejection::new(StatusCode::NOT_FOUND, "{}")
             .header(kind.clone(), HeaderValue::from_static("application/json"));
 

@@ -59,7 +59,7 @@ pub trait OpensOverHttp: Protocol<Head = request::Parts> {
     ///                 Box::pin(async { Ok(()) })
     ///             }),
     ///         );
-    ///         self.0.call(scope, connection).await
+    ///         Ok(self.0.call(scope, connection).await?)
     ///     }
     /// }
     /// ```
@@ -132,7 +132,7 @@ impl Params {
         };
         text.parse().map_err(|_| {
             let reason = format!("the path parameter {name:?} is not a {}", type_name::<T>());
-            Rejection::from(StatusCode::NOT_FOUND)
+            Rejection::from_status(StatusCode::NOT_FOUND)
                 .by(Rule::Path)
                 .because(reason)
         })

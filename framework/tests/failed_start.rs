@@ -21,12 +21,12 @@ fn main() -> Result<()> {
 #[tokio::main(flavor = "current_thread")]
 async fn start(address: String) -> Result<()> {
     let is_full = address == "full";
-    serve(address, ProtocolTypeRouter::new())
+    Ok(serve(address, ProtocolTypeRouter::new())
         .on_startup(async move || match is_full {
             true => Err(io::Error::other("the disk is full"))?,
             false => Ok(()),
         })
-        .await
+        .await?)
 }
 
 fn a_port_in_use_is_reported_once() {

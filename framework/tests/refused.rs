@@ -133,7 +133,7 @@ impl WebSocketConsumer for Doorkeeper {
     }
 
     async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> {
-        ctx.send(text).await
+        Ok(ctx.send(text).await?)
     }
 }
 
@@ -157,7 +157,7 @@ impl HttpConsumer for Small {
 
 fn pages() -> impl Application<Http> {
     let about = application_fn(|_, exchange: Exchange| async move {
-        exchange.respond(Response::new(Body::from("about"))).await
+        Ok(exchange.respond(Response::new(Body::from("about"))).await?)
     });
     PathRouter::new()
         .route("/about", about)
@@ -512,7 +512,7 @@ async fn a_client_that_does_not_read_its_response_logs_one_line() {
     let large = application_fn(|_, exchange: Exchange| async move {
         // More than the kernel buffers for a connection.
         let body = Body::from(vec![b'x'; 32 * 1024 * 1024]);
-        exchange.respond(Response::new(body)).await
+        Ok(exchange.respond(Response::new(body)).await?)
     });
     let app = ProtocolTypeRouter::new().http(large);
     let serving = serve(listener, app)

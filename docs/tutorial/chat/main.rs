@@ -107,9 +107,9 @@ impl Visitor {
             Err(error) if error.kind() == ErrorKind::Layer => {
                 eprintln!("a message was not sent: {error}");
                 let reason = "the room cannot be reached just now".to_owned();
-                ctx.send(Json(Reply::Refused { reason })).await
+                Ok(ctx.send(Json(Reply::Refused { reason })).await?)
             }
-            outcome => outcome,
+            outcome => Ok(outcome?),
         }
     }
 
@@ -118,7 +118,7 @@ impl Visitor {
         ctx: &mut Context<ChatEvent>,
         event: Shared<ChatEvent>,
     ) -> Result<()> {
-        ctx.send(Json(event)).await
+        Ok(ctx.send(Json(event)).await?)
     }
 
     #[every(minutes = 1)]
@@ -127,7 +127,7 @@ impl Visitor {
         if self.quiet < 30 {
             return Ok(());
         }
-        ctx.close(Close::new(4000, "you have fallen asleep")).await
+        Ok(ctx.close(Close::new(4000, "you have fallen asleep")).await?)
     }
 
     async fn disconnect(self, _: Close) {
@@ -242,11 +242,11 @@ async fn main() -> Result<()> {
         login: read("login.html")?,
     };
     let app = app(&channels, store, accounts, files);
-    serve(format!("127.0.0.1:{port}"), app).await
+    Ok(serve(format!("127.0.0.1:{port}"), app).await?)
 }
 
 /// Reads a file of the current directory.
-fn read(path: &str) -> Result<String> {
+fn read(path: &str) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(|error| {
         Error::new(ErrorKind::Io, format!("cannot read {path}")).with_source(error)
     })

@@ -56,7 +56,7 @@ async fn main() -> Result<()> {
         Some(redis) => println!(" (Redis: {redis})"),
         None => println!(),
     }
-    serve(listener, app)
+    Ok(serve(listener, app)
         .head_timeout(options.head_timeout)
         .max_head_size(options.max_head_size)
         .body_timeout(options.body_timeout)
@@ -65,5 +65,5 @@ async fn main() -> Result<()> {
         .half_close_timeout(options.half_close_timeout)
         .drain_timeout(options.drain_timeout)
         .max_connections(options.max_connections)
-        .await
+        .await?)
 }

@@ -4,7 +4,8 @@ use crate::streams::Listener;
 use http::{Method, Response, StatusCode};
 use launch::Metrics;
 use seaway::{
-    ApplicationExt, Channels, HttpConsumer, OpensOverHttp, Result, Scope, application_fn,
+    ApplicationExt, Channels, HttpConsumer, OpensOverHttp, Rejection, Result, Scope,
+    application_fn,
     middleware::Provide,
     protocol::{Body, Exchange, Http},
     routing::PathRouter,
@@ -28,26 +29,31 @@ pub fn router(body_limit: usize, channels: &Channels, recorded: Metrics) -> Path
 }
 
 async fn hello(_: Scope<Http>, exchange: Exchange) -> Result<()> {
-    exchange.respond(Response::new(Body::from("hello"))).await
+    Ok(exchange.respond(Response::new(Body::from("hello"))).await?)
 }
 
 async fn healthz(_: Scope<Http>, exchange: Exchange) -> Result<()> {
-    exchange.respond(Response::new(Body::from("ok"))).await
+    Ok(exchange.respond(Response::new(Body::from("ok"))).await?)
 }
 
 async fn metrics(scope: Scope<Http>, exchange: Exchange) -> Result<()> {
     let text = scope.get::<Metrics>()?.render();
-    exchange.respond(Response::new(Body::from(text))).await
+    Ok(exchange.respond(Response::new(Body::from(text))).await?)
 }
 
 async fn body(scope: Scope<Http>, mut exchange: Exchange) -> Result<()> {
     if scope.head.method != Method::POST {
-        return Http::reject(exchange, StatusCode::METHOD_NOT_ALLOWED).await;
+        let rejection = Rejection::from_status(StatusCode::METHOD_NOT_ALLOWED);
+        return Ok(Http::reject(exchange, rejection).await?);
     }
     let BodyLimit(limit) = *scope.get()?;
     match exchange.take_body().to_bytes(limit).await {
-        Ok(bytes) => exchange.respond(Response::new(Body::from(bytes))).await,
-        Err(error) if error.is_closed() => Err(error),
-        Err(_) => Http::reject(exchange, StatusCode::PAYLOAD_TOO_LARGE).await,
+        Ok(bytes) => exchange.respond(Response::new(Body::from(bytes))).await?,
+        Err(error) if error.is_closed() => return Err(error.into()),
+        Err(_) => {
+            let rejection = Rejection::from_status(StatusCode::PAYLOAD_TOO_LARGE);
+            Http::reject(exchange, rejection).await?;
+        }
     }
+    Ok(())
 }

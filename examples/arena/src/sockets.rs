@@ -18,7 +18,7 @@ impl WebSocketConsumer for Echo {
     }
 
     async fn receive(&mut self, ctx: &mut Context, message: Message) -> Result<()> {
-        ctx.send(message).await
+        Ok(ctx.send(message).await?)
     }
 }
 
@@ -49,7 +49,7 @@ impl WebSocketConsumer for Room {
 
     async fn receive(&mut self, _: &mut Context<RoomEvent>, text: Text) -> Result<()> {
         let text = text.into();
-        self.members.send(&RoomEvent::Message { text }).await
+        Ok(self.members.send(&RoomEvent::Message { text }).await?)
     }
 
     async fn event(
@@ -59,7 +59,7 @@ impl WebSocketConsumer for Room {
     ) -> Result<()> {
         let message =
             event.message(|RoomEvent::Message { text }| Ok(Message::text(text.as_str())))?;
-        ctx.send(message).await
+        Ok(ctx.send(message).await?)
     }
 
     /// Closes the connection, as events may be missing. The client should reconnect: at once,
@@ -69,7 +69,7 @@ impl WebSocketConsumer for Room {
             Missed::Overflowed { .. } => Close::TRY_AGAIN,
             _ => SERVICE_RESTART,
         };
-        ctx.close(Close::new(code, missed.to_string())).await
+        Ok(ctx.close(Close::new(code, missed.to_string())).await?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Accounts: sign-up and log-in.
 
 use crate::{names::UserName, passwords::Passwords};
-use seaway::{Authenticator, Error, Result};
+use seaway::{Authenticator, Result};
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, SqlitePool};
 use std::fmt;
@@ -64,8 +64,7 @@ impl Accounts {
         .bind(shown.name.folded())
         .bind(hash)
         .fetch_optional(&self.database)
-        .await
-        .map_err(Error::user)?;
+        .await?;
         Ok(account.ok_or("Somebody has this name already."))
     }
 }
@@ -78,7 +77,7 @@ impl Authenticator for Accounts {
         let account = sqlx::query_as("SELECT id, name FROM users WHERE id = ?")
             .bind(id.parse::<i64>().ok())
             .fetch_optional(&self.database);
-        account.await.map_err(Error::user)
+        Ok(account.await?)
     }
 
     async fn authenticate(&self, shown: Credentials) -> Result<Option<Account>> {
@@ -89,8 +88,7 @@ impl Authenticator for Accounts {
             sqlx::query_as("SELECT id, name, password FROM users WHERE folded = ?")
                 .bind(shown.name.folded())
                 .fetch_optional(&self.database)
-                .await
-                .map_err(Error::user)?;
+                .await?;
         let (account, hash) = found
             .map(|(id, name, hash)| (Account { id, name }, hash))
             .unzip();

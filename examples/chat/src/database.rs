@@ -41,7 +41,7 @@ const WAIT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// If the folder is not writable, or contains something else; the message names the folder.
-pub async fn open(folder: &Path) -> seaway::Result<SqlitePool> {
+pub async fn open(folder: &Path) -> Result<SqlitePool, Error> {
     connect(folder).await.map_err(|source| {
         let message = format!("cannot keep data in {}", folder.display());
         Error::new(ErrorKind::Io, message).with_source(source)

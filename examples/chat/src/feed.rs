@@ -9,7 +9,7 @@ use crate::{
     rooms::Room,
 };
 use seaway::{
-    Context, Error, FromScope, Json, Rejection, Result, Scope, Shared, User, http::StatusCode,
+    Context, FromScope, Json, Rejection, Result, Scope, Shared, User, http::StatusCode,
     protocol::WebSocket,
 };
 use sqlx::FromRow;
@@ -54,9 +54,9 @@ impl FromScope<WebSocket> for Feed {
         let User(user): User<Account> = User::from_scope(scope).await?;
         let chat = scope.get::<Arc<Chat>>()?.clone();
         let slug: String = scope.param("slug")?;
-        let room = chat.rooms.find(&slug).await.map_err(Error::user)?;
+        let room = chat.rooms.find(&slug).await?;
         Ok(Self {
-            room: room.ok_or(StatusCode::NOT_FOUND)?,
+            room: room.ok_or(Rejection::from_status(StatusCode::NOT_FOUND))?,
             chat,
             you: user.id,
             sent: 0,
@@ -92,7 +92,7 @@ impl Feed {
             reset,
             people: people.people,
         };
-        ctx.send(Json(welcome)).await
+        Ok(ctx.send(Json(welcome)).await?)
     }
 
     /// Sends an event of the room to the page, each message once and in order.
@@ -112,7 +112,7 @@ impl Feed {
             ChatEvent::People(people) => self.people = people.version,
             ChatEvent::Typing { .. } => {}
         }
-        ctx.send(Json(event)).await
+        Ok(ctx.send(Json(event)).await?)
     }
 
     /// Queries the database, and sends all that the page lacks. Returns whether this tab is in the

@@ -21,11 +21,11 @@ impl Onlooker {
         ctx: &mut Context<RoomsEvent>,
         event: Shared<RoomsEvent>,
     ) -> Result<()> {
-        ctx.send(Json(event)).await
+        Ok(ctx.send(Json(event)).await?)
     }
 
     /// Makes the page fetch the list again, as events may be missing.
     async fn missed(&mut self, ctx: &mut Context<RoomsEvent>, _: Missed) -> Result<()> {
-        ctx.send(Json(RoomsEvent::Changed)).await
+        Ok(ctx.send(Json(RoomsEvent::Changed)).await?)
     }
 }

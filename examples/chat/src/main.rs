@@ -113,11 +113,11 @@ async fn run(options: Options) -> Result<()> {
             "passwords and messages are sent unencrypted; run a TLS proxy in front and pass --https"
         );
     }
-    serve(listener, app)
+    Ok(serve(listener, app)
         .on_shutdown(async move || {
             if let Err(error) = chat.presence.end().await {
                 tracing::warn!(%error, "cannot delete this process's presence rows; another process will");
             }
         })
-        .await
+        .await?)
 }

@@ -65,7 +65,7 @@ impl News {
     pub async fn seen(&self, user: &Account, room: &Room, id: i64) -> Result<()> {
         let own = self.channels.group(&format!("rooms.of.{user}"))?;
         let room = room.slug.clone();
-        own.send(&RoomsEvent::Seen { room, id }).await
+        Ok(own.send(&RoomsEvent::Seen { room, id }).await?)
     }
 
     /// Publishes that the list has changed if it has missed an event.
@@ -89,7 +89,7 @@ impl News {
     }
 
     async fn tell<E: seaway::Event>(&self, group: &str, event: E) -> Result<()> {
-        self.channels.group(group)?.send(&event).await
+        Ok(self.channels.group(group)?.send(&event).await?)
     }
 }
 

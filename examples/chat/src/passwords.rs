@@ -4,7 +4,7 @@ use argon2::{
     Argon2,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
-use seaway::{BlockingPool, Error, Result};
+use seaway::{BlockingPool, Result};
 use std::sync::Arc;
 
 /// The number of passwords that are hashed at once: each takes 19 MiB and a processor core. Further
@@ -47,12 +47,12 @@ impl Passwords {
 }
 
 fn hashed(password: &str) -> Result<String> {
-    let hash = Argon2::default().hash_password(password.as_bytes());
-    Ok(hash.map_err(Error::user)?.to_string())
+    let hash = Argon2::default().hash_password(password.as_bytes())?;
+    Ok(hash.to_string())
 }
 
 fn verified(password: &str, hash: &str) -> Result<bool> {
-    let hash = PasswordHash::new(hash).map_err(Error::user)?;
+    let hash = PasswordHash::new(hash)?;
     let verdict = Argon2::default().verify_password(password.as_bytes(), &hash);
     Ok(verdict.is_ok())
 }

@@ -25,7 +25,7 @@ pub async fn connect(
     let configure = |config: RedisConfig| config.prefix(prefix).send_timeout(NEWS_TIMEOUT);
     match redis.channels(configure).await {
         Ok(channels) => Ok((channels, redis.to_string())),
-        Err(error) if is_named => Err(error),
+        Err(error) if is_named => Err(error.into()),
         Err(error) => {
             tracing::warn!("cannot reach other processes of this chat without Redis: {error}");
             Ok((Channels::in_memory(), "none".to_owned()))

@@ -60,7 +60,7 @@ impl Visitor {
             // go first: a page never requests any below the newest id that it has.
             Ok(Stored::Known(message)) => {
                 self.feed.catch_up(ctx).await?;
-                ctx.send(Json(ChatEvent::Message(message))).await
+                Ok(ctx.send(Json(ChatEvent::Message(message))).await?)
             }
             Ok(Stored::Elsewhere) => refuse(ctx, key, "this was said in another room".into()).await,
             Err(reason) => refuse(ctx, key, reason).await,
@@ -75,7 +75,7 @@ impl Visitor {
         }
         self.typed_at = now;
         let Account { id: user, name } = self.user.clone();
-        self.members.send(&ChatEvent::Typing { user, name }).await
+        Ok(self.members.send(&ChatEvent::Typing { user, name }).await?)
     }
 
     #[on_message("seen")]
@@ -122,7 +122,7 @@ impl Visitor {
     async fn failed(&mut self, error: Error) -> Result<()> {
         match error.kind() {
             ErrorKind::Layer | ErrorKind::Unconfirmed => Ok(()),
-            _ => Err(error),
+            _ => Err(error.into()),
         }
     }
 
@@ -175,5 +175,5 @@ impl Visitor {
 }
 
 async fn refuse(ctx: &Context<ChatEvent>, key: String, reason: Cow<'static, str>) -> Result<()> {
-    ctx.send(Json(Reply::Refused { key, reason })).await
+    Ok(ctx.send(Json(Reply::Refused { key, reason })).await?)
 }

@@ -14,7 +14,7 @@ struct Echo;
 #[consumer]
 impl Echo {
     async fn receive(&mut self, ctx: &mut Context, message: Message) -> Result<()> {
-        ctx.send(message).await
+        Ok(ctx.send(message).await?)
     }
 }
 
@@ -28,5 +28,5 @@ const PROGRAM: Program = Program {
 async fn main() -> Result<()> {
     let listener = PROGRAM.start().listen().await?;
     println!("echo listens on ws://{}", listener.local_addr()?);
-    serve(listener, Echo::application(&Channels::in_memory())).await
+    Ok(serve(listener, Echo::application(&Channels::in_memory())).await?)
 }

@@ -50,7 +50,7 @@ impl Listener {
         ctx: &mut Context<ReadingEvent>,
         event: Shared<ReadingEvent>,
     ) -> Result<()> {
-        ctx.send(seaway::Json(event)).await
+        Ok(ctx.send(seaway::Json(event)).await?)
     }
 }
 

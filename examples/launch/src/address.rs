@@ -27,7 +27,7 @@ impl Address {
     ///
     /// # Errors
     /// [`ErrorKind::Io`]; the message names the option that selects another address.
-    pub async fn listen(&self) -> Result<TcpListener> {
+    pub async fn listen(&self) -> Result<TcpListener, Error> {
         self.listen_as("--port").await
     }
 
@@ -36,7 +36,7 @@ impl Address {
     ///
     /// # Errors
     /// As [`listen`](Self::listen).
-    pub async fn listen_as(&self, option: &str) -> Result<TcpListener> {
+    pub async fn listen_as(&self, option: &str) -> Result<TcpListener, Error> {
         let Self { host, port } = self;
         let listener = TcpListener::bind((host.as_str(), *port)).await;
         listener.map_err(|error| {

@@ -1,7 +1,7 @@
 //! The metrics of this process, in the Prometheus text format.
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use seaway::{Error, Result};
+use seaway::Result;
 use std::time::Duration;
 
 /// The interval at which histogram samples are aggregated; until then they take memory.
@@ -18,8 +18,7 @@ impl Metrics {
     /// # Errors
     /// [`ErrorKind::User`](seaway::ErrorKind::User) if another recorder is installed already.
     pub fn record() -> Result<Self> {
-        let recorder = PrometheusBuilder::new().install_recorder();
-        let handle = recorder.map_err(Error::user)?;
+        let handle = PrometheusBuilder::new().install_recorder()?;
         let upkeep = handle.clone();
         tokio::spawn(async move {
             loop {

@@ -44,7 +44,7 @@ impl Redis {
     pub async fn channels(
         &self,
         configure: impl FnOnce(RedisConfig) -> RedisConfig,
-    ) -> Result<Channels> {
+    ) -> Result<Channels, Error> {
         let config = configure(RedisConfig::new(&self.url));
         let channels = Channels::redis(config).await;
         channels.map_err(|error| match error.kind() {

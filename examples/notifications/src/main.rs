@@ -78,7 +78,7 @@ struct Tab {
 #[consumer]
 impl Tab {
     async fn opened(&mut self, ctx: &mut Context<ParcelEvent>) -> Result<()> {
-        ctx.send(format!("hello, {}", self.customer)).await
+        Ok(ctx.send(format!("hello, {}", self.customer)).await?)
     }
 
     async fn event(
@@ -86,7 +86,7 @@ impl Tab {
         ctx: &mut Context<ParcelEvent>,
         event: Shared<ParcelEvent>,
     ) -> Result<()> {
-        ctx.send(Json(event)).await
+        Ok(ctx.send(Json(event)).await?)
     }
 }
 
@@ -129,7 +129,7 @@ async fn main() -> Result<()> {
         .with(sessions);
     let listener = address.listen().await?;
     println!("notifications listens on http://{}", listener.local_addr()?);
-    serve(listener, app).await
+    Ok(serve(listener, app).await?)
 }
 
 async fn log_in(

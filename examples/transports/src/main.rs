@@ -67,5 +67,5 @@ async fn main() -> Result<()> {
         .with(Provide(counts));
     let listener = address.listen().await?;
     println!("transports listens on http://{}", listener.local_addr()?);
-    serve(listener, app).await
+    Ok(serve(listener, app).await?)
 }

@@ -58,7 +58,7 @@ impl WebSocketConsumer for Socket {
     async fn receive(&mut self, ctx: &mut Context<RoomEvent>, text: String) -> Result<()> {
         match is_fit(&text) {
             true => self.room.say(text).await.map(drop),
-            false => ctx.send(Json(Told::Refused { reason: UNFIT })).await,
+            false => Ok(ctx.send(Json(Told::Refused { reason: UNFIT })).await?),
         }
     }
 

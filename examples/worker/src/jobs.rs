@@ -61,5 +61,5 @@ pub(crate) async fn draw(ctx: WorkerContext, job: PictureJob) -> Result<()> {
         };
         reply(&strip).await?;
     }
-    reply(&PictureEvent::Drawn { number }).await
+    Ok(reply(&PictureEvent::Drawn { number }).await?)
 }

@@ -71,9 +71,9 @@ impl WebSocketConsumer for Viewer {
         };
         match ctx.channels().send(&self.pictures, &job).await {
             Err(error) if error.kind() == ErrorKind::ChannelFull => {
-                ctx.send(Json(PictureEvent::Refused { number })).await
+                Ok(ctx.send(Json(PictureEvent::Refused { number })).await?)
             }
-            outcome => outcome,
+            outcome => Ok(outcome?),
         }
     }
 
@@ -82,7 +82,7 @@ impl WebSocketConsumer for Viewer {
         ctx: &mut Context<PictureEvent>,
         event: Shared<PictureEvent>,
     ) -> Result<()> {
-        ctx.send(Json(event)).await
+        Ok(ctx.send(Json(event)).await?)
     }
 }
 
@@ -135,7 +135,7 @@ async fn main() -> Result<()> {
         .concurrency(PICTURES, concurrency.get());
     if only_jobs {
         println!("worker takes jobs");
-        return serve_workers(&channels, workers).await;
+        return Ok(serve_workers(&channels, workers).await?);
     }
     let pages = Router::new().route("/", get(Html(PAGE)));
     let sockets = PathRouter::new().route("/ws", Viewer::application(&channels));
@@ -146,7 +146,7 @@ async fn main() -> Result<()> {
     println!("worker listens on http://{}", listener.local_addr()?);
     let server = serve(listener, app);
     if only_page {
-        return server.await;
+        return Ok(server.await?);
     }
-    server.workers(&channels, workers).await
+    Ok(server.workers(&channels, workers).await?)
 }

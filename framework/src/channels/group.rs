@@ -22,7 +22,7 @@ use std::{fmt, marker::PhantomData};
 /// }
 ///
 /// async fn publish(prices: &Group<Price>) -> Result<()> {
-///     prices.send(&Price::Changed { cents: 995 }).await
+///     Ok(prices.send(&Price::Changed { cents: 995 }).await?)
 /// }
 /// ```
 pub struct Group<E> {

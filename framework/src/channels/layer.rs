@@ -28,7 +28,7 @@ use tracing::{Instrument, debug_span};
 /// ```
 /// use async_trait::async_trait;
 /// use seaway::{
-///     ChannelName, GroupName, Result,
+///     ChannelName, Error, GroupName, Result,
 ///     channels::{ChannelLayer, Envelope, LocalChannels, LocalQueues, Mailbox},
 /// };
 /// use std::time::Duration;
@@ -42,25 +42,25 @@ use tracing::{Instrument, debug_span};
 /// #[async_trait]
 /// impl ChannelLayer for Here {
 ///     fn local(&self) -> &LocalChannels { &self.local }
-///     async fn open(&self) -> Result<Mailbox> { self.local.open("here") }
-///     async fn send(&self, channel: &ChannelName, envelope: Envelope) -> Result<()> {
+///     async fn open(&self) -> Result<Mailbox, Error> { self.local.open("here") }
+///     async fn send(&self, channel: &ChannelName, envelope: Envelope) -> Result<(), Error> {
 ///         if channel.is_worker_queue() {
 ///             return self.queues.send(channel, envelope);
 ///         }
 ///         self.local.deliver(channel, envelope);
 ///         Ok(())
 ///     }
-///     async fn receive(&self, channel: &ChannelName, wait: Duration) -> Result<Option<Envelope>> {
+///     async fn receive(&self, channel: &ChannelName, wait: Duration) -> Result<Option<Envelope>, Error> {
 ///         self.queues.receive(channel, wait).await
 ///     }
-///     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
+///     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), Error> {
 ///         self.local.join(group, channel).map(drop)
 ///     }
-///     async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
+///     async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<(), Error> {
 ///         self.local.leave(group, channel);
 ///         Ok(())
 ///     }
-///     async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()> {
+///     async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<(), Error> {
 ///         self.local.deliver_group(group, &envelope);
 ///         Ok(())
 ///     }
@@ -303,7 +303,7 @@ impl Channels {
     /// Counts a send or join that the channel layer did not accept or confirm.
     pub(crate) fn count_unsent(&self, error: &Error) {
         let total = self.0.unsent.fetch_add(1, Ordering::Relaxed) + 1;
-        log_limited!(warn, error = %error.chain(), total, "a send or join of a consumer failed");
+        log_limited!(warn, error = %format_args!("{error:#}"), total, "a send or join of a consumer failed");
     }
 }
 

@@ -1,7 +1,7 @@
 //! The notice that a receiver may have missed events.
 
-use crate::error::{Error, ErrorKind};
-use std::{fmt, time::Duration};
+use crate::error::{Error, ErrorKind, is_asked_for_kind};
+use std::{fmt, sync::LazyLock, time::Duration};
 
 /// A notice that a receiver may have missed events, in order among the events that it received.
 ///
@@ -61,7 +61,13 @@ impl fmt::Display for Missed {
     }
 }
 
-impl std::error::Error for Missed {}
+impl std::error::Error for Missed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        static KIND: LazyLock<Error> =
+            LazyLock::new(|| Error::new(ErrorKind::Missed, "events may be missing"));
+        is_asked_for_kind().then(|| &*KIND as _)
+    }
+}
 
 impl From<Missed> for Error {
     fn from(missed: Missed) -> Self {

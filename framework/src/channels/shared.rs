@@ -52,12 +52,11 @@ impl<E: Event> Shared<E> {
     /// [`ErrorKind::Codec`] if JSON cannot represent it (a map whose keys are not strings).
     pub fn json(&self) -> Result<Message> {
         self.message(|event| {
-            serde_json::to_string(event)
-                .map(Message::text)
-                .map_err(|source| {
-                    Error::new(ErrorKind::Codec, "an event cannot be written as JSON")
-                        .with_source(source)
-                })
+            let text = serde_json::to_string(event).map_err(|source| {
+                Error::new(ErrorKind::Codec, "an event cannot be written as JSON")
+                    .with_source(source)
+            })?;
+            Ok(Message::text(text))
         })
     }
 
@@ -71,22 +70,22 @@ impl<E: Event> Shared<E> {
     /// use seaway::{Message, Result, channels::Shared};
     /// # #[derive(seaway::Event)] enum Said { Message { text: String } }
     /// fn words(event: &Shared<Said>) -> Result<Message> {
-    ///     event.message(|Said::Message { text }| Ok(Message::text(text.as_str())))
+    ///     Ok(event.message(|Said::Message { text }| Ok(Message::text(text.as_str())))?)
     /// }
     /// ```
     ///
     /// # Errors
     /// Any error that `make` returns.
-    pub fn message(&self, make: fn(&E) -> Result<Message>) -> Result<Message> {
+    pub fn message(&self, make: fn(&E) -> crate::Result<Message>) -> Result<Message> {
         let maker = (TypeId::of::<E>(), make as usize);
-        self.envelope.message(maker, || make(self))
+        self.envelope.message(maker, || Ok(make(self)?))
     }
 
     /// Returns a message like [`message`](Shared::message), for a `make` whose result `write` turns
     /// into a message.
     pub(crate) fn message_of<T: 'static>(
         &self,
-        make: fn(&E) -> Result<T>,
+        make: fn(&E) -> crate::Result<T>,
         write: fn(T) -> Result<Message>,
     ) -> Result<Message> {
         let maker = (TypeId::of::<(E, T)>(), make as usize);

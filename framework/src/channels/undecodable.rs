@@ -49,7 +49,7 @@ impl Undecodable {
         tracing::warn!(
             group = group.as_ref().map_or("", GroupName::as_str),
             r#type = kind.as_deref().unwrap_or(""),
-            error = %error.chain(),
+            error = %format_args!("{error:#}"),
             total,
             "skipped an event that could not be decoded; further ones of this group and type are only counted"
         );

@@ -25,7 +25,7 @@ impl<C: WebSocketConsumer> Application<WebSocket> for ConsumerApplication<C> {
         &self,
         scope: Scope<WebSocket>,
         upgrade: Upgrade,
-    ) -> impl Future<Output = Result<()>> + Send {
+    ) -> impl Future<Output = crate::Result<()>> + Send {
         let hooks = AsyncHooks::<C> {
             consumer: None,
             ctx: None,
@@ -67,35 +67,35 @@ impl<C: WebSocketConsumer> Hooks for AsyncHooks<C> {
         self.ctx = Some(ctx);
     }
 
-    fn opened(&mut self) -> impl Future<Output = Result<()>> + Send {
+    fn opened(&mut self) -> impl Future<Output = crate::Result<()>> + Send {
         let (consumer, ctx) = self.parts();
         consumer.opened(ctx)
     }
 
-    async fn receive(&mut self, message: Message) -> Result<()> {
+    async fn receive(&mut self, message: Message) -> crate::Result<()> {
         let (consumer, ctx) = self.parts();
         match C::Input::from_message(message) {
             Ok(input) => consumer.receive(ctx, input).await,
-            Err(error) => consumer.malformed(ctx, error).await,
+            Err(error) => consumer.malformed(ctx, error.into()).await,
         }
     }
 
-    fn event(&mut self, event: Shared<C::Event>) -> impl Future<Output = Result<()>> + Send {
+    fn event(&mut self, event: Shared<C::Event>) -> impl Future<Output = crate::Result<()>> + Send {
         let (consumer, ctx) = self.parts();
         consumer.event(ctx, event)
     }
 
-    fn missed(&mut self, missed: Missed) -> impl Future<Output = Result<()>> + Send {
+    fn missed(&mut self, missed: Missed) -> impl Future<Output = crate::Result<()>> + Send {
         let (consumer, ctx) = self.parts();
         consumer.missed(ctx, missed)
     }
 
-    fn failed(&mut self, error: Error) -> impl Future<Output = Result<()>> + Send {
+    fn failed(&mut self, error: Error) -> impl Future<Output = crate::Result<()>> + Send {
         let (consumer, ctx) = self.parts();
         consumer.failed(ctx, error)
     }
 
-    fn tick(&mut self, tick: usize) -> impl Future<Output = Result<()>> + Send {
+    fn tick(&mut self, tick: usize) -> impl Future<Output = crate::Result<()>> + Send {
         let (consumer, ctx) = self.parts();
         consumer.tick(ctx, tick)
     }

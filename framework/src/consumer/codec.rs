@@ -2,7 +2,7 @@
 
 use crate::{
     channels::{Event, Shared},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind},
     message::{Message, Text},
 };
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use serde::{Serialize, de::DeserializeOwned};
 ///     fn from_message(message: Message) -> Result<Self> {
 ///         match message.payload() {
 ///             [file @ b'a'..=b'h', rank @ b'1'..=b'8'] => Ok(Square { file: *file, rank: *rank }),
-///             _ => Err(Error::new(ErrorKind::Codec, "a square is a letter a to h and a digit 1 to 8")),
+///             _ => Err(Error::new(ErrorKind::Codec, "a square is a letter a to h and a digit 1 to 8").into()),
 ///         }
 ///     }
 /// }
@@ -33,7 +33,7 @@ pub trait FromMessage: Sized + Send {
     ///
     /// # Errors
     /// [`ErrorKind::Codec`], which is passed to the consumer's `malformed` hook.
-    fn from_message(message: Message) -> Result<Self>;
+    fn from_message(message: Message) -> crate::Result<Self>;
 }
 
 /// A type that can be sent as a message.
@@ -42,7 +42,7 @@ pub trait IntoMessage: Send {
     ///
     /// # Errors
     /// [`ErrorKind::Codec`] if the value cannot be encoded.
-    fn into_message(self) -> Result<Message>;
+    fn into_message(self) -> crate::Result<Message>;
 }
 
 /// A value as JSON in a text message.
@@ -60,101 +60,104 @@ pub trait IntoMessage: Send {
 pub struct Json<T>(pub T);
 
 impl FromMessage for Message {
-    fn from_message(message: Message) -> Result<Self> {
+    fn from_message(message: Message) -> crate::Result<Self> {
         Ok(message)
     }
 }
 
 impl FromMessage for Text {
-    fn from_message(message: Message) -> Result<Self> {
+    fn from_message(message: Message) -> crate::Result<Self> {
         match message {
             Message::Text(text) => Ok(text),
-            Message::Binary(_) => Err(Error::new(ErrorKind::Codec, "expected a text message")),
+            Message::Binary(_) => {
+                Err(Error::new(ErrorKind::Codec, "expected a text message").into())
+            }
         }
     }
 }
 
 impl FromMessage for String {
-    fn from_message(message: Message) -> Result<Self> {
+    fn from_message(message: Message) -> crate::Result<Self> {
         Text::from_message(message).map(Self::from)
     }
 }
 
 impl FromMessage for Bytes {
-    fn from_message(message: Message) -> Result<Self> {
+    fn from_message(message: Message) -> crate::Result<Self> {
         match message {
             Message::Binary(bytes) => Ok(bytes),
-            Message::Text(_) => Err(Error::new(ErrorKind::Codec, "expected a binary message")),
+            Message::Text(_) => {
+                Err(Error::new(ErrorKind::Codec, "expected a binary message").into())
+            }
         }
     }
 }
 
 impl<T: DeserializeOwned + Send> FromMessage for Json<T> {
-    fn from_message(message: Message) -> Result<Self> {
+    fn from_message(message: Message) -> crate::Result<Self> {
         let text = Text::from_message(message)?;
-        serde_json::from_str(&text)
-            .map(Json)
-            .map_err(|source| Error::new(ErrorKind::Codec, "unexpected JSON").with_source(source))
+        let value = serde_json::from_str(&text).map_err(|source| {
+            Error::new(ErrorKind::Codec, "unexpected JSON").with_source(source)
+        })?;
+        Ok(Json(value))
     }
 }
 
 impl IntoMessage for Message {
-    fn into_message(self) -> Result<Message> {
+    fn into_message(self) -> crate::Result<Message> {
         Ok(self)
     }
 }
 
 impl IntoMessage for Text {
-    fn into_message(self) -> Result<Message> {
+    fn into_message(self) -> crate::Result<Message> {
         Ok(Message::Text(self))
     }
 }
 
 impl IntoMessage for String {
-    fn into_message(self) -> Result<Message> {
+    fn into_message(self) -> crate::Result<Message> {
         Ok(Message::text(self))
     }
 }
 
 impl IntoMessage for &str {
-    fn into_message(self) -> Result<Message> {
+    fn into_message(self) -> crate::Result<Message> {
         Ok(Message::text(self))
     }
 }
 
 impl IntoMessage for Bytes {
-    fn into_message(self) -> Result<Message> {
+    fn into_message(self) -> crate::Result<Message> {
         Ok(Message::Binary(self))
     }
 }
 
 impl IntoMessage for Vec<u8> {
-    fn into_message(self) -> Result<Message> {
+    fn into_message(self) -> crate::Result<Message> {
         Ok(Message::binary(self))
     }
 }
 
 impl<T: Serialize + Send> IntoMessage for Json<T> {
-    fn into_message(self) -> Result<Message> {
-        serde_json::to_string(&self.0)
-            .map(Message::text)
-            .map_err(|source| {
-                Error::new(ErrorKind::Codec, "a value cannot be written as JSON")
-                    .with_source(source)
-            })
+    fn into_message(self) -> crate::Result<Message> {
+        let text = serde_json::to_string(&self.0).map_err(|source| {
+            Error::new(ErrorKind::Codec, "a value cannot be written as JSON").with_source(source)
+        })?;
+        Ok(Message::text(text))
     }
 }
 
 /// Encodes the event as JSON, once per process for all members that send it.
 impl<E: Event> IntoMessage for Json<Shared<E>> {
-    fn into_message(self) -> Result<Message> {
-        self.0.json()
+    fn into_message(self) -> crate::Result<Message> {
+        Ok(self.0.json()?)
     }
 }
 
 /// Encodes the event as JSON, once per process for all members that send it.
 impl<E: Event> IntoMessage for Json<&Shared<E>> {
-    fn into_message(self) -> Result<Message> {
-        self.0.json()
+    fn into_message(self) -> crate::Result<Message> {
+        Ok(self.0.json()?)
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn serve<H: Hooks>(
     channels: Channels,
     scope: Scope<WebSocket>,
     upgrade: Upgrade,
-) -> impl Future<Output = Result<()>> + Send {
+) -> impl Future<Output = crate::Result<()>> + Send {
     // Boxed, so that the connection's future does not keep the memory of the handshake.
     let opening = Box::pin(open(hooks, channels, scope, upgrade));
     async move {

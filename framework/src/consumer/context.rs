@@ -21,7 +21,7 @@ use std::{fmt, hash::Hash, marker::PhantomData};
 ///     ctx.send("text").await?;
 ///     ctx.send(vec![0u8, 1, 2]).await?;
 ///     ctx.send(Json(["any", "value"])).await?;
-///     ctx.close(1000).await
+///     Ok(ctx.close(1000).await?)
 /// }
 /// ```
 pub struct Context<E = NoEvent> {

@@ -5,7 +5,7 @@ use super::{disconnect_guard::DisconnectGuard, hooks::Hooks, ticks::Ticks, watch
 use crate::{
     catch_panic::catch_panic,
     channels::{Channels, Envelope, Mailbox, MailboxSignal, Missed},
-    error::{Error, Result},
+    error::Error,
     log_limit::log_limited,
     message::{Close, Message},
     protocol::Socket,
@@ -111,7 +111,7 @@ impl<H: Hooks> Driver<H> {
     }
 
     /// Serves the client until the connection ends. Returns the error that a hook failed with.
-    pub(super) async fn run(mut self: Box<Self>) -> Result<()> {
+    pub(super) async fn run(mut self: Box<Self>) -> crate::Result<()> {
         let outcome = self.take_turns().await;
         // The hooks remain in the box: moved out, they would enlarge the connection's future.
         let ConnectionState {
@@ -129,7 +129,7 @@ impl<H: Hooks> Driver<H> {
         outcome
     }
 
-    async fn take_turns(&mut self) -> Result<()> {
+    async fn take_turns(&mut self) -> crate::Result<()> {
         let Self {
             hooks, connection, ..
         } = self;
@@ -140,7 +140,7 @@ impl<H: Hooks> Driver<H> {
             }
             match handled {
                 Handled::Done => {}
-                Handled::Failed(error) | Handled::Panicked(error) => return Err(error),
+                Handled::Failed(error) | Handled::Panicked(error) => return Err(error.into()),
                 Handled::GraceExpired => {
                     log_limited!(
                         warn,
@@ -269,14 +269,14 @@ impl ConnectionState {
     /// memory of its largest hook.
     async fn run_hook<F>(&mut self, handler: impl FnOnce() -> F) -> Handled
     where
-        F: Future<Output = Result<()>> + Send,
+        F: Future<Output = crate::Result<()>> + Send,
     {
         let mut handler = Box::pin(catch_panic(handler));
         poll_fn(|cx| {
             if let Poll::Ready(outcome) = handler.as_mut().poll(cx) {
                 return Poll::Ready(match outcome {
                     Ok(Ok(())) => Handled::Done,
-                    Ok(Err(error)) => Handled::Failed(error),
+                    Ok(Err(error)) => Handled::Failed(error.into()),
                     Err(panic) => Handled::Panicked(panic),
                 });
             }

@@ -30,18 +30,21 @@ pub(super) trait Hooks: Sized + Send + 'static {
     /// Sets the context for the hooks that follow, once the handshake is accepted.
     fn set_context(&mut self, ctx: Context<Self::Event>);
 
-    fn opened(&mut self) -> impl Future<Output = Result<()>> + Send;
+    fn opened(&mut self) -> impl Future<Output = crate::Result<()>> + Send;
 
     /// Decodes a message, and runs `receive` or `malformed`.
-    fn receive(&mut self, message: Message) -> impl Future<Output = Result<()>> + Send;
+    fn receive(&mut self, message: Message) -> impl Future<Output = crate::Result<()>> + Send;
 
-    fn event(&mut self, event: Shared<Self::Event>) -> impl Future<Output = Result<()>> + Send;
+    fn event(
+        &mut self,
+        event: Shared<Self::Event>,
+    ) -> impl Future<Output = crate::Result<()>> + Send;
 
-    fn missed(&mut self, missed: Missed) -> impl Future<Output = Result<()>> + Send;
+    fn missed(&mut self, missed: Missed) -> impl Future<Output = crate::Result<()>> + Send;
 
-    fn failed(&mut self, error: Error) -> impl Future<Output = Result<()>> + Send;
+    fn failed(&mut self, error: Error) -> impl Future<Output = crate::Result<()>> + Send;
 
-    fn tick(&mut self, tick: usize) -> impl Future<Output = Result<()>> + Send;
+    fn tick(&mut self, tick: usize) -> impl Future<Output = crate::Result<()>> + Send;
 
     /// Drops the context, and returns the consumer's `disconnect`, if there is a consumer.
     fn disconnect(self, close: Close) -> DisconnectHook;

@@ -133,7 +133,7 @@ async fn check(
     if !joined.contains(&group) {
         let joining = channels.group_add(&group, channel).await;
         joining.map_err(|error: Error| {
-            tracing::debug!(error = %error.chain(), "cannot watch the session or user of a connection");
+            tracing::debug!(error = %format_args!("{error:#}"), "cannot watch the session or user of a connection");
             Close::from(Close::TRY_AGAIN)
         })?;
         joined.push(group);

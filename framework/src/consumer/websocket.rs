@@ -25,7 +25,7 @@ use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 ///         Ok(Echo)
 ///     }
 ///     async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> {
-///         ctx.send(text).await
+///         Ok(ctx.send(text).await?)
 ///     }
 /// }
 /// ```
@@ -57,7 +57,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     fn opened(
         &mut self,
         ctx: &mut Context<Self::Event>,
-    ) -> impl Future<Output = Result<()>> + Send {
+    ) -> impl Future<Output = crate::Result<()>> + Send {
         _ = ctx;
         async { Ok(()) }
     }
@@ -67,7 +67,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         &mut self,
         ctx: &mut Context<Self::Event>,
         input: Self::Input,
-    ) -> impl Future<Output = Result<()>> + Send;
+    ) -> impl Future<Output = crate::Result<()>> + Send;
 
     /// Handles an event that any consumer, this one included, sent to one of its groups or to its
     /// channel.
@@ -78,7 +78,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         &mut self,
         ctx: &mut Context<Self::Event>,
         event: Shared<Self::Event>,
-    ) -> impl Future<Output = Result<()>> + Send {
+    ) -> impl Future<Output = crate::Result<()>> + Send {
         _ = (ctx, event);
         async { Ok(()) }
     }
@@ -90,10 +90,10 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         &mut self,
         ctx: &mut Context<Self::Event>,
         error: Error,
-    ) -> impl Future<Output = Result<()>> + Send {
-        let close = Close::new(Close::INVALID, error.chain());
+    ) -> impl Future<Output = crate::Result<()>> + Send {
+        let close = Close::new(Close::INVALID, format!("{error:#}"));
         ctx.log_malformed();
-        async move { ctx.close(close).await }
+        async move { Ok(ctx.close(close).await?) }
     }
 
     /// Runs when events may be missing between the last one and the next one received.
@@ -107,12 +107,13 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         &mut self,
         ctx: &mut Context<Self::Event>,
         missed: Missed,
-    ) -> impl Future<Output = Result<()>> + Send {
+    ) -> impl Future<Output = crate::Result<()>> + Send {
         async move {
             match missed {
-                Missed::Overflowed { .. } => ctx.close(try_again(missed)).await,
-                Missed::Interrupted { .. } => Ok(()),
+                Missed::Overflowed { .. } => ctx.close(try_again(missed)).await?,
+                Missed::Interrupted { .. } => {}
             }
+            Ok(())
         }
     }
 
@@ -134,10 +135,11 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     /// /// Reports to the client that the channel layer is down, and keeps the connection open.
     /// async fn failed(&mut self, ctx: &mut Context, error: Error) -> Result<()> {
     ///     match error.kind() {
-    ///         ErrorKind::Layer => ctx.send("not sent; try again").await,
-    ///         ErrorKind::Unconfirmed => ctx.send("perhaps not sent; reload to see").await,
-    ///         _ => Err(error),
+    ///         ErrorKind::Layer => ctx.send("not sent; try again").await?,
+    ///         ErrorKind::Unconfirmed => ctx.send("perhaps not sent; reload to see").await?,
+    ///         _ => return Err(error.into()),
     ///     }
+    ///     Ok(())
     /// }
     /// # }
     /// ```
@@ -145,21 +147,22 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         &mut self,
         ctx: &mut Context<Self::Event>,
         error: Error,
-    ) -> impl Future<Output = Result<()>> + Send {
+    ) -> impl Future<Output = crate::Result<()>> + Send {
         async move {
             match error.kind() {
                 ErrorKind::ChannelFull | ErrorKind::Layer | ErrorKind::Unconfirmed => {
                     ctx.channels().count_unsent(&error);
                     ctx.close(try_again("an event may not have been sent"))
-                        .await
+                        .await?;
                 }
-                ErrorKind::Missed => ctx.close(try_again(error)).await,
+                ErrorKind::Missed => ctx.close(try_again(error.client_message())).await?,
                 ErrorKind::SessionGone => {
-                    ctx.close(Close::new(Close::UNAUTHORIZED, error.to_string()))
-                        .await
+                    let close = Close::new(Close::UNAUTHORIZED, error.client_message());
+                    ctx.close(close).await?;
                 }
-                _ => Err(error),
+                _ => return Err(error.into()),
             }
+            Ok(())
         }
     }
 
@@ -185,7 +188,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     ///     const TICKS: &'static [Duration] = &[Duration::from_secs(1)];
     ///
     ///     async fn tick(&mut self, ctx: &mut Context, _: usize) -> Result<()> {
-    ///         ctx.send("tick").await
+    ///         Ok(ctx.send("tick").await?)
     ///     }
     /// }
     /// ```
@@ -193,7 +196,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         &mut self,
         ctx: &mut Context<Self::Event>,
         tick: usize,
-    ) -> impl Future<Output = Result<()>> + Send {
+    ) -> impl Future<Output = crate::Result<()>> + Send {
         _ = (ctx, tick);
         async { Ok(()) }
     }

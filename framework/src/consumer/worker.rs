@@ -27,7 +27,7 @@ use std::{any::type_name, fmt, future::Future, marker::PhantomData};
 /// async fn image(ctx: WorkerContext, job: ImageJob) -> Result<()> {
 ///     let ImageJob::Shrink { file, reply_to } = job;
 ///     // … the work; blocking code in `seaway::blocking` …
-///     ctx.channels().group(&reply_to)?.send(&ImageEvent::Shrunk { file }).await
+///     Ok(ctx.channels().group(&reply_to)?.send(&ImageEvent::Shrunk { file }).await?)
 /// }
 ///
 /// let channels = Channels::in_memory();
@@ -40,7 +40,7 @@ pub fn worker_fn<F, J, Fut>(channels: &Channels, function: F) -> WorkerFn<F, J>
 where
     F: Fn(WorkerContext, J) -> Fut + Send + Sync + 'static,
     J: Event,
-    Fut: Future<Output = Result<()>> + Send,
+    Fut: Future<Output = crate::Result<()>> + Send,
 {
     WorkerFn {
         channels: channels.clone(),
@@ -60,9 +60,9 @@ impl<F, J, Fut> Application<Worker> for WorkerFn<F, J>
 where
     F: Fn(WorkerContext, J) -> Fut + Send + Sync + 'static,
     J: Event,
-    Fut: Future<Output = Result<()>> + Send,
+    Fut: Future<Output = crate::Result<()>> + Send,
 {
-    async fn call(&self, scope: Scope<Worker>, job: Job) -> Result<()> {
+    async fn call(&self, scope: Scope<Worker>, job: Job) -> crate::Result<()> {
         let job = Envelope::from_bytes(job.as_bytes().clone()).decode_anew()?;
         let context = WorkerContext {
             scope,

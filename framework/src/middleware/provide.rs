@@ -2,7 +2,6 @@
 
 use crate::{
     application::Application,
-    error::Result,
     scope::{Protocol, Scope},
 };
 use std::future::Future;
@@ -49,7 +48,7 @@ where
         &self,
         mut scope: Scope<P>,
         connection: P::Connection,
-    ) -> impl Future<Output = Result<()>> + Send {
+    ) -> impl Future<Output = crate::Result<()>> + Send {
         scope.insert(self.value.clone());
         self.inner.call(scope, connection)
     }

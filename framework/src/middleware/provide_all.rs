@@ -61,7 +61,7 @@ impl<P: Protocol, A: Application<P>> Application<P> for ProvidedAll<A> {
         &self,
         mut scope: Scope<P>,
         connection: P::Connection,
-    ) -> impl Future<Output = Result<()>> + Send {
+    ) -> impl Future<Output = crate::Result<()>> + Send {
         self.values.fill(&mut scope.extensions);
         self.inner.call(scope, connection)
     }

@@ -184,7 +184,7 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithSession<A> {
         &self,
         mut scope: Scope<P>,
         mut connection: P::Connection,
-    ) -> impl Future<Output = Result<()>> + Send {
+    ) -> impl Future<Output = crate::Result<()>> + Send {
         let (had_cookie, id) = self.config.cookie.read(&scope.head.headers);
         let revocations = scope.extensions.get_or_insert_default::<Revocations>();
         let backend = self.config.backend.clone();

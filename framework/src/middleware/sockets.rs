@@ -2,7 +2,6 @@
 
 use crate::{
     application::Application,
-    error::Result,
     protocol::{AllowedOrigins, Upgrade, WebSocket, WebSocketConfig},
     scope::Scope,
 };
@@ -58,7 +57,7 @@ impl<A: Application<WebSocket>> Application<WebSocket> for Configured<A> {
         &self,
         scope: Scope<WebSocket>,
         mut upgrade: Upgrade,
-    ) -> impl Future<Output = Result<()>> + Send {
+    ) -> impl Future<Output = crate::Result<()>> + Send {
         match &self.setting {
             Setting::All(config) => upgrade.set_config(config.clone()),
             Setting::Origins(origins) => upgrade.set_allowed_origins(origins.clone()),

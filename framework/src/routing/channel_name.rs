@@ -2,7 +2,7 @@
 
 use crate::{
     application::{Application, ApplicationExt, BoxApplication},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind},
     name::ChannelName,
     protocol::{Job, Worker},
     scope::Scope,
@@ -145,10 +145,10 @@ impl ChannelNameRouter {
 }
 
 impl Application<Worker> for ChannelNameRouter {
-    async fn call(&self, scope: Scope<Worker>, job: Job) -> Result<()> {
+    async fn call(&self, scope: Scope<Worker>, job: Job) -> crate::Result<()> {
         let Some(route) = self.routes.get(&*scope.head) else {
             let message = format!("no worker serves the channel {}; add a route", scope.head);
-            return Err(Error::new(ErrorKind::Missing, message));
+            return Err(Error::new(ErrorKind::Missing, message).into());
         };
         route.application.call(scope, job).await
     }

@@ -23,7 +23,7 @@ use std::{fmt, future::Future};
 /// let router = PathRouter::<Http>::new()
 ///     .route("/hello/{name}", application_fn(|scope: Scope<Http>, exchange: Exchange| async move {
 ///         let name: String = scope.param("name").unwrap_or_default();
-///         exchange.respond(http::Response::new(Body::from(format!("hello {name}")))).await
+///         Ok(exchange.respond(http::Response::new(Body::from(format!("hello {name}")))).await?)
 ///     }))
 ///     .nest("/admin", PathRouter::new());
 /// ```
@@ -160,7 +160,7 @@ impl<P: OpensOverHttp> PathRouter<P> {
 }
 
 fn unrouted(reason: &'static str) -> Rejection {
-    Rejection::from(StatusCode::NOT_FOUND)
+    Rejection::from_status(StatusCode::NOT_FOUND)
         .by(Rule::Path)
         .because(reason)
 }
@@ -190,7 +190,7 @@ impl<P: OpensOverHttp> Application<P> for PathRouter<P> {
         &self,
         mut scope: Scope<P>,
         connection: P::Connection,
-    ) -> impl Future<Output = Result<()>> + Send {
+    ) -> impl Future<Output = crate::Result<()>> + Send {
         // The scope moves into the selected application's boxed future, so that this future, which
         // lives as long, is small.
         match self.pick(&mut scope) {
@@ -206,11 +206,11 @@ enum Picked<A, R> {
     Refused(R),
 }
 
-impl<A: Future<Output = Result<()>>, R: Future<Output = Result<()>>> Picked<A, R> {
-    async fn run(self) -> Result<()> {
+impl<A: Future<Output = crate::Result<()>>, R: Future<Output = Result<()>>> Picked<A, R> {
+    async fn run(self) -> crate::Result<()> {
         match self {
             Self::Application(future) => future.await,
-            Self::Refused(future) => future.await,
+            Self::Refused(future) => Ok(future.await?),
         }
     }
 }

@@ -24,7 +24,7 @@ use tower_layer::Layer;
 /// #     type Input = Message;
 /// #     type Event = NoEvent;
 /// #     async fn connect(_: &mut Handshake) -> Result<Self, Rejection> { Ok(Self) }
-/// #     async fn receive(&mut self, ctx: &mut Context, message: Message) -> Result<()> { ctx.send(message).await }
+/// #     async fn receive(&mut self, ctx: &mut Context, message: Message) -> Result<()> { Ok(ctx.send(message).await?) }
 /// # }
 /// let channels = Channels::in_memory();
 /// let web = axum::Router::new().route("/", axum::routing::get(|| async { "hello" }));

@@ -64,7 +64,10 @@ impl Lifespan {
     /// It may take as long as it needs. If it fails, nothing is served, and [`serve`](crate::serve)
     /// or [`start`](Lifespan::start) returns its error. A second value of one type replaces the
     /// first.
-    pub fn on_startup<Args, T>(mut self, start: impl LifespanFn<Args, Output = Result<T>>) -> Self
+    pub fn on_startup<Args, T>(
+        mut self,
+        start: impl LifespanFn<Args, Output = crate::Result<T>>,
+    ) -> Self
     where
         T: Clone + Send + Sync + 'static,
     {
@@ -144,7 +147,7 @@ type Doing = Pin<Box<dyn Future<Output = Result<Done>> + Send>>;
 type Done = Box<dyn FnOnce(&mut Running) + Send>;
 
 impl Step {
-    fn start<Args, T>(start: impl LifespanFn<Args, Output = Result<T>>) -> Self
+    fn start<Args, T>(start: impl LifespanFn<Args, Output = crate::Result<T>>) -> Self
     where
         T: Clone + Send + Sync + 'static,
     {

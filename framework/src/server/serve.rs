@@ -44,8 +44,8 @@ use tower_service::Service;
 /// # async fn example() -> seaway::Result<()> {
 /// use seaway::routing::ProtocolTypeRouter;
 ///
-/// seaway::serve("127.0.0.1:8000", ProtocolTypeRouter::new()).await
-/// # }
+/// seaway::serve("127.0.0.1:8000", ProtocolTypeRouter::new()).await?;
+/// # Ok(()) }
 /// ```
 ///
 /// Instead of an address it accepts a `tokio::net::TcpListener`, for example to know the port
@@ -201,12 +201,15 @@ impl<S> Serve<S> {
     /// serve("127.0.0.1:8000", ProtocolTypeRouter::new())
     ///     .on_startup(Database::open)
     ///     .on_shutdown(Database::close)
-    ///     .await
-    /// # }
+    ///     .await?;
+    /// # Ok(()) }
     /// ```
     ///
     /// See [`Lifespan::on_startup`], and `docs/lifespan.md`.
-    pub fn on_startup<Args, T>(mut self, start: impl LifespanFn<Args, Output = Result<T>>) -> Self
+    pub fn on_startup<Args, T>(
+        mut self,
+        start: impl LifespanFn<Args, Output = crate::Result<T>>,
+    ) -> Self
     where
         T: Clone + Send + Sync + 'static,
     {
@@ -258,8 +261,8 @@ impl<S> Serve<S> {
     /// let workers = ChannelNameRouter::new().route("images", worker_fn(&channels, image));
     /// serve("127.0.0.1:8000", ProtocolTypeRouter::new())
     ///     .workers(&channels, workers)
-    ///     .await
-    /// # }
+    ///     .await?;
+    /// # Ok(()) }
     /// ```
     pub fn workers(mut self, channels: &Channels, router: ChannelNameRouter) -> Self {
         self.workers.push(Workers {

@@ -38,8 +38,8 @@ use std::{
 ///
 /// let channels = Channels::redis("redis://127.0.0.1:6379").await?;
 /// let workers = ChannelNameRouter::new().route("images", worker_fn(&channels, image));
-/// serve_workers(&channels, workers).await
-/// # }
+/// serve_workers(&channels, workers).await?;
+/// # Ok(()) }
 /// ```
 ///
 /// Channels in memory have no other process: use [`Serve::workers`](crate::Serve::workers) with
@@ -86,7 +86,10 @@ impl ServeWorkers {
     ///
     /// The value that it returns is inserted into the scope of each job
     /// ([`WorkerContext::state`](crate::WorkerContext::state)). See [`Lifespan::on_startup`].
-    pub fn on_startup<Args, T>(mut self, start: impl LifespanFn<Args, Output = Result<T>>) -> Self
+    pub fn on_startup<Args, T>(
+        mut self,
+        start: impl LifespanFn<Args, Output = crate::Result<T>>,
+    ) -> Self
     where
         T: Clone + Send + Sync + 'static,
     {

@@ -123,7 +123,7 @@ impl Queue {
                     log_limited!(
                         warn,
                         channel = %self.channel,
-                        error = %error.chain(),
+                        error = %format_args!("{error:#}"),
                         "cannot receive jobs; trying again"
                     );
                     tokio::select! {
@@ -153,15 +153,15 @@ impl Queue {
 }
 
 /// Logs a job that did not succeed; returns the outcome to count.
-fn log_outcome(outcome: Result<Result<()>>) -> &'static str {
+fn log_outcome(outcome: Result<crate::Result<()>>) -> &'static str {
     match outcome {
         Ok(Ok(())) => "done",
         Ok(Err(error)) => {
-            log_limited!(error, error = %error.chain(), "a job failed");
+            log_limited!(error, error = %format_args!("{error:#}"), "a job failed");
             "failed"
         }
         Err(panic) => {
-            log_limited!(error, error = %panic.chain(), "a job panicked");
+            log_limited!(error, error = %format_args!("{panic:#}"), "a job panicked");
             "panicked"
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     application::Application,
-    error::{BoxError, Error, Result},
+    error::{AnyError, BoxError},
     protocol::{Body, Exchange, Http},
     scope::Scope,
 };
@@ -32,20 +32,22 @@ pub struct FromService<S>(S);
 impl<S, B> Application<Http> for FromService<S>
 where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
-    S::Error: Into<BoxError>,
+    S::Error: Into<AnyError>,
     S::Future: Send,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    async fn call(&self, scope: Scope<Http>, mut exchange: Exchange) -> Result<()> {
+    async fn call(&self, scope: Scope<Http>, mut exchange: Exchange) -> crate::Result<()> {
         let mut service = self.0.clone();
         let mut head = *scope.head;
         head.extensions = scope.extensions;
         let request = Request::from_parts(head, exchange.take_body());
-        poll_fn(|cx| service.poll_ready(cx))
+        let ready = poll_fn(|cx| service.poll_ready(cx)).await;
+        ready.map_err(Into::<AnyError>::into)?;
+        let response = service
+            .call(request)
             .await
-            .map_err(Error::user)?;
-        let response = service.call(request).await.map_err(Error::user)?;
-        exchange.respond(response.map(Body::new)).await
+            .map_err(Into::<AnyError>::into)?;
+        Ok(exchange.respond(response.map(Body::new)).await?)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     cookies::Cookies,
-    error::{Error, ErrorKind},
+    error::{AnyError, Error, ErrorKind},
     extract::{ClientAddr, nowhere},
     middleware::{AuthSession, Authenticator, User, nobody, user_in},
     protocol::ConnectionHandle,
@@ -25,6 +25,13 @@ impl IntoResponse for Rejection {
 
 /// Logs the error, and sends the matching status; see [`Rejection`].
 impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        IntoResponse::into_response(Rejection::from(self))
+    }
+}
+
+/// As for an [`Error`] of the same kind.
+impl IntoResponse for AnyError {
     fn into_response(self) -> Response {
         IntoResponse::into_response(Rejection::from(self))
     }

@@ -114,7 +114,7 @@ fn start(
     let Some(http) = http else {
         let rejection = match websocket {
             Some(_) => without_upgrade(&head),
-            None => Rejection::from(StatusCode::NOT_FOUND).by(Rule::Path),
+            None => Rejection::from_status(StatusCode::NOT_FOUND).by(Rule::Path),
         };
         rejection.log(&Peer::new(&head.uri, client));
         return ResponseSource::done(rejected(rejection));

@@ -131,7 +131,7 @@ impl RunningRequest {
                     error,
                     "an application ended without a response; the client gets a 500"
                 );
-                StatusCode::INTERNAL_SERVER_ERROR.into()
+                Rejection::from_status(StatusCode::INTERNAL_SERVER_ERROR)
             }))
         }))
     }

@@ -11,6 +11,7 @@ use crate::{
         WebSocketConfig, detached,
     },
     refusal_log::{Outcome, Peer, Rule},
+    rejection::Rejection,
     scope::Scope,
 };
 use http::{HeaderValue, Response, StatusCode, header, request};
@@ -40,7 +41,7 @@ async fn respond(
             error,
             "cannot open a WebSocket: something before this service has taken hyper's OnUpgrade from the request"
         );
-        return rejected(StatusCode::INTERNAL_SERVER_ERROR);
+        return rejected(Rejection::from_status(StatusCode::INTERNAL_SERVER_ERROR));
     };
     let origin = Origin::of(&head.headers, &head.uri);
     let offer = Deflate::negotiate(&head.headers);
@@ -60,7 +61,7 @@ async fn respond(
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         let reason = "the application ended without a response";
         peer.refused(Rule::Failure, Outcome::Status(status), Some(reason));
-        return rejected(status);
+        return rejected(Rejection::from_status(status));
     };
     let mut response = response.map(Body::from);
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -27,7 +27,7 @@
 //!         let said: u64 = self.session.get("said").await?.unwrap_or(0) + 1;
 //!         self.session.insert("said", said).await?;
 //!         self.session.save().await?;
-//!         ctx.send(said.to_string()).await
+//!         Ok(ctx.send(said.to_string()).await?)
 //!     }
 //! }
 //! ```

@@ -314,7 +314,7 @@ impl Revocation for SessionCore {
             Ok(Some(_)) => None,
             Ok(None) => Some(Close::new(Close::UNAUTHORIZED, GONE)),
             Err(error) => {
-                log_limited!(warn, error = %error.chain(), "could not recheck a session");
+                log_limited!(warn, error = %format_args!("{error:#}"), "could not recheck a session");
                 None
             }
         }

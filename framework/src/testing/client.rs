@@ -37,7 +37,7 @@ use std::{
 /// #     type Event = NoEvent;
 /// #     async fn connect(_: &mut Handshake) -> Result<Self, Rejection> { Ok(Self) }
 /// #     async fn receive(&mut self, ctx: &mut Context, number: seaway::Json<u32>) -> Result<()> {
-/// #         ctx.send(seaway::Json(2 * number.0)).await
+/// #         Ok(ctx.send(seaway::Json(2 * number.0)).await?)
 /// #     }
 /// # }
 /// let app = ProtocolTypeRouter::new()

@@ -108,7 +108,8 @@ impl HttpCommunicator {
         }
         let application = application.clone();
         let scope = scope(head);
-        let conversation = tokio::spawn(async move { application.call(scope, exchange).await });
+        let conversation =
+            tokio::spawn(async move { Ok(application.call(scope, exchange).await?) });
         Self {
             conversation: Some(conversation),
             response: ResponseState::Pending(reply),

@@ -98,7 +98,7 @@ impl TestClient {
             let request = request.map(|()| Body::empty());
             let client = HttpCommunicator::open_with(pages, request, Some(self.cookies()));
             let response = client.complete(line).await;
-            let response = response.unwrap_or_else(|error| fail(line, error.chain()));
+            let response = response.unwrap_or_else(|error| fail(line, format_args!("{error:#}")));
             return response.map(|body| String::from_utf8_lossy(&body).into_owned());
         }
         let Some(sockets) = self.router().get::<WebSocket>() else {

@@ -9,7 +9,7 @@
 //! #     type Input = String;
 //! #     type Event = NoEvent;
 //! #     async fn connect(_: &mut Handshake) -> Result<Self, Rejection> { Ok(Self) }
-//! #     async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> { ctx.send(text).await }
+//! #     async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> { Ok(ctx.send(text).await?) }
 //! # }
 //! let app = Echo::application(&Channels::in_memory()).boxed();
 //! let mut ana = WebSocketCommunicator::open(&app, http::Request::get("/ws/echo"));

@@ -83,7 +83,7 @@ impl WebSocketCommunicator {
         }
         let application = application.clone();
         let scope = scope(head);
-        let conversation = tokio::spawn(async move { application.call(scope, upgrade).await });
+        let conversation = tokio::spawn(async move { Ok(application.call(scope, upgrade).await?) });
         Self {
             conversation: Conversation::GoesOn(conversation),
             response: HandshakeState::Pending(response),

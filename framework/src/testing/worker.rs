@@ -26,7 +26,7 @@ use crate::{
 /// async fn sum(ctx: WorkerContext, job: SumJob) -> Result<()> {
 ///     let SumJob::Add { numbers, reply_to } = job;
 ///     let sum = numbers.into_iter().sum();
-///     ctx.channels().group(&reply_to)?.send(&SumEvent::Added { sum }).await
+///     Ok(ctx.channels().group(&reply_to)?.send(&SumEvent::Added { sum }).await?)
 /// }
 ///
 /// let channels = Channels::in_memory();
@@ -49,5 +49,5 @@ pub async fn run_job<J: Event>(
 ) -> Result<()> {
     let scope = Scope::new(ChannelName::new(channel)?);
     let bytes = Envelope::encode(job)?.as_bytes().clone();
-    app.call(scope, Job::from_bytes(bytes)).await
+    Ok(app.call(scope, Job::from_bytes(bytes)).await?)
 }

@@ -48,23 +48,25 @@ impl WebSocketConsumer for Actor {
     }
 
     async fn opened(&mut self, ctx: &mut Context<Said>) -> Result<()> {
-        ctx.send("welcome").await
+        Ok(ctx.send("welcome").await?)
     }
 
     async fn receive(&mut self, ctx: &mut Context<Said>, Json(order): Json<Order>) -> Result<()> {
         match order {
-            Order::Say(text) => self.room.send(&Said { text }).await,
+            Order::Say(text) => Ok(self.room.send(&Said { text }).await?),
             Order::Note(entry) => {
                 // A slow hook: the next one waits.
                 tokio::task::yield_now().await;
                 self.recorder.record(entry);
                 Ok(())
             }
-            Order::Fail => Err(trouble()),
+            Order::Fail => Err(trouble().into()),
             Order::Panic => panic!("a handler that panics"),
             Order::Hang => std::future::pending().await,
-            Order::Close(code) => ctx.close(Close::new(code, "requested by the client")).await,
-            Order::Leave => ctx.leave(&self.room).await,
+            Order::Close(code) => Ok(ctx
+                .close(Close::new(code, "requested by the client"))
+                .await?),
+            Order::Leave => Ok(ctx.leave(&self.room).await?),
             Order::Flood(count) => {
                 for number in 0..count {
                     ctx.send(number.to_string()).await?;
@@ -75,7 +77,7 @@ impl WebSocketConsumer for Actor {
     }
 
     async fn event(&mut self, ctx: &mut Context<Said>, said: Shared<Said>) -> Result<()> {
-        ctx.send(Json(said)).await
+        Ok(ctx.send(Json(said)).await?)
     }
 
     async fn disconnect(self, close: Close) {

@@ -305,7 +305,7 @@ impl WebSocketConsumer for Room {
 
     async fn receive(&mut self, _: &mut Context<RoomEvent>, text: Text) -> Result<()> {
         let text = text.to_string();
-        self.0.send(&RoomEvent::Said(Said { text })).await
+        Ok(self.0.send(&RoomEvent::Said(Said { text })).await?)
     }
 
     async fn event(
@@ -313,7 +313,7 @@ impl WebSocketConsumer for Room {
         ctx: &mut Context<RoomEvent>,
         event: Shared<RoomEvent>,
     ) -> Result<()> {
-        ctx.send(event.json()?).await
+        Ok(ctx.send(event.json()?).await?)
     }
 }
 

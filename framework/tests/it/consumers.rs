@@ -89,7 +89,7 @@ async fn no_event_is_delivered_after_the_consumer_has_closed() {
         }
         async fn event(&mut self, ctx: &mut Context<Said>, said: Shared<Said>) -> Result<()> {
             self.0.record(said.text.as_str());
-            ctx.close(4000).await
+            Ok(ctx.close(4000).await?)
         }
     }
     let (recorder, channels) = (Recorder::default(), Channels::in_memory());
@@ -212,13 +212,13 @@ async fn an_event_can_be_sent_to_one_consumer_by_its_channel() {
         }
         async fn opened(&mut self, ctx: &mut Context<Said>) -> Result<()> {
             let name = ctx.channel().to_string();
-            ctx.send(name).await
+            Ok(ctx.send(name).await?)
         }
         async fn receive(&mut self, _: &mut Context<Said>, _: String) -> Result<()> {
             Ok(())
         }
         async fn event(&mut self, ctx: &mut Context<Said>, said: Shared<Said>) -> Result<()> {
-            ctx.send(said.text.as_str()).await
+            Ok(ctx.send(said.text.as_str()).await?)
         }
     }
     let channels = Channels::in_memory();

@@ -48,7 +48,7 @@ impl WebSocketConsumer for Member {
         for number in 0..10 {
             self.room.send(&Noise::Noise { number }).await?;
         }
-        self.room.disconnect(Close::new(4000, "enough")).await
+        Ok(self.room.disconnect(Close::new(4000, "enough")).await?)
     }
 
     async fn event(&mut self, _: &mut Context<Noise>, event: Shared<Noise>) -> Result<()> {
@@ -132,11 +132,11 @@ impl WebSocketConsumer for Named {
     }
 
     async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
-        ctx.send(ctx.channel().as_str()).await
+        Ok(ctx.send(ctx.channel().as_str()).await?)
     }
 
     async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> {
-        ctx.send(text).await
+        Ok(ctx.send(text).await?)
     }
 }
 
@@ -217,12 +217,12 @@ impl WebSocketConsumer for Clock {
     }
 
     async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> {
-        ctx.send(text).await
+        Ok(ctx.send(text).await?)
     }
 
     async fn tick(&mut self, ctx: &mut Context, tick: usize) -> Result<()> {
         match tick {
-            1 => ctx.send("ten seconds").await,
+            1 => Ok(ctx.send("ten seconds").await?),
             _ => {
                 tokio::time::sleep(Duration::from_millis(2)).await;
                 Ok(())

@@ -147,10 +147,10 @@ async fn a_consumer_may_ignore_malformed_input() {
             Ok(Patient)
         }
         async fn receive(&mut self, ctx: &mut Context, Json(number): Json<u32>) -> Result<()> {
-            ctx.send((number + 1).to_string()).await
+            Ok(ctx.send((number + 1).to_string()).await?)
         }
         async fn malformed(&mut self, ctx: &mut Context, error: Error) -> Result<()> {
-            ctx.send(format!("try again: {error}")).await
+            Ok(ctx.send(format!("try again: {error}")).await?)
         }
     }
     let app = Patient::application(&Channels::in_memory()).boxed();
@@ -172,23 +172,23 @@ impl ChannelLayer for Cut {
     fn local(&self) -> &LocalChannels {
         &self.0
     }
-    async fn receive(&self, _: &ChannelName, _: Duration) -> Result<Option<Envelope>> {
+    async fn receive(&self, _: &ChannelName, _: Duration) -> Result<Option<Envelope>, Error> {
         Ok(None)
     }
-    async fn open(&self) -> Result<Mailbox> {
+    async fn open(&self) -> Result<Mailbox, Error> {
         self.0.open("cut")
     }
-    async fn send(&self, _: &ChannelName, _: Envelope) -> Result<()> {
+    async fn send(&self, _: &ChannelName, _: Envelope) -> Result<(), Error> {
         Err(Error::new(ErrorKind::Layer, "the wire is cut"))
     }
-    async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
-        self.0.join(group, channel).map(drop)
+    async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), Error> {
+        Ok(self.0.join(group, channel).map(drop)?)
     }
-    async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
+    async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<(), Error> {
         self.0.leave(group, channel);
         Ok(())
     }
-    async fn group_send(&self, _: &GroupName, _: Envelope) -> Result<()> {
+    async fn group_send(&self, _: &GroupName, _: Envelope) -> Result<(), Error> {
         Err(Error::new(ErrorKind::Layer, "the wire is cut"))
     }
 }
@@ -216,10 +216,10 @@ async fn a_consumer_may_ignore_its_errors_but_not_its_panics() {
         }
         async fn receive(&mut self, _: &mut Context, text: String) -> Result<()> {
             assert_ne!(text, "panic");
-            Err(Error::user(text))
+            Err(Error::user(text).into())
         }
         async fn failed(&mut self, ctx: &mut Context, error: Error) -> Result<()> {
-            ctx.send(format!("never mind: {error}")).await
+            Ok(ctx.send(format!("never mind: {error}")).await?)
         }
     }
     let app = Forgiving::application(&Channels::in_memory()).boxed();

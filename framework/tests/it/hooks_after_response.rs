@@ -76,7 +76,7 @@ impl HttpConsumer for TestConsumer {
         self.state.go_on.notified().await;
         events.send("last").await?;
         match self.action.as_str() {
-            "fail" => Err(Error::new(ErrorKind::Closed, "somebody else is gone")),
+            "fail" => Err(Error::new(ErrorKind::Closed, "somebody else is gone").into()),
             _ => Ok(events.end()),
         }
     }

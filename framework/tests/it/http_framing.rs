@@ -8,8 +8,8 @@ use crate::{
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use seaway::{
-    Channels, Error, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Reply, Result,
-    Scope, application_fn, from_service,
+    Channels, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Reply, Result, Scope,
+    application_fn, from_service,
     protocol::{Body, Exchange, Http},
     routing::ProtocolTypeRouter,
 };
@@ -218,8 +218,8 @@ impl HttpConsumer for PieceReader {
 
 async fn read_by_hand(_: Scope<Http>, mut exchange: Exchange) -> Result<()> {
     let body = http_body_util::BodyExt::collect(exchange.take_body());
-    let body = body.await.map_err(Error::user)?.to_bytes();
-    exchange.respond(Response::new(body.into())).await
+    let body = body.await?.to_bytes();
+    Ok(exchange.respond(Response::new(body.into())).await?)
 }
 
 /// Returns an app with one route for each way to read a request body.
@@ -473,7 +473,7 @@ async fn a_head_over_http_2_that_is_too_large_gets_431() {
 async fn an_ipv4_client_of_a_dual_stack_listener_has_an_ipv4_address() {
     let address = application_fn(|scope: Scope<Http>, exchange: Exchange| async move {
         let client = scope.client.unwrap().ip().to_string();
-        exchange.respond(Response::new(Body::from(client))).await
+        Ok(exchange.respond(Response::new(Body::from(client))).await?)
     });
     let listener = TcpListener::bind("[::]:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

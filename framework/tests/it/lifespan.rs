@@ -59,7 +59,7 @@ impl WebSocketConsumer for Greeter {
     }
     async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
         let Cache(greeting) = *ctx.state()?;
-        ctx.send(greeting).await
+        Ok(ctx.send(greeting).await?)
     }
     async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
         Ok(())
@@ -156,7 +156,7 @@ async fn a_failed_start_up_is_the_servers_error_and_stops_what_had_started() {
         .on_startup(open(&recorder))
         .on_shutdown(Database::close)
         .on_shutdown(async move || again.record("the last is the first"))
-        .on_startup(async || Err::<Cache, _>(trouble()))
+        .on_startup(async || Err::<Cache, _>(trouble().into()))
         .on_shutdown(async move || never.record("never"))
         .await;
 

@@ -52,7 +52,7 @@ impl Shopper {
         let anyone = self.anyone.as_ref().map(|user| user.name.as_str());
         let lots = self.session.get::<Vec<u32>>("cart").await?;
         let fields = (&self.cart, lots, &self.coupon, user, anyone);
-        ctx.send(format!("{fields:?}")).await
+        Ok(ctx.send(format!("{fields:?}")).await?)
     }
 }
 
@@ -65,7 +65,7 @@ struct Member {
 #[consumer]
 impl Member {
     async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
-        ctx.send(self.user.name.as_str()).await
+        Ok(ctx.send(self.user.name.as_str()).await?)
     }
 }
 

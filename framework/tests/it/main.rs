@@ -10,6 +10,7 @@ mod communicators;
 mod compression;
 mod consumers;
 mod disconnects;
+mod errors;
 mod failing_consumers;
 #[cfg(feature = "sessions")]
 mod foreign_cookies;
@@ -24,7 +25,6 @@ mod layers;
 mod lifespan;
 #[cfg(feature = "macros")]
 mod listeners;
-#[cfg(any(feature = "macros", feature = "sessions"))]
 mod log;
 #[cfg(feature = "macros")]
 mod macros;

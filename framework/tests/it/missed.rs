@@ -54,12 +54,12 @@ impl WebSocketConsumer for Slow {
             self.recorder.record("first");
             self.gate.0.notified().await;
         }
-        ctx.send(number.to_string()).await
+        Ok(ctx.send(number.to_string()).await?)
     }
 
     async fn missed(&mut self, ctx: &mut Context<News>, missed: Missed) -> Result<()> {
         match self.is_patient {
-            true => ctx.send(format!("{missed:?}")).await,
+            true => Ok(ctx.send(format!("{missed:?}")).await?),
             false => Err(missed.into()),
         }
     }
@@ -201,7 +201,7 @@ impl Brief {
     async fn event(&mut self, _: Shared<News>) {}
 
     async fn missed(&mut self, ctx: &mut Context<News>, missed: Missed) -> Result<()> {
-        ctx.send(missed.to_string()).await
+        Ok(ctx.send(missed.to_string()).await?)
     }
 }
 

@@ -16,9 +16,8 @@ fn page(name: &'static str) -> impl Application<Http> {
             .map(|(key, value)| format!("{key}={value}"))
             .collect();
         let text = format!("{name} {}", params.join(" "));
-        exchange
-            .respond(Response::new(Body::from(text.trim_end().to_owned())))
-            .await
+        let response = Response::new(Body::from(text.trim_end().to_owned()));
+        Ok(exchange.respond(response).await?)
     })
 }
 
@@ -143,10 +142,13 @@ async fn a_parameter_is_parsed_as_the_requested_type() {
                 match scope.param::<u32>("number") {
                     Ok(number) => {
                         let text = (number * 2).to_string();
-                        exchange.respond(Response::new(Body::from(text))).await
+                        exchange.respond(Response::new(Body::from(text))).await?;
                     }
-                    Err(reject) => <Http as seaway::OpensOverHttp>::reject(exchange, reject).await,
+                    Err(reject) => {
+                        <Http as seaway::OpensOverHttp>::reject(exchange, reject).await?;
+                    }
                 }
+                Ok(())
             }),
         )
         .boxed();

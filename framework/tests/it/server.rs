@@ -174,9 +174,8 @@ async fn a_head_far_over_64_kib_is_refused() {
 #[tokio::test]
 async fn an_unread_body_that_arrives_after_the_response_does_not_end_the_connection() {
     let page = |_: Scope<Http>, exchange: Exchange| async move {
-        exchange
-            .respond(http::Response::new(Body::from("a page")))
-            .await
+        let response = http::Response::new(Body::from("a page"));
+        Ok(exchange.respond(response).await?)
     };
     let server = Server::start(ProtocolTypeRouter::new().http(application_fn(page))).await;
     let mut client = TcpStream::connect(server.address).await.unwrap();
@@ -197,7 +196,11 @@ async fn a_request_head_that_is_kept_does_not_hold_its_connection() {
         let kept = kept.clone();
         move |scope: Scope<Http>, exchange: Exchange| {
             kept.lock().unwrap().push(scope);
-            exchange.respond(http::Response::new(Body::from("a page")))
+            async {
+                Ok(exchange
+                    .respond(http::Response::new(Body::from("a page")))
+                    .await?)
+            }
         }
     };
     let app = ProtocolTypeRouter::new().http(application_fn(page));
@@ -228,9 +231,8 @@ async fn a_rejection_by_a_response_hook_keeps_the_cookies_of_the_response() {
                 Box::pin(async { Ok(()) })
             }),
         );
-        exchange
-            .respond(http::Response::new(Body::from("a page")))
-            .await
+        let response = http::Response::new(Body::from("a page"));
+        Ok(exchange.respond(response).await?)
     };
     let app = ProtocolTypeRouter::new().http(application_fn(page));
     let server = Server::start(app).await;
@@ -334,9 +336,8 @@ async fn the_clients_address_is_known_also_inside_an_axum_app() {
     let address = application_fn(|scope: Scope<Http>, exchange: Exchange| async move {
         let client = scope.client.map(|client| client.ip().to_string());
         let text = client.unwrap_or_else(|| "nobody knows".to_owned());
-        exchange
-            .respond(http::Response::new(Body::from(text)))
-            .await
+        let response = http::Response::new(Body::from(text));
+        Ok(exchange.respond(response).await?)
     });
     let seaway = ProtocolTypeRouter::new().http(address);
     let inside = axum::Router::new().fallback_service(seaway.clone());
@@ -466,7 +467,7 @@ impl WebSocketConsumer for Witness {
             },
             _ => {}
         }
-        ctx.send(message).await
+        Ok(ctx.send(message).await?)
     }
 
     async fn disconnect(self, close: Close) {

@@ -126,7 +126,7 @@ impl HttpConsumer for Greeter {
 
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
         match self.0.as_str() {
-            "nobody" => Err(seaway::Error::user("nobody is here")),
+            "nobody" => Err(seaway::Error::user("nobody is here").into()),
             "panic" => panic!("in an HTTP consumer"),
             name => ctx.reply(format!("hello {name}")),
         }

@@ -277,7 +277,7 @@ async fn log_out(auth: AuthSession<Accounts>) -> Result<&'static str> {
 
 /// Creates a session without a log-in.
 async fn note(session: Session) -> Result<()> {
-    session.insert("note", "kept").await
+    Ok(session.insert("note", "kept").await?)
 }
 
 /// Gives the session a new id, after waiting at the gate.
@@ -285,14 +285,14 @@ async fn renew(pause: Pause, session: Session) -> Result<()> {
     session.get_value("note").await?;
     pause.0.0.notify_one();
     pause.0.1.notified().await;
-    session.cycle_id().await
+    Ok(session.cycle_id().await?)
 }
 
 /// Creates a session that expires after ten minutes, whatever the default.
 async fn briefly(session: Session) -> Result<()> {
     use seaway::session::{Expiry, time::Duration};
     session.set_expiry(Some(Expiry::OnInactivity(Duration::minutes(10))));
-    session.insert("note", "brief").await
+    Ok(session.insert("note", "brief").await?)
 }
 
 async fn noted(session: Session) -> Result<String> {
@@ -359,20 +359,20 @@ impl WebSocketConsumer for Who {
     }
 
     async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
-        ctx.send(self.name.as_str()).await
+        Ok(ctx.send(self.name.as_str()).await?)
     }
 
     async fn receive(&mut self, ctx: &mut Context, command: String) -> Result<()> {
         match command.as_str() {
-            "log out" => self.auth.log_out().await,
+            "log out" => Ok(self.auth.log_out().await?),
             "log in" => {
                 let account = self.auth.user().await?.expect("somebody");
                 match self.auth.log_in(&account).await {
-                    Ok(()) => ctx.send("welcome").await,
-                    Err(error) => ctx.send(error.to_string()).await,
+                    Ok(()) => Ok(ctx.send("welcome").await?),
+                    Err(error) => Ok(ctx.send(error.to_string()).await?),
                 }
             }
-            _ => ctx.send(command).await,
+            _ => Ok(ctx.send(command).await?),
         }
     }
 }
@@ -393,7 +393,8 @@ impl WebSocketConsumer for Late {
 
     async fn receive(&mut self, ctx: &mut Context, _: String) -> Result<()> {
         let user = self.auth.user().await?;
-        ctx.send(user.map_or("nobody".to_owned(), |account| account.name))
-            .await
+        Ok(ctx
+            .send(user.map_or("nobody".to_owned(), |account| account.name))
+            .await?)
     }
 }

@@ -59,7 +59,7 @@ impl WebSocketConsumer for Feed {
         ctx: &mut Context<FeedEvent>,
         event: Shared<FeedEvent>,
     ) -> Result<()> {
-        ctx.send(event.json()?).await
+        Ok(ctx.send(event.json()?).await?)
     }
 
     async fn disconnect(self, close: Close) {

@@ -26,8 +26,8 @@ impl WebSocketConsumer for Hours {
         Ok(Self { session })
     }
 
-    async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
-        Ok(())
+    async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> {
+        Ok(ctx.send(text).await?)
     }
 
     async fn tick(&mut self, ctx: &mut Context, _: usize) -> Result<()> {
@@ -35,7 +35,7 @@ impl WebSocketConsumer for Hours {
         let hours = self.session.get::<u32>("hours").await?.unwrap_or_default() + 1;
         self.session.insert("hours", hours).await?;
         self.session.save().await?;
-        ctx.send(hours.to_string()).await
+        Ok(ctx.send(hours.to_string()).await?)
     }
 }
 
@@ -64,7 +64,9 @@ async fn a_timer_that_uses_sqlite_runs_after_a_jump() {
         .with(Sessions::new(store, &channels));
     let client = TestClient::new(&app);
     let mut socket = client.websocket("/");
-    assert_eq!(socket.status().await, 101);
+    // An echo shows that `connect` and the session's first check, which have timeouts, are over.
+    socket.send("open").await;
+    assert_eq!(socket.receive_text().await, "open");
 
     for hours in ["1", "2"] {
         jump(HOUR).await;

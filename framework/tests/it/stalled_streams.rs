@@ -193,7 +193,8 @@ async fn an_abandoned_inner_stream_does_not_close_the_outer_connection() {
                 let question = Request::new(Body::empty());
                 let _unread = state.app().oneshot(question).await.unwrap();
                 state.recorder.wait_for(2).await;
-                exchange.respond(Response::new("here you are".into())).await
+                let response = Response::new("here you are".into());
+                Ok(exchange.respond(response).await?)
             }
         }
     };

@@ -37,7 +37,7 @@ impl WebSocketConsumer for Echo {
     }
 
     async fn receive(&mut self, ctx: &mut Context, message: seaway::Message) -> Result<()> {
-        ctx.send(message).await
+        Ok(ctx.send(message).await?)
     }
 }
 
@@ -87,7 +87,7 @@ pub(crate) async fn eventually<T>(mut ask: impl FnMut() -> Option<T>) -> T {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<Result<()>>,
+    task: JoinHandle<Result<(), Error>>,
 }
 
 impl Server {
@@ -139,7 +139,7 @@ impl Server {
     }
 
     /// Stops the server; the returned task ends when it has stopped.
-    pub(crate) fn stop(mut self) -> JoinHandle<Result<()>> {
+    pub(crate) fn stop(mut self) -> JoinHandle<Result<(), Error>> {
         drop(self.stop.take());
         self.task
     }

@@ -200,7 +200,7 @@ impl WebSocketConsumer for Adder {
     }
     async fn receive(&mut self, ctx: &mut Context, terms: Self::Input) -> Result<()> {
         let sum = terms.0.a + terms.0.b;
-        ctx.send(seaway::Json(Sum { sum })).await
+        Ok(ctx.send(seaway::Json(Sum { sum })).await?)
     }
 }
 
@@ -217,7 +217,7 @@ impl WebSocketConsumer for Name {
         Ok(Self(user.name.clone()))
     }
     async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
-        ctx.send(self.0.as_str()).await
+        Ok(ctx.send(self.0.as_str()).await?)
     }
     async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
         Ok(())
@@ -240,7 +240,7 @@ impl WebSocketConsumer for Cookie {
         ))
     }
     async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
-        ctx.send(self.0.as_str()).await
+        Ok(ctx.send(self.0.as_str()).await?)
     }
     async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
         Ok(())

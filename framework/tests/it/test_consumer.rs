@@ -135,7 +135,7 @@ impl HttpConsumer for TestConsumer {
             "fail after one chunk" => {
                 let body = ctx.stream(Response::new(())).await?;
                 body.send("the first half").await?;
-                Err(trouble())
+                Err(trouble().into())
             }
             "read body" => {
                 let body = ctx.body().await?;
@@ -153,7 +153,7 @@ impl HttpConsumer for TestConsumer {
                 }
                 ctx.reply(length.to_string())
             }
-            "fail" => Err(trouble()),
+            "fail" => Err(trouble().into()),
             "panic" => panic!("in a handler"),
             other => panic!("nobody knows {other:?}"),
         }

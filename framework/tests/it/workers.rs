@@ -68,7 +68,7 @@ async fn work(ctx: WorkerContext, task: Task) -> Result<()> {
     let desk: Desk = ctx.state::<Desk>()?.clone();
     match task {
         Task::Record { text } => desk.recorder.record(text),
-        Task::Fail => return Err(Error::user("no paper")),
+        Task::Fail => return Err(Error::user("no paper").into()),
         Task::Panic => panic!("no ink"),
         Task::Wait => {
             desk.recorder.record("begun");
@@ -89,7 +89,7 @@ fn router(channels: &Channels, desk: &Desk) -> ChannelNameRouter {
 /// Workers that run until they are told to stop.
 struct Running {
     stop: oneshot::Sender<()>,
-    task: JoinHandle<Result<()>>,
+    task: JoinHandle<Result<(), Error>>,
 }
 
 impl Running {
@@ -311,7 +311,10 @@ impl WebSocketConsumer for Foreman {
         Ok(Self)
     }
     async fn receive(&mut self, ctx: &mut seaway::Context, text: String) -> Result<()> {
-        ctx.channels().send(&tasks(), &Task::Record { text }).await
+        Ok(ctx
+            .channels()
+            .send(&tasks(), &Task::Record { text })
+            .await?)
     }
 }
 
@@ -385,7 +388,7 @@ async fn start_up_values_are_in_the_scope_of_each_job() {
 async fn a_start_up_function_that_fails_ends_the_workers() {
     let channels = Channels::in_memory();
     let workers = serve_workers(&channels, router(&channels, &Desk::new()))
-        .on_startup(|| async { Err::<(), _>(Error::user("no desk")) });
+        .on_startup(|| async { Err::<(), _>("no desk".into()) });
 
     assert_eq!(workers.await.unwrap_err().kind(), ErrorKind::User);
 }
@@ -451,13 +454,13 @@ impl ChannelLayer for Flaky {
     fn local(&self) -> &LocalChannels {
         &self.local
     }
-    async fn open(&self) -> Result<Mailbox> {
+    async fn open(&self) -> Result<Mailbox, Error> {
         self.local.open("flaky")
     }
-    async fn send(&self, _: &ChannelName, _: Envelope) -> Result<()> {
+    async fn send(&self, _: &ChannelName, _: Envelope) -> Result<(), Error> {
         Ok(())
     }
-    async fn receive(&self, _: &ChannelName, wait: Duration) -> Result<Option<Envelope>> {
+    async fn receive(&self, _: &ChannelName, wait: Duration) -> Result<Option<Envelope>, Error> {
         match self.calls.fetch_add(1, Ordering::Relaxed) {
             0 | 1 => Err(Error::new(ErrorKind::Layer, "the wire is cut")),
             2 => Envelope::encode(&record(1)).map(Some),
@@ -467,13 +470,13 @@ impl ChannelLayer for Flaky {
             }
         }
     }
-    async fn group_add(&self, _: &GroupName, _: &ChannelName) -> Result<()> {
+    async fn group_add(&self, _: &GroupName, _: &ChannelName) -> Result<(), Error> {
         Ok(())
     }
-    async fn group_discard(&self, _: &GroupName, _: &ChannelName) -> Result<()> {
+    async fn group_discard(&self, _: &GroupName, _: &ChannelName) -> Result<(), Error> {
         Ok(())
     }
-    async fn group_send(&self, _: &GroupName, _: Envelope) -> Result<()> {
+    async fn group_send(&self, _: &GroupName, _: Envelope) -> Result<(), Error> {
         Ok(())
     }
 }

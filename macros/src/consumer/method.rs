@@ -110,7 +110,7 @@ impl Method {
     pub(super) fn call(&self, arguments: &[TokenStream]) -> TokenStream {
         let call = self.plain_call(arguments);
         if !self.returns_nothing {
-            return call;
+            return quote_spanned!(at(&self.name)=> ::seaway::__private::Outcome::outcome(#call));
         }
         quote_spanned! {at(&self.name)=>
             {

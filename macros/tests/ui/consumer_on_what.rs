@@ -15,7 +15,7 @@ impl WebSocketConsumer for Echo {
         Ok(Echo)
     }
     async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> {
-        ctx.send(text).await
+        Ok(ctx.send(text).await?)
     }
 }
 

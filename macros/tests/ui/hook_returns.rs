@@ -1,4 +1,4 @@
-//! A handler returns nothing, or seaway's Result.
+//! A hook returns nothing, or a result whose error `?` converts.
 #![allow(unused_variables)]
 
 use seaway::{Context, WebSocketConsumer, consumer};
@@ -8,7 +8,7 @@ struct Chat {}
 
 #[consumer]
 impl Chat {
-    async fn opened(&mut self, ctx: &mut Context) -> Result<(), String> {
+    async fn opened(&mut self, ctx: &mut Context) -> Result<(), u8> {
         Ok(())
     }
 

@@ -15,7 +15,7 @@ struct Chat {}
 impl Chat {
     async fn receive(&mut self, ctx: &mut Context<NoEvent>, text: String) -> Result<()> {
         let channel = ctx.channel();
-        ctx.channels().send(channel, &text).await
+        Ok(ctx.channels().send(channel, &text).await?)
     }
 }
 

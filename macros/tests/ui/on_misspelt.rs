@@ -18,7 +18,7 @@ struct Chat {
 impl Chat {
     #[on("chat.mesage")]
     async fn message(&mut self, ctx: &mut Context<ChatEvent>, event: Shared<ChatEvent>) -> Result<()> {
-        ctx.send(Json(event)).await
+        Ok(ctx.send(Json(event)).await?)
     }
 }
 

@@ -17,7 +17,7 @@ struct Chat {
 #[consumer]
 impl Chat {
     async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
-        ctx.send("welcome").await
+        Ok(ctx.send("welcome").await?)
     }
 }
 

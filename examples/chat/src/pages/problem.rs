@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 use http::StatusCode;
-use seaway::{BoxError, Error};
+use seaway::AnyError;
 
 /// An error response: a status, and a sentence for the user.
 #[derive(Debug, Template)]
@@ -42,9 +42,9 @@ impl IntoResponse for Problem {
 
 /// Turns any internal error into a 500: the log gets the cause, the client only that the server
 /// failed.
-impl<E: Into<BoxError>> From<E> for Problem {
+impl<E: Into<AnyError>> From<E> for Problem {
     fn from(error: E) -> Self {
-        let error = Error::user(error);
+        let error: AnyError = error.into();
         tracing::error!(?error, "cannot serve a page");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,

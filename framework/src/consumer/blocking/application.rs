@@ -5,7 +5,6 @@ use crate::{
     application::Application,
     blocking::BlockingPool,
     consumer::connect::serve,
-    error::Result,
     protocol::{Upgrade, WebSocket},
     scope::Scope,
 };
@@ -16,7 +15,7 @@ impl<C: BlockingConsumer> Application<WebSocket> for BlockingApplication<C> {
         &self,
         scope: Scope<WebSocket>,
         upgrade: Upgrade,
-    ) -> impl Future<Output = Result<()>> + Send {
+    ) -> impl Future<Output = crate::Result<()>> + Send {
         let pool = self.pool.clone().unwrap_or_else(BlockingPool::shared);
         let hooks = BlockingHooks::<C>::new(pool);
         serve(hooks, self.channels.clone(), scope, upgrade)

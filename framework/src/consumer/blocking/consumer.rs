@@ -26,12 +26,11 @@ use std::{fmt, marker::PhantomData, time::Duration};
 ///     type Event = NoEvent;
 ///
 ///     fn connect(_: &mut BlockingHandshake) -> Result<Self, Rejection> {
-///         let file = File::options().append(true).create(true).open("messages.log");
-///         Ok(MessageLog(file.map_err(seaway::Error::from)?))
+///         Ok(MessageLog(File::options().append(true).create(true).open("messages.log")?))
 ///     }
 ///     fn receive(&mut self, ctx: &mut BlockingContext, line: String) -> Result<()> {
 ///         writeln!(self.0, "{line}")?;
-///         ctx.send("written")
+///         Ok(ctx.send("written")?)
 ///     }
 /// }
 /// ```
@@ -61,14 +60,17 @@ pub trait BlockingConsumer: Sized + Send + 'static {
     fn connect(handshake: &mut BlockingHandshake<Self::Event>) -> Result<Self, Rejection>;
 
     /// Runs once after the handshake is accepted; the first hook that can send.
-    fn opened(&mut self, ctx: &mut BlockingContext<Self::Event>) -> Result<()> {
+    fn opened(&mut self, ctx: &mut BlockingContext<Self::Event>) -> crate::Result<()> {
         _ = ctx;
         Ok(())
     }
 
     /// Handles a message from the client.
-    fn receive(&mut self, ctx: &mut BlockingContext<Self::Event>, input: Self::Input)
-    -> Result<()>;
+    fn receive(
+        &mut self,
+        ctx: &mut BlockingContext<Self::Event>,
+        input: Self::Input,
+    ) -> crate::Result<()>;
 
     /// Handles an event that any consumer, this one included, sent to one of its groups or to its
     /// channel.
@@ -76,7 +78,7 @@ pub trait BlockingConsumer: Sized + Send + 'static {
         &mut self,
         ctx: &mut BlockingContext<Self::Event>,
         event: Shared<Self::Event>,
-    ) -> Result<()> {
+    ) -> crate::Result<()> {
         _ = (ctx, event);
         Ok(())
     }
@@ -84,16 +86,24 @@ pub trait BlockingConsumer: Sized + Send + 'static {
     /// Handles a message that cannot be decoded as `Input`.
     ///
     /// Default: closes the connection with 1007, and the error with its sources as the reason.
-    fn malformed(&mut self, ctx: &mut BlockingContext<Self::Event>, error: Error) -> Result<()> {
+    fn malformed(
+        &mut self,
+        ctx: &mut BlockingContext<Self::Event>,
+        error: Error,
+    ) -> crate::Result<()> {
         ctx.log_malformed();
-        ctx.close(Close::new(Close::INVALID, error.chain()))
+        Ok(ctx.close(Close::new(Close::INVALID, format!("{error:#}")))?)
     }
 
     /// Runs when events before the next one may be missing; see
     /// [`WebSocketConsumer::missed`](crate::WebSocketConsumer::missed).
-    fn missed(&mut self, ctx: &mut BlockingContext<Self::Event>, missed: Missed) -> Result<()> {
+    fn missed(
+        &mut self,
+        ctx: &mut BlockingContext<Self::Event>,
+        missed: Missed,
+    ) -> crate::Result<()> {
         match missed {
-            Missed::Overflowed { .. } => ctx.close(try_again(missed)),
+            Missed::Overflowed { .. } => Ok(ctx.close(try_again(missed))?),
             Missed::Interrupted { .. } => Ok(()),
         }
     }
@@ -103,15 +113,22 @@ pub trait BlockingConsumer: Sized + Send + 'static {
     /// If it returns `Ok`, the connection remains open; `Err` closes it with 1011.
     ///
     /// Default: that of [`WebSocketConsumer::failed`](crate::WebSocketConsumer::failed).
-    fn failed(&mut self, ctx: &mut BlockingContext<Self::Event>, error: Error) -> Result<()> {
+    fn failed(
+        &mut self,
+        ctx: &mut BlockingContext<Self::Event>,
+        error: Error,
+    ) -> crate::Result<()> {
         match error.kind() {
             ErrorKind::ChannelFull | ErrorKind::Layer | ErrorKind::Unconfirmed => {
                 ctx.channels().count_unsent(&error);
-                ctx.close(try_again("an event may not have been sent"))
+                Ok(ctx.close(try_again("an event may not have been sent"))?)
             }
-            ErrorKind::Missed => ctx.close(try_again(error)),
-            ErrorKind::SessionGone => ctx.close(Close::new(Close::UNAUTHORIZED, error.to_string())),
-            _ => Err(error),
+            ErrorKind::Missed => Ok(ctx.close(try_again(error.client_message()))?),
+            ErrorKind::SessionGone => {
+                let close = Close::new(Close::UNAUTHORIZED, error.client_message());
+                Ok(ctx.close(close)?)
+            }
+            _ => Err(error.into()),
         }
     }
 
@@ -119,7 +136,7 @@ pub trait BlockingConsumer: Sized + Send + 'static {
     const TICKS: &'static [Duration] = &[];
 
     /// Runs when a timer is due; `tick` is its index in [`TICKS`](BlockingConsumer::TICKS).
-    fn tick(&mut self, ctx: &mut BlockingContext<Self::Event>, tick: usize) -> Result<()> {
+    fn tick(&mut self, ctx: &mut BlockingContext<Self::Event>, tick: usize) -> crate::Result<()> {
         _ = (ctx, tick);
         Ok(())
     }

@@ -24,7 +24,7 @@ use std::{
 /// fn greet(ctx: &mut BlockingContext) -> Result<()> {
 ///     ctx.send("text")?;
 ///     ctx.send(Json(["any", "value"]))?;
-///     ctx.close(1000)
+///     Ok(ctx.close(1000)?)
 /// }
 /// ```
 ///

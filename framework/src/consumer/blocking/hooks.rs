@@ -45,8 +45,8 @@ impl<C: BlockingConsumer> BlockingHooks<C> {
     /// As [`run`](BlockingHooks::run). The context is then dropped: only `disconnect` follows.
     async fn run_hook(
         &mut self,
-        hook: impl FnOnce(&mut C, &mut BlockingContext<C::Event>) -> Result<()> + Send + 'static,
-    ) -> Result<()> {
+        hook: impl FnOnce(&mut C, &mut BlockingContext<C::Event>) -> crate::Result<()> + Send + 'static,
+    ) -> crate::Result<()> {
         let mut ctx = self.ctx.take().ok_or_else(runtime_ended)?;
         let call = move |consumer: &mut Option<C>| {
             let consumer = consumer.as_mut().expect("`connect` comes first");
@@ -115,35 +115,35 @@ impl<C: BlockingConsumer> Hooks for BlockingHooks<C> {
         self.ctx = Some(BlockingContext(ctx));
     }
 
-    async fn opened(&mut self) -> Result<()> {
+    async fn opened(&mut self) -> crate::Result<()> {
         self.run_hook(C::opened).await
     }
 
-    async fn receive(&mut self, message: Message) -> Result<()> {
+    async fn receive(&mut self, message: Message) -> crate::Result<()> {
         // Decoded on the pool: large JSON takes processor time.
         let receive = |consumer: &mut C, ctx: &mut _| match C::Input::from_message(message) {
             Ok(input) => consumer.receive(ctx, input),
-            Err(error) => consumer.malformed(ctx, error),
+            Err(error) => consumer.malformed(ctx, error.into()),
         };
         self.run_hook(receive).await
     }
 
-    async fn event(&mut self, event: Shared<C::Event>) -> Result<()> {
+    async fn event(&mut self, event: Shared<C::Event>) -> crate::Result<()> {
         let hook = |consumer: &mut C, ctx: &mut _| consumer.event(ctx, event);
         self.run_hook(hook).await
     }
 
-    async fn missed(&mut self, missed: Missed) -> Result<()> {
+    async fn missed(&mut self, missed: Missed) -> crate::Result<()> {
         let hook = move |consumer: &mut C, ctx: &mut _| consumer.missed(ctx, missed);
         self.run_hook(hook).await
     }
 
-    async fn failed(&mut self, error: Error) -> Result<()> {
+    async fn failed(&mut self, error: Error) -> crate::Result<()> {
         let hook = |consumer: &mut C, ctx: &mut _| consumer.failed(ctx, error);
         self.run_hook(hook).await
     }
 
-    async fn tick(&mut self, tick: usize) -> Result<()> {
+    async fn tick(&mut self, tick: usize) -> crate::Result<()> {
         let hook = move |consumer: &mut C, ctx: &mut _| consumer.tick(ctx, tick);
         self.run_hook(hook).await
     }

@@ -29,7 +29,7 @@ impl<C: HttpConsumer> Application<Http> for HttpConsumerApplication<C> {
         &self,
         scope: Scope<Http>,
         exchange: Exchange,
-    ) -> impl Future<Output = Result<()>> + Send {
+    ) -> impl Future<Output = crate::Result<()>> + Send {
         // Boxed, so that the request's future does not keep the memory of the handshake.
         let opening = Box::pin(open::<C>(self.channels.clone(), scope, exchange));
         async move {
@@ -125,6 +125,6 @@ fn check_method(method: &Method, methods: &[Method]) -> Option<Rejection> {
     };
     let names: Vec<_> = methods.iter().chain(head).map(Method::as_str).collect();
     let allowed = HeaderValue::from_str(&names.join(", ")).ok()?;
-    let refusal = Rejection::from(StatusCode::METHOD_NOT_ALLOWED).by(Rule::Method);
+    let refusal = Rejection::from_status(StatusCode::METHOD_NOT_ALLOWED).by(Rule::Method);
     Some(refusal.header(header::ALLOW, allowed))
 }

@@ -124,7 +124,7 @@ pub trait HttpConsumer: Sized + Send + 'static {
     fn handle(
         &mut self,
         ctx: &mut HttpContext<Self::Event>,
-    ) -> impl Future<Output = Result<Reply>> + Send;
+    ) -> impl Future<Output = crate::Result<Reply>> + Send;
 
     /// Runs exactly once when the request ends, for any reason.
     ///

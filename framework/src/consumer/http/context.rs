@@ -145,10 +145,8 @@ impl<E: Event> HttpContext<E> {
     ///
     /// # Errors
     /// [`ErrorKind::Codec`] if the value cannot be encoded.
-    pub fn reply(&self, reply: impl IntoReply) -> Result<Reply> {
-        reply
-            .into_reply()
-            .map(|response| Reply(Kind::Whole(response)))
+    pub fn reply(&self, reply: impl IntoReply) -> crate::Result<Reply> {
+        Ok(Reply(Kind::Whole(reply.into_reply()?)))
     }
 
     /// Sends the response head and returns a sender for the body.

@@ -57,7 +57,7 @@ impl<C: HttpConsumer> HandlerDriver<C> {
 
     /// Serves the request until it ends. Returns the handler's error if the response head was
     /// already sent; an earlier error becomes a response and is logged.
-    pub(super) async fn serve(&mut self) -> Result<()> {
+    pub(super) async fn serve(&mut self) -> crate::Result<()> {
         let Some(ctx) = &mut self.ctx else {
             return Ok(());
         };
@@ -82,7 +82,7 @@ impl<C: HttpConsumer> HandlerDriver<C> {
 
 /// Runs the handler until it returns, or something ends the request: then its future is dropped.
 async fn run_handler(
-    mut handler: Pin<Box<impl Future<Output = Result<Result<Reply>>> + Send>>,
+    mut handler: Pin<Box<impl Future<Output = Result<crate::Result<Reply>>> + Send>>,
     mut endings: Endings,
 ) -> Outcome {
     let mut is_waiting = false;
@@ -96,7 +96,8 @@ async fn run_handler(
         if let Poll::Ready(handled) = handler.as_mut().poll(cx) {
             return Poll::Ready(match handled {
                 Ok(Ok(reply)) => Outcome::Replied(reply),
-                Ok(Err(error)) | Err(error) => Outcome::Failed(error),
+                Ok(Err(error)) => Outcome::Failed(error.into()),
+                Err(panic) => Outcome::Failed(panic),
             });
         }
         // What the handler has just begun, such as a stream, may already have ended.
@@ -109,7 +110,10 @@ async fn run_handler(
 }
 
 /// Sends the response if it has not begun. Returns how the request ended, and the error to log.
-async fn conclude<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Close, Result<()>) {
+async fn conclude<E: Event>(
+    ctx: &mut HttpContext<E>,
+    outcome: Outcome,
+) -> (Close, crate::Result<()>) {
     ctx.common.end_stream();
     let exchange = ctx.exchange.take();
     let replied = match ctx.common.is_last_call_made() {
@@ -160,7 +164,7 @@ async fn conclude<E: Event>(ctx: &mut HttpContext<E>, outcome: Outcome) -> (Clos
     }
 }
 
-async fn fail(peer: Peer, exchange: Option<Exchange>, error: Error) -> (Close, Result<()>) {
+async fn fail(peer: Peer, exchange: Option<Exchange>, error: Error) -> (Close, crate::Result<()>) {
     let close = Close::from(match error.kind() {
         ErrorKind::Closed => Close::ABNORMAL,
         ErrorKind::SessionGone => Close::UNAUTHORIZED,
@@ -179,7 +183,7 @@ async fn fail(peer: Peer, exchange: Option<Exchange>, error: Error) -> (Close, R
         }
         // The stream has ended and the client reconnects: this is not an error of the consumer.
         None if error.kind() == ErrorKind::Missed => (close, Ok(())),
-        None => (close, Err(error)),
+        None => (close, Err(error.into())),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The reply that a handler returns.
 
 use super::super::{IntoMessage, Json};
-use crate::{error::Result, message::Message, protocol::Body, rejection::Rejection};
+use crate::{message::Message, protocol::Body, rejection::Rejection};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use std::fmt;
@@ -23,17 +23,17 @@ pub trait IntoReply {
     ///
     /// # Errors
     /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the value cannot be encoded.
-    fn into_reply(self) -> Result<Response<Body>>;
+    fn into_reply(self) -> crate::Result<Response<Body>>;
 }
 
 impl<B: Into<Body>> IntoReply for Response<B> {
-    fn into_reply(self) -> Result<Response<Body>> {
+    fn into_reply(self) -> crate::Result<Response<Body>> {
         Ok(self.map(Into::into))
     }
 }
 
 impl IntoReply for StatusCode {
-    fn into_reply(self) -> Result<Response<Body>> {
+    fn into_reply(self) -> crate::Result<Response<Body>> {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self;
         Ok(response)
@@ -42,7 +42,7 @@ impl IntoReply for StatusCode {
 
 /// Replaces the status of a reply: `(StatusCode::CREATED, Json(value))`.
 impl<A: IntoReply> IntoReply for (StatusCode, A) {
-    fn into_reply(self) -> Result<Response<Body>> {
+    fn into_reply(self) -> crate::Result<Response<Body>> {
         let (status, reply) = self;
         let mut response = reply.into_reply()?;
         *response.status_mut() = status;
@@ -51,31 +51,31 @@ impl<A: IntoReply> IntoReply for (StatusCode, A) {
 }
 
 impl IntoReply for Rejection {
-    fn into_reply(self) -> Result<Response<Body>> {
+    fn into_reply(self) -> crate::Result<Response<Body>> {
         Ok(self.into_response().map(Body::from))
     }
 }
 
 impl IntoReply for &'static str {
-    fn into_reply(self) -> Result<Response<Body>> {
+    fn into_reply(self) -> crate::Result<Response<Body>> {
         Ok(typed("text/plain; charset=utf-8", self))
     }
 }
 
 impl IntoReply for String {
-    fn into_reply(self) -> Result<Response<Body>> {
+    fn into_reply(self) -> crate::Result<Response<Body>> {
         Ok(typed("text/plain; charset=utf-8", self))
     }
 }
 
 impl IntoReply for Bytes {
-    fn into_reply(self) -> Result<Response<Body>> {
+    fn into_reply(self) -> crate::Result<Response<Body>> {
         Ok(typed("application/octet-stream", self))
     }
 }
 
 impl IntoReply for Vec<u8> {
-    fn into_reply(self) -> Result<Response<Body>> {
+    fn into_reply(self) -> crate::Result<Response<Body>> {
         Ok(typed("application/octet-stream", self))
     }
 }
@@ -85,7 +85,7 @@ impl<T> IntoReply for Json<T>
 where
     Json<T>: IntoMessage,
 {
-    fn into_reply(self) -> Result<Response<Body>> {
+    fn into_reply(self) -> crate::Result<Response<Body>> {
         let message: Message = self.into_message()?;
         Ok(typed("application/json", message.into_payload()))
     }

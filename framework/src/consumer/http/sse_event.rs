@@ -62,16 +62,19 @@ impl SseEvent {
     /// use seaway::{Result, Shared, SseEvent};
     /// # #[derive(seaway::Event)] enum Said { Message { id: u64, text: String } }
     /// fn told(event: &Shared<Said>) -> Result<SseEvent> {
-    ///     SseEvent::shared(event, |said| {
+    ///     Ok(SseEvent::shared(event, |said| {
     ///         let Said::Message { id, text } = said;
     ///         Ok(SseEvent::text(text).id(id.to_string()))
-    ///     })
+    ///     })?)
     /// }
     /// ```
     ///
     /// # Errors
     /// The error of the function.
-    pub fn shared<E: Event>(event: &Shared<E>, make: fn(&E) -> Result<Self>) -> Result<Self> {
+    pub fn shared<E: Event>(
+        event: &Shared<E>,
+        make: fn(&E) -> crate::Result<Self>,
+    ) -> Result<Self> {
         let message = event.message_of(make, |made: Self| Ok(Message::binary(made.encode()?)))?;
         Ok(Self {
             shared: Some(message.into_payload()),
@@ -162,23 +165,23 @@ pub trait IntoSseEvent: Send {
     ///
     /// # Errors
     /// [`ErrorKind::Codec`] if the value cannot be encoded.
-    fn into_sse_event(self) -> Result<SseEvent>;
+    fn into_sse_event(self) -> crate::Result<SseEvent>;
 }
 
 impl IntoSseEvent for SseEvent {
-    fn into_sse_event(self) -> Result<SseEvent> {
+    fn into_sse_event(self) -> crate::Result<SseEvent> {
         Ok(self)
     }
 }
 
 impl IntoSseEvent for &str {
-    fn into_sse_event(self) -> Result<SseEvent> {
+    fn into_sse_event(self) -> crate::Result<SseEvent> {
         Ok(SseEvent::text(self))
     }
 }
 
 impl IntoSseEvent for String {
-    fn into_sse_event(self) -> Result<SseEvent> {
+    fn into_sse_event(self) -> crate::Result<SseEvent> {
         Ok(SseEvent::text(self))
     }
 }
@@ -188,7 +191,7 @@ impl<T: Send> IntoSseEvent for Json<T>
 where
     Json<T>: IntoMessage,
 {
-    fn into_sse_event(self) -> Result<SseEvent> {
+    fn into_sse_event(self) -> crate::Result<SseEvent> {
         let text = Text::from_message(self.into_message()?)?;
         Ok(SseEvent::text(&*text))
     }

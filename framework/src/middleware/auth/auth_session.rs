@@ -64,7 +64,7 @@ impl<A: Authenticator> AuthSession<A> {
     /// # Errors
     /// Those of [`Authenticator::authenticate`].
     pub async fn authenticate(&self, credentials: A::Credentials) -> Result<Option<A::User>> {
-        self.0.authenticator.authenticate(credentials).await
+        Ok(self.0.authenticator.authenticate(credentials).await?)
     }
 
     /// Logs this user in, in an HTTP handler or in `connect`.
@@ -151,7 +151,7 @@ impl<A: Authenticator> LogIn<A> {
         match &self.credential {
             Credential::Nothing => Ok(None),
             Credential::Token(token, verify) => match verify(token.clone()).await? {
-                Some(id) => self.authenticator.load(&id).await,
+                Some(id) => Ok(self.authenticator.load(&id).await?),
                 None => Ok(None),
             },
             Credential::Session(session) => {
@@ -248,7 +248,7 @@ impl<A: Authenticator> Revocation for LogIn<A> {
             Ok(Some(user)) if self.kept(&user) == self.kept(&known) => None,
             Ok(_) => Some(Close::new(Close::UNAUTHORIZED, "log in again")),
             Err(error) => {
-                log_limited!(warn, error = %error.chain(), "could not recheck a user");
+                log_limited!(warn, error = %format_args!("{error:#}"), "could not recheck a user");
                 None
             }
         }

@@ -1,6 +1,5 @@
 //! The trait through which an application finds and verifies its users.
 
-use crate::error::Result;
 use std::future::Future;
 
 /// An application's users: how to find one, and how to verify credentials.
@@ -52,7 +51,7 @@ pub trait Authenticator: Send + Sync + 'static {
     ///
     /// # Errors
     /// Any failure to find out: the client gets 500 or 503, and nobody is logged out.
-    fn load(&self, id: &str) -> impl Future<Output = Result<Option<Self::User>>> + Send;
+    fn load(&self, id: &str) -> impl Future<Output = crate::Result<Option<Self::User>>> + Send;
 
     /// Returns the user with these credentials; `None` if they are wrong.
     ///
@@ -61,7 +60,7 @@ pub trait Authenticator: Send + Sync + 'static {
     fn authenticate(
         &self,
         credentials: Self::Credentials,
-    ) -> impl Future<Output = Result<Option<Self::User>>> + Send;
+    ) -> impl Future<Output = crate::Result<Option<Self::User>>> + Send;
 
     /// Returns the id by which [`load`](Authenticator::load) finds the user.
     ///

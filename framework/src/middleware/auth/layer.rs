@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     application::Application,
-    error::Result,
     protocol::{Http, WebSocket},
     revocation::Revocations,
     scope::{OpensOverHttp, Protocol, Scope},
@@ -112,9 +111,12 @@ impl<A: Authenticator> Auth<A> {
     pub fn tokens<F, Fut>(mut self, verify: F) -> Self
     where
         F: Fn(String) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<Option<String>>> + Send + 'static,
+        Fut: Future<Output = crate::Result<Option<String>>> + Send + 'static,
     {
-        self.verify = Some(Arc::new(move |token| Box::pin(verify(token))));
+        self.verify = Some(Arc::new(move |token| {
+            let verifying = verify(token);
+            Box::pin(async move { Ok(verifying.await?) })
+        }));
         self
     }
 
@@ -162,7 +164,7 @@ where
         &self,
         mut scope: Scope<P>,
         mut connection: P::Connection,
-    ) -> impl Future<Output = Result<()>> + Send {
+    ) -> impl Future<Output = crate::Result<()>> + Send {
         let (credential, by_subprotocol) = self.auth.credential(&mut scope);
         let page = scope.head.uri.path_and_query();
         let page = page.filter(|_| P::NAME == Http::NAME);

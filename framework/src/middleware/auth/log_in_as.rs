@@ -1,7 +1,7 @@
 //! Log-in without credentials, for tests.
 
 use super::{Authenticator, auth_session::LogIn};
-use crate::{error::Result, rejection::Rejection, scope::OpensOverHttp};
+use crate::{rejection::Rejection, scope::OpensOverHttp};
 use http::StatusCode;
 use pin_project_lite::pin_project;
 use std::{
@@ -49,12 +49,13 @@ pub(super) async fn respond<P: OpensOverHttp, A: Authenticator>(
     request: LogInAs<A::User>,
     log_in: Arc<LogIn<A>>,
     connection: P::Connection,
-) -> Result<()> {
+) -> crate::Result<()> {
     request.is_taken.store(true, Ordering::Release);
     match log_in.log_in(&request.user).await {
-        Ok(()) => P::reject(connection, Rejection::new(StatusCode::NO_CONTENT, "")).await,
-        Err(error) => P::reject(connection, error).await,
+        Ok(()) => P::reject(connection, Rejection::new(StatusCode::NO_CONTENT, "")).await?,
+        Err(error) => P::reject(connection, error).await?,
     }
+    Ok(())
 }
 
 pin_project! {
@@ -63,14 +64,14 @@ pin_project! {
     #[project = CallProjection]
     pub(super) enum Call<F> {
         Application { #[pin] future: F },
-        LogIn { future: Pin<Box<dyn Future<Output = Result<()>> + Send>> },
+        LogIn { future: Pin<Box<dyn Future<Output = crate::Result<()>> + Send>> },
     }
 }
 
-impl<F: Future<Output = Result<()>>> Future for Call<F> {
-    type Output = Result<()>;
+impl<F: Future<Output = crate::Result<()>>> Future for Call<F> {
+    type Output = crate::Result<()>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<crate::Result<()>> {
         match self.project() {
             CallProjection::Application { future } => future.poll(cx),
             CallProjection::LogIn { future } => future.as_mut().poll(cx),

@@ -3,7 +3,6 @@
 use super::user::{nobody, page_in, user_in};
 use crate::{
     application::Application,
-    error::Result,
     header_list,
     protocol::Http,
     refusal_log::Rule,
@@ -188,10 +187,10 @@ where
     A: Application<P>,
     U: Send + Sync + 'static,
 {
-    async fn call(&self, scope: Scope<P>, connection: P::Connection) -> Result<()> {
+    async fn call(&self, scope: Scope<P>, connection: P::Connection) -> crate::Result<()> {
         let page = (P::NAME == Http::NAME).then_some(&*scope.head);
         match self.rule.refusal(page, &scope.extensions).await {
-            Some(reject) => P::reject(connection, reject).await,
+            Some(reject) => Ok(P::reject(connection, reject).await?),
             None => self.inner.call(scope, connection).await,
         }
     }

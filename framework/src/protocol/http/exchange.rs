@@ -29,7 +29,7 @@ impl Protocol for Http {
 /// use seaway::{Result, Scope, protocol::{Body, Exchange, Http}};
 ///
 /// async fn hello(_: Scope<Http>, exchange: Exchange) -> Result<()> {
-///     exchange.respond(http::Response::new(Body::from("hello"))).await
+///     Ok(exchange.respond(http::Response::new(Body::from("hello"))).await?)
 /// }
 /// ```
 pub struct Exchange {

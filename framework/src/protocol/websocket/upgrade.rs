@@ -20,11 +20,11 @@ use tokio::sync::oneshot;
 /// response, the client gets 500.
 ///
 /// ```
-/// use seaway::{OpensOverHttp, Result, Scope, http::StatusCode, protocol::{Upgrade, WebSocket}};
+/// use seaway::{Rejection, Result, Scope, http::StatusCode, protocol::{Upgrade, WebSocket}};
 ///
 /// async fn members_only(scope: Scope<WebSocket>, upgrade: Upgrade) -> Result<()> {
 ///     if !scope.head.headers.contains_key("x-member") {
-///         return upgrade.reject(StatusCode::FORBIDDEN).await;
+///         return Ok(upgrade.reject(Rejection::from_status(StatusCode::FORBIDDEN)).await?);
 ///     }
 ///     let socket = upgrade.accept().await?;
 ///     socket.sender().send("welcome").await?;

@@ -127,7 +127,7 @@ async fn a_client_that_leaves_during_a_call_is_noticed_and_the_call_finishes() {
                 recorder.record("answered");
             };
             blocking(call).await?;
-            ctx.send("answered").await
+            Ok(ctx.send("answered").await?)
         }
         async fn disconnect(self, close: seaway::Close) {
             self.0.record(format!("disconnect {}", close.code));

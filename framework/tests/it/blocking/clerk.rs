@@ -93,12 +93,12 @@ impl BlockingConsumer for Clerk {
     }
 
     fn opened(&mut self, ctx: &mut BlockingContext<Said>) -> Result<()> {
-        ctx.send("welcome")
+        Ok(ctx.send("welcome")?)
     }
 
     fn receive(&mut self, ctx: &mut BlockingContext<Said>, order: Json<Order>) -> Result<()> {
         match order.0 {
-            Order::Say(text) => block_on(self.room.send(&Said { text })),
+            Order::Say(text) => Ok(block_on(self.room.send(&Said { text }))?),
             Order::Note(entry) => {
                 // A slow hook: the next one waits.
                 std::thread::sleep(Duration::from_millis(1));
@@ -111,20 +111,22 @@ impl BlockingConsumer for Clerk {
                 self.recorder.record("waited");
                 Ok(())
             }
-            Order::Fail => Err(trouble()),
+            Order::Fail => Err(trouble().into()),
             Order::Panic => panic!("a hook that panics"),
-            Order::Close(code) => ctx.close(Close::new(code, "requested by the client")),
-            Order::Leave => ctx.leave(&self.room),
-            Order::Flood(count) => (0..count).try_for_each(|number| ctx.send(number.to_string())),
+            Order::Close(code) => Ok(ctx.close(Close::new(code, "requested by the client"))?),
+            Order::Leave => Ok(ctx.leave(&self.room)?),
+            Order::Flood(count) => {
+                Ok((0..count).try_for_each(|number| ctx.send(number.to_string()))?)
+            }
             Order::Visitor => {
                 let visitor = ctx.scope().query("name").unwrap_or_default();
-                ctx.send(visitor)
+                Ok(ctx.send(visitor)?)
             }
         }
     }
 
     fn event(&mut self, ctx: &mut BlockingContext<Said>, said: Shared<Said>) -> Result<()> {
-        ctx.send(Json(said))
+        Ok(ctx.send(Json(said))?)
     }
 
     fn disconnect(self, close: Close) {

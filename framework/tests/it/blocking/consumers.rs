@@ -146,7 +146,7 @@ async fn timers_run_between_other_hooks() {
             Ok(())
         }
         fn tick(&mut self, ctx: &mut BlockingContext, tick: usize) -> Result<()> {
-            ctx.send(format!("tick {tick}"))
+            Ok(ctx.send(format!("tick {tick}"))?)
         }
     }
     let app = Clock::application(&Channels::in_memory())
@@ -191,6 +191,6 @@ impl BlockingConsumer for Echo {
         Ok(Echo)
     }
     fn receive(&mut self, ctx: &mut BlockingContext, text: String) -> Result<()> {
-        ctx.send(text)
+        Ok(ctx.send(text)?)
     }
 }

@@ -39,7 +39,7 @@ impl BlockingConsumer for Sleeper {
         most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
         std::thread::sleep(BLOCKS_FOR);
         now.fetch_sub(1, SeqCst);
-        ctx.send(text)
+        Ok(ctx.send(text)?)
     }
 }
 

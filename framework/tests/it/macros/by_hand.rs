@@ -29,19 +29,19 @@ mod macros {
     #[consumer]
     impl Chat {
         async fn opened(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
-            ctx.send(Json(self.since)).await
+            Ok(ctx.send(Json(self.since)).await?)
         }
 
         #[on_message("say")]
         async fn send_text(&mut self, text: String) -> Result<()> {
             let by = self.name.clone();
-            self.members.send(&ChatEvent::Said { by, text }).await
+            Ok(self.members.send(&ChatEvent::Said { by, text }).await?)
         }
 
         #[on_message("leave")]
         async fn leave(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
             self.members.send(&ChatEvent::Left).await?;
-            ctx.close(1000).await
+            Ok(ctx.close(1000).await?)
         }
 
         #[on("chat.said")]
@@ -50,7 +50,7 @@ mod macros {
             ctx: &mut Context<ChatEvent>,
             event: Shared<ChatEvent>,
         ) -> Result<()> {
-            ctx.send(Json(event)).await
+            Ok(ctx.send(Json(event)).await?)
         }
 
         #[on("chat.left")]
@@ -58,7 +58,7 @@ mod macros {
 
         #[every(seconds = 60)]
         async fn tock(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
-            ctx.send("tock").await
+            Ok(ctx.send("tock").await?)
         }
     }
 }
@@ -114,7 +114,7 @@ mod hand {
         }
 
         async fn opened(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
-            ctx.send(Json(self.since)).await
+            Ok(ctx.send(Json(self.since)).await?)
         }
 
         async fn receive(
@@ -125,11 +125,11 @@ mod hand {
             match message {
                 Message::Say { text } => {
                     let by = self.name.clone();
-                    self.members.send(&ChatEvent::Said { by, text }).await
+                    Ok(self.members.send(&ChatEvent::Said { by, text }).await?)
                 }
                 Message::Leave => {
                     self.members.send(&ChatEvent::Left).await?;
-                    ctx.close(1000).await
+                    Ok(ctx.close(1000).await?)
                 }
             }
         }
@@ -140,7 +140,7 @@ mod hand {
             event: Shared<ChatEvent>,
         ) -> Result<()> {
             match &*event {
-                ChatEvent::Said { .. } => ctx.send(Json(event)).await,
+                ChatEvent::Said { .. } => Ok(ctx.send(Json(event)).await?),
                 ChatEvent::Left => Ok(()),
             }
         }
@@ -148,7 +148,7 @@ mod hand {
         const TICKS: &'static [Duration] = &[Duration::from_secs(60)];
 
         async fn tick(&mut self, ctx: &mut Context<ChatEvent>, _: usize) -> Result<()> {
-            ctx.send("tock").await
+            Ok(ctx.send("tock").await?)
         }
     }
 }

@@ -45,7 +45,7 @@ impl Visitor {
                 (&self.greeting, cookie, self.said, self.length),
             )
         );
-        ctx.send(fields).await
+        Ok(ctx.send(fields).await?)
     }
 }
 
@@ -134,7 +134,7 @@ async fn a_consumer_may_have_type_parameters() {
     #[consumer]
     impl<T: Default + Debug + Send + 'static> Typed<T> {
         async fn receive(&mut self, ctx: &mut Context, _: String) -> Result<()> {
-            ctx.send(format!("{:?}", self.value)).await
+            Ok(ctx.send(format!("{:?}", self.value)).await?)
         }
     }
     let mut client = open(&stage::<Typed<u8>>(), "/ws/lobby");

@@ -3,7 +3,7 @@
 use super::{open, stage, status};
 use crate::log::Log;
 use seaway::{
-    ApplicationExt, BoxApplication, ChannelName, Channels, Context, Event, Group, GroupName,
+    ApplicationExt, BoxApplication, ChannelName, Channels, Context, Error, Event, Group, GroupName,
     Result, Shared, WebSocketConsumer,
     channels::{ChannelLayer, Envelope, LocalChannels, Mailbox},
     consumer,
@@ -38,7 +38,7 @@ struct Member {
 impl Member {
     async fn receive(&mut self, text: String) -> Result<()> {
         assert!(self.age > 0 && !self.language.is_empty());
-        self.room.send(&RoomEvent::Said { text }).await
+        Ok(self.room.send(&RoomEvent::Said { text }).await?)
     }
 
     async fn event(
@@ -47,7 +47,7 @@ impl Member {
         event: Shared<RoomEvent>,
     ) -> Result<()> {
         let RoomEvent::Said { text } = &*event;
-        ctx.send(text.as_str()).await
+        Ok(ctx.send(text.as_str()).await?)
     }
 }
 
@@ -63,24 +63,24 @@ impl ChannelLayer for Noted {
     fn local(&self) -> &LocalChannels {
         &self.local
     }
-    async fn receive(&self, _: &ChannelName, _: Duration) -> Result<Option<Envelope>> {
+    async fn receive(&self, _: &ChannelName, _: Duration) -> Result<Option<Envelope>, Error> {
         Ok(None)
     }
-    async fn open(&self) -> Result<Mailbox> {
+    async fn open(&self) -> Result<Mailbox, Error> {
         self.local.open("noted")
     }
-    async fn send(&self, _: &ChannelName, _: Envelope) -> Result<()> {
+    async fn send(&self, _: &ChannelName, _: Envelope) -> Result<(), Error> {
         Ok(())
     }
-    async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
+    async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), Error> {
         self.joined.lock().unwrap().push(group.to_string());
-        self.local.join(group, channel).map(drop)
+        Ok(self.local.join(group, channel).map(drop)?)
     }
-    async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
+    async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<(), Error> {
         self.local.leave(group, channel);
         Ok(())
     }
-    async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()> {
+    async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<(), Error> {
         self.local.deliver_group(group, &envelope);
         Ok(())
     }

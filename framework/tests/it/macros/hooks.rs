@@ -31,8 +31,8 @@ impl Ward {
     async fn receive(&mut self, Json(number): Json<u8>) -> Result<()> {
         self.recorder.record(format!("receive {number}"));
         match number {
-            0 => Err(Error::user("zero")),
-            _ => self.ward.send(&WardEvent::Knock).await,
+            0 => Err(Error::user("zero").into()),
+            _ => Ok(self.ward.send(&WardEvent::Knock).await?),
         }
     }
 
@@ -94,7 +94,7 @@ impl Guarded {
         let guarded = <Self as seaway::FromHandshake>::from_handshake(handshake).await?;
         match guarded.word.as_str() {
             "sesame" => Ok(guarded),
-            _ => Err(Rejection::from(http::StatusCode::FORBIDDEN)),
+            _ => Err(Rejection::from_status(http::StatusCode::FORBIDDEN)),
         }
     }
 }
@@ -140,7 +140,7 @@ struct Clock;
 impl Clock {
     #[every(millis = 250)]
     async fn quarter(&mut self, ctx: &mut Context) -> Result<()> {
-        ctx.send("quarter").await
+        Ok(ctx.send("quarter").await?)
     }
 
     #[every(seconds = 2 * 30)]
@@ -148,7 +148,7 @@ impl Clock {
 
     #[every(minutes = SLOW)]
     async fn slow(&mut self, ctx: &mut Context) -> Result<()> {
-        ctx.send("slow").await
+        Ok(ctx.send("slow").await?)
     }
 }
 

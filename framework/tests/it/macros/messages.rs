@@ -28,17 +28,17 @@ impl Painter {
         #[serde(rename = "penWidth", default)] _pen_width: u8,
     ) -> Result<()> {
         y += 1;
-        context.send(format!("{x} {y} {ctx:?}")).await
+        Ok(context.send(format!("{x} {y} {ctx:?}")).await?)
     }
 
     #[on_message("line")]
     async fn line(&mut self, ctx: &Context, Json(line): Json<Line>) -> Result<()> {
-        ctx.send(format!("{:?} {:?}", line.from, line.to)).await
+        Ok(ctx.send(format!("{:?} {:?}", line.from, line.to)).await?)
     }
 
     #[on_message("move")]
     async fn r#move(&mut self, ctx: &mut Context, r#where: String, _by: u8) -> Result<()> {
-        ctx.send(r#where).await
+        Ok(ctx.send(r#where).await?)
     }
 
     /// A direct call by its name works as well.
@@ -52,7 +52,7 @@ impl Painter {
 
     #[on_message("fail")]
     fn fail(&self, reason: String) -> Result<()> {
-        Err(seaway::Error::user(reason))
+        Err(seaway::Error::user(reason).into())
     }
 }
 
@@ -153,17 +153,17 @@ struct Phone {
 impl Phone {
     #[on("call.ring")]
     async fn ring(&mut self, ctx: &mut Context<CallEvent>) -> Result<()> {
-        ctx.send("ring").await
+        Ok(ctx.send("ring").await?)
     }
 
     #[on("call.ended")]
     #[on("call.missed")]
     async fn over(&mut self, ctx: &mut Context<CallEvent>, call: Shared<CallEvent>) -> Result<()> {
-        ctx.send(Json(call)).await
+        Ok(ctx.send(Json(call)).await?)
     }
 
     async fn event(&mut self, ctx: &mut Context<CallEvent>, _: Shared<CallEvent>) -> Result<()> {
-        ctx.send("something else").await
+        Ok(ctx.send("something else").await?)
     }
 }
 

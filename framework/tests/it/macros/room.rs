@@ -38,14 +38,20 @@ struct Chat {
 impl Chat {
     async fn opened(&mut self) -> Result<()> {
         let name = self.name.clone();
-        self.members.send(&ChatEvent::Here(Present { name })).await
+        Ok(self
+            .members
+            .send(&ChatEvent::Here(Present { name }))
+            .await?)
     }
 
     #[on_message("say")]
     async fn send_text(&mut self, text: String) -> Result<()> {
         self.said += 1;
         let from = self.name.clone();
-        self.members.send(&ChatEvent::Message { from, text }).await
+        Ok(self
+            .members
+            .send(&ChatEvent::Message { from, text })
+            .await?)
     }
 
     #[on("chat.message")]
@@ -54,22 +60,22 @@ impl Chat {
         ctx: &mut Context<ChatEvent>,
         event: Shared<ChatEvent>,
     ) -> Result<()> {
-        ctx.send(Json(event)).await
+        Ok(ctx.send(Json(event)).await?)
     }
 
     #[on("chat.here")]
     async fn here(&mut self, ctx: &mut Context<ChatEvent>, present: &Present) -> Result<()> {
-        ctx.send(format!("{} is here", present.name)).await
+        Ok(ctx.send(format!("{} is here", present.name)).await?)
     }
 
     #[on("chat.gone")]
     async fn gone(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
-        ctx.send("somebody left").await
+        Ok(ctx.send("somebody left").await?)
     }
 
     #[every(seconds = 30)]
     async fn beat(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
-        ctx.send(format!("you said {}", self.said)).await
+        Ok(ctx.send(format!("you said {}", self.said)).await?)
     }
 
     async fn disconnect(self, _: Close) {

@@ -1,0 +1,322 @@
+//! The table of `docs/errors.md`: what a hook returns, on which way, and what that does.
+
+use crate::{
+    log::Log,
+    support::{Server, connect, next_close, next_text, send_text},
+};
+use http::Request;
+use seaway::{
+    AnyError, ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, BoxError,
+    Channels, Context, Error, ErrorKind, Handshake, HttpConsumer, HttpContext, HttpHandshake,
+    NoEvent, Rejection, Reply, Result, WebSocketConsumer,
+    routing::{PathRouter, ProtocolTypeRouter},
+    testing::HttpCommunicator,
+};
+use std::{error::Error as StdError, fmt, io};
+
+/// The way of an error to the hook that returns it.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    QuestionMark,
+    BoxError,
+    Anyhow,
+    Transparent,
+    Source,
+}
+
+impl Way {
+    fn named(name: &str) -> Self {
+        match name {
+            "`?`" => Self::QuestionMark,
+            "`BoxError`" => Self::BoxError,
+            "`anyhow`" => Self::Anyhow,
+            "`transparent`" => Self::Transparent,
+            "`#[source]`, `context`" => Self::Source,
+            other => panic!("docs/errors.md has an unknown way: {other}"),
+        }
+    }
+
+    /// Returns a hook's result: this error, on this way.
+    fn lead<E: StdError + Send + Sync + 'static>(self, error: E) -> Result<()> {
+        match self {
+            Self::QuestionMark => Err(error)?,
+            Self::BoxError => boxed(error)?,
+            Self::Anyhow => anyhow(error)?,
+            Self::Transparent => Err(Transparent(error))?,
+            Self::Source => {
+                let direct: AnyError = Caused(error).into();
+                let kind = direct.kind();
+                let context = with_context(direct).unwrap_err();
+                let context = AnyError::from(context);
+                assert_eq!(context.kind(), kind);
+                return Err(context);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn boxed(error: impl StdError + Send + Sync + 'static) -> Result<(), BoxError> {
+    Err(error)?
+}
+
+fn anyhow(error: impl StdError + Send + Sync + 'static) -> anyhow::Result<()> {
+    Err(error)?
+}
+
+fn with_context(error: AnyError) -> anyhow::Result<()> {
+    use anyhow::Context as _;
+    Err(Error::from(error)).context("telling the room")
+}
+
+/// What thiserror derives for `#[error(transparent)]`.
+#[derive(Debug)]
+struct Transparent<E>(E);
+
+impl<E: fmt::Display> fmt::Display for Transparent<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<E: StdError> StdError for Transparent<E> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
+}
+
+/// What thiserror derives for `#[source]`.
+#[derive(Debug)]
+struct Caused<E>(E);
+
+impl<E> fmt::Display for Caused<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cannot tell the room")
+    }
+}
+
+impl<E: StdError + 'static> StdError for Caused<E> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.0)
+    }
+}
+
+/// Returns a hook's result for a row and a column of the table.
+fn outcome(what: &str, way: Way) -> Result<()> {
+    let of = |kind| Error::new(kind, "the cause");
+    match what {
+        "`Error`, `Closed`" => way.lead(of(ErrorKind::Closed)),
+        "`Error`, `Layer`" => way.lead(of(ErrorKind::Layer)),
+        "`Error`, `Unconfirmed`" => way.lead(of(ErrorKind::Unconfirmed)),
+        "`Error`, `Missed`" => way.lead(of(ErrorKind::Missed)),
+        "`Error`, `SessionGone`" => way.lead(of(ErrorKind::SessionGone)),
+        "`Error`, `Name`" => way.lead(of(ErrorKind::Name)),
+        "`Error::user(error)`" => way.lead(Error::user(of(ErrorKind::Layer))),
+        "`std::io::Error`" => way.lead(io::Error::from(io::ErrorKind::NotFound)),
+        "`serde_json::Error`" => way.lead(serde_json::from_str::<u32>("x").unwrap_err()),
+        "an error of yours" => way.lead(Caused(fmt::Error)),
+        other => panic!("docs/errors.md has an unknown error: {other}"),
+    }
+}
+
+/// Fails as each message says: `error|way`.
+struct Failing;
+
+impl WebSocketConsumer for Failing {
+    type Input = String;
+    type Event = NoEvent;
+
+    async fn connect(_: &mut Handshake) -> Result<Self, Rejection> {
+        Ok(Self)
+    }
+
+    async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> {
+        match text.split_once('|') {
+            Some((what, way)) => outcome(what, Way::named(way)),
+            None => Ok(ctx.send("still open").await?),
+        }
+    }
+}
+
+struct FailingBlocking;
+
+impl BlockingConsumer for FailingBlocking {
+    type Input = String;
+    type Event = NoEvent;
+
+    fn connect(_: &mut BlockingHandshake) -> Result<Self, Rejection> {
+        Ok(Self)
+    }
+
+    fn receive(&mut self, ctx: &mut BlockingContext, text: String) -> Result<()> {
+        match text.split_once('|') {
+            Some((what, way)) => outcome(what, Way::named(way)),
+            None => Ok(ctx.send("still open")?),
+        }
+    }
+}
+
+/// A row of the table: the error, the kind on each way, the close code, and the log line.
+struct Row {
+    what: String,
+    kinds: Vec<(String, String)>,
+    close: String,
+    log: String,
+}
+
+fn table() -> Vec<Row> {
+    let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
+    let page = std::fs::read_to_string(docs).unwrap();
+    let cells = |line: &str| -> Vec<String> {
+        let cells = line.trim_matches('|').split(" | ");
+        cells.map(|cell| cell.trim().to_owned()).collect()
+    };
+    let mut lines = page
+        .lines()
+        .skip_while(|line| !line.starts_with("| a hook returns |"));
+    let head = cells(lines.next().expect("docs/errors.md has the table"));
+    let ways = &head[1..head.len() - 2];
+    let rows = lines.skip(1).take_while(|line| line.starts_with('|'));
+    rows.map(|line| {
+        let row = cells(line);
+        assert_eq!(row.len(), head.len(), "{line}");
+        let kinds = ways.iter().cloned().zip(row[1..].iter().cloned()).collect();
+        Row {
+            what: row[0].clone(),
+            kinds,
+            close: row[row.len() - 2].clone(),
+            log: row[row.len() - 1].clone(),
+        }
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn a_hooks_error_has_the_kind_the_close_code_and_the_log_line_that_the_docs_list() {
+    let channels = Channels::in_memory();
+    let sockets = PathRouter::new()
+        .route("/async", Failing::application(&channels))
+        .route("/blocking", FailingBlocking::application(&channels));
+    let app = ProtocolTypeRouter::new().websocket(sockets);
+    let rows = table();
+    assert_eq!(rows.len(), 10);
+
+    for row in rows {
+        for (way, kind) in &row.kinds {
+            let error = outcome(&row.what, Way::named(way)).unwrap_err();
+            assert_eq!(
+                format!("`{:?}`", error.kind()),
+                *kind,
+                "{} by {way}",
+                row.what
+            );
+
+            for path in ["/async", "/blocking"] {
+                let at = format!("{} by {way} at {path}", row.what);
+                let log = Log::listen();
+                let server = Server::start(app.clone()).await;
+                let mut client = connect(server.address, path).await;
+                send_text(&mut client, &format!("{}|{way}", row.what)).await;
+                if row.close == "none" {
+                    send_text(&mut client, "?").await;
+                    assert_eq!(next_text(&mut client).await, "still open", "{at}");
+                } else {
+                    let close = next_close(&mut client).await;
+                    assert_eq!(close.code.to_string(), row.close, "{at}");
+                }
+                drop(client);
+                // The line is written when the connection has ended.
+                server.stop().await.unwrap().unwrap();
+                match row.log.as_str() {
+                    "none" => assert_eq!(log.complaints(), [""; 0], "{at}"),
+                    // Written by `failed`, here on a thread of the pool, which this log has not.
+                    "\"a send or join of a consumer failed\"" if path == "/blocking" => {}
+                    text => {
+                        let line = log.line(text.trim_matches('"'));
+                        assert!(line.contains(&format!("{error:#}")), "{at}: {line}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Start-up functions, authenticators, handlers, `connect` and `main` take the same errors.
+#[tokio::test]
+async fn every_function_that_an_application_writes_takes_any_error() {
+    async fn start() -> Result<u32> {
+        Ok("7".parse::<u32>()? + boxed(fmt::Error).map_or(0, |()| 1))
+    }
+    struct Page;
+    impl HttpConsumer for Page {
+        type Event = NoEvent;
+
+        async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Rejection> {
+            match handshake.scope().head.uri.path() {
+                "/boxed" => boxed(fmt::Error)?,
+                "/anyhow" => anyhow(Error::new(ErrorKind::Name, "a bad name"))?,
+                "/context" => {
+                    let error = Error::new(ErrorKind::Name, "a bad name");
+                    with_context(error.into())?;
+                }
+                "/number" => drop("x".parse::<u32>()?),
+                "/any" => drop(start().await?),
+                _ => {}
+            }
+            Ok(Self)
+        }
+
+        async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+            let number: u32 = ctx.scope().head.uri.path()[1..].parse()?;
+            ctx.reply(number.to_string())
+        }
+    }
+    let app = Page::application(&Channels::in_memory()).boxed();
+    for (path, status, body) in [
+        ("/7", 200, "7"),
+        ("/boxed", 500, "Internal Server Error"),
+        ("/number", 500, "Internal Server Error"),
+        ("/seven", 500, "Internal Server Error"),
+        ("/anyhow", 400, "a bad name"),
+        // The client gets no text that the application has added.
+        ("/context", 400, "a bad name"),
+        ("/any", 500, "Internal Server Error"),
+    ] {
+        let request = Request::get(path).body("").unwrap();
+        let response = HttpCommunicator::request(&app, request).await.unwrap();
+        assert_eq!(response.status(), status, "{path}");
+        assert_eq!(response.body(), body, "{path}");
+    }
+}
+
+#[test]
+fn an_error_can_be_printed_with_all_its_sources() {
+    let error = Error::new(ErrorKind::Layer, "cannot publish").with_source("no route to host");
+    let chain = "cannot publish: no route to host";
+
+    assert_eq!(format!("{error}"), "cannot publish");
+    assert_eq!(format!("{error:#}"), chain);
+    assert_eq!(format!("{error:?}"), chain);
+    let wrapped = with_context(error.into()).unwrap_err();
+    let error = AnyError::from(wrapped);
+    assert_eq!(format!("{error}"), "telling the room");
+    assert_eq!(format!("{error:#}"), format!("telling the room: {chain}"));
+}
+
+#[test]
+fn an_error_of_this_crate_comes_back_from_a_box_as_it_was() {
+    let there = BoxError::from(Error::new(ErrorKind::Missed, "a gap").with_source(fmt::Error));
+    let back = Error::from(there);
+
+    assert_eq!(back.kind(), ErrorKind::Missed);
+    assert_eq!(format!("{back:#}"), format!("a gap: {}", fmt::Error));
+}
+
+#[test]
+fn an_axum_handler_may_return_any_error() {
+    use axum::response::IntoResponse;
+    let response = AnyError::from(fmt::Error).into_response();
+    assert_eq!(response.status(), 500);
+    let gone = Error::new(ErrorKind::SessionGone, "it has ended");
+    assert_eq!(AnyError::from(gone).into_response().status(), 401);
+}
