@@ -55,7 +55,9 @@ async fn open<H: Hooks>(
     }
     // Declared before everything that holds the mailbox, and so dropped after it: the groups are
     // left before `disconnect`.
-    let mut hooks = DisconnectGuard::new(hooks, H::disconnect, upgrade.handle().cloned());
+    let abnormal = || Close::from(Close::ABNORMAL);
+    let handle = upgrade.handle().cloned();
+    let mut hooks = DisconnectGuard::new(hooks, H::disconnect, abnormal, handle);
     let handshake = Handshake {
         scope,
         address,

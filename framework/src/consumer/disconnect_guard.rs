@@ -23,27 +23,33 @@ const DISCONNECT_LIMIT: Duration = Duration::from_secs(30);
 ///
 /// Everything else that the connection holds is to be dropped before, so that its groups are left
 /// first.
-pub(super) struct DisconnectGuard<C: Send + 'static> {
+///
+/// `D` says how the connection ended.
+pub(super) struct DisconnectGuard<C: Send + 'static, D: Send + 'static = Close> {
     /// `None` once `disconnect` has begun.
     consumer: Option<C>,
     /// The `disconnect` that runs; `None` once it has finished.
     running: Option<DisconnectHook>,
-    start: fn(C, Close) -> DisconnectHook,
+    start: fn(C, D) -> DisconnectHook,
+    /// How the connection ended if the guard is dropped.
+    dropped: fn() -> D,
     handle: Option<ConnectionHandle>,
 }
 
 pub(super) type DisconnectHook = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-impl<C: Send + 'static> DisconnectGuard<C> {
+impl<C: Send + 'static, D: Send + 'static> DisconnectGuard<C, D> {
     pub(super) fn new(
         consumer: C,
-        start: fn(C, Close) -> DisconnectHook,
+        start: fn(C, D) -> DisconnectHook,
+        dropped: fn() -> D,
         handle: Option<ConnectionHandle>,
     ) -> Self {
         Self {
             consumer: Some(consumer),
             running: None,
             start,
+            dropped,
             handle,
         }
     }
@@ -54,9 +60,9 @@ impl<C: Send + 'static> DisconnectGuard<C> {
     }
 
     /// Runs the consumer's `disconnect`, which consumes it.
-    pub(super) async fn disconnect(&mut self, close: impl Into<Close>) {
+    pub(super) async fn disconnect(&mut self, end: impl Into<D>) {
         if let Some(consumer) = self.consumer.take() {
-            self.running = Some((self.start)(consumer, close.into()));
+            self.running = Some((self.start)(consumer, end.into()));
         }
         if let Some(running) = &mut self.running {
             running.await;
@@ -65,7 +71,7 @@ impl<C: Send + 'static> DisconnectGuard<C> {
     }
 }
 
-impl<C: Send + 'static> Deref for DisconnectGuard<C> {
+impl<C: Send + 'static, D: Send + 'static> Deref for DisconnectGuard<C, D> {
     type Target = C;
 
     fn deref(&self) -> &C {
@@ -74,14 +80,14 @@ impl<C: Send + 'static> Deref for DisconnectGuard<C> {
     }
 }
 
-impl<C: Send + 'static> DerefMut for DisconnectGuard<C> {
+impl<C: Send + 'static, D: Send + 'static> DerefMut for DisconnectGuard<C, D> {
     fn deref_mut(&mut self) -> &mut C {
         let consumer = self.consumer.as_mut();
         consumer.expect("`disconnect` comes last")
     }
 }
 
-impl<C: Send + 'static> Drop for DisconnectGuard<C> {
+impl<C: Send + 'static, D: Send + 'static> Drop for DisconnectGuard<C, D> {
     fn drop(&mut self) {
         // Without a runtime nothing can run: the process is ending.
         let Ok(runtime) = Handle::try_current() else {
@@ -89,7 +95,7 @@ impl<C: Send + 'static> Drop for DisconnectGuard<C> {
         };
         let running = match (self.running.take(), self.consumer.take()) {
             (Some(running), _) => running,
-            (None, Some(consumer)) => (self.start)(consumer, Close::from(Close::ABNORMAL)),
+            (None, Some(consumer)) => (self.start)(consumer, (self.dropped)()),
             (None, None) => return,
         };
         let handle = self.handle.take();

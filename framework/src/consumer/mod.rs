@@ -25,8 +25,8 @@ pub use self::{
     from_handshake::{FromHandshake, GroupField},
     handshake::{Handshake, HttpHandshake},
     http::{
-        BodySender, HttpConsumer, HttpConsumerApplication, HttpContext, IntoReply, IntoSseEvent,
-        Reply, Sse, SseEvent,
+        BodySender, Disconnect, HttpConsumer, HttpConsumerApplication, HttpContext, IntoReply,
+        IntoSseEvent, Reply, Sse, SseEvent,
     },
     websocket::{ConsumerApplication, WebSocketConsumer},
     worker::{WorkerContext, WorkerFn, worker_fn},

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use seaway::{
-    ApplicationExt, Close, HttpConsumer, HttpContext, HttpHandshake, Rejection, Reply, Result,
+    ApplicationExt, Disconnect, HttpConsumer, HttpContext, HttpHandshake, Rejection, Reply, Result,
     from_service, middleware::Provide, routing::ProtocolTypeRouter,
 };
 use std::{
@@ -240,7 +240,7 @@ async fn a_consumer_that_waits_is_disconnected() {
 
         assert!(response.contains(expected), "{action}: {response}");
         let entries = state.recorder.wait_for(2).await;
-        assert_eq!(entries, ["connect", "disconnect 1006"], "{action}");
+        assert_eq!(entries, ["connect", "disconnect ClientLeft"], "{action}");
         assert_eq!(state.members(), 0);
     }
 }
@@ -265,7 +265,7 @@ async fn a_consumer_that_does_not_wait_replies() {
         (entries.len() == 6).then_some(entries)
     });
     let ends = entries.await.into_iter().filter(|entry| entry != "connect");
-    assert_eq!(ends.collect::<Vec<_>>(), ["disconnect 1000"; 3]);
+    assert_eq!(ends.collect::<Vec<_>>(), ["disconnect Replied"; 3]);
 }
 
 /// A consumer that waits for an event, also after its client has closed its sending side.
@@ -290,8 +290,8 @@ impl HttpConsumer for Patient {
         }
     }
 
-    async fn disconnect(self, close: Close) {
-        self.0.record(format!("disconnect {}", close.code));
+    async fn disconnect(self, end: Disconnect) {
+        self.0.record(format!("disconnect {end:?}"));
     }
 }
 
@@ -309,7 +309,7 @@ async fn a_consumer_that_does_not_disconnect_on_half_close_replies_later() {
     assert!(response.ends_with("ahoy"), "{response}");
     assert_eq!(
         state.recorder.wait_for(2).await,
-        ["connect", "disconnect 1000"]
+        ["connect", "disconnect Replied"]
     );
 }
 

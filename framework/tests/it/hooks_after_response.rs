@@ -5,8 +5,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::Request;
 use http_body_util::BodyExt;
 use seaway::{
-    ApplicationExt, Channels, Close, Error, ErrorKind, HttpConsumer, HttpContext, HttpHandshake,
-    NoEvent, Rejection, Reply, Result, from_service,
+    ApplicationExt, Channels, Disconnect, Error, ErrorKind, HttpConsumer, HttpContext,
+    HttpHandshake, NoEvent, Rejection, Reply, Result, from_service,
     middleware::Provide,
     protocol::{Body, Http},
     routing::{PathRouter, ProtocolTypeRouter},
@@ -81,7 +81,7 @@ impl HttpConsumer for TestConsumer {
         }
     }
 
-    async fn disconnect(self, _: Close) {
+    async fn disconnect(self, _: Disconnect) {
         self.state
             .recorder
             .record(format!("{} leaves", self.action));

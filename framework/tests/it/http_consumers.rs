@@ -4,7 +4,7 @@ use crate::{
     support::eventually,
     test_consumer::{TestState, asking},
 };
-use seaway::{Close, bytes::Bytes, testing::HttpCommunicator};
+use seaway::{Close, Disconnect, bytes::Bytes, testing::HttpCommunicator};
 
 #[tokio::test]
 async fn a_long_poll_replies_with_the_next_event() {
@@ -17,7 +17,7 @@ async fn a_long_poll_replies_with_the_next_event() {
     assert_eq!(client.receive().await.unwrap(), "ahoy");
     assert_eq!(
         state.recorder.wait_for(2).await,
-        ["connect", "disconnect 1000"]
+        ["connect", "disconnect Replied"]
     );
     assert_eq!(state.members(), 0);
 }
@@ -76,11 +76,11 @@ async fn a_replys_headers_win_over_those_of_connect_and_cookies_are_merged() {
 
 #[tokio::test]
 async fn every_connected_consumer_disconnects_once_for_any_reason() {
-    for (action, status, code) in [
-        ("reply", 200, 1000),
-        ("numbers", 200, 1000),
-        ("fail", 500, 1011),
-        ("panic", 500, 1011),
+    for (action, status, end) in [
+        ("reply", 200, "Replied"),
+        ("numbers", 200, "Replied"),
+        ("fail", 500, "Failed(User)"),
+        ("panic", 500, "Failed(User)"),
     ] {
         let state = TestState::new();
 
@@ -90,10 +90,7 @@ async fn every_connected_consumer_disconnects_once_for_any_reason() {
         while client.receive().await.is_some() {}
         _ = client.vanish().await;
         let entries = state.recorder.wait_for(2).await;
-        assert_eq!(
-            entries,
-            ["connect".to_owned(), format!("disconnect {code}")]
-        );
+        assert_eq!(entries, ["connect".to_owned(), format!("disconnect {end}")]);
         assert_eq!(state.members(), 0, "{action}");
     }
 }
@@ -112,7 +109,7 @@ async fn a_client_that_leaves_disconnects_once_whether_waiting_or_streaming() {
 
         assert_eq!(
             state.recorder.wait_for(2).await,
-            ["connect", "disconnect 1006"],
+            ["connect", "disconnect ClientLeft"],
             "{action}"
         );
         assert_eq!(state.members(), 0, "{action}");
@@ -162,12 +159,14 @@ async fn a_disconnect_of_a_group_ends_requests_and_is_not_counted_as_undecodable
             eventually(|| (state.members() == 1).then_some(())).await;
             let room = state.channels.group::<seaway::NoEvent>("room").unwrap();
 
-            room.disconnect(Close::new(close, "enough")).await.unwrap();
+            let close = Close::new(close, "enough");
+            room.disconnect(close.clone()).await.unwrap();
 
             assert_eq!(client.status().await, status);
             assert_eq!(client.receive().await.unwrap(), "enough");
             let entries = state.recorder.wait_for(2).await;
-            assert_eq!(entries[1], format!("disconnect {close}"));
+            let end = Disconnect::Revoked(close);
+            assert_eq!(entries[1], format!("disconnect {end:?}"));
             assert_eq!(state.channels.undecodable(), 0);
         }
     }

@@ -505,6 +505,6 @@ async fn a_consumer_with_a_malformed_body_is_disconnected_with_1006() {
     );
     assert_eq!(
         state.recorder.wait_for(2).await,
-        ["connect", "disconnect 1006"]
+        ["connect", "disconnect ClientLeft"]
     );
 }

@@ -68,7 +68,7 @@ async fn is_gone(state: &TestState, left: Instant, action: &str) -> Duration {
     assert_eq!(state.members(), 0, "{action}");
     let entries = state.recorder.entries();
     let disconnects: Vec<_> = entries.iter().filter(|entry| is_goodbye(entry)).collect();
-    assert_eq!(disconnects, ["disconnect 1006"], "{action}");
+    assert_eq!(disconnects, ["disconnect ClientLeft"], "{action}");
     took
 }
 
@@ -216,7 +216,10 @@ async fn every_waiting_request_gets_a_response_when_the_server_stops() {
         "nobody was waited for"
     );
     let entries = state.recorder.entries();
-    assert_eq!(entries[2..], ["disconnect 1001", "disconnect 1001"]);
+    assert_eq!(
+        entries[2..],
+        ["disconnect ServerStopping", "disconnect ServerStopping"]
+    );
 }
 
 #[tokio::test]
@@ -243,7 +246,7 @@ async fn an_upload_and_a_download_in_progress_are_finished_when_the_server_stops
     assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
     let entries = state.recorder.entries();
-    assert_eq!(entries[3..], ["disconnect 1001"; 3]);
+    assert_eq!(entries[3..], ["disconnect ServerStopping"; 3]);
 }
 
 #[tokio::test]
@@ -262,7 +265,10 @@ async fn an_event_stream_that_does_not_wait_for_events_is_ended_when_the_server_
     read_until(&mut events, "0\r\n\r\n").await;
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
     let entries = state.recorder.entries();
-    assert_eq!(entries[2..], ["disconnect 1001", "disconnect 1001"]);
+    assert_eq!(
+        entries[2..],
+        ["disconnect ServerStopping", "disconnect ServerStopping"]
+    );
 }
 
 #[tokio::test]
@@ -281,8 +287,8 @@ async fn a_handler_that_has_ended_its_event_stream_is_finished_when_the_server_s
 
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
     let entries = state.recorder.entries();
-    let news = ["disconnect 1001"];
-    let books = ["the books are kept", "disconnect 1001"];
+    let news = ["disconnect ServerStopping"];
+    let books = ["the books are kept", "disconnect ServerStopping"];
     assert_eq!(entries[2..], [&news[..], &books].concat());
 }
 
@@ -318,7 +324,10 @@ async fn every_waiting_request_over_http_2_gets_a_response_when_the_server_stops
         "nobody was waited for"
     );
     let entries = state.recorder.entries();
-    assert_eq!(entries[2..], ["disconnect 1001", "disconnect 1001"]);
+    assert_eq!(
+        entries[2..],
+        ["disconnect ServerStopping", "disconnect ServerStopping"]
+    );
     drop(client);
 }
 
@@ -347,8 +356,8 @@ async fn a_head_request_over_http_2_gets_a_response_without_a_body() {
         assert_eq!(rest(response.into_body()).await, "");
     }
     let entries = state.recorder.wait_for(6).await;
-    let nobody_reads = "disconnect 1006";
-    assert_eq!(entries[1], "disconnect 1000");
+    let nobody_reads = "disconnect ClientLeft";
+    assert_eq!(entries[1], "disconnect Replied");
     assert_eq!(entries[5], nobody_reads);
     connection.abort();
 }
@@ -372,7 +381,10 @@ async fn an_event_stream_over_http_2_that_does_not_wait_for_events_is_ended_when
     assert_eq!(rest(events).await, "");
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
     let entries = state.recorder.entries();
-    assert_eq!(entries[2..], ["disconnect 1001", "disconnect 1001"]);
+    assert_eq!(
+        entries[2..],
+        ["disconnect ServerStopping", "disconnect ServerStopping"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -427,7 +439,7 @@ async fn a_request_that_hangs_when_the_server_stops_gets_no_response() {
     let read = timeout(PATIENCE, client.read_to_end(&mut response)).await;
     _ = read.expect("the connection breaks");
     assert_eq!(String::from_utf8_lossy(&response), "");
-    assert_eq!(state.recorder.wait_for(2).await[1], "disconnect 1006");
+    assert_eq!(state.recorder.wait_for(2).await[1], "disconnect ClientLeft");
 }
 
 /// Advances the time in a test with real time otherwise: sockets do not work with a paused clock.

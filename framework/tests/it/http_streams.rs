@@ -32,7 +32,10 @@ async fn events_reach_a_stream_with_name_id_and_lines() {
     assert_eq!(event.data, "ahoy\nthere");
     assert_eq!(client.receive_event().await.id, "8");
     client.vanish().await.unwrap();
-    assert_eq!(state.recorder.entries(), ["connect", "disconnect 1006"]);
+    assert_eq!(
+        state.recorder.entries(),
+        ["connect", "disconnect ClientLeft"]
+    );
     assert_eq!(state.members(), 0);
 }
 
@@ -156,7 +159,10 @@ async fn a_response_that_fails_half_way_is_aborted() {
     client.receive_cut_off().await;
 
     assert!(client.vanish().await.is_err(), "the error is for the log");
-    assert_eq!(state.recorder.entries(), ["connect", "disconnect 1011"]);
+    assert_eq!(
+        state.recorder.entries(),
+        ["connect", "disconnect Failed(User)"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,7 +187,7 @@ async fn a_client_that_reads_slowly_makes_the_handler_wait() {
         let entries = state.recorder.entries();
         entries
             .last()
-            .is_some_and(|last| last == "disconnect 1006")
+            .is_some_and(|last| last == "disconnect ClientLeft")
             .then_some(entries)
     });
     entries.await;

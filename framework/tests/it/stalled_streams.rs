@@ -4,7 +4,7 @@ use crate::support::{PATIENCE, Recorder, Server, read_until};
 use bytes::Bytes;
 use http::{Request, Response};
 use seaway::{
-    Application, ApplicationExt, BoxApplication, Channels, Close, HttpConsumer, HttpContext,
+    Application, ApplicationExt, BoxApplication, Channels, Disconnect, HttpConsumer, HttpContext,
     HttpHandshake, NoEvent, Rejection, Reply, Result, Scope, Serve, application_fn, from_service,
     middleware::Provide,
     protocol::{Body, Exchange, Http},
@@ -59,8 +59,8 @@ impl HttpConsumer for FloodingConsumer {
         Ok(body.end())
     }
 
-    async fn disconnect(self, close: Close) {
-        self.0.recorder.record(format!("disconnect {}", close.code));
+    async fn disconnect(self, end: Disconnect) {
+        self.0.recorder.record(format!("disconnect {end:?}"));
         self.0.leave.notified().await;
         self.0.recorder.record("gone");
     }
@@ -129,7 +129,7 @@ async fn a_stalled_client_releases_its_connection_permit_behind_any_middleware()
 
         read_until(&mut next, "xxx").await;
         let entries = state.recorder.entries();
-        assert_eq!(entries[..2], ["disconnect 1006", "gone"], "{between}");
+        assert_eq!(entries[..2], ["disconnect ClientLeft", "gone"], "{between}");
     }
 }
 
@@ -161,7 +161,7 @@ async fn over_http_2_only_the_stalled_stream_is_reset() {
         }
 
         let entries = state.recorder.wait_for(4).await;
-        assert_eq!(entries[0], "disconnect 1006", "{between}");
+        assert_eq!(entries[0], "disconnect ClientLeft", "{between}");
         connection.abort();
     }
 }
@@ -177,7 +177,7 @@ async fn a_stalled_client_is_disconnected_before_disconnect_finishes() {
     let heard = timeout(PATIENCE, deaf.read_to_end(&mut heard)).await;
 
     _ = heard.expect("the connection breaks");
-    assert_eq!(state.recorder.entries(), ["disconnect 1006"]);
+    assert_eq!(state.recorder.entries(), ["disconnect ClientLeft"]);
     state.leave.notify_one();
     state.recorder.wait_for(2).await;
 }
@@ -205,5 +205,5 @@ async fn an_abandoned_inner_stream_does_not_close_the_outer_connection() {
     let mut client = ask(server.address).await;
 
     read_until(&mut client, "here you are").await;
-    assert_eq!(state.recorder.entries(), ["disconnect 1006", "gone"]);
+    assert_eq!(state.recorder.entries(), ["disconnect ClientLeft", "gone"]);
 }

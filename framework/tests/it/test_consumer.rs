@@ -3,7 +3,7 @@
 use crate::support::{Recorder, trouble};
 use http::{Request, Response, StatusCode};
 use seaway::{
-    Application, ApplicationExt, BoxApplication, Channels, Close, GroupName, HttpConsumer,
+    Application, ApplicationExt, BoxApplication, Channels, Disconnect, GroupName, HttpConsumer,
     HttpContext, HttpHandshake, Rejection, Reply, Result, SseEvent,
     channels::{ChannelLayer, InMemoryChannelLayer},
     middleware::Provide,
@@ -159,8 +159,8 @@ impl HttpConsumer for TestConsumer {
         }
     }
 
-    async fn disconnect(self, close: Close) {
-        self.recorder.record(format!("disconnect {}", close.code));
+    async fn disconnect(self, end: Disconnect) {
+        self.recorder.record(format!("disconnect {end:?}"));
     }
 }
 

@@ -1,10 +1,9 @@
 //! The trait of HTTP consumers.
 
-use super::{super::HttpHandshake, HttpContext, Reply};
+use super::{super::HttpHandshake, Disconnect, HttpContext, Reply};
 use crate::{
     channels::{Channels, Event},
     error::Result,
-    message::Close,
     rejection::Rejection,
 };
 use http::Method;
@@ -131,12 +130,9 @@ pub trait HttpConsumer: Sized + Send + 'static {
     /// It runs for every consumer that `connect` returned, after its groups are left, for 30 s at
     /// most (fixed).
     ///
-    /// HTTP has no close codes of its own. Here they mean: 1000 the response is complete, 1001 the
-    /// server stops, 1006 the client left or middleware dropped the request, 1009 the body was too
-    /// large, 1011 an error or a panic, 1013 an error of the channel layer or missed events, 4401
-    /// the session has ended or the user is no longer allowed.
-    fn disconnect(self, close: Close) -> impl Future<Output = ()> + Send {
-        _ = close;
+    /// [`Disconnect`] says how it ended.
+    fn disconnect(self, end: Disconnect) -> impl Future<Output = ()> + Send {
+        _ = end;
         async {}
     }
 

@@ -5,7 +5,7 @@ use super::{
         disconnect_guard::{DisconnectGuard, disconnected},
         reply_headers::complete,
     },
-    HttpConsumer,
+    Disconnect, HttpConsumer,
     context::HttpContext,
     endings::{Ending, Endings},
     reply::{Kind, Reply},
@@ -34,7 +34,7 @@ pub(super) struct HandlerDriver<C: HttpConsumer> {
     /// `None` once its groups are left.
     ctx: Option<HttpContext<C::Event>>,
     /// The last field, so that it is dropped after the groups are left.
-    consumer: DisconnectGuard<C>,
+    consumer: DisconnectGuard<C, Disconnect>,
 }
 
 /// How a handler ended.
@@ -48,10 +48,10 @@ impl<C: HttpConsumer> HandlerDriver<C> {
     pub(super) fn new(consumer: C, ctx: HttpContext<C::Event>) -> Self {
         let exchange = ctx.exchange.as_ref();
         let handle = exchange.and_then(|exchange| exchange.handle().cloned());
-        let start = |consumer: C, close| disconnected(move || consumer.disconnect(close));
+        let start = |consumer: C, end| disconnected(move || consumer.disconnect(end));
         Self {
             ctx: Some(ctx),
-            consumer: DisconnectGuard::new(consumer, start, handle),
+            consumer: DisconnectGuard::new(consumer, start, || Disconnect::ClientLeft, handle),
         }
     }
 
@@ -71,11 +71,11 @@ impl<C: HttpConsumer> HandlerDriver<C> {
         );
         let outcome =
             run_handler(Box::pin(catch_panic(|| self.consumer.handle(ctx))), endings).await;
-        let (close, outcome) = Box::pin(conclude(ctx, outcome)).await;
+        let (end, outcome) = Box::pin(conclude(ctx, outcome)).await;
         // Leave the groups before `disconnect`: what it sends to them reaches the remaining
         // members.
         self.ctx = None;
-        self.consumer.disconnect(close).await;
+        self.consumer.disconnect(end).await;
         outcome
     }
 }
@@ -113,21 +113,24 @@ async fn run_handler(
 async fn conclude<E: Event>(
     ctx: &mut HttpContext<E>,
     outcome: Outcome,
-) -> (Close, crate::Result<()>) {
+) -> (Disconnect, crate::Result<()>) {
     ctx.common.end_stream();
     let exchange = ctx.exchange.take();
     let replied = match ctx.common.is_last_call_made() {
-        true => Close::AWAY,
-        false => Close::NORMAL,
+        true => Disconnect::ServerStopping,
+        false => Disconnect::Replied,
     };
-    let (code, sent) = match (outcome, exchange) {
+    let end = match (outcome, exchange) {
         (Outcome::Replied(Reply(Kind::Whole(mut response))), Some(exchange)) => {
             complete(response.headers_mut(), &mut ctx.headers);
-            (replied, exchange.respond(response).await)
+            match exchange.respond(response).await {
+                Ok(()) => replied,
+                Err(_) => Disconnect::ClientLeft,
+            }
         }
         (Outcome::Replied(Reply(Kind::Streamed)), None) => match ctx.common.has_stalled() {
-            true => (Close::ABNORMAL, Ok(())),
-            false => (replied, Ok(())),
+            true => Disconnect::ClientLeft,
+            false => replied,
         },
         (Outcome::Replied(_), exchange) => {
             let error = Error::new(
@@ -142,48 +145,44 @@ async fn conclude<E: Event>(
             if let Some(exchange) = exchange {
                 _ = Http::reject(exchange, half_closed()).await;
             }
-            (Close::ABNORMAL, Ok(()))
+            Disconnect::ClientLeft
         }
         (Outcome::Ended(Ending::Stopped), _) => {
             log_limited!(
                 warn,
                 "ended an event stream that was still open 5 s after the server began to stop"
             );
-            (Close::AWAY, Ok(()))
+            Disconnect::ServerStopping
         }
         (Outcome::Ended(Ending::Closed(close)), exchange) => {
             if let Some(exchange) = exchange {
                 _ = Http::reject(exchange, refusal(&close)).await;
             }
-            return (close, Ok(()));
+            Disconnect::Revoked(close)
         }
     };
-    match sent {
-        Ok(()) => (Close::from(code), Ok(())),
-        Err(_) => (Close::from(Close::ABNORMAL), Ok(())),
-    }
+    (end, Ok(()))
 }
 
-async fn fail(peer: Peer, exchange: Option<Exchange>, error: Error) -> (Close, crate::Result<()>) {
-    let close = Close::from(match error.kind() {
-        ErrorKind::Closed => Close::ABNORMAL,
-        ErrorKind::SessionGone => Close::UNAUTHORIZED,
-        ErrorKind::TooLarge => Close::TOO_LARGE,
-        ErrorKind::ChannelFull | ErrorKind::Layer | ErrorKind::Missed | ErrorKind::Unconfirmed => {
-            Close::TRY_AGAIN
-        }
-        _ => Close::ERROR,
-    });
+async fn fail(
+    peer: Peer,
+    exchange: Option<Exchange>,
+    error: Error,
+) -> (Disconnect, crate::Result<()>) {
+    let end = match error.kind() {
+        ErrorKind::Closed => Disconnect::ClientLeft,
+        kind => Disconnect::Failed(kind),
+    };
     match exchange {
         Some(exchange) => {
             let refusal = Rejection::from(error);
             refusal.log(&peer);
             _ = Http::reject(exchange, refusal).await;
-            (close, Ok(()))
+            (end, Ok(()))
         }
         // The stream has ended and the client reconnects: this is not an error of the consumer.
-        None if error.kind() == ErrorKind::Missed => (close, Ok(())),
-        None => (close, Err(error.into())),
+        None if error.kind() == ErrorKind::Missed => (end, Ok(())),
+        None => (end, Err(error.into())),
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `sse_event.rs` | one server-sent event and its encoding |
 //! | `application.rs` | the application: checks a request, and runs `connect` |
 //! | `driver.rs` | the driver: one handler, and `disconnect` |
+//! | `disconnect.rs` | how a request ended |
 //! | `endings.rs` | what ends a request from outside |
 //! | `common.rs` | the state that driver and handler share |
 
@@ -18,6 +19,7 @@ mod body_sender;
 mod common;
 mod consumer;
 mod context;
+mod disconnect;
 mod driver;
 mod endings;
 mod reply;
@@ -28,6 +30,7 @@ pub use self::{
     body_sender::BodySender,
     consumer::{HttpConsumer, HttpConsumerApplication},
     context::HttpContext,
+    disconnect::Disconnect,
     reply::{IntoReply, Reply},
     sse::Sse,
     sse_event::{IntoSseEvent, SseEvent},
