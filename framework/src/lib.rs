@@ -57,12 +57,12 @@ mod macros;
 pub use {bytes, http};
 
 #[cfg(feature = "macros")]
-pub use self::macros::{Event, WebSocketConsumer, consumer};
+pub use self::macros::{Event, HttpConsumer, WebSocketConsumer, consumer};
 
 pub use self::{
     application::{Application, ApplicationExt, ApplicationFn, BoxApplication, application_fn},
     blocking::{BlockingPool, block_on, blocking},
-    channels::{Channels, Event, Group, Missed, Shared},
+    channels::{Channels, Event, Group, Includes, Missed, Shared},
     consumer::{
         BlockingConsumer, BlockingContext, BlockingHandshake, BodySender, Context, Disconnect,
         FromHandshake, FromMessage, Handshake, HttpConsumer, HttpContext, HttpHandshake,

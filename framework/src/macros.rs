@@ -45,7 +45,57 @@
 /// A variant has named fields, or no fields, or holds one struct that implements serde's traits,
 /// since an event is a map on the wire. `#[serde(…)]` on fields and variants works as usual, except
 /// for attributes that rename variants or set tags: the macro does that.
+///
+/// A variant with `#[event(include)]` holds another enum of events and stands for all of them, so
+/// that a consumer can join groups of both ([`Includes`](crate::Includes)). A variant without
+/// fields and with `#[serde(other)]` stands for all types that the enum does not know: a narrower
+/// view of a group.
 pub use seaway_macros::Event;
+
+/// Derives [`FromHandshake<Http>`](crate::FromHandshake) for a struct: one value for each field, as
+/// [`#[derive(WebSocketConsumer)]`](macro@crate::WebSocketConsumer) does.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use seaway::{
+///     ApplicationExt, Channels, Event, Group, HttpConsumer, HttpContext, Json, Reply, Result,
+///     consumer, http::Method, routing::PathRouter, testing::HttpCommunicator,
+/// };
+///
+/// #[derive(Event)]
+/// enum ChatEvent {
+///     Message { text: String },
+/// }
+///
+/// /// Sends the body of a request to a room.
+/// #[derive(HttpConsumer)]
+/// struct Post {
+///     #[group("chat.{room}")]
+///     room: Group<ChatEvent>,
+/// }
+///
+/// #[consumer]
+/// impl Post {
+///     const METHODS: &'static [Method] = &[Method::POST];
+///
+///     async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<Reply> {
+///         let body = ctx.body().await?;
+///         let text = String::from_utf8_lossy(&body).into_owned();
+///         self.room.send(&ChatEvent::Message { text }).await?;
+///         ctx.reply(Json("sent"))
+///     }
+/// }
+///
+/// let channels = Channels::in_memory();
+/// let app = PathRouter::new().route("/rooms/{room}", Post::application(&channels)).boxed();
+/// let request = http::Request::post("/rooms/lobby").body("ahoy").unwrap();
+///
+/// let mut page = HttpCommunicator::open(&app, request);
+///
+/// assert_eq!(page.receive().await.unwrap(), r#""sent""#);
+/// # });
+/// ```
+pub use seaway_macros::HttpConsumer;
 
 /// Derives [`FromHandshake`](crate::FromHandshake) for a struct: one value for each field.
 ///
@@ -214,13 +264,49 @@ pub use seaway_macros::WebSocketConsumer;
 /// whole message. Any other message from the client is malformed. A consumer has either such
 /// methods, or one `receive` for all messages, with a type of your choice.
 ///
+/// `#[on_message("bid", reply)]` answers: the method returns a `Result`, which is sent to the client
+/// under the `id` of its message, as `ok` or `error`:
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use seaway::{ApplicationExt, Channels, WebSocketConsumer, consumer, testing::WebSocketCommunicator};
+///
+/// #[derive(WebSocketConsumer)]
+/// struct Calculator {}
+///
+/// #[consumer]
+/// impl Calculator {
+///     #[on_message("divide", reply)]
+///     fn divide(&mut self, dividend: u32, divisor: u32) -> Result<u32, &'static str> {
+///         dividend.checked_div(divisor).ok_or("nothing can be divided by 0")
+///     }
+/// }
+///
+/// let app = Calculator::application(&Channels::in_memory()).boxed();
+/// let mut client = WebSocketCommunicator::open(&app, http::Request::get("/"));
+///
+/// client.send(r#"{"type": "divide", "id": 7, "dividend": 6, "divisor": 3}"#).await;
+/// assert_eq!(client.receive_text().await, r#"{"type":"reply","id":7,"ok":2}"#);
+///
+/// client.send(r#"{"type": "divide", "id": 8, "dividend": 6, "divisor": 0}"#).await;
+/// let reply = r#"{"type":"reply","id":8,"error":"nothing can be divided by 0"}"#;
+/// assert_eq!(client.receive_text().await, reply);
+/// # });
+/// ```
+///
+/// The guide `docs/macros.md` has the wire format, and says which errors the client does not see.
+///
 /// # Events
 ///
 /// `#[on("chat.message")]` handles events of that type, of an enum with
 /// [`derive(Event)`](macro@crate::Event). After the context the method takes the event as a
 /// [`Shared`](crate::Shared), or as `&Payload` for a variant that holds a struct, or nothing. A
 /// method may have several such attributes. Every type needs a method, or there is an `event` for
-/// the rest; a misspelt or missing type does not compile.
+/// the rest; a misspelt or missing type does not compile. `#[on(Lot)]` handles all events of a
+/// variant `Lot` with `#[event(include)]`, and takes what it holds: `&LotEvent`.
+///
+/// `#[consumer(forward)]` sends every event without a method to the client as JSON, unchanged;
+/// `#[consumer(forward("chat.message", "chat.left"))]` sends these.
 ///
 /// The event type is that of the struct's first group, unless `#[consumer(event = ChatEvent)]` or
 /// your own `connect` sets another.
@@ -229,4 +315,58 @@ pub use seaway_macros::WebSocketConsumer;
 ///
 /// `#[every(seconds = 30)]`, `millis` or `minutes` runs a method periodically while the connection
 /// is open, first one period after it opened.
+///
+/// # HTTP consumers
+///
+/// A block with a `handle` that takes an [`HttpContext`](crate::HttpContext) is an
+/// [`HttpConsumer`](trait@crate::HttpConsumer). Its other hooks are `connect` and `disconnect`, and
+/// the constants of the trait (`METHODS`, `MAX_BODY`, …) may be set in the block.
+///
+/// `#[consumer(sse)]` writes `handle`: a stream of server-sent events, until the client leaves or
+/// the server stops. Its hooks are `connect`, `opened`, `event`, `missed` and `disconnect`, and
+/// `#[on]` and `forward` work as for WebSockets. Methods may take the stream after the context:
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use seaway::{
+///     ApplicationExt, Channels, Event, Group, HttpConsumer, Result, Sse, consumer,
+///     routing::PathRouter, testing::HttpCommunicator,
+/// };
+///
+/// #[derive(Event)]
+/// enum ChatEvent {
+///     Message { text: String },
+///     Left { name: String },
+/// }
+///
+/// #[derive(HttpConsumer)]
+/// struct Feed {
+///     #[group("chat.{room}")]
+///     room: Group<ChatEvent>,
+/// }
+///
+/// #[consumer(sse, forward("chat.message"))]
+/// impl Feed {
+///     async fn opened(&mut self, events: &Sse) -> Result<()> {
+///         Ok(events.send("welcome").await?)
+///     }
+///
+///     #[on("chat.left")]
+///     async fn left(&mut self, events: &Sse) -> Result<()> {
+///         Ok(events.send("somebody left").await?)
+///     }
+/// }
+///
+/// let channels = Channels::in_memory();
+/// let app = PathRouter::new().route("/feed/{room}", Feed::application(&channels)).boxed();
+/// let request = http::Request::get("/feed/lobby").body("").unwrap();
+/// let mut page = HttpCommunicator::open(&app, request);
+/// assert_eq!(page.receive_event().await.data, "welcome");
+///
+/// let room = channels.group("chat.lobby")?;
+/// room.send(&ChatEvent::Message { text: "ahoy".into() }).await?;
+///
+/// assert_eq!(page.receive_event().await.data, r#"{"type":"chat.message","text":"ahoy"}"#);
+/// # seaway::Result::<()>::Ok(()) }).unwrap();
+/// ```
 pub use seaway_macros::consumer;

@@ -1,16 +1,19 @@
 //! Items that the macros' code refers to. Not a public API: they change without notice.
 
-pub use crate::consumer::GroupField;
+pub use crate::consumer::{
+    GroupField,
+    request::{Request, Requests, answer, answer_or_refuse, send_answer},
+};
 pub use serde;
 
 use crate::{
-    consumer::{FromMessage, WebSocketConsumer},
+    channels::{Event, Shared},
+    consumer::{Context, FromMessage, HttpConsumer, Json, Sse, WebSocketConsumer},
     error::{AnyError, Error, ErrorKind, Result},
     message::Message,
-    protocol::WebSocket,
     refusal_log::Rule,
     rejection::Rejection,
-    scope::Scope,
+    scope::{Protocol, Scope},
 };
 use http::StatusCode;
 
@@ -56,6 +59,38 @@ impl<E: Into<AnyError>> Outcome for Result<(), E> {
     }
 }
 
+/// A context or handshake that a method takes, where the consumer has a `Given` one.
+#[diagnostic::on_unimplemented(
+    message = "this consumer has a `{Given}`, not a `{Self}`",
+    label = "the event types differ",
+    note = "the event type of a consumer is that of its first #[group], or of #[consumer(event = TheEvent)] above the struct and above the impl"
+)]
+pub trait Taken<Given> {
+    fn take(given: &mut Given) -> &mut Self;
+}
+
+impl<T> Taken<T> for T {
+    fn take(given: &mut T) -> &mut T {
+        given
+    }
+}
+
+/// Sends an event to the client as it is, unless it is of a type that `E` does not know.
+pub async fn send_event<E: Event>(ctx: &Context<E>, event: Shared<E>) -> crate::Result<()> {
+    match event.is_other() {
+        true => Ok(()),
+        false => Ok(ctx.send(Json(event)).await?),
+    }
+}
+
+/// Sends an event over a stream as it is, unless it is of a type that `E` does not know.
+pub async fn stream_event<E: Event>(stream: &Sse, event: Shared<E>) -> crate::Result<()> {
+    match event.is_other() {
+        true => Ok(()),
+        false => Ok(stream.send(Json(event)).await?),
+    }
+}
+
 /// The payload of an event whose variant holds no struct: an `#[on]` method for it takes no
 /// `&Payload`.
 #[derive(Debug)]
@@ -80,8 +115,8 @@ pub fn not_in_session(key: &str) -> Rejection {
 
 /// Returns the path parameter for a name in braces in a group name, if no field of the consumer has
 /// that name.
-pub fn placeholder(
-    scope: &Scope<WebSocket>,
+pub fn placeholder<P: Protocol>(
+    scope: &Scope<P>,
     consumer: &str,
     group: &str,
     name: &str,
@@ -100,6 +135,9 @@ pub fn placeholder(
 
 /// Compiles if `C` is a consumer.
 pub const fn is_consumer<C: WebSocketConsumer>() {}
+
+/// Compiles if `C` is an HTTP consumer.
+pub const fn is_http_consumer<C: HttpConsumer>() {}
 
 /// Compiles if every type of event is handled; otherwise the compile error names the others.
 #[track_caller]
@@ -120,7 +158,9 @@ pub const fn all_handled<E: EventTypes>(handled: &[&str]) {
         }
         at += 1;
     }
-    message.push("; write an #[on(\"…\")] method for each, or `event` for the rest");
+    message.push(
+        "; write an #[on(\"…\")] method for each, forward them, or write `event` for the rest",
+    );
     if missing > 0 {
         panic!("{}", message.text());
     }

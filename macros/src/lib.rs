@@ -8,7 +8,8 @@
 //! The sources, in reading order:
 //!
 //! - `event`: `#[derive(Event)]`, the events that consumers send each other;
-//! - `from_handshake`: `#[derive(WebSocketConsumer)]`, which fills a consumer's fields;
+//! - `from_handshake`: `#[derive(WebSocketConsumer)]` and `#[derive(HttpConsumer)]`, which fill a
+//!   consumer's fields;
 //! - `consumer`: `#[consumer]`, which calls a consumer's methods.
 //!
 //! Each parses its input into plain values, collects all errors, and then generates code.
@@ -17,6 +18,7 @@ mod consumer;
 mod event;
 mod from_handshake;
 mod mistakes;
+mod protocol;
 mod spans;
 mod types;
 
@@ -36,7 +38,17 @@ pub fn derive_event(input: TokenStream) -> TokenStream {
 )]
 pub fn derive_web_socket_consumer(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);
-    from_handshake::derive(input).into()
+    from_handshake::derive(input, protocol::Protocol::WebSocket).into()
+}
+
+#[allow(missing_docs, reason = "documented in seaway, where it is used")]
+#[proc_macro_derive(
+    HttpConsumer,
+    attributes(consumer, default, group, param, query, session, state, user)
+)]
+pub fn derive_http_consumer(input: TokenStream) -> TokenStream {
+    let input = syn::parse_macro_input!(input as syn::DeriveInput);
+    from_handshake::derive(input, protocol::Protocol::Http).into()
 }
 
 #[allow(missing_docs, reason = "documented in seaway, where it is used")]

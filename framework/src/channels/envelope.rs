@@ -61,7 +61,61 @@ const DISCONNECT: &str = "seaway.disconnect";
     label = "consumers cannot send each other a `{Self}`",
     note = "put #[derive(Event)] on an enum of events, or write `impl Event for …` for a type that serde encodes as a map with a `type`"
 )]
-pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {}
+pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Returns whether this event is of a type that `Self` does not know (`#[serde(other)]`), and
+    /// has lost its content.
+    ///
+    /// `#[consumer(forward)]` skips such events. Default: `false`; `#[derive(Event)]` implements
+    /// it.
+    fn is_other(&self) -> bool {
+        false
+    }
+}
+
+/// An event type that includes another: its consumers can join groups of both.
+///
+/// `#[derive(Event)]` implements it for variants with `#[event(include)]`. Every event type
+/// includes itself.
+///
+/// ```
+/// use seaway::{Context, Event, Group, Result};
+///
+/// #[derive(Event)]
+/// enum LotEvent {
+///     Placed { cents: u64 },
+/// }
+///
+/// #[derive(Event)]
+/// enum DeskEvent {
+///     Notice { text: String },
+/// }
+///
+/// /// The events of both groups.
+/// #[derive(Event)]
+/// enum BidderEvent {
+///     #[event(include)]
+///     Lot(LotEvent),
+///     #[event(include)]
+///     Desk(DeskEvent),
+/// }
+///
+/// async fn enter(ctx: &mut Context<BidderEvent>) -> Result<()> {
+///     let lot: Group<LotEvent> = ctx.join_as("lot.7").await?;
+///     let desk: Group<DeskEvent> = ctx.join_as("desk").await?;
+/// #   _ = (lot, desk);
+///     Ok(())
+/// }
+/// ```
+///
+/// By hand, implement it if serde decodes every encoded `E` as `Self` too.
+#[diagnostic::on_unimplemented(
+    message = "a consumer with the event type `{Self}` cannot join a `Group<{E}>`",
+    label = "its events are not included in `{Self}`",
+    note = "a consumer has one event type; for two, derive Event for an enum with a variant for each, #[event(include)] Name({E}), and set it by #[consumer(event = …)] above the struct and above the impl"
+)]
+pub trait Includes<E: Event>: Event {}
+
+impl<E: Event> Includes<E> for E {}
 
 /// An encoded event: a MessagePack map with its `type`, as Django Channels encodes it.
 ///

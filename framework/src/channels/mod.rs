@@ -75,7 +75,7 @@ mod undecodable;
 
 pub(crate) use self::mailbox::MailboxSignal;
 pub use self::{
-    envelope::{Envelope, Event},
+    envelope::{Envelope, Event, Includes},
     group::Group,
     layer::{ChannelLayer, Channels},
     listen::Listener,

@@ -37,6 +37,11 @@ pub trait FromMessage: Sized + Send {
 }
 
 /// A type that can be sent as a message.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a message",
+    label = "wrap it to send it as JSON: `Json(…)`",
+    note = "messages are text, bytes, `Message`, `Json(value)` for a type that implements serde's `Serialize`, or a type that implements `IntoMessage`"
+)]
 pub trait IntoMessage: Send {
     /// Encodes the value as a message.
     ///
@@ -139,12 +144,18 @@ impl IntoMessage for Vec<u8> {
     }
 }
 
-impl<T: Serialize + Send> IntoMessage for Json<T> {
-    fn into_message(self) -> crate::Result<Message> {
+impl<T: Serialize> Json<T> {
+    pub(super) fn encode(&self) -> Result<Message, Error> {
         let text = serde_json::to_string(&self.0).map_err(|source| {
             Error::new(ErrorKind::Codec, "a value cannot be written as JSON").with_source(source)
         })?;
         Ok(Message::text(text))
+    }
+}
+
+impl<T: Serialize + Send> IntoMessage for Json<T> {
+    fn into_message(self) -> crate::Result<Message> {
+        Ok(self.encode()?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{IntoMessage, NoEvent};
 use crate::{
-    channels::{Channels, Event, Group},
+    channels::{Channels, Event, Group, Includes},
     error::Result,
     message::Close,
     name::ChannelName,
@@ -115,11 +115,25 @@ impl<E: Event> Context<E> {
         Ok(group)
     }
 
+    /// Adds this consumer to a group of events that `E` [includes](crate::Includes): for consumers
+    /// that receive the events of groups with different event types.
+    ///
+    /// # Errors
+    /// As [`join`](Context::join).
+    pub async fn join_as<G: Event>(&self, group: &str) -> Result<Group<G>>
+    where
+        E: Includes<G>,
+    {
+        let group = self.channels.group(group)?;
+        group.add(&self.channel).await?;
+        Ok(group)
+    }
+
     /// Removes this consumer from a group while the connection remains open.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the channel layer did not accept it.
-    pub async fn leave(&self, group: &Group<E>) -> Result<()> {
+    pub async fn leave<G: Event>(&self, group: &Group<G>) -> Result<()> {
         group.discard(&self.channel).await
     }
 

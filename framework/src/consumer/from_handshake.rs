@@ -3,14 +3,16 @@
 use super::Handshake;
 use crate::{
     channels::{Event, Group},
+    protocol::WebSocket,
     rejection::Rejection,
+    scope::Protocol,
 };
 use std::future::Future;
 
 /// A consumer, or a part of one, that is created from the handshake.
 ///
-/// `#[derive(WebSocketConsumer)]` implements this, and `#[consumer]` calls it in `connect`. By
-/// hand:
+/// `#[derive(WebSocketConsumer)]` implements this, `#[derive(HttpConsumer)]` implements it for HTTP
+/// (`FromHandshake<Http>`), and `#[consumer]` calls it in `connect`. By hand:
 ///
 /// ```
 /// use seaway::{FromHandshake, Handshake, NoEvent, Rejection};
@@ -27,9 +29,9 @@ use std::future::Future;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no `connect`",
-    label = "write `async fn connect`, or put #[derive(WebSocketConsumer)] on `{Self}`"
+    label = "write `async fn connect`, or put #[derive(WebSocketConsumer)] on `{Self}`, or for an HTTP consumer #[derive(HttpConsumer)]"
 )]
-pub trait FromHandshake: Sized + Send {
+pub trait FromHandshake<P: Protocol = WebSocket>: Sized + Send {
     /// The type of events in its groups.
     type Event: Event;
 
@@ -38,7 +40,7 @@ pub trait FromHandshake: Sized + Send {
     /// # Errors
     /// The rejection that is sent to the client.
     fn from_handshake(
-        handshake: &mut Handshake<Self::Event>,
+        handshake: &mut Handshake<Self::Event, P>,
     ) -> impl Future<Output = Result<Self, Rejection>> + Send;
 }
 

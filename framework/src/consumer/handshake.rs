@@ -2,7 +2,7 @@
 
 use super::{NoEvent, address::Address};
 use crate::{
-    channels::{Channels, Event, Group},
+    channels::{Channels, Event, Group, Includes},
     error::{Error, ErrorKind, Result},
     extract::FromScope,
     header_list,
@@ -124,6 +124,18 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     /// [`ErrorKind::Name`] if `group` is not a valid group name (through `?` a 400),
     /// [`ErrorKind::Layer`] if the channel layer did not accept it (a 503).
     pub async fn join(&self, group: &str) -> Result<Group<E>> {
+        self.address.join(group).await
+    }
+
+    /// Adds this consumer to a group of events that `E` [includes](crate::Includes): for consumers
+    /// that receive the events of groups with different event types.
+    ///
+    /// # Errors
+    /// As [`join`](Handshake::join).
+    pub async fn join_as<G: Event>(&self, group: &str) -> Result<Group<G>>
+    where
+        E: Includes<G>,
+    {
         self.address.join(group).await
     }
 

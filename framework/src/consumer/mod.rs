@@ -13,6 +13,7 @@ mod handshake;
 mod hooks;
 mod http;
 mod reply_headers;
+pub(crate) mod request;
 mod ticks;
 mod watch;
 mod websocket;

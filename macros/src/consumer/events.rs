@@ -1,23 +1,83 @@
-//! `#[on("chat.message")]`: methods for events, by their `type`.
+//! `#[on("chat.message")]` and `forward`: what happens with events, by their `type`.
 
 use super::{
-    hooks::{Hook, Hooks},
+    arguments::{Forward, Style},
+    hooks::Hook,
     method::{Method, context, place},
+    read::Consumer,
 };
 use crate::{event::names, mistakes::Mistakes, spans::at, types};
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use std::collections::HashMap;
-use syn::{Ident, LitStr, PatType, Result, Type};
+use syn::{
+    Ident, LitStr, PatType, Result,
+    parse::{Parse, ParseStream},
+};
+
+/// An event in `#[on(…)]` or `forward(…)`.
+pub(super) enum EventName {
+    /// A type: `"chat.message"`.
+    Type(LitStr),
+    /// A variant with `#[event(include)]`: `Lot`.
+    Included(Ident),
+}
+
+impl Parse for EventName {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        match input.peek(LitStr) {
+            true => input.parse().map(Self::Type),
+            false => input.parse().map(Self::Included),
+        }
+    }
+}
+
+impl EventName {
+    /// Returns the name in the list of the enum's events.
+    fn text(&self) -> LitStr {
+        match self {
+            Self::Type(kind) => kind.clone(),
+            Self::Included(variant) => LitStr::new(&variant.to_string(), variant.span()),
+        }
+    }
+
+    fn span(&self) -> Span {
+        match self {
+            Self::Type(kind) => kind.span(),
+            Self::Included(variant) => variant.span(),
+        }
+    }
+
+    /// Returns the name of the function that matches these events.
+    fn finder(&self) -> String {
+        match self {
+            Self::Type(kind) => names::finder(&kind.value()),
+            Self::Included(variant) => names::every(&variant.to_string()),
+        }
+    }
+
+    /// Generates an `Option` of what such an event holds.
+    fn find(&self) -> TokenStream {
+        let finder = Ident::new(&self.finder(), self.span());
+        quote_spanned!(Span::mixed_site().located_at(self.span())=> <Self::Event>::#finder(&event))
+    }
+
+    fn fault(&self) -> Option<String> {
+        match self {
+            Self::Type(kind) => names::fault(&kind.value()),
+            Self::Included(_) => None,
+        }
+    }
+}
 
 /// A method for events of some types.
 pub(super) struct OnEvent {
-    kinds: Vec<LitStr>,
+    kinds: Vec<EventName>,
     method: Method,
 }
 
 impl OnEvent {
-    pub(super) fn read(kinds: Vec<LitStr>, method: Method) -> Result<Self> {
+    pub(super) fn read(kinds: Vec<EventName>, method: Method) -> Result<Self> {
         if method.arguments.len() > 1 {
             return Err(method.misfit(
                 "`&mut self`, then optionally `ctx: &mut Context<…>`, \
@@ -30,8 +90,7 @@ impl OnEvent {
     /// Generates code that calls the method if the event has one of its types.
     fn branches(&self) -> impl Iterator<Item = TokenStream> {
         self.kinds.iter().map(|kind| {
-            let finder = Ident::new(&names::finder(&kind.value()), kind.span());
-            let find = quote_spanned!(at(kind)=> <Self::Event>::#finder(&event));
+            let find = kind.find();
             let span = at(&self.method.name);
             let payload = self
                 .method
@@ -69,38 +128,84 @@ fn handed(argument: &PatType) -> TokenStream {
     }
 }
 
-/// Adds an error for each invalid type, and for each type that has two methods.
-pub(super) fn check(events: &[OnEvent], mistakes: &mut Mistakes) {
+/// Adds an error for each invalid type, and for each type that is handled twice.
+pub(super) fn check(events: &[OnEvent], forward: &Forward, mistakes: &mut Mistakes) {
     let mut seen = HashMap::new();
-    for event in events {
-        for kind in &event.kinds {
-            if let Some(fault) = names::fault(&kind.value()) {
-                mistakes.note(kind, fault);
-            }
-            let name = &event.method.name;
-            if let Some(first) = seen.insert(names::finder(&kind.value()), name) {
-                mistakes.note(kind, format!("`{first}` already takes these events"));
-            }
+    let methods = events.iter().flat_map(|event| {
+        let name = event.method.name.to_string();
+        event.kinds.iter().map(move |kind| (kind, name.clone()))
+    });
+    let forwarded = forward.named().iter();
+    let forwarded = forwarded.map(|kind| (kind, "forward".to_owned()));
+    for (kind, name) in methods.chain(forwarded) {
+        if let Some(fault) = kind.fault() {
+            mistakes.note(kind.text(), fault);
+        }
+        if let Some(first) = seen.insert(kind.finder(), name) {
+            mistakes.note(kind.text(), format!("`{first}` already takes these events"));
         }
     }
 }
 
-/// Generates the trait's `event`: every `#[on]`, then the user's `event` for all other types.
-pub(super) fn event(events: &[OnEvent], hooks: &Hooks, ty: &Type) -> Option<TokenStream> {
+/// Generates the statements that handle `event` by every `#[on]`, by `forward`, and then by the
+/// user's `event` for all other types. The last one is a `Result`. `None` if there is nothing to do.
+pub(super) fn handle(consumer: &Consumer) -> Option<TokenStream> {
+    let Consumer {
+        events,
+        hooks,
+        forward,
+        style,
+        ..
+    } = consumer;
     let rest = hooks.get(Hook::Event);
-    if events.is_empty() {
-        return hooks.with_argument(Hook::Event, &quote!(::seaway::Shared<Self::Event>));
+    if events.is_empty() && rest.is_none() && matches!(forward, Forward::None) {
+        return None;
     }
-    let span = at(ty);
-    let methods = events.iter().map(|event| &event.method);
-    let ctx = context(methods.chain(rest), span);
+    let span = Span::mixed_site();
+    let send = match style {
+        Style::Stream => {
+            quote_spanned!(span=> ::seaway::__private::stream_event(&stream, event).await)
+        }
+        _ => quote_spanned!(span=> ::seaway::__private::send_event(ctx, event).await),
+    };
     let branches = events.iter().flat_map(OnEvent::branches);
-    let rest = match rest {
-        Some(method) => {
+    let forwarded = forward.named().iter().map(|kind| {
+        let find = kind.find();
+        quote_spanned! {Span::mixed_site().located_at(kind.span())=>
+            if #find.is_some() {
+                return #send;
+            }
+        }
+    });
+    let rest = match (rest, forward) {
+        (Some(method), _) => {
             let arguments = method.arguments.iter().map(handed);
             method.call(&arguments.collect::<Vec<_>>())
         }
-        None => quote!(::core::result::Result::Ok(())),
+        (None, Forward::Rest(_)) => send.clone(),
+        (None, _) => quote!(::core::result::Result::Ok(())),
+    };
+    Some(quote!(#(#branches)* #(#forwarded)* #rest))
+}
+
+/// Generates the trait's `event` of a WebSocket consumer.
+pub(super) fn event(consumer: &Consumer) -> Option<TokenStream> {
+    let Consumer {
+        events,
+        hooks,
+        forward,
+        ty,
+        ..
+    } = consumer;
+    if events.is_empty() && matches!(forward, Forward::None) {
+        return hooks.with_argument(Hook::Event, &quote!(::seaway::Shared<Self::Event>));
+    }
+    let handled = handle(consumer)?;
+    let span = at(ty);
+    let methods = events.iter().map(|event| &event.method);
+    let ctx = match forward {
+        Forward::None => context(methods.chain(hooks.get(Hook::Event)), span),
+        _ => quote_spanned!(span=> ctx),
     };
     Some(quote_spanned! {span=>
         async fn event(
@@ -108,20 +213,30 @@ pub(super) fn event(events: &[OnEvent], hooks: &Hooks, ty: &Type) -> Option<Toke
             #ctx: &mut ::seaway::Context<Self::Event>,
             event: ::seaway::Shared<Self::Event>,
         ) -> ::seaway::Result<()> {
-            #(#branches)*
-            #rest
+            #handled
         }
     })
 }
 
-/// Generates a check that fails to compile if an event has no method, unless there is an `event`
-/// for the rest.
-pub(super) fn all_handled(events: &[OnEvent], hooks: &Hooks, ty: &Type) -> Option<TokenStream> {
-    if events.is_empty() || hooks.get(Hook::Event).is_some() {
+/// Generates a check that fails to compile if an event is not handled, unless there is an `event`
+/// or a `forward` for the rest.
+pub(super) fn all_handled(consumer: &Consumer) -> Option<TokenStream> {
+    let Consumer {
+        events,
+        hooks,
+        forward,
+        ty,
+        style,
+        ..
+    } = consumer;
+    let takes_rest = hooks.get(Hook::Event).is_some() || matches!(forward, Forward::Rest(_));
+    if takes_rest || events.is_empty() && forward.named().is_empty() {
         return None;
     }
     let kinds = events.iter().flat_map(|event| &event.kinds);
+    let kinds = kinds.chain(forward.named()).map(EventName::text);
+    let consumer = style.protocol().consumer();
     Some(quote_spanned! {at(ty)=>
-        ::seaway::__private::all_handled::<<#ty as ::seaway::WebSocketConsumer>::Event>(&[#(#kinds),*])
+        ::seaway::__private::all_handled::<<#ty as #consumer>::Event>(&[#(#kinds),*])
     })
 }

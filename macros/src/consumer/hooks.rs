@@ -1,7 +1,10 @@
 //! Hooks: methods that are called by their names.
 
-use super::method::{Method, Takes, context, place};
-use crate::{mistakes::Mistakes, spans::at, types};
+use super::{
+    arguments::Style,
+    method::{Method, Takes, context, place},
+};
+use crate::{mistakes::Mistakes, protocol::Protocol, spans::at, types};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::{Ident, Type};
@@ -16,10 +19,12 @@ pub(super) enum Hook {
     Malformed,
     Missed,
     Failed,
+    /// Of HTTP consumers.
+    Handle,
     Disconnect,
 }
 
-const HOOKS: &[Hook] = &[
+const OF_WEB_SOCKETS: &[Hook] = &[
     Hook::Connect,
     Hook::Opened,
     Hook::Receive,
@@ -29,19 +34,44 @@ const HOOKS: &[Hook] = &[
     Hook::Failed,
     Hook::Disconnect,
 ];
+const OF_REQUESTS: &[Hook] = &[Hook::Connect, Hook::Handle, Hook::Disconnect];
+const OF_STREAMS: &[Hook] = &[
+    Hook::Connect,
+    Hook::Opened,
+    Hook::Event,
+    Hook::Missed,
+    Hook::Disconnect,
+];
 
 impl Hook {
-    pub(super) fn named(name: &Ident) -> Option<Self> {
-        HOOKS.iter().copied().find(|hook| name == hook.name())
+    fn all(style: Style) -> &'static [Self] {
+        match style {
+            Style::WebSocket => OF_WEB_SOCKETS,
+            Style::Request => OF_REQUESTS,
+            Style::Stream => OF_STREAMS,
+        }
+    }
+
+    pub(super) fn named(name: &Ident, style: Style) -> Option<Self> {
+        let mut hooks = Self::all(style).iter().copied();
+        hooks.find(|hook| name == hook.name())
+    }
+
+    /// Returns whether this name in an HTTP consumer is a hook of another kind of consumer.
+    pub(super) fn is_elsewhere(name: &Ident, style: Style) -> bool {
+        let mut others = OF_WEB_SOCKETS.iter().chain(OF_REQUESTS);
+        style != Style::WebSocket
+            && Self::named(name, style).is_none()
+            && others.any(|hook| name == hook.name())
     }
 
     /// Returns the hook that this name probably means: one letter differs, or it has the `on_` of
     /// other frameworks.
-    pub(super) fn meant(name: &Ident) -> Option<Self> {
+    pub(super) fn meant(name: &Ident, style: Style) -> Option<Self> {
         let name = name.to_string();
         let bare = name.strip_prefix("on_").unwrap_or(&name);
         let near = |hook: &&Self| strsim::osa_distance(bare, hook.name()) <= 1;
-        HOOKS.iter().find(near).copied()
+        Self::all(style).iter().find(near).copied()
     }
 
     pub(super) fn name(self) -> &'static str {
@@ -53,12 +83,31 @@ impl Hook {
             Hook::Malformed => "malformed",
             Hook::Missed => "missed",
             Hook::Failed => "failed",
+            Hook::Handle => "handle",
             Hook::Disconnect => "disconnect",
         }
     }
 
     /// Returns the hook's parameters, for error messages.
-    fn parameters(self) -> &'static str {
+    fn parameters(self, style: Style) -> &'static str {
+        match (style, self) {
+            (Style::WebSocket, hook) => hook.web_socket_parameters(),
+            (_, Hook::Connect) => "`handshake: &mut HttpHandshake<…>`",
+            (_, Hook::Handle) => "`&mut self` and `ctx: &mut HttpContext<…>`",
+            (_, Hook::Event) => {
+                "`&mut self`, then optionally `ctx: &mut HttpContext<…>`, then optionally `events: &Sse`, then `event: Shared<…>`"
+            }
+            (_, Hook::Missed) => {
+                "`&mut self`, then optionally `ctx: &mut HttpContext<…>`, then optionally `events: &Sse`, then `missed: Missed`"
+            }
+            (_, Hook::Disconnect) => "`self` and `end: Disconnect`: by then there is no context",
+            _ => {
+                "`&mut self`, then optionally `ctx: &mut HttpContext<…>`, then optionally `events: &Sse`"
+            }
+        }
+    }
+
+    fn web_socket_parameters(self) -> &'static str {
         match self {
             Hook::Connect => "`handshake: &mut Handshake<…>`",
             Hook::Opened => "`&mut self`, then optionally `ctx: &mut Context<…>`",
@@ -75,14 +124,15 @@ impl Hook {
                 "`&mut self`, then optionally `ctx: &mut Context<…>`, then `missed: Missed`"
             }
             Hook::Disconnect => "`self` and `close: Close`: by then there is no context",
+            Hook::Handle => "`&mut self` and `ctx: &mut HttpContext<…>`",
         }
     }
 
-    pub(super) fn check(self, method: &Method, mistakes: &mut Mistakes) {
+    pub(super) fn check(self, method: &Method, style: Style, mistakes: &mut Mistakes) {
         if self.fits(method) {
             method.must_take(self.takes(), mistakes);
         } else {
-            mistakes.push(method.misfit(self.parameters()));
+            mistakes.push(method.misfit(self.parameters(style)));
         }
     }
 
@@ -95,13 +145,14 @@ impl Hook {
             | Hook::Event
             | Hook::Malformed
             | Hook::Missed
-            | Hook::Failed => Takes::Reference,
+            | Hook::Failed
+            | Hook::Handle => Takes::Reference,
         }
     }
 
     /// Returns whether the parameters are those of this hook.
     pub(super) fn fits(self, method: &Method) -> bool {
-        let arguments = usize::from(self != Hook::Opened);
+        let arguments = usize::from(!matches!(self, Hook::Opened | Hook::Handle));
         let has_context = method.context.is_some();
         method.arguments.len() == arguments
             && !(has_context && matches!(self, Hook::Connect | Hook::Disconnect))
@@ -139,28 +190,53 @@ impl Hooks {
     }
 
     /// Generates `connect`, which calls the user's `connect` or the derived `from_handshake`.
-    pub(super) fn connect(&self, ty: &Type) -> TokenStream {
+    pub(super) fn connect(&self, ty: &Type, protocol: Protocol) -> TokenStream {
+        let marker = protocol.marker();
+        let handshake = quote!(::seaway::Handshake<Self::Event, #marker>);
         let connect = match self.get(Hook::Connect) {
             Some(connect) => {
                 let spans = connect.arguments.iter().map(place);
                 let arguments = spans.map(|span| quote_spanned!(span=> handshake));
                 connect.plain_call(&arguments.collect::<Vec<_>>())
             }
-            None => quote_spanned! {at(ty)=>
-                <Self as ::seaway::FromHandshake>::from_handshake(handshake).await
-            },
+            None => {
+                let from_handshake = quote!(<Self as ::seaway::FromHandshake<#marker>>);
+                quote_spanned! {at(ty)=>
+                    #from_handshake::from_handshake(
+                        <::seaway::Handshake<#from_handshake::Event, #marker>
+                            as ::seaway::__private::Taken<#handshake>>::take(handshake)
+                    ).await
+                }
+            }
         };
         quote_spanned! {at(ty)=>
             async fn connect(
-                handshake: &mut ::seaway::Handshake<Self::Event>,
+                handshake: &mut #handshake,
             ) -> ::core::result::Result<Self, ::seaway::Rejection> {
                 #connect
             }
         }
     }
 
-    /// Generates those of `opened`, `malformed`, `missed`, `failed` and `disconnect` that the user
-    /// wrote.
+    /// Generates `disconnect`, if the user wrote it.
+    pub(super) fn disconnect(&self, protocol: Protocol) -> Option<TokenStream> {
+        let method = self.get(Hook::Disconnect)?;
+        let end = match protocol {
+            Protocol::WebSocket => quote!(::seaway::Close),
+            Protocol::Http => quote!(::seaway::Disconnect),
+        };
+        let spans = method.arguments.iter().map(place);
+        let arguments = spans.map(|span| quote_spanned!(span=> end));
+        let call = method.plain_call(&arguments.collect::<Vec<_>>());
+        Some(quote_spanned! {at(&method.name)=>
+            async fn disconnect(self, end: #end) {
+                #call
+            }
+        })
+    }
+
+    /// Generates those of `opened`, `malformed`, `missed` and `failed` that the user wrote for a
+    /// WebSocket.
     pub(super) fn others(&self) -> TokenStream {
         let error = quote!(::seaway::Error);
         let opened = self.get(Hook::Opened).map(|method| {
@@ -179,17 +255,7 @@ impl Hooks {
         let malformed = self.with_argument(Hook::Malformed, &error);
         let missed = self.with_argument(Hook::Missed, &quote!(::seaway::Missed));
         let failed = self.with_argument(Hook::Failed, &error);
-        let disconnect = self.get(Hook::Disconnect).map(|method| {
-            let spans = method.arguments.iter().map(place);
-            let arguments = spans.map(|span| quote_spanned!(span=> close));
-            let call = method.plain_call(&arguments.collect::<Vec<_>>());
-            quote_spanned! {at(&method.name)=>
-                async fn disconnect(self, close: ::seaway::Close) {
-                    #call
-                }
-            }
-        });
-        quote!(#opened #malformed #missed #failed #disconnect)
+        quote!(#opened #malformed #missed #failed)
     }
 
     /// Generates a hook that takes one argument after the context.

@@ -1,7 +1,7 @@
 //! `#[on_message("say")]`: methods for the client's messages, by their `type`.
 
 use super::method::{Method, context, place};
-use crate::{mistakes::Mistakes, spans::at, types};
+use crate::{mistakes::Mistakes, protocol::Protocol, spans::at, types};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Attribute, Error, Ident, LitStr, Pat, PatType, Result, Type};
@@ -9,6 +9,8 @@ use syn::{Attribute, Error, Ident, LitStr, Pat, PatType, Result, Type};
 /// A method for messages of one type.
 pub(super) struct Message {
     tag: LitStr,
+    /// Whether the method's result is sent to the client, under the id of the request.
+    is_request: bool,
     pub(super) method: Method,
     shape: Shape,
 }
@@ -32,7 +34,19 @@ const PARAMETERS: &str = "a parameter is a field of the message, as in `text: St
                           or one parameter is the whole message, as in `Json(message): Json<Message>`";
 
 impl Message {
-    pub(super) fn read(tag: LitStr, method: Method, mistakes: &mut Mistakes) -> Self {
+    pub(super) fn read(
+        tag: LitStr,
+        is_request: bool,
+        method: Method,
+        mistakes: &mut Mistakes,
+    ) -> Self {
+        if is_request && method.returns.is_none() {
+            let message = format!(
+                "`{}` answers a request and returns a `Result<Answer, Refusal>`",
+                method.name
+            );
+            mistakes.note(&method.name, message);
+        }
         let shape = match &method.arguments[..] {
             [only] if types::is_named(&only.ty, "Json") => match types::argument(&only.ty) {
                 Some(inner) => Shape::Whole(Box::new((inner.clone(), only.clone()))),
@@ -46,7 +60,19 @@ impl Message {
                 Shape::Fields(fields.filter_map(|field| mistakes.keep(field)).collect())
             }
         };
-        Self { tag, method, shape }
+        if let (true, Shape::Fields(fields)) = (is_request, &shape)
+            && let Some(id) = fields.iter().find(|field| field.name == "id")
+        {
+            let message =
+                "`id` is the id of the request and cannot be a parameter: name it otherwise";
+            mistakes.note(&id.parameter.pat, message);
+        }
+        Self {
+            tag,
+            is_request,
+            method,
+            shape,
+        }
     }
 
     /// Generates the variant of the input enum: with fields, with the whole message, or empty.
@@ -96,14 +122,36 @@ impl Message {
                         quote!(#variable)
                     })
                     .collect();
-                let call = self.method.call(&arguments);
+                let call = self.call(&arguments);
                 quote_spanned!(span=> __Input::#name { #(#names: #variables),* } => #call)
             }
             Shape::Whole(whole) => {
                 let (_, parameter) = &**whole;
                 let whole = quote_spanned!(place(parameter)=> ::seaway::Json(whole));
-                let call = self.method.call(&[whole]);
+                let call = self.call(&[whole]);
                 quote_spanned!(span=> __Input::#name(whole) => #call)
+            }
+        }
+    }
+
+    /// Generates the call, and for a request the answer.
+    fn call(&self, arguments: &[TokenStream]) -> TokenStream {
+        if !self.is_request {
+            return self.method.call(arguments);
+        }
+        let returns = self.method.returns.as_ref();
+        let inner = returns.and_then(types::argument);
+        let answer = match inner.is_some_and(|inner| types::is_named(inner, "Result")) {
+            true => quote!(answer_or_refuse),
+            false => quote!(answer),
+        };
+        let call = self.method.plain_call(arguments);
+        // The result's own type, where the compiler reports that it cannot be sent.
+        let span = returns.map_or_else(|| at(&self.method.name), at);
+        quote_spanned! {span=>
+            {
+                let answer = ::seaway::__private::#answer(id, #call);
+                ::seaway::__private::send_answer(ctx, answer).await
             }
         }
     }
@@ -111,7 +159,7 @@ impl Message {
 
 fn field(parameter: &PatType) -> Result<Field> {
     if let Some(referent) = types::referent(&parameter.ty) {
-        let message = if super::method::is_context(&parameter.ty) {
+        let message = if super::method::is_context(&parameter.ty, Protocol::WebSocket) {
             "the context comes first, right after `&mut self`".to_owned()
         } else if types::is_named(referent, "str") {
             "a message is decoded into owned values: write `String`".to_owned()
@@ -173,6 +221,16 @@ pub(super) fn check_unique(messages: &[Message], mistakes: &mut Mistakes) {
 /// Generates the enum that the client's messages are decoded into.
 pub(super) fn input(messages: &[Message]) -> TokenStream {
     let variants = messages.iter().map(Message::variant);
+    let requests = has_requests(messages).then(|| {
+        let others = messages.iter().filter(|message| !message.is_request);
+        let unanswered = others.map(|message| &message.tag);
+        quote! {
+            #[automatically_derived]
+            impl ::seaway::__private::Requests for __Input {
+                const UNANSWERED: &'static [&'static str] = &[#(#unanswered),*];
+            }
+        }
+    });
     quote! {
         #[doc(hidden)]
         #[derive(::seaway::__private::serde::Deserialize)]
@@ -185,6 +243,21 @@ pub(super) fn input(messages: &[Message]) -> TokenStream {
         pub enum __Input {
             #(#variants),*
         }
+
+        #requests
+    }
+}
+
+/// Returns whether a message has an answer.
+fn has_requests(messages: &[Message]) -> bool {
+    messages.iter().any(|message| message.is_request)
+}
+
+/// Generates the type of the trait's `Input`.
+pub(super) fn input_type(messages: &[Message]) -> TokenStream {
+    match has_requests(messages) {
+        true => quote!(::seaway::__private::Request<__Input>),
+        false => quote!(::seaway::Json<__Input>),
     }
 }
 
@@ -192,6 +265,25 @@ pub(super) fn input(messages: &[Message]) -> TokenStream {
 pub(super) fn receive(messages: &[Message], ty: &Type) -> TokenStream {
     let span = at(ty);
     let arms = messages.iter().map(Message::arm);
+    if has_requests(messages) {
+        return quote_spanned! {span=>
+            async fn receive(
+                &mut self,
+                ctx: &mut ::seaway::Context<Self::Event>,
+                request: Self::Input,
+            ) -> ::seaway::Result<()> {
+                let (id, input) = match request.open() {
+                    ::core::result::Result::Ok(opened) => opened,
+                    ::core::result::Result::Err(answer) => {
+                        return ::seaway::__private::send_answer(ctx, answer).await;
+                    }
+                };
+                match input {
+                    #(#arms,)*
+                }
+            }
+        };
+    }
     let ctx = context(messages.iter().map(|message| &message.method), span);
     quote_spanned! {span=>
         async fn receive(

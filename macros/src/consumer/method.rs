@@ -1,6 +1,7 @@
 //! A parsed method, and the call of it.
 
-use crate::{mistakes::Mistakes, spans::at, types};
+use super::arguments::Style;
+use crate::{mistakes::Mistakes, protocol::Protocol, spans::at, types};
 use proc_macro2::TokenStream;
 use quote::quote_spanned;
 use syn::{
@@ -13,11 +14,15 @@ pub(super) struct Method {
     pub(super) takes: Takes,
     /// The type of its first parameter, if that is a context.
     pub(super) context: Option<Type>,
-    /// The parameters after the context.
+    /// Whether the next one is the stream of server-sent events.
+    takes_stream: bool,
+    /// The parameters after these.
     pub(super) arguments: Vec<PatType>,
     /// Whether its result must be awaited.
     is_future: bool,
-    returns_nothing: bool,
+    /// The type that it returns; `None` for nothing.
+    pub(super) returns: Option<Type>,
+    style: Style,
 }
 
 /// The receiver of a method.
@@ -29,7 +34,7 @@ pub(super) enum Takes {
 }
 
 impl Method {
-    pub(super) fn read(signature: &Signature) -> Self {
+    pub(super) fn read(signature: &Signature, style: Style) -> Self {
         let mut arguments: Vec<PatType> = Vec::new();
         let mut takes = Takes::Nothing;
         for input in &signature.inputs {
@@ -44,25 +49,31 @@ impl Method {
             }
         }
         let first = arguments.first().map(|argument| (*argument.ty).clone());
-        let context = first.filter(is_context);
+        let context = first.filter(|ty| is_context(ty, style.protocol()));
         if context.is_some() {
             arguments.remove(0);
         }
-        let (is_future, returns_nothing) = match &signature.output {
-            ReturnType::Default => (false, true),
+        let next = arguments.first();
+        let takes_stream = next.is_some_and(|argument| style.is_stream(&argument.ty));
+        if takes_stream {
+            arguments.remove(0);
+        }
+        let (is_future, returns) = match &signature.output {
+            ReturnType::Default => (false, None),
             ReturnType::Type(_, ty) => match &**ty {
-                Type::ImplTrait(_) => (true, false),
-                Type::Tuple(tuple) => (false, tuple.elems.is_empty()),
-                _ => (false, false),
+                Type::Tuple(tuple) if tuple.elems.is_empty() => (false, None),
+                ty => (matches!(ty, Type::ImplTrait(_)), Some(ty.clone())),
             },
         };
         Self {
             name: signature.ident.clone(),
             takes,
             context,
+            takes_stream,
             arguments,
             is_future: is_future || signature.asyncness.is_some(),
-            returns_nothing,
+            returns,
+            style,
         }
     }
 
@@ -78,7 +89,11 @@ impl Method {
             }
             Takes::Value => format!("`{name}` is called last and takes `self`"),
             Takes::Nothing => {
-                format!("`{name}` creates the consumer: it takes `&mut Handshake` and no `self`")
+                let handshake = match self.style.protocol() {
+                    Protocol::WebSocket => "Handshake",
+                    Protocol::Http => "HttpHandshake",
+                };
+                format!("`{name}` creates the consumer: it takes `&mut {handshake}` and no `self`")
             }
         };
         mistakes.note(name, message);
@@ -100,16 +115,26 @@ impl Method {
             Takes::Nothing => None,
             _ => Some(quote_spanned!(span=> self,)),
         };
-        let context = self.context.as_ref();
-        let context = context.map(|ty| quote_spanned!(at(ty)=> ctx,));
+        let context = self.context.as_ref().map(|ty| self.pass_context(ty));
+        let stream = self.takes_stream.then(|| quote_spanned!(span=> &stream,));
         let awaited = self.is_future.then(|| quote_spanned!(span=> .await));
-        quote_spanned!(span=> Self::#name(#consumer #context #(#arguments),*) #awaited)
+        quote_spanned!(span=> Self::#name(#consumer #context #stream #(#arguments),*) #awaited)
+    }
+
+    /// Generates the context as an argument, with Seaway's error message if the parameter has
+    /// another event type.
+    fn pass_context(&self, ty: &Type) -> TokenStream {
+        let context = self.style.protocol().context();
+        let taken = types::referent(ty).unwrap_or(ty);
+        quote_spanned! {at(ty)=>
+            <#taken as ::seaway::__private::Taken<#context>>::take(ctx),
+        }
     }
 
     /// Returns the call, whose value is a `Result<()>`.
     pub(super) fn call(&self, arguments: &[TokenStream]) -> TokenStream {
         let call = self.plain_call(arguments);
-        if !self.returns_nothing {
+        if self.returns.is_some() {
             return quote_spanned!(at(&self.name)=> ::seaway::__private::Outcome::outcome(#call));
         }
         quote_spanned! {at(&self.name)=>
@@ -133,9 +158,9 @@ pub(super) fn context<'a>(
     }
 }
 
-/// Returns whether this is `&mut Context<E>`, by any path.
-pub(super) fn is_context(ty: &Type) -> bool {
-    types::referent(ty).is_some_and(|ty| types::is_named(ty, "Context"))
+/// Returns whether this is `&mut Context<E>`, or for HTTP `&mut HttpContext<E>`, by any path.
+pub(super) fn is_context(ty: &Type, protocol: Protocol) -> bool {
+    types::referent(ty).is_some_and(|ty| types::is_named(ty, protocol.context_name()))
 }
 
 /// Returns the span of a parameter's type, where the compiler reports errors about it.

@@ -1,11 +1,13 @@
 //! `#[consumer]`, which calls a consumer's methods.
 //!
+//! - `arguments`: the arguments of the attribute, and the kind of consumer;
 //! - `method`: a parsed method, and the call of it;
 //! - `role`: the role of a method, by its name or its attribute;
 //! - `read`: the parsed impl block, its methods sorted by role;
 //! - `hooks`, `messages`, `events`, `timers`: a part of the trait each;
 //! - `write`: the generated impl.
 
+mod arguments;
 mod events;
 mod hooks;
 mod messages;
@@ -46,11 +48,11 @@ fn inherent(item: TokenStream) -> syn::Result<ItemImpl> {
         Item::Impl(block) if block.trait_.is_none() => Ok(block),
         Item::Impl(block) => Err(Error::new_spanned(
             block.trait_.map(|(path, _)| path),
-            "#[consumer] belongs on the inherent `impl` block of a type and generates the `impl WebSocketConsumer`",
+            "#[consumer] belongs on the inherent `impl` block of a type and generates the `impl` of the trait",
         )),
         Item::Struct(item) => Err(Error::new_spanned(
             item.ident,
-            "#[consumer] belongs on an `impl` block; on the struct write #[derive(WebSocketConsumer)], \
+            "#[consumer] belongs on an `impl` block; on the struct write #[derive(WebSocketConsumer)] or #[derive(HttpConsumer)], \
              and #[consumer(event = …)] below it",
         )),
         _ => Err(Error::new(

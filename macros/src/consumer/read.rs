@@ -1,6 +1,7 @@
 //! The parsed impl block, its methods sorted by role.
 
 use super::{
+    arguments::{Arguments, Forward, Style},
     events::OnEvent,
     hooks::{Hook, Hooks},
     messages::Message,
@@ -8,16 +9,20 @@ use super::{
     role::{self, Role},
     timers::Timer,
 };
-use crate::mistakes::Mistakes;
+use crate::{mistakes::Mistakes, protocol::Protocol};
 use proc_macro2::TokenStream;
-use syn::{FnArg, Generics, ImplItem, ImplItemFn, ItemImpl, Type, parse::Parser};
+use syn::{Error, FnArg, Generics, Ident, ImplItem, ImplItemFn, ItemImpl, Type};
 
 /// A consumer's methods.
 pub(super) struct Consumer {
     pub(super) ty: Type,
     pub(super) generics: Generics,
+    pub(super) style: Style,
     /// `#[consumer(event = …)]`.
     pub(super) event: Option<Type>,
+    pub(super) forward: Forward,
+    /// The constants of the trait that the block sets.
+    pub(super) constants: Vec<(Ident, Type)>,
     pub(super) hooks: Hooks,
     pub(super) messages: Vec<Message>,
     pub(super) events: Vec<OnEvent>,
@@ -30,44 +35,57 @@ pub(super) fn read(
     block: &mut ItemImpl,
     mistakes: &mut Mistakes,
 ) -> Consumer {
+    let arguments = mistakes
+        .keep(Arguments::read(arguments))
+        .unwrap_or_default();
+    let style = arguments.style(block);
     let mut consumer = Consumer {
         ty: (*block.self_ty).clone(),
         generics: block.generics.clone(),
-        event: mistakes.keep(event(arguments)).flatten(),
+        style,
+        event: arguments.event,
+        forward: arguments.forward,
+        constants: Vec::new(),
         hooks: Hooks::default(),
         messages: Vec::new(),
         events: Vec::new(),
         timers: Vec::new(),
     };
     for item in &mut block.items {
-        if let ImplItem::Fn(method) = item {
-            let role = role::role(method, mistakes);
-            consumer.add(role, method, mistakes);
+        match item {
+            ImplItem::Fn(method) => {
+                let role = role::role(method, style, mistakes);
+                consumer.add(role, method, mistakes);
+            }
+            ImplItem::Const(constant)
+                if style.protocol() == Protocol::Http
+                    && CONSTANTS.iter().any(|name| constant.ident == name) =>
+            {
+                let (name, ty) = (constant.ident.clone(), constant.ty.clone());
+                consumer.constants.push((name, ty));
+            }
+            _ => {}
         }
     }
     consumer.check(mistakes);
     consumer
 }
 
-/// Parses `event = TheType`, or nothing.
-fn event(arguments: TokenStream) -> syn::Result<Option<Type>> {
-    let mut event = None;
-    let parser = syn::meta::parser(|meta| {
-        if !meta.path.is_ident("event") {
-            return Err(meta.error("expected #[consumer] or #[consumer(event = TheType)]"));
-        }
-        event = Some(meta.value()?.parse()?);
-        Ok(())
-    });
-    parser.parse2(arguments)?;
-    Ok(event)
-}
+/// The constants of an HTTP consumer.
+const CONSTANTS: &[&str] = &[
+    "METHODS",
+    "MAX_BODY",
+    "SEND_BUFFER",
+    "SEND_TIMEOUT",
+    "KEEP_ALIVE",
+    "DISCONNECT_ON_HALF_CLOSE",
+];
 
 impl Consumer {
     fn add(&mut self, role: Role, item: &mut ImplItemFn, mistakes: &mut Mistakes) {
-        let method = Method::read(&item.sig);
+        let method = Method::read(&item.sig, self.style);
         if let Role::Helper = role {
-            note_misspelt(&method, mistakes);
+            note_misspelt(&method, self.style, mistakes);
             return;
         }
         if let Some(cfg) = item.attrs.iter().find(|a| a.path().is_ident("cfg")) {
@@ -78,7 +96,7 @@ impl Consumer {
         }
         match role {
             Role::Hook(hook) => {
-                hook.check(&method, mistakes);
+                hook.check(&method, self.style, mistakes);
                 self.hooks.add(hook, method);
                 return;
             }
@@ -86,8 +104,8 @@ impl Consumer {
                 let read = OnEvent::read(kinds, method);
                 self.events.extend(mistakes.keep(read));
             }
-            Role::OnMessage(tag) => {
-                let message = Message::read(tag, method, mistakes);
+            Role::OnMessage { tag, is_request } => {
+                let message = Message::read(tag, is_request, method, mistakes);
                 self.messages.push(message);
                 take_serde_off(item);
             }
@@ -97,7 +115,7 @@ impl Consumer {
             }
             Role::Helper => return,
         }
-        Method::read(&item.sig).must_take(Takes::Reference, mistakes);
+        Method::read(&item.sig, self.style).must_take(Takes::Reference, mistakes);
     }
 
     /// Checks the methods against each other.
@@ -114,14 +132,42 @@ impl Consumer {
             );
         }
         super::messages::check_unique(&self.messages, mistakes);
-        super::events::check(&self.events, mistakes);
+        super::events::check(&self.events, &self.forward, mistakes);
+        if let (Forward::Rest(span), Some(event)) = (&self.forward, self.hooks.get(Hook::Event)) {
+            let message = format!(
+                "either `{}` takes the events without a method, or `forward` sends them to the client",
+                event.name
+            );
+            mistakes.push(Error::new(*span, message));
+        }
+        if let (Style::Request, Forward::Rest(_) | Forward::These(_), Some(handle)) =
+            (self.style, &self.forward, self.hooks.get(Hook::Handle))
+        {
+            mistakes.note(
+                &handle.name,
+                "`forward` replaces `handle`: write #[consumer(sse, forward)] without it",
+            );
+        }
     }
 }
 
-/// Reports a helper whose name is probably a misspelled hook, which would never be called.
-fn note_misspelt(method: &Method, mistakes: &mut Mistakes) {
+/// Reports a helper whose name is probably a misspelled hook, or one of another kind of consumer:
+/// it would never be called.
+fn note_misspelt(method: &Method, style: Style, mistakes: &mut Mistakes) {
     let name = &method.name;
-    let meant = Hook::meant(name).filter(|hook| hook.fits(method) && hook.takes() == method.takes);
+    if Hook::is_elsewhere(name, style) {
+        let kind = match style {
+            Style::Stream => "a consumer with `sse`",
+            _ => "an HTTP consumer with `handle`",
+        };
+        let message = format!(
+            "`{name}` is not a hook of {kind}. A helper of this name belongs in an `impl` block without #[consumer]"
+        );
+        mistakes.note(name, message);
+        return;
+    }
+    let meant = Hook::meant(name, style);
+    let meant = meant.filter(|hook| hook.fits(method) && hook.takes() == method.takes);
     if let Some(hook) = meant {
         let hook = hook.name();
         let message = format!(

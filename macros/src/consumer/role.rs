@@ -1,18 +1,25 @@
 //! The role of a method, by its name or its attribute.
 
-use super::{hooks::Hook, timers};
+use super::{arguments::Style, events::EventName, hooks::Hook, timers};
 use crate::{mistakes::Mistakes, types};
 use proc_macro2::TokenStream;
-use syn::{Attribute, Error, ImplItemFn, LitStr, Result, Token, punctuated::Punctuated};
+use syn::{
+    Attribute, Error, Ident, ImplItemFn, LitStr, Result, Token, parse::ParseStream,
+    punctuated::Punctuated,
+};
 
 /// The role of a method.
 pub(super) enum Role {
     /// Called by its name: `opened`, `disconnect`, ….
     Hook(Hook),
     /// `#[on("chat.message")]`, for events of these types.
-    On(Vec<LitStr>),
+    On(Vec<EventName>),
     /// `#[on_message("say")]`, for the client's messages of this type.
-    OnMessage(LitStr),
+    OnMessage {
+        tag: LitStr,
+        /// `#[on_message("bid", reply)]`
+        is_request: bool,
+    },
     /// `#[every(seconds = 30)]`.
     Every(TokenStream),
     /// None of these.
@@ -22,10 +29,10 @@ pub(super) enum Role {
 const ATTRIBUTES: &[&str] = &["on", "on_message", "every"];
 
 /// Returns the role of a method, and removes the attributes that determine it.
-pub(super) fn role(method: &mut ImplItemFn, mistakes: &mut Mistakes) -> Role {
+pub(super) fn role(method: &mut ImplItemFn, style: Style, mistakes: &mut Mistakes) -> Role {
     let ours = |attribute: &mut Attribute| types::is_word(attribute.path(), ATTRIBUTES);
     let attributes: Vec<Attribute> = method.attrs.extract_if(.., ours).collect();
-    let hook = Hook::named(&method.sig.ident);
+    let hook = Hook::named(&method.sig.ident, style);
     let Some(first) = attributes.first() else {
         return hook.map_or(Role::Helper, Role::Hook);
     };
@@ -38,9 +45,13 @@ pub(super) fn role(method: &mut ImplItemFn, mistakes: &mut Mistakes) -> Role {
         mistakes.note(&method.sig.ident, message);
         return Role::Hook(hook);
     }
+    if let Err(error) = fits(first, style) {
+        mistakes.push(error);
+        return Role::Helper;
+    }
     let role = match name_of(first).as_str() {
         "on" => kinds(&attributes).map(Role::On),
-        "on_message" => single(&attributes).and_then(tag).map(Role::OnMessage),
+        "on_message" => single(&attributes).and_then(on_message),
         _ => single(&attributes)
             .and_then(timers::period)
             .map(Role::Every),
@@ -54,13 +65,13 @@ fn name_of(attribute: &Attribute) -> String {
 }
 
 /// Returns all types of all `#[on(…)]` of a method.
-fn kinds(attributes: &[Attribute]) -> Result<Vec<LitStr>> {
+fn kinds(attributes: &[Attribute]) -> Result<Vec<EventName>> {
     let mut kinds = Vec::new();
     for attribute in attributes {
         if name_of(attribute) != "on" {
             return Err(two(attribute));
         }
-        let parse = Punctuated::<LitStr, Token![,]>::parse_terminated;
+        let parse = Punctuated::<EventName, Token![,]>::parse_terminated;
         let texts = attribute.parse_args_with(parse).map_err(|_| {
             Error::new_spanned(
                 attribute,
@@ -96,11 +107,35 @@ fn two(second: &Attribute) -> Error {
     )
 }
 
-fn tag(attribute: &Attribute) -> Result<LitStr> {
-    attribute.parse_args::<LitStr>().map_err(|_| {
+/// Parses `"say"`, or `"bid", reply`.
+fn on_message(attribute: &Attribute) -> Result<Role> {
+    let parse = |input: ParseStream<'_>| {
+        let tag: LitStr = input.parse()?;
+        let is_request = input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty();
+        if is_request && input.parse::<Ident>()? != "reply" {
+            return Err(input.error("expected `reply`"));
+        }
+        Ok(Role::OnMessage { tag, is_request })
+    };
+    attribute.parse_args_with(parse).map_err(|_| {
         Error::new_spanned(
             attribute,
-            "write the `type` of the client's message, as in #[on_message(\"say\")]",
+            "write the `type` of the client's message, as in #[on_message(\"say\")], \
+             or #[on_message(\"bid\", reply)] for a request that is answered",
         )
     })
+}
+
+/// Returns an error for an attribute that this kind of consumer does not have.
+fn fits(attribute: &Attribute, style: Style) -> Result<()> {
+    let message = match (style, name_of(attribute).as_str()) {
+        (Style::WebSocket, _) | (Style::Stream, "on") => return Ok(()),
+        (Style::Request, "on") => {
+            "`handle` receives the events, by `ctx.next_event()`; \
+             for #[on] methods instead of `handle`, write #[consumer(sse)]"
+        }
+        (_, "on_message") => "an HTTP consumer receives no messages; its request is in the context",
+        _ => "an HTTP consumer has no timers: use `tokio::time` in `handle`",
+    };
+    Err(Error::new_spanned(attribute, message))
 }

@@ -1,11 +1,18 @@
 //! The code that `#[consumer]` generates: the impl of the trait.
 
-use super::{events, hooks::Hook, messages, read::Consumer, timers};
-use crate::spans::at;
+use super::{events, hooks::Hook, messages, method::place, read::Consumer, timers};
+use crate::{protocol::Protocol, spans::at};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
 pub(super) fn write(consumer: &Consumer) -> TokenStream {
+    match consumer.style.protocol() {
+        Protocol::WebSocket => web_socket(consumer),
+        Protocol::Http => http(consumer),
+    }
+}
+
+fn web_socket(consumer: &Consumer) -> TokenStream {
     let Consumer {
         ty,
         generics,
@@ -15,9 +22,10 @@ pub(super) fn write(consumer: &Consumer) -> TokenStream {
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let (input, receive) = receive(consumer);
     let event_type = event_type(consumer);
-    let connect = hooks.connect(ty);
+    let connect = hooks.connect(ty, Protocol::WebSocket);
     let others = hooks.others();
-    let event = events::event(&consumer.events, hooks, ty);
+    let disconnect = hooks.disconnect(Protocol::WebSocket);
+    let event = events::event(consumer);
     let ticks = timers::ticks(&consumer.timers, ty);
     let written = quote! {
         #[automatically_derived]
@@ -29,6 +37,7 @@ pub(super) fn write(consumer: &Consumer) -> TokenStream {
             #receive
             #event
             #others
+            #disconnect
             #ticks
         }
     };
@@ -46,11 +55,121 @@ pub(super) fn write(consumer: &Consumer) -> TokenStream {
     }
 }
 
+fn http(consumer: &Consumer) -> TokenStream {
+    let Consumer {
+        ty,
+        generics,
+        hooks,
+        ..
+    } = consumer;
+    let (impl_generics, _, where_clause) = generics.split_for_impl();
+    let event_type = event_type(consumer);
+    let constants = consumer
+        .constants
+        .iter()
+        .map(|(name, ty)| quote_spanned!(at(name)=> const #name: #ty = Self::#name;));
+    let connect = hooks.connect(ty, Protocol::Http);
+    let handle = match hooks.get(Hook::Handle) {
+        Some(handle) => {
+            let call = handle.plain_call(&[]);
+            quote_spanned! {at(&handle.name)=>
+                async fn handle(
+                    &mut self,
+                    ctx: &mut ::seaway::HttpContext<Self::Event>,
+                ) -> ::seaway::Result<::seaway::Reply> {
+                    #call
+                }
+            }
+        }
+        None => stream(consumer),
+    };
+    let disconnect = hooks.disconnect(Protocol::Http);
+    let check = check(consumer);
+    quote! {
+        #[automatically_derived]
+        impl #impl_generics ::seaway::HttpConsumer for #ty #where_clause {
+            type Event = #event_type;
+
+            #(#constants)*
+            #connect
+            #handle
+            #disconnect
+        }
+
+        #check
+    }
+}
+
+/// Generates the `handle` of `#[consumer(sse)]`: a stream of server-sent events, until the server
+/// stops.
+fn stream(consumer: &Consumer) -> TokenStream {
+    let Consumer { ty, hooks, .. } = consumer;
+    let span = at(ty);
+    let opened = hooks.get(Hook::Opened).map(|method| {
+        let call = method.call(&[]);
+        quote_spanned!(at(&method.name)=> #call?;)
+    });
+    let missed = match hooks.get(Hook::Missed) {
+        Some(method) => {
+            let spans = method.arguments.iter().map(place);
+            let arguments = spans.map(|span| quote_spanned!(span=> missed));
+            let call = method.call(&arguments.collect::<Vec<_>>());
+            quote_spanned!(at(&method.name)=> #call?)
+        }
+        None => quote_spanned! {span=>
+            return ::core::result::Result::Err(::seaway::Error::from(missed).into())
+        },
+    };
+    let handle = events::handle(consumer);
+    let handle = handle.unwrap_or_else(|| quote!(::core::result::Result::Ok(())));
+    quote_spanned! {span=>
+        async fn handle(
+            &mut self,
+            ctx: &mut ::seaway::HttpContext<Self::Event>,
+        ) -> ::seaway::Result<::seaway::Reply> {
+            let stream = ctx.sse().await?;
+            #opened
+            loop {
+                match ctx.next_event().await {
+                    ::core::result::Result::Ok(::core::option::Option::Some(event)) => {
+                        let handled: ::seaway::Result<()> = async { #handle }.await;
+                        handled?;
+                    }
+                    ::core::result::Result::Ok(::core::option::Option::None) => break,
+                    ::core::result::Result::Err(missed) => #missed,
+                }
+            }
+            ::core::result::Result::Ok(stream.end())
+        }
+    }
+}
+
 /// Generates a placeholder impl for a consumer with errors, so that the compiler does not also
 /// report a missing impl.
 pub(super) fn stub(consumer: &Consumer) -> TokenStream {
     let Consumer { ty, generics, .. } = consumer;
     let (impl_generics, _, where_clause) = generics.split_for_impl();
+    if consumer.style.protocol() == Protocol::Http {
+        return quote! {
+            #[automatically_derived]
+            impl #impl_generics ::seaway::HttpConsumer for #ty #where_clause {
+                type Event = ::seaway::NoEvent;
+
+                async fn connect(
+                    _: &mut ::seaway::HttpHandshake<Self::Event>,
+                ) -> ::core::result::Result<Self, ::seaway::Rejection> {
+                    ::core::unreachable!()
+                }
+
+                async fn handle(
+                    &mut self,
+                    _: &mut ::seaway::HttpContext<Self::Event>,
+                ) -> ::seaway::Result<::seaway::Reply> {
+                    ::core::unreachable!()
+                }
+            }
+        };
+    }
     quote! {
         #[automatically_derived]
         impl #impl_generics ::seaway::WebSocketConsumer for #ty #where_clause {
@@ -84,7 +203,7 @@ fn receive(consumer: &Consumer) -> (TokenStream, Option<TokenStream>) {
     } = consumer;
     if !messages.is_empty() {
         return (
-            quote!(::seaway::Json<__Input>),
+            messages::input_type(messages),
             Some(messages::receive(messages, ty)),
         );
     }
@@ -112,7 +231,10 @@ fn event_type(consumer: &Consumer) -> TokenStream {
         return quote!(#event);
     }
     let said = consumer.hooks.event();
-    said.unwrap_or_else(|| quote_spanned!(at(ty)=> <Self as ::seaway::FromHandshake>::Event))
+    let marker = consumer.style.protocol().marker();
+    said.unwrap_or_else(
+        || quote_spanned!(at(ty)=> <Self as ::seaway::FromHandshake<#marker>>::Event),
+    )
 }
 
 /// Generates the check that all events have a method, outside the impl: `cargo check` evaluates a
@@ -121,6 +243,6 @@ fn check(consumer: &Consumer) -> Option<TokenStream> {
     if !consumer.generics.params.is_empty() {
         return None;
     }
-    let check = events::all_handled(&consumer.events, &consumer.hooks, &consumer.ty)?;
+    let check = events::all_handled(consumer)?;
     Some(quote!(const _: () = #check;))
 }

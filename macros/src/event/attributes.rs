@@ -2,7 +2,7 @@
 
 use crate::mistakes::Mistakes;
 use syn::{
-    Attribute, Error, Expr, LitStr, Result, Token, meta::ParseNestedMeta, parenthesized,
+    Attribute, Error, Expr, Ident, LitStr, Result, Token, meta::ParseNestedMeta, parenthesized,
     punctuated::Punctuated,
 };
 
@@ -31,23 +31,48 @@ pub(super) fn prefix(attributes: &[Attribute], mistakes: &mut Mistakes) -> Optio
     prefix
 }
 
-/// Returns the `#[event("…")]` of a variant.
-pub(super) fn kind(attributes: &[Attribute], mistakes: &mut Mistakes) -> Option<LitStr> {
-    let mut kind: Option<LitStr> = None;
+/// The `#[event(…)]` of a variant.
+pub(super) enum OnVariant {
+    /// `#[event("chat.message")]`
+    Type(LitStr),
+    /// `#[event(include)]`
+    Include,
+}
+
+/// Returns the `#[event(…)]` of a variant.
+pub(super) fn on_variant(attributes: &[Attribute], mistakes: &mut Mistakes) -> Option<OnVariant> {
+    let mut found: Option<OnVariant> = None;
     for attribute in attributes.iter().filter(|a| a.path().is_ident("event")) {
-        let read = attribute.parse_args::<LitStr>().map_err(|_| {
-            Error::new_spanned(
+        let is_include = |word: Ident| word == "include";
+        let read = match attribute.parse_args::<LitStr>() {
+            Ok(kind) => Ok(OnVariant::Type(kind)),
+            Err(_) if attribute.parse_args().is_ok_and(is_include) => Ok(OnVariant::Include),
+            Err(_) => Err(Error::new_spanned(
                 attribute,
-                "on a variant write its whole type, as in #[event(\"chat.message\")]",
-            )
-        });
-        if let Some(text) = mistakes.keep(read)
-            && kind.replace(text).is_some()
+                "on a variant write its whole type, as in #[event(\"chat.message\")], \
+                 or #[event(include)] for all events of the enum that it holds",
+            )),
+        };
+        if let Some(read) = mistakes.keep(read)
+            && found.replace(read).is_some()
         {
             mistakes.note(attribute, "a variant has one type");
         }
     }
-    kind
+    found
+}
+
+/// Returns whether a variant has `#[serde(other)]`.
+pub(super) fn is_other(serde: &[Attribute]) -> bool {
+    let mut is_other = false;
+    for attribute in serde {
+        // What else is wrong with it was reported before.
+        _ = attribute.parse_nested_meta(|meta| {
+            is_other |= meta.path.is_ident("other");
+            skip_value(&meta)
+        });
+    }
+    is_other
 }
 
 /// Returns the serde attributes, which are copied to the generated code. Each of `written` is

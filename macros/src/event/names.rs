@@ -56,6 +56,12 @@ pub(crate) fn finder(kind: &str) -> String {
     format!("on_{}", kind.replace('.', "_"))
 }
 
+/// Returns the name of the hidden function that matches all events of an included enum: `every_lot`
+/// for the variant `Lot`.
+pub(crate) fn every(variant: &str) -> String {
+    format!("every_{}", snake(variant))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,9 @@
 //! The parsed enum, with the `type` of each variant.
 
-use super::{attributes, names};
+use super::{
+    attributes::{self, OnVariant},
+    names,
+};
 use crate::{mistakes::Mistakes, types};
 use proc_macro2::Span;
 use std::collections::HashMap;
@@ -21,6 +24,10 @@ pub(super) struct Events {
 pub(super) struct Kind {
     pub(super) ident: Ident,
     pub(super) kind: String,
+    /// `#[event(include)]`: the variant holds another enum of events, and its name is in `kind`.
+    pub(super) is_included: bool,
+    /// `#[serde(other)]`: the variant stands for all types that the enum does not know.
+    pub(super) is_other: bool,
     /// Span of the type's string, or of the variant.
     pub(super) span: Span,
     pub(super) serde: Vec<Attribute>,
@@ -74,6 +81,7 @@ pub(super) fn read(input: DeriveInput, mistakes: &mut Mistakes) -> Option<Events
         .map(|variant| kind(variant, prefix.as_deref(), mistakes))
         .collect();
     check_unique(&variants, mistakes);
+    check_other(&variants, mistakes);
     Some(Events {
         name: input.ident,
         visibility: input.vis,
@@ -101,9 +109,11 @@ fn prefix(input: &DeriveInput, mistakes: &mut Mistakes) -> Option<String> {
 }
 
 fn kind(variant: &Variant, prefix: Option<&str>, mistakes: &mut Mistakes) -> Kind {
-    let said = attributes::kind(&variant.attrs, mistakes);
+    let said = attributes::on_variant(&variant.attrs, mistakes);
+    let is_included = matches!(said, Some(OnVariant::Include));
     let (kind, span) = match &said {
-        Some(text) => (text.value(), text.span()),
+        Some(OnVariant::Type(text)) => (text.value(), text.span()),
+        Some(OnVariant::Include) => (variant.ident.to_string(), variant.ident.span()),
         None => {
             let name = names::snake(&variant.ident.to_string());
             let prefix = prefix.unwrap_or("event");
@@ -113,22 +123,57 @@ fn kind(variant: &Variant, prefix: Option<&str>, mistakes: &mut Mistakes) -> Kin
     // An invalid prefix is reported once, at the prefix.
     let prefix_is_sound =
         prefix.is_none_or(|prefix| names::fault(&format!("{prefix}.x")).is_none());
-    if (said.is_some() || prefix_is_sound)
+    if !is_included
+        && (said.is_some() || prefix_is_sound)
         && let Some(fault) = names::fault(&kind)
     {
         mistakes.push(Error::new(span, fault));
     }
     let mut fields = variant.fields.clone();
-    check_fields(variant, mistakes);
+    match is_included {
+        true => check_included(variant, mistakes),
+        false => check_fields(variant, mistakes),
+    }
     for field in &mut fields {
         field.attrs = attributes::serde(&field.attrs, &[], mistakes);
     }
+    let serde = attributes::serde(&variant.attrs, ON_VARIANT, mistakes);
     Kind {
         ident: variant.ident.clone(),
         kind,
         span,
-        serde: attributes::serde(&variant.attrs, ON_VARIANT, mistakes),
+        is_included,
+        is_other: attributes::is_other(&serde),
+        serde,
         fields,
+    }
+}
+
+/// Adds an error unless the variant holds one type, the enum whose events it includes.
+fn check_included(variant: &Variant, mistakes: &mut Mistakes) {
+    let name = &variant.ident;
+    match &variant.fields {
+        Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {}
+        _ => mistakes.note(
+            variant,
+            format!(
+                "an included variant holds the other enum of events: write `{name}(OtherEvent)`"
+            ),
+        ),
+    }
+}
+
+/// Adds an error for `#[serde(other)]` beside included events, whose types it would take.
+fn check_other(variants: &[Kind], mistakes: &mut Mistakes) {
+    let included = variants.iter().any(|variant| variant.is_included);
+    for variant in variants
+        .iter()
+        .filter(|variant| included && variant.is_other)
+    {
+        mistakes.note(
+            &variant.ident,
+            "`#[serde(other)]` would take the events of the included enums: put it into the last of these enums",
+        );
     }
 }
 
@@ -160,7 +205,7 @@ fn check_fields(variant: &Variant, mistakes: &mut Mistakes) {
 /// are equal to Django Channels, which calls the same method.
 fn check_unique(variants: &[Kind], mistakes: &mut Mistakes) {
     let mut seen: HashMap<String, &Kind> = HashMap::new();
-    for variant in variants {
+    for variant in variants.iter().filter(|variant| !variant.is_included) {
         let Some(first) = seen.insert(names::finder(&variant.kind), variant) else {
             continue;
         };

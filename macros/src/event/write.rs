@@ -4,6 +4,7 @@ use super::{
     names,
     read::{Events, Kind},
 };
+use crate::spans::at;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Fields, Ident, LitStr};
@@ -13,6 +14,8 @@ pub(super) fn write(events: &Events) -> TokenStream {
     let mirror = mirror(events);
     let types = events.variants.iter().map(|variant| &variant.kind);
     let finders = finders(events);
+    let is_other = is_other(events);
+    let includes = includes(events);
     quote! {
         const _: () = {
             #mirror
@@ -37,7 +40,11 @@ pub(super) fn write(events: &Events) -> TokenStream {
             }
 
             #[automatically_derived]
-            impl ::seaway::Event for #name {}
+            impl ::seaway::Event for #name {
+                #is_other
+            }
+
+            #includes
 
             #[automatically_derived]
             impl ::seaway::__private::EventTypes for #name {
@@ -82,7 +89,11 @@ fn mirror(events: &Events) -> TokenStream {
     let name = &events.name;
     let remote = LitStr::new(&name.to_string(), name.span());
     let serde = &events.serde;
-    let variants = events.variants.iter().map(|variant| {
+    let own = events
+        .variants
+        .iter()
+        .filter(|variant| !variant.is_included);
+    let own = own.map(|variant| {
         let Kind {
             ident,
             kind,
@@ -97,15 +108,78 @@ fn mirror(events: &Events) -> TokenStream {
             #ident #fields
         }
     });
+    // serde tries these after the tagged ones, and they come last.
+    let included = events.variants.iter().filter(|variant| variant.is_included);
+    let included = included.map(|variant| {
+        let Kind {
+            ident,
+            serde,
+            fields,
+            ..
+        } = variant;
+        quote! {
+            #(#serde)*
+            #[serde(untagged)]
+            #ident #fields
+        }
+    });
+    let has_own = events.variants.iter().any(|variant| !variant.is_included);
+    let tag = match has_own {
+        true => quote!(tag = "type"),
+        false => quote!(untagged),
+    };
+    let variants = own.chain(included);
     quote! {
         #[derive(::seaway::__private::serde::Serialize, ::seaway::__private::serde::Deserialize)]
-        #[serde(crate = "::seaway::__private::serde", remote = #remote, tag = "type")]
+        #[serde(crate = "::seaway::__private::serde", remote = #remote, #tag)]
         #(#serde)*
         #[allow(dead_code)]
         enum __Mirror {
             #(#variants),*
         }
     }
+}
+
+/// Generates `is_other`, unless no event can be one.
+fn is_other(events: &Events) -> Option<TokenStream> {
+    let arms: Vec<TokenStream> = events
+        .variants
+        .iter()
+        .filter(|variant| variant.is_other || variant.is_included)
+        .map(|variant| {
+            let ident = &variant.ident;
+            match variant.is_included {
+                true => quote!(Self::#ident(event) => ::seaway::Event::is_other(event)),
+                false => quote!(Self::#ident { .. } => true),
+            }
+        })
+        .collect();
+    if arms.is_empty() {
+        return None;
+    }
+    Some(quote! {
+        #[allow(unreachable_patterns)]
+        fn is_other(&self) -> bool {
+            match self {
+                #(#arms,)*
+                _ => false,
+            }
+        }
+    })
+}
+
+/// Generates an impl per included enum, which lets consumers of this one join its groups.
+fn includes(events: &Events) -> TokenStream {
+    let name = &events.name;
+    let included = events.variants.iter().filter(|variant| variant.is_included);
+    let impls = included.filter_map(|variant| {
+        let ty = &variant.fields.iter().next()?.ty;
+        Some(quote_spanned! {at(ty)=>
+            #[automatically_derived]
+            impl ::seaway::Includes<#ty> for #name {}
+        })
+    });
+    quote!(#(#impls)*)
 }
 
 /// Generates a function per type that matches events of that type; `#[on("chat.message")]` calls
@@ -120,10 +194,15 @@ fn finders(events: &Events) -> TokenStream {
             ident,
             kind,
             span,
+            is_included,
             fields,
             ..
         } = variant;
-        let finder = format_ident!("{}", names::finder(kind), span = *span);
+        let finder = match is_included {
+            true => names::every(kind),
+            false => names::finder(kind),
+        };
+        let finder = format_ident!("{}", finder, span = *span);
         let (payload, pattern, found) = match fields {
             Fields::Unnamed(fields) => {
                 let ty = fields.unnamed.first().map(|field| &field.ty);

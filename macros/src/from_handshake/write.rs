@@ -1,16 +1,17 @@
-//! The code that `#[derive(WebSocketConsumer)]` generates: a `let` per field, groups last.
+//! The code that the derive macros of consumers generate: a `let` per field, groups last.
 
 use super::{
     read::{Consumer, Filled},
     source::Source,
     template::{Piece, Template},
 };
-use crate::{spans::at, types};
+use crate::{protocol::Protocol, spans::at, types};
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{Generics, Ident, LitStr};
 
-pub(super) fn write(consumer: &Consumer) -> TokenStream {
+pub(super) fn write(consumer: &Consumer, protocol: Protocol) -> TokenStream {
+    let marker = protocol.marker();
     let name = &consumer.name;
     let (impl_generics, type_generics, where_clause) = consumer.generics.split_for_impl();
     let handshake = handshake(Span::mixed_site());
@@ -28,16 +29,20 @@ pub(super) fn write(consumer: &Consumer) -> TokenStream {
         false => quote!(_),
     };
     let check = consumer.generics.params.is_empty().then(|| {
-        let check = quote_spanned!(at(name)=> ::seaway::__private::is_consumer::<#name>());
+        let check = match protocol {
+            Protocol::WebSocket => quote!(is_consumer),
+            Protocol::Http => quote!(is_http_consumer),
+        };
+        let check = quote_spanned!(at(name)=> ::seaway::__private::#check::<#name>());
         quote!(const _: () = #check;)
     });
     quote! {
         #[automatically_derived]
-        impl #impl_generics ::seaway::FromHandshake for #name #type_generics #where_clause {
+        impl #impl_generics ::seaway::FromHandshake<#marker> for #name #type_generics #where_clause {
             type Event = #event;
 
             async fn from_handshake(
-                #parameter: &mut ::seaway::Handshake<Self::Event>,
+                #parameter: &mut ::seaway::Handshake<Self::Event, #marker>,
             ) -> ::core::result::Result<Self, ::seaway::Rejection> {
                 #(#lets)*
                 ::core::result::Result::Ok(Self { #(#names),* })
@@ -50,15 +55,16 @@ pub(super) fn write(consumer: &Consumer) -> TokenStream {
 
 /// Generates a placeholder impl for a struct with errors, so that the compiler does not also report
 /// a missing impl.
-pub(super) fn stub(name: &Ident, generics: &Generics) -> TokenStream {
+pub(super) fn stub(name: &Ident, generics: &Generics, protocol: Protocol) -> TokenStream {
+    let marker = protocol.marker();
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     quote! {
         #[automatically_derived]
-        impl #impl_generics ::seaway::FromHandshake for #name #type_generics #where_clause {
+        impl #impl_generics ::seaway::FromHandshake<#marker> for #name #type_generics #where_clause {
             type Event = ::seaway::NoEvent;
 
             async fn from_handshake(
-                _: &mut ::seaway::Handshake<Self::Event>,
+                _: &mut ::seaway::Handshake<Self::Event, #marker>,
             ) -> ::core::result::Result<Self, ::seaway::Rejection> {
                 ::core::unreachable!()
             }
@@ -124,7 +130,7 @@ fn fill(field: &Filled, consumer: &Consumer) -> TokenStream {
         Source::State => quote_spanned! {span=>
             #handshake.state::<#ty>()?.clone()
         },
-        Source::Group(template) => join(template, consumer, span),
+        Source::Group(template) => join(field, template, consumer, span),
         Source::Default(None) => quote_spanned!(span=> ::core::default::Default::default()),
         Source::Default(Some(value)) => quote!(#value),
         Source::Extractor => quote_spanned!(span=> #handshake.extract::<#ty>().await?),
@@ -162,10 +168,25 @@ fn plain(name: &Ident) -> String {
     name.to_string().trim_start_matches("r#").to_owned()
 }
 
+/// Returns whether the event type of the consumer is that of this group.
+fn is_first_group(field: &Filled, consumer: &Consumer) -> bool {
+    let is_group = |field: &&Filled| matches!(field.source, Source::Group(_));
+    let first = consumer.fields.iter().find(is_group);
+    first.is_some_and(|first| first.name == field.name)
+}
+
 /// Generates the code that joins a group. A placeholder in its name is a field that is filled by
 /// now, or else a path parameter.
-fn join(template: &Template, consumer: &Consumer, span: Span) -> TokenStream {
+fn join(field: &Filled, template: &Template, consumer: &Consumer, span: Span) -> TokenStream {
     let handshake = handshake(span);
+    let ty = &field.ty;
+    // The event type of another group may be one that the consumer's includes.
+    let join = match consumer.event.is_none() && is_first_group(field, consumer) {
+        true => quote_spanned!(span=> join),
+        false => {
+            quote_spanned!(span=> join_as::<<#ty as ::seaway::__private::GroupField>::Event>)
+        }
+    };
     let format: String = template
         .pieces
         .iter()
@@ -176,7 +197,7 @@ fn join(template: &Template, consumer: &Consumer, span: Span) -> TokenStream {
         .collect();
     let text = &template.text;
     if template.names().next().is_none() {
-        return quote_spanned!(span=> #handshake.join(#text).await?);
+        return quote_spanned!(span=> #handshake.#join(#text).await?);
     }
     let format = LitStr::new(&format, text.span());
     let is_value = |field: &&Filled| !matches!(field.source, Source::Group(_));
@@ -197,6 +218,6 @@ fn join(template: &Template, consumer: &Consumer, span: Span) -> TokenStream {
         }
     });
     quote_spanned! {span=>
-        #handshake.join(&::std::format!(#format, #(#values),*)).await?
+        #handshake.#join(&::std::format!(#format, #(#values),*)).await?
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     blocking::block_on,
-    channels::{Event, Group},
+    channels::{Event, Group, Includes},
     consumer::{Context, IntoMessage, NoEvent},
     error::Result,
     message::Close,
@@ -79,11 +79,22 @@ impl<E: Event> BlockingContext<E> {
         block_on(self.0.join(group))
     }
 
+    /// Adds this consumer to a group of events that `E` includes.
+    ///
+    /// # Errors
+    /// As [`Context::join_as`].
+    pub fn join_as<G: Event>(&self, group: &str) -> Result<Group<G>>
+    where
+        E: Includes<G>,
+    {
+        block_on(self.0.join_as(group))
+    }
+
     /// Removes this consumer from a group while the connection remains open.
     ///
     /// # Errors
     /// As [`Context::leave`].
-    pub fn leave(&self, group: &Group<E>) -> Result<()> {
+    pub fn leave<G: Event>(&self, group: &Group<G>) -> Result<()> {
         block_on(self.0.leave(group))
     }
 }

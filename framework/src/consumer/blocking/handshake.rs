@@ -2,7 +2,7 @@
 
 use crate::{
     blocking::block_on,
-    channels::{Event, Group},
+    channels::{Event, Group, Includes},
     consumer::{Handshake, NoEvent},
     error::Result,
     extract::FromScope,
@@ -37,6 +37,17 @@ impl<E: Event> BlockingHandshake<E> {
     /// As [`Handshake::join`].
     pub fn join(&self, group: &str) -> Result<Group<E>> {
         block_on(self.0.join(group))
+    }
+
+    /// Adds this consumer to a group of events that `E` includes.
+    ///
+    /// # Errors
+    /// As [`Handshake::join_as`].
+    pub fn join_as<G: Event>(&self, group: &str) -> Result<Group<G>>
+    where
+        E: Includes<G>,
+    {
+        block_on(self.0.join_as(group))
     }
 
     /// Extracts a value from the scope: the session, the user, cookies, your own type.

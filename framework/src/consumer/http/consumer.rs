@@ -45,6 +45,10 @@ use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 ///
 /// The guide is `docs/http-consumers.md`: long polling, streams without gaps, bodies, consumers
 /// beside other routes, and how a request ends.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an `HttpConsumer`",
+    label = "put #[consumer] on its `impl` block with a `handle`, or #[consumer(sse)] without one, or write `impl HttpConsumer for {Self}`"
+)]
 pub trait HttpConsumer: Sized + Send + 'static {
     /// The type of events from other consumers: your type, or [`NoEvent`](crate::NoEvent).
     type Event: Event;

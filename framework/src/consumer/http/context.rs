@@ -8,7 +8,7 @@ use super::{
     sse::{self, Sse},
 };
 use crate::{
-    channels::{Channels, Event, Group, Mailbox, Missed, Shared},
+    channels::{Channels, Event, Group, Includes, Mailbox, Missed, Shared},
     error::{Error, ErrorKind, Result},
     name::ChannelName,
     protocol::{Body, Exchange, Http, Pipe, PipeBody, PipeEnd, detached},
@@ -219,6 +219,21 @@ impl<E: Event> HttpContext<E> {
         self.common.address.join(group).await
     }
 
+    /// Adds this consumer to a group of events that `E` [includes](crate::Includes): for consumers
+    /// that receive the events of groups with different event types.
+    ///
+    /// # Errors
+    /// As [`join`](HttpContext::join).
+    ///
+    /// # Cancel safety
+    /// As [`join`](HttpContext::join).
+    pub async fn join_as<G: Event>(&mut self, group: &str) -> Result<Group<G>>
+    where
+        E: Includes<G>,
+    {
+        self.common.address.join(group).await
+    }
+
     /// Removes this consumer from a group before the request ends.
     ///
     /// # Errors
@@ -226,7 +241,7 @@ impl<E: Event> HttpContext<E> {
     ///
     /// # Cancel safety
     /// As [`join`](HttpContext::join).
-    pub async fn leave(&mut self, group: &Group<E>) -> Result<()> {
+    pub async fn leave<G: Event>(&mut self, group: &Group<G>) -> Result<()> {
         match self.common.address.mailbox() {
             Some(mailbox) => group.discard(mailbox.name()).await,
             None => Ok(()),

@@ -18,6 +18,11 @@ pub(super) enum Kind {
 
 /// A type that can be a reply: a response, a status, text, bytes, JSON, a [`Rejection`], or one of
 /// these with another status.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a reply",
+    label = "wrap it to reply with JSON: `Json(…)`",
+    note = "replies are responses, statuses, text, bytes, `Json(value)`, or one of these after a status: `(status, reply)`"
+)]
 pub trait IntoReply {
     /// Converts the value to a response.
     ///

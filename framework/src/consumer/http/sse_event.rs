@@ -160,6 +160,11 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A type that can be sent as a server-sent event: an [`SseEvent`], or its data alone.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a server-sent event",
+    label = "wrap it to send it as JSON: `Json(…)`",
+    note = "server-sent events are text, `Json(value)`, or an `SseEvent`"
+)]
 pub trait IntoSseEvent: Send {
     /// Converts the value to an event.
     ///

@@ -5,10 +5,13 @@ mod events;
 mod fields;
 mod groups;
 mod hooks;
+mod http;
 mod messages;
+mod requests;
 mod room;
+mod views;
 
-use http::{Request, StatusCode};
+use ::http::{Request, StatusCode};
 use seaway::{
     ApplicationExt, BoxApplication, Channels, WebSocketConsumer, protocol::WebSocket,
     routing::PathRouter, testing::WebSocketCommunicator,

@@ -1,0 +1,239 @@
+//! Tests of the macros for HTTP consumers.
+
+use crate::support::Recorder;
+use http::{Request, StatusCode};
+use seaway::{
+    ApplicationExt, BoxApplication, Channels, Close, Disconnect, Event, Group, HttpConsumer,
+    HttpContext, HttpHandshake, Json, Missed, Rejection, Reply, Result, Shared, Sse, consumer,
+    http::Method, middleware::Provide, protocol::Http, routing::PathRouter,
+    testing::HttpCommunicator,
+};
+use std::time::Duration;
+
+#[derive(Event)]
+enum ChatEvent {
+    Message { text: String },
+    Left { name: String },
+}
+
+/// Long polling.
+#[derive(HttpConsumer)]
+struct Next {
+    #[param]
+    room: String,
+    #[query]
+    patience: Option<u64>,
+    #[state]
+    recorder: Recorder,
+    #[group("chat.{room}")]
+    _members: Group<ChatEvent>,
+}
+
+#[consumer]
+impl Next {
+    const METHODS: &'static [Method] = &[Method::GET];
+    const MAX_BODY: usize = 4;
+
+    async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<Reply> {
+        self.recorder.record("waiting");
+        let patience = Duration::from_secs(self.patience.unwrap_or(30));
+        match tokio::time::timeout(patience, ctx.next_event()).await {
+            Ok(event) => match event? {
+                Some(event) => ctx.reply(Json(event)),
+                None => ctx.reply(StatusCode::NO_CONTENT),
+            },
+            Err(_) => ctx.reply(format!("nothing new in {}", self.room)),
+        }
+    }
+
+    fn disconnect(self, end: Disconnect) {
+        self.recorder.record(format!("{end:?}"));
+    }
+}
+
+/// A stream of server-sent events with all hooks.
+#[derive(HttpConsumer)]
+struct Feed {
+    #[state]
+    recorder: Recorder,
+    #[group("chat.{room}")]
+    _members: Group<ChatEvent>,
+}
+
+#[consumer(sse, forward("chat.message"))]
+impl Feed {
+    async fn opened(&mut self, ctx: &mut HttpContext<ChatEvent>, events: &Sse) -> Result<()> {
+        let path = ctx.scope().head.uri.path();
+        Ok(events.send(format!("welcome to {path}")).await?)
+    }
+
+    #[on("chat.left")]
+    async fn left(&mut self, events: &Sse, event: Shared<ChatEvent>) -> Result<()> {
+        let ChatEvent::Left { name } = &*event else {
+            return Ok(());
+        };
+        Ok(events.send(format!("{name} left")).await?)
+    }
+
+    async fn missed(&mut self, events: &Sse, missed: Missed) -> Result<()> {
+        Ok(events.send(missed.to_string()).await?)
+    }
+
+    async fn disconnect(self, end: Disconnect) {
+        self.recorder.record(format!("{end:?}"));
+    }
+}
+
+/// The shortest one.
+#[derive(HttpConsumer)]
+struct Plain {
+    #[group("chat.{room}")]
+    _members: Group<ChatEvent>,
+}
+
+#[consumer(sse, forward)]
+impl Plain {}
+
+/// Its `connect` is written by hand.
+struct Own;
+
+#[consumer]
+impl Own {
+    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Rejection> {
+        match handshake.query::<String>("ticket")?.as_str() {
+            "valid" => Ok(Self),
+            _ => Err(Rejection::from_status(StatusCode::FORBIDDEN)),
+        }
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+        ctx.reply("come in")
+    }
+}
+
+struct Stage {
+    channels: Channels,
+    recorder: Recorder,
+    app: BoxApplication<Http>,
+}
+
+fn stage() -> Stage {
+    let channels = Channels::in_memory();
+    let recorder = Recorder::default();
+    let app = PathRouter::new()
+        .route("/next/{room}", Next::application(&channels))
+        .route("/feed/{room}", Feed::application(&channels))
+        .route("/plain/{room}", Plain::application(&channels))
+        .route("/own", Own::application(&channels));
+    Stage {
+        app: app.with(Provide(recorder.clone())).boxed(),
+        channels,
+        recorder,
+    }
+}
+
+impl Stage {
+    fn get(&self, path: &str) -> HttpCommunicator {
+        HttpCommunicator::open(&self.app, Request::get(path).body("").unwrap())
+    }
+
+    fn room(&self) -> Group<ChatEvent> {
+        self.channels.group("chat.lobby").unwrap()
+    }
+
+    async fn say(&self, text: &str) {
+        let text = text.to_owned();
+        let room = self.room();
+        room.send(&ChatEvent::Message { text }).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn fields_are_filled_and_handle_replies() {
+    let stage = stage();
+
+    let mut client = stage.get("/next/lobby?patience=2");
+    assert_eq!(client.receive().await.unwrap(), "nothing new in lobby");
+    assert_eq!(stage.recorder.wait_for(2).await, ["waiting", "Replied"]);
+
+    let mut client = stage.get("/next/lobby");
+    stage.recorder.wait_for(3).await;
+    stage.say("ahoy").await;
+    let event = r#"{"type":"chat.message","text":"ahoy"}"#;
+    assert_eq!(client.receive().await.unwrap(), event);
+
+    let mut client = stage.get("/next/lobby?patience=soon");
+    assert_eq!(client.status().await, 400);
+}
+
+#[tokio::test]
+async fn the_constants_of_the_block_are_those_of_the_consumer() {
+    let stage = stage();
+    let send = |request: http::request::Builder, body: &'static str| {
+        HttpCommunicator::open(&stage.app, request.body(body).unwrap())
+    };
+
+    let mut post = send(Request::post("/next/lobby"), "");
+    let mut large = send(Request::get("/next/lobby"), "12345");
+
+    assert_eq!(post.status().await, 405);
+    assert_eq!(large.status().await, 413);
+    assert_eq!(Next::MAX_BODY, <Next as HttpConsumer>::MAX_BODY);
+}
+
+#[tokio::test]
+async fn a_disconnected_request_is_revoked() {
+    let stage = stage();
+    let mut client = stage.get("/next/lobby");
+    let close = Close::new(4000, "enough");
+
+    stage.recorder.wait_for(1).await;
+    stage.room().disconnect(close.clone()).await.unwrap();
+
+    assert_eq!(client.status().await, 403);
+    let end = format!("{:?}", Disconnect::Revoked(close));
+    assert_eq!(stage.recorder.wait_for(2).await, ["waiting", &end]);
+}
+
+#[tokio::test]
+async fn a_stream_has_hooks_and_forwards_events() {
+    let stage = stage();
+    let mut client = stage.get("/feed/lobby");
+    assert_eq!(client.receive_event().await.data, "welcome to /feed/lobby");
+
+    stage.say("ahoy").await;
+    let name = "ana".to_owned();
+    let room = stage.room();
+    room.send(&ChatEvent::Left { name }).await.unwrap();
+
+    let event = r#"{"type":"chat.message","text":"ahoy"}"#;
+    assert_eq!(client.receive_event().await.data, event);
+    assert_eq!(client.receive_event().await.data, "ana left");
+    _ = client.vanish().await;
+    assert_eq!(stage.recorder.wait_for(1).await, ["ClientLeft"]);
+}
+
+#[tokio::test]
+async fn the_shortest_stream_forwards_all_events() {
+    let stage = stage();
+    let mut client = stage.get("/plain/lobby");
+    assert_eq!(client.status().await, 200);
+
+    stage.say("ahoy").await;
+
+    let event = r#"{"type":"chat.message","text":"ahoy"}"#;
+    assert_eq!(client.receive_event().await.data, event);
+}
+
+#[tokio::test]
+async fn a_connect_of_ones_own_rejects() {
+    let stage = stage();
+
+    let mut without = stage.get("/own");
+    let mut forged = stage.get("/own?ticket=forged");
+    let mut valid = stage.get("/own?ticket=valid");
+
+    assert_eq!(without.status().await, 400);
+    assert_eq!(forged.status().await, 403);
+    assert_eq!(valid.receive().await.unwrap(), "come in");
+}

@@ -1,0 +1,36 @@
+//! An included variant holds another enum of events.
+
+use seaway::Event;
+
+#[derive(Event)]
+enum LotEvent {
+    Sold,
+}
+
+#[derive(Event)]
+enum Nothing {
+    #[event(include)]
+    Lot,
+}
+
+#[derive(Event)]
+enum Swallowed {
+    #[event(include)]
+    Lot(LotEvent),
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Event)]
+enum Misspelt {
+    #[event(includes)]
+    Lot(LotEvent),
+}
+
+#[derive(Event)]
+enum NotEvents {
+    #[event(include)]
+    Lot(String),
+}
+
+fn main() {}

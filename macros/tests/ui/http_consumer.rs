@@ -1,0 +1,52 @@
+//! An HTTP consumer has a `handle`, or `sse` writes it.
+#![allow(unused_variables)]
+
+use seaway::{Close, HttpConsumer, HttpContext, Reply, Result, consumer};
+
+#[derive(HttpConsumer)]
+struct Attributes {}
+
+#[consumer]
+impl Attributes {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+        ctx.reply("")
+    }
+
+    #[on("chat.message")]
+    fn message(&mut self) {}
+
+    #[on_message("say")]
+    fn say(&mut self) {}
+
+    #[every(seconds = 1)]
+    fn tick(&mut self) {}
+
+    fn opened(&mut self) {}
+}
+
+#[derive(HttpConsumer)]
+struct Twice {}
+
+#[consumer(sse)]
+impl Twice {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+        ctx.reply("")
+    }
+}
+
+#[derive(HttpConsumer)]
+struct Closed {}
+
+#[consumer]
+impl Closed {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+        ctx.reply("")
+    }
+
+    fn disconnect(self, close: Close) {}
+}
+
+#[derive(HttpConsumer)]
+struct NoHandle {}
+
+fn main() {}

@@ -1,0 +1,26 @@
+//! A consumer has one event type, which may include others.
+
+use seaway::{Event, Group, WebSocketConsumer, consumer};
+
+#[derive(Event)]
+enum LotEvent {
+    Sold,
+}
+
+#[derive(Event)]
+enum DeskEvent {
+    Closed,
+}
+
+#[derive(WebSocketConsumer)]
+struct Bidder {
+    #[group("lot")]
+    lot: Group<LotEvent>,
+    #[group("desk")]
+    desk: Group<DeskEvent>,
+}
+
+#[consumer]
+impl Bidder {}
+
+fn main() {}
