@@ -14,6 +14,7 @@ use seaway_tests::support::{
 use tokio::{runtime, time::sleep};
 
 use Fault::*;
+use Layer::*;
 
 /// The event of the arena's rooms.
 #[derive(Serialize, Deserialize)]
@@ -23,6 +24,22 @@ struct Said {
 }
 
 impl seaway::Event for Said {}
+
+/// A wire format, as the arena's option `--layer` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Layer {
+    PubSub,
+    Queue,
+}
+
+impl Layer {
+    fn name(self) -> &'static str {
+        match self {
+            Self::PubSub => "pubsub",
+            Self::Queue => "queue",
+        }
+    }
+}
 
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,7 +85,7 @@ const GROUPS: [&[Fault]; 4] = [
 
 #[test]
 fn redis_killed_and_restarted_loses_nothing_and_closes_no_socket() {
-    let verdict = Killed.verdict();
+    let verdict = Killed.verdict(PubSub);
 
     verdict.is_complete();
     verdict.resumed_in_time();
@@ -76,7 +93,7 @@ fn redis_killed_and_restarted_loses_nothing_and_closes_no_socket() {
 
 #[test]
 fn redis_killed_and_restarted_with_its_data_loses_nothing_and_closes_no_socket() {
-    let verdict = KilledWithAof.verdict();
+    let verdict = KilledWithAof.verdict(PubSub);
 
     verdict.is_complete();
     verdict.resumed_in_time();
@@ -84,7 +101,7 @@ fn redis_killed_and_restarted_with_its_data_loses_nothing_and_closes_no_socket()
 
 #[test]
 fn redis_killed_again_right_after_its_restart_loses_nothing_silently() {
-    let verdict = KilledTwice.verdict();
+    let verdict = KilledTwice.verdict(PubSub);
 
     verdict.is_honest();
     verdict.resumed_in_time();
@@ -92,7 +109,7 @@ fn redis_killed_again_right_after_its_restart_loses_nothing_silently() {
 
 #[test]
 fn redis_restarted_behind_a_proxy_that_still_listens_loses_nothing_silently() {
-    let verdict = KilledBehindProxy.verdict();
+    let verdict = KilledBehindProxy.verdict(PubSub);
 
     verdict.is_honest();
     verdict.resumed_in_time();
@@ -100,7 +117,7 @@ fn redis_restarted_behind_a_proxy_that_still_listens_loses_nothing_silently() {
 
 #[test]
 fn redis_restarted_while_a_process_is_suspended_loses_nothing_silently() {
-    let verdict = KilledWhileFrozen.verdict();
+    let verdict = KilledWhileFrozen.verdict(PubSub);
 
     verdict.is_honest();
     verdict.resumed_in_time();
@@ -108,7 +125,7 @@ fn redis_restarted_while_a_process_is_suspended_loses_nothing_silently() {
 
 #[test]
 fn redis_suspended_for_five_seconds_loses_nothing_and_closes_no_socket() {
-    let verdict = Stopped.verdict();
+    let verdict = Stopped.verdict(PubSub);
 
     verdict.is_complete();
     verdict.resumed_in_time();
@@ -116,7 +133,7 @@ fn redis_suspended_for_five_seconds_loses_nothing_and_closes_no_socket() {
 
 #[test]
 fn redis_suspended_for_longer_than_the_send_timeout_loses_nothing_silently() {
-    let verdict = StoppedForLong.verdict();
+    let verdict = StoppedForLong.verdict(PubSub);
 
     verdict.is_honest();
     verdict.resumed_in_time();
@@ -124,7 +141,7 @@ fn redis_suspended_for_longer_than_the_send_timeout_loses_nothing_silently() {
 
 #[test]
 fn a_network_that_stalls_for_five_seconds_loses_nothing_and_closes_no_socket() {
-    let verdict = Stalled.verdict();
+    let verdict = Stalled.verdict(PubSub);
 
     verdict.is_complete();
     verdict.resumed_in_time();
@@ -132,7 +149,7 @@ fn a_network_that_stalls_for_five_seconds_loses_nothing_and_closes_no_socket() {
 
 #[test]
 fn a_network_that_drops_five_seconds_of_bytes_and_resets_loses_nothing_silently() {
-    let verdict = Losing.verdict();
+    let verdict = Losing.verdict(PubSub);
 
     verdict.is_honest();
     verdict.resumed_in_time();
@@ -140,7 +157,7 @@ fn a_network_that_drops_five_seconds_of_bytes_and_resets_loses_nothing_silently(
 
 #[test]
 fn a_network_that_resets_every_connection_once_loses_nothing_silently() {
-    let verdict = Reset.verdict();
+    let verdict = Reset.verdict(PubSub);
 
     verdict.is_honest();
     verdict.resumed_in_time();
@@ -148,14 +165,14 @@ fn a_network_that_resets_every_connection_once_loses_nothing_silently() {
 
 #[test]
 fn a_network_with_100_ms_of_latency_loses_nothing_and_closes_no_socket() {
-    let verdict = Delayed.verdict();
+    let verdict = Delayed.verdict(PubSub);
 
     verdict.is_complete();
 }
 
 #[test]
 fn client_kill_loses_nothing_silently() {
-    let verdict = ClientsKilled.verdict();
+    let verdict = ClientsKilled.verdict(PubSub);
 
     verdict.is_honest();
     verdict.resumed_in_time();
@@ -163,7 +180,7 @@ fn client_kill_loses_nothing_silently() {
 
 #[test]
 fn flushall_loses_nothing_and_closes_no_socket() {
-    let verdict = Flushed.verdict();
+    let verdict = Flushed.verdict(PubSub);
 
     verdict.is_complete();
     verdict.resumed_in_time();
@@ -171,7 +188,7 @@ fn flushall_loses_nothing_and_closes_no_socket() {
 
 #[test]
 fn a_redis_at_its_maxmemory_loses_nothing_and_closes_no_socket() {
-    let verdict = OutOfMemory.verdict();
+    let verdict = OutOfMemory.verdict(PubSub);
 
     verdict.is_complete();
     verdict.resumed_in_time();
@@ -179,7 +196,7 @@ fn a_redis_at_its_maxmemory_loses_nothing_and_closes_no_socket() {
 
 #[test]
 fn a_password_that_is_wrong_for_two_seconds_loses_nothing_silently() {
-    let verdict = WrongPassword.verdict();
+    let verdict = WrongPassword.verdict(PubSub);
 
     verdict.is_honest();
     verdict.resumed_in_time();
@@ -187,7 +204,7 @@ fn a_password_that_is_wrong_for_two_seconds_loses_nothing_silently() {
 
 #[test]
 fn a_killed_process_loses_nothing_for_clients_of_the_other() {
-    let verdict = ProcessKilled.verdict();
+    let verdict = ProcessKilled.verdict(PubSub);
 
     verdict.is_honest();
     let only_its_own = HashMap::from([(None, 20)]);
@@ -197,7 +214,7 @@ fn a_killed_process_loses_nothing_for_clients_of_the_other() {
 
 #[test]
 fn a_process_whose_subscriber_is_disconnected_for_three_seconds_notifies_its_clients() {
-    let verdict = SubscriberCut.verdict();
+    let verdict = SubscriberCut.verdict(PubSub);
 
     verdict.is_honest();
     verdict.resumed_in_time();
@@ -205,7 +222,7 @@ fn a_process_whose_subscriber_is_disconnected_for_three_seconds_notifies_its_cli
 
 #[test]
 fn three_seconds_of_latency_during_a_join_lose_nothing_and_close_no_socket() {
-    let verdict = LateSubscription.verdict();
+    let verdict = LateSubscription.verdict(PubSub);
 
     verdict.is_complete();
 }
@@ -247,46 +264,175 @@ async fn the_backlog_of_a_killed_redis_is_not_lost_silently() {
     );
 }
 
+/// The same faults with the wire format of queues.
+mod with_queues {
+    use super::{Fault::*, Layer::Queue};
+    use std::time::Duration;
+
+    /// A message takes two round trips, and Redis stores it meanwhile: a backlog takes longer.
+    const RESUME: Duration = Duration::from_secs(3);
+
+    #[test]
+    fn redis_killed_and_restarted_loses_nothing_and_closes_no_socket() {
+        let verdict = Killed.verdict(Queue);
+
+        verdict.is_complete();
+        verdict.resumed_within(RESUME);
+    }
+
+    #[test]
+    fn redis_killed_and_restarted_with_its_data_loses_nothing_silently() {
+        let verdict = KilledWithAof.verdict(Queue);
+
+        verdict.is_honest();
+        verdict.resumed_within(RESUME);
+    }
+
+    #[test]
+    fn redis_killed_again_right_after_its_restart_loses_nothing_silently() {
+        KilledTwice.verdict(Queue).is_honest();
+    }
+
+    #[test]
+    fn redis_restarted_behind_a_proxy_that_still_listens_loses_nothing_silently() {
+        let verdict = KilledBehindProxy.verdict(Queue);
+
+        verdict.is_honest();
+        verdict.resumed_within(RESUME);
+    }
+
+    #[test]
+    fn redis_restarted_while_a_process_is_suspended_loses_nothing_silently() {
+        KilledWhileFrozen.verdict(Queue).is_honest();
+    }
+
+    #[test]
+    fn redis_suspended_for_five_seconds_loses_nothing_and_closes_no_socket() {
+        let verdict = Stopped.verdict(Queue);
+
+        verdict.is_complete();
+        verdict.resumed_within(RESUME);
+    }
+
+    #[test]
+    fn redis_suspended_for_longer_than_the_send_timeout_loses_nothing_silently() {
+        StoppedForLong.verdict(Queue).is_honest();
+    }
+
+    #[test]
+    fn a_network_that_stalls_for_five_seconds_loses_nothing_and_closes_no_socket() {
+        Stalled.verdict(Queue).is_complete();
+    }
+
+    #[test]
+    fn a_network_that_drops_five_seconds_of_bytes_and_resets_loses_nothing_silently() {
+        let verdict = Losing.verdict(Queue);
+
+        verdict.is_honest();
+        verdict.resumed_within(RESUME);
+    }
+
+    #[test]
+    fn a_network_that_resets_every_connection_once_loses_nothing_silently() {
+        let verdict = Reset.verdict(Queue);
+
+        verdict.is_honest();
+        verdict.resumed_within(RESUME);
+    }
+
+    #[test]
+    fn a_network_with_100_ms_of_latency_loses_nothing_and_closes_no_socket() {
+        Delayed.verdict(Queue).is_complete();
+    }
+
+    #[test]
+    fn client_kill_loses_nothing_silently() {
+        let verdict = ClientsKilled.verdict(Queue);
+
+        verdict.is_honest();
+        verdict.resumed_within(RESUME);
+    }
+
+    #[test]
+    fn flushall_loses_nothing_silently() {
+        Flushed.verdict(Queue).is_honest();
+    }
+
+    #[test]
+    fn a_redis_at_its_maxmemory_loses_nothing_silently() {
+        OutOfMemory.verdict(Queue).is_honest();
+    }
+
+    #[test]
+    fn a_password_that_is_wrong_for_two_seconds_loses_nothing_silently() {
+        let verdict = WrongPassword.verdict(Queue);
+
+        verdict.is_honest();
+        verdict.resumed_within(RESUME);
+    }
+
+    #[test]
+    fn a_killed_process_loses_nothing_silently_for_clients_of_the_other() {
+        ProcessKilled.verdict(Queue).is_honest();
+    }
+
+    #[test]
+    fn a_process_whose_reader_is_disconnected_for_three_seconds_notifies_its_clients() {
+        let verdict = SubscriberCut.verdict(Queue);
+
+        verdict.is_honest();
+        verdict.resumed_within(RESUME);
+    }
+
+    #[test]
+    fn three_seconds_of_latency_during_a_join_lose_nothing_and_close_no_socket() {
+        LateSubscription.verdict(Queue).is_complete();
+    }
+}
+
 impl Fault {
     /// Returns the effects of this fault. Runs the faults of its group, unless another test has.
-    fn verdict(self) -> &'static Verdict {
-        static VERDICTS: [OnceLock<Verdicts>; GROUPS.len()] =
-            [const { OnceLock::new() }; GROUPS.len()];
+    fn verdict(self, layer: Layer) -> &'static Verdict {
+        type Groups = [OnceLock<Verdicts>; GROUPS.len()];
+        static VERDICTS: [Groups; 2] = [const { [const { OnceLock::new() }; GROUPS.len()] }; 2];
 
         let number = GROUPS.iter().position(|group| group.contains(&self));
         let number = number.expect("every fault is in a group");
-        let verdicts = VERDICTS[number].get_or_init(|| happen(GROUPS[number]));
+        let verdicts =
+            VERDICTS[layer as usize][number].get_or_init(|| happen(GROUPS[number], layer));
         let verdict = verdicts.get(&self);
         verdict.unwrap_or_else(|| panic!("{self:?} did not come to its end; the panic is above"))
     }
 
-    fn happens_alone(self) -> Verdict {
+    fn happens_alone(self, layer: Layer) -> Verdict {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
-        let verdict = runtime.expect("a runtime").block_on(self.happens());
-        println!("{self:?}: {verdict}");
+        let verdict = runtime
+            .expect("a runtime")
+            .block_on(self.happens(layer.name()));
+        println!("{self:?}, {}: {verdict}", layer.name());
         verdict
     }
 
-    async fn happens(self) -> Verdict {
+    async fn happens(self, layer: &str) -> Verdict {
         match self {
-            Killed => killed(Stage::directly_on(Redis::new().await).await).await,
-            KilledWithAof => killed_with_aof().await,
-            KilledTwice => killed_twice().await,
-            KilledBehindProxy => killed(Stage::on(Redis::new().await).await).await,
-            KilledWhileFrozen => killed_while_frozen().await,
-            Stopped => stopped(Duration::from_secs(5)).await,
-            StoppedForLong => stopped(Duration::from_secs(13)).await,
-            Stalled => stalled().await,
-            Losing => losing().await,
-            Reset => reset().await,
-            Delayed => delayed().await,
-            ClientsKilled => clients_killed().await,
-            Flushed => does(&["FLUSHALL"]).await,
-            OutOfMemory => does(&["CONFIG", "SET", "maxmemory", "1"]).await,
-            WrongPassword => wrong_password().await,
-            ProcessKilled => process_killed().await,
-            SubscriberCut => subscriber_cut().await,
-            LateSubscription => late_subscription().await,
+            Killed => killed(Stage::directly_on(Redis::new().await, layer).await).await,
+            KilledWithAof => killed_with_aof(layer).await,
+            KilledTwice => killed_twice(layer).await,
+            KilledBehindProxy => killed(Stage::on(Redis::new().await, layer).await).await,
+            KilledWhileFrozen => killed_while_frozen(layer).await,
+            Stopped => stopped(Duration::from_secs(5), layer).await,
+            StoppedForLong => stopped(Duration::from_secs(13), layer).await,
+            Stalled => stalled(layer).await,
+            Losing => losing(layer).await,
+            Reset => reset(layer).await,
+            Delayed => delayed(layer).await,
+            ClientsKilled => clients_killed(layer).await,
+            Flushed => does(&["FLUSHALL"], layer).await,
+            OutOfMemory => out_of_memory(layer).await,
+            WrongPassword => wrong_password(layer).await,
+            ProcessKilled => process_killed(layer).await,
+            SubscriberCut => subscriber_cut(layer).await,
+            LateSubscription => late_subscription(layer).await,
         }
     }
 }
@@ -295,9 +441,9 @@ impl Fault {
 type Verdicts = HashMap<Fault, Verdict>;
 
 /// Runs these faults concurrently, each in its own thread.
-fn happen(faults: &[Fault]) -> Verdicts {
+fn happen(faults: &[Fault], layer: Layer) -> Verdicts {
     thread::scope(|scope| {
-        let start = |fault: Fault| (fault, scope.spawn(move || fault.happens_alone()));
+        let start = |fault: Fault| (fault, scope.spawn(move || fault.happens_alone(layer)));
         let running: Vec<_> = faults.iter().copied().map(start).collect();
         let ended = running.into_iter().filter_map(|(fault, thread)| {
             // A panic concerns this fault alone, and its message is printed already.
@@ -315,16 +461,16 @@ async fn killed(mut stage: Stage) -> Verdict {
 }
 
 /// Kills a Redis with an AOF, which it loads on restart while it responds `LOADING`.
-async fn killed_with_aof() -> Verdict {
+async fn killed_with_aof(layer: &str) -> Verdict {
     let redis = Redis::with(&["--appendonly", "yes"]).await;
     let fill = "for i = 1, 50000 do redis.call('SET', 'key' .. i, i) end";
     redis.does(&["EVAL", fill, "0"]).await;
-    killed(Stage::directly_on(redis).await).await
+    killed(Stage::directly_on(redis, layer).await).await
 }
 
 /// Kills Redis a second time while the processes are subscribing, or have just begun to publish.
-async fn killed_twice() -> Verdict {
-    let mut stage = Stage::directly_on(Redis::new().await).await;
+async fn killed_twice(layer: &str) -> Verdict {
+    let mut stage = Stage::directly_on(Redis::new().await, layer).await;
     for _ in 0..2 {
         stage.redis.stop();
         sleep(Duration::from_secs(1)).await;
@@ -339,8 +485,8 @@ async fn killed_twice() -> Verdict {
 
 /// Kills Redis while a process is suspended: the other one reconnects and publishes long before
 /// this one notices.
-async fn killed_while_frozen() -> Verdict {
-    let mut stage = Stage::directly_on(Redis::new().await).await;
+async fn killed_while_frozen(layer: &str) -> Verdict {
+    let mut stage = Stage::directly_on(Redis::new().await, layer).await;
     stage.arenas[1].freeze();
     stage.redis.stop();
     sleep(Duration::from_secs(1)).await;
@@ -350,24 +496,24 @@ async fn killed_while_frozen() -> Verdict {
     stage.verdict().await
 }
 
-async fn stopped(length: Duration) -> Verdict {
-    let stage = Stage::on(Redis::new().await).await;
+async fn stopped(length: Duration, layer: &str) -> Verdict {
+    let stage = Stage::on(Redis::new().await, layer).await;
     stage.redis.freeze();
     sleep(length).await;
     stage.redis.thaw();
     stage.verdict().await
 }
 
-async fn stalled() -> Verdict {
-    let stage = Stage::on(Redis::new().await).await;
+async fn stalled(layer: &str) -> Verdict {
+    let stage = Stage::on(Redis::new().await, layer).await;
     stage.set_wires(|wire| wire.set(Wire::Stalled));
     sleep(Duration::from_secs(5)).await;
     stage.set_wires(|wire| wire.mend());
     stage.verdict().await
 }
 
-async fn losing() -> Verdict {
-    let stage = Stage::on(Redis::new().await).await;
+async fn losing(layer: &str) -> Verdict {
+    let stage = Stage::on(Redis::new().await, layer).await;
     stage.set_wires(|wire| wire.set(Wire::Losing));
     sleep(Duration::from_secs(5)).await;
     stage.set_wires(|wire| {
@@ -377,14 +523,14 @@ async fn losing() -> Verdict {
     stage.verdict().await
 }
 
-async fn reset() -> Verdict {
-    let stage = Stage::on(Redis::new().await).await;
+async fn reset(layer: &str) -> Verdict {
+    let stage = Stage::on(Redis::new().await, layer).await;
     stage.set_wires(|wire| wire.reset());
     stage.verdict().await
 }
 
-async fn delayed() -> Verdict {
-    let stage = Stage::on(Redis::new().await).await;
+async fn delayed(layer: &str) -> Verdict {
+    let stage = Stage::on(Redis::new().await, layer).await;
     stage.set_wires(|wire| wire.set(Wire::Late(Duration::from_millis(100))));
     sleep(Duration::from_secs(3)).await;
     stage.set_wires(|wire| wire.mend());
@@ -392,8 +538,8 @@ async fn delayed() -> Verdict {
 }
 
 /// Runs CLIENT KILL for command connections first, and for subscriber connections shortly after.
-async fn clients_killed() -> Verdict {
-    let stage = Stage::on(Redis::new().await).await;
+async fn clients_killed(layer: &str) -> Verdict {
+    let stage = Stage::on(Redis::new().await, layer).await;
     stage
         .redis
         .does(&["CLIENT", "KILL", "TYPE", "normal"])
@@ -407,14 +553,27 @@ async fn clients_killed() -> Verdict {
 }
 
 /// Runs a Redis command that must not affect the layer.
-async fn does(command: &[&str]) -> Verdict {
-    let stage = Stage::on(Redis::new().await).await;
+async fn does(command: &[&str], layer: &str) -> Verdict {
+    let stage = Stage::on(Redis::new().await, layer).await;
     stage.redis.does(command).await;
     stage.verdict().await
 }
 
-async fn wrong_password() -> Verdict {
-    let mut stage = Stage::on(Redis::with_password("first").await).await;
+/// With queues, Redis refuses events and joins meanwhile; clients come back when it has memory again.
+async fn out_of_memory(layer: &str) -> Verdict {
+    let command = ["CONFIG", "SET", "maxmemory", "1"];
+    if layer == PubSub.name() {
+        return does(&command, layer).await;
+    }
+    let stage = Stage::on(Redis::new().await, layer).await;
+    stage.redis.does(&command).await;
+    sleep(Duration::from_secs(2)).await;
+    stage.redis.does(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    stage.verdict().await
+}
+
+async fn wrong_password(layer: &str) -> Verdict {
+    let mut stage = Stage::on(Redis::with_password("first").await, layer).await;
     stage.redis.change_password("second").await;
     for kind in ["normal", "pubsub"] {
         stage.redis.does(&["CLIENT", "KILL", "TYPE", kind]).await;
@@ -424,22 +583,22 @@ async fn wrong_password() -> Verdict {
     stage.verdict().await
 }
 
-async fn process_killed() -> Verdict {
-    let mut stage = Stage::on(Redis::new().await).await;
+async fn process_killed(layer: &str) -> Verdict {
+    let mut stage = Stage::on(Redis::new().await, layer).await;
     stage.kill_process(1, Duration::from_secs(2)).await;
     stage.verdict().await
 }
 
-async fn subscriber_cut() -> Verdict {
-    let stage = Stage::on(Redis::new().await).await;
+async fn subscriber_cut(layer: &str) -> Verdict {
+    let stage = Stage::on(Redis::new().await, layer).await;
     stage.wires[1].set_side(Side::Subscriber, Wire::Cut);
     sleep(Duration::from_secs(3)).await;
     stage.wires[1].mend();
     stage.verdict().await
 }
 
-async fn late_subscription() -> Verdict {
-    let mut stage = Stage::on(Redis::new().await).await;
+async fn late_subscription(layer: &str) -> Verdict {
+    let mut stage = Stage::on(Redis::new().await, layer).await;
     stage.set_wires(|wire| wire.set(Wire::Late(Duration::from_secs(3))));
     sleep(Duration::from_secs(1)).await;
     stage.enter_a_new_room();

@@ -15,6 +15,7 @@ mod graceful_stop;
 mod harm;
 mod hostile;
 mod interop;
+mod interop_layers;
 mod missed;
 mod outage;
 mod people;

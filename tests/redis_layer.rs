@@ -1,8 +1,12 @@
 //! Tests of the Redis layer: conformance, subscriptions, and errors.
 
-use seaway::{Channels, ErrorKind, channels::redis::RedisConfig, testing::channel_layer};
+use seaway::{
+    ChannelName, Channels, ErrorKind,
+    channels::{Envelope, redis::RedisConfig},
+    testing::channel_layer,
+};
 use seaway_tests::support::{
-    Redis,
+    Redis, Server,
     wait::{DEADLINE, until},
 };
 use serde::{Deserialize, Serialize};
@@ -23,6 +27,11 @@ fn said(text: &str) -> Said {
     }
 }
 
+async fn queue(redis: &Redis) -> Channels {
+    let config = RedisConfig::new(redis.url()).queue();
+    Channels::redis(config).await.expect("Redis is there")
+}
+
 async fn connect(redis: &Redis) -> Channels {
     Channels::redis(redis.url()).await.expect("Redis is there")
 }
@@ -32,6 +41,196 @@ async fn the_redis_layer_conforms() {
     let redis = Redis::new().await;
 
     channel_layer::conforms(|| connect(&redis)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_queue_layer_conforms() {
+    let redis = Redis::new().await;
+
+    channel_layer::conforms(|| queue(&redis)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_formats_conform_on_two_hosts() {
+    for is_queue in [false, true] {
+        let hosts = [Redis::new().await, Redis::new().await];
+
+        channel_layer::conforms(async || {
+            let config = RedisConfig::new(hosts[0].url()).host(hosts[1].url());
+            let config = if is_queue { config.queue() } else { config };
+            Channels::redis(config).await.expect("both are there")
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn groups_are_shared_among_hosts() {
+    let hosts = [Redis::new().await, Redis::new().await];
+    let config = RedisConfig::new(hosts[0].url())
+        .host(hosts[1].url())
+        .queue();
+    let channels = Channels::redis(config).await.unwrap();
+    let mailbox = channels.open().await.unwrap();
+    for number in 0..20 {
+        let group = channels.group::<Said>(&format!("room-{number}")).unwrap();
+        group.add(mailbox.name()).await.unwrap();
+    }
+
+    // Their CRC-32 decides.
+    for (name, expected) in [("room-1", 1), ("room-8", 0)] {
+        let key = format!("asgi:group:{name}");
+        for (number, redis) in hosts.iter().enumerate() {
+            let members = redis.does(&["ZCARD", &key]).await;
+            let is_there = members == ":1\r\n";
+            assert_eq!(is_there, number == expected, "{name} on {number}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_group_of_queues_has_one_member_per_process() {
+    let redis = Redis::new().await;
+    let channels = queue(&redis).await;
+    let room = channels.group::<Said>("room").unwrap();
+    let mut mailboxes = Vec::new();
+
+    for _ in 0..20 {
+        let mailbox = channels.open().await.unwrap();
+        room.add(mailbox.name()).await.unwrap();
+        mailboxes.push(mailbox);
+    }
+
+    let members = redis.does(&["ZCARD", "asgi:group:room"]).await;
+    assert_eq!(members, ":1\r\n");
+    let expiry = redis.does(&["TTL", "asgi:group:room"]).await;
+    assert!(
+        expiry.starts_with(":863") || expiry.starts_with(":86400"),
+        "{expiry}"
+    );
+    drop(mailboxes);
+    until("the last one out leaves", DEADLINE, async || {
+        let members = redis.ask(&["ZCARD", "asgi:group:room"]).await;
+        (members? == ":0\r\n").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_members_of_a_process_that_has_ended_are_removed() {
+    let redis = Redis::new().await;
+    let mut arena = Server::arena_with(&["--redis", &redis.url(), "--layer", "queue"]).await;
+    let client = arena.client("/ws/room/harbour").await;
+    let channels = queue(&redis).await;
+    let room = channels.group::<Said>("room.harbour").unwrap();
+    let alive = redis.does(&["KEYS", "*$alive"]).await;
+
+    arena.kill();
+    drop(client);
+    // Its sign of life would last for 30 s.
+    for key in alive.lines().filter(|key| key.ends_with("$alive")) {
+        redis.does(&["EXPIRE", key, "0"]).await;
+    }
+
+    until("nobody is a member", DEADLINE, async || {
+        room.send(&said("x")).await.unwrap();
+        let members = redis.ask(&["ZCARD", "asgi:group:room.harbour"]).await;
+        (members? == ":0\r\n").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_process_that_redis_has_forgotten_joins_again_and_notifies_its_consumers() {
+    let redis = Redis::new().await;
+    let channels = queue(&redis).await;
+    let room = channels.group::<Said>("room").unwrap();
+    let mut mailbox = channels.open().await.unwrap();
+    room.add(mailbox.name()).await.unwrap();
+
+    redis.does(&["FLUSHALL"]).await;
+
+    let missed = timeout(DEADLINE, mailbox.receive()).await.expect("in time");
+    assert!(missed.is_err(), "it may have missed something");
+    room.send(&said("back")).await.unwrap();
+    let envelope = timeout(DEADLINE, mailbox.receive()).await.expect("in time");
+    assert_eq!(envelope.unwrap().decode::<Said>().unwrap().text, "back");
+}
+
+#[tokio::test]
+async fn memberships_last_longer_than_their_expiry() {
+    let redis = Redis::new().await;
+    let config = RedisConfig::new(redis.url())
+        .queue()
+        .group_expiry(Duration::from_secs(3));
+    let channels = Channels::redis(config).await.unwrap();
+    let room = channels.group::<Said>("room").unwrap();
+    let mut mailbox = channels.open().await.unwrap();
+    room.add(mailbox.name()).await.unwrap();
+    let joined = redis
+        .does(&["ZRANGE", "asgi:group:room", "0", "-1", "WITHSCORES"])
+        .await;
+
+    until("it is renewed", DEADLINE, async || {
+        let members = redis
+            .ask(&["ZRANGE", "asgi:group:room", "0", "-1", "WITHSCORES"])
+            .await?;
+        (members != joined).then_some(())
+    })
+    .await;
+
+    room.send(&said("still here")).await.unwrap();
+    let envelope = timeout(DEADLINE, mailbox.receive()).await.expect("in time");
+    assert!(envelope.is_ok(), "nothing was missed");
+}
+
+#[tokio::test]
+async fn a_full_queue_of_a_process_that_has_ended_delays_its_senders_once() {
+    let redis = Redis::new().await;
+    let mut arena = Server::arena_with(&["--redis", &redis.url(), "--layer", "queue"]).await;
+    let client = arena.client("/ws/room/harbour").await;
+    let channels = queue(&redis).await;
+    let room = channels.group::<Said>("room.harbour").unwrap();
+
+    arena.kill();
+    drop(client);
+    let start = tokio::time::Instant::now();
+    for _ in 0..300 {
+        room.send(&said("x")).await.expect("a group is never full");
+    }
+
+    assert!(
+        start.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        start.elapsed()
+    );
+    assert!(
+        channels.dropped() >= 200,
+        "each is counted: {}",
+        channels.dropped()
+    );
+}
+
+#[tokio::test]
+async fn a_job_that_has_waited_longer_than_its_expiry_is_not_taken() {
+    let redis = Redis::new().await;
+    let config = RedisConfig::new(redis.url()).expiry(Duration::from_secs(5));
+    let channels = Channels::redis(config).await.unwrap();
+    let jobs = ChannelName::new("jobs").unwrap();
+    // As a sender of long ago has left it.
+    let old = "twelve bytes\u{81}";
+    redis.does(&["ZADD", "asgijobs", "1000", old]).await;
+    channels
+        .layer()
+        .send(&jobs, Envelope::encode(&said("new")).unwrap())
+        .await
+        .unwrap();
+    redis.does(&["ZADD", "asgijobs", "1000", old]).await;
+
+    let job = channels.layer().receive(&jobs, DEADLINE).await.unwrap();
+
+    let job = job.expect("a job").decode::<Said>().unwrap();
+    assert_eq!(job.text, "new");
 }
 
 #[tokio::test]

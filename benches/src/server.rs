@@ -37,11 +37,16 @@ pub(crate) const IN_MEMORY: [Contestant; 3] = [
     },
 ];
 
-/// The servers over Redis; the last two are Django Channels with both layers of channels_redis.
-pub(crate) const OVER_REDIS: [Contestant; 4] = [
+/// The servers over Redis: Seaway with both wire formats, and Django Channels with both layers of
+/// channels_redis.
+pub(crate) const OVER_REDIS: [Contestant; 5] = [
     Contestant {
         name: "arena",
         program: Program::Built("arena"),
+    },
+    Contestant {
+        name: "queue",
+        program: Program::ArenaWithQueues,
     },
     Contestant {
         name: "axum",
@@ -62,6 +67,8 @@ pub(crate) const OVER_REDIS: [Contestant; 4] = [
 enum Program {
     /// A program in the same folder as this one.
     Built(&'static str),
+    /// The arena with the wire format of channels_redis' core layer.
+    ArenaWithQueues,
     /// Django Channels with this channel layer.
     Channels(&'static str),
 }
@@ -80,7 +87,7 @@ impl Contestant {
     /// enough samples.
     pub(crate) fn patience(self) -> u32 {
         match self.program {
-            Program::Built(_) => 1,
+            Program::Built(_) | Program::ArenaWithQueues => 1,
             // It delivers about a hundredth of the messages of the others.
             Program::Channels(_) => 4,
         }
@@ -96,6 +103,11 @@ impl Program {
                 if let Some(redis) = redis {
                     command.args(["--redis", &redis.url()]);
                 }
+                Ok(command)
+            }
+            Self::ArenaWithQueues => {
+                let mut command = Self::Built("arena").command(redis)?;
+                command.args(["--layer", "queue"]);
                 Ok(command)
             }
             Self::Channels(layer) => {

@@ -93,7 +93,8 @@ pub enum ErrorKind {
     /// The worker queue that a job was sent to is full.
     ///
     /// Workers take jobs more slowly than they are sent. The job was not queued; a later retry may
-    /// succeed.
+    /// succeed. Over Redis with queues, an event sent to one channel has the same outcome if the queue
+    /// of the consumer's process is full.
     ChannelFull,
     /// The channel layer did not accept an event or a membership.
     ///

@@ -128,6 +128,12 @@ pub(crate) fn jobs_expired(jobs: u64) {
     dropped("expired").increment(jobs);
 }
 
+/// Counts events that were dropped because the queue of a process in Redis was full.
+#[cfg(feature = "redis")]
+pub(crate) fn queue_full(queues: u64) {
+    dropped("queue_full").increment(queues);
+}
+
 fn dropped(reason: &'static str) -> Counter {
     counter!("seaway_events_dropped_total", "reason" => reason)
 }
@@ -143,12 +149,6 @@ pub(crate) fn missed(reason: &'static str) {
     counter!("seaway_missed_total", "reason" => reason).increment(1);
 }
 
-/// Records whether a connection to Redis is up.
-#[cfg(feature = "redis")]
-pub(crate) fn redis_connection(purpose: &'static str, is_up: bool) {
-    gauge!("seaway_redis_up", "purpose" => purpose).set(f64::from(u8::from(is_up)));
-}
-
 /// Counts a reconnection to Redis, and the time without a connection.
 #[cfg(feature = "redis")]
 pub(crate) fn redis_reconnected(purpose: &'static str, down: std::time::Duration) {
@@ -157,10 +157,10 @@ pub(crate) fn redis_reconnected(purpose: &'static str, down: std::time::Duration
     counter!("seaway_redis_down_milliseconds_total", "purpose" => purpose).increment(millis);
 }
 
-/// Records how many groups this process is subscribed to.
+/// Records how many more groups this process is subscribed to.
 #[cfg(feature = "redis")]
-pub(crate) fn subscriptions(groups: usize) {
-    gauge!("seaway_redis_subscriptions").set(groups as f64);
+pub(crate) fn subscriptions(more: f64) {
+    gauge!("seaway_redis_subscriptions").increment(more);
 }
 
 /// One unit of a gauge, counted until it is dropped.
@@ -176,6 +176,19 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.decrement(1.0);
+    }
+}
+
+/// A connection to Redis.
+#[cfg(feature = "redis")]
+pub(crate) struct RedisConnection(
+    #[expect(dead_code, reason = "it counts until it is dropped")] Open,
+);
+
+#[cfg(feature = "redis")]
+impl RedisConnection {
+    pub(crate) fn new(purpose: &'static str) -> Self {
+        Self(Open::new(gauge!("seaway_redis_up", "purpose" => purpose)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! A TCP proxy that can stall, delay, lose and reset connections.
 //!
 //! With one proxy per process, each process has its own network. Connections to Redis are
-//! distinguished by their commands: one that has sent `SUBSCRIBE` or `PSUBSCRIBE` is a
+//! distinguished by their commands: one that has sent `SUBSCRIBE`, `PSUBSCRIBE` or `BZPOPMIN` is a
 //! [`Side::Subscriber`].
 
 use std::{mem, sync::Arc, time::Duration};
@@ -54,7 +54,7 @@ pub enum Wire {
 /// A kind of connections of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Those that subscribe.
+    /// Those that subscribe, or read a queue.
     Subscriber,
     /// All others. Every connection starts as one of these.
     Publisher,
@@ -323,13 +323,17 @@ struct Watched {
 
 impl Watched {
     fn subscribes(&mut self, chunk: &[u8]) -> bool {
-        /// `PSUBSCRIBE` ends with it too, and so does `UNSUBSCRIBE`, which only subscribers send.
-        const WORD: &[u8] = b"SUBSCRIBE\r\n";
+        /// `PSUBSCRIBE` ends with the first too, and so does `UNSUBSCRIBE`, which only subscribers
+        /// send.
+        const WORDS: [&[u8]; 2] = [b"SUBSCRIBE\r\n", b"BZPOPMIN\r\n"];
+        const LONGEST: usize = WORDS[0].len();
 
         let mut seen = mem::take(&mut self.tail);
         seen.extend_from_slice(chunk);
-        let is_there = seen.windows(WORD.len()).any(|window| window == WORD);
-        self.tail = seen.split_off(seen.len().saturating_sub(WORD.len() - 1));
+        let is_there = WORDS
+            .iter()
+            .any(|word| seen.windows(word.len()).any(|window| window == *word));
+        self.tail = seen.split_off(seen.len().saturating_sub(LONGEST - 1));
         is_there
     }
 }
@@ -343,6 +347,7 @@ mod tests {
         for (chunks, expected) in [
             (&["*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\na\r\n"][..], true),
             (&["*2\r\n$10\r\nPSUBSC", "RIBE", "\r\n$1\r\na\r\n"], true),
+            (&["*3\r\n$8\r\nBZPOPMIN\r\n$1\r\na\r\n"], true),
             (
                 &["*3\r\n$7\r\nPUBLISH\r\n$1\r\na\r\n", "$9\r\nSUBSCRIBES\r\n"],
                 false,

@@ -62,24 +62,26 @@ pub struct Verdict {
 
 impl Stage {
     /// Starts everything, with proxies to Redis; returns once messages have been sent for a while.
-    pub async fn on(redis: Redis) -> Self {
-        Self::start(redis, |redis, wire| redis.url_through(wire.port())).await
+    ///
+    /// `layer` is the arena's option of this name.
+    pub async fn on(redis: Redis, layer: &str) -> Self {
+        Self::start(redis, layer, |redis, wire| redis.url_through(wire.port())).await
     }
 
     /// Like [`on`](Self::on), but the processes connect to Redis directly, so that they see at once
     /// when no process listens on its port.
-    pub async fn directly_on(redis: Redis) -> Self {
-        Self::start(redis, |redis, _| redis.url()).await
+    pub async fn directly_on(redis: Redis, layer: &str) -> Self {
+        Self::start(redis, layer, |redis, _| redis.url()).await
     }
 
-    async fn start(redis: Redis, url: impl Fn(&Redis, &Proxy) -> String) -> Self {
+    async fn start(redis: Redis, layer: &str, url: impl Fn(&Redis, &Proxy) -> String) -> Self {
         let wires = [
             Proxy::before_redis(&redis).await,
             Proxy::before_redis(&redis).await,
         ];
         let arenas = [
-            Server::arena_with(&["--redis", &url(&redis, &wires[0])]).await,
-            Server::arena_with(&["--redis", &url(&redis, &wires[1])]).await,
+            Server::arena_with(&["--redis", &url(&redis, &wires[0]), "--layer", layer]).await,
+            Server::arena_with(&["--redis", &url(&redis, &wires[1]), "--layer", layer]).await,
         ];
         let mut crowd = Crowd::new(EVERY);
         for number in 0..CLIENTS {
@@ -255,7 +257,13 @@ impl Verdict {
     /// # Panics
     /// If a client did not receive again in time.
     pub fn resumed_in_time(&self) {
-        let is_in_time = self.resumed.is_some_and(|resumed| resumed <= RESUME);
+        self.resumed_within(RESUME);
+    }
+
+    /// # Panics
+    /// If a client did not receive again within this time.
+    pub fn resumed_within(&self, limit: Duration) {
+        let is_in_time = self.resumed.is_some_and(|resumed| resumed <= limit);
         assert!(is_in_time, "{self:#}");
     }
 }

@@ -18,10 +18,10 @@ mod sockets;
 mod streams;
 
 use launch::Metrics;
-use options::Options;
+use options::{Layer, Options};
 use seaway::{
     ApplicationExt, Channels, Result, WebSocketConsumer,
-    channels::InMemoryChannelLayer,
+    channels::{InMemoryChannelLayer, redis::RedisConfig},
     routing::{PathRouter, ProtocolTypeRouter},
     serve,
 };
@@ -35,10 +35,16 @@ async fn main() -> Result<()> {
     let capacity = options.mailbox_capacity;
     let channels = match &options.redis {
         Some(redis) => {
-            let prefix = &options.prefix;
-            redis
-                .channels(|config| config.prefix(prefix).mailbox_capacity(capacity))
-                .await?
+            let configure = |config: RedisConfig| {
+                let config = config.prefix(&options.prefix).mailbox_capacity(capacity);
+                let more = options.more_hosts.iter();
+                let config = more.fold(config, |config, url| config.host(url));
+                match options.layer {
+                    Layer::PubSub => config,
+                    Layer::Queue => config.queue(),
+                }
+            };
+            redis.channels(configure).await?
         }
         None => Channels::new(InMemoryChannelLayer::with_mailbox_capacity(capacity)),
     };

@@ -5,15 +5,22 @@ use seaway::{
     channels::MAILBOX_CAPACITY,
     protocol::{Compression, SlowClient, WebSocketConfig},
 };
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 const PROGRAM: Program = Program {
     name: "arena",
     about: "The server for load and conformance tools. \
             Times are in seconds and may have a fraction, sizes in bytes.",
     settings: &[
-        ("--redis URL", "Redis, as redis://127.0.0.1:6379"),
+        (
+            "--redis URL",
+            "Redis, as redis://127.0.0.1:6379; may be given again for further hosts",
+        ),
         ("--prefix P", "the prefix of its names on that Redis (asgi)"),
+        (
+            "--layer L",
+            "the wire format of that Redis: pubsub, or queue as channels_redis.core (pubsub)",
+        ),
         (
             "--max-message-size N",
             "largest WebSocket message (1048576)",
@@ -73,11 +80,33 @@ const PROGRAM: Program = Program {
     ],
 };
 
+/// The wire format of the Redis layer.
+#[derive(Clone, Copy)]
+pub enum Layer {
+    PubSub,
+    Queue,
+}
+
+impl FromStr for Layer {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "pubsub" => Ok(Self::PubSub),
+            "queue" => Ok(Self::Queue),
+            _ => Err("it is pubsub or queue"),
+        }
+    }
+}
+
 /// The settings.
 pub struct Options {
     pub address: Address,
     pub redis: Option<Redis>,
+    /// The URLs of further, independent hosts.
+    pub more_hosts: Vec<String>,
     pub prefix: String,
+    pub layer: Layer,
     pub sockets: WebSocketConfig,
     pub mailbox_capacity: usize,
     pub max_body_size: usize,
@@ -97,8 +126,10 @@ impl Options {
         let mut options = Self {
             address: Address::default(),
             redis: Redis::from_env(),
+            more_hosts: Vec::new(),
             // The default of channels_redis: its clients find the arena's rooms.
             prefix: "asgi".to_owned(),
+            layer: Layer::PubSub,
             sockets: WebSocketConfig::new(),
             mailbox_capacity: MAILBOX_CAPACITY,
             max_body_size: 1024 * 1024,
@@ -112,11 +143,17 @@ impl Options {
             max_connections: 65_536,
         };
         let mut heartbeat = (Duration::from_secs(20), Duration::from_secs(20));
+        let mut has_redis = false;
         let address = PROGRAM.start_with(|flag| {
             let sockets = options.sockets.clone();
             match flag.name() {
-                "--redis" => options.redis = Some(Redis::from_option(flag.value()?)),
+                "--redis" if has_redis => options.more_hosts.push(flag.value()?),
+                "--redis" => {
+                    has_redis = true;
+                    options.redis = Some(Redis::from_option(flag.value()?));
+                }
                 "--prefix" => options.prefix = flag.value()?,
+                "--layer" => options.layer = flag.value()?,
                 "--max-message-size" => options.sockets = sockets.max_message_size(flag.value()?),
                 "--send-buffer" => options.sockets = sockets.send_buffer(flag.value()?),
                 "--policy" => options.sockets = sockets.slow_client(policy(flag)?),

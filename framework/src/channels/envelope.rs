@@ -350,15 +350,15 @@ impl Envelope {
     }
 }
 
-/// Returns which setting of channels_redis the sender seems to use that Seaway does not support.
+/// Returns which setting of channels_redis the sender seems to use that this process does not.
 fn foreign_setting(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [b'{', ..] => Some(
-            "it is JSON; remove serializer_format=\"json\" from the CHANNEL_LAYERS of the Django project",
+            "it is JSON; call RedisConfig::serializer(Serializer::Json), or remove serializer_format=\"json\" from the CHANNEL_LAYERS of the Django project",
         ),
         // A Fernet token: version 0x80 in Base64, and a timestamp of this century.
         [b'g', b'A', b'A', b'A', b'A', ..] => Some(
-            "it is encrypted; remove symmetric_encryption_keys from the CHANNEL_LAYERS of the Django project",
+            "it is encrypted; call RedisConfig::symmetric_encryption_keys with the same keys as in the CHANNEL_LAYERS of the Django project",
         ),
         _ => None,
     }
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_of_channels_redis_that_are_not_read_are_named() {
+    fn settings_of_channels_redis_that_differ_are_named() {
         for (bytes, setting) in [
             (&br#"{"type": "chat.message"}"#[..], "serializer_format"),
             (b"gAAAAABnk3Vt", "symmetric_encryption_keys"),

@@ -4,10 +4,9 @@
 //! consumers see this additional key and may ignore it. A Python sender that sets the key can
 //! except a Seaway consumer too.
 
-use super::messagepack;
+use super::messagepack::{self, Entry};
 use crate::name::ChannelName;
 use bytes::Bytes;
-use memchr::memmem;
 
 /// The key, preceded by MessagePack's byte for its length.
 const KEY: &[u8] = b"\xb1__seaway_except__";
@@ -21,29 +20,17 @@ pub(super) struct Except {
 impl Except {
     /// Reads the excluded channel from an encoded event, if the event has one.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        // This search rules out nearly every event.
-        memmem::find(bytes, KEY)?;
-        let (count, entries) = open_map(bytes)?;
-        let mut rest = entries;
-        for _ in 0..count {
-            let before = &entries[..entries.len() - rest.len()];
-            let after_key = messagepack::skip(rest).ok()?;
-            let after = messagepack::skip(after_key).ok()?;
-            if rest.starts_with(KEY) {
-                let value = &after_key[..after_key.len() - after.len()];
-                let channel = rmp_serde::from_slice::<&str>(value).ok()?;
-                let channel = ChannelName::new(channel).ok()?;
-                let event = map(count - 1, before, after);
-                return Some(Self { channel, event });
-            }
-            rest = after;
-        }
-        None
+        let Entry { value, others } = messagepack::take_entry(bytes, KEY)?;
+        let channel = rmp_serde::from_slice::<&str>(value).ok()?;
+        let channel = ChannelName::new(channel).ok()?;
+        Some(Self {
+            channel,
+            event: others,
+        })
     }
 
     /// Adds the excluded channel before an event's entries; returns `None` if the event is not a map.
     pub(super) fn write(channel: &ChannelName, event: &[u8]) -> Option<Bytes> {
-        let (count, entries) = open_map(event)?;
         let name = channel.as_str().as_bytes();
         let length = u8::try_from(name.len()).expect("a channel's name has at most 99 bytes");
         let mut key = KEY.to_vec();
@@ -52,37 +39,8 @@ impl Except {
             _ => key.extend([0xd9, length]),
         }
         key.extend(name);
-        Some(map(count.checked_add(1)?, &key, entries))
+        messagepack::add_first(event, &key)
     }
-}
-
-/// Returns the number of entries of a MessagePack map, and the encoded entries.
-fn open_map(bytes: &[u8]) -> Option<(u32, &[u8])> {
-    match bytes {
-        [count @ 0x80..=0x8f, entries @ ..] => Some((u32::from(count & 0x0f), entries)),
-        [0xde, a, b, entries @ ..] => Some((u32::from(u16::from_be_bytes([*a, *b])), entries)),
-        [0xdf, a, b, c, d, entries @ ..] => Some((u32::from_be_bytes([*a, *b, *c, *d]), entries)),
-        _ => None,
-    }
-}
-
-/// Encodes a map of `count` entries, given in two parts.
-fn map(count: u32, first: &[u8], rest: &[u8]) -> Bytes {
-    let mut bytes = Vec::with_capacity(5 + first.len() + rest.len());
-    match (u8::try_from(count), u16::try_from(count)) {
-        (Ok(count @ 0..16), _) => bytes.push(0x80 | count),
-        (_, Ok(count)) => {
-            bytes.push(0xde);
-            bytes.extend(count.to_be_bytes());
-        }
-        _ => {
-            bytes.push(0xdf);
-            bytes.extend(count.to_be_bytes());
-        }
-    }
-    bytes.extend_from_slice(first);
-    bytes.extend_from_slice(rest);
-    bytes.into()
 }
 
 #[cfg(test)]
@@ -138,7 +96,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_written_is_read_whatever_the_sizes(count in 0u32..70_000, name in "[a-z]{1,60}![a-z0-9]{1,30}") {
-            let event = map(count, &[], &vec![0xc0; 2 * count as usize]);
+            let event = messagepack::map(count, &[], &vec![0xc0; 2 * count as usize]);
 
             let bytes = Except::write(&channel(&name), &event).unwrap();
 

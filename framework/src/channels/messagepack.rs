@@ -1,5 +1,7 @@
 //! Decoding of MessagePack from other processes, after a check of its structure.
 
+use bytes::Bytes;
+use memchr::memmem;
 use serde::de::{DeserializeOwned, Error as _};
 
 /// The number of arrays and maps that may be nested; `serde_json` has the same limit for JSON.
@@ -56,6 +58,75 @@ pub(super) fn skip(mut bytes: &[u8]) -> Result<&[u8], &'static str> {
             return Err(CUT_OFF);
         }
     }
+}
+
+/// One entry of a map, and the map without it.
+pub(super) struct Entry<'a> {
+    pub(super) value: &'a [u8],
+    pub(super) others: Bytes,
+}
+
+/// Takes the entry with this key, which is encoded, out of a map; returns `None` if there is none.
+pub(super) fn take_entry<'a>(bytes: &'a [u8], key: &[u8]) -> Option<Entry<'a>> {
+    // This search rules out nearly every event.
+    memmem::find(bytes, key)?;
+    let (count, entries) = open_map(bytes)?;
+    let mut rest = entries;
+    for _ in 0..count {
+        let before = &entries[..entries.len() - rest.len()];
+        let after_key = skip(rest).ok()?;
+        let after = skip(after_key).ok()?;
+        if rest.starts_with(key) {
+            return Some(Entry {
+                value: &after_key[..after_key.len() - after.len()],
+                others: map(count - 1, before, after),
+            });
+        }
+        rest = after;
+    }
+    None
+}
+
+/// Adds an encoded entry in front of those of a map; returns `None` if the event is not a map.
+pub(super) fn add_first(event: &[u8], entry: &[u8]) -> Option<Bytes> {
+    let (count, entries) = open_map(event)?;
+    Some(map(count.checked_add(1)?, entry, entries))
+}
+
+/// Adds an encoded entry behind those of a map; returns `None` if the event is not a map.
+#[cfg(feature = "redis")]
+pub(super) fn add_last(event: &[u8], entry: &[u8]) -> Option<Bytes> {
+    let (count, entries) = open_map(event)?;
+    Some(map(count.checked_add(1)?, entries, entry))
+}
+
+/// Returns the number of entries of a MessagePack map, and the encoded entries.
+fn open_map(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    match bytes {
+        [count @ 0x80..=0x8f, entries @ ..] => Some((u32::from(count & 0x0f), entries)),
+        [0xde, a, b, entries @ ..] => Some((u32::from(u16::from_be_bytes([*a, *b])), entries)),
+        [0xdf, a, b, c, d, entries @ ..] => Some((u32::from_be_bytes([*a, *b, *c, *d]), entries)),
+        _ => None,
+    }
+}
+
+/// Encodes a map of `count` entries, given in two parts.
+pub(super) fn map(count: u32, first: &[u8], rest: &[u8]) -> Bytes {
+    let mut bytes = Vec::with_capacity(5 + first.len() + rest.len());
+    match (u8::try_from(count), u16::try_from(count)) {
+        (Ok(count @ 0..16), _) => bytes.push(0x80 | count),
+        (_, Ok(count)) => {
+            bytes.push(0xde);
+            bytes.extend(count.to_be_bytes());
+        }
+        _ => {
+            bytes.push(0xdf);
+            bytes.extend(count.to_be_bytes());
+        }
+    }
+    bytes.extend_from_slice(first);
+    bytes.extend_from_slice(rest);
+    bytes.into()
 }
 
 const CUT_OFF: &str = "a length exceeds the remaining bytes";

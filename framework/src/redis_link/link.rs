@@ -305,14 +305,14 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
     let mut flapping = Repeat::default();
     let mut unstable = 0_u32;
     loop {
-        metric::redis_connection(purpose, true);
+        let counted = metric::RedisConnection::new(purpose);
         let end = monitor(&up, dialer.settings.silence).await;
         // A silent connection may recover, and must not deliver beside the next one.
         up.driver.abort();
         let ended_at = Instant::now();
         // When a server ends, data that it had not written yet is lost.
         let had_backlog = up.activity.had_backlog();
-        metric::redis_connection(purpose, false);
+        drop(counted);
         let mut loss = Loss {
             generation: up.generation,
             run_id: up.run_id,

@@ -3,10 +3,11 @@
 use super::soon;
 use crate::{
     channels::{Channels, Envelope, Mailbox, Missed},
+    error::ErrorKind,
     name::ChannelName,
 };
 use serde::{Deserialize, Serialize};
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "exam.note")]
@@ -60,6 +61,11 @@ where
     nobody_is_no_error(&here).await;
     members_of_one_group_hear_nothing_of_another(&here, &there).await;
     members_are_counted_per_process(&here).await;
+    only_own_channels_can_be_added_to_a_group(&here, &there).await;
+    a_job_waits_and_is_taken_once(&here, &there).await;
+    two_workers_share_the_jobs(&here, &there).await;
+    a_full_worker_queue_refuses_the_job(&here, &there).await;
+    a_consumers_channel_is_no_worker_queue(&here).await;
 }
 
 async fn a_group_reaches_its_members_everywhere(here: &Channels, there: &Channels) {
@@ -235,6 +241,103 @@ async fn members_are_counted_per_process(here: &Channels) {
     assert_eq!(here.local_members(group.name()), 1, "joined");
     drop(one);
     assert_eq!(here.local_members(group.name()), 0, "left");
+}
+
+async fn only_own_channels_can_be_added_to_a_group(here: &Channels, there: &Channels) {
+    let mailbox = open(there).await;
+    let nobody = ChannelName::new("exam.nobody!0").expect("a valid name");
+    let group = here.group::<Note>("exam.foreign").expect("a valid name");
+
+    let error = group.add(&nobody).await.expect_err("it does not exist");
+    assert_eq!(error.kind(), ErrorKind::Layer);
+    let group = there.group::<Note>("exam.foreign").expect("a valid name");
+    group.add(mailbox.name()).await.expect("it is its own");
+}
+
+async fn a_job_waits_and_is_taken_once(here: &Channels, there: &Channels) {
+    let queue = queue("exam.jobs");
+    for number in 0..10 {
+        here.send(&queue, &Note::new(number)).await.expect("queued");
+    }
+
+    for number in 0..10 {
+        assert_eq!(
+            take(there, &queue).await,
+            Some(number),
+            "jobs leave in order"
+        );
+    }
+    assert_eq!(take(here, &queue).await, None, "each job is taken once");
+}
+
+async fn two_workers_share_the_jobs(here: &Channels, there: &Channels) {
+    let queue = queue("exam.shared");
+    let work = async |channels: &Channels| {
+        let mut taken = Vec::new();
+        while let Some(number) = take(channels, &queue).await {
+            taken.push(number);
+        }
+        taken
+    };
+    let send = async {
+        for number in 0..50 {
+            there
+                .send(&queue, &Note::new(number))
+                .await
+                .expect("queued");
+        }
+    };
+
+    let (one, two, ()) = tokio::join!(work(here), work(there), send);
+
+    let mut all = [one, two].concat();
+    all.sort_unstable();
+    let sent: Vec<_> = (0..50).collect();
+    assert_eq!(all, sent, "each job is taken by exactly one worker");
+}
+
+async fn a_full_worker_queue_refuses_the_job(here: &Channels, there: &Channels) {
+    let queue = queue("exam.bound");
+    let mut accepted = 0;
+    let refused = loop {
+        assert!(accepted < LARGEST_CAPACITY, "it is not bounded");
+        match here.send(&queue, &Note::new(accepted)).await {
+            Ok(()) => accepted += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused.kind(), ErrorKind::ChannelFull, "the sender is told");
+
+    for number in 0..accepted {
+        assert_eq!(
+            take(there, &queue).await,
+            Some(number),
+            "accepted jobs remain"
+        );
+    }
+    let sent = here.send(&queue, &Note::new(accepted)).await;
+    sent.expect("an empty queue accepts jobs again");
+    assert_eq!(take(there, &queue).await, Some(accepted));
+}
+
+async fn a_consumers_channel_is_no_worker_queue(here: &Channels) {
+    let mailbox = open(here).await;
+    let received = here.layer().receive(mailbox.name(), Duration::ZERO).await;
+    let error = received.expect_err("jobs are received from worker queues only");
+    assert_eq!(error.kind(), ErrorKind::Name);
+}
+
+fn queue(name: &str) -> ChannelName {
+    ChannelName::new(name).expect("a valid name")
+}
+
+/// Takes a job, or waits a second for one.
+async fn take(channels: &Channels, queue: &ChannelName) -> Option<u32> {
+    let receiving = channels.layer().receive(queue, Duration::from_secs(1));
+    let received = soon("a job", receiving).await.expect("the layer works");
+    let note = received?.decode::<Note>().expect("it is what was sent");
+    assert_eq!(*note, Note::new(note.number), "as it was sent");
+    Some(note.number)
 }
 
 async fn open(channels: &Channels) -> Mailbox {

@@ -23,8 +23,12 @@ pub(crate) struct Environment {
 /// The environment of the tests' peer on the same Redis.
 pub(crate) const TESTS: Environment = Environment {
     home: "target/python",
-    requirements: &["channels==4.3.*", "channels_redis==4.3.*", "Django>=4.2"],
-    modules: "channels_redis.pubsub, django",
+    requirements: &[
+        "channels==4.3.*",
+        "channels_redis[cryptography]==4.3.*",
+        "Django>=4.2",
+    ],
+    modules: "channels_redis.core, channels_redis.pubsub, cryptography, django",
 };
 
 /// The environment of the peer in the benchmark over Redis.

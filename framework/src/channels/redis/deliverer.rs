@@ -1,9 +1,12 @@
 //! Delivery of received events to the mailboxes of this process.
 
-use super::received::Received;
+use super::{
+    coding::Coding,
+    pending_gap::{Gap, Notice},
+    received::Received,
+};
 use crate::{
     channels::{Envelope, LocalChannels},
-    log_limit::log_limited,
     name::{ChannelName, GroupName},
     redis_link::Inbox,
 };
@@ -11,36 +14,15 @@ use redis::{PushKind, Value};
 use std::{
     mem,
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
 };
-use tokio::time::Instant;
 
 /// The receiver of Redis' pushes, which delivers events to the mailboxes of this process.
 pub(super) struct Deliverer {
     local: LocalChannels,
     group_prefix: Arc<str>,
     received: Arc<Received>,
+    coding: Arc<Coding>,
     gap: Mutex<Gap>,
-}
-
-/// Whether events from before the subscriptions were renewed may be missing.
-#[derive(Clone, Copy, Default)]
-enum Gap {
-    #[default]
-    None,
-    /// Only if something was published meanwhile. An event that arrives before this is known proves
-    /// that something was.
-    Suspected(Notice),
-    Certain(Notice),
-}
-
-/// A gap, and the mailboxes that are to be notified of it.
-#[derive(Clone, Copy)]
-pub(super) struct Notice {
-    /// When bytes last arrived on the previous connection.
-    pub(super) since: Instant,
-    /// The number of mailboxes opened before it was lost: later ones cannot have missed anything.
-    pub(super) opened: u64,
 }
 
 impl Deliverer {
@@ -48,27 +30,27 @@ impl Deliverer {
         local: LocalChannels,
         group_prefix: Arc<str>,
         received: Arc<Received>,
+        coding: Arc<Coding>,
     ) -> Self {
         Self {
             local,
             group_prefix,
             received,
+            coding,
             gap: Mutex::default(),
         }
     }
 
-    /// Records that events are missing. All consumers are notified when Redis confirms the
-    /// subscription to this process' own channels, and the members of each group again when it
-    /// confirms that group's. So a notice precedes all later events of its channel, and a consumer
-    /// that reads its state when it receives the last notice misses nothing.
-    pub(super) fn expect_gap(&self, notice: Notice) {
-        *self.gap() = Gap::Certain(notice);
-    }
-
-    /// Records that events are missing if any arrives before the subscriptions are
-    /// [renewed](Self::renewed): then all consumers are notified first.
-    pub(super) fn suspect_gap(&self, notice: Notice) {
-        *self.gap() = Gap::Suspected(notice);
+    /// Records the gap before a new connection.
+    ///
+    /// If it is certain, all consumers are notified when Redis confirms the subscription to this
+    /// process' own channels, and the members of each group again when it confirms that group's. So
+    /// a notice precedes all later events of its channel, and a consumer that reads its state when
+    /// it receives the last notice misses nothing. If it is suspected, an event that arrives before
+    /// the subscriptions are [renewed](Self::renewed) makes it certain: then all consumers are
+    /// notified first.
+    pub(super) fn expect(&self, gap: Gap) {
+        *self.gap() = gap;
     }
 
     /// Records that all subscriptions are confirmed; returns the suspected gap, unless consumers
@@ -80,23 +62,11 @@ impl Deliverer {
         }
     }
 
-    /// Notifies all consumers of a gap now.
-    pub(super) fn notify_all(&self, notice: Notice) {
-        let gap: Duration = notice.since.elapsed();
-        // A connection that breaks repeatedly is a gap each time.
-        log_limited!(
-            warn,
-            seconds = gap.as_secs_f32(),
-            "events sent while the subscriptions were interrupted may be missing; all consumers of this process are notified"
-        );
-        self.local.interrupted_before(notice.opened, gap);
-    }
-
     /// Handles the confirmation of the subscription to this process' own channels.
     fn own_channels_confirmed(&self) {
         let gap = *self.gap();
         if let Gap::Certain(notice) = gap {
-            self.notify_all(notice);
+            notice.tell(&self.local);
         }
     }
 
@@ -115,7 +85,7 @@ impl Deliverer {
         if let Gap::Suspected(notice) = *gap {
             *gap = Gap::Certain(notice);
             drop(gap);
-            self.notify_all(notice);
+            notice.tell(&self.local);
         }
     }
 
@@ -127,17 +97,21 @@ impl Deliverer {
     fn deliver_group(&self, channel: &[u8], payload: Vec<u8>) {
         self.confirm_suspected_gap();
         self.received.record(channel, &payload);
-        if let Some(group) = self.group_of(channel) {
+        if let Some(group) = self.group_of(channel)
+            && let Some(event) = self.coding.decode_published(payload)
+        {
             self.local
-                .deliver_group(&group, &Envelope::from_bytes(payload));
+                .deliver_group(&group, &Envelope::from_bytes(event));
         }
     }
 
     fn deliver(&self, channel: Vec<u8>, payload: Vec<u8>) {
         self.confirm_suspected_gap();
         self.received.record(&channel, &payload);
-        if let Some(Ok(channel)) = String::from_utf8(channel).ok().map(ChannelName::new) {
-            self.local.deliver(&channel, Envelope::from_bytes(payload));
+        if let Some(Ok(channel)) = String::from_utf8(channel).ok().map(ChannelName::new)
+            && let Some(event) = self.coding.decode_published(payload)
+        {
+            self.local.deliver(&channel, Envelope::from_bytes(event));
         }
     }
 
@@ -189,6 +163,7 @@ mod tests {
     use super::*;
     use crate::channels::{Mailbox, Missed};
     use futures_util::FutureExt;
+    use tokio::time::Instant;
 
     fn bytes(text: &str) -> Value {
         Value::BulkString(text.into())
@@ -242,7 +217,7 @@ mod tests {
         };
         let received = Arc::new(Received::default());
         Fixture {
-            deliverer: Deliverer::new(local, Arc::from("group."), received),
+            deliverer: Deliverer::new(local, Arc::from("group."), received, Arc::default()),
             member,
             notice,
         }
@@ -255,7 +230,7 @@ mod tests {
             mut member,
             notice,
         } = fixture();
-        deliverer.expect_gap(notice);
+        deliverer.expect(Gap::Certain(notice));
 
         confirm_own(&deliverer);
         assert_eq!(waiting(&mut member), ["gap"]);
@@ -283,7 +258,7 @@ mod tests {
             mut member,
             notice,
         } = fixture();
-        deliverer.suspect_gap(notice);
+        deliverer.expect(Gap::Suspected(notice));
 
         confirm_own(&deliverer);
         confirm(&deliverer, "a");
@@ -302,7 +277,7 @@ mod tests {
             mut member,
             notice,
         } = fixture();
-        deliverer.suspect_gap(notice);
+        deliverer.expect(Gap::Suspected(notice));
 
         confirm_own(&deliverer);
         confirm(&deliverer, "a");

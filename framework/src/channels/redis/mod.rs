@@ -1,14 +1,28 @@
 //! The Redis channel layer, the default for more than one process.
 //!
-//! The wire format is that of channels_redis' pub/sub layer (4.x, MessagePack, default prefix), so
-//! a Django process on the same Redis can `group_send` to Seaway consumers, and a Seaway
-//! [`Group`](super::Group) reaches Python consumers.
+//! It speaks both wire formats of channels_redis 4.x, so a Django process on the same Redis can
+//! `group_send` to Seaway consumers, and a Seaway [`Group`](super::Group) reaches Python consumers.
+//! All programs on one Redis must use the same format, prefix, serializer and keys.
+//!
+//! *Pub/sub*, the default, is that of `channels_redis.pubsub.RedisPubSubChannelLayer`:
 //!
 //! | what | on the wire |
 //! | --- | --- |
 //! | a group | channel `asgi__group__<group>`, one subscription per process |
 //! | a consumer's channel | its own name, `asgispecific.<process>!<number>`; one pattern subscription per process |
 //! | an event | one `PUBLISH` of a MessagePack map with its `type` |
+//!
+//! *Queues* ([`RedisConfig::queue`]) are that of `channels_redis.core.RedisChannelLayer`:
+//!
+//! | what | on the wire |
+//! | --- | --- |
+//! | a group | sorted set `asgi:group:<group>` of its members; one member per Seaway process, however many consumers have joined |
+//! | a consumer's channel | `specific.<process>!<number>`; one queue per process, the sorted set `asgispecific.<process>!` |
+//! | an event | the members are read, then one entry is added to the queue of each process that has some |
+//!
+//! *Named channels*, whose names have no `!`, are queues of jobs with either format: the sorted set
+//! `asgi<name>`, as in the core layer. A job is taken by one worker, in Python or here. Workers of
+//! Python need the core layer. With several hosts, jobs are added to each in turn.
 //!
 //! # When Redis is unavailable
 //! Sockets remain open. A send or a join waits until Redis is available again, up to
@@ -50,25 +64,74 @@
 //! subscribed again (some 100 ms) are a gap too, and cause a notice: a Django process does not wait
 //! as rule 1 requires.
 //!
+//! # Queues and faults
+//! With queues, the same rules hold, with these differences:
+//!
+//! - A process keeps several hundred `BZPOPMIN` under way, so Redis hands it each event at once. An
+//!   event waits in the queue only if the process cannot keep up. If events may have waited when Redis
+//!   ended, they may have been lost with it: that is a gap.
+//! - What Redis counts to tell whether something was sent are `ZCOUNT` commands, which all senders
+//!   use. Entries are distinct, so a receiver recognizes an event that is sent again, or that Redis
+//!   restores from its data.
+//! - A queue holds 100 events ([`RedisConfig::capacity`]), and Python drops what does not fit without
+//!   telling. Seaway leaves a quarter of the queue of a Seaway process to Python, so that process knows
+//!   that Python may have dropped events if it finds its queue full, and notifies its consumers. A
+//!   Seaway sender waits up to 3 s for a full queue of a Seaway process that gives signs of life, then drops the event, counts it,
+//!   and leaves a note in the queue for which the receiver notifies its consumers. Events for a full
+//!   queue of a Python process are dropped and counted. A send to one channel fails with
+//!   [`ErrorKind::ChannelFull`](crate::ErrorKind::ChannelFull).
+//! - A process renews a sign of life each second, the key `asgispecific.<process>!$alive` (30 s). When
+//!   it is gone, senders remove the members of that process. A process that finds its own gone, because
+//!   it was suspended or the data of Redis was deleted, joins all groups again and notifies its
+//!   consumers.
+//! - Clocks must agree to a few seconds, as channels_redis requires: events expire by them.
+//!
+//! The user of Redis needs the permission for `INFO`, `CLIENT ID` and `CLIENT KILL`: the last ends a
+//! broken connection that would still take events.
+//!
 //! # Files
 //! | file | contents |
 //! | --- | --- |
-//! | `pubsub.rs` | the layer, its configuration and its names |
-//! | `publisher.rs` | publishing, which waits for Redis and sends an event again only by rule 2 |
-//! | `subscriptions.rs` | the subscriptions of this process |
-//! | `pending_gap.rs` | the gap that the consumers of this process are still to be notified of |
-//! | `deliverer.rs` | delivery of received events to the mailboxes of this process |
-//! | `restart.rs` | detection of a plain restart of Redis |
-//! | `received.rs` | the last events received, as evidence of what Redis delivered |
+//! | `layer.rs`, `host.rs`, `connecting.rs` | the layer: what both formats have in common; one Redis of it, and what that is made from |
+//! | `config.rs` | its configuration |
+//! | `names.rs`, `hosts.rs` | names and keys on the wire; which of several hosts they belong to |
+//! | `coding.rs`, `fernet.rs` | the bytes of an event; encryption |
+//! | `publisher.rs` | sending, which waits for Redis and sends an event again only by rule 2 |
+//! | `subscriptions.rs` | the groups that this process receives from |
+//! | `readiness.rs`, `pending_gap.rs` | whether it receives; the gap that its consumers are still to be notified of |
+//! | `restart.rs`, `received.rs` | detection of a plain restart of Redis; the last events received, as evidence |
+//! | `pubsub.rs`, `deliverer.rs` | the pub/sub format; delivery of received events |
+//! | `queue.rs`, `memberships.rs`, `sign_of_life.rs`, `inbox.rs` | the format of queues; memberships; the key that shows that this process lives; the reader of this process' queue |
+//! | `queue_sender.rs`, `group_send.rs`, `capacity.rs` | sending to queues and to groups of them; how many events they hold |
+//! | `named.rs` | receiving from named channels |
 //!
 //! Redis 6 or later is needed: RESP3 allows commands and messages on one connection.
 
+mod capacity;
+mod coding;
+mod config;
+mod connecting;
 mod deliverer;
+mod fernet;
+mod group_send;
+mod host;
+mod hosts;
+mod inbox;
+mod layer;
+mod memberships;
+mod named;
+mod names;
 mod pending_gap;
 mod publisher;
 mod pubsub;
+mod queue;
+mod queue_sender;
+mod readiness;
 mod received;
 mod restart;
+mod sign_of_life;
 mod subscriptions;
+#[cfg(test)]
+mod vectors;
 
-pub use self::pubsub::{RedisChannelLayer, RedisConfig};
+pub use self::{coding::Serializer, config::RedisConfig, layer::RedisChannelLayer};

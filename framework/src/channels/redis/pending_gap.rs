@@ -1,28 +1,58 @@
 //! The gap that the consumers of this process are still to be notified of.
 
-use super::{
-    deliverer::{Deliverer, Notice},
-    restart,
-};
-use crate::{channels::LocalChannels, redis_link::Up};
+use super::restart::{self, Sending};
+use crate::{channels::LocalChannels, log_limit::log_limited, redis_link::Up};
 use redis::aio::MultiplexedConnection;
-use std::mem;
+use std::{mem, time::Duration};
 use tokio::time::Instant;
+
+/// A gap, and the mailboxes that are to be notified of it.
+#[derive(Clone, Copy)]
+pub(super) struct Notice {
+    /// When bytes last arrived on the previous connection.
+    pub(super) since: Instant,
+    /// The number of mailboxes opened before it was lost: later ones cannot have missed anything.
+    pub(super) opened: u64,
+}
+
+impl Notice {
+    /// Notifies all consumers of a gap now.
+    pub(super) fn tell(self, local: &LocalChannels) {
+        let gap: Duration = self.since.elapsed();
+        // A connection that breaks repeatedly is a gap each time.
+        log_limited!(
+            warn,
+            seconds = gap.as_secs_f32(),
+            "events sent while this process received nothing may be missing; all its consumers are notified"
+        );
+        local.interrupted_before(self.opened, gap);
+    }
+}
+
+/// Whether events from before the subscriptions were renewed may be missing.
+#[derive(Clone, Copy, Default)]
+pub(super) enum Gap {
+    #[default]
+    None,
+    /// Only if something was sent meanwhile.
+    Suspected(Notice),
+    Certain(Notice),
+}
 
 /// The gap that consumers of this process were not notified of yet.
 ///
-/// A process that was not connected for a while has a gap if anything may have been published
+/// A process that was not connected for a while has a gap if anything may have been sent
 /// meanwhile: always, unless Redis itself ended with the connection, came back as another run, and
-/// that run has published nothing yet. The first is known from the responses right after the loss,
-/// the second from `run_id`, the third from Redis' own count of PUBLISH commands, before and after
-/// the subscriptions are renewed.
+/// through that run nothing has been sent yet. The first is known from the responses right after
+/// the loss, the second from `run_id`, the third from Redis' own count of commands, before and
+/// after the subscriptions are renewed.
 #[derive(Default)]
 pub(super) struct PendingGap {
     /// The gap since the last connection that had all its subscriptions.
     gap: Option<Notice>,
     /// Whether the loss of the last connection was recorded when it happened.
     is_noted: bool,
-    /// Whether something may have been published meanwhile.
+    /// Whether something may have been sent meanwhile.
     is_certain: bool,
     /// The last connection that had all its subscriptions.
     restored: Option<u64>,
@@ -42,21 +72,25 @@ impl PendingGap {
         gap.opened = gap.opened.max(opened);
     }
 
-    /// Handles a new connection that has no subscriptions yet. Consumers are notified of a certain
-    /// gap as the subscriptions are confirmed.
+    /// Records that events that Redis had accepted may have ended with it.
+    pub(super) fn doubt(&mut self) {
+        self.is_certain = true;
+    }
+
+    /// Handles a new connection that has no subscriptions yet; returns the gap before it.
     pub(super) async fn connected(
         &mut self,
         up: &Up,
         connection: &mut MultiplexedConnection,
-        local: &LocalChannels,
-        deliverer: &Deliverer,
-    ) {
+        opened: u64,
+        sending: Sending,
+    ) -> Gap {
         let is_repeated = self.attempted.replace(up.generation) == Some(up.generation);
         let Some(loss) = &up.loss else {
             self.gap = None;
-            return;
+            return Gap::None;
         };
-        self.lost(local.opened());
+        self.lost(opened);
         self.is_noted = false;
         if let Some(gap) = &mut self.gap {
             gap.since = gap.since.min(loss.last_received);
@@ -65,30 +99,27 @@ impl PendingGap {
         if is_repeated
             || !was_whole
             || !restart::is_clean(up, loss)
-            || !restart::is_unused(connection).await
+            || !restart::is_unused(connection, sending).await
         {
             self.is_certain = true;
         }
-        match self.gap {
-            Some(gap) if self.is_certain => deliverer.expect_gap(gap),
-            Some(gap) => deliverer.suspect_gap(gap),
-            None => {}
-        }
+        self.current()
     }
 
-    /// Handles the confirmation of all subscriptions.
-    pub(super) async fn subscribed(
-        &mut self,
-        up: &Up,
-        connection: &mut MultiplexedConnection,
-        deliverer: &Deliverer,
-    ) {
+    /// Handles the confirmation of all subscriptions; returns the gap before them.
+    pub(super) fn subscribed(&mut self, up: &Up) -> Gap {
         self.restored = Some(up.generation);
-        let was_notified = mem::take(&mut self.is_certain);
-        let is_suspected = self.gap.take().is_some() && !was_notified;
-        let is_gap = is_suspected && !restart::is_unused(connection).await;
-        if let Some(gap) = deliverer.renewed().filter(|_| is_gap) {
-            deliverer.notify_all(gap);
+        let gap = self.current();
+        self.is_certain = false;
+        self.gap = None;
+        gap
+    }
+
+    fn current(&self) -> Gap {
+        match self.gap {
+            Some(gap) if self.is_certain => Gap::Certain(gap),
+            Some(gap) => Gap::Suspected(gap),
+            None => Gap::None,
         }
     }
 }

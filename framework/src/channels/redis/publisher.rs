@@ -1,41 +1,59 @@
-//! Publishing: waits while Redis is unavailable, and sends an event again only if Redis has ended
+//! Sending: waits while Redis is unavailable, and sends an event again only if Redis has ended
 //! before it delivered the event to this process.
 
 use super::{
+    readiness::{Readiness, Status},
     received::{Evidence, Received},
     restart,
-    subscriptions::{Status, Subscriptions, is_broken},
+    subscriptions::is_broken,
 };
 use crate::{
-    channels::Envelope,
     error::{Error, ErrorKind, Result},
     redis_link::{Link, Server, Up, are_two_runs},
 };
-use redis::RedisError;
-use std::{sync::Arc, time::Duration};
+use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
+use std::{future::Future, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// The sender of events to Redis.
 pub(super) struct Publisher {
-    pub(super) link: Link,
-    pub(super) subscriber: Arc<Link>,
-    pub(super) subscriptions: Arc<Subscriptions>,
+    pub(super) link: Arc<Link>,
+    /// The link on which this process receives.
+    pub(super) receiver: Arc<Link>,
+    /// Whether this process receives events.
+    pub(super) readiness: Arc<Readiness>,
     pub(super) received: Arc<Received>,
     pub(super) timeout: Duration,
 }
 
+/// A command that sends an event, or a query before it.
+pub(super) trait Command: Sync {
+    type Reply: Send;
+
+    /// Sends the command once.
+    fn send(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> impl Future<Output = RedisResult<Self::Reply>> + Send;
+
+    /// Returns what happened to the event, if its connection broke before Redis replied and Redis
+    /// has ended; `since` is the number of events received before it was sent.
+    fn fate(&self, received: &Received, since: u64) -> Fate;
+}
+
 /// What happened to an event whose connection broke before Redis acknowledged it.
 #[derive(Debug, PartialEq, Eq)]
-enum Fate {
-    NotPublished,
+pub(super) enum Fate {
+    NotSent,
     Unknown,
 }
 
 impl Fate {
-    /// Returns what happened to an event that was sent to a Redis that has ended.
-    fn after_the_end(evidence: Evidence, is_subscribed_here: bool) -> Self {
+    /// Returns what happened to an event that was sent to a Redis that has ended. `is_subscribed_here`:
+    /// this process would have received it.
+    pub(super) fn after_the_end(evidence: Evidence, is_subscribed_here: bool) -> Self {
         match evidence {
-            Evidence::NotReceived if is_subscribed_here => Self::NotPublished,
+            Evidence::NotReceived if is_subscribed_here => Self::NotSent,
             // An equal event that was received may be that of another sender.
             Evidence::Received | Evidence::NotReceived | Evidence::Forgotten => Self::Unknown,
         }
@@ -43,33 +61,29 @@ impl Fate {
 }
 
 impl Publisher {
-    /// Publishes an event, and waits until Redis has acknowledged it.
+    /// Sends a command, and waits until Redis has replied.
     ///
-    /// While Redis is unavailable it waits, up to the timeout. An event whose connection broke is
-    /// sent again only if it is certain that Redis did not deliver it: Redis has ended, and this
-    /// process, which is subscribed to the channel (`is_subscribed_here`), has not received it.
+    /// While Redis is unavailable it waits, until the deadline. A command whose connection broke is
+    /// sent again only if it is certain that Redis did not deliver the event: Redis has ended, and
+    /// the command says so.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if it was not sent, [`ErrorKind::Unconfirmed`] if it may have been.
-    pub(super) async fn publish(
+    pub(super) async fn send<C: Command>(
         &self,
-        channel: &str,
-        envelope: &Envelope,
-        is_subscribed_here: bool,
-    ) -> Result<()> {
-        let deadline = deadline_after(self.timeout);
+        command: &C,
+        deadline: Instant,
+    ) -> Result<C::Reply> {
         loop {
             let ready = timeout_at(deadline, self.ready()).await;
-            let (mut up, subscribed_on) = ready.map_err(|_| self.not_sent())?;
+            let (mut up, receives_on) = ready.map_err(|_| self.not_sent())?;
             let received_before = self.received.count();
-            let mut command = redis::cmd("PUBLISH");
-            command.arg(channel).arg(&envelope.as_bytes()[..]);
-            let publishing = command.exec_async(&mut up.connection);
-            let error = match timeout_at(deadline, publishing).await {
-                Ok(Ok(())) => return Ok(()),
+            let sending = command.send(&mut up.connection);
+            let error = match timeout_at(deadline, sending).await {
+                Ok(Ok(reply)) => return Ok(reply),
                 Ok(Err(error)) if is_broken(&error) => error,
                 Ok(Err(error)) => {
-                    let message = "Redis refused to publish an event";
+                    let message = "Redis refused to send an event";
                     return Err(Error::new(ErrorKind::Layer, message).with_source(error));
                 }
                 Err(_) => return Err(self.unconfirmed(None)),
@@ -77,21 +91,23 @@ impl Publisher {
             let fate = async {
                 let ended = [
                     self.link.lost(up.generation).await,
-                    self.subscriber.lost(subscribed_on).await,
+                    self.receiver.lost(receives_on).await,
                 ];
                 if ended != [Server::Ended; 2] {
                     return Fate::Unknown;
                 }
-                let payload = envelope.as_bytes();
-                let received = &self.received;
-                let evidence = received.take_after(received_before, channel.as_bytes(), payload);
-                Fate::after_the_end(evidence, is_subscribed_here)
+                command.fate(&self.received, received_before)
             };
             match timeout_at(deadline, fate).await {
-                Ok(Fate::NotPublished) => {}
+                Ok(Fate::NotSent) => {}
                 Ok(Fate::Unknown) | Err(_) => return Err(self.unconfirmed(Some(error))),
             }
         }
+    }
+
+    /// Returns until when a send that starts now may wait.
+    pub(super) fn deadline(&self) -> Instant {
+        deadline_after(self.timeout)
     }
 
     /// Waits until events can be sent and reach all subscribers: this process has its own
@@ -101,17 +117,17 @@ impl Publisher {
         loop {
             let up = self.link.up().await;
             let settled = async {
-                let subscribed_on = self.subscriptions.restored_on(up.run_id.as_deref()).await;
+                let receives_on = self.readiness.restored_on(up.run_id.as_deref()).await;
                 if let Some(at) = restart::settles_at(&up)
                     && at > Instant::now()
                 {
                     sleep_until(at).await;
                 }
-                subscribed_on
+                receives_on
             };
             tokio::select! {
                 biased;
-                subscribed_on = settled => return (up, subscribed_on),
+                receives_on = settled => return (up, receives_on),
                 () = self.link.left(up.generation) => {}
             }
         }
@@ -123,7 +139,7 @@ impl Publisher {
     /// [`ErrorKind::Layer`] with the reason if not.
     pub(super) fn health(&self) -> Result<()> {
         let up = self.link.current()?;
-        let why = match self.subscriptions.status() {
+        let why = match self.readiness.status() {
             Status::Interrupted(why) | Status::Refused(why) => {
                 format!("this process is not subscribed: {why}")
             }
@@ -180,7 +196,7 @@ mod tests {
         for (evidence, is_subscribed_here, expected) in [
             (Evidence::Received, true, Fate::Unknown),
             (Evidence::Received, false, Fate::Unknown),
-            (Evidence::NotReceived, true, Fate::NotPublished),
+            (Evidence::NotReceived, true, Fate::NotSent),
             (Evidence::NotReceived, false, Fate::Unknown),
             (Evidence::Forgotten, true, Fate::Unknown),
         ] {

@@ -27,6 +27,24 @@ struct Last {
     hashes: VecDeque<Option<u64>>,
 }
 
+impl Last {
+    fn find_after(&mut self, count: u64, hash: u64) -> (Evidence, Option<&mut Option<u64>>) {
+        let later = usize::try_from(self.count.wrapping_sub(count)).unwrap_or(usize::MAX);
+        let known = self.hashes.len().min(later);
+        let start = self.hashes.len() - known;
+        let found = self
+            .hashes
+            .range_mut(start..)
+            .find(|seen| **seen == Some(hash));
+        let evidence = match found {
+            Some(_) => Evidence::Received,
+            None if later > known => Evidence::Forgotten,
+            None => Evidence::NotReceived,
+        };
+        (evidence, found)
+    }
+}
+
 /// Whether an event was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Evidence {
@@ -58,21 +76,17 @@ impl Received {
     pub(super) fn take_after(&self, count: u64, channel: &[u8], payload: &[u8]) -> Evidence {
         let hash = self.hash(channel, payload);
         let mut last = self.last();
-        let later = usize::try_from(last.count.wrapping_sub(count)).unwrap_or(usize::MAX);
-        let known = last.hashes.len().min(later);
-        let start = last.hashes.len() - known;
-        let found = last
-            .hashes
-            .range_mut(start..)
-            .find(|seen| **seen == Some(hash));
-        match found {
-            Some(seen) => {
-                *seen = None;
-                Evidence::Received
-            }
-            None if later > known => Evidence::Forgotten,
-            None => Evidence::NotReceived,
+        let (evidence, found) = last.find_after(count, hash);
+        if let Some(seen) = found {
+            *seen = None;
         }
+        evidence
+    }
+
+    /// Looks for an event that no other one can equal among those received after the first `count`.
+    pub(super) fn find_after(&self, count: u64, channel: &[u8], payload: &[u8]) -> Evidence {
+        let hash = self.hash(channel, payload);
+        self.last().find_after(count, hash).0
     }
 
     fn hash(&self, channel: &[u8], payload: &[u8]) -> u64 {

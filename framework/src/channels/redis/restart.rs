@@ -28,22 +28,38 @@ fn is_another_run(up: &Up, loss: &Loss) -> bool {
     are_two_runs(up.run_id.as_deref(), loss.run_id.as_deref())
 }
 
-/// Returns whether this run of Redis has published nothing yet; false if the user lacks the
+/// How events are sent, and so which commands Redis has counted if some were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sending {
+    /// With PUBLISH.
+    Publishing,
+    /// By adding to queues: every sender counts with ZCOUNT what waits in a queue before it adds to
+    /// it, Python as well.
+    Queueing,
+}
+
+/// Returns whether nothing was sent through this run of Redis yet; false if the user lacks the
 /// permission to ask.
-pub(super) async fn is_unused(connection: &mut MultiplexedConnection) -> bool {
+pub(super) async fn is_unused(connection: &mut MultiplexedConnection, sending: Sending) -> bool {
     let mut info = redis::cmd("INFO");
     info.arg("commandstats");
     let asking = info.query_async::<String>(connection);
     match timeout(INFO_TIMEOUT, asking).await {
-        Ok(Ok(text)) => !text.lines().any(is_publishing),
+        Ok(Ok(text)) => !text.lines().any(|line| sending.is_counted_in(line)),
         _ => false,
     }
 }
 
-/// Returns whether a line of the statistics counts publishing. A command appears with its first
-/// call.
-fn is_publishing(line: &str) -> bool {
-    line.starts_with("cmdstat_publish:") || line.starts_with("cmdstat_spublish:")
+impl Sending {
+    /// Returns whether a line of the statistics counts sent events. A command appears with its first
+    /// call.
+    fn is_counted_in(self, line: &str) -> bool {
+        let commands: &[&str] = match self {
+            Self::Publishing => &["cmdstat_publish:", "cmdstat_spublish:"],
+            Self::Queueing => &["cmdstat_zcount:"],
+        };
+        commands.iter().any(|command| line.starts_with(command))
+    }
 }
 
 #[cfg(test)]
@@ -51,14 +67,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_publishing_counts() {
-        for (line, expected) in [
-            ("cmdstat_publish:calls=1,usec=8", true),
-            ("cmdstat_spublish:calls=1,usec=8", true),
-            ("cmdstat_subscribe:calls=9,usec=8", false),
-            ("# Commandstats", false),
+    fn only_sending_counts() {
+        for (line, publishing, queueing) in [
+            ("cmdstat_publish:calls=1,usec=8", true, false),
+            ("cmdstat_spublish:calls=1,usec=8", true, false),
+            ("cmdstat_zcount:calls=1,usec=8", false, true),
+            ("cmdstat_zadd:calls=1,usec=8", false, false),
+            ("cmdstat_subscribe:calls=9,usec=8", false, false),
+            ("# Commandstats", false, false),
         ] {
-            assert_eq!(is_publishing(line), expected, "{line}");
+            let counted = [Sending::Publishing, Sending::Queueing].map(|s| s.is_counted_in(line));
+            assert_eq!(counted, [publishing, queueing], "{line}");
         }
     }
 }

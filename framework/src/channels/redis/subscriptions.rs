@@ -1,20 +1,26 @@
 //! The subscriptions of this process, kept equal to what its members have joined, whatever happens
 //! to the connection.
 
-use super::{deliverer::Deliverer, pending_gap::PendingGap};
+use super::{
+    names::Names,
+    readiness::{Readiness, Status},
+};
 use crate::{
-    channels::LocalChannels,
+    channels::{LocalChannels, Membership},
     error::{Error, ErrorKind, Result},
     metric,
-    name::GroupName,
-    redis_link::{Link, Repeat, State, Up, are_two_runs},
+    name::{ChannelName, GroupName},
+    redis_link::{Link, Repeat, State, Up},
 };
-use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
 use std::{
     collections::{HashMap, HashSet},
     mem,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -22,7 +28,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-/// The number of channels in one SUBSCRIBE: a reconnect with 100,000 groups must not be one giant
+/// The number of groups in one command: a reconnect with 100,000 groups must not be one giant
 /// command.
 const CHUNK: usize = 500;
 
@@ -35,15 +41,46 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Redis responds to it, the group is checked again. So joins and leaves in any order end in the
 /// state wanted last, and a late response delays only those that wait for its groups.
 pub(super) struct Subscriptions {
+    /// The number of the host, which has a part of all groups.
+    host: usize,
+    names: Names,
     table: Mutex<Table>,
     /// Notified when groups are due to be checked.
     changed: Notify,
-    status: watch::Sender<Status>,
+    readiness: Arc<Readiness>,
+    /// Whether all groups are to be subscribed to again, although the connection is the same.
+    is_renewal_due: AtomicBool,
 }
+
+/// The commands by which Redis learns what this process subscribes to, and what else is done then.
+pub(super) trait Registrar: Send {
+    /// Handles the loss of the connection.
+    fn lost(&mut self);
+
+    /// Handles a connection that has no subscriptions yet.
+    fn connected(&mut self, up: &Up) -> impl Future<Output = ()> + Send;
+
+    /// Handles the confirmation of all subscriptions.
+    fn confirmed(&mut self, up: &Up) -> impl Future<Output = ()> + Send;
+
+    /// Subscribes to the channels of this process.
+    fn register(&self, connection: &MultiplexedConnection) -> Reply;
+
+    /// Subscribes to groups.
+    fn add(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> Reply;
+
+    /// Unsubscribes from groups.
+    fn remove(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> Reply;
+}
+
+/// Redis' reply to a command.
+pub(super) type Reply = BoxFuture<'static, RedisResult<()>>;
 
 #[derive(Default)]
 struct Table {
     groups: HashMap<GroupName, Entry>,
+    /// The number of groups that the metric includes.
+    counted: usize,
     due: HashSet<GroupName>,
 }
 
@@ -65,20 +102,6 @@ enum Phase {
     Unsubscribing,
 }
 
-/// Whether this process receives events.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Status {
-    /// Not currently, for this reason.
-    Interrupted(Arc<str>),
-    /// Not before an operator changes the permissions in Redis, for this reason.
-    Refused(Arc<str>),
-    /// All groups with members are subscribed on this connection of the link, to this run of Redis.
-    Restored {
-        generation: u64,
-        run_id: Option<Arc<str>>,
-    },
-}
-
 /// A command in flight, and its outcome.
 type Operation = BoxFuture<'static, Outcome>;
 
@@ -95,34 +118,46 @@ struct Plan {
     unsubscribe: Vec<GroupName>,
 }
 
-/// The parts of the layer that the subscriptions use.
-pub(super) struct Wiring {
-    pub(super) link: Arc<Link>,
-    pub(super) local: LocalChannels,
-    pub(super) deliverer: Arc<Deliverer>,
-    /// The pattern that matches every channel of this process.
-    pub(super) own_channels: String,
-    /// The prefix of every group's name.
-    pub(super) group_prefix: Arc<str>,
-}
-
 impl Subscriptions {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(host: usize, names: &Names) -> Self {
         Self {
+            host,
+            names: names.clone(),
             table: Mutex::default(),
             changed: Notify::new(),
-            status: watch::Sender::new(Status::Interrupted(Arc::from(
-                "the layer has just started",
-            ))),
+            readiness: Arc::new(Readiness::new()),
+            is_renewal_due: AtomicBool::new(false),
         }
     }
 
-    /// Waits until Redis has confirmed that this process is subscribed to the group, which already
-    /// has a member.
+    /// Adds a channel of this process to a group, and waits until Redis has confirmed that this
+    /// process is subscribed to the group.
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`] if Redis refuses, or has not confirmed it by the deadline.
-    pub(super) async fn confirm(&self, group: &GroupName, deadline: Instant) -> Result<()> {
+    /// [`ErrorKind::Layer`] if the channel is of another process, Redis refuses, or has not confirmed
+    /// it by the deadline. Then the channel is not a member.
+    pub(super) async fn join(
+        &self,
+        local: &LocalChannels,
+        group: &GroupName,
+        channel: &ChannelName,
+        deadline: Instant,
+    ) -> Result<()> {
+        let membership = local.join(group, channel)?;
+        // Undone if Redis does not confirm it or the caller stops waiting; but only what this call
+        // has added.
+        let mut undo = Undo {
+            local,
+            group,
+            channel,
+            is_due: membership != Membership::Already,
+        };
+        self.confirm(group, deadline).await?;
+        undo.is_due = false;
+        Ok(())
+    }
+
+    async fn confirm(&self, group: &GroupName, deadline: Instant) -> Result<()> {
         let confirmed = {
             let mut table = self.table();
             let entry = table.groups.entry(group.clone()).or_default();
@@ -139,12 +174,10 @@ impl Subscriptions {
             Ok(Ok(Ok(()))) => return Ok(()),
             Ok(Ok(Err(why))) => why,
             Ok(Err(_)) => Arc::from("the channel layer is shutting down"),
-            Err(_) => match &*self.status.borrow() {
-                Status::Interrupted(why) | Status::Refused(why) => why.clone(),
-                Status::Restored { .. } => {
-                    Arc::from("Redis has not confirmed the subscription in time")
-                }
-            },
+            Err(_) => self
+                .readiness
+                .interruption()
+                .unwrap_or_else(|| Arc::from("Redis has not confirmed the subscription in time")),
         };
         Err(Error::new(
             ErrorKind::Layer,
@@ -161,44 +194,47 @@ impl Subscriptions {
             .is_some_and(|entry| entry.phase == Phase::Active)
     }
 
-    /// Returns whether this process receives events.
-    pub(super) fn status(&self) -> Status {
-        self.status.borrow().clone()
+    /// Returns whether Redis knows what this process subscribes to.
+    pub(super) fn readiness(&self) -> &Arc<Readiness> {
+        &self.readiness
     }
 
-    /// Waits until this process receives events for the first time.
-    ///
-    /// # Errors
-    /// The reason why Redis refused.
-    pub(super) async fn restored(&self) -> Result<(), String> {
-        let mut statuses = self.status.subscribe();
-        loop {
-            match &*statuses.borrow_and_update() {
-                Status::Restored { .. } => return Ok(()),
-                Status::Refused(why) => return Err(why.to_string()),
-                Status::Interrupted(_) => {}
-            }
-            // The sender is in `self`, so it has not been dropped.
-            _ = statuses.changed().await;
-        }
+    /// Subscribes to all groups again, because Redis has forgotten them.
+    pub(super) fn renew(&self) {
+        self.is_renewal_due.store(true, Ordering::Release);
+        let reason = "Redis has forgotten the groups of this process";
+        self.mark_interrupted(Status::Interrupted(Arc::from(reason)));
+        self.changed.notify_one();
     }
 
-    /// Waits until this process receives events from this run of Redis; returns on which
-    /// connection.
-    ///
-    /// # Cancel safety
-    /// Safe.
-    pub(super) async fn restored_on(&self, run: Option<&str>) -> u64 {
-        let mut statuses = self.status.subscribe();
-        loop {
-            if let Status::Restored { generation, run_id } = &*statuses.borrow_and_update()
-                && !are_two_runs(run_id.as_deref(), run)
-            {
-                return *generation;
+    /// Subscribes to all groups again before Redis forgets them.
+    pub(super) fn refresh(&self) {
+        let mut table = self.table();
+        let Table { groups, due, .. } = &mut *table;
+        for (group, entry) in groups.iter_mut() {
+            if entry.phase == Phase::Active {
+                entry.phase = Phase::Idle;
+                due.insert(group.clone());
             }
-            // The sender is in `self`, so it has not been dropped.
-            _ = statuses.changed().await;
         }
+        drop(table);
+        self.changed.notify_one();
+    }
+
+    /// Records that Redis has a subscription to a group that has no member here.
+    pub(super) fn found_stale(&self, group: &GroupName) {
+        let mut table = self.table();
+        if table.groups.contains_key(group) {
+            return;
+        }
+        let stale = Entry {
+            phase: Phase::Active,
+            waiters: Vec::new(),
+        };
+        table.groups.insert(group.clone(), stale);
+        table.due.insert(group.clone());
+        drop(table);
+        self.changed.notify_one();
     }
 
     /// Records that the group's last member has left.
@@ -212,20 +248,23 @@ impl Subscriptions {
     }
 
     /// Keeps the subscriptions equal to the groups with members. Runs as long as the layer lives.
-    pub(super) async fn maintain(&self, wiring: &Wiring) {
-        let mut states = wiring.link.watch();
-        let mut pending_gap = PendingGap::default();
+    pub(super) async fn maintain(
+        &self,
+        link: &Link,
+        local: &LocalChannels,
+        mut registrar: impl Registrar,
+    ) {
+        let mut states = link.watch();
         let mut repeat = Repeat::default();
         loop {
             let state = states.borrow_and_update().clone();
             let pause = match state {
                 State::Down(down) => {
                     self.mark_interrupted(Status::Interrupted(down.reason().clone()));
-                    pending_gap.lost(wiring.local.opened());
+                    registrar.lost();
                     false
                 }
-                State::Up(up) => match self.serve(&up, wiring, &mut states, &mut pending_gap).await
-                {
+                State::Up(up) => match self.serve(&up, local, &mut states, &mut registrar).await {
                     Ok(()) => false,
                     Err(error) => {
                         let reason: Arc<str> =
@@ -252,7 +291,7 @@ impl Subscriptions {
                         if changed.is_err() { return }
                         states.mark_changed();
                     }
-                    () = self.changed.notified() => self.prune(&wiring.local),
+                    () = self.changed.notified() => self.prune(local),
                 }
             }
         }
@@ -266,22 +305,19 @@ impl Subscriptions {
     async fn serve(
         &self,
         up: &Up,
-        wiring: &Wiring,
+        local: &LocalChannels,
         states: &mut watch::Receiver<State>,
-        pending_gap: &mut PendingGap,
+        registrar: &mut impl Registrar,
     ) -> Result<(), RedisError> {
-        let Wiring {
-            local, deliverer, ..
-        } = wiring;
-        let mut connection = up.connection.clone();
+        let connection = &up.connection;
+        self.is_renewal_due.store(false, Ordering::Release);
         self.reset(local);
-        pending_gap
-            .connected(up, &mut connection, local, deliverer)
-            .await;
+        registrar.connected(up).await;
 
         let mut operations = FuturesUnordered::<Operation>::new();
-        operations.push(subscribe_own(&connection, &wiring.own_channels));
-        self.command(&mut operations, &connection, wiring);
+        let registering = registrar.register(connection);
+        operations.push(Box::pin(registering.map(Outcome::OwnChannels)));
+        self.command(&mut operations, connection, local, registrar);
         // All at once, so that a process with many groups is back after a few round trips.
         while let Some(outcome) = tokio::select! {
             outcome = operations.next() => outcome,
@@ -294,22 +330,27 @@ impl Subscriptions {
                     Err(error.clone())
                 };
             }
-            self.complete(outcome, &mut operations, &connection, wiring);
+            self.complete(outcome, &mut operations, connection, registrar);
         }
-        pending_gap.subscribed(up, &mut connection, deliverer).await;
-        self.status.send_replace(Status::Restored {
+        registrar.confirmed(up).await;
+        self.readiness.set(Status::Restored {
             generation: up.generation,
             run_id: up.run_id.clone(),
         });
         loop {
             tokio::select! {
                 () = is_over(states, up) => return Ok(()),
-                () = self.changed.notified() => {}
+                () = self.changed.notified() => {
+                    if self.is_renewal_due.load(Ordering::Acquire) {
+                        states.mark_changed();
+                        return Ok(());
+                    }
+                }
                 Some(outcome) = operations.next() => {
-                    self.complete(outcome, &mut operations, &connection, wiring);
+                    self.complete(outcome, &mut operations, connection, registrar);
                 }
             }
-            self.command(&mut operations, &connection, wiring);
+            self.command(&mut operations, connection, local, registrar);
         }
     }
 
@@ -335,9 +376,10 @@ impl Subscriptions {
 
     /// Resets all groups for a new connection: every group that has members is due.
     fn reset(&self, local: &LocalChannels) {
-        let members = local.groups();
+        let mut members = local.groups();
+        members.retain(|group| self.names.host_of_group(group) == self.host);
         let mut table = self.table();
-        let Table { groups, due } = &mut *table;
+        let Table { groups, due, .. } = &mut *table;
         for entry in groups.values_mut() {
             entry.phase = Phase::Idle;
         }
@@ -349,7 +391,7 @@ impl Subscriptions {
 
     /// Records that nothing is received any more. Waiters keep waiting until their deadline.
     fn mark_interrupted(&self, status: Status) {
-        self.status.send_replace(status);
+        self.readiness.set(status);
         for entry in self.table().groups.values_mut() {
             entry.phase = Phase::Idle;
         }
@@ -358,7 +400,7 @@ impl Subscriptions {
     /// Removes the groups that are no longer wanted, while there is no connection.
     fn prune(&self, local: &LocalChannels) {
         let mut table = self.table();
-        let Table { groups, due } = &mut *table;
+        let Table { groups, due, .. } = &mut *table;
         due.retain(|group| {
             let is_wanted = groups
                 .get_mut(group)
@@ -374,7 +416,11 @@ impl Subscriptions {
     fn plan(&self, local: &LocalChannels) -> Plan {
         let mut plan = Plan::default();
         let mut table = self.table();
-        let Table { groups, due } = &mut *table;
+        let Table {
+            groups,
+            counted,
+            due,
+        } = &mut *table;
         for group in mem::take(due) {
             let Some(entry) = groups.get_mut(&group) else {
                 continue;
@@ -396,7 +442,8 @@ impl Subscriptions {
                 (Phase::Subscribing | Phase::Unsubscribing, _) => {}
             }
         }
-        metric::subscriptions(groups.len());
+        metric::subscriptions(groups.len() as f64 - *counted as f64);
+        *counted = groups.len();
         plan
     }
 
@@ -405,17 +452,18 @@ impl Subscriptions {
         &self,
         operations: &mut FuturesUnordered<Operation>,
         connection: &MultiplexedConnection,
-        wiring: &Wiring,
+        local: &LocalChannels,
+        registrar: &impl Registrar,
     ) {
         let Plan {
             subscribe,
             unsubscribe,
-        } = self.plan(&wiring.local);
+        } = self.plan(local);
         for chunk in subscribe.chunks(CHUNK) {
-            operations.push(subscribe_to(connection, chunk.to_vec(), wiring));
+            operations.push(subscribe_to(registrar, connection, chunk.to_vec()));
         }
         for chunk in unsubscribe.chunks(CHUNK) {
-            operations.push(unsubscribe_from(connection, chunk.to_vec(), wiring));
+            operations.push(unsubscribe_from(registrar, connection, chunk.to_vec()));
         }
     }
 
@@ -425,7 +473,7 @@ impl Subscriptions {
         outcome: Outcome,
         operations: &mut FuturesUnordered<Operation>,
         connection: &MultiplexedConnection,
-        wiring: &Wiring,
+        registrar: &impl Registrar,
     ) {
         match outcome {
             Outcome::OwnChannels(_) => {}
@@ -444,7 +492,7 @@ impl Subscriptions {
             // with it.
             Outcome::Subscribed(groups, Err(error)) if groups.len() > 1 && !is_broken(&error) => {
                 for group in groups {
-                    operations.push(subscribe_to(connection, vec![group], wiring));
+                    operations.push(subscribe_to(registrar, connection, vec![group]));
                 }
             }
             Outcome::Subscribed(groups, Err(error)) => {
@@ -479,6 +527,22 @@ impl Subscriptions {
     }
 }
 
+/// A membership that Redis has not confirmed yet.
+struct Undo<'a> {
+    local: &'a LocalChannels,
+    group: &'a GroupName,
+    channel: &'a ChannelName,
+    is_due: bool,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if self.is_due {
+            self.local.leave(self.group, self.channel);
+        }
+    }
+}
+
 impl Entry {
     /// Adds a waiter. Waiters whose deadline has passed are removed before the list grows.
     fn wait(&mut self, waiter: Waiter) {
@@ -501,48 +565,27 @@ impl Entry {
     }
 }
 
-fn subscribe_own(connection: &MultiplexedConnection, pattern: &str) -> Operation {
-    let (mut connection, pattern) = (connection.clone(), pattern.to_owned());
-    Box::pin(async move { Outcome::OwnChannels(connection.psubscribe(pattern).await) })
-}
-
 fn subscribe_to(
+    registrar: &impl Registrar,
     connection: &MultiplexedConnection,
     groups: Vec<GroupName>,
-    wiring: &Wiring,
 ) -> Operation {
-    let (mut connection, names) = (connection.clone(), wiring.channels_of(&groups));
-    Box::pin(async move {
-        let outcome = connection.subscribe(names).await;
-        Outcome::Subscribed(groups, outcome)
-    })
+    let adding = registrar.add(connection, &groups);
+    Box::pin(adding.map(|outcome| Outcome::Subscribed(groups, outcome)))
 }
 
 fn unsubscribe_from(
+    registrar: &impl Registrar,
     connection: &MultiplexedConnection,
     groups: Vec<GroupName>,
-    wiring: &Wiring,
 ) -> Operation {
-    let (mut connection, names) = (connection.clone(), wiring.channels_of(&groups));
-    Box::pin(async move {
-        // Successful or not, the groups are checked again; a broken connection has lost them
-        // anyway.
-        _ = connection.unsubscribe(names).await;
-        Outcome::Unsubscribed(groups)
-    })
-}
-
-impl Wiring {
-    fn channels_of(&self, groups: &[GroupName]) -> Vec<String> {
-        let names = groups.iter();
-        names
-            .map(|group| format!("{}{group}", self.group_prefix))
-            .collect()
-    }
+    let removing = registrar.remove(connection, &groups);
+    // Successful or not, the groups are checked again; a broken connection has lost them anyway.
+    Box::pin(removing.map(|_| Outcome::Unsubscribed(groups)))
 }
 
 /// Waits until this connection is no longer the link's.
-async fn is_over(states: &mut watch::Receiver<State>, up: &Up) {
+pub(super) async fn is_over(states: &mut watch::Receiver<State>, up: &Up) {
     let is_current =
         |state: &State| matches!(state, State::Up(now) if now.generation == up.generation);
     // The caller checks the state again, so it must remain marked as changed.

@@ -1,0 +1,289 @@
+//! The bytes of an event on the wire: serializer, encryption, and the entries of queues.
+
+use super::{capacity::Capacities, fernet};
+use crate::{
+    channels::{
+        Envelope, JOB_EXPIRY,
+        messagepack::{self, Entry as MapEntry},
+    },
+    error::{Error, ErrorKind, Result},
+    log_limit::log_limited,
+    metric,
+    name::ChannelName,
+};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, ser::Formatter};
+use std::{
+    io,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// A serializer of events in Redis: `serializer_format` of channels_redis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Serializer {
+    /// `"msgpack"`, the default.
+    #[default]
+    MessagePack,
+    /// `"json"`.
+    ///
+    /// Events with bytes in them cannot be sent, and numbers that are not finite become `null`.
+    Json,
+}
+
+/// The random bytes in front of each entry of a queue, which make equal events distinct:
+/// `random_prefix_length` of channels_redis.
+const RANDOM_PREFIX: usize = 12;
+
+/// How much older than its expiry a token may be, as in channels_redis.
+const TTL_MARGIN: Duration = Duration::from_secs(10);
+
+/// The key of an event's recipients in an entry of a queue, in MessagePack.
+const RECIPIENTS: &[u8] = b"\xb0__asgi_channel__";
+
+/// The settings that both ends of the wire must share.
+#[derive(Clone)]
+pub(super) struct Coding {
+    pub(super) serializer: Serializer,
+    pub(super) keys: fernet::Keys,
+    /// How long an event may wait in a queue.
+    pub(super) expiry: Duration,
+    pub(super) capacities: Capacities,
+}
+
+/// The channels that one entry of a queue is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Recipients<'a> {
+    /// The queue itself.
+    Queue,
+    /// One channel of a process, by `send`.
+    Channel(&'a ChannelName),
+    /// Channels of a process, by `group_send`.
+    Members(&'a [ChannelName]),
+}
+
+/// A decoded entry of a queue.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) event: Bytes,
+    pub(super) recipients: Vec<ChannelName>,
+}
+
+impl Default for Coding {
+    fn default() -> Self {
+        Self {
+            serializer: Serializer::default(),
+            keys: fernet::Keys::default(),
+            expiry: JOB_EXPIRY,
+            capacities: Capacities::default(),
+        }
+    }
+}
+
+impl Coding {
+    /// Encodes an event for PUBLISH.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`] if the serializer cannot encode it.
+    pub(super) fn encode_published(&self, envelope: &Envelope) -> Result<Bytes> {
+        self.encode(envelope.as_bytes().clone())
+    }
+
+    /// Decodes a published event. One that cannot be decoded is counted and logged.
+    pub(super) fn decode_published(&self, payload: Vec<u8>) -> Option<Bytes> {
+        self.decode(payload.into(), None).map_err(count).ok()
+    }
+
+    /// Encodes an event as an entry of a queue.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`] if the serializer cannot encode it, or if it names recipients itself: a
+    /// consumer that relays client input must not let clients address other channels.
+    pub(super) fn encode_entry(
+        &self,
+        envelope: &Envelope,
+        recipients: Recipients<'_>,
+    ) -> Result<Vec<u8>> {
+        let event = envelope.as_bytes();
+        if messagepack::take_entry(event, RECIPIENTS).is_some() {
+            let message = "cannot send an event with a key `__asgi_channel__`, which is reserved";
+            return Err(Error::new(ErrorKind::Codec, message));
+        }
+        let names = match recipients {
+            Recipients::Queue => None,
+            Recipients::Channel(channel) => Some(rmp_serde::to_vec(channel.as_str())),
+            Recipients::Members(members) => {
+                let names: Vec<_> = members.iter().map(ChannelName::as_str).collect();
+                Some(rmp_serde::to_vec(&names))
+            }
+        };
+        let event = match names {
+            None => event.clone(),
+            Some(names) => {
+                let names = names.expect("strings are encoded in memory");
+                let added = messagepack::add_last(event, &[RECIPIENTS, &names].concat());
+                added.ok_or_else(|| Error::new(ErrorKind::Codec, "an event is not a map"))?
+            }
+        };
+        let event = self.encode(event)?;
+        let random = fastrand::u128(..).to_le_bytes();
+        Ok([&random[..RANDOM_PREFIX], &event].concat())
+    }
+
+    /// Decodes an entry of a queue. One that cannot be decoded is counted and logged.
+    pub(super) fn decode_entry(&self, entry: &[u8]) -> Option<Entry> {
+        let decoded = entry
+            .get(RANDOM_PREFIX..)
+            .ok_or("it is shorter than its random prefix")
+            .and_then(|event| self.decode(Bytes::copy_from_slice(event), Some(self.expiry)))
+            .and_then(Entry::read);
+        decoded.map_err(count).ok()
+    }
+
+    fn encode(&self, event: Bytes) -> Result<Bytes> {
+        let event = match self.serializer {
+            Serializer::MessagePack => event,
+            Serializer::Json => to_json(&event)?.into(),
+        };
+        let token = self.keys.encrypt(&event, since_epoch())?;
+        Ok(token.map_or(event, Bytes::from))
+    }
+
+    fn decode(&self, payload: Bytes, expiry: Option<Duration>) -> Result<Bytes, &'static str> {
+        let event = if self.keys.is_empty() {
+            payload
+        } else {
+            let ttl = expiry.map(|expiry| expiry + TTL_MARGIN);
+            let message = self.keys.decrypt(&payload, since_epoch(), ttl);
+            message.map(Bytes::from).map_err(|mistake| match mistake {
+                fernet::Mistake::Invalid => {
+                    "it is not encrypted with one of the symmetric encryption keys"
+                }
+                fernet::Mistake::Expired => {
+                    "its token has expired, or the clocks of sender and receiver differ"
+                }
+            })?
+        };
+        match self.serializer {
+            Serializer::MessagePack => Ok(event),
+            Serializer::Json => from_json(&event),
+        }
+    }
+}
+
+impl Entry {
+    fn read(event: Bytes) -> Result<Self, &'static str> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Names {
+            One(String),
+            Several(Vec<String>),
+        }
+        let Some(MapEntry { value, others }) = messagepack::take_entry(&event, RECIPIENTS) else {
+            return Ok(Self {
+                event,
+                recipients: Vec::new(),
+            });
+        };
+        let names =
+            messagepack::decode(value).map_err(|_| "its `__asgi_channel__` has no names")?;
+        let names = match names {
+            Names::One(name) => vec![name],
+            Names::Several(names) => names,
+        };
+        let recipients = names
+            .into_iter()
+            .filter_map(|name| ChannelName::new(name).ok());
+        Ok(Self {
+            recipients: recipients.collect(),
+            event: others,
+        })
+    }
+}
+
+/// Counts and logs an event that could not be decoded.
+pub(super) fn count(why: &'static str) {
+    metric::undecodable();
+    log_limited!(
+        warn,
+        reason = why,
+        "skipped an event from Redis that could not be decoded; the serializer, the keys and the prefix must be the same in all programs"
+    );
+}
+
+/// Returns the time since 1970.
+pub(super) fn since_epoch() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// Returns a time as a score, in seconds with six decimals.
+pub(super) fn score(time: Duration) -> String {
+    format!("{}.{:06}", time.as_secs(), time.subsec_micros())
+}
+
+fn to_json(event: &[u8]) -> Result<Vec<u8>> {
+    let value: Value = messagepack::decode(event).map_err(|source| {
+        let message = "cannot encode an event as JSON: it has bytes in it, or keys that are not strings; use Serializer::MessagePack";
+        Error::new(ErrorKind::Codec, message).with_source(source)
+    })?;
+    let mut json = Vec::with_capacity(event.len() * 2);
+    let mut serializer = serde_json::Serializer::with_formatter(&mut json, AsPython);
+    serde::Serialize::serialize(&value, &mut serializer).map_err(|source| {
+        Error::new(ErrorKind::Codec, "cannot encode an event as JSON").with_source(source)
+    })?;
+    Ok(json)
+}
+
+fn from_json(json: &[u8]) -> Result<Bytes, &'static str> {
+    let value: Value = serde_json::from_slice(json).map_err(|_| "it is not JSON")?;
+    if !value.is_object() {
+        return Err("it is not a JSON object");
+    }
+    let event =
+        rmp_serde::to_vec_named(&value).map_err(|_| "it cannot be encoded as MessagePack")?;
+    Ok(event.into())
+}
+
+/// JSON as Python's `json.dumps` writes it: a space after `,` and `:`, and ASCII only.
+struct AsPython;
+
+impl Formatter for AsPython {
+    fn begin_array_value<W: ?Sized + io::Write>(
+        &mut self,
+        to: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        to.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(
+        &mut self,
+        to: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        to.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
+        to.write_all(b": ")
+    }
+
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        to: &mut W,
+        text: &str,
+    ) -> io::Result<()> {
+        let is_plain = |character: char| character.is_ascii() && character != '\x7f';
+        for piece in text.split_inclusive(|character| !is_plain(character)) {
+            let plain = piece.trim_end_matches(|character| !is_plain(character));
+            to.write_all(plain.as_bytes())?;
+            for unit in piece[plain.len()..].encode_utf16() {
+                write!(to, "\\u{unit:04x}")?;
+            }
+        }
+        Ok(())
+    }
+}

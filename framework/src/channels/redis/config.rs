@@ -1,0 +1,234 @@
+//! The configuration of the Redis layers.
+
+use super::{
+    capacity::Capacities,
+    coding::{Coding, Serializer},
+    fernet::Keys,
+};
+use crate::channels::MAILBOX_CAPACITY;
+use std::{fmt, time::Duration};
+
+/// The configuration of the Redis channel layers.
+///
+/// ```no_run
+/// # async fn example() -> seaway::Result<()> {
+/// use seaway::{Channels, channels::redis::RedisConfig};
+///
+/// let config = RedisConfig::new("redis://127.0.0.1:6379").prefix("shop").mailbox_capacity(1000);
+/// let channels = Channels::redis(config).await?;
+/// # Ok(()) }
+/// ```
+///
+/// Names and defaults of the settings that are part of the wire are those of channels_redis. All
+/// programs that share a Redis need the same ones.
+#[derive(Clone)]
+pub struct RedisConfig {
+    /// One for each independent host.
+    pub(super) urls: Vec<String>,
+    pub(super) wire: Wire,
+    pub(super) prefix: String,
+    pub(super) coding: Coding,
+    pub(super) group_expiry: Duration,
+    pub(super) mailbox_capacity: usize,
+    pub(super) send_timeout: Duration,
+}
+
+/// The wire format of consumers' channels and groups. Named channels are queues with either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wire {
+    PubSub,
+    Queue,
+}
+
+impl RedisConfig {
+    /// Creates the default configuration for the Redis at
+    /// `redis://[user:password@]host[:port][/database]`.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            urls: vec![url.into()],
+            wire: Wire::PubSub,
+            prefix: "asgi".to_owned(),
+            coding: Coding::default(),
+            group_expiry: Duration::from_secs(24 * 3600),
+            mailbox_capacity: MAILBOX_CAPACITY,
+            send_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// Adds another, independent Redis server: names are shared among all of them, as channels_redis
+    /// does with its list of `hosts`.
+    ///
+    /// All programs need the same servers in the same order. Use it if one server cannot carry the
+    /// load; while one of them is down, its groups and channels are. A worker asks all of them for
+    /// jobs in turn.
+    ///
+    /// ```
+    /// use seaway::channels::redis::RedisConfig;
+    ///
+    /// let config = RedisConfig::new("redis://10.0.0.1:6379").host("redis://10.0.0.2:6379");
+    /// ```
+    #[must_use]
+    pub fn host(mut self, url: impl Into<String>) -> Self {
+        self.urls.push(url.into());
+        self
+    }
+
+    /// Uses the wire format of `channels_redis.core.RedisChannelLayer` instead of that of
+    /// `channels_redis.pubsub.RedisPubSubChannelLayer`.
+    ///
+    /// For a Redis that is shared with a Django project that uses this layer. Otherwise the default
+    /// costs less. See [`redis`](super) for both.
+    ///
+    /// ```no_run
+    /// # async fn example() -> seaway::Result<()> {
+    /// use seaway::{Channels, channels::redis::RedisConfig};
+    ///
+    /// let config = RedisConfig::new("redis://127.0.0.1:6379").queue();
+    /// let channels = Channels::redis(config).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn queue(mut self) -> Self {
+        self.wire = Wire::Queue;
+        self
+    }
+
+    /// Sets how long a send or a join may wait for Redis (default: 10 s).
+    ///
+    /// A shorter outage delays events instead of losing them. At the limit the send fails, with
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the event was certainly not sent and
+    /// [`ErrorKind::Unconfirmed`](crate::ErrorKind::Unconfirmed) if it may have been.
+    #[must_use]
+    pub fn send_timeout(mut self, limit: Duration) -> Self {
+        self.send_timeout = limit;
+        self
+    }
+
+    /// Sets the prefix of every name on the wire (default: `asgi`, as in channels_redis).
+    ///
+    /// 1 to 30 ASCII letters, digits, hyphens, underscores or periods.
+    ///
+    /// Programs with the same prefix on one Redis receive each other's events, over pub/sub
+    /// whichever database number they use. A Django process needs the same prefix:
+    /// `"CONFIG": {"hosts": […], "prefix": "shop"}`.
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Sets how events are serialized (default: [`Serializer::MessagePack`]).
+    ///
+    /// It is `serializer_format` of channels_redis.
+    #[must_use]
+    pub fn serializer(mut self, serializer: Serializer) -> Self {
+        self.coding.serializer = serializer;
+        self
+    }
+
+    /// Encrypts all events with the first key, and decrypts them with any of these keys (default:
+    /// no encryption).
+    ///
+    /// To change the key, put the new one in front of the old one in all programs, and later remove
+    /// the old one. Names of channels and groups are not encrypted. Events that are not encrypted
+    /// with one of the keys are counted, logged and skipped.
+    ///
+    /// ```
+    /// use seaway::channels::redis::RedisConfig;
+    ///
+    /// let config = RedisConfig::new("redis://127.0.0.1:6379")
+    ///     .symmetric_encryption_keys(["new secret", "old secret"]);
+    /// ```
+    #[must_use]
+    pub fn symmetric_encryption_keys<S: AsRef<[u8]>>(
+        mut self,
+        keys: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.coding.keys = Keys::new(keys);
+        self
+    }
+
+    /// Sets how long an event may wait in a queue (default: 60 s; whole seconds, 1 s at least).
+    ///
+    /// It concerns named channels, and with [`queue`](Self::queue) all channels.
+    #[must_use]
+    pub fn expiry(mut self, expiry: Duration) -> Self {
+        self.coding.expiry = whole_seconds(expiry);
+        self
+    }
+
+    /// Sets how long a membership that is not renewed lasts (default: 24 h; whole seconds, 3 s at
+    /// least).
+    ///
+    /// It concerns [`queue`](Self::queue) only. The layer renews its memberships three times as
+    /// often.
+    #[must_use]
+    pub fn group_expiry(mut self, expiry: Duration) -> Self {
+        self.group_expiry = whole_seconds(expiry).max(Duration::from_secs(3));
+        self
+    }
+
+    /// Sets how many events may wait in the queue of a channel (default: 100; 1 at least).
+    ///
+    /// It concerns named channels, and with [`queue`](Self::queue) all channels: all consumers of a
+    /// process share one queue, which the layer empties at once. Sending to a full queue fails with
+    /// [`ErrorKind::ChannelFull`](crate::ErrorKind::ChannelFull).
+    #[must_use]
+    pub fn capacity(mut self, events: usize) -> Self {
+        self.coding.capacities.default = events.max(1);
+        self
+    }
+
+    /// Sets the capacity of channels whose name matches a pattern, instead of
+    /// [`capacity`](Self::capacity).
+    ///
+    /// `*` matches everything, `?` one character, `[abc]`, `[a-z]` and `[!abc]` one character of a
+    /// set. The first matching pattern decides, in the order of the calls.
+    ///
+    /// ```
+    /// use seaway::channels::redis::RedisConfig;
+    ///
+    /// let config = RedisConfig::new("redis://127.0.0.1:6379")
+    ///     .channel_capacity("thumbnails", 1000)
+    ///     .channel_capacity("mail.*", 20);
+    /// ```
+    #[must_use]
+    pub fn channel_capacity(mut self, pattern: impl Into<String>, events: usize) -> Self {
+        let Capacities { patterns, .. } = &mut self.coding.capacities;
+        patterns.push((pattern.into(), events.max(1)));
+        self
+    }
+
+    /// Sets how many envelopes may wait for one consumer in this process (default:
+    /// [`MAILBOX_CAPACITY`]).
+    ///
+    /// Past it, envelopes are dropped and counted, and the consumer is notified.
+    #[must_use]
+    pub fn mailbox_capacity(mut self, envelopes: usize) -> Self {
+        self.mailbox_capacity = envelopes;
+        self
+    }
+}
+
+/// Redis expires keys by whole seconds here, as channels_redis has it do.
+fn whole_seconds(duration: Duration) -> Duration {
+    Duration::from_secs(duration.as_secs().max(1))
+}
+
+impl<T: Into<String>> From<T> for RedisConfig {
+    fn from(url: T) -> Self {
+        Self::new(url)
+    }
+}
+
+/// The URLs and the keys are omitted, because they are secret.
+impl fmt::Debug for RedisConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisConfig")
+            .field("wire", &self.wire)
+            .field("prefix", &self.prefix)
+            .field("mailbox_capacity", &self.mailbox_capacity)
+            .field("send_timeout", &self.send_timeout)
+            .finish_non_exhaustive()
+    }
+}

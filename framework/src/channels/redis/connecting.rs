@@ -1,0 +1,56 @@
+//! What the receiving half of a Redis is made from.
+
+use super::{
+    coding::Coding, config::Wire, names::Names, readiness::Readiness, received::Received,
+    subscriptions::Subscriptions,
+};
+use crate::{
+    channels::LocalChannels,
+    error::Result,
+    redis_link::{Address, Inbox, Link, LinkSettings},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::task::JoinSet;
+
+/// What all hosts of a layer share.
+pub(super) struct Shared {
+    pub(super) wire: Wire,
+    pub(super) timeout: Duration,
+    pub(super) local: LocalChannels,
+    pub(super) names: Names,
+    pub(super) coding: Arc<Coding>,
+    pub(super) group_expiry: Duration,
+    /// Those of each host.
+    pub(super) subscriptions: Vec<Arc<Subscriptions>>,
+}
+
+/// What the receiving half of a host is made from.
+pub(super) struct Connecting<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) subscriptions: Arc<Subscriptions>,
+    pub(super) received: Arc<Received>,
+    /// The link for commands.
+    pub(super) link: Arc<Link>,
+    pub(super) address: Address,
+    /// How long a connection may be silent.
+    pub(super) silence: Duration,
+}
+
+/// The receiving half of a host.
+pub(super) struct Receiving {
+    pub(super) link: Arc<Link>,
+    pub(super) readiness: Arc<Readiness>,
+    pub(super) tasks: JoinSet<()>,
+}
+
+impl Connecting<'_> {
+    /// Opens the link on which this process receives.
+    pub(super) async fn open_receiver(&self, inbox: Arc<dyn Inbox>) -> Result<Arc<Link>> {
+        let settings = LinkSettings {
+            purpose: "subscriptions",
+            silence: self.silence,
+            inbox,
+        };
+        Ok(Arc::new(Link::open(&self.address, settings).await?))
+    }
+}

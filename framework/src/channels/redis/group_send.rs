@@ -1,0 +1,83 @@
+//! Sending to a group with the format of queues.
+
+use super::{host::Host, names::Names, restart::SETTLE, sign_of_life::HEARTBEAT};
+use crate::{
+    channels::Envelope,
+    error::{Error, ErrorKind, Result},
+    name::{ChannelName, GroupName},
+};
+use tokio::time::{Instant, sleep_until};
+
+/// Sends an event to the members of a group.
+///
+/// If this process should be a member and is not, the data of Redis was deleted. Then all processes
+/// join again, which takes them as long as a heartbeat; the event waits for that.
+///
+/// # Errors
+/// Those of [`Publisher::send`](super::publisher::Publisher::send).
+pub(super) async fn group_send(
+    hosts: &[Host],
+    names: &Names,
+    group: &GroupName,
+    envelope: &Envelope,
+) -> Result<()> {
+    let host = &hosts[names.host_of_group(group)];
+    let deadline = host.publisher.deadline();
+    let members = current_members(host, names, group, deadline).await?;
+    let mut by_host = vec![Vec::new(); hosts.len()];
+    for member in members {
+        by_host[names.host_of(&member)].push(member);
+    }
+    let (mut is_sent, mut failed) = (false, None);
+    for (to, members) in hosts.iter().zip(by_host) {
+        if members.is_empty() {
+            continue;
+        }
+        let link = &host.publisher.link;
+        match to
+            .queues
+            .send_to(group, members, link, envelope, deadline)
+            .await
+        {
+            Ok(()) => is_sent = true,
+            Err(error) => failed = Some(error),
+        }
+    }
+    match failed {
+        None => Ok(()),
+        Some(error) if is_sent => {
+            let message =
+                "an event has reached the members on some hosts, and perhaps not those on others";
+            Err(Error::new(ErrorKind::Unconfirmed, message).with_source(error))
+        }
+        Some(error) => Err(error),
+    }
+}
+
+/// Returns the members of a group, this process among them if it should be.
+async fn current_members(
+    host: &Host,
+    names: &Names,
+    group: &GroupName,
+    deadline: Instant,
+) -> Result<Vec<ChannelName>> {
+    let Host {
+        subscriptions,
+        queues,
+        ..
+    } = host;
+    let was_member = subscriptions.is_active(group);
+    let members = queues.members(group, deadline).await?;
+    let is_missing = !members.iter().any(|member| names.is_own(member));
+    // It may have left meanwhile.
+    if !was_member || !is_missing || !subscriptions.is_active(group) {
+        return Ok(members);
+    }
+    if queues.lives(deadline).await? {
+        return Ok(members);
+    }
+    subscriptions.renew();
+    let settled = Instant::now() + HEARTBEAT + SETTLE;
+    sleep_until(settled.min(deadline)).await;
+    queues.members(group, deadline).await
+}

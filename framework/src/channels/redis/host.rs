@@ -1,0 +1,132 @@
+//! One Redis of a layer: its links, and the tasks on them.
+
+use super::{
+    config::Wire,
+    connecting::{Connecting, Receiving, Shared},
+    named::NamedChannels,
+    publisher::Publisher,
+    pubsub, queue,
+    queue_sender::QueueSender,
+    received::Received,
+    subscriptions::Subscriptions,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    redis_link::{Address, Link, LinkSettings, NoInbox},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{task::JoinSet, time::timeout};
+
+/// One Redis of a layer.
+pub(super) struct Host {
+    pub(super) subscriptions: Arc<Subscriptions>,
+    pub(super) publisher: Arc<Publisher>,
+    pub(super) queues: QueueSender,
+    pub(super) named: NamedChannels,
+    /// They end with the layer.
+    _tasks: JoinSet<()>,
+}
+
+/// The timeout of the first subscription.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The least silence after which a connection counts as dead, however short the send timeout: a
+/// busy machine is silent for seconds.
+const SHORTEST_SILENCE: Duration = Duration::from_secs(10);
+
+/// How much longer a connection may be silent than a send may take.
+const SILENCE_MARGIN: Duration = Duration::from_secs(2);
+
+impl Host {
+    /// Connects to the host with this number, and waits until this process receives.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if Redis does not respond or refuses.
+    pub(super) async fn connect(number: usize, address: Address, shared: &Shared) -> Result<Self> {
+        // Longer than any operation waits: a stall that ends in time costs a delay, not the
+        // connection.
+        let silence = shared
+            .timeout
+            .max(SHORTEST_SILENCE)
+            .saturating_add(SILENCE_MARGIN);
+        let publishing = LinkSettings {
+            purpose: "publishing",
+            silence,
+            inbox: Arc::new(NoInbox),
+        };
+        let connecting = Connecting {
+            shared,
+            subscriptions: shared.subscriptions[number].clone(),
+            received: Arc::new(Received::default()),
+            link: Arc::new(Link::open(&address, publishing).await?),
+            address,
+            silence,
+        };
+        let receiving = match shared.wire {
+            Wire::PubSub => pubsub::receive(&connecting).await?,
+            Wire::Queue => queue::receive(&connecting).await?,
+        };
+        restored(&connecting, &receiving).await?;
+        Ok(Self::assemble(connecting, receiving))
+    }
+
+    fn assemble(connecting: Connecting<'_>, receiving: Receiving) -> Self {
+        let Shared {
+            names,
+            coding,
+            group_expiry,
+            timeout,
+            ..
+        } = connecting.shared;
+        let publisher = Arc::new(Publisher {
+            link: connecting.link,
+            receiver: receiving.link,
+            readiness: receiving.readiness,
+            received: connecting.received,
+            timeout: *timeout,
+        });
+        Self {
+            subscriptions: connecting.subscriptions,
+            queues: QueueSender::new(publisher.clone(), coding.clone(), names, *group_expiry),
+            publisher,
+            named: NamedChannels::new(
+                connecting.address,
+                connecting.silence,
+                names,
+                coding.clone(),
+            ),
+            _tasks: receiving.tasks,
+        }
+    }
+
+    /// Returns `Ok` if events can currently be sent and received through this Redis.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] with the reason if not.
+    pub(super) fn health(&self) -> Result<()> {
+        self.publisher.health()?;
+        match self.subscriptions.readiness().interruption() {
+            Some(why) => Err(Error::new(ErrorKind::Layer, why.to_string())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Waits until this process receives.
+async fn restored(connecting: &Connecting<'_>, receiving: &Receiving) -> Result<()> {
+    let restored = async {
+        connecting.subscriptions.readiness().restored().await?;
+        receiving.readiness.restored().await
+    };
+    match timeout(SUBSCRIBE_TIMEOUT, restored).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(why)) => Err(Error::new(ErrorKind::Layer, why)),
+        Err(_) => {
+            let message = format!(
+                "Redis at {} accepted the connection but did not confirm a subscription within 5 s",
+                connecting.address.shown()
+            );
+            Err(Error::new(ErrorKind::Layer, message))
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! The reader of this process' queue.
+//!
+//! It keeps many BZPOPMIN commands under way, so that Redis hands it each event as soon as it is
+//! added: as long as Redis has one of them, no event waits in the queue, and none that was
+//! acknowledged to its sender ends with Redis. It also means that the queue of a process is
+//! empty in Python's eyes, unless the process cannot keep up.
+
+use super::{
+    coding::{self, Coding, Entry},
+    names::{Names, Proxies},
+    pending_gap::{Gap, Notice, PendingGap},
+    queue_sender::DROPPED,
+    readiness::{Readiness, Status},
+    received::{Evidence, Received},
+    restart::{self, Sending},
+    subscriptions::{Subscriptions, is_broken, is_over},
+};
+use crate::{
+    channels::{Envelope, LocalChannels},
+    log_limit::log_limited,
+    redis_link::{self, Link, State, Up, are_two_runs},
+};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
+use redis::{ErrorKind, PushKind, RedisError, RedisResult, Value, aio::MultiplexedConnection};
+use std::{
+    collections::VecDeque,
+    future::{Future, ready},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::watch,
+    task::unconstrained,
+    time::{Instant, sleep},
+};
+
+/// The number of commands under way. Over a link with a round trip of 100 ms, Redis can hand out
+/// 4,500 events a second before they wait in the queue.
+const UNDER_WAY: usize = 512;
+
+/// The number of BZPOPMIN between two checks of how many events wait.
+const ROUND: usize = 8;
+
+/// The timeout of each BZPOPMIN in seconds: its reply is a sign of life on an idle connection.
+const BLOCK: u32 = 1;
+
+/// How long before the last sign of life of a connection a command was sent that Redis has certainly
+/// received: longer than a round trip.
+const ROUND_TRIP: Duration = Duration::from_millis(500);
+
+/// The number of events after a reconnection among which there may be ones that this process has
+/// already: a sender sends again what it believes lost, and Redis may restore what it had stored.
+const REPEATED: u32 = 1024;
+
+/// The pause after Redis has refused a command.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The reader of this process' queue.
+pub(super) struct Inbox {
+    pub(super) link: Arc<Link>,
+    /// The link for commands: this one is blocked.
+    pub(super) commands: Arc<Link>,
+    pub(super) queue: String,
+    pub(super) capacity: usize,
+    pub(super) local: LocalChannels,
+    pub(super) proxies: Arc<Proxies>,
+    pub(super) names: Names,
+    pub(super) subscriptions: Arc<Subscriptions>,
+    /// Those of each host: events for groups of all hosts arrive here.
+    pub(super) subscriptions_of_hosts: Vec<Arc<Subscriptions>>,
+    pub(super) readiness: Arc<Readiness>,
+    pub(super) received: Arc<Received>,
+    pub(super) coding: Arc<Coding>,
+}
+
+/// What is known from earlier connections.
+#[derive(Default)]
+struct Past {
+    gap: PendingGap,
+    /// The last connection, as Redis numbers its clients, and the run of Redis.
+    client: Option<(i64, Option<Arc<str>>)>,
+    /// When the oldest command was sent that Redis has not replied to before the connection was lost.
+    unanswered: Option<Instant>,
+}
+
+/// Redis' reply to a command under way.
+enum Popped {
+    /// The number of events that wait.
+    Waiting(usize),
+    Event(Vec<u8>),
+    Nothing,
+}
+
+impl Inbox {
+    /// Reads the queue for as long as it runs.
+    pub(super) async fn read(&self) {
+        let mut states = self.link.watch();
+        let mut past = Past::default();
+        loop {
+            let state = states.borrow_and_update().clone();
+            match state {
+                State::Down(down) => {
+                    let reason = down.reason().clone();
+                    self.readiness.set(Status::Interrupted(reason));
+                    past.gap.lost(self.local.opened());
+                }
+                State::Up(up) => {
+                    if let Err(error) = self.serve(&up, &mut states, &mut past).await {
+                        self.refused(&error);
+                        sleep(RETRY).await;
+                        continue;
+                    }
+                }
+            }
+            if states.changed().await.is_err() {
+                return;
+            }
+            states.mark_changed();
+        }
+    }
+
+    /// Delivers events until the connection is lost.
+    ///
+    /// # Errors
+    /// The error with which Redis refused a command.
+    async fn serve(
+        &self,
+        up: &Up,
+        states: &mut watch::Receiver<State>,
+        past: &mut Past,
+    ) -> Result<(), RedisError> {
+        let prepared = tokio::select! {
+            prepared = self.prepare(up, past) => prepared,
+            () = is_over(states, up) => return Ok(()),
+        };
+        match prepared {
+            Ok(()) => {}
+            Err(error) if is_broken(&error) => {
+                is_over(states, up).await;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        self.readiness.set(Status::Restored {
+            generation: up.generation,
+            run_id: up.run_id.clone(),
+        });
+        let error = self.deliver_all(&up.connection, past).await;
+        if !is_broken(&error) {
+            self.refused(&error);
+            tokio::select! {
+                () = is_over(states, up) => {}
+                () = self.end(past) => {}
+            }
+        }
+        is_over(states, up).await;
+        Ok(())
+    }
+
+    /// Ends the connection, whose commands under way would still pop events. The next one notifies
+    /// consumers of the gap.
+    async fn end(&self, past: &Past) {
+        let Some((client, _)) = &past.client else {
+            return;
+        };
+        loop {
+            sleep(RETRY).await;
+            let mut connection = self.commands.up().await.connection;
+            if kill(*client, &mut connection).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    fn refused(&self, error: &RedisError) {
+        let reason: Arc<str> =
+            format!("Redis refused a command: {error}; check the user's ACL").into();
+        log_limited!(warn, %reason, "cannot receive events; retrying");
+        self.readiness.set(Status::Refused(reason));
+    }
+
+    /// Finds out what was lost before this connection, and notifies consumers, before any event is
+    /// read.
+    async fn prepare(&self, up: &Up, past: &mut Past) -> Result<(), RedisError> {
+        let mut connection = up.connection.clone();
+        // Events wait in the queue, and may have ended with Redis, only if Redis had replied to all
+        // commands that it had received.
+        if let Some(loss) = &up.loss
+            && let Some(unanswered) = past.unanswered
+            && unanswered + ROUND_TRIP > loss.last_received
+        {
+            past.gap.doubt();
+        }
+        let opened = self.local.opened();
+        let gap = &mut past.gap;
+        gap.connected(up, &mut connection, opened, Sending::Queueing)
+            .await;
+        if up.run_id.is_none() {
+            return Err(RedisError::from((
+                ErrorKind::Client,
+                "the queue layer needs the permission for INFO",
+            )));
+        }
+        self.end_previous(up, &mut connection, past).await?;
+        let run_id = up.run_id.as_deref();
+        self.subscriptions.readiness().restored_on(run_id).await;
+        match past.gap.subscribed(up) {
+            Gap::Certain(notice) => notice.tell(&self.local),
+            Gap::Suspected(notice)
+                if !restart::is_unused(&mut connection, Sending::Queueing).await =>
+            {
+                notice.tell(&self.local);
+            }
+            Gap::None | Gap::Suspected(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Ends the previous connection, of which Redis may not know yet that it is lost: it would still
+    /// pop events.
+    async fn end_previous(
+        &self,
+        up: &Up,
+        connection: &mut MultiplexedConnection,
+        past: &mut Past,
+    ) -> Result<(), RedisError> {
+        let client: i64 = redis::cmd("CLIENT")
+            .arg("ID")
+            .query_async(connection)
+            .await?;
+        let previous = past.client.as_ref().and_then(|(previous, run_id)| {
+            let is_other_run = are_two_runs(run_id.as_deref(), up.run_id.as_deref());
+            (!is_other_run && *previous != client).then_some(*previous)
+        });
+        // Without a previous one, it shows at the start whether the command is allowed.
+        kill(previous.unwrap_or(i64::MAX), connection).await?;
+        past.client = Some((client, up.run_id.clone()));
+        Ok(())
+    }
+
+    /// Delivers events until a command fails; returns the error.
+    async fn deliver_all(&self, connection: &MultiplexedConnection, past: &mut Past) -> RedisError {
+        let round = ROUND.min(self.capacity / 8).max(1);
+        // Checks are not quite as frequent as events: the queue was full at a check, or at most one
+        // round after.
+        let full = self.capacity.saturating_sub(round).max(1);
+        let mut replies = FuturesOrdered::<BoxFuture<'static, RedisResult<Popped>>>::new();
+        let mut sent_at = VecDeque::with_capacity(UNDER_WAY);
+        let mut not_full_at = Instant::now();
+        let mut last_reply = Instant::now();
+        let mut maybe_repeated = REPEATED;
+        loop {
+            while replies.len() + round < UNDER_WAY {
+                replies.push_back(self.count_waiting(connection));
+                (0..round).for_each(|_| replies.push_back(self.pop(connection)));
+                sent_at.resize(replies.len(), Instant::now());
+            }
+            let reply = replies.next().await.expect("commands are always under way");
+            let (now, sent_at) = (Instant::now(), sent_at.pop_front());
+            if now - last_reply >= self.coding.expiry {
+                self.tell(last_reply);
+            }
+            last_reply = now;
+            match reply {
+                Err(error) => {
+                    past.unanswered = sent_at;
+                    return error;
+                }
+                Ok(Popped::Nothing) => {}
+                Ok(Popped::Waiting(waiting)) if waiting >= full => self.tell(not_full_at),
+                Ok(Popped::Waiting(_)) => not_full_at = now,
+                Ok(Popped::Event(event)) if event == DROPPED => self.tell(not_full_at),
+                Ok(Popped::Event(event)) => {
+                    let is_repeated = maybe_repeated > 0 && self.has(&event);
+                    maybe_repeated = maybe_repeated.saturating_sub(1);
+                    if !is_repeated {
+                        self.deliver(&event);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notifies all consumers that events since then may be missing.
+    fn tell(&self, since: Instant) {
+        let opened = self.local.opened();
+        Notice { since, opened }.tell(&self.local);
+    }
+
+    fn has(&self, event: &[u8]) -> bool {
+        let evidence = self.received.find_after(0, self.queue.as_bytes(), event);
+        evidence == Evidence::Received
+    }
+
+    fn deliver(&self, event: &[u8]) {
+        self.received.record(self.queue.as_bytes(), event);
+        let Some(Entry { event, recipients }) = self.coding.decode_entry(event) else {
+            return;
+        };
+        if recipients.is_empty() {
+            coding::count("it names no channel");
+        }
+        let envelope = Envelope::from_bytes(event);
+        for recipient in recipients {
+            match self.proxies.group_of(&recipient) {
+                Some(group) if self.local.members(&group) == 0 => {
+                    let host = self.names.host_of_group(&group);
+                    self.subscriptions_of_hosts[host].found_stale(&group);
+                }
+                Some(group) => self.local.deliver_group(&group, &envelope),
+                None => _ = self.local.deliver(&recipient, envelope.clone()),
+            }
+        }
+    }
+
+    fn count_waiting(
+        &self,
+        connection: &MultiplexedConnection,
+    ) -> BoxFuture<'static, RedisResult<Popped>> {
+        let mut connection = connection.clone();
+        let mut count = redis::cmd("ZCARD");
+        count.arg(&self.queue);
+        sent(async move {
+            let waiting = count.query_async(&mut connection).await?;
+            Ok(Popped::Waiting(waiting))
+        })
+    }
+
+    fn pop(&self, connection: &MultiplexedConnection) -> BoxFuture<'static, RedisResult<Popped>> {
+        let mut connection = connection.clone();
+        let mut pop = redis::cmd("BZPOPMIN");
+        pop.arg(&self.queue).arg(BLOCK);
+        sent(async move {
+            let popped = pop.query_async(&mut connection).await?;
+            Ok(match popped_entry(popped) {
+                Some((event, _)) => Popped::Event(event),
+                None => Popped::Nothing,
+            })
+        })
+    }
+}
+
+/// Sends a command now, and returns its reply: the order of events is that in which the commands were
+/// sent. There is room for all of them in the connection's pipeline, and unconstrained, so that the
+/// budget of this task does not delay one and send the next one before it.
+fn sent(
+    command: impl Future<Output = RedisResult<Popped>> + Send + 'static,
+) -> BoxFuture<'static, RedisResult<Popped>> {
+    let mut command: BoxFuture<'static, _> = Box::pin(unconstrained(command));
+    match command.as_mut().now_or_never() {
+        Some(reply) => Box::pin(ready(reply)),
+        None => command,
+    }
+}
+
+/// Ends a connection to Redis, if it still exists.
+async fn kill(client: i64, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    let mut kill = redis::cmd("CLIENT");
+    kill.arg("KILL").arg("ID").arg(client);
+    kill.query_async::<i64>(connection).await.map(drop)
+}
+
+/// Returns the entry and its score from a reply to BZPOPMIN, if there was one.
+pub(super) fn popped_entry(reply: Value) -> Option<(Vec<u8>, f64)> {
+    let Value::Array(parts) = reply else {
+        return None;
+    };
+    match <[Value; 3]>::try_from(parts) {
+        Ok([_, Value::BulkString(entry), Value::Double(score)]) => Some((entry, score)),
+        _ => None,
+    }
+}
+
+/// The back-pressure of this process' mailboxes, for the connection that reads its queue.
+pub(super) struct Backpressure(pub(super) LocalChannels);
+
+impl redis_link::Inbox for Backpressure {
+    fn take(&self, _: PushKind, _: Vec<Value>) {}
+
+    fn deliveries(&self) -> u64 {
+        self.0.deliveries()
+    }
+
+    fn has_room(&self) -> bool {
+        self.0.has_room()
+    }
+}

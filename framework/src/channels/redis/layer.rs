@@ -1,0 +1,231 @@
+//! The Redis channel layer: what both wire formats have in common.
+
+use super::{
+    coding::Coding,
+    config::{RedisConfig, Wire},
+    connecting::Shared,
+    group_send::group_send,
+    host::Host,
+    hosts::Hosts,
+    names::{Names, is_python_consumer},
+    pubsub,
+    subscriptions::Subscriptions,
+};
+use crate::{
+    channels::{ChannelLayer, Channels, Envelope, LocalChannels, Mailbox},
+    error::Result,
+    name::{ChannelName, GroupName},
+    redis_link::Address,
+};
+use async_trait::async_trait;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// A channel layer over Redis.
+///
+/// [`Channels::redis`](crate::Channels::redis) creates one. Sending and receiving have a connection
+/// each, so that a flood of messages does not delay sending.
+pub struct RedisChannelLayer {
+    wire: Wire,
+    local: LocalChannels,
+    names: Names,
+    coding: Arc<Coding>,
+    /// One for each independent Redis.
+    hosts: Vec<Host>,
+    /// The number of jobs sent so far, which selects the host of the next one.
+    jobs: AtomicUsize,
+}
+
+impl Channels {
+    /// Connects to Redis and returns channels shared with every process on the same Redis, Django
+    /// included.
+    ///
+    /// Takes the URL, `redis://[user:password@]host[:port][/database]`, or a
+    /// [`RedisConfig`](RedisConfig). See [`redis`](super) for the wire formats
+    /// and for the behavior while Redis is unavailable.
+    ///
+    /// ```no_run
+    /// # async fn example() -> seaway::Result<()> {
+    /// let channels = seaway::Channels::redis("redis://127.0.0.1:6379").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is invalid, if Redis refuses, or if
+    /// it does not respond in time: 2 s for each connection, 5 s for each first response. The
+    /// message names the address and the remedy. [`ErrorKind::Name`](crate::ErrorKind::Name) if the
+    /// prefix of the configuration is not valid.
+    pub async fn redis(config: impl Into<RedisConfig>) -> Result<Self> {
+        let layer = RedisChannelLayer::connect(config).await?;
+        Ok(Self::new(layer))
+    }
+}
+
+impl RedisChannelLayer {
+    /// Connects to Redis.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is invalid, or Redis does not
+    /// respond or refuses; [`ErrorKind::Name`](crate::ErrorKind::Name) if the prefix is invalid.
+    pub async fn connect(config: impl Into<RedisConfig>) -> Result<Self> {
+        let config = config.into();
+        let addresses: Result<Vec<_>> = config.urls.iter().map(|url| Address::parse(url)).collect();
+        let addresses = addresses?;
+        let names = Names::fresh(config.wire, Hosts::new(addresses.len()), &config.prefix)?;
+        let subscriptions: Vec<_> = (0..addresses.len())
+            .map(|host| Arc::new(Subscriptions::new(host, &names)))
+            .collect();
+        let (told, named) = (subscriptions.clone(), names.clone());
+        let emptied = move |group: &GroupName| told[named.host_of_group(group)].emptied(group);
+        let local = LocalChannels::new(config.mailbox_capacity, emptied);
+        let shared = Shared {
+            wire: config.wire,
+            timeout: config.send_timeout,
+            local: local.clone(),
+            names: names.clone(),
+            coding: Arc::new(config.coding),
+            group_expiry: config.group_expiry,
+            subscriptions,
+        };
+        let mut hosts = Vec::new();
+        for (number, address) in addresses.into_iter().enumerate() {
+            hosts.push(Host::connect(number, address, &shared).await?);
+        }
+        Ok(Self {
+            wire: config.wire,
+            local,
+            names,
+            coding: shared.coding,
+            hosts,
+            jobs: AtomicUsize::new(0),
+        })
+    }
+
+    /// Returns which hosts are to be asked for a job, and how long each may take.
+    async fn turns(&self, channel: &ChannelName) -> Vec<(&Host, Duration)> {
+        let mut oldest: Vec<_> = Vec::new();
+        for host in &self.hosts {
+            if let Some(score) = host.named.oldest(channel).await {
+                oldest.push((score, host));
+            }
+        }
+        oldest.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        match oldest.first() {
+            Some((_, host)) => vec![(host, Duration::ZERO)],
+            None => self.hosts.iter().map(|host| (host, TURN)).collect(),
+        }
+    }
+
+    /// Adds a job to the queue of a named channel, on each host in turn.
+    async fn send_job(&self, channel: &ChannelName, job: &Envelope) -> Result<()> {
+        let sent = self.jobs.fetch_add(1, Ordering::Relaxed);
+        let host = &self.hosts[sent % self.hosts.len()];
+        host.queues.send(channel, job).await
+    }
+}
+
+/// How long one of several hosts is asked for a job before the next one is.
+const TURN: Duration = Duration::from_millis(100);
+
+#[async_trait]
+impl ChannelLayer for RedisChannelLayer {
+    fn local(&self) -> &LocalChannels {
+        &self.local
+    }
+
+    async fn open(&self) -> Result<Mailbox> {
+        self.local.open(&self.names.process)
+    }
+
+    async fn send(&self, channel: &ChannelName, envelope: Envelope) -> Result<()> {
+        match self.wire {
+            Wire::PubSub if !channel.is_worker_queue() || is_python_consumer(channel) => {
+                let is_own = self.names.is_own(channel);
+                let event = self.coding.encode_published(&envelope)?;
+                let publisher = &self.hosts[self.names.host_of(channel)].publisher;
+                pubsub::publish(publisher, channel.as_str(), event, is_own).await
+            }
+            Wire::Queue if !channel.is_worker_queue() => {
+                let queues = &self.hosts[self.names.host_of(channel)].queues;
+                queues.send(channel, &envelope).await
+            }
+            Wire::PubSub | Wire::Queue => self.send_job(channel, &envelope).await,
+        }
+    }
+
+    /// With several hosts, the one with the oldest job is asked, and each in turn if none has one. A
+    /// host that is unavailable does not keep jobs of the others waiting; its error is returned if no
+    /// other host has a job.
+    async fn receive(&self, channel: &ChannelName, wait: Duration) -> Result<Option<Envelope>> {
+        if let [host] = &self.hosts[..] {
+            return host.named.receive(channel, wait).await;
+        }
+        let start = Instant::now();
+        loop {
+            let mut failed = None;
+            for (host, wait) in self.turns(channel).await {
+                match host.named.receive(channel, wait).await {
+                    Ok(Some(job)) => return Ok(Some(job)),
+                    Ok(None) => {}
+                    Err(error) => failed = Some(error),
+                }
+            }
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            if start.elapsed() >= wait {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
+        let host = &self.hosts[self.names.host_of_group(group)];
+        let deadline = host.publisher.deadline();
+        host.subscriptions
+            .join(&self.local, group, channel, deadline)
+            .await
+    }
+
+    async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
+        self.local.leave(group, channel);
+        Ok(())
+    }
+
+    async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()> {
+        if self.wire == Wire::Queue {
+            return group_send(&self.hosts, &self.names, group, &envelope).await;
+        }
+        let host = &self.hosts[self.names.host_of_group(group)];
+        let is_subscribed_here = host.subscriptions.is_active(group);
+        let channel = self.names.of_group(group);
+        let event = self.coding.encode_published(&envelope)?;
+        pubsub::publish(&host.publisher, &channel, event, is_subscribed_here).await
+    }
+
+    fn dropped(&self) -> u64 {
+        let queues = self.hosts.iter().map(|host| host.queues.dropped());
+        queues.fold(self.local.dropped(), u64::saturating_add)
+    }
+
+    fn health(&self) -> Result<()> {
+        self.hosts.iter().try_for_each(Host::health)
+    }
+}
+
+impl fmt::Debug for RedisChannelLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisChannelLayer")
+            .field("wire", &self.wire)
+            .field("hosts", &self.hosts.len())
+            .field("process", &self.names.process)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,133 @@
+//! The memberships of this process in groups, with the format of queues.
+
+use super::{
+    coding::{score, since_epoch},
+    names::{Names, Proxies},
+    pending_gap::Notice,
+    sign_of_life::Life,
+    subscriptions::{Registrar, Reply},
+};
+use crate::{
+    channels::LocalChannels,
+    name::GroupName,
+    redis_link::{Up, are_two_runs},
+};
+use redis::aio::MultiplexedConnection;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep};
+
+/// Registers this process and its groups in Redis.
+pub(super) struct Memberships {
+    local: LocalChannels,
+    names: Names,
+    proxies: Arc<Proxies>,
+    life: Life,
+    group_expiry: Duration,
+    /// The run of Redis that this process was registered with; `None` before the first.
+    run: Option<Option<Arc<str>>>,
+    forgotten: Option<Notice>,
+}
+
+impl Memberships {
+    pub(super) fn new(
+        local: LocalChannels,
+        names: &Names,
+        proxies: Arc<Proxies>,
+        life: Life,
+        group_expiry: Duration,
+    ) -> Self {
+        Self {
+            local,
+            names: names.clone(),
+            proxies,
+            life,
+            group_expiry,
+            run: None,
+            forgotten: None,
+        }
+    }
+}
+
+impl Registrar for Memberships {
+    fn lost(&mut self) {}
+
+    /// If the same run of Redis has forgotten the sign of life, then other processes may have removed
+    /// the members of this one, or the data of Redis was deleted. What was sent meanwhile is lost.
+    /// Another run is a matter of the connection that receives.
+    async fn connected(&mut self, up: &Up) {
+        loaded(up).await;
+        let Some(run) = &self.run else {
+            return;
+        };
+        if are_two_runs(run.as_deref(), up.run_id.as_deref()) {
+            return;
+        }
+        let mut connection = up.connection.clone();
+        let since = *self.life.confirmed();
+        // A connection that broke is replaced by one that asks again.
+        if let Ok(false) = self.life.renew(&mut connection).await {
+            let opened = self.local.opened();
+            self.forgotten = Some(Notice { since, opened });
+        }
+    }
+
+    async fn confirmed(&mut self, up: &Up) {
+        *self.life.confirmed() = Instant::now();
+        self.run = Some(up.run_id.clone());
+        if let Some(notice) = self.forgotten.take() {
+            notice.tell(&self.local);
+        }
+    }
+
+    fn register(&self, connection: &MultiplexedConnection) -> Reply {
+        let mut pipe = redis::pipe();
+        self.life.give(&mut pipe);
+        run(connection, pipe)
+    }
+
+    fn add(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> Reply {
+        let mut pipe = redis::pipe();
+        // A process without a sign of life has no members.
+        self.life.give(&mut pipe);
+        let now = score(since_epoch());
+        for group in groups {
+            let (key, proxy) = (self.names.of_group(group), self.proxies.of(group));
+            pipe.cmd("ZADD")
+                .arg(&key)
+                .arg(&now)
+                .arg(proxy.as_str())
+                .ignore();
+            let seconds = self.group_expiry.as_secs();
+            pipe.cmd("EXPIRE").arg(&key).arg(seconds).ignore();
+        }
+        run(connection, pipe)
+    }
+
+    fn remove(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> Reply {
+        let mut pipe = redis::pipe();
+        for group in groups {
+            let (key, proxy) = (self.names.of_group(group), self.proxies.of(group));
+            pipe.cmd("ZREM").arg(&key).arg(proxy.as_str()).ignore();
+            self.proxies.forget(group);
+        }
+        run(connection, pipe)
+    }
+}
+
+/// The pause between two questions whether Redis has loaded its data.
+const LOADING_PAUSE: Duration = Duration::from_millis(25);
+
+/// Waits while Redis loads its data after a restart: meanwhile it refuses commands.
+async fn loaded(up: &Up) {
+    let mut connection = up.connection.clone();
+    while let Err(error) = redis::cmd("PING").exec_async(&mut connection).await
+        && error.code() == Some("LOADING")
+    {
+        sleep(LOADING_PAUSE).await;
+    }
+}
+
+fn run(connection: &MultiplexedConnection, pipe: redis::Pipeline) -> Reply {
+    let mut connection = connection.clone();
+    Box::pin(async move { pipe.exec_async(&mut connection).await })
+}

@@ -1,0 +1,267 @@
+//! The names of channels, groups and keys in Redis.
+
+use super::{config::Wire, hosts::Hosts};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    name::{ChannelName, GroupName},
+};
+use sha2::{Digest, Sha256};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+/// The names on the wire.
+#[derive(Clone)]
+pub(super) struct Names {
+    wire: Wire,
+    hosts: Hosts,
+    prefix: Arc<str>,
+    /// The name of all channels of this process, up to the `!`.
+    pub(super) process: Arc<str>,
+    pub(super) group_prefix: Arc<str>,
+}
+
+/// Leaves room for what follows the prefix in a channel's name of at most 99 bytes.
+const LONGEST_PREFIX: usize = 30;
+
+impl Names {
+    pub(super) fn fresh(wire: Wire, hosts: Hosts, prefix: &str) -> Result<Self> {
+        let fits = (1..=LONGEST_PREFIX).contains(&prefix.len());
+        if !fits || GroupName::new(prefix).is_err() {
+            return Err(Error::new(
+                ErrorKind::Name,
+                format!(
+                    "{prefix:?} is not a valid prefix for names in Redis: use 1 to {LONGEST_PREFIX} ASCII letters, digits, hyphens, underscores or periods"
+                ),
+            ));
+        }
+        let process = process_id();
+        let (process, group_prefix) = match wire {
+            Wire::PubSub => (
+                format!("{prefix}specific.{process:032x}"),
+                format!("{prefix}__group__"),
+            ),
+            Wire::Queue => (
+                format!("specific.{process:032x}"),
+                format!("{prefix}:group:"),
+            ),
+        };
+        Ok(Self {
+            wire,
+            hosts,
+            prefix: prefix.into(),
+            process: process.into(),
+            group_prefix: group_prefix.into(),
+        })
+    }
+
+    /// Returns whether a channel is one of this process.
+    pub(super) fn is_own(&self, channel: &ChannelName) -> bool {
+        let rest = channel.as_str().strip_prefix(&*self.process);
+        rest.is_some_and(|rest| rest.starts_with('!'))
+    }
+
+    /// Returns the channel or the key of a group.
+    pub(super) fn of_group(&self, group: &GroupName) -> String {
+        format!("{}{group}", self.group_prefix)
+    }
+
+    /// Returns the number of the host that a group belongs to.
+    pub(super) fn host_of_group(&self, group: &GroupName) -> usize {
+        match self.wire {
+            Wire::PubSub => self.hosts.of(&self.of_group(group)),
+            Wire::Queue => self.hosts.of(group.as_str()),
+        }
+    }
+
+    /// Returns the number of the host on which events for a channel are sent. Python sends directly to
+    /// a consumer's queue on another host, where no Python process reads it; a Seaway process reads
+    /// its queue on all hosts.
+    pub(super) fn host_of(&self, channel: &ChannelName) -> usize {
+        match self.wire {
+            Wire::PubSub => self.hosts.of(channel.as_str()),
+            Wire::Queue => self.hosts.of(non_local(channel.as_str())),
+        }
+    }
+
+    /// Returns the pattern that matches every channel of this process. The names hold no character
+    /// that is special in a pattern.
+    pub(super) fn own_channels(&self) -> String {
+        format!("{}!*", self.process)
+    }
+
+    /// Returns the key of the queue that events for a channel are put into: all channels of a
+    /// process share one.
+    pub(super) fn queue_of(&self, channel: &ChannelName) -> String {
+        format!("{}{}", self.prefix, non_local(channel.as_str()))
+    }
+
+    /// Returns the key of the queue of this process.
+    pub(super) fn own_queue(&self) -> String {
+        format!("{}{}!", self.prefix, self.process)
+    }
+}
+
+/// Returns the name up to its first `!`, that included, or the whole name.
+fn non_local(name: &str) -> &str {
+    match name.find('!') {
+        Some(end) => &name[..=end],
+        None => name,
+    }
+}
+
+/// Returns whether a channel without `!` is that of a Python consumer over pub/sub, and not a named
+/// channel: `<prefix>specific.` and 32 hexadecimal digits.
+pub(super) fn is_python_consumer(channel: &ChannelName) -> bool {
+    let id = channel.as_str().rsplit_once('.').map(|(_, id)| id);
+    id.is_some_and(is_id)
+}
+
+/// Returns a random UUID of version 8, the one for custom formats (RFC 9562, 5.8). Python's ids are
+/// of version 4, so [`is_of_seaway`] can tell them apart.
+fn process_id() -> u128 {
+    let random = fastrand::u128(..);
+    let version = random & !(0xf << 76) | 0x8 << 76;
+    version & !(0b11 << 62) | 0b10 << 62
+}
+
+/// Returns whether a channel belongs to a consumer of a Seaway process.
+pub(super) fn is_of_seaway(channel: &ChannelName) -> bool {
+    let process = non_local(channel.as_str()).strip_suffix('!');
+    let id = process.and_then(|process| process.rsplit_once('.'));
+    id.is_some_and(|(_, id)| is_id(id) && id.as_bytes()[12] == b'8')
+}
+
+fn is_id(text: &str) -> bool {
+    text.len() == 32
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The proxies of this process in groups: one member for all consumers of this process.
+pub(super) struct Proxies {
+    process: Arc<str>,
+    /// The groups whose names do not fit into that of a channel.
+    long: Mutex<HashMap<String, GroupName>>,
+}
+
+/// The name of a proxy after the `!`, before the name of the group.
+const PROXY: &str = "seaway.";
+/// The same, before a hash of the group's name.
+const HASHED_PROXY: &str = "seaway-";
+
+impl Proxies {
+    pub(super) fn new(names: &Names) -> Self {
+        Self {
+            process: names.process.clone(),
+            long: Mutex::default(),
+        }
+    }
+
+    /// Returns the name of the proxy in a group.
+    pub(super) fn of(&self, group: &GroupName) -> ChannelName {
+        let plain = format!("{}!{PROXY}{group}", self.process);
+        if let Ok(name) = ChannelName::new(plain) {
+            return name;
+        }
+        let local = hashed(group);
+        let name = format!("{}!{local}", self.process);
+        self.long().insert(local, group.clone());
+        ChannelName::new(name).expect("a hash fits into the name of a channel")
+    }
+
+    /// Forgets the proxy in a group.
+    pub(super) fn forget(&self, group: &GroupName) {
+        let mut long = self.long();
+        if !long.is_empty() {
+            long.remove(&hashed(group));
+        }
+    }
+
+    /// Returns the group whose proxy this channel is.
+    pub(super) fn group_of(&self, channel: &ChannelName) -> Option<GroupName> {
+        let local = channel.as_str().strip_prefix(&*self.process)?;
+        let local = local.strip_prefix('!')?;
+        match local.strip_prefix(PROXY) {
+            Some(group) => GroupName::new(group).ok(),
+            None => self.long().get(local).cloned(),
+        }
+    }
+
+    fn long(&self) -> MutexGuard<'_, HashMap<String, GroupName>> {
+        self.long
+            .lock()
+            .expect("no code panics while it holds this lock")
+    }
+}
+
+/// Returns whether a channel is the proxy of some Seaway process in a group.
+pub(super) fn is_proxy(channel: &ChannelName) -> bool {
+    let local = channel.as_str().split_once('!');
+    local.is_some_and(|(_, local)| local.starts_with(PROXY) || local.starts_with(HASHED_PROXY))
+        && is_of_seaway(channel)
+}
+
+fn hashed(group: &GroupName) -> String {
+    let digest = Sha256::digest(group.as_str());
+    let hash = u128::from_be_bytes(*digest.first_chunk().expect("a digest has 32 bytes"));
+    format!("{HASHED_PROXY}{hash:032x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel(name: &str) -> ChannelName {
+        ChannelName::new(name).unwrap()
+    }
+
+    #[test]
+    fn keys_are_those_of_channels_redis() {
+        let names = Names::fresh(Wire::Queue, Hosts::new(1), "asgi").unwrap();
+
+        assert_eq!(names.queue_of(&channel("thumbnails")), "asgithumbnails");
+        assert_eq!(
+            names.queue_of(&channel("specific.ab!cd")),
+            "asgispecific.ab!"
+        );
+        let room = GroupName::new("room").unwrap();
+        assert_eq!(names.of_group(&room), "asgi:group:room");
+        let own = channel(&format!("{}!7", names.process));
+        assert_eq!(names.queue_of(&own), names.own_queue());
+        assert!(names.is_own(&own) && is_of_seaway(&own) && !is_proxy(&own));
+    }
+
+    #[test]
+    fn a_proxy_leads_back_to_its_group_however_long_its_name() {
+        let names = Names::fresh(Wire::Queue, Hosts::new(1), "asgi").unwrap();
+        let proxies = Proxies::new(&names);
+        for length in [1, 50, 51, 99] {
+            let group = GroupName::new("g".repeat(length)).unwrap();
+
+            let proxy = proxies.of(&group);
+
+            assert!(is_proxy(&proxy), "{proxy}");
+            assert_eq!(proxies.group_of(&proxy), Some(group.clone()));
+            proxies.forget(&group);
+            assert_eq!(proxies.group_of(&proxy).is_some(), length <= 50);
+        }
+    }
+
+    #[test]
+    fn the_channels_of_python_are_told_from_those_of_seaway_and_from_named_ones() {
+        let uuid = "1d8a13234762400e9410c6ca76b0da94";
+        let of_core = channel(&format!("specific.{uuid}!8b25c5723ef94d12b9516459f5c0ab86"));
+        assert!(!is_of_seaway(&of_core));
+        for (name, expected) in [
+            (format!("asgispecific.{uuid}"), true),
+            (format!("asgix.{uuid}"), true),
+            ("thumbnails".to_owned(), false),
+            ("mail.urgent".to_owned(), false),
+        ] {
+            assert_eq!(is_python_consumer(&channel(&name)), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,535 @@
+//! Sending to queues: those of processes, and those of named channels.
+
+use super::{
+    coding::{Coding, Recipients, score, since_epoch},
+    names::{Names, is_of_seaway, is_proxy},
+    publisher::{Command, Fate, Publisher},
+    received::Received,
+    sign_of_life::{alive_key, life},
+};
+use crate::{
+    channels::Envelope,
+    error::{Error, ErrorKind, Result},
+    log_limit::log_limited,
+    metric,
+    name::{ChannelName, GroupName},
+    redis_link::Link,
+};
+use redis::{RedisResult, aio::MultiplexedConnection};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+
+/// Adds entries to queues that are not full. Its result has, for each queue, the number of entries
+/// that waited in it before. As in channels_redis, expired entries are removed first, and the queue
+/// expires with its last entry.
+const ADD: &str = "\
+local n, waiting = #KEYS, {}
+for i, queue in ipairs(KEYS) do
+  redis.call('ZREMRANGEBYSCORE', queue, 0, ARGV[2 * n + 1])
+  waiting[i] = redis.call('ZCOUNT', queue, '-inf', '+inf')
+  if waiting[i] < tonumber(ARGV[n + i]) then
+    redis.call('ZADD', queue, ARGV[2 * n + 2], ARGV[i])
+    redis.call('EXPIRE', queue, ARGV[2 * n + 3])
+  end
+end
+return waiting";
+
+/// Removes the proxy of a process that no longer lives from a group.
+const REAP: &str = "\
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+return redis.call('ZREM', KEYS[2], ARGV[1])";
+
+/// The entry that tells a Seaway process that events for it were dropped because its queue was full.
+/// It has no random prefix, so that it is in a queue once at most.
+pub(super) const DROPPED: &[u8] = b"seaway:events-dropped";
+
+/// How long a send waits for a Seaway process whose queue is full. It empties its queue at once,
+/// unless it waits for its consumers, 2 s at most, or has ended or is stuck.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How old the sign of life of a process may be that is waited for.
+const LONGEST_SILENCE: Duration = Duration::from_millis(2500);
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(16);
+
+/// How long it is remembered that a process has not emptied its queue in time. It is not waited for
+/// again before its queue has room.
+const REMEMBERED: Duration = Duration::from_secs(120);
+
+/// A process with this many entries in its queue may have ended.
+const SUSPICIOUS: usize = 4;
+
+/// How often a process is checked.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+/// The sender of entries to queues.
+pub(super) struct QueueSender {
+    publisher: Arc<Publisher>,
+    coding: Arc<Coding>,
+    names: Names,
+    own_queue: String,
+    group_expiry: Duration,
+    dropped: AtomicU64,
+    last_score: AtomicU64,
+    processes: Mutex<HashMap<String, Process>>,
+}
+
+/// What is known of the process that reads a queue.
+#[derive(Default)]
+struct Process {
+    stalled_at: Option<Instant>,
+    checked_at: Option<Instant>,
+}
+
+/// An entry for one queue.
+struct Bucket {
+    queue: String,
+    entry: Vec<u8>,
+    /// How many entries may wait.
+    limit: usize,
+    /// Whether a Seaway process reads the queue.
+    is_of_seaway: bool,
+    /// The proxy that the entry is for, if it is for one.
+    proxy: Option<Proxy>,
+}
+
+/// The proxy of a process in a group.
+#[derive(Clone)]
+struct Proxy {
+    name: ChannelName,
+    group: String,
+    /// The link to the host of the group.
+    link: Arc<Link>,
+}
+
+impl QueueSender {
+    pub(super) fn new(
+        publisher: Arc<Publisher>,
+        coding: Arc<Coding>,
+        names: &Names,
+        group_expiry: Duration,
+    ) -> Self {
+        Self {
+            publisher,
+            coding,
+            names: names.clone(),
+            own_queue: names.own_queue(),
+            group_expiry,
+            dropped: AtomicU64::new(0),
+            last_score: AtomicU64::new(0),
+            processes: Mutex::default(),
+        }
+    }
+
+    /// Returns how many entries were dropped because a queue was full.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Sends an event to a named channel or to a consumer's channel.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ChannelFull`] if its queue is full, and those of [`Publisher::send`].
+    pub(super) async fn send(&self, channel: &ChannelName, envelope: &Envelope) -> Result<()> {
+        let recipients = match channel.is_worker_queue() {
+            true => Recipients::Queue,
+            false => Recipients::Channel(channel),
+        };
+        let bucket = self.bucket(channel, envelope, recipients)?;
+        let full = self.add(vec![bucket], self.publisher.deadline()).await?;
+        match full.first() {
+            None => Ok(()),
+            Some(full) if channel.is_worker_queue() => {
+                Err(Error::channel_full(channel, full.limit))
+            }
+            Some(full) => {
+                let message = format!(
+                    "{} events wait for the process of the channel {channel} already; it receives more slowly than they are sent, or has ended",
+                    full.limit
+                );
+                Err(Error::new(ErrorKind::ChannelFull, message))
+            }
+        }
+    }
+
+    /// Returns the members of a group in all processes.
+    pub(super) async fn members(
+        &self,
+        group: &GroupName,
+        deadline: Instant,
+    ) -> Result<Vec<ChannelName>> {
+        let members = Members {
+            key: self.names.of_group(group),
+            expiry: self.group_expiry,
+        };
+        let names = self.publisher.send(&members, deadline).await?;
+        // What else somebody has put there is nobody's name.
+        let names = names
+            .into_iter()
+            .filter_map(|name| String::from_utf8(name).ok());
+        Ok(names
+            .filter_map(|name| ChannelName::new(name).ok())
+            .collect())
+    }
+
+    /// Returns whether Redis still has the sign of life of this process.
+    pub(super) async fn lives(&self, deadline: Instant) -> Result<bool> {
+        let lives = SignsOfLife(vec![alive_key(&self.own_queue)]);
+        let left = self.publisher.send(&lives, deadline).await?;
+        Ok(left.into_iter().all(|left| left > 0))
+    }
+
+    /// Sends an event to these members of a group, whose queues are on this host: one entry for each
+    /// queue. Full queues are counted and logged. `groups` is the link to the host of the group.
+    ///
+    /// # Errors
+    /// Those of [`Publisher::send`].
+    pub(super) async fn send_to(
+        &self,
+        group: &GroupName,
+        members: Vec<ChannelName>,
+        groups: &Arc<Link>,
+        envelope: &Envelope,
+        deadline: Instant,
+    ) -> Result<()> {
+        let mut by_queue: Vec<(String, Vec<ChannelName>)> = Vec::new();
+        let mut indexes = HashMap::new();
+        for member in members {
+            let queue = self.names.queue_of(&member);
+            let index = *indexes.entry(queue.clone()).or_insert_with(|| {
+                by_queue.push((queue, Vec::new()));
+                by_queue.len() - 1
+            });
+            by_queue[index].1.push(member);
+        }
+        let group_key = self.names.of_group(group);
+        let buckets: Result<Vec<_>> = by_queue
+            .into_iter()
+            .map(|(_, members)| {
+                let mut bucket =
+                    self.bucket(&members[0], envelope, Recipients::Members(&members))?;
+                let proxy = members.into_iter().find(is_proxy);
+                bucket.proxy = proxy.map(|name| Proxy {
+                    name,
+                    group: group_key.clone(),
+                    link: groups.clone(),
+                });
+                Ok(bucket)
+            })
+            .collect();
+        let full = self.add(buckets?, deadline).await?;
+        if full.is_empty() {
+            return Ok(());
+        }
+        let queues = full.len();
+        let total = self.dropped.fetch_add(queues as u64, Ordering::Relaxed) + queues as u64;
+        metric::queue_full(queues as u64);
+        log_limited!(
+            warn,
+            %group,
+            queues,
+            total,
+            "dropped an event for processes whose queue in Redis is full: they receive more slowly than events arrive, or have ended"
+        );
+        for bucket in full.into_iter().filter(|bucket| bucket.is_of_seaway) {
+            self.tell_of_drop(bucket);
+        }
+        Ok(())
+    }
+
+    fn bucket(
+        &self,
+        channel: &ChannelName,
+        envelope: &Envelope,
+        recipients: Recipients<'_>,
+    ) -> Result<Bucket> {
+        let capacity = self.coding.capacities.of(channel);
+        let is_of_seaway = is_of_seaway(channel);
+        Ok(Bucket {
+            queue: self.names.queue_of(channel),
+            entry: self.coding.encode_entry(envelope, recipients)?,
+            limit: if is_of_seaway {
+                seaway_limit(capacity)
+            } else {
+                capacity
+            },
+            is_of_seaway,
+            proxy: None,
+        })
+    }
+
+    /// Adds entries to their queues; returns those whose queue is full.
+    async fn add(&self, buckets: Vec<Bucket>, deadline: Instant) -> Result<Vec<Bucket>> {
+        let mut full = self.add_once(buckets, deadline).await?;
+        let patience = Instant::now() + PATIENCE;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let (waiting, hopeless): (Vec<_>, Vec<_>) =
+                full.into_iter().partition(|bucket| self.waits_for(bucket));
+            full = hopeless;
+            if waiting.is_empty() {
+                return Ok(full);
+            }
+            let are_all_silent = self.are_silent(&waiting, deadline).await.unwrap_or(true);
+            if are_all_silent || Instant::now() >= patience.min(deadline) {
+                for bucket in &waiting {
+                    self.processes()
+                        .entry(bucket.queue.clone())
+                        .or_default()
+                        .stalled_at = Some(Instant::now());
+                }
+                full.extend(waiting);
+                return Ok(full);
+            }
+            sleep(pause).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
+            let again = self.add_once(waiting, deadline).await;
+            // Other queues have it already.
+            full.extend(again.map_err(|error| {
+                let message = "an event has reached some processes; it is not known whether it has reached the others";
+                Error::new(ErrorKind::Unconfirmed, message).with_source(error)
+            })?);
+        }
+    }
+
+    /// Returns whether the processes that read these queues have given no sign of life recently.
+    async fn are_silent(&self, buckets: &[Bucket], deadline: Instant) -> Result<bool> {
+        let keys = buckets.iter().map(|bucket| alive_key(&bucket.queue));
+        let lives = SignsOfLife(keys.collect());
+        let left = self.publisher.send(&lives, deadline).await?;
+        let length = i64::try_from(life(self.coding.expiry).as_millis()).unwrap_or(i64::MAX);
+        let longest = i64::try_from(LONGEST_SILENCE.as_millis()).unwrap_or(i64::MAX);
+        Ok(left
+            .into_iter()
+            .all(|left| length.saturating_sub(left) > longest))
+    }
+
+    fn waits_for(&self, bucket: &Bucket) -> bool {
+        if !bucket.is_of_seaway {
+            return false;
+        }
+        let processes = self.processes();
+        let known = processes.get(&bucket.queue);
+        known.is_none_or(|process| process.stalled_at.is_none())
+    }
+
+    async fn add_once(&self, buckets: Vec<Bucket>, deadline: Instant) -> Result<Vec<Bucket>> {
+        if buckets.is_empty() {
+            return Ok(buckets);
+        }
+        let own = buckets.iter().find(|bucket| bucket.queue == self.own_queue);
+        let addition = Addition {
+            sender: self,
+            buckets: &buckets,
+            own,
+        };
+        let waiting = self.publisher.send(&addition, deadline).await?;
+        let outcomes = buckets.into_iter().zip(waiting);
+        let full = outcomes.filter_map(|(bucket, waiting)| {
+            if waiting >= SUSPICIOUS {
+                self.check(&bucket);
+            }
+            if waiting >= bucket.limit {
+                return Some(bucket);
+            }
+            self.has_room(&bucket);
+            None
+        });
+        Ok(full.collect())
+    }
+
+    /// Records that the queue of a process has room.
+    fn has_room(&self, bucket: &Bucket) {
+        if let Some(process) = self.processes().get_mut(&bucket.queue) {
+            process.stalled_at = None;
+        }
+    }
+
+    /// Leaves an entry in a full queue that tells its reader that events were dropped.
+    fn tell_of_drop(&self, bucket: Bucket) {
+        let Ok(up) = self.publisher.link.current() else {
+            // Without a connection, the reader is notified of that.
+            return;
+        };
+        let mut connection = up.connection;
+        let (score, expiry) = (self.score(), self.coding.expiry.as_secs());
+        tokio::spawn(async move {
+            let mut pipe = redis::pipe();
+            pipe.cmd("ZADD")
+                .arg(&bucket.queue)
+                .arg(score)
+                .arg(DROPPED)
+                .ignore();
+            pipe.cmd("EXPIRE").arg(&bucket.queue).arg(expiry).ignore();
+            // If the connection breaks, the reader is notified of that too.
+            _ = pipe.exec_async(&mut connection).await;
+        });
+    }
+
+    /// Removes the proxy of a process that may have ended from the group, if it has.
+    fn check(&self, bucket: &Bucket) {
+        let Some(Proxy { name, group, link }) = bucket.proxy.clone() else {
+            return;
+        };
+        let now = Instant::now();
+        {
+            let mut processes = self.processes();
+            // Processes come and go.
+            processes.retain(|_, process| process.is_recent(now));
+            let process = processes.entry(bucket.queue.clone()).or_default();
+            let is_recent = |at: Instant| now - at < CHECK_EVERY;
+            if process.checked_at.is_some_and(is_recent) {
+                return;
+            }
+            process.checked_at = Some(now);
+        }
+        let Ok(up) = link.current() else {
+            return;
+        };
+        let (mut connection, queue) = (up.connection, bucket.queue.clone());
+        tokio::spawn(async move {
+            let mut reap = redis::cmd("EVAL");
+            reap.arg(REAP).arg(2).arg(alive_key(&queue)).arg(&group);
+            reap.arg(name.as_str());
+            // It is checked again with a later event.
+            if reap.query_async::<i64>(&mut connection).await == Ok(1) {
+                tracing::info!(proxy = %name, group, "removed a member whose process has ended from a group");
+            }
+        });
+    }
+
+    /// Returns the current time as a score, greater than all before: the order of equal scores would
+    /// be that of the entries' random prefixes.
+    fn score(&self) -> String {
+        let now = u64::try_from(since_epoch().as_micros()).unwrap_or(u64::MAX);
+        let next = |last: u64| Some(now.max(last.saturating_add(1)));
+        let last = self
+            .last_score
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
+            .expect("there is always a next one");
+        let micros = now.max(last.saturating_add(1));
+        score(Duration::from_micros(micros))
+    }
+
+    fn processes(&self) -> MutexGuard<'_, HashMap<String, Process>> {
+        self.processes
+            .lock()
+            .expect("no code panics while it holds this lock")
+    }
+}
+
+impl Process {
+    fn is_recent(&self, now: Instant) -> bool {
+        let last = self.stalled_at.max(self.checked_at);
+        last.is_some_and(|last| now - last < REMEMBERED)
+    }
+}
+
+/// Returns how many entries Seaway processes put into the queue of another one, given its capacity:
+/// the last quarter is left to Python. So a process whose queue is full knows that Python may have
+/// dropped events, which Python does not tell.
+fn seaway_limit(capacity: usize) -> usize {
+    (capacity - capacity / 4).max(1)
+}
+
+/// The query for the members of a group, which removes expired memberships first.
+struct Members {
+    key: String,
+    expiry: Duration,
+}
+
+impl Command for Members {
+    type Reply = Vec<Vec<u8>>;
+
+    async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<Self::Reply> {
+        let expired = since_epoch().saturating_sub(self.expiry).as_secs();
+        let mut pipe = redis::pipe();
+        pipe.cmd("ZREMRANGEBYSCORE")
+            .arg(&self.key)
+            .arg(0)
+            .arg(expired)
+            .ignore();
+        pipe.cmd("ZRANGE").arg(&self.key).arg(0).arg(-1);
+        let (names,) = pipe.query_async(connection).await?;
+        Ok(names)
+    }
+
+    fn fate(&self, _: &Received, _: u64) -> Fate {
+        Fate::NotSent
+    }
+}
+
+/// The query for how long the signs of life of processes last, in milliseconds; negative if they are
+/// gone.
+struct SignsOfLife(Vec<String>);
+
+impl Command for SignsOfLife {
+    type Reply = Vec<i64>;
+
+    async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<Vec<i64>> {
+        let mut pipe = redis::pipe();
+        self.0.iter().for_each(|key| _ = pipe.cmd("PTTL").arg(key));
+        pipe.query_async(connection).await
+    }
+
+    fn fate(&self, _: &Received, _: u64) -> Fate {
+        Fate::NotSent
+    }
+}
+
+/// The addition of entries to their queues.
+struct Addition<'a> {
+    sender: &'a QueueSender,
+    buckets: &'a [Bucket],
+    /// The one for this process.
+    own: Option<&'a Bucket>,
+}
+
+impl Command for Addition<'_> {
+    type Reply = Vec<usize>;
+
+    async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<Self::Reply> {
+        let expiry = self.sender.coding.expiry;
+        let mut add = redis::cmd("EVAL");
+        add.arg(ADD).arg(self.buckets.len());
+        self.buckets
+            .iter()
+            .for_each(|bucket| _ = add.arg(&bucket.queue));
+        self.buckets
+            .iter()
+            .for_each(|bucket| _ = add.arg(&bucket.entry));
+        self.buckets
+            .iter()
+            .for_each(|bucket| _ = add.arg(bucket.limit));
+        add.arg(since_epoch().saturating_sub(expiry).as_secs());
+        add.arg(self.sender.score()).arg(expiry.as_secs());
+        add.query_async(connection).await
+    }
+
+    /// Entries are unique, so one that was not received was not added, or was lost with its queue.
+    fn fate(&self, received: &Received, since: u64) -> Fate {
+        let Some(own) = self.own else {
+            return Fate::Unknown;
+        };
+        let evidence = received.find_after(since, own.queue.as_bytes(), &own.entry);
+        Fate::after_the_end(evidence, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quarter_of_a_queue_is_left_to_python() {
+        for (capacity, limit) in [(100, 75), (4, 3), (3, 3), (1, 1)] {
+            assert_eq!(seaway_limit(capacity), limit);
+        }
+    }
+}

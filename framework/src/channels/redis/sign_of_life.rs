@@ -1,0 +1,103 @@
+//! The sign of life of a process with queues: a key that it renews, and that expires when it ends.
+
+use super::{names::Names, readiness::Status, subscriptions::Subscriptions};
+use crate::redis_link::Link;
+use redis::{RedisResult, aio::MultiplexedConnection};
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+
+/// How long the sign of life lasts if it is not renewed. Then other processes remove the members of
+/// this one.
+const LIFE: Duration = Duration::from_secs(30);
+
+/// The same if events expire earlier.
+const SHORTEST_LIFE: Duration = Duration::from_secs(5);
+
+/// How often the sign of life is renewed. As often, a process notices that Redis has forgotten it.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// The sign of life of this process: a key that expires.
+#[derive(Clone)]
+pub(super) struct Life {
+    key: Arc<str>,
+    length: Duration,
+    confirmed: Arc<Mutex<Instant>>,
+}
+
+impl Life {
+    /// `expiry` is that of events: when the sign of life is gone, events may be as well.
+    pub(super) fn new(names: &Names, expiry: Duration) -> Self {
+        Self {
+            key: alive_key(&names.own_queue()).into(),
+            length: life(expiry),
+            confirmed: Arc::new(Mutex::new(Instant::now())),
+        }
+    }
+
+    /// Returns whether Redis still has the sign of life, and renews it.
+    pub(super) async fn renew(&self, connection: &mut MultiplexedConnection) -> RedisResult<bool> {
+        let mut expire = redis::cmd("EXPIRE");
+        expire.arg(&*self.key).arg(self.length.as_secs());
+        let is_alive = expire.query_async(connection).await?;
+        if is_alive {
+            *self.confirmed() = Instant::now();
+        }
+        Ok(is_alive)
+    }
+
+    pub(super) fn give(&self, pipe: &mut redis::Pipeline) {
+        let set = pipe.cmd("SET").arg(&*self.key).arg(1);
+        set.arg("EX").arg(self.length.as_secs()).ignore();
+    }
+
+    pub(super) fn confirmed(&self) -> MutexGuard<'_, Instant> {
+        self.confirmed
+            .lock()
+            .expect("no code panics while it holds this lock")
+    }
+
+    /// Renews the sign of life, and the memberships before they expire, for as long as it runs. If
+    /// Redis has forgotten the sign of life, it may have forgotten the memberships: they are
+    /// registered again.
+    pub(super) async fn keep(
+        &self,
+        link: &Link,
+        subscriptions: &Subscriptions,
+        group_expiry: Duration,
+    ) {
+        let mut refreshed = Instant::now();
+        loop {
+            sleep(HEARTBEAT).await;
+            let mut up = link.up().await;
+            // Otherwise it is about to be registered.
+            if !matches!(
+                subscriptions.readiness().status(),
+                Status::Restored { generation, .. } if generation == up.generation
+            ) {
+                continue;
+            }
+            // A connection that broke is replaced, and this process registered on the next one.
+            if let Ok(false) = self.renew(&mut up.connection).await {
+                subscriptions.renew();
+            }
+            if refreshed.elapsed() >= group_expiry / 3 {
+                refreshed = Instant::now();
+                subscriptions.refresh();
+            }
+        }
+    }
+}
+
+/// Returns how long the sign of life of a process lasts, given how long events may wait.
+pub(super) fn life(expiry: Duration) -> Duration {
+    LIFE.min(expiry).max(SHORTEST_LIFE)
+}
+
+/// Returns the key that exists while the Seaway process with this queue lives.
+pub(super) fn alive_key(queue: &str) -> String {
+    // A `$` is not valid in the name of a channel.
+    format!("{queue}$alive")
+}
