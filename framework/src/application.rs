@@ -3,6 +3,7 @@
 use crate::{
     catch_panic::catch_panic,
     log_limit::log_limited,
+    required_state::RequiredState,
     scope::{Protocol, Scope},
 };
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
@@ -42,6 +43,16 @@ pub trait Application<P: Protocol>: Send + Sync + 'static {
         scope: Scope<P>,
         connection: P::Connection,
     ) -> impl Future<Output = crate::Result<()>> + Send;
+
+    /// Returns the values that this application needs in its scopes, which [`serve`](crate::serve)
+    /// checks before it accepts connections (default: none, so nothing is checked).
+    ///
+    /// Middleware returns what its inner application needs, without what it provides itself:
+    /// `self.inner.required_state().without::<Visit>()`. If it keeps the default, a value that is
+    /// missing inside it is reported only when a client needs it, by a 500.
+    fn required_state(&self) -> RequiredState {
+        RequiredState::none()
+    }
 }
 
 /// Methods of every application.
@@ -93,6 +104,10 @@ impl<P: Protocol> Application<P> for BoxApplication<P> {
     ) -> impl Future<Output = crate::Result<()>> + Send {
         self.0.call_boxed(scope, connection)
     }
+
+    fn required_state(&self) -> RequiredState {
+        self.0.required_state()
+    }
 }
 
 /// The future of a running application; it borrows nothing.
@@ -116,6 +131,8 @@ trait ErasedApplication<P: Protocol>: Send + Sync + 'static {
     ) -> Pin<Box<dyn Future<Output = crate::Result<()>> + Send + '_>>;
 
     fn start(self: Arc<Self>, scope: Scope<P>, connection: P::Connection) -> ApplicationFuture;
+
+    fn required_state(&self) -> RequiredState;
 }
 
 impl<P: Protocol, A: Application<P>> ErasedApplication<P> for A {
@@ -129,6 +146,10 @@ impl<P: Protocol, A: Application<P>> ErasedApplication<P> for A {
 
     fn start(self: Arc<Self>, scope: Scope<P>, connection: P::Connection) -> ApplicationFuture {
         Box::pin(async move { catch_panic(|| self.call(scope, connection)).await? })
+    }
+
+    fn required_state(&self) -> RequiredState {
+        Application::required_state(self)
     }
 }
 

@@ -4,6 +4,7 @@ use crate::{
     cookies::Cookies,
     error::{Error, ErrorKind, Result},
     rejection::Rejection,
+    required_state::RequiredState,
     scope::{OpensOverHttp, Protocol, Scope},
 };
 use std::{future::Future, net::SocketAddr};
@@ -45,6 +46,12 @@ pub trait FromScope<P: Protocol>: Sized {
     /// # Errors
     /// The rejection that is sent to the client.
     fn from_scope(scope: &Scope<P>) -> impl Future<Output = Result<Self, Rejection>> + Send;
+
+    /// Returns the values that it needs in the scope, for the check of
+    /// [`RequiredState`] (default: none).
+    fn required_state() -> RequiredState {
+        RequiredState::none()
+    }
 }
 
 /// The client's address: an extractor for consumers and for axum handlers.

@@ -23,6 +23,7 @@ mod name;
 #[cfg(feature = "redis")]
 mod redis_link;
 mod rejection;
+mod required_state;
 mod revocation;
 mod scope;
 
@@ -75,13 +76,14 @@ pub use self::{
     message::{Close, Message, Text},
     name::{ChannelName, GroupName},
     rejection::Rejection,
+    required_state::RequiredState,
     scope::{OpensOverHttp, Protocol, ResponseHook, RunningHook, Scope},
     service::{FromService, ResponseFuture, from_service},
 };
 
 #[cfg(feature = "server")]
 pub use self::server::{
-    Bind, Lifespan, LifespanFn, Running, Serve, ServeWorkers, serve, serve_workers,
+    Bind, Lifespan, LifespanFn, Running, Serve, ServeWorkers, serve, serve_with, serve_workers,
 };
 
 #[cfg(feature = "sessions")]

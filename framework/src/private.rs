@@ -8,14 +8,17 @@ pub use serde;
 
 use crate::{
     channels::{Event, Shared},
-    consumer::{Context, FromMessage, HttpConsumer, Json, Sse, WebSocketConsumer},
+    consumer::{Context, FromHandshake, FromMessage, HttpConsumer, Json, Sse, WebSocketConsumer},
     error::{AnyError, Error, ErrorKind, Result},
+    extract::FromScope,
     message::Message,
     refusal_log::Rule,
     rejection::Rejection,
+    required_state::RequiredState,
     scope::{Protocol, Scope},
 };
 use http::StatusCode;
+use std::marker::PhantomData;
 
 /// The list of an enum's event types, implemented by `#[derive(Event)]`.
 #[diagnostic::on_unimplemented(
@@ -132,6 +135,56 @@ pub fn placeholder<P: Protocol>(
     );
     Err(Rejection::from(Error::new(ErrorKind::Missing, message)))
 }
+
+/// What a type of a consumer needs in the scope, found without a bound: a field whose type is a
+/// mistake needs nothing here, so the compiler reports it once, in the code that fills the field.
+///
+/// An inherent method takes precedence over that of [`NeedsNothing`] where its bounds hold.
+#[derive(Debug)]
+pub struct Needs<T>(PhantomData<fn() -> T>);
+
+impl<T> Needs<T> {
+    #[expect(clippy::new_without_default, reason = "only macros call it")]
+    pub fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Needs<T> {
+    /// For a field with `#[state]`.
+    pub fn state(&self) -> RequiredState {
+        RequiredState::of::<T>()
+    }
+}
+
+impl<T: FromScope<WebSocket>> Needs<T> {
+    /// For an extractor.
+    pub fn extractor(&self) -> RequiredState {
+        T::required_state()
+    }
+}
+
+impl<T: FromHandshake> Needs<T> {
+    /// For a consumer whose fields are filled by the derive macro.
+    pub fn fields(&self) -> RequiredState {
+        T::required_state()
+    }
+}
+
+/// The methods of a [`Needs`] whose bounds do not hold.
+pub trait NeedsNothing {
+    fn state(&self) -> RequiredState {
+        RequiredState::none()
+    }
+    fn extractor(&self) -> RequiredState {
+        RequiredState::none()
+    }
+    fn fields(&self) -> RequiredState {
+        RequiredState::none()
+    }
+}
+
+impl<T> NeedsNothing for Needs<T> {}
 
 /// Compiles if `C` is a consumer.
 pub const fn is_consumer<C: WebSocketConsumer>() {}

@@ -13,9 +13,11 @@ use crate::{
     message::{Close, Message},
     protocol::{Upgrade, WebSocket},
     rejection::Rejection,
+    required_state::RequiredState,
     scope::Scope,
 };
 use std::{
+    any::type_name,
     future::{Future, ready},
     time::Duration,
 };
@@ -31,6 +33,10 @@ impl<C: WebSocketConsumer> Application<WebSocket> for ConsumerApplication<C> {
             ctx: None,
         };
         serve(hooks, self.channels.clone(), scope, upgrade)
+    }
+
+    fn required_state(&self) -> RequiredState {
+        C::required_state().by(type_name::<C>())
     }
 }
 

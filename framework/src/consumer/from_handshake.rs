@@ -5,6 +5,7 @@ use crate::{
     channels::{Event, Group},
     protocol::WebSocket,
     rejection::Rejection,
+    required_state::RequiredState,
     scope::Protocol,
 };
 use std::future::Future;
@@ -42,6 +43,13 @@ pub trait FromHandshake<P: Protocol = WebSocket>: Sized + Send {
     fn from_handshake(
         handshake: &mut Handshake<Self::Event, P>,
     ) -> impl Future<Output = Result<Self, Rejection>> + Send;
+
+    /// Returns the values that it needs in the scope, for
+    /// [`WebSocketConsumer::required_state`](crate::WebSocketConsumer::required_state) (default:
+    /// none).
+    fn required_state() -> RequiredState {
+        RequiredState::none()
+    }
 }
 
 /// A field that is a group, with its event type.

@@ -6,6 +6,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     message::Close,
     rejection::Rejection,
+    required_state::RequiredState,
 };
 use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 
@@ -208,6 +209,15 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     fn disconnect(self, close: Close) -> impl Future<Output = ()> + Send {
         _ = close;
         async {}
+    }
+
+    /// Returns the values that this consumer needs in its scope, which [`serve`](crate::serve) checks
+    /// before it accepts connections (default: none, so nothing is checked).
+    ///
+    /// `#[consumer]` returns what the fields of `#[derive(WebSocketConsumer)]` need. By hand:
+    /// `RequiredState::of::<Database>()`.
+    fn required_state() -> RequiredState {
+        RequiredState::none()
     }
 
     /// Returns the application that creates a consumer for each connection: route it, serve it, or

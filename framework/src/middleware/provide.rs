@@ -2,6 +2,7 @@
 
 use crate::{
     application::Application,
+    required_state::RequiredState,
     scope::{Protocol, Scope},
 };
 use std::future::Future;
@@ -51,5 +52,9 @@ where
     ) -> impl Future<Output = crate::Result<()>> + Send {
         scope.insert(self.value.clone());
         self.inner.call(scope, connection)
+    }
+
+    fn required_state(&self) -> RequiredState {
+        self.inner.required_state().without::<T>()
     }
 }

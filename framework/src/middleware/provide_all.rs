@@ -3,6 +3,7 @@
 use crate::{
     application::Application,
     error::Result,
+    required_state::RequiredState,
     scope::{Protocol, Scope},
 };
 use http::{Extensions, Request};
@@ -64,6 +65,14 @@ impl<P: Protocol, A: Application<P>> Application<P> for ProvidedAll<A> {
     ) -> impl Future<Output = crate::Result<()>> + Send {
         self.values.fill(&mut scope.extensions);
         self.inner.call(scope, connection)
+    }
+
+    fn required_state(&self) -> RequiredState {
+        let required = self.inner.required_state();
+        match &self.values.values {
+            Some(values) => required.without_all(values),
+            None => required,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     channels::Channels,
     error::Result,
     rejection::Rejection,
+    required_state::RequiredState,
     revocation::Revocations,
     scope::{OpensOverHttp, Scope},
     session::{
@@ -201,6 +202,10 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithSession<A> {
             Box::new(|reply| Box::pin(visit.conclude(reply))),
         );
         self.inner.call(scope, connection)
+    }
+
+    fn required_state(&self) -> RequiredState {
+        self.inner.required_state().without::<Session>()
     }
 }
 

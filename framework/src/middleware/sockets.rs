@@ -3,6 +3,7 @@
 use crate::{
     application::Application,
     protocol::{AllowedOrigins, Upgrade, WebSocket, WebSocketConfig},
+    required_state::RequiredState,
     scope::Scope,
 };
 use std::{future::Future, sync::Arc};
@@ -63,5 +64,9 @@ impl<A: Application<WebSocket>> Application<WebSocket> for Configured<A> {
             Setting::Origins(origins) => upgrade.set_allowed_origins(origins.clone()),
         }
         self.inner.call(scope, upgrade)
+    }
+
+    fn required_state(&self) -> RequiredState {
+        self.inner.required_state()
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     error::{Error, ErrorKind},
     name::ChannelName,
     protocol::{Job, Worker},
+    required_state::RequiredState,
     scope::Scope,
 };
 use std::{collections::BTreeMap, fmt, num::NonZeroUsize};
@@ -151,6 +152,15 @@ impl Application<Worker> for ChannelNameRouter {
             return Err(Error::new(ErrorKind::Missing, message).into());
         };
         route.application.call(scope, job).await
+    }
+
+    fn required_state(&self) -> RequiredState {
+        let routes = self.routes.iter();
+        let required = routes.map(|(name, route)| {
+            let required = route.application.required_state();
+            required.at(name.as_str())
+        });
+        required.fold(RequiredState::none(), RequiredState::and)
     }
 }
 

@@ -6,10 +6,11 @@ use crate::{
     error::Result,
     refusal_log::Rule,
     rejection::Rejection,
+    required_state::RequiredState,
     scope::{OpensOverHttp, Scope},
 };
 use http::StatusCode;
-use std::{fmt, future::Future};
+use std::{fmt, future::Future, mem};
 
 /// A router that selects an application by path, for HTTP or for WebSocket.
 ///
@@ -39,6 +40,8 @@ use std::{fmt, future::Future};
 #[must_use = "a router does nothing until it is served"]
 pub struct PathRouter<P: OpensOverHttp> {
     routes: matchit::Router<Route<P>>,
+    /// What the applications of all routes need.
+    required: RequiredState,
 }
 
 struct Route<P: OpensOverHttp> {
@@ -60,6 +63,7 @@ impl<P: OpensOverHttp> Default for PathRouter<P> {
     fn default() -> Self {
         Self {
             routes: matchit::Router::new(),
+            required: RequiredState::none(),
         }
     }
 }
@@ -76,6 +80,7 @@ impl<P: OpensOverHttp> PathRouter<P> {
     /// If the path is malformed, no client can request it, or another route matches the same paths.
     #[track_caller]
     pub fn route(mut self, path: &str, application: impl Application<P>) -> Self {
+        self.require(path, &application);
         self.insert(path, application.boxed(), false);
         self
     }
@@ -93,6 +98,7 @@ impl<P: OpensOverHttp> PathRouter<P> {
             prefix.starts_with('/') && !prefix.ends_with('/'),
             "cannot nest at {prefix:?}: a prefix must start with / and must not end with /"
         );
+        self.require(prefix, &application);
         let application = application.boxed();
         for path in [
             prefix.to_owned(),
@@ -102,6 +108,11 @@ impl<P: OpensOverHttp> PathRouter<P> {
             self.insert(&path, application.clone(), true);
         }
         self
+    }
+
+    fn require(&mut self, route: &str, application: &impl Application<P>) {
+        let required = application.required_state().at(route);
+        self.required = mem::take(&mut self.required).and(required);
     }
 
     #[track_caller]
@@ -198,6 +209,10 @@ impl<P: OpensOverHttp> Application<P> for PathRouter<P> {
             Err(reject) => Picked::Refused(Box::pin(P::reject(connection, reject))),
         }
         .run()
+    }
+
+    fn required_state(&self) -> RequiredState {
+        self.required.clone()
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     application::{Application, ApplicationExt, BoxApplication},
     protocol::{Http, WebSocket},
+    required_state::RequiredState,
     scope::Protocol,
 };
 use std::{
@@ -112,6 +113,18 @@ impl ProtocolTypeRouter {
             self = self.websocket(middleware.layer(sockets));
         }
         self
+    }
+
+    /// Returns the values that the HTTP and WebSocket applications need in their scopes, and that no
+    /// middleware inside this router provides.
+    ///
+    /// [`serve`](crate::serve) checks them. Under another server, or inside a tower middleware, check
+    /// them yourself: `running.check(app.required_state())?`, or, without start-up functions,
+    /// `app.required_state().check()?`.
+    pub fn required_state(&self) -> RequiredState {
+        let pages = self.get::<Http>().map(Application::required_state);
+        let sockets = self.get::<WebSocket>().map(Application::required_state);
+        pages.unwrap_or_default().and(sockets.unwrap_or_default())
     }
 
     /// Returns the application for a protocol, for the code that accepts its connections.

@@ -47,6 +47,6 @@ pub use self::{
     bind::Bind,
     lifespan::{Lifespan, LifespanFn},
     running::Running,
-    serve::{Serve, serve},
+    serve::{Serve, serve, serve_with},
     serve_workers::{ServeWorkers, serve_workers},
 };

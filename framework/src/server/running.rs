@@ -1,7 +1,9 @@
 //! A started lifespan, with its shutdown functions.
 
 use super::shutdown_signal::ShutdownSignal;
-use crate::{catch_panic::catch_panic, middleware::ProvideAll};
+use crate::{
+    catch_panic::catch_panic, error::Result, middleware::ProvideAll, required_state::RequiredState,
+};
 use http::Extensions;
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
@@ -49,6 +51,15 @@ impl Running {
     /// axum router.
     pub fn provide(&self) -> ProvideAll {
         ProvideAll::new(&self.made)
+    }
+
+    /// Checks that the start-up functions have returned everything that an application needs.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Missing`](crate::ErrorKind::Missing), with everything that is missing and who
+    /// needs it.
+    pub fn check(&self, required: RequiredState) -> Result<()> {
+        required.without_all(&self.made).check()
     }
 
     /// Returns the start-up value of this type, if there is one.

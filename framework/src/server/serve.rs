@@ -10,14 +10,17 @@ use super::{
     workers::{RunningWorkers, Workers},
 };
 use crate::{
+    catch_panic::{catch_panic, caught},
     channels::Channels,
     error::{BoxError, Result},
     protocol::Body,
-    routing::ChannelNameRouter,
+    required_state::RequiredState,
+    routing::{ChannelNameRouter, ProtocolTypeRouter},
 };
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use std::{
+    any::Any,
     convert::Infallible,
     fmt,
     future::{Future, IntoFuture},
@@ -52,28 +55,74 @@ use tower_service::Service;
 /// before it serves, or to use an existing socket.
 ///
 /// # Errors
-/// [`ErrorKind::Io`](crate::ErrorKind::Io) if it cannot listen on the address, and the error of a
-/// start-up function that fails.
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) if it cannot listen on the address,
+/// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if a router needs a value that neither its
+/// middleware nor a start-up function provides ([`RequiredState`]), and the error of a start-up
+/// function that fails.
 pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
-    Serve {
-        on: on.into(),
-        app,
-        limits: Limits {
-            connection: ConnectionLimits {
-                head_timeout: Duration::from_secs(10),
-                max_head_size: 64 * 1024,
-                body_timeout: Duration::from_secs(60),
-                write_timeout: Duration::from_secs(60),
-                idle_timeout: Duration::from_secs(60),
-                half_close_timeout: Duration::from_secs(300),
-                allows_connect: false,
+    Serve::new(on.into(), AppSource::Built(app))
+}
+
+/// Serves the application that an async function builds once the start-up functions have run:
+/// without parameters, or of a value that one of them has returned.
+///
+/// So a start-up value can be part of the application: of an
+/// [`Authenticator`](crate::middleware::Authenticator), a session store, the state of an axum
+/// router.
+///
+/// ```no_run
+/// # #[derive(Clone)] struct Database;
+/// # impl Database {
+/// #     async fn open() -> seaway::Result<Self> { Ok(Self) }
+/// #     async fn close(self) {}
+/// # }
+/// # fn app(_: Database) -> seaway::routing::ProtocolTypeRouter { seaway::routing::ProtocolTypeRouter::new() }
+/// # async fn example() -> seaway::Result<()> {
+/// use seaway::serve_with;
+///
+/// serve_with("127.0.0.1:8000", async |database: Database| Ok(app(database)))
+///     .on_startup(Database::open)
+///     .on_shutdown(Database::close)
+///     .await
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`serve`], and the error of the function; [`ErrorKind::Missing`](crate::ErrorKind::Missing) if
+/// no start-up function has returned its parameter. The shutdown functions run then.
+pub fn serve_with<Args, S>(
+    on: impl Into<Bind>,
+    build: impl LifespanFn<Args, Output = Result<S>>,
+) -> Serve<S> {
+    let build = move |values: &Extensions| -> Result<Building<S>> {
+        let building = build.call(values)?;
+        Ok(Box::pin(building))
+    };
+    Serve::new(on.into(), AppSource::Function(Box::new(build)))
+}
+
+impl<S> Serve<S> {
+    fn new(on: Bind, app: AppSource<S>) -> Self {
+        Self {
+            on,
+            app,
+            limits: Limits {
+                connection: ConnectionLimits {
+                    head_timeout: Duration::from_secs(10),
+                    max_head_size: 64 * 1024,
+                    body_timeout: Duration::from_secs(60),
+                    write_timeout: Duration::from_secs(60),
+                    idle_timeout: Duration::from_secs(60),
+                    half_close_timeout: Duration::from_secs(300),
+                    allows_connect: false,
+                },
+                connections: 65_536,
+                drain_timeout: Duration::from_secs(30),
             },
-            connections: 65_536,
-            drain_timeout: Duration::from_secs(30),
-        },
-        stop: None,
-        lifespan: Lifespan::new(),
-        workers: Vec::new(),
+            stop: None,
+            lifespan: Lifespan::new(),
+            workers: Vec::new(),
+        }
     }
 }
 
@@ -81,11 +130,42 @@ pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
 #[must_use = "a server does nothing until it is awaited"]
 pub struct Serve<S> {
     on: Bind,
-    app: S,
+    app: AppSource<S>,
     limits: Limits,
     stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     lifespan: Lifespan,
     workers: Vec<Workers>,
+}
+
+/// Where the application comes from.
+enum AppSource<S> {
+    Built(S),
+    Function(Box<Build<S>>),
+}
+
+type Build<S> = dyn FnOnce(&Extensions) -> Result<Building<S>> + Send;
+
+/// The future of a function that builds the application.
+type Building<S> = Pin<Box<dyn Future<Output = Result<S>> + Send>>;
+
+impl<S> AppSource<S> {
+    /// Returns the application, built of these values.
+    async fn app(self, values: &Extensions) -> Result<S> {
+        match self {
+            Self::Built(app) => Ok(app),
+            Self::Function(build) => {
+                let building = caught(|| build(values))??;
+                catch_panic(|| building).await?
+            }
+        }
+    }
+}
+
+/// Returns what a router needs; other services report nothing.
+fn required_state(app: &dyn Any) -> RequiredState {
+    let router = app.downcast_ref::<ProtocolTypeRouter>();
+    let required = router.map(ProtocolTypeRouter::required_state);
+    required.unwrap_or_default()
 }
 
 impl<S> Serve<S> {
@@ -292,15 +372,22 @@ where
         let mut shutdown_signal = ShutdownSignal::of(self.stop.take());
         let lifespan = std::mem::take(&mut self.lifespan);
         let mut running = Running::new(lifespan.limit);
+        let starting = async {
+            running.begin(lifespan).await?;
+            let app = self.app.app(running.values()).await?;
+            let workers = self.workers.iter().map(Workers::required_state);
+            running.check(workers.fold(required_state(&app), RequiredState::and))?;
+            Ok(app)
+        };
         let started = tokio::select! {
-            started = running.begin(lifespan) => Some(started),
+            started = starting => Some(started),
             () = shutdown_signal.stop() => None,
         };
         let outcome = match started {
-            Some(Ok(())) => match self.on.listener().await {
+            Some(Ok(app)) => match self.on.listener().await {
                 Ok(listener) => {
                     let values = running.provide();
-                    let app = values.layer(self.app);
+                    let app = values.layer(app);
                     let mut workers = RunningWorkers::default();
                     for these in self.workers {
                         workers.start(these, &values);

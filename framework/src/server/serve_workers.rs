@@ -46,7 +46,9 @@ use std::{
 /// them, to run the workers beside the server.
 ///
 /// # Errors
-/// The error of a start-up function that fails. Errors of jobs and of the channel layer are logged,
+/// The error of a start-up function that fails, and [`ErrorKind::Missing`](crate::ErrorKind::Missing)
+/// if an application needs a value that nothing provides
+/// ([`RequiredState`](crate::RequiredState)). Errors of jobs and of the channel layer are logged,
 /// and do not end the workers.
 ///
 /// # Cancel safety
@@ -120,8 +122,12 @@ impl ServeWorkers {
     async fn run(self) -> Result<()> {
         let mut signal = ShutdownSignal::of(self.stop);
         let mut running = Running::new(self.lifespan.limit);
+        let starting = async {
+            running.begin(self.lifespan).await?;
+            running.check(self.workers.required_state())
+        };
         let started = tokio::select! {
-            started = running.begin(self.lifespan) => Some(started),
+            started = starting => Some(started),
             () = signal.stop() => None,
         };
         let outcome = match started {

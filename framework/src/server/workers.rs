@@ -11,6 +11,7 @@ use crate::{
     middleware::ProvideAll,
     name::ChannelName,
     protocol::{Job, Worker},
+    required_state::RequiredState,
     routing::ChannelNameRouter,
     scope::Scope,
 };
@@ -36,6 +37,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub(super) struct Workers {
     pub(super) channels: Channels,
     pub(super) router: ChannelNameRouter,
+}
+
+impl Workers {
+    /// Returns the values that the applications need in the scopes of their jobs.
+    pub(super) fn required_state(&self) -> RequiredState {
+        self.router.required_state()
+    }
 }
 
 /// The tasks of workers. Dropping them aborts the jobs in hand.

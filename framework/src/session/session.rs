@@ -9,6 +9,7 @@ use crate::{
     error::Result,
     extract::FromScope,
     rejection::Rejection,
+    required_state::RequiredState,
     revocation::{ChangeNotifier, Revocation},
     scope::{OpensOverHttp, Scope},
 };
@@ -263,6 +264,13 @@ fn typed<T: DeserializeOwned>(value: Option<Value>) -> Result<Option<T>> {
 impl<P: OpensOverHttp> FromScope<P> for Session {
     async fn from_scope(scope: &Scope<P>) -> Result<Self, Rejection> {
         Ok(scope.get::<Self>()?.clone())
+    }
+
+    fn required_state() -> RequiredState {
+        RequiredState::from_middleware::<Self>(
+            "a Session",
+            "wrap the application in the middleware Sessions",
+        )
     }
 }
 

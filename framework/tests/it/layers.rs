@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
         "redis_link",
         "rejection",
     ],
-    &["blocking", "revocation", "scope"],
+    &["blocking", "required_state", "revocation", "scope"],
     &["application", "extract"],
     &["channels", "protocol"],
     &["session"],

@@ -39,6 +39,8 @@ mod public_api;
 #[cfg(feature = "sessions")]
 mod rate_limits;
 mod replies;
+#[cfg(all(feature = "macros", feature = "sessions"))]
+mod required_state;
 mod routing;
 mod server;
 mod service;

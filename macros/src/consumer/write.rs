@@ -34,6 +34,13 @@ fn web_socket(consumer: &Consumer) -> TokenStream {
             type Event = #event_type;
 
             #connect
+
+            fn required_state() -> ::seaway::RequiredState {
+                #[allow(unused_imports)]
+                use ::seaway::__private::NeedsNothing as _;
+                ::seaway::__private::Needs::<Self>::new().fields()
+            }
+
             #receive
             #event
             #others

@@ -28,6 +28,7 @@ pub(super) fn write(consumer: &Consumer, protocol: Protocol) -> TokenStream {
         true => quote!(#handshake),
         false => quote!(_),
     };
+    let required_state = required_state(consumer);
     let check = consumer.generics.params.is_empty().then(|| {
         let check = match protocol {
             Protocol::WebSocket => quote!(is_consumer),
@@ -47,6 +48,8 @@ pub(super) fn write(consumer: &Consumer, protocol: Protocol) -> TokenStream {
                 #(#lets)*
                 ::core::result::Result::Ok(Self { #(#names),* })
             }
+
+            #required_state
         }
 
         #check
@@ -89,6 +92,34 @@ fn event(consumer: &Consumer) -> TokenStream {
         }
         None => quote!(::seaway::NoEvent),
     }
+}
+
+/// Generates the report of what the fields need in the scope, if they need anything.
+fn required_state(consumer: &Consumer) -> Option<TokenStream> {
+    let needs = consumer.fields.iter().filter_map(|field| {
+        let ty = &field.ty;
+        let inner = types::optional(ty).unwrap_or(ty);
+        let (needed, method) = match &field.source {
+            Source::State => (quote!(#ty), quote!(state)),
+            Source::User => (quote!(::seaway::User<#inner>), quote!(extractor)),
+            Source::Session(_) => (quote!(::seaway::session::Session), quote!(extractor)),
+            Source::Extractor => (quote!(#ty), quote!(extractor)),
+            Source::Param(_) | Source::Query(_) | Source::Group(_) | Source::Default(_) => {
+                return None;
+            }
+        };
+        Some(quote_spanned!(at(ty)=> .and(::seaway::__private::Needs::<#needed>::new().#method())))
+    });
+    let needs: Vec<_> = needs.collect();
+    (!needs.is_empty()).then(|| {
+        quote! {
+            fn required_state() -> ::seaway::RequiredState {
+                #[allow(unused_imports)]
+                use ::seaway::__private::NeedsNothing as _;
+                ::seaway::RequiredState::none() #(#needs)*
+            }
+        }
+    })
 }
 
 /// Generates the `let` of one field.

@@ -6,9 +6,10 @@ use crate::{
     blocking::BlockingPool,
     consumer::connect::serve,
     protocol::{Upgrade, WebSocket},
+    required_state::RequiredState,
     scope::Scope,
 };
-use std::future::Future;
+use std::{any::type_name, future::Future};
 
 impl<C: BlockingConsumer> Application<WebSocket> for BlockingApplication<C> {
     fn call(
@@ -19,5 +20,9 @@ impl<C: BlockingConsumer> Application<WebSocket> for BlockingApplication<C> {
         let pool = self.pool.clone().unwrap_or_else(BlockingPool::shared);
         let hooks = BlockingHooks::<C>::new(pool);
         serve(hooks, self.channels.clone(), scope, upgrade)
+    }
+
+    fn required_state(&self) -> RequiredState {
+        C::required_state().by(type_name::<C>())
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     message::Close,
     rejection::Rejection,
+    required_state::RequiredState,
 };
 use std::{fmt, marker::PhantomData, time::Duration};
 
@@ -147,6 +148,14 @@ pub trait BlockingConsumer: Sized + Send + 'static {
     /// that is still running: a thread cannot be stopped from outside.
     fn disconnect(self, close: Close) {
         _ = close;
+    }
+
+    /// Returns the values that this consumer needs in its scope, which [`serve`](crate::serve) checks
+    /// before it accepts connections (default: none, so nothing is checked).
+    ///
+    /// `RequiredState::of::<Database>()` requires a value for `handshake.state::<Database>()`.
+    fn required_state() -> RequiredState {
+        RequiredState::none()
     }
 
     /// Returns the application that creates a consumer for each connection: route it, serve it, or

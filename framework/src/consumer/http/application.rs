@@ -15,11 +15,12 @@ use crate::{
     protocol::{Exchange, Http},
     refusal_log::Rule,
     rejection::Rejection,
+    required_state::RequiredState,
     scope::{OpensOverHttp, Scope},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
-use std::{future::Future, marker::PhantomData, sync::Arc, time::Duration};
+use std::{any::type_name, future::Future, marker::PhantomData, sync::Arc, time::Duration};
 
 /// How long `connect` may take; then the client gets 503.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -38,6 +39,10 @@ impl<C: HttpConsumer> Application<Http> for HttpConsumerApplication<C> {
                 None => Ok(()),
             }
         }
+    }
+
+    fn required_state(&self) -> RequiredState {
+        C::required_state().by(type_name::<C>())
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     channels::{Channels, Event},
     error::Result,
     rejection::Rejection,
+    required_state::RequiredState,
 };
 use http::Method;
 use std::{fmt, future::Future, marker::PhantomData, time::Duration};
@@ -138,6 +139,14 @@ pub trait HttpConsumer: Sized + Send + 'static {
     fn disconnect(self, end: Disconnect) -> impl Future<Output = ()> + Send {
         _ = end;
         async {}
+    }
+
+    /// Returns the values that this consumer needs in its scope, which [`serve`](crate::serve) checks
+    /// before it accepts connections (default: none, so nothing is checked).
+    ///
+    /// `RequiredState::of::<Database>()` requires a value for `handshake.state::<Database>()`.
+    fn required_state() -> RequiredState {
+        RequiredState::none()
     }
 
     /// Returns the application that creates a consumer for each request: route it, serve it, or

@@ -8,6 +8,7 @@ use crate::{
     message::Close,
     name::GroupName,
     rejection::Rejection,
+    required_state::RequiredState,
     revocation::{ChangeNotifier, Revocation},
     scope::{OpensOverHttp, Scope},
     session::{Session, digest},
@@ -15,6 +16,7 @@ use crate::{
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::{
+    any::type_name,
     fmt,
     future::Future,
     pin::Pin,
@@ -262,6 +264,11 @@ impl<A: Authenticator> Revocation for LogIn<A> {
 impl<P: OpensOverHttp, A: Authenticator> FromScope<P> for AuthSession<A> {
     async fn from_scope(scope: &Scope<P>) -> Result<Self, Rejection> {
         Ok(scope.get::<Self>()?.clone())
+    }
+
+    fn required_state() -> RequiredState {
+        let name = format!("an AuthSession<{}>", type_name::<A>());
+        RequiredState::from_middleware::<Self>(name, super::WRAP_IN_AUTH)
     }
 }
 

@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     application::Application,
+    extract::FromScope,
     protocol::{Http, WebSocket},
+    required_state::RequiredState,
     revocation::Revocations,
     scope::{OpensOverHttp, Protocol, Scope},
     session::Session,
@@ -202,6 +204,16 @@ where
             Some(request) => Call::LogIn {
                 future: Box::pin(respond::<P, A>(request, log_in, connection)),
             },
+        }
+    }
+
+    fn required_state(&self) -> RequiredState {
+        let inner = self.inner.required_state();
+        let inner = inner.without::<Somebody<A::User>>().without::<AuthSession<A>>();
+        // With tokens alone it needs no session.
+        match self.auth.verify {
+            Some(_) => inner,
+            None => inner.and(<Session as FromScope<P>>::required_state().by("the middleware Auth")),
         }
     }
 }

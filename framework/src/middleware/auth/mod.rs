@@ -31,3 +31,6 @@ pub(crate) use self::{
     log_in_as::LogInAs,
     user::{nobody, user_in},
 };
+
+/// The remedy for an application that needs a user and has no [`Auth`] around it.
+const WRAP_IN_AUTH: &str = "wrap the application in the middleware Auth";

@@ -1,12 +1,13 @@
 //! The middleware that admits only users.
 
-use super::user::{nobody, page_in, user_in};
+use super::user::{nobody, page_in, required_user, user_in};
 use crate::{
     application::Application,
     header_list,
     protocol::Http,
     refusal_log::Rule,
     rejection::Rejection,
+    required_state::RequiredState,
     scope::{OpensOverHttp, Protocol, Scope},
 };
 use http::{Extensions, HeaderValue, Method, StatusCode, Uri, header, request, uri::PathAndQuery};
@@ -193,6 +194,11 @@ where
             Some(reject) => Ok(P::reject(connection, reject).await?),
             None => self.inner.call(scope, connection).await,
         }
+    }
+
+    fn required_state(&self) -> RequiredState {
+        let user = required_user::<U>().by("the middleware RequireUser");
+        self.inner.required_state().and(user)
     }
 }
 

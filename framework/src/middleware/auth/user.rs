@@ -5,11 +5,12 @@ use crate::{
     extract::FromScope,
     refusal_log::Rule,
     rejection::Rejection,
+    required_state::RequiredState,
     scope::{OpensOverHttp, Scope},
 };
 use async_trait::async_trait;
 use http::{Extensions, StatusCode};
-use std::{ops::Deref, sync::Arc};
+use std::{any::type_name, ops::Deref, sync::Arc};
 
 /// The user who is logged in: an extractor for consumers and axum handlers.
 ///
@@ -68,7 +69,7 @@ impl<U> Clone for Somebody<U> {
 /// [`ErrorKind::Missing`] if there is no [`Auth`](super::Auth) around this handler.
 pub(crate) async fn user_in<U: 'static>(extensions: &Extensions) -> Result<Option<U>> {
     let Some(Somebody(somebody)) = extensions.get::<Somebody<U>>() else {
-        let name = std::any::type_name::<U>();
+        let name = type_name::<U>();
         return Err(Error::new(
             ErrorKind::Missing,
             format!(
@@ -78,6 +79,12 @@ pub(crate) async fn user_in<U: 'static>(extensions: &Extensions) -> Result<Optio
     };
     let somebody = somebody.clone();
     somebody.identify().await
+}
+
+/// Requires an [`Auth`](super::Auth) with users of this type.
+pub(super) fn required_user<U: 'static>() -> RequiredState {
+    let name = format!("a User<{}>", type_name::<U>());
+    RequiredState::from_middleware::<Somebody<U>>(name, super::WRAP_IN_AUTH)
 }
 
 /// Returns path and query of the HTTP request, as [`Auth`](super::Auth) saw them.
@@ -95,10 +102,18 @@ impl<P: OpensOverHttp, U: Send + Sync + 'static> FromScope<P> for User<U> {
         let user = user_in(&scope.extensions).await?;
         user.map(Self).ok_or_else(nobody)
     }
+
+    fn required_state() -> RequiredState {
+        required_user::<U>()
+    }
 }
 
 impl<P: OpensOverHttp, U: Send + Sync + 'static> FromScope<P> for Option<User<U>> {
     async fn from_scope(scope: &Scope<P>) -> Result<Self, Rejection> {
         Ok(user_in(&scope.extensions).await?.map(User))
+    }
+
+    fn required_state() -> RequiredState {
+        required_user::<U>()
     }
 }
