@@ -176,6 +176,7 @@ pub fn application_fn<F>(function: F) -> ApplicationFn<F> {
 
 /// The application made by [`application_fn`].
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an application does nothing until it is routed or served"]
 pub struct ApplicationFn<F>(F);
 
 impl<P, F, Fut> Application<P> for ApplicationFn<F>

@@ -18,9 +18,10 @@ use percent_encoding::percent_decode_str;
 /// assert_eq!(cookies.get("lang"), Some("da"));
 /// ```
 ///
-/// If several cookies have the same name, the first is returned, as in
-/// [`Handshake::cookie`](crate::Handshake::cookie): a browser sends the one with the longest path
-/// first (RFC 6265, 5.4). Names are not decoded: `%5F%5FHost-id` is not `__Host-id`, which a
+/// If several cookies have the same name, the first one counts: here, in
+/// [`Handshake::cookie`](crate::Handshake::cookie), and for the session cookie. A browser sends the
+/// one with the longest path first, and of those the oldest (RFC 6265, 5.4). Names are
+/// case-sensitive and not decoded: `%5F%5FHost-id` is not `__Host-id`, which a
 /// browser accepts only from this host and over HTTPS.
 ///
 /// `Cookies` is an extractor: `handshake.extract::<Cookies>().await?`. To set a cookie in a

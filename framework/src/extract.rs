@@ -56,14 +56,14 @@ pub trait FromScope<P: Protocol>: Sized {
 
 /// The client's address: an extractor for consumers and for axum handlers.
 ///
-/// Behind a proxy it is the proxy's address. Use `Option<ClientAddr>` where there may be none, as
-/// in a test.
+/// Behind a proxy it is the proxy's address. A client on a Unix socket has none, and neither has
+/// one in a test: use `Option<ClientAddr>` there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddr(pub SocketAddr);
 
 /// Returns the error for a connection without a client address.
 pub(crate) fn nowhere() -> Error {
-    let message = "the client's address is unknown: it did not connect through seaway::serve";
+    let message = "the client has no address: it did not connect over a network to seaway::serve; extract an Option<ClientAddr>";
     Error::new(ErrorKind::Missing, message)
 }
 

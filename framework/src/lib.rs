@@ -83,7 +83,8 @@ pub use self::{
 
 #[cfg(feature = "server")]
 pub use self::server::{
-    Bind, Lifespan, LifespanFn, Running, Serve, ServeWorkers, serve, serve_with, serve_workers,
+    Accepted, Bind, Lifespan, LifespanFn, Listener, Running, Serve, ServeWorkers, serve,
+    serve_with, serve_workers,
 };
 
 #[cfg(feature = "sessions")]

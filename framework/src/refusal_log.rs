@@ -101,11 +101,8 @@ impl Peer {
     }
 
     /// Returns the client of a connection on which no request could be read.
-    pub(crate) fn without_request(client: SocketAddr) -> Self {
-        Self {
-            path: None,
-            client: Some(client),
-        }
+    pub(crate) fn without_request(client: Option<SocketAddr>) -> Self {
+        Self { path: None, client }
     }
 
     /// Logs that the client was refused. The reason is written for people, and contains nothing

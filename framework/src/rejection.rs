@@ -21,6 +21,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 /// assert_eq!(also.body(), "Not Found");
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "a rejection has no effect unless it is returned"]
 pub struct Rejection {
     status: StatusCode,
     body: Cow<'static, str>,
@@ -58,7 +59,6 @@ impl Rejection {
     }
 
     /// Adds a header to the response.
-    #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self

@@ -125,7 +125,7 @@ impl Params {
                 ErrorKind::Missing,
                 format!(
                     "no path parameter {name:?} among {known:?}; route this application in a PathRouter under a path with \
-                      {{{name}}} (in an axum app, nest_service a ProtocolTypeRouter around it: parameters that axum's \
+                      {{{name}}} (in an axum app, nest_service a PathRouter around it: parameters that axum's \
                       own routes capture are not visible here)"
                 ),
             )));

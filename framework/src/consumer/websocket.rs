@@ -238,6 +238,7 @@ pub(super) fn try_again(reason: impl fmt::Display) -> Close {
 }
 
 /// The application of a WebSocket consumer, made by [`WebSocketConsumer::application`].
+#[must_use = "an application does nothing until it is routed or served"]
 pub struct ConsumerApplication<C> {
     pub(super) channels: Channels,
     consumer: PhantomData<fn() -> C>,

@@ -24,7 +24,9 @@ mod sessions;
 mod sockets;
 
 #[cfg(feature = "sessions")]
-pub(crate) use self::auth::{LogInAs, nobody, user_in};
+pub(crate) use self::auth::LogInAs;
+#[cfg(all(feature = "axum", feature = "sessions"))]
+pub(crate) use self::auth::{nobody, user_in};
 #[cfg(feature = "server")]
 pub use self::provide_all::{ProvideAll, ProvidedAll};
 #[cfg(feature = "sessions")]

@@ -19,6 +19,7 @@ use tower_layer::Layer;
 /// // In a consumer: handshake.scope().get::<Arc<Database>>()?
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "a middleware has no effect until it wraps an application"]
 pub struct Provide<T>(pub T);
 
 /// An application wrapped by [`Provide`].

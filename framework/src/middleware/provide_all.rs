@@ -21,6 +21,7 @@ use tower_service::Service;
 /// [`Running::provide`](crate::Running::provide) returns it. It wraps applications and tower
 /// services.
 #[derive(Clone, Debug, Default)]
+#[must_use = "a middleware has no effect until it wraps an application"]
 pub struct ProvideAll {
     /// `None` if there are no values.
     values: Option<Arc<Extensions>>,

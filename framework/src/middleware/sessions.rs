@@ -42,6 +42,7 @@ const INACTIVITY: Duration = Duration::days(14);
 /// keeps its old one; a log-out takes effect nevertheless. See [`session`](crate::session) for
 /// sessions in open WebSocket connections.
 #[derive(Clone, Debug)]
+#[must_use = "a middleware has no effect until it wraps an application"]
 pub struct Sessions(Arc<Config>);
 
 #[derive(Clone)]
@@ -67,7 +68,6 @@ impl Sessions {
     /// a request that reads the session renews it (once a tenth of the period has passed); an open
     /// WebSocket renews it only when it saves. `OnSessionEnd` ends when the browser is closed (and
     /// on the server after 14 days), `AtDateTime` at that time.
-    #[must_use]
     pub fn expiry(self, expiry: Expiry) -> Self {
         self.set(|config| config.backend.expiry = expiry)
     }
@@ -76,19 +76,34 @@ impl Sessions {
     ///
     /// # Panics
     /// If the name is not a valid cookie name.
-    #[must_use]
     #[track_caller]
     pub fn cookie_name(self, name: impl Into<Cow<'static, str>>) -> Self {
         let name = name.into();
         SessionCookie::check_name(&name);
-        self.set(|config| config.cookie.name = name)
+        self.set(|config| config.cookie.set_name(name))
+    }
+
+    /// Adds the prefix `__Host-` to the cookie's name: `__Host-session`.
+    ///
+    /// Browsers then accept the cookie only from this host over HTTPS, so that no other host of the
+    /// domain, and nobody on an unencrypted connection, can set one that is sent in its place.
+    ///
+    /// ```
+    /// # use seaway::{Channels, middleware::Sessions, session::MemoryStore};
+    /// # let channels = Channels::in_memory();
+    /// let sessions = Sessions::new(MemoryStore::default(), &channels).host_prefix();
+    /// ```
+    ///
+    /// It needs the defaults of [`secure`](Sessions::secure), [`path`](Sessions::path) and
+    /// [`domain`](Sessions::domain). Cookies under the old name are no longer read.
+    pub fn host_prefix(self) -> Self {
+        self.set(|config| config.cookie.add_host_prefix())
     }
 
     /// Sets the cookie's `Path`, below which browsers send it (default: `/`).
     ///
     /// # Panics
     /// If it does not start with `/`, or contains a semicolon or a control character.
-    #[must_use]
     #[track_caller]
     pub fn path(self, path: impl Into<Cow<'static, str>>) -> Self {
         let path = path.into();
@@ -100,7 +115,6 @@ impl Sessions {
     ///
     /// # Panics
     /// If it is not a domain, for example because it has a scheme or a port.
-    #[must_use]
     #[track_caller]
     pub fn domain(self, domain: impl Into<Cow<'static, str>>) -> Self {
         let domain = domain.into();
@@ -110,31 +124,26 @@ impl Sessions {
 
     /// Sets which requests from other sites carry the cookie (default: `Lax`, only those that
     /// follow a link).
-    #[must_use]
     pub fn same_site(self, same_site: SameSite) -> Self {
         self.set(|config| config.cookie.same_site = same_site)
     }
 
     /// Sets whether the cookie is sent over HTTPS only (default: `true`).
-    #[must_use]
     pub fn secure(self, secure: bool) -> Self {
         self.set(|config| config.cookie.is_secure = secure)
     }
 
     /// Sets whether the cookie is hidden from scripts in the page (default: `true`).
-    #[must_use]
     pub fn http_only(self, http_only: bool) -> Self {
         self.set(|config| config.cookie.is_http_only = http_only)
     }
 
     /// Signs the cookie: a forged one does not reach the store.
-    #[must_use]
     pub fn signed(self, key: Key) -> Self {
         self.set(|config| config.cookie.protect_by_signature(key))
     }
 
     /// Encrypts the cookie: only this server can read it.
-    #[must_use]
     pub fn private(self, key: Key) -> Self {
         self.set(|config| config.cookie.protect_by_encryption(key))
     }

@@ -27,8 +27,8 @@ pub(crate) struct WeakConnectionHandle(Weak<dyn ServerConnection>);
 
 /// The server's side of a [`ConnectionHandle`].
 pub(crate) trait ServerConnection: Send + Sync {
-    /// Returns the address of the client.
-    fn client(&self) -> SocketAddr;
+    /// Returns the address of the client, if it has one.
+    fn client(&self) -> Option<SocketAddr>;
 
     /// Returns a signal that is set when the server stops.
     fn stopping(&self) -> SignalWatch;
@@ -78,7 +78,7 @@ impl ConnectionHandle {
         WeakConnectionHandle(Arc::downgrade(&self.0))
     }
 
-    pub(crate) fn client(&self) -> SocketAddr {
+    pub(crate) fn client(&self) -> Option<SocketAddr> {
         self.0.client()
     }
 

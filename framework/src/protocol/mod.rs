@@ -28,7 +28,7 @@ pub(crate) use self::{
 };
 #[cfg(feature = "server")]
 pub(crate) use self::{
-    connection_handle::{ServerConnection, UpgradedStream, WeakConnectionHandle},
+    connection_handle::{ByteStream, ServerConnection, UpgradedStream, WeakConnectionHandle},
     signal::Signal,
 };
 pub use self::{

@@ -10,7 +10,7 @@ use crate::{
     scope::{OpensOverHttp, Scope},
 };
 use http::StatusCode;
-use std::{fmt, future::Future, mem};
+use std::{fmt, future::Future, mem, sync::Arc};
 
 /// A router that selects an application by path, for HTTP or for WebSocket.
 ///
@@ -35,13 +35,17 @@ use std::{fmt, future::Future, mem};
 /// `/sal%C3%B3n`, as a browser sends it, and `%70` is `p`. A `%2F` does not separate segments. A
 /// path with a malformed percent-encoding, or one that is not UTF-8, gets 404.
 ///
+/// A `PathRouter` is a tower service, for HTTP or for WebSockets: serve it, or mount it in axum,
+/// `axum::Router::new().nest_service("/ws", sockets)`.
+///
 /// A tower service gets all other paths with `.route("/", web.clone()).route("/{*path}", web)`,
 /// where `web` is the result of [`from_service`](crate::from_service).
 #[must_use = "a router does nothing until it is served"]
 pub struct PathRouter<P: OpensOverHttp> {
-    routes: matchit::Router<Route<P>>,
+    /// Clones share the routes: a tower service is cloned for each request.
+    routes: Arc<matchit::Router<Route<P>>>,
     /// What the applications of all routes need.
-    required: RequiredState,
+    required: Arc<RequiredState>,
 }
 
 struct Route<P: OpensOverHttp> {
@@ -59,11 +63,29 @@ const REST: &str = "__rest";
 #[derive(Clone, Copy)]
 struct Matched(usize);
 
+impl<P: OpensOverHttp> Clone for Route<P> {
+    fn clone(&self) -> Self {
+        Self {
+            application: self.application.clone(),
+            is_nest: self.is_nest,
+        }
+    }
+}
+
+impl<P: OpensOverHttp> Clone for PathRouter<P> {
+    fn clone(&self) -> Self {
+        Self {
+            routes: self.routes.clone(),
+            required: self.required.clone(),
+        }
+    }
+}
+
 impl<P: OpensOverHttp> Default for PathRouter<P> {
     fn default() -> Self {
         Self {
-            routes: matchit::Router::new(),
-            required: RequiredState::none(),
+            routes: Arc::default(),
+            required: Arc::default(),
         }
     }
 }
@@ -112,7 +134,8 @@ impl<P: OpensOverHttp> PathRouter<P> {
 
     fn require(&mut self, route: &str, application: &impl Application<P>) {
         let required = application.required_state().at(route);
-        self.required = mem::take(&mut self.required).and(required);
+        let known = Arc::make_mut(&mut self.required);
+        *known = mem::take(known).and(required);
     }
 
     #[track_caller]
@@ -127,7 +150,7 @@ impl<P: OpensOverHttp> PathRouter<P> {
             application,
             is_nest,
         };
-        if let Err(error) = self.routes.insert(written, route) {
+        if let Err(error) = Arc::make_mut(&mut self.routes).insert(written, route) {
             panic!("cannot route {path:?}: {error}");
         }
     }
@@ -212,7 +235,7 @@ impl<P: OpensOverHttp> Application<P> for PathRouter<P> {
     }
 
     fn required_state(&self) -> RequiredState {
-        self.required.clone()
+        RequiredState::clone(&self.required)
     }
 }
 

@@ -43,6 +43,7 @@ use tower_layer::Layer;
 /// ProtocolTypeRouter::new().websocket(from_service(web)); // cannot serve `WebSocket` connections
 /// ```
 #[derive(Clone, Default)]
+#[must_use = "a router does nothing until it is served"]
 pub struct ProtocolTypeRouter {
     /// Applications by the type of the protocol, which guarantees the downcast. They are few, so a
     /// linear search is faster than hashing.
@@ -56,13 +57,11 @@ impl ProtocolTypeRouter {
     }
 
     /// Sets the application for HTTP requests.
-    #[must_use]
     pub fn http(self, application: impl Application<Http>) -> Self {
         self.protocol(application)
     }
 
     /// Sets the application for WebSocket connections.
-    #[must_use]
     pub fn websocket(self, application: impl Application<WebSocket>) -> Self {
         self.protocol(application)
     }
@@ -70,7 +69,6 @@ impl ProtocolTypeRouter {
     /// Sets the application for any protocol, including your own.
     ///
     /// A second application for the same protocol replaces the first.
-    #[must_use]
     pub fn protocol<P: Protocol>(mut self, application: impl Application<P>) -> Self {
         let applications = Arc::make_mut(&mut self.applications);
         let key = TypeId::of::<P>();
@@ -94,7 +92,6 @@ impl ProtocolTypeRouter {
     ///
     /// # Panics
     /// If no HTTP or WebSocket application is set yet: the middleware would have no effect.
-    #[must_use]
     #[track_caller]
     pub fn with<M>(mut self, middleware: M) -> Self
     where

@@ -3,6 +3,7 @@
 use super::{
     connection::{self, ConnectionLimits, Stalled, log_stall},
     drain::Drain,
+    listener::{Accepted, ErasedListener},
     shutdown_signal::ShutdownSignal,
 };
 use crate::{
@@ -14,14 +15,8 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{Request, Response};
-use std::{
-    convert::Infallible,
-    net::{IpAddr, SocketAddr},
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
-use tokio::{net::TcpListener, sync::Semaphore};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 use tower_service::Service;
 
 /// The limits of a server.
@@ -37,7 +32,7 @@ const DISCONNECT_GRACE: Duration = Duration::from_secs(3);
 
 /// Accepts and serves connections until the shutdown signal, then drains them.
 pub(super) async fn accept<S, B>(
-    listener: TcpListener,
+    mut listener: Box<dyn ErasedListener>,
     app: S,
     limits: Limits,
     shutdown_signal: &mut ShutdownSignal,
@@ -66,7 +61,7 @@ pub(super) async fn accept<S, B>(
             accepted = pin!(accept) => accepted,
             () = shutdown_signal.stop() => break,
         };
-        let (stream, client) = match accepted {
+        let Accepted { socket, client } = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tokio::select! {
@@ -75,12 +70,11 @@ pub(super) async fn accept<S, B>(
                 }
             }
         };
-        let client = canonical(client);
         let app = app.clone();
         let connection = drain.open(client, permit);
         connection.clone().spawn(async move {
             let _open = metric::OpenConnection::new();
-            let serving = connection::serve(stream, app, connection, limits.connection);
+            let serving = connection::serve(socket, app, connection, limits.connection);
             if let Err(error) = serving.await {
                 log_end(client, &error);
             }
@@ -113,17 +107,9 @@ pub(super) async fn accept<S, B>(
     }
 }
 
-/// Returns the IPv4 address of an IPv4 client that a listener on `[::]` sees as `::ffff:192.0.2.7`.
-fn canonical(client: SocketAddr) -> SocketAddr {
-    match client.ip().to_canonical() {
-        IpAddr::V4(address) => SocketAddr::from((address, client.port())),
-        IpAddr::V6(_) => client,
-    }
-}
-
 /// Logs why a connection ended with an error: as a rejection if hyper could not parse the request or
 /// the client stalled, otherwise at the level `debug`, since a lost client needs no action.
-fn log_end(client: SocketAddr, error: &BoxError) {
+fn log_end(client: Option<SocketAddr>, error: &BoxError) {
     if let Some(stalled) = error.downcast_ref::<Stalled>() {
         return log_stall(client, stalled);
     }
@@ -133,7 +119,10 @@ fn log_end(client: SocketAddr, error: &BoxError) {
             let peer = Peer::without_request(client);
             peer.refused(Rule::RequestHead, Outcome::Disconnect, Some(&reason));
         }
-        _ => tracing::debug!(%client, %error, "a connection ended with an error"),
+        _ => {
+            let client = client.map(tracing::field::display);
+            tracing::debug!(client, %error, "a connection ended with an error");
+        }
     }
 }
 
@@ -150,19 +139,4 @@ async fn accept_failed(error: &std::io::Error) {
     }
     log_limited!(error, %error, "cannot accept connections; retrying in 1 s");
     tokio::time::sleep(Duration::from_secs(1)).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mapped_address_becomes_ipv4_and_an_ipv6_address_keeps_its_scope() {
-        let link = std::net::SocketAddrV6::new("fe80::1".parse().unwrap(), 7, 0, 2);
-
-        let mapped = canonical("[::ffff:192.0.2.7]:7".parse().unwrap());
-
-        assert_eq!(mapped.to_string(), "192.0.2.7:7");
-        assert_eq!(canonical(link.into()), link.into());
-    }
 }

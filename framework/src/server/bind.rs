@@ -1,42 +1,44 @@
 //! The address or listener of a server.
 
+use super::listener::{ErasedListener, Listener};
 use crate::error::{Error, ErrorKind, Result};
-use std::net::SocketAddr;
+use std::{fmt, net::SocketAddr};
 use tokio::net::TcpListener;
 
-/// The address on which a server listens, such as `"127.0.0.1:8000"`, or an existing listener.
+/// The address on which a server listens, such as `"127.0.0.1:8000"`, or an existing [`Listener`].
 #[derive(Debug)]
 pub struct Bind(On);
 
-#[derive(Debug)]
 enum On {
     Address(String),
-    Listener(TcpListener),
+    Listener(Box<dyn ErasedListener>),
 }
 
 impl Bind {
     /// Returns the listener, bound to the address if there is none yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] if the address is invalid or in use.
-    pub(super) async fn listener(self) -> Result<TcpListener> {
-        let address = match self.0 {
-            On::Listener(listener) => return Ok(listener),
-            On::Address(address) => address,
+    /// [`ErrorKind::Io`] if the address is invalid or in use, or the listener has none.
+    pub(super) async fn listener(self) -> Result<Box<dyn ErasedListener>> {
+        let listener = match self.0 {
+            On::Listener(listener) => listener,
+            On::Address(address) => {
+                let bound = TcpListener::bind(&address).await.map_err(|error| {
+                    let message = format!("cannot listen on {address}");
+                    Error::new(ErrorKind::Io, message).with_source(error)
+                });
+                Box::new(bound?)
+            }
         };
-        let listener = TcpListener::bind(&address).await.map_err(|error| {
-            let message = format!("cannot listen on {address}");
-            Error::new(ErrorKind::Io, message).with_source(error)
-        })?;
         let address = listener.local_addr()?;
-        tracing::info!(%address, "listening");
+        tracing::info!(address, "listening");
         Ok(listener)
     }
 }
 
-impl From<TcpListener> for Bind {
-    fn from(listener: TcpListener) -> Self {
-        Self(On::Listener(listener))
+impl<L: Listener> From<L> for Bind {
+    fn from(listener: L) -> Self {
+        Self(On::Listener(Box::new(listener)))
     }
 }
 
@@ -55,5 +57,14 @@ impl From<&str> for Bind {
 impl From<SocketAddr> for Bind {
     fn from(address: SocketAddr) -> Self {
         Self::from(address.to_string())
+    }
+}
+
+impl fmt::Debug for On {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => f.debug_tuple("Address").field(address).finish(),
+            Self::Listener(_) => f.debug_tuple("Listener").finish_non_exhaustive(),
+        }
     }
 }

@@ -1,21 +1,19 @@
 //! The byte stream between a client and hyper.
 
-use super::{framing::Framing, preface::Preface, traffic::Traffic};
+use super::{
+    framing::Framing,
+    preface::Preface,
+    socket::{HalfClosed, Socket},
+    traffic::Traffic,
+};
 use std::{
-    future::Future,
     io::{self, IoSlice},
     mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The byte stream between a client and hyper.
 ///
@@ -24,27 +22,26 @@ use tokio::{
 /// stream (FIN) from hyper, which would drop the request: the client may have closed only its
 /// sending side, and wait for the response (RFC 9112, 9.6).
 pub(super) struct ClientStream {
-    socket: Socket,
+    side: Side,
     preface: Preface,
     /// `None` over HTTP/2, where the end of the stream ends the connection.
     framing: Option<Framing>,
     traffic: Arc<Traffic>,
 }
 
-enum Socket {
-    Open(TcpStream),
-    HalfClosed {
-        write: OwnedWriteHalf,
-        reset: Pin<Box<dyn Future<Output = io::Error> + Send>>,
-    },
-    Closed,
+/// The sides of the connection that are open.
+enum Side {
+    Both(Socket),
+    /// The client has closed its sending side.
+    Sending(HalfClosed),
+    None,
 }
 
 impl ClientStream {
-    pub(super) fn new(socket: TcpStream, preface: Preface, traffic: Arc<Traffic>) -> Self {
+    pub(super) fn new(socket: Socket, preface: Preface, traffic: Arc<Traffic>) -> Self {
         let framing = (!preface.is_http_2()).then(Framing::default);
         Self {
-            socket: Socket::Open(socket),
+            side: Side::Both(socket),
             preface,
             framing,
             traffic,
@@ -53,10 +50,10 @@ impl ClientStream {
 
     /// Returns the socket, for a protocol that follows HTTP; `None` if the client has closed its
     /// sending side.
-    pub(super) fn into_socket(self) -> Option<TcpStream> {
-        match self.socket {
-            Socket::Open(socket) => Some(socket),
-            Socket::HalfClosed { .. } | Socket::Closed => None,
+    pub(super) fn into_socket(self) -> Option<Socket> {
+        match self.side {
+            Side::Both(socket) => Some(socket),
+            Side::Sending(_) | Side::None => None,
         }
     }
 
@@ -72,20 +69,18 @@ impl ClientStream {
         if !self.serves_a_complete_request() {
             return Poll::Ready(Ok(()));
         }
-        self.socket = match mem::replace(&mut self.socket, Socket::Closed) {
-            Socket::Open(socket) => {
+        self.side = match mem::replace(&mut self.side, Side::None) {
+            Side::Both(socket) => {
                 self.traffic.record_half_close();
-                let (read, write) = socket.into_split();
-                let reset = Box::pin(reset(read));
-                Socket::HalfClosed { write, reset }
+                Side::Sending(socket.half_close())
             }
             other => other,
         };
-        let Socket::HalfClosed { reset, .. } = &mut self.socket else {
+        let Side::Sending(socket) = &mut self.side else {
             return Poll::Ready(Ok(()));
         };
-        let error = ready!(reset.as_mut().poll(cx));
-        self.socket = Socket::Closed;
+        let error = ready!(socket.reset.as_mut().poll(cx));
+        self.side = Side::None;
         Poll::Ready(Err(error))
     }
 
@@ -99,7 +94,7 @@ impl ClientStream {
                 self.traffic.record_written(count);
                 // hyper reads again after the response only if it is woken, and the client will
                 // send nothing that would wake it.
-                if matches!(self.socket, Socket::HalfClosed { .. }) {
+                if matches!(self.side, Side::Sending(_)) {
                     cx.waker().wake_by_ref();
                 }
             }
@@ -107,21 +102,6 @@ impl ClientStream {
             Poll::Pending => self.traffic.record_blocked(),
         }
         written
-    }
-}
-
-/// Waits until the client resets a connection after it has closed its sending side.
-async fn reset(read: OwnedReadHalf) -> io::Error {
-    let failed = read.ready(Interest::ERROR).await;
-    let reset = || io::ErrorKind::ConnectionReset.into();
-    match failed {
-        Ok(_) => read
-            .as_ref()
-            .take_error()
-            .ok()
-            .flatten()
-            .unwrap_or_else(reset),
-        Err(error) => error,
     }
 }
 
@@ -134,7 +114,7 @@ impl AsyncRead for ClientStream {
         let before = buffer.filled().len();
         if !self.preface.is_empty() {
             self.preface.replay(buffer);
-        } else if let Socket::Open(socket) = &mut self.socket {
+        } else if let Side::Both(socket) = &mut self.side {
             ready!(Pin::new(socket).poll_read(cx, buffer))?;
         }
         let read = &buffer.filled()[before..];
@@ -157,10 +137,10 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = match &mut self.socket {
-            Socket::Open(socket) => Pin::new(socket).poll_write(cx, bytes),
-            Socket::HalfClosed { write, .. } => Pin::new(write).poll_write(cx, bytes),
-            Socket::Closed => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        let written = match &mut self.side {
+            Side::Both(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Side::Sending(socket) => Pin::new(&mut socket.write).poll_write(cx, bytes),
+            Side::None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         };
         self.record_write(written, cx)
     }
@@ -170,10 +150,10 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = match &mut self.socket {
-            Socket::Open(socket) => Pin::new(socket).poll_write_vectored(cx, bytes),
-            Socket::HalfClosed { write, .. } => Pin::new(write).poll_write_vectored(cx, bytes),
-            Socket::Closed => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        let written = match &mut self.side {
+            Side::Both(socket) => Pin::new(socket).poll_write_vectored(cx, bytes),
+            Side::Sending(socket) => Pin::new(&mut socket.write).poll_write_vectored(cx, bytes),
+            Side::None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         };
         self.record_write(written, cx)
     }
@@ -183,18 +163,18 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.socket {
-            Socket::Open(socket) => Pin::new(socket).poll_flush(cx),
-            Socket::HalfClosed { write, .. } => Pin::new(write).poll_flush(cx),
-            Socket::Closed => Poll::Ready(Ok(())),
+        match &mut self.side {
+            Side::Both(socket) => Pin::new(socket).poll_flush(cx),
+            Side::Sending(socket) => Pin::new(&mut socket.write).poll_flush(cx),
+            Side::None => Poll::Ready(Ok(())),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.socket {
-            Socket::Open(socket) => Pin::new(socket).poll_shutdown(cx),
-            Socket::HalfClosed { write, .. } => Pin::new(write).poll_shutdown(cx),
-            Socket::Closed => Poll::Ready(Ok(())),
+        match &mut self.side {
+            Side::Both(socket) => Pin::new(socket).poll_shutdown(cx),
+            Side::Sending(socket) => Pin::new(&mut socket.write).poll_shutdown(cx),
+            Side::None => Poll::Ready(Ok(())),
         }
     }
 }

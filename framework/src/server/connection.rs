@@ -10,6 +10,7 @@ use super::{
     preface::Preface,
     request_body::RequestBody,
     request_head,
+    socket::Socket,
     traffic::Traffic,
 };
 use crate::{
@@ -37,7 +38,6 @@ use std::{
     task::Poll,
     time::Duration,
 };
-use tokio::net::TcpStream;
 use tower_service::Service;
 
 /// The limits of one connection.
@@ -83,7 +83,7 @@ const IDLE: &str =
 
 /// Serves one connection until it ends; after the server stops, until its open requests are done.
 pub(super) async fn serve<S, B>(
-    mut stream: TcpStream,
+    mut socket: Socket,
     app: S,
     connection: Connection,
     limits: ConnectionLimits,
@@ -94,9 +94,8 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    // Small responses are sent at once. Data that belongs together is written together anyway.
-    stream.set_nodelay(true)?;
-    let preface = tokio::time::timeout(limits.head_timeout, Preface::read(&mut stream));
+    socket.set_nodelay()?;
+    let preface = tokio::time::timeout(limits.head_timeout, Preface::read(&mut socket));
     let preface = tokio::select! {
         preface = preface => preface??,
         // A client that has not sent anything yet has no request to finish.
@@ -104,7 +103,7 @@ where
     };
     let is_http_2 = preface.is_http_2();
     let traffic = Arc::new(Traffic::default());
-    let stream = ClientStream::new(stream, preface, traffic.clone());
+    let stream = ClientStream::new(socket, preface, traffic.clone());
     let stream = TokioIo::new(stream);
     match is_http_2 {
         false => serve_http_1(stream, app, &connection, limits, traffic).await,
@@ -267,7 +266,7 @@ where
 }
 
 fn reject<B>(request: &Request<Body>, rejection: Rejection) -> ServerResponse<B> {
-    let client = ConnectionHandle::of(request.extensions()).map(|handle| handle.client());
+    let client = ConnectionHandle::of(request.extensions()).and_then(|handle| handle.client());
     let rejection = rejection.by(Rule::RequestHead);
     rejection.log(&Peer::new(request.uri(), client));
     let text = |text: Cow<'static, str>| Bytes::from(text.into_owned());
@@ -302,7 +301,7 @@ fn prepare(
 
 /// Logs that a client stalled: a client that reads slowly, or not at all, may ask why it was
 /// disconnected.
-pub(super) fn log_stall(client: SocketAddr, stalled: &Stalled) {
+pub(super) fn log_stall(client: Option<SocketAddr>, stalled: &Stalled) {
     let peer = Peer::without_request(client);
     peer.refused(Rule::Timeout, Outcome::Disconnect, Some(stalled.0));
 }

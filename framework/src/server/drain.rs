@@ -53,7 +53,11 @@ impl Drain {
     }
 
     /// Adds a connection.
-    pub(super) fn open(&self, client: SocketAddr, permit: OwnedSemaphorePermit) -> Connection {
+    pub(super) fn open(
+        &self,
+        client: Option<SocketAddr>,
+        permit: OwnedSemaphorePermit,
+    ) -> Connection {
         Connection(Arc::new(Open {
             client,
             drain: self.clone(),
@@ -69,7 +73,7 @@ impl Drain {
 pub(super) struct Connection(Arc<Open>);
 
 struct Open {
-    client: SocketAddr,
+    client: Option<SocketAddr>,
     drain: Drain,
     /// Created when it is first needed: few connections need one.
     half_close: OnceLock<Signal>,
@@ -78,8 +82,8 @@ struct Open {
 }
 
 impl Connection {
-    /// Returns the address of the client.
-    pub(super) fn client(&self) -> SocketAddr {
+    /// Returns the address of the client, if it has one.
+    pub(super) fn client(&self) -> Option<SocketAddr> {
         self.0.client
     }
 
@@ -131,7 +135,7 @@ impl Open {
 }
 
 impl ServerConnection for Open {
-    fn client(&self) -> SocketAddr {
+    fn client(&self) -> Option<SocketAddr> {
         self.client
     }
 
@@ -147,7 +151,7 @@ impl ServerConnection for Open {
         self.spawn_held(task);
     }
 
-    /// Returns the bare socket: the stream around it follows HTTP.
+    /// Returns the bare stream: the stream around it follows HTTP.
     fn upgraded_stream(&self, upgraded: Upgraded) -> Result<UpgradedStream> {
         let parts = match upgraded.downcast::<TokioIo<ClientStream>>() {
             Ok(parts) => parts,
@@ -156,7 +160,7 @@ impl ServerConnection for Open {
         let socket = parts.io.into_inner().into_socket();
         let socket = socket.ok_or_else(|| Error::new(ErrorKind::Closed, "the client left"))?;
         Ok(UpgradedStream {
-            io: Box::new(socket),
+            io: socket.into_stream(),
             early: parts.read_buf,
         })
     }

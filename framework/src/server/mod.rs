@@ -9,6 +9,8 @@
 //! | `lifespan.rs`, `running.rs` | start-up and shutdown functions |
 //! | `shutdown_signal.rs` | Ctrl-C, SIGTERM, or a future: when to stop, and when to stop at once |
 //! | `bind.rs` | the address or listener of a server |
+//! | `listener.rs` | the trait of listeners, for TCP, Unix sockets and others |
+//! | `socket.rs` | the stream of an accepted connection |
 //! | `connection.rs` | one connection |
 //! | `client_stream.rs` | the byte stream between a client and hyper |
 //! | `preface.rs` | its first bytes, which distinguish HTTP/1 and HTTP/2 |
@@ -32,6 +34,7 @@ mod framing;
 mod head_timer;
 mod http2_stream;
 mod lifespan;
+mod listener;
 mod open_streams;
 mod preface;
 mod request_body;
@@ -40,12 +43,14 @@ mod running;
 mod serve;
 mod serve_workers;
 mod shutdown_signal;
+mod socket;
 mod traffic;
 mod workers;
 
 pub use self::{
     bind::Bind,
     lifespan::{Lifespan, LifespanFn},
+    listener::{Accepted, Listener},
     running::Running,
     serve::{Serve, serve, serve_with},
     serve_workers::{ServeWorkers, serve_workers},

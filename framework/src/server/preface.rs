@@ -1,10 +1,7 @@
 //! The first bytes of a connection, which distinguish HTTP/1 and HTTP/2.
 
 use std::io;
-use tokio::{
-    io::{AsyncReadExt, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 /// The first bytes of HTTP/2 with prior knowledge (RFC 9113, 3.4). No HTTP/1 request starts with
 /// them.
@@ -25,7 +22,7 @@ impl Preface {
     ///
     /// # Errors
     /// [`io::ErrorKind::UnexpectedEof`] if the client closes the connection before.
-    pub(super) async fn read(stream: &mut TcpStream) -> io::Result<Self> {
+    pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Self> {
         let mut bytes = [0; HTTP_2.len()];
         let mut end = 0;
         while end < HTTP_2.len() && bytes[..end] == HTTP_2[..end] {

@@ -10,12 +10,13 @@ use super::{
     workers::{RunningWorkers, Workers},
 };
 use crate::{
+    application::Application,
     catch_panic::{catch_panic, caught},
     channels::Channels,
     error::{BoxError, Result},
-    protocol::Body,
+    protocol::{Body, Http, WebSocket},
     required_state::RequiredState,
-    routing::{ChannelNameRouter, ProtocolTypeRouter},
+    routing::{ChannelNameRouter, PathRouter, ProtocolTypeRouter},
 };
 use bytes::Bytes;
 use http::{Extensions, Request, Response};
@@ -32,7 +33,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 /// Serves an application: a [`ProtocolTypeRouter`](crate::routing::ProtocolTypeRouter), a
-/// consumer's application, an `axum::Router`, or any other tower service.
+/// [`PathRouter`](crate::routing::PathRouter), a consumer's application, an `axum::Router`, or any
+/// other tower service.
 ///
 /// Await the returned value. On Ctrl-C or SIGTERM the server shuts down: it stops accepting
 /// connections, closes WebSockets with 1001, finishes open requests, and notifies event streams to
@@ -51,8 +53,8 @@ use tower_service::Service;
 /// # Ok(()) }
 /// ```
 ///
-/// Instead of an address it accepts a `tokio::net::TcpListener`, for example to know the port
-/// before it serves, or to use an existing socket.
+/// Instead of an address it accepts a [`Listener`](crate::Listener): a `tokio::net::TcpListener`,
+/// for example to know the port before it serves, a `tokio::net::UnixListener`, or one of yours.
 ///
 /// # Errors
 /// [`ErrorKind::Io`](crate::ErrorKind::Io) if it cannot listen on the address,
@@ -163,9 +165,14 @@ impl<S> AppSource<S> {
 
 /// Returns what a router needs; other services report nothing.
 fn required_state(app: &dyn Any) -> RequiredState {
-    let router = app.downcast_ref::<ProtocolTypeRouter>();
-    let required = router.map(ProtocolTypeRouter::required_state);
-    required.unwrap_or_default()
+    if let Some(router) = app.downcast_ref::<ProtocolTypeRouter>() {
+        return router.required_state();
+    }
+    if let Some(router) = app.downcast_ref::<PathRouter<Http>>() {
+        return router.required_state();
+    }
+    let router = app.downcast_ref::<PathRouter<WebSocket>>();
+    router.map(Application::required_state).unwrap_or_default()
 }
 
 impl<S> Serve<S> {

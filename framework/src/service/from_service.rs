@@ -27,6 +27,7 @@ pub fn from_service<S>(service: S) -> FromService<S> {
 
 /// The application that [`from_service`] returns.
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an application does nothing until it is routed or served"]
 pub struct FromService<S>(S);
 
 impl<S, B> Application<Http> for FromService<S>

@@ -2,12 +2,10 @@
 
 use crate::{
     cookies::Cookies,
-    error::{AnyError, Error, ErrorKind},
+    error::{AnyError, Error},
     extract::{ClientAddr, nowhere},
-    middleware::{AuthSession, Authenticator, User, nobody, user_in},
     protocol::ConnectionHandle,
     rejection::Rejection,
-    session::Session,
 };
 use axum_core::{
     body::Body,
@@ -37,49 +35,6 @@ impl IntoResponse for AnyError {
     }
 }
 
-impl<S: Send + Sync, U: Send + Sync + 'static> FromRequestParts<S> for User<U> {
-    type Rejection = Rejection;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        let user = user_in(&parts.extensions).await?;
-        user.map(Self).ok_or_else(nobody)
-    }
-}
-
-impl<S: Send + Sync, U: Send + Sync + 'static> OptionalFromRequestParts<S> for User<U> {
-    type Rejection = Rejection;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
-        Ok(user_in(&parts.extensions).await?.map(Self))
-    }
-}
-
-impl<S: Send + Sync, A: Authenticator> FromRequestParts<S> for AuthSession<A> {
-    type Rejection = Rejection;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        let auth = parts.extensions.get::<Self>().cloned();
-        auth.ok_or_else(|| {
-            missing("no AuthSession in the request; put the middleware Auth around these routes")
-        })
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Session {
-    type Rejection = Rejection;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        let session = parts.extensions.get::<Self>().cloned();
-        session.ok_or_else(|| {
-            missing("no Session in the request; put the middleware Sessions around these routes")
-        })
-    }
-}
-
-fn missing(message: &'static str) -> Rejection {
-    Error::new(ErrorKind::Missing, message).into()
-}
-
 impl<S: Send + Sync> FromRequestParts<S> for Cookies {
     type Rejection = Infallible;
 
@@ -107,5 +62,5 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for ClientAddr {
 
 /// Returns the client of the connection.
 fn client(parts: &Parts) -> Option<SocketAddr> {
-    ConnectionHandle::of(&parts.extensions).map(|handle| handle.client())
+    ConnectionHandle::of(&parts.extensions)?.client()
 }

@@ -18,7 +18,7 @@ use crate::{
     },
     refusal_log::{Peer, Rule},
     rejection::Rejection,
-    routing::ProtocolTypeRouter,
+    routing::{PathRouter, ProtocolTypeRouter},
     scope::Scope,
 };
 use bytes::Bytes;
@@ -61,6 +61,17 @@ service! {
     |router, request| respond(router.get(), router.get(), request)
 }
 service! {
+    /// The pages of a router as a tower service: `axum::Router::new().nest_service("/live", pages)`.
+    () PathRouter<Http>,
+    |router, request| respond(None, Some(&router.clone().boxed()), request)
+}
+service! {
+    /// The WebSockets of a router as a tower service:
+    /// `axum::Router::new().nest_service("/ws", sockets)`.
+    () PathRouter<WebSocket>,
+    |router, request| respond(Some(&router.clone().boxed()), None, request)
+}
+service! {
     /// A single consumer as a tower service:
     /// `axum::Router::new().route_service("/ws", Chat::application(&channels))`.
     (C: WebSocketConsumer) ConsumerApplication<C>,
@@ -97,7 +108,7 @@ fn start(
 ) -> ResponseSource {
     let (mut head, body) = request.into_parts();
     let handle = ConnectionHandle::of(&head.extensions);
-    let client = handle.as_ref().map(ConnectionHandle::client);
+    let client = handle.as_ref().and_then(ConnectionHandle::client);
     if let Some(websocket) = websocket {
         match request_kind(&head) {
             RequestKind::WebSocket { accept } => {

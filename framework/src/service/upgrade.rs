@@ -46,7 +46,7 @@ async fn respond(
     let origin = Origin::of(&head.headers, &head.uri);
     let offer = Deflate::negotiate(&head.headers);
     let mut scope = Scope::new(detached(&head));
-    scope.client = handle.as_ref().map(ConnectionHandle::client);
+    scope.client = handle.as_ref().and_then(ConnectionHandle::client);
     scope.extensions = head.extensions;
     let peer = scope.peer();
     let open = {

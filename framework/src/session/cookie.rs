@@ -7,10 +7,15 @@ pub use cookie::{Key, SameSite};
 use http::{HeaderMap, HeaderValue};
 use std::{borrow::Cow, fmt};
 
+/// The prefix of a cookie that browsers accept only from this host, over HTTPS and for all its paths
+/// (RFC 6265bis, 4.1.3.2).
+const HOST_PREFIX: &str = "__Host-";
+
 /// Name, attributes and protection of the session cookie.
 #[derive(Clone)]
 pub(crate) struct SessionCookie {
-    pub(crate) name: Cow<'static, str>,
+    name: Cow<'static, str>,
+    has_host_prefix: bool,
     pub(crate) path: Cow<'static, str>,
     pub(crate) domain: Option<Cow<'static, str>>,
     pub(crate) same_site: SameSite,
@@ -34,6 +39,7 @@ impl Default for SessionCookie {
     fn default() -> Self {
         Self {
             name: Cow::Borrowed("session"),
+            has_host_prefix: false,
             path: Cow::Borrowed("/"),
             domain: None,
             same_site: SameSite::Lax,
@@ -55,6 +61,20 @@ impl SessionCookie {
             is_token(name),
             "{name:?} is not a valid cookie name: use letters, digits, - and _"
         );
+    }
+
+    /// Sets the name, to which a prefix is added if one was chosen.
+    pub(crate) fn set_name(&mut self, name: Cow<'static, str>) {
+        self.name = match self.has_host_prefix && !name.starts_with(HOST_PREFIX) {
+            true => format!("{HOST_PREFIX}{name}").into(),
+            false => name,
+        };
+    }
+
+    /// Adds the prefix of cookies that only this host can set.
+    pub(crate) fn add_host_prefix(&mut self) {
+        self.has_host_prefix = true;
+        self.set_name(self.name.clone());
     }
 
     /// Checks a cookie path.

@@ -1,7 +1,12 @@
 //! Tests with cookies of other applications on the same host, which must not hide ours.
 
 use crate::site::{Site, asking};
-use http::{HeaderValue, header::COOKIE};
+use axum::{Router, routing::get};
+use http::{HeaderValue, Request, header::COOKIE};
+use seaway::{
+    Channels, Context, Cookies, Handshake, NoEvent, Rejection, Result, WebSocketConsumer,
+    from_service, middleware::Sessions, routing::ProtocolTypeRouter, testing::TestClient,
+};
 
 /// Returns a `Cookie` header with our cookie, and another application's before or behind it.
 fn line(before: &[u8], ours: &str, behind: &[u8]) -> HeaderValue {
@@ -42,6 +47,87 @@ async fn the_first_of_two_session_cookies_counts() {
         assert_eq!(page.body(), expected);
         assert_eq!(site.who(&both).await.1, expected);
     }
+}
+
+/// Sends a cookie by each means by which a consumer reads it.
+struct Theme(String);
+
+impl WebSocketConsumer for Theme {
+    type Input = String;
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
+        let cookies: Cookies = handshake.extract().await?;
+        let of_scope = handshake
+            .scope()
+            .cookies()
+            .find(|one| one.name() == "theme");
+        let found = [
+            cookies.get("theme").map(str::to_owned),
+            handshake.cookie("theme"),
+            of_scope.map(|one| one.value().to_owned()),
+        ];
+        Ok(Self(format!("{found:?}")))
+    }
+    async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
+        ctx.send(self.0.as_str()).await
+    }
+    async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_first_cookie_of_a_name_counts_wherever_it_is_read() {
+    let page = async |cookies: Cookies| cookies.get("theme").unwrap_or_default().to_owned();
+    let app = ProtocolTypeRouter::new()
+        .http(from_service(Router::new().route("/", get(page))))
+        .websocket(Theme::application(&Channels::in_memory()));
+    let client = TestClient::new(&app);
+    let both = "theme=dark; lang=da; theme=light; Theme=blue";
+
+    let page = client.get("/").header("cookie", both).await;
+    let mut socket = client.open_websocket(Request::get("/").header(COOKIE, both));
+
+    assert_eq!(page.text(), "dark");
+    let all = r#"[Some("dark"), Some("dark"), Some("dark")]"#;
+    assert_eq!(socket.receive_text().await, all);
+}
+
+#[tokio::test]
+async fn a_session_cookie_with_the_host_prefix_is_set_and_read_under_that_name() {
+    for (sessions, name) in [
+        (
+            Sessions::host_prefix as fn(Sessions) -> Sessions,
+            "__Host-session",
+        ),
+        (
+            |sessions| sessions.cookie_name("shop").host_prefix(),
+            "__Host-shop",
+        ),
+        (
+            |sessions| sessions.host_prefix().cookie_name("shop"),
+            "__Host-shop",
+        ),
+        (
+            |sessions| sessions.host_prefix().cookie_name("__Host-id"),
+            "__Host-id",
+        ),
+    ] {
+        let site = Site::with(|auth| auth, sessions);
+        let ana = TestClient::new(&site.app);
+
+        ana.log_in_as(&site.accounts.get("ana")).await;
+
+        assert!(ana.cookie(name).is_some(), "{name}: {ana:?}");
+        assert_eq!(ana.get("/me").await.text(), "ana");
+    }
+}
+
+#[test]
+#[should_panic(expected = "__Host- needs secure(true)")]
+fn the_host_prefix_needs_a_secure_cookie() {
+    Site::with(|auth| auth, |sessions| sessions.host_prefix().secure(false));
 }
 
 #[tokio::test]

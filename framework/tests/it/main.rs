@@ -43,6 +43,8 @@ mod replies;
 mod required_state;
 mod routing;
 mod server;
+#[cfg(all(feature = "axum", unix))]
+mod server_listeners;
 mod service;
 #[cfg(feature = "sessions")]
 mod site;

@@ -4,9 +4,9 @@ use crate::site::{Account, Accounts};
 use axum::Router;
 use seaway::{
     Application, ApplicationExt, AuthSession, BlockingConsumer, BlockingContext, BlockingHandshake,
-    Channels, Context, ErrorKind, Handshake, HttpConsumer, HttpContext, HttpHandshake, Lifespan,
-    NoEvent, Rejection, Reply, RequiredState, Result, Scope, Session, User, WebSocketConsumer,
-    consumer, from_service,
+    Channels, ErrorKind, Handshake, HttpConsumer, HttpContext, HttpHandshake, Lifespan, NoEvent,
+    Rejection, Reply, RequiredState, Result, Scope, Session, User, WebSocketConsumer, consumer,
+    from_service,
     middleware::{Auth, Provide, RequireUser, Sessions},
     protocol::{AllowedOrigins, Http, Job, WebSocket, WebSocketConfig, Worker},
     routing::{ChannelNameRouter, PathRouter, ProtocolTypeRouter},
@@ -143,6 +143,19 @@ async fn a_server_without_a_value_that_a_consumer_needs_does_not_start() {
 }
 
 #[tokio::test]
+async fn path_routers_are_checked_too() {
+    let channels = Channels::in_memory();
+    let sockets = PathRouter::<WebSocket>::new().route("/", Checked::application(&channels));
+    let pages = PathRouter::<Http>::new().route("/", Page::application(&channels));
+
+    let sockets = serve("127.0.0.1:0", sockets).stop_on(pending()).await;
+    let pages = serve("127.0.0.1:0", pages).stop_on(pending()).await;
+
+    assert_eq!(sockets.unwrap_err().kind(), ErrorKind::Missing);
+    assert_eq!(pages.unwrap_err().kind(), ErrorKind::Missing);
+}
+
+#[tokio::test]
 async fn values_of_start_up_functions_and_of_middleware_are_not_missing() {
     let app = rooms().with(Provide(Some(Cache)));
     let served = serve("127.0.0.1:0", app)
@@ -178,13 +191,20 @@ fn middleware_provides_only_what_is_inside_it() {
         .route("/here", room())
         .route("/there", room().with(Provide(Database)));
     assert_eq!(missing(router(one)), here);
-    let all = PathRouter::new().route("/here", room()).with(Provide(Database));
+    let all = PathRouter::new()
+        .route("/here", room())
+        .with(Provide(Database));
     let all = ProtocolTypeRouter::new().websocket(all);
     assert_eq!(missing(all), "");
     let other = PathRouter::new().route("/here", room().with(Provide(Cache)));
     assert_eq!(missing(router(other)), here);
-    let configured = room().with(AllowedOrigins::any()).with(WebSocketConfig::new());
-    assert_eq!(missing(router(PathRouter::new().route("/here", configured))), here);
+    let configured = room()
+        .with(AllowedOrigins::any())
+        .with(WebSocketConfig::new());
+    assert_eq!(
+        missing(router(PathRouter::new().route("/here", configured))),
+        here
+    );
 }
 
 #[test]
@@ -208,7 +228,10 @@ fn sessions_and_auth_are_needed_in_their_order() {
     }
     assert_eq!(missing(member().with(auth()).with(sessions())), "");
     let wrong = missing(member().with(sessions()).with(auth()));
-    assert_eq!(wrong, format!("the middleware Auth needs a Session: {to_sessions}"));
+    assert_eq!(
+        wrong,
+        format!("the middleware Auth needs a Session: {to_sessions}")
+    );
     let tokens = auth().tokens(|_| ready(Ok(None)));
     assert_eq!(missing(member().with(sessions()).with(tokens)), "");
     let outside = member().with(auth()).with(staff).with(sessions());
@@ -225,9 +248,20 @@ fn consumers_of_every_kind_state_what_they_need() {
 
     let missing = app.required_state().to_string();
 
-    assert!(missing.contains("Page at /page needs it::required_state::Database"), "{missing}");
-    assert!(missing.contains("Clerk needs it::required_state::Cache"), "{missing}");
-    assert!(app.with(Provide(Database)).with(Provide(Cache)).required_state().is_empty());
+    assert!(
+        missing.contains("Page at /page needs it::required_state::Database"),
+        "{missing}"
+    );
+    assert!(
+        missing.contains("Clerk needs it::required_state::Cache"),
+        "{missing}"
+    );
+    assert!(
+        app.with(Provide(Database))
+            .with(Provide(Cache))
+            .required_state()
+            .is_empty()
+    );
 }
 
 /// An application of jobs that states what it needs.
@@ -266,7 +300,11 @@ async fn workers_are_checked_alone_and_beside_a_server() {
 struct Opaque<A>(A);
 
 impl<A: Application<WebSocket>> Application<WebSocket> for Opaque<A> {
-    async fn call(&self, scope: Scope<WebSocket>, upgrade: seaway::protocol::Upgrade) -> Result<()> {
+    async fn call(
+        &self,
+        scope: Scope<WebSocket>,
+        upgrade: seaway::protocol::Upgrade,
+    ) -> Result<()> {
         self.0.call(scope, upgrade).await
     }
 }
@@ -275,20 +313,32 @@ impl<A: Application<WebSocket>> Application<WebSocket> for Opaque<A> {
 fn middleware_that_reports_nothing_is_not_checked() {
     let room = Opaque(Checked::application(&Channels::in_memory()));
 
-    assert!(ProtocolTypeRouter::new().websocket(room).required_state().is_empty());
+    assert!(
+        ProtocolTypeRouter::new()
+            .websocket(room)
+            .required_state()
+            .is_empty()
+    );
 }
 
 #[tokio::test]
 async fn a_host_checks_what_a_started_lifespan_provides() {
     let app = rooms();
-    let running = Lifespan::new().on_startup(|| ready(Ok(Database))).start().await.unwrap();
+    let running = Lifespan::new()
+        .on_startup(|| ready(Ok(Database)))
+        .start()
+        .await
+        .unwrap();
 
     let missing = running.check(app.required_state()).unwrap_err();
 
     assert_eq!(missing.kind(), ErrorKind::Missing);
     assert!(!missing.to_string().contains("Database"), "{missing}");
     let app = app.with(running.provide());
-    assert_eq!(app.required_state().check().unwrap_err().to_string(), missing.to_string());
+    assert_eq!(
+        app.required_state().check().unwrap_err().to_string(),
+        missing.to_string()
+    );
     running.stop().await;
 }
 
@@ -360,5 +410,10 @@ async fn an_application_that_cannot_be_built_stops_the_start() {
 
     let missing = serve_with("127.0.0.1:0", async |_: Database| Ok(rooms()));
     let missing = missing.stop_on(pending()).await.unwrap_err();
-    assert!(missing.to_string().starts_with("no earlier on_startup returned a"), "{missing}");
+    assert!(
+        missing
+            .to_string()
+            .starts_with("no earlier on_startup returned a"),
+        "{missing}"
+    );
 }

@@ -8,7 +8,7 @@ use seaway::{
     ApplicationExt, Channels, HttpConsumer, HttpContext, HttpHandshake, Rejection, Reply, Result,
     Session, from_service,
     middleware::Provide,
-    protocol::Body,
+    protocol::{Body, Http, WebSocket},
     routing::{PathRouter, ProtocolTypeRouter},
 };
 use tower::{Service, ServiceExt};
@@ -99,6 +99,56 @@ async fn a_router_and_a_single_consumer_mount_inside_an_axum_app_under_axums_own
         try_connect(address, "/in/nowhere", &[]).await.err(),
         Some(404)
     );
+}
+
+#[tokio::test]
+async fn path_routers_mount_inside_an_axum_app_and_are_served_alone() {
+    let sockets = PathRouter::<WebSocket>::new().route("/echo/{name}", echo());
+    let pages = PathRouter::<Http>::new().route(
+        "/hello/{name}",
+        from_service(Router::new().fallback(async || "hello")),
+    );
+    let app = Router::new()
+        .route("/", get(|| async { "axum" }))
+        .nest_service("/ws", sockets.clone())
+        .nest_service("/live", pages.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app.clone()).await });
+    let mut client = connect(address, "/ws/echo/ana").await;
+    send_text(&mut client, "ahoy").await;
+    assert_eq!(next_text(&mut client).await, "ahoy");
+    for (path, status) in [("/ws/nowhere", 404), ("/live/hello/ana", 200)] {
+        assert_eq!(
+            try_connect(address, path, &[]).await.err(),
+            Some(status),
+            "{path}"
+        );
+    }
+
+    assert_eq!(
+        fetch(&mut pages.clone(), "/hello/ana").await,
+        (200, "hello".into())
+    );
+    assert_eq!(fetch(&mut pages.clone(), "/nowhere").await.0, 404);
+    assert_eq!(fetch(&mut sockets.clone(), "/echo/ana").await.0, 426);
+    let server = Server::start(sockets).await;
+    let mut client = connect(server.address, "/echo/ana").await;
+    send_text(&mut client, "ahoy").await;
+    assert_eq!(next_text(&mut client).await, "ahoy");
+}
+
+#[test]
+fn a_clone_of_a_path_router_gets_no_routes_of_the_other() {
+    let first = PathRouter::<WebSocket>::new().route("/one", echo());
+    let second = first.clone().route("/two", echo());
+
+    // The same path twice is a mistake, so the second router has both routes, and the first one.
+    _ = first.route("/two", echo());
+    let twice = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        second.route("/one", echo())
+    }));
+    assert!(twice.is_err());
 }
 
 #[tokio::test]

@@ -171,6 +171,7 @@ pub trait BlockingConsumer: Sized + Send + 'static {
 }
 
 /// The application of a blocking consumer, made by [`BlockingConsumer::application`].
+#[must_use = "an application does nothing until it is routed or served"]
 pub struct BlockingApplication<C: BlockingConsumer> {
     pub(super) channels: Channels,
     pub(super) pool: Option<BlockingPool>,
@@ -189,7 +190,6 @@ impl<C: BlockingConsumer> BlockingApplication<C> {
     /// Sets the pool that runs the hooks; several consumers may share one.
     ///
     /// Default: the [shared](BlockingPool::shared) pool.
-    #[must_use]
     pub fn pool(mut self, pool: &BlockingPool) -> Self {
         self.pool = Some(pool.clone());
         self

@@ -173,6 +173,7 @@ pub trait HttpConsumer: Sized + Send + 'static {
 }
 
 /// The application of an HTTP consumer, made by [`HttpConsumer::application`].
+#[must_use = "an application does nothing until it is routed or served"]
 pub struct HttpConsumerApplication<C> {
     pub(super) channels: Channels,
     consumer: PhantomData<fn() -> C>,

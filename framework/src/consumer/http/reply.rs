@@ -9,6 +9,7 @@ use std::fmt;
 /// The reply to a request: a whole response made by
 /// [`HttpContext::reply`](super::HttpContext::reply), or the end of a streamed one
 /// ([`BodySender::end`](super::BodySender::end), [`Sse::end`](super::Sse::end)).
+#[must_use = "a reply is sent when `handle` returns it"]
 pub struct Reply(pub(super) Kind);
 
 pub(super) enum Kind {

@@ -20,6 +20,7 @@ use std::time::Duration;
 /// assert_eq!(event.encode().unwrap(), "data: two\ndata: lines\nevent: chat\nid: 7\nretry: 2000\n\n");
 /// ```
 #[derive(Clone, Debug, Default)]
+#[must_use = "an event has no effect until it is sent"]
 pub struct SseEvent {
     /// Fields, each with its line end.
     lines: String,
@@ -84,21 +85,18 @@ impl SseEvent {
 
     /// Sets the event's name: pages receive it with `addEventListener(name, …)` instead of
     /// `onmessage`.
-    #[must_use]
     pub fn name(mut self, name: impl AsRef<str>) -> Self {
         self.line("event", name.as_ref());
         self
     }
 
     /// Sets the event's id, which an `EventSource` that reconnects sends as `Last-Event-ID`.
-    #[must_use]
     pub fn id(mut self, id: impl AsRef<str>) -> Self {
         self.line("id", id.as_ref());
         self
     }
 
     /// Sets how long an `EventSource` waits before it reconnects, in whole milliseconds.
-    #[must_use]
     pub fn retry(mut self, pause: Duration) -> Self {
         self.line("retry", &pause.as_millis().to_string());
         self

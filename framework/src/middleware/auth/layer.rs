@@ -58,6 +58,7 @@ use tower_layer::Layer;
 /// - its session ends (log-out, a new log-in),
 /// - [`Channels::disconnect_user`](crate::Channels::disconnect_user) is called with its user,
 /// - a recheck no longer finds the user.
+#[must_use = "a middleware has no effect until it wraps an application"]
 pub struct Auth<A> {
     authenticator: Arc<A>,
     recheck: Option<Duration>,
@@ -81,7 +82,6 @@ impl<A: Authenticator> Auth<A> {
     ///
     /// # Panics
     /// If the interval is zero.
-    #[must_use]
     #[track_caller]
     pub fn recheck(mut self, interval: Duration) -> Self {
         assert!(!interval.is_zero(), "recheck needs a non-zero interval");
@@ -109,7 +109,6 @@ impl<A: Authenticator> Auth<A> {
     /// # async fn look_up(token: &str) -> Result<Option<String>> { Ok(None) }
     /// let auth = Auth::new(Accounts).tokens(|token| async move { look_up(&token).await });
     /// ```
-    #[must_use]
     pub fn tokens<F, Fut>(mut self, verify: F) -> Self
     where
         F: Fn(String) -> Fut + Send + Sync + 'static,
@@ -209,11 +208,15 @@ where
 
     fn required_state(&self) -> RequiredState {
         let inner = self.inner.required_state();
-        let inner = inner.without::<Somebody<A::User>>().without::<AuthSession<A>>();
+        let inner = inner
+            .without::<Somebody<A::User>>()
+            .without::<AuthSession<A>>();
         // With tokens alone it needs no session.
         match self.auth.verify {
             Some(_) => inner,
-            None => inner.and(<Session as FromScope<P>>::required_state().by("the middleware Auth")),
+            None => {
+                inner.and(<Session as FromScope<P>>::required_state().by("the middleware Auth"))
+            }
         }
     }
 }

@@ -20,16 +20,15 @@ mod require;
 mod token;
 mod user;
 
+pub(crate) use self::log_in_as::LogInAs;
+#[cfg(feature = "axum")]
+pub(crate) use self::user::{nobody, user_in};
 pub use self::{
     auth_session::AuthSession,
     authenticator::Authenticator,
     layer::{Auth, WithUser},
     require::{RequireUser, Required},
     user::User,
-};
-pub(crate) use self::{
-    log_in_as::LogInAs,
-    user::{nobody, user_in},
 };
 
 /// The remedy for an application that needs a user and has no [`Auth`] around it.

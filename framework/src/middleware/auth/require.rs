@@ -28,6 +28,7 @@ use tower_layer::Layer;
 ///     // .route("/ws/admin", …)
 ///     .with(RequireUser::<Account>::new().when(|account| account.is_staff).redirect_to("/login"));
 /// ```
+#[must_use = "a middleware has no effect until it wraps an application"]
 pub struct RequireUser<U> {
     log_in: Option<Cow<'static, str>>,
     original_uri: Option<fn(&Extensions) -> Option<&Uri>>,
@@ -50,7 +51,6 @@ impl<U> RequireUser<U> {
     }
 
     /// Admits only users for whom `may_pass` returns true; others get 403.
-    #[must_use]
     pub fn when(mut self, may_pass: impl Fn(&U) -> bool + Send + Sync + 'static) -> Self {
         self.may_pass = Some(Arc::new(may_pass));
         self
@@ -68,7 +68,6 @@ impl<U> RequireUser<U> {
     ///
     /// # Panics
     /// If the path is not a valid header value.
-    #[must_use]
     #[track_caller]
     pub fn redirect_to(mut self, path: impl Into<Cow<'static, str>>) -> Self {
         let path = path.into();
@@ -94,7 +93,6 @@ impl<U> RequireUser<U> {
     ///     .redirect_to("/login")
     ///     .original_uri::<OriginalUri>();
     /// ```
-    #[must_use]
     pub fn original_uri<T>(mut self) -> Self
     where
         T: Deref<Target = Uri> + Clone + Send + Sync + 'static,

@@ -20,6 +20,7 @@ use std::{
 /// let router = PathRouter::<WebSocket>::new().with(limits);
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "a middleware has no effect until it wraps an application"]
 pub struct WebSocketConfig {
     pub(crate) max_message_size: usize,
     pub(crate) send_buffer: usize,
@@ -53,7 +54,6 @@ impl Compression {
     /// Sets the smallest message that is compressed, in bytes (default: 512).
     ///
     /// Short messages cost more CPU than they save bytes.
-    #[must_use]
     pub fn threshold(mut self, bytes: usize) -> Self {
         self.threshold = bytes;
         self
@@ -111,7 +111,6 @@ impl WebSocketConfig {
     /// MiB).
     ///
     /// The connection is closed with 1009 before a larger one is read.
-    #[must_use]
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.max_message_size = bytes;
         self
@@ -121,7 +120,6 @@ impl WebSocketConfig {
     ///
     /// The message that exceeds the bound is still accepted whole; then the policy of
     /// [`slow_client`](WebSocketConfig::slow_client) applies.
-    #[must_use]
     pub fn send_buffer(mut self, bytes: usize) -> Self {
         self.send_buffer = bytes.max(1);
         self
@@ -130,7 +128,6 @@ impl WebSocketConfig {
     /// Sets how many messages may be queued for a client that reads slowly (default: 1,024).
     ///
     /// At the bound the policy of [`slow_client`](WebSocketConfig::slow_client) applies.
-    #[must_use]
     pub fn send_messages(mut self, count: usize) -> Self {
         self.send_messages = count.max(1);
         self
@@ -149,7 +146,6 @@ impl WebSocketConfig {
     /// // Positions on a map: only the newest matter.
     /// let limits = WebSocketConfig::new().send_messages(32).slow_client(SlowClient::DropOldest);
     /// ```
-    #[must_use]
     pub fn slow_client(mut self, policy: SlowClient) -> Self {
         self.slow_client = policy;
         self
@@ -159,7 +155,6 @@ impl WebSocketConfig {
     ///
     /// From a client that sends faster, the server reads more slowly, so that TCP slows it down, or
     /// [closes](RateLimit::close) the connection with 1008.
-    #[must_use]
     pub fn rate_limit(mut self, limit: RateLimit) -> Self {
         self.rate_limit = Some(limit);
         self
@@ -169,7 +164,6 @@ impl WebSocketConfig {
     /// never).
     ///
     /// Pongs do not count: a page that is merely open is idle.
-    #[must_use]
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.idle_timeout = Some(limit);
         self
@@ -177,7 +171,6 @@ impl WebSocketConfig {
 
     /// Closes the connection with 1001 after this time, whatever it does (default: never), so that
     /// clients spread over new servers.
-    #[must_use]
     pub fn max_age(mut self, limit: Duration) -> Self {
         self.max_age = Some(limit);
         self
@@ -202,7 +195,6 @@ impl WebSocketConfig {
     ///
     /// let limits = WebSocketConfig::new().compression(Compression::new());
     /// ```
-    #[must_use]
     pub fn compression(mut self, compression: Compression) -> Self {
         self.compression = Some(compression);
         self
@@ -217,7 +209,6 @@ impl WebSocketConfig {
     /// # Panics
     /// If one of them is zero. To send no pings at all, use
     /// [`no_heartbeat`](WebSocketConfig::no_heartbeat).
-    #[must_use]
     #[track_caller]
     pub fn heartbeat(mut self, interval: Duration, timeout: Duration) -> Self {
         assert!(
@@ -232,7 +223,6 @@ impl WebSocketConfig {
     ///
     /// A client that disconnects without a close frame is then detected only when something is sent
     /// to it.
-    #[must_use]
     pub fn no_heartbeat(mut self) -> Self {
         self.heartbeat = None;
         self
@@ -241,7 +231,6 @@ impl WebSocketConfig {
     /// Sets how long a consumer's `connect` may take (default: 10 s).
     ///
     /// At the bound the client gets 503.
-    #[must_use]
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
@@ -251,7 +240,6 @@ impl WebSocketConfig {
     /// default: 5 s).
     ///
     /// At the bound the connection is dropped.
-    #[must_use]
     pub fn close_timeout(mut self, limit: Duration) -> Self {
         self.close_timeout = limit;
         self
@@ -261,7 +249,6 @@ impl WebSocketConfig {
     /// closed remotely, or the server stops (default: 5 s).
     ///
     /// At the bound the hook's future is dropped at an await, and `disconnect` runs.
-    #[must_use]
     pub fn grace(mut self, limit: Duration) -> Self {
         self.grace = limit;
         self

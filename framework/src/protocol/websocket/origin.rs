@@ -16,6 +16,7 @@ use std::{fmt, net::Ipv6Addr, sync::Arc};
 /// let ours = AllowedOrigins::list(["https://app.example", ".partner.example"]);
 /// ```
 #[derive(Clone, Debug, Default)]
+#[must_use = "a middleware has no effect until it wraps an application"]
 pub struct AllowedOrigins {
     pages: Pages,
     /// `Origin: null`.
@@ -77,7 +78,6 @@ impl AllowedOrigins {
     /// Any site can make such a page, in a sandboxed frame of its own, and a browser sends along
     /// cookies that are `SameSite=None`. Use it only where no cookie authorizes anything, or where
     /// all are `SameSite=Lax` or `Strict`.
-    #[must_use]
     pub fn allow_null(mut self) -> Self {
         self.null = true;
         self
@@ -90,7 +90,6 @@ impl AllowedOrigins {
     /// opens in Chromium; the browser then sends along cookies that are `SameSite=None`. Apps that
     /// serve their pages under a scheme of their own (`capacitor://localhost`, `tauri://localhost`)
     /// need only that scheme in [`list`](AllowedOrigins::list).
-    #[must_use]
     pub fn allow_file(mut self) -> Self {
         self.file = true;
         self

@@ -1,0 +1,187 @@
+//! Listeners, and the connections that they accept.
+
+use super::socket::Socket;
+use std::{
+    fmt,
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+};
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
+
+/// A source of connections for [`serve`](crate::serve): a `TcpListener`, a `UnixListener`, or one of
+/// yours, such as for TLS.
+///
+/// ```
+/// use seaway::{Accepted, Listener};
+/// use std::io;
+/// use tokio::net::TcpListener;
+/// # struct Acceptor;
+/// # impl Acceptor { fn stream(&self, stream: tokio::net::TcpStream) -> tokio::net::TcpStream { stream } }
+///
+/// /// Accepts TLS connections.
+/// struct TlsListener {
+///     tcp: TcpListener,
+///     acceptor: Acceptor, // of a TLS library
+/// }
+///
+/// impl Listener for TlsListener {
+///     async fn accept(&mut self) -> io::Result<Accepted> {
+///         let (tcp, client) = self.tcp.accept().await?;
+///         // A stream that performs the TLS handshake when it is first read.
+///         let stream = self.acceptor.stream(tcp);
+///         Ok(Accepted::new(stream, Some(client)))
+///     }
+///
+///     fn local_addr(&self) -> io::Result<String> {
+///         Ok(self.tcp.local_addr()?.to_string())
+///     }
+/// }
+/// # fn is<L: Listener>() {}
+/// # is::<TlsListener>();
+/// ```
+pub trait Listener: Send + 'static {
+    /// Accepts the next connection.
+    ///
+    /// It must not wait for that client, since no other one is accepted meanwhile: a handshake
+    /// belongs into the stream, which performs it when it is first read.
+    /// [`head_timeout`](crate::Serve::head_timeout) then limits it.
+    ///
+    /// # Errors
+    /// Those of the operating system. After `ConnectionAborted`, `ConnectionRefused` and
+    /// `ConnectionReset` the server accepts the next connection at once, after any other error 1 s
+    /// later.
+    ///
+    /// # Cancel safety
+    /// The server drops the future only when it stops.
+    fn accept(&mut self) -> impl Future<Output = io::Result<Accepted>> + Send;
+
+    /// Returns the address at which clients connect, for the log.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    fn local_addr(&self) -> io::Result<String>;
+}
+
+impl Listener for TcpListener {
+    async fn accept(&mut self) -> io::Result<Accepted> {
+        let (stream, client) = TcpListener::accept(self).await?;
+        Ok(Accepted::from_tcp(stream, client))
+    }
+
+    fn local_addr(&self) -> io::Result<String> {
+        Ok(TcpListener::local_addr(self)?.to_string())
+    }
+}
+
+#[cfg(unix)]
+impl Listener for UnixListener {
+    async fn accept(&mut self) -> io::Result<Accepted> {
+        let (stream, _) = UnixListener::accept(self).await?;
+        Ok(Accepted::from(stream))
+    }
+
+    fn local_addr(&self) -> io::Result<String> {
+        let address = UnixListener::local_addr(self)?;
+        let path = address.as_pathname().map(|path| path.display().to_string());
+        Ok(path.unwrap_or_else(|| "an unnamed Unix socket".to_owned()))
+    }
+}
+
+/// A connection that a [`Listener`] has accepted: a stream of bytes, and the client's address.
+pub struct Accepted {
+    pub(super) socket: Socket,
+    pub(super) client: Option<SocketAddr>,
+}
+
+impl Accepted {
+    /// Returns a connection over any stream.
+    ///
+    /// `client` is the address that [`ClientAddr`](crate::ClientAddr) extracts; `None` if the client
+    /// has none, as on a Unix socket.
+    ///
+    /// The end of the stream means that the client has closed its sending side; a request that it
+    /// has sent completely is still served. If it resets the connection after that, a write
+    /// fails; only over TCP the server notices it at once.
+    pub fn new(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        client: Option<SocketAddr>,
+    ) -> Self {
+        Self {
+            socket: Socket::Other(Box::new(stream)),
+            client: client.map(canonical),
+        }
+    }
+
+    /// Returns a TCP connection of this client.
+    pub fn from_tcp(stream: TcpStream, client: SocketAddr) -> Self {
+        Self {
+            socket: Socket::Tcp(stream),
+            client: Some(canonical(client)),
+        }
+    }
+}
+
+/// A Unix connection, whose client has no address.
+#[cfg(unix)]
+impl From<UnixStream> for Accepted {
+    fn from(stream: UnixStream) -> Self {
+        Self {
+            socket: Socket::Unix(stream),
+            client: None,
+        }
+    }
+}
+
+impl fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accepted")
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns the IPv4 address of an IPv4 client that a listener on `[::]` sees as `::ffff:192.0.2.7`.
+fn canonical(client: SocketAddr) -> SocketAddr {
+    match client.ip().to_canonical() {
+        IpAddr::V4(address) => SocketAddr::from((address, client.port())),
+        IpAddr::V6(_) => client,
+    }
+}
+
+/// A [`Listener`] whose type is erased.
+pub(super) trait ErasedListener: Send {
+    fn accept(&mut self) -> Pin<Box<dyn Future<Output = io::Result<Accepted>> + Send + '_>>;
+    fn local_addr(&self) -> io::Result<String>;
+}
+
+impl<L: Listener> ErasedListener for L {
+    fn accept(&mut self) -> Pin<Box<dyn Future<Output = io::Result<Accepted>> + Send + '_>> {
+        Box::pin(Listener::accept(self))
+    }
+
+    fn local_addr(&self) -> io::Result<String> {
+        Listener::local_addr(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapped_address_becomes_ipv4_and_an_ipv6_address_keeps_its_scope() {
+        let link = std::net::SocketAddrV6::new("fe80::1".parse().unwrap(), 7, 0, 2);
+
+        let mapped = canonical("[::ffff:192.0.2.7]:7".parse().unwrap());
+
+        assert_eq!(mapped.to_string(), "192.0.2.7:7");
+        assert_eq!(canonical(link.into()), link.into());
+    }
+}

@@ -1,0 +1,143 @@
+//! The stream of an accepted connection: TCP, a Unix socket, or any other.
+
+use crate::protocol::ByteStream;
+use std::{
+    future::{Future, pending},
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+};
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
+    net::{TcpStream, tcp::OwnedReadHalf},
+};
+
+/// The stream of an accepted connection. TCP and Unix sockets are called without indirection.
+pub(super) enum Socket {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+    Other(Box<dyn ByteStream>),
+}
+
+/// The writing side of a socket whose client has closed its own, and the future of a reset.
+pub(super) struct HalfClosed {
+    pub(super) write: Box<dyn AsyncWrite + Send + Unpin>,
+    pub(super) reset: Pin<Box<dyn Future<Output = io::Error> + Send>>,
+}
+
+impl Socket {
+    /// Sends small writes at once; data that belongs together is written together anyway.
+    pub(super) fn set_nodelay(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_nodelay(true),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the stream, for a protocol that follows HTTP.
+    pub(super) fn into_stream(self) -> Box<dyn ByteStream> {
+        match self {
+            Self::Tcp(stream) => Box::new(stream),
+            #[cfg(unix)]
+            Self::Unix(stream) => Box::new(stream),
+            Self::Other(stream) => stream,
+        }
+    }
+
+    /// Splits a socket whose reading side has ended.
+    pub(super) fn half_close(self) -> HalfClosed {
+        match self {
+            Self::Tcp(stream) => {
+                let (read, write) = stream.into_split();
+                HalfClosed {
+                    write: Box::new(write),
+                    reset: Box::pin(reset(read)),
+                }
+            }
+            #[cfg(unix)]
+            Self::Unix(stream) => HalfClosed {
+                write: Box::new(stream),
+                reset: Box::pin(pending()),
+            },
+            Self::Other(stream) => HalfClosed {
+                write: Box::new(stream),
+                reset: Box::pin(pending()),
+            },
+        }
+    }
+}
+
+/// Waits until the client resets a connection after it has closed its sending side.
+async fn reset(read: OwnedReadHalf) -> io::Error {
+    let failed = read.ready(Interest::ERROR).await;
+    let reset = || io::ErrorKind::ConnectionReset.into();
+    match failed {
+        Ok(_) => read
+            .as_ref()
+            .take_error()
+            .ok()
+            .flatten()
+            .unwrap_or_else(reset),
+        Err(error) => error,
+    }
+}
+
+/// Calls a method of the stream inside.
+macro_rules! delegate {
+    ($socket:ident.$method:ident($($argument:expr),*)) => {
+        match $socket.get_mut() {
+            Socket::Tcp(stream) => Pin::new(stream).$method($($argument),*),
+            #[cfg(unix)]
+            Socket::Unix(stream) => Pin::new(stream).$method($($argument),*),
+            Socket::Other(stream) => Pin::new(stream).$method($($argument),*),
+        }
+    };
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        delegate!(self.poll_read(cx, buffer))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        delegate!(self.poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        delegate!(self.poll_write_vectored(cx, bytes))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.is_write_vectored(),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.is_write_vectored(),
+            Self::Other(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self.poll_shutdown(cx))
+    }
+}

@@ -1,0 +1,205 @@
+//! Tests of listeners: Unix sockets, and listeners of a user's own.
+
+use crate::support::{PATIENCE, echo};
+use axum::{Router, routing::get};
+use seaway::{
+    Accepted, ClientAddr, Listener, Result, from_service, routing::ProtocolTypeRouter, serve,
+};
+use std::{future::IntoFuture, io, net::SocketAddr, path::PathBuf, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex},
+    net::{UnixListener, UnixStream},
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_tungstenite::{client_async, tungstenite::Message};
+
+async fn page(client: Option<ClientAddr>) -> String {
+    client.map_or("nowhere".to_owned(), |client| client.0.to_string())
+}
+
+async fn strict(ClientAddr(client): ClientAddr) -> String {
+    client.to_string()
+}
+
+fn app() -> ProtocolTypeRouter {
+    let pages = Router::new()
+        .route("/", get(page))
+        .route("/strict", get(strict));
+    ProtocolTypeRouter::new()
+        .http(from_service(pages))
+        .websocket(echo())
+}
+
+/// A running server, and the means to stop it.
+struct Running {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<()>>,
+}
+
+fn start(listener: impl Listener) -> Running {
+    let (stop, stopped) = oneshot::channel();
+    let serving = serve(listener, app()).stop_on(async { _ = stopped.await });
+    let task = tokio::spawn(serving.into_future());
+    Running { stop, task }
+}
+
+impl Running {
+    async fn stop(self) {
+        self.stop.send(()).unwrap();
+        let stopped = timeout(PATIENCE, self.task).await;
+        stopped.expect("the server stops").unwrap().unwrap();
+    }
+}
+
+/// A Unix socket in the temporary folder, removed at the end.
+struct Path(PathBuf);
+
+impl Path {
+    fn new(name: &str) -> Self {
+        let name = format!("seaway-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        _ = std::fs::remove_file(&path);
+        Self(path)
+    }
+}
+
+impl Drop for Path {
+    fn drop(&mut self) {
+        _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Requests a page, closes the sending side, and reads the response.
+async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut response = String::new();
+    let read = timeout(PATIENCE, stream.read_to_string(&mut response)).await;
+    read.expect("a response").unwrap();
+    response
+}
+
+/// Sends a message over a WebSocket, and closes it.
+async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let (mut client, _) = client_async("ws://a/", stream).await.unwrap();
+    let message = Message::text("ahoy");
+    futures_util::SinkExt::send(&mut client, message.clone())
+        .await
+        .unwrap();
+    let echoed = timeout(PATIENCE, futures_util::StreamExt::next(&mut client)).await;
+    assert_eq!(echoed.expect("an echo").unwrap().unwrap(), message);
+    client.close(None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_unix_socket_serves_pages_and_websockets_of_clients_without_an_address() {
+    let path = Path::new("unix");
+    let server = start(UnixListener::bind(&path.0).unwrap());
+    let connect = || UnixStream::connect(&path.0);
+
+    let page = ask(connect().await.unwrap(), "/").await;
+    assert!(
+        page.starts_with("HTTP/1.1 200 OK") && page.ends_with("nowhere"),
+        "{page}"
+    );
+    let strict = ask(connect().await.unwrap(), "/strict").await;
+    assert!(strict.starts_with("HTTP/1.1 500"), "{strict}");
+    talk(connect().await.unwrap()).await;
+
+    server.stop().await;
+    assert!(connect().await.is_err(), "the listener is closed");
+}
+
+#[tokio::test]
+async fn a_unix_client_that_never_sends_does_not_delay_the_shutdown() {
+    let path = Path::new("silent");
+    let server = start(UnixListener::bind(&path.0).unwrap());
+    let silent = UnixStream::connect(&path.0).await.unwrap();
+    ask(UnixStream::connect(&path.0).await.unwrap(), "/").await;
+
+    server.stop().await;
+
+    drop(silent);
+}
+
+/// A listener of streams in memory, whose clients have an address.
+struct Memory(mpsc::Receiver<io::Result<DuplexStream>>);
+
+impl Listener for Memory {
+    async fn accept(&mut self) -> io::Result<Accepted> {
+        match self.0.recv().await {
+            Some(stream) => {
+                let client: SocketAddr = "[::ffff:192.0.2.7]:80".parse().unwrap();
+                Ok(Accepted::new(stream?, Some(client)))
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<String> {
+        Ok("memory".to_owned())
+    }
+}
+
+#[tokio::test]
+async fn a_listener_of_ones_own_serves_any_stream() {
+    let (clients, listener) = mpsc::channel(8);
+    let server = start(Memory(listener));
+    let connect = async || {
+        let (ours, theirs) = duplex(4096);
+        clients.send(Ok(theirs)).await.unwrap();
+        ours
+    };
+
+    let page = ask(connect().await, "/").await;
+    assert!(page.ends_with("192.0.2.7:80"), "{page}");
+    talk(connect().await).await;
+
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn accepting_goes_on_after_an_error() {
+    let (clients, listener) = mpsc::channel(8);
+    let server = start(Memory(listener));
+    let (ours, theirs) = duplex(4096);
+    clients
+        .send(Err(io::ErrorKind::ConnectionAborted.into()))
+        .await
+        .unwrap();
+    clients
+        .send(Err(io::Error::other("too many open files")))
+        .await
+        .unwrap();
+    clients.send(Ok(theirs)).await.unwrap();
+    let start = tokio::time::Instant::now();
+
+    let page = ask(ours, "/").await;
+
+    assert!(page.ends_with("192.0.2.7:80"), "{page}");
+    assert_eq!(start.elapsed(), Duration::from_secs(1));
+    server.stop().await;
+}
+
+/// A listener without an address.
+struct Nowhere;
+
+impl Listener for Nowhere {
+    async fn accept(&mut self) -> io::Result<Accepted> {
+        std::future::pending().await
+    }
+
+    fn local_addr(&self) -> io::Result<String> {
+        Err(io::Error::other("it is closed"))
+    }
+}
+
+#[tokio::test]
+async fn a_listener_without_an_address_is_not_served() {
+    let served = serve(Nowhere, app()).stop_on(std::future::pending()).await;
+
+    assert!(format!("{:?}", served.unwrap_err()).contains("it is closed"));
+}
