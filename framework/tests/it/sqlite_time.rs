@@ -26,8 +26,12 @@ impl WebSocketConsumer for Hours {
         Ok(Self { session })
     }
 
-    async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> {
-        Ok(ctx.send(text).await?)
+    async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
+        Ok(ctx.send("0").await?)
+    }
+
+    async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
+        Ok(())
     }
 
     async fn tick(&mut self, ctx: &mut Context, _: usize) -> Result<()> {
@@ -64,9 +68,8 @@ async fn a_timer_that_uses_sqlite_runs_after_a_jump() {
         .with(Sessions::new(store, &channels));
     let client = TestClient::new(&app);
     let mut socket = client.websocket("/");
-    // An echo shows that `connect` and the session's first check, which have timeouts, are over.
-    socket.send("open").await;
-    assert_eq!(socket.receive_text().await, "open");
+    // The timer begins after the handshake response and before `opened`.
+    assert_eq!(socket.receive_text().await, "0");
 
     for hours in ["1", "2"] {
         jump(HOUR).await;
