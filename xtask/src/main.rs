@@ -6,6 +6,8 @@ mod api;
 mod autobahn;
 mod bench;
 mod book;
+mod compatibility;
+mod deny;
 mod features;
 mod package;
 mod setup;
@@ -26,6 +28,9 @@ usage: cargo xtask COMMAND
                      the same with two processes and Redis, beside axum and Django Channels
   api                list the public API anew in framework/public-api.txt
   package            package the published crates, and build the packages with their documentation
+  deny               check licences, duplicates and advisories of the dependencies
+  msrv               check the published crates with the minimal Rust version
+  minimal            check them with the minimal versions of their dependencies
   autobahn [core]    run the Autobahn|Testsuite against the arena; needs a Python 2.7
   book               render the guides with mdbook into target/book
   scale              put 10,000 clients on two processes, and print times and memory
@@ -41,6 +46,9 @@ fn main() -> ExitCode {
         ("bench", flags) => bench::run_bench(flags),
         ("autobahn", arguments) => autobahn::run_suite(arguments),
         ("book", []) => book::render(),
+        ("deny", []) => deny::check(),
+        ("msrv", []) => compatibility::check_rust_version(),
+        ("minimal", []) => compatibility::check_dependency_versions(),
         ("package", []) => package::run_all(),
         ("scale", []) => bench::run_scale(),
         ("test", []) => test::run_all(),

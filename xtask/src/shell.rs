@@ -89,6 +89,18 @@ pub(crate) fn run(command: &mut Command) -> Result {
     })
 }
 
+/// Runs a command and returns what it prints.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let shown = show(command);
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| Failure::new(format!("cannot run `{shown}`: {error}")))?;
+    if !output.status.success() {
+        return Err(Failure::new(format!("`{shown}` failed: {}", output.status)));
+    }
+    String::from_utf8(output.stdout)
+        .map_err(|error| Failure::new(format!("the output of `{shown}` is no text: {error}")))
+}
+
 /// Returns whether a command can be run and succeeds, without output.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command
