@@ -110,6 +110,13 @@ impl BlockingPool {
 
     /// Returns the pool of [`blocking`], and of every [`BlockingConsumer`](crate::BlockingConsumer)
     /// that has none of its own.
+    ///
+    /// ```
+    /// use seaway::BlockingPool;
+    ///
+    /// let pool = BlockingPool::shared();
+    /// println!("{} of {} threads are free", pool.free(), pool.limit());
+    /// ```
     pub fn shared() -> Self {
         SHARED.get_or_init(|| Self::new(SHARED_LIMIT)).clone()
     }

@@ -7,6 +7,14 @@ use tungstenite::Utf8Bytes;
 /// A complete WebSocket message: fragments are reassembled and text is validated.
 ///
 /// A clone shares the payload.
+///
+/// ```
+/// use seaway::Message;
+///
+/// let text = Message::text("ahoy");
+/// assert_eq!(text.payload(), b"ahoy");
+/// assert_eq!(Message::from(vec![1, 2]), Message::binary(vec![1, 2]));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// Text, which must be UTF-8 (RFC 6455, 5.6).

@@ -156,6 +156,16 @@ impl<P: Protocol> Scope<P> {
     }
 
     /// Returns a path parameter as text, percent-decoded.
+    ///
+    /// ```
+    /// use seaway::{Rejection, Scope, protocol::Http};
+    ///
+    /// // In an application on the route `/rooms/{room}/{page}`:
+    /// fn place(scope: &Scope<Http>) -> Result<(String, u32), Rejection> {
+    ///     let room = scope.raw_param("room").unwrap_or("lobby");
+    ///     Ok((room.to_owned(), scope.param("page")?))
+    /// }
+    /// ```
     pub fn raw_param(&self, name: &str) -> Option<&str> {
         self.params.get(name)
     }

@@ -120,6 +120,32 @@ impl<E: Event> Includes<E> for E {}
 /// An encoded event: a MessagePack map with its `type`, as Django Channels encodes it.
 ///
 /// An event is encoded once per send and decoded once per process; clones share both.
+///
+/// ```
+/// use seaway::{ChannelName, Event, channels::Envelope};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// #[serde(tag = "type")]
+/// enum ChatEvent {
+///     #[serde(rename = "chat.message")]
+///     Message { text: String },
+/// }
+///
+/// impl Event for ChatEvent {}
+///
+/// let envelope = Envelope::encode(&ChatEvent::Message { text: "ahoy".to_owned() })?;
+/// assert_eq!(envelope.kind().as_deref(), Some("chat.message"));
+///
+/// // Another process receives the bytes.
+/// let received = Envelope::from_bytes(envelope.as_bytes().clone());
+/// assert_eq!(received.kind(), envelope.kind());
+///
+/// // One member of a group is not to receive it.
+/// let sender = ChannelName::new("a-channel")?;
+/// let for_others = envelope.except(&sender);
+/// # Ok::<(), seaway::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Envelope(Arc<Inner>);
 

@@ -123,6 +123,17 @@ impl<E: Event> Group<E> {
     ///
     /// Dropping the mailbox leaves all groups without this call.
     ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use seaway::{Channels, NoEvent};
+    ///
+    /// let channels = Channels::in_memory();
+    /// let (room, mailbox) = (channels.group::<NoEvent>("room")?, channels.open().await?);
+    /// room.add(mailbox.name()).await?;
+    /// room.discard(mailbox.name()).await?;
+    /// # Ok::<(), seaway::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not accept it.
     pub async fn discard(&self, channel: &ChannelName) -> Result<()> {

@@ -16,6 +16,19 @@ use std::{
 /// [`Channels::listen`] creates one. It is a [`Stream`], too, which never ends. Dropping it leaves
 /// the group.
 ///
+/// ```
+/// use seaway::{Event, channels::Listener};
+///
+/// async fn forward<E: Event>(mut events: Listener<E>, handle: impl Fn(&E)) {
+///     loop {
+///         match events.next().await {
+///             Ok(event) => handle(&event),
+///             Err(missed) => println!("of {}: {missed}", events.group()),
+///         }
+///     }
+/// }
+/// ```
+///
 /// An event that is not an `E` is skipped, [counted](Listener::skipped) and logged, as in a
 /// consumer. A notice of [missed](Missed) events is an item. A request to disconnect the members of
 /// the group is ignored.

@@ -28,13 +28,23 @@ use std::{
 /// groups for leaving. A send locks only the shard of its group, for reading.
 ///
 /// ```
-/// use seaway::{GroupName, Result, channels::{LocalChannels, Membership}};
+/// use seaway::{GroupName, Result, channels::{Envelope, LocalChannels, Membership}};
+/// use std::time::Duration;
 ///
 /// fn one_room() -> Result<()> {
 ///     let local = LocalChannels::new(100, |group| println!("stop listening to {group}"));
 ///     let (mailbox, room) = (local.open("here")?, GroupName::new("room")?);
 ///     assert_eq!(local.join(&room, mailbox.name())?, Membership::First);
 ///     assert_eq!(local.members(&room), 1);
+///
+///     // What the transport delivers:
+///     let envelope = Envelope::from_bytes("an encoded event");
+///     local.deliver_group(&room, &envelope);
+///     assert!(local.deliver(mailbox.name(), envelope));
+///     // After a loss of the transport:
+///     local.interrupted(Duration::from_secs(2));
+///
+///     local.leave(&room, mailbox.name());
 ///     drop(mailbox);
 ///     assert_eq!(local.members(&room), 0);
 ///     Ok(())

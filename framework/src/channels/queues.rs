@@ -45,6 +45,7 @@ pub const JOB_EXPIRY: Duration = Duration::from_secs(60);
 ///
 /// let (queues, thumbnails) = (LocalQueues::default(), ChannelName::new("thumbnails")?);
 /// queues.send(&thumbnails, Envelope::from_bytes("resize 7"))?;
+/// assert_eq!(queues.waiting(&thumbnails), 1);
 ///
 /// let job = queues.receive(&thumbnails, Duration::from_secs(1)).await?;
 /// assert_eq!(job.unwrap().as_bytes(), "resize 7");

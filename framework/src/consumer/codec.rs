@@ -37,6 +37,22 @@ pub trait FromMessage: Sized + Send {
 }
 
 /// A type that can be sent as a message.
+///
+/// ```
+/// use seaway::{IntoMessage, Message, Result};
+///
+/// /// A square on a chess board, as in "e4".
+/// struct Square { file: char, rank: u8 }
+///
+/// impl IntoMessage for Square {
+///     fn into_message(self) -> Result<Message> {
+///         Ok(Message::text(format!("{}{}", self.file, self.rank)))
+///     }
+/// }
+///
+/// let message = Square { file: 'e', rank: 4 }.into_message().unwrap();
+/// assert_eq!(message, Message::text("e4"));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a message",
     label = "wrap it to send it as JSON: `Json(…)`",

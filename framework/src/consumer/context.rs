@@ -61,6 +61,12 @@ impl<E: Event> Context<E> {
 
     /// Sends a message that may be lost, as of a pointer's position.
     ///
+    /// ```
+    /// # fn example(ctx: &seaway::Context) -> seaway::Result<()> {
+    /// ctx.send_volatile("7,12")?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// It never waits; a full queue drops it, or drops it later for the sake of any other message.
     ///
     /// # Errors
@@ -72,6 +78,12 @@ impl<E: Event> Context<E> {
     }
 
     /// Sends the newest message of a key, as a price or a score.
+    ///
+    /// ```
+    /// # fn example(ctx: &seaway::Context) -> seaway::Result<()> {
+    /// ctx.send_latest("acme", "9.95")?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// It takes the place of an older one of the same key that is still queued. It never waits; a
     /// full queue without such a message drops it, unless the policy makes room.

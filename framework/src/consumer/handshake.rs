@@ -61,6 +61,12 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
 
     /// Returns a cookie's value, decoded.
     ///
+    /// ```
+    /// # fn connect(handshake: &mut seaway::Handshake) {
+    /// let language = handshake.cookie("lang").unwrap_or_else(|| "en".to_owned());
+    /// # }
+    /// ```
+    ///
     /// If several have the name, the first counts; see [`Cookies`](crate::Cookies).
     pub fn cookie(&self, name: &str) -> Option<String> {
         let mut cookies = self.scope.cookies();
@@ -191,6 +197,14 @@ impl<E: Event> HttpHandshake<E> {
     }
 
     /// Returns the name of this consumer's own channel, its address in every process.
+    ///
+    /// ```
+    /// use seaway::{HttpHandshake, Rejection};
+    ///
+    /// async fn connect(handshake: &mut HttpHandshake) -> Result<String, Rejection> {
+    ///     Ok(handshake.channel().await?.to_string())
+    /// }
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if the channel layer did not open one.

@@ -104,6 +104,21 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     /// channel layer was interrupted, the connection remains open. Both are counted
     /// ([`Channels::missed`]); the layer logs its interruptions. A consumer that can read missed
     /// events from a database does so here.
+    ///
+    /// ```
+    /// # use seaway::{Context, Handshake, Missed, NoEvent, Rejection, Result, WebSocketConsumer};
+    /// # struct Board;
+    /// impl WebSocketConsumer for Board {
+    /// #   type Input = String;
+    /// #   type Event = NoEvent;
+    /// #   async fn connect(_: &mut Handshake) -> Result<Self, Rejection> { Ok(Board) }
+    /// #   async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> { Ok(()) }
+    ///     async fn missed(&mut self, ctx: &mut Context, _: Missed) -> Result<()> {
+    ///         ctx.send("reload").await
+    ///     }
+    /// #   // …
+    /// }
+    /// ```
     fn missed(
         &mut self,
         ctx: &mut Context<Self::Event>,

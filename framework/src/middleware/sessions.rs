@@ -32,6 +32,22 @@ const INACTIVITY: Duration = Duration::days(14);
 ///     .with(Sessions::new(MemoryStore::default(), &channels));
 /// ```
 ///
+/// All settings of the cookie, for several hosts of one domain:
+///
+/// ```
+/// use seaway::{Channels, middleware::Sessions, session::{Key, MemoryStore, SameSite}};
+///
+/// # let channels = Channels::in_memory();
+/// let sessions = Sessions::new(MemoryStore::default(), &channels)
+///     .cookie_name("shop-session")
+///     .domain("shop.example")
+///     .path("/account")
+///     .same_site(SameSite::Strict)
+///     .secure(true)
+///     .http_only(true)
+///     .private(Key::generate());
+/// ```
+///
 /// By default the cookie is named `session`, lasts 14 days after the last request that read the
 /// session, and is `HttpOnly`, `Secure`, `SameSite=Lax` and valid for all paths of this host. A
 /// browser stores a `Secure` cookie only over HTTPS; most make an exception for `http://127.0.0.1`.

@@ -17,6 +17,20 @@ impl Protocol for Worker {
 }
 
 /// A job, encoded: a MessagePack map with its `type`, as an event is.
+///
+/// ```
+/// use seaway::{Event, channels::Envelope, protocol::Job};
+///
+/// #[derive(Event)]
+/// enum ImageJob {
+///     Shrink { file: String },
+/// }
+///
+/// let envelope = Envelope::encode(&ImageJob::Shrink { file: "a.png".to_owned() })?;
+/// let job = Job::from_bytes(envelope.as_bytes().clone());
+/// assert_eq!(job.as_bytes(), envelope.as_bytes());
+/// # Ok::<(), seaway::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Job(Bytes);
 

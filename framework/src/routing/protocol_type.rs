@@ -69,6 +69,24 @@ impl ProtocolTypeRouter {
     /// Sets the application for any protocol, including your own.
     ///
     /// A second application for the same protocol replaces the first.
+    ///
+    /// ```
+    /// use seaway::{Protocol, Result, Scope, application_fn, routing::ProtocolTypeRouter};
+    /// use tokio::net::TcpStream;
+    ///
+    /// /// Plain lines over TCP.
+    /// struct Lines;
+    ///
+    /// impl Protocol for Lines {
+    ///     const NAME: &'static str = "lines";
+    ///     type Head = ();
+    ///     type Connection = TcpStream;
+    /// }
+    ///
+    /// let app = ProtocolTypeRouter::new()
+    ///     .protocol(application_fn(|_: Scope<Lines>, _: TcpStream| async { Ok(()) }));
+    /// ```
+    #[must_use]
     pub fn protocol<P: Protocol>(mut self, application: impl Application<P>) -> Self {
         let applications = Arc::make_mut(&mut self.applications);
         let key = TypeId::of::<P>();

@@ -95,6 +95,17 @@ impl Lifespan {
 
     /// Adds all functions of another lifespan after those of this one, for a part of an application
     /// that has its own.
+    ///
+    /// ```
+    /// use seaway::Lifespan;
+    /// use std::time::Duration;
+    ///
+    /// fn mail() -> Lifespan {
+    ///     Lifespan::new().on_shutdown(async || println!("all mail is sent"))
+    /// }
+    ///
+    /// let lifespan = Lifespan::new().shutdown_timeout(Duration::from_secs(5)).and(mail());
+    /// ```
     pub fn and(mut self, other: Lifespan) -> Self {
         self.steps.extend(other.steps);
         self
@@ -173,6 +184,20 @@ impl Step {
 
 /// An async function of a [`Lifespan`], without parameters or with one value that an earlier
 /// start-up function returned.
+///
+/// ```
+/// use seaway::{Lifespan, Result};
+///
+/// #[derive(Clone)]
+/// struct Database;
+///
+/// async fn open() -> Result<Database> {
+///     Ok(Database)
+/// }
+/// async fn close(_: Database) {}
+///
+/// let lifespan = Lifespan::new().on_startup(open).on_shutdown(close);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a function that a lifespan can call",
     label = "needs an async function without parameters, or with one value that an earlier `on_startup` returned",
@@ -189,6 +214,7 @@ pub trait LifespanFn<Args>: Send + 'static {
     ///
     /// # Errors
     /// [`ErrorKind::Missing`] if that value is missing.
+    #[doc(hidden)]
     fn call(self, made: &Extensions) -> Result<Self::Future>;
 }
 

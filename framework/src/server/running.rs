@@ -9,7 +9,18 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 /// A started lifespan: the values that its start-up functions returned, and its shutdown functions.
 ///
-/// See [`Lifespan`](crate::Lifespan) for an example.
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> seaway::Result<()> {
+/// use seaway::Lifespan;
+///
+/// let lifespan = Lifespan::new().on_startup(async || Ok("a database".to_owned()));
+///
+/// let running = lifespan.start().await?;
+/// assert_eq!(running.get::<String>().unwrap(), "a database");
+/// running.stop().await;
+/// # Ok(()) }
+/// ```
 #[must_use = "the shutdown functions run only in `running.stop().await`"]
 pub struct Running {
     made: Extensions,

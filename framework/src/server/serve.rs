@@ -129,6 +129,29 @@ impl<S> Serve<S> {
 }
 
 /// A server that runs when it is awaited, with its settings; see [`serve`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> seaway::Result<()> {
+/// use seaway::{Lifespan, routing::ProtocolTypeRouter, serve};
+/// use std::time::Duration;
+///
+/// # let finished = async {};
+/// serve("127.0.0.1:0", ProtocolTypeRouter::new())
+///     .max_connections(10_000)
+///     .max_head_size(16 * 1024)
+///     .head_timeout(Duration::from_secs(5))
+///     .body_timeout(Duration::from_secs(30))
+///     .write_timeout(Duration::from_secs(30))
+///     .idle_timeout(Duration::from_secs(30))
+///     .half_close_timeout(Duration::from_secs(60))
+///     .lifespan(Lifespan::new().on_shutdown(async || println!("goodbye")))
+///     .drain_timeout(Duration::from_secs(10))
+///     .shutdown_timeout(Duration::from_secs(5))
+///     .stop_on(finished)
+///     .await
+/// # }
+/// ```
 #[must_use = "a server does nothing until it is awaited"]
 pub struct Serve<S> {
     on: Bind,

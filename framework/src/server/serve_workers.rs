@@ -67,6 +67,24 @@ pub fn serve_workers(channels: &Channels, router: ChannelNameRouter) -> ServeWor
 }
 
 /// Workers that run when this is awaited, with their settings; see [`serve_workers`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> seaway::Result<()> {
+/// use seaway::{Channels, Lifespan, routing::ChannelNameRouter, serve_workers};
+/// use std::time::Duration;
+///
+/// # let finished = async {};
+/// # let (channels, workers) = (Channels::in_memory(), ChannelNameRouter::new());
+/// serve_workers(&channels, workers)
+///     .on_startup(async || Ok("a database".to_owned()))
+///     .on_shutdown(async |database: String| println!("closing {database}"))
+///     .lifespan(Lifespan::new())
+///     .drain_timeout(Duration::from_secs(10))
+///     .stop_on(finished)
+///     .await
+/// # }
+/// ```
 #[must_use = "workers do nothing until they are awaited"]
 pub struct ServeWorkers {
     workers: Workers,

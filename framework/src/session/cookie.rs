@@ -205,6 +205,22 @@ fn encoded(cookie: &Cookie<'_>) -> HeaderValue {
 impl Cookies {
     /// Returns the value of a cookie that was signed with this key
     /// (`cookie::CookieJar::signed_mut`), or `None` if it is missing or forged.
+    ///
+    /// ```
+    /// use cookie::{Cookie, CookieJar};
+    /// use seaway::{Cookies, http::{HeaderMap, HeaderValue}, session::Key};
+    ///
+    /// let key = Key::generate();
+    /// let mut jar = CookieJar::new();
+    /// jar.signed_mut(&key).add(Cookie::new("name", "ana"));
+    ///
+    /// let mut headers = HeaderMap::new();
+    /// let line = jar.get("name").unwrap().encoded().to_string();
+    /// headers.insert("cookie", HeaderValue::try_from(line).unwrap());
+    /// let cookies = Cookies::of(&headers);
+    /// assert_eq!(cookies.signed("name", &key).as_deref(), Some("ana"));
+    /// assert_eq!(cookies.signed("name", &Key::generate()), None);
+    /// ```
     pub fn signed(&self, name: &str, key: &Key) -> Option<String> {
         let cookie = self.jar().signed(key).get(name)?;
         Some(cookie.value().to_owned())
@@ -212,6 +228,12 @@ impl Cookies {
 
     /// Returns the value of a cookie that was encrypted with this key
     /// (`cookie::CookieJar::private_mut`), or `None` if it is missing or forged.
+    ///
+    /// ```
+    /// # fn example(cookies: &seaway::Cookies, key: &seaway::session::Key) {
+    /// let voted = cookies.private("vote", key).is_some();
+    /// # }
+    /// ```
     pub fn private(&self, name: &str, key: &Key) -> Option<String> {
         let cookie = self.jar().private(key).get(name)?;
         Some(cookie.value().to_owned())

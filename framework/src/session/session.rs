@@ -31,6 +31,26 @@ use std::{fmt, sync::Arc};
 /// }
 /// ```
 ///
+/// Values are JSON, which can be read and written as such; a session gets a new id when rights
+/// change, and ends with `flush`:
+///
+/// ```
+/// use seaway::{Result, Session};
+/// use serde_json::json;
+///
+/// async fn begin(session: &Session) -> Result<()> {
+///     session.clear().await;
+///     session.insert_value("basket", json!([1, 2])).await?;
+///     session.cycle_id().await
+/// }
+///
+/// async fn end(session: &Session) -> Result<()> {
+///     let basket = session.remove_value("basket").await?;
+///     println!("not bought: {basket:?}");
+///     session.flush().await
+/// }
+/// ```
+///
 /// The first operation reads the session from the store; then values are read and changed in
 /// memory. The response saves the changes. In an open WebSocket no response follows: call
 /// [`save`](Self::save); see [`session`](crate::session).

@@ -55,6 +55,37 @@ use std::{
 /// # });
 /// ```
 ///
+/// A test can read and change the cookies, and choose the method and the headers:
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use seaway::http::{Method, Request};
+/// # use seaway::{Channels, Context, Handshake, NoEvent, Rejection, Result, WebSocketConsumer};
+/// # use seaway::{from_service, routing::ProtocolTypeRouter, testing::TestClient};
+/// # struct Echo;
+/// # impl WebSocketConsumer for Echo {
+/// #     type Input = String;
+/// #     type Event = NoEvent;
+/// #     async fn connect(_: &mut Handshake) -> Result<Self, Rejection> { Ok(Self) }
+/// #     async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> { ctx.send(text).await }
+/// # }
+/// # let app = ProtocolTypeRouter::new()
+/// #     .http(from_service(axum::Router::<()>::new()))
+/// #     .websocket(Echo::application(&Channels::in_memory()));
+/// let client = TestClient::new(&app);
+/// client.set_cookie("lang", "da");
+/// assert_eq!(client.cookie("lang").as_deref(), Some("da"));
+///
+/// assert_eq!(client.request(Method::PUT, "/missing").await.status(), 404);
+///
+/// let foreign = Request::get("/ws").header("host", "a.example").header("origin", "https://b.example");
+/// assert_eq!(client.open_websocket(foreign).status().await, 403);
+///
+/// client.clear_cookies();
+/// assert_eq!(client.cookie("lang"), None);
+/// # });
+/// ```
+///
 /// Each new client is another browser; clones share their cookies. The cookies of a response are
 /// stored when it is made, also those of a 101 and of a response that streams. All paths are on one
 /// host: `Domain`, `Secure` and `SameSite` make no difference, and a cookie is kept until a response
@@ -170,6 +201,22 @@ impl fmt::Debug for TestClient {
 }
 
 /// A request of a [`TestClient`], which is sent when it is awaited or [opened](Self::open).
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use seaway::{from_service, routing::ProtocolTypeRouter, testing::TestClient};
+///
+/// let echo = axum::Router::new().fallback(|body: String| async { body });
+/// let client = TestClient::new(&ProtocolTypeRouter::new().http(from_service(echo)));
+///
+/// let response = client.post("/").header("accept", "text/plain").body("ahoy").await;
+/// assert_eq!(response.text(), "ahoy");
+/// let response = client.post("/").form(&[("name", "ana & bo")]).await;
+/// assert_eq!(response.text(), "name=ana%20%26%20bo");
+/// let response = client.post("/").json(&[1, 2]).await;
+/// assert_eq!(response.json::<Vec<u8>>(), [1, 2]);
+/// # });
+/// ```
 #[must_use = "a request is sent when it is awaited"]
 pub struct TestRequest {
     pages: BoxApplication<Http>,
@@ -263,6 +310,19 @@ impl fmt::Debug for TestRequest {
 }
 
 /// A complete response to a [`TestClient`].
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # use seaway::{from_service, routing::ProtocolTypeRouter, testing::TestClient};
+/// # let echo = axum::Router::new().fallback(|body: String| async { body });
+/// # let client = TestClient::new(&ProtocolTypeRouter::new().http(from_service(echo)));
+/// let response = client.post("/echo").body("ahoy").await;
+///
+/// assert_eq!(response.status(), 200);
+/// assert_eq!(response.header("content-type"), Some("text/plain; charset=utf-8"));
+/// assert_eq!(response.text(), "ahoy");
+/// # });
+/// ```
 #[derive(Clone, Debug)]
 pub struct TestResponse {
     response: Response<Bytes>,

@@ -57,6 +57,13 @@ impl TestClient {
 
     /// Logs this user in as [`log_in_as`](Self::log_in_as) does, by the `Auth` around this path.
     ///
+    /// ```
+    /// # #[derive(Clone)] struct Admin { name: String }
+    /// # async fn example(client: seaway::testing::TestClient, admin: Admin) {
+    /// client.log_in_at("/admin/", &admin).await;
+    /// # }
+    /// ```
+    ///
     /// # Panics
     /// As `log_in_as`, and if the path is malformed.
     #[track_caller]

@@ -26,8 +26,29 @@ use tokio::{
 
 /// A WebSocket client for tests, without a server.
 ///
-/// Where a test should fail, it panics and names what it waited for. See [`testing`](super) for an
-/// example.
+/// Where a test should fail, it panics and names what it waited for.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use seaway::{ApplicationExt, Channels, WebSocketConsumer, testing::WebSocketCommunicator};
+/// # use seaway::{Context, Handshake, Json, NoEvent, Rejection, Result};
+/// # struct Sum;
+/// # impl WebSocketConsumer for Sum {
+/// #     type Input = Json<[u8; 2]>;
+/// #     type Event = NoEvent;
+/// #     async fn connect(_: &mut Handshake) -> Result<Self, Rejection> { Ok(Self) }
+/// #     async fn receive(&mut self, ctx: &mut Context, Json([a, b]): Json<[u8; 2]>) -> Result<()> {
+/// #         ctx.send(Json(a + b)).await
+/// #     }
+/// # }
+/// let app = Sum::application(&Channels::in_memory()).boxed();
+/// let mut client = WebSocketCommunicator::open(&app, http::Request::get("/"));
+///
+/// client.send_json(&[1, 2]).await;
+/// assert_eq!(client.receive_json::<u8>().await, 3);
+/// client.disconnect().await.unwrap();
+/// # });
+/// ```
 pub struct WebSocketCommunicator {
     conversation: Conversation,
     response: HandshakeState,

@@ -16,7 +16,7 @@ use std::{fmt, marker::PhantomData, time::Duration};
 /// driver, files, or CPU-bound work.
 ///
 /// ```
-/// use seaway::{BlockingConsumer, BlockingContext, BlockingHandshake, NoEvent, Rejection, Result};
+/// use seaway::{BlockingConsumer, BlockingContext, BlockingHandshake, Error, NoEvent, Rejection, Result};
 /// use std::{fs::File, io::Write};
 ///
 /// /// Appends each message to a file.
@@ -32,6 +32,38 @@ use std::{fmt, marker::PhantomData, time::Duration};
 ///     fn receive(&mut self, ctx: &mut BlockingContext, line: String) -> Result<()> {
 ///         writeln!(self.0, "{line}")?;
 ///         Ok(ctx.send("written")?)
+///     }
+///     // All other hooks have a default. This one keeps the connection open.
+///     fn failed(&mut self, ctx: &mut BlockingContext, error: Error) -> Result<()> {
+///         ctx.send(format!("not written down: {error}"))
+///     }
+/// }
+/// ```
+///
+/// The other hooks with a default:
+///
+/// ```
+/// # use seaway::{BlockingConsumer, BlockingContext, BlockingHandshake, Close, Error, Missed, NoEvent, Rejection, Result};
+/// # use std::time::Duration;
+/// # struct Board;
+/// impl BlockingConsumer for Board {
+/// #   type Input = String;
+/// #   type Event = NoEvent;
+/// #   fn connect(_: &mut BlockingHandshake) -> Result<Self, Rejection> { Ok(Board) }
+/// #   fn receive(&mut self, _: &mut BlockingContext, _: String) -> Result<()> { Ok(()) }
+///     const TICKS: &'static [Duration] = &[Duration::from_secs(30)];
+///
+///     fn opened(&mut self, ctx: &mut BlockingContext) -> Result<()> {
+///         ctx.send("welcome")
+///     }
+///     fn malformed(&mut self, ctx: &mut BlockingContext, error: Error) -> Result<()> {
+///         ctx.close(Close::new(Close::INVALID, error.to_string()))
+///     }
+///     fn missed(&mut self, ctx: &mut BlockingContext, _: Missed) -> Result<()> {
+///         ctx.send("reload")
+///     }
+///     fn tick(&mut self, ctx: &mut BlockingContext, _: usize) -> Result<()> {
+///         ctx.send("still here")
 ///     }
 /// }
 /// ```
@@ -171,6 +203,15 @@ pub trait BlockingConsumer: Sized + Send + 'static {
 }
 
 /// The application of a blocking consumer, made by [`BlockingConsumer::application`].
+///
+/// ```
+/// use seaway::{BlockingConsumer, BlockingPool, Channels, consumer::BlockingApplication};
+///
+/// /// Runs the hooks of this consumer on four threads at most.
+/// fn application<C: BlockingConsumer>(channels: &Channels) -> BlockingApplication<C> {
+///     C::application(channels).pool(&BlockingPool::new(4))
+/// }
+/// ```
 #[must_use = "an application does nothing until it is routed or served"]
 pub struct BlockingApplication<C: BlockingConsumer> {
     pub(super) channels: Channels,

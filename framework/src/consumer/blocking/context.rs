@@ -47,6 +47,12 @@ impl<E: Event> BlockingContext<E> {
 
     /// Sends a message that may be lost; see [`Context::send_volatile`].
     ///
+    /// ```
+    /// # fn example(ctx: &seaway::BlockingContext) -> seaway::Result<()> {
+    /// ctx.send_volatile("7,12")?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`Context::send`].
     pub fn send_volatile(&self, message: impl IntoMessage) -> Result<Sent> {
@@ -54,6 +60,12 @@ impl<E: Event> BlockingContext<E> {
     }
 
     /// Sends the newest message of a key; see [`Context::send_latest`].
+    ///
+    /// ```
+    /// # fn example(ctx: &seaway::BlockingContext) -> seaway::Result<()> {
+    /// ctx.send_latest("acme", "9.95")?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`Context::send`].
@@ -91,6 +103,15 @@ impl<E: Event> BlockingContext<E> {
     }
 
     /// Removes this consumer from a group while the connection remains open.
+    ///
+    /// ```
+    /// use seaway::{BlockingContext, Event, Group, Result};
+    ///
+    /// fn move_to<E: Event>(ctx: &BlockingContext<E>, from: &Group<E>, to: &str) -> Result<Group<E>> {
+    ///     ctx.leave(from)?;
+    ///     ctx.join(to)
+    /// }
+    /// ```
     ///
     /// # Errors
     /// As [`Context::leave`].

@@ -21,6 +21,16 @@ use std::{fmt, future::poll_fn, marker::PhantomData, sync::Arc, task::Poll, time
 
 /// The context of an [`HttpConsumer`](super::HttpConsumer)'s handler: wait for events, read the
 /// body, reply or stream.
+///
+/// ```
+/// use seaway::{HttpContext, Json, Reply, Result};
+///
+/// /// Replies with the length of the request body.
+/// async fn count(ctx: &mut HttpContext) -> Result<Reply> {
+///     let body = ctx.body().await?;
+///     ctx.reply(Json(body.len()))
+/// }
+/// ```
 pub struct HttpContext<E = NoEvent> {
     pub(super) scope: Scope<Http>,
     pub(super) common: Arc<Common>,
@@ -249,6 +259,15 @@ impl<E: Event> HttpContext<E> {
     }
 
     /// Returns the name of this consumer's own channel, its address in every process.
+    ///
+    /// ```
+    /// use seaway::{HttpContext, Reply, Result};
+    ///
+    /// async fn handle(ctx: &mut HttpContext) -> Result<Reply> {
+    ///     let address = ctx.channel().await?.to_string();
+    ///     ctx.reply(address)
+    /// }
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if the channel layer did not open one.

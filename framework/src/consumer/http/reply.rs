@@ -19,6 +19,14 @@ pub(super) enum Kind {
 
 /// A type that can be a reply: a response, a status, text, bytes, JSON, a [`Rejection`], or one of
 /// these with another status.
+///
+/// ```
+/// use seaway::{IntoReply, Json, http::StatusCode};
+///
+/// let response = (StatusCode::CREATED, Json([1, 2])).into_reply().unwrap();
+/// assert_eq!(response.status(), StatusCode::CREATED);
+/// assert_eq!(response.headers()["content-type"], "application/json");
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a reply",
     label = "wrap it to reply with JSON: `Json(…)`",

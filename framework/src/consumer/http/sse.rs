@@ -59,6 +59,12 @@ impl Sse {
 
     /// Sends a comment, which an `EventSource` ignores.
     ///
+    /// ```
+    /// # async fn example(events: &seaway::Sse) -> seaway::Result<()> {
+    /// events.comment("still reading the history").await
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`send`](Sse::send).
     pub async fn comment(&self, text: &str) -> Result<()> {

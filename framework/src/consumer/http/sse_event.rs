@@ -158,6 +158,13 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A type that can be sent as a server-sent event: an [`SseEvent`], or its data alone.
+///
+/// ```
+/// use seaway::{IntoSseEvent, Json};
+///
+/// let event = Json([1, 2]).into_sse_event().unwrap();
+/// assert_eq!(event.encode().unwrap(), "data: [1,2]\n\n");
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a server-sent event",
     label = "wrap it to send it as JSON: `Json(…)`",

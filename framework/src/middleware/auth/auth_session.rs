@@ -49,6 +49,13 @@ use std::{
 ///     auth.log_in(&account).await?;
 ///     Ok(Redirect::to("/").into_response())
 /// }
+///
+/// async fn greeting(auth: AuthSession<Accounts>) -> Result<&'static str, Rejection> {
+///     Ok(match auth.user().await? {
+///         Some(_) => "welcome back",
+///         None => "please log in",
+///     })
+/// }
 /// ```
 pub struct AuthSession<A: Authenticator>(pub(super) Arc<LogIn<A>>);
 

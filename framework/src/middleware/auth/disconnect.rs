@@ -29,6 +29,12 @@ impl Channels {
     /// Closes all connections of a user of another
     /// [realm](crate::middleware::Authenticator::REALM), through the group `seaway.<realm>.<id>`.
     ///
+    /// ```
+    /// # async fn example(channels: seaway::Channels) -> seaway::Result<()> {
+    /// channels.disconnect_user_of("staff", "42").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`disconnect_user`](Channels::disconnect_user).
     pub async fn disconnect_user_of(&self, realm: &str, id: &str) -> Result<()> {

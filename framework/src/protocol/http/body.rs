@@ -56,6 +56,15 @@ impl Body {
 
     /// Reads the whole body.
     ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use seaway::protocol::Body;
+    ///
+    /// assert_eq!(Body::from("ahoy").to_bytes(1024).await.unwrap(), "ahoy");
+    /// assert!(Body::from("ahoy").to_bytes(3).await.is_err());
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::TooLarge`] as soon as it announces or sends more than `limit` bytes,
     /// [`ErrorKind::Closed`] if it is incomplete or malformed, or the client sends nothing for

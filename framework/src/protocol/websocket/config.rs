@@ -11,12 +11,19 @@ use std::{
 /// Set them on a route, a router or a consumer with [`with`](crate::ApplicationExt::with).
 ///
 /// ```
-/// use seaway::{ApplicationExt, protocol::{WebSocket, WebSocketConfig}, routing::PathRouter};
+/// use seaway::{ApplicationExt, protocol::{RateLimit, WebSocket, WebSocketConfig}, routing::PathRouter};
 /// use std::time::Duration;
 ///
 /// let limits = WebSocketConfig::new()
 ///     .max_message_size(64 * 1024)
-///     .heartbeat(Duration::from_secs(30), Duration::from_secs(10));
+///     .send_buffer(256 * 1024)
+///     .connect_timeout(Duration::from_secs(5))
+///     .close_timeout(Duration::from_secs(2))
+///     .grace(Duration::from_secs(2))
+///     .heartbeat(Duration::from_secs(30), Duration::from_secs(10))
+///     .idle_timeout(Duration::from_secs(60 * 60))
+///     .max_age(Duration::from_secs(24 * 60 * 60))
+///     .rate_limit(RateLimit::frames(20));
 /// let router = PathRouter::<WebSocket>::new().with(limits);
 /// ```
 #[derive(Clone, Debug)]
@@ -38,6 +45,12 @@ pub struct WebSocketConfig {
 
 /// The settings of compression; see
 /// [`compression`](WebSocketConfig::compression).
+///
+/// ```
+/// use seaway::protocol::{Compression, WebSocketConfig};
+///
+/// let limits = WebSocketConfig::new().compression(Compression::new().threshold(1024));
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Compression {

@@ -14,6 +14,8 @@ use std::{fmt, net::Ipv6Addr, sync::Arc};
 /// use seaway::protocol::AllowedOrigins;
 ///
 /// let ours = AllowedOrigins::list(["https://app.example", ".partner.example"]);
+/// let default = AllowedOrigins::same_origin();
+/// let every = AllowedOrigins::any();
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "a middleware has no effect until it wraps an application"]

@@ -90,6 +90,16 @@ impl Upgrade {
     }
 
     /// Sets the limits of the WebSocket once it is open.
+    ///
+    /// ```
+    /// use seaway::protocol::{AllowedOrigins, Upgrade, WebSocketConfig};
+    /// use std::sync::Arc;
+    ///
+    /// fn for_embedded_pages(upgrade: &mut Upgrade) {
+    ///     upgrade.set_config(Arc::new(WebSocketConfig::new().max_message_size(4096)));
+    ///     upgrade.set_allowed_origins(AllowedOrigins::any());
+    /// }
+    /// ```
     pub fn set_config(&mut self, config: Arc<WebSocketConfig>) {
         self.config = config;
     }

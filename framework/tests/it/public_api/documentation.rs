@@ -1,4 +1,4 @@
-//! The rules for the documentation of public items: summary lines.
+//! The rules for the documentation of public items: summary lines and examples.
 
 use super::listing::{Entry, Kind};
 
@@ -83,4 +83,95 @@ fn is_common_verb(word: &str) -> bool {
         "Accepts", "Allows", "Calls", "Contains", "Is", "Makes", "Returns", "Runs", "Sends", "Sets",
     ]
     .contains(&word)
+}
+
+/// Returns the paths of items whose documentation has to show an example and does not.
+///
+/// Types, traits, macros and functions have an example on their page: their own, or one of a
+/// member. A method has its own, or is called or implemented in an example of its page, or in one of
+/// a guide that names its type. Methods that take only `self` and return a value need none, nor do
+/// types without other methods.
+pub(super) fn without_example(items: &[Entry], guides: &str) -> Vec<String> {
+    let guides = examples(guides);
+    let mut missing = Vec::new();
+    for item in items {
+        let mut page = Vec::new();
+        item.visit(&mut |entry| page.extend(examples(&entry.docs)));
+        let mut has_functions = false;
+        item.visit(&mut |entry| has_functions |= entry.kind == Kind::Function);
+        let needs_one = match item.kind {
+            Kind::Type | Kind::Trait => has_functions,
+            Kind::Macro | Kind::Function => true,
+            _ => false,
+        };
+        if needs_one && page.is_empty() {
+            missing.push(item.path.clone());
+        }
+        let name = last(&item.path);
+        for member in &item.members {
+            member.visit(&mut |member| {
+                if member.kind != Kind::Function {
+                    return;
+                }
+                let method = last(&member.path);
+                let is_shown = !examples(&member.docs).is_empty()
+                    || page.iter().any(|code| shows(code, method))
+                    || guides
+                        .iter()
+                        .any(|code| code.contains(name) && shows(code, method));
+                if !is_shown {
+                    missing.push(member.path.clone());
+                }
+            });
+        }
+    }
+    missing
+}
+
+/// Returns the Rust code in a text in Markdown.
+fn examples(text: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let Some(language) = line.trim_start().strip_prefix("```") else {
+            continue;
+        };
+        let block = lines
+            .by_ref()
+            .take_while(|line| !line.trim_start().starts_with("```"));
+        let block = block.collect::<Vec<_>>().join("\n");
+        let is_rust = language.split(',').all(|word| {
+            [
+                "",
+                "compile_fail",
+                "no_run",
+                "rust",
+                "should_panic",
+                "test_harness",
+            ]
+            .contains(&word)
+        });
+        if is_rust {
+            blocks.push(block);
+        }
+    }
+    blocks
+}
+
+/// Returns whether code calls or implements a function of this name.
+fn shows(code: &str, name: &str) -> bool {
+    let name = name.trim_start_matches("r#");
+    [
+        format!(".{name}("),
+        format!("::{name}("),
+        format!("fn {name}("),
+        format!(".{name}::<"),
+    ]
+    .iter()
+    .any(|call| code.contains(call))
+        || code.contains(&format!("::{name})"))
+}
+
+fn last(path: &str) -> &str {
+    path.rsplit("::").next().unwrap_or(path)
 }

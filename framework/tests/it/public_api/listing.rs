@@ -22,7 +22,7 @@ pub(super) enum Kind {
     Function,
     /// A function that takes only `&self`, and returns something.
     Getter,
-    /// A field, a variant, a constant or an associated type.
+    /// A field, a variant, a constant, an alias or an associated type.
     Part,
     /// An implementation of a trait, or a second path of an item: without documentation.
     Undocumented,
@@ -415,7 +415,10 @@ fn item_entry(sources: &Sources, at: (usize, usize), path: &str) -> Entry {
                 .expect("the path of an item in a crate");
             signature(&item.sig).replacen(&format!("fn {name}"), &format!("fn {path}"), 1)
         }
-        Item::Type(item) => format!("type {path}{} = {}", tidy(&item.generics), tidy(&item.ty)),
+        Item::Type(item) => {
+            entry.kind = Kind::Part;
+            format!("type {path}{} = {}", tidy(&item.generics), tidy(&item.ty))
+        }
         Item::Const(item) => {
             entry.kind = Kind::Part;
             format!("const {path}: {}", tidy(&item.ty))

@@ -53,6 +53,17 @@ fn every_summary_line_is_in_style() {
 }
 
 #[test]
+fn every_public_item_has_an_example_or_needs_none() {
+    let missing = documentation::without_example(&public_items(&read()), &guides());
+    assert!(
+        missing.is_empty(),
+        "{} public items have no example; see CONTRIBUTING.md, Style\n{}",
+        missing.len(),
+        missing.join("\n")
+    );
+}
+
+#[test]
 fn packages_have_the_files_that_the_documentation_includes() {
     let mut count = 0;
     let mut folders = vec![folder().join("src")];
@@ -102,6 +113,23 @@ fn included(code: &str) -> String {
     let file = code.split('"').nth(1).expect("a file is included");
     let file = file.trim_start_matches("../");
     fs::read_to_string(folder().join(file)).unwrap()
+}
+
+/// Returns the text of all guides, whose Rust examples are compiled.
+fn guides() -> String {
+    let mut text = fs::read_to_string(folder().join("README.md")).unwrap();
+    let mut folders = vec![folder().join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                text += &fs::read_to_string(&path).unwrap();
+            }
+        }
+    }
+    text
 }
 
 fn lines_only_in<'a>(text: &'a str, other: &'a str) -> impl Iterator<Item = &'a str> {
