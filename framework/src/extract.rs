@@ -49,6 +49,16 @@ pub trait FromScope<P: Protocol>: Sized {
 
     /// Returns the values that it needs in the scope, for the check of
     /// [`RequiredState`] (default: none).
+    ///
+    /// ```
+    /// use seaway::RequiredState;
+    /// # #[derive(Clone)] struct Database;
+    ///
+    /// fn required_state() -> RequiredState {
+    ///     RequiredState::of::<Database>()
+    /// }
+    /// # required_state();
+    /// ```
     fn required_state() -> RequiredState {
         RequiredState::none()
     }

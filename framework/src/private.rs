@@ -12,6 +12,7 @@ use crate::{
     error::{AnyError, Error, ErrorKind, Result},
     extract::FromScope,
     message::Message,
+    protocol::{Http, WebSocket},
     refusal_log::Rule,
     rejection::Rejection,
     required_state::RequiredState,
@@ -171,6 +172,13 @@ impl<T: FromHandshake> Needs<T> {
     }
 }
 
+impl<T: FromHandshake<Http>> Needs<T> {
+    /// For an HTTP consumer whose fields are filled by the derive macro.
+    pub fn http_fields(&self) -> RequiredState {
+        T::required_state()
+    }
+}
+
 /// The methods of a [`Needs`] whose bounds do not hold.
 pub trait NeedsNothing {
     fn state(&self) -> RequiredState {
@@ -180,6 +188,9 @@ pub trait NeedsNothing {
         RequiredState::none()
     }
     fn fields(&self) -> RequiredState {
+        RequiredState::none()
+    }
+    fn http_fields(&self) -> RequiredState {
         RequiredState::none()
     }
 }

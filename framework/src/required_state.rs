@@ -86,6 +86,11 @@ impl RequiredState {
     }
 
     /// Adds other requirements.
+    ///
+    /// ```
+    /// # use seaway::RequiredState;
+    /// let both = RequiredState::none().and(RequiredState::of::<u8>()).and(RequiredState::of::<char>());
+    /// ```
     pub fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self

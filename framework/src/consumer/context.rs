@@ -130,6 +130,23 @@ impl<E: Event> Context<E> {
     /// Adds this consumer to a group of events that `E` [includes](crate::Includes): for consumers
     /// that receive the events of groups with different event types.
     ///
+    /// ```
+    /// use seaway::{Context, Event, Group, Result};
+    ///
+    /// #[derive(Event)]
+    /// enum LotEvent { Sold }
+    ///
+    /// #[derive(Event)]
+    /// enum BidderEvent {
+    ///     #[event(include)]
+    ///     Lot(LotEvent),
+    /// }
+    ///
+    /// async fn watch(ctx: &Context<BidderEvent>) -> Result<Group<LotEvent>> {
+    ///     Ok(ctx.join_as::<LotEvent>("lot.8").await?)
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// As [`join`](Context::join).
     pub async fn join_as<G: Event>(&self, group: &str) -> Result<Group<G>>

@@ -47,6 +47,16 @@ pub trait FromHandshake<P: Protocol = WebSocket>: Sized + Send {
     /// Returns the values that it needs in the scope, for
     /// [`WebSocketConsumer::required_state`](crate::WebSocketConsumer::required_state) (default:
     /// none).
+    ///
+    /// ```
+    /// use seaway::RequiredState;
+    /// # #[derive(Clone)] struct Database;
+    ///
+    /// fn required_state() -> RequiredState {
+    ///     RequiredState::of::<Database>()
+    /// }
+    /// # required_state();
+    /// ```
     fn required_state() -> RequiredState {
         RequiredState::none()
     }

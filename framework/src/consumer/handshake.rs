@@ -136,6 +136,23 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     /// Adds this consumer to a group of events that `E` [includes](crate::Includes): for consumers
     /// that receive the events of groups with different event types.
     ///
+    /// ```
+    /// use seaway::{Handshake, Event, Group, Result};
+    ///
+    /// #[derive(Event)]
+    /// enum LotEvent { Sold }
+    ///
+    /// #[derive(Event)]
+    /// enum BidderEvent {
+    ///     #[event(include)]
+    ///     Lot(LotEvent),
+    /// }
+    ///
+    /// async fn watch(handshake: &mut Handshake<BidderEvent>) -> Result<Group<LotEvent>> {
+    ///     Ok(handshake.join_as::<LotEvent>("lot.8").await?)
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// As [`join`](Handshake::join).
     pub async fn join_as<G: Event>(&self, group: &str) -> Result<Group<G>>

@@ -114,7 +114,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     /// #   async fn connect(_: &mut Handshake) -> Result<Self, Rejection> { Ok(Board) }
     /// #   async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> { Ok(()) }
     ///     async fn missed(&mut self, ctx: &mut Context, _: Missed) -> Result<()> {
-    ///         ctx.send("reload").await
+    ///         Ok(ctx.send("reload").await?)
     ///     }
     /// #   // …
     /// }
@@ -230,7 +230,16 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     /// before it accepts connections (default: none, so nothing is checked).
     ///
     /// `#[consumer]` returns what the fields of `#[derive(WebSocketConsumer)]` need. By hand:
-    /// `RequiredState::of::<Database>()`.
+    ///
+    /// ```
+    /// use seaway::RequiredState;
+    /// # #[derive(Clone)] struct Database;
+    ///
+    /// fn required_state() -> RequiredState {
+    ///     RequiredState::of::<Database>()
+    /// }
+    /// # required_state();
+    /// ```
     fn required_state() -> RequiredState {
         RequiredState::none()
     }

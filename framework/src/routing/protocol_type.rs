@@ -86,7 +86,6 @@ impl ProtocolTypeRouter {
     /// let app = ProtocolTypeRouter::new()
     ///     .protocol(application_fn(|_: Scope<Lines>, _: TcpStream| async { Ok(()) }));
     /// ```
-    #[must_use]
     pub fn protocol<P: Protocol>(mut self, application: impl Application<P>) -> Self {
         let applications = Arc::make_mut(&mut self.applications);
         let key = TypeId::of::<P>();

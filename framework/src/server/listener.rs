@@ -95,6 +95,20 @@ impl Listener for UnixListener {
 }
 
 /// A connection that a [`Listener`] has accepted: a stream of bytes, and the client's address.
+///
+/// ```
+/// use seaway::Accepted;
+/// use tokio::net::TcpListener;
+///
+/// # async fn accept(listener: &TcpListener) -> std::io::Result<()> {
+/// let (stream, client) = listener.accept().await?;
+/// let connection = Accepted::from_tcp(stream, client);
+///
+/// // Any stream, here one in memory, whose client has no address:
+/// let (stream, _other_end) = tokio::io::duplex(1024);
+/// let connection = Accepted::new(stream, None);
+/// # Ok(()) }
+/// ```
 pub struct Accepted {
     pub(super) socket: Socket,
     pub(super) client: Option<SocketAddr>,

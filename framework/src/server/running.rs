@@ -66,6 +66,15 @@ impl Running {
 
     /// Checks that the start-up functions have returned everything that an application needs.
     ///
+    /// ```
+    /// use seaway::{Lifespan, RequiredState};
+    ///
+    /// # async fn example() -> seaway::Result<()> {
+    /// let running = Lifespan::new().on_startup(async || Ok(7_u8)).start().await?;
+    /// running.check(RequiredState::of::<u8>())?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Missing`](crate::ErrorKind::Missing), with everything that is missing and who
     /// needs it.

@@ -85,7 +85,8 @@ pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
 /// serve_with("127.0.0.1:8000", async |database: Database| Ok(app(database)))
 ///     .on_startup(Database::open)
 ///     .on_shutdown(Database::close)
-///     .await
+///     .await?;
+/// # Ok(())
 /// # }
 /// ```
 ///
@@ -94,11 +95,11 @@ pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
 /// no start-up function has returned its parameter. The shutdown functions run then.
 pub fn serve_with<Args, S>(
     on: impl Into<Bind>,
-    build: impl LifespanFn<Args, Output = Result<S>>,
+    build: impl LifespanFn<Args, Output = crate::Result<S>>,
 ) -> Serve<S> {
     let build = move |values: &Extensions| -> Result<Building<S>> {
         let building = build.call(values)?;
-        Ok(Box::pin(building))
+        Ok(Box::pin(async move { Ok(building.await?) }))
     };
     Serve::new(on.into(), AppSource::Function(Box::new(build)))
 }
@@ -149,7 +150,8 @@ impl<S> Serve<S> {
 ///     .drain_timeout(Duration::from_secs(10))
 ///     .shutdown_timeout(Duration::from_secs(5))
 ///     .stop_on(finished)
-///     .await
+///     .await?;
+/// # Ok(())
 /// # }
 /// ```
 #[must_use = "a server does nothing until it is awaited"]

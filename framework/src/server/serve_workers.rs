@@ -82,7 +82,8 @@ pub fn serve_workers(channels: &Channels, router: ChannelNameRouter) -> ServeWor
 ///     .lifespan(Lifespan::new())
 ///     .drain_timeout(Duration::from_secs(10))
 ///     .stop_on(finished)
-///     .await
+///     .await?;
+/// # Ok(())
 /// # }
 /// ```
 #[must_use = "workers do nothing until they are awaited"]

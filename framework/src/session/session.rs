@@ -41,13 +41,13 @@ use std::{fmt, sync::Arc};
 /// async fn begin(session: &Session) -> Result<()> {
 ///     session.clear().await;
 ///     session.insert_value("basket", json!([1, 2])).await?;
-///     session.cycle_id().await
+///     Ok(session.cycle_id().await?)
 /// }
 ///
 /// async fn end(session: &Session) -> Result<()> {
 ///     let basket = session.remove_value("basket").await?;
 ///     println!("not bought: {basket:?}");
-///     session.flush().await
+///     Ok(session.flush().await?)
 /// }
 /// ```
 ///

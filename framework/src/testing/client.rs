@@ -67,7 +67,7 @@ use std::{
 /// #     type Input = String;
 /// #     type Event = NoEvent;
 /// #     async fn connect(_: &mut Handshake) -> Result<Self, Rejection> { Ok(Self) }
-/// #     async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> { ctx.send(text).await }
+/// #     async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> { Ok(ctx.send(text).await?) }
 /// # }
 /// # let app = ProtocolTypeRouter::new()
 /// #     .http(from_service(axum::Router::<()>::new()))

@@ -38,7 +38,7 @@ use tokio::{
 /// #     type Event = NoEvent;
 /// #     async fn connect(_: &mut Handshake) -> Result<Self, Rejection> { Ok(Self) }
 /// #     async fn receive(&mut self, ctx: &mut Context, Json([a, b]): Json<[u8; 2]>) -> Result<()> {
-/// #         ctx.send(Json(a + b)).await
+/// #         Ok(ctx.send(Json(a + b)).await?)
 /// #     }
 /// # }
 /// let app = Sum::application(&Channels::in_memory()).boxed();

@@ -70,7 +70,7 @@ impl WebSocketConsumer for Theme {
         Ok(Self(format!("{found:?}")))
     }
     async fn opened(&mut self, ctx: &mut Context) -> Result<()> {
-        ctx.send(self.0.as_str()).await
+        Ok(ctx.send(self.0.as_str()).await?)
     }
     async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
         Ok(())

@@ -400,7 +400,8 @@ async fn an_application_that_cannot_be_built_stops_the_start() {
         }
     };
 
-    let failed = serve()(|_| ready(Err(seaway::Error::new(ErrorKind::User, "no pages")))).await;
+    let failed =
+        serve()(|_| ready(Err(seaway::Error::new(ErrorKind::User, "no pages").into()))).await;
     assert_eq!(failed.unwrap_err().to_string(), "no pages");
     let panicked = serve()(|_| panic!("no luck")).await;
     assert!(panicked.unwrap_err().to_string().contains("no luck"));

@@ -35,7 +35,7 @@ fn app() -> ProtocolTypeRouter {
 /// A running server, and the means to stop it.
 struct Running {
     stop: oneshot::Sender<()>,
-    task: JoinHandle<Result<()>>,
+    task: JoinHandle<Result<(), seaway::Error>>,
 }
 
 fn start(listener: impl Listener) -> Running {

@@ -198,7 +198,7 @@ async fn only_the_newest_of_a_key_waits_and_volatile_messages_give_way() {
     let room = Room::open(config).await;
     let sender = room.senders.lock().unwrap()[0].clone();
     // Fill the sockets, until the queue is full and a newer volatile message replaces an older one.
-    let filler = "x".repeat(100_000);
+    let filler = "x".repeat(20_000);
     loop {
         assert_eq!(sender.send_volatile(filler.clone()).unwrap(), Sent::Queued);
         if sender.dropped() > 0 {

@@ -99,6 +99,13 @@ fn http(consumer: &Consumer) -> TokenStream {
 
             #(#constants)*
             #connect
+
+            fn required_state() -> ::seaway::RequiredState {
+                #[allow(unused_imports)]
+                use ::seaway::__private::NeedsNothing as _;
+                ::seaway::__private::Needs::<Self>::new().http_fields()
+            }
+
             #handle
             #disconnect
         }

@@ -13,8 +13,15 @@ use std::{fmt, time::Duration};
 /// ```no_run
 /// # async fn example() -> seaway::Result<()> {
 /// use seaway::{Channels, channels::redis::RedisConfig};
+/// use std::time::Duration;
 ///
-/// let config = RedisConfig::new("redis://127.0.0.1:6379").prefix("shop").mailbox_capacity(1000);
+/// let config = RedisConfig::new("redis://127.0.0.1:6379")
+///     .prefix("shop")
+///     .mailbox_capacity(1000)
+///     .send_timeout(Duration::from_secs(5))
+///     .capacity(500)
+///     .expiry(Duration::from_secs(30))
+///     .group_expiry(Duration::from_secs(3600));
 /// let channels = Channels::redis(config).await?;
 /// # Ok(()) }
 /// ```

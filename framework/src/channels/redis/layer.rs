@@ -32,6 +32,16 @@ use tokio::time::Instant;
 ///
 /// [`Channels::redis`](crate::Channels::redis) creates one. Sending and receiving have a connection
 /// each, so that a flood of messages does not delay sending.
+///
+/// ```no_run
+/// # async fn example() -> seaway::Result<()> {
+/// use seaway::{Channels, channels::redis::RedisChannelLayer};
+///
+/// // As `Channels::redis` does; or pass the layer to one of your own that wraps it.
+/// let layer = RedisChannelLayer::connect("redis://127.0.0.1:6379").await?;
+/// let channels = Channels::new(layer);
+/// # Ok(()) }
+/// ```
 pub struct RedisChannelLayer {
     wire: Wire,
     local: LocalChannels,

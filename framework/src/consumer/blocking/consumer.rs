@@ -35,7 +35,7 @@ use std::{fmt, marker::PhantomData, time::Duration};
 ///     }
 ///     // All other hooks have a default. This one keeps the connection open.
 ///     fn failed(&mut self, ctx: &mut BlockingContext, error: Error) -> Result<()> {
-///         ctx.send(format!("not written down: {error}"))
+///         Ok(ctx.send(format!("not written down: {error}"))?)
 ///     }
 /// }
 /// ```
@@ -54,16 +54,16 @@ use std::{fmt, marker::PhantomData, time::Duration};
 ///     const TICKS: &'static [Duration] = &[Duration::from_secs(30)];
 ///
 ///     fn opened(&mut self, ctx: &mut BlockingContext) -> Result<()> {
-///         ctx.send("welcome")
+///         Ok(ctx.send("welcome")?)
 ///     }
 ///     fn malformed(&mut self, ctx: &mut BlockingContext, error: Error) -> Result<()> {
-///         ctx.close(Close::new(Close::INVALID, error.to_string()))
+///         Ok(ctx.close(Close::new(Close::INVALID, error.to_string()))?)
 ///     }
 ///     fn missed(&mut self, ctx: &mut BlockingContext, _: Missed) -> Result<()> {
-///         ctx.send("reload")
+///         Ok(ctx.send("reload")?)
 ///     }
 ///     fn tick(&mut self, ctx: &mut BlockingContext, _: usize) -> Result<()> {
-///         ctx.send("still here")
+///         Ok(ctx.send("still here")?)
 ///     }
 /// }
 /// ```
@@ -186,6 +186,16 @@ pub trait BlockingConsumer: Sized + Send + 'static {
     /// before it accepts connections (default: none, so nothing is checked).
     ///
     /// `RequiredState::of::<Database>()` requires a value for `handshake.state::<Database>()`.
+    ///
+    /// ```
+    /// use seaway::RequiredState;
+    /// # #[derive(Clone)] struct Database;
+    ///
+    /// fn required_state() -> RequiredState {
+    ///     RequiredState::of::<Database>()
+    /// }
+    /// # required_state();
+    /// ```
     fn required_state() -> RequiredState {
         RequiredState::none()
     }

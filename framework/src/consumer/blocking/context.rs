@@ -93,6 +93,23 @@ impl<E: Event> BlockingContext<E> {
 
     /// Adds this consumer to a group of events that `E` includes.
     ///
+    /// ```
+    /// use seaway::{BlockingContext, Event, Group, Result};
+    ///
+    /// #[derive(Event)]
+    /// enum LotEvent { Sold }
+    ///
+    /// #[derive(Event)]
+    /// enum BidderEvent {
+    ///     #[event(include)]
+    ///     Lot(LotEvent),
+    /// }
+    ///
+    /// fn watch(ctx: &BlockingContext<BidderEvent>) -> Result<Group<LotEvent>> {
+    ///     Ok(ctx.join_as::<LotEvent>("lot.8")?)
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// As [`Context::join_as`].
     pub fn join_as<G: Event>(&self, group: &str) -> Result<Group<G>>
@@ -109,7 +126,7 @@ impl<E: Event> BlockingContext<E> {
     ///
     /// fn move_to<E: Event>(ctx: &BlockingContext<E>, from: &Group<E>, to: &str) -> Result<Group<E>> {
     ///     ctx.leave(from)?;
-    ///     ctx.join(to)
+    ///     Ok(ctx.join(to)?)
     /// }
     /// ```
     ///

@@ -41,6 +41,23 @@ impl<E: Event> BlockingHandshake<E> {
 
     /// Adds this consumer to a group of events that `E` includes.
     ///
+    /// ```
+    /// use seaway::{BlockingHandshake, Event, Group, Result};
+    ///
+    /// #[derive(Event)]
+    /// enum LotEvent { Sold }
+    ///
+    /// #[derive(Event)]
+    /// enum BidderEvent {
+    ///     #[event(include)]
+    ///     Lot(LotEvent),
+    /// }
+    ///
+    /// fn watch(handshake: &mut BlockingHandshake<BidderEvent>) -> Result<Group<LotEvent>> {
+    ///     Ok(handshake.join_as::<LotEvent>("lot.8")?)
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// As [`Handshake::join_as`].
     pub fn join_as<G: Event>(&self, group: &str) -> Result<Group<G>>

@@ -145,6 +145,16 @@ pub trait HttpConsumer: Sized + Send + 'static {
     /// before it accepts connections (default: none, so nothing is checked).
     ///
     /// `RequiredState::of::<Database>()` requires a value for `handshake.state::<Database>()`.
+    ///
+    /// ```
+    /// use seaway::RequiredState;
+    /// # #[derive(Clone)] struct Database;
+    ///
+    /// fn required_state() -> RequiredState {
+    ///     RequiredState::of::<Database>()
+    /// }
+    /// # required_state();
+    /// ```
     fn required_state() -> RequiredState {
         RequiredState::none()
     }

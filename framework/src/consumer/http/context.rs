@@ -232,6 +232,23 @@ impl<E: Event> HttpContext<E> {
     /// Adds this consumer to a group of events that `E` [includes](crate::Includes): for consumers
     /// that receive the events of groups with different event types.
     ///
+    /// ```
+    /// use seaway::{HttpContext, Event, Group, Result};
+    ///
+    /// #[derive(Event)]
+    /// enum LotEvent { Sold }
+    ///
+    /// #[derive(Event)]
+    /// enum BidderEvent {
+    ///     #[event(include)]
+    ///     Lot(LotEvent),
+    /// }
+    ///
+    /// async fn watch(ctx: &mut HttpContext<BidderEvent>) -> Result<Group<LotEvent>> {
+    ///     Ok(ctx.join_as::<LotEvent>("lot.8").await?)
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// As [`join`](HttpContext::join).
     ///

@@ -61,7 +61,8 @@ impl Sse {
     ///
     /// ```
     /// # async fn example(events: &seaway::Sse) -> seaway::Result<()> {
-    /// events.comment("still reading the history").await
+    /// events.comment("still reading the history").await?;
+    /// # Ok(())
     /// # }
     /// ```
     ///

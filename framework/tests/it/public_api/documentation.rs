@@ -166,6 +166,7 @@ fn shows(code: &str, name: &str) -> bool {
         format!("::{name}("),
         format!("fn {name}("),
         format!(".{name}::<"),
+        format!("::{name}::<"),
     ]
     .iter()
     .any(|call| code.contains(call))
