@@ -181,7 +181,7 @@ async fn a_log_in_to_one_account_does_not_allow_more_attempts_at_another() {
 }
 
 #[tokio::test]
-async fn a_name_with_look_alikes_of_another_script_is_refused() {
+async fn a_name_with_look_alikes_of_another_script_is_rejected() {
     let (_redis, chat, browser) = one_chat().await;
     Visitor::sign_up(&browser, &chat, "Ana").await;
     let other = Visitor {

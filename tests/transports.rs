@@ -283,7 +283,7 @@ async fn every_transport_rejects_a_client_id_that_is_too_long() {
 }
 
 #[tokio::test]
-async fn a_message_on_a_websocket_is_published_or_refused_with_a_reason() {
+async fn a_message_on_a_websocket_is_published_or_rejected_with_a_reason() {
     let room = Server::example("transports").await;
     let mut socket = room.client("/ws?client=a&since=0").await;
 

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn fragments_and_masked_frames_are_refused() {
+    fn fragments_and_masked_frames_are_rejected() {
         for bytes in [[0x01, 0x00], [0xc1, 0x00], [0x81, 0x80], [0x82, 127]] {
             assert!(parse(&bytes).is_err(), "{bytes:x?}");
         }

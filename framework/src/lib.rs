@@ -10,7 +10,7 @@
 // Layers, lowest first: each uses those before it, never one after or beside it.
 mod error;
 mod log_limit;
-mod refusal_log;
+mod rejection_log;
 mod waker;
 
 mod metric;

@@ -168,7 +168,7 @@ impl PartialEq<&str> for Text {
 /// ```
 /// use seaway::Close;
 ///
-/// let close = Close::new(4001, "your turn is over");
+/// let close = Close::new(4001, "kicked");
 /// assert_eq!(close.code, 4001);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -49,7 +49,7 @@ impl ChannelName {
         if valid && name.len() <= LONGEST {
             return Ok(Self(name));
         }
-        Err(refusal("channel", &name))
+        Err(invalid_name("channel", &name))
     }
 
     /// Returns the name as a string slice.
@@ -74,7 +74,7 @@ impl GroupName {
         if !name.is_empty() && is_clean(&name) && name.len() <= LONGEST {
             return Ok(Self(name));
         }
-        Err(refusal("group", &name))
+        Err(invalid_name("group", &name))
     }
 
     /// Returns the name as a string slice.
@@ -126,7 +126,7 @@ fn is_clean(name: &str) -> bool {
 
 /// Returns the error for an invalid name, which may come from a client: it is escaped and
 /// truncated.
-fn refusal(what: &str, name: &str) -> Error {
+fn invalid_name(what: &str, name: &str) -> Error {
     let shown: String = name.chars().take(40).collect();
     Error::new(
         ErrorKind::Name,

@@ -13,8 +13,8 @@ use crate::{
     extract::FromScope,
     message::Message,
     protocol::{Http, WebSocket},
-    refusal_log::Rule,
     rejection::Rejection,
+    rejection_log::Rule,
     required_state::RequiredState,
     scope::{Protocol, Scope},
 };

@@ -3,7 +3,7 @@
 use crate::{
     error::{AnyError, BodyError, BoxError, Error, ErrorKind},
     log_limit::log_limited,
-    refusal_log::{Outcome, Peer, Rule},
+    rejection_log::{Outcome, Peer, Rule},
 };
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::{borrow::Cow, fmt, sync::Arc};
@@ -84,7 +84,7 @@ impl Rejection {
             _ => Some(&*self.body),
         };
         let reason = self.reason.as_ref().map(|reason| &*reason.0);
-        peer.refused(self.rule, Outcome::Status(self.status), reason.or(text));
+        peer.log_rejection(self.rule, Outcome::Status(self.status), reason.or(text));
     }
 
     /// Returns the status.
@@ -165,12 +165,12 @@ impl Rejection {
         match error.kind() {
             // The channel layer logs its own outage; one line per client would flood the log.
             ErrorKind::Layer | ErrorKind::Missed | ErrorKind::Unconfirmed => {
-                tracing::debug!(error = %reason, "refused a client")
+                tracing::debug!(error = %reason, "rejected a client")
             }
             _ if status == StatusCode::SERVICE_UNAVAILABLE => {
-                log_limited!(warn, error = %reason, "refused a client");
+                log_limited!(warn, error = %reason, "rejected a client");
             }
-            _ => log_limited!(error, error = %reason, "refused a client"),
+            _ => log_limited!(error, error = %reason, "rejected a client"),
         }
         Self::from_status(status).by(Rule::Failure).because(reason)
     }
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_text_unless_it_says_what_it_is() {
+    fn a_rejection_is_text_unless_it_says_what_it_is() {
         let kind = http::header::CONTENT_TYPE;
         let text = Rejection::from_status(StatusCode::NOT_FOUND);
         let json = Rejection::new(StatusCode::NOT_FOUND, "{}")

@@ -3,8 +3,8 @@
 use crate::{
     cookies,
     error::{Error, ErrorKind, Result},
-    refusal_log::{Peer, Rule},
     rejection::Rejection,
+    rejection_log::{Peer, Rule},
 };
 use http::{Extensions, StatusCode, request, response};
 use std::{any::type_name, fmt, future::Future, net::SocketAddr, pin::Pin, str::FromStr};

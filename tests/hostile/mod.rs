@@ -48,7 +48,7 @@ async fn a_content_length_is_a_single_number() {
 }
 
 #[tokio::test]
-async fn a_transfer_encoding_is_chunked_or_refused() {
+async fn a_transfer_encoding_is_chunked_or_rejected() {
     examine(http1::transfer_encoding::shapes()).await;
 }
 
@@ -68,7 +68,7 @@ async fn no_request_is_smuggled_inside_another() {
 }
 
 #[tokio::test]
-async fn an_unknown_method_is_refused() {
+async fn an_unknown_method_is_rejected() {
     examine(http1::methods::shapes()).await;
 }
 
@@ -78,7 +78,7 @@ async fn invalid_http_2_frames_end_their_stream_or_connection() {
 }
 
 #[tokio::test]
-async fn malformed_requests_over_http_2_are_refused() {
+async fn malformed_requests_over_http_2_are_rejected() {
     examine(http2::hpack::shapes()).await;
 }
 
@@ -98,7 +98,7 @@ async fn an_invalid_frame_closes_with_1002() {
 }
 
 #[tokio::test]
-async fn lengths_over_the_limit_are_refused() {
+async fn lengths_over_the_limit_are_rejected() {
     examine(websocket::lengths::shapes()).await;
 }
 

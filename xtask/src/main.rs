@@ -26,7 +26,7 @@ usage: cargo xtask COMMAND
   bench [FLAGS]      measure the arena side by side with its peers (bench --help: its flags)
   bench --over-redis [FLAGS]
                      the same with two processes and Redis, beside axum and Django Channels
-  api                list the public API anew in framework/public-api.txt
+  api                write the public API to framework/public-api.txt
   package            package the published crates, and build the packages with their documentation
   deny               check licences, duplicates and advisories of the dependencies
   msrv               check the published crates with the minimal Rust version

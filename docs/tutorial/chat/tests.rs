@@ -64,7 +64,7 @@ mod tests {
 
         assert_eq!(ana.receive_text().await, joined("bo"));
         assert_eq!(ana.receive_close().await.code, Close::UNAUTHORIZED);
-        ana.vanish().await.unwrap();
+        ana.drop_connection().await.unwrap();
         assert_eq!(bo.receive_text().await, left("ana"));
         let mut again = client.websocket("/ws/chat/lobby");
         assert_eq!(again.status().await, StatusCode::UNAUTHORIZED);

@@ -47,7 +47,7 @@ impl Accounts {
         })
     }
 
-    /// Creates an account, or returns the reason for a refusal as a sentence.
+    /// Creates an account, or returns the reason for a rejection as a sentence.
     pub async fn sign_up(&self, shown: Credentials) -> Result<Result<Account, &'static str>> {
         if let Some(problem) = shown.name.problem() {
             return Ok(Err(problem));

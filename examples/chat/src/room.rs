@@ -149,7 +149,7 @@ impl Visitor {
         Ok(())
     }
 
-    /// Stores a message, or returns the reason for a refusal.
+    /// Stores a message, or returns the reason for a rejection.
     async fn store(&self, key: &str, text: &str) -> Result<Stored, Cow<'static, str>> {
         if !(1..=64).contains(&key.chars().count()) {
             return Err("a key has 1 to 64 characters".into());

@@ -22,7 +22,7 @@ pub struct Room {
 pub struct Rooms(pub SqlitePool);
 
 impl Rooms {
-    /// Creates a room, or returns the reason for a refusal as a sentence.
+    /// Creates a room, or returns the reason for a rejection as a sentence.
     pub async fn create(&self, name: &str) -> Result<Result<Room, &'static str>> {
         let Some(name) = RoomName::typed(name) else {
             return Ok(Err("A room’s name has 1 to 40 characters."));
@@ -157,7 +157,7 @@ pub mod tests {
         let rooms = Rooms(database::in_memory().await);
         let slug = async |name: &str| match rooms.create(name).await.unwrap() {
             Ok(room) => room.slug,
-            Err(refusal) => refusal.to_owned(),
+            Err(reason) => reason.to_owned(),
         };
 
         assert_eq!(slug("日本").await, "room");

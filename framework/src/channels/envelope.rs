@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_a_type_is_refused_with_the_remedy() {
+    fn an_event_without_a_type_is_rejected_with_the_remedy() {
         #[derive(Serialize, Deserialize)]
         struct Bare {
             text: String,
@@ -471,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_would_end_conversations_is_refused() {
+    fn an_event_that_would_close_connections_is_rejected() {
         let relayed = serde_json::json!({ "type": "seaway.disconnect", "code": 4000 });
 
         let error = Envelope::encode(&Relayed(relayed)).unwrap_err();

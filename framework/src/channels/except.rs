@@ -1,6 +1,6 @@
 //! Events for all members of a group but one.
 //!
-//! On the wire, the event's map holds the name of that member under a key of its own. Python
+//! On the wire, the event's map holds the name of that member under a separate key. Python
 //! consumers see this additional key and may ignore it. A Python sender that sets the key can
 //! except a Seaway consumer too.
 

@@ -47,7 +47,7 @@ impl InMemoryChannelLayer {
     /// Sets how many jobs may wait in each worker queue, and for how long (default: 100
     /// ([`QUEUE_CAPACITY`](super::QUEUE_CAPACITY)) and 60 s ([`JOB_EXPIRY`](super::JOB_EXPIRY))).
     ///
-    /// A job beyond the capacity is refused with
+    /// A job beyond the capacity is rejected with
     /// [`ErrorKind::ChannelFull`](crate::ErrorKind::ChannelFull); one that no worker takes in time
     /// is dropped and counted.
     #[must_use]

@@ -46,8 +46,8 @@ pub(super) fn skip(mut bytes: &[u8]) -> Result<&[u8], &'static str> {
         open[depth] -= 1;
         needed -= 1;
         let Head { payload, values } = Head::take(&mut bytes)?;
-        let payload = usize::try_from(payload).map_err(|_| CUT_OFF)?;
-        bytes = bytes.get(payload..).ok_or(CUT_OFF)?;
+        let payload = usize::try_from(payload).map_err(|_| LENGTH_TOO_LARGE)?;
+        bytes = bytes.get(payload..).ok_or(LENGTH_TOO_LARGE)?;
         if let Some(values) = values {
             depth += 1;
             *open.get_mut(depth).ok_or("nested deeper than 128 levels")? = values;
@@ -55,7 +55,7 @@ pub(super) fn skip(mut bytes: &[u8]) -> Result<&[u8], &'static str> {
         }
         // Each value takes at least one byte.
         if needed > bytes.len() as u64 {
-            return Err(CUT_OFF);
+            return Err(LENGTH_TOO_LARGE);
         }
     }
 }
@@ -129,7 +129,7 @@ pub(super) fn map(count: u32, first: &[u8], rest: &[u8]) -> Bytes {
     bytes.into()
 }
 
-const CUT_OFF: &str = "a length exceeds the remaining bytes";
+const LENGTH_TOO_LARGE: &str = "a length exceeds the remaining bytes";
 
 /// The content that a header announces.
 struct Head {
@@ -190,7 +190,7 @@ fn four(bytes: &mut &[u8]) -> Result<u64, &'static str> {
 }
 
 fn array<'a, const N: usize>(bytes: &mut &'a [u8]) -> Result<&'a [u8; N], &'static str> {
-    let (array, rest) = bytes.split_first_chunk().ok_or(CUT_OFF)?;
+    let (array, rest) = bytes.split_first_chunk().ok_or(LENGTH_TOO_LARGE)?;
     *bytes = rest;
     Ok(array)
 }
@@ -231,7 +231,7 @@ mod tests {
 
             let error = decode::<Gullible>(&bytes).expect_err("it was taken");
 
-            assert_eq!(error.to_string(), CUT_OFF, "{header:x}");
+            assert_eq!(error.to_string(), LENGTH_TOO_LARGE, "{header:x}");
         }
     }
 
@@ -246,7 +246,7 @@ mod tests {
             bytes[end - 2..].copy_from_slice(&(3 * left).to_be_bytes());
         }
 
-        assert_eq!(check(&bytes), Err(CUT_OFF));
+        assert_eq!(check(&bytes), Err(LENGTH_TOO_LARGE));
     }
 
     /// An enum that contains itself: rmp-serde does not count its depth.
@@ -299,7 +299,7 @@ mod tests {
             prop_assert_eq!(check(&bytes), Ok(()));
             prop_assert_eq!(decode::<Value>(&bytes).unwrap(), value);
             for end in 0..bytes.len() {
-                prop_assert_eq!(check(&bytes[..end]), Err(CUT_OFF));
+                prop_assert_eq!(check(&bytes[..end]), Err(LENGTH_TOO_LARGE));
             }
         }
 

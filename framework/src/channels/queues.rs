@@ -24,7 +24,7 @@ use tokio::{
 /// The number of jobs that may wait in one worker queue, unless its layer is configured otherwise:
 /// that of Django Channels.
 ///
-/// When the queue is full, a further job is refused with
+/// When the queue is full, a further job is rejected with
 /// [`ErrorKind::ChannelFull`](crate::ErrorKind::ChannelFull).
 pub const QUEUE_CAPACITY: usize = 100;
 

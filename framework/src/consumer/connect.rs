@@ -11,8 +11,8 @@ use crate::{
     message::Close,
     name::ChannelName,
     protocol::{Upgrade, WebSocket},
-    refusal_log::Rule,
     rejection::Rejection,
+    rejection_log::Rule,
     revocation::Revocations,
     scope::Scope,
 };

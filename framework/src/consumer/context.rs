@@ -7,7 +7,7 @@ use crate::{
     message::Close,
     name::ChannelName,
     protocol::{Importance, SendSource, Sender, Sent, WebSocket},
-    refusal_log::{Outcome, Rule},
+    rejection_log::{Outcome, Rule},
     scope::Scope,
 };
 use std::{fmt, hash::Hash, marker::PhantomData};
@@ -56,7 +56,7 @@ impl<E: Event> Context<E> {
     /// is not logged: it may hold secrets.
     pub(super) fn log_malformed(&self) {
         let outcome = Outcome::Close(Close::INVALID);
-        self.scope.peer().refused(Rule::Input, outcome, None);
+        self.scope.peer().log_rejection(Rule::Input, outcome, None);
     }
 
     /// Sends a message that may be lost, as of a pointer's position.

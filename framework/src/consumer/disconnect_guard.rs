@@ -18,7 +18,7 @@ const DISCONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// A consumer whose `disconnect` runs exactly once, however its connection ends.
 ///
 /// A client that leaves before the response, or middleware that times out, drops the connection's
-/// future at any await. `disconnect` then runs in a task of its own, which a server that stops
+/// future at any await. `disconnect` then runs in a separate task, which a server that stops
 /// waits for.
 ///
 /// Everything else that the connection holds is to be dropped before, so that its groups are left

@@ -1,4 +1,4 @@
-//! The driver of a WebSocket consumer: one hook at a time, messages and events in turn, and
+//! The driver of a WebSocket consumer: one hook at a time, messages and events alternately, and
 //! `disconnect` at the end.
 
 use super::{disconnect_guard::DisconnectGuard, hooks::Hooks, ticks::Ticks, watch::Watch};
@@ -21,14 +21,14 @@ use tokio::time::{Sleep, sleep};
 pub(super) struct Driver<H: Hooks> {
     channels: Channels,
     connection: ConnectionState,
-    /// The source of the last turn: the other is polled first.
+    /// The source of the last step: the other is polled first.
     last_source: Source,
-    /// How many more turns `last_source` has before the other, which was pending when last polled,
-    /// is polled again.
+    /// How many more items of `last_source` are handled before the other, which was pending when last
+    /// polled, is polled again.
     run: u8,
     ticks: Option<Box<Ticks>>,
-    /// Whether the last turn was a tick: a timer that is faster than its hook leaves every second
-    /// turn to the others.
+    /// Whether the last step was a tick: then waiting messages and events are handled before the next
+    /// tick, even if a timer is due.
     ticked: bool,
     /// The last field, so that it is dropped after the groups are left.
     hooks: DisconnectGuard<H>,
@@ -46,7 +46,7 @@ struct ConnectionState {
     grace: Option<Pin<Box<Sleep>>>,
 }
 
-/// A source of turns.
+/// A source of messages or events.
 #[derive(Clone, Copy)]
 enum Source {
     Client,
@@ -62,12 +62,12 @@ impl Source {
     }
 }
 
-/// How many turns in a row a source has while the other is pending: polling the other each time
-/// would cost as much as the turns. If both are ready they alternate.
+/// How many items of one source are handled in a row while the other is pending: polling the other
+/// each time would cost as much as handling an item. If both are ready they alternate.
 const RUN: u8 = 16;
 
 /// The next step of the driver.
-enum Turn {
+enum Step {
     Message(Message),
     Event(Envelope),
     Missed(Missed),
@@ -152,7 +152,7 @@ impl<H: Hooks> Driver<H> {
             }
             // A client that never pauses must not starve the other connections of its thread.
             tokio::task::coop::consume_budget().await;
-            let turn = poll_fn(|cx| self.poll_turn(cx)).await;
+            let step = poll_fn(|cx| self.poll_step(cx)).await;
             let Self {
                 hooks,
                 channels,
@@ -162,11 +162,11 @@ impl<H: Hooks> Driver<H> {
             // Dereferenced here, not in the closures: one that cannot panic needs no landing pad.
             let hooks: &mut H = hooks;
             // Decoding a message or an event is the user's code too, so it runs inside the hook.
-            handled = match turn {
-                Turn::Over => return Ok(()),
-                Turn::Message(message) => connection.run_hook(|| hooks.receive(message)).await,
-                Turn::Tick(tick) => connection.run_hook(|| hooks.tick(tick)).await,
-                Turn::Event(envelope) => {
+            handled = match step {
+                Step::Over => return Ok(()),
+                Step::Message(message) => connection.run_hook(|| hooks.receive(message)).await,
+                Step::Tick(tick) => connection.run_hook(|| hooks.tick(tick)).await,
+                Step::Event(envelope) => {
                     let handler = || async {
                         match channels.decode(envelope) {
                             Some(event) => hooks.event(event).await,
@@ -175,7 +175,7 @@ impl<H: Hooks> Driver<H> {
                     };
                     connection.run_hook(handler).await
                 }
-                Turn::Missed(missed) => {
+                Step::Missed(missed) => {
                     channels.count_missed(missed);
                     connection.run_hook(|| hooks.missed(missed)).await
                 }
@@ -183,7 +183,7 @@ impl<H: Hooks> Driver<H> {
         }
     }
 
-    /// Handles a hook's error: ignores it if the client has left (the next turn ends the
+    /// Handles a hook's error: ignores it if the client has left (the next step ends the
     /// connection), and otherwise runs the consumer's `failed`.
     async fn handle_error(&mut self, error: Error) -> Handled {
         if error.is_closed() {
@@ -198,65 +198,65 @@ impl<H: Hooks> Driver<H> {
         }
     }
 
-    fn poll_turn(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Turn> {
+    fn poll_step(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Step> {
         // The end of the connection goes before everything that is queued.
         if self.connection.socket.is_ending(cx) {
-            return Poll::Ready(Turn::Over);
+            return Poll::Ready(Step::Over);
         }
         if self.connection.poll_revoked(cx) {
-            return Poll::Ready(Turn::Over);
+            return Poll::Ready(Step::Over);
         }
         let ticked = std::mem::take(&mut self.ticked);
-        if !ticked && let Poll::Ready(turn) = self.poll_ticks(cx) {
-            return Poll::Ready(turn);
+        if !ticked && let Poll::Ready(step) = self.poll_ticks(cx) {
+            return Poll::Ready(step);
         }
         let first = match self.run {
             0 => self.last_source.other(),
             _ => self.last_source,
         };
         self.run = self.run.saturating_sub(1);
-        if let Poll::Ready(turn) = self.poll_source(first, cx) {
+        if let Poll::Ready(step) = self.poll_source(first, cx) {
             self.last_source = first;
-            return Poll::Ready(turn);
+            return Poll::Ready(step);
         }
-        if let Poll::Ready(turn) = self.poll_source(first.other(), cx) {
+        if let Poll::Ready(step) = self.poll_source(first.other(), cx) {
             self.last_source = first.other();
             self.run = RUN - 1;
-            return Poll::Ready(turn);
+            return Poll::Ready(step);
         }
-        if ticked && let Poll::Ready(turn) = self.poll_ticks(cx) {
-            return Poll::Ready(turn);
+        if ticked && let Poll::Ready(step) = self.poll_ticks(cx) {
+            return Poll::Ready(step);
         }
-        // Nothing is ready: write everything that the turns so far have queued, at once.
+        // Nothing is ready: write everything that the steps so far have queued, at once.
         self.run = 0;
         self.connection.socket.flush(cx);
         // The flush may have found that the client has left, or a close that another task queued.
         if self.connection.socket.is_ending(cx) {
-            return Poll::Ready(Turn::Over);
+            return Poll::Ready(Step::Over);
         }
         Poll::Pending
     }
 
-    fn poll_source(&mut self, source: Source, cx: &mut std::task::Context<'_>) -> Poll<Turn> {
+    fn poll_source(&mut self, source: Source, cx: &mut std::task::Context<'_>) -> Poll<Step> {
         match source {
             Source::Client => {
                 let message = ready!(self.connection.socket.poll_receive(cx));
-                Poll::Ready(message.map_or(Turn::Over, Turn::Message))
+                Poll::Ready(message.map_or(Step::Over, Step::Message))
             }
             Source::Mailbox => {
                 let received = ready!(self.connection.mailbox.poll_event(cx));
-                Poll::Ready(received.map_or_else(Turn::Missed, Turn::Event))
+                Poll::Ready(received.map_or_else(Step::Missed, Step::Event))
             }
         }
     }
 
-    fn poll_ticks(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Turn> {
+    fn poll_ticks(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Step> {
         let Some(ticks) = &mut self.ticks else {
             return Poll::Pending;
         };
         let tick = ready!(ticks.poll(cx));
         self.ticked = true;
-        Poll::Ready(Turn::Tick(tick))
+        Poll::Ready(Step::Tick(tick))
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) struct SignalWatch {
     is_set: Arc<AtomicBool>,
     /// Completes after `is_set` was set.
     signal: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// The waker that is registered with the signal. A connection polls this on every turn, and
+    /// The waker that is registered with the signal. A connection polls this on every step, and
     /// registering again, which locks the token, costs more than reading the flag.
     registered: Option<Waker>,
 }

@@ -102,11 +102,11 @@ const CATCHING_UP_MS: u64 = 100;
 const CHUNK: usize = 16 * 1024;
 
 /// The maximum size of one read, in bytes, while every message has many receivers: about 45 short
-/// messages, less than the 128 that a receiver handles in one turn of its own.
+/// messages, less than the 128 that a receiver handles before it yields.
 const BUSY_CHUNK: usize = 4 * 1024;
 
 /// The number of deliveries to mailboxes that a connection makes before it yields to other tasks.
-const DELIVERIES_PER_TURN: u64 = 4096;
+const DELIVERIES_PER_POLL: u64 = 4096;
 
 /// The interval at which a stream asks again whether receivers have room.
 const ASK_AGAIN: Duration = Duration::from_millis(1);
@@ -139,7 +139,7 @@ impl Inbox for NoInbox {
 }
 
 /// A stream that records its activity in a [`Activity`], and yields to its receivers: a burst must not
-/// fill the mailboxes of a thousand consumers before they have had a turn to empty them.
+/// fill the mailboxes of a thousand consumers before they have been scheduled to empty them.
 pub(super) struct Stream<S> {
     io: S,
     activity: Arc<Activity>,
@@ -191,8 +191,8 @@ impl<S> Stream<S> {
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = self.inbox.deliveries();
         let made = now.wrapping_sub(self.counted);
-        self.is_busy = made >= DELIVERIES_PER_TURN / 4;
-        if made >= DELIVERIES_PER_TURN {
+        self.is_busy = made >= DELIVERIES_PER_POLL / 4;
+        if made >= DELIVERIES_PER_POLL {
             self.counted = now;
             cx.waker().wake_by_ref();
             return Poll::Pending;

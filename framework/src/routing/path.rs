@@ -4,8 +4,8 @@ use super::written_path::{decoded, written, written_route};
 use crate::{
     application::{Application, ApplicationExt, BoxApplication},
     error::Result,
-    refusal_log::Rule,
     rejection::Rejection,
+    rejection_log::Rule,
     required_state::RequiredState,
     scope::{OpensOverHttp, Scope},
 };

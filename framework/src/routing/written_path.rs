@@ -124,7 +124,7 @@ mod tests {
         }
 
         #[test]
-        fn any_path_is_written_or_refused(path in "[/%0-9a-fA-F{}.\u{f3}]{0,20}") {
+        fn any_path_is_written_or_rejected(path in "[/%0-9a-fA-F{}.\u{f3}]{0,20}") {
             if let Some(once) = written(&path) {
                 prop_assert_eq!(written(&once), Some(once.clone()));
             }

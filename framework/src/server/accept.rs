@@ -11,7 +11,7 @@ use crate::{
     log_limit::log_limited,
     metric,
     protocol::Body,
-    refusal_log::{Outcome, Peer, Rule},
+    rejection_log::{Outcome, Peer, Rule},
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -117,7 +117,7 @@ fn log_end(client: Option<SocketAddr>, error: &BoxError) {
         Some(error) if error.is_parse() => {
             let reason = error.to_string();
             let peer = Peer::without_request(client);
-            peer.refused(Rule::RequestHead, Outcome::Disconnect, Some(&reason));
+            peer.log_rejection(Rule::RequestHead, Outcome::Disconnect, Some(&reason));
         }
         _ => {
             let client = client.map(tracing::field::display);

@@ -16,8 +16,8 @@ use super::{
 use crate::{
     error::BoxError,
     protocol::{Body, ConnectionHandle, WeakConnectionHandle},
-    refusal_log::{Outcome, Peer, Rule},
     rejection::Rejection,
+    rejection_log::{Outcome, Peer, Rule},
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
@@ -303,7 +303,7 @@ fn prepare(
 /// disconnected.
 pub(super) fn log_stall(client: Option<SocketAddr>, stalled: &Stalled) {
     let peer = Peer::without_request(client);
-    peer.refused(Rule::Timeout, Outcome::Disconnect, Some(stalled.0));
+    peer.log_rejection(Rule::Timeout, Outcome::Disconnect, Some(stalled.0));
 }
 
 /// The executor of an HTTP/2 connection: it spawns a task per request.

@@ -16,8 +16,8 @@ use crate::{
         Body, ConnectionHandle, Exchange, Http, RequestKind, WebSocket, request_kind,
         without_upgrade,
     },
-    refusal_log::{Peer, Rule},
     rejection::Rejection,
+    rejection_log::{Peer, Rule},
     routing::{PathRouter, ProtocolTypeRouter},
     scope::Scope,
 };

@@ -35,7 +35,7 @@ where
         let mut inner = mem::replace(&mut self.inner, next);
         Box::pin(async move {
             let (head, body) = request.into_parts();
-            match rule.refusal(Some(&head), &head.extensions).await {
+            match rule.rejection(Some(&head), &head.extensions).await {
                 Some(reject) => Ok(IntoResponse::into_response(reject)),
                 None => inner.call(Request::from_parts(head, body)).await,
             }

@@ -10,8 +10,8 @@ use crate::{
         Body, ByteTransport, ConnectionHandle, Deflate, Origin, Transport, Upgrade, WebSocket,
         WebSocketConfig, detached,
     },
-    refusal_log::{Outcome, Peer, Rule},
     rejection::Rejection,
+    rejection_log::{Outcome, Peer, Rule},
     scope::Scope,
 };
 use http::{HeaderValue, Response, StatusCode, header, request};
@@ -60,7 +60,7 @@ async fn respond(
     let Ok(response) = response.await else {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         let reason = "the application ended without a response";
-        peer.refused(Rule::Failure, Outcome::Status(status), Some(reason));
+        peer.log_rejection(Rule::Failure, Outcome::Status(status), Some(reason));
         return rejected(Rejection::from_status(status));
     };
     let mut response = response.map(Body::from);

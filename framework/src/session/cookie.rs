@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_that_browsers_refuse_together_are_told_at_once() {
+    fn attributes_that_browsers_reject_together_panic_at_once() {
         let host = || SessionCookie {
             name: "__Host-id".into(),
             ..SessionCookie::default()

@@ -56,11 +56,11 @@ use tokio::task::JoinHandle;
 /// let mut ana = HttpCommunicator::open(&app, http::Request::get("/events").body("").unwrap());
 /// assert_eq!(ana.status().await, 200);
 /// assert_eq!(ana.receive_event().await.data, "ahoy");
-/// ana.vanish().await.unwrap();
+/// ana.drop_connection().await.unwrap();
 /// # });
 /// ```
 pub struct HttpCommunicator {
-    conversation: Option<JoinHandle<Result<()>>>,
+    task: Option<JoinHandle<Result<()>>>,
     response: ResponseState,
     events: EventStream,
 }
@@ -108,10 +108,9 @@ impl HttpCommunicator {
         }
         let application = application.clone();
         let scope = scope(head);
-        let conversation =
-            tokio::spawn(async move { Ok(application.call(scope, exchange).await?) });
+        let task = tokio::spawn(async move { Ok(application.call(scope, exchange).await?) });
         Self {
-            conversation: Some(conversation),
+            task: Some(task),
             response: ResponseState::Pending(reply),
             events: EventStream::default(),
         }
@@ -153,7 +152,7 @@ impl HttpCommunicator {
     /// # Panics
     /// If nothing arrives within 5 s, or the response is complete.
     #[track_caller]
-    pub fn receive_cut_off(&mut self) -> impl Future<Output = ()> {
+    pub fn receive_aborted(&mut self) -> impl Future<Output = ()> {
         let line = Location::caller();
         async move {
             loop {
@@ -204,16 +203,16 @@ impl HttpCommunicator {
     /// # Panics
     /// If the application does not end within 5 s.
     #[track_caller]
-    pub fn vanish(mut self) -> impl Future<Output = Result<()>> {
+    pub fn drop_connection(mut self) -> impl Future<Output = Result<()>> {
         let line = Location::caller();
         async move {
-            let conversation = self.conversation.take();
-            let conversation = conversation.expect("only this takes it");
+            let task = self.task.take();
+            let task = task.expect("only this takes it");
             if !self.is_answered() {
-                conversation.abort();
+                task.abort();
             }
             drop(self);
-            match soon_at(line, "the end of the application", conversation).await {
+            match soon_at(line, "the end of the application", task).await {
                 Ok(ended) => ended,
                 Err(stopped) if stopped.is_cancelled() => Ok(()),
                 Err(panic) => std::panic::resume_unwind(panic.into_panic()),
@@ -273,9 +272,9 @@ impl HttpCommunicator {
             return Ok(());
         };
         let Ok(response) = soon_at(line, "a response", reply).await else {
-            let conversation = self.conversation.take();
-            let conversation = conversation.expect("only the end takes it");
-            let ended = soon_at(line, "the end of the application", conversation).await;
+            let task = self.task.take();
+            let task = task.expect("only the end takes it");
+            let ended = soon_at(line, "the end of the application", task).await;
             let ended = ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
             ended?;
             fail(line, "the application ended without a response");
@@ -309,8 +308,8 @@ fn is_event_stream(head: &Response<()>) -> bool {
 impl Drop for HttpCommunicator {
     fn drop(&mut self) {
         let is_answered = self.is_answered();
-        if let (Some(conversation), false) = (&self.conversation, is_answered) {
-            conversation.abort();
+        if let (Some(task), false) = (&self.task, is_answered) {
+            task.abort();
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     message::{Close, Message},
     protocol::{Origin, Outbound, Reply, Sender, Transport, Upgrade, WebSocket},
-    refusal_log::Peer,
+    rejection_log::Peer,
 };
 use http::{Response, StatusCode, request};
 use serde::{Serialize, de::DeserializeOwned};
@@ -50,7 +50,7 @@ use tokio::{
 /// # });
 /// ```
 pub struct WebSocketCommunicator {
-    conversation: Conversation,
+    application: ApplicationState,
     response: HandshakeState,
     /// The sender of this client's messages; `None` once it has disconnected.
     said: Option<mpsc::UnboundedSender<Result<Message, Close>>>,
@@ -104,9 +104,9 @@ impl WebSocketCommunicator {
         }
         let application = application.clone();
         let scope = scope(head);
-        let conversation = tokio::spawn(async move { Ok(application.call(scope, upgrade).await?) });
+        let task = tokio::spawn(async move { Ok(application.call(scope, upgrade).await?) });
         Self {
-            conversation: Conversation::GoesOn(conversation),
+            application: ApplicationState::Running(task),
             response: HandshakeState::Pending(response),
             said: Some(said),
             heard,
@@ -248,7 +248,7 @@ impl WebSocketCommunicator {
     /// # Errors
     /// The error of the application.
     #[track_caller]
-    pub fn vanish(mut self) -> impl Future<Output = Result<()>> {
+    pub fn drop_connection(mut self) -> impl Future<Output = Result<()>> {
         let line = Location::caller();
         async move {
             self.said = None;
@@ -305,18 +305,18 @@ impl WebSocketCommunicator {
 
     async fn ended(mut self, line: Line) -> Result<()> {
         _ = self.outcome(line).await;
-        match self.conversation {
-            Conversation::Ended(outcome) => outcome,
-            Conversation::GoesOn(_) => unreachable!("it was just waited for"),
+        match self.application {
+            ApplicationState::Ended(outcome) => outcome,
+            ApplicationState::Running(_) => unreachable!("it was just waited for"),
         }
     }
 
     /// Waits for the application to end.
     async fn outcome(&mut self, line: Line) -> &Result<()> {
-        if let Conversation::GoesOn(conversation) = &mut self.conversation {
+        if let ApplicationState::Running(task) = &mut self.application {
             // A handler may use its whole grace period, and a disconnect hook its own.
             let patience = PATIENCE * 10;
-            let Ok(ended) = tokio::time::timeout(patience, conversation).await else {
+            let Ok(ended) = tokio::time::timeout(patience, task).await else {
                 fail(
                     line,
                     format_args!("waited {patience:?} for the application to end"),
@@ -324,11 +324,11 @@ impl WebSocketCommunicator {
             };
             let outcome =
                 ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-            self.conversation = Conversation::Ended(outcome);
+            self.application = ApplicationState::Ended(outcome);
         }
-        match &self.conversation {
-            Conversation::Ended(outcome) => outcome,
-            Conversation::GoesOn(_) => unreachable!("it was just waited for"),
+        match &self.application {
+            ApplicationState::Ended(outcome) => outcome,
+            ApplicationState::Running(_) => unreachable!("it was just waited for"),
         }
     }
 
@@ -352,10 +352,10 @@ impl WebSocketCommunicator {
                 format_args!("waited for {what}, but the application has ended"),
             ),
             status => {
-                let refusal = described(status, response.body(), response.extensions());
+                let rejection = described(status, response.body(), response.extensions());
                 fail(
                     line,
-                    format_args!("waited for {what}, but was refused with {refusal}"),
+                    format_args!("waited for {what}, but was rejected with {rejection}"),
                 )
             }
         }
@@ -363,8 +363,8 @@ impl WebSocketCommunicator {
 }
 
 /// State of the application's task.
-enum Conversation {
-    GoesOn(JoinHandle<Result<()>>),
+enum ApplicationState {
+    Running(JoinHandle<Result<()>>),
     Ended(Result<()>),
 }
 

@@ -27,15 +27,20 @@ async fn a_page_of_another_site_cannot_open_a_websocket_with_the_users_cookie() 
         "https://site.example.evil.example",
         "http://site.example:81",
     ] {
-        assert_eq!(site.refuses("/who", &from(origin)).await, 403, "{origin}");
         assert_eq!(
-            site.refuses("/members", &from(origin)).await,
+            site.handshake_status("/who", &from(origin)).await,
+            403,
+            "{origin}"
+        );
+        assert_eq!(
+            site.handshake_status("/members", &from(origin)).await,
             403,
             "{origin}"
         );
     }
     assert_eq!(
-        site.refuses("/who", &from("http://site.example")).await,
+        site.handshake_status("/who", &from("http://site.example"))
+            .await,
         101
     );
 }
@@ -83,7 +88,11 @@ async fn a_stolen_cookie_is_invalid_after_the_log_out() {
 
     assert_eq!(thief.receive_close().await.code, Close::UNAUTHORIZED);
     assert_eq!(site.get("/me", &[("cookie", &stolen)]).await.status(), 401);
-    assert_eq!(site.refuses("/members", &[("cookie", &stolen)]).await, 401);
+    assert_eq!(
+        site.handshake_status("/members", &[("cookie", &stolen)])
+            .await,
+        401
+    );
     assert_eq!(site.who(&stolen).await.1, "nobody");
 }
 
@@ -110,7 +119,11 @@ async fn a_forged_signed_or_private_cookie_does_not_reach_the_session() {
         for forged in [plain, foreign, bare, bent] {
             let page = site.get("/me", &[("cookie", &forged)]).await;
             assert_eq!(page.status(), 401, "{forged}");
-            assert_eq!(site.refuses("/members", &[("cookie", &forged)]).await, 401);
+            assert_eq!(
+                site.handshake_status("/members", &[("cookie", &forged)])
+                    .await,
+                401
+            );
         }
     }
 }
@@ -135,7 +148,7 @@ async fn an_expired_subprotocol_token_is_invalid() {
 
     is_valid.store(false, Ordering::Relaxed);
 
-    assert_eq!(site.refuses("/members", &offer).await, 401);
+    assert_eq!(site.handshake_status("/members", &offer).await, 401);
     // The WebSocket that it opened is closed by the next recheck.
     tokio::time::advance(Duration::from_secs(61)).await;
     assert_eq!(socket.receive_close().await.code, Close::UNAUTHORIZED);

@@ -154,19 +154,25 @@ async fn guards_redirect_anonymous_requests_to_the_log_in_and_reject_unauthorize
         page.headers()["location"],
         "/login?next=%2Fmembers%3Ftab%3D2%26x%3Da%2520b"
     );
-    assert_eq!(site.refuses("/members", &[]).await, 401);
+    assert_eq!(site.handshake_status("/members", &[]).await, 401);
     assert_eq!(
         site.get("/members", &[("cookie", &ana)]).await.body(),
         "ana"
     );
     assert_eq!(site.get("/staff", &[]).await.status(), 401);
     assert_eq!(site.get("/staff", &[("cookie", &ana)]).await.status(), 403);
-    assert_eq!(site.refuses("/staff", &[("cookie", &ana)]).await, 403);
+    assert_eq!(
+        site.handshake_status("/staff", &[("cookie", &ana)]).await,
+        403
+    );
     assert_eq!(
         site.get("/staff", &[("cookie", &root)]).await.body(),
         "root"
     );
-    assert_eq!(site.refuses("/staff", &[("cookie", &root)]).await, 101);
+    assert_eq!(
+        site.handshake_status("/staff", &[("cookie", &root)]).await,
+        101
+    );
 }
 
 #[tokio::test]

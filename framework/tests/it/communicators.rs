@@ -73,11 +73,11 @@ async fn receiving_on_a_rejected_websocket_reports_the_rejection() {
     for (path, expected) in [
         (
             "/nowhere",
-            "waited for a message, but was refused with 404 Not Found: no route has this path",
+            "waited for a message, but was rejected with 404 Not Found: no route has this path",
         ),
         (
             "/room",
-            "waited for a message, but was refused with 500 Internal Server Error: no path parameter \
+            "waited for a message, but was rejected with 500 Internal Server Error: no path parameter \
              \"room\" among []; route this application in a PathRouter under a path with {room} (in an \
              axum app, nest_service",
         ),

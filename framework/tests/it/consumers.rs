@@ -69,7 +69,7 @@ async fn disconnect_gets_the_code_of_the_consumers_own_close() {
         client.receive_close().await,
         Close::new(4001, "requested by the client")
     );
-    client.vanish().await.unwrap();
+    client.drop_connection().await.unwrap();
     assert_eq!(recorder.entries(), ["connect", "disconnect 4001"]);
 }
 
@@ -107,7 +107,7 @@ async fn no_event_is_delivered_after_the_consumer_has_closed() {
     }
 
     assert_eq!(client.receive_close().await.code, 4000);
-    client.vanish().await.unwrap();
+    client.drop_connection().await.unwrap();
     assert_eq!(recorder.entries(), ["0"]);
 }
 
@@ -128,7 +128,7 @@ async fn a_sender_in_another_task_fails_once_its_websocket_is_closed() {
     .boxed();
     let client = WebSocketCommunicator::open(&app, Request::get("/"));
     let sender = taken.await.unwrap();
-    client.vanish().await.unwrap();
+    client.drop_connection().await.unwrap();
 
     let error = sender.send("anyone?").await.unwrap_err();
 
@@ -136,10 +136,14 @@ async fn a_sender_in_another_task_fails_once_its_websocket_is_closed() {
 }
 
 #[tokio::test]
-async fn a_client_that_vanishes_disconnects_with_1006() {
+async fn a_lost_client_disconnects_with_1006() {
     let recorder = Recorder::default();
 
-    enter(&stage(&recorder)).await.vanish().await.unwrap();
+    enter(&stage(&recorder))
+        .await
+        .drop_connection()
+        .await
+        .unwrap();
 
     assert_eq!(recorder.entries(), ["connect", "disconnect 1006"]);
 }

@@ -181,7 +181,7 @@ async fn a_running_hook_does_not_delay_a_disconnect() {
     group.disconnect(4001).await.unwrap();
 
     assert_eq!(ana.receive_close().await.code, 4001);
-    ana.vanish().await.unwrap();
+    ana.drop_connection().await.unwrap();
     assert_eq!(recorder.entries(), ["busy", "left with 4001"]);
 }
 
@@ -293,9 +293,9 @@ async fn an_extractor_returns_a_value_or_a_rejection() {
     assert_eq!(ana.reply().await.headers()["content-language"], "da");
 
     let mut bo = WebSocketCommunicator::open(&app, Request::get("/"));
-    let refused = bo.reply().await;
+    let rejected = bo.reply().await;
     assert_eq!(
-        (refused.status().as_u16(), &**refused.body()),
+        (rejected.status().as_u16(), &**rejected.body()),
         (400, "say which language you read")
     );
 }

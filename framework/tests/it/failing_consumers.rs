@@ -24,7 +24,7 @@ async fn a_failing_hook_closes_its_connection_alone_with_1011() {
     ana.send(r#""fail""#).await;
 
     assert_eq!(ana.receive_close().await.code, 1011);
-    let error = ana.vanish().await.unwrap_err();
+    let error = ana.drop_connection().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::User);
     assert_eq!(
         recorder.entries(),
@@ -43,7 +43,7 @@ async fn a_panicking_hook_closes_its_connection_alone_with_1011() {
     ana.send(r#""panic""#).await;
 
     assert_eq!(ana.receive_close().await.code, 1011);
-    let error = ana.vanish().await.unwrap_err();
+    let error = ana.drop_connection().await.unwrap_err();
     assert!(
         error.to_string().contains("a handler that panics"),
         "{error}"
@@ -69,7 +69,7 @@ async fn a_consumer_whose_future_is_dropped_disconnects_once() {
 
         end.notify_one();
 
-        client.vanish().await.unwrap();
+        client.drop_connection().await.unwrap();
         assert_eq!(recorder.wait_for(2).await, ["connect", "disconnect 1006"]);
     }
 }
@@ -89,7 +89,7 @@ async fn malformed_input_closes_the_connection_with_1007_and_the_reason() {
         let close = client.receive_close().await;
         assert_eq!(close.code, 1007);
         assert!(!close.reason.is_empty());
-        client.vanish().await.unwrap();
+        client.drop_connection().await.unwrap();
     }
 }
 
@@ -241,7 +241,7 @@ async fn closing_with_a_reserved_code_is_an_error() {
     client.send(r#"{"close": 1006}"#).await;
 
     assert_eq!(client.receive_close().await.code, 1011);
-    let error = client.vanish().await.unwrap_err();
+    let error = client.drop_connection().await.unwrap_err();
     assert!(error.to_string().contains("3000 to 4999"), "{error}");
 }
 

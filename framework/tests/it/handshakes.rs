@@ -85,7 +85,7 @@ async fn a_rejection_has_the_consumers_status_and_text() {
     let reply = client.reply().await;
     assert_eq!(reply.status(), 403);
     assert_eq!(reply.body(), "you again");
-    client.vanish().await.unwrap();
+    client.drop_connection().await.unwrap();
 }
 
 #[tokio::test]

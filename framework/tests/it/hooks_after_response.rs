@@ -199,7 +199,7 @@ async fn dropping_a_communicator_after_the_response_does_not_cancel_disconnect()
     let (dropped, left) = (ask(), ask());
     state.recorder.wait_for(2).await;
     drop(dropped);
-    let leaving = tokio::spawn(left.vanish());
+    let leaving = tokio::spawn(left.drop_connection());
     tokio::task::yield_now().await;
     state.leave.notify_waiters();
 

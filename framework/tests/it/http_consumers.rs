@@ -88,7 +88,7 @@ async fn every_connected_consumer_disconnects_once_for_any_reason() {
 
         assert_eq!(client.status().await, status, "{action}");
         while client.receive().await.is_some() {}
-        _ = client.vanish().await;
+        _ = client.drop_connection().await;
         let entries = state.recorder.wait_for(2).await;
         assert_eq!(entries, ["connect".to_owned(), format!("disconnect {end}")]);
         assert_eq!(state.members(), 0, "{action}");
@@ -105,7 +105,7 @@ async fn a_client_that_leaves_disconnects_once_whether_waiting_or_streaming() {
             assert_eq!(client.status().await, 200);
         }
 
-        client.vanish().await.unwrap();
+        client.drop_connection().await.unwrap();
 
         assert_eq!(
             state.recorder.wait_for(2).await,

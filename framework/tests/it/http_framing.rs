@@ -44,7 +44,7 @@ fn status(response: &str) -> &str {
 }
 
 #[tokio::test]
-async fn an_invalid_head_is_refused_before_the_application_and_closes_the_connection() {
+async fn an_invalid_head_is_rejected_before_the_application_and_closes_the_connection() {
     let recorder = Recorder::default();
     let server = Server::start(anything(&recorder)).await;
     let host = "Host: a\r\n";
@@ -127,7 +127,7 @@ async fn a_valid_head_reaches_the_application() {
 }
 
 #[tokio::test]
-async fn a_request_with_both_lengths_is_refused_at_any_position() {
+async fn a_request_with_both_lengths_is_rejected_at_any_position() {
     let get = "GET /first HTTP/1.1\r\nHost: a\r\n\r\n";
     let sized = "POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
     let chunked = "POST /first HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
@@ -402,7 +402,7 @@ async fn connect_reaches_the_application_if_it_is_allowed() {
 }
 
 #[tokio::test]
-async fn over_http_2_host_and_authority_must_agree_and_connect_is_refused() {
+async fn over_http_2_host_and_authority_must_agree_and_connect_is_rejected() {
     let recorder = Recorder::default();
     let server = Server::start(anything(&recorder)).await;
     let stream = TcpStream::connect(server.address).await.unwrap();

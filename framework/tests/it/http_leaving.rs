@@ -1,4 +1,4 @@
-//! Tests of HTTP consumers over real sockets: disconnects, shutdowns, bodies that are refused
+//! Tests of HTTP consumers over real sockets: disconnects, shutdowns, bodies that are rejected
 //! unread.
 
 use crate::{
@@ -415,7 +415,7 @@ async fn requests_over_http_2_that_outlast_the_drain_are_dropped() {
 
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
     let response = timeout(PATIENCE, response).await;
-    assert!(response.expect("an end").is_err(), "cut off");
+    assert!(response.expect("an end").is_err(), "aborted");
     assert_eq!(recorder.wait_for(2).await, ["asked", "dropped"]);
     connection.abort();
 }
@@ -450,7 +450,7 @@ async fn pass(time: Duration) {
 }
 
 #[tokio::test]
-async fn a_body_with_a_content_length_over_the_limit_is_refused_unread() {
+async fn a_body_with_a_content_length_over_the_limit_is_rejected_unread() {
     let state = TestState::new();
     let server = serve(&state).await;
     let mut client = TcpStream::connect(server.address).await.unwrap();

@@ -31,7 +31,7 @@ async fn events_reach_a_stream_with_name_id_and_lines() {
     assert_eq!((event.name.as_str(), event.id.as_str()), ("said", "7"));
     assert_eq!(event.data, "ahoy\nthere");
     assert_eq!(client.receive_event().await.id, "8");
-    client.vanish().await.unwrap();
+    client.drop_connection().await.unwrap();
     assert_eq!(
         state.recorder.entries(),
         ["connect", "disconnect ClientLeft"]
@@ -156,9 +156,12 @@ async fn a_response_that_fails_half_way_is_aborted() {
     let mut client = state.open("fail after one chunk");
     assert_eq!(client.receive().await.unwrap(), "the first half");
 
-    client.receive_cut_off().await;
+    client.receive_aborted().await;
 
-    assert!(client.vanish().await.is_err(), "the error is for the log");
+    assert!(
+        client.drop_connection().await.is_err(),
+        "the error is for the log"
+    );
     assert_eq!(
         state.recorder.entries(),
         ["connect", "disconnect Failed(User)"]
@@ -182,7 +185,7 @@ async fn a_client_that_reads_slowly_makes_the_handler_wait() {
         assert_eq!(client.receive().await.unwrap().len(), 10_000);
     }
 
-    client.vanish().await.unwrap();
+    client.drop_connection().await.unwrap();
     let entries = eventually(|| {
         let entries = state.recorder.entries();
         entries

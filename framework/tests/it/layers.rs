@@ -11,7 +11,7 @@ use std::{
 /// uses the server.
 const LAYERS: &[&[&str]] = &[
     &["error", "log_limit", "waker"],
-    &["metric", "refusal_log"],
+    &["metric", "rejection_log"],
     &[
         "catch_panic",
         "cookies",

@@ -184,7 +184,7 @@ async fn the_port_is_not_open_before_the_start_up_is_done() {
         })
         .await;
 
-    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Io, "refused");
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Io, "rejected");
 }
 
 #[tokio::test]

@@ -158,7 +158,7 @@ async fn a_head_that_never_ends_is_closed_at_the_timeout() {
 }
 
 #[tokio::test]
-async fn a_head_far_over_64_kib_is_refused() {
+async fn a_head_far_over_64_kib_is_rejected() {
     let server = Server::start(app_with(WebSocketConfig::new())).await;
     let giant = format!(
         "GET / HTTP/1.1\r\nHost: a\r\nX-Giant: {}\r\n\r\n",
@@ -283,7 +283,10 @@ async fn a_client_that_sends_but_does_not_read_is_disconnected() {
         let flood = tokio::spawn(async move { while sink.feed(then.clone()).await.is_ok() {} });
 
         assert_eq!(recorder.wait_for(1).await, ["disconnect 1006"]);
-        timeout(PATIENCE, flood).await.expect("cut off").unwrap();
+        timeout(PATIENCE, flood)
+            .await
+            .expect("disconnected")
+            .unwrap();
     }
 }
 

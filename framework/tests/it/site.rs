@@ -202,7 +202,11 @@ impl Site {
         WebSocketCommunicator::open(&self.sockets, request)
     }
 
-    pub(crate) async fn refuses(&self, path: &str, headers: &[(&str, &str)]) -> StatusCode {
+    pub(crate) async fn handshake_status(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> StatusCode {
         self.open(path, headers).await.status().await
     }
 

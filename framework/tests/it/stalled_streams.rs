@@ -155,7 +155,7 @@ async fn over_http_2_only_the_stalled_stream_is_reset() {
             let (response, _) = client.send_request(request, true).unwrap();
             let response = timeout(PATIENCE, response).await.unwrap().unwrap();
             let ended = timeout(PATIENCE, response.into_body().data()).await;
-            let ended = ended.unwrap_or_else(|_| panic!("{between}: not cut off"));
+            let ended = ended.unwrap_or_else(|_| panic!("{between}: not aborted"));
             assert!(ended.expect("no end in good order").is_err());
             state.leave.notify_one();
         }

@@ -1,6 +1,6 @@
 //! Shapes of header fields: names, values, line ends, and their size (RFC 9112, 5; RFC 9110, 5.5).
 
-use super::{AnyOf, BAD_FRAMING, Closes, Http, Keeps, SERVED, SERVED_OR_REFUSED, TOO_LARGE};
+use super::{AnyOf, BAD_FRAMING, Closes, Http, Keeps, SERVED, SERVED_OR_REJECTED, TOO_LARGE};
 use crate::hostile::shape::Shape;
 
 pub fn shapes() -> Vec<Shape<Http>> {
@@ -23,7 +23,7 @@ pub fn shapes() -> Vec<Shape<Http>> {
         (
             "a name of 60,000 bytes",
             get(&format!("{}: y\r\n", "x".repeat(60_000))),
-            AnyOf(&[SERVED_OR_REFUSED, TOO_LARGE]),
+            AnyOf(&[SERVED_OR_REJECTED, TOO_LARGE]),
         ),
         ("a value of 1 MB of spaces", get(&format!("X:{}y\r\n", " ".repeat(1_000_000))), TOO_LARGE),
         ("cookies of 60,000 bytes", get(&format!("Cookie: {}\r\n", "a=b;".repeat(15_000))), SERVED),
@@ -68,7 +68,7 @@ const LINES: &[(&str, &str, &str, Http)] = &[
     ("an escape in the value", "9110, 5.5", "X: \u{1b}[2J", BAD_FRAMING),
     ("DEL in the value", "9110, 5.5", "X: a\u{7f}b", BAD_FRAMING),
     ("LF in the value, and no header behind it", "9112, 2.2", "X: a\nb", BAD_FRAMING),
-    ("LF in the value, and a header behind it", "9112, 2.2", "X: a\nY: b", SERVED_OR_REFUSED),
+    ("LF in the value, and a header behind it", "9112, 2.2", "X: a\nY: b", SERVED_OR_REJECTED),
     ("CR before the line's end", "9112, 2.2", "X: a\r", BAD_FRAMING),
     (
         "an unknown expectation",

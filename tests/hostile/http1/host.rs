@@ -1,7 +1,7 @@
 //! Shapes of the Host header (RFC 9112, 3.2; RFC 9110, 7.2): exactly one, with a host and an
 //! optional port.
 
-use super::{BAD_REQUEST, Closes, Http, SERVED, SERVED_OR_REFUSED};
+use super::{BAD_REQUEST, Closes, Http, SERVED, SERVED_OR_REJECTED};
 use crate::hostile::shape::Shape;
 
 pub fn shapes() -> Vec<Shape<Http>> {
@@ -19,7 +19,7 @@ pub fn shapes() -> Vec<Shape<Http>> {
         "a host of 10,000 letters",
         "9112, 3.2",
         format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", "a".repeat(10_000)),
-        SERVED_OR_REFUSED,
+        SERVED_OR_REJECTED,
     ));
     shapes
 }
@@ -31,11 +31,11 @@ const VALUES: &[(&str, &str, Http)] = &[
     ("an IPv4 address", "127.0.0.1:80", SERVED),
     ("an IPv6 address", "[::1]", SERVED),
     ("an IPv6 address with a port", "[::1]:80", SERVED),
-    ("an empty value", "", SERVED_OR_REFUSED),
-    ("an empty port", "a:", SERVED_OR_REFUSED),
-    ("port 0", "a:0", SERVED_OR_REFUSED),
-    ("an encoded letter", "%61", SERVED_OR_REFUSED),
-    ("an underscore", "a_b", SERVED_OR_REFUSED),
+    ("an empty value", "", SERVED_OR_REJECTED),
+    ("an empty port", "a:", SERVED_OR_REJECTED),
+    ("port 0", "a:0", SERVED_OR_REJECTED),
+    ("an encoded letter", "%61", SERVED_OR_REJECTED),
+    ("an underscore", "a_b", SERVED_OR_REJECTED),
     ("user info", "u@a", BAD_REQUEST),
     ("user info with a password", "u:p@a", BAD_REQUEST),
     ("empty user info", "@a", BAD_REQUEST),
@@ -57,7 +57,7 @@ const VALUES: &[(&str, &str, Http)] = &[
     ("a backslash", "a\\b", BAD_REQUEST),
     ("a URL", "http://a", BAD_REQUEST),
     ("a list", "a, b", BAD_REQUEST),
-    ("a list without a space", "a,b", SERVED_OR_REFUSED),
+    ("a list without a space", "a,b", SERVED_OR_REJECTED),
     ("quotes", "\"a\"", BAD_REQUEST),
     ("angle brackets", "<a>", BAD_REQUEST),
     ("a broken encoding", "%zz", BAD_REQUEST),

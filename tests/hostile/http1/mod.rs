@@ -37,9 +37,9 @@ pub const BAD_FRAMING: Http = Closes(&[400]);
 /// Like [`BAD_FRAMING`], for a body whose error is detected while an application reads it: closing
 /// the connection is enough.
 pub const BAD_BODY: Http = AnyOf(&[Closes(&[400]), Closes(&[])]);
-/// A well-formed request that may be refused: no rule requires either.
-pub const SERVED_OR_REFUSED: Http = AnyOf(&[Keeps(&[200]), Closes(&[400]), Keeps(&[400])]);
-/// A target without a route, which may also be refused as invalid.
+/// A well-formed request that may be rejected: no rule requires either.
+pub const SERVED_OR_REJECTED: Http = AnyOf(&[Keeps(&[200]), Closes(&[400]), Keeps(&[400])]);
+/// A target without a route, which may also be rejected as invalid.
 pub const NOT_FOUND_OR_BAD: Http = AnyOf(&[Keeps(&[404]), Closes(&[400]), Keeps(&[400])]);
 /// A head over the limit (RFC 6585, 5).
 pub const TOO_LARGE: Http = Closes(&[431]);

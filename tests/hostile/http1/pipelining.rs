@@ -59,7 +59,7 @@ pub fn shapes() -> Vec<Shape<Http>> {
             ]),
         ),
         (
-            "one behind an upgrade that is refused",
+            "one behind an upgrade that is rejected",
             "9.3.2",
             format!(
                 "GET /ws/echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

@@ -2,7 +2,7 @@
 //! and 3.2).
 
 use super::{AnyOf, BAD_FRAMING, BAD_REQUEST, Closes, Http, Keeps, NOT_FOUND_OR_BAD, SERVED};
-use super::{SERVED_OR_REFUSED, TOO_LARGE};
+use super::{SERVED_OR_REJECTED, TOO_LARGE};
 use crate::hostile::shape::Shape;
 
 /// A version that is not supported here (RFC 9110, 15.6.6).
@@ -52,7 +52,7 @@ pub fn shapes() -> Vec<Shape<Http>> {
             "lines that end in LF alone",
             "9112, 2.2",
             "GET / HTTP/1.1\nHost: a\n\n",
-            SERVED_OR_REFUSED,
+            SERVED_OR_REJECTED,
         ),
         Shape::new(
             "lines that end in CR alone",
@@ -119,7 +119,7 @@ const TARGETS: &[Row] = &[
     ("absolute form", "9112, 3.2.2", "GET http://a/ HTTP/1.1", SERVED),
     ("absolute form without a path", "9112, 3.2.2", "GET http://a HTTP/1.1", SERVED),
     // The target's host applies, and the Host header is ignored.
-    ("absolute form of another host", "9112, 3.2.2", "GET http://b/ HTTP/1.1", SERVED_OR_REFUSED),
+    ("absolute form of another host", "9112, 3.2.2", "GET http://b/ HTTP/1.1", SERVED_OR_REJECTED),
     ("absolute form with user info", "9110, 4.2.4", "GET http://u:p@a/ HTTP/1.1", BAD_REQUEST),
     ("absolute form without a host", "9110, 4.2.1", "GET http:/// HTTP/1.1", BAD_REQUEST),
     ("absolute form with a bad port", "9110, 4.2.1", "GET http://a:b/ HTTP/1.1", BAD_REQUEST),
@@ -128,7 +128,7 @@ const TARGETS: &[Row] = &[
     ("an asterisk and more", "9112, 3.2.4", "OPTIONS *x HTTP/1.1", NOT_FOUND_OR_BAD),
     ("a path without its slash", "9112, 3.2.1", "GET healthz HTTP/1.1", NOT_FOUND_OR_BAD),
     ("a query without a path", "9112, 3.2.1", "GET ?a=b HTTP/1.1", NOT_FOUND_OR_BAD),
-    ("a fragment", "9112, 3.2", "GET /#x HTTP/1.1", SERVED_OR_REFUSED),
+    ("a fragment", "9112, 3.2", "GET /#x HTTP/1.1", SERVED_OR_REJECTED),
     ("a space in the path", "9112, 3.2", "GET /a b HTTP/1.1", BAD_FRAMING),
     ("NUL in the path", "9112, 3.2", "GET /\0 HTTP/1.1", BAD_FRAMING),
     ("a control byte in the path", "9112, 3.2", "GET /\u{1} HTTP/1.1", BAD_FRAMING),
@@ -137,7 +137,7 @@ const TARGETS: &[Row] = &[
     ("LF in the path", "9112, 3.2", "GET /\n HTTP/1.1", BAD_FRAMING),
     ("UTF-8 in the path", "9112, 3.2", "GET /\u{c3}\u{a9} HTTP/1.1", NOT_FOUND_OR_BAD),
     ("no UTF-8 in the path", "9112, 3.2", "GET /\u{ff} HTTP/1.1", NOT_FOUND_OR_BAD),
-    ("no UTF-8 in the query", "9112, 3.2", "GET /?\u{ff} HTTP/1.1", SERVED_OR_REFUSED),
+    ("no UTF-8 in the query", "9112, 3.2", "GET /?\u{ff} HTTP/1.1", SERVED_OR_REJECTED),
     ("a percent sign alone", "3986, 2.1", "GET /% HTTP/1.1", NOT_FOUND_OR_BAD),
     ("a percent sign and no digits", "3986, 2.1", "GET /%zz HTTP/1.1", NOT_FOUND_OR_BAD),
     ("an encoded NUL", "3986, 2.1", "GET /%00 HTTP/1.1", NOT_FOUND_OR_BAD),

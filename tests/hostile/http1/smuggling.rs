@@ -2,7 +2,7 @@
 //! end.
 //!
 //! Each message contains another request, which one of the two reads as part of the body. It must
-//! never get a response: either the message is refused and the connection closed, or the inner
+//! never get a response: either the message is rejected and the connection closed, or the inner
 //! request is read as the body that it is.
 
 use super::{AnyOf, BAD_BODY, BAD_FRAMING, Closes, Http, Keeps, SERVED};
@@ -147,7 +147,7 @@ const CODINGS: &[(&str, &str, Http)] = &[
     ("in another header's value", "X: Transfer-Encoding: chunked", BODY_BY_LENGTH),
 ];
 
-/// An unknown coding is refused as such, or because of the length beside it.
+/// An unknown coding is rejected as such, or because of the length beside it.
 const BAD_CODING: Http = BAD_FRAMING;
 
 #[rustfmt::skip]
@@ -216,7 +216,7 @@ const BEFORE: &[(&str, &str, Http)] = &[
         TWO,
     ),
     (
-        "an upgrade that is refused",
+        "an upgrade that is rejected",
         "GET /ws/echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
         AnyOf(&[Closes(&[426]), Closes(&[426, 400])]),
     ),
@@ -232,7 +232,7 @@ const BEFORE: &[(&str, &str, Http)] = &[
     ),
 ];
 
-/// The first request gets its response, the second is refused.
+/// The first request gets its response, the second is rejected.
 const TWO: Http = Closes(&[200, 400]);
 
 #[rustfmt::skip]

@@ -63,7 +63,7 @@ pub fn echoes(text: impl AsRef<[u8]>) -> Replies {
 }
 
 impl Reply for Replies {
-    /// Sends the shape followed by a close frame, whose code ends each shape that is not refused.
+    /// Sends the shape followed by a close frame, whose code ends each shape that is not rejected.
     async fn check(shape: &Shape<Self>, port: u16) -> Result<(), String> {
         let mut client = RawClient::connect(port).await;
         let status = client.upgrade("/ws/echo", "").await;

@@ -297,7 +297,7 @@ impl Subscriptions {
         }
     }
 
-    /// Subscribes anew to all groups with members, then follows their changes, until the connection
+    /// Subscribes again to all groups with members, then follows their changes, until the connection
     /// is lost.
     ///
     /// # Errors

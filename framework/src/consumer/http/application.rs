@@ -13,8 +13,8 @@ use crate::{
     channels::Channels,
     error::{Error, ErrorKind, Result},
     protocol::{Exchange, Http},
-    refusal_log::Rule,
     rejection::Rejection,
+    rejection_log::Rule,
     required_state::RequiredState,
     scope::{OpensOverHttp, Scope},
 };
@@ -52,16 +52,16 @@ async fn open<C: HttpConsumer>(
     scope: Scope<Http>,
     mut exchange: Exchange,
 ) -> Result<Option<HandlerDriver<C>>> {
-    if let Some(refusal) = check_method(&scope.head.method, C::METHODS) {
-        refusal.log(&scope.peer());
-        Http::reject(exchange, refusal).await?;
+    if let Some(rejection) = check_method(&scope.head.method, C::METHODS) {
+        rejection.log(&scope.peer());
+        Http::reject(exchange, rejection).await?;
         return Ok(None);
     }
     if exchange.body.size_hint().lower() > C::MAX_BODY as u64 {
         let message = format!("the body is larger than {} bytes", C::MAX_BODY);
-        let refusal = Rejection::from(Error::new(ErrorKind::TooLarge, message));
-        refusal.log(&scope.peer());
-        Http::reject(exchange, refusal).await?;
+        let rejection = Rejection::from(Error::new(ErrorKind::TooLarge, message));
+        rejection.log(&scope.peer());
+        Http::reject(exchange, rejection).await?;
         return Ok(None);
     }
     let mut handshake = Handshake {
@@ -71,7 +71,7 @@ async fn open<C: HttpConsumer>(
         event: PhantomData,
     };
     let connecting = catch_panic(|| C::connect(&mut handshake));
-    let refusal = match tokio::time::timeout(CONNECT_LIMIT, connecting).await {
+    let rejection = match tokio::time::timeout(CONNECT_LIMIT, connecting).await {
         Ok(Ok(Ok(consumer))) => {
             let ctx = HttpContext {
                 scope: handshake.scope,
@@ -97,8 +97,8 @@ async fn open<C: HttpConsumer>(
         ))
         .by(Rule::ConnectTimeout),
     };
-    refusal.log(&handshake.scope.peer());
-    Http::reject(exchange, refusal).await?;
+    rejection.log(&handshake.scope.peer());
+    Http::reject(exchange, rejection).await?;
     Ok(None)
 }
 
@@ -130,6 +130,6 @@ fn check_method(method: &Method, methods: &[Method]) -> Option<Rejection> {
     };
     let names: Vec<_> = methods.iter().chain(head).map(Method::as_str).collect();
     let allowed = HeaderValue::from_str(&names.join(", ")).ok()?;
-    let refusal = Rejection::from_status(StatusCode::METHOD_NOT_ALLOWED).by(Rule::Method);
-    Some(refusal.header(header::ALLOW, allowed))
+    let rejection = Rejection::from_status(StatusCode::METHOD_NOT_ALLOWED).by(Rule::Method);
+    Some(rejection.header(header::ALLOW, allowed))
 }

@@ -17,8 +17,8 @@ use crate::{
     log_limit::log_limited,
     message::Close,
     protocol::{Exchange, Http},
-    refusal_log::Peer,
     rejection::Rejection,
+    rejection_log::Peer,
     revocation::Revocations,
     scope::OpensOverHttp,
 };
@@ -156,7 +156,7 @@ async fn conclude<E: Event>(
         }
         (Outcome::Ended(Ending::Closed(close)), exchange) => {
             if let Some(exchange) = exchange {
-                _ = Http::reject(exchange, refusal(&close)).await;
+                _ = Http::reject(exchange, rejection(&close)).await;
             }
             Disconnect::Revoked(close)
         }
@@ -175,9 +175,9 @@ async fn fail(
     };
     match exchange {
         Some(exchange) => {
-            let refusal = Rejection::from(error);
-            refusal.log(&peer);
-            _ = Http::reject(exchange, refusal).await;
+            let rejection = Rejection::from(error);
+            rejection.log(&peer);
+            _ = Http::reject(exchange, rejection).await;
             (end, Ok(()))
         }
         // The stream has ended and the client reconnects: this is not an error of the consumer.
@@ -197,7 +197,7 @@ fn half_closed() -> Rejection {
 }
 
 /// Returns the response to a request that is closed from outside while its handler waits.
-fn refusal(close: &Close) -> Rejection {
+fn rejection(close: &Close) -> Rejection {
     let status = match close.code {
         Close::UNAUTHORIZED => StatusCode::UNAUTHORIZED,
         Close::TRY_AGAIN | Close::AWAY => StatusCode::SERVICE_UNAVAILABLE,

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_or_id_that_would_begin_another_field_is_refused() {
+    fn a_name_or_id_that_would_begin_another_field_is_rejected() {
         for text in ["a\nb", "a\rb", "a\0b"] {
             let named = SseEvent::text("x").name(text).encode();
             let numbered = SseEvent::text("x").id(text).encode();

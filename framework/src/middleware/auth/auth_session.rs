@@ -155,7 +155,7 @@ impl<A: Authenticator> LogIn<A> {
         Ok(user)
     }
 
-    /// Loads the user anew, whatever is cached.
+    /// Loads the user again, even if it is cached.
     async fn load(&self) -> Result<Option<A::User>> {
         match &self.credential {
             Credential::Nothing => Ok(None),
@@ -176,7 +176,7 @@ impl<A: Authenticator> LogIn<A> {
     pub(super) async fn log_in(&self, user: &A::User) -> Result<()> {
         let session = self.session()?;
         if self.is_replied.load(Ordering::Acquire) {
-            return Err(refused(
+            return Err(session_error(
                 "an open WebSocket cannot log in, because it cannot set a cookie: log in in an HTTP handler or in `connect`",
             ));
         }
@@ -202,10 +202,10 @@ impl<A: Authenticator> LogIn<A> {
     fn session(&self) -> Result<&Session> {
         match &self.credential {
             Credential::Session(session) => Ok(session),
-            Credential::Token(..) => Err(refused(
+            Credential::Token(..) => Err(session_error(
                 "this client authenticates with a token, so it cannot log in or out",
             )),
-            Credential::Nothing => Err(refused(
+            Credential::Nothing => Err(session_error(
                 "there is no session to log in to: wrap Auth in the middleware Sessions",
             )),
         }
@@ -224,7 +224,7 @@ impl<A: Authenticator> LogIn<A> {
     }
 }
 
-fn refused(why: &'static str) -> Error {
+fn session_error(why: &'static str) -> Error {
     Error::new(ErrorKind::Session, why)
 }
 

@@ -75,7 +75,7 @@ impl<A: Authenticator> Auth<A> {
         }
     }
 
-    /// Sets how often the user of an open connection is loaded anew (default: never).
+    /// Sets how often the user of an open connection is loaded again (default: never).
     ///
     /// The connection is closed with 4401 if the user has lost access, the password has changed or
     /// the token has expired. A log-out is announced independently of this interval.

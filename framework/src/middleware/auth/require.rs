@@ -5,8 +5,8 @@ use crate::{
     application::Application,
     header_list,
     protocol::Http,
-    refusal_log::Rule,
     rejection::Rejection,
+    rejection_log::Rule,
     required_state::RequiredState,
     scope::{OpensOverHttp, Protocol, Scope},
 };
@@ -103,7 +103,7 @@ impl<U> RequireUser<U> {
 
     /// Returns why the client is rejected, if so. `page` is the head of an HTTP request, and `None`
     /// for a WebSocket.
-    pub(crate) async fn refusal(
+    pub(crate) async fn rejection(
         &self,
         page: Option<&request::Parts>,
         extensions: &Extensions,
@@ -188,7 +188,7 @@ where
 {
     async fn call(&self, scope: Scope<P>, connection: P::Connection) -> crate::Result<()> {
         let page = (P::NAME == Http::NAME).then_some(&*scope.head);
-        match self.rule.refusal(page, &scope.extensions).await {
+        match self.rule.rejection(page, &scope.extensions).await {
             Some(reject) => Ok(P::reject(connection, reject).await?),
             None => self.inner.call(scope, connection).await,
         }

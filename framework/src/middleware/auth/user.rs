@@ -3,8 +3,8 @@
 use crate::{
     error::{Error, ErrorKind, Result},
     extract::FromScope,
-    refusal_log::Rule,
     rejection::Rejection,
+    rejection_log::Rule,
     required_state::RequiredState,
     scope::{OpensOverHttp, Scope},
 };

@@ -1,6 +1,6 @@
 //! The check of a WebSocket handshake (RFC 6455, 4.2.1), as a function of the request head.
 
-use crate::{header_list, refusal_log::Rule, rejection::Rejection};
+use crate::{header_list, rejection::Rejection, rejection_log::Rule};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request};
 use tungstenite::handshake::derive_accept_key;
 
@@ -156,7 +156,7 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
-    fn refused(head: &request::Parts) -> Option<u16> {
+    fn rejected(head: &request::Parts) -> Option<u16> {
         match request_kind(head) {
             RequestKind::Rejected(reject) => Some(reject.status().as_u16()),
             _ => None,
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn each_missing_or_doubled_header_is_refused() {
+    fn each_missing_or_doubled_header_is_rejected() {
         for (name, status) in [
             ("host", 400),
             ("connection", 400),
@@ -189,12 +189,12 @@ mod tests {
             ("sec-websocket-key", 400),
         ] {
             let without: Vec<_> = GOOD.into_iter().filter(|(key, _)| *key != name).collect();
-            assert_eq!(refused(&head(&without)), Some(status), "without {name}");
+            assert_eq!(rejected(&head(&without)), Some(status), "without {name}");
 
             if name != "connection" {
                 let again = GOOD.into_iter().find(|(key, _)| *key == name);
                 let twice: Vec<_> = GOOD.into_iter().chain(again).collect();
-                assert_eq!(refused(&head(&twice)), Some(status), "two of {name}");
+                assert_eq!(rejected(&head(&twice)), Some(status), "two of {name}");
             }
         }
     }
@@ -240,7 +240,7 @@ mod tests {
         let mut head = head(&[("sec-websocket-version", "13")]);
         head.version = Version::HTTP_2;
 
-        assert_eq!(refused(&head), Some(400));
+        assert_eq!(rejected(&head), Some(400));
         head.method = Method::CONNECT;
         assert!(matches!(request_kind(&head), RequestKind::Http));
     }
@@ -292,8 +292,8 @@ mod tests {
         let mut old = head(&GOOD);
         old.version = Version::HTTP_10;
 
-        assert_eq!(refused(&post), Some(405));
-        assert_eq!(refused(&old), Some(400));
+        assert_eq!(rejected(&post), Some(405));
+        assert_eq!(rejected(&old), Some(400));
     }
 
     #[test]
@@ -306,7 +306,7 @@ mod tests {
         ] {
             let with: Vec<_> = GOOD.into_iter().chain([(name, value)]).collect();
 
-            assert_eq!(refused(&head(&with)), status, "{name}: {value}");
+            assert_eq!(rejected(&head(&with)), status, "{name}: {value}");
         }
     }
 }

@@ -180,7 +180,7 @@ impl Page {
     }
 }
 
-/// For the log: the reason why a page was refused.
+/// For the log: the reason why a page was rejected.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.page {
@@ -538,7 +538,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_is_told_which_page_was_refused() {
+    fn the_log_is_told_which_page_was_rejected() {
         for (said, told) in [
             (
                 "https://evil.example",

@@ -47,7 +47,7 @@ pub struct Sender(Arc<SenderState>);
 struct SenderState {
     bounds: Bounds,
     compression: Option<(Deflate, Compression)>,
-    /// Whether the queue has a close: checked on every turn of the driver, so it needs no lock.
+    /// Whether the queue has a close: checked on every step of the driver, so it needs no lock.
     closing: AtomicBool,
     outgoing: Mutex<Outgoing>,
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     message::{Close, Message},
-    refusal_log::{Outcome, Peer, Rule},
+    rejection_log::{Outcome, Peer, Rule},
 };
 use std::{
     pin::Pin,
@@ -205,7 +205,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
         self.writer.close(&close);
         self.broke_protocol = true;
         let outcome = Outcome::Close(close.code);
-        self.peer.refused(rule, outcome, Some(&close.reason));
+        self.peer.log_rejection(rule, outcome, Some(&close.reason));
         close
     }
 

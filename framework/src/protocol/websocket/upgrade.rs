@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    refusal_log::{Peer, Rule},
     rejection::Rejection,
+    rejection_log::{Peer, Rule},
     scope::{OpensOverHttp, ResponseHook},
 };
 use http::{HeaderMap, Response, StatusCode, header};

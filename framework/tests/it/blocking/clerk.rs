@@ -81,7 +81,7 @@ impl BlockingConsumer for Clerk {
         match handshake.scope().query("how").as_deref() {
             Some("slowly") => gate.pass(),
             Some("panic") => panic!("a connect that panics"),
-            Some("refuse") => return Err(Rejection::new(http::StatusCode::FORBIDDEN, "not you")),
+            Some("reject") => return Err(Rejection::new(http::StatusCode::FORBIDDEN, "not you")),
             _ => {}
         }
         handshake.choose_subprotocol(&["clerk"]);

@@ -71,7 +71,7 @@ async fn the_scope_is_available_in_connect_and_in_hooks() {
 #[tokio::test]
 async fn connect_can_reject_and_a_panic_in_it_responds_500() {
     let office = Office::of(1);
-    for (how, status) in [("refuse", 403), ("panic", 500)] {
+    for (how, status) in [("reject", 403), ("panic", 500)] {
         let request = Request::get(format!("/?how={how}"));
         let mut client = WebSocketCommunicator::open(&office.app, request);
 
@@ -95,7 +95,7 @@ async fn an_error_a_panic_and_malformed_input_close_one_connection_alone() {
         client.send(order).await;
 
         assert_eq!(client.receive_close().await.code, code, "{order}");
-        _ = client.vanish().await;
+        _ = client.drop_connection().await;
         let last = office.recorder.entries().pop();
         assert_eq!(last, Some(format!("disconnect {code}")), "{order}");
     }

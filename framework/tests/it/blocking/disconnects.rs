@@ -94,7 +94,7 @@ async fn a_consumer_that_connects_after_the_timeout_disconnects_with_1006() {
     assert_eq!(client.status().await, 503);
     office.gate.open();
 
-    client.vanish().await.unwrap();
+    client.drop_connection().await.unwrap();
     assert_eq!(office.recorder.entries(), ["connect", "disconnect 1006"]);
 }
 
@@ -119,7 +119,7 @@ async fn a_consumer_whose_future_is_dropped_during_connect_disconnects_with_1006
     office.recorder.wait_for(1).await;
 
     end.notify_one();
-    client.vanish().await.unwrap();
+    client.drop_connection().await.unwrap();
     office.gate.open();
 
     let entries = office.recorder.wait_for(2).await;
@@ -135,7 +135,7 @@ async fn a_consumer_whose_future_is_dropped_disconnects_once_after_its_hook() {
     office.recorder.wait_for(2).await;
 
     end.notify_one();
-    client.vanish().await.unwrap();
+    client.drop_connection().await.unwrap();
     office.gate.open();
 
     let entries = office.recorder.wait_for(4).await;

@@ -209,7 +209,7 @@ async fn a_stream_has_hooks_and_forwards_events() {
     let event = r#"{"type":"chat.message","text":"ahoy"}"#;
     assert_eq!(client.receive_event().await.data, event);
     assert_eq!(client.receive_event().await.data, "ana left");
-    _ = client.vanish().await;
+    _ = client.drop_connection().await;
     assert_eq!(stage.recorder.wait_for(1).await, ["ClientLeft"]);
 }
 

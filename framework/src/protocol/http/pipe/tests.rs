@@ -81,7 +81,7 @@ async fn what_is_large_is_read_in_slices() {
 }
 
 #[tokio::test]
-async fn what_was_cut_off_looks_cut_off() {
+async fn an_aborted_body_ends_with_an_error() {
     for (end, is_error) in [(PipeEnd::Complete, false), (PipeEnd::Incomplete, true)] {
         let pipe = Pipe::new(10, PATIENCE);
         let mut body = PipeBody::new(pipe.clone(), None);

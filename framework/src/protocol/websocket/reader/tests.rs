@@ -129,7 +129,7 @@ fn announced(first: u8, length: u64) -> Vec<u8> {
 }
 
 #[test]
-fn text_that_is_not_utf_8_is_refused_before_its_frame_is_complete() {
+fn text_that_is_not_utf_8_is_rejected_before_its_frame_is_complete() {
     let mut reader = Reader::new(1000, false);
     let bytes = frame(0x81, b"caf\xc3\xa9 \xc3\xff and more");
 
@@ -143,7 +143,7 @@ fn text_that_is_not_utf_8_is_refused_before_its_frame_is_complete() {
 }
 
 #[test]
-fn a_message_over_the_limit_is_refused_at_its_header() {
+fn a_message_over_the_limit_is_rejected_at_its_header() {
     const LIMIT: u64 = 100_000;
     for (begun, announces, expected) in [
         (None, LIMIT, None),

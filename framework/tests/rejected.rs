@@ -99,7 +99,7 @@ impl tracing::Subscriber for Listener {
     fn event(&self, event: &tracing::Event<'_>) {
         let level = *event.metadata().level();
         let lines = match event.metadata().target() {
-            "seaway::refused" => &self.lines,
+            "seaway::rejected" => &self.lines,
             target if level <= tracing::Level::WARN && target.starts_with("seaway") => {
                 &self.complaints
             }
@@ -288,12 +288,12 @@ async fn each_rejected_handshake_logs_one_line() {
         let stream = TcpStream::connect(server).await.unwrap();
         let client = stream.local_addr().unwrap();
 
-        let refused = client_async(request, stream).await.expect_err(path);
+        let rejected = client_async(request, stream).await.expect_err(path);
 
         let line = log.line().await;
         let status = format!("status={status}");
         let client = format!("client={client}");
-        assert!(refused.to_string().contains(&status[7..]), "{refused}");
+        assert!(rejected.to_string().contains(&status[7..]), "{rejected}");
         for part in expected.iter().copied().chain([&*status, &*client]) {
             assert!(line.contains(part), "{part} in {line}");
         }

@@ -1,18 +1,18 @@
-//! The log of refused clients: one line each, at a limited rate.
+//! The log of rejected clients: one line each, at a limited rate.
 
 use crate::log_limit::LogLimit;
 use http::{Uri, uri::PathAndQuery};
 use std::net::SocketAddr;
 
-/// The target of these lines, 10 per minute for each rule. `RUST_LOG=seaway::refused=debug` shows
+/// The target of these lines, 10 per minute for each rule. `RUST_LOG=seaway::rejected=debug` shows
 /// the others as well.
-const TARGET: &str = "seaway::refused";
+const TARGET: &str = "seaway::rejected";
 
 /// The maximum length of a logged path and of a logged reason, in bytes.
 const MAX_PATH: usize = 200;
 const MAX_REASON: usize = 400;
 
-/// The reason why a client was refused.
+/// The reason why a client was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     /// A consumer's `connect` or an application rejected the client.
@@ -82,7 +82,7 @@ pub(crate) struct Peer {
     client: Option<SocketAddr>,
 }
 
-/// What the refused client received.
+/// What the rejected client received.
 #[derive(Clone, Copy)]
 pub(crate) enum Outcome {
     Status(http::StatusCode),
@@ -105,9 +105,9 @@ impl Peer {
         Self { path: None, client }
     }
 
-    /// Logs that the client was refused. The reason is written for people, and contains nothing
+    /// Logs that the client was rejected. The reason is written for people, and contains nothing
     /// that the client may keep secret.
-    pub(crate) fn refused(&self, rule: Rule, outcome: Outcome, reason: Option<&str>) {
+    pub(crate) fn log_rejection(&self, rule: Rule, outcome: Outcome, reason: Option<&str>) {
         let admitted = limit(rule).admit();
         let path = self.path.as_ref().map(PathAndQuery::path);
         let path = path.map(|path| cut(path, MAX_PATH));
@@ -121,10 +121,10 @@ impl Peer {
         };
         match admitted {
             Some(suppressed) => {
-                tracing::info!(target: TARGET, rule, path, client, status, close, reason, suppressed, "refused a client");
+                tracing::info!(target: TARGET, rule, path, client, status, close, reason, suppressed, "rejected a client");
             }
             None => {
-                tracing::debug!(target: TARGET, rule, path, client, status, close, reason, "refused a client");
+                tracing::debug!(target: TARGET, rule, path, client, status, close, reason, "rejected a client");
             }
         }
     }
