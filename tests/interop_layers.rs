@@ -171,7 +171,10 @@ async fn exchange(pair: Pair) {
     python.tell(&json!({ "do": "join", "group": "room", "channel": theirs }));
     assert_eq!(python.next().await, json!({ "joined": "room" }));
 
-    membership(&mut python, &mut mailbox, &room, &theirs).await;
+    let mut other = channels.open().await.unwrap();
+    room.add(other.name()).await.unwrap();
+    membership(&mut python, &mut mailbox, &mut other, &room, &theirs).await;
+    drop(other);
     directly(&mut python, &channels, &mut mailbox, &theirs).await;
     a_thousand_each_way(&mut python, &mut mailbox, &room).await;
     if pair.is_queue {
@@ -180,7 +183,14 @@ async fn exchange(pair: Pair) {
     println!("{pair:?}: exchanged");
 }
 
-async fn membership(python: &mut Python, mailbox: &mut Mailbox, room: &Group<Said>, theirs: &str) {
+/// The `other` mailbox stays in the room, and tells when an event has reached this process.
+async fn membership(
+    python: &mut Python,
+    mailbox: &mut Mailbox,
+    other: &mut Mailbox,
+    room: &Group<Said>,
+    theirs: &str,
+) {
     room.send(&said(1)).await.unwrap();
     assert_eq!(python.next().await["message"], message(1));
     assert_eq!(number(&receive(mailbox).await), 1);
@@ -205,6 +215,7 @@ async fn membership(python: &mut Python, mailbox: &mut Mailbox, room: &Group<Sai
     room.discard(mailbox.name()).await.unwrap();
     python.tell(&group_send(5));
     assert_eq!(python.next().await["message"], message(5));
+    while number(&receive(other).await) != 5 {}
     room.add(mailbox.name()).await.unwrap();
     python.tell(&group_send(6));
     assert_eq!(python.next().await["message"], message(6));
