@@ -14,6 +14,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinHandle, spawn_blocking},
 };
+use tracing::Span;
 
 /// How many calls run at once in the shared pool: enough to wait for a database, and few enough
 /// that their stacks cost little. The right number depends on what the calls wait for.
@@ -178,9 +179,10 @@ impl Permit {
         self,
         call: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
+        let span = Span::current();
         spawn_blocking(move || {
             let _permit = self.0;
-            call()
+            span.in_scope(call)
         })
     }
 }

@@ -246,7 +246,7 @@ pub use seaway_macros::WebSocketConsumer;
 /// # });
 /// ```
 ///
-/// A method may be async or not, return `Result<()>` or nothing, and optionally take the context as
+/// A method may be async or not, return `Result<()>`, a `Result` with any other error, or nothing, and optionally take the context as
 /// its first parameter.
 ///
 /// # Hooks

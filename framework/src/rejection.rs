@@ -165,12 +165,12 @@ impl Rejection {
         match error.kind() {
             // The channel layer logs its own outage; one line per client would flood the log.
             ErrorKind::Layer | ErrorKind::Missed | ErrorKind::Unconfirmed => {
-                tracing::debug!(error = %reason, "rejected a client")
+                tracing::debug!(error = %reason, "a request failed")
             }
             _ if status == StatusCode::SERVICE_UNAVAILABLE => {
-                log_limited!(warn, error = %reason, "rejected a client");
+                log_limited!(warn, error = %reason, "a request failed");
             }
-            _ => log_limited!(error, error = %reason, "rejected a client"),
+            _ => log_limited!(error, error = %reason, "a request failed"),
         }
         Self::from_status(status).by(Rule::Failure).because(reason)
     }

@@ -1,6 +1,9 @@
 //! The log of rejected clients: one line each, at a limited rate.
 
-use crate::log_limit::LogLimit;
+use crate::{
+    connection_span::{MAX_PATH, cut},
+    log_limit::LogLimit,
+};
 use http::{Uri, uri::PathAndQuery};
 use std::net::SocketAddr;
 
@@ -8,8 +11,7 @@ use std::net::SocketAddr;
 /// the others as well.
 const TARGET: &str = "seaway::rejected";
 
-/// The maximum length of a logged path and of a logged reason, in bytes.
-const MAX_PATH: usize = 200;
+/// The maximum length of a logged reason, in bytes.
 const MAX_REASON: usize = 400;
 
 /// The reason why a client was rejected.
@@ -113,6 +115,11 @@ impl Peer {
         let path = path.map(|path| cut(path, MAX_PATH));
         let reason = reason.map(|reason| cut(reason, MAX_REASON));
         let client = self.client.map(tracing::field::display);
+        // The server's own failure is not the client's: it has another text.
+        let what = match rule {
+            Rule::Failure => "failed to serve a client",
+            _ => "rejected a client",
+        };
         let rule = rule.name();
         let (status, close) = match outcome {
             Outcome::Status(status) => (Some(status.as_u16()), None),
@@ -121,17 +128,13 @@ impl Peer {
         };
         match admitted {
             Some(suppressed) => {
-                tracing::info!(target: TARGET, rule, path, client, status, close, reason, suppressed, "rejected a client");
+                tracing::info!(target: TARGET, rule, path, client, status, close, reason, suppressed, "{what}");
             }
             None => {
-                tracing::debug!(target: TARGET, rule, path, client, status, close, reason, "rejected a client");
+                tracing::debug!(target: TARGET, rule, path, client, status, close, reason, "{what}");
             }
         }
     }
-}
-
-fn cut(text: &str, max: usize) -> &str {
-    &text[..text.floor_char_boundary(max)]
 }
 
 /// Returns the rate limit of this rule's lines.

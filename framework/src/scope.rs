@@ -8,6 +8,7 @@ use crate::{
 };
 use http::{Extensions, StatusCode, request, response};
 use std::{any::type_name, fmt, future::Future, net::SocketAddr, pin::Pin, str::FromStr};
+use tracing::Span;
 
 /// A kind of connection: the types of its opening head and of its connection.
 ///
@@ -106,6 +107,7 @@ pub struct Scope<P: Protocol> {
     /// The values that middleware has added, by type.
     pub extensions: Extensions,
     params: Params,
+    span: Span,
 }
 
 /// The path parameters of all routers, outermost first.
@@ -147,6 +149,7 @@ impl<P: Protocol> Scope<P> {
             client: None,
             extensions: Extensions::new(),
             params: Params::default(),
+            span: Span::none(),
         }
     }
 
@@ -206,6 +209,44 @@ impl<P: Protocol> Scope<P> {
 
     pub(crate) fn add_param(&mut self, name: &str, value: &str) {
         self.params.0.push((name.into(), value.into()));
+    }
+}
+
+impl<P: Protocol> Scope<P> {
+    /// Sets a field of the tracing span of this connection, which all its log lines show:
+    /// `request_id` or `user`.
+    ///
+    /// The span, `connection`, has the fields `protocol`, `path`, `client`, `consumer`, `request_id`
+    /// (at first the header `x-request-id`) and `user` (set by [`Auth`](crate::middleware::Auth)).
+    /// Another name is ignored; for a field of your own, put a span of yours around the call of the
+    /// inner application.
+    ///
+    /// ```
+    /// use seaway::{Application, OpensOverHttp, Result, Scope};
+    ///
+    /// /// Takes the id of a request from a header of its own.
+    /// struct TraceId<A>(A);
+    ///
+    /// impl<P: OpensOverHttp, A: Application<P>> Application<P> for TraceId<A> {
+    ///     async fn call(&self, scope: Scope<P>, connection: P::Connection) -> Result<()> {
+    ///         if let Some(Ok(id)) = scope.head.headers.get("x-trace").map(|id| id.to_str()) {
+    ///             scope.record("request_id", id);
+    ///         }
+    ///         self.0.call(scope, connection).await
+    ///     }
+    /// }
+    /// ```
+    pub fn record(&self, field: &'static str, value: impl fmt::Display) {
+        self.span.record(field, tracing::field::display(value));
+    }
+
+    /// Returns the span of this connection; a disabled one while no subscriber listens.
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    pub(crate) fn set_span(&mut self, span: Span) {
+        self.span = span;
     }
 }
 

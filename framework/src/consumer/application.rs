@@ -1,7 +1,7 @@
 //! The application of a WebSocket consumer, whose hooks run on the connection's task.
 
 use super::{
-    ConsumerApplication, Context, FromMessage, Handshake, WebSocketConsumer,
+    ConsumerApplication, Context, FromMessage, Handshake, Trigger, WebSocketConsumer,
     connect::serve,
     disconnect_guard::{DisconnectHook, disconnected},
     hooks::Hooks,
@@ -28,6 +28,7 @@ impl<C: WebSocketConsumer> Application<WebSocket> for ConsumerApplication<C> {
         scope: Scope<WebSocket>,
         upgrade: Upgrade,
     ) -> impl Future<Output = crate::Result<()>> + Send {
+        scope.record("consumer", type_name::<C>());
         let hooks = AsyncHooks::<C> {
             consumer: None,
             ctx: None,
@@ -61,6 +62,8 @@ impl<C: WebSocketConsumer> Hooks for AsyncHooks<C> {
 
     const TICKS: &'static [Duration] = C::TICKS;
 
+    const TICK_NAMES: &'static [&'static str] = C::TICK_NAMES;
+
     async fn connect(
         &mut self,
         mut handshake: Handshake<C::Event>,
@@ -80,9 +83,9 @@ impl<C: WebSocketConsumer> Hooks for AsyncHooks<C> {
 
     async fn receive(&mut self, message: Message) -> crate::Result<()> {
         let (consumer, ctx) = self.parts();
-        match C::Input::from_message(message) {
+        match C::Input::decode(message) {
             Ok(input) => consumer.receive(ctx, input).await,
-            Err(error) => consumer.malformed(ctx, error.into()).await,
+            Err((error, message)) => consumer.malformed(ctx, error.into(), message).await,
         }
     }
 
@@ -96,9 +99,13 @@ impl<C: WebSocketConsumer> Hooks for AsyncHooks<C> {
         consumer.missed(ctx, missed)
     }
 
-    fn failed(&mut self, error: Error) -> impl Future<Output = crate::Result<()>> + Send {
+    fn failed(
+        &mut self,
+        error: Error,
+        trigger: Trigger,
+    ) -> impl Future<Output = crate::Result<()>> + Send {
         let (consumer, ctx) = self.parts();
-        consumer.failed(ctx, error)
+        consumer.failed(ctx, error, trigger)
     }
 
     fn tick(&mut self, tick: usize) -> impl Future<Output = crate::Result<()>> + Send {

@@ -2,7 +2,7 @@
 
 use crate::{
     channels::{Event, Shared},
-    error::{Error, ErrorKind},
+    error::{AnyError, Error, ErrorKind},
     message::{Message, Text},
 };
 use bytes::Bytes;
@@ -34,6 +34,27 @@ pub trait FromMessage: Sized + Send {
     /// # Errors
     /// [`ErrorKind::Codec`], which is passed to the consumer's `malformed` hook.
     fn from_message(message: Message) -> crate::Result<Self>;
+
+    /// Decodes the message, and returns it beside the error if that fails.
+    ///
+    /// Default: [`from_message`](FromMessage::from_message) with a clone of the message, which
+    /// shares its payload. A codec that only borrows the message saves the clone by a `decode` of
+    /// its own.
+    ///
+    /// ```
+    /// use seaway::{FromMessage, Json, Message};
+    ///
+    /// let Err((error, message)) = Json::<u32>::decode(Message::text("seven")) else { panic!() };
+    /// assert_eq!(format!("{error:#}"), "unexpected JSON: expected value at line 1 column 1");
+    /// assert_eq!(message, Message::text("seven"));
+    /// ```
+    ///
+    /// # Errors
+    /// As [`from_message`](FromMessage::from_message).
+    fn decode(message: Message) -> Result<Self, (AnyError, Message)> {
+        let kept = message.clone();
+        Self::from_message(message).map_err(|error| (error, kept))
+    }
 }
 
 /// A type that can be sent as a message.
@@ -84,44 +105,68 @@ impl FromMessage for Message {
     fn from_message(message: Message) -> crate::Result<Self> {
         Ok(message)
     }
+
+    fn decode(message: Message) -> Result<Self, (AnyError, Message)> {
+        Ok(message)
+    }
 }
 
 impl FromMessage for Text {
     fn from_message(message: Message) -> crate::Result<Self> {
+        without_message(Self::decode(message))
+    }
+
+    fn decode(message: Message) -> Result<Self, (AnyError, Message)> {
         match message {
             Message::Text(text) => Ok(text),
-            Message::Binary(_) => {
-                Err(Error::new(ErrorKind::Codec, "expected a text message").into())
-            }
+            binary => Err((unexpected("expected a text message"), binary)),
         }
     }
 }
 
 impl FromMessage for String {
     fn from_message(message: Message) -> crate::Result<Self> {
-        Text::from_message(message).map(Self::from)
+        without_message(Self::decode(message))
+    }
+
+    fn decode(message: Message) -> Result<Self, (AnyError, Message)> {
+        Text::decode(message).map(Self::from)
     }
 }
 
 impl FromMessage for Bytes {
     fn from_message(message: Message) -> crate::Result<Self> {
+        without_message(Self::decode(message))
+    }
+
+    fn decode(message: Message) -> Result<Self, (AnyError, Message)> {
         match message {
             Message::Binary(bytes) => Ok(bytes),
-            Message::Text(_) => {
-                Err(Error::new(ErrorKind::Codec, "expected a binary message").into())
-            }
+            text => Err((unexpected("expected a binary message"), text)),
         }
     }
 }
 
 impl<T: DeserializeOwned + Send> FromMessage for Json<T> {
     fn from_message(message: Message) -> crate::Result<Self> {
-        let text = Text::from_message(message)?;
-        let value = serde_json::from_str(&text).map_err(|source| {
-            Error::new(ErrorKind::Codec, "unexpected JSON").with_source(source)
-        })?;
-        Ok(Json(value))
+        without_message(Self::decode(message))
     }
+
+    fn decode(message: Message) -> Result<Self, (AnyError, Message)> {
+        let text = Text::decode(message)?;
+        serde_json::from_str(&text).map(Json).map_err(|source| {
+            let error = Error::new(ErrorKind::Codec, "unexpected JSON").with_source(source);
+            (error.into(), Message::Text(text))
+        })
+    }
+}
+
+fn unexpected(message: &'static str) -> AnyError {
+    Error::new(ErrorKind::Codec, message).into()
+}
+
+fn without_message<T>(decoded: Result<T, (AnyError, Message)>) -> crate::Result<T> {
+    decoded.map_err(|(error, _)| error)
 }
 
 impl IntoMessage for Message {

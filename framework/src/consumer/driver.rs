@@ -1,7 +1,7 @@
 //! The driver of a WebSocket consumer: one hook at a time, messages and events alternately, and
 //! `disconnect` at the end.
 
-use super::{disconnect_guard::DisconnectGuard, hooks::Hooks, ticks::Ticks, watch::Watch};
+use super::{Trigger, disconnect_guard::DisconnectGuard, hooks::Hooks, ticks::Ticks, watch::Watch};
 use crate::{
     catch_panic::catch_panic,
     channels::{Channels, Envelope, Mailbox, MailboxSignal, Missed},
@@ -79,10 +79,20 @@ enum Step {
 /// How a hook ended.
 enum Handled {
     Done,
-    Failed(Error),
+    Failed(Error, Trigger),
     Panicked(Error),
     /// The connection has ended, and the grace period is over.
     GraceExpired,
+}
+
+impl Handled {
+    /// Sets what the hook was handling, if it failed.
+    fn on(self, trigger: Trigger) -> Self {
+        match self {
+            Self::Failed(error, _) => Self::Failed(error, trigger),
+            other => other,
+        }
+    }
 }
 
 impl<H: Hooks> Driver<H> {
@@ -133,14 +143,15 @@ impl<H: Hooks> Driver<H> {
         let Self {
             hooks, connection, ..
         } = self;
-        let mut handled = connection.run_hook(|| hooks.opened()).await;
+        let opened = connection.run_hook(|| hooks.opened()).await;
+        let mut handled = opened.on(Trigger::Opened);
         loop {
-            if let Handled::Failed(error) = handled {
-                handled = self.handle_error(error).await;
+            if let Handled::Failed(error, trigger) = handled {
+                handled = self.handle_error(error, trigger).await;
             }
             match handled {
                 Handled::Done => {}
-                Handled::Failed(error) | Handled::Panicked(error) => return Err(error.into()),
+                Handled::Failed(error, _) | Handled::Panicked(error) => return Err(error.into()),
                 Handled::GraceExpired => {
                     log_limited!(
                         warn,
@@ -164,8 +175,14 @@ impl<H: Hooks> Driver<H> {
             // Decoding a message or an event is the user's code too, so it runs inside the hook.
             handled = match step {
                 Step::Over => return Ok(()),
-                Step::Message(message) => connection.run_hook(|| hooks.receive(message)).await,
-                Step::Tick(tick) => connection.run_hook(|| hooks.tick(tick)).await,
+                Step::Message(message) => {
+                    let handled = connection.run_hook(|| hooks.receive(message)).await;
+                    handled.on(Trigger::Message)
+                }
+                Step::Tick(tick) => {
+                    let handled = connection.run_hook(|| hooks.tick(tick)).await;
+                    handled.on(Trigger::timer(H::TICK_NAMES, tick))
+                }
                 Step::Event(envelope) => {
                     let handler = || async {
                         match channels.decode(envelope) {
@@ -173,11 +190,12 @@ impl<H: Hooks> Driver<H> {
                             None => Ok(()),
                         }
                     };
-                    connection.run_hook(handler).await
+                    connection.run_hook(handler).await.on(Trigger::Event)
                 }
                 Step::Missed(missed) => {
                     channels.count_missed(missed);
-                    connection.run_hook(|| hooks.missed(missed)).await
+                    let handled = connection.run_hook(|| hooks.missed(missed)).await;
+                    handled.on(Trigger::Missed)
                 }
             };
         }
@@ -185,15 +203,15 @@ impl<H: Hooks> Driver<H> {
 
     /// Handles a hook's error: ignores it if the client has left (the next step ends the
     /// connection), and otherwise runs the consumer's `failed`.
-    async fn handle_error(&mut self, error: Error) -> Handled {
+    async fn handle_error(&mut self, error: Error, trigger: Trigger) -> Handled {
         if error.is_closed() {
             return Handled::Done;
         }
         let Self {
             hooks, connection, ..
         } = self;
-        match connection.run_hook(|| hooks.failed(error)).await {
-            Handled::Failed(error) if error.is_closed() => Handled::Done,
+        match connection.run_hook(|| hooks.failed(error, trigger)).await {
+            Handled::Failed(error, _) if error.is_closed() => Handled::Done,
             handled => handled,
         }
     }
@@ -276,7 +294,7 @@ impl ConnectionState {
             if let Poll::Ready(outcome) = handler.as_mut().poll(cx) {
                 return Poll::Ready(match outcome {
                     Ok(Ok(())) => Handled::Done,
-                    Ok(Err(error)) => Handled::Failed(error.into()),
+                    Ok(Err(error)) => Handled::Failed(error.into(), Trigger::Opened),
                     Err(panic) => Handled::Panicked(panic),
                 });
             }

@@ -1,6 +1,6 @@
 //! The hooks of one connection, as the driver runs them.
 
-use super::{Context, Handshake, disconnect_guard::DisconnectHook};
+use super::{Context, Handshake, Trigger, disconnect_guard::DisconnectHook};
 use crate::{
     channels::{Event, Missed, Shared},
     error::{Error, Result},
@@ -20,6 +20,9 @@ pub(super) trait Hooks: Sized + Send + 'static {
 
     /// The periods of the timers that run `tick`.
     const TICKS: &'static [Duration];
+
+    /// The names of these timers.
+    const TICK_NAMES: &'static [&'static str];
 
     /// Runs `connect`, keeps the consumer that it returns, and returns the handshake.
     fn connect(
@@ -42,7 +45,11 @@ pub(super) trait Hooks: Sized + Send + 'static {
 
     fn missed(&mut self, missed: Missed) -> impl Future<Output = crate::Result<()>> + Send;
 
-    fn failed(&mut self, error: Error) -> impl Future<Output = crate::Result<()>> + Send;
+    fn failed(
+        &mut self,
+        error: Error,
+        trigger: Trigger,
+    ) -> impl Future<Output = crate::Result<()>> + Send;
 
     fn tick(&mut self, tick: usize) -> impl Future<Output = crate::Result<()>> + Send;
 

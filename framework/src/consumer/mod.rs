@@ -6,6 +6,7 @@ mod blocking;
 mod codec;
 mod connect;
 mod context;
+mod defaults;
 mod disconnect_guard;
 mod driver;
 mod from_handshake;
@@ -15,6 +16,7 @@ mod http;
 mod reply_headers;
 pub(crate) mod request;
 mod ticks;
+mod trigger;
 mod watch;
 mod websocket;
 mod worker;
@@ -29,6 +31,7 @@ pub use self::{
         BodySender, Disconnect, HttpConsumer, HttpConsumerApplication, HttpContext, IntoReply,
         IntoSseEvent, Reply, Sse, SseEvent,
     },
+    trigger::Trigger,
     websocket::{ConsumerApplication, WebSocketConsumer},
     worker::{WorkerContext, WorkerFn, worker_fn},
 };

@@ -50,21 +50,38 @@ struct Head {
 
 impl<T: Requests> FromMessage for Request<T> {
     fn from_message(message: Message) -> crate::Result<Self> {
-        let text = Text::from_message(message)?;
-        let head: Head = serde_json::from_str(&text).map_err(|source| {
+        Self::decode(message).map_err(|(error, _)| error)
+    }
+
+    fn decode(message: Message) -> StdResult<Self, (AnyError, Message)> {
+        let text = Text::decode(message)?;
+        let id = match Self::id(&text) {
+            Ok(id) => id,
+            Err(error) => return Err((error.into(), Message::Text(text))),
+        };
+        match (id, Json::decode(Message::Text(text))) {
+            (None, Err(malformed)) => Err(malformed),
+            (id, input) => Ok(Self {
+                id,
+                input: match input {
+                    Ok(Json(input)) => Ok(input),
+                    Err((error, _)) => Err(error.into()),
+                },
+            }),
+        }
+    }
+}
+
+impl<T: Requests> Request<T> {
+    /// Returns the id under which the message is answered, if it is.
+    fn id(text: &str) -> Result<Option<RequestId>> {
+        let head: Head = serde_json::from_str(text).map_err(|source| {
             Error::new(ErrorKind::Codec, "unexpected JSON").with_source(source)
         })?;
         let kind = head.r#type.as_str();
-        let id = match kind.is_some_and(|kind| T::UNANSWERED.contains(&kind)) {
-            true => None,
-            false => RequestId::read(head.id)?,
-        };
-        match (id, Json::from_message(Message::Text(text))) {
-            (None, Err(error)) => Err(error),
-            (id, input) => Ok(Self {
-                id,
-                input: input.map(|Json(input)| input).map_err(Error::from),
-            }),
+        match kind.is_some_and(|kind| T::UNANSWERED.contains(&kind)) {
+            true => Ok(None),
+            false => RequestId::read(head.id),
         }
     }
 }

@@ -1,10 +1,14 @@
 //! The trait of WebSocket consumers.
 
-use super::{Context, FromMessage, Handshake, ticks::check_periods};
+use super::{
+    Context, FromMessage, Handshake, Trigger,
+    defaults::{close_failed, close_malformed, close_missed},
+    ticks::check_periods,
+};
 use crate::{
     channels::{Channels, Event, Missed, Shared},
-    error::{Error, ErrorKind, Result},
-    message::Close,
+    error::{Error, Result},
+    message::{Close, Message},
     rejection::Rejection,
     required_state::RequiredState,
 };
@@ -86,13 +90,31 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
 
     /// Handles a message that cannot be decoded as `Input`.
     ///
-    /// Default: closes the connection with 1007, and the error with its sources as the reason.
+    /// `{error:#}` has serde's own reason: "unexpected JSON: missing field `text` at line 1 column
+    /// 14". `message` is what the client sent. Default: closes the connection with 1007, and the
+    /// error with its sources as the reason.
+    ///
+    /// ```
+    /// # use seaway::{Context, Error, Json, Message, Result};
+    /// # use serde_json::{Value, json};
+    /// # struct Room;
+    /// # impl Room {
+    /// /// Answers under the id of the request, if it has one.
+    /// async fn malformed(&mut self, ctx: &mut Context, error: Error, message: Message) -> Result<()> {
+    ///     let request: Value = serde_json::from_slice(message.payload())?;
+    ///     let reason = format!("{error:#}");
+    ///     Ok(ctx.send(Json(json!({"id": request["id"], "error": reason}))).await?)
+    /// }
+    /// # }
+    /// ```
     fn malformed(
         &mut self,
         ctx: &mut Context<Self::Event>,
         error: Error,
+        message: Message,
     ) -> impl Future<Output = crate::Result<()>> + Send {
-        let close = Close::new(Close::INVALID, format!("{error:#}"));
+        _ = message;
+        let close = close_malformed(&error);
         ctx.log_malformed();
         async move { Ok(ctx.close(close).await?) }
     }
@@ -125,15 +147,14 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         missed: Missed,
     ) -> impl Future<Output = crate::Result<()>> + Send {
         async move {
-            match missed {
-                Missed::Overflowed { .. } => ctx.close(try_again(missed)).await?,
-                Missed::Interrupted { .. } => {}
+            match close_missed(missed) {
+                Some(close) => Ok(ctx.close(close).await?),
+                None => Ok(()),
             }
-            Ok(())
         }
     }
 
-    /// Handles the error that another hook returned.
+    /// Handles the error that another hook returned; `trigger` is what that hook was handling.
     ///
     /// If it returns `Ok`, the connection remains open; `Err` closes it with 1011.
     ///
@@ -145,11 +166,11 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     /// ([`ErrorKind::Closed`]), nor after a panic.
     ///
     /// ```
-    /// # use seaway::{Context, Error, ErrorKind, Result};
+    /// # use seaway::{Context, Error, ErrorKind, Result, consumer::Trigger};
     /// # struct Room;
     /// # impl Room {
     /// /// Reports to the client that the channel layer is down, and keeps the connection open.
-    /// async fn failed(&mut self, ctx: &mut Context, error: Error) -> Result<()> {
+    /// async fn failed(&mut self, ctx: &mut Context, error: Error, _: Trigger) -> Result<()> {
     ///     match error.kind() {
     ///         ErrorKind::Layer => ctx.send("not sent; try again").await?,
     ///         ErrorKind::Unconfirmed => ctx.send("perhaps not sent; reload to see").await?,
@@ -163,27 +184,22 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         &mut self,
         ctx: &mut Context<Self::Event>,
         error: Error,
+        trigger: Trigger,
     ) -> impl Future<Output = crate::Result<()>> + Send {
+        _ = trigger;
         async move {
-            match error.kind() {
-                ErrorKind::ChannelFull | ErrorKind::Layer | ErrorKind::Unconfirmed => {
-                    ctx.channels().count_unsent(&error);
-                    ctx.close(try_again("an event may not have been sent"))
-                        .await?;
-                }
-                ErrorKind::Missed => ctx.close(try_again(error.client_message())).await?,
-                ErrorKind::SessionGone => {
-                    let close = Close::new(Close::UNAUTHORIZED, error.client_message());
-                    ctx.close(close).await?;
-                }
-                _ => return Err(error.into()),
+            match close_failed(&error, ctx.channels()) {
+                Some(close) => Ok(ctx.close(close).await?),
+                None => Err(error.into()),
             }
-            Ok(())
         }
     }
 
     /// The periods of the timers that run [`tick`](WebSocketConsumer::tick) (default: no timer).
     const TICKS: &'static [Duration] = &[];
+
+    /// The names of the timers, for [`Trigger::Timer`] (default: "tick" for each).
+    const TICK_NAMES: &'static [&'static str] = &[];
 
     /// Runs when a timer is due; `tick` is its index in [`TICKS`](WebSocketConsumer::TICKS).
     ///
@@ -254,11 +270,6 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         check_periods(Self::TICKS);
         ConsumerApplication::new(channels)
     }
-}
-
-/// Returns the close (1013) after which a client is to reconnect and reload its state.
-pub(super) fn try_again(reason: impl fmt::Display) -> Close {
-    Close::new(Close::TRY_AGAIN, reason.to_string())
 }
 
 /// The application of a WebSocket consumer, made by [`WebSocketConsumer::application`].

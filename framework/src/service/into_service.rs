@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     application::{ApplicationExt, BoxApplication},
+    connection_span::connection_span,
     consumer::{
         BlockingApplication, BlockingConsumer, ConsumerApplication, HttpConsumer,
         HttpConsumerApplication, WebSocketConsumer,
@@ -19,7 +20,7 @@ use crate::{
     rejection::Rejection,
     rejection_log::{Peer, Rule},
     routing::{PathRouter, ProtocolTypeRouter},
-    scope::Scope,
+    scope::{Protocol, Scope},
 };
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Version};
@@ -131,9 +132,11 @@ fn start(
         return ResponseSource::done(rejected(rejection));
     };
     let extensions = mem::take(&mut head.extensions);
-    let mut scope = Scope::new(head);
+    let mut scope = Scope::<Http>::new(head);
     scope.client = client;
     scope.extensions = extensions;
-    let (exchange, response) = Exchange::new(body, handle.clone());
-    ResponseSource::http(http.start(scope, exchange), response, handle)
+    let span = connection_span(Http::NAME, &scope.head.uri, &scope.head.headers, client);
+    scope.set_span(span.clone());
+    let (exchange, response) = Exchange::new(body, scope.peer(), handle.clone());
+    ResponseSource::http(http.start(scope, exchange), response, handle, span)
 }

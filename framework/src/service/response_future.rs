@@ -15,7 +15,7 @@ use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
-use tracing::Instrument;
+use tracing::{Instrument, Span, instrument::Instrumented};
 
 /// The future of the response to a request.
 pub struct ResponseFuture {
@@ -37,11 +37,13 @@ impl ResponseSource {
         running: ApplicationFuture,
         response: ResponseReceiver,
         handle: Option<ConnectionHandle>,
+        span: Span,
     ) -> Self {
         Self::Http(RunningRequest {
-            running: Some(running),
+            running: Some(running.instrument(span.clone())),
             response,
             handle,
+            span,
             rejection: None,
         })
     }
@@ -100,9 +102,10 @@ fn withhold(response: Response<Body>) -> Response<Body> {
 /// Its application runs here until it has responded, and then in a task of its own. If the client
 /// disconnects before, this is dropped, and with it the application, at an await.
 pub(super) struct RunningRequest {
-    running: Option<ApplicationFuture>,
+    running: Option<Instrumented<ApplicationFuture>>,
     response: ResponseReceiver,
     handle: Option<ConnectionHandle>,
+    span: Span,
     /// The response if the application failed because it could not read the request's body.
     rejection: Option<Rejection>,
 }
@@ -110,23 +113,26 @@ pub(super) struct RunningRequest {
 impl RunningRequest {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Body>> {
         if let Some(running) = &mut self.running
-            && let Poll::Ready(outcome) = running.as_mut().poll(cx)
+            && let Poll::Ready(outcome) = Pin::new(running).poll(cx)
         {
             self.running = None;
-            match outcome {
+            let rejection = &mut self.rejection;
+            self.span.in_scope(|| match outcome {
                 Err(error) if error.body_error().is_some() => {
-                    self.rejection = Some(Rejection::from(error));
+                    *rejection = Some(Rejection::from(error));
                 }
                 outcome => log_outcome::<Http>(outcome),
-            }
+            });
         }
         let response = ready!(Pin::new(&mut self.response).poll(cx));
         if let Some(running) = self.running.take() {
             let running = async { log_outcome::<Http>(running.await) };
-            ConnectionHandle::spawn(self.handle.as_ref(), Box::pin(running.in_current_span()));
+            let running = running.instrument(self.span.clone());
+            ConnectionHandle::spawn(self.handle.as_ref(), Box::pin(running));
         }
         Poll::Ready(response.unwrap_or_else(|_| {
             rejected(self.rejection.take().unwrap_or_else(|| {
+                let _in_span = self.span.enter();
                 log_limited!(
                     error,
                     "an application ended without a response; the client gets a 500"

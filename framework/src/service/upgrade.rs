@@ -3,6 +3,7 @@
 use super::response_future::rejected;
 use crate::{
     application::{BoxApplication, log_outcome},
+    connection_span::connection_span,
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
     metric,
@@ -12,11 +13,12 @@ use crate::{
     },
     rejection::Rejection,
     rejection_log::{Outcome, Peer, Rule},
-    scope::Scope,
+    scope::{Protocol, Scope},
 };
 use http::{HeaderValue, Response, StatusCode, header, request};
 use hyper::upgrade::OnUpgrade;
 use std::sync::Arc;
+use tracing::Instrument;
 
 /// Responds to a handshake. The application runs in a task of its own: it outlives the request.
 pub(super) async fn upgrade(
@@ -45,9 +47,12 @@ async fn respond(
     };
     let origin = Origin::of(&head.headers, &head.uri);
     let offer = Deflate::negotiate(&head.headers);
-    let mut scope = Scope::new(detached(&head));
+    let mut scope = Scope::<WebSocket>::new(detached(&head));
     scope.client = handle.as_ref().and_then(ConnectionHandle::client);
     scope.extensions = head.extensions;
+    let uri = &scope.head.uri;
+    let span = connection_span(WebSocket::NAME, uri, &scope.head.headers, scope.client);
+    scope.set_span(span.clone());
     let peer = scope.peer();
     let open = {
         let (handle, peer) = (handle.clone(), peer.clone());
@@ -55,12 +60,14 @@ async fn respond(
     };
     let (upgrade, response) = Upgrade::new(origin, offer, peer.clone(), handle.clone(), open);
     let running = application.start(scope, upgrade);
-    let running = Box::pin(async move { log_outcome::<WebSocket>(running.await) });
-    ConnectionHandle::spawn(handle.as_ref(), running);
+    let running = async move { log_outcome::<WebSocket>(running.await) };
+    ConnectionHandle::spawn(handle.as_ref(), Box::pin(running.instrument(span.clone())));
     let Ok(response) = response.await else {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         let reason = "the application ended without a response";
-        peer.log_rejection(Rule::Failure, Outcome::Status(status), Some(reason));
+        span.in_scope(|| {
+            peer.log_rejection(Rule::Failure, Outcome::Status(status), Some(reason));
+        });
         return rejected(Rejection::from_status(status));
     };
     let mut response = response.map(Body::from);

@@ -5,12 +5,13 @@ use super::{
     cookie_jar::CookieJar,
     described,
     event_stream::{EventStream, ReceivedEvent},
-    explain, fail, scope, soon_at,
+    explain, fail, scope, soon_at, start,
 };
 use crate::{
-    application::{Application, BoxApplication},
+    application::BoxApplication,
     error::Result,
     protocol::{Body, Exchange, Http, ResponseReceiver},
+    rejection_log::Peer,
 };
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
@@ -102,13 +103,11 @@ impl HttpCommunicator {
         cookies: Option<&CookieJar>,
     ) -> Self {
         let (mut head, body) = request.into_parts();
-        let (mut exchange, reply) = Exchange::new(body, None);
+        let (mut exchange, reply) = Exchange::new(body, Peer::new(&head.uri, None), None);
         if let Some(cookies) = cookies {
             cookies.attach::<Http>(&mut head, &mut exchange);
         }
-        let application = application.clone();
-        let scope = scope(head);
-        let task = tokio::spawn(async move { Ok(application.call(scope, exchange).await?) });
+        let task = start(application, scope(head), exchange);
         Self {
             task: Some(task),
             response: ResponseState::Pending(reply),

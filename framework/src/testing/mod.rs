@@ -53,8 +53,11 @@ pub use self::{
 };
 
 use crate::{
+    application::{Application, BoxApplication},
+    connection_span::connection_span,
+    error::Result,
     rejection::Reason,
-    scope::{Protocol, Scope},
+    scope::{OpensOverHttp, Protocol, Scope},
 };
 use ::http::{Extensions, StatusCode, request};
 use serde::de::DeserializeOwned;
@@ -65,6 +68,8 @@ use std::{
     panic::Location,
     time::{Duration, Instant},
 };
+use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 /// Timeout of a communicator. Under paused time it elapses immediately.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -72,12 +77,27 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The caller's line in a test, because the location of a panic in a future is in the framework.
 type Line = &'static Location<'static>;
 
-/// Returns the scope of a request, with the extensions of the request, as in a server.
+/// Returns the scope of a request, with the extensions of the request and a tracing span, as in a
+/// server.
 fn scope<P: Protocol<Head = request::Parts>>(mut head: request::Parts) -> Scope<P> {
     let extensions = mem::take(&mut head.extensions);
+    let span = connection_span(P::NAME, &head.uri, &head.headers, None);
     let mut scope = Scope::new(head);
     scope.extensions = extensions;
+    scope.set_span(span);
     scope
+}
+
+/// Runs an application in the span of its connection.
+fn start<P: OpensOverHttp>(
+    application: &BoxApplication<P>,
+    scope: Scope<P>,
+    connection: P::Connection,
+) -> JoinHandle<Result<()>> {
+    let application = application.clone();
+    let span = scope.span().clone();
+    let running = async move { Ok(application.call(scope, connection).await?) };
+    tokio::spawn(running.instrument(span))
 }
 
 /// Awaits a future, and panics with `what` if it is not ready within [`PATIENCE`].

@@ -2,9 +2,10 @@
 
 use super::{
     Line, PATIENCE, cookie_jar::CookieJar, described, explain, fail, from_json, scope, soon_at,
+    start,
 };
 use crate::{
-    application::{Application, BoxApplication},
+    application::BoxApplication,
     error::Result,
     message::{Close, Message},
     protocol::{Origin, Outbound, Reply, Sender, Transport, Upgrade, WebSocket},
@@ -102,9 +103,7 @@ impl WebSocketCommunicator {
         if let Some(cookies) = cookies {
             cookies.attach::<WebSocket>(&mut head, &mut upgrade);
         }
-        let application = application.clone();
-        let scope = scope(head);
-        let task = tokio::spawn(async move { Ok(application.call(scope, upgrade).await?) });
+        let task = start(application, scope(head), upgrade);
         Self {
             application: ApplicationState::Running(task),
             response: HandshakeState::Pending(response),

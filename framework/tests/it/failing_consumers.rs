@@ -9,6 +9,7 @@ use seaway::{
     ApplicationExt, ChannelName, Channels, Close, Context, Error, ErrorKind, GroupName, Handshake,
     Json, Message, NoEvent, Rejection, Result, WebSocketConsumer,
     channels::{ChannelLayer, Envelope, LocalChannels, Mailbox},
+    consumer::Trigger,
     middleware::Provide,
     testing::WebSocketCommunicator,
 };
@@ -149,7 +150,7 @@ async fn a_consumer_may_ignore_malformed_input() {
         async fn receive(&mut self, ctx: &mut Context, Json(number): Json<u32>) -> Result<()> {
             Ok(ctx.send((number + 1).to_string()).await?)
         }
-        async fn malformed(&mut self, ctx: &mut Context, error: Error) -> Result<()> {
+        async fn malformed(&mut self, ctx: &mut Context, error: Error, _: Message) -> Result<()> {
             Ok(ctx.send(format!("try again: {error}")).await?)
         }
     }
@@ -218,7 +219,7 @@ async fn a_consumer_may_ignore_its_errors_but_not_its_panics() {
             assert_ne!(text, "panic");
             Err(Error::user(text).into())
         }
-        async fn failed(&mut self, ctx: &mut Context, error: Error) -> Result<()> {
+        async fn failed(&mut self, ctx: &mut Context, error: Error, _: Trigger) -> Result<()> {
             Ok(ctx.send(format!("never mind: {error}")).await?)
         }
     }

@@ -10,7 +10,7 @@ use std::{
 /// The layers of the crate, the lowest first; modules of one layer do not use each other. No module
 /// uses the server.
 const LAYERS: &[&[&str]] = &[
-    &["error", "log_limit", "waker"],
+    &["connection_span", "error", "log_limit", "waker"],
     &["metric", "rejection_log"],
     &[
         "catch_panic",

@@ -60,5 +60,6 @@ mod support;
 #[cfg(feature = "sessions")]
 mod test_client;
 mod test_consumer;
+mod triggers;
 #[cfg(all(feature = "macros", feature = "server"))]
 mod workers;

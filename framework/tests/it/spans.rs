@@ -1,10 +1,17 @@
-//! Tests of tracing spans: log lines after the response are in the span of the request.
+//! Tests of tracing spans: every log line of a connection names it.
 
-use crate::{actor::Said, support::eventually};
-use http::{Request, Response};
+use crate::{
+    actor::Said,
+    support::{Server, eventually, next_close, send_text, try_connect},
+};
+use http::{Request, Response, StatusCode};
 use seaway::{
-    Channels, Error, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Reply, Result,
-    protocol::Body,
+    Application, ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, Channels,
+    Context, Error, Handshake, HttpConsumer, HttpContext, HttpHandshake, NoEvent, OpensOverHttp,
+    Rejection, Reply, Result, Scope, WebSocketConsumer,
+    protocol::{Body, Http, WebSocket},
+    routing::{PathRouter, ProtocolTypeRouter},
+    testing::{HttpCommunicator, WebSocketCommunicator},
 };
 use std::{
     io,
@@ -19,8 +26,32 @@ use tracing_subscriber::fmt::format::FmtSpan;
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
+    /// Records all lines of this thread, at every level: a line over its rate limit has the level
+    /// `debug`.
+    fn listen() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_max_level(tracing::Level::DEBUG)
+            .with_writer(move || writer.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
     fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// Waits for a line that contains this.
+    async fn line(&self, part: &str) -> String {
+        eventually(|| {
+            let text = self.text();
+            text.lines()
+                .find(|line| line.contains(part))
+                .map(str::to_owned)
+        })
+        .await
     }
 }
 
@@ -76,7 +107,7 @@ async fn log_lines_after_the_response_are_in_the_span_of_the_request() {
         lines.map(|lines| lines.into_iter().map(str::to_owned).collect::<Vec<_>>())
     });
     for line in lines.await {
-        assert!(line.contains(" request: "), "{line}");
+        assert!(line.contains(" request:connection{"), "{line}");
     }
     drop(response);
 }
@@ -115,4 +146,224 @@ async fn a_send_and_a_join_are_spans_with_their_group() {
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
+}
+
+/// A consumer that fails on each message.
+struct Failing;
+
+impl WebSocketConsumer for Failing {
+    type Input = String;
+    type Event = NoEvent;
+
+    async fn connect(_: &mut Handshake) -> Result<Self, Rejection> {
+        Ok(Self)
+    }
+
+    async fn receive(&mut self, _: &mut Context, text: String) -> Result<()> {
+        tracing::info!("received {text}");
+        Err("the database is on fire")?
+    }
+}
+
+struct FailingBlocking;
+
+impl BlockingConsumer for FailingBlocking {
+    type Input = String;
+    type Event = NoEvent;
+
+    fn connect(_: &mut BlockingHandshake) -> Result<Self, Rejection> {
+        Ok(Self)
+    }
+
+    fn receive(&mut self, _: &mut BlockingContext, _: String) -> Result<()> {
+        Err("the cellar is on fire")?
+    }
+}
+
+struct FailingPage;
+
+impl HttpConsumer for FailingPage {
+    type Event = NoEvent;
+
+    async fn connect(_: &mut HttpHandshake) -> Result<Self, Rejection> {
+        Ok(Self)
+    }
+
+    async fn handle(&mut self, _: &mut HttpContext) -> Result<Reply> {
+        Err("the attic is on fire")?
+    }
+}
+
+#[tokio::test]
+async fn every_log_line_of_a_failed_connection_names_it() {
+    let (log, _listening) = Log::listen();
+    let channels = Channels::in_memory();
+    let sockets = PathRouter::new()
+        .route("/ws/{room}", Failing::application(&channels))
+        .route("/blocking", FailingBlocking::application(&channels));
+    let server = Server::start(ProtocolTypeRouter::new().websocket(sockets)).await;
+
+    for (path, parts) in [
+        ("/ws/7?secret=1", ["received x", "the database is on fire"]),
+        ("/blocking", ["the cellar", "the cellar is on fire"]),
+    ] {
+        let id = [("x-request-id", "r-17")];
+        let mut client = try_connect(server.address, path, &id).await.unwrap();
+        send_text(&mut client, "x").await;
+        assert_eq!(next_close(&mut client).await.code, 1011);
+        for part in parts {
+            let line = log.line(part).await;
+            let path = path.split('?').next().unwrap();
+            for field in [
+                r#"connection{protocol="websocket""#,
+                &format!("path={path:?}"),
+                "client=127.0.0.1:",
+                r#"request_id="r-17""#,
+                "consumer=it::spans::Failing",
+            ] {
+                assert!(line.contains(field), "{field} in {line}");
+            }
+            assert!(!line.contains("secret"), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failed_request_is_named_and_not_called_a_rejected_client() {
+    let (log, _listening) = Log::listen();
+    let app = ApplicationExt::boxed(FailingPage::application(&Channels::in_memory()));
+    let request = Request::get("/attic").header("x-request-id", "r-18");
+
+    let response = HttpCommunicator::request(&app, request.body("").unwrap()).await;
+
+    assert_eq!(response.unwrap().status(), 500);
+    let line = log.line("the attic is on fire").await;
+    for part in [
+        r#"connection{protocol="http" path="/attic" request_id="r-18" consumer=it::spans::FailingPage}"#,
+        "a request failed",
+    ] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+    assert!(!log.text().contains("rejected a client"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn middleware_adds_the_request_id_and_the_user_to_the_log_lines_of_a_connection() {
+    struct TraceId<A>(A);
+    impl<P: OpensOverHttp, A: Application<P>> Application<P> for TraceId<A> {
+        async fn call(&self, scope: Scope<P>, connection: P::Connection) -> Result<()> {
+            scope.record("request_id", "t-1");
+            scope.record("user", 7);
+            self.0.call(scope, connection).await
+        }
+    }
+    let (log, _listening) = Log::listen();
+    let app = TraceId(Failing::application(&Channels::in_memory())).boxed();
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/ws"));
+
+    client.send("y").await;
+    assert_eq!(client.receive_close().await.code, 1011);
+
+    let line = log.line("received y").await;
+    for part in [r#"path="/ws""#, "request_id=t-1", "user=7"] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_response_hook_that_rejects_is_logged_for_pages_and_for_sockets() {
+    struct NoRoom<A>(A);
+    impl<P: OpensOverHttp, A: Application<P>> Application<P> for NoRoom<A> {
+        async fn call(&self, scope: Scope<P>, mut connection: P::Connection) -> Result<()> {
+            P::on_response(
+                &mut connection,
+                Box::new(|_| {
+                    let rejection = Rejection::new(StatusCode::INSUFFICIENT_STORAGE, "it is full");
+                    Box::pin(async { Err(rejection) })
+                }),
+            );
+            self.0.call(scope, connection).await
+        }
+    }
+    let (log, _listening) = Log::listen();
+    let channels = Channels::in_memory();
+    let page = ApplicationExt::<Http>::boxed(NoRoom(Page::application(&channels)));
+    let socket = ApplicationExt::<WebSocket>::boxed(NoRoom(Failing::application(&channels)));
+
+    let request = Request::get("/page").body("").unwrap();
+    let response = HttpCommunicator::request(&page, request).await.unwrap();
+    assert_eq!(response.status(), 507);
+    let mut client = WebSocketCommunicator::open(&socket, Request::get("/socket"));
+    assert_eq!(client.status().await, 507);
+
+    for path in ["/page", "/socket"] {
+        let refused = log.text();
+        let mut lines = refused
+            .lines()
+            .filter(|line| line.contains("rejected a client"));
+        let line = lines.find(|line| line.contains(path));
+        assert!(
+            line.is_some_and(|line| line.contains("status=507")),
+            "{path} in {refused}"
+        );
+    }
+}
+
+/// A page that responds.
+struct Page;
+
+impl HttpConsumer for Page {
+    type Event = NoEvent;
+
+    async fn connect(_: &mut HttpHandshake) -> Result<Self, Rejection> {
+        Ok(Self)
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+        ctx.reply("hello")
+    }
+}
+
+#[cfg(feature = "sessions")]
+#[tokio::test]
+async fn the_log_lines_of_a_connection_show_its_user() {
+    use seaway::{Authenticator, User, middleware::Auth};
+
+    struct Accounts;
+    impl Authenticator for Accounts {
+        type User = u32;
+        type Credentials = ();
+
+        fn id(&self, user: &u32) -> String {
+            user.to_string()
+        }
+        async fn load(&self, id: &str) -> Result<Option<u32>> {
+            Ok(Some(id.parse()?))
+        }
+        async fn authenticate(&self, (): ()) -> Result<Option<u32>> {
+            Ok(None)
+        }
+    }
+    struct Members;
+    impl HttpConsumer for Members {
+        type Event = NoEvent;
+
+        async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Rejection> {
+            handshake.extract::<User<u32>>().await?;
+            Ok(Self)
+        }
+        async fn handle(&mut self, _: &mut HttpContext) -> Result<Reply> {
+            Err("the library is on fire")?
+        }
+    }
+    let (log, _listening) = Log::listen();
+    let auth = Auth::new(Accounts).tokens(|token| async move { Ok(Some(token)) });
+    let app = Members::application(&Channels::in_memory()).with(auth);
+    let request = Request::get("/").header("authorization", "Bearer 42");
+
+    let response = HttpCommunicator::request(&app.boxed(), request.body("").unwrap()).await;
+
+    assert_eq!(response.unwrap().status(), 500);
+    let line = log.line("the library is on fire").await;
+    assert!(line.contains("user=\"42\""), "{line}");
 }

@@ -198,7 +198,7 @@ pub(super) fn event(consumer: &Consumer) -> Option<TokenStream> {
         ..
     } = consumer;
     if events.is_empty() && matches!(forward, Forward::None) {
-        return hooks.with_argument(Hook::Event, &quote!(::seaway::Shared<Self::Event>));
+        return hooks.with_arguments(Hook::Event, &[&quote!(::seaway::Shared<Self::Event>)]);
     }
     let handled = handle(consumer)?;
     let span = at(ty);

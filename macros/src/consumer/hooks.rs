@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{mistakes::Mistakes, protocol::Protocol, spans::at, types};
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Ident, Type};
 
 /// A method of the trait that the user writes under its name.
@@ -117,8 +117,11 @@ impl Hook {
             Hook::Event => {
                 "`&mut self`, then optionally `ctx: &mut Context<…>`, then `event: Shared<…>`"
             }
-            Hook::Malformed | Hook::Failed => {
-                "`&mut self`, then optionally `ctx: &mut Context<…>`, then `error: Error`"
+            Hook::Malformed => {
+                "`&mut self`, then optionally `ctx: &mut Context<…>`, then `error: Error`, then optionally `message: Message`"
+            }
+            Hook::Failed => {
+                "`&mut self`, then optionally `ctx: &mut Context<…>`, then `error: Error`, then optionally `trigger: Trigger`"
             }
             Hook::Missed => {
                 "`&mut self`, then optionally `ctx: &mut Context<…>`, then `missed: Missed`"
@@ -152,9 +155,13 @@ impl Hook {
 
     /// Returns whether the parameters are those of this hook.
     pub(super) fn fits(self, method: &Method) -> bool {
-        let arguments = usize::from(!matches!(self, Hook::Opened | Hook::Handle));
+        let arguments = match self {
+            Hook::Opened | Hook::Handle => 0..=0,
+            Hook::Malformed | Hook::Failed => 1..=2,
+            _ => 1..=1,
+        };
         let has_context = method.context.is_some();
-        method.arguments.len() == arguments
+        arguments.contains(&method.arguments.len())
             && !(has_context && matches!(self, Hook::Connect | Hook::Disconnect))
     }
 }
@@ -252,26 +259,42 @@ impl Hooks {
                 }
             }
         });
-        let malformed = self.with_argument(Hook::Malformed, &error);
-        let missed = self.with_argument(Hook::Missed, &quote!(::seaway::Missed));
-        let failed = self.with_argument(Hook::Failed, &error);
+        let message = quote!(::seaway::Message);
+        let trigger = quote!(::seaway::consumer::Trigger);
+        let malformed = self.with_arguments(Hook::Malformed, &[&error, &message]);
+        let missed = self.with_arguments(Hook::Missed, &[&quote!(::seaway::Missed)]);
+        let failed = self.with_arguments(Hook::Failed, &[&error, &trigger]);
         quote!(#opened #malformed #missed #failed)
     }
 
-    /// Generates a hook that takes one argument after the context.
-    pub(super) fn with_argument(&self, hook: Hook, ty: &TokenStream) -> Option<TokenStream> {
+    /// Generates a hook that takes arguments of these types after the context. The user's method
+    /// may leave out the last ones.
+    pub(super) fn with_arguments(&self, hook: Hook, types: &[&TokenStream]) -> Option<TokenStream> {
         let method = self.get(hook)?;
         let span = at(&method.name);
         let name = &method.name;
         let ctx = context([method].into_iter(), span);
-        let spans = method.arguments.iter().map(place);
-        let arguments = spans.map(|span| quote_spanned!(span=> argument));
+        let variable = |at: usize, span| format_ident!("argument_{at}", span = span);
+        let parameters = types.iter().enumerate().map(|(at, ty)| {
+            let taken = at < method.arguments.len();
+            let name = match taken {
+                true => variable(at, span).into_token_stream(),
+                false => quote!(_),
+            };
+            quote_spanned!(span=> #name: #ty)
+        });
+        let arguments = method.arguments.iter().enumerate().map(|(at, argument)| {
+            // The name of the parameter, at the place where the compiler reports another type.
+            let mut variable = variable(at, span);
+            variable.set_span(place(argument));
+            quote!(#variable)
+        });
         let call = method.call(&arguments.collect::<Vec<_>>());
         Some(quote_spanned! {span=>
             async fn #name(
                 &mut self,
                 #ctx: &mut ::seaway::Context<Self::Event>,
-                argument: #ty,
+                #(#parameters),*
             ) -> ::seaway::Result<()> {
                 #call
             }

@@ -59,7 +59,7 @@ fn check_amount(amount: &Expr) -> Result<()> {
     Err(Error::new(lit.span(), fault))
 }
 
-/// Generates the trait's `TICKS` and `tick`.
+/// Generates the trait's `TICKS`, `TICK_NAMES` and `tick`.
 pub(super) fn ticks(timers: &[Timer], ty: &Type) -> Option<TokenStream> {
     if timers.is_empty() {
         return None;
@@ -71,8 +71,10 @@ pub(super) fn ticks(timers: &[Timer], ty: &Type) -> Option<TokenStream> {
         let call = timer.method.call(&[]);
         quote_spanned!(at(&timer.method.name)=> #place => #call)
     });
+    let names = timers.iter().map(|timer| timer.method.name.to_string());
     let ticks = quote! {
         const TICKS: &'static [::core::time::Duration] = &[#(#periods),*];
+        const TICK_NAMES: &'static [&'static str] = &[#(#names),*];
     };
     Some(quote_spanned! {span=>
         #ticks

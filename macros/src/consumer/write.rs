@@ -222,7 +222,7 @@ fn receive(consumer: &Consumer) -> (TokenStream, Option<TokenStream>) {
         );
     }
     if let Some(input) = hooks.input() {
-        let receive = hooks.with_argument(Hook::Receive, &quote!(Self::Input));
+        let receive = hooks.with_arguments(Hook::Receive, &[&quote!(Self::Input)]);
         return (quote!(#input), receive);
     }
     let receive = quote_spanned! {at(ty)=>

@@ -17,6 +17,7 @@ impl<C: BlockingConsumer> Application<WebSocket> for BlockingApplication<C> {
         scope: Scope<WebSocket>,
         upgrade: Upgrade,
     ) -> impl Future<Output = crate::Result<()>> + Send {
+        scope.record("consumer", type_name::<C>());
         let pool = self.pool.clone().unwrap_or_else(BlockingPool::shared);
         let hooks = BlockingHooks::<C>::new(pool);
         serve(hooks, self.channels.clone(), scope, upgrade)

@@ -4,9 +4,13 @@ use super::{BlockingContext, BlockingHandshake};
 use crate::{
     blocking::BlockingPool,
     channels::{Channels, Event, Missed, Shared},
-    consumer::{FromMessage, ticks::check_periods, websocket::try_again},
-    error::{Error, ErrorKind, Result},
-    message::Close,
+    consumer::{
+        FromMessage, Trigger,
+        defaults::{close_failed, close_malformed, close_missed},
+        ticks::check_periods,
+    },
+    error::{Error, Result},
+    message::{Close, Message},
     rejection::Rejection,
     required_state::RequiredState,
 };
@@ -118,14 +122,16 @@ pub trait BlockingConsumer: Sized + Send + 'static {
 
     /// Handles a message that cannot be decoded as `Input`.
     ///
-    /// Default: closes the connection with 1007, and the error with its sources as the reason.
+    /// Default: that of [`WebSocketConsumer::malformed`](crate::WebSocketConsumer::malformed).
     fn malformed(
         &mut self,
         ctx: &mut BlockingContext<Self::Event>,
         error: Error,
+        message: Message,
     ) -> crate::Result<()> {
+        _ = message;
         ctx.log_malformed();
-        Ok(ctx.close(Close::new(Close::INVALID, format!("{error:#}")))?)
+        Ok(ctx.close(close_malformed(&error))?)
     }
 
     /// Runs when events before the next one may be missing; see
@@ -135,13 +141,13 @@ pub trait BlockingConsumer: Sized + Send + 'static {
         ctx: &mut BlockingContext<Self::Event>,
         missed: Missed,
     ) -> crate::Result<()> {
-        match missed {
-            Missed::Overflowed { .. } => Ok(ctx.close(try_again(missed))?),
-            Missed::Interrupted { .. } => Ok(()),
+        match close_missed(missed) {
+            Some(close) => Ok(ctx.close(close)?),
+            None => Ok(()),
         }
     }
 
-    /// Handles the error that another hook returned.
+    /// Handles the error that another hook returned; `trigger` is what that hook was handling.
     ///
     /// If it returns `Ok`, the connection remains open; `Err` closes it with 1011.
     ///
@@ -150,23 +156,21 @@ pub trait BlockingConsumer: Sized + Send + 'static {
         &mut self,
         ctx: &mut BlockingContext<Self::Event>,
         error: Error,
+        trigger: Trigger,
     ) -> crate::Result<()> {
-        match error.kind() {
-            ErrorKind::ChannelFull | ErrorKind::Layer | ErrorKind::Unconfirmed => {
-                ctx.channels().count_unsent(&error);
-                Ok(ctx.close(try_again("an event may not have been sent"))?)
-            }
-            ErrorKind::Missed => Ok(ctx.close(try_again(error.client_message()))?),
-            ErrorKind::SessionGone => {
-                let close = Close::new(Close::UNAUTHORIZED, error.client_message());
-                Ok(ctx.close(close)?)
-            }
-            _ => Err(error.into()),
+        _ = trigger;
+        match close_failed(&error, ctx.channels()) {
+            Some(close) => Ok(ctx.close(close)?),
+            None => Err(error.into()),
         }
     }
 
     /// The periods of the timers that run [`tick`](BlockingConsumer::tick) (default: no timer).
     const TICKS: &'static [Duration] = &[];
+
+    /// The names of the timers, for [`Trigger::Timer`](crate::consumer::Trigger::Timer) (default: each
+    /// has the name "tick").
+    const TICK_NAMES: &'static [&'static str] = &[];
 
     /// Runs when a timer is due; `tick` is its index in [`TICKS`](BlockingConsumer::TICKS).
     fn tick(&mut self, ctx: &mut BlockingContext<Self::Event>, tick: usize) -> crate::Result<()> {

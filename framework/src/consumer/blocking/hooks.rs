@@ -4,7 +4,9 @@ use super::{BlockingConsumer, BlockingContext, BlockingHandshake};
 use crate::{
     blocking::{BlockingPool, runtime_ended},
     channels::{Missed, Shared},
-    consumer::{Context, FromMessage, Handshake, disconnect_guard::DisconnectHook, hooks::Hooks},
+    consumer::{
+        Context, FromMessage, Handshake, Trigger, disconnect_guard::DisconnectHook, hooks::Hooks,
+    },
     error::{Error, Result},
     log_limit::log_limited,
     message::{Close, Message},
@@ -99,6 +101,8 @@ impl<C: BlockingConsumer> Hooks for BlockingHooks<C> {
 
     const TICKS: &'static [Duration] = C::TICKS;
 
+    const TICK_NAMES: &'static [&'static str] = C::TICK_NAMES;
+
     async fn connect(
         &mut self,
         handshake: Handshake<C::Event>,
@@ -121,9 +125,9 @@ impl<C: BlockingConsumer> Hooks for BlockingHooks<C> {
 
     async fn receive(&mut self, message: Message) -> crate::Result<()> {
         // Decoded on the pool: large JSON takes processor time.
-        let receive = |consumer: &mut C, ctx: &mut _| match C::Input::from_message(message) {
+        let receive = |consumer: &mut C, ctx: &mut _| match C::Input::decode(message) {
             Ok(input) => consumer.receive(ctx, input),
-            Err(error) => consumer.malformed(ctx, error.into()),
+            Err((error, message)) => consumer.malformed(ctx, error.into(), message),
         };
         self.run_hook(receive).await
     }
@@ -138,8 +142,8 @@ impl<C: BlockingConsumer> Hooks for BlockingHooks<C> {
         self.run_hook(hook).await
     }
 
-    async fn failed(&mut self, error: Error) -> crate::Result<()> {
-        let hook = |consumer: &mut C, ctx: &mut _| consumer.failed(ctx, error);
+    async fn failed(&mut self, error: Error, trigger: Trigger) -> crate::Result<()> {
+        let hook = move |consumer: &mut C, ctx: &mut _| consumer.failed(ctx, error, trigger);
         self.run_hook(hook).await
     }
 

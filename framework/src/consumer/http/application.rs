@@ -31,6 +31,7 @@ impl<C: HttpConsumer> Application<Http> for HttpConsumerApplication<C> {
         scope: Scope<Http>,
         exchange: Exchange,
     ) -> impl Future<Output = crate::Result<()>> + Send {
+        scope.record("consumer", type_name::<C>());
         // Boxed, so that the request's future does not keep the memory of the handshake.
         let opening = Box::pin(open::<C>(self.channels.clone(), scope, exchange));
         async move {

@@ -26,6 +26,7 @@ use std::{
     },
     time::Duration,
 };
+use tracing::Span;
 
 /// The log-in of one client: an extractor for consumers and axum handlers.
 ///
@@ -110,6 +111,8 @@ pub(super) struct LogIn<A: Authenticator> {
     /// response streams.
     pub(super) page: Option<Box<str>>,
     pub(super) news: ChangeNotifier,
+    /// The span of the connection, whose log lines show the user.
+    pub(super) span: Span,
     /// Whether the response is made. After that, no cookie can be set.
     pub(super) is_replied: AtomicBool,
     /// The user, once loaded; the inner `None` means that nobody is logged in.
@@ -160,7 +163,10 @@ impl<A: Authenticator> LogIn<A> {
         match &self.credential {
             Credential::Nothing => Ok(None),
             Credential::Token(token, verify) => match verify(token.clone()).await? {
-                Some(id) => Ok(self.authenticator.load(&id).await?),
+                Some(id) => {
+                    let user = self.authenticator.load(&id).await?;
+                    Ok(self.found(user, &id))
+                }
                 None => Ok(None),
             },
             Credential::Session(session) => {
@@ -168,9 +174,18 @@ impl<A: Authenticator> LogIn<A> {
                     return Ok(None);
                 };
                 let user = self.authenticator.load(&kept.id).await?;
-                Ok(user.filter(|user| self.kept(user).stamp == kept.stamp))
+                let user = user.filter(|user| self.kept(user).stamp == kept.stamp);
+                Ok(self.found(user, &kept.id))
             }
         }
+    }
+
+    /// Shows the user in the log lines of the connection.
+    fn found(&self, user: Option<A::User>, id: &str) -> Option<A::User> {
+        if user.is_some() {
+            self.span.record("user", id);
+        }
+        user
     }
 
     pub(super) async fn log_in(&self, user: &A::User) -> Result<()> {

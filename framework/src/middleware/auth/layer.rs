@@ -178,6 +178,7 @@ where
                 .extensions
                 .get_or_insert_default::<Revocations>()
                 .change_notifier(),
+            span: scope.span().clone(),
             is_replied: AtomicBool::new(false),
             user: Mutex::new(None),
         });

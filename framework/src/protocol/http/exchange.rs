@@ -7,6 +7,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     rejection::Rejection,
+    rejection_log::Peer,
     scope::{OpensOverHttp, Protocol, ResponseHook},
 };
 use http::{Response, request};
@@ -36,6 +37,7 @@ pub struct Exchange {
     /// The request's body.
     pub body: Body,
     hooks: Vec<ResponseHook>,
+    peer: Peer,
     handle: Option<ConnectionHandle>,
     reply: oneshot::Sender<Response<Body>>,
 }
@@ -45,11 +47,16 @@ pub(crate) type ResponseReceiver = oneshot::Receiver<Response<Body>>;
 
 impl Exchange {
     /// Creates an exchange, without a handle if another server serves it.
-    pub(crate) fn new(body: Body, handle: Option<ConnectionHandle>) -> (Self, ResponseReceiver) {
+    pub(crate) fn new(
+        body: Body,
+        peer: Peer,
+        handle: Option<ConnectionHandle>,
+    ) -> (Self, ResponseReceiver) {
         let (reply, response) = oneshot::channel();
         let exchange = Self {
             body,
             hooks: Vec::new(),
+            peer,
             handle,
             reply,
         };
@@ -70,7 +77,8 @@ impl Exchange {
     /// # Errors
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has disconnected.
     pub async fn respond(self, response: Response<Body>) -> Result<()> {
-        let response = response_hooks::run(self.hooks, response, |_| {}).await;
+        let log = |rejection: &Rejection| rejection.log(&self.peer);
+        let response = response_hooks::run(self.hooks, response, log).await;
         self.reply.send(response).map_err(|_| Error::closed())
     }
 }

@@ -3,8 +3,8 @@
 use super::{open, stage, status};
 use crate::support::Recorder;
 use seaway::{
-    ApplicationExt, Channels, Close, Context, Error, Event, Group, Handshake, Json, Rejection,
-    Result, Shared, WebSocketConsumer, consumer, middleware::Provide,
+    ApplicationExt, Channels, Close, Context, Error, Event, Group, Handshake, Json, Message,
+    Rejection, Result, Shared, WebSocketConsumer, consumer, consumer::Trigger, middleware::Provide,
 };
 use std::time::Duration;
 
@@ -40,12 +40,14 @@ impl Ward {
         self.recorder.record("event");
     }
 
-    async fn malformed(&mut self, error: Error) {
-        self.recorder.record(format!("malformed: {error}"));
+    async fn malformed(&mut self, error: Error, message: Message) {
+        let text = format!("malformed: {error:#} in {message:?}");
+        self.recorder.record(text);
     }
 
-    fn failed(&mut self, error: Error) -> Result<()> {
-        self.recorder.record(format!("failed: {error}"));
+    fn failed(&mut self, error: Error, trigger: Trigger) -> Result<()> {
+        let text = format!("failed: {error} on {trigger:?}");
+        self.recorder.record(text);
         Ok(())
     }
 
@@ -73,8 +75,8 @@ async fn hooks_are_recognized_by_their_names() {
             "receive 1",
             "event",
             "receive 0",
-            "failed: the application failed",
-            "malformed: unexpected JSON",
+            "failed: the application failed on Message",
+            r#"malformed: unexpected JSON: expected value at line 1 column 1 in Text("x")"#,
             "disconnect 1000",
         ]
     );
@@ -158,10 +160,39 @@ async fn timer_intervals_accept_every_unit() {
         Clock::TICKS,
         [250, 60_000, 60_000].map(Duration::from_millis)
     );
+    assert_eq!(Clock::TICK_NAMES, ["quarter", "minute", "slow"]);
     let mut clock = open(&stage::<Clock>(), "/ws/lobby");
     assert_eq!(clock.status().await, 101);
 
     for _ in 0..3 {
         assert_eq!(clock.receive_text().await, "quarter");
     }
+}
+
+#[tokio::test]
+async fn a_method_may_return_any_error() {
+    #[derive(WebSocketConsumer)]
+    struct Lenient;
+
+    #[consumer]
+    impl Lenient {
+        async fn opened(&mut self, ctx: &mut Context) -> Result<(), Error> {
+            ctx.send("hello").await
+        }
+
+        async fn receive(&mut self, text: String) -> anyhow::Result<()> {
+            anyhow::ensure!(text == "ahoy", "that is no greeting");
+            Ok(())
+        }
+
+        async fn failed(&mut self, ctx: &mut Context, error: Error) -> Result<(), Error> {
+            ctx.send(format!("{error:#}")).await
+        }
+    }
+    let mut client = open(&stage::<Lenient>(), "/ws/lobby");
+
+    assert_eq!(client.receive_text().await, "hello");
+    client.send("hi").await;
+    let failure = client.receive_text().await;
+    assert_eq!(failure, "the application failed: that is no greeting");
 }

@@ -1,0 +1,41 @@
+//! What `malformed`, `missed` and `failed` do by default, for async and blocking consumers alike.
+
+use crate::{
+    channels::{Channels, Missed},
+    error::{Error, ErrorKind},
+    message::Close,
+};
+use std::fmt;
+
+/// Returns the close after a message that is not an `Input`: 1007, with the reason.
+pub(super) fn close_malformed(error: &Error) -> Close {
+    Close::new(Close::INVALID, format!("{error:#}"))
+}
+
+/// Returns the close after missed events, if the consumer was too slow; `None` keeps the connection
+/// open.
+pub(super) fn close_missed(missed: Missed) -> Option<Close> {
+    match missed {
+        Missed::Overflowed { .. } => Some(try_again(missed)),
+        Missed::Interrupted { .. } => None,
+    }
+}
+
+/// Returns the close after an error of a hook, and counts an event that was not sent. `None` is for
+/// an error that closes with 1011 and is logged.
+pub(super) fn close_failed(error: &Error, channels: &Channels) -> Option<Close> {
+    match error.kind() {
+        ErrorKind::ChannelFull | ErrorKind::Layer | ErrorKind::Unconfirmed => {
+            channels.count_unsent(error);
+            Some(try_again("an event may not have been sent"))
+        }
+        ErrorKind::Missed => Some(try_again(error.client_message())),
+        ErrorKind::SessionGone => Some(Close::new(Close::UNAUTHORIZED, error.client_message())),
+        _ => None,
+    }
+}
+
+/// Returns the close (1013) after which a client is to reconnect and reload its state.
+fn try_again(reason: impl fmt::Display) -> Close {
+    Close::new(Close::TRY_AGAIN, reason.to_string())
+}

@@ -1,0 +1,170 @@
+//! Tests of what `malformed` and `failed` are told.
+
+use crate::{actor::Said, support::Recorder};
+use http::Request;
+use seaway::{
+    ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, BoxApplication, Channels,
+    Context, Error, Handshake, Json, Message, Rejection, Result, Shared, WebSocketConsumer,
+    consumer::Trigger, middleware::Provide, protocol::WebSocket, testing::WebSocketCommunicator,
+};
+use serde::Deserialize;
+use std::time::Duration;
+
+#[derive(Deserialize)]
+struct Bid {
+    #[expect(dead_code, reason = "only its absence matters")]
+    cents: u64,
+}
+
+/// A consumer whose hooks all fail, and which records what its `failed` and `malformed` get.
+struct Careless(Recorder);
+
+impl WebSocketConsumer for Careless {
+    type Input = Json<Bid>;
+    type Event = Said;
+
+    const TICKS: &'static [Duration] = &[Duration::from_secs(9), Duration::from_secs(7)];
+    const TICK_NAMES: &'static [&'static str] = &["slow"];
+
+    async fn connect(handshake: &mut Handshake<Said>) -> Result<Self, Rejection> {
+        handshake.join("room").await?;
+        Ok(Self(handshake.state::<Recorder>()?.clone()))
+    }
+
+    async fn opened(&mut self, _: &mut Context<Said>) -> Result<()> {
+        Err("opened")?
+    }
+
+    async fn receive(&mut self, _: &mut Context<Said>, _: Json<Bid>) -> Result<()> {
+        Err("received")?
+    }
+
+    async fn event(&mut self, _: &mut Context<Said>, _: Shared<Said>) -> Result<()> {
+        Err("heard")?
+    }
+
+    async fn tick(&mut self, _: &mut Context<Said>, _: usize) -> Result<()> {
+        Err("ticked")?
+    }
+
+    async fn malformed(
+        &mut self,
+        _: &mut Context<Said>,
+        error: Error,
+        message: Message,
+    ) -> Result<()> {
+        self.0.record(format!("{error:#} in {message:?}"));
+        Err("malformed")?
+    }
+
+    async fn failed(
+        &mut self,
+        _: &mut Context<Said>,
+        error: Error,
+        trigger: Trigger,
+    ) -> Result<()> {
+        self.0.record(format!("{error:#}: {trigger:?}"));
+        Ok(())
+    }
+}
+
+/// The same, on the pool.
+struct CarelessBlocking(Recorder);
+
+impl BlockingConsumer for CarelessBlocking {
+    type Input = Json<Bid>;
+    type Event = Said;
+
+    const TICKS: &'static [Duration] = Careless::TICKS;
+    const TICK_NAMES: &'static [&'static str] = Careless::TICK_NAMES;
+
+    fn connect(handshake: &mut BlockingHandshake<Said>) -> Result<Self, Rejection> {
+        handshake.join("room")?;
+        Ok(Self(handshake.state::<Recorder>()?.clone()))
+    }
+
+    fn opened(&mut self, _: &mut BlockingContext<Said>) -> Result<()> {
+        Err("opened")?
+    }
+
+    fn receive(&mut self, _: &mut BlockingContext<Said>, _: Json<Bid>) -> Result<()> {
+        Err("received")?
+    }
+
+    fn event(&mut self, _: &mut BlockingContext<Said>, _: Shared<Said>) -> Result<()> {
+        Err("heard")?
+    }
+
+    fn tick(&mut self, _: &mut BlockingContext<Said>, _: usize) -> Result<()> {
+        Err("ticked")?
+    }
+
+    fn malformed(
+        &mut self,
+        _: &mut BlockingContext<Said>,
+        error: Error,
+        message: Message,
+    ) -> Result<()> {
+        self.0.record(format!("{error:#} in {message:?}"));
+        Err("malformed")?
+    }
+
+    fn failed(
+        &mut self,
+        _: &mut BlockingContext<Said>,
+        error: Error,
+        trigger: Trigger,
+    ) -> Result<()> {
+        self.0.record(format!("{error:#}: {trigger:?}"));
+        Ok(())
+    }
+}
+
+/// Makes each hook fail once, and returns what the consumer recorded.
+async fn provoke(
+    app: &BoxApplication<WebSocket>,
+    channels: &Channels,
+    recorder: &Recorder,
+) -> Vec<String> {
+    let mut client = WebSocketCommunicator::open(app, Request::get("/"));
+    assert_eq!(client.status().await, 101);
+    recorder.wait_for(1).await;
+    client.send(r#"{"cents": 7}"#).await;
+    recorder.wait_for(2).await;
+    client.send(r#"{"id": 3}"#).await;
+    recorder.wait_for(4).await;
+    client.send(vec![0u8, 1]).await;
+    recorder.wait_for(6).await;
+    let room = channels.group::<Said>("room").unwrap();
+    room.send(&Said { text: "hi".into() }).await.unwrap();
+    recorder.wait_for(7).await;
+    recorder.wait_for(9).await
+}
+
+const EXPECTED: [&str; 9] = [
+    "the application failed: opened: Opened",
+    "the application failed: received: Message",
+    r#"unexpected JSON: missing field `cents` at line 1 column 9 in Text("{\"id\": 3}")"#,
+    "the application failed: malformed: Message",
+    r#"expected a text message in Binary(b"\0\x01")"#,
+    "the application failed: malformed: Message",
+    "the application failed: heard: Event",
+    r#"the application failed: ticked: Timer { name: "tick", index: 1 }"#,
+    r#"the application failed: ticked: Timer { name: "slow", index: 0 }"#,
+];
+
+#[tokio::test(start_paused = true)]
+async fn failed_and_malformed_are_told_what_was_handled() {
+    let (channels, recorder) = (Channels::in_memory(), Recorder::default());
+    let app = Careless::application(&channels).with(Provide(recorder.clone()));
+
+    assert_eq!(provoke(&app.boxed(), &channels, &recorder).await, EXPECTED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn blocking_hooks_are_told_the_same() {
+    let (channels, recorder) = (Channels::in_memory(), Recorder::default());
+    let app = CarelessBlocking::application(&channels).with(Provide(recorder.clone()));
+
+    assert_eq!(provoke(&app.boxed(), &channels, &recorder).await, EXPECTED);
+}
