@@ -20,7 +20,7 @@ pub type AnyResult<T, E = AnyError> = std::result::Result<T, E>;
 /// that caused it.
 ///
 /// It implements [`std::error::Error`], so `?` converts it to [`AnyError`], [`BoxError`],
-/// `anyhow::Error`, or an error of yours with `#[from] seaway::Error`; on the way back it keeps its
+/// `anyhow::Error`, or your own error type with `#[from] seaway::Error`; on the way back it keeps its
 /// kind.
 ///
 /// `{error}` prints the message, `{error:#}` and `{error:?}` print it with all sources on one line,

@@ -114,7 +114,7 @@ fn outcome(what: &str, way: Way) -> Result<()> {
         "`Error::user(error)`" => way.lead(Error::user(of(ErrorKind::Layer))),
         "`std::io::Error`" => way.lead(io::Error::from(io::ErrorKind::NotFound)),
         "`serde_json::Error`" => way.lead(serde_json::from_str::<u32>("x").unwrap_err()),
-        "an error of yours" => way.lead(Caused(fmt::Error)),
+        "your own error type" => way.lead(Caused(fmt::Error)),
         other => panic!("docs/errors.md has an unknown error: {other}"),
     }
 }

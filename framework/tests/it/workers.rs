@@ -47,14 +47,14 @@ fn record(number: usize) -> Task {
 
 /// What the jobs share.
 #[derive(Clone)]
-struct Desk {
+struct Probe {
     recorder: Recorder,
     /// Jobs that wait need a permit each.
     permits: Arc<Semaphore>,
     begun: Arc<Notify>,
 }
 
-impl Desk {
+impl Probe {
     fn new() -> Self {
         Self {
             recorder: Recorder::default(),
@@ -65,25 +65,25 @@ impl Desk {
 }
 
 async fn work(ctx: WorkerContext, task: Task) -> Result<()> {
-    let desk: Desk = ctx.state::<Desk>()?.clone();
+    let probe: Probe = ctx.state::<Probe>()?.clone();
     match task {
-        Task::Record { text } => desk.recorder.record(text),
+        Task::Record { text } => probe.recorder.record(text),
         Task::Fail => return Err(Error::user("no paper").into()),
         Task::Panic => panic!("no ink"),
         Task::Wait => {
-            desk.recorder.record("begun");
-            desk.begun.notify_one();
-            desk.permits.acquire().await.unwrap().forget();
-            desk.recorder.record("done");
+            probe.recorder.record("begun");
+            probe.begun.notify_one();
+            probe.permits.acquire().await.unwrap().forget();
+            probe.recorder.record("done");
         }
     }
     Ok(())
 }
 
-fn router(channels: &Channels, desk: &Desk) -> ChannelNameRouter {
+fn router(channels: &Channels, probe: &Probe) -> ChannelNameRouter {
     ChannelNameRouter::new()
         .route("tasks", worker_fn(channels, work))
-        .with(Provide(desk.clone()))
+        .with(Provide(probe.clone()))
 }
 
 /// Workers that run until they are told to stop.
@@ -129,10 +129,10 @@ async fn send(channels: &Channels, task: Task) {
 #[tokio::test]
 async fn workers_of_one_channel_share_the_jobs_and_each_is_run_once() {
     let channels = Channels::in_memory();
-    let desks = [Desk::new(), Desk::new(), Desk::new()];
-    let workers: Vec<_> = desks
+    let probes = [Probe::new(), Probe::new(), Probe::new()];
+    let workers: Vec<_> = probes
         .iter()
-        .map(|desk| Running::start(&channels, router(&channels, desk)))
+        .map(|probe| Running::start(&channels, router(&channels, probe)))
         .collect();
 
     for number in 0..300 {
@@ -140,9 +140,9 @@ async fn workers_of_one_channel_share_the_jobs_and_each_is_run_once() {
         tokio::task::yield_now().await;
     }
     let all = || -> Vec<String> {
-        desks
+        probes
             .iter()
-            .flat_map(|desk| desk.recorder.entries())
+            .flat_map(|probe| probe.recorder.entries())
             .collect()
     };
     eventually(|| (all().len() >= 300).then_some(())).await;
@@ -153,9 +153,9 @@ async fn workers_of_one_channel_share_the_jobs_and_each_is_run_once() {
     let mut numbers: Vec<usize> = all().iter().map(|text| text.parse().unwrap()).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (0..300).collect::<Vec<_>>());
-    let busy = desks
+    let busy = probes
         .iter()
-        .filter(|desk| !desk.recorder.entries().is_empty());
+        .filter(|probe| !probe.recorder.entries().is_empty());
     assert_eq!(busy.count(), 3, "each of the workers ran some");
 }
 
@@ -165,8 +165,8 @@ async fn a_job_that_fails_panics_or_cannot_be_decoded_is_logged_and_counted_and_
     let counters = Counters::default();
     let _counting = metrics::set_default_local_recorder(&counters);
     let log = Log::listen();
-    let (channels, desk) = (Channels::in_memory(), Desk::new());
-    let workers = Running::start(&channels, router(&channels, &desk));
+    let (channels, probe) = (Channels::in_memory(), Probe::new());
+    let workers = Running::start(&channels, router(&channels, &probe));
 
     send(&channels, Task::Fail).await;
     send(&channels, Task::Panic).await;
@@ -174,7 +174,7 @@ async fn a_job_that_fails_panics_or_cannot_be_decoded_is_logged_and_counted_and_
     channels.layer().send(&tasks(), bytes).await.unwrap();
     send(&channels, record(1)).await;
 
-    assert_eq!(desk.recorder.wait_for(1).await, ["1"]);
+    assert_eq!(probe.recorder.wait_for(1).await, ["1"]);
     workers.stop().await;
     for (outcome, expected) in [("done", 1), ("failed", 2), ("panicked", 1), ("aborted", 0)] {
         let count = counters.get(&format!(
@@ -189,19 +189,19 @@ async fn a_job_that_fails_panics_or_cannot_be_decoded_is_logged_and_counted_and_
 
 #[tokio::test]
 async fn stopping_finishes_the_job_in_hand_and_takes_no_other() {
-    let (channels, desk) = (Channels::in_memory(), Desk::new());
-    let workers = Running::start(&channels, router(&channels, &desk));
+    let (channels, probe) = (Channels::in_memory(), Probe::new());
+    let workers = Running::start(&channels, router(&channels, &probe));
     send(&channels, Task::Wait).await;
     send(&channels, record(2)).await;
-    desk.begun.notified().await;
+    probe.begun.notified().await;
 
     drop(workers.stop);
     tokio::task::yield_now().await;
     assert!(!workers.task.is_finished());
-    desk.permits.add_permits(1);
+    probe.permits.add_permits(1);
     workers.task.await.unwrap().unwrap();
 
-    assert_eq!(desk.recorder.entries(), ["begun", "done"]);
+    assert_eq!(probe.recorder.entries(), ["begun", "done"]);
     let waiting = channels.layer().receive(&tasks(), Duration::ZERO).await;
     assert!(
         waiting.unwrap().is_some(),
@@ -213,19 +213,19 @@ async fn stopping_finishes_the_job_in_hand_and_takes_no_other() {
 async fn a_job_in_hand_that_outlasts_the_drain_timeout_is_aborted_and_counted() {
     let counters = Counters::default();
     let _counting = metrics::set_default_local_recorder(&counters);
-    let (channels, desk) = (Channels::in_memory(), Desk::new());
-    let workers = Running::configured(&channels, router(&channels, &desk), |workers| {
+    let (channels, probe) = (Channels::in_memory(), Probe::new());
+    let workers = Running::configured(&channels, router(&channels, &probe), |workers| {
         workers.drain_timeout(Duration::from_secs(5))
     });
     send(&channels, Task::Wait).await;
-    desk.begun.notified().await;
+    probe.begun.notified().await;
     let begun = Instant::now();
 
     drop(workers.stop);
     workers.task.await.unwrap().unwrap();
 
     assert_eq!(begun.elapsed(), Duration::from_secs(5));
-    assert_eq!(desk.recorder.entries(), ["begun"]);
+    assert_eq!(probe.recorder.entries(), ["begun"]);
     assert_eq!(
         counters.get("seaway_jobs_total channel=tasks outcome=aborted"),
         1
@@ -235,7 +235,7 @@ async fn a_job_in_hand_that_outlasts_the_drain_timeout_is_aborted_and_counted() 
 #[tokio::test]
 async fn an_idle_worker_stops_soon() {
     let channels = Channels::in_memory();
-    let workers = Running::start(&channels, router(&channels, &Desk::new()));
+    let workers = Running::start(&channels, router(&channels, &Probe::new()));
     tokio::task::yield_now().await;
 
     workers.stop().await;
@@ -244,8 +244,8 @@ async fn an_idle_worker_stops_soon() {
 #[tokio::test]
 async fn a_channel_runs_one_job_at_a_time_unless_its_concurrency_allows_more() {
     for (concurrency, expected) in [(None, 1), (Some(3), 3)] {
-        let (channels, desk) = (Channels::in_memory(), Desk::new());
-        let mut router = router(&channels, &desk);
+        let (channels, probe) = (Channels::in_memory(), Probe::new());
+        let mut router = router(&channels, &probe);
         if let Some(jobs) = concurrency {
             router = router.concurrency("tasks", jobs);
         }
@@ -254,15 +254,15 @@ async fn a_channel_runs_one_job_at_a_time_unless_its_concurrency_allows_more() {
         for _ in 0..5 {
             send(&channels, Task::Wait).await;
         }
-        desk.recorder.wait_for(expected).await;
+        probe.recorder.wait_for(expected).await;
         // Others would begin now, if they could.
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
 
-        assert_eq!(desk.recorder.entries().len(), expected, "{concurrency:?}");
-        desk.permits.add_permits(5);
-        desk.recorder.wait_for(10).await;
+        assert_eq!(probe.recorder.entries().len(), expected, "{concurrency:?}");
+        probe.permits.add_permits(5);
+        probe.recorder.wait_for(10).await;
         workers.stop().await;
     }
 }
@@ -288,14 +288,14 @@ async fn a_sender_is_told_that_the_channel_is_full() {
 #[tokio::test(start_paused = true)]
 async fn a_job_that_no_worker_takes_within_a_minute_is_dropped_and_counted() {
     let layer = InMemoryChannelLayer::default();
-    let (channels, desk) = (Channels::new(layer.clone()), Desk::new());
+    let (channels, probe) = (Channels::new(layer.clone()), Probe::new());
     send(&channels, record(1)).await;
     tokio::time::advance(Duration::from_secs(60)).await;
     send(&channels, record(2)).await;
 
-    let workers = Running::start(&channels, router(&channels, &desk));
+    let workers = Running::start(&channels, router(&channels, &probe));
 
-    assert_eq!(desk.recorder.wait_for(1).await, ["2"]);
+    assert_eq!(probe.recorder.wait_for(1).await, ["2"]);
     assert_eq!(layer.queues().expired(), 1);
     workers.stop().await;
 }
@@ -336,10 +336,10 @@ async fn a_socket_sends_jobs_and_is_closed_with_1013_if_the_channel_is_full() {
 
 #[tokio::test]
 async fn workers_run_beside_a_server_and_finish_what_its_last_connections_send() {
-    let (channels, desk) = (Channels::in_memory(), Desk::new());
+    let (channels, probe) = (Channels::in_memory(), Probe::new());
     let workers = ChannelNameRouter::new().route("tasks", worker_fn(&channels, work));
     let app = ProtocolTypeRouter::new().websocket(Foreman::application(&channels));
-    let started = desk.clone();
+    let started = probe.clone();
     let served = channels.clone();
     let server = Server::configured(app, move |server| {
         server
@@ -350,36 +350,36 @@ async fn workers_run_beside_a_server_and_finish_what_its_last_connections_send()
     let mut client = crate::support::connect(server.address, "/").await;
     use futures_util::SinkExt;
     client.send("from a socket".into()).await.unwrap();
-    assert_eq!(desk.recorder.wait_for(1).await, ["from a socket"]);
+    assert_eq!(probe.recorder.wait_for(1).await, ["from a socket"]);
 
     send(&channels, Task::Wait).await;
-    desk.begun.notified().await;
+    probe.begun.notified().await;
     let stopped = server.stop();
     assert_eq!(crate::support::next_close(&mut client).await.code, 1001);
     assert!(!stopped.is_finished());
-    desk.permits.add_permits(1);
+    probe.permits.add_permits(1);
 
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
-    assert_eq!(desk.recorder.entries()[2], "done");
+    assert_eq!(probe.recorder.entries()[2], "done");
 }
 
 #[tokio::test]
 async fn start_up_values_are_in_the_scope_of_each_job() {
-    let (channels, desk) = (Channels::in_memory(), Desk::new());
+    let (channels, probe) = (Channels::in_memory(), Probe::new());
     let router = ChannelNameRouter::new().route("tasks", worker_fn(&channels, work));
-    let (started, closed) = (desk.clone(), Arc::new(AtomicUsize::new(0)));
+    let (started, closed) = (probe.clone(), Arc::new(AtomicUsize::new(0)));
     let closing = closed.clone();
     let workers = Running::configured(&channels, router, |workers| {
         workers
             .on_startup(move || async move { Ok(started) })
-            .on_shutdown(async move |_: Desk| {
+            .on_shutdown(async move |_: Probe| {
                 closing.fetch_add(1, Ordering::Relaxed);
             })
     });
 
     send(&channels, record(1)).await;
 
-    assert_eq!(desk.recorder.wait_for(1).await, ["1"]);
+    assert_eq!(probe.recorder.wait_for(1).await, ["1"]);
     workers.stop().await;
     assert_eq!(closed.load(Ordering::Relaxed), 1);
 }
@@ -387,8 +387,8 @@ async fn start_up_values_are_in_the_scope_of_each_job() {
 #[tokio::test]
 async fn a_start_up_function_that_fails_ends_the_workers() {
     let channels = Channels::in_memory();
-    let workers = serve_workers(&channels, router(&channels, &Desk::new()))
-        .on_startup(|| async { Err::<(), _>("no desk".into()) });
+    let workers = serve_workers(&channels, router(&channels, &Probe::new()))
+        .on_startup(|| async { Err::<(), _>("no probe".into()) });
 
     assert_eq!(workers.await.unwrap_err().kind(), ErrorKind::User);
 }
@@ -418,15 +418,15 @@ impl<A: Application<Worker>> Application<Worker> for Recorded<A> {
 
 #[tokio::test]
 async fn middleware_sees_each_job_and_how_it_ended() {
-    let (channels, desk) = (Channels::in_memory(), Desk::new());
+    let (channels, probe) = (Channels::in_memory(), Probe::new());
     let sheet = Recorder::default();
-    let app = router(&channels, &desk).with(Timesheet(sheet.clone()));
+    let app = router(&channels, &probe).with(Timesheet(sheet.clone()));
 
     run_job(&app, "tasks", &record(1)).await.unwrap();
     run_job(&app, "tasks", &Task::Fail).await.unwrap_err();
 
     assert_eq!(sheet.entries(), ["tasks true", "tasks false"]);
-    assert_eq!(desk.recorder.entries(), ["1"]);
+    assert_eq!(probe.recorder.entries(), ["1"]);
 }
 
 #[tokio::test]
@@ -484,16 +484,16 @@ impl ChannelLayer for Flaky {
 #[tokio::test(start_paused = true)]
 async fn a_worker_continues_after_errors_of_the_channel_layer() {
     let log = Log::listen();
-    let desk = Desk::new();
+    let probe = Probe::new();
     let calls = Arc::default();
     let channels = Channels::new(Flaky {
         local: LocalChannels::default(),
         calls: Arc::clone(&calls),
     });
     let began = Instant::now();
-    let workers = Running::start(&channels, router(&channels, &desk));
+    let workers = Running::start(&channels, router(&channels, &probe));
 
-    let entries = desk.recorder.wait_for(1).await;
+    let entries = probe.recorder.wait_for(1).await;
 
     assert_eq!(entries, ["1"]);
     assert!(
