@@ -86,7 +86,7 @@ fn is_hidden(letter: char) -> bool {
 /// among Latin letters: all are of one script (Unicode Technical Standard 39, 5.1), or of Chinese,
 /// Japanese or Korean with Latin ones (5.2).
 ///
-/// A word that is entirely in another script may look like one of ours. By this rule it is another
+/// A word that is entirely in another script may look like a Latin one. By this rule it is another
 /// name.
 fn is_in_one_script(word: &str) -> bool {
     let letters: String = word

@@ -86,7 +86,7 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
 /// }
 ///
 /// #[derive(Event)]
-/// enum DeskEvent {
+/// enum HallEvent {
 ///     Notice { text: String },
 /// }
 ///
@@ -96,13 +96,13 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
 ///     #[event(include)]
 ///     Lot(LotEvent),
 ///     #[event(include)]
-///     Desk(DeskEvent),
+///     Hall(HallEvent),
 /// }
 ///
 /// async fn enter(ctx: &mut Context<BidderEvent>) -> Result<()> {
 ///     let lot: Group<LotEvent> = ctx.join_as("lot.7").await?;
-///     let desk: Group<DeskEvent> = ctx.join_as("desk").await?;
-/// #   _ = (lot, desk);
+///     let hall: Group<HallEvent> = ctx.join_as("hall").await?;
+/// #   _ = (lot, hall);
 ///     Ok(())
 /// }
 /// ```

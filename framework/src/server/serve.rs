@@ -54,7 +54,7 @@ use tower_service::Service;
 /// ```
 ///
 /// Instead of an address it accepts a [`Listener`](crate::Listener): a `tokio::net::TcpListener`,
-/// for example to know the port before it serves, a `tokio::net::UnixListener`, or one of yours.
+/// for example to know the port before it serves, a `tokio::net::UnixListener`, or your own.
 ///
 /// # Errors
 /// [`ErrorKind::Io`](crate::ErrorKind::Io) if it cannot listen on the address,
@@ -146,7 +146,7 @@ impl<S> Serve<S> {
 ///     .write_timeout(Duration::from_secs(30))
 ///     .idle_timeout(Duration::from_secs(30))
 ///     .half_close_timeout(Duration::from_secs(60))
-///     .lifespan(Lifespan::new().on_shutdown(async || println!("goodbye")))
+///     .lifespan(Lifespan::new().on_shutdown(async || println!("closed")))
 ///     .drain_timeout(Duration::from_secs(10))
 ///     .shutdown_timeout(Duration::from_secs(5))
 ///     .stop_on(finished)

@@ -72,7 +72,7 @@ pub(super) struct SessionCore {
     state: Mutex<State>,
     /// Held during an operation on the store: of two saves at once, the one that ends last might
     /// otherwise be the one that has begun first, with older values.
-    pub(super) turn: sync::Mutex<()>,
+    pub(super) mutex: sync::Mutex<()>,
 }
 
 impl SessionCore {
@@ -83,7 +83,7 @@ impl SessionCore {
             began: Instant::now(),
             news,
             state: Mutex::new(State::of_cookie(cookie)),
-            turn: sync::Mutex::default(),
+            mutex: sync::Mutex::default(),
         }
     }
 
@@ -97,7 +97,7 @@ impl SessionCore {
         if self.state().stage.values().is_some() {
             return Ok(());
         }
-        let _turn = self.turn.lock().await;
+        let _guard = self.mutex.lock().await;
         self.resolve().await
     }
 
@@ -112,7 +112,7 @@ impl SessionCore {
 
     /// Reads the values again, and discards all changes.
     pub(super) async fn reload(&self) -> Result<()> {
-        let _turn = self.turn.lock().await;
+        let _guard = self.mutex.lock().await;
         let id = self.state().stage.id();
         match id {
             Some(id) => self.look_up(id, Stage::reloaded).await?,
@@ -140,7 +140,7 @@ impl SessionCore {
 
     /// Saves the session, or begins it.
     pub(super) async fn save(&self) -> Result<()> {
-        let _turn = self.turn.lock().await;
+        let _guard = self.mutex.lock().await;
         self.save_in_turn().await
     }
 
@@ -244,7 +244,7 @@ impl SessionCore {
 
     /// Gives the session a new id with the next save, at the latest with the response.
     pub(super) async fn renew(&self) -> Result<()> {
-        let _turn = self.turn.lock().await;
+        let _guard = self.mutex.lock().await;
         if self.state().is_response_made() {
             return Err(too_late_for_new_id());
         }
@@ -260,7 +260,7 @@ impl SessionCore {
 
     /// Ends the session now, even if the response fails.
     pub(super) async fn end(&self) -> Result<()> {
-        let _turn = self.turn.lock().await;
+        let _guard = self.mutex.lock().await;
         self.resolve().await?;
         let ended = self.end_in_turn().await?;
         if let Some(id) = ended

@@ -43,10 +43,10 @@ impl Session {
     }
 
     async fn conclude_changes(&self, is_failure: bool) -> Result<CookieChange> {
-        let turn = self.0.turn.lock().await;
+        let guard = self.0.mutex.lock().await;
         let outcome = self.0.save_or_leave(is_failure).await;
         let (announced, goes_on) = self.0.record_response();
-        drop(turn);
+        drop(guard);
         match announced {
             Some(id) if goes_on => announce_later(&self.0.backend.channels, id),
             Some(id) => announce(&self.0.backend.channels, &id).await,

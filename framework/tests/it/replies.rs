@@ -200,7 +200,10 @@ async fn a_store_that_hangs_does_not_block_the_response_forever() {
 
     assert_eq!(page.status().await, 503);
     let line = log.line("a request failed");
-    assert!(line.contains("response hooks took longer than 10 s"), "{line}");
+    assert!(
+        line.contains("response hooks took longer than 10 s"),
+        "{line}"
+    );
     let mut socket = WebSocketCommunicator::open(&sockets, asking("/", &[]));
     tokio::time::sleep(Duration::from_secs(11)).await;
     assert_eq!(socket.status().await, 503);

@@ -8,7 +8,7 @@ enum LotEvent {
 }
 
 #[derive(Event)]
-enum DeskEvent {
+enum HallEvent {
     Closed,
 }
 
@@ -16,8 +16,8 @@ enum DeskEvent {
 struct Bidder {
     #[group("lot")]
     lot: Group<LotEvent>,
-    #[group("desk")]
-    desk: Group<DeskEvent>,
+    #[group("hall")]
+    hall: Group<HallEvent>,
 }
 
 #[consumer]

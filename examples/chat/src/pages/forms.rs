@@ -19,7 +19,7 @@ pub async fn only_ours(request: Request, next: Next) -> Response {
     if request.method().is_safe() || is_ours(request.headers(), request.uri()) {
         return next.run(request).await;
     }
-    let problem = "This form was not sent from a page of ours.";
+    let problem = "This form was sent from another site.";
     Problem::new(StatusCode::FORBIDDEN, problem).into_response()
 }
 

@@ -37,7 +37,7 @@ use tokio::time::Instant;
 /// # async fn example() -> seaway::Result<()> {
 /// use seaway::{Channels, channels::redis::RedisChannelLayer};
 ///
-/// // As `Channels::redis` does; or pass the layer to one of your own that wraps it.
+/// // As `Channels::redis` does; or pass the layer to your own, which wraps it.
 /// let layer = RedisChannelLayer::connect("redis://127.0.0.1:6379").await?;
 /// let channels = Channels::new(layer);
 /// # Ok(()) }

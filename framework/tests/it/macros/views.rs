@@ -16,17 +16,17 @@ enum LotEvent {
 }
 
 #[derive(Event, Debug, PartialEq)]
-enum DeskEvent {
+enum HallEvent {
     Notice { text: String },
 }
 
-/// The events of a lot and of the desk, and one of its own.
+/// The events of a lot and of the hall, and one more.
 #[derive(Event, Debug, PartialEq)]
 enum BidderEvent {
     #[event(include)]
     Lot(LotEvent),
     #[event(include)]
-    Desk(DeskEvent),
+    Hall(HallEvent),
     Kick {
         reason: String,
     },
@@ -44,13 +44,13 @@ enum Everything {
 struct Bidder {
     #[group("lot.{lot}")]
     lot: Group<LotEvent>,
-    #[group("desk")]
-    _desk: Group<DeskEvent>,
+    #[group("hall")]
+    _hall: Group<HallEvent>,
     #[group("bidders")]
     own: Group<BidderEvent>,
 }
 
-#[consumer(event = BidderEvent, forward(Desk))]
+#[consumer(event = BidderEvent, forward(Hall))]
 impl Bidder {
     async fn receive(&mut self, ctx: &mut Context<BidderEvent>, text: String) -> Result<()> {
         match text.as_str() {
@@ -90,10 +90,10 @@ async fn a_consumer_receives_the_events_of_groups_with_two_types() {
     bidder.send("bid").await;
     assert_eq!(bidder.receive_text().await, "lot: Placed { cents: 995 }");
 
-    let desk = channels.group::<DeskEvent>("desk").unwrap();
+    let hall = channels.group::<HallEvent>("hall").unwrap();
     let text = "closing".to_owned();
-    desk.send(&DeskEvent::Notice { text }).await.unwrap();
-    let notice = r#"{"type":"desk.notice","text":"closing"}"#;
+    hall.send(&HallEvent::Notice { text }).await.unwrap();
+    let notice = r#"{"type":"hall.notice","text":"closing"}"#;
     assert_eq!(bidder.receive_text().await, notice);
 
     bidder.send("kick").await;
@@ -151,7 +151,7 @@ fn included_events_are_encoded_as_they_are_and_decoded_by_their_type() {
 /// A narrower view of a lot: it knows one of its events.
 #[derive(Event, Debug, PartialEq)]
 #[event(prefix = "lot")]
-enum SaleEvent {
+enum SoldEvent {
     Sold,
     #[serde(other)]
     Other,
@@ -160,13 +160,13 @@ enum SaleEvent {
 #[derive(WebSocketConsumer)]
 struct Watcher {
     #[group("lot.{lot}")]
-    _lot: Group<SaleEvent>,
+    _lot: Group<SoldEvent>,
 }
 
 #[consumer]
 impl Watcher {
     #[on("lot.sold")]
-    async fn sold(&mut self, ctx: &mut Context<SaleEvent>) -> Result<()> {
+    async fn sold(&mut self, ctx: &mut Context<SoldEvent>) -> Result<()> {
         Ok(ctx.send("sold").await?)
     }
 
@@ -175,19 +175,19 @@ impl Watcher {
 }
 
 #[derive(WebSocketConsumer)]
-struct SaleFeed {
+struct SoldFeed {
     #[group("lot.{lot}")]
-    _lot: Group<SaleEvent>,
+    _lot: Group<SoldEvent>,
 }
 
 #[consumer(forward)]
-impl SaleFeed {}
+impl SoldFeed {}
 
 #[tokio::test]
 async fn a_narrower_view_of_a_group_skips_what_it_does_not_know() {
     let channels = Channels::in_memory();
     let mut watcher = open(&app::<Watcher>(&channels), "/ws/7");
-    let mut feed = open(&app::<SaleFeed>(&channels), "/ws/7");
+    let mut feed = open(&app::<SoldFeed>(&channels), "/ws/7");
     assert_eq!(watcher.status().await, 101);
     assert_eq!(feed.status().await, 101);
     let lot = channels.group::<LotEvent>("lot.7").unwrap();
@@ -205,7 +205,7 @@ fn an_event_of_an_unknown_type_is_another_also_in_an_included_enum() {
     #[derive(Event)]
     enum Mixed {
         #[event(include)]
-        Sale(SaleEvent),
+        Sold(SoldEvent),
     }
 
     let known: Mixed = serde_json::from_str(r#"{"type":"lot.sold"}"#).unwrap();
@@ -267,20 +267,20 @@ async fn events_that_are_forwarded_need_no_method() {
 #[serde(untagged)]
 enum ByHand {
     Lot(LotEvent),
-    Desk(DeskEvent),
+    Hall(HallEvent),
 }
 
 impl Event for ByHand {}
 impl Includes<LotEvent> for ByHand {}
-impl Includes<DeskEvent> for ByHand {}
+impl Includes<HallEvent> for ByHand {}
 
 #[derive(WebSocketConsumer)]
 #[consumer(event = ByHand)]
 struct HandWritten {
     #[group("lot.{lot}")]
     _lot: Group<LotEvent>,
-    #[group("desk")]
-    _desk: Group<DeskEvent>,
+    #[group("hall")]
+    _hall: Group<HallEvent>,
 }
 
 #[consumer(event = ByHand, forward)]
