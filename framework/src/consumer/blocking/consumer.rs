@@ -21,6 +21,7 @@ use std::{fmt, marker::PhantomData, time::Duration};
 ///
 /// ```
 /// use seaway::{BlockingConsumer, BlockingContext, BlockingHandshake, Error, NoEvent, Rejection, Result};
+/// use seaway::consumer::Trigger;
 /// use std::{fs::File, io::Write};
 ///
 /// /// Appends each message to a file.
@@ -38,7 +39,7 @@ use std::{fmt, marker::PhantomData, time::Duration};
 ///         Ok(ctx.send("written")?)
 ///     }
 ///     // All other hooks have a default. This one keeps the connection open.
-///     fn failed(&mut self, ctx: &mut BlockingContext, error: Error) -> Result<()> {
+///     fn failed(&mut self, ctx: &mut BlockingContext, error: Error, _: Trigger) -> Result<()> {
 ///         Ok(ctx.send(format!("not written down: {error}"))?)
 ///     }
 /// }
@@ -47,7 +48,7 @@ use std::{fmt, marker::PhantomData, time::Duration};
 /// The other hooks with a default:
 ///
 /// ```
-/// # use seaway::{BlockingConsumer, BlockingContext, BlockingHandshake, Close, Error, Missed, NoEvent, Rejection, Result};
+/// # use seaway::{BlockingConsumer, BlockingContext, BlockingHandshake, Close, Error, Message, Missed, NoEvent, Rejection, Result};
 /// # use std::time::Duration;
 /// # struct Board;
 /// impl BlockingConsumer for Board {
@@ -60,7 +61,7 @@ use std::{fmt, marker::PhantomData, time::Duration};
 ///     fn opened(&mut self, ctx: &mut BlockingContext) -> Result<()> {
 ///         Ok(ctx.send("welcome")?)
 ///     }
-///     fn malformed(&mut self, ctx: &mut BlockingContext, error: Error) -> Result<()> {
+///     fn malformed(&mut self, ctx: &mut BlockingContext, error: Error, _: Message) -> Result<()> {
 ///         Ok(ctx.close(Close::new(Close::INVALID, error.to_string()))?)
 ///     }
 ///     fn missed(&mut self, ctx: &mut BlockingContext, _: Missed) -> Result<()> {
