@@ -32,6 +32,8 @@ enum Pages {
     #[default]
     SameOrigin,
     List(Arc<[Pattern]>),
+    /// The same origin, and those of the list.
+    SameOriginAnd(Arc<[Pattern]>),
     Any,
 }
 
@@ -65,6 +67,65 @@ impl AllowedOrigins {
             "an empty list of origins admits no page: name one, or use AllowedOrigins::same_origin()"
         );
         Self::of(Pages::List(patterns))
+    }
+
+    /// Allows the pages that a Django site allows, by its settings `ALLOWED_HOSTS` and
+    /// `CSRF_TRUSTED_ORIGINS`.
+    ///
+    /// - An entry of `allowed_hosts` allows pages of this host with any scheme and port, with a
+    ///   leading dot also those of its subdomains, as Channels' `AllowedHostsOriginValidator` does.
+    ///   `*` allows the same origin only, as Django's CSRF check does, and not, as in Channels, the
+    ///   pages of every site. An empty list stands for `.localhost`, `127.0.0.1` and `[::1]`, as in
+    ///   Django with `DEBUG`.
+    /// - An entry of `csrf_trusted_origins` allows an origin, `https://shop.example`, or a host and
+    ///   all its subdomains, `https://*.shop.example`.
+    ///
+    /// ```
+    /// use seaway::protocol::AllowedOrigins;
+    ///
+    /// let site = AllowedOrigins::django([".shop.example"], ["https://*.partner.example"]);
+    /// ```
+    ///
+    /// # Panics
+    /// If an entry is one that Django's checks would refuse or never match; the message names the
+    /// remedy.
+    #[track_caller]
+    pub fn django<'a>(
+        allowed_hosts: impl IntoIterator<Item = &'a str>,
+        csrf_trusted_origins: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let mut hosts: Vec<&str> = allowed_hosts.into_iter().collect();
+        if hosts.is_empty() {
+            hosts = vec![".localhost", "127.0.0.1", "[::1]"];
+        }
+        let any_host = hosts.contains(&"*");
+        let hosts = hosts.into_iter().filter(|host| *host != "*").map(|host| {
+            assert!(
+                !host.contains("://"),
+                "{host:?} is not an entry of ALLOWED_HOSTS, which has no scheme: did you mean \
+                 CSRF_TRUSTED_ORIGINS?"
+            );
+            let pattern = Pattern::parse(host);
+            pattern.unwrap_or_else(|mistake| {
+                panic!("{host:?} is not an entry of ALLOWED_HOSTS: {mistake}")
+            })
+        });
+        let origins = csrf_trusted_origins.into_iter().map(|origin| {
+            assert!(
+                origin.contains("://"),
+                "{origin:?} is not an entry of CSRF_TRUSTED_ORIGINS: it starts with a scheme, as \
+                 in https://{origin}"
+            );
+            let pattern = Pattern::parse(&origin.replacen("://*.", "://.", 1));
+            pattern.unwrap_or_else(|mistake| {
+                panic!("{origin:?} is not an entry of CSRF_TRUSTED_ORIGINS: {mistake}")
+            })
+        });
+        let patterns = hosts.chain(origins).collect();
+        Self::of(match any_host {
+            true => Pages::SameOriginAnd(patterns),
+            false => Pages::List(patterns),
+        })
     }
 
     /// Allows every page.
@@ -109,14 +170,19 @@ impl AllowedOrigins {
         if matches!(self.pages, Pages::Any) {
             return true;
         }
+        let is_same = |site: &Site| origin.host.as_ref().is_some_and(|host| site.is_at(host));
+        let is_listed = |site: &Site, patterns: &[Pattern]| {
+            patterns.iter().any(|pattern| pattern.matches(site))
+        };
         match &origin.page {
             Page::Unsaid => true,
             Page::Null => self.null,
             Page::File => self.file,
             Page::At(site) => match &self.pages {
                 Pages::Any => true,
-                Pages::SameOrigin => origin.host.as_ref().is_some_and(|host| site.is_at(host)),
-                Pages::List(patterns) => patterns.iter().any(|pattern| pattern.matches(site)),
+                Pages::SameOrigin => is_same(site),
+                Pages::List(patterns) => is_listed(site, patterns),
+                Pages::SameOriginAnd(patterns) => is_same(site) || is_listed(site, patterns),
             },
             Page::Unreadable => false,
         }
@@ -446,6 +512,103 @@ mod tests {
                 admitted,
                 "{pattern} for {said}"
             );
+        }
+    }
+
+    #[test]
+    fn the_settings_of_a_django_site_admit_its_pages() {
+        let debug: &[&str] = &[];
+        for (hosts, trusted, said, admitted) in [
+            (&["a.example"][..], &[][..], "https://a.example", true),
+            (&["A.example"], &[], "http://a.EXAMPLE:8000", true),
+            (&["a.example"], &[], "https://sub.a.example", false),
+            (&["a.example"], &[], "https://served.example", false),
+            (&[".a.example"], &[], "https://a.example", true),
+            (&[".a.example"], &[], "https://x.y.a.example", true),
+            (&[".a.example"], &[], "https://nota.example", false),
+            (&["*"], &[], "https://served.example", true),
+            (&["*"], &[], "https://served.example:8443", false),
+            (&["*"], &[], "https://evil.example", false),
+            (&["*", ".a.example"], &[], "https://x.a.example", true),
+            (debug, &[], "http://localhost:8000", true),
+            (debug, &[], "http://shop.localhost:8000", true),
+            (debug, &[], "http://127.0.0.1:8000", true),
+            (debug, &[], "http://[::1]:8000", true),
+            (debug, &[], "https://served.example", false),
+            (&["h"], &["https://b.example"], "https://b.example", true),
+            (&["h"], &["https://b.example"], "http://b.example", false),
+            (
+                &["h"],
+                &["https://b.example"],
+                "https://b.example:8443",
+                false,
+            ),
+            (
+                &["h"],
+                &["https://b.example:8443"],
+                "https://b.example:8443",
+                true,
+            ),
+            (
+                &["h"],
+                &["https://*.b.example"],
+                "https://x.y.b.example",
+                true,
+            ),
+            (&["h"], &["https://*.b.example"], "https://b.example", true),
+            (
+                &["h"],
+                &["https://*.b.example"],
+                "http://x.b.example",
+                false,
+            ),
+            (
+                &["h"],
+                &["https://*.b.example"],
+                "https://x.b.example:8443",
+                false,
+            ),
+            (
+                &["h"],
+                &["https://*.b.example:8443"],
+                "https://x.b.example:8443",
+                true,
+            ),
+            (
+                &["h"],
+                &["https://*.b.example"],
+                "https://notb.example",
+                false,
+            ),
+            (&["*"], &[], "null", false),
+            (&["*"], &[], "file://", false),
+        ] {
+            let rule = AllowedOrigins::django(hosts.iter().copied(), trusted.iter().copied());
+            let origin = from(said, "served.example");
+            assert_eq!(
+                rule.admits(&origin),
+                admitted,
+                "{hosts:?} {trusted:?} {said}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_setting_that_django_would_refuse_is_told_at_once() {
+        for (hosts, trusted, told) in [
+            (&["https://a.example"][..], &[][..], "CSRF_TRUSTED_ORIGINS?"),
+            (&["*.a.example"], &[], "a leading dot"),
+            (&[""], &[], "it is empty"),
+            (&["a.example"], &["b.example"], "https://b.example"),
+            (&["a.example"], &["https://b.example/"], "without a slash"),
+            (&["a.example"], &["https://*"], "is not an entry"),
+        ] {
+            let setting = std::panic::catch_unwind(|| {
+                AllowedOrigins::django(hosts.iter().copied(), trusted.iter().copied())
+            });
+            let panic = setting.expect_err(told);
+            let message = panic.downcast::<String>().unwrap();
+            assert!(message.contains(told), "{message}");
         }
     }
 
