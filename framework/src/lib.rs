@@ -42,6 +42,8 @@ pub mod consumer;
 pub mod middleware;
 pub mod routing;
 
+#[cfg(feature = "django")]
+pub mod django;
 mod service;
 
 #[cfg(feature = "server")]
@@ -137,6 +139,10 @@ mod guides {
 
     #[doc = include_str!("../docs/auth.md")]
     mod auth {}
+
+    #[cfg(all(feature = "django", feature = "macros"))]
+    #[doc = include_str!("../docs/from-django.md")]
+    mod from_django {}
 
     #[doc = include_str!("../docs/http-consumers.md")]
     mod http_consumers {}

@@ -15,7 +15,7 @@
 //! | [`WebSocketConfig`](crate::protocol::WebSocketConfig) | sets the limits of WebSocket connections |
 
 #[cfg(feature = "sessions")]
-mod auth;
+pub(crate) mod auth;
 mod provide;
 #[cfg(feature = "server")]
 mod provide_all;

@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
     &["channels", "protocol"],
     &["session"],
     &["consumer", "middleware", "routing"],
-    &["private", "service"],
+    &["django", "private", "service"],
     &["testing"],
     &["macros", "server"],
 ];

@@ -10,6 +10,8 @@ mod communicators;
 mod compression;
 mod consumers;
 mod disconnects;
+#[cfg(feature = "django-sqlite")]
+mod django;
 mod errors;
 mod failing_consumers;
 #[cfg(feature = "sessions")]

@@ -45,7 +45,7 @@ impl Channels {
 
 /// Returns the group of all connections of a user. Its name is readable, so that Python code can
 /// use it; an id that does not fit into a group name is replaced by a digest.
-pub(super) fn group(realm: &str, id: &str) -> GroupName {
+pub(crate) fn group(realm: &str, id: &str) -> GroupName {
     GroupName::new(format!("seaway.{realm}.{id}")).unwrap_or_else(|_| {
         let digest = digest(format!("{realm}.{id}").as_bytes());
         GroupName::new(format!("seaway.sha256.{digest}")).expect("hexadecimal digits are valid")

@@ -13,12 +13,12 @@
 
 mod auth_session;
 mod authenticator;
-mod disconnect;
+pub(crate) mod disconnect;
 mod layer;
 mod log_in_as;
 mod require;
 mod token;
-mod user;
+pub(crate) mod user;
 
 pub(crate) use self::log_in_as::LogInAs;
 #[cfg(feature = "axum")]

@@ -46,7 +46,7 @@ impl<U> Deref for User<U> {
 /// The source of a connection's user. It hides the authenticator's type from code that knows only
 /// the user's type.
 #[async_trait]
-pub(super) trait Identify<U>: Send + Sync {
+pub(crate) trait Identify<U>: Send + Sync {
     async fn identify(&self) -> Result<Option<U>>;
 
     /// Returns path and query of the request, before inner routers removed a prefix; `None` for a
@@ -54,8 +54,9 @@ pub(super) trait Identify<U>: Send + Sync {
     fn page(&self) -> Option<&str>;
 }
 
-/// The value that [`Auth`](super::Auth) inserts into the scope.
-pub(super) struct Somebody<U>(pub(super) Arc<dyn Identify<U>>);
+/// The value that [`Auth`](super::Auth), or another middleware that knows users of this type,
+/// inserts into the scope.
+pub(crate) struct Somebody<U>(pub(crate) Arc<dyn Identify<U>>);
 
 impl<U> Clone for Somebody<U> {
     fn clone(&self) -> Self {

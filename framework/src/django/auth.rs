@@ -1,0 +1,362 @@
+//! The middleware that knows the user who is logged in on a Django page.
+
+use super::{
+    data::{SessionData, StoredLogIn},
+    database::{DjangoDatabase, UserRow},
+    session::DjangoSession,
+    sessions::DjangoSessions,
+    signing::SecretKeys,
+    user::DjangoUser,
+};
+use crate::{
+    application::Application,
+    error::Result,
+    log_limit::log_limited,
+    message::Close,
+    middleware::auth::{
+        disconnect,
+        user::{Identify, Somebody},
+    },
+    name::GroupName,
+    protocol::Http,
+    revocation::{ChangeNotifier, Revocation, Revocations},
+    scope::{OpensOverHttp, Protocol, Scope},
+};
+use async_trait::async_trait;
+use http::{HeaderValue, header};
+use std::{
+    fmt,
+    future::Future,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tower_layer::Layer;
+
+/// Django's default authentication backend.
+const MODEL_BACKEND: &str = "django.contrib.auth.backends.ModelBackend";
+/// The backends of Django that admit inactive users.
+const ADMIT_INACTIVE: [&str; 2] = [
+    "django.contrib.auth.backends.AllowAllUsersModelBackend",
+    "django.contrib.auth.backends.AllowAllUsersRemoteUserBackend",
+];
+/// Default interval between two checks of an open connection.
+const RECHECK: Duration = Duration::from_secs(10);
+
+/// Middleware that knows the user who is logged in on a Django page, for the extractors
+/// [`User<DjangoUser>`](crate::User) and [`DjangoSession`].
+///
+/// ```no_run
+/// # async fn example(channels: seaway::Channels) -> seaway::Result<()> {
+/// use seaway::{
+///     Context, NoEvent, Result, WebSocketConsumer,
+///     django::{DjangoAuth, DjangoDatabase, DjangoSessions, DjangoUser, SecretKeys},
+///     from_service,
+///     routing::ProtocolTypeRouter,
+/// };
+/// # use seaway::{Handshake, Rejection, User};
+///
+/// struct Inbox { owner: DjangoUser }
+/// # impl WebSocketConsumer for Inbox {
+/// #     type Input = String; type Event = NoEvent;
+/// #     async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
+/// #         let User(owner) = handshake.extract().await?;
+/// #         Ok(Inbox { owner })
+/// #     }
+/// #     async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> { Ok(()) }
+/// # }
+///
+/// let database = DjangoDatabase::connect("sqlite:db.sqlite3").await?;
+/// let sessions = DjangoSessions::database(&database).await?;
+/// let keys = SecretKeys::new("the SECRET_KEY of the site");
+/// let app = ProtocolTypeRouter::new()
+///     .http(from_service(axum::Router::<()>::new()))
+///     .websocket(Inbox::application(&channels))
+///     .with(DjangoAuth::new(keys, sessions, &database));
+/// # Ok(()) }
+/// ```
+///
+/// A client is logged in if its session is valid, names an accepted
+/// [backend](Self::backends), and holds the session hash of the user's current password, made with
+/// one of the keys; and if the user is active. Seaway only reads: it neither renews nor deletes
+/// Django's sessions.
+///
+/// The user is loaded only when a handler, or
+/// [`RequireUser`](crate::middleware::RequireUser), asks for it. A connection whose user was asked
+/// for is checked when it opens and then every 10 s ([`recheck`](Self::recheck)), with two queries
+/// by primary key, and closed with 4401 when
+/// - the session has ended: log-out, `flush()`, a new log-in, expiry;
+/// - the user is inactive, deleted, or no longer has the same password, `is_staff` or
+///   `is_superuser`;
+/// - Django announces the log-out to the session's group, `seaway.session.` and the first 32
+///   hexadecimal digits of the SHA-256 of the cookie's value; the guide has the code;
+/// - [`Channels::disconnect_user`](crate::Channels::disconnect_user) is called with the user's id.
+///
+/// ```
+/// # use seaway::django::DjangoAuth;
+/// # fn example(auth: DjangoAuth) -> DjangoAuth {
+/// use std::time::Duration;
+///
+/// auth.cookie_name("site_session")
+///     .backends(["django.contrib.auth.backends.RemoteUserBackend"])
+///     .recheck(Duration::from_secs(60))
+/// # }
+/// ```
+///
+/// A connection of nobody stays open. While the database does not respond, open connections keep
+/// their users, with a warning in the log, and new ones get 503.
+#[derive(Clone)]
+pub struct DjangoAuth(Arc<Config>);
+
+#[derive(Clone)]
+struct Config {
+    keys: SecretKeys,
+    sessions: DjangoSessions,
+    database: DjangoDatabase,
+    cookie_name: String,
+    backends: Vec<String>,
+    recheck: Duration,
+}
+
+impl DjangoAuth {
+    /// Returns the middleware with the sessions and users of a site.
+    pub fn new(keys: SecretKeys, sessions: DjangoSessions, database: &DjangoDatabase) -> Self {
+        Self(Arc::new(Config {
+            keys,
+            sessions,
+            database: database.clone(),
+            cookie_name: "sessionid".to_owned(),
+            backends: vec![MODEL_BACKEND.to_owned()],
+            recheck: RECHECK,
+        }))
+    }
+
+    /// Sets the name of the session cookie, the setting `SESSION_COOKIE_NAME` (default:
+    /// `sessionid`).
+    #[must_use]
+    pub fn cookie_name(self, name: impl Into<String>) -> Self {
+        self.set(|config| config.cookie_name = name.into())
+    }
+
+    /// Sets which backends may have logged a user in, the setting `AUTHENTICATION_BACKENDS`
+    /// (default: `django.contrib.auth.backends.ModelBackend`).
+    ///
+    /// A backend's own `get_user` is not called: each is treated as a `ModelBackend`, which admits
+    /// active users only, except Django's `AllowAllUsersModelBackend` and
+    /// `AllowAllUsersRemoteUserBackend`, which admit the others, too.
+    #[must_use]
+    pub fn backends<B: Into<String>>(self, paths: impl IntoIterator<Item = B>) -> Self {
+        let paths = paths.into_iter().map(Into::into).collect();
+        self.set(|config| config.backends = paths)
+    }
+
+    /// Sets how often the user of an open connection is checked (default: every 10 s).
+    ///
+    /// # Panics
+    /// If the interval is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn recheck(self, interval: Duration) -> Self {
+        assert!(!interval.is_zero(), "recheck needs a non-zero interval");
+        self.set(|config| config.recheck = interval)
+    }
+
+    fn set(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+}
+
+impl Config {
+    /// Returns the user of a session.
+    async fn user(&self, session: Option<SessionData>) -> Result<Option<DjangoUser>> {
+        let Some(stored) = session.and_then(|session| session.log_in()) else {
+            return Ok(None);
+        };
+        if !self.backends.contains(&stored.backend) {
+            return Ok(None);
+        }
+        let Some(row) = self.database.user(&stored.user_id).await? else {
+            return Ok(None);
+        };
+        let is_user = is_log_in_of(&stored, &row, &self.keys);
+        Ok(is_user.then(|| DjangoUser::new(stored.user_id, row, self.database.clone())))
+    }
+}
+
+/// Returns whether this is a log-in of the user with this row.
+fn is_log_in_of(stored: &StoredLogIn, row: &UserRow, keys: &SecretKeys) -> bool {
+    let may_log_in = row.is_active || ADMIT_INACTIVE.contains(&stored.backend.as_str());
+    may_log_in && keys.is_session_hash(&stored.hash, &row.password)
+}
+
+impl<A> Layer<A> for DjangoAuth {
+    type Service = WithDjangoUser<A>;
+
+    fn layer(&self, inner: A) -> Self::Service {
+        WithDjangoUser {
+            inner,
+            config: self.0.clone(),
+        }
+    }
+}
+
+/// An application wrapped by [`DjangoAuth`].
+#[derive(Clone)]
+pub struct WithDjangoUser<A> {
+    inner: A,
+    config: Arc<Config>,
+}
+
+impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithDjangoUser<A> {
+    fn call(
+        &self,
+        mut scope: Scope<P>,
+        mut connection: P::Connection,
+    ) -> impl Future<Output = crate::Result<()>> + Send {
+        let Config {
+            cookie_name,
+            sessions,
+            keys,
+            ..
+        } = &*self.config;
+        let session = DjangoSession::of(&scope.head.headers, cookie_name, sessions, keys);
+        let page = scope.head.uri.path_and_query();
+        let page = page.filter(|_| P::NAME == Http::NAME);
+        let page = page.map(|page| page.as_str().into());
+        let revocations = scope.extensions.get_or_insert_default::<Revocations>();
+        let log_in = Arc::new(LogIn {
+            config: self.config.clone(),
+            session: session.clone(),
+            page,
+            news: revocations.change_notifier(),
+            is_replied: AtomicBool::new(false),
+            user: Mutex::new(None),
+        });
+        revocations.add(Arc::new(LogOut(log_in.clone())));
+        revocations.add(log_in.clone());
+        scope.insert(session);
+        scope.insert(Somebody::<DjangoUser>(log_in.clone()));
+        P::on_response(
+            &mut connection,
+            Box::new(move |reply| {
+                log_in.is_replied.store(true, Ordering::Release);
+                if log_in.session.is_read() && !reply.status.is_informational() {
+                    // Caches must not send this response to another client.
+                    let vary = HeaderValue::from_static("cookie");
+                    reply.headers.append(header::VARY, vary);
+                }
+                Box::pin(async { Ok(()) })
+            }),
+        );
+        self.inner.call(scope, connection)
+    }
+}
+
+/// The log-in of one request or handshake.
+struct LogIn {
+    config: Arc<Config>,
+    session: DjangoSession,
+    /// Path and query of an HTTP request.
+    page: Option<Box<str>>,
+    news: ChangeNotifier,
+    is_replied: AtomicBool,
+    /// The user, once loaded; the inner `None` means that nobody is logged in.
+    user: Mutex<Option<Option<DjangoUser>>>,
+}
+
+impl LogIn {
+    fn known(&self) -> MutexGuard<'_, Option<Option<DjangoUser>>> {
+        let lock = self.user.lock();
+        lock.expect("no code panics while it holds this lock")
+    }
+
+    /// Returns the user who was found, if somebody is logged in.
+    fn known_user(&self) -> Option<DjangoUser> {
+        self.known().clone().flatten()
+    }
+}
+
+#[async_trait]
+impl Identify<DjangoUser> for LogIn {
+    async fn identify(&self) -> Result<Option<DjangoUser>> {
+        if let Some(known) = &*self.known() {
+            return Ok(known.clone());
+        }
+        let user = self.config.user(self.session.data().await?).await?;
+        *self.known() = Some(user.clone());
+        // From now on, the open connection depends on its user.
+        if self.is_replied.load(Ordering::Acquire) {
+            self.news.notify();
+        }
+        Ok(user)
+    }
+
+    fn page(&self) -> Option<&str> {
+        self.page.as_deref()
+    }
+}
+
+/// Closes the connection of a user who is no longer logged in.
+#[async_trait]
+impl Revocation for LogIn {
+    fn group(&self) -> Option<GroupName> {
+        Some(disconnect::group("user", &self.known_user()?.id))
+    }
+
+    async fn broken(&self) -> Option<Close> {
+        let known = self.known_user()?;
+        let loading = async { self.config.user(self.session.read().await?).await };
+        match loading.await {
+            Ok(Some(user)) if user.is_unchanged_since(&known) => None,
+            Ok(_) => Some(Close::new(Close::UNAUTHORIZED, "log in again")),
+            Err(error) => {
+                log_limited!(
+                    warn,
+                    error = %format_args!("{error:#}"),
+                    "could not recheck a user of Django; the connection stays open"
+                );
+                None
+            }
+        }
+    }
+
+    fn every(&self) -> Option<Duration> {
+        Some(self.config.recheck)
+    }
+}
+
+/// Closes the connection of a user when Django announces the log-out.
+struct LogOut(Arc<LogIn>);
+
+#[async_trait]
+impl Revocation for LogOut {
+    fn group(&self) -> Option<GroupName> {
+        self.0.known_user()?;
+        let name = GroupName::new(self.0.session.group()?);
+        Some(name.expect("hexadecimal digits are valid"))
+    }
+
+    async fn broken(&self) -> Option<Close> {
+        // The check of the log-in finds out.
+        None
+    }
+}
+
+impl fmt::Debug for DjangoAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DjangoAuth")
+            .field("cookie_name", &self.0.cookie_name)
+            .field("backends", &self.0.backends)
+            .field("recheck", &self.0.recheck)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<A: fmt::Debug> fmt::Debug for WithDjangoUser<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WithDjangoUser").field(&self.inner).finish()
+    }
+}

@@ -1,0 +1,223 @@
+//! Sessions in Django's cache, which is in Redis.
+
+use super::{
+    cookie,
+    data::{MAX_SESSION, SessionData},
+    pickle,
+    sessions::{DjangoSessions, Engine},
+    signing::SecretKeys,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    log_limit::log_limited,
+    redis_link::{Address, Link, LinkSettings, NoInbox},
+};
+use async_trait::async_trait;
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+/// Timeout of a command. Redis usually replies in well under a millisecond.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a connection may receive nothing, not even the reply to a ping, before it is replaced.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// Django's cache in Redis (`django.core.cache.backends.redis.RedisCache`), for the session engine
+/// `cache`.
+///
+/// Django pickles what it caches. Let it write JSON instead, which is read without further
+/// settings:
+///
+/// ```python
+/// CACHES = {
+///     "default": {
+///         "BACKEND": "django.core.cache.backends.redis.RedisCache",
+///         "LOCATION": "redis://127.0.0.1:6379",
+///         "OPTIONS": {"serializer": "django.core.signing.JSONSerializer"},
+///     }
+/// }
+/// ```
+///
+/// or turn [`pickle`](Self::pickle) on.
+///
+/// ```no_run
+/// # async fn example() -> seaway::Result<()> {
+/// use seaway::django::{DjangoCache, DjangoSessions};
+///
+/// let cache = DjangoCache::connect("redis://127.0.0.1:6379").await?;
+/// // KEY_PREFIX and VERSION in CACHES.
+/// let cache = cache.key_prefix("site").version(2).pickle();
+/// let sessions = DjangoSessions::cache(cache);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct DjangoCache {
+    link: Arc<Link>,
+    /// `KEY_PREFIX`, `VERSION` and the engine's own prefix.
+    prefix: String,
+    version: u32,
+    is_pickle_read: bool,
+}
+
+impl DjangoCache {
+    /// Connects to the Redis at `redis://[user:password@]host[:port][/database]`, the `LOCATION` of
+    /// the cache.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Session`] if the URL is invalid, or Redis does not respond or refuses the
+    /// connection.
+    pub async fn connect(url: &str) -> Result<Self> {
+        let unreachable = |error: Error| {
+            let message = "cannot connect to Django's cache in Redis";
+            Error::new(ErrorKind::Session, message).with_source(error)
+        };
+        let address = Address::parse(url).map_err(unreachable)?;
+        let settings = LinkSettings {
+            purpose: "Django's cache",
+            silence: SILENCE,
+            inbox: Arc::new(NoInbox),
+        };
+        let link = Link::open(&address, settings).await.map_err(unreachable)?;
+        Ok(Self {
+            link: Arc::new(link),
+            prefix: String::new(),
+            version: 1,
+            is_pickle_read: false,
+        })
+    }
+
+    /// Sets the cache's `KEY_PREFIX` (default: none).
+    #[must_use]
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Sets the cache's `VERSION` (default: 1).
+    #[must_use]
+    pub fn version(mut self, version: u32) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Reads pickled sessions, too, as Django stores them by default.
+    ///
+    /// A pickle can call any code in Python; here it is only decoded, and one that holds anything
+    /// but dictionaries, lists, texts, numbers, booleans and None is refused, as is a list or
+    /// dictionary that occurs twice. A refused session counts as none, and the log says why.
+    ///
+    /// Unlike the other engines, the cache is not signed: who can write to this Redis can log in as
+    /// anybody whose password hash they know.
+    #[must_use]
+    pub fn pickle(mut self) -> Self {
+        self.is_pickle_read = true;
+        self
+    }
+
+    /// Returns the name of a session in Redis, as Django's default `KEY_FUNCTION` does.
+    fn name(&self, key: &str) -> String {
+        let Self {
+            prefix, version, ..
+        } = self;
+        format!("{prefix}:{version}:django.contrib.sessions.cache{key}")
+    }
+}
+
+impl DjangoSessions {
+    /// Reads sessions from Django's cache in Redis, for the engine `cache`.
+    ///
+    /// ```no_run
+    /// # async fn example() -> seaway::Result<()> {
+    /// use seaway::django::{DjangoCache, DjangoSessions};
+    ///
+    /// let cache = DjangoCache::connect("redis://127.0.0.1:6379").await?;
+    /// let sessions = DjangoSessions::cache(cache);
+    /// # Ok(()) }
+    /// ```
+    pub fn cache(cache: DjangoCache) -> Self {
+        Self(Arc::new(cache))
+    }
+}
+
+#[async_trait]
+impl Engine for DjangoCache {
+    async fn read(&self, cookie: &str, _: &SecretKeys) -> Result<Option<SessionData>> {
+        if !cookie::is_session_key(cookie) {
+            return Ok(None);
+        }
+        let name = self.name(cookie);
+        let mut connection = self.link.current()?.connection;
+        // One byte more than is decoded, so that a larger session is refused and not truncated.
+        let mut command = redis::cmd("GETRANGE");
+        command.arg(name).arg(0).arg(MAX_SESSION);
+        let asking = command.query_async::<Vec<u8>>(&mut connection);
+        let failed = |reason: &'static str| Error::new(ErrorKind::Session, reason);
+        let stored = timeout(ANSWER_TIMEOUT, asking)
+            .await
+            .map_err(|_| failed("Django's cache in Redis has not replied within 2 s"))?
+            .map_err(|error| {
+                failed("cannot read a session from Django's cache in Redis").with_source(error)
+            })?;
+        if stored.is_empty() {
+            return Ok(None);
+        }
+        let decoded = decode(stored, self.is_pickle_read);
+        if let Err(reason) = &decoded {
+            log_limited!(warn, reason, "a session in Django's cache was refused");
+        }
+        Ok(decoded.ok())
+    }
+}
+
+/// Decodes a cached session.
+///
+/// # Errors
+/// The reason why it was refused.
+fn decode(stored: Vec<u8>, is_pickle_read: bool) -> Result<SessionData, String> {
+    // Each pickle since protocol 2 starts with this byte, and no JSON does.
+    if stored.first() != Some(&0x80) {
+        return SessionData::from_json(stored)
+            .ok_or_else(|| "it is neither JSON nor a pickle, or too large".to_owned());
+    }
+    if !is_pickle_read {
+        return Err("it is a pickle: let Django write JSON with the serializer \
+                    django.core.signing.JSONSerializer, or use DjangoCache::pickle"
+            .to_owned());
+    }
+    let values = pickle::decode(&stored).map_err(|refusal| refusal.to_string())?;
+    let json = serde_json::to_vec(&values).map_err(|error| error.to_string())?;
+    SessionData::from_json(json).ok_or_else(|| "it is too large".to_owned())
+}
+
+/// Omits the address, which may hold a password.
+impl fmt::Debug for DjangoCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DjangoCache")
+            .field("prefix", &self.prefix)
+            .field("version", &self.version)
+            .field("is_pickle_read", &self.is_pickle_read)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_always_read_and_a_pickle_only_on_request() {
+        let pickle = b"\x80\x05}\x8c\x01aK\x01s.".to_vec();
+        let json = b"{\"a\": 1}".to_vec();
+
+        assert!(decode(json.clone(), false).is_ok());
+        assert!(decode(json, true).is_ok());
+        let data = decode(pickle.clone(), true).unwrap();
+        assert_eq!(data.get::<u8>("a").unwrap(), Some(1));
+        assert!(
+            decode(pickle, false)
+                .unwrap_err()
+                .contains("JSONSerializer")
+        );
+        assert!(decode(b"7".to_vec(), true).is_err());
+        assert!(decode(b"\x80".to_vec(), true).is_err());
+    }
+}

@@ -1,0 +1,146 @@
+//! The values of a Django session.
+
+use crate::error::{Error, ErrorKind, Result};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// The size of the largest session that is decoded, in bytes of JSON. A larger one counts as
+/// corrupted.
+pub(super) const MAX_SESSION: usize = 1024 * 1024;
+
+/// The values of a session: a JSON object.
+#[derive(Clone, Debug)]
+pub(super) struct SessionData(Arc<[u8]>);
+
+/// What `django.contrib.auth.login` stores in a session.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct StoredLogIn {
+    #[serde(rename = "_auth_user_id")]
+    pub(super) user_id: String,
+    /// The Python path of the authentication backend.
+    #[serde(rename = "_auth_user_backend")]
+    pub(super) backend: String,
+    #[serde(rename = "_auth_user_hash")]
+    pub(super) hash: String,
+}
+
+impl SessionData {
+    /// Returns the values in this JSON; `None` if it is no object, or larger than [`MAX_SESSION`].
+    ///
+    /// The values are only skipped here, so one that Rust cannot represent, such as half of a
+    /// surrogate pair, does not hide the others.
+    pub(super) fn from_json(mut json: Vec<u8>) -> Option<Self> {
+        let is_json = |json: &[u8]| serde_json::from_slice::<IgnoredAny>(json).is_ok();
+        if json.len() > MAX_SESSION || !json.trim_ascii_start().starts_with(b"{") {
+            return None;
+        }
+        if !is_json(&json) {
+            json = without_nan(&json);
+        }
+        is_json(&json).then(|| Self(json.into()))
+    }
+
+    /// Returns what the log-in has stored; `None` if nobody is logged in.
+    pub(super) fn log_in(&self) -> Option<StoredLogIn> {
+        serde_json::from_slice(&self.0).ok()
+    }
+
+    /// Returns the value of a key.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`] if it cannot be decoded as `T`.
+    pub(super) fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        let values: Map<String, Value> = serde_json::from_slice(&self.0)
+            .map_err(|error| undecodable("a Django session", error))?;
+        let value = values.get(key).cloned();
+        let decoded = value.map(serde_json::from_value).transpose();
+        decoded.map_err(|error| undecodable(&format!("the session value {key:?}"), error))
+    }
+
+    #[cfg(test)]
+    pub(super) fn values(&self) -> Value {
+        serde_json::from_slice(&self.0).expect("it was checked")
+    }
+}
+
+fn undecodable(what: &str, error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::Codec, format!("cannot decode {what}")).with_source(error)
+}
+
+/// Replaces the numbers that only Python's JSON has (`NaN`, `Infinity`, `-Infinity`) by null.
+fn without_nan(json: &[u8]) -> Vec<u8> {
+    let mut replaced = Vec::with_capacity(json.len());
+    let mut is_text = false;
+    let mut at = 0;
+    while let Some(&byte) = json.get(at) {
+        let names: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
+        let number = names.iter().find(|name| json[at..].starts_with(name));
+        if let Some(number) = number.filter(|_| !is_text) {
+            replaced.extend_from_slice(b"null");
+            at += number.len();
+            continue;
+        }
+        // An escaped quote does not end a text.
+        let length = if is_text && byte == b'\\' { 2 } else { 1 };
+        is_text ^= byte == b'"';
+        replaced.extend(json[at..].iter().take(length));
+        at += length;
+    }
+    replaced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(json: &str) -> SessionData {
+        SessionData::from_json(json.into()).unwrap_or_else(|| panic!("{json}"))
+    }
+
+    #[test]
+    fn a_log_in_needs_all_three_values_whatever_else_the_session_holds() {
+        let log_in = r#""_auth_user_id":"7","_auth_user_backend":"a.B","_auth_user_hash":"00""#;
+        let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+        for other in [
+            r#""n":null"#,
+            r#""half":"\ud800""#,
+            r#""big":1e999"#,
+            r#""no":NaN,"text":"\"NaN","far":[-Infinity,Infinity]"#,
+            &format!(r#""deep":{deep}"#),
+        ] {
+            let found = data(&format!("{{{other},{log_in}}}")).log_in();
+            assert_eq!(found.expect(other).user_id, "7");
+        }
+        for json in [
+            "{}",
+            r#"{"_auth_user_id":"7","_auth_user_backend":"a.B"}"#,
+            r#"{"_auth_user_id":7,"_auth_user_backend":"a.B","_auth_user_hash":"00"}"#,
+        ] {
+            assert_eq!(data(json).log_in(), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_no_session() {
+        for json in ["", "[]", "null", "{", "{NaN}", r#"["7","a.B","00"]"#] {
+            assert!(SessionData::from_json(json.into()).is_none(), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_decoded_as_its_type() {
+        let data = data(r#"{"cart":[1,2],"text":"NaN","far":Infinity}"#);
+
+        assert_eq!(data.get::<Vec<u8>>("cart").unwrap(), Some(vec![1, 2]));
+        assert_eq!(data.get::<String>("text").unwrap().unwrap(), "NaN");
+        assert_eq!(data.get::<Option<f64>>("far").unwrap(), Some(None));
+        assert_eq!(data.get::<u8>("other").unwrap(), None);
+        let error = data.get::<u8>("cart").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Codec);
+        assert!(error.to_string().contains("\"cart\""), "{error}");
+    }
+}

@@ -1,0 +1,55 @@
+//! Django's log-in: a user who is logged in on a Django page is that user in a consumer.
+//!
+//! [`DjangoAuth`] is the middleware; it reads the session cookie, Django's session
+//! ([`DjangoSessions`]) and the user's row ([`DjangoDatabase`]). Nothing is written.
+//! The guide `docs/from-django.md` has the settings of both sides, and the log-out's announcement.
+//!
+//! | type | contents |
+//! | --- | --- |
+//! | [`DjangoAuth`] | the middleware, as [`Auth`](crate::middleware::Auth) for a Django site |
+//! | [`DjangoUser`] | the user: name, staff, superuser, permissions |
+//! | [`DjangoSession`] | the values of the session |
+//! | [`DjangoSessions`] | where Django stores sessions: `SESSION_ENGINE` |
+//! | [`DjangoDatabase`], [`UserTable`] | the database, and the table of the user model |
+//! | [`SecretKeys`] | `SECRET_KEY` and `SECRET_KEY_FALLBACKS` |
+
+// | file | contains |
+// | --- | --- |
+// | `auth.rs` | [`DjangoAuth`] |
+// | `session.rs`, `sessions.rs` | the session of one client; the engines |
+// | `user.rs` | [`DjangoUser`], and its permissions |
+// | `database.rs`, `dialect.rs`, `users.rs` | queries; the differences between databases; the user table |
+// | `cache.rs`, `pickle.rs` | sessions in Redis; a decoder for pickled data |
+// | `signing.rs` | secret keys: signed strings, session hashes |
+// | `data.rs` | the values of a session |
+// | `cookie.rs` | the session cookie |
+// | `handlers.rs` | the session in axum's handlers |
+
+mod auth;
+#[cfg(feature = "redis")]
+mod cache;
+mod cookie;
+mod data;
+mod database;
+mod dialect;
+#[cfg(feature = "axum")]
+mod handlers;
+#[cfg(feature = "redis")]
+mod pickle;
+mod session;
+mod sessions;
+mod signing;
+mod user;
+mod users;
+
+#[cfg(feature = "redis")]
+pub use self::cache::DjangoCache;
+pub use self::{
+    auth::{DjangoAuth, WithDjangoUser},
+    database::DjangoDatabase,
+    session::DjangoSession,
+    sessions::DjangoSessions,
+    signing::SecretKeys,
+    user::DjangoUser,
+    users::UserTable,
+};

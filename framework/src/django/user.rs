@@ -1,0 +1,102 @@
+//! A user of the Django site, and the user's permissions.
+
+use super::database::{DjangoDatabase, UserRow};
+use crate::error::Result;
+use std::{collections::HashSet, fmt, sync::Arc};
+use tokio::sync::OnceCell;
+
+/// A user of the Django site, as handlers and consumers get it from
+/// [`DjangoAuth`](super::DjangoAuth).
+///
+/// ```
+/// use seaway::{Handshake, Rejection, User, django::DjangoUser, http::StatusCode};
+///
+/// async fn connect(handshake: &mut Handshake) -> Result<String, Rejection> {
+///     let user: User<DjangoUser> = handshake.extract().await?;
+///     if !user.has_perm("chat.add_message").await? {
+///         return Err(Rejection::from_status(StatusCode::FORBIDDEN));
+///     }
+///     Ok(user.name.clone())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct DjangoUser {
+    /// The primary key as a text, as Django's `str(user.pk)`.
+    pub id: String,
+    /// The name to log in with: the model's `USERNAME_FIELD`.
+    pub name: String,
+    /// False only if a backend that admits inactive users is
+    /// [accepted](super::DjangoAuth::backends).
+    pub is_active: bool,
+    /// Whether the user may log in to Django's admin.
+    pub is_staff: bool,
+    /// Whether the user has all permissions.
+    pub is_superuser: bool,
+    permissions: Arc<Permissions>,
+}
+
+/// The permissions, which are read once.
+struct Permissions {
+    database: DjangoDatabase,
+    names: OnceCell<HashSet<String>>,
+}
+
+impl DjangoUser {
+    pub(super) fn new(id: String, row: UserRow, database: DjangoDatabase) -> Self {
+        Self {
+            id,
+            name: row.name,
+            is_active: row.is_active,
+            is_staff: row.is_staff,
+            is_superuser: row.is_superuser,
+            permissions: Arc::new(Permissions {
+                database,
+                names: OnceCell::new(),
+            }),
+        }
+    }
+
+    /// Returns whether the user has a permission, such as `chat.add_message`, by Django's rules: an
+    /// inactive user has none, a superuser all, any other user those of their own and of their
+    /// groups.
+    ///
+    /// The permissions are read once and shared by all clones of this value. A change in Django
+    /// applies to connections that open later.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the database does not respond,
+    /// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if the user model has no permissions.
+    pub async fn has_perm(&self, permission: &str) -> Result<bool> {
+        if !self.is_active || self.is_superuser {
+            return Ok(self.is_active);
+        }
+        let Permissions { database, names } = &*self.permissions;
+        let reading = names.get_or_try_init(|| database.permissions(&self.id));
+        Ok(reading.await?.contains(permission))
+    }
+
+    /// Returns whether this is still the same user with the same rights as `before`.
+    pub(super) fn is_unchanged_since(&self, before: &Self) -> bool {
+        let rights = |user: &Self| (user.is_active, user.is_staff, user.is_superuser);
+        self.id == before.id && rights(self) == rights(before)
+    }
+}
+
+/// The name.
+impl fmt::Display for DjangoUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl fmt::Debug for DjangoUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DjangoUser")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("is_active", &self.is_active)
+            .field("is_staff", &self.is_staff)
+            .field("is_superuser", &self.is_superuser)
+            .finish_non_exhaustive()
+    }
+}
