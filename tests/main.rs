@@ -7,6 +7,7 @@ mod chat_live;
 mod chat_neighbours;
 mod chat_page;
 mod chat_rooms;
+mod django;
 mod equal_messages;
 mod event_source;
 mod examples;

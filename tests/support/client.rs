@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use http::HeaderValue;
 use serde_json::Value;
 use tokio::{net::TcpStream, time::timeout};
-use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{Message, client::IntoClientRequest},
+};
 
 use super::wait::DEADLINE;
 
@@ -19,11 +23,25 @@ impl Client {
     /// # Panics
     /// If the server rejects the handshake or does not respond.
     pub async fn connect(port: u16, path: &str) -> Self {
+        Self::connect_with(port, path, &[]).await
+    }
+
+    /// Connects with more headers in the handshake.
+    ///
+    /// # Panics
+    /// If the server rejects the handshake or does not respond.
+    pub async fn connect_with(port: u16, path: &str, headers: &[(&'static str, &str)]) -> Self {
+        let url = format!("ws://127.0.0.1:{port}{path}");
+        let mut request = url.into_client_request().expect("a valid URL");
+        for (name, value) in headers {
+            let value = HeaderValue::try_from(*value).expect("a valid value");
+            request.headers_mut().append(*name, value);
+        }
         let open = async {
             let socket = TcpStream::connect(("127.0.0.1", port))
                 .await
                 .expect("the server listens");
-            client_async(format!("ws://127.0.0.1:{port}{path}"), socket).await
+            client_async(request, socket).await
         };
         match timeout(DEADLINE, open)
             .await
@@ -43,6 +61,27 @@ impl Client {
             .send(Message::text(text))
             .await
             .expect("the connection is open");
+    }
+
+    /// Sends a ping and waits for its pong.
+    ///
+    /// # Panics
+    /// If another message than pings and pongs arrives, the connection ends, or no pong arrives in
+    /// time.
+    pub async fn answers_ping(&mut self) {
+        const PAYLOAD: &[u8] = b"still here";
+        let ping = Message::Ping(PAYLOAD.into());
+        self.0.send(ping).await.expect("the connection is open");
+        let pong = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Pong(payload))) if payload == PAYLOAD => return,
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    other => panic!("instead of a pong came {other:?}"),
+                }
+            }
+        };
+        timeout(DEADLINE, pong).await.expect("a pong in time");
     }
 
     /// Sends a text, and returns whether the connection is open.

@@ -1,6 +1,7 @@
 //! The test harness. Every value owns what it started, and stops it on drop.
 //!
-//! - [`redis`], [`server`], [`start_line`], [`python`], [`browser`]: processes;
+//! - [`redis`], [`server`], [`start_line`], [`python`], [`django`], [`postgres`],
+//!   [`browser`]: processes;
 //! - [`client`]: a WebSocket client; [`raw`]: a client that may violate protocols;
 //! - [`proxy`]: a network that can stall, delay, lose and reset;
 //! - [`stage`]: two processes and forty clients for a fault; [`crowd`]: those clients; [`account`]:
@@ -17,9 +18,11 @@ pub mod churn;
 pub mod client;
 pub mod crowd;
 pub mod devtools;
+pub mod django;
 pub mod flood;
 pub mod page;
 pub mod port;
+pub mod postgres;
 pub mod proxy;
 pub mod python;
 pub mod raw;
@@ -35,7 +38,9 @@ pub mod wait;
 pub use self::{
     browser::Browser,
     client::Client,
+    django::Django,
     page::Page,
+    postgres::Postgres,
     proxy::Proxy,
     python::Python,
     raw::RawClient,

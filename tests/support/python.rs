@@ -29,7 +29,32 @@ impl Python {
     /// If Python or its packages are missing.
     #[must_use]
     pub fn start(script: &str, redis: &Redis, arguments: &[&str]) -> Self {
-        let mut command = Command::new(interpreter());
+        Self::start_with(script, redis, arguments, None)
+    }
+
+    /// Starts a script with another version of a package, in this folder of the environment.
+    ///
+    /// # Panics
+    /// If Python or its packages are missing.
+    #[must_use]
+    pub fn start_with(
+        script: &str,
+        redis: &Redis,
+        arguments: &[&str],
+        package: Option<&str>,
+    ) -> Self {
+        let interpreter = interpreter();
+        let mut command = Command::new(&interpreter);
+        if let Some(package) = package {
+            let home = interpreter.parent().and_then(Path::parent);
+            let folder = home.expect("bin/python in a folder").join(package);
+            assert!(
+                folder.is_dir(),
+                "{} is missing; `cargo xtask setup` installs it",
+                folder.display()
+            );
+            command.env("PYTHONPATH", folder);
+        }
         command
             .arg("-uB")
             .arg(

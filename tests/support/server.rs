@@ -78,6 +78,12 @@ impl Server {
         Self::started(program, Vec::new(), None).await
     }
 
+    /// Starts one of the small examples with more flags.
+    pub async fn example_with(program: &'static str, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        Self::started(program, arguments, None).await
+    }
+
     /// Starts the arena on a Redis that may be down, without waiting until it responds.
     #[must_use]
     pub fn arena_unawaited(redis: &Redis) -> Self {

@@ -1,14 +1,14 @@
 //! The command `cargo xtask setup`, which installs the tools of the tests and of one benchmark.
 //!
 //! Redis is the server of the channel layer, Chromium the browser of the end-to-end tests, and a
-//! Python with Channels the peer on the same Redis in tests, or in the benchmark. Tools that exist
-//! already are not installed.
+//! Python with Channels the peer on the same Redis in tests, or in the benchmark. PostgreSQL is a
+//! database of the Django site in tests. Tools that exist already are not installed.
 
 mod packages;
 mod python;
 mod toolchain;
 
-use std::{env, path::PathBuf};
+use std::{env, fs, path::PathBuf};
 
 use crate::shell::{Failure, Result, find};
 
@@ -35,6 +35,9 @@ pub(crate) fn run() -> Result<Tools> {
     if chromium().is_none() {
         missing.push("chromium");
     }
+    if !has_postgres() {
+        missing.push("postgresql");
+    }
     packages::install(&missing)?;
 
     let python = python::prepare(&python::TESTS)?;
@@ -49,6 +52,13 @@ pub(crate) fn run_for_bench_over_redis() -> Result<PathBuf> {
         packages::install(&["redis-server"])?;
     }
     python::prepare(&python::BENCH)
+}
+
+/// Returns whether there is a PostgreSQL server, which Debian does not put on the `PATH`.
+fn has_postgres() -> bool {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let has_server = |folder: PathBuf| folder.join("bin/initdb").is_file();
+    find(&["initdb"]).is_some() || versions.flatten().any(|entry| has_server(entry.path()))
 }
 
 fn chromium() -> Option<PathBuf> {

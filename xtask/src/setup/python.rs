@@ -16,6 +16,8 @@ pub(crate) struct Environment {
     /// Its folder.
     home: &'static str,
     requirements: &'static [&'static str],
+    /// Other versions of packages, each in a folder of the environment for `PYTHONPATH`.
+    versions: &'static [(&'static str, &'static str)],
     /// The modules that it contains once all is installed.
     modules: &'static str,
 }
@@ -27,8 +29,13 @@ pub(crate) const TESTS: Environment = Environment {
         "channels==4.3.*",
         "channels_redis[cryptography]==4.3.*",
         "Django>=4.2",
+        "psycopg[binary]==3.*",
     ],
-    modules: "channels_redis.core, channels_redis.pubsub, cryptography, django",
+    versions: &[
+        ("django-4.2", "Django==4.2.*"),
+        ("django-5.2", "Django==5.2.*"),
+    ],
+    modules: "channels_redis.core, channels_redis.pubsub, cryptography, django, psycopg",
 };
 
 /// The environment of the peer in the benchmark over Redis.
@@ -40,16 +47,23 @@ pub(crate) const BENCH: Environment = Environment {
         "Django==5.2.*",
         "uvicorn[standard]==0.54.*",
     ],
+    versions: &[],
     modules: "channels_redis.core, channels_redis.pubsub, django, uvicorn, websockets",
 };
 
 /// Returns the Python of an environment, which is created if needed.
 pub(crate) fn prepare(environment: &Environment) -> Result<PathBuf> {
-    let requirements = environment.requirements;
+    let Environment {
+        requirements,
+        versions,
+        ..
+    } = environment;
     let home = root().join(environment.home);
     let python = home.join("bin/python");
     let stamp = home.join("requirements.txt");
-    let wanted = requirements.join("\n");
+    let versioned = versions.iter().map(|(_, requirement)| *requirement);
+    let wanted: Vec<_> = requirements.iter().copied().chain(versioned).collect();
+    let wanted = wanted.join("\n");
 
     let is_current = fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted);
     let import = format!("import {}", environment.modules);
@@ -58,7 +72,7 @@ pub(crate) fn prepare(environment: &Environment) -> Result<PathBuf> {
     }
     eprintln!(
         "xtask: installing {} into {}",
-        requirements.join(", "),
+        wanted.replace('\n', ", "),
         home.display()
     );
     create(&home)?;
@@ -69,7 +83,14 @@ pub(crate) fn prepare(environment: &Environment) -> Result<PathBuf> {
         "--quiet",
         "--disable-pip-version-check",
     ];
-    run(Command::new(&python).args(pip).args(requirements))?;
+    run(Command::new(&python).args(pip).args(*requirements))?;
+    for (folder, requirement) in *versions {
+        // What they depend on is installed already.
+        let target = ["--no-deps", "--target"];
+        let mut install = Command::new(&python);
+        install.args(pip).args(target).arg(home.join(folder));
+        run(install.arg(requirement))?;
+    }
     fs::write(&stamp, wanted)
         .map_err(|error| Failure::new(format!("cannot write {}: {error}", stamp.display())))?;
     Ok(python)

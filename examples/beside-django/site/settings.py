@@ -1,0 +1,59 @@
+"""The settings of the Django site. Those that Seaway needs to know are marked."""
+
+import os
+from pathlib import Path
+
+BASE_DIR = Path(__file__).parent
+DEBUG = True
+ALLOWED_HOSTS = ["127.0.0.1", "localhost"]  # AllowedOrigins::django
+ROOT_URLCONF = "urls"
+USE_TZ = True  # Seaway compares the expiry of sessions in UTC.
+
+SECRET_KEY = os.environ.get("SECRET_KEY", "only for this example, and known to all")  # SecretKeys
+SECRET_KEY_FALLBACKS = []  # SecretKeys::fallback
+SESSION_ENGINE = "django.contrib.sessions.backends.db"  # DjangoSessions
+SESSION_COOKIE_NAME = "sessionid"  # DjangoAuth::cookie_name
+AUTH_USER_MODEL = "auth.User"  # UserTable
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DATABASES = {  # DjangoDatabase
+    "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+STATIC_URL = "static/"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
+
+if redis := os.environ.get("REDIS_URL"):
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [redis]},
+        }
+    }

@@ -1,0 +1,194 @@
+"""The Django site of `examples/beside-django`, controlled with lines of JSON.
+
+Each line is a call of a function below, `{"call": "log_in", "with": ["ana"]}`; the answer is what it
+returns. The arguments of the script are the port of a Redis and settings to change.
+"""
+
+import json
+import os
+import sqlite3
+import sys
+import threading
+import time
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+
+HERE = Path(__file__).parent
+REDIS = f"redis://127.0.0.1:{sys.argv[1]}"
+PASSWORD = "open sesame"
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+os.environ["REDIS_URL"] = REDIS
+sys.path[:0] = [str(HERE), str(HERE.parent.parent / "examples/beside-django/site")]
+
+import settings  # noqa: E402
+
+settings.CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS}
+}
+# The default takes a second for each password.
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+for name, value in json.loads(sys.argv[2]).items():
+    setattr(settings, name, value)
+
+import django  # noqa: E402
+
+django.setup()
+
+from django.conf import settings as in_use  # noqa: E402
+from django.contrib.auth import get_user_model  # noqa: E402
+from django.contrib.auth.models import Group, Permission  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.test import Client  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+
+def client(cookie=None):
+    """Returns a browser with this session cookie."""
+    browser = Client(SERVER_NAME="localhost")
+    if cookie:
+        browser.cookies[in_use.SESSION_COOKIE_NAME] = cookie
+    return browser
+
+
+def cookie_of(browser):
+    return browser.cookies[in_use.SESSION_COOKIE_NAME].value
+
+
+def user(name):
+    return get_user_model().objects.get_by_natural_key(name)
+
+
+def session(cookie):
+    engine = import_module(in_use.SESSION_ENGINE)
+    return engine.SessionStore(cookie)
+
+
+def sign_up(name, **fields):
+    """Creates a user; returns the primary key."""
+    key = get_user_model().USERNAME_FIELD
+    made = get_user_model().objects.create_user(**{key: name}, password=PASSWORD, **fields)
+    return str(made.pk)
+
+
+def log_in(name, password=PASSWORD):
+    """Logs in on the page; returns the session cookie."""
+    browser = client()
+    page = browser.post("/accounts/login/", {"username": name, "password": password})
+    assert page.status_code == 302, page.content
+    return cookie_of(browser)
+
+
+def log_out(cookie):
+    """Logs out on the page."""
+    page = client(cookie).post("/accounts/logout/")
+    assert page.status_code == 302, page.content
+
+
+def knows(cookie):
+    """Returns the user whom a page knows."""
+    return sees(f"{in_use.SESSION_COOKIE_NAME}={cookie}")
+
+
+def sees(header):
+    """Returns the user whom a page knows by this `Cookie` header."""
+    request = client().get("/", HTTP_COOKIE=header).wsgi_request
+    return request.user.get_username() or None
+
+
+def change_password(cookie, new):
+    """Changes the password on the page; returns the session cookie."""
+    browser = client(cookie)
+    fields = {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
+    page = browser.post("/accounts/password_change/", fields)
+    assert page.status_code == 302, page.content
+    return cookie_of(browser)
+
+
+def reset_password(name, new):
+    """Sets the password as an administrator does."""
+    changed = user(name)
+    changed.set_password(new)
+    changed.save()
+
+
+def change(name, **fields):
+    """Changes fields of a user."""
+    changed = user(name)
+    for field, value in fields.items():
+        setattr(changed, field, value)
+    changed.save()
+
+
+def deactivate(name):
+    change(name, is_active=False)
+
+
+def delete_user(name):
+    user(name).delete()
+
+
+def flush(cookie):
+    session(cookie).flush()
+
+
+def expire(cookie, seconds):
+    """Lets a session of the database expire this many seconds from now."""
+    row = session(cookie).model.objects.get(session_key=cookie)
+    row.expire_date = timezone.now() + timedelta(seconds=seconds)
+    row.save()
+
+
+def put(cookie, key, value):
+    """Stores a value in a session."""
+    changed = session(cookie)
+    changed[key] = value
+    changed.save()
+
+
+def lock(seconds):
+    """Locks the database against readers, too."""
+    database = in_use.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        locking = sqlite3.connect(database["NAME"], check_same_thread=False)
+        locking.execute("BEGIN EXCLUSIVE")
+    else:
+        import psycopg
+
+        address = {key.lower(): database[key] for key in ("HOST", "PORT", "USER")}
+        locking = psycopg.connect(dbname=database["NAME"], **address)
+        locking.execute("LOCK TABLE django_session, auth_user")
+
+    def unlock():
+        time.sleep(seconds)
+        locking.rollback()
+        locking.close()
+
+    threading.Thread(target=unlock).start()
+
+
+def rotate_key(key, fallbacks):
+    in_use.SECRET_KEY = key
+    in_use.SECRET_KEY_FALLBACKS = fallbacks
+
+
+def grant(name, permissions, group_permissions):
+    """Gives permissions of `auth` to a user and to a group of the user."""
+    find = Permission.objects.filter(content_type__app_label="auth")
+    user(name).user_permissions.set(find.filter(codename__in=permissions))
+    group, _ = Group.objects.get_or_create(name=f"group of {name}")
+    group.permissions.set(find.filter(codename__in=group_permissions))
+    user(name).groups.set([group])
+
+
+def has_perms(name, permissions):
+    return [permission for permission in permissions if user(name).has_perm(permission)]
+
+
+call_command("migrate", verbosity=0)
+print(json.dumps("migrated"), flush=True)
+while line := sys.stdin.readline():
+    call = json.loads(line)
+    returned = globals()[call["call"]](*call.get("with", []), **call.get("fields", {}))
+    print(json.dumps(returned), flush=True)
