@@ -90,6 +90,9 @@ pub use self::server::{
     serve_with, serve_workers,
 };
 
+#[cfg(feature = "tls")]
+pub use self::server::TlsListener;
+
 #[cfg(feature = "sessions")]
 pub use self::{
     middleware::{AuthSession, Authenticator, User},

@@ -1,7 +1,7 @@
 //! WebSocket messages, and the close of a connection.
 
 use bytes::Bytes;
-use std::{fmt, ops::Deref};
+use std::{fmt, ops::Deref, time::Duration};
 use tungstenite::Utf8Bytes;
 
 /// A complete WebSocket message: fragments are reassembled and text is validated.
@@ -213,6 +213,10 @@ impl Close {
     pub const TRY_AGAIN: u16 = 1013;
     /// The server had an error.
     pub const ERROR: u16 = 1011;
+    /// The server restarts: reconnect, after the time in the reason if there is one.
+    ///
+    /// Registered with IANA (RFC 6455, 11.7).
+    pub const RESTART: u16 = 1012;
 
     /// Maximum length of a reason: 125 bytes of a control frame less 2 for the code (RFC 6455,
     /// 5.5).
@@ -232,6 +236,23 @@ impl Close {
         }
     }
 
+    /// Creates the close of a restart (1012), whose reason asks the client to reconnect after a random
+    /// time of between half of `limit` and `limit`: `retry_after=2.75`, in seconds.
+    ///
+    /// ```
+    /// use seaway::Close;
+    /// use std::time::Duration;
+    ///
+    /// let close = Close::restart(Duration::from_secs(4));
+    /// assert_eq!(close.code, Close::RESTART);
+    /// let seconds: f64 = close.reason.strip_prefix("retry_after=").unwrap().parse().unwrap();
+    /// assert!((2.0..=4.0).contains(&seconds));
+    /// ```
+    pub fn restart(limit: Duration) -> Self {
+        let reason = format!("retry_after={:.2}", spread(limit).as_secs_f64());
+        Self::new(Self::RESTART, reason)
+    }
+
     /// Returns whether a close frame may contain this code (RFC 6455, 7.4.1 and 7.4.2).
     ///
     /// 1004, 1005, 1006 and 1015 are reserved and never sent.
@@ -244,6 +265,11 @@ impl From<u16> for Close {
     fn from(code: u16) -> Self {
         Self::new(code, "")
     }
+}
+
+/// Returns a random time of between half of `limit` and `limit`.
+pub(crate) fn spread(limit: Duration) -> Duration {
+    limit.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 #[cfg(test)]

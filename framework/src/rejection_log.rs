@@ -31,6 +31,8 @@ pub(crate) enum Rule {
     Path,
     /// The client is not logged in, or is not the right user.
     User,
+    /// The client's address has too many connections.
+    Address,
     /// The request head violates HTTP, is too large, or is for CONNECT.
     RequestHead,
     /// The HTTP consumer does not accept the method.
@@ -64,6 +66,7 @@ impl Rule {
             Self::Origin => "origin",
             Self::Path => "path",
             Self::User => "user",
+            Self::Address => "address",
             Self::RequestHead => "request_head",
             Self::Method => "method",
             Self::Timeout => "timeout",

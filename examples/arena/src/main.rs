@@ -56,13 +56,17 @@ async fn main() -> Result<()> {
                 .route("/ws/room/{name}", Room::application(&channels))
                 .with(options.sockets),
         );
-    let listener = options.address.listen().await?;
-    print!("arena listens on http://{}", listener.local_addr()?);
+    let listener = options.transport.listen(&options.address).await?;
+    print!("arena listens on {}", listener.url()?);
     match &options.redis {
         Some(redis) => println!(" (Redis: {redis})"),
         None => println!(),
     }
-    Ok(serve(listener, app)
+    let mut server = serve(listener, app);
+    if let Some(limit) = options.retry_after {
+        server = server.retry_after(limit);
+    }
+    Ok(server
         .head_timeout(options.head_timeout)
         .max_head_size(options.max_head_size)
         .body_timeout(options.body_timeout)
@@ -71,5 +75,6 @@ async fn main() -> Result<()> {
         .half_close_timeout(options.half_close_timeout)
         .drain_timeout(options.drain_timeout)
         .max_connections(options.max_connections)
+        .max_connections_per_address(options.per_address)
         .await?)
 }

@@ -1,6 +1,6 @@
 //! The arena's settings, with an option for every limit of the server.
 
-use launch::{Address, Flag, Mistake, Program, Redis};
+use launch::{Address, Flag, Mistake, Program, Redis, Transport};
 use seaway::{
     channels::MAILBOX_CAPACITY,
     protocol::{Compression, SlowClient, WebSocketConfig},
@@ -72,7 +72,21 @@ const PROGRAM: Program = Program {
             "--drain-timeout S",
             "for clients when the server stops (30)",
         ),
+        (
+            "--retry-after S",
+            "asks WebSocket clients to reconnect after up to this time when the server stops",
+        ),
         ("--max-connections N", "clients at once (65536)"),
+        ("--per-address N", "clients at once from one address"),
+        (
+            "--tls-cert F",
+            "serve TLS with this PEM file of the certificate chain",
+        ),
+        ("--tls-key F", "and with the private key in this PEM file"),
+        (
+            "--unix PATH",
+            "listen on a Unix socket instead of an address",
+        ),
         (
             "REDIS_URL",
             "Redis, unless --redis names one; in memory without either",
@@ -102,6 +116,7 @@ impl FromStr for Layer {
 /// The settings.
 pub struct Options {
     pub address: Address,
+    pub transport: Transport,
     pub redis: Option<Redis>,
     /// The URLs of further, independent hosts.
     pub more_hosts: Vec<String>,
@@ -117,7 +132,9 @@ pub struct Options {
     pub idle_timeout: Duration,
     pub half_close_timeout: Duration,
     pub drain_timeout: Duration,
+    pub retry_after: Option<Duration>,
     pub max_connections: usize,
+    pub per_address: usize,
 }
 
 impl Options {
@@ -125,6 +142,7 @@ impl Options {
     pub fn from_command_line() -> Self {
         let mut options = Self {
             address: Address::default(),
+            transport: Transport::default(),
             redis: Redis::from_env(),
             more_hosts: Vec::new(),
             // The default of channels_redis: its clients find the arena's rooms.
@@ -140,7 +158,9 @@ impl Options {
             idle_timeout: Duration::from_secs(60),
             half_close_timeout: Duration::from_secs(300),
             drain_timeout: Duration::from_secs(30),
+            retry_after: None,
             max_connections: 65_536,
+            per_address: usize::MAX,
         };
         let mut heartbeat = (Duration::from_secs(20), Duration::from_secs(20));
         let mut has_redis = false;
@@ -173,7 +193,9 @@ impl Options {
                 "--half-close-timeout" => options.half_close_timeout = seconds(flag)?,
                 "--drain-timeout" => options.drain_timeout = seconds(flag)?,
                 "--max-connections" => options.max_connections = flag.value()?,
-                _ => return Ok(false),
+                "--retry-after" => options.retry_after = Some(seconds(flag)?),
+                "--per-address" => options.per_address = flag.value()?,
+                _ => return options.transport.read(flag),
             }
             Ok(true)
         });

@@ -73,11 +73,11 @@ async fn main() -> ExitCode {
 async fn run(options: Options) -> Result<()> {
     // Before anything that records metrics is created.
     let metrics = options.monitor.map(|_| Metrics::record()).transpose()?;
-    let listener = options.address.listen().await?;
+    let listener = options.transport.listen(&options.address).await?;
     let database = database::open(&options.data).await?;
     let name = identity::name(&database).await?;
     let (channels, redis) = redis::connect(options.redis, Redis::on_this_machine(), &name).await?;
-    let chat = Arc::new(Chat::new(database, &channels, options.is_https).await?);
+    let chat = Arc::new(Chat::new(database, &channels, options.is_proxied).await?);
     let _rounds = rounds::begin(&chat).await?;
 
     let sockets = PathRouter::new()
@@ -90,7 +90,7 @@ async fn run(options: Options) -> Result<()> {
         .cookie_name(name)
         // Over plain HTTP browsers do not store `Secure` cookies. Some make an exception for
         // localhost, but not all.
-        .secure(options.is_https);
+        .secure(options.is_proxied || options.transport.is_tls());
     let app = ProtocolTypeRouter::new()
         .http(from_service(pages::router(chat.clone())))
         .websocket(sockets)
@@ -106,11 +106,11 @@ async fn run(options: Options) -> Result<()> {
         }
         _ => String::new(),
     };
-    let (address, data) = (listener.local_addr()?, options.data.display());
-    println!("chat listens on http://{address} (data: {data}, Redis: {redis}{monitor})");
-    if !address.ip().is_loopback() && !options.is_https {
+    let (url, data) = (listener.url()?, options.data.display());
+    println!("chat listens on {url} (data: {data}, Redis: {redis}{monitor})");
+    if !listener.is_local()? && !options.is_proxied && !options.transport.is_tls() {
         tracing::warn!(
-            "passwords and messages are sent unencrypted; run a TLS proxy in front and pass --https"
+            "passwords and messages are sent unencrypted; pass --tls-cert and --tls-key, or run a TLS proxy in front and pass --https"
         );
     }
     Ok(serve(listener, app)

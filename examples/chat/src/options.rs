@@ -1,6 +1,6 @@
 //! The settings from the command line and the environment.
 
-use launch::{Address, Program, Redis};
+use launch::{Address, Program, Redis, Transport};
 use std::path::{self, PathBuf};
 
 const PROGRAM: Program = Program {
@@ -16,6 +16,15 @@ const PROGRAM: Program = Program {
             "clients connect over HTTPS, through a proxy that sets X-Forwarded-For",
         ),
         (
+            "--tls-cert F",
+            "serve TLS with this PEM file of the certificate chain",
+        ),
+        ("--tls-key F", "and with the private key in this PEM file"),
+        (
+            "--unix PATH",
+            "listen on a Unix socket instead of an address",
+        ),
+        (
             "--monitor PORT",
             "serve /metrics (for Prometheus) and /ready on that port of 127.0.0.1 (0: any free port)",
         ),
@@ -29,9 +38,11 @@ const PROGRAM: Program = Program {
 /// The settings.
 pub struct Options {
     pub address: Address,
+    pub transport: Transport,
     /// The data folder, as an absolute path.
     pub data: PathBuf,
-    pub is_https: bool,
+    /// Whether a proxy in front serves HTTPS, and sets X-Forwarded-For.
+    pub is_proxied: bool,
     /// The port for monitoring.
     pub monitor: Option<u16>,
     /// The Redis that the user configured.
@@ -42,23 +53,25 @@ impl Options {
     /// Reads both; exits the process if the command line asks for help or is invalid.
     pub fn from_command_line() -> Self {
         let mut data = PathBuf::from("chat-data");
-        let mut is_https = false;
+        let mut is_proxied = false;
+        let mut transport = Transport::default();
         let mut monitor = None;
         let address = PROGRAM.start_with(|flag| {
             match flag.name() {
                 "--data" => data = flag.value()?,
-                "--https" => is_https = true,
+                "--https" => is_proxied = true,
                 "--monitor" => monitor = Some(flag.value()?),
-                _ => return Ok(false),
+                _ => return transport.read(flag),
             }
             Ok(true)
         });
         Self {
             address,
+            transport,
             // This fails for an empty path and if the current folder is gone; opening the database
             // then reports it.
             data: path::absolute(&data).unwrap_or(data),
-            is_https,
+            is_proxied,
             monitor,
             redis: Redis::from_env(),
         }

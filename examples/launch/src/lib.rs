@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `command_line.rs` | `--host`, `--port`, `--help`, and the options of one program |
 //! | `address.rs` | the address to listen on |
+//! | `transport.rs` | TCP, TLS or a Unix socket |
 //! | `redis.rs` | the Redis that the user configured |
 //! | `metrics.rs` | the metrics of this process |
 
@@ -11,12 +12,14 @@ mod address;
 mod command_line;
 mod metrics;
 mod redis;
+mod transport;
 
 pub use self::{
     address::Address,
     command_line::{Flag, Mistake, Program},
     metrics::Metrics,
     redis::Redis,
+    transport::{Listening, Transport},
 };
 
 use std::io::{IsTerminal, stderr};

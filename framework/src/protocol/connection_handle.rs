@@ -11,6 +11,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::{Arc, Weak},
+    time::Duration,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -32,6 +33,9 @@ pub(crate) trait ServerConnection: Send + Sync {
 
     /// Returns a signal that is set when the server stops.
     fn stopping(&self) -> SignalWatch;
+
+    /// Returns how long clients are to wait before they reconnect after the server has stopped.
+    fn retry_after(&self) -> Option<Duration>;
 
     /// Returns a signal that is set when the client closes its sending side (TCP FIN).
     fn half_close(&self) -> SignalWatch;
@@ -84,6 +88,10 @@ impl ConnectionHandle {
 
     pub(crate) fn stopping(&self) -> SignalWatch {
         self.0.stopping()
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after()
     }
 
     pub(crate) fn half_close(&self) -> SignalWatch {

@@ -1,6 +1,7 @@
 //! The accept loop, and graceful shutdown.
 
 use super::{
+    addresses::{self, Addresses, TooMany},
     connection::{self, ConnectionLimits, Stalled, log_stall},
     drain::Drain,
     listener::{Accepted, ErasedListener},
@@ -14,9 +15,12 @@ use crate::{
     rejection_log::{Outcome, Peer, Rule},
 };
 use bytes::Bytes;
-use http::{Request, Response};
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use http::{Request, Response, StatusCode};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
 use tower_service::Service;
 
 /// The limits of a server.
@@ -24,6 +28,8 @@ use tower_service::Service;
 pub(super) struct Limits {
     pub(super) connection: ConnectionLimits,
     pub(super) connections: usize,
+    pub(super) per_address: usize,
+    pub(super) retry_after: Option<Duration>,
     pub(super) drain_timeout: Duration,
 }
 
@@ -32,7 +38,7 @@ const DISCONNECT_GRACE: Duration = Duration::from_secs(3);
 
 /// Accepts and serves connections until the shutdown signal, then drains them.
 pub(super) async fn accept<S, B>(
-    mut listener: Box<dyn ErasedListener>,
+    listeners: Vec<Box<dyn ErasedListener>>,
     app: S,
     limits: Limits,
     shutdown_signal: &mut ShutdownSignal,
@@ -42,45 +48,25 @@ pub(super) async fn accept<S, B>(
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let drain = Drain::default();
-    let places = Arc::new(Semaphore::new(limits.connections));
-    loop {
-        let accept = async {
-            if places.available_permits() == 0 {
-                log_limited!(
-                    warn,
-                    connections = limits.connections,
-                    "reached `max_connections`; new clients wait until a connection ends"
-                );
-            }
-            let permit = places.clone().acquire_owned().await;
-            let permit = permit.expect("the semaphore is never closed");
-            (listener.accept().await, permit)
-        };
-        let (accepted, permit) = tokio::select! {
-            accepted = pin!(accept) => accepted,
-            () = shutdown_signal.stop() => break,
-        };
-        let Accepted { socket, client } = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tokio::select! {
-                    () = accept_failed(&error) => continue,
-                    () = shutdown_signal.stop() => break,
-                }
-            }
-        };
-        let app = app.clone();
-        let connection = drain.open(client, permit);
-        connection.clone().spawn(async move {
-            let _open = metric::OpenConnection::new();
-            let serving = connection::serve(socket, app, connection, limits.connection);
-            if let Err(error) = serving.await {
-                log_end(client, &error);
-            }
-        });
+    let drain = Drain::new(limits.retry_after);
+    let acceptor = Acceptor {
+        places: Arc::new(Semaphore::new(limits.connections)),
+        addresses: Addresses::new(limits.per_address),
+        drain: drain.clone(),
+        limits,
+        app,
+    };
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(acceptor.clone().accept_from(listener));
     }
-    drop(listener);
+    tokio::select! {
+        // They go on until they are aborted, so one that has ended has panicked.
+        _ = accepting.join_next() => tracing::error!("a listener panicked; stopping"),
+        () = shutdown_signal.stop() => {}
+    }
+    // This drops the listeners.
+    accepting.shutdown().await;
     drain.begin();
     tracing::info!(
         connections = drain.connections(),
@@ -105,6 +91,77 @@ pub(super) async fn accept<S, B>(
             "aborted connections have not ended; stopping without them"
         );
     }
+}
+
+/// What serves the connections of all listeners.
+#[derive(Clone)]
+struct Acceptor<S> {
+    places: Arc<Semaphore>,
+    addresses: Addresses,
+    drain: Drain,
+    limits: Limits,
+    app: S,
+}
+
+impl<S, B> Acceptor<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// Accepts connections, and serves each in a task of its own.
+    async fn accept_from(self, mut listener: Box<dyn ErasedListener>) -> Infallible {
+        loop {
+            if self.places.available_permits() == 0 {
+                log_limited!(
+                    warn,
+                    connections = self.limits.connections,
+                    "reached `max_connections`; new clients wait until a connection ends"
+                );
+            }
+            let permit = self.places.clone().acquire_owned().await;
+            let permit = permit.expect("the semaphore is never closed");
+            match listener.accept().await {
+                Ok(accepted) => self.serve(accepted, permit),
+                Err(error) => accept_failed(&error).await,
+            }
+        }
+    }
+
+    fn serve(&self, Accepted { socket, client }: Accepted, permit: OwnedSemaphorePermit) {
+        let (address, too_many) = match client {
+            Some(client) => self.addresses.open(client.ip()),
+            None => (None, None),
+        };
+        let connection = self.drain.open(client, permit, address);
+        if let Some(too_many) = too_many {
+            log_too_many(client, &too_many);
+            if too_many == TooMany::Response {
+                connection.spawn(addresses::respond(socket));
+            }
+            return;
+        }
+        let (app, limits) = (self.app.clone(), self.limits.connection);
+        connection.clone().spawn(async move {
+            let _open = metric::OpenConnection::new();
+            let serving = connection::serve(socket, app, connection, limits);
+            if let Err(error) = serving.await {
+                log_end(client, &error);
+            }
+        });
+    }
+}
+
+/// Logs that a client has more connections than `max_connections_per_address`.
+fn log_too_many(client: Option<SocketAddr>, too_many: &TooMany) {
+    let outcome = match too_many {
+        TooMany::Response => Outcome::Status(StatusCode::TOO_MANY_REQUESTS),
+        TooMany::Disconnect => Outcome::Disconnect,
+    };
+    let reason = "its address has reached `max_connections_per_address`";
+    let peer = Peer::without_request(client);
+    peer.log_rejection(Rule::Address, outcome, Some(reason));
 }
 
 /// Logs why a connection ended with an error: as a rejection if hyper could not parse the request or

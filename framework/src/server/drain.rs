@@ -1,6 +1,6 @@
 //! The open connections of a server, and their shutdown.
 
-use super::client_stream::ClientStream;
+use super::{addresses::AddressPermit, client_stream::ClientStream};
 use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{ConnectionHandle, ServerConnection, Signal, SignalWatch, UpgradedStream},
@@ -20,14 +20,25 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 /// The open connections of a server, and the two signals that end them.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Drain {
     stop: Signal,
     abort: Signal,
     connections: TaskTracker,
+    /// How long WebSocket clients are asked to wait before they reconnect.
+    retry_after: Option<Duration>,
 }
 
 impl Drain {
+    pub(super) fn new(retry_after: Option<Duration>) -> Self {
+        Self {
+            stop: Signal::default(),
+            abort: Signal::default(),
+            connections: TaskTracker::new(),
+            retry_after,
+        }
+    }
+
     /// Notifies all connections that the server stops.
     pub(super) fn begin(&self) {
         self.stop.set();
@@ -52,11 +63,12 @@ impl Drain {
         self.abort.set();
     }
 
-    /// Adds a connection.
+    /// Adds a connection, with its permits.
     pub(super) fn open(
         &self,
         client: Option<SocketAddr>,
         permit: OwnedSemaphorePermit,
+        address: Option<AddressPermit>,
     ) -> Connection {
         Connection(Arc::new(Open {
             client,
@@ -64,11 +76,12 @@ impl Drain {
             half_close: OnceLock::new(),
             _present: self.connections.token(),
             _permit: permit,
+            _address: address,
         }))
     }
 }
 
-/// An open connection. When the last clone is dropped, its permit is released.
+/// An open connection. When the last clone is dropped, its permits are released.
 #[derive(Clone)]
 pub(super) struct Connection(Arc<Open>);
 
@@ -79,6 +92,7 @@ struct Open {
     half_close: OnceLock<Signal>,
     _present: TaskTrackerToken,
     _permit: OwnedSemaphorePermit,
+    _address: Option<AddressPermit>,
 }
 
 impl Connection {
@@ -141,6 +155,10 @@ impl ServerConnection for Open {
 
     fn stopping(&self) -> SignalWatch {
         self.drain.stop.watch()
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        self.drain.retry_after
     }
 
     fn half_close(&self) -> SignalWatch {

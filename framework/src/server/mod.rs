@@ -6,10 +6,12 @@
 //! | `workers.rs` | workers: they take jobs from channels and run them |
 //! | `serve_workers.rs` | a program of workers, and its run |
 //! | `accept.rs` | the accept loop, and graceful shutdown |
+//! | `addresses.rs` | the limit of connections per client address |
 //! | `lifespan.rs`, `running.rs` | start-up and shutdown functions |
 //! | `shutdown_signal.rs` | Ctrl-C, SIGTERM, or a future: when to stop, and when to stop at once |
 //! | `bind.rs` | the address or listener of a server |
 //! | `listener.rs` | the trait of listeners, for TCP, Unix sockets and others |
+//! | `tls.rs` | the listener for TLS |
 //! | `socket.rs` | the stream of an accepted connection |
 //! | `connection.rs` | one connection |
 //! | `client_stream.rs` | the byte stream between a client and hyper |
@@ -25,6 +27,7 @@
 //! | `drain.rs` | the open connections, and their shutdown |
 
 mod accept;
+mod addresses;
 mod alarm;
 mod bind;
 mod client_stream;
@@ -44,6 +47,8 @@ mod serve;
 mod serve_workers;
 mod shutdown_signal;
 mod socket;
+#[cfg(feature = "tls")]
+mod tls;
 mod traffic;
 mod workers;
 
@@ -55,3 +60,6 @@ pub use self::{
     serve::{Serve, serve, serve_with},
     serve_workers::{ServeWorkers, serve_workers},
 };
+
+#[cfg(feature = "tls")]
+pub use self::tls::TlsListener;

@@ -5,6 +5,7 @@ use super::{
     bind::Bind,
     connection::ConnectionLimits,
     lifespan::{Lifespan, LifespanFn},
+    listener::ErasedListener,
     running::Running,
     shutdown_signal::ShutdownSignal,
     workers::{RunningWorkers, Workers},
@@ -107,7 +108,7 @@ pub fn serve_with<Args, S>(
 impl<S> Serve<S> {
     fn new(on: Bind, app: AppSource<S>) -> Self {
         Self {
-            on,
+            on: vec![on],
             app,
             limits: Limits {
                 connection: ConnectionLimits {
@@ -120,6 +121,8 @@ impl<S> Serve<S> {
                     allows_connect: false,
                 },
                 connections: 65_536,
+                per_address: usize::MAX,
+                retry_after: None,
                 drain_timeout: Duration::from_secs(30),
             },
             stop: None,
@@ -140,6 +143,7 @@ impl<S> Serve<S> {
 /// # let finished = async {};
 /// serve("127.0.0.1:0", ProtocolTypeRouter::new())
 ///     .max_connections(10_000)
+///     .max_connections_per_address(100)
 ///     .max_head_size(16 * 1024)
 ///     .head_timeout(Duration::from_secs(5))
 ///     .body_timeout(Duration::from_secs(30))
@@ -148,6 +152,7 @@ impl<S> Serve<S> {
 ///     .half_close_timeout(Duration::from_secs(60))
 ///     .lifespan(Lifespan::new().on_shutdown(async || println!("closed")))
 ///     .drain_timeout(Duration::from_secs(10))
+///     .retry_after(Duration::from_secs(5))
 ///     .shutdown_timeout(Duration::from_secs(5))
 ///     .stop_on(finished)
 ///     .await?;
@@ -156,7 +161,7 @@ impl<S> Serve<S> {
 /// ```
 #[must_use = "a server does nothing until it is awaited"]
 pub struct Serve<S> {
-    on: Bind,
+    on: Vec<Bind>,
     app: AppSource<S>,
     limits: Limits,
     stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
@@ -296,6 +301,51 @@ impl<S> Serve<S> {
         self
     }
 
+    /// Sets how many connections one client address may have at once (default: no limit).
+    ///
+    /// At the bound a further connection gets 429 and is closed; of those which that client does not
+    /// close itself, at most as many again wait for up to 1 s, and others are closed without a
+    /// response. Of an IPv6 address the first 64 bits count. Clients without an address, as on a
+    /// Unix socket, have no limit.
+    ///
+    /// Behind a proxy all clients have the proxy's address: set the limit there instead.
+    pub fn max_connections_per_address(mut self, limit: usize) -> Self {
+        self.limits.per_address = limit;
+        self
+    }
+
+    /// Closes WebSockets with 1012 (service restart) when the server stops, and asks their clients to
+    /// reconnect after a time of between half of `limit` and `limit`.
+    ///
+    /// The time is random for each client, so that they do not all reconnect at once, and in the
+    /// close reason, in seconds: `retry_after=2.75`. Set `limit` to the time of a restart, or so
+    /// that connections divided by half of it is a rate which the other processes can accept. Event
+    /// streams get it as `retry:`, which browsers obey (HTML, 9.2.6).
+    ///
+    /// Default: WebSockets close with 1001 (going away), without a time.
+    pub fn retry_after(mut self, limit: Duration) -> Self {
+        self.limits.retry_after = Some(limit);
+        self
+    }
+
+    /// Adds another address or [`Listener`](crate::Listener); all serve the same application.
+    ///
+    /// ```no_run
+    /// # async fn example() -> seaway::Result<()> {
+    /// use seaway::{routing::ProtocolTypeRouter, serve};
+    /// use tokio::net::UnixListener;
+    ///
+    /// serve("127.0.0.1:8000", ProtocolTypeRouter::new())
+    ///     .listen("[::1]:8000")
+    ///     .listen(UnixListener::bind("/run/shop/http.sock")?)
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn listen(mut self, on: impl Into<Bind>) -> Self {
+        self.on.push(on.into());
+        self
+    }
+
     /// Adds a function that runs before connections are accepted: `.on_startup(Database::open)`.
     ///
     /// The value that it returns is inserted into every scope. If it fails, nothing is served, and
@@ -416,15 +466,15 @@ where
             () = shutdown_signal.stop() => None,
         };
         let outcome = match started {
-            Some(Ok(app)) => match self.on.listener().await {
-                Ok(listener) => {
+            Some(Ok(app)) => match listeners(self.on).await {
+                Ok(listeners) => {
                     let values = running.provide();
                     let app = values.layer(app);
                     let mut workers = RunningWorkers::default();
                     for these in self.workers {
                         workers.start(these, &values);
                     }
-                    accept(listener, app, self.limits, &mut shutdown_signal).await;
+                    accept(listeners, app, self.limits, &mut shutdown_signal).await;
                     // Connections send jobs until their end.
                     let limit = self.limits.drain_timeout;
                     workers.stop(limit, &mut shutdown_signal).await;
@@ -438,6 +488,18 @@ where
         running.stop_unless(&mut shutdown_signal).await;
         outcome
     }
+}
+
+/// Returns the listeners of these addresses. If one cannot be bound, none remains open.
+///
+/// # Errors
+/// As [`Bind::listener`].
+async fn listeners(on: Vec<Bind>) -> Result<Vec<Box<dyn ErasedListener>>> {
+    let mut listeners = Vec::with_capacity(on.len());
+    for bind in on {
+        listeners.push(bind.listener().await?);
+    }
+    Ok(listeners)
 }
 
 impl<S, B> IntoFuture for Serve<S>

@@ -6,6 +6,7 @@ mod attacks;
 #[cfg(feature = "sessions")]
 mod auth;
 mod blocking;
+mod client_limits;
 mod communicators;
 mod compression;
 mod consumers;
@@ -62,6 +63,8 @@ mod support;
 #[cfg(feature = "sessions")]
 mod test_client;
 mod test_consumer;
+#[cfg(all(feature = "axum", feature = "tls"))]
+mod tls;
 mod triggers;
 #[cfg(all(feature = "macros", feature = "server"))]
 mod workers;

@@ -1,9 +1,9 @@
 //! What ends a request from outside: its client leaves, the server stops, or a revocation.
 
-use super::{super::watch::Watch, common::Common};
+use super::{super::watch::Watch, common::Common, sse};
 use crate::{
     channels::MailboxSignal,
-    message::Close,
+    message::{Close, spread},
     protocol::{ConnectionHandle, PipeEnd, SignalWatch},
     revocation::Revocations,
 };
@@ -164,9 +164,14 @@ impl Endings {
         }
         self.common.make_last_call();
         // Only an event stream can be ended without loss; any other response may finish.
-        match self.common.pipe.get() {
-            Some((pipe, PipeEnd::Complete)) if pipe.is_open() => {}
+        let pipe = match self.common.pipe.get() {
+            Some((pipe, PipeEnd::Complete)) if pipe.is_open() => pipe,
             _ => return Poll::Pending,
+        };
+        if self.grace.is_none()
+            && let Some(limit) = handle.retry_after()
+        {
+            pipe.push(sse::retry(spread(limit)));
         }
         let grace = self.grace.get_or_insert_with(|| Box::pin(sleep(GRACE)));
         grace.as_mut().poll(cx)

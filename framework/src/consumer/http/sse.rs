@@ -10,7 +10,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// A stream of server-sent events (WHATWG HTML, 9.2), returned by
 /// [`HttpContext::sse`](super::HttpContext::sse).
@@ -87,6 +87,11 @@ impl Drop for Sse {
 
 /// The comment that is sent while a stream is idle.
 pub(super) const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
+
+/// Returns the line that sets how long the client waits before it reconnects.
+pub(super) fn retry(pause: Duration) -> Bytes {
+    format!("retry: {}\n\n", pause.as_millis()).into()
+}
 
 /// Returns the response head of a stream: proxies must neither cache nor buffer it
 /// (`x-accel-buffering` is nginx's own header).

@@ -1,7 +1,10 @@
 //! An open WebSocket: messages in, messages out, and its close.
 
 use super::{
-    super::signal::SignalWatch, config::WebSocketConfig, extension::Deflate, outgoing::Sender,
+    super::{connection_handle::ConnectionHandle, signal::SignalWatch},
+    config::WebSocketConfig,
+    extension::Deflate,
+    outgoing::Sender,
 };
 use crate::{
     message::{Close, Message},
@@ -13,6 +16,7 @@ use std::{
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 /// The transport of the messages: bytes on the server, memory in the test communicators.
@@ -58,6 +62,8 @@ pub struct Socket {
     transport: Box<dyn Transport>,
     sender: Sender,
     stop: Option<SignalWatch>,
+    /// How long the client is to wait before it reconnects, if the server stops.
+    retry_after: Option<Duration>,
     config: Arc<WebSocketConfig>,
     /// Messages that were read while a handler was busy.
     ahead: VecDeque<Message>,
@@ -75,14 +81,15 @@ const AHEAD_BYTES: usize = 64 * 1024;
 impl Socket {
     pub(crate) fn new(
         transport: Box<dyn Transport>,
-        stop: Option<SignalWatch>,
+        handle: Option<&ConnectionHandle>,
         config: Arc<WebSocketConfig>,
         deflate: Option<Deflate>,
     ) -> Self {
         Self {
             transport,
             sender: Sender::new(&config, deflate),
-            stop,
+            stop: handle.map(ConnectionHandle::stopping),
+            retry_after: handle.and_then(ConnectionHandle::retry_after),
             config,
             ahead: VecDeque::new(),
             ahead_bytes: 0,
@@ -127,7 +134,10 @@ impl Socket {
         if self.left.is_none() {
             let stopping = poll_fn(|cx| Poll::Ready(self.is_stopping(cx))).await;
             let close = if stopping {
-                Close::new(Close::AWAY, "the server is going away")
+                match self.retry_after {
+                    Some(limit) => Close::restart(limit),
+                    None => Close::new(Close::AWAY, "the server is going away"),
+                }
             } else {
                 close.into()
             };

@@ -151,8 +151,7 @@ impl Upgrade {
             return Err(Error::closed());
         }
         let transport = open(config.clone(), deflate).await?;
-        let stopping = handle.map(|handle| handle.stopping());
-        Ok(Socket::new(transport, stopping, config, deflate))
+        Ok(Socket::new(transport, handle.as_ref(), config, deflate))
     }
 
     /// Rejects the handshake, after the response hooks have run.

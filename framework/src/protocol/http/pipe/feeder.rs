@@ -62,6 +62,19 @@ impl Pipe {
         }
     }
 
+    /// Queues a small chunk at once, also if the pipe is full; ignores it if the body has ended.
+    pub(crate) fn push(&self, chunk: Bytes) {
+        let mut state = self.state();
+        if state.is_gone || state.end.is_some() {
+            return;
+        }
+        state.bytes += chunk.len();
+        state.chunks.push_back(chunk);
+        let reader = state.reader.take();
+        drop(state);
+        wake(reader);
+    }
+
     /// Queues the chunk if there is room.
     fn put(&self, chunk: &mut Option<Bytes>) -> Result<()> {
         let mut state = self.state();

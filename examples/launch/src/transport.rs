@@ -1,0 +1,128 @@
+//! The transport under HTTP: TCP, TLS or a Unix socket.
+
+use crate::{Address, Flag, Mistake};
+use seaway::{Accepted, Error, ErrorKind, Listener, Result, TlsListener};
+use std::{
+    fs, io,
+    os::unix::fs::FileTypeExt,
+    path::{Path, PathBuf},
+};
+use tokio::net::{TcpListener, UnixListener};
+
+/// The transport, set with `--tls-cert` and `--tls-key`, or with `--unix`.
+#[derive(Clone, Debug, Default)]
+pub struct Transport {
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    unix: Option<PathBuf>,
+}
+
+/// A listener of a program, and its address.
+#[derive(Debug)]
+pub enum Listening {
+    /// TCP.
+    Tcp(TcpListener),
+    /// TLS over TCP.
+    Tls(TlsListener),
+    /// A Unix socket.
+    Unix(UnixListener),
+}
+
+impl Transport {
+    /// Reads one of the three options; returns whether it is one.
+    ///
+    /// # Errors
+    /// If the option has no value.
+    pub fn read(&mut self, flag: &mut Flag<'_>) -> Result<bool, Mistake> {
+        let file = match flag.name() {
+            "--tls-cert" => &mut self.certificate,
+            "--tls-key" => &mut self.key,
+            "--unix" => &mut self.unix,
+            _ => return Ok(false),
+        };
+        *file = Some(flag.value()?);
+        Ok(true)
+    }
+
+    /// Returns whether clients connect by TLS.
+    pub fn is_tls(&self) -> bool {
+        self.certificate.is_some()
+    }
+
+    /// Listens at this address, or on the Unix socket.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`]; the message names the option to change.
+    pub async fn listen(&self, address: &Address) -> Result<Listening, Error> {
+        match (&self.certificate, &self.key, &self.unix) {
+            (None, None, None) => Ok(Listening::Tcp(address.listen().await?)),
+            (Some(certificate), Some(key), None) => {
+                let tcp = address.listen().await?;
+                Ok(Listening::Tls(TlsListener::new(tcp, certificate, key)?))
+            }
+            (None, None, Some(path)) => Ok(Listening::Unix(listen_on(path)?)),
+            _ => Err(Error::new(
+                ErrorKind::Io,
+                "pass both --tls-cert and --tls-key, or --unix alone",
+            )),
+        }
+    }
+}
+
+/// Listens on a Unix socket, in place of one that an earlier run has left.
+fn listen_on(path: &Path) -> Result<UnixListener, Error> {
+    if path
+        .symlink_metadata()
+        .is_ok_and(|file| file.file_type().is_socket())
+    {
+        fs::remove_file(path)?;
+    }
+    UnixListener::bind(path).map_err(|error| {
+        let message = format!("cannot listen on {}; choose another --unix", path.display());
+        Error::new(ErrorKind::Io, message).with_source(error)
+    })
+}
+
+impl Listening {
+    /// Returns the address to open in a browser, or the path of the socket.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn url(&self) -> io::Result<String> {
+        Ok(match self {
+            Self::Tcp(listener) => format!("http://{}", Listener::local_addr(listener)?),
+            Self::Tls(listener) => format!("https://{}", listener.local_addr()?),
+            Self::Unix(listener) => format!("unix:{}", Listener::local_addr(listener)?),
+        })
+    }
+
+    /// Returns whether only this machine can connect.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn is_local(&self) -> io::Result<bool> {
+        Ok(match self {
+            Self::Tcp(listener) => listener.local_addr()?.ip().is_loopback(),
+            Self::Tls(_) => false,
+            Self::Unix(_) => true,
+        })
+    }
+}
+
+impl Listener for Listening {
+    async fn accept(&mut self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(listener) => Listener::accept(listener).await,
+            Self::Tls(listener) => listener.accept().await,
+            Self::Unix(listener) => Listener::accept(listener).await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<String> {
+        match self {
+            Self::Tcp(listener) => Listener::local_addr(listener),
+            Self::Tls(listener) => listener.local_addr(),
+            Self::Unix(listener) => Listener::local_addr(listener),
+        }
+    }
+}

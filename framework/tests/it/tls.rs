@@ -1,0 +1,247 @@
+//! Tests of TLS.
+
+use crate::{
+    log::Log,
+    support::{PATIENCE, echo},
+};
+use axum::{Router, routing::get};
+use futures_util::{SinkExt, StreamExt};
+use rcgen::{CertificateParams, DnType, KeyPair};
+use seaway::{
+    ClientAddr, ErrorKind, Result, TlsListener, from_service, routing::ProtocolTypeRouter, serve,
+};
+use std::{
+    fs,
+    future::IntoFuture,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        ClientConfig, RootCertStore,
+        crypto::ring,
+        pki_types::{CertificateDer, ServerName, pem::PemObject},
+    },
+};
+use tokio_tungstenite::{client_async, tungstenite::Message};
+
+/// A folder with `cert.pem` and `key.pem`, removed at the end.
+struct Files(PathBuf);
+
+impl Files {
+    /// Writes a self-signed certificate for `localhost`.
+    fn new(test: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("seaway-tls-{}-{test}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let files = Self(folder);
+        files.renew("first");
+        files
+    }
+
+    fn renew(&self, name: &str) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let certificate = params.self_signed(&key).unwrap();
+        fs::write(self.certificate(), certificate.pem()).unwrap();
+        fs::write(self.key(), key.serialize_pem()).unwrap();
+    }
+
+    fn certificate(&self) -> PathBuf {
+        self.0.join("cert.pem")
+    }
+
+    fn key(&self) -> PathBuf {
+        self.0.join("key.pem")
+    }
+
+    /// Returns a client that trusts the certificate as it is now.
+    fn client(&self, protocols: &[&[u8]]) -> TlsConnector {
+        let mut roots = RootCertStore::empty();
+        let certificate = CertificateDer::from_pem_file(self.certificate()).unwrap();
+        roots.add(certificate).unwrap();
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        TlsConnector::from(Arc::new(config))
+    }
+
+    async fn connect(
+        &self,
+        address: SocketAddr,
+        protocols: &[&[u8]],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let tcp = TcpStream::connect(address).await?;
+        let name = ServerName::try_from("localhost").unwrap();
+        let connected = timeout(PATIENCE, self.client(protocols).connect(name, tcp)).await;
+        connected.expect("a TLS handshake")
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running server.
+struct Server {
+    address: SocketAddr,
+    _stop: oneshot::Sender<()>,
+    _task: JoinHandle<Result<(), seaway::Error>>,
+}
+
+impl Server {
+    async fn start(files: &Files) -> Self {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        let listener = TlsListener::new(tcp, files.certificate(), files.key()).unwrap();
+        let page = async |ClientAddr(client): ClientAddr| client.ip().to_string();
+        let app = ProtocolTypeRouter::new()
+            .http(from_service(Router::new().route("/", get(page))))
+            .websocket(echo());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = serve(listener, app)
+            .head_timeout(Duration::from_secs(1))
+            .stop_on(async { _ = stopped.await });
+        Self {
+            address,
+            _stop: stop,
+            _task: tokio::spawn(serving.into_future()),
+        }
+    }
+}
+
+async fn page(stream: &mut TlsStream<TcpStream>) -> String {
+    let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut response = String::new();
+    let read = timeout(PATIENCE, stream.read_to_string(&mut response)).await;
+    read.expect("a response").unwrap();
+    response
+}
+
+#[tokio::test]
+async fn pages_and_web_sockets_are_served_over_tls() {
+    let files = Files::new("both");
+    let server = Server::start(&files).await;
+
+    let mut stream = files.connect(server.address, &[]).await.unwrap();
+    let response = page(&mut stream).await;
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    assert!(response.ends_with("127.0.0.1"), "{response}");
+
+    let stream = files.connect(server.address, &[b"http/1.1"]).await.unwrap();
+    let (mut socket, _) = client_async("wss://localhost/", stream).await.unwrap();
+    let large = "x".repeat(300_000);
+    socket.send(Message::text(large.clone())).await.unwrap();
+    let echoed = timeout(PATIENCE, socket.next())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    assert_eq!(echoed.into_text().unwrap(), large);
+}
+
+#[tokio::test]
+async fn a_client_that_offers_http_2_gets_it() {
+    let files = Files::new("h2");
+    let server = Server::start(&files).await;
+    let stream = files
+        .connect(server.address, &[b"h2", b"http/1.1"])
+        .await
+        .unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::get("https://localhost/").body(()).unwrap();
+    let (response, _) = client.send_request(request, true).unwrap();
+
+    let response = timeout(PATIENCE, response).await.unwrap().unwrap();
+    assert_eq!(response.status(), 200);
+}
+
+#[tokio::test]
+async fn clients_that_do_not_complete_the_handshake_are_disconnected_and_delay_nobody() {
+    let files = Files::new("stalled");
+    let server = Server::start(&files).await;
+    let mut silent = TcpStream::connect(server.address).await.unwrap();
+    let mut plain = TcpStream::connect(server.address).await.unwrap();
+    plain
+        .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    let mut partial = TcpStream::connect(server.address).await.unwrap();
+    partial.write_all(&[22, 3, 1, 2, 0, 1, 0, 1]).await.unwrap();
+
+    let mut stream = files.connect(server.address, &[]).await.unwrap();
+    assert!(page(&mut stream).await.starts_with("HTTP/1.1 200"));
+
+    for stream in [&mut silent, &mut plain, &mut partial] {
+        let mut rest = Vec::new();
+        let read = timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+        _ = read.expect("it is disconnected");
+        assert!(!rest.starts_with(b"HTTP"), "{rest:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_used_without_a_restart_and_a_broken_one_is_not() {
+    let files = Files::new("renewed");
+    let server = Server::start(&files).await;
+    files.connect(server.address, &[]).await.unwrap();
+    let log = Log::listen();
+    let wait = async || {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(11)).await;
+        tokio::time::resume();
+    };
+
+    files.renew("second");
+    wait().await;
+    files.connect(server.address, &[]).await.unwrap();
+    log.line("loaded the new TLS certificate");
+
+    fs::write(files.key(), "not a key").unwrap();
+    wait().await;
+    files.connect(server.address, &[]).await.unwrap();
+    let line = log.line("cannot load the new TLS certificate");
+    assert!(line.contains("key.pem"), "{line}");
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_used_are_named() {
+    let files = Files::new("wrong");
+    let other = Files::new("other");
+    let missing = Path::new("/nowhere/cert.pem");
+    let empty = files.0.join("empty.pem");
+    fs::write(&empty, "").unwrap();
+    for (certificate, key, part) in [
+        (missing, &*files.key(), "/nowhere/cert.pem"),
+        (&files.certificate(), missing, "/nowhere/cert.pem"),
+        (&files.key(), &files.key(), "key.pem"),
+        (&empty, &files.key(), "empty.pem"),
+        (&files.certificate(), &files.certificate(), "cert.pem"),
+        (&files.certificate(), &other.key(), "cert.pem"),
+    ] {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let error = TlsListener::new(tcp, certificate, key).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io);
+        assert!(format!("{error:#}").contains(part), "{error:#}");
+    }
+}
