@@ -1,6 +1,6 @@
 //! The start-up and shutdown functions of an application.
 
-use super::running::{Ending, Running};
+use super::running::{Running, ShutdownFuture};
 use crate::{
     catch_panic::{catch_panic, caught},
     error::{Error, ErrorKind, Result},
@@ -8,9 +8,9 @@ use crate::{
 use http::Extensions;
 use std::{any::type_name, fmt, future::Future, pin::Pin, time::Duration};
 
-/// How long one function of [`Lifespan::on_shutdown`] may take: enough to flush and to close
-/// connections.
-const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
+/// How long one function of [`Lifespan::on_shutdown`] may take, unless
+/// [`Lifespan::shutdown_timeout`] is set: enough to flush and to close connections.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The start-up and shutdown functions of an application.
 ///
@@ -44,7 +44,7 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
 #[must_use = "a lifespan does nothing until it is started"]
 pub struct Lifespan {
     steps: Vec<Step>,
-    pub(super) limit: Duration,
+    shutdown_timeout: Option<Duration>,
 }
 
 impl Lifespan {
@@ -52,7 +52,7 @@ impl Lifespan {
     pub fn new() -> Self {
         Self {
             steps: Vec::new(),
-            limit: SHUTDOWN_LIMIT,
+            shutdown_timeout: None,
         }
     }
 
@@ -88,8 +88,11 @@ impl Lifespan {
 
     /// Sets how long each function of [`on_shutdown`](Lifespan::on_shutdown) may take
     /// (default: 10 s).
+    ///
+    /// It applies to all functions of this lifespan, also to those added later; a part added by
+    /// [`and`](Lifespan::and) keeps its own timeout, if it sets one.
     pub fn shutdown_timeout(mut self, limit: Duration) -> Self {
-        self.limit = limit;
+        self.shutdown_timeout = Some(limit);
         self
     }
 
@@ -106,7 +109,10 @@ impl Lifespan {
     ///
     /// let lifespan = Lifespan::new().shutdown_timeout(Duration::from_secs(5)).and(mail());
     /// ```
-    pub fn and(mut self, other: Lifespan) -> Self {
+    pub fn and(mut self, mut other: Lifespan) -> Self {
+        for step in &mut other.steps {
+            step.shutdown_timeout = step.shutdown_timeout.or(other.shutdown_timeout);
+        }
         self.steps.extend(other.steps);
         self
     }
@@ -121,7 +127,7 @@ impl Lifespan {
     /// # Cancel safety
     /// Not cancel safe: if the future is dropped, what had started is not stopped.
     pub async fn start(self) -> Result<Running> {
-        let mut running = Running::new(self.limit);
+        let mut running = Running::new();
         match running.begin(self).await {
             Ok(()) => Ok(running),
             Err(error) => {
@@ -138,9 +144,14 @@ impl Running {
     pub(super) async fn begin(&mut self, lifespan: Lifespan) -> Result<()> {
         for step in lifespan.steps {
             let values = self.values();
-            let doing = caught(|| (step.0)(values))??;
-            let done = catch_panic(|| doing).await??;
-            done(self);
+            let doing = caught(|| (step.begin)(values))??;
+            match catch_panic(|| doing).await?? {
+                Done::Started(add_value) => add_value(self.values_mut()),
+                Done::Stopping(function) => {
+                    let limit = step.shutdown_timeout.or(lifespan.shutdown_timeout);
+                    self.add_shutdown(function, limit.unwrap_or(SHUTDOWN_TIMEOUT));
+                }
+            }
         }
         Ok(())
     }
@@ -148,37 +159,52 @@ impl Running {
 
 /// A step of the start: it runs a start-up function, or keeps a shutdown function. It gets the
 /// values that earlier ones returned.
-struct Step(Box<Begin>);
+struct Step {
+    begin: Box<Begin>,
+    /// The timeout of a shutdown function, if the part that it came with has one of its own.
+    shutdown_timeout: Option<Duration>,
+}
 
 type Begin = dyn FnOnce(&Extensions) -> Result<Doing> + Send;
 
 type Doing = Pin<Box<dyn Future<Output = Result<Done>> + Send>>;
 
-/// The result of a step, which adds a value or a shutdown function to `Running`.
-type Done = Box<dyn FnOnce(&mut Running) + Send>;
+/// The result of a step.
+enum Done {
+    /// Inserts the value that a start-up function returned.
+    Started(Box<dyn FnOnce(&mut Extensions) + Send>),
+    Stopping(ShutdownFuture),
+}
 
 impl Step {
     fn start<Args, T>(start: impl LifespanFn<Args, Output = crate::Result<T>>) -> Self
     where
         T: Clone + Send + Sync + 'static,
     {
-        Self(Box::new(move |values| {
+        Self::new(move |values| {
             let starting = start.call(values)?;
             Ok(Box::pin(async move {
                 let value = starting.await?;
-                let keep = move |running: &mut Running| running.add_value(value);
-                Ok(Box::new(keep) as Done)
+                Ok(Done::Started(Box::new(move |values| {
+                    values.insert(value);
+                })))
             }))
-        }))
+        })
     }
 
     fn stop<Args>(stop: impl LifespanFn<Args, Output = ()>) -> Self {
-        Self(Box::new(move |values| {
+        Self::new(move |values| {
             // The parameter is looked up now: a missing value fails the start, not the shutdown.
-            let stopping: Ending = Box::pin(stop.call(values)?);
-            let keep = move |running: &mut Running| running.add_ending(stopping);
-            Ok(Box::pin(std::future::ready(Ok(Box::new(keep) as Done))))
-        }))
+            let stopping = Done::Stopping(Box::pin(stop.call(values)?));
+            Ok(Box::pin(std::future::ready(Ok(stopping))))
+        })
+    }
+
+    fn new(begin: impl FnOnce(&Extensions) -> Result<Doing> + Send + 'static) -> Self {
+        Self {
+            begin: Box::new(begin),
+            shutdown_timeout: None,
+        }
     }
 }
 
@@ -243,7 +269,9 @@ where
     fn call(self, made: &Extensions) -> Result<Fut> {
         let value = made.get::<T>().cloned().ok_or_else(|| {
             let name = type_name::<T>();
-            let missing = format!("no earlier on_startup returned a {name}");
+            let missing = format!(
+                "no earlier on_startup returned a {name}; add one that returns it, before this function"
+            );
             Error::new(ErrorKind::Missing, missing)
         })?;
         Ok(self(value))

@@ -5,6 +5,7 @@
 //! | `serve.rs` | the settings of a server, and its run |
 //! | `workers.rs` | workers: they take jobs from channels and run them |
 //! | `serve_workers.rs` | a program of workers, and its run |
+//! | `lifecycle.rs` | what both runs have in common: start-up, work until a signal, shutdown |
 //! | `accept.rs` | the accept loop, and graceful shutdown |
 //! | `addresses.rs` | the limit of connections per client address |
 //! | `lifespan.rs`, `running.rs` | start-up and shutdown functions |
@@ -36,6 +37,7 @@ mod drain;
 mod framing;
 mod head_timer;
 mod http2_stream;
+mod lifecycle;
 mod lifespan;
 mod listener;
 mod open_streams;

@@ -24,19 +24,18 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 #[must_use = "the shutdown functions run only in `running.stop().await`"]
 pub struct Running {
     made: Extensions,
-    endings: Vec<Ending>,
-    limit: Duration,
+    /// Each with its timeout.
+    shutdown: Vec<(ShutdownFuture, Duration)>,
 }
 
 /// The future of a shutdown function.
-pub(super) type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(super) type ShutdownFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Running {
-    pub(super) fn new(limit: Duration) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             made: Extensions::new(),
-            endings: Vec::new(),
-            limit,
+            shutdown: Vec::new(),
         }
     }
 
@@ -45,14 +44,14 @@ impl Running {
         &self.made
     }
 
-    /// Adds the value that a start-up function returned.
-    pub(super) fn add_value<T: Clone + Send + Sync + 'static>(&mut self, value: T) {
-        self.made.insert(value);
+    /// Returns the values, to add to.
+    pub(super) fn values_mut(&mut self) -> &mut Extensions {
+        &mut self.made
     }
 
-    /// Adds a shutdown function, which runs before those added earlier.
-    pub(super) fn add_ending(&mut self, ending: Ending) {
-        self.endings.push(ending);
+    /// Adds a shutdown function with its timeout, which runs before those added earlier.
+    pub(super) fn add_shutdown(&mut self, function: ShutdownFuture, limit: Duration) {
+        self.shutdown.push((function, limit));
     }
 
     /// Returns middleware that inserts the start-up values into every scope, and into the
@@ -100,8 +99,8 @@ impl Running {
     /// # Cancel safety
     /// Not cancel safe: if the future is dropped, the functions that have not run yet never run.
     pub async fn stop(mut self) {
-        while let Some(ending) = self.endings.pop() {
-            match tokio::time::timeout(self.limit, catch_panic(|| ending)).await {
+        while let Some((function, limit)) = self.shutdown.pop() {
+            match tokio::time::timeout(limit, catch_panic(|| function)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(panic)) => tracing::error!(error = %panic, "a shutdown function panicked"),
                 Err(_) => {
@@ -116,7 +115,7 @@ impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running")
             .field("made", &self.made.len())
-            .field("endings", &self.endings.len())
+            .field("shutdown", &self.shutdown.len())
             .finish()
     }
 }

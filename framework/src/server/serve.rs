@@ -4,9 +4,9 @@ use super::{
     accept::{Limits, accept},
     bind::Bind,
     connection::ConnectionLimits,
+    lifecycle::Lifecycle,
     lifespan::{Lifespan, LifespanFn},
     listener::ErasedListener,
-    running::Running,
     shutdown_signal::ShutdownSignal,
     workers::{RunningWorkers, Workers},
 };
@@ -15,6 +15,7 @@ use crate::{
     catch_panic::{catch_panic, caught},
     channels::Channels,
     error::{BoxError, Result},
+    middleware::ProvideAll,
     protocol::{Body, Http, WebSocket},
     required_state::RequiredState,
     routing::{ChannelNameRouter, PathRouter, ProtocolTypeRouter},
@@ -125,8 +126,7 @@ impl<S> Serve<S> {
                 retry_after: None,
                 drain_timeout: Duration::from_secs(30),
             },
-            stop: None,
-            lifespan: Lifespan::new(),
+            lifecycle: Lifecycle::default(),
             workers: Vec::new(),
         }
     }
@@ -164,8 +164,7 @@ pub struct Serve<S> {
     on: Vec<Bind>,
     app: AppSource<S>,
     limits: Limits,
-    stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    lifespan: Lifespan,
+    lifecycle: Lifecycle,
     workers: Vec<Workers>,
 }
 
@@ -375,7 +374,7 @@ impl<S> Serve<S> {
     where
         T: Clone + Send + Sync + 'static,
     {
-        self.lifespan = self.lifespan.on_startup(start);
+        self.lifecycle.add(|lifespan| lifespan.on_startup(start));
         self
     }
 
@@ -384,7 +383,7 @@ impl<S> Serve<S> {
     ///
     /// Functions run in reverse order; see [`Lifespan::on_shutdown`].
     pub fn on_shutdown<Args>(mut self, stop: impl LifespanFn<Args, Output = ()>) -> Self {
-        self.lifespan = self.lifespan.on_shutdown(stop);
+        self.lifecycle.add(|lifespan| lifespan.on_shutdown(stop));
         self
     }
 
@@ -392,13 +391,14 @@ impl<S> Serve<S> {
     ///
     /// At the bound it is dropped at an await, and the next one runs.
     pub fn shutdown_timeout(mut self, limit: Duration) -> Self {
-        self.lifespan = self.lifespan.shutdown_timeout(limit);
+        self.lifecycle
+            .add(|lifespan| lifespan.shutdown_timeout(limit));
         self
     }
 
     /// Adds the functions of a part of the application, after those that were added before.
     pub fn lifespan(mut self, part: Lifespan) -> Self {
-        self.lifespan = self.lifespan.and(part);
+        self.lifecycle.add(|lifespan| lifespan.and(part));
         self
     }
 
@@ -438,7 +438,7 @@ impl<S> Serve<S> {
     ///
     /// The application then handles those signals itself, also a second one.
     pub fn stop_on(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
-        self.stop = Some(Box::pin(stop));
+        self.lifecycle.stop_on(stop);
         self
     }
 }
@@ -450,43 +450,34 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    async fn run(mut self) -> Result<()> {
-        let mut shutdown_signal = ShutdownSignal::of(self.stop.take());
-        let lifespan = std::mem::take(&mut self.lifespan);
-        let mut running = Running::new(lifespan.limit);
-        let starting = async {
-            running.begin(lifespan).await?;
-            let app = self.app.app(running.values()).await?;
-            let workers = self.workers.iter().map(Workers::required_state);
-            running.check(workers.fold(required_state(&app), RequiredState::and))?;
-            Ok(app)
+    async fn run(self) -> Result<()> {
+        let Self {
+            on,
+            app,
+            limits,
+            lifecycle,
+            workers,
+        } = self;
+        let started = async |values: &Extensions| {
+            let app = app.app(values).await?;
+            let for_workers = workers.iter().map(Workers::required_state);
+            let required = for_workers.fold(required_state(&app), RequiredState::and);
+            required.without_all(values).check()?;
+            Ok((app, workers))
         };
-        let started = tokio::select! {
-            started = starting => Some(started),
-            () = shutdown_signal.stop() => None,
+        let serve = async |(app, workers), values: ProvideAll, signal: &mut ShutdownSignal| {
+            let listeners = listeners(on).await?;
+            let app = values.layer(app);
+            let mut running = RunningWorkers::default();
+            for these in workers {
+                running.start(these, &values);
+            }
+            accept(listeners, app, limits, signal).await;
+            // Connections send jobs until their end.
+            running.stop(limits.drain_timeout, signal).await;
+            Ok(())
         };
-        let outcome = match started {
-            Some(Ok(app)) => match listeners(self.on).await {
-                Ok(listeners) => {
-                    let values = running.provide();
-                    let app = values.layer(app);
-                    let mut workers = RunningWorkers::default();
-                    for these in self.workers {
-                        workers.start(these, &values);
-                    }
-                    accept(listeners, app, self.limits, &mut shutdown_signal).await;
-                    // Connections send jobs until their end.
-                    let limit = self.limits.drain_timeout;
-                    workers.stop(limit, &mut shutdown_signal).await;
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            },
-            Some(Err(error)) => Err(error),
-            None => Ok(()),
-        };
-        running.stop_unless(&mut shutdown_signal).await;
-        outcome
+        lifecycle.run(started, serve).await
     }
 }
 

@@ -1,12 +1,15 @@
 //! A program of workers, from start-up to shutdown.
 
 use super::{
+    lifecycle::Lifecycle,
     lifespan::{Lifespan, LifespanFn},
-    running::Running,
     shutdown_signal::ShutdownSignal,
     workers::{RunningWorkers, Workers},
 };
-use crate::{channels::Channels, error::Result, routing::ChannelNameRouter};
+use crate::{
+    channels::Channels, error::Result, middleware::ProvideAll, routing::ChannelNameRouter,
+};
+use http::Extensions;
 use std::{
     fmt,
     future::{Future, IntoFuture},
@@ -61,8 +64,7 @@ pub fn serve_workers(channels: &Channels, router: ChannelNameRouter) -> ServeWor
             router,
         },
         drain_timeout: Duration::from_secs(30),
-        stop: None,
-        lifespan: Lifespan::new(),
+        lifecycle: Lifecycle::default(),
     }
 }
 
@@ -81,6 +83,7 @@ pub fn serve_workers(channels: &Channels, router: ChannelNameRouter) -> ServeWor
 ///     .on_shutdown(async |database: String| println!("closing {database}"))
 ///     .lifespan(Lifespan::new())
 ///     .drain_timeout(Duration::from_secs(10))
+///     .shutdown_timeout(Duration::from_secs(5))
 ///     .stop_on(finished)
 ///     .await?;
 /// # Ok(())
@@ -90,8 +93,7 @@ pub fn serve_workers(channels: &Channels, router: ChannelNameRouter) -> ServeWor
 pub struct ServeWorkers {
     workers: Workers,
     drain_timeout: Duration,
-    stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    lifespan: Lifespan,
+    lifecycle: Lifecycle,
 }
 
 impl ServeWorkers {
@@ -114,19 +116,29 @@ impl ServeWorkers {
     where
         T: Clone + Send + Sync + 'static,
     {
-        self.lifespan = self.lifespan.on_startup(start);
+        self.lifecycle.add(|lifespan| lifespan.on_startup(start));
         self
     }
 
     /// Adds a function that runs once after the last job; see [`Lifespan::on_shutdown`].
     pub fn on_shutdown<Args>(mut self, stop: impl LifespanFn<Args, Output = ()>) -> Self {
-        self.lifespan = self.lifespan.on_shutdown(stop);
+        self.lifecycle.add(|lifespan| lifespan.on_shutdown(stop));
+        self
+    }
+
+    /// Sets how long each function of [`on_shutdown`](ServeWorkers::on_shutdown) may take
+    /// (default: 10 s).
+    ///
+    /// At the bound it is dropped at an await, and the next one runs.
+    pub fn shutdown_timeout(mut self, limit: Duration) -> Self {
+        self.lifecycle
+            .add(|lifespan| lifespan.shutdown_timeout(limit));
         self
     }
 
     /// Adds the functions of a part of the application, after those that were added before.
     pub fn lifespan(mut self, part: Lifespan) -> Self {
-        self.lifespan = self.lifespan.and(part);
+        self.lifecycle.add(|lifespan| lifespan.and(part));
         self
     }
 
@@ -134,34 +146,28 @@ impl ServeWorkers {
     ///
     /// The application then handles those signals itself, also a second one.
     pub fn stop_on(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
-        self.stop = Some(Box::pin(stop));
+        self.lifecycle.stop_on(stop);
         self
     }
 
     async fn run(self) -> Result<()> {
-        let mut signal = ShutdownSignal::of(self.stop);
-        let mut running = Running::new(self.lifespan.limit);
-        let starting = async {
-            running.begin(self.lifespan).await?;
-            running.check(self.workers.required_state())
+        let Self {
+            workers,
+            drain_timeout,
+            lifecycle,
+        } = self;
+        let started = async |values: &Extensions| {
+            workers.required_state().without_all(values).check()?;
+            Ok(workers)
         };
-        let started = tokio::select! {
-            started = starting => Some(started),
-            () = signal.stop() => None,
+        let serve = async |workers, values: ProvideAll, signal: &mut ShutdownSignal| {
+            let mut running = RunningWorkers::default();
+            running.start(workers, &values);
+            signal.stop().await;
+            running.stop(drain_timeout, signal).await;
+            Ok(())
         };
-        let outcome = match started {
-            Some(Ok(())) => {
-                let mut workers = RunningWorkers::default();
-                workers.start(self.workers, &running.provide());
-                signal.stop().await;
-                workers.stop(self.drain_timeout, &mut signal).await;
-                Ok(())
-            }
-            Some(Err(error)) => Err(error),
-            None => Ok(()),
-        };
-        running.stop_unless(&mut signal).await;
-        outcome
+        lifecycle.run(started, serve).await
     }
 }
 

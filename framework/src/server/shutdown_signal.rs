@@ -58,7 +58,11 @@ pub(super) struct Signals {
 impl Signals {
     pub(super) fn listen() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        let listen = |name, kind| signal(kind).inspect_err(|error| deaf(name, error)).ok();
+        let listen = |name, kind| {
+            signal(kind)
+                .inspect_err(|error| log_unavailable(name, error))
+                .ok()
+        };
         Self {
             interrupt: listen("SIGINT", SignalKind::interrupt()),
             terminate: listen("SIGTERM", SignalKind::terminate()),
@@ -67,14 +71,14 @@ impl Signals {
 
     async fn next(&mut self) {
         tokio::select! {
-            () = heard(&mut self.interrupt) => {}
-            () = heard(&mut self.terminate) => {}
+            () = received(&mut self.interrupt) => {}
+            () = received(&mut self.terminate) => {}
         }
     }
 }
 
 #[cfg(unix)]
-async fn heard(signal: &mut Option<tokio::signal::unix::Signal>) {
+async fn received(signal: &mut Option<tokio::signal::unix::Signal>) {
     match signal {
         Some(signal) => _ = signal.recv().await,
         None => pending().await,
@@ -89,12 +93,12 @@ impl Signals {
 
     async fn next(&mut self) {
         if let Err(error) = tokio::signal::ctrl_c().await {
-            deaf("Ctrl-C", &error);
+            log_unavailable("Ctrl-C", &error);
             pending::<()>().await;
         }
     }
 }
 
-fn deaf(signal: &'static str, error: &std::io::Error) {
+fn log_unavailable(signal: &'static str, error: &std::io::Error) {
     tracing::error!(signal, %error, "cannot listen for a signal; it will not stop the server");
 }

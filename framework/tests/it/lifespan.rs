@@ -8,8 +8,8 @@ use seaway::{
     Result, WebSocketConsumer, from_service,
     middleware::Provide,
     protocol::WebSocket,
-    routing::{PathRouter, ProtocolTypeRouter},
-    serve,
+    routing::{ChannelNameRouter, PathRouter, ProtocolTypeRouter},
+    serve, serve_workers,
     testing::WebSocketCommunicator,
 };
 use std::{
@@ -255,6 +255,39 @@ async fn a_shutdown_hook_that_hangs_or_panics_does_not_prevent_the_others() {
 
     assert_eq!(before.elapsed().as_secs(), 20, "twice the default limit");
     assert_eq!(recorder.entries()[1], "the database is closed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_keeps_the_shutdown_timeout_that_it_sets_itself() {
+    let hangs = || Lifespan::new().on_shutdown(async || std::future::pending().await);
+    let seconds = Duration::from_secs;
+    let running = Lifespan::new()
+        .and(hangs().shutdown_timeout(seconds(2)))
+        .and(hangs())
+        .on_shutdown(async || std::future::pending().await)
+        .shutdown_timeout(seconds(30))
+        .start()
+        .await
+        .unwrap();
+
+    let before = tokio::time::Instant::now();
+    running.stop().await;
+
+    assert_eq!(before.elapsed(), seconds(2 + 30 + 30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn workers_of_their_own_have_a_shutdown_timeout() {
+    let before = tokio::time::Instant::now();
+
+    serve_workers(&Channels::in_memory(), ChannelNameRouter::new())
+        .on_shutdown(async || std::future::pending().await)
+        .shutdown_timeout(Duration::from_secs(3))
+        .stop_on(tokio::time::sleep(Duration::from_secs(1)))
+        .await
+        .unwrap();
+
+    assert_eq!(before.elapsed().as_secs(), 1 + 3);
 }
 
 #[tokio::test]
