@@ -127,7 +127,7 @@ impl Visitor {
         if self.quiet < 30 {
             return Ok(());
         }
-        Ok(ctx.close(Close::new(4000, "you have fallen asleep")).await?)
+        Ok(ctx.close(Close::new(4000, "you have fallen asleep"))?)
     }
 
     async fn disconnect(self, _: Close) {

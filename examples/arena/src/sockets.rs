@@ -69,7 +69,7 @@ impl WebSocketConsumer for Room {
             Missed::Overflowed { .. } => Close::TRY_AGAIN,
             _ => SERVICE_RESTART,
         };
-        Ok(ctx.close(Close::new(code, missed.to_string())).await?)
+        Ok(ctx.close(Close::new(code, missed.to_string()))?)
     }
 }
 

@@ -21,7 +21,7 @@ use std::{fmt, hash::Hash, marker::PhantomData};
 ///     ctx.send("text").await?;
 ///     ctx.send(vec![0u8, 1, 2]).await?;
 ///     ctx.send(Json(["any", "value"])).await?;
-///     Ok(ctx.close(1000).await?)
+///     Ok(ctx.close(1000)?)
 /// }
 /// ```
 pub struct Context<E = NoEvent> {
@@ -98,6 +98,9 @@ impl<E: Event> Context<E> {
 
     /// Closes the connection after the messages that were sent before; then `disconnect` runs.
     ///
+    /// It queues the close frame and does not wait: the closing handshake runs once the hook has
+    /// returned.
+    ///
     /// Your own codes are 4000 to 4999, with a reason of at most 123 bytes:
     /// `ctx.close(Close::new(4001, "kicked"))`.
     ///
@@ -105,7 +108,7 @@ impl<E: Event> Context<E> {
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the connection is already closing or
     /// closed, [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the code may not be sent (RFC 6455,
     /// 7.4).
-    pub async fn close(&self, close: impl Into<Close>) -> Result<()> {
+    pub fn close(&self, close: impl Into<Close>) -> Result<()> {
         self.sender.close(close)
     }
 

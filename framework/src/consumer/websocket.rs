@@ -116,7 +116,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         _ = message;
         let close = close_malformed(&error);
         ctx.log_malformed();
-        async move { Ok(ctx.close(close).await?) }
+        async move { Ok(ctx.close(close)?) }
     }
 
     /// Runs when events may be missing between the last one and the next one received.
@@ -148,7 +148,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     ) -> impl Future<Output = crate::Result<()>> + Send {
         async move {
             match close_missed(missed) {
-                Some(close) => Ok(ctx.close(close).await?),
+                Some(close) => Ok(ctx.close(close)?),
                 None => Ok(()),
             }
         }
@@ -189,7 +189,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         _ = trigger;
         async move {
             match close_failed(&error, ctx.channels()) {
-                Some(close) => Ok(ctx.close(close).await?),
+                Some(close) => Ok(ctx.close(close)?),
                 None => Err(error.into()),
             }
         }

@@ -63,9 +63,7 @@ impl WebSocketConsumer for Actor {
             Order::Fail => Err(trouble().into()),
             Order::Panic => panic!("a handler that panics"),
             Order::Hang => std::future::pending().await,
-            Order::Close(code) => Ok(ctx
-                .close(Close::new(code, "requested by the client"))
-                .await?),
+            Order::Close(code) => Ok(ctx.close(Close::new(code, "requested by the client"))?),
             Order::Leave => Ok(ctx.leave(&self.room).await?),
             Order::Flood(count) => {
                 for number in 0..count {

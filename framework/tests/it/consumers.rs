@@ -89,7 +89,7 @@ async fn no_event_is_delivered_after_the_consumer_has_closed() {
         }
         async fn event(&mut self, ctx: &mut Context<Said>, said: Shared<Said>) -> Result<()> {
             self.0.record(said.text.as_str());
-            Ok(ctx.close(4000).await?)
+            Ok(ctx.close(4000)?)
         }
     }
     let (recorder, channels) = (Recorder::default(), Channels::in_memory());

@@ -129,7 +129,13 @@ impl Socket {
     /// Closes the connection, unless it is closing already, and waits for the client's half of the
     /// closing handshake; returns the close that ended it.
     ///
-    /// The side that closed first decides the code.
+    /// It is async because it performs the closing handshake (RFC 6455, 7.1.2); [`Sender::close`]
+    /// only queues the close frame. A client that does not respond is disconnected after
+    /// [`close_timeout`](super::WebSocketConfig::close_timeout). The side that closed first decides
+    /// the code.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: if the future is dropped, the connection ends without the handshake.
     pub async fn close(mut self, close: impl Into<Close>) -> Close {
         if self.left.is_none() {
             let stopping = poll_fn(|cx| Poll::Ready(self.is_stopping(cx))).await;

@@ -41,7 +41,7 @@ mod macros {
         #[on_message("leave")]
         async fn leave(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
             self.members.send(&ChatEvent::Left).await?;
-            Ok(ctx.close(1000).await?)
+            Ok(ctx.close(1000)?)
         }
 
         #[on("chat.said")]
@@ -129,7 +129,7 @@ mod hand {
                 }
                 Message::Leave => {
                     self.members.send(&ChatEvent::Left).await?;
-                    Ok(ctx.close(1000).await?)
+                    Ok(ctx.close(1000)?)
                 }
             }
         }
