@@ -264,7 +264,7 @@ pub use seaway_macros::WebSocketConsumer;
 /// whole message. Any other message from the client is malformed. A consumer has either such
 /// methods, or one `receive` for all messages, with a type of your choice.
 ///
-/// `#[on_message("bid", reply)]` answers: the method returns a `Result`, which is sent to the client
+/// `#[on_message("bid", reply)]` replies: the method returns a `Result`, which is sent to the client
 /// under the `id` of its message, as `ok` or `error`:
 ///
 /// ```

@@ -2,7 +2,7 @@
 
 pub use crate::consumer::{
     GroupField,
-    request::{Request, Requests, answer, answer_or_refuse, send_answer},
+    request::{Request, Requests, reply, reply_nested, send_reply},
 };
 pub use serde;
 

@@ -1,6 +1,6 @@
-//! Requests in messages, and their answers: `#[on_message("bid", reply)]`.
+//! Requests in messages, and their replies: `#[on_message("bid", reply)]`.
 //!
-//! A request is a message with an `id`, a string or an integer, beside its `type`. Its answer is
+//! A request is a message with an `id`, a string or an integer, beside its `type`. Its reply is
 //! `{"type":"reply","id":…}` with one of `ok`, `error` and `fault`; `docs/macros.md` has the wire
 //! format.
 
@@ -16,15 +16,15 @@ use std::result::Result as StdResult;
 
 /// The messages of a consumer of which some are requests; for the macro.
 pub trait Requests: DeserializeOwned + Send {
-    /// The types of messages that are not answered: an `id` in them is a field like any other.
-    const UNANSWERED: &'static [&'static str];
+    /// The types of messages that have no reply: an `id` in them is a field like any other.
+    const WITHOUT_REPLY: &'static [&'static str];
 }
 
 /// A message that may be a request.
 #[derive(Debug)]
 pub struct Request<T> {
     id: Option<RequestId>,
-    /// An error only if there is an id to answer under.
+    /// An error only if there is an id to reply under.
     input: Result<T>,
 }
 
@@ -32,16 +32,16 @@ pub struct Request<T> {
 #[derive(Debug, Serialize)]
 pub struct RequestId(Value);
 
-/// The answer to a request, encoded, and the error that the handler failed with.
+/// The reply to a request, encoded, and the error that the handler failed with.
 #[derive(Debug)]
-pub struct Answer {
+pub struct RequestReply {
     message: Option<Message>,
     result: Result<()>,
 }
 
-/// What selects and answers a message.
+/// The keys that select the method of a message, and the id of its reply.
 #[derive(Deserialize)]
-struct Head {
+struct MessageHead {
     #[serde(default)]
     r#type: Value,
     #[serde(default)]
@@ -73,13 +73,13 @@ impl<T: Requests> FromMessage for Request<T> {
 }
 
 impl<T: Requests> Request<T> {
-    /// Returns the id under which the message is answered, if it is.
+    /// Returns the id of the message's reply, if it gets one.
     fn id(text: &str) -> Result<Option<RequestId>> {
-        let head: Head = serde_json::from_str(text).map_err(|source| {
+        let head: MessageHead = serde_json::from_str(text).map_err(|source| {
             Error::new(ErrorKind::Codec, "unexpected JSON").with_source(source)
         })?;
         let kind = head.r#type.as_str();
-        match kind.is_some_and(|kind| T::UNANSWERED.contains(&kind)) {
+        match kind.is_some_and(|kind| T::WITHOUT_REPLY.contains(&kind)) {
             true => Ok(None),
             false => RequestId::read(head.id),
         }
@@ -101,26 +101,30 @@ impl RequestId {
 }
 
 impl<T> Request<T> {
-    /// Returns the id and the message, or the answer to a message that could not be decoded.
+    /// Returns the id and the message, or the reply to a message that could not be decoded.
     ///
     /// # Errors
-    /// The answer.
-    pub fn open(self) -> StdResult<(Option<RequestId>, T), Answer> {
+    /// The reply.
+    pub fn open(self) -> StdResult<(Option<RequestId>, T), RequestReply> {
         match self.input {
             Ok(input) => Ok((self.id, input)),
-            Err(error) => Err(Answer::new(self.id, "fault", &Fault::malformed(&error))),
+            Err(error) => Err(RequestReply::new(
+                self.id,
+                "fault",
+                &Fault::malformed(&error),
+            )),
         }
     }
 }
 
-/// An error type of a method that answers requests: an error of the client's, which is sent to it,
+/// An error type of a method that replies to requests: an error of the client's, which is sent to it,
 /// or Seaway's own, which is not.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent to the client as the error of a request",
     label = "this error has no `Serialize`",
-    note = "derive `serde::Serialize` for it, if the client may see it; return `seaway::Result<Answer>`, or `seaway::Result<Result<Answer, Refusal>>`, for errors that it may not"
+    note = "derive `serde::Serialize` for it, if the client may see it; return `seaway::Result<T>`, or `seaway::Result<Result<T, E>>`, for errors that it may not"
 )]
-pub trait AnswerError {
+pub trait ReplyError {
     /// What the client sees of it.
     type Sent: Serialize;
 
@@ -131,7 +135,7 @@ pub trait AnswerError {
     fn sent(self) -> Result<Self::Sent>;
 }
 
-impl<E: Serialize> AnswerError for E {
+impl<E: Serialize> ReplyError for E {
     type Sent = E;
 
     fn sent(self) -> Result<E> {
@@ -139,7 +143,7 @@ impl<E: Serialize> AnswerError for E {
     }
 }
 
-impl AnswerError for Error {
+impl ReplyError for Error {
     type Sent = ();
 
     fn sent(self) -> Result<()> {
@@ -147,7 +151,7 @@ impl AnswerError for Error {
     }
 }
 
-impl AnswerError for AnyError {
+impl ReplyError for AnyError {
     type Sent = ();
 
     fn sent(self) -> Result<()> {
@@ -155,41 +159,41 @@ impl AnswerError for AnyError {
     }
 }
 
-/// Answers a request with the `Result<Answer, Refusal>` of its method.
-pub fn answer<T: Serialize, E: AnswerError>(
+/// Encodes the reply to a request: the `Result<T, E>` of its method.
+pub fn reply<T: Serialize, E: ReplyError>(
     id: Option<RequestId>,
     outcome: StdResult<T, E>,
-) -> Answer {
+) -> RequestReply {
     match outcome.map_err(E::sent) {
-        Ok(value) => Answer::new(id, "ok", &value),
-        Err(Ok(error)) => Answer::new(id, "error", &error),
-        Err(Err(error)) => Answer::failed(id, error),
+        Ok(value) => RequestReply::new(id, "ok", &value),
+        Err(Ok(error)) => RequestReply::new(id, "error", &error),
+        Err(Err(error)) => RequestReply::failed(id, error),
     }
 }
 
-/// Answers a request with the `Result<Result<Answer, Refusal>>` of its method.
-pub fn answer_or_refuse<T: Serialize, E: Serialize>(
+/// Encodes the reply to a request: the `Result<Result<T, E>>` of its method.
+pub fn reply_nested<T: Serialize, E: Serialize>(
     id: Option<RequestId>,
     outcome: StdResult<StdResult<T, E>, impl Into<AnyError>>,
-) -> Answer {
+) -> RequestReply {
     match outcome {
-        Ok(Ok(value)) => Answer::new(id, "ok", &value),
-        Ok(Err(error)) => Answer::new(id, "error", &error),
-        Err(error) => Answer::failed(id, error.into().into()),
+        Ok(Ok(value)) => RequestReply::new(id, "ok", &value),
+        Ok(Err(error)) => RequestReply::new(id, "error", &error),
+        Err(error) => RequestReply::failed(id, error.into().into()),
     }
 }
 
-/// Sends an answer. Returns the error that the handler failed with.
-pub async fn send_answer<E: Event>(ctx: &Context<E>, answer: Answer) -> crate::Result<()> {
-    let sent = match answer.message {
+/// Sends a reply. Returns the error that the handler failed with.
+pub async fn send_reply<E: Event>(ctx: &Context<E>, reply: RequestReply) -> crate::Result<()> {
+    let sent = match reply.message {
         Some(message) => ctx.send(message).await,
         None => Ok(()),
     };
-    Ok(answer.result.and(sent)?)
+    Ok(reply.result.and(sent)?)
 }
 
-impl Answer {
-    /// Encodes an answer, unless the message has no id. A value that cannot be encoded is a failure
+impl RequestReply {
+    /// Encodes a reply, unless the message has no id. A value that cannot be encoded is a failure
     /// of the handler.
     fn new(id: Option<RequestId>, key: &'static str, value: &impl Serialize) -> Self {
         let Some(id) = id else {
@@ -212,7 +216,8 @@ impl Answer {
         }
     }
 
-    /// Answers that the handler failed, without its error. A client that has left gets no answer.
+    /// Encodes the reply of a handler that failed, without its error. A client that has left gets
+    /// none.
     fn failed(id: Option<RequestId>, error: Error) -> Self {
         let message = match error.is_closed() {
             true => None,
@@ -247,7 +252,7 @@ impl Fault {
     }
 }
 
-/// An answer on the wire.
+/// A reply on the wire.
 struct Wire<'a, T> {
     id: &'a RequestId,
     key: &'static str,

@@ -99,7 +99,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     /// # use serde_json::{Value, json};
     /// # struct Room;
     /// # impl Room {
-    /// /// Answers under the id of the request, if it has one.
+    /// /// Replies under the id of the request, if it has one.
     /// async fn malformed(&mut self, ctx: &mut Context, error: Error, message: Message) -> Result<()> {
     ///     let request: Value = serde_json::from_slice(message.payload())?;
     ///     let reason = format!("{error:#}");

@@ -13,7 +13,7 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 /// Timeout of a command. Redis usually replies in well under a millisecond.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a connection may receive nothing, not even the reply to a ping, before it is replaced.
 const SILENCE: Duration = Duration::from_secs(5);
 
@@ -113,7 +113,7 @@ impl RedisStore {
     ) -> session_store::Result<T> {
         let mut connection = self.connection()?;
         let asking = command.query_async(&mut connection);
-        let outcome = timeout(ANSWER_TIMEOUT, asking).await.map_err(|_| {
+        let outcome = timeout(RESPONSE_TIMEOUT, asking).await.map_err(|_| {
             session_store::Error::Backend("Redis has not replied within 2 s".to_owned())
         })?;
         outcome.map_err(|error: RedisError| {

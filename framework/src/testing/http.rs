@@ -207,7 +207,7 @@ impl HttpCommunicator {
         async move {
             let task = self.task.take();
             let task = task.expect("only this takes it");
-            if !self.is_answered() {
+            if !self.has_response() {
                 task.abort();
             }
             drop(self);
@@ -221,7 +221,7 @@ impl HttpCommunicator {
 
     /// Reads the whole response.
     pub(super) async fn complete(mut self, line: Line) -> Result<Response<Bytes>> {
-        self.wait_for_answer(line).await?;
+        self.wait_for_response(line).await?;
         let ResponseState::Received(head, body) = &mut self.response else {
             unreachable!("it was just waited for");
         };
@@ -232,7 +232,7 @@ impl HttpCommunicator {
     }
 
     /// Returns whether there is a response, read or not.
-    fn is_answered(&mut self) -> bool {
+    fn has_response(&mut self) -> bool {
         match &mut self.response {
             ResponseState::Pending(reply) => reply.try_recv().is_ok(),
             ResponseState::Received(..) => true,
@@ -240,7 +240,7 @@ impl HttpCommunicator {
     }
 
     async fn reply_at(&mut self, line: Line) -> &Response<()> {
-        if let Err(error) = self.wait_for_answer(line).await {
+        if let Err(error) = self.wait_for_response(line).await {
             fail(line, format_args!("expected a response and got {error:?}"));
         }
         match &self.response {
@@ -266,7 +266,7 @@ impl HttpCommunicator {
         described(head.status(), &text, head.extensions())
     }
 
-    async fn wait_for_answer(&mut self, line: Line) -> Result<()> {
+    async fn wait_for_response(&mut self, line: Line) -> Result<()> {
         let ResponseState::Pending(reply) = &mut self.response else {
             return Ok(());
         };
@@ -285,7 +285,7 @@ impl HttpCommunicator {
     }
 
     async fn receive_piece(&mut self, line: Line) -> Result<Option<Bytes>> {
-        self.wait_for_answer(line).await?;
+        self.wait_for_response(line).await?;
         let ResponseState::Received(_, body) = &mut self.response else {
             unreachable!("it was just waited for");
         };
@@ -306,8 +306,8 @@ fn is_event_stream(head: &Response<()>) -> bool {
 /// Aborts the application if there is no response yet, as for a client that disconnects.
 impl Drop for HttpCommunicator {
     fn drop(&mut self) {
-        let is_answered = self.is_answered();
-        if let (Some(task), false) = (&self.task, is_answered) {
+        let has_response = self.has_response();
+        if let (Some(task), false) = (&self.task, has_response) {
             task.abort();
         }
     }

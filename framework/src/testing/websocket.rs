@@ -259,7 +259,7 @@ impl WebSocketCommunicator {
         if let HandshakeState::Pending(response) = &mut self.response {
             let response = match soon_at(line, "a response to the handshake", response).await {
                 Ok(response) => response,
-                Err(_) => self.no_answer(line).await,
+                Err(_) => self.no_response(line).await,
             };
             explain(line, response.status(), response.extensions());
             self.response = HandshakeState::Received(response);
@@ -272,7 +272,7 @@ impl WebSocketCommunicator {
 
     /// Returns the 500 that a client gets if the application sends no response, with the
     /// application's error.
-    async fn no_answer(&mut self, line: Line) -> Reply {
+    async fn no_response(&mut self, line: Line) -> Reply {
         let ended = tokio::time::timeout(PATIENCE / 50, self.outcome(line)).await;
         let why = match ended {
             Ok(Err(error)) => format!("the application sent no response: {error:?}"),

@@ -96,8 +96,8 @@ async fn log_lines_after_the_response_are_in_the_span_of_the_request() {
     let _logging = tracing::subscriber::set_default(subscriber.finish());
     let app = Speaker::application(&Channels::in_memory());
 
-    let answering = app.oneshot(Request::new(Body::empty()));
-    let response = answering.instrument(tracing::info_span!("request")).await;
+    let responding = app.oneshot(Request::new(Body::empty()));
+    let response = responding.instrument(tracing::info_span!("request")).await;
 
     let lines = eventually(|| {
         let text = log.text();

@@ -383,7 +383,7 @@ async fn an_http_2_client_that_ignores_goaway_is_disconnected() {
     let mut frames = Vec::new();
     let listening = async {
         let mut is_going_away = false;
-        while let Ok(kind) = answer_frame(&mut stream).await {
+        while let Ok(kind) = response_frame(&mut stream).await {
             frames.push(kind);
             if kind == 0x07 && !std::mem::replace(&mut is_going_away, true) {
                 pass(Duration::from_secs(6)).await;
@@ -397,13 +397,13 @@ async fn an_http_2_client_that_ignores_goaway_is_disconnected() {
 }
 
 /// Reads a frame, acknowledges it if needed, and returns its type.
-async fn answer_frame(stream: &mut TcpStream) -> std::io::Result<u8> {
+async fn response_frame(stream: &mut TcpStream) -> std::io::Result<u8> {
     let mut head = [0; 9];
     stream.read_exact(&mut head).await?;
     let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
     stream.read_exact(&mut payload).await?;
-    let is_answer = head[4] & 1 == 1;
-    if matches!(head[3], 0x04 | 0x06) && !is_answer {
+    let is_acknowledgement = head[4] & 1 == 1;
+    if matches!(head[3], 0x04 | 0x06) && !is_acknowledgement {
         head[4] |= 1;
         if head[3] == 0x04 {
             payload.clear();

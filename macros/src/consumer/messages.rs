@@ -42,7 +42,7 @@ impl Message {
     ) -> Self {
         if is_request && method.returns.is_none() {
             let message = format!(
-                "`{}` answers a request and returns a `Result<Answer, Refusal>`",
+                "`{}` replies to a request: it returns a `Result<T, E>`",
                 method.name
             );
             mistakes.note(&method.name, message);
@@ -134,24 +134,24 @@ impl Message {
         }
     }
 
-    /// Generates the call, and for a request the answer.
+    /// Generates the call, and for a request the reply.
     fn call(&self, arguments: &[TokenStream]) -> TokenStream {
         if !self.is_request {
             return self.method.call(arguments);
         }
         let returns = self.method.returns.as_ref();
         let inner = returns.and_then(types::argument);
-        let answer = match inner.is_some_and(|inner| types::is_named(inner, "Result")) {
-            true => quote!(answer_or_refuse),
-            false => quote!(answer),
+        let reply = match inner.is_some_and(|inner| types::is_named(inner, "Result")) {
+            true => quote!(reply_nested),
+            false => quote!(reply),
         };
         let call = self.method.plain_call(arguments);
         // The result's own type, where the compiler reports that it cannot be sent.
         let span = returns.map_or_else(|| at(&self.method.name), at);
         quote_spanned! {span=>
             {
-                let answer = ::seaway::__private::#answer(id, #call);
-                ::seaway::__private::send_answer(ctx, answer).await
+                let reply = ::seaway::__private::#reply(id, #call);
+                ::seaway::__private::send_reply(ctx, reply).await
             }
         }
     }
@@ -223,11 +223,11 @@ pub(super) fn input(messages: &[Message]) -> TokenStream {
     let variants = messages.iter().map(Message::variant);
     let requests = has_requests(messages).then(|| {
         let others = messages.iter().filter(|message| !message.is_request);
-        let unanswered = others.map(|message| &message.tag);
+        let without_reply = others.map(|message| &message.tag);
         quote! {
             #[automatically_derived]
             impl ::seaway::__private::Requests for __Input {
-                const UNANSWERED: &'static [&'static str] = &[#(#unanswered),*];
+                const WITHOUT_REPLY: &'static [&'static str] = &[#(#without_reply),*];
             }
         }
     });
@@ -248,7 +248,7 @@ pub(super) fn input(messages: &[Message]) -> TokenStream {
     }
 }
 
-/// Returns whether a message has an answer.
+/// Returns whether a message gets a reply.
 fn has_requests(messages: &[Message]) -> bool {
     messages.iter().any(|message| message.is_request)
 }
@@ -274,8 +274,8 @@ pub(super) fn receive(messages: &[Message], ty: &Type) -> TokenStream {
             ) -> ::seaway::Result<()> {
                 let (id, input) = match request.open() {
                     ::core::result::Result::Ok(opened) => opened,
-                    ::core::result::Result::Err(answer) => {
-                        return ::seaway::__private::send_answer(ctx, answer).await;
+                    ::core::result::Result::Err(reply) => {
+                        return ::seaway::__private::send_reply(ctx, reply).await;
                     }
                 };
                 match input {

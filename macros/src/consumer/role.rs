@@ -121,7 +121,7 @@ fn on_message(attribute: &Attribute) -> Result<Role> {
         Error::new_spanned(
             attribute,
             "write the `type` of the client's message, as in #[on_message(\"say\")], \
-             or #[on_message(\"bid\", reply)] for a request that is answered",
+             or #[on_message(\"bid\", reply)] for a request that gets a reply",
         )
     })
 }

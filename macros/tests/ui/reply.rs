@@ -1,4 +1,4 @@
-//! `#[on_message("…", reply)]` answers with a `Result` that can be sent.
+//! `#[on_message("…", reply)]` replies with a `Result` that can be sent.
 #![allow(unused_variables)]
 
 use seaway::{Result, WebSocketConsumer, consumer};

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rfcs_own_example_is_answered_with_the_rfcs_own_key() {
+    fn the_example_of_the_rfc_gets_the_accept_key_of_the_rfc() {
         let RequestKind::WebSocket { accept } = request_kind(&head(&GOOD)) else {
             panic!("not taken for a handshake");
         };

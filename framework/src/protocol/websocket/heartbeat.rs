@@ -19,25 +19,25 @@ pub(super) enum HeartbeatAction {
 /// interval.
 #[derive(Debug, Default)]
 pub(super) struct Liveness {
-    heard: bool,
+    has_received: bool,
     pinged: bool,
 }
 
 impl Liveness {
     /// Records that data was received from the client.
-    pub(super) fn heard(&mut self) {
-        self.heard = true;
+    pub(super) fn received(&mut self) {
+        self.has_received = true;
     }
 
     /// Discards what was recorded: the client sends data, but does not read what is sent to it.
     pub(super) fn disregard(&mut self) {
-        self.heard = false;
+        self.has_received = false;
     }
 
     /// Returns the action after an interval, or after the timeout of a ping, has passed.
     pub(super) fn tick(&mut self) -> HeartbeatAction {
-        let heard = std::mem::take(&mut self.heard);
-        match (heard, self.pinged) {
+        let has_received = std::mem::take(&mut self.has_received);
+        match (has_received, self.pinged) {
             (true, _) => {
                 self.pinged = false;
                 HeartbeatAction::Wait
@@ -64,11 +64,11 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_answers_stays() {
+    fn a_client_that_responds_stays_connected() {
         let mut liveness = Liveness::default();
         assert_eq!(liveness.tick(), HeartbeatAction::Ping);
 
-        liveness.heard();
+        liveness.received();
 
         assert_eq!(liveness.tick(), HeartbeatAction::Wait);
         assert_eq!(liveness.tick(), HeartbeatAction::Ping);

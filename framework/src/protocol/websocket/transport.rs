@@ -137,7 +137,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
         });
         match ready!(read) {
             Ok(bytes @ 1..) => {
-                self.liveness.heard();
+                self.liveness.received();
                 Poll::Ready(self.record_rate(bytes))
             }
             Ok(0) | Err(_) => Poll::Ready(Err(Close::from(Close::ABNORMAL))),
@@ -249,7 +249,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
         loop {
             if self.poll_pause(cx).is_pending() {
                 // Nothing is read now, so silence proves nothing.
-                self.liveness.heard();
+                self.liveness.received();
                 return self.poll_idle(cx);
             }
             match self.reader.next() {
@@ -294,7 +294,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
 
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
         // Nothing is read now, so silence proves nothing.
-        self.liveness.heard();
+        self.liveness.received();
         match self.poll_timers(cx) {
             Ok(()) => Poll::Pending,
             Err(close) => Poll::Ready(close),

@@ -1,4 +1,4 @@
-//! Tests of `#[on_message("…", reply)]`: requests and their answers.
+//! Tests of `#[on_message("…", reply)]`: requests and their replies.
 
 use super::{open, stage};
 use seaway::{
@@ -91,10 +91,10 @@ fn database_error() -> Error {
 }
 
 #[tokio::test]
-async fn a_request_is_answered_under_its_id() {
+async fn a_request_gets_a_reply_under_its_id() {
     let mut client = open(&stage::<Bidder>(), "/ws/7");
 
-    for (request, answer) in [
+    for (request, reply) in [
         (
             r#"{"type":"bid","id":7,"cents":200}"#,
             r#"{"type":"reply","id":7,"ok":{"cents":200}}"#,
@@ -121,23 +121,23 @@ async fn a_request_is_answered_under_its_id() {
         ),
     ] {
         client.send(request).await;
-        assert_eq!(client.receive_text().await, answer);
+        assert_eq!(client.receive_text().await, reply);
     }
 }
 
 #[tokio::test]
-async fn a_handler_sends_before_its_answer_and_takes_the_whole_message() {
+async fn a_handler_sends_before_its_reply_and_takes_the_whole_message() {
     let mut client = open(&stage::<Bidder>(), "/ws/7");
 
     client.send(r#"{"type":"note","id":1,"text":"ahoy"}"#).await;
 
     assert_eq!(client.receive_text().await, "noted ahoy");
-    let answer = r#"{"type":"reply","id":1,"ok":4}"#;
-    assert_eq!(client.receive_text().await, answer);
+    let reply = r#"{"type":"reply","id":1,"ok":4}"#;
+    assert_eq!(client.receive_text().await, reply);
 }
 
 #[tokio::test]
-async fn a_request_without_an_id_is_handled_and_not_answered() {
+async fn a_request_without_an_id_is_handled_and_gets_no_reply() {
     let mut client = open(&stage::<Bidder>(), "/ws/7");
 
     client.send(r#"{"type":"bid","cents":300}"#).await;
@@ -145,12 +145,12 @@ async fn a_request_without_an_id_is_handled_and_not_answered() {
     client.send(r#"{"type":"bid","id":null,"cents":301}"#).await;
 
     client.send(r#"{"type":"bid","id":1,"cents":301}"#).await;
-    let answer = r#"{"type":"reply","id":1,"error":{"too_low":{"highest":301}}}"#;
-    assert_eq!(client.receive_text().await, answer);
+    let reply = r#"{"type":"reply","id":1,"error":{"too_low":{"highest":301}}}"#;
+    assert_eq!(client.receive_text().await, reply);
 }
 
 #[tokio::test]
-async fn a_malformed_request_is_answered_under_its_id_and_the_connection_stays_open() {
+async fn a_malformed_request_gets_a_reply_under_its_id_and_the_connection_stays_open() {
     let mut client = open(&stage::<Bidder>(), "/ws/7");
 
     for (request, reason) in [
@@ -161,12 +161,12 @@ async fn a_malformed_request_is_answered_under_its_id_and_the_connection_stays_o
     ] {
         client.send(request).await;
 
-        let answer: serde_json::Value = serde_json::from_str(&client.receive_text().await).unwrap();
-        assert_eq!(answer["type"], "reply", "{request}");
-        assert_eq!(answer["id"], 1, "{request}");
-        assert_eq!(answer["fault"]["kind"], "malformed", "{request}");
-        let said = answer["fault"]["reason"].as_str().unwrap();
-        assert!(said.contains(reason), "{request}: {said}");
+        let reply: serde_json::Value = serde_json::from_str(&client.receive_text().await).unwrap();
+        assert_eq!(reply["type"], "reply", "{request}");
+        assert_eq!(reply["id"], 1, "{request}");
+        assert_eq!(reply["fault"]["kind"], "malformed", "{request}");
+        let actual = reply["fault"]["reason"].as_str().unwrap();
+        assert!(actual.contains(reason), "{request}: {actual}");
     }
 }
 
@@ -203,7 +203,7 @@ async fn an_id_is_a_field_of_messages_that_are_no_requests() {
 }
 
 #[tokio::test]
-async fn a_failed_request_is_answered_without_its_error_and_then_handled_as_any_other() {
+async fn a_failed_request_gets_a_reply_without_its_error_which_then_goes_to_failed() {
     for request in [
         r#"{"type":"fail","id":1,"as_closed":false}"#,
         r#"{"type":"sell","id":1,"outcome":"lost"}"#,
@@ -211,20 +211,20 @@ async fn a_failed_request_is_answered_without_its_error_and_then_handled_as_any_
     ] {
         let mut client = open(&stage::<Bidder>(), "/ws/7");
         client.send(request).await;
-        let answer = r#"{"type":"reply","id":1,"fault":{"kind":"failed"}}"#;
-        assert_eq!(client.receive_text().await, answer, "{request}");
+        let reply = r#"{"type":"reply","id":1,"fault":{"kind":"failed"}}"#;
+        assert_eq!(client.receive_text().await, reply, "{request}");
         assert_eq!(client.receive_close().await.code, Close::ERROR, "{request}");
 
         let mut client = open(&stage::<Bidder>(), "/ws/7?stays=true");
         client.send(request).await;
-        assert_eq!(client.receive_text().await, answer, "{request}");
+        assert_eq!(client.receive_text().await, reply, "{request}");
         client.send(r#"{"type":"bid","id":2,"cents":1}"#).await;
         assert!(client.receive_text().await.contains(r#""id":2"#));
     }
 }
 
 #[tokio::test]
-async fn a_request_whose_error_is_a_closed_connection_is_not_answered() {
+async fn a_request_whose_error_is_a_closed_connection_gets_no_reply() {
     let mut client = open(&stage::<Bidder>(), "/ws/7");
 
     client
@@ -232,6 +232,6 @@ async fn a_request_whose_error_is_a_closed_connection_is_not_answered() {
         .await;
 
     client.send(r#"{"type":"bid","id":2,"cents":1000}"#).await;
-    let answer = r#"{"type":"reply","id":2,"ok":{"cents":1000}}"#;
-    assert_eq!(client.receive_text().await, answer);
+    let reply = r#"{"type":"reply","id":2,"ok":{"cents":1000}}"#;
+    assert_eq!(client.receive_text().await, reply);
 }
