@@ -1,7 +1,7 @@
 //! A client for tests that keeps its cookies between requests and WebSockets.
 
 use super::{
-    HttpCommunicator, Line, WebSocketCommunicator, cookie_jar::CookieJar, fail, from_json,
+    Caller, HttpCommunicator, WebSocketCommunicator, cookie_jar::CookieJar, fail, from_json,
 };
 use crate::{
     application::BoxApplication,
@@ -141,7 +141,7 @@ impl TestClient {
             request: request
                 .body(Body::empty())
                 .expect("the path is well formed"),
-            line: Location::caller(),
+            caller: Location::caller(),
         }
     }
 
@@ -222,7 +222,7 @@ pub struct TestRequest {
     pages: BoxApplication<Http>,
     cookies: CookieJar,
     request: Request<Body>,
-    line: Line,
+    caller: Caller,
 }
 
 impl TestRequest {
@@ -278,10 +278,13 @@ impl TestRequest {
     }
 
     async fn send(self) -> TestResponse {
-        let line = self.line;
-        match self.open().complete(line).await {
-            Ok(response) => TestResponse { response, line },
-            Err(error) => fail(line, format_args!("expected a response and got {error:?}")),
+        let caller = self.caller;
+        match self.open().complete(caller).await {
+            Ok(response) => TestResponse { response, caller },
+            Err(error) => fail(
+                caller,
+                format_args!("expected a response and got {error:?}"),
+            ),
         }
     }
 }
@@ -326,7 +329,7 @@ impl fmt::Debug for TestRequest {
 #[derive(Clone, Debug)]
 pub struct TestResponse {
     response: Response<Bytes>,
-    line: Line,
+    caller: Caller,
 }
 
 impl TestResponse {
@@ -358,7 +361,7 @@ impl TestResponse {
     /// If it is not UTF-8.
     pub fn text(&self) -> &str {
         let text = std::str::from_utf8(self.body());
-        text.unwrap_or_else(|error| fail(self.line, format_args!("the body is no text: {error}")))
+        text.unwrap_or_else(|error| fail(self.caller, format_args!("the body is no text: {error}")))
     }
 
     /// Returns the body, decoded from JSON.
@@ -366,6 +369,6 @@ impl TestResponse {
     /// # Panics
     /// If it is no `T`.
     pub fn json<T: DeserializeOwned>(&self) -> T {
-        from_json(self.line, self.body())
+        from_json(self.caller, self.body())
     }
 }

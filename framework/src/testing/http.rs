@@ -1,7 +1,7 @@
 //! An HTTP client for tests: one request to an application, without a server.
 
 use super::{
-    Line,
+    Caller,
     cookie_jar::CookieJar,
     described,
     event_stream::{EventStream, ReceivedEvent},
@@ -87,8 +87,8 @@ impl HttpCommunicator {
         application: &BoxApplication<Http>,
         request: Request<B>,
     ) -> impl Future<Output = Result<Response<Bytes>>> {
-        let line = Location::caller();
-        async move { Self::open(application, request).complete(line).await }
+        let caller = Location::caller();
+        async move { Self::open(application, request).complete(caller).await }
     }
 
     /// Sends a request whose response is read in parts.
@@ -132,8 +132,8 @@ impl HttpCommunicator {
     /// As [`reply`](Self::reply).
     #[track_caller]
     pub fn status(&mut self) -> impl Future<Output = StatusCode> {
-        let line = Location::caller();
-        async move { self.reply_at(line).await.status() }
+        let caller = Location::caller();
+        async move { self.reply_at(caller).await.status() }
     }
 
     /// Returns the next part of the response body; `None` at its end.
@@ -142,8 +142,8 @@ impl HttpCommunicator {
     /// If nothing arrives within 5 s, or the response is incomplete.
     #[track_caller]
     pub fn receive(&mut self) -> impl Future<Output = Option<Bytes>> {
-        let line = Location::caller();
-        async move { self.receive_at(line).await }
+        let caller = Location::caller();
+        async move { self.receive_at(caller).await }
     }
 
     /// Reads the rest of a response that the server aborts.
@@ -152,13 +152,13 @@ impl HttpCommunicator {
     /// If nothing arrives within 5 s, or the response is complete.
     #[track_caller]
     pub fn receive_aborted(&mut self) -> impl Future<Output = ()> {
-        let line = Location::caller();
+        let caller = Location::caller();
         async move {
             loop {
-                match self.receive_piece(line).await {
+                match self.receive_piece(caller).await {
                     Ok(Some(_)) => {}
                     Ok(None) => fail(
-                        line,
+                        caller,
                         "waited for an incomplete response, but it is complete",
                     ),
                     Err(_) => return,
@@ -173,19 +173,22 @@ impl HttpCommunicator {
     /// As [`receive`](Self::receive), and if the stream ends, or the response is no event stream.
     #[track_caller]
     pub fn receive_event(&mut self) -> impl Future<Output = ReceivedEvent> {
-        let line = Location::caller();
+        let caller = Location::caller();
         async move {
-            if !is_event_stream(self.reply_at(line).await) {
-                let response = self.described(line).await;
-                fail(line, format_args!("waited for an event and got {response}"));
+            if !is_event_stream(self.reply_at(caller).await) {
+                let response = self.described(caller).await;
+                fail(
+                    caller,
+                    format_args!("waited for an event and got {response}"),
+                );
             }
             loop {
                 if let Some(event) = self.events.next() {
                     return event;
                 }
-                match self.receive_at(line).await {
+                match self.receive_at(caller).await {
                     Some(piece) => self.events.feed(&piece),
-                    None => fail(line, "waited for an event, but the stream has ended"),
+                    None => fail(caller, "waited for an event, but the stream has ended"),
                 }
             }
         }
@@ -203,7 +206,7 @@ impl HttpCommunicator {
     /// If the application does not end within 5 s.
     #[track_caller]
     pub fn drop_connection(mut self) -> impl Future<Output = Result<()>> {
-        let line = Location::caller();
+        let caller = Location::caller();
         async move {
             let task = self.task.take();
             let task = task.expect("only this takes it");
@@ -211,7 +214,7 @@ impl HttpCommunicator {
                 task.abort();
             }
             drop(self);
-            match soon_at(line, "the end of the application", task).await {
+            match soon_at(caller, "the end of the application", task).await {
                 Ok(ended) => ended,
                 Err(stopped) if stopped.is_cancelled() => Ok(()),
                 Err(panic) => std::panic::resume_unwind(panic.into_panic()),
@@ -220,14 +223,14 @@ impl HttpCommunicator {
     }
 
     /// Reads the whole response.
-    pub(super) async fn complete(mut self, line: Line) -> Result<Response<Bytes>> {
-        self.wait_for_response(line).await?;
+    pub(super) async fn complete(mut self, caller: Caller) -> Result<Response<Bytes>> {
+        self.wait_for_response(caller).await?;
         let ResponseState::Received(head, body) = &mut self.response else {
             unreachable!("it was just waited for");
         };
         let body = std::mem::take(body).to_bytes(LIMIT);
         let head = std::mem::take(head);
-        let body = soon_at(line, "the end of the response", body).await?;
+        let body = soon_at(caller, "the end of the response", body).await?;
         Ok(head.map(|()| body))
     }
 
@@ -239,9 +242,12 @@ impl HttpCommunicator {
         }
     }
 
-    async fn reply_at(&mut self, line: Line) -> &Response<()> {
-        if let Err(error) = self.wait_for_response(line).await {
-            fail(line, format_args!("expected a response and got {error:?}"));
+    async fn reply_at(&mut self, caller: Caller) -> &Response<()> {
+        if let Err(error) = self.wait_for_response(caller).await {
+            fail(
+                caller,
+                format_args!("expected a response and got {error:?}"),
+            );
         }
         match &self.response {
             ResponseState::Received(head, _) => head,
@@ -249,47 +255,50 @@ impl HttpCommunicator {
         }
     }
 
-    async fn receive_at(&mut self, line: Line) -> Option<Bytes> {
-        match self.receive_piece(line).await {
+    async fn receive_at(&mut self, caller: Caller) -> Option<Bytes> {
+        match self.receive_piece(caller).await {
             Ok(piece) => piece,
-            Err(error) => fail(line, format_args!("the response is incomplete: {error:?}")),
+            Err(error) => fail(
+                caller,
+                format_args!("the response is incomplete: {error:?}"),
+            ),
         }
     }
 
     /// Describes the complete response.
-    async fn described(&mut self, line: Line) -> String {
+    async fn described(&mut self, caller: Caller) -> String {
         let mut text = String::new();
-        while let Some(piece) = self.receive_at(line).await {
+        while let Some(piece) = self.receive_at(caller).await {
             text.push_str(&String::from_utf8_lossy(&piece));
         }
-        let head = self.reply_at(line).await;
+        let head = self.reply_at(caller).await;
         described(head.status(), &text, head.extensions())
     }
 
-    async fn wait_for_response(&mut self, line: Line) -> Result<()> {
+    async fn wait_for_response(&mut self, caller: Caller) -> Result<()> {
         let ResponseState::Pending(reply) = &mut self.response else {
             return Ok(());
         };
-        let Ok(response) = soon_at(line, "a response", reply).await else {
+        let Ok(response) = soon_at(caller, "a response", reply).await else {
             let task = self.task.take();
             let task = task.expect("only the end takes it");
-            let ended = soon_at(line, "the end of the application", task).await;
+            let ended = soon_at(caller, "the end of the application", task).await;
             let ended = ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
             ended?;
-            fail(line, "the application ended without a response");
+            fail(caller, "the application ended without a response");
         };
         let (head, body) = response.into_parts();
-        explain(line, head.status, &head.extensions);
+        explain(caller, head.status, &head.extensions);
         self.response = ResponseState::Received(Response::from_parts(head, ()), body);
         Ok(())
     }
 
-    async fn receive_piece(&mut self, line: Line) -> Result<Option<Bytes>> {
-        self.wait_for_response(line).await?;
+    async fn receive_piece(&mut self, caller: Caller) -> Result<Option<Bytes>> {
+        self.wait_for_response(caller).await?;
         let ResponseState::Received(_, body) = &mut self.response else {
             unreachable!("it was just waited for");
         };
-        while let Some(frame) = soon_at(line, "a part of the body", body.frame()).await {
+        while let Some(frame) = soon_at(caller, "a part of the body", body.frame()).await {
             if let Ok(data) = frame?.into_data() {
                 return Ok(Some(data));
             }

@@ -1,6 +1,6 @@
 //! The log-in of a test client without a password.
 
-use super::{Line, TestClient, described, fail};
+use super::{Caller, TestClient, described, fail};
 use crate::{
     middleware::LogInAs,
     protocol::{Body, Http, WebSocket},
@@ -75,47 +75,47 @@ impl TestClient {
         self.log_in(Location::caller(), path, user.clone())
     }
 
-    async fn log_in<U>(&self, line: Line, path: Cow<'static, str>, user: U)
+    async fn log_in<U>(&self, caller: Caller, path: Cow<'static, str>, user: U)
     where
         U: Clone + Send + Sync + 'static,
     {
         let (log_in, is_taken) = LogInAs::new(user);
         let request = Request::get(&*path).extension(log_in);
         let request = request.body(()).expect("the path is well formed");
-        let response = self.response_to(line, request).await;
+        let response = self.response_to(caller, request).await;
         let got = described(response.status(), response.body(), response.extensions());
         let user = type_name::<U>();
         if !is_taken.load(Ordering::Acquire) {
             let why = "put Auth around that path, or name another one with log_in_at";
             fail(
-                line,
+                caller,
                 format_args!(
                     "no Auth with users of type {user} saw the request for {path}, which got {got}: {why}"
                 ),
             );
         }
         if response.status() != StatusCode::NO_CONTENT {
-            fail(line, format_args!("could not log in a {user}: {got}"));
+            fail(caller, format_args!("could not log in a {user}: {got}"));
         }
     }
 
     /// Sends a request to the pages, or, without pages, to the WebSockets.
-    async fn response_to(&self, line: Line, request: Request<()>) -> Response<String> {
+    async fn response_to(&self, caller: Caller, request: Request<()>) -> Response<String> {
         if let Some(pages) = self.router().get::<Http>() {
             let request = request.map(|()| Body::empty());
             let client = HttpCommunicator::open_with(pages, request, Some(self.cookies()));
-            let response = client.complete(line).await;
-            let response = response.unwrap_or_else(|error| fail(line, format_args!("{error:#}")));
+            let response = client.complete(caller).await;
+            let response = response.unwrap_or_else(|error| fail(caller, format_args!("{error:#}")));
             return response.map(|body| String::from_utf8_lossy(&body).into_owned());
         }
         let Some(sockets) = self.router().get::<WebSocket>() else {
             fail(
-                line,
+                caller,
                 "the router has no application that a client could log in to",
             )
         };
         let (head, ()) = request.into_parts();
         let mut client = WebSocketCommunicator::open_with(sockets, head, Some(self.cookies()));
-        client.reply_at(line).await.clone().map(Cow::into_owned)
+        client.reply_at(caller).await.clone().map(Cow::into_owned)
     }
 }

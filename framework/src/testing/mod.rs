@@ -75,7 +75,7 @@ use tracing::Instrument;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The caller's line in a test, because the location of a panic in a future is in the framework.
-type Line = &'static Location<'static>;
+type Caller = &'static Location<'static>;
 
 /// Returns the scope of a request, with the extensions of the request and a tracing span, as in a
 /// server.
@@ -107,7 +107,7 @@ fn soon<T>(what: &'static str, future: impl Future<Output = T>) -> impl Future<O
 }
 
 /// Does the same as [`soon`] for a given line.
-async fn soon_at<T>(line: Line, what: &'static str, future: impl Future<Output = T>) -> T {
+async fn soon_at<T>(caller: Caller, what: &'static str, future: impl Future<Output = T>) -> T {
     let began = Instant::now();
     if let Ok(value) = tokio::time::timeout(PATIENCE, future).await {
         return value;
@@ -116,26 +116,26 @@ async fn soon_at<T>(line: Line, what: &'static str, future: impl Future<Output =
         true => " of paused time (let it pass before, with tokio::time::sleep)",
         false => "",
     };
-    fail(line, format_args!("waited {PATIENCE:?}{hint} for {what}"))
+    fail(caller, format_args!("waited {PATIENCE:?}{hint} for {what}"))
 }
 
 /// Panics with the line of the test.
-fn fail(line: Line, why: impl fmt::Display) -> ! {
-    panic!("{why}, at {line}")
+fn fail(caller: Caller, why: impl fmt::Display) -> ! {
+    panic!("{why}, at {caller}")
 }
 
 /// Decodes JSON, and panics with the line of the test if it is no `T`.
-fn from_json<T: DeserializeOwned>(line: Line, json: &[u8]) -> T {
+fn from_json<T: DeserializeOwned>(caller: Caller, json: &[u8]) -> T {
     serde_json::from_slice(json).unwrap_or_else(|error| {
         let text = String::from_utf8_lossy(json);
-        fail(line, format_args!("{error} in {text}"))
+        fail(caller, format_args!("{error} in {text}"))
     })
 }
 
 /// Prints the reason of a response that does not contain it, for the output of a test that fails.
-fn explain(line: Line, status: StatusCode, extensions: &Extensions) {
+fn explain(caller: Caller, status: StatusCode, extensions: &Extensions) {
     if let Some(reason) = extensions.get::<Reason>() {
-        eprintln!("responded with {status}, at {line}: {reason}");
+        eprintln!("responded with {status}, at {caller}: {reason}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! A WebSocket client for tests, connected to an application in memory.
 
 use super::{
-    Line, PATIENCE, cookie_jar::CookieJar, described, explain, fail, from_json, scope, soon_at,
+    Caller, PATIENCE, cookie_jar::CookieJar, described, explain, fail, from_json, scope, soon_at,
     start,
 };
 use crate::{
@@ -53,9 +53,9 @@ use tokio::{
 pub struct WebSocketCommunicator {
     application: ApplicationState,
     response: HandshakeState,
-    /// The sender of this client's messages; `None` once it has disconnected.
-    said: Option<mpsc::UnboundedSender<Result<Message, Close>>>,
-    heard: mpsc::UnboundedReceiver<Heard>,
+    /// `None` once this client has disconnected.
+    to_server: Option<mpsc::UnboundedSender<Result<Message, Close>>>,
+    from_server: mpsc::UnboundedReceiver<FromServer>,
 }
 
 enum HandshakeState {
@@ -65,7 +65,7 @@ enum HandshakeState {
 
 /// A message or a close frame from the server.
 #[derive(Debug)]
-enum Heard {
+enum FromServer {
     Message(Message),
     Close(Close),
 }
@@ -90,8 +90,8 @@ impl WebSocketCommunicator {
         mut head: request::Parts,
         cookies: Option<&CookieJar>,
     ) -> Self {
-        let (said, incoming) = mpsc::unbounded_channel();
-        let (outgoing, heard) = mpsc::unbounded_channel();
+        let (to_server, incoming) = mpsc::unbounded_channel();
+        let (outgoing, from_server) = mpsc::unbounded_channel();
         let transport = Memory { incoming, outgoing };
         let (mut upgrade, response) = Upgrade::new(
             Origin::of(&head.headers, &head.uri),
@@ -107,8 +107,8 @@ impl WebSocketCommunicator {
         Self {
             application: ApplicationState::Running(task),
             response: HandshakeState::Pending(response),
-            said: Some(said),
-            heard,
+            to_server: Some(to_server),
+            from_server,
         }
     }
 
@@ -129,8 +129,8 @@ impl WebSocketCommunicator {
     /// As [`reply`](Self::reply).
     #[track_caller]
     pub fn status(&mut self) -> impl Future<Output = StatusCode> {
-        let line = Location::caller();
-        async move { self.reply_at(line).await.status() }
+        let caller = Location::caller();
+        async move { self.reply_at(caller).await.status() }
     }
 
     /// Sends a message.
@@ -138,7 +138,7 @@ impl WebSocketCommunicator {
     /// # Panics
     /// If this client has disconnected.
     pub async fn send(&mut self, message: impl Into<Message>) {
-        self.say(Ok(message.into()));
+        self.send_to_server(Ok(message.into()));
     }
 
     /// Sends a text message in JSON.
@@ -174,10 +174,10 @@ impl WebSocketCommunicator {
     /// As [`receive_text`](Self::receive_text), and if the text is no `T`.
     #[track_caller]
     pub fn receive_json<T: DeserializeOwned>(&mut self) -> impl Future<Output = T> {
-        let line = Location::caller();
+        let caller = Location::caller();
         async move {
-            let text = self.receive_text_at(line).await;
-            from_json(line, text.as_bytes())
+            let text = self.receive_text_at(caller).await;
+            from_json(caller, text.as_bytes())
         }
     }
 
@@ -188,13 +188,14 @@ impl WebSocketCommunicator {
     /// instead.
     #[track_caller]
     pub fn receive_close(&mut self) -> impl Future<Output = Close> {
-        let line = Location::caller();
+        let caller = Location::caller();
         async move {
-            match self.hear(line, "a close").await {
-                Heard::Close(close) => close,
-                Heard::Message(message) => {
-                    fail(line, format_args!("waited for a close and got {message:?}"))
-                }
+            match self.receive_from_server(caller, "a close").await {
+                FromServer::Close(close) => close,
+                FromServer::Message(message) => fail(
+                    caller,
+                    format_args!("waited for a close and got {message:?}"),
+                ),
             }
         }
     }
@@ -208,10 +209,14 @@ impl WebSocketCommunicator {
     /// If the server sends a message or a close frame.
     #[track_caller]
     pub fn receive_nothing(&mut self) -> impl Future<Output = ()> {
-        let line = Location::caller();
+        let caller = Location::caller();
         async move {
-            if let Ok(Some(heard)) = tokio::time::timeout(PATIENCE / 50, self.heard.recv()).await {
-                fail(line, format_args!("waited for nothing and got {heard:?}"));
+            let received = tokio::time::timeout(PATIENCE / 50, self.from_server.recv()).await;
+            if let Ok(Some(received)) = received {
+                fail(
+                    caller,
+                    format_args!("waited for nothing and got {received:?}"),
+                );
             }
         }
     }
@@ -225,10 +230,10 @@ impl WebSocketCommunicator {
     /// If the application does not end within 50 s.
     #[track_caller]
     pub fn close(mut self, close: impl Into<Close>) -> impl Future<Output = Result<()>> {
-        let line = Location::caller();
+        let caller = Location::caller();
         async move {
-            self.say(Err(close.into()));
-            self.ended(line).await
+            self.send_to_server(Err(close.into()));
+            self.ended(caller).await
         }
     }
 
@@ -248,20 +253,20 @@ impl WebSocketCommunicator {
     /// The error of the application.
     #[track_caller]
     pub fn drop_connection(mut self) -> impl Future<Output = Result<()>> {
-        let line = Location::caller();
+        let caller = Location::caller();
         async move {
-            self.said = None;
-            self.ended(line).await
+            self.to_server = None;
+            self.ended(caller).await
         }
     }
 
-    pub(super) async fn reply_at(&mut self, line: Line) -> &Response<Cow<'static, str>> {
+    pub(super) async fn reply_at(&mut self, caller: Caller) -> &Response<Cow<'static, str>> {
         if let HandshakeState::Pending(response) = &mut self.response {
-            let response = match soon_at(line, "a response to the handshake", response).await {
+            let response = match soon_at(caller, "a response to the handshake", response).await {
                 Ok(response) => response,
-                Err(_) => self.no_response(line).await,
+                Err(_) => self.no_response(caller).await,
             };
-            explain(line, response.status(), response.extensions());
+            explain(caller, response.status(), response.extensions());
             self.response = HandshakeState::Received(response);
         }
         match &self.response {
@@ -272,8 +277,8 @@ impl WebSocketCommunicator {
 
     /// Returns the 500 that a client gets if the application sends no response, with the
     /// application's error.
-    async fn no_response(&mut self, line: Line) -> Reply {
-        let ended = tokio::time::timeout(PATIENCE / 50, self.outcome(line)).await;
+    async fn no_response(&mut self, caller: Caller) -> Reply {
+        let ended = tokio::time::timeout(PATIENCE / 50, self.outcome(caller)).await;
         let why = match ended {
             Ok(Err(error)) => format!("the application sent no response: {error:?}"),
             _ => "the application sent no response".to_owned(),
@@ -283,27 +288,31 @@ impl WebSocketCommunicator {
         failed
     }
 
-    async fn receive_at(&mut self, line: Line) -> Message {
-        match self.hear(line, "a message").await {
-            Heard::Message(message) => message,
-            Heard::Close(close) => {
-                fail(line, format_args!("waited for a message and got {close:?}"))
-            }
+    async fn receive_at(&mut self, caller: Caller) -> Message {
+        match self.receive_from_server(caller, "a message").await {
+            FromServer::Message(message) => message,
+            FromServer::Close(close) => fail(
+                caller,
+                format_args!("waited for a message and got {close:?}"),
+            ),
         }
     }
 
-    async fn receive_text_at(&mut self, line: Line) -> String {
-        match self.receive_at(line).await {
+    async fn receive_text_at(&mut self, caller: Caller) -> String {
+        match self.receive_at(caller).await {
             Message::Text(text) => text.into(),
             Message::Binary(bytes) => {
                 let count = bytes.len();
-                fail(line, format_args!("waited for text and got {count} bytes"))
+                fail(
+                    caller,
+                    format_args!("waited for text and got {count} bytes"),
+                )
             }
         }
     }
 
-    async fn ended(mut self, line: Line) -> Result<()> {
-        _ = self.outcome(line).await;
+    async fn ended(mut self, caller: Caller) -> Result<()> {
+        _ = self.outcome(caller).await;
         match self.application {
             ApplicationState::Ended(outcome) => outcome,
             ApplicationState::Running(_) => unreachable!("it was just waited for"),
@@ -311,13 +320,13 @@ impl WebSocketCommunicator {
     }
 
     /// Waits for the application to end.
-    async fn outcome(&mut self, line: Line) -> &Result<()> {
+    async fn outcome(&mut self, caller: Caller) -> &Result<()> {
         if let ApplicationState::Running(task) = &mut self.application {
             // A handler may use its whole grace period, and a disconnect hook its own.
             let patience = PATIENCE * 10;
             let Ok(ended) = tokio::time::timeout(patience, task).await else {
                 fail(
-                    line,
+                    caller,
                     format_args!("waited {patience:?} for the application to end"),
                 );
             };
@@ -332,28 +341,28 @@ impl WebSocketCommunicator {
     }
 
     #[track_caller]
-    fn say(&mut self, said: Result<Message, Close>) {
-        let Some(sender) = &self.said else {
+    fn send_to_server(&mut self, message: Result<Message, Close>) {
+        let Some(sender) = &self.to_server else {
             panic!("this client has disconnected");
         };
         // The send fails if the application has ended, which the next call reports.
-        _ = sender.send(said);
+        _ = sender.send(message);
     }
 
-    async fn hear(&mut self, line: Line, what: &'static str) -> Heard {
-        if let Some(heard) = soon_at(line, what, self.heard.recv()).await {
-            return heard;
+    async fn receive_from_server(&mut self, caller: Caller, what: &'static str) -> FromServer {
+        if let Some(received) = soon_at(caller, what, self.from_server.recv()).await {
+            return received;
         }
-        let response = self.reply_at(line).await;
+        let response = self.reply_at(caller).await;
         match response.status() {
             StatusCode::SWITCHING_PROTOCOLS => fail(
-                line,
+                caller,
                 format_args!("waited for {what}, but the application has ended"),
             ),
             status => {
                 let rejection = described(status, response.body(), response.extensions());
                 fail(
-                    line,
+                    caller,
                     format_args!("waited for {what}, but was rejected with {rejection}"),
                 )
             }
@@ -367,16 +376,20 @@ enum ApplicationState {
     Ended(Result<()>),
 }
 
-/// A transport in memory. It delivers all queued messages, because a test reads all of them.
+/// A transport in memory.
+///
+/// Its two queues have no bound: a bound would be backpressure that depends on when the test reads,
+/// and a test would wait for a consumer that waits for the test. They hold at most what one test
+/// sends and its consumer sends to it, and end with the test.
 struct Memory {
     incoming: mpsc::UnboundedReceiver<Result<Message, Close>>,
-    outgoing: mpsc::UnboundedSender<Heard>,
+    outgoing: mpsc::UnboundedSender<FromServer>,
 }
 
 impl Transport for Memory {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Close>> {
-        let said = ready!(self.incoming.poll_recv(cx));
-        Poll::Ready(said.unwrap_or_else(|| Err(Close::from(Close::ABNORMAL))))
+        let received = ready!(self.incoming.poll_recv(cx));
+        Poll::Ready(received.unwrap_or_else(|| Err(Close::from(Close::ABNORMAL))))
     }
 
     fn poll_flush(&mut self, sender: &Sender, cx: &mut Context<'_>) -> Poll<Result<(), Close>> {
@@ -386,10 +399,10 @@ impl Transport for Memory {
                 let Outbound::Plain(message) = message else {
                     unreachable!("a communicator offers no compression");
                 };
-                _ = outgoing.send(Heard::Message(message));
+                _ = outgoing.send(FromServer::Message(message));
             }
             if let Some(close) = queued.close() {
-                _ = outgoing.send(Heard::Close(close.clone()));
+                _ = outgoing.send(FromServer::Close(close.clone()));
                 // The test client responds to a close immediately, as browsers do.
                 self.incoming.close();
             }
