@@ -53,12 +53,12 @@ impl<E> Handed<E> for E {
     label = "write `-> seaway::Result<()>`, or no return type",
     note = "the error of the result may be of any type that `?` converts to `seaway::AnyError`"
 )]
-pub trait Outcome {
-    fn outcome(self) -> crate::Result<()>;
+pub trait HookOutput {
+    fn into_result(self) -> crate::Result<()>;
 }
 
-impl<E: Into<AnyError>> Outcome for Result<(), E> {
-    fn outcome(self) -> crate::Result<()> {
+impl<E: Into<AnyError>> HookOutput for Result<(), E> {
+    fn into_result(self) -> crate::Result<()> {
         self.map_err(Into::into)
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     error::{AnyError, BodyError, BoxError, Error, ErrorKind},
     log_limit::log_limited,
-    rejection_log::{Outcome, Peer, Rule},
+    rejection_log::{Peer, Rejected, Rule},
 };
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::{borrow::Cow, fmt, sync::Arc};
@@ -84,7 +84,7 @@ impl Rejection {
             _ => Some(&*self.body),
         };
         let reason = self.reason.as_ref().map(|reason| &*reason.0);
-        peer.log_rejection(self.rule, Outcome::Status(self.status), reason.or(text));
+        peer.log_rejection(self.rule, Rejected::Status(self.status), reason.or(text));
     }
 
     /// Returns the status.

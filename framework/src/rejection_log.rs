@@ -89,7 +89,7 @@ pub(crate) struct Peer {
 
 /// What the rejected client received.
 #[derive(Clone, Copy)]
-pub(crate) enum Outcome {
+pub(crate) enum Rejected {
     Status(http::StatusCode),
     /// A close frame with this code.
     Close(u16),
@@ -112,7 +112,7 @@ impl Peer {
 
     /// Logs that the client was rejected. The reason is written for people, and contains nothing
     /// that the client may keep secret.
-    pub(crate) fn log_rejection(&self, rule: Rule, outcome: Outcome, reason: Option<&str>) {
+    pub(crate) fn log_rejection(&self, rule: Rule, outcome: Rejected, reason: Option<&str>) {
         let admitted = limit(rule).admit();
         let path = self.path.as_ref().map(PathAndQuery::path);
         let path = path.map(|path| cut(path, MAX_PATH));
@@ -125,9 +125,9 @@ impl Peer {
         };
         let rule = rule.name();
         let (status, close) = match outcome {
-            Outcome::Status(status) => (Some(status.as_u16()), None),
-            Outcome::Close(code) => (None, Some(code)),
-            Outcome::Disconnect => (None, None),
+            Rejected::Status(status) => (Some(status.as_u16()), None),
+            Rejected::Close(code) => (None, Some(code)),
+            Rejected::Disconnect => (None, None),
         };
         match admitted {
             Some(suppressed) => {

@@ -4,7 +4,7 @@
 //! consumers see this additional key and may ignore it. A Python sender that sets the key can
 //! except a Seaway consumer too.
 
-use super::messagepack::{self, Entry};
+use super::messagepack::{self, MapEntry};
 use crate::name::ChannelName;
 use bytes::Bytes;
 
@@ -20,7 +20,7 @@ pub(super) struct Except {
 impl Except {
     /// Reads the excluded channel from an encoded event, if the event has one.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let Entry { value, others } = messagepack::take_entry(bytes, KEY)?;
+        let MapEntry { value, others } = messagepack::take_entry(bytes, KEY)?;
         let channel = rmp_serde::from_slice::<&str>(value).ok()?;
         let channel = ChannelName::new(channel).ok()?;
         Some(Self {

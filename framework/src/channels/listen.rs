@@ -17,9 +17,9 @@ use std::{
 /// the group.
 ///
 /// ```
-/// use seaway::{Event, channels::Listener};
+/// use seaway::{Event, channels::GroupEvents};
 ///
-/// async fn forward<E: Event>(mut events: Listener<E>, handle: impl Fn(&E)) {
+/// async fn forward<E: Event>(mut events: GroupEvents<E>, handle: impl Fn(&E)) {
 ///     loop {
 ///         match events.next().await {
 ///             Ok(event) => handle(&event),
@@ -29,11 +29,11 @@ use std::{
 /// }
 /// ```
 ///
-/// An event that is not an `E` is skipped, [counted](Listener::skipped) and logged, as in a
+/// An event that is not an `E` is skipped, [counted](GroupEvents::skipped) and logged, as in a
 /// consumer. A notice of [missed](Missed) events is an item. A request to disconnect the members of
 /// the group is ignored.
-#[must_use = "dropping a listener leaves its group"]
-pub struct Listener<E> {
+#[must_use = "dropping it leaves the group"]
+pub struct GroupEvents<E> {
     mailbox: Mailbox,
     channels: Channels,
     group: GroupName,
@@ -72,11 +72,11 @@ impl Channels {
     /// # Errors
     /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is not a valid group name,
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not accept the membership.
-    pub async fn listen<E: Event>(&self, group: &str) -> Result<Listener<E>> {
+    pub async fn listen<E: Event>(&self, group: &str) -> Result<GroupEvents<E>> {
         let group = self.group::<E>(group)?;
         let mailbox = self.open().await?;
         group.add(mailbox.name()).await?;
-        Ok(Listener {
+        Ok(GroupEvents {
             mailbox,
             channels: self.clone(),
             group: group.name().clone(),
@@ -86,7 +86,7 @@ impl Channels {
     }
 }
 
-impl<E: Event> Listener<E> {
+impl<E: Event> GroupEvents<E> {
     /// Waits for the next event.
     ///
     /// # Errors
@@ -135,7 +135,7 @@ impl<E: Event> Listener<E> {
     }
 }
 
-impl<E: Event> Stream for Listener<E> {
+impl<E: Event> Stream for GroupEvents<E> {
     type Item = Result<Shared<E>, Missed>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -143,8 +143,8 @@ impl<E: Event> Stream for Listener<E> {
     }
 }
 
-impl<E> fmt::Debug for Listener<E> {
+impl<E> fmt::Debug for GroupEvents<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Listener").field(&self.group).finish()
+        f.debug_tuple("GroupEvents").field(&self.group).finish()
     }
 }

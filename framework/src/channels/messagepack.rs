@@ -61,13 +61,13 @@ pub(super) fn skip(mut bytes: &[u8]) -> Result<&[u8], &'static str> {
 }
 
 /// One entry of a map, and the map without it.
-pub(super) struct Entry<'a> {
+pub(super) struct MapEntry<'a> {
     pub(super) value: &'a [u8],
     pub(super) others: Bytes,
 }
 
 /// Takes the entry with this key, which is encoded, out of a map; returns `None` if there is none.
-pub(super) fn take_entry<'a>(bytes: &'a [u8], key: &[u8]) -> Option<Entry<'a>> {
+pub(super) fn take_entry<'a>(bytes: &'a [u8], key: &[u8]) -> Option<MapEntry<'a>> {
     // This search rules out nearly every event.
     memmem::find(bytes, key)?;
     let (count, entries) = open_map(bytes)?;
@@ -77,7 +77,7 @@ pub(super) fn take_entry<'a>(bytes: &'a [u8], key: &[u8]) -> Option<Entry<'a>> {
         let after_key = skip(rest).ok()?;
         let after = skip(after_key).ok()?;
         if rest.starts_with(key) {
-            return Some(Entry {
+            return Some(MapEntry {
                 value: &after_key[..after_key.len() - after.len()],
                 others: map(count - 1, before, after),
             });

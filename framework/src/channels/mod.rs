@@ -78,7 +78,7 @@ pub use self::{
     envelope::{Envelope, Event, Includes},
     group::Group,
     layer::{ChannelLayer, Channels},
-    listen::Listener,
+    listen::GroupEvents,
     local::{LocalChannels, Membership},
     mailbox::{MAILBOX_CAPACITY, Mailbox},
     memory::InMemoryChannelLayer,

@@ -7,12 +7,12 @@ use crate::{
 use tokio::sync::OnceCell;
 
 /// A consumer's mailbox, opened on demand: most HTTP requests need none.
-pub(super) struct Address {
+pub(super) struct ConsumerAddress {
     pub(super) channels: Channels,
     mailbox: OnceCell<Mailbox>,
 }
 
-impl Address {
+impl ConsumerAddress {
     pub(super) fn new(channels: Channels) -> Self {
         Self {
             channels,

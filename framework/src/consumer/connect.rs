@@ -1,8 +1,8 @@
 //! The opening of a consumer's WebSocket: origin check, `connect`, response, and the driver.
 
 use super::{
-    Context, Handshake, address::Address, disconnect_guard::DisconnectGuard, driver::Driver,
-    handshake::too_slow, hooks::Hooks, reply_headers::complete, watch::Watch,
+    Context, Handshake, address::ConsumerAddress, disconnect_guard::DisconnectGuard,
+    driver::Driver, handshake::too_slow, hooks::Hooks, reply_headers::complete, watch::Watch,
 };
 use crate::{
     catch_panic::catch_panic,
@@ -48,7 +48,7 @@ async fn open<H: Hooks>(
         upgrade.reject_origin().await?;
         return Ok(None);
     }
-    let address = Address::new(channels);
+    let address = ConsumerAddress::new(channels);
     if let Err(error) = address.open().await {
         upgrade.reject(error).await?;
         return Ok(None);

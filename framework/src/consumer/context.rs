@@ -7,7 +7,7 @@ use crate::{
     message::Close,
     name::ChannelName,
     protocol::{Importance, SendSource, Sender, Sent, WebSocket},
-    rejection_log::{Outcome, Rule},
+    rejection_log::{Rejected, Rule},
     scope::Scope,
 };
 use std::{fmt, hash::Hash, marker::PhantomData};
@@ -55,7 +55,7 @@ impl<E: Event> Context<E> {
     /// Logs that the connection is closed because a message is not an `Input`. The message itself
     /// is not logged: it may hold secrets.
     pub(super) fn log_malformed(&self) {
-        let outcome = Outcome::Close(Close::INVALID);
+        let outcome = Rejected::Close(Close::INVALID);
         self.scope.peer().log_rejection(Rule::Input, outcome, None);
     }
 

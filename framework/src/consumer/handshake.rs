@@ -1,6 +1,6 @@
 //! The handshake of a consumer: a connection before it is accepted.
 
-use super::{NoEvent, address::Address};
+use super::{NoEvent, address::ConsumerAddress};
 use crate::{
     channels::{Channels, Event, Group, Includes},
     error::{Error, ErrorKind, Result},
@@ -34,7 +34,7 @@ use std::{fmt, marker::PhantomData, str::FromStr};
 /// subprotocols.
 pub struct Handshake<E = NoEvent, P: Protocol = WebSocket> {
     pub(super) scope: Scope<P>,
-    pub(super) address: Address,
+    pub(super) address: ConsumerAddress,
     pub(super) headers: HeaderMap,
     pub(super) event: PhantomData<fn(E)>,
 }

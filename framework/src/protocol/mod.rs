@@ -22,8 +22,8 @@ pub(crate) use self::{
     http::{Pipe, PipeBody, PipeEnd, ResponseReceiver, detached},
     signal::SignalWatch,
     websocket::{
-        ByteTransport, Deflate, Importance, Origin, Outbound, Reply, RequestKind, SendSource,
-        Transport, request_kind, without_upgrade,
+        ByteTransport, Deflate, HandshakeResponse, Importance, Origin, Outbound, RequestKind,
+        SendSource, Transport, request_kind, without_upgrade,
     },
 };
 #[cfg(feature = "server")]

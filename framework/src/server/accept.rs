@@ -12,7 +12,7 @@ use crate::{
     log_limit::log_limited,
     metric,
     protocol::Body,
-    rejection_log::{Outcome, Peer, Rule},
+    rejection_log::{Peer, Rejected, Rule},
 };
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -156,8 +156,8 @@ where
 /// Logs that a client has more connections than `max_connections_per_address`.
 fn log_too_many(client: Option<SocketAddr>, too_many: &TooMany) {
     let outcome = match too_many {
-        TooMany::Response => Outcome::Status(StatusCode::TOO_MANY_REQUESTS),
-        TooMany::Disconnect => Outcome::Disconnect,
+        TooMany::Response => Rejected::Status(StatusCode::TOO_MANY_REQUESTS),
+        TooMany::Disconnect => Rejected::Disconnect,
     };
     let reason = "its address has reached `max_connections_per_address`";
     let peer = Peer::without_request(client);
@@ -174,7 +174,7 @@ fn log_end(client: Option<SocketAddr>, error: &BoxError) {
         Some(error) if error.is_parse() => {
             let reason = error.to_string();
             let peer = Peer::without_request(client);
-            peer.log_rejection(Rule::RequestHead, Outcome::Disconnect, Some(&reason));
+            peer.log_rejection(Rule::RequestHead, Rejected::Disconnect, Some(&reason));
         }
         _ => {
             let client = client.map(tracing::field::display);

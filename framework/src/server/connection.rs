@@ -17,7 +17,7 @@ use crate::{
     error::BoxError,
     protocol::{Body, ConnectionHandle, WeakConnectionHandle},
     rejection::Rejection,
-    rejection_log::{Outcome, Peer, Rule},
+    rejection_log::{Peer, Rejected, Rule},
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
@@ -303,7 +303,7 @@ fn prepare(
 /// disconnected.
 pub(super) fn log_stall(client: Option<SocketAddr>, stalled: &Stalled) {
     let peer = Peer::without_request(client);
-    peer.log_rejection(Rule::Timeout, Outcome::Disconnect, Some(stalled.0));
+    peer.log_rejection(Rule::Timeout, Rejected::Disconnect, Some(stalled.0));
 }
 
 /// The executor of an HTTP/2 connection: it spawns a task per request.

@@ -12,7 +12,7 @@ use crate::{
         WebSocketConfig, detached,
     },
     rejection::Rejection,
-    rejection_log::{Outcome, Peer, Rule},
+    rejection_log::{Peer, Rejected, Rule},
     scope::{Protocol, Scope},
 };
 use http::{HeaderValue, Response, StatusCode, header, request};
@@ -66,7 +66,7 @@ async fn respond(
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         let reason = "the application ended without a response";
         span.in_scope(|| {
-            peer.log_rejection(Rule::Failure, Outcome::Status(status), Some(reason));
+            peer.log_rejection(Rule::Failure, Rejected::Status(status), Some(reason));
         });
         return rejected(Rejection::from_status(status));
     };

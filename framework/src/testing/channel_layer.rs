@@ -51,10 +51,10 @@ where
 {
     let (here, there) = (connect().await, connect().await);
     a_group_reaches_its_members_everywhere(&here, &there).await;
-    one_sender_is_heard_in_order(&here, &there).await;
+    one_sender_is_received_in_order(&here, &there).await;
     a_channel_reaches_its_owner_alone(&here, &there).await;
     an_excluded_member_receives_nothing(&here, &there).await;
-    leaving_ends_what_is_heard(&here, &there).await;
+    nothing_is_received_after_leaving(&here, &there).await;
     a_dropped_mailbox_leaves_its_groups(&here, &there).await;
     a_full_mailbox_never_stops_the_sender(&here).await;
     the_owner_of_a_full_mailbox_is_told(&here).await;
@@ -77,14 +77,14 @@ async fn a_group_reaches_its_members_everywhere(here: &Channels, there: &Channel
     send(there, "exam.members", 2).await;
 
     for mailbox in [&mut one, &mut two] {
-        let mut heard = [receive(mailbox).await.number, receive(mailbox).await.number];
+        let mut numbers = [receive(mailbox).await.number, receive(mailbox).await.number];
         // Two senders: either may be first.
-        heard.sort_unstable();
-        assert_eq!(heard, [1, 2], "every member receives every event once");
+        numbers.sort_unstable();
+        assert_eq!(numbers, [1, 2], "every member receives every event once");
     }
 }
 
-async fn one_sender_is_heard_in_order(here: &Channels, there: &Channels) {
+async fn one_sender_is_received_in_order(here: &Channels, there: &Channels) {
     let mut mailbox = open(there).await;
     join(there, "exam.order", &mailbox).await;
 
@@ -132,7 +132,7 @@ async fn an_excluded_member_receives_nothing(here: &Channels, there: &Channels) 
     }
 }
 
-async fn leaving_ends_what_is_heard(here: &Channels, there: &Channels) {
+async fn nothing_is_received_after_leaving(here: &Channels, there: &Channels) {
     let mut mailbox = open(there).await;
     join(there, "exam.leave", &mailbox).await;
     let group = there.group::<Note>("exam.leave").expect("a valid name");
@@ -187,11 +187,11 @@ async fn a_full_mailbox_never_stops_the_sender(here: &Channels) {
 
 async fn the_owner_of_a_full_mailbox_is_told(here: &Channels) {
     let mut slow = open(here).await;
-    join(here, "exam.told", &slow).await;
+    join(here, "exam.missed", &slow).await;
     let mut number = 0;
     while slow.dropped() == 0 {
         assert!(number < LARGEST_CAPACITY, "it is not bounded");
-        send(here, "exam.told", number).await;
+        send(here, "exam.missed", number).await;
         number += 1;
     }
 
@@ -306,7 +306,11 @@ async fn a_full_worker_queue_refuses_the_job(here: &Channels, there: &Channels) 
             Err(error) => break error,
         }
     };
-    assert_eq!(refused.kind(), ErrorKind::ChannelFull, "the sender is told");
+    assert_eq!(
+        refused.kind(),
+        ErrorKind::ChannelFull,
+        "the sender gets an error"
+    );
 
     for number in 0..accepted {
         assert_eq!(

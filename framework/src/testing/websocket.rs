@@ -8,7 +8,7 @@ use crate::{
     application::BoxApplication,
     error::Result,
     message::{Close, Message},
-    protocol::{Origin, Outbound, Reply, Sender, Transport, Upgrade, WebSocket},
+    protocol::{HandshakeResponse, Origin, Outbound, Sender, Transport, Upgrade, WebSocket},
     rejection_log::Peer,
 };
 use http::{Response, StatusCode, request};
@@ -59,8 +59,8 @@ pub struct WebSocketCommunicator {
 }
 
 enum HandshakeState {
-    Pending(oneshot::Receiver<Reply>),
-    Received(Reply),
+    Pending(oneshot::Receiver<HandshakeResponse>),
+    Received(HandshakeResponse),
 }
 
 /// A message or a close frame from the server.
@@ -277,7 +277,7 @@ impl WebSocketCommunicator {
 
     /// Returns the 500 that a client gets if the application sends no response, with the
     /// application's error.
-    async fn no_response(&mut self, caller: Caller) -> Reply {
+    async fn no_response(&mut self, caller: Caller) -> HandshakeResponse {
         let ended = tokio::time::timeout(PATIENCE / 50, self.outcome(caller)).await;
         let why = match ended {
             Ok(Err(error)) => format!("the application sent no response: {error:?}"),

@@ -17,6 +17,8 @@ mod errors;
 mod failing_consumers;
 #[cfg(feature = "sessions")]
 mod foreign_cookies;
+#[cfg(feature = "macros")]
+mod group_events;
 mod half_closed;
 mod handshakes;
 mod hooks_after_response;
@@ -26,8 +28,6 @@ mod http_leaving;
 mod http_streams;
 mod layers;
 mod lifespan;
-#[cfg(feature = "macros")]
-mod listeners;
 mod log;
 #[cfg(feature = "macros")]
 mod macros;

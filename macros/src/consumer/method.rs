@@ -135,7 +135,7 @@ impl Method {
     pub(super) fn call(&self, arguments: &[TokenStream]) -> TokenStream {
         let call = self.plain_call(arguments);
         if self.returns.is_some() {
-            return quote_spanned!(at(&self.name)=> ::seaway::__private::Outcome::outcome(#call));
+            return quote_spanned!(at(&self.name)=> ::seaway::__private::HookOutput::into_result(#call));
         }
         quote_spanned! {at(&self.name)=>
             {

@@ -4,7 +4,7 @@ use super::{capacity::Capacities, fernet};
 use crate::{
     channels::{
         Envelope, JOB_EXPIRY,
-        messagepack::{self, Entry as MapEntry},
+        messagepack::{self, MapEntry},
     },
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,

@@ -1,7 +1,7 @@
 //! The application of an HTTP consumer: checks a request, and runs `connect`.
 
 use super::{
-    super::{Handshake, address::Address},
+    super::{Handshake, address::ConsumerAddress},
     HttpConsumer, HttpConsumerApplication, HttpContext,
     common::Common,
     context::BodyLimits,
@@ -67,7 +67,7 @@ async fn open<C: HttpConsumer>(
     }
     let mut handshake = Handshake {
         scope,
-        address: Address::new(channels),
+        address: ConsumerAddress::new(channels),
         headers: HeaderMap::new(),
         event: PhantomData,
     };

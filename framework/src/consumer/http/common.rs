@@ -1,6 +1,6 @@
 //! The state that driver and handler share, since the handler borrows the context while it runs.
 
-use super::super::address::Address;
+use super::super::address::ConsumerAddress;
 use crate::{
     protocol::{Pipe, PipeEnd},
     waker::{store_waker, wake},
@@ -14,7 +14,7 @@ use std::{
 };
 
 pub(super) struct Common {
-    pub(super) address: Address,
+    pub(super) address: ConsumerAddress,
     /// The pipe of a streamed response, once its head is sent, and how the stream ends by default.
     pub(super) pipe: OnceLock<(Arc<Pipe>, PipeEnd)>,
     /// Whether the handler waits for events, or streams: it may then run long, and its session and
@@ -31,7 +31,7 @@ struct LastCall {
 }
 
 impl Common {
-    pub(super) fn new(address: Address) -> Self {
+    pub(super) fn new(address: ConsumerAddress) -> Self {
         Self {
             address,
             pipe: OnceLock::new(),

@@ -38,7 +38,7 @@ pub(super) struct HandlerDriver<C: HttpConsumer> {
 }
 
 /// How a handler ended.
-enum Outcome {
+enum HandlerOutcome {
     Replied(Reply),
     Failed(Error),
     Ended(Ending),
@@ -84,26 +84,26 @@ impl<C: HttpConsumer> HandlerDriver<C> {
 async fn run_handler(
     mut handler: Pin<Box<impl Future<Output = Result<crate::Result<Reply>>> + Send>>,
     mut endings: Endings,
-) -> Outcome {
+) -> HandlerOutcome {
     let mut is_waiting = false;
     poll_fn(|cx| {
         // The end of the request goes before queued events. It is not polled for a handler that
         // returns without waiting.
         if is_waiting && let Poll::Ready(ending) = endings.poll(cx) {
-            return Poll::Ready(Outcome::Ended(ending));
+            return Poll::Ready(HandlerOutcome::Ended(ending));
         }
         is_waiting = true;
         if let Poll::Ready(handled) = handler.as_mut().poll(cx) {
             return Poll::Ready(match handled {
-                Ok(Ok(reply)) => Outcome::Replied(reply),
-                Ok(Err(error)) => Outcome::Failed(error.into()),
-                Err(panic) => Outcome::Failed(panic),
+                Ok(Ok(reply)) => HandlerOutcome::Replied(reply),
+                Ok(Err(error)) => HandlerOutcome::Failed(error.into()),
+                Err(panic) => HandlerOutcome::Failed(panic),
             });
         }
         // What the handler has just begun, such as a stream, may already have ended.
         match endings.poll(cx) {
-            Poll::Pending => endings.poll_half_close(cx).map(Outcome::Ended),
-            ended => ended.map(Outcome::Ended),
+            Poll::Pending => endings.poll_half_close(cx).map(HandlerOutcome::Ended),
+            ended => ended.map(HandlerOutcome::Ended),
         }
     })
     .await
@@ -112,7 +112,7 @@ async fn run_handler(
 /// Sends the response if it has not begun. Returns how the request ended, and the error to log.
 async fn conclude<E: Event>(
     ctx: &mut HttpContext<E>,
-    outcome: Outcome,
+    outcome: HandlerOutcome,
 ) -> (Disconnect, crate::Result<()>) {
     ctx.common.end_stream();
     let exchange = ctx.exchange.take();
@@ -121,18 +121,18 @@ async fn conclude<E: Event>(
         false => Disconnect::Replied,
     };
     let end = match (outcome, exchange) {
-        (Outcome::Replied(Reply(Kind::Whole(mut response))), Some(exchange)) => {
+        (HandlerOutcome::Replied(Reply(Kind::Whole(mut response))), Some(exchange)) => {
             complete(response.headers_mut(), &mut ctx.headers);
             match exchange.respond(response).await {
                 Ok(()) => replied,
                 Err(_) => Disconnect::ClientLeft,
             }
         }
-        (Outcome::Replied(Reply(Kind::Streamed)), None) => match ctx.common.has_stalled() {
+        (HandlerOutcome::Replied(Reply(Kind::Streamed)), None) => match ctx.common.has_stalled() {
             true => Disconnect::ClientLeft,
             false => replied,
         },
-        (Outcome::Replied(_), exchange) => {
+        (HandlerOutcome::Replied(_), exchange) => {
             let error = Error::new(
                 ErrorKind::User,
                 "`handle` returned a whole reply after it had called `stream` or `sse`, or the end of another request's \
@@ -140,21 +140,23 @@ async fn conclude<E: Event>(
             );
             return fail(ctx.scope.peer(), exchange, error).await;
         }
-        (Outcome::Failed(error), exchange) => return fail(ctx.scope.peer(), exchange, error).await,
-        (Outcome::Ended(Ending::Left), exchange) => {
+        (HandlerOutcome::Failed(error), exchange) => {
+            return fail(ctx.scope.peer(), exchange, error).await;
+        }
+        (HandlerOutcome::Ended(Ending::Left), exchange) => {
             if let Some(exchange) = exchange {
                 _ = Http::reject(exchange, half_closed()).await;
             }
             Disconnect::ClientLeft
         }
-        (Outcome::Ended(Ending::Stopped), _) => {
+        (HandlerOutcome::Ended(Ending::Stopped), _) => {
             log_limited!(
                 warn,
                 "ended an event stream that was still open 5 s after the server began to stop"
             );
             Disconnect::ServerStopping
         }
-        (Outcome::Ended(Ending::Closed(close)), exchange) => {
+        (HandlerOutcome::Ended(Ending::Closed(close)), exchange) => {
             if let Some(exchange) = exchange {
                 _ = Http::reject(exchange, rejection(&close)).await;
             }

@@ -51,7 +51,7 @@ pub(crate) use self::{
     send_queue::{Importance, Outbound},
     socket::Transport,
     transport::ByteTransport,
-    upgrade::Reply,
+    upgrade::HandshakeResponse,
 };
 
 use crate::scope::Protocol;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     message::{Close, Message},
-    rejection_log::{Outcome, Peer, Rule},
+    rejection_log::{Peer, Rejected, Rule},
 };
 use std::{
     pin::Pin,
@@ -204,7 +204,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
     fn end(&mut self, close: Close, rule: Rule) -> Close {
         self.writer.close(&close);
         self.broke_protocol = true;
-        let outcome = Outcome::Close(close.code);
+        let outcome = Rejected::Close(close.code);
         self.peer.log_rejection(rule, outcome, Some(&close.reason));
         close
     }

@@ -41,12 +41,12 @@ pub struct Upgrade {
     peer: Peer,
     hooks: Vec<ResponseHook>,
     handle: Option<ConnectionHandle>,
-    response: oneshot::Sender<Reply>,
+    response: oneshot::Sender<HandshakeResponse>,
     open: Open,
 }
 
 /// The response to a handshake: the head of a 101, or a rejection with its text.
-pub(crate) type Reply = Response<Cow<'static, str>>;
+pub(crate) type HandshakeResponse = Response<Cow<'static, str>>;
 
 /// A function that creates the transport once the response is sent.
 pub(crate) type Open = Box<dyn FnOnce(Arc<WebSocketConfig>, Option<Deflate>) -> Opening + Send>;
@@ -62,7 +62,7 @@ impl Upgrade {
         peer: Peer,
         handle: Option<ConnectionHandle>,
         open: Open,
-    ) -> (Self, oneshot::Receiver<Reply>) {
+    ) -> (Self, oneshot::Receiver<HandshakeResponse>) {
         let (response, receiver) = oneshot::channel();
         let upgrade = Self {
             headers: HeaderMap::new(),

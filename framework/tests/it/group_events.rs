@@ -1,10 +1,10 @@
-//! Tests of listeners: the events of a group outside consumers.
+//! Tests of `Channels::listen`: the events of a group outside consumers.
 
 use crate::support::eventually;
 use futures_util::StreamExt;
 use seaway::{
     Channels, Close, Event, GroupName, Missed,
-    channels::{Envelope, InMemoryChannelLayer, Listener},
+    channels::{Envelope, GroupEvents, InMemoryChannelLayer},
 };
 
 #[derive(Debug, PartialEq, Event)]
@@ -22,7 +22,7 @@ async fn send(channels: &Channels, cents: u64) {
     prices.send(&Price::Changed { cents }).await.unwrap();
 }
 
-async fn cents(listener: &mut Listener<Price>) -> u64 {
+async fn cents(listener: &mut GroupEvents<Price>) -> u64 {
     let Price::Changed { cents } = &*listener.next().await.unwrap();
     *cents
 }
