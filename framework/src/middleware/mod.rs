@@ -28,13 +28,13 @@ pub(crate) use self::auth::LogInAs;
 #[cfg(all(feature = "axum", feature = "sessions"))]
 pub(crate) use self::auth::{nobody, user_in};
 #[cfg(feature = "server")]
-pub use self::provide_all::{ProvideAll, ProvidedAll};
+pub use self::provide_all::{ProvideAll, WithValues};
 #[cfg(feature = "sessions")]
 pub use self::{
-    auth::{Auth, AuthSession, Authenticator, RequireUser, Required, User, WithUser},
+    auth::{Auth, AuthSession, Authenticator, RequireUser, User, WithRequiredUser, WithUser},
     sessions::{Sessions, WithSession},
 };
 pub use self::{
-    provide::{Provide, Provided},
-    sockets::Configured,
+    provide::{Provide, WithValue},
+    sockets::WithWebSocketConfig,
 };

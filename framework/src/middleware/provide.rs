@@ -24,23 +24,23 @@ pub struct Provide<T>(pub T);
 
 /// An application wrapped by [`Provide`].
 #[derive(Clone, Debug)]
-pub struct Provided<A, T> {
+pub struct WithValue<A, T> {
     inner: A,
     value: T,
 }
 
 impl<A, T: Clone> Layer<A> for Provide<T> {
-    type Service = Provided<A, T>;
+    type Service = WithValue<A, T>;
 
     fn layer(&self, inner: A) -> Self::Service {
-        Provided {
+        WithValue {
             inner,
             value: self.0.clone(),
         }
     }
 }
 
-impl<P, A, T> Application<P> for Provided<A, T>
+impl<P, A, T> Application<P> for WithValue<A, T>
 where
     P: Protocol,
     A: Application<P>,

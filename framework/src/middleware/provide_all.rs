@@ -42,23 +42,23 @@ impl ProvideAll {
 
 /// An application or a service wrapped by [`ProvideAll`].
 #[derive(Clone, Debug)]
-pub struct ProvidedAll<A> {
+pub struct WithValues<A> {
     inner: A,
     values: ProvideAll,
 }
 
 impl<A> Layer<A> for ProvideAll {
-    type Service = ProvidedAll<A>;
+    type Service = WithValues<A>;
 
-    fn layer(&self, inner: A) -> ProvidedAll<A> {
-        ProvidedAll {
+    fn layer(&self, inner: A) -> WithValues<A> {
+        WithValues {
             inner,
             values: self.clone(),
         }
     }
 }
 
-impl<P: Protocol, A: Application<P>> Application<P> for ProvidedAll<A> {
+impl<P: Protocol, A: Application<P>> Application<P> for WithValues<A> {
     fn call(
         &self,
         mut scope: Scope<P>,
@@ -77,7 +77,7 @@ impl<P: Protocol, A: Application<P>> Application<P> for ProvidedAll<A> {
     }
 }
 
-impl<B, S: Service<Request<B>>> Service<Request<B>> for ProvidedAll<S> {
+impl<B, S: Service<Request<B>>> Service<Request<B>> for WithValues<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;

@@ -13,7 +13,7 @@ use tower_layer::Layer;
 ///
 /// If several set the same value, the innermost wins.
 #[derive(Clone, Debug)]
-pub struct Configured<A> {
+pub struct WithWebSocketConfig<A> {
     inner: A,
     setting: Setting,
 }
@@ -25,10 +25,10 @@ enum Setting {
 }
 
 impl<A> Layer<A> for WebSocketConfig {
-    type Service = Configured<A>;
+    type Service = WithWebSocketConfig<A>;
 
     fn layer(&self, inner: A) -> Self::Service {
-        Configured {
+        WithWebSocketConfig {
             inner,
             setting: Setting::All(Arc::new(self.clone())),
         }
@@ -43,17 +43,17 @@ impl<A> Layer<A> for WebSocketConfig {
 /// let router = PathRouter::<WebSocket>::new().with(AllowedOrigins::list(["https://app.example"]));
 /// ```
 impl<A> Layer<A> for AllowedOrigins {
-    type Service = Configured<A>;
+    type Service = WithWebSocketConfig<A>;
 
     fn layer(&self, inner: A) -> Self::Service {
-        Configured {
+        WithWebSocketConfig {
             inner,
             setting: Setting::Origins(self.clone()),
         }
     }
 }
 
-impl<A: Application<WebSocket>> Application<WebSocket> for Configured<A> {
+impl<A: Application<WebSocket>> Application<WebSocket> for WithWebSocketConfig<A> {
     fn call(
         &self,
         scope: Scope<WebSocket>,

@@ -1,6 +1,6 @@
 //! The tower service of `RequireUser`, for axum's routes.
 
-use crate::middleware::Required;
+use crate::middleware::WithRequiredUser;
 use axum_core::response::{IntoResponse, Response};
 use http::Request;
 use std::{
@@ -13,7 +13,7 @@ use std::{
 use tower_service::Service;
 
 /// `Router::route_layer(RequireUser::<Account>::new())` protects some routes of an axum app.
-impl<B, S, U> Service<Request<B>> for Required<S, U>
+impl<B, S, U> Service<Request<B>> for WithRequiredUser<S, U>
 where
     B: Send + 'static,
     S: Service<Request<B>, Response = Response, Error = Infallible> + Clone + Send + 'static,

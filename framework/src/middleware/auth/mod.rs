@@ -27,7 +27,7 @@ pub use self::{
     auth_session::AuthSession,
     authenticator::Authenticator,
     layer::{Auth, WithUser},
-    require::{RequireUser, Required},
+    require::{RequireUser, WithRequiredUser},
     user::User,
 };
 

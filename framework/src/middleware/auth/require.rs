@@ -164,10 +164,10 @@ fn wants_page(head: &request::Parts) -> bool {
 }
 
 impl<U, A> Layer<A> for RequireUser<U> {
-    type Service = Required<A, U>;
+    type Service = WithRequiredUser<A, U>;
 
     fn layer(&self, inner: A) -> Self::Service {
-        Required {
+        WithRequiredUser {
             inner,
             rule: self.clone(),
         }
@@ -175,12 +175,12 @@ impl<U, A> Layer<A> for RequireUser<U> {
 }
 
 /// An application wrapped by [`RequireUser`].
-pub struct Required<A, U> {
+pub struct WithRequiredUser<A, U> {
     pub(crate) inner: A,
     pub(crate) rule: RequireUser<U>,
 }
 
-impl<P, A, U> Application<P> for Required<A, U>
+impl<P, A, U> Application<P> for WithRequiredUser<A, U>
 where
     P: OpensOverHttp,
     A: Application<P>,
@@ -211,7 +211,7 @@ impl<U> Clone for RequireUser<U> {
     }
 }
 
-impl<A: Clone, U> Clone for Required<A, U> {
+impl<A: Clone, U> Clone for WithRequiredUser<A, U> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
@@ -228,9 +228,9 @@ impl<U> fmt::Debug for RequireUser<U> {
     }
 }
 
-impl<A: fmt::Debug, U> fmt::Debug for Required<A, U> {
+impl<A: fmt::Debug, U> fmt::Debug for WithRequiredUser<A, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Required")
+        f.debug_struct("WithRequiredUser")
             .field("inner", &self.inner)
             .field("rule", &self.rule)
             .finish()
