@@ -1,7 +1,11 @@
 //! The error types of this crate: what its functions return, and what the application returns to
 //! it. Each is one machine word, and keeps its source.
 
-use std::{borrow::Cow, cell::Cell, error::Error as StdError, fmt, io, ops::Deref};
+mod wrapped;
+
+pub(crate) use self::wrapped::source_of;
+
+use std::{borrow::Cow, error::Error as StdError, fmt, io, ops::Deref};
 
 /// A boxed error of any type, as foreign code returns it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -110,7 +114,7 @@ pub enum ErrorKind {
     ///
     /// A later retry may succeed.
     Session,
-    /// The session has ended by a logout, and is not recreated.
+    /// The session has ended by a log-out, and is not recreated.
     SessionGone,
     /// A payload is larger than its limit.
     TooLarge,
@@ -188,7 +192,7 @@ impl Error {
         let source = self.0.source.as_deref();
         let wrapped = match self.0.message {
             Some(_) => None,
-            None => source.and_then(|source| find(source)),
+            None => source.and_then(|source| wrapped::find(source)),
         };
         match wrapped {
             Some(error) => error.client_message(),
@@ -207,32 +211,6 @@ impl Error {
         }
         None
     }
-}
-
-/// Returns the first `Error` in the chain of sources, which begins with `error`.
-fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        REVEAL.set(true);
-        cause = error.source();
-        REVEAL.set(false);
-    }
-    None
-}
-
-thread_local! {
-    /// Whether the next `Error` that is asked for its source returns itself. A transparent wrapper
-    /// (`anyhow::Error` as a `BoxError`, thiserror's `#[error(transparent)]`, `io::Error::other`)
-    /// has the source of what it wraps, so the wrapped error itself is not in the chain.
-    static REVEAL: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Returns whether [`find`] asks this error for its source: it returns an `Error` of its kind then.
-pub(crate) fn is_asked_for_kind() -> bool {
-    REVEAL.take()
 }
 
 /// One line with all sources, because a `main` that returns an error prints it this way; `{:#?}`
@@ -277,10 +255,8 @@ impl fmt::Display for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        if is_asked_for_kind() {
-            return Some(self);
-        }
-        self.0.source.as_deref().map(|source| source as _)
+        let source = self.0.source.as_deref();
+        source_of(|| self, source.map(|source| source as _))
     }
 }
 
@@ -298,7 +274,7 @@ impl From<BoxError> for Error {
             Ok(error) => return *error,
             Err(source) => source,
         };
-        if let Some(wrapped) = find(&*source) {
+        if let Some(wrapped) = wrapped::find(&*source) {
             return Self(Box::new(Inner {
                 kind: wrapped.kind(),
                 message: None,
@@ -406,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_that_its_error_has_named_already_is_not_repeated() {
+    fn a_cause_in_the_text_of_its_error_is_not_printed_twice() {
         let cause = Error::new(ErrorKind::Io, "the disk is full");
         let error = Error::new(ErrorKind::User, "cannot save: the disk is full").with_source(cause);
 
@@ -414,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_operating_system_is_said_once() {
+    fn the_text_of_an_error_of_the_operating_system_is_printed_once() {
         let error = Error::from(std::io::Error::other("the disk is full"));
 
         assert_eq!(format!("{error:#}"), "I/O failed: the disk is full");

@@ -1,6 +1,6 @@
 //! The notice that a receiver may have missed events.
 
-use crate::error::{Error, ErrorKind, is_asked_for_kind};
+use crate::error::{Error, ErrorKind, source_of};
 use std::{fmt, sync::LazyLock, time::Duration};
 
 /// A notice that a receiver may have missed events, in order among the events that it received.
@@ -65,7 +65,7 @@ impl std::error::Error for Missed {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         static KIND: LazyLock<Error> =
             LazyLock::new(|| Error::new(ErrorKind::Missed, "events may be missing"));
-        is_asked_for_kind().then(|| &*KIND as _)
+        source_of(|| &KIND, None)
     }
 }
 
