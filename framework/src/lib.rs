@@ -29,6 +29,7 @@ mod revocation;
 mod scope;
 
 mod blocking;
+mod codec;
 
 mod application;
 mod extract;
@@ -67,11 +68,11 @@ pub use self::{
     application::{Application, ApplicationExt, ApplicationFn, BoxApplication, application_fn},
     blocking::{BlockingPool, block_on, blocking},
     channels::{Channels, Event, Group, Includes, Missed, Shared},
+    codec::{FromMessage, IntoMessage, Json},
     consumer::{
         BlockingConsumer, BlockingContext, BlockingHandshake, BodySender, Context, Disconnect,
-        FromHandshake, FromMessage, Handshake, HttpConsumer, HttpContext, HttpHandshake,
-        IntoMessage, IntoReply, IntoSseEvent, Json, NoEvent, Reply, Sse, SseEvent,
-        WebSocketConsumer, WorkerContext, worker_fn,
+        FromHandshake, Handshake, HttpConsumer, HttpContext, HttpHandshake, IntoReply,
+        IntoSseEvent, NoEvent, Reply, Sse, SseEvent, WebSocketConsumer, WorkerContext, worker_fn,
     },
     cookies::Cookies,
     error::{AnyError, AnyResult as Result, BoxError, Error, ErrorKind},

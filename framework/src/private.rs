@@ -8,7 +8,8 @@ pub use serde;
 
 use crate::{
     channels::{Event, Shared},
-    consumer::{Context, FromHandshake, FromMessage, HttpConsumer, Json, Sse, WebSocketConsumer},
+    codec::{FromMessage, Json},
+    consumer::{Context, FromHandshake, HttpConsumer, Sse, WebSocketConsumer},
     error::{AnyError, Error, ErrorKind, Result},
     extract::FromScope,
     message::Message,

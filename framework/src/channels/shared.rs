@@ -2,6 +2,7 @@
 
 use super::{Envelope, Event};
 use crate::{
+    codec::{IntoMessage, Json},
     error::{Error, ErrorKind, Result},
     message::Message,
 };
@@ -119,6 +120,20 @@ impl<E> Clone for Shared<E> {
 impl<E: Event + fmt::Debug> fmt::Debug for Shared<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
+    }
+}
+
+/// Encodes the event as JSON, once per process for all members that send it.
+impl<E: Event> IntoMessage for Json<Shared<E>> {
+    fn into_message(self) -> crate::Result<Message> {
+        Ok(self.0.json()?)
+    }
+}
+
+/// Encodes the event as JSON, once per process for all members that send it.
+impl<E: Event> IntoMessage for Json<&Shared<E>> {
+    fn into_message(self) -> crate::Result<Message> {
+        Ok(self.0.json()?)
     }
 }
 

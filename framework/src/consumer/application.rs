@@ -1,7 +1,7 @@
 //! The application of a WebSocket consumer, whose hooks run on the connection's task.
 
 use super::{
-    ConsumerApplication, Context, FromMessage, Handshake, Trigger, WebSocketConsumer,
+    ConsumerApplication, Context, Handshake, Trigger, WebSocketConsumer,
     connect::serve,
     disconnect_guard::{DisconnectHook, disconnected},
     hooks::Hooks,
@@ -9,6 +9,7 @@ use super::{
 use crate::{
     application::Application,
     channels::{Missed, Shared},
+    codec::FromMessage,
     error::{Error, Result},
     message::{Close, Message},
     protocol::{Upgrade, WebSocket},

@@ -1,8 +1,9 @@
 //! The context of a WebSocket consumer: an accepted connection.
 
-use super::{IntoMessage, NoEvent};
+use super::NoEvent;
 use crate::{
     channels::{Channels, Event, Group, Includes},
+    codec::IntoMessage,
     error::Result,
     message::Close,
     name::ChannelName,

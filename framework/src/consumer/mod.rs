@@ -3,7 +3,6 @@
 mod address;
 mod application;
 mod blocking;
-mod codec;
 mod connect;
 mod context;
 mod defaults;
@@ -23,7 +22,6 @@ mod worker;
 
 pub use self::{
     blocking::{BlockingApplication, BlockingConsumer, BlockingContext, BlockingHandshake},
-    codec::{FromMessage, IntoMessage, Json},
     context::Context,
     from_handshake::{FromHandshake, GroupField},
     handshake::{Handshake, HttpHandshake},

@@ -4,9 +4,10 @@
 //! `{"type":"reply","id":…}` with one of `ok`, `error` and `fault`; `docs/macros.md` has the wire
 //! format.
 
-use super::{Context, FromMessage, Json};
+use super::Context;
 use crate::{
     channels::Event,
+    codec::{FromMessage, Json},
     error::{AnyError, Error, ErrorKind, Result},
     message::{Message, Text},
 };

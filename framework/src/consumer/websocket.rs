@@ -1,12 +1,13 @@
 //! The trait of WebSocket consumers.
 
 use super::{
-    Context, FromMessage, Handshake, Trigger,
+    Context, Handshake, Trigger,
     defaults::{close_failed, close_malformed, close_missed},
     ticks::check_periods,
 };
 use crate::{
     channels::{Channels, Event, Missed, Shared},
+    codec::FromMessage,
     error::{Error, Result},
     message::{Close, Message},
     rejection::Rejection,

@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
         "redis_link",
         "rejection",
     ],
-    &["blocking", "required_state", "revocation", "scope"],
+    &["blocking", "codec", "required_state", "revocation", "scope"],
     &["application", "extract"],
     &["channels", "protocol"],
     &["session"],

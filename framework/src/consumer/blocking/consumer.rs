@@ -4,8 +4,9 @@ use super::{BlockingContext, BlockingHandshake};
 use crate::{
     blocking::BlockingPool,
     channels::{Channels, Event, Missed, Shared},
+    codec::FromMessage,
     consumer::{
-        FromMessage, Trigger,
+        Trigger,
         defaults::{close_failed, close_malformed, close_missed},
         ticks::check_periods,
     },

@@ -3,7 +3,8 @@
 use crate::{
     blocking::block_on,
     channels::{Event, Group, Includes},
-    consumer::{Context, IntoMessage, NoEvent},
+    codec::IntoMessage,
+    consumer::{Context, NoEvent},
     error::Result,
     message::Close,
     protocol::{SendSource, Sent},

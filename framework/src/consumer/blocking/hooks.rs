@@ -4,9 +4,8 @@ use super::{BlockingConsumer, BlockingContext, BlockingHandshake};
 use crate::{
     blocking::{BlockingPool, runtime_ended},
     channels::{Missed, Shared},
-    consumer::{
-        Context, FromMessage, Handshake, Trigger, disconnect_guard::DisconnectHook, hooks::Hooks,
-    },
+    codec::FromMessage,
+    consumer::{Context, Handshake, Trigger, disconnect_guard::DisconnectHook, hooks::Hooks},
     error::{Error, Result},
     log_limit::log_limited,
     message::{Close, Message},

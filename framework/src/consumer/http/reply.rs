@@ -1,7 +1,11 @@
 //! The reply that a handler returns.
 
-use super::super::{IntoMessage, Json};
-use crate::{message::Message, protocol::Body, rejection::Rejection};
+use crate::{
+    codec::{IntoMessage, Json},
+    message::Message,
+    protocol::Body,
+    rejection::Rejection,
+};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use std::fmt;

@@ -1,8 +1,8 @@
 //! One server-sent event and its encoding.
 
-use super::super::{FromMessage, IntoMessage, Json};
 use crate::{
     channels::{Event, Shared},
+    codec::{FromMessage, IntoMessage, Json},
     error::{Error, ErrorKind, Result},
     message::{Message, Text},
 };

@@ -6,6 +6,7 @@ use super::{
     send_queue::{Bounds, Importance, Offer, Outbound, SendQueue, Sent},
 };
 use crate::{
+    codec::IntoMessage,
     error::{Error, ErrorKind, Result},
     message::{Close, Message},
     metric,
@@ -27,14 +28,14 @@ use tokio::time::timeout;
 /// A handle that sends on a WebSocket; clones send on the same one.
 ///
 /// ```
-/// use seaway::{Context, Result};
+/// use seaway::{Context, Json, Result};
 ///
 /// /// Sends three numbers to the client, while the consumer handles other messages.
 /// async fn count(ctx: &mut Context) -> Result<()> {
 ///     let sender = ctx.sender();
 ///     tokio::spawn(async move {
 ///         for number in 1..=3 {
-///             sender.send(number.to_string()).await?;
+///             sender.send(Json(number)).await?;
 ///         }
 ///         sender.close(1000)
 ///     });
@@ -86,23 +87,21 @@ impl Sender {
         }))
     }
 
-    /// Sends a message.
+    /// Sends a message: text, bytes, [`Json`](crate::Json), or any other [`IntoMessage`].
     ///
-    /// It is queued and written together with all others that are queued, in order. If the queue is full, the policy of
-    /// [`slow_client`](super::WebSocketConfig::slow_client) applies: by default `send` waits for
-    /// room.
-    /// Sends a message.
-    ///
-    /// It is queued and written together with all others that are queued, in order. Waits while
-    /// more bytes are queued than [`send_buffer`](super::WebSocketConfig::send_buffer) allows.
+    /// It is queued and written together with all others that are queued, in order. If the queue is
+    /// full, the policy of [`slow_client`](super::WebSocketConfig::slow_client) applies: by default
+    /// `send` waits for room.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`] if the connection is closed or closing, which the policy may cause.
+    /// [`ErrorKind::Codec`] if the message cannot be encoded.
     ///
     /// # Cancel safety
     /// Cancel safe: the message is queued whole or not at all.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<()> {
-        self.queue(message.into(), SendSource::Anyone).await
+    pub async fn send(&self, message: impl IntoMessage) -> Result<()> {
+        self.queue(message.into_message()?, SendSource::Anyone)
+            .await
     }
 
     /// Sends a message that may be lost, as of a pointer's position.
@@ -117,8 +116,9 @@ impl Sender {
     ///
     /// # Errors
     /// As [`send`](Sender::send).
-    pub fn send_volatile(&self, message: impl Into<Message>) -> Result<Sent> {
-        self.try_queue(message.into(), Importance::Volatile, SendSource::Anyone)
+    pub fn send_volatile(&self, message: impl IntoMessage) -> Result<Sent> {
+        let message = message.into_message()?;
+        self.try_queue(message, Importance::Volatile, SendSource::Anyone)
     }
 
     /// Sends the newest message of a key, as a price or a score.
@@ -134,8 +134,9 @@ impl Sender {
     ///
     /// # Errors
     /// As [`send`](Sender::send).
-    pub fn send_latest(&self, key: impl Hash, message: impl Into<Message>) -> Result<Sent> {
-        self.try_queue(message.into(), Importance::latest(key), SendSource::Anyone)
+    pub fn send_latest(&self, key: impl Hash, message: impl IntoMessage) -> Result<Sent> {
+        let message = message.into_message()?;
+        self.try_queue(message, Importance::latest(key), SendSource::Anyone)
     }
 
     /// Returns how many messages to this client were dropped or replaced since it connected.

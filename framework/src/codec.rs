@@ -1,7 +1,6 @@
 //! Codecs: types that are decoded from messages and encoded as messages.
 
 use crate::{
-    channels::{Event, Shared},
     error::{AnyError, Error, ErrorKind},
     message::{Message, Text},
 };
@@ -206,7 +205,7 @@ impl IntoMessage for Vec<u8> {
 }
 
 impl<T: Serialize> Json<T> {
-    pub(super) fn encode(&self) -> Result<Message, Error> {
+    pub(crate) fn encode(&self) -> Result<Message, Error> {
         let text = serde_json::to_string(&self.0).map_err(|source| {
             Error::new(ErrorKind::Codec, "a value cannot be written as JSON").with_source(source)
         })?;
@@ -217,19 +216,5 @@ impl<T: Serialize> Json<T> {
 impl<T: Serialize + Send> IntoMessage for Json<T> {
     fn into_message(self) -> crate::Result<Message> {
         Ok(self.encode()?)
-    }
-}
-
-/// Encodes the event as JSON, once per process for all members that send it.
-impl<E: Event> IntoMessage for Json<Shared<E>> {
-    fn into_message(self) -> crate::Result<Message> {
-        Ok(self.0.json()?)
-    }
-}
-
-/// Encodes the event as JSON, once per process for all members that send it.
-impl<E: Event> IntoMessage for Json<&Shared<E>> {
-    fn into_message(self) -> crate::Result<Message> {
-        Ok(self.0.json()?)
     }
 }
