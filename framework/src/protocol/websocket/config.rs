@@ -52,10 +52,9 @@ pub struct WebSocketConfig {
 /// let limits = WebSocketConfig::new().compression(Compression::new().threshold(1024));
 /// ```
 #[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
+#[must_use = "it has an effect only in a `WebSocketConfig`"]
 pub struct Compression {
-    /// The smallest message that is compressed, in bytes (default: 512).
-    pub threshold: usize,
+    pub(super) threshold: usize,
 }
 
 impl Compression {
@@ -201,7 +200,7 @@ impl WebSocketConfig {
     /// at either bound.
     ///
     /// Do not compress secrets together with text that another party chooses: the compressed size
-    /// tells whether they are alike (RFC 7692, 9).
+    /// reveals whether they are alike (RFC 7692, 9).
     ///
     /// ```
     /// use seaway::protocol::{Compression, WebSocketConfig};

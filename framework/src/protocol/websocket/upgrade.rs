@@ -110,6 +110,7 @@ impl Upgrade {
     }
 
     /// Returns whether the page that opens this WebSocket has an allowed origin.
+    ///
     /// [`accept`](Upgrade::accept) rejects it otherwise; check before you do anything that matters.
     pub fn is_origin_allowed(&self) -> bool {
         self.allowed_origins.admits(&self.origin)

@@ -68,7 +68,7 @@ fn summary(docs: &str) -> String {
 fn sentences(summary: &str) -> usize {
     let ends = summary.match_indices(". ").filter(|(at, _)| {
         let next = summary[at + 2..].chars().next();
-        next.is_some_and(|next| next.is_uppercase() || next == '`')
+        next.is_some_and(|next| next.is_uppercase() || "`[".contains(next))
     });
     1 + ends.count()
 }
