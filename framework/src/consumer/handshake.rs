@@ -20,9 +20,9 @@ use std::{fmt, marker::PhantomData, str::FromStr};
 ///
 /// ```
 /// use seaway::{Group, Handshake, Rejection, Result};
-/// # #[derive(seaway::Event)] enum Said { Message { text: String } }
-/// # struct Chat { name: String, room: Group<Said> }
-/// async fn connect(handshake: &mut Handshake<Said>) -> Result<Chat, Rejection> {
+/// # #[derive(seaway::Event)] enum ChatEvent { Message { text: String } }
+/// # struct Chat { name: String, room: Group<ChatEvent> }
+/// async fn connect(handshake: &mut Handshake<ChatEvent>) -> Result<Chat, Rejection> {
 ///     let name = handshake.query("name")?;
 ///     let room: String = handshake.param("room")?;
 ///     handshake.choose_subprotocol(&["chat.v2", "chat.v1"]);
@@ -234,7 +234,7 @@ impl<E: Event> HttpHandshake<E> {
 pub(super) fn too_slow() -> Error {
     Error::new(
         ErrorKind::Timeout,
-        "a consumer's connect took longer than its connect_timeout",
+        "a consumer's `connect` took longer than `connect_timeout`; find the slow call in it, or raise the timeout",
     )
 }
 

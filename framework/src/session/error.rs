@@ -31,19 +31,27 @@ pub(super) fn too_late_for_new_id() -> Error {
 
 /// Converts an error of a session store.
 pub(super) fn failed(error: session_store::Error) -> Error {
-    Error::new(ErrorKind::Session, "the session store failed").with_source(error)
+    Error::new(
+        ErrorKind::Session,
+        "the session store failed; check that it runs and can be reached, and retry later",
+    )
+    .with_source(error)
 }
 
 /// Converts an error of serde for a value.
 pub(super) fn not_this_type(error: serde_json::Error) -> Error {
-    Error::new(ErrorKind::Codec, "a session value is not of this type").with_source(error)
+    Error::new(
+        ErrorKind::Codec,
+        "a session value is not of this type; read it as the type that was inserted, or remove it",
+    )
+    .with_source(error)
 }
 
 /// Converts an error of serde for a value to be inserted.
 pub(super) fn not_json(error: serde_json::Error) -> Error {
     Error::new(
         ErrorKind::Codec,
-        "a session value cannot be written as JSON",
+        "a session value cannot be written as JSON; see its serde attributes",
     )
     .with_source(error)
 }

@@ -82,6 +82,7 @@ async fn open<C: HttpConsumer>(
                 exchange: Some(exchange),
                 limits: BodyLimits {
                     max_body: C::MAX_BODY,
+                    body_rest: C::MAX_BODY,
                     send_buffer: C::SEND_BUFFER,
                     send_timeout: C::SEND_TIMEOUT,
                     keep_alive: C::KEEP_ALIVE,
@@ -94,7 +95,7 @@ async fn open<C: HttpConsumer>(
         Ok(Err(panic)) => Rejection::from(panic),
         Err(_) => Rejection::from(Error::new(
             ErrorKind::Timeout,
-            "a consumer's connect took longer than 10 s",
+            "a consumer's `connect` took longer than 10 s; find the slow call in it, or move it to `handle`",
         ))
         .by(Rule::ConnectTimeout),
     };

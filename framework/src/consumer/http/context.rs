@@ -44,11 +44,19 @@ pub struct HttpContext<E = NoEvent> {
 
 /// The limits that the consumer's constants set.
 pub(super) struct BodyLimits {
-    /// How many more bytes the body may have.
     pub(super) max_body: usize,
+    /// How many more bytes the body may have.
+    pub(super) body_rest: usize,
     pub(super) send_buffer: usize,
     pub(super) send_timeout: Duration,
     pub(super) keep_alive: Duration,
+}
+
+impl BodyLimits {
+    fn too_large(&self) -> Error {
+        let message = format!("the body is larger than {} bytes", self.max_body);
+        Error::new(ErrorKind::TooLarge, message)
+    }
 }
 
 impl<E: Event> HttpContext<E> {
@@ -73,7 +81,7 @@ impl<E: Event> HttpContext<E> {
         let common = &*self.common;
         common.set_long();
         poll_fn(|cx| {
-            if common.poll_last_call(cx).is_ready() {
+            if common.poll_stop_notice(cx).is_ready() {
                 return Poll::Ready(Ok(None));
             }
             let Some(mailbox) = common.address.mailbox() else {
@@ -115,7 +123,12 @@ impl<E: Event> HttpContext<E> {
     /// Not safe: what was read is lost. Use [`next_chunk`](HttpContext::next_chunk).
     pub async fn body(&mut self) -> Result<Bytes> {
         let body = std::mem::take(&mut self.body);
-        body.to_bytes(self.limits.max_body).await
+        let limits = &self.limits;
+        let body = body.to_bytes(limits.body_rest).await;
+        body.map_err(|error| match error.kind() {
+            ErrorKind::TooLarge => limits.too_large(),
+            _ => error,
+        })
     }
 
     /// Returns the next chunk of the request body as it arrives; `None` at its end.
@@ -131,13 +144,10 @@ impl<E: Event> HttpContext<E> {
             let Ok(chunk) = frame.into_data() else {
                 continue;
             };
-            let Some(rest) = self.limits.max_body.checked_sub(chunk.len()) else {
-                return Err(Error::new(
-                    ErrorKind::TooLarge,
-                    "the request body exceeds MAX_BODY of this consumer",
-                ));
+            let Some(rest) = self.limits.body_rest.checked_sub(chunk.len()) else {
+                return Err(self.limits.too_large());
             };
-            self.limits.max_body = rest;
+            self.limits.body_rest = rest;
             return Ok(Some(chunk));
         }
         Ok(None)
