@@ -54,6 +54,8 @@ fn steps(tools: &Tools) -> Result<Vec<Command>> {
             "clippy -p seaway --no-default-features --features {feature} -- -D warnings"
         )));
     }
+    // Alone, too: with the other packages, it would have the feature `server`.
+    steps.push(cargo("test -p without-server"));
     let mut doc = cargo("doc --workspace --all-features --no-deps");
     doc.env("RUSTDOCFLAGS", "-D warnings");
     steps.push(doc);
