@@ -55,12 +55,12 @@ pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'stat
 /// ```
 /// use seaway::{Group, Result, blocking, block_on};
 /// # #[derive(seaway::Event)]
-/// # enum Said { Done }
+/// # enum ImportEvent { Done }
 ///
-/// async fn work(room: Group<Said>) -> Result<()> {
+/// async fn work(room: Group<ImportEvent>) -> Result<()> {
 ///     Ok(blocking(move || {
 ///         // … what takes long …
-///         block_on(room.send(&Said::Done))
+///         block_on(room.send(&ImportEvent::Done))
 ///     })
 ///     .await??)
 /// }

@@ -25,8 +25,8 @@
 ///     names: Vec<String>,
 /// }
 ///
-/// let said = ChatEvent::Message { text: "ahoy".to_owned() };
-/// assert_eq!(serde_json::to_string(&said)?, r#"{"type":"chat.message","text":"ahoy"}"#);
+/// let event = ChatEvent::Message { text: "ahoy".to_owned() };
+/// assert_eq!(serde_json::to_string(&event)?, r#"{"type":"chat.message","text":"ahoy"}"#);
 /// let left = Envelope::encode(&ChatEvent::Left)?;
 /// assert_eq!(left.kind().as_deref(), Some("chat.gone"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())

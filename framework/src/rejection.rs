@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rejection_is_text_unless_it_says_what_it_is() {
+    fn a_rejection_is_text_unless_it_has_a_content_type() {
         let kind = http::header::CONTENT_TYPE;
         let text = Rejection::from_status(StatusCode::NOT_FOUND);
         let json = Rejection::new(StatusCode::NOT_FOUND, "{}")

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_named_with_its_route_and_consumer() {
+    fn a_missing_value_is_named_with_its_route_and_consumer() {
         let rooms = RequiredState::of::<u8>().and(RequiredState::of::<u16>());
         let all = rooms.by("Room").at("/{room}").at("/ws");
         let all = all.and(RequiredState::of::<u32>()).without::<u16>();

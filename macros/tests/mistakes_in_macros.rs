@@ -2,6 +2,6 @@
 //! each mistake, and beside it what is said. `TRYBUILD=overwrite` writes that anew.
 
 #[test]
-fn mistakes_are_told_where_they_were_made() {
+fn mistakes_are_reported_where_they_were_made() {
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
 }

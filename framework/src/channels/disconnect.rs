@@ -112,16 +112,17 @@ mod tests {
     #[test]
     fn only_a_disconnection_is_one() {
         let envelope = Envelope::disconnect(Close::new(4401, "bye")).unwrap();
-        let said = rmp_serde::to_vec_named(&serde_json::json!({ "type": "chat.message" })).unwrap();
+        let event =
+            rmp_serde::to_vec_named(&serde_json::json!({ "type": "chat.message" })).unwrap();
 
         assert_eq!(envelope.disconnects(), Some(Close::new(4401, "bye")));
-        assert_eq!(Envelope::from_bytes(said).disconnects(), None);
+        assert_eq!(Envelope::from_bytes(event).disconnects(), None);
         assert_eq!(Envelope::from_bytes(&b"\x81"[..]).disconnects(), None);
     }
 
     #[test]
     fn what_python_leaves_out_has_a_default_and_what_may_not_travel_is_replaced() {
-        for (said, expected) in [
+        for (event, expected) in [
             (serde_json::json!({ "type": "seaway.disconnect" }), 1008),
             (
                 serde_json::json!({ "type": "seaway.disconnect", "code": 1006 }),
@@ -136,9 +137,9 @@ mod tests {
                 4000,
             ),
         ] {
-            let bytes = rmp_serde::to_vec_named(&said).unwrap();
+            let bytes = rmp_serde::to_vec_named(&event).unwrap();
             let close = Envelope::from_bytes(bytes).disconnects().unwrap();
-            assert_eq!(close.code, expected, "{said}");
+            assert_eq!(close.code, expected, "{event}");
         }
     }
 }

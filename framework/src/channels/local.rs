@@ -398,11 +398,11 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_mailbox_leaves_its_groups_and_the_wire_is_told() {
+    fn a_dropped_mailbox_leaves_its_groups_and_empty_groups_are_reported() {
         let emptied = Arc::new(Mutex::new(Vec::new()));
-        let told = emptied.clone();
+        let log = emptied.clone();
         let local = LocalChannels::new(8, move |group| {
-            told.lock().unwrap().push(group.to_string());
+            log.lock().unwrap().push(group.to_string());
         });
         let (one, two) = (local.open("a").unwrap(), local.open("a").unwrap());
         assert_eq!(
@@ -422,9 +422,9 @@ mod tests {
 
         assert_eq!(local.members(&group("x")), 0);
         assert_eq!(local.groups(), []);
-        let mut told = emptied.lock().unwrap().clone();
-        told.sort();
-        assert_eq!(told, ["x", "y"]);
+        let mut log = emptied.lock().unwrap().clone();
+        log.sort();
+        assert_eq!(log, ["x", "y"]);
     }
 
     #[test]

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_allocated_for_what_is_merely_announced() {
+    fn a_length_that_the_bytes_do_not_have_allocates_nothing() {
         for header in [0xdc, 0xdd, 0xde, 0xdf, 0xc6, 0xdb, 0xc9] {
             let bytes = [header, 0xff, 0xff, 0xff, 0xff, 0x00, 0x00];
 
@@ -293,7 +293,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
 
         #[test]
-        fn what_is_encoded_passes_the_check_and_what_is_cut_short_does_not(value in value()) {
+        fn an_encoded_value_passes_the_check_and_a_truncated_one_does_not(value in value()) {
             let bytes = rmp_serde::to_vec_named(&value).unwrap();
 
             prop_assert_eq!(check(&bytes), Ok(()));

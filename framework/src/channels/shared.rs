@@ -69,9 +69,9 @@ impl<E: Event> Shared<E> {
     ///
     /// ```
     /// use seaway::{Message, Result, channels::Shared};
-    /// # #[derive(seaway::Event)] enum Said { Message { text: String } }
-    /// fn words(event: &Shared<Said>) -> Result<Message> {
-    ///     Ok(event.message(|Said::Message { text }| Ok(Message::text(text.as_str())))?)
+    /// # #[derive(seaway::Event)] enum ChatEvent { Message { text: String } }
+    /// fn words(event: &Shared<ChatEvent>) -> Result<Message> {
+    ///     Ok(event.message(|ChatEvent::Message { text }| Ok(Message::text(text.as_str())))?)
     /// }
     /// ```
     ///
@@ -143,24 +143,30 @@ mod tests {
     use serde::{Deserialize, Serialize};
 
     #[derive(Serialize, Deserialize)]
-    #[serde(tag = "type", rename = "said")]
-    struct Said {
+    #[serde(tag = "type", rename = "chat.message")]
+    struct ChatEvent {
         text: String,
     }
 
-    impl crate::channels::Event for Said {}
+    impl crate::channels::Event for ChatEvent {}
 
     #[test]
     fn members_share_one_frame() {
-        let said = Said { text: "hi".into() };
-        let envelope = Envelope::encode(&said).unwrap();
-        let (one, two) = (envelope.clone().decode::<Said>(), envelope.decode::<Said>());
+        let event = ChatEvent { text: "hi".into() };
+        let envelope = Envelope::encode(&event).unwrap();
+        let (one, two) = (
+            envelope.clone().decode::<ChatEvent>(),
+            envelope.decode::<ChatEvent>(),
+        );
         let (one, two) = (one.unwrap(), two.unwrap());
 
         let (first, second) = (one.json().unwrap(), two.json().unwrap());
-        let other = one.message(|said| Ok(Message::text(said.text.as_str())));
+        let other = one.message(|event| Ok(Message::text(event.text.as_str())));
 
-        assert_eq!(first, Message::text(r#"{"type":"said","text":"hi"}"#));
+        assert_eq!(
+            first,
+            Message::text(r#"{"type":"chat.message","text":"hi"}"#)
+        );
         assert_eq!(first.payload().as_ptr(), second.payload().as_ptr());
         assert_eq!(other.unwrap(), Message::text("hi"));
     }

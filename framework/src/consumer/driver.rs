@@ -122,7 +122,7 @@ impl<H: Hooks> Driver<H> {
 
     /// Serves the client until the connection ends. Returns the error that a hook failed with.
     pub(super) async fn run(mut self: Box<Self>) -> crate::Result<()> {
-        let outcome = self.take_turns().await;
+        let outcome = self.run_hooks().await;
         // The hooks remain in the box: moved out, they would enlarge the connection's future.
         let ConnectionState {
             socket, mailbox, ..
@@ -139,7 +139,7 @@ impl<H: Hooks> Driver<H> {
         outcome
     }
 
-    async fn take_turns(&mut self) -> crate::Result<()> {
+    async fn run_hooks(&mut self) -> crate::Result<()> {
         let Self {
             hooks, connection, ..
         } = self;

@@ -106,14 +106,14 @@ struct Queue {
 impl Queue {
     /// Takes and runs jobs until it is to stop, then waits for those in hand.
     async fn serve(&self, stop: &CancellationToken) {
-        let places = Arc::new(Semaphore::new(self.concurrency.min(Semaphore::MAX_PERMITS)));
+        let permits = Arc::new(Semaphore::new(self.concurrency.min(Semaphore::MAX_PERMITS)));
         let mut jobs = JoinSet::new();
         let mut pause = FIRST_PAUSE;
         loop {
-            let place = tokio::select! {
+            let permit = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                place = places.clone().acquire_owned() => place.expect("it is never closed"),
+                permit = permits.clone().acquire_owned() => permit.expect("it is never closed"),
             };
             // A job may have been taken when this future is dropped, so it never is: see
             // `ChannelLayer::receive`.
@@ -123,7 +123,7 @@ impl Queue {
                     let job = self.run(envelope);
                     jobs.spawn(async move {
                         job.await;
-                        drop(place);
+                        drop(permit);
                     });
                 }
                 Ok(None) => pause = FIRST_PAUSE,

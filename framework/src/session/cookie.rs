@@ -254,13 +254,13 @@ mod tests {
     use super::*;
 
     /// Returns the panic message of a check, if it fails.
-    fn told(check: impl FnOnce() + std::panic::UnwindSafe) -> Option<String> {
+    fn panic_text(check: impl FnOnce() + std::panic::UnwindSafe) -> Option<String> {
         let panic = std::panic::catch_unwind(check).err()?;
         Some(*panic.downcast::<String>().unwrap())
     }
 
     #[test]
-    fn a_setting_that_no_browser_keeps_to_is_told_at_once() {
+    fn a_cookie_setting_that_browsers_ignore_panics() {
         for (name, fits) in [
             ("shop", true),
             ("__Host-id", true),
@@ -269,8 +269,8 @@ mod tests {
             ("a=b", false),
             ("caf\u{e9}", false),
         ] {
-            let told = told(|| SessionCookie::check_name(name));
-            assert_eq!(told.is_none(), fits, "{name}: {told:?}");
+            let panic_text = panic_text(|| SessionCookie::check_name(name));
+            assert_eq!(panic_text.is_none(), fits, "{name}: {panic_text:?}");
         }
         for (path, fits) in [
             ("/", true),
@@ -280,8 +280,8 @@ mod tests {
             ("/a;b", false),
             ("/a\n", false),
         ] {
-            let told = told(|| SessionCookie::check_path(path));
-            assert_eq!(told.is_none(), fits, "{path}: {told:?}");
+            let panic_text = panic_text(|| SessionCookie::check_path(path));
+            assert_eq!(panic_text.is_none(), fits, "{path}: {panic_text:?}");
         }
         for (domain, fits) in [
             ("example.com", true),
@@ -293,8 +293,8 @@ mod tests {
             ("*.example.com", false),
             (" example.com", false),
         ] {
-            let told = told(|| SessionCookie::check_domain(domain));
-            assert_eq!(told.is_none(), fits, "{domain}: {told:?}");
+            let panic_text = panic_text(|| SessionCookie::check_domain(domain));
+            assert_eq!(panic_text.is_none(), fits, "{domain}: {panic_text:?}");
         }
     }
 
@@ -360,10 +360,10 @@ mod tests {
                 Some("SameSite::None"),
             ),
         ] {
-            let told = told(|| cookie.check());
+            let panic_text = panic_text(|| cookie.check());
             match mistake {
-                None => assert_eq!(told, None),
-                Some(mistake) => assert!(told.unwrap().contains(mistake), "{mistake}"),
+                None => assert_eq!(panic_text, None),
+                Some(mistake) => assert!(panic_text.unwrap().contains(mistake), "{mistake}"),
             }
         }
     }

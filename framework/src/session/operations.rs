@@ -68,7 +68,7 @@ pub(super) struct SessionCore {
     /// The id in the cookie, if the client has sent one.
     pub(super) cookie: Option<Id>,
     pub(super) began: Instant,
-    news: ChangeNotifier,
+    changes: ChangeNotifier,
     state: Mutex<State>,
     /// Held during an operation on the store: of two saves at once, the one that ends last might
     /// otherwise be the one that has begun first, with older values.
@@ -76,12 +76,16 @@ pub(super) struct SessionCore {
 }
 
 impl SessionCore {
-    pub(super) fn new(cookie: Option<Id>, backend: SessionBackend, news: ChangeNotifier) -> Self {
+    pub(super) fn new(
+        cookie: Option<Id>,
+        backend: SessionBackend,
+        changes: ChangeNotifier,
+    ) -> Self {
         Self {
             backend,
             cookie,
             began: Instant::now(),
-            news,
+            changes,
             state: Mutex::new(State::of_cookie(cookie)),
             mutex: sync::Mutex::default(),
         }
@@ -133,7 +137,7 @@ impl SessionCore {
         }
         // From now on, the open connection depends on its session.
         if state.is_response_made() && !was_known && !is_missing {
-            self.news.notify();
+            self.changes.notify();
         }
         Ok(())
     }

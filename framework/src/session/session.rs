@@ -68,8 +68,12 @@ pub struct Session(pub(super) Arc<SessionCore>);
 
 impl Session {
     /// Creates the session of a request whose cookie has this id.
-    pub(crate) fn new(cookie: Option<Id>, backend: SessionBackend, news: ChangeNotifier) -> Self {
-        Self(Arc::new(SessionCore::new(cookie, backend, news)))
+    pub(crate) fn new(
+        cookie: Option<Id>,
+        backend: SessionBackend,
+        changes: ChangeNotifier,
+    ) -> Self {
+        Self(Arc::new(SessionCore::new(cookie, backend, changes)))
     }
 
     /// Returns the condition that closes the connection when the session ends.

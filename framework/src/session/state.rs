@@ -77,7 +77,7 @@ impl State {
         }
     }
 
-    /// Notes what is now known of the cookie's session.
+    /// Sets what is known of the cookie's session.
     pub(super) fn set_cookie_session(&mut self, known: CookieSession) {
         if let Response::Pending(cookie) = &mut self.response {
             *cookie = known;

@@ -57,9 +57,9 @@ where
     nothing_is_received_after_leaving(&here, &there).await;
     a_dropped_mailbox_leaves_its_groups(&here, &there).await;
     a_full_mailbox_never_stops_the_sender(&here).await;
-    the_owner_of_a_full_mailbox_is_told(&here).await;
+    the_owner_of_a_full_mailbox_gets_a_notice(&here).await;
     nobody_is_no_error(&here).await;
-    members_of_one_group_hear_nothing_of_another(&here, &there).await;
+    members_of_one_group_receive_nothing_of_another(&here, &there).await;
     members_are_counted_per_process(&here).await;
     only_own_channels_can_be_added_to_a_group(&here, &there).await;
     a_job_waits_and_is_taken_once(&here, &there).await;
@@ -185,7 +185,7 @@ async fn a_full_mailbox_never_stops_the_sender(here: &Channels) {
     panic!("a mailbox holds {LARGEST_CAPACITY} events and drops none: it is not bounded");
 }
 
-async fn the_owner_of_a_full_mailbox_is_told(here: &Channels) {
+async fn the_owner_of_a_full_mailbox_gets_a_notice(here: &Channels) {
     let mut slow = open(here).await;
     join(here, "exam.missed", &slow).await;
     let mut number = 0;
@@ -223,7 +223,7 @@ async fn nobody_is_no_error(here: &Channels) {
     sent.expect("a missing channel drops the event without an error");
 }
 
-async fn members_of_one_group_hear_nothing_of_another(here: &Channels, there: &Channels) {
+async fn members_of_one_group_receive_nothing_of_another(here: &Channels, there: &Channels) {
     let mut mailbox = open(there).await;
     join(there, "exam.mine", &mailbox).await;
 

@@ -76,7 +76,7 @@ async fn a_listener_skips_and_counts_events_of_other_types_and_bytes_that_are_no
 }
 
 #[tokio::test]
-async fn a_listener_says_how_many_events_were_dropped_and_continues() {
+async fn a_slow_reader_gets_the_number_of_dropped_events_and_continues() {
     let channels = Channels::new(InMemoryChannelLayer::with_mailbox_capacity(2));
     let mut listener = channels.listen::<Price>("prices").await.unwrap();
 

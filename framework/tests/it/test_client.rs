@@ -92,7 +92,7 @@ async fn a_log_in_names_the_path_that_auth_is_around() {
 }
 
 #[tokio::test]
-async fn a_log_in_without_sessions_says_what_is_missing() {
+async fn a_log_in_without_sessions_fails_and_names_what_is_missing() {
     let app = ProtocolTypeRouter::new()
         .http(from_service(Router::new()))
         .with(Auth::new(accounts()));

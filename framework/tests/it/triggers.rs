@@ -154,7 +154,7 @@ const EXPECTED: [&str; 9] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn failed_and_malformed_are_told_what_was_handled() {
+async fn failed_and_malformed_get_what_was_handled() {
     let (channels, recorder) = (Channels::in_memory(), Recorder::default());
     let app = Careless::application(&channels).with(Provide(recorder.clone()));
 
@@ -162,7 +162,7 @@ async fn failed_and_malformed_are_told_what_was_handled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn blocking_hooks_are_told_the_same() {
+async fn blocking_hooks_get_the_same() {
     let (channels, recorder) = (Channels::in_memory(), Recorder::default());
     let app = CarelessBlocking::application(&channels).with(Provide(recorder.clone()));
 

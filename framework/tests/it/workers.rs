@@ -268,7 +268,7 @@ async fn a_channel_runs_one_job_at_a_time_unless_its_concurrency_allows_more() {
 }
 
 #[tokio::test]
-async fn a_sender_is_told_that_the_channel_is_full() {
+async fn a_send_to_a_full_channel_fails() {
     let channels = Channels::in_memory();
     for number in 0..100 {
         send(&channels, record(number)).await;

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_template_is_said_to_be_none() {
+    fn a_string_that_is_no_template_is_an_error() {
         for (template, expected) in [
             ("chat.{}", "name what goes into"),
             ("chat.{room", "without its `}`"),

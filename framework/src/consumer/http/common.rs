@@ -20,13 +20,13 @@ pub(super) struct Common {
     /// Whether the handler waits for events, or streams: it may then run long, and its session and
     /// user are watched.
     is_long: AtomicBool,
-    last_call: Mutex<LastCall>,
+    stop_notice: Mutex<StopNotice>,
 }
 
 /// The signal that the server stops.
 #[derive(Default)]
-struct LastCall {
-    is_made: bool,
+struct StopNotice {
+    is_given: bool,
     waiting: Option<Waker>,
 }
 
@@ -36,7 +36,7 @@ impl Common {
             address,
             pipe: OnceLock::new(),
             is_long: AtomicBool::new(false),
-            last_call: Mutex::default(),
+            stop_notice: Mutex::default(),
         }
     }
 
@@ -49,24 +49,24 @@ impl Common {
     }
 
     /// Signals the handler to finish.
-    pub(super) fn make_last_call(&self) {
-        let mut last_call = self.last_call();
-        last_call.is_made = true;
-        let waiting = last_call.waiting.take();
-        drop(last_call);
+    pub(super) fn give_stop_notice(&self) {
+        let mut stop_notice = self.stop_notice();
+        stop_notice.is_given = true;
+        let waiting = stop_notice.waiting.take();
+        drop(stop_notice);
         wake(waiting);
     }
 
-    pub(super) fn is_last_call_made(&self) -> bool {
-        self.last_call().is_made
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop_notice().is_given
     }
 
-    pub(super) fn poll_last_call(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut last_call = self.last_call();
-        if last_call.is_made {
+    pub(super) fn poll_stop_notice(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut stop_notice = self.stop_notice();
+        if stop_notice.is_given {
             return Poll::Ready(());
         }
-        store_waker(&mut last_call.waiting, cx);
+        store_waker(&mut stop_notice.waiting, cx);
         Poll::Pending
     }
 
@@ -83,8 +83,8 @@ impl Common {
         pipe.is_some_and(|(pipe, _)| pipe.has_stalled())
     }
 
-    fn last_call(&self) -> MutexGuard<'_, LastCall> {
-        let lock = self.last_call.lock();
+    fn stop_notice(&self) -> MutexGuard<'_, StopNotice> {
+        let lock = self.stop_notice.lock();
         lock.expect("no code panics while it holds this lock")
     }
 }

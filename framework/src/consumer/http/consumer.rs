@@ -16,22 +16,22 @@ use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 /// ```
 /// use seaway::{Reply, HttpConsumer, HttpContext, HttpHandshake, Json, Rejection, Result, http::StatusCode};
 /// use std::time::Duration;
-/// # #[derive(seaway::Event)] enum Said { Message { text: String } }
+/// # #[derive(seaway::Event)] enum ChatEvent { Message { text: String } }
 ///
 /// /// Long polling: the next message in the room, or 204 after 30 s.
 /// struct Next;
 ///
 /// impl HttpConsumer for Next {
-///     type Event = Said;
+///     type Event = ChatEvent;
 ///
-///     async fn connect(handshake: &mut HttpHandshake<Said>) -> Result<Self, Rejection> {
+///     async fn connect(handshake: &mut HttpHandshake<ChatEvent>) -> Result<Self, Rejection> {
 ///         handshake.join("chat.lobby").await?;
 ///         Ok(Next)
 ///     }
 ///
-///     async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Reply> {
+///     async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<Reply> {
 ///         match tokio::time::timeout(Duration::from_secs(30), ctx.next_event()).await {
-///             Ok(Ok(Some(said))) => ctx.reply(Json(said)),
+///             Ok(Ok(Some(event))) => ctx.reply(Json(event)),
 ///             _ => ctx.reply(StatusCode::NO_CONTENT),
 ///         }
 ///     }

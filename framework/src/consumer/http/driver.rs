@@ -116,7 +116,7 @@ async fn conclude<E: Event>(
 ) -> (Disconnect, crate::Result<()>) {
     ctx.common.end_stream();
     let exchange = ctx.exchange.take();
-    let replied = match ctx.common.is_last_call_made() {
+    let replied = match ctx.common.is_stopping() {
         true => Disconnect::ServerStopping,
         false => Disconnect::Replied,
     };

@@ -162,7 +162,7 @@ impl Endings {
         if !stop.poll(cx) {
             return Poll::Pending;
         }
-        self.common.make_last_call();
+        self.common.give_stop_notice();
         // Only an event stream can be ended without loss; any other response may finish.
         let pipe = match self.common.pipe.get() {
             Some((pipe, PipeEnd::Complete)) if pipe.is_open() => pipe,

@@ -17,13 +17,13 @@ use std::{fmt, sync::Arc, time::Duration};
 ///
 /// ```
 /// use seaway::{Reply, HttpContext, Json, Result, SseEvent};
-/// # #[derive(seaway::Event)] enum Said { Message { text: String } }
+/// # #[derive(seaway::Event)] enum ChatEvent { Message { text: String } }
 ///
-/// async fn handle(ctx: &mut HttpContext<Said>) -> Result<Reply> {
+/// async fn handle(ctx: &mut HttpContext<ChatEvent>) -> Result<Reply> {
 ///     let events = ctx.sse().await?;
 ///     events.send(SseEvent::text("welcome").name("greeting")).await?;
-///     while let Some(said) = ctx.next_event().await? {
-///         events.send(Json(said)).await?;
+///     while let Some(event) = ctx.next_event().await? {
+///         events.send(Json(event)).await?;
 ///     }
 ///     Ok(events.end())
 /// }

@@ -61,10 +61,10 @@ impl SseEvent {
     ///
     /// ```
     /// use seaway::{Result, Shared, SseEvent};
-    /// # #[derive(seaway::Event)] enum Said { Message { id: u64, text: String } }
-    /// fn told(event: &Shared<Said>) -> Result<SseEvent> {
-    ///     Ok(SseEvent::shared(event, |said| {
-    ///         let Said::Message { id, text } = said;
+    /// # #[derive(seaway::Event)] enum ChatEvent { Message { id: u64, text: String } }
+    /// fn to_sse(event: &Shared<ChatEvent>) -> Result<SseEvent> {
+    ///     Ok(SseEvent::shared(event, |event| {
+    ///         let ChatEvent::Message { id, text } = event;
     ///         Ok(SseEvent::text(text).id(id.to_string()))
     ///     })?)
     /// }

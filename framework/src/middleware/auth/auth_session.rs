@@ -110,7 +110,7 @@ pub(super) struct LogIn<A: Authenticator> {
     /// Path and query of an HTTP request. A copy: a slice would hold hyper's buffer while a
     /// response streams.
     pub(super) page: Option<Box<str>>,
-    pub(super) news: ChangeNotifier,
+    pub(super) changes: ChangeNotifier,
     /// The span of the connection, whose log lines show the user.
     pub(super) span: Span,
     /// Whether the response is made. After that, no cookie can be set.
@@ -153,7 +153,7 @@ impl<A: Authenticator> LogIn<A> {
         *self.known() = Some(user.clone());
         // From now on, the open connection depends on its user.
         if self.is_replied.load(Ordering::Acquire) {
-            self.news.notify();
+            self.changes.notify();
         }
         Ok(user)
     }

@@ -174,7 +174,7 @@ where
             credential,
             recheck: self.auth.recheck,
             page: page.map(|page| page.as_str().into()),
-            news: scope
+            changes: scope
                 .extensions
                 .get_or_insert_default::<Revocations>()
                 .change_notifier(),

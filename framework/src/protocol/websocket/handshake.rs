@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handshake_without_its_upgrade_header_is_told_what_is_missing() {
+    fn a_handshake_without_its_upgrade_header_gets_426_that_names_it() {
         let without: Vec<_> = GOOD
             .into_iter()
             .filter(|(key, _)| *key != "upgrade")
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_told_ours() {
+    fn a_handshake_of_another_version_gets_our_version() {
         let other = GOOD.map(|(name, value)| match name {
             "sec-websocket-version" => (name, "8"),
             _ => (name, value),

@@ -434,9 +434,9 @@ fn default_port(scheme: &str) -> Option<u16> {
 mod tests {
     use super::*;
 
-    fn from(said: &str, host: &str) -> Origin {
+    fn from(origin: &str, host: &str) -> Origin {
         Origin {
-            page: Page::parse(said.as_bytes()),
+            page: Page::parse(origin.as_bytes()),
             host: Some(host.to_owned()),
         }
     }
@@ -444,7 +444,7 @@ mod tests {
     #[test]
     fn the_same_origin_is_host_and_port() {
         let rule = AllowedOrigins::same_origin();
-        for (said, host, admitted) in [
+        for (origin, host, admitted) in [
             ("https://a.example", "a.example", true),
             ("https://a.example", "a.example:443", true),
             ("https://A.example", "a.EXAMPLE", true),
@@ -468,13 +468,17 @@ mod tests {
             ("http://[0:0:0:0:0:0:0:1]", "[::1]", true),
             ("http://[zz]", "[zz]", false),
         ] {
-            assert_eq!(rule.admits(&from(said, host)), admitted, "{said} at {host}");
+            assert_eq!(
+                rule.admits(&from(origin, host)),
+                admitted,
+                "{origin} at {host}"
+            );
         }
     }
 
     #[test]
     fn a_list_admits_what_it_names() {
-        for (pattern, said, admitted) in [
+        for (pattern, origin, admitted) in [
             ("a.example", "https://a.example:8443", true),
             ("a.example", "http://sub.a.example", false),
             (".a.example", "http://x.y.a.example:99", true),
@@ -508,9 +512,9 @@ mod tests {
         ] {
             let rule = AllowedOrigins::list([pattern]);
             assert_eq!(
-                rule.admits(&from(said, "h")),
+                rule.admits(&from(origin, "h")),
                 admitted,
-                "{pattern} for {said}"
+                "{pattern} for {origin}"
             );
         }
     }
@@ -655,7 +659,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_can_match_nothing_is_told_at_once_with_the_remedy() {
+    fn a_pattern_that_can_match_nothing_panics_with_the_remedy() {
         for (pattern, remedy) in [
             ("", "it is empty"),
             ("  ", "it is empty"),
@@ -688,21 +692,21 @@ mod tests {
         ] {
             let listing = std::panic::catch_unwind(|| AllowedOrigins::list([pattern]));
             let panic = listing.expect_err(pattern);
-            let told = panic.downcast::<String>().unwrap();
-            assert!(told.contains("is not an origin"), "{told}");
-            assert!(told.contains(remedy), "{told}");
+            let text = panic.downcast::<String>().unwrap();
+            assert!(text.contains("is not an origin"), "{text}");
+            assert!(text.contains(remedy), "{text}");
         }
     }
 
     #[test]
     #[should_panic(expected = "admits no page")]
-    fn a_list_of_none_is_told_at_once() {
+    fn an_empty_list_panics() {
         _ = AllowedOrigins::list([]);
     }
 
     #[test]
-    fn the_log_is_told_which_page_was_rejected() {
-        for (said, told) in [
+    fn the_log_names_the_page_that_was_rejected() {
+        for (origin, text) in [
             (
                 "https://evil.example",
                 "the origin is https://evil.example and the Host header is a.example, see AllowedOrigins",
@@ -717,7 +721,7 @@ mod tests {
             ),
             ("no origin", "the Origin header names no single origin"),
         ] {
-            assert_eq!(from(said, "a.example").to_string(), told);
+            assert_eq!(from(origin, "a.example").to_string(), text);
         }
     }
 }

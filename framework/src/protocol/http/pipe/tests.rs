@@ -54,7 +54,7 @@ async fn a_reader_that_takes_nothing_has_stalled_and_a_slow_one_is_not() {
 }
 
 #[tokio::test]
-async fn one_who_waits_for_room_is_told_that_nobody_reads_any_more() {
+async fn a_send_that_waits_for_room_fails_once_nobody_reads() {
     let pipe = Pipe::new(1, PATIENCE);
     let body = PipeBody::new(pipe.clone(), None);
     pipe.send("full".into()).await.unwrap();
@@ -69,7 +69,7 @@ async fn one_who_waits_for_room_is_told_that_nobody_reads_any_more() {
 }
 
 #[tokio::test]
-async fn what_is_large_is_read_in_slices() {
+async fn a_large_chunk_is_read_in_slices() {
     let pipe = Pipe::new(1, PATIENCE);
     let mut body = PipeBody::new(pipe.clone(), None);
 
@@ -95,7 +95,7 @@ async fn an_aborted_body_ends_with_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_pipe_says_that_it_is_there_and_a_busy_one_does_not() {
+async fn only_a_silent_pipe_sends_keep_alive_comments() {
     let second = Duration::from_secs(1);
     let pipe = Pipe::new(10, PATIENCE);
     let mut body = PipeBody::new(pipe.clone(), Some((15 * second, Bytes::from_static(b":"))));

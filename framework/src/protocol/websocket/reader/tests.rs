@@ -54,16 +54,16 @@ fn a_message_may_come_byte_by_byte_and_in_fragments() {
     ]
     .concat();
     let mut reader = Reader::new(1000, false);
-    let mut heard = Vec::new();
+    let mut messages = Vec::new();
 
     for byte in bytes {
         reader.feed(&[byte]);
-        heard.extend(reader.next().unwrap());
+        messages.extend(reader.next().unwrap());
     }
 
     let ping = Control::Ping("still there?".into());
     assert_eq!(
-        heard,
+        messages,
         [
             Incoming::Control(ping),
             Incoming::Message(Message::text("caf\u{e9}"))
@@ -228,16 +228,16 @@ fn read_all(reads: &[&[u8]]) -> (Vec<Incoming>, Option<Close>) {
     /// longest header.
     const ASIDE: usize = 14 + MAX_CONTROL as usize;
     let mut reader = Reader::new(LIMIT, false);
-    let mut heard = Vec::new();
+    let mut messages = Vec::new();
     let mut largest_read = 0;
     for read in reads {
         largest_read = largest_read.max(read.len());
         reader.feed(read);
         loop {
             match reader.next() {
-                Ok(Some(incoming)) => heard.push(incoming),
+                Ok(Some(incoming)) => messages.push(incoming),
                 Ok(None) => break,
-                Err(close) => return (heard, Some(close)),
+                Err(close) => return (messages, Some(close)),
             }
         }
         let message = reader.message.as_ref().map(|message| &message.data);
@@ -251,7 +251,7 @@ fn read_all(reads: &[&[u8]]) -> (Vec<Incoming>, Option<Close>) {
         let allocated = message.map_or(0, Vec::capacity);
         assert!(allocated <= 2 * LIMIT, "{allocated} bytes for a message");
     }
-    (heard, None)
+    (messages, None)
 }
 
 /// Splits bytes into reads.
