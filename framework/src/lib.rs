@@ -11,10 +11,10 @@
 mod connection_span;
 mod error;
 mod log_limit;
-mod rejection_log;
 mod waker;
 
 mod metric;
+mod rejection_log;
 
 mod catch_panic;
 mod cookies;
@@ -24,18 +24,19 @@ mod name;
 #[cfg(feature = "redis")]
 mod redis_link;
 mod rejection;
-mod required_state;
-mod revocation;
-mod scope;
 
 mod blocking;
 mod codec;
+mod required_state;
+mod revocation;
+mod scope;
 
 mod application;
 mod extract;
 
 pub mod channels;
 pub mod protocol;
+
 #[cfg(feature = "sessions")]
 pub mod session;
 
@@ -43,20 +44,19 @@ pub mod consumer;
 pub mod middleware;
 pub mod routing;
 
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
 #[cfg(feature = "django")]
 pub mod django;
 mod service;
 
-#[cfg(feature = "server")]
-mod server;
-
 pub mod testing;
 
-#[doc(hidden)]
-#[path = "private.rs"]
-pub mod __private;
 #[cfg(feature = "macros")]
 mod macros;
+#[cfg(feature = "server")]
+mod server;
 
 // Public signatures use their types; the re-export saves users a dependency of their own.
 pub use {bytes, http};

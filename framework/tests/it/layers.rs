@@ -96,6 +96,51 @@ fn the_modules_inside_a_folder_form_no_circle() {
     assert!(circles.is_empty(), "circles:\n{}", circles.join("\n"));
 }
 
+#[test]
+fn the_crates_root_and_contributing_list_the_same_layers() {
+    let sorted = |mut layers: Vec<Vec<String>>| {
+        layers.iter_mut().for_each(|layer| layer.sort());
+        layers
+    };
+    let expected: Vec<Vec<String>> = LAYERS
+        .iter()
+        .map(|layer| layer.iter().map(|module| (*module).to_owned()).collect())
+        .collect();
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+
+    let root = fs::read_to_string(crate_folder.join("src/lib.rs")).unwrap();
+    let (_, modules) = root.split_once("// Layers, lowest first").unwrap();
+    let (modules, _) = modules.split_once("\n// Public signatures").unwrap();
+    let groups = modules.split("\n\n").map(|group| {
+        let names = group
+            .lines()
+            .filter_map(|line| line.strip_suffix(';')?.split_once("mod "));
+        names
+            .map(|(_, name)| name.trim_start_matches('_').to_owned())
+            .collect()
+    });
+    let groups: Vec<Vec<String>> = groups.filter(|group: &Vec<_>| !group.is_empty()).collect();
+    assert_eq!(sorted(groups), sorted(expected.clone()), "src/lib.rs");
+
+    let page = fs::read_to_string(crate_folder.join("../CONTRIBUTING.md")).unwrap();
+    let (_, table) = page.split_once("| layer | contains |").unwrap();
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let mut rows: Vec<Vec<String>> = rows
+        .map(|row| {
+            let layer = row.split('|').nth(1).unwrap();
+            let names = layer
+                .split(',')
+                .map(|name| name.trim().trim_matches('`').to_owned());
+            names.collect()
+        })
+        .collect();
+    rows.reverse();
+    assert_eq!(sorted(rows), sorted(expected), "CONTRIBUTING.md");
+}
+
 fn layer(module: &str) -> usize {
     let found = LAYERS.iter().position(|layer| layer.contains(&module));
     found.unwrap_or_else(|| panic!("{module} has no layer: give it one in this test"))
