@@ -160,8 +160,9 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     /// If it returns `Ok`, the connection remains open; `Err` closes it with 1011.
     ///
     /// Default: an event that was not sent, or may not have been ([`ErrorKind::Layer`],
-    /// [`ErrorKind::Unconfirmed`]), is counted ([`Channels::unsent`]) and logged, and closes the
-    /// connection with 1013 (try again later), so that the client learns of the loss.
+    /// [`ErrorKind::ChannelFull`], [`ErrorKind::Unconfirmed`]), is counted ([`Channels::unsent`])
+    /// and logged, and closes the connection with 1013 (try again later), so that the client learns
+    /// of the loss.
     /// [`ErrorKind::Missed`] also closes it with 1013, a session that has ended with 4401, any
     /// other error with 1011. The hook does not run for a client that has left
     /// ([`ErrorKind::Closed`]), nor after a panic.

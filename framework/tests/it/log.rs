@@ -1,18 +1,37 @@
 //! A subscriber that records log lines for tests.
 
 use crate::support::Recorder;
+use std::cell::Cell;
+use tracing::subscriber::DefaultGuard;
 
 /// The lines that this thread logs while the test holds it.
 pub(crate) struct Log {
     lines: Recorder,
-    _listening: tracing::subscriber::DefaultGuard,
+    _listening: DefaultGuard,
 }
 
 impl Log {
     pub(crate) fn listen() -> Self {
         let lines = Recorder::default();
-        let _listening = tracing::subscriber::set_default(Listener(lines.clone()));
+        let _listening = tracing::subscriber::set_default(Subscriber(lines.clone()));
         Self { lines, _listening }
+    }
+
+    /// Records the lines of the threads that this runtime starts, too.
+    pub(crate) fn listen_on_threads(&self, runtime: &mut tokio::runtime::Builder) {
+        thread_local! {
+            static LISTENING: Cell<Option<DefaultGuard>> = const { Cell::new(None) };
+        }
+        let lines = self.lines.clone();
+        runtime.on_thread_start(move || {
+            let listening = tracing::subscriber::set_default(Subscriber(lines.clone()));
+            LISTENING.set(Some(listening));
+        });
+    }
+
+    /// Forgets all lines so far.
+    pub(crate) fn clear(&self) {
+        self.lines.clear();
     }
 
     /// Returns the lines that require an operator's action.
@@ -35,9 +54,9 @@ impl Log {
     }
 }
 
-struct Listener(Recorder);
+struct Subscriber(Recorder);
 
-impl tracing::Subscriber for Listener {
+impl tracing::Subscriber for Subscriber {
     fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
         true
     }

@@ -58,6 +58,10 @@ impl Recorder {
         self.0.lock().unwrap().clone()
     }
 
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap().clear();
+    }
+
     /// Waits until there are `count` entries.
     pub(crate) async fn wait_for(&self, count: usize) -> Vec<String> {
         eventually(|| {
