@@ -20,6 +20,7 @@ mod interop_layers;
 mod missed;
 mod outage;
 mod people;
+mod redis_acl;
 mod redis_layer;
 mod scale;
 mod sessions;

@@ -1,0 +1,93 @@
+//! Tests that a restricted Redis user with the rules of `docs/deployment.md` may do everything.
+
+use seaway::{Channels, channels::redis::RedisConfig, session::RedisStore, testing::channel_layer};
+use seaway_tests::support::Redis;
+use std::fs;
+
+/// A row of the guide's table: what the rules are for, and the rules.
+fn rules(what: &str) -> Vec<String> {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/deployment.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let (_, table) = guide
+        .split_once("| a Redis user for | needs |")
+        .expect("the guide has the table");
+    let mut rows = table
+        .lines()
+        .take_while(|line| line.is_empty() || line.starts_with('|'));
+    let row = rows.find(|row| row.contains(what));
+    let row = row.unwrap_or_else(|| panic!("the table has a row for {what}"));
+    // A bar in a cell is escaped.
+    let cell = row
+        .replace("\\|", "/")
+        .split('|')
+        .nth(2)
+        .unwrap()
+        .replace('/', "|");
+    let code = cell.split('`').skip(1).step_by(2);
+    code.flat_map(str::split_whitespace)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Makes a user that may do only this; returns its URL.
+async fn restricted(redis: &Redis, rules: &[Vec<String>]) -> String {
+    let mut command = vec!["ACL", "SETUSER", "shop", "reset", "on", ">secret"];
+    command.extend(rules.iter().flatten().map(String::as_str));
+    redis.does(&command).await;
+    format!("redis://shop:secret@127.0.0.1:{}", redis.port())
+}
+
+/// Checks that Redis refused no command.
+async fn nothing_was_refused(redis: &Redis) {
+    let log = redis.does(&["ACL", "LOG"]).await;
+    assert_eq!(log, "*0\r\n", "Redis refused a command");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restricted_user_may_do_what_groups_and_jobs_need() {
+    let redis = Redis::new().await;
+    let url = restricted(&redis, &[rules("groups"), rules("jobs")]).await;
+
+    channel_layer::conforms(async || Channels::redis(url.as_str()).await.unwrap()).await;
+
+    nothing_was_refused(&redis).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restricted_user_may_do_what_the_queue_layer_needs() {
+    let redis = Redis::new().await;
+    let url = restricted(
+        &redis,
+        &[rules("groups"), rules("jobs"), rules("RedisConfig::queue")],
+    )
+    .await;
+
+    channel_layer::conforms(async || {
+        let config = RedisConfig::new(url.as_str()).queue();
+        Channels::redis(config).await.unwrap()
+    })
+    .await;
+
+    nothing_was_refused(&redis).await;
+}
+
+#[tokio::test]
+async fn a_restricted_user_may_do_what_sessions_need() {
+    use seaway::session::{Record, SessionStore, time};
+    let redis = Redis::new().await;
+    let url = restricted(&redis, &[rules("sessions")]).await;
+    let store = RedisStore::connect(&url).await.unwrap();
+    let expiry_date = time::OffsetDateTime::now_utc() + time::Duration::HOUR;
+    let mut record = Record {
+        id: Default::default(),
+        data: Default::default(),
+        expiry_date,
+    };
+
+    store.create(&mut record).await.unwrap();
+    store.save(&record).await.unwrap();
+    assert!(store.load(&record.id).await.unwrap().is_some());
+    store.delete(&record.id).await.unwrap();
+
+    nothing_was_refused(&redis).await;
+}
