@@ -19,6 +19,7 @@ mod failing_consumers;
 mod foreign_cookies;
 #[cfg(feature = "macros")]
 mod group_events;
+mod guides;
 mod half_closed;
 mod handshakes;
 mod hooks_after_response;
