@@ -159,7 +159,7 @@ pub use seaway_macros::HttpConsumer;
 /// | `#[query]`, `#[query("name")]` | a query parameter, by `FromStr` | 400 |
 /// | `#[session("key")]` | a value in the session | 401 |
 /// | `#[user]` | the logged-in user | 401 |
-/// | `#[state]` | a value from [`Provide`](crate::middleware::Provide) | 500, and a log line with its type |
+/// | `#[state]` | a value from [`Provide`](crate::middleware::Provide) or a start-up function | nothing: [`serve`](crate::serve) fails at the start and names the type; under another server 500 |
 /// | `#[group("chat.{room}")]` | a [`Group`](crate::Group) that the consumer joins | 400 if the group name is invalid |
 /// | `#[default]`, `#[default(value)]` | `Default::default()`, or the value | |
 /// | none | any [extractor](crate::FromScope) | the extractor's rejection |
@@ -183,8 +183,8 @@ pub use seaway_macros::HttpConsumer;
 /// `#[consumer(event = ChatEvent)]` on the struct.
 pub use seaway_macros::WebSocketConsumer;
 
-/// Implements [`WebSocketConsumer`](trait@crate::WebSocketConsumer) with the methods of an `impl`
-/// block.
+/// Implements [`WebSocketConsumer`](trait@crate::WebSocketConsumer) or
+/// [`HttpConsumer`](trait@crate::HttpConsumer) with the methods of an `impl` block.
 ///
 /// The methods themselves are not changed, and can be called by name.
 ///
