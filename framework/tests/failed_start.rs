@@ -34,22 +34,22 @@ fn a_port_in_use_is_reported_once() {
     let address = taken.local_addr().expect("it listens").to_string();
     let reason = TcpListener::bind(&address).expect_err("it is taken");
 
-    let said = said(&address);
+    let output = output(&address);
 
     assert_eq!(
-        said,
+        output,
         format!("Error: cannot listen on {address}: {reason}\n")
     );
 }
 
 fn a_failed_start_up_is_reported_once() {
-    let said = said("full");
+    let output = output("full");
 
-    assert_eq!(said, "Error: I/O failed: the disk is full\n");
+    assert_eq!(output, "Error: I/O failed: the disk is full\n");
 }
 
 /// Returns what the program prints to stderr before it exits with status 1.
-fn said(address: &str) -> String {
+fn output(address: &str) -> String {
     let program = env::current_exe().expect("this program");
     let output = Command::new(program).env(ADDRESS, address).output();
     let output = output.expect("it runs");

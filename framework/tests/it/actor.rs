@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// A consumer that executes the client's commands, and records them.
 pub(crate) struct Actor {
     recorder: Recorder,
-    room: Group<Said>,
+    room: Group<ChatEvent>,
 }
 
 #[derive(Deserialize)]
@@ -30,30 +30,34 @@ pub(crate) enum Order {
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename = "said")]
-pub(crate) struct Said {
+pub(crate) struct ChatEvent {
     pub(crate) text: String,
 }
 
-impl seaway::Event for Said {}
+impl seaway::Event for ChatEvent {}
 
 impl WebSocketConsumer for Actor {
     type Input = Json<Order>;
-    type Event = Said;
+    type Event = ChatEvent;
 
-    async fn connect(handshake: &mut Handshake<Said>) -> Result<Self, Rejection> {
+    async fn connect(handshake: &mut Handshake<ChatEvent>) -> Result<Self, Rejection> {
         let recorder = handshake.state::<Recorder>()?.clone();
         recorder.record("connect");
         let room = handshake.join("room").await?;
         Ok(Self { recorder, room })
     }
 
-    async fn opened(&mut self, ctx: &mut Context<Said>) -> Result<()> {
+    async fn opened(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
         Ok(ctx.send("welcome").await?)
     }
 
-    async fn receive(&mut self, ctx: &mut Context<Said>, Json(order): Json<Order>) -> Result<()> {
+    async fn receive(
+        &mut self,
+        ctx: &mut Context<ChatEvent>,
+        Json(order): Json<Order>,
+    ) -> Result<()> {
         match order {
-            Order::Say(text) => Ok(self.room.send(&Said { text }).await?),
+            Order::Say(text) => Ok(self.room.send(&ChatEvent { text }).await?),
             Order::Note(entry) => {
                 // A slow hook: the next one waits.
                 tokio::task::yield_now().await;
@@ -74,7 +78,7 @@ impl WebSocketConsumer for Actor {
         }
     }
 
-    async fn event(&mut self, ctx: &mut Context<Said>, said: Shared<Said>) -> Result<()> {
+    async fn event(&mut self, ctx: &mut Context<ChatEvent>, said: Shared<ChatEvent>) -> Result<()> {
         Ok(ctx.send(Json(said)).await?)
     }
 

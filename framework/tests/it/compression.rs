@@ -285,11 +285,11 @@ async fn a_compressed_message_may_come_in_fragments_around_a_ping() {
 
 #[derive(Event)]
 enum RoomEvent {
-    Said(Said),
+    Said(ChatEvent),
 }
 
 #[derive(Serialize, Deserialize)]
-struct Said {
+struct ChatEvent {
     text: String,
 }
 
@@ -305,7 +305,7 @@ impl WebSocketConsumer for Room {
 
     async fn receive(&mut self, _: &mut Context<RoomEvent>, text: Text) -> Result<()> {
         let text = text.to_string();
-        Ok(self.0.send(&RoomEvent::Said(Said { text })).await?)
+        Ok(self.0.send(&RoomEvent::Said(ChatEvent { text })).await?)
     }
 
     async fn event(

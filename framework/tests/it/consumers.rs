@@ -1,7 +1,7 @@
 //! Tests of the lifecycle of WebSocket consumers: the order of hooks, and disconnects.
 
 use crate::{
-    actor::{Said, enter, stage},
+    actor::{ChatEvent, enter, stage},
     support::{Recorder, echo},
 };
 use http::Request;
@@ -78,16 +78,20 @@ async fn no_event_is_delivered_after_the_consumer_has_closed() {
     struct Once(Recorder);
     impl WebSocketConsumer for Once {
         type Input = String;
-        type Event = Said;
+        type Event = ChatEvent;
 
-        async fn connect(handshake: &mut Handshake<Said>) -> Result<Self, Rejection> {
+        async fn connect(handshake: &mut Handshake<ChatEvent>) -> Result<Self, Rejection> {
             handshake.join("room").await?;
             Ok(Once(handshake.state::<Recorder>()?.clone()))
         }
-        async fn receive(&mut self, _: &mut Context<Said>, _: String) -> Result<()> {
+        async fn receive(&mut self, _: &mut Context<ChatEvent>, _: String) -> Result<()> {
             Ok(())
         }
-        async fn event(&mut self, ctx: &mut Context<Said>, said: Shared<Said>) -> Result<()> {
+        async fn event(
+            &mut self,
+            ctx: &mut Context<ChatEvent>,
+            said: Shared<ChatEvent>,
+        ) -> Result<()> {
             self.0.record(said.text.as_str());
             Ok(ctx.close(4000)?)
         }
@@ -100,10 +104,10 @@ async fn no_event_is_delivered_after_the_consumer_has_closed() {
     assert_eq!(client.status().await, 101);
 
     // All events are in the mailbox before the consumer runs again: there is only one thread.
-    let room = channels.group::<Said>("room").unwrap();
+    let room = channels.group::<ChatEvent>("room").unwrap();
     for number in 0..10 {
         let text = number.to_string();
-        room.send(&Said { text }).await.unwrap();
+        room.send(&ChatEvent { text }).await.unwrap();
     }
 
     assert_eq!(client.receive_close().await.code, 4000);
@@ -209,19 +213,23 @@ async fn an_event_can_be_sent_to_one_consumer_by_its_channel() {
     struct Named;
     impl WebSocketConsumer for Named {
         type Input = String;
-        type Event = Said;
+        type Event = ChatEvent;
 
-        async fn connect(_: &mut Handshake<Said>) -> Result<Self, Rejection> {
+        async fn connect(_: &mut Handshake<ChatEvent>) -> Result<Self, Rejection> {
             Ok(Named)
         }
-        async fn opened(&mut self, ctx: &mut Context<Said>) -> Result<()> {
+        async fn opened(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
             let name = ctx.channel().to_string();
             Ok(ctx.send(name).await?)
         }
-        async fn receive(&mut self, _: &mut Context<Said>, _: String) -> Result<()> {
+        async fn receive(&mut self, _: &mut Context<ChatEvent>, _: String) -> Result<()> {
             Ok(())
         }
-        async fn event(&mut self, ctx: &mut Context<Said>, said: Shared<Said>) -> Result<()> {
+        async fn event(
+            &mut self,
+            ctx: &mut Context<ChatEvent>,
+            said: Shared<ChatEvent>,
+        ) -> Result<()> {
             Ok(ctx.send(said.text.as_str()).await?)
         }
     }
@@ -230,7 +238,7 @@ async fn an_event_can_be_sent_to_one_consumer_by_its_channel() {
     let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
     let name = seaway::ChannelName::new(client.receive_text().await).unwrap();
 
-    let said = Said {
+    let said = ChatEvent {
         text: "psst".into(),
     };
     channels.send(&name, &said).await.unwrap();
@@ -295,7 +303,7 @@ fn handles_can_be_shared() {
     shared::<Channels>();
     shared::<Context>();
     shared::<Handshake>();
-    shared::<Group<Said>>();
+    shared::<Group<ChatEvent>>();
     shared::<seaway::protocol::Sender>();
     fn application<A: Application<WebSocket>>(_: A) {}
     application(echo());

@@ -53,7 +53,7 @@ impl WebSocketConsumer for Member {
 
     async fn event(&mut self, _: &mut Context<Noise>, event: Shared<Noise>) -> Result<()> {
         let Noise::Noise { number } = &*event;
-        self.recorder.record(format!("heard {number}"));
+        self.recorder.record(format!("received {number}"));
         Ok(())
     }
 

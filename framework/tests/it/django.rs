@@ -447,7 +447,7 @@ async fn a_database_that_is_not_that_of_the_site_is_told_at_start() {
             .staff(None)
             .superuser(None)
     });
-    for (users, told) in [
+    for (users, expected) in [
         (
             UserTable::new("accounts_member"),
             "no table accounts_member: run `manage.py migrate`",
@@ -472,9 +472,9 @@ async fn a_database_that_is_not_that_of_the_site_is_told_at_start() {
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Session);
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
     }
-    for (url, told) in [
+    for (url, expected) in [
         (
             "sqlite:/no/such/folder/db.sqlite3",
             "cannot connect to Django's database",
@@ -486,7 +486,7 @@ async fn a_database_that_is_not_that_of_the_site_is_told_at_start() {
         ("postgres://django:hidden@127.0.0.1:1/site", ""),
     ] {
         let error = DjangoDatabase::connect(url).await.unwrap_err();
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
         assert!(!format!("{error:#?}").contains("hidden"), "{error:#?}");
     }
 

@@ -1,7 +1,7 @@
 //! Tests of failures on one connection, which must not affect any other.
 
 use crate::{
-    actor::{Said, enter, stage, stage_of},
+    actor::{ChatEvent, enter, stage, stage_of},
     support::{Recorder, cut_short},
 };
 use http::Request;
@@ -260,8 +260,8 @@ async fn an_event_of_another_type_is_skipped_and_counted() {
 
     let strangers = channels.group::<Other>("room").unwrap();
     strangers.send(&Other { number: 1 }).await.unwrap();
-    let friends = channels.group::<Said>("room").unwrap();
-    let said = Said { text: "hi".into() };
+    let friends = channels.group::<ChatEvent>("room").unwrap();
+    let said = ChatEvent { text: "hi".into() };
     friends.send(&said).await.unwrap();
 
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use crate::{
     support::{PATIENCE, Recorder, Server, eventually},
-    test_consumer::{Said, TestState},
+    test_consumer::{ChatEvent, TestState},
 };
 use axum::{Router, body::Body, response::Response, routing};
 use bytes::Bytes;
@@ -272,20 +272,20 @@ async fn a_consumer_that_does_not_wait_replies() {
 struct Patient(Recorder);
 
 impl HttpConsumer for Patient {
-    type Event = Said;
+    type Event = ChatEvent;
 
     const DISCONNECT_ON_HALF_CLOSE: bool = false;
 
-    async fn connect(handshake: &mut HttpHandshake<Said>) -> Result<Self, Rejection> {
+    async fn connect(handshake: &mut HttpHandshake<ChatEvent>) -> Result<Self, Rejection> {
         handshake.join("room").await?;
         let recorder = handshake.state::<Recorder>()?.clone();
         recorder.record("connect");
         Ok(Self(recorder))
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<Reply> {
         match ctx.next_event().await?.as_deref() {
-            Some(Said::Said { text, .. }) => ctx.reply(text.clone()),
+            Some(ChatEvent::Said { text, .. }) => ctx.reply(text.clone()),
             None => ctx.reply("closing time"),
         }
     }
@@ -318,9 +318,9 @@ async fn upgrade(mut request: Request<Body>) -> Response {
     let upgrading = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let mut stream = TokioIo::new(upgrading.await.unwrap());
-        let mut heard = Vec::new();
-        stream.read_to_end(&mut heard).await.unwrap();
-        stream.write_all(&heard).await.unwrap();
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).await.unwrap();
+        stream.write_all(&received).await.unwrap();
         stream.shutdown().await.unwrap();
     });
     let mut response = Response::new(Body::empty());

@@ -137,12 +137,12 @@ async fn leave_over_http_2(action: &str, hangs_up: bool) -> Duration {
     let state = TestState::new();
     let server = serve(&state).await;
     let (mut client, connection) = connect_over_http_2(server.address).await;
-    let (response, mut said) = client.send_request(wishing(action), true).unwrap();
-    let mut heard = None;
+    let (response, mut request) = client.send_request(wishing(action), true).unwrap();
+    let mut received = None;
     if is_streamed(action) {
         let (status, body) = head(response).await;
         assert_eq!(status, 200);
-        heard = Some(body);
+        received = Some(body);
     }
     state.recorder.wait_for(1).await;
 
@@ -150,11 +150,11 @@ async fn leave_over_http_2(action: &str, hangs_up: bool) -> Duration {
     if hangs_up {
         connection.abort();
     } else {
-        said.send_reset(h2::Reason::CANCEL);
+        request.send_reset(h2::Reason::CANCEL);
     }
 
     let took = is_gone(&state, left, action).await;
-    drop((client, said, heard));
+    drop((client, request, received));
     connection.abort();
     took
 }
@@ -184,11 +184,11 @@ async fn head(response: ResponseFuture) -> (u16, RecvStream) {
 
 /// Reads the rest of a body, which must end without an error.
 async fn rest(mut body: RecvStream) -> String {
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     while let Some(piece) = timeout(PATIENCE, body.data()).await.unwrap() {
-        heard.extend_from_slice(&piece.unwrap());
+        received.extend_from_slice(&piece.unwrap());
     }
-    String::from_utf8(heard).unwrap()
+    String::from_utf8(received).unwrap()
 }
 
 fn is_streamed(action: &str) -> bool {
@@ -350,8 +350,8 @@ async fn a_head_request_over_http_2_gets_a_response_without_a_body() {
         let (response, _) = client.send_request(request, true).unwrap();
 
         let response = timeout(PATIENCE, response).await.unwrap().unwrap();
-        let said = response.headers().get("content-length");
-        assert_eq!(said.map(|length| length.to_str().unwrap()), length);
+        let actual = response.headers().get("content-length");
+        assert_eq!(actual.map(|length| length.to_str().unwrap()), length);
         assert_eq!(response.status(), status);
         assert_eq!(rest(response.into_body()).await, "");
     }

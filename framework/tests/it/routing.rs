@@ -183,10 +183,10 @@ fn a_path_that_no_request_can_have_panics_at_construction() {
     ] {
         let building = std::panic::catch_unwind(|| PathRouter::new().route(path, page("never")));
         let panic = building.expect_err(path);
-        let told = panic.downcast::<String>().unwrap();
+        let text = panic.downcast::<String>().unwrap();
         let expected = format!("cannot route {path:?}: ");
-        assert!(told.starts_with(&expected), "{told}");
-        assert!(told.contains(remedy), "{told}");
+        assert!(text.starts_with(&expected), "{text}");
+        assert!(text.contains(remedy), "{text}");
     }
 }
 
@@ -205,19 +205,22 @@ async fn a_custom_protocol_is_routed_too() {
         type Head = String;
         type Connection = std::sync::mpsc::Sender<String>;
     }
-    async fn response(scope: Scope<Shouting>, ear: std::sync::mpsc::Sender<String>) -> Result<()> {
-        ear.send(scope.head.to_lowercase()).unwrap();
+    async fn response(
+        scope: Scope<Shouting>,
+        sender: std::sync::mpsc::Sender<String>,
+    ) -> Result<()> {
+        sender.send(scope.head.to_lowercase()).unwrap();
         Ok(())
     }
     let app = ProtocolTypeRouter::new().protocol::<Shouting>(application_fn(response));
-    let (ear, heard) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
 
     let application = app.get::<Shouting>().unwrap();
     application
-        .call(Scope::new("AHOY".to_owned()), ear)
+        .call(Scope::new("AHOY".to_owned()), sender)
         .await
         .unwrap();
 
-    assert_eq!(heard.recv().unwrap(), "ahoy");
+    assert_eq!(receiver.recv().unwrap(), "ahoy");
     assert!(app.get::<Http>().is_none());
 }

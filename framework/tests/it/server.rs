@@ -381,7 +381,7 @@ async fn a_message_in_the_same_segment_as_the_handshake_is_received() {
     stream.write_all(&early).await.unwrap();
 
     let mut response = Vec::new();
-    let heard = timeout(PATIENCE, async {
+    let received = timeout(PATIENCE, async {
         let mut byte = [0];
         while !response.ends_with(b"\x81\x05Hello") {
             stream.read_exact(&mut byte).await.unwrap();
@@ -389,7 +389,7 @@ async fn a_message_in_the_same_segment_as_the_handshake_is_received() {
         }
     });
 
-    heard.await.expect("the echo");
+    received.await.expect("the echo");
 }
 
 #[tokio::test]
@@ -407,8 +407,8 @@ async fn a_slow_reader_receives_everything() {
     });
 
     for _ in 0..200 {
-        let heard = timeout(PATIENCE, stream.next()).await.unwrap();
-        assert_eq!(heard.unwrap().unwrap(), Message::text(text.clone()));
+        let received = timeout(PATIENCE, stream.next()).await.unwrap();
+        assert_eq!(received.unwrap().unwrap(), Message::text(text.clone()));
     }
     saying.await.unwrap();
 }

@@ -245,7 +245,7 @@ async fn a_request_may_wait_for_an_event() {
             let news = ctx.channels().group("news")?;
             news.send(&News { text }).await?;
             match ctx.next_event().await? {
-                Some(heard) => ctx.reply(heard.text.clone()),
+                Some(event) => ctx.reply(event.text.clone()),
                 None => ctx.reply("the server stops"),
             }
         }

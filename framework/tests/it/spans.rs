@@ -1,7 +1,7 @@
 //! Tests of tracing spans: every log line of a connection names it.
 
 use crate::{
-    actor::Said,
+    actor::ChatEvent,
     support::{Server, eventually, next_close, send_text, try_connect},
 };
 use http::{Request, Response, StatusCode};
@@ -125,12 +125,12 @@ async fn a_send_and_a_join_are_spans_with_their_group() {
     let _listening = tracing::subscriber::set_default(subscriber);
     let channels = Channels::in_memory();
     let mailbox = channels.open().await.unwrap();
-    let group = channels.group::<Said>("harbour").unwrap();
+    let group = channels.group::<ChatEvent>("harbour").unwrap();
 
     async {
         group.add(mailbox.name()).await.unwrap();
         group
-            .send(&Said {
+            .send(&ChatEvent {
                 text: "hello".into(),
             })
             .await

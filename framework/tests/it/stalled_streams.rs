@@ -173,10 +173,10 @@ async fn a_stalled_client_is_disconnected_before_disconnect_finishes() {
     let mut deaf = ask(server.address).await;
     state.recorder.wait_for(1).await;
 
-    let mut heard = Vec::new();
-    let heard = timeout(PATIENCE, deaf.read_to_end(&mut heard)).await;
+    let mut received = Vec::new();
+    let received = timeout(PATIENCE, deaf.read_to_end(&mut received)).await;
 
-    _ = heard.expect("the connection breaks");
+    _ = received.expect("the connection breaks");
     assert_eq!(state.recorder.entries(), ["disconnect ClientLeft"]);
     state.leave.notify_one();
     state.recorder.wait_for(2).await;

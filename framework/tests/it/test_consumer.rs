@@ -16,12 +16,12 @@ use tokio::sync::Notify;
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type")]
-pub(crate) enum Said {
+pub(crate) enum ChatEvent {
     #[serde(rename = "said")]
     Said { id: u32, text: String },
 }
 
-impl seaway::Event for Said {}
+impl seaway::Event for ChatEvent {}
 
 pub(crate) struct TestConsumer {
     recorder: Recorder,
@@ -31,12 +31,12 @@ pub(crate) struct TestConsumer {
 }
 
 impl HttpConsumer for TestConsumer {
-    type Event = Said;
+    type Event = ChatEvent;
 
     const MAX_BODY: usize = 1000;
     const SEND_BUFFER: usize = 10_000;
 
-    async fn connect(handshake: &mut HttpHandshake<Said>) -> Result<Self, Rejection> {
+    async fn connect(handshake: &mut HttpHandshake<ChatEvent>) -> Result<Self, Rejection> {
         let test_consumer = Self {
             recorder: handshake.state::<Recorder>()?.clone(),
             go_on: handshake.state::<Arc<Notify>>()?.clone(),
@@ -60,7 +60,7 @@ impl HttpConsumer for TestConsumer {
         Ok(test_consumer)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext<Said>) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<Reply> {
         match self.action.as_str() {
             "reply" => ctx.reply("here you are"),
             "no content" => ctx.reply(StatusCode::NO_CONTENT),
@@ -75,7 +75,7 @@ impl HttpConsumer for TestConsumer {
                 ctx.reply(response.body("").unwrap())
             }
             "next event" => match ctx.next_event().await?.as_deref() {
-                Some(Said::Said { text, .. }) => ctx.reply(text.clone()),
+                Some(ChatEvent::Said { text, .. }) => ctx.reply(text.clone()),
                 None => ctx.reply("closing time"),
             },
             "time out" => {
@@ -164,8 +164,8 @@ impl HttpConsumer for TestConsumer {
     }
 }
 
-fn written(said: &Said) -> Result<SseEvent> {
-    let Said::Said { id, text } = said;
+fn written(said: &ChatEvent) -> Result<SseEvent> {
+    let ChatEvent::Said { id, text } = said;
     Ok(SseEvent::text(text).name("said").id(id.to_string()))
 }
 
@@ -212,7 +212,7 @@ impl TestState {
     pub(crate) async fn publish(&self, id: u32, text: &str) {
         let text = text.to_owned();
         let room = self.channels.group("room").unwrap();
-        room.send(&Said::Said { id, text }).await.unwrap();
+        room.send(&ChatEvent::Said { id, text }).await.unwrap();
     }
 }
 

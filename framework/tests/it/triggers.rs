@@ -1,6 +1,6 @@
-//! Tests of what `malformed` and `failed` are told.
+//! Tests of what `malformed` and `failed` get.
 
-use crate::{actor::Said, support::Recorder};
+use crate::{actor::ChatEvent, support::Recorder};
 use http::Request;
 use seaway::{
     ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, BoxApplication, Channels,
@@ -21,35 +21,35 @@ struct Careless(Recorder);
 
 impl WebSocketConsumer for Careless {
     type Input = Json<Bid>;
-    type Event = Said;
+    type Event = ChatEvent;
 
     const TICKS: &'static [Duration] = &[Duration::from_secs(9), Duration::from_secs(7)];
     const TICK_NAMES: &'static [&'static str] = &["slow"];
 
-    async fn connect(handshake: &mut Handshake<Said>) -> Result<Self, Rejection> {
+    async fn connect(handshake: &mut Handshake<ChatEvent>) -> Result<Self, Rejection> {
         handshake.join("room").await?;
         Ok(Self(handshake.state::<Recorder>()?.clone()))
     }
 
-    async fn opened(&mut self, _: &mut Context<Said>) -> Result<()> {
+    async fn opened(&mut self, _: &mut Context<ChatEvent>) -> Result<()> {
         Err("opened")?
     }
 
-    async fn receive(&mut self, _: &mut Context<Said>, _: Json<Bid>) -> Result<()> {
+    async fn receive(&mut self, _: &mut Context<ChatEvent>, _: Json<Bid>) -> Result<()> {
         Err("received")?
     }
 
-    async fn event(&mut self, _: &mut Context<Said>, _: Shared<Said>) -> Result<()> {
-        Err("heard")?
+    async fn event(&mut self, _: &mut Context<ChatEvent>, _: Shared<ChatEvent>) -> Result<()> {
+        Err("received")?
     }
 
-    async fn tick(&mut self, _: &mut Context<Said>, _: usize) -> Result<()> {
+    async fn tick(&mut self, _: &mut Context<ChatEvent>, _: usize) -> Result<()> {
         Err("ticked")?
     }
 
     async fn malformed(
         &mut self,
-        _: &mut Context<Said>,
+        _: &mut Context<ChatEvent>,
         error: Error,
         message: Message,
     ) -> Result<()> {
@@ -59,7 +59,7 @@ impl WebSocketConsumer for Careless {
 
     async fn failed(
         &mut self,
-        _: &mut Context<Said>,
+        _: &mut Context<ChatEvent>,
         error: Error,
         trigger: Trigger,
     ) -> Result<()> {
@@ -73,35 +73,35 @@ struct CarelessBlocking(Recorder);
 
 impl BlockingConsumer for CarelessBlocking {
     type Input = Json<Bid>;
-    type Event = Said;
+    type Event = ChatEvent;
 
     const TICKS: &'static [Duration] = Careless::TICKS;
     const TICK_NAMES: &'static [&'static str] = Careless::TICK_NAMES;
 
-    fn connect(handshake: &mut BlockingHandshake<Said>) -> Result<Self, Rejection> {
+    fn connect(handshake: &mut BlockingHandshake<ChatEvent>) -> Result<Self, Rejection> {
         handshake.join("room")?;
         Ok(Self(handshake.state::<Recorder>()?.clone()))
     }
 
-    fn opened(&mut self, _: &mut BlockingContext<Said>) -> Result<()> {
+    fn opened(&mut self, _: &mut BlockingContext<ChatEvent>) -> Result<()> {
         Err("opened")?
     }
 
-    fn receive(&mut self, _: &mut BlockingContext<Said>, _: Json<Bid>) -> Result<()> {
+    fn receive(&mut self, _: &mut BlockingContext<ChatEvent>, _: Json<Bid>) -> Result<()> {
         Err("received")?
     }
 
-    fn event(&mut self, _: &mut BlockingContext<Said>, _: Shared<Said>) -> Result<()> {
-        Err("heard")?
+    fn event(&mut self, _: &mut BlockingContext<ChatEvent>, _: Shared<ChatEvent>) -> Result<()> {
+        Err("received")?
     }
 
-    fn tick(&mut self, _: &mut BlockingContext<Said>, _: usize) -> Result<()> {
+    fn tick(&mut self, _: &mut BlockingContext<ChatEvent>, _: usize) -> Result<()> {
         Err("ticked")?
     }
 
     fn malformed(
         &mut self,
-        _: &mut BlockingContext<Said>,
+        _: &mut BlockingContext<ChatEvent>,
         error: Error,
         message: Message,
     ) -> Result<()> {
@@ -111,7 +111,7 @@ impl BlockingConsumer for CarelessBlocking {
 
     fn failed(
         &mut self,
-        _: &mut BlockingContext<Said>,
+        _: &mut BlockingContext<ChatEvent>,
         error: Error,
         trigger: Trigger,
     ) -> Result<()> {
@@ -135,8 +135,8 @@ async fn provoke(
     recorder.wait_for(4).await;
     client.send(vec![0u8, 1]).await;
     recorder.wait_for(6).await;
-    let room = channels.group::<Said>("room").unwrap();
-    room.send(&Said { text: "hi".into() }).await.unwrap();
+    let room = channels.group::<ChatEvent>("room").unwrap();
+    room.send(&ChatEvent { text: "hi".into() }).await.unwrap();
     recorder.wait_for(7).await;
     recorder.wait_for(9).await
 }
@@ -148,7 +148,7 @@ const EXPECTED: [&str; 9] = [
     "the application failed: malformed: Message",
     r#"expected a text message in Binary(b"\0\x01")"#,
     "the application failed: malformed: Message",
-    "the application failed: heard: Event",
+    "the application failed: received: Event",
     r#"the application failed: ticked: Timer { name: "tick", index: 1 }"#,
     r#"the application failed: ticked: Timer { name: "slow", index: 0 }"#,
 ];

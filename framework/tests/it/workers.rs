@@ -86,7 +86,7 @@ fn router(channels: &Channels, probe: &Probe) -> ChannelNameRouter {
         .with(Provide(probe.clone()))
 }
 
-/// Workers that run until they are told to stop.
+/// Workers that run until they are to stop.
 struct Running {
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), Error>>,

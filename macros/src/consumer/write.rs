@@ -244,9 +244,9 @@ fn event_type(consumer: &Consumer) -> TokenStream {
     if let Some(event) = &consumer.event {
         return quote!(#event);
     }
-    let said = consumer.hooks.event();
+    let declared = consumer.hooks.event();
     let marker = consumer.style.protocol().marker();
-    said.unwrap_or_else(
+    declared.unwrap_or_else(
         || quote_spanned!(at(ty)=> <Self as ::seaway::FromHandshake<#marker>>::Event),
     )
 }

@@ -109,9 +109,9 @@ fn prefix(input: &DeriveInput, mistakes: &mut Mistakes) -> Option<String> {
 }
 
 fn kind(variant: &Variant, prefix: Option<&str>, mistakes: &mut Mistakes) -> Kind {
-    let said = attributes::on_variant(&variant.attrs, mistakes);
-    let is_included = matches!(said, Some(OnVariant::Include));
-    let (kind, span) = match &said {
+    let attribute = attributes::on_variant(&variant.attrs, mistakes);
+    let is_included = matches!(attribute, Some(OnVariant::Include));
+    let (kind, span) = match &attribute {
         Some(OnVariant::Type(text)) => (text.value(), text.span()),
         Some(OnVariant::Include) => (variant.ident.to_string(), variant.ident.span()),
         None => {
@@ -124,7 +124,7 @@ fn kind(variant: &Variant, prefix: Option<&str>, mistakes: &mut Mistakes) -> Kin
     let prefix_is_sound =
         prefix.is_none_or(|prefix| names::fault(&format!("{prefix}.x")).is_none());
     if !is_included
-        && (said.is_some() || prefix_is_sound)
+        && (attribute.is_some() || prefix_is_sound)
         && let Some(fault) = names::fault(&kind)
     {
         mistakes.push(Error::new(span, fault));

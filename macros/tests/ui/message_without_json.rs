@@ -4,19 +4,19 @@ use seaway::{Context, HttpContext, Reply, Result, Sse};
 use serde::Serialize;
 
 #[derive(Serialize)]
-struct Said {
+struct ChatEvent {
     text: String,
 }
 
-fn tell(ctx: &Context, said: Said) {
+fn tell(ctx: &Context, said: ChatEvent) {
     _ = ctx.send(said);
 }
 
-fn respond(ctx: &HttpContext, said: Said) -> Result<Reply> {
+fn respond(ctx: &HttpContext, said: ChatEvent) -> Result<Reply> {
     ctx.reply(said)
 }
 
-fn stream(events: &Sse, said: Said) {
+fn stream(events: &Sse, said: ChatEvent) {
     _ = events.send(said);
 }
 

@@ -4,7 +4,7 @@ use seaway::{Channels, Context, NoEvent, Result, WebSocketConsumer, consumer};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
-struct Said {
+struct ChatEvent {
     text: String,
 }
 
@@ -21,5 +21,5 @@ impl Chat {
 
 fn main() {
     let channels = Channels::in_memory();
-    _ = channels.group::<Said>("chat");
+    _ = channels.group::<ChatEvent>("chat");
 }

@@ -1,4 +1,4 @@
-//! Two ways to hear a client.
+//! Two ways to receive messages.
 #![allow(unused_variables)]
 
 use seaway::{WebSocketConsumer, consumer};

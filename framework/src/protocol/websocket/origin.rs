@@ -522,7 +522,7 @@ mod tests {
     #[test]
     fn the_settings_of_a_django_site_admit_its_pages() {
         let debug: &[&str] = &[];
-        for (hosts, trusted, said, admitted) in [
+        for (hosts, trusted, origin, admitted) in [
             (&["a.example"][..], &[][..], "https://a.example", true),
             (&["A.example"], &[], "http://a.EXAMPLE:8000", true),
             (&["a.example"], &[], "https://sub.a.example", false),
@@ -588,18 +588,18 @@ mod tests {
             (&["*"], &[], "file://", false),
         ] {
             let rule = AllowedOrigins::django(hosts.iter().copied(), trusted.iter().copied());
-            let origin = from(said, "served.example");
+            let origin = from(origin, "served.example");
             assert_eq!(
                 rule.admits(&origin),
                 admitted,
-                "{hosts:?} {trusted:?} {said}"
+                "{hosts:?} {trusted:?} {origin}"
             );
         }
     }
 
     #[test]
     fn a_setting_that_django_would_refuse_is_told_at_once() {
-        for (hosts, trusted, told) in [
+        for (hosts, trusted, expected) in [
             (&["https://a.example"][..], &[][..], "CSRF_TRUSTED_ORIGINS?"),
             (&["*.a.example"], &[], "a leading dot"),
             (&[""], &[], "it is empty"),
@@ -610,9 +610,9 @@ mod tests {
             let setting = std::panic::catch_unwind(|| {
                 AllowedOrigins::django(hosts.iter().copied(), trusted.iter().copied())
             });
-            let panic = setting.expect_err(told);
+            let panic = setting.expect_err(expected);
             let message = panic.downcast::<String>().unwrap();
-            assert!(message.contains(told), "{message}");
+            assert!(message.contains(expected), "{message}");
         }
     }
 

@@ -99,13 +99,13 @@ async fn the_shared_pool_has_64_permits_and_can_be_configured_only_before_use() 
 
 #[tokio::test]
 async fn blocking_code_may_block_on_futures() {
-    let (tell, told) = tokio::sync::oneshot::channel();
-    let waiting = tokio::spawn(blocking(move || block_on(told)));
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let waiting = tokio::spawn(blocking(move || block_on(receiver)));
 
-    tell.send("now").unwrap();
+    sender.send("now").unwrap();
 
-    let heard = timeout(PATIENCE, waiting).await.expect("an response");
-    assert_eq!(heard.unwrap().unwrap(), Ok("now"));
+    let received = timeout(PATIENCE, waiting).await.expect("an response");
+    assert_eq!(received.unwrap().unwrap(), Ok("now"));
 }
 
 #[tokio::test]

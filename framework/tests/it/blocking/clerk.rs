@@ -57,23 +57,23 @@ pub(super) enum Order {
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename = "said")]
-pub(super) struct Said {
+pub(super) struct ChatEvent {
     pub(super) text: String,
 }
 
-impl seaway::Event for Said {}
+impl seaway::Event for ChatEvent {}
 
 pub(super) struct Clerk {
     recorder: Recorder,
     gate: Gate,
-    room: Group<Said>,
+    room: Group<ChatEvent>,
 }
 
 impl BlockingConsumer for Clerk {
     type Input = Json<Order>;
-    type Event = Said;
+    type Event = ChatEvent;
 
-    fn connect(handshake: &mut BlockingHandshake<Said>) -> Result<Self, Rejection> {
+    fn connect(handshake: &mut BlockingHandshake<ChatEvent>) -> Result<Self, Rejection> {
         let recorder = handshake.state::<Recorder>()?.clone();
         let gate = handshake.state::<Gate>()?.clone();
         recorder.record("connect");
@@ -92,13 +92,13 @@ impl BlockingConsumer for Clerk {
         })
     }
 
-    fn opened(&mut self, ctx: &mut BlockingContext<Said>) -> Result<()> {
+    fn opened(&mut self, ctx: &mut BlockingContext<ChatEvent>) -> Result<()> {
         Ok(ctx.send("welcome")?)
     }
 
-    fn receive(&mut self, ctx: &mut BlockingContext<Said>, order: Json<Order>) -> Result<()> {
+    fn receive(&mut self, ctx: &mut BlockingContext<ChatEvent>, order: Json<Order>) -> Result<()> {
         match order.0 {
-            Order::Say(text) => Ok(block_on(self.room.send(&Said { text }))?),
+            Order::Say(text) => Ok(block_on(self.room.send(&ChatEvent { text }))?),
             Order::Note(entry) => {
                 // A slow hook: the next one waits.
                 std::thread::sleep(Duration::from_millis(1));
@@ -125,7 +125,11 @@ impl BlockingConsumer for Clerk {
         }
     }
 
-    fn event(&mut self, ctx: &mut BlockingContext<Said>, said: Shared<Said>) -> Result<()> {
+    fn event(
+        &mut self,
+        ctx: &mut BlockingContext<ChatEvent>,
+        said: Shared<ChatEvent>,
+    ) -> Result<()> {
         Ok(ctx.send(Json(said))?)
     }
 

@@ -165,21 +165,21 @@ async fn conversation<C: WebSocketConsumer>(query: &str, messages: &[&str]) -> V
         return vec![format!("{status} {}", reply.body())];
     }
     let mut bo = WebSocketCommunicator::open(&app, request());
-    let mut heard = vec![ana.receive_text().await, bo.receive_text().await];
+    let mut received = vec![ana.receive_text().await, bo.receive_text().await];
     tokio::time::advance(Duration::from_secs(60)).await;
-    heard.push(ana.receive_text().await);
-    heard.push(bo.receive_text().await);
+    received.push(ana.receive_text().await);
+    received.push(bo.receive_text().await);
     for message in messages {
         ana.send(*message).await;
         if !message.contains("say") {
             let close = ana.receive_close().await;
-            heard.push(format!("{} {}", close.code, close.reason));
+            received.push(format!("{} {}", close.code, close.reason));
             break;
         }
-        heard.push(ana.receive_text().await);
-        heard.push(bo.receive_text().await);
+        received.push(ana.receive_text().await);
+        received.push(bo.receive_text().await);
     }
-    heard
+    received
 }
 
 #[tokio::test(start_paused = true)]

@@ -120,17 +120,17 @@ async fn the_consumer_macro_works_without_derive() {
         }
     }
 
-    struct Told;
+    struct WithRejection;
     #[consumer(event = WardEvent)]
-    impl Told {
+    impl WithRejection {
         async fn connect(handshake: &mut Handshake<WardEvent>) -> Result<Self, Rejection> {
             handshake.join("ward").await?;
-            Ok(Told)
+            Ok(WithRejection)
         }
     }
 
     assert_eq!(status(&stage::<Plain>(), "/ws/lobby").await, 101);
-    assert_eq!(status(&stage::<Told>(), "/ws/lobby").await, 101);
+    assert_eq!(status(&stage::<WithRejection>(), "/ws/lobby").await, 101);
 }
 
 const SLOW: u64 = 1;
