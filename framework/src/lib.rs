@@ -87,8 +87,8 @@ pub use self::{
 
 #[cfg(feature = "server")]
 pub use self::server::{
-    Accepted, Bind, Lifespan, LifespanFn, Listener, Running, Serve, ServeWorkers, serve,
-    serve_with, serve_workers,
+    Accepted, Bind, Lifespan, LifespanFn, Listener, ProxyProtocol, Running, Serve, ServeWorkers,
+    TrustedProxies, serve, serve_with, serve_workers,
 };
 
 #[cfg(feature = "tls")]

@@ -18,13 +18,20 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// The handle of a connection that `serve` accepted. On shutdown the server waits until all clones
 /// are dropped.
 #[derive(Clone)]
-pub(crate) struct ConnectionHandle(Arc<dyn ServerConnection>);
+pub(crate) struct ConnectionHandle {
+    connection: Arc<dyn ServerConnection>,
+    /// The client of the request, if a trusted proxy has forwarded it.
+    forwarded: Option<SocketAddr>,
+}
 
 /// The handle of a connection as it is in the extensions of its requests; under another server
 /// there is none. It keeps nothing: an application may keep the extensions for longer than the
 /// connection lasts.
 #[derive(Clone)]
-pub(crate) struct WeakConnectionHandle(Weak<dyn ServerConnection>);
+pub(crate) struct WeakConnectionHandle {
+    connection: Weak<dyn ServerConnection>,
+    forwarded: Option<SocketAddr>,
+}
 
 /// The server's side of a [`ConnectionHandle`].
 pub(crate) trait ServerConnection: Send + Sync {
@@ -68,40 +75,50 @@ pub(crate) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 impl ConnectionHandle {
     #[cfg(feature = "server")]
     pub(crate) fn new(connection: Arc<dyn ServerConnection>) -> Self {
-        Self(connection)
+        Self {
+            connection,
+            forwarded: None,
+        }
     }
 
     /// Returns the handle of the connection on which a request with these extensions arrived.
     pub(crate) fn of(extensions: &Extensions) -> Option<Self> {
-        let WeakConnectionHandle(connection) = extensions.get()?;
-        connection.upgrade().map(Self)
+        let handle: &WeakConnectionHandle = extensions.get()?;
+        Some(Self {
+            connection: handle.connection.upgrade()?,
+            forwarded: handle.forwarded,
+        })
     }
 
     #[cfg(feature = "server")]
     pub(crate) fn downgrade(&self) -> WeakConnectionHandle {
-        WeakConnectionHandle(Arc::downgrade(&self.0))
+        WeakConnectionHandle {
+            connection: Arc::downgrade(&self.connection),
+            forwarded: self.forwarded,
+        }
     }
 
+    /// Returns the address of the client, if it has one.
     pub(crate) fn client(&self) -> Option<SocketAddr> {
-        self.0.client()
+        self.forwarded.or_else(|| self.connection.client())
     }
 
     pub(crate) fn stopping(&self) -> SignalWatch {
-        self.0.stopping()
+        self.connection.stopping()
     }
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        self.0.retry_after()
+        self.connection.retry_after()
     }
 
     pub(crate) fn half_close(&self) -> SignalWatch {
-        self.0.half_close()
+        self.connection.half_close()
     }
 
     /// Spawns a task that serves a connection; without a handle it belongs to no server.
     pub(crate) fn spawn(handle: Option<&Self>, task: Task) {
         match handle {
-            Some(Self(connection)) => connection.clone().spawn(task),
+            Some(handle) => handle.connection.clone().spawn(task),
             None => _ = tokio::spawn(task),
         }
     }
@@ -116,9 +133,18 @@ impl ConnectionHandle {
         upgraded: Upgraded,
     ) -> Result<UpgradedStream> {
         match handle {
-            Some(Self(connection)) => connection.upgraded_stream(upgraded),
+            Some(handle) => handle.connection.upgraded_stream(upgraded),
             None => Ok(UpgradedStream::from(upgraded)),
         }
+    }
+}
+
+impl WeakConnectionHandle {
+    /// Returns the handle of a request that a trusted proxy has forwarded for this client.
+    #[cfg(feature = "server")]
+    pub(crate) fn forwarded_for(mut self, client: Option<SocketAddr>) -> Self {
+        self.forwarded = client;
+        self
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
     drain::Drain,
     listener::{Accepted, ErasedListener},
     shutdown_signal::ShutdownSignal,
+    trusted_proxies::TrustedProxies,
 };
 use crate::{
     error::BoxError,
@@ -24,12 +25,13 @@ use tokio::{
 use tower_service::Service;
 
 /// The limits of a server.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Limits {
     pub(super) connection: ConnectionLimits,
     pub(super) connections: usize,
     pub(super) per_address: usize,
     pub(super) retry_after: Option<Duration>,
+    pub(super) proxies: Option<TrustedProxies>,
     pub(super) drain_timeout: Duration,
 }
 
@@ -53,7 +55,7 @@ pub(super) async fn accept<S, B>(
         places: Arc::new(Semaphore::new(limits.connections)),
         addresses: Addresses::new(limits.per_address),
         drain: drain.clone(),
-        limits,
+        limits: limits.clone(),
         app,
     };
     let mut accepting = JoinSet::new();
@@ -143,9 +145,10 @@ where
             return;
         }
         let (app, limits) = (self.app.clone(), self.limits.connection);
+        let proxies = self.limits.proxies.clone();
         connection.clone().spawn(async move {
             let _open = metric::OpenConnection::new();
-            let serving = connection::serve(socket, app, connection, limits);
+            let serving = connection::serve(socket, app, connection, limits, proxies);
             if let Err(error) = serving.await {
                 log_end(client, &error);
             }

@@ -4,6 +4,7 @@ use super::{
     alarm::{SharedAlarm, Stall},
     client_stream::ClientStream,
     drain::Connection,
+    forwarded,
     head_timer::HeadTimer,
     http2_stream::{self, Pieces},
     open_streams::{IdleTimer, OpenStreams},
@@ -12,6 +13,7 @@ use super::{
     request_head,
     socket::Socket,
     traffic::Traffic,
+    trusted_proxies::TrustedProxies,
 };
 use crate::{
     error::BoxError,
@@ -87,6 +89,7 @@ pub(super) async fn serve<S, B>(
     app: S,
     connection: Connection,
     limits: ConnectionLimits,
+    proxies: Option<TrustedProxies>,
 ) -> Result<(), BoxError>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -105,9 +108,10 @@ where
     let traffic = Arc::new(Traffic::default());
     let stream = ClientStream::new(socket, preface, traffic.clone());
     let stream = TokioIo::new(stream);
+    let proxies = proxies.filter(|proxies| proxies.trust(connection.client()));
     match is_http_2 {
-        false => serve_http_1(stream, app, &connection, limits, traffic).await,
-        true => serve_http_2(stream, app, connection, limits, traffic).await,
+        false => serve_http_1(stream, app, &connection, limits, traffic, proxies).await,
+        true => serve_http_2(stream, app, connection, limits, traffic, proxies).await,
     }
 }
 
@@ -117,6 +121,7 @@ async fn serve_http_1<S, B>(
     connection: &Connection,
     limits: ConnectionLimits,
     traffic: Arc<Traffic>,
+    proxies: Option<TrustedProxies>,
 ) -> Result<(), BoxError>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -136,7 +141,7 @@ where
             };
             let is_connect = *request.method() == Method::CONNECT;
             let alarm = || alarm.clone();
-            let request = prepare(request, &handle, limits, alarm);
+            let request = prepare(request, &handle, proxies.as_ref(), limits, alarm);
             async move {
                 let response = match checked {
                     Ok(()) => respond(app, request).await,
@@ -194,6 +199,7 @@ async fn serve_http_2<S, B>(
     connection: Connection,
     limits: ConnectionLimits,
     traffic: Arc<Traffic>,
+    proxies: Option<TrustedProxies>,
 ) -> Result<(), BoxError>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -205,7 +211,13 @@ where
     let service = service_fn(move |request: Request<Incoming>| {
         let app = app.clone();
         let checked = request_head::check(&request, limits.allows_connect);
-        let request = prepare(request, &handle, limits, SharedAlarm::default);
+        let request = prepare(
+            request,
+            &handle,
+            proxies.as_ref(),
+            limits,
+            SharedAlarm::default,
+        );
         async move {
             let response = match checked {
                 Ok(()) => respond(app, request).await,
@@ -275,16 +287,25 @@ fn reject<B>(request: &Request<Body>, rejection: Rejection) -> ServerResponse<B>
         .map(|body| Either::Right(Full::new(text(body))))
 }
 
-/// Adds the handle of the connection, and sets the timeout of the body. A request without a body
+/// Adds the handle of the connection, with the client that a trusted proxy states, and sets the
+/// timeout of the body. A request without a body
 /// has no cost for the latter.
 fn prepare(
     request: Request<Incoming>,
     handle: &WeakConnectionHandle,
+    proxies: Option<&TrustedProxies>,
     limits: ConnectionLimits,
     alarm: impl FnOnce() -> SharedAlarm,
 ) -> Request<Body> {
     let (mut head, body) = request.into_parts();
-    head.extensions.insert(handle.clone());
+    let handle = match proxies {
+        Some(proxies) => {
+            let client = forwarded::client(&head.headers, proxies);
+            handle.clone().forwarded_for(client)
+        }
+        None => handle.clone(),
+    };
+    head.extensions.insert(handle);
     let body = match body.is_end_stream() {
         true => Body::empty(),
         false => {

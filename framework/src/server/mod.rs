@@ -13,6 +13,9 @@
 //! | `bind.rs` | the address or listener of a server |
 //! | `listener.rs` | the trait of listeners, for TCP, Unix sockets and others |
 //! | `tls.rs` | the listener for TLS |
+//! | `proxy_protocol.rs` | the listener behind proxies that state the address of their client |
+//! | `trusted_proxies.rs` | the addresses of those proxies |
+//! | `forwarded.rs` | the client that a proxy states in `X-Forwarded-For` |
 //! | `socket.rs` | the stream of an accepted connection |
 //! | `connection.rs` | one connection |
 //! | `client_stream.rs` | the byte stream between a client and hyper |
@@ -34,6 +37,7 @@ mod bind;
 mod client_stream;
 mod connection;
 mod drain;
+mod forwarded;
 mod framing;
 mod head_timer;
 mod http2_stream;
@@ -42,6 +46,7 @@ mod lifespan;
 mod listener;
 mod open_streams;
 mod preface;
+mod proxy_protocol;
 mod request_body;
 mod request_head;
 mod running;
@@ -52,15 +57,18 @@ mod socket;
 #[cfg(feature = "tls")]
 mod tls;
 mod traffic;
+mod trusted_proxies;
 mod workers;
 
 pub use self::{
     bind::Bind,
     lifespan::{Lifespan, LifespanFn},
     listener::{Accepted, Listener},
+    proxy_protocol::ProxyProtocol,
     running::Running,
     serve::{Serve, serve, serve_with},
     serve_workers::{ServeWorkers, serve_workers},
+    trusted_proxies::TrustedProxies,
 };
 
 #[cfg(feature = "tls")]

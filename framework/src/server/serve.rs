@@ -8,6 +8,7 @@ use super::{
     lifespan::{Lifespan, LifespanFn},
     listener::ErasedListener,
     shutdown_signal::ShutdownSignal,
+    trusted_proxies::TrustedProxies,
     workers::{RunningWorkers, Workers},
 };
 use crate::{
@@ -124,6 +125,7 @@ impl<S> Serve<S> {
                 connections: 65_536,
                 per_address: usize::MAX,
                 retry_after: None,
+                proxies: None,
                 drain_timeout: Duration::from_secs(30),
             },
             lifecycle: Lifecycle::default(),
@@ -327,6 +329,31 @@ impl<S> Serve<S> {
         self
     }
 
+    /// Takes the address of a client from the header `X-Forwarded-For` of requests that come from
+    /// these proxies (default: from no one).
+    ///
+    /// It is the last address in the header that is not one of these proxies. The [scope]'s `client`,
+    /// [`ClientAddr`](crate::ClientAddr) and the log have it then. The limit per address counts the
+    /// proxy's own connections.
+    ///
+    /// Only list proxies that set the header, or add to it: a client can send any.
+    ///
+    /// ```no_run
+    /// # async fn example() -> seaway::Result<()> {
+    /// use seaway::{TrustedProxies, routing::ProtocolTypeRouter, serve};
+    ///
+    /// serve("127.0.0.1:8000", ProtocolTypeRouter::new())
+    ///     .trusted_proxies(TrustedProxies::new(["127.0.0.1"]))
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// [scope]: crate::Scope
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.limits.proxies = Some(proxies);
+        self
+    }
+
     /// Adds another address or [`Listener`](crate::Listener); all serve the same application.
     ///
     /// ```no_run
@@ -472,9 +499,10 @@ where
             for these in workers {
                 running.start(these, &values);
             }
+            let limit = limits.drain_timeout;
             accept(listeners, app, limits, signal).await;
             // Connections send jobs until their end.
-            running.stop(limits.drain_timeout, signal).await;
+            running.stop(limit, signal).await;
             Ok(())
         };
         lifecycle.run(started, serve).await

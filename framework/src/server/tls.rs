@@ -1,6 +1,9 @@
 //! TLS for the server, by rustls.
 
-use super::listener::{Accepted, Listener};
+use super::{
+    listener::{Accepted, ErasedListener, Listener},
+    socket::Socket,
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
@@ -21,12 +24,11 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
     time::Instant,
 };
 use tokio_rustls::{Accept, TlsAcceptor, server::TlsStream};
 
-/// A [`Listener`] that speaks TLS 1.2 and 1.3 over TCP, and offers HTTP/2 and HTTP/1.1 (ALPN, RFC
+/// A [`Listener`] that speaks TLS 1.2 and 1.3 over another one, and offers HTTP/2 and HTTP/1.1 (ALPN, RFC
 /// 7301).
 ///
 /// It reads its certificate and key from PEM files, and again within 10 s after one of them has
@@ -45,7 +47,7 @@ use tokio_rustls::{Accept, TlsAcceptor, server::TlsStream};
 /// # Ok(()) }
 /// ```
 pub struct TlsListener {
-    tcp: TcpListener,
+    inner: Box<dyn ErasedListener>,
     files: Files,
     acceptor: TlsAcceptor,
     checked: Instant,
@@ -61,7 +63,7 @@ impl TlsListener {
     /// [`ErrorKind::Io`] with the file and the reason, if a file cannot be read, contains no
     /// certificate or key, or if the key is not the certificate's.
     pub fn new(
-        tcp: TcpListener,
+        listener: impl Listener,
         certificate: impl AsRef<Path>,
         key: impl AsRef<Path>,
     ) -> Result<Self> {
@@ -72,7 +74,7 @@ impl TlsListener {
         };
         files.modified = files.times();
         Ok(Self {
-            tcp,
+            inner: Box::new(listener),
             acceptor: files.load()?,
             files,
             checked: Instant::now(),
@@ -106,22 +108,21 @@ impl TlsListener {
 
 impl Listener for TlsListener {
     async fn accept(&mut self) -> io::Result<Accepted> {
-        let (tcp, client) = self.tcp.accept().await?;
-        tcp.set_nodelay(true)?;
+        let Accepted { socket, client } = self.inner.accept().await?;
+        socket.set_nodelay()?;
         self.reload();
-        let stream = Stream::Handshake(Box::new(self.acceptor.accept(tcp)));
-        Ok(Accepted::new(stream, Some(client)))
+        let stream = Stream::Handshake(Box::new(self.acceptor.accept(socket)));
+        Ok(Accepted::new(stream, client))
     }
 
     fn local_addr(&self) -> io::Result<String> {
-        Ok(self.tcp.local_addr()?.to_string())
+        self.inner.local_addr()
     }
 }
 
 impl fmt::Debug for TlsListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsListener")
-            .field("tcp", &self.tcp)
             .field("certificate", &self.files.certificate)
             .finish_non_exhaustive()
     }
@@ -171,17 +172,14 @@ fn failed(
 
 /// A connection that performs its TLS handshake when it is first read or written.
 enum Stream {
-    Handshake(Box<Accept<TcpStream>>),
-    Open(Box<TlsStream<TcpStream>>),
+    Handshake(Box<Accept<Socket>>),
+    Open(Box<TlsStream<Socket>>),
     /// The handshake has failed.
     Failed,
 }
 
 impl Stream {
-    fn poll_open(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<Pin<&mut TlsStream<TcpStream>>>> {
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Pin<&mut TlsStream<Socket>>>> {
         if let Self::Handshake(accept) = self {
             let accepted = ready!(Pin::new(&mut **accept).poll(cx));
             *self = Self::Failed;

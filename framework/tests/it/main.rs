@@ -17,6 +17,8 @@ mod errors;
 mod failing_consumers;
 #[cfg(feature = "sessions")]
 mod foreign_cookies;
+#[cfg(feature = "axum")]
+mod forwarded;
 #[cfg(feature = "macros")]
 mod group_events;
 mod guides;

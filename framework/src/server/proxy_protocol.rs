@@ -1,0 +1,166 @@
+//! The listener for proxies that speak the PROXY protocol.
+
+use super::{
+    listener::{Accepted, ErasedListener, Listener},
+    socket::Socket,
+    trusted_proxies::TrustedProxies,
+};
+use crate::rejection_log::{Outcome, Peer, Rule};
+use ppp::{v1, v2};
+use std::{fmt, io, net::SocketAddr, time::Duration};
+use tokio::{io::AsyncReadExt, task::JoinSet, time::timeout};
+
+/// A [`Listener`] behind proxies that state the address of their client in a header before the
+/// first byte of the connection: the PROXY protocol, versions 1 and 2, of HAProxy, nginx and load
+/// balancers.
+///
+/// A connection from a trusted proxy must begin with the header; without a valid one within 5 s it
+/// is closed. All other connections are served as they are, with the address that they come from. A
+/// health check of a proxy (`LOCAL`, `UNKNOWN`) has the proxy's address.
+///
+/// ```no_run
+/// use seaway::{ProxyProtocol, Result, TrustedProxies, serve};
+/// use tokio::net::TcpListener;
+/// # use seaway::routing::ProtocolTypeRouter;
+///
+/// # async fn start(app: ProtocolTypeRouter) -> Result<()> {
+/// let tcp = TcpListener::bind("0.0.0.0:8000").await?;
+/// let listener = ProxyProtocol::new(tcp, TrustedProxies::new(["10.0.0.0/8"]));
+/// serve(listener, app).await?;
+/// # Ok(()) }
+/// ```
+pub struct ProxyProtocol {
+    inner: Box<dyn ErasedListener>,
+    proxies: TrustedProxies,
+    /// The connections whose header is being read.
+    reading: JoinSet<Option<Accepted>>,
+}
+
+/// How long a proxy may take to send its header.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many headers are read at once; at the bound no further connection is accepted.
+const MAX_READING: usize = 1024;
+
+/// The longest header of version 2 that is accepted, in bytes: addresses, and what a proxy adds.
+const MAX_HEADER: usize = 4096;
+
+/// The length of the part of a header of version 2 that all have, in bytes; it ends with the length
+/// of the rest.
+const FIXED_LENGTH: usize = 16;
+
+/// The longest header of version 1, with its line end.
+const MAX_LINE: usize = 107;
+
+impl ProxyProtocol {
+    /// Wraps a listener whose connections may come from these proxies.
+    pub fn new(listener: impl Listener, proxies: TrustedProxies) -> Self {
+        Self {
+            inner: Box::new(listener),
+            proxies,
+            reading: JoinSet::new(),
+        }
+    }
+}
+
+impl Listener for ProxyProtocol {
+    async fn accept(&mut self) -> io::Result<Accepted> {
+        loop {
+            tokio::select! {
+                Some(read) = self.reading.join_next() => {
+                    if let Ok(Some(accepted)) = read {
+                        return Ok(accepted);
+                    }
+                }
+                accepted = self.inner.accept(), if self.reading.len() < MAX_READING => {
+                    let accepted = accepted?;
+                    if !self.proxies.trust(accepted.client) {
+                        return Ok(accepted);
+                    }
+                    self.reading.spawn(read(accepted));
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<String> {
+        self.inner.local_addr()
+    }
+}
+
+impl fmt::Debug for ProxyProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyProtocol")
+            .field("proxies", &self.proxies)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads the header of a connection; `None` if it has none.
+async fn read(mut accepted: Accepted) -> Option<Accepted> {
+    let header = timeout(HEADER_TIMEOUT, read_header(&mut accepted.socket)).await;
+    match header.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        Ok(Some(client)) => accepted.client = Some(client),
+        Ok(None) => {}
+        Err(error) => {
+            let reason = format!("a trusted proxy sent no valid PROXY header: {error}");
+            let peer = Peer::without_request(accepted.client);
+            peer.log_rejection(Rule::RequestHead, Outcome::Disconnect, Some(&reason));
+            return None;
+        }
+    }
+    Some(accepted)
+}
+
+/// Reads a header, and no byte after it; returns the client that it states.
+async fn read_header(socket: &mut Socket) -> io::Result<Option<SocketAddr>> {
+    // Both versions are longer than the signature of the second.
+    let mut header = vec![0; v2::PROTOCOL_PREFIX.len()];
+    socket.read_exact(&mut header).await?;
+    if header == v2::PROTOCOL_PREFIX {
+        header.resize(FIXED_LENGTH, 0);
+        socket
+            .read_exact(&mut header[v2::PROTOCOL_PREFIX.len()..])
+            .await?;
+        let rest = usize::from(u16::from_be_bytes([header[14], header[15]]));
+        if rest > MAX_HEADER {
+            return Err(invalid(format!("it has {rest} bytes")));
+        }
+        header.resize(FIXED_LENGTH + rest, 0);
+        socket.read_exact(&mut header[FIXED_LENGTH..]).await?;
+        let header = v2::Header::try_from(&*header).map_err(invalid)?;
+        return Ok(match (header.command, header.addresses) {
+            (v2::Command::Local, _) => None,
+            (v2::Command::Proxy, v2::Addresses::IPv4(addresses)) => {
+                Some((addresses.source_address, addresses.source_port).into())
+            }
+            (v2::Command::Proxy, v2::Addresses::IPv6(addresses)) => {
+                Some((addresses.source_address, addresses.source_port).into())
+            }
+            (v2::Command::Proxy, _) => None,
+        });
+    }
+    if !header.starts_with(v1::PROTOCOL_PREFIX.as_bytes()) {
+        return Err(invalid("the connection does not begin with one"));
+    }
+    while !header.ends_with(v1::PROTOCOL_SUFFIX.as_bytes()) {
+        if header.len() == MAX_LINE {
+            return Err(invalid("its line is too long"));
+        }
+        header.push(socket.read_u8().await?);
+    }
+    let header = v1::Header::try_from(&*header).map_err(invalid)?;
+    Ok(match header.addresses {
+        v1::Addresses::Tcp4(addresses) => {
+            Some((addresses.source_address, addresses.source_port).into())
+        }
+        v1::Addresses::Tcp6(addresses) => {
+            Some((addresses.source_address, addresses.source_port).into())
+        }
+        v1::Addresses::Unknown => None,
+    })
+}
+
+fn invalid(reason: impl ToString) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason.to_string())
+}

@@ -1,0 +1,113 @@
+//! The proxies whose word about their clients is taken.
+
+use ipnet::IpNet;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+/// The addresses of proxies that state the address of their client: in the header
+/// `X-Forwarded-For` ([`Serve::trusted_proxies`](crate::Serve::trusted_proxies)), or by the PROXY
+/// protocol ([`ProxyProtocol`](crate::ProxyProtocol)).
+///
+/// ```
+/// use seaway::TrustedProxies;
+///
+/// // One machine, a network, and proxies that connect to a Unix socket.
+/// let proxies = TrustedProxies::new(["192.0.2.7", "10.0.0.0/8", "unix"]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct TrustedProxies {
+    networks: Arc<[IpNet]>,
+    unix: bool,
+}
+
+impl TrustedProxies {
+    /// Trusts these addresses and networks, such as `192.0.2.7`, `10.0.0.0/8` or `2001:db8::/32`;
+    /// `unix` stands for clients without an address, as on a Unix socket.
+    ///
+    /// # Panics
+    /// If an entry is none of these, or there is no entry; space around an entry is ignored.
+    #[track_caller]
+    pub fn new(entries: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let mut networks = Vec::new();
+        let mut unix = false;
+        for entry in entries {
+            match entry.as_ref().trim() {
+                "unix" => unix = true,
+                entry => networks.push(network(entry)),
+            }
+        }
+        assert!(
+            unix || !networks.is_empty(),
+            "no trusted proxy is given: list their addresses, such as 127.0.0.1"
+        );
+        Self {
+            networks: networks.into(),
+            unix,
+        }
+    }
+
+    /// Returns whether this peer of a connection is one of the proxies.
+    pub(super) fn trust(&self, peer: Option<SocketAddr>) -> bool {
+        match peer {
+            Some(peer) => self.contain(peer.ip()),
+            None => self.unix,
+        }
+    }
+
+    pub(super) fn contain(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.networks
+            .iter()
+            .any(|network| network.contains(&address))
+    }
+}
+
+#[track_caller]
+fn network(entry: &str) -> IpNet {
+    let address = entry
+        .parse()
+        .map(|address: IpAddr| IpNet::from(address.to_canonical()));
+    address.or_else(|_| entry.parse()).unwrap_or_else(|_| {
+        panic!("{entry:?} is not an address or a network; write 127.0.0.1, 10.0.0.0/8 or unix")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_networks_and_unix_sockets_are_trusted_as_listed() {
+        let proxies = TrustedProxies::new(["192.0.2.7", " 10.0.0.0/8 ", "2001:db8::/32"]);
+        for (peer, trusted) in [
+            ("192.0.2.7:1", true),
+            ("192.0.2.8:1", false),
+            ("10.255.0.1:1", true),
+            ("[::ffff:10.0.0.1]:1", true),
+            ("[2001:db8:1::1]:1", true),
+            ("[2001:db9::1]:1", false),
+        ] {
+            assert_eq!(
+                proxies.trust(Some(peer.parse().unwrap())),
+                trusted,
+                "{peer}"
+            );
+        }
+        assert!(!proxies.trust(None));
+        assert!(TrustedProxies::new(["unix"]).trust(None));
+    }
+
+    #[test]
+    #[should_panic(expected = "\"localhost\" is not an address or a network")]
+    fn a_name_is_not_an_address() {
+        TrustedProxies::new(["localhost"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "no trusted proxy is given")]
+    fn an_empty_list_is_a_mistake() {
+        TrustedProxies::new([""; 0]);
+    }
+}
