@@ -66,6 +66,9 @@ async fn main() -> Result<()> {
     if let Some(limit) = options.retry_after {
         server = server.retry_after(limit);
     }
+    if let Some(proxies) = options.transport.trusted_proxies() {
+        server = server.trusted_proxies(proxies);
+    }
     Ok(server
         .head_timeout(options.head_timeout)
         .max_head_size(options.max_head_size)

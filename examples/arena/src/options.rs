@@ -88,6 +88,14 @@ const PROGRAM: Program = Program {
             "listen on a Unix socket instead of an address",
         ),
         (
+            "--trusted-proxies A,B",
+            "the proxies whose X-Forwarded-For counts: addresses, networks, unix",
+        ),
+        (
+            "--proxy-protocol",
+            "they send the PROXY protocol instead of that header",
+        ),
+        (
             "REDIS_URL",
             "Redis, unless --redis names one; in memory without either",
         ),

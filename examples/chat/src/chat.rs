@@ -17,17 +17,11 @@ pub struct Chat {
     pub messages: Messages,
     pub presence: Presence,
     pub news: News,
-    /// Whether clients connect through a proxy on this machine, which sends their addresses.
-    pub is_behind_proxy: bool,
 }
 
 impl Chat {
     /// Returns the chat in this database, over these channels.
-    pub async fn new(
-        database: SqlitePool,
-        channels: &Channels,
-        is_behind_proxy: bool,
-    ) -> Result<Self> {
+    pub async fn new(database: SqlitePool, channels: &Channels) -> Result<Self> {
         Ok(Self {
             accounts: Accounts::new(database.clone()).await?,
             attempts: Attempts(database.clone()),
@@ -37,7 +31,6 @@ impl Chat {
             presence: Presence::new(database.clone()),
             news: News::new(channels.clone()),
             database,
-            is_behind_proxy,
         })
     }
 }

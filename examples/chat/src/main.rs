@@ -76,8 +76,8 @@ async fn run(options: Options) -> Result<()> {
     let listener = options.transport.listen(&options.address).await?;
     let database = database::open(&options.data).await?;
     let name = identity::name(&database).await?;
-    let (channels, redis) = redis::connect(options.redis, Redis::on_this_machine(), &name).await?;
-    let chat = Arc::new(Chat::new(database, &channels, options.is_proxied).await?);
+    let (channels, redis) = redis::connect(options.redis.clone(), Redis::on_this_machine(), &name).await?;
+    let chat = Arc::new(Chat::new(database, &channels).await?);
     let _rounds = rounds::begin(&chat).await?;
 
     let sockets = PathRouter::new()
@@ -113,7 +113,11 @@ async fn run(options: Options) -> Result<()> {
             "passwords and messages are sent unencrypted; pass --tls-cert and --tls-key, or run a TLS proxy in front and pass --https"
         );
     }
-    Ok(serve(listener, app)
+    let mut server = serve(listener, app);
+    if let Some(proxies) = options.proxies() {
+        server = server.trusted_proxies(proxies);
+    }
+    Ok(server
         .on_shutdown(async move || {
             if let Err(error) = chat.presence.end().await {
                 tracing::warn!(%error, "cannot delete this process's presence rows; another process will");

@@ -1,6 +1,7 @@
 //! The settings from the command line and the environment.
 
 use launch::{Address, Program, Redis, Transport};
+use seaway::TrustedProxies;
 use std::path::{self, PathBuf};
 
 const PROGRAM: Program = Program {
@@ -13,7 +14,7 @@ const PROGRAM: Program = Program {
         ),
         (
             "--https",
-            "clients connect over HTTPS, through a proxy that sets X-Forwarded-For",
+            "clients connect over HTTPS, through a proxy on this machine, or --trusted-proxies",
         ),
         (
             "--tls-cert F",
@@ -23,6 +24,14 @@ const PROGRAM: Program = Program {
         (
             "--unix PATH",
             "listen on a Unix socket instead of an address",
+        ),
+        (
+            "--trusted-proxies A,B",
+            "the proxies whose X-Forwarded-For counts: addresses, networks, unix",
+        ),
+        (
+            "--proxy-protocol",
+            "they send the PROXY protocol instead of that header",
         ),
         (
             "--monitor PORT",
@@ -41,7 +50,7 @@ pub struct Options {
     pub transport: Transport,
     /// The data folder, as an absolute path.
     pub data: PathBuf,
-    /// Whether a proxy in front serves HTTPS, and sets X-Forwarded-For.
+    /// Whether a proxy in front serves HTTPS.
     pub is_proxied: bool,
     /// The port for monitoring.
     pub monitor: Option<u16>,
@@ -50,6 +59,14 @@ pub struct Options {
 }
 
 impl Options {
+    /// Returns the proxies that state their clients' addresses: with `--https`, those on this
+    /// machine, unless others are given.
+    pub fn proxies(&self) -> Option<TrustedProxies> {
+        let here = || TrustedProxies::new(["127.0.0.1", "::1", "unix"]);
+        let given = self.transport.trusted_proxies();
+        given.or_else(|| self.is_proxied.then(here))
+    }
+
     /// Reads both; exits the process if the command line asks for help or is invalid.
     pub fn from_command_line() -> Self {
         let mut data = PathBuf::from("chat-data");

@@ -1,7 +1,9 @@
 //! The transport under HTTP: TCP, TLS or a Unix socket.
 
 use crate::{Address, Flag, Mistake};
-use seaway::{Accepted, Error, ErrorKind, Listener, Result, TlsListener};
+use seaway::{
+    Accepted, Error, ErrorKind, Listener, ProxyProtocol, Result, TlsListener, TrustedProxies,
+};
 use std::{
     fs, io,
     os::unix::fs::FileTypeExt,
@@ -9,12 +11,15 @@ use std::{
 };
 use tokio::net::{TcpListener, UnixListener};
 
-/// The transport, set with `--tls-cert` and `--tls-key`, or with `--unix`.
+/// The transport, set with `--tls-cert` and `--tls-key`, or with `--unix`, and the proxies in front of
+/// it, with `--trusted-proxies` and `--proxy-protocol`.
 #[derive(Clone, Debug, Default)]
 pub struct Transport {
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
     unix: Option<PathBuf>,
+    proxies: Option<TrustedProxies>,
+    has_proxy_protocol: bool,
 }
 
 /// A listener of a program, and its address.
@@ -22,6 +27,8 @@ pub struct Transport {
 pub enum Listening {
     /// TCP.
     Tcp(TcpListener),
+    /// TCP behind proxies that speak the PROXY protocol.
+    Proxied(ProxyProtocol),
     /// TLS over TCP.
     Tls(TlsListener),
     /// A Unix socket.
@@ -29,15 +36,27 @@ pub enum Listening {
 }
 
 impl Transport {
-    /// Reads one of the three options; returns whether it is one.
+    /// Reads one of these options; returns whether it is one.
     ///
     /// # Errors
     /// If the option has no value.
+    ///
+    /// # Panics
+    /// If a trusted proxy is not an address or a network.
     pub fn read(&mut self, flag: &mut Flag<'_>) -> Result<bool, Mistake> {
         let file = match flag.name() {
             "--tls-cert" => &mut self.certificate,
             "--tls-key" => &mut self.key,
             "--unix" => &mut self.unix,
+            "--trusted-proxies" => {
+                let proxies: String = flag.value()?;
+                self.proxies = Some(TrustedProxies::new(proxies.split(',')));
+                return Ok(true);
+            }
+            "--proxy-protocol" => {
+                self.has_proxy_protocol = true;
+                return Ok(true);
+            }
             _ => return Ok(false),
         };
         *file = Some(flag.value()?);
@@ -49,21 +68,43 @@ impl Transport {
         self.certificate.is_some()
     }
 
+    /// Returns the proxies whose `X-Forwarded-For` counts.
+    pub fn trusted_proxies(&self) -> Option<TrustedProxies> {
+        match self.has_proxy_protocol {
+            true => None,
+            false => self.proxies.clone(),
+        }
+    }
+
     /// Listens at this address, or on the Unix socket.
     ///
     /// # Errors
     /// [`ErrorKind::Io`]; the message names the option to change.
     pub async fn listen(&self, address: &Address) -> Result<Listening, Error> {
         match (&self.certificate, &self.key, &self.unix) {
-            (None, None, None) => Ok(Listening::Tcp(address.listen().await?)),
+            (None, None, None) => self.listen_tcp(address).await,
             (Some(certificate), Some(key), None) => {
-                let tcp = address.listen().await?;
+                let tcp = self.listen_tcp(address).await?;
                 Ok(Listening::Tls(TlsListener::new(tcp, certificate, key)?))
             }
             (None, None, Some(path)) => Ok(Listening::Unix(listen_on(path)?)),
             _ => Err(Error::new(
                 ErrorKind::Io,
                 "pass both --tls-cert and --tls-key, or --unix alone",
+            )),
+        }
+    }
+
+    async fn listen_tcp(&self, address: &Address) -> Result<Listening, Error> {
+        let tcp = address.listen().await?;
+        match (self.has_proxy_protocol, &self.proxies) {
+            (false, _) => Ok(Listening::Tcp(tcp)),
+            (true, Some(proxies)) => {
+                Ok(Listening::Proxied(ProxyProtocol::new(tcp, proxies.clone())))
+            }
+            (true, None) => Err(Error::new(
+                ErrorKind::Io,
+                "--proxy-protocol needs --trusted-proxies: the addresses of the proxies",
             )),
         }
     }
@@ -91,6 +132,7 @@ impl Listening {
     pub fn url(&self) -> io::Result<String> {
         Ok(match self {
             Self::Tcp(listener) => format!("http://{}", Listener::local_addr(listener)?),
+            Self::Proxied(listener) => format!("http://{}", listener.local_addr()?),
             Self::Tls(listener) => format!("https://{}", listener.local_addr()?),
             Self::Unix(listener) => format!("unix:{}", Listener::local_addr(listener)?),
         })
@@ -103,7 +145,7 @@ impl Listening {
     pub fn is_local(&self) -> io::Result<bool> {
         Ok(match self {
             Self::Tcp(listener) => listener.local_addr()?.ip().is_loopback(),
-            Self::Tls(_) => false,
+            Self::Tls(_) | Self::Proxied(_) => false,
             Self::Unix(_) => true,
         })
     }
@@ -113,6 +155,7 @@ impl Listener for Listening {
     async fn accept(&mut self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => Listener::accept(listener).await,
+            Self::Proxied(listener) => listener.accept().await,
             Self::Tls(listener) => listener.accept().await,
             Self::Unix(listener) => Listener::accept(listener).await,
         }
@@ -121,6 +164,7 @@ impl Listener for Listening {
     fn local_addr(&self) -> io::Result<String> {
         match self {
             Self::Tcp(listener) => Listener::local_addr(listener),
+            Self::Proxied(listener) => listener.local_addr(),
             Self::Tls(listener) => listener.local_addr(),
             Self::Unix(listener) => Listener::local_addr(listener),
         }

@@ -236,6 +236,7 @@ where
     let mut builder = conn::http2::Builder::new(executor);
     builder
         .timer(TokioTimer::new())
+        .enable_connect_protocol()
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_header_list_size(u32::try_from(limits.max_head_size).unwrap_or(u32::MAX));
     let mut http = pin!(builder.serve_connection(stream, service));

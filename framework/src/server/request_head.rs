@@ -5,16 +5,22 @@ use crate::rejection::Rejection;
 use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header, uri::Authority,
 };
+use hyper::ext::Protocol;
 use std::{net::Ipv6Addr, str};
 
 /// Checks the method, the request target, the host and the transfer coding. CONNECT passes only if
-/// `allows_connect`.
+/// `allows_connect`, or if it opens a WebSocket (RFC 8441).
 ///
 /// # Errors
 /// The response that the client gets instead.
 pub(super) fn check<B>(request: &Request<B>, allows_connect: bool) -> Result<(), Rejection> {
     let uri = request.uri();
-    check_target(request.method(), uri, allows_connect)?;
+    match request.extensions().get::<Protocol>() {
+        // An extended CONNECT has the target of any other request.
+        Some(protocol) if protocol.as_str() == "websocket" => check_target(&Method::GET, uri, false)?,
+        Some(_) => return Err(no_connect()),
+        None => check_target(request.method(), uri, allows_connect)?,
+    }
     check_host(request.version(), uri, request.headers())?;
     if request.headers().contains_key(header::TRANSFER_ENCODING) {
         check_coding(request.headers())?;
@@ -33,13 +39,17 @@ fn bad(why: &'static str) -> Rejection {
     Rejection::new(StatusCode::BAD_REQUEST, why)
 }
 
+fn no_connect() -> Rejection {
+    Rejection::new(
+        StatusCode::NOT_IMPLEMENTED,
+        "CONNECT is not supported (RFC 9110, 9.3.6), other than to open a WebSocket over HTTP/2 (RFC 8441)",
+    )
+}
+
 fn check_target(method: &Method, uri: &Uri, allows_connect: bool) -> Result<(), Rejection> {
     if *method == Method::CONNECT {
         if !allows_connect {
-            return Err(Rejection::new(
-                StatusCode::NOT_IMPLEMENTED,
-                "CONNECT is not supported (RFC 9110, 9.3.6)",
-            ));
+            return Err(no_connect());
         }
         return match uri.authority() {
             Some(_) if uri.scheme().is_none() => Ok(()),

@@ -1,4 +1,4 @@
-//! A WebSocket handshake over HTTP/1.1, and the stream behind it.
+//! A WebSocket handshake, and the stream behind it.
 
 use super::response_future::rejected;
 use crate::{
@@ -24,18 +24,33 @@ use tracing::Instrument;
 pub(super) async fn upgrade(
     application: BoxApplication<WebSocket>,
     head: request::Parts,
-    accept: HeaderValue,
+    accept: Option<HeaderValue>,
     handle: Option<ConnectionHandle>,
 ) -> Response<Body> {
-    let response = respond(application, head, accept, handle).await;
+    let mut response = respond(application, head, handle).await;
     metric::handshake(response.status());
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        switch_protocols(&mut response, accept);
+    }
     response
+}
+
+/// Completes the response to an accepted handshake: 101 with three headers (RFC 6455, 4.2.2), and
+/// over HTTP/2 200 without them (RFC 8441, 5).
+fn switch_protocols(response: &mut Response<Body>, accept: Option<HeaderValue>) {
+    let Some(accept) = accept else {
+        *response.status_mut() = StatusCode::OK;
+        return;
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
 }
 
 async fn respond(
     application: BoxApplication<WebSocket>,
     mut head: request::Parts,
-    accept: HeaderValue,
     handle: Option<ConnectionHandle>,
 ) -> Response<Body> {
     let Some(upgrading) = head.extensions.remove::<OnUpgrade>() else {
@@ -70,17 +85,10 @@ async fn respond(
         });
         return rejected(Rejection::from_status(status));
     };
-    let mut response = response.map(Body::from);
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let headers = response.headers_mut();
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    }
-    response
+    response.map(Body::from)
 }
 
-/// Waits for the stream that hyper releases once the 101 is written.
+/// Waits for the stream that hyper releases once the response is written.
 async fn open(
     upgrading: OnUpgrade,
     config: Arc<WebSocketConfig>,

@@ -70,4 +70,5 @@ mod test_consumer;
 mod tls;
 mod triggers;
 #[cfg(all(feature = "macros", feature = "server"))]
+mod websockets_over_http2;
 mod workers;

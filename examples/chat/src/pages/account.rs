@@ -10,14 +10,14 @@ use crate::{
 use askama::Template;
 use axum::{
     Extension, Form,
-    extract::{FromRequestParts, Query, State},
+    extract::{Query, State},
     response::{IntoResponse, Redirect, Response},
     routing::{MethodRouter, get},
 };
-use http::{HeaderMap, StatusCode, header::RETRY_AFTER, request::Parts};
-use seaway::{AuthSession, ClientAddr, Rejection};
+use http::{StatusCode, header::RETRY_AFTER};
+use seaway::{AuthSession, ClientAddr};
 use serde::Deserialize;
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 /// The message after a failed log-in, whether or not the account exists.
 const NOT_FOUND: &str = "The name or the password is wrong.";
@@ -79,7 +79,7 @@ async fn enter(
     State(chat): State<Arc<Chat>>,
     Extension(kind): Extension<FormKind>,
     Query(next): Query<Next>,
-    Client(address): Client,
+    ClientAddr(client): ClientAddr,
     auth: AuthSession<Accounts>,
     Form(Typed {
         name: typed,
@@ -102,7 +102,7 @@ async fn enter(
         });
     };
     // Hashing is expensive, so repeated sign-ups are limited like repeated log-ins.
-    if let Verdict::Wait { seconds } = chat.attempts.note(&name, address).await? {
+    if let Verdict::Wait { seconds } = chat.attempts.note(&name, client.ip()).await? {
         let problem = format!(
             "Too many attempts. Try again in {} min.",
             (seconds + 59) / 60
@@ -120,7 +120,7 @@ async fn enter(
         Err(problem) => return wrong(problem),
     };
     if kind == FormKind::LogIn {
-        chat.attempts.forget(&account, address).await?;
+        chat.attempts.forget(&account, client.ip()).await?;
     }
     auth.log_in(&account).await?;
     Ok(Redirect::to(next.as_str()).into_response())
@@ -130,52 +130,4 @@ async fn enter(
 pub async fn log_out(auth: AuthSession<Accounts>) -> Result<Redirect, Problem> {
     auth.log_out().await?;
     Ok(Redirect::to("/login"))
-}
-
-/// The address of the client.
-pub struct Client(IpAddr);
-
-impl FromRequestParts<Arc<Chat>> for Client {
-    type Rejection = Rejection;
-
-    async fn from_request_parts(parts: &mut Parts, chat: &Arc<Chat>) -> Result<Self, Rejection> {
-        let peer = <ClientAddr as FromRequestParts<_>>::from_request_parts(parts, chat).await?;
-        let told = match chat.is_behind_proxy {
-            true => forwarded(&parts.headers),
-            false => None,
-        };
-        Ok(Self(told.unwrap_or(peer.0.ip())))
-    }
-}
-
-/// Returns the last address of X-Forwarded-For, which the proxy added itself. The client may forge
-/// those before it.
-fn forwarded(headers: &HeaderMap) -> Option<IpAddr> {
-    let line = headers.get_all("x-forwarded-for").iter().next_back()?;
-    let last = line.as_bytes().rsplit(|byte| *byte == b',').next()?;
-    std::str::from_utf8(last).ok()?.trim().parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_address_that_the_proxy_appended_counts() {
-        for (line, expected) in [
-            (&b"203.0.113.7"[..], Some("203.0.113.7")),
-            (b"10.0.0.1, 203.0.113.7", Some("203.0.113.7")),
-            (b"\xff, 203.0.113.7", Some("203.0.113.7")),
-            (b"203.0.113.7, unknown", None),
-            (b"2001:db8::1", Some("2001:db8::1")),
-        ] {
-            let mut headers = HeaderMap::new();
-            let line = http::HeaderValue::from_bytes(line).unwrap();
-            headers.insert("x-forwarded-for", line.clone());
-
-            let expected = expected.map(|address| address.parse().unwrap());
-            assert_eq!(forwarded(&headers), expected, "{line:?}");
-        }
-        assert_eq!(forwarded(&HeaderMap::new()), None);
-    }
 }

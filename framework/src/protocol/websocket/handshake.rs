@@ -1,4 +1,5 @@
-//! The check of a WebSocket handshake (RFC 6455, 4.2.1), as a function of the request head.
+//! The check of a WebSocket handshake (RFC 6455, 4.2.1; over HTTP/2 RFC 8441), as a function of the
+//! request head.
 
 use crate::{header_list, rejection::Rejection, rejection_log::Rule};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request};
@@ -9,20 +10,23 @@ use tungstenite::handshake::derive_accept_key;
 pub(crate) enum RequestKind {
     /// An HTTP request.
     Http,
-    /// A valid WebSocket handshake, with the `Sec-WebSocket-Accept` of its response.
-    WebSocket { accept: HeaderValue },
+    /// A valid WebSocket handshake, with the `Sec-WebSocket-Accept` of its response; over HTTP/2
+    /// there is none.
+    WebSocket { accept: Option<HeaderValue> },
     /// An invalid WebSocket handshake.
     Rejected(Rejection),
 }
 
-/// Returns the kind of a request. A request with `Upgrade: websocket` asks for a WebSocket. So
-/// does a GET that has lost this header on its way but kept another one of a handshake, which no
-/// other request has.
+/// Returns the kind of a request. A request with `Upgrade: websocket` asks for a WebSocket, and so
+/// does an extended CONNECT, which the server accepts for WebSockets only. A GET that has lost the
+/// header on its way but kept another one of a handshake, which no other request has, is rejected.
 pub(crate) fn request_kind(head: &request::Parts) -> RequestKind {
     // At most three look-ups recognize nearly every other request.
     let has = |name| head.headers.contains_key(name);
     let asked = if has(header::UPGRADE) && lists(&head.headers, header::UPGRADE, "websocket") {
-        check(head)
+        check(head).map(Some)
+    } else if is_extended_connect(head) {
+        check_version(&head.headers).map(|()| None)
     } else if head.method == Method::GET
         && (has(header::SEC_WEBSOCKET_KEY) || has(header::SEC_WEBSOCKET_VERSION))
     {
@@ -43,8 +47,8 @@ pub(crate) fn without_upgrade(head: &request::Parts) -> Rejection {
         // 426 would need an Upgrade header, and HTTP/2 has none.
         return Rejection::new(
             StatusCode::BAD_REQUEST,
-            "a WebSocket handshake needs HTTP/1.1 here, and this request came over HTTP/2; a proxy in between must use \
-             HTTP/1.1 to this server",
+            "only a WebSocket handshake is possible here; over HTTP/2 that is an extended CONNECT (RFC 8441), which a \
+             proxy in between may not support: let it use HTTP/1.1 to this server",
         )
         .by(Rule::Handshake);
     }
@@ -61,6 +65,11 @@ pub(crate) fn without_upgrade(head: &request::Parts) -> Rejection {
         .header(header::UPGRADE, HeaderValue::from_static("websocket"))
         .header(header::CONNECTION, HeaderValue::from_static("upgrade"))
         .by(Rule::Handshake)
+}
+
+/// Returns whether this is an extended CONNECT (RFC 8441, 4): any other CONNECT has no scheme.
+fn is_extended_connect(head: &request::Parts) -> bool {
+    head.method == Method::CONNECT && head.uri.scheme().is_some()
 }
 
 fn check(head: &request::Parts) -> Result<HeaderValue, Rejection> {
@@ -81,18 +90,8 @@ fn check(head: &request::Parts) -> Result<HeaderValue, Rejection> {
     if !lists(&head.headers, header::CONNECTION, "upgrade") {
         return bad("a WebSocket handshake needs `Connection: Upgrade` (RFC 6455, 4.2.1)");
     }
-    if one(&head.headers, header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        // RFC 6455, 4.4: the response to another version names the supported one.
-        return Err(Rejection::new(
-            StatusCode::UPGRADE_REQUIRED,
-            "the only supported WebSocket version is 13 (RFC 6455, 4.4)",
-        )
-        .header(
-            header::SEC_WEBSOCKET_VERSION,
-            HeaderValue::from_static("13"),
-        )
-        .header(header::UPGRADE, HeaderValue::from_static("websocket")));
-    }
+    check_version(&head.headers)
+        .map_err(|version| version.header(header::UPGRADE, HeaderValue::from_static("websocket")))?;
     let key = one(&head.headers, header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
     let Some(key) = key else {
         return bad(
@@ -105,6 +104,18 @@ fn check(head: &request::Parts) -> Result<HeaderValue, Rejection> {
     }
     let accept = derive_accept_key(key.as_bytes());
     Ok(HeaderValue::from_str(&accept).expect("Base64 is a header value"))
+}
+
+/// Checks the version of the protocol; the response to another one names the supported one (RFC
+/// 6455, 4.4).
+fn check_version(headers: &HeaderMap) -> Result<(), Rejection> {
+    if one(headers, header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13") {
+        return Ok(());
+    }
+    let text = "the only supported WebSocket version is 13 (RFC 6455, 4.4)";
+    let version = HeaderValue::from_static("13");
+    let rejection = Rejection::new(StatusCode::UPGRADE_REQUIRED, text);
+    Err(rejection.header(header::SEC_WEBSOCKET_VERSION, version))
 }
 
 /// Returns whether a body follows this head: it is chunked, or has a length other than 0.
@@ -169,7 +180,7 @@ mod tests {
             panic!("not taken for a handshake");
         };
 
-        assert_eq!(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(accept.unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
     #[test]
@@ -236,12 +247,19 @@ mod tests {
     }
 
     #[test]
-    fn over_http_2_a_handshake_is_told_to_come_over_http_1() {
+    fn over_http_2_only_an_extended_connect_is_a_handshake() {
         let mut head = head(&[("sec-websocket-version", "13")]);
         head.version = Version::HTTP_2;
-
+        head.uri = "https://a.example/ws".parse().unwrap();
         assert_eq!(rejected(&head), Some(400));
+
         head.method = Method::CONNECT;
+        let kind = request_kind(&head);
+        assert!(matches!(kind, RequestKind::WebSocket { accept: None }), "{kind:?}");
+
+        head.headers.clear();
+        assert_eq!(rejected(&head), Some(426));
+        head.uri = "a.example:443".parse().unwrap();
         assert!(matches!(request_kind(&head), RequestKind::Http));
     }
 

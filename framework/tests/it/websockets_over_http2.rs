@@ -1,0 +1,233 @@
+//! Tests of WebSockets over HTTP/2 (RFC 8441).
+
+use crate::{
+    support::{PATIENCE, Recorder, Server, echo, eventually},
+};
+use axum::{Router, routing::get};
+use bytes::{Bytes, BytesMut};
+use h2::{RecvStream, SendStream, client::SendRequest, ext::Protocol};
+use http::{Method, Request, Response, Version};
+use seaway::{
+    Channels, Close, Context, Handshake, NoEvent, Rejection, Result, WebSocketConsumer,
+    from_service, routing::{PathRouter, ProtocolTypeRouter},
+};
+use std::{future::poll_fn, net::SocketAddr};
+use tokio::{net::TcpStream, time::timeout};
+
+/// A consumer that records the code with which its connection ended.
+struct Ending(Recorder);
+
+impl WebSocketConsumer for Ending {
+    type Input = String;
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
+        Ok(Self(handshake.state::<Recorder>()?.clone()))
+    }
+
+    async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
+        Ok(())
+    }
+
+    async fn disconnect(self, close: Close) {
+        self.0.record(close.code.to_string());
+    }
+}
+
+fn app(recorder: &Recorder) -> ProtocolTypeRouter {
+    let ending = Ending::application(&Channels::in_memory());
+    let sockets = PathRouter::new()
+        .route("/echo", echo())
+        .route("/ending", ending)
+        .with(seaway::middleware::Provide(recorder.clone()));
+    ProtocolTypeRouter::new()
+        .http(from_service(Router::new().route("/", get(async || "a page"))))
+        .websocket(sockets)
+}
+
+/// An HTTP/2 connection.
+struct Connection(SendRequest<Bytes>);
+
+impl Connection {
+    async fn new(address: SocketAddr) -> Self {
+        let tcp = TcpStream::connect(address).await.unwrap();
+        let (client, connection) = h2::client::handshake(tcp).await.unwrap();
+        tokio::spawn(connection);
+        // The server's settings allow an extended CONNECT once they have arrived.
+        let client = eventually_ready(client).await;
+        Self(client)
+    }
+
+    async fn request(&mut self, request: Request<()>, end: bool) -> (Response<RecvStream>, SendStream<Bytes>) {
+        let (response, stream) = self.0.send_request(request, end).unwrap();
+        let response = timeout(PATIENCE, response).await.expect("a response");
+        (response.unwrap(), stream)
+    }
+
+    async fn open(&mut self, path: &str) -> Socket {
+        let (response, send) = self.request(handshake(path, "websocket"), false).await;
+        assert_eq!(response.status(), 200);
+        assert!(!response.headers().contains_key("sec-websocket-accept"));
+        Socket { send, receive: response.into_body(), read: BytesMut::new() }
+    }
+}
+
+async fn eventually_ready(client: SendRequest<Bytes>) -> SendRequest<Bytes> {
+    eventually(|| client.is_extended_connect_protocol_enabled().then_some(())).await;
+    client.ready().await.unwrap()
+}
+
+fn handshake(path: &str, protocol: &'static str) -> Request<()> {
+    Request::builder()
+        .method(Method::CONNECT)
+        .version(Version::HTTP_2)
+        .uri(format!("http://localhost{path}"))
+        .header("sec-websocket-version", "13")
+        .header("origin", "http://localhost")
+        .extension(Protocol::from_static(protocol))
+        .body(())
+        .unwrap()
+}
+
+/// A WebSocket in a stream.
+struct Socket {
+    send: SendStream<Bytes>,
+    receive: RecvStream,
+    read: BytesMut,
+}
+
+impl Socket {
+    /// Sends a masked frame whose key is zero.
+    async fn send(&mut self, opcode: u8, payload: &[u8]) {
+        let mut frame = BytesMut::from(&[0x80 | opcode][..]);
+        match u16::try_from(payload.len()) {
+            Ok(length) if length < 126 => frame.extend([0x80 | length as u8]),
+            Ok(length) => {
+                frame.extend([0x80 | 126]);
+                frame.extend(length.to_be_bytes());
+            }
+            Err(_) => {
+                frame.extend([0x80 | 127]);
+                frame.extend((payload.len() as u64).to_be_bytes());
+            }
+        }
+        frame.extend([0; 4]);
+        frame.extend(payload);
+        while !frame.is_empty() {
+            self.send.reserve_capacity(frame.len());
+            let room = timeout(PATIENCE, poll_fn(|cx| self.send.poll_capacity(cx))).await;
+            let room = room.expect("room").unwrap().unwrap();
+            self.send.send_data(frame.split_to(room).freeze(), false).unwrap();
+        }
+    }
+
+    /// Returns the opcode and the payload of the next frame.
+    async fn next(&mut self) -> (u8, Bytes) {
+        self.fill(2).await;
+        let length = match self.read[1] {
+            126 => {
+                self.fill(4).await;
+                let length = u16::from_be_bytes([self.read[2], self.read[3]]);
+                (4, usize::from(length))
+            }
+            127 => {
+                self.fill(10).await;
+                let length = u64::from_be_bytes(self.read[2..10].try_into().unwrap());
+                (10, length as usize)
+            }
+            length => (2, usize::from(length)),
+        };
+        self.fill(length.0 + length.1).await;
+        let frame = self.read.split_to(length.0 + length.1).freeze();
+        (frame[0] & 0x0f, frame.slice(length.0..))
+    }
+
+    async fn fill(&mut self, length: usize) {
+        while self.read.len() < length {
+            let data = timeout(PATIENCE, self.receive.data()).await.expect("data");
+            let data = data.expect("no end yet").unwrap();
+            self.receive.flow_control().release_capacity(data.len()).unwrap();
+            self.read.extend(data);
+        }
+    }
+}
+
+#[tokio::test]
+async fn web_sockets_and_pages_share_an_http_2_connection() {
+    let server = Server::start(app(&Recorder::default())).await;
+    let mut connection = Connection::new(server.address).await;
+    let mut first = connection.open("/echo").await;
+    let mut second = connection.open("/echo").await;
+
+    let page = Request::get("http://localhost/").body(()).unwrap();
+    let (page, _) = connection.request(page, true).await;
+    assert_eq!(page.status(), 200);
+
+    let large = vec![b'x'; 300_000];
+    first.send(2, &large).await;
+    second.send(1, b"ahoy").await;
+    assert_eq!(second.next().await, (1, Bytes::from("ahoy")));
+    assert_eq!(first.next().await, (2, Bytes::from(large)));
+
+    first.send(8, &1000_u16.to_be_bytes()).await;
+    let (opcode, payload) = first.next().await;
+    assert_eq!((opcode, &payload[..2]), (8, &[3, 232][..]));
+    second.send(1, b"still here").await;
+    assert_eq!(second.next().await, (1, Bytes::from("still here")));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_reset_disconnects_its_consumer_and_no_other() {
+    let recorder = Recorder::default();
+    let server = Server::start(app(&recorder)).await;
+    let mut connection = Connection::new(server.address).await;
+    let mut reset = connection.open("/ending").await;
+    let mut other = connection.open("/echo").await;
+
+    reset.send.send_reset(h2::Reason::CANCEL);
+
+    assert_eq!(recorder.wait_for(1).await, ["1006"]);
+    other.send(1, b"still here").await;
+    assert_eq!(other.next().await, (1, Bytes::from("still here")));
+}
+
+#[tokio::test]
+async fn a_server_that_stops_closes_web_sockets_over_http_2() {
+    let recorder = Recorder::default();
+    let server = Server::start(app(&recorder)).await;
+    let mut connection = Connection::new(server.address).await;
+    let mut socket = connection.open("/ending").await;
+
+    let stopped = server.stop();
+    let (opcode, payload) = socket.next().await;
+    assert_eq!((opcode, &payload[..2]), (8, &1001_u16.to_be_bytes()[..]));
+    socket.send(8, &1001_u16.to_be_bytes()).await;
+
+    assert_eq!(recorder.wait_for(1).await, ["1001"]);
+    drop((socket, connection));
+    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_not_valid_or_not_allowed_is_rejected() {
+    let server = Server::start(app(&Recorder::default())).await;
+    let mut connection = Connection::new(server.address).await;
+    let valid = || handshake("/echo", "websocket");
+    let other_protocol = handshake("/echo", "connect-udp");
+    let mut other_version = valid();
+    other_version.headers_mut().insert("sec-websocket-version", "8".parse().unwrap());
+    let mut other_origin = valid();
+    other_origin.headers_mut().insert("origin", "http://evil.example".parse().unwrap());
+    let other_path = handshake("/nowhere", "websocket");
+
+    for (request, status) in [
+        (other_protocol, 501),
+        (other_version, 426),
+        (other_origin, 403),
+        (other_path, 404),
+    ] {
+        let (response, _) = connection.request(request, false).await;
+        assert_eq!(response.status(), status);
+    }
+    connection.open("/echo").await;
+}
