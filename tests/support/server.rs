@@ -26,7 +26,8 @@ pub struct Server {
     port: u16,
     arguments: Vec<String>,
     redis: Option<String>,
-    /// The data folder of a chat, which processes may share.
+    /// The data folder, which the processes of a chat may share. It is the current folder of the
+    /// process.
     data: Option<Arc<Scratch>>,
     process: Option<Process>,
 }
@@ -82,6 +83,14 @@ impl Server {
     pub async fn example_with(program: &'static str, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(ToString::to_string).collect();
         Self::started(program, arguments, None).await
+    }
+
+    /// Starts an example that stores its data in the current folder: in an empty one.
+    pub async fn example_with_data(program: &'static str) -> Self {
+        let mut server = Self::new(program, Vec::new(), None);
+        server.data = Some(Arc::new(Scratch::new("example-data")));
+        server.start().await;
+        server
     }
 
     /// Starts the arena on a Redis that may be down, without waiting until it responds.
@@ -213,6 +222,9 @@ impl Server {
         let mut command = program(self.program);
         command.args(["--port", &self.port.to_string()]);
         command.args(&self.arguments);
+        if let Some(data) = &self.data {
+            command.current_dir(data.path());
+        }
         command.envs(self.redis.iter().map(|url| ("REDIS_URL", url)));
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let remedy = "`cargo build --workspace --bins --tests --all-features` builds it";
@@ -229,7 +241,9 @@ impl Server {
 /// The environment's own settings are removed: a test may need it without Redis.
 #[must_use]
 pub fn program(name: &str) -> Command {
-    let mut command = Command::new(programs().join(name));
+    // The process may run in another folder.
+    let path = std::path::absolute(programs().join(name));
+    let mut command = Command::new(path.expect("a current folder"));
     command.env_remove("REDIS_URL").env_remove("RUST_LOG");
     command
 }

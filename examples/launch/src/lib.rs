@@ -18,7 +18,7 @@ pub use self::{
     address::Address,
     command_line::{Flag, Mistake, Program},
     metrics::Metrics,
-    redis::Redis,
+    redis::{REDIS_URL, Redis, channels},
     transport::{Listening, Transport},
 };
 

@@ -1,7 +1,26 @@
 //! The Redis that the user configured.
 
+use crate::Program;
 use seaway::{Channels, Error, ErrorKind, Result, channels::redis::RedisConfig};
 use std::{env, fmt};
+
+/// Returns the channels of a program: over the Redis at `REDIS_URL`, with the program's name as the
+/// prefix, since other programs may use that Redis; in memory if the variable is unset or empty.
+///
+/// # Errors
+/// As [`Redis::channels`].
+pub async fn channels(program: &Program) -> Result<Channels, Error> {
+    match Redis::from_env() {
+        Some(redis) => redis.channels(|config| config.prefix(program.name)).await,
+        None => Ok(Channels::in_memory()),
+    }
+}
+
+/// The setting that [`channels`] reads, for [`Program::settings`].
+pub const REDIS_URL: (&str, &str) = (
+    "REDIS_URL",
+    "the Redis that connects several processes (unset: a single process)",
+);
 
 /// A Redis URL, and the advice that is shown if it does not work.
 ///

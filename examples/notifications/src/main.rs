@@ -11,7 +11,7 @@ use axum::{
     response::{Html, Redirect},
     routing::{get, post},
 };
-use launch::{Program, Redis};
+use launch::Program;
 use seaway::{
     AuthSession, Authenticator, Channels, Context, Event, Group, Json, Result, Shared, User,
     WebSocketConsumer, consumer, from_service,
@@ -93,20 +93,13 @@ impl Tab {
 const PROGRAM: Program = Program {
     name: "notifications",
     about: "A shop whose handlers send notifications to its customers' WebSockets.",
-    settings: &[(
-        "REDIS_URL",
-        "the Redis that connects several processes (unset: a single process)",
-    )],
+    settings: &[launch::REDIS_URL],
 };
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let address = PROGRAM.start();
-    let channels = match Redis::from_env() {
-        // Other programs may use that Redis.
-        Some(redis) => redis.channels(|config| config.prefix(PROGRAM.name)).await?,
-        None => Channels::in_memory(),
-    };
+    let channels = launch::channels(&PROGRAM).await?;
     let members = Router::new()
         .route("/me", get(async |User(me): User<Customer>| me.name))
         .route("/ship/{name}", post(ship))

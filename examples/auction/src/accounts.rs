@@ -1,0 +1,52 @@
+//! Accounts and their passwords: the first log-in with a name signs up.
+
+use crate::auction::Auction;
+use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use seaway::{Authenticator, Result, blocking};
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, query_as};
+
+#[derive(Clone, Serialize, FromRow)]
+pub struct Account {
+    pub name: String,
+    pub is_auctioneer: bool,
+    #[serde(skip)]
+    password: String,
+}
+
+/// The log-in form.
+#[derive(Deserialize)]
+pub struct LogIn {
+    name: String,
+    password: String,
+}
+
+impl Authenticator for Auction {
+    type User = Account;
+    type Credentials = LogIn;
+
+    fn id(&self, account: &Account) -> String {
+        account.name.clone()
+    }
+
+    async fn load(&self, name: &str) -> Result<Option<Account>> {
+        let found = query_as("SELECT * FROM accounts WHERE name = ? AND NOT is_removed");
+        Ok(found.bind(name).fetch_optional(&self.database).await?)
+    }
+
+    async fn authenticate(&self, form: LogIn) -> Result<Option<Account>> {
+        let password = form.password.into_bytes();
+        if let Some(account) = self.load(&form.name).await? {
+            let hash = account.password.clone();
+            let verify = move || Argon2::default().verify_password(&password, &*hash);
+            return Ok(blocking(verify).await?.is_ok().then_some(account));
+        }
+        let hash = blocking(move || Argon2::default().hash_password(&password)).await??;
+        // Returns no row if the account was removed.
+        let sign_up = "INSERT INTO accounts (name, password, is_auctioneer)
+                       VALUES (?, ?, NOT EXISTS (SELECT 1 FROM accounts))
+                       ON CONFLICT DO NOTHING RETURNING *";
+        let sign_up = query_as(sign_up).bind(form.name).bind(hash.to_string());
+        Ok(sign_up.fetch_optional(&self.database).await?)
+    }
+}

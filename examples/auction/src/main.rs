@@ -1,0 +1,63 @@
+//! An auction: bidders log in, watch lots, and bid.
+//!
+//! Open <http://127.0.0.1:8000> in two different browsers, and log in under two names: the first
+//! log-in with a name signs up. Whoever signs up first is the auctioneer, who opens lots and may
+//! remove bidders. With a Redis at `REDIS_URL`, several processes in one folder are one auction.
+
+mod accounts;
+mod auction;
+mod bidder;
+mod feed;
+mod pages;
+#[cfg(test)]
+mod tests;
+mod ticker;
+
+use auction::Auction;
+use bidder::Bidder;
+use launch::Program;
+use seaway::{
+    Result, WebSocketConsumer, from_service,
+    middleware::{Auth, Provide, Sessions},
+    routing::ProtocolTypeRouter,
+    serve,
+};
+use sqlx::SqlitePool;
+use tokio_util::sync::CancellationToken;
+use tower_sessions_sqlx_store::SqliteStore;
+
+const PROGRAM: Program = Program {
+    name: "auction",
+    about: "An auction with accounts, bids, and lots that end by themselves.",
+    settings: &[launch::REDIS_URL],
+};
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let address = PROGRAM.start();
+    let database = SqlitePool::connect("sqlite:auction.db?mode=rwc").await?;
+    let auction = Auction::open(database, launch::channels(&PROGRAM).await?).await?;
+    let listener = address.listen().await?;
+    println!("auction listens on http://{}", listener.local_addr()?);
+    let stop = CancellationToken::new();
+    let ticker = tokio::spawn(ticker::run(auction.clone(), stop.clone()));
+    serve(listener, app(auction)).await?;
+    stop.cancel();
+    Ok(ticker.await?)
+}
+
+/// Returns the application that `main` serves and tests open.
+fn app(auction: Auction) -> ProtocolTypeRouter {
+    let Auction { database, channels } = &auction;
+    let sessions = Sessions::new(SqliteStore::new(database.clone()), channels)
+        // Browsers share cookies between all ports of a host.
+        .cookie_name(PROGRAM.name)
+        // Browsers do not store `Secure` cookies without HTTPS.
+        .secure(false);
+    ProtocolTypeRouter::new()
+        .http(from_service(pages::router(&auction)))
+        .websocket(Bidder::application(channels))
+        .with(Auth::new(auction.clone()))
+        .with(sessions)
+        .with(Provide(auction.clone()))
+}

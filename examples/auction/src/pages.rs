@@ -1,0 +1,69 @@
+//! The page, the log-in, and what the auctioneer does.
+
+use crate::{
+    accounts::{Account, LogIn},
+    auction::Auction,
+    feed::Feed,
+};
+use axum::{
+    Form, Json, Router,
+    extract::{DefaultBodyLimit, Path, State},
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::Html,
+    routing::{get, post},
+};
+use seaway::{AuthSession, HttpConsumer, Rejection, Result, User, middleware::RequireUser};
+use serde::Deserialize;
+use sqlx::query;
+
+const PAGE: &str = include_str!("../static/page.html");
+const SCRIPT: &str = include_str!("../static/page.js");
+
+pub fn router(auction: &Auction) -> Router {
+    let auctioneers = RequireUser::new().when(|account: &Account| account.is_auctioneer);
+    let script = get(([(CONTENT_TYPE, "text/javascript")], SCRIPT));
+    Router::new()
+        .route("/open", post(open))
+        .route("/remove/{name}", post(remove))
+        .route_layer(auctioneers) // around the routes above it
+        .route("/", get(Html(PAGE)))
+        .route("/page.js", script)
+        .route("/me", get(me))
+        .route("/login", post(log_in))
+        .route("/logout", post(log_out))
+        .route_service("/feed", Feed::application(&auction.channels))
+        .layer(DefaultBodyLimit::max(1024)) // no form is longer
+        .with_state(auction.clone())
+}
+
+async fn me(user: Option<User<Account>>) -> Json<Option<Account>> {
+    Json(user.map(|user| user.0))
+}
+
+async fn log_in(auth: AuthSession<Auction>, Form(form): Form<LogIn>) -> Result<(), Rejection> {
+    let account = auth.authenticate(form).await?;
+    let account = account.ok_or(Rejection::from_status(StatusCode::UNAUTHORIZED))?;
+    Ok(auth.log_in(&account).await?)
+}
+
+async fn log_out(auth: AuthSession<Auction>) -> Result<()> {
+    Ok(auth.log_out().await?)
+}
+
+/// The form of a new lot.
+#[derive(Deserialize)]
+struct NewLot {
+    title: String,
+    seconds: u32,
+}
+
+async fn open(State(auction): State<Auction>, Form(new): Form<NewLot>) -> Result<()> {
+    auction.open_lot(&new.title, new.seconds).await
+}
+
+/// Prevents further log-ins, then closes the bidder's WebSockets, in every process.
+async fn remove(State(auction): State<Auction>, Path(name): Path<String>) -> Result<()> {
+    let remove = "UPDATE accounts SET is_removed = TRUE WHERE name = ? AND NOT is_auctioneer";
+    query(remove).bind(&name).execute(&auction.database).await?;
+    Ok(auction.channels.disconnect_user(&name).await?)
+}

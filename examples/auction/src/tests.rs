@@ -1,0 +1,83 @@
+//! Tests of the whole auction, without a server.
+
+use crate::{accounts::Account, app, auction::Auction};
+use seaway::{Channels, testing::TestClient, testing::WebSocketCommunicator};
+use serde_json::{Value, json};
+use sqlx::{query_as, sqlite::SqlitePoolOptions};
+
+/// Returns an auction with lot 1, which is due.
+async fn auction() -> Auction {
+    // Each connection to `:memory:` has a database of its own.
+    let one = SqlitePoolOptions::new().max_connections(1);
+    let database = one.connect("sqlite::memory:").await.unwrap();
+    let channels = Channels::in_memory();
+    let auction = Auction::open(database, channels).await.unwrap();
+    auction.open_lot("compass", 0).await.unwrap();
+    auction
+}
+
+/// Returns the browser of someone who is logged in. Ana is the auctioneer.
+async fn log_in(auction: &Auction, name: &str) -> TestClient {
+    let sign_up = "INSERT INTO accounts VALUES (?1, '', ?1 = 'ana', FALSE) RETURNING *";
+    let sign_up = query_as::<_, Account>(sign_up).bind(name);
+    let account = sign_up.fetch_one(&auction.database).await.unwrap();
+    let client = TestClient::new(&app(auction.clone()));
+    client.log_in_as(&account).await;
+    client
+}
+
+async fn ask(socket: &mut WebSocketCommunicator, request: Value) -> Value {
+    socket.send_json(&request).await;
+    socket.receive_json().await
+}
+
+#[tokio::test]
+async fn a_bid_reaches_those_who_watch_the_lot() {
+    let auction = auction().await;
+    let mut bo = log_in(&auction, "bo").await.websocket("/");
+    let mut cy = log_in(&auction, "cy").await.websocket("/");
+    let watch = |lot| json!({ "type": "watch", "id": 7, "lot": lot });
+    let bid = |cents| json!({ "type": "bid", "id": "a", "lot": 1, "cents": cents });
+
+    let reply = ask(&mut bo, watch(1)).await;
+    assert_eq!((&reply["id"], &reply["ok"][1]), (&json!(7), &json!(1)));
+    assert_eq!(ask(&mut cy, bid(500)).await["ok"]["bidder"], "cy");
+    assert_eq!(bo.receive_json::<Value>().await["type"], "lot.raised");
+    let refusal = json!({ "too_low": { "cents": 500 } });
+    assert_eq!(ask(&mut bo, bid(500)).await["error"], refusal);
+
+    assert_eq!(ask(&mut bo, watch(2)).await["error"], "no_such_lot");
+    assert_eq!(ask(&mut cy, bid(600)).await["id"], "a");
+    bo.receive_nothing().await;
+}
+
+#[tokio::test]
+async fn a_due_lot_ends_once_for_everybody() {
+    let auction = auction().await;
+    let mut bo = log_in(&auction, "bo").await.websocket("/");
+    assert_eq!(bo.status().await, 101);
+    let mut feed = TestClient::new(&app(auction.clone())).get("/feed").open();
+    assert!(feed.receive_event().await.data.contains("compass"));
+
+    auction.end_due_lots().await.unwrap();
+    auction.end_due_lots().await.unwrap();
+
+    assert!(feed.receive_event().await.data.contains("lot.ended"));
+    assert_eq!(bo.receive_json::<Value>().await["type"], "lot.ended");
+    let bid = json!({ "type": "bid", "id": 1, "lot": 1, "cents": 500 });
+    assert_eq!(ask(&mut bo, bid).await["error"], "ended");
+}
+
+#[tokio::test]
+async fn the_auctioneer_alone_removes_bidders() {
+    let auction = auction().await;
+    let (ana, bo) = (log_in(&auction, "ana").await, log_in(&auction, "bo").await);
+    let mut socket = bo.websocket("/");
+    assert_eq!(socket.status().await, 101);
+
+    assert_eq!(bo.post("/remove/ana").await.status(), 403);
+    assert_eq!(ana.post("/remove/bo").await.status(), 200);
+
+    assert_eq!(socket.receive_close().await.code, 4401);
+    assert_eq!(bo.websocket("/").status().await, 401);
+}

@@ -1,0 +1,16 @@
+//! The background task that ends lots.
+
+use crate::auction::Auction;
+use std::time::Duration;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// Ends lots once a second, until it is stopped.
+pub async fn run(auction: Auction, stop: CancellationToken) {
+    let second = Duration::from_secs(1);
+    while stop.run_until_cancelled(sleep(second)).await.is_some() {
+        if let Err(error) = auction.end_due_lots().await {
+            tracing::warn!("cannot end lots: {error:#}; trying again in a second");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+// The page: all lots by server-sent events, and for those who are logged in a WebSocket, by which
+// they watch one lot and bid.
+
+const PAUSE_MAX_MS = 30_000;
+const REFUSALS = {
+  ended: () => "This lot has ended.",
+  no_such_lot: () => "There is no such lot.",
+  too_low: ({ cents }) => `The highest bid is ${money(cents)}.`,
+};
+
+const $ = (selector, root = document) => root.querySelector(selector);
+const money = (cents) => (cents / 100).toFixed(2);
+const tell = (text) => ($("#state").textContent = text);
+
+/** The lots, by id: what is known of each, and the element that shows it. */
+const lots = new Map();
+/** The requests without a reply, by id. */
+const open = new Map();
+let me = null;
+let watched = null;
+let socket = null;
+let lastId = 0;
+let losses = 0;
+
+/** Shows a lot as an event or a reply describes it. */
+function show(lot) {
+  const item = lots.get(lot.id) ?? add(lot.id);
+  const before = item.lot;
+  // Events of two bids may arrive in either order: bids only rise, and a lot ends once.
+  if (before?.is_ended || before?.cents > lot.cents) return;
+  item.lot = lot;
+  draw(item);
+  if (me && before?.bidder === me.name && lot.bidder !== me.name) tell(`${lot.bidder} has outbid you.`);
+}
+
+function add(id) {
+  const element = $("#lot").content.firstElementChild.cloneNode(true);
+  const item = { element };
+  lots.set(id, item);
+  $(".watch", element).onclick = () => watch(id);
+  $(".remove", element).onclick = () => post(`/remove/${encodeURIComponent(item.lot.bidder)}`);
+  $(".bid", element).onsubmit = (event) => {
+    event.preventDefault();
+    bid(id, Math.round($("input", element).value * 100));
+  };
+  // The newest first, whenever the page hears of it.
+  element.dataset.id = id;
+  const older = [...$("#lots").children].find((other) => other.dataset.id < id);
+  $("#lots").insertBefore(element, older ?? null);
+  return item;
+}
+
+function draw({ element, lot }) {
+  const left = Math.max(0, lot.ends_at - Math.floor(Date.now() / 1000));
+  const isWatched = watched === lot.id;
+  $(".title", element).textContent = lot.title;
+  $(".price", element).textContent = lot.bidder ? `${money(lot.cents)} by ${lot.bidder}` : "no bid";
+  $(".time", element).textContent = lot.is_ended ? "ended" : `${left} s left`;
+  $(".watch", element).hidden = !me || lot.is_ended || isWatched;
+  $(".bid", element).hidden = !isWatched || lot.is_ended;
+  $(".bid input", element).min = money(lot.cents + 1);
+  $(".remove", element).hidden = !me?.is_auctioneer || !lot.bidder || lot.bidder === me.name;
+  $(".remove", element).textContent = `Remove ${lot.bidder}`;
+  element.classList.toggle("is-watched", isWatched);
+  element.classList.toggle("is-ended", lot.is_ended);
+}
+
+const drawAll = () => lots.forEach(draw);
+
+async function watch(id) {
+  const [lot, watchers] = (await ask("watch", { lot: id })) ?? [];
+  if (!lot) return;
+  watched = id;
+  show(lot);
+  drawAll();
+  tell(`You watch ${lot.title}${watchers > 1 ? `, with ${watchers - 1} more` : ""}.`);
+}
+
+async function bid(id, cents) {
+  const lot = await ask("bid", { lot: id, cents });
+  if (!lot) return;
+  show(lot);
+  tell(`Your bid of ${money(cents)} is the highest.`);
+}
+
+/** Sends a request, and returns the `ok` of its reply; without one, tells why. */
+async function ask(type, fields) {
+  const id = ++lastId;
+  const reply = await new Promise((resolve) => {
+    if (socket?.readyState !== WebSocket.OPEN) return resolve({});
+    open.set(id, resolve);
+    socket.send(JSON.stringify({ type, id, ...fields }));
+  });
+  if ("ok" in reply) return reply.ok;
+  const [kind, value] = typeof reply.error === "string" ? [reply.error] : Object.entries(reply.error ?? {})[0] ?? [];
+  tell(REFUSALS[kind]?.(value) ?? "That did not work; try again.");
+}
+
+/** Sends a form, and returns whether it was accepted. */
+async function post(url, form) {
+  const body = form && new URLSearchParams(new FormData(form));
+  const answer = await fetch(url, { method: "POST", body }).catch(() => null);
+  if (!answer?.ok) tell(answer?.status === 401 ? "This is not the password." : "That did not work; try again.");
+  return answer?.ok;
+}
+
+/** Shows the forms of whoever is logged in, and connects. */
+async function enter() {
+  const answer = await fetch("/me").catch(() => null);
+  if (!answer?.ok) return comeBack();
+  me = await answer.json();
+  $("#me").textContent = me?.name ?? "";
+  for (const id of ["#me", "#logout"]) $(id).hidden = !me;
+  $("#login").hidden = !!me;
+  $("#open").hidden = !me?.is_auctioneer;
+  drawAll();
+  if (me) connect();
+}
+
+function connect() {
+  socket = new WebSocket("/");
+  socket.onopen = () => {
+    losses = 0;
+    if (watched) watch(watched);
+    else tell("Watch a lot to bid.");
+  };
+  socket.onmessage = ({ data }) => {
+    const message = JSON.parse(data);
+    if (message.type !== "reply") return show(message);
+    open.get(message.id)?.(message);
+    open.delete(message.id);
+  };
+  socket.onclose = ({ code }) => {
+    open.forEach((resolve) => resolve({}));
+    open.clear();
+    if (code !== 4401) return comeBack();
+    watched = null;
+    tell("You are logged out.");
+    enter();
+  };
+}
+
+// The server has stopped (1001), or the connection broke (1006). The delays grow and are
+// randomized, since all other clients reconnect too.
+function comeBack() {
+  tell("The connection is lost, trying again…");
+  const pause = Math.min(PAUSE_MAX_MS, 500 * 2 ** losses++);
+  setTimeout(enter, (pause / 2) * (1 + Math.random()));
+}
+
+for (const id of ["#login", "#logout", "#open"]) {
+  $(id).onsubmit = async (event) => {
+    event.preventDefault();
+    if (!(await post(event.target.action, event.target))) return;
+    event.target.reset();
+    if (id === "#login") enter();
+  };
+}
+
+new EventSource("/feed").onmessage = ({ data }) => show(JSON.parse(data));
+setInterval(drawAll, 1000);
+enter();
