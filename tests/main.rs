@@ -1,5 +1,6 @@
 //! The integration tests, in one binary.
 
+mod auction;
 mod back_and_forward;
 mod burst;
 mod chat_accounts;

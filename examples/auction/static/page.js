@@ -41,7 +41,7 @@ function add(id) {
   $(".remove", element).onclick = () => post(`/remove/${encodeURIComponent(item.lot.bidder)}`);
   $(".bid", element).onsubmit = (event) => {
     event.preventDefault();
-    bid(id, Math.round($("input", element).value * 100));
+    bid(id, event.target);
   };
   // The newest first, whenever the page hears of it.
   element.dataset.id = id;
@@ -76,9 +76,11 @@ async function watch(id) {
   tell(`You watch ${lot.title}${watchers > 1 ? `, with ${watchers - 1} more` : ""}.`);
 }
 
-async function bid(id, cents) {
+async function bid(id, form) {
+  const cents = Math.round($("input", form).value * 100);
   const lot = await ask("bid", { lot: id, cents });
   if (!lot) return;
+  form.reset();
   show(lot);
   tell(`Your bid of ${money(cents)} is the highest.`);
 }

@@ -1,0 +1,161 @@
+//! Tests of the auction, with browsers of several people.
+
+use seaway_tests::support::{Browser, Page, Server, raw};
+use serde_json::json;
+
+#[tokio::test]
+async fn bidders_outbid_each_other_and_everybody_sees_a_lot_end() {
+    let auction = Server::example_with_data("auction").await;
+    let browser = Browser::new().await;
+    let (ana, bo, cy) = (
+        browser.page().await,
+        browser.page().await,
+        browser.page().await,
+    );
+    for (page, name) in [(&ana, "ana"), (&bo, "bo"), (&cy, "cy")] {
+        page.goto(&auction.page("/")).await;
+        signs_in(page, name).await;
+    }
+
+    opens(&ana, "a <b>brass</b> compass", 600).await;
+    for (page, watchers) in [(&bo, ""), (&cy, ", with 1 more")] {
+        watches(page).await;
+        let told = format!("You watch a <b>brass</b> compass{watchers}.");
+        says(page, &told).await;
+    }
+    bids(&bo, "5").await;
+    says(&bo, "Your bid of 5.00 is the highest.").await;
+    page_shows(&cy, "price", "5.00 by bo").await;
+    bids(&cy, "7.50").await;
+    says(&bo, "cy has outbid you.").await;
+    page_shows(&bo, "price", "7.50 by cy").await;
+
+    let visitor = browser.page().await;
+    visitor.goto(&auction.page("/")).await;
+    page_shows(&visitor, "price", "7.50 by cy").await;
+    for (page, name) in [(&ana, "auction"), (&bo, "auction-bidder")] {
+        page.screenshot(name).await;
+    }
+    opens(&ana, "a sextant", 1).await;
+    for page in [&ana, &bo, &cy, &visitor] {
+        page_shows(page, "time", "ended").await;
+    }
+    for (page, name) in [(&bo, "bo"), (&cy, "cy"), (&visitor, "visitor")] {
+        assert_eq!(page.problems(), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_removed_bidder_is_logged_out_and_cannot_log_in_again() {
+    let auction = Server::example_with_data("auction").await;
+    let browser = Browser::new().await;
+    let (ana, bo) = (browser.page().await, browser.page().await);
+    for (page, name) in [(&ana, "ana"), (&bo, "bo")] {
+        page.goto(&auction.page("/")).await;
+        signs_in(page, name).await;
+    }
+    opens(&ana, "compass", 600).await;
+    for page in [&ana, &bo] {
+        watches(page).await;
+    }
+    bids(&bo, "5").await;
+    page_shows(&ana, "price", "5.00 by bo").await;
+
+    ana.click("li .remove").await;
+
+    says(&bo, "You are logged out.").await;
+    bo.wait_for("!document.querySelector('#login').hidden")
+        .await;
+    types_password(&bo, "bo", "bo's password").await;
+    says(&bo, "This is not the password.").await;
+}
+
+#[tokio::test]
+async fn a_socket_gets_replies_under_their_ids_and_the_end_of_a_lot() {
+    let auction = Server::example_with_data("auction").await;
+    let browser = Browser::new().await;
+    let ana = browser.page().await;
+    ana.goto(&auction.page("/")).await;
+    signs_in(&ana, "ana").await;
+    opens(&ana, "compass", 600).await;
+    ana.eval(
+        "(() => {
+             window.heard = [];
+             window.bidder = new WebSocket('/');
+             bidder.onmessage = ({ data }) => heard.push(JSON.parse(data));
+             return new Promise((resolve) => bidder.onopen = () => resolve(0));
+         })()",
+    )
+    .await;
+
+    for (request, reply) in [
+        (
+            json!({ "type": "bid", "id": "a", "lot": 1, "cents": 0 }),
+            json!({ "type": "reply", "id": "a", "error": { "too_low": { "cents": 0 } } }),
+        ),
+        (
+            json!({ "type": "bid", "id": 7, "lot": 2, "cents": 100 }),
+            json!({ "type": "reply", "id": 7, "error": "no_such_lot" }),
+        ),
+    ] {
+        ana.eval(&format!("bidder.send(JSON.stringify({request}))"))
+            .await;
+        ana.wait_for_value("heard.at(-1)", &reply).await;
+    }
+    ana.eval("bidder.send('{\"type\":\"bid\",\"id\":8}')").await;
+    ana.wait_for("heard.at(-1).id === 8").await;
+    let fault = ana.eval("heard.at(-1).fault.kind").await;
+    assert_eq!(fault, "malformed");
+    opens(&ana, "sextant", 1).await;
+    let ends = "heard.filter(({ type, id }) => type === 'lot.ended' && id === 2).length";
+    ana.wait_for_value(ends, &json!(1)).await;
+
+    let stranger = raw::ask(auction.port(), "POST /remove/ana", &[], "").await;
+    assert!(stranger.starts_with("HTTP/1.1 401"), "{stranger}");
+}
+
+/// Signs up at the auction, and waits for the WebSocket.
+async fn signs_in(page: &Page, name: &str) {
+    types_password(page, name, &format!("{name}'s password")).await;
+    says(page, "Watch a lot to bid.").await;
+}
+
+async fn types_password(page: &Page, name: &str, password: &str) {
+    page.wait_for("!document.querySelector('#login').hidden")
+        .await;
+    page.type_text("[name=name]", name).await;
+    page.type_text("[name=password]", password).await;
+    page.click("#login button").await;
+}
+
+/// Opens a lot, as the auctioneer, and waits until the page shows it.
+async fn opens(page: &Page, title: &str, seconds: u32) {
+    page.type_text("[name=title]", title).await;
+    page.type_text("[name=seconds]", &seconds.to_string()).await;
+    page.click("#open button").await;
+    page_shows(page, "title", title).await;
+}
+
+/// Watches the newest lot, and waits for the form to bid.
+async fn watches(page: &Page) {
+    page.wait_for("document.querySelector('li .watch')").await;
+    page.click("li .watch").await;
+    page.wait_for("!document.querySelector('li .bid').hidden")
+        .await;
+}
+
+async fn bids(page: &Page, amount: &str) {
+    page.type_text("li .bid input", amount).await;
+    page.click("li .bid button").await;
+}
+
+/// Waits until this part of the newest lot has this text.
+async fn page_shows(page: &Page, part: &str, text: &str) {
+    let shown = format!("document.querySelector('li .{part}')?.textContent");
+    page.wait_for_value(&shown, &json!(text)).await;
+}
+
+async fn says(page: &Page, state: &str) {
+    let shown = "document.querySelector('#state').textContent";
+    page.wait_for_value(shown, &json!(state)).await;
+}
