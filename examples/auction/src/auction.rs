@@ -84,6 +84,7 @@ impl Auction {
         let end = "UPDATE lots SET is_ended = TRUE
                    WHERE ends_at <= unixepoch() AND NOT is_ended RETURNING *";
         for lot in query_as(end).fetch_all(&self.database).await? {
+            tracing::info!("a lot has ended: {}", serde_json::to_string::<Lot>(&lot)?);
             self.send("lots", &LotEvent::Ended(lot)).await?;
         }
         Ok(())

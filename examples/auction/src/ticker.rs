@@ -1,8 +1,7 @@
 //! The background task that ends lots.
 
 use crate::auction::Auction;
-use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// Ends lots once a second, until it is stopped.
