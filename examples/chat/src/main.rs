@@ -73,10 +73,11 @@ async fn main() -> ExitCode {
 async fn run(options: Options) -> Result<()> {
     // Before anything that records metrics is created.
     let metrics = options.monitor.map(|_| Metrics::record()).transpose()?;
+    let proxies = options.proxies();
     let listener = options.transport.listen(&options.address).await?;
     let database = database::open(&options.data).await?;
     let name = identity::name(&database).await?;
-    let (channels, redis) = redis::connect(options.redis.clone(), Redis::on_this_machine(), &name).await?;
+    let (channels, redis) = redis::connect(options.redis, Redis::on_this_machine(), &name).await?;
     let chat = Arc::new(Chat::new(database, &channels).await?);
     let _rounds = rounds::begin(&chat).await?;
 
@@ -114,7 +115,7 @@ async fn run(options: Options) -> Result<()> {
         );
     }
     let mut server = serve(listener, app);
-    if let Some(proxies) = options.proxies() {
+    if let Some(proxies) = proxies {
         server = server.trusted_proxies(proxies);
     }
     Ok(server

@@ -5,7 +5,7 @@ use super::{
     socket::Socket,
     trusted_proxies::TrustedProxies,
 };
-use crate::rejection_log::{Outcome, Peer, Rule};
+use crate::rejection_log::{Peer, Rejected, Rule};
 use ppp::{v1, v2};
 use std::{fmt, io, net::SocketAddr, time::Duration};
 use tokio::{io::AsyncReadExt, task::JoinSet, time::timeout};
@@ -105,7 +105,7 @@ async fn read(mut accepted: Accepted) -> Option<Accepted> {
         Err(error) => {
             let reason = format!("a trusted proxy sent no valid PROXY header: {error}");
             let peer = Peer::without_request(accepted.client);
-            peer.log_rejection(Rule::RequestHead, Outcome::Disconnect, Some(&reason));
+            peer.log_rejection(Rule::RequestHead, Rejected::Disconnect, Some(&reason));
             return None;
         }
     }

@@ -17,7 +17,9 @@ pub(super) fn check<B>(request: &Request<B>, allows_connect: bool) -> Result<(),
     let uri = request.uri();
     match request.extensions().get::<Protocol>() {
         // An extended CONNECT has the target of any other request.
-        Some(protocol) if protocol.as_str() == "websocket" => check_target(&Method::GET, uri, false)?,
+        Some(protocol) if protocol.as_str() == "websocket" => {
+            check_target(&Method::GET, uri, false)?
+        }
         Some(_) => return Err(no_connect()),
         None => check_target(request.method(), uri, allows_connect)?,
     }

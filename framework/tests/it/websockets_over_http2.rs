@@ -1,15 +1,14 @@
 //! Tests of WebSockets over HTTP/2 (RFC 8441).
 
-use crate::{
-    support::{PATIENCE, Recorder, Server, echo, eventually},
-};
+use crate::support::{PATIENCE, Recorder, Server, echo, eventually};
 use axum::{Router, routing::get};
 use bytes::{Bytes, BytesMut};
 use h2::{RecvStream, SendStream, client::SendRequest, ext::Protocol};
 use http::{Method, Request, Response, Version};
 use seaway::{
-    Channels, Close, Context, Handshake, NoEvent, Rejection, Result, WebSocketConsumer,
-    from_service, routing::{PathRouter, ProtocolTypeRouter},
+    ApplicationExt, Channels, Close, Context, Handshake, NoEvent, Rejection, Result,
+    WebSocketConsumer, from_service,
+    routing::{PathRouter, ProtocolTypeRouter},
 };
 use std::{future::poll_fn, net::SocketAddr};
 use tokio::{net::TcpStream, time::timeout};
@@ -41,7 +40,9 @@ fn app(recorder: &Recorder) -> ProtocolTypeRouter {
         .route("/ending", ending)
         .with(seaway::middleware::Provide(recorder.clone()));
     ProtocolTypeRouter::new()
-        .http(from_service(Router::new().route("/", get(async || "a page"))))
+        .http(from_service(
+            Router::new().route("/", get(async || "a page")),
+        ))
         .websocket(sockets)
 }
 
@@ -58,7 +59,11 @@ impl Connection {
         Self(client)
     }
 
-    async fn request(&mut self, request: Request<()>, end: bool) -> (Response<RecvStream>, SendStream<Bytes>) {
+    async fn request(
+        &mut self,
+        request: Request<()>,
+        end: bool,
+    ) -> (Response<RecvStream>, SendStream<Bytes>) {
         let (response, stream) = self.0.send_request(request, end).unwrap();
         let response = timeout(PATIENCE, response).await.expect("a response");
         (response.unwrap(), stream)
@@ -68,7 +73,11 @@ impl Connection {
         let (response, send) = self.request(handshake(path, "websocket"), false).await;
         assert_eq!(response.status(), 200);
         assert!(!response.headers().contains_key("sec-websocket-accept"));
-        Socket { send, receive: response.into_body(), read: BytesMut::new() }
+        Socket {
+            send,
+            receive: response.into_body(),
+            read: BytesMut::new(),
+        }
     }
 }
 
@@ -117,7 +126,9 @@ impl Socket {
             self.send.reserve_capacity(frame.len());
             let room = timeout(PATIENCE, poll_fn(|cx| self.send.poll_capacity(cx))).await;
             let room = room.expect("room").unwrap().unwrap();
-            self.send.send_data(frame.split_to(room).freeze(), false).unwrap();
+            self.send
+                .send_data(frame.split_to(room).freeze(), false)
+                .unwrap();
         }
     }
 
@@ -146,7 +157,10 @@ impl Socket {
         while self.read.len() < length {
             let data = timeout(PATIENCE, self.receive.data()).await.expect("data");
             let data = data.expect("no end yet").unwrap();
-            self.receive.flow_control().release_capacity(data.len()).unwrap();
+            self.receive
+                .flow_control()
+                .release_capacity(data.len())
+                .unwrap();
             self.read.extend(data);
         }
     }
@@ -215,9 +229,13 @@ async fn a_handshake_that_is_not_valid_or_not_allowed_is_rejected() {
     let valid = || handshake("/echo", "websocket");
     let other_protocol = handshake("/echo", "connect-udp");
     let mut other_version = valid();
-    other_version.headers_mut().insert("sec-websocket-version", "8".parse().unwrap());
+    other_version
+        .headers_mut()
+        .insert("sec-websocket-version", "8".parse().unwrap());
     let mut other_origin = valid();
-    other_origin.headers_mut().insert("origin", "http://evil.example".parse().unwrap());
+    other_origin
+        .headers_mut()
+        .insert("origin", "http://evil.example".parse().unwrap());
     let other_path = handshake("/nowhere", "websocket");
 
     for (request, status) in [

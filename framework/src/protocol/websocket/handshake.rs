@@ -90,8 +90,9 @@ fn check(head: &request::Parts) -> Result<HeaderValue, Rejection> {
     if !lists(&head.headers, header::CONNECTION, "upgrade") {
         return bad("a WebSocket handshake needs `Connection: Upgrade` (RFC 6455, 4.2.1)");
     }
-    check_version(&head.headers)
-        .map_err(|version| version.header(header::UPGRADE, HeaderValue::from_static("websocket")))?;
+    check_version(&head.headers).map_err(|version| {
+        version.header(header::UPGRADE, HeaderValue::from_static("websocket"))
+    })?;
     let key = one(&head.headers, header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
     let Some(key) = key else {
         return bad(
@@ -255,7 +256,10 @@ mod tests {
 
         head.method = Method::CONNECT;
         let kind = request_kind(&head);
-        assert!(matches!(kind, RequestKind::WebSocket { accept: None }), "{kind:?}");
+        assert!(
+            matches!(kind, RequestKind::WebSocket { accept: None }),
+            "{kind:?}"
+        );
 
         head.headers.clear();
         assert_eq!(rejected(&head), Some(426));
