@@ -30,7 +30,7 @@ const SHORT_WAIT: Duration = Duration::from_millis(50);
 
 /// The mailboxes that are more than half full and whose owners are active.
 #[derive(Default)]
-pub(super) struct Backpressure {
+pub(super) struct FullMailboxes {
     state: Mutex<State>,
     /// Whether a backend asks for room. If none does, nothing is recorded, because nothing would
     /// remove it.
@@ -56,7 +56,7 @@ struct FullMailbox {
     seen: Instant,
 }
 
-impl Backpressure {
+impl FullMailboxes {
     /// Records a mailbox that has just become more than half full.
     pub(super) fn add(&self, slot: &Arc<Slot>) {
         if !self.is_used.load(Ordering::Relaxed) {

@@ -2,7 +2,7 @@
 
 use super::{
     Envelope, Mailbox, Missed,
-    backpressure::Backpressure,
+    backpressure::FullMailboxes,
     mailbox::{Delivery, MAILBOX_CAPACITY, Slot},
 };
 use crate::{
@@ -60,7 +60,7 @@ struct Registry {
     closed: AtomicU64,
     dropped: AtomicU64,
     deliveries: AtomicU64,
-    backpressure: Backpressure,
+    backpressure: FullMailboxes,
     metrics: metric::Delivery,
     hasher: RandomState,
     groups: Vec<RwLock<HashMap<GroupName, Members>>>,
@@ -109,7 +109,7 @@ impl LocalChannels {
             closed: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             deliveries: AtomicU64::new(0),
-            backpressure: Backpressure::default(),
+            backpressure: FullMailboxes::default(),
             metrics: metric::Delivery::new(),
             hasher: RandomState::new(),
             groups: (0..SHARDS).map(|_| RwLock::default()).collect(),

@@ -203,7 +203,7 @@ impl RequestReply {
                 result: Ok(()),
             };
         };
-        let wire = Wire {
+        let wire = ReplyMessage {
             id: &id,
             key,
             value,
@@ -254,13 +254,13 @@ impl Fault {
 }
 
 /// A reply on the wire.
-struct Wire<'a, T> {
+struct ReplyMessage<'a, T> {
     id: &'a RequestId,
     key: &'static str,
     value: &'a T,
 }
 
-impl<T: Serialize> Serialize for Wire<'_, T> {
+impl<T: Serialize> Serialize for ReplyMessage<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> StdResult<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(3))?;
         map.serialize_entry("type", "reply")?;
