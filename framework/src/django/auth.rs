@@ -80,8 +80,8 @@ const RECHECK: Duration = Duration::from_secs(10);
 ///
 /// A client is logged in if its session is valid, names an accepted
 /// [backend](Self::backends), and holds the session hash of the user's current password, made with
-/// one of the keys; and if the user is active. Seaway only reads: it neither renews nor deletes
-/// Django's sessions.
+/// one of the keys; and if the user is active. Seaway neither renews nor deletes Django's
+/// sessions.
 ///
 /// The user is loaded only when a handler, or
 /// [`RequireUser`](crate::middleware::RequireUser), asks for it. A connection whose user was asked

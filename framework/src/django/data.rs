@@ -2,11 +2,14 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use serde::{
-    Deserialize,
+    Deserialize, Serialize,
     de::{DeserializeOwned, IgnoredAny},
 };
-use serde_json::{Map, Value};
-use std::sync::Arc;
+use serde_json::{
+    Map, Value,
+    value::{RawValue, to_raw_value},
+};
+use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 /// The size of the largest session that is decoded, in bytes of JSON. A larger one counts as
 /// corrupted.
@@ -14,7 +17,11 @@ pub(super) const MAX_SESSION: usize = 1024 * 1024;
 
 /// The values of a session: a JSON object.
 #[derive(Clone, Debug)]
-pub(super) struct SessionData(Arc<[u8]>);
+pub(super) struct SessionData {
+    json: Arc<[u8]>,
+    /// Whether a number that JSON has not was replaced.
+    has_nan: bool,
+}
 
 /// What `django.contrib.auth.login` stores in a session.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
@@ -38,15 +45,19 @@ impl SessionData {
         if json.len() > MAX_SESSION || !json.trim_ascii_start().starts_with(b"{") {
             return None;
         }
-        if !is_json(&json) {
+        let has_nan = !is_json(&json);
+        if has_nan {
             json = without_nan(&json);
         }
-        is_json(&json).then(|| Self(json.into()))
+        is_json(&json).then(|| Self {
+            json: json.into(),
+            has_nan,
+        })
     }
 
     /// Returns what the log-in has stored; `None` if nobody is logged in.
     pub(super) fn log_in(&self) -> Option<StoredLogIn> {
-        serde_json::from_slice(&self.0).ok()
+        serde_json::from_slice(&self.json).ok()
     }
 
     /// Returns the value of a key.
@@ -54,21 +65,63 @@ impl SessionData {
     /// # Errors
     /// [`ErrorKind::Codec`] if it cannot be decoded as `T`.
     pub(super) fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
-        let values: Map<String, Value> = serde_json::from_slice(&self.0)
+        let values: Map<String, Value> = serde_json::from_slice(&self.json)
             .map_err(|error| undecodable("a Django session", error))?;
         let value = values.get(key).cloned();
         let decoded = value.map(serde_json::from_value).transpose();
         decoded.map_err(|error| undecodable(&format!("the session value {key:?}"), error))
     }
 
+    /// Returns the values with one of them changed, as JSON of ASCII characters, which is all that
+    /// Django reads. The others keep their text.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`] if the value cannot be encoded, the session is too large with it, or the
+    /// session has values that JSON has not.
+    pub(super) fn with<T: Serialize>(&self, key: &str, value: &T) -> Result<String> {
+        if self.has_nan {
+            let message = "cannot change a Django session that contains NaN or infinity";
+            return Err(Error::new(ErrorKind::Codec, message));
+        }
+        let mut values: BTreeMap<String, &RawValue> = serde_json::from_slice(&self.json)
+            .map_err(|error| undecodable("a Django session", error))?;
+        let unencodable = |error| {
+            let message = format!("cannot encode the session value {key:?}");
+            Error::new(ErrorKind::Codec, message).with_source(error)
+        };
+        let value = to_raw_value(value).map_err(unencodable)?;
+        values.insert(key.to_owned(), &value);
+        let json = ascii(&serde_json::to_string(&values).map_err(unencodable)?);
+        if json.len() > MAX_SESSION {
+            let message = format!("a Django session is too large with the value {key:?}: 1 MiB");
+            return Err(Error::new(ErrorKind::Codec, message));
+        }
+        Ok(json)
+    }
+
     #[cfg(test)]
     pub(super) fn values(&self) -> Value {
-        serde_json::from_slice(&self.0).expect("it was checked")
+        serde_json::from_slice(&self.json).expect("it was checked")
     }
 }
 
 fn undecodable(what: &str, error: serde_json::Error) -> Error {
     Error::new(ErrorKind::Codec, format!("cannot decode {what}")).with_source(error)
+}
+
+/// Replaces other characters by their escapes; in JSON, only texts contain any.
+fn ascii(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character.is_ascii() {
+            escaped.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            write!(escaped, "\\u{unit:04x}").expect("a String accepts all text");
+        }
+    }
+    escaped
 }
 
 /// Replaces the numbers that only Python's JSON has (`NaN`, `Infinity`, `-Infinity`) by null.
@@ -128,6 +181,24 @@ mod tests {
     fn what_is_no_object_is_no_session() {
         for json in ["", "[]", "null", "{", "{NaN}", r#"["7","a.B","00"]"#] {
             assert!(SessionData::from_json(json.into()).is_none(), "{json}");
+        }
+    }
+
+    #[test]
+    fn one_value_is_changed_and_the_others_keep_their_text() {
+        let before = r#"{"big":1e999,"half":"\ud800","int":123456789012345678901234567890,"a":1}"#;
+
+        let after = data(before).with("a", &"hé 😀").unwrap();
+
+        let expected = r#"{"a":"h\u00e9 \ud83d\ude00","big":1e999,"half":"\ud800","int":123456789012345678901234567890}"#;
+        assert_eq!(after, expected);
+        assert_eq!(data("{}").with("ü", &[1]).unwrap(), r#"{"\u00fc":[1]}"#);
+        for (before, value) in [
+            (r#"{"no":NaN}"#, "short"),
+            ("{}", &*"x".repeat(MAX_SESSION)),
+        ] {
+            let error = data(before).with("a", &value).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Codec, "{before}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Django's tables, as far as they are read: sessions, users, permissions.
+//! Django's tables, as far as they are used: sessions, users, permissions.
 
 use super::{
     dialect::{Dialect, IdType, flag, text},
@@ -23,7 +23,8 @@ const CONNECTIONS: u32 = 10;
 /// The time limit of a query, including the wait for a connection.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The database of a Django site, which Seaway only reads.
+/// The database of a Django site, which Seaway only reads, unless you
+/// [write](super::DjangoSession::write) to a session.
 ///
 /// ```no_run
 /// # async fn example() -> seaway::Result<()> {
@@ -144,15 +145,33 @@ impl DjangoDatabase {
             dialect.now(),
         );
         let running = sqlx::query(&query).bind(key).fetch_optional(&self.0.pool);
-        let row = limited("a session", running).await?;
+        let row = limited("read", "a session", running).await?;
         let stored = row.map(|row| Ok::<_, SqlError>((text(&row, 0)?, text(&row, 1)?)));
         let stored = stored
             .transpose()
-            .map_err(|error| failed("a session", error))?;
+            .map_err(|error| failed("read", "a session", error))?;
         // MySQL finds a key in other letter case, too, which would have another group.
         Ok(stored
             .filter(|(found, _)| found == key)
             .map(|(_, data)| data))
+    }
+
+    /// Replaces the signed values of a session that has not expired; returns false if they are no
+    /// longer those that were read.
+    pub(super) async fn replace_session(&self, key: &str, old: &str, new: &str) -> Result<bool> {
+        let dialect = self.0.dialect;
+        let query = format!(
+            "UPDATE django_session SET session_data = {} \
+             WHERE session_key = {} AND {} = {} AND expire_date > {}",
+            dialect.parameter(1),
+            dialect.parameter(2),
+            dialect.exact("session_data"),
+            dialect.exact(&dialect.parameter(3)),
+            dialect.now(),
+        );
+        let query = sqlx::query(&query).bind(new).bind(key).bind(old);
+        let written = limited("write", "a session", query.execute(&self.0.pool)).await?;
+        Ok(written.rows_affected() == 1)
     }
 
     /// Returns the user with this primary key, as a session has it.
@@ -161,7 +180,7 @@ impl DjangoDatabase {
             return Ok(None);
         };
         let running = id.bind(sqlx::query(&self.0.user_query));
-        let row = limited("a user", running.fetch_optional(&self.0.pool)).await?;
+        let row = limited("read", "a user", running.fetch_optional(&self.0.pool)).await?;
         let user = row.map(|row| {
             Ok::<_, SqlError>(UserRow {
                 name: text(&row, 0)?,
@@ -171,7 +190,8 @@ impl DjangoDatabase {
                 is_superuser: flag(&row, 4)?,
             })
         });
-        user.transpose().map_err(|error| failed("a user", error))
+        user.transpose()
+            .map_err(|error| failed("read", "a user", error))
     }
 
     /// Returns the permissions of a user and of the user's groups, as `app.codename`.
@@ -190,12 +210,12 @@ impl DjangoDatabase {
             return Ok(HashSet::new());
         };
         let running = id.bind(id.bind(sqlx::query(query)));
-        let rows = limited("permissions", running.fetch_all(&self.0.pool)).await?;
+        let rows = limited("read", "permissions", running.fetch_all(&self.0.pool)).await?;
         let names = rows
             .iter()
             .map(|row| Ok(format!("{}.{}", text(row, 0)?, text(row, 1)?)));
         let names = names.collect::<Result<_, SqlError>>();
-        names.map_err(|error| failed("permissions", error))
+        names.map_err(|error| failed("read", "permissions", error))
     }
 }
 
@@ -211,10 +231,10 @@ impl fmt::Debug for DjangoDatabase {
 /// Returns the columns of a table with their types; none if there is no such table.
 async fn columns(pool: &AnyPool, dialect: Dialect, table: &str) -> Result<HashMap<String, String>> {
     let running = sqlx::query(dialect.columns()).bind(table).fetch_all(pool);
-    let rows = limited("the columns of a table", running).await?;
+    let rows = limited("read", "the columns of a table", running).await?;
     let columns = rows.iter().map(|row| Ok((text(row, 0)?, text(row, 1)?)));
     let columns = columns.collect::<Result<_, SqlError>>();
-    columns.map_err(|error| failed("the columns of a table", error))
+    columns.map_err(|error| failed("read", "the columns of a table", error))
 }
 
 /// Returns the type of the primary key, if all columns of the user table are there.
@@ -341,17 +361,21 @@ async fn user_column(
 }
 
 /// Runs a query for at most [`QUERY_TIMEOUT`].
-async fn limited<T>(what: &str, query: impl Future<Output = Result<T, SqlError>>) -> Result<T> {
+async fn limited<T>(
+    does: &str,
+    what: &str,
+    query: impl Future<Output = Result<T, SqlError>>,
+) -> Result<T> {
     match timeout(QUERY_TIMEOUT, query).await {
-        Ok(outcome) => outcome.map_err(|error| failed(what, error)),
+        Ok(outcome) => outcome.map_err(|error| failed(does, what, error)),
         Err(_) => Err(Error::new(
             ErrorKind::Session,
-            format!("cannot read {what} from Django's database: no result within 5 s"),
+            format!("cannot {does} {what} of Django's database: no result within 5 s"),
         )),
     }
 }
 
-fn failed(what: &str, error: SqlError) -> Error {
-    let message = format!("cannot read {what} from Django's database");
+fn failed(does: &str, what: &str, error: SqlError) -> Error {
+    let message = format!("cannot {does} {what} of Django's database");
     Error::new(ErrorKind::Session, message).with_source(error)
 }

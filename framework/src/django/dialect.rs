@@ -110,6 +110,14 @@ impl Dialect {
         }
     }
 
+    /// Returns a text expression that is compared byte by byte: texts of MySQL ignore case.
+    pub(super) fn exact(self, expression: &str) -> String {
+        match self {
+            Self::Mysql => format!("CAST({expression} AS binary)"),
+            Self::Sqlite | Self::Postgres => expression.to_owned(),
+        }
+    }
+
     /// Returns a boolean expression as 0 or 1.
     pub(super) fn integer(self, expression: &str) -> String {
         match self {

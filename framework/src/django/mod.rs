@@ -1,7 +1,7 @@
 //! Django's log-in: a user who is logged in on a Django page is that user in a consumer.
 //!
 //! [`DjangoAuth`] is the middleware; it reads the session cookie, Django's session
-//! ([`DjangoSessions`]) and the user's row ([`DjangoDatabase`]). Nothing is written.
+//! ([`DjangoSessions`]) and the user's row ([`DjangoDatabase`]).
 //! The guide `docs/from-django.md` has the settings of both sides, and the log-out's announcement.
 //!
 //! | type | contents |

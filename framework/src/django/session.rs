@@ -9,13 +9,13 @@ use crate::{
     session::digest,
 };
 use http::{Extensions, HeaderMap};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard},
 };
 
-/// The Django session of one client, to read: an extractor for consumers and axum handlers inside
+/// The Django session of one client: an extractor for consumers and axum handlers inside
 /// [`DjangoAuth`](super::DjangoAuth).
 ///
 /// ```
@@ -27,7 +27,8 @@ use std::{
 /// }
 /// ```
 ///
-/// The session is read on first use, once per request or handshake. Only Django writes it.
+/// The session is read on first use, once per request or handshake. Django writes it, and
+/// [`write`](Self::write) where the engine allows it.
 #[derive(Clone)]
 pub struct DjangoSession(Arc<Visit>);
 
@@ -58,13 +59,51 @@ impl DjangoSession {
     /// Returns the value of a key; `None` if there is no such value, or no session.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if it cannot be decoded as `T`,
-    /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the database or cache does not respond.
+    /// [`ErrorKind::Codec`] if it cannot be decoded as `T`,
+    /// [`ErrorKind::Session`] if the database or cache does not respond.
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         match self.data().await? {
             Some(data) => data.get(key),
             None => Ok(None),
         }
+    }
+
+    /// Stores a value in the session at once, and keeps the other values as they are now.
+    ///
+    /// ```
+    /// # use seaway::{Result, django::DjangoSession};
+    /// async fn add(session: &DjangoSession, product: u64) -> Result<()> {
+    ///     let mut cart: Vec<u64> = session.get("cart").await?.unwrap_or_default();
+    ///     cart.push(product);
+    ///     Ok(session.write("cart", &cart).await?)
+    /// }
+    /// ```
+    ///
+    /// It works with [`DjangoSessions::writable_database`], and never creates or renews a session. A
+    /// Django request that has read the session before and saves it after this call undoes it, as
+    /// another Django request would.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SessionGone`] if there is no session, or Django has ended it: a hook that returns
+    /// this error closes the connection with 4401. [`ErrorKind::Codec`] if the value cannot be
+    /// encoded, or the session is larger than 1 MiB with it. [`ErrorKind::Session`] if the engine is
+    /// only read, or the database does not respond.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the value may be stored or not.
+    pub async fn write<T: Serialize + Sync>(&self, key: &str, value: &T) -> Result<()> {
+        let Visit {
+            sessions,
+            keys,
+            cookie,
+            ..
+        } = &*self.0;
+        let gone = || Error::new(ErrorKind::SessionGone, "the client has no Django session");
+        let cookie = cookie.as_ref().ok_or_else(gone)?;
+        let change = |data: &SessionData| data.with(key, value);
+        let written = sessions.write(cookie, keys, &change).await?;
+        *self.known() = Some(Some(written));
+        Ok(())
     }
 
     /// Returns the session that the middleware has inserted.

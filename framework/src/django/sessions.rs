@@ -6,13 +6,19 @@ use super::{
     database::DjangoDatabase,
     signing::{COOKIE_SALT, ROW_SALT, SecretKeys},
 };
-use crate::{error::Result, log_limit::log_limited};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    log_limit::log_limited,
+};
 use async_trait::async_trait;
 use std::{
     fmt,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+/// How often a session is read again that others have changed before it was written.
+const ATTEMPTS: usize = 5;
 
 /// The place where Django stores its sessions: the setting `SESSION_ENGINE`.
 ///
@@ -41,7 +47,19 @@ pub struct DjangoSessions(pub(super) Arc<dyn Engine>);
 #[async_trait]
 pub(super) trait Engine: fmt::Debug + Send + Sync {
     async fn read(&self, cookie: &str, keys: &SecretKeys) -> Result<Option<SessionData>>;
+
+    /// Replaces the values of a session by the JSON that `change` makes of them, unless it has ended.
+    async fn write(
+        &self,
+        _cookie: &str,
+        _keys: &SecretKeys,
+        _change: &Change<'_>,
+    ) -> Result<SessionData> {
+        Err(read_only())
+    }
 }
+
+pub(super) type Change<'a> = dyn Fn(&SessionData) -> Result<String> + Sync + 'a;
 
 impl DjangoSessions {
     /// Reads sessions from the table `django_session`, for the engines `db` and `cached_db`.
@@ -50,8 +68,34 @@ impl DjangoSessions {
     /// [`ErrorKind::Session`](crate::ErrorKind::Session) if there is no such table, or the database
     /// does not respond.
     pub async fn database(database: &DjangoDatabase) -> Result<Self> {
+        Self::rows(database, false).await
+    }
+
+    /// Reads and [writes](super::DjangoSession::write) sessions in the table `django_session`, for
+    /// the engine `db`.
+    ///
+    /// With `cached_db`, Django would still have the old values in its cache, and write them back.
+    ///
+    /// ```no_run
+    /// # use seaway::django::{DjangoDatabase, DjangoSessions};
+    /// # async fn example(database: DjangoDatabase) -> seaway::Result<()> {
+    /// let sessions = DjangoSessions::writable_database(&database).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`database`](Self::database).
+    pub async fn writable_database(database: &DjangoDatabase) -> Result<Self> {
+        Self::rows(database, true).await
+    }
+
+    async fn rows(database: &DjangoDatabase, is_writable: bool) -> Result<Self> {
         database.check_sessions().await?;
-        Ok(Self(Arc::new(Rows(database.clone()))))
+        let database = database.clone();
+        Ok(Self(Arc::new(Rows {
+            database,
+            is_writable,
+        })))
     }
 
     /// Reads sessions from the cookie itself, for the engine `signed_cookies`.
@@ -71,6 +115,16 @@ impl DjangoSessions {
     ) -> Result<Option<SessionData>> {
         self.0.read(cookie, keys).await
     }
+
+    /// Replaces the values of the session that the cookie leads to.
+    pub(super) async fn write(
+        &self,
+        cookie: &str,
+        keys: &SecretKeys,
+        change: &Change<'_>,
+    ) -> Result<SessionData> {
+        self.0.write(cookie, keys, change).await
+    }
 }
 
 impl fmt::Debug for DjangoSessions {
@@ -81,7 +135,10 @@ impl fmt::Debug for DjangoSessions {
 
 /// The engines `db` and `cached_db`, which store the same rows.
 #[derive(Debug)]
-struct Rows(DjangoDatabase);
+struct Rows {
+    database: DjangoDatabase,
+    is_writable: bool,
+}
 
 #[async_trait]
 impl Engine for Rows {
@@ -89,21 +146,59 @@ impl Engine for Rows {
         if !cookie::is_session_key(cookie) {
             return Ok(None);
         }
-        let Some(signed) = self.0.session(cookie).await? else {
-            return Ok(None);
-        };
-        let unsigned = keys.unsign(ROW_SALT, &signed);
-        let data = unsigned.and_then(|unsigned| unsigned.decode());
-        if data.is_none() {
-            // No client can write there, so this is a mistake of the operator.
-            log_limited!(
-                warn,
-                "a Django session is not signed with this secret key: use the SECRET_KEY and \
-                 SECRET_KEY_FALLBACKS of the site"
-            );
-        }
-        Ok(data)
+        let signed = self.database.session(cookie).await?;
+        Ok(signed.and_then(|signed| row(&signed, keys)))
     }
+
+    async fn write(
+        &self,
+        cookie: &str,
+        keys: &SecretKeys,
+        change: &Change<'_>,
+    ) -> Result<SessionData> {
+        if !self.is_writable {
+            return Err(read_only());
+        }
+        let gone = || Error::new(ErrorKind::SessionGone, "the Django session has ended");
+        for _ in 0..ATTEMPTS {
+            let signed = self.database.session(cookie).await?.ok_or_else(gone)?;
+            let json = change(&row(&signed, keys).ok_or_else(gone)?)?;
+            let changed = keys.sign(ROW_SALT, &json, since_1970(SystemTime::now()).as_secs());
+            if self
+                .database
+                .replace_session(cookie, &signed, &changed)
+                .await?
+            {
+                let data = SessionData::from_json(json.into_bytes());
+                return Ok(data.expect("it is a JSON object of a checked size"));
+            }
+        }
+        let message = "cannot write a Django session: others have changed it each time; try again";
+        Err(Error::new(ErrorKind::Session, message))
+    }
+}
+
+/// Decodes the values of a row.
+fn row(signed: &str, keys: &SecretKeys) -> Option<SessionData> {
+    let unsigned = keys.unsign(ROW_SALT, signed);
+    let data = unsigned.and_then(|unsigned| unsigned.decode());
+    if data.is_none() {
+        // No client can write there, so this is a mistake of the operator.
+        log_limited!(
+            warn,
+            "a Django session is not signed with this secret key: use the SECRET_KEY and \
+             SECRET_KEY_FALLBACKS of the site"
+        );
+    }
+    data
+}
+
+fn read_only() -> Error {
+    Error::new(
+        ErrorKind::Session,
+        "these Django sessions are only read: with SESSION_ENGINE db, create them with \
+         DjangoSessions::writable_database",
+    )
 }
 
 /// The engine `signed_cookies`.
@@ -125,8 +220,11 @@ impl Engine for SignedCookies {
 /// Returns whether a cookie that was signed at this time, in seconds since 1970, still counts.
 fn is_fresh(signed_at: i64, max_age: Duration, now: SystemTime) -> bool {
     let signed_at = Duration::from_secs(signed_at.try_into().unwrap_or(0));
-    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.saturating_sub(signed_at) <= max_age
+    since_1970(now).saturating_sub(signed_at) <= max_age
+}
+
+fn since_1970(now: SystemTime) -> Duration {
+    now.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Tests of `DjangoAuth` on a SQLite database with Django's tables and values that Django has made.
 
-use axum::{Router, routing::get};
+use axum::{Router, extract::Path, routing::get};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use hmac::{Hmac, Mac};
 use seaway::{
@@ -24,6 +24,7 @@ use sqlx::{
 };
 use std::{
     fs,
+    future::IntoFuture,
     path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -381,6 +382,66 @@ async fn pages_know_the_user_and_the_session_and_caches_are_told() {
 }
 
 #[tokio::test]
+async fn a_value_is_written_to_a_session_that_exists_and_the_others_are_kept() {
+    let site = Site::new().await;
+    let database = DjangoDatabase::connect(&site.url()).await.unwrap();
+    let client = async |sessions, key: &str| {
+        let keys = SecretKeys::new(site.secret_key());
+        let client = TestClient::new(&site.app_with(|auth| auth, keys, Some(sessions)).await);
+        client.set_cookie("sessionid", key);
+        client
+    };
+    let writable = DjangoSessions::writable_database(&database).await.unwrap();
+    let alice = client(writable.clone(), KEY).await;
+
+    assert_eq!(alice.get("/fill").await.text(), "3 äpfel");
+    assert_eq!(alice.get("/cart").await.text(), "3 äpfel");
+    assert_eq!(alice.get("/me").await.text(), "alice");
+    let expires: String = sqlx::query_scalar("SELECT expire_date FROM django_session")
+        .fetch_one(&site.pool)
+        .await
+        .unwrap();
+    assert_eq!(expires, site.vectors["db_row"]["expire_date"]);
+
+    let only_read = DjangoSessions::database(&database).await.unwrap();
+    assert_eq!(
+        client(only_read, KEY).await.get("/fill").await.status(),
+        503
+    );
+    let change = "UPDATE django_session SET expire_date = '2020-01-01 00:00:00'";
+    sqlx::query(change).execute(&site.pool).await.unwrap();
+    for key in [KEY, "unknown0unknown0", "short"] {
+        let gone = client(writable.clone(), key).await.get("/fill").await;
+        assert_eq!(gone.status(), 401, "{key}");
+    }
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM django_session")
+        .fetch_one(&site.pool)
+        .await
+        .unwrap();
+    assert_eq!(rows, 1, "no session is created");
+}
+
+#[tokio::test]
+async fn values_that_are_written_at_the_same_time_are_all_kept() {
+    let site = Site::new().await;
+    let database = DjangoDatabase::connect(&site.url()).await.unwrap();
+    let writable = DjangoSessions::writable_database(&database).await.unwrap();
+    let keys = SecretKeys::new(site.secret_key());
+    let app = site.app_with(|auth| auth, keys, Some(writable)).await;
+    let alice = TestClient::new(&app);
+    alice.set_cookie("sessionid", KEY);
+
+    let written = ["/fill/a", "/fill/b", "/fill/c"].map(|path| alice.get(path).into_future());
+    for written in futures_util::future::join_all(written).await {
+        assert_eq!(written.status(), 200);
+    }
+
+    for name in ["a", "b", "c"] {
+        assert_eq!(alice.get(&format!("/value/{name}")).await.text(), name);
+    }
+}
+
+#[tokio::test]
 async fn a_custom_user_model_is_read_from_its_table() {
     let site = Site::new().await;
     let uuid = "0199ab54-8de0-7cc1-a4f5-33d8b4ab0123";
@@ -661,6 +722,9 @@ fn router(channels: &Channels, auth: DjangoAuth) -> ProtocolTypeRouter {
         .route_layer(members)
         .route("/me", get(async |User(me): User<DjangoUser>| me.name))
         .route("/cart", get(cart))
+        .route("/fill", get(fill))
+        .route("/fill/{name}", get(fill_in))
+        .route("/value/{name}", get(value))
         .route("/permissions", get(permissions))
         .route("/open", get(async || "open"));
     ProtocolTypeRouter::new()
@@ -672,6 +736,20 @@ fn router(channels: &Channels, auth: DjangoAuth) -> ProtocolTypeRouter {
 async fn cart(session: DjangoSession) -> Result<String> {
     let cart: Option<String> = session.get("cart").await?;
     Ok(cart.unwrap_or_else(|| "empty".to_owned()))
+}
+
+/// Writes a value, and returns it.
+async fn fill(session: DjangoSession) -> Result<String, seaway::Error> {
+    session.write("cart", &"3 äpfel").await?;
+    Ok(session.get("cart").await?.unwrap_or_default())
+}
+
+async fn fill_in(Path(name): Path<String>, session: DjangoSession) -> Result<(), seaway::Error> {
+    session.write(&name, &name).await
+}
+
+async fn value(Path(name): Path<String>, session: DjangoSession) -> Result<String, seaway::Error> {
+    Ok(session.get(&name).await?.unwrap_or_default())
 }
 
 /// Returns which of three permissions the user has.
