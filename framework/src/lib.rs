@@ -85,6 +85,9 @@ pub use self::{
     service::{FromService, ResponseFuture, from_service},
 };
 
+#[cfg(feature = "proxy")]
+pub use self::service::{Proxy, proxy};
+
 #[cfg(feature = "server")]
 pub use self::server::{
     Accepted, Bind, Lifespan, LifespanFn, Listener, ProxyProtocol, Running, Serve, ServeWorkers,

@@ -17,18 +17,20 @@ mod signal;
 mod websocket;
 mod worker;
 
+#[cfg(any(feature = "proxy", feature = "server"))]
+pub(crate) use self::connection_handle::UpgradedStream;
 pub(crate) use self::{
     connection_handle::ConnectionHandle,
     http::{Pipe, PipeBody, PipeEnd, ResponseReceiver, detached},
     signal::SignalWatch,
     websocket::{
-        ByteTransport, Deflate, HandshakeResponse, Importance, Origin, Outbound, RequestKind,
-        SendSource, Transport, request_kind, without_upgrade,
+        Deflate, HandshakeResponse, Importance, Opened, Origin, Outbound, RequestKind, SendSource,
+        Transport, request_kind, without_upgrade,
     },
 };
 #[cfg(feature = "server")]
 pub(crate) use self::{
-    connection_handle::{ByteStream, ServerConnection, UpgradedStream, WeakConnectionHandle},
+    connection_handle::{ByteStream, ServerConnection, WeakConnectionHandle},
     signal::Signal,
 };
 pub use self::{

@@ -7,17 +7,13 @@ use crate::{
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
     metric,
-    protocol::{
-        Body, ByteTransport, ConnectionHandle, Deflate, Origin, Transport, Upgrade, WebSocket,
-        WebSocketConfig, detached,
-    },
+    protocol::{Body, ConnectionHandle, Deflate, Opened, Origin, Upgrade, WebSocket, detached},
     rejection::Rejection,
-    rejection_log::{Peer, Rejected, Rule},
+    rejection_log::{Rejected, Rule},
     scope::{Protocol, Scope},
 };
 use http::{HeaderValue, Response, StatusCode, header, request};
 use hyper::upgrade::OnUpgrade;
-use std::sync::Arc;
 use tracing::Instrument;
 
 /// Responds to a handshake. The application runs in a task of its own: it outlives the request.
@@ -70,8 +66,8 @@ async fn respond(
     scope.set_span(span.clone());
     let peer = scope.peer();
     let open = {
-        let (handle, peer) = (handle.clone(), peer.clone());
-        Box::new(|config, deflate| Box::pin(open(upgrading, config, deflate, peer, handle)) as _)
+        let handle = handle.clone();
+        Box::new(|| Box::pin(open(upgrading, handle)) as _)
     };
     let (upgrade, response) = Upgrade::new(origin, offer, peer.clone(), handle.clone(), open);
     let running = application.start(scope, upgrade);
@@ -89,17 +85,10 @@ async fn respond(
 }
 
 /// Waits for the stream that hyper releases once the response is written.
-async fn open(
-    upgrading: OnUpgrade,
-    config: Arc<WebSocketConfig>,
-    deflate: Option<Deflate>,
-    peer: Peer,
-    handle: Option<ConnectionHandle>,
-) -> Result<Box<dyn Transport>> {
+async fn open(upgrading: OnUpgrade, handle: Option<ConnectionHandle>) -> Result<Opened> {
     let upgraded = upgrading
         .await
         .map_err(|source| Error::new(ErrorKind::Closed, "the client left").with_source(source))?;
     let stream = ConnectionHandle::upgraded_stream(handle.as_ref(), upgraded)?;
-    let transport = ByteTransport::new(stream.io, &stream.early, config, deflate, peer);
-    Ok(Box::new(transport))
+    Ok(Opened::Stream(stream))
 }

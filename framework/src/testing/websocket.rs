@@ -8,7 +8,9 @@ use crate::{
     application::BoxApplication,
     error::Result,
     message::{Close, Message},
-    protocol::{HandshakeResponse, Origin, Outbound, Sender, Transport, Upgrade, WebSocket},
+    protocol::{
+        HandshakeResponse, Opened, Origin, Outbound, Sender, Transport, Upgrade, WebSocket,
+    },
     rejection_log::Peer,
 };
 use http::{Response, StatusCode, request};
@@ -98,7 +100,7 @@ impl WebSocketCommunicator {
             None,
             Peer::new(&head.uri, None),
             None,
-            Box::new(|_, _| Box::pin(async { Ok::<Box<dyn Transport>, _>(Box::new(transport)) })),
+            Box::new(|| Box::pin(async { Ok(Opened::Transport(Box::new(transport))) })),
         );
         if let Some(cookies) = cookies {
             cookies.attach::<WebSocket>(&mut head, &mut upgrade);

@@ -41,6 +41,8 @@ mod memory;
 mod metrics;
 #[cfg(feature = "macros")]
 mod missed;
+#[cfg(all(feature = "axum", feature = "proxy", unix))]
+mod proxy;
 mod public_api;
 #[cfg(feature = "sessions")]
 mod rate_limits;

@@ -50,8 +50,7 @@ pub(crate) use self::{
     outgoing::SendSource,
     send_queue::{Importance, Outbound},
     socket::Transport,
-    transport::ByteTransport,
-    upgrade::HandshakeResponse,
+    upgrade::{HandshakeResponse, Opened},
 };
 
 use crate::scope::Protocol;

@@ -1,8 +1,12 @@
 //! A WebSocket handshake that has no response yet.
 
 use super::{
-    super::{connection_handle::ConnectionHandle, response_hooks},
+    super::{
+        connection_handle::{ConnectionHandle, UpgradedStream},
+        response_hooks,
+    },
     AllowedOrigins, Deflate, Origin, Socket, Transport, WebSocket, WebSocketConfig,
+    transport::ByteTransport,
 };
 use crate::{
     error::{Error, Result},
@@ -48,11 +52,17 @@ pub struct Upgrade {
 /// The response to a handshake: the head of a 101, or a rejection with its text.
 pub(crate) type HandshakeResponse = Response<Cow<'static, str>>;
 
-/// A function that creates the transport once the response is sent.
-pub(crate) type Open = Box<dyn FnOnce(Arc<WebSocketConfig>, Option<Deflate>) -> Opening + Send>;
+/// A function that waits for what is behind the handshake once the response is sent.
+pub(crate) type Open = Box<dyn FnOnce() -> Opening + Send>;
 
-/// The future of a transport.
-pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Box<dyn Transport>>> + Send>>;
+/// The future of what is behind a handshake.
+pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Opened>> + Send>>;
+
+/// What is behind a handshake: the client's bytes, or the messages of a test client.
+pub(crate) enum Opened {
+    Stream(UpgradedStream),
+    Transport(Box<dyn Transport>),
+}
 
 impl Upgrade {
     /// Creates a handshake, without a handle if another server serves it.
@@ -121,27 +131,58 @@ impl Upgrade {
     /// # Errors
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has disconnected, or was
     /// rejected because of its [origin](AllowedOrigins) or by a response hook.
-    pub async fn accept(self) -> Result<Socket> {
+    pub async fn accept(mut self) -> Result<Socket> {
         if !self.is_origin_allowed() {
             self.reject_origin().await?;
             return Err(Error::closed());
         }
+        let (config, peer) = (self.config.clone(), self.peer.clone());
+        let deflate = self.offer.filter(|_| config.compression.is_some());
+        self.headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
+        if let Some(deflate) = deflate {
+            let extension = deflate.response();
+            self.headers
+                .insert(header::SEC_WEBSOCKET_EXTENSIONS, extension);
+        }
+        let handle = self.handle.clone();
+        let transport = match self.switch_protocols().await? {
+            Opened::Transport(transport) => transport,
+            Opened::Stream(UpgradedStream { io, early }) => Box::new(ByteTransport::new(
+                io,
+                &early,
+                config.clone(),
+                deflate,
+                peer,
+            )),
+        };
+        Ok(Socket::new(transport, handle.as_ref(), config, deflate))
+    }
+
+    /// Accepts the handshake whatever its origin, and returns the client's bytes.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept); also for a test client, which has none.
+    #[cfg(feature = "proxy")]
+    pub(crate) async fn tunnel(self) -> Result<UpgradedStream> {
+        match self.switch_protocols().await? {
+            Opened::Stream(stream) => Ok(stream),
+            Opened::Transport(_) => Err(Error::new(
+                crate::error::ErrorKind::Missing,
+                "a test client has no bytes to pass through; test a proxy with a real server",
+            )),
+        }
+    }
+
+    /// Sends the 101, and waits for what is behind it.
+    async fn switch_protocols(self) -> Result<Opened> {
         let Self {
-            mut headers,
-            config,
-            offer,
+            headers,
             peer,
             hooks,
-            handle,
             response,
             open,
             ..
         } = self;
-        let deflate = offer.filter(|_| config.compression.is_some());
-        headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
-        if let Some(deflate) = deflate {
-            headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, deflate.response());
-        }
         let mut reply = Response::new(Cow::Borrowed(""));
         *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *reply.headers_mut() = headers;
@@ -151,8 +192,7 @@ impl Upgrade {
         if !accepted {
             return Err(Error::closed());
         }
-        let transport = open(config.clone(), deflate).await?;
-        Ok(Socket::new(transport, handle.as_ref(), config, deflate))
+        open().await
     }
 
     /// Rejects the handshake, after the response hooks have run.

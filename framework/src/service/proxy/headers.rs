@@ -1,0 +1,214 @@
+//! Which headers a proxy passes on, and which it adds.
+
+use crate::header_list;
+use http::{HeaderMap, HeaderName, HeaderValue, header, request};
+use std::net::SocketAddr;
+
+/// The headers of one connection (RFC 9110, 7.6.1), beside those that `Connection` names.
+const HOP_BY_HOP: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Where requests come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RequestOrigin {
+    /// From clients, without TLS.
+    Http,
+    /// From clients, over TLS.
+    Https,
+    /// From a proxy whose headers are true.
+    OtherProxy,
+}
+
+/// Returns the headers of a request for the server behind.
+pub(super) fn for_upstream(
+    head: &request::Parts,
+    client: Option<SocketAddr>,
+    origin: RequestOrigin,
+) -> HeaderMap {
+    let mut headers = without_hop_by_hop(&head.headers);
+    headers.remove(header::EXPECT);
+    let is_forged = |name: &HeaderName| {
+        let name = name.as_str();
+        // WSGI reads `a_b` as `a-b`.
+        name.contains('_') || (origin != RequestOrigin::OtherProxy && is_forwarding(name))
+    };
+    let forged: Vec<_> = headers
+        .keys()
+        .filter(|name| is_forged(name))
+        .cloned()
+        .collect();
+    for name in forged {
+        headers.remove(name);
+    }
+    join_cookies(&mut headers);
+    // Over HTTP/2, the host is in the URI.
+    let authority = head.uri.authority().map(|host| host.as_str());
+    let host = authority.and_then(|host| HeaderValue::from_str(host).ok());
+    if let (false, Some(host)) = (headers.contains_key(header::HOST), host) {
+        headers.insert(header::HOST, host);
+    }
+    if let (false, Some(host)) = (
+        headers.contains_key(FORWARDED_HOST),
+        headers.get(header::HOST),
+    ) {
+        headers.insert(FORWARDED_HOST, host.clone());
+    }
+    if !headers.contains_key(FORWARDED_PROTO) {
+        let scheme = match origin {
+            RequestOrigin::Https => "https",
+            RequestOrigin::Http | RequestOrigin::OtherProxy => "http",
+        };
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
+    }
+    if let Some(client) = client {
+        let client = client.ip().to_canonical().to_string();
+        let mut chain: Vec<_> = header_list::items(&headers, FORWARDED_FOR).collect();
+        chain.push(&client);
+        if let Ok(chain) = HeaderValue::from_str(&chain.join(", ")) {
+            headers.insert(FORWARDED_FOR, chain);
+        }
+    }
+    headers
+}
+
+/// Returns the headers that concern more than one connection.
+pub(super) fn without_hop_by_hop(headers: &HeaderMap) -> HeaderMap {
+    let mut passed = headers.clone();
+    for name in header_list::items(headers, header::CONNECTION) {
+        passed.remove(name);
+    }
+    for name in HOP_BY_HOP {
+        passed.remove(name);
+    }
+    passed
+}
+
+/// Returns whether a header tells where a request came from.
+fn is_forwarding(name: &str) -> bool {
+    name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-")
+}
+
+/// Joins the cookie lines of HTTP/2 (RFC 9113, 8.2.3): a WSGI server would join them with commas.
+fn join_cookies(headers: &mut HeaderMap) {
+    let lines = headers.get_all(header::COOKIE).into_iter();
+    let lines: Vec<_> = lines.map(HeaderValue::as_bytes).collect();
+    if lines.len() < 2 {
+        return;
+    }
+    let joined = HeaderValue::from_bytes(&lines.join(&b"; "[..]));
+    headers.insert(header::COOKIE, joined.expect("header values, joined"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn head(lines: &[(&str, &str)]) -> request::Parts {
+        let request = Request::get("/");
+        let request = lines.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn sorted(headers: &HeaderMap) -> Vec<String> {
+        let lines = headers.iter();
+        let mut lines: Vec<_> = lines
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    #[test]
+    fn the_headers_of_one_connection_end_there() {
+        let head = head(&[
+            ("connection", "keep-alive, X-Mine"),
+            ("keep-alive", "timeout=5"),
+            ("x-mine", "1"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("proxy-authorization", "Basic x"),
+            ("range", "bytes=0-1"),
+            ("if-none-match", "\"a\""),
+        ]);
+
+        let passed = without_hop_by_hop(&head.headers);
+
+        assert_eq!(
+            sorted(&passed),
+            ["if-none-match: \"a\"", "range: bytes=0-1"]
+        );
+    }
+
+    #[test]
+    fn a_client_cannot_forge_where_it_came_from() {
+        let client = Some("192.0.2.7:1234".parse().unwrap());
+        let head = head(&[
+            ("host", "a.example"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil.example"),
+            ("x-forwarded-port", "443"),
+            ("x_forwarded_proto", "https"),
+            ("x-real-ip", "10.0.0.1"),
+            ("forwarded", "for=10.0.0.1"),
+            ("remote_user", "root"),
+            ("expect", "100-continue"),
+        ]);
+
+        assert_eq!(
+            sorted(&for_upstream(&head, client, RequestOrigin::Http)),
+            [
+                "host: a.example",
+                "x-forwarded-for: 192.0.2.7",
+                "x-forwarded-host: a.example",
+                "x-forwarded-proto: http",
+            ]
+        );
+        assert_eq!(
+            sorted(&for_upstream(&head, client, RequestOrigin::OtherProxy)),
+            [
+                "forwarded: for=10.0.0.1",
+                "host: a.example",
+                "x-forwarded-for: 10.0.0.1, 192.0.2.7",
+                "x-forwarded-host: evil.example",
+                "x-forwarded-port: 443",
+                "x-forwarded-proto: https",
+                "x-real-ip: 10.0.0.1",
+            ]
+        );
+    }
+
+    #[test]
+    fn cookies_are_joined_and_the_host_of_http_2_is_a_header() {
+        let mut head = head(&[("cookie", "a=1"), ("cookie", "b=2; c=3")]);
+        head.uri = "http://a.example/".parse().unwrap();
+
+        let headers = for_upstream(&head, None, RequestOrigin::Https);
+
+        assert_eq!(
+            sorted(&headers),
+            [
+                "cookie: a=1; b=2; c=3",
+                "host: a.example",
+                "x-forwarded-host: a.example",
+                "x-forwarded-proto: https",
+            ]
+        );
+    }
+}

@@ -1,0 +1,224 @@
+//! A proxy to another HTTP server, such as a Django site.
+//!
+//! | file | contents |
+//! | --- | --- |
+//! | `headers.rs` | which headers pass, and which are added |
+//! | `upstream.rs` | the address of the server, its connections, and why a request failed |
+//! | `transfer.rs` | bodies whose progress is watched |
+//! | `tunnel.rs` | a WebSocket that is passed through |
+
+mod headers;
+mod transfer;
+mod tunnel;
+mod upstream;
+
+use self::{
+    headers::RequestOrigin,
+    transfer::{Progress, Transfer},
+    upstream::{Failure, Upstream},
+};
+use crate::{
+    application::Application,
+    error::Result,
+    protocol::{Body, Exchange, Http, Upgrade, WebSocket},
+    rejection::Rejection,
+    scope::{OpensOverHttp, Scope},
+};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+
+/// The default of [`Proxy::response_timeout`].
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Passes requests to the HTTP server at this address: `http://127.0.0.1:8000`, or
+/// `unix:/run/site.sock` for a Unix socket.
+///
+/// ```
+/// use seaway::{proxy, routing::{PathRouter, ProtocolTypeRouter}};
+///
+/// let django = proxy("http://127.0.0.1:8000");
+/// let app = ProtocolTypeRouter::new()
+///     .http(django.clone())
+///     .websocket(PathRouter::new().route("/ws/still/in/python", django));
+/// ```
+///
+/// # Panics
+/// If the address has another form.
+#[track_caller]
+pub fn proxy(upstream: &str) -> Proxy {
+    let upstream = Upstream::parse(upstream).unwrap_or_else(|mistake| {
+        panic!(
+            "{upstream:?} is not the address of an HTTP server: {mistake}; write \
+             http://127.0.0.1:8000 or unix:/run/site.sock"
+        )
+    });
+    Proxy {
+        upstream: Arc::new(upstream),
+        response_timeout: RESPONSE_TIMEOUT,
+        origin: RequestOrigin::Http,
+    }
+}
+
+/// The application that [`proxy`] returns, for HTTP and WebSockets.
+///
+/// Bodies are streamed in both directions as fast as the slower side reads. `Host`, `ETag`, `Range`
+/// and all other headers pass, except the hop-by-hop headers (RFC 9110, 7.6.1), `Expect` (the
+/// client gets its 100 from Seaway), and headers with an underscore in their name, which WSGI
+/// servers confuse with others. `X-Forwarded-For`, `X-Forwarded-Host` and `X-Forwarded-Proto` are
+/// set; those of the client are removed, with `X-Real-IP` and `Forwarded`, unless another proxy is
+/// [in front](Self::behind_proxy).
+///
+/// The client gets 502 if the server does not accept the connection or closes it without a
+/// response, and 504 if it takes more than 5 s to accept, or more than the
+/// [response timeout](Self::response_timeout); the log has the reason. Connections to the server are
+/// kept for 4 s without a request.
+///
+/// A WebSocket is passed through byte by byte: limits, heartbeat and origin check are those of the
+/// server behind. It ends with either side, at the latest 5 s after it, and is cut at the end of
+/// [`drain_timeout`](crate::Serve::drain_timeout) during shutdown.
+#[derive(Clone)]
+#[must_use = "an application does nothing until it is routed or served"]
+pub struct Proxy {
+    upstream: Arc<Upstream>,
+    response_timeout: Duration,
+    origin: RequestOrigin,
+}
+
+impl Proxy {
+    /// Sets how long the server may take to continue: to read more of the request, to begin its
+    /// response, or to send more of it (default: 60 s).
+    ///
+    /// At the bound, the client gets 504, or the response is cut if it has begun.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let reports = seaway::proxy("http://127.0.0.1:8000").response_timeout(Duration::from_secs(300));
+    /// ```
+    ///
+    /// # Panics
+    /// If the time is zero.
+    #[track_caller]
+    pub fn response_timeout(mut self, limit: Duration) -> Self {
+        assert!(!limit.is_zero(), "response_timeout needs a non-zero time");
+        self.response_timeout = limit;
+        self
+    }
+
+    /// Sets `X-Forwarded-Proto` to `https`, for a server whose clients connect over TLS.
+    ///
+    /// ```
+    /// let django = seaway::proxy("http://127.0.0.1:8000").https();
+    /// ```
+    pub fn https(mut self) -> Self {
+        self.origin = RequestOrigin::Https;
+        self
+    }
+
+    /// Keeps the `X-Forwarded-*` headers that a proxy in front of Seaway has set, and adds to
+    /// `X-Forwarded-For`.
+    ///
+    /// Only safe if clients cannot connect to Seaway directly.
+    ///
+    /// ```
+    /// let django = seaway::proxy("unix:/run/site.sock").behind_proxy();
+    /// ```
+    pub fn behind_proxy(mut self) -> Self {
+        self.origin = RequestOrigin::OtherProxy;
+        self
+    }
+
+    /// Returns the request for the server; `None` if it cannot be passed on.
+    fn request(
+        &self,
+        head: &request::Parts,
+        client: Option<SocketAddr>,
+        body: Transfer,
+    ) -> Option<Request<Transfer>> {
+        if head.method == Method::CONNECT {
+            return None;
+        }
+        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        let uri = Uri::builder().scheme("http");
+        let uri = uri
+            .authority(self.upstream.authority())
+            .path_and_query(path);
+        let mut request = Request::new(body);
+        *request.method_mut() = head.method.clone();
+        *request.uri_mut() = uri.build().ok()?;
+        *request.headers_mut() = headers::for_upstream(head, client, self.origin);
+        Some(request)
+    }
+
+    /// Waits for the head of the response.
+    async fn send(
+        &self,
+        request: Option<Request<Transfer>>,
+        progress: &Progress,
+    ) -> Result<Response<hyper::body::Incoming>, Rejection> {
+        let request = request.ok_or_else(|| Rejection::from_status(StatusCode::BAD_REQUEST))?;
+        let sending = self.upstream.send(request);
+        let response = tokio::select! {
+            response = sending => response,
+            () = progress.stalled(self.response_timeout) => Err(Failure::Slow),
+        };
+        response.map_err(|failure| failure.rejection(&self.upstream))
+    }
+}
+
+impl Application<Http> for Proxy {
+    async fn call(&self, scope: Scope<Http>, mut exchange: Exchange) -> crate::Result<()> {
+        let progress = Progress::new();
+        let body = Transfer::watched(exchange.take_body(), progress.clone());
+        let request = self.request(&scope.head, scope.client, body);
+        let response = match self.send(request, &progress).await {
+            Ok(response) => response,
+            Err(rejection) => return Ok(Http::reject(exchange, rejection).await?),
+        };
+        let (head, body) = response.into_parts();
+        let body = Body::new(Transfer::limited(body, self.response_timeout));
+        let mut response = Response::new(body);
+        *response.status_mut() = head.status;
+        *response.headers_mut() = headers::without_hop_by_hop(&head.headers);
+        Ok(exchange.respond(response).await?)
+    }
+}
+
+impl Application<WebSocket> for Proxy {
+    async fn call(&self, scope: Scope<WebSocket>, mut upgrade: Upgrade) -> crate::Result<()> {
+        let progress = Progress::new();
+        let mut request = self.request(&scope.head, scope.client, Transfer::empty());
+        if let Some(request) = &mut request {
+            let headers = request.headers_mut();
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        }
+        let response = tokio::select! {
+            response = self.send(request, &progress) => response,
+            () = upgrade.abandoned() => return Ok(()),
+        };
+        let mut response = match response {
+            Ok(response) => response,
+            Err(rejection) => return Ok(upgrade.reject(rejection).await?),
+        };
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let rejection = Rejection::from_status(response.status());
+            return Ok(upgrade.reject(rejection).await?);
+        }
+        let upstream = hyper::upgrade::on(&mut response).await?;
+        *upgrade.headers_mut() = headers::without_hop_by_hop(response.headers());
+        let client = upgrade.tunnel().await?;
+        tunnel::run(client, upstream).await;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy")
+            .field("upstream", &self.upstream)
+            .field("response_timeout", &self.response_timeout)
+            .field("origin", &self.origin)
+            .finish()
+    }
+}

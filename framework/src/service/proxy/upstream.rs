@@ -1,0 +1,266 @@
+//! The server behind a proxy: its address, its connections, and why a request failed.
+
+use super::transfer::Transfer;
+use crate::{
+    error::{Error, Result},
+    log_limit::log_limited,
+    rejection::Rejection,
+};
+use http::{Request, Response, StatusCode, Uri, uri::Authority};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{self, Client},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+};
+use std::{
+    error::Error as StdError,
+    fmt,
+    future::Future,
+    io,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
+use tower_service::Service;
+
+/// How long the server may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection without a request is kept: less than uvicorn does (5 s), so that it seldom
+/// closes a connection on which a request is being sent.
+const IDLE: Duration = Duration::from_secs(4);
+/// The number of such connections.
+const IDLE_CONNECTIONS: usize = 64;
+
+/// The server, with the connections to it.
+pub(super) struct Upstream {
+    address: String,
+    authority: Authority,
+    client: Pool,
+}
+
+enum Pool {
+    Tcp(Client<Tcp, Transfer>),
+    Unix(Client<Unix, Transfer>),
+}
+
+/// Why there is no response.
+pub(super) enum Failure {
+    /// The server has not continued in time.
+    Slow,
+    Failed(legacy::Error),
+}
+
+impl Upstream {
+    /// Parses the address.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn parse(address: &str) -> Result<Self, &'static str> {
+        let (authority, client) = if let Some(path) = address.strip_prefix("unix:") {
+            if path.is_empty() {
+                return Err("the path of the socket is missing");
+            }
+            let path = Arc::from(Path::new(path));
+            (
+                Authority::from_static("localhost"),
+                Pool::Unix(pool(Unix(path))),
+            )
+        } else {
+            let uri: Uri = address.parse().map_err(|_| "it is no URL")?;
+            if uri.scheme_str() != Some("http") {
+                return Err("only http and unix are supported");
+            }
+            if uri.path_and_query().is_some_and(|path| path != "/") {
+                return Err("a path is not supported");
+            }
+            let authority = uri.authority().cloned().ok_or("the host is missing")?;
+            if authority.as_str().contains('@') {
+                return Err("user and password are not supported");
+            }
+            (authority, Pool::Tcp(pool(Tcp)))
+        };
+        Ok(Self {
+            address: address.to_owned(),
+            authority,
+            client,
+        })
+    }
+
+    pub(super) fn authority(&self) -> Authority {
+        self.authority.clone()
+    }
+
+    /// Sends a request, and waits for the head of the response.
+    pub(super) async fn send(
+        &self,
+        request: Request<Transfer>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let response = match &self.client {
+            Pool::Tcp(client) => client.request(request).await,
+            Pool::Unix(client) => client.request(request).await,
+        };
+        response.map_err(Failure::Failed)
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.address)
+    }
+}
+
+impl Failure {
+    /// Returns the response to the client, and logs the reason if the server has failed.
+    pub(super) fn rejection(self, upstream: &Upstream) -> Rejection {
+        let error = match &self {
+            Self::Slow => None,
+            Self::Failed(error) => Some(error),
+        };
+        // The body of the request failed: the client has left or stalled.
+        if let Some(source) = error.and_then(failed_body) {
+            return Rejection::from(Error::closed().with_source(source));
+        }
+        let is_slow = error.is_none_or(is_timeout);
+        let (status, reason) = match (is_slow, error.is_some_and(legacy::Error::is_connect)) {
+            (true, false) => (StatusCode::GATEWAY_TIMEOUT, "it has not responded in time"),
+            (true, true) => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "it has not accepted a connection within 5 s",
+            ),
+            (false, true) => (
+                StatusCode::BAD_GATEWAY,
+                "it accepts no connection; check that it runs",
+            ),
+            (false, false) => (
+                StatusCode::BAD_GATEWAY,
+                "it has closed the connection, or its response is malformed",
+            ),
+        };
+        let source = error.map(|error| chain(error)).unwrap_or_default();
+        log_limited!(
+            warn,
+            upstream = ?upstream,
+            status = status.as_u16(),
+            source,
+            "the server behind the proxy failed: {reason}"
+        );
+        Rejection::from_status(status).because(reason)
+    }
+}
+
+/// Returns the text of the error of a request's body.
+fn failed_body(error: &legacy::Error) -> Option<String> {
+    let hyper = sources(error).find_map(|source| source.downcast_ref::<hyper::Error>())?;
+    hyper.is_user().then(|| chain(hyper))
+}
+
+fn is_timeout(error: &legacy::Error) -> bool {
+    let mut sources = sources(error).filter_map(|source| source.downcast_ref::<io::Error>());
+    sources.any(|error| error.kind() == io::ErrorKind::TimedOut)
+}
+
+fn sources<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// Returns an error with its sources, in one line.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let texts: Vec<_> = sources(error).map(ToString::to_string).collect();
+    texts.join(": ")
+}
+
+fn pool<C>(connector: C) -> Client<C, Transfer>
+where
+    C: legacy::connect::Connect + Clone,
+{
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .build(connector)
+}
+
+/// Connects over TCP.
+#[derive(Clone)]
+struct Tcp;
+
+/// Connects to a Unix socket.
+#[derive(Clone)]
+struct Unix(Arc<Path>);
+
+type Connecting<S> = Pin<Box<dyn Future<Output = io::Result<TokioIo<S>>> + Send>>;
+
+impl Service<Uri> for Tcp {
+    type Response = TokioIo<TcpStream>;
+    type Error = io::Error;
+    type Future = Connecting<TcpStream>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        Box::pin(connected(async move {
+            let host = uri.host().unwrap_or_default();
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        }))
+    }
+}
+
+impl Service<Uri> for Unix {
+    type Response = TokioIo<UnixStream>;
+    type Error = io::Error;
+    type Future = Connecting<UnixStream>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let path = PathBuf::from(&*self.0);
+        Box::pin(connected(async move { UnixStream::connect(path).await }))
+    }
+}
+
+async fn connected<S>(connecting: impl Future<Output = io::Result<S>>) -> io::Result<TokioIo<S>> {
+    match timeout(CONNECT_TIMEOUT, connecting).await {
+        Ok(stream) => stream.map(TokioIo::new),
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_is_a_host_and_a_port_or_a_path() {
+        for (address, authority) in [
+            ("http://127.0.0.1:8000", Some("127.0.0.1:8000")),
+            ("http://django/", Some("django")),
+            ("http://[::1]:8000", Some("[::1]:8000")),
+            ("unix:/run/site.sock", Some("localhost")),
+            ("unix:", None),
+            ("127.0.0.1:8000", None),
+            ("https://127.0.0.1:8000", None),
+            ("http://127.0.0.1:8000/app", None),
+            ("http://ana:secret@127.0.0.1:8000", None),
+            ("", None),
+        ] {
+            let upstream = Upstream::parse(address).ok();
+            let found = upstream.map(|upstream| upstream.authority().to_string());
+            assert_eq!(found.as_deref(), authority, "{address}");
+        }
+    }
+}
