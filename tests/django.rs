@@ -1,24 +1,36 @@
 //! Tests of `examples/beside-django` with real Django: a socket knows the user who is logged in on a
 //! Django page, and is closed when that is no longer so.
 
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use seaway::{
     User,
-    django::{DjangoAuth, DjangoDatabase, DjangoSessions, DjangoUser, SecretKeys},
+    django::{DjangoAuth, DjangoDatabase, DjangoSession, DjangoSessions, DjangoUser, SecretKeys},
     from_service,
     routing::ProtocolTypeRouter,
     testing::TestClient,
 };
 use seaway_tests::support::{
-    Client, Django, Postgres, Redis, Server,
+    Browser, Client, Django, Page, Postgres, RawClient, Redis, Server, StartLine,
     django::{SECRET_KEY, Version},
+    python::interpreter,
+    raw,
+    server::program,
     wait::{DEADLINE, until},
 };
 use serde_json::{Value, json};
-use std::{fs, path::Path};
+use std::{convert::Infallible, fs, future::IntoFuture, path::Path};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 /// The flag for re-checks that a test waits for, and for those that never happen in a test.
 const OFTEN: [&str; 2] = ["--recheck", "1"];
 const NEVER: [&str; 2] = ["--recheck", "3600"];
+
+/// The flag for a site whose pages are not served: Django's test client requests them.
+const WITHOUT_PAGES: [&str; 2] = ["--django", "http://127.0.0.1:1"];
 
 const ENGINES: [&str; 4] = ["db", "cached_db", "signed_cookies", "cache"];
 
@@ -277,7 +289,7 @@ async fn a_custom_user_model_with_a_uuid_is_read_from_its_table() {
     ]
     .map(|app| format!("django.contrib.{app}"))
     .to_vec();
-    apps.push("accounts".to_owned());
+    apps.extend(["accounts", "chat"].map(str::to_owned));
     let settings = json!({ "AUTH_USER_MODEL": "accounts.Member", "INSTALLED_APPS": apps });
     for on in [None, Some(&postgres)] {
         let mut site = site_on(Version::Newest, on, &redis, "db", settings.clone()).await;
@@ -364,16 +376,225 @@ async fn permissions_are_those_that_django_grants() {
     }
 }
 
+#[tokio::test]
+async fn the_example_serves_the_rooms_of_a_site_that_it_starts() {
+    let redis = Redis::new().await;
+    let hasher = "django.contrib.auth.hashers.PBKDF2PasswordHasher";
+    let mut site = site_with(&redis, "db", json!({ "PASSWORD_HASHERS": [hasher] })).await;
+    let superuser = json!({ "is_superuser": true, "is_staff": true });
+    site.call_with("sign_up", json!(["root"]), superuser).await;
+    let root = site.log_in_again("root").await;
+    let beside = beside(&site, &redis).await;
+    let port = beside.port();
+    let (cookie, origin) = (
+        format!("sessionid={root}"),
+        format!("http://127.0.0.1:{port}"),
+    );
+    let headers = [("cookie", &*cookie), ("origin", &*origin)];
+    let style = raw::ask(port, "GET /static/admin/css/base.css", &[], "").await;
+    assert!(style.starts_with("HTTP/1.1 200"), "{style:.200}");
+
+    // The same room, in Rust and in Python.
+    let rust = Client::connect_with(port, "/ws/chat/lobby", &headers).await;
+    let python = Client::connect_with(port, "/python/chat/lobby", &headers).await;
+    let mut members = [rust, python];
+    for (number, text) in ["from Rust", "from Python"].into_iter().enumerate() {
+        members[number].send_json(&json!({ "text": text })).await;
+        hear(&mut members, "root", text).await;
+    }
+    let announced = site.call("announce", json!([root, "lobby", "from a view"]));
+    assert_eq!(announced.await, 302);
+    hear(&mut members, "root", "from a view").await;
+    site.call("command", json!(["announce", "lobby", "from a command"]))
+        .await;
+    hear(&mut members, "announcement", "from a command").await;
+    let added = site.call(
+        "announce_in_admin",
+        json!([root, "lobby", "from the admin"]),
+    );
+    assert_eq!(added.await, 302);
+    hear(&mut members, "announcement", "from the admin").await;
+
+    // What the guide says about the differences.
+    for (path, status) in [("/ws/chat/lobby", 401), ("/python/chat/lobby", 403)] {
+        let mut stranger = RawClient::connect(port).await;
+        let origin = format!("Origin: {origin}\r\n");
+        assert_eq!(stranger.upgrade(path, &origin).await, status);
+    }
+    let [mut rust, _] = members;
+    rust.send_json(&json!({ "txt": "mistyped" })).await;
+    assert_eq!(rust.closed().await.0, 1007);
+}
+
+#[tokio::test]
+async fn the_pages_of_the_example_open_sockets_that_know_their_user() {
+    let redis = Redis::new().await;
+    let hasher = "django.contrib.auth.hashers.PBKDF2PasswordHasher";
+    let mut site = site_with(&redis, "db", json!({ "PASSWORD_HASHERS": [hasher] })).await;
+    site.call("sign_up", json!(["ana"])).await;
+    let beside = beside(&site, &redis).await;
+    let home = format!("http://127.0.0.1:{}/", beside.port());
+    let browser = Browser::new().await;
+    let page = browser.page().await;
+    page.goto(&home).await;
+    page_shows(&page, "output", "nobody").await;
+
+    page.click("a[href*=login]").await;
+    page.arrives_at("/accounts/login/?next=/").await;
+    page.type_text("[name=username]", "ana").await;
+    page.type_text("[name=password]", "open sesame").await;
+    page.click("button").await;
+    page.arrives_at("/").await;
+    page_shows(&page, "output", "ana").await;
+    page.click("a[href='/rooms/lobby/']").await;
+    page_shows(&page, "output", "connected").await;
+    page.type_text("#say input", "<b>ahoy</b>").await;
+    page.click("#say button").await;
+    page_shows(&page, "#messages li", "ana: <b>ahoy</b>").await;
+
+    let tab = browser.tab_beside(&page).await;
+    tab.goto(&home).await;
+    tab.click("form button").await;
+    page_shows(&page, "output", "closed with 4401").await;
+}
+
+#[tokio::test]
+async fn a_gigabyte_passes_in_each_direction_within_32_mib_of_memory() {
+    const PIECE: &[u8] = &[b'x'; 64 * 1024];
+    const PIECES: usize = 16 * 1024;
+    let redis = Redis::new().await;
+    let site = site_with(&redis, "db", json!({})).await;
+    let pages = axum::Router::new()
+        .route(
+            "/down",
+            axum::routing::get(async || {
+                let pieces = (0..PIECES).map(|_| Ok::<_, Infallible>(Bytes::from_static(PIECE)));
+                axum::body::Body::from_stream(stream::iter(pieces))
+            }),
+        )
+        .route(
+            "/up",
+            axum::routing::post(async |request: axum::extract::Request| {
+                let pieces = request.into_body().into_data_stream();
+                let sizes = pieces.map(|piece| piece.expect("all arrives").len());
+                sizes
+                    .fold(0, async |sum, size| sum + size)
+                    .await
+                    .to_string()
+            }),
+        );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, pages).into_future());
+    let flags = ["--django", &url, "--database", site.database()];
+    let flags = [&flags[..], &["--secret-key", SECRET_KEY]].concat();
+    let mut server = Server::example_with("beside-django", &flags).await;
+    let before = server.resident_mib();
+    let connect = async || TcpStream::connect(("127.0.0.1", server.port())).await;
+    let (mut down, mut up) = (connect().await.unwrap(), connect().await.unwrap());
+
+    let ask = b"GET /down HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    down.write_all(ask).await.unwrap();
+    let (mut received, mut peak, mut buffer) = (0, 0, vec![0; PIECE.len()]);
+    loop {
+        let count = down.read(&mut buffer).await.unwrap();
+        if count == 0 {
+            break;
+        }
+        let before = received;
+        received += count;
+        if before >> 26 != received >> 26 {
+            peak = peak.max(server.resident_mib());
+        }
+    }
+    assert!(received > PIECE.len() * PIECES, "{received}");
+
+    let length = PIECE.len() * PIECES;
+    let ask = format!("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+    up.write_all(ask.as_bytes()).await.unwrap();
+    for piece in 0..PIECES {
+        up.write_all(PIECE).await.unwrap();
+        if piece % 1024 == 0 {
+            peak = peak.max(server.resident_mib());
+        }
+    }
+    let count = up.read(&mut buffer).await.unwrap();
+    let response = String::from_utf8_lossy(&buffer[..count]);
+    assert!(response.ends_with(&length.to_string()), "{response}");
+    assert!(
+        peak < before + 32,
+        "{before} MiB before, {peak} MiB meanwhile"
+    );
+}
+
+#[tokio::test]
+async fn a_value_that_is_written_to_a_session_is_read_by_django() {
+    let (redis, postgres) = (Redis::new().await, Postgres::new().await);
+    for on in [None, Some(&postgres)] {
+        let mut site = site_on(Version::Newest, on, &redis, "db", json!({})).await;
+        let cookie = site.log_in("ana").await;
+        site.call("put", json!([cookie, "theme", "dark ☾"])).await;
+        let database = DjangoDatabase::connect(site.database()).await.unwrap();
+        let sessions = DjangoSessions::writable_database(&database).await.unwrap();
+        let auth = DjangoAuth::new(SecretKeys::new(SECRET_KEY), sessions, &database);
+        let pages = axum::Router::new().route("/", axum::routing::get(write));
+        let app = ProtocolTypeRouter::new()
+            .http(from_service(pages))
+            .with(auth);
+        let client = TestClient::new(&app);
+        client.set_cookie("sessionid", &cookie);
+
+        assert_eq!(client.get("/").await.status(), 200);
+
+        for (key, value) in [("cart", json!(["äpfel", 3])), ("theme", json!("dark ☾"))] {
+            assert_eq!(site.call("value", json!([cookie, key])).await, value);
+        }
+        assert_eq!(site.call("knows", json!([cookie])).await, "ana");
+        site.call("flush", json!([cookie])).await;
+        assert_eq!(client.get("/").await.status(), 401);
+    }
+}
+
 #[test]
-fn the_guide_shows_the_receiver_of_the_example() {
+fn the_guide_shows_the_code_of_the_example() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read = |file: &str| fs::read_to_string(root.join(file)).expect(file);
-    let receiver = read("examples/beside-django/site/log_out.py");
-    let (_, code) = receiver
-        .split_once("\"\"\"\n\n")
-        .expect("a docstring first");
+    let guide = read("docs/from-django.md");
+    for file in ["consumers.py", "signals.py"] {
+        let python = read(&format!("examples/beside-django/site/chat/{file}"));
+        let (_, code) = python.split_once("\"\"\"\n\n").expect("a docstring first");
+        assert!(guide.contains(code), "{file}");
+    }
+    let rust = read("examples/beside-django/src/main.rs");
+    let consumer = rust
+        .split_once("#[consumer]\nimpl Chat {")
+        .expect("the chat")
+        .1;
+    let (consumer, _) = consumer.split_once("\n}\n").expect("its end");
+    assert!(guide.contains(consumer));
+}
 
-    assert!(read("docs/from-django.md").contains(code));
+/// Checks that all members of a room receive this message next.
+async fn hear(members: &mut [Client], author: &str, text: &str) {
+    for member in members {
+        let heard = member.json("chat.message").await;
+        let expected = json!({ "type": "chat.message", "author": author, "text": text });
+        assert_eq!(heard, expected);
+    }
+}
+
+async fn page_shows(page: &Page, selector: &str, text: &str) {
+    let shown = format!("document.querySelector({selector:?})?.textContent");
+    page.wait_for_value(&shown, &json!(text)).await;
+}
+
+/// Starts the example with the site in its folder, on the database of this site.
+async fn beside(site: &Django, redis: &Redis) -> StartLine {
+    let mut command = program("beside-django");
+    command.args(["--port", "0", "--redis", &redis.url()]);
+    command.args(["--database", site.database(), "--secret-key", SECRET_KEY]);
+    command.arg("--python").arg(interpreter());
+    StartLine::of("beside-django", &mut command).await
 }
 
 /// Returns which permissions the user has.
@@ -390,6 +611,11 @@ async fn permissions(User(user): User<DjangoUser>) -> seaway::Result<String> {
         }
     }
     Ok(json!(granted).to_string())
+}
+
+/// Writes a value to the session.
+async fn write(session: DjangoSession) -> Result<(), seaway::Error> {
+    session.write("cart", &json!(["äpfel", 3])).await
 }
 
 async fn auth(site: &Django) -> DjangoAuth {
@@ -433,7 +659,8 @@ async fn server(site: &Django, redis: &Redis, engine: &str, flags: &[&str]) -> S
         engine,
     ];
     let key = ["--secret-key", SECRET_KEY];
-    Server::example_with("beside-django", &[&shared[..], &key, flags].concat()).await
+    let flags = [&WITHOUT_PAGES[..], &shared, &key, flags].concat();
+    Server::example_with("beside-django", &flags).await
 }
 
 /// Starts the server without a channel layer, unless the engine needs Redis: it hears of no log-out.
@@ -443,11 +670,8 @@ async fn alone(site: &Django, redis: &Redis, engine: &str, flags: &[&str]) -> Se
     let cache = ["--redis", &url];
     let cache = if engine == "cache" { &cache[..] } else { &[] };
     let key = ["--secret-key", SECRET_KEY];
-    Server::example_with(
-        "beside-django",
-        &[&database[..], cache, &key, flags].concat(),
-    )
-    .await
+    let flags = [&WITHOUT_PAGES[..], &database, cache, &key, flags].concat();
+    Server::example_with("beside-django", &flags).await
 }
 
 /// Opens a socket with these `Cookie` headers, and returns whom it knows.

@@ -24,9 +24,6 @@ sys.path[:0] = [str(HERE), str(HERE.parent.parent / "examples/beside-django/site
 
 import settings  # noqa: E402
 
-settings.CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS}
-}
 # The default takes a second for each password.
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 for name, value in json.loads(sys.argv[2]).items():
@@ -145,6 +142,24 @@ def put(cookie, key, value):
     changed = session(cookie)
     changed[key] = value
     changed.save()
+
+
+def value(cookie, key):
+    return session(cookie).get(key)
+
+
+def announce(cookie, room, text):
+    """Announces something with the form of a room; returns the status."""
+    return client(cookie).post(f"/rooms/{room}/announce", {"text": text}).status_code
+
+
+def announce_in_admin(cookie, room, text):
+    fields = {"room": room, "text": text}
+    return client(cookie).post("/admin/chat/announcement/add/", fields).status_code
+
+
+def command(*words):
+    call_command(*words)
 
 
 def lock(seconds):

@@ -119,7 +119,8 @@ impl Python {
 }
 
 /// Returns `SEAWAY_PYTHON`, or the environment that `cargo xtask setup` creates.
-fn interpreter() -> PathBuf {
+#[must_use]
+pub fn interpreter() -> PathBuf {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/python/bin/python");
     std::env::var_os("SEAWAY_PYTHON").map_or(ours, PathBuf::from)
 }

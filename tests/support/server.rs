@@ -151,10 +151,11 @@ impl Server {
         let mut process = self.launch();
         process
             .up(async || {
-                // The small examples have no such page: any response is enough.
+                // The small examples have no such page: any response is enough, also that of a
+                // proxy without a server behind it.
                 raw::get(self.port, "/healthz")
                     .await
-                    .is_some_and(|status| status < 500)
+                    .is_some_and(|status| status < 500 || status == 502)
             })
             .await;
         self.process = Some(process);

@@ -1,4 +1,4 @@
-"""The command line of the Django site: `manage.py migrate`, `manage.py runserver`."""
+"""The command line of the Django site: `manage.py migrate`, `manage.py announce lobby hello`."""
 
 import os
 import sys

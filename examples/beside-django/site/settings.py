@@ -7,11 +7,13 @@ BASE_DIR = Path(__file__).parent
 DEBUG = True
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]  # AllowedOrigins::django
 ROOT_URLCONF = "urls"
+ASGI_APPLICATION = "asgi.application"
 USE_TZ = True  # Seaway compares the expiry of sessions in UTC.
 
 SECRET_KEY = os.environ.get("SECRET_KEY", "only for this example, and known to all")  # SecretKeys
 SECRET_KEY_FALLBACKS = []  # SecretKeys::fallback
-SESSION_ENGINE = "django.contrib.sessions.backends.db"  # DjangoSessions
+_ENGINE = os.environ.get("SESSION_ENGINE", "db")
+SESSION_ENGINE = f"django.contrib.sessions.backends.{_ENGINE}"  # DjangoSessions
 SESSION_COOKIE_NAME = "sessionid"  # DjangoAuth::cookie_name
 AUTH_USER_MODEL = "auth.User"  # UserTable
 
@@ -22,6 +24,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
+    "chat",
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -44,16 +47,22 @@ TEMPLATES = [
     }
 ]
 DATABASES = {  # DjangoDatabase
-    "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ.get("DATABASE_FILE", BASE_DIR.parent / "db.sqlite3"),
+    }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
 
 if redis := os.environ.get("REDIS_URL"):
-    CHANNEL_LAYERS = {
+    CHANNEL_LAYERS = {  # Channels::redis
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
             "CONFIG": {"hosts": [redis]},
         }
+    }
+    CACHES = {  # DjangoCache
+        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": redis}
     }

@@ -1,18 +1,14 @@
-"""The pages of the Django site: its user, log-in and log-out, the admin."""
+"""The pages of the Django site: the rooms, log-in and log-out, the admin."""
 
 from django.contrib import admin
-from django.shortcuts import render
 from django.urls import include, path
 
-import log_out  # noqa: F401, connects the signal receiver
-
-
-def index(request):
-    return render(request, "index.html")
-
+from chat import views
 
 urlpatterns = [
-    path("", index),
+    path("", views.index),
+    path("rooms/<slug:room>/", views.room, name="room"),
+    path("rooms/<slug:room>/announce", views.announce, name="announce"),
     path("accounts/", include("django.contrib.auth.urls")),
     path("admin/", admin.site.urls),
 ]

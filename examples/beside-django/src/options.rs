@@ -7,21 +7,32 @@ use seaway::{
 };
 use std::{env, time::Duration};
 
+/// The `SECRET_KEY` of the site unless another is set.
+const SECRET_KEY: &str = "only for this example, and known to all";
+
 const PROGRAM: Program = Program {
     name: "beside-django",
-    about: "WebSockets beside a Django site, which know the user who is logged in there.",
+    about: "The WebSockets of a Django site, which know the user who is logged in there.",
     settings: &[
         (
+            "--django URL",
+            "the address of the Django site (none: starts the one in site/)",
+        ),
+        (
+            "--python P",
+            "the Python that runs site/ (none: a virtual environment, made in venv/)",
+        ),
+        (
             "--database URL",
-            "Django's database (sqlite:site/db.sqlite3)",
+            "Django's database (the SQLite file db.sqlite3)",
         ),
         (
             "--secret-key K",
-            "Django's SECRET_KEY (the variable SECRET_KEY)",
+            "Django's SECRET_KEY (the variable SECRET_KEY, or that of site/)",
         ),
         (
             "--secret-key-fallback K",
-            "one of Django's SECRET_KEY_FALLBACKS; may be repeated",
+            "one of Django's SECRET_KEY_FALLBACKS, repeatable (the variable, with commas)",
         ),
         (
             "--session-engine E",
@@ -56,23 +67,29 @@ const PROGRAM: Program = Program {
 /// What the command line selects.
 pub struct Options {
     pub address: Address,
-    pub keys: SecretKeys,
+    pub django: Option<String>,
+    pub python: Option<String>,
+    pub database: String,
+    pub engine: String,
     pub redis: Option<String>,
     pub recheck: Duration,
-    database: String,
-    engine: String,
+    pub secret_key: String,
+    fallbacks: Vec<String>,
     users: UserTable,
 }
 
 impl Options {
     /// Reads the command line.
     pub fn read() -> Result<Self, Error> {
-        let (mut database, mut engine) = ("sqlite:site/db.sqlite3".to_owned(), "db".to_owned());
-        let (mut key, mut fallbacks) = (env::var("SECRET_KEY").ok(), Vec::<String>::new());
-        let (mut redis, mut recheck) = (None, 10_u64);
-        let (mut table, mut columns) = (None::<String>, Vec::new());
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/db.sqlite3");
+        let (mut django, mut python, mut redis) = (None, None, None);
+        let (mut database, mut engine) = (format!("sqlite:{file}"), "db".to_owned());
+        let (mut key, mut fallbacks) = (None::<String>, Vec::<String>::new());
+        let (mut recheck, mut table, mut columns) = (10_u64, None::<String>, Vec::new());
         let address = PROGRAM.start_with(|flag| {
             match flag.name().to_owned().as_str() {
+                "--django" => django = Some(flag.value()?),
+                "--python" => python = Some(flag.value()?),
                 "--database" => database = flag.value()?,
                 "--secret-key" => key = Some(flag.value()?),
                 "--secret-key-fallback" => fallbacks.push(flag.value()?),
@@ -80,9 +97,8 @@ impl Options {
                 "--redis" => redis = Some(flag.value()?),
                 "--recheck" => recheck = flag.value()?,
                 "--user-table" => table = Some(flag.value()?),
-                name if name.starts_with("--user-") => {
-                    columns.push((name.to_owned(), flag.value::<String>()?));
-                }
+                name @ ("--user-id" | "--user-name" | "--user-password" | "--user-active"
+                | "--user-staff") => columns.push((name.to_owned(), flag.value::<String>()?)),
                 _ => return Ok(false),
             }
             Ok(true)
@@ -98,24 +114,41 @@ impl Options {
                 "--user-staff" => users.staff(optional),
                 "--user-id" => users.id(column),
                 "--user-name" => users.name(column),
-                "--user-password" => users.password(column),
-                _ => return Err(mistake("unknown option; --help lists those that exist")),
+                _ => users.password(column),
             };
         }
+        let key = key.or_else(|| env::var("SECRET_KEY").ok());
         let key = key.filter(|key| !key.is_empty());
-        let key = key.ok_or_else(|| mistake("set Django's SECRET_KEY with --secret-key"))?;
-        let keys = SecretKeys::new(key);
+        if fallbacks.is_empty() {
+            let listed = env::var("SECRET_KEY_FALLBACKS").unwrap_or_default();
+            fallbacks.extend(listed.split(',').map(str::to_owned));
+        }
+        fallbacks.retain(|key| !key.is_empty());
+        let secret_key = match (key, &django) {
+            (Some(key), _) => key,
+            (None, None) => SECRET_KEY.to_owned(),
+            (None, Some(_)) => return Err(mistake("set Django's SECRET_KEY with --secret-key")),
+        };
         Ok(Self {
             address,
-            keys: fallbacks
-                .into_iter()
-                .fold(keys, |keys, key| keys.fallback(key)),
-            redis,
-            recheck: Duration::from_secs(recheck.max(1)),
+            django,
+            python,
             database,
             engine,
+            redis,
+            recheck: Duration::from_secs(recheck.max(1)),
+            secret_key,
+            fallbacks,
             users,
         })
+    }
+
+    /// Returns the keys with which Django signs.
+    pub fn keys(&self) -> SecretKeys {
+        let keys = SecretKeys::new(&self.secret_key);
+        self.fallbacks
+            .iter()
+            .fold(keys, |keys, key| keys.fallback(key))
     }
 
     /// Connects to Django's database.
@@ -144,6 +177,6 @@ impl Options {
     }
 }
 
-fn mistake(message: &'static str) -> Error {
+pub fn mistake(message: &'static str) -> Error {
     Error::new(ErrorKind::User, message)
 }

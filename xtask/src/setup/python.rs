@@ -30,12 +30,14 @@ pub(crate) const TESTS: Environment = Environment {
         "channels_redis[cryptography]==4.3.*",
         "Django>=4.2",
         "psycopg[binary]==3.*",
+        "uvicorn==0.54.*",
+        "websockets",
     ],
     versions: &[
         ("django-4.2", "Django==4.2.*"),
         ("django-5.2", "Django==5.2.*"),
     ],
-    modules: "channels_redis.core, channels_redis.pubsub, cryptography, django, psycopg",
+    modules: "channels_redis.core, channels_redis.pubsub, cryptography, django, psycopg, uvicorn, websockets",
 };
 
 /// The environment of the peer in the benchmark over Redis.
