@@ -36,6 +36,8 @@ pub(super) async fn upgrade(
 fn switch_protocols(response: &mut Response<Body>, accept: Option<HeaderValue>) {
     let Some(accept) = accept else {
         *response.status_mut() = StatusCode::OK;
+        // Of a server behind a proxy.
+        response.headers_mut().remove(header::SEC_WEBSOCKET_ACCEPT);
         return;
     };
     let headers = response.headers_mut();

@@ -249,3 +249,17 @@ async fn a_handshake_that_is_not_valid_or_not_allowed_is_rejected() {
     }
     connection.open("/echo").await;
 }
+
+#[cfg(feature = "proxy")]
+#[tokio::test]
+async fn a_proxy_passes_a_web_socket_of_http_2_to_a_server_of_http_1() {
+    let behind = Server::start(app(&Recorder::default())).await;
+    let proxy = seaway::proxy(&format!("http://{}", behind.address));
+    let server = Server::start(ProtocolTypeRouter::new().websocket(proxy)).await;
+    let mut connection = Connection::new(server.address).await;
+
+    let mut socket = connection.open("/echo").await;
+
+    socket.send(1, b"ahoy").await;
+    assert_eq!(socket.next().await, (1, Bytes::from("ahoy")));
+}

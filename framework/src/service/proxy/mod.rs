@@ -26,6 +26,7 @@ use crate::{
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request};
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use tungstenite::handshake::client::generate_key;
 
 /// The default of [`Proxy::response_timeout`].
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -185,13 +186,20 @@ impl Application<Http> for Proxy {
 }
 
 impl Application<WebSocket> for Proxy {
-    async fn call(&self, scope: Scope<WebSocket>, mut upgrade: Upgrade) -> crate::Result<()> {
+    async fn call(&self, mut scope: Scope<WebSocket>, mut upgrade: Upgrade) -> crate::Result<()> {
         let progress = Progress::new();
+        // The server behind speaks HTTP/1.1; a client of HTTP/2 has sent CONNECT, and no key.
+        scope.head.method = Method::GET;
         let mut request = self.request(&scope.head, scope.client, Transfer::empty());
         if let Some(request) = &mut request {
             let headers = request.headers_mut();
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
             headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            if !headers.contains_key(header::SEC_WEBSOCKET_KEY)
+                && let Ok(key) = HeaderValue::from_str(&generate_key())
+            {
+                headers.insert(header::SEC_WEBSOCKET_KEY, key);
+            }
         }
         let response = tokio::select! {
             response = self.send(request, &progress) => response,
