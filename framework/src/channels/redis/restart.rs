@@ -33,8 +33,9 @@ fn is_another_run(up: &Up, loss: &Loss) -> bool {
 pub(super) enum Sending {
     /// With PUBLISH.
     Publishing,
-    /// By adding to queues: every sender counts with ZCOUNT what waits in a queue before it adds to
-    /// it, Python as well.
+    /// By adding to queues. Every sender, Python as well, calls ZREMRANGEBYSCORE before it reads the
+    /// members of a group or adds to a queue, so it counts also what was sent to a group whose
+    /// members had not joined again. Nothing else calls it.
     Queueing,
 }
 
@@ -56,7 +57,7 @@ impl Sending {
     fn is_counted_in(self, line: &str) -> bool {
         let commands: &[&str] = match self {
             Self::Publishing => &["cmdstat_publish:", "cmdstat_spublish:"],
-            Self::Queueing => &["cmdstat_zcount:"],
+            Self::Queueing => &["cmdstat_zremrangebyscore:", "cmdstat_zcount:"],
         };
         commands.iter().any(|command| line.starts_with(command))
     }
@@ -72,6 +73,8 @@ mod tests {
             ("cmdstat_publish:calls=1,usec=8", true, false),
             ("cmdstat_spublish:calls=1,usec=8", true, false),
             ("cmdstat_zcount:calls=1,usec=8", false, true),
+            ("cmdstat_zremrangebyscore:calls=1,usec=8", false, true),
+            ("cmdstat_zrange:calls=1,usec=8", false, false),
             ("cmdstat_zadd:calls=1,usec=8", false, false),
             ("cmdstat_subscribe:calls=9,usec=8", false, false),
             ("# Commandstats", false, false),
