@@ -10,8 +10,9 @@ use tokio::time::{Instant, sleep_until};
 
 /// Sends an event to the members of a group.
 ///
-/// If this process should be a member and is not, the data of Redis was deleted. Then all processes
-/// join again, which takes them as long as a heartbeat; the event waits for that.
+/// If this process should be a member and is not, Redis has lost the group: its data was deleted, or
+/// the key of the group was. Then all processes join again, which takes them as long as a heartbeat;
+/// the event waits for that.
 ///
 /// # Errors
 /// Those of [`Publisher::send`](super::publisher::Publisher::send).
@@ -66,14 +67,11 @@ async fn current_members(
         queues,
         ..
     } = host;
-    let was_member = subscriptions.is_active(group);
+    let activation = subscriptions.activation(group);
     let members = queues.members(group, deadline).await?;
     let is_missing = !members.iter().any(|member| names.is_own(member));
-    // It may have left meanwhile.
-    if !was_member || !is_missing || !subscriptions.is_active(group) {
-        return Ok(members);
-    }
-    if queues.lives(deadline).await? {
+    // It may have left meanwhile, and joined again.
+    if !is_missing || activation.is_none() || subscriptions.activation(group) != activation {
         return Ok(members);
     }
     subscriptions.renew();

@@ -12,8 +12,8 @@ use crate::{
     name::GroupName,
     redis_link::{Up, are_two_runs},
 };
-use redis::aio::MultiplexedConnection;
-use std::{sync::Arc, time::Duration};
+use redis::{RedisResult, aio::MultiplexedConnection};
+use std::{future::ready, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// Registers this process and its groups in Redis.
@@ -25,6 +25,9 @@ pub(super) struct Memberships {
     group_expiry: Duration,
     /// The run of Redis that this process was registered with; `None` before the first.
     run: Option<Option<Arc<str>>>,
+    /// When the last registration began, and whether Redis has this process' sign of life for it.
+    began: Instant,
+    is_alive: RedisResult<()>,
     forgotten: Option<Notice>,
 }
 
@@ -43,6 +46,8 @@ impl Memberships {
             life,
             group_expiry,
             run: None,
+            began: Instant::now(),
+            is_alive: Ok(()),
             forgotten: None,
         }
     }
@@ -51,44 +56,50 @@ impl Memberships {
 impl Registrar for Memberships {
     fn lost(&mut self) {}
 
+    fn forgotten(&mut self) {
+        let (since, opened) = (*self.life.confirmed(), self.local.opened());
+        let notice = self.forgotten.get_or_insert(Notice { since, opened });
+        notice.opened = notice.opened.max(opened);
+    }
+
     /// If the same run of Redis has forgotten the sign of life, then other processes may have removed
     /// the members of this one, or the data of Redis was deleted. What was sent meanwhile is lost.
     /// Another run is a matter of the connection that receives.
     async fn connected(&mut self, up: &Up) {
         loaded(up).await;
-        let Some(run) = &self.run else {
-            return;
-        };
-        if are_two_runs(run.as_deref(), up.run_id.as_deref()) {
-            return;
-        }
+        self.began = Instant::now();
         let mut connection = up.connection.clone();
-        let since = *self.life.confirmed();
-        // A connection that broke is replaced by one that asks again.
-        if let Ok(false) = self.life.renew(&mut connection).await {
-            let opened = self.local.opened();
-            self.forgotten = Some(Notice { since, opened });
-        }
+        self.is_alive = match self.life.renew(&mut connection).await {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let run = self.run.as_ref();
+                let is_other =
+                    |run: &Option<Arc<str>>| are_two_runs(run.as_deref(), up.run_id.as_deref());
+                if run.is_some_and(|run| !is_other(run)) {
+                    self.forgotten();
+                }
+                // A process without a sign of life has no members.
+                self.life.begin(&mut connection).await
+            }
+            // A connection that broke is replaced by one that asks again.
+            Err(error) => Err(error),
+        };
     }
 
     async fn confirmed(&mut self, up: &Up) {
-        *self.life.confirmed() = Instant::now();
+        *self.life.confirmed() = self.began;
         self.run = Some(up.run_id.clone());
         if let Some(notice) = self.forgotten.take() {
             notice.tell(&self.local);
         }
     }
 
-    fn register(&self, connection: &MultiplexedConnection) -> Reply {
-        let mut pipe = redis::pipe();
-        self.life.give(&mut pipe);
-        run(connection, pipe)
+    fn register(&self, _: &MultiplexedConnection) -> Reply {
+        Box::pin(ready(self.is_alive.clone()))
     }
 
     fn add(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> Reply {
         let mut pipe = redis::pipe();
-        // A process without a sign of life has no members.
-        self.life.give(&mut pipe);
         let now = score(since_epoch());
         for group in groups {
             let (key, proxy) = (self.names.of_group(group), self.proxies.of(group));

@@ -70,21 +70,27 @@
 //! - A process keeps several hundred `BZPOPMIN` under way, so Redis hands it each event at once. An
 //!   event waits in the queue only if the process cannot keep up. If events may have waited when Redis
 //!   ended, they may have been lost with it: that is a gap.
-//! - What Redis counts to tell whether something was sent are `ZCOUNT` commands, which all senders
-//!   use. Entries are distinct, so a receiver recognizes an event that is sent again, or that Redis
-//!   restores from its data.
+//! - What Redis counts to tell whether something was sent are `ZREMRANGEBYSCORE` commands, which all
+//!   senders use, Python as well, even if the group has no members again yet.
+//! - Entries are distinct, so a receiver recognizes an event that is sent again. What another run of
+//!   Redis has restored into the queue is delivered if it is newer than all that was received;
+//!   otherwise it is dropped, and unless it was received before, the process notifies its consumers.
 //! - A queue holds 100 events ([`RedisConfig::capacity`]), and Python drops what does not fit without
 //!   telling. Seaway leaves a quarter of the queue of a Seaway process to Python, so that process knows
 //!   that Python may have dropped events if it finds its queue full, and notifies its consumers. A
 //!   Seaway sender waits up to 3 s for a full queue of a Seaway process that gives signs of life, then drops the event, counts it,
-//!   and leaves a note in the queue for which the receiver notifies its consumers. Events for a full
-//!   queue of a Python process are dropped and counted. A send to one channel fails with
+//!   and leaves a note in the queue, by the same script and also at `maxmemory`, for which the receiver
+//!   notifies its consumers. Events for a full queue of a Python process are dropped and counted, and
+//!   so are those for a process whose queue is a key of another type. A send to one channel fails with
 //!   [`ErrorKind::ChannelFull`](crate::ErrorKind::ChannelFull).
 //! - A process renews a sign of life each second, the key `asgispecific.<process>!$alive` (30 s). When
 //!   it is gone, senders remove the members of that process. A process that finds its own gone, because
 //!   it was suspended or the data of Redis was deleted, joins all groups again and notifies its
-//!   consumers.
-//! - Clocks must agree to a few seconds, as channels_redis requires: events expire by them.
+//!   consumers. It does the same if a group lacks it although it has joined, because the key was
+//!   evicted, deleted, or cleaned by a program whose clock is wrong: it checks 1,000 groups each
+//!   second, and each group that it sends to. So Redis must not evict keys (`noeviction`).
+//! - Seaway adds and removes events by the clock of Redis. Python does so by its own, and memberships,
+//!   jobs and encrypted events expire by those of the processes: all must agree to a few seconds.
 //!
 //! The user of Redis needs the permission for `INFO`, `CLIENT ID` and `CLIENT KILL`: the last ends a
 //! broken connection that would still take events.
@@ -101,7 +107,8 @@
 //! | `readiness.rs`, `pending_gap.rs` | whether it receives; the gap that its consumers are still to be notified of |
 //! | `restart.rs`, `received.rs` | detection of a plain restart of Redis; the last events received, as evidence |
 //! | `pubsub.rs`, `deliverer.rs` | the pub/sub format; delivery of received events |
-//! | `queue.rs`, `memberships.rs`, `sign_of_life.rs`, `inbox.rs` | the format of queues; memberships; the key that shows that this process lives; the reader of this process' queue |
+//! | `queue.rs`, `memberships.rs`, `membership_check.rs` | the format of queues; memberships; whether Redis still has them |
+//! | `sign_of_life.rs`, `inbox.rs` | the key that shows that this process lives; the reader of this process' queue |
 //! | `queue_sender.rs`, `group_send.rs`, `capacity.rs` | sending to queues and to groups of them; how many events they hold |
 //! | `named.rs` | receiving from named channels |
 //!
@@ -118,6 +125,7 @@ mod host;
 mod hosts;
 mod inbox;
 mod layer;
+mod membership_check;
 mod memberships;
 mod named;
 mod names;

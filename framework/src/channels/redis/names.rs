@@ -160,16 +160,24 @@ impl Proxies {
         }
     }
 
-    /// Returns the name of the proxy in a group.
+    /// Returns the name of the proxy in a group that is joined.
     pub(super) fn of(&self, group: &GroupName) -> ChannelName {
-        let plain = format!("{}!{PROXY}{group}", self.process);
-        if let Ok(name) = ChannelName::new(plain) {
-            return name;
+        let name = self.name(group);
+        if let Some((_, local)) = name.as_str().split_once('!')
+            && local.starts_with(HASHED_PROXY)
+        {
+            self.long().insert(local.to_owned(), group.clone());
         }
-        let local = hashed(group);
-        let name = format!("{}!{local}", self.process);
-        self.long().insert(local, group.clone());
-        ChannelName::new(name).expect("a hash fits into the name of a channel")
+        name
+    }
+
+    /// Returns the same name; [`group_of`](Self::group_of) may not know it.
+    pub(super) fn name(&self, group: &GroupName) -> ChannelName {
+        let plain = format!("{}!{PROXY}{group}", self.process);
+        ChannelName::new(plain).unwrap_or_else(|_| {
+            let name = format!("{}!{}", self.process, hashed(group));
+            ChannelName::new(name).expect("a hash fits into the name of a channel")
+        })
     }
 
     /// Forgets the proxy in a group.

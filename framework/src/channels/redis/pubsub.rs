@@ -111,6 +111,9 @@ impl Registrar for Subscriber {
         self.pending_gap.lost(self.local.opened());
     }
 
+    /// Redis forgets subscriptions only with their connection.
+    fn forgotten(&mut self) {}
+
     /// Consumers are notified of a certain gap as the subscriptions are confirmed.
     async fn connected(&mut self, up: &Up) {
         let mut connection = up.connection.clone();

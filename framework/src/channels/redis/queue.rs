@@ -3,6 +3,7 @@
 use super::{
     connecting::{Connecting, Receiving, Shared},
     inbox::{Backpressure, Inbox},
+    membership_check::MembershipCheck,
     memberships::Memberships,
     names::Proxies,
     readiness::Readiness,
@@ -46,6 +47,7 @@ pub(super) async fn receive(connecting: &Connecting<'_>) -> Result<Receiving> {
         coding: coding.clone(),
     };
     let life = Life::new(names, coding.expiry);
+    let check = MembershipCheck::new(names, proxies.clone());
     let memberships = Memberships::new(local.clone(), names, proxies, life.clone(), *group_expiry);
 
     let mut tasks = JoinSet::new();
@@ -61,7 +63,7 @@ pub(super) async fn receive(connecting: &Connecting<'_>) -> Result<Receiving> {
         connecting.link.clone(),
         *group_expiry,
     );
-    tasks.spawn(async move { life.keep(&commands, &renewed, group_expiry).await });
+    tasks.spawn(async move { life.keep(&commands, &renewed, check, group_expiry).await });
     Ok(Receiving {
         link,
         readiness,

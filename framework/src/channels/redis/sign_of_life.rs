@@ -1,6 +1,11 @@
 //! The sign of life of a process with queues: a key that it renews, and that expires when it ends.
 
-use super::{names::Names, readiness::Status, subscriptions::Subscriptions};
+use super::{
+    membership_check::{Checked, MembershipCheck},
+    names::Names,
+    readiness::Status,
+    subscriptions::Subscriptions,
+};
 use crate::redis_link::Link;
 use redis::{RedisResult, aio::MultiplexedConnection};
 use std::{
@@ -24,6 +29,7 @@ pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 pub(super) struct Life {
     key: Arc<str>,
     length: Duration,
+    /// The last time from which Redis is known to have had the key and all memberships.
     confirmed: Arc<Mutex<Instant>>,
 }
 
@@ -41,16 +47,16 @@ impl Life {
     pub(super) async fn renew(&self, connection: &mut MultiplexedConnection) -> RedisResult<bool> {
         let mut expire = redis::cmd("EXPIRE");
         expire.arg(&*self.key).arg(self.length.as_secs());
-        let is_alive = expire.query_async(connection).await?;
-        if is_alive {
-            *self.confirmed() = Instant::now();
-        }
-        Ok(is_alive)
+        expire.query_async(connection).await
     }
 
-    pub(super) fn give(&self, pipe: &mut redis::Pipeline) {
-        let set = pipe.cmd("SET").arg(&*self.key).arg(1);
-        set.arg("EX").arg(self.length.as_secs()).ignore();
+    /// Creates the sign of life, before the memberships of this process are registered. Nothing else
+    /// creates it: its absence shows that Redis may have forgotten the memberships too.
+    pub(super) async fn begin(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+        let mut set = redis::cmd("SET");
+        set.arg(&*self.key).arg(1);
+        set.arg("EX").arg(self.length.as_secs());
+        set.exec_async(connection).await
     }
 
     pub(super) fn confirmed(&self) -> MutexGuard<'_, Instant> {
@@ -60,12 +66,13 @@ impl Life {
     }
 
     /// Renews the sign of life, and the memberships before they expire, for as long as it runs. If
-    /// Redis has forgotten the sign of life, it may have forgotten the memberships: they are
-    /// registered again.
+    /// Redis has forgotten the sign of life or a membership, it may have forgotten others: all are
+    /// registered again, and consumers are notified.
     pub(super) async fn keep(
         &self,
         link: &Link,
         subscriptions: &Subscriptions,
+        mut check: MembershipCheck,
         group_expiry: Duration,
     ) {
         let mut refreshed = Instant::now();
@@ -79,9 +86,16 @@ impl Life {
             ) {
                 continue;
             }
-            // A connection that broke is replaced, and this process registered on the next one.
-            if let Ok(false) = self.renew(&mut up.connection).await {
-                subscriptions.renew();
+            let checked = match self.renew(&mut up.connection).await {
+                Ok(true) => check.next(&mut up.connection, subscriptions).await,
+                Ok(false) => Ok(Checked::Missing),
+                Err(error) => Err(error),
+            };
+            match checked {
+                Ok(Checked::Missing) => subscriptions.renew(),
+                Ok(Checked::All { since }) => *self.confirmed() = since,
+                // A connection that broke is replaced, and this process registered on the next one.
+                Ok(Checked::Part) | Err(_) => {}
             }
             if refreshed.elapsed() >= group_expiry / 3 {
                 refreshed = Instant::now();

@@ -57,6 +57,9 @@ pub(super) trait Registrar: Send {
     /// Handles the loss of the connection.
     fn lost(&mut self);
 
+    /// Handles that Redis has forgotten groups: all are about to be subscribed to again.
+    fn forgotten(&mut self);
+
     /// Handles a connection that has no subscriptions yet.
     fn connected(&mut self, up: &Up) -> impl Future<Output = ()> + Send;
 
@@ -81,12 +84,16 @@ struct Table {
     groups: HashMap<GroupName, Entry>,
     /// The number of groups that the metric includes.
     counted: usize,
+    /// The number of confirmed subscriptions so far.
+    activations: u64,
     due: HashSet<GroupName>,
 }
 
 #[derive(Default)]
 struct Entry {
     phase: Phase,
+    /// The number of its last confirmed subscription.
+    activation: u64,
     waiters: Vec<Waiter>,
 }
 
@@ -187,11 +194,24 @@ impl Subscriptions {
 
     /// Returns whether Redis has confirmed that this process is subscribed to the group.
     pub(super) fn is_active(&self, group: &GroupName) -> bool {
+        self.activation(group).is_some()
+    }
+
+    /// Returns the number of the subscription to the group that Redis has confirmed, if it has. Two
+    /// equal numbers mean that this process was subscribed all the time between.
+    pub(super) fn activation(&self, group: &GroupName) -> Option<u64> {
         let table = self.table();
-        table
-            .groups
-            .get(group)
-            .is_some_and(|entry| entry.phase == Phase::Active)
+        table.groups.get(group).and_then(Entry::active)
+    }
+
+    /// Returns all groups whose subscription Redis has confirmed, with the numbers of
+    /// [`activation`](Self::activation).
+    pub(super) fn active(&self) -> Vec<(GroupName, u64)> {
+        let table = self.table();
+        let groups = table.groups.iter();
+        groups
+            .filter_map(|(group, entry)| Some((group.clone(), entry.active()?)))
+            .collect()
     }
 
     /// Returns whether Redis knows what this process subscribes to.
@@ -199,7 +219,7 @@ impl Subscriptions {
         &self.readiness
     }
 
-    /// Subscribes to all groups again, because Redis has forgotten them.
+    /// Subscribes to all groups again and notifies consumers, because Redis has forgotten some.
     pub(super) fn renew(&self) {
         self.is_renewal_due.store(true, Ordering::Release);
         let reason = "Redis has forgotten the groups of this process";
@@ -229,7 +249,7 @@ impl Subscriptions {
         }
         let stale = Entry {
             phase: Phase::Active,
-            waiters: Vec::new(),
+            ..Entry::default()
         };
         table.groups.insert(group.clone(), stale);
         table.due.insert(group.clone());
@@ -310,7 +330,9 @@ impl Subscriptions {
         registrar: &mut impl Registrar,
     ) -> Result<(), RedisError> {
         let connection = &up.connection;
-        self.is_renewal_due.store(false, Ordering::Release);
+        if self.is_renewal_due.swap(false, Ordering::AcqRel) {
+            registrar.forgotten();
+        }
         self.reset(local);
         registrar.connected(up).await;
 
@@ -420,6 +442,7 @@ impl Subscriptions {
             groups,
             counted,
             due,
+            ..
         } = &mut *table;
         for group in mem::take(due) {
             let Some(entry) = groups.get_mut(&group) else {
@@ -479,13 +502,21 @@ impl Subscriptions {
             Outcome::OwnChannels(_) => {}
             Outcome::Subscribed(groups, Ok(())) => {
                 let mut table = self.table();
+                let Table {
+                    groups: entries,
+                    activations,
+                    due,
+                    ..
+                } = &mut *table;
                 for group in groups {
-                    if let Some(entry) = table.groups.get_mut(&group) {
+                    if let Some(entry) = entries.get_mut(&group) {
+                        *activations += 1;
+                        entry.activation = *activations;
                         entry.phase = Phase::Active;
                         entry.settle(&Ok(()));
                     }
                     // Its members may have left meanwhile.
-                    table.due.insert(group);
+                    due.insert(group);
                 }
             }
             // Redis refuses the whole command because of one group; the allowed ones must not fail
@@ -544,6 +575,10 @@ impl Drop for Undo<'_> {
 }
 
 impl Entry {
+    fn active(&self) -> Option<u64> {
+        (self.phase == Phase::Active).then_some(self.activation)
+    }
+
     /// Adds a waiter. Waiters whose deadline has passed are removed before the list grows.
     fn wait(&mut self, waiter: Waiter) {
         if self.waiters.len() == self.waiters.capacity() {
