@@ -1,7 +1,7 @@
 //! Sending to queues: those of processes, and those of named channels.
 
 use super::{
-    coding::{Coding, Recipients, score, since_epoch},
+    coding::{Coding, Recipients, since_epoch},
     names::{Names, is_of_seaway, is_proxy},
     publisher::{Command, Fate, Publisher},
     received::Received,
@@ -26,17 +26,39 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// Adds entries to queues that are not full. Its result has, for each queue, the number of entries
-/// that waited in it before. As in channels_redis, expired entries are removed first, and the queue
-/// expires with its last entry.
+/// Adds entries to queues that are not full, and to a full one a note if its entry is dropped then.
+/// Its result has, for each queue, the number of entries that waited in it before, or -1 if the key
+/// is not that of a queue; the other queues are not affected. As in channels_redis, expired entries
+/// are removed first, and the queue expires with its last entry.
+///
+/// Scores and expiry are those of the clock of Redis, so that a sender whose own clock is wrong does
+/// not remove what others have sent. A new entry follows those that wait already, whatever the
+/// clocks of their senders are, unless theirs are later than the expiry.
+///
+/// At `maxmemory`, Redis refuses ZADD, but not after an earlier write of the same script.
 const ADD: &str = "\
 local n, waiting = #KEYS, {}
+local expiry, note = tonumber(ARGV[3 * n + 1]), ARGV[3 * n + 2]
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
 for i, queue in ipairs(KEYS) do
-  redis.call('ZREMRANGEBYSCORE', queue, 0, ARGV[2 * n + 1])
-  waiting[i] = redis.call('ZCOUNT', queue, '-inf', '+inf')
-  if waiting[i] < tonumber(ARGV[n + i]) then
-    redis.call('ZADD', queue, ARGV[2 * n + 2], ARGV[i])
-    redis.call('EXPIRE', queue, ARGV[2 * n + 3])
+  local removed = redis.pcall('ZREMRANGEBYSCORE', queue, 0, math.floor(now - expiry))
+  if type(removed) == 'table' then
+    if not removed.err:find('WRONGTYPE', 1, true) then return removed end
+    waiting[i] = -1
+  else
+    waiting[i] = redis.call('ZCOUNT', queue, '-inf', '+inf')
+    local score, last = now, redis.call('ZRANGE', queue, -1, -1, 'WITHSCORES')[2]
+    last = last and tonumber(last)
+    if last and last >= now and last < now + expiry then score = last + 0.000001 end
+    score = string.format('%.6f', score)
+    if waiting[i] < tonumber(ARGV[n + i]) then
+      redis.call('ZADD', queue, score, ARGV[i])
+      redis.call('EXPIRE', queue, ARGV[3 * n + 1])
+    elseif ARGV[2 * n + i] == '1' then
+      redis.call('ZADD', queue, 'NX', score, note)
+      redis.call('EXPIRE', queue, ARGV[3 * n + 1])
+    end
   end
 end
 return waiting";
@@ -46,8 +68,8 @@ const REAP: &str = "\
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 return redis.call('ZREM', KEYS[2], ARGV[1])";
 
-/// The entry that tells a Seaway process that events for it were dropped because its queue was full.
-/// It has no random prefix, so that it is in a queue once at most.
+/// The note that tells a Seaway process that events for it were dropped because its queue was full. It
+/// has no random prefix, so that it is in a queue once at most; it stays where the first drop was.
 pub(super) const DROPPED: &[u8] = b"seaway:events-dropped";
 
 /// How long a send waits for a Seaway process whose queue is full. It empties its queue at once,
@@ -76,7 +98,6 @@ pub(super) struct QueueSender {
     own_queue: String,
     group_expiry: Duration,
     dropped: AtomicU64,
-    last_score: AtomicU64,
     processes: Mutex<HashMap<String, Process>>,
 }
 
@@ -95,6 +116,12 @@ struct Bucket {
     limit: usize,
     /// Whether a Seaway process reads the queue.
     is_of_seaway: bool,
+    /// Whether the sender waits if the queue is full, because its process is believed to read it.
+    is_waited_for: bool,
+    /// Whether the reader is notified if the entry is dropped: the sender gets no error.
+    is_noted: bool,
+    /// Whether the key of the queue belongs to something else.
+    is_refused: bool,
     /// The proxy that the entry is for, if it is for one.
     proxy: Option<Proxy>,
 }
@@ -122,7 +149,6 @@ impl QueueSender {
             own_queue: names.own_queue(),
             group_expiry,
             dropped: AtomicU64::new(0),
-            last_score: AtomicU64::new(0),
             processes: Mutex::default(),
         }
     }
@@ -142,9 +168,17 @@ impl QueueSender {
             false => Recipients::Channel(channel),
         };
         let bucket = self.bucket(channel, envelope, recipients)?;
-        let full = self.add(vec![bucket], self.publisher.deadline()).await?;
+        let (full, added) = self.add(vec![bucket], self.publisher.deadline()).await;
+        added?;
         match full.first() {
             None => Ok(()),
+            Some(full) if full.is_refused => {
+                let message = format!(
+                    "Redis refused to send an event: its key {} is not a sorted set, as that of a queue; delete it",
+                    full.queue
+                );
+                Err(Error::new(ErrorKind::Layer, message))
+            }
             Some(full) if channel.is_worker_queue() => {
                 Err(Error::channel_full(channel, full.limit))
             }
@@ -178,13 +212,6 @@ impl QueueSender {
             .collect())
     }
 
-    /// Returns whether Redis still has the sign of life of this process.
-    pub(super) async fn lives(&self, deadline: Instant) -> Result<bool> {
-        let lives = SignsOfLife(vec![alive_key(&self.own_queue)]);
-        let left = self.publisher.send(&lives, deadline).await?;
-        Ok(left.into_iter().all(|left| left > 0))
-    }
-
     /// Sends an event to these members of a group, whose queues are on this host: one entry for each
     /// queue. Full queues are counted and logged. `groups` is the link to the host of the group.
     ///
@@ -214,6 +241,7 @@ impl QueueSender {
             .map(|(_, members)| {
                 let mut bucket =
                     self.bucket(&members[0], envelope, Recipients::Members(&members))?;
+                bucket.is_noted = bucket.is_of_seaway;
                 let proxy = members.into_iter().find(is_proxy);
                 bucket.proxy = proxy.map(|name| Proxy {
                     name,
@@ -223,24 +251,34 @@ impl QueueSender {
                 Ok(bucket)
             })
             .collect();
-        let full = self.add(buckets?, deadline).await?;
-        if full.is_empty() {
-            return Ok(());
-        }
+        let (full, added) = self.add(buckets?, deadline).await;
+        self.count_dropped(group, &full);
+        added
+    }
+
+    fn count_dropped(&self, group: &GroupName, full: &[Bucket]) {
         let queues = full.len();
+        if queues == 0 {
+            return;
+        }
         let total = self.dropped.fetch_add(queues as u64, Ordering::Relaxed) + queues as u64;
         metric::queue_full(queues as u64);
-        log_limited!(
-            warn,
-            %group,
-            queues,
-            total,
-            "dropped an event for processes whose queue in Redis is full: they receive more slowly than events arrive, or have ended"
-        );
-        for bucket in full.into_iter().filter(|bucket| bucket.is_of_seaway) {
-            self.tell_of_drop(bucket);
+        match full.iter().find(|bucket| bucket.is_refused) {
+            Some(Bucket { queue, .. }) => log_limited!(
+                warn,
+                %group,
+                key = %queue,
+                total,
+                "dropped an event for a process whose queue in Redis is another type of key; delete the key"
+            ),
+            None => log_limited!(
+                warn,
+                %group,
+                queues,
+                total,
+                "dropped an event for processes whose queue in Redis is full: they receive more slowly than events arrive, or have ended"
+            ),
         }
-        Ok(())
     }
 
     fn bucket(
@@ -260,42 +298,51 @@ impl QueueSender {
                 capacity
             },
             is_of_seaway,
+            is_waited_for: false,
+            is_noted: false,
+            is_refused: false,
             proxy: None,
         })
     }
 
-    /// Adds entries to their queues; returns those whose queue is full.
-    async fn add(&self, buckets: Vec<Bucket>, deadline: Instant) -> Result<Vec<Bucket>> {
-        let mut full = self.add_once(buckets, deadline).await?;
-        let patience = Instant::now() + PATIENCE;
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let (waiting, hopeless): (Vec<_>, Vec<_>) =
-                full.into_iter().partition(|bucket| self.waits_for(bucket));
-            full = hopeless;
-            if waiting.is_empty() {
-                return Ok(full);
-            }
-            let are_all_silent = self.are_silent(&waiting, deadline).await.unwrap_or(true);
-            if are_all_silent || Instant::now() >= patience.min(deadline) {
-                for bucket in &waiting {
-                    self.processes()
-                        .entry(bucket.queue.clone())
-                        .or_default()
-                        .stalled_at = Some(Instant::now());
-                }
-                full.extend(waiting);
-                return Ok(full);
-            }
-            sleep(pause).await;
-            pause = LONGEST_PAUSE.min(pause * 2);
-            let again = self.add_once(waiting, deadline).await;
-            // Other queues have it already.
-            full.extend(again.map_err(|error| {
-                let message = "an event has reached some processes; it is not known whether it has reached the others";
-                Error::new(ErrorKind::Unconfirmed, message).with_source(error)
-            })?);
+    /// Adds entries to their queues; returns those that were dropped, because their queue is full.
+    async fn add(&self, mut buckets: Vec<Bucket>, deadline: Instant) -> (Vec<Bucket>, Result<()>) {
+        for bucket in &mut buckets {
+            bucket.is_waited_for = self.waits_for(bucket);
         }
+        let mut dropped = Vec::new();
+        let mut waiting = match self.add_once(buckets, &mut dropped, deadline).await {
+            Ok(waiting) => waiting,
+            Err(error) => return (dropped, Err(error)),
+        };
+        let now = Instant::now();
+        // The last attempt needs time as well.
+        let patience = now + PATIENCE.min(deadline.saturating_duration_since(now) / 2);
+        let mut pause = FIRST_PAUSE;
+        while !waiting.is_empty() {
+            let are_all_silent = self.are_silent(&waiting, deadline).await.unwrap_or(true);
+            let is_last = are_all_silent || Instant::now() >= patience;
+            if !is_last {
+                sleep(pause).await;
+                pause = LONGEST_PAUSE.min(pause * 2);
+            }
+            for bucket in &mut waiting {
+                if is_last {
+                    self.has_stalled(bucket);
+                }
+                bucket.is_waited_for = !is_last && self.waits_for(bucket);
+            }
+            waiting = match self.add_once(waiting, &mut dropped, deadline).await {
+                Ok(waiting) => waiting,
+                // Other queues have it already.
+                Err(error) => {
+                    let message = "an event has reached some processes; it is not known whether it has reached the others";
+                    let error = Error::new(ErrorKind::Unconfirmed, message).with_source(error);
+                    return (dropped, Err(error));
+                }
+            };
+        }
+        (dropped, Ok(()))
     }
 
     /// Returns whether the processes that read these queues have given no sign of life recently.
@@ -319,7 +366,14 @@ impl QueueSender {
         known.is_none_or(|process| process.stalled_at.is_none())
     }
 
-    async fn add_once(&self, buckets: Vec<Bucket>, deadline: Instant) -> Result<Vec<Bucket>> {
+    /// Tries to add entries to their queues; returns those whose queue is full and that are to be
+    /// tried again. The others that were not added are dropped.
+    async fn add_once(
+        &self,
+        buckets: Vec<Bucket>,
+        dropped: &mut Vec<Bucket>,
+        deadline: Instant,
+    ) -> Result<Vec<Bucket>> {
         if buckets.is_empty() {
             return Ok(buckets);
         }
@@ -329,19 +383,33 @@ impl QueueSender {
             buckets: &buckets,
             own,
         };
-        let waiting = self.publisher.send(&addition, deadline).await?;
-        let outcomes = buckets.into_iter().zip(waiting);
-        let full = outcomes.filter_map(|(bucket, waiting)| {
-            if waiting >= SUSPICIOUS {
+        let counts = self.publisher.send(&addition, deadline).await?;
+        let mut again = Vec::new();
+        for (mut bucket, count) in buckets.into_iter().zip(counts) {
+            let Ok(count) = usize::try_from(count) else {
+                bucket.is_refused = true;
+                dropped.push(bucket);
+                continue;
+            };
+            if count >= SUSPICIOUS {
                 self.check(&bucket);
             }
-            if waiting >= bucket.limit {
-                return Some(bucket);
+            if count < bucket.limit {
+                self.has_room(&bucket);
+            } else if bucket.is_waited_for {
+                again.push(bucket);
+            } else {
+                dropped.push(bucket);
             }
-            self.has_room(&bucket);
-            None
-        });
-        Ok(full.collect())
+        }
+        Ok(again)
+    }
+
+    /// Records that the process that reads a queue has not emptied it in time.
+    fn has_stalled(&self, bucket: &Bucket) {
+        let mut processes = self.processes();
+        let process = processes.entry(bucket.queue.clone()).or_default();
+        process.stalled_at = Some(Instant::now());
     }
 
     /// Records that the queue of a process has room.
@@ -349,27 +417,6 @@ impl QueueSender {
         if let Some(process) = self.processes().get_mut(&bucket.queue) {
             process.stalled_at = None;
         }
-    }
-
-    /// Leaves an entry in a full queue that tells its reader that events were dropped.
-    fn tell_of_drop(&self, bucket: Bucket) {
-        let Ok(up) = self.publisher.link.current() else {
-            // Without a connection, the reader is notified of that.
-            return;
-        };
-        let mut connection = up.connection;
-        let (score, expiry) = (self.score(), self.coding.expiry.as_secs());
-        tokio::spawn(async move {
-            let mut pipe = redis::pipe();
-            pipe.cmd("ZADD")
-                .arg(&bucket.queue)
-                .arg(score)
-                .arg(DROPPED)
-                .ignore();
-            pipe.cmd("EXPIRE").arg(&bucket.queue).arg(expiry).ignore();
-            // If the connection breaks, the reader is notified of that too.
-            _ = pipe.exec_async(&mut connection).await;
-        });
     }
 
     /// Removes the proxy of a process that may have ended from the group, if it has.
@@ -402,19 +449,6 @@ impl QueueSender {
                 tracing::info!(proxy = %name, group, "removed a member whose process has ended from a group");
             }
         });
-    }
-
-    /// Returns the current time as a score, greater than all before: the order of equal scores would
-    /// be that of the entries' random prefixes.
-    fn score(&self) -> String {
-        let now = u64::try_from(since_epoch().as_micros()).unwrap_or(u64::MAX);
-        let next = |last: u64| Some(now.max(last.saturating_add(1)));
-        let last = self
-            .last_score
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
-            .expect("there is always a next one");
-        let micros = now.max(last.saturating_add(1));
-        score(Duration::from_micros(micros))
     }
 
     fn processes(&self) -> MutexGuard<'_, HashMap<String, Process>> {
@@ -492,7 +526,7 @@ struct Addition<'a> {
 }
 
 impl Command for Addition<'_> {
-    type Reply = Vec<usize>;
+    type Reply = Vec<i64>;
 
     async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<Self::Reply> {
         let expiry = self.sender.coding.expiry;
@@ -507,8 +541,11 @@ impl Command for Addition<'_> {
         self.buckets
             .iter()
             .for_each(|bucket| _ = add.arg(bucket.limit));
-        add.arg(since_epoch().saturating_sub(expiry).as_secs());
-        add.arg(self.sender.score()).arg(expiry.as_secs());
+        for bucket in self.buckets {
+            let is_last = !bucket.is_waited_for;
+            add.arg(u8::from(bucket.is_noted && is_last));
+        }
+        add.arg(expiry.as_secs()).arg(DROPPED);
         add.query_async(connection).await
     }
 
