@@ -6,7 +6,7 @@
 //! empty in Python's eyes, unless the process cannot keep up.
 
 use super::{
-    coding::{self, Coding, Entry},
+    coding::{self, Coding, Entry, since_epoch},
     names::{Names, Proxies},
     pending_gap::{Gap, Notice, PendingGap},
     queue_sender::DROPPED,
@@ -25,6 +25,7 @@ use redis::{ErrorKind, PushKind, RedisError, RedisResult, Value, aio::Multiplexe
 use std::{
     collections::VecDeque,
     future::{Future, ready},
+    mem,
     sync::Arc,
     time::Duration,
 };
@@ -51,6 +52,12 @@ const ROUND_TRIP: Duration = Duration::from_millis(500);
 /// The number of events after a reconnection among which there may be ones that this process has
 /// already: a sender sends again what it believes lost, and Redis may restore what it had stored.
 const REPEATED: u32 = 1024;
+
+/// Takes all entries of a queue, with their scores.
+const TAKE_ALL: &str = "\
+local entries = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+redis.call('DEL', KEYS[1])
+return entries";
 
 /// The pause after Redis has refused a command.
 const RETRY: Duration = Duration::from_secs(1);
@@ -81,14 +88,41 @@ struct Past {
     client: Option<(i64, Option<Arc<str>>)>,
     /// When the oldest command was sent that Redis has not replied to before the connection was lost.
     unanswered: Option<Instant>,
+    /// The highest score of an entry received so far.
+    newest: f64,
+    /// Entries that Redis has restored after a restart, and that are still to be delivered.
+    restored: Vec<Vec<u8>>,
 }
 
 /// Redis' reply to a command under way.
 enum Popped {
     /// The number of events that wait.
     Waiting(usize),
-    Event(Vec<u8>),
+    /// An entry, and its score.
+    Event(Vec<u8>, f64),
     Nothing,
+}
+
+/// What an entry is that another run of Redis has restored from its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Restored {
+    /// It waited when the data was saved, and has not been received.
+    Waiting,
+    /// It was received after the data was saved.
+    Received,
+    /// It was received long ago, or has been added late by a program whose clock is behind.
+    Unknown,
+}
+
+impl Restored {
+    /// `newest` is the highest score received so far: an entry with a lower one is received before.
+    fn of(evidence: Evidence, score: f64, newest: f64) -> Self {
+        match evidence {
+            Evidence::Received => Self::Received,
+            Evidence::NotReceived | Evidence::Forgotten if score > newest => Self::Waiting,
+            Evidence::NotReceived | Evidence::Forgotten => Self::Unknown,
+        }
+    }
 }
 
 impl Inbox {
@@ -201,6 +235,7 @@ impl Inbox {
                 "the queue layer needs the permission for INFO",
             )));
         }
+        self.take_restored(up, &mut connection, past).await?;
         self.end_previous(up, &mut connection, past).await?;
         let run_id = up.run_id.as_deref();
         self.subscriptions.readiness().restored_on(run_id).await;
@@ -212,6 +247,41 @@ impl Inbox {
                 notice.tell(&self.local);
             }
             Gap::None | Gap::Suspected(_) => {}
+        }
+        for entry in mem::take(&mut past.restored) {
+            self.deliver(&entry);
+        }
+        Ok(())
+    }
+
+    /// Takes what another run of Redis has restored into the queue. Entries that were received before
+    /// the restart are dropped, and if that is not certain, consumers are notified: they must not
+    /// arrive twice, or after later ones.
+    async fn take_restored(
+        &self,
+        up: &Up,
+        connection: &mut MultiplexedConnection,
+        past: &mut Past,
+    ) -> Result<(), RedisError> {
+        let is_other_run = |(_, run_id): &(i64, Option<Arc<str>>)| {
+            are_two_runs(run_id.as_deref(), up.run_id.as_deref())
+        };
+        if !past.client.as_ref().is_some_and(is_other_run) {
+            return Ok(());
+        }
+        let mut take = redis::cmd("EVAL");
+        take.arg(TAKE_ALL).arg(1).arg(&self.queue);
+        let entries: Vec<(Vec<u8>, f64)> = take.query_async(connection).await?;
+        for (entry, score) in entries {
+            if entry == DROPPED {
+                past.gap.doubt();
+                continue;
+            }
+            match Restored::of(self.evidence(&entry), score, past.newest) {
+                Restored::Waiting => past.restored.push(entry),
+                Restored::Received => {}
+                Restored::Unknown => past.gap.doubt(),
+            }
         }
         Ok(())
     }
@@ -268,10 +338,18 @@ impl Inbox {
                 }
                 Ok(Popped::Nothing) => {}
                 Ok(Popped::Waiting(waiting)) if waiting >= full => self.tell(not_full_at),
-                Ok(Popped::Waiting(_)) => not_full_at = now,
-                Ok(Popped::Event(event)) if event == DROPPED => self.tell(not_full_at),
-                Ok(Popped::Event(event)) => {
-                    let is_repeated = maybe_repeated > 0 && self.has(&event);
+                // Redis has counted some time after that.
+                Ok(Popped::Waiting(_)) => not_full_at = sent_at.unwrap_or(not_full_at),
+                Ok(Popped::Event(event, score)) if event == DROPPED => {
+                    // The score is the time of the first drop, by the clock of Redis.
+                    let age = since_epoch().as_secs_f64() - score;
+                    let age = Duration::try_from_secs_f64(age).unwrap_or_default();
+                    self.tell(now.checked_sub(age).unwrap_or(now).min(not_full_at));
+                }
+                Ok(Popped::Event(event, score)) => {
+                    past.newest = past.newest.max(score);
+                    let is_repeated =
+                        maybe_repeated > 0 && self.evidence(&event) == Evidence::Received;
                     maybe_repeated = maybe_repeated.saturating_sub(1);
                     if !is_repeated {
                         self.deliver(&event);
@@ -287,9 +365,9 @@ impl Inbox {
         Notice { since, opened }.tell(&self.local);
     }
 
-    fn has(&self, event: &[u8]) -> bool {
-        let evidence = self.received.find_after(0, self.queue.as_bytes(), event);
-        evidence == Evidence::Received
+    /// Returns whether this entry was received before.
+    fn evidence(&self, entry: &[u8]) -> Evidence {
+        self.received.find_after(0, self.queue.as_bytes(), entry)
     }
 
     fn deliver(&self, event: &[u8]) {
@@ -333,7 +411,7 @@ impl Inbox {
         sent(async move {
             let popped = pop.query_async(&mut connection).await?;
             Ok(match popped_entry(popped) {
-                Some((event, _)) => Popped::Event(event),
+                Some((event, score)) => Popped::Event(event, score),
                 None => Popped::Nothing,
             })
         })
@@ -383,5 +461,29 @@ impl redis_link::Inbox for Backpressure {
 
     fn has_room(&self) -> bool {
         self.0.has_room()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_that_redis_restores_is_delivered_if_it_was_certainly_not_received() {
+        for (evidence, score, expected) in [
+            (Evidence::Received, 9.0, Restored::Received),
+            (Evidence::Received, 11.0, Restored::Received),
+            (Evidence::NotReceived, 11.0, Restored::Waiting),
+            (Evidence::Forgotten, 11.0, Restored::Waiting),
+            (Evidence::NotReceived, 9.0, Restored::Unknown),
+            (Evidence::Forgotten, 9.0, Restored::Unknown),
+            (Evidence::Forgotten, 10.0, Restored::Unknown),
+        ] {
+            assert_eq!(
+                Restored::of(evidence, score, 10.0),
+                expected,
+                "{evidence:?}, {score}"
+            );
+        }
     }
 }
