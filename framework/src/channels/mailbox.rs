@@ -12,7 +12,9 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// The number of envelopes that may wait for one consumer, unless its layer is configured
 /// otherwise.
@@ -75,6 +77,8 @@ struct Queue {
     /// The disconnect request. It is received first, and no number of events displaces it.
     end: Option<Envelope>,
     reader: Option<Waker>,
+    /// When the last notice was queued.
+    noticed_at: Option<Instant>,
     /// Whether the watcher is still to be notified of an interruption.
     is_interrupted: bool,
     /// The task that waits for a disconnect request and for interruptions while another one reads.
@@ -203,8 +207,13 @@ impl Queue {
 
     /// Queues a notice of missed events behind the waiting envelopes.
     fn miss(&mut self, missed: Missed) {
+        let now = Instant::now();
+        let elapsed = self
+            .noticed_at
+            .replace(now)
+            .map_or(Duration::ZERO, |at| now - at);
         if let Some(Err(last)) = self.waiting.back_mut()
-            && last.absorb(missed)
+            && last.absorb(missed, elapsed)
         {
             return;
         }
@@ -296,7 +305,7 @@ impl Slot {
     /// Notifies the owner that an interruption has lasted until now, unless an earlier such notice
     /// still waits.
     #[cfg(feature = "redis")]
-    pub(super) fn miss_until_now(&self, gap: std::time::Duration) {
+    pub(super) fn miss_until_now(&self, gap: Duration) {
         let is_interruption =
             |received: &Received| matches!(received, Err(Missed::Interrupted { .. }));
         let is_new = |queue: &Queue| !queue.waiting.iter().any(is_interruption);

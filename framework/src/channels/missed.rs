@@ -29,11 +29,13 @@ pub enum Missed {
 }
 
 impl Missed {
-    /// Adds a later notice to this one if it is of the same kind; returns whether it was.
-    pub(super) fn absorb(&mut self, later: Self) -> bool {
+    /// Adds a later notice to this one if it is of the same kind; returns whether it was. `elapsed` is
+    /// the time between both: the merged gap reaches from the earlier of both starts to the later
+    /// notice.
+    pub(super) fn absorb(&mut self, later: Self, elapsed: Duration) -> bool {
         match (self, later) {
             (Self::Interrupted { gap }, Self::Interrupted { gap: more }) => {
-                *gap = gap.saturating_add(more);
+                *gap = gap.saturating_add(elapsed).max(more);
                 true
             }
             (Self::Overflowed { events }, Self::Overflowed { events: more }) => {
@@ -72,5 +74,32 @@ impl std::error::Error for Missed {
 impl From<Missed> for Error {
     fn from(missed: Missed) -> Self {
         Self::new(ErrorKind::Missed, missed.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_that_overlap_are_not_added_up() {
+        let seconds = Duration::from_secs;
+        for (gap, elapsed, later, expected) in
+            [(3, 1, 4, 4), (3, 1, 1, 4), (1, 5, 2, 6), (1, 0, 9, 9)]
+        {
+            let mut missed = Missed::Interrupted { gap: seconds(gap) };
+
+            let later = Missed::Interrupted {
+                gap: seconds(later),
+            };
+            assert!(missed.absorb(later, seconds(elapsed)));
+
+            assert_eq!(
+                missed,
+                Missed::Interrupted {
+                    gap: seconds(expected)
+                }
+            );
+        }
     }
 }
