@@ -89,9 +89,11 @@ impl Sender {
 
     /// Sends a message: text, bytes, [`Json`](crate::Json), or any other [`IntoMessage`].
     ///
-    /// It is queued and written together with all others that are queued, in order. If the queue is
-    /// full, the policy of [`slow_client`](super::WebSocketConfig::slow_client) applies: by default
-    /// `send` waits for room.
+    /// It is queued and written together with all others that are queued, in order. If more bytes are
+    /// queued than [`send_buffer`](super::WebSocketConfig::send_buffer) allows, or as many messages as
+    /// [`send_messages`](super::WebSocketConfig::send_messages), the policy of
+    /// [`slow_client`](super::WebSocketConfig::slow_client) applies: by default `send` waits for
+    /// room.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`] if the connection is closed or closing, which the policy may cause.
@@ -130,7 +132,7 @@ impl Sender {
     /// ```
     ///
     /// It takes the place of an older one of the same key that is still queued. It never waits; a
-    /// full queue without such a message drops it, unless the policy makes room.
+    /// queue that is full without the older one drops the new one, unless the policy makes room.
     ///
     /// # Errors
     /// As [`send`](Sender::send).

@@ -117,15 +117,12 @@ impl SendQueue {
         importance: Importance,
         bounds: Bounds,
     ) -> Offer {
-        if let Importance::Latest(_) = importance
-            && let Some((_, older)) = self.messages.iter_mut().find(|(one, _)| *one == importance)
-        {
-            self.bytes = self.bytes - older.cost() + message.cost();
-            *older = message;
-            self.dropped += 1;
-            return Offer::Done(Sent::Replaced);
-        }
-        if self.is_full(bounds) {
+        let message = match self.replace(message, importance, bounds) {
+            Ok(sent) => return Offer::Done(sent),
+            Err(message) => message,
+        };
+        let was_full = self.is_full(bounds);
+        if was_full {
             self.drop_while_full(bounds, |importance| importance == Importance::Volatile);
         }
         if self.is_full(bounds) {
@@ -143,9 +140,42 @@ impl SendQueue {
                 }
             }
         }
+        let message = match was_full {
+            // The older message of its key may still be there, now that there is room.
+            true => match self.replace(message, importance, bounds) {
+                Ok(sent) => return Offer::Done(sent),
+                Err(message) => message,
+            },
+            false => message,
+        };
         self.bytes += message.cost();
         self.messages.push_back((importance, message));
         Offer::Done(Sent::Queued)
+    }
+
+    /// Puts a message in the place of the older one of its key; returns the message if there is none,
+    /// or if the queue is full without it: the bound in bytes holds for replacements too.
+    fn replace(
+        &mut self,
+        message: Outbound,
+        importance: Importance,
+        bounds: Bounds,
+    ) -> Result<Sent, Outbound> {
+        let Importance::Latest(_) = importance else {
+            return Err(message);
+        };
+        let mut messages = self.messages.iter_mut();
+        let Some((_, older)) = messages.find(|(one, _)| *one == importance) else {
+            return Err(message);
+        };
+        let others = self.bytes - older.cost();
+        if others >= bounds.bytes {
+            return Err(message);
+        }
+        self.bytes = others + message.cost();
+        *older = message;
+        self.dropped += 1;
+        Ok(Sent::Replaced)
     }
 
     /// Returns whether the next message has to wait. The message that exceeds the bound in bytes is
@@ -308,6 +338,48 @@ mod tests {
             None
         );
         assert_eq!(drain(queue), ["price 2", "chat"]);
+    }
+
+    #[test]
+    fn newer_messages_of_many_keys_do_not_exceed_the_bound_in_bytes() {
+        const KEYS: u64 = 50;
+        const LARGE: usize = 4096;
+        for policy in [
+            WAIT,
+            SlowClient::Close,
+            SlowClient::DropOldest,
+            SlowClient::DropNewest,
+        ] {
+            let mut queue = SendQueue::default();
+            let bounds = Bounds {
+                bytes: 2 * LARGE,
+                messages: usize::MAX,
+                policy,
+            };
+            let mut offer = |key, length| {
+                let message = Outbound::Plain(Message::binary(vec![0; length]));
+                match queue.offer(message, Importance::Latest(key), bounds) {
+                    Offer::Done(sent) => Some((sent, queue.bytes)),
+                    Offer::Full(..) | Offer::Close => None,
+                }
+            };
+            for key in 0..KEYS {
+                _ = offer(key, 0);
+            }
+
+            let replaced: Vec<_> = (0..KEYS).map(|key| offer(key, LARGE)).collect();
+
+            assert!(
+                matches!(replaced[0], Some((Sent::Replaced, _))),
+                "{policy:?}"
+            );
+            let most = replaced.iter().flatten().map(|(_, bytes)| *bytes).max();
+            let bound = 2 * LARGE + LARGE + MESSAGE_COST;
+            assert!(
+                most.is_some_and(|bytes| bytes <= bound),
+                "{policy:?}: {most:?}"
+            );
+        }
     }
 
     #[test]
