@@ -1,19 +1,23 @@
 //! The compression of messages (RFC 7692, 7.2): deflate without context takeover.
 //!
 //! Compressors belong to threads and compressed copies to payloads, so that a connection owns
-//! neither: a message whose clones go to many connections is compressed once.
+//! neither: a message whose clones go to many connections is compressed once for each window size.
 
 use super::extension::Deflate;
 use bytes::Bytes;
 use flate2::{Compress, Compression as Level, Decompress, FlushCompress, FlushDecompress, Status};
 use std::{
     cell::RefCell,
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 /// The tail of a flushed deflate stream, which messages omit (RFC 7692, 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+
+/// The same, and an empty final block. A stream that is not at the start of a block after the tail
+/// does not end with it.
+const END: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
 
 /// A message may inflate to this many bytes, whatever its ratio.
 const FREE: usize = 64 * 1024;
@@ -24,8 +28,15 @@ pub(super) const MAX_RATIO: usize = 100;
 /// How many bytes the input and the output of the compressors move at a time.
 const CHUNK: usize = 16 * 1024;
 
-/// How many compressed copies are kept for the other connections of a message.
-const COPIES: usize = 16;
+/// The number of lists of copies, each with its own lock.
+const SHARDS: usize = 16;
+
+/// How many copies a list holds: in all lists, twice as many as events that wait in a mailbox. Beyond
+/// that, the oldest are removed, and their messages compressed again.
+const COPIES: usize = 128;
+
+/// The bytes of all payloads of a list.
+const COPIED_BYTES: usize = 1024 * 1024;
 
 /// The largest payload whose compressed copy is kept, in bytes.
 const MAX_COPIED: usize = 256 * 1024;
@@ -35,15 +46,63 @@ thread_local! {
     static INFLATER: RefCell<Option<Decompress>> = const { RefCell::new(None) };
 }
 
-/// The compressed copies of the last payloads that several connections share.
-static SHARED: [Mutex<Option<Copy>>; COPIES] = [const { Mutex::new(None) }; COPIES];
+/// The compressed copies of payloads that several connections share.
+static SHARED: [Mutex<Copies>; SHARDS] = [const { Mutex::new(Copies::new()) }; SHARDS];
+
+/// A list of copies, the oldest first.
+struct Copies {
+    list: VecDeque<Copy>,
+    bytes: usize,
+}
 
 /// A payload and its compressed form.
 struct Copy {
     /// Keeps the payload's memory, so that no other payload has its address.
     payload: Bytes,
     window_bits: u8,
-    compressed: Option<Bytes>,
+    compressed: Compressed,
+}
+
+/// The compressed form, or `None` if compression makes the payload no smaller. Whoever needs it first
+/// compresses it, and others wait for that.
+type Compressed = Arc<OnceLock<Option<Bytes>>>;
+
+impl Copies {
+    const fn new() -> Self {
+        Self {
+            list: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Returns the place of the compressed form of a payload.
+    fn of(&mut self, payload: &Bytes, window_bits: u8) -> Compressed {
+        let found = self.list.iter().find(|copy| {
+            copy.payload.as_ptr() == payload.as_ptr()
+                && copy.payload.len() == payload.len()
+                && copy.window_bits == window_bits
+        });
+        if let Some(copy) = found {
+            return copy.compressed.clone();
+        }
+        self.bytes += payload.len();
+        while let Some(oldest) = self.list.front()
+            // Nobody else has a payload that is unique.
+            && (oldest.payload.is_unique()
+                || self.list.len() >= COPIES
+                || self.bytes > COPIED_BYTES)
+        {
+            self.bytes -= oldest.payload.len();
+            self.list.pop_front();
+        }
+        let compressed = Compressed::default();
+        self.list.push_back(Copy {
+            payload: payload.clone(),
+            window_bits,
+            compressed: compressed.clone(),
+        });
+        compressed
+    }
 }
 
 impl Deflate {
@@ -54,23 +113,13 @@ impl Deflate {
         }
         // Payloads that are sent at the same time have neighbouring addresses: mix the bits.
         let hash = (payload.as_ptr().addr() >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize);
-        let shared = &SHARED[hash >> (usize::BITS - COPIES.ilog2())];
-        // The lock is held during the compression: others need its result.
-        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(copy) = &*shared
-            && copy.payload.as_ptr() == payload.as_ptr()
-            && copy.payload.len() == payload.len()
-            && copy.window_bits == self.window_bits
-        {
-            return copy.compressed.clone();
-        }
-        let compressed = compress(payload, self.window_bits);
-        *shared = Some(Copy {
-            payload: payload.clone(),
-            window_bits: self.window_bits,
-            compressed: compressed.clone(),
-        });
-        compressed
+        let copies = &SHARED[hash >> (usize::BITS - SHARDS.ilog2())];
+        let compressed = {
+            let mut copies = copies.lock().unwrap_or_else(PoisonError::into_inner);
+            copies.of(payload, self.window_bits)
+        };
+        let compressed = compressed.get_or_init(|| compress(payload, self.window_bits));
+        compressed.clone()
     }
 }
 
@@ -116,14 +165,17 @@ pub(super) enum InflateError {
     Ratio,
 }
 
-/// Inflates the payload of a message to at most `limit` bytes. Inflation stops at an error.
-pub(super) fn inflate(mut data: Vec<u8>, limit: usize) -> Result<Vec<u8>, InflateError> {
+/// Inflates the payload of a message to at most `limit` bytes. Inflation stops at an error. An empty
+/// payload is an empty message; any other must be a complete stream.
+pub(super) fn inflate(data: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
     let by_ratio = data.len().saturating_mul(MAX_RATIO).max(FREE);
-    data.extend_from_slice(&TAIL);
+    if data.is_empty() {
+        return Ok(Vec::new());
+    }
     INFLATER.with_borrow_mut(|inflater| {
         let inflater = inflater.get_or_insert_with(|| Decompress::new(false));
         inflater.reset(false);
-        let mut rest = &data[..];
+        let mut rest = data;
         let mut output = Vec::new();
         loop {
             if output.len() == output.capacity() {
@@ -145,8 +197,12 @@ pub(super) fn inflate(mut data: Vec<u8>, limit: usize) -> Result<Vec<u8>, Inflat
             match status {
                 // A final block may be followed by others (RFC 7692, 7.2.3.4).
                 Status::StreamEnd if !rest.is_empty() => inflater.reset(false),
+                // It needs no tail.
                 Status::StreamEnd => break,
-                _ if rest.is_empty() && !is_full => break,
+                _ if rest.is_empty() && !is_full => {
+                    is_end(inflater)?;
+                    break;
+                }
                 _ if read == 0 && output.len() == written && !is_full => {
                     return Err(InflateError::Invalid);
                 }
@@ -156,6 +212,17 @@ pub(super) fn inflate(mut data: Vec<u8>, limit: usize) -> Result<Vec<u8>, Inflat
         output.shrink_to_fit();
         Ok(output)
     })
+}
+
+/// Checks that a stream without its tail is complete: the tail is the empty block that the sender has
+/// omitted, and neither the rest of a block nor a part of a symbol.
+fn is_end(inflater: &mut Decompress) -> Result<(), InflateError> {
+    let (read, written) = (inflater.total_in(), inflater.total_out());
+    let status = inflater.decompress(&END, &mut [0; 16], FlushDecompress::Sync);
+    let is_end = matches!(status, Ok(Status::StreamEnd))
+        && inflater.total_in() - read == END.len() as u64
+        && inflater.total_out() == written;
+    is_end.then_some(()).ok_or(InflateError::Invalid)
 }
 
 #[cfg(test)]
@@ -178,6 +245,50 @@ mod tests {
     }
 
     #[test]
+    fn a_burst_of_messages_to_several_connections_compresses_each_once() {
+        let messages: Vec<_> = (0..500)
+            .map(|number| Bytes::from(format!("{number} ").repeat(100)))
+            .collect();
+        // Each connection has another window, and handles all events before the next one does.
+        let compress = |window_bits| -> Vec<_> {
+            let compressed = messages
+                .iter()
+                .map(|one| Deflate { window_bits }.compress(one));
+            compressed.map(|one| one.unwrap().as_ptr()).collect()
+        };
+        let _others = messages.clone();
+
+        let first = [compress(15), compress(9)];
+        let second = [compress(15), compress(9)];
+
+        assert!(first == second, "a message was compressed again");
+    }
+
+    #[test]
+    fn copies_are_bounded_and_end_with_their_payloads() {
+        let mut copies = Copies::new();
+        let large = vec![b'x'; MAX_COPIED];
+        let held: Vec<_> = (0..100).map(|_| Bytes::from(large.clone())).collect();
+
+        for payload in &held {
+            copies.of(payload, 15);
+        }
+        assert_eq!(copies.list.len(), COPIED_BYTES / MAX_COPIED);
+        let sum: usize = copies.list.iter().map(|copy| copy.payload.len()).sum();
+        assert_eq!(copies.bytes, sum);
+
+        drop(held);
+        for _ in 0..2 * COPIES {
+            copies.of(&Bytes::from(vec![b'x']), 15);
+        }
+        assert_eq!(
+            (copies.list.len(), copies.bytes),
+            (1, 1),
+            "the last one is not checked yet"
+        );
+    }
+
+    #[test]
     fn what_compression_makes_no_smaller_is_not_compressed() {
         let mut state = 1u32;
         let noise: Vec<u8> = std::iter::repeat_with(|| {
@@ -194,6 +305,75 @@ mod tests {
         }
     }
 
+    /// Returns a block that is not compressed, and says that it has `length` bytes (RFC 1951, 3.2.4).
+    fn stored(length: u16, bytes: &[u8]) -> Vec<u8> {
+        [
+            &[0][..],
+            &length.to_le_bytes(),
+            &(!length).to_le_bytes(),
+            bytes,
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn a_stream_that_ends_within_a_block_does_not_inflate() {
+        let text = b"abcdefghijklmnopqrstuvwxyz0123456789".repeat(3);
+        let whole = compress(&text, 15).unwrap();
+        let mut invalid = vec![
+            (
+                "a stored block of 100 bytes with 10",
+                stored(100, b"0123456789"),
+            ),
+            ("a stored block whose 4 bytes are the tail", stored(4, b"")),
+            ("a stored block whose header is the tail", vec![0, 4]),
+            ("the header of a block", vec![4]),
+        ];
+        for cut in 1..whole.len() {
+            invalid.push(("compressed text", whole[..cut].to_vec()));
+        }
+
+        for (what, data) in invalid {
+            let result = inflate(&data, 1000);
+            assert!(
+                matches!(result, Err(InflateError::Invalid)),
+                "{what}: {data:x?}: {result:?}"
+            );
+        }
+        assert_eq!(inflate(&whole, 1000).unwrap(), text);
+    }
+
+    #[test]
+    fn complete_streams_of_any_block_inflate() {
+        let final_block = b"\xf3\x48\xcd\xc9\xc9\x07\x00";
+        for (what, data, expected) in [
+            ("no block", vec![], &b""[..]),
+            ("the empty message of RFC 7692, 7.2.3.6", vec![0], b""),
+            (
+                "a stored block",
+                [stored(5, b"Hello"), vec![0]].concat(),
+                b"Hello",
+            ),
+            (
+                "a final block, as in RFC 7692, 7.2.3.4",
+                [&final_block[..], &[0]].concat(),
+                b"Hello",
+            ),
+            (
+                "a final block without the byte after it",
+                final_block.to_vec(),
+                b"Hello",
+            ),
+            (
+                "two final blocks",
+                [&final_block[..], final_block, &[0]].concat(),
+                b"HelloHello",
+            ),
+        ] {
+            assert_eq!(inflate(&data, 1000).expect(what), expected, "{what}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
@@ -206,16 +386,16 @@ mod tests {
             let payload = Bytes::from(text.clone());
 
             if let Some(compressed) = (Deflate { window_bits }).compress(&payload) {
-                let inflated = inflate(compressed.to_vec(), text.len()).unwrap();
+                let inflated = inflate(&compressed, text.len()).unwrap();
                 prop_assert!(inflated == text.as_bytes());
-                let result = inflate(compressed.to_vec(), text.len() - 1);
+                let result = inflate(&compressed, text.len() - 1);
                 prop_assert!(matches!(result, Err(InflateError::TooLarge)));
             }
         }
 
         #[test]
         fn any_bytes_inflate_within_the_limit_or_fail(data in proptest::collection::vec(any::<u8>(), 0..500)) {
-            if let Ok(inflated) = inflate(data, 1000) {
+            if let Ok(inflated) = inflate(&data, 1000) {
                 prop_assert!(inflated.len() <= 1000);
             }
         }

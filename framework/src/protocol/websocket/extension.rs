@@ -9,9 +9,13 @@ use http::{HeaderMap, HeaderValue, header};
 /// every member, and an idle connection owns no compressor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deflate {
-    /// The base-2 logarithm of the largest window that the client accepts, 9 to 15.
+    /// The base-2 logarithm of the window of this side: one of [`WINDOWS`].
     pub(super) window_bits: u8,
 }
+
+/// The windows of this side, the largest first. A client that limits the window gets the next one
+/// below its limit: a group message is compressed once for each, not for each limit.
+const WINDOWS: [u8; 3] = [MAX_BITS, 12, MIN_BITS];
 
 /// The default window, and the largest.
 const MAX_BITS: u8 = 15;
@@ -66,8 +70,10 @@ impl Deflate {
                 | ("client_max_window_bits", None) => {}
                 // This side inflates with the largest window, which reads every smaller one.
                 ("client_max_window_bits", Some(bits)) => _ = window_bits(bits)?,
+                // The response may have a smaller one (RFC 7692, 7.1.2.1).
                 ("server_max_window_bits", Some(bits)) => {
-                    deflate.window_bits = window_bits(bits).filter(|bits| *bits >= MIN_BITS)?;
+                    let most = window_bits(bits)?;
+                    deflate.window_bits = WINDOWS.into_iter().find(|bits| *bits <= most)?;
                 }
                 _ => return None,
             }
@@ -133,8 +139,11 @@ mod tests {
             (&["permessage-deflate; server_max_window_bits=9"], Some(9)),
             (
                 &["permessage-deflate; server_max_window_bits=\"10\""],
-                Some(10),
+                Some(9),
             ),
+            (&["permessage-deflate; server_max_window_bits=12"], Some(12)),
+            (&["permessage-deflate; server_max_window_bits=14"], Some(12)),
+            (&["permessage-deflate; server_max_window_bits=15"], Some(15)),
             (&["foo, permessage-deflate"], Some(15)),
             (&["foo; a=\"b, permessage-deflate\""], None),
             (&["foo; a=\"\\\", permessage-deflate\""], None),
