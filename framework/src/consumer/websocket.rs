@@ -159,13 +159,17 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     ///
     /// If it returns `Ok`, the connection remains open; `Err` closes it with 1011.
     ///
-    /// Default: an event that was not sent, or may not have been ([`ErrorKind::Layer`],
-    /// [`ErrorKind::ChannelFull`], [`ErrorKind::Unconfirmed`]), is counted ([`Channels::unsent`])
-    /// and logged, and closes the connection with 1013 (try again later), so that the client learns
-    /// of the loss.
-    /// [`ErrorKind::Missed`] also closes it with 1013, a session that has ended with 4401, any
-    /// other error with 1011. The hook does not run for a client that has left
-    /// ([`ErrorKind::Closed`]), nor after a panic.
+    /// Default: an event that was not sent, or may not have been ([`Layer`], [`ChannelFull`],
+    /// [`Unconfirmed`]), is counted ([`Channels::unsent`]) and logged, and closes the connection with
+    /// 1013 (try again later), so that the client learns of the loss. [`Missed`][missed] also closes it
+    /// with 1013, a session that has ended with 4401, any other error with 1011. The hook does not run
+    /// for a client that has left ([`Closed`]), nor after a panic.
+    ///
+    /// [`Layer`]: crate::ErrorKind::Layer
+    /// [`ChannelFull`]: crate::ErrorKind::ChannelFull
+    /// [`Unconfirmed`]: crate::ErrorKind::Unconfirmed
+    /// [`Closed`]: crate::ErrorKind::Closed
+    /// [missed]: crate::ErrorKind::Missed
     ///
     /// ```
     /// # use seaway::{Context, Error, ErrorKind, Result, consumer::Trigger};
