@@ -182,9 +182,15 @@ fn requests() -> Vec<Row> {
             AnyOf(&[Answers(&[400, 405, 501]), MALFORMED]),
         ),
         (
-            "a WebSocket that was not offered",
-            "8441, 3",
+            "a WebSocket without a version",
+            "8441, 5; 6455, 4.4",
             [method("CONNECT"), field(":protocol", "websocket")].concat(),
+            AnyOf(&[Answers(&[400, 404, 405, 426]), MALFORMED]),
+        ),
+        (
+            "another protocol than that which is offered",
+            "8441, 4",
+            [method("CONNECT"), field(":protocol", "connect-udp")].concat(),
             AnyOf(&[Answers(&[400, 404, 405, 501]), MALFORMED]),
         ),
         ("a name in large letters", "8.2.1", with("X", "y"), BAD),
