@@ -567,7 +567,7 @@ fn the_guide_shows_the_code_of_the_example() {
     }
     let rust = read("examples/beside-django/src/main.rs");
     let consumer = rust
-        .split_once("#[consumer]\nimpl Chat {")
+        .split_once("#[consumer(forward)]\nimpl Chat {")
         .expect("the chat")
         .1;
     let (consumer, _) = consumer.split_once("\n}\n").expect("its end");

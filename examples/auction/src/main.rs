@@ -1,8 +1,8 @@
 //! An auction: bidders log in, watch lots, and bid.
 //!
 //! Open <http://127.0.0.1:8000> in two different browsers, and log in under two names: the first
-//! log-in with a name signs up. Whoever signs up first is the auctioneer, who opens lots and may
-//! remove bidders. With a Redis at `REDIS_URL`, several processes in one folder are one auction.
+//! log-in with a name signs up. The first user is the auctioneer, who opens lots and may remove
+//! bidders. With a Redis at `REDIS_URL`, several processes in one folder are one auction.
 
 mod accounts;
 mod auction;

@@ -17,8 +17,7 @@ mod site;
 use launch::Redis;
 use options::Options;
 use seaway::{
-    ApplicationExt, Channels, Context, Event, Group, Json, Result, Shared, WebSocketConsumer,
-    consumer,
+    ApplicationExt, Channels, Context, Event, Group, Json, Result, WebSocketConsumer, consumer,
     django::{DjangoAuth, DjangoUser},
     protocol::AllowedOrigins,
     proxy,
@@ -50,20 +49,11 @@ struct Chat {
     room: Group<ChatEvent>,
 }
 
-#[consumer]
+#[consumer(forward)]
 impl Chat {
     async fn receive(&mut self, Json(said): Json<Said>) -> Result<()> {
         let (author, text) = (self.user.name.clone(), said.text);
         Ok(self.room.send(&ChatEvent::Message { author, text }).await?)
-    }
-
-    #[on("chat.message")]
-    async fn message(
-        &mut self,
-        ctx: &mut Context<ChatEvent>,
-        event: Shared<ChatEvent>,
-    ) -> Result<()> {
-        Ok(ctx.send(Json(event)).await?)
     }
 }
 

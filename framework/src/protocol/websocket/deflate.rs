@@ -63,8 +63,8 @@ struct Copy {
     compressed: Compressed,
 }
 
-/// The compressed form, or `None` if compression makes the payload no smaller. Whoever needs it first
-/// compresses it, and others wait for that.
+/// The compressed form, or `None` if compression makes the payload no smaller. The first
+/// connection that needs it compresses, and others wait for that.
 type Compressed = Arc<OnceLock<Option<Bytes>>>;
 
 impl Copies {
