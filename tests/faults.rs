@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, sync::OnceLock, thread, time::Duration};
 
 use seaway_tests::support::{
-    Redis, Server, Stage, Verdict,
+    Cluster, Redis, Sentinels, Server, Stage, Verdict,
     proxy::{Side, Wire},
 };
 use tokio::{runtime, time::sleep};
@@ -62,10 +62,16 @@ enum Fault {
     ProcessKilled,
     SubscriberCut,
     LateSubscription,
+    HostKilled,
+    PrimaryKilled,
+    PrimaryReplaced,
+    PrimaryOfClusterKilled,
+    PrimaryOfClusterReplaced,
+    SlotsMoved,
 }
 
 /// Faults that run at the same time.
-const GROUPS: [&[Fault]; 4] = [
+const GROUPS: [&[Fault]; 6] = [
     &[Killed, KilledWithAof, KilledTwice, Flushed],
     &[
         KilledBehindProxy,
@@ -81,6 +87,8 @@ const GROUPS: [&[Fault]; 4] = [
         LateSubscription,
         StoppedForLong,
     ],
+    &[HostKilled, PrimaryKilled, PrimaryReplaced],
+    &[PrimaryOfClusterKilled, PrimaryOfClusterReplaced, SlotsMoved],
 ];
 
 #[test]
@@ -225,6 +233,54 @@ fn three_seconds_of_latency_during_a_join_lose_nothing_and_close_no_socket() {
     let verdict = LateSubscription.verdict(PubSub);
 
     verdict.is_complete();
+}
+
+#[test]
+fn one_of_two_hosts_killed_and_restarted_loses_nothing_silently() {
+    let verdict = HostKilled.verdict(PubSub);
+
+    verdict.is_complete();
+    verdict.resumed_in_time();
+}
+
+#[test]
+fn a_killed_primary_that_sentinels_replace_loses_nothing_silently() {
+    let verdict = PrimaryKilled.verdict(PubSub);
+
+    verdict.is_honest();
+    verdict.resumed_in_time();
+}
+
+#[test]
+fn a_primary_that_sentinels_replace_on_request_loses_nothing_silently() {
+    let verdict = PrimaryReplaced.verdict(PubSub);
+
+    verdict.is_honest();
+    verdict.resumed_in_time();
+}
+
+#[test]
+fn a_killed_primary_of_a_cluster_loses_nothing_silently() {
+    let verdict = PrimaryOfClusterKilled.verdict(PubSub);
+
+    verdict.is_honest();
+    verdict.resumed_in_time();
+}
+
+#[test]
+fn a_primary_of_a_cluster_that_is_replaced_on_request_loses_nothing_silently() {
+    let verdict = PrimaryOfClusterReplaced.verdict(PubSub);
+
+    verdict.is_honest();
+    verdict.resumed_within(Duration::from_secs(3));
+}
+
+#[test]
+fn slots_that_move_to_another_primary_lose_nothing_silently() {
+    let verdict = SlotsMoved.verdict(PubSub);
+
+    verdict.is_honest();
+    verdict.resumed_within(Duration::from_secs(3));
 }
 
 /// A suspended process has a backlog in Redis, which is lost when Redis is killed.
@@ -388,6 +444,46 @@ mod with_queues {
     fn three_seconds_of_latency_during_a_join_lose_nothing_and_close_no_socket() {
         LateSubscription.verdict(Queue).is_complete();
     }
+
+    #[test]
+    fn one_of_two_hosts_killed_and_restarted_loses_nothing_silently() {
+        let verdict = HostKilled.verdict(Queue);
+
+        verdict.is_honest();
+        verdict.resumed_within(RESUME);
+    }
+
+    #[test]
+    fn a_killed_primary_that_sentinels_replace_loses_nothing_silently() {
+        let verdict = PrimaryKilled.verdict(Queue);
+
+        verdict.is_honest();
+        verdict.resumed_within(RESUME);
+    }
+
+    #[test]
+    fn a_primary_that_sentinels_replace_on_request_loses_nothing_silently() {
+        let verdict = PrimaryReplaced.verdict(Queue);
+
+        verdict.is_honest();
+        verdict.resumed_within(RESUME);
+    }
+
+    #[test]
+    fn a_killed_primary_of_a_cluster_loses_nothing_silently() {
+        let verdict = PrimaryOfClusterKilled.verdict(Queue);
+
+        verdict.is_honest();
+        verdict.resumed_within(RESUME);
+    }
+
+    #[test]
+    fn a_primary_of_a_cluster_that_is_replaced_on_request_loses_nothing_silently() {
+        let verdict = PrimaryOfClusterReplaced.verdict(Queue);
+
+        verdict.is_honest();
+        verdict.resumed_within(RESUME);
+    }
 }
 
 impl Fault {
@@ -433,6 +529,12 @@ impl Fault {
             ProcessKilled => process_killed(layer).await,
             SubscriberCut => subscriber_cut(layer).await,
             LateSubscription => late_subscription(layer).await,
+            HostKilled => host_killed(layer).await,
+            PrimaryKilled => primary_killed(layer).await,
+            PrimaryReplaced => primary_replaced(layer).await,
+            PrimaryOfClusterKilled => primary_of_cluster_killed(layer).await,
+            PrimaryOfClusterReplaced => primary_of_cluster_replaced(layer).await,
+            SlotsMoved => slots_moved(layer).await,
         }
     }
 }
@@ -444,7 +546,9 @@ type Verdicts = HashMap<Fault, Verdict>;
 fn happen(faults: &[Fault], layer: Layer) -> Verdicts {
     thread::scope(|scope| {
         let start = |fault: Fault| (fault, scope.spawn(move || fault.happens_alone(layer)));
-        let running: Vec<_> = faults.iter().copied().map(start).collect();
+        let faults = faults.iter().copied();
+        let faults = faults.filter(|fault| (*fault, layer) != (SlotsMoved, Queue));
+        let running: Vec<_> = faults.map(start).collect();
         let ended = running.into_iter().filter_map(|(fault, thread)| {
             // A panic concerns this fault alone, and its message is printed already.
             Some((fault, thread.join().ok()?))
@@ -604,5 +708,68 @@ async fn late_subscription(layer: &str) -> Verdict {
     stage.enter_a_new_room();
     sleep(Duration::from_secs(7)).await;
     stage.set_wires(|wire| wire.mend());
+    stage.verdict().await
+}
+
+/// Kills one of two independent servers, which have two of the four rooms each.
+async fn host_killed(layer: &str) -> Verdict {
+    let hosts = [Redis::new().await, Redis::new().await];
+    let urls = hosts.each_ref().map(Redis::url);
+    let mut stage = Stage::beside(hosts, &urls, layer).await;
+    stage.redis[0].stop();
+    sleep(Duration::from_secs(2)).await;
+    stage.redis[0].start().await;
+    stage.verdict().await
+}
+
+async fn primary_killed(layer: &str) -> Verdict {
+    let sentinels = Sentinels::new().await;
+    let url = sentinels.url();
+    let mut stage = Stage::beside(sentinels, &[url], layer).await;
+    stage.redis.kill_primary().await;
+    stage.verdict().await
+}
+
+/// Replaces a primary that continues as a replica.
+async fn primary_replaced(layer: &str) -> Verdict {
+    let sentinels = Sentinels::new().await;
+    let url = sentinels.url();
+    let mut stage = Stage::beside(sentinels, &[url], layer).await;
+    stage.redis.fail_over().await;
+    stage.verdict().await
+}
+
+async fn primary_of_cluster_killed(layer: &str) -> Verdict {
+    let cluster = Cluster::new().await;
+    let url = cluster.url();
+    let mut stage = Stage::beside(cluster, &[url], layer).await;
+    stage.redis.kill_primary(1).await;
+    stage.verdict().await
+}
+
+/// Replaces all primaries of a Cluster; they continue as replicas.
+async fn primary_of_cluster_replaced(layer: &str) -> Verdict {
+    let cluster = Cluster::new().await;
+    let url = cluster.url();
+    let stage = Stage::beside(cluster, &[url], layer).await;
+    for number in 0..3 {
+        stage.redis.fail_over(number).await;
+    }
+    stage.verdict().await
+}
+
+/// Moves all slots with rooms to another primary. They have no keys with pub/sub.
+async fn slots_moved(layer: &str) -> Verdict {
+    let cluster = Cluster::new().await;
+    let url = cluster.url();
+    let stage = Stage::beside(cluster, &[url], layer).await;
+    for part in 0..16 {
+        let slot = 1024 * part + 512;
+        // The slot of a shard is within two of this one.
+        for slot in slot - 2..=slot + 2 {
+            let owner = usize::from(slot) * 3 / 16384;
+            stage.redis.move_slot(slot, (owner + 1) % 3).await;
+        }
+    }
     stage.verdict().await
 }

@@ -2,6 +2,8 @@
 //!
 //! - [`redis`], [`server`], [`start_line`], [`python`], [`django`], [`postgres`],
 //!   [`browser`]: processes;
+//! - [`sentinels`], [`cluster`], [`authority`]: Redis behind Sentinels, in a Cluster, and with TLS;
+//! - [`jobs`]: worker processes, and their account of the jobs;
 //! - [`client`]: a WebSocket client; [`raw`]: a client that may violate protocols;
 //! - [`proxy`]: a network that can stall, delay, lose and reset;
 //! - [`stage`]: two processes and forty clients for a fault; [`crowd`]: those clients; [`account`]:
@@ -12,14 +14,17 @@
 //! - [`child`], [`port`], [`scratch`], [`usage`], [`wait`]: helpers.
 
 pub mod account;
+pub mod authority;
 pub mod browser;
 pub mod child;
 pub mod churn;
 pub mod client;
+pub mod cluster;
 pub mod crowd;
 pub mod devtools;
 pub mod django;
 pub mod flood;
+pub mod jobs;
 pub mod page;
 pub mod port;
 pub mod postgres;
@@ -28,6 +33,7 @@ pub mod python;
 pub mod raw;
 pub mod redis;
 pub mod scratch;
+pub mod sentinels;
 pub mod server;
 pub mod stage;
 pub mod start_line;
@@ -36,8 +42,10 @@ pub mod visitor;
 pub mod wait;
 
 pub use self::{
+    authority::Authority,
     browser::Browser,
     client::Client,
+    cluster::Cluster,
     django::Django,
     page::Page,
     postgres::Postgres,
@@ -46,6 +54,7 @@ pub use self::{
     raw::RawClient,
     redis::Redis,
     scratch::Scratch,
+    sentinels::Sentinels,
     server::Server,
     stage::{Stage, Verdict},
     start_line::StartLine,

@@ -1,6 +1,7 @@
 //! A private Redis server that can be stopped and restarted.
 
 use std::{
+    fs,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -24,6 +25,8 @@ pub struct Redis {
     options: Vec<String>,
     /// The password, if one is required.
     password: Option<String>,
+    /// The settings of a Sentinel, if it is one.
+    sentinel: Option<String>,
     process: Option<Process>,
 }
 
@@ -52,6 +55,14 @@ impl Redis {
         redis
     }
 
+    /// Starts a Sentinel with these settings.
+    pub async fn sentinel(settings: &str) -> Self {
+        let mut redis = Self::stopped();
+        redis.sentinel = Some(settings.to_owned());
+        redis.start().await;
+        redis
+    }
+
     /// Returns a server that does not run yet; its port is already known.
     #[must_use]
     pub fn stopped() -> Self {
@@ -60,6 +71,7 @@ impl Redis {
             scratch: Scratch::new("redis-data"),
             options: Vec::new(),
             password: None,
+            sentinel: None,
             process: None,
         }
     }
@@ -70,13 +82,26 @@ impl Redis {
     /// If redis-server is missing or does not respond.
     pub async fn start(&mut self) {
         let mut command = Command::new("redis-server");
-        command
-            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
-            .args(["--save", "", "--appendonly", "no", "--dir"])
-            .arg(self.scratch.path())
-            .args(&self.options)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
+        let (port, folder) = (self.port, self.scratch.path());
+        match &self.sentinel {
+            Some(settings) => {
+                let file = folder.join("sentinel.conf");
+                let place = format!("bind 127.0.0.1\nport {port}\ndir {}\n", folder.display());
+                // A Sentinel writes what it knows to this file.
+                if !file.exists() {
+                    fs::write(&file, place + settings).expect("a file for the settings");
+                }
+                command.arg(file).arg("--sentinel");
+            }
+            None => {
+                command
+                    .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+                    .args(["--save", "", "--appendonly", "no", "--dir"])
+                    .arg(folder)
+                    .args(&self.options);
+            }
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null());
         let mut process = Process::start(
             "redis-server",
             &mut command,

@@ -76,10 +76,10 @@ impl Server {
 
     /// Starts one of the small examples.
     pub async fn example(program: &'static str) -> Self {
-        Self::started(program, Vec::new(), None).await
+        Self::example_with(program, &[]).await
     }
 
-    /// Starts one of the small examples with more flags.
+    /// Starts one of the small examples with these flags.
     pub async fn example_with(program: &'static str, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(ToString::to_string).collect();
         Self::started(program, arguments, None).await

@@ -32,17 +32,24 @@ pub const RESUME: Duration = Duration::from_secs(1);
 /// After this time without a further delivery, missing messages count as lost.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// Two arenas, each with a proxy between it and one Redis, and clients in rooms that span both.
+/// Two arenas on one Redis or another deployment of it, and clients in rooms that span both.
 #[derive(Debug)]
-pub struct Stage {
+pub struct Stage<R = Redis> {
     /// The Redis of both processes.
-    pub redis: Redis,
-    /// The network between Redis and each process.
-    pub wires: [Proxy; 2],
+    pub redis: R,
+    /// The network between one Redis and each process; none for other deployments.
+    pub wires: Vec<Proxy>,
     /// The processes.
     pub arenas: [Server; 2],
     crowd: Crowd,
     has_metrics: bool,
+}
+
+/// Starts an arena on these hosts.
+async fn arena(urls: &[String], layer: &str) -> Server {
+    let mut options = vec!["--layer", layer];
+    options.extend(urls.iter().flat_map(|url| ["--redis", url]));
+    Server::arena_with(&options).await
 }
 
 /// The effects of a fault.
@@ -79,10 +86,20 @@ impl Stage {
             Proxy::before_redis(&redis).await,
             Proxy::before_redis(&redis).await,
         ];
-        let arenas = [
-            Server::arena_with(&["--redis", &url(&redis, &wires[0]), "--layer", layer]).await,
-            Server::arena_with(&["--redis", &url(&redis, &wires[1]), "--layer", layer]).await,
-        ];
+        let urls = wires.each_ref().map(|wire| [url(&redis, wire)]);
+        let arenas = [arena(&urls[0], layer).await, arena(&urls[1], layer).await];
+        Self::with(redis, wires.into(), arenas).await
+    }
+}
+
+impl<R> Stage<R> {
+    /// Starts the processes and clients on a deployment with these URLs.
+    pub async fn beside(redis: R, urls: &[String], layer: &str) -> Self {
+        let arenas = [arena(urls, layer).await, arena(urls, layer).await];
+        Self::with(redis, Vec::new(), arenas).await
+    }
+
+    async fn with(redis: R, wires: Vec<Proxy>, arenas: [Server; 2]) -> Self {
         let mut crowd = Crowd::new(EVERY);
         for number in 0..CLIENTS {
             let process = number / ROOMS % 2;

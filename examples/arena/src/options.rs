@@ -14,7 +14,7 @@ const PROGRAM: Program = Program {
     settings: &[
         (
             "--redis URL",
-            "Redis, as redis://127.0.0.1:6379; may be given again for further hosts",
+            "Redis: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; again for further hosts",
         ),
         ("--prefix P", "the prefix of its names on that Redis (asgi)"),
         (

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
-    redis_link::{Address, Link, LinkSettings, NoInbox},
+    redis_link::{Link, LinkSettings, NoInbox, places},
 };
 use async_trait::async_trait;
 use std::{fmt, sync::Arc, time::Duration};
@@ -60,7 +60,8 @@ pub struct DjangoCache {
 
 impl DjangoCache {
     /// Connects to the Redis at `redis://[user:password@]host[:port][/database]`, the `LOCATION` of
-    /// the cache.
+    /// the cache; or over TLS, a Unix socket, or to the primary that Sentinels know, by the URLs of
+    /// [`channels::redis`](crate::channels::redis).
     ///
     /// # Errors
     /// [`ErrorKind::Session`] if the URL is invalid, or Redis does not respond or refuses the
@@ -70,13 +71,17 @@ impl DjangoCache {
             let message = "cannot connect to Django's cache in Redis";
             Error::new(ErrorKind::Session, message).with_source(error)
         };
-        let address = Address::parse(url).map_err(unreachable)?;
+        let (_, places) = places(&[url]).map_err(unreachable)?;
+        let [place] = &places[..] else {
+            let message = "Django's cache is on one Redis, not in a Cluster";
+            return Err(unreachable(Error::new(ErrorKind::Layer, message)));
+        };
         let settings = LinkSettings {
             purpose: "Django's cache",
             silence: SILENCE,
             inbox: Arc::new(NoInbox),
         };
-        let link = Link::open(&address, settings).await.map_err(unreachable)?;
+        let link = Link::open(place, settings).await.map_err(unreachable)?;
         Ok(Self {
             link: Arc::new(link),
             prefix: String::new(),

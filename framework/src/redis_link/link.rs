@@ -1,8 +1,10 @@
 //! A connection to Redis that is replaced whenever it is lost.
 
 use super::{
-    address::{Address, Cause, ConnectError, Dialed},
-    repeat::Repeat,
+    address::{Address, Dialed},
+    connect_error::{Cause, ConnectError},
+    fault::Fault,
+    place::Place,
     stream::{Activity, Inbox},
 };
 use crate::{
@@ -10,7 +12,7 @@ use crate::{
     log_limit::log_limited,
     metric,
 };
-use redis::aio::MultiplexedConnection;
+use redis::{RedisError, aio::MultiplexedConnection};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
@@ -42,13 +44,18 @@ const STABLE: Duration = Duration::from_secs(2);
 /// The number of unstable connections in a row that is not logged: two restarts of Redis cause as
 /// many.
 const FEW_LOSSES: u32 = 3;
-/// The timeout of the INFO command that identifies the server.
+/// The timeout of the commands that identify the server.
 const INFO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The first version of Redis with sharded pub/sub.
+const SHARDED_SINCE: u32 = 7;
 
 /// A connection to Redis that is replaced whenever it is lost, for as long as the link is held.
 pub(crate) struct Link {
-    address: Address,
+    place: Place,
     state: watch::Receiver<State>,
+    /// The number of the last connection that leads to the wrong server, and why.
+    wrong: watch::Sender<Option<(u64, Arc<str>)>>,
     supervisor: AbortHandle,
 }
 
@@ -81,6 +88,7 @@ pub(crate) struct Up {
     pub(crate) run_id: Option<Arc<str>>,
     /// When it was opened.
     pub(crate) since: Instant,
+    address: Address,
     /// How the previous connection was lost; `None` for the first.
     pub(crate) loss: Option<Loss>,
     activity: Arc<Activity>,
@@ -92,6 +100,8 @@ pub(crate) struct Up {
 pub(crate) struct Loss {
     /// The number of the lost connection.
     pub(crate) generation: u64,
+    /// The server's address.
+    address: Arc<str>,
     /// The server's `run_id`.
     pub(crate) run_id: Option<Arc<str>>,
     /// When bytes last arrived on it: what was sent to this process later may be lost.
@@ -128,10 +138,12 @@ impl Down {
 }
 
 /// How a connection ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum End {
     Closed,
     Silent,
+    /// It leads to the wrong server, for this reason.
+    Wrong(Arc<str>),
 }
 
 impl Link {
@@ -140,24 +152,38 @@ impl Link {
     /// # Errors
     /// [`ErrorKind::Layer`] if the first attempt fails: a server that starts without its Redis must
     /// report it.
-    pub(crate) async fn open(address: &Address, settings: LinkSettings) -> Result<Self> {
+    pub(crate) async fn open(place: &Place, settings: LinkSettings) -> Result<Self> {
+        let wrong = watch::Sender::new(None);
         let dialer = Dialer {
-            address: address.clone(),
+            place: place.clone(),
             settings,
+            wrong: wrong.subscribe(),
         };
         let first = dialer.dial(0).await.map_err(|refusal| {
             Error::new(
                 ErrorKind::Layer,
-                format!("cannot connect to Redis at {}: {refusal}", address.shown()),
+                format!("cannot connect to Redis at {}: {refusal}", place.shown()),
             )
         })?;
         let (states, state) = watch::channel(State::Up(first.clone()));
         let supervisor = tokio::spawn(supervise(dialer, first, states)).abort_handle();
         Ok(Self {
-            address: address.clone(),
+            place: place.clone(),
             state,
+            wrong,
             supervisor,
         })
+    }
+
+    /// Returns what is wrong with the connection on which a command failed; `None` if it is the
+    /// command. One that does not lead to the primary is replaced.
+    pub(crate) fn fault(&self, generation: u64, error: &RedisError) -> Option<Fault> {
+        let fault = Fault::of(error)?;
+        if fault == Fault::Moved {
+            let reason = format!("the server is not the primary: {error}");
+            self.wrong.send_replace(Some((generation, reason.into())));
+        }
+        Some(fault)
     }
 
     /// Returns the current connection, if there is one.
@@ -233,7 +259,7 @@ impl Link {
     /// Returns the error for a caller while there is no connection.
     fn unreachable(&self, down: &Down) -> Error {
         let seconds = down.loss.last_received.elapsed().as_secs();
-        let (shown, why) = (self.address.shown(), &down.why);
+        let (shown, why) = (self.place.shown(), &down.why);
         Error::new(
             ErrorKind::Layer,
             format!("no connection to Redis at {shown} for {seconds} s: {why}"),
@@ -248,46 +274,110 @@ impl Drop for Link {
 }
 
 struct Dialer {
-    address: Address,
+    place: Place,
     settings: LinkSettings,
+    wrong: watch::Receiver<Option<(u64, Arc<str>)>>,
 }
 
 impl Dialer {
     async fn dial(&self, generation: u64) -> Result<Up, ConnectError> {
-        let dialing = self.address.dial(self.settings.inbox.clone());
+        let address = self.place.find().await?;
+        let dialing = self.dial_at(&address, generation).await;
+        let is_shown = self.place.directory().is_none();
+        dialing.map_err(|error| error.at(address.shown(), !is_shown))
+    }
+
+    async fn dial_at(&self, address: &Address, generation: u64) -> Result<Up, ConnectError> {
+        let dialing = address.dial(self.settings.inbox.clone());
         let Dialed {
             mut connection,
             activity,
             driver,
         } = dialing.await?;
-        let run_id = run_id(&mut connection).await?;
-        Ok(Up {
-            connection,
+        let mut up = Up {
+            connection: connection.clone(),
             generation,
-            run_id,
+            run_id: None,
             since: Instant::now(),
+            address: address.clone(),
             loss: None,
             activity,
             driver,
-        })
+        };
+        let checking = self.check(&mut connection).await;
+        match checking {
+            Ok(run_id) => {
+                up.run_id = run_id;
+                Ok(up)
+            }
+            Err(error) => {
+                up.driver.abort();
+                Err(error)
+            }
+        }
+    }
+
+    /// Checks that the server can be used, and returns its `run_id`.
+    async fn check(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<Option<Arc<str>>, ConnectError> {
+        let identity = identity(connection).await?;
+        if let Some(directory) = self.place.directory() {
+            is_primary(connection).await?;
+            if directory.is_cluster() && identity.version.is_some_and(|is| is < SHARDED_SINCE) {
+                let reason = "Redis 7 or later is needed for a Cluster";
+                return Err(ConnectError::new(reason, Cause::Denied));
+            }
+        }
+        Ok(identity.run_id)
     }
 }
 
-/// Asks the server for its `run_id`; returns `None` if the user lacks the permission.
-async fn run_id(connection: &mut MultiplexedConnection) -> Result<Option<Arc<str>>, ConnectError> {
+/// What a server says of itself.
+#[derive(Default)]
+struct Identity {
+    run_id: Option<Arc<str>>,
+    /// The first number of its version.
+    version: Option<u32>,
+}
+
+/// Asks the server who it is; it does not say if the user lacks the permission.
+async fn identity(connection: &mut MultiplexedConnection) -> Result<Identity, ConnectError> {
     let mut info = redis::cmd("INFO");
     info.arg("server");
     let asking = info.query_async::<String>(connection);
     let response = timeout(INFO_TIMEOUT, asking).await;
     match response.map_err(|_| ConnectError::timeout("no response to INFO within 5 s"))? {
         Ok(text) => {
-            let id = text.lines().find_map(|line| line.strip_prefix("run_id:"));
-            Ok(id.map(|id| id.trim().into()))
+            let line = |name| text.lines().find_map(|line| line.strip_prefix(name));
+            let version = line("redis_version:").and_then(|version| version.split('.').next());
+            Ok(Identity {
+                run_id: line("run_id:").map(|id| id.trim().into()),
+                version: version.and_then(|version| version.parse().ok()),
+            })
         }
         Err(error) if error.is_io_error() || error.is_connection_dropped() => {
             Err(ConnectError::of(&error))
         }
-        Err(_) => Ok(None),
+        Err(_) => Ok(Identity::default()),
+    }
+}
+
+/// # Errors
+/// If the server is a replica: what a Sentinel or a node says may be old.
+async fn is_primary(connection: &mut MultiplexedConnection) -> Result<(), ConnectError> {
+    let role = redis::cmd("ROLE");
+    let asking = role.query_async::<Vec<redis::Value>>(connection);
+    let response = timeout(INFO_TIMEOUT, asking).await;
+    let response = response.map_err(|_| ConnectError::timeout("no response to ROLE within 5 s"))?;
+    let role = response.map_err(|error| ConnectError::of(&error))?;
+    match role.first() {
+        Some(redis::Value::BulkString(role)) if role == b"master" => Ok(()),
+        _ => Err(ConnectError::new(
+            "it is a replica; a fail-over is under way, or nobody knows of one",
+            Cause::Unreachable,
+        )),
     }
 }
 
@@ -298,15 +388,13 @@ pub(crate) fn are_two_runs(one: Option<&str>, other: Option<&str>) -> bool {
 
 /// Waits until the connection is lost, then dials until there is another one, forever.
 async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
-    let (purpose, redis) = (dialer.settings.purpose, dialer.address.shown().clone());
+    let (purpose, redis) = (dialer.settings.purpose, dialer.place.shown().clone());
     let mut up = first;
     let mut pause = FIRST_PAUSE;
-    let mut repeat = Repeat::default();
-    let mut flapping = Repeat::default();
     let mut unstable = 0_u32;
     loop {
         let counted = metric::RedisConnection::new(purpose);
-        let end = monitor(&up, dialer.settings.silence).await;
+        let end = dialer.monitor(&up).await;
         // A silent connection may recover, and must not deliver beside the next one.
         up.driver.abort();
         let ended_at = Instant::now();
@@ -315,13 +403,15 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
         drop(counted);
         let mut loss = Loss {
             generation: up.generation,
+            address: up.address.shown().clone(),
             run_id: up.run_id,
             last_received: up.activity.last_received(),
             server: Server::MayHaveContinued,
         };
-        let mut why: Arc<str> = match end {
+        let mut why: Arc<str> = match &end {
             End::Closed => "the connection was closed".into(),
             End::Silent => "Redis stopped responding".into(),
+            End::Wrong(reason) => reason.clone(),
         };
         let mut is_known = false;
         // A connection that is lost repeatedly right after it was made is not retried without a
@@ -342,7 +432,7 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
         if !is_stable {
             sleep(jittered(pause)).await;
             pause = LONGEST_UNSTABLE_PAUSE.min(pause * 2);
-            if unstable > FEW_LOSSES && flapping.is_due("") {
+            if unstable > FEW_LOSSES && dialer.place.is_log_due(purpose, "repeatedly") {
                 tracing::warn!(%redis, purpose, "connections to Redis end repeatedly, right after they are established");
             }
         }
@@ -353,6 +443,7 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
                     if !is_known
                         && !had_backlog
                         && is_soon
+                        && up.address.shown() == &loss.address
                         && are_two_runs(up.run_id.as_deref(), loss.run_id.as_deref())
                     {
                         loss.server = Server::Ended;
@@ -368,7 +459,11 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
                         sleep(ENDING_PAUSE).await;
                         continue;
                     }
-                    Cause::NothingListens if is_soon && !had_backlog => loss.server = Server::Ended,
+                    Cause::NothingListens
+                        if is_soon && !had_backlog && refusal.is_at(&loss.address) =>
+                    {
+                        loss.server = Server::Ended;
+                    }
                     _ => {}
                 }
                 is_known = true;
@@ -378,7 +473,7 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
                 Cause::NothingListens | Cause::ClosedEarly | Cause::Unreachable => LONGEST_PAUSE,
             };
             why = refusal.to_string().into();
-            if repeat.is_due(&why) {
+            if dialer.place.is_log_due(purpose, &why) {
                 is_logged = true;
                 tracing::warn!(%redis, purpose, reason = %why, "lost the connection to Redis; reconnecting");
             }
@@ -406,12 +501,29 @@ fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(fastrand::f64().mul_add(0.25, 0.75))
 }
 
-/// Waits until the connection is lost: closed, or silent for too long.
+impl Dialer {
+    /// Waits until the connection is lost: closed, silent for too long, or to the wrong server.
+    async fn monitor(&self, up: &Up) -> End {
+        let mut wrong = self.wrong.clone();
+        let is_wrong = |wrong: &Option<(u64, Arc<str>)>| matches!(wrong, Some((generation, _)) if *generation == up.generation);
+        let reason = async {
+            let wrong = wrong.wait_for(is_wrong).await.ok()?;
+            wrong.as_ref().map(|(_, reason)| reason.clone())
+        };
+        tokio::select! {
+            end = listen(up, self.settings.silence) => end,
+            () = self.place.moved_from(&up.address) => End::Wrong("another server is the primary now".into()),
+            Some(reason) = reason => End::Wrong(reason),
+        }
+    }
+}
+
+/// Waits until the connection is closed, or silent for too long.
 ///
 /// Any byte is a sign of life: the response to a ping waits behind all messages that Redis has
 /// queued for this process, and closing a busy connection would lose them and make the next one
 /// busier.
-async fn monitor(up: &Up, silence: Duration) -> End {
+async fn listen(up: &Up, silence: Duration) -> End {
     let Up {
         connection,
         activity,

@@ -2,19 +2,36 @@
 //!
 //! | file | contents |
 //! | --- | --- |
-//! | `address.rs` | the address of Redis, one attempt to connect, and why an attempt failed |
+//! | `url.rs` | the forms of a URL |
+//! | `place.rs` | where a server is now: at a fixed address, or where a directory says |
+//! | `directory.rs` | what Sentinels, or the nodes of a Cluster, say where primaries are |
+//! | `hosts.rs` | which of several servers a name belongs to |
+//! | `address.rs`, `connect_error.rs` | one address, and one attempt to connect; why it failed |
+//! | `tls.rs`, `without_tls.rs` | TLS by rustls; what replaces it without the feature `redis-tls` |
 //! | `link.rs` | the connection that is replaced whenever it is lost |
+//! | `fault.rs` | what a failed command says of its connection |
 //! | `stream.rs` | the byte stream of one connection: time of the last read, and back-pressure |
 //! | `repeat.rs` | a limit on repeated log lines of a persistent failure |
 
 mod address;
+mod connect_error;
+mod directory;
+mod fault;
+mod hosts;
 mod link;
+mod place;
 mod repeat;
 mod stream;
+#[cfg_attr(not(feature = "redis-tls"), path = "without_tls.rs")]
+mod tls;
+mod url;
 
 pub(crate) use self::{
-    address::Address,
+    fault::Fault,
+    hosts::Hosts,
     link::{Link, LinkSettings, Loss, Server, State, Up, are_two_runs},
+    place::Place,
     repeat::Repeat,
     stream::{Inbox, NoInbox},
+    url::places,
 };

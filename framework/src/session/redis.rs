@@ -3,17 +3,20 @@
 use super::{Id, Record, SessionStore, session_store};
 use crate::{
     error::{Error, ErrorKind, Result},
-    redis_link::{Address, Link, LinkSettings, NoInbox},
+    redis_link::{Fault, Hosts, Link, LinkSettings, NoInbox, Up, places},
 };
 use async_trait::async_trait;
 use cookie::time::OffsetDateTime;
-use redis::{RedisError, ToRedisArgs, aio::MultiplexedConnection};
+use futures_util::future::try_join_all;
+use redis::RedisError;
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Timeout of a command. Redis usually replies in well under a millisecond.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The pause before a command is sent again while a fail-over is under way.
+const NOT_YET: Duration = Duration::from_millis(50);
 /// How long a connection may receive nothing, not even the reply to a ping, before it is replaced.
 const SILENCE: Duration = Duration::from_secs(5);
 
@@ -33,10 +36,13 @@ const SILENCE: Duration = Duration::from_secs(5);
 ///
 /// A save is atomic and writes only a session that still exists, so a log-out is never undone.
 /// While Redis is unreachable, every operation fails immediately; the store reconnects for as long
-/// as it exists.
+/// as it exists. A command that a server refuses because another one has become the primary is sent
+/// to that one, within 2 s.
 #[derive(Clone)]
 pub struct RedisStore {
-    link: Arc<Link>,
+    /// One, or one for each shard of a Cluster.
+    links: Arc<[Link]>,
+    hosts: Hosts,
     prefix: Arc<str>,
 }
 
@@ -49,23 +55,25 @@ struct Stored {
 }
 
 impl RedisStore {
-    /// Connects to the Redis at `redis://[user:password@]host[:port][/database]`.
+    /// Connects to the Redis at `redis://[user:password@]host[:port][/database]`, or another form of
+    /// URL: TLS, Unix socket, Sentinels, and Cluster, as [`channels::redis`](crate::channels::redis)
+    /// lists them.
     ///
     /// # Errors
     /// [`ErrorKind::Session`] if the URL is invalid, or Redis does not respond or refuses the
     /// connection.
     pub async fn connect(url: &str) -> Result<Self> {
-        let address = Address::parse(url).map_err(session_error)?;
-        let settings = LinkSettings {
+        let (hosts, places) = places(&[url]).map_err(session_error)?;
+        let settings = || LinkSettings {
             purpose: "sessions",
             silence: SILENCE,
             inbox: Arc::new(NoInbox),
         };
-        let link = Link::open(&address, settings)
-            .await
-            .map_err(session_error)?;
+        let opening = places.iter().map(|place| Link::open(place, settings()));
+        let links = try_join_all(opening).await.map_err(session_error)?;
         Ok(Self {
-            link: Arc::new(link),
+            links: links.into(),
+            hosts,
             prefix: Arc::from("seaway:session:"),
         })
     }
@@ -77,15 +85,11 @@ impl RedisStore {
         self
     }
 
-    fn key(&self, id: &Id) -> String {
-        format!("{}{id}", self.prefix)
-    }
-
-    fn connection(&self) -> session_store::Result<MultiplexedConnection> {
-        match self.link.current() {
-            Ok(up) => Ok(up.connection),
-            Err(error) => Err(session_store::Error::Backend(error.to_string())),
-        }
+    /// Returns the key of a session, and the link to the server that has it.
+    fn key(&self, id: &Id) -> (String, &Link) {
+        let key = format!("{}{id}", self.prefix);
+        let host = self.hosts.of(&key);
+        (format!("{}{key}", self.hosts.tag(host)), &self.links[host])
     }
 
     /// Writes if `condition` holds (`NX`: the key does not exist, `XX`: it exists); returns whether
@@ -98,27 +102,14 @@ impl RedisStore {
         let json = serde_json::to_vec(&stored)
             .map_err(|error| session_store::Error::Encode(error.to_string()))?;
         let left = record.expiry_date - OffsetDateTime::now_utc();
+        let (key, link) = self.key(&record.id);
         let mut command = redis::cmd("SET");
-        command.arg(self.key(&record.id)).arg(json);
+        command.arg(key).arg(json);
         // Redis rejects an expiry of zero, so a session that has expired already lasts one second.
         command.arg("EX").arg(left.whole_seconds().max(1));
         command.arg(condition);
-        let outcome: Option<String> = self.ask(&command).await?;
+        let outcome: Option<String> = ask(link, &command).await?;
         Ok(outcome.is_some())
-    }
-
-    async fn ask<T: redis::FromRedisValue>(
-        &self,
-        command: &redis::Cmd,
-    ) -> session_store::Result<T> {
-        let mut connection = self.connection()?;
-        let asking = command.query_async(&mut connection);
-        let outcome = timeout(RESPONSE_TIMEOUT, asking).await.map_err(|_| {
-            session_store::Error::Backend("Redis has not replied within 2 s".to_owned())
-        })?;
-        outcome.map_err(|error: RedisError| {
-            session_store::Error::Backend(format!("a session command failed in Redis: {error}"))
-        })
     }
 }
 
@@ -141,7 +132,8 @@ impl SessionStore for RedisStore {
     }
 
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
-        let json: Option<Vec<u8>> = self.ask(&command("GET", self.key(id))).await?;
+        let (key, link) = self.key(id);
+        let json: Option<Vec<u8>> = ask(link, redis::cmd("GET").arg(key)).await?;
         let Some(json) = json else {
             return Ok(None);
         };
@@ -156,7 +148,8 @@ impl SessionStore for RedisStore {
     }
 
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
-        let _: usize = self.ask(&command("DEL", self.key(id))).await?;
+        let (key, link) = self.key(id);
+        let _: usize = ask(link, redis::cmd("DEL").arg(key)).await?;
         Ok(())
     }
 }
@@ -170,10 +163,37 @@ fn session_error(error: Error) -> Error {
     .with_source(error)
 }
 
-fn command(name: &str, key: impl ToRedisArgs) -> redis::Cmd {
-    let mut command = redis::cmd(name);
-    command.arg(key);
-    command
+/// Runs a command; again, if a server refused it because another one is the primary.
+async fn ask<T: redis::FromRedisValue>(
+    link: &Link,
+    command: &redis::Cmd,
+) -> session_store::Result<T> {
+    let asking = async {
+        loop {
+            let Up {
+                mut connection,
+                generation,
+                ..
+            } = link.current().map_err(|error| error.to_string())?;
+            let error: RedisError = match command.query_async(&mut connection).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => error,
+            };
+            match link.fault(generation, &error) {
+                Some(Fault::Moved) => {
+                    link.left(generation).await;
+                    link.up().await;
+                }
+                Some(Fault::NotYet) => sleep(NOT_YET).await,
+                Some(Fault::Broken) | None => {
+                    return Err(format!("a session command failed in Redis: {error}"));
+                }
+            }
+        }
+    };
+    let outcome = timeout(RESPONSE_TIMEOUT, asking).await;
+    let outcome = outcome.unwrap_or_else(|_| Err("Redis has not replied within 2 s".to_owned()));
+    outcome.map_err(session_store::Error::Backend)
 }
 
 impl fmt::Debug for RedisStore {

@@ -49,7 +49,8 @@ pub(super) enum Wire {
 
 impl RedisConfig {
     /// Creates the default configuration for the Redis at
-    /// `redis://[user:password@]host[:port][/database]`.
+    /// `redis://[user:password@]host[:port][/database]`, or another form of URL: TLS, Unix socket,
+    /// Sentinels, and Cluster, as [`redis`](super#where-redis-is) lists them.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             urls: vec![url.into()],
@@ -67,7 +68,7 @@ impl RedisConfig {
     ///
     /// All programs need the same servers in the same order. Use it if one server cannot carry the
     /// load; while one of them is down, its groups and channels are. A worker asks all of them for
-    /// jobs in turn.
+    /// jobs in turn. Each may be a primary that Sentinels know, but none a Cluster.
     ///
     /// ```
     /// use seaway::channels::redis::RedisConfig;

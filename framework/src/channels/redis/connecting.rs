@@ -1,13 +1,17 @@
 //! What the receiving half of a Redis is made from.
 
 use super::{
-    coding::Coding, config::Wire, names::Names, readiness::Readiness, received::Received,
+    coding::Coding,
+    config::Wire,
+    names::{Names, Proxies},
+    readiness::Readiness,
+    received::Received,
     subscriptions::Subscriptions,
 };
 use crate::{
     channels::LocalChannels,
     error::Result,
-    redis_link::{Address, Inbox, Link, LinkSettings},
+    redis_link::{Inbox, Link, LinkSettings, Place},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
@@ -18,6 +22,7 @@ pub(super) struct Shared {
     pub(super) timeout: Duration,
     pub(super) local: LocalChannels,
     pub(super) names: Names,
+    pub(super) proxies: Arc<Proxies>,
     pub(super) coding: Arc<Coding>,
     pub(super) group_expiry: Duration,
     /// Those of each host.
@@ -27,11 +32,15 @@ pub(super) struct Shared {
 /// What the receiving half of a host is made from.
 pub(super) struct Connecting<'a> {
     pub(super) shared: &'a Shared,
+    /// The number of the host.
+    pub(super) number: usize,
+    /// The names on this host.
+    pub(super) names: Names,
     pub(super) subscriptions: Arc<Subscriptions>,
     pub(super) received: Arc<Received>,
     /// The link for commands.
     pub(super) link: Arc<Link>,
-    pub(super) address: Address,
+    pub(super) place: Place,
     /// How long a connection may be silent.
     pub(super) silence: Duration,
 }
@@ -51,6 +60,6 @@ impl Connecting<'_> {
             silence: self.silence,
             inbox,
         };
-        Ok(Arc::new(Link::open(&self.address, settings).await?))
+        Ok(Arc::new(Link::open(&self.place, settings).await?))
     }
 }

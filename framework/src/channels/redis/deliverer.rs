@@ -1,7 +1,8 @@
 //! Delivery of received events to the mailboxes of this process.
 
 use super::{
-    coding::Coding,
+    coding::{self, Coding},
+    names::Names,
     pending_gap::{Gap, Notice},
     received::Received,
 };
@@ -20,6 +21,8 @@ use std::{
 pub(super) struct Deliverer {
     local: LocalChannels,
     group_prefix: Arc<str>,
+    /// The one Redis channel for all channels of this process, with sharded pub/sub.
+    own_sharded: String,
     received: Arc<Received>,
     coding: Arc<Coding>,
     gap: Mutex<Gap>,
@@ -28,13 +31,14 @@ pub(super) struct Deliverer {
 impl Deliverer {
     pub(super) fn new(
         local: LocalChannels,
-        group_prefix: Arc<str>,
+        names: &Names,
         received: Arc<Received>,
         coding: Arc<Coding>,
     ) -> Self {
         Self {
             local,
-            group_prefix,
+            group_prefix: names.group_prefix.clone(),
+            own_sharded: names.own_sharded(),
             received,
             coding,
             gap: Mutex::default(),
@@ -115,6 +119,21 @@ impl Deliverer {
         }
     }
 
+    fn deliver_sharded(&self, payload: &[u8]) {
+        self.confirm_suspected_gap();
+        self.received.record(self.own_sharded.as_bytes(), payload);
+        let Some(entry) = self.coding.decode_entry(payload) else {
+            return;
+        };
+        if entry.recipients.is_empty() {
+            coding::count("it names no channel");
+        }
+        let envelope = Envelope::from_bytes(entry.event);
+        for recipient in entry.recipients {
+            _ = self.local.deliver(&recipient, envelope.clone());
+        }
+    }
+
     fn gap(&self) -> MutexGuard<'_, Gap> {
         self.gap
             .lock()
@@ -125,11 +144,14 @@ impl Deliverer {
 impl Inbox for Deliverer {
     fn take(&self, kind: PushKind, data: Vec<Value>) {
         match (kind, data.len()) {
-            (PushKind::Message, 2) => {
+            (PushKind::Message | PushKind::SMessage, 2) => {
                 if let Ok([Value::BulkString(channel), Value::BulkString(payload)]) =
                     <[Value; 2]>::try_from(data)
                 {
-                    self.deliver_group(&channel, payload);
+                    match channel == self.own_sharded.as_bytes() {
+                        true => self.deliver_sharded(&payload),
+                        false => self.deliver_group(&channel, payload),
+                    }
                 }
             }
             (PushKind::PMessage, 3) => {
@@ -140,11 +162,13 @@ impl Inbox for Deliverer {
                 }
             }
             (PushKind::PSubscribe, _) => self.own_channels_confirmed(),
-            (PushKind::Subscribe, _) => {
-                if let Some(Value::BulkString(channel)) = data.first() {
-                    self.group_confirmed(channel);
+            (PushKind::Subscribe | PushKind::SSubscribe, _) => match data.first() {
+                Some(Value::BulkString(channel)) if channel == self.own_sharded.as_bytes() => {
+                    self.own_channels_confirmed();
                 }
-            }
+                Some(Value::BulkString(channel)) => self.group_confirmed(channel),
+                _ => {}
+            },
             _ => {}
         }
     }
@@ -160,8 +184,12 @@ impl Inbox for Deliverer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::Wire;
     use super::*;
-    use crate::channels::{Mailbox, Missed};
+    use crate::{
+        channels::{Mailbox, Missed},
+        redis_link::Hosts,
+    };
     use futures_util::FutureExt;
     use tokio::time::Instant;
 
@@ -175,12 +203,12 @@ mod tests {
     }
 
     fn confirm(deliverer: &Deliverer, group: &str) {
-        let channel = bytes(&format!("group.{group}"));
+        let channel = bytes(&format!("asgi__group__{group}"));
         deliverer.take(PushKind::Subscribe, vec![channel, Value::Int(2)]);
     }
 
     fn publish(deliverer: &Deliverer, group: &str) {
-        let channel = bytes(&format!("group.{group}"));
+        let channel = bytes(&format!("asgi__group__{group}"));
         deliverer.take(PushKind::Message, vec![channel, bytes("event")]);
     }
 
@@ -216,8 +244,9 @@ mod tests {
             opened: local.opened(),
         };
         let received = Arc::new(Received::default());
+        let names = Names::fresh(Wire::PubSub, Hosts::independent(1), "asgi").unwrap();
         Fixture {
-            deliverer: Deliverer::new(local, Arc::from("group."), received, Arc::default()),
+            deliverer: Deliverer::new(local, &names, received, Arc::default()),
             member,
             notice,
         }

@@ -1,6 +1,8 @@
 //! Sending to a group with the format of queues.
 
-use super::{host::Host, names::Names, restart::SETTLE, sign_of_life::HEARTBEAT};
+use super::{
+    host::Host, names::Names, queue_sender::GroupHost, restart::SETTLE, sign_of_life::HEARTBEAT,
+};
 use crate::{
     channels::Envelope,
     error::{Error, ErrorKind, Result},
@@ -34,10 +36,13 @@ pub(super) async fn group_send(
         if members.is_empty() {
             continue;
         }
-        let link = &host.publisher.link;
+        let groups = GroupHost {
+            names: &host.names,
+            link: &host.publisher.link,
+        };
         match to
             .queues
-            .send_to(group, members, link, envelope, deadline)
+            .send_to(group, members, groups, envelope, deadline)
             .await
         {
             Ok(()) => is_sent = true,

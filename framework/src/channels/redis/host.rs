@@ -4,6 +4,7 @@ use super::{
     config::Wire,
     connecting::{Connecting, Receiving, Shared},
     named::NamedChannels,
+    names::Names,
     publisher::Publisher,
     pubsub, queue,
     queue_sender::QueueSender,
@@ -12,13 +13,15 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    redis_link::{Address, Link, LinkSettings, NoInbox},
+    redis_link::{Link, LinkSettings, NoInbox, Place},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::timeout};
 
 /// One Redis of a layer.
 pub(super) struct Host {
+    /// The names on this host.
+    pub(super) names: Names,
     pub(super) subscriptions: Arc<Subscriptions>,
     pub(super) publisher: Arc<Publisher>,
     pub(super) queues: QueueSender,
@@ -42,7 +45,7 @@ impl Host {
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if Redis does not respond or refuses.
-    pub(super) async fn connect(number: usize, address: Address, shared: &Shared) -> Result<Self> {
+    pub(super) async fn connect(number: usize, place: Place, shared: &Shared) -> Result<Self> {
         // Longer than any operation waits: a stall that ends in time costs a delay, not the
         // connection.
         let silence = shared
@@ -56,10 +59,12 @@ impl Host {
         };
         let connecting = Connecting {
             shared,
+            number,
+            names: shared.names.on(number),
             subscriptions: shared.subscriptions[number].clone(),
             received: Arc::new(Received::default()),
-            link: Arc::new(Link::open(&address, publishing).await?),
-            address,
+            link: Arc::new(Link::open(&place, publishing).await?),
+            place,
             silence,
         };
         let receiving = match shared.wire {
@@ -71,8 +76,8 @@ impl Host {
     }
 
     fn assemble(connecting: Connecting<'_>, receiving: Receiving) -> Self {
+        let names = connecting.names;
         let Shared {
-            names,
             coding,
             group_expiry,
             timeout,
@@ -87,14 +92,10 @@ impl Host {
         });
         Self {
             subscriptions: connecting.subscriptions,
-            queues: QueueSender::new(publisher.clone(), coding.clone(), names, *group_expiry),
+            queues: QueueSender::new(publisher.clone(), coding.clone(), &names, *group_expiry),
             publisher,
-            named: NamedChannels::new(
-                connecting.address,
-                connecting.silence,
-                names,
-                coding.clone(),
-            ),
+            named: NamedChannels::new(connecting.place, connecting.silence, &names, coding.clone()),
+            names,
             _tasks: receiving.tasks,
         }
     }
@@ -124,7 +125,7 @@ async fn restored(connecting: &Connecting<'_>, receiving: &Receiving) -> Result<
         Err(_) => {
             let message = format!(
                 "Redis at {} accepted the connection but did not confirm a subscription within 5 s",
-                connecting.address.shown()
+                connecting.place.shown()
             );
             Err(Error::new(ErrorKind::Layer, message))
         }

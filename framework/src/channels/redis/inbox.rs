@@ -13,12 +13,12 @@ use super::{
     readiness::{Readiness, Status},
     received::{Evidence, Received},
     restart::{self, Sending},
-    subscriptions::{Subscriptions, is_broken, is_over},
+    subscriptions::{Subscriptions, is_over},
 };
 use crate::{
     channels::{Envelope, LocalChannels},
     log_limit::log_limited,
-    redis_link::{self, Link, State, Up, are_two_runs},
+    redis_link::{self, Fault, Link, State, Up, are_two_runs},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use redis::{ErrorKind, PushKind, RedisError, RedisResult, Value, aio::MultiplexedConnection};
@@ -169,22 +169,27 @@ impl Inbox {
         };
         match prepared {
             Ok(()) => {}
-            Err(error) if is_broken(&error) => {
-                is_over(states, up).await;
-                return Ok(());
-            }
-            Err(error) => return Err(error),
+            Err(error) => match self.link.fault(up.generation, &error) {
+                Some(Fault::Broken | Fault::Moved) => {
+                    is_over(states, up).await;
+                    return Ok(());
+                }
+                Some(Fault::NotYet) | None => return Err(error),
+            },
         }
         self.readiness.set(Status::Restored {
             generation: up.generation,
             run_id: up.run_id.clone(),
         });
         let error = self.deliver_all(&up.connection, past).await;
-        if !is_broken(&error) {
-            self.refused(&error);
-            tokio::select! {
-                () = is_over(states, up) => {}
-                () = self.end(past) => {}
+        match self.link.fault(up.generation, &error) {
+            Some(Fault::Broken | Fault::Moved) => {}
+            Some(Fault::NotYet) | None => {
+                self.refused(&error);
+                tokio::select! {
+                    () = is_over(states, up) => {}
+                    () = self.end(past) => {}
+                }
             }
         }
         is_over(states, up).await;
@@ -207,8 +212,10 @@ impl Inbox {
     }
 
     fn refused(&self, error: &RedisError) {
-        let reason: Arc<str> =
-            format!("Redis refused a command: {error}; check the user's ACL").into();
+        let reason: Arc<str> = format!(
+            "Redis refused a command: {error}; if it lacks a permission, check the user's ACL"
+        )
+        .into();
         log_limited!(warn, %reason, "cannot receive events; retrying");
         self.readiness.set(Status::Refused(reason));
     }

@@ -6,18 +6,18 @@ use super::{
     connecting::Shared,
     group_send::group_send,
     host::Host,
-    hosts::Hosts,
-    names::{Names, is_python_consumer},
-    pubsub,
+    names::{Names, Proxies, is_python_consumer},
+    publish,
     subscriptions::Subscriptions,
 };
 use crate::{
     channels::{ChannelLayer, Channels, Envelope, LocalChannels, Mailbox},
     error::Result,
     name::{ChannelName, GroupName},
-    redis_link::Address,
+    redis_link::places,
 };
 use async_trait::async_trait;
+use futures_util::future::try_join_all;
 use std::{
     fmt,
     sync::{
@@ -47,7 +47,7 @@ pub struct RedisChannelLayer {
     local: LocalChannels,
     names: Names,
     coding: Arc<Coding>,
-    /// One for each independent Redis.
+    /// One for each independent Redis, or for each shard of a Cluster.
     hosts: Vec<Host>,
     /// The number of jobs sent so far, which selects the host of the next one.
     jobs: AtomicUsize,
@@ -57,9 +57,9 @@ impl Channels {
     /// Connects to Redis and returns channels shared with every process on the same Redis, Django
     /// included.
     ///
-    /// Takes the URL, `redis://[user:password@]host[:port][/database]`, or a
-    /// [`RedisConfig`](RedisConfig). See [`redis`](super) for the wire formats
-    /// and for the behavior while Redis is unavailable.
+    /// Takes a URL, as `redis://[user:password@]host[:port][/database]`, or a
+    /// [`RedisConfig`]. See [`redis`](super) for the forms of URLs, the wire
+    /// formats, and the behavior while Redis is unavailable.
     ///
     /// ```no_run
     /// # async fn example() -> seaway::Result<()> {
@@ -86,10 +86,9 @@ impl RedisChannelLayer {
     /// respond or refuses; [`ErrorKind::Name`](crate::ErrorKind::Name) if the prefix is invalid.
     pub async fn connect(config: impl Into<RedisConfig>) -> Result<Self> {
         let config = config.into();
-        let addresses: Result<Vec<_>> = config.urls.iter().map(|url| Address::parse(url)).collect();
-        let addresses = addresses?;
-        let names = Names::fresh(config.wire, Hosts::new(addresses.len()), &config.prefix)?;
-        let subscriptions: Vec<_> = (0..addresses.len())
+        let (hosts, places) = places(&config.urls)?;
+        let names = Names::fresh(config.wire, hosts, &config.prefix)?;
+        let subscriptions: Vec<_> = (0..places.len())
             .map(|host| Arc::new(Subscriptions::new(host, &names)))
             .collect();
         let (told, named) = (subscriptions.clone(), names.clone());
@@ -99,15 +98,15 @@ impl RedisChannelLayer {
             wire: config.wire,
             timeout: config.send_timeout,
             local: local.clone(),
+            proxies: Arc::new(Proxies::new(&names)),
             names: names.clone(),
             coding: Arc::new(config.coding),
             group_expiry: config.group_expiry,
             subscriptions,
         };
-        let mut hosts = Vec::new();
-        for (number, address) in addresses.into_iter().enumerate() {
-            hosts.push(Host::connect(number, address, &shared).await?);
-        }
+        let places = places.into_iter().enumerate();
+        let connecting = places.map(|(number, place)| Host::connect(number, place, &shared));
+        let hosts = try_join_all(connecting).await?;
         Ok(Self {
             wire: config.wire,
             local,
@@ -121,7 +120,7 @@ impl RedisChannelLayer {
     /// Returns which hosts are to be asked for a job, and how long each may take.
     async fn turns(&self, channel: &ChannelName) -> Vec<(&Host, Duration)> {
         let mut oldest: Vec<_> = Vec::new();
-        for host in &self.hosts {
+        for host in self.hosts_of_jobs(channel) {
             if let Some(score) = host.named.oldest(channel).await {
                 oldest.push((score, host));
             }
@@ -129,15 +128,27 @@ impl RedisChannelLayer {
         oldest.sort_by(|(one, _), (other, _)| one.total_cmp(other));
         match oldest.first() {
             Some((_, host)) => vec![(host, Duration::ZERO)],
-            None => self.hosts.iter().map(|host| (host, TURN)).collect(),
+            None => self
+                .hosts_of_jobs(channel)
+                .iter()
+                .map(|host| (host, TURN))
+                .collect(),
         }
     }
 
-    /// Adds a job to the queue of a named channel, on each host in turn.
+    /// Returns the hosts that have a queue of a named channel: all, or one shard of a Cluster.
+    fn hosts_of_jobs(&self, channel: &ChannelName) -> &[Host] {
+        match self.names.host_of_jobs(channel) {
+            Some(host) => &self.hosts[host..=host],
+            None => &self.hosts,
+        }
+    }
+
+    /// Adds a job to the queue of a named channel, on each of its hosts in turn.
     async fn send_job(&self, channel: &ChannelName, job: &Envelope) -> Result<()> {
         let sent = self.jobs.fetch_add(1, Ordering::Relaxed);
-        let host = &self.hosts[sent % self.hosts.len()];
-        host.queues.send(channel, job).await
+        let hosts = self.hosts_of_jobs(channel);
+        hosts[sent % hosts.len()].queues.send(channel, job).await
     }
 }
 
@@ -157,10 +168,8 @@ impl ChannelLayer for RedisChannelLayer {
     async fn send(&self, channel: &ChannelName, envelope: Envelope) -> Result<()> {
         match self.wire {
             Wire::PubSub if !channel.is_worker_queue() || is_python_consumer(channel) => {
-                let is_own = self.names.is_own(channel);
-                let event = self.coding.encode_published(&envelope)?;
-                let publisher = &self.hosts[self.names.host_of(channel)].publisher;
-                pubsub::publish(publisher, channel.as_str(), event, is_own).await
+                let host = &self.hosts[self.names.host_of(channel)];
+                publish::send(host, &self.coding, channel, &envelope).await
             }
             Wire::Queue if !channel.is_worker_queue() => {
                 let queues = &self.hosts[self.names.host_of(channel)].queues;
@@ -174,7 +183,7 @@ impl ChannelLayer for RedisChannelLayer {
     /// host that is unavailable does not keep jobs of the others waiting; its error is returned if no
     /// other host has a job.
     async fn receive(&self, channel: &ChannelName, wait: Duration) -> Result<Option<Envelope>> {
-        if let [host] = &self.hosts[..] {
+        if let [host] = self.hosts_of_jobs(channel) {
             return host.named.receive(channel, wait).await;
         }
         let start = Instant::now();
@@ -214,10 +223,7 @@ impl ChannelLayer for RedisChannelLayer {
             return group_send(&self.hosts, &self.names, group, &envelope).await;
         }
         let host = &self.hosts[self.names.host_of_group(group)];
-        let is_subscribed_here = host.subscriptions.is_active(group);
-        let channel = self.names.of_group(group);
-        let event = self.coding.encode_published(&envelope)?;
-        pubsub::publish(&host.publisher, &channel, event, is_subscribed_here).await
+        publish::group_send(host, &self.coding, group, &envelope).await
     }
 
     fn dropped(&self) -> u64 {

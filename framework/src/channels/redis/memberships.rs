@@ -3,7 +3,8 @@
 use super::{
     coding::{score, since_epoch},
     names::{Names, Proxies},
-    pending_gap::Notice,
+    pending_gap::{Gap, Notice, PendingGap},
+    restart::{self, Sending},
     sign_of_life::Life,
     subscriptions::{Registrar, Reply},
 };
@@ -29,6 +30,9 @@ pub(super) struct Memberships {
     began: Instant,
     is_alive: RedisResult<()>,
     forgotten: Option<Notice>,
+    /// The gap after a restart or fail-over, on a host where this process has no queue, and so no
+    /// reader of it that detects gaps.
+    gap: Option<PendingGap>,
 }
 
 impl Memberships {
@@ -49,12 +53,46 @@ impl Memberships {
             began: Instant::now(),
             is_alive: Ok(()),
             forgotten: None,
+            gap: None,
+        }
+    }
+
+    /// Detects gaps too: this process has no queue on the host.
+    pub(super) fn alone(mut self) -> Self {
+        self.gap = Some(PendingGap::default());
+        self
+    }
+
+    /// Notes the gap before this connection to another run of Redis.
+    async fn find_gap(&mut self, up: &Up) {
+        let Some(gap) = &mut self.gap else {
+            return;
+        };
+        let (mut connection, opened) = (up.connection.clone(), self.local.opened());
+        gap.connected(up, &mut connection, opened, Sending::Queueing)
+            .await;
+    }
+
+    /// Returns the gap before the memberships were registered again.
+    async fn gap(&mut self, up: &Up) -> Option<Notice> {
+        match self.gap.as_mut()?.subscribed(up) {
+            Gap::None => None,
+            Gap::Certain(notice) => Some(notice),
+            Gap::Suspected(notice) => {
+                let mut connection = up.connection.clone();
+                let is_unused = restart::is_unused(&mut connection, Sending::Queueing).await;
+                (!is_unused).then_some(notice)
+            }
         }
     }
 }
 
 impl Registrar for Memberships {
-    fn lost(&mut self) {}
+    fn lost(&mut self) {
+        if let Some(gap) = &mut self.gap {
+            gap.lost(self.local.opened());
+        }
+    }
 
     fn forgotten(&mut self) {
         let (since, opened) = (*self.life.confirmed(), self.local.opened());
@@ -64,10 +102,17 @@ impl Registrar for Memberships {
 
     /// If the same run of Redis has forgotten the sign of life, then other processes may have removed
     /// the members of this one, or the data of Redis was deleted. What was sent meanwhile is lost.
-    /// Another run is a matter of the connection that receives.
+    /// Another run is a matter of the connection that receives, if there is one.
     async fn connected(&mut self, up: &Up) {
         loaded(up).await;
         self.began = Instant::now();
+        let run = self.run.as_ref();
+        match run.map(|run| are_two_runs(run.as_deref(), up.run_id.as_deref())) {
+            Some(true) => self.find_gap(up).await,
+            // The memberships were there all the time.
+            Some(false) => self.gap = self.gap.take().map(|_| PendingGap::default()),
+            None => {}
+        }
         let mut connection = up.connection.clone();
         self.is_alive = match self.life.renew(&mut connection).await {
             Ok(true) => Ok(()),
@@ -88,8 +133,9 @@ impl Registrar for Memberships {
 
     async fn confirmed(&mut self, up: &Up) {
         *self.life.confirmed() = self.began;
+        let gap = self.gap(up).await;
         self.run = Some(up.run_id.clone());
-        if let Some(notice) = self.forgotten.take() {
+        if let Some(notice) = self.forgotten.take().or(gap) {
             notice.tell(&self.local);
         }
     }

@@ -24,6 +24,32 @@
 //! `asgi<name>`, as in the core layer. A job is taken by one worker, in Python or here. Workers of
 //! Python need the core layer. With several hosts, jobs are added to each in turn.
 //!
+//! # Where Redis is
+//! One URL names it, in [`Channels::redis`](crate::Channels::redis), [`RedisConfig`], and
+//! [`RedisStore`](crate::session::RedisStore):
+//!
+//! | URL | leads to |
+//! | --- | --- |
+//! | `redis://[user:password@]host[:port][/database]` | one server |
+//! | `rediss://…?ssl_ca_certs=/path/ca.pem` | one server over TLS (feature `redis-tls`); without `ssl_ca_certs`, the system's certificate authorities are trusted; `ssl_certfile` and `ssl_keyfile` name a certificate of this client |
+//! | `unix:///path/redis.sock?db=0&password=…` | one server over a Unix socket |
+//! | `redis+sentinel://[user:password@]host:port,host:port/service[/database]` | the primary that these Sentinels know; `?sentinel_password=…` is for the Sentinels |
+//! | `redis+cluster://[user:password@]host:port,host:port` | a Cluster of Redis 7 or later, of which these nodes are asked for all others |
+//!
+//! `rediss+sentinel://` and `rediss+cluster://` use TLS, and `valkey` may replace `redis`. Special
+//! characters are percent-encoded. [`RedisConfig::host`] adds further, independent servers.
+//!
+//! A primary is looked up before each connection, checked with `ROLE`, and looked up again each second:
+//! an old primary that still responds is left within about a second. A command that a server refuses
+//! because another one is the primary is sent to that one.
+//!
+//! In a Cluster, groups are spread over 16 shards, each with its hash tag, and so over up to 16
+//! primaries; each process has two connections for each shard. Pub/sub is sharded (`SSUBSCRIBE`,
+//! `SPUBLISH`): an event burdens one primary and its replicas. With queues, a process has its queue in
+//! one shard. channels_redis does not support Clusters, so the names there are Seaway's own:
+//! `{tag}asgi__group__<group>`, and one Redis channel `{tag}asgispecific.<process>!` per process whose
+//! events name the channel that they are for, in `__asgi_channel__` as in a queue.
+//!
 //! # When Redis is unavailable
 //! Sockets remain open. A send or a join waits until Redis is available again, up to
 //! [`send_timeout`](RedisConfig::send_timeout) (10 s), and then fails: a shorter outage delays
@@ -48,6 +74,10 @@
 //!    commands. This process had no read backlog, because data that Redis has not written yet is
 //!    lost with it. So a plain restart of Redis causes no notice. A connection that broke while
 //!    Redis continued to run is always a gap.
+//!
+//! After a fail-over the same rules hold, with the new primary as another run. A replica has counted
+//! the `PUBLISH` commands that its primary has sent it, so with Sentinels and pub/sub a fail-over is
+//! always a gap; in a Cluster it is one only if something was published meanwhile.
 //!
 //! What the rules cannot detect: Redis writes an event to one subscriber after the other. If it is
 //! killed (SIGKILL, power) between two of these writes, some 20 µs apart, one process has the event
@@ -100,13 +130,13 @@
 //! | --- | --- |
 //! | `layer.rs`, `host.rs`, `connecting.rs` | the layer: what both formats have in common; one Redis of it, and what that is made from |
 //! | `config.rs` | its configuration |
-//! | `names.rs`, `hosts.rs` | names and keys on the wire; which of several hosts they belong to |
+//! | `names.rs` | names and keys on the wire, and the hosts that they belong to |
 //! | `coding.rs`, `fernet.rs` | the bytes of an event; encryption |
 //! | `publisher.rs` | sending, which waits for Redis and sends an event again only by rule 2 |
 //! | `subscriptions.rs` | the groups that this process receives from |
 //! | `readiness.rs`, `pending_gap.rs` | whether it receives; the gap that its consumers are still to be notified of |
 //! | `restart.rs`, `received.rs` | detection of a plain restart of Redis; the last events received, as evidence |
-//! | `pubsub.rs`, `deliverer.rs` | the pub/sub format; delivery of received events |
+//! | `pubsub.rs`, `deliverer.rs`, `publish.rs` | receiving with the pub/sub format, and delivery of what was received; sending |
 //! | `queue.rs`, `memberships.rs`, `membership_check.rs` | the format of queues; memberships; whether Redis still has them |
 //! | `sign_of_life.rs`, `inbox.rs` | the key that shows that this process lives; the reader of this process' queue |
 //! | `queue_sender.rs`, `group_send.rs`, `capacity.rs` | sending to queues and to groups of them; how many events they hold |
@@ -122,7 +152,6 @@ mod deliverer;
 mod fernet;
 mod group_send;
 mod host;
-mod hosts;
 mod inbox;
 mod layer;
 mod membership_check;
@@ -130,6 +159,7 @@ mod memberships;
 mod named;
 mod names;
 mod pending_gap;
+mod publish;
 mod publisher;
 mod pubsub;
 mod queue;

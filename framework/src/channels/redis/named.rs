@@ -4,7 +4,7 @@ use super::{
     coding::{Coding, since_epoch},
     inbox::popped_entry,
     names::Names,
-    subscriptions::is_broken,
+    publisher::NOT_YET,
 };
 use crate::{
     channels::Envelope,
@@ -12,14 +12,14 @@ use crate::{
     log_limit::log_limited,
     metric,
     name::ChannelName,
-    redis_link::{Address, Link, LinkSettings, NoInbox},
+    redis_link::{Fault, Link, LinkSettings, NoInbox, Place, Up},
 };
 use futures_util::future::BoxFuture;
 use redis::{RedisResult, Value};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::Mutex,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
 /// How much longer than its timeout the reply to BZPOPMIN is waited for.
@@ -31,7 +31,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 /// The named channels that this process takes jobs from. Each has a connection of its own, because
 /// BZPOPMIN blocks it.
 pub(super) struct NamedChannels {
-    address: Address,
+    place: Place,
     silence: Duration,
     names: Names,
     coding: Arc<Coding>,
@@ -40,19 +40,15 @@ pub(super) struct NamedChannels {
 
 struct Receiver {
     link: Link,
-    /// The command under way: that of a call that was dropped is finished by the next one.
-    under_way: Option<BoxFuture<'static, RedisResult<Value>>>,
+    /// The command under way, and the number of its connection: that of a call that was dropped is
+    /// finished by the next one.
+    under_way: Option<(u64, BoxFuture<'static, RedisResult<Value>>)>,
 }
 
 impl NamedChannels {
-    pub(super) fn new(
-        address: Address,
-        silence: Duration,
-        names: &Names,
-        coding: Arc<Coding>,
-    ) -> Self {
+    pub(super) fn new(place: Place, silence: Duration, names: &Names, coding: Arc<Coding>) -> Self {
         Self {
-            address,
+            place,
             silence,
             names: names.clone(),
             coding,
@@ -143,7 +139,7 @@ impl NamedChannels {
             inbox: Arc::new(NoInbox),
         };
         let receiver = Arc::new(Mutex::new(Receiver {
-            link: Link::open(&self.address, settings).await?,
+            link: Link::open(&self.place, settings).await?,
             under_way: None,
         }));
         receivers.insert(channel.clone(), receiver.clone());
@@ -153,29 +149,41 @@ impl NamedChannels {
 
 impl Receiver {
     async fn pop(&mut self, queue: &str, wait: Duration) -> Result<Option<(Vec<u8>, f64)>> {
-        let under_way = match &mut self.under_way {
+        let (generation, under_way) = match &mut self.under_way {
             Some(under_way) => under_way,
             None => {
-                let mut connection = self.link.current()?.connection;
+                let Up {
+                    mut connection,
+                    generation,
+                    ..
+                } = self.link.current()?;
                 let mut pop = redis::cmd("BZPOPMIN");
                 // 0 would wait without a limit.
                 pop.arg(queue).arg(wait.max(SHORTEST_WAIT).as_secs_f64());
                 let popping = async move { pop.query_async(&mut connection).await };
-                self.under_way.insert(Box::pin(popping))
+                self.under_way.insert((generation, Box::pin(popping)))
             }
         };
         let late = Instant::now() + wait + LATE;
         let Ok(popped) = timeout_at(late, under_way).await else {
             return Ok(None);
         };
+        let generation = *generation;
         self.under_way = None;
-        match popped {
-            Ok(popped) => Ok(popped_entry(popped)),
-            Err(error) if is_broken(&error) => {
+        let error = match popped {
+            Ok(popped) => return Ok(popped_entry(popped)),
+            Err(error) => error,
+        };
+        match self.link.fault(generation, &error) {
+            Some(Fault::Broken) => {
                 let message = "the connection to Redis broke while it was waiting for a job; one job may be lost";
                 Err(Error::new(ErrorKind::Unconfirmed, message).with_source(error))
             }
-            Err(error) => {
+            Some(Fault::Moved | Fault::NotYet) => {
+                sleep(NOT_YET).await;
+                Ok(None)
+            }
+            None => {
                 let message = "Redis refused to return a job";
                 Err(Error::new(ErrorKind::Layer, message).with_source(error))
             }

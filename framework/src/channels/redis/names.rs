@@ -1,9 +1,10 @@
 //! The names of channels, groups and keys in Redis.
 
-use super::{config::Wire, hosts::Hosts};
+use super::config::Wire;
 use crate::{
     error::{Error, ErrorKind, Result},
     name::{ChannelName, GroupName},
+    redis_link::Hosts,
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -11,11 +12,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-/// The names on the wire.
+/// The names on the wire, as one host has them.
 #[derive(Clone)]
 pub(super) struct Names {
     wire: Wire,
     hosts: Hosts,
+    /// What the names on this host begin with.
+    tag: &'static str,
     prefix: Arc<str>,
     /// The name of all channels of this process, up to the `!`.
     pub(super) process: Arc<str>,
@@ -50,10 +53,41 @@ impl Names {
         Ok(Self {
             wire,
             hosts,
+            tag: "",
             prefix: prefix.into(),
             process: process.into(),
             group_prefix: group_prefix.into(),
         })
+    }
+
+    /// Returns the names on a host: in a Cluster, they differ by their hash tag.
+    pub(super) fn on(&self, host: usize) -> Self {
+        let tag = self.hosts.tag(host);
+        let untagged = self.group_prefix.strip_prefix(self.tag);
+        let untagged = untagged.unwrap_or(&self.group_prefix);
+        Self {
+            tag,
+            group_prefix: format!("{tag}{untagged}").into(),
+            ..self.clone()
+        }
+    }
+
+    /// Returns whether the hosts are shards of a Cluster, with sharded pub/sub.
+    pub(super) fn are_sharded(&self) -> bool {
+        self.hosts.is_cluster()
+    }
+
+    /// Returns whether events for the queue of this process arrive on a host. Python sends directly to
+    /// a queue on any host, but not in a Cluster.
+    pub(super) fn reads_queue_on(&self, host: usize) -> bool {
+        let own_queue = || self.hosts.of(&format!("{}!", self.process));
+        !self.hosts.is_cluster() || own_queue() == host
+    }
+
+    /// Returns the number of the host that has the queue of a named channel; `None` if all have one.
+    pub(super) fn host_of_jobs(&self, channel: &ChannelName) -> Option<usize> {
+        let is_cluster = self.hosts.is_cluster();
+        is_cluster.then(|| self.hosts.of(channel.as_str()))
     }
 
     /// Returns whether a channel is one of this process.
@@ -91,15 +125,27 @@ impl Names {
         format!("{}!*", self.process)
     }
 
+    /// Returns the Redis channel that the events for all channels of a process are published to, with
+    /// sharded pub/sub, which has no patterns.
+    pub(super) fn sharded(&self, channel: &ChannelName) -> String {
+        format!("{}{}", self.tag, non_local(channel.as_str()))
+    }
+
+    /// Returns that of this process.
+    pub(super) fn own_sharded(&self) -> String {
+        format!("{}{}!", self.tag, self.process)
+    }
+
     /// Returns the key of the queue that events for a channel are put into: all channels of a
     /// process share one.
     pub(super) fn queue_of(&self, channel: &ChannelName) -> String {
-        format!("{}{}", self.prefix, non_local(channel.as_str()))
+        let name = non_local(channel.as_str());
+        format!("{}{}{name}", self.tag, self.prefix)
     }
 
     /// Returns the key of the queue of this process.
     pub(super) fn own_queue(&self) -> String {
-        format!("{}{}!", self.prefix, self.process)
+        format!("{}{}{}!", self.tag, self.prefix, self.process)
     }
 }
 
@@ -228,7 +274,7 @@ mod tests {
 
     #[test]
     fn keys_are_those_of_channels_redis() {
-        let names = Names::fresh(Wire::Queue, Hosts::new(1), "asgi").unwrap();
+        let names = Names::fresh(Wire::Queue, Hosts::independent(1), "asgi").unwrap();
 
         assert_eq!(names.queue_of(&channel("thumbnails")), "asgithumbnails");
         assert_eq!(
@@ -244,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_proxy_leads_back_to_its_group_however_long_its_name() {
-        let names = Names::fresh(Wire::Queue, Hosts::new(1), "asgi").unwrap();
+        let names = Names::fresh(Wire::Queue, Hosts::independent(1), "asgi").unwrap();
         let proxies = Proxies::new(&names);
         for length in [1, 50, 51, 99] {
             let group = GroupName::new("g".repeat(length)).unwrap();

@@ -5,15 +5,17 @@ use super::{
     readiness::{Readiness, Status},
     received::{Evidence, Received},
     restart,
-    subscriptions::is_broken,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    redis_link::{Link, Server, Up, are_two_runs},
+    redis_link::{Fault, Link, Server, Up, are_two_runs},
 };
 use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// The pause before a command is sent again that a server does not run yet.
+pub(super) const NOT_YET: Duration = Duration::from_millis(50);
 
 /// The sender of events to Redis.
 pub(super) struct Publisher {
@@ -65,7 +67,8 @@ impl Publisher {
     ///
     /// While Redis is unavailable it waits, until the deadline. A command whose connection broke is
     /// sent again only if it is certain that Redis did not deliver the event: Redis has ended, and
-    /// the command says so.
+    /// the command says so. One that a server refused because another one is the primary, or because a
+    /// fail-over is under way, is sent again.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if it was not sent, [`ErrorKind::Unconfirmed`] if it may have been.
@@ -74,20 +77,37 @@ impl Publisher {
         command: &C,
         deadline: Instant,
     ) -> Result<C::Reply> {
+        let mut refused = None;
         loop {
+            if refused.is_some() && Instant::now() >= deadline {
+                return Err(self.not_sent(refused));
+            }
             let ready = timeout_at(deadline, self.ready()).await;
-            let (mut up, receives_on) = ready.map_err(|_| self.not_sent())?;
+            let (mut up, receives_on) = ready.map_err(|_| self.not_sent(refused.take()))?;
             let received_before = self.received.count();
             let sending = command.send(&mut up.connection);
             let error = match timeout_at(deadline, sending).await {
                 Ok(Ok(reply)) => return Ok(reply),
-                Ok(Err(error)) if is_broken(&error) => error,
-                Ok(Err(error)) => {
+                Ok(Err(error)) => error,
+                Err(_) => return Err(self.unconfirmed(None)),
+            };
+            match self.link.fault(up.generation, &error) {
+                Some(Fault::Broken) => {}
+                Some(Fault::Moved) => {
+                    refused = Some(error);
+                    _ = timeout_at(deadline, self.link.left(up.generation)).await;
+                    continue;
+                }
+                Some(Fault::NotYet) => {
+                    refused = Some(error);
+                    sleep_until(deadline.min(Instant::now() + NOT_YET)).await;
+                    continue;
+                }
+                None => {
                     let message = "Redis refused to send an event";
                     return Err(Error::new(ErrorKind::Layer, message).with_source(error));
                 }
-                Err(_) => return Err(self.unconfirmed(None)),
-            };
+            }
             let fate = async {
                 let ended = [
                     self.link.lost(up.generation).await,
@@ -154,14 +174,20 @@ impl Publisher {
         Err(Error::new(ErrorKind::Layer, why))
     }
 
-    fn not_sent(&self) -> Error {
+    /// Returns the error at the deadline. `refused`: with which error a server refused it last.
+    fn not_sent(&self, refused: Option<RedisError>) -> Error {
         let seconds = self.timeout.as_secs_f32();
         let why = match self.health() {
             Err(error) => error.to_string(),
+            Ok(()) if refused.is_some() => "no server runs the command".to_owned(),
             Ok(()) => "Redis has only just become available again".to_owned(),
         };
         let message = format!("an event was not sent within {seconds} s: {why}");
-        Error::new(ErrorKind::Layer, message)
+        let error = Error::new(ErrorKind::Layer, message);
+        match refused {
+            Some(refused) => error.with_source(refused),
+            None => error,
+        }
     }
 
     fn unconfirmed(&self, source: Option<RedisError>) -> Error {

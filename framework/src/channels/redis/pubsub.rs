@@ -1,18 +1,19 @@
-//! The wire format of channels_redis' pub/sub layer.
+//! The wire format of channels_redis' pub/sub layer, and what replaces it in a Cluster.
+//!
+//! A Cluster sends what is published to all its nodes, unless it is published to a sharded channel
+//! (Redis 7): only the nodes that have the slot of its name know those. There are no patterns of
+//! them, so all channels of a process share one, and an event for one channel names it, as in a queue.
 
 use super::{
     connecting::{Connecting, Receiving},
     deliverer::Deliverer,
     names::Names,
     pending_gap::{Gap, PendingGap},
-    publisher::{Command, Fate, Publisher},
-    received::Received,
     restart::{self, Sending},
     subscriptions::{Registrar, Reply},
 };
 use crate::{channels::LocalChannels, error::Result, name::GroupName, redis_link::Up};
-use bytes::Bytes;
-use redis::{RedisResult, aio::MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -25,7 +26,7 @@ pub(super) async fn receive(connecting: &Connecting<'_>) -> Result<Receiving> {
     let local = shared.local.clone();
     let deliverer = Arc::new(Deliverer::new(
         local.clone(),
-        shared.names.group_prefix.clone(),
+        &connecting.names,
         connecting.received.clone(),
         shared.coding.clone(),
     ));
@@ -33,7 +34,7 @@ pub(super) async fn receive(connecting: &Connecting<'_>) -> Result<Receiving> {
     let subscriber = Subscriber {
         local: local.clone(),
         deliverer,
-        names: shared.names.clone(),
+        names: connecting.names.clone(),
         pending_gap: PendingGap::default(),
     };
     let (subscriptions, subscribing) = (connecting.subscriptions.clone(), link.clone());
@@ -48,45 +49,6 @@ pub(super) async fn receive(connecting: &Connecting<'_>) -> Result<Receiving> {
         readiness: connecting.subscriptions.readiness().clone(),
         tasks,
     })
-}
-
-/// Publishes an event. `is_subscribed_here`: this process is subscribed to the channel.
-///
-/// # Errors
-/// Those of [`Publisher::send`].
-pub(super) async fn publish(
-    publisher: &Publisher,
-    channel: &str,
-    event: Bytes,
-    is_subscribed_here: bool,
-) -> Result<()> {
-    let publication = Publication {
-        channel,
-        event,
-        is_subscribed_here,
-    };
-    publisher.send(&publication, publisher.deadline()).await
-}
-
-struct Publication<'a> {
-    channel: &'a str,
-    event: Bytes,
-    is_subscribed_here: bool,
-}
-
-impl Command for Publication<'_> {
-    type Reply = ();
-
-    async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
-        let mut publish = redis::cmd("PUBLISH");
-        publish.arg(self.channel).arg(&self.event[..]);
-        publish.exec_async(connection).await
-    }
-
-    fn fate(&self, received: &Received, since: u64) -> Fate {
-        let evidence = received.take_after(since, self.channel.as_bytes(), &self.event);
-        Fate::after_the_end(evidence, self.is_subscribed_here)
-    }
 }
 
 /// Subscribes to channels.
@@ -140,17 +102,38 @@ impl Registrar for Subscriber {
     }
 
     fn register(&self, connection: &MultiplexedConnection) -> Reply {
+        if self.names.are_sharded() {
+            return sharded(connection, "SSUBSCRIBE", &[self.names.own_sharded()]);
+        }
         let (mut connection, pattern) = (connection.clone(), self.names.own_channels());
         Box::pin(async move { connection.psubscribe(pattern).await })
     }
 
     fn add(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> Reply {
-        let (mut connection, channels) = (connection.clone(), self.channels_of(groups));
+        let channels = self.channels_of(groups);
+        if self.names.are_sharded() {
+            return sharded(connection, "SSUBSCRIBE", &channels);
+        }
+        let mut connection = connection.clone();
         Box::pin(async move { connection.subscribe(channels).await })
     }
 
     fn remove(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> Reply {
-        let (mut connection, channels) = (connection.clone(), self.channels_of(groups));
+        let channels = self.channels_of(groups);
+        if self.names.are_sharded() {
+            return sharded(connection, "SUNSUBSCRIBE", &channels);
+        }
+        let mut connection = connection.clone();
         Box::pin(async move { connection.unsubscribe(channels).await })
     }
+}
+
+/// Runs a command for each of these sharded channels: each is confirmed once.
+fn sharded(connection: &MultiplexedConnection, command: &str, channels: &[String]) -> Reply {
+    let mut connection = connection.clone();
+    let mut pipe = redis::pipe();
+    for channel in channels {
+        pipe.cmd(command).arg(channel).ignore();
+    }
+    Box::pin(async move { pipe.exec_async(&mut connection).await })
 }

@@ -1,11 +1,12 @@
 //! The wire format of channels_redis' core layer.
+//!
+//! In a Cluster, where Python does not take part, the queue of a process is in one shard.
 
 use super::{
     connecting::{Connecting, Receiving, Shared},
     inbox::{Backpressure, Inbox},
     membership_check::MembershipCheck,
     memberships::Memberships,
-    names::Proxies,
     readiness::Readiness,
     sign_of_life::Life,
 };
@@ -20,53 +21,70 @@ use tokio::task::JoinSet;
 pub(super) async fn receive(connecting: &Connecting<'_>) -> Result<Receiving> {
     let Shared {
         local,
-        names,
         coding,
         group_expiry,
         ..
     } = connecting.shared;
-    let subscriptions = &connecting.subscriptions;
-    let link = connecting
-        .open_receiver(Arc::new(Backpressure(local.clone())))
-        .await?;
-    let readiness = Arc::new(Readiness::new());
-    let proxies = Arc::new(Proxies::new(names));
-    let own_channel = ChannelName::new(format!("{}!", names.process))?;
-    let inbox = Inbox {
-        link: link.clone(),
-        commands: connecting.link.clone(),
-        queue: names.own_queue(),
-        capacity: coding.capacities.of(&own_channel),
-        local: local.clone(),
-        proxies: proxies.clone(),
-        names: names.clone(),
-        subscriptions: subscriptions.clone(),
-        subscriptions_of_hosts: connecting.shared.subscriptions.clone(),
-        readiness: readiness.clone(),
-        received: connecting.received.clone(),
-        coding: coding.clone(),
-    };
+    let names = &connecting.names;
+    let (subscriptions, commands) = (&connecting.subscriptions, &connecting.link);
+    let proxies = &connecting.shared.proxies;
     let life = Life::new(names, coding.expiry);
+    let reads_queue = names.reads_queue_on(connecting.number);
     let check = MembershipCheck::new(names, proxies.clone());
-    let memberships = Memberships::new(local.clone(), names, proxies, life.clone(), *group_expiry);
-
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move { inbox.read().await });
-    let (maintained, commands, members) = (
-        subscriptions.clone(),
-        connecting.link.clone(),
+    let mut memberships = Memberships::new(
         local.clone(),
-    );
-    tasks.spawn(async move { maintained.maintain(&commands, &members, memberships).await });
-    let (renewed, commands, group_expiry) = (
-        subscriptions.clone(),
-        connecting.link.clone(),
+        names,
+        proxies.clone(),
+        life.clone(),
         *group_expiry,
     );
-    tasks.spawn(async move { life.keep(&commands, &renewed, check, group_expiry).await });
+    let mut tasks = JoinSet::new();
+    let (link, readiness) = if reads_queue {
+        let inbox = inbox(connecting).await?;
+        let receiving = (inbox.link.clone(), inbox.readiness.clone());
+        tasks.spawn(async move { inbox.read().await });
+        receiving
+    } else {
+        memberships = memberships.alone();
+        (commands.clone(), subscriptions.readiness().clone())
+    };
+    let (maintained, link_of_commands, members) =
+        (subscriptions.clone(), commands.clone(), local.clone());
+    tasks.spawn(async move {
+        maintained
+            .maintain(&link_of_commands, &members, memberships)
+            .await;
+    });
+    let (renewed, link_of_commands, group_expiry) =
+        (subscriptions.clone(), commands.clone(), *group_expiry);
+    tasks.spawn(async move {
+        life.keep(&link_of_commands, &renewed, check, group_expiry)
+            .await;
+    });
     Ok(Receiving {
         link,
         readiness,
         tasks,
+    })
+}
+
+/// Returns the reader of this process' queue.
+async fn inbox(connecting: &Connecting<'_>) -> Result<Inbox> {
+    let (shared, names) = (connecting.shared, &connecting.names);
+    let own_channel = ChannelName::new(format!("{}!", names.process))?;
+    let backpressure = Backpressure(shared.local.clone());
+    Ok(Inbox {
+        link: connecting.open_receiver(Arc::new(backpressure)).await?,
+        commands: connecting.link.clone(),
+        queue: names.own_queue(),
+        capacity: shared.coding.capacities.of(&own_channel),
+        local: shared.local.clone(),
+        proxies: shared.proxies.clone(),
+        names: names.clone(),
+        subscriptions: connecting.subscriptions.clone(),
+        subscriptions_of_hosts: shared.subscriptions.clone(),
+        readiness: Arc::new(Readiness::new()),
+        received: connecting.received.clone(),
+        coding: shared.coding.clone(),
     })
 }

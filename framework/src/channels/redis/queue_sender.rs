@@ -131,8 +131,16 @@ struct Bucket {
 struct Proxy {
     name: ChannelName,
     group: String,
-    /// The link to the host of the group.
+    /// The sign of life of the process, on the host of the group.
+    alive: String,
+    /// The link to that host.
     link: Arc<Link>,
+}
+
+/// The host of a group, which may be another one than that of its members' queues.
+pub(super) struct GroupHost<'a> {
+    pub(super) names: &'a Names,
+    pub(super) link: &'a Arc<Link>,
 }
 
 impl QueueSender {
@@ -213,7 +221,7 @@ impl QueueSender {
     }
 
     /// Sends an event to these members of a group, whose queues are on this host: one entry for each
-    /// queue. Full queues are counted and logged. `groups` is the link to the host of the group.
+    /// queue. Full queues are counted and logged. `groups` is the host of the group.
     ///
     /// # Errors
     /// Those of [`Publisher::send`].
@@ -221,7 +229,7 @@ impl QueueSender {
         &self,
         group: &GroupName,
         members: Vec<ChannelName>,
-        groups: &Arc<Link>,
+        groups: GroupHost<'_>,
         envelope: &Envelope,
         deadline: Instant,
     ) -> Result<()> {
@@ -235,7 +243,7 @@ impl QueueSender {
             });
             by_queue[index].1.push(member);
         }
-        let group_key = self.names.of_group(group);
+        let group_key = groups.names.of_group(group);
         let buckets: Result<Vec<_>> = by_queue
             .into_iter()
             .map(|(_, members)| {
@@ -244,9 +252,10 @@ impl QueueSender {
                 bucket.is_noted = bucket.is_of_seaway;
                 let proxy = members.into_iter().find(is_proxy);
                 bucket.proxy = proxy.map(|name| Proxy {
+                    alive: alive_key(&groups.names.queue_of(&name)),
                     name,
                     group: group_key.clone(),
-                    link: groups.clone(),
+                    link: groups.link.clone(),
                 });
                 Ok(bucket)
             })
@@ -421,7 +430,13 @@ impl QueueSender {
 
     /// Removes the proxy of a process that may have ended from the group, if it has.
     fn check(&self, bucket: &Bucket) {
-        let Some(Proxy { name, group, link }) = bucket.proxy.clone() else {
+        let Some(Proxy {
+            name,
+            group,
+            alive,
+            link,
+        }) = bucket.proxy.clone()
+        else {
             return;
         };
         let now = Instant::now();
@@ -439,10 +454,10 @@ impl QueueSender {
         let Ok(up) = link.current() else {
             return;
         };
-        let (mut connection, queue) = (up.connection, bucket.queue.clone());
+        let mut connection = up.connection;
         tokio::spawn(async move {
             let mut reap = redis::cmd("EVAL");
-            reap.arg(REAP).arg(2).arg(alive_key(&queue)).arg(&group);
+            reap.arg(REAP).arg(2).arg(&alive).arg(&group);
             reap.arg(name.as_str());
             // It is checked again with a later event.
             if reap.query_async::<i64>(&mut connection).await == Ok(1) {

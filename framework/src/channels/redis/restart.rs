@@ -34,8 +34,8 @@ pub(super) enum Sending {
     /// With PUBLISH.
     Publishing,
     /// By adding to queues. Every sender, Python as well, calls ZREMRANGEBYSCORE before it reads the
-    /// members of a group or adds to a queue, so it counts also what was sent to a group whose
-    /// members had not joined again. Nothing else calls it.
+    /// members of a group, maybe on another host, or adds to a queue, so it counts also what was sent
+    /// to a group whose members had not joined again. Nothing else calls it.
     Queueing,
 }
 

@@ -3,6 +3,7 @@
 
 use super::{
     names::Names,
+    publisher::NOT_YET,
     readiness::{Readiness, Status},
 };
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     metric,
     name::{ChannelName, GroupName},
-    redis_link::{Link, Repeat, State, Up},
+    redis_link::{Fault, Link, Repeat, State, Up},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
@@ -284,19 +285,22 @@ impl Subscriptions {
                     registrar.lost();
                     false
                 }
-                State::Up(up) => match self.serve(&up, local, &mut states, &mut registrar).await {
-                    Ok(()) => false,
-                    Err(error) => {
-                        let reason: Arc<str> =
-                            format!("Redis refused a subscription: {error}; check the user's ACL")
-                                .into();
-                        if repeat.is_due(&reason) {
-                            tracing::warn!(%reason, "cannot subscribe; retrying");
+                State::Up(up) => {
+                    let serving = self.serve(link, &up, local, &mut states, &mut registrar);
+                    match serving.await {
+                        Ok(()) => false,
+                        Err(error) => {
+                            let status = refused(link, &up, &error);
+                            if let Status::Refused(reason) | Status::Interrupted(reason) = &status
+                                && repeat.is_due(reason)
+                            {
+                                tracing::warn!(%reason, "cannot subscribe; retrying");
+                            }
+                            self.mark_interrupted(status);
+                            true
                         }
-                        self.mark_interrupted(Status::Refused(reason));
-                        true
                     }
-                },
+                }
             };
             if pause {
                 tokio::select! {
@@ -324,6 +328,7 @@ impl Subscriptions {
     /// The error with which Redis refused a subscription that this process needs.
     async fn serve(
         &self,
+        link: &Link,
         up: &Up,
         local: &LocalChannels,
         states: &mut watch::Receiver<State>,
@@ -345,14 +350,13 @@ impl Subscriptions {
             outcome = operations.next() => outcome,
             () = is_over(states, up) => return Ok(()),
         } {
-            if let Some(error) = self.refusal(&outcome, local) {
-                return if is_broken(error) {
-                    Ok(())
-                } else {
-                    Err(error.clone())
+            if let Some(error) = self.refusal(link, up, &outcome, local) {
+                return match link.fault(up.generation, error) {
+                    Some(Fault::Broken | Fault::Moved) => Ok(()),
+                    Some(Fault::NotYet) | None => Err(error.clone()),
                 };
             }
-            self.complete(outcome, &mut operations, connection, registrar);
+            self.complete(outcome, &mut operations, link, up, registrar);
         }
         registrar.confirmed(up).await;
         self.readiness.set(Status::Restored {
@@ -369,7 +373,7 @@ impl Subscriptions {
                     }
                 }
                 Some(outcome) = operations.next() => {
-                    self.complete(outcome, &mut operations, connection, registrar);
+                    self.complete(outcome, &mut operations, link, up, registrar);
                 }
             }
             self.command(&mut operations, connection, local, registrar);
@@ -379,11 +383,22 @@ impl Subscriptions {
     /// Returns the error that keeps this process from receiving what its members have joined: a
     /// broken connection, or a refused subscription that Redis allowed before. The refusal of a
     /// group that only new members wait for fails those members alone.
-    fn refusal<'a>(&self, outcome: &'a Outcome, local: &LocalChannels) -> Option<&'a RedisError> {
+    fn refusal<'a>(
+        &self,
+        link: &Link,
+        up: &Up,
+        outcome: &'a Outcome,
+        local: &LocalChannels,
+    ) -> Option<&'a RedisError> {
         match outcome {
             Outcome::OwnChannels(Err(error)) => Some(error),
-            Outcome::Subscribed(_, Err(error)) if is_broken(error) => Some(error),
-            Outcome::Subscribed(groups, Err(error)) if groups.len() == 1 => {
+            Outcome::Subscribed(groups, Err(error)) => {
+                match link.fault(up.generation, error) {
+                    Some(Fault::Broken | Fault::Moved) => return Some(error),
+                    Some(Fault::NotYet) => return None,
+                    None if groups.len() > 1 => return None,
+                    None => {}
+                }
                 let group = &groups[0];
                 let waiting = self
                     .table()
@@ -495,9 +510,11 @@ impl Subscriptions {
         &self,
         outcome: Outcome,
         operations: &mut FuturesUnordered<Operation>,
-        connection: &MultiplexedConnection,
+        link: &Link,
+        up: &Up,
         registrar: &impl Registrar,
     ) {
+        let connection = &up.connection;
         match outcome {
             Outcome::OwnChannels(_) => {}
             Outcome::Subscribed(groups, Ok(())) => {
@@ -519,25 +536,22 @@ impl Subscriptions {
                     due.insert(group);
                 }
             }
-            // Redis refuses the whole command because of one group; the allowed ones must not fail
-            // with it.
-            Outcome::Subscribed(groups, Err(error)) if groups.len() > 1 && !is_broken(&error) => {
-                for group in groups {
-                    operations.push(subscribe_to(registrar, connection, vec![group]));
+            Outcome::Subscribed(groups, Err(error)) => match link.fault(up.generation, &error) {
+                // Those that wait for it wait for the next connection.
+                Some(Fault::Broken | Fault::Moved) => self.refuse(groups, None),
+                Some(Fault::NotYet) => {
+                    let again = subscribe_to(registrar, connection, groups);
+                    operations.push(Box::pin(sleep(NOT_YET).then(|()| again)));
                 }
-            }
-            Outcome::Subscribed(groups, Err(error)) => {
-                let mut table = self.table();
-                for group in groups {
-                    if let Some(entry) = table.groups.get_mut(&group) {
-                        entry.phase = Phase::Idle;
-                        // If the connection broke, the waiters wait for the next one.
-                        if !is_broken(&error) {
-                            entry.settle(&Err(Arc::from(error.to_string())));
-                        }
+                // Redis refuses the whole command because of one group; the allowed ones must not
+                // fail with it.
+                None if groups.len() > 1 => {
+                    for group in groups {
+                        operations.push(subscribe_to(registrar, connection, vec![group]));
                     }
                 }
-            }
+                None => self.refuse(groups, Some(&error)),
+            },
             Outcome::Unsubscribed(groups) => {
                 let mut table = self.table();
                 for group in groups {
@@ -547,6 +561,20 @@ impl Subscriptions {
                     // A channel may have joined meanwhile.
                     table.due.insert(group);
                 }
+            }
+        }
+    }
+
+    /// Records that Redis has no subscription to these groups; `error` is for those that wait for it.
+    fn refuse(&self, groups: Vec<GroupName>, error: Option<&RedisError>) {
+        let mut table = self.table();
+        for group in groups {
+            let Some(entry) = table.groups.get_mut(&group) else {
+                continue;
+            };
+            entry.phase = Phase::Idle;
+            if let Some(error) = error {
+                entry.settle(&Err(Arc::from(error.to_string())));
             }
         }
     }
@@ -628,7 +656,13 @@ pub(super) async fn is_over(states: &mut watch::Receiver<State>, up: &Up) {
     states.mark_changed();
 }
 
-/// Returns whether a command failed because its connection did.
-pub(super) fn is_broken(error: &RedisError) -> bool {
-    error.is_io_error() || error.is_connection_dropped() || error.is_unrecoverable_error()
+/// Returns the status after an error with which Redis refused a subscription.
+fn refused(link: &Link, up: &Up, error: &RedisError) -> Status {
+    match link.fault(up.generation, error) {
+        Some(_) => Status::Interrupted(error.to_string().into()),
+        None => {
+            let reason = format!("Redis refused a subscription: {error}; check the user's ACL");
+            Status::Refused(reason.into())
+        }
+    }
 }

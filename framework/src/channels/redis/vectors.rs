@@ -3,7 +3,6 @@
 use super::{
     coding::{Coding, Entry, Recipients, Serializer, score},
     fernet::Keys,
-    hosts::Hosts,
 };
 use crate::{
     channels::Envelope,
@@ -196,7 +195,11 @@ fn an_event_that_names_recipients_itself_is_refused() {
 fn names_belong_to_the_hosts_of_python() {
     for Hashed { value, hosts } in vectors().hash {
         for (count, expected) in hosts {
-            assert_eq!(Hosts::new(count).of(&value), expected, "{value} of {count}");
+            assert_eq!(
+                crate::redis_link::Hosts::independent(count).of(&value),
+                expected,
+                "{value} of {count}"
+            );
         }
     }
 }

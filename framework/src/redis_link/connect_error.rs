@@ -1,0 +1,134 @@
+//! Why an attempt to connect failed.
+
+use redis::RedisError;
+use std::{borrow::Cow, fmt, io, sync::Arc};
+
+/// The reason why an attempt to connect failed.
+#[derive(Debug)]
+pub(super) struct ConnectError {
+    reason: Cow<'static, str>,
+    pub(super) cause: Cause,
+    /// The address, if it was known.
+    at: Option<Arc<str>>,
+}
+
+/// The kind of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Nothing listens at the address.
+    NothingListens,
+    /// The connection was closed before any byte arrived, as by a server that is shutting down.
+    ClosedEarly,
+    /// Redis refused: wrong password, missing permissions, or the server is not Redis. Waiting
+    /// alone does not help.
+    Denied,
+    /// Any other failure.
+    Unreachable,
+}
+
+impl ConnectError {
+    pub(super) fn new(reason: impl Into<Cow<'static, str>>, cause: Cause) -> Self {
+        Self {
+            reason: reason.into(),
+            cause,
+            at: None,
+        }
+    }
+
+    /// Records where the attempt failed, if the URL does not say it.
+    pub(super) fn at(mut self, address: &Arc<str>, is_shown: bool) -> Self {
+        self.at = Some(address.clone());
+        if is_shown {
+            self.reason = format!("{address}: {}", self.reason).into();
+        }
+        self
+    }
+
+    /// Returns whether the attempt failed at the server with this address.
+    pub(super) fn is_at(&self, shown: &str) -> bool {
+        self.at.as_deref() == Some(shown)
+    }
+
+    /// Returns the error for a TLS connection that the server has ended.
+    pub(super) fn tls_ended(error: &RedisError) -> Self {
+        let reason = format!(
+            "it ended the TLS connection: {error}; if it requires a certificate of its clients, name it with ssl_certfile \
+             and ssl_keyfile"
+        );
+        Self::new(reason, Cause::Denied)
+    }
+
+    /// Returns the reason and cause that Redis' response indicates.
+    pub(super) fn of(error: &RedisError) -> Self {
+        let (reason, cause): (Cow<'static, str>, _) = match error.code() {
+            Some("WRONGPASS") => (
+                "it refused the user name or password (WRONGPASS); correct them in the URL, and percent-encode special \
+                 characters: # is %23, @ is %40, / is %2F"
+                    .into(),
+                Cause::Denied,
+            ),
+            Some("NOAUTH") => (
+                "it requires a password (NOAUTH); write redis://:password@host:port".into(),
+                Cause::Denied,
+            ),
+            Some(_) if error.to_string().contains("unknown command") => (
+                "it does not know HELLO; Redis 6 or later is needed".into(),
+                Cause::Denied,
+            ),
+            Some(code) => (
+                format!("it refused the connection ({code}): {}", detail(error)).into(),
+                Cause::Denied,
+            ),
+            None if error.is_io_error() || error.is_connection_dropped() => (
+                "it closed the connection before it responded; check that this is the port of a Redis without TLS, or write rediss://"
+                    .into(),
+                Cause::ClosedEarly,
+            ),
+            None => match error.kind() {
+                redis::ErrorKind::Parse => (
+                    "the server there does not use the Redis protocol; check the port".into(),
+                    Cause::Denied,
+                ),
+                redis::ErrorKind::AuthenticationFailed => (
+                    format!("it refused the user name or password: {}", detail(error)).into(),
+                    Cause::Denied,
+                ),
+                _ => (detail(error).into(), Cause::Unreachable),
+            },
+        };
+        Self::new(reason, cause)
+    }
+
+    pub(super) fn io(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Self::new(
+                "connection refused; start Redis there, or correct the address",
+                Cause::NothingListens,
+            ),
+            io::ErrorKind::PermissionDenied => Self::new(
+                format!(
+                    "{error}; this process needs the permission to use the socket (unixsocketperm)"
+                ),
+                Cause::Denied,
+            ),
+            _ => Self::new(error.to_string(), Cause::Unreachable),
+        }
+    }
+
+    pub(super) fn timeout(reason: &'static str) -> Self {
+        Self::new(reason, Cause::Unreachable)
+    }
+}
+
+/// Returns the server's own error message, or that of the client library.
+fn detail(error: &RedisError) -> String {
+    error
+        .detail()
+        .map_or_else(|| error.to_string(), str::to_owned)
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}

@@ -1,0 +1,32 @@
+//! What a failed command says of its connection.
+
+use redis::RedisError;
+
+/// Why a command failed that the current primary would run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The connection broke: the command may have run.
+    Broken,
+    /// The connection leads to a server that is not the primary, and did not run the command.
+    Moved,
+    /// The server did not run the command, because a fail-over or the move of a slot is under way.
+    NotYet,
+}
+
+impl Fault {
+    /// Returns the fault, unless the command itself was refused.
+    pub(super) fn of(error: &RedisError) -> Option<Self> {
+        match error.code() {
+            Some("MOVED" | "READONLY" | "UNBLOCKED") => Some(Self::Moved),
+            Some("ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN") => Some(Self::NotYet),
+            // Redis 6 reports what a script was refused as an error of the script.
+            Some(_) if error.to_string().contains("-READONLY") => Some(Self::Moved),
+            _ => {
+                let is_broken = error.is_io_error()
+                    || error.is_connection_dropped()
+                    || error.is_unrecoverable_error();
+                is_broken.then_some(Self::Broken)
+            }
+        }
+    }
+}

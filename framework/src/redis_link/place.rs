@@ -1,0 +1,104 @@
+//! Where a server is now.
+
+use super::{address::Address, connect_error::ConnectError, directory::Directory, repeat::Repeat};
+use std::{
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::time::sleep;
+
+/// How often it is checked whether a connection still leads to the primary: an old primary that is
+/// cut off from the others continues to accept commands.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+/// How old an answer may be for that.
+const CHECK_AGE: Duration = Duration::from_millis(500);
+
+/// How old an answer may be when a connection is made.
+const FRESH: Duration = Duration::from_millis(20);
+
+/// The place of one server: its address, or how to find it before each connection.
+#[derive(Clone)]
+pub(crate) struct Place {
+    /// For a log; without the password that a URL may hold.
+    shown: Arc<str>,
+    finding: Finding,
+    /// What was logged of failures, of all servers of the URL.
+    logged: Arc<Mutex<Repeat>>,
+}
+
+#[derive(Clone)]
+enum Finding {
+    Fixed(Address),
+    /// The primary that has this slot.
+    Primary(Arc<Directory>, u16),
+}
+
+impl Place {
+    pub(super) fn fixed(address: Address) -> Self {
+        Self {
+            shown: address.shown().clone(),
+            finding: Finding::Fixed(address),
+            logged: Arc::default(),
+        }
+    }
+
+    pub(super) fn primary(directory: &Arc<Directory>, slot: u16) -> Self {
+        Self {
+            shown: directory.shown().clone(),
+            finding: Finding::Primary(directory.clone(), slot),
+            logged: directory.logged().clone(),
+        }
+    }
+
+    /// Returns the address, Sentinels, or nodes of the URL, for a log.
+    pub(crate) fn shown(&self) -> &Arc<str> {
+        &self.shown
+    }
+
+    /// Returns whether a failure is to be logged, and records that it was: the shards of a Cluster fail
+    /// together.
+    pub(super) fn is_log_due(&self, purpose: &str, reason: &str) -> bool {
+        let logged = self.logged.lock();
+        let mut logged = logged.expect("no code panics while it holds this lock");
+        logged.is_due(&format!("{purpose}: {reason}"))
+    }
+
+    /// Returns the current address of the server.
+    ///
+    /// # Errors
+    /// If no Sentinel or node of the Cluster responds, or none knows the server.
+    pub(super) async fn find(&self) -> Result<Address, ConnectError> {
+        match &self.finding {
+            Finding::Fixed(address) => Ok(address.clone()),
+            Finding::Primary(directory, slot) => directory.find(*slot, FRESH).await,
+        }
+    }
+
+    /// Returns the directory, if the server is the primary that one names.
+    pub(super) fn directory(&self) -> Option<&Directory> {
+        match &self.finding {
+            Finding::Fixed(_) => None,
+            Finding::Primary(directory, _) => Some(directory),
+        }
+    }
+
+    /// Waits until the server is known to be at another address. No response is no reason to leave.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(super) async fn moved_from(&self, address: &Address) {
+        let Finding::Primary(directory, slot) = &self.finding else {
+            return pending().await;
+        };
+        loop {
+            sleep(CHECK_EVERY).await;
+            if let Ok(now) = directory.find(*slot, CHECK_AGE).await
+                && now.shown() != address.shown()
+            {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! Tests of the forms in which Redis is deployed: TLS, Unix socket, users, Sentinels, Cluster.
+
+use std::time::Duration;
+
+use seaway::{
+    ChannelName, Channels, ErrorKind, Event,
+    channels::{Envelope, Mailbox, redis::RedisConfig},
+    session::{Id, Record, RedisStore, SessionStore},
+    testing::channel_layer,
+};
+use seaway_tests::support::{
+    Authority, Cluster, Redis, Scratch, Sentinels,
+    port::free_port,
+    wait::{DEADLINE, until},
+};
+use tokio::time::timeout;
+
+#[derive(Debug, Event)]
+enum Said {
+    Text { text: String },
+}
+
+fn said(text: &str) -> Said {
+    Said::Text {
+        text: text.to_owned(),
+    }
+}
+
+async fn connect(url: &str) -> Channels {
+    let channels = Channels::redis(url).await;
+    channels.unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+/// Checks that both formats conform, and that sessions can be stored.
+async fn works(url: &str) {
+    for is_queue in [false, true] {
+        channel_layer::conforms(async || {
+            let config = RedisConfig::new(url);
+            let config = if is_queue { config.queue() } else { config };
+            let channels = Channels::redis(config).await;
+            channels.unwrap_or_else(|error| panic!("{error:?}"))
+        })
+        .await;
+    }
+    let store = RedisStore::connect(url).await.expect("the same Redis");
+    stores(&store).await;
+}
+
+/// Checks that a store stores sessions.
+async fn stores(store: &RedisStore) {
+    for number in 0..40 {
+        let mut record = record(number);
+        store.create(&mut record).await.unwrap();
+        store.save(&record).await.unwrap();
+        assert_eq!(load(store, &record.id).await, Some(number));
+        store.delete(&record.id).await.unwrap();
+        assert_eq!(load(store, &record.id).await, None);
+        assert!(store.save(&record).await.is_err(), "it is gone");
+    }
+}
+
+fn record(number: u32) -> Record {
+    let expiry_date = seaway::session::time::OffsetDateTime::now_utc() + Duration::from_secs(60);
+    Record {
+        id: Id::default(),
+        data: [("number".to_owned(), number.into())].into(),
+        expiry_date,
+    }
+}
+
+async fn load(store: &RedisStore, id: &Id) -> Option<u32> {
+    let record = store.load(id).await.unwrap()?;
+    serde_json::from_value(record.data["number"].clone()).ok()
+}
+
+async fn refusal(url: &str) -> String {
+    let error = Channels::redis(url).await.expect_err(url);
+    assert_eq!(error.kind(), ErrorKind::Layer);
+    let of_store = RedisStore::connect(url).await.expect_err(url);
+    assert_eq!(of_store.kind(), ErrorKind::Session);
+    error.to_string()
+}
+
+async fn receive(mailbox: &mut Mailbox) -> String {
+    let received = timeout(DEADLINE, mailbox.receive()).await.expect("in time");
+    text(received.expect("nothing missed"))
+}
+
+fn text(envelope: Envelope) -> String {
+    let Said::Text { text } = &*envelope.decode::<Said>().unwrap();
+    text.clone()
+}
+
+/// A Redis with a port for TLS beside the usual one.
+async fn with_tls(authority: &Authority, host: &str, options: &[&str]) -> (Redis, u16) {
+    let port = free_port();
+    let (certificate, key) = authority.certify(host);
+    let (tls_port, authority) = (port.to_string(), authority.file());
+    let tls = [
+        &["--tls-port", &tls_port, "--tls-ca-cert-file", &authority][..],
+        &["--tls-cert-file", &certificate, "--tls-key-file", &key],
+        options,
+    ];
+    (Redis::with(&tls.concat()).await, port)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_with_tls_works() {
+    let authority = Authority::new();
+    let (_redis, port) = with_tls(&authority, "localhost", &["--tls-auth-clients", "no"]).await;
+
+    let file = authority.file();
+    works(&format!("rediss://localhost:{port}?ssl_ca_certs={file}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_that_requires_a_certificate_of_its_clients_works() {
+    let authority = Authority::new();
+    let (_redis, port) = with_tls(&authority, "localhost", &[]).await;
+    let url = format!(
+        "rediss://localhost:{port}?ssl_ca_certs={}",
+        authority.file()
+    );
+    let (certificate, key) = authority.certify("client");
+
+    let reason = refusal(&url).await;
+    assert!(reason.contains("ssl_certfile"), "{reason}");
+    let channels = connect(&format!(
+        "{url}&ssl_certfile={certificate}&ssl_keyfile={key}"
+    ))
+    .await;
+    channels.health().unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_certificate_is_refused_with_the_reason() {
+    let authority = Authority::new();
+    let (redis, port) = with_tls(&authority, "cache.example", &["--tls-auth-clients", "no"]).await;
+    let other_authority = Authority::new();
+    let (file, other) = (authority.file(), other_authority.file());
+    let plain = redis.port();
+
+    for (url, expected) in [
+        (
+            format!("rediss://localhost:{port}?ssl_ca_certs={other}"),
+            "not trusted",
+        ),
+        (
+            format!("rediss://localhost:{port}?ssl_ca_certs={file}"),
+            "for other names than localhost",
+        ),
+        (
+            format!("rediss://localhost:{plain}?ssl_ca_certs={file}"),
+            "does not use TLS",
+        ),
+        (format!("redis://localhost:{port}"), "write rediss://"),
+    ] {
+        let reason = refusal(&url).await;
+        assert!(reason.contains(expected), "{url}: {reason}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unix_socket_works() {
+    let folder = Scratch::new("socket");
+    let path = folder.path().join("redis.sock").display().to_string();
+    let _redis = Redis::with(&["--unixsocket", &path]).await;
+
+    works(&format!("unix://{path}?db=1")).await;
+    let reason = refusal(&format!("unix://{path}.not")).await;
+    assert!(reason.contains("connection refused"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_user_and_a_database_of_the_url_are_used() {
+    let user = "ana on >se/cret ~* &* +@all";
+    let redis =
+        Redis::with(&[&["--user"][..], &user.split(' ').collect::<Vec<_>>()].concat()).await;
+    let port = redis.port();
+
+    let jobs = ChannelName::new("jobs").unwrap();
+    let channels = connect(&format!("valkey://ana:se%2Fcret@localhost:{port}/3")).await;
+    channels.send(&jobs, &said("hello")).await.unwrap();
+
+    let keys = redis.does(&["INFO", "keyspace"]).await;
+    assert!(keys.contains("db3:keys=1"), "{keys}");
+    let list = redis.does(&["ACL", "GETUSER", "ana"]).await;
+    assert!(list.contains("flags"), "{list}");
+    let reason = refusal(&format!("redis://ana:wrong@localhost:{port}")).await;
+    assert!(reason.contains("WRONGPASS"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_sentinels_know_works() {
+    let sentinels = Sentinels::new().await;
+
+    works(&sentinels.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_works() {
+    let cluster = Cluster::new().await;
+
+    works(&cluster.url()).await;
+}
+
+#[tokio::test]
+async fn a_deployment_that_is_not_what_the_url_says_is_refused_with_the_reason() {
+    let (redis, mut sentinels) = (Redis::new().await, Sentinels::new().await);
+    let (port, url) = (redis.port(), sentinels.url());
+    let primary = sentinels.primary().await.port();
+
+    for (url, expected) in [
+        (
+            format!("redis+cluster://localhost:{port}"),
+            "not a node of a Cluster",
+        ),
+        (
+            format!("redis+sentinel://localhost:{port}/rooms"),
+            "not a Sentinel",
+        ),
+        (url.replace("/rooms", "/halls"), "`halls`"),
+        (format!("redis+cluster://localhost:{primary}"), "redis://"),
+        (
+            "redis+sentinel://localhost:1,localhost:2/rooms".to_owned(),
+            "localhost:2: connection refused",
+        ),
+        (
+            "redis+cluster://localhost:1,localhost:2".to_owned(),
+            "localhost:2: connection refused",
+        ),
+    ] {
+        let reason = refusal(&url).await;
+        assert!(reason.contains(expected), "{url}: {reason}");
+    }
+}
+
+#[tokio::test]
+async fn sessions_outlive_the_primary_that_sentinels_replace() {
+    let mut sentinels = Sentinels::new().await;
+    let store = RedisStore::connect(&sentinels.url()).await.unwrap();
+    stores(&store).await;
+
+    sentinels.kill_primary().await;
+
+    stores_again(&store).await;
+    sentinels.fail_over().await;
+    stores_again(&store).await;
+}
+
+#[tokio::test]
+async fn sessions_outlive_a_primary_of_a_cluster() {
+    let mut cluster = Cluster::new().await;
+    let store = RedisStore::connect(&cluster.url()).await.unwrap();
+    stores(&store).await;
+
+    cluster.kill_primary(1).await;
+
+    stores_again(&store).await;
+    cluster.fail_over(0).await;
+    stores_again(&store).await;
+}
+
+async fn stores_again(store: &RedisStore) {
+    until("a store that stores on all servers", DEADLINE, async || {
+        for number in 0..40 {
+            store.create(&mut record(number)).await.ok()?;
+        }
+        Some(())
+    })
+    .await;
+    stores(store).await;
+}
+
+#[tokio::test]
+async fn groups_are_spread_over_all_primaries_of_a_cluster() {
+    let cluster = Cluster::new().await;
+    let channels = connect(&cluster.url()).await;
+    let mailbox = channels.open().await.unwrap();
+
+    for number in 0..300 {
+        let room = channels.group::<Said>(&format!("room-{number}")).unwrap();
+        room.add(mailbox.name()).await.unwrap();
+    }
+
+    for number in 0..3 {
+        let subscribed = cluster.node(number).does(&["INFO", "stats"]).await;
+        let line = |line: &str| line.strip_prefix("pubsubshard_channels:")?.parse().ok();
+        let channels: u32 = subscribed.lines().find_map(line).expect("a count");
+        assert!((70..=140).contains(&channels), "{number}: {channels}");
+    }
+}
+
+#[tokio::test]
+async fn a_slot_that_moves_to_another_primary_is_followed() {
+    let cluster = Cluster::new().await;
+    let (here, there) = (connect(&cluster.url()).await, connect(&cluster.url()).await);
+    let room = here.group::<Said>("room").unwrap();
+    let mut mailbox = here.open().await.unwrap();
+    room.add(mailbox.name()).await.unwrap();
+    // The slots of the shards, from the first primary to the last.
+    for slot in [512, 1537, 2559, 3586, 4608] {
+        cluster.move_slot(slot, 2).await;
+    }
+    for slot in [5633, 6654, 7679, 8704, 9729, 10751] {
+        cluster.move_slot(slot, 0).await;
+    }
+
+    let sender = there.group::<Said>("room").unwrap();
+    sender.send(&said("first")).await.unwrap();
+
+    // It was told of the gap if the event came before its subscription had moved.
+    match timeout(DEADLINE, mailbox.receive()).await.expect("in time") {
+        Ok(envelope) => assert_eq!(text(envelope), "first"),
+        Err(missed) => println!("{missed}"),
+    }
+    until("an event that arrives", DEADLINE, async || {
+        sender.send(&said("again")).await.ok()?;
+        let received = timeout(Duration::from_millis(200), mailbox.receive()).await;
+        matches!(received, Ok(Ok(_))).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cluster_without_one_of_its_primaries_serves_the_groups_of_the_others() {
+    let mut cluster = Cluster::new().await;
+    let config = RedisConfig::new(cluster.url()).send_timeout(Duration::from_millis(500));
+    let channels = Channels::redis(config).await.unwrap();
+    let mut mailbox = channels.open().await.unwrap();
+    let rooms: Vec<_> = (0..30)
+        .map(|number| channels.group::<Said>(&format!("room-{number}")).unwrap())
+        .collect();
+    for room in &rooms {
+        room.add(mailbox.name()).await.unwrap();
+    }
+
+    cluster.kill_both(1);
+    let (mut sent, mut failed) = (0, 0);
+    for room in &rooms {
+        match room.send(&said("x")).await {
+            Ok(()) => sent += 1,
+            Err(_) => failed += 1,
+        }
+    }
+
+    assert!(sent >= 10 && failed >= 5, "{sent} sent, {failed} failed");
+    for _ in 0..sent {
+        assert_eq!(receive(&mut mailbox).await, "x");
+    }
+    cluster.start(1).await;
+    for room in &rooms {
+        until("a room that is back", DEADLINE, async || {
+            room.send(&said("back")).await.ok()
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn an_old_primary_that_is_cut_off_from_the_sentinels_is_left() {
+    let mut sentinels = Sentinels::new().await;
+    let (here, there) = (
+        connect(&sentinels.url()).await,
+        connect(&sentinels.url()).await,
+    );
+    let room = here.group::<Said>("room").unwrap();
+    let mut mailbox = here.open().await.unwrap();
+    room.add(mailbox.name()).await.unwrap();
+
+    // The old primary continues, and closes no connection.
+    sentinels.replace_a_primary_that_is_cut_off().await;
+
+    let sender = there.group::<Said>("room").unwrap();
+    until("the notice of the gap", DEADLINE, async || {
+        let received = timeout(Duration::from_millis(100), mailbox.receive()).await;
+        matches!(received, Ok(Err(_))).then_some(())
+    })
+    .await;
+    sender.send(&said("hello")).await.unwrap();
+    assert_eq!(receive(&mut mailbox).await, "hello");
+}
