@@ -112,6 +112,12 @@ mod guides {
     #[doc = include_str!("../docs/channel-layers.md")]
     mod channel_layers {}
 
+    #[doc = include_str!("../docs/redis.md")]
+    mod redis {}
+
+    #[doc = include_str!("../docs/custom-layers.md")]
+    mod custom_layers {}
+
     #[doc = include_str!("../docs/tutorial/1-a-chat-room.md")]
     mod a_chat_room {}
 
