@@ -151,7 +151,7 @@ async fn a_wrong_certificate_is_refused_with_the_reason() {
         ),
         (
             format!("rediss://localhost:{plain}?ssl_ca_certs={file}"),
-            "does not use TLS",
+            "does not use TLS, write redis://",
         ),
         (format!("redis://localhost:{port}"), "write rediss://"),
     ] {

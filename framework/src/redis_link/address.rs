@@ -117,7 +117,11 @@ impl Address {
                 match &self.tls {
                     Some(tls) => {
                         let securing = timeout(HANDSHAKE_TIMEOUT, tls.connect(host, stream)).await;
-                        let late = |_| ConnectError::timeout("no TLS handshake within 5 s");
+                        let late = |_| {
+                            ConnectError::timeout(
+                                "no TLS handshake within 5 s; if this Redis does not use TLS, write redis://, or use its TLS port",
+                            )
+                        };
                         self.handshake(securing.map_err(late)??, inbox).await
                     }
                     None => self.handshake(stream, inbox).await,
