@@ -101,7 +101,7 @@ const RESPONSE: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\n\
 
 /// Responds to a client that has too many connections, and closes this one.
 pub(super) async fn respond(socket: Socket) {
-    // A client that does not read, or has left, has nothing to be told.
+    // A client that does not read, or has left, gets no response.
     _ = tokio::time::timeout(LINGER, write(socket)).await;
 }
 
