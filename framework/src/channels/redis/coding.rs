@@ -65,7 +65,7 @@ pub(super) enum Recipients<'a> {
 
 /// A decoded entry of a queue.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct QueueEntry {
     pub(super) event: Bytes,
     pub(super) recipients: Vec<ChannelName>,
 }
@@ -132,12 +132,12 @@ impl Coding {
     }
 
     /// Decodes an entry of a queue. One that cannot be decoded is counted and logged.
-    pub(super) fn decode_entry(&self, entry: &[u8]) -> Option<Entry> {
+    pub(super) fn decode_entry(&self, entry: &[u8]) -> Option<QueueEntry> {
         let decoded = entry
             .get(RANDOM_PREFIX..)
             .ok_or("it is shorter than its random prefix")
             .and_then(|event| self.decode(Bytes::copy_from_slice(event), Some(self.expiry)))
-            .and_then(Entry::read);
+            .and_then(QueueEntry::read);
         decoded.map_err(count).ok()
     }
 
@@ -172,7 +172,7 @@ impl Coding {
     }
 }
 
-impl Entry {
+impl QueueEntry {
     fn read(event: Bytes) -> Result<Self, &'static str> {
         #[derive(Deserialize)]
         #[serde(untagged)]

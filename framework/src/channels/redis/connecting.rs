@@ -17,7 +17,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
 /// What all hosts of a layer share.
-pub(super) struct Shared {
+pub(super) struct LayerParts {
     pub(super) wire: Wire,
     pub(super) timeout: Duration,
     pub(super) local: LocalChannels,
@@ -31,7 +31,7 @@ pub(super) struct Shared {
 
 /// What the receiving half of a host is made from.
 pub(super) struct Connecting<'a> {
-    pub(super) shared: &'a Shared,
+    pub(super) shared: &'a LayerParts,
     /// The number of the host.
     pub(super) number: usize,
     /// The names on this host.

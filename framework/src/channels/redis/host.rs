@@ -2,7 +2,7 @@
 
 use super::{
     config::Wire,
-    connecting::{Connecting, Receiving, Shared},
+    connecting::{Connecting, LayerParts, Receiving},
     named::NamedChannels,
     names::Names,
     publisher::Publisher,
@@ -45,7 +45,7 @@ impl Host {
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if Redis does not respond or refuses.
-    pub(super) async fn connect(number: usize, place: Place, shared: &Shared) -> Result<Self> {
+    pub(super) async fn connect(number: usize, place: Place, shared: &LayerParts) -> Result<Self> {
         // Longer than any operation waits: a stall that ends in time costs a delay, not the
         // connection.
         let silence = shared
@@ -77,7 +77,7 @@ impl Host {
 
     fn assemble(connecting: Connecting<'_>, receiving: Receiving) -> Self {
         let names = connecting.names;
-        let Shared {
+        let LayerParts {
             coding,
             group_expiry,
             timeout,

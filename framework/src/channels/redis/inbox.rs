@@ -6,7 +6,7 @@
 //! empty in Python's eyes, unless the process cannot keep up.
 
 use super::{
-    coding::{self, Coding, Entry, since_epoch},
+    coding::{self, Coding, QueueEntry, since_epoch},
     names::{Names, Proxies},
     pending_gap::{Gap, Notice, PendingGap},
     queue_sender::DROPPED,
@@ -379,7 +379,7 @@ impl Inbox {
 
     fn deliver(&self, event: &[u8]) {
         self.received.record(self.queue.as_bytes(), event);
-        let Some(Entry { event, recipients }) = self.coding.decode_entry(event) else {
+        let Some(QueueEntry { event, recipients }) = self.coding.decode_entry(event) else {
             return;
         };
         if recipients.is_empty() {

@@ -3,7 +3,7 @@
 use super::{
     coding::Coding,
     config::{RedisConfig, Wire},
-    connecting::Shared,
+    connecting::LayerParts,
     group_send::group_send,
     host::Host,
     names::{Names, Proxies, is_python_consumer},
@@ -94,7 +94,7 @@ impl RedisChannelLayer {
         let (told, named) = (subscriptions.clone(), names.clone());
         let emptied = move |group: &GroupName| told[named.host_of_group(group)].emptied(group);
         let local = LocalChannels::new(config.mailbox_capacity, emptied);
-        let shared = Shared {
+        let shared = LayerParts {
             wire: config.wire,
             timeout: config.send_timeout,
             local: local.clone(),

@@ -6,7 +6,7 @@ use super::{
     pending_gap::{Gap, Notice, PendingGap},
     restart::{self, Sending},
     sign_of_life::Life,
-    subscriptions::{Registrar, Reply},
+    subscriptions::{CommandFuture, Registrar},
 };
 use crate::{
     channels::LocalChannels,
@@ -140,11 +140,11 @@ impl Registrar for Memberships {
         }
     }
 
-    fn register(&self, _: &MultiplexedConnection) -> Reply {
+    fn register(&self, _: &MultiplexedConnection) -> CommandFuture {
         Box::pin(ready(self.is_alive.clone()))
     }
 
-    fn add(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> Reply {
+    fn add(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> CommandFuture {
         let mut pipe = redis::pipe();
         let now = score(since_epoch());
         for group in groups {
@@ -160,7 +160,7 @@ impl Registrar for Memberships {
         run(connection, pipe)
     }
 
-    fn remove(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> Reply {
+    fn remove(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> CommandFuture {
         let mut pipe = redis::pipe();
         for group in groups {
             let (key, proxy) = (self.names.of_group(group), self.proxies.of(group));
@@ -184,7 +184,7 @@ async fn loaded(up: &Up) {
     }
 }
 
-fn run(connection: &MultiplexedConnection, pipe: redis::Pipeline) -> Reply {
+fn run(connection: &MultiplexedConnection, pipe: redis::Pipeline) -> CommandFuture {
     let mut connection = connection.clone();
     Box::pin(async move { pipe.exec_async(&mut connection).await })
 }

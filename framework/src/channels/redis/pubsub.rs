@@ -10,7 +10,7 @@ use super::{
     names::Names,
     pending_gap::{Gap, PendingGap},
     restart::{self, Sending},
-    subscriptions::{Registrar, Reply},
+    subscriptions::{CommandFuture, Registrar},
 };
 use crate::{channels::LocalChannels, error::Result, name::GroupName, redis_link::Up};
 use redis::aio::MultiplexedConnection;
@@ -101,7 +101,7 @@ impl Registrar for Subscriber {
         }
     }
 
-    fn register(&self, connection: &MultiplexedConnection) -> Reply {
+    fn register(&self, connection: &MultiplexedConnection) -> CommandFuture {
         if self.names.are_sharded() {
             return sharded(connection, "SSUBSCRIBE", &[self.names.own_sharded()]);
         }
@@ -109,7 +109,7 @@ impl Registrar for Subscriber {
         Box::pin(async move { connection.psubscribe(pattern).await })
     }
 
-    fn add(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> Reply {
+    fn add(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> CommandFuture {
         let channels = self.channels_of(groups);
         if self.names.are_sharded() {
             return sharded(connection, "SSUBSCRIBE", &channels);
@@ -118,7 +118,7 @@ impl Registrar for Subscriber {
         Box::pin(async move { connection.subscribe(channels).await })
     }
 
-    fn remove(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> Reply {
+    fn remove(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> CommandFuture {
         let channels = self.channels_of(groups);
         if self.names.are_sharded() {
             return sharded(connection, "SUNSUBSCRIBE", &channels);
@@ -129,7 +129,11 @@ impl Registrar for Subscriber {
 }
 
 /// Runs a command for each of these sharded channels: each is confirmed once.
-fn sharded(connection: &MultiplexedConnection, command: &str, channels: &[String]) -> Reply {
+fn sharded(
+    connection: &MultiplexedConnection,
+    command: &str,
+    channels: &[String],
+) -> CommandFuture {
     let mut connection = connection.clone();
     let mut pipe = redis::pipe();
     for channel in channels {

@@ -3,7 +3,7 @@
 //! In a Cluster, where Python does not take part, the queue of a process is in one shard.
 
 use super::{
-    connecting::{Connecting, Receiving, Shared},
+    connecting::{Connecting, LayerParts, Receiving},
     inbox::{Backpressure, Inbox},
     membership_check::MembershipCheck,
     memberships::Memberships,
@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 /// # Errors
 /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the connection fails.
 pub(super) async fn receive(connecting: &Connecting<'_>) -> Result<Receiving> {
-    let Shared {
+    let LayerParts {
         local,
         coding,
         group_expiry,

@@ -68,21 +68,21 @@ pub(super) trait Registrar: Send {
     fn confirmed(&mut self, up: &Up) -> impl Future<Output = ()> + Send;
 
     /// Subscribes to the channels of this process.
-    fn register(&self, connection: &MultiplexedConnection) -> Reply;
+    fn register(&self, connection: &MultiplexedConnection) -> CommandFuture;
 
     /// Subscribes to groups.
-    fn add(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> Reply;
+    fn add(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> CommandFuture;
 
     /// Unsubscribes from groups.
-    fn remove(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> Reply;
+    fn remove(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> CommandFuture;
 }
 
 /// Redis' reply to a command.
-pub(super) type Reply = BoxFuture<'static, RedisResult<()>>;
+pub(super) type CommandFuture = BoxFuture<'static, RedisResult<()>>;
 
 #[derive(Default)]
 struct Table {
-    groups: HashMap<GroupName, Entry>,
+    groups: HashMap<GroupName, GroupState>,
     /// The number of groups that the metric includes.
     counted: usize,
     /// The number of confirmed subscriptions so far.
@@ -91,7 +91,7 @@ struct Table {
 }
 
 #[derive(Default)]
-struct Entry {
+struct GroupState {
     phase: Phase,
     /// The number of its last confirmed subscription.
     activation: u64,
@@ -202,7 +202,7 @@ impl Subscriptions {
     /// equal numbers mean that this process was subscribed all the time between.
     pub(super) fn activation(&self, group: &GroupName) -> Option<u64> {
         let table = self.table();
-        table.groups.get(group).and_then(Entry::active)
+        table.groups.get(group).and_then(GroupState::active)
     }
 
     /// Returns all groups whose subscription Redis has confirmed, with the numbers of
@@ -248,9 +248,9 @@ impl Subscriptions {
         if table.groups.contains_key(group) {
             return;
         }
-        let stale = Entry {
+        let stale = GroupState {
             phase: Phase::Active,
-            ..Entry::default()
+            ..GroupState::default()
         };
         table.groups.insert(group.clone(), stale);
         table.due.insert(group.clone());
@@ -602,7 +602,7 @@ impl Drop for Undo<'_> {
     }
 }
 
-impl Entry {
+impl GroupState {
     fn active(&self) -> Option<u64> {
         (self.phase == Phase::Active).then_some(self.activation)
     }

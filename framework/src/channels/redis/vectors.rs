@@ -1,7 +1,7 @@
 //! Tests against bytes and names that channels_redis 4.3 has produced.
 
 use super::{
-    coding::{Coding, Entry, Recipients, Serializer, score},
+    coding::{Coding, QueueEntry, Recipients, Serializer, score},
     fernet::Keys,
 };
 use crate::{
@@ -152,7 +152,7 @@ fn entries_name_their_recipients_in_either_form() {
 
                 let entry = coding.decode_entry(&bytes).unwrap();
 
-                let expected = Entry {
+                let expected = QueueEntry {
                     event: event.as_bytes().clone(),
                     recipients: expected.to_vec(),
                 };
