@@ -26,6 +26,7 @@ mod redis_forms;
 mod redis_layer;
 mod scale;
 mod sessions;
+mod sse_fallback;
 mod start_up;
 mod transports;
 mod workers;

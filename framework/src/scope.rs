@@ -251,6 +251,17 @@ impl<P: Protocol> Scope<P> {
 }
 
 impl<P: OpensOverHttp> Scope<P> {
+    /// Returns the same metadata as that of a connection of another protocol.
+    pub(crate) fn into_protocol<Q: OpensOverHttp>(self) -> Scope<Q> {
+        Scope {
+            head: self.head,
+            client: self.client,
+            extensions: self.extensions,
+            params: self.params,
+            span: self.span,
+        }
+    }
+
     /// Returns the path and address of the client, for the log.
     pub(crate) fn peer(&self) -> Peer {
         Peer::new(&self.head.uri, self.client)

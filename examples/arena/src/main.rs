@@ -9,6 +9,7 @@
 //! | `GET /events/room/{name}` | streams every text message of that room as server-sent events |
 //! | `GET /ws/echo` | echoes text and binary messages |
 //! | `GET /ws/room/{name}` | sends every text message verbatim to all members of the room, including the sender |
+//! | `GET`, `POST` below `/ws` | the same two without a WebSocket, over server-sent events |
 //!
 //! `arena --help` lists its settings.
 
@@ -22,6 +23,7 @@ use options::{Layer, Options};
 use seaway::{
     ApplicationExt, Channels, Result, WebSocketConsumer,
     channels::{InMemoryChannelLayer, redis::RedisConfig},
+    consumer::SseFallback,
     routing::{PathRouter, ProtocolTypeRouter},
     serve,
 };
@@ -48,14 +50,15 @@ async fn main() -> Result<()> {
         }
         None => Channels::new(InMemoryChannelLayer::with_mailbox_capacity(capacity)),
     };
+    let sockets = PathRouter::new()
+        .route("/ws/echo", Echo::application(&channels))
+        .route("/ws/room/{name}", Room::application(&channels))
+        .with(options.sockets);
+    let streams = sockets.clone().with(SseFallback::new(&channels));
+    let pages = pages::router(options.max_body_size, &channels, metrics);
     let app = ProtocolTypeRouter::new()
-        .http(pages::router(options.max_body_size, &channels, metrics))
-        .websocket(
-            PathRouter::new()
-                .route("/ws/echo", Echo::application(&channels))
-                .route("/ws/room/{name}", Room::application(&channels))
-                .with(options.sockets),
-        );
+        .http(pages.route("/ws/{*path}", streams))
+        .websocket(sockets);
     let listener = options.transport.listen(&options.address).await?;
     print!("arena listens on {}", listener.url()?);
     match &options.redis {

@@ -14,6 +14,7 @@ mod hooks;
 mod http;
 mod reply_headers;
 pub(crate) mod request;
+mod sse_fallback;
 mod ticks;
 mod trigger;
 mod watch;
@@ -29,6 +30,7 @@ pub use self::{
         BodySender, Disconnect, HttpConsumer, HttpConsumerApplication, HttpContext, IntoReply,
         IntoSseEvent, Reply, Sse, SseEvent,
     },
+    sse_fallback::{SseFallback, WithSseFallback},
     trigger::Trigger,
     websocket::{ConsumerApplication, WebSocketConsumer},
     worker::{WorkerContext, WorkerFn, worker_fn},

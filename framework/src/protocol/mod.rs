@@ -24,8 +24,8 @@ pub(crate) use self::{
     http::{Pipe, PipeBody, PipeEnd, ResponseReceiver, detached},
     signal::SignalWatch,
     websocket::{
-        Deflate, HandshakeResponse, Importance, Opened, Origin, Outbound, RequestKind, SendSource,
-        Transport, request_kind, without_upgrade,
+        Deflate, HandshakeResponse, Importance, Lifetime, Opened, Origin, Outbound, Rate,
+        RequestKind, SendSource, Transport, request_kind, without_upgrade,
     },
 };
 #[cfg(feature = "server")]

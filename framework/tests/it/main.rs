@@ -60,6 +60,8 @@ mod slow_clients;
 mod spans;
 #[cfg(feature = "sessions")]
 mod sqlite_time;
+#[cfg(feature = "macros")]
+mod sse_fallback;
 #[cfg(feature = "sessions")]
 mod stale_cookies;
 mod stalled_http;

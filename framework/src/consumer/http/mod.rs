@@ -23,7 +23,7 @@ mod disconnect;
 mod driver;
 mod endings;
 mod reply;
-mod sse;
+pub(super) mod sse;
 mod sse_event;
 
 pub use self::{

@@ -86,7 +86,7 @@ impl Drop for Sse {
 }
 
 /// The comment that is sent while a stream is idle.
-pub(super) const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
+pub(in crate::consumer) const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 
 /// Returns the line that sets how long the client waits before it reconnects.
 pub(super) fn retry(pause: Duration) -> Bytes {
@@ -95,7 +95,7 @@ pub(super) fn retry(pause: Duration) -> Bytes {
 
 /// Returns the response head of a stream: proxies must neither cache nor buffer it
 /// (`x-accel-buffering` is nginx's own header).
-pub(super) fn head() -> Response<()> {
+pub(in crate::consumer) fn head() -> Response<()> {
     let mut head = Response::new(());
     let headers = head.headers_mut();
     headers.insert(

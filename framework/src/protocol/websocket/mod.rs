@@ -15,6 +15,7 @@
 //! | `reader.rs` | parsing and assembly of frames, without I/O |
 //! | `rate_limit.rs` | how fast a client may send |
 //! | `writer.rs` | the output of a connection, in one write |
+//! | `lifetime.rs` | the end of a connection that is idle or old |
 //! | `heartbeat.rs` | when to ping a silent client, and when to disconnect it |
 //! | `thread_buffers.rs` | buffers that belong to threads, not to connections |
 
@@ -23,6 +24,7 @@ mod deflate;
 mod extension;
 mod handshake;
 mod heartbeat;
+mod lifetime;
 mod origin;
 mod outgoing;
 mod rate_limit;
@@ -46,8 +48,10 @@ pub use self::{
 pub(crate) use self::{
     extension::Deflate,
     handshake::{RequestKind, request_kind, without_upgrade},
+    lifetime::Lifetime,
     origin::Origin,
     outgoing::SendSource,
+    rate_limit::Rate,
     send_queue::{Importance, Outbound},
     socket::Transport,
     upgrade::{HandshakeResponse, Opened},

@@ -72,14 +72,14 @@ impl RateLimit {
         self
     }
 
-    pub(super) fn closes(self) -> bool {
+    pub(crate) fn closes(self) -> bool {
         self.closes
     }
 }
 
 /// How much of its rate a client has used.
 #[derive(Debug)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     limit: RateLimit,
     /// When the frames, and the bytes, received so far are used up at the limit's rate.
     frames_until: Instant,
@@ -87,7 +87,7 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    pub(super) fn new(limit: RateLimit, now: Instant) -> Self {
+    pub(crate) fn new(limit: RateLimit, now: Instant) -> Self {
         Self {
             limit,
             frames_until: now,
@@ -96,7 +96,7 @@ impl Rate {
     }
 
     /// Records what was received; returns how long the client has to wait, if it sends too fast.
-    pub(super) fn record(&mut self, frames: u32, bytes: usize, now: Instant) -> Option<Duration> {
+    pub(crate) fn record(&mut self, frames: u32, bytes: usize, now: Instant) -> Option<Duration> {
         let frames = self.limit.per_frame.saturating_mul(frames);
         let nanoseconds =
             u128::from(bytes as u64) * 1_000_000_000 / u128::from(self.limit.bytes_per_second);

@@ -21,6 +21,11 @@ use std::{
 
 /// The transport of the messages: bytes on the server, memory in the test communicators.
 pub(crate) trait Transport: Send {
+    /// Sets the limits of the WebSocket, before anything else is called.
+    fn configure(&mut self, config: &Arc<WebSocketConfig>) {
+        _ = config;
+    }
+
     /// Receives the client's next message, or the close with which it left. Not polled again after
     /// that.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Close>>;

@@ -4,6 +4,7 @@ use super::{
     config::WebSocketConfig,
     extension::Deflate,
     heartbeat::{HeartbeatAction, Liveness},
+    lifetime::Lifetime,
     outgoing::Sender,
     rate_limit::Rate,
     reader::{Control, Incoming, Reader},
@@ -19,11 +20,10 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep, sleep_until},
+    time::{Instant, Sleep, sleep},
 };
 
 /// The server's end of a WebSocket over a byte stream.
@@ -46,48 +46,6 @@ struct LimitedRate {
     rate: Rate,
     closes: bool,
     pause: Option<Pin<Box<Sleep>>>,
-}
-
-/// The end of a connection that is idle or old.
-struct Lifetime {
-    alarm: Pin<Box<Sleep>>,
-    last_message: Instant,
-    /// `None` for no end.
-    max_age: Option<Instant>,
-}
-
-impl Lifetime {
-    fn new(config: &WebSocketConfig) -> Option<Box<Self>> {
-        let now = Instant::now();
-        // A sum that overflows is no end.
-        let max_age = config.max_age.and_then(|limit| now.checked_add(limit));
-        let idle = config.idle_timeout.and_then(|limit| now.checked_add(limit));
-        let first = max_age.into_iter().chain(idle).min()?;
-        Some(Box::new(Self {
-            alarm: Box::pin(sleep_until(first)),
-            last_message: now,
-            max_age,
-        }))
-    }
-
-    fn poll(&mut self, idle_timeout: Option<Duration>, cx: &mut Context<'_>) -> Poll<Close> {
-        loop {
-            ready!(self.alarm.as_mut().poll(cx));
-            let now = Instant::now();
-            if self.max_age.is_some_and(|end| now >= end) {
-                let reason = "the connection has reached its maximum age";
-                return Poll::Ready(Close::new(Close::AWAY, reason));
-            }
-            let idle = idle_timeout.and_then(|limit| self.last_message.checked_add(limit));
-            if idle.is_some_and(|end| now >= end) {
-                return Poll::Ready(Close::new(Close::AWAY, "the client was idle for too long"));
-            }
-            let Some(next) = self.max_age.into_iter().chain(idle).min() else {
-                return Poll::Pending;
-            };
-            self.alarm.as_mut().reset(next);
-        }
-    }
 }
 
 /// How often the socket is read in a row without a complete message.
@@ -258,7 +216,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
                     match incoming {
                         Incoming::Message(message) => {
                             if let Some(lifetime) = &mut self.lifetime {
-                                lifetime.last_message = Instant::now();
+                                lifetime.received();
                             }
                             return Poll::Ready(Ok(message));
                         }

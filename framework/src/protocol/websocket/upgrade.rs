@@ -58,7 +58,8 @@ pub(crate) type Open = Box<dyn FnOnce() -> Opening + Send>;
 /// The future of what is behind a handshake.
 pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Opened>> + Send>>;
 
-/// What is behind a handshake: the client's bytes, or the messages of a test client.
+/// What is behind a handshake: the client's bytes, or the messages of a client without a WebSocket
+/// of its own.
 pub(crate) enum Opened {
     Stream(UpgradedStream),
     Transport(Box<dyn Transport>),
@@ -146,7 +147,10 @@ impl Upgrade {
         }
         let handle = self.handle.clone();
         let transport = match self.switch_protocols().await? {
-            Opened::Transport(transport) => transport,
+            Opened::Transport(mut transport) => {
+                transport.configure(&config);
+                transport
+            }
             Opened::Stream(UpgradedStream { io, early }) => Box::new(ByteTransport::new(
                 io,
                 &early,
@@ -168,7 +172,7 @@ impl Upgrade {
             Opened::Stream(stream) => Ok(stream),
             Opened::Transport(_) => Err(Error::new(
                 crate::error::ErrorKind::Missing,
-                "a test client has no bytes to pass through; test a proxy with a real server",
+                "there are no bytes to pass through: a proxy serves neither test clients nor the fall-back to server-sent events",
             )),
         }
     }

@@ -84,9 +84,14 @@ impl http_body::Body for PipeBody {
             if state.chunks.is_empty() && state.chunks.capacity() > 16 {
                 state.chunks = VecDeque::new();
             }
+            let feeder = match was_full && has_room {
+                true => state.feeder.take(),
+                false => None,
+            };
             drop(state);
             if was_full && has_room {
                 pipe.room.notify_waiters();
+                wake(feeder);
             }
             if let Some(idle) = idle {
                 idle.last_output = Instant::now();

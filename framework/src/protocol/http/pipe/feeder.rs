@@ -75,6 +75,16 @@ impl Pipe {
         wake(reader);
     }
 
+    /// Completes once there is room; also if nothing can be sent any more.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if state.bytes < self.limit || state.is_gone || state.end.is_some() {
+            return Poll::Ready(());
+        }
+        store_waker(&mut state.feeder, cx);
+        Poll::Pending
+    }
+
     /// Queues the chunk if there is room.
     fn put(&self, chunk: &mut Option<Bytes>) -> Result<()> {
         let mut state = self.state();

@@ -43,6 +43,8 @@ struct State {
     reader: Option<Waker>,
     /// The task that waits for the reader to be gone.
     watcher: Option<Waker>,
+    /// The task that waits for room.
+    feeder: Option<Waker>,
 }
 
 impl State {
