@@ -50,6 +50,8 @@ pub mod __private;
 #[cfg(feature = "django")]
 pub mod django;
 mod service;
+#[cfg(feature = "typescript")]
+pub mod typescript;
 
 pub mod testing;
 

@@ -50,6 +50,11 @@
 /// that a consumer can join groups of both ([`Includes`](crate::Includes)). A variant without
 /// fields and with `#[serde(other)]` stands for all types that the enum does not know: a narrower
 /// view of a group.
+///
+/// # TypeScript
+///
+/// With the feature `typescript`, `#[event(typescript)]` on the enum describes its events for the
+/// browser client; the types of its fields derive `typescript::TS`.
 pub use seaway_macros::Event;
 
 /// Derives [`FromHandshake<Http>`](crate::FromHandshake) for a struct: one value for each field, as
@@ -307,6 +312,9 @@ pub use seaway_macros::WebSocketConsumer;
 ///
 /// `#[consumer(forward)]` sends every event without a method to the client as JSON, unchanged;
 /// `#[consumer(forward("chat.message", "chat.left"))]` sends these.
+///
+/// With the feature `typescript`, `#[consumer(forward, typescript)]` describes the messages and the
+/// forwarded events for the browser client; see `docs/browser-client.md`.
 ///
 /// The event type is that of the struct's first group, unless `#[consumer(event = ChatEvent)]` or
 /// your own `connect` sets another.

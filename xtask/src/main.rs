@@ -13,6 +13,7 @@ mod package;
 mod setup;
 mod shell;
 mod test;
+mod types;
 
 use std::{env, process::ExitCode};
 
@@ -26,6 +27,7 @@ usage: cargo xtask COMMAND
   bench [FLAGS]      measure the arena side by side with its peers (bench --help: its flags)
   bench --over-redis [FLAGS]
                      the same with two processes and Redis, beside axum and Django Channels
+  types              write the types of the examples' messages in TypeScript
   api                write the public API to framework/public-api.txt
   package            package the published crates, and build the packages with their documentation
   deny               check licences, duplicates and advisories of the dependencies
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
 
     let outcome = match (command.as_str(), rest.as_slice()) {
         ("api", []) => api::list(),
+        ("types", []) => types::write(),
         ("bench", flags) => bench::run_bench(flags),
         ("autobahn", arguments) => autobahn::run_suite(arguments),
         ("book", []) => book::render(),

@@ -1,12 +1,13 @@
 //! Lots and bids in SQLite, and the events that are sent about them.
 
-use seaway::{Channels, Event, Group, Result};
+use seaway::{Channels, Event, Group, Result, typescript::TS};
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, SqlitePool, query_as};
 use tower_sessions_sqlx_store::SqliteStore;
 
 /// A lot, as it is stored and as clients get it.
-#[derive(Clone, Serialize, Deserialize, FromRow)]
+#[derive(Clone, Serialize, Deserialize, FromRow, TS)]
+#[ts(crate = "seaway::typescript::ts_rs")]
 pub struct Lot {
     pub id: i64,
     pub title: String,
@@ -20,6 +21,7 @@ pub struct Lot {
 
 /// What happens to a lot. `Raised` is sent to the lot's own group, the others to the group `lots`.
 #[derive(Event)]
+#[event(typescript)]
 pub enum LotEvent {
     Opened(Lot),
     Raised(Lot),
@@ -27,8 +29,9 @@ pub enum LotEvent {
 }
 
 /// Why a request of a bidder is refused.
-#[derive(Serialize)]
+#[derive(Serialize, TS)]
 #[serde(rename_all = "snake_case")]
+#[ts(crate = "seaway::typescript::ts_rs")]
 pub enum Refusal {
     NoSuchLot,
     Ended,

@@ -19,7 +19,7 @@ pub struct Bidder {
     watched: Option<Group<LotEvent>>,
 }
 
-#[consumer(forward)]
+#[consumer(forward, typescript)]
 impl Bidder {
     /// Leaves the lot before, joins this one, and replies with it and its watchers in this process.
     #[on_message("watch", reply)]

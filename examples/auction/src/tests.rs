@@ -1,7 +1,7 @@
 //! Tests of the whole auction, without a server.
 
-use crate::{accounts::Account, app, auction::Auction};
-use seaway::{Channels, testing::TestClient, testing::WebSocketCommunicator};
+use crate::{accounts::Account, app, auction::Auction, bidder::Bidder};
+use seaway::{Channels, testing::TestClient, testing::WebSocketCommunicator, typescript::Schema};
 use serde_json::{Value, json};
 use sqlx::{query_as, sqlite::SqlitePoolOptions};
 
@@ -29,6 +29,11 @@ async fn log_in(auction: &Auction, name: &str) -> TestClient {
 async fn ask(socket: &mut WebSocketCommunicator, request: Value) -> Value {
     socket.send_json(&request).await;
     socket.receive_json().await
+}
+
+#[test]
+fn the_types_for_the_browser_are_those_of_the_program() {
+    Schema::of::<Bidder>("Auction").assert_in("static/auction.ts");
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
     &["channels", "protocol"],
     &["session"],
     &["consumer", "middleware", "routing"],
-    &["django", "private", "service"],
+    &["django", "private", "service", "typescript"],
     &["testing"],
     &["macros", "server"],
 ];

@@ -16,6 +16,8 @@ pub(super) struct Arguments {
     pub(super) forward: Forward,
     /// `sse`
     pub(super) sse: Option<Span>,
+    /// `typescript`
+    pub(super) is_typescript: bool,
 }
 
 /// The events that are sent to the client as they are.
@@ -40,7 +42,7 @@ impl Forward {
 }
 
 const EXPECTED: &str =
-    "expected `event = TheType`, `forward`, `forward(\"chat.message\")` or `sse`";
+    "expected `event = TheType`, `forward`, `forward(\"chat.message\")`, `sse` or `typescript`";
 
 impl Arguments {
     pub(super) fn read(tokens: TokenStream) -> Result<Self> {
@@ -57,6 +59,8 @@ impl Arguments {
                 arguments.forward = Forward::Rest(meta.path.span());
             } else if meta.path.is_ident("sse") {
                 arguments.sse = Some(meta.path.span());
+            } else if meta.path.is_ident("typescript") {
+                arguments.is_typescript = true;
             } else {
                 return Err(meta.error(EXPECTED));
             }

@@ -41,6 +41,14 @@ impl EventName {
         }
     }
 
+    /// Returns the type of the event; `None` for all events of an included enum.
+    pub(super) fn kind(&self) -> Option<&LitStr> {
+        match self {
+            Self::Type(kind) => Some(kind),
+            Self::Included(_) => None,
+        }
+    }
+
     fn span(&self) -> Span {
         match self {
             Self::Type(kind) => kind.span(),

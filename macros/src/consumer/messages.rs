@@ -8,26 +8,26 @@ use syn::{Attribute, Error, Ident, LitStr, Pat, PatType, Result, Type};
 
 /// A method for messages of one type.
 pub(super) struct Message {
-    tag: LitStr,
+    pub(super) tag: LitStr,
     /// Whether the method's result is sent to the client, under the id of the request.
-    is_request: bool,
+    pub(super) is_request: bool,
     pub(super) method: Method,
-    shape: Shape,
+    pub(super) shape: Shape,
 }
 
 /// The content of a message besides its type.
-enum Shape {
+pub(super) enum Shape {
     /// The method's parameters, by name.
     Fields(Vec<Field>),
     /// `Json(value): Json<T>`: the whole message is a `T`.
     Whole(Box<(Type, PatType)>),
 }
 
-struct Field {
+pub(super) struct Field {
     /// `#[serde(…)]`.
-    attributes: Vec<Attribute>,
-    name: Ident,
-    parameter: PatType,
+    pub(super) attributes: Vec<Attribute>,
+    pub(super) name: Ident,
+    pub(super) parameter: PatType,
 }
 
 const PARAMETERS: &str = "a parameter is a field of the message, as in `text: String`; \
@@ -134,16 +134,22 @@ impl Message {
         }
     }
 
+    /// Returns the inner type of a `Result<Result<T, E>>`.
+    pub(super) fn nested_result(&self) -> Option<&Type> {
+        let returns = self.method.returns.as_ref();
+        let inner = returns.and_then(types::argument);
+        inner.filter(|inner| types::is_named(inner, "Result"))
+    }
+
     /// Generates the call, and for a request the reply.
     fn call(&self, arguments: &[TokenStream]) -> TokenStream {
         if !self.is_request {
             return self.method.call(arguments);
         }
         let returns = self.method.returns.as_ref();
-        let inner = returns.and_then(types::argument);
-        let reply = match inner.is_some_and(|inner| types::is_named(inner, "Result")) {
-            true => quote!(reply_nested),
-            false => quote!(reply),
+        let reply = match self.nested_result() {
+            Some(_) => quote!(reply_nested),
+            None => quote!(reply),
         };
         let call = self.method.plain_call(arguments);
         // The result's own type, where the compiler reports that it cannot be sent.

@@ -5,6 +5,7 @@
 //! - `role`: the role of a method, by its name or its attribute;
 //! - `read`: the parsed impl block, its methods sorted by role;
 //! - `hooks`, `messages`, `events`, `timers`: a part of the trait each;
+//! - `typescript`: the description of the messages in TypeScript;
 //! - `write`: the generated impl.
 
 mod arguments;
@@ -15,6 +16,7 @@ mod method;
 mod read;
 mod role;
 mod timers;
+mod typescript;
 mod write;
 
 use crate::mistakes::Mistakes;

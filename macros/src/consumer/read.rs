@@ -21,6 +21,8 @@ pub(super) struct Consumer {
     /// `#[consumer(event = …)]`.
     pub(super) event: Option<Type>,
     pub(super) forward: Forward,
+    /// Whether the consumer's messages are described in TypeScript.
+    pub(super) is_typescript: bool,
     /// The constants of the trait that the block sets.
     pub(super) constants: Vec<(Ident, Type)>,
     pub(super) hooks: Hooks,
@@ -45,6 +47,7 @@ pub(super) fn read(
         style,
         event: arguments.event,
         forward: arguments.forward,
+        is_typescript: arguments.is_typescript,
         constants: Vec::new(),
         hooks: Hooks::default(),
         messages: Vec::new(),

@@ -1,6 +1,6 @@
 //! The code that `#[consumer]` generates: the impl of the trait.
 
-use super::{events, hooks::Hook, messages, method::place, read::Consumer, timers};
+use super::{events, hooks::Hook, messages, method::place, read::Consumer, timers, typescript};
 use crate::{protocol::Protocol, spans::at};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -49,8 +49,11 @@ fn web_socket(consumer: &Consumer) -> TokenStream {
         }
     };
     let check = check(consumer);
+    let description = consumer
+        .is_typescript
+        .then(|| typescript::description(consumer));
     if consumer.messages.is_empty() {
-        return quote!(#written #check);
+        return quote!(#written #check #description);
     }
     let input = messages::input(&consumer.messages);
     quote! {
@@ -59,6 +62,7 @@ fn web_socket(consumer: &Consumer) -> TokenStream {
             #written
         };
         #check
+        #description
     }
 }
 

@@ -6,15 +6,27 @@ use syn::{
     punctuated::Punctuated,
 };
 
-/// Returns the `#[event(prefix = "…")]` of an enum.
-pub(super) fn prefix(attributes: &[Attribute], mistakes: &mut Mistakes) -> Option<LitStr> {
-    let mut prefix = None;
+/// The `#[event(…)]` of an enum.
+#[derive(Default)]
+pub(super) struct OnEnum {
+    /// `prefix = "…"`
+    pub(super) prefix: Option<LitStr>,
+    /// `typescript`
+    pub(super) is_typescript: bool,
+}
+
+/// Returns the `#[event(…)]` of an enum.
+pub(super) fn on_enum(attributes: &[Attribute], mistakes: &mut Mistakes) -> OnEnum {
+    let mut found = OnEnum::default();
     for attribute in attributes.iter().filter(|a| a.path().is_ident("event")) {
         let read = attribute.parse_nested_meta(|meta| {
-            if !meta.path.is_ident("prefix") {
+            if meta.path.is_ident("prefix") {
+                found.prefix = Some(meta.value()?.parse()?);
+            } else if meta.path.is_ident("typescript") {
+                found.is_typescript = true;
+            } else {
                 return Err(meta.error("on the enum write #[event(prefix = \"…\")]"));
             }
-            prefix = Some(meta.value()?.parse()?);
             Ok(())
         });
         let bare = attribute.parse_args::<LitStr>();
@@ -28,7 +40,7 @@ pub(super) fn prefix(attributes: &[Attribute], mistakes: &mut Mistakes) -> Optio
             mistakes.keep(read);
         }
     }
-    prefix
+    found
 }
 
 /// The `#[event(…)]` of a variant.

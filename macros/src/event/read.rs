@@ -1,14 +1,14 @@
 //! The parsed enum, with the `type` of each variant.
 
 use super::{
-    attributes::{self, OnVariant},
+    attributes::{self, OnEnum, OnVariant},
     names,
 };
 use crate::{mistakes::Mistakes, types};
 use proc_macro2::Span;
 use std::collections::HashMap;
 use syn::{
-    Attribute, Data, DeriveInput, Error, Field, Fields, Ident, Variant, Visibility,
+    Attribute, Data, DeriveInput, Error, Field, Fields, Ident, LitStr, Variant, Visibility,
     spanned::Spanned,
 };
 
@@ -17,6 +17,8 @@ pub(super) struct Events {
     pub(super) name: Ident,
     pub(super) visibility: Visibility,
     pub(super) serde: Vec<Attribute>,
+    /// `#[event(typescript)]`: the enum has a description in TypeScript.
+    pub(super) is_typescript: bool,
     pub(super) variants: Vec<Kind>,
 }
 
@@ -74,7 +76,11 @@ pub(super) fn read(input: DeriveInput, mistakes: &mut Mistakes) -> Option<Events
             "an enum without variants is no event: for a consumer without events, use `seaway::NoEvent`",
         );
     }
-    let prefix = prefix(&input, mistakes);
+    let OnEnum {
+        prefix: written,
+        is_typescript,
+    } = attributes::on_enum(&input.attrs, mistakes);
+    let prefix = prefix(&input, written, mistakes);
     let serde = attributes::serde(&input.attrs, ON_ENUM, mistakes);
     let variants = data.variants.iter();
     let variants: Vec<Kind> = variants
@@ -86,13 +92,14 @@ pub(super) fn read(input: DeriveInput, mistakes: &mut Mistakes) -> Option<Events
         name: input.ident,
         visibility: input.vis,
         serde,
+        is_typescript,
         variants,
     })
 }
 
 /// Returns the prefix of the types of variants without `#[event("…")]`.
-fn prefix(input: &DeriveInput, mistakes: &mut Mistakes) -> Option<String> {
-    if let Some(text) = attributes::prefix(&input.attrs, mistakes) {
+fn prefix(input: &DeriveInput, written: Option<LitStr>, mistakes: &mut Mistakes) -> Option<String> {
+    if let Some(text) = written {
         if let Some(fault) = names::fault(&format!("{}.x", text.value())) {
             mistakes.note(&text, fault.replace(".x\"", "\""));
         }

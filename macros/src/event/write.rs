@@ -16,9 +16,11 @@ pub(super) fn write(events: &Events) -> TokenStream {
     let finders = finders(events);
     let is_other = is_other(events);
     let includes = includes(events);
+    let description = events.is_typescript.then(|| description(events));
     quote! {
         const _: () = {
             #mirror
+            #description
 
             #[automatically_derived]
             impl ::seaway::__private::serde::Serialize for #name {
@@ -136,6 +138,55 @@ fn mirror(events: &Events) -> TokenStream {
         #[allow(dead_code)]
         enum __Mirror {
             #(#variants),*
+        }
+    }
+}
+
+/// Generates a copy of the enum from which ts-rs derives its description. It has the fields' own
+/// attributes of serde, which ts-rs obeys; included events are described by their own copies.
+fn description(events: &Events) -> TokenStream {
+    let name = &events.name;
+    let renamed = LitStr::new(&name.to_string(), name.span());
+    // A client does not get the events whose type the enum does not know.
+    let known = events.variants.iter().filter(|variant| !variant.is_other);
+    let variants = known.map(|variant| {
+        let Kind {
+            ident,
+            kind,
+            serde,
+            fields,
+            is_included,
+            ..
+        } = variant;
+        let ty = fields.iter().next().map(|field| &field.ty);
+        match (is_included, ty) {
+            (true, Some(ty)) => quote! {
+                #[ts(untagged)]
+                #ident(<#ty as ::seaway::typescript::Described>::Description)
+            },
+            _ => {
+                let kind = LitStr::new(kind, variant.span);
+                quote! {
+                    #(#serde)*
+                    #[ts(rename = #kind)]
+                    #ident #fields
+                }
+            }
+        }
+    });
+    let serde = &events.serde;
+    quote! {
+        #[derive(::seaway::typescript::TS)]
+        #[ts(crate = "::seaway::typescript::ts_rs", rename = #renamed, tag = "type")]
+        #(#serde)*
+        #[allow(dead_code, private_interfaces, unreachable_pub)]
+        pub enum __Description {
+            #(#variants),*
+        }
+
+        #[automatically_derived]
+        impl ::seaway::typescript::Described for #name {
+            type Description = __Description;
         }
     }
 }
