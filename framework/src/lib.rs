@@ -162,6 +162,9 @@ mod guides {
     #[doc = include_str!("../docs/http-consumers.md")]
     mod http_consumers {}
 
+    #[doc = include_str!("../docs/browser-client.md")]
+    mod browser_client {}
+
     #[doc = include_str!("../docs/routing.md")]
     mod routing {}
 

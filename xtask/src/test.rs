@@ -62,6 +62,18 @@ fn steps(tools: &Tools) -> Result<Vec<Command>> {
     // The tests and the programs that they start, in one build: without the tests, cargo would
     // choose other features for the dependencies, and build all of them twice.
     steps.push(cargo("build --workspace --bins --tests --all-features"));
+    let client = root().join("clients/js");
+    // No script of a dependency runs.
+    let mut install = Command::new("npm");
+    install
+        .args(["ci", "--ignore-scripts"])
+        .current_dir(&client);
+    steps.push(install);
+    let mut client_test = Command::new("npm");
+    client_test.arg("test").current_dir(&client);
+    client_test.env("SEAWAY_CHROMIUM", &tools.chromium);
+    client_test.env("SEAWAY_EXAMPLES", programs("debug")?);
+    steps.push(client_test);
     let mut test = cargo("test --workspace --all-features --no-fail-fast");
     test.env("SEAWAY_PYTHON", &tools.python);
     test.env("SEAWAY_CHROMIUM", &tools.chromium);

@@ -2,8 +2,10 @@
 //!
 //! Redis is the server of the channel layer, Chromium the browser of the end-to-end tests, and a
 //! Python with Channels the peer on the same Redis in tests, or in the benchmark. PostgreSQL is a
-//! database of the Django site in tests. Tools that exist already are not installed.
+//! database of the Django site in tests; Node.js runs those of the browser client. Tools that exist
+//! already are not installed.
 
+mod node;
 mod packages;
 mod python;
 mod toolchain;
@@ -38,7 +40,11 @@ pub(crate) fn run() -> Result<Tools> {
     if !has_postgres() {
         missing.push("postgresql");
     }
+    if !node::exists() {
+        missing.extend(["nodejs", "npm"]);
+    }
     packages::install(&missing)?;
+    node::check()?;
 
     let python = python::prepare(&python::TESTS)?;
     let chromium =

@@ -170,6 +170,19 @@ async fn a_malformed_request_gets_a_reply_under_its_id_and_the_connection_stays_
     }
 }
 
+/// The browser client probes a silent connection so, and gives it up without an answer.
+#[tokio::test]
+async fn the_probe_of_the_browser_client_gets_a_reply_from_a_consumer_without_a_method_for_it() {
+    let mut client = open(&stage::<Bidder>(), "/ws/7");
+
+    client.send(r#"{"type":"ping","id":0}"#).await;
+
+    let reply: serde_json::Value = client.receive_json().await;
+    assert_eq!((&reply["type"], &reply["id"]), (&"reply".into(), &0.into()));
+    assert_eq!(reply["fault"]["kind"], "malformed");
+    client.disconnect().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_malformed_message_without_a_usable_id_is_malformed() {
     for message in [

@@ -1,0 +1,38 @@
+import type { Close } from "./close.js";
+
+/** What a client may send: text, or binary over a WebSocket. */
+export type Data = string | ArrayBufferLike | ArrayBufferView<ArrayBuffer>;
+
+/** The way that messages take: a WebSocket, or server-sent events with POST. */
+export type Transport = "websocket" | "sse";
+
+/** One connection, from the first attempt to its end. */
+export interface Link {
+  readonly transport: Transport;
+  /** Whether a message can be handed over now; `drained` is called once it can. */
+  hasRoom(): boolean;
+  /** Returns whether this transport can carry a message: server-sent events carry text only. */
+  carries(data: Data): boolean;
+  /** Hands a message over. */
+  send(data: Data): void;
+  /** Ends the connection. No listener is called any more. */
+  end(code?: number, reason?: string): void;
+}
+
+/** The listeners of one connection. After `closed` none is called. */
+export interface LinkListeners {
+  opened(): void;
+  received(data: string | ArrayBuffer): void;
+  /** Bytes arrived that are no message: the connection is alive. */
+  heard(): void;
+  drained(): void;
+  closed(close: Close): void;
+}
+
+/** Where a connection leads, and with which token. */
+export interface Target {
+  /** With the scheme `ws` or `wss`. */
+  readonly url: URL;
+  readonly protocols: readonly string[];
+  readonly token: string | undefined;
+}

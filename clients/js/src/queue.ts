@@ -1,0 +1,62 @@
+import type { Data } from "./link.js";
+
+/** A message that waits for a connection. */
+export interface Queued {
+  readonly data: Data;
+  /** Called when the message has been handed to a connection. */
+  readonly sent?: () => void;
+}
+
+/**
+ * The messages that wait for a connection, or for room in it, in order.
+ *
+ * When it is full, the new message is refused: what was accepted stays.
+ */
+export class Queue {
+  #waiting: Queued[] = [];
+  #bytes = 0;
+
+  constructor(
+    private readonly messages: number,
+    private readonly bytes: number,
+  ) {}
+
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0;
+  }
+
+  /** Adds a message; returns whether there was room for it. */
+  push(message: Queued): boolean {
+    const bytes = sizeOf(message.data);
+    const isFull = this.#waiting.length >= this.messages || this.#bytes + bytes > this.bytes;
+    if (isFull) return false;
+    this.#waiting.push(message);
+    this.#bytes += bytes;
+    return true;
+  }
+
+  /** Takes the oldest message. */
+  shift(): Queued | undefined {
+    const message = this.#waiting.shift();
+    if (message) this.#bytes -= sizeOf(message.data);
+    return message;
+  }
+
+  /** Removes a message that nobody waits for any more. */
+  remove(message: Queued): void {
+    const at = this.#waiting.indexOf(message);
+    if (at < 0) return;
+    this.#waiting.splice(at, 1);
+    this.#bytes -= sizeOf(message.data);
+  }
+
+  clear(): void {
+    this.#waiting = [];
+    this.#bytes = 0;
+  }
+}
+
+/** Returns the size of a message: bytes, or UTF-16 code units of text. */
+function sizeOf(data: Data): number {
+  return typeof data === "string" ? data.length : data.byteLength;
+}

@@ -1,0 +1,380 @@
+import { delay } from "./backoff.js";
+import { isFinal, LOST, retryAfter, type Close } from "./close.js";
+import { Heartbeat } from "./heartbeat.js";
+import type { Data, Link, LinkListeners, Target } from "./link.js";
+import { Listeners, report, type Stop } from "./listeners.js";
+import type { Options } from "./options.js";
+import { isPresenceMessage, Presence } from "./presence.js";
+import { Queue, type Queued } from "./queue.js";
+import { Requests, type Reply } from "./requests.js";
+import type { AnySchema, EventOf, RequestName, RequestPart, Schema } from "./schema.js";
+import { openSse } from "./sse.js";
+import type { State } from "./state.js";
+import { isTopicMessage, Topics, type Topic } from "./topic.js";
+import { onWake } from "./wake.js";
+import { openWebSocket } from "./websocket.js";
+
+/** How long a connection has to last before the next wait is a short one again. */
+const STABLE = 5000;
+
+/** The shortest time between two attempts that a waking page makes. */
+const WAKE_PAUSE = 1000;
+
+/** How long after it woke a page may learn that its connection had ended meanwhile. */
+const WOKEN = 5000;
+
+/** How long an event stream may be silent, in milliseconds: the server's comments come every 15 s. */
+const SSE_SILENCE = 20_000;
+
+/** After how many failed attempts a client that had a WebSocket tries the fall-back, too. */
+const FALLBACK_AFTER = 3;
+
+/** A connection to a Seaway consumer that comes back by itself. */
+export class Socket<S extends Schema = AnySchema> {
+  readonly #url: URL;
+  readonly #options: Options;
+  readonly #queue: Queue;
+  readonly #requests = new Requests();
+  readonly #handlers = new Map<string, Listeners<[never]>>();
+  readonly #states = new Listeners<[State]>();
+  readonly #topics = new Topics();
+  readonly #presences = new Map<string, Presence>();
+  #state: State = { name: "closed", close: { code: 1000, reason: "" } };
+  #link: Link | undefined;
+  #heartbeat: Heartbeat | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #sleep: Stop | undefined;
+  /** Failed attempts since the last connection that lasted. */
+  #failures = 0;
+  #openedAt = 0;
+  #attemptAt = 0;
+  #wokeAt = -Infinity;
+  /** The number of attempts: the token of an earlier one is ignored. */
+  #attempt = 0;
+  #hadWebSocket = false;
+  #replies = false;
+  /** Whether the server has asked to wait: a waking page waits, too. */
+  #isAsked = false;
+
+  /**
+   * Opens a socket. The address may be a path of the page's own origin: `/ws/lots/7`.
+   *
+   * Throws a `TypeError` if it is no address.
+   */
+  constructor(url: string | URL, options: Options = {}) {
+    this.#url = new URL(url, globalThis.location?.href);
+    this.#url.protocol = this.#url.protocol.replace("http", "ws");
+    this.#options = options;
+    this.#queue = new Queue(options.queueMessages ?? 100, options.queueBytes ?? 262_144);
+    this.open();
+  }
+
+  /** The state; `onState` tells of its changes. */
+  get state(): State {
+    return this.#state;
+  }
+
+  /** Calls `handler` with the state now, and with each later one. */
+  onState(handler: (state: State) => void): Stop {
+    const stop = this.#states.add(handler);
+    handler(this.#state);
+    return stop;
+  }
+
+  /**
+   * Calls `handler` for each event of this `type`, also for those that arrive in a topic. `"*"` is
+   * for all of them, and for messages without a `type`, such as text that is not JSON.
+   */
+  on<T extends S["events"]["type"]>(type: T, handler: (event: EventOf<S, T>) => void): Stop;
+  on(type: "*", handler: (message: unknown) => void): Stop;
+  on(type: string, handler: (event: never) => void): Stop {
+    let listeners = this.#handlers.get(type);
+    if (!listeners) this.#handlers.set(type, (listeners = new Listeners()));
+    return listeners.add(handler);
+  }
+
+  /**
+   * Sends a message: an object as JSON, text and binary as they are. Without a connection it waits
+   * in the queue.
+   *
+   * Returns `false` if it was refused: the queue is full, the socket is closed, or it is binary and
+   * the connection is the fall-back, which carries text only. `true` is no promise that it arrives;
+   * use `request` where that matters.
+   */
+  send(message: S["messages"] | Data): boolean {
+    return this.#enqueue({ data: encode(message) });
+  }
+
+  /**
+   * Sends a request, and returns the promise of its result.
+   *
+   * Without a connection it waits in the queue, and the time-out runs. It is sent at most once.
+   * Rejects with a `RequestError`.
+   */
+  request<R extends RequestName<S>>(
+    type: R,
+    params: RequestPart<S, R, "params">,
+    options: { timeout?: number } = {},
+  ): Promise<RequestPart<S, R, "ok">> {
+    const timeout = options.timeout ?? this.#options.requestTimeout ?? 10_000;
+    const reply = this.#requests.begin(type, timeout, (id, sent) => {
+      if (this.#state.name === "closed") return { kind: "closed", sent: false };
+      const message = { data: JSON.stringify({ ...(params as object), type, id }), sent };
+      return this.#enqueue(message) ? () => this.#queue.remove(message) : { kind: "full" };
+    });
+    return reply as Promise<RequestPart<S, R, "ok">>;
+  }
+
+  /** Returns a topic; always the same object for a name. */
+  topic<E = S["events"]>(name: string): Topic<E> {
+    return this.#topics.get(name) as Topic<E>;
+  }
+
+  /** Returns who is present in a group; always the same object for a name. */
+  presence<M = unknown>(name: string): Presence<M> {
+    let presence = this.#presences.get(name);
+    if (!presence) this.#presences.set(name, (presence = new Presence(name)));
+    return presence as Presence<M>;
+  }
+
+  /** Opens a closed socket again, as after a log-in; a waiting one at once. */
+  open(): void {
+    const { name } = this.#state;
+    if (name === "connecting" || name === "open") return;
+    this.#sleep ??= onWake(() => this.#wake());
+    this.#failures = 0;
+    void this.#connect();
+  }
+
+  /** Closes the socket for good: open requests are rejected, and the queue is emptied. */
+  close(code = 1000, reason = ""): void {
+    this.#end({ code, reason }, true);
+  }
+
+  /** Makes one attempt. */
+  async #connect(): Promise<void> {
+    const attempt = ++this.#attempt;
+    this.#attemptAt = Date.now();
+    this.#set({ name: "connecting" });
+    const fail = (reason: unknown) => {
+      if (attempt === this.#attempt) this.#lose({ code: LOST, reason: String(reason) });
+    };
+    this.#limit(() => fail("no token in time"));
+    try {
+      const { token } = this.#options;
+      // Also without a token, so that a page can set its handlers and places first.
+      const value = await (typeof token === "function" ? token() : token);
+      if (attempt === this.#attempt) this.#dial(openWebSocket, value);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  /** Limits the time of one step of an attempt. */
+  #limit(expired: () => void): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(expired, this.#options.connectTimeout ?? 10_000);
+  }
+
+  #dial(dial: (target: Target, listeners: LinkListeners) => Link, token: string | undefined): void {
+    // A link that was left calls no listener.
+    let hasOpened = false;
+    const closed = (close: Close) => {
+      const isBlocked = !hasOpened && dial === openWebSocket && this.#mayFallBack();
+      isBlocked ? this.#dial(openSse, token) : this.#lose(close);
+    };
+    const heard = () => this.#heartbeat?.heard();
+    const target = { url: this.#address(), protocols: this.#options.protocols ?? [], token };
+    const link = dial(target, {
+      heard,
+      opened: () => {
+        hasOpened = true;
+        this.#opened(link);
+      },
+      received: (data) => {
+        heard();
+        this.#receive(data);
+      },
+      drained: () => this.#flush(),
+      closed,
+    });
+    this.#link = link;
+    this.#limit(() => {
+      link.end();
+      closed({ code: LOST, reason: "the attempt timed out" });
+    });
+  }
+
+  #mayFallBack(): boolean {
+    const isAllowed = this.#options.fallback ?? true;
+    return isAllowed && (!this.#hadWebSocket || this.#failures >= FALLBACK_AFTER);
+  }
+
+  #address(): URL {
+    const url = new URL(this.#url);
+    const resume = this.#topics.resume();
+    if (resume) url.searchParams.set("resume", resume);
+    return url;
+  }
+
+  #opened({ transport }: Link): void {
+    clearTimeout(this.#timer);
+    this.#openedAt = Date.now();
+    this.#hadWebSocket ||= transport === "websocket";
+    this.#watch();
+    this.#set({ name: "open", transport });
+    this.#flush();
+  }
+
+  /** Watches a connection that answers a probe, or that is never silent for long. */
+  #watch(): void {
+    const { heartbeat } = this.#options;
+    const isSse = this.#link!.transport === "sse";
+    if (heartbeat === false || this.#heartbeat || !(isSse || heartbeat || this.#replies)) return;
+    this.#heartbeat = new Heartbeat(
+      heartbeat?.interval ?? 25_000,
+      Math.max(heartbeat?.timeout ?? 10_000, isSse ? SSE_SILENCE : 0),
+      () => {
+        // Server-sent events have comments of their own, and a POST would prove nothing.
+        if (!isSse) this.#link?.send('{"type":"ping","id":0}');
+      },
+      () => this.#lose({ code: LOST, reason: "the heartbeat timed out" }),
+    );
+  }
+
+  #receive(data: string | ArrayBuffer): void {
+    const message = decode(data);
+    if (typeof message !== "object" || message instanceof ArrayBuffer) {
+      return this.#emit("*", message);
+    }
+    const { type } = message as { type?: unknown };
+    if (type === "reply") {
+      this.#replies = true;
+      this.#watch();
+      return this.#requests.settle(message as Reply);
+    }
+    if (isPresenceMessage(message)) return this.presence(message.presence).receive(message);
+    if (!isTopicMessage(message)) this.#event(message);
+    else if (this.#topics.get(message.topic).receive(message)) this.#event(message.event);
+  }
+
+  #event(event: unknown): void {
+    this.#emit((event as { type?: unknown } | null | undefined)?.type, event);
+    this.#emit("*", event);
+  }
+
+  #emit(type: unknown, message: unknown): void {
+    this.#handlers.get(type as string)?.call(message as never);
+  }
+
+  #enqueue(message: Queued): boolean {
+    const { name } = this.#state;
+    if (name === "closed") return false;
+    if (name === "open") {
+      if (!this.#link!.carries(message.data)) return false;
+      if (this.#queue.isEmpty && this.#link!.hasRoom()) {
+        this.#hand(message);
+        return true;
+      }
+    }
+    return this.#queue.push(message);
+  }
+
+  #flush(): void {
+    while (this.#state.name === "open" && !this.#queue.isEmpty && this.#link!.hasRoom()) {
+      this.#hand(this.#queue.shift()!);
+    }
+  }
+
+  #hand({ data, sent }: Queued): void {
+    if (!this.#link!.carries(data)) {
+      // It was accepted before anyone knew.
+      return report(new TypeError("a binary message was dropped: the fall-back carries text only"));
+    }
+    sent?.();
+    this.#link!.send(data);
+  }
+
+  /** Handles the end of an attempt or a connection. */
+  #lose(close: Close): void {
+    if (isFinal(close.code)) return this.#end(close, false);
+    const lasted = this.#state.name === "open" && Date.now() - this.#openedAt >= STABLE;
+    if (lasted) this.#failures = 0;
+    this.#drop();
+    this.#requests.lose();
+    const { backoff = 1000, backoffCap = 30_000 } = this.#options;
+    const asked = retryAfter(close.reason);
+    this.#isAsked = asked !== undefined;
+    let wait = asked ?? delay(this.#failures, backoff, backoffCap);
+    this.#failures++;
+    // A page that was frozen wakes first, and gets the close of its connection then.
+    if (!this.#isAsked && Date.now() - this.#wokeAt < WOKEN) wait = Math.min(wait, this.#rest());
+    this.#wokeAt = -Infinity;
+    this.#wait(wait, close);
+  }
+
+  #wait(milliseconds: number, close: Close): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#connect(), milliseconds);
+    this.#set({ name: "waiting", until: Date.now() + milliseconds, close });
+  }
+
+  /** Returns the rest of the pause after the last attempt, which a waking page keeps. */
+  #rest(): number {
+    return Math.max(this.#attemptAt + WAKE_PAUSE - Date.now(), 0);
+  }
+
+  #end(close: Close, isOurs: boolean): void {
+    if (this.#state.name === "closed") return;
+    this.#drop(isOurs ? close : undefined);
+    this.#sleep?.();
+    this.#sleep = undefined;
+    this.#queue.clear();
+    this.#set({ name: "closed", close });
+    this.#requests.close();
+  }
+
+  /** Leaves the current attempt or connection. */
+  #drop(close?: Close): void {
+    // First, since a browser throws if it does not allow the code.
+    this.#link?.end(close?.code, close?.reason);
+    this.#link = undefined;
+    this.#attempt++;
+    clearTimeout(this.#timer);
+    this.#heartbeat?.stop();
+    this.#heartbeat = undefined;
+    for (const presence of this.#presences.values()) presence.lose();
+  }
+
+  #wake(): void {
+    const state = this.#state;
+    this.#wokeAt = Date.now();
+    if (state.name === "open") this.#heartbeat?.check();
+    if (state.name !== "waiting" || this.#isAsked) return;
+    const rest = this.#rest();
+    if (rest === 0) void this.#connect();
+    else if (Date.now() + rest < state.until) this.#wait(rest, state.close);
+  }
+
+  #set(state: State): void {
+    this.#state = state;
+    this.#states.call(state);
+  }
+}
+
+function encode(message: object | Data): Data {
+  const isData = typeof message === "string" || message instanceof ArrayBuffer
+    || ArrayBuffer.isView(message);
+  return isData ? (message as Data) : JSON.stringify(message);
+}
+
+/** Returns the object of a message in JSON, and any other message as it is. */
+function decode(data: string | ArrayBuffer): object | string {
+  if (typeof data !== "string") return data;
+  try {
+    const value: unknown = JSON.parse(data);
+    return typeof value === "object" && value !== null ? value : data;
+  } catch {
+    return data;
+  }
+}

@@ -1,0 +1,109 @@
+import { closeOf, LOST, type Close } from "./close.js";
+import { eventStream } from "./event-stream.js";
+import type { Data, Link, LinkListeners, Target } from "./link.js";
+
+/** How long a POST may take, in milliseconds. */
+const POST_LIMIT = 15_000;
+
+/** How long to wait before a POST that the server had no room for is sent again, in milliseconds. */
+const PAUSE = 1000;
+
+/** How often it is sent again before the connection counts as lost. */
+const REPEATS = 10;
+
+/**
+ * Opens the fall-back for networks that block WebSockets: a stream of server-sent events for what
+ * the server sends, and a POST for each message of the client, one after the other. Text only.
+ *
+ * It uses `fetch` and not `EventSource`, which can send no token, hides the status of a response,
+ * and reconnects by itself.
+ */
+export function openSse({ url, token }: Target, listeners: LinkListeners): Link {
+  const address = new URL(url);
+  address.protocol = url.protocol === "ws:" ? "http:" : "https:";
+  const leaving = new AbortController();
+  const headers: Record<string, string> = {};
+  if (token !== undefined) headers.authorization = `Bearer ${token}`;
+  let connection = "";
+  let isBusy = false;
+
+  const end = () => leaving.abort();
+  const close = (close: Close) => {
+    if (leaving.signal.aborted) return;
+    end();
+    listeners.closed(close);
+  };
+  const lost = (error: unknown) => close({ code: LOST, reason: String(error) });
+
+  const parse = eventStream(({ name, data }) => {
+    if (leaving.signal.aborted) return;
+    if (name === "message") return listeners.received(data);
+    const content = JSON.parse(data);
+    if (name === "close") close(content);
+    else if (name === "open") {
+      connection = content.connection;
+      listeners.opened();
+    }
+  });
+
+  const read = async () => {
+    const response = await fetch(address, {
+      headers: { ...headers, accept: "text/event-stream" },
+      cache: "no-store",
+      credentials: "include",
+      signal: leaving.signal,
+    });
+    const type = response.headers.get("content-type") ?? "";
+    if (!response.ok || !type.startsWith("text/event-stream")) {
+      close(closeOf(response.ok ? 406 : response.status));
+      return;
+    }
+    const decoder = new TextDecoder();
+    const reader = response.body!.getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return lost("the stream has ended");
+      listeners.heard();
+      parse(decoder.decode(value, { stream: true }));
+    }
+  };
+
+  const post = async (text: string) => {
+    const target = new URL(address);
+    target.searchParams.delete("resume");
+    for (let repeats = 0; ; repeats++) {
+      const limit = setTimeout(lost, POST_LIMIT, "a POST timed out");
+      const response = await fetch(target, {
+        method: "POST",
+        headers: {
+          ...headers,
+          "content-type": "text/plain;charset=utf-8",
+          "seaway-connection": connection,
+        },
+        body: text,
+        credentials: "include",
+        signal: leaving.signal,
+      });
+      clearTimeout(limit);
+      if (response.ok) break;
+      const isFull = response.status === 429 || response.status === 503;
+      if (!isFull || repeats === REPEATS) return close(closeOf(response.status));
+      const pause = Number(response.headers.get("retry-after")) * 1000 || PAUSE;
+      await new Promise((resume) => setTimeout(resume, pause));
+    }
+    isBusy = false;
+    if (!leaving.signal.aborted) listeners.drained();
+  };
+
+  read().catch(lost);
+  return {
+    transport: "sse",
+    hasRoom: () => !isBusy,
+    carries: (data: Data) => typeof data === "string",
+    send(data: Data) {
+      isBusy = true;
+      post(data as string).catch(lost);
+    },
+    end,
+  };
+}

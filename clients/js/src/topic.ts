@@ -1,0 +1,107 @@
+import { Listeners, type Stop } from "./listeners.js";
+
+/** A place in the history of a topic. */
+export interface Position {
+  readonly offset: number;
+  /** Changes when the history was lost; offsets of two epochs cannot be compared. */
+  readonly epoch: string;
+}
+
+/** The end of a resume, or a gap on an open connection. */
+export interface Recovered extends Position {
+  /** Whether nothing was missed. If `false`, load the state anew. */
+  readonly recovered: boolean;
+}
+
+/** A topic as the server sends it. */
+export interface TopicMessage extends Position {
+  readonly topic: string;
+  readonly event?: unknown;
+  readonly recovered?: boolean;
+}
+
+/** Returns whether a message is about a topic. */
+export function isTopicMessage(message: object): message is TopicMessage {
+  const { topic, offset, epoch } = message as Partial<TopicMessage>;
+  return typeof topic === "string" && typeof offset === "number" && typeof epoch === "string";
+}
+
+/** One topic: its events, each once, and the place from which it is resumed. */
+export class Topic<E = unknown> {
+  #events = new Listeners<[event: E, position: Position]>();
+  #recovered = new Listeners<[Recovered]>();
+  #position: Position | undefined;
+
+  constructor(
+    /** The name of the topic, that of its group. */
+    readonly name: string,
+  ) {}
+
+  /** The place of the last event; `undefined` before the first. */
+  get position(): Position | undefined {
+    return this.#position;
+  }
+
+  /** Sets the place to resume from, as one that a page has stored; `undefined` resumes nothing. */
+  set position(position: Position | undefined) {
+    this.#position = position;
+  }
+
+  /** Calls `handler` for each event; none is passed on twice. */
+  on(handler: (event: E, position: Position) => void): Stop {
+    return this.#events.add(handler);
+  }
+
+  /** Calls `handler` at the end of each resume, and for a gap. */
+  onRecovered(handler: (recovered: Recovered) => void): Stop {
+    return this.#recovered.add(handler);
+  }
+
+  /** @internal Forgets the place, which is a gap. */
+  forget(): void {
+    const last = this.#position!;
+    this.#position = undefined;
+    this.#recovered.call({ recovered: false, ...last });
+  }
+
+  /** @internal Handles a message of this topic; returns whether it is a new event. */
+  receive({ offset, epoch, event, recovered }: TopicMessage): boolean {
+    const last = this.#position;
+    if (recovered !== undefined) {
+      this.#position = { offset, epoch };
+      this.#recovered.call({ recovered, offset, epoch });
+      return false;
+    }
+    if (last?.epoch === epoch && offset <= last.offset) return false;
+    this.#position = { offset, epoch };
+    this.#events.call(event as E, this.#position);
+    return true;
+  }
+}
+
+/** How many topics are resumed; an address has to stay below the 8 KiB that servers accept. */
+const RESUMED = 100;
+
+/** All topics of a socket, the one with the latest message last. */
+export class Topics {
+  #all = new Map<string, Topic>();
+
+  get(name: string): Topic {
+    const topic = this.#all.get(name) ?? new Topic(name);
+    this.#all.delete(name);
+    this.#all.set(name, topic);
+    return topic;
+  }
+
+  /**
+   * Returns the query parameter `resume`, the places of the latest 100 topics:
+   * `lot.7:12:k3x9,chat.3:5:abc`. The others are told that they have a gap.
+   */
+  resume(): string {
+    const places = [...this.#all.values()].filter(({ position }) => position);
+    for (const topic of places.splice(0, Math.max(places.length - RESUMED, 0))) topic.forget();
+    return places
+      .map(({ name, position }) => `${name}:${position!.offset}:${position!.epoch}`)
+      .join(",");
+  }
+}

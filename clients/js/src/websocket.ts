@@ -1,0 +1,51 @@
+import { LOST } from "./close.js";
+import type { Data, Link, LinkListeners, Target } from "./link.js";
+
+/** How many bytes the browser may hold for a slow network before messages wait in the queue. */
+const BUFFER = 65_536;
+
+/** How often a full buffer is looked at, in milliseconds; browsers have no event for it. */
+const LOOK = 50;
+
+/** Opens a WebSocket. A token is sent as the subprotocol after `bearer`. */
+export function openWebSocket(target: Target, listeners: LinkListeners): Link {
+  const { url, protocols, token } = target;
+  const bearer = token === undefined ? [] : ["bearer", token];
+  const socket = new WebSocket(url, [...protocols, ...bearer]);
+  socket.binaryType = "arraybuffer";
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  const detach = () => {
+    clearTimeout(timer);
+    socket.onopen = socket.onmessage = socket.onclose = null;
+  };
+  const look = () => {
+    timer = setTimeout(() => {
+      timer = undefined;
+      socket.bufferedAmount < BUFFER ? listeners.drained() : look();
+    }, LOOK);
+  };
+  socket.onopen = () => listeners.opened();
+  socket.onmessage = (event: MessageEvent) => listeners.received(event.data);
+  socket.onclose = ({ code, reason }) => {
+    detach();
+    listeners.closed({ code: code || LOST, reason });
+  };
+  // `onclose` follows and says all that there is to say.
+  socket.onerror = () => {};
+
+  return {
+    transport: "websocket",
+    hasRoom() {
+      const hasRoom = socket.bufferedAmount < BUFFER;
+      if (!hasRoom && timer === undefined) look();
+      return hasRoom;
+    },
+    carries: () => true,
+    send: (data: Data) => socket.send(data as string),
+    end(code = 1000, reason = "") {
+      detach();
+      socket.close(code, reason);
+    },
+  };
+}

@@ -1,0 +1,71 @@
+// Starts and kills servers.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { access } from "node:fs/promises";
+import { connect } from "node:net";
+import { createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+import { until } from "./chromium.js";
+
+/** Returns a port that nobody listens on. */
+export async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** A server that is started, killed, and started again on the same port. */
+export class Server {
+  #program;
+  #flags;
+  #child;
+
+  constructor(program, flags, port) {
+    this.#program = program;
+    this.#flags = flags;
+    this.port = port;
+    this.url = `http://127.0.0.1:${port}/`;
+  }
+
+  /** The arena, the server of Seaway's load tests. */
+  static async arena(...flags) {
+    const folder = process.env.SEAWAY_EXAMPLES ?? fileURLToPath(new URL("../../../../target/debug", import.meta.url));
+    const program = `${folder}/arena`;
+    await access(program).catch(() => {
+      throw new Error(`there is no ${program}: run \`cargo build -p arena\`, or set SEAWAY_EXAMPLES`);
+    });
+    const port = await freePort();
+    return new Server(program, ["--port", `${port}`, ...flags], port).start();
+  }
+
+  async start() {
+    const environment = { ...process.env };
+    delete environment.REDIS_URL;
+    const options = { stdio: ["ignore", "ignore", "inherit"], env: environment };
+    this.#child = spawn(this.#program, this.#flags, options);
+    await until(`${this.#program} listens`, () => isOpen(this.port));
+    return this;
+  }
+
+  async stop(signal = "SIGKILL") {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const exited = once(this.#child, "exit");
+    this.#child.kill(signal);
+    await exited;
+  }
+}
+
+function isOpen(port) {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}

@@ -1,0 +1,449 @@
+// The socket over a fake WebSocket and under fake time.
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, mock, test } from "node:test";
+import { connect, RequestError } from "../../build/index.js";
+import { fakeBrowser, FakeWebSocket, pass, realBrowser, settle } from "./fakes.js";
+
+let browser;
+beforeEach(() => (browser = fakeBrowser()));
+afterEach(realBrowser);
+
+/** Opens a socket, without the fall-back unless it is asked for. */
+async function open(options = {}) {
+  const socket = connect("/ws/lots/7?lang=da", { fallback: false, ...options });
+  await settle();
+  FakeWebSocket.last.accept();
+  return socket;
+}
+
+const failureOf = (promise) => promise.then(
+  () => assert.fail("it was fulfilled"),
+  (error) => {
+    assert.ok(error instanceof RequestError);
+    return error.failure;
+  },
+);
+
+describe("a connection", () => {
+  test("leads to the page's own host, with the scheme of WebSockets", async () => {
+    await open();
+    assert.equal(FakeWebSocket.last.url.href, "wss://shop.example/ws/lots/7?lang=da");
+  });
+
+  test("to an invalid address throws at once", () => {
+    assert.throws(() => connect("http://["), TypeError);
+  });
+
+  test("tells its state now and whenever it changes", async () => {
+    mock.method(Math, "random", () => 0.5);
+    const socket = connect("/ws", { fallback: false });
+    const states = [];
+    socket.onState((state) => states.push(state));
+    await settle();
+    FakeWebSocket.last.accept();
+    FakeWebSocket.last.drop(1013, "slow");
+    await pass(500);
+    FakeWebSocket.last.accept();
+    FakeWebSocket.last.drop(4401, "log in again");
+
+    assert.deepEqual(states, [
+      { name: "connecting" },
+      { name: "open", transport: "websocket" },
+      { name: "waiting", until: 1_000_500, close: { code: 1013, reason: "slow" } },
+      { name: "connecting" },
+      { name: "open", transport: "websocket" },
+      { name: "closed", close: { code: 4401, reason: "log in again" } },
+    ]);
+  });
+
+  test("sends its token as a subprotocol, a new one for each attempt", async () => {
+    let number = 0;
+    const token = async () => `t${++number}`;
+    await open({ token, protocols: ["chat.2"] });
+    assert.deepEqual(FakeWebSocket.last.protocols, ["chat.2", "bearer", "t1"]);
+    assert.ok(!FakeWebSocket.last.url.href.includes("t1"));
+
+    FakeWebSocket.last.drop();
+    await pass(1000);
+    assert.deepEqual(FakeWebSocket.last.protocols, ["chat.2", "bearer", "t2"]);
+  });
+
+  test("whose token cannot be had is an attempt that failed", async () => {
+    const token = mock.fn(async () => {
+      throw new Error("logged out");
+    });
+    const socket = connect("/ws", { token, fallback: false });
+    await settle();
+    assert.equal(socket.state.name, "waiting");
+    assert.match(socket.state.close.reason, /logged out/);
+
+    await pass(1000);
+    assert.equal(token.mock.callCount(), 2);
+    assert.equal(FakeWebSocket.all.length, 0);
+  });
+
+  test("that does not open in time is given up", async () => {
+    const socket = connect("/ws", { fallback: false, connectTimeout: 3000 });
+    await settle();
+    await pass(2999);
+    assert.equal(socket.state.name, "connecting");
+    await pass(1);
+    assert.equal(socket.state.name, "waiting");
+    assert.ok(FakeWebSocket.all[0].closed);
+
+    FakeWebSocket.all[0].accept();
+    assert.equal(socket.state.name, "waiting", "a late answer is ignored");
+  });
+});
+
+describe("after a loss", () => {
+  test("the waits grow while attempts fail, up to the cap", async () => {
+    mock.method(Math, "random", () => 1);
+    const socket = await open({ backoff: 1000, backoffCap: 8000 });
+    const waits = [];
+    for (let attempt = 0; attempt < 6; attempt++) {
+      FakeWebSocket.last.drop();
+      waits.push(socket.state.until - Date.now());
+      await pass(waits.at(-1));
+    }
+    assert.deepEqual(waits, [1000, 2000, 4000, 8000, 8000, 8000]);
+  });
+
+  test("only a connection that lasted makes the waits short again", async () => {
+    mock.method(Math, "random", () => 1);
+    const socket = await open();
+    const wait = () => socket.state.until - Date.now();
+    FakeWebSocket.last.drop();
+    await pass(wait());
+    FakeWebSocket.last.accept();
+    await pass(4999);
+    FakeWebSocket.last.drop();
+    assert.equal(wait(), 2000);
+
+    await pass(wait());
+    FakeWebSocket.last.accept();
+    await pass(5000);
+    FakeWebSocket.last.drop();
+    assert.equal(wait(), 1000);
+  });
+
+  test("the server's retry_after is the wait, to the millisecond, also for a page that wakes", async () => {
+    await open();
+    FakeWebSocket.last.drop(1012, "retry_after=7.31");
+    await pass(7309, 1000);
+    browser.window.dispatchEvent(new Event("online"));
+    await settle();
+    assert.equal(FakeWebSocket.all.length, 1);
+    await pass(1);
+    assert.equal(FakeWebSocket.all.length, 2);
+  });
+
+  for (const code of [1000, 1008, 4401, 4403]) {
+    test(`with ${code} it stays closed until it is opened again`, async () => {
+      const socket = await open();
+      FakeWebSocket.last.drop(code, "enough");
+      await pass(100_000, 10_000);
+      browser.window.dispatchEvent(new Event("online"));
+      await settle();
+      assert.equal(FakeWebSocket.all.length, 1);
+      assert.deepEqual(socket.state, { name: "closed", close: { code, reason: "enough" } });
+      assert.equal(socket.send("late"), false);
+
+      socket.open();
+      await settle();
+      FakeWebSocket.last.accept();
+      assert.equal(socket.state.name, "open");
+    });
+  }
+
+  for (const [target, event] of [["window", "online"], ["window", "pageshow"],
+    ["document", "visibilitychange"], ["document", "resume"]]) {
+    test(`a page that wakes (${event}) tries at once, but not more than once a second`, async () => {
+      mock.method(Math, "random", () => 1);
+      await open({ backoff: 30_000 });
+      await pass(10_000);
+      const wake = async () => {
+        browser[target].dispatchEvent(new Event(event));
+        await settle();
+        return FakeWebSocket.all.length;
+      };
+      FakeWebSocket.last.drop();
+      assert.equal(await wake(), 2);
+      FakeWebSocket.last.drop();
+      assert.equal(await wake(), 2);
+      await pass(999);
+      assert.equal(await wake(), 2);
+      await pass(1);
+      assert.equal(FakeWebSocket.all.length, 3, "the page had woken before");
+    });
+  }
+
+  test("a page that was frozen wakes before it learns of the loss, and then tries at once", async () => {
+    mock.method(Math, "random", () => 1);
+    const socket = await open({ backoff: 30_000 });
+    await pass(10_000);
+    browser.document.dispatchEvent(new Event("resume"));
+    await pass(4000);
+    FakeWebSocket.last.drop();
+    assert.equal(socket.state.until, Date.now());
+    await pass(1);
+    assert.equal(FakeWebSocket.all.length, 2);
+
+    FakeWebSocket.last.drop();
+    assert.equal(socket.state.until - Date.now(), 30_000, "but once only");
+  });
+
+  test("a page that becomes hidden does not wake", async () => {
+    mock.method(Math, "random", () => 1);
+    await open();
+    await pass(10_000);
+    FakeWebSocket.last.drop();
+    browser.document.visibilityState = "hidden";
+    browser.document.dispatchEvent(new Event("visibilitychange"));
+    await settle();
+    assert.equal(FakeWebSocket.all.length, 1);
+  });
+
+  test("close ends it: no attempt follows, and the page's events are no longer watched", async () => {
+    const socket = await open();
+    socket.close(4000, "bye");
+    assert.deepEqual(FakeWebSocket.last.closed, { code: 4000, reason: "bye" });
+    browser.window.dispatchEvent(new Event("online"));
+    await pass(60_000, 10_000);
+    assert.equal(FakeWebSocket.all.length, 1);
+    assert.deepEqual(socket.state, { name: "closed", close: { code: 4000, reason: "bye" } });
+  });
+});
+
+describe("messages", () => {
+  test("go to the handlers of their type, and all of them to *", async () => {
+    const socket = await open();
+    const heard = [];
+    socket.on("lot.raised", ({ cents }) => heard.push(["raised", cents]));
+    const stop = socket.on("*", (message) => heard.push(["*", message.type ?? message]));
+    FakeWebSocket.last.deliver({ type: "lot.raised", cents: 5 });
+    FakeWebSocket.last.deliver({ type: "constructor" });
+    FakeWebSocket.last.deliver("plain text");
+    FakeWebSocket.last.deliver("7");
+    stop();
+    FakeWebSocket.last.deliver({ type: "lot.ended" });
+
+    assert.deepEqual(heard, [["raised", 5], ["*", "lot.raised"], ["*", "constructor"],
+      ["*", "plain text"], ["*", "7"]]);
+  });
+
+  test("are sent as JSON, as text or as bytes", async () => {
+    const socket = await open();
+    const bytes = new Uint8Array([1, 2]);
+    const sent = [{ type: "typing" }, "text", bytes].map((message) => socket.send(message));
+    assert.deepEqual(sent, [true, true, true]);
+    assert.deepEqual(FakeWebSocket.last.sent, ['{"type":"typing"}', "text", bytes]);
+  });
+
+  test("wait for the connection in their order, and a full queue refuses new ones", async () => {
+    const socket = connect("/ws", { fallback: false, queueMessages: 3 });
+    const accepted = ["a", "b", "c", "d"].map((text) => socket.send(text));
+    assert.deepEqual(accepted, [true, true, true, false]);
+
+    await settle();
+    FakeWebSocket.last.accept();
+    socket.send("e");
+    assert.deepEqual(FakeWebSocket.last.sent, ["a", "b", "c", "e"]);
+  });
+
+  test("wait while the browser's own buffer is full", async () => {
+    const socket = await open({ queueMessages: 2 });
+    FakeWebSocket.last.bufferedAmount = 65_536;
+    assert.deepEqual(["a", "b", "c"].map((text) => socket.send(text)), [true, true, false]);
+    await pass(1000, 50);
+    assert.deepEqual(FakeWebSocket.last.sent, []);
+
+    FakeWebSocket.last.bufferedAmount = 0;
+    await pass(50);
+    assert.deepEqual(FakeWebSocket.last.sent, ["a", "b"]);
+  });
+});
+
+describe("a request", () => {
+  test("resolves with ok, and rejects with the method's error and with faults", async () => {
+    const socket = await open();
+    const replies = ["bid", "bid", "bid", "bid"].map((type) => socket.request(type, { cents: 3 }));
+    assert.deepEqual(FakeWebSocket.last.messages[0], { cents: 3, type: "bid", id: 1 });
+    const reply = (id, content) => FakeWebSocket.last.deliver({ type: "reply", id, ...content });
+    reply(2, { error: { too_low: { cents: 5 } } });
+    reply(1, { ok: null });
+    reply(3, { fault: { kind: "malformed", reason: "missing field" } });
+    reply(4, { fault: { kind: "failed" } });
+    reply(4, { ok: "late" });
+    reply(99, { ok: "nobody's" });
+
+    assert.equal(await replies[0], null);
+    assert.deepEqual(await failureOf(replies[1]), { kind: "error", error: { too_low: { cents: 5 } } });
+    assert.deepEqual(await failureOf(replies[2]), { kind: "fault", fault: "malformed", reason: "missing field" });
+    assert.deepEqual(await failureOf(replies[3]), { kind: "fault", fault: "failed" });
+  });
+
+  test("keeps its own type and id whatever its parameters are called", async () => {
+    const socket = await open();
+    socket.request("bid", { type: "x", id: 7 }).catch(() => {});
+    assert.deepEqual(FakeWebSocket.last.messages[0], { type: "bid", id: 1 });
+    socket.close();
+  });
+
+  test("without a reply times out, and without a connection is never sent after that", async () => {
+    const socket = await open();
+    const sent = failureOf(socket.request("bid", {}, { timeout: 100 }));
+    await pass(100);
+    assert.deepEqual(await sent, { kind: "timeout", sent: true });
+
+    FakeWebSocket.last.drop();
+    const unsent = failureOf(socket.request("late", {}, { timeout: 100 }));
+    await pass(100);
+    assert.deepEqual(await unsent, { kind: "timeout", sent: false });
+    await pass(1000);
+    FakeWebSocket.last.accept();
+    assert.deepEqual(FakeWebSocket.last.sent, []);
+  });
+
+  test("is lost with its connection if it was sent, and waits for the next one if not", async () => {
+    const socket = await open();
+    const lost = failureOf(socket.request("a", {}));
+    FakeWebSocket.last.drop();
+    const later = socket.request("b", {});
+    assert.deepEqual(await lost, { kind: "lost" });
+
+    await pass(1000);
+    FakeWebSocket.last.accept();
+    assert.deepEqual(FakeWebSocket.last.messages, [{ type: "b", id: 2 }]);
+    FakeWebSocket.last.deliver({ type: "reply", id: 2, ok: 1 });
+    assert.equal(await later, 1);
+  });
+
+  test("is refused by a full queue, and by a closed socket", async () => {
+    const socket = connect("/ws", { fallback: false, queueMessages: 1 });
+    const waiting = failureOf(socket.request("a", {}));
+    assert.deepEqual(await failureOf(socket.request("b", {})), { kind: "full" });
+
+    socket.close();
+    assert.deepEqual(await waiting, { kind: "closed", sent: false });
+    assert.deepEqual(await failureOf(socket.request("c", {})), { kind: "closed", sent: false });
+  });
+
+  test("says in its text what went wrong", async () => {
+    const socket = await open();
+    const refused = socket.request("bid", {});
+    FakeWebSocket.last.deliver({ type: "reply", id: 1, error: "ended" });
+    await assert.rejects(refused, { name: "RequestError", message: 'bid: error "ended"', kind: "error" });
+  });
+});
+
+describe("the heartbeat", () => {
+  const silence = async (options) => {
+    const socket = await open(options);
+    await pass(60_000, 1000);
+    return { socket, sent: FakeWebSocket.all[0].messages, attempts: FakeWebSocket.all.length };
+  };
+
+  test("leaves a server alone that has not replied to a request", async () => {
+    const { sent, attempts } = await silence({});
+    assert.deepEqual([sent, attempts], [[], 1]);
+  });
+
+  test("notices a half-open socket once the server has replied to anything", async () => {
+    const socket = await open();
+    const reply = socket.request("bid", {});
+    FakeWebSocket.last.deliver({ type: "reply", id: 1, ok: 1 });
+    await reply;
+
+    await pass(25_000, 1000);
+    assert.deepEqual(FakeWebSocket.last.messages[1], { type: "ping", id: 0 });
+    FakeWebSocket.last.deliver({ type: "reply", id: 0, fault: { kind: "malformed" } });
+    await pass(34_999, 1000);
+    assert.equal(socket.state.name, "open");
+    await pass(1);
+    assert.equal(socket.state.name, "waiting");
+    assert.match(socket.state.close.reason, /heartbeat/);
+    assert.ok(FakeWebSocket.all[0].closed, "the half-open socket is left");
+  });
+
+  test("is satisfied by any message", async () => {
+    const socket = await open({ heartbeat: { interval: 1000, timeout: 500 } });
+    for (let turn = 0; turn < 10; turn++) {
+      await pass(1400, 100);
+      FakeWebSocket.last.deliver("news");
+    }
+    assert.equal(socket.state.name, "open");
+  });
+
+  test("can be off", async () => {
+    const { attempts } = await silence({ heartbeat: false });
+    assert.equal(attempts, 1);
+  });
+
+  test("probes at once when the page wakes", async () => {
+    const socket = await open({ heartbeat: {} });
+    browser.window.dispatchEvent(new Event("offline"));
+    assert.equal(FakeWebSocket.last.messages[0].type, "ping");
+    await pass(10_000, 1000);
+    assert.equal(socket.state.name, "waiting");
+  });
+
+  test("survives a page that was frozen: the answer counts, not the time that passed", async () => {
+    const socket = await open({ heartbeat: {} });
+    await pass(24_000);
+    await pass(3_600_000);
+    FakeWebSocket.last.deliver({ type: "reply", id: 0, ok: null });
+    await pass(9_999);
+    assert.equal(socket.state.name, "open");
+  });
+});
+
+describe("topics and presence", () => {
+  test("are resumed by their places, in one query parameter", async () => {
+    const socket = await open();
+    const lot = socket.topic("lot.7");
+    const heard = [];
+    lot.on((event) => heard.push(event.n));
+    socket.on("raised", ({ n }) => heard.push(`typed ${n}`));
+    lot.onRecovered(({ recovered }) => heard.push(recovered));
+    const event = (n, epoch = "k3") => ({ topic: "lot.7", offset: n, epoch, event: { type: "raised", n } });
+    FakeWebSocket.last.deliver(event(11));
+    FakeWebSocket.last.deliver(event(12));
+    FakeWebSocket.last.deliver({ topic: "chat.3", offset: 5, epoch: "abc", event: {} });
+    FakeWebSocket.last.drop();
+    await pass(1000);
+
+    const { searchParams } = FakeWebSocket.last.url;
+    assert.equal(searchParams.get("resume"), "lot.7:12:k3,chat.3:5:abc");
+    assert.equal(searchParams.get("lang"), "da");
+    FakeWebSocket.last.accept();
+    FakeWebSocket.last.deliver(event(12));
+    FakeWebSocket.last.deliver(event(13));
+    FakeWebSocket.last.deliver({ topic: "lot.7", offset: 13, epoch: "k3", recovered: true });
+    assert.deepEqual(heard, [11, "typed 11", 12, "typed 12", 13, "typed 13", true]);
+    assert.deepEqual(lot.position, { offset: 13, epoch: "k3" });
+  });
+
+  test("can be resumed from a place that the page has stored", async () => {
+    const socket = connect("/ws", { fallback: false });
+    socket.topic("lot.7").position = { offset: 4, epoch: "e" };
+    await settle();
+    assert.equal(FakeWebSocket.last.url.searchParams.get("resume"), "lot.7:4:e");
+    socket.close();
+  });
+
+  test("presence is stale without a connection, and whole after the next state", async () => {
+    const socket = await open();
+    const presence = socket.presence("lot.7");
+    FakeWebSocket.last.deliver({ presence: "lot.7", state: [{ key: "ana", count: 1, meta: {} }] });
+    assert.deepEqual([presence.isCurrent, presence.list[0].key], [true, "ana"]);
+    FakeWebSocket.last.drop();
+    assert.deepEqual([presence.isCurrent, presence.list[0].key], [false, "ana"]);
+    await pass(1000);
+    FakeWebSocket.last.accept();
+    FakeWebSocket.last.deliver({ presence: "lot.7", state: [] });
+    assert.deepEqual([presence.isCurrent, presence.list], [true, []]);
+    assert.equal(socket.presence("lot.7"), presence);
+  });
+});

@@ -1,0 +1,205 @@
+// The fall-back, over a fake fetch and under fake time.
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import { connect } from "../../build/index.js";
+import { fakeBrowser, FakeWebSocket, pass, realBrowser, settle } from "./fakes.js";
+
+let streams;
+beforeEach(() => (streams = fakeBrowser().streams));
+afterEach(realBrowser);
+
+/** Opens a socket whose WebSocket is blocked. */
+async function open(options) {
+  streams.status = undefined;
+  const socket = connect("/ws/lots/7", options);
+  await settle();
+  FakeWebSocket.last.drop();
+  await settle();
+  streams.write('event: open\ndata: {"connection":"c1"}\n\n');
+  await settle();
+  return socket;
+}
+
+test("a WebSocket that is blocked is replaced by a stream and POSTs", async () => {
+  const socket = await open({ token: "t0k3n" });
+  assert.deepEqual(socket.state, { name: "open", transport: "sse" });
+  const [get] = streams.requests;
+  assert.equal(get.url.href, "https://shop.example/ws/lots/7");
+  assert.equal(get.headers.accept, "text/event-stream");
+  assert.equal(get.headers.authorization, "Bearer t0k3n");
+
+  const heard = [];
+  socket.on("*", (message) => heard.push(message));
+  streams.write('data: {"type":"a"}\n\nevent: message\ndata: two\ndata: lines\n\n');
+  await settle();
+  assert.deepEqual(heard, [{ type: "a" }, "two\nlines"]);
+
+  socket.send({ type: "typing" });
+  await settle();
+  const [post] = streams.posts;
+  assert.equal(post.headers["seaway-connection"], "c1");
+  assert.equal(post.headers.authorization, "Bearer t0k3n");
+  assert.equal(post.body, '{"type":"typing"}');
+});
+
+test("POSTs go one after the other, and the queue bounds the rest", async () => {
+  const socket = await open({ queueMessages: 2 });
+  let answer;
+  streams.answers = [new Promise((resolve) => (answer = resolve))];
+  const accepted = ["a", "b", "c", "d"].map((text) => socket.send(text));
+  await settle();
+  assert.deepEqual(accepted, [true, true, true, false]);
+  assert.deepEqual(streams.posts.map(({ body }) => body), ["a"]);
+
+  answer({ status: 204 });
+  await settle();
+  assert.deepEqual(streams.posts.map(({ body }) => body), ["a", "b", "c"]);
+});
+
+test("a POST for which the server has no room is sent again, after the time it asks for", async () => {
+  const socket = await open();
+  streams.answers = [{ status: 503, headers: { "retry-after": "3" } }, { status: 429 }];
+  socket.send("a");
+  await settle();
+  await pass(2999);
+  assert.equal(streams.posts.length, 1);
+  await pass(1);
+  assert.equal(streams.posts.length, 2);
+  await pass(1000);
+  assert.equal(streams.posts.length, 3);
+  assert.equal(socket.state.name, "open");
+});
+
+test("a connection that the server no longer knows is lost", async () => {
+  const socket = await open();
+  streams.answers = [{ status: 404 }];
+  socket.send("a");
+  await settle();
+  assert.equal(socket.state.name, "waiting");
+  assert.equal(streams.isLeft, true);
+});
+
+test("a POST that takes too long ends the connection", async () => {
+  const socket = await open();
+  streams.answers = [new Promise(() => {})];
+  socket.send("a");
+  await settle();
+  for (let second = 0; second < 15; second++) {
+    streams.write(":\n\n");
+    await pass(1000);
+  }
+  assert.equal(socket.state.name, "waiting");
+});
+
+test("the stream's close event is a close", async () => {
+  const socket = await open();
+  streams.write('event: close\ndata: {"code":4401,"reason":"log in again"}\n\n');
+  await settle();
+  assert.deepEqual(socket.state, { name: "closed", close: { code: 4401, reason: "log in again" } });
+});
+
+test("a stream that ends is a lost connection, and the next attempt is a WebSocket", async () => {
+  const socket = await open();
+  streams.stream.close();
+  await settle();
+  assert.equal(socket.state.name, "waiting");
+  await pass(1000);
+  assert.equal(FakeWebSocket.all.length, 2);
+  FakeWebSocket.last.accept();
+  assert.deepEqual(socket.state, { name: "open", transport: "websocket" });
+});
+
+test("comments keep the connection alive, and their absence ends it", async () => {
+  const socket = await open();
+  for (let turn = 0; turn < 10; turn++) {
+    await pass(15_000, 1000);
+    streams.write(":\n\n");
+    await settle();
+  }
+  assert.equal(socket.state.name, "open");
+  await pass(45_000, 1000);
+  assert.equal(socket.state.name, "waiting");
+});
+
+test("a status that forbids the connection ends it for good", async () => {
+  for (const [status, code] of [[401, 4401], [403, 4403]]) {
+    streams.status = status;
+    const socket = connect("/ws");
+    await settle();
+    FakeWebSocket.last.drop();
+    await settle();
+    assert.equal(socket.state.close.code, code);
+    assert.equal(socket.state.name, "closed");
+  }
+});
+
+test("a page in place of the stream is no connection", async () => {
+  globalThis.fetch = async () => new Response("<html>", { headers: { "content-type": "text/html" } });
+  const socket = connect("/ws");
+  await settle();
+  FakeWebSocket.last.drop();
+  await settle();
+  assert.equal(socket.state.name, "waiting");
+  socket.close();
+});
+
+test("a WebSocket that hangs is replaced, too", async () => {
+  streams.status = undefined;
+  const socket = connect("/ws", { connectTimeout: 4000 });
+  await settle();
+  await pass(4000);
+  streams.write('event: open\ndata: {"connection":"c1"}\n\n');
+  await settle();
+  assert.deepEqual(socket.state, { name: "open", transport: "sse" });
+});
+
+test("a client that had a WebSocket does not fall back while the server restarts", async () => {
+  const socket = connect("/ws");
+  await settle();
+  FakeWebSocket.last.accept();
+  FakeWebSocket.last.drop();
+  for (let attempt = 1; attempt <= 2; attempt++) {
+    await pass(30_000);
+    FakeWebSocket.last.drop();
+    await settle();
+    assert.equal(streams.requests.length, 0, `attempt ${attempt}`);
+  }
+  await pass(30_000);
+  FakeWebSocket.last.drop();
+  await settle();
+  assert.equal(streams.requests.length, 1);
+  socket.close();
+});
+
+test("binary is refused, since a stream carries text", async () => {
+  const socket = await open();
+  assert.equal(socket.send(new Uint8Array([1])), false);
+  assert.equal(streams.posts.length, 0);
+});
+
+test("binary that was accepted before the fall-back is reported when it is dropped", async (t) => {
+  const reports = [];
+  t.mock.method(globalThis, "queueMicrotask", (report) => reports.push(report));
+  streams.status = undefined;
+  const socket = connect("/ws");
+  assert.equal(socket.send(new Uint8Array([1])), true);
+  assert.equal(socket.send("text"), true);
+  await settle();
+  FakeWebSocket.last.drop();
+  await settle();
+  streams.write('event: open\ndata: {"connection":"c1"}\n\n');
+  await settle();
+
+  assert.deepEqual(streams.posts.map(({ body }) => body), ["text"]);
+  assert.equal(reports.length, 1);
+  assert.throws(reports[0], /binary/);
+});
+
+test("close leaves the stream", async () => {
+  const socket = await open();
+  socket.close();
+  await settle();
+  assert.equal(streams.isLeft, true);
+  assert.equal(socket.state.name, "closed");
+});
