@@ -22,30 +22,41 @@ export async function freePort() {
 export class Server {
   #program;
   #flags;
+  #folder;
   #child;
 
-  constructor(program, flags, port) {
+  constructor(program, flags, port, folder) {
     this.#program = program;
     this.#flags = flags;
+    this.#folder = folder;
     this.port = port;
     this.url = `http://127.0.0.1:${port}/`;
   }
 
   /** The arena, the server of Seaway's load tests. */
-  static async arena(...flags) {
-    const folder = process.env.SEAWAY_EXAMPLES ?? fileURLToPath(new URL("../../../../target/debug", import.meta.url));
-    const program = `${folder}/arena`;
+  static arena(...flags) {
+    return Server.#example("arena", flags);
+  }
+
+  /** The auction, whose data is in this folder. */
+  static auction(folder) {
+    return Server.#example("auction", [], folder);
+  }
+
+  static async #example(name, flags, folder) {
+    const programs = process.env.SEAWAY_EXAMPLES ?? fileURLToPath(new URL("../../../../target/debug", import.meta.url));
+    const program = `${programs}/${name}`;
     await access(program).catch(() => {
-      throw new Error(`there is no ${program}: run \`cargo build -p arena\`, or set SEAWAY_EXAMPLES`);
+      throw new Error(`there is no ${program}: run \`cargo build -p ${name}\`, or set SEAWAY_EXAMPLES`);
     });
     const port = await freePort();
-    return new Server(program, ["--port", `${port}`, ...flags], port).start();
+    return new Server(program, ["--port", `${port}`, ...flags], port, folder).start();
   }
 
   async start() {
     const environment = { ...process.env };
     delete environment.REDIS_URL;
-    const options = { stdio: ["ignore", "ignore", "inherit"], env: environment };
+    const options = { stdio: ["ignore", "ignore", "inherit"], env: environment, cwd: this.#folder };
     this.#child = spawn(this.#program, this.#flags, options);
     await until(`${this.#program} listens`, () => isOpen(this.port));
     return this;
