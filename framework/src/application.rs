@@ -145,7 +145,16 @@ impl<P: Protocol, A: Application<P>> ErasedApplication<P> for A {
     }
 
     fn start(self: Arc<Self>, scope: Scope<P>, connection: P::Connection) -> ApplicationFuture {
-        Box::pin(async move { catch_panic(|| self.call(scope, connection)).await? })
+        // Boxed, so that the future, which lives as long as the connection, does not keep the
+        // memory of both after they have moved into the application.
+        let opening = Box::new((scope, connection));
+        Box::pin(async move {
+            let call = || {
+                let (scope, connection) = *opening;
+                self.call(scope, connection)
+            };
+            catch_panic(call).await?
+        })
     }
 
     fn required_state(&self) -> RequiredState {

@@ -1,7 +1,11 @@
 //! The tracing span of a connection, which all its log lines show.
 
-use http::{HeaderMap, Uri};
-use std::net::SocketAddr;
+use http::{HeaderMap, HeaderValue, Uri, uri::PathAndQuery};
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
 use tracing::{Span, error_span, field};
 
 /// The header with the id that a proxy or middleware gave to a request.
@@ -11,32 +15,77 @@ const REQUEST_ID: &str = "x-request-id";
 pub(crate) const MAX_PATH: usize = 200;
 const MAX_REQUEST_ID: usize = 128;
 
-/// Returns the span of a request, or of the WebSocket that it opens.
+/// The span of a request, or of the WebSocket that it opens; clones share it.
 ///
-/// It has the level `error`, so that every log level that shows a failure shows the fields of its
-/// connection. While no subscriber listens, nothing is formatted or allocated.
-pub(crate) fn connection_span(
+/// It is created when something runs in it, or has a field to record: for a small page it would
+/// cost a quarter of the whole request. `None` is the span of a scope without a request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ConnectionSpan(Option<Arc<Lazy>>);
+
+#[derive(Debug)]
+struct Lazy {
     protocol: &'static str,
-    uri: &Uri,
-    headers: &HeaderMap,
+    path: Option<PathAndQuery>,
     client: Option<SocketAddr>,
-) -> Span {
-    error_span!(
-        target: "seaway::connection",
-        "connection",
-        protocol,
-        path = cut(uri.path(), MAX_PATH),
-        client = client.map(field::display),
-        request_id = request_id(headers),
-        consumer = field::Empty,
-        user = field::Empty,
-    )
+    request_id: Option<HeaderValue>,
+    span: OnceLock<Span>,
 }
 
-/// Returns the id of the request, unless it is too long or not visible ASCII.
-fn request_id(headers: &HeaderMap) -> Option<&str> {
-    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
-    (id.len() <= MAX_REQUEST_ID).then_some(id)
+impl ConnectionSpan {
+    pub(crate) fn new(
+        protocol: &'static str,
+        uri: &Uri,
+        headers: &HeaderMap,
+        client: Option<SocketAddr>,
+    ) -> Self {
+        let request_id = headers.get(REQUEST_ID);
+        Self(Some(Arc::new(Lazy {
+            protocol,
+            path: uri.path_and_query().cloned(),
+            client,
+            request_id: request_id.filter(|id| is_shown(id)).cloned(),
+            span: OnceLock::new(),
+        })))
+    }
+
+    /// Returns the span, created now if this is its first use.
+    ///
+    /// It has the level `error`, so that every log level that shows a failure shows the fields of
+    /// its connection. While no subscriber listens, nothing is formatted.
+    pub(crate) fn open(&self) -> Span {
+        let span = self.0.as_ref();
+        span.map_or_else(Span::none, |lazy| lazy.open().clone())
+    }
+
+    /// Sets a field.
+    pub(crate) fn record(&self, field: &'static str, value: impl fmt::Display) {
+        if let Some(lazy) = &self.0 {
+            lazy.open().record(field, field::display(value));
+        }
+    }
+}
+
+impl Lazy {
+    fn open(&self) -> &Span {
+        self.span.get_or_init(|| {
+            let request_id = self.request_id.as_ref().map(|id| id.to_str());
+            error_span!(
+                target: "seaway::connection",
+                "connection",
+                protocol = self.protocol,
+                path = self.path.as_ref().map(|path| cut(path.path(), MAX_PATH)),
+                client = self.client.map(field::display),
+                request_id = request_id.and_then(Result::ok),
+                consumer = field::Empty,
+                user = field::Empty,
+            )
+        })
+    }
+}
+
+/// Returns whether an id is visible ASCII and short enough.
+fn is_shown(id: &HeaderValue) -> bool {
+    id.len() <= MAX_REQUEST_ID && id.to_str().is_ok()
 }
 
 /// Returns the text up to this many bytes.

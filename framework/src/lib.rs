@@ -14,6 +14,7 @@ mod log_limit;
 mod waker;
 
 mod metric;
+
 mod rejection_log;
 
 mod catch_panic;
@@ -96,6 +97,8 @@ pub use self::server::{
     TrustedProxies, serve, serve_with, serve_workers,
 };
 
+#[cfg(all(feature = "server", unix))]
+pub use self::server::InheritedListener;
 #[cfg(feature = "tls")]
 pub use self::server::TlsListener;
 

@@ -6,6 +6,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use std::sync::OnceLock;
 
 /// Counters of sent events, by outcome.
 pub(crate) struct Sending {
@@ -209,6 +210,47 @@ pub(crate) struct OpenSocket(#[expect(dead_code, reason = "it counts until it is
 impl OpenSocket {
     pub(crate) fn new() -> Self {
         Self(Open::new(gauge!("seaway_websockets_open")))
+    }
+}
+
+/// Counts a rejected client, or one that could not be served (the rule `failure`).
+pub(crate) fn rejection(rule: &'static str) {
+    counter!("seaway_rejections_total", "rule" => rule).increment(1);
+}
+
+/// Counters of the bytes between the server and its clients.
+pub(crate) struct Bytes {
+    received: Counter,
+    sent: Counter,
+}
+
+impl Bytes {
+    fn of(protocol: &'static str) -> Self {
+        Self {
+            received: counter!("seaway_received_bytes_total", "protocol" => protocol),
+            sent: counter!("seaway_sent_bytes_total", "protocol" => protocol),
+        }
+    }
+
+    /// Returns the counters of WebSockets, after their handshake.
+    pub(crate) fn websocket() -> &'static Self {
+        static WEBSOCKET: OnceLock<Bytes> = OnceLock::new();
+        WEBSOCKET.get_or_init(|| Self::of("websocket"))
+    }
+
+    /// Returns the counters of HTTP.
+    #[cfg(feature = "server")]
+    pub(crate) fn http() -> &'static Self {
+        static HTTP: OnceLock<Bytes> = OnceLock::new();
+        HTTP.get_or_init(|| Self::of("http"))
+    }
+
+    pub(crate) fn received(&self, bytes: usize) {
+        self.received.increment(bytes as u64);
+    }
+
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.sent.increment(bytes as u64);
     }
 }
 

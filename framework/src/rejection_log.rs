@@ -3,6 +3,7 @@
 use crate::{
     connection_span::{MAX_PATH, cut},
     log_limit::LogLimit,
+    metric,
 };
 use http::{Uri, uri::PathAndQuery};
 use std::net::SocketAddr;
@@ -113,6 +114,7 @@ impl Peer {
     /// Logs that the client was rejected. The reason is written for people, and contains nothing
     /// that the client may keep secret.
     pub(crate) fn log_rejection(&self, rule: Rule, outcome: Rejected, reason: Option<&str>) {
+        metric::rejection(rule.name());
         let admitted = limit(rule).admit();
         let path = self.path.as_ref().map(PathAndQuery::path);
         let path = path.map(|path| cut(path, MAX_PATH));

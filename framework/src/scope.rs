@@ -1,6 +1,7 @@
 //! The scope of a connection, and the protocol traits.
 
 use crate::{
+    connection_span::ConnectionSpan,
     cookies,
     error::{Error, ErrorKind, Result},
     rejection::Rejection,
@@ -8,7 +9,6 @@ use crate::{
 };
 use http::{Extensions, StatusCode, request, response};
 use std::{any::type_name, fmt, future::Future, net::SocketAddr, pin::Pin, str::FromStr};
-use tracing::Span;
 
 /// A kind of connection: the types of its opening head and of its connection.
 ///
@@ -107,7 +107,7 @@ pub struct Scope<P: Protocol> {
     /// The values that middleware has added, by type.
     pub extensions: Extensions,
     params: Params,
-    span: Span,
+    span: ConnectionSpan,
 }
 
 /// The path parameters of all routers, outermost first.
@@ -149,7 +149,7 @@ impl<P: Protocol> Scope<P> {
             client: None,
             extensions: Extensions::new(),
             params: Params::default(),
-            span: Span::none(),
+            span: ConnectionSpan::default(),
         }
     }
 
@@ -216,6 +216,8 @@ impl<P: Protocol> Scope<P> {
     /// Sets a field of the tracing span of this connection, which all its log lines show:
     /// `request_id` or `user`.
     ///
+    /// A request for a tower service has the span only on the lines about its failure.
+    ///
     /// The span, `connection`, has the fields `protocol`, `path`, `client`, `consumer`, `request_id`
     /// (at first the header `x-request-id`) and `user` (set by [`Auth`](crate::middleware::Auth)).
     /// Another name is ignored; for a field of your own, put a span of yours around the call of the
@@ -237,15 +239,15 @@ impl<P: Protocol> Scope<P> {
     /// }
     /// ```
     pub fn record(&self, field: &'static str, value: impl fmt::Display) {
-        self.span.record(field, tracing::field::display(value));
+        self.span.record(field, value);
     }
 
-    /// Returns the span of this connection; a disabled one while no subscriber listens.
-    pub(crate) fn span(&self) -> &Span {
+    /// Returns the span of this connection.
+    pub(crate) fn span(&self) -> &ConnectionSpan {
         &self.span
     }
 
-    pub(crate) fn set_span(&mut self, span: Span) {
+    pub(crate) fn set_span(&mut self, span: ConnectionSpan) {
         self.span = span;
     }
 }

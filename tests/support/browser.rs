@@ -17,6 +17,8 @@ const FLAGS: &[&str] = &[
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
+    // Servers with TLS have certificates of their test's own authority.
+    "--ignore-certificate-errors",
     "--disable-dev-shm-usage",
     "--log-level=3",
     "--no-first-run",

@@ -158,7 +158,15 @@ impl Client {
     ///
     /// # Panics
     /// If the connection ends without one.
-    pub async fn closed(mut self) -> (u16, String) {
+    pub async fn closed(self) -> (u16, String) {
+        self.closed_within(DEADLINE).await
+    }
+
+    /// Does the same, with a deadline.
+    ///
+    /// # Panics
+    /// If the connection ends without a close frame, or does not end in time.
+    pub async fn closed_within(mut self, limit: Duration) -> (u16, String) {
         let end = async {
             let mut close = None;
             // Further reads send our half of the closing handshake.
@@ -169,7 +177,7 @@ impl Client {
             }
             close.expect("a close frame before the end")
         };
-        let frame = timeout(DEADLINE, end).await.expect("the end in time");
+        let frame = timeout(limit, end).await.expect("the end in time");
         (frame.code.into(), frame.reason.to_string())
     }
 }

@@ -3,13 +3,18 @@
 use std::{
     collections::HashMap,
     io::Write,
+    net::TcpListener,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
+use tokio::net::TcpStream;
+
 use super::{
+    authority::Authority,
     child::Process,
     client::Client,
     port::free_port,
@@ -25,7 +30,9 @@ pub struct Server {
     program: &'static str,
     port: u16,
     arguments: Vec<String>,
-    redis: Option<String>,
+    environment: Vec<(&'static str, String)>,
+    /// The socket that it inherits, instead of listening on its port itself.
+    socket: Option<Arc<TcpListener>>,
     /// The data folder, which the processes of a chat may share. It is the current folder of the
     /// process.
     data: Option<Arc<Scratch>>,
@@ -65,13 +72,41 @@ impl Server {
         Self::chat(Some(redis.url()), data.expect("the neighbour is a chat")).await
     }
 
+    /// Starts the chat on a Redis over TLS, with an access log. The certificate is of this authority.
+    pub async fn chat_over_tls(redis: &Redis, authority: &Authority) -> Self {
+        let mut chat = Self::new_chat(Some(redis.url()), Arc::new(Scratch::new("chat-data")));
+        let (certificate, key) = authority.certify("127.0.0.1");
+        let tls = ["--tls-cert", &certificate, "--tls-key", &key];
+        chat.arguments.extend(tls.map(str::to_owned));
+        let log = "info,seaway::access=debug".to_owned();
+        chat.environment.push(("RUST_LOG", log));
+        chat.start().await;
+        chat
+    }
+
+    /// Starts the arena on a socket that the test has opened, as a service manager does.
+    pub async fn arena_on_socket(socket: &Arc<TcpListener>, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        let mut arena = Self::new("arena", arguments, None);
+        let address = socket.local_addr().expect("a listening socket");
+        arena.port = address.port();
+        arena.socket = Some(socket.clone());
+        arena.start().await;
+        arena
+    }
+
     async fn chat(redis: Option<String>, data: Arc<Scratch>) -> Self {
+        let mut chat = Self::new_chat(redis, data);
+        chat.start().await;
+        chat
+    }
+
+    fn new_chat(redis: Option<String>, data: Arc<Scratch>) -> Self {
         let folder = data.path().display().to_string();
         let arguments = vec!["--data".to_owned(), folder];
-        let mut server = Self::new("chat", arguments, redis);
-        server.data = Some(data);
-        server.start().await;
-        server
+        let mut chat = Self::new("chat", arguments, redis);
+        chat.data = Some(data);
+        chat
     }
 
     /// Starts one of the small examples.
@@ -151,6 +186,9 @@ impl Server {
         let mut process = self.launch();
         process
             .up(async || {
+                if self.is_tls() {
+                    return TcpStream::connect(("127.0.0.1", self.port)).await.is_ok();
+                }
                 // The small examples have no such page: any response is enough, also that of a
                 // proxy without a server behind it.
                 raw::get(self.port, "/healthz")
@@ -189,7 +227,8 @@ impl Server {
     /// Returns the URL of a page.
     #[must_use]
     pub fn page(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        let scheme = if self.is_tls() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}{path}", self.port)
     }
 
     /// Connects a WebSocket client.
@@ -213,23 +252,45 @@ impl Server {
             program,
             port: free_port(),
             arguments,
-            redis,
+            environment: redis.map(|url| ("REDIS_URL", url)).into_iter().collect(),
+            socket: None,
             data: None,
             process: None,
         }
     }
 
     fn launch(&self) -> Process {
-        let mut command = program(self.program);
+        let mut command = self.command();
         command.args(["--port", &self.port.to_string()]);
         command.args(&self.arguments);
         if let Some(data) = &self.data {
             command.current_dir(data.path());
         }
-        command.envs(self.redis.iter().map(|url| ("REDIS_URL", url)));
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdout(Stdio::null());
         let remedy = "`cargo build --workspace --bins --tests --all-features` builds it";
         Process::start(self.program, &mut command, remedy)
+    }
+
+    /// Returns the command, which passes the socket as descriptor 3 if it is to inherit one.
+    fn command(&self) -> Command {
+        let mut command = program(self.program);
+        command.stdin(Stdio::null());
+        let Some(socket) = &self.socket else {
+            return command;
+        };
+        let mut shell = Command::new("sh");
+        let script = r#"export LISTEN_PID=$$; exec "$0" "$@" 3<&0 </dev/null"#;
+        shell.args(["-c", script]).arg(command.get_program());
+        shell.env_remove("REDIS_URL").env_remove("RUST_LOG");
+        let passed = socket.try_clone().expect("a descriptor");
+        shell.env("LISTEN_FDS", "1").stdin(OwnedFd::from(passed));
+        shell
+    }
+
+    /// Returns whether its clients use TLS.
+    fn is_tls(&self) -> bool {
+        self.arguments.iter().any(|flag| flag == "--tls-cert")
     }
 
     fn process(&mut self) -> &mut Process {

@@ -2,10 +2,12 @@
 
 use crate::{Address, Flag, Mistake};
 use seaway::{
-    Accepted, Error, ErrorKind, Listener, ProxyProtocol, Result, TlsListener, TrustedProxies,
+    Accepted, Error, ErrorKind, InheritedListener, Listener, ProxyProtocol, Result, TlsListener,
+    TrustedProxies,
 };
 use std::{
     fs, io,
+    net::SocketAddr,
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
 };
@@ -27,6 +29,8 @@ pub struct Transport {
 pub enum Listening {
     /// TCP.
     Tcp(TcpListener),
+    /// A socket that the supervisor of this process has opened.
+    Inherited(InheritedListener),
     /// TCP behind proxies that speak the PROXY protocol.
     Proxied(ProxyProtocol),
     /// TLS over TCP.
@@ -76,7 +80,8 @@ impl Transport {
         }
     }
 
-    /// Listens at this address, or on the Unix socket.
+    /// Listens on the Unix socket, on the socket that systemd has passed (`LISTEN_FDS`), or at this
+    /// address.
     ///
     /// # Errors
     /// [`ErrorKind::Io`]; the message names the option to change.
@@ -96,11 +101,15 @@ impl Transport {
     }
 
     async fn listen_tcp(&self, address: &Address) -> Result<Listening, Error> {
-        let tcp = address.listen().await?;
+        let listening = match InheritedListener::take(0)? {
+            Some(listener) => Listening::Inherited(listener),
+            None => Listening::Tcp(address.listen().await?),
+        };
         match (self.has_proxy_protocol, &self.proxies) {
-            (false, _) => Ok(Listening::Tcp(tcp)),
+            (false, _) => Ok(listening),
             (true, Some(proxies)) => {
-                Ok(Listening::Proxied(ProxyProtocol::new(tcp, proxies.clone())))
+                let proxies = proxies.clone();
+                Ok(Listening::Proxied(ProxyProtocol::new(listening, proxies)))
             }
             (true, None) => Err(Error::new(
                 ErrorKind::Io,
@@ -132,6 +141,7 @@ impl Listening {
     pub fn url(&self) -> io::Result<String> {
         Ok(match self {
             Self::Tcp(listener) => format!("http://{}", Listener::local_addr(listener)?),
+            Self::Inherited(listener) => format!("http://{}", listener.local_addr()?),
             Self::Proxied(listener) => format!("http://{}", listener.local_addr()?),
             Self::Tls(listener) => format!("https://{}", listener.local_addr()?),
             Self::Unix(listener) => format!("unix:{}", Listener::local_addr(listener)?),
@@ -145,6 +155,10 @@ impl Listening {
     pub fn is_local(&self) -> io::Result<bool> {
         Ok(match self {
             Self::Tcp(listener) => listener.local_addr()?.ip().is_loopback(),
+            Self::Inherited(listener) => {
+                let address = listener.local_addr()?.parse();
+                address.is_ok_and(|address: SocketAddr| address.ip().is_loopback())
+            }
             Self::Tls(_) | Self::Proxied(_) => false,
             Self::Unix(_) => true,
         })
@@ -155,6 +169,7 @@ impl Listener for Listening {
     async fn accept(&mut self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => Listener::accept(listener).await,
+            Self::Inherited(listener) => listener.accept().await,
             Self::Proxied(listener) => listener.accept().await,
             Self::Tls(listener) => listener.accept().await,
             Self::Unix(listener) => Listener::accept(listener).await,
@@ -164,6 +179,7 @@ impl Listener for Listening {
     fn local_addr(&self) -> io::Result<String> {
         match self {
             Self::Tcp(listener) => Listener::local_addr(listener),
+            Self::Inherited(listener) => listener.local_addr(),
             Self::Proxied(listener) => listener.local_addr(),
             Self::Tls(listener) => listener.local_addr(),
             Self::Unix(listener) => Listener::local_addr(listener),

@@ -134,7 +134,8 @@ impl<H: Hooks> Driver<H> {
             Ok(()) => Close::NORMAL,
             Err(_) => Close::ERROR,
         };
-        let close = socket.close(code).await;
+        // Boxed, so that an open connection does not hold the memory of its end.
+        let close = Box::pin(socket.close(code)).await;
         self.hooks.disconnect(close).await;
         outcome
     }

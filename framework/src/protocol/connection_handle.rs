@@ -90,6 +90,15 @@ impl ConnectionHandle {
         })
     }
 
+    /// Removes the handle from the extensions of a request, which keep no memory if nothing else is
+    /// in them.
+    pub(crate) fn remove(extensions: &mut Extensions) {
+        extensions.remove::<WeakConnectionHandle>();
+        if extensions.is_empty() {
+            *extensions = Extensions::new();
+        }
+    }
+
     #[cfg(feature = "server")]
     pub(crate) fn downgrade(&self) -> WeakConnectionHandle {
         WeakConnectionHandle {

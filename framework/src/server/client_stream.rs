@@ -6,6 +6,7 @@ use super::{
     socket::{HalfClosed, Socket},
     traffic::Traffic,
 };
+use crate::metric;
 use std::{
     io::{self, IoSlice},
     mem,
@@ -91,6 +92,7 @@ impl ClientStream {
     ) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(count)) => {
+                metric::Bytes::http().sent(count);
                 self.traffic.record_written(count);
                 // hyper reads again after the response only if it is woken, and the client will
                 // send nothing that would wake it.
@@ -118,6 +120,7 @@ impl AsyncRead for ClientStream {
             ready!(Pin::new(socket).poll_read(cx, buffer))?;
         }
         let read = &buffer.filled()[before..];
+        metric::Bytes::http().received(read.len());
         if read.is_empty() {
             return self.poll_end(cx);
         }

@@ -1,6 +1,7 @@
 //! One accepted connection: the detection of its HTTP version, and its service.
 
 use super::{
+    access_log::AccessLine,
     alarm::{SharedAlarm, Stall},
     client_stream::ClientStream,
     drain::Connection,
@@ -57,6 +58,9 @@ pub(super) struct ConnectionLimits {
 /// How long an HTTP/2 client may be silent before it gets a PING frame.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
+/// How long a client that has connected may take to send its first bytes once the server stops.
+const FIRST_BYTES: Duration = Duration::from_millis(250);
+
 /// How long an idle HTTP/2 client has to close the connection after GOAWAY. Then the server closes
 /// it.
 const IDLE_GRACE: Duration = Duration::from_secs(5);
@@ -101,8 +105,9 @@ where
     let preface = tokio::time::timeout(limits.head_timeout, Preface::read(&mut socket));
     let preface = tokio::select! {
         preface = preface => preface??,
-        // A client that has not sent anything yet has no request to finish.
-        () = connection.stopped() => return Ok(()),
+        // A client that has not sent anything yet has no request to finish, unless it has only just
+        // connected: its request may be on the way.
+        () = first_bytes_overdue(&connection) => return Ok(()),
     };
     let is_http_2 = preface.is_http_2();
     let traffic = Arc::new(Traffic::default());
@@ -113,6 +118,13 @@ where
         false => serve_http_1(stream, app, &connection, limits, traffic, proxies).await,
         true => serve_http_2(stream, app, connection, limits, traffic, proxies).await,
     }
+}
+
+/// Completes when the server has stopped, and a client that had connected before had time to send its
+/// request.
+async fn first_bytes_overdue(connection: &Connection) {
+    connection.stopped().await;
+    tokio::time::sleep(FIRST_BYTES).await;
 }
 
 async fn serve_http_1<S, B>(
@@ -142,6 +154,7 @@ where
             let is_connect = *request.method() == Method::CONNECT;
             let alarm = || alarm.clone();
             let request = prepare(request, &handle, proxies.as_ref(), limits, alarm);
+            let line = AccessLine::of(&request);
             async move {
                 let response = match checked {
                     Ok(()) => respond(app, request).await,
@@ -153,6 +166,9 @@ where
                     }
                 };
                 let status = response.status();
+                if let Some(line) = line {
+                    line.log(status);
+                }
                 if status == StatusCode::SWITCHING_PROTOCOLS || is_connect && status.is_success() {
                     traffic.end_http();
                 }
@@ -171,12 +187,19 @@ where
     let mut writing = Stall::new(limits.write_timeout);
     let mut half_closed = Stall::new(limits.half_close_timeout);
     let mut is_half_closed = false;
+    let mut has_read = false;
     poll_fn(|cx| {
-        if stop.poll(cx) {
+        // Not before the first poll, in which hyper reads the request that has arrived: it would
+        // close the connection instead.
+        if has_read && stop.poll(cx) {
             http.as_mut().graceful_shutdown();
         }
         if let Poll::Ready(served) = http.as_mut().poll(cx) {
             return Poll::Ready(served.map_err(BoxError::from));
+        }
+        if !mem::replace(&mut has_read, true) && stop.poll(cx) {
+            http.as_mut().graceful_shutdown();
+            cx.waker().wake_by_ref();
         }
         if writing.poll(traffic.blocked(), cx).is_ready() {
             return Poll::Ready(Err(NOT_READ.into()));
@@ -218,11 +241,15 @@ where
             limits,
             SharedAlarm::default,
         );
+        let line = AccessLine::of(&request);
         async move {
             let response = match checked {
                 Ok(()) => respond(app, request).await,
                 Err(rejection) => reject(&request, rejection),
             };
+            if let Some(line) = line {
+                line.log(response.status());
+            }
             Ok::<_, Infallible>(response.map(Pieces::of))
         }
     });

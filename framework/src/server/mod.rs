@@ -10,8 +10,10 @@
 //! | `addresses.rs` | the limit of connections per client address |
 //! | `lifespan.rs`, `running.rs` | start-up and shutdown functions |
 //! | `shutdown_signal.rs` | Ctrl-C, SIGTERM, or a future: when to stop, and when to stop at once |
+//! | `access_log.rs` | one line per response, off by default |
 //! | `bind.rs` | the address or listener of a server |
 //! | `listener.rs` | the trait of listeners, for TCP, Unix sockets and others |
+//! | `inherited.rs` | listeners that a supervisor passes to this process |
 //! | `tls.rs` | the listener for TLS |
 //! | `proxy_protocol.rs` | the listener behind proxies that state the address of their client |
 //! | `trusted_proxies.rs` | the addresses of those proxies |
@@ -31,6 +33,7 @@
 //! | `drain.rs` | the open connections, and their shutdown |
 
 mod accept;
+mod access_log;
 mod addresses;
 mod alarm;
 mod bind;
@@ -41,6 +44,8 @@ mod forwarded;
 mod framing;
 mod head_timer;
 mod http2_stream;
+#[cfg(unix)]
+mod inherited;
 mod lifecycle;
 mod lifespan;
 mod listener;
@@ -71,5 +76,7 @@ pub use self::{
     trusted_proxies::TrustedProxies,
 };
 
+#[cfg(unix)]
+pub use self::inherited::InheritedListener;
 #[cfg(feature = "tls")]
 pub use self::tls::TlsListener;

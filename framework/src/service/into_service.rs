@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     application::{ApplicationExt, BoxApplication},
-    connection_span::connection_span,
+    connection_span::ConnectionSpan,
     consumer::{
         BlockingApplication, BlockingConsumer, ConsumerApplication, HttpConsumer,
         HttpConsumerApplication, WebSocketConsumer,
@@ -135,7 +135,7 @@ fn start(
     let mut scope = Scope::<Http>::new(head);
     scope.client = client;
     scope.extensions = extensions;
-    let span = connection_span(Http::NAME, &scope.head.uri, &scope.head.headers, client);
+    let span = ConnectionSpan::new(Http::NAME, &scope.head.uri, &scope.head.headers, client);
     scope.set_span(span.clone());
     let (exchange, response) = Exchange::new(body, scope.peer(), handle.clone());
     ResponseSource::http(http.start(scope, exchange), response, handle, span)

@@ -2,6 +2,7 @@
 
 use crate::{
     application::{ApplicationFuture, log_outcome},
+    connection_span::ConnectionSpan,
     log_limit::log_limited,
     protocol::{Body, ConnectionHandle, Http, ResponseReceiver},
     rejection::Rejection,
@@ -15,7 +16,6 @@ use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
-use tracing::{Instrument, Span, instrument::Instrumented};
 
 /// The future of the response to a request.
 pub struct ResponseFuture {
@@ -37,10 +37,10 @@ impl ResponseSource {
         running: ApplicationFuture,
         response: ResponseReceiver,
         handle: Option<ConnectionHandle>,
-        span: Span,
+        span: ConnectionSpan,
     ) -> Self {
         Self::Http(RunningRequest {
-            running: Some(running.instrument(span.clone())),
+            running: Some(running),
             response,
             handle,
             span,
@@ -102,10 +102,10 @@ fn withhold(response: Response<Body>) -> Response<Body> {
 /// Its application runs here until it has responded, and then in a task of its own. If the client
 /// disconnects before, this is dropped, and with it the application, at an await.
 pub(super) struct RunningRequest {
-    running: Option<Instrumented<ApplicationFuture>>,
+    running: Option<ApplicationFuture>,
     response: ResponseReceiver,
     handle: Option<ConnectionHandle>,
-    span: Span,
+    span: ConnectionSpan,
     /// The response if the application failed because it could not read the request's body.
     rejection: Option<Rejection>,
 }
@@ -113,26 +113,25 @@ pub(super) struct RunningRequest {
 impl RunningRequest {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Body>> {
         if let Some(running) = &mut self.running
-            && let Poll::Ready(outcome) = Pin::new(running).poll(cx)
+            && let Poll::Ready(outcome) = running.as_mut().poll(cx)
         {
             self.running = None;
-            let rejection = &mut self.rejection;
-            self.span.in_scope(|| match outcome {
+            match outcome {
                 Err(error) if error.body_error().is_some() => {
-                    *rejection = Some(Rejection::from(error));
+                    self.rejection = Some(Rejection::from(error));
                 }
-                outcome => log_outcome::<Http>(outcome),
-            });
+                outcome => log_in(&self.span, outcome),
+            }
         }
         let response = ready!(Pin::new(&mut self.response).poll(cx));
         if let Some(running) = self.running.take() {
-            let running = async { log_outcome::<Http>(running.await) };
-            let running = running.instrument(self.span.clone());
+            let span = self.span.clone();
+            let running = async move { log_in(&span, running.await) };
             ConnectionHandle::spawn(self.handle.as_ref(), Box::pin(running));
         }
         Poll::Ready(response.unwrap_or_else(|_| {
             rejected(self.rejection.take().unwrap_or_else(|| {
-                let _in_span = self.span.enter();
+                let _in_span = self.span.open().entered();
                 log_limited!(
                     error,
                     "an application ended without a response; the client gets a 500"
@@ -140,6 +139,13 @@ impl RunningRequest {
                 Rejection::from_status(StatusCode::INTERNAL_SERVER_ERROR)
             }))
         }))
+    }
+}
+
+/// Logs an error of the application in the span of its request.
+fn log_in(span: &ConnectionSpan, outcome: crate::Result<()>) {
+    if outcome.is_err() {
+        span.open().in_scope(|| log_outcome::<Http>(outcome));
     }
 }
 

@@ -3,7 +3,7 @@
 use super::response_future::rejected;
 use crate::{
     application::{BoxApplication, log_outcome},
-    connection_span::connection_span,
+    connection_span::ConnectionSpan,
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
     metric,
@@ -62,10 +62,12 @@ async fn respond(
     let offer = Deflate::negotiate(&head.headers);
     let mut scope = Scope::<WebSocket>::new(detached(&head));
     scope.client = handle.as_ref().and_then(ConnectionHandle::client);
+    ConnectionHandle::remove(&mut head.extensions);
     scope.extensions = head.extensions;
     let uri = &scope.head.uri;
-    let span = connection_span(WebSocket::NAME, uri, &scope.head.headers, scope.client);
+    let span = ConnectionSpan::new(WebSocket::NAME, uri, &scope.head.headers, scope.client);
     scope.set_span(span.clone());
+    let span = span.open();
     let peer = scope.peer();
     let open = {
         let handle = handle.clone();

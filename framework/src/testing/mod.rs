@@ -54,7 +54,7 @@ pub use self::{
 
 use crate::{
     application::{Application, BoxApplication},
-    connection_span::connection_span,
+    connection_span::ConnectionSpan,
     error::Result,
     rejection::Reason,
     scope::{OpensOverHttp, Protocol, Scope},
@@ -81,7 +81,7 @@ type Caller = &'static Location<'static>;
 /// server.
 fn scope<P: Protocol<Head = request::Parts>>(mut head: request::Parts) -> Scope<P> {
     let extensions = mem::take(&mut head.extensions);
-    let span = connection_span(P::NAME, &head.uri, &head.headers, None);
+    let span = ConnectionSpan::new(P::NAME, &head.uri, &head.headers, None);
     let mut scope = Scope::new(head);
     scope.extensions = extensions;
     scope.set_span(span);
@@ -95,7 +95,7 @@ fn start<P: OpensOverHttp>(
     connection: P::Connection,
 ) -> JoinHandle<Result<()>> {
     let application = application.clone();
-    let span = scope.span().clone();
+    let span = scope.span().open();
     let running = async move { Ok(application.call(scope, connection).await?) };
     tokio::spawn(running.instrument(span))
 }

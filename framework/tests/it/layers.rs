@@ -11,7 +11,8 @@ use std::{
 /// uses the server.
 const LAYERS: &[&[&str]] = &[
     &["connection_span", "error", "log_limit", "waker"],
-    &["metric", "rejection_log"],
+    &["metric"],
+    &["rejection_log"],
     &[
         "catch_panic",
         "cookies",

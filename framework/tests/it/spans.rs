@@ -2,7 +2,7 @@
 
 use crate::{
     actor::ChatEvent,
-    support::{Server, eventually, next_close, send_text, try_connect},
+    support::{Server, eventually, next_close, read_until, send_text, try_connect},
 };
 use http::{Request, Response, StatusCode};
 use seaway::{
@@ -17,6 +17,7 @@ use std::{
     io,
     sync::{Arc, Mutex},
 };
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tower::ServiceExt;
 use tracing::Instrument;
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -57,7 +58,7 @@ impl Log {
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        io::Write::write(&mut *self.0.lock().unwrap(), bytes)
     }
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
@@ -229,6 +230,40 @@ async fn every_log_line_of_a_failed_connection_names_it() {
 }
 
 #[tokio::test]
+async fn the_access_log_has_a_line_for_each_response_and_each_websocket_that_ended() {
+    let (log, _listening) = Log::listen();
+    let channels = Channels::in_memory();
+    let app = ProtocolTypeRouter::new()
+        .http(PathRouter::new().route("/page", Page::application(&channels)))
+        .websocket(PathRouter::new().route("/ws", Failing::application(&channels)));
+    let server = Server::start(app).await;
+
+    let mut page = TcpStream::connect(server.address).await.unwrap();
+    let request = "GET /page?secret=1 HTTP/1.1\r\nHost: a\r\n\r\n";
+    page.write_all(request.as_bytes()).await.unwrap();
+    read_until(&mut page, "hello").await;
+    let mut client = try_connect(server.address, "/ws", &[]).await.unwrap();
+    send_text(&mut client, "x").await;
+    next_close(&mut client).await;
+
+    for (path, status) in [("/page", 200), ("/ws", 101)] {
+        let line = log.line(&format!("status={status}")).await;
+        for part in [
+            "DEBUG seaway::access: responded method=GET",
+            &format!("path={path:?} client=127.0.0.1:"),
+            " millis=",
+        ] {
+            assert!(line.contains(part), "{part} in {line}");
+        }
+        assert!(!line.contains("secret"), "{line}");
+    }
+    let line = log.line("a WebSocket ended").await;
+    for part in [r#"path="/ws""#, "consumer=it::spans::Failing", "code=1011"] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+}
+
+#[tokio::test]
 async fn a_failed_request_is_named_and_not_called_a_rejected_client() {
     let (log, _listening) = Log::listen();
     let app = ApplicationExt::boxed(FailingPage::application(&Channels::in_memory()));
@@ -365,5 +400,5 @@ async fn the_log_lines_of_a_connection_show_its_user() {
 
     assert_eq!(response.unwrap().status(), 500);
     let line = log.line("the library is on fire").await;
-    assert!(line.contains("user=\"42\""), "{line}");
+    assert!(line.contains("user=42"), "{line}");
 }

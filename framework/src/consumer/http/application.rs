@@ -21,6 +21,7 @@ use crate::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
 use std::{any::type_name, future::Future, marker::PhantomData, sync::Arc, time::Duration};
+use tracing::Instrument;
 
 /// How long `connect` may take; then the client gets 503.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -32,14 +33,16 @@ impl<C: HttpConsumer> Application<Http> for HttpConsumerApplication<C> {
         exchange: Exchange,
     ) -> impl Future<Output = crate::Result<()>> + Send {
         scope.record("consumer", type_name::<C>());
+        let span = scope.span().open();
         // Boxed, so that the request's future does not keep the memory of the handshake.
         let opening = Box::pin(open::<C>(self.channels.clone(), scope, exchange));
-        async move {
+        let serving = async move {
             match opening.await? {
                 Some(mut driver) => driver.serve().await,
                 None => Ok(()),
             }
-        }
+        };
+        serving.instrument(span)
     }
 
     fn required_state(&self) -> RequiredState {

@@ -2,6 +2,7 @@
 
 use super::{Authenticator, user::Identify};
 use crate::{
+    connection_span::ConnectionSpan,
     error::{Error, ErrorKind, Result},
     extract::FromScope,
     log_limit::log_limited,
@@ -26,7 +27,6 @@ use std::{
     },
     time::Duration,
 };
-use tracing::Span;
 
 /// The log-in of one client: an extractor for consumers and axum handlers.
 ///
@@ -112,7 +112,9 @@ pub(super) struct LogIn<A: Authenticator> {
     pub(super) page: Option<Box<str>>,
     pub(super) changes: ChangeNotifier,
     /// The span of the connection, whose log lines show the user.
-    pub(super) span: Span,
+    pub(super) span: ConnectionSpan,
+    /// Whether the span has the field `user`.
+    pub(super) is_shown: AtomicBool,
     /// Whether the response is made. After that, no cookie can be set.
     pub(super) is_replied: AtomicBool,
     /// The user, once loaded; the inner `None` means that nobody is logged in.
@@ -182,7 +184,8 @@ impl<A: Authenticator> LogIn<A> {
 
     /// Shows the user in the log lines of the connection.
     fn found(&self, user: Option<A::User>, id: &str) -> Option<A::User> {
-        if user.is_some() {
+        // A subscriber may show a field that is recorded twice twice.
+        if user.is_some() && !self.is_shown.swap(true, Ordering::Relaxed) {
             self.span.record("user", id);
         }
         user

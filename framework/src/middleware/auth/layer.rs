@@ -179,6 +179,7 @@ where
                 .get_or_insert_default::<Revocations>()
                 .change_notifier(),
             span: scope.span().clone(),
+            is_shown: AtomicBool::new(false),
             is_replied: AtomicBool::new(false),
             user: Mutex::new(None),
         });

@@ -164,8 +164,10 @@ impl Socket {
         _ = tokio::time::timeout(limit, poll_fn(|cx| self.poll_finish(cx))).await;
         self.sender.end();
         let theirs = self.left.take();
-        ours.or(theirs)
-            .unwrap_or_else(|| Close::from(Close::ABNORMAL))
+        let close = ours.or(theirs);
+        let close = close.unwrap_or_else(|| Close::from(Close::ABNORMAL));
+        tracing::debug!(target: "seaway::access", code = close.code, "a WebSocket ended");
+        close
     }
 
     pub(crate) fn config(&self) -> &Arc<WebSocketConfig> {

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     message::{Close, Message},
+    metric,
     rejection_log::{Peer, Rejected, Rule},
 };
 use std::{
@@ -95,6 +96,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
         });
         match ready!(read) {
             Ok(bytes @ 1..) => {
+                metric::Bytes::websocket().received(bytes);
                 self.liveness.received();
                 Poll::Ready(self.record_rate(bytes))
             }

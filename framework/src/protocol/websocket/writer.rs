@@ -5,7 +5,7 @@ use super::{
     send_queue::{Outbound, SendQueue},
     thread_buffers::with_output,
 };
-use crate::message::Close;
+use crate::{message::Close, metric};
 use bytes::Bytes;
 use std::{
     collections::VecDeque,
@@ -210,7 +210,10 @@ fn write<IO: AsyncWrite + Unpin>(
     cx: &mut Context<'_>,
 ) -> Poll<Result<usize, Close>> {
     match ready!(Pin::new(io).poll_write(cx, bytes)) {
-        Ok(count @ 1..) => Poll::Ready(Ok(count)),
+        Ok(count @ 1..) => {
+            metric::Bytes::websocket().sent(count);
+            Poll::Ready(Ok(count))
+        }
         Ok(0) | Err(_) => Poll::Ready(Err(gone())),
     }
 }
