@@ -75,7 +75,10 @@ pub(super) fn for_upstream(
     if let Some(client) = client {
         let client = client.ip().to_canonical().to_string();
         let mut chain: Vec<_> = header_list::items(&headers, FORWARDED_FOR).collect();
-        chain.push(&client);
+        // Where `trusted_proxies` are set, the client is the one that they have stated there.
+        if !chain.contains(&&*client) {
+            chain.push(&client);
+        }
         if let Ok(chain) = HeaderValue::from_str(&chain.join(", ")) {
             headers.insert(FORWARDED_FOR, chain);
         }
@@ -192,6 +195,20 @@ mod tests {
                 "x-real-ip: 10.0.0.1",
             ]
         );
+    }
+
+    #[test]
+    fn a_client_that_a_trusted_proxy_has_stated_is_not_added_again() {
+        let head = head(&[("x-forwarded-for", "192.0.2.7, 10.0.0.1")]);
+
+        for (client, chain) in [
+            ("192.0.2.7:0", "192.0.2.7, 10.0.0.1"),
+            ("10.0.0.2:0", "192.0.2.7, 10.0.0.1, 10.0.0.2"),
+        ] {
+            let client = Some(client.parse().unwrap());
+            let headers = for_upstream(&head, client, RequestOrigin::OtherProxy);
+            assert_eq!(headers["x-forwarded-for"], chain);
+        }
     }
 
     #[test]
