@@ -1,8 +1,7 @@
 //! An auction: bidders log in, watch lots, and bid.
 //!
-//! Open <http://127.0.0.1:8000> in two different browsers, and log in under two names: the first
-//! log-in with a name signs up. The first user is the auctioneer, who opens lots and may remove
-//! bidders. With a Redis at `REDIS_URL`, several processes in one folder are one auction.
+//! Open <http://127.0.0.1:8000> in two browsers, and log in under two names, which signs up. The first
+//! user is the auctioneer. With a Redis at `REDIS_URL`, several processes in one folder are one auction.
 
 mod accounts;
 mod auction;
@@ -37,11 +36,9 @@ async fn main() -> Result<()> {
     let address = PROGRAM.start();
     let database = SqlitePool::connect("sqlite:auction.db?mode=rwc").await?;
     let auction = Auction::open(database, launch::channels(&PROGRAM).await?).await?;
-    let listener = address.listen().await?;
-    println!("auction listens on http://{}", listener.local_addr()?);
     let stop = CancellationToken::new();
     let ticker = tokio::spawn(ticker::run(auction.clone(), stop.clone()));
-    serve(listener, app(auction)).await?;
+    serve(address.listen().await?, app(auction)).await?;
     stop.cancel();
     Ok(ticker.await?)
 }
@@ -50,10 +47,8 @@ async fn main() -> Result<()> {
 fn app(auction: Auction) -> ProtocolTypeRouter {
     let Auction { database, channels } = &auction;
     let sessions = Sessions::new(SqliteStore::new(database.clone()), channels)
-        // Browsers share cookies between all ports of a host.
-        .cookie_name(PROGRAM.name)
-        // Browsers do not store `Secure` cookies without HTTPS.
-        .secure(false);
+        .cookie_name(PROGRAM.name) // browsers share cookies between all ports of a host
+        .secure(false); // browsers do not store `Secure` cookies without HTTPS
     ProtocolTypeRouter::new()
         .http(from_service(pages::router(&auction)))
         .websocket(Bidder::application(channels))

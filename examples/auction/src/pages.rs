@@ -16,18 +16,16 @@ use seaway::{AuthSession, HttpConsumer, Rejection, Result, User, middleware::Req
 use serde::Deserialize;
 use sqlx::query;
 
-const PAGE: &str = include_str!("../static/page.html");
-const SCRIPT: &str = include_str!("../static/page.js");
+const JS: &str = include_str!("../static/page.js");
 
 pub fn router(auction: &Auction) -> Router {
     let auctioneers = RequireUser::new().when(|account: &Account| account.is_auctioneer);
-    let script = get(([(CONTENT_TYPE, "text/javascript")], SCRIPT));
     Router::new()
         .route("/open", post(open))
         .route("/remove/{name}", post(remove))
         .route_layer(auctioneers) // around the routes above it
-        .route("/", get(Html(PAGE)))
-        .route("/page.js", script)
+        .route("/", get(Html(include_str!("../static/page.html"))))
+        .route("/page.js", get(([(CONTENT_TYPE, "text/javascript")], JS)))
         .route("/me", get(me))
         .route("/login", post(log_in))
         .route("/logout", post(log_out))
