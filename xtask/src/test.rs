@@ -54,6 +54,8 @@ fn steps(tools: &Tools) -> Result<Vec<Command>> {
             "clippy -p seaway --no-default-features --features {feature} -- -D warnings"
         )));
     }
+    // As the README starts it: beside the other packages it would have their features.
+    steps.push(cargo("check -p chat"));
     // Alone, too: with the other packages, it would have the feature `server`.
     steps.push(cargo("test -p without-server"));
     let mut doc = cargo("doc --workspace --all-features --no-deps");
