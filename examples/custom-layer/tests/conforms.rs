@@ -60,7 +60,9 @@ async fn consumers_are_notified_when_the_hub_was_away_and_sends_fail_meanwhile()
     let mut mailbox = channels.open().await.expect("a mailbox");
     room.add(mailbox.name()).await.expect("a member");
 
-    runtime.shutdown_background();
+    // Once it has ended, nobody listens on the socket.
+    let ending = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(DEADLINE));
+    ending.await.expect("the end of the hub");
     let failed = timeout(DEADLINE, async {
         loop {
             match room.send(&Said::Text { number: 1 }).await {
