@@ -1,8 +1,13 @@
 //! Tests that a restricted Redis user with the rules of `docs/deployment.md` may do everything.
 
-use seaway::{Channels, channels::redis::RedisConfig, session::RedisStore, testing::channel_layer};
+use seaway::{
+    Channels,
+    channels::redis::RedisConfig,
+    session::RedisStore,
+    testing::{channel_layer, presence},
+};
 use seaway_tests::support::Redis;
-use std::fs;
+use std::{fs, time::Duration};
 
 /// A row of the guide's table: what the rules are for, and the rules.
 fn rules(what: &str) -> Vec<String> {
@@ -64,6 +69,20 @@ async fn a_restricted_user_may_do_what_the_queue_layer_needs() {
 
     channel_layer::conforms(async || {
         let config = RedisConfig::new(url.as_str()).queue();
+        Channels::redis(config).await.unwrap()
+    })
+    .await;
+
+    nothing_was_refused(&redis).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restricted_user_may_do_what_presence_needs() {
+    let redis = Redis::new().await;
+    let url = restricted(&redis, &[rules("groups"), rules("presence")]).await;
+
+    presence::conforms(async || {
+        let config = RedisConfig::new(url.as_str()).presence_grace(Duration::from_millis(300));
         Channels::redis(config).await.unwrap()
     })
     .await;

@@ -70,7 +70,7 @@ pub use self::macros::{Event, HttpConsumer, WebSocketConsumer, consumer};
 pub use self::{
     application::{Application, ApplicationExt, ApplicationFn, BoxApplication, application_fn},
     blocking::{BlockingPool, block_on, blocking},
-    channels::{Channels, Event, Group, Includes, Missed, Shared},
+    channels::{Channels, Event, Group, Includes, Missed, Presence, PresenceEvent, Shared},
     codec::{FromMessage, IntoMessage, Json},
     consumer::{
         BlockingConsumer, BlockingContext, BlockingHandshake, BodySender, Context, Disconnect,
@@ -119,6 +119,9 @@ mod guides {
 
     #[doc = include_str!("../docs/redis.md")]
     mod redis {}
+
+    #[doc = include_str!("../docs/presence.md")]
+    mod presence {}
 
     #[doc = include_str!("../docs/custom-layers.md")]
     mod custom_layers {}

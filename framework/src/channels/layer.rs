@@ -1,6 +1,9 @@
 //! The trait that a channel layer implements, and the handle to it.
 
-use super::{Envelope, Event, LocalChannels, Mailbox, Missed, Shared, undecodable::Undecodable};
+use super::{
+    Envelope, Event, LocalChannels, LocalPresence, Mailbox, Missed, Shared,
+    undecodable::Undecodable,
+};
 use crate::{
     error::{Error, Result},
     log_limit::log_limited,
@@ -109,6 +112,12 @@ pub trait ChannelLayer: Send + Sync + 'static {
 
     /// Sends an envelope to every member of a group, in every process.
     async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()>;
+
+    /// Returns the presence of this process (default: `None`, so that nobody can be
+    /// [present](crate::Presence)).
+    fn presence(&self) -> Option<&LocalPresence> {
+        None
+    }
 
     /// Returns how many envelopes this process has dropped because a mailbox was full.
     fn dropped(&self) -> u64 {

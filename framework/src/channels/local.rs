@@ -16,7 +16,7 @@ use std::{
     fmt,
     hash::{BuildHasher, RandomState},
     sync::{
-        Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -67,7 +67,11 @@ struct Registry {
     channels: Vec<Mutex<HashMap<ChannelName, Member>>>,
     /// Called when a group's last member in this process has left.
     emptied: Box<dyn Fn(&GroupName) + Send + Sync>,
+    /// Called for each topic that a channel was present in when it was closed.
+    departed: OnceLock<Departed>,
 }
+
+type Departed = Box<dyn Fn(&GroupName, &ChannelName) + Send + Sync>;
 
 type Members = HashMap<ChannelName, Arc<Slot>>;
 
@@ -75,6 +79,8 @@ type Members = HashMap<ChannelName, Arc<Slot>>;
 struct Member {
     slot: Arc<Slot>,
     groups: HashSet<GroupName>,
+    /// The topics that it is present in.
+    topics: HashSet<GroupName>,
 }
 
 /// The effect of a join on the subscriptions of this process.
@@ -115,6 +121,7 @@ impl LocalChannels {
             groups: (0..SHARDS).map(|_| RwLock::default()).collect(),
             channels: (0..SHARDS).map(|_| Mutex::default()).collect(),
             emptied: Box::new(emptied),
+            departed: OnceLock::new(),
         }))
     }
 
@@ -129,6 +136,7 @@ impl LocalChannels {
         let member = Member {
             slot: slot.clone(),
             groups: HashSet::new(),
+            topics: HashSet::new(),
         };
         self.0.channels(&name).insert(name, member);
         let registry = self.0.clone();
@@ -173,8 +181,18 @@ impl LocalChannels {
             return;
         };
         envelope.record_group(group);
+        self.deliver_to(members.values(), envelope);
+    }
+
+    /// Delivers an envelope to these channels, as [`deliver_group`](Self::deliver_group) does.
+    pub(super) fn deliver_to<'a>(
+        &self,
+        members: impl ExactSizeIterator<Item = &'a Arc<Slot>>,
+        envelope: &Envelope,
+    ) {
+        let deliveries = members.len() as u64;
         let (mut taken, mut dropped, mut deepest) = (0, 0, 0);
-        for slot in members.values() {
+        for slot in members {
             match slot.deliver(envelope.clone()) {
                 Delivery::Taken {
                     depth,
@@ -195,8 +213,45 @@ impl LocalChannels {
             }
         }
         self.0.metrics.count(taken, dropped, deepest);
-        let deliveries = members.len() as u64;
         self.0.deliveries.fetch_add(deliveries, Ordering::Relaxed);
+    }
+
+    /// Has `departed` called for each topic that a channel was present in when it was closed. Only the
+    /// first call has an effect.
+    pub(super) fn on_departure(
+        &self,
+        departed: impl Fn(&GroupName, &ChannelName) + Send + Sync + 'static,
+    ) {
+        _ = self.0.departed.set(Box::new(departed));
+    }
+
+    /// Returns the slot of a channel of this process.
+    pub(super) fn slot(&self, channel: &ChannelName) -> Option<Arc<Slot>> {
+        let channels = self.0.channels(channel);
+        channels.get(channel).map(|member| member.slot.clone())
+    }
+
+    /// Records that a channel is present in a topic; returns whether the channel is open.
+    pub(super) fn attend(&self, topic: &GroupName, channel: &ChannelName) -> bool {
+        let mut channels = self.0.channels(channel);
+        let member = channels.get_mut(channel);
+        member
+            .map(|member| member.topics.insert(topic.clone()))
+            .is_some()
+    }
+
+    /// Records that a channel is not present in a topic any more.
+    pub(super) fn unattend(&self, topic: &GroupName, channel: &ChannelName) {
+        if let Some(member) = self.0.channels(channel).get_mut(channel) {
+            member.topics.remove(topic);
+        }
+    }
+
+    /// Returns the topics that a channel is present in.
+    pub(super) fn attended(&self, channel: &ChannelName) -> Vec<GroupName> {
+        let channels = self.0.channels(channel);
+        let member = channels.get(channel);
+        member.map_or_else(Vec::new, |member| member.topics.iter().cloned().collect())
     }
 
     /// Notifies the owner of every mailbox that it may have missed events while the transport was
@@ -264,6 +319,11 @@ impl LocalChannels {
         self.0
             .backpressure
             .has_room(usize::try_from(open).unwrap_or(usize::MAX))
+    }
+
+    /// Returns how many envelopes a mailbox holds.
+    pub(super) fn capacity(&self) -> usize {
+        self.0.capacity
     }
 
     /// Returns how many mailboxes a backend is to wait for.
@@ -350,9 +410,17 @@ impl Registry {
 
     fn unregister(&self, channel: &ChannelName) {
         self.closed.fetch_add(1, Ordering::Relaxed);
-        let member = self.channels(channel).remove(channel);
-        for group in member.into_iter().flat_map(|member| member.groups) {
+        let Some(member) = self.channels(channel).remove(channel) else {
+            return;
+        };
+        for group in member.groups {
             self.leave(&group, channel);
+        }
+        if let Some(departed) = self.departed.get() {
+            member
+                .topics
+                .iter()
+                .for_each(|topic| departed(topic, channel));
         }
     }
 

@@ -1,6 +1,9 @@
 //! The in-memory channel layer.
 
-use super::{ChannelLayer, Channels, Envelope, LocalChannels, LocalQueues, Mailbox};
+use super::{
+    ChannelLayer, Channels, Envelope, LocalChannels, LocalPresence, LocalQueues, MAILBOX_CAPACITY,
+    Mailbox, PRESENCE_GRACE,
+};
 use crate::{
     error::Result,
     name::{ChannelName, GroupName},
@@ -21,10 +24,17 @@ use std::time::Duration;
 ///     .worker_queues(1_000, Duration::from_secs(600));
 /// let channels = Channels::new(layer);
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct InMemoryChannelLayer {
     local: LocalChannels,
     queues: LocalQueues,
+    presence: LocalPresence,
+}
+
+impl Default for InMemoryChannelLayer {
+    fn default() -> Self {
+        Self::with_mailbox_capacity(MAILBOX_CAPACITY)
+    }
 }
 
 impl Channels {
@@ -38,9 +48,11 @@ impl InMemoryChannelLayer {
     /// Creates a layer whose mailboxes hold this many envelopes instead of
     /// [`MAILBOX_CAPACITY`](super::MAILBOX_CAPACITY).
     pub fn with_mailbox_capacity(capacity: usize) -> Self {
+        let local = LocalChannels::new(capacity, |_| {});
         Self {
-            local: LocalChannels::new(capacity, |_| {}),
             queues: LocalQueues::default(),
+            presence: LocalPresence::new(&local, PRESENCE_GRACE),
+            local,
         }
     }
 
@@ -53,6 +65,25 @@ impl InMemoryChannelLayer {
     #[must_use]
     pub fn worker_queues(mut self, capacity: usize, expiry: Duration) -> Self {
         self.queues = LocalQueues::new(capacity, expiry);
+        self
+    }
+
+    /// Sets how long people are kept [present](crate::Presence) after their last connection has closed
+    /// (default: 3 s ([`PRESENCE_GRACE`])).
+    ///
+    /// Call it before the layer is used.
+    ///
+    /// ```
+    /// use seaway::{Channels, channels::InMemoryChannelLayer};
+    /// use std::time::Duration;
+    ///
+    /// let layer = InMemoryChannelLayer::default().presence_grace(Duration::from_secs(10));
+    /// let channels = Channels::new(layer);
+    /// ```
+    #[must_use]
+    pub fn presence_grace(mut self, grace: Duration) -> Self {
+        self.local = LocalChannels::new(self.local.capacity(), |_| {});
+        self.presence = LocalPresence::new(&self.local, grace);
         self
     }
 
@@ -96,5 +127,9 @@ impl ChannelLayer for InMemoryChannelLayer {
 
     fn local(&self) -> &LocalChannels {
         &self.local
+    }
+
+    fn presence(&self) -> Option<&LocalPresence> {
+        Some(&self.presence)
     }
 }

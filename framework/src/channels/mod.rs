@@ -48,7 +48,10 @@
 //! | `disconnect.rs` | closing connections through the channel layer |
 //! | `shared.rs` | an event that is decoded once per process and shared by its receivers |
 //! | `undecodable.rs` | count and log of events that a consumer could not decode |
+//! | `leave.rs` | what a consumer can leave |
 //! | `listen.rs` | a stream of a group's events, for background tasks |
+//! | `presence.rs` | the handle to a presence |
+//! | `local_presence/` | who is connected, as one process knows it |
 //! | `queues.rs` | worker queues inside this process |
 //! | `local.rs` | delivery inside this process, shared by every backend |
 //! | `backpressure.rs` | back-pressure: when a backend pauses reading because mailboxes are full |
@@ -61,28 +64,34 @@ mod envelope;
 mod except;
 mod group;
 mod layer;
+mod leave;
 mod listen;
 mod local;
+mod local_presence;
 mod mailbox;
 mod memory;
 mod messagepack;
 mod missed;
+mod presence;
 mod queues;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod shared;
 mod undecodable;
 
-pub(crate) use self::mailbox::MailboxSignal;
 pub use self::{
     envelope::{Envelope, Event, Includes},
     group::Group,
     layer::{ChannelLayer, Channels},
+    leave::Leave,
     listen::GroupEvents,
     local::{LocalChannels, Membership},
+    local_presence::{Left, LocalPresence, Meta, PRESENCE_GRACE, PresenceEvent, Present},
     mailbox::{MAILBOX_CAPACITY, Mailbox},
     memory::InMemoryChannelLayer,
     missed::Missed,
+    presence::{Presence, PresenceCount},
     queues::{JOB_EXPIRY, LocalQueues, QUEUE_CAPACITY},
     shared::Shared,
 };
+pub(crate) use self::{mailbox::MailboxSignal, presence::Departure};

@@ -1,7 +1,7 @@
 //! The address of a consumer: its mailbox, which is opened on demand and leaves its groups on drop.
 
 use crate::{
-    channels::{Channels, Event, Group, Mailbox},
+    channels::{Channels, Departure, Event, Group, Mailbox, Meta, Presence},
     error::Result,
 };
 use tokio::sync::OnceCell;
@@ -33,6 +33,21 @@ impl ConsumerAddress {
         let group = self.channels.group(group)?;
         group.add(self.open().await?.name()).await?;
         Ok(group)
+    }
+
+    pub(super) async fn present<M: Meta>(
+        &self,
+        topic: String,
+        key: String,
+        meta: M,
+    ) -> Result<Presence<M>> {
+        let channel = self.open().await?.name();
+        self.channels.present(&topic, channel, key, &meta).await
+    }
+
+    /// Returns what the end of the connection waits for.
+    pub(super) fn departure(&self) -> Departure {
+        self.channels.departure(self.mailbox()?.name())
     }
 
     pub(super) fn into_parts(self) -> (Channels, Option<Mailbox>) {

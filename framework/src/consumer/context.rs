@@ -2,7 +2,7 @@
 
 use super::NoEvent;
 use crate::{
-    channels::{Channels, Event, Group, Includes},
+    channels::{Channels, Event, Group, Includes, Leave, Meta, Presence, PresenceEvent},
     codec::IntoMessage,
     error::Result,
     message::Close,
@@ -162,12 +162,45 @@ impl<E: Event> Context<E> {
         Ok(group)
     }
 
-    /// Removes this consumer from a group while the connection remains open.
+    /// Makes this consumer present in a topic; see [`Handshake::present`](crate::Handshake::present).
+    ///
+    /// If it is present there already, it changes to this key and meta, and receives the whole list
+    /// again: so it catches up if it has [missed](crate::Missed) events.
+    ///
+    /// # Errors
+    /// As [`Handshake::present`](crate::Handshake::present).
+    ///
+    /// # Cancel safety
+    /// Safe: the consumer is present or not.
+    pub async fn present<M: Meta>(
+        &self,
+        topic: impl AsRef<str>,
+        key: impl ToString,
+        meta: M,
+    ) -> Result<Presence<M>>
+    where
+        E: Includes<PresenceEvent<M>>,
+    {
+        let (topic, key) = (topic.as_ref().to_owned(), key.to_string());
+        let present = self.channels.present(&topic, &self.channel, key, &meta);
+        present.await
+    }
+
+    /// Changes the meta of this connection's person, for all of their connections.
+    ///
+    /// # Errors
+    /// As [`Presence::update`].
+    pub async fn update<M: Meta>(&self, presence: &Presence<M>, meta: M) -> Result<()> {
+        presence.update_of(&self.channel, &meta).await
+    }
+
+    /// Removes this consumer from a group, or ends its presence in a topic, while the connection remains
+    /// open.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the channel layer did not accept it.
-    pub async fn leave<G: Event>(&self, group: &Group<G>) -> Result<()> {
-        group.discard(&self.channel).await
+    pub async fn leave(&self, from: &impl Leave) -> Result<()> {
+        from.leave(&self.channel).await
     }
 
     /// Returns the scope: the metadata of the connection.

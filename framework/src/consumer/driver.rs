@@ -127,6 +127,7 @@ impl<H: Hooks> Driver<H> {
         let ConnectionState {
             socket, mailbox, ..
         } = self.connection;
+        let departure = self.channels.departure(mailbox.name());
         // Leave the groups before `disconnect`: what it sends to them reaches the remaining
         // members.
         drop(mailbox);
@@ -137,6 +138,10 @@ impl<H: Hooks> Driver<H> {
         // Boxed, so that an open connection does not hold the memory of its end.
         let close = Box::pin(socket.close(code)).await;
         self.hooks.disconnect(close).await;
+        // A server that stops waits for its connections, and so others learn that people have left.
+        if let Some(departure) = departure {
+            departure.await;
+        }
         outcome
     }
 

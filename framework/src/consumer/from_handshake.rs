@@ -2,7 +2,7 @@
 
 use super::Handshake;
 use crate::{
-    channels::{Event, Group},
+    channels::{Event, Group, Meta, Presence, PresenceEvent},
     protocol::WebSocket,
     rejection::Rejection,
     required_state::RequiredState,
@@ -75,4 +75,8 @@ pub trait GroupField {
 
 impl<E: Event> GroupField for Group<E> {
     type Event = E;
+}
+
+impl<M: Meta> GroupField for Presence<M> {
+    type Event = PresenceEvent<M>;
 }

@@ -2,7 +2,7 @@
 
 use super::{NoEvent, address::ConsumerAddress};
 use crate::{
-    channels::{Channels, Event, Group, Includes},
+    channels::{Channels, Event, Group, Includes, Meta, Presence, PresenceEvent},
     error::{Error, ErrorKind, Result},
     extract::FromScope,
     header_list,
@@ -160,6 +160,43 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
         E: Includes<G>,
     {
         self.address.join(group).await
+    }
+
+    /// Makes this consumer present in a topic, as one of the connections of the person with this key.
+    ///
+    /// The consumer then receives the [whole list and its changes](PresenceEvent) as events. The
+    /// presence ends with the connection; the person is present until the last of their connections
+    /// has ended, and for a grace time after it.
+    ///
+    /// ```
+    /// use seaway::{Handshake, Presence, PresenceEvent, Rejection};
+    ///
+    /// async fn connect(handshake: &mut Handshake<PresenceEvent<String>>) -> Result<Presence<String>, Rejection> {
+    ///     let (lot, user): (u32, u64) = (handshake.param("lot")?, handshake.query("user")?);
+    ///     let name = format!("user {user}");
+    ///     Ok(handshake.present(format!("lot.{lot}"), user, name).await?)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Name`] if the topic is not a valid group name (through `?` a 400),
+    /// [`ErrorKind::Layer`] if the channel layer did not store it or has no presence (a 503),
+    /// [`ErrorKind::TooLarge`] if the key has more than 256 bytes or the meta more than 16 KiB,
+    /// [`ErrorKind::Codec`] if the meta cannot be encoded.
+    ///
+    /// # Cancel safety
+    /// Safe: the consumer is present or not.
+    pub async fn present<M: Meta>(
+        &self,
+        topic: impl AsRef<str>,
+        key: impl ToString,
+        meta: M,
+    ) -> Result<Presence<M>>
+    where
+        E: Includes<PresenceEvent<M>>,
+    {
+        let (topic, key) = (topic.as_ref().to_owned(), key.to_string());
+        self.address.present(topic, key, meta).await
     }
 
     /// Returns the handle to the channel layer.

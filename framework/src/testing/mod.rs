@@ -33,6 +33,7 @@
 //! | `event_stream.rs` | server-sent events |
 //! | `worker.rs` | one job |
 //! | `channel_layer.rs` | the conformance suite for channel layers |
+//! | `presence.rs` | that for their presence |
 
 pub mod channel_layer;
 mod client;
@@ -41,6 +42,7 @@ mod event_stream;
 mod http;
 #[cfg(feature = "sessions")]
 mod log_in;
+pub mod presence;
 mod websocket;
 mod worker;
 

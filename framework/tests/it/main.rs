@@ -42,6 +42,7 @@ mod metrics;
 #[cfg(feature = "macros")]
 mod missed;
 #[cfg(all(feature = "axum", feature = "proxy", unix))]
+mod presence;
 mod proxy;
 mod public_api;
 #[cfg(feature = "sessions")]

@@ -69,12 +69,18 @@ fn event(attributes: &[Attribute], mistakes: &mut Mistakes) -> Option<Type> {
     event
 }
 
-/// Adds an error for each `#[group]` field that is certainly no group. The compiler would report it
-/// too, but for every method.
+/// Adds an error for each `#[group]` or `#[presence]` field that is certainly none. The compiler would
+/// report it too, but for every method.
 fn check_groups(fields: &[Filled], mistakes: &mut Mistakes) {
     for field in fields {
-        if matches!(field.source, Source::Group(_)) && types::is_plain(&field.ty) {
-            let message = "a field with #[group(\"…\")] is a `Group<YourEvent>`";
+        let message = match field.source {
+            Source::Group(_) => "a field with #[group(\"…\")] is a `Group<YourEvent>`",
+            Source::Presence(_) => {
+                "a field with #[presence(\"…\", key = …)] is a `Presence<YourMeta>`"
+            }
+            _ => continue,
+        };
+        if types::is_plain(&field.ty) {
             mistakes.note(&field.ty, message);
         }
     }

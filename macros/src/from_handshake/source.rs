@@ -2,7 +2,7 @@
 
 use super::template::Template;
 use crate::{mistakes::Mistakes, types};
-use syn::{Attribute, Error, Expr, Field, Ident, LitStr, Meta, Result};
+use syn::{Attribute, Error, Expr, Field, Ident, LitStr, Meta, Result, Token, parse::ParseStream};
 
 /// The source of a field's value.
 pub(super) enum Source {
@@ -18,14 +18,31 @@ pub(super) enum Source {
     State,
     /// `#[group("chat.{room}")]`.
     Group(Template),
+    /// `#[presence("lot.{lot}", key = user, meta = seat)]`.
+    Presence(Box<Present>),
     /// `#[default]`, or `#[default(expression)]`.
     Default(Option<Box<Expr>>),
     /// No attribute: an extractor.
     Extractor,
 }
 
+impl Source {
+    /// Returns whether the field is a group or a presence: these are filled last.
+    pub(super) fn joins(&self) -> bool {
+        matches!(self, Self::Group(_) | Self::Presence(_))
+    }
+}
+
+/// What a connection is present as.
+pub(super) struct Present {
+    pub(super) topic: Template,
+    pub(super) key: Expr,
+    /// `Default::default()` if there is none.
+    pub(super) meta: Option<Expr>,
+}
+
 const SOURCES: &[&str] = &[
-    "param", "query", "session", "user", "state", "group", "default",
+    "param", "query", "session", "user", "state", "group", "presence", "default",
 ];
 
 /// Returns the source that a field's only attribute names.
@@ -58,6 +75,7 @@ fn read(attribute: &Attribute, name: &Ident) -> Result<Source> {
         "user" => bare(attribute).map(|()| Source::User),
         "state" => bare(attribute).map(|()| Source::State),
         "group" => Template::read(&text(attribute, "chat.{room}")?).map(Source::Group),
+        "presence" => presence(attribute).map(|present| Source::Presence(Box::new(present))),
         _ => default(attribute),
     }
 }
@@ -88,6 +106,34 @@ fn text(attribute: &Attribute, example: &str) -> Result<LitStr> {
         return Err(Error::new_spanned(text, "this name is empty"));
     }
     Ok(text)
+}
+
+fn presence(attribute: &Attribute) -> Result<Present> {
+    const EXAMPLE: &str =
+        "write #[presence(\"lot.{lot}\", key = user, meta = seat)]; the meta may be left out";
+    attribute.parse_args_with(|input: ParseStream<'_>| {
+        let text: LitStr = input
+            .parse()
+            .map_err(|error| Error::new(error.span(), EXAMPLE))?;
+        let (mut key, mut meta) = (None, None);
+        while !input.is_empty() {
+            input.parse::<Token![,]>()?;
+            if input.is_empty() {
+                break;
+            }
+            let name: Ident = input.parse()?;
+            input.parse::<Token![=]>()?;
+            let value = Some(input.parse()?);
+            match name.to_string().as_str() {
+                "key" => key = value,
+                "meta" => meta = value,
+                _ => return Err(Error::new_spanned(name, EXAMPLE)),
+            }
+        }
+        let key = key.ok_or_else(|| Error::new_spanned(&text, EXAMPLE))?;
+        let topic = Template::read(&text)?;
+        Ok(Present { topic, key, meta })
+    })
 }
 
 fn bare(attribute: &Attribute) -> Result<()> {

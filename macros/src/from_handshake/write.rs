@@ -2,7 +2,7 @@
 
 use super::{
     read::{Consumer, Filled},
-    source::Source,
+    source::{Present, Source},
     template::{Piece, Template},
 };
 use crate::{protocol::Protocol, spans::at, types};
@@ -19,7 +19,7 @@ pub(super) fn write(consumer: &Consumer, protocol: Protocol) -> TokenStream {
     let (groups, others): (Vec<_>, Vec<_>) = consumer
         .fields
         .iter()
-        .partition(|field| matches!(field.source, Source::Group(_)));
+        .partition(|field| field.source.joins());
     let lets = others.into_iter().chain(groups);
     let lets = lets.map(|field| fill(field, consumer));
     let names = consumer.fields.iter().map(|field| &field.name);
@@ -85,8 +85,7 @@ fn event(consumer: &Consumer) -> TokenStream {
     if let Some(event) = &consumer.event {
         return quote!(#event);
     }
-    let is_group = |field: &&Filled| matches!(field.source, Source::Group(_));
-    match consumer.fields.iter().find(is_group) {
+    match consumer.fields.iter().find(|field| field.source.joins()) {
         Some(Filled { ty, .. }) => {
             quote_spanned!(at(ty)=> <#ty as ::seaway::__private::GroupField>::Event)
         }
@@ -104,9 +103,11 @@ fn required_state(consumer: &Consumer) -> Option<TokenStream> {
             Source::User => (quote!(::seaway::User<#inner>), quote!(extractor)),
             Source::Session(_) => (quote!(::seaway::session::Session), quote!(extractor)),
             Source::Extractor => (quote!(#ty), quote!(extractor)),
-            Source::Param(_) | Source::Query(_) | Source::Group(_) | Source::Default(_) => {
-                return None;
-            }
+            Source::Param(_)
+            | Source::Query(_)
+            | Source::Group(_)
+            | Source::Presence(_)
+            | Source::Default(_) => return None,
         };
         Some(quote_spanned!(at(ty)=> .and(::seaway::__private::Needs::<#needed>::new().#method())))
     });
@@ -162,6 +163,14 @@ fn fill(field: &Filled, consumer: &Consumer) -> TokenStream {
             #handshake.state::<#ty>()?.clone()
         },
         Source::Group(template) => join(field, template, consumer, span),
+        Source::Presence(present) => {
+            let Present { topic, key, meta } = &**present;
+            let topic = group_name(topic, consumer, span);
+            let default = quote_spanned!(span=> ::core::default::Default::default());
+            let meta = meta.as_ref().map_or(default, |meta| quote!(#meta));
+            // The field that the key is of is not moved.
+            quote_spanned!(span=> #handshake.present(#topic, &(#key), #meta).await?)
+        }
         Source::Default(None) => quote_spanned!(span=> ::core::default::Default::default()),
         Source::Default(Some(value)) => quote!(#value),
         Source::Extractor => quote_spanned!(span=> #handshake.extract::<#ty>().await?),
@@ -201,13 +210,11 @@ fn plain(name: &Ident) -> String {
 
 /// Returns whether the event type of the consumer is that of this group.
 fn is_first_group(field: &Filled, consumer: &Consumer) -> bool {
-    let is_group = |field: &&Filled| matches!(field.source, Source::Group(_));
-    let first = consumer.fields.iter().find(is_group);
+    let first = consumer.fields.iter().find(|field| field.source.joins());
     first.is_some_and(|first| first.name == field.name)
 }
 
-/// Generates the code that joins a group. A placeholder in its name is a field that is filled by
-/// now, or else a path parameter.
+/// Generates the code that joins a group.
 fn join(field: &Filled, template: &Template, consumer: &Consumer, span: Span) -> TokenStream {
     let handshake = handshake(span);
     let ty = &field.ty;
@@ -218,6 +225,14 @@ fn join(field: &Filled, template: &Template, consumer: &Consumer, span: Span) ->
             quote_spanned!(span=> join_as::<<#ty as ::seaway::__private::GroupField>::Event>)
         }
     };
+    let name = group_name(template, consumer, span);
+    quote_spanned!(span=> #handshake.#join(#name).await?)
+}
+
+/// Generates the name of a group or topic. A placeholder in it is a field that is filled by now, or
+/// else a path parameter.
+fn group_name(template: &Template, consumer: &Consumer, span: Span) -> TokenStream {
+    let handshake = handshake(span);
     let format: String = template
         .pieces
         .iter()
@@ -228,11 +243,11 @@ fn join(field: &Filled, template: &Template, consumer: &Consumer, span: Span) ->
         .collect();
     let text = &template.text;
     if template.names().next().is_none() {
-        return quote_spanned!(span=> #handshake.#join(#text).await?);
+        return quote!(#text);
     }
     let format = LitStr::new(&format, text.span());
-    let is_value = |field: &&Filled| !matches!(field.source, Source::Group(_));
-    let fields: Vec<&Filled> = consumer.fields.iter().filter(is_value).collect();
+    let values = consumer.fields.iter().filter(|field| !field.source.joins());
+    let fields: Vec<&Filled> = values.collect();
     let values = template.names().map(|name| {
         if let Some(field) = fields.iter().find(|field| field.name == *name) {
             // The field's own variable, used where the template is.
@@ -248,7 +263,5 @@ fn join(field: &Filled, template: &Template, consumer: &Consumer, span: Span) ->
             )?
         }
     });
-    quote_spanned! {span=>
-        #handshake.#join(&::std::format!(#format, #(#values),*)).await?
-    }
+    quote_spanned!(span=> &::std::format!(#format, #(#values),*))
 }

@@ -141,6 +141,29 @@ impl Coding {
         decoded.map_err(count).ok()
     }
 
+    /// Encrypts the meta of a presence, if there are keys.
+    pub(super) fn seal_meta(&self, meta: &Bytes) -> Result<Bytes> {
+        let token = self.keys.encrypt(meta, since_epoch())?;
+        Ok(token.map_or_else(|| meta.clone(), Bytes::from))
+    }
+
+    /// Decrypts the meta of a presence; one of another key is nil.
+    pub(super) fn open_meta(&self, meta: Bytes) -> Bytes {
+        const NIL: &[u8] = b"\xc0";
+        if self.keys.is_empty() {
+            return meta;
+        }
+        match self.keys.decrypt(&meta, since_epoch(), None) {
+            Ok(meta) => meta.into(),
+            Err(_) => {
+                count(
+                    "it is the meta of a presence, and not encrypted with one of the symmetric encryption keys",
+                );
+                Bytes::from_static(NIL)
+            }
+        }
+    }
+
     fn encode(&self, event: Bytes) -> Result<Bytes> {
         let event = match self.serializer {
             Serializer::MessagePack => event,

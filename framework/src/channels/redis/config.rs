@@ -5,7 +5,7 @@ use super::{
     coding::{Coding, Serializer},
     fernet::Keys,
 };
-use crate::channels::MAILBOX_CAPACITY;
+use crate::channels::{MAILBOX_CAPACITY, PRESENCE_GRACE};
 use std::{fmt, time::Duration};
 
 /// The configuration of the Redis channel layers.
@@ -38,6 +38,8 @@ pub struct RedisConfig {
     pub(super) group_expiry: Duration,
     pub(super) mailbox_capacity: usize,
     pub(super) send_timeout: Duration,
+    pub(super) presence_lease: Duration,
+    pub(super) presence_grace: Duration,
 }
 
 /// The wire format of consumers' channels and groups. Named channels are queues with either.
@@ -60,6 +62,8 @@ impl RedisConfig {
             group_expiry: Duration::from_secs(24 * 3600),
             mailbox_capacity: MAILBOX_CAPACITY,
             send_timeout: Duration::from_secs(10),
+            presence_lease: Duration::from_secs(15),
+            presence_grace: PRESENCE_GRACE,
         }
     }
 
@@ -204,6 +208,37 @@ impl RedisConfig {
     pub fn channel_capacity(mut self, pattern: impl Into<String>, events: usize) -> Self {
         let Capacities { patterns, .. } = &mut self.coding.capacities;
         patterns.push((pattern.into(), events.max(1)));
+        self
+    }
+
+    /// Sets how long people are kept [present](crate::Presence) after their process has been killed, or
+    /// has lost its connection to Redis (default: 15 s; 1 s at least).
+    ///
+    /// Each process has one lease, and renews it three times as often. After it, the people of the
+    /// process have no connection, and leave when their grace time is over. All programs need the same
+    /// one.
+    ///
+    /// ```
+    /// use seaway::channels::redis::RedisConfig;
+    /// use std::time::Duration;
+    ///
+    /// let config = RedisConfig::new("redis://127.0.0.1:6379")
+    ///     .presence_lease(Duration::from_secs(5))
+    ///     .presence_grace(Duration::from_secs(10));
+    /// ```
+    #[must_use]
+    pub fn presence_lease(mut self, lease: Duration) -> Self {
+        self.presence_lease = lease.max(Duration::from_secs(1));
+        self
+    }
+
+    /// Sets how long people are kept present after their last connection has closed (default: 3 s
+    /// ([`PRESENCE_GRACE`])).
+    ///
+    /// It hides the time in which a page reloads. All programs need the same one.
+    #[must_use]
+    pub fn presence_grace(mut self, grace: Duration) -> Self {
+        self.presence_grace = grace;
         self
     }
 

@@ -5,6 +5,7 @@ use super::{
     connecting::{Connecting, LayerParts, Receiving},
     named::NamedChannels,
     names::Names,
+    presence::Hosted,
     publisher::Publisher,
     pubsub, queue,
     queue_sender::QueueSender,
@@ -26,6 +27,8 @@ pub(super) struct Host {
     pub(super) publisher: Arc<Publisher>,
     pub(super) queues: QueueSender,
     pub(super) named: NamedChannels,
+    place: Place,
+    silence: Duration,
     /// They end with the layer.
     _tasks: JoinSet<()>,
 }
@@ -94,9 +97,26 @@ impl Host {
             subscriptions: connecting.subscriptions,
             queues: QueueSender::new(publisher.clone(), coding.clone(), &names, *group_expiry),
             publisher,
-            named: NamedChannels::new(connecting.place, connecting.silence, &names, coding.clone()),
+            named: NamedChannels::new(
+                connecting.place.clone(),
+                connecting.silence,
+                &names,
+                coding.clone(),
+            ),
             names,
+            place: connecting.place,
+            silence: connecting.silence,
             _tasks: receiving.tasks,
+        }
+    }
+
+    /// Returns what presence needs of this Redis.
+    pub(super) fn hosted(&self) -> Hosted {
+        Hosted {
+            names: self.names.clone(),
+            link: self.publisher.link.clone(),
+            place: self.place.clone(),
+            silence: self.silence,
         }
     }
 

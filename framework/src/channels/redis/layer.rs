@@ -7,11 +7,12 @@ use super::{
     group_send::group_send,
     host::Host,
     names::{Names, Proxies, is_python_consumer},
+    presence::{RedisPresence, Times},
     publish,
     subscriptions::Subscriptions,
 };
 use crate::{
-    channels::{ChannelLayer, Channels, Envelope, LocalChannels, Mailbox},
+    channels::{ChannelLayer, Channels, Envelope, LocalChannels, LocalPresence, Mailbox},
     error::Result,
     name::{ChannelName, GroupName},
     redis_link::places,
@@ -51,6 +52,7 @@ pub struct RedisChannelLayer {
     hosts: Vec<Host>,
     /// The number of jobs sent so far, which selects the host of the next one.
     jobs: AtomicUsize,
+    presence: LocalPresence,
 }
 
 impl Channels {
@@ -107,7 +109,19 @@ impl RedisChannelLayer {
         let places = places.into_iter().enumerate();
         let connecting = places.map(|(number, place)| Host::connect(number, place, &shared));
         let hosts = try_join_all(connecting).await?;
+        let times = Times::new(config.presence_lease, config.presence_grace);
+        let presence = LocalPresence::with_store(&local, config.send_timeout, |sink| {
+            let hosts = hosts.iter().map(Host::hosted);
+            Arc::new(RedisPresence::new(
+                hosts,
+                times,
+                &local,
+                &shared.coding,
+                &sink,
+            ))
+        });
         Ok(Self {
+            presence,
             wire: config.wire,
             local,
             names,
@@ -159,6 +173,10 @@ const TURN: Duration = Duration::from_millis(100);
 impl ChannelLayer for RedisChannelLayer {
     fn local(&self) -> &LocalChannels {
         &self.local
+    }
+
+    fn presence(&self) -> Option<&LocalPresence> {
+        Some(&self.presence)
     }
 
     async fn open(&self) -> Result<Mailbox> {

@@ -141,6 +141,7 @@
 //! | `sign_of_life.rs`, `inbox.rs` | the key that shows that this process lives; the reader of this process' queue |
 //! | `queue_sender.rs`, `group_send.rs`, `capacity.rs` | sending to queues and to groups of them; how many events they hold |
 //! | `named.rs` | receiving from named channels |
+//! | `presence/` | who is connected |
 //!
 //! Redis 6 or later is needed: RESP3 allows commands and messages on one connection.
 
@@ -159,6 +160,7 @@ mod memberships;
 mod named;
 mod names;
 mod pending_gap;
+mod presence;
 mod publish;
 mod publisher;
 mod pubsub;

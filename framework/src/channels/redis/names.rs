@@ -109,6 +109,37 @@ impl Names {
         }
     }
 
+    /// Returns the number of the host that the presence of a topic belongs to.
+    pub(super) fn host_of_presence(&self, topic: &GroupName) -> usize {
+        self.hosts.of(topic.as_str())
+    }
+
+    /// Returns the key of the people in a topic, and the channel of its changes.
+    pub(super) fn of_presence(&self, topic: &str) -> String {
+        format!("{}{}:presence:{topic}", self.tag, self.prefix)
+    }
+
+    /// Returns the key of the connections in a topic, by process. A `$` is not valid in a name.
+    pub(super) fn presence_of(&self, topic: &GroupName) -> String {
+        format!("{}{}:presence$of:{topic}", self.tag, self.prefix)
+    }
+
+    /// Returns the key of the topics in which a process has people.
+    pub(super) fn presence_topics(&self, process: &str) -> String {
+        format!("{}{}:presence$process:{process}", self.tag, self.prefix)
+    }
+
+    /// Returns the key of the processes that have people.
+    pub(super) fn presence_processes(&self) -> String {
+        format!("{}{}:presence$processes", self.tag, self.prefix)
+    }
+
+    /// Returns the id of this process.
+    pub(super) fn presence_process(&self) -> &str {
+        let id = self.process.rsplit_once('.');
+        id.map_or(&*self.process, |(_, id)| id)
+    }
+
     /// Returns the number of the host on which events for a channel are sent. Python sends directly to
     /// a consumer's queue on another host, where no Python process reads it; a Seaway process reads
     /// its queue on all hosts.

@@ -2,7 +2,7 @@
 
 use crate::{
     blocking::block_on,
-    channels::{Event, Group, Includes},
+    channels::{Event, Group, Includes, Leave, Meta, Presence, PresenceEvent},
     codec::IntoMessage,
     consumer::{Context, NoEvent},
     error::Result,
@@ -120,7 +120,42 @@ impl<E: Event> BlockingContext<E> {
         block_on(self.0.join_as(group))
     }
 
-    /// Removes this consumer from a group while the connection remains open.
+    /// Makes this consumer present in a topic.
+    ///
+    /// # Errors
+    /// As [`Context::present`].
+    pub fn present<M: Meta>(
+        &self,
+        topic: impl AsRef<str>,
+        key: impl ToString,
+        meta: M,
+    ) -> Result<Presence<M>>
+    where
+        E: Includes<PresenceEvent<M>>,
+    {
+        block_on(self.0.present(topic, key, meta))
+    }
+
+    /// Changes the meta of this connection's person, for all of their connections.
+    ///
+    /// ```
+    /// use seaway::{BlockingContext, Presence, PresenceEvent, Result};
+    ///
+    /// fn raise_hand(ctx: &BlockingContext<PresenceEvent<bool>>) -> Result<Presence<bool>> {
+    ///     let here = ctx.present("lecture", "ana", false)?;
+    ///     ctx.update(&here, true)?;
+    ///     Ok(here)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Context::update`].
+    pub fn update<M: Meta>(&self, presence: &Presence<M>, meta: M) -> Result<()> {
+        block_on(self.0.update(presence, meta))
+    }
+
+    /// Removes this consumer from a group, or ends its presence in a topic, while the connection remains
+    /// open.
     ///
     /// ```
     /// use seaway::{BlockingContext, Event, Group, Result};
@@ -133,8 +168,8 @@ impl<E: Event> BlockingContext<E> {
     ///
     /// # Errors
     /// As [`Context::leave`].
-    pub fn leave<G: Event>(&self, group: &Group<G>) -> Result<()> {
-        block_on(self.0.leave(group))
+    pub fn leave(&self, from: &impl Leave) -> Result<()> {
+        block_on(self.0.leave(from))
     }
 }
 

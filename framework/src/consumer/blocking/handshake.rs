@@ -2,7 +2,7 @@
 
 use crate::{
     blocking::block_on,
-    channels::{Event, Group, Includes},
+    channels::{Event, Group, Includes, Meta, Presence, PresenceEvent},
     consumer::{Handshake, NoEvent},
     error::Result,
     extract::FromScope,
@@ -65,6 +65,32 @@ impl<E: Event> BlockingHandshake<E> {
         E: Includes<G>,
     {
         block_on(self.0.join_as(group))
+    }
+
+    /// Makes this consumer present in a topic.
+    ///
+    /// ```
+    /// use seaway::{BlockingHandshake, PresenceEvent, Rejection};
+    ///
+    /// fn connect(handshake: &mut BlockingHandshake<PresenceEvent<()>>) -> Result<(), Rejection> {
+    ///     let user: u64 = handshake.query("user")?;
+    ///     handshake.present("lobby", user, ())?;
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Handshake::present`].
+    pub fn present<M: Meta>(
+        &self,
+        topic: impl AsRef<str>,
+        key: impl ToString,
+        meta: M,
+    ) -> Result<Presence<M>>
+    where
+        E: Includes<PresenceEvent<M>>,
+    {
+        block_on(self.0.present(topic, key, meta))
     }
 
     /// Extracts a value from the scope: the session, the user, cookies, your own type.

@@ -8,7 +8,10 @@ use super::{
     sse::{self, Sse},
 };
 use crate::{
-    channels::{Channels, Event, Group, Includes, Mailbox, Missed, Shared},
+    channels::{
+        Channels, Event, Group, Includes, Leave, Mailbox, Meta, Missed, Presence, PresenceEvent,
+        Shared,
+    },
     error::{Error, ErrorKind, Result},
     name::ChannelName,
     protocol::{Body, Exchange, Http, Pipe, PipeBody, PipeEnd, detached},
@@ -271,16 +274,63 @@ impl<E: Event> HttpContext<E> {
         self.common.address.join(group).await
     }
 
-    /// Removes this consumer from a group before the request ends.
+    /// Makes this consumer present in a topic; see [`Handshake::present`](crate::Handshake::present).
+    ///
+    /// ```
+    /// use seaway::{HttpContext, Json, PresenceEvent, Reply, Result};
+    ///
+    /// /// Streams who is connected.
+    /// async fn handle(ctx: &mut HttpContext<PresenceEvent<String>>) -> Result<Reply> {
+    ///     let here = ctx.present("lot.7", "ana", "looking".to_owned()).await?;
+    ///     let stream = ctx.sse().await?;
+    ///     ctx.update(&here, "streaming".to_owned()).await?;
+    ///     while let Some(event) = ctx.next_event().await? {
+    ///         stream.send(Json(event)).await?;
+    ///     }
+    ///     Ok(stream.end())
+    /// }
+    /// ```
+    ///
+    /// If it is present there already, it changes to this key and meta, and receives the whole list
+    /// again: so it catches up if it has [missed](crate::Missed) events.
+    ///
+    /// # Errors
+    /// As [`Handshake::present`](crate::Handshake::present).
+    ///
+    /// # Cancel safety
+    /// Safe: the consumer is present or not.
+    pub async fn present<M: Meta>(
+        &mut self,
+        topic: impl AsRef<str>,
+        key: impl ToString,
+        meta: M,
+    ) -> Result<Presence<M>>
+    where
+        E: Includes<PresenceEvent<M>>,
+    {
+        let (topic, key) = (topic.as_ref().to_owned(), key.to_string());
+        self.common.address.present(topic, key, meta).await
+    }
+
+    /// Changes the meta of this connection's person, for all of their connections.
+    ///
+    /// # Errors
+    /// As [`Presence::update`].
+    pub async fn update<M: Meta>(&mut self, presence: &Presence<M>, meta: M) -> Result<()> {
+        let channel = self.common.address.open().await?.name();
+        presence.update_of(channel, &meta).await
+    }
+
+    /// Removes this consumer from a group, or ends its presence in a topic, before the request ends.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if the channel layer did not accept it.
     ///
     /// # Cancel safety
     /// As [`join`](HttpContext::join).
-    pub async fn leave<G: Event>(&mut self, group: &Group<G>) -> Result<()> {
+    pub async fn leave(&mut self, from: &impl Leave) -> Result<()> {
         match self.common.address.mailbox() {
-            Some(mailbox) => group.discard(mailbox.name()).await,
+            Some(mailbox) => from.leave(mailbox.name()).await,
             None => Ok(()),
         }
     }

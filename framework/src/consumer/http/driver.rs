@@ -72,10 +72,14 @@ impl<C: HttpConsumer> HandlerDriver<C> {
         let outcome =
             run_handler(Box::pin(catch_panic(|| self.consumer.handle(ctx))), endings).await;
         let (end, outcome) = Box::pin(conclude(ctx, outcome)).await;
+        let departure = ctx.common.address.departure();
         // Leave the groups before `disconnect`: what it sends to them reaches the remaining
         // members.
         self.ctx = None;
         self.consumer.disconnect(end).await;
+        if let Some(departure) = departure {
+            departure.await;
+        }
         outcome
     }
 }

@@ -1,0 +1,26 @@
+//! Presence as one process has it: who is connected to it, and what it knows of the others.
+//!
+//! | file | contents |
+//! | --- | --- |
+//! | `hub.rs` | the topics of one process |
+//! | `topic.rs` | one topic, and the task that keeps it up to date |
+//! | `own.rs` | the people of one topic who are connected to this process |
+//! | `replica.rs` | the list of one topic as this process has it |
+//! | `batch.rs` | differences that are told together |
+//! | `event.rs` | the events by which consumers are told |
+//! | `store.rs` | the trait of a store, which the processes share |
+//! | `memory.rs` | the store inside one process |
+
+mod batch;
+mod event;
+mod hub;
+mod memory;
+mod own;
+mod replica;
+pub(super) mod store;
+mod topic;
+
+pub use self::{
+    event::{Left, Meta, PresenceEvent, Present},
+    hub::{LocalPresence, PRESENCE_GRACE},
+};

@@ -1,0 +1,372 @@
+//! The people of one topic who are connected to this process.
+
+use super::store::{Declaration, Key, Version};
+use crate::{error::Result, name::ChannelName};
+use bytes::Bytes;
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    mem,
+    sync::Arc,
+};
+use tokio::sync::oneshot;
+
+/// Gets the outcome of a declaration.
+pub(super) type Waiter = oneshot::Sender<Result<(), Arc<str>>>;
+
+/// The connections of this process, and what is still to be declared of them.
+#[derive(Default)]
+pub(super) struct Own {
+    connections: HashMap<ChannelName, Key>,
+    people: HashMap<Key, OwnPerson>,
+    /// Those to declare, in order.
+    due: VecDeque<Key>,
+    /// Those without a connection, as the store knows.
+    gone: HashSet<Key>,
+}
+
+struct OwnPerson {
+    /// The number of open connections in this process. One without any is kept until it is known to
+    /// have left: a store that loses its data has to learn of its grace time again.
+    count: u32,
+    meta: Bytes,
+    /// The stamp of the meta; 0 until the store has given it one.
+    stamp: u64,
+    is_due: bool,
+    /// By which version of the list the store knows that there is no connection, if it does.
+    gone_by: Option<Option<Version>>,
+    waiters: Vec<Waiter>,
+}
+
+/// Declarations under way.
+pub(super) struct DeclarationBatch {
+    pub(super) declarations: Vec<Declaration>,
+    waiters: Vec<Vec<Waiter>>,
+}
+
+impl Own {
+    /// Adds a connection, or changes its key and meta. The waiter gets the outcome.
+    pub(super) fn enter(&mut self, channel: &ChannelName, key: Key, meta: Bytes, waiter: Waiter) {
+        let is_same = self.connections.get(channel).map(|before| *before == key);
+        if is_same == Some(false) {
+            self.leave(channel);
+        }
+        let person = self
+            .people
+            .entry(key.clone())
+            .or_insert_with(|| OwnPerson::new(meta.clone()));
+        if is_same != Some(true) {
+            self.connections.insert(channel.clone(), key.clone());
+            person.count = person.count.saturating_add(1);
+        }
+        person.set(meta);
+        person.waiters.push(waiter);
+        self.declare(&key);
+    }
+
+    /// Changes the meta of the person of a connection; returns whether there is one.
+    pub(super) fn update(&mut self, channel: &ChannelName, meta: Bytes, waiter: Waiter) -> bool {
+        let Some(key) = self.connections.get(channel).cloned() else {
+            return false;
+        };
+        if let Some(person) = self.people.get_mut(&key) {
+            person.set(meta);
+            person.waiters.push(waiter);
+        }
+        self.declare(&key);
+        true
+    }
+
+    /// Removes a connection, if there is one.
+    pub(super) fn leave(&mut self, channel: &ChannelName) {
+        let Some(key) = self.connections.remove(channel) else {
+            return;
+        };
+        if let Some(person) = self.people.get_mut(&key) {
+            person.count = person.count.saturating_sub(1);
+        }
+        self.declare(&key);
+    }
+
+    /// Declares everyone again.
+    pub(super) fn declare_all(&mut self) {
+        let keys: Vec<Key> = self.people.keys().cloned().collect();
+        keys.iter().for_each(|key| self.declare(key));
+    }
+
+    fn declare(&mut self, key: &Key) {
+        if let Some(person) = self.people.get_mut(key)
+            && !mem::replace(&mut person.is_due, true)
+        {
+            person.gone_by = None;
+            self.gone.remove(key);
+            self.due.push_back(key.clone());
+        }
+    }
+
+    /// Returns whether something is to be declared.
+    pub(super) fn is_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// Returns whether nobody is or was lately connected.
+    pub(super) fn is_empty(&self) -> bool {
+        self.people.is_empty()
+    }
+
+    /// Returns whether a connection is open.
+    pub(super) fn has_connections(&self) -> bool {
+        !self.connections.is_empty()
+    }
+
+    /// Returns whether this person is or was lately connected to this process.
+    pub(super) fn has(&self, key: &Key) -> bool {
+        self.people.contains_key(key)
+    }
+
+    /// Takes at most `limit` declarations.
+    pub(super) fn take_due(&mut self, limit: usize) -> DeclarationBatch {
+        let keys: Vec<Key> = self.due.drain(..limit.min(self.due.len())).collect();
+        let mut batch = DeclarationBatch {
+            declarations: Vec::with_capacity(keys.len()),
+            waiters: Vec::with_capacity(keys.len()),
+        };
+        for key in keys {
+            let Some(person) = self.people.get_mut(&key) else {
+                continue;
+            };
+            person.is_due = false;
+            batch.declarations.push(Declaration {
+                key,
+                count: person.count,
+                meta: person.meta.clone(),
+                stamp: person.stamp,
+            });
+            batch.waiters.push(mem::take(&mut person.waiters));
+        }
+        batch
+    }
+
+    /// Records that a batch was stored, at the latest by this version of the list.
+    pub(super) fn stored(&mut self, batch: DeclarationBatch, by: Option<Version>) {
+        for (declaration, waiters) in batch.declarations.into_iter().zip(batch.waiters) {
+            if let Some(person) = self.people.get_mut(&declaration.key) {
+                if person.meta == declaration.meta {
+                    // Until it is seen what the store has given it: any that another process has set
+                    // since is newer.
+                    person.stamp = person.stamp.max(1);
+                }
+                if person.count == 0 && !person.is_due {
+                    person.gone_by = Some(by);
+                    self.gone.insert(declaration.key);
+                }
+            }
+            waiters
+                .into_iter()
+                .for_each(|waiter| _ = waiter.send(Ok(())));
+        }
+    }
+
+    /// Takes back a batch that was not stored: it is due again.
+    pub(super) fn take_back(&mut self, batch: DeclarationBatch) {
+        for (declaration, waiters) in batch.declarations.into_iter().zip(batch.waiters) {
+            if let Some(person) = self.people.get_mut(&declaration.key) {
+                person.waiters.extend(waiters);
+            }
+            self.declare(&declaration.key);
+        }
+    }
+
+    /// Tells all that wait why the store refuses; what they have changed remains due.
+    pub(super) fn reject(&mut self, why: &Arc<str>) {
+        for key in &self.due {
+            let person = self.people.get_mut(key).into_iter();
+            for waiter in person.flat_map(|person| mem::take(&mut person.waiters)) {
+                _ = waiter.send(Err(why.clone()));
+            }
+        }
+    }
+
+    /// Records what the store has of a person: `None` if they have left.
+    pub(super) fn seen(&mut self, key: &Key, record: Option<(u32, u64, &Bytes)>) {
+        let Some(person) = self.people.get_mut(key) else {
+            return;
+        };
+        match record {
+            // A meta that is not stored yet is newer.
+            Some((_, stamp, meta)) if person.count > 0 => {
+                if person.stamp > 0 {
+                    person.meta = meta.clone();
+                    person.stamp = stamp;
+                }
+            }
+            // Somebody else is responsible for those who are connected elsewhere.
+            Some((count, ..)) if count == 0 || person.is_due => {}
+            None if person.count > 0 || person.is_due => {}
+            _ => self.forget(key),
+        }
+    }
+
+    /// Forgets those without a connection whom the list does not have either, although it is as new
+    /// as what was stored. They were connected so shortly that nobody was told.
+    pub(super) fn forget_unknown(
+        &mut self,
+        is_listed: impl Fn(&Key) -> bool,
+        is_reached: impl Fn(Option<Version>) -> bool,
+    ) {
+        if self.gone.is_empty() {
+            return;
+        }
+        let unknown = self.gone.iter().filter(|key| {
+            let gone_by = self.people.get(*key).and_then(|person| person.gone_by);
+            gone_by.is_some_and(&is_reached) && !is_listed(key)
+        });
+        let unknown: Vec<Key> = unknown.cloned().collect();
+        unknown.iter().for_each(|key| self.forget(key));
+    }
+
+    fn forget(&mut self, key: &Key) {
+        self.people.remove(key);
+        self.gone.remove(key);
+    }
+}
+
+impl OwnPerson {
+    fn new(meta: Bytes) -> Self {
+        Self {
+            count: 0,
+            meta,
+            stamp: 0,
+            is_due: false,
+            gone_by: None,
+            waiters: Vec::new(),
+        }
+    }
+
+    fn set(&mut self, meta: Bytes) {
+        self.meta = meta;
+        self.stamp = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel(name: &str) -> ChannelName {
+        ChannelName::new(name).unwrap()
+    }
+
+    fn enter(own: &mut Own, name: &str, key: &str, meta: &'static str) {
+        let (waiter, _) = oneshot::channel();
+        own.enter(&channel(name), key.into(), meta.into(), waiter);
+    }
+
+    /// Stores what is due, and returns it as (key, count, meta).
+    fn declared(own: &mut Own) -> Vec<(String, u32, Bytes)> {
+        let batch = own.take_due(100);
+        let declared = batch.declarations.iter();
+        let declared = declared
+            .map(|person| (person.key.to_string(), person.count, person.meta.clone()))
+            .collect();
+        own.stored(batch, None);
+        declared
+    }
+
+    #[test]
+    fn connections_of_one_key_are_one_person_with_the_newest_meta() {
+        let mut own = Own::default();
+        enter(&mut own, "p!1", "ana", "one");
+        enter(&mut own, "p!2", "ana", "two");
+        assert_eq!(declared(&mut own), [("ana".to_owned(), 2, "two".into())]);
+
+        own.leave(&channel("p!1"));
+        own.leave(&channel("p!1"));
+        assert_eq!(declared(&mut own), [("ana".to_owned(), 1, "two".into())]);
+        assert!(!own.is_due());
+    }
+
+    #[test]
+    fn a_connection_that_enters_under_another_key_leaves_the_first() {
+        let mut own = Own::default();
+        enter(&mut own, "p!1", "guest", "g");
+        declared(&mut own);
+        enter(&mut own, "p!1", "ana", "a");
+
+        let declared = declared(&mut own);
+
+        assert_eq!(
+            declared,
+            [
+                ("guest".to_owned(), 0, "g".into()),
+                ("ana".to_owned(), 1, "a".into())
+            ]
+        );
+    }
+
+    #[test]
+    fn whoever_has_no_connection_is_kept_until_known_to_have_left() {
+        let mut own = Own::default();
+        enter(&mut own, "p!1", "ana", "a");
+        declared(&mut own);
+        own.leave(&channel("p!1"));
+        declared(&mut own);
+        own.seen(&"ana".into(), Some((0, 5, &"a".into())));
+        assert!(!own.is_empty(), "in the grace time");
+
+        own.declare_all();
+        assert_eq!(declared(&mut own), [("ana".to_owned(), 0, "a".into())]);
+        own.seen(&"ana".into(), None);
+        assert!(own.is_empty());
+    }
+
+    #[test]
+    fn whoever_nobody_was_told_of_is_forgotten_once_the_list_is_new_enough() {
+        let by = Version {
+            epoch: 1,
+            number: 9,
+        };
+        let mut own = Own::default();
+        enter(&mut own, "p!1", "ana", "a");
+        own.leave(&channel("p!1"));
+        let batch = own.take_due(1);
+        own.stored(batch, Some(by));
+
+        own.forget_unknown(|_| false, |version| version != Some(by));
+        own.forget_unknown(|_| true, |version| version == Some(by));
+        assert!(!own.is_empty());
+        own.forget_unknown(|_| false, |version| version == Some(by));
+        assert!(own.is_empty());
+    }
+
+    #[test]
+    fn what_another_process_has_set_is_declared_again_but_never_over_something_newer() {
+        let mut own = Own::default();
+        enter(&mut own, "p!1", "ana", "mine");
+        declared(&mut own);
+        own.seen(&"ana".into(), Some((2, 7, &"theirs".into())));
+        own.declare_all();
+        let batch = own.take_due(1);
+        assert_eq!(batch.declarations[0].meta, "theirs");
+        assert_eq!(batch.declarations[0].stamp, 7);
+        own.stored(batch, None);
+
+        let (waiter, _) = oneshot::channel();
+        assert!(own.update(&channel("p!1"), "newest".into(), waiter));
+        own.seen(&"ana".into(), Some((2, 8, &"theirs again".into())));
+        assert_eq!(own.take_due(1).declarations[0].meta, "newest");
+    }
+
+    #[test]
+    fn a_refused_batch_is_due_again_and_its_waiters_know_why() {
+        let mut own = Own::default();
+        let (waiter, mut outcome) = oneshot::channel();
+        own.enter(&channel("p!1"), "ana".into(), "a".into(), waiter);
+
+        let batch = own.take_due(1);
+        own.take_back(batch);
+        own.reject(&"no permission".into());
+
+        assert_eq!(outcome.try_recv().unwrap(), Err("no permission".into()));
+        assert_eq!(declared(&mut own).len(), 1);
+    }
+}

@@ -1,0 +1,362 @@
+//! The list of one topic as this process has it, and the rules by which it follows the store.
+
+use super::store::{Change, Changes, Key, Record, Snapshot, Version};
+use bytes::Bytes;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// The list of a topic, as the members of this process were told.
+#[derive(Default)]
+pub(super) struct Replica {
+    version: Option<Version>,
+    /// The run of the store that it was read from.
+    run: Option<Arc<str>>,
+    people: HashMap<Key, Person>,
+    /// When something is to be done about people: few of them have such a time.
+    due: HashMap<Key, Due>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Person {
+    pub(super) count: u32,
+    pub(super) stamp: u64,
+    pub(super) meta: Bytes,
+}
+
+#[derive(Clone, Copy)]
+enum Due {
+    /// The grace time ends.
+    Expiry(Instant),
+    /// A store that has lost data does not have this person; then they have left, unless a process
+    /// says before that it has them.
+    Doubt(Instant),
+}
+
+/// A difference between two states of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Difference {
+    Joined(Key, Person),
+    Updated(Key, Person),
+    Left(Key),
+}
+
+/// What a change is to a replica.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Applied {
+    /// It was applied, with these differences.
+    Next(Vec<Difference>),
+    /// It was known.
+    Old,
+    /// Changes before it are missing: the list is to be read again.
+    Gap,
+}
+
+impl Replica {
+    /// Applies a change.
+    pub(super) fn apply(&mut self, changes: Changes, now: Instant) -> Applied {
+        let Some(version) = self.version else {
+            return Applied::Gap;
+        };
+        if changes.version.epoch != version.epoch {
+            return Applied::Gap;
+        }
+        if changes.version.number <= version.number {
+            return Applied::Old;
+        }
+        if changes.version.number > version.number + 1 {
+            return Applied::Gap;
+        }
+        self.version = Some(changes.version);
+        let changes = changes.changes.into_iter();
+        Applied::Next(
+            changes
+                .filter_map(|Change { key, record }| match record {
+                    Some(record) => self.set(key, record, now),
+                    None => self.remove(key),
+                })
+                .collect(),
+        )
+    }
+
+    /// Replaces the list by that of the store. If the store has lost data, people whom it does not
+    /// have are kept for `patience`.
+    pub(super) fn replace(
+        &mut self,
+        snapshot: Snapshot,
+        patience: Duration,
+        now: Instant,
+    ) -> Vec<Difference> {
+        let Snapshot {
+            version,
+            people,
+            run,
+        } = snapshot;
+        let is_continued = self.version.is_none_or(|before| {
+            before.epoch == version.epoch && before.number <= version.number && run == self.run
+        });
+        self.version = Some(version);
+        self.run = run;
+        let mut missing: HashMap<Key, ()> =
+            self.people.keys().cloned().map(|key| (key, ())).collect();
+        let mut differences = Vec::new();
+        for (key, record) in people {
+            missing.remove(&key);
+            differences.extend(self.set(key, record, now));
+        }
+        for (key, ()) in missing {
+            let is_over = matches!(self.due.get(&key), Some(Due::Expiry(at)) if *at <= now);
+            if is_continued || is_over {
+                differences.extend(self.remove(key));
+            } else {
+                let doubt = Due::Doubt(now + patience);
+                // An earlier doubt ends earlier.
+                let due = self.due.entry(key).or_insert(doubt);
+                if let Due::Expiry(_) = due {
+                    *due = doubt;
+                }
+            }
+        }
+        differences
+    }
+
+    fn set(&mut self, key: Key, record: Record, now: Instant) -> Option<Difference> {
+        let Record {
+            count,
+            grace,
+            stamp,
+            meta,
+        } = record;
+        let person = Person { count, stamp, meta };
+        match person.count {
+            0 => _ = self.due.insert(key.clone(), Due::Expiry(now + grace)),
+            _ => _ = self.due.remove(&key),
+        }
+        match self.people.insert(key.clone(), person.clone()) {
+            None => Some(Difference::Joined(key, person)),
+            Some(before) if before.count == person.count && before.meta == person.meta => None,
+            Some(_) => Some(Difference::Updated(key, person)),
+        }
+    }
+
+    fn remove(&mut self, key: Key) -> Option<Difference> {
+        self.due.remove(&key);
+        self.people.remove(&key).map(|_| Difference::Left(key))
+    }
+
+    /// Removes the people whom a store that has lost data did not get back in time.
+    pub(super) fn end_doubts(&mut self, now: Instant) -> Vec<Difference> {
+        let is_over = |due: &Due| matches!(due, Due::Doubt(at) if *at <= now);
+        let over = self.due.iter().filter(|(_, due)| is_over(due));
+        let over: Vec<Key> = over.map(|(key, _)| key.clone()).collect();
+        over.into_iter()
+            .filter_map(|key| self.remove(key))
+            .collect()
+    }
+
+    /// Returns those whose grace time is over, later by what `delay` returns for each.
+    pub(super) fn expired(&self, now: Instant, delay: impl Fn(&Key) -> Duration) -> Vec<Key> {
+        let due = self.due.iter();
+        due.filter(|(key, due)| matches!(due, Due::Expiry(at) if *at + delay(key) <= now))
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
+    /// Has those who are still in their grace time checked again later.
+    pub(super) fn postpone(&mut self, keys: &[Key], until: Instant) {
+        for key in keys {
+            if let Some(Due::Expiry(at)) = self.due.get_mut(key) {
+                *at = until.max(*at);
+            }
+        }
+    }
+
+    /// Returns when the next grace time ends, later by what `delay` returns for each person.
+    pub(super) fn next_expiry(&self, delay: impl Fn(&Key) -> Duration) -> Option<Instant> {
+        let due = self.due.iter();
+        due.filter_map(|(key, due)| match due {
+            Due::Expiry(at) => Some(*at + delay(key)),
+            Due::Doubt(_) => None,
+        })
+        .min()
+    }
+
+    /// Returns when the next doubt ends.
+    pub(super) fn next_doubt(&self) -> Option<Instant> {
+        let due = self.due.values();
+        due.filter_map(|due| match due {
+            Due::Doubt(at) => Some(*at),
+            Due::Expiry(_) => None,
+        })
+        .min()
+    }
+
+    pub(super) fn version(&self) -> Option<Version> {
+        self.version
+    }
+
+    pub(super) fn people(&self) -> &HashMap<Key, Person> {
+        &self.people
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn record(count: u32, meta: &'static str) -> Record {
+        Record {
+            count,
+            grace: Duration::from_secs(3),
+            stamp: 1,
+            meta: meta.into(),
+        }
+    }
+
+    fn snapshot(epoch: u64, number: u64, people: &[(&str, u32)]) -> Snapshot {
+        let people = people.iter();
+        Snapshot {
+            version: Version { epoch, number },
+            people: people
+                .map(|(key, count)| ((*key).into(), record(*count, "m")))
+                .collect(),
+            run: None,
+        }
+    }
+
+    fn change(epoch: u64, number: u64, key: &str, count: Option<u32>) -> Changes {
+        Changes {
+            version: Version { epoch, number },
+            changes: vec![Change {
+                key: key.into(),
+                record: count.map(|count| record(count, "m")),
+            }],
+        }
+    }
+
+    /// Returns the differences in short: + joined, ~ updated, - left.
+    fn short(differences: Vec<Difference>) -> String {
+        let mut short: Vec<_> = differences
+            .into_iter()
+            .map(|difference| match difference {
+                Difference::Joined(key, person) => format!("+{key}{}", person.count),
+                Difference::Updated(key, person) => format!("~{key}{}", person.count),
+                Difference::Left(key) => format!("-{key}"),
+            })
+            .collect();
+        short.sort();
+        short.join(" ")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_apply_in_order_once_and_never_over_a_gap() {
+        let now = Instant::now();
+        let mut replica = Replica::default();
+        assert_eq!(
+            replica.apply(change(1, 1, "ana", Some(1)), now),
+            Applied::Gap
+        );
+        assert_eq!(
+            short(replica.replace(snapshot(1, 4, &[("ana", 1)]), PATIENCE, now)),
+            "+ana1"
+        );
+
+        for (epoch, number, key, count, expected) in [
+            (1, 4, "ana", None, "old"),
+            (1, 5, "bo", Some(1), "+bo1"),
+            (1, 5, "bo", Some(1), "old"),
+            (1, 6, "bo", Some(2), "~bo2"),
+            (1, 7, "bo", Some(2), ""),
+            (1, 9, "cy", Some(1), "gap"),
+            (2, 8, "cy", Some(1), "gap"),
+            (1, 8, "bo", None, "-bo"),
+            (1, 9, "bo", None, ""),
+        ] {
+            let applied = match replica.apply(change(epoch, number, key, count), now) {
+                Applied::Next(differences) => short(differences),
+                Applied::Old => "old".to_owned(),
+                Applied::Gap => "gap".to_owned(),
+            };
+            assert_eq!(applied, expected, "{epoch}:{number} {key}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_gap_each_join_and_leave_is_told_once() {
+        let now = Instant::now();
+        let mut replica = Replica::default();
+        replica.replace(
+            snapshot(1, 4, &[("ana", 1), ("bo", 1), ("cy", 1)]),
+            PATIENCE,
+            now,
+        );
+
+        let differences = replica.replace(
+            snapshot(1, 9, &[("ana", 1), ("bo", 2), ("di", 1)]),
+            PATIENCE,
+            now,
+        );
+
+        assert_eq!(short(differences), "+di1 -cy ~bo2");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn people_whom_a_store_has_lost_are_kept_until_their_process_had_time_to_say_so() {
+        for (lost, why) in [
+            (snapshot(2, 9, &[("ana", 1)]), "another list"),
+            (snapshot(1, 3, &[("ana", 1)]), "an older one"),
+        ] {
+            let now = Instant::now();
+            let mut replica = Replica::default();
+            replica.replace(
+                snapshot(1, 4, &[("ana", 1), ("bo", 1), ("cy", 1)]),
+                PATIENCE,
+                now,
+            );
+
+            let version = lost.version;
+            assert_eq!(short(replica.replace(lost, PATIENCE, now)), "", "{why}");
+            let back = change(version.epoch, version.number + 1, "bo", Some(1));
+            assert_eq!(replica.apply(back, now), Applied::Next(Vec::new()), "{why}");
+            assert_eq!(replica.next_doubt(), Some(now + PATIENCE));
+            assert_eq!(short(replica.end_doubts(now + PATIENCE / 2)), "");
+            assert_eq!(short(replica.end_doubts(now + PATIENCE)), "-cy", "{why}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_run_of_the_store_may_have_lost_data_whatever_its_version_says() {
+        let now = Instant::now();
+        let mut replica = Replica::default();
+        let run = |run: &str, snapshot| Snapshot {
+            run: Some(run.into()),
+            ..snapshot
+        };
+        replica.replace(run("one", snapshot(1, 4, &[("bo", 1)])), PATIENCE, now);
+
+        let differences = replica.replace(run("two", snapshot(1, 5, &[])), PATIENCE, now);
+
+        assert_eq!(short(differences), "");
+        assert_eq!(short(replica.end_doubts(now + PATIENCE)), "-bo");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_no_connection_is_due_after_the_grace_time() {
+        let now = Instant::now();
+        let mut replica = Replica::default();
+        replica.replace(snapshot(1, 1, &[("ana", 1), ("bo", 0)]), PATIENCE, now);
+        let (none, second) = (|_: &Key| Duration::ZERO, |_: &Key| Duration::from_secs(1));
+        let end = now + Duration::from_secs(3);
+
+        assert_eq!(replica.next_expiry(none), Some(end));
+        assert!(replica.expired(now, none).is_empty());
+        assert!(replica.expired(end, second).is_empty());
+        assert_eq!(replica.expired(end, none), [Key::from("bo")]);
+
+        replica.postpone(&[Key::from("bo")], end + PATIENCE);
+        assert!(replica.expired(end, none).is_empty());
+        replica.apply(change(1, 2, "bo", Some(1)), now);
+        assert_eq!(replica.next_expiry(none), None, "back in time");
+    }
+}

@@ -1,0 +1,168 @@
+//! The store of presence: what the processes of a channel layer share.
+
+use crate::{error::Result, name::GroupName};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+/// The key of a person.
+pub(crate) type Key = Arc<str>;
+
+/// The place of a change among those of its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    /// Distinguishes two lists of one topic: a store that has lost a list, or dropped an empty one,
+    /// begins another.
+    pub(crate) epoch: u64,
+    /// The number of changes so far.
+    pub(crate) number: u64,
+}
+
+/// A person, as all processes together have them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// The number of open connections.
+    pub(crate) count: u32,
+    /// How much longer the grace time lasts, if there are none.
+    pub(crate) grace: Duration,
+    /// Orders what was set as the meta of this person: the greatest is the newest.
+    pub(crate) stamp: u64,
+    /// The meta, in MessagePack.
+    pub(crate) meta: Bytes,
+}
+
+/// A person who has joined, changed or left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) key: Key,
+    /// `None` for one who has left.
+    pub(crate) record: Option<Record>,
+}
+
+/// One change of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Changes {
+    pub(crate) version: Version,
+    pub(crate) changes: Vec<Change>,
+}
+
+/// The list of a topic.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) version: Version,
+    pub(crate) people: Vec<(Key, Record)>,
+    /// Identifies the run of the store; `None` if unknown.
+    pub(crate) run: Option<Arc<str>>,
+}
+
+/// How many people are in a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) people: u64,
+    pub(crate) connections: u64,
+}
+
+/// What this process says of a person. Saying it twice changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Declaration {
+    pub(crate) key: Key,
+    /// The number of open connections in this process.
+    pub(crate) count: u32,
+    pub(crate) meta: Bytes,
+    /// The stamp of the meta; 0 if it is set now.
+    pub(crate) stamp: u64,
+}
+
+/// The outcome of a declaration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Declared {
+    /// It is stored, at the latest by this version of the list; `None` if the list is empty.
+    Stored(Option<Version>),
+    /// The store has forgotten this process, and stored nothing. It is now known again, and its
+    /// topics are declared again.
+    Forgotten,
+}
+
+/// The store of presence of a channel layer.
+///
+/// Every method waits while the store is unavailable, and so fails only if it refuses. Each may be
+/// dropped at any time, and repeated.
+#[async_trait]
+pub(crate) trait Store: Send + Sync + 'static {
+    /// Subscribes to the changes of a topic, which are passed to the [`Sink`]; returns the number of
+    /// the subscription.
+    async fn subscribe(&self, topic: &GroupName) -> Result<u64>;
+
+    /// Waits until the subscription with this number is lost.
+    async fn lost(&self, topic: &GroupName, subscription: u64);
+
+    /// Ends the subscription.
+    async fn unsubscribe(&self, topic: &GroupName);
+
+    /// Returns the whole list.
+    async fn read(&self, topic: &GroupName) -> Result<Snapshot>;
+
+    /// Returns the numbers alone.
+    async fn totals(&self, topic: &GroupName) -> Result<Totals>;
+
+    /// Stores what this process says of some people.
+    async fn declare(&self, topic: &GroupName, people: &[Declaration]) -> Result<Declared>;
+
+    /// Removes those of these people whose grace time is over; returns the version of the list, or `None`
+    /// if the store does not have it.
+    async fn expire(&self, topic: &GroupName, keys: &[Key]) -> Result<Option<Version>>;
+
+    /// Keeps the topic from expiring; returns its version, or `None` if the store does not have it.
+    async fn refresh(&self, topic: &GroupName) -> Result<Option<Version>>;
+
+    /// Returns how often topics are to be refreshed, if at all.
+    fn refresh_every(&self) -> Option<Duration>;
+
+    /// Returns how long people who are missing in a store that has lost data are kept: the processes
+    /// that still have them say so within this time.
+    fn patience(&self) -> Duration;
+}
+
+/// The receiver of what a store has to tell.
+pub(crate) trait Receiver: Send + Sync {
+    /// Takes changes of a topic, in their order.
+    fn received(&self, topic: &GroupName, changes: Changes);
+
+    /// Has this process declare all its people again, in the topics that `concerns` selects.
+    fn forgotten(&self, concerns: &dyn Fn(&GroupName) -> bool);
+
+    /// Returns whether a connection of this process is present in one of these topics.
+    fn is_connected(&self, concerns: &dyn Fn(&GroupName) -> bool) -> bool;
+}
+
+/// The receiver, which may have ended.
+#[derive(Clone)]
+pub(crate) struct Sink(Weak<dyn Receiver>);
+
+impl Sink {
+    pub(super) fn new(receiver: Weak<dyn Receiver>) -> Self {
+        Self(receiver)
+    }
+
+    pub(crate) fn received(&self, topic: &GroupName, changes: Changes) {
+        if let Some(receiver) = self.0.upgrade() {
+            receiver.received(topic, changes);
+        }
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn forgotten(&self, concerns: impl Fn(&GroupName) -> bool) {
+        if let Some(receiver) = self.0.upgrade() {
+            receiver.forgotten(&concerns);
+        }
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn is_connected(&self, concerns: impl Fn(&GroupName) -> bool) -> bool {
+        let receiver = self.0.upgrade();
+        receiver.is_some_and(|receiver| receiver.is_connected(&concerns))
+    }
+}

@@ -1,0 +1,254 @@
+//! The handle to a presence.
+
+use super::{Channels, LocalPresence, Meta, Present, messagepack};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    name::{ChannelName, GroupName},
+};
+use bytes::Bytes;
+use std::{fmt, future::Future, marker::PhantomData, pin::Pin};
+
+/// The longest key, in bytes.
+const LONGEST_KEY: usize = 256;
+
+/// The largest meta, encoded, in bytes.
+const LARGEST_META: usize = 16 * 1024;
+
+/// A presence: who is connected under the name of a topic, in all processes that share the channel
+/// layer.
+///
+/// `M` is what is known of each person besides their key. The value is a handle, cheap to clone. A
+/// consumer gets it from [`Handshake::present`](crate::Handshake::present) or
+/// [`Context::present`](crate::Context::present), other code from [`Channels::presence`].
+///
+/// ```
+/// use seaway::{Presence, Result};
+///
+/// async fn crowd(lot: &Presence<String>) -> Result<String> {
+///     let count = lot.count().await?;
+///     let people = lot.list().await?;
+///     let names: Vec<_> = people.into_iter().map(|person| person.meta).collect();
+///     Ok(format!("{} on {} devices: {}", count.people, count.connections, names.join(", ")))
+/// }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let channels = seaway::Channels::in_memory();
+/// assert_eq!(crowd(&channels.presence("lot.7")?).await?, "0 on 0 devices: ");
+/// # Result::<()>::Ok(()) }).unwrap();
+/// ```
+pub struct Presence<M> {
+    topic: GroupName,
+    channels: Channels,
+    /// The connection that is present, if the handle is that of one.
+    channel: Option<ChannelName>,
+    meta: PhantomData<fn(M)>,
+}
+
+/// The numbers of people and connections in a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PresenceCount {
+    /// The number of people, those in their grace time included.
+    pub people: u64,
+    /// The number of their open connections.
+    pub connections: u64,
+}
+
+impl Channels {
+    /// Returns the presence of the topic with this name.
+    ///
+    /// A topic has the form of a [group name](GroupName), and may have the name of a group; they share
+    /// nothing but the name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Name`] if the name is not a valid group name.
+    pub fn presence<M: Meta>(&self, topic: &str) -> Result<Presence<M>> {
+        Ok(Presence {
+            topic: GroupName::new(topic)?,
+            channels: self.clone(),
+            channel: None,
+            meta: PhantomData,
+        })
+    }
+
+    fn local_presence(&self) -> Result<&LocalPresence> {
+        self.layer().presence().ok_or_else(|| {
+            let message = "this channel layer has no presence: hold a `LocalPresence` in it, and return that in `ChannelLayer::presence`";
+            Error::new(ErrorKind::Layer, message)
+        })
+    }
+
+    /// Makes a connection of this process present.
+    pub(crate) async fn present<M: Meta>(
+        &self,
+        topic: &str,
+        channel: &ChannelName,
+        key: String,
+        meta: &M,
+    ) -> Result<Presence<M>> {
+        let mut presence = self.presence(topic)?;
+        if key.len() > LONGEST_KEY {
+            let message = format!(
+                "a key of a presence has {} bytes, and may have {LONGEST_KEY}: use the id of a user",
+                key.len()
+            );
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        let hub = self.local_presence()?.hub();
+        hub.enter(&presence.topic, channel, &key, encode(meta)?)
+            .await?;
+        presence.channel = Some(channel.clone());
+        Ok(presence)
+    }
+
+    /// Returns a future that completes once it is stored that a connection has ended, if it was
+    /// present somewhere.
+    pub(crate) fn departure(&self, channel: &ChannelName) -> Departure {
+        let departure = self.layer().presence()?.hub().departure(channel)?;
+        Some(Box::pin(departure))
+    }
+}
+
+/// What the end of a connection waits for.
+pub(crate) type Departure = Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
+
+impl<M: Meta> Presence<M> {
+    /// Returns the name of the topic.
+    pub fn topic(&self) -> &GroupName {
+        &self.topic
+    }
+
+    /// Returns everyone who is present, in any order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if the layer has no presence or does not respond in time,
+    /// [`ErrorKind::Codec`] if a meta is not an `M`.
+    pub async fn list(&self) -> Result<Vec<Present<M>>> {
+        let people = self
+            .channels
+            .local_presence()?
+            .hub()
+            .list(&self.topic)
+            .await?;
+        let people = people.into_iter().map(|(key, count, meta)| {
+            Ok(Present {
+                key: key.to_string(),
+                count,
+                meta: decode(&meta)?,
+            })
+        });
+        people.collect()
+    }
+
+    /// Returns how many are present, at a cost that does not depend on their number.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if the layer has no presence or does not respond in time.
+    pub async fn count(&self) -> Result<PresenceCount> {
+        let totals = self
+            .channels
+            .local_presence()?
+            .hub()
+            .totals(&self.topic)
+            .await?;
+        Ok(PresenceCount {
+            people: totals.people,
+            connections: totals.connections,
+        })
+    }
+
+    /// Changes the meta of this connection's person, for all of their connections.
+    ///
+    /// ```
+    /// use seaway::{Presence, Result};
+    ///
+    /// async fn raise_hand(here: &Presence<bool>) -> Result<()> {
+    ///     Ok(here.update(true).await?)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::User`] if this is not the handle of a connection that is present,
+    /// [`ErrorKind::Layer`] if it was not stored, [`ErrorKind::Codec`] or [`ErrorKind::TooLarge`] if the
+    /// meta cannot be encoded or has more than 16 KiB.
+    pub async fn update(&self, meta: M) -> Result<()> {
+        match &self.channel {
+            Some(channel) => self.update_of(channel, &meta).await,
+            None => {
+                let message = format!(
+                    "cannot update the presence in {}: this handle is not that of a connection; use the one that `present` has returned",
+                    self.topic
+                );
+                Err(Error::new(ErrorKind::User, message))
+            }
+        }
+    }
+
+    pub(crate) async fn update_of(&self, channel: &ChannelName, meta: &M) -> Result<()> {
+        let hub = self.channels.local_presence()?.hub();
+        hub.update(&self.topic, channel, encode(meta)?).await
+    }
+
+    /// Ends the presence of a connection.
+    pub(crate) fn end(&self, channel: &ChannelName) -> Result<()> {
+        self.channels
+            .local_presence()?
+            .hub()
+            .leave(&self.topic, channel);
+        Ok(())
+    }
+}
+
+fn encode<M: Meta>(meta: &M) -> Result<Bytes> {
+    let name = std::any::type_name::<M>;
+    let bytes = rmp_serde::to_vec_named(meta).map_err(|source| {
+        let message = format!("cannot encode a {} as the meta of a presence", name());
+        Error::new(ErrorKind::Codec, message).with_source(source)
+    })?;
+    if bytes.len() > LARGEST_META {
+        let message = format!(
+            "the meta of a presence has {} bytes, and may have {LARGEST_META}: store an id in it, and what belongs to it elsewhere",
+            bytes.len()
+        );
+        return Err(Error::new(ErrorKind::TooLarge, message));
+    }
+    // Every receiver runs the same check.
+    messagepack::check(&bytes).map_err(|mistake| {
+        let message = format!(
+            "cannot encode a {} as the meta of a presence: {mistake}",
+            name()
+        );
+        Error::new(ErrorKind::Codec, message)
+    })?;
+    Ok(bytes.into())
+}
+
+fn decode<M: Meta>(bytes: &[u8]) -> Result<M> {
+    messagepack::decode(bytes).map_err(|source| {
+        let name = std::any::type_name::<M>();
+        let message = format!("cannot decode the meta of a presence as {name}");
+        Error::new(ErrorKind::Codec, message).with_source(source)
+    })
+}
+
+impl<M> AsRef<str> for Presence<M> {
+    fn as_ref(&self) -> &str {
+        self.topic.as_str()
+    }
+}
+
+impl<M> Clone for Presence<M> {
+    fn clone(&self) -> Self {
+        Self {
+            topic: self.topic.clone(),
+            channels: self.channels.clone(),
+            channel: self.channel.clone(),
+            meta: PhantomData,
+        }
+    }
+}
+
+impl<M> fmt::Debug for Presence<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Presence").field(&self.topic).finish()
+    }
+}

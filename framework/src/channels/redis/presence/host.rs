@@ -1,0 +1,180 @@
+//! One host of the store: commands and subscriptions.
+
+use super::{
+    inbox::PresenceInbox,
+    times::{Times, millis},
+};
+use crate::{
+    channels::{
+        LocalChannels,
+        local_presence::store::Sink,
+        redis::{coding::Coding, names::Names, publisher::NOT_YET},
+    },
+    error::{Error, ErrorKind, Result},
+    name::GroupName,
+    redis_link::{Fault, Link, LinkSettings, Place, Up},
+};
+use redis::{FromRedisValue, Pipeline, RedisError};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{Mutex, OnceCell},
+    task::AbortHandle,
+    time::sleep,
+};
+
+/// One host of the store.
+pub(super) struct PresenceHost {
+    pub(super) number: usize,
+    /// The names on this host.
+    pub(super) names: Names,
+    /// The link for commands.
+    pub(super) link: Arc<Link>,
+    pub(super) place: Place,
+    pub(super) silence: Duration,
+    pub(super) times: Times,
+    pub(super) local: LocalChannels,
+    pub(super) coding: Arc<Coding>,
+    pub(super) sink: Sink,
+    /// The link for subscriptions, opened with the first one.
+    pub(super) subscriber: OnceCell<Link>,
+    pub(super) heart: Mutex<Heart>,
+}
+
+/// The task that renews the lease, if this process has people on the host.
+#[derive(Default)]
+pub(super) struct Heart(pub(super) Option<AbortHandle>);
+
+impl Drop for Heart {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+impl PresenceHost {
+    /// Returns whether a topic is on this host.
+    pub(super) fn has(&self, topic: &GroupName) -> bool {
+        self.names.host_of_presence(topic) == self.number
+    }
+
+    /// Adds the keys of a script on a topic, and its first arguments, for the people of a process.
+    pub(super) fn keys(&self, script: &mut Pipeline, topic: &GroupName, process: &str) {
+        let Times { grace, kept, .. } = self.times;
+        let channel = self.names.of_presence(topic.as_str());
+        script
+            .arg(&channel)
+            .arg(self.names.presence_of(topic))
+            .arg(self.names.presence_topics(process))
+            .arg(self.names.presence_processes())
+            .arg(process)
+            .arg(topic.as_str())
+            .arg(self.command("PUBLISH"))
+            .arg(&channel)
+            .arg(millis(grace))
+            .arg(millis(kept));
+    }
+
+    /// Runs commands that may run twice, once Redis is available.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if Redis refuses one.
+    pub(super) async fn run<T: FromRedisValue>(&self, pipe: &Pipeline) -> Result<T> {
+        let (answer, _) = self.run_on(pipe).await?;
+        Ok(answer)
+    }
+
+    /// Runs commands as [`run`](Self::run) does; returns the connection too.
+    pub(super) async fn run_on<T: FromRedisValue>(&self, pipe: &Pipeline) -> Result<(T, Up)> {
+        repeated(&self.link, pipe).await
+    }
+
+    /// Subscribes to the changes of a topic; returns the number of the connection.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if Redis refuses.
+    pub(super) async fn subscribe(&self, topic: &GroupName) -> Result<u64> {
+        let opening = self.subscriber.get_or_try_init(|| async {
+            let inbox = PresenceInbox {
+                sink: self.sink.clone(),
+                local: self.local.clone(),
+                coding: self.coding.clone(),
+                prefix: self.names.of_presence(""),
+            };
+            let settings = LinkSettings {
+                purpose: "presence",
+                silence: self.silence,
+                inbox: Arc::new(inbox),
+            };
+            Link::open(&self.place, settings).await
+        });
+        let link = opening.await?;
+        let mut pipe = redis::pipe();
+        pipe.cmd(self.command("SUBSCRIBE"))
+            .arg(self.names.of_presence(topic.as_str()))
+            .ignore();
+        let ((), up) = repeated(link, &pipe).await?;
+        Ok(up.generation)
+    }
+
+    /// Waits until this connection is lost.
+    pub(super) async fn lost(&self, generation: u64) {
+        if let Some(link) = self.subscriber.get() {
+            link.left(generation).await;
+        }
+    }
+
+    pub(super) async fn unsubscribe(&self, topic: &GroupName) {
+        let Some(up) = self.subscriber.get().and_then(|link| link.current().ok()) else {
+            return;
+        };
+        let mut connection = up.connection;
+        let mut unsubscribe = redis::cmd(self.command("UNSUBSCRIBE"));
+        unsubscribe.arg(self.names.of_presence(topic.as_str()));
+        // A connection that is lost has no subscriptions.
+        tokio::select! {
+            _ = unsubscribe.exec_async(&mut connection) => {}
+            () = self.lost(up.generation) => {}
+        }
+    }
+
+    /// Returns a command for channels, or that for sharded ones in a Cluster.
+    pub(super) fn command(&self, command: &'static str) -> &'static str {
+        match (self.names.are_sharded(), command) {
+            (true, "SUBSCRIBE") => "SSUBSCRIBE",
+            (true, "UNSUBSCRIBE") => "SUNSUBSCRIBE",
+            (true, "PUBLISH") => "SPUBLISH",
+            (_, command) => command,
+        }
+    }
+}
+
+/// Sends commands on the link's connection, and again after faults of it.
+async fn repeated<T: FromRedisValue>(link: &Link, pipe: &Pipeline) -> Result<(T, Up)> {
+    loop {
+        let up = link.up().await;
+        let mut connection = up.connection.clone();
+        let sent = tokio::select! {
+            sent = pipe.query_async::<T>(&mut connection) => sent,
+            () = link.left(up.generation) => continue,
+        };
+        let error = match sent {
+            Ok(answer) => return Ok((answer, up)),
+            Err(error) => error,
+        };
+        match link.fault(up.generation, &error) {
+            Some(Fault::Broken | Fault::Moved) => link.left(up.generation).await,
+            Some(Fault::NotYet) => sleep(NOT_YET).await,
+            None if is_loading(&error) => sleep(NOT_YET).await,
+            None => {
+                let message = "Redis refused a command for presence; check the user's ACL";
+                return Err(Error::new(ErrorKind::Layer, message).with_source(error));
+            }
+        }
+    }
+}
+
+/// Returns whether Redis refuses commands because it loads its data, or runs a long script.
+fn is_loading(error: &RedisError) -> bool {
+    matches!(error.code(), Some("LOADING" | "BUSY"))
+}

@@ -1,0 +1,161 @@
+//! What is published, decoded.
+
+use crate::{
+    channels::{
+        LocalChannels,
+        local_presence::store::{Change, Changes, Record, Sink, Version},
+        messagepack,
+        redis::coding::Coding,
+    },
+    log_limit::log_limited,
+    name::GroupName,
+    redis_link,
+};
+use bytes::Bytes;
+use redis::{PushKind, Value};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, Visitor},
+};
+use std::{fmt, str, sync::Arc, time::Duration};
+
+/// The receiver of changes.
+pub(super) struct PresenceInbox {
+    pub(super) sink: Sink,
+    pub(super) local: LocalChannels,
+    pub(super) coding: Arc<Coding>,
+    /// What the channel of a topic begins with.
+    pub(super) prefix: String,
+}
+
+impl redis_link::Inbox for PresenceInbox {
+    fn take(&self, kind: PushKind, data: Vec<Value>) {
+        if !matches!(kind, PushKind::Message | PushKind::SMessage) {
+            return;
+        }
+        let Ok([Value::BulkString(channel), Value::BulkString(payload)]) =
+            <[Value; 2]>::try_from(data)
+        else {
+            return;
+        };
+        let name = str::from_utf8(&channel).ok();
+        let topic = name.and_then(|name| GroupName::new(name.strip_prefix(&self.prefix)?).ok());
+        match (topic, changes(&payload, &self.coding)) {
+            (Some(topic), Some(changes)) => self.sink.received(&topic, changes),
+            // The next change, or the next refresh, shows that one is missing.
+            _ => log_limited!(warn, "skipped a change of a presence that is malformed"),
+        }
+    }
+
+    fn deliveries(&self) -> u64 {
+        self.local.deliveries()
+    }
+
+    fn has_room(&self) -> bool {
+        self.local.has_room()
+    }
+}
+
+/// Decodes a publication.
+fn changes(payload: &[u8], coding: &Coding) -> Option<Changes> {
+    let (epoch, number, now, list): (Raw, u64, u64, Vec<Raw>) =
+        messagepack::decode(payload).ok()?;
+    let mut changes = Vec::with_capacity(list.len() / 2);
+    for pair in list.chunks_exact(2) {
+        let record = match &pair[1].0[..] {
+            [] => None,
+            packed => Some(record(packed, now, coding)?),
+        };
+        let key = str::from_utf8(&pair[0].0).ok()?.into();
+        changes.push(Change { key, record });
+    }
+    let epoch = str::from_utf8(&epoch.0).ok()?.parse().ok()?;
+    let version = Version { epoch, number };
+    Some(Changes { version, changes })
+}
+
+/// Decodes a person.
+pub(super) fn record(packed: &[u8], now: u64, coding: &Coding) -> Option<Record> {
+    let (count, until, stamp, meta): (u32, u64, u64, Raw) = messagepack::decode(packed).ok()?;
+    Some(Record {
+        count,
+        grace: Duration::from_millis(until.saturating_sub(now)),
+        stamp,
+        meta: coding.open_meta(meta.0),
+    })
+}
+
+/// Bytes that Lua has packed, always as a text.
+struct Raw(Bytes);
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_byte_buf(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl Visitor<'_> for RawVisitor {
+    type Value = Raw;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes")
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Raw, E> {
+        Ok(Raw(Bytes::copy_from_slice(bytes)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Raw, E> {
+        self.visit_bytes(text.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lua_packs_is_read_whatever_bytes_a_meta_has() {
+        // {'7', 3, 1000, {'ana', pack({2, 1500, 9, '\x81\xa1x\xff'}), 'bo', ''}}
+        let packed = b"\x94\x02\xcd\x05\xdc\x09\xa4\x81\xa1x\xff";
+        let mut payload = b"\x94\xa17\x03\xcd\x03\xe8\x94\xa3ana".to_vec();
+        payload.push(0xa0 | packed.len() as u8);
+        payload.extend(packed);
+        payload.extend(b"\xa2bo\xa0");
+
+        let changes = changes(&payload, &Coding::default()).unwrap();
+
+        assert_eq!(
+            changes.version,
+            Version {
+                epoch: 7,
+                number: 3
+            }
+        );
+        let [ana, bo] = &changes.changes[..] else {
+            panic!("{changes:?}");
+        };
+        let record = ana.record.as_ref().unwrap();
+        assert_eq!((&*ana.key, record.count, record.stamp), ("ana", 2, 9));
+        assert_eq!(record.grace, Duration::from_millis(500));
+        assert_eq!(record.meta, &b"\x81\xa1x\xff"[..]);
+        assert_eq!((&*bo.key, bo.record.is_none()), ("bo", true));
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_no_change() {
+        for payload in [
+            &b""[..],
+            b"\x94",
+            b"\x94\xa17\x03\x00\x92\xa1x\xa1y",
+            b"text",
+        ] {
+            assert!(
+                changes(payload, &Coding::default()).is_none(),
+                "{payload:?}"
+            );
+        }
+    }
+}

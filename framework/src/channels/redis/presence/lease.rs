@@ -1,0 +1,184 @@
+//! The lease of this process, and the removal of people of processes whose lease has ended.
+
+use super::{
+    host::PresenceHost,
+    scripts,
+    times::{Times, millis},
+};
+use crate::{error::Result, log_limit::log_limited, name::GroupName};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, sleep_until},
+};
+
+/// The part of a lease after which it is renewed: two renewals may fail.
+const RENEWALS: u32 = 3;
+
+/// How long another process has to remove the people of a process.
+const CLAIM: Duration = Duration::from_secs(3);
+
+/// The number of people that one script removes.
+const MOST_REMOVED: usize = 1000;
+
+/// How much later than the end of a lease it is checked, at most: at random, so that one of many
+/// processes is first.
+const SPREAD: Duration = Duration::from_millis(100);
+
+/// What the renewal of a lease tells.
+struct Renewal {
+    was_held: bool,
+    /// When the lease of another process ends.
+    next: Duration,
+    ended: Vec<String>,
+}
+
+impl PresenceHost {
+    /// Takes a lease, which is renewed for as long as this process has people on the host.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if Redis refuses.
+    pub(super) async fn take_lease(self: &Arc<Self>) -> Result<()> {
+        let mut heart = self.heart.lock().await;
+        let began = Instant::now();
+        let renewal = self.renew().await?;
+        if !renewal.was_held {
+            // Others may have removed them.
+            self.sink.forgotten(|topic| self.has(topic));
+        }
+        if heart.0.as_ref().is_none_or(AbortHandle::is_finished) {
+            let beating = beat(Arc::downgrade(self), renewal, began);
+            heart.0 = Some(tokio::spawn(beating).abort_handle());
+        }
+        Ok(())
+    }
+
+    /// Renews the lease.
+    async fn renew(&self) -> Result<Renewal> {
+        let Times { lease, kept, .. } = self.times;
+        let process = self.names.presence_process();
+        let mut pipe = redis::pipe();
+        pipe.cmd("EVAL")
+            .arg(scripts::RENEW)
+            .arg(2)
+            .arg(self.names.presence_processes())
+            .arg(self.names.presence_topics(process))
+            .arg(process)
+            .arg(millis(lease))
+            // Longer than a list lasts of which an ended process has a part.
+            .arg(millis(kept.saturating_add(lease)))
+            .arg(millis(CLAIM));
+        let ((was_held, next, ended),) = self.run::<((i64, i64, Vec<String>),)>(&pipe).await?;
+        Ok(Renewal {
+            was_held: was_held == 1,
+            next: Duration::from_millis(u64::try_from(next).unwrap_or(0)),
+            ended,
+        })
+    }
+
+    /// Gives back the lease of a process that has no people; returns whether it is gone. `is_ended`: only
+    /// if it has ended.
+    async fn release(&self, process: &str, is_ended: bool) -> Result<bool> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("EVAL")
+            .arg(scripts::RELEASE)
+            .arg(2)
+            .arg(self.names.presence_processes())
+            .arg(self.names.presence_topics(process))
+            .arg(process)
+            .arg(u8::from(is_ended));
+        let (gone,) = self.run::<(i64,)>(&pipe).await?;
+        Ok(gone == 1)
+    }
+
+    /// Removes the people of processes whose lease has ended.
+    async fn remove_all(&self, ended: Vec<String>) {
+        for process in ended {
+            match self.remove(&process).await {
+                Ok(topics) => {
+                    tracing::info!(
+                        process,
+                        topics,
+                        "removed the people of a process that has ended from its presences"
+                    );
+                }
+                // Any process tries again later.
+                Err(error) => log_limited!(
+                    warn,
+                    process,
+                    error = %format_args!("{error:#}"),
+                    "cannot remove the people of a process that has ended"
+                ),
+            }
+        }
+    }
+
+    async fn remove(&self, process: &str) -> Result<usize> {
+        let mut members = redis::pipe();
+        members
+            .cmd("SMEMBERS")
+            .arg(self.names.presence_topics(process));
+        let (topics,) = self.run::<(Vec<String>,)>(&members).await?;
+        let topics = topics.into_iter();
+        let topics: Vec<_> = topics
+            .filter_map(|topic| GroupName::new(topic).ok())
+            .collect();
+        for topic in &topics {
+            let mut reap = redis::pipe();
+            let script = reap.cmd("EVAL").arg(scripts::REAP).arg(4);
+            self.keys(script, topic, process);
+            script.arg(MOST_REMOVED);
+            while self.run::<(i64,)>(&reap).await? == (1,) {}
+        }
+        self.release(process, true).await?;
+        Ok(topics.len())
+    }
+}
+
+/// Renews the lease until this process has no people on the host, and removes those of processes whose
+/// lease has ended.
+async fn beat(host: Weak<PresenceHost>, first: Renewal, began: Instant) {
+    let (mut renewal, mut began) = (first, began);
+    loop {
+        let Some(present) = host.upgrade() else {
+            return;
+        };
+        present.remove_all(renewal.ended).await;
+        let pause = renewal.next.min(present.times.lease / RENEWALS);
+        drop(present);
+        sleep_until(began + pause + SPREAD.mul_f64(fastrand::f64())).await;
+        let Some(host) = host.upgrade() else {
+            return;
+        };
+        let mut heart = host.heart.lock().await;
+        if !host.sink.is_connected(|topic| host.has(topic)) {
+            let process = host.names.presence_process();
+            if host.release(process, false).await.unwrap_or(false) {
+                heart.0 = None;
+                return;
+            }
+        }
+        began = Instant::now();
+        renewal = match host.renew().await {
+            Ok(renewal) => renewal,
+            Err(error) => {
+                log_limited!(
+                    warn,
+                    error = %format_args!("{error:#}"),
+                    "cannot renew the lease of this process' people; retrying"
+                );
+                Renewal {
+                    was_held: true,
+                    next: host.times.lease,
+                    ended: Vec::new(),
+                }
+            }
+        };
+        if !renewal.was_held {
+            host.sink.forgotten(|topic| host.has(topic));
+        }
+    }
+}

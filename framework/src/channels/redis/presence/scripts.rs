@@ -1,0 +1,211 @@
+//! The scripts by which processes change a presence in Redis, each in one step.
+//!
+//! | key | contains |
+//! | --- | --- |
+//! | `<prefix>:presence:<topic>`, a hash | `k<key>`: a person, as the MessagePack array of count, end of the grace time (ms), stamp and meta; `e`: epoch, `s`: number of changes, `c`: number of open connections |
+//! | `<prefix>:presence$of:<topic>`, a hash | `<process><key>`: the open connections of a person in one process; `#<process>`: how many people that process has |
+//! | `<prefix>:presence$process:<process>`, a set | the topics in which a process has people |
+//! | `<prefix>:presence$processes`, a sorted set | the processes that have people, by the end of their lease (ms); `~<process>`: who removes the people of this one, until when |
+//!
+//! All times are those of Redis. Each change is published to the channel `<prefix>:presence:<topic>`, as
+//! the MessagePack array of epoch, number, time, and a list of keys and people in turn, empty for one
+//! who has left.
+
+/// Common to the scripts that change a list.
+macro_rules! change {
+    ($script:literal) => {
+        concat!(
+            "\
+local time = redis.call('TIME')
+local micros = time[1] * 1000000 + time[2]
+local now = math.floor(micros / 1000)
+local changes, open = {}, 0
+local function person(people, key)
+  local packed = redis.call('HGET', people, 'k' .. key)
+  return packed and cmsgpack.unpack(packed)
+end
+local function set(people, key, record)
+  local packed = cmsgpack.pack(record)
+  redis.call('HSET', people, 'k' .. key, packed)
+  changes[#changes + 1] = key
+  changes[#changes + 1] = packed
+end
+local function publish(people, of, how, channel, fresh, grace, kept)
+  local epoch = redis.call('HGET', people, 'e')
+  if #changes == 0 then return {epoch or '', tonumber(redis.call('HGET', people, 's') or 0)} end
+  if not epoch then
+    epoch = fresh
+    redis.call('HSET', people, 'e', epoch, 's', 0, 'c', 0)
+  end
+  local number = redis.call('HINCRBY', people, 's', 1)
+  local total = redis.call('HINCRBY', people, 'c', open)
+  redis.call(how, channel, cmsgpack.pack({epoch, number, now, changes}))
+  if redis.call('HLEN', people) <= 3 then
+    redis.call('DEL', people, of)
+  elseif total <= 0 then
+    redis.call('PEXPIRE', people, grace + 5000)
+    redis.call('PEXPIRE', of, grace + 5000)
+  else
+    redis.call('PEXPIRE', people, kept)
+    redis.call('PEXPIRE', of, kept)
+  end
+  return {epoch, number}
+end
+",
+            $script
+        )
+    };
+}
+
+/// Stores what a process says of some people. Returns the epoch and number of the list, or nothing if
+/// the process has no lease: then it has to renew it, and to say everything again, because its people
+/// may have been removed.
+///
+/// A meta is stored if its stamp is newer; one that is set now (0) gets the newest. Someone without
+/// connections is added only if they had some, which a stamp shows. A process whose last connection has
+/// ended gives its lease back.
+pub(super) const DECLARE: &str = change!(
+    "\
+local people, of, topics, processes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local process, topic, how, channel = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local grace, kept, fresh = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local lease = redis.call('ZSCORE', processes, process)
+if not lease or tonumber(lease) < now then return {} end
+local mine = 0
+for i = 8, #ARGV, 4 do
+  local key, count, stamp, meta = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), ARGV[i + 3]
+  local field = process .. key
+  local before = tonumber(redis.call('HGET', of, field) or 0)
+  local record = person(people, key)
+  if record or count > 0 or stamp > 0 then
+    local is_changed = not record
+    record = record or {0, now + grace, 0, meta}
+    if stamp == 0 then stamp = math.max(micros, record[3] + 1) end
+    if stamp > record[3] then
+      is_changed = is_changed or record[4] ~= meta
+      record[3], record[4] = stamp, meta
+    end
+    local total = math.max(record[1] + count - before, 0)
+    if total ~= record[1] then
+      is_changed = true
+      if total == 0 then record[2] = now + grace end
+      open = open + total - record[1]
+      record[1] = total
+    end
+    if is_changed then set(people, key, record) end
+  end
+  if count ~= before then
+    if count > 0 then
+      redis.call('HSET', of, field, count)
+    else
+      redis.call('HDEL', of, field)
+    end
+    if before == 0 then mine = mine + 1 elseif count == 0 then mine = mine - 1 end
+  end
+end
+if mine ~= 0 then
+  if redis.call('HINCRBY', of, '#' .. process, mine) > 0 then
+    redis.call('SADD', topics, topic)
+    redis.call('PEXPIRE', topics, kept)
+  else
+    redis.call('HDEL', of, '#' .. process)
+    redis.call('SREM', topics, topic)
+    if redis.call('EXISTS', topics) == 0 then redis.call('ZREM', processes, process) end
+  end
+end
+return publish(people, of, how, channel, fresh, grace, kept)"
+);
+
+/// Removes those of some people whose grace time is over. Returns the epoch and number of the list.
+pub(super) const EXPIRE: &str = change!(
+    "\
+local people, of = KEYS[1], KEYS[2]
+for i = 5, #ARGV do
+  local key = ARGV[i]
+  local record = person(people, key)
+  if record and record[1] == 0 and record[2] <= now then
+    redis.call('HDEL', people, 'k' .. key)
+    changes[#changes + 1] = key
+    changes[#changes + 1] = ''
+  end
+end
+return publish(people, of, ARGV[1], ARGV[2], '', tonumber(ARGV[3]), tonumber(ARGV[4]))"
+);
+
+/// Removes connections of a process whose lease is over from one topic, at most as many people as its
+/// last argument. Returns whether there may be more.
+pub(super) const REAP: &str = change!(
+    "\
+local people, of, topics, processes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local process, topic, how, channel = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local grace, kept, most = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local lease = redis.call('ZSCORE', processes, process)
+if lease and tonumber(lease) >= now then return 0 end
+local removed = 0
+for _, field in ipairs(redis.call('HKEYS', of)) do
+  if field:sub(1, #process) == process then
+    if removed == most then break end
+    removed = removed + 1
+    local key, record = field:sub(#process + 1), nil
+    local count = tonumber(redis.call('HGET', of, field))
+    redis.call('HDEL', of, field)
+    record = person(people, key)
+    if record then
+      local total = math.max(record[1] - count, 0)
+      open = open + total - record[1]
+      record[1] = total
+      if total == 0 then record[2] = now + grace end
+      set(people, key, record)
+    end
+  end
+end
+if removed < most then
+  redis.call('HDEL', of, '#' .. process)
+  redis.call('SREM', topics, topic)
+end
+publish(people, of, how, channel, '', grace, kept)
+return removed == most and 1 or 0"
+);
+
+/// Renews the lease of a process. Returns whether it had one, how long until the lease of another one
+/// ends (ms), and those whose lease has ended and whose people this process is to remove: no other
+/// process does so within the next seconds.
+pub(super) const RENEW: &str = "\
+local processes, topics = KEYS[1], KEYS[2]
+local process, lease, kept, claim = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local time = redis.call('TIME')
+local now = math.floor((time[1] * 1000000 + time[2]) / 1000)
+local before = redis.call('ZSCORE', processes, process)
+local result = {before and tonumber(before) >= now and 1 or 0, lease, {}}
+redis.call('ZADD', processes, now + lease, process)
+redis.call('PEXPIRE', processes, kept)
+redis.call('PEXPIRE', topics, kept)
+for _, ended in ipairs(redis.call('ZRANGEBYSCORE', processes, '-inf', '(' .. now, 'LIMIT', 0, 100)) do
+  if ended:sub(1, 1) == '~' then
+    redis.call('ZREM', processes, ended)
+  elseif not redis.call('ZSCORE', processes, '~' .. ended) then
+    redis.call('ZADD', processes, now + claim, '~' .. ended)
+    result[3][#result[3] + 1] = ended
+  end
+end
+local next = redis.call('ZRANGEBYSCORE', processes, now, '+inf', 'WITHSCORES', 'LIMIT', 0, 2)
+for i = 1, #next, 2 do
+  if next[i] ~= process then
+    result[2] = math.min(result[2], tonumber(next[i + 1]) - now)
+    break
+  end
+end
+return result";
+
+/// Gives back the lease of a process, or removes one that has ended, unless the process has people.
+/// Returns whether it is gone.
+pub(super) const RELEASE: &str = "\
+local processes, topics = KEYS[1], KEYS[2]
+if redis.call('EXISTS', topics) == 1 then return 0 end
+if ARGV[2] == '1' then
+  local time = redis.call('TIME')
+  local lease = redis.call('ZSCORE', processes, ARGV[1])
+  if lease and tonumber(lease) >= math.floor((time[1] * 1000000 + time[2]) / 1000) then return 0 end
+end
+redis.call('ZREM', processes, ARGV[1], '~' .. ARGV[1])
+return 1";

@@ -1,0 +1,198 @@
+//! The store of presence, on all hosts.
+
+use super::{
+    host::PresenceHost,
+    inbox::record,
+    scripts,
+    times::{Times, millis},
+};
+use crate::{
+    channels::{
+        LocalChannels,
+        local_presence::store::{
+            Declaration, Declared, Key, Sink, Snapshot, Store, Totals, Version,
+        },
+        redis::{coding::Coding, names::Names},
+    },
+    error::Result,
+    name::GroupName,
+    redis_link::{Link, Place},
+};
+use async_trait::async_trait;
+use std::{collections::HashMap, str, sync::Arc, time::Duration};
+use tokio::sync::{Mutex, OnceCell};
+
+/// The store of presence, on all hosts.
+pub(in crate::channels::redis) struct RedisPresence {
+    hosts: Vec<Arc<PresenceHost>>,
+}
+
+/// What a host of the layer gives to presence.
+pub(in crate::channels::redis) struct Hosted {
+    pub(in crate::channels::redis) names: Names,
+    pub(in crate::channels::redis) link: Arc<Link>,
+    pub(in crate::channels::redis) place: Place,
+    pub(in crate::channels::redis) silence: Duration,
+}
+
+impl RedisPresence {
+    pub(in crate::channels::redis) fn new(
+        hosts: impl IntoIterator<Item = Hosted>,
+        times: Times,
+        local: &LocalChannels,
+        coding: &Arc<Coding>,
+        sink: &Sink,
+    ) -> Self {
+        let hosts = hosts.into_iter().enumerate().map(|(number, hosted)| {
+            Arc::new(PresenceHost {
+                number,
+                names: hosted.names,
+                link: hosted.link,
+                place: hosted.place,
+                silence: hosted.silence,
+                times,
+                local: local.clone(),
+                coding: coding.clone(),
+                sink: sink.clone(),
+                subscriber: OnceCell::new(),
+                heart: Mutex::default(),
+            })
+        });
+        Self {
+            hosts: hosts.collect(),
+        }
+    }
+
+    fn host(&self, topic: &GroupName) -> &Arc<PresenceHost> {
+        let first = &self.hosts[0];
+        &self.hosts[first.names.host_of_presence(topic)]
+    }
+}
+
+/// Returns the version that a script has returned, or that a list has.
+fn version((epoch, number): (String, u64)) -> Option<Version> {
+    let epoch = epoch.parse().ok()?;
+    Some(Version { epoch, number })
+}
+
+#[async_trait]
+impl Store for RedisPresence {
+    async fn subscribe(&self, topic: &GroupName) -> Result<u64> {
+        self.host(topic).subscribe(topic).await
+    }
+
+    async fn lost(&self, topic: &GroupName, subscription: u64) {
+        self.host(topic).lost(subscription).await;
+    }
+
+    async fn unsubscribe(&self, topic: &GroupName) {
+        self.host(topic).unsubscribe(topic).await;
+    }
+
+    async fn read(&self, topic: &GroupName) -> Result<Snapshot> {
+        let host = self.host(topic);
+        let mut pipe = redis::pipe();
+        pipe.cmd("TIME");
+        pipe.cmd("HGETALL")
+            .arg(host.names.of_presence(topic.as_str()));
+        type Answer = ((u64, u64), HashMap<Vec<u8>, Vec<u8>>);
+        let (((seconds, micros), fields), up) = host.run_on::<Answer>(&pipe).await?;
+        let now = seconds.saturating_mul(1000).saturating_add(micros / 1000);
+        let number = |name: &[u8]| {
+            let text = str::from_utf8(fields.get(name)?).ok()?;
+            text.parse::<u64>().ok()
+        };
+        let version = Version {
+            epoch: number(b"e").unwrap_or(0),
+            number: number(b"s").unwrap_or(0),
+        };
+        let people = fields.iter().filter_map(|(field, packed)| {
+            let key = str::from_utf8(field.strip_prefix(b"k")?).ok()?;
+            Some((key.into(), record(packed, now, &host.coding)?))
+        });
+        Ok(Snapshot {
+            version,
+            people: people.collect(),
+            run: up.run_id,
+        })
+    }
+
+    async fn totals(&self, topic: &GroupName) -> Result<Totals> {
+        let host = self.host(topic);
+        let key = host.names.of_presence(topic.as_str());
+        let mut pipe = redis::pipe();
+        pipe.cmd("HLEN").arg(&key);
+        pipe.cmd("HGET").arg(&key).arg("c");
+        let (fields, connections) = host.run::<(u64, Option<u64>)>(&pipe).await?;
+        Ok(Totals {
+            // Without epoch, number and connections.
+            people: fields.saturating_sub(3),
+            connections: connections.unwrap_or(0),
+        })
+    }
+
+    async fn declare(&self, topic: &GroupName, people: &[Declaration]) -> Result<Declared> {
+        let host = self.host(topic);
+        let mut pipe = redis::pipe();
+        let script = pipe.cmd("EVAL").arg(scripts::DECLARE).arg(4);
+        host.keys(script, topic, host.names.presence_process());
+        // Exact in Lua; 0 is that of no list.
+        script.arg(fastrand::u64(1..1 << 53));
+        for person in people {
+            script
+                .arg(&*person.key)
+                .arg(person.count)
+                .arg(person.stamp)
+                .arg(&host.coding.seal_meta(&person.meta)?[..]);
+        }
+        let (stored,) = host.run::<(Vec<redis::Value>,)>(&pipe).await?;
+        if stored.is_empty() {
+            host.take_lease().await?;
+            return Ok(Declared::Forgotten);
+        }
+        let stored = redis::from_redis_value(redis::Value::Array(stored));
+        Ok(Declared::Stored(stored.ok().and_then(version)))
+    }
+
+    async fn expire(&self, topic: &GroupName, keys: &[Key]) -> Result<Option<Version>> {
+        let host = self.host(topic);
+        let Times { grace, kept, .. } = host.times;
+        let channel = host.names.of_presence(topic.as_str());
+        let mut pipe = redis::pipe();
+        let script = pipe.cmd("EVAL").arg(scripts::EXPIRE).arg(2);
+        script
+            .arg(&channel)
+            .arg(host.names.presence_of(topic))
+            .arg(host.command("PUBLISH"))
+            .arg(&channel)
+            .arg(millis(grace))
+            .arg(millis(kept));
+        keys.iter().for_each(|key| _ = script.arg(&**key));
+        let (reached,) = host.run::<((String, u64),)>(&pipe).await?;
+        Ok(version(reached))
+    }
+
+    async fn refresh(&self, topic: &GroupName) -> Result<Option<Version>> {
+        let host = self.host(topic);
+        let kept = millis(host.times.kept);
+        let key = host.names.of_presence(topic.as_str());
+        let mut pipe = redis::pipe();
+        pipe.cmd("PEXPIRE").arg(&key).arg(kept).ignore();
+        pipe.cmd("PEXPIRE")
+            .arg(host.names.presence_of(topic))
+            .arg(kept)
+            .ignore();
+        pipe.cmd("HMGET").arg(&key).arg("e").arg("s");
+        let ((epoch, number),) = host.run::<((Option<String>, Option<u64>),)>(&pipe).await?;
+        Ok(epoch.zip(number).and_then(version))
+    }
+
+    fn refresh_every(&self) -> Option<Duration> {
+        Some(self.hosts[0].times.lease)
+    }
+
+    fn patience(&self) -> Duration {
+        let Times { lease, grace, .. } = self.hosts[0].times;
+        lease.saturating_add(grace)
+    }
+}
