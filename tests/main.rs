@@ -21,6 +21,7 @@ mod interop_layers;
 mod missed;
 mod outage;
 mod people;
+mod presence;
 mod redis_acl;
 mod redis_forms;
 mod redis_layer;

@@ -8,6 +8,7 @@
 //! - [`proxy`]: a network that can stall, delay, lose and reset;
 //! - [`stage`]: two processes and forty clients for a fault; [`crowd`]: those clients; [`account`]:
 //!   the account of their messages; [`flood`]: thousands of clients that only count;
+//! - [`roster`]: a client that keeps the list of a presence;
 //! - [`churn`]: thousands of members that join and leave;
 //! - [`page`], [`devtools`]: a page in the browser, and the connection to it; [`visitor`]: a user
 //!   of the chat;
@@ -32,6 +33,7 @@ pub mod proxy;
 pub mod python;
 pub mod raw;
 pub mod redis;
+pub mod roster;
 pub mod scratch;
 pub mod sentinels;
 pub mod server;
@@ -53,6 +55,7 @@ pub use self::{
     python::Python,
     raw::RawClient,
     redis::Redis,
+    roster::Roster,
     scratch::Scratch,
     sentinels::Sentinels,
     server::Server,

@@ -9,17 +9,20 @@
 //! | `GET /events/room/{name}` | streams every text message of that room as server-sent events |
 //! | `GET /ws/echo` | echoes text and binary messages |
 //! | `GET /ws/room/{name}` | sends every text message verbatim to all members of the room, including the sender |
-//! | `GET`, `POST` below `/ws` | the same two without a WebSocket, over server-sent events |
+//! | `GET /ws/presence/{topic}?key=K` | is a connection of the person K: sends who is connected to the topic, once whole, then each change |
+//! | `GET`, `POST` below `/ws` | the same three without a WebSocket, over server-sent events |
 //!
 //! `arena --help` lists its settings.
 
 mod options;
 mod pages;
+mod presence;
 mod sockets;
 mod streams;
 
 use launch::Metrics;
 use options::{Layer, Options};
+use presence::Here;
 use seaway::{
     ApplicationExt, Channels, Result, WebSocketConsumer,
     channels::{InMemoryChannelLayer, redis::RedisConfig},
@@ -38,7 +41,11 @@ async fn main() -> Result<()> {
     let channels = match &options.redis {
         Some(redis) => {
             let configure = |config: RedisConfig| {
-                let config = config.prefix(&options.prefix).mailbox_capacity(capacity);
+                let config = config
+                    .prefix(&options.prefix)
+                    .mailbox_capacity(capacity)
+                    .presence_lease(options.presence_lease)
+                    .presence_grace(options.presence_grace);
                 let more = options.more_hosts.iter();
                 let config = more.fold(config, |config, url| config.host(url));
                 match options.layer {
@@ -48,11 +55,15 @@ async fn main() -> Result<()> {
             };
             redis.channels(configure).await?
         }
-        None => Channels::new(InMemoryChannelLayer::with_mailbox_capacity(capacity)),
+        None => {
+            let layer = InMemoryChannelLayer::with_mailbox_capacity(capacity);
+            Channels::new(layer.presence_grace(options.presence_grace))
+        }
     };
     let sockets = PathRouter::new()
         .route("/ws/echo", Echo::application(&channels))
         .route("/ws/room/{name}", Room::application(&channels))
+        .route("/ws/presence/{topic}", Here::application(&channels))
         .with(options.sockets);
     let streams = sockets.clone().with(SseFallback::new(&channels));
     let pages = pages::router(options.max_body_size, &channels, metrics);

@@ -2,7 +2,7 @@
 
 use launch::{Address, Flag, Mistake, Program, Redis, Transport};
 use seaway::{
-    channels::MAILBOX_CAPACITY,
+    channels::{MAILBOX_CAPACITY, PRESENCE_GRACE},
     protocol::{Compression, SlowClient, WebSocketConfig},
 };
 use std::{str::FromStr, time::Duration};
@@ -47,7 +47,18 @@ const PROGRAM: Program = Program {
             "--close-timeout S",
             "for the client's half of the closing handshake (5)",
         ),
-        ("--grace S", "for handlers after their client has left (5)"),
+        (
+            "--hook-grace S",
+            "for handlers after their client has left (5)",
+        ),
+        (
+            "--lease S",
+            "for the people of a process that is killed to remain present, over Redis (15)",
+        ),
+        (
+            "--grace S",
+            "for people to remain present without a connection (3)",
+        ),
         (
             "--mailbox-capacity N",
             "events that may wait for one consumer (1024)",
@@ -132,6 +143,8 @@ pub struct Options {
     pub layer: Layer,
     pub sockets: WebSocketConfig,
     pub mailbox_capacity: usize,
+    pub presence_lease: Duration,
+    pub presence_grace: Duration,
     pub max_body_size: usize,
     pub head_timeout: Duration,
     pub max_head_size: usize,
@@ -158,6 +171,8 @@ impl Options {
             layer: Layer::PubSub,
             sockets: WebSocketConfig::new(),
             mailbox_capacity: MAILBOX_CAPACITY,
+            presence_lease: Duration::from_secs(15),
+            presence_grace: PRESENCE_GRACE,
             max_body_size: 1024 * 1024,
             head_timeout: Duration::from_secs(10),
             max_head_size: 64 * 1024,
@@ -190,7 +205,9 @@ impl Options {
                 "--heartbeat-timeout" => heartbeat.1 = seconds(flag)?,
                 "--connect-timeout" => options.sockets = sockets.connect_timeout(seconds(flag)?),
                 "--close-timeout" => options.sockets = sockets.close_timeout(seconds(flag)?),
-                "--grace" => options.sockets = sockets.grace(seconds(flag)?),
+                "--lease" => options.presence_lease = seconds(flag)?,
+                "--grace" => options.presence_grace = seconds(flag)?,
+                "--hook-grace" => options.sockets = sockets.grace(seconds(flag)?),
                 "--mailbox-capacity" => options.mailbox_capacity = flag.value()?,
                 "--max-body-size" => options.max_body_size = flag.value()?,
                 "--head-timeout" => options.head_timeout = seconds(flag)?,
