@@ -31,5 +31,6 @@ mod sessions;
 mod sse_fallback;
 mod start_up;
 mod tls_in_browser;
+mod topics;
 mod transports;
 mod workers;

@@ -4,7 +4,7 @@ use seaway::{
     Channels,
     channels::redis::RedisConfig,
     session::RedisStore,
-    testing::{channel_layer, presence},
+    testing::{channel_layer, presence, topics},
 };
 use seaway_tests::support::Redis;
 use std::{fs, time::Duration};
@@ -86,6 +86,16 @@ async fn a_restricted_user_may_do_what_presence_needs() {
         Channels::redis(config).await.unwrap()
     })
     .await;
+
+    nothing_was_refused(&redis).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restricted_user_may_do_what_topics_need() {
+    let redis = Redis::new().await;
+    let url = restricted(&redis, &[rules("groups"), rules("topics")]).await;
+
+    topics::conforms(async || Channels::redis(url.as_str()).await.unwrap()).await;
 
     nothing_was_refused(&redis).await;
 }

@@ -6,7 +6,7 @@ use seaway::{
     ChannelName, Channels, ErrorKind, Event,
     channels::{Envelope, Mailbox, redis::RedisConfig},
     session::{Id, Record, RedisStore, SessionStore},
-    testing::channel_layer,
+    testing::{channel_layer, topics},
 };
 use seaway_tests::support::{
     Authority, Cluster, Redis, Scratch, Sentinels,
@@ -34,13 +34,14 @@ async fn connect(url: &str) -> Channels {
 /// Checks that both formats conform, and that sessions can be stored.
 async fn works(url: &str) {
     for is_queue in [false, true] {
-        channel_layer::conforms(async || {
+        let connect = async || {
             let config = RedisConfig::new(url);
             let config = if is_queue { config.queue() } else { config };
             let channels = Channels::redis(config).await;
             channels.unwrap_or_else(|error| panic!("{error:?}"))
-        })
-        .await;
+        };
+        channel_layer::conforms(connect).await;
+        topics::conforms(connect).await;
     }
     let store = RedisStore::connect(url).await.expect("the same Redis");
     stores(&store).await;

@@ -2,8 +2,11 @@
 
 use seaway::{
     ChannelName, Channels, ErrorKind, Group,
-    channels::{Envelope, Mailbox, redis::RedisConfig},
-    testing::channel_layer,
+    channels::{
+        Envelope, Mailbox,
+        redis::{RedisConfig, Serializer},
+    },
+    testing::{channel_layer, topics},
 };
 use seaway_tests::support::{
     Redis, Server,
@@ -65,6 +68,31 @@ async fn the_queue_layer_conforms() {
     let redis = Redis::new().await;
 
     channel_layer::conforms(|| queue(&redis)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_conform_with_both_formats() {
+    let redis = Redis::new().await;
+
+    topics::conforms(|| connect(&redis)).await;
+    topics::conforms(|| queue(&redis)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_conform_with_json_and_with_encryption() {
+    let redis = Redis::new().await;
+    let config = |prefix: &str| RedisConfig::new(redis.url()).prefix(prefix);
+
+    topics::conforms(async || {
+        let config = config("json").serializer(Serializer::Json);
+        Channels::redis(config).await.expect("Redis is there")
+    })
+    .await;
+    topics::conforms(async || {
+        let config = config("secret").symmetric_encryption_keys(["a secret"]);
+        Channels::redis(config).await.expect("Redis is there")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -70,7 +70,10 @@ pub use self::macros::{Event, HttpConsumer, WebSocketConsumer, consumer};
 pub use self::{
     application::{Application, ApplicationExt, ApplicationFn, BoxApplication, application_fn},
     blocking::{BlockingPool, block_on, blocking},
-    channels::{Channels, Event, Group, Includes, Missed, Presence, PresenceEvent, Shared},
+    channels::{
+        Channels, Event, Group, Includes, Missed, Position, Positions, Presence, PresenceEvent,
+        Shared, Topic, TopicEvent,
+    },
     codec::{FromMessage, IntoMessage, Json},
     consumer::{
         BlockingConsumer, BlockingContext, BlockingHandshake, BodySender, Context, Disconnect,
@@ -195,6 +198,10 @@ mod guides {
     #[cfg(feature = "macros")]
     #[doc = include_str!("../docs/feed.md")]
     mod feed {}
+
+    #[cfg(feature = "macros")]
+    #[doc = include_str!("../docs/topics.md")]
+    mod topics {}
 
     #[cfg(all(feature = "macros", feature = "redis", feature = "server"))]
     #[doc = include_str!("../docs/workers.md")]

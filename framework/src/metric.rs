@@ -29,9 +29,9 @@ impl Sending {
     }
 
     /// Counts the outcome of sending an event.
-    pub(crate) fn count(&self, outcome: &Result<()>) {
+    pub(crate) fn count<T>(&self, outcome: &Result<T>) {
         match outcome.as_ref().map_err(Error::kind) {
-            Ok(()) => self.sent.increment(1),
+            Ok(_) => self.sent.increment(1),
             Err(ErrorKind::Unconfirmed) => self.unconfirmed.increment(1),
             Err(ErrorKind::ChannelFull) => self.full.increment(1),
             Err(_) => self.failed.increment(1),
@@ -66,6 +66,17 @@ impl Delivery {
 /// Counts an event that was dropped because it could not be decoded.
 pub(crate) fn undecodable() {
     dropped("undecodable").increment(1);
+}
+
+/// Counts a query for the history of a topic.
+pub(crate) fn topic_read() {
+    counter!("seaway_topic_reads_total").increment(1);
+}
+
+/// Counts the end of a resume, or a gap on an open connection.
+pub(crate) fn topic_recovered(all: bool) {
+    let outcome = if all { "all" } else { "gap" };
+    counter!("seaway_topic_resumes_total", "outcome" => outcome).increment(1);
 }
 
 /// Metrics of the jobs of one channel.

@@ -10,7 +10,8 @@
 //! | `GET /ws/echo` | echoes text and binary messages |
 //! | `GET /ws/room/{name}` | sends every text message verbatim to all members of the room, including the sender |
 //! | `GET /ws/presence/{topic}?key=K` | is a connection of the person K: sends who is connected to the topic, once whole, then each change |
-//! | `GET`, `POST` below `/ws` | the same three without a WebSocket, over server-sent events |
+//! | `GET /ws/topic/{name}` | publishes every text message to that topic, and sends each event as `{"offset","epoch","text"}`; with `?since=OFFSET&epoch=E` first those after that place, and `{"recovered": bool}` |
+//! | `GET`, `POST` below `/ws` | the same four without a WebSocket, over server-sent events |
 //!
 //! `arena --help` lists its settings.
 
@@ -27,10 +28,11 @@ use seaway::{
     ApplicationExt, Channels, Result, WebSocketConsumer,
     channels::{InMemoryChannelLayer, redis::RedisConfig},
     consumer::SseFallback,
+    middleware::Provide,
     routing::{PathRouter, ProtocolTypeRouter},
     serve,
 };
-use sockets::{Echo, Room};
+use sockets::{Echo, Follower, History, Room};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -64,6 +66,10 @@ async fn main() -> Result<()> {
         .route("/ws/echo", Echo::application(&channels))
         .route("/ws/room/{name}", Room::application(&channels))
         .route("/ws/presence/{topic}", Here::application(&channels))
+        .route(
+            "/ws/topic/{name}",
+            Follower::application(&channels).with(Provide(History(options.history))),
+        )
         .with(options.sockets);
     let streams = sockets.clone().with(SseFallback::new(&channels));
     let pages = pages::router(options.max_body_size, &channels, metrics);

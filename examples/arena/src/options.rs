@@ -2,7 +2,7 @@
 
 use launch::{Address, Flag, Mistake, Program, Redis, Transport};
 use seaway::{
-    channels::{MAILBOX_CAPACITY, PRESENCE_GRACE},
+    channels::{MAILBOX_CAPACITY, PRESENCE_GRACE, TOPIC_EVENTS},
     protocol::{Compression, SlowClient, WebSocketConfig},
 };
 use std::{str::FromStr, time::Duration};
@@ -63,6 +63,7 @@ const PROGRAM: Program = Program {
             "--mailbox-capacity N",
             "events that may wait for one consumer (1024)",
         ),
+        ("--history N", "events that a topic remembers (1000)"),
         ("--max-body-size N", "largest request body (1048576)"),
         ("--head-timeout S", "for the head of a request (10)"),
         ("--max-head-size N", "largest head of a request (65536)"),
@@ -145,6 +146,7 @@ pub struct Options {
     pub mailbox_capacity: usize,
     pub presence_lease: Duration,
     pub presence_grace: Duration,
+    pub history: usize,
     pub max_body_size: usize,
     pub head_timeout: Duration,
     pub max_head_size: usize,
@@ -173,6 +175,7 @@ impl Options {
             mailbox_capacity: MAILBOX_CAPACITY,
             presence_lease: Duration::from_secs(15),
             presence_grace: PRESENCE_GRACE,
+            history: TOPIC_EVENTS,
             max_body_size: 1024 * 1024,
             head_timeout: Duration::from_secs(10),
             max_head_size: 64 * 1024,
@@ -209,6 +212,7 @@ impl Options {
                 "--grace" => options.presence_grace = seconds(flag)?,
                 "--hook-grace" => options.sockets = sockets.grace(seconds(flag)?),
                 "--mailbox-capacity" => options.mailbox_capacity = flag.value()?,
+                "--history" => options.history = flag.value()?,
                 "--max-body-size" => options.max_body_size = flag.value()?,
                 "--head-timeout" => options.head_timeout = seconds(flag)?,
                 "--max-head-size" => options.max_head_size = flag.value()?,

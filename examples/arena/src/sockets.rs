@@ -1,8 +1,8 @@
 //! The arena's WebSocket consumers.
 
 use seaway::{
-    Close, Context, Group, Handshake, Message, Missed, NoEvent, Rejection, Result, Shared, Text,
-    WebSocketConsumer,
+    Close, Context, Group, Handshake, Message, Missed, NoEvent, Position, Rejection, Result,
+    Shared, Text, Topic, TopicEvent, WebSocketConsumer,
 };
 use serde::{Deserialize, Serialize};
 
@@ -75,3 +75,100 @@ impl WebSocketConsumer for Room {
 
 /// The close code "service restart": the client may reconnect at once.
 const SERVICE_RESTART: u16 = 1012;
+
+/// A consumer that publishes every text message to a topic, and sends its events with their places.
+///
+/// With `?since=OFFSET&epoch=E` the client first receives what it has missed.
+pub struct Follower {
+    topic: Topic<RoomEvent>,
+    /// Whether the end of the resume is still to be received, and the client has not asked for one.
+    is_new: bool,
+}
+
+/// The number of events that a topic remembers.
+#[derive(Clone, Copy)]
+pub struct History(pub usize);
+
+impl WebSocketConsumer for Follower {
+    type Input = Text;
+    type Event = TopicEvent<RoomEvent>;
+
+    async fn connect(handshake: &mut Handshake<Self::Event>) -> Result<Self, Rejection> {
+        let name: String = handshake.param("name")?;
+        let History(size) = *handshake.state()?;
+        let topic = handshake.channels().topic(&format!("topic.{name}"))?;
+        let topic = topic.history_size(size);
+        let since = match handshake.scope().query("since") {
+            Some(_) => {
+                let offset = handshake.query("since")?;
+                let epoch = handshake.scope().query("epoch").unwrap_or_default();
+                // What is no epoch is none of this topic.
+                let position = Position::new(offset, &epoch);
+                Some(position.or_else(|_| Position::new(offset, "none"))?)
+            }
+            None => None,
+        };
+        let is_new = since.is_none();
+        handshake.resume(&topic, since).await?;
+        Ok(Follower { topic, is_new })
+    }
+
+    async fn receive(&mut self, _: &mut Context<Self::Event>, text: Text) -> Result<()> {
+        let text = text.into();
+        self.topic.send(&RoomEvent::Message { text }).await?;
+        Ok(())
+    }
+
+    async fn event(
+        &mut self,
+        ctx: &mut Context<Self::Event>,
+        event: Shared<Self::Event>,
+    ) -> Result<()> {
+        // A client that has not asked for the past gets no end of it.
+        if std::mem::take(&mut self.is_new) && matches!(*event, TopicEvent::Recovered { .. }) {
+            return Ok(());
+        }
+        Ok(ctx.send(event.message(written)?).await?)
+    }
+
+    /// The topic reads what was missed itself, or tells of a gap.
+    async fn missed(&mut self, _: &mut Context<Self::Event>, _: Missed) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The JSON that a client of a topic receives.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Written<'a> {
+    Event {
+        offset: u64,
+        epoch: &'a str,
+        text: &'a str,
+    },
+    Recovered {
+        recovered: bool,
+        offset: u64,
+        epoch: &'a str,
+    },
+}
+
+fn written(event: &TopicEvent<RoomEvent>) -> Result<Message> {
+    let (offset, epoch) = (event.position().offset(), event.position().epoch());
+    let written = match event {
+        TopicEvent::Event {
+            event: RoomEvent::Message { text },
+            ..
+        } => Written::Event {
+            offset,
+            epoch,
+            text,
+        },
+        TopicEvent::Recovered { all, .. } => Written::Recovered {
+            recovered: *all,
+            offset,
+            epoch,
+        },
+    };
+    Ok(Message::text(serde_json::to_string(&written)?))
+}

@@ -1,6 +1,11 @@
 //! Events that consumers send each other, and their encoding.
 
-use super::{except::Except, messagepack};
+use super::{
+    Position,
+    except::Except,
+    messagepack,
+    placed::{self, Placed},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     message::Message,
@@ -143,17 +148,23 @@ impl<E: Event> Includes<E> for E {}
 ///
 /// // One member of a group is not to receive it.
 /// let sender = ChannelName::new("a-channel")?;
-/// let for_others = envelope.except(&sender);
+/// let for_others = envelope.clone().except(&sender);
+///
+/// // An event of a topic has a position.
+/// let position = "12:k3x9".parse()?;
+/// assert_eq!(envelope.at(&position).position(), Some(&position));
 /// # Ok::<(), seaway::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Envelope(Arc<Inner>);
 
 struct Inner {
-    /// The encoded event as sent and received, with its excluded member.
+    /// The encoded event as sent and received, with its excluded member and its position.
     bytes: Bytes,
     /// The excluded member, if there is one.
     except: Option<Box<Except>>,
+    /// The position in its topic, if it has one.
+    placed: Option<Box<TopicForm>>,
     /// The first group of this process that the event was delivered to.
     group: OnceLock<GroupName>,
     /// The event as decoded by the first member of this process.
@@ -162,6 +173,12 @@ struct Inner {
     is_disconnect: OnceLock<bool>,
     /// The message that the first maker created from the event, and that maker.
     message: OnceLock<(Maker, Message)>,
+}
+
+/// A position, and the event as consumers that resume the topic receive it, made once.
+struct TopicForm {
+    placed: Placed,
+    in_topic: OnceLock<Envelope>,
 }
 
 /// The type of the event and the address of the function. The address alone does not suffice: a
@@ -174,8 +191,10 @@ impl Envelope {
     /// # Errors
     /// [`ErrorKind::Codec`] if it is not a map with a `type` (tag your enum with
     /// `#[serde(tag = "type")]`), if it nests lists and maps more than 128 levels deep, if its type
-    /// is `seaway.disconnect` (use [`Group::disconnect`](super::Group::disconnect)), or if it has a
-    /// key `__seaway_except__` (use [`Group::send_except`](super::Group::send_except)).
+    /// is `seaway.disconnect` (use [`Group::disconnect`](super::Group::disconnect)) or
+    /// `seaway.topic`, or if it has a key `__seaway_except__` (use
+    /// [`Group::send_except`](super::Group::send_except)) or `__seaway_topic__` (use
+    /// [`Topic::send`](super::Topic::send)).
     pub fn encode<E: Event>(event: &E) -> Result<Self> {
         let bytes = rmp_serde::to_vec_named(event).map_err(|source| {
             let name = std::any::type_name::<E>();
@@ -197,13 +216,17 @@ impl Envelope {
                 ),
             ));
         }
-        // A consumer that relays client input must not let clients close each other's connections
-        // or hide what it sends from other members.
-        if envelope.is_disconnect() || envelope.0.except.is_some() {
+        // A consumer that relays client input must not let clients close each other's connections,
+        // hide what it sends from other members, or number events of a topic.
+        if envelope.is_disconnect()
+            || envelope.0.except.is_some()
+            || Placed::is_in(envelope.as_bytes())
+            || envelope.has_this_type(placed::TYPE)
+        {
             return Err(Error::new(
                 ErrorKind::Codec,
                 format!(
-                    "cannot encode a {} as an event: its type or a key is reserved; use Group::disconnect or Group::send_except",
+                    "cannot encode a {} as an event: its type or a key is reserved; use Group::disconnect, Group::send_except or Topic::send",
                     name()
                 ),
             ));
@@ -216,8 +239,15 @@ impl Envelope {
     /// Nothing is checked before it is [decoded](Envelope::decode).
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
+        let placed = Placed::read(&bytes).map(|placed| {
+            Box::new(TopicForm {
+                placed,
+                in_topic: OnceLock::new(),
+            })
+        });
         Self(Arc::new(Inner {
             except: Except::read(&bytes).map(Box::new),
+            placed,
             bytes,
             group: OnceLock::new(),
             decoded: OnceLock::new(),
@@ -321,6 +351,38 @@ impl Envelope {
         }
     }
 
+    /// Returns the same event with its position in a topic.
+    ///
+    /// A channel layer delivers an event of a topic with it. An envelope that is not a MessagePack
+    /// map is returned unchanged.
+    #[must_use]
+    pub fn at(self, position: &Position) -> Self {
+        match Placed::write(position, self.event_bytes()) {
+            Some(bytes) => Self::from_bytes(bytes),
+            None => self,
+        }
+    }
+
+    /// Returns the position of the event in its topic, if it has one.
+    pub fn position(&self) -> Option<&Position> {
+        let form = self.0.placed.as_ref()?;
+        Some(&form.placed.position)
+    }
+
+    /// Returns the event as consumers that resume the topic receive it, which is encoded once for all
+    /// of them; the envelope itself if it has no position.
+    pub(super) fn in_topic(&self, topic: &GroupName) -> Self {
+        let Some(form) = &self.0.placed else {
+            return self.clone();
+        };
+        let made = form.in_topic.get_or_init(|| {
+            let Placed { position, event } = &form.placed;
+            Self::from_bytes(placed::topic_event(topic, position, event))
+        });
+        made.record_group(topic);
+        made.clone()
+    }
+
     /// Returns whether `channel` is the excluded member.
     pub(super) fn excludes(&self, channel: &ChannelName) -> bool {
         let except = self.0.except.as_ref();
@@ -339,11 +401,12 @@ impl Envelope {
         self.0.group.get()
     }
 
-    /// Returns the encoded event without its excluded member.
+    /// Returns the encoded event without its excluded member and its position.
     pub(super) fn event_bytes(&self) -> &Bytes {
-        match &self.0.except {
-            Some(except) => &except.event,
-            None => &self.0.bytes,
+        match (&self.0.except, &self.0.placed) {
+            (Some(except), _) => &except.event,
+            (None, Some(form)) => &form.placed.event,
+            (None, None) => &self.0.bytes,
         }
     }
 

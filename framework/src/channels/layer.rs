@@ -1,11 +1,11 @@
 //! The trait that a channel layer implements, and the handle to it.
 
 use super::{
-    Envelope, Event, LocalChannels, LocalPresence, Mailbox, Missed, Shared,
-    undecodable::Undecodable,
+    Envelope, Event, LocalChannels, LocalPresence, Mailbox, Missed, Position, Shared, TopicHistory,
+    TopicPost, TopicQuery, undecodable::Undecodable,
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     log_limit::log_limited,
     metric,
     name::{ChannelName, GroupName},
@@ -32,7 +32,10 @@ use tracing::{Instrument, debug_span};
 /// use async_trait::async_trait;
 /// use seaway::{
 ///     ChannelName, Error, GroupName, Result,
-///     channels::{ChannelLayer, Envelope, LocalChannels, LocalQueues, Mailbox},
+///     channels::{
+///         ChannelLayer, Envelope, LocalChannels, LocalQueues, LocalTopics, Mailbox, Position,
+///         TopicHistory, TopicPost, TopicQuery,
+///     },
 /// };
 /// use std::time::Duration;
 ///
@@ -40,6 +43,7 @@ use tracing::{Instrument, debug_span};
 /// struct Here {
 ///     local: LocalChannels,
 ///     queues: LocalQueues,
+///     topics: LocalTopics,
 /// }
 ///
 /// #[async_trait]
@@ -66,6 +70,12 @@ use tracing::{Instrument, debug_span};
 ///     async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<(), Error> {
 ///         self.local.deliver_group(group, &envelope);
 ///         Ok(())
+///     }
+///     async fn topic_send(&self, topic: &GroupName, post: TopicPost) -> Result<Position, Error> {
+///         Ok(self.topics.send(&self.local, topic, post))
+///     }
+///     async fn topic_read(&self, topic: &GroupName, query: TopicQuery) -> Result<TopicHistory, Error> {
+///         Ok(self.topics.read(topic, &query))
 ///     }
 /// }
 /// ```
@@ -113,6 +123,36 @@ pub trait ChannelLayer: Send + Sync + 'static {
     /// Sends an envelope to every member of a group, in every process.
     async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()>;
 
+    /// Stores an event in a topic, and sends it [with its place](Envelope::at) to every member of the
+    /// group of that name, in every process; returns the place.
+    ///
+    /// Places follow each other without a gap, in one order for all processes. A layer whose store
+    /// may have lost events continues in another epoch. If it sends in a second step, it may send
+    /// events in another order: members read what is missing.
+    ///
+    /// Default: an error, since the layer stores no topics. A layer inside one process uses
+    /// [`LocalTopics`](super::LocalTopics).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if it was not stored, [`ErrorKind::Unconfirmed`] if it may have been.
+    async fn topic_send(&self, topic: &GroupName, post: TopicPost) -> Result<Position> {
+        _ = post;
+        Err(no_topics(topic))
+    }
+
+    /// Returns the place of a topic, and its last events as far as the query wants them.
+    ///
+    /// A topic that was never used has a place too, before its first event.
+    ///
+    /// Default: an error, as for [`topic_send`](ChannelLayer::topic_send).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if it cannot be read.
+    async fn topic_read(&self, topic: &GroupName, query: TopicQuery) -> Result<TopicHistory> {
+        _ = query;
+        Err(no_topics(topic))
+    }
+
     /// Returns the presence of this process (default: `None`, so that nobody can be
     /// [present](crate::Presence)).
     fn presence(&self) -> Option<&LocalPresence> {
@@ -133,6 +173,13 @@ pub trait ChannelLayer: Send + Sync + 'static {
     fn health(&self) -> Result<()> {
         Ok(())
     }
+}
+
+fn no_topics(topic: &GroupName) -> Error {
+    let message = format!(
+        "this channel layer stores no topics, so {topic} cannot be one; implement its `topic_send` and `topic_read`, in one process with `LocalTopics`"
+    );
+    Error::new(ErrorKind::Layer, message)
 }
 
 /// The cloneable handle to the channel layer.
@@ -204,6 +251,13 @@ impl Channels {
         let span = debug_span!("group_send", %group, bytes = envelope.as_bytes().len());
         let sending = self.layer().group_send(group, envelope);
         let outcome = sending.instrument(span).await;
+        self.0.sending.count(&outcome);
+        outcome
+    }
+
+    pub(super) async fn topic_send(&self, topic: &GroupName, post: TopicPost) -> Result<Position> {
+        let span = debug_span!("topic_send", %topic, bytes = post.envelope().as_bytes().len());
+        let outcome = self.layer().topic_send(topic, post).instrument(span).await;
         self.0.sending.count(&outcome);
         outcome
     }

@@ -13,7 +13,7 @@ use std::{
 
 /// The events of a group, for a background task or any other code that is not a consumer.
 ///
-/// [`Channels::listen`] creates one. It is a [`Stream`], too, which never ends. Dropping it leaves
+/// [`Channels::listen`] and [`Topic::listen`](super::Topic::listen) create one. It is a [`Stream`], too, which never ends. Dropping it leaves
 /// the group.
 ///
 /// ```
@@ -76,17 +76,25 @@ impl Channels {
         let group = self.group::<E>(group)?;
         let mailbox = self.open().await?;
         group.add(mailbox.name()).await?;
-        Ok(GroupEvents {
+        Ok(GroupEvents::new(
             mailbox,
-            channels: self.clone(),
-            group: group.name().clone(),
-            skipped: 0,
-            event: PhantomData,
-        })
+            self.clone(),
+            group.name().clone(),
+        ))
     }
 }
 
 impl<E: Event> GroupEvents<E> {
+    pub(super) fn new(mailbox: Mailbox, channels: Channels, group: GroupName) -> Self {
+        Self {
+            mailbox,
+            channels,
+            group,
+            skipped: 0,
+            event: PhantomData,
+        }
+    }
+
     /// Waits for the next event.
     ///
     /// # Errors

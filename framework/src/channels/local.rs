@@ -4,6 +4,7 @@ use super::{
     Envelope, Mailbox, Missed,
     backpressure::FullMailboxes,
     mailbox::{Delivery, MAILBOX_CAPACITY, Slot},
+    topics::{ReadFrom, Recovery, Windows},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -62,6 +63,7 @@ struct Registry {
     deliveries: AtomicU64,
     backpressure: FullMailboxes,
     metrics: metric::Delivery,
+    windows: Windows,
     hasher: RandomState,
     groups: Vec<RwLock<HashMap<GroupName, Members>>>,
     channels: Vec<Mutex<HashMap<ChannelName, Member>>>,
@@ -117,6 +119,7 @@ impl LocalChannels {
             deliveries: AtomicU64::new(0),
             backpressure: FullMailboxes::default(),
             metrics: metric::Delivery::new(),
+            windows: Windows::default(),
             hasher: RandomState::new(),
             groups: (0..SHARDS).map(|_| RwLock::default()).collect(),
             channels: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -181,6 +184,7 @@ impl LocalChannels {
             return;
         };
         envelope.record_group(group);
+        self.0.windows.record(group, envelope);
         self.deliver_to(members.values(), envelope);
     }
 
@@ -270,6 +274,7 @@ impl LocalChannels {
     /// Notifies like [`interrupted`](Self::interrupted), but only the first `opened` mailboxes:
     /// later ones cannot have missed anything.
     pub(super) fn interrupted_before(&self, opened: u64, gap: Duration) {
+        self.0.windows.clear();
         for shard in &self.0.channels {
             let slots: Vec<_> = {
                 let shard = shard.lock().expect(UNPOISONED);
@@ -287,6 +292,7 @@ impl LocalChannels {
     /// need no further one.
     #[cfg(feature = "redis")]
     pub(super) fn interrupted_members(&self, group: &GroupName, opened: u64, gap: Duration) {
+        self.0.windows.remove(group);
         let shard = self.0.read_groups(group);
         let slots = shard.get(group).into_iter().flat_map(HashMap::values);
         for slot in slots.filter(|slot| slot.number() < opened) {
@@ -340,12 +346,7 @@ impl LocalChannels {
     pub fn join(&self, group: &GroupName, channel: &ChannelName) -> Result<Membership> {
         let mut channels = self.0.channels(channel);
         let Some(member) = channels.get_mut(channel) else {
-            return Err(Error::new(
-                ErrorKind::Layer,
-                format!(
-                    "cannot add channel {channel} to a group: it is not open in this process; each consumer joins its groups itself"
-                ),
-            ));
+            return Err(not_open(channel));
         };
         member.groups.insert(group.clone());
         let mut groups = self.0.write_groups(group);
@@ -363,8 +364,34 @@ impl LocalChannels {
     pub fn leave(&self, group: &GroupName, channel: &ChannelName) {
         if let Some(member) = self.0.channels(channel).get_mut(channel) {
             member.groups.remove(group);
+            member.slot.leave(group);
         }
         self.0.leave(group, channel);
+    }
+
+    /// Returns the last events of topics that have members here.
+    pub(super) fn windows(&self) -> &Windows {
+        &self.0.windows
+    }
+
+    /// Resumes a topic that the channel is a member of: its owner receives what it has missed, and
+    /// then live events.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if the channel is not of this process.
+    pub(super) fn resume(
+        &self,
+        topic: &GroupName,
+        channel: &ChannelName,
+        recovery: Recovery,
+        read: ReadFrom,
+    ) -> Result<()> {
+        let slot = match self.0.channels(channel).get(channel) {
+            Some(member) => member.slot.clone(),
+            None => return Err(not_open(channel)),
+        };
+        slot.resume(topic, recovery, read);
+        Ok(())
     }
 
     /// Returns how many members the group has in this process.
@@ -387,6 +414,13 @@ impl LocalChannels {
     pub fn dropped(&self) -> u64 {
         self.0.dropped.load(Ordering::Relaxed)
     }
+}
+
+fn not_open(channel: &ChannelName) -> Error {
+    let message = format!(
+        "cannot add channel {channel} to a group: it is not open in this process; each consumer joins its groups itself"
+    );
+    Error::new(ErrorKind::Layer, message)
 }
 
 const UNPOISONED: &str = "no code panics while it holds this lock";
@@ -434,6 +468,7 @@ impl Registry {
             return;
         }
         groups.remove(group);
+        self.windows.remove(group);
         drop(groups);
         (self.emptied)(group);
     }

@@ -1,17 +1,23 @@
 //! A mailbox: the receiving end of one channel.
 
-use super::{Envelope, Missed};
-use crate::{name::ChannelName, waker::store_waker};
+use super::{
+    Envelope, Missed,
+    topics::{Merge, Merged, ReadFrom, Recovery},
+};
+use crate::{
+    name::{ChannelName, GroupName},
+    waker::store_waker,
+};
 use std::{
     collections::VecDeque,
     fmt,
     future::poll_fn,
     mem,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -63,6 +69,8 @@ pub(super) struct Slot {
     capacity: usize,
     queue: Mutex<Queue>,
     dropped: AtomicU64,
+    /// The topics that its owner has resumed, if it has.
+    merge: OnceLock<Mutex<Merge>>,
 }
 
 #[derive(Default)]
@@ -154,10 +162,10 @@ impl Mailbox {
     }
 
     pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
-        let mut queue = self.slot.queue();
-        match queue.end.take() {
+        let end = self.slot.queue().end.take();
+        match end {
             Some(end) => Poll::Ready(Ok(end)),
-            None => queue.poll_event(self.slot.capacity, cx),
+            None => self.poll_event(cx),
         }
     }
 
@@ -178,7 +186,10 @@ impl Mailbox {
     /// Polls for the next envelope that is not a disconnect request. One task reads at a time: the
     /// last one to poll is woken.
     pub(crate) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Received> {
-        self.slot.queue().poll_event(self.slot.capacity, cx)
+        match self.slot.merge.get() {
+            None => self.slot.poll_queue(cx),
+            Some(merge) => self.slot.poll_merged(merge, cx),
+        }
     }
 }
 
@@ -229,6 +240,69 @@ impl Slot {
             capacity,
             queue: Mutex::default(),
             dropped: AtomicU64::new(0),
+            merge: OnceLock::new(),
+        }
+    }
+
+    /// Resumes a topic; see [`Merge::resume`].
+    pub(super) fn resume(&self, topic: &GroupName, recovery: Recovery, read: ReadFrom) {
+        let merge = self.merge.get_or_init(Mutex::default);
+        lock(merge).resume(topic, recovery, read);
+        let reader = self.queue().reader.take();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// Handles that its owner has left a group.
+    pub(super) fn leave(&self, group: &GroupName) {
+        if let Some(merge) = self.merge.get() {
+            lock(merge).leave(group);
+        }
+    }
+
+    fn poll_queue(&self, cx: &mut Context<'_>) -> Poll<Received> {
+        self.queue().poll_event(self.capacity, cx)
+    }
+
+    /// Polls for the next event, in the order of its topic: what was read first, then what waits in
+    /// the queue. While history is read for a gap, everything behind it waits.
+    fn poll_merged(&self, merge: &Mutex<Merge>, cx: &mut Context<'_>) -> Poll<Received> {
+        loop {
+            let filling = {
+                let mut merge = lock(merge);
+                if let Some(envelope) = merge.next_read() {
+                    return Poll::Ready(Ok(envelope));
+                }
+                merge.take_filling()
+            };
+            // Polled without the lock: reading runs other code.
+            if let Some(mut filling) = filling {
+                let poll = filling.poll(cx);
+                let mut merge = lock(merge);
+                if poll.is_pending() {
+                    merge.put_back(filling);
+                    // A resume wakes the reader.
+                    store_waker(&mut self.queue().reader, cx);
+                    return Poll::Pending;
+                }
+                merge.fill(filling);
+                continue;
+            }
+            let held = lock(merge).merge_held();
+            let merged = match held {
+                Some(merged) => merged,
+                None => match ready!(self.poll_queue(cx)) {
+                    Ok(envelope) => lock(merge).live(envelope),
+                    Err(missed) => {
+                        lock(merge).doubt();
+                        return Poll::Ready(Err(missed));
+                    }
+                },
+            };
+            if let Merged::Deliver(envelope) = merged {
+                return Poll::Ready(Ok(envelope));
+            }
         }
     }
 
@@ -330,10 +404,19 @@ impl Slot {
     }
 }
 
+fn lock(merge: &Mutex<Merge>) -> MutexGuard<'_, Merge> {
+    merge
+        .lock()
+        .expect("no code panics while it holds this lock")
+}
+
 impl Drop for Mailbox {
     fn drop(&mut self) {
         // The lists that hold the slot may briefly outlive its owner.
         *self.slot.queue() = Queue::default();
+        if let Some(merge) = self.slot.merge.get() {
+            *lock(merge) = Merge::default();
+        }
         if let Some(unregister) = self.unregister.take() {
             unregister(&self.slot.name);
         }

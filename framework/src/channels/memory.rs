@@ -1,8 +1,8 @@
 //! The in-memory channel layer.
 
 use super::{
-    ChannelLayer, Channels, Envelope, LocalChannels, LocalPresence, LocalQueues, MAILBOX_CAPACITY,
-    Mailbox, PRESENCE_GRACE,
+    ChannelLayer, Channels, Envelope, LocalChannels, LocalPresence, LocalQueues, LocalTopics,
+    MAILBOX_CAPACITY, Mailbox, PRESENCE_GRACE, Position, TopicHistory, TopicPost, TopicQuery,
 };
 use crate::{
     error::Result,
@@ -29,6 +29,7 @@ pub struct InMemoryChannelLayer {
     local: LocalChannels,
     queues: LocalQueues,
     presence: LocalPresence,
+    topics: LocalTopics,
 }
 
 impl Default for InMemoryChannelLayer {
@@ -53,6 +54,7 @@ impl InMemoryChannelLayer {
             queues: LocalQueues::default(),
             presence: LocalPresence::new(&local, PRESENCE_GRACE),
             local,
+            topics: LocalTopics::default(),
         }
     }
 
@@ -123,6 +125,14 @@ impl ChannelLayer for InMemoryChannelLayer {
     async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()> {
         self.local.deliver_group(group, &envelope);
         Ok(())
+    }
+
+    async fn topic_send(&self, topic: &GroupName, post: TopicPost) -> Result<Position> {
+        Ok(self.topics.send(&self.local, topic, post))
+    }
+
+    async fn topic_read(&self, topic: &GroupName, query: TopicQuery) -> Result<TopicHistory> {
+        Ok(self.topics.read(topic, &query))
     }
 
     fn local(&self) -> &LocalChannels {

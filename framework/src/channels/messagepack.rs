@@ -101,7 +101,7 @@ pub(super) fn add_last(event: &[u8], entry: &[u8]) -> Option<Bytes> {
 }
 
 /// Returns the number of entries of a MessagePack map, and the encoded entries.
-fn open_map(bytes: &[u8]) -> Option<(u32, &[u8])> {
+pub(super) fn open_map(bytes: &[u8]) -> Option<(u32, &[u8])> {
     match bytes {
         [count @ 0x80..=0x8f, entries @ ..] => Some((u32::from(count & 0x0f), entries)),
         [0xde, a, b, entries @ ..] => Some((u32::from(u16::from_be_bytes([*a, *b])), entries)),

@@ -53,12 +53,18 @@
 //! | `presence.rs` | the handle to a presence |
 //! | `local_presence/` | who is connected, as one process knows it |
 //! | `queues.rs` | worker queues inside this process |
+//! | `topic.rs` | the typed handle of a topic: a group that remembers |
+//! | `position.rs`, `placed.rs` | a place in a topic; the place as an entry of the encoded event |
+//! | `topics/` | the history of topics, and its merge with live events |
+//! | `catch_up.rs` | what a consumer has missed, by one query for all that ask |
+//! | `local_topics.rs` | topics inside this process |
 //! | `local.rs` | delivery inside this process, shared by every backend |
 //! | `backpressure.rs` | back-pressure: when a backend pauses reading because mailboxes are full |
 //! | `memory.rs` | the in-memory layer |
 //! | `redis/` | the Redis layer |
 
 mod backpressure;
+mod catch_up;
 mod disconnect;
 mod envelope;
 mod except;
@@ -68,15 +74,20 @@ mod leave;
 mod listen;
 mod local;
 mod local_presence;
+mod local_topics;
 mod mailbox;
 mod memory;
 mod messagepack;
 mod missed;
+mod placed;
+mod position;
 mod presence;
 mod queues;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod shared;
+mod topic;
+mod topics;
 mod undecodable;
 
 pub use self::{
@@ -87,11 +98,15 @@ pub use self::{
     listen::GroupEvents,
     local::{LocalChannels, Membership},
     local_presence::{Left, LocalPresence, Meta, PRESENCE_GRACE, PresenceEvent, Present},
+    local_topics::LocalTopics,
     mailbox::{MAILBOX_CAPACITY, Mailbox},
     memory::InMemoryChannelLayer,
     missed::Missed,
+    position::{Position, Positions},
     presence::{Presence, PresenceCount},
     queues::{JOB_EXPIRY, LocalQueues, QUEUE_CAPACITY},
     shared::Shared,
+    topic::Topic,
+    topics::{TOPIC_AGE, TOPIC_EVENTS, TopicEvent, TopicHistory, TopicPost, TopicQuery},
 };
 pub(crate) use self::{mailbox::MailboxSignal, presence::Departure};

@@ -1,7 +1,7 @@
 //! The address of a consumer: its mailbox, which is opened on demand and leaves its groups on drop.
 
 use crate::{
-    channels::{Channels, Departure, Event, Group, Mailbox, Meta, Presence},
+    channels::{Channels, Departure, Event, Group, Mailbox, Meta, Position, Presence, Topic},
     error::Result,
 };
 use tokio::sync::OnceCell;
@@ -48,6 +48,14 @@ impl ConsumerAddress {
     /// Returns what the end of the connection waits for.
     pub(super) fn departure(&self) -> Departure {
         self.channels.departure(self.mailbox()?.name())
+    }
+
+    pub(super) async fn resume<E: Event>(
+        &self,
+        topic: &Topic<E>,
+        since: Option<Position>,
+    ) -> Result<()> {
+        topic.resume(self.open().await?.name(), since).await
     }
 
     pub(super) fn into_parts(self) -> (Channels, Option<Mailbox>) {

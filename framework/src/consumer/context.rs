@@ -2,7 +2,10 @@
 
 use super::NoEvent;
 use crate::{
-    channels::{Channels, Event, Group, Includes, Leave, Meta, Presence, PresenceEvent},
+    channels::{
+        Channels, Event, Group, Includes, Leave, Meta, Position, Presence, PresenceEvent, Topic,
+        TopicEvent,
+    },
     codec::IntoMessage,
     error::Result,
     message::Close,
@@ -192,6 +195,32 @@ impl<E: Event> Context<E> {
     /// As [`Presence::update`].
     pub async fn update<M: Meta>(&self, presence: &Presence<M>, meta: M) -> Result<()> {
         presence.update_of(&self.channel, &meta).await
+    }
+
+    /// Adds this consumer to a topic, and has it receive what it has missed since a place, as
+    /// [`Handshake::resume`](crate::Handshake::resume) does.
+    ///
+    /// ```
+    /// use seaway::{Context, Event, Result, Topic, TopicEvent};
+    ///
+    /// #[derive(Event)]
+    /// enum LotEvent { Placed { cents: u64 } }
+    ///
+    /// async fn watch(ctx: &mut Context<TopicEvent<LotEvent>>, number: u32) -> Result<Topic<LotEvent>> {
+    ///     let lot = ctx.channels().topic(&format!("lot.{number}"))?;
+    ///     ctx.resume(&lot, None).await?;
+    ///     Ok(lot)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the channel layer did not accept the
+    /// membership, or cannot read the history.
+    pub async fn resume<G: Event>(&self, topic: &Topic<G>, since: Option<Position>) -> Result<()>
+    where
+        E: Includes<TopicEvent<G>>,
+    {
+        topic.resume(&self.channel, since).await
     }
 
     /// Removes this consumer from a group, or ends its presence in a topic, while the connection remains

@@ -2,7 +2,10 @@
 
 use super::{NoEvent, address::ConsumerAddress};
 use crate::{
-    channels::{Channels, Event, Group, Includes, Meta, Presence, PresenceEvent},
+    channels::{
+        Channels, Event, Group, Includes, Meta, Position, Positions, Presence, PresenceEvent,
+        Topic, TopicEvent,
+    },
     error::{Error, ErrorKind, Result},
     extract::FromScope,
     header_list,
@@ -199,6 +202,78 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
         self.address.present(topic, key, meta).await
     }
 
+    /// Adds this consumer to a topic, and has it receive what it has missed since a place.
+    ///
+    /// Once the handshake is accepted, the `event` hook gets the events after that place in order,
+    /// each once, then [`TopicEvent::Recovered`], and then live events. If some of them are no longer
+    /// known, it gets none of the old ones and `Recovered { all: false }`. Without a place it gets
+    /// `Recovered { all: true }` with the current one. A later gap on the open connection is filled in
+    /// the same way, or told with `Recovered { all: false }`.
+    ///
+    /// ```
+    /// use seaway::{Event, Handshake, Rejection, Result, Topic, TopicEvent};
+    ///
+    /// #[derive(Event)]
+    /// enum LotEvent { Placed { cents: u64 } }
+    ///
+    /// struct Bidder { lot: Topic<LotEvent> }
+    ///
+    /// async fn connect(handshake: &mut Handshake<TopicEvent<LotEvent>>) -> Result<Bidder, Rejection> {
+    ///     let number: u32 = handshake.param("lot")?;
+    ///     let lot = handshake.channels().topic(&format!("lot.{number}"))?;
+    ///     let since = handshake.since(&lot)?;
+    ///     handshake.resume(&lot, since).await?;
+    ///     Ok(Bidder { lot })
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if the channel layer did not accept the membership, or cannot read the
+    /// history (through `?` a 503).
+    pub async fn resume<G: Event>(&self, topic: &Topic<G>, since: Option<Position>) -> Result<()>
+    where
+        E: Includes<TopicEvent<G>>,
+    {
+        self.address.resume(topic, since).await
+    }
+
+    /// Returns the places in topics that the client has named in the query parameter `resume`, as
+    /// `lot.7:12:k3x9,chat.3:5:abc`; an empty list without the parameter.
+    ///
+    /// ```
+    /// # fn connect(handshake: &mut seaway::Handshake) -> Result<(), seaway::Rejection> {
+    /// let positions = handshake.positions()?;
+    /// let chat = positions.get("chat.3").cloned();
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Rejects with 400 if it is malformed, or has more than 100 topics.
+    pub fn positions(&self) -> Result<Positions, Rejection> {
+        let text = self.scope.query("resume").unwrap_or_default();
+        text.parse().map_err(|error: Error| {
+            let text = format!("the query parameter \"resume\" is malformed: {error}");
+            Rejection::new(StatusCode::BAD_REQUEST, text.clone()).because(text)
+        })
+    }
+
+    /// Returns the place in a topic from which the client resumes: that of `Last-Event-ID` if an
+    /// `EventSource` reconnects, and otherwise that of the query parameter `resume`.
+    ///
+    /// An id that is no place of this topic, such as one of an earlier version of the program, is a
+    /// place in no topic: resuming from it is a gap, so that the client is told.
+    ///
+    /// # Errors
+    /// As [`positions`](Handshake::positions).
+    pub fn since<G: Event>(&self, topic: &Topic<G>) -> Result<Option<Position>, Rejection> {
+        if let Some(id) = self.headers().get("last-event-id") {
+            let id = id.to_str().unwrap_or_default();
+            return Ok(Some(place_in(id, topic.name().as_str())));
+        }
+        let positions = self.positions()?;
+        Ok(positions.get(topic.name().as_str()).cloned())
+    }
+
     /// Returns the handle to the channel layer.
     pub fn channels(&self) -> &Channels {
         &self.address.channels
@@ -265,6 +340,16 @@ impl<E: Event> HttpHandshake<E> {
     pub async fn channel(&self) -> Result<&ChannelName> {
         Ok(self.address.open().await?.name())
     }
+}
+
+/// Returns the place in a topic that an event id names: alone, or in a list.
+fn place_in(id: &str, topic: &str) -> Position {
+    if let Ok(position) = id.parse() {
+        return position;
+    }
+    let positions: Positions = id.parse().unwrap_or_default();
+    let position = positions.get(topic).cloned();
+    position.unwrap_or_else(Position::unknown)
 }
 
 /// Returns the error for a `connect` that exceeded `connect_timeout`.

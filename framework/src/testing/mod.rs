@@ -33,7 +33,7 @@
 //! | `event_stream.rs` | server-sent events |
 //! | `worker.rs` | one job |
 //! | `channel_layer.rs` | the conformance suite for channel layers |
-//! | `presence.rs` | that for their presence |
+//! | `presence.rs`, `topics.rs` | those for their presence, and for their topics |
 
 pub mod channel_layer;
 mod client;
@@ -43,6 +43,7 @@ mod http;
 #[cfg(feature = "sessions")]
 mod log_in;
 pub mod presence;
+pub mod topics;
 mod websocket;
 mod worker;
 

@@ -73,6 +73,8 @@ mod test_client;
 mod test_consumer;
 #[cfg(all(feature = "axum", feature = "tls"))]
 mod tls;
+#[cfg(feature = "macros")]
+mod topics;
 mod triggers;
 #[cfg(all(feature = "macros", feature = "server"))]
 mod websockets_over_http2;

@@ -5,6 +5,7 @@ use crate::{
     channels::{
         Envelope, JOB_EXPIRY,
         messagepack::{self, MapEntry},
+        placed,
     },
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
@@ -63,6 +64,25 @@ pub(super) enum Recipients<'a> {
     Members(&'a [ChannelName]),
 }
 
+/// The bytes of an event before and after its place in a topic, which Redis adds.
+pub(super) struct PlacedParts {
+    /// Empty if the place is not added.
+    pub(super) before: Bytes,
+    /// Whether the place is a string of MessagePack, and not the inside of a string of JSON.
+    pub(super) has_length: bool,
+    pub(super) after: Bytes,
+}
+
+impl PlacedParts {
+    pub(super) fn without_place(event: Bytes) -> Self {
+        Self {
+            before: Bytes::new(),
+            has_length: false,
+            after: event,
+        }
+    }
+}
+
 /// A decoded entry of a queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct QueueEntry {
@@ -93,6 +113,36 @@ impl Coding {
     /// Decodes a published event. One that cannot be decoded is counted and logged.
     pub(super) fn decode_published(&self, payload: Vec<u8>) -> Option<Bytes> {
         self.decode(payload.into(), None).map_err(count).ok()
+    }
+
+    /// Encodes an event so that Redis can add its place in a topic; `None` if it is encrypted.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`] if the serializer cannot encode it.
+    pub(super) fn encode_placed(&self, envelope: &Envelope) -> Result<Option<PlacedParts>> {
+        if !self.keys.is_empty() {
+            return Ok(None);
+        }
+        let event = envelope.as_bytes();
+        Ok(match self.serializer {
+            Serializer::MessagePack => messagepack::open_map(event).map(|(count, entries)| {
+                let head = messagepack::map(count.saturating_add(1), placed::KEY, &[]);
+                PlacedParts {
+                    before: head,
+                    has_length: true,
+                    after: event.slice_ref(entries),
+                }
+            }),
+            Serializer::Json => {
+                let json = to_json(event)?;
+                let key = str::from_utf8(&placed::KEY[1..]).expect("the key is ASCII");
+                json.strip_prefix(b"{").map(|entries| PlacedParts {
+                    before: format!("{{\"{key}\": \"").into(),
+                    has_length: false,
+                    after: [b"\", ", entries].concat().into(),
+                })
+            }
+        })
     }
 
     /// Encodes an event as an entry of a queue.
@@ -190,7 +240,7 @@ impl Coding {
         };
         match self.serializer {
             Serializer::MessagePack => Ok(event),
-            Serializer::Json => from_json(&event),
+            Serializer::Json => Ok(placed::moved_to_front(from_json(&event)?)),
         }
     }
 }

@@ -10,9 +10,13 @@ use super::{
     presence::{RedisPresence, Times},
     publish,
     subscriptions::Subscriptions,
+    topics,
 };
 use crate::{
-    channels::{ChannelLayer, Channels, Envelope, LocalChannels, LocalPresence, Mailbox},
+    channels::{
+        ChannelLayer, Channels, Envelope, LocalChannels, LocalPresence, Mailbox, Position,
+        TopicHistory, TopicPost, TopicQuery,
+    },
     error::Result,
     name::{ChannelName, GroupName},
     redis_link::places,
@@ -242,6 +246,16 @@ impl ChannelLayer for RedisChannelLayer {
         }
         let host = &self.hosts[self.names.host_of_group(group)];
         publish::group_send(host, &self.coding, group, &envelope).await
+    }
+
+    async fn topic_send(&self, topic: &GroupName, post: TopicPost) -> Result<Position> {
+        let (hosts, names) = (&self.hosts, &self.names);
+        topics::send(self.wire, hosts, names, &self.coding, topic, &post).await
+    }
+
+    async fn topic_read(&self, topic: &GroupName, query: TopicQuery) -> Result<TopicHistory> {
+        let host = &self.hosts[self.names.host_of_group(topic)];
+        topics::read(host, &self.coding, topic, &query).await
     }
 
     fn dropped(&self) -> u64 {

@@ -142,6 +142,7 @@
 //! | `queue_sender.rs`, `group_send.rs`, `capacity.rs` | sending to queues and to groups of them; how many events they hold |
 //! | `named.rs` | receiving from named channels |
 //! | `presence/` | who is connected |
+//! | `topics.rs` | topics: storing, sending and reading their events |
 //!
 //! Redis 6 or later is needed: RESP3 allows commands and messages on one connection.
 
@@ -171,6 +172,7 @@ mod received;
 mod restart;
 mod sign_of_life;
 mod subscriptions;
+mod topics;
 #[cfg(test)]
 mod vectors;
 

@@ -101,6 +101,11 @@ impl Names {
         format!("{}{group}", self.group_prefix)
     }
 
+    /// Returns the key of the events of a topic, with which its other keys begin.
+    pub(super) fn of_topic(&self, topic: &GroupName) -> String {
+        format!("{}{}:topic:{topic}", self.tag, self.prefix)
+    }
+
     /// Returns the number of the host that a group belongs to.
     pub(super) fn host_of_group(&self, group: &GroupName) -> usize {
         match self.wire {

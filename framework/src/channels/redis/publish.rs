@@ -10,9 +10,10 @@ use crate::{
     channels::Envelope,
     error::Result,
     name::{ChannelName, GroupName},
+    redis_link::Up,
 };
 use bytes::Bytes;
-use redis::{RedisResult, aio::MultiplexedConnection};
+use redis::RedisResult;
 
 /// Publishes an event for a group.
 ///
@@ -76,14 +77,14 @@ impl Publication<'_> {
 impl Command for Publication<'_> {
     type Reply = ();
 
-    async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    async fn send(&self, up: &mut Up) -> RedisResult<()> {
         let mut publish = redis::cmd(if self.is_sharded {
             "SPUBLISH"
         } else {
             "PUBLISH"
         });
         publish.arg(self.channel).arg(&self.event[..]);
-        publish.exec_async(connection).await
+        publish.exec_async(&mut up.connection).await
     }
 
     fn fate(&self, received: &Received, since: u64) -> Fate {

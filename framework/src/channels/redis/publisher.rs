@@ -10,7 +10,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     redis_link::{Fault, Link, Server, Up, are_two_runs},
 };
-use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
+use redis::{RedisError, RedisResult};
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -33,10 +33,7 @@ pub(super) trait Command: Sync {
     type Reply: Send;
 
     /// Sends the command once.
-    fn send(
-        &self,
-        connection: &mut MultiplexedConnection,
-    ) -> impl Future<Output = RedisResult<Self::Reply>> + Send;
+    fn send(&self, up: &mut Up) -> impl Future<Output = RedisResult<Self::Reply>> + Send;
 
     /// Returns what happened to the event, if its connection broke before Redis replied and Redis
     /// has ended; `since` is the number of events received before it was sent.
@@ -85,7 +82,7 @@ impl Publisher {
             let ready = timeout_at(deadline, self.ready()).await;
             let (mut up, receives_on) = ready.map_err(|_| self.not_sent(refused.take()))?;
             let received_before = self.received.count();
-            let sending = command.send(&mut up.connection);
+            let sending = command.send(&mut up);
             let error = match timeout_at(deadline, sending).await {
                 Ok(Ok(reply)) => return Ok(reply),
                 Ok(Err(error)) => error,

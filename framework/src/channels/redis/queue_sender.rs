@@ -13,9 +13,9 @@ use crate::{
     log_limit::log_limited,
     metric,
     name::{ChannelName, GroupName},
-    redis_link::Link,
+    redis_link::{Link, Up},
 };
-use redis::{RedisResult, aio::MultiplexedConnection};
+use redis::RedisResult;
 use std::{
     collections::HashMap,
     sync::{
@@ -496,7 +496,7 @@ struct Members {
 impl Command for Members {
     type Reply = Vec<Vec<u8>>;
 
-    async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<Self::Reply> {
+    async fn send(&self, up: &mut Up) -> RedisResult<Self::Reply> {
         let expired = since_epoch().saturating_sub(self.expiry).as_secs();
         let mut pipe = redis::pipe();
         pipe.cmd("ZREMRANGEBYSCORE")
@@ -505,7 +505,7 @@ impl Command for Members {
             .arg(expired)
             .ignore();
         pipe.cmd("ZRANGE").arg(&self.key).arg(0).arg(-1);
-        let (names,) = pipe.query_async(connection).await?;
+        let (names,) = pipe.query_async(&mut up.connection).await?;
         Ok(names)
     }
 
@@ -521,10 +521,10 @@ struct SignsOfLife(Vec<String>);
 impl Command for SignsOfLife {
     type Reply = Vec<i64>;
 
-    async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<Vec<i64>> {
+    async fn send(&self, up: &mut Up) -> RedisResult<Vec<i64>> {
         let mut pipe = redis::pipe();
         self.0.iter().for_each(|key| _ = pipe.cmd("PTTL").arg(key));
-        pipe.query_async(connection).await
+        pipe.query_async(&mut up.connection).await
     }
 
     fn fate(&self, _: &Received, _: u64) -> Fate {
@@ -543,7 +543,7 @@ struct Addition<'a> {
 impl Command for Addition<'_> {
     type Reply = Vec<i64>;
 
-    async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<Self::Reply> {
+    async fn send(&self, up: &mut Up) -> RedisResult<Self::Reply> {
         let expiry = self.sender.coding.expiry;
         let mut add = redis::cmd("EVAL");
         add.arg(ADD).arg(self.buckets.len());
@@ -561,7 +561,7 @@ impl Command for Addition<'_> {
             add.arg(u8::from(bucket.is_noted && is_last));
         }
         add.arg(expiry.as_secs()).arg(DROPPED);
-        add.query_async(connection).await
+        add.query_async(&mut up.connection).await
     }
 
     /// Entries are unique, so one that was not received was not added, or was lost with its queue.

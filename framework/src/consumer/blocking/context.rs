@@ -2,7 +2,9 @@
 
 use crate::{
     blocking::block_on,
-    channels::{Event, Group, Includes, Leave, Meta, Presence, PresenceEvent},
+    channels::{
+        Event, Group, Includes, Leave, Meta, Position, Presence, PresenceEvent, Topic, TopicEvent,
+    },
     codec::IntoMessage,
     consumer::{Context, NoEvent},
     error::Result,
@@ -152,6 +154,28 @@ impl<E: Event> BlockingContext<E> {
     /// As [`Context::update`].
     pub fn update<M: Meta>(&self, presence: &Presence<M>, meta: M) -> Result<()> {
         block_on(self.0.update(presence, meta))
+    }
+
+    /// Adds this consumer to a topic, and has it receive what it has missed since a place.
+    ///
+    /// ```
+    /// use seaway::{BlockingContext, Event, Result, Topic, TopicEvent};
+    ///
+    /// #[derive(Event)]
+    /// enum LotEvent { Sold }
+    ///
+    /// fn watch(ctx: &BlockingContext<TopicEvent<LotEvent>>, lot: &Topic<LotEvent>) -> Result<()> {
+    ///     Ok(ctx.resume(lot, None)?)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Context::resume`].
+    pub fn resume<G: Event>(&self, topic: &Topic<G>, since: Option<Position>) -> Result<()>
+    where
+        E: Includes<TopicEvent<G>>,
+    {
+        block_on(self.0.resume(topic, since))
     }
 
     /// Removes this consumer from a group, or ends its presence in a topic, while the connection remains

@@ -2,7 +2,9 @@
 
 use crate::{
     blocking::block_on,
-    channels::{Event, Group, Includes, Meta, Presence, PresenceEvent},
+    channels::{
+        Event, Group, Includes, Meta, Position, Presence, PresenceEvent, Topic, TopicEvent,
+    },
     consumer::{Handshake, NoEvent},
     error::Result,
     extract::FromScope,
@@ -91,6 +93,31 @@ impl<E: Event> BlockingHandshake<E> {
         E: Includes<PresenceEvent<M>>,
     {
         block_on(self.0.present(topic, key, meta))
+    }
+
+    /// Adds this consumer to a topic, and has it receive what it has missed since a place.
+    ///
+    /// ```
+    /// use seaway::{BlockingHandshake, Event, Rejection, Result, Topic, TopicEvent};
+    ///
+    /// #[derive(Event)]
+    /// enum LotEvent { Sold }
+    ///
+    /// fn watch(handshake: &mut BlockingHandshake<TopicEvent<LotEvent>>) -> Result<Topic<LotEvent>, Rejection> {
+    ///     let lot = handshake.channels().topic("lot.8")?;
+    ///     let since = handshake.since(&lot)?;
+    ///     handshake.resume(&lot, since)?;
+    ///     Ok(lot)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Handshake::resume`].
+    pub fn resume<G: Event>(&self, topic: &Topic<G>, since: Option<Position>) -> Result<()>
+    where
+        E: Includes<TopicEvent<G>>,
+    {
+        block_on(self.0.resume(topic, since))
     }
 
     /// Extracts a value from the scope: the session, the user, cookies, your own type.

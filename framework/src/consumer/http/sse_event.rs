@@ -1,7 +1,7 @@
 //! One server-sent event and its encoding.
 
 use crate::{
-    channels::{Event, Shared},
+    channels::{Event, Shared, TopicEvent},
     codec::{FromMessage, IntoMessage, Json},
     error::{Error, ErrorKind, Result},
     message::{Message, Text},
@@ -80,6 +80,21 @@ impl SseEvent {
         Ok(Self {
             shared: Some(message.into_payload()),
             ..Self::new()
+        })
+    }
+
+    /// Creates the event for an event of a topic, once per process for all streams: its JSON as the
+    /// data, its place as the id, so that an `EventSource` that reconnects names the place in
+    /// `Last-Event-ID`.
+    ///
+    /// For a stream of one topic. One that serves several sets an id of all
+    /// [`Positions`](crate::Positions) itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`] if the event cannot be encoded as JSON.
+    pub fn topic<E: Event>(event: &Shared<TopicEvent<E>>) -> Result<Self> {
+        Self::shared(event, |event| {
+            Ok(Self::json(event)?.id(event.position().to_string()))
         })
     }
 

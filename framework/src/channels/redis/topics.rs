@@ -1,0 +1,389 @@
+//! Topics: a stream of the last events, and a hash with the place of the topic, changed by scripts.
+//!
+//! | key | contains |
+//! | --- | --- |
+//! | `asgi:topic:<name>` | the stream of the last events |
+//! | `asgi:topic:<name>:place` | the offset `o`, the epoch `e`, the run of Redis `r` that it was last used in, the time `t` when expiries are next set |
+//! | `asgi:topic:<name>:once:<key>` | the place of the event with this idempotency key |
+//!
+//! With pub/sub and without encryption, one script numbers an event, stores it and publishes it.
+//! Otherwise the event is sent after it was stored, with its number; receivers read what an event that
+//! overtook others has left out.
+
+use super::{
+    coding::{Coding, PlacedParts},
+    config::Wire,
+    group_send,
+    host::Host,
+    names::Names,
+    publish,
+    publisher::{Command, Fate},
+    received::Received,
+};
+use crate::{
+    channels::{
+        Envelope, Position, TopicHistory, TopicPost, TopicQuery,
+        local_topics::{KEY_AGE, PLACE_AGE},
+        position::fresh_epoch,
+    },
+    error::{Error, ErrorKind, Result},
+    name::GroupName,
+    redis_link::Up,
+};
+use redis::{RedisResult, aio::MultiplexedConnection};
+use sha1::{Digest, Sha1};
+use std::{sync::LazyLock, time::Duration};
+use tokio::time::Instant;
+
+/// Finds the epoch of a topic. It begins a new one if there is none, and if Redis was restarted or
+/// replaced since the topic was last used, because then the last events may be lost: unless this is
+/// the same server, and it has restored them from its append-only file.
+const PLACE: &str = "\
+local call, stream, place = redis.call, KEYS[1], KEYS[2]
+local known = call('HMGET', place, 'e', 'r', 't')
+local epoch, due = known[1], known[3]
+if not epoch or known[2] ~= ARGV[1] and ARGV[1] ~= '' then
+  local is_kept = epoch and call('INFO', 'persistence'):find('aof_enabled:1', 1, true)
+  if is_kept then
+    local role = call('INFO', 'replication')
+    is_kept = role:find('role:master', 1, true) and role:find('second_repl_offset:-1', 1, true)
+  end
+  if is_kept then call('HSET', place, 'r', ARGV[1]) else BEGIN end
+end
+";
+
+/// Begins a new epoch.
+const BEGIN: &str = "\
+epoch, due = ARGV[2], ''
+call('DEL', stream)
+call('HSET', place, 'o', 0, 'e', epoch, 'r', ARGV[1], 't', due)
+call('PEXPIRE', place, ARGV[3])";
+
+/// Numbers an event, stores it, and publishes it if there is a command for it. Returns the place of
+/// the event, or of the one with the same key.
+///
+/// Expiries are renewed when an eighth of the age has passed, and the stream is trimmed by whole nodes
+/// only, so that most events need four commands; the exact limits apply when it is read. The times are
+/// texts of 13 digits, which compare as numbers do.
+const SEND: &str = "\
+if KEYS[3] then
+  local before = call('GET', KEYS[3])
+  if before and before:match(':(%w+)$') == epoch then return before end
+end
+local at = call('HINCRBY', place, 'o', 1) .. ':' .. epoch
+local event = ARGV[10]
+if ARGV[9] == '1' then
+  event = ARGV[8] .. string.char(217, #at) .. at .. event
+elseif ARGV[8] ~= '' then
+  event = ARGV[8] .. at .. event
+end
+local id = call('XADD', stream, 'MAXLEN', '~', ARGV[4], '*', 'e', event)
+if id > due then
+  local now, age = tonumber(id:match('^%d+')), tonumber(ARGV[5])
+  call('PEXPIRE', stream, math.ceil(age * 1.25))
+  call('PEXPIRE', place, ARGV[3])
+  call('HSET', place, 't', string.format('%.0f', now + age / 8))
+  redis.pcall('XTRIM', stream, 'MINID', string.format('%.0f', now - age))
+end
+if KEYS[3] then call('SET', KEYS[3], at, 'PX', ARGV[11]) end
+if ARGV[6] ~= '' then call(ARGV[6], ARGV[7], event) end
+return at";
+
+/// Returns the offset and epoch of a topic, and its last events with their ages in ms, the last one
+/// first. If a process has received an event that Redis does not know, Redis has lost some.
+const READ: &str = "\
+local offset = tonumber(call('HGET', place, 'o')) or 0
+local since, limit = tonumber(ARGV[4]), tonumber(ARGV[6])
+local missed = since and ARGV[5] == epoch and offset - since
+if missed and missed < 0 and ARGV[8] == '1' then
+  offset, missed = 0, false
+  BEGIN
+end
+local wanted = 0
+if ARGV[7] == '1' then wanted = limit elseif missed and missed >= 0 and missed <= limit then wanted = missed end
+local reply = {string.format('%.0f', offset), epoch}
+if wanted == 0 then return reply end
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+for _, entry in ipairs(call('XREVRANGE', stream, '+', '-', 'COUNT', wanted)) do
+  local age = now - tonumber(entry[1]:match('^%d+'))
+  reply[#reply + 1] = string.format('%.0f', math.max(age, 0))
+  reply[#reply + 1] = entry[2][2]
+end
+return reply";
+
+static SEND_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(SEND));
+static READ_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(READ));
+
+/// A script, and the hash by which Redis knows it.
+struct Script {
+    text: String,
+    hash: String,
+}
+
+impl Script {
+    fn new(action: &str) -> Self {
+        let text = [PLACE, action].concat().replace("BEGIN", BEGIN);
+        let digest = Sha1::digest(&text);
+        let hash = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { text, hash }
+    }
+
+    /// Runs the script; sends its text only if Redis does not know it yet.
+    async fn run<T: redis::FromRedisValue>(
+        &self,
+        keys: &[&str],
+        arguments: &[&[u8]],
+        connection: &mut MultiplexedConnection,
+    ) -> RedisResult<T> {
+        let command = |name: &str, script: &str| {
+            let mut command = redis::cmd(name);
+            command.arg(script).arg(keys.len()).arg(keys).arg(arguments);
+            command
+        };
+        let known = command("EVALSHA", &self.hash);
+        match known.query_async(connection).await {
+            Err(error) if error.code() == Some("NOSCRIPT") => {
+                let whole = command("EVAL", &self.text);
+                whole.query_async(connection).await
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+/// The names of a topic's keys.
+struct Keys {
+    stream: String,
+    place: String,
+}
+
+impl Keys {
+    fn of(topic: &GroupName, names: &Names) -> Self {
+        let stream = names.of_topic(topic);
+        Self {
+            place: format!("{stream}:place"),
+            stream,
+        }
+    }
+}
+
+/// Stores an event of a topic and sends it to the members; returns its place.
+///
+/// # Errors
+/// Those of [`Publisher::send`](super::publisher::Publisher::send), and [`ErrorKind::Codec`].
+pub(super) async fn send(
+    wire: Wire,
+    hosts: &[Host],
+    names: &Names,
+    coding: &Coding,
+    topic: &GroupName,
+    post: &TopicPost,
+) -> Result<Position> {
+    let host = &hosts[names.host_of_group(topic)];
+    let keys = Keys::of(topic, &host.names);
+    let parts = match wire {
+        Wire::PubSub => coding.encode_placed(post.envelope())?,
+        Wire::Queue => None,
+    };
+    let is_published = parts.is_some();
+    let append = Append {
+        once: post.key().map(|key| format!("{}:once:{key}", keys.stream)),
+        keys,
+        channel: host.names.of_group(topic),
+        command: match (is_published, host.names.are_sharded()) {
+            (false, _) => "",
+            (true, false) => "PUBLISH",
+            (true, true) => "SPUBLISH",
+        },
+        parts: match parts {
+            Some(parts) => parts,
+            None => PlacedParts::without_place(coding.encode_published(post.envelope())?),
+        },
+        events: post.events(),
+        age: post.age(),
+    };
+    let deadline = host.publisher.deadline();
+    let position: Position = loop {
+        match host.publisher.send(&append, deadline).await {
+            Ok(place) => break place.parse()?,
+            // The key makes it safe to send it again.
+            Err(error)
+                if error.kind() == ErrorKind::Unconfirmed
+                    && append.once.is_some()
+                    && Instant::now() < deadline => {}
+            Err(error) => return Err(error),
+        }
+    };
+    if !is_published {
+        let envelope = post.envelope().clone().at(&position);
+        match wire {
+            Wire::PubSub => publish::group_send(host, coding, topic, &envelope).await?,
+            Wire::Queue => group_send::group_send(hosts, names, topic, &envelope).await?,
+        }
+    }
+    Ok(position)
+}
+
+/// Returns the place of a topic, and its last events.
+///
+/// # Errors
+/// [`ErrorKind::Layer`] if Redis does not return it in time or refuses.
+pub(super) async fn read(
+    host: &Host,
+    coding: &Coding,
+    topic: &GroupName,
+    query: &TopicQuery,
+) -> Result<TopicHistory> {
+    let read = Read {
+        keys: Keys::of(topic, &host.names),
+        query,
+    };
+    let deadline = host.publisher.deadline();
+    let reply = loop {
+        match host.publisher.send(&read, deadline).await {
+            Ok(reply) => break reply,
+            // Reading it again changes nothing.
+            Err(error) if error.kind() == ErrorKind::Unconfirmed && Instant::now() < deadline => {}
+            Err(error) => {
+                let message = format!("cannot read what was missed of {topic}");
+                return Err(Error::new(ErrorKind::Layer, message).with_source(error));
+            }
+        }
+    };
+    history(reply, coding, query.age()).ok_or_else(|| {
+        let message = format!("Redis returned a history of {topic} that is malformed");
+        Error::new(ErrorKind::Layer, message)
+    })
+}
+
+/// Decodes the reply to a query. Events before one that has expired or cannot be decoded are lost.
+fn history(reply: Vec<Vec<u8>>, coding: &Coding, age: Duration) -> Option<TopicHistory> {
+    let mut reply = reply.into_iter();
+    let mut text = || String::from_utf8(reply.next()?).ok();
+    let offset = text()?.parse().ok()?;
+    let position = Position::new(offset, &text()?).ok()?;
+    let mut events = Vec::new();
+    while let Some(passed) = reply.next() {
+        let passed = String::from_utf8(passed).ok()?.parse().ok()?;
+        let passed = Duration::from_millis(passed);
+        let Some(event) = coding.decode_published(reply.next()?) else {
+            break;
+        };
+        if passed > age {
+            break;
+        }
+        events.push((passed, Envelope::from_bytes(event)));
+    }
+    events.reverse();
+    Some(TopicHistory::new(position, events))
+}
+
+/// The script that stores an event.
+struct Append {
+    keys: Keys,
+    once: Option<String>,
+    command: &'static str,
+    channel: String,
+    parts: PlacedParts,
+    events: usize,
+    age: Duration,
+}
+
+impl Command for Append {
+    type Reply = String;
+
+    async fn send(&self, up: &mut Up) -> RedisResult<String> {
+        let Self {
+            keys, once, parts, ..
+        } = self;
+        let mut names = vec![&*keys.stream, &*keys.place];
+        names.extend(once.as_deref());
+        let common = Common::new(up, self.age);
+        let [events, age, window] = [
+            self.events.to_string(),
+            self.age.as_millis().to_string(),
+            KEY_AGE.as_millis().to_string(),
+        ];
+        let arguments: [&[u8]; 11] = [
+            common.run.as_bytes(),
+            common.epoch.as_bytes(),
+            common.kept.as_bytes(),
+            events.as_bytes(),
+            age.as_bytes(),
+            self.command.as_bytes(),
+            self.channel.as_bytes(),
+            &parts.before,
+            if parts.has_length { b"1" } else { b"0" },
+            &parts.after,
+            window.as_bytes(),
+        ];
+        let connection = &mut up.connection;
+        SEND_SCRIPT.run(&names, &arguments, connection).await
+    }
+
+    /// What was stored is not lost with Redis for certain, and would be there twice.
+    fn fate(&self, _: &Received, _: u64) -> Fate {
+        match self.once {
+            Some(_) => Fate::NotSent,
+            None => Fate::Unknown,
+        }
+    }
+}
+
+/// The script that reads the history.
+struct Read<'a> {
+    keys: Keys,
+    query: &'a TopicQuery,
+}
+
+impl Command for Read<'_> {
+    type Reply = Vec<Vec<u8>>;
+
+    async fn send(&self, up: &mut Up) -> RedisResult<Self::Reply> {
+        let Self { keys, query } = self;
+        let common = Common::new(up, query.limits.age);
+        let since = query.since.as_ref();
+        let offset = since.map_or_else(String::new, |since| since.offset().to_string());
+        let limit = query.limits.events.to_string();
+        let flag = |is_set: bool| if is_set { &b"1"[..] } else { b"0" };
+        let arguments: [&[u8]; 8] = [
+            common.run.as_bytes(),
+            common.epoch.as_bytes(),
+            common.kept.as_bytes(),
+            offset.as_bytes(),
+            since.map_or("", Position::epoch).as_bytes(),
+            limit.as_bytes(),
+            flag(query.is_whole),
+            flag(query.is_received),
+        ];
+        let names = [&*keys.stream, &*keys.place];
+        READ_SCRIPT
+            .run(&names, &arguments, &mut up.connection)
+            .await
+    }
+
+    fn fate(&self, _: &Received, _: u64) -> Fate {
+        Fate::NotSent
+    }
+}
+
+/// The first arguments of both scripts.
+struct Common {
+    /// The run of Redis, or nothing if the user may not ask for it: then a restart is not noticed.
+    run: String,
+    /// The epoch, if a new one begins.
+    epoch: String,
+    /// How long the place is kept, in ms.
+    kept: String,
+}
+
+impl Common {
+    fn new(up: &Up, age: Duration) -> Self {
+        Self {
+            run: up.run_id.as_deref().unwrap_or_default().to_owned(),
+            epoch: fresh_epoch(),
+            kept: age.saturating_add(PLACE_AGE).as_millis().to_string(),
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! The last events of topics in the memory of this process, with one query at a time for each.
+
+use super::{
+    history::TopicQuery,
+    window::{Recovery, Unknown, Window},
+};
+use crate::{
+    channels::{Envelope, Position},
+    name::GroupName,
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+use tokio::{sync::watch, time::Instant};
+
+/// The memory that all windows of a process may use, in bytes. Past it, a window that grows drops its
+/// own oldest events.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// More shards than cores, so that two topics rarely contend for a lock.
+const SHARDS: usize = 16;
+
+/// The windows of the topics that have members in this process.
+///
+/// A window is loaded by the first consumer that resumes the topic, extended by each event that is
+/// delivered, and dropped as soon as an event may be missing: at a gap in the numbers, at an
+/// interruption, and when the last member has left.
+pub(in crate::channels) struct Windows {
+    hasher: RandomState,
+    shards: Vec<Mutex<HashMap<GroupName, Entry>>>,
+    queries: AtomicU64,
+    bytes: AtomicUsize,
+}
+
+enum Entry {
+    Loading(Loading),
+    Ready(Window),
+}
+
+/// A query under way.
+struct Loading {
+    number: u64,
+    /// Dropped when the query has ended.
+    done: watch::Sender<()>,
+    /// The events delivered since it began.
+    delivered: VecDeque<(Position, Envelope)>,
+    /// How many of them are kept.
+    most: usize,
+    is_outdated: bool,
+}
+
+/// What a consumer that resumes a topic is to do.
+pub(in crate::channels) enum Look {
+    Found(Recovery),
+    /// Wait until another one's query has ended, then look again.
+    Wait(watch::Receiver<()>),
+    /// Query the channel layer, then [`finish`](Windows::finish) or [`abandon`](Windows::abandon).
+    Query {
+        number: u64,
+        is_whole: bool,
+    },
+}
+
+impl Default for Windows {
+    fn default() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            queries: AtomicU64::new(0),
+            bytes: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Windows {
+    /// Returns what a consumer has missed, or what it is to do to know it. It began to ask at `asked`,
+    /// as a member of the topic; `is_shared` if others are as well.
+    pub(in crate::channels) fn look(
+        &self,
+        topic: &GroupName,
+        query: &TopicQuery,
+        asked: Instant,
+        is_shared: bool,
+    ) -> Look {
+        let TopicQuery { since, limits, .. } = query;
+        let (since, limits) = (since.as_ref(), *limits);
+        let mut shard = self.shard(topic);
+        // Others have missed other events: they are served from a whole window.
+        let mut is_whole = is_shared && since.is_some();
+        match shard.get(topic) {
+            Some(Entry::Loading(loading)) => return Look::Wait(loading.done.subscribe()),
+            Some(Entry::Ready(window)) => match window.since(since, limits) {
+                Ok(recovery) => return Look::Found(recovery),
+                // The store is told which event it has lost.
+                Err(Unknown::Ahead) if query.is_received => {}
+                Err(Unknown::Ahead | Unknown::Foreign) if window.is_asked_since(asked) => {
+                    return Look::Found(window.finally_since(since, limits));
+                }
+                Err(Unknown::Ahead | Unknown::Foreign) => {}
+                Err(Unknown::TooShort) => is_whole = true,
+            },
+            None => {}
+        }
+        let number = self.queries.fetch_add(1, Ordering::Relaxed);
+        let loading = Loading {
+            number,
+            done: watch::Sender::new(()),
+            delivered: VecDeque::new(),
+            most: limits.events,
+            is_outdated: false,
+        };
+        let before = shard.insert(topic.clone(), Entry::Loading(loading));
+        self.forget(before);
+        Look::Query { number, is_whole }
+    }
+
+    /// Keeps the window that a query has returned, extended by what was delivered meanwhile, unless
+    /// an event may be missing.
+    pub(in crate::channels) fn finish(&self, topic: &GroupName, number: u64, mut window: Window) {
+        let mut shard = self.shard(topic);
+        let Some(Entry::Loading(loading)) = shard.get_mut(topic) else {
+            return;
+        };
+        if loading.number != number {
+            return;
+        }
+        let delivered = std::mem::take(&mut loading.delivered);
+        let mut events = delivered.into_iter();
+        let is_current = !loading.is_outdated
+            && events.all(|(position, envelope)| window.push(&position, envelope));
+        if !is_current {
+            shard.remove(topic);
+            return;
+        }
+        self.add(window.bytes());
+        self.fit(&mut window);
+        shard.insert(topic.clone(), Entry::Ready(window));
+    }
+
+    /// Ends a query that returned nothing.
+    pub(in crate::channels) fn abandon(&self, topic: &GroupName, number: u64) {
+        let mut shard = self.shard(topic);
+        if let Some(Entry::Loading(loading)) = shard.get(topic)
+            && loading.number == number
+        {
+            shard.remove(topic);
+        }
+    }
+
+    /// Records an event that is about to be delivered to the members of the topic.
+    pub(in crate::channels) fn record(&self, topic: &GroupName, envelope: &Envelope) {
+        let Some(position) = envelope.position() else {
+            return;
+        };
+        let mut shard = self.shard(topic);
+        match shard.get_mut(topic) {
+            None => {}
+            Some(Entry::Loading(loading)) => {
+                let Loading { delivered, .. } = loading;
+                delivered.push_back((position.clone(), envelope.in_topic(topic)));
+                if delivered.len() > loading.most {
+                    delivered.clear();
+                    loading.is_outdated = true;
+                }
+            }
+            Some(Entry::Ready(window)) => {
+                let before = window.bytes();
+                let is_current = window.push(position, envelope.in_topic(topic));
+                self.bytes.fetch_sub(before, Ordering::Relaxed);
+                self.add(window.bytes());
+                if is_current {
+                    self.fit(window);
+                } else {
+                    let outdated = shard.remove(topic);
+                    self.forget(outdated);
+                }
+            }
+        }
+    }
+
+    /// Drops the window of a topic whose last member has left, or that may lack events.
+    pub(in crate::channels) fn remove(&self, topic: &GroupName) {
+        let removed = self.shard(topic).remove(topic);
+        self.forget(removed);
+    }
+
+    /// Drops all windows, because events may be missing.
+    pub(in crate::channels) fn clear(&self) {
+        for shard in &self.shards {
+            let entries = std::mem::take(&mut *shard.lock().expect(UNPOISONED));
+            entries
+                .into_values()
+                .for_each(|entry| self.forget(Some(entry)));
+        }
+    }
+
+    /// Shortens a window while all windows use too much memory.
+    fn fit(&self, window: &mut Window) {
+        while self.bytes.load(Ordering::Relaxed) > MOST_BYTES && !window.is_empty() {
+            let before = window.bytes();
+            window.shorten();
+            let freed = before - window.bytes();
+            self.bytes.fetch_sub(freed, Ordering::Relaxed);
+        }
+    }
+
+    fn add(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn forget(&self, entry: Option<Entry>) {
+        if let Some(Entry::Ready(window)) = entry {
+            self.bytes.fetch_sub(window.bytes(), Ordering::Relaxed);
+        }
+    }
+
+    fn shard(&self, topic: &GroupName) -> MutexGuard<'_, HashMap<GroupName, Entry>> {
+        let shard = self.hasher.hash_one(topic) as usize % SHARDS;
+        self.shards[shard].lock().expect(UNPOISONED)
+    }
+}
+
+const UNPOISONED: &str = "no code panics while it holds this lock";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channels::topics::{Limits, TopicHistory};
+    use std::time::Duration;
+
+    const LIMITS: Limits = Limits {
+        events: 4,
+        age: Duration::from_secs(60),
+    };
+
+    fn topic() -> GroupName {
+        GroupName::new("lot.7").unwrap()
+    }
+
+    fn event(position: &str) -> Envelope {
+        Envelope::from_bytes(&b"\x81\xa4type\xa4hail"[..]).at(&position.parse().unwrap())
+    }
+
+    fn look(windows: &Windows, since: &str, is_shared: bool) -> Look {
+        windows.look(&topic(), &request(since, false), Instant::now(), is_shared)
+    }
+
+    fn request(since: &str, is_received: bool) -> TopicQuery {
+        TopicQuery {
+            since: Some(since.parse().unwrap()),
+            limits: LIMITS,
+            is_whole: false,
+            is_received,
+        }
+    }
+
+    /// Returns how many events are found; `None` for a gap.
+    fn found(look: Look) -> Option<usize> {
+        match look {
+            Look::Found(recovery) => recovery.all.then_some(recovery.events.len()),
+            Look::Wait(_) => panic!("it is to wait"),
+            Look::Query { .. } => panic!("it is to query"),
+        }
+    }
+
+    fn query(look: Look) -> (u64, bool) {
+        match look {
+            Look::Query { number, is_whole } => (number, is_whole),
+            _ => panic!("no query is needed"),
+        }
+    }
+
+    /// Returns a window of the last `count` events up to 10.
+    fn loaded(count: usize, is_whole: bool) -> Window {
+        let events = vec![(Duration::ZERO, event("1:b")); count];
+        let history = TopicHistory::new("10:a".parse().unwrap(), events);
+        Window::new(&topic(), history, LIMITS, is_whole, Instant::now())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_query_serves_all_that_resume_a_topic() {
+        let windows = Windows::default();
+        let (number, is_whole) = query(look(&windows, "8:a", true));
+        let Look::Wait(mut done) = look(&windows, "7:a", true) else {
+            panic!("a query is under way");
+        };
+
+        windows.record(&topic(), &event("11:a"));
+        windows.finish(&topic(), number, loaded(4, is_whole));
+
+        assert!(is_whole);
+        assert!(done.changed().await.is_err(), "the query has ended");
+        assert_eq!(found(look(&windows, "7:a", true)), Some(4));
+        windows.record(&topic(), &event("12:a"));
+        assert_eq!(found(look(&windows, "11:a", true)), Some(1));
+        assert_eq!(found(look(&windows, "7:a", true)), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_window_that_may_lack_events_is_dropped() {
+        let windows = Windows::default();
+        type Loss = fn(&Windows);
+        let losses: [Loss; 4] = [
+            |windows| windows.clear(),
+            |windows| windows.remove(&topic()),
+            |windows| windows.record(&topic(), &event("12:a")),
+            |windows| windows.record(&topic(), &event("11:b")),
+        ];
+        for lose in losses {
+            let (number, _) = query(look(&windows, "8:a", true));
+            windows.finish(&topic(), number, loaded(4, true));
+            assert_eq!(found(look(&windows, "8:a", true)), Some(2));
+
+            lose(&windows);
+
+            let (number, _) = query(look(&windows, "8:a", true));
+            lose(&windows);
+            windows.finish(&topic(), number, loaded(4, true));
+            let (number, _) = query(look(&windows, "8:a", true));
+            windows.abandon(&topic(), number);
+            assert_eq!(windows.bytes.load(Ordering::Relaxed), 0);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_short_window_is_replaced_by_a_whole_one() {
+        let windows = Windows::default();
+        let (number, is_whole) = query(look(&windows, "9:a", false));
+        windows.finish(&topic(), number, loaded(1, is_whole));
+        assert!(!is_whole);
+
+        let (number, is_whole) = query(look(&windows, "7:a", false));
+        windows.finish(&topic(), number, loaded(2, is_whole));
+
+        assert!(is_whole);
+        assert_eq!(found(look(&windows, "7:a", false)), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_ahead_is_a_gap_only_if_a_later_query_says_so() {
+        let windows = Windows::default();
+        let (number, _) = query(look(&windows, "9:a", false));
+        windows.finish(&topic(), number, loaded(1, false));
+        tokio::time::advance(Duration::from_secs(1)).await;
+
+        let asked = Instant::now();
+        let look = |is_received| {
+            let request = request("12:a", is_received);
+            windows.look(&topic(), &request, asked, false)
+        };
+        let (number, _) = query(look(false));
+        windows.finish(&topic(), number, loaded(0, false));
+
+        assert_eq!(found(look(false)), None);
+        // Events that were received are lost: the store has to know.
+        query(look(true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_memory_of_all_windows_is_bounded() {
+        let windows = Windows::default();
+        windows.add(MOST_BYTES - 1000);
+        let (number, _) = query(look(&windows, "8:a", true));
+
+        windows.finish(&topic(), number, loaded(4, true));
+
+        assert!(windows.bytes.load(Ordering::Relaxed) <= MOST_BYTES);
+        let (_, is_whole) = query(look(&windows, "6:a", true));
+        assert!(is_whole);
+    }
+}
