@@ -95,7 +95,7 @@ async fn whoever_comes_back_within_the_grace_time_has_not_left(here: &Channels, 
         drop(ana);
         let none = [("ana", 0, "a"), ("witness", 1, "w")];
         witness.sees("a person without a connection", &none).await;
-        assert_eq!(listed(&handle(there, "exam.grace")).await, list(&none));
+        assert_eq!(listed(&handle(here, "exam.grace")).await, list(&none));
 
         let _ana = Follower::enter(back, "exam.grace", "ana", "a").await;
         witness
