@@ -11,6 +11,14 @@
 //! | `store.rs` | the trait of a store, which the processes share |
 //! | `memory.rs` | the store inside one process |
 
+#![cfg_attr(
+    not(feature = "redis"),
+    allow(
+        dead_code,
+        reason = "only a store outside this process forgets entries"
+    )
+)]
+
 mod batch;
 mod event;
 mod hub;
