@@ -82,7 +82,7 @@ async fn a_restricted_user_may_do_what_presence_needs() {
     let url = restricted(&redis, &[rules("groups"), rules("presence")]).await;
 
     presence::conforms(async || {
-        let config = RedisConfig::new(url.as_str()).presence_grace(Duration::from_millis(300));
+        let config = RedisConfig::new(url.as_str()).presence_grace(Duration::from_secs(1));
         Channels::redis(config).await.unwrap()
     })
     .await;

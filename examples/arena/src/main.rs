@@ -9,7 +9,7 @@
 //! | `GET /events/room/{name}` | streams every text message of that room as server-sent events |
 //! | `GET /ws/echo` | echoes text and binary messages |
 //! | `GET /ws/room/{name}` | sends every text message verbatim to all members of the room, including the sender |
-//! | `GET /ws/presence/{topic}?key=K` | is a connection of the person K: sends who is connected to the topic, once whole, then each change |
+//! | `GET /ws/presence/{group}?key=K` | is a connection of the person K: sends who is connected to the group, once whole, then each change |
 //! | `GET /ws/topic/{name}` | publishes every text message to that topic, and sends each event as `{"offset","epoch","text"}`; with `?since=OFFSET&epoch=E` first those after that place, and `{"recovered": bool}` |
 //! | `GET`, `POST` below `/ws` | the same four without a WebSocket, over server-sent events |
 //!
@@ -65,7 +65,7 @@ async fn main() -> Result<()> {
     let sockets = PathRouter::new()
         .route("/ws/echo", Echo::application(&channels))
         .route("/ws/room/{name}", Room::application(&channels))
-        .route("/ws/presence/{topic}", Here::application(&channels))
+        .route("/ws/presence/{group}", Here::application(&channels))
         .route(
             "/ws/topic/{name}",
             Follower::application(&channels).with(Provide(History(options.history))),

@@ -1,4 +1,4 @@
-//! Who is connected to a topic.
+//! Who is connected to a group.
 
 use seaway::{
     Context, Handshake, Json, Presence, PresenceEvent, Rejection, Result, Shared, WebSocketConsumer,
@@ -15,9 +15,9 @@ impl WebSocketConsumer for Here {
     type Event = PresenceEvent<String>;
 
     async fn connect(handshake: &mut Handshake<Self::Event>) -> Result<Self, Rejection> {
-        let topic: String = handshake.param("topic")?;
+        let group: String = handshake.param("group")?;
         let key: String = handshake.query("key")?;
-        let here = handshake.present(topic, key, String::new()).await?;
+        let here = handshake.present(group, key, String::new()).await?;
         Ok(Here { here })
     }
 

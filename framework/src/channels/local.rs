@@ -69,7 +69,7 @@ struct Registry {
     channels: Vec<Mutex<HashMap<ChannelName, Member>>>,
     /// Called when a group's last member in this process has left.
     emptied: Box<dyn Fn(&GroupName) + Send + Sync>,
-    /// Called for each topic that a channel was present in when it was closed.
+    /// Called for each group that a channel was present in when it was closed.
     departed: OnceLock<Departed>,
 }
 
@@ -81,8 +81,8 @@ type Members = HashMap<ChannelName, Arc<Slot>>;
 struct Member {
     slot: Arc<Slot>,
     groups: HashSet<GroupName>,
-    /// The topics that it is present in.
-    topics: HashSet<GroupName>,
+    /// The groups that it is present in.
+    present_in: HashSet<GroupName>,
 }
 
 /// The effect of a join on the subscriptions of this process.
@@ -139,7 +139,7 @@ impl LocalChannels {
         let member = Member {
             slot: slot.clone(),
             groups: HashSet::new(),
-            topics: HashSet::new(),
+            present_in: HashSet::new(),
         };
         self.0.channels(&name).insert(name, member);
         let registry = self.0.clone();
@@ -220,7 +220,7 @@ impl LocalChannels {
         self.0.deliveries.fetch_add(deliveries, Ordering::Relaxed);
     }
 
-    /// Has `departed` called for each topic that a channel was present in when it was closed. Only the
+    /// Has `departed` called for each group that a channel was present in when it was closed. Only the
     /// first call has an effect.
     pub(super) fn on_departure(
         &self,
@@ -235,27 +235,29 @@ impl LocalChannels {
         channels.get(channel).map(|member| member.slot.clone())
     }
 
-    /// Records that a channel is present in a topic; returns whether the channel is open.
-    pub(super) fn attend(&self, topic: &GroupName, channel: &ChannelName) -> bool {
+    /// Records that a channel is present in a group; returns whether the channel is open.
+    pub(super) fn attend(&self, group: &GroupName, channel: &ChannelName) -> bool {
         let mut channels = self.0.channels(channel);
         let member = channels.get_mut(channel);
         member
-            .map(|member| member.topics.insert(topic.clone()))
+            .map(|member| member.present_in.insert(group.clone()))
             .is_some()
     }
 
-    /// Records that a channel is not present in a topic any more.
-    pub(super) fn unattend(&self, topic: &GroupName, channel: &ChannelName) {
+    /// Records that a channel is not present in a group any more.
+    pub(super) fn unattend(&self, group: &GroupName, channel: &ChannelName) {
         if let Some(member) = self.0.channels(channel).get_mut(channel) {
-            member.topics.remove(topic);
+            member.present_in.remove(group);
         }
     }
 
-    /// Returns the topics that a channel is present in.
+    /// Returns the groups that a channel is present in.
     pub(super) fn attended(&self, channel: &ChannelName) -> Vec<GroupName> {
         let channels = self.0.channels(channel);
         let member = channels.get(channel);
-        member.map_or_else(Vec::new, |member| member.topics.iter().cloned().collect())
+        member.map_or_else(Vec::new, |member| {
+            member.present_in.iter().cloned().collect()
+        })
     }
 
     /// Notifies the owner of every mailbox that it may have missed events while the transport was
@@ -452,9 +454,9 @@ impl Registry {
         }
         if let Some(departed) = self.departed.get() {
             member
-                .topics
+                .present_in
                 .iter()
-                .for_each(|topic| departed(topic, channel));
+                .for_each(|group| departed(group, channel));
         }
     }
 

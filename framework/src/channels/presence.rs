@@ -14,8 +14,7 @@ const LONGEST_KEY: usize = 256;
 /// The largest meta, encoded, in bytes.
 const LARGEST_META: usize = 16 * 1024;
 
-/// A presence: who is connected under the name of a topic, in all processes that share the channel
-/// layer.
+/// A presence: who is connected to a group, in all processes that share the channel layer.
 ///
 /// `M` is what is known of each person besides their key. The value is a handle, cheap to clone. A
 /// consumer gets it from [`Handshake::present`](crate::Handshake::present) or
@@ -36,14 +35,14 @@ const LARGEST_META: usize = 16 * 1024;
 /// # Result::<()>::Ok(()) }).unwrap();
 /// ```
 pub struct Presence<M> {
-    topic: GroupName,
+    group: GroupName,
     channels: Channels,
     /// The connection that is present, if the handle is that of one.
     channel: Option<ChannelName>,
     meta: PhantomData<fn(M)>,
 }
 
-/// The numbers of people and connections in a topic.
+/// The numbers of people and connections in a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PresenceCount {
@@ -54,16 +53,16 @@ pub struct PresenceCount {
 }
 
 impl Channels {
-    /// Returns the presence of the topic with this name.
+    /// Returns the presence of the group with this name.
     ///
-    /// A topic has the form of a [group name](GroupName), and may have the name of a group; they share
-    /// nothing but the name.
+    /// To be present in a group and to be a member of it are independent: a consumer may be either, or
+    /// both.
     ///
     /// # Errors
     /// [`ErrorKind::Name`] if the name is not a valid group name.
-    pub fn presence<M: Meta>(&self, topic: &str) -> Result<Presence<M>> {
+    pub fn presence<M: Meta>(&self, group: &str) -> Result<Presence<M>> {
         Ok(Presence {
-            topic: GroupName::new(topic)?,
+            group: GroupName::new(group)?,
             channels: self.clone(),
             channel: None,
             meta: PhantomData,
@@ -80,12 +79,12 @@ impl Channels {
     /// Makes a connection of this process present.
     pub(crate) async fn present<M: Meta>(
         &self,
-        topic: &str,
+        group: &str,
         channel: &ChannelName,
         key: String,
         meta: &M,
     ) -> Result<Presence<M>> {
-        let mut presence = self.presence(topic)?;
+        let mut presence = self.presence(group)?;
         if key.len() > LONGEST_KEY {
             let message = format!(
                 "a key of a presence has {} bytes, and may have {LONGEST_KEY}: use the id of a user",
@@ -94,7 +93,7 @@ impl Channels {
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         let hub = self.local_presence()?.hub();
-        hub.enter(&presence.topic, channel, &key, encode(meta)?)
+        hub.enter(&presence.group, channel, &key, encode(meta)?)
             .await?;
         presence.channel = Some(channel.clone());
         Ok(presence)
@@ -112,9 +111,9 @@ impl Channels {
 pub(crate) type Departure = Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
 impl<M: Meta> Presence<M> {
-    /// Returns the name of the topic.
-    pub fn topic(&self) -> &GroupName {
-        &self.topic
+    /// Returns the name of the group.
+    pub fn name(&self) -> &GroupName {
+        &self.group
     }
 
     /// Returns everyone who is present, in any order.
@@ -127,7 +126,7 @@ impl<M: Meta> Presence<M> {
             .channels
             .local_presence()?
             .hub()
-            .list(&self.topic)
+            .list(&self.group)
             .await?;
         let people = people.into_iter().map(|(key, count, meta)| {
             Ok(Present {
@@ -148,7 +147,7 @@ impl<M: Meta> Presence<M> {
             .channels
             .local_presence()?
             .hub()
-            .totals(&self.topic)
+            .totals(&self.group)
             .await?;
         Ok(PresenceCount {
             people: totals.people,
@@ -176,7 +175,7 @@ impl<M: Meta> Presence<M> {
             None => {
                 let message = format!(
                     "cannot update the presence in {}: this handle is not that of a connection; use the one that `present` has returned",
-                    self.topic
+                    self.group
                 );
                 Err(Error::new(ErrorKind::User, message))
             }
@@ -185,7 +184,7 @@ impl<M: Meta> Presence<M> {
 
     pub(crate) async fn update_of(&self, channel: &ChannelName, meta: &M) -> Result<()> {
         let hub = self.channels.local_presence()?.hub();
-        hub.update(&self.topic, channel, encode(meta)?).await
+        hub.update(&self.group, channel, encode(meta)?).await
     }
 
     /// Ends the presence of a connection.
@@ -193,7 +192,7 @@ impl<M: Meta> Presence<M> {
         self.channels
             .local_presence()?
             .hub()
-            .leave(&self.topic, channel);
+            .leave(&self.group, channel);
         Ok(())
     }
 }
@@ -232,14 +231,14 @@ fn decode<M: Meta>(bytes: &[u8]) -> Result<M> {
 
 impl<M> AsRef<str> for Presence<M> {
     fn as_ref(&self) -> &str {
-        self.topic.as_str()
+        self.group.as_str()
     }
 }
 
 impl<M> Clone for Presence<M> {
     fn clone(&self) -> Self {
         Self {
-            topic: self.topic.clone(),
+            group: self.group.clone(),
             channels: self.channels.clone(),
             channel: self.channel.clone(),
             meta: PhantomData,
@@ -249,6 +248,6 @@ impl<M> Clone for Presence<M> {
 
 impl<M> fmt::Debug for Presence<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Presence").field(&self.topic).finish()
+        f.debug_tuple("Presence").field(&self.group).finish()
     }
 }

@@ -37,12 +37,12 @@ impl ConsumerAddress {
 
     pub(super) async fn present<M: Meta>(
         &self,
-        topic: String,
+        group: String,
         key: String,
         meta: M,
     ) -> Result<Presence<M>> {
         let channel = self.open().await?.name();
-        self.channels.present(&topic, channel, key, &meta).await
+        self.channels.present(&group, channel, key, &meta).await
     }
 
     /// Returns what the end of the connection waits for.

@@ -165,7 +165,7 @@ impl<E: Event> Context<E> {
         Ok(group)
     }
 
-    /// Makes this consumer present in a topic; see [`Handshake::present`](crate::Handshake::present).
+    /// Makes this consumer present in a group; see [`Handshake::present`](crate::Handshake::present).
     ///
     /// If it is present there already, it changes to this key and meta, and receives the whole list
     /// again: so it catches up if it has [missed](crate::Missed) events.
@@ -177,15 +177,15 @@ impl<E: Event> Context<E> {
     /// Safe: the consumer is present or not.
     pub async fn present<M: Meta>(
         &self,
-        topic: impl AsRef<str>,
+        group: impl AsRef<str>,
         key: impl ToString,
         meta: M,
     ) -> Result<Presence<M>>
     where
         E: Includes<PresenceEvent<M>>,
     {
-        let (topic, key) = (topic.as_ref().to_owned(), key.to_string());
-        let present = self.channels.present(&topic, &self.channel, key, &meta);
+        let (group, key) = (group.as_ref().to_owned(), key.to_string());
+        let present = self.channels.present(&group, &self.channel, key, &meta);
         present.await
     }
 
@@ -223,7 +223,7 @@ impl<E: Event> Context<E> {
         topic.resume(&self.channel, since).await
     }
 
-    /// Removes this consumer from a group, or ends its presence in a topic, while the connection remains
+    /// Removes this consumer from a group, or ends its presence there, while the connection remains
     /// open.
     ///
     /// # Errors

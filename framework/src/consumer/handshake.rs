@@ -165,7 +165,7 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
         self.address.join(group).await
     }
 
-    /// Makes this consumer present in a topic, as one of the connections of the person with this key.
+    /// Makes this consumer present in a group, as one of the connections of the person with this key.
     ///
     /// The consumer then receives the [whole list and its changes](PresenceEvent) as events. The
     /// presence ends with the connection; the person is present until the last of their connections
@@ -182,7 +182,7 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Name`] if the topic is not a valid group name (through `?` a 400),
+    /// [`ErrorKind::Name`] if the name is not a valid group name (through `?` a 400),
     /// [`ErrorKind::Layer`] if the channel layer did not store it or has no presence (a 503),
     /// [`ErrorKind::TooLarge`] if the key has more than 256 bytes or the meta more than 16 KiB,
     /// [`ErrorKind::Codec`] if the meta cannot be encoded.
@@ -191,15 +191,15 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     /// Safe: the consumer is present or not.
     pub async fn present<M: Meta>(
         &self,
-        topic: impl AsRef<str>,
+        group: impl AsRef<str>,
         key: impl ToString,
         meta: M,
     ) -> Result<Presence<M>>
     where
         E: Includes<PresenceEvent<M>>,
     {
-        let (topic, key) = (topic.as_ref().to_owned(), key.to_string());
-        self.address.present(topic, key, meta).await
+        let (group, key) = (group.as_ref().to_owned(), key.to_string());
+        self.address.present(group, key, meta).await
     }
 
     /// Adds this consumer to a topic, and has it receive what it has missed since a place.

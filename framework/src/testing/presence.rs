@@ -42,9 +42,9 @@ where
     whoever_does_not_come_back_leaves_once(&here, &there).await;
     the_newest_meta_counts(&here, &there).await;
     a_connection_that_ends_its_presence_is_told_nothing_more(&here, &there).await;
-    a_connection_has_one_key_in_a_topic(&here, &there).await;
+    a_connection_has_one_key_in_a_group(&here, &there).await;
     a_connection_that_is_present_again_gets_the_list_again(&here, &there).await;
-    topics_share_nothing(&here, &there).await;
+    groups_share_nothing(&here, &there).await;
     many_come_and_go(&here, &there).await;
     a_process_that_has_just_started_knows_everyone(&here, &connect().await).await;
     only_own_connections_are_present(&here, &there).await;
@@ -86,23 +86,31 @@ async fn connections_of_one_key_are_one_person(here: &Channels, there: &Channels
 }
 
 async fn whoever_comes_back_within_the_grace_time_has_not_left(here: &Channels, there: &Channels) {
-    let mut witness = Follower::enter(here, "exam.grace", "witness", "w").await;
-    for back in [here, there] {
-        let ana = Follower::enter(there, "exam.grace", "ana", "a").await;
-        witness
-            .sees("a person", &[("ana", 1, "a"), ("witness", 1, "w")])
-            .await;
-        drop(ana);
-        let none = [("ana", 0, "a"), ("witness", 1, "w")];
-        witness.sees("a person without a connection", &none).await;
-        assert_eq!(listed(&handle(here, "exam.grace")).await, list(&none));
+    for (group, back) in [("exam.grace-1", there), ("exam.grace-2", here)] {
+        let mut witnesses = [
+            Follower::enter(here, group, "w1", "w").await,
+            Follower::enter(there, group, "w2", "w").await,
+        ];
+        let ana = Follower::enter(there, group, "ana", "a").await;
+        let all = |count| [("ana", count, "a"), ("w1", 1, "w"), ("w2", 1, "w")];
+        for witness in &mut witnesses {
+            witness.sees("everyone", &all(1)).await;
+        }
 
-        let _ana = Follower::enter(back, "exam.grace", "ana", "a").await;
-        witness
-            .sees("the person back", &[("ana", 1, "a"), ("witness", 1, "w")])
-            .await;
+        drop(ana);
+        for (channels, witness) in [here, there].into_iter().zip(&mut witnesses) {
+            witness.sees("no connection", &all(0)).await;
+            let listed = listed(&handle(channels, group)).await;
+            assert_eq!(listed, list(&all(0)), "as its consumers were told");
+        }
+        let _ana = Follower::enter(back, group, "ana", "a").await;
+
+        for witness in &mut witnesses {
+            witness.sees("the person back", &all(1)).await;
+            let told = (witness.joins, witness.leaves);
+            assert_eq!(told, (3, 0), "nobody has left");
+        }
     }
-    assert_eq!((witness.joins, witness.leaves), (2, 0), "nobody has left");
 }
 
 async fn whoever_does_not_come_back_leaves_once(here: &Channels, there: &Channels) {
@@ -164,7 +172,7 @@ async fn a_connection_that_ends_its_presence_is_told_nothing_more(
     assert_eq!(error.expect_err("it has ended").kind(), ErrorKind::User);
 }
 
-async fn a_connection_has_one_key_in_a_topic(here: &Channels, there: &Channels) {
+async fn a_connection_has_one_key_in_a_group(here: &Channels, there: &Channels) {
     let mut witness = Follower::enter(there, "exam.key", "w", "w").await;
     let ana = Follower::enter(here, "exam.key", "guest", "g").await;
     witness
@@ -191,14 +199,14 @@ async fn a_connection_that_is_present_again_gets_the_list_again(here: &Channels,
         .await;
 }
 
-async fn topics_share_nothing(here: &Channels, there: &Channels) {
-    let mut one = Follower::enter(here, "exam.topic-1", "ana", "1").await;
-    let mut two = Follower::enter(there, "exam.topic-2", "ana", "2").await;
+async fn groups_share_nothing(here: &Channels, there: &Channels) {
+    let mut one = Follower::enter(here, "exam.group-1", "ana", "1").await;
+    let mut two = Follower::enter(there, "exam.group-2", "ana", "2").await;
 
-    one.sees("one topic", &[("ana", 1, "1")]).await;
+    one.sees("one group", &[("ana", 1, "1")]).await;
     two.sees("the other", &[("ana", 1, "2")]).await;
     assert!(!one.receives_now() && !two.receives_now());
-    assert_eq!(listed(&handle(here, "exam.topic-3")).await, list(&[]));
+    assert_eq!(listed(&handle(here, "exam.group-3")).await, list(&[]));
 }
 
 /// More than are declared at once.
@@ -268,8 +276,8 @@ fn list(people: &[(&str, u32, &str)]) -> List {
         .collect()
 }
 
-fn handle(channels: &Channels, topic: &str) -> Presence<String> {
-    channels.presence(topic).expect("a valid name")
+fn handle(channels: &Channels, group: &str) -> Presence<String> {
+    channels.presence(group).expect("a valid name")
 }
 
 async fn listed(presence: &Presence<String>) -> List {
@@ -287,12 +295,12 @@ fn collect(people: Vec<Present<String>>) -> List {
 async fn enter(
     channels: &Channels,
     mailbox: &Mailbox,
-    topic: &str,
+    group: &str,
     key: &str,
     meta: &str,
 ) -> Presence<String> {
     let meta = meta.to_owned();
-    let entering = channels.present(topic, mailbox.name(), key.to_owned(), &meta);
+    let entering = channels.present(group, mailbox.name(), key.to_owned(), &meta);
     soon("a presence", entering).await.expect("present")
 }
 
@@ -307,10 +315,10 @@ struct Follower {
 }
 
 impl Follower {
-    async fn enter(channels: &Channels, topic: &str, key: &str, meta: &str) -> Self {
+    async fn enter(channels: &Channels, group: &str, key: &str, meta: &str) -> Self {
         let mailbox = channels.open().await.expect("a channel");
         Self {
-            presence: enter(channels, &mailbox, topic, key, meta).await,
+            presence: enter(channels, &mailbox, group, key, meta).await,
             mailbox,
             list: None,
             joins: 0,
@@ -343,8 +351,8 @@ impl Follower {
 
     fn take(&mut self, event: PresenceEvent<String>) {
         match (event, &mut self.list) {
-            (PresenceEvent::State { topic, people }, list @ None) => {
-                assert_eq!(topic, *self.presence.topic());
+            (PresenceEvent::State { group, people }, list @ None) => {
+                assert_eq!(group, *self.presence.name());
                 let people = collect(people);
                 self.joins += people.len();
                 *list = Some(people);

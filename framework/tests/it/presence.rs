@@ -178,7 +178,7 @@ struct Written {
 #[consumer(forward)]
 impl Written {
     async fn receive(&mut self, text: String) -> Result<()> {
-        assert_eq!(self.here.topic().as_str(), format!("lot.{}", self.lot));
+        assert_eq!(self.here.name().as_str(), format!("lot.{}", self.lot));
         Ok(self
             .here
             .update(u32::try_from(text.len() + self.key.len())?)

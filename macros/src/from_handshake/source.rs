@@ -35,7 +35,7 @@ impl Source {
 
 /// What a connection is present as.
 pub(super) struct Present {
-    pub(super) topic: Template,
+    pub(super) group: Template,
     pub(super) key: Expr,
     /// `Default::default()` if there is none.
     pub(super) meta: Option<Expr>,
@@ -131,8 +131,8 @@ fn presence(attribute: &Attribute) -> Result<Present> {
             }
         }
         let key = key.ok_or_else(|| Error::new_spanned(&text, EXAMPLE))?;
-        let topic = Template::read(&text)?;
-        Ok(Present { topic, key, meta })
+        let group = Template::read(&text)?;
+        Ok(Present { group, key, meta })
     })
 }
 

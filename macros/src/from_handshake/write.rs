@@ -164,12 +164,12 @@ fn fill(field: &Filled, consumer: &Consumer) -> TokenStream {
         },
         Source::Group(template) => join(field, template, consumer, span),
         Source::Presence(present) => {
-            let Present { topic, key, meta } = &**present;
-            let topic = group_name(topic, consumer, span);
+            let Present { group, key, meta } = &**present;
+            let group = group_name(group, consumer, span);
             let default = quote_spanned!(span=> ::core::default::Default::default());
             let meta = meta.as_ref().map_or(default, |meta| quote!(#meta));
             // The field that the key is of is not moved.
-            quote_spanned!(span=> #handshake.present(#topic, &(#key), #meta).await?)
+            quote_spanned!(span=> #handshake.present(#group, &(#key), #meta).await?)
         }
         Source::Default(None) => quote_spanned!(span=> ::core::default::Default::default()),
         Source::Default(Some(value)) => quote!(#value),
@@ -229,7 +229,7 @@ fn join(field: &Filled, template: &Template, consumer: &Consumer, span: Span) ->
     quote_spanned!(span=> #handshake.#join(#name).await?)
 }
 
-/// Generates the name of a group or topic. A placeholder in it is a field that is filled by now, or
+/// Generates the name of a group. A placeholder in it is a field that is filled by now, or
 /// else a path parameter.
 fn group_name(template: &Template, consumer: &Consumer, span: Span) -> TokenStream {
     let handshake = handshake(span);

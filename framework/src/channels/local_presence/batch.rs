@@ -41,7 +41,7 @@ impl Batch {
     }
 
     /// Takes all differences, as an encoded [`PresenceEvent::Changes`](super::PresenceEvent).
-    pub(super) fn take(&mut self, topic: &GroupName) -> Envelope {
+    pub(super) fn take(&mut self, group: &GroupName) -> Envelope {
         self.indexes.clear();
         let (mut joined, mut updated, mut left) = (Vec::new(), Vec::new(), Vec::new());
         for difference in mem::take(&mut self.differences) {
@@ -55,7 +55,7 @@ impl Batch {
         let mut out = Writer::default();
         out.map(1 + lists.into_iter().filter(|is_there| *is_there).count());
         out.text("presence");
-        out.text(topic.as_str());
+        out.text(group.as_str());
         for (name, people) in [("joined", joined), ("updated", updated)] {
             if !people.is_empty() {
                 out.text(name);
@@ -79,11 +79,11 @@ impl Batch {
 }
 
 /// Returns the whole list as an encoded [`PresenceEvent::State`](super::PresenceEvent).
-pub(super) fn state(topic: &GroupName, people: &HashMap<Key, Person>) -> Envelope {
+pub(super) fn state(group: &GroupName, people: &HashMap<Key, Person>) -> Envelope {
     let mut out = Writer::default();
     out.map(2);
     out.text("presence");
-    out.text(topic.as_str());
+    out.text(group.as_str());
     out.text("state");
     out.array(people.len());
     people
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn changes_of_one_person_are_told_as_one_unless_they_join_or_leave_again() {
-        let topic = GroupName::new("lot.7").unwrap();
+        let group = GroupName::new("lot.7").unwrap();
         let mut batch = Batch::default();
         let joined = |key: &str, count| Difference::Joined(key.into(), person(count, "m"));
         let updated = |key: &str, count, meta| Difference::Updated(key.into(), person(count, meta));
@@ -183,9 +183,9 @@ mod tests {
         assert!(batch.add(joined("cy", 1)).is_some());
 
         assert_eq!(
-            decoded(batch.take(&topic)),
+            decoded(batch.take(&group)),
             PresenceEvent::Changes {
-                topic: topic.clone(),
+                group: group.clone(),
                 joined: vec![present("ana", 2, "n")],
                 updated: vec![present("bo", 5, "m")],
                 left: vec![Left {
@@ -199,11 +199,11 @@ mod tests {
 
     #[test]
     fn a_list_of_any_length_is_encoded() {
-        let topic = GroupName::new("t".repeat(99)).unwrap();
+        let group = GroupName::new("t".repeat(99)).unwrap();
         for length in [0, 1, 15, 16, 70_000] {
             let people = (0..length).map(|number| (number.to_string().into(), person(1, "m")));
             let people: HashMap<Key, Person> = people.collect();
-            let PresenceEvent::State { people, .. } = decoded(state(&topic, &people)) else {
+            let PresenceEvent::State { people, .. } = decoded(state(&group, &people)) else {
                 panic!("not a state");
             };
             assert_eq!(people.len(), length);

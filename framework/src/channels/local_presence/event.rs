@@ -22,7 +22,7 @@ pub trait Meta: Serialize + DeserializeOwned + Send + Sync + 'static {}
 
 impl<M: Serialize + DeserializeOwned + Send + Sync + 'static> Meta for M {}
 
-/// The event by which a consumer learns who is present in a topic: first the whole list, then each
+/// The event by which a consumer learns who is present in a group: first the whole list, then each
 /// change of it.
 ///
 /// A consumer receives it in its `event` hook once it is [present](crate::Handshake::present). It is
@@ -51,18 +51,18 @@ impl<M: Serialize + DeserializeOwned + Send + Sync + 'static> Meta for M {}
 pub enum PresenceEvent<M> {
     /// The whole list, which comes once, before all changes.
     State {
-        /// The topic.
+        /// The group.
         #[serde(rename = "presence")]
-        topic: GroupName,
+        group: GroupName,
         /// All people, in any order; this consumer's own person is among them, or joins afterwards.
         #[serde(rename = "state")]
         people: Vec<Present<M>>,
     },
     /// Changes of the list since the event before.
     Changes {
-        /// The topic.
+        /// The group.
         #[serde(rename = "presence")]
-        topic: GroupName,
+        group: GroupName,
         /// Those who are new.
         #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
         joined: Vec<Present<M>>,
@@ -77,7 +77,7 @@ pub enum PresenceEvent<M> {
 
 impl<M: Meta> Event for PresenceEvent<M> {}
 
-/// A person who is present in a topic.
+/// A person who is present in a group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Present<M> {
     /// The key under which they are present, as the id of a user.
@@ -88,7 +88,7 @@ pub struct Present<M> {
     pub meta: M,
 }
 
-/// A person who has left a topic.
+/// A person who has left a group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Left {
     /// The key under which they were present.

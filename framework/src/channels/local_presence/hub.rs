@@ -1,9 +1,9 @@
-//! The topics of one process.
+//! The groups of one process.
 
 use super::{
+    group::GroupPresence,
     memory::MemoryStore,
     store::{Changes, Key, Receiver, Sink, Store, Totals},
-    topic::Topic,
 };
 use crate::{
     channels::LocalChannels,
@@ -58,7 +58,7 @@ pub(crate) struct Hub {
     store: Arc<dyn Store>,
     /// How long the store may take to confirm something.
     limit: Duration,
-    topics: Mutex<HashMap<GroupName, Arc<Topic>>>,
+    groups: Mutex<HashMap<GroupName, Arc<GroupPresence>>>,
 }
 
 impl LocalPresence {
@@ -80,12 +80,12 @@ impl LocalPresence {
             local: local.clone(),
             store: store(Sink::new(hub.clone())),
             limit,
-            topics: Mutex::default(),
+            groups: Mutex::default(),
         });
         let weak = Arc::downgrade(&hub);
-        local.on_departure(move |topic, channel| {
+        local.on_departure(move |group, channel| {
             if let Some(hub) = weak.upgrade() {
-                hub.leave(topic, channel);
+                hub.leave(group, channel);
             }
         });
         Self(hub)
@@ -97,7 +97,7 @@ impl LocalPresence {
 }
 
 impl Hub {
-    /// Makes a connection of this process present in a topic, and waits until the store has confirmed
+    /// Makes a connection of this process present in a group, and waits until the store has confirmed
     /// it.
     ///
     /// # Errors
@@ -105,14 +105,14 @@ impl Hub {
     /// confirm it in time. The connection is not present then.
     pub(crate) async fn enter(
         self: &Arc<Self>,
-        topic: &GroupName,
+        group: &GroupName,
         channel: &ChannelName,
         key: &str,
         meta: Bytes,
     ) -> Result<()> {
         let elsewhere = || {
             let message = format!(
-                "cannot make channel {channel} present in {topic}: it is not open in this process"
+                "cannot make channel {channel} present in {group}: it is not open in this process"
             );
             Error::new(ErrorKind::Layer, message)
         };
@@ -120,16 +120,16 @@ impl Hub {
         let (waiter, outcome) = oneshot::channel();
         let mut undo = Undo {
             hub: self,
-            topic,
+            group,
             channel,
             is_due: true,
         };
-        self.with_topic(topic, |topic| topic.enter(&slot, key.into(), meta, waiter));
+        self.with_group(group, |group| group.enter(&slot, key.into(), meta, waiter));
         // In this order: a mailbox that is dropped meanwhile is not attended any more.
-        if !self.local.attend(topic, channel) {
+        if !self.local.attend(group, channel) {
             return Err(elsewhere());
         }
-        self.confirmed(topic, outcome).await?;
+        self.confirmed(group, outcome).await?;
         undo.is_due = false;
         Ok(())
     }
@@ -137,27 +137,27 @@ impl Hub {
     /// Changes the meta of a connection of this process.
     ///
     /// # Errors
-    /// [`ErrorKind::User`] if it is not present in the topic; otherwise as [`enter`](Self::enter).
+    /// [`ErrorKind::User`] if it is not present in the group; otherwise as [`enter`](Self::enter).
     pub(crate) async fn update(
         &self,
-        topic: &GroupName,
+        group: &GroupName,
         channel: &ChannelName,
         meta: Bytes,
     ) -> Result<()> {
         let (waiter, outcome) = oneshot::channel();
-        let found = self.topics().get(topic).cloned();
-        if !found.is_some_and(|topic| topic.update(channel, meta, waiter)) {
+        let found = self.groups().get(group).cloned();
+        if !found.is_some_and(|group| group.update(channel, meta, waiter)) {
             let message = format!(
-                "cannot update a presence in {topic}: the connection is not present there; call `present` first"
+                "cannot update a presence in {group}: the connection is not present there; call `present` first"
             );
             return Err(Error::new(ErrorKind::User, message));
         }
-        self.confirmed(topic, outcome).await
+        self.confirmed(group, outcome).await
     }
 
     async fn confirmed(
         &self,
-        topic: &GroupName,
+        group: &GroupName,
         outcome: oneshot::Receiver<Result<(), Arc<str>>>,
     ) -> Result<()> {
         let why = match timeout(self.limit, outcome).await {
@@ -169,15 +169,15 @@ impl Hub {
                 self.limit.as_secs_f32()
             )),
         };
-        let message = format!("a presence in {topic} was not stored: {why}");
+        let message = format!("a presence in {group} was not stored: {why}");
         Err(Error::new(ErrorKind::Layer, message))
     }
 
-    /// Ends the presence of a connection in a topic.
-    pub(crate) fn leave(&self, topic: &GroupName, channel: &ChannelName) {
-        self.local.unattend(topic, channel);
-        if let Some(topic) = self.topics().get(topic) {
-            topic.leave(channel);
+    /// Ends the presence of a connection in a group.
+    pub(crate) fn leave(&self, group: &GroupName, channel: &ChannelName) {
+        self.local.unattend(group, channel);
+        if let Some(group) = self.groups().get(group) {
+            group.leave(channel);
         }
     }
 
@@ -191,48 +191,48 @@ impl Hub {
         if attended.is_empty() {
             return None;
         }
-        let topics = self.topics();
+        let groups = self.groups();
         let left: Vec<_> = attended
             .iter()
-            .filter_map(|topic| topics.get(topic).cloned())
+            .filter_map(|group| groups.get(group).cloned())
             .collect();
         Some(async move {
             let deadline = Instant::now() + DEPARTURE;
-            for topic in left {
-                if let Some(settled) = topic.settled() {
+            for group in left {
+                if let Some(settled) = group.settled() {
                     _ = timeout_at(deadline, settled).await;
                 }
             }
         })
     }
 
-    /// Returns everyone in a topic: key, count and meta.
+    /// Returns everyone in a group: key, count and meta.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if the store does not respond in time.
-    pub(crate) async fn list(&self, topic: &GroupName) -> Result<Vec<(Key, u32, Bytes)>> {
-        let found = self.topics().get(topic).cloned();
-        if let Some(list) = found.and_then(|topic| topic.list()) {
+    pub(crate) async fn list(&self, group: &GroupName) -> Result<Vec<(Key, u32, Bytes)>> {
+        let found = self.groups().get(group).cloned();
+        if let Some(list) = found.and_then(|group| group.list()) {
             return Ok(list);
         }
-        let snapshot = self.in_time(topic, self.store.read(topic)).await?;
+        let snapshot = self.in_time(group, self.store.read(group)).await?;
         let people = snapshot.people.into_iter();
         Ok(people
             .map(|(key, record)| (key, record.count, record.meta))
             .collect())
     }
 
-    /// Returns how many are in a topic.
+    /// Returns how many are in a group.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if the store does not respond in time.
-    pub(crate) async fn totals(&self, topic: &GroupName) -> Result<Totals> {
-        self.in_time(topic, self.store.totals(topic)).await
+    pub(crate) async fn totals(&self, group: &GroupName) -> Result<Totals> {
+        self.in_time(group, self.store.totals(group)).await
     }
 
     async fn in_time<T>(
         &self,
-        topic: &GroupName,
+        group: &GroupName,
         answer: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let mut answer = pin!(answer);
@@ -245,70 +245,70 @@ impl Hub {
             Ok(answer) => answer,
             Err(_) => {
                 let seconds = self.limit.as_secs_f32();
-                let message = format!("the presence in {topic} was not read within {seconds} s");
+                let message = format!("the presence in {group} was not read within {seconds} s");
                 Err(Error::new(ErrorKind::Layer, message))
             }
         }
     }
 
-    /// Calls `act` on a topic, which is created and kept up to date if it is new.
-    fn with_topic(self: &Arc<Self>, name: &GroupName, act: impl FnOnce(&Topic)) {
-        let mut topics = self.topics();
-        if let Some(topic) = topics.get(name) {
-            return act(topic);
+    /// Calls `act` on a group, which is created and kept up to date if it is new.
+    fn with_group(self: &Arc<Self>, name: &GroupName, act: impl FnOnce(&GroupPresence)) {
+        let mut groups = self.groups();
+        if let Some(group) = groups.get(name) {
+            return act(group);
         }
-        let topic = Topic::new(name, &self.local);
-        act(&topic);
-        topics.insert(name.clone(), topic.clone());
-        drop(topics);
+        let group = GroupPresence::new(name, &self.local);
+        act(&group);
+        groups.insert(name.clone(), group.clone());
+        drop(groups);
         let (hub, name) = (self.clone(), name.clone());
         let store = self.store.clone();
-        let end = move |topic: &Topic| {
-            let mut topics = hub.topics();
-            let is_idle = topic.is_idle();
+        let end = move |group: &GroupPresence| {
+            let mut groups = hub.groups();
+            let is_idle = group.is_idle();
             if is_idle {
-                topics.remove(&name);
+                groups.remove(&name);
             }
             is_idle
         };
-        tokio::spawn(topic.run(store, end));
+        tokio::spawn(group.run(store, end));
     }
 
-    /// It is locked before a topic's own state.
-    fn topics(&self) -> MutexGuard<'_, HashMap<GroupName, Arc<Topic>>> {
-        self.topics
+    /// It is locked before a group's own state.
+    fn groups(&self) -> MutexGuard<'_, HashMap<GroupName, Arc<GroupPresence>>> {
+        self.groups
             .lock()
             .expect("no code panics while it holds this lock")
     }
 }
 
 impl Receiver for Hub {
-    fn received(&self, topic: &GroupName, changes: Changes) {
-        let found = self.topics().get(topic).cloned();
-        if let Some(topic) = found {
-            topic.received(changes);
+    fn received(&self, group: &GroupName, changes: Changes) {
+        let found = self.groups().get(group).cloned();
+        if let Some(group) = found {
+            group.received(changes);
         }
     }
 
     fn forgotten(&self, concerns: &dyn Fn(&GroupName) -> bool) {
-        for (name, topic) in &*self.topics() {
+        for (name, group) in &*self.groups() {
             if concerns(name) {
-                topic.forgotten();
+                group.forgotten();
             }
         }
     }
 
     fn is_connected(&self, concerns: &dyn Fn(&GroupName) -> bool) -> bool {
-        let topics = self.topics();
-        let mut concerned = topics.iter().filter(|(name, _)| concerns(name));
-        concerned.any(|(_, topic)| topic.has_connections())
+        let groups = self.groups();
+        let mut concerned = groups.iter().filter(|(name, _)| concerns(name));
+        concerned.any(|(_, group)| group.has_connections())
     }
 }
 
 /// A presence that the store has not confirmed yet.
 struct Undo<'a> {
     hub: &'a Hub,
-    topic: &'a GroupName,
+    group: &'a GroupName,
     channel: &'a ChannelName,
     is_due: bool,
 }
@@ -316,16 +316,16 @@ struct Undo<'a> {
 impl Drop for Undo<'_> {
     fn drop(&mut self) {
         if self.is_due {
-            self.hub.leave(self.topic, self.channel);
+            self.hub.leave(self.group, self.channel);
         }
     }
 }
 
 impl fmt::Debug for LocalPresence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let topics = self.0.topics().len();
+        let groups = self.0.groups().len();
         f.debug_struct("LocalPresence")
-            .field("topics", &topics)
+            .field("groups", &groups)
             .finish_non_exhaustive()
     }
 }

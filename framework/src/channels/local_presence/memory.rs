@@ -16,12 +16,12 @@ use tokio::time::Instant;
 pub(super) struct MemoryStore {
     sink: Sink,
     grace: Duration,
-    topics: Mutex<HashMap<GroupName, TopicTable>>,
+    groups: Mutex<HashMap<GroupName, GroupTable>>,
 }
 
-/// The list of one topic.
+/// The list of one group.
 #[derive(Default)]
-struct TopicTable {
+struct GroupTable {
     number: u64,
     people: HashMap<Key, StoredPerson>,
 }
@@ -37,12 +37,12 @@ impl MemoryStore {
         Self {
             sink,
             grace,
-            topics: Mutex::default(),
+            groups: Mutex::default(),
         }
     }
 
-    fn topics(&self) -> MutexGuard<'_, HashMap<GroupName, TopicTable>> {
-        self.topics
+    fn groups(&self) -> MutexGuard<'_, HashMap<GroupName, GroupTable>> {
+        self.groups
             .lock()
             .expect("no code panics while it holds this lock")
     }
@@ -50,23 +50,23 @@ impl MemoryStore {
     /// Changes a list, and passes the changes on; returns the version.
     fn change(
         &self,
-        topic: &GroupName,
-        change: impl FnOnce(&mut TopicTable) -> Vec<Change>,
+        group: &GroupName,
+        change: impl FnOnce(&mut GroupTable) -> Vec<Change>,
     ) -> Version {
-        let mut topics = self.topics();
-        let table = topics.entry(topic.clone()).or_default();
+        let mut groups = self.groups();
+        let table = groups.entry(group.clone()).or_default();
         let changes = change(table);
         table.number += u64::from(!changes.is_empty());
         let version = table.version();
-        drop(topics);
+        drop(groups);
         if !changes.is_empty() {
-            self.sink.received(topic, Changes { version, changes });
+            self.sink.received(group, Changes { version, changes });
         }
         version
     }
 }
 
-impl TopicTable {
+impl GroupTable {
     /// It lasts as long as this process, or as it has people: an epoch has no purpose here.
     fn version(&self) -> Version {
         Version {
@@ -128,16 +128,16 @@ impl Store for MemoryStore {
         pending().await
     }
 
-    async fn unsubscribe(&self, topic: &GroupName) {
+    async fn unsubscribe(&self, group: &GroupName) {
         // Nobody is told of it any more, so nobody is in it.
-        self.topics().remove(topic);
+        self.groups().remove(group);
     }
 
-    async fn read(&self, topic: &GroupName) -> Result<Snapshot> {
-        let topics = self.topics();
-        let Some(table) = topics.get(topic) else {
+    async fn read(&self, group: &GroupName) -> Result<Snapshot> {
+        let groups = self.groups();
+        let Some(table) = groups.get(group) else {
             return Ok(Snapshot {
-                version: TopicTable::default().version(),
+                version: GroupTable::default().version(),
                 people: Vec::new(),
                 run: None,
             });
@@ -163,9 +163,9 @@ impl Store for MemoryStore {
         })
     }
 
-    async fn totals(&self, topic: &GroupName) -> Result<Totals> {
-        let topics = self.topics();
-        let Some(table) = topics.get(topic) else {
+    async fn totals(&self, group: &GroupName) -> Result<Totals> {
+        let groups = self.groups();
+        let Some(table) = groups.get(group) else {
             return Ok(Totals::default());
         };
         let counts = table
@@ -178,8 +178,8 @@ impl Store for MemoryStore {
         })
     }
 
-    async fn declare(&self, topic: &GroupName, people: &[Declaration]) -> Result<Declared> {
-        let version = self.change(topic, |table| {
+    async fn declare(&self, group: &GroupName, people: &[Declaration]) -> Result<Declared> {
+        let version = self.change(group, |table| {
             let people = people.iter();
             people
                 .filter_map(|declaration| table.declare(declaration, self.grace))
@@ -188,15 +188,15 @@ impl Store for MemoryStore {
         Ok(Declared::Stored(Some(version)))
     }
 
-    async fn expire(&self, topic: &GroupName, keys: &[Key]) -> Result<Option<Version>> {
-        let version = self.change(topic, |table| {
+    async fn expire(&self, group: &GroupName, keys: &[Key]) -> Result<Option<Version>> {
+        let version = self.change(group, |table| {
             keys.iter().filter_map(|key| table.expire(key)).collect()
         });
         Ok(Some(version))
     }
 
-    async fn refresh(&self, topic: &GroupName) -> Result<Option<Version>> {
-        Ok(self.topics().get(topic).map(TopicTable::version))
+    async fn refresh(&self, group: &GroupName) -> Result<Option<Version>> {
+        Ok(self.groups().get(group).map(GroupTable::version))
     }
 
     fn refresh_every(&self) -> Option<Duration> {

@@ -2,10 +2,10 @@
 //!
 //! | file | contents |
 //! | --- | --- |
-//! | `hub.rs` | the topics of one process |
-//! | `topic.rs` | one topic, and the task that keeps it up to date |
-//! | `own.rs` | the people of one topic who are connected to this process |
-//! | `replica.rs` | the list of one topic as this process has it |
+//! | `hub.rs` | the groups of one process |
+//! | `group.rs` | one group, and the task that keeps it up to date |
+//! | `own.rs` | the people of one group who are connected to this process |
+//! | `replica.rs` | the list of one group as this process has it |
 //! | `batch.rs` | differences that are told together |
 //! | `event.rs` | the events by which consumers are told |
 //! | `store.rs` | the trait of a store, which the processes share |
@@ -21,12 +21,12 @@
 
 mod batch;
 mod event;
+mod group;
 mod hub;
 mod memory;
 mod own;
 mod replica;
 pub(super) mod store;
-mod topic;
 
 pub use self::{
     event::{Left, Meta, PresenceEvent, Present},

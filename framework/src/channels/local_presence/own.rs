@@ -1,4 +1,4 @@
-//! The people of one topic who are connected to this process.
+//! The people of one group who are connected to this process.
 
 use super::store::{Declaration, Key, Version};
 use crate::{error::Result, name::ChannelName};

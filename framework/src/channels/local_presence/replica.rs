@@ -1,11 +1,11 @@
-//! The list of one topic as this process has it, and the rules by which it follows the store.
+//! The list of one group as this process has it, and the rules by which it follows the store.
 
 use super::store::{Change, Changes, Key, Record, Snapshot, Version};
 use bytes::Bytes;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// The list of a topic, as the members of this process were told.
+/// The list of a group, as the members of this process were told.
 #[derive(Default)]
 pub(super) struct Replica {
     version: Option<Version>,

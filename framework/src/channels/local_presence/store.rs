@@ -11,10 +11,10 @@ use std::{
 /// The key of a person.
 pub(crate) type Key = Arc<str>;
 
-/// The place of a change among those of its topic.
+/// The place of a change among those of its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Version {
-    /// Distinguishes two lists of one topic: a store that has lost a list, or dropped an empty one,
+    /// Distinguishes two lists of one group: a store that has lost a list, or dropped an empty one,
     /// begins another.
     pub(crate) epoch: u64,
     /// The number of changes so far.
@@ -42,14 +42,14 @@ pub(crate) struct Change {
     pub(crate) record: Option<Record>,
 }
 
-/// One change of a topic.
+/// One change of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Changes {
     pub(crate) version: Version,
     pub(crate) changes: Vec<Change>,
 }
 
-/// The list of a topic.
+/// The list of a group.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
     pub(crate) version: Version,
@@ -58,7 +58,7 @@ pub(crate) struct Snapshot {
     pub(crate) run: Option<Arc<str>>,
 }
 
-/// How many people are in a topic.
+/// How many people are in a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) people: u64,
@@ -82,7 +82,7 @@ pub(crate) enum Declared {
     /// It is stored, at the latest by this version of the list; `None` if the list is empty.
     Stored(Option<Version>),
     /// The store has forgotten this process, and stored nothing. It is now known again, and its
-    /// topics are declared again.
+    /// groups are declared again.
     Forgotten,
 }
 
@@ -92,33 +92,33 @@ pub(crate) enum Declared {
 /// dropped at any time, and repeated.
 #[async_trait]
 pub(crate) trait Store: Send + Sync + 'static {
-    /// Subscribes to the changes of a topic, which are passed to the [`Sink`]; returns the number of
+    /// Subscribes to the changes of a group, which are passed to the [`Sink`]; returns the number of
     /// the subscription.
-    async fn subscribe(&self, topic: &GroupName) -> Result<u64>;
+    async fn subscribe(&self, group: &GroupName) -> Result<u64>;
 
     /// Waits until the subscription with this number is lost.
-    async fn lost(&self, topic: &GroupName, subscription: u64);
+    async fn lost(&self, group: &GroupName, subscription: u64);
 
     /// Ends the subscription.
-    async fn unsubscribe(&self, topic: &GroupName);
+    async fn unsubscribe(&self, group: &GroupName);
 
     /// Returns the whole list.
-    async fn read(&self, topic: &GroupName) -> Result<Snapshot>;
+    async fn read(&self, group: &GroupName) -> Result<Snapshot>;
 
     /// Returns the numbers alone.
-    async fn totals(&self, topic: &GroupName) -> Result<Totals>;
+    async fn totals(&self, group: &GroupName) -> Result<Totals>;
 
     /// Stores what this process says of some people.
-    async fn declare(&self, topic: &GroupName, people: &[Declaration]) -> Result<Declared>;
+    async fn declare(&self, group: &GroupName, people: &[Declaration]) -> Result<Declared>;
 
     /// Removes those of these people whose grace time is over; returns the version of the list, or `None`
     /// if the store does not have it.
-    async fn expire(&self, topic: &GroupName, keys: &[Key]) -> Result<Option<Version>>;
+    async fn expire(&self, group: &GroupName, keys: &[Key]) -> Result<Option<Version>>;
 
-    /// Keeps the topic from expiring; returns its version, or `None` if the store does not have it.
-    async fn refresh(&self, topic: &GroupName) -> Result<Option<Version>>;
+    /// Keeps the group from expiring; returns its version, or `None` if the store does not have it.
+    async fn refresh(&self, group: &GroupName) -> Result<Option<Version>>;
 
-    /// Returns how often topics are to be refreshed, if at all.
+    /// Returns how often groups are to be refreshed, if at all.
     fn refresh_every(&self) -> Option<Duration>;
 
     /// Returns how long people who are missing in a store that has lost data are kept: the processes
@@ -128,13 +128,13 @@ pub(crate) trait Store: Send + Sync + 'static {
 
 /// The receiver of what a store has to tell.
 pub(crate) trait Receiver: Send + Sync {
-    /// Takes changes of a topic, in their order.
-    fn received(&self, topic: &GroupName, changes: Changes);
+    /// Takes changes of a group, in their order.
+    fn received(&self, group: &GroupName, changes: Changes);
 
-    /// Has this process declare all its people again, in the topics that `concerns` selects.
+    /// Has this process declare all its people again, in the groups that `concerns` selects.
     fn forgotten(&self, concerns: &dyn Fn(&GroupName) -> bool);
 
-    /// Returns whether a connection of this process is present in one of these topics.
+    /// Returns whether a connection of this process is present in one of these groups.
     fn is_connected(&self, concerns: &dyn Fn(&GroupName) -> bool) -> bool;
 }
 
@@ -147,9 +147,9 @@ impl Sink {
         Self(receiver)
     }
 
-    pub(crate) fn received(&self, topic: &GroupName, changes: Changes) {
+    pub(crate) fn received(&self, group: &GroupName, changes: Changes) {
         if let Some(receiver) = self.0.upgrade() {
-            receiver.received(topic, changes);
+            receiver.received(group, changes);
         }
     }
 

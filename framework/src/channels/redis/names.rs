@@ -114,23 +114,23 @@ impl Names {
         }
     }
 
-    /// Returns the number of the host that the presence of a topic belongs to.
-    pub(super) fn host_of_presence(&self, topic: &GroupName) -> usize {
-        self.hosts.of(topic.as_str())
+    /// Returns the number of the host that the presence of a group belongs to.
+    pub(super) fn host_of_presence(&self, group: &GroupName) -> usize {
+        self.hosts.of(group.as_str())
     }
 
-    /// Returns the key of the people in a topic, and the channel of its changes.
-    pub(super) fn of_presence(&self, topic: &str) -> String {
-        format!("{}{}:presence:{topic}", self.tag, self.prefix)
+    /// Returns the key of the people in a group, and the channel of its changes.
+    pub(super) fn of_presence(&self, group: &str) -> String {
+        format!("{}{}:presence:{group}", self.tag, self.prefix)
     }
 
-    /// Returns the key of the connections in a topic, by process. A `$` is not valid in a name.
-    pub(super) fn presence_of(&self, topic: &GroupName) -> String {
-        format!("{}{}:presence$of:{topic}", self.tag, self.prefix)
+    /// Returns the key of the connections in a group, by process. A `$` is not valid in a name.
+    pub(super) fn presence_of(&self, group: &GroupName) -> String {
+        format!("{}{}:presence$of:{group}", self.tag, self.prefix)
     }
 
-    /// Returns the key of the topics in which a process has people.
-    pub(super) fn presence_topics(&self, process: &str) -> String {
+    /// Returns the key of the groups in which a process has people.
+    pub(super) fn presence_groups(&self, process: &str) -> String {
         format!("{}{}:presence$process:{process}", self.tag, self.prefix)
     }
 

@@ -122,20 +122,20 @@ impl<E: Event> BlockingContext<E> {
         block_on(self.0.join_as(group))
     }
 
-    /// Makes this consumer present in a topic.
+    /// Makes this consumer present in a group.
     ///
     /// # Errors
     /// As [`Context::present`].
     pub fn present<M: Meta>(
         &self,
-        topic: impl AsRef<str>,
+        group: impl AsRef<str>,
         key: impl ToString,
         meta: M,
     ) -> Result<Presence<M>>
     where
         E: Includes<PresenceEvent<M>>,
     {
-        block_on(self.0.present(topic, key, meta))
+        block_on(self.0.present(group, key, meta))
     }
 
     /// Changes the meta of this connection's person, for all of their connections.
@@ -178,7 +178,7 @@ impl<E: Event> BlockingContext<E> {
         block_on(self.0.resume(topic, since))
     }
 
-    /// Removes this consumer from a group, or ends its presence in a topic, while the connection remains
+    /// Removes this consumer from a group, or ends its presence there, while the connection remains
     /// open.
     ///
     /// ```

@@ -69,7 +69,7 @@ impl<E: Event> BlockingHandshake<E> {
         block_on(self.0.join_as(group))
     }
 
-    /// Makes this consumer present in a topic.
+    /// Makes this consumer present in a group.
     ///
     /// ```
     /// use seaway::{BlockingHandshake, PresenceEvent, Rejection};
@@ -85,14 +85,14 @@ impl<E: Event> BlockingHandshake<E> {
     /// As [`Handshake::present`].
     pub fn present<M: Meta>(
         &self,
-        topic: impl AsRef<str>,
+        group: impl AsRef<str>,
         key: impl ToString,
         meta: M,
     ) -> Result<Presence<M>>
     where
         E: Includes<PresenceEvent<M>>,
     {
-        block_on(self.0.present(topic, key, meta))
+        block_on(self.0.present(group, key, meta))
     }
 
     /// Adds this consumer to a topic, and has it receive what it has missed since a place.

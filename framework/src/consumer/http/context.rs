@@ -275,7 +275,7 @@ impl<E: Event> HttpContext<E> {
         self.common.address.join(group).await
     }
 
-    /// Makes this consumer present in a topic; see [`Handshake::present`](crate::Handshake::present).
+    /// Makes this consumer present in a group; see [`Handshake::present`](crate::Handshake::present).
     ///
     /// ```
     /// use seaway::{HttpContext, Json, PresenceEvent, Reply, Result};
@@ -302,15 +302,15 @@ impl<E: Event> HttpContext<E> {
     /// Safe: the consumer is present or not.
     pub async fn present<M: Meta>(
         &mut self,
-        topic: impl AsRef<str>,
+        group: impl AsRef<str>,
         key: impl ToString,
         meta: M,
     ) -> Result<Presence<M>>
     where
         E: Includes<PresenceEvent<M>>,
     {
-        let (topic, key) = (topic.as_ref().to_owned(), key.to_string());
-        self.common.address.present(topic, key, meta).await
+        let (group, key) = (group.as_ref().to_owned(), key.to_string());
+        self.common.address.present(group, key, meta).await
     }
 
     /// Changes the meta of this connection's person, for all of their connections.
@@ -359,7 +359,7 @@ impl<E: Event> HttpContext<E> {
         self.common.address.resume(topic, since).await
     }
 
-    /// Removes this consumer from a group, or ends its presence in a topic, before the request ends.
+    /// Removes this consumer from a group, or ends its presence there, before the request ends.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if the channel layer did not accept it.

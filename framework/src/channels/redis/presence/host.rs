@@ -53,22 +53,22 @@ impl Drop for Heart {
 }
 
 impl PresenceHost {
-    /// Returns whether a topic is on this host.
-    pub(super) fn has(&self, topic: &GroupName) -> bool {
-        self.names.host_of_presence(topic) == self.number
+    /// Returns whether a group is on this host.
+    pub(super) fn has(&self, group: &GroupName) -> bool {
+        self.names.host_of_presence(group) == self.number
     }
 
-    /// Adds the keys of a script on a topic, and its first arguments, for the people of a process.
-    pub(super) fn keys(&self, script: &mut Pipeline, topic: &GroupName, process: &str) {
+    /// Adds the keys of a script on a group, and its first arguments, for the people of a process.
+    pub(super) fn keys(&self, script: &mut Pipeline, group: &GroupName, process: &str) {
         let Times { grace, kept, .. } = self.times;
-        let channel = self.names.of_presence(topic.as_str());
+        let channel = self.names.of_presence(group.as_str());
         script
             .arg(&channel)
-            .arg(self.names.presence_of(topic))
-            .arg(self.names.presence_topics(process))
+            .arg(self.names.presence_of(group))
+            .arg(self.names.presence_groups(process))
             .arg(self.names.presence_processes())
             .arg(process)
-            .arg(topic.as_str())
+            .arg(group.as_str())
             .arg(self.command("PUBLISH"))
             .arg(&channel)
             .arg(millis(grace))
@@ -89,11 +89,11 @@ impl PresenceHost {
         repeated(&self.link, pipe).await
     }
 
-    /// Subscribes to the changes of a topic; returns the number of the connection.
+    /// Subscribes to the changes of a group; returns the number of the connection.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if Redis refuses.
-    pub(super) async fn subscribe(&self, topic: &GroupName) -> Result<u64> {
+    pub(super) async fn subscribe(&self, group: &GroupName) -> Result<u64> {
         let opening = self.subscriber.get_or_try_init(|| async {
             let inbox = PresenceInbox {
                 sink: self.sink.clone(),
@@ -111,7 +111,7 @@ impl PresenceHost {
         let link = opening.await?;
         let mut pipe = redis::pipe();
         pipe.cmd(self.command("SUBSCRIBE"))
-            .arg(self.names.of_presence(topic.as_str()))
+            .arg(self.names.of_presence(group.as_str()))
             .ignore();
         let ((), up) = repeated(link, &pipe).await?;
         Ok(up.generation)
@@ -124,13 +124,13 @@ impl PresenceHost {
         }
     }
 
-    pub(super) async fn unsubscribe(&self, topic: &GroupName) {
+    pub(super) async fn unsubscribe(&self, group: &GroupName) {
         let Some(up) = self.subscriber.get().and_then(|link| link.current().ok()) else {
             return;
         };
         let mut connection = up.connection;
         let mut unsubscribe = redis::cmd(self.command("UNSUBSCRIBE"));
-        unsubscribe.arg(self.names.of_presence(topic.as_str()));
+        unsubscribe.arg(self.names.of_presence(group.as_str()));
         // A connection that is lost has no subscriptions.
         tokio::select! {
             _ = unsubscribe.exec_async(&mut connection) => {}

@@ -24,7 +24,7 @@ pub(super) struct PresenceInbox {
     pub(super) sink: Sink,
     pub(super) local: LocalChannels,
     pub(super) coding: Arc<Coding>,
-    /// What the channel of a topic begins with.
+    /// What the channel of a group begins with.
     pub(super) prefix: String,
 }
 
@@ -39,9 +39,9 @@ impl redis_link::Inbox for PresenceInbox {
             return;
         };
         let name = str::from_utf8(&channel).ok();
-        let topic = name.and_then(|name| GroupName::new(name.strip_prefix(&self.prefix)?).ok());
-        match (topic, changes(&payload, &self.coding)) {
-            (Some(topic), Some(changes)) => self.sink.received(&topic, changes),
+        let group = name.and_then(|name| GroupName::new(name.strip_prefix(&self.prefix)?).ok());
+        match (group, changes(&payload, &self.coding)) {
+            (Some(group), Some(changes)) => self.sink.received(&group, changes),
             // The next change, or the next refresh, shows that one is missing.
             _ => log_limited!(warn, "skipped a change of a presence that is malformed"),
         }

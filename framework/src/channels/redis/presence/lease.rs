@@ -47,7 +47,7 @@ impl PresenceHost {
         let renewal = self.renew().await?;
         if !renewal.was_held {
             // Others may have removed them.
-            self.sink.forgotten(|topic| self.has(topic));
+            self.sink.forgotten(|group| self.has(group));
         }
         if heart.0.as_ref().is_none_or(AbortHandle::is_finished) {
             let beating = beat(Arc::downgrade(self), renewal, began);
@@ -65,7 +65,7 @@ impl PresenceHost {
             .arg(scripts::RENEW)
             .arg(2)
             .arg(self.names.presence_processes())
-            .arg(self.names.presence_topics(process))
+            .arg(self.names.presence_groups(process))
             .arg(process)
             .arg(millis(lease))
             // Longer than a list lasts of which an ended process has a part.
@@ -87,7 +87,7 @@ impl PresenceHost {
             .arg(scripts::RELEASE)
             .arg(2)
             .arg(self.names.presence_processes())
-            .arg(self.names.presence_topics(process))
+            .arg(self.names.presence_groups(process))
             .arg(process)
             .arg(u8::from(is_ended));
         let (gone,) = self.run::<(i64,)>(&pipe).await?;
@@ -98,10 +98,10 @@ impl PresenceHost {
     async fn remove_all(&self, ended: Vec<String>) {
         for process in ended {
             match self.remove(&process).await {
-                Ok(topics) => {
+                Ok(groups) => {
                     tracing::info!(
                         process,
-                        topics,
+                        groups,
                         "removed the people of a process that has ended from its presences"
                     );
                 }
@@ -120,21 +120,21 @@ impl PresenceHost {
         let mut members = redis::pipe();
         members
             .cmd("SMEMBERS")
-            .arg(self.names.presence_topics(process));
-        let (topics,) = self.run::<(Vec<String>,)>(&members).await?;
-        let topics = topics.into_iter();
-        let topics: Vec<_> = topics
-            .filter_map(|topic| GroupName::new(topic).ok())
+            .arg(self.names.presence_groups(process));
+        let (groups,) = self.run::<(Vec<String>,)>(&members).await?;
+        let groups = groups.into_iter();
+        let groups: Vec<_> = groups
+            .filter_map(|group| GroupName::new(group).ok())
             .collect();
-        for topic in &topics {
+        for group in &groups {
             let mut reap = redis::pipe();
             let script = reap.cmd("EVAL").arg(scripts::REAP).arg(4);
-            self.keys(script, topic, process);
+            self.keys(script, group, process);
             script.arg(MOST_REMOVED);
             while self.run::<(i64,)>(&reap).await? == (1,) {}
         }
         self.release(process, true).await?;
-        Ok(topics.len())
+        Ok(groups.len())
     }
 }
 
@@ -154,7 +154,7 @@ async fn beat(host: Weak<PresenceHost>, first: Renewal, began: Instant) {
             return;
         };
         let mut heart = host.heart.lock().await;
-        if !host.sink.is_connected(|topic| host.has(topic)) {
+        if !host.sink.is_connected(|group| host.has(group)) {
             let process = host.names.presence_process();
             if host.release(process, false).await.unwrap_or(false) {
                 heart.0 = None;
@@ -178,7 +178,7 @@ async fn beat(host: Weak<PresenceHost>, first: Renewal, began: Instant) {
             }
         };
         if !renewal.was_held {
-            host.sink.forgotten(|topic| host.has(topic));
+            host.sink.forgotten(|group| host.has(group));
         }
     }
 }

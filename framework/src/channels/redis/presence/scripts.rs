@@ -2,12 +2,12 @@
 //!
 //! | key | contains |
 //! | --- | --- |
-//! | `<prefix>:presence:<topic>`, a hash | `k<key>`: a person, as the MessagePack array of count, end of the grace time (ms), stamp and meta; `e`: epoch, `s`: number of changes, `c`: number of open connections |
-//! | `<prefix>:presence$of:<topic>`, a hash | `<process><key>`: the open connections of a person in one process; `#<process>`: how many people that process has |
-//! | `<prefix>:presence$process:<process>`, a set | the topics in which a process has people |
+//! | `<prefix>:presence:<group>`, a hash | `k<key>`: a person, as the MessagePack array of count, end of the grace time (ms), stamp and meta; `e`: epoch, `s`: number of changes, `c`: number of open connections |
+//! | `<prefix>:presence$of:<group>`, a hash | `<process><key>`: the open connections of a person in one process; `#<process>`: how many people that process has |
+//! | `<prefix>:presence$process:<process>`, a set | the groups in which a process has people |
 //! | `<prefix>:presence$processes`, a sorted set | the processes that have people, by the end of their lease (ms); `~<process>`: who removes the people of this one, until when |
 //!
-//! All times are those of Redis. Each change is published to the channel `<prefix>:presence:<topic>`, as
+//! All times are those of Redis. Each change is published to the channel `<prefix>:presence:<group>`, as
 //! the MessagePack array of epoch, number, time, and a list of keys and people in turn, empty for one
 //! who has left.
 
@@ -66,8 +66,8 @@ end
 /// ended gives its lease back.
 pub(super) const DECLARE: &str = change!(
     "\
-local people, of, topics, processes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local process, topic, how, channel = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local people, of, groups, processes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local process, group, how, channel = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local grace, kept, fresh = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local lease = redis.call('ZSCORE', processes, process)
 if not lease or tonumber(lease) < now then return {} end
@@ -105,12 +105,12 @@ for i = 8, #ARGV, 4 do
 end
 if mine ~= 0 then
   if redis.call('HINCRBY', of, '#' .. process, mine) > 0 then
-    redis.call('SADD', topics, topic)
-    redis.call('PEXPIRE', topics, kept)
+    redis.call('SADD', groups, group)
+    redis.call('PEXPIRE', groups, kept)
   else
     redis.call('HDEL', of, '#' .. process)
-    redis.call('SREM', topics, topic)
-    if redis.call('EXISTS', topics) == 0 then redis.call('ZREM', processes, process) end
+    redis.call('SREM', groups, group)
+    if redis.call('EXISTS', groups) == 0 then redis.call('ZREM', processes, process) end
   end
 end
 return publish(people, of, how, channel, fresh, grace, kept)"
@@ -132,12 +132,12 @@ end
 return publish(people, of, ARGV[1], ARGV[2], '', tonumber(ARGV[3]), tonumber(ARGV[4]))"
 );
 
-/// Removes connections of a process whose lease is over from one topic, at most as many people as its
+/// Removes connections of a process whose lease is over from one group, at most as many people as its
 /// last argument. Returns whether there may be more.
 pub(super) const REAP: &str = change!(
     "\
-local people, of, topics, processes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local process, topic, how, channel = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local people, of, groups, processes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local process, group, how, channel = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local grace, kept, most = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local lease = redis.call('ZSCORE', processes, process)
 if lease and tonumber(lease) >= now then return 0 end
@@ -161,7 +161,7 @@ for _, field in ipairs(redis.call('HKEYS', of)) do
 end
 if removed < most then
   redis.call('HDEL', of, '#' .. process)
-  redis.call('SREM', topics, topic)
+  redis.call('SREM', groups, group)
 end
 publish(people, of, how, channel, '', grace, kept)
 return removed == most and 1 or 0"
@@ -171,7 +171,7 @@ return removed == most and 1 or 0"
 /// ends (ms), and those whose lease has ended and whose people this process is to remove: no other
 /// process does so within the next seconds.
 pub(super) const RENEW: &str = "\
-local processes, topics = KEYS[1], KEYS[2]
+local processes, groups = KEYS[1], KEYS[2]
 local process, lease, kept, claim = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now = math.floor((time[1] * 1000000 + time[2]) / 1000)
@@ -179,7 +179,7 @@ local before = redis.call('ZSCORE', processes, process)
 local result = {before and tonumber(before) >= now and 1 or 0, lease, {}}
 redis.call('ZADD', processes, now + lease, process)
 redis.call('PEXPIRE', processes, kept)
-redis.call('PEXPIRE', topics, kept)
+redis.call('PEXPIRE', groups, kept)
 for _, ended in ipairs(redis.call('ZRANGEBYSCORE', processes, '-inf', '(' .. now, 'LIMIT', 0, 100)) do
   if ended:sub(1, 1) == '~' then
     redis.call('ZREM', processes, ended)
@@ -200,8 +200,8 @@ return result";
 /// Gives back the lease of a process, or removes one that has ended, unless the process has people.
 /// Returns whether it is gone.
 pub(super) const RELEASE: &str = "\
-local processes, topics = KEYS[1], KEYS[2]
-if redis.call('EXISTS', topics) == 1 then return 0 end
+local processes, groups = KEYS[1], KEYS[2]
+if redis.call('EXISTS', groups) == 1 then return 0 end
 if ARGV[2] == '1' then
   local time = redis.call('TIME')
   local lease = redis.call('ZSCORE', processes, ARGV[1])

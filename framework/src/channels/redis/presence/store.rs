@@ -63,9 +63,9 @@ impl RedisPresence {
         }
     }
 
-    fn host(&self, topic: &GroupName) -> &Arc<PresenceHost> {
+    fn host(&self, group: &GroupName) -> &Arc<PresenceHost> {
         let first = &self.hosts[0];
-        &self.hosts[first.names.host_of_presence(topic)]
+        &self.hosts[first.names.host_of_presence(group)]
     }
 }
 
@@ -77,24 +77,24 @@ fn version((epoch, number): (String, u64)) -> Option<Version> {
 
 #[async_trait]
 impl Store for RedisPresence {
-    async fn subscribe(&self, topic: &GroupName) -> Result<u64> {
-        self.host(topic).subscribe(topic).await
+    async fn subscribe(&self, group: &GroupName) -> Result<u64> {
+        self.host(group).subscribe(group).await
     }
 
-    async fn lost(&self, topic: &GroupName, subscription: u64) {
-        self.host(topic).lost(subscription).await;
+    async fn lost(&self, group: &GroupName, subscription: u64) {
+        self.host(group).lost(subscription).await;
     }
 
-    async fn unsubscribe(&self, topic: &GroupName) {
-        self.host(topic).unsubscribe(topic).await;
+    async fn unsubscribe(&self, group: &GroupName) {
+        self.host(group).unsubscribe(group).await;
     }
 
-    async fn read(&self, topic: &GroupName) -> Result<Snapshot> {
-        let host = self.host(topic);
+    async fn read(&self, group: &GroupName) -> Result<Snapshot> {
+        let host = self.host(group);
         let mut pipe = redis::pipe();
         pipe.cmd("TIME");
         pipe.cmd("HGETALL")
-            .arg(host.names.of_presence(topic.as_str()));
+            .arg(host.names.of_presence(group.as_str()));
         type Answer = ((u64, u64), HashMap<Vec<u8>, Vec<u8>>);
         let (((seconds, micros), fields), up) = host.run_on::<Answer>(&pipe).await?;
         let now = seconds.saturating_mul(1000).saturating_add(micros / 1000);
@@ -117,9 +117,9 @@ impl Store for RedisPresence {
         })
     }
 
-    async fn totals(&self, topic: &GroupName) -> Result<Totals> {
-        let host = self.host(topic);
-        let key = host.names.of_presence(topic.as_str());
+    async fn totals(&self, group: &GroupName) -> Result<Totals> {
+        let host = self.host(group);
+        let key = host.names.of_presence(group.as_str());
         let mut pipe = redis::pipe();
         pipe.cmd("HLEN").arg(&key);
         pipe.cmd("HGET").arg(&key).arg("c");
@@ -131,11 +131,11 @@ impl Store for RedisPresence {
         })
     }
 
-    async fn declare(&self, topic: &GroupName, people: &[Declaration]) -> Result<Declared> {
-        let host = self.host(topic);
+    async fn declare(&self, group: &GroupName, people: &[Declaration]) -> Result<Declared> {
+        let host = self.host(group);
         let mut pipe = redis::pipe();
         let script = pipe.cmd("EVAL").arg(scripts::DECLARE).arg(4);
-        host.keys(script, topic, host.names.presence_process());
+        host.keys(script, group, host.names.presence_process());
         // Exact in Lua; 0 is that of no list.
         script.arg(fastrand::u64(1..1 << 53));
         for person in people {
@@ -154,15 +154,15 @@ impl Store for RedisPresence {
         Ok(Declared::Stored(stored.ok().and_then(version)))
     }
 
-    async fn expire(&self, topic: &GroupName, keys: &[Key]) -> Result<Option<Version>> {
-        let host = self.host(topic);
+    async fn expire(&self, group: &GroupName, keys: &[Key]) -> Result<Option<Version>> {
+        let host = self.host(group);
         let Times { grace, kept, .. } = host.times;
-        let channel = host.names.of_presence(topic.as_str());
+        let channel = host.names.of_presence(group.as_str());
         let mut pipe = redis::pipe();
         let script = pipe.cmd("EVAL").arg(scripts::EXPIRE).arg(2);
         script
             .arg(&channel)
-            .arg(host.names.presence_of(topic))
+            .arg(host.names.presence_of(group))
             .arg(host.command("PUBLISH"))
             .arg(&channel)
             .arg(millis(grace))
@@ -172,14 +172,14 @@ impl Store for RedisPresence {
         Ok(version(reached))
     }
 
-    async fn refresh(&self, topic: &GroupName) -> Result<Option<Version>> {
-        let host = self.host(topic);
+    async fn refresh(&self, group: &GroupName) -> Result<Option<Version>> {
+        let host = self.host(group);
         let kept = millis(host.times.kept);
-        let key = host.names.of_presence(topic.as_str());
+        let key = host.names.of_presence(group.as_str());
         let mut pipe = redis::pipe();
         pipe.cmd("PEXPIRE").arg(&key).arg(kept).ignore();
         pipe.cmd("PEXPIRE")
-            .arg(host.names.presence_of(topic))
+            .arg(host.names.presence_of(group))
             .arg(kept)
             .ignore();
         pipe.cmd("HMGET").arg(&key).arg("e").arg("s");

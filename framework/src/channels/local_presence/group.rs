@@ -1,4 +1,4 @@
-//! One topic in this process: its people, its list, and the consumers that are told of changes.
+//! One group in this process: its people, its list, and the consumers that are told of changes.
 
 use super::{
     batch::{self, Batch},
@@ -26,7 +26,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// The shortest time between two events of one topic; changes in between are told together.
+/// The shortest time between two events of one group; changes in between are told together.
 const WINDOW: Duration = Duration::from_millis(10);
 
 /// How much longer it is for each consumer that is told.
@@ -48,17 +48,17 @@ const SECOND: Duration = Duration::from_millis(250);
 /// How long an attempt to remove people is given before the next one.
 const EXPIRY_RETRY: Duration = Duration::from_millis(500);
 
-/// One topic in this process.
-pub(super) struct Topic {
+/// One group in this process.
+pub(super) struct GroupPresence {
     name: GroupName,
     local: LocalChannels,
-    state: Mutex<TopicState>,
+    state: Mutex<GroupState>,
     changed: Notify,
     /// How much later this process removes people of others.
     second: Duration,
 }
 
-struct TopicState {
+struct GroupState {
     own: Own,
     replica: Replica,
     /// Whether the list is to be read. Meanwhile changes are buffered.
@@ -91,9 +91,9 @@ enum Outcome {
     Unsubscribed,
 }
 
-/// What one task does for a topic.
-struct TopicTask {
-    topic: Arc<Topic>,
+/// What one task does for a group.
+struct GroupTask {
+    group: Arc<GroupPresence>,
     store: Arc<dyn Store>,
     subscription: Option<u64>,
     lost: BoxFuture<()>,
@@ -104,12 +104,12 @@ struct TopicTask {
     expected: Option<Version>,
 }
 
-impl Topic {
+impl GroupPresence {
     pub(super) fn new(name: &GroupName, local: &LocalChannels) -> Arc<Self> {
         Arc::new(Self {
             name: name.clone(),
             local: local.clone(),
-            state: Mutex::new(TopicState {
+            state: Mutex::new(GroupState {
                 own: Own::default(),
                 replica: Replica::default(),
                 is_stale: true,
@@ -211,11 +211,11 @@ impl Topic {
         self.state().is_idle()
     }
 
-    /// Keeps store and consumers up to date, until `end` agrees that the topic is idle.
+    /// Keeps store and consumers up to date, until `end` agrees that the group is idle.
     pub(super) async fn run(self: Arc<Self>, store: Arc<dyn Store>, end: impl Fn(&Self) -> bool) {
-        let mut task = TopicTask {
+        let mut task = GroupTask {
             refresh_at: store.refresh_every().map(|period| Instant::now() + period),
-            topic: self,
+            group: self,
             store,
             subscription: None,
             lost: Box::pin(pending()),
@@ -228,7 +228,7 @@ impl Topic {
             if operation.is_none() {
                 operation = task.next(now);
             }
-            if operation.is_none() && task.subscription.is_none() && end(&task.topic) {
+            if operation.is_none() && task.subscription.is_none() && end(&task.group) {
                 return;
             }
             let due = task.due(now, operation.is_none());
@@ -251,60 +251,60 @@ impl Topic {
                 }
                 () = &mut task.lost => task.lose(),
                 () = timer => {}
-                () = task.topic.changed.notified() => {}
+                () = task.group.changed.notified() => {}
             }
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, TopicState> {
+    fn state(&self) -> MutexGuard<'_, GroupState> {
         self.state
             .lock()
             .expect("no code panics while it holds this lock")
     }
 }
 
-impl TopicTask {
+impl GroupTask {
     /// Returns the next command, if there is one to send now.
     fn next(&mut self, now: Instant) -> Option<Operation> {
         if self.retry_at.is_some_and(|at| at > now) {
             return None;
         }
         self.retry_at = None;
-        let (topic, store) = (self.topic.clone(), self.store.clone());
+        let (group, store) = (self.group.clone(), self.store.clone());
         let Some(_) = self.subscription else {
-            if topic.is_idle() {
+            if group.is_idle() {
                 return None;
             }
             return Some(Box::pin(async move {
-                Outcome::Subscribed(store.subscribe(&topic.name).await)
+                Outcome::Subscribed(store.subscribe(&group.name).await)
             }));
         };
-        let mut state = self.topic.state();
+        let mut state = self.group.state();
         if state.own.is_due() {
             let batch = state.own.take_due(DECLARED_AT_ONCE);
             state.is_declaring = true;
             return Some(Box::pin(async move {
-                let declared = store.declare(&topic.name, &batch.declarations).await;
+                let declared = store.declare(&group.name, &batch.declarations).await;
                 Outcome::Declared(batch, declared)
             }));
         }
         if state.is_idle() {
             return Some(Box::pin(async move {
-                store.unsubscribe(&topic.name).await;
+                store.unsubscribe(&group.name).await;
                 Outcome::Unsubscribed
             }));
         }
         if state.is_stale {
             state.buffered.clear();
             return Some(Box::pin(async move {
-                Outcome::Read(store.read(&topic.name).await)
+                Outcome::Read(store.read(&group.name).await)
             }));
         }
-        let delay = |key: &Key| self.topic.delay(&state.own, key);
+        let delay = |key: &Key| self.group.delay(&state.own, key);
         let expired = state.replica.expired(now, delay);
         if !expired.is_empty() {
             return Some(Box::pin(async move {
-                let removed = store.expire(&topic.name, &expired).await;
+                let removed = store.expire(&group.name, &expired).await;
                 Outcome::Expired(expired, removed)
             }));
         }
@@ -314,7 +314,7 @@ impl TopicTask {
                 return None;
             }
             return Some(Box::pin(async move {
-                Outcome::Refreshed(store.refresh(&topic.name).await)
+                Outcome::Refreshed(store.refresh(&group.name).await)
             }));
         }
         None
@@ -323,10 +323,10 @@ impl TopicTask {
     /// Tells what is to be told now; returns when something is due next. A command that is due starts
     /// only if `is_free`.
     fn due(&self, now: Instant, is_free: bool) -> Option<Instant> {
-        let mut state = self.topic.state();
+        let mut state = self.group.state();
         let gone = state.replica.end_doubts(now);
-        state.tell(gone, &self.topic);
-        let event = state.flush(now, &self.topic);
+        state.tell(gone, &self.group);
+        let event = state.flush(now, &self.group);
         let doubt = state.replica.next_doubt();
         let command = match (is_free, self.retry_at) {
             (false, _) => None,
@@ -334,7 +334,7 @@ impl TopicTask {
             // It waits for a subscription.
             (true, None) if state.is_stale => None,
             (true, None) => {
-                let delay = |key: &Key| self.topic.delay(&state.own, key);
+                let delay = |key: &Key| self.group.delay(&state.own, key);
                 let expiry = state.replica.next_expiry(delay);
                 [expiry, self.refresh_at].into_iter().flatten().min()
             }
@@ -344,14 +344,14 @@ impl TopicTask {
 
     fn complete(&mut self, outcome: Outcome) {
         let now = Instant::now();
-        let mut state = self.topic.state();
+        let mut state = self.group.state();
         let failed = match outcome {
             Outcome::Subscribed(Ok(subscription)) => {
                 state.is_stale = true;
                 // After a loss, the store may have been replaced by an older or empty one.
                 state.own.declare_all();
                 self.subscription = Some(subscription);
-                let (store, name) = (self.store.clone(), self.topic.name.clone());
+                let (store, name) = (self.store.clone(), self.group.name.clone());
                 self.lost = Box::pin(async move { store.lost(&name, subscription).await });
                 None
             }
@@ -373,7 +373,7 @@ impl TopicTask {
             }
             Outcome::Read(Ok(snapshot)) => {
                 let patience = self.store.patience();
-                state.read(snapshot, patience, now, &self.topic);
+                state.read(snapshot, patience, now, &self.group);
                 None
             }
             Outcome::Expired(keys, Ok(version)) => {
@@ -412,7 +412,7 @@ impl TopicTask {
             state.own.reject(&format!("{error:#}").into());
             log_limited!(
                 warn,
-                topic = %self.topic.name,
+                group = %self.group.name,
                 error = %format_args!("{error:#}"),
                 "cannot keep a presence up to date; retrying"
             );
@@ -424,11 +424,11 @@ impl TopicTask {
     fn lose(&mut self) {
         self.subscription = None;
         self.lost = Box::pin(pending());
-        self.topic.state().is_stale = true;
+        self.group.state().is_stale = true;
     }
 }
 
-impl Topic {
+impl GroupPresence {
     /// Returns how much later than its grace time this process removes a person. The process that
     /// they were connected to goes first.
     fn delay(&self, own: &Own, key: &Key) -> Duration {
@@ -439,7 +439,7 @@ impl Topic {
     }
 }
 
-impl TopicState {
+impl GroupState {
     fn is_idle(&self) -> bool {
         self.own.is_empty() && self.audience.is_empty() && self.newcomers.is_empty()
     }
@@ -451,10 +451,10 @@ impl TopicState {
         reached.epoch == version.epoch && reached.number >= version.number
     }
 
-    fn apply(&mut self, changes: Changes, topic: &Topic) {
+    fn apply(&mut self, changes: Changes, group: &GroupPresence) {
         match self.replica.apply(changes, Instant::now()) {
             Applied::Next(differences) => {
-                self.tell(differences, topic);
+                self.tell(differences, group);
                 self.forget_unknown();
             }
             Applied::Old => {}
@@ -462,9 +462,15 @@ impl TopicState {
         }
     }
 
-    fn read(&mut self, snapshot: Snapshot, patience: Duration, now: Instant, topic: &Topic) {
+    fn read(
+        &mut self,
+        snapshot: Snapshot,
+        patience: Duration,
+        now: Instant,
+        group: &GroupPresence,
+    ) {
         let differences = self.replica.replace(snapshot, patience, now);
-        self.tell(differences, topic);
+        self.tell(differences, group);
         let Self { own, replica, .. } = self;
         // Nothing was stored since the list was read.
         own.forget_unknown(|key| replica.people().contains_key(key), |_| true);
@@ -472,7 +478,7 @@ impl TopicState {
         self.is_stale = self.buffered.len() >= MOST_BUFFERED;
         for changes in mem::take(&mut self.buffered) {
             if !self.is_stale {
-                self.apply(changes, topic);
+                self.apply(changes, group);
             }
         }
     }
@@ -501,7 +507,7 @@ impl TopicState {
     }
 
     /// Adds differences to those that are to be told.
-    fn tell(&mut self, differences: Vec<Difference>, topic: &Topic) {
+    fn tell(&mut self, differences: Vec<Difference>, group: &GroupPresence) {
         for difference in differences {
             match &difference {
                 Difference::Joined(key, person) | Difference::Updated(key, person) => {
@@ -511,20 +517,20 @@ impl TopicState {
                 Difference::Left(key) => self.own.seen(key, None),
             }
             if let Some(again) = self.batch.add(difference) {
-                self.tell_batch(topic);
+                self.tell_batch(group);
                 self.batch.add(again);
             }
         }
     }
 
-    fn tell_batch(&mut self, topic: &Topic) {
-        let envelope = self.batch.take(&topic.name);
-        topic.local.deliver_to(self.audience.values(), &envelope);
+    fn tell_batch(&mut self, group: &GroupPresence) {
+        let envelope = self.batch.take(&group.name);
+        group.local.deliver_to(self.audience.values(), &envelope);
     }
 
     /// Tells changes to the audience, and the list to newcomers, if it is time to; returns when it is
     /// otherwise.
-    fn flush(&mut self, now: Instant, topic: &Topic) -> Option<Instant> {
+    fn flush(&mut self, now: Instant, group: &GroupPresence) -> Option<Instant> {
         let has_newcomers = !self.is_stale && !self.newcomers.is_empty();
         if self.batch.is_empty() && !has_newcomers {
             return None;
@@ -533,11 +539,11 @@ impl TopicState {
             return Some(self.next_event);
         }
         if !self.batch.is_empty() {
-            self.tell_batch(topic);
+            self.tell_batch(group);
         }
         if has_newcomers {
-            let envelope = batch::state(&topic.name, self.replica.people());
-            topic.local.deliver_to(self.newcomers.values(), &envelope);
+            let envelope = batch::state(&group.name, self.replica.people());
+            group.local.deliver_to(self.newcomers.values(), &envelope);
             self.audience.extend(self.newcomers.drain());
         }
         let consumers = u32::try_from(self.audience.len()).unwrap_or(u32::MAX);
