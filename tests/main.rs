@@ -1,4 +1,4 @@
-//! The integration tests, in one binary.
+//! The integration tests, in one binary, except for those that load the machine (`chaos/`).
 
 mod auction;
 mod back_and_forward;

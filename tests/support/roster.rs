@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
 
-use super::wait;
+use super::{Redis, Server, wait};
 
 /// The number of open connections of each key.
 pub type List = BTreeMap<String, u64>;
@@ -23,7 +23,40 @@ pub type List = BTreeMap<String, u64>;
 /// How long a connection may take to open: one to a server that is suspended never does.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
-/// A client that is present in a topic.
+/// The lease of [`arena`].
+pub const LEASE: Duration = Duration::from_secs(2);
+/// The grace time of [`arena`].
+pub const GRACE: Duration = Duration::from_secs(1);
+
+/// How much later than it is due something may be told on a busy machine.
+pub const LATE: Duration = Duration::from_millis(1500);
+
+/// Starts an arena on this Redis, whose presence has short times.
+pub async fn arena(redis: &Redis) -> Server {
+    let (lease, grace) = (LEASE.as_secs().to_string(), GRACE.as_secs().to_string());
+    Server::arena_with(&[
+        "--redis",
+        &redis.url(),
+        "--lease",
+        &lease,
+        "--grace",
+        &grace,
+    ])
+    .await
+}
+
+/// Waits until Redis has no key.
+///
+/// # Panics
+/// If it has some for 30 s.
+pub async fn no_key_is_left(redis: &Redis) {
+    wait::until("Redis without a key", Duration::from_secs(30), async || {
+        (redis.ask(&["DBSIZE"]).await? == ":0\r\n").then_some(())
+    })
+    .await;
+}
+
+/// A client that is present in a group.
 #[derive(Debug)]
 pub struct Roster {
     key: String,
@@ -45,8 +78,8 @@ struct Seen {
 
 impl Roster {
     /// Connects; returns `None` if the server does not accept in time.
-    pub async fn try_connect(port: u16, topic: &str, key: &str) -> Option<Self> {
-        let url = format!("ws://127.0.0.1:{port}/ws/presence/{topic}?key={key}");
+    pub async fn try_connect(port: u16, group: &str, key: &str) -> Option<Self> {
+        let url = format!("ws://127.0.0.1:{port}/ws/presence/{group}?key={key}");
         let opening = async {
             let socket = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
             let (socket, _) = client_async(url, socket).await.ok()?;
@@ -67,8 +100,8 @@ impl Roster {
     ///
     /// # Panics
     /// If the server does not accept.
-    pub async fn connect(port: u16, topic: &str, key: &str) -> Self {
-        let roster = Self::try_connect(port, topic, key).await;
+    pub async fn connect(port: u16, group: &str, key: &str) -> Self {
+        let roster = Self::try_connect(port, group, key).await;
         roster.expect("the server accepts the client")
     }
 
