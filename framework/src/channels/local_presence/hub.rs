@@ -35,8 +35,8 @@ const DEPARTURE: Duration = Duration::from_secs(2);
 /// The presence of one process: who is connected to it, and what it knows of the others.
 ///
 /// A channel layer holds one beside its [`LocalChannels`], and returns it in
-/// [`ChannelLayer::presence`](super::ChannelLayer::presence). One that delivers inside a process
-/// needs no more:
+/// [`ChannelLayer::presence`](crate::channels::ChannelLayer::presence). One that delivers inside one
+/// process needs no more:
 ///
 /// ```
 /// use seaway::channels::{LocalChannels, LocalPresence, PRESENCE_GRACE};
