@@ -108,7 +108,6 @@ fn redis_killed_and_restarted_with_its_data_loses_nothing_and_closes_no_socket()
 }
 
 #[test]
-#[ignore = "a defect that docs/redis.md states: in one of eight runs, one event is lost silently in one process"]
 fn redis_killed_again_right_after_its_restart_loses_nothing_silently() {
     let verdict = KilledTwice.verdict(PubSub);
 
@@ -253,7 +252,6 @@ fn a_killed_primary_that_sentinels_replace_loses_nothing_silently() {
 }
 
 #[test]
-#[ignore = "a defect that docs/redis.md states: in two of three runs, 4 % of the deliveries are lost silently"]
 fn a_primary_that_sentinels_replace_on_request_loses_nothing_silently() {
     let verdict = PrimaryReplaced.verdict(PubSub);
 

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     process::{Child, Command, ExitStatus, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -66,6 +66,47 @@ impl Process {
         // It may have exited by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Kills it (SIGKILL) while it waits for something to do: with nothing written to only some of
+    /// those that it is for. Where the system does not say what it does, it is killed at once.
+    ///
+    /// # Panics
+    /// If it is busy until the deadline.
+    pub fn kill_at_rest(&mut self) {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            self.signal("STOP");
+            match self.is_at_rest() {
+                Some(false) => self.signal("CONT"),
+                Some(true) | None => break,
+            }
+            assert!(Instant::now() < deadline, "{} is never at rest", self.name);
+        }
+        self.kill();
+    }
+
+    /// Returns whether it waits for events (epoll), once it is suspended; `None` where there is no
+    /// `/proc` that tells.
+    fn is_at_rest(&self) -> Option<bool> {
+        /// The numbers of epoll_wait and epoll_pwait.
+        const WAITS: &[&str] = match cfg!(target_arch = "x86_64") {
+            true => &["232", "281"],
+            false => &["22"],
+        };
+        let folder = format!("/proc/{}", self.child.id());
+        loop {
+            let state = fs::read_to_string(format!("{folder}/stat")).ok()?;
+            let (_, state) = state.rsplit_once(')')?;
+            match state.trim_start().chars().next()? {
+                'T' => break,
+                'Z' | 'X' => return None,
+                _ => std::thread::yield_now(),
+            }
+        }
+        let call = fs::read_to_string(format!("{folder}/syscall")).ok()?;
+        let number = call.split(' ').next()?;
+        Some(WAITS.contains(&number))
     }
 
     /// Asks it to stop, as a service manager would (SIGTERM).

@@ -118,9 +118,12 @@ impl Redis {
         self.process = Some(process);
     }
 
-    /// Kills it: connections are closed and new ones refused.
+    /// Kills it: connections are closed and new ones refused. What it has acknowledged it has sent to
+    /// all subscribers before.
     pub fn stop(&mut self) {
-        self.process = None;
+        if let Some(mut process) = self.process.take() {
+            process.kill_at_rest();
+        }
     }
 
     /// Suspends it (SIGSTOP): connections remain open and get no responses.

@@ -27,7 +27,7 @@ const BEFORE: Duration = Duration::from_secs(1);
 const AFTER: Duration = Duration::from_secs(3);
 
 /// The time within which all clients must receive again, once Redis is back.
-pub const RESUME: Duration = Duration::from_secs(1);
+pub const RESUME: Duration = Duration::from_secs(2);
 
 /// After this time without a further delivery, missing messages count as lost.
 const QUIET: Duration = Duration::from_secs(2);

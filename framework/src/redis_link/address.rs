@@ -48,7 +48,23 @@ enum Route {
 pub(super) struct Dialed {
     pub(super) connection: MultiplexedConnection,
     pub(super) activity: Arc<Activity>,
-    pub(super) driver: AbortHandle,
+    pub(super) driver: Driver,
+}
+
+/// The task that reads and writes a connection; dropped, it closes the connection.
+pub(super) struct Driver(AbortHandle);
+
+impl Driver {
+    /// Closes the connection now.
+    pub(super) fn abort(&self) {
+        self.0.abort();
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.abort();
+    }
 }
 
 impl Address {
@@ -160,7 +176,7 @@ impl Address {
                 _ => ConnectError::of(&error),
             })?;
         // The driver ends with its connection, or when the last handle to it is dropped.
-        let driver = tokio::spawn(driver).abort_handle();
+        let driver = Driver(tokio::spawn(driver).abort_handle());
         Ok(Dialed {
             connection,
             activity,

@@ -1,21 +1,22 @@
 //! What Sentinels, or the nodes of a Cluster, say where primaries are.
 
 use super::{
-    address::{Address, Dialed},
+    address::{Address, Dialed, Driver},
+    asking,
     connect_error::{Cause, ConnectError},
+    newest::{self, Named, Newest},
     repeat::Repeat,
     stream::NoInbox,
 };
-use redis::{FromRedisValue, RedisError, Value, aio::MultiplexedConnection};
-use std::{mem, ops::RangeInclusive, sync::Arc, time::Duration};
-use tokio::{
-    sync::Mutex,
-    task::AbortHandle,
-    time::{Instant, timeout},
+use redis::{RedisError, Value, aio::MultiplexedConnection};
+use std::{
+    future::pending,
+    mem,
+    ops::RangeInclusive,
+    sync::{Arc, OnceLock},
+    time::Duration,
 };
-
-/// The timeout for an answer; then the next Sentinel or node is asked.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+use tokio::{sync::Mutex, task::JoinSet, time::Instant};
 
 /// The number of nodes that are remembered beside those of the URL.
 const MOST_NODES: usize = 1000;
@@ -35,9 +36,24 @@ pub(super) struct Directory {
 /// What is asked.
 pub(super) enum Question {
     /// Where the primary of this service is, of Sentinels.
-    Service(String),
+    Service {
+        name: String,
+        newest: Arc<Newest>,
+        /// The tasks that listen to each Sentinel, once one has answered.
+        listeners: OnceLock<JoinSet<()>>,
+    },
     /// Which primary has which slots, of the nodes of a Cluster.
     Slots,
+}
+
+impl Question {
+    pub(super) fn service(name: String) -> Self {
+        Self::Service {
+            name,
+            newest: Arc::default(),
+            listeners: OnceLock::new(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -60,13 +76,7 @@ struct Primary {
 struct Answering {
     connection: MultiplexedConnection,
     address: Address,
-    driver: AbortHandle,
-}
-
-impl Drop for Answering {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
+    _driver: Driver,
 }
 
 impl Directory {
@@ -112,6 +122,12 @@ impl Directory {
             known.primaries = asking?;
             known.asked_at = Some(Instant::now());
         }
+        if let Question::Service { newest, .. } = &self.question
+            && let Some(Named { host, port, .. }) = newest.get()
+        {
+            self.listen();
+            return Ok(self.primaries.at(&host, port));
+        }
         let mut primaries = known.primaries.iter();
         match primaries.find(|primary| primary.slots.contains(&slot)) {
             Some(Primary { host, port, .. }) => Ok(self.primaries.at(host, *port)),
@@ -122,6 +138,60 @@ impl Directory {
                 Cause::Unreachable,
             )),
         }
+    }
+
+    /// Returns the same, and waits until a primary that has replaced another one may be used.
+    ///
+    /// # Errors
+    /// Those of [`find`](Self::find).
+    pub(super) async fn find_usable(
+        &self,
+        slot: u16,
+        age: Duration,
+    ) -> Result<Address, ConnectError> {
+        let found = self.find(slot, age).await?;
+        if let Question::Service { newest, .. } = &self.question {
+            newest.is_usable().await;
+        }
+        Ok(found)
+    }
+
+    /// Waits until a Sentinel has announced that another primary has replaced the one at this address;
+    /// nobody announces it in a Cluster.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(super) async fn replaced(&self, address: &Address) {
+        match &self.question {
+            Question::Service { newest, .. } => {
+                let is_there = |named: &Named| {
+                    self.primaries.at(&named.host, named.port).shown() == address.shown()
+                };
+                newest.differs(is_there).await;
+            }
+            Question::Slots => pending().await,
+        }
+    }
+
+    /// Begins to listen to all Sentinels, unless it has begun.
+    fn listen(&self) {
+        let Question::Service {
+            name,
+            newest,
+            listeners,
+        } = &self.question
+        else {
+            return;
+        };
+        listeners.get_or_init(|| {
+            let seeds = self.seeds.iter().cloned();
+            seeds
+                .map(|sentinel| {
+                    let (newest, logged) = (newest.clone(), self.logged.clone());
+                    newest::listen(sentinel, name.clone(), newest, logged)
+                })
+                .collect()
+        });
     }
 
     /// Asks the one that answered last, then all others in turn.
@@ -144,7 +214,7 @@ impl Directory {
                 } = address.dial(Arc::new(NoInbox)).await?;
                 let mut answering = Answering {
                     connection,
-                    driver,
+                    _driver: driver,
                     address: address.clone(),
                 };
                 let primaries = self.answer(&mut answering).await?;
@@ -164,7 +234,7 @@ impl Directory {
             }
         }
         let who = match self.question {
-            Question::Service(_) => "no Sentinel",
+            Question::Service { .. } => "no Sentinel",
             Question::Slots => "no node of the Cluster",
         };
         // In the same order each time, for the log's limit.
@@ -196,52 +266,19 @@ impl Directory {
             ..
         } = answering;
         match &self.question {
-            Question::Service(service) => {
-                let mut command = redis::cmd("SENTINEL");
-                command.arg("get-master-addr-by-name").arg(service);
-                let answer: Option<(String, u16)> = ask(connection, &command).await?;
-                let unknown = || {
-                    let reason = format!(
-                        "it does not know the service `{service}`; correct the name at the end of the URL"
-                    );
-                    ConnectError::new(reason, Cause::Denied)
-                };
-                let (host, port) = answer.ok_or_else(unknown)?;
-                Ok(vec![Primary {
-                    slots: 0..=u16::MAX,
-                    host,
-                    port,
-                }])
+            Question::Service { name, newest, .. } => {
+                newest.record(newest::ask(connection, name).await?);
+                Ok(Vec::new())
             }
             Question::Slots => {
-                let mut command = redis::cmd("CLUSTER");
-                command.arg("SLOTS");
-                let answer: Value = ask(connection, &command).await?;
+                let command = redis::cmd("CLUSTER").arg("SLOTS").to_owned();
+                let asking = command.query_async::<Value>(connection);
+                let answer = asking::answer(asking).await?;
                 let own_host = address.host().unwrap_or_default();
                 primaries(answer, own_host).map_err(|error| ConnectError::of(&error))
             }
         }
     }
-}
-
-async fn ask<T: FromRedisValue>(
-    connection: &mut MultiplexedConnection,
-    command: &redis::Cmd,
-) -> Result<T, ConnectError> {
-    let asking = command.query_async(connection);
-    let answer = timeout(ANSWER_TIMEOUT, asking).await;
-    let answer = answer.map_err(|_| ConnectError::timeout("no answer within 1 s"))?;
-    answer.map_err(|error: RedisError| {
-        let text = error.to_string();
-        let reason = if text.contains("cluster support disabled") {
-            "it is not a node of a Cluster; write redis:// for a single server"
-        } else if text.contains("unknown command") {
-            "it is not a Sentinel; use the port of one, or write redis:// for a single server"
-        } else {
-            return ConnectError::of(&error);
-        };
-        ConnectError::new(reason, Cause::Denied)
-    })
 }
 
 /// Reads the reply to CLUSTER SLOTS: for each range of slots its ends, its primary, and its replicas.

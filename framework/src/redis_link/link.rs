@@ -1,7 +1,7 @@
 //! A connection to Redis that is replaced whenever it is lost.
 
 use super::{
-    address::{Address, Dialed},
+    address::{Address, Dialed, Driver},
     connect_error::{Cause, ConnectError},
     fault::Fault,
     place::Place,
@@ -39,6 +39,8 @@ const LONGEST_PAUSE_DENIED: Duration = Duration::from_millis(500);
 /// The longest pause before the first attempt after a connection that did not last. It is short
 /// enough to observe what happened to the server.
 const LONGEST_UNSTABLE_PAUSE: Duration = Duration::from_millis(100);
+/// How long a run of Redis may last without being noticed by a process that reconnects.
+pub(crate) const LONGEST_UNSEEN: Duration = Duration::from_millis(350);
 /// How long a connection must have lasted for the next attempts to begin with a short pause again.
 const STABLE: Duration = Duration::from_secs(2);
 /// The number of unstable connections in a row that is not logged: two restarts of Redis cause as
@@ -92,7 +94,14 @@ pub(crate) struct Up {
     /// How the previous connection was lost; `None` for the first.
     pub(crate) loss: Option<Loss>,
     activity: Arc<Activity>,
-    driver: AbortHandle,
+    driver: Arc<Driver>,
+}
+
+impl Up {
+    /// Returns whether this server has the address of the previous one.
+    pub(crate) fn is_at_the_place_of(&self, loss: &Loss) -> bool {
+        *self.address.shown() == loss.address
+    }
 }
 
 /// How a connection was lost.
@@ -108,6 +117,9 @@ pub(crate) struct Loss {
     pub(crate) last_received: Instant,
     /// What happened to the server.
     pub(crate) server: Server,
+    /// Whether another run of Redis may have come and gone before the next connection, for long
+    /// enough that other processes have published through it.
+    pub(crate) may_hide_a_run: bool,
 }
 
 /// What happened to the server of a lost connection.
@@ -302,19 +314,10 @@ impl Dialer {
             address: address.clone(),
             loss: None,
             activity,
-            driver,
+            driver: Arc::new(driver),
         };
-        let checking = self.check(&mut connection).await;
-        match checking {
-            Ok(run_id) => {
-                up.run_id = run_id;
-                Ok(up)
-            }
-            Err(error) => {
-                up.driver.abort();
-                Err(error)
-            }
-        }
+        up.run_id = self.check(&mut connection).await?;
+        Ok(up)
     }
 
     /// Checks that the server can be used, and returns its `run_id`.
@@ -407,6 +410,7 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
             run_id: up.run_id,
             last_received: up.activity.last_received(),
             server: Server::MayHaveContinued,
+            may_hide_a_run: false,
         };
         let mut why: Arc<str> = match &end {
             End::Closed => "the connection was closed".into(),
@@ -436,14 +440,18 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
                 tracing::warn!(%redis, purpose, "connections to Redis end repeatedly, right after they are established");
             }
         }
+        // When no run of Redis was there last.
+        let mut absent_at = ended_at;
         up = loop {
+            let started_at = Instant::now();
             let refusal = match dialer.dial(loss.generation + 1).await {
                 Ok(up) => {
+                    loss.may_hide_a_run |= up.since.duration_since(absent_at) > LONGEST_UNSEEN;
                     let is_soon = end == End::Closed && ended_at.elapsed() < ENDING;
                     if !is_known
                         && !had_backlog
                         && is_soon
-                        && up.address.shown() == &loss.address
+                        && up.is_at_the_place_of(&loss)
                         && are_two_runs(up.run_id.as_deref(), loss.run_id.as_deref())
                     {
                         loss.server = Server::Ended;
@@ -452,6 +460,10 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
                 }
                 Err(refusal) => refusal,
             };
+            // Another answer after the end is that of a run that is not there for this process.
+            loss.may_hide_a_run |= absent_at.elapsed() > LONGEST_UNSEEN
+                || is_known && refusal.cause != Cause::NothingListens;
+            absent_at = started_at;
             if !is_known {
                 let is_soon = end == End::Closed && ended_at.elapsed() < ENDING;
                 match refusal.cause {

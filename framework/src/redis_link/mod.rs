@@ -5,6 +5,7 @@
 //! | `url.rs` | the forms of a URL |
 //! | `place.rs` | where a server is now: at a fixed address, or where a directory says |
 //! | `directory.rs` | what Sentinels, or the nodes of a Cluster, say where primaries are |
+//! | `newest.rs`, `asking.rs` | the newest primary that any Sentinel has named; one question |
 //! | `hosts.rs` | which of several servers a name belongs to |
 //! | `address.rs`, `connect_error.rs` | one address, and one attempt to connect; why it failed |
 //! | `tls.rs`, `without_tls.rs` | TLS by rustls; what replaces it without the feature `redis-tls` |
@@ -14,11 +15,13 @@
 //! | `repeat.rs` | a limit on repeated log lines of a persistent failure |
 
 mod address;
+mod asking;
 mod connect_error;
 mod directory;
 mod fault;
 mod hosts;
 mod link;
+mod newest;
 mod place;
 mod repeat;
 mod stream;
@@ -29,7 +32,7 @@ mod url;
 pub(crate) use self::{
     fault::Fault,
     hosts::Hosts,
-    link::{Link, LinkSettings, Loss, Server, State, Up, are_two_runs},
+    link::{LONGEST_UNSEEN, Link, LinkSettings, Loss, Server, State, Up, are_two_runs},
     place::Place,
     repeat::Repeat,
     stream::{Inbox, NoInbox},

@@ -72,7 +72,7 @@ impl Place {
     pub(super) async fn find(&self) -> Result<Address, ConnectError> {
         match &self.finding {
             Finding::Fixed(address) => Ok(address.clone()),
-            Finding::Primary(directory, slot) => directory.find(*slot, FRESH).await,
+            Finding::Primary(directory, slot) => directory.find_usable(*slot, FRESH).await,
         }
     }
 
@@ -92,13 +92,19 @@ impl Place {
         let Finding::Primary(directory, slot) = &self.finding else {
             return pending().await;
         };
-        loop {
-            sleep(CHECK_EVERY).await;
-            if let Ok(now) = directory.find(*slot, CHECK_AGE).await
-                && now.shown() != address.shown()
-            {
-                return;
+        let checking = async {
+            loop {
+                sleep(CHECK_EVERY).await;
+                if let Ok(now) = directory.find(*slot, CHECK_AGE).await
+                    && now.shown() != address.shown()
+                {
+                    return;
+                }
             }
+        };
+        tokio::select! {
+            () = checking => {}
+            () = directory.replaced(address) => {}
         }
     }
 }

@@ -197,7 +197,7 @@ impl Url<'_> {
             .map(|sentinel| sentinel.with_login(log_in))
             .collect();
         let shown = format!("redis+sentinel://{}/{service}", shown(&sentinels));
-        let question = Question::Service(service.into_owned());
+        let question = Question::service(service.into_owned());
         let directory = Directory::new(question, sentinels, primary, shown.into());
         Ok(Place::primary(&directory, 0))
     }

@@ -1,27 +1,29 @@
 //! Detection of a plain restart of Redis: nothing that was sent meanwhile can have been missed.
 
-use crate::redis_link::{Loss, Server, Up, are_two_runs};
+use crate::redis_link::{LONGEST_UNSEEN, Loss, Server, Up, are_two_runs};
 use redis::aio::MultiplexedConnection;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 /// How long a process waits after it has reconnected to a restarted Redis before it publishes: the
 /// other processes reconnect at most 200 ms apart, and renew their subscriptions in a few round
-/// trips.
-pub(super) const SETTLE: Duration = Duration::from_millis(400);
+/// trips. One that has not noticed this run before it ends knows that it may have missed something.
+pub(super) const SETTLE: Duration = LONGEST_UNSEEN.saturating_add(Duration::from_millis(50));
 
 /// The timeout of the INFO command that returns the counts.
 const INFO_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Returns whether the server of the lost connection ended with it, and this is another run.
+/// Returns whether the server of the lost connection ended with it, and this is the next run.
 pub(super) fn is_clean(up: &Up, loss: &Loss) -> bool {
-    loss.server == Server::Ended && is_another_run(up, loss)
+    loss.server == Server::Ended && !loss.may_hide_a_run && is_another_run(up, loss)
 }
 
 /// Returns until when other processes may be renewing their subscriptions to a restarted Redis.
+/// After a fail-over they are notified of a gap in any case.
 pub(super) fn settles_at(up: &Up) -> Option<Instant> {
     let loss = up.loss.as_ref()?;
-    is_another_run(up, loss).then(|| up.since + SETTLE)
+    let is_restart = is_another_run(up, loss) && up.is_at_the_place_of(loss);
+    is_restart.then(|| up.since + SETTLE)
 }
 
 fn is_another_run(up: &Up, loss: &Loss) -> bool {

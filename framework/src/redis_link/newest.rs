@@ -1,0 +1,280 @@
+//! The newest primary that any Sentinel has named.
+//!
+//! Sentinels learn of a fail-over one after the other, and the old primary continues to accept
+//! commands for a while. Events that one process sends there do not reach a process that has left
+//! already. So a process listens to all Sentinels: it leaves the old primary as soon as the first of
+//! them names another one, and uses that one after [`SWITCH`], when the other processes have left the
+//! old one, too. A notice of the gap that follows its reconnection thus covers all that is missing.
+
+use super::{
+    address::{Address, Dialed},
+    asking,
+    connect_error::{Cause, ConnectError},
+    repeat::Repeat,
+    stream::Inbox,
+};
+use futures_util::FutureExt;
+use redis::{PushKind, Value, aio::MultiplexedConnection};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep, sleep_until},
+};
+
+/// How long a new primary is not used after this process has learned of it: longer than the
+/// announcement of a Sentinel takes to reach all processes.
+const SWITCH: Duration = Duration::from_millis(500);
+
+/// How long a primary that a Sentinel has named counts as newer than what others say: they agree
+/// within seconds. Sentinels that were set up anew begin to count again.
+const REMEMBERED: Duration = Duration::from_secs(10);
+
+/// The messages with which a Sentinel announces another primary: the one that conducts the
+/// fail-over, as soon as it has promoted a replica, and any that hears of it.
+const ANNOUNCEMENTS: [&str; 2] = ["+promoted-slave", "+switch-master"];
+
+/// How often a Sentinel that announces nothing is asked: so a dead connection is noticed.
+const ASK_EVERY: Duration = Duration::from_secs(10);
+
+/// The pause before a Sentinel is dialed again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A primary, as a Sentinel names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// Grows with each fail-over.
+    pub(super) epoch: u64,
+}
+
+/// The newest primary that any Sentinel has named.
+#[derive(Default)]
+pub(super) struct Newest(watch::Sender<Option<Known>>);
+
+#[derive(Clone)]
+struct Known {
+    named: Named,
+    /// When a Sentinel named it last.
+    confirmed_at: Instant,
+    /// When it may be used, if it has replaced another one.
+    usable_at: Option<Instant>,
+}
+
+impl Newest {
+    /// Records what a Sentinel says.
+    pub(super) fn record(&self, named: Named) {
+        let now = Instant::now();
+        self.0.send_if_modified(|newest| {
+            let Some(known) = newest else {
+                *newest = Some(Known {
+                    named,
+                    confirmed_at: now,
+                    usable_at: None,
+                });
+                return true;
+            };
+            let is_remembered = now.duration_since(known.confirmed_at) < REMEMBERED;
+            if named.epoch < known.named.epoch && is_remembered {
+                return false;
+            }
+            let is_other = (&named.host, named.port) != (&known.named.host, known.named.port);
+            if is_other {
+                known.usable_at = Some(now + SWITCH);
+            }
+            known.named = named;
+            known.confirmed_at = now;
+            is_other
+        });
+    }
+
+    /// Returns the primary; `None` if no Sentinel has named one yet.
+    pub(super) fn get(&self) -> Option<Named> {
+        self.0.borrow().as_ref().map(|known| known.named.clone())
+    }
+
+    /// Waits until the primary may be used.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(super) async fn is_usable(&self) {
+        let usable_at = self.0.borrow().as_ref().and_then(|known| known.usable_at);
+        if let Some(at) = usable_at {
+            sleep_until(at).await;
+        }
+    }
+
+    /// Waits until the primary is another than the one at this place.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(super) async fn differs(&self, is_there: impl Fn(&Named) -> bool) {
+        let is_other =
+            |newest: &Option<Known>| matches!(newest, Some(known) if !is_there(&known.named));
+        // The sender lives as long as `self`.
+        _ = self.0.subscribe().wait_for(is_other).await;
+    }
+}
+
+/// Asks a Sentinel for the primary of a service.
+///
+/// # Errors
+/// If it does not answer in time, refuses, or does not know the service.
+pub(super) async fn ask(
+    connection: &mut MultiplexedConnection,
+    service: &str,
+) -> Result<Named, ConnectError> {
+    type Facts = HashMap<String, String>;
+    let mut questions = redis::pipe();
+    // The one that conducts a fail-over names the new primary here as soon as it is promoted; the
+    // other answer has the number.
+    let place = ["get-master-addr-by-name", service];
+    questions.cmd("SENTINEL").arg(&place);
+    questions.cmd("SENTINEL").arg(&["master", service]);
+    let asking = questions.query_async::<((String, u16), Facts)>(connection);
+    let asking = asking.map(|answer| match answer {
+        Err(error) if error.to_string().contains("No such master") => Ok(None),
+        answer => answer.map(Some),
+    });
+    let Some(((host, port), facts)) = asking::answer(asking).await? else {
+        let reason = format!(
+            "it does not know the service `{service}`; correct the name at the end of the URL"
+        );
+        return Err(ConnectError::new(reason, Cause::Denied));
+    };
+    let epoch = facts
+        .get("config-epoch")
+        .and_then(|epoch| epoch.parse().ok());
+    Ok(Named {
+        host,
+        port,
+        epoch: epoch.unwrap_or(0),
+    })
+}
+
+/// Listens to one Sentinel, and dials it again whenever the connection is lost, forever.
+pub(super) async fn listen(
+    sentinel: Address,
+    service: String,
+    newest: Arc<Newest>,
+    logged: Arc<Mutex<Repeat>>,
+) {
+    loop {
+        let Err(error) = follow(&sentinel, &service, &newest).await;
+        let redis = sentinel.shown();
+        let is_due = {
+            let logged = logged.lock();
+            let mut logged = logged.expect("no code panics while it holds this lock");
+            logged.is_due(&format!("{redis}: {error}"))
+        };
+        if is_due {
+            tracing::warn!(%redis, reason = %error, "cannot listen to a Sentinel; retrying");
+        }
+        sleep(RETRY).await;
+    }
+}
+
+/// Records what a Sentinel says whenever it announces something.
+///
+/// # Errors
+/// When the connection is lost.
+async fn follow(
+    sentinel: &Address,
+    service: &str,
+    newest: &Newest,
+) -> Result<Infallible, ConnectError> {
+    let announced = Arc::new(Announced::default());
+    let Dialed {
+        mut connection,
+        activity,
+        driver: _driver,
+    } = sentinel.dial(announced.clone()).await?;
+    let subscribing = connection.subscribe(&ANNOUNCEMENTS[..]);
+    asking::answer(subscribing).await?;
+    loop {
+        newest.record(ask(&mut connection, service).await?);
+        tokio::select! {
+            () = announced.0.notified() => {}
+            () = sleep(ASK_EVERY) => {}
+            () = activity.ended() => {
+                return Err(ConnectError::new("the connection was closed", Cause::Unreachable));
+            }
+        }
+    }
+}
+
+/// Wakes the task that follows a Sentinel when that announces something.
+#[derive(Default)]
+struct Announced(Notify);
+
+impl Inbox for Announced {
+    fn take(&self, kind: PushKind, _: Vec<Value>) {
+        if kind == PushKind::Message {
+            self.0.notify_one();
+        }
+    }
+
+    fn deliveries(&self) -> u64 {
+        0
+    }
+
+    fn has_room(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(host: &str, epoch: u64) -> Named {
+        Named {
+            host: host.to_owned(),
+            port: 6379,
+            epoch,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sentinel_that_has_not_heard_of_a_fail_over_is_not_believed() {
+        let newest = Newest::default();
+        newest.record(named("a", 1));
+        assert!(newest.is_usable().now_or_never().is_some(), "the first");
+
+        newest.record(named("b", 2));
+        newest.record(named("a", 1));
+
+        assert_eq!(newest.get(), Some(named("b", 2)));
+        assert!(newest.is_usable().now_or_never().is_none());
+        sleep(SWITCH).await;
+        assert!(newest.is_usable().now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sentinels_that_were_set_up_anew_are_believed_after_a_while() {
+        let newest = Newest::default();
+        newest.record(named("a", 7));
+
+        sleep(REMEMBERED).await;
+        newest.record(named("b", 0));
+
+        assert_eq!(newest.get(), Some(named("b", 0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_another_primary_is_woken_by_the_first_announcement() {
+        let newest = Newest::default();
+        newest.record(named("a", 1));
+        let mut waiting = Box::pin(newest.differs(|named| named.host == "a"));
+        assert!((&mut waiting).now_or_never().is_none());
+
+        newest.record(named("b", 2));
+
+        assert!(waiting.now_or_never().is_some());
+    }
+}
