@@ -142,7 +142,8 @@ async fn over_http_2_only_the_stalled_stream_is_reset() {
             _ => state.flooding(),
         };
         let app = ProtocolTypeRouter::new().http(app);
-        let server = Server::configured(app, |server| server.write_timeout(STALLED)).await;
+        // Before the consumer gives up by itself.
+        let server = Server::configured(app, |server| server.write_timeout(STALLED / 2)).await;
         let stream = TcpStream::connect(server.address).await.unwrap();
         let mut deaf = h2::client::Builder::new();
         let deaf = deaf.initial_window_size(0).handshake::<_, Bytes>(stream);
