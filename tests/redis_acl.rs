@@ -1,12 +1,15 @@
 //! Tests that a restricted Redis user with the rules of `docs/deployment.md` may do everything.
 
 use seaway::{
-    Channels,
+    Channels, NoEvent,
     channels::redis::RedisConfig,
     session::RedisStore,
     testing::{channel_layer, presence, topics},
 };
-use seaway_tests::support::Redis;
+use seaway_tests::support::{
+    Redis,
+    wait::{DEADLINE, until},
+};
 use std::{fs, time::Duration};
 
 /// A row of the guide's table: what the rules are for, and the rules.
@@ -86,6 +89,34 @@ async fn a_restricted_user_may_do_what_presence_needs() {
         Channels::redis(config).await.unwrap()
     })
     .await;
+
+    nothing_was_refused(&redis).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restricted_user_may_do_what_counting_members_needs() {
+    let redis = Redis::new().await;
+    let needs = [
+        rules("groups"),
+        rules("RedisConfig::count_members"),
+        rules("presence"),
+    ];
+    let url = restricted(&redis, &needs).await;
+    let config = RedisConfig::new(url.as_str()).count_members();
+    let channels = Channels::redis(config).await.unwrap();
+    let (room, mailbox) = (channels.group::<NoEvent>("room"), channels.open().await);
+    let (room, mailbox) = (room.unwrap(), mailbox.unwrap());
+
+    for members in [1, 0] {
+        match members {
+            0 => room.discard(mailbox.name()).await.unwrap(),
+            _ => room.add(mailbox.name()).await.unwrap(),
+        }
+        until("the number of members", DEADLINE, async || {
+            (channels.members(room.name()).await.unwrap() == members).then_some(())
+        })
+        .await;
+    }
 
     nothing_was_refused(&redis).await;
 }

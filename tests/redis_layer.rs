@@ -1,7 +1,7 @@
 //! Tests of the Redis layer: conformance, subscriptions, and errors.
 
 use seaway::{
-    ChannelName, Channels, ErrorKind, Group,
+    ChannelName, Channels, ErrorKind, Group, GroupName,
     channels::{
         Envelope, Mailbox,
         redis::{RedisConfig, Serializer},
@@ -601,4 +601,60 @@ async fn an_invalid_url_or_prefix_is_an_error() {
     let config = RedisConfig::new(redis.url()).prefix("no spaces");
     let error = Channels::redis(config).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Name);
+}
+
+async fn counted(channels: &Channels, members: u64) {
+    let room = GroupName::new("room").unwrap();
+    until(&format!("{members} members"), DEADLINE, async || {
+        (channels.members(&room).await.unwrap() == members).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_are_counted_over_all_processes_with_both_formats() {
+    for format in ["pubsub", "queue"] {
+        let redis = Redis::new().await;
+        let connect = async || {
+            let config = RedisConfig::new(redis.url()).count_members();
+            let config = config.presence_lease(Duration::from_secs(1));
+            let config = match format {
+                "queue" => config.queue(),
+                _ => config,
+            };
+            Channels::redis(config).await.unwrap()
+        };
+        let (here, there, outside) = (connect().await, connect().await, connect().await);
+        counted(&outside, 0).await;
+
+        let (one, _) = member(&here, "room").await;
+        let (_two, room) = member(&here, "room").await;
+        let (_three, _) = member(&there, "room").await;
+        let (_elsewhere, _) = member(&there, "another").await;
+        for channels in [&here, &there, &outside] {
+            counted(channels, 3).await;
+        }
+        room.discard(one.name()).await.unwrap();
+        counted(&outside, 2).await;
+        drop(one);
+        redis.does(&["FLUSHALL"]).await;
+        counted(&outside, 2).await;
+        // It ends without a word, as if it was killed.
+        drop(there);
+        counted(&outside, 1).await;
+
+        drop((here, room));
+        counted(&outside, 0).await;
+    }
+}
+
+#[tokio::test]
+async fn members_that_are_not_to_be_counted_are_an_error_that_says_how() {
+    let redis = Redis::new().await;
+    let room = GroupName::new("room").unwrap();
+
+    let error = connect(&redis).await.members(&room).await.unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Layer);
+    assert!(error.to_string().contains("count_members"), "{error}");
 }

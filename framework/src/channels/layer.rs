@@ -71,6 +71,9 @@ use tracing::{Instrument, debug_span};
 ///         self.local.deliver_group(group, &envelope);
 ///         Ok(())
 ///     }
+///     async fn members(&self, group: &GroupName) -> Result<u64, Error> {
+///         Ok(self.local.members(group) as u64)
+///     }
 ///     async fn topic_send(&self, topic: &GroupName, post: TopicPost) -> Result<Position, Error> {
 ///         Ok(self.topics.send(&self.local, topic, post))
 ///     }
@@ -151,6 +154,20 @@ pub trait ChannelLayer: Send + Sync + 'static {
     async fn topic_read(&self, topic: &GroupName, query: TopicQuery) -> Result<TopicHistory> {
         _ = query;
         Err(no_topics(topic))
+    }
+
+    /// Returns how many members a group has, in all processes.
+    ///
+    /// Default: an error, since the layer does not know those of other processes. A layer inside one
+    /// process returns [`LocalChannels::members`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if they cannot be counted.
+    async fn members(&self, group: &GroupName) -> Result<u64> {
+        let message = format!(
+            "this channel layer does not count the members of {group} in other processes; implement its `members`"
+        );
+        Err(Error::new(ErrorKind::Layer, message))
     }
 
     /// Returns the presence of this process (default: `None`, so that nobody can be
@@ -270,7 +287,7 @@ impl Channels {
 
     /// Returns how many members the group has in this process.
     ///
-    /// Other processes are not asked: for a total, add what each process reports.
+    /// Other processes are not asked; [`members`](Channels::members) adds up those of all.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -289,6 +306,33 @@ impl Channels {
     /// ```
     pub fn local_members(&self, group: &GroupName) -> usize {
         self.layer().local().members(group)
+    }
+
+    /// Returns how many members the group has in all processes, at a cost that does not depend on their
+    /// number.
+    ///
+    /// Over Redis, each process stores its numbers if
+    /// [`RedisConfig::count_members`](super::redis::RedisConfig::count_members) was called, within
+    /// 100 ms after a change; those of a process that was killed are counted until its
+    /// [lease](super::redis::RedisConfig::presence_lease) has ended (15 s), and those of the last
+    /// process for 35 s. Consumers of Django Channels are not
+    /// counted. To know who they are, and to be told of changes, use [`Presence`](super::Presence).
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use seaway::{Channels, NoEvent};
+    ///
+    /// let channels = Channels::in_memory();
+    /// let (room, mailbox) = (channels.group::<NoEvent>("room")?, channels.open().await?);
+    /// room.add(mailbox.name()).await?;
+    /// assert_eq!(channels.members(room.name()).await?, 1);
+    /// # Ok::<(), seaway::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if the layer does not count them, or does not respond in time.
+    pub async fn members(&self, group: &GroupName) -> Result<u64> {
+        self.layer().members(group).await
     }
 
     /// Returns how many envelopes this process has dropped because a mailbox was full.

@@ -71,9 +71,13 @@ struct Registry {
     emptied: Box<dyn Fn(&GroupName) + Send + Sync>,
     /// Called for each group that a channel was present in when it was closed.
     departed: OnceLock<Departed>,
+    /// Called when a group has more or fewer members than before.
+    counted: OnceLock<Counted>,
 }
 
 type Departed = Box<dyn Fn(&GroupName, &ChannelName) + Send + Sync>;
+
+type Counted = Box<dyn Fn(&GroupName) + Send + Sync>;
 
 type Members = HashMap<ChannelName, Arc<Slot>>;
 
@@ -125,6 +129,7 @@ impl LocalChannels {
             channels: (0..SHARDS).map(|_| Mutex::default()).collect(),
             emptied: Box::new(emptied),
             departed: OnceLock::new(),
+            counted: OnceLock::new(),
         }))
     }
 
@@ -227,6 +232,13 @@ impl LocalChannels {
         departed: impl Fn(&GroupName, &ChannelName) + Send + Sync + 'static,
     ) {
         _ = self.0.departed.set(Box::new(departed));
+    }
+
+    /// Has `counted` called, with locks held, for each group that has more or fewer members than
+    /// before. Only the first call has an effect.
+    #[cfg(feature = "redis")]
+    pub(super) fn on_member_count(&self, counted: impl Fn(&GroupName) + Send + Sync + 'static) {
+        _ = self.0.counted.set(Box::new(counted));
     }
 
     /// Returns the slot of a channel of this process.
@@ -355,6 +367,9 @@ impl LocalChannels {
         let members = groups.entry(group.clone()).or_default();
         let is_first = members.is_empty();
         let before = members.insert(channel.clone(), member.slot.clone());
+        if before.is_none() {
+            self.0.count(group);
+        }
         Ok(match before {
             Some(_) => Membership::Already,
             None if is_first => Membership::First,
@@ -465,7 +480,9 @@ impl Registry {
         let Some(members) = groups.get_mut(group) else {
             return;
         };
-        members.remove(channel);
+        if members.remove(channel).is_some() {
+            self.count(group);
+        }
         if !members.is_empty() {
             return;
         }
@@ -473,6 +490,12 @@ impl Registry {
         self.windows.remove(group);
         drop(groups);
         (self.emptied)(group);
+    }
+
+    fn count(&self, group: &GroupName) {
+        if let Some(counted) = self.counted.get() {
+            counted(group);
+        }
     }
 
     fn note_dropped(&self, slot: &Slot) {

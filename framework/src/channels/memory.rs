@@ -127,6 +127,10 @@ impl ChannelLayer for InMemoryChannelLayer {
         Ok(())
     }
 
+    async fn members(&self, group: &GroupName) -> Result<u64> {
+        Ok(self.local.members(group) as u64)
+    }
+
     async fn topic_send(&self, topic: &GroupName, post: TopicPost) -> Result<Position> {
         Ok(self.topics.send(&self.local, topic, post))
     }

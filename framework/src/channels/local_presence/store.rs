@@ -143,7 +143,7 @@ pub(crate) trait Receiver: Send + Sync {
 pub(crate) struct Sink(Weak<dyn Receiver>);
 
 impl Sink {
-    pub(super) fn new(receiver: Weak<dyn Receiver>) -> Self {
+    pub(crate) fn new(receiver: Weak<dyn Receiver>) -> Self {
         Self(receiver)
     }
 

@@ -40,6 +40,7 @@ pub struct RedisConfig {
     pub(super) send_timeout: Duration,
     pub(super) presence_lease: Duration,
     pub(super) presence_grace: Duration,
+    pub(super) counts_members: bool,
 }
 
 /// The wire format of consumers' channels and groups. Named channels are queues with either.
@@ -64,6 +65,7 @@ impl RedisConfig {
             send_timeout: Duration::from_secs(10),
             presence_lease: Duration::from_secs(15),
             presence_grace: PRESENCE_GRACE,
+            counts_members: false,
         }
     }
 
@@ -239,6 +241,25 @@ impl RedisConfig {
     #[must_use]
     pub fn presence_grace(mut self, grace: Duration) -> Self {
         self.presence_grace = grace;
+        self
+    }
+
+    /// Has this process store how many members its groups have, so that
+    /// [`Channels::members`](crate::Channels::members) can add up those of all processes (default: it
+    /// does not).
+    ///
+    /// A change of a number is one script, at most ten a second for each group of the process; besides,
+    /// each group costs four commands in each [lease](Self::presence_lease). All programs need the same
+    /// setting: what a process does not store is not counted.
+    ///
+    /// ```
+    /// use seaway::channels::redis::RedisConfig;
+    ///
+    /// let config = RedisConfig::new("redis://127.0.0.1:6379").count_members();
+    /// ```
+    #[must_use]
+    pub fn count_members(mut self) -> Self {
+        self.counts_members = true;
         self
     }
 

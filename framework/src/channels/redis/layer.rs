@@ -6,6 +6,7 @@ use super::{
     connecting::LayerParts,
     group_send::group_send,
     host::Host,
+    member_counts::MemberCounts,
     names::{Names, Proxies, is_python_consumer},
     presence::{RedisPresence, Times},
     publish,
@@ -17,7 +18,7 @@ use crate::{
         ChannelLayer, Channels, Envelope, LocalChannels, LocalPresence, Mailbox, Position,
         TopicHistory, TopicPost, TopicQuery,
     },
-    error::Result,
+    error::{Error, ErrorKind, Result},
     name::{ChannelName, GroupName},
     redis_link::places,
 };
@@ -57,6 +58,8 @@ pub struct RedisChannelLayer {
     /// The number of jobs sent so far, which selects the host of the next one.
     jobs: AtomicUsize,
     presence: LocalPresence,
+    /// The numbers of members, if they are to be counted.
+    member_counts: Option<MemberCounts>,
 }
 
 impl Channels {
@@ -124,8 +127,14 @@ impl RedisChannelLayer {
                 &sink,
             ))
         });
+        let member_counts = config.counts_members.then(|| {
+            let hosts = hosts.iter().map(Host::hosted);
+            let (lease, limit) = (config.presence_lease, config.send_timeout);
+            MemberCounts::new(hosts, lease, limit, &local, &shared.coding)
+        });
         Ok(Self {
             presence,
+            member_counts,
             wire: config.wire,
             local,
             names,
@@ -246,6 +255,16 @@ impl ChannelLayer for RedisChannelLayer {
         }
         let host = &self.hosts[self.names.host_of_group(group)];
         publish::group_send(host, &self.coding, group, &envelope).await
+    }
+
+    async fn members(&self, group: &GroupName) -> Result<u64> {
+        match &self.member_counts {
+            Some(counts) => counts.of(group).await,
+            None => {
+                let message = "the members of groups are not counted; call `RedisConfig::count_members` in all programs";
+                Err(Error::new(ErrorKind::Layer, message))
+            }
+        }
     }
 
     async fn topic_send(&self, topic: &GroupName, post: TopicPost) -> Result<Position> {

@@ -142,6 +142,7 @@
 //! | `queue_sender.rs`, `group_send.rs`, `capacity.rs` | sending to queues and to groups of them; how many events they hold |
 //! | `named.rs` | receiving from named channels |
 //! | `presence/` | who is connected |
+//! | `member_counts.rs` | how many members groups have in all processes |
 //! | `topics.rs` | topics: storing, sending and reading their events |
 //!
 //! Redis 6 or later is needed: RESP3 allows commands and messages on one connection.
@@ -156,6 +157,7 @@ mod group_send;
 mod host;
 mod inbox;
 mod layer;
+mod member_counts;
 mod membership_check;
 mod memberships;
 mod named;

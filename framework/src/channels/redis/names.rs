@@ -23,6 +23,8 @@ pub(super) struct Names {
     /// The name of all channels of this process, up to the `!`.
     pub(super) process: Arc<str>,
     pub(super) group_prefix: Arc<str>,
+    /// What the scripts of presence keep.
+    list: &'static str,
 }
 
 /// Leaves room for what follows the prefix in a channel's name of at most 99 bytes.
@@ -57,6 +59,7 @@ impl Names {
             prefix: prefix.into(),
             process: process.into(),
             group_prefix: group_prefix.into(),
+            list: "presence",
         })
     }
 
@@ -69,6 +72,14 @@ impl Names {
             tag,
             group_prefix: format!("{tag}{untagged}").into(),
             ..self.clone()
+        }
+    }
+
+    /// Returns the names of the numbers of members, which are kept as those of presence are.
+    pub(super) fn of_members(self) -> Self {
+        Self {
+            list: "members",
+            ..self
         }
     }
 
@@ -121,22 +132,25 @@ impl Names {
 
     /// Returns the key of the people in a group, and the channel of its changes.
     pub(super) fn of_presence(&self, group: &str) -> String {
-        format!("{}{}:presence:{group}", self.tag, self.prefix)
+        format!("{}{}:{}:{group}", self.tag, self.prefix, self.list)
     }
 
     /// Returns the key of the connections in a group, by process. A `$` is not valid in a name.
     pub(super) fn presence_of(&self, group: &GroupName) -> String {
-        format!("{}{}:presence$of:{group}", self.tag, self.prefix)
+        format!("{}{}:{}$of:{group}", self.tag, self.prefix, self.list)
     }
 
     /// Returns the key of the groups in which a process has people.
     pub(super) fn presence_groups(&self, process: &str) -> String {
-        format!("{}{}:presence$process:{process}", self.tag, self.prefix)
+        format!(
+            "{}{}:{}$process:{process}",
+            self.tag, self.prefix, self.list
+        )
     }
 
     /// Returns the key of the processes that have people.
     pub(super) fn presence_processes(&self) -> String {
-        format!("{}{}:presence$processes", self.tag, self.prefix)
+        format!("{}{}:{}$processes", self.tag, self.prefix, self.list)
     }
 
     /// Returns the id of this process.

@@ -35,6 +35,16 @@ pub(in crate::channels::redis) struct Hosted {
     pub(in crate::channels::redis) silence: Duration,
 }
 
+impl Hosted {
+    /// Returns the same for the numbers of members.
+    pub(in crate::channels::redis) fn for_members(self) -> Self {
+        Self {
+            names: self.names.of_members(),
+            ..self
+        }
+    }
+}
+
 impl RedisPresence {
     pub(in crate::channels::redis) fn new(
         hosts: impl IntoIterator<Item = Hosted>,
