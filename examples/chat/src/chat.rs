@@ -2,7 +2,7 @@
 
 use crate::{
     accounts::Accounts, attempts::Attempts, limits::Limits, messages::Messages, news::News,
-    presence::Presence, rooms::Rooms,
+    rooms::Rooms,
 };
 use seaway::{Channels, Result};
 use sqlx::SqlitePool;
@@ -15,7 +15,6 @@ pub struct Chat {
     pub limits: Limits,
     pub rooms: Rooms,
     pub messages: Messages,
-    pub presence: Presence,
     pub news: News,
 }
 
@@ -28,7 +27,6 @@ impl Chat {
             limits: Limits::new(),
             rooms: Rooms(database.clone()),
             messages: Messages(database.clone()),
-            presence: Presence::new(database.clone()),
             news: News::new(channels.clone()),
             database,
         })

@@ -1,11 +1,7 @@
 //! The events of a room and of the list of rooms, and the messages to a single page.
 
-use crate::{
-    accounts::Account,
-    messages::{Message, Page},
-    presence::People,
-};
-use seaway::Event;
+use crate::messages::{Message, Page};
+use seaway::{Event, PresenceEvent};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -13,8 +9,13 @@ use std::borrow::Cow;
 #[derive(Event)]
 pub enum ChatEvent {
     Message(Message),
-    People(People),
-    Typing { user: i64, name: String },
+    Typing {
+        user: i64,
+        name: String,
+    },
+    /// Who is here, by user id, with their names.
+    #[event(include)]
+    Here(PresenceEvent<String>),
 }
 
 /// The events of the list of rooms.
@@ -51,7 +52,6 @@ pub enum Reply {
         page: Page,
         /// Whether the page must drop what it shows, as it missed too many messages.
         reset: bool,
-        people: Vec<Account>,
     },
     /// The message is stored, and other members receive it later. `key` is the one that the page
     /// chose.

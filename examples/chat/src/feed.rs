@@ -3,7 +3,6 @@
 use crate::{
     accounts::Account,
     chat::Chat,
-    database,
     events::{ChatEvent, Reply},
     messages::{Message, Page},
     rooms::Room,
@@ -12,7 +11,6 @@ use seaway::{
     Context, FromScope, Json, Rejection, Result, Scope, Shared, User, http::StatusCode,
     protocol::WebSocket,
 };
-use sqlx::FromRow;
 use std::sync::Arc;
 
 /// The state of a page: what it has been sent of its room.
@@ -22,19 +20,6 @@ pub struct Feed {
     you: i64,
     /// The page has all messages up to this id.
     sent: i64,
-    /// The version of the list of people that the page has.
-    people: i64,
-}
-
-/// A short summary of the room. Every tab polls it every few seconds, so it is one small query.
-#[derive(FromRow)]
-struct Glance {
-    /// The id of the newest message, 0 if there is none.
-    newest: i64,
-    /// The version of the list of people.
-    people: i64,
-    /// Whether this tab is in the presence list.
-    is_listed: bool,
 }
 
 /// The handling of a message event.
@@ -60,7 +45,6 @@ impl FromScope<WebSocket> for Feed {
             chat,
             you: user.id,
             sent: 0,
-            people: 0,
         })
     }
 }
@@ -83,14 +67,11 @@ impl Feed {
             },
             None => messages.newest(&self.room).await?,
         };
-        let people = self.chat.presence.people(&self.room).await?;
         self.sent = page.messages.last().map_or(before, |message| message.id);
-        self.people = people.version;
         let welcome = Reply::Welcome {
             you: self.you,
             page,
             reset,
-            people: people.people,
         };
         Ok(ctx.send(Json(welcome)).await?)
     }
@@ -101,33 +82,14 @@ impl Feed {
         ctx: &Context<ChatEvent>,
         event: Shared<ChatEvent>,
     ) -> Result<()> {
-        match &*event {
-            ChatEvent::Message(message) => match step(self.sent, message) {
+        if let ChatEvent::Message(message) = &*event {
+            match step(self.sent, message) {
                 Step::Skip => return Ok(()),
                 Step::CatchUp => return self.catch_up(ctx).await,
                 Step::Send => self.sent = message.id,
-            },
-            // Events of two processes may arrive out of order: an older list after a newer one.
-            ChatEvent::People(people) if people.version <= self.people => return Ok(()),
-            ChatEvent::People(people) => self.people = people.version,
-            ChatEvent::Typing { .. } => {}
+            }
         }
         Ok(ctx.send(Json(event)).await?)
-    }
-
-    /// Queries the database, and sends all that the page lacks. Returns whether this tab is in the
-    /// presence list.
-    pub async fn look(&mut self, ctx: &Context<ChatEvent>) -> Result<bool> {
-        let glance = self.glance(ctx.channel().as_str()).await?;
-        if glance.newest > self.sent {
-            self.catch_up(ctx).await?;
-        }
-        if glance.people > self.people {
-            let people = self.chat.presence.people(&self.room).await?;
-            self.people = people.version;
-            ctx.send(Json(ChatEvent::People(people))).await?;
-        }
-        Ok(glance.is_listed)
     }
 
     /// Sends the messages that the page lacks.
@@ -140,20 +102,6 @@ impl Feed {
             ctx.send(Json(ChatEvent::Message(message))).await?;
         }
         Ok(())
-    }
-
-    async fn glance(&self, channel: &str) -> database::Result<Glance> {
-        let glance = sqlx::query_as(
-            "SELECT coalesce((SELECT max(id) FROM messages WHERE room = ?1), 0) AS newest,
-                 changes AS people,
-                 EXISTS (SELECT 1 FROM presence WHERE process = ?2 AND channel = ?3) AS is_listed
-             FROM rooms WHERE id = ?1",
-        )
-        .bind(self.room.id)
-        .bind(&self.chat.presence.process)
-        .bind(channel)
-        .fetch_one(&self.chat.database);
-        Ok(glance.await?)
     }
 }
 

@@ -10,7 +10,7 @@
 //! | the program | `main.rs`, `options.rs`, `redis.rs`, `chat.rs` (shared state), `rounds.rs` (periodic tasks), `monitor.rs` |
 //! | WebSockets | `room.rs` and `lobby.rs` (the consumers: begin there), `feed.rs` (synchronization of a page) |
 //! | events, over channels | `events.rs`, `news.rs` |
-//! | storage, in SQLite | `database.rs`, `identity.rs`, `rooms.rs`, `room_list.rs`, `messages.rs`, `presence.rs` and `processes.rs` (who is online) |
+//! | storage, in SQLite | `database.rs`, `identity.rs`, `rooms.rs`, `room_list.rs`, `messages.rs` |
 //! | users | `accounts.rs`, `passwords.rs`, `names.rs`, `attempts.rs` and `limits.rs` (rate limits) |
 //! | pages | `pages/` |
 
@@ -30,8 +30,6 @@ mod news;
 mod options;
 mod pages;
 mod passwords;
-mod presence;
-mod processes;
 mod redis;
 mod room;
 mod room_list;
@@ -79,7 +77,7 @@ async fn run(options: Options) -> Result<()> {
     let name = identity::name(&database).await?;
     let (channels, redis) = redis::connect(options.redis, Redis::on_this_machine(), &name).await?;
     let chat = Arc::new(Chat::new(database, &channels).await?);
-    let _rounds = rounds::begin(&chat).await?;
+    let _rounds = rounds::begin(&chat);
 
     let sockets = PathRouter::new()
         .route("/ws/rooms", Onlooker::application(&channels))
@@ -118,11 +116,5 @@ async fn run(options: Options) -> Result<()> {
     if let Some(proxies) = proxies {
         server = server.trusted_proxies(proxies);
     }
-    Ok(server
-        .on_shutdown(async move || {
-            if let Err(error) = chat.presence.end().await {
-                tracing::warn!(%error, "cannot delete this process's presence rows; another process will");
-            }
-        })
-        .await?)
+    Ok(server.await?)
 }

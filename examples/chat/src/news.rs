@@ -7,7 +7,6 @@ use crate::{
     accounts::Account,
     events::{Activity, ChatEvent, RoomsEvent},
     messages::Message,
-    presence::People,
     rooms::Room,
 };
 use seaway::{Channels, Result};
@@ -48,11 +47,6 @@ impl News {
         };
         let is_told = self.tell_room(room, ChatEvent::Message(message)).await;
         self.tell_lists(RoomsEvent::Active(activity)).await && is_told
-    }
-
-    /// Publishes a changed presence list.
-    pub async fn people(&self, room: &Room, people: People) {
-        self.tell_room(room, ChatEvent::People(people)).await;
     }
 
     /// Publishes that the list of rooms has changed: pages that show it fetch it again.

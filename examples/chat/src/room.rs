@@ -9,7 +9,7 @@ use crate::{
     messages::Stored,
 };
 use seaway::{
-    Close, Context, Error, ErrorKind, Group, Json, Missed, Result, Shared, WebSocketConsumer,
+    Context, Error, ErrorKind, Group, Json, Missed, Presence, Result, Shared, WebSocketConsumer,
     consumer,
 };
 use std::{borrow::Cow, sync::Arc};
@@ -30,9 +30,8 @@ pub struct Visitor {
     since: Option<i64>,
     #[group("chat.{slug}")]
     members: Group<ChatEvent>,
-    /// The channel of this tab, its key in the presence list.
-    #[default]
-    channel: String,
+    #[presence("chat.{slug}", key = user, meta = user.name.clone())]
+    here: Presence<String>,
     /// The time of the last "typing" event.
     #[default]
     typed_at: i64,
@@ -41,8 +40,6 @@ pub struct Visitor {
 #[consumer]
 impl Visitor {
     async fn opened(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
-        self.channel = ctx.channel().to_string();
-        self.enter().await?;
         self.feed.welcome(ctx, self.since).await
     }
 
@@ -101,19 +98,16 @@ impl Visitor {
         self.feed.pass_on(ctx, event).await
     }
 
-    /// Queries the database for all that the page lacks, whichever events arrived.
+    /// Reads from the database what the page lacks, whichever events arrived.
     #[every(seconds = 5)]
     async fn look(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
-        match self.feed.look(ctx).await? {
-            true => Ok(()),
-            // Another process deleted this one as dead, for instance after the machine was
-            // suspended.
-            false => self.enter().await,
-        }
+        self.feed.catch_up(ctx).await
     }
 
-    /// Reads missed messages from the database.
+    /// Reads missed messages from the database, and gets the whole list of people again.
     async fn missed(&mut self, ctx: &mut Context<ChatEvent>, _: Missed) -> Result<()> {
+        let Account { id, name } = self.user.clone();
+        self.here = ctx.present(self.here.name().as_str(), id, name).await?;
         self.feed.catch_up(ctx).await
     }
 
@@ -124,29 +118,6 @@ impl Visitor {
             ErrorKind::Layer | ErrorKind::Unconfirmed => Ok(()),
             _ => Err(error.into()),
         }
-    }
-
-    async fn disconnect(self, _: Close) {
-        let room = &self.feed.room;
-        let left = self.chat.presence.leave(room, &self.user, &self.channel);
-        match left.await {
-            Ok(Some(people)) => self.chat.news.people(room, people).await,
-            Ok(None) => {}
-            // The row is deleted with this process at the latest.
-            Err(error) => {
-                tracing::warn!(%error, "cannot remove a closed tab from the presence list")
-            }
-        }
-    }
-
-    /// Adds this tab to the presence list.
-    async fn enter(&self) -> Result<()> {
-        let room = &self.feed.room;
-        let entered = self.chat.presence.enter(room, &self.user, &self.channel);
-        if let Some(people) = entered.await? {
-            self.chat.news.people(room, people).await;
-        }
-        Ok(())
     }
 
     /// Stores a message, or returns the reason for a rejection.

@@ -1,6 +1,6 @@
 //! The periodic tasks of a process.
 
-use crate::{chat::Chat, database::Result};
+use crate::chat::Chat;
 use seaway::session::session_store::ExpiredDeletion;
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -8,9 +8,6 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 use tower_sessions_sqlx_store::SqliteStore;
-
-/// The interval at which a process records that it is alive.
-const BEAT: Duration = Duration::from_secs(5);
 
 /// The interval at which unpublished events are retried.
 const CATCH_UP: Duration = Duration::from_secs(2);
@@ -21,38 +18,13 @@ const CLEAN: Duration = Duration::from_secs(10 * 60);
 /// The interval at which the rate limits drop idle users: they hold as many users as act within it.
 const TIDY: Duration = Duration::from_secs(60);
 
-/// Starts all periodic tasks, which end when the set is dropped. From here on this process counts
-/// as alive.
-pub async fn begin(chat: &Arc<Chat>) -> Result<JoinSet<()>> {
-    beat(chat).await?;
+/// Starts all periodic tasks, which end when the set is dropped.
+pub fn begin(chat: &Arc<Chat>) -> JoinSet<()> {
     let mut rounds = JoinSet::new();
-    rounds.spawn(stay_alive(chat.clone()));
     rounds.spawn(catch_up(chat.clone()));
     rounds.spawn(tidy(chat.clone()));
     rounds.spawn(clean(SqliteStore::new(chat.database.clone())));
-    Ok(rounds)
-}
-
-async fn stay_alive(chat: Arc<Chat>) {
-    let mut ticks = every(BEAT);
-    loop {
-        ticks.tick().await;
-        if let Err(error) = beat(&chat).await {
-            tracing::warn!(%error, "cannot record that this process is alive");
-        }
-    }
-}
-
-/// Records that this process is alive, and publishes who is left in the rooms of dead processes.
-async fn beat(chat: &Chat) -> Result<()> {
-    for (room, people) in chat.presence.beat().await? {
-        tracing::info!(
-            room = room.id,
-            "removed the tabs of a dead process from the room"
-        );
-        chat.news.people(&room, people).await;
-    }
-    Ok(())
+    rounds
 }
 
 async fn catch_up(chat: Arc<Chat>) {

@@ -20,6 +20,7 @@ export class Visit {
   #past;
   #seen;
   #typing = new Typing();
+  #people = new Map();
   #connection;
 
   /** `room` has a `slug` and a `name`, `you` have an `id` and a `name`. */
@@ -65,13 +66,12 @@ export class Visit {
   }
 
   #hear(frame) {
+    if (frame.presence) return this.#present(frame);
     switch (frame.type) {
       case "welcome":
         return this.#welcome(frame);
       case "chat.message":
         return this.#heard(frame);
-      case "chat.people":
-        return showPeople(frame.people, this.#you.id);
       case "chat.typing":
         return frame.user === this.#you.id || this.#typing.heard(frame.user, frame.name);
       case "stored":
@@ -81,8 +81,15 @@ export class Visit {
     }
   }
 
-  #welcome({ messages, more, reset, people }) {
-    showPeople(people, this.#you.id);
+  /** Keeps the list of people, from the whole of it at first and then its changes. */
+  #present({ state, joined = [], updated = [], left = [] }) {
+    if (state) this.#people.clear();
+    for (const { key } of left) this.#people.delete(key);
+    for (const person of [...(state ?? []), ...joined, ...updated]) this.#people.set(person.key, person);
+    showPeople([...this.#people.values()], this.#you.id);
+  }
+
+  #welcome({ messages, more, reset }) {
     if (this.#messages.newest === null || reset) this.#past.more = more;
     this.#window.changeSilently(() => {
       if (reset) this.#startAnew();
