@@ -26,7 +26,7 @@ async fn a_browser_opens_its_websocket_on_the_http_2_connection_of_the_page() {
         assert!(line.contains("status=200"), "{line}");
     }
 
-    // Chromium sends a close frame without a code when a page is left.
+    // The page closes its WebSocket when it is left.
     ana.page.leave().await;
     wait::until("the line of its end", wait::DEADLINE, async || {
         let log = chat.errors();
@@ -34,7 +34,7 @@ async fn a_browser_opens_its_websocket_on_the_http_2_connection_of_the_page() {
             .lines()
             .filter(|line| line.contains("a WebSocket ended"));
         lines
-            .any(|line| line.contains("path=\"/ws/rooms/harbour\"") && line.contains("code=1005"))
+            .any(|line| line.contains("path=\"/ws/rooms/harbour\"") && line.contains("code=1000"))
             .then_some(())
     })
     .await;

@@ -3,7 +3,6 @@
 use crate::messages::{Message, Page};
 use seaway::{Event, PresenceEvent};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 
 /// The events of a room, which are sent between processes and to its pages.
 #[derive(Event)]
@@ -42,24 +41,22 @@ pub struct Activity {
     pub at: i64,
 }
 
-/// A message to a single page, over the WebSocket of its room.
+/// The first message to a page in a room; another one follows if it misses too many messages.
 #[derive(Serialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum Reply {
-    Welcome {
-        you: i64,
-        #[serde(flatten)]
-        page: Page,
-        /// Whether the page must drop what it shows, as it missed too many messages.
-        reset: bool,
-    },
-    /// The message is stored, and other members receive it later. `key` is the one that the page
-    /// chose.
-    Stored { key: String, id: i64 },
-    Refused {
-        key: String,
-        reason: Cow<'static, str>,
-    },
+#[serde(tag = "type", rename = "welcome")]
+pub struct Welcome {
+    #[serde(flatten)]
+    pub page: Page,
+    /// Whether the page must drop what it shows.
+    pub reset: bool,
+}
+
+/// The reply to a message that is stored.
+#[derive(Serialize)]
+pub struct Said {
+    pub id: i64,
+    /// Whether the members of the room receive it at once, and the sender with them.
+    pub told: bool,
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
 //! The synchronization of a page with its room: it is sent every message once and in order.
 
 use crate::{
-    accounts::Account,
     chat::Chat,
-    events::{ChatEvent, Reply},
+    events::{ChatEvent, Welcome},
     messages::{Message, Page},
     rooms::Room,
 };
 use seaway::{
-    Context, FromScope, Json, Rejection, Result, Scope, Shared, User, http::StatusCode,
+    Context, FromScope, Json, Rejection, Result, Scope, Shared, http::StatusCode,
     protocol::WebSocket,
 };
 use std::sync::Arc;
@@ -17,9 +16,8 @@ use std::sync::Arc;
 pub struct Feed {
     pub room: Room,
     chat: Arc<Chat>,
-    you: i64,
-    /// The page has all messages up to this id.
-    sent: i64,
+    /// The page has all messages up to this id; `None` before the first message to it.
+    sent: Option<i64>,
 }
 
 /// The handling of a message event.
@@ -36,23 +34,28 @@ enum Step {
 /// Reads the room from the path; an unknown room rejects the handshake with 404.
 impl FromScope<WebSocket> for Feed {
     async fn from_scope(scope: &Scope<WebSocket>) -> Result<Self, Rejection> {
-        let User(user): User<Account> = User::from_scope(scope).await?;
         let chat = scope.get::<Arc<Chat>>()?.clone();
         let slug: String = scope.param("slug")?;
         let room = chat.rooms.find(&slug).await?;
         Ok(Self {
             room: room.ok_or(Rejection::from_status(StatusCode::NOT_FOUND))?,
             chat,
-            you: user.id,
-            sent: 0,
+            sent: None,
         })
     }
 }
 
 impl Feed {
-    /// Sends the first message to a page: the messages after this id, or without an id, or if those
-    /// are too many, the newest ones.
-    pub async fn welcome(&mut self, ctx: &Context<ChatEvent>, since: Option<i64>) -> Result<()> {
+    /// Sends the first message to a page, once.
+    pub async fn enter(&mut self, ctx: &Context<ChatEvent>, since: Option<i64>) -> Result<()> {
+        match self.sent {
+            None => self.welcome(ctx, since).await,
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Sends the messages after this id, or without an id, or if those are too many, the newest ones.
+    async fn welcome(&mut self, ctx: &Context<ChatEvent>, since: Option<i64>) -> Result<()> {
         let messages = &self.chat.messages;
         let missed = match since {
             Some(id) => messages.since(&self.room, id).await?,
@@ -67,13 +70,8 @@ impl Feed {
             },
             None => messages.newest(&self.room).await?,
         };
-        self.sent = page.messages.last().map_or(before, |message| message.id);
-        let welcome = Reply::Welcome {
-            you: self.you,
-            page,
-            reset,
-        };
-        Ok(ctx.send(Json(welcome)).await?)
+        self.sent = Some(page.messages.last().map_or(before, |message| message.id));
+        Ok(ctx.send(Json(Welcome { page, reset })).await?)
     }
 
     /// Sends an event of the room to the page, each message once and in order.
@@ -86,7 +84,7 @@ impl Feed {
             match step(self.sent, message) {
                 Step::Skip => return Ok(()),
                 Step::CatchUp => return self.catch_up(ctx).await,
-                Step::Send => self.sent = message.id,
+                Step::Send => self.sent = Some(message.id),
             }
         }
         Ok(ctx.send(Json(event)).await?)
@@ -94,11 +92,14 @@ impl Feed {
 
     /// Sends the messages that the page lacks.
     pub async fn catch_up(&mut self, ctx: &Context<ChatEvent>) -> Result<()> {
-        let Some(missed) = self.chat.messages.since(&self.room, self.sent).await? else {
-            return self.welcome(ctx, Some(self.sent)).await;
+        let Some(sent) = self.sent else {
+            return Ok(());
+        };
+        let Some(missed) = self.chat.messages.since(&self.room, sent).await? else {
+            return self.welcome(ctx, Some(sent)).await;
         };
         for message in missed {
-            self.sent = message.id;
+            self.sent = Some(message.id);
             ctx.send(Json(ChatEvent::Message(message))).await?;
         }
         Ok(())
@@ -110,13 +111,13 @@ impl Feed {
 ///
 /// Events of two processes may arrive out of order. The gap is then read from the database at once,
 /// and the earlier message is skipped when it arrives.
-fn step(sent: i64, message: &Message) -> Step {
-    if message.id <= sent {
-        Step::Skip
-    } else if message.previous <= sent {
-        Step::Send
-    } else {
-        Step::CatchUp
+fn step(sent: Option<i64>, message: &Message) -> Step {
+    match sent {
+        Some(sent) if message.id <= sent => Step::Skip,
+        Some(sent) if message.previous <= sent => Step::Send,
+        Some(_) => Step::CatchUp,
+        // The first message to the page contains it.
+        None => Step::Skip,
     }
 }
 
@@ -127,12 +128,13 @@ mod tests {
     #[test]
     fn each_message_comes_once_and_in_order() {
         for (sent, previous, id, expected) in [
-            (0, 0, 1, Step::Send),
-            (4, 4, 7, Step::Send),
-            (7, 4, 7, Step::Skip),
-            (7, 2, 4, Step::Skip),
-            (4, 7, 9, Step::CatchUp),
-            (0, 7, 9, Step::CatchUp),
+            (None, 0, 1, Step::Skip),
+            (Some(0), 0, 1, Step::Send),
+            (Some(4), 4, 7, Step::Send),
+            (Some(7), 4, 7, Step::Skip),
+            (Some(7), 2, 4, Step::Skip),
+            (Some(4), 7, 9, Step::CatchUp),
+            (Some(0), 7, 9, Step::CatchUp),
         ] {
             let message = Message {
                 id,
@@ -143,7 +145,7 @@ mod tests {
                 key: "k".to_owned(),
                 previous,
             };
-            assert_eq!(step(sent, &message), expected, "{sent} {previous} {id}");
+            assert_eq!(step(sent, &message), expected, "{sent:?} {previous} {id}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{accounts::Account, events::RoomsEvent};
 use seaway::{Context, Group, Json, Missed, Result, Shared, WebSocketConsumer, consumer};
 
-/// A tab that shows the list of rooms. It only receives events.
+/// A tab that shows the list of rooms. It receives events, and sends nothing but probes.
 #[derive(WebSocketConsumer)]
 pub struct Onlooker {
     #[user]
@@ -16,6 +16,12 @@ pub struct Onlooker {
 
 #[consumer]
 impl Onlooker {
+    /// The probe by which the page notices a half-open connection.
+    #[on_message("ping", reply)]
+    async fn ping(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     async fn event(
         &mut self,
         ctx: &mut Context<RoomsEvent>,

@@ -4,7 +4,7 @@ use crate::{
     accounts::Account,
     chat::Chat,
     database::now,
-    events::{ChatEvent, Reply},
+    events::{ChatEvent, Said},
     feed::Feed,
     messages::Stored,
 };
@@ -25,9 +25,6 @@ pub struct Visitor {
     #[user]
     user: Account,
     feed: Feed,
-    /// The last id that the page has, when it reconnects.
-    #[query]
-    since: Option<i64>,
     #[group("chat.{slug}")]
     members: Group<ChatEvent>,
     #[presence("chat.{slug}", key = user, meta = user.name.clone())]
@@ -39,29 +36,38 @@ pub struct Visitor {
 
 #[consumer]
 impl Visitor {
-    async fn opened(&mut self, ctx: &mut Context<ChatEvent>) -> Result<()> {
-        self.feed.welcome(ctx, self.since).await
+    /// `since` is the last id that the page has, when it reconnects.
+    #[on_message("enter")]
+    async fn enter(&mut self, ctx: &mut Context<ChatEvent>, since: Option<i64>) -> Result<()> {
+        self.feed.enter(ctx, since).await
     }
 
-    #[on_message("say")]
-    async fn say(&mut self, ctx: &mut Context<ChatEvent>, key: String, text: String) -> Result<()> {
-        match self.store(&key, &text).await {
+    /// Stores a message under a key of the page, which repeats it until it has this reply. An error is
+    /// the reason for a rejection.
+    #[on_message("say", reply)]
+    async fn say(
+        &mut self,
+        ctx: &mut Context<ChatEvent>,
+        key: String,
+        text: String,
+    ) -> Result<Result<Said, Cow<'static, str>>> {
+        Ok(match self.store(&key, &text).await {
             Ok(Stored::New(message)) => {
                 let id = message.id;
-                if !self.chat.news.said(&self.feed.room, message).await {
-                    ctx.send(Json(Reply::Stored { key, id })).await?;
-                }
-                Ok(())
+                let told = self.chat.news.said(&self.feed.room, message).await;
+                Ok(Said { id, told })
             }
-            // The page repeats the message because it missed the acknowledgement. Earlier messages
-            // go first: a page never requests any below the newest id that it has.
+            // The page repeats the message because it missed the reply. Earlier messages go first: a
+            // page never requests any below the newest id that it has.
             Ok(Stored::Known(message)) => {
+                let id = message.id;
                 self.feed.catch_up(ctx).await?;
-                Ok(ctx.send(Json(ChatEvent::Message(message))).await?)
+                ctx.send(Json(ChatEvent::Message(message))).await?;
+                Ok(Said { id, told: true })
             }
-            Ok(Stored::Elsewhere) => refuse(ctx, key, "this was said in another room".into()).await,
-            Err(reason) => refuse(ctx, key, reason).await,
-        }
+            Ok(Stored::Elsewhere) => Err("this was said in another room".into()),
+            Err(reason) => Err(reason),
+        })
     }
 
     #[on_message("typing")]
@@ -143,8 +149,4 @@ impl Visitor {
             "the server cannot store messages just now".into()
         })
     }
-}
-
-async fn refuse(ctx: &Context<ChatEvent>, key: String, reason: Cow<'static, str>) -> Result<()> {
-    Ok(ctx.send(Json(Reply::Refused { key, reason })).await?)
 }

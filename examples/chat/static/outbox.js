@@ -1,21 +1,21 @@
 // The messages of this page until the server has stored them. Each has a key, under which the
-// server stores it once: so a message without a response is sent again after a reconnect.
+// server stores it once: so a message without a reply is sent again after a reconnect. The client of
+// Seaway sends a request at most once, and leaves that to the page.
 
-import { ANSWER_LIMIT_MS } from "./connection.js";
 import { $, announce } from "./page.js";
 
 export class Outbox {
   #you;
   #messages;
   #window;
-  #send;
+  #request;
 
-  /** `send` returns whether a frame was sent. */
-  constructor(you, messages, window, send) {
+  /** `request` returns the promise of the reply, or null without a connection. */
+  constructor(you, messages, window, request) {
     this.#you = you;
     this.#messages = messages;
     this.#window = window;
-    this.#send = send;
+    this.#request = request;
   }
 
   say(text) {
@@ -27,11 +27,27 @@ export class Outbox {
   }
 
   /** Sends a message, or sends it again: with the same key it is the same message to the server. */
-  #transmit(message) {
+  async #transmit(message) {
     this.#note(message, { state: "pending" });
-    clearTimeout(message.timer);
-    if (!this.#send({ type: "say", key: message.key, text: message.text })) return this.#hold(message);
-    message.timer = setTimeout(() => this.#fail(message), ANSWER_LIMIT_MS);
+    const reply = this.#request("say", { key: message.key, text: message.text });
+    if (reply === null) return this.#hold(message);
+    try {
+      const { id, told } = await reply;
+      // Otherwise it follows as the others receive it.
+      if (!told && message.state === "pending") this.#note(message, { id, state: "stored" });
+    } catch ({ failure }) {
+      if (message.state === "pending") this.#failed(message, failure);
+    }
+  }
+
+  #failed(message, { kind, error }) {
+    if (kind === "lost" || kind === "closed") return this.#hold(message);
+    if (kind === "error") {
+      this.#note(message, { state: "refused", reason: error });
+      return announce(`Refused: ${error}`);
+    }
+    this.#note(message, { state: "failed" });
+    announce("Not sent: the server did not answer.");
   }
 
   /** Sends a message again. Its button disappears then, and must not take the focus with it. */
@@ -45,19 +61,6 @@ export class Outbox {
     $("composer").focus();
   }
 
-  /** Notes that the server has stored a message, but cannot send it to others yet. */
-  stored({ key, id }) {
-    const message = this.#messages.withKey(key);
-    if (message && message.state !== "sent") this.#note(message, { id, state: "stored" });
-  }
-
-  refused({ key, reason }) {
-    const message = this.#messages.withKey(key);
-    if (message?.state !== "pending") return;
-    this.#note(message, { state: "refused", reason });
-    announce(`Refused: ${reason}`);
-  }
-
   /** Notes that the connection is lost, and the pending responses with it. */
   lost() {
     for (const message of this.#in("pending")) this.#hold(message);
@@ -69,15 +72,8 @@ export class Outbox {
   }
 
   #hold(message) {
-    clearTimeout(message.timer);
     this.#note(message, { state: "waiting" });
     announce("The message waits for the connection.");
-  }
-
-  #fail(message) {
-    if (message.state !== "pending") return;
-    this.#note(message, { state: "failed" });
-    announce("Not sent: the server did not answer.");
   }
 
   #in(state) {

@@ -1,7 +1,7 @@
 // The events of all rooms: the WebSocket of the list, and the current list of the server.
 
-import { Connection } from "./connection.js";
 import { goToLogin, isRedirect } from "./session.js";
+import { openSocket } from "./socket.js";
 
 // All pages are notified of a new list at the same time, and must not fetch it at the same time.
 const SPREAD_MS = 1_000;
@@ -16,16 +16,14 @@ export function startFeed({ onState, onFrame, onList }) {
       refresh();
     }, Math.random() * SPREAD_MS);
   };
-  return new Connection({
-    path: () => "/ws/rooms",
-    readyOn: "open",
-    onFrame: (frame) => (frame.type === "rooms.changed" ? refreshSoon() : onFrame(frame)),
-    onState: (state, wait) => {
-      onState(state, wait);
-      // Missed events are not sent again: a page from the back/forward cache may be minutes old.
-      if (state === "connected") refresh();
-    },
+  const socket = openSocket("/ws/rooms", (state) => {
+    onState(state);
+    // Missed events are not sent again: a page from the back/forward cache may be minutes old.
+    if (state.name === "open") refresh();
   });
+  socket.on("rooms.changed", refreshSoon);
+  for (const type of ["rooms.active", "rooms.seen"]) socket.on(type, onFrame);
+  return socket;
 }
 
 async function fetchList() {

@@ -48,4 +48,4 @@ const feed = startFeed({
   onFrame: hear,
   onList: (items) => replaceItems(take(items)),
 });
-startStatus(() => feed.hurry());
+startStatus(() => feed.open());

@@ -14,23 +14,29 @@ export function startStatus(hurry, focusAfter) {
   };
 }
 
-/** Shows "connecting", "connected", "waiting" (a retry in `wait` ms), or "left" (never visible). */
-export function showStatus(state, wait) {
+/** Shows a state of the client: "connecting", "open", "waiting", or "closed" for good. */
+export function showStatus({ name, until, close }) {
   clearInterval(countdown);
   $("status").hidden = false;
-  $("status").dataset.state = state;
+  $("status").dataset.state = name === "open" ? "connected" : name;
   $("status").dataset.network = navigator.onLine ? "online" : "offline";
-  $("reconnect").hidden = state !== "waiting";
-  if (state === "connecting") say("Connecting…");
-  if (state === "connected") {
+  $("reconnect").hidden = name !== "waiting" && name !== "closed";
+  if (name === "connecting") say("Connecting…");
+  if (name === "open") {
     say("Connected");
     if (wasLost) announce("Connected again.");
     wasLost = false;
   }
-  if (state === "waiting") {
-    countDown(Date.now() + wait);
+  if (name === "waiting") {
+    countDown(until);
     if (!wasLost) announce("The connection is lost. Reconnecting.");
     wasLost = true;
+  }
+  if (name === "closed") {
+    say("Disconnected");
+    // 1000 is the page's own close, before it goes into the back/forward cache.
+    wasLost = close.code !== 1000;
+    if (wasLost) announce("Disconnected by the server.");
   }
 }
 

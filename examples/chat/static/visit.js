@@ -1,6 +1,5 @@
 // The session of a page in a room: its parts, and the messages from the server to each of them.
 
-import { Connection } from "./connection.js";
 import { MessageWindow } from "./message-window.js";
 import { Messages } from "./messages.js";
 import { Outbox } from "./outbox.js";
@@ -8,6 +7,7 @@ import { $ } from "./page.js";
 import { Past } from "./past.js";
 import { showPeople } from "./people.js";
 import { Seen } from "./seen.js";
+import { openSocket } from "./socket.js";
 import { showStatus } from "./status.js";
 import { countUnread } from "./title.js";
 import { Typing } from "./typing.js";
@@ -20,13 +20,14 @@ export class Visit {
   #past;
   #seen;
   #typing = new Typing();
-  #people = new Map();
-  #connection;
+  #socket;
+  #isConnected = false;
 
   /** `room` has a `slug` and a `name`, `you` have an `id` and a `name`. */
   constructor(room, you) {
     this.#you = you;
-    const send = (frame) => this.#connection.send(frame);
+    const send = (frame) => this.#isConnected && this.#socket.send(frame);
+    const request = (type, params) => (this.#isConnected ? this.#socket.request(type, params) : null);
     const actions = {
       retry: (message) => this.#outbox.retry(message),
       discard: (message) => this.#outbox.discard(message),
@@ -36,15 +37,15 @@ export class Visit {
       if (isNearOldest) this.#past.load();
       this.#seen.look();
     });
-    this.#outbox = new Outbox(you, this.#messages, this.#window, send);
+    this.#outbox = new Outbox(you, this.#messages, this.#window, request);
     this.#past = new Past(room, this.#messages, (older) => this.#addOlder(older));
     this.#seen = new Seen(() => (this.#window.isAtEnd ? this.#messages.newest : null), send);
-    this.#connection = new Connection({
-      path: () => this.#path(room),
-      readyOn: "welcome",
-      onState: (state, wait) => this.#showState(state, wait),
-      onFrame: (frame) => this.#hear(frame),
-    });
+    const socket = openSocket(`/ws/rooms/${encodeURIComponent(room.slug)}`, (state) => this.#showState(state));
+    socket.on("welcome", (page) => this.#welcome(page));
+    socket.on("chat.message", (message) => this.#heard(message));
+    socket.on("chat.typing", ({ user, name }) => user === you.id || this.#typing.heard(user, name));
+    socket.presence(`chat.${room.slug}`).onChange((_, people) => showPeople(people, you.id));
+    this.#socket = socket;
   }
 
   say(text) {
@@ -52,44 +53,15 @@ export class Visit {
   }
 
   typing() {
-    this.#connection.send({ type: "typing" });
+    if (this.#isConnected) this.#socket.send({ type: "typing" });
   }
 
   hurry() {
-    this.#connection.hurry();
-  }
-
-  /** A reconnecting page requests the messages after its newest. */
-  #path({ slug }) {
-    const since = this.#messages.newest === null ? "" : `?since=${this.#messages.newest}`;
-    return `/ws/rooms/${encodeURIComponent(slug)}${since}`;
-  }
-
-  #hear(frame) {
-    if (frame.presence) return this.#present(frame);
-    switch (frame.type) {
-      case "welcome":
-        return this.#welcome(frame);
-      case "chat.message":
-        return this.#heard(frame);
-      case "chat.typing":
-        return frame.user === this.#you.id || this.#typing.heard(frame.user, frame.name);
-      case "stored":
-        return this.#outbox.stored(frame);
-      case "refused":
-        return this.#outbox.refused(frame);
-    }
-  }
-
-  /** Keeps the list of people, from the whole of it at first and then its changes. */
-  #present({ state, joined = [], updated = [], left = [] }) {
-    if (state) this.#people.clear();
-    for (const { key } of left) this.#people.delete(key);
-    for (const person of [...(state ?? []), ...joined, ...updated]) this.#people.set(person.key, person);
-    showPeople([...this.#people.values()], this.#you.id);
+    this.#socket.open();
   }
 
   #welcome({ messages, more, reset }) {
+    this.#show({ name: "open" });
     if (this.#messages.newest === null || reset) this.#past.more = more;
     this.#window.changeSilently(() => {
       if (reset) this.#startAnew();
@@ -139,12 +111,19 @@ export class Visit {
     this.#window.reset();
   }
 
-  #showState(state, wait) {
-    showStatus(state, wait);
-    $("deck").classList.toggle("adrift", state !== "connected");
-    if (state !== "waiting" && state !== "left") return;
+  /** A connection is ready once the server has sent the messages after the page's newest. */
+  #showState(state) {
+    if (state.name === "open") return this.#socket.send({ type: "enter", since: this.#messages.newest });
+    this.#show(state);
+    if (state.name === "connecting") return;
     this.#typing.clear();
     this.#outbox.lost();
-    if (state === "waiting") this.#past.loadNewest();
+    if (state.name === "waiting") this.#past.loadNewest();
+  }
+
+  #show(state) {
+    this.#isConnected = state.name === "open";
+    showStatus(state);
+    $("deck").classList.toggle("adrift", !this.#isConnected);
   }
 }

@@ -18,16 +18,19 @@ macro_rules! files {
 const FILES: &[(&str, &str)] = &files![
     "favicon.svg", "style.css", "page.js", "session.js",
     "account.js", "form.js",
-    "connection.js", "flags.js", "room-list.js", "rooms-feed.js", "rooms.js", "status.js", "times.js", "title.js",
+    "flags.js", "room-list.js", "rooms-feed.js", "rooms.js", "socket.js", "status.js", "times.js", "title.js",
     "unread-counts.js",
     "composer.js", "drawn-messages.js", "elsewhere.js", "message-item.js", "message-text.js", "message-window.js",
     "messages.js", "outbox.js", "panel.js", "past.js", "people.js", "room.js", "seen.js", "typing.js", "visit.js",
 ];
 
+/// The browser client of Seaway.
+const CLIENT: &str = include_str!("../../../../clients/js/dist/seaway.js");
+
 /// Returns the routes of all files.
 pub fn router() -> Router {
     let mut router = Router::new();
-    for &(name, content) in FILES {
+    for &(name, content) in FILES.iter().chain([&("seaway.js", CLIENT)]) {
         let kind = match name.rsplit_once('.') {
             Some((_, "css")) => "text/css",
             Some((_, "svg")) => "image/svg+xml",
