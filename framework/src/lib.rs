@@ -141,6 +141,9 @@ mod guides {
     #[doc = include_str!("../docs/tutorial/4-testing.md")]
     mod testing_the_chat {}
 
+    #[doc = include_str!("../docs/tutorial/5-who-is-here.md")]
+    mod who_is_here {}
+
     /// The program of part 3 followed by the tests of part 4:
     #[doc = "```rust,test_harness"]
     #[doc = include_str!("../docs/tutorial/chat/main.rs")]
