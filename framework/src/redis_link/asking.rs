@@ -5,7 +5,7 @@ use redis::{RedisError, RedisResult};
 use std::{future::Future, time::Duration};
 use tokio::time::timeout;
 
-/// The timeout for an answer; then the next Sentinel or node is asked.
+/// The timeout for an answer on an open connection.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Waits for an answer.
@@ -23,6 +23,8 @@ pub(super) async fn answer<T>(
             "it is not a node of a Cluster; write redis:// for a single server"
         } else if text.contains("unknown command") {
             "it is not a Sentinel; use the port of one, or write redis:// for a single server"
+        } else if text.contains("NOPERM") {
+            "its user lacks a permission; give it those for SENTINEL and SUBSCRIBE that the guide on Redis lists"
         } else {
             return ConnectError::of(&error);
         };

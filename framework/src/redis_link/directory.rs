@@ -16,7 +16,14 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
-use tokio::{sync::Mutex, task::JoinSet, time::Instant};
+use tokio::{
+    sync::Mutex,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+
+/// The timeout for a connection to a Sentinel or node, and its answer; then the next one is asked.
+const CANDIDATE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The number of nodes that are remembered beside those of the URL.
 const MOST_NODES: usize = 1000;
@@ -150,8 +157,10 @@ impl Directory {
         age: Duration,
     ) -> Result<Address, ConnectError> {
         let found = self.find(slot, age).await?;
-        if let Question::Service { newest, .. } = &self.question {
-            newest.is_usable().await;
+        if let Question::Service { newest, .. } = &self.question
+            && let Some(Named { host, port, .. }) = newest.usable().await
+        {
+            return Ok(self.primaries.at(&host, port));
         }
         Ok(found)
     }
@@ -186,10 +195,7 @@ impl Directory {
         listeners.get_or_init(|| {
             let seeds = self.seeds.iter().cloned();
             seeds
-                .map(|sentinel| {
-                    let (newest, logged) = (newest.clone(), self.logged.clone());
-                    newest::listen(sentinel, name.clone(), newest, logged)
-                })
+                .map(|sentinel| newest::listen(sentinel, name.clone(), newest.clone()))
                 .collect()
         });
     }
@@ -220,7 +226,12 @@ impl Directory {
                 let primaries = self.answer(&mut answering).await?;
                 Ok::<_, ConnectError>((answering, primaries))
             };
-            match answer.await {
+            let late = |_| ConnectError::timeout("no answer within 2 s");
+            match timeout(CANDIDATE_TIMEOUT, answer)
+                .await
+                .map_err(late)
+                .flatten()
+            {
                 Ok((answering, primaries)) => {
                     known.answering = Some(answering);
                     return Ok(primaries);

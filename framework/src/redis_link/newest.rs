@@ -15,12 +15,7 @@ use super::{
 };
 use futures_util::FutureExt;
 use redis::{PushKind, Value, aio::MultiplexedConnection};
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{cmp::Ordering, collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep, sleep_until},
@@ -38,11 +33,16 @@ const REMEMBERED: Duration = Duration::from_secs(10);
 /// fail-over, as soon as it has promoted a replica, and any that hears of it.
 const ANNOUNCEMENTS: [&str; 2] = ["+promoted-slave", "+switch-master"];
 
-/// How often a Sentinel that announces nothing is asked: so a dead connection is noticed.
-const ASK_EVERY: Duration = Duration::from_secs(10);
+/// How often a Sentinel that announces nothing is asked: so a dead connection is noticed, and what
+/// they say is confirmed several times within [`REMEMBERED`].
+const ASK_EVERY: Duration = Duration::from_secs(2);
 
-/// The pause before a Sentinel is dialed again.
+/// The mean pause before a Sentinel is dialed again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// The longest additional pause before a new primary is used, so that a thousand processes do not
+/// dial at once.
+const SPREAD: Duration = Duration::from_millis(100);
 
 /// A primary, as a Sentinel names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,13 @@ pub(super) struct Named {
     pub(super) port: u16,
     /// Grows with each fail-over.
     pub(super) epoch: u64,
+}
+
+impl Named {
+    /// Returns whether both are written as the same host and port.
+    pub(super) fn is_at_the_place_of(&self, other: &Self) -> bool {
+        self.port == other.port && self.host.eq_ignore_ascii_case(&other.host)
+    }
 }
 
 /// The newest primary that any Sentinel has named.
@@ -68,6 +75,9 @@ struct Known {
 
 impl Newest {
     /// Records what a Sentinel says.
+    ///
+    /// A fail-over raises the epoch, so a Sentinel that names another primary with the same one only
+    /// writes its address differently.
     pub(super) fn record(&self, named: Named) {
         let now = Instant::now();
         self.0.send_if_modified(|newest| {
@@ -79,13 +89,17 @@ impl Newest {
                 });
                 return true;
             };
-            let is_remembered = now.duration_since(known.confirmed_at) < REMEMBERED;
-            if named.epoch < known.named.epoch && is_remembered {
+            let is_other = !named.is_at_the_place_of(&known.named);
+            let is_newer = match named.epoch.cmp(&known.named.epoch) {
+                Ordering::Less => false,
+                Ordering::Equal => !is_other,
+                Ordering::Greater => true,
+            };
+            if !is_newer && now.duration_since(known.confirmed_at) < REMEMBERED {
                 return false;
             }
-            let is_other = (&named.host, named.port) != (&known.named.host, known.named.port);
             if is_other {
-                known.usable_at = Some(now + SWITCH);
+                known.usable_at = Some(now + SWITCH + SPREAD.mul_f64(fastrand::f64()));
             }
             known.named = named;
             known.confirmed_at = now;
@@ -98,15 +112,21 @@ impl Newest {
         self.0.borrow().as_ref().map(|known| known.named.clone())
     }
 
-    /// Waits until the primary may be used.
+    /// Waits until the primary may be used, and returns it; `None` if no Sentinel has named one yet.
+    /// If another one is named meanwhile, that one is returned, without a further wait the second
+    /// time.
     ///
     /// # Cancel safety
     /// Safe.
-    pub(super) async fn is_usable(&self) {
-        let usable_at = self.0.borrow().as_ref().and_then(|known| known.usable_at);
-        if let Some(at) = usable_at {
-            sleep_until(at).await;
+    pub(super) async fn usable(&self) -> Option<Named> {
+        for _ in 0..2 {
+            let usable_at = self.0.borrow().as_ref()?.usable_at;
+            match usable_at.filter(|at| *at > Instant::now()) {
+                Some(at) => sleep_until(at).await,
+                None => break,
+            }
         }
+        self.get()
     }
 
     /// Waits until the primary is another than the one at this place.
@@ -158,24 +178,15 @@ pub(super) async fn ask(
 }
 
 /// Listens to one Sentinel, and dials it again whenever the connection is lost, forever.
-pub(super) async fn listen(
-    sentinel: Address,
-    service: String,
-    newest: Arc<Newest>,
-    logged: Arc<Mutex<Repeat>>,
-) {
+pub(super) async fn listen(sentinel: Address, service: String, newest: Arc<Newest>) {
+    let mut logged = Repeat::default();
     loop {
         let Err(error) = follow(&sentinel, &service, &newest).await;
-        let redis = sentinel.shown();
-        let is_due = {
-            let logged = logged.lock();
-            let mut logged = logged.expect("no code panics while it holds this lock");
-            logged.is_due(&format!("{redis}: {error}"))
-        };
-        if is_due {
+        if logged.is_due(&error.to_string()) {
+            let redis = sentinel.shown();
             tracing::warn!(%redis, reason = %error, "cannot listen to a Sentinel; retrying");
         }
-        sleep(RETRY).await;
+        sleep(RETRY.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
     }
 }
 
@@ -244,15 +255,44 @@ mod tests {
     async fn a_sentinel_that_has_not_heard_of_a_fail_over_is_not_believed() {
         let newest = Newest::default();
         newest.record(named("a", 1));
-        assert!(newest.is_usable().now_or_never().is_some(), "the first");
+        let first = newest.usable().now_or_never();
+        assert_eq!(first, Some(Some(named("a", 1))));
 
         newest.record(named("b", 2));
         newest.record(named("a", 1));
 
         assert_eq!(newest.get(), Some(named("b", 2)));
-        assert!(newest.is_usable().now_or_never().is_none());
-        sleep(SWITCH).await;
-        assert!(newest.is_usable().now_or_never().is_some());
+        assert!(newest.usable().now_or_never().is_none());
+        sleep(SWITCH + SPREAD).await;
+        let second = newest.usable().now_or_never();
+        assert_eq!(second, Some(Some(named("b", 2))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_primary_that_is_replaced_during_the_wait_is_not_returned() {
+        let newest = Newest::default();
+        newest.record(named("a", 1));
+        newest.record(named("b", 2));
+
+        let (usable, ()) = tokio::join!(newest.usable(), async {
+            sleep(SWITCH / 2).await;
+            newest.record(named("c", 3));
+        });
+
+        assert_eq!(usable, Some(named("c", 3)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sentinels_that_write_one_address_differently_do_not_move_the_process() {
+        let newest = Newest::default();
+        newest.record(named("10.0.0.1", 4));
+
+        for _ in 0..20 {
+            sleep(ASK_EVERY).await;
+            newest.record(named("primary.example", 4));
+            newest.record(named("10.0.0.1", 4));
+            assert_eq!(newest.get(), Some(named("10.0.0.1", 4)));
+        }
     }
 
     #[tokio::test(start_paused = true)]
