@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderValue, Uri, uri::PathAndQuery};
 use std::{
     fmt,
+    future::Future,
     net::SocketAddr,
     sync::{Arc, OnceLock},
 };
@@ -21,6 +22,10 @@ const MAX_REQUEST_ID: usize = 128;
 /// cost a quarter of the whole request. `None` is the span of a scope without a request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConnectionSpan(Option<Arc<Lazy>>);
+
+tokio::task_local! {
+    static CURRENT: ConnectionSpan;
+}
 
 #[derive(Debug)]
 struct Lazy {
@@ -55,6 +60,17 @@ impl ConnectionSpan {
     pub(crate) fn open(&self) -> Span {
         let span = self.0.as_ref();
         span.map_or_else(Span::none, |lazy| lazy.open().clone())
+    }
+
+    /// Runs a future whose failures are logged in this span: it is [`current`](Self::current) there,
+    /// and is created only for a line.
+    pub(crate) async fn watch<F: Future>(self, future: F) -> F::Output {
+        CURRENT.scope(self, future).await
+    }
+
+    /// Returns the span of the request that this task handles, if a tower service does.
+    pub(crate) fn current() -> Self {
+        CURRENT.try_with(Clone::clone).unwrap_or_default()
     }
 
     /// Sets a field.

@@ -1,6 +1,7 @@
 //! Rejections: the HTTP response to a client that is not accepted.
 
 use crate::{
+    connection_span::ConnectionSpan,
     error::{AnyError, BodyError, BoxError, Error, ErrorKind},
     log_limit::log_limited,
     rejection_log::{Peer, Rejected, Rule},
@@ -162,6 +163,8 @@ impl Rejection {
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let reason = format!("{error:#}");
+        // Otherwise that of the consumer is entered already.
+        let _in_span = ConnectionSpan::current().open().entered();
         match error.kind() {
             // The channel layer logs its own outage; one line per client would flood the log.
             ErrorKind::Layer | ErrorKind::Missed | ErrorKind::Unconfirmed => {

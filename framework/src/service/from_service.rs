@@ -40,15 +40,14 @@ where
 {
     async fn call(&self, scope: Scope<Http>, mut exchange: Exchange) -> crate::Result<()> {
         let mut service = self.0.clone();
+        let span = scope.span().clone();
         let mut head = *scope.head;
         head.extensions = scope.extensions;
         let request = Request::from_parts(head, exchange.take_body());
         let ready = poll_fn(|cx| service.poll_ready(cx)).await;
         ready.map_err(Into::<AnyError>::into)?;
-        let response = service
-            .call(request)
-            .await
-            .map_err(Into::<AnyError>::into)?;
+        let response = span.watch(async { service.call(request).await }).await;
+        let response = response.map_err(Into::<AnyError>::into)?;
         Ok(exchange.respond(response.map(Body::new)).await?)
     }
 }

@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode};
 use seaway::{
     Application, ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, Channels,
     Context, Error, Handshake, HttpConsumer, HttpContext, HttpHandshake, NoEvent, OpensOverHttp,
-    Rejection, Reply, Result, Scope, WebSocketConsumer,
+    Rejection, Reply, Result, Scope, WebSocketConsumer, from_service,
     protocol::{Body, Http, WebSocket},
     routing::{PathRouter, ProtocolTypeRouter},
     testing::{HttpCommunicator, WebSocketCommunicator},
@@ -280,6 +280,28 @@ async fn a_failed_request_is_named_and_not_called_a_rejected_client() {
         assert!(line.contains(part), "{part} in {line}");
     }
     assert!(!log.text().contains("rejected a client"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn a_failed_axum_handler_is_named() {
+    async fn failing() -> Result<&'static str> {
+        Err(Error::user("the cellar is on fire").into())
+    }
+    let (log, _listening) = Log::listen();
+    let pages = axum::Router::new().route("/cellar", axum::routing::get(failing));
+    let app = ProtocolTypeRouter::new().http(from_service(pages));
+    let request = Request::get("/cellar").header("x-request-id", "r-19");
+
+    let response = app.oneshot(request.body(Body::empty()).unwrap()).await;
+
+    assert_eq!(response.unwrap().status(), 500);
+    let line = log.line("the cellar is on fire").await;
+    for part in [
+        r#"connection{protocol="http" path="/cellar" request_id="r-19"}"#,
+        "a request failed",
+    ] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
 }
 
 #[tokio::test]
