@@ -134,6 +134,7 @@ impl DescribedError for AnyError {
 /// The description of a consumer's messages in TypeScript.
 ///
 /// Its `Display` is the text of a module.
+#[must_use = "a description does nothing until it is written or compared"]
 pub struct Schema {
     name: String,
     config: Config,

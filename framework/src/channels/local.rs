@@ -91,6 +91,7 @@ struct Member {
 
 /// The effect of a join on the subscriptions of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Membership {
     /// The group's first member in this process: the backend has to subscribe to the group.
     First,

@@ -50,6 +50,7 @@ impl<M: Serialize + DeserializeOwned + Send + Sync + 'static> Meta for M {}
 #[serde(untagged, deny_unknown_fields)]
 pub enum PresenceEvent<M> {
     /// The whole list, which comes once, before all changes.
+    #[non_exhaustive]
     State {
         /// The group.
         #[serde(rename = "presence")]
@@ -59,6 +60,7 @@ pub enum PresenceEvent<M> {
         people: Vec<Present<M>>,
     },
     /// Changes of the list since the event before.
+    #[non_exhaustive]
     Changes {
         /// The group.
         #[serde(rename = "presence")]
@@ -79,6 +81,7 @@ impl<M: Meta> Event for PresenceEvent<M> {}
 
 /// A person who is present in a group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Present<M> {
     /// The key under which they are present, as the id of a user.
     pub key: String,
@@ -90,6 +93,7 @@ pub struct Present<M> {
 
 /// A person who has left a group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Left {
     /// The key under which they were present.
     pub key: String,
