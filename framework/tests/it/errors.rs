@@ -115,6 +115,9 @@ fn outcome(what: &str, way: Way) -> Result<()> {
         "`Error`, `Missed`" => way.lead(of(ErrorKind::Missed)),
         "`Error`, `SessionGone`" => way.lead(of(ErrorKind::SessionGone)),
         "`Error`, `Name`" => way.lead(of(ErrorKind::Name)),
+        "`Error`, `Missing`" => way.lead(of(ErrorKind::Missing)),
+        "`Error`, `TooLarge`" => way.lead(of(ErrorKind::TooLarge)),
+        "`Error`, `Io`" => way.lead(of(ErrorKind::Io)),
         "`Error::user(error)`" => way.lead(Error::user(of(ErrorKind::Layer))),
         "`std::io::Error`" => way.lead(io::Error::from(io::ErrorKind::NotFound)),
         "`serde_json::Error`" => way.lead(serde_json::from_str::<u32>("x").unwrap_err()),
@@ -211,7 +214,7 @@ async fn check_every_row(log: &Log) {
         .route("/blocking", FailingBlocking::application(&channels));
     let app = ProtocolTypeRouter::new().websocket(sockets);
     let rows = table();
-    assert_eq!(rows.len(), 14);
+    assert_eq!(rows.len(), 17);
 
     for row in rows {
         for (way, kind) in &row.kinds {

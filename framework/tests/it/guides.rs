@@ -50,6 +50,31 @@ fn every_page_of_the_book_is_listed_in_the_readme_and_on_the_front_page() {
     }
 }
 
+#[test]
+fn the_room_of_the_readme_has_at_most_21_lines() {
+    let readme = read("README.md");
+    let (_, program) = readme.split_once("```rust").expect("the program");
+    let (program, _) = program.split_once("\n```").expect("its end");
+    let lines = program
+        .lines()
+        .skip(1)
+        .filter(|line| !line.trim().is_empty());
+
+    assert!(lines.count() <= 21);
+}
+
+#[test]
+fn the_auction_has_at_most_450_lines() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/auction/src");
+    let files = fs::read_dir(folder).expect("the sources of the auction");
+    let lines = files.map(|file| {
+        let text = fs::read_to_string(file.unwrap().path()).expect("a source");
+        text.lines().count()
+    });
+
+    assert!(lines.sum::<usize>() <= 450);
+}
+
 /// Returns the texts between backticks, one or two.
 fn quoted(cell: &str) -> Vec<&str> {
     let mut texts = Vec::new();
