@@ -1,4 +1,4 @@
-//! A place in a topic, and the places of a client in several.
+//! A position in a topic, and the positions of a client in several.
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -15,7 +15,7 @@ const LONGEST_EPOCH: usize = 32;
 /// The maximum number of topics in the list of a client.
 const MOST_TOPICS: usize = 100;
 
-/// A place in a topic: the number of its last event, and the epoch in which it was numbered.
+/// A position in a topic: the number of its last event, and the epoch in which it was numbered.
 ///
 /// Its text is the number, a colon and the epoch, as `12:k3x9`. The first event of an epoch has the
 /// number 1. A topic gets another epoch when its events were lost, or may have been: numbers of two
@@ -63,7 +63,7 @@ impl Position {
         })
     }
 
-    /// Returns the place before the first event of a new epoch.
+    /// Returns the position before the first event of a new epoch.
     pub(super) fn fresh() -> Self {
         Self {
             offset: 0,
@@ -71,7 +71,7 @@ impl Position {
         }
     }
 
-    /// Returns a place in no topic: resuming from it is a gap.
+    /// Returns a position in no topic: resuming from it is a gap.
     pub(crate) fn unknown() -> Self {
         Self {
             offset: 0,
@@ -89,7 +89,7 @@ impl Position {
         &self.epoch
     }
 
-    /// Returns the place of another event of the same epoch.
+    /// Returns the position of another event of the same epoch.
     pub(super) fn with_offset(&self, offset: u64) -> Self {
         Self {
             offset,
@@ -97,7 +97,7 @@ impl Position {
         }
     }
 
-    /// Returns how many events of the same epoch are between this place and a later one; `None` if
+    /// Returns how many events of the same epoch are between this position and a later one; `None` if
     /// the other one is earlier, or of another epoch.
     pub(super) fn until(&self, later: &Self) -> Option<u64> {
         match self.epoch == later.epoch {
@@ -137,7 +137,7 @@ impl FromStr for Position {
     }
 }
 
-/// The places of a client in several topics.
+/// The positions of a client in several topics.
 ///
 /// The text is a list, as `lot.7:12:k3x9,chat.3:5:abc`, of at most 100 topics: that of the query
 /// parameter `resume`, and of the event id of a stream that serves several topics.
@@ -157,13 +157,13 @@ impl FromStr for Position {
 pub struct Positions(BTreeMap<GroupName, Position>);
 
 impl Positions {
-    /// Returns the place in this topic, if the list has it.
+    /// Returns the position in this topic, if the list has it.
     pub fn get(&self, topic: &str) -> Option<&Position> {
         let topic = GroupName::new(topic).ok()?;
         self.0.get(&topic)
     }
 
-    /// Sets the place in this topic.
+    /// Sets the position in this topic.
     ///
     /// # Errors
     /// [`ErrorKind::Name`] if the name is not valid, [`ErrorKind::TooLarge`] if the list has 100

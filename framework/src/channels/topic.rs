@@ -91,13 +91,13 @@ impl<E: Event> Topic<E> {
         self.group.name()
     }
 
-    /// Returns the group of the same name: its members receive the events without their places, and
+    /// Returns the group of the same name: its members receive the events without their positions, and
     /// what is sent to it is not remembered.
     pub fn group(&self) -> &Group<E> {
         &self.group
     }
 
-    /// Stores an event and sends it to every member in every process; returns its place.
+    /// Stores an event and sends it to every member in every process; returns its position.
     ///
     /// # Errors
     /// [`ErrorKind::Codec`] if the event has no `type`, [`ErrorKind::Layer`] if the layer did not
@@ -107,7 +107,7 @@ impl<E: Event> Topic<E> {
         self.post(event, None).await
     }
 
-    /// Stores and sends an event, unless one with the same key was stored; returns the place of that
+    /// Stores and sends an event, unless one with the same key was stored; returns the position of that
     /// event.
     ///
     /// So a publisher that does not know whether its event was accepted sends it again with the same
@@ -151,7 +151,7 @@ impl<E: Event> Topic<E> {
     }
 
     /// Resumes the topic for a channel of this process: its mailbox receives what was missed since a
-    /// place, the end of the resume, and then live events, as [`TopicEvent`]s.
+    /// position, the end of the resume, and then live events, as [`TopicEvent`]s.
     ///
     /// A consumer resumes through its [handshake](crate::Handshake::resume) or
     /// [context](crate::Context::resume) instead, other code [listens](Topic::listen).

@@ -197,7 +197,7 @@ impl<E: Event> Context<E> {
         presence.update_of(&self.channel, &meta).await
     }
 
-    /// Adds this consumer to a topic, and has it receive what it has missed since a place, as
+    /// Adds this consumer to a topic, and has it receive what it has missed since a position, as
     /// [`Handshake::resume`](crate::Handshake::resume) does.
     ///
     /// ```

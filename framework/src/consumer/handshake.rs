@@ -202,11 +202,11 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
         self.address.present(group, key, meta).await
     }
 
-    /// Adds this consumer to a topic, and has it receive what it has missed since a place.
+    /// Adds this consumer to a topic, and has it receive what it has missed since a position.
     ///
-    /// Once the handshake is accepted, the `event` hook gets the events after that place in order,
+    /// Once the handshake is accepted, the `event` hook gets the events after that position in order,
     /// each once, then [`TopicEvent::Recovered`], and then live events. If some of them are no longer
-    /// known, it gets none of the old ones and `Recovered { all: false }`. Without a place it gets
+    /// known, it gets none of the old ones and `Recovered { all: false }`. Without a position it gets
     /// `Recovered { all: true }` with the current one. A later gap on the open connection is filled in
     /// the same way, or told with `Recovered { all: false }`.
     ///
@@ -237,7 +237,7 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
         self.address.resume(topic, since).await
     }
 
-    /// Returns the places in topics that the client has named in the query parameter `resume`, as
+    /// Returns the positions in topics that the client has named in the query parameter `resume`, as
     /// `lot.7:12:k3x9,chat.3:5:abc`; an empty list without the parameter.
     ///
     /// ```
@@ -257,11 +257,11 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
         })
     }
 
-    /// Returns the place in a topic from which the client resumes: that of `Last-Event-ID` if an
+    /// Returns the position in a topic from which the client resumes: that of `Last-Event-ID` if an
     /// `EventSource` reconnects, and otherwise that of the query parameter `resume`.
     ///
-    /// An id that is no place of this topic, such as one of an earlier version of the program, is a
-    /// place in no topic: resuming from it is a gap, so that the client is told.
+    /// An id that is no position of this topic, such as one of an earlier version of the program, is a
+    /// position in no topic: resuming from it is a gap, so that the client is told.
     ///
     /// # Errors
     /// As [`positions`](Handshake::positions).
@@ -342,7 +342,7 @@ impl<E: Event> HttpHandshake<E> {
     }
 }
 
-/// Returns the place in a topic that an event id names: alone, or in a list.
+/// Returns the position in a topic that an event id names: alone, or in a list.
 fn place_in(id: &str, topic: &str) -> Position {
     if let Ok(position) = id.parse() {
         return position;

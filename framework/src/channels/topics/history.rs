@@ -98,7 +98,7 @@ pub struct TopicQuery {
 
 impl TopicQuery {
     /// Returns how many of the last events are wanted, if the topic is at this position: those after
-    /// the place of the client, or all that the topic remembers; none if it remembers less.
+    /// the position of the client, or all that the topic remembers; none if it remembers less.
     pub fn wanted(&self, position: &Position) -> usize {
         if self.is_whole {
             return self.limits.events;
@@ -116,7 +116,7 @@ impl TopicQuery {
     }
 }
 
-/// The place of a topic, and its last events.
+/// The position of a topic, and its last events.
 ///
 /// ```
 /// use seaway::channels::{Envelope, Position, TopicHistory};

@@ -16,7 +16,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// Reads what was missed of a topic since a place that this mailbox has reached.
+/// Reads what was missed of a topic since a position that this mailbox has reached.
 pub(in crate::channels) type ReadFrom = Arc<dyn Fn(Position) -> Reading + Send + Sync>;
 
 type Reading = Pin<Box<dyn Future<Output = Result<Recovery>> + Send>>;
@@ -64,7 +64,7 @@ pub(in crate::channels) enum Merged {
     Continue,
 }
 
-/// How a live event relates to the place of the owner.
+/// How a live event relates to the position of the owner.
 #[derive(Debug, PartialEq, Eq)]
 enum Fit {
     Next,

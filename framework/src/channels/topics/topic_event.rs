@@ -10,7 +10,7 @@ use serde::{
     ser::{Error as _, SerializeMap},
 };
 
-/// An event of a topic with its place, or the end of a resume.
+/// An event of a topic with its position, or the end of a resume.
 ///
 /// It is the event type of a consumer that resumes topics, or is included in it:
 ///
@@ -52,7 +52,7 @@ pub enum TopicEvent<E> {
     Event {
         /// The name of the topic.
         topic: GroupName,
-        /// The place of the event.
+        /// The position of the event.
         position: Position,
         /// The event itself.
         event: E,
@@ -62,10 +62,10 @@ pub enum TopicEvent<E> {
     Recovered {
         /// The name of the topic.
         topic: GroupName,
-        /// Whether all events since the given place were received; if not, some are missing just
+        /// Whether all events since the given position were received; if not, some are missing just
         /// before this one, and the client reads its state anew.
         all: bool,
-        /// The place from which events follow.
+        /// The position from which events follow.
         position: Position,
     },
 }
@@ -78,7 +78,7 @@ impl<E> TopicEvent<E> {
         }
     }
 
-    /// Returns the place of the event, or the one from which events follow: that to resume from.
+    /// Returns the position of the event, or the one from which events follow: that to resume from.
     pub fn position(&self) -> &Position {
         match self {
             Self::Event { position, .. } | Self::Recovered { position, .. } => position,

@@ -24,7 +24,7 @@ pub(in crate::channels) struct Window {
 /// What a consumer that resumes a topic receives.
 #[derive(Debug)]
 pub(in crate::channels) struct Recovery {
-    /// The place from which live events follow.
+    /// The position from which live events follow.
     pub(in crate::channels) position: Position,
     /// What was missed, oldest first; nothing if some of it is missing.
     pub(in crate::channels) events: Vec<Envelope>,
@@ -37,9 +37,9 @@ pub(in crate::channels) struct Recovery {
 pub(super) enum Unknown {
     /// The topic may remember more than the window has.
     TooShort,
-    /// The place is ahead of the window: the window may be outdated, or the topic has lost events.
+    /// The position is ahead of the window: the window may be outdated, or the topic has lost events.
     Ahead,
-    /// The place is of another epoch: the window may be outdated.
+    /// The position is of another epoch: the window may be outdated.
     Foreign,
 }
 
@@ -125,7 +125,7 @@ impl Window {
         self.asked >= time
     }
 
-    /// Returns what a consumer has missed since a place; one without a place has missed nothing.
+    /// Returns what a consumer has missed since a position; one without a position has missed nothing.
     pub(super) fn since(
         &self,
         since: Option<&Position>,

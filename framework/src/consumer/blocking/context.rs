@@ -156,7 +156,7 @@ impl<E: Event> BlockingContext<E> {
         block_on(self.0.update(presence, meta))
     }
 
-    /// Adds this consumer to a topic, and has it receive what it has missed since a place.
+    /// Adds this consumer to a topic, and has it receive what it has missed since a position.
     ///
     /// ```
     /// use seaway::{BlockingContext, Event, Result, Topic, TopicEvent};

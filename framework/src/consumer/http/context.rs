@@ -323,7 +323,7 @@ impl<E: Event> HttpContext<E> {
     }
 
     /// Adds this consumer to a topic: [`next_event`](HttpContext::next_event) returns what it has
-    /// missed since a place, then [`TopicEvent::Recovered`], then live events.
+    /// missed since a position, then [`TopicEvent::Recovered`], then live events.
     ///
     /// ```
     /// use seaway::{Event, HttpContext, Reply, Result, SseEvent, Topic, TopicEvent};
@@ -418,8 +418,8 @@ impl<E: Event> HttpContext<TopicEvent<E>> {
     /// Resumes a topic and returns its next events, for long polling: waits up to `wait` for the first
     /// one.
     ///
-    /// The last item has the place for the next request. It returns at once with what was missed,
-    /// with a gap, and without a place with the current one. A later gap or event is included if it
+    /// The last item has the position for the next request. It returns at once with what was missed,
+    /// with a gap, and without a position with the current one. A later gap or event is included if it
     /// has arrived by then.
     ///
     /// ```
@@ -455,7 +455,7 @@ impl<E: Event> HttpContext<TopicEvent<E>> {
     /// As [`resume`](HttpContext::resume).
     ///
     /// # Cancel safety
-    /// Safe: the client asks again from the same place.
+    /// Safe: the client asks again from the same position.
     pub async fn poll_topic(
         &mut self,
         topic: &Topic<E>,

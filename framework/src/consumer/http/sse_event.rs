@@ -84,7 +84,7 @@ impl SseEvent {
     }
 
     /// Creates the event for an event of a topic, once per process for all streams: its JSON as the
-    /// data, its place as the id, so that an `EventSource` that reconnects names the place in
+    /// data, its position as the id, so that an `EventSource` that reconnects names the position in
     /// `Last-Event-ID`.
     ///
     /// For a stream of one topic. One that serves several sets an id of all
