@@ -52,7 +52,7 @@ struct Truth {
 }
 
 impl Truth {
-    /// Checks that a place has one text, whoever sees it.
+    /// Checks that a position has one text, for all who see it.
     fn note(&self, topic: &str, place: &Place, text: &str) {
         let mut texts = self.texts.lock().unwrap();
         let known = texts

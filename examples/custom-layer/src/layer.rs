@@ -196,7 +196,7 @@ impl Link {
         Ok((connection.requests.clone(), Request { number, what }, reply))
     }
 
-    /// Serves one connection after the other. Whoever may have missed an event is notified.
+    /// Serves one connection after the other. Consumers that may have missed an event are notified.
     async fn run(self: Arc<Self>, first: UnixStream, local: LocalChannels) {
         let mut stream = first;
         loop {

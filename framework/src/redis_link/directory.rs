@@ -71,6 +71,23 @@ struct Known {
     answering: Option<Answering>,
 }
 
+/// An address to use now.
+pub(super) struct Found {
+    pub(super) address: Address,
+    /// For how long its use was put off after it was known: all processes do so, so nobody uses a
+    /// server meanwhile.
+    pub(super) waited: Duration,
+}
+
+impl Found {
+    pub(super) fn at_once(address: Address) -> Self {
+        Self {
+            address,
+            waited: Duration::ZERO,
+        }
+    }
+}
+
 /// A primary and some of its slots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Primary {
@@ -155,12 +172,14 @@ impl Directory {
         &self,
         slot: u16,
         age: Duration,
-    ) -> Result<Address, ConnectError> {
-        let found = self.find(slot, age).await?;
+    ) -> Result<Found, ConnectError> {
+        let mut found = Found::at_once(self.find(slot, age).await?);
+        let found_at = Instant::now();
         if let Question::Service { newest, .. } = &self.question
             && let Some(Named { host, port, .. }) = newest.usable().await
         {
-            return Ok(self.primaries.at(&host, port));
+            found.address = self.primaries.at(&host, port);
+            found.waited = found_at.elapsed();
         }
         Ok(found)
     }

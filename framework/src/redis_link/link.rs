@@ -3,6 +3,7 @@
 use super::{
     address::{Address, Dialed, Driver},
     connect_error::{Cause, ConnectError},
+    directory::Found,
     fault::Fault,
     place::Place,
     stream::{Activity, Inbox},
@@ -171,7 +172,7 @@ impl Link {
             settings,
             wrong: wrong.subscribe(),
         };
-        let first = dialer.dial(0).await.map_err(|refusal| {
+        let (first, _) = dialer.dial(0).await.map_err(|refusal| {
             Error::new(
                 ErrorKind::Layer,
                 format!("cannot connect to Redis at {}: {refusal}", place.shown()),
@@ -292,11 +293,13 @@ struct Dialer {
 }
 
 impl Dialer {
-    async fn dial(&self, generation: u64) -> Result<Up, ConnectError> {
-        let address = self.place.find().await?;
+    /// Returns a new connection, and for how long its server was left unused on purpose.
+    async fn dial(&self, generation: u64) -> Result<(Up, Duration), ConnectError> {
+        let Found { address, waited } = self.place.find().await?;
         let dialing = self.dial_at(&address, generation).await;
         let is_shown = self.place.directory().is_none();
-        dialing.map_err(|error| error.at(address.shown(), !is_shown))
+        let up = dialing.map_err(|error| error.at(address.shown(), !is_shown))?;
+        Ok((up, waited))
     }
 
     async fn dial_at(&self, address: &Address, generation: u64) -> Result<Up, ConnectError> {
@@ -445,8 +448,9 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
         up = loop {
             let started_at = Instant::now();
             let refusal = match dialer.dial(loss.generation + 1).await {
-                Ok(up) => {
-                    loss.may_hide_a_run |= up.since.duration_since(absent_at) > LONGEST_UNSEEN;
+                Ok((up, waited)) => {
+                    let unseen = up.since.duration_since(absent_at);
+                    loss.may_hide_a_run |= unseen > LONGEST_UNSEEN + waited;
                     let is_soon = end == End::Closed && ended_at.elapsed() < ENDING;
                     if !is_known
                         && !had_backlog

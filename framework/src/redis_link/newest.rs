@@ -99,6 +99,8 @@ impl Newest {
                 return false;
             }
             if is_other {
+                let Named { host, port, epoch } = &named;
+                tracing::info!(%host, port, epoch, "a Sentinel has named another primary");
                 known.usable_at = Some(now + SWITCH + SPREAD.mul_f64(fastrand::f64()));
             }
             known.named = named;
@@ -307,7 +309,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_waits_for_another_primary_is_woken_by_the_first_announcement() {
+    async fn the_first_announcement_wakes_a_task_that_waits_for_another_primary() {
         let newest = Newest::default();
         newest.record(named("a", 1));
         let mut waiting = Box::pin(newest.differs(|named| named.host == "a"));

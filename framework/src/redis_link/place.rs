@@ -1,6 +1,11 @@
 //! Where a server is now.
 
-use super::{address::Address, connect_error::ConnectError, directory::Directory, repeat::Repeat};
+use super::{
+    address::Address,
+    connect_error::ConnectError,
+    directory::{Directory, Found},
+    repeat::Repeat,
+};
 use std::{
     future::pending,
     sync::{Arc, Mutex},
@@ -65,13 +70,13 @@ impl Place {
         logged.is_due(&format!("{purpose}: {reason}"))
     }
 
-    /// Returns the current address of the server.
+    /// Returns the current address of the server, when it may be used.
     ///
     /// # Errors
     /// If no Sentinel or node of the Cluster responds, or none knows the server.
-    pub(super) async fn find(&self) -> Result<Address, ConnectError> {
+    pub(super) async fn find(&self) -> Result<Found, ConnectError> {
         match &self.finding {
-            Finding::Fixed(address) => Ok(address.clone()),
+            Finding::Fixed(address) => Ok(Found::at_once(address.clone())),
             Finding::Primary(directory, slot) => directory.find_usable(*slot, FRESH).await,
         }
     }

@@ -38,8 +38,8 @@ where
     let (here, there) = (connect().await, connect().await);
     the_whole_list_comes_first(&here, &there).await;
     connections_of_one_key_are_one_person(&here, &there).await;
-    whoever_comes_back_within_the_grace_time_has_not_left(&here, &there).await;
-    whoever_does_not_come_back_leaves_once(&here, &there).await;
+    a_user_who_comes_back_within_the_grace_time_has_not_left(&here, &there).await;
+    a_user_who_does_not_come_back_leaves_once(&here, &there).await;
     the_newest_meta_counts(&here, &there).await;
     a_connection_that_ends_its_presence_is_told_nothing_more(&here, &there).await;
     a_connection_has_one_key_in_a_group(&here, &there).await;
@@ -85,7 +85,10 @@ async fn connections_of_one_key_are_one_person(here: &Channels, there: &Channels
     assert_eq!(first.joins, 1, "a person joins once");
 }
 
-async fn whoever_comes_back_within_the_grace_time_has_not_left(here: &Channels, there: &Channels) {
+async fn a_user_who_comes_back_within_the_grace_time_has_not_left(
+    here: &Channels,
+    there: &Channels,
+) {
     for (group, back) in [("exam.grace-1", there), ("exam.grace-2", here)] {
         let mut witnesses = [
             Follower::enter(here, group, "w1", "w").await,
@@ -113,7 +116,7 @@ async fn whoever_comes_back_within_the_grace_time_has_not_left(here: &Channels, 
     }
 }
 
-async fn whoever_does_not_come_back_leaves_once(here: &Channels, there: &Channels) {
+async fn a_user_who_does_not_come_back_leaves_once(here: &Channels, there: &Channels) {
     let mut witnesses = [
         Follower::enter(here, "exam.leave", "w1", "w").await,
         Follower::enter(there, "exam.leave", "w2", "w").await,

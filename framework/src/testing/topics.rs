@@ -200,7 +200,7 @@ async fn an_event_with_a_key_is_stored_once(here: &Channels, there: &Channels) {
     );
     let place = once(&one, &a, 1).await;
     assert_eq!(once(&one, &a, 1).await, place, "it has one place");
-    assert_eq!(once(&two, &a, 1).await, place, "whoever sends it");
+    assert_eq!(once(&two, &a, 1).await, place, "from another process, too");
     once(&two, &b, 2).await;
 
     assert!(recovered(&mut listener).await.0);

@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_no_connection_is_kept_until_known_to_have_left() {
+    fn a_key_without_a_connection_is_kept_until_known_to_have_left() {
         let mut own = Own::default();
         enter(&mut own, "p!1", "ana", "a");
         declared(&mut own);
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_nobody_was_told_of_is_forgotten_once_the_list_is_new_enough() {
+    fn a_key_that_nobody_was_told_of_is_forgotten_once_the_list_is_new_enough() {
         let by = Version {
             epoch: 1,
             number: 9,

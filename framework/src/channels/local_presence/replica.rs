@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_has_no_connection_is_due_after_the_grace_time() {
+    async fn a_key_without_a_connection_is_due_after_the_grace_time() {
         let now = Instant::now();
         let mut replica = Replica::default();
         replica.replace(snapshot(1, 1, &[("ana", 1), ("bo", 0)]), PATIENCE, now);

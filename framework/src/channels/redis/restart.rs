@@ -18,12 +18,11 @@ pub(super) fn is_clean(up: &Up, loss: &Loss) -> bool {
     loss.server == Server::Ended && !loss.may_hide_a_run && is_another_run(up, loss)
 }
 
-/// Returns until when other processes may be renewing their subscriptions to a restarted Redis.
-/// After a fail-over they are notified of a gap in any case.
+/// Returns until when other processes may be renewing their subscriptions to another run of Redis,
+/// be it restarted or the replica that has replaced the primary.
 pub(super) fn settles_at(up: &Up) -> Option<Instant> {
     let loss = up.loss.as_ref()?;
-    let is_restart = is_another_run(up, loss) && up.is_at_the_place_of(loss);
-    is_restart.then(|| up.since + SETTLE)
+    is_another_run(up, loss).then(|| up.since + SETTLE)
 }
 
 fn is_another_run(up: &Up, loss: &Loss) -> bool {
