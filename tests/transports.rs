@@ -50,6 +50,29 @@ async fn every_transport_receives_each_message_once_and_both_sides_count_the_sam
 }
 
 #[tokio::test]
+async fn where_websockets_are_blocked_the_client_falls_back_to_events_and_posts() {
+    let room = Server::example("transports").await;
+    let browser = Browser::new().await;
+    let page = browser.page().await;
+    page.goto(&room.page("/fall-back")).await;
+    let transport = "document.querySelector('#client').dataset.transport";
+    let texts = "[...document.querySelectorAll('#log > li .text')].map((text) => text.textContent)";
+
+    let mut sent = Vec::new();
+    for (text, over) in [("one", "websocket"), ("two", "sse"), ("three", "websocket")] {
+        page.wait_for_value(transport, &json!(over)).await;
+        page.type_text("#composer", text).await;
+        page.click("#send").await;
+        sent.push(text);
+        page.wait_for_value(texts, &json!(sent)).await;
+        page.screenshot(&format!("transports-over-{over}")).await;
+        page.click("#block").await;
+    }
+
+    assert_eq!(page.problems(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_pane_catches_up_within_the_ring_and_shows_a_gap_beyond_it() {
     let room = Server::example("transports").await;
     let browser = Browser::new().await;

@@ -1,6 +1,8 @@
 //! One chat room over four transports: polling, long polling, server-sent events and WebSocket.
 //!
-//! `cargo run --release -p transports`, then <http://127.0.0.1:8000>.
+//! `cargo run --release -p transports`, then <http://127.0.0.1:8000>. On `/fall-back`, Seaway's browser
+//! client reaches the WebSocket's consumer over server-sent events and POST where WebSockets are
+//! blocked.
 //!
 //! Without the page, use curl. `client` is an id of 1 to 32 letters and digits, `since` the id of
 //! the last message that the client has. With `since=0`, `wait` responds at once with `start`, the
@@ -18,7 +20,7 @@
 //! | `room.rs` | the last messages, by id: those after an id, and whether some were dropped |
 //! | `count.rs` | the costs of each client |
 //! | `poll.rs`, `wait.rs`, `events.rs`, `socket.rs` | the four transports |
-//! | `pages.rs` | the page, and `POST /say` |
+//! | `pages.rs` | the pages, and `POST /say` |
 
 mod count;
 mod events;
@@ -33,7 +35,9 @@ use events::Stream;
 use launch::Program;
 use room::Room;
 use seaway::{
-    Channels, HttpConsumer, Result, WebSocketConsumer, from_service,
+    ApplicationExt, Channels, HttpConsumer, Result, WebSocketConsumer,
+    consumer::SseFallback,
+    from_service,
     middleware::Provide,
     protocol::Http,
     routing::{PathRouter, ProtocolTypeRouter},
@@ -54,15 +58,17 @@ async fn main() -> Result<()> {
     let address = PROGRAM.start();
     let channels = Channels::in_memory();
     let (room, counts) = (Arc::new(Room::new(&channels)?), Arc::new(Counts::default()));
+    let sockets = PathRouter::new().route("/ws", Socket::application(&channels));
     let pages = from_service(pages::router(room.clone(), counts.clone()));
     let pages = PathRouter::<Http>::new()
         .route("/wait", Wait::application(&channels))
         .route("/events", Stream::application(&channels))
+        .route("/ws", sockets.clone().with(SseFallback::new(&channels)))
         .route("/", pages.clone())
         .route("/{*page}", pages);
     let app = ProtocolTypeRouter::new()
         .http(pages)
-        .websocket(PathRouter::new().route("/ws", Socket::application(&channels)))
+        .websocket(sockets)
         .with(Provide(room))
         .with(Provide(counts));
     let listener = address.listen().await?;

@@ -1,4 +1,4 @@
-//! The page with its static files, and `POST /say`.
+//! The pages with their static files, and `POST /say`.
 
 use crate::{
     count::Counts,
@@ -32,10 +32,12 @@ const JS: &str = "text/javascript; charset=utf-8";
 #[rustfmt::skip] // One line each.
 const FILES: &[(&str, &str, &str)] = &[
     ("/", HTML, include_str!("../static/index.html")),
+    ("/fall-back", HTML, include_str!("../static/fall-back.html")),
     ("/static/ask.js", JS, include_str!("../static/ask.js")),
     ("/static/composer.js", JS, include_str!("../static/composer.js")),
     ("/static/cost-chart.js", JS, include_str!("../static/cost-chart.js")),
     ("/static/delay-chart.js", JS, include_str!("../static/delay-chart.js")),
+    ("/static/fall-back.js", JS, include_str!("../static/fall-back.js")),
     ("/static/favicon.svg", SVG, include_str!("../static/favicon.svg")),
     ("/static/feed.js", JS, include_str!("../static/feed.js")),
     ("/static/glance.js", JS, include_str!("../static/glance.js")),
@@ -46,6 +48,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/static/page.js", JS, include_str!("../static/page.js")),
     ("/static/pane.js", JS, include_str!("../static/pane.js")),
     ("/static/polling.js", JS, include_str!("../static/polling.js")),
+    ("/static/seaway.js", JS, include_str!("../../../clients/js/dist/seaway.js")),
     ("/static/server-sent-events.js", JS, include_str!("../static/server-sent-events.js")),
     ("/static/style.css", CSS, include_str!("../static/style.css")),
     ("/static/tally.js", JS, include_str!("../static/tally.js")),
@@ -53,7 +56,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/static/web-socket.js", JS, include_str!("../static/web-socket.js")),
 ];
 
-/// Returns the routes that need no consumer: the page, polling, `POST /say`.
+/// Returns the routes that need no consumer: the pages, polling, `POST /say`.
 pub fn router(room: Arc<Room>, counts: Arc<Counts>) -> Router {
     let router = Router::new()
         .route("/healthz", get(|| async { "ok" }))
