@@ -18,17 +18,23 @@ const MAX_REQUEST_ID: usize = 128;
 
 /// The span of a request, or of the WebSocket that it opens; clones share it.
 ///
-/// It is created when something runs in it, or has a field to record: for a small page it would
-/// cost a quarter of the whole request. `None` is the span of a scope without a request.
+/// That of a request is created when something runs in it, or has a field to record: for a small page
+/// it would cost a quarter of the whole request.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ConnectionSpan(Option<Arc<Lazy>>);
+pub(crate) enum ConnectionSpan {
+    /// That of a scope without a request.
+    #[default]
+    None,
+    Lazy(Arc<Lazy>),
+    Open(Span),
+}
 
 tokio::task_local! {
     static CURRENT: ConnectionSpan;
 }
 
 #[derive(Debug)]
-struct Lazy {
+pub(crate) struct Lazy {
     protocol: &'static str,
     path: Option<PathAndQuery>,
     client: Option<SocketAddr>,
@@ -44,13 +50,13 @@ impl ConnectionSpan {
         client: Option<SocketAddr>,
     ) -> Self {
         let request_id = headers.get(REQUEST_ID);
-        Self(Some(Arc::new(Lazy {
+        Self::Lazy(Arc::new(Lazy {
             protocol,
             path: uri.path_and_query().cloned(),
             client,
             request_id: request_id.filter(|id| is_shown(id)).cloned(),
             span: OnceLock::new(),
-        })))
+        }))
     }
 
     /// Returns the span, created now if this is its first use.
@@ -58,8 +64,11 @@ impl ConnectionSpan {
     /// It has the level `error`, so that every log level that shows a failure shows the fields of
     /// its connection. While no subscriber listens, nothing is formatted.
     pub(crate) fn open(&self) -> Span {
-        let span = self.0.as_ref();
-        span.map_or_else(Span::none, |lazy| lazy.open().clone())
+        match self {
+            Self::None => Span::none(),
+            Self::Lazy(lazy) => lazy.open().clone(),
+            Self::Open(span) => span.clone(),
+        }
     }
 
     /// Runs a future whose failures are logged in this span: it is [`current`](Self::current) there,
@@ -75,9 +84,7 @@ impl ConnectionSpan {
 
     /// Sets a field.
     pub(crate) fn record(&self, field: &'static str, value: impl fmt::Display) {
-        if let Some(lazy) = &self.0 {
-            lazy.open().record(field, field::display(value));
-        }
+        self.open().record(field, field::display(value));
     }
 }
 

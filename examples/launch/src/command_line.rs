@@ -2,7 +2,15 @@
 
 use crate::Address;
 use lexopt::{Arg, Parser, ValueExt};
-use std::{env, ffi::OsString, fmt, fmt::Display, process::exit, str::FromStr};
+use std::{
+    env,
+    ffi::OsString,
+    fmt,
+    fmt::Display,
+    io::{Write, stdout},
+    process::exit,
+    str::FromStr,
+};
 
 /// An error in the command line.
 pub type Mistake = lexopt::Error;
@@ -47,7 +55,8 @@ impl Program {
         match read(env::args_os().skip(1), own) {
             Ok(Some(address)) => address,
             Ok(None) => {
-                println!("{self}");
+                // A reader such as `head` may have left.
+                _ = writeln!(stdout(), "{self}");
                 exit(0)
             }
             Err(mistake) => {

@@ -69,8 +69,8 @@ pub(super) struct Slot {
     capacity: usize,
     queue: Mutex<Queue>,
     dropped: AtomicU64,
-    /// The topics that its owner has resumed, if it has.
-    merge: OnceLock<Mutex<Merge>>,
+    /// The topics that its owner has resumed, if it has; boxed, since few have.
+    merge: OnceLock<Box<Mutex<Merge>>>,
 }
 
 #[derive(Default)]
@@ -246,7 +246,7 @@ impl Slot {
 
     /// Resumes a topic; see [`Merge::resume`].
     pub(super) fn resume(&self, topic: &GroupName, recovery: Recovery, read: ReadFrom) {
-        let merge = self.merge.get_or_init(Mutex::default);
+        let merge = self.merge.get_or_init(Box::default);
         lock(merge).resume(topic, recovery, read);
         let reader = self.queue().reader.take();
         if let Some(reader) = reader {

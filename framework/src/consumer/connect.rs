@@ -125,12 +125,15 @@ async fn open<H: Hooks>(
     Ok(Some(Box::new(driver)))
 }
 
-/// Drops the headers of the handshake itself, which nobody reads once the WebSocket is open: each
-/// takes 100 bytes of an idle connection.
+/// Drops the headers that nobody reads once the WebSocket is open, those of the handshake itself and
+/// those that a browser adds to each request: each takes 100 bytes of an idle connection.
 fn forget_handshake(scope: &mut Scope<WebSocket>) {
     let headers = &mut scope.head.headers;
     for name in [
+        header::ACCEPT_ENCODING,
+        header::CACHE_CONTROL,
         header::CONNECTION,
+        header::PRAGMA,
         header::UPGRADE,
         header::SEC_WEBSOCKET_EXTENSIONS,
         header::SEC_WEBSOCKET_KEY,

@@ -12,7 +12,8 @@ use crate::{
 };
 use std::{
     future::{Future, poll_fn},
-    pin::Pin,
+    ops::ControlFlow,
+    pin::{Pin, pin},
     task::{Poll, ready},
 };
 use tokio::time::{Sleep, sleep};
@@ -75,6 +76,9 @@ enum Step {
     /// The client has left, this side has closed, or the server stops.
     Over,
 }
+
+/// Whether the connection continues; if not, with the error that a hook failed with.
+type Flow = ControlFlow<crate::Result<()>>;
 
 /// How a hook ended.
 enum Handled {
@@ -146,64 +150,82 @@ impl<H: Hooks> Driver<H> {
     }
 
     async fn run_hooks(&mut self) -> crate::Result<()> {
+        // Each boxed while it runs, so that an idle connection does not hold the memory of its largest
+        // hook.
+        let mut flow = Box::pin(self.open()).await;
+        while let ControlFlow::Continue(()) = flow {
+            // A client that never pauses must not starve the other connections of its thread.
+            tokio::task::coop::consume_budget().await;
+            let step = poll_fn(|cx| self.poll_step(cx)).await;
+            flow = Box::pin(self.handle(step)).await;
+        }
+        flow.break_value().unwrap_or(Ok(()))
+    }
+
+    async fn open(&mut self) -> Flow {
         let Self {
             hooks, connection, ..
         } = self;
         let opened = connection.run_hook(|| hooks.opened()).await;
-        let mut handled = opened.on(Trigger::Opened);
-        loop {
-            if let Handled::Failed(error, trigger) = handled {
-                handled = self.handle_error(error, trigger).await;
+        self.conclude(opened.on(Trigger::Opened)).await
+    }
+
+    /// Runs the hook for a step.
+    async fn handle(&mut self, step: Step) -> Flow {
+        let Self {
+            hooks,
+            channels,
+            connection,
+            ..
+        } = self;
+        // Dereferenced here, not in the closures: one that cannot panic needs no landing pad.
+        let hooks: &mut H = hooks;
+        // Decoding a message or an event is the user's code too, so it runs inside the hook.
+        let handled = match step {
+            Step::Over => return Flow::Break(Ok(())),
+            Step::Message(message) => {
+                let handled = connection.run_hook(|| hooks.receive(message)).await;
+                handled.on(Trigger::Message)
             }
-            match handled {
-                Handled::Done => {}
-                Handled::Failed(error, _) | Handled::Panicked(error) => return Err(error.into()),
-                Handled::GraceExpired => {
-                    log_limited!(
-                        warn,
-                        channel = %self.connection.mailbox.name(),
-                        "dropped a hook that outlasted the grace period after its connection ended"
-                    );
-                    return Ok(());
-                }
+            Step::Tick(tick) => {
+                let handled = connection.run_hook(|| hooks.tick(tick)).await;
+                handled.on(Trigger::timer(H::TICK_NAMES, tick))
             }
-            // A client that never pauses must not starve the other connections of its thread.
-            tokio::task::coop::consume_budget().await;
-            let step = poll_fn(|cx| self.poll_step(cx)).await;
-            let Self {
-                hooks,
-                channels,
-                connection,
-                ..
-            } = self;
-            // Dereferenced here, not in the closures: one that cannot panic needs no landing pad.
-            let hooks: &mut H = hooks;
-            // Decoding a message or an event is the user's code too, so it runs inside the hook.
-            handled = match step {
-                Step::Over => return Ok(()),
-                Step::Message(message) => {
-                    let handled = connection.run_hook(|| hooks.receive(message)).await;
-                    handled.on(Trigger::Message)
-                }
-                Step::Tick(tick) => {
-                    let handled = connection.run_hook(|| hooks.tick(tick)).await;
-                    handled.on(Trigger::timer(H::TICK_NAMES, tick))
-                }
-                Step::Event(envelope) => {
-                    let handler = || async {
-                        match channels.decode(envelope) {
-                            Some(event) => hooks.event(event).await,
-                            None => Ok(()),
-                        }
-                    };
-                    connection.run_hook(handler).await.on(Trigger::Event)
-                }
-                Step::Missed(missed) => {
-                    channels.count_missed(missed);
-                    let handled = connection.run_hook(|| hooks.missed(missed)).await;
-                    handled.on(Trigger::Missed)
-                }
-            };
+            Step::Event(envelope) => {
+                let handler = || async {
+                    match channels.decode(envelope) {
+                        Some(event) => hooks.event(event).await,
+                        None => Ok(()),
+                    }
+                };
+                connection.run_hook(handler).await.on(Trigger::Event)
+            }
+            Step::Missed(missed) => {
+                channels.count_missed(missed);
+                let handled = connection.run_hook(|| hooks.missed(missed)).await;
+                handled.on(Trigger::Missed)
+            }
+        };
+        self.conclude(handled).await
+    }
+
+    /// Decides whether the connection continues after a hook.
+    async fn conclude(&mut self, mut handled: Handled) -> Flow {
+        if let Handled::Failed(error, trigger) = handled {
+            // Boxed: few hooks fail.
+            handled = Box::pin(self.handle_error(error, trigger)).await;
+        }
+        match handled {
+            Handled::Done => Flow::Continue(()),
+            Handled::Failed(error, _) | Handled::Panicked(error) => Flow::Break(Err(error.into())),
+            Handled::GraceExpired => {
+                log_limited!(
+                    warn,
+                    channel = %self.connection.mailbox.name(),
+                    "dropped a hook that outlasted the grace period after its connection ended"
+                );
+                Flow::Break(Ok(()))
+            }
         }
     }
 
@@ -288,14 +310,11 @@ impl ConnectionState {
     /// Runs one hook. Meanwhile the socket responds to pings, writes what the hook sends, and
     /// notices the end of the connection. From then on the hook has a grace period, after which its
     /// future is dropped at an await.
-    ///
-    /// The hook's future is boxed only while it runs, so that an idle connection does not hold the
-    /// memory of its largest hook.
     async fn run_hook<F>(&mut self, handler: impl FnOnce() -> F) -> Handled
     where
         F: Future<Output = crate::Result<()>> + Send,
     {
-        let mut handler = Box::pin(catch_panic(handler));
+        let mut handler = pin!(catch_panic(handler));
         poll_fn(|cx| {
             if let Poll::Ready(outcome) = handler.as_mut().poll(cx) {
                 return Poll::Ready(match outcome {

@@ -66,8 +66,8 @@ async fn respond(
     scope.extensions = head.extensions;
     let uri = &scope.head.uri;
     let span = ConnectionSpan::new(WebSocket::NAME, uri, &scope.head.headers, scope.client);
-    scope.set_span(span.clone());
     let span = span.open();
+    scope.set_span(ConnectionSpan::Open(span.clone()));
     let peer = scope.peer();
     let open = {
         let handle = handle.clone();

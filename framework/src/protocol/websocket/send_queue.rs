@@ -149,6 +149,10 @@ impl SendQueue {
             false => message,
         };
         self.bytes += message.cost();
+        if self.messages.capacity() == 0 {
+            // Most connections never have a second one, and it would allocate four.
+            self.messages.reserve_exact(1);
+        }
         self.messages.push_back((importance, message));
         Offer::Done(Sent::Queued)
     }
@@ -204,7 +208,7 @@ impl SendQueue {
         let (_, message) = self.messages.pop_front()?;
         self.bytes -= message.cost();
         // An idle connection must not keep the memory of its peak.
-        if self.messages.is_empty() && self.messages.capacity() > 8 {
+        if self.messages.is_empty() && self.messages.capacity() > 4 {
             self.messages = VecDeque::new();
         }
         Some(message)
