@@ -32,9 +32,8 @@ async fn all_lists_are_true_after_faults_of_a_redis_that_keeps_its_data() {
         .await;
 }
 
-/// `cargo test -p seaway-tests --release --test chaos -- --ignored two_thousand`
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a soak: two minutes"]
+#[ignore = "a soak: `cargo xtask soak`"]
 async fn all_lists_are_true_after_two_thousand_came_and_went_for_a_minute() {
     Chaos::new(Redis::new().await, 2000)
         .await
@@ -205,10 +204,9 @@ async fn mean<T>(calls: u32, mut call: impl AsyncFnMut() -> T) -> Duration {
     start.elapsed() / calls
 }
 
-/// Prints what presence costs with 10,000 members in one group:
-/// `cargo test -p seaway-tests --release --test chaos -- --ignored --nocapture ten_thousand`
+/// Prints what presence costs with 10,000 members in one group.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
+#[ignore = "a measurement: `cargo xtask soak`"]
 async fn the_cost_of_ten_thousand_members() {
     const MEMBERS: usize = 10_000;
     let redis = Redis::new().await;

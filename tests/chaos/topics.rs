@@ -342,9 +342,8 @@ async fn a_storm_of_clients_that_resume_is_one_read_per_topic() {
     storm(1_000, 20).await;
 }
 
-/// `cargo test -p seaway-tests --release --test chaos -- --ignored --nocapture 5000`
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a soak: 5,000 clients"]
+#[ignore = "a soak: `cargo xtask soak`"]
 async fn a_storm_of_5000_clients_on_100_topics() {
     storm(5_000, 100).await;
 }

@@ -1,7 +1,7 @@
-//! The commands `cargo xtask bench` and `cargo xtask scale`, which build and run servers and load
+//! The commands `cargo xtask bench`, `scale` and `soak`, which build and run servers and load
 //! generators for release.
 //!
-//! Both use one build, and run its programs directly: if only some of them were built, cargo would
+//! The first two use one build, and run its programs directly: if only some of them were built, cargo would
 //! choose other features for the dependencies, and build them again.
 
 use std::process::Command;
@@ -27,6 +27,15 @@ pub(crate) fn run_scale() -> Result {
     let programs = programs("release")?;
     let mut scale = Command::new(programs.join("scale"));
     run(scale.env("SEAWAY_EXAMPLES", programs).current_dir(root()))
+}
+
+/// Runs the tests that take minutes, or load a machine for a measurement, one after the other.
+pub(crate) fn run_soak() -> Result {
+    setup::install_redis()?;
+    build()?;
+    let mut soak = cargo("test --release -p seaway-tests --test chaos");
+    soak.args(["--", "--ignored", "--nocapture", "--test-threads", "1"]);
+    run(soak.env("SEAWAY_EXAMPLES", programs("release")?))
 }
 
 fn build() -> Result {

@@ -54,10 +54,16 @@ pub(crate) fn run() -> Result<Tools> {
 
 /// Installs the tools of the benchmark over Redis; returns the Python of its Channels server.
 pub(crate) fn run_for_bench_over_redis() -> Result<PathBuf> {
-    if find(REDIS).is_none() {
-        packages::install(&["redis-server"])?;
-    }
+    install_redis()?;
     python::prepare(&python::BENCH)
+}
+
+/// Installs a Redis server, unless there is one.
+pub(crate) fn install_redis() -> Result {
+    match find(REDIS) {
+        Some(_) => Ok(()),
+        None => packages::install(&["redis-server"]),
+    }
 }
 
 /// Returns whether there is a PostgreSQL server, which Debian does not put on the `PATH`.
