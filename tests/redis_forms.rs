@@ -191,6 +191,19 @@ async fn a_user_and_a_database_of_the_url_are_used() {
     assert!(reason.contains("WRONGPASS"), "{reason}");
 }
 
+#[tokio::test]
+async fn the_error_of_a_sentinel_that_requires_a_password_names_the_option_for_it() {
+    // A Sentinel refuses a login as a server does.
+    let sentinel = Redis::with_password("secret").await;
+    let port = sentinel.port();
+
+    for login in ["", "?sentinel_password=wrong"] {
+        let url = format!("redis+sentinel://:other@127.0.0.1:{port}/rooms{login}");
+        let reason = refusal(&url).await;
+        assert!(reason.contains("sentinel_password=…"), "{login}: {reason}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_that_sentinels_know_works() {
     let sentinels = Sentinels::new().await;

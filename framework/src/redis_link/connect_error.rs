@@ -10,6 +10,8 @@ pub(super) struct ConnectError {
     pub(super) cause: Cause,
     /// The address, if it was known.
     at: Option<Arc<str>>,
+    /// Whether the server refused the user name or password.
+    refuses_login: bool,
 }
 
 /// The kind of failure.
@@ -32,7 +34,20 @@ impl ConnectError {
             reason: reason.into(),
             cause,
             at: None,
+            refuses_login: false,
         }
+    }
+
+    /// Names the settings of a Sentinel, if that refused the user name or password: those before the
+    /// `@` are for the servers.
+    pub(super) fn of_sentinel(mut self) -> Self {
+        if self.refuses_login {
+            self.reason =
+                "this Sentinel refused the user name or password (NOAUTH or WRONGPASS); correct \
+                           ?sentinel_username=…&sentinel_password=… in the URL"
+                    .into();
+        }
+        self
     }
 
     /// Records where the attempt failed, if the URL does not say it.
@@ -96,7 +111,10 @@ impl ConnectError {
                 _ => (detail(error).into(), Cause::Unreachable),
             },
         };
-        Self::new(reason, cause)
+        Self {
+            refuses_login: matches!(error.code(), Some("NOAUTH" | "WRONGPASS")),
+            ..Self::new(reason, cause)
+        }
     }
 
     pub(super) fn io(error: io::Error) -> Self {

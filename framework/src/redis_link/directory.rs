@@ -259,6 +259,10 @@ impl Directory {
                     if error.cause == Cause::Denied {
                         cause = Cause::Denied;
                     }
+                    let error = match self.is_cluster() {
+                        true => error,
+                        false => error.of_sentinel(),
+                    };
                     reasons.push(format!("{}: {error}", address.shown()));
                 }
             }

@@ -184,6 +184,7 @@ pub(super) async fn listen(sentinel: Address, service: String, newest: Arc<Newes
     let mut logged = Repeat::default();
     loop {
         let Err(error) = follow(&sentinel, &service, &newest).await;
+        let error = error.of_sentinel();
         if logged.is_due(&error.to_string()) {
             let redis = sentinel.shown();
             tracing::warn!(%redis, reason = %error, "cannot listen to a Sentinel; retrying");
