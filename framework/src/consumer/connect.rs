@@ -10,7 +10,7 @@ use crate::{
     error::Result,
     message::Close,
     name::ChannelName,
-    protocol::{Upgrade, WebSocket},
+    protocol::{Upgrade, WebSocket, compact},
     rejection::Rejection,
     rejection_log::Rule,
     revocation::Revocations,
@@ -141,10 +141,7 @@ fn forget_handshake(scope: &mut Scope<WebSocket>) {
     ] {
         headers.remove(name);
     }
-    // A map never gives back what it has allocated.
-    let mut kept = HeaderMap::with_capacity(headers.len());
-    kept.extend(headers.drain());
-    *headers = kept;
+    *headers = compact(headers);
 }
 
 /// Runs `connect` within its timeout; a panic in it rejects the client too.

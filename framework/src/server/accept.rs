@@ -100,7 +100,7 @@ pub(super) async fn accept<S, B>(
 struct Acceptor<S> {
     places: Arc<Semaphore>,
     addresses: Addresses,
-    drain: Drain,
+    drain: Arc<Drain>,
     limits: Limits,
     app: S,
 }

@@ -20,7 +20,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 /// The open connections of a server, and the two signals that end them.
-#[derive(Clone)]
 pub(super) struct Drain {
     stop: Signal,
     abort: Signal,
@@ -30,13 +29,13 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    pub(super) fn new(retry_after: Option<Duration>) -> Self {
-        Self {
+    pub(super) fn new(retry_after: Option<Duration>) -> Arc<Self> {
+        Arc::new(Self {
             stop: Signal::default(),
             abort: Signal::default(),
             connections: TaskTracker::new(),
             retry_after,
-        }
+        })
     }
 
     /// Notifies all connections that the server stops.
@@ -65,7 +64,7 @@ impl Drain {
 
     /// Adds a connection, with its permits.
     pub(super) fn open(
-        &self,
+        self: &Arc<Self>,
         client: Option<SocketAddr>,
         permit: OwnedSemaphorePermit,
         address: Option<AddressPermit>,
@@ -87,7 +86,7 @@ pub(super) struct Connection(Arc<Open>);
 
 struct Open {
     client: Option<SocketAddr>,
-    drain: Drain,
+    drain: Arc<Drain>,
     /// Created when it is first needed: few connections need one.
     half_close: OnceLock<Signal>,
     _present: TaskTrackerToken,

@@ -18,6 +18,6 @@ pub use self::{
 };
 pub(crate) use self::{
     exchange::ResponseReceiver,
-    head::detached,
+    head::{compact, detached},
     pipe::{Pipe, PipeBody, PipeEnd},
 };
