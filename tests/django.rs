@@ -5,24 +5,35 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use seaway::{
     User,
-    django::{DjangoAuth, DjangoDatabase, DjangoSession, DjangoSessions, DjangoUser, SecretKeys},
+    django::{
+        DjangoAuth, DjangoDatabase, DjangoSession, DjangoSessions, DjangoUser, DjangoView,
+        SecretKeys,
+    },
     from_service,
     routing::ProtocolTypeRouter,
     testing::TestClient,
 };
 use seaway_tests::support::{
     Browser, Client, Django, Page, Postgres, RawClient, Redis, Server, StartLine,
-    django::{SECRET_KEY, Version},
+    django::{Pages, SECRET_KEY, Version},
     python::interpreter,
     raw,
     server::program,
     wait::{DEADLINE, until},
 };
 use serde_json::{Value, json};
-use std::{convert::Infallible, fs, future::IntoFuture, path::Path};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    fs,
+    future::IntoFuture,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    task::JoinSet,
 };
 
 /// The flag for re-checks that a test waits for, and for those that never happen in a test.
@@ -555,12 +566,177 @@ async fn a_value_that_is_written_to_a_session_is_read_by_django() {
     }
 }
 
+#[tokio::test]
+async fn a_view_of_the_site_says_who_is_logged_in_and_a_log_out_closes_the_socket() {
+    let redis = Redis::new().await;
+    for engine in ENGINES {
+        let mut site = site_with(&redis, engine, json!({})).await;
+        let staff = json!({ "is_staff": true });
+        site.call_with("sign_up", json!(["root"]), staff).await;
+        let (ana, root) = (site.log_in("ana").await, site.log_in_again("root").await);
+        let pages = Pages::of(&site, &redis, engine, &[]).await;
+        let server = asking(&pages, &OFTEN).await;
+        let (mut nobody, known) = who(&server, &[]).await;
+        assert_eq!(known, json!({ "user": null, "staff": false }), "{engine}");
+        let (_, known) = who(&server, &["sessionid=\"a; b\"".to_owned()]).await;
+        assert_eq!(known["user"], Value::Null, "{engine}");
+        let (mut roots, known) = who(&server, &[format!("sessionid={root}")]).await;
+        assert_eq!(known, json!({ "user": "root", "staff": true }), "{engine}");
+        let (anas, known) = who_is(&server, &ana).await;
+        assert_eq!(known, "ana", "{engine}");
+
+        // A log-out takes no cookie back with `signed_cookies`, in Django as well.
+        match engine {
+            "signed_cookies" => site.call("deactivate", json!(["ana"])).await,
+            _ => site.call("log_out", json!([ana])).await,
+        };
+
+        assert_eq!(anas.closed().await.0, 4401, "{engine}");
+        assert_eq!(who_is(&server, &ana).await.1, Value::Null, "{engine}");
+        for socket in [&mut roots, &mut nobody] {
+            assert_open(socket).await;
+        }
+        site.call("reset_password", json!(["root", "another"]))
+            .await;
+        assert_eq!(roots.closed().await.0, 4401, "{engine}");
+    }
+}
+
+#[tokio::test]
+async fn a_view_that_is_down_keeps_the_users_of_open_sockets_and_rejects_new_ones_with_503() {
+    let redis = Redis::new().await;
+    let mut site = site_with(&redis, "db", json!({})).await;
+    let cookie = site.log_in("ana").await;
+    let mut pages = Pages::of(&site, &redis, "db", &[]).await;
+    let mut server = asking(&pages, &OFTEN).await;
+    let (mut socket, _) = who_is(&server, &cookie).await;
+
+    pages.kill();
+
+    until("a warning", DEADLINE, async || {
+        let log = server.errors();
+        log.contains("could not recheck a user of Django")
+            .then_some(())
+    })
+    .await;
+    assert_open(&mut socket).await;
+    let log_in = format!("Cookie: sessionid={cookie}\r\n");
+    let mut client = RawClient::connect(server.port()).await;
+    assert_eq!(client.upgrade("/ws/whoami", &log_in).await, 503);
+    assert!(!server.errors().contains(&cookie), "the cookie is secret");
+
+    pages.start().await;
+    let (again, known) = who_is(&server, &cookie).await;
+    assert_eq!(known, "ana");
+    site.call("flush", json!([cookie])).await;
+    for socket in [socket, again] {
+        assert_eq!(socket.closed().await.0, 4401);
+    }
+}
+
+#[tokio::test]
+async fn a_question_to_the_view_changes_no_session_while_a_key_is_rotated() {
+    let redis = Redis::new().await;
+    for engine in ["db", "cached_db", "cache"] {
+        let mut site = site_with(&redis, engine, json!({})).await;
+        let cookie = site.log_in("ana").await;
+        let rotated = [
+            ("SECRET_KEY", "the next key of the site"),
+            ("SECRET_KEY_FALLBACKS", SECRET_KEY),
+        ];
+        let pages = Pages::of(&site, &redis, engine, &rotated).await;
+        let server = asking(&pages, &NEVER).await;
+
+        for _ in 0..2 {
+            assert_eq!(who_is(&server, &cookie).await.1, "ana", "{engine}");
+        }
+
+        let id = site.call("value", json!([cookie, "_auth_user_id"])).await;
+        assert_ne!(id, Value::Null, "{engine}");
+    }
+}
+
+#[tokio::test]
+async fn the_view_states_the_permissions_that_django_grants() {
+    let redis = Redis::new().await;
+    let mut site = site_with(&redis, "db", json!({})).await;
+    let cookie = site.log_in("ana").await;
+    site.call("grant", json!(["ana", ["add_user"], ["change_user"]]))
+        .await;
+    let pages = Pages::of(&site, &redis, "db", &[]).await;
+    let view = DjangoView::new(&pages.url(), "/seaway/user/");
+    let app = axum::Router::new().route("/", axum::routing::get(permissions));
+    let app = ProtocolTypeRouter::new()
+        .http(from_service(app))
+        .with(DjangoAuth::from_view(view));
+    let client = TestClient::new(&app);
+    client.set_cookie("sessionid", &cookie);
+
+    let granted: Value = client.get("/").await.json();
+
+    assert_eq!(granted, json!(["auth.add_user", "auth.change_user"]));
+}
+
+#[tokio::test]
+async fn a_site_that_is_killed_under_load_gives_502_and_serves_again_after_its_restart() {
+    const CLIENTS: usize = 8;
+    let redis = Redis::new().await;
+    let mut site = site_with(&redis, "db", json!({})).await;
+    let cookie = site.log_in("ana").await;
+    let mut pages = Pages::of(&site, &redis, "db", &[]).await;
+    let url = pages.url();
+    let flags = ["--django", &url, "--database", site.database()];
+    let flags = [&flags[..], &["--secret-key", SECRET_KEY]].concat();
+    let server = Server::example_with("beside-django", &flags).await;
+    let (mut socket, _) = who_is(&server, &cookie).await;
+    let (port, seen) = (server.port(), Arc::new(Mutex::new(BTreeMap::new())));
+    let mut load = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let seen = seen.clone();
+        load.spawn(async move {
+            loop {
+                let status = raw::get(port, "/accounts/login/").await;
+                *seen.lock().unwrap().entry(status).or_insert(0_usize) += 1;
+            }
+        });
+    }
+    let received = async |status: u16| {
+        let count = || {
+            seen.lock()
+                .unwrap()
+                .get(&Some(status))
+                .copied()
+                .unwrap_or(0)
+        };
+        let known = count();
+        until(&format!("responses with {status}"), DEADLINE, async || {
+            (count() >= known + 3 * CLIENTS).then_some(())
+        })
+        .await;
+    };
+
+    received(200).await;
+    for _ in 0..2 {
+        pages.kill();
+        received(502).await;
+        pages.start().await;
+        received(200).await;
+    }
+
+    load.shutdown().await;
+    let seen = seen.lock().unwrap().clone();
+    let statuses: Vec<_> = seen.keys().copied().collect();
+    assert_eq!(statuses, [Some(200), Some(502)], "{seen:?}");
+    assert_eq!(raw::get(port, "/accounts/login/").await, Some(200));
+    assert_open(&mut socket).await;
+}
+
 #[test]
 fn the_guide_shows_the_code_of_the_example() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read = |file: &str| fs::read_to_string(root.join(file)).expect(file);
     let guide = read("docs/from-django.md");
-    for file in ["consumers.py", "signals.py"] {
+    for file in ["consumers.py", "seaway.py", "signals.py"] {
         let python = read(&format!("examples/beside-django/site/chat/{file}"));
         let (_, code) = python.split_once("\"\"\"\n\n").expect("a docstring first");
         assert!(guide.contains(code), "{file}");
@@ -671,6 +847,14 @@ async fn alone(site: &Django, redis: &Redis, engine: &str, flags: &[&str]) -> Se
     let cache = if engine == "cache" { &cache[..] } else { &[] };
     let key = ["--secret-key", SECRET_KEY];
     let flags = [&WITHOUT_PAGES[..], &database, cache, &key, flags].concat();
+    Server::example_with("beside-django", &flags).await
+}
+
+/// Starts the server that asks the view of these pages, and hears of no log-out.
+async fn asking(pages: &Pages, flags: &[&str]) -> Server {
+    let url = pages.url();
+    let view = ["--django", &url, "--user-view", "/seaway/user/"];
+    let flags = [&view[..], flags].concat();
     Server::example_with("beside-django", &flags).await
 }
 

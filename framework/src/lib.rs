@@ -25,6 +25,8 @@ mod name;
 #[cfg(feature = "redis")]
 mod redis_link;
 mod rejection;
+#[cfg(feature = "proxy")]
+mod upstream;
 
 mod blocking;
 mod codec;

@@ -1,8 +1,21 @@
 //! The Django site of `examples/beside-django`, with a database of its own.
 
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
 use serde_json::{Value, json};
 
-use super::{postgres::Postgres, python::Python, redis::Redis, scratch::Scratch};
+use super::{
+    child::Process,
+    port::free_port,
+    postgres::Postgres,
+    python::{Python, interpreter},
+    raw,
+    redis::Redis,
+    scratch::Scratch,
+};
 
 /// A version of Django.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,4 +141,82 @@ impl Django {
         let cookie = self.call("log_in", json!([name])).await;
         cookie.as_str().expect("a session cookie").to_owned()
     }
+}
+
+/// The pages of a site on an SQLite file, in a process of their own that can be killed.
+#[derive(Debug)]
+pub struct Pages {
+    process: Process,
+    port: u16,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Pages {
+    /// Serves the pages of this site with the same session engine; more variables change its
+    /// settings.
+    ///
+    /// # Panics
+    /// If the site is not on SQLite, or Python does not serve it.
+    pub async fn of(
+        site: &Django,
+        redis: &Redis,
+        engine: &str,
+        more: &[(&'static str, &str)],
+    ) -> Self {
+        let file = site.database().strip_prefix("sqlite:");
+        let mut variables = vec![
+            ("DATABASE_FILE", file.expect("a site on SQLite").to_owned()),
+            ("SESSION_ENGINE", engine.to_owned()),
+            ("REDIS_URL", redis.url()),
+            ("SECRET_KEY", SECRET_KEY.to_owned()),
+        ];
+        variables.extend(
+            more.iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
+        let port = free_port();
+        let mut pages = Self {
+            process: serve(port, &variables),
+            port,
+            variables,
+        };
+        pages.up().await;
+        pages
+    }
+
+    /// Returns the address of the site.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills the process (SIGKILL).
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again, on the same port.
+    ///
+    /// # Panics
+    /// If it does not respond.
+    pub async fn start(&mut self) {
+        self.process = serve(self.port, &self.variables);
+        self.up().await;
+    }
+
+    async fn up(&mut self) {
+        let port = self.port;
+        let is_up = async || raw::get(port, "/accounts/login/").await == Some(200);
+        self.process.up(is_up).await;
+    }
+}
+
+fn serve(port: u16, variables: &[(&'static str, String)]) -> Process {
+    let mut command = Command::new(interpreter());
+    let site = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/beside-django/site");
+    command.arg("-B").arg("serve.py").arg(port.to_string());
+    command.current_dir(site).envs(variables.iter().cloned());
+    // It ends with this pipe.
+    command.stdin(Stdio::piped()).stdout(Stdio::null());
+    Process::start("django", &mut command, "`cargo xtask setup` installs it")
 }

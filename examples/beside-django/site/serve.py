@@ -1,5 +1,5 @@
-"""Serves the site on a free port, whose address it prints, until its standard input ends: so it
-ends with the program that has started it."""
+"""Serves the site on the port in its argument or a free one, and prints the address. It runs until
+its standard input ends: so it ends with the program that has started it."""
 
 import asyncio
 import os
@@ -15,7 +15,8 @@ def end_with_input():
     os._exit(0)
 
 
-listener = socket.create_server(("127.0.0.1", 0))
+port = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+listener = socket.create_server(("127.0.0.1", port))
 config = uvicorn.Config("asgi:application", lifespan="off", log_level="warning")
 config.load()
 print("http://127.0.0.1:%d" % listener.getsockname()[1], flush=True)

@@ -11,7 +11,8 @@ ASGI_APPLICATION = "asgi.application"
 USE_TZ = True  # Seaway compares the expiry of sessions in UTC.
 
 SECRET_KEY = os.environ.get("SECRET_KEY", "only for this example, and known to all")  # SecretKeys
-SECRET_KEY_FALLBACKS = []  # SecretKeys::fallback
+_FALLBACKS = os.environ.get("SECRET_KEY_FALLBACKS", "")
+SECRET_KEY_FALLBACKS = [key for key in _FALLBACKS.split(",") if key]  # SecretKeys::fallback
 _ENGINE = os.environ.get("SESSION_ENGINE", "db")
 SESSION_ENGINE = f"django.contrib.sessions.backends.{_ENGINE}"  # DjangoSessions
 SESSION_COOKIE_NAME = "sessionid"  # DjangoAuth::cookie_name

@@ -3,12 +3,13 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from chat import views
+from chat import seaway, views
 
 urlpatterns = [
     path("", views.index),
     path("rooms/<slug:room>/", views.room, name="room"),
     path("rooms/<slug:room>/announce", views.announce, name="announce"),
+    path("seaway/user/", seaway.user),
     path("accounts/", include("django.contrib.auth.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -18,7 +18,7 @@ use launch::Redis;
 use options::Options;
 use seaway::{
     ApplicationExt, Channels, Context, Event, Group, Json, Result, WebSocketConsumer, consumer,
-    django::{DjangoAuth, DjangoUser},
+    django::DjangoUser,
     protocol::AllowedOrigins,
     proxy,
     routing::{PathRouter, ProtocolTypeRouter},
@@ -80,8 +80,7 @@ async fn main() -> Result<()> {
     let listener = options.address.listen().await?;
     // Dropped at the end, which stops Django.
     let site = Site::start(&options).await?;
-    let database = options.database().await?;
-    let sessions = options.sessions(&database).await?;
+    let auth = options.auth(site.url()).await?;
     let channels = match options.redis.clone() {
         // Without a prefix, as Django's channel layer.
         Some(url) => Redis::from_option(url).channels(|config| config).await?,
@@ -92,7 +91,6 @@ async fn main() -> Result<()> {
         .route("/ws/whoami", WhoAmI::application(&channels))
         .route("/python/chat/{room}", proxy(site.url()))
         .with(AllowedOrigins::django(["localhost", "127.0.0.1"], []));
-    let auth = DjangoAuth::new(options.keys(), sessions, &database).recheck(options.recheck);
     let app = ProtocolTypeRouter::new()
         .http(proxy(site.url()))
         .websocket(sockets)

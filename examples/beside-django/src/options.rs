@@ -3,7 +3,9 @@
 use launch::{Address, Program};
 use seaway::{
     Error, ErrorKind,
-    django::{DjangoCache, DjangoDatabase, DjangoSessions, SecretKeys, UserTable},
+    django::{
+        DjangoAuth, DjangoCache, DjangoDatabase, DjangoSessions, DjangoView, SecretKeys, UserTable,
+    },
 };
 use std::{env, time::Duration};
 
@@ -47,6 +49,10 @@ const PROGRAM: Program = Program {
             "seconds between two checks of a socket's user (10)",
         ),
         (
+            "--user-view PATH",
+            "the view of the site that says who a client is (none: reads the database)",
+        ),
+        (
             "--user-table T",
             "the table of Django's user model (auth_user)",
         ),
@@ -72,8 +78,9 @@ pub struct Options {
     pub database: String,
     pub engine: String,
     pub redis: Option<String>,
-    pub recheck: Duration,
+    recheck: Duration,
     pub secret_key: String,
+    user_view: Option<String>,
     fallbacks: Vec<String>,
     users: UserTable,
 }
@@ -85,6 +92,7 @@ impl Options {
         let (mut django, mut python, mut redis) = (None, None, None);
         let (mut database, mut engine) = (format!("sqlite:{file}"), "db".to_owned());
         let (mut key, mut fallbacks) = (None::<String>, Vec::<String>::new());
+        let mut user_view = None;
         let (mut recheck, mut table, mut columns) = (10_u64, None::<String>, Vec::new());
         let address = PROGRAM.start_with(|flag| {
             match flag.name().to_owned().as_str() {
@@ -96,6 +104,7 @@ impl Options {
                 "--session-engine" => engine = flag.value()?,
                 "--redis" => redis = Some(flag.value()?),
                 "--recheck" => recheck = flag.value()?,
+                "--user-view" => user_view = Some(flag.value()?),
                 "--user-table" => table = Some(flag.value()?),
                 name @ ("--user-id" | "--user-name" | "--user-password" | "--user-active"
                 | "--user-staff") => columns.push((name.to_owned(), flag.value::<String>()?)),
@@ -124,10 +133,12 @@ impl Options {
             fallbacks.extend(listed.split(',').map(str::to_owned));
         }
         fallbacks.retain(|key| !key.is_empty());
-        let secret_key = match (key, &django) {
-            (Some(key), _) => key,
-            (None, None) => SECRET_KEY.to_owned(),
-            (None, Some(_)) => return Err(mistake("set Django's SECRET_KEY with --secret-key")),
+        let secret_key = match (key, &django, &user_view) {
+            (Some(key), ..) => key,
+            (None, None, _) | (None, _, Some(_)) => SECRET_KEY.to_owned(),
+            (None, Some(_), None) => {
+                return Err(mistake("set Django's SECRET_KEY with --secret-key"));
+            }
         };
         Ok(Self {
             address,
@@ -138,13 +149,26 @@ impl Options {
             redis,
             recheck: Duration::from_secs(recheck.max(1)),
             secret_key,
+            user_view,
             fallbacks,
             users,
         })
     }
 
+    /// Returns the middleware that knows the users of the site at this address.
+    pub async fn auth(&self, site: &str) -> Result<DjangoAuth, Error> {
+        let auth = match &self.user_view {
+            Some(path) => DjangoAuth::from_view(DjangoView::new(site, path)),
+            None => {
+                let database = self.database().await?;
+                DjangoAuth::new(self.keys(), self.sessions(&database).await?, &database)
+            }
+        };
+        Ok(auth.recheck(self.recheck))
+    }
+
     /// Returns the keys with which Django signs.
-    pub fn keys(&self) -> SecretKeys {
+    fn keys(&self) -> SecretKeys {
         let keys = SecretKeys::new(&self.secret_key);
         self.fallbacks
             .iter()
@@ -152,12 +176,12 @@ impl Options {
     }
 
     /// Connects to Django's database.
-    pub async fn database(&self) -> Result<DjangoDatabase, Error> {
+    async fn database(&self) -> Result<DjangoDatabase, Error> {
         DjangoDatabase::connect_with(&self.database, self.users.clone()).await
     }
 
     /// Returns the session engine.
-    pub async fn sessions(&self, database: &DjangoDatabase) -> Result<DjangoSessions, Error> {
+    async fn sessions(&self, database: &DjangoDatabase) -> Result<DjangoSessions, Error> {
         match (self.engine.as_str(), &self.redis) {
             ("db" | "cached_db", _) => DjangoSessions::database(database).await,
             // Django's default of SESSION_COOKIE_AGE.

@@ -1,12 +1,14 @@
 //! The middleware that knows the user who is logged in on a Django page.
 
 use super::{
-    data::{SessionData, StoredLogIn},
-    database::{DjangoDatabase, UserRow},
+    cookie,
+    database::DjangoDatabase,
     session::DjangoSession,
     sessions::DjangoSessions,
     signing::SecretKeys,
+    source::{Client, Source, Tables},
     user::DjangoUser,
+    view::DjangoView,
 };
 use crate::{
     application::Application,
@@ -37,11 +39,6 @@ use tower_layer::Layer;
 
 /// Django's default authentication backend.
 const MODEL_BACKEND: &str = "django.contrib.auth.backends.ModelBackend";
-/// The backends of Django that admit inactive users.
-const ADMIT_INACTIVE: [&str; 2] = [
-    "django.contrib.auth.backends.AllowAllUsersModelBackend",
-    "django.contrib.auth.backends.AllowAllUsersRemoteUserBackend",
-];
 /// Default interval between two checks of an open connection.
 const RECHECK: Duration = Duration::from_secs(10);
 
@@ -107,28 +104,42 @@ const RECHECK: Duration = Duration::from_secs(10);
 ///
 /// A connection of nobody stays open. While the database does not respond, open connections keep
 /// their users, with a warning in the log, and new ones get 503.
+///
+/// With [`from_view`](Self::from_view), a view of the site says who a client is, and each check is
+/// one request to it.
 #[derive(Clone)]
 pub struct DjangoAuth(Arc<Config>);
 
 #[derive(Clone)]
 struct Config {
-    keys: SecretKeys,
-    sessions: DjangoSessions,
-    database: DjangoDatabase,
+    source: Source,
     cookie_name: String,
-    backends: Vec<String>,
     recheck: Duration,
 }
 
 impl DjangoAuth {
     /// Returns the middleware with the sessions and users of a site.
     pub fn new(keys: SecretKeys, sessions: DjangoSessions, database: &DjangoDatabase) -> Self {
-        Self(Arc::new(Config {
+        Self::of(Source::Tables(Arc::new(Tables {
             keys,
             sessions,
             database: database.clone(),
-            cookie_name: "sessionid".to_owned(),
             backends: vec![MODEL_BACKEND.to_owned()],
+        })))
+    }
+
+    /// Returns the middleware that asks a view of the site who a client is, for log-ins that
+    /// Seaway cannot read from tables: backends, session engines and databases of any kind.
+    ///
+    /// Sessions are not read, so that there is no [`DjangoSession`].
+    pub fn from_view(view: DjangoView) -> Self {
+        Self::of(Source::View(Arc::new(view)))
+    }
+
+    fn of(source: Source) -> Self {
+        Self(Arc::new(Config {
+            source,
+            cookie_name: "sessionid".to_owned(),
             recheck: RECHECK,
         }))
     }
@@ -146,10 +157,17 @@ impl DjangoAuth {
     /// A backend's own `get_user` is not called: each is treated as a `ModelBackend`, which admits
     /// active users only, except Django's `AllowAllUsersModelBackend` and
     /// `AllowAllUsersRemoteUserBackend`, which admit the others, too.
+    ///
+    /// # Panics
+    /// If the users come [from a view](Self::from_view), where the backends themselves decide.
     #[must_use]
-    pub fn backends<B: Into<String>>(self, paths: impl IntoIterator<Item = B>) -> Self {
-        let paths = paths.into_iter().map(Into::into).collect();
-        self.set(|config| config.backends = paths)
+    #[track_caller]
+    pub fn backends<B: Into<String>>(mut self, paths: impl IntoIterator<Item = B>) -> Self {
+        let Source::Tables(tables) = &mut Arc::make_mut(&mut self.0).source else {
+            panic!("the view decides which backends it accepts; remove the call of `backends`");
+        };
+        Arc::make_mut(tables).backends = paths.into_iter().map(Into::into).collect();
+        self
     }
 
     /// Sets how often the user of an open connection is checked (default: every 10 s).
@@ -167,29 +185,6 @@ impl DjangoAuth {
         change(Arc::make_mut(&mut self.0));
         self
     }
-}
-
-impl Config {
-    /// Returns the user of a session.
-    async fn user(&self, session: Option<SessionData>) -> Result<Option<DjangoUser>> {
-        let Some(stored) = session.and_then(|session| session.log_in()) else {
-            return Ok(None);
-        };
-        if !self.backends.contains(&stored.backend) {
-            return Ok(None);
-        }
-        let Some(row) = self.database.user(&stored.user_id).await? else {
-            return Ok(None);
-        };
-        let is_user = is_log_in_of(&stored, &row, &self.keys);
-        Ok(is_user.then(|| DjangoUser::new(stored.user_id, row, self.database.clone())))
-    }
-}
-
-/// Returns whether this is a log-in of the user with this row.
-fn is_log_in_of(stored: &StoredLogIn, row: &UserRow, keys: &SecretKeys) -> bool {
-    let may_log_in = row.is_active || ADMIT_INACTIVE.contains(&stored.backend.as_str());
-    may_log_in && keys.is_session_hash(&stored.hash, &row.password)
 }
 
 impl<A> Layer<A> for DjangoAuth {
@@ -217,19 +212,23 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithDjangoUser<A> {
         mut connection: P::Connection,
     ) -> impl Future<Output = crate::Result<()>> + Send {
         let Config {
+            source,
             cookie_name,
-            sessions,
-            keys,
             ..
         } = &*self.config;
-        let session = DjangoSession::of(&scope.head.headers, cookie_name, sessions, keys);
+        let cookie = cookie::find(&scope.head.headers, cookie_name);
+        let client = source.client(cookie_name, cookie.as_deref());
+        if let Some(session) = client.session() {
+            scope.extensions.insert(session.clone());
+        }
         let page = scope.head.uri.path_and_query();
         let page = page.filter(|_| P::NAME == Http::NAME);
         let page = page.map(|page| page.as_str().into());
         let revocations = scope.extensions.get_or_insert_default::<Revocations>();
         let log_in = Arc::new(LogIn {
-            config: self.config.clone(),
-            session: session.clone(),
+            client,
+            cookie,
+            recheck: self.config.recheck,
             page,
             news: revocations.change_notifier(),
             is_replied: AtomicBool::new(false),
@@ -237,13 +236,12 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithDjangoUser<A> {
         });
         revocations.add(Arc::new(LogOut(log_in.clone())));
         revocations.add(log_in.clone());
-        scope.insert(session);
         scope.insert(Somebody::<DjangoUser>(log_in.clone()));
         P::on_response(
             &mut connection,
             Box::new(move |reply| {
                 log_in.is_replied.store(true, Ordering::Release);
-                if log_in.session.is_read() && !reply.status.is_informational() {
+                if log_in.is_read() && !reply.status.is_informational() {
                     // Caches must not send this response to another client.
                     let vary = HeaderValue::from_static("cookie");
                     reply.headers.append(header::VARY, vary);
@@ -257,8 +255,10 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithDjangoUser<A> {
 
 /// The log-in of one request or handshake.
 struct LogIn {
-    config: Arc<Config>,
-    session: DjangoSession,
+    client: Client,
+    /// The value of the session cookie.
+    cookie: Option<String>,
+    recheck: Duration,
     /// Path and query of an HTTP request.
     page: Option<Box<str>>,
     news: ChangeNotifier,
@@ -277,6 +277,11 @@ impl LogIn {
     fn known_user(&self) -> Option<DjangoUser> {
         self.known().clone().flatten()
     }
+
+    /// Returns whether anything was read, so that the response depends on the cookie.
+    fn is_read(&self) -> bool {
+        self.known().is_some() || self.client.session().is_some_and(DjangoSession::is_read)
+    }
 }
 
 #[async_trait]
@@ -285,7 +290,7 @@ impl Identify<DjangoUser> for LogIn {
         if let Some(known) = &*self.known() {
             return Ok(known.clone());
         }
-        let user = self.config.user(self.session.data().await?).await?;
+        let user = self.client.user().await?;
         *self.known() = Some(user.clone());
         // From now on, the open connection depends on its user.
         if self.is_replied.load(Ordering::Acquire) {
@@ -308,8 +313,7 @@ impl Revocation for LogIn {
 
     async fn broken(&self) -> Option<Close> {
         let known = self.known_user()?;
-        let loading = async { self.config.user(self.session.read().await?).await };
-        match loading.await {
+        match self.client.user_now().await {
             Ok(Some(user)) if user.is_unchanged_since(&known) => None,
             Ok(_) => Some(Close::new(Close::UNAUTHORIZED, "log in again")),
             Err(error) => {
@@ -324,7 +328,7 @@ impl Revocation for LogIn {
     }
 
     fn every(&self) -> Option<Duration> {
-        Some(self.config.recheck)
+        Some(self.recheck)
     }
 }
 
@@ -335,8 +339,7 @@ struct LogOut(Arc<LogIn>);
 impl Revocation for LogOut {
     fn group(&self) -> Option<GroupName> {
         self.0.known_user()?;
-        let name = GroupName::new(self.0.session.group()?);
-        Some(name.expect("hexadecimal digits are valid"))
+        self.0.cookie.as_deref().map(cookie::log_out_group)
     }
 
     async fn broken(&self) -> Option<Close> {
@@ -349,7 +352,6 @@ impl fmt::Debug for DjangoAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DjangoAuth")
             .field("cookie_name", &self.0.cookie_name)
-            .field("backends", &self.0.backends)
             .field("recheck", &self.0.recheck)
             .finish_non_exhaustive()
     }

@@ -1,6 +1,7 @@
 //! The session cookie, by Django's rules.
 
-use http::{HeaderMap, header};
+use crate::{name::GroupName, session::digest};
+use http::{HeaderMap, HeaderValue, header};
 
 /// The shortest session key that Django accepts.
 const SHORTEST: usize = 8;
@@ -20,6 +21,25 @@ pub(super) fn find(headers: &HeaderMap, name: &str) -> Option<String> {
     // Keys and signed strings are ASCII, so any other value is nobody's.
     let value = std::str::from_utf8(values.next_back()?).ok()?;
     Some(unquote(value))
+}
+
+/// Returns the `Cookie` header with this one cookie; `None` if no session can have such a value, as
+/// one that would add a second cookie.
+pub(super) fn header(name: &str, value: &str) -> Option<HeaderValue> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"\\,;".contains(&byte);
+    if value.is_empty() || !value.bytes().all(is_plain) {
+        return None;
+    }
+    let mut header = HeaderValue::from_str(&format!("{name}={value}")).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+/// Returns the name of the group in which Django announces the end of the session: a digest,
+/// because the cookie is secret and a group name is not.
+pub(super) fn log_out_group(value: &str) -> GroupName {
+    let name = GroupName::new(format!("seaway.session.{}", digest(value.as_bytes())));
+    name.expect("hexadecimal digits are valid")
 }
 
 /// Returns whether this may be the key of a stored session. Django generates 32 lower-case letters
@@ -98,6 +118,26 @@ mod tests {
         ] {
             let found = find(&headers(lines), "sessionid");
             assert_eq!(found.as_deref(), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_for_the_view_is_one_cookie() {
+        for (value, expected) in [
+            ("abcdefgh", Some("sessionid=abcdefgh")),
+            ("e30:1abc:x-_", Some("sessionid=e30:1abc:x-_")),
+            ("", None),
+            ("abc; sessionid=def", None),
+            ("abc;", None),
+            ("a,b", None),
+            ("a\"b", None),
+            ("a\\b", None),
+            ("a\r\nHost: b", None),
+            ("äbc", None),
+        ] {
+            let found = header("sessionid", value);
+            let found = found.as_ref().map(|header| header.to_str().unwrap());
+            assert_eq!(found, expected, "{value}");
         }
     }
 

@@ -12,10 +12,13 @@
 //! | [`DjangoSessions`] | where Django stores sessions: `SESSION_ENGINE` |
 //! | [`DjangoDatabase`], [`UserTable`] | the database, and the table of the user model |
 //! | [`SecretKeys`] | `SECRET_KEY` and `SECRET_KEY_FALLBACKS` |
+//! | [`DjangoView`] | instead of the four above, a view of the site that says who a client is |
 
 // | file | contains |
 // | --- | --- |
 // | `auth.rs` | [`DjangoAuth`] |
+// | `source.rs` | where users come from: tables or a view |
+// | `view.rs` | [`DjangoView`] |
 // | `session.rs`, `sessions.rs` | the session of one client; the engines |
 // | `user.rs` | [`DjangoUser`], and its permissions |
 // | `database.rs`, `dialect.rs`, `users.rs` | queries; the differences between databases; the user table |
@@ -39,8 +42,10 @@ mod pickle;
 mod session;
 mod sessions;
 mod signing;
+mod source;
 mod user;
 mod users;
+mod view;
 
 #[cfg(feature = "redis")]
 pub use self::cache::DjangoCache;
@@ -52,4 +57,5 @@ pub use self::{
     signing::SecretKeys,
     user::DjangoUser,
     users::UserTable,
+    view::DjangoView,
 };

@@ -1,14 +1,13 @@
 //! The Django session of one client.
 
-use super::{cookie, data::SessionData, sessions::DjangoSessions, signing::SecretKeys};
+use super::{data::SessionData, sessions::DjangoSessions, signing::SecretKeys};
 use crate::{
     error::{Error, ErrorKind, Result},
     extract::FromScope,
     rejection::Rejection,
     scope::{OpensOverHttp, Scope},
-    session::digest,
 };
-use http::{Extensions, HeaderMap};
+use http::Extensions;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt,
@@ -41,17 +40,12 @@ struct Visit {
 }
 
 impl DjangoSession {
-    /// Returns the session of the client that sent these headers.
-    pub(super) fn of(
-        headers: &HeaderMap,
-        cookie_name: &str,
-        sessions: &DjangoSessions,
-        keys: &SecretKeys,
-    ) -> Self {
+    /// Returns the session of the client with this session cookie.
+    pub(super) fn of(cookie: Option<String>, sessions: &DjangoSessions, keys: &SecretKeys) -> Self {
         Self(Arc::new(Visit {
             sessions: sessions.clone(),
             keys: keys.clone(),
-            cookie: cookie::find(headers, cookie_name),
+            cookie,
             known: Mutex::new(None),
         }))
     }
@@ -111,7 +105,7 @@ impl DjangoSession {
         let session = extensions.get::<Self>().cloned();
         session.ok_or_else(|| {
             let message = "no DjangoSession in the scope; put the middleware DjangoAuth around \
-                           this application";
+                           this application, with Django's sessions and not with a view";
             Error::new(ErrorKind::Missing, message)
         })
     }
@@ -137,13 +131,6 @@ impl DjangoSession {
     /// Returns whether anything was read, so that the response depends on the cookie.
     pub(super) fn is_read(&self) -> bool {
         self.known().is_some()
-    }
-
-    /// Returns the name of the group in which Django announces the end of the session: a digest,
-    /// because the cookie is secret and a group name is not.
-    pub(super) fn group(&self) -> Option<String> {
-        let cookie = self.0.cookie.as_ref()?;
-        Some(format!("seaway.session.{}", digest(cookie.as_bytes())))
     }
 
     fn known(&self) -> MutexGuard<'_, Option<Option<SessionData>>> {

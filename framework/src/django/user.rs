@@ -1,7 +1,11 @@
 //! A user of the Django site, and the user's permissions.
 
-use super::database::{DjangoDatabase, UserRow};
+use super::{
+    database::{DjangoDatabase, UserRow},
+    view::{DjangoView, KnownUser},
+};
 use crate::error::Result;
+use http::HeaderValue;
 use std::{collections::HashSet, fmt, sync::Arc};
 use tokio::sync::OnceCell;
 
@@ -37,22 +41,37 @@ pub struct DjangoUser {
 
 /// The permissions, which are read once.
 struct Permissions {
-    database: DjangoDatabase,
+    source: Source,
     names: OnceCell<HashSet<String>>,
 }
 
+/// Where they are read.
+enum Source {
+    Database(DjangoDatabase),
+    /// With the `Cookie` header of the client.
+    View(Arc<DjangoView>, HeaderValue),
+}
+
 impl DjangoUser {
-    pub(super) fn new(id: String, row: UserRow, database: DjangoDatabase) -> Self {
+    pub(super) fn from_row(id: String, row: UserRow, database: DjangoDatabase) -> Self {
         Self {
             id,
             name: row.name,
             is_active: row.is_active,
             is_staff: row.is_staff,
             is_superuser: row.is_superuser,
-            permissions: Arc::new(Permissions {
-                database,
-                names: OnceCell::new(),
-            }),
+            permissions: Permissions::of(Source::Database(database)),
+        }
+    }
+
+    pub(super) fn from_view(user: KnownUser, view: Arc<DjangoView>, cookie: HeaderValue) -> Self {
+        Self {
+            id: user.id,
+            name: user.name,
+            is_active: user.is_active,
+            is_staff: user.is_staff,
+            is_superuser: user.is_superuser,
+            permissions: Permissions::of(Source::View(view, cookie)),
         }
     }
 
@@ -60,18 +79,24 @@ impl DjangoUser {
     /// inactive user has none, a superuser all, any other user those of their own and of their
     /// groups.
     ///
+    /// If a [view](super::DjangoView) says who the user is, it states the permissions, too.
     /// The permissions are read once and shared by all clones of this value. A change in Django
     /// applies to connections that open later.
     ///
     /// # Errors
-    /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the database does not respond,
-    /// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if the user model has no permissions.
+    /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the database or view does not respond,
+    /// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if the user model has no permissions or the
+    /// view states none, [`ErrorKind::SessionGone`](crate::ErrorKind::SessionGone) if the view says
+    /// that the user is no longer logged in.
     pub async fn has_perm(&self, permission: &str) -> Result<bool> {
         if !self.is_active || self.is_superuser {
             return Ok(self.is_active);
         }
-        let Permissions { database, names } = &*self.permissions;
-        let reading = names.get_or_try_init(|| database.permissions(&self.id));
+        let Permissions { source, names } = &*self.permissions;
+        let reading = names.get_or_try_init(async || match source {
+            Source::Database(database) => database.permissions(&self.id).await,
+            Source::View(view, cookie) => view.permissions(cookie, &self.id).await,
+        });
         Ok(reading.await?.contains(permission))
     }
 
@@ -79,6 +104,13 @@ impl DjangoUser {
     pub(super) fn is_unchanged_since(&self, before: &Self) -> bool {
         let rights = |user: &Self| (user.is_active, user.is_staff, user.is_superuser);
         self.id == before.id && rights(self) == rights(before)
+    }
+}
+
+impl Permissions {
+    fn of(source: Source) -> Arc<Self> {
+        let names = OnceCell::new();
+        Arc::new(Self { source, names })
     }
 }
 

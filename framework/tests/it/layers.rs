@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
         "name",
         "redis_link",
         "rejection",
+        "upstream",
     ],
     &["blocking", "codec", "required_state", "revocation", "scope"],
     &["application", "extract"],

@@ -13,6 +13,8 @@ mod consumers;
 mod disconnects;
 #[cfg(feature = "django-sqlite")]
 mod django;
+#[cfg(all(feature = "axum", feature = "django", feature = "macros", unix))]
+mod django_view;
 mod errors;
 mod failing_consumers;
 #[cfg(feature = "sessions")]
@@ -41,8 +43,8 @@ mod memory;
 mod metrics;
 #[cfg(feature = "macros")]
 mod missed;
-#[cfg(all(feature = "axum", feature = "proxy", unix))]
 mod presence;
+#[cfg(all(feature = "axum", feature = "proxy", unix))]
 mod proxy;
 mod public_api;
 #[cfg(feature = "sessions")]

@@ -3,19 +3,19 @@
 //! | file | contents |
 //! | --- | --- |
 //! | `headers.rs` | which headers pass, and which are added |
-//! | `upstream.rs` | the address of the server, its connections, and why a request failed |
+//! | `failure.rs` | why a request failed |
 //! | `transfer.rs` | bodies whose progress is watched |
 //! | `tunnel.rs` | a WebSocket that is passed through |
 
+mod failure;
 mod headers;
 mod transfer;
 mod tunnel;
-mod upstream;
 
 use self::{
+    failure::Failure,
     headers::RequestOrigin,
     transfer::{Progress, Transfer},
-    upstream::{Failure, Upstream},
 };
 use crate::{
     application::Application,
@@ -23,6 +23,7 @@ use crate::{
     protocol::{Body, Exchange, Http, Upgrade, WebSocket},
     rejection::Rejection,
     scope::{OpensOverHttp, Scope},
+    upstream::Upstream,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request};
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
@@ -80,7 +81,7 @@ pub fn proxy(upstream: &str) -> Proxy {
 #[derive(Clone)]
 #[must_use = "an application does nothing until it is routed or served"]
 pub struct Proxy {
-    upstream: Arc<Upstream>,
+    upstream: Arc<Upstream<Transfer>>,
     response_timeout: Duration,
     origin: RequestOrigin,
 }
@@ -160,7 +161,7 @@ impl Proxy {
         let request = request.ok_or_else(|| Rejection::from_status(StatusCode::BAD_REQUEST))?;
         let sending = self.upstream.send(request);
         let response = tokio::select! {
-            response = sending => response,
+            response = sending => response.map_err(Failure::Failed),
             () = progress.stalled(self.response_timeout) => Err(Failure::Slow),
         };
         response.map_err(|failure| failure.rejection(&self.upstream))

@@ -1,12 +1,8 @@
-//! The server behind a proxy: its address, its connections, and why a request failed.
+//! Another HTTP server: its address, and the connections to it.
 
-use super::transfer::Transfer;
-use crate::{
-    error::{Error, Result},
-    log_limit::log_limited,
-    rejection::Rejection,
-};
-use http::{Request, Response, StatusCode, Uri, uri::Authority};
+use crate::error::BoxError;
+use http::{Request, Response, Uri, uri::Authority};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{self, Client},
@@ -37,31 +33,27 @@ const IDLE: Duration = Duration::from_secs(4);
 /// The number of such connections.
 const IDLE_CONNECTIONS: usize = 64;
 
-/// The server, with the connections to it.
-pub(super) struct Upstream {
+/// A server, with the connections to it; `B` is the body of the requests.
+pub(crate) struct Upstream<B> {
     address: String,
     authority: Authority,
-    client: Pool,
+    client: Pool<B>,
 }
 
-enum Pool {
-    Tcp(Client<Tcp, Transfer>),
-    Unix(Client<Unix, Transfer>),
+enum Pool<B> {
+    Tcp(Client<Tcp, B>),
+    Unix(Client<Unix, B>),
 }
 
-/// Why there is no response.
-pub(super) enum Failure {
-    /// The server has not continued in time.
-    Slow,
-    Failed(legacy::Error),
-}
-
-impl Upstream {
+impl<B> Upstream<B>
+where
+    B: Body<Error: Into<BoxError>, Data: Send> + Send + Unpin + 'static,
+{
     /// Parses the address.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn parse(address: &str) -> Result<Self, &'static str> {
+    pub(crate) fn parse(address: &str) -> Result<Self, &'static str> {
         let (authority, client) = if let Some(path) = address.strip_prefix("unix:") {
             if path.is_empty() {
                 return Err("the path of the socket is missing");
@@ -92,94 +84,51 @@ impl Upstream {
         })
     }
 
-    pub(super) fn authority(&self) -> Authority {
+    pub(crate) fn authority(&self) -> Authority {
         self.authority.clone()
     }
 
     /// Sends a request, and waits for the head of the response.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
-        request: Request<Transfer>,
-    ) -> Result<Response<Incoming>, Failure> {
-        let response = match &self.client {
+        request: Request<B>,
+    ) -> Result<Response<Incoming>, legacy::Error> {
+        match &self.client {
             Pool::Tcp(client) => client.request(request).await,
             Pool::Unix(client) => client.request(request).await,
-        };
-        response.map_err(Failure::Failed)
+        }
     }
 }
 
-impl fmt::Debug for Upstream {
+impl<B> fmt::Debug for Upstream<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.address)
     }
 }
 
-impl Failure {
-    /// Returns the response to the client, and logs the reason if the server has failed.
-    pub(super) fn rejection(self, upstream: &Upstream) -> Rejection {
-        let error = match &self {
-            Self::Slow => None,
-            Self::Failed(error) => Some(error),
-        };
-        // The body of the request failed: the client has left or stalled.
-        if let Some(source) = error.and_then(failed_body) {
-            return Rejection::from(Error::closed().with_source(source));
-        }
-        let is_slow = error.is_none_or(is_timeout);
-        let (status, reason) = match (is_slow, error.is_some_and(legacy::Error::is_connect)) {
-            (true, false) => (StatusCode::GATEWAY_TIMEOUT, "it has not responded in time"),
-            (true, true) => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "it has not accepted a connection within 5 s",
-            ),
-            (false, true) => (
-                StatusCode::BAD_GATEWAY,
-                "it accepts no connection; check that it runs",
-            ),
-            (false, false) => (
-                StatusCode::BAD_GATEWAY,
-                "it has closed the connection, or its response is malformed",
-            ),
-        };
-        let source = error.map(|error| chain(error)).unwrap_or_default();
-        log_limited!(
-            warn,
-            upstream = ?upstream,
-            status = status.as_u16(),
-            source,
-            "the server behind the proxy failed: {reason}"
-        );
-        Rejection::from_status(status).because(reason)
-    }
-}
-
-/// Returns the text of the error of a request's body.
-fn failed_body(error: &legacy::Error) -> Option<String> {
-    let hyper = sources(error).find_map(|source| source.downcast_ref::<hyper::Error>())?;
-    hyper.is_user().then(|| chain(hyper))
-}
-
-fn is_timeout(error: &legacy::Error) -> bool {
+/// Returns whether the server has not accepted a connection in time.
+pub(crate) fn is_timeout(error: &legacy::Error) -> bool {
     let mut sources = sources(error).filter_map(|source| source.downcast_ref::<io::Error>());
     sources.any(|error| error.kind() == io::ErrorKind::TimedOut)
 }
 
-fn sources<'a>(
+/// Returns an error with its sources.
+pub(crate) fn sources<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
 
 /// Returns an error with its sources, in one line.
-fn chain(error: &(dyn StdError + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     let texts: Vec<_> = sources(error).map(ToString::to_string).collect();
     texts.join(": ")
 }
 
-fn pool<C>(connector: C) -> Client<C, Transfer>
+fn pool<C, B>(connector: C) -> Client<C, B>
 where
     C: legacy::connect::Connect + Clone,
+    B: Body<Data: Send> + Send,
 {
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
@@ -258,7 +207,7 @@ mod tests {
             ("http://ana:secret@127.0.0.1:8000", None),
             ("", None),
         ] {
-            let upstream = Upstream::parse(address).ok();
+            let upstream = Upstream::<String>::parse(address).ok();
             let found = upstream.map(|upstream| upstream.authority().to_string());
             assert_eq!(found.as_deref(), authority, "{address}");
         }

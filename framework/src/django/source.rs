@@ -1,0 +1,114 @@
+//! Where users come from: the tables of the Django site, or one of its views.
+
+use super::{
+    cookie,
+    data::{SessionData, StoredLogIn},
+    database::{DjangoDatabase, UserRow},
+    session::DjangoSession,
+    sessions::DjangoSessions,
+    signing::SecretKeys,
+    user::DjangoUser,
+    view::DjangoView,
+};
+use crate::error::Result;
+use http::HeaderValue;
+use std::sync::Arc;
+
+/// The backends of Django that admit inactive users.
+const ADMIT_INACTIVE: [&str; 2] = [
+    "django.contrib.auth.backends.AllowAllUsersModelBackend",
+    "django.contrib.auth.backends.AllowAllUsersRemoteUserBackend",
+];
+
+/// Where users come from.
+#[derive(Clone)]
+pub(super) enum Source {
+    Tables(Arc<Tables>),
+    View(Arc<DjangoView>),
+}
+
+/// The tables of the site.
+#[derive(Clone)]
+pub(super) struct Tables {
+    pub(super) keys: SecretKeys,
+    pub(super) sessions: DjangoSessions,
+    pub(super) database: DjangoDatabase,
+    pub(super) backends: Vec<String>,
+}
+
+/// One client at the source.
+pub(super) enum Client {
+    OfTables(DjangoSession, Arc<Tables>),
+    /// With the `Cookie` header for the view; `None` is nobody.
+    OfView(Option<HeaderValue>, Arc<DjangoView>),
+}
+
+impl Source {
+    /// Returns the client with this value of the session cookie.
+    pub(super) fn client(&self, cookie_name: &str, cookie: Option<&str>) -> Client {
+        match self {
+            Self::Tables(tables) => {
+                let session =
+                    DjangoSession::of(cookie.map(str::to_owned), &tables.sessions, &tables.keys);
+                Client::OfTables(session, tables.clone())
+            }
+            Self::View(view) => {
+                let header = cookie.and_then(|value| cookie::header(cookie_name, value));
+                Client::OfView(header, view.clone())
+            }
+        }
+    }
+}
+
+impl Client {
+    /// Returns the user; a session that was read before is not read again.
+    pub(super) async fn user(&self) -> Result<Option<DjangoUser>> {
+        match self {
+            Self::OfTables(session, tables) => tables.user(session.data().await?).await,
+            Self::OfView(..) => self.user_now().await,
+        }
+    }
+
+    /// Returns the user as of now.
+    pub(super) async fn user_now(&self) -> Result<Option<DjangoUser>> {
+        match self {
+            Self::OfTables(session, tables) => tables.user(session.read().await?).await,
+            Self::OfView(Some(cookie), view) => {
+                let known = view.user(cookie).await?;
+                Ok(known.map(|known| DjangoUser::from_view(known, view.clone(), cookie.clone())))
+            }
+            Self::OfView(None, _) => Ok(None),
+        }
+    }
+
+    /// Returns the session, if the source has sessions.
+    pub(super) fn session(&self) -> Option<&DjangoSession> {
+        match self {
+            Self::OfTables(session, _) => Some(session),
+            Self::OfView(..) => None,
+        }
+    }
+}
+
+impl Tables {
+    /// Returns the user of a session.
+    async fn user(&self, session: Option<SessionData>) -> Result<Option<DjangoUser>> {
+        let Some(stored) = session.and_then(|session| session.log_in()) else {
+            return Ok(None);
+        };
+        if !self.backends.contains(&stored.backend) {
+            return Ok(None);
+        }
+        let Some(row) = self.database.user(&stored.user_id).await? else {
+            return Ok(None);
+        };
+        let is_user = is_log_in_of(&stored, &row, &self.keys);
+        Ok(is_user.then(|| DjangoUser::from_row(stored.user_id, row, self.database.clone())))
+    }
+}
+
+/// Returns whether this is a log-in of the user with this row.
+fn is_log_in_of(stored: &StoredLogIn, row: &UserRow, keys: &SecretKeys) -> bool {
+    let may_log_in = row.is_active || ADMIT_INACTIVE.contains(&stored.backend.as_str());
+    may_log_in && keys.is_session_hash(&stored.hash, &row.password)
+}

@@ -1,0 +1,238 @@
+//! A view of the Django site that says who a client is.
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    upstream::{Upstream, chain},
+};
+use bytes::Bytes;
+use http::{HeaderValue, Request, StatusCode, Uri, header, uri::PathAndQuery};
+use http_body_util::{BodyExt, Empty, Limited};
+use serde::{Deserialize, Deserializer};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
+use tokio::{sync::Semaphore, time::timeout};
+
+/// The default of [`DjangoView::timeout`].
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The default of [`DjangoView::max_requests`].
+const MAX_REQUESTS: usize = 16;
+/// The size of the largest response, in bytes: the names of some thousand permissions.
+const MAX_RESPONSE: usize = 256 * 1024;
+
+/// A view of the Django site that says who a client is, for
+/// [`DjangoAuth::from_view`](super::DjangoAuth::from_view).
+///
+/// ```
+/// use seaway::django::{DjangoAuth, DjangoView};
+///
+/// let view = DjangoView::new("http://127.0.0.1:8000", "/seaway/user/").host("www.example.com");
+/// let auth = DjangoAuth::from_view(view);
+/// ```
+///
+/// Seaway sends it `GET` with the client's session cookie and no other header of the client. The
+/// view answers 200 with `{"user": null}`, or with the user:
+///
+/// ```json
+/// {"user": {"id": "7", "name": "ana", "is_active": true, "is_staff": false, "is_superuser": false}}
+/// ```
+///
+/// For [`DjangoUser::has_perm`](super::DjangoUser::has_perm), `?permissions` is added to the path;
+/// the user then has the key `permissions`, with names such as `chat.add_message`. The guide
+/// `docs/from-django.md` has a ready view.
+///
+/// Any other response, one of more than 256 KiB, and none within the [timeout](Self::timeout) is
+/// an error, never a log-out.
+#[derive(Clone)]
+pub struct DjangoView {
+    upstream: Arc<Upstream<Empty<Bytes>>>,
+    path: String,
+    host: HeaderValue,
+    timeout: Duration,
+    permits: Arc<Semaphore>,
+}
+
+/// What the view answers.
+#[derive(Deserialize)]
+struct Answer {
+    /// Required: an object without it is no answer of the view.
+    #[serde(deserialize_with = "nullable")]
+    user: Option<KnownUser>,
+}
+
+/// A user as the view describes it.
+#[derive(Deserialize)]
+pub(super) struct KnownUser {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) is_active: bool,
+    pub(super) is_staff: bool,
+    pub(super) is_superuser: bool,
+    permissions: Option<HashSet<String>>,
+}
+
+fn nullable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<KnownUser>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
+impl DjangoView {
+    /// Returns the view at a path of the site at an address: `http://127.0.0.1:8000`, or
+    /// `unix:/run/site.sock` for a Unix socket.
+    ///
+    /// # Panics
+    /// If the address has another form, or the path does not begin with `/` or has a query.
+    #[track_caller]
+    pub fn new(site: &str, path: &str) -> Self {
+        let upstream = Upstream::parse(site).unwrap_or_else(|mistake| {
+            panic!(
+                "{site:?} is not the address of a Django site: {mistake}; write \
+                 http://127.0.0.1:8000 or unix:/run/site.sock"
+            )
+        });
+        let parsed = path.parse::<PathAndQuery>();
+        assert!(
+            path.starts_with('/') && parsed.is_ok_and(|parsed| parsed.query().is_none()),
+            "{path:?} is not the path of a view; write it as /seaway/user/, without a query"
+        );
+        let host = HeaderValue::from_str(upstream.authority().as_str());
+        Self {
+            upstream: Arc::new(upstream),
+            path: path.to_owned(),
+            host: host.expect("an authority is visible ASCII"),
+            timeout: TIMEOUT,
+            permits: Arc::new(Semaphore::new(MAX_REQUESTS)),
+        }
+    }
+
+    /// Sets the `Host` header, one of the site's `ALLOWED_HOSTS` (default: that of the address, and
+    /// `localhost` for a Unix socket).
+    ///
+    /// # Panics
+    /// If it is no header value.
+    #[must_use]
+    #[track_caller]
+    pub fn host(mut self, host: &str) -> Self {
+        let value = HeaderValue::from_str(host);
+        self.host = value.unwrap_or_else(|_| panic!("{host:?} is no host name"));
+        self
+    }
+
+    /// Sets how long a question may take, including the wait for a free place (default: 5 s).
+    ///
+    /// ```
+    /// # use seaway::django::DjangoView;
+    /// use std::time::Duration;
+    ///
+    /// let view = DjangoView::new("unix:/run/site.sock", "/seaway/user/")
+    ///     .timeout(Duration::from_secs(2))
+    ///     .max_requests(4);
+    /// ```
+    ///
+    /// # Panics
+    /// If the time is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        assert!(!limit.is_zero(), "timeout needs a non-zero time");
+        self.timeout = limit;
+        self
+    }
+
+    /// Sets how many requests the view may have at a time (default: 16); further ones wait.
+    ///
+    /// # Panics
+    /// If the number is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn max_requests(mut self, number: usize) -> Self {
+        assert!(number > 0, "max_requests needs a positive number");
+        let number = number.min(Semaphore::MAX_PERMITS);
+        self.permits = Arc::new(Semaphore::new(number));
+        self
+    }
+
+    /// Asks who the client with this `Cookie` header is.
+    pub(super) async fn user(&self, cookie: &HeaderValue) -> Result<Option<KnownUser>> {
+        self.ask(cookie, &self.path).await
+    }
+
+    /// Asks for the permissions of the user with this id, the client with this `Cookie` header.
+    pub(super) async fn permissions(
+        &self,
+        cookie: &HeaderValue,
+        id: &str,
+    ) -> Result<HashSet<String>> {
+        let path = format!("{}?permissions", self.path);
+        let known = self.ask(cookie, &path).await?;
+        let known = known
+            .filter(|known| known.id == id)
+            .ok_or_else(|| Error::new(ErrorKind::SessionGone, "the user is no longer logged in"))?;
+        known.permissions.ok_or_else(|| {
+            let message = "the view of the Django site answers without permissions: let it add \
+                           them to the user when it is asked with ?permissions";
+            Error::new(ErrorKind::Missing, message)
+        })
+    }
+
+    async fn ask(&self, cookie: &HeaderValue, path: &str) -> Result<Option<KnownUser>> {
+        let asking = async {
+            let _permit = self.permits.acquire().await.expect("it is never closed");
+            let response = self.upstream.send(self.request(cookie, path)).await;
+            let response = response.map_err(|error| {
+                failed("it does not respond; check that the site runs").with_source(chain(&error))
+            })?;
+            let status = response.status();
+            if status != StatusCode::OK {
+                let status = status.as_u16();
+                return Err(failed(&format!(
+                    "it answered {status}, not 200; check its path, ALLOWED_HOSTS, and that no \
+                     middleware redirects it"
+                )));
+            }
+            let body = Limited::new(response.into_body(), MAX_RESPONSE);
+            let body = body.collect().await.map_err(|source| {
+                failed("its response has more than 256 KiB, or was cut").with_source(source)
+            })?;
+            // The decoder's own error would quote the response.
+            serde_json::from_slice(&body.to_bytes()).map_err(|error| {
+                let (line, column) = (error.line(), error.column());
+                failed(&format!(
+                    "its response is not the JSON of a user, from line {line}, column {column}"
+                ))
+            })
+        };
+        let answer: Answer = timeout(self.timeout, asking).await.unwrap_or_else(|_| {
+            let limit = self.timeout;
+            Err(failed(&format!("it has not answered within {limit:?}")))
+        })?;
+        Ok(answer.user)
+    }
+
+    fn request(&self, cookie: &HeaderValue, path: &str) -> Request<Empty<Bytes>> {
+        let uri = Uri::builder().scheme("http");
+        let uri = uri
+            .authority(self.upstream.authority())
+            .path_and_query(path);
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = uri.build().expect("both parts were parsed before");
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, self.host.clone());
+        headers.insert(header::COOKIE, cookie.clone());
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        request
+    }
+}
+
+fn failed(reason: &str) -> Error {
+    let message = format!("cannot ask the view of the Django site who a client is: {reason}");
+    Error::new(ErrorKind::Session, message)
+}
+
+impl fmt::Debug for DjangoView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DjangoView")
+            .field("site", &self.upstream)
+            .field("path", &self.path)
+            .field("host", &self.host)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
