@@ -112,6 +112,13 @@ impl ConnectionHandle {
         self.forwarded.or_else(|| self.connection.client())
     }
 
+    /// Returns the address at the other end of the connection: that of a trusted proxy, not that of
+    /// its client.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.connection.client()
+    }
+
     pub(crate) fn stopping(&self) -> SignalWatch {
         self.connection.stopping()
     }

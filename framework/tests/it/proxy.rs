@@ -15,7 +15,7 @@ use axum::{
 };
 use futures_util::SinkExt;
 use seaway::{
-    ApplicationExt, Proxy, Rejection, Scope, application_fn, from_service,
+    ApplicationExt, Proxy, Rejection, Scope, TrustedProxies, application_fn, from_service,
     protocol::{AllowedOrigins, Upgrade, WebSocket},
     proxy,
     routing::ProtocolTypeRouter,
@@ -104,6 +104,39 @@ async fn a_request_passes_with_its_method_query_headers_and_body() {
          if-none-match: \"x\"\nx-forwarded-for: 127.0.0.1\nx-forwarded-host: shop.example\n\
          x-forwarded-proto: http\nahoy"
     );
+}
+
+#[tokio::test]
+async fn a_proxy_in_front_is_added_once_to_the_clients_that_it_states() {
+    let site = Server::start(site()).await;
+    for (is_behind, forwarded, passed) in [
+        (true, "192.0.2.7", "192.0.2.7, 127.0.0.1"),
+        (true, "192.0.2.7:4711", "192.0.2.7:4711, 127.0.0.1"),
+        (
+            true,
+            "127.0.0.1, 192.0.2.7",
+            "127.0.0.1, 192.0.2.7, 127.0.0.1",
+        ),
+        (false, "10.0.0.1, 192.0.2.7", "192.0.2.7"),
+    ] {
+        let proxy = proxy(&format!("http://{}", site.address));
+        let proxy = if is_behind {
+            proxy.behind_proxy()
+        } else {
+            proxy
+        };
+        let app = ProtocolTypeRouter::new().http(proxy);
+        let server = Server::configured(app, |server| {
+            server.trusted_proxies(TrustedProxies::new(["127.0.0.1"]))
+        })
+        .await;
+
+        let request = format!("GET /seen HTTP/1.1\nHost: a\nX-Forwarded-For: {forwarded}\n\n");
+        let response = ask(&server, &request).await;
+
+        let line = format!("\nx-forwarded-for: {passed}\n");
+        assert!(response.contains(&line), "{forwarded}: {response}");
+    }
 }
 
 #[tokio::test]

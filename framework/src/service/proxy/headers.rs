@@ -31,10 +31,10 @@ pub(super) enum RequestOrigin {
     OtherProxy,
 }
 
-/// Returns the headers of a request for the server behind.
+/// Returns the headers of a request for the server behind, from the client or proxy at this address.
 pub(super) fn for_upstream(
     head: &request::Parts,
-    client: Option<SocketAddr>,
+    address: Option<SocketAddr>,
     origin: RequestOrigin,
 ) -> HeaderMap {
     let mut headers = without_hop_by_hop(&head.headers);
@@ -72,13 +72,12 @@ pub(super) fn for_upstream(
         };
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
     }
-    if let Some(client) = client {
-        let client = client.ip().to_canonical().to_string();
+    if let Some(address) = address {
+        let address = address.ip().to_canonical().to_string();
         let mut chain: Vec<_> = header_list::items(&headers, FORWARDED_FOR).collect();
-        // Where `trusted_proxies` are set, the client is the one that they have stated there.
-        if !chain.contains(&&*client) {
-            chain.push(&client);
-        }
+        // Also if it is there before: a client may have claimed it, and the server behind counts
+        // from the end.
+        chain.push(&address);
         if let Ok(chain) = HeaderValue::from_str(&chain.join(", ")) {
             headers.insert(FORWARDED_FOR, chain);
         }
@@ -198,17 +197,13 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_a_trusted_proxy_has_stated_is_not_added_again() {
-        let head = head(&[("x-forwarded-for", "192.0.2.7, 10.0.0.1")]);
+    fn a_client_that_claims_the_address_of_the_proxy_in_front_moves_no_entry() {
+        let proxy = Some("10.0.0.2:1234".parse().unwrap());
+        let head = head(&[("x-forwarded-for", "10.0.0.2, 192.0.2.7")]);
 
-        for (client, chain) in [
-            ("192.0.2.7:0", "192.0.2.7, 10.0.0.1"),
-            ("10.0.0.2:0", "192.0.2.7, 10.0.0.1, 10.0.0.2"),
-        ] {
-            let client = Some(client.parse().unwrap());
-            let headers = for_upstream(&head, client, RequestOrigin::OtherProxy);
-            assert_eq!(headers["x-forwarded-for"], chain);
-        }
+        let headers = for_upstream(&head, proxy, RequestOrigin::OtherProxy);
+
+        assert_eq!(headers["x-forwarded-for"], "10.0.0.2, 192.0.2.7, 10.0.0.2");
     }
 
     #[test]

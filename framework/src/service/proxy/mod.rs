@@ -20,7 +20,7 @@ use self::{
 use crate::{
     application::Application,
     error::Result,
-    protocol::{Body, Exchange, Http, Upgrade, WebSocket},
+    protocol::{Body, ConnectionHandle, Exchange, Http, Upgrade, WebSocket},
     rejection::Rejection,
     scope::{OpensOverHttp, Scope},
     upstream::Upstream,
@@ -117,8 +117,9 @@ impl Proxy {
         self
     }
 
-    /// Keeps the `X-Forwarded-*` headers that a proxy in front of Seaway has set, and adds to
-    /// `X-Forwarded-For`.
+    /// Keeps the `X-Forwarded-*` headers that a proxy in front of Seaway has set, and adds the
+    /// address of this proxy to `X-Forwarded-For`, also with
+    /// [`trusted_proxies`](crate::Serve::trusted_proxies).
     ///
     /// Only safe if clients cannot connect to Seaway directly.
     ///
@@ -130,11 +131,24 @@ impl Proxy {
         self
     }
 
+    /// Returns the address for `X-Forwarded-For`: that of the client, and behind another proxy that
+    /// of this proxy, which has stated its client there.
+    fn forwarded_for(
+        &self,
+        client: Option<SocketAddr>,
+        handle: Option<&ConnectionHandle>,
+    ) -> Option<SocketAddr> {
+        match (self.origin, handle) {
+            (RequestOrigin::OtherProxy, Some(handle)) => handle.peer(),
+            _ => client,
+        }
+    }
+
     /// Returns the request for the server; `None` if it cannot be passed on.
     fn request(
         &self,
         head: &request::Parts,
-        client: Option<SocketAddr>,
+        address: Option<SocketAddr>,
         body: Transfer,
     ) -> Option<Request<Transfer>> {
         if head.method == Method::CONNECT {
@@ -148,7 +162,7 @@ impl Proxy {
         let mut request = Request::new(body);
         *request.method_mut() = head.method.clone();
         *request.uri_mut() = uri.build().ok()?;
-        *request.headers_mut() = headers::for_upstream(head, client, self.origin);
+        *request.headers_mut() = headers::for_upstream(head, address, self.origin);
         Some(request)
     }
 
@@ -172,7 +186,8 @@ impl Application<Http> for Proxy {
     async fn call(&self, scope: Scope<Http>, mut exchange: Exchange) -> crate::Result<()> {
         let progress = Progress::new();
         let body = Transfer::watched(exchange.take_body(), progress.clone());
-        let request = self.request(&scope.head, scope.client, body);
+        let address = self.forwarded_for(scope.client, exchange.handle());
+        let request = self.request(&scope.head, address, body);
         let response = match self.send(request, &progress).await {
             Ok(response) => response,
             Err(rejection) => return Ok(Http::reject(exchange, rejection).await?),
@@ -191,7 +206,8 @@ impl Application<WebSocket> for Proxy {
         let progress = Progress::new();
         // The server behind speaks HTTP/1.1; a client of HTTP/2 has sent CONNECT, and no key.
         scope.head.method = Method::GET;
-        let mut request = self.request(&scope.head, scope.client, Transfer::empty());
+        let address = self.forwarded_for(scope.client, upgrade.handle());
+        let mut request = self.request(&scope.head, address, Transfer::empty());
         if let Some(request) = &mut request {
             let headers = request.headers_mut();
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
