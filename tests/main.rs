@@ -33,4 +33,5 @@ mod start_up;
 mod tls_in_browser;
 mod topics;
 mod transports;
+mod tutorial;
 mod workers;

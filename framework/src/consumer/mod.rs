@@ -37,12 +37,21 @@ pub use self::{
 };
 
 use crate::channels::Event;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 /// The event type of consumers that receive no events.
 ///
 /// It has no values.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub enum NoEvent {}
+
+impl<'de> Deserialize<'de> for NoEvent {
+    /// Fails: a consumer that joins a group needs another event type.
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(D::Error::custom(
+            "this consumer takes no events; set their type, by `#[consumer(event = …)]` or `type Event`, or join no group",
+        ))
+    }
+}
 
 impl Event for NoEvent {}
