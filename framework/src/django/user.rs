@@ -41,12 +41,12 @@ pub struct DjangoUser {
 
 /// The permissions, which are read once.
 struct Permissions {
-    source: Source,
+    source: PermissionSource,
     names: OnceCell<HashSet<String>>,
 }
 
 /// Where they are read.
-enum Source {
+enum PermissionSource {
     Database(DjangoDatabase),
     /// With the `Cookie` header of the client.
     View(Arc<DjangoView>, HeaderValue),
@@ -60,7 +60,7 @@ impl DjangoUser {
             is_active: row.is_active,
             is_staff: row.is_staff,
             is_superuser: row.is_superuser,
-            permissions: Permissions::of(Source::Database(database)),
+            permissions: Permissions::of(PermissionSource::Database(database)),
         }
     }
 
@@ -71,7 +71,7 @@ impl DjangoUser {
             is_active: user.is_active,
             is_staff: user.is_staff,
             is_superuser: user.is_superuser,
-            permissions: Permissions::of(Source::View(view, cookie)),
+            permissions: Permissions::of(PermissionSource::View(view, cookie)),
         }
     }
 
@@ -94,8 +94,8 @@ impl DjangoUser {
         }
         let Permissions { source, names } = &*self.permissions;
         let reading = names.get_or_try_init(async || match source {
-            Source::Database(database) => database.permissions(&self.id).await,
-            Source::View(view, cookie) => view.permissions(cookie, &self.id).await,
+            PermissionSource::Database(database) => database.permissions(&self.id).await,
+            PermissionSource::View(view, cookie) => view.permissions(cookie, &self.id).await,
         });
         Ok(reading.await?.contains(permission))
     }
@@ -108,7 +108,7 @@ impl DjangoUser {
 }
 
 impl Permissions {
-    fn of(source: Source) -> Arc<Self> {
+    fn of(source: PermissionSource) -> Arc<Self> {
         let names = OnceCell::new();
         Arc::new(Self { source, names })
     }
