@@ -89,7 +89,11 @@ pub(super) fn for_upstream(
 pub(super) fn without_hop_by_hop(headers: &HeaderMap) -> HeaderMap {
     let mut passed = headers.clone();
     for name in header_list::items(headers, header::CONNECTION) {
-        passed.remove(name);
+        // A client could name the headers that a proxy in front has set, which forwards its tokens.
+        let name = name.to_ascii_lowercase();
+        if name != "host" && !is_forwarding(&name) {
+            passed.remove(&*name);
+        }
     }
     for name in HOP_BY_HOP {
         passed.remove(name);
@@ -138,7 +142,9 @@ mod tests {
     #[test]
     fn the_headers_of_one_connection_end_there() {
         let head = head(&[
-            ("connection", "keep-alive, X-Mine"),
+            ("connection", "keep-alive, X-Mine, X-Forwarded-For, Host"),
+            ("host", "a.example"),
+            ("x-forwarded-for", "192.0.2.7"),
             ("keep-alive", "timeout=5"),
             ("x-mine", "1"),
             ("te", "trailers"),
@@ -153,7 +159,12 @@ mod tests {
 
         assert_eq!(
             sorted(&passed),
-            ["if-none-match: \"a\"", "range: bytes=0-1"]
+            [
+                "host: a.example",
+                "if-none-match: \"a\"",
+                "range: bytes=0-1",
+                "x-forwarded-for: 192.0.2.7",
+            ]
         );
     }
 

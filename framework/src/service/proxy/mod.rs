@@ -121,7 +121,8 @@ impl Proxy {
     /// address of this proxy to `X-Forwarded-For`, also with
     /// [`trusted_proxies`](crate::Serve::trusted_proxies).
     ///
-    /// Only safe if clients cannot connect to Seaway directly.
+    /// Only safe if clients cannot connect to Seaway directly. A proxy that connects over a Unix socket
+    /// has no address, and none is added.
     ///
     /// ```
     /// let django = seaway::proxy("unix:/run/site.sock").behind_proxy();
