@@ -39,7 +39,7 @@ pub(super) struct Tables {
 /// One client at the source.
 pub(super) enum Client {
     OfTables(DjangoSession, Arc<Tables>),
-    /// With the `Cookie` header for the view; `None` is nobody.
+    /// With the `Cookie` header for the view; `None` if there is no session cookie.
     OfView(Option<HeaderValue>, Arc<DjangoView>),
 }
 
@@ -65,16 +65,20 @@ impl Client {
     pub(super) async fn user(&self) -> Result<Option<DjangoUser>> {
         match self {
             Self::OfTables(session, tables) => tables.user(session.data().await?).await,
-            Self::OfView(..) => self.user_now().await,
+            Self::OfView(Some(cookie), view) => {
+                let known = view.user(cookie).await?;
+                Ok(known.map(|known| DjangoUser::from_view(known, view.clone(), cookie.clone())))
+            }
+            Self::OfView(None, _) => Ok(None),
         }
     }
 
-    /// Returns the user as of now.
+    /// Returns the user as of now, for a check of an open connection.
     pub(super) async fn user_now(&self) -> Result<Option<DjangoUser>> {
         match self {
             Self::OfTables(session, tables) => tables.user(session.read().await?).await,
             Self::OfView(Some(cookie), view) => {
-                let known = view.user(cookie).await?;
+                let known = view.recheck(cookie).await?;
                 Ok(known.map(|known| DjangoUser::from_view(known, view.clone(), cookie.clone())))
             }
             Self::OfView(None, _) => Ok(None),

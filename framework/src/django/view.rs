@@ -9,7 +9,10 @@ use http::{HeaderValue, Request, StatusCode, Uri, header, uri::PathAndQuery};
 use http_body_util::{BodyExt, Empty, Limited};
 use serde::{Deserialize, Deserializer};
 use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 /// The default of [`DjangoView::timeout`].
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,7 +50,19 @@ pub struct DjangoView {
     path: String,
     host: HeaderValue,
     timeout: Duration,
+    max_requests: usize,
     permits: Arc<Semaphore>,
+    /// Those of checks of open connections, half of all: these must not keep new clients out.
+    rechecks: Arc<Semaphore>,
+}
+
+/// Why the view is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Occasion {
+    /// A new connection, or a hook that waits.
+    Now,
+    /// The next check of an open connection.
+    Recheck,
 }
 
 /// What the view answers.
@@ -98,8 +113,11 @@ impl DjangoView {
             path: path.to_owned(),
             host: host.expect("an authority is visible ASCII"),
             timeout: TIMEOUT,
-            permits: Arc::new(Semaphore::new(MAX_REQUESTS)),
+            max_requests: 0,
+            permits: Arc::new(Semaphore::new(0)),
+            rechecks: Arc::new(Semaphore::new(0)),
         }
+        .max_requests(MAX_REQUESTS)
     }
 
     /// Sets the `Host` header, one of the site's `ALLOWED_HOSTS` (default: that of the address, and
@@ -115,7 +133,8 @@ impl DjangoView {
         self
     }
 
-    /// Sets how long a question may take, including the wait for a free place (default: 5 s).
+    /// Sets how long a request to the view may take, including the wait while
+    /// [`max_requests`](Self::max_requests) are under way (default: 5 s).
     ///
     /// ```
     /// # use seaway::django::DjangoView;
@@ -138,6 +157,9 @@ impl DjangoView {
 
     /// Sets how many requests the view may have at a time (default: 16); further ones wait.
     ///
+    /// At most half of them are checks of open connections, so that these do not keep new clients
+    /// out.
+    ///
     /// # Panics
     /// If the number is zero.
     #[must_use]
@@ -145,13 +167,20 @@ impl DjangoView {
     pub fn max_requests(mut self, number: usize) -> Self {
         assert!(number > 0, "max_requests needs a positive number");
         let number = number.min(Semaphore::MAX_PERMITS);
+        self.max_requests = number;
         self.permits = Arc::new(Semaphore::new(number));
+        self.rechecks = Arc::new(Semaphore::new((number / 2).max(1)));
         self
     }
 
     /// Asks who the client with this `Cookie` header is.
     pub(super) async fn user(&self, cookie: &HeaderValue) -> Result<Option<KnownUser>> {
-        self.ask(cookie, &self.path).await
+        self.ask(cookie, &self.path, Occasion::Now).await
+    }
+
+    /// Asks the same for a connection that is open already.
+    pub(super) async fn recheck(&self, cookie: &HeaderValue) -> Result<Option<KnownUser>> {
+        self.ask(cookie, &self.path, Occasion::Recheck).await
     }
 
     /// Asks for the permissions of the user with this id, the client with this `Cookie` header.
@@ -161,7 +190,7 @@ impl DjangoView {
         id: &str,
     ) -> Result<HashSet<String>> {
         let path = format!("{}?permissions", self.path);
-        let known = self.ask(cookie, &path).await?;
+        let known = self.ask(cookie, &path, Occasion::Now).await?;
         let known = known
             .filter(|known| known.id == id)
             .ok_or_else(|| Error::new(ErrorKind::SessionGone, "the user is no longer logged in"))?;
@@ -172,20 +201,33 @@ impl DjangoView {
         })
     }
 
-    async fn ask(&self, cookie: &HeaderValue, path: &str) -> Result<Option<KnownUser>> {
+    async fn ask(
+        &self,
+        cookie: &HeaderValue,
+        path: &str,
+        occasion: Occasion,
+    ) -> Result<Option<KnownUser>> {
+        let mut is_sent = false;
         let asking = async {
-            let _permit = self.permits.acquire().await.expect("it is never closed");
+            let _recheck = match occasion {
+                Occasion::Now => None,
+                Occasion::Recheck => Some(permit(&self.rechecks).await),
+            };
+            let _permit = permit(&self.permits).await;
+            is_sent = true;
             let response = self.upstream.send(self.request(cookie, path)).await;
             let response = response.map_err(|error| {
                 failed("it does not respond; check that the site runs").with_source(chain(&error))
             })?;
             let status = response.status();
             if status != StatusCode::OK {
+                let advice = match status.is_server_error() {
+                    true => "see the log of the site",
+                    false => "check its path, ALLOWED_HOSTS, and that no middleware redirects it",
+                };
                 let status = status.as_u16();
-                return Err(failed(&format!(
-                    "it answered {status}, not 200; check its path, ALLOWED_HOSTS, and that no \
-                     middleware redirects it"
-                )));
+                let reason = format!("it answered {status}, not 200; {advice}");
+                return Err(failed(&reason));
             }
             let body = Limited::new(response.into_body(), MAX_RESPONSE);
             let body = body.collect().await.map_err(|source| {
@@ -199,9 +241,16 @@ impl DjangoView {
                 ))
             })
         };
-        let answer: Answer = timeout(self.timeout, asking).await.unwrap_or_else(|_| {
-            let limit = self.timeout;
-            Err(failed(&format!("it has not answered within {limit:?}")))
+        let answered = timeout(self.timeout, asking).await;
+        let answer: Answer = answered.unwrap_or_else(|_| {
+            let (limit, number) = (self.timeout, self.max_requests);
+            Err(failed(&match is_sent {
+                true => format!("it has not answered within {limit:?}"),
+                false => format!(
+                    "as many requests as max_requests allows ({number}, half of them for checks of \
+                     open connections) were under way for {limit:?}; raise it, or check less often"
+                ),
+            }))
         })?;
         Ok(answer.user)
     }
@@ -219,6 +268,10 @@ impl DjangoView {
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         request
     }
+}
+
+async fn permit(permits: &Semaphore) -> SemaphorePermit<'_> {
+    permits.acquire().await.expect("it is never closed")
 }
 
 fn failed(reason: &str) -> Error {

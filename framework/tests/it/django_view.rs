@@ -26,6 +26,7 @@ use std::{
 use tokio::{
     net::{TcpListener, UnixListener},
     sync::{Semaphore, watch},
+    time::{Instant, timeout},
 };
 
 /// A site whose view answers as a test says.
@@ -50,6 +51,8 @@ enum Answer {
     Error,
     Redirect,
     Never,
+    /// No answer for the cookie `abcdefgh`, and ana for any other.
+    NeverToFirst,
 }
 
 impl Site {
@@ -84,13 +87,14 @@ impl Site {
         let mut asked = self.asked.subscribe();
         let goal = *asked.borrow() + times;
         let waiting = asked.wait_for(|asked| *asked >= goal);
-        let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+        let waited = timeout(Duration::from_secs(20), waiting).await;
         waited.expect("the view is asked").expect("the site runs");
     }
 }
 
 async fn view(State(site): State<Site>, request: Request) -> Response {
     let cookie = request.headers()[header::COOKIE].to_str().unwrap();
+    let is_first = cookie == "sessionid=abcdefgh";
     site.cookies.lock().unwrap().push(cookie.to_owned());
     site.asked.send_modify(|asked| *asked += 1);
     let answer = *site.answer.lock().unwrap();
@@ -110,7 +114,8 @@ async fn view(State(site): State<Site>, request: Request) -> Response {
         Answer::TooLarge => ana["name"] = "a".repeat(300 * 1024).into(),
         Answer::Error => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         Answer::Redirect => return Redirect::to("/accounts/login/").into_response(),
-        Answer::Never => std::future::pending().await,
+        Answer::NeverToFirst if !is_first => {}
+        Answer::Never | Answer::NeverToFirst => std::future::pending().await,
     }
     json!({ "user": ana }).to_string().into_response()
 }
@@ -308,6 +313,31 @@ async fn a_view_has_no_more_requests_at_a_time_than_set() {
     }
 
     assert_eq!(most.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn checks_of_open_sockets_that_get_no_answer_do_not_keep_new_clients_out() {
+    let site = Site::new(Answer::Ana);
+    let view = DjangoView::new(&site.start().await, "/user/")
+        .max_requests(2)
+        .timeout(Duration::from_secs(30));
+    let first = client_of(view.clone());
+    let mut sockets: Vec<_> = (0..4).map(|_| first.websocket("/")).collect();
+    for socket in &mut sockets {
+        assert_eq!(socket.status().await, 101);
+    }
+    let other = client_of(view);
+    other.set_cookie("sessionid", "ijklmnop");
+
+    site.answers(Answer::NeverToFirst);
+    site.asked(1).await;
+
+    // Ten times as long as the time between two checks.
+    let end = Instant::now() + Duration::from_millis(200);
+    while Instant::now() < end {
+        let asking = timeout(Duration::from_secs(10), other.get("/name"));
+        assert_eq!(asking.await.expect("an answer").text(), "ana");
+    }
 }
 
 #[test]

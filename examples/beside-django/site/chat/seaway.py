@@ -9,7 +9,7 @@ from django.views.decorators.cache import never_cache
 @never_cache
 def user(request):
     """Says who the owner of the session cookie is, and nothing about anybody else."""
-    # A copy that is stored nowhere: a question neither renews the session nor changes its key.
+    # A copy that is stored nowhere: to ask neither renews the session nor changes its key.
     asked = HttpRequest()
     asked.session = SessionStore()
     for key in (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY):
@@ -21,7 +21,7 @@ def user(request):
         return JsonResponse({"user": None})
     known = {"id": str(user.pk), "name": user.get_username()}
     for right in ("is_active", "is_staff", "is_superuser"):
-        known[right] = getattr(user, right, False)
-    if "permissions" in request.GET:
+        known[right] = bool(getattr(user, right, False))
+    if "permissions" in request.GET and hasattr(user, "get_all_permissions"):
         known["permissions"] = sorted(user.get_all_permissions())
     return JsonResponse({"user": known})
