@@ -68,6 +68,14 @@ async fn where_websockets_are_blocked_the_client_falls_back_to_events_and_posts(
         page.screenshot(&format!("transports-over-{over}")).await;
         page.click("#block").await;
     }
+    page.eval("dispatchEvent(new Event('pagehide'))").await;
+    say(&page, 1, 150).await;
+    page.eval("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+        .await;
+    page.wait_for("!document.querySelector('#gap').hidden")
+        .await;
+    page.wait_for_value(&format!("{texts}.at(-1)"), &json!("150"))
+        .await;
 
     assert_eq!(page.problems(), Vec::<String>::new());
 }

@@ -6,6 +6,11 @@ import { Log } from "./log.js";
 import { $ } from "./page.js";
 import { connect } from "./seaway.js";
 
+const STATES = {
+  connecting: "Connecting…",
+  waiting: "Connection lost, trying again…",
+  closed: "Closed by the server.",
+};
 const TRANSPORTS = { websocket: "Live over a WebSocket", sse: "Live over server-sent events and POST" };
 
 const RealWebSocket = globalThis.WebSocket;
@@ -31,25 +36,34 @@ const feed = new Feed({
 });
 
 let socket;
+// Messages from before the first one are not expected.
+let isCaughtUp = false;
 
 /** Opens a connection, and closes the one before. */
 function open() {
   socket?.close();
   globalThis.WebSocket = $("block").checked ? BlockedWebSocket : RealWebSocket;
-  socket = connect(`/ws?${feed.query}`);
+  // The client reconnects to this address: the ids tell what is missing.
+  socket = connect(`/ws?client=${feed.client}&since=0`);
   socket.onState(showState);
   socket.on("hello", ({ start }) => feed.opened(Date.now(), start));
-  socket.on("gap", () => feed.gap());
-  socket.on("message", (message) => feed.take(message));
+  socket.on("message", take);
   socket.on("refused", ({ reason }) => ($("composer-problem").textContent = reason));
+}
+
+function take(message) {
+  if (isCaughtUp && message.id > feed.since + 1) feed.gap();
+  isCaughtUp = true;
+  feed.take(message);
 }
 
 function showState({ name, transport }) {
   const isOpen = name === "open";
   $("client").dataset.state = isOpen ? "live" : "lost";
   $("client").dataset.transport = isOpen ? transport : "";
-  $("state-text").textContent = isOpen ? TRANSPORTS[transport] : "Connecting…";
-  if (!isOpen) feed.lost();
+  $("state-text").textContent = isOpen ? TRANSPORTS[transport] : STATES[name];
+  if (isOpen) $("gap").hidden = true;
+  else feed.lost();
 }
 
 function showGap(words) {
@@ -60,7 +74,8 @@ function showGap(words) {
 $("composer-form").onsubmit = (event) => {
   event.preventDefault();
   const isAccepted = socket.send($("composer").value);
-  $("composer-problem").textContent = isAccepted ? "" : "Too many messages wait for the connection.";
+  const reason = socket.state.name === "closed" ? "The connection is closed." : "Too many messages wait for the connection.";
+  $("composer-problem").textContent = isAccepted ? "" : reason;
   if (isAccepted) $("composer").value = "";
 };
 $("block").onchange = open;
