@@ -9,8 +9,6 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 /// The program of the page, with its tests. Its `main` is not called.
 #[allow(dead_code)]
 mod program {
-    include!("../docs/tutorial/room/main.rs");
-
     pub(super) fn application(
         channels: &Channels,
         page: String,
@@ -18,6 +16,8 @@ mod program {
     ) -> ProtocolTypeRouter {
         app(channels, Files { page, client })
     }
+
+    include!("../docs/tutorial/room/main.rs");
 }
 
 const PEOPLE: &str = "document.querySelector('#people').textContent";

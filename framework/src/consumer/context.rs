@@ -233,6 +233,10 @@ impl<E: Event> Context<E> {
     }
 
     /// Returns the scope: the metadata of the connection.
+    ///
+    /// The headers of the handshake itself, such as `Sec-WebSocket-Key`, and `Accept-Encoding`,
+    /// `Cache-Control` and `Pragma` are no longer in it: read those in
+    /// [`connect`](super::WebSocketConsumer::connect).
     pub fn scope(&self) -> &Scope<WebSocket> {
         &self.scope
     }

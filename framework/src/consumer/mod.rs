@@ -49,7 +49,7 @@ impl<'de> Deserialize<'de> for NoEvent {
     /// Fails: a consumer that joins a group needs another event type.
     fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
         Err(D::Error::custom(
-            "this consumer takes no events; set their type, by `#[consumer(event = …)]` or `type Event`, or join no group",
+            "this consumer receives no events; set their type, by `#[consumer(event = …)]` or `type Event`, or join no group",
         ))
     }
 }

@@ -128,7 +128,7 @@ impl Publisher {
     }
 
     /// Waits until events can be sent and reach all subscribers: this process has its own
-    /// subscriptions, and after a restart of Redis the others have had time for theirs. Returns the
+    /// subscriptions, and after a restart or fail-over of Redis the others have had time for theirs. Returns the
     /// connection, and the number of the subscriptions' connection.
     async fn ready(&self) -> (Up, u64) {
         loop {

@@ -5,7 +5,7 @@ use redis::aio::MultiplexedConnection;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// How long a process waits after it has reconnected to a restarted Redis before it publishes: the
+/// How long a process waits after it has reconnected to another run of Redis before it publishes: the
 /// other processes reconnect at most 200 ms apart, and renew their subscriptions in a few round
 /// trips. One that has not noticed this run before it ends knows that it may have missed something.
 pub(super) const SETTLE: Duration = LONGEST_UNSEEN.saturating_add(Duration::from_millis(50));

@@ -27,8 +27,9 @@ pub(crate) fn compact(headers: &HeaderMap) -> HeaderMap {
     for (name, value) in headers {
         let end = start + value.len();
         let bytes = values.slice(start..end);
-        let value = HeaderValue::from_maybe_shared(bytes).expect("it was a value before");
-        copy.append(name.clone(), value);
+        let mut copied = HeaderValue::from_maybe_shared(bytes).expect("it was a value before");
+        copied.set_sensitive(value.is_sensitive());
+        copy.append(name.clone(), copied);
         start = end;
     }
     copy
