@@ -8,7 +8,7 @@ use super::{
     sessions::DjangoSessions,
     signing::SecretKeys,
     user::DjangoUser,
-    view::DjangoView,
+    view::{DjangoView, KnownUser},
 };
 use crate::error::Result;
 use http::HeaderValue;
@@ -66,8 +66,7 @@ impl Client {
         match self {
             Self::OfTables(session, tables) => tables.user(session.data().await?).await,
             Self::OfView(Some(cookie), view) => {
-                let known = view.user(cookie).await?;
-                Ok(known.map(|known| DjangoUser::from_view(known, view.clone(), cookie.clone())))
+                Ok(user_of_view(view.user(cookie).await?, view, cookie))
             }
             Self::OfView(None, _) => Ok(None),
         }
@@ -78,8 +77,7 @@ impl Client {
         match self {
             Self::OfTables(session, tables) => tables.user(session.read().await?).await,
             Self::OfView(Some(cookie), view) => {
-                let known = view.recheck(cookie).await?;
-                Ok(known.map(|known| DjangoUser::from_view(known, view.clone(), cookie.clone())))
+                Ok(user_of_view(view.recheck(cookie).await?, view, cookie))
             }
             Self::OfView(None, _) => Ok(None),
         }
@@ -92,6 +90,14 @@ impl Client {
             Self::OfView(..) => None,
         }
     }
+}
+
+fn user_of_view(
+    known: Option<KnownUser>,
+    view: &Arc<DjangoView>,
+    cookie: &HeaderValue,
+) -> Option<DjangoUser> {
+    Some(DjangoUser::from_view(known?, view.clone(), cookie.clone()))
 }
 
 impl Tables {

@@ -115,7 +115,7 @@ impl ConnectionHandle {
     /// Returns the address at the other end of the connection: that of a trusted proxy, not that of
     /// its client.
     #[cfg(feature = "proxy")]
-    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
         self.connection.client()
     }
 

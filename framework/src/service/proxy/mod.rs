@@ -140,7 +140,7 @@ impl Proxy {
         handle: Option<&ConnectionHandle>,
     ) -> Option<SocketAddr> {
         match (self.origin, handle) {
-            (RequestOrigin::OtherProxy, Some(handle)) => handle.peer(),
+            (RequestOrigin::OtherProxy, Some(handle)) => handle.peer_address(),
             _ => client,
         }
     }
