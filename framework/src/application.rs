@@ -113,10 +113,10 @@ impl<P: Protocol> Application<P> for BoxApplication<P> {
 /// The future of a running application; it borrows nothing.
 pub(crate) type ApplicationFuture = Pin<Box<dyn Future<Output = crate::Result<()>> + Send>>;
 
-/// Logs an application's error, unless the client caused it.
+/// Logs an application's error, unless the client caused it or a driver has logged it.
 pub(crate) fn log_outcome<P: Protocol>(outcome: crate::Result<()>) {
     match outcome {
-        Err(error) if !error.is_closed() && error.body_error().is_none() => {
+        Err(error) if !error.is_closed() && !error.is_logged() && error.body_error().is_none() => {
             log_limited!(error, protocol = P::NAME, error = %format_args!("{error:#}"), "an application failed");
         }
         _ => {}

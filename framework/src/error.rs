@@ -43,9 +43,13 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
-    /// `None` for the text of the source: it wraps another `Error`, and adds a text of its own.
+    /// `None` for the text of the source, which is an error of the application.
     message: Option<Cow<'static, str>>,
     source: Option<BoxError>,
+    /// The `type` of the message or event that the hook was handling.
+    handled: Option<&'static str>,
+    /// Whether it is in the log.
+    is_logged: bool,
 }
 
 /// Any error, as an application's code returns it.
@@ -72,7 +76,7 @@ struct Inner {
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let error: AnyError = number("seven").await.unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::User);
-/// assert_eq!(format!("{error:#}"), "the application failed: invalid digit found in string");
+/// assert_eq!(format!("{error:#}"), "invalid digit found in string");
 /// let error = hook(&Channels::in_memory()).await.unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::Name);
 /// # });
@@ -140,6 +144,19 @@ impl Error {
             kind,
             message: Some(message.into()),
             source: None,
+            handled: None,
+            is_logged: false,
+        }))
+    }
+
+    /// Creates an error of this kind with the text of its source.
+    fn of(kind: ErrorKind, source: BoxError) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: None,
+            source: Some(source),
+            handled: None,
+            is_logged: false,
         }))
     }
 
@@ -153,7 +170,7 @@ impl Error {
     /// assert_eq!(Error::user(gone).kind(), ErrorKind::User);
     /// ```
     pub fn user(source: impl Into<BoxError>) -> Self {
-        Self::new(ErrorKind::User, "the application failed").with_source(source)
+        Self::of(ErrorKind::User, source.into())
     }
 
     /// Sets the source that caused the error.
@@ -185,6 +202,29 @@ impl Error {
     /// Returns whether the connection was simply closed.
     pub fn is_closed(&self) -> bool {
         self.0.kind == ErrorKind::Closed
+    }
+
+    /// Sets the `type` of the message or event that the hook was handling.
+    pub(crate) fn while_handling(mut self, name: &'static str) -> Self {
+        self.0.handled = Some(name);
+        self
+    }
+
+    /// Returns the `type` of the message or event that the hook was handling, if `#[consumer]`
+    /// selected its method by that.
+    pub(crate) fn handled(&self) -> Option<&'static str> {
+        self.0.handled
+    }
+
+    /// Marks it as written to the log, where the failure happened.
+    pub(crate) fn logged(mut self) -> Self {
+        self.0.is_logged = true;
+        self
+    }
+
+    /// Returns whether it is in the log.
+    pub(crate) fn is_logged(&self) -> bool {
+        self.0.is_logged
     }
 
     /// Returns the message for a client: that of this crate, not one of the application around it.
@@ -275,14 +315,10 @@ impl From<BoxError> for Error {
             Err(source) => source,
         };
         if let Some(wrapped) = wrapped::find(&*source) {
-            return Self(Box::new(Inner {
-                kind: wrapped.kind(),
-                message: None,
-                source: Some(source),
-            }));
+            return Self::of(wrapped.kind(), source);
         }
         if source.is::<io::Error>() {
-            return Self::new(ErrorKind::Io, "I/O failed").with_source(source);
+            return Self::of(ErrorKind::Io, source);
         }
         Self::user(source)
     }
@@ -393,6 +429,6 @@ mod tests {
     fn the_text_of_an_error_of_the_operating_system_is_printed_once() {
         let error = Error::from(std::io::Error::other("the disk is full"));
 
-        assert_eq!(format!("{error:#}"), "I/O failed: the disk is full");
+        assert_eq!(format!("{error:#}"), "the disk is full");
     }
 }

@@ -9,7 +9,7 @@ pub use serde;
 use crate::{
     channels::{Event, Shared},
     codec::{FromMessage, Json},
-    consumer::{Context, FromHandshake, HttpConsumer, Sse, WebSocketConsumer},
+    consumer::{Context, FromHandshake, HttpConsumer, Sse, WebSocketConsumer, ignore_event},
     error::{AnyError, Error, ErrorKind, Result},
     extract::FromScope,
     message::Message,
@@ -52,12 +52,13 @@ impl<E> Handed<E> for E {
 #[diagnostic::on_unimplemented(
     message = "a method of a consumer returns `Result<()>` or nothing, and not `{Self}`",
     label = "write `-> seaway::Result<()>`, or no return type",
-    note = "the error of the result may be of any type that `?` converts to `seaway::AnyError`"
+    note = "the error of the result may be of any type that `?` converts to `seaway::AnyError`: one that implements `std::error::Error`, as with thiserror"
 )]
 pub trait HookOutput {
     fn into_result(self) -> crate::Result<()>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<E: Into<AnyError>> HookOutput for Result<(), E> {
     fn into_result(self) -> crate::Result<()> {
         self.map_err(Into::into)
@@ -78,6 +79,17 @@ impl<T> Taken<T> for T {
     fn take(given: &mut T) -> &mut T {
         given
     }
+}
+
+/// Adds the `type` of the message or event to the error of its method.
+pub fn handled(name: &'static str, outcome: crate::Result<()>) -> crate::Result<()> {
+    outcome.map_err(|error| Error::from(error).while_handling(name).into())
+}
+
+/// Drops an event for which a stream has no method.
+pub fn ignored<E: Event>(event: &Shared<E>) -> crate::Result<()> {
+    ignore_event(event);
+    Ok(())
 }
 
 /// Sends an event to the client as it is, unless it is of a type that `E` does not know.

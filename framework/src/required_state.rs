@@ -1,4 +1,5 @@
-//! The values that applications need in their scopes, for a check before the first client.
+//! The values and path parameters that applications need in their scopes, for a check before the
+//! first client.
 
 use crate::error::{Error, ErrorKind, Result};
 use http::Extensions;
@@ -9,10 +10,10 @@ use std::{
 };
 
 /// The values that an application needs in its scopes, and that middleware or start-up functions
-/// are to provide.
+/// are to provide, and the path parameters of its routes.
 ///
-/// Consumers and extractors report what they need, and middleware removes what it provides. Before
-/// it accepts connections, [`serve`](crate::serve) fails with
+/// Consumers and extractors report what they need, and middleware and routers remove what they
+/// provide. Before it accepts connections, [`serve`](crate::serve) fails with
 /// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if anything is left that no start-up function
 /// has returned.
 ///
@@ -45,17 +46,26 @@ pub struct RequiredState(Vec<Requirement>);
 
 #[derive(Clone)]
 struct Requirement {
-    value: TypeId,
-    /// The value, as an error names it.
-    name: Cow<'static, str>,
-    /// What is to be done if it is missing.
-    remedy: Cow<'static, str>,
-    /// Returns whether these values include it.
-    is_in: fn(&Extensions) -> bool,
+    need: Need,
     /// The consumer or middleware that needs it.
     by: Cow<'static, str>,
     /// The route of that consumer.
     route: String,
+}
+
+#[derive(Clone)]
+enum Need {
+    Value {
+        id: TypeId,
+        /// The value, as an error names it.
+        name: Cow<'static, str>,
+        /// What is to be done if it is missing.
+        remedy: Cow<'static, str>,
+        /// Returns whether these values include it.
+        is_in: fn(&Extensions) -> bool,
+    },
+    /// A path parameter of this name.
+    Param(Cow<'static, str>),
 }
 
 impl RequiredState {
@@ -75,11 +85,34 @@ impl RequiredState {
         name: impl Into<Cow<'static, str>>,
         remedy: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self(vec![Requirement {
-            value: TypeId::of::<T>(),
+        Self::needing(Need::Value {
+            id: TypeId::of::<T>(),
             name: name.into(),
             remedy: remedy.into(),
             is_in: |values| values.get::<T>().is_some(),
+        })
+    }
+
+    /// Requires a path parameter, which a [`PathRouter`](crate::routing::PathRouter) provides whose
+    /// route has it.
+    ///
+    /// ```
+    /// use seaway::RequiredState;
+    ///
+    /// let required = RequiredState::of_param("room");
+    /// assert_eq!(
+    ///     required.check().unwrap_err().to_string(),
+    ///     r#"an application needs the path parameter "room": route it under a path with {room}"#
+    /// );
+    /// assert!(required.without_param("room").is_empty());
+    /// ```
+    pub fn of_param(name: impl Into<Cow<'static, str>>) -> Self {
+        Self::needing(Need::Param(name.into()))
+    }
+
+    fn needing(need: Need) -> Self {
+        Self(vec![Requirement {
+            need,
             by: Cow::Borrowed("an application"),
             route: String::new(),
         }])
@@ -98,14 +131,24 @@ impl RequiredState {
 
     /// Removes a type of value: a middleware provides it.
     pub fn without<T: 'static>(mut self) -> Self {
-        self.0.retain(|needed| needed.value != TypeId::of::<T>());
+        let is_it =
+            |need: &Need| matches!(need, Need::Value { id, .. } if *id == TypeId::of::<T>());
+        self.0.retain(|needed| !is_it(&needed.need));
+        self
+    }
+
+    /// Removes a path parameter: a router of your own provides it.
+    pub fn without_param(mut self, name: &str) -> Self {
+        let is_it = |need: &Need| matches!(need, Need::Param(needed) if needed == name);
+        self.0.retain(|needed| !is_it(&needed.need));
         self
     }
 
     /// Removes these values.
     #[cfg(feature = "server")]
     pub(crate) fn without_all(mut self, values: &Extensions) -> Self {
-        self.0.retain(|needed| !(needed.is_in)(values));
+        let has = |need: &Need| matches!(need, Need::Value { is_in, .. } if is_in(values));
+        self.0.retain(|needed| !has(&needed.need));
         self
     }
 
@@ -118,8 +161,17 @@ impl RequiredState {
         self
     }
 
-    /// Puts these requirements below a route.
+    /// Puts these requirements below a route, which provides its parameters.
     pub(crate) fn at(mut self, route: &str) -> Self {
+        let has = |name: &str| {
+            let mut segments = route.split('{').skip(1);
+            segments.any(|segment| {
+                let param = segment.split('}').next().unwrap_or_default();
+                param.trim_start_matches('*') == name
+            })
+        };
+        self.0
+            .retain(|needed| !matches!(&needed.need, Need::Param(name) if has(name)));
         for needed in &mut self.0 {
             needed.route.insert_str(0, route);
         }
@@ -154,7 +206,13 @@ impl fmt::Display for RequiredState {
             if !needed.route.is_empty() {
                 write!(f, " at {}", needed.route)?;
             }
-            write!(f, " needs {}: {}", needed.name, needed.remedy)?;
+            match &needed.need {
+                Need::Value { name, remedy, .. } => write!(f, " needs {name}: {remedy}")?,
+                Need::Param(name) => write!(
+                    f,
+                    " needs the path parameter {name:?}: route it under a path with {{{name}}}"
+                )?,
+            }
         }
         Ok(())
     }
@@ -186,5 +244,19 @@ mod tests {
              function, or wrap the application in Provide"
         );
         assert!(all.without::<u8>().without::<u32>().check().is_ok());
+    }
+
+    #[test]
+    fn a_route_provides_its_own_parameters() {
+        let needs = || RequiredState::of_param("room").by("Room");
+
+        for route in ["/ws/{room}", "/{*room}", "/{house}/{room}/x", "/a{room}"] {
+            assert!(needs().at(route).is_empty(), "{route}");
+        }
+        assert!(needs().at("/ws").at("/{room}").is_empty());
+        assert_eq!(
+            needs().at("/ws/{rooms}").check().unwrap_err().to_string(),
+            r#"Room at /ws/{rooms} needs the path parameter "room": route it under a path with {room}"#
+        );
     }
 }

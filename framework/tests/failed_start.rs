@@ -45,7 +45,7 @@ fn a_port_in_use_is_reported_once() {
 fn a_failed_start_up_is_reported_once() {
     let output = output("full");
 
-    assert_eq!(output, "Error: I/O failed: the disk is full\n");
+    assert_eq!(output, "Error: the disk is full\n");
 }
 
 /// Returns what the program prints to stderr before it exits with status 1.

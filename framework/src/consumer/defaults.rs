@@ -1,11 +1,25 @@
-//! What `malformed`, `missed` and `failed` do by default, for async and blocking consumers alike.
+//! What `event`, `malformed`, `missed` and `failed` do by default, for async and blocking consumers
+//! alike.
 
 use crate::{
-    channels::{Channels, Missed},
+    channels::{Channels, Event, Missed, Shared},
     error::{Error, ErrorKind},
+    log_limit::log_limited,
     message::Close,
 };
 use std::fmt;
+
+/// Logs that a consumer which has joined a group has no hook for its events, unless its type of events
+/// has no variant for this one either.
+pub(crate) fn ignore_event<E: Event>(event: &Shared<E>) {
+    if !event.is_other() {
+        log_limited!(
+            warn,
+            "dropped an event: the consumer is in a group and has no hook for events; add `forward` \
+             to #[consumer], a method with #[on], or `event`, an empty one if it only sends"
+        );
+    }
+}
 
 /// Returns the close after a message that is not an `Input`: 1007, with the reason.
 pub(super) fn close_malformed(error: &Error) -> Close {

@@ -83,20 +83,10 @@ type Flow = ControlFlow<crate::Result<()>>;
 /// How a hook ended.
 enum Handled {
     Done,
-    Failed(Error, Trigger),
+    Failed(Error),
     Panicked(Error),
     /// The connection has ended, and the grace period is over.
     GraceExpired,
-}
-
-impl Handled {
-    /// Sets what the hook was handling, if it failed.
-    fn on(self, trigger: Trigger) -> Self {
-        match self {
-            Self::Failed(error, _) => Self::Failed(error, trigger),
-            other => other,
-        }
-    }
 }
 
 impl<H: Hooks> Driver<H> {
@@ -167,7 +157,7 @@ impl<H: Hooks> Driver<H> {
             hooks, connection, ..
         } = self;
         let opened = connection.run_hook(|| hooks.opened()).await;
-        self.conclude(opened.on(Trigger::Opened)).await
+        self.conclude(opened, Trigger::Opened).await
     }
 
     /// Runs the hook for a step.
@@ -181,15 +171,15 @@ impl<H: Hooks> Driver<H> {
         // Dereferenced here, not in the closures: one that cannot panic needs no landing pad.
         let hooks: &mut H = hooks;
         // Decoding a message or an event is the user's code too, so it runs inside the hook.
-        let handled = match step {
+        let (handled, trigger) = match step {
             Step::Over => return Flow::Break(Ok(())),
             Step::Message(message) => {
                 let handled = connection.run_hook(|| hooks.receive(message)).await;
-                handled.on(Trigger::Message)
+                (handled, Trigger::Message { name: None })
             }
             Step::Tick(tick) => {
                 let handled = connection.run_hook(|| hooks.tick(tick)).await;
-                handled.on(Trigger::timer(H::TICK_NAMES, tick))
+                (handled, Trigger::timer(H::TICK_NAMES, tick))
             }
             Step::Event(envelope) => {
                 let handler = || async {
@@ -198,26 +188,37 @@ impl<H: Hooks> Driver<H> {
                         None => Ok(()),
                     }
                 };
-                connection.run_hook(handler).await.on(Trigger::Event)
+                let handled = connection.run_hook(handler).await;
+                (handled, Trigger::Event { name: None })
             }
             Step::Missed(missed) => {
                 channels.count_missed(missed);
                 let handled = connection.run_hook(|| hooks.missed(missed)).await;
-                handled.on(Trigger::Missed)
+                (handled, Trigger::Missed)
             }
         };
-        self.conclude(handled).await
+        self.conclude(handled, trigger).await
     }
 
     /// Decides whether the connection continues after a hook.
-    async fn conclude(&mut self, mut handled: Handled) -> Flow {
-        if let Handled::Failed(error, trigger) = handled {
+    async fn conclude(&mut self, mut handled: Handled, mut trigger: Trigger) -> Flow {
+        if let Handled::Failed(error) = handled {
+            trigger = trigger.with_name(error.handled());
             // Boxed: few hooks fail.
             handled = Box::pin(self.handle_error(error, trigger)).await;
         }
         match handled {
             Handled::Done => Flow::Continue(()),
-            Handled::Failed(error, _) | Handled::Panicked(error) => Flow::Break(Err(error.into())),
+            Handled::Failed(error) | Handled::Panicked(error) => {
+                // Before the closing handshake, which a client may delay.
+                log_limited!(
+                    error,
+                    during = %trigger,
+                    error = %format_args!("{error:#}"),
+                    "a hook failed; the WebSocket is closed with 1011"
+                );
+                Flow::Break(Err(error.logged().into()))
+            }
             Handled::GraceExpired => {
                 log_limited!(
                     warn,
@@ -238,8 +239,11 @@ impl<H: Hooks> Driver<H> {
         let Self {
             hooks, connection, ..
         } = self;
+        connection
+            .socket
+            .explain(format_args!("{trigger}: {error:#}"));
         match connection.run_hook(|| hooks.failed(error, trigger)).await {
-            Handled::Failed(error, _) if error.is_closed() => Handled::Done,
+            Handled::Failed(error) if error.is_closed() => Handled::Done,
             handled => handled,
         }
     }
@@ -319,7 +323,7 @@ impl ConnectionState {
             if let Poll::Ready(outcome) = handler.as_mut().poll(cx) {
                 return Poll::Ready(match outcome {
                     Ok(Ok(())) => Handled::Done,
-                    Ok(Err(error)) => Handled::Failed(error.into(), Trigger::Opened),
+                    Ok(Err(error)) => Handled::Failed(error.into()),
                     Err(panic) => Handled::Panicked(panic),
                 });
             }

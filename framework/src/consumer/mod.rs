@@ -21,6 +21,7 @@ mod watch;
 mod websocket;
 mod worker;
 
+pub(crate) use self::defaults::ignore_event;
 pub use self::{
     blocking::{BlockingApplication, BlockingConsumer, BlockingContext, BlockingHandshake},
     context::Context,

@@ -118,6 +118,34 @@ impl<T> Request<T> {
     }
 }
 
+/// What a method that replies to requests returns.
+#[diagnostic::on_unimplemented(
+    message = "a method that replies to requests returns a `Result<T, E>`, and not `{Self}`",
+    label = "write `-> seaway::Result<{Self}>`",
+    note = "`Ok` is sent to the client as the result of its request, `Err` as its error"
+)]
+pub trait ReplyOutcome {
+    /// What the client gets as the result of its request.
+    type Value;
+    /// The error of the method.
+    type Error;
+
+    /// Returns the method's result.
+    ///
+    /// # Errors
+    /// That of the method.
+    fn outcome(self) -> StdResult<Self::Value, Self::Error>;
+}
+
+impl<T, E> ReplyOutcome for StdResult<T, E> {
+    type Value = T;
+    type Error = E;
+
+    fn outcome(self) -> Self {
+        self
+    }
+}
+
 /// An error type of a method that replies to requests: an error of the client's, which is sent to it,
 /// or Seaway's own, which is not.
 #[diagnostic::on_unimplemented(
@@ -161,11 +189,11 @@ impl ReplyError for AnyError {
 }
 
 /// Encodes the reply to a request: the `Result<T, E>` of its method.
-pub fn reply<T: Serialize, E: ReplyError>(
-    id: Option<RequestId>,
-    outcome: StdResult<T, E>,
-) -> RequestReply {
-    match outcome.map_err(E::sent) {
+pub fn reply<O>(id: Option<RequestId>, outcome: O) -> RequestReply
+where
+    O: ReplyOutcome<Value: Serialize, Error: ReplyError>,
+{
+    match outcome.outcome().map_err(ReplyError::sent) {
         Ok(value) => RequestReply::new(id, "ok", &value),
         Err(Ok(error)) => RequestReply::new(id, "error", &error),
         Err(Err(error)) => RequestReply::failed(id, error),

@@ -2,7 +2,7 @@
 
 use super::{
     Context, Handshake, Trigger,
-    defaults::{close_failed, close_malformed, close_missed},
+    defaults::{close_failed, close_malformed, close_missed, ignore_event},
     ticks::check_periods,
 };
 use crate::{
@@ -79,13 +79,15 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     /// channel.
     ///
     /// The event is decoded once per process; `ctx.send(Json(event))` sends a message that is
-    /// encoded once per process. Default: ignores the event.
+    /// encoded once per process. Default: drops the event, and logs a warning that the consumer has
+    /// no hook for it.
     fn event(
         &mut self,
         ctx: &mut Context<Self::Event>,
         event: Shared<Self::Event>,
     ) -> impl Future<Output = crate::Result<()>> + Send {
-        _ = (ctx, event);
+        _ = ctx;
+        ignore_event(&event);
         async { Ok(()) }
     }
 

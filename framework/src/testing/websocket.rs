@@ -419,6 +419,10 @@ impl Transport for Memory {
     fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
     }
+
+    fn explain(&self, failure: fmt::Arguments<'_>) {
+        eprintln!("a hook failed on {failure}");
+    }
 }
 
 impl fmt::Debug for WebSocketCommunicator {

@@ -33,7 +33,7 @@ async fn waiting_for_an_event_reports_what_arrived_instead() {
         ("reply", "waited for an event and got 200 OK: here you are"),
         (
             "fail",
-            "waited for an event and got 500 Internal Server Error: the application failed: \
+            "waited for an event and got 500 Internal Server Error: \
              the database is on fire",
         ),
     ] {

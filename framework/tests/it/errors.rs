@@ -1,4 +1,4 @@
-//! The table of `docs/errors.md`: what a hook returns, on which way, and what that does.
+//! The table of `docs/errors.md`: what a hook returns, how it was converted before, and what that does.
 
 use crate::{
     log::Log,
@@ -14,9 +14,9 @@ use seaway::{
 };
 use std::{error::Error as StdError, fmt, io};
 
-/// The way of an error to the hook that returns it.
+/// The conversion of an error before the hook returns it.
 #[derive(Clone, Copy, Debug)]
-enum Way {
+enum Conversion {
     QuestionMark,
     BoxError,
     Anyhow,
@@ -24,7 +24,7 @@ enum Way {
     Source,
 }
 
-impl Way {
+impl Conversion {
     fn named(name: &str) -> Self {
         match name {
             "`?`" => Self::QuestionMark,
@@ -32,12 +32,12 @@ impl Way {
             "`anyhow`" => Self::Anyhow,
             "`transparent`" => Self::Transparent,
             "`#[source]`, `context`" => Self::Source,
-            other => panic!("docs/errors.md has an unknown way: {other}"),
+            other => panic!("docs/errors.md has an unknown conversion: {other}"),
         }
     }
 
-    /// Returns a hook's result: this error, on this way.
-    fn lead<E: StdError + Send + Sync + 'static>(self, error: E) -> Result<()> {
+    /// Returns a hook's result: this error, converted.
+    fn of<E: StdError + Send + Sync + 'static>(self, error: E) -> Result<()> {
         match self {
             Self::QuestionMark => Err(error)?,
             Self::BoxError => boxed(error)?,
@@ -102,31 +102,31 @@ impl<E: StdError + 'static> StdError for Caused<E> {
 }
 
 /// Returns a hook's result for a row and a column of the table.
-fn outcome(what: &str, way: Way) -> Result<()> {
+fn outcome(what: &str, conversion: Conversion) -> Result<()> {
     let of = |kind| Error::new(kind, "the cause");
     match what {
-        "`Error`, `Closed`" => way.lead(of(ErrorKind::Closed)),
-        "`Error`, `ChannelFull`" => way.lead(of(ErrorKind::ChannelFull)),
-        "`Error`, `Codec`" => way.lead(of(ErrorKind::Codec)),
-        "`Error`, `Session`" => way.lead(of(ErrorKind::Session)),
-        "`Error`, `Timeout`" => way.lead(of(ErrorKind::Timeout)),
-        "`Error`, `Layer`" => way.lead(of(ErrorKind::Layer)),
-        "`Error`, `Unconfirmed`" => way.lead(of(ErrorKind::Unconfirmed)),
-        "`Error`, `Missed`" => way.lead(of(ErrorKind::Missed)),
-        "`Error`, `SessionGone`" => way.lead(of(ErrorKind::SessionGone)),
-        "`Error`, `Name`" => way.lead(of(ErrorKind::Name)),
-        "`Error`, `Missing`" => way.lead(of(ErrorKind::Missing)),
-        "`Error`, `TooLarge`" => way.lead(of(ErrorKind::TooLarge)),
-        "`Error`, `Io`" => way.lead(of(ErrorKind::Io)),
-        "`Error::user(error)`" => way.lead(Error::user(of(ErrorKind::Layer))),
-        "`std::io::Error`" => way.lead(io::Error::from(io::ErrorKind::NotFound)),
-        "`serde_json::Error`" => way.lead(serde_json::from_str::<u32>("x").unwrap_err()),
-        "your own error type" => way.lead(Caused(fmt::Error)),
+        "`Error`, `Closed`" => conversion.of(of(ErrorKind::Closed)),
+        "`Error`, `ChannelFull`" => conversion.of(of(ErrorKind::ChannelFull)),
+        "`Error`, `Codec`" => conversion.of(of(ErrorKind::Codec)),
+        "`Error`, `Session`" => conversion.of(of(ErrorKind::Session)),
+        "`Error`, `Timeout`" => conversion.of(of(ErrorKind::Timeout)),
+        "`Error`, `Layer`" => conversion.of(of(ErrorKind::Layer)),
+        "`Error`, `Unconfirmed`" => conversion.of(of(ErrorKind::Unconfirmed)),
+        "`Error`, `Missed`" => conversion.of(of(ErrorKind::Missed)),
+        "`Error`, `SessionGone`" => conversion.of(of(ErrorKind::SessionGone)),
+        "`Error`, `Name`" => conversion.of(of(ErrorKind::Name)),
+        "`Error`, `Missing`" => conversion.of(of(ErrorKind::Missing)),
+        "`Error`, `TooLarge`" => conversion.of(of(ErrorKind::TooLarge)),
+        "`Error`, `Io`" => conversion.of(of(ErrorKind::Io)),
+        "`Error::user(error)`" => conversion.of(Error::user(of(ErrorKind::Layer))),
+        "`std::io::Error`" => conversion.of(io::Error::from(io::ErrorKind::NotFound)),
+        "`serde_json::Error`" => conversion.of(serde_json::from_str::<u32>("x").unwrap_err()),
+        "your own error type" => conversion.of(Caused(fmt::Error)),
         other => panic!("docs/errors.md has an unknown error: {other}"),
     }
 }
 
-/// Fails as each message says: `error|way`.
+/// Fails as each message says: `error|conversion`.
 struct Failing;
 
 impl WebSocketConsumer for Failing {
@@ -139,7 +139,7 @@ impl WebSocketConsumer for Failing {
 
     async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> {
         match text.split_once('|') {
-            Some((what, way)) => outcome(what, Way::named(way)),
+            Some((what, conversion)) => outcome(what, Conversion::named(conversion)),
             None => Ok(ctx.send("still open").await?),
         }
     }
@@ -157,13 +157,13 @@ impl BlockingConsumer for FailingBlocking {
 
     fn receive(&mut self, ctx: &mut BlockingContext, text: String) -> Result<()> {
         match text.split_once('|') {
-            Some((what, way)) => outcome(what, Way::named(way)),
+            Some((what, conversion)) => outcome(what, Conversion::named(conversion)),
             None => Ok(ctx.send("still open")?),
         }
     }
 }
 
-/// A row of the table: the error, the kind on each way, the close code, and the log line.
+/// A row of the table: the error, the kind after each conversion, the close code, and the log line.
 struct Row {
     what: String,
     kinds: Vec<(String, String)>,
@@ -182,12 +182,16 @@ fn table() -> Vec<Row> {
         .lines()
         .skip_while(|line| !line.starts_with("| a hook returns |"));
     let head = cells(lines.next().expect("docs/errors.md has the table"));
-    let ways = &head[1..head.len() - 2];
+    let conversions = &head[1..head.len() - 2];
     let rows = lines.skip(1).take_while(|line| line.starts_with('|'));
     rows.map(|line| {
         let row = cells(line);
         assert_eq!(row.len(), head.len(), "{line}");
-        let kinds = ways.iter().cloned().zip(row[1..].iter().cloned()).collect();
+        let kinds = conversions
+            .iter()
+            .cloned()
+            .zip(row[1..].iter().cloned())
+            .collect();
         Row {
             what: row[0].clone(),
             kinds,
@@ -217,21 +221,21 @@ async fn check_every_row(log: &Log) {
     assert_eq!(rows.len(), 17);
 
     for row in rows {
-        for (way, kind) in &row.kinds {
-            let error = outcome(&row.what, Way::named(way)).unwrap_err();
+        for (conversion, kind) in &row.kinds {
+            let error = outcome(&row.what, Conversion::named(conversion)).unwrap_err();
             assert_eq!(
                 format!("`{:?}`", error.kind()),
                 *kind,
-                "{} by {way}",
+                "{} by {conversion}",
                 row.what
             );
 
             for path in ["/async", "/blocking"] {
-                let at = format!("{} by {way} at {path}", row.what);
+                let at = format!("{} by {conversion} at {path}", row.what);
                 log.clear();
                 let server = Server::start(app.clone()).await;
                 let mut client = connect(server.address, path).await;
-                send_text(&mut client, &format!("{}|{way}", row.what)).await;
+                send_text(&mut client, &format!("{}|{conversion}", row.what)).await;
                 if row.close == "none" {
                     send_text(&mut client, "?").await;
                     assert_eq!(next_text(&mut client).await, "still open", "{at}");
@@ -240,7 +244,6 @@ async fn check_every_row(log: &Log) {
                     assert_eq!(close.code.to_string(), row.close, "{at}");
                 }
                 drop(client);
-                // The line is written when the connection has ended.
                 server.stop().await.unwrap().unwrap();
                 match row.log.as_str() {
                     "none" => assert_eq!(log.complaints(), [""; 0], "{at}"),

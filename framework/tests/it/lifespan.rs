@@ -161,10 +161,7 @@ async fn a_failed_start_up_is_the_servers_error_and_stops_what_had_started() {
         .await;
 
     let error = outcome.unwrap_err();
-    assert_eq!(
-        format!("{error:?}"),
-        "the application failed: the database is on fire"
-    );
+    assert_eq!(format!("{error:?}"), "the database is on fire");
     let expected = [
         "the database is open",
         "the last is the first",

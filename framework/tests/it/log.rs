@@ -41,16 +41,24 @@ impl Log {
         lines
     }
 
-    /// Returns the one line with this text, at any level: lines over a rate limit have the level
+    /// Returns the lines with this text, at any level: lines over a rate limit have the level
     /// `debug`.
+    pub(crate) fn lines(&self, text: &str) -> Vec<String> {
+        let mut lines = self.lines.entries();
+        lines.retain(|line| line.contains(text));
+        lines
+    }
+
+    /// Returns the one line with this text, at any level.
     pub(crate) fn line(&self, text: &str) -> String {
-        let lines = self.lines.entries();
-        let mut found = lines.iter().filter(|line| line.contains(text));
-        let line = found
-            .next()
-            .unwrap_or_else(|| panic!("{text} in {lines:?}"));
-        assert_eq!(found.next(), None, "one line with {text}");
-        line.clone()
+        let mut found = self.lines(text);
+        assert_eq!(
+            found.len(),
+            1,
+            "one line with {text} in {:?}",
+            self.lines.entries()
+        );
+        found.remove(0)
     }
 }
 

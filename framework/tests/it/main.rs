@@ -26,6 +26,8 @@ mod group_events;
 mod guides;
 mod half_closed;
 mod handshakes;
+#[cfg(feature = "macros")]
+mod hook_failures;
 mod hooks_after_response;
 mod http_consumers;
 mod http_framing;

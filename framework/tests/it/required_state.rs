@@ -4,9 +4,9 @@ use crate::site::{Account, Accounts};
 use axum::Router;
 use seaway::{
     Application, ApplicationExt, AuthSession, BlockingConsumer, BlockingContext, BlockingHandshake,
-    Channels, ErrorKind, Handshake, HttpConsumer, HttpContext, HttpHandshake, Lifespan, NoEvent,
-    Rejection, Reply, RequiredState, Result, Scope, Session, User, WebSocketConsumer, consumer,
-    from_service,
+    Channels, ErrorKind, Group, Handshake, HttpConsumer, HttpContext, HttpHandshake, Lifespan,
+    NoEvent, Rejection, Reply, RequiredState, Result, Scope, Session, User, WebSocketConsumer,
+    consumer, from_service,
     middleware::{Auth, Provide, RequireUser, Sessions},
     protocol::{AllowedOrigins, Http, Job, WebSocket, WebSocketConfig, Worker},
     routing::{ChannelNameRouter, PathRouter, ProtocolTypeRouter},
@@ -176,6 +176,51 @@ async fn a_shutdown_function_runs_when_something_is_missing() {
 
     assert_eq!(served.await.unwrap_err().kind(), ErrorKind::Missing);
     assert_eq!(recorder.entries(), ["the cache is closed"]);
+}
+
+/// A consumer whose group is named by path parameters, one of which is not a field.
+#[derive(WebSocketConsumer)]
+#[expect(dead_code, reason = "the fields are only filled")]
+struct Lot {
+    #[param("lot_id")]
+    lot: u32,
+    #[param]
+    seat: Option<u32>,
+    #[group("lot.{house}.{lot}")]
+    events: Group<NoEvent>,
+}
+
+#[consumer]
+impl Lot {
+    async fn receive(&mut self, _: String) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_path_parameter_that_no_route_has_stops_the_start() {
+    let lots =
+        |route: &str| PathRouter::new().route(route, Lot::application(&Channels::in_memory()));
+    let check = |sockets: PathRouter<WebSocket>| {
+        let app = ProtocolTypeRouter::new().websocket(sockets);
+        app.required_state().check()
+    };
+
+    check(lots("/{house}/{lot_id}")).unwrap();
+    check(PathRouter::new().nest("/in/{house}", lots("/{lot_id}"))).unwrap();
+    let missing = check(lots("/{lot_id}")).unwrap_err().to_string();
+    assert!(missing.contains("with {house}"), "{missing}");
+
+    let app = ProtocolTypeRouter::new().websocket(lots("/in/{house}/{lot}"));
+    let failed = serve("127.0.0.1:0", app).stop_on(pending()).await;
+    let missing = failed.unwrap_err().to_string();
+    assert!(
+        missing.contains(
+            "it::required_state::Lot at /in/{house}/{lot} needs the path parameter \"lot_id\": \
+             route it under a path with {lot_id}"
+        ),
+        "{missing}"
+    );
 }
 
 #[test]

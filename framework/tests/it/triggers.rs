@@ -63,7 +63,7 @@ impl WebSocketConsumer for Careless {
         error: Error,
         trigger: Trigger,
     ) -> Result<()> {
-        self.0.record(format!("{error:#}: {trigger:?}"));
+        self.0.record(format!("{error:#}: {trigger}"));
         Ok(())
     }
 }
@@ -115,7 +115,7 @@ impl BlockingConsumer for CarelessBlocking {
         error: Error,
         trigger: Trigger,
     ) -> Result<()> {
-        self.0.record(format!("{error:#}: {trigger:?}"));
+        self.0.record(format!("{error:#}: {trigger}"));
         Ok(())
     }
 }
@@ -142,15 +142,15 @@ async fn provoke(
 }
 
 const EXPECTED: [&str; 9] = [
-    "the application failed: opened: Opened",
-    "the application failed: received: Message",
+    "opened: opened",
+    "received: message",
     r#"unexpected JSON: missing field `cents` at line 1 column 9 in Text("{\"id\": 3}")"#,
-    "the application failed: malformed: Message",
+    "malformed: message",
     r#"expected a text message in Binary(b"\0\x01")"#,
-    "the application failed: malformed: Message",
-    "the application failed: received: Event",
-    r#"the application failed: ticked: Timer { name: "tick", index: 1 }"#,
-    r#"the application failed: ticked: Timer { name: "slow", index: 0 }"#,
+    "malformed: message",
+    "received: event",
+    r#"ticked: timer "tick""#,
+    r#"ticked: timer "slow""#,
 ];
 
 #[tokio::test(start_paused = true)]

@@ -98,7 +98,7 @@ impl OnEvent {
     /// Generates code that calls the method if the event has one of its types.
     fn branches(&self) -> impl Iterator<Item = TokenStream> {
         self.kinds.iter().map(|kind| {
-            let find = kind.find();
+            let (find, name) = (kind.find(), kind.text());
             let span = at(&self.method.name);
             let payload = self
                 .method
@@ -111,7 +111,7 @@ impl OnEvent {
                     .call(&[quote_spanned!(place(argument)=> payload)]);
                 return quote_spanned! {span=>
                     if let ::core::option::Option::Some(payload) = #find {
-                        return #call;
+                        return ::seaway::__private::handled(#name, #call);
                     }
                 };
             }
@@ -120,7 +120,7 @@ impl OnEvent {
             let call = self.method.call(&shared);
             quote_spanned! {span=>
                 if #find.is_some() {
-                    return #call;
+                    return ::seaway::__private::handled(#name, #call);
                 }
             }
         })
@@ -178,10 +178,10 @@ pub(super) fn handle(consumer: &Consumer) -> Option<TokenStream> {
     };
     let branches = events.iter().flat_map(OnEvent::branches);
     let forwarded = forward.named().iter().map(|kind| {
-        let find = kind.find();
+        let (find, name) = (kind.find(), kind.text());
         quote_spanned! {Span::mixed_site().located_at(kind.span())=>
             if #find.is_some() {
-                return #send;
+                return ::seaway::__private::handled(#name, #send);
             }
         }
     });

@@ -122,13 +122,13 @@ impl Message {
                         quote!(#variable)
                     })
                     .collect();
-                let call = self.call(&arguments);
+                let call = self.named_call(&arguments);
                 quote_spanned!(span=> __Input::#name { #(#names: #variables),* } => #call)
             }
             Shape::Whole(whole) => {
                 let (_, parameter) = &**whole;
                 let whole = quote_spanned!(place(parameter)=> ::seaway::Json(whole));
-                let call = self.call(&[whole]);
+                let call = self.named_call(&[whole]);
                 quote_spanned!(span=> __Input::#name(whole) => #call)
             }
         }
@@ -139,6 +139,12 @@ impl Message {
         let returns = self.method.returns.as_ref();
         let inner = returns.and_then(types::argument);
         inner.filter(|inner| types::is_named(inner, "Result"))
+    }
+
+    /// Generates the call, whose error has the type of the message.
+    fn named_call(&self, arguments: &[TokenStream]) -> TokenStream {
+        let (tag, call) = (&self.tag, self.call(arguments));
+        quote_spanned!(at(&self.method.name)=> ::seaway::__private::handled(#tag, #call))
     }
 
     /// Generates the call, and for a request the reply.

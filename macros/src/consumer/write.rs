@@ -139,7 +139,7 @@ fn stream(consumer: &Consumer) -> TokenStream {
         },
     };
     let handle = events::handle(consumer);
-    let handle = handle.unwrap_or_else(|| quote!(::core::result::Result::Ok(())));
+    let handle = handle.unwrap_or_else(|| quote!(::seaway::__private::ignored(&event)));
     quote_spanned! {span=>
         async fn handle(
             &mut self,

@@ -29,7 +29,16 @@ pub(super) enum Source {
 impl Source {
     /// Returns whether the field is a group or a presence: these are filled last.
     pub(super) fn joins(&self) -> bool {
-        matches!(self, Self::Group(_) | Self::Presence(_))
+        self.template().is_some()
+    }
+
+    /// Returns the name of the group that the field joins, if it is a group or a presence.
+    pub(super) fn template(&self) -> Option<&Template> {
+        match self {
+            Self::Group(template) => Some(template),
+            Self::Presence(present) => Some(&present.group),
+            _ => None,
+        }
     }
 }
 

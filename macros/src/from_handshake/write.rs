@@ -95,6 +95,10 @@ fn event(consumer: &Consumer) -> TokenStream {
 
 /// Generates the report of what the fields need in the scope, if they need anything.
 fn required_state(consumer: &Consumer) -> Option<TokenStream> {
+    let params = consumer
+        .fields
+        .iter()
+        .flat_map(|field| params(field, consumer));
     let needs = consumer.fields.iter().filter_map(|field| {
         let ty = &field.ty;
         let inner = types::optional(ty).unwrap_or(ty);
@@ -111,7 +115,8 @@ fn required_state(consumer: &Consumer) -> Option<TokenStream> {
         };
         Some(quote_spanned!(at(ty)=> .and(::seaway::__private::Needs::<#needed>::new().#method())))
     });
-    let needs: Vec<_> = needs.collect();
+    let params = params.map(|name| quote!(.and(::seaway::RequiredState::of_param(#name))));
+    let needs: Vec<_> = needs.chain(params).collect();
     (!needs.is_empty()).then(|| {
         quote! {
             fn required_state() -> ::seaway::RequiredState {
@@ -121,6 +126,22 @@ fn required_state(consumer: &Consumer) -> Option<TokenStream> {
             }
         }
     })
+}
+
+/// Returns the path parameters that a field cannot be filled without: its own, or those that a name in
+/// braces stands for, because no field has that name.
+fn params(field: &Filled, consumer: &Consumer) -> Vec<String> {
+    let is_field = |name: &Ident| {
+        let mut others = consumer.fields.iter().filter(|field| !field.source.joins());
+        others.any(|field| field.name == *name)
+    };
+    match &field.source {
+        Source::Param(key) if types::optional(&field.ty).is_none() => vec![key.value()],
+        source => {
+            let names = source.template().into_iter().flat_map(Template::names);
+            names.filter(|name| !is_field(name)).map(plain).collect()
+        }
+    }
 }
 
 /// Generates the `let` of one field.

@@ -7,7 +7,7 @@ use crate::{
     codec::FromMessage,
     consumer::{
         Trigger,
-        defaults::{close_failed, close_malformed, close_missed},
+        defaults::{close_failed, close_malformed, close_missed, ignore_event},
         ticks::check_periods,
     },
     error::{Error, Result},
@@ -113,12 +113,15 @@ pub trait BlockingConsumer: Sized + Send + 'static {
 
     /// Handles an event that any consumer, this one included, sent to one of its groups or to its
     /// channel.
+    ///
+    /// Default: drops the event, and logs a warning that the consumer has no hook for it.
     fn event(
         &mut self,
         ctx: &mut BlockingContext<Self::Event>,
         event: Shared<Self::Event>,
     ) -> crate::Result<()> {
-        _ = (ctx, event);
+        _ = ctx;
+        ignore_event(&event);
         Ok(())
     }
 

@@ -40,6 +40,11 @@ pub(crate) trait Transport: Send {
 
     /// Ends the connection once both sides have sent a close frame.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Shows the failure of a hook to the peer, if that is a test.
+    fn explain(&self, failure: fmt::Arguments<'_>) {
+        _ = failure;
+    }
 }
 
 /// An open WebSocket.
@@ -101,6 +106,11 @@ impl Socket {
             left: None,
             _counted: metric::OpenSocket::new(),
         }
+    }
+
+    /// Shows the failure of a hook to the peer, if that is a test: no real client sees it.
+    pub(crate) fn explain(&self, failure: fmt::Arguments<'_>) {
+        self.transport.explain(failure);
     }
 
     /// Returns a sender of this connection, for this task or others.

@@ -46,7 +46,7 @@ impl Ward {
     }
 
     fn failed(&mut self, error: Error, trigger: Trigger) -> Result<()> {
-        let text = format!("failed: {error} on {trigger:?}");
+        let text = format!("failed: {error} on {trigger}");
         self.recorder.record(text);
         Ok(())
     }
@@ -75,7 +75,7 @@ async fn hooks_are_recognized_by_their_names() {
             "receive 1",
             "event",
             "receive 0",
-            "failed: the application failed on Message",
+            "failed: zero on message",
             r#"malformed: unexpected JSON: expected value at line 1 column 1 in Text("x")"#,
             "disconnect 1000",
         ]
@@ -194,5 +194,5 @@ async fn a_method_may_return_any_error() {
     assert_eq!(client.receive_text().await, "hello");
     client.send("hi").await;
     let failure = client.receive_text().await;
-    assert_eq!(failure, "the application failed: that is no greeting");
+    assert_eq!(failure, "that is no greeting");
 }

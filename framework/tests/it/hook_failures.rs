@@ -1,0 +1,181 @@
+//! What is known of a hook that failed, and of an event without a hook: the log, and the trigger.
+
+use crate::{
+    log::Log,
+    support::{Recorder, Server, connect, eventually, send_text},
+};
+use http::Request;
+use seaway::{
+    ApplicationExt, Channels, Context, Error, Event, Group, Handshake, Message, Rejection, Result,
+    WebSocketConsumer, consumer, consumer::Trigger, middleware::Provide,
+    routing::ProtocolTypeRouter, testing::WebSocketCommunicator,
+};
+
+/// The events of the auction.
+#[derive(Event)]
+enum LotEvent {
+    Raised { cents: u32 },
+}
+
+/// A bidder whose every method fails.
+#[derive(WebSocketConsumer)]
+struct Bidder {
+    #[group("lots")]
+    _lots: Group<LotEvent>,
+}
+
+#[consumer]
+impl Bidder {
+    #[on_message("bid")]
+    fn bid(&mut self, cents: u32) -> Result<()> {
+        Err(format!("{cents} cents are too few"))?
+    }
+
+    #[on_message("ask", reply)]
+    fn ask(&mut self) -> Result<u32> {
+        Err("the database is on fire")?
+    }
+
+    #[on("lot.raised")]
+    fn raised(&mut self) -> Result<()> {
+        Err("nobody is to know")?
+    }
+}
+
+/// The same, but it keeps its connection, and records why.
+#[derive(WebSocketConsumer)]
+struct Calm {
+    #[state]
+    recorder: Recorder,
+    #[group("lots")]
+    _lots: Group<LotEvent>,
+}
+
+#[consumer]
+impl Calm {
+    #[on_message("bid")]
+    fn bid(&mut self) -> Result<()> {
+        Err("too late")?
+    }
+
+    #[on("lot.raised")]
+    fn raised(&mut self) -> Result<()> {
+        Err("nobody is to know")?
+    }
+
+    fn failed(&mut self, error: Error, trigger: Trigger) {
+        self.recorder.record(format!("{trigger}: {error:#}"));
+    }
+}
+
+/// A member of the group without a hook for its events.
+struct Deaf;
+
+impl WebSocketConsumer for Deaf {
+    type Input = Message;
+    type Event = LotEvent;
+
+    async fn connect(handshake: &mut Handshake<LotEvent>) -> Result<Self, Rejection> {
+        handshake.join("lots").await?;
+        Ok(Self)
+    }
+
+    async fn receive(&mut self, ctx: &mut Context<LotEvent>, message: Message) -> Result<()> {
+        Ok(ctx.send(message).await?)
+    }
+}
+
+async fn raise(channels: &Channels) {
+    let lots = channels.group("lots").unwrap();
+    lots.send(&LotEvent::Raised { cents: 7 }).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_line_of_a_failed_hook_names_what_it_handled_and_does_not_wait_for_the_client() {
+    let log = Log::listen();
+    let channels = Channels::in_memory();
+    let app = ProtocolTypeRouter::new().websocket(Bidder::application(&channels));
+    let server = Server::start(app).await;
+
+    for (message, during, error) in [
+        (
+            r#"{"type":"bid","cents":3}"#,
+            r#"during=message "bid""#,
+            "3 cents are too few",
+        ),
+        (
+            r#"{"type":"ask","id":1}"#,
+            r#"during=message "ask""#,
+            "the database is on fire",
+        ),
+    ] {
+        log.clear();
+        let mut client = connect(server.address, "/").await;
+        send_text(&mut client, message).await;
+        // The client does not answer the close frame, nor leave.
+        let line = eventually(|| {
+            let lines = log.lines("a hook failed");
+            lines.into_iter().next()
+        })
+        .await;
+        assert!(line.contains(during), "{line}");
+        assert!(line.contains(&format!("error={error}")), "{line}");
+        drop(client);
+    }
+    server.stop().await.unwrap().unwrap();
+    log.line("a hook failed");
+}
+
+#[tokio::test]
+async fn an_event_that_could_not_be_handled_is_named() {
+    let (log, channels) = (Log::listen(), Channels::in_memory());
+    let app = Bidder::application(&channels).boxed();
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
+    assert_eq!(client.status().await, 101);
+
+    raise(&channels).await;
+
+    assert_eq!(client.receive_close().await.code, 1011);
+    let line = log.line("a hook failed");
+    assert!(line.contains(r#"during=event "lot.raised""#), "{line}");
+    client.disconnect().await.unwrap_err();
+}
+
+#[tokio::test]
+async fn failed_gets_the_type_of_the_message_or_event() {
+    let (channels, recorder) = (Channels::in_memory(), Recorder::default());
+    let app = Calm::application(&channels).with(Provide(recorder.clone()));
+    let mut client = WebSocketCommunicator::open(&app.boxed(), Request::get("/"));
+    assert_eq!(client.status().await, 101);
+
+    client.send(r#"{"type":"bid"}"#).await;
+    recorder.wait_for(1).await;
+    raise(&channels).await;
+
+    assert_eq!(
+        recorder.wait_for(2).await,
+        [
+            r#"message "bid": too late"#,
+            r#"event "lot.raised": nobody is to know"#
+        ]
+    );
+    client.disconnect().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_event_for_a_consumer_without_a_hook_is_dropped_with_a_warning() {
+    let (log, channels) = (Log::listen(), Channels::in_memory());
+    let app = Deaf::application(&channels).boxed();
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
+    assert_eq!(client.status().await, 101);
+
+    raise(&channels).await;
+
+    // The event was handled before what is echoed.
+    for _ in 0..2 {
+        client.send("ahoy").await;
+        assert_eq!(client.receive_text().await, "ahoy");
+    }
+    log.line("dropped an event: the consumer is in a group and has no hook for events");
+    client.disconnect().await.unwrap();
+}
