@@ -166,6 +166,8 @@ pub use seaway_macros::HttpConsumer;
 /// | `#[user]` | the logged-in user | 401 |
 /// | `#[state]` | a value from [`Provide`](crate::middleware::Provide) or a start-up function | nothing: [`serve`](crate::serve) fails at the start and names the type; under another server 500 |
 /// | `#[group("chat.{room}")]` | a [`Group`](crate::Group) that the consumer joins | 400 if the group name is invalid |
+/// | `#[presence("lot.{lot}", key = user)]` | a [`Presence`](crate::Presence) that the consumer takes part in | the same |
+/// | `#[topic("lot.{lot}")]` | a [`Topic`](crate::Topic) that is resumed from the position that the client names | the same, also if the position is malformed |
 /// | `#[default]`, `#[default(value)]` | `Default::default()`, or the value | |
 /// | none | any [extractor](crate::FromScope) | the extractor's rejection |
 ///
@@ -175,7 +177,7 @@ pub use seaway_macros::HttpConsumer;
 /// middleware around the consumer.
 ///
 /// Fields are set in order of declaration, so the value of a `#[default(…)]` may use the fields
-/// above it. Groups are joined last: a client that is rejected by another field has joined no
+/// above it. Groups, presences and topics are joined last: a client that is rejected by another field has joined no
 /// group.
 ///
 /// # Groups
@@ -183,8 +185,9 @@ pub use seaway_macros::HttpConsumer;
 /// A name in braces is a field that is not a group, formatted with `Display`, or else a path
 /// parameter. Path parameters are known only where the consumer is routed, so the compiler cannot
 /// check their names: for an unknown one the client gets 500, and the log names the struct, the
-/// group, its fields and the path parameters. The struct's event type is that of its first group;
-/// without a group it is [`NoEvent`](crate::NoEvent), or the type in
+/// group, its fields and the path parameters. The struct's event type is that of its first group,
+/// presence or topic: for a `Topic<LotEvent>` it is [`TopicEvent<LotEvent>`](crate::TopicEvent).
+/// Without one it is [`NoEvent`](crate::NoEvent), or the type in
 /// `#[consumer(event = ChatEvent)]` on the struct.
 pub use seaway_macros::WebSocketConsumer;
 

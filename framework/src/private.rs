@@ -7,9 +7,11 @@ pub use crate::consumer::{
 pub use serde;
 
 use crate::{
-    channels::{Event, Shared},
+    channels::{Event, Position, Shared},
     codec::{FromMessage, Json},
-    consumer::{Context, FromHandshake, HttpConsumer, Sse, WebSocketConsumer, ignore_event},
+    consumer::{
+        Context, FromHandshake, HttpConsumer, Sse, SseEvent, WebSocketConsumer, ignore_event,
+    },
     error::{AnyError, Error, ErrorKind, Result},
     extract::FromScope,
     message::Message,
@@ -100,12 +102,20 @@ pub async fn send_event<E: Event>(ctx: &Context<E>, event: Shared<E>) -> crate::
     }
 }
 
-/// Sends an event over a stream as it is, unless it is of a type that `E` does not know.
+/// Sends an event over a stream as it is, unless it is of a type that `E` does not know. An event of
+/// a topic has its position as its id.
 pub async fn stream_event<E: Event>(stream: &Sse, event: Shared<E>) -> crate::Result<()> {
-    match event.is_other() {
-        true => Ok(()),
-        false => Ok(stream.send(Json(event)).await?),
+    if event.is_other() {
+        return Ok(());
     }
+    if event.topic_position().is_none() {
+        return Ok(stream.send(Json(event)).await?);
+    }
+    let event = SseEvent::shared(&event, |event| {
+        let id = event.topic_position().map(Position::to_string);
+        Ok(SseEvent::json(event)?.id(id.unwrap_or_default()))
+    })?;
+    Ok(stream.send(event).await?)
 }
 
 /// The payload of an event whose variant holds no struct: an `#[on]` method for it takes no

@@ -34,7 +34,9 @@ pub fn derive_event(input: TokenStream) -> TokenStream {
 #[allow(missing_docs, reason = "documented in seaway, where it is used")]
 #[proc_macro_derive(
     WebSocketConsumer,
-    attributes(consumer, default, group, param, presence, query, session, state, user)
+    attributes(
+        consumer, default, group, param, presence, query, session, state, topic, user
+    )
 )]
 pub fn derive_web_socket_consumer(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);
@@ -44,7 +46,9 @@ pub fn derive_web_socket_consumer(input: TokenStream) -> TokenStream {
 #[allow(missing_docs, reason = "documented in seaway, where it is used")]
 #[proc_macro_derive(
     HttpConsumer,
-    attributes(consumer, default, group, param, presence, query, session, state, user)
+    attributes(
+        consumer, default, group, param, presence, query, session, state, topic, user
+    )
 )]
 pub fn derive_http_consumer(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);

@@ -75,6 +75,12 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn is_other(&self) -> bool {
         false
     }
+
+    /// Returns the position of an event of a topic, for the id of a server-sent event.
+    #[doc(hidden)]
+    fn topic_position(&self) -> Option<&Position> {
+        None
+    }
 }
 
 /// An event type that includes another: its consumers can join groups of both.

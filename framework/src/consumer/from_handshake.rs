@@ -2,7 +2,7 @@
 
 use super::Handshake;
 use crate::{
-    channels::{Event, Group, Meta, Presence, PresenceEvent},
+    channels::{Event, Group, Meta, Presence, PresenceEvent, Topic, TopicEvent},
     protocol::WebSocket,
     rejection::Rejection,
     required_state::RequiredState,
@@ -62,7 +62,7 @@ pub trait FromHandshake<P: Protocol = WebSocket>: Sized + Send {
     }
 }
 
-/// A field that is a group, with its event type.
+/// A field that is a group, a presence or a topic, with its event type.
 ///
 /// For the derive macro.
 #[doc(hidden)]
@@ -79,4 +79,8 @@ impl<E: Event> GroupField for Group<E> {
 
 impl<M: Meta> GroupField for Presence<M> {
     type Event = PresenceEvent<M>;
+}
+
+impl<E: Event> GroupField for Topic<E> {
+    type Event = TopicEvent<E>;
 }

@@ -69,19 +69,29 @@ fn event(attributes: &[Attribute], mistakes: &mut Mistakes) -> Option<Type> {
     event
 }
 
-/// Adds an error for each `#[group]` or `#[presence]` field that is certainly none. The compiler would
-/// report it too, but for every method.
+/// Adds an error for each `#[group]`, `#[presence]` or `#[topic]` field that is certainly none. The
+/// compiler would report it too, but for every method.
 fn check_groups(fields: &[Filled], mistakes: &mut Mistakes) {
-    for field in fields {
-        let message = match field.source {
-            Source::Group(_) => "a field with #[group(\"…\")] is a `Group<YourEvent>`",
-            Source::Presence(_) => {
-                "a field with #[presence(\"…\", key = …)] is a `Presence<YourMeta>`"
-            }
+    for Filled { ty, source, .. } in fields {
+        let (name, message) = match source {
+            Source::Group(_) => (
+                "Group",
+                "a field with #[group(\"…\")] is a `Group<YourEvent>`",
+            ),
+            Source::Presence(_) => (
+                "Presence",
+                "a field with #[presence(\"…\", key = …)] is a `Presence<YourMeta>`",
+            ),
+            Source::Topic(_) => (
+                "Topic",
+                "a field with #[topic(\"…\")] is a `Topic<YourEvent>`",
+            ),
             _ => continue,
         };
-        if types::is_plain(&field.ty) {
-            mistakes.note(&field.ty, message);
+        let is_another = |other: &&str| *other != name && types::is_named(ty, other);
+        let others = ["Group", "Presence", "Topic"];
+        if types::is_plain(ty) || others.iter().any(is_another) {
+            mistakes.note(ty, message);
         }
     }
 }

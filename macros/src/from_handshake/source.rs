@@ -20,6 +20,8 @@ pub(super) enum Source {
     Group(Template),
     /// `#[presence("lot.{lot}", key = user, meta = seat)]`.
     Presence(Box<Present>),
+    /// `#[topic("lot.{lot}", history_size = 100)]`.
+    Topic(Box<Resumed>),
     /// `#[default]`, or `#[default(expression)]`.
     Default(Option<Box<Expr>>),
     /// No attribute: an extractor.
@@ -27,16 +29,17 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// Returns whether the field is a group or a presence: these are filled last.
+    /// Returns whether the field is a group, a presence or a topic: these are filled last.
     pub(super) fn joins(&self) -> bool {
         self.template().is_some()
     }
 
-    /// Returns the name of the group that the field joins, if it is a group or a presence.
+    /// Returns the name of the group that the field joins, if it is a group, a presence or a topic.
     pub(super) fn template(&self) -> Option<&Template> {
         match self {
             Self::Group(template) => Some(template),
             Self::Presence(present) => Some(&present.group),
+            Self::Topic(topic) => Some(&topic.group),
             _ => None,
         }
     }
@@ -50,8 +53,15 @@ pub(super) struct Present {
     pub(super) meta: Option<Expr>,
 }
 
+/// A topic, and its window if it is not the default one.
+pub(super) struct Resumed {
+    pub(super) group: Template,
+    pub(super) size: Option<Expr>,
+    pub(super) age: Option<Expr>,
+}
+
 const SOURCES: &[&str] = &[
-    "param", "query", "session", "user", "state", "group", "presence", "default",
+    "param", "query", "session", "user", "state", "group", "presence", "topic", "default",
 ];
 
 /// Returns the source that a field's only attribute names.
@@ -85,6 +95,7 @@ fn read(attribute: &Attribute, name: &Ident) -> Result<Source> {
         "state" => bare(attribute).map(|()| Source::State),
         "group" => Template::read(&text(attribute, "chat.{room}")?).map(Source::Group),
         "presence" => presence(attribute).map(|present| Source::Presence(Box::new(present))),
+        "topic" => topic(attribute).map(|resumed| Source::Topic(Box::new(resumed))),
         _ => default(attribute),
     }
 }
@@ -120,11 +131,31 @@ fn text(attribute: &Attribute, example: &str) -> Result<LitStr> {
 fn presence(attribute: &Attribute) -> Result<Present> {
     const EXAMPLE: &str =
         "write #[presence(\"lot.{lot}\", key = user, meta = seat)]; the meta may be left out";
+    let (text, [key, meta]) = text_and(attribute, ["key", "meta"], EXAMPLE)?;
+    let key = key.ok_or_else(|| Error::new_spanned(&text, EXAMPLE))?;
+    let group = Template::read(&text)?;
+    Ok(Present { group, key, meta })
+}
+
+fn topic(attribute: &Attribute) -> Result<Resumed> {
+    const EXAMPLE: &str = "write #[topic(\"lot.{lot}\")]; \
+                           `history_size = 100` and `history_age = HOUR` may follow";
+    let (text, [size, age]) = text_and(attribute, ["history_size", "history_age"], EXAMPLE)?;
+    let group = Template::read(&text)?;
+    Ok(Resumed { group, size, age })
+}
+
+/// Reads a text, and after it the values of these arguments that are there.
+fn text_and<const N: usize>(
+    attribute: &Attribute,
+    names: [&str; N],
+    example: &str,
+) -> Result<(LitStr, [Option<Expr>; N])> {
     attribute.parse_args_with(|input: ParseStream<'_>| {
         let text: LitStr = input
             .parse()
-            .map_err(|error| Error::new(error.span(), EXAMPLE))?;
-        let (mut key, mut meta) = (None, None);
+            .map_err(|error| Error::new(error.span(), example))?;
+        let mut values = [const { None }; N];
         while !input.is_empty() {
             input.parse::<Token![,]>()?;
             if input.is_empty() {
@@ -132,16 +163,13 @@ fn presence(attribute: &Attribute) -> Result<Present> {
             }
             let name: Ident = input.parse()?;
             input.parse::<Token![=]>()?;
-            let value = Some(input.parse()?);
-            match name.to_string().as_str() {
-                "key" => key = value,
-                "meta" => meta = value,
-                _ => return Err(Error::new_spanned(name, EXAMPLE)),
+            let value = input.parse()?;
+            match names.iter().position(|known| name == known) {
+                Some(index) => values[index] = Some(value),
+                None => return Err(Error::new_spanned(name, example)),
             }
         }
-        let key = key.ok_or_else(|| Error::new_spanned(&text, EXAMPLE))?;
-        let group = Template::read(&text)?;
-        Ok(Present { group, key, meta })
+        Ok((text, values))
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     read::{Consumer, Filled},
-    source::{Present, Source},
+    source::{Present, Resumed, Source},
     template::{Piece, Template},
 };
 use crate::{protocol::Protocol, spans::at, types};
@@ -111,6 +111,7 @@ fn required_state(consumer: &Consumer) -> Option<TokenStream> {
             | Source::Query(_)
             | Source::Group(_)
             | Source::Presence(_)
+            | Source::Topic(_)
             | Source::Default(_) => return None,
         };
         Some(quote_spanned!(at(ty)=> .and(::seaway::__private::Needs::<#needed>::new().#method())))
@@ -192,6 +193,7 @@ fn fill(field: &Filled, consumer: &Consumer) -> TokenStream {
             // The field that the key is of is not moved.
             quote_spanned!(span=> #handshake.present(#group, &(#key), #meta).await?)
         }
+        Source::Topic(topic) => resume(field, topic, consumer, span),
         Source::Default(None) => quote_spanned!(span=> ::core::default::Default::default()),
         Source::Default(Some(value)) => quote!(#value),
         Source::Extractor => quote_spanned!(span=> #handshake.extract::<#ty>().await?),
@@ -248,6 +250,21 @@ fn join(field: &Filled, template: &Template, consumer: &Consumer, span: Span) ->
     };
     let name = group_name(template, consumer, span);
     quote_spanned!(span=> #handshake.#join(#name).await?)
+}
+
+/// Generates the code that resumes a topic from the position that the client names.
+fn resume(field: &Filled, topic: &Resumed, consumer: &Consumer, span: Span) -> TokenStream {
+    let handshake = handshake(span);
+    let ty = &field.ty;
+    let name = group_name(&topic.group, consumer, span);
+    let size = topic.size.iter().map(|size| quote!(.history_size(#size)));
+    let age = topic.age.iter().map(|age| quote!(.history_age(#age)));
+    quote_spanned! {span=> {
+        let topic: #ty = #handshake.channels().topic(#name)? #(#size)* #(#age)*;
+        let since = #handshake.since(&topic)?;
+        #handshake.resume(&topic, since).await?;
+        topic
+    }}
 }
 
 /// Generates the name of a group. A placeholder in it is a field that is filled by now, or

@@ -93,6 +93,10 @@ impl<E: Event> Event for TopicEvent<E> {
             Self::Recovered { .. } => false,
         }
     }
+
+    fn topic_position(&self) -> Option<&Position> {
+        Some(self.position())
+    }
 }
 
 /// Writes the JSON that clients receive; a binary format between processes also has a `type`.

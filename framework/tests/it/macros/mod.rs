@@ -9,6 +9,7 @@ mod http;
 mod messages;
 mod requests;
 mod room;
+mod topics;
 mod views;
 
 use ::http::{Request, StatusCode};

@@ -1,0 +1,188 @@
+//! Tests of `#[topic("…")]`: the topic is resumed from the position that the client names.
+
+use super::stage;
+use http::Request;
+use seaway::{
+    ApplicationExt, Channels, Event, Group, HttpConsumer, Position, Result, Topic, TopicEvent,
+    WebSocketConsumer, consumer,
+    routing::PathRouter,
+    testing::{HttpCommunicator, WebSocketCommunicator},
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[derive(Debug, Event)]
+enum LotEvent {
+    Placed { cents: u64 },
+}
+
+#[derive(Debug, Event)]
+enum HallEvent {
+    Closing,
+}
+
+/// A consumer of one topic, which remembers a number of events that the client sets.
+#[derive(WebSocketConsumer)]
+struct Bidder {
+    #[topic("lot.{room}", history_size = size, history_age = HOUR)]
+    lot: Topic<LotEvent>,
+    #[query]
+    size: usize,
+}
+
+#[consumer(forward)]
+impl Bidder {
+    #[on_message("bid")]
+    async fn bid(&mut self, cents: u64) -> Result<()> {
+        self.lot.send(&LotEvent::Placed { cents }).await?;
+        assert!(self.size > 0);
+        Ok(())
+    }
+}
+
+fn placed(position: &Position, cents: u64) -> Value {
+    json!({
+        "topic": "lot.7",
+        "offset": position.offset(),
+        "epoch": position.epoch(),
+        "event": {"type": "lot.placed", "cents": cents},
+    })
+}
+
+fn recovered(position: &Position, all: bool) -> Value {
+    json!({
+        "topic": "lot.7",
+        "recovered": all,
+        "offset": position.offset(),
+        "epoch": position.epoch(),
+    })
+}
+
+fn position(message: &Value) -> Position {
+    let epoch = message["epoch"].as_str().unwrap();
+    Position::new(message["offset"].as_u64().unwrap(), epoch).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_is_resumed_from_the_position_that_the_client_names() {
+    let app = stage::<Bidder>();
+    let open = |query: &str| {
+        let path = format!("/ws/7?size=2{query}");
+        WebSocketCommunicator::open(&app, Request::get(path))
+    };
+    let mut ana = open("");
+    let start: Value = ana.receive_json().await;
+    assert_eq!(
+        (&start["offset"], &start["recovered"]),
+        (&json!(0), &json!(true))
+    );
+    let mut at = vec![position(&start)];
+    for cents in 1..=3 {
+        ana.send_json(&json!({"type": "bid", "cents": cents})).await;
+        let event: Value = ana.receive_json().await;
+        at.push(position(&event));
+        assert_eq!(event, placed(&at[at.len() - 1], cents));
+    }
+
+    let mut within = open(&format!("&resume=chat.1:9:abc,lot.7:{}", at[1]));
+    for expected in [
+        placed(&at[2], 2),
+        placed(&at[3], 3),
+        recovered(&at[3], true),
+    ] {
+        assert_eq!(within.receive_json::<Value>().await, expected);
+    }
+    let mut beyond = open(&format!("&resume=lot.7:{}", at[0]));
+    assert_eq!(
+        beyond.receive_json::<Value>().await,
+        recovered(&at[3], false)
+    );
+
+    assert_eq!(open("&resume=lot.7").status().await, 400);
+}
+
+#[derive(Debug, Event)]
+enum DeskEvent {
+    #[event(include)]
+    Lot(TopicEvent<LotEvent>),
+    #[event(include)]
+    Hall(HallEvent),
+}
+
+/// A consumer of a topic and a group.
+#[derive(WebSocketConsumer)]
+#[consumer(event = DeskEvent)]
+struct Desk {
+    #[group("hall")]
+    hall: Group<HallEvent>,
+    #[topic("lot.7")]
+    lot: Topic<LotEvent>,
+}
+
+#[consumer(event = DeskEvent, forward)]
+impl Desk {
+    async fn receive(&mut self, cents: String) -> Result<()> {
+        self.lot
+            .send(&LotEvent::Placed {
+                cents: cents.parse()?,
+            })
+            .await?;
+        Ok(self.hall.send(&HallEvent::Closing).await?)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_may_be_beside_a_group_of_other_events() {
+    let app = stage::<Desk>();
+    let mut ana = WebSocketCommunicator::open(&app, Request::get("/ws/hall"));
+    assert_eq!(ana.receive_json::<Value>().await["recovered"], true);
+
+    ana.send("5").await;
+
+    assert_eq!(ana.receive_json::<Value>().await["event"]["cents"], 5);
+    assert_eq!(ana.receive_json::<Value>().await["type"], "hall.closing");
+}
+
+/// A stream of a topic.
+#[derive(HttpConsumer)]
+struct Feed {
+    #[topic("lot.{lot}")]
+    _lot: Topic<LotEvent>,
+}
+
+#[consumer(sse, forward)]
+impl Feed {}
+
+#[tokio::test(start_paused = true)]
+async fn a_forwarded_stream_has_positions_as_ids_and_resumes_by_the_last_one() {
+    let channels = Channels::in_memory();
+    let app = PathRouter::new()
+        .route("/{lot}", Feed::application(&channels))
+        .boxed();
+    let lot: Topic<LotEvent> = channels.topic("lot.7").unwrap();
+    let first = lot.send(&LotEvent::Placed { cents: 1 }).await.unwrap();
+    let open =
+        |request: http::request::Builder| HttpCommunicator::open(&app, request.body("").unwrap());
+    let mut stream = open(Request::get("/7"));
+    let start = stream.receive_event().await;
+    assert_eq!(start.json::<Value>(), recovered(&first, true));
+
+    let second = lot.send(&LotEvent::Placed { cents: 2 }).await.unwrap();
+    let event = stream.receive_event().await;
+    assert_eq!(
+        (&event.id, event.json::<Value>()),
+        (&second.to_string(), placed(&second, 2))
+    );
+
+    let mut again = open(Request::get("/7").header("last-event-id", &start.id));
+    assert_eq!(
+        again.receive_event().await.json::<Value>(),
+        placed(&second, 2)
+    );
+    assert_eq!(
+        again.receive_event().await.json::<Value>(),
+        recovered(&second, true)
+    );
+}
