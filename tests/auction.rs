@@ -1,6 +1,6 @@
 //! Tests of the auction, with browsers of several people.
 
-use seaway_tests::support::{Browser, Page, Server, raw};
+use seaway_tests::support::{Browser, Page, Proxy, Redis, Server, raw};
 use serde_json::json;
 
 #[tokio::test]
@@ -107,11 +107,82 @@ async fn a_socket_gets_replies_under_their_ids_and_the_end_of_a_lot() {
     let fault = ana.eval("heard.at(-1).fault.kind").await;
     assert_eq!(fault, "malformed");
     opens(&ana, "sextant", 1).await;
-    let ends = "heard.filter(({ type, id }) => type === 'lot.ended' && id === 2).length";
+    let ends = "heard.filter(({ event }) => event?.type === 'lot.ended' && event.id === 2).length";
     ana.wait_for_value(ends, &json!(1)).await;
 
     let stranger = raw::ask(auction.port(), "POST /remove/ana", &[], "").await;
     assert!(stranger.starts_with("HTTP/1.1 401"), "{stranger}");
+    let bo = browser.page().await;
+    bo.goto(&auction.page("/")).await;
+    signs_in(&bo, "bo").await;
+    let remove = "fetch('/remove/ana', { method: 'POST' }).then(({ status }) => status)";
+    assert_eq!(bo.eval(remove).await, 403);
+}
+
+#[tokio::test]
+async fn a_bidder_who_was_offline_sees_the_bids_that_were_missed() {
+    let redis = Redis::new().await;
+    let [auction, neighbour] = Server::auctions_on(&redis).await;
+    let proxy = Proxy::before(&auction).await;
+    let browser = Browser::new().await;
+    let (ana, bo) = (browser.page().await, browser.page().await);
+    for (page, name, url) in [
+        (&ana, "ana", neighbour.page("/")),
+        (&bo, "bo", proxy.page("/")),
+    ] {
+        page.goto(&url).await;
+        signs_in(page, name).await;
+    }
+    opens(&ana, "compass", 600).await;
+    for page in [&ana, &bo] {
+        watches(page).await;
+    }
+    bids(&ana, "5").await;
+    bids_listed(&bo, &["5.00 by ana"]).await;
+
+    proxy.cut();
+    says(&bo, "The connection is lost, trying again…").await;
+    bids(&ana, "6").await;
+    bids_listed(&ana, &["6.00 by ana", "5.00 by ana"]).await;
+    bids(&ana, "7").await;
+    bids_listed(&ana, &["7.00 by ana", "6.00 by ana", "5.00 by ana"]).await;
+    proxy.mend();
+
+    bids_listed(&bo, &["7.00 by ana", "6.00 by ana", "5.00 by ana"]).await;
+    page_shows(&bo, "price", "7.00 by ana").await;
+    bids(&bo, "8").await;
+    page_shows(&ana, "price", "8.00 by bo").await;
+}
+
+#[tokio::test]
+async fn the_watchers_of_a_lot_are_counted_in_all_processes() {
+    let redis = Redis::new().await;
+    let [auction, neighbour] = Server::auctions_on(&redis).await;
+    let browser = Browser::new().await;
+    let (ana, bo) = (browser.page().await, browser.page().await);
+    for (page, name, server) in [(&ana, "ana", &auction), (&bo, "bo", &neighbour)] {
+        page.goto(&server.page("/")).await;
+        signs_in(page, name).await;
+    }
+    opens(&ana, "compass", 600).await;
+    watches(&ana).await;
+
+    // The number of a process reaches the others within a tenth of a second.
+    bo.eval(
+        "setInterval(() => {
+             const socket = new WebSocket('/');
+             socket.onopen = () => socket.send('{\"type\":\"watch\",\"id\":1,\"lot\":1}');
+             socket.onmessage = ({ data }) => {
+                 const { id, ok } = JSON.parse(data);
+                 if (!id) return;
+                 window.watchers = ok[1];
+                 socket.close();
+             };
+         }, 500)",
+    )
+    .await;
+
+    bo.wait_for_value("window.watchers", &json!(2)).await;
 }
 
 /// Signs up at the auction, and waits for the WebSocket.
@@ -153,6 +224,12 @@ async fn bids(page: &Page, amount: &str) {
 async fn page_shows(page: &Page, part: &str, text: &str) {
     let shown = format!("document.querySelector('li .{part}')?.textContent");
     page.wait_for_value(&shown, &json!(text)).await;
+}
+
+/// Waits until the newest lot lists these bids, the latest first.
+async fn bids_listed(page: &Page, bids: &[&str]) {
+    let listed = "[...document.querySelectorAll('li .bids li')].map((bid) => bid.textContent)";
+    page.wait_for_value(listed, &json!(bids)).await;
 }
 
 async fn says(page: &Page, state: &str) {

@@ -67,7 +67,10 @@
 
 pub use ts_rs::{self, TS};
 
-use crate::error::{AnyError, Error};
+use crate::{
+    channels::TopicEvent,
+    error::{AnyError, Error},
+};
 use std::{collections::BTreeMap, env, fmt, fs, path::Path};
 use ts_rs::{Config, TypeVisitor};
 
@@ -80,6 +83,11 @@ use ts_rs::{Config, TypeVisitor};
 pub trait Described {
     /// A type with the same description.
     type Description: TS + 'static;
+}
+
+/// Described as the browser client passes it to `socket.on`: the event without its position.
+impl<E: Described> Described for TopicEvent<E> {
+    type Description = E::Description;
 }
 
 /// A consumer whose messages have a description in TypeScript: `#[consumer(typescript)]` implements

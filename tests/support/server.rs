@@ -128,6 +128,18 @@ impl Server {
         server
     }
 
+    /// Starts two processes of the same auction on a Redis.
+    pub async fn auctions_on(redis: &Redis) -> [Self; 2] {
+        let data = Arc::new(Scratch::new("example-data"));
+        let mut auctions = [(); 2].map(|()| Self::new("auction", Vec::new(), Some(redis.url())));
+        for auction in &mut auctions {
+            auction.data = Some(data.clone());
+            // One after the other: the first one creates the database.
+            auction.start().await;
+        }
+        auctions
+    }
+
     /// Starts the arena on a Redis that may be down, without waiting until it responds.
     #[must_use]
     pub fn arena_unawaited(redis: &Redis) -> Self {

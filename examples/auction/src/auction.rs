@@ -1,6 +1,6 @@
 //! Lots and bids in SQLite, and the events that are sent about them.
 
-use seaway::{Channels, Event, Group, Result, typescript::TS};
+use seaway::{Channels, Event, Result, typescript::TS};
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, SqlitePool, query_as};
 use tower_sessions_sqlx_store::SqliteStore;
@@ -19,7 +19,7 @@ pub struct Lot {
     pub is_ended: bool,
 }
 
-/// What happens to a lot. `Raised` is sent to the lot's own group, the others to the group `lots`.
+/// What happens to a lot. `Raised` is sent to the lot's own topic, the others to the topic `lots`.
 #[derive(Event)]
 #[event(typescript)]
 pub enum LotEvent {
@@ -93,8 +93,8 @@ impl Auction {
         Ok(())
     }
 
-    async fn send(&self, group: &str, event: &LotEvent) -> Result<()> {
-        let group: Group<LotEvent> = self.channels.group(group)?;
-        Ok(group.send(event).await?)
+    async fn send(&self, topic: &str, event: &LotEvent) -> Result<()> {
+        self.channels.topic(topic)?.send(event).await?;
+        Ok(())
     }
 }

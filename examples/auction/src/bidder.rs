@@ -1,41 +1,47 @@
-//! The WebSocket: requests with replies, and groups that are joined and left.
+//! The WebSocket: requests with replies, and topics that are resumed, joined and left.
 
 use crate::{
     accounts::Account,
     auction::{Auction, Lot, LotEvent, Refusal},
 };
-use seaway::{Context, Group, Result, WebSocketConsumer, consumer};
+use seaway::{Context, Positions, Result, Topic, TopicEvent, WebSocketConsumer, consumer};
 
-/// One open tab of a bidder. It gets the events of the feed, and those of one lot.
+/// One open tab of a bidder. It gets the events of all lots, and the bids on one.
 #[derive(WebSocketConsumer)]
 pub struct Bidder {
     #[user]
     account: Account,
     #[state]
     auction: Auction,
-    #[group("lots")]
-    _lots: Group<LotEvent>,
+    #[topic("lots")]
+    _lots: Topic<LotEvent>,
+    /// Where the client was in each topic, if it comes back.
+    #[query]
+    resume: Option<Positions>,
     #[default]
-    watched: Option<Group<LotEvent>>,
+    watched: Option<Topic<LotEvent>>,
 }
 
 #[consumer(forward, typescript)]
 impl Bidder {
-    /// Leaves the lot before, joins this one, and replies with it and its watchers in this process.
+    /// Leaves the lot before, resumes this one, and replies with it and its watchers.
     #[on_message("watch", reply)]
     async fn watch(
         &mut self,
-        ctx: &mut Context<LotEvent>,
+        ctx: &mut Context<TopicEvent<LotEvent>>,
         lot: i64,
-    ) -> Result<Result<(Lot, usize), Refusal>> {
-        if let Some(group) = self.watched.take() {
-            ctx.leave(&group).await?;
+    ) -> Result<Result<(Lot, u64), Refusal>> {
+        if let Some(topic) = self.watched.take() {
+            ctx.leave(topic.group()).await?;
         }
-        let group = self.watched.insert(ctx.join(&format!("lot.{lot}")).await?);
-        let watchers = ctx.channels().local_members(group.name());
+        let name = format!("lot.{lot}");
+        let topic = self.watched.insert(ctx.channels().topic(&name)?);
+        let others = ctx.channels().members(topic.name()).await?;
+        let since = self.resume.as_ref().and_then(|all| all.get(&name));
+        ctx.resume(topic, since.cloned()).await?;
         // Read after joining: later bids arrive as events.
         let lot = self.auction.lot(lot).await?.ok_or(Refusal::NoSuchLot);
-        Ok(lot.map(|lot| (lot, watchers)))
+        Ok(lot.map(|lot| (lot, others + 1)))
     }
 
     #[on_message("bid", reply)]

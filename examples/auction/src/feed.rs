@@ -2,7 +2,6 @@
 
 use crate::auction::{Auction, Lot, LotEvent};
 use seaway::{Group, HttpConsumer, Json, Result, Sse, consumer};
-use sqlx::query_as;
 
 #[derive(HttpConsumer)]
 pub struct Feed {
@@ -16,7 +15,7 @@ pub struct Feed {
 impl Feed {
     /// Sends the lots as they are. The group was joined before: later changes follow as events.
     async fn opened(&mut self, events: &Sse) -> Result<()> {
-        let lots = query_as::<_, Lot>("SELECT * FROM lots ORDER BY id DESC LIMIT 50");
+        let lots = sqlx::query_as::<_, Lot>("SELECT * FROM lots ORDER BY id DESC LIMIT 50");
         for lot in lots.fetch_all(&self.auction.database).await? {
             events.send(Json(lot)).await?;
         }

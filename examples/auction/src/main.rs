@@ -10,7 +10,6 @@ mod feed;
 mod pages;
 #[cfg(test)]
 mod tests;
-mod ticker;
 
 use auction::Auction;
 use bidder::Bidder;
@@ -22,6 +21,7 @@ use seaway::{
     serve,
 };
 use sqlx::SqlitePool;
+use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 use tower_sessions_sqlx_store::SqliteStore;
 
@@ -37,10 +37,20 @@ async fn main() -> Result<()> {
     let database = SqlitePool::connect("sqlite:auction.db?mode=rwc").await?;
     let auction = Auction::open(database, launch::channels(&PROGRAM).await?).await?;
     let stop = CancellationToken::new();
-    let ticker = tokio::spawn(ticker::run(auction.clone(), stop.clone()));
+    let ticker = tokio::spawn(end_lots(auction.clone(), stop.clone()));
     serve(address.listen().await?, app(auction)).await?;
     stop.cancel();
     Ok(ticker.await?)
+}
+
+/// Ends lots once a second, until it is stopped.
+async fn end_lots(auction: Auction, stop: CancellationToken) {
+    let second = Duration::from_secs(1);
+    while stop.run_until_cancelled(sleep(second)).await.is_some() {
+        if let Err(error) = auction.end_due_lots().await {
+            tracing::warn!("cannot end lots: {error:#}; trying again in a second");
+        }
+    }
 }
 
 /// Returns the application that `main` serves and tests open.

@@ -8,7 +8,7 @@ use crate::{
 use axum::{
     Form, Json, Router,
     extract::{DefaultBodyLimit, Path, State},
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::StatusCode,
     response::Html,
     routing::{get, post},
 };
@@ -16,7 +16,8 @@ use seaway::{AuthSession, HttpConsumer, Rejection, Result, User, middleware::Req
 use serde::Deserialize;
 use sqlx::query;
 
-const JS: &str = include_str!("../static/page.js");
+const CLIENT: &str = include_str!("../../../clients/js/dist/seaway.js");
+const JS: [(&str, &str); 1] = [("content-type", "text/javascript")];
 
 pub fn router(auction: &Auction) -> Router {
     let auctioneers = RequireUser::new().when(|account: &Account| account.is_auctioneer);
@@ -25,7 +26,8 @@ pub fn router(auction: &Auction) -> Router {
         .route("/remove/{name}", post(remove))
         .route_layer(auctioneers) // around the routes above it
         .route("/", get(Html(include_str!("../static/page.html"))))
-        .route("/page.js", get(([(CONTENT_TYPE, "text/javascript")], JS)))
+        .route("/page.js", get((JS, include_str!("../static/page.js"))))
+        .route("/seaway.js", get((JS, CLIENT)))
         .route("/me", get(me))
         .route("/login", post(log_in))
         .route("/logout", post(log_out))

@@ -1,7 +1,10 @@
 // The page: all lots by server-sent events, and for those who are logged in a WebSocket, by which
-// they watch one lot and bid.
+// they watch one lot and bid. The client of Seaway connects it again, and resumes the lot.
 
-const PAUSE_MAX_MS = 30_000;
+import { connect } from "/seaway.js";
+
+const LOGGED_OUT = 4401;
+const BIDS_SHOWN = 5;
 const REFUSALS = {
   ended: () => "This lot has ended.",
   no_such_lot: () => "There is no such lot.",
@@ -14,13 +17,11 @@ const tell = (text) => ($("#state").textContent = text);
 
 /** The lots, by id: what is known of each, and the element that shows it. */
 const lots = new Map();
-/** The requests without a reply, by id. */
-const open = new Map();
+/** The topics of the lots that were watched, each with its handlers. */
+const topics = new Set();
 let me = null;
 let watched = null;
 let socket = null;
-let lastId = 0;
-let losses = 0;
 
 /** Shows a lot as an event or a reply describes it. */
 function show(lot) {
@@ -68,6 +69,7 @@ function draw({ element, lot }) {
 const drawAll = () => lots.forEach(draw);
 
 async function watch(id) {
+  follow(`lot.${id}`, id);
   const [lot, watchers] = (await ask("watch", { lot: id })) ?? [];
   if (!lot) return;
   watched = id;
@@ -85,17 +87,28 @@ async function bid(id, form) {
   tell(`Your bid of ${money(cents)} is the highest.`);
 }
 
-/** Sends a request, and returns the `ok` of its reply; without one, tells why. */
+/** Lists the bids on a lot as they arrive, also those that were missed while the page was offline. */
+function follow(name, id) {
+  if (topics.has(name)) return;
+  topics.add(name);
+  const bids = $(".bids", lots.get(id).element);
+  const list = (text) => {
+    bids.prepend(Object.assign(document.createElement("li"), { textContent: text }));
+    [...bids.children].slice(BIDS_SHOWN).forEach((old) => old.remove());
+  };
+  socket.topic(name).on(({ cents, bidder }) => list(`${money(cents)} by ${bidder}`));
+  socket.topic(name).onRecovered(({ recovered }) => recovered || list("some bids are not known"));
+}
+
+/** Sends a request, and returns its result; without one, tells why. */
 async function ask(type, fields) {
-  const id = ++lastId;
-  const reply = await new Promise((resolve) => {
-    if (socket?.readyState !== WebSocket.OPEN) return resolve({});
-    open.set(id, resolve);
-    socket.send(JSON.stringify({ type, id, ...fields }));
-  });
-  if ("ok" in reply) return reply.ok;
-  const [kind, value] = typeof reply.error === "string" ? [reply.error] : Object.entries(reply.error ?? {})[0] ?? [];
-  tell(REFUSALS[kind]?.(value) ?? "That did not work; try again.");
+  try {
+    return await socket.request(type, fields);
+  } catch ({ failure }) {
+    const { error } = failure;
+    const [kind, value] = typeof error === "string" ? [error] : Object.entries(error ?? {})[0] ?? [];
+    tell(REFUSALS[kind]?.(value) ?? "That did not work; try again.");
+  }
 }
 
 /** Sends a form, and returns whether it was accepted. */
@@ -109,45 +122,31 @@ async function post(url, form) {
 /** Shows the forms of whoever is logged in, and connects. */
 async function enter() {
   const answer = await fetch("/me").catch(() => null);
-  if (!answer?.ok) return comeBack();
+  if (!answer?.ok) return setTimeout(enter, 1000);
   me = await answer.json();
   $("#me").textContent = me?.name ?? "";
   for (const id of ["#me", "#logout"]) $(id).hidden = !me;
   $("#login").hidden = !!me;
   $("#open").hidden = !me?.is_auctioneer;
   drawAll();
-  if (me) connect();
+  if (!me) return;
+  if (socket) return socket.open();
+  socket = connect("/", { fallback: false });
+  socket.on("*", show);
+  socket.onState(follows);
 }
 
-function connect() {
-  socket = new WebSocket("/");
-  socket.onopen = () => {
-    losses = 0;
+function follows({ name, close }) {
+  if (name === "open") {
     if (watched) watch(watched);
     else tell("Watch a lot to bid.");
-  };
-  socket.onmessage = ({ data }) => {
-    const message = JSON.parse(data);
-    if (message.type !== "reply") return show(message);
-    open.get(message.id)?.(message);
-    open.delete(message.id);
-  };
-  socket.onclose = ({ code }) => {
-    open.forEach((resolve) => resolve({}));
-    open.clear();
-    if (code !== 4401) return comeBack();
+  } else if (close?.code === LOGGED_OUT) {
     watched = null;
     tell("You are logged out.");
     enter();
-  };
-}
-
-// The server has stopped (1001), or the connection broke (1006). The delays grow and are
-// randomized, since all other clients reconnect too.
-function comeBack() {
-  tell("The connection is lost, trying again…");
-  const pause = Math.min(PAUSE_MAX_MS, 500 * 2 ** losses++);
-  setTimeout(enter, (pause / 2) * (1 + Math.random()));
+  } else if (name === "waiting") {
+    tell("The connection is lost, trying again…");
+  }
 }
 
 for (const id of ["#login", "#logout", "#open"]) {

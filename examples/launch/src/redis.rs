@@ -4,14 +4,18 @@ use crate::Program;
 use seaway::{Channels, Error, ErrorKind, Result, channels::redis::RedisConfig};
 use std::{env, fmt};
 
-/// Returns the channels of a program: over the Redis at `REDIS_URL`, with the program's name as the
-/// prefix, since other programs may use that Redis; in memory if the variable is unset or empty.
+/// Returns the channels of a program, which count the members of groups: over the Redis at
+/// `REDIS_URL`, with the program's name as the prefix, since other programs may use that Redis; in
+/// memory if the variable is unset or empty.
 ///
 /// # Errors
 /// As [`Redis::channels`].
 pub async fn channels(program: &Program) -> Result<Channels, Error> {
     match Redis::from_env() {
-        Some(redis) => redis.channels(|config| config.prefix(program.name)).await,
+        Some(redis) => {
+            let configure = |config: RedisConfig| config.prefix(program.name).count_members();
+            redis.channels(configure).await
+        }
         None => Ok(Channels::in_memory()),
     }
 }
