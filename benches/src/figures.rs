@@ -118,7 +118,8 @@ impl Samples {
     }
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+/// Returns the middle of the values, or the mean of the two in the middle; `None` without values.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;
     let lower = values[(values.len() - 1) / 2];

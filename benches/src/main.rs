@@ -21,6 +21,7 @@ mod report;
 mod server;
 mod socket;
 mod stream;
+mod topics;
 
 use std::{
     env, fs,
@@ -59,7 +60,11 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match measure(&options).await {
+    let outcome = match options.is_of_topics {
+        true => topics::measure(&options).await.map(|()| Vec::new()),
+        false => measure(&options).await,
+    };
+    match outcome {
         Ok(failures) if failures.is_empty() => ExitCode::SUCCESS,
         Ok(failures) => {
             println!("\nFAILED");

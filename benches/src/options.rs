@@ -19,6 +19,7 @@ Measures Seaway's arena against other servers, on loopback.
 
 usage: bench [--over-redis] [--quick] [--rounds N] [--only SERVER,…] [--loads LOAD,…]
              [--json FILE]
+       bench --topics [--rounds N]
 
 Without --over-redis, one process of each server keeps its rooms in memory: the arena,
 an axum server, and a bare tokio-tungstenite one.
@@ -43,6 +44,9 @@ redis-rs, and Django Channels on uvicorn with either layer of channels_redis.
               rooms-50x10, rooms-10x100, room-1000 (a few do; default all)
   --json      as above
 
+With --topics, it measures what a publish to a topic costs Redis and the process, next to a
+plain group send, for one to 64 senders; --rounds N as above.
+
 It ends with an error if a connection failed or a delivery was lost. Over Redis, what the
 arena's peers lose, and where they fail, is only reported.";
 
@@ -55,6 +59,8 @@ pub(crate) struct Options {
     pub(crate) contestants: Vec<Contestant>,
     /// The loads to run.
     pub(crate) shapes: Vec<Shape>,
+    /// Whether to measure the cost of topics instead.
+    pub(crate) is_of_topics: bool,
     /// The rounds and the durations.
     pub(crate) effort: Effort,
     /// The path of the JSON output.
@@ -71,13 +77,14 @@ impl Options {
         arguments: impl IntoIterator<Item = OsString>,
     ) -> Result<Option<Self>, lexopt::Error> {
         let mut benchmark = &IN_MEMORY;
-        let mut is_quick = false;
+        let (mut is_quick, mut is_of_topics) = (false, false);
         let (mut rounds, mut only, mut loads, mut json) = (None, None, None, None);
         let mut parser = Parser::from_args(arguments);
         while let Some(argument) = parser.next()? {
             match argument {
                 Short('h') | Long("help") => return Ok(None),
                 Long("over-redis") => benchmark = &OVER_REDIS,
+                Long("topics") => is_of_topics = true,
                 Long("quick") => is_quick = true,
                 Long("rounds") => rounds = Some(parser.value()?.parse()?),
                 Long("only") => only = Some(parser.value()?.string()?),
@@ -95,6 +102,7 @@ impl Options {
             benchmark,
             contestants: pick(only, benchmark.contestants, |contestant| contestant.name)?,
             shapes: pick(loads, benchmark.shapes, |shape| shape.key)?,
+            is_of_topics,
             effort,
             json,
         }))

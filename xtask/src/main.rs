@@ -27,6 +27,7 @@ usage: cargo xtask COMMAND
   bench [FLAGS]      measure the arena side by side with its peers (bench --help: its flags)
   bench --over-redis [FLAGS]
                      the same with two processes and Redis, beside axum and Django Channels
+  bench --topics     measure what a publish to a topic costs next to a plain group send
   types              write the types of the examples' messages in TypeScript
   api                write the public API to framework/public-api.txt
   package            package the published crates, and build the packages with their documentation
