@@ -123,6 +123,31 @@ async fn a_receiver_that_reads_its_database_lacks_nothing_after_restarts_of_redi
     story.nothing_is_lacking().await;
 }
 
+/// Bytes arrive all the time, but they all belong to a value that never ends.
+#[tokio::test]
+async fn a_receiver_that_reads_its_database_lacks_nothing_after_a_corrupt_connection() {
+    let redis = Redis::new().await;
+    let story = Story::begin(&redis, 0).await;
+    let received = || {
+        story
+            .seen
+            .iter()
+            .map(|(_, seen)| seen.lock().unwrap().len())
+            .sum::<usize>()
+    };
+
+    story.wire.set(Wire::Corrupt);
+    sleep(Duration::from_millis(300)).await;
+    story.wire.mend();
+    let before = received();
+
+    until("events again", Duration::from_secs(60), async || {
+        (received() > before + 100).then_some(())
+    })
+    .await;
+    story.nothing_is_lacking().await;
+}
+
 /// A sender with a working network, and receivers whose network the test controls.
 struct Story {
     wire: Proxy,

@@ -43,6 +43,8 @@ pub enum Wire {
     Stalled,
     /// Drops them; both ends consider them sent.
     Losing,
+    /// Puts the length of an endless value of RESP before the server's bytes.
+    Corrupt,
     /// Adds this much to every round trip, half of it in each direction.
     Late(Duration),
     /// Limits the server's bytes to this many per second.
@@ -273,15 +275,19 @@ async fn read(
         let Ok(length @ 1..) = from.read(&mut buffer).await else {
             return;
         };
-        let chunk = &buffer[..length];
+        let mut chunk = buffer[..length].to_vec();
         if direction == Direction::ToServer
             && control.side() == Side::Publisher
-            && watched.subscribes(chunk)
+            && watched.subscribes(&chunk)
         {
             control.side.send_replace(Side::Subscriber);
         }
         let late = match control.wire() {
             Wire::Losing => continue,
+            Wire::Corrupt if direction == Direction::ToClient => {
+                chunk.splice(..0, *b"$99999999999\r\n");
+                Duration::ZERO
+            }
             // No further byte is read; `cut` resets the connection.
             Wire::Cut => std::future::pending().await,
             Wire::Late(late) => late / 2,
@@ -289,10 +295,10 @@ async fn read(
                 let takes = Duration::from_secs(1) * u32::try_from(length).expect("a chunk") / rate;
                 last_due.saturating_duration_since(Instant::now()) + takes
             }
-            Wire::Narrow(_) | Wire::Open | Wire::Stalled => Duration::ZERO,
+            Wire::Narrow(_) | Wire::Corrupt | Wire::Open | Wire::Stalled => Duration::ZERO,
         };
         last_due = Instant::now() + late;
-        if chunks.send((last_due, chunk.to_owned())).await.is_err() {
+        if chunks.send((last_due, chunk)).await.is_err() {
             return;
         }
     }

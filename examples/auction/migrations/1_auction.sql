@@ -1,5 +1,11 @@
 CREATE TABLE accounts (
-    name TEXT PRIMARY KEY,
+    -- 1 to 30 characters, without controls, and without spaces around them
+    name TEXT PRIMARY KEY CHECK (
+        length(name) BETWEEN 1 AND 30
+        AND name = trim(name)
+        AND name NOT GLOB '*[' || char(1) || '-' || char(31) || char(127) || ']*'
+        AND instr(name, char(0)) = 0
+    ),
     password TEXT NOT NULL,
     is_auctioneer BOOLEAN NOT NULL DEFAULT FALSE,
     is_removed BOOLEAN NOT NULL DEFAULT FALSE

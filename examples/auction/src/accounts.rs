@@ -14,7 +14,6 @@ pub struct Account {
     password: String,
 }
 
-/// The log-in form.
 #[derive(Deserialize)]
 pub struct LogIn {
     name: String,
@@ -42,10 +41,9 @@ impl Authenticator for Auction {
             return Ok(blocking(verify).await?.is_ok().then_some(account));
         }
         let hash = blocking(move || Argon2::default().hash_password(&password)).await??;
-        // Returns no row if the account was removed.
-        let sign_up = "INSERT INTO accounts (name, password, is_auctioneer)
-                       VALUES (?, ?, NOT EXISTS (SELECT 1 FROM accounts))
-                       ON CONFLICT DO NOTHING RETURNING *";
+        // Returns no row if the account was removed, or the table's checks refuse its name.
+        let sign_up = "INSERT OR IGNORE INTO accounts (name, password, is_auctioneer)
+                       VALUES (?, ?, NOT EXISTS (SELECT 1 FROM accounts)) RETURNING *";
         let sign_up = query_as(sign_up).bind(form.name).bind(hash.to_string());
         Ok(sign_up.fetch_optional(&self.database).await?)
     }

@@ -34,6 +34,9 @@ impl Bidder {
         if let Some(topic) = self.watched.take() {
             ctx.leave(topic.group()).await?;
         }
+        if self.auction.lot(lot).await?.is_none() {
+            return Ok(Err(Refusal::NoSuchLot)); // its topic would be stored for a day
+        }
         let name = format!("lot.{lot}");
         let topic = self.watched.insert(ctx.channels().topic(&name)?);
         let others = ctx.channels().members(topic.name()).await?;

@@ -50,7 +50,6 @@ async fn log_out(auth: AuthSession<Auction>) -> Result<()> {
     Ok(auth.log_out().await?)
 }
 
-/// The form of a new lot.
 #[derive(Deserialize)]
 struct NewLot {
     title: String,

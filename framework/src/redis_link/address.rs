@@ -159,11 +159,13 @@ impl Address {
     ) -> Result<Dialed, ConnectError> {
         let activity = Activity::new();
         let stream = Stream::new(stream, activity.clone(), inbox.clone());
+        let decoded = activity.clone();
         let config = AsyncConnectionConfig::new()
             // The sender of each command sets its deadline.
             .set_response_timeout(None)
             .set_pipeline_buffer_size(PIPELINE)
             .set_push_sender(move |push: PushInfo| {
+                decoded.record_decoded();
                 inbox.take(push.kind, push.data);
                 Ok::<_, std::convert::Infallible>(())
             });

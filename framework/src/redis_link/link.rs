@@ -155,6 +155,8 @@ impl Down {
 enum End {
     Closed,
     Silent,
+    /// Bytes arrive, and make no whole value.
+    Undecodable,
     /// It leads to the wrong server, for this reason.
     Wrong(Arc<str>),
 }
@@ -418,6 +420,7 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
         let mut why: Arc<str> = match &end {
             End::Closed => "the connection was closed".into(),
             End::Silent => "Redis stopped responding".into(),
+            End::Undecodable => "what Redis sends cannot be decoded; check what is between".into(),
             End::Wrong(reason) => reason.clone(),
         };
         let mut is_known = false;
@@ -534,11 +537,11 @@ impl Dialer {
     }
 }
 
-/// Waits until the connection is closed, or silent for too long.
+/// Waits until the connection is closed, silent for too long, or sends no whole value for as long.
 ///
-/// Any byte is a sign of life: the response to a ping waits behind all messages that Redis has
-/// queued for this process, and closing a busy connection would lose them and make the next one
-/// busier.
+/// Any byte is a sign of life, and so is any push: the response to a ping waits behind all messages
+/// that Redis has queued for this process, and closing a busy connection would lose them and make the
+/// next one busier. But bytes alone may belong to a value that never ends, if the stream is corrupt.
 async fn listen(up: &Up, silence: Duration) -> End {
     let Up {
         connection,
@@ -554,15 +557,23 @@ async fn listen(up: &Up, silence: Duration) -> End {
         if silent >= silence {
             return End::Silent;
         }
-        if silent < PING_EVERY {
+        if silent < PING_EVERY && activity.last_decoded().elapsed() < silence / 2 {
             continue;
         }
         let mut connection = connection.clone();
         tokio::select! {
+            biased;
             () = activity.ended() => return End::Closed,
-            // The activity has recorded any response.
-            _ = async { redis::cmd("PING").exec_async(&mut connection).await } => {}
-            () = sleep(silence.saturating_sub(silent)) => {}
+            // An error of Redis is a response too. That of a lost connection ends the loop above.
+            _ = async { redis::cmd("PING").exec_async(&mut connection).await } => {
+                activity.record_decoded();
+            }
+            () = sleep(silence.saturating_sub(silent)) => {
+                let is_silent = activity.last_received().elapsed() >= silence;
+                if !is_silent && activity.last_decoded().elapsed() >= silence {
+                    return End::Undecodable;
+                }
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The byte stream of one connection: when bytes last arrived, and back-pressure on reading.
+//! The byte stream of one connection: when bytes last arrived, when they last made a whole value, and
+//! back-pressure on reading.
 
 use redis::{PushKind, Value};
 use std::{
@@ -18,12 +19,14 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// The state of one connection's stream: when bytes last arrived, and whether the peer has closed
-/// it.
+/// The state of one connection's stream: when bytes last arrived, when they last made a whole value,
+/// and whether the peer has closed it.
 pub(crate) struct Activity {
     opened: Instant,
     /// When bytes last arrived, in milliseconds after `opened`.
     received_at: AtomicU64,
+    /// When a push or the response to a ping last arrived, in milliseconds after `opened`.
+    decoded_at: AtomicU64,
     /// When this process last had a read backlog, in milliseconds after `opened`; [`NEVER`] if it
     /// has had none.
     backlog_at: AtomicU64,
@@ -36,6 +39,7 @@ impl Activity {
         Arc::new(Self {
             opened: Instant::now(),
             received_at: AtomicU64::new(0),
+            decoded_at: AtomicU64::new(0),
             backlog_at: AtomicU64::new(NEVER),
             has_ended: AtomicBool::new(false),
             ended: Notify::new(),
@@ -45,6 +49,21 @@ impl Activity {
     /// Returns when bytes last arrived; the time of opening if none have.
     pub(crate) fn last_received(&self) -> Instant {
         self.opened + Duration::from_millis(self.received_at.load(Ordering::Relaxed))
+    }
+
+    /// Returns when a push or the response to a ping last arrived; the time of opening if none has.
+    pub(super) fn last_decoded(&self) -> Instant {
+        self.opened + Duration::from_millis(self.decoded_at.load(Ordering::Relaxed))
+    }
+
+    /// Records that a push or the response to a ping has arrived.
+    pub(super) fn record_decoded(&self) {
+        self.decoded_at.store(self.now(), Ordering::Relaxed);
+    }
+
+    fn now(&self) -> u64 {
+        let millis = self.opened.elapsed().as_millis();
+        u64::try_from(millis).unwrap_or(NEVER - 1).min(NEVER - 1)
     }
 
     /// Waits until the connection has ended: closed, reset, or failed. Everything received before
@@ -71,8 +90,7 @@ impl Activity {
     }
 
     fn record_read(&self, had_backlog: bool) {
-        let millis = self.opened.elapsed().as_millis();
-        let millis = u64::try_from(millis).unwrap_or(NEVER - 1).min(NEVER - 1);
+        let millis = self.now();
         self.received_at.store(millis, Ordering::Relaxed);
         if had_backlog {
             self.backlog_at.store(millis, Ordering::Relaxed);
