@@ -54,7 +54,7 @@ test("requests get their results, errors and events, and probes a reply; a log-o
   assert.match(reason, /cents/);
 
   // A probe follows only when the one before was answered.
-  await page.until("probes > 3");
+  await page.until("probes > 1");
   assert.deepEqual(await page.evaluate("states"), ["connecting", "open"]);
 
   await page.evaluate("logOut()");
