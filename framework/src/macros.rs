@@ -177,15 +177,15 @@ pub use seaway_macros::HttpConsumer;
 /// middleware around the consumer.
 ///
 /// Fields are set in order of declaration, so the value of a `#[default(…)]` may use the fields
-/// above it. Groups, presences and topics are joined last: a client that is rejected by another field has joined no
-/// group.
+/// above it. Groups, presences and topics are joined last: a client that is rejected by another field
+/// has joined no group.
 ///
 /// # Groups
 ///
 /// A name in braces is a field that is not a group, formatted with `Display`, or else a path
 /// parameter. Path parameters are known only where the consumer is routed, so the compiler cannot
-/// check their names: for an unknown one the client gets 500, and the log names the struct, the
-/// group, its fields and the path parameters. The struct's event type is that of its first group,
+/// check their names: a server whose routes do not have one does not start. Inside another server the
+/// client gets 500, and the log names the struct, the group, its fields and the path parameters. The struct's event type is that of its first group,
 /// presence or topic: for a `Topic<LotEvent>` it is [`TopicEvent<LotEvent>`](crate::TopicEvent).
 /// Without one it is [`NoEvent`](crate::NoEvent), or the type in
 /// `#[consumer(event = ChatEvent)]` on the struct.

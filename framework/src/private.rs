@@ -102,8 +102,9 @@ pub async fn send_event<E: Event>(ctx: &Context<E>, event: Shared<E>) -> crate::
     }
 }
 
-/// Sends an event over a stream as it is, unless it is of a type that `E` does not know. An event of
-/// a topic has its position as its id.
+/// Sends an event over a stream as it is, unless it is of a type that `E` does not know.
+///
+/// An event of a topic has its position as its id.
 pub async fn stream_event<E: Event>(stream: &Sse, event: Shared<E>) -> crate::Result<()> {
     if event.is_other() {
         return Ok(());

@@ -164,6 +164,8 @@ impl RequiredState {
     /// Puts these requirements below a route, which provides its parameters.
     pub(crate) fn at(mut self, route: &str) -> Self {
         let has = |name: &str| {
+            // `{{` is a literal brace.
+            let route = route.replace("{{", "");
             let mut segments = route.split('{').skip(1);
             segments.any(|segment| {
                 let param = segment.split('}').next().unwrap_or_default();
@@ -254,6 +256,7 @@ mod tests {
             assert!(needs().at(route).is_empty(), "{route}");
         }
         assert!(needs().at("/ws").at("/{room}").is_empty());
+        assert!(!needs().at("/{{room}}").is_empty());
         assert_eq!(
             needs().at("/ws/{rooms}").check().unwrap_err().to_string(),
             r#"Room at /ws/{rooms} needs the path parameter "room": route it under a path with {room}"#

@@ -104,8 +104,9 @@ function follow(name, id) {
 async function ask(type, fields) {
   try {
     return await socket.request(type, fields);
-  } catch ({ failure }) {
-    const { error } = failure;
+  } catch (thrown) {
+    if (!thrown.failure) throw thrown;
+    const { error } = thrown.failure;
     const [kind, value] = typeof error === "string" ? [error] : Object.entries(error ?? {})[0] ?? [];
     tell(REFUSALS[kind]?.(value) ?? "That did not work; try again.");
   }
@@ -122,7 +123,10 @@ async function post(url, form) {
 /** Shows the forms of whoever is logged in, and connects. */
 async function enter() {
   const answer = await fetch("/me").catch(() => null);
-  if (!answer?.ok) return setTimeout(enter, 1000);
+  if (!answer?.ok) {
+    tell("The server does not answer, trying again…");
+    return setTimeout(enter, 1000 + 4000 * Math.random()); // not all pages at once
+  }
   me = await answer.json();
   $("#me").textContent = me?.name ?? "";
   for (const id of ["#me", "#logout"]) $(id).hidden = !me;

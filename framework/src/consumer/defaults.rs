@@ -4,17 +4,29 @@
 use crate::{
     channels::{Channels, Event, Missed, Shared},
     error::{Error, ErrorKind},
-    log_limit::log_limited,
     message::Close,
 };
-use std::fmt;
+use std::{
+    any::{TypeId, type_name},
+    collections::BTreeSet,
+    fmt,
+    sync::Mutex,
+};
 
-/// Logs that a consumer which has joined a group has no hook for its events, unless its type of events
-/// has no variant for this one either.
+/// Logs once for a type of events that a consumer in a group has no hook for them, unless the type has
+/// no variant for this one either.
 pub(crate) fn ignore_event<E: Event>(event: &Shared<E>) {
-    if !event.is_other() {
-        log_limited!(
-            warn,
+    static LOGGED: Mutex<BTreeSet<TypeId>> = Mutex::new(BTreeSet::new());
+    if event.is_other() {
+        return;
+    }
+    let is_first = LOGGED
+        .lock()
+        .expect("no code panics while it holds this lock")
+        .insert(TypeId::of::<E>());
+    if is_first {
+        tracing::warn!(
+            event = type_name::<E>(),
             "dropped an event: the consumer is in a group and has no hook for events; add `forward` \
              to #[consumer], a method with #[on], or `event`, an empty one if it only sends"
         );

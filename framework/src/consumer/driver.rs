@@ -215,7 +215,7 @@ impl<H: Hooks> Driver<H> {
                     error,
                     during = %trigger,
                     error = %format_args!("{error:#}"),
-                    "a hook failed; the WebSocket is closed with 1011"
+                    "a hook failed"
                 );
                 Flow::Break(Err(error.logged().into()))
             }

@@ -23,6 +23,9 @@ use tokio::{
 
 /// How long a connection may be silent before it is pinged.
 const PING_EVERY: Duration = Duration::from_secs(2);
+/// How long bytes may arrive that make no push and no response to a ping: the response may wait behind
+/// large values on a slow network.
+const UNDECODED: Duration = Duration::from_secs(30);
 /// If nothing listens at the address within this time after the end of a connection, the server has
 /// ended with it. While a server shuts down, its kernel may still accept connections and close
 /// them.
@@ -420,7 +423,9 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
         let mut why: Arc<str> = match &end {
             End::Closed => "the connection was closed".into(),
             End::Silent => "Redis stopped responding".into(),
-            End::Undecodable => "what Redis sends cannot be decoded; check what is between".into(),
+            End::Undecodable => {
+                "what arrives is not what Redis sends; check the proxy between".into()
+            }
             End::Wrong(reason) => reason.clone(),
         };
         let mut is_known = false;
@@ -537,7 +542,7 @@ impl Dialer {
     }
 }
 
-/// Waits until the connection is closed, silent for too long, or sends no whole value for as long.
+/// Waits until the connection is closed, silent for too long, or sends no whole value for longer.
 ///
 /// Any byte is a sign of life, and so is any push: the response to a ping waits behind all messages
 /// that Redis has queued for this process, and closing a busy connection would lose them and make the
@@ -570,7 +575,7 @@ async fn listen(up: &Up, silence: Duration) -> End {
             }
             () = sleep(silence.saturating_sub(silent)) => {
                 let is_silent = activity.last_received().elapsed() >= silence;
-                if !is_silent && activity.last_decoded().elapsed() >= silence {
+                if !is_silent && activity.last_decoded().elapsed() >= silence.max(UNDECODED) {
                     return End::Undecodable;
                 }
             }
