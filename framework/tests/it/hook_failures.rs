@@ -6,9 +6,9 @@ use crate::{
 };
 use http::Request;
 use seaway::{
-    ApplicationExt, Channels, Context, Error, Event, Group, Handshake, Message, Rejection, Result,
-    WebSocketConsumer, consumer, consumer::Trigger, middleware::Provide,
-    routing::ProtocolTypeRouter, testing::WebSocketCommunicator,
+    ApplicationExt, BoxApplication, Channels, Context, Error, Event, Group, Handshake, Message,
+    Rejection, Result, WebSocketConsumer, consumer, consumer::Trigger, middleware::Provide,
+    protocol::WebSocket, routing::ProtocolTypeRouter, testing::WebSocketCommunicator,
 };
 
 /// The events of the auction.
@@ -85,6 +85,12 @@ impl WebSocketConsumer for Deaf {
     }
 }
 
+async fn enter(app: &BoxApplication<WebSocket>) -> WebSocketCommunicator {
+    let mut client = WebSocketCommunicator::open(app, Request::get("/"));
+    assert_eq!(client.status().await, 101);
+    client
+}
+
 async fn raise(channels: &Channels) {
     let lots = channels.group("lots").unwrap();
     lots.send(&LotEvent::Raised { cents: 7 }).await.unwrap();
@@ -130,8 +136,7 @@ async fn the_line_of_a_failed_hook_names_what_it_handled_and_does_not_wait_for_t
 async fn an_event_that_could_not_be_handled_is_named() {
     let (log, channels) = (Log::listen(), Channels::in_memory());
     let app = Bidder::application(&channels).boxed();
-    let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
-    assert_eq!(client.status().await, 101);
+    let mut client = enter(&app).await;
 
     raise(&channels).await;
 
@@ -145,8 +150,7 @@ async fn an_event_that_could_not_be_handled_is_named() {
 async fn failed_gets_the_type_of_the_message_or_event() {
     let (channels, recorder) = (Channels::in_memory(), Recorder::default());
     let app = Calm::application(&channels).with(Provide(recorder.clone()));
-    let mut client = WebSocketCommunicator::open(&app.boxed(), Request::get("/"));
-    assert_eq!(client.status().await, 101);
+    let mut client = enter(&app.boxed()).await;
 
     client.send(r#"{"type":"bid"}"#).await;
     recorder.wait_for(1).await;
@@ -166,8 +170,7 @@ async fn failed_gets_the_type_of_the_message_or_event() {
 async fn an_event_for_a_consumer_without_a_hook_is_dropped_with_a_warning() {
     let (log, channels) = (Log::listen(), Channels::in_memory());
     let app = Deaf::application(&channels).boxed();
-    let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
-    assert_eq!(client.status().await, 101);
+    let mut client = enter(&app).await;
 
     raise(&channels).await;
 
