@@ -88,6 +88,7 @@ async fn a_socket_gets_replies_under_their_ids_and_the_end_of_a_lot() {
     )
     .await;
 
+    let last_reply = "heard.findLast(({ type }) => type === 'reply')";
     for (request, reply) in [
         (
             json!({ "type": "bid", "id": "a", "lot": 1, "cents": 0 }),
@@ -100,11 +101,11 @@ async fn a_socket_gets_replies_under_their_ids_and_the_end_of_a_lot() {
     ] {
         ana.eval(&format!("bidder.send(JSON.stringify({request}))"))
             .await;
-        ana.wait_for_value("heard.at(-1)", &reply).await;
+        ana.wait_for_value(last_reply, &reply).await;
     }
     ana.eval("bidder.send('{\"type\":\"bid\",\"id\":8}')").await;
-    ana.wait_for("heard.at(-1).id === 8").await;
-    let fault = ana.eval("heard.at(-1).fault.kind").await;
+    ana.wait_for(&format!("{last_reply}.id === 8")).await;
+    let fault = ana.eval(&format!("{last_reply}.fault.kind")).await;
     assert_eq!(fault, "malformed");
     opens(&ana, "sextant", 1).await;
     let ends = "heard.filter(({ event }) => event?.type === 'lot.ended' && event.id === 2).length";
@@ -152,6 +153,37 @@ async fn a_bidder_who_was_offline_sees_the_bids_that_were_missed() {
     page_shows(&bo, "price", "7.00 by ana").await;
     bids(&bo, "8").await;
     page_shows(&ana, "price", "8.00 by bo").await;
+}
+
+#[tokio::test]
+async fn a_bidder_who_comes_back_to_a_lot_sees_the_bids_that_were_missed() {
+    let auction = Server::example_with_data("auction").await;
+    let browser = Browser::new().await;
+    let (ana, bo) = (browser.page().await, browser.page().await);
+    for (page, name) in [(&ana, "ana"), (&bo, "bo")] {
+        page.goto(&auction.page("/")).await;
+        signs_in(page, name).await;
+    }
+    opens(&ana, "compass", 600).await;
+    for page in [&ana, &bo] {
+        watches(page).await;
+    }
+    bids(&ana, "5").await;
+    bids_listed(&bo, &["5.00 by ana"]).await;
+    opens(&ana, "sextant", 600).await;
+    page_shows(&bo, "title", "sextant").await;
+    watches(&bo).await;
+    let older = "#lots > :last-child";
+    ana.type_text(&format!("{older} .bid input"), "6").await;
+    ana.click(&format!("{older} .bid button")).await;
+    says(&ana, "Your bid of 6.00 is the highest.").await;
+
+    bo.click(&format!("{older} .watch")).await;
+
+    let listed = "[...document.querySelectorAll('#lots > :last-child .bids li')]
+        .map((bid) => bid.textContent)";
+    bo.wait_for_value(listed, &json!(["6.00 by ana", "5.00 by ana"]))
+        .await;
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ export type { Stop } from "./listeners.js";
 export type { Options } from "./options.js";
 export type { Presence, PresenceChange, Present } from "./presence.js";
 export { RequestError, type RequestFailure } from "./requests.js";
-export type { AnySchema, EventOf, RequestName, RequestPart, Schema } from "./schema.js";
+export type { AnySchema, EventOf, ParamsOf, RequestName, RequestPart, Schema } from "./schema.js";
 export type { Socket } from "./socket.js";
 export type { State } from "./state.js";
 export type { Position, Recovered, Topic } from "./topic.js";

@@ -34,3 +34,11 @@ export type RequestName<S extends Schema> = keyof S["requests"] & string;
 /** One part of a request: `params`, `ok` or `error`. */
 export type RequestPart<S extends Schema, R extends RequestName<S>, P extends string> =
   S["requests"][R] extends Record<P, infer T> ? T : never;
+
+/**
+ * The parameters of a request. One that may be left out may also be `undefined`, which is not sent.
+ */
+export type ParamsOf<S extends Schema, R extends RequestName<S>> =
+  OrUndefined<RequestPart<S, R, "params">>;
+
+type OrUndefined<P> = { [K in keyof P]: P extends Required<Pick<P, K>> ? P[K] : P[K] | undefined };

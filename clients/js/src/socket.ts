@@ -7,7 +7,7 @@ import type { Options } from "./options.js";
 import { isPresenceMessage, Presence } from "./presence.js";
 import { Queue, type Queued } from "./queue.js";
 import { Requests, type Reply } from "./requests.js";
-import type { AnySchema, EventOf, RequestName, RequestPart, Schema } from "./schema.js";
+import type { AnySchema, EventOf, ParamsOf, RequestName, RequestPart, Schema } from "./schema.js";
 import { openSse } from "./sse.js";
 import type { State } from "./state.js";
 import { isTopicMessage, Topics, type Topic } from "./topic.js";
@@ -113,7 +113,7 @@ export class Socket<S extends Schema = AnySchema> {
    */
   request<R extends RequestName<S>>(
     type: R,
-    params: RequestPart<S, R, "params">,
+    params: ParamsOf<S, R>,
     options: { timeout?: number } = {},
   ): Promise<RequestPart<S, R, "ok">> {
     const timeout = options.timeout ?? this.#options.requestTimeout ?? 10_000;

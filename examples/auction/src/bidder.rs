@@ -4,7 +4,7 @@ use crate::{
     accounts::Account,
     auction::{Auction, Lot, LotEvent, Refusal},
 };
-use seaway::{Context, Positions, Result, Topic, TopicEvent, WebSocketConsumer, consumer};
+use seaway::{Context, Position, Result, Topic, TopicEvent, WebSocketConsumer, consumer};
 
 /// One open tab of a bidder. It gets the events of all lots, and the bids on one.
 #[derive(WebSocketConsumer)]
@@ -15,9 +15,6 @@ pub struct Bidder {
     auction: Auction,
     #[topic("lots")]
     _lots: Topic<LotEvent>,
-    /// Where the client was in each topic, if it comes back.
-    #[query]
-    resume: Option<Positions>,
     #[default]
     watched: Option<Topic<LotEvent>>,
 }
@@ -30,6 +27,7 @@ impl Bidder {
         &mut self,
         ctx: &mut Context<TopicEvent<LotEvent>>,
         lot: i64,
+        since: Option<Position>,
     ) -> Result<Result<(Lot, u64), Refusal>> {
         if let Some(topic) = self.watched.take() {
             ctx.leave(topic.group()).await?;
@@ -37,11 +35,10 @@ impl Bidder {
         if self.auction.lot(lot).await?.is_none() {
             return Ok(Err(Refusal::NoSuchLot)); // its topic would be stored for a day
         }
-        let name = format!("lot.{lot}");
-        let topic = self.watched.insert(ctx.channels().topic(&name)?);
+        let topic = ctx.channels().topic(&format!("lot.{lot}"))?;
+        let topic = self.watched.insert(topic);
         let others = ctx.channels().members(topic.name()).await?;
-        let since = self.resume.as_ref().and_then(|all| all.get(&name));
-        ctx.resume(topic, since.cloned()).await?;
+        ctx.resume(topic, since).await?;
         // Read after joining: later bids arrive as events.
         let lot = self.auction.lot(lot).await?.ok_or(Refusal::NoSuchLot);
         Ok(lot.map(|lot| (lot, others + 1)))

@@ -48,23 +48,27 @@ fn the_types_for_the_browser_are_those_of_the_program() {
 }
 
 #[tokio::test]
-async fn a_bid_reaches_those_who_watch_the_lot() {
+async fn a_bid_reaches_those_who_watch_the_lot_and_those_who_come_back() {
     let auction = auction().await;
     let mut bo = log_in(&auction, "bo").await.websocket("/");
     let mut cy = log_in(&auction, "cy").await.websocket("/");
-    let watch = |lot| json!({ "type": "watch", "id": 7, "lot": lot });
+    let watch = |lot, since| json!({ "type": "watch", "id": 7, "lot": lot, "since": since });
     let bid = |cents| json!({ "type": "bid", "id": "a", "lot": 1, "cents": cents });
 
-    let reply = ask(&mut bo, watch(1)).await;
+    let reply = ask(&mut bo, watch(1, None)).await;
     assert_eq!((&reply["id"], &reply["ok"][1]), (&json!(7), &json!(1)));
     assert_eq!(ask(&mut cy, bid(500)).await["ok"]["bidder"], "cy");
-    assert_eq!(hear(&mut bo, "event").await["event"]["type"], "lot.raised");
+    let seen = hear(&mut bo, "event").await;
+    assert_eq!(seen["event"]["type"], "lot.raised");
     let refusal = ask(&mut bo, bid(500)).await;
     assert_eq!(refusal["error"]["too_low"]["cents"], 500);
 
-    assert_eq!(ask(&mut bo, watch(2)).await["error"], "no_such_lot");
+    assert_eq!(ask(&mut bo, watch(2, None)).await["error"], "no_such_lot");
     assert_eq!(ask(&mut cy, bid(600)).await["id"], "a");
     bo.receive_nothing().await;
+
+    bo.send_json(&watch(1, Some(seen))).await;
+    assert_eq!(hear(&mut bo, "event").await["event"]["cents"], 600);
 }
 
 #[tokio::test]

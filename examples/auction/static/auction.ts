@@ -10,6 +10,8 @@ cents: number, bidder: string | null,
  */
 ends_at: number, is_ended: boolean, };
 
+export type Position = { offset: number, epoch: string, };
+
 export type Refusal = "no_such_lot" | "ended" | { "too_low": { cents: number, } };
 
 /** What the consumer sends and takes. */
@@ -17,7 +19,7 @@ export interface Auction {
   events: { "type": "lot.opened" } & Lot | { "type": "lot.raised" } & Lot | { "type": "lot.ended" } & Lot;
   messages: never;
   requests: {
-    watch: { params: { lot: number, }; ok: [Lot, number]; error: Refusal };
+    watch: { params: { lot: number, since?: Position | null, }; ok: [Lot, number]; error: Refusal };
     bid: { params: { lot: number, cents: number, }; ok: Lot; error: Refusal };
   };
 }

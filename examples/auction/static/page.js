@@ -69,8 +69,10 @@ function draw({ element, lot }) {
 const drawAll = () => lots.forEach(draw);
 
 async function watch(id) {
-  follow(`lot.${id}`, id);
-  const [lot, watchers] = (await ask("watch", { lot: id })) ?? [];
+  const topic = `lot.${id}`;
+  follow(topic, id);
+  const since = socket.topic(topic).position;
+  const [lot, watchers] = (await ask("watch", { lot: id, since })) ?? [];
   if (!lot) return;
   watched = id;
   show(lot);

@@ -4,6 +4,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     name::GroupName,
 };
+use serde::{Deserialize, Deserializer, Serialize, de};
 use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 /// The length of a new epoch.
@@ -30,10 +31,35 @@ const MOST_TOPICS: usize = 100;
 /// assert!("12".parse::<Position>().is_err());
 /// # Ok::<(), seaway::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+///
+/// In JSON it is the object that the browser client has as `topic.position`, so that a client may
+/// send it in a message:
+///
+/// ```
+/// use seaway::channels::Position;
+///
+/// let position: Position = serde_json::from_str(r#"{"offset":12,"epoch":"k3x9"}"#)?;
+/// assert_eq!(position, "12:k3x9".parse()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Position {
     offset: u64,
+    #[cfg_attr(feature = "typescript", ts(type = "string"))]
     epoch: Arc<str>,
+}
+
+impl<'de> Deserialize<'de> for Position {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Unchecked {
+            offset: u64,
+            epoch: String,
+        }
+        let Unchecked { offset, epoch } = Unchecked::deserialize(from)?;
+        Self::new(offset, &epoch).map_err(de::Error::custom)
+    }
 }
 
 impl Position {
@@ -233,6 +259,27 @@ mod tests {
             assert_eq!(parsed.is_ok(), is_valid, "{text:?}");
             if let Ok(position) = parsed {
                 assert_eq!(position.to_string(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_position_in_a_message_is_checked() {
+        for (json, is_valid) in [
+            (r#"{"offset":18446744073709551615,"epoch":"k3x9"}"#, true),
+            (r#"{"offset":18446744073709551616,"epoch":"k3x9"}"#, false),
+            (r#"{"offset":-1,"epoch":"k3x9"}"#, false),
+            (r#"{"offset":1.5,"epoch":"k3x9"}"#, false),
+            (r#"{"offset":1,"epoch":"k3:x9"}"#, false),
+            (r#"{"offset":1,"epoch":""}"#, false),
+            (r#"{"offset":1}"#, false),
+            (r#""1:k3x9""#, false),
+        ] {
+            let parsed = serde_json::from_str::<Position>(json);
+
+            assert_eq!(parsed.is_ok(), is_valid, "{json}");
+            if let Ok(position) = parsed {
+                assert_eq!(serde_json::to_string(&position).unwrap(), json);
             }
         }
     }

@@ -51,7 +51,7 @@ fn events(consumer: &Consumer) -> Option<TokenStream> {
 }
 
 /// Generates the description of one type of message. Its parameters are a struct, which exists only
-/// to be described.
+/// to be described. An `Option` may be left out, as serde allows.
 fn message(message: &Message) -> TokenStream {
     let tag = &message.tag;
     let span = at(&message.method.name);
@@ -64,7 +64,7 @@ fn message(message: &Message) -> TokenStream {
             });
             let definition = quote_spanned! {span=>
                 #[derive(::seaway::typescript::TS)]
-                #[ts(crate = "::seaway::typescript::ts_rs")]
+                #[ts(crate = "::seaway::typescript::ts_rs", optional_fields = nullable)]
                 #[allow(dead_code)]
                 struct Parameters { #(#fields),* }
             };

@@ -10,6 +10,7 @@ socket.on("lot.raised", ({ cents, bidder }) => [cents.toFixed(), bidder?.length]
 socket.on("lot.razed", () => {});
 
 const watched: Promise<[Lot, number]> = socket.request("watch", { lot: 7 });
+void socket.request("watch", { lot: 7, since: socket.topic("lot.7").position });
 const raised: Promise<Lot> = socket.request("bid", { lot: 7, cents: 995 });
 // @ts-expect-error: the cents are missing
 void socket.request("bid", { lot: 7 });
