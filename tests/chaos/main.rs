@@ -4,4 +4,5 @@
 //! faults, in the other one, measure times.
 
 mod presence;
+mod slow_reader;
 mod topics;
