@@ -4,11 +4,43 @@ use crate::error::{Error, ErrorKind, Result};
 use pin_project_lite::pin_project;
 use std::{
     any::Any,
+    cell::Cell,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, ready},
+    thread,
 };
+
+thread_local! {
+    /// The `type` that was being handled when a panic began to unwind.
+    static PANICKED_IN: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// A method that handles a message or event of this `type`, from before its call until its end. The
+/// macros' code creates it; the error of the method, or its panic, gets the type.
+#[derive(Debug)]
+pub struct Handling(&'static str);
+
+impl Handling {
+    /// Returns it before the call.
+    pub fn of(name: &'static str) -> Self {
+        Self(name)
+    }
+
+    /// Returns the outcome of the call, whose error gets the type.
+    pub fn end(self, outcome: crate::Result<()>) -> crate::Result<()> {
+        outcome.map_err(|error| Error::from(error).while_handling(self.0).into())
+    }
+}
+
+impl Drop for Handling {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            PANICKED_IN.set(Some(self.0));
+        }
+    }
+}
 
 /// Runs the user's code; a panic becomes an error, also one in the function that creates the
 /// future.
@@ -65,8 +97,9 @@ fn panicked(panic: &(dyn Any + Send)) -> Error {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
-    Error::new(
-        ErrorKind::User,
-        format!("the application panicked: {message}"),
-    )
+    let error = Error::new(ErrorKind::User, format!("panicked: {message}"));
+    match PANICKED_IN.take() {
+        Some(name) => error.while_handling(name),
+        None => error,
+    }
 }

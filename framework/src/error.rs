@@ -54,8 +54,8 @@ struct Inner {
 
 /// Any error, as an application's code returns it.
 ///
-/// `?` makes it of any [`std::error::Error`], of [`Error`], of [`BoxError`], of `anyhow::Error`, and
-/// of a text. The [kind](Error::kind) is that of the `Error` which it is or wraps, however deep, and
+/// `?` converts any [`std::error::Error`], [`Error`], [`BoxError`], `anyhow::Error`,
+/// [`Rejection`](crate::Rejection) and text to it. The [kind](Error::kind) is that of the `Error` which it is or wraps, however deep, and
 /// otherwise [`ErrorKind::Io`] for a [`std::io::Error`] and [`ErrorKind::User`] for all others.
 ///
 /// ```
@@ -82,8 +82,8 @@ struct Inner {
 /// # });
 /// ```
 ///
-/// It does not implement [`std::error::Error`] itself, as `anyhow::Error` does not: it could not be
-/// made of every other error then. Where such an error is needed, convert it:
+/// It does not implement [`std::error::Error`] itself, as `anyhow::Error` does not: then it could not be
+/// converted from every other error. Where such an error is needed, convert it:
 /// `.map_err(seaway::Error::from)?`. It has all methods of [`Error`]. An axum handler may return it:
 /// it has the response of a [`Rejection`](crate::Rejection).
 pub struct AnyError(Error);
@@ -242,6 +242,11 @@ impl Error {
 
     /// Returns the failure to read a request body that caused this error, if one did.
     pub(crate) fn body_error(&self) -> Option<&BodyError> {
+        self.find_source()
+    }
+
+    /// Returns the first of its sources that has this type.
+    pub(crate) fn find_source<T: StdError + 'static>(&self) -> Option<&T> {
         let mut cause: Option<&(dyn StdError + 'static)> = self.source();
         while let Some(error) = cause {
             if let Some(found) = error.downcast_ref() {

@@ -1,8 +1,11 @@
 //! Items that the macros' code refers to. Not a public API: they change without notice.
 
-pub use crate::consumer::{
-    GroupField,
-    request::{Request, Requests, reply, reply_nested, send_reply},
+pub use crate::{
+    catch_panic::Handling,
+    consumer::{
+        GroupField,
+        request::{Request, Requests, reply, reply_nested, send_reply},
+    },
 };
 pub use serde;
 
@@ -10,7 +13,7 @@ use crate::{
     channels::{Event, Position, Shared},
     codec::{FromMessage, Json},
     consumer::{
-        Context, FromHandshake, HttpConsumer, Sse, SseEvent, WebSocketConsumer, ignore_event,
+        Context, FromHandshake, HttpConsumer, Reply, Sse, SseEvent, WebSocketConsumer, ignore_event,
     },
     error::{AnyError, Error, ErrorKind, Result},
     extract::FromScope,
@@ -67,6 +70,40 @@ impl<E: Into<AnyError>> HookOutput for Result<(), E> {
     }
 }
 
+/// What `connect` returns.
+#[diagnostic::on_unimplemented(
+    message = "`connect` returns a `Result` with the consumer, and not `{Self}`",
+    label = "write `-> Result<Self, seaway::Rejection>`",
+    note = "the error of the result may be of any type that `?` converts to `seaway::Rejection`: one that implements `std::error::Error`, as with thiserror"
+)]
+pub trait ConnectOutput<C> {
+    fn into_result(self) -> Result<C, Rejection>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<C, E: Into<Rejection>> ConnectOutput<C> for Result<C, E> {
+    fn into_result(self) -> Result<C, Rejection> {
+        self.map_err(Into::into)
+    }
+}
+
+/// What `handle` returns.
+#[diagnostic::on_unimplemented(
+    message = "`handle` returns a `Result` with a `Reply`, and not `{Self}`",
+    label = "write `-> seaway::Result<seaway::Reply>`",
+    note = "the error of the result may be a `seaway::Rejection`, or of any type that `?` converts to `seaway::AnyError`: one that implements `std::error::Error`, as with thiserror"
+)]
+pub trait HandleOutput {
+    fn into_result(self) -> crate::Result<Reply>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<AnyError>> HandleOutput for Result<Reply, E> {
+    fn into_result(self) -> crate::Result<Reply> {
+        self.map_err(Into::into)
+    }
+}
+
 /// A context or handshake that a method takes, where the consumer has a `Given` one.
 #[diagnostic::on_unimplemented(
     message = "this consumer has a `{Given}`, not a `{Self}`",
@@ -81,11 +118,6 @@ impl<T> Taken<T> for T {
     fn take(given: &mut T) -> &mut T {
         given
     }
-}
-
-/// Adds the `type` of the message or event to the error of its method.
-pub fn handled(name: &'static str, outcome: crate::Result<()>) -> crate::Result<()> {
-    outcome.map_err(|error| Error::from(error).while_handling(name).into())
 }
 
 /// Drops an event for which a stream has no method.

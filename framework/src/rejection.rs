@@ -124,16 +124,38 @@ impl<E: Into<BoxError>> From<E> for Rejection {
     }
 }
 
-/// As for the error that it is made of.
+/// As for the error that it wraps.
 impl From<AnyError> for Rejection {
     fn from(error: AnyError) -> Self {
         Self::of(&error)
     }
 }
 
+/// So that `?` in an HTTP consumer's `handle` responds with a rejection.
+impl From<Rejection> for AnyError {
+    fn from(rejection: Rejection) -> Self {
+        Error::user(RejectionError(rejection)).into()
+    }
+}
+
+/// A rejection on its way through functions that return errors.
+#[derive(Debug)]
+struct RejectionError(Rejection);
+
+impl fmt::Display for RejectionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rejected with status {}", self.0.status)
+    }
+}
+
+impl std::error::Error for RejectionError {}
+
 impl Rejection {
     /// Returns the rejection for an error, and logs a failure.
     fn of(error: &Error) -> Self {
+        if let Some(RejectionError(rejection)) = error.find_source() {
+            return rejection.clone();
+        }
         if let Some(broken) = error.body_error() {
             let status = match broken {
                 BodyError::Broken(_) => StatusCode::BAD_REQUEST,

@@ -202,8 +202,10 @@ impl<H: Hooks> Driver<H> {
 
     /// Decides whether the connection continues after a hook.
     async fn conclude(&mut self, mut handled: Handled, mut trigger: Trigger) -> Flow {
-        if let Handled::Failed(error) = handled {
+        if let Handled::Failed(error) | Handled::Panicked(error) = &handled {
             trigger = trigger.with_name(error.handled());
+        }
+        if let Handled::Failed(error) = handled {
             // Boxed: few hooks fail.
             handled = Box::pin(self.handle_error(error, trigger)).await;
         }

@@ -36,6 +36,12 @@ impl Bidder {
         Err("the database is on fire")?
     }
 
+    #[on_message("wave")]
+    async fn wave(&mut self) {
+        tokio::task::yield_now().await;
+        panic!("no hands");
+    }
+
     #[on("lot.raised")]
     fn raised(&mut self) -> Result<()> {
         Err("nobody is to know")?
@@ -113,6 +119,11 @@ async fn the_line_of_a_failed_hook_names_what_it_handled_and_does_not_wait_for_t
             r#"{"type":"ask","id":1}"#,
             r#"during=message "ask""#,
             "the database is on fire",
+        ),
+        (
+            r#"{"type":"wave"}"#,
+            r#"during=message "wave""#,
+            "panicked: no hands",
         ),
     ] {
         log.clear();

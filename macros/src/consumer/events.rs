@@ -111,7 +111,7 @@ impl OnEvent {
                     .call(&[quote_spanned!(place(argument)=> payload)]);
                 return quote_spanned! {span=>
                     if let ::core::option::Option::Some(payload) = #find {
-                        return ::seaway::__private::handled(#name, #call);
+                        return ::seaway::__private::Handling::of(#name).end(#call);
                     }
                 };
             }
@@ -120,7 +120,7 @@ impl OnEvent {
             let call = self.method.call(&shared);
             quote_spanned! {span=>
                 if #find.is_some() {
-                    return ::seaway::__private::handled(#name, #call);
+                    return ::seaway::__private::Handling::of(#name).end(#call);
                 }
             }
         })
@@ -181,7 +181,7 @@ pub(super) fn handle(consumer: &Consumer) -> Option<TokenStream> {
         let (find, name) = (kind.find(), kind.text());
         quote_spanned! {Span::mixed_site().located_at(kind.span())=>
             if #find.is_some() {
-                return ::seaway::__private::handled(#name, #send);
+                return ::seaway::__private::Handling::of(#name).end(#send);
             }
         }
     });

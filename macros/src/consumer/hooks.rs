@@ -204,7 +204,7 @@ impl Hooks {
             Some(connect) => {
                 let spans = connect.arguments.iter().map(place);
                 let arguments = spans.map(|span| quote_spanned!(span=> handshake));
-                connect.plain_call(&arguments.collect::<Vec<_>>())
+                connect.call_of("ConnectOutput", &arguments.collect::<Vec<_>>())
             }
             None => {
                 let from_handshake = quote!(<Self as ::seaway::FromHandshake<#marker>>);

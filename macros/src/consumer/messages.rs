@@ -144,7 +144,7 @@ impl Message {
     /// Generates the call, whose error has the type of the message.
     fn named_call(&self, arguments: &[TokenStream]) -> TokenStream {
         let (tag, call) = (&self.tag, self.call(arguments));
-        quote_spanned!(at(&self.method.name)=> ::seaway::__private::handled(#tag, #call))
+        quote_spanned!(at(&self.method.name)=> ::seaway::__private::Handling::of(#tag).end(#call))
     }
 
     /// Generates the call, and for a request the reply.

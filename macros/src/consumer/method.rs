@@ -131,12 +131,22 @@ impl Method {
         }
     }
 
+    /// Returns the call, whose value is the `Result` that this trait of `__private` makes from what
+    /// the method returns.
+    pub(super) fn call_of(&self, output: &str, arguments: &[TokenStream]) -> TokenStream {
+        let call = self.plain_call(arguments);
+        // The type that it returns, where the compiler reports that it is another one.
+        let span = self.returns.as_ref().map_or_else(|| at(&self.name), at);
+        let output = Ident::new(output, span);
+        quote_spanned!(span=> ::seaway::__private::#output::into_result(#call))
+    }
+
     /// Returns the call, whose value is a `Result<()>`.
     pub(super) fn call(&self, arguments: &[TokenStream]) -> TokenStream {
-        let call = self.plain_call(arguments);
         if self.returns.is_some() {
-            return quote_spanned!(at(&self.name)=> ::seaway::__private::HookOutput::into_result(#call));
+            return self.call_of("HookOutput", arguments);
         }
+        let call = self.plain_call(arguments);
         quote_spanned! {at(&self.name)=>
             {
                 #call;

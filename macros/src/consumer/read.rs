@@ -9,7 +9,7 @@ use super::{
     role::{self, Role},
     timers::Timer,
 };
-use crate::{mistakes::Mistakes, protocol::Protocol};
+use crate::{mistakes::Mistakes, protocol::Protocol, types};
 use proc_macro2::TokenStream;
 use syn::{Error, FnArg, Generics, Ident, ImplItem, ImplItemFn, ItemImpl, Type};
 
@@ -166,6 +166,16 @@ fn note_misspelt(method: &Method, style: Style, mistakes: &mut Mistakes) {
         let message = format!(
             "`{name}` is not a hook of {kind}. A helper of this name belongs in an `impl` block without #[consumer]"
         );
+        mistakes.note(name, message);
+        return;
+    }
+    let replies = method.returns.as_ref().and_then(types::argument);
+    if style == Style::WebSocket
+        && name == "handle"
+        && replies.is_some_and(|ty| types::is_named(ty, "Reply"))
+    {
+        let message =
+            "`handle` of an HTTP consumer takes `ctx: &mut HttpContext`, by which it replies";
         mistakes.note(name, message);
         return;
     }

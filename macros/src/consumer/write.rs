@@ -82,7 +82,7 @@ fn http(consumer: &Consumer) -> TokenStream {
     let connect = hooks.connect(ty, Protocol::Http);
     let handle = match hooks.get(Hook::Handle) {
         Some(handle) => {
-            let call = handle.plain_call(&[]);
+            let call = handle.call_of("HandleOutput", &[]);
             quote_spanned! {at(&handle.name)=>
                 async fn handle(
                     &mut self,

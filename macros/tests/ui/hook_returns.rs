@@ -1,7 +1,7 @@
 //! A hook returns nothing, or a result whose error `?` converts.
 #![allow(unused_variables)]
 
-use seaway::{Context, WebSocketConsumer, consumer};
+use seaway::{Context, HttpContext, HttpHandshake, WebSocketConsumer, consumer};
 
 #[derive(WebSocketConsumer)]
 struct Chat {}
@@ -14,6 +14,19 @@ impl Chat {
 
     async fn receive(&mut self, ctx: &mut Context, text: String) -> u32 {
         7
+    }
+}
+
+struct Page {}
+
+#[consumer]
+impl Page {
+    async fn connect(handshake: &mut HttpHandshake) -> Self {
+        Page {}
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext) -> seaway::Result<String> {
+        Ok(String::new())
     }
 }
 

@@ -49,4 +49,14 @@ impl Closed {
 #[derive(HttpConsumer)]
 struct NoHandle {}
 
+#[derive(HttpConsumer)]
+struct NoContext {}
+
+#[consumer]
+impl NoContext {
+    async fn handle(&mut self) -> Result<Reply> {
+        todo!()
+    }
+}
+
 fn main() {}

@@ -225,6 +225,93 @@ async fn the_shortest_stream_forwards_all_events() {
     assert_eq!(client.receive_event().await.data, event);
 }
 
+/// An error of the application, which its pages respond to with a status of their own.
+#[derive(Debug)]
+enum StoreError {
+    NotThere,
+    Broken,
+}
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+fn refused(error: StoreError) -> Rejection {
+    match error {
+        StoreError::NotThere => Rejection::from_status(StatusCode::NOT_FOUND),
+        error => error.into(),
+    }
+}
+
+fn look_up(list: &str) -> Result<&'static str, StoreError> {
+    match list {
+        "lobby" => Ok("milk"),
+        "broken" => Err(StoreError::Broken),
+        _ => Err(StoreError::NotThere),
+    }
+}
+
+/// A consumer whose hooks return errors of the application.
+struct List {
+    name: String,
+}
+
+#[consumer]
+impl List {
+    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, StoreError> {
+        let name: String = handshake.param("room").unwrap();
+        match name.as_str() {
+            "refused" => Err(StoreError::Broken),
+            _ => Ok(Self { name }),
+        }
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+        let list = look_up(&self.name).map_err(refused)?;
+        ctx.reply(list)
+    }
+}
+
+/// The same, by the types of the results alone.
+struct Short(String);
+
+#[consumer]
+impl Short {
+    async fn connect(handshake: &mut HttpHandshake) -> Result<Self> {
+        Ok(Self(handshake.param("room")?))
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply, Rejection> {
+        Ok(ctx.reply(look_up(&self.0).map_err(refused)?)?)
+    }
+}
+
+#[tokio::test]
+async fn hooks_return_errors_of_the_application_and_rejections() {
+    let channels = Channels::in_memory();
+    let app = PathRouter::<Http>::new()
+        .route("/lists/{room}", List::application(&channels))
+        .route("/short/{room}", Short::application(&channels))
+        .boxed();
+    for (path, status, body) in [
+        ("/lists/lobby", 200, "milk"),
+        ("/lists/none", 404, "Not Found"),
+        ("/lists/broken", 500, "Internal Server Error"),
+        ("/lists/refused", 500, "Internal Server Error"),
+        ("/short/lobby", 200, "milk"),
+        ("/short/none", 404, "Not Found"),
+    ] {
+        let mut client = HttpCommunicator::open(&app, Request::get(path).body("").unwrap());
+
+        assert_eq!(client.status().await, status, "{path}");
+        assert_eq!(client.receive().await.unwrap(), body, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn a_connect_of_ones_own_rejects() {
     let stage = stage();
