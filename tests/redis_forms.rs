@@ -1,6 +1,6 @@
 //! Tests of the forms in which Redis is deployed: TLS, Unix socket, users, Sentinels, Cluster.
 
-use std::time::Duration;
+use std::{process, time::Duration};
 
 use seaway::{
     ChannelName, Channels, ErrorKind, Event,
@@ -11,6 +11,7 @@ use seaway::{
 use seaway_tests::support::{
     Authority, Cluster, Redis, Scratch, Sentinels,
     port::free_port,
+    usage::peak_memory_kib,
     wait::{DEADLINE, until},
 };
 use tokio::time::timeout;
@@ -273,6 +274,30 @@ async fn sessions_outlive_a_primary_of_a_cluster() {
     stores_again(&store).await;
     cluster.fail_over(0).await;
     stores_again(&store).await;
+}
+
+/// A session of 400 MB, as no program of Seaway has stored it.
+#[tokio::test]
+async fn a_value_that_is_too_large_takes_no_memory() {
+    let redis = Redis::new().await;
+    let store = RedisStore::connect(&redis.url()).await.unwrap();
+    let mut record = record(7);
+    store.create(&mut record).await.unwrap();
+    let key = format!("seaway:session:{}", Id::default());
+    let large: Id = key["seaway:session:".len()..].parse().unwrap();
+    redis.does(&["SETRANGE", &key, "400000000", "x"]).await;
+
+    let before = peak_memory_kib(process::id());
+    let error = store.load(&large).await.expect_err("it is too large");
+    let grown = peak_memory_kib(process::id()) - before;
+
+    assert!(error.to_string().contains("67108864 bytes"), "{error}");
+    // Other tests run in this process.
+    assert!(grown < 100 * 1024, "{grown} KiB");
+    until("a store that is back", DEADLINE, async || {
+        store.load(&record.id).await.ok()?
+    })
+    .await;
 }
 
 async fn stores_again(store: &RedisStore) {

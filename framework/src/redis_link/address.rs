@@ -1,7 +1,8 @@
 //! The address of one server, and one attempt to connect.
 
 use super::{
-    connect_error::ConnectError,
+    connect_error::{Cause, ConnectError},
+    framing::Malformed,
     stream::{Activity, Inbox, Stream},
     tls::Tls,
 };
@@ -33,6 +34,8 @@ pub(super) struct Address {
     route: Route,
     login: RedisConnectionInfo,
     tls: Option<Tls>,
+    /// The largest value that a server may send, in bytes.
+    max_value: usize,
     /// Host and port, or the path.
     shown: Arc<str>,
 }
@@ -72,7 +75,11 @@ impl Address {
     ///
     /// # Errors
     /// The reason why this kind of address cannot be used.
-    pub(super) fn new(info: &ConnectionInfo, tls: Option<Tls>) -> Result<Self, &'static str> {
+    pub(super) fn new(
+        info: &ConnectionInfo,
+        tls: Option<Tls>,
+        max_value: usize,
+    ) -> Result<Self, &'static str> {
         let route = match info.addr() {
             ConnectionAddr::Tcp(host, port) => Route::Tcp(host.as_str().into(), *port),
             #[cfg(unix)]
@@ -84,6 +91,7 @@ impl Address {
             route,
             login: login.set_protocol(ProtocolVersion::RESP3),
             tls,
+            max_value,
             shown: info.addr().to_string().into(),
         })
     }
@@ -152,20 +160,19 @@ impl Address {
         }
     }
 
-    async fn handshake(
+    /// Authenticates on a new connection.
+    pub(super) async fn handshake(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         inbox: Arc<dyn Inbox>,
     ) -> Result<Dialed, ConnectError> {
         let activity = Activity::new();
-        let stream = Stream::new(stream, activity.clone(), inbox.clone());
-        let decoded = activity.clone();
+        let stream = Stream::new(stream, activity.clone(), inbox.clone(), self.max_value);
         let config = AsyncConnectionConfig::new()
             // The sender of each command sets its deadline.
             .set_response_timeout(None)
             .set_pipeline_buffer_size(PIPELINE)
             .set_push_sender(move |push: PushInfo| {
-                decoded.record_decoded();
                 inbox.take(push.kind, push.data);
                 Ok::<_, std::convert::Infallible>(())
             });
@@ -173,9 +180,13 @@ impl Address {
         let (connection, driver) = timeout(HANDSHAKE_TIMEOUT, handshaking)
             .await
             .map_err(|_| ConnectError::timeout("no response within 5 s"))?
-            .map_err(|error| match &self.tls {
-                Some(_) if error.is_io_error() => ConnectError::tls_ended(&error),
-                _ => ConnectError::of(&error),
+            .map_err(|error| match (activity.malformed(), &self.tls) {
+                (Some(Malformed::NotRedis), _) => ConnectError::not_redis(),
+                (Some(large @ Malformed::TooLarge(_)), _) => {
+                    ConnectError::new(large.to_string(), Cause::Denied)
+                }
+                (None, Some(_)) if error.is_io_error() => ConnectError::tls_ended(&error),
+                (None, _) => ConnectError::of(&error),
             })?;
         // The driver ends with its connection, or when the last handle to it is dropped.
         let driver = Driver(tokio::spawn(driver).abort_handle());

@@ -64,6 +64,12 @@ impl ConnectError {
         self.at.as_deref() == Some(shown)
     }
 
+    /// Returns the error for a server of another protocol.
+    pub(super) fn not_redis() -> Self {
+        let reason = "the server there does not use the Redis protocol; check the port";
+        Self::new(reason, Cause::Denied)
+    }
+
     /// Returns the error for a TLS connection that the server has ended.
     pub(super) fn tls_ended(error: &RedisError) -> Self {
         let reason = format!(
@@ -100,10 +106,7 @@ impl ConnectError {
                 Cause::ClosedEarly,
             ),
             None => match error.kind() {
-                redis::ErrorKind::Parse => (
-                    "the server there does not use the Redis protocol; check the port".into(),
-                    Cause::Denied,
-                ),
+                redis::ErrorKind::Parse => return Self::not_redis(),
                 redis::ErrorKind::AuthenticationFailed => (
                     format!("it refused the user name or password: {}", detail(error)).into(),
                     Cause::Denied,

@@ -5,6 +5,7 @@ use super::{
     connect_error::{Cause, ConnectError},
     directory::Found,
     fault::Fault,
+    framing::Malformed,
     place::Place,
     stream::{Activity, Inbox},
 };
@@ -23,9 +24,10 @@ use tokio::{
 
 /// How long a connection may be silent before it is pinged.
 const PING_EVERY: Duration = Duration::from_secs(2);
-/// How long bytes may arrive that make no push and no response to a ping: the response may wait behind
-/// large values on a slow network.
+/// How long bytes may arrive that make no whole value, besides the time that they take at [`SLOWEST`].
 const UNDECODED: Duration = Duration::from_secs(30);
+/// The bytes a second of the slowest network on which a large value is awaited: one megabit.
+const SLOWEST: u64 = 128 * 1024;
 /// If nothing listens at the address within this time after the end of a connection, the server has
 /// ended with it. While a server shuts down, its kernel may still accept connections and close
 /// them.
@@ -154,12 +156,12 @@ impl Down {
 }
 
 /// How a connection ended.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum End {
     Closed,
     Silent,
-    /// Bytes arrive, and make no whole value.
-    Undecodable,
+    /// What arrives is malformed, or makes no whole value.
+    Malformed(Malformed),
     /// It leads to the wrong server, for this reason.
     Wrong(Arc<str>),
 }
@@ -423,9 +425,7 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
         let mut why: Arc<str> = match &end {
             End::Closed => "the connection was closed".into(),
             End::Silent => "Redis stopped responding".into(),
-            End::Undecodable => {
-                "what arrives is not what Redis sends; check the proxy between".into()
-            }
+            End::Malformed(malformed) => malformed.to_string().into(),
             End::Wrong(reason) => reason.clone(),
         };
         let mut is_known = false;
@@ -542,43 +542,166 @@ impl Dialer {
     }
 }
 
-/// Waits until the connection is closed, silent for too long, or sends no whole value for longer.
+/// Waits until the connection is closed, silent for too long, or malformed.
 ///
-/// Any byte is a sign of life, and so is any push: the response to a ping waits behind all messages
-/// that Redis has queued for this process, and closing a busy connection would lose them and make the
-/// next one busier. But bytes alone may belong to a value that never ends, if the stream is corrupt.
+/// Any byte is a sign of life: the response to a ping waits behind all messages that Redis has queued
+/// for this process, and closing a busy connection would lose them and make the next one busier. But
+/// if the stream is corrupt, the bytes may belong to a value that never ends.
 async fn listen(up: &Up, silence: Duration) -> End {
     let Up {
         connection,
         activity,
         ..
     } = up;
+    let ended = async || {
+        activity.ended().await;
+        activity.malformed().map_or(End::Closed, End::Malformed)
+    };
     loop {
         tokio::select! {
-            () = activity.ended() => return End::Closed,
+            end = ended() => return end,
             () = sleep(PING_EVERY) => {}
         }
         let silent = activity.last_received().elapsed();
         if silent >= silence {
             return End::Silent;
         }
-        if silent < PING_EVERY && activity.last_decoded().elapsed() < silence / 2 {
+        if is_stuck(activity.last_value().elapsed(), activity.arrived(), silence) {
+            return End::Malformed(Malformed::NotRedis);
+        }
+        if silent < PING_EVERY {
             continue;
         }
         let mut connection = connection.clone();
         tokio::select! {
             biased;
-            () = activity.ended() => return End::Closed,
+            end = ended() => return end,
             // An error of Redis is a response too. That of a lost connection ends the loop above.
-            _ = async { redis::cmd("PING").exec_async(&mut connection).await } => {
-                activity.record_decoded();
-            }
-            () = sleep(silence.saturating_sub(silent)) => {
-                let is_silent = activity.last_received().elapsed() >= silence;
-                if !is_silent && activity.last_decoded().elapsed() >= silence.max(UNDECODED) {
-                    return End::Undecodable;
+            _ = async { redis::cmd("PING").exec_async(&mut connection).await } => {}
+            () = sleep(silence.saturating_sub(silent)) => {}
+        }
+    }
+}
+
+/// Returns whether a value, of which so many bytes have arrived since it began, is one that never ends.
+/// On a slow network, a large value takes long, but the bytes arrive at some speed.
+fn is_stuck(since: Duration, arrived: u64, silence: Duration) -> bool {
+    let expected = Duration::from_secs(arrived / SLOWEST);
+    arrived > 0 && since >= silence.max(UNDECODED).saturating_add(expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{MAX_VALUE, stream::NoInbox},
+        *,
+    };
+    use redis::IntoConnectionInfo;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
+
+    const SILENCE: Duration = Duration::from_secs(12);
+
+    /// The head of a published event of this length.
+    fn event_of(length: usize) -> Vec<u8> {
+        format!(">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n${length}\r\n").into_bytes()
+    }
+
+    /// Returns a connection to a server that accepts every command and sends what the test writes to
+    /// the stream, before its responses to pings.
+    async fn connected() -> (Up, DuplexStream) {
+        let (here, there) = duplex(1024 * 1024);
+        let (test, mut said) = duplex(1024 * 1024);
+        tokio::spawn(async move {
+            let (mut commands, mut replies) = split(there);
+            let (mut command, mut saying) = ([0; 4096], vec![0; 1024 * 1024]);
+            loop {
+                tokio::select! {
+                    biased;
+                    read = said.read(&mut saying) => match read {
+                        Ok(0) | Err(_) => return,
+                        Ok(read) => replies.write_all(&saying[..read]).await.unwrap(),
+                    },
+                    read = commands.read(&mut command) => {
+                        let read = read.unwrap_or(0);
+                        let count = command[..read].iter().filter(|byte| **byte == b'*').count();
+                        if read == 0 || replies.write_all(&b"+OK\r\n".repeat(count)).await.is_err() {
+                            return;
+                        }
+                    }
                 }
             }
+        });
+        let info = "redis://localhost".into_connection_info().unwrap();
+        let address = Address::new(&info, None, MAX_VALUE).unwrap();
+        let Dialed {
+            connection,
+            activity,
+            driver,
+        } = address.handshake(here, Arc::new(NoInbox)).await.unwrap();
+        let up = Up {
+            connection,
+            generation: 0,
+            run_id: None,
+            since: Instant::now(),
+            address,
+            loss: None,
+            activity,
+            driver: Arc::new(driver),
+        };
+        (up, test)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_value_is_awaited_over_a_slow_network() {
+        let (up, mut server) = connected().await;
+        let length = 32 * 1024 * 1024;
+
+        let sending = async {
+            server.write_all(&event_of(length)).await.unwrap();
+            for _ in 0..length / 256 / 1024 {
+                server.write_all(&vec![b'x'; 256 * 1024]).await.unwrap();
+                sleep(Duration::from_secs(1)).await;
+            }
+            server.write_all(b"\r\n").await.unwrap();
+            sleep(SILENCE * 3).await;
+        };
+
+        tokio::select! {
+            () = sending => {}
+            _ = listen(&up, SILENCE) => panic!("it was given up"),
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_whose_bytes_only_trickle_in_is_given_up() {
+        let (up, mut server) = connected().await;
+        let begun = Instant::now();
+
+        let sending = async {
+            server.write_all(&event_of(MAX_VALUE / 2)).await.unwrap();
+            loop {
+                server.write_all(&[b'x'; 1024]).await.unwrap();
+                sleep(Duration::from_secs(1)).await;
+            }
+        };
+
+        let end = tokio::select! {
+            () = sending => unreachable!("it sends forever"),
+            end = listen(&up, SILENCE) => end,
+        };
+        assert_eq!(end, End::Malformed(Malformed::NotRedis));
+        let limit = UNDECODED + 2 * PING_EVERY;
+        assert!((UNDECODED..=limit).contains(&begun.elapsed()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_that_is_too_large_ends_the_connection_before_it_arrives() {
+        let (up, mut server) = connected().await;
+
+        server.write_all(&event_of(MAX_VALUE)).await.unwrap();
+
+        let end = timeout(PING_EVERY, listen(&up, SILENCE)).await;
+        let expected = End::Malformed(Malformed::TooLarge(MAX_VALUE as u64));
+        assert_eq!(end, Ok(expected));
     }
 }

@@ -12,6 +12,7 @@
 //! | `link.rs` | the connection that is replaced whenever it is lost |
 //! | `fault.rs` | what a failed command says of its connection |
 //! | `stream.rs` | the byte stream of one connection: time of the last read, and back-pressure |
+//! | `framing.rs` | where the values in it begin and end, and the bound on their size |
 //! | `repeat.rs` | a limit on repeated log lines of a persistent failure |
 
 mod address;
@@ -19,6 +20,7 @@ mod asking;
 mod connect_error;
 mod directory;
 mod fault;
+mod framing;
 mod hosts;
 mod link;
 mod newest;
@@ -31,6 +33,7 @@ mod url;
 
 pub(crate) use self::{
     fault::Fault,
+    framing::MAX_VALUE,
     hosts::Hosts,
     link::{LONGEST_UNSEEN, Link, LinkSettings, Loss, Server, State, Up, are_two_runs},
     place::Place,

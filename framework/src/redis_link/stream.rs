@@ -1,13 +1,14 @@
-//! The byte stream of one connection: when bytes last arrived, when they last made a whole value, and
-//! back-pressure on reading.
+//! The byte stream of one connection: when bytes last arrived, of which value, and back-pressure on
+//! reading.
 
+use super::framing::{Framing, Malformed};
 use redis::{PushKind, Value};
 use std::{
     future::Future,
     io, mem,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
@@ -19,19 +20,22 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// The state of one connection's stream: when bytes last arrived, when they last made a whole value,
-/// and whether the peer has closed it.
+/// The state of one connection's stream: when bytes last arrived, of which value, and whether it has
+/// ended.
 pub(crate) struct Activity {
     opened: Instant,
     /// When bytes last arrived, in milliseconds after `opened`.
     received_at: AtomicU64,
-    /// When a push or the response to a ping last arrived, in milliseconds after `opened`.
-    decoded_at: AtomicU64,
+    /// When a value last began or ended, in milliseconds after `opened`.
+    value_at: AtomicU64,
+    /// How many bytes have arrived of a value that is not whole yet.
+    arrived: AtomicU64,
     /// When this process last had a read backlog, in milliseconds after `opened`; [`NEVER`] if it
     /// has had none.
     backlog_at: AtomicU64,
     has_ended: AtomicBool,
     ended: Notify,
+    malformed: OnceLock<Malformed>,
 }
 
 impl Activity {
@@ -39,10 +43,12 @@ impl Activity {
         Arc::new(Self {
             opened: Instant::now(),
             received_at: AtomicU64::new(0),
-            decoded_at: AtomicU64::new(0),
+            value_at: AtomicU64::new(0),
+            arrived: AtomicU64::new(0),
             backlog_at: AtomicU64::new(NEVER),
             has_ended: AtomicBool::new(false),
             ended: Notify::new(),
+            malformed: OnceLock::new(),
         })
     }
 
@@ -51,14 +57,19 @@ impl Activity {
         self.opened + Duration::from_millis(self.received_at.load(Ordering::Relaxed))
     }
 
-    /// Returns when a push or the response to a ping last arrived; the time of opening if none has.
-    pub(super) fn last_decoded(&self) -> Instant {
-        self.opened + Duration::from_millis(self.decoded_at.load(Ordering::Relaxed))
+    /// Returns when a value last began or ended; the time of opening if none has.
+    pub(super) fn last_value(&self) -> Instant {
+        self.opened + Duration::from_millis(self.value_at.load(Ordering::Relaxed))
     }
 
-    /// Records that a push or the response to a ping has arrived.
-    pub(super) fn record_decoded(&self) {
-        self.decoded_at.store(self.now(), Ordering::Relaxed);
+    /// Returns how many bytes have arrived of a value that is not whole yet.
+    pub(super) fn arrived(&self) -> u64 {
+        self.arrived.load(Ordering::Relaxed)
+    }
+
+    /// Returns why the stream could not be read further, if it was not the peer that ended it.
+    pub(super) fn malformed(&self) -> Option<Malformed> {
+        self.malformed.get().copied()
     }
 
     fn now(&self) -> u64 {
@@ -89,9 +100,15 @@ impl Activity {
         }
     }
 
-    fn record_read(&self, had_backlog: bool) {
+    /// Records a read: whether it leaves a backlog, whether a value has begun or ended in it, and how
+    /// many bytes have arrived of the one that is not whole yet.
+    fn record_read(&self, had_backlog: bool, has_boundary: bool, arrived: u64) {
         let millis = self.now();
         self.received_at.store(millis, Ordering::Relaxed);
+        if has_boundary {
+            self.value_at.store(millis, Ordering::Relaxed);
+        }
+        self.arrived.store(arrived, Ordering::Relaxed);
         if had_backlog {
             self.backlog_at.store(millis, Ordering::Relaxed);
         }
@@ -156,8 +173,9 @@ impl Inbox for NoInbox {
     }
 }
 
-/// A stream that records its activity in a [`Activity`], and yields to its receivers: a burst must not
-/// fill the mailboxes of a thousand consumers before they have been scheduled to empty them.
+/// A stream that records its activity in a [`Activity`], ends at a value that is too large, and yields to
+/// its receivers: a burst must not fill the mailboxes of a thousand consumers before they have been
+/// scheduled to empty them.
 pub(super) struct Stream<S> {
     io: S,
     activity: Arc<Activity>,
@@ -168,6 +186,7 @@ pub(super) struct Stream<S> {
     waiting: Option<Pin<Box<Sleep>>>,
     chunk: Box<[u8]>,
     full_reads: FullReads,
+    framing: Framing,
 }
 
 /// The number of bytes read since a read last emptied the system's buffer.
@@ -192,7 +211,13 @@ impl FullReads {
 }
 
 impl<S> Stream<S> {
-    pub(super) fn new(io: S, activity: Arc<Activity>, inbox: Arc<dyn Inbox>) -> Self {
+    /// Values may have `max_value` bytes.
+    pub(super) fn new(
+        io: S,
+        activity: Arc<Activity>,
+        inbox: Arc<dyn Inbox>,
+        max_value: usize,
+    ) -> Self {
         Self {
             io,
             activity,
@@ -202,6 +227,7 @@ impl<S> Stream<S> {
             waiting: None,
             chunk: vec![0; CHUNK].into_boxed_slice(),
             full_reads: FullReads::default(),
+            framing: Framing::new(max_value),
         }
     }
 
@@ -237,19 +263,31 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
             activity,
             chunk,
             full_reads,
+            framing,
             ..
         } = &mut *self;
         let room = most.min(buf.remaining());
         let mut part = ReadBuf::new(&mut chunk[..room]);
         let read = ready!(Pin::new(io).poll_read(cx, &mut part));
         let part = part.filled();
-        if read.is_ok() && !part.is_empty() {
-            activity.record_read(full_reads.record(part.len(), room));
-            buf.put_slice(part);
-        } else {
+        if read.is_err() || part.is_empty() {
             activity.end();
+            return Poll::Ready(read);
         }
-        Poll::Ready(read)
+        match framing.read(part) {
+            Ok(has_boundary) => {
+                let had_backlog = full_reads.record(part.len(), room);
+                activity.record_read(had_backlog, has_boundary, framing.arrived());
+                buf.put_slice(part);
+                Poll::Ready(Ok(()))
+            }
+            Err(malformed) => {
+                _ = activity.malformed.set(malformed);
+                activity.end();
+                let error = io::Error::new(io::ErrorKind::InvalidData, malformed.to_string());
+                Poll::Ready(Err(error))
+            }
+        }
     }
 }
 
@@ -313,10 +351,10 @@ mod tests {
     fn a_backlog_is_remembered_until_bytes_come_without_one() {
         let activity = Activity::new();
 
-        activity.record_read(false);
+        activity.record_read(false, true, 0);
         assert!(!activity.had_backlog());
-        activity.record_read(true);
-        activity.record_read(false);
+        activity.record_read(true, true, 0);
+        activity.record_read(false, true, 0);
         assert!(
             activity.had_backlog(),
             "Redis may still have something to send"

@@ -14,15 +14,16 @@ use redis::{ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
 /// The port of a Sentinel, if the URL names none.
 const SENTINEL_PORT: u16 = 26379;
 
-/// Returns the servers that these URLs lead to, and how they share the names.
+/// Returns the servers that these URLs lead to, and how they share the names. A value that one sends may
+/// have `max_value` bytes.
 ///
 /// # Errors
 /// [`ErrorKind::Layer`] if a URL is malformed, uses TLS without the feature, names a file that cannot
 /// be read, or cannot be combined with the others. The message never holds a password.
-pub(crate) fn places<S: AsRef<str>>(urls: &[S]) -> Result<(Hosts, Vec<Place>)> {
+pub(crate) fn places<S: AsRef<str>>(urls: &[S], max_value: usize) -> Result<(Hosts, Vec<Place>)> {
     let mut places = Vec::new();
     for url in urls {
-        match parse(url.as_ref())? {
+        match parse(url.as_ref(), max_value)? {
             Parsed::Place(place) => places.push(place),
             Parsed::Cluster(shards) if urls.len() == 1 => return Ok((Hosts::cluster(), shards)),
             Parsed::Cluster(_) => {
@@ -75,6 +76,7 @@ struct Url<'a> {
     /// Without the first slash.
     path: &'a str,
     query: Query,
+    max_value: usize,
 }
 
 /// The settings after the `?`.
@@ -88,7 +90,7 @@ struct Query {
     files: Option<Files>,
 }
 
-fn parse(text: &str) -> Result<Parsed> {
+fn parse(text: &str, max_value: usize) -> Result<Parsed> {
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(malformed(text));
     };
@@ -112,6 +114,7 @@ fn parse(text: &str) -> Result<Parsed> {
         hosts: hosts.split(',').collect(),
         path,
         query,
+        max_value,
     };
     if url.query.files.is_some() && !is_tls {
         return Err(refused(
@@ -163,7 +166,7 @@ impl Url<'_> {
             let of_login = self.info("localhost", text)?;
             info = info.set_redis_settings(of_login.redis_settings().clone());
         }
-        let address = Address::new(&info, None).map_err(refused)?;
+        let address = Address::new(&info, None, self.max_value).map_err(refused)?;
         let database = self.query.database.unwrap_or(0);
         let address = address.with_login(|login| self.query.log_in(login).set_db(database));
         Ok(Place::fixed(address))
@@ -225,7 +228,8 @@ impl Url<'_> {
 
     /// Returns the address of a host, with the user and password of the URL.
     fn address(&self, host: &str, tls: Option<Tls>, text: &str) -> Result<Address> {
-        let address = Address::new(&self.info(host, text)?, tls).map_err(refused)?;
+        let address =
+            Address::new(&self.info(host, text)?, tls, self.max_value).map_err(refused)?;
         Ok(address.with_login(|login| self.query.log_in(login)))
     }
 
@@ -351,10 +355,10 @@ fn malformed(url: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::MAX_VALUE, *};
 
     fn refusal(urls: &[&str]) -> String {
-        match places(urls) {
+        match places(urls, MAX_VALUE) {
             Ok(_) => panic!("{urls:?} was taken"),
             Err(error) => error.to_string(),
         }
@@ -444,7 +448,7 @@ mod tests {
                 "redis+cluster://a:6379,b:1",
             ),
         ] {
-            let (hosts, places) = places(&[url]).unwrap();
+            let (hosts, places) = places(&[url], MAX_VALUE).unwrap();
             assert_eq!(&**places[0].shown(), expected);
             assert_eq!(hosts.is_cluster(), url.contains("cluster"));
             assert_eq!(places.len(), if hosts.is_cluster() { 16 } else { 1 });
@@ -455,7 +459,7 @@ mod tests {
     fn several_servers_are_independent_hosts_whatever_their_form() {
         let urls = ["redis://a", "unix:///b", "redis+sentinel://c/service"];
 
-        let (hosts, places) = places(&urls).unwrap();
+        let (hosts, places) = places(&urls, MAX_VALUE).unwrap();
 
         assert_eq!(hosts, Hosts::independent(3));
         assert_eq!(places.len(), 3);

@@ -3,7 +3,7 @@
 use super::{Id, Record, SessionStore, session_store};
 use crate::{
     error::{Error, ErrorKind, Result},
-    redis_link::{Fault, Hosts, Link, LinkSettings, NoInbox, Up, places},
+    redis_link::{Fault, Hosts, Link, LinkSettings, MAX_VALUE, NoInbox, Up, places},
 };
 use async_trait::async_trait;
 use cookie::time::OffsetDateTime;
@@ -63,7 +63,7 @@ impl RedisStore {
     /// [`ErrorKind::Session`] if the URL is invalid, or Redis does not respond or refuses the
     /// connection.
     pub async fn connect(url: &str) -> Result<Self> {
-        let (hosts, places) = places(&[url]).map_err(session_error)?;
+        let (hosts, places) = places(&[url], MAX_VALUE).map_err(session_error)?;
         let settings = || LinkSettings {
             purpose: "sessions",
             silence: SILENCE,

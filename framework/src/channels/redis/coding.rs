@@ -11,6 +11,7 @@ use crate::{
     log_limit::log_limited,
     metric,
     name::ChannelName,
+    redis_link::MAX_VALUE,
 };
 use bytes::Bytes;
 use serde::Deserialize;
@@ -51,6 +52,8 @@ pub(super) struct Coding {
     /// How long an event may wait in a queue.
     pub(super) expiry: Duration,
     pub(super) capacities: Capacities,
+    /// The largest value that Redis may send, in bytes.
+    pub(super) max_value: usize,
 }
 
 /// The channels that one entry of a queue is for.
@@ -97,15 +100,22 @@ impl Default for Coding {
             keys: fernet::Keys::default(),
             expiry: JOB_EXPIRY,
             capacities: Capacities::default(),
+            max_value: MAX_VALUE,
         }
     }
 }
 
 impl Coding {
+    /// Returns how many bytes of several events one command may ask for, besides one event.
+    pub(super) fn max_batch(&self) -> usize {
+        self.max_value / 4
+    }
+
     /// Encodes an event for PUBLISH.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if the serializer cannot encode it.
+    /// [`ErrorKind::Codec`] if the serializer cannot encode it, [`ErrorKind::TooLarge`] if it is larger
+    /// than half of the largest value.
     pub(super) fn encode_published(&self, envelope: &Envelope) -> Result<Bytes> {
         self.encode(envelope.as_bytes().clone())
     }
@@ -118,12 +128,13 @@ impl Coding {
     /// Encodes an event so that Redis can add its place in a topic; `None` if it is encrypted.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if the serializer cannot encode it.
+    /// Those of [`encode_published`](Self::encode_published).
     pub(super) fn encode_placed(&self, envelope: &Envelope) -> Result<Option<PlacedParts>> {
         if !self.keys.is_empty() {
             return Ok(None);
         }
         let event = envelope.as_bytes();
+        self.check_size(event)?;
         Ok(match self.serializer {
             Serializer::MessagePack => messagepack::open_map(event).map(|(count, entries)| {
                 let head = messagepack::map(count.saturating_add(1), placed::KEY, &[]);
@@ -135,6 +146,7 @@ impl Coding {
             }),
             Serializer::Json => {
                 let json = to_json(event)?;
+                self.check_size(&json)?;
                 let key = str::from_utf8(&placed::KEY[1..]).expect("the key is ASCII");
                 json.strip_prefix(b"{").map(|entries| PlacedParts {
                     before: format!("{{\"{key}\": \"").into(),
@@ -148,8 +160,9 @@ impl Coding {
     /// Encodes an event as an entry of a queue.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if the serializer cannot encode it, or if it names recipients itself: a
-    /// consumer that relays client input must not let clients address other channels.
+    /// Those of [`encode_published`](Self::encode_published), and [`ErrorKind::Codec`] if it names
+    /// recipients itself: a consumer that relays client input must not let clients address other
+    /// channels.
     pub(super) fn encode_entry(
         &self,
         envelope: &Envelope,
@@ -220,7 +233,22 @@ impl Coding {
             Serializer::Json => to_json(&event)?.into(),
         };
         let token = self.keys.encrypt(&event, since_epoch())?;
-        Ok(token.map_or(event, Bytes::from))
+        let event = token.map_or(event, Bytes::from);
+        self.check_size(&event)?;
+        Ok(event)
+    }
+
+    /// A receiver would close its connection to Redis because of an event that is too large.
+    fn check_size(&self, event: &[u8]) -> Result<()> {
+        let (size, max) = (event.len(), self.max_value / 2);
+        if size <= max {
+            return Ok(());
+        }
+        let message = format!(
+            "cannot send an event of {size} bytes, more than {max}; raise `RedisConfig::max_value_size` in all \
+             programs, or send a reference to the data"
+        );
+        Err(Error::new(ErrorKind::TooLarge, message))
     }
 
     fn decode(&self, payload: Bytes, expiry: Option<Duration>) -> Result<Bytes, &'static str> {

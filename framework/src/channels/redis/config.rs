@@ -263,6 +263,25 @@ impl RedisConfig {
         self
     }
 
+    /// Sets how large one value from Redis may be, in bytes (default: 64 MiB; 1 MiB at least).
+    ///
+    /// A value is an event, the history of a topic, the people of a presence, or the members of a group.
+    /// A connection on which a larger one arrives is closed before it takes memory, and made again.
+    /// Sending an event that is larger than half of it, as serialized and encrypted, fails with
+    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge), and no more than a quarter of it is read of
+    /// the history of a topic: members that missed more are told so. All programs need the same one.
+    ///
+    /// ```
+    /// use seaway::channels::redis::RedisConfig;
+    ///
+    /// let config = RedisConfig::new("redis://127.0.0.1:6379").max_value_size(8 * 1024 * 1024);
+    /// ```
+    #[must_use]
+    pub fn max_value_size(mut self, bytes: usize) -> Self {
+        self.coding.max_value = bytes.max(1024 * 1024);
+        self
+    }
+
     /// Sets how many envelopes may wait for one consumer in this process (default:
     /// [`MAILBOX_CAPACITY`]).
     ///

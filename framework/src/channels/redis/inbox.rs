@@ -53,11 +53,18 @@ const ROUND_TRIP: Duration = Duration::from_millis(500);
 /// already: a sender sends again what it believes lost, and Redis may restore what it had stored.
 const REPEATED: u32 = 1024;
 
-/// Takes all entries of a queue, with their scores.
-const TAKE_ALL: &str = "\
-local entries = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
-redis.call('DEL', KEYS[1])
-return entries";
+/// Takes entries of a queue, with their scores, until there are none or they have so many bytes; returns
+/// first whether there may be more.
+const TAKE: &str = "\
+local entries, room = {}, tonumber(ARGV[1])
+while room > 0 do
+  local entry = redis.call('ZPOPMIN', KEYS[1])
+  if #entry == 0 then return {0, entries} end
+  room = room - #entry[1] - 256
+  entries[#entries + 1] = entry[1]
+  entries[#entries + 1] = entry[2]
+end
+return {1, entries}";
 
 /// The pause after Redis has refused a command.
 const RETRY: Duration = Duration::from_secs(1);
@@ -277,20 +284,26 @@ impl Inbox {
             return Ok(());
         }
         let mut take = redis::cmd("EVAL");
-        take.arg(TAKE_ALL).arg(1).arg(&self.queue);
-        let entries: Vec<(Vec<u8>, f64)> = take.query_async(connection).await?;
-        for (entry, score) in entries {
-            if entry == DROPPED {
-                past.gap.doubt();
-                continue;
+        take.arg(TAKE).arg(1).arg(&self.queue);
+        take.arg(self.coding.max_batch());
+        loop {
+            let reply = take.query_async(connection).await?;
+            let (has_more, entries): (bool, Vec<(Vec<u8>, f64)>) = reply;
+            for (entry, score) in entries {
+                if entry == DROPPED {
+                    past.gap.doubt();
+                    continue;
+                }
+                match Restored::of(self.evidence(&entry), score, past.newest) {
+                    Restored::Waiting => past.restored.push(entry),
+                    Restored::Received => {}
+                    Restored::Unknown => past.gap.doubt(),
+                }
             }
-            match Restored::of(self.evidence(&entry), score, past.newest) {
-                Restored::Waiting => past.restored.push(entry),
-                Restored::Received => {}
-                Restored::Unknown => past.gap.doubt(),
+            if !has_more {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     /// Ends the previous connection, of which Redis may not know yet that it is lost: it would still

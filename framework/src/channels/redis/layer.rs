@@ -95,7 +95,7 @@ impl RedisChannelLayer {
     /// respond or refuses; [`ErrorKind::Name`](crate::ErrorKind::Name) if the prefix is invalid.
     pub async fn connect(config: impl Into<RedisConfig>) -> Result<Self> {
         let config = config.into();
-        let (hosts, places) = places(&config.urls)?;
+        let (hosts, places) = places(&config.urls, config.coding.max_value)?;
         let names = Names::fresh(config.wire, hosts, &config.prefix)?;
         let subscriptions: Vec<_> = (0..places.len())
             .map(|host| Arc::new(Subscriptions::new(host, &names)))

@@ -90,7 +90,7 @@ if ARGV[6] ~= '' then call(ARGV[6], ARGV[7], event) end
 return at";
 
 /// Returns the offset and epoch of a topic, and its last events with their ages in ms, the last one
-/// first. If a process has received an event that Redis does not know, Redis has lost some.
+/// first, as long as they have no more than so many bytes together. If a process has received an event that Redis does not know, Redis has lost some.
 const READ: &str = "\
 local offset = tonumber(call('HGET', place, 'o')) or 0
 local since, limit = tonumber(ARGV[4]), tonumber(ARGV[6])
@@ -104,8 +104,10 @@ if ARGV[7] == '1' then wanted = limit elseif missed and missed >= 0 and missed <
 local reply = {string.format('%.0f', offset), epoch}
 if wanted == 0 then return reply end
 local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now, room = time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[9])
 for _, entry in ipairs(call('XREVRANGE', stream, '+', '-', 'COUNT', wanted)) do
+  room = room - #entry[2][2] - 256
+  if room < 0 then break end
   local age = now - tonumber(entry[1]:match('^%d+'))
   reply[#reply + 1] = string.format('%.0f', math.max(age, 0))
   reply[#reply + 1] = entry[2][2]
@@ -238,6 +240,7 @@ pub(super) async fn read(
     let read = Read {
         keys: Keys::of(topic, &host.names),
         query,
+        max_bytes: coding.max_batch(),
     };
     let deadline = host.publisher.deadline();
     let reply = loop {
@@ -335,19 +338,25 @@ impl Command for Append {
 struct Read<'a> {
     keys: Keys,
     query: &'a TopicQuery,
+    max_bytes: usize,
 }
 
 impl Command for Read<'_> {
     type Reply = Vec<Vec<u8>>;
 
     async fn send(&self, up: &mut Up) -> RedisResult<Self::Reply> {
-        let Self { keys, query } = self;
+        let Self {
+            keys,
+            query,
+            max_bytes,
+        } = self;
         let common = Common::new(up, query.limits.age);
         let since = query.since.as_ref();
         let offset = since.map_or_else(String::new, |since| since.offset().to_string());
         let limit = query.limits.events.to_string();
+        let room = max_bytes.to_string();
         let flag = |is_set: bool| if is_set { &b"1"[..] } else { b"0" };
-        let arguments: [&[u8]; 8] = [
+        let arguments: [&[u8]; 9] = [
             common.run.as_bytes(),
             common.epoch.as_bytes(),
             common.kept.as_bytes(),
@@ -356,6 +365,7 @@ impl Command for Read<'_> {
             limit.as_bytes(),
             flag(query.is_whole),
             flag(query.is_received),
+            room.as_bytes(),
         ];
         let names = [&*keys.stream, &*keys.place];
         READ_SCRIPT
