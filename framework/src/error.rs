@@ -281,12 +281,13 @@ impl fmt::Display for Error {
             (None, Some(source)) => source.to_string(),
             (None, None) => String::new(),
         };
-        f.write_str(&written)?;
         if !f.alternate() {
-            return Ok(());
+            return f.write_str(&written);
         }
+        written = one_line(&written).into_owned();
+        f.write_str(&written)?;
         while let Some(error) = cause {
-            let text = error.to_string();
+            let text = one_line(&error.to_string()).into_owned();
             // Some errors end their own text with that of their source.
             if !written.ends_with(&text) {
                 write!(f, ": {text}")?;
@@ -296,6 +297,16 @@ impl fmt::Display for Error {
         }
         Ok(())
     }
+}
+
+/// Returns a text in one line, as the log needs it: with `; ` between its lines.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(['\n', '\r']) {
+        return text.into();
+    }
+    let lines = text.split(['\n', '\r']).map(str::trim);
+    let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+    lines.join("; ").into()
 }
 
 impl StdError for Error {
@@ -413,6 +424,17 @@ mod tests {
     fn an_error_is_one_word_wide() {
         assert_eq!(size_of::<Result<()>>(), size_of::<usize>());
         assert_eq!(size_of::<AnyResult<()>>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn a_chain_is_one_line() {
+        let source = "Parse error at 3\n  Unexpected `x`\r\nExpected integer\n";
+        let error = Error::new(ErrorKind::Layer, "cannot publish").with_source(source);
+
+        let expected = "cannot publish: Parse error at 3; Unexpected `x`; Expected integer";
+        assert_eq!(format!("{error:#}"), expected);
+        let alone = format!("{:#}", Error::user(source));
+        assert_eq!(alone, "Parse error at 3; Unexpected `x`; Expected integer");
     }
 
     #[test]

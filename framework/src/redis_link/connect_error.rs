@@ -1,5 +1,7 @@
 //! Why an attempt to connect failed.
 
+use super::fault::error_text;
+use crate::error::one_line;
 use redis::RedisError;
 use std::{borrow::Cow, fmt, io, sync::Arc};
 
@@ -73,8 +75,9 @@ impl ConnectError {
     /// Returns the error for a TLS connection that the server has ended.
     pub(super) fn tls_ended(error: &RedisError) -> Self {
         let reason = format!(
-            "it ended the TLS connection: {error}; if it requires a certificate of its clients, name it with ssl_certfile \
-             and ssl_keyfile"
+            "it ended the TLS connection: {}; if it requires a certificate of its clients, name it with ssl_certfile \
+             and ssl_keyfile",
+            error_text(error)
         );
         Self::new(reason, Cause::Denied)
     }
@@ -145,7 +148,7 @@ impl ConnectError {
 fn detail(error: &RedisError) -> String {
     error
         .detail()
-        .map_or_else(|| error.to_string(), str::to_owned)
+        .map_or_else(|| error_text(error), |detail| one_line(detail).into_owned())
 }
 
 impl fmt::Display for ConnectError {

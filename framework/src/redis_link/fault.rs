@@ -1,5 +1,6 @@
 //! What a failed command says of its connection.
 
+use crate::error::one_line;
 use redis::RedisError;
 
 /// Why a command failed that the current primary would run.
@@ -27,6 +28,30 @@ impl Fault {
                     || error.is_unrecoverable_error();
                 is_broken.then_some(Self::Broken)
             }
+        }
+    }
+}
+
+/// Returns the text of an error for a message or a log, in one line: that of the redis crate's decoder has
+/// several.
+pub(crate) fn error_text(error: &RedisError) -> String {
+    one_line(&error.to_string()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_decoder_is_one_line() {
+        for stream in ["x\r\n", ":x\r\n", "#x\r\n"] {
+            let error = redis::parse_redis_value(stream.as_bytes()).expect_err(stream);
+            assert!(error.to_string().contains('\n'), "{error}");
+
+            let text = error_text(&error);
+
+            assert!(!text.contains('\n'), "{text}");
+            assert!(text.contains("Parse error at "), "{text}");
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{
     address::{Address, Dialed, Driver},
     connect_error::{Cause, ConnectError},
     directory::Found,
-    fault::Fault,
+    fault::{Fault, error_text},
     framing::Malformed,
     place::Place,
     stream::{Activity, Inbox},
@@ -200,7 +200,7 @@ impl Link {
     pub(crate) fn fault(&self, generation: u64, error: &RedisError) -> Option<Fault> {
         let fault = Fault::of(error)?;
         if fault == Fault::Moved {
-            let reason = format!("the server is not the primary: {error}");
+            let reason = format!("the server is not the primary: {}", error_text(error));
             self.wrong.send_replace(Some((generation, reason.into())));
         }
         Some(fault)

@@ -32,7 +32,7 @@ mod tls;
 mod url;
 
 pub(crate) use self::{
-    fault::Fault,
+    fault::{Fault, error_text},
     framing::MAX_VALUE,
     hosts::Hosts,
     link::{LONGEST_UNSEEN, Link, LinkSettings, Loss, Server, State, Up, are_two_runs},

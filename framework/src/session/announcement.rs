@@ -13,7 +13,7 @@ const COOKIE_ARRIVES: Duration = Duration::from_secs(1);
 pub(super) async fn announce(channels: &Channels, id: &Id) {
     let close = Close::new(Close::UNAUTHORIZED, GONE);
     if let Err(error) = channels.disconnect_group(&group(id), close).await {
-        log_limited!(warn, %error, "could not close the connections of an ended session");
+        log_limited!(warn, error = %format_args!("{error:#}"), "could not close the connections of an ended session");
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Id, Record, SessionStore, session_store};
 use crate::{
     error::{Error, ErrorKind, Result},
-    redis_link::{Fault, Hosts, Link, LinkSettings, MAX_VALUE, NoInbox, Up, places},
+    redis_link::{Fault, Hosts, Link, LinkSettings, MAX_VALUE, NoInbox, Up, error_text, places},
 };
 use async_trait::async_trait;
 use cookie::time::OffsetDateTime;
@@ -186,6 +186,7 @@ async fn ask<T: redis::FromRedisValue>(
                 }
                 Some(Fault::NotYet) => sleep(NOT_YET).await,
                 Some(Fault::Broken) | None => {
+                    let error = error_text(&error);
                     return Err(format!("a session command failed in Redis: {error}"));
                 }
             }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     channels::{Envelope, LocalChannels},
     log_limit::log_limited,
-    redis_link::{self, Fault, Link, State, Up, are_two_runs},
+    redis_link::{self, Fault, Link, State, Up, are_two_runs, error_text},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use redis::{ErrorKind, PushKind, RedisError, RedisResult, Value, aio::MultiplexedConnection};
@@ -220,7 +220,8 @@ impl Inbox {
 
     fn refused(&self, error: &RedisError) {
         let reason: Arc<str> = format!(
-            "Redis refused a command: {error}; if it lacks a permission, check the user's ACL"
+            "Redis refused a command: {}; if it lacks a permission, check the user's ACL",
+            error_text(error)
         )
         .into();
         log_limited!(warn, %reason, "cannot receive events; retrying");

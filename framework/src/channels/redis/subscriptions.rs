@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     metric,
     name::{ChannelName, GroupName},
-    redis_link::{Fault, Link, Repeat, State, Up},
+    redis_link::{Fault, Link, Repeat, State, Up, error_text},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
@@ -574,7 +574,7 @@ impl Subscriptions {
             };
             entry.phase = Phase::Idle;
             if let Some(error) = error {
-                entry.settle(&Err(Arc::from(error.to_string())));
+                entry.settle(&Err(Arc::from(error_text(error))));
             }
         }
     }
@@ -659,8 +659,9 @@ pub(super) async fn is_over(states: &mut watch::Receiver<State>, up: &Up) {
 /// Returns the status after an error with which Redis refused a subscription.
 fn refused(link: &Link, up: &Up, error: &RedisError) -> Status {
     match link.fault(up.generation, error) {
-        Some(_) => Status::Interrupted(error.to_string().into()),
+        Some(_) => Status::Interrupted(error_text(error).into()),
         None => {
+            let error = error_text(error);
             let reason = format!("Redis refused a subscription: {error}; check the user's ACL");
             Status::Refused(reason.into())
         }

@@ -162,7 +162,7 @@ impl<C: BlockingConsumer> Hooks for BlockingHooks<C> {
             };
             match self.pool.run(move || consumer.disconnect(close)).await {
                 Err(error) if !error.is_closed() => {
-                    log_limited!(error, %error, "a consumer's disconnect panicked");
+                    log_limited!(error, error = %format_args!("{error:#}"), "a consumer's disconnect panicked");
                 }
                 _ => {}
             }
