@@ -7,16 +7,19 @@ use super::{
     newest::{self, Named, Newest},
     repeat::Repeat,
     stream::NoInbox,
+    topology::{NewestTopology, Primary, Topology},
 };
-use redis::{RedisError, Value, aio::MultiplexedConnection};
+use redis::{Value, aio::MultiplexedConnection};
 use std::{
     future::pending,
-    mem,
-    ops::RangeInclusive,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
+    join,
     sync::Mutex,
     task::JoinSet,
     time::{Instant, timeout},
@@ -28,6 +31,10 @@ const CANDIDATE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The number of nodes that are remembered beside those of the URL.
 const MOST_NODES: usize = 1000;
 
+/// How often another node is asked because what the last one said is in doubt: while a fail-over is
+/// under way, all nodes name the primary that is gone.
+const ASK_ANOTHER_EVERY: Duration = Duration::from_millis(100);
+
 /// The Sentinels, or the nodes of a Cluster, and what they said last.
 pub(super) struct Directory {
     question: Question,
@@ -38,6 +45,8 @@ pub(super) struct Directory {
     shown: Arc<str>,
     logged: Arc<std::sync::Mutex<Repeat>>,
     known: Mutex<Known>,
+    /// Whether a primary that was named could not be used.
+    is_in_doubt: AtomicBool,
 }
 
 /// What is asked.
@@ -65,8 +74,10 @@ impl Question {
 
 #[derive(Default)]
 struct Known {
-    primaries: Vec<Primary>,
+    newest: NewestTopology,
     asked_at: Option<Instant>,
+    /// When another one was asked because of a doubt.
+    doubted_at: Option<Instant>,
     /// The connection to the one that answered last.
     answering: Option<Answering>,
 }
@@ -86,14 +97,6 @@ impl Found {
             waited: Duration::ZERO,
         }
     }
-}
-
-/// A primary and some of its slots.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Primary {
-    slots: RangeInclusive<u16>,
-    host: String,
-    port: u16,
 }
 
 /// A connection to a Sentinel or node.
@@ -117,6 +120,7 @@ impl Directory {
             shown,
             logged: Arc::default(),
             known: Mutex::default(),
+            is_in_doubt: AtomicBool::new(false),
         })
     }
 
@@ -142,8 +146,7 @@ impl Directory {
     pub(super) async fn find(&self, slot: u16, age: Duration) -> Result<Address, ConnectError> {
         let mut known = self.known.lock().await;
         if known.asked_at.is_none_or(|at| at.elapsed() > age) {
-            let asking = self.ask(&mut known).await;
-            known.primaries = asking?;
+            self.ask(&mut known).await?;
             known.asked_at = Some(Instant::now());
         }
         if let Question::Service { newest, .. } = &self.question
@@ -152,7 +155,7 @@ impl Directory {
             self.listen();
             return Ok(self.primaries.at(&host, port));
         }
-        let mut primaries = known.primaries.iter();
+        let mut primaries = known.newest.primaries().iter();
         match primaries.find(|primary| primary.slots.contains(&slot)) {
             Some(Primary { host, port, .. }) => Ok(self.primaries.at(host, *port)),
             None => Err(ConnectError::new(
@@ -182,6 +185,12 @@ impl Directory {
             found.waited = found_at.elapsed();
         }
         Ok(found)
+    }
+
+    /// Records that a primary that was named could not be used, or is none: the node that named it may not
+    /// have heard of a fail-over, so another one is asked next time.
+    pub(super) fn doubt(&self) {
+        self.is_in_doubt.store(true, Ordering::Relaxed);
     }
 
     /// Waits until a Sentinel has announced that another primary has replaced the one at this address;
@@ -219,17 +228,22 @@ impl Directory {
         });
     }
 
-    /// Asks the one that answered last, then all others in turn.
-    async fn ask(&self, known: &mut Known) -> Result<Vec<Primary>, ConnectError> {
+    /// Asks the one that answered last, unless that is in doubt, then all others in turn, until one knows
+    /// the newest.
+    async fn ask(&self, known: &mut Known) -> Result<(), ConnectError> {
+        let is_doubted = self.is_doubted(known);
         let mut last = None;
         if let Some(mut answering) = known.answering.take() {
-            let answer = self.answer(&mut answering).await;
             last = Some(answering.address.shown().clone());
-            if let Ok(primaries) = answer {
+            if !is_doubted
+                && let Ok(answer) = self.answer(&mut answering).await
+                && known.newest.record(answer, Instant::now())
+            {
                 known.answering = Some(answering);
-                return Ok(primaries);
+                return Ok(());
             }
         }
+        let mut has_answer = false;
         let mut reasons = Vec::new();
         let mut cause = Cause::Unreachable;
         for address in self.candidates(known, last.as_deref()) {
@@ -242,8 +256,8 @@ impl Directory {
                     _driver: driver,
                     address: address.clone(),
                 };
-                let primaries = self.answer(&mut answering).await?;
-                Ok::<_, ConnectError>((answering, primaries))
+                let answer = self.answer(&mut answering).await?;
+                Ok::<_, ConnectError>((answering, answer))
             };
             let late = |_| ConnectError::timeout("no answer within 2 s");
             match timeout(CANDIDATE_TIMEOUT, answer)
@@ -251,9 +265,12 @@ impl Directory {
                 .map_err(late)
                 .flatten()
             {
-                Ok((answering, primaries)) => {
-                    known.answering = Some(answering);
-                    return Ok(primaries);
+                Ok((answering, answer)) => {
+                    has_answer = true;
+                    if known.newest.record(answer, Instant::now()) {
+                        known.answering = Some(answering);
+                        return Ok(());
+                    }
                 }
                 Err(error) => {
                     if error.cause == Cause::Denied {
@@ -267,6 +284,10 @@ impl Directory {
                 }
             }
         }
+        // What another one said a short while ago is newer.
+        if has_answer {
+            return Ok(());
+        }
         let who = match self.question {
             Question::Service { .. } => "no Sentinel",
             Question::Slots => "no node of the Cluster",
@@ -277,23 +298,39 @@ impl Directory {
         Err(ConnectError::new(reason, cause))
     }
 
-    /// Returns the addresses to ask: those of the URL, and the primaries of the Cluster. The one that
-    /// answered last, and does no longer, comes last.
+    /// Returns whether to ask another one than the one that answered last.
+    fn is_doubted(&self, known: &mut Known) -> bool {
+        let is_due = |at: Instant| at.elapsed() >= ASK_ANOTHER_EVERY;
+        let is_doubted = self.is_in_doubt.load(Ordering::Relaxed)
+            && known.answering.is_some()
+            && known.doubted_at.is_none_or(is_due);
+        if is_doubted {
+            self.is_in_doubt.store(false, Ordering::Relaxed);
+            known.doubted_at = Some(Instant::now());
+        }
+        is_doubted
+    }
+
+    /// Returns the addresses to ask: those of the URL, and the primaries of the Cluster, in turn. The one
+    /// that answered last comes last.
     fn candidates(&self, known: &Known, last: Option<&str>) -> Vec<Address> {
         let mut candidates = self.seeds.clone();
         if self.is_cluster() {
-            for Primary { host, port, .. } in known.primaries.iter().take(MOST_NODES) {
+            for Primary { host, port, .. } in known.newest.primaries().iter().take(MOST_NODES) {
                 let node = self.primaries.at(host, *port);
                 if candidates.iter().all(|other| other.shown() != node.shown()) {
                     candidates.push(node);
                 }
             }
         }
-        candidates.sort_by_key(|candidate| Some(&**candidate.shown()) == last);
+        let is_last = |candidate: &Address| Some(&**candidate.shown()) == last;
+        if let Some(at) = candidates.iter().position(is_last) {
+            candidates.rotate_left(at + 1);
+        }
         candidates
     }
 
-    async fn answer(&self, answering: &mut Answering) -> Result<Vec<Primary>, ConnectError> {
+    async fn answer(&self, answering: &mut Answering) -> Result<Topology, ConnectError> {
         let Answering {
             connection,
             address,
@@ -302,122 +339,95 @@ impl Directory {
         match &self.question {
             Question::Service { name, newest, .. } => {
                 newest.record(newest::ask(connection, name).await?);
-                Ok(Vec::new())
+                Ok(Topology::default())
             }
             Question::Slots => {
-                let command = redis::cmd("CLUSTER").arg("SLOTS").to_owned();
-                let asking = command.query_async::<Value>(connection);
-                let answer = asking::answer(asking).await?;
+                let command = |what: &str| redis::cmd("CLUSTER").arg(what).to_owned();
+                let (slots, nodes) = (command("SLOTS"), command("NODES"));
+                let mut same = connection.clone();
+                let (slots, nodes) = join!(
+                    asking::answer(slots.query_async::<Value>(connection)),
+                    asking::answer(nodes.query_async::<String>(&mut same)),
+                );
                 let own_host = address.host().unwrap_or_default();
-                primaries(answer, own_host).map_err(|error| ConnectError::of(&error))
+                let read = Topology::read(slots?, nodes.ok().as_deref(), own_host);
+                read.map_err(|error| ConnectError::of(&error))
             }
         }
     }
-}
-
-/// Reads the reply to CLUSTER SLOTS: for each range of slots its ends, its primary, and its replicas.
-/// A node without a host is that one which replied.
-fn primaries(answer: Value, own_host: &str) -> Result<Vec<Primary>, RedisError> {
-    let ranges: Vec<Vec<Value>> = redis::from_redis_value(answer)?;
-    let ranges = ranges.into_iter().map(|range| {
-        let mut parts = range.into_iter().map(Some).collect::<Vec<_>>();
-        parts.resize_with(3.max(parts.len()), || None);
-        let mut part = |at: usize| mem::take(&mut parts[at]).unwrap_or(Value::Nil);
-        let (first, last) = (number(part(0))?, number(part(1))?);
-        let node: Vec<Value> = redis::from_redis_value(part(2))?;
-        let mut node = node.into_iter();
-        let host: Option<String> = redis::from_redis_value(node.next().unwrap_or(Value::Nil))?;
-        let port = number(node.next().unwrap_or(Value::Nil))?;
-        let host = host.filter(|host| !host.is_empty() && host != "?");
-        Ok(Primary {
-            slots: first..=last,
-            host: host.unwrap_or_else(|| own_host.to_owned()),
-            port,
-        })
-    });
-    ranges.collect()
-}
-
-fn number(value: Value) -> Result<u16, RedisError> {
-    let number: i64 = redis::from_redis_value(value)?;
-    let is_beyond = |_| {
-        (
-            redis::ErrorKind::Parse,
-            "a number in CLUSTER SLOTS is beyond 65535",
-        )
-    };
-    u16::try_from(number).map_err(|error| RedisError::from(is_beyond(error)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::fake_node::FakeNode, *};
+    use redis::IntoConnectionInfo;
 
-    fn text(text: &str) -> Value {
-        Value::BulkString(text.into())
+    /// Returns the directory of a Cluster, with these nodes in the URL.
+    fn directory(nodes: &[&FakeNode]) -> Arc<Directory> {
+        let seeds = nodes.iter().map(|node| {
+            let info = node.url().into_connection_info().unwrap();
+            Address::new(&info, None, 1024 * 1024).unwrap()
+        });
+        let seeds: Vec<_> = seeds.collect();
+        Directory::new(Question::Slots, seeds.clone(), seeds[0].clone(), "".into())
     }
 
-    fn node(host: Value, port: i64) -> Value {
-        Value::Array(vec![
-            host,
-            Value::Int(port),
-            text("id"),
-            Value::Array(vec![]),
-        ])
+    async fn port(directory: &Directory) -> String {
+        let found = directory.find(0, Duration::ZERO).await.unwrap();
+        found.shown().rsplit(':').next().unwrap().to_owned()
     }
 
-    #[test]
-    fn the_primaries_of_all_slots_are_read() {
-        let answer = Value::Array(vec![
-            Value::Array(vec![
-                Value::Int(0),
-                Value::Int(5460),
-                node(text("10.0.0.1"), 6379),
-                node(text("10.0.0.4"), 6379),
-            ]),
-            Value::Array(vec![
-                Value::Int(5461),
-                Value::Int(16383),
-                node(Value::Nil, 7000),
-            ]),
-        ]);
+    #[tokio::test]
+    async fn another_node_is_asked_if_the_primary_that_one_names_cannot_be_used() {
+        let (stale, knowing) = (FakeNode::start().await, FakeNode::start().await);
+        stale.names(1000, 5);
+        knowing.names(2000, 6);
+        let directory = directory(&[&stale, &knowing]);
+        assert_eq!(port(&directory).await, "1000");
 
-        let expected = |slots, host: &str, port| Primary {
-            slots,
-            host: host.to_owned(),
-            port,
-        };
-        assert_eq!(
-            primaries(answer, "10.0.0.9").unwrap(),
-            [
-                expected(0..=5460, "10.0.0.1", 6379),
-                expected(5461..=16383, "10.0.0.9", 7000)
-            ]
-        );
+        directory.doubt();
+
+        assert_eq!(port(&directory).await, "2000");
     }
 
-    #[test]
-    fn an_unexpected_answer_is_an_error() {
-        for answer in [
-            Value::Nil,
-            text("x"),
-            Value::Array(vec![Value::Array(vec![Value::Int(0)])]),
-            Value::Array(vec![Value::Array(vec![
-                Value::Int(-1),
-                Value::Int(99_999),
-                node(text("a"), 1),
-            ])]),
-            Value::Array(vec![Value::Array(vec![
-                Value::Int(0),
-                Value::Int(1),
-                Value::Array(vec![]),
-            ])]),
-        ] {
-            let read = primaries(answer.clone(), "a");
-            assert!(
-                read.is_err() || answer == Value::Nil,
-                "{answer:?}: {read:?}"
-            );
+    #[tokio::test]
+    async fn a_node_that_answers_with_an_old_primary_is_passed_over() {
+        let (stale, knowing) = (FakeNode::start().await, FakeNode::start().await);
+        stale.names(1000, 5);
+        knowing.names(2000, 6);
+        let directory = directory(&[&knowing, &stale]);
+        assert_eq!(port(&directory).await, "2000");
+
+        knowing.stop();
+
+        assert_eq!(port(&directory).await, "2000");
+        stale.names(3000, 7);
+        assert_eq!(port(&directory).await, "3000");
+    }
+
+    #[tokio::test]
+    async fn all_nodes_are_asked_in_turn_while_there_is_doubt() {
+        let nodes = [
+            FakeNode::start().await,
+            FakeNode::start().await,
+            FakeNode::start().await,
+        ];
+        nodes.iter().for_each(|node| node.names(1000, 5));
+        let directory = directory(&nodes.each_ref());
+        let mut asked = Vec::new();
+
+        while asked.len() < 6 {
+            directory.doubt();
+            directory.known.lock().await.doubted_at = None;
+            port(&directory).await;
+            let known = directory.known.lock().await;
+            let answering = known.answering.as_ref().expect("one that answered");
+            asked.push(answering.address.shown().clone());
         }
+
+        assert_eq!(asked[..3], asked[3..]);
+        asked.sort();
+        asked.dedup();
+        assert_eq!(asked.len(), 3);
     }
 }

@@ -123,6 +123,8 @@ pub(crate) struct Loss {
     pub(crate) last_received: Instant,
     /// What happened to the server.
     pub(crate) server: Server,
+    /// Whether this process has left it, because another server is the primary.
+    is_left: bool,
     /// Whether another run of Redis may have come and gone before the next connection, for long
     /// enough that other processes have published through it.
     pub(crate) may_hide_a_run: bool,
@@ -217,6 +219,38 @@ impl Link {
         }
     }
 
+    /// Returns the current connection, if there is one. While this process changes to another primary, it
+    /// waits for it.
+    ///
+    /// # Errors
+    /// Those of [`current`](Self::current).
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(crate) async fn current_primary(&self) -> Result<Up> {
+        let is_changing = matches!(&*self.state.borrow(), State::Down(down) if down.loss.is_left);
+        match is_changing {
+            true => Ok(self.up().await),
+            false => self.current(),
+        }
+    }
+
+    /// Waits until this connection is known to be lost; returns whether this process has left it for
+    /// another primary.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(crate) async fn is_left_for_another(&self, generation: u64) -> bool {
+        self.left(generation).await;
+        match &*self.state.borrow() {
+            State::Down(Down { loss, .. })
+            | State::Up(Up {
+                loss: Some(loss), ..
+            }) => loss.generation == generation && loss.is_left,
+            State::Up(_) => false,
+        }
+    }
+
     /// Waits for a connection.
     ///
     /// # Cancel safety
@@ -305,7 +339,10 @@ impl Dialer {
         let Found { address, waited } = self.place.find().await?;
         let dialing = self.dial_at(&address, generation).await;
         let is_shown = self.place.directory().is_none();
-        let up = dialing.map_err(|error| error.at(address.shown(), !is_shown))?;
+        let up = dialing.map_err(|error| {
+            self.place.doubt();
+            error.at(address.shown(), !is_shown)
+        })?;
         Ok((up, waited))
     }
 
@@ -420,13 +457,17 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
             run_id: up.run_id,
             last_received: up.activity.last_received(),
             server: Server::MayHaveContinued,
+            is_left: matches!(end, End::Wrong(_)),
             may_hide_a_run: false,
         };
         let mut why: Arc<str> = match &end {
             End::Closed => "the connection was closed".into(),
             End::Silent => "Redis stopped responding".into(),
             End::Malformed(malformed) => malformed.to_string().into(),
-            End::Wrong(reason) => reason.clone(),
+            End::Wrong(reason) => {
+                dialer.place.doubt();
+                reason.clone()
+            }
         };
         let mut is_known = false;
         // A connection that is lost repeatedly right after it was made is not retried without a

@@ -5,6 +5,7 @@
 //! | `url.rs` | the forms of a URL |
 //! | `place.rs` | where a server is now: at a fixed address, or where a directory says |
 //! | `directory.rs` | what Sentinels, or the nodes of a Cluster, say where primaries are |
+//! | `topology.rs` | the newest answer of any node of a Cluster |
 //! | `newest.rs`, `asking.rs` | the newest primary that any Sentinel has named; one question |
 //! | `hosts.rs` | which of several servers a name belongs to |
 //! | `address.rs`, `connect_error.rs` | one address, and one attempt to connect; why it failed |
@@ -19,6 +20,8 @@ mod address;
 mod asking;
 mod connect_error;
 mod directory;
+#[cfg(test)]
+mod fake_node;
 mod fault;
 mod framing;
 mod hosts;
@@ -29,8 +32,11 @@ mod repeat;
 mod stream;
 #[cfg_attr(not(feature = "redis-tls"), path = "without_tls.rs")]
 mod tls;
+mod topology;
 mod url;
 
+#[cfg(test)]
+pub(crate) use self::fake_node::FakeNode;
 pub(crate) use self::{
     fault::{Fault, error_text},
     framing::MAX_VALUE,

@@ -89,6 +89,13 @@ impl Place {
         }
     }
 
+    /// Records that the server that was found could not be used, or is not the primary.
+    pub(super) fn doubt(&self) {
+        if let Some(directory) = self.directory() {
+            directory.doubt();
+        }
+    }
+
     /// Waits until the server is known to be at another address. No response is no reason to leave.
     ///
     /// # Cancel safety

@@ -36,8 +36,8 @@ const SILENCE: Duration = Duration::from_secs(5);
 ///
 /// A save is atomic and writes only a session that still exists, so a log-out is never undone.
 /// While Redis is unreachable, every operation fails immediately; the store reconnects for as long
-/// as it exists. A command that a server refuses because another one has become the primary is sent
-/// to that one, within 2 s.
+/// as it exists. A command that a server refuses because another one has become the primary, and those
+/// that come before the store has found that one, are sent to it, within 2 s.
 #[derive(Clone)]
 pub struct RedisStore {
     /// One, or one for each shard of a Cluster.
@@ -163,7 +163,8 @@ fn session_error(error: Error) -> Error {
     .with_source(error)
 }
 
-/// Runs a command; again, if a server refused it because another one is the primary.
+/// Runs a command; again, if a server refused it because another one is the primary, or was left for
+/// that reason before it replied: each command of the store may run twice.
 async fn ask<T: redis::FromRedisValue>(
     link: &Link,
     command: &redis::Cmd,
@@ -174,17 +175,18 @@ async fn ask<T: redis::FromRedisValue>(
                 mut connection,
                 generation,
                 ..
-            } = link.current().map_err(|error| error.to_string())?;
+            } = link
+                .current_primary()
+                .await
+                .map_err(|error| error.to_string())?;
             let error: RedisError = match command.query_async(&mut connection).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
             match link.fault(generation, &error) {
-                Some(Fault::Moved) => {
-                    link.left(generation).await;
-                    link.up().await;
-                }
+                Some(Fault::Moved) => link.left(generation).await,
                 Some(Fault::NotYet) => sleep(NOT_YET).await,
+                Some(Fault::Broken) if link.is_left_for_another(generation).await => {}
                 Some(Fault::Broken) | None => {
                     let error = error_text(&error);
                     return Err(format!("a session command failed in Redis: {error}"));
@@ -202,5 +204,70 @@ impl fmt::Debug for RedisStore {
         f.debug_struct("RedisStore")
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redis_link::FakeNode;
+    use tokio::time::Instant;
+
+    /// Waits until the store can load sessions of all shards.
+    async fn until_it_loads(store: &RedisStore) -> Duration {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(10) {
+            let loading = (0..100).map(|_| async { store.load(&Id::default()).await });
+            match try_join_all(loading).await {
+                Ok(_) => return start.elapsed(),
+                Err(_) => sleep(Duration::from_millis(10)).await,
+            }
+        }
+        panic!("it does not load");
+    }
+
+    #[tokio::test]
+    async fn a_store_leaves_a_killed_primary_that_a_node_still_names() {
+        let (stale, old, new) = (
+            FakeNode::start().await,
+            FakeNode::start().await,
+            FakeNode::start().await,
+        );
+        for node in [&stale, &old, &new] {
+            node.names(old.port(), 5);
+        }
+        let ports = [&stale, &new].map(|node| format!("127.0.0.1:{}", node.port()));
+        let url = format!("redis+cluster://{}", ports.join(","));
+        let store = RedisStore::connect(&url).await.unwrap();
+        until_it_loads(&store).await;
+
+        old.stop();
+        new.names(new.port(), 6);
+
+        let waited = until_it_loads(&store).await;
+        assert!(waited < Duration::from_secs(2), "{waited:?}");
+    }
+
+    #[tokio::test]
+    async fn a_load_follows_a_primary_that_was_replaced_while_a_node_still_names_it() {
+        let (stale, old, new) = (
+            FakeNode::start().await,
+            FakeNode::start().await,
+            FakeNode::start().await,
+        );
+        for node in [&stale, &old, &new] {
+            node.names(old.port(), 5);
+        }
+        let ports = [&stale, &new].map(|node| format!("127.0.0.1:{}", node.port()));
+        let url = format!("redis+cluster://{}", ports.join(","));
+        let store = RedisStore::connect(&url).await.unwrap();
+        until_it_loads(&store).await;
+
+        for node in [&old, &new] {
+            node.names(new.port(), 6);
+        }
+
+        let loading = (0..100).map(|_| async { store.load(&Id::default()).await });
+        try_join_all(loading).await.expect("no load fails");
     }
 }

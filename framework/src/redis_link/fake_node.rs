@@ -1,0 +1,101 @@
+//! A node of a Cluster that says what a test wants.
+
+use super::framing::{Framing, MAX_VALUE};
+use std::sync::{Arc, Mutex};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::{JoinHandle, JoinSet},
+};
+
+/// A node of a Cluster that names one primary for all slots. It has no data, and accepts every command.
+pub(crate) struct FakeNode {
+    port: u16,
+    /// The port of the primary, and the highest epoch.
+    named: Arc<Mutex<(u16, u64)>>,
+    accepting: JoinHandle<()>,
+}
+
+impl FakeNode {
+    /// Starts a node that names itself.
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let named = Arc::new(Mutex::new((port, 0)));
+        let says = named.clone();
+        let accepting = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((socket, _)) = listener.accept().await {
+                connections.spawn(serve(socket, port, says.clone()));
+            }
+        });
+        Self {
+            port,
+            named,
+            accepting,
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Sets the primary that it names, and the epoch.
+    pub(crate) fn names(&self, port: u16, epoch: u64) {
+        *self.named.lock().unwrap() = (port, epoch);
+    }
+
+    /// Closes its connections, and accepts no more.
+    pub(crate) fn stop(&self) {
+        self.accepting.abort();
+    }
+}
+
+impl Drop for FakeNode {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+async fn serve(mut socket: TcpStream, port: u16, named: Arc<Mutex<(u16, u64)>>) {
+    let (mut framing, mut command) = (Framing::new(MAX_VALUE), Vec::new());
+    while let Ok(byte) = socket.read_u8().await {
+        command.push(byte);
+        framing.read(&[byte]).expect("commands are RESP");
+        if framing.arrived() > 0 {
+            continue;
+        }
+        let words = redis::parse_redis_value(&command).expect("a whole command");
+        let words: Vec<String> = redis::from_redis_value(words).expect("words");
+        command.clear();
+        let reply = reply(&words, port, *named.lock().unwrap());
+        if socket.write_all(reply.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn reply(words: &[String], own_port: u16, (port, epoch): (u16, u64)) -> String {
+    let text = |text: String| format!("${}\r\n{text}\r\n", text.len());
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["HELLO", ..] => "%0\r\n".to_owned(),
+        ["INFO", ..] => text(format!("redis_version:7.0.0\r\nrun_id:{own_port}\r\n")),
+        ["ROLE"] if port == own_port => "*1\r\n$6\r\nmaster\r\n".to_owned(),
+        ["ROLE"] => "*1\r\n$5\r\nslave\r\n".to_owned(),
+        ["CLUSTER", "SLOTS"] => {
+            let node = format!("*3\r\n$9\r\n127.0.0.1\r\n:{port}\r\n$2\r\nid\r\n");
+            format!("*1\r\n*3\r\n:0\r\n:16383\r\n{node}")
+        }
+        ["CLUSTER", "NODES"] => text(format!(
+            "id 127.0.0.1:{port}@0 master - 0 0 {epoch} connected 0-16383\n"
+        )),
+        ["GET", ..] if port == own_port => "$-1\r\n".to_owned(),
+        ["GET", ..] => format!("-MOVED 0 127.0.0.1:{port}\r\n"),
+        _ => "+OK\r\n".to_owned(),
+    }
+}
