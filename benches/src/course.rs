@@ -208,10 +208,7 @@ impl Course {
     fn read(&self, server: &Server) -> Result<Reading> {
         Ok(Reading {
             server_cpu: server.cpu()?,
-            redis_cpu: server
-                .redis()
-                .map(|redis| redis.gauge().cpu())
-                .transpose()?,
+            redis_cpu: server.redis().map(Redis::cpu).transpose()?,
             own_cpu: Gauge::of(std::process::id()).cpu()?,
             sent: self.sent.load(Relaxed),
             heard: self.heard.load(Relaxed),

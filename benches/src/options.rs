@@ -37,8 +37,9 @@ redis-rs, and Django Channels on uvicorn with either layer of channels_redis.
 
   --quick     a look in three minutes instead of figures in ten
   --rounds N  as above (default 2, quick 1)
-  --only      arena, queue (the arena with --layer queue), axum,
-              pubsub (RedisPubSubChannelLayer), core (RedisChannelLayer)
+  --only      arena, queue (the arena with --layer queue), cluster and
+              queue-cluster (the same with a Cluster of three primaries),
+              axum, pubsub (RedisPubSubChannelLayer), core (RedisChannelLayer)
               (default all)
   --loads     rooms-50x10-busy, rooms-10x100-busy, room-1000-busy (many members send),
               rooms-50x10, rooms-10x100, room-1000 (a few do; default all)

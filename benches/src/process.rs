@@ -27,7 +27,7 @@ impl Process {
     /// # Errors
     ///
     /// If the program cannot be run.
-    pub(crate) fn start(mut command: Command) -> Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let port = free_port()?;
         command.args(["--port", &port.to_string()]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
@@ -76,7 +76,8 @@ impl Drop for Process {
     }
 }
 
-fn free_port() -> Result<u16> {
+/// Returns a port on which nothing listens.
+pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
         .local_addr()?
         .port())

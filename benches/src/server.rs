@@ -37,16 +37,24 @@ pub(crate) const IN_MEMORY: [Contestant; 3] = [
     },
 ];
 
-/// The servers over Redis: Seaway with both wire formats, and Django Channels with both layers of
-/// channels_redis.
-pub(crate) const OVER_REDIS: [Contestant; 5] = [
+/// The servers over Redis: Seaway with both wire formats, and with a Cluster in place of one Redis, and
+/// Django Channels with both layers of channels_redis.
+pub(crate) const OVER_REDIS: [Contestant; 7] = [
     Contestant {
         name: "arena",
         program: Program::Built("arena"),
     },
     Contestant {
         name: "queue",
-        program: Program::ArenaWithQueues,
+        program: Program::Arena(&["--layer", "queue"], RedisForm::One),
+    },
+    Contestant {
+        name: "cluster",
+        program: Program::Arena(&[], RedisForm::Cluster),
+    },
+    Contestant {
+        name: "queue-cluster",
+        program: Program::Arena(&["--layer", "queue"], RedisForm::Cluster),
     },
     Contestant {
         name: "axum",
@@ -67,10 +75,18 @@ pub(crate) const OVER_REDIS: [Contestant; 5] = [
 enum Program {
     /// A program in the same folder as this one.
     Built(&'static str),
-    /// The arena with the wire format of channels_redis' core layer.
-    ArenaWithQueues,
+    /// The arena with these options, in this form of Redis.
+    Arena(&'static [&'static str], RedisForm),
     /// Django Channels with this channel layer.
     Channels(&'static str),
+}
+
+/// The form of the Redis between the processes of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RedisForm {
+    One,
+    /// Three primaries.
+    Cluster,
 }
 
 /// The setting in which a server runs.
@@ -87,7 +103,7 @@ impl Contestant {
     /// enough samples.
     pub(crate) fn patience(self) -> u32 {
         match self.program {
-            Program::Built(_) | Program::ArenaWithQueues => 1,
+            Program::Built(_) | Program::Arena(..) => 1,
             // It delivers about a hundredth of the messages of the others.
             Program::Channels(_) => 4,
         }
@@ -105,9 +121,9 @@ impl Program {
                 }
                 Ok(command)
             }
-            Self::ArenaWithQueues => {
+            Self::Arena(options, _) => {
                 let mut command = Self::Built("arena").command(redis)?;
-                command.args(["--layer", "queue"]);
+                command.args(options);
                 Ok(command)
             }
             Self::Channels(layer) => {
@@ -151,12 +167,18 @@ impl Server {
     pub(crate) async fn start(contestant: Contestant, setting: Setting) -> Result<Self> {
         let (count, redis) = match setting {
             Setting::InMemory => (1, None),
-            Setting::OverRedis => (2, Some(Redis::start().await?)),
+            Setting::OverRedis => {
+                let redis = match contestant.program {
+                    Program::Arena(_, RedisForm::Cluster) => Redis::start_cluster().await?,
+                    _ => Redis::start().await?,
+                };
+                (2, Some(redis))
+            }
         };
         let mut processes = Vec::new();
         for _ in 0..count {
-            let command = contestant.program.command(redis.as_ref())?;
-            let mut process = Process::start(command)?;
+            let mut command = contestant.program.command(redis.as_ref())?;
+            let mut process = Process::start(&mut command)?;
             process
                 .answers(async |port| Requests::open(port, "/healthz").await?.exchange().await)
                 .await?;

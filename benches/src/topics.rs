@@ -169,6 +169,6 @@ fn name(topic: usize) -> String {
 /// Returns the CPU times of Redis and of this process in microseconds, and the number of events.
 fn read(redis: &Redis, sent: &AtomicU64) -> Result<(f64, f64, f64)> {
     let own = Gauge::of(std::process::id()).cpu()?.as_secs_f64() * 1e6;
-    let redis = redis.gauge().cpu()?.as_secs_f64() * 1e6;
+    let redis = redis.cpu()?.as_secs_f64() * 1e6;
     Ok((redis, own, sent.load(Relaxed) as f64))
 }
