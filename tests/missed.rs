@@ -123,7 +123,7 @@ async fn a_receiver_that_reads_its_database_lacks_nothing_after_restarts_of_redi
     story.nothing_is_lacking().await;
 }
 
-/// Bytes arrive all the time, but they all belong to a value that never ends.
+/// Bytes arrive all the time, but they all belong to a value that does not end.
 #[tokio::test]
 async fn a_receiver_that_reads_its_database_lacks_nothing_after_a_corrupt_connection() {
     let redis = Redis::new().await;

@@ -43,7 +43,7 @@ pub enum Wire {
     Stalled,
     /// Drops them; both ends consider them sent.
     Losing,
-    /// Puts the length of an endless value of RESP before the server's bytes.
+    /// Puts the length of a value of RESP of 50 MB before the server's bytes: less than a client accepts.
     Corrupt,
     /// Adds this much to every round trip, half of it in each direction.
     Late(Duration),
@@ -285,7 +285,7 @@ async fn read(
         let late = match control.wire() {
             Wire::Losing => continue,
             Wire::Corrupt if direction == Direction::ToClient => {
-                chunk.splice(..0, *b"$99999999999\r\n");
+                chunk.splice(..0, *b"$50000000\r\n");
                 Duration::ZERO
             }
             // No further byte is read; `cut` resets the connection.
