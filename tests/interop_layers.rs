@@ -30,6 +30,8 @@ struct Pair {
     keys: &'static [&'static str],
     prefix: &'static str,
     has_two_hosts: bool,
+    /// The redis-py of Python, if it is not the latest.
+    redis_py: Option<&'static str>,
 }
 
 const PLAIN: Pair = Pair {
@@ -38,10 +40,11 @@ const PLAIN: Pair = Pair {
     keys: &[],
     prefix: "asgi",
     has_two_hosts: false,
+    redis_py: None,
 };
 
 /// What is tried with either layer.
-const PAIRS: [Pair; 5] = [
+const PAIRS: [Pair; 7] = [
     PLAIN,
     Pair {
         has_two_hosts: true,
@@ -60,6 +63,17 @@ const PAIRS: [Pair; 5] = [
         is_json: true,
         keys: &["secret"],
         prefix: "shop.eu",
+        ..PLAIN
+    },
+    Pair {
+        redis_py: Some("redis-7.4"),
+        ..PLAIN
+    },
+    Pair {
+        is_json: true,
+        keys: &["secret"],
+        has_two_hosts: true,
+        redis_py: Some("redis-7.4"),
         ..PLAIN
     },
 ];
@@ -335,7 +349,8 @@ impl Pair {
         if !self.keys.is_empty() {
             config["symmetric_encryption_keys"] = json!(self.keys);
         }
-        Python::start("exchange.py", redis, &["none", &config.to_string()])
+        let config = config.to_string();
+        Python::start_with("exchange.py", redis, &["none", &config], self.redis_py)
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) const TESTS: Environment = Environment {
     versions: &[
         ("django-4.2", "Django==4.2.*"),
         ("django-5.2", "Django==5.2.*"),
+        ("redis-7.4", "redis==7.4.*"),
     ],
     modules: "channels_redis.core, channels_redis.pubsub, cryptography, django, psycopg, uvicorn, websockets",
 };
