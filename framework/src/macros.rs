@@ -254,8 +254,9 @@ pub use seaway_macros::WebSocketConsumer;
 /// # });
 /// ```
 ///
-/// A method may be async or not, return `Result<()>`, a `Result` with any other error, or nothing, and optionally take the context as
-/// its first parameter.
+/// A method may be async or not, return `Result<()>`, a `Result` with any other error, or nothing, and
+/// optionally take the context as its first parameter. `connect` returns `Result<Self, Rejection>`, or
+/// a `Result` with any other error.
 ///
 /// # Hooks
 ///

@@ -151,11 +151,11 @@ struct Shown {
 
 /// The page to return to after the log-in.
 #[derive(Deserialize)]
-struct Way {
+struct LogInQuery {
     next: Option<String>,
 }
 
-impl Way {
+impl LogInQuery {
     /// Returns a path of this site; any other URL could send the user to another site.
     fn on(&self) -> &str {
         let next = self.next.as_deref().unwrap_or("/");
@@ -170,15 +170,15 @@ impl Way {
 /// `POST /login`
 async fn log_in(
     auth: AuthSession<Accounts>,
-    Query(way): Query<Way>,
+    Query(query): Query<LogInQuery>,
     Form(shown): Form<Shown>,
 ) -> Result<Response> {
     let Some(account) = auth.authenticate(shown.key).await? else {
-        let sorry = "Nobody has this key. Go back and try again.";
-        return Ok((StatusCode::UNAUTHORIZED, sorry).into_response());
+        let message = "Nobody has this key. Go back and try again.";
+        return Ok((StatusCode::UNAUTHORIZED, message).into_response());
     };
     auth.log_in(&account).await?;
-    Ok(Redirect::to(way.on()).into_response())
+    Ok(Redirect::to(query.on()).into_response())
 }
 
 /// `POST /logout`

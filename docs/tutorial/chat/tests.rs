@@ -12,9 +12,9 @@ mod tests {
 
     #[tokio::test]
     async fn two_people_talk_under_their_own_names() {
-        let stage = Stage::new();
-        let mut ana = stage.enter("lobby", "ana").await;
-        let mut bo = stage.enter("lobby", "bo").await;
+        let test_app = TestApp::new();
+        let mut ana = test_app.connect("lobby", "ana").await;
+        let mut bo = test_app.connect("lobby", "bo").await;
         assert_eq!(ana.receive_text().await, joined("bo"));
 
         bo.send(r#"{"type":"say","text":"ahoy"}"#).await;
@@ -28,7 +28,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stranger_is_sent_to_the_log_in_and_gets_no_socket() {
-        let stranger = Stage::new().client();
+        let stranger = TestApp::new().client();
         stranger.set_cookie("session", "AAAAAAAAAAAAAAAAAAAAAA");
 
         let page = stranger.get("/?room=attic").await;
@@ -41,7 +41,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_right_key_logs_in() {
-        let client = Stage::new().client();
+        let client = TestApp::new().client();
 
         let page = client.post("/login").form(&[("key", "guessed")]).await;
         assert_eq!(page.status(), StatusCode::UNAUTHORIZED);
@@ -54,11 +54,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_log_out_closes_the_sockets_and_tells_the_room() {
-        let stage = Stage::new();
-        let client = stage.log_in("ana").await;
+        let test_app = TestApp::new();
+        let client = test_app.log_in("ana").await;
         let mut ana = client.websocket("/ws/chat/lobby");
         assert_eq!(ana.receive_text().await, joined("ana"));
-        let mut bo = stage.enter("lobby", "bo").await;
+        let mut bo = test_app.connect("lobby", "bo").await;
 
         client.post("/logout").await;
 
@@ -72,8 +72,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_says_nothing_for_half_an_hour_is_sent_away() {
-        let stage = Stage::new();
-        let mut ana = stage.enter("lobby", "ana").await;
+        let test_app = TestApp::new();
+        let mut ana = test_app.connect("lobby", "ana").await;
 
         sleep(MINUTE * 29 + MINUTE / 2).await;
         ana.send(r#"{"type":"say","text":"still here"}"#).await;
@@ -96,17 +96,17 @@ mod tests {
             ("/\t/evil.example", "/"),
             ("", "/"),
         ] {
-            let way = Way {
+            let query = LogInQuery {
                 next: Some(next.to_owned()),
             };
-            assert_eq!(way.on(), expected, "{next:?}");
+            assert_eq!(query.on(), expected, "{next:?}");
         }
     }
 
     /// The whole application, in memory.
-    struct Stage(ProtocolTypeRouter);
+    struct TestApp(ProtocolTypeRouter);
 
-    impl Stage {
+    impl TestApp {
         fn new() -> Self {
             let accounts = ["ana", "bo"].map(account);
             let files = Files {
@@ -129,7 +129,7 @@ mod tests {
         }
 
         /// Connects a client, and waits until it has joined.
-        async fn enter(&self, room: &str, name: &str) -> WebSocketCommunicator {
+        async fn connect(&self, room: &str, name: &str) -> WebSocketCommunicator {
             let client = self.log_in(name).await;
             let mut socket = client.websocket(&format!("/ws/chat/{room}"));
             assert_eq!(socket.receive_text().await, joined(name));

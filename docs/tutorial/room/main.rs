@@ -115,16 +115,16 @@ mod tests {
     #[tokio::test]
     async fn who_comes_back_receives_what_was_said_meanwhile() {
         let channels = Channels::in_memory();
-        let mut ana = enter(&channels, "name=ana").await;
+        let mut ana = connect(&channels, "name=ana").await;
         let position = next(&mut ana, "recovered").await;
-        let mut bo = enter(&channels, "name=bo").await;
+        let mut bo = connect(&channels, "name=bo").await;
         ana.disconnect().await.unwrap();
 
         bo.send("ahoy").await;
         next(&mut bo, "event").await;
         let (offset, epoch) = (&position["offset"], position["epoch"].as_str().unwrap());
         let resume = format!("name=ana&resume=chat.lobby:{offset}:{epoch}");
-        let mut ana = enter(&channels, &resume).await;
+        let mut ana = connect(&channels, &resume).await;
 
         let ahoy = json!({ "type": "chat.message", "from": "bo", "text": "ahoy" });
         assert_eq!(next(&mut ana, "event").await["event"], ahoy);
@@ -134,16 +134,16 @@ mod tests {
     #[tokio::test]
     async fn a_room_is_told_who_comes() {
         let channels = Channels::in_memory();
-        let mut ana = enter(&channels, "name=ana").await;
+        let mut ana = connect(&channels, "name=ana").await;
         assert_eq!(next(&mut ana, "state").await["presence"], "chat.lobby");
 
-        let _bo = enter(&channels, "name=bo").await;
+        let _bo = connect(&channels, "name=bo").await;
 
         let joined = next(&mut ana, "joined").await;
         assert_eq!(joined["joined"][0]["key"], "bo");
     }
 
-    async fn enter(channels: &Channels, query: &str) -> WebSocketCommunicator {
+    async fn connect(channels: &Channels, query: &str) -> WebSocketCommunicator {
         let (page, client) = (String::new(), String::new());
         let app = app(channels, Files { page, client });
         let sockets = app.get::<WebSocket>().unwrap();

@@ -6,7 +6,7 @@ use super::{
     time::{Duration, OffsetDateTime},
 };
 use crate::{
-    error::Result,
+    error::{Error, ErrorKind, Result},
     extract::FromScope,
     rejection::Rejection,
     required_state::RequiredState,
@@ -287,7 +287,12 @@ fn typed<T: DeserializeOwned>(value: Option<Value>) -> Result<Option<T>> {
 /// Extracts the session that [`Sessions`](crate::middleware::Sessions) has inserted into the scope.
 impl<P: OpensOverHttp> FromScope<P> for Session {
     async fn from_scope(scope: &Scope<P>) -> Result<Self, Rejection> {
-        Ok(scope.get::<Self>()?.clone())
+        let session = scope.get::<Self>().map_err(|_| {
+            let message =
+                "no Session in the scope; wrap the application in the middleware Sessions";
+            Error::new(ErrorKind::Missing, message)
+        })?;
+        Ok(session.clone())
     }
 
     fn required_state() -> RequiredState {

@@ -146,6 +146,7 @@ fn explain(caller: Caller, status: StatusCode, extensions: &Extensions) {
 fn described(status: StatusCode, text: &str, extensions: &Extensions) -> String {
     match extensions.get::<Reason>() {
         Some(reason) => format!("{status}: {reason}"),
+        None if text.is_empty() => status.to_string(),
         None => format!("{status}: {text}"),
     }
 }
