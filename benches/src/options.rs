@@ -19,7 +19,7 @@ Measures Seaway's arena against other servers, on loopback.
 
 usage: bench [--over-redis] [--quick] [--rounds N] [--only SERVER,…] [--loads LOAD,…]
              [--json FILE]
-       bench --topics [--rounds N]
+       bench --topics [--quick] [--rounds N]
 
 Without --over-redis, one process of each server keeps its rooms in memory: the arena,
 an axum server, and a bare tokio-tungstenite one.
@@ -46,7 +46,7 @@ redis-rs, and Django Channels on uvicorn with either layer of channels_redis.
   --json      as above
 
 With --topics, it measures what a publish to a topic costs Redis and the process, next to a
-plain group send, for one to 64 senders; --rounds N as above.
+plain group send, for one to 64 senders; --quick and --rounds N as without --over-redis.
 
 It ends with an error if a connection failed or a delivery was lost. Over Redis, what the
 arena's peers lose, and where they fail, is only reported.";
@@ -77,14 +77,13 @@ impl Options {
     pub(crate) fn read(
         arguments: impl IntoIterator<Item = OsString>,
     ) -> Result<Option<Self>, lexopt::Error> {
-        let mut benchmark = &IN_MEMORY;
-        let (mut is_quick, mut is_of_topics) = (false, false);
+        let (mut is_over_redis, mut is_quick, mut is_of_topics) = (false, false, false);
         let (mut rounds, mut only, mut loads, mut json) = (None, None, None, None);
         let mut parser = Parser::from_args(arguments);
         while let Some(argument) = parser.next()? {
             match argument {
                 Short('h') | Long("help") => return Ok(None),
-                Long("over-redis") => benchmark = &OVER_REDIS,
+                Long("over-redis") => is_over_redis = true,
                 Long("topics") => is_of_topics = true,
                 Long("quick") => is_quick = true,
                 Long("rounds") => rounds = Some(parser.value()?.parse()?),
@@ -94,6 +93,14 @@ impl Options {
                 unknown => return Err(unknown.unexpected()),
             }
         }
+        let is_of_servers = is_over_redis || only.is_some() || loads.is_some() || json.is_some();
+        if is_of_topics && is_of_servers {
+            return Err("--topics goes with --quick and --rounds alone".into());
+        }
+        let benchmark = match is_over_redis {
+            true => &OVER_REDIS,
+            false => &IN_MEMORY,
+        };
         let mut effort = match is_quick {
             true => benchmark.quick,
             false => benchmark.thorough,
@@ -160,6 +167,14 @@ mod tests {
             "--loads room-1000",
             "--over-redis --loads http",
         ] {
+            assert!(read(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn topics_are_measured_without_servers() {
+        assert!(read("--topics --quick --rounds 2").is_ok());
+        for line in ["--topics --only axum", "--topics --over-redis"] {
             assert!(read(line).is_err(), "{line}");
         }
     }
