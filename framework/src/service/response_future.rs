@@ -120,7 +120,12 @@ impl RunningRequest {
                 Err(error) if error.body_error().is_some() => {
                     self.rejection = Some(Rejection::from(error));
                 }
-                outcome => log_in(&self.span, outcome),
+                outcome => {
+                    // Logged here, so not once more if there is no response.
+                    let failed = || Rejection::from_status(StatusCode::INTERNAL_SERVER_ERROR);
+                    self.rejection = outcome.is_err().then(failed);
+                    log_in(&self.span, outcome);
+                }
             }
         }
         let response = ready!(Pin::new(&mut self.response).poll(cx));

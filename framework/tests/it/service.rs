@@ -1,6 +1,9 @@
 //! Tests of the tower integration: axum inside Seaway, Seaway inside axum.
 
-use crate::support::{Server, connect, echo, next_text, send_text, try_connect};
+use crate::{
+    log::Log,
+    support::{Server, connect, echo, next_text, send_text, try_connect},
+};
 use axum::{Extension, Router, extract::Path, routing::get};
 use http::Request;
 use http_body_util::BodyExt;
@@ -49,6 +52,20 @@ async fn a_page_that_extracts_a_session_without_the_middleware_responds_500() {
     let mut app = ProtocolTypeRouter::new().http(from_service(pages));
 
     assert_eq!(fetch(&mut app, "/").await.0, 500);
+}
+
+#[tokio::test]
+async fn a_page_that_panics_responds_500_and_is_logged_once() {
+    let log = Log::listen();
+    let page = async || -> &'static str { panic!("no page") };
+    let pages = Router::new().route("/", get(page));
+    let mut app = ProtocolTypeRouter::new().http(from_service(pages));
+
+    assert_eq!(fetch(&mut app, "/").await.0, 500);
+
+    let failures = log.lines("application");
+    assert!(failures[0].contains("panicked: no page"), "{failures:?}");
+    assert_eq!(failures.len(), 1, "{failures:?}");
 }
 
 #[tokio::test]
