@@ -4,7 +4,7 @@ import { element } from "./page.js";
 
 const ADDRESS = /https?:\/\/[^\s<>"]+/gi;
 // A sentence may end right after a link.
-const ENDINGS = /[.,;:!?'’”»…*_]+$/;
+const ENDINGS = ".,;:!?'’”»…*_";
 
 /** Returns the nodes of a text: strings, and links for its http and https URLs. */
 export function textNodes(text) {
@@ -28,18 +28,17 @@ function link(address) {
   return element("a", { href, textContent: address, target: "_blank", rel: "noopener noreferrer nofollow" });
 }
 
-/** Returns a URL without the punctuation, or the closing bracket, of the sentence around it. */
+/** Returns a URL without the punctuation, and the closing brackets, of the sentence around it. */
 function trimmed(address) {
-  for (;;) {
-    const shorter = address.replace(ENDINGS, "");
-    const isClosed = /[)\]]$/.test(shorter) && !hasOpening(shorter);
-    address = isClosed ? shorter.slice(0, -1) : shorter;
-    if (!isClosed) return address;
+  const unopened = { ")": surplus(address, ")", "("), "]": surplus(address, "]", "[") };
+  let end = address.length;
+  for (; ; end -= 1) {
+    const last = address[end - 1];
+    if (unopened[last] > 0) unopened[last] -= 1;
+    else if (!ENDINGS.includes(last)) return address.slice(0, end);
   }
 }
 
-function hasOpening(address) {
-  const closing = address.at(-1);
-  const opening = closing === ")" ? "(" : "[";
-  return address.split(opening).length >= address.split(closing).length;
+function surplus(address, closing, opening) {
+  return address.split(closing).length - address.split(opening).length;
 }
