@@ -20,11 +20,13 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    thread,
     time::{Duration, SystemTime},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Instant,
+    sync::oneshot,
+    time::{Instant, sleep_until},
 };
 use tokio_rustls::{Accept, TlsAcceptor, server::TlsStream};
 
@@ -48,12 +50,11 @@ use tokio_rustls::{Accept, TlsAcceptor, server::TlsStream};
 /// ```
 pub struct TlsListener {
     inner: Box<dyn ErasedListener>,
-    files: Files,
     acceptor: TlsAcceptor,
-    checked: Instant,
+    renewal: Renewal,
 }
 
-/// How often the files are checked for changes, when a client connects.
+/// How often the files are checked for changes.
 const CHECK_EVERY: Duration = Duration::from_secs(10);
 
 impl TlsListener {
@@ -67,51 +68,40 @@ impl TlsListener {
         certificate: impl AsRef<Path>,
         key: impl AsRef<Path>,
     ) -> Result<Self> {
-        let mut files = Files {
+        let files = Files {
             certificate: certificate.as_ref().to_owned(),
             key: key.as_ref().to_owned(),
-            modified: [None; 2],
         };
-        files.modified = files.times();
+        let modified = files.modified();
         Ok(Self {
             inner: Box::new(listener),
             acceptor: files.load()?,
-            files,
-            checked: Instant::now(),
+            renewal: Renewal {
+                files: Arc::new(files),
+                modified,
+                checked: Instant::now(),
+                check: None,
+            },
         })
-    }
-
-    /// Loads files that have changed. Until they can be loaded, the old ones remain in use.
-    fn reload(&mut self) {
-        if self.checked.elapsed() < CHECK_EVERY {
-            return;
-        }
-        self.checked = Instant::now();
-        let modified = self.files.times();
-        if modified == self.files.modified {
-            return;
-        }
-        match self.files.load() {
-            Ok(acceptor) => {
-                self.acceptor = acceptor;
-                self.files.modified = modified;
-                tracing::info!(certificate = %self.files.certificate.display(), "loaded the new TLS certificate");
-            }
-            Err(error) => log_limited!(
-                error,
-                error = format!("{error:#}"),
-                "cannot load the new TLS certificate; the old one remains in use"
-            ),
-        }
     }
 }
 
 impl Listener for TlsListener {
     async fn accept(&mut self) -> io::Result<Accepted> {
-        let Accepted { socket, client } = self.inner.accept().await?;
+        let Self {
+            inner,
+            acceptor,
+            renewal,
+        } = self;
+        let mut accepting = inner.accept();
+        let Accepted { socket, client } = loop {
+            tokio::select! {
+                accepted = &mut accepting => break accepted?,
+                renewed = renewal.renewed() => *acceptor = renewed,
+            }
+        };
         socket.set_nodelay()?;
-        self.reload();
-        let stream = Stream::Handshake(Box::new(self.acceptor.accept(socket)));
+        let stream = Stream::Handshake(Box::new(acceptor.accept(socket)));
         Ok(Accepted::new(stream, client))
     }
 
@@ -123,8 +113,63 @@ impl Listener for TlsListener {
 impl fmt::Debug for TlsListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsListener")
-            .field("certificate", &self.files.certificate)
+            .field("certificate", &self.renewal.files.certificate)
             .finish_non_exhaustive()
+    }
+}
+
+/// The repeated check of the files. Clients are accepted meanwhile, even if a file is on a file system
+/// that does not respond.
+struct Renewal {
+    files: Arc<Files>,
+    /// When the files were last modified, as loaded.
+    modified: Modified,
+    /// When the last check ended.
+    checked: Instant,
+    check: Option<oneshot::Receiver<Checked>>,
+}
+
+/// When the certificate and the key were last modified.
+type Modified = [Option<SystemTime>; 2];
+
+/// The outcome of a check; `None` if the files have not changed.
+type Checked = Option<(Modified, Result<TlsAcceptor>)>;
+
+impl Renewal {
+    /// Waits until the files have changed and are loaded. Until they can be loaded, the old ones
+    /// remain in use.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    async fn renewed(&mut self) -> TlsAcceptor {
+        loop {
+            let check = match &mut self.check {
+                Some(check) => check,
+                None => {
+                    sleep_until(self.checked + CHECK_EVERY).await;
+                    self.check.insert(self.files.check(self.modified))
+                }
+            };
+            let checked = check.await;
+            self.check = None;
+            self.checked = Instant::now();
+            // A check without an outcome is one whose thread could not be started.
+            let Ok(Some((modified, loaded))) = checked else {
+                continue;
+            };
+            match loaded {
+                Ok(acceptor) => {
+                    self.modified = modified;
+                    tracing::info!(certificate = %self.files.certificate.display(), "loaded the new TLS certificate");
+                    return acceptor;
+                }
+                Err(error) => log_limited!(
+                    error,
+                    error = format!("{error:#}"),
+                    "cannot load the new TLS certificate; the old one remains in use"
+                ),
+            }
+        }
     }
 }
 
@@ -132,14 +177,30 @@ impl fmt::Debug for TlsListener {
 struct Files {
     certificate: PathBuf,
     key: PathBuf,
-    /// When they were last modified, as loaded.
-    modified: [Option<SystemTime>; 2],
 }
 
 impl Files {
-    fn times(&self) -> [Option<SystemTime>; 2] {
+    fn modified(&self) -> Modified {
         [&self.certificate, &self.key]
             .map(|file| file.metadata().and_then(|data| data.modified()).ok())
+    }
+
+    /// Loads the files, if they were modified since, on a thread of its own: one of the runtime's would
+    /// keep the server from ending for as long as a file system does not respond.
+    fn check(self: &Arc<Self>, since: Modified) -> oneshot::Receiver<Checked> {
+        let (done, checked) = oneshot::channel();
+        let files = self.clone();
+        let checking = move || {
+            let modified = files.modified();
+            let loaded = (modified != since).then(|| (modified, files.load()));
+            // Nobody waits for it if the server has ended.
+            _ = done.send(loaded);
+        };
+        let thread = thread::Builder::new().name("tls-certificate".to_owned());
+        if let Err(error) = thread.spawn(checking) {
+            log_limited!(error, %error, "cannot start a thread that checks the TLS certificate");
+        }
+        checked
     }
 
     fn load(&self) -> Result<TlsAcceptor> {

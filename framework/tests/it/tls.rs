@@ -2,7 +2,7 @@
 
 use crate::{
     log::Log,
-    support::{PATIENCE, echo},
+    support::{PATIENCE, echo, eventually},
 };
 use axum::{Router, routing::get};
 use futures_util::{SinkExt, StreamExt};
@@ -85,11 +85,18 @@ impl Files {
         address: SocketAddr,
         protocols: &[&[u8]],
     ) -> std::io::Result<TlsStream<TcpStream>> {
-        let tcp = TcpStream::connect(address).await?;
-        let name = ServerName::try_from("localhost").unwrap();
-        let connected = timeout(PATIENCE, self.client(protocols).connect(name, tcp)).await;
-        connected.expect("a TLS handshake")
+        connect_as(&self.client(protocols), address).await
     }
+}
+
+async fn connect_as(
+    client: &TlsConnector,
+    address: SocketAddr,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let tcp = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    let connected = timeout(PATIENCE, client.connect(name, tcp)).await;
+    connected.expect("a TLS handshake")
 }
 
 impl Drop for Files {
@@ -206,22 +213,61 @@ async fn a_renewed_certificate_is_used_without_a_restart_and_a_broken_one_is_not
     let server = Server::start(&files).await;
     files.connect(server.address, &[]).await.unwrap();
     let log = Log::listen();
-    let wait = async || {
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(11)).await;
-        tokio::time::resume();
-    };
 
     files.renew("second");
-    wait().await;
+    pass_time().await;
+    eventually(|| log.lines("loaded the new TLS certificate").pop()).await;
     files.connect(server.address, &[]).await.unwrap();
-    log.line("loaded the new TLS certificate");
 
     fs::write(files.key(), "not a key").unwrap();
-    wait().await;
+    pass_time().await;
+    eventually(|| log.lines("cannot load the new TLS certificate").pop()).await;
     files.connect(server.address, &[]).await.unwrap();
     let line = log.line("cannot load the new TLS certificate");
     assert!(line.contains("key.pem"), "{line}");
+    log.line("loaded the new TLS certificate");
+}
+
+/// Lets the time until the next check of the files pass.
+async fn pass_time() {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(11)).await;
+    tokio::time::resume();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn clients_are_accepted_while_a_renewed_certificate_cannot_be_read() {
+    let (files, renewed) = (Files::new("hangs"), Files::new("hangs-renewed"));
+    let server = Server::start(&files).await;
+    let old = files.client(&[]);
+    let log = Log::listen();
+    files.connect(server.address, &[]).await.unwrap();
+
+    // A named pipe, like a file of a server that is gone, makes its reader wait.
+    let certificate = files.certificate();
+    fs::remove_file(&certificate).unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(&certificate)
+        .status();
+    assert!(made.unwrap().success());
+    fs::copy(renewed.key(), files.key()).unwrap();
+    pass_time().await;
+    let (open, opened) = oneshot::channel();
+    std::thread::spawn(move || open.send(fs::File::options().write(true).open(certificate)));
+    let opened = timeout(PATIENCE, opened).await.expect("it is read");
+    let mut pipe = opened.unwrap().unwrap();
+
+    for _ in 0..2 {
+        let mut stream = connect_as(&old, server.address).await.unwrap();
+        assert!(page(&mut stream).await.starts_with("HTTP/1.1 200"));
+        pass_time().await;
+    }
+
+    std::io::Write::write_all(&mut pipe, &fs::read(renewed.certificate()).unwrap()).unwrap();
+    drop(pipe);
+    eventually(|| log.lines("loaded the new TLS certificate").pop()).await;
+    renewed.connect(server.address, &[]).await.unwrap();
 }
 
 #[tokio::test]
