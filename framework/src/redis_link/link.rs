@@ -648,13 +648,14 @@ mod tests {
     }
 
     /// Returns a connection to a server that accepts every command and sends what the test writes to
-    /// the stream, before its responses to pings.
+    /// the stream, before its responses to pings. After a command that blocks, it responds to nothing.
     async fn connected() -> (Up, DuplexStream) {
         let (here, there) = duplex(1024 * 1024);
         let (test, mut said) = duplex(1024 * 1024);
         tokio::spawn(async move {
             let (mut commands, mut replies) = split(there);
             let (mut command, mut saying) = ([0; 4096], vec![0; 1024 * 1024]);
+            let mut is_blocked = false;
             loop {
                 tokio::select! {
                     biased;
@@ -664,7 +665,12 @@ mod tests {
                     },
                     read = commands.read(&mut command) => {
                         let read = read.unwrap_or(0);
-                        let count = command[..read].iter().filter(|byte| **byte == b'*').count();
+                        let commands = &command[..read];
+                        is_blocked |= commands.windows(8).any(|name| name == b"BZPOPMIN");
+                        let count = match is_blocked {
+                            true => 0,
+                            false => commands.iter().filter(|byte| **byte == b'*').count(),
+                        };
                         if read == 0 || replies.write_all(&b"+OK\r\n".repeat(count)).await.is_err() {
                             return;
                         }
@@ -744,5 +750,34 @@ mod tests {
         let end = timeout(PING_EVERY, listen(&up, SILENCE)).await;
         let expected = End::Malformed(Malformed::TooLarge(MAX_VALUE as u64));
         assert_eq!(end, Ok(expected));
+    }
+    #[tokio::test(start_paused = true)]
+    async fn queues_without_events_are_read_for_as_long_as_redis_says_so() {
+        const NIL: &[u8] = b"_\r\n";
+        let (up, mut server) = connected().await;
+        let waiting = (0..100).map(|_| {
+            let mut connection = up.connection.clone();
+            tokio::spawn(async move {
+                let mut pop = redis::cmd("BZPOPMIN");
+                pop.arg("queue").arg(200);
+                pop.query_async::<Option<Vec<String>>>(&mut connection)
+                    .await
+            })
+        });
+        let waiting: Vec<_> = waiting.collect();
+
+        // Each time, the connection is silent for long enough that a ping follows the commands.
+        let sending = async {
+            for pop in waiting {
+                sleep(PING_EVERY * 2).await;
+                server.write_all(NIL).await.unwrap();
+                assert_eq!(pop.await.unwrap(), Ok(None));
+            }
+        };
+
+        tokio::select! {
+            () = sending => {}
+            end = listen(&up, SILENCE) => panic!("it was given up: {end:?}"),
+        }
     }
 }
