@@ -9,7 +9,8 @@ use seaway::{
     testing::{channel_layer, topics},
 };
 use seaway_tests::support::{
-    Redis, Server,
+    Proxy, Redis, Server,
+    proxy::{Side, Wire},
     wait::{DEADLINE, until},
 };
 use serde::{Deserialize, Serialize};
@@ -560,6 +561,64 @@ async fn sends_and_joins_wait_for_redis_and_then_fail_with_address_and_reason() 
     assert!(error.to_string().contains("connection refused"), "{error}");
     let error = room.add(mailbox.name()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Layer);
+}
+
+#[tokio::test]
+async fn a_sender_whose_own_connection_breaks_is_told_at_once() {
+    for is_queue in [false, true] {
+        for refuses in [false, true] {
+            let redis = Redis::new().await;
+            let proxy = Proxy::before_redis(&redis).await;
+            let config = RedisConfig::new(redis.url_through(proxy.port()));
+            let config = if is_queue { config.queue() } else { config };
+            is_told_of_its_broken_connection(config, &redis, proxy, refuses).await;
+        }
+    }
+}
+
+/// Breaks the connection on which events are sent during a send; `refuses`: nothing listens at the
+/// address for a moment then, as after the end of Redis.
+async fn is_told_of_its_broken_connection(
+    config: RedisConfig,
+    redis: &Redis,
+    mut proxy: Proxy,
+    refuses: bool,
+) {
+    let channels = Channels::redis(config).await.unwrap();
+    let (_mailbox, group) = member(&channels, "room").await;
+    let blocked = async || {
+        let clients = redis.does(&["INFO", "clients"]).await;
+        let line = clients
+            .lines()
+            .find_map(|line| line.strip_prefix("blocked_clients:"));
+        line.and_then(|count| count.parse::<u32>().ok())
+    };
+    group.send(&said("before")).await.unwrap();
+    let readers = blocked().await;
+    redis.does(&["CLIENT", "PAUSE", "20000", "WRITE"]).await;
+    let sending = tokio::spawn(async move { group.send(&said("during")).await });
+    until("a send that Redis holds back", DEADLINE, async || {
+        (blocked().await > readers).then_some(())
+    })
+    .await;
+
+    if refuses {
+        proxy.refuse().await;
+    }
+    proxy.set_side(Side::Publisher, Wire::Cut);
+    until("a broken connection", DEADLINE, async || {
+        let why = channels.health().err()?.to_string();
+        (!refuses || why.contains("refused")).then_some(())
+    })
+    .await;
+    proxy.mend();
+    if refuses {
+        proxy.accept().await;
+    }
+
+    let told = timeout(Duration::from_secs(3), sending).await;
+    let error = told.expect("long before the time-out of a send");
+    assert_eq!(error.unwrap().unwrap_err().kind(), ErrorKind::Unconfirmed);
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ const CHUNKS_UNDER_WAY: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
+    server: u16,
     wires: Arc<watch::Sender<Wires>>,
     accepting: JoinHandle<()>,
 }
@@ -95,6 +96,7 @@ impl Proxy {
         let accepting = tokio::spawn(accept(listener, server, wires.clone()));
         Self {
             port,
+            server,
             wires,
             accepting,
         }
@@ -136,6 +138,23 @@ impl Proxy {
     /// Resets all connections, and new ones at once, until [`mend`](Self::mend).
     pub fn cut(&self) {
         self.set(Wire::Cut);
+    }
+
+    /// Refuses new connections, until [`accept`](Self::accept); the open ones stay.
+    pub async fn refuse(&mut self) {
+        self.accepting.abort();
+        // Then the listener is closed.
+        _ = (&mut self.accepting).await;
+    }
+
+    /// Accepts connections again.
+    ///
+    /// # Panics
+    /// If the port has been taken.
+    pub async fn accept(&mut self) {
+        let listener = TcpListener::bind(("127.0.0.1", self.port)).await;
+        let listener = listener.expect("the port of the proxy");
+        self.accepting = tokio::spawn(accept(listener, self.server, self.wires.clone()));
     }
 
     /// Forwards everything again.

@@ -104,6 +104,11 @@ pub(crate) struct Up {
 }
 
 impl Up {
+    /// Returns whether both connections certainly lead to the same run of Redis.
+    pub(crate) fn is_of_the_run_of(&self, other: &Self) -> bool {
+        self.run_id.is_some() && self.run_id == other.run_id
+    }
+
     /// Returns whether this server has the address of the previous one.
     pub(crate) fn is_at_the_place_of(&self, loss: &Loss) -> bool {
         *self.address.shown() == loss.address

@@ -11,7 +11,11 @@ use crate::{
     redis_link::{Fault, Link, Server, Up, are_two_runs},
 };
 use redis::{RedisError, RedisResult};
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::{Future, pending},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// The pause before a command is sent again that a server does not run yet.
@@ -106,19 +110,37 @@ impl Publisher {
                 }
             }
             let fate = async {
-                let ended = [
-                    self.link.lost(up.generation).await,
-                    self.receiver.lost(receives_on).await,
-                ];
-                if ended != [Server::Ended; 2] {
-                    return Fate::Unknown;
+                match self.has_ended(&up, receives_on).await {
+                    true => command.fate(&self.received, received_before),
+                    false => Fate::Unknown,
                 }
-                command.fate(&self.received, received_before)
             };
             match timeout_at(deadline, fate).await {
                 Ok(Fate::NotSent) => {}
                 Ok(Fate::Unknown) | Err(_) => return Err(self.unconfirmed(Some(error))),
             }
+        }
+    }
+
+    /// Returns whether the server of a broken connection has ended, and with it the connection on which
+    /// this process receives: then all that arrived on that one has been recorded.
+    ///
+    /// It waits for that connection only while the server may have ended. One that this process
+    /// reaches again has not, and its connection may last for hours.
+    async fn has_ended(&self, broken: &Up, receives_on: u64) -> bool {
+        if self.link.lost(broken.generation).await != Server::Ended {
+            return false;
+        }
+        let is_same_run = async {
+            let up = self.link.up().await;
+            if !up.is_of_the_run_of(broken) {
+                pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            server = self.receiver.lost(receives_on) => server == Server::Ended,
+            () = is_same_run => false,
         }
     }
 
