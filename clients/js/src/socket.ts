@@ -330,8 +330,9 @@ export class Socket<S extends Schema = AnySchema> {
     this.#sleep?.();
     this.#sleep = undefined;
     this.#queue.clear();
-    this.#set({ name: "closed", close });
+    // Before the handlers, which may open the socket again and begin requests.
     this.#requests.close();
+    this.#set({ name: "closed", close });
   }
 
   /** Leaves the current attempt or connection. */

@@ -330,6 +330,25 @@ describe("a request", () => {
     assert.deepEqual(await failureOf(socket.request("c", {})), { kind: "closed", sent: false });
   });
 
+  test("that the handler of a close begins is sent, and not rejected with the earlier ones", async () => {
+    const socket = await open();
+    const earlier = failureOf(socket.request("a", {}));
+    let later;
+    socket.onState(({ name }) => {
+      if (name !== "closed") return;
+      socket.open();
+      later = socket.request("b", {});
+    });
+    FakeWebSocket.last.drop(4401);
+    assert.deepEqual(await earlier, { kind: "closed", sent: true });
+
+    await settle();
+    FakeWebSocket.last.accept();
+    assert.deepEqual(FakeWebSocket.last.messages, [{ type: "b", id: 2 }]);
+    FakeWebSocket.last.deliver({ type: "reply", id: 2, ok: 1 });
+    assert.equal(await later, 1);
+  });
+
   test("says in its text what went wrong", async () => {
     const socket = await open();
     const refused = socket.request("bid", {});
