@@ -146,7 +146,12 @@ export class Socket<S extends Schema = AnySchema> {
     void this.#connect();
   }
 
-  /** Closes the socket for good: open requests are rejected, and the queue is emptied. */
+  /**
+   * Closes the socket for good: open requests are rejected, and the queue is emptied.
+   *
+   * A WebSocket throws a `DOMException` and stays open if the code is neither 1000 nor from 3000 to
+   * 4999, or if the reason is longer than 123 bytes.
+   */
   close(code = 1000, reason = ""): void {
     this.#end({ code, reason }, true);
   }

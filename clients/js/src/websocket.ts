@@ -44,8 +44,9 @@ export function openWebSocket(target: Target, listeners: LinkListeners): Link {
     carries: () => true,
     send: (data: Data) => socket.send(data as string),
     end(code = 1000, reason = "") {
-      detach();
+      // First, since a socket whose browser throws stays open.
       socket.close(code, reason);
+      detach();
     },
   };
 }

@@ -23,7 +23,12 @@ export class FakeWebSocket {
     this.sent.push(data);
   }
 
-  close(code, reason) {
+  /** Throws for what a browser does not allow. */
+  close(code = 1000, reason = "") {
+    if (code !== 1000 && !(code >= 3000 && code <= 4999)) {
+      throw new DOMException(`the code ${code}`, "InvalidAccessError");
+    }
+    if (Buffer.byteLength(reason) > 123) throw new DOMException("a long reason", "SyntaxError");
     this.closed = { code, reason };
   }
 

@@ -214,6 +214,22 @@ describe("after a loss", () => {
     assert.equal(FakeWebSocket.all.length, 1);
     assert.deepEqual(socket.state, { name: "closed", close: { code: 4000, reason: "bye" } });
   });
+
+  for (const [code, reason] of [[1001, "away"], [5000, ""], [4000, "a".repeat(124)]]) {
+    test(`a close that browsers do not allow (${code}, ${reason.length} bytes) changes nothing`, async () => {
+      const socket = await open();
+      const heard = [];
+      socket.on("*", (message) => heard.push(message));
+
+      assert.throws(() => socket.close(code, reason), DOMException);
+
+      assert.equal(socket.state.name, "open");
+      FakeWebSocket.last.deliver("news");
+      assert.deepEqual(heard, ["news"]);
+      FakeWebSocket.last.drop();
+      assert.equal(socket.state.name, "waiting");
+    });
+  }
 });
 
 describe("messages", () => {
