@@ -9,7 +9,7 @@ export type Transport = "websocket" | "sse";
 /** One connection, from the first attempt to its end. */
 export interface Link {
   readonly transport: Transport;
-  /** Whether a message can be handed over now; `drained` is called once it can. */
+  /** Whether a message can be handed over now; if not, `drained` says when to ask again. */
   hasRoom(): boolean;
   /** Returns whether this transport can carry a message: server-sent events carry text only. */
   carries(data: Data): boolean;

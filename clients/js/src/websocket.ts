@@ -20,10 +20,8 @@ export function openWebSocket(target: Target, listeners: LinkListeners): Link {
     socket.onopen = socket.onmessage = socket.onclose = null;
   };
   const look = () => {
-    timer = setTimeout(() => {
-      timer = undefined;
-      socket.bufferedAmount < BUFFER ? listeners.drained() : look();
-    }, LOOK);
+    timer = undefined;
+    listeners.drained();
   };
   socket.onopen = () => listeners.opened();
   socket.onmessage = (event: MessageEvent) => listeners.received(event.data);
@@ -37,8 +35,10 @@ export function openWebSocket(target: Target, listeners: LinkListeners): Link {
   return {
     transport: "websocket",
     hasRoom() {
+      // Once the server has begun to close it, a message waits for the next connection.
+      if (socket.readyState !== 1) return false;
       const hasRoom = socket.bufferedAmount < BUFFER;
-      if (!hasRoom && timer === undefined) look();
+      if (!hasRoom) timer ??= setTimeout(look, LOOK);
       return hasRoom;
     },
     carries: () => true,

@@ -279,6 +279,37 @@ describe("messages", () => {
     await pass(50);
     assert.deepEqual(FakeWebSocket.last.sent, ["a", "b"]);
   });
+
+  test("wait for the next connection once the server has begun to close this one", async (t) => {
+    const socket = await open();
+    const [closing] = FakeWebSocket.all;
+    closing.bufferedAmount = 65_536;
+    assert.equal(socket.send("a"), true);
+    closing.readyState = 2;
+    assert.equal(socket.send("b"), true);
+    await pass(50);
+    const timers = t.mock.method(globalThis, "setTimeout");
+    await pass(1000, 50);
+    assert.equal(timers.mock.callCount(), 0, "nobody looks whether a closing socket has room");
+    timers.mock.restore();
+
+    closing.drop(1012, "retry_after=1");
+    await pass(1000);
+    FakeWebSocket.last.accept();
+    assert.deepEqual([closing.sent, FakeWebSocket.last.sent], [[], ["a", "b"]]);
+  });
+
+  test("that nobody waits for any more are not looked after while the buffer is full", async (t) => {
+    const socket = await open();
+    FakeWebSocket.last.bufferedAmount = 65_536;
+    const request = failureOf(socket.request("a", {}, { timeout: 40 }));
+    await pass(50);
+    assert.deepEqual(await request, { kind: "timeout", sent: false });
+    const timers = t.mock.method(globalThis, "setTimeout");
+    await pass(1000, 50);
+    assert.equal(timers.mock.callCount(), 0);
+    timers.mock.restore();
+  });
 });
 
 describe("a request", () => {
