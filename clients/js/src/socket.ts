@@ -169,7 +169,11 @@ export class Socket<S extends Schema = AnySchema> {
       const { token } = this.#options;
       // Also without a token, so that a page can set its handlers and places first.
       const value = await (typeof token === "function" ? token() : token);
-      if (attempt === this.#attempt) this.#dial(openWebSocket, value);
+      if (attempt !== this.#attempt) return;
+      const { protocols = [] } = this.#options;
+      const target = { url: this.#address(), protocols, token: value };
+      // Again, since a topic that is not resumed has told its handlers.
+      if (attempt === this.#attempt) this.#dial(openWebSocket, target);
     } catch (error) {
       fail(error);
     }
@@ -181,15 +185,14 @@ export class Socket<S extends Schema = AnySchema> {
     this.#timer = setTimeout(expired, this.#options.connectTimeout ?? 10_000);
   }
 
-  #dial(dial: (target: Target, listeners: LinkListeners) => Link, token: string | undefined): void {
+  #dial(dial: (target: Target, listeners: LinkListeners) => Link, target: Target): void {
     // A link that was left calls no listener.
     let hasOpened = false;
     const closed = (close: Close) => {
       const isBlocked = !hasOpened && dial === openWebSocket && this.#mayFallBack();
-      isBlocked ? this.#dial(openSse, token) : this.#lose(close);
+      isBlocked ? this.#dial(openSse, target) : this.#lose(close);
     };
     const heard = () => this.#heartbeat?.heard();
-    const target = { url: this.#address(), protocols: this.#options.protocols ?? [], token };
     const link = dial(target, {
       heard,
       opened: () => {

@@ -79,8 +79,11 @@ export class Topic<E = unknown> {
   }
 }
 
-/** How many topics are resumed; an address has to stay below the 8 KiB that servers accept. */
+/** How many topics are resumed. */
 const RESUMED = 100;
+
+/** How long the parameter may be, in encoded bytes: servers accept a request line of 8 KiB. */
+const RESUME_BYTES = 6000;
 
 /** All topics of a socket, the one with the latest message last. */
 export class Topics {
@@ -94,14 +97,22 @@ export class Topics {
   }
 
   /**
-   * Returns the query parameter `resume`, the places of the latest 100 topics:
-   * `lot.7:12:k3x9,chat.3:5:abc`. The others are told that they have a gap.
+   * Returns the query parameter `resume`, the positions in the latest topics:
+   * `lot.7:12:k3x9,chat.3:5:abc`. Those above the bounds are told that they have a gap.
    */
   resume(): string {
-    const places = [...this.#all.values()].filter(({ position }) => position);
-    for (const topic of places.splice(0, Math.max(places.length - RESUMED, 0))) topic.forget();
-    return places
-      .map(({ name, position }) => `${name}:${position!.offset}:${position!.epoch}`)
-      .join(",");
+    const topics = [...this.#all.values()].filter(({ position }) => position);
+    let resume = "";
+    let first = topics.length;
+    while (first > 0 && topics.length - first < RESUMED) {
+      const { name, position } = topics[first - 1]!;
+      const longer = `${name}:${position!.offset}:${position!.epoch}${resume && `,${resume}`}`;
+      if (`${new URLSearchParams({ resume: longer })}`.length > RESUME_BYTES) break;
+      resume = longer;
+      first--;
+    }
+    // Last, since it calls handlers.
+    for (const topic of topics.slice(0, first)) topic.forget();
+    return resume;
   }
 }

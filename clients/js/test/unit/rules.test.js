@@ -149,6 +149,25 @@ test("the latest 100 topics are resumed, and the others are told of the gap", ()
   assert.equal(topics.get("t.1").position, undefined);
 });
 
+test("topics with long names are resumed as far as an address may go, from the latest on", () => {
+  const topics = new Topics();
+  const gaps = [];
+  const names = Array.from({ length: 100 }, (_, n) => `tenant.${n}.`.padEnd(64, "x"));
+  for (const name of names) {
+    const topic = topics.get(name);
+    topic.onRecovered(() => gaps.push(name));
+    topic.position = { offset: 123_456, epoch: "abcdefghij" };
+  }
+
+  const resume = topics.resume();
+
+  const resumed = resume.split(",").map((position) => position.split(":")[0]);
+  const length = new URLSearchParams({ resume }).toString().length;
+  assert.ok(length > 5900 && length <= 6000, `${length} bytes`);
+  assert.deepEqual([...gaps, ...resumed], names);
+  assert.equal(topics.resume(), resume);
+});
+
 test("presence is kept from the state and its changes", () => {
   const presence = new Presence("lot.7");
   const changes = [];

@@ -499,6 +499,25 @@ describe("topics and presence", () => {
     socket.close();
   });
 
+  for (const [what, then, count] of [
+    ["closes the socket", (socket) => socket.close(), 0],
+    ["opens the socket anew", (socket) => (socket.close(), socket.open()), 1],
+  ]) {
+    test(`that are not resumed tell a handler, which ${what}`, async () => {
+      const socket = connect("/ws", { fallback: false });
+      for (let n = 0; n < 101; n++) {
+        const topic = socket.topic(`t.${n}`);
+        topic.position = { offset: n, epoch: "e" };
+        if (n === 0) topic.onRecovered(() => then(socket));
+      }
+      await settle();
+
+      assert.equal(FakeWebSocket.all.length, count);
+      FakeWebSocket.last?.accept();
+      assert.equal(socket.state.name, count ? "open" : "closed");
+    });
+  }
+
   test("presence is stale without a connection, and whole after the next state", async () => {
     const socket = await open();
     const presence = socket.presence("lot.7");
