@@ -82,11 +82,20 @@ test("a page that loses the network notices, and comes back at once when it retu
   await echo(page, "after");
 });
 
-test("a half-open connection is noticed by the heartbeat", async (t) => {
-  const { page } = await open(t, { options: { heartbeat: { interval: 200, timeout: 300 } } });
+test("a half-open connection is noticed by the heartbeat, and an idle one is kept", async (t) => {
+  const { server, page } = await open(t, { options: { heartbeat: { interval: 200, timeout: 1000 } } });
   // The echo of the probes keeps the connection.
   await page.until('heard.filter((message) => message.type === "ping").length > 3');
   assert.equal(await page.evaluate("states.length"), 2);
+
+  server.suspend();
+  await page.until("states.length > 2");
+  const { name, close } = await page.evaluate("states[2]");
+  assert.deepEqual([name, close.reason], ["waiting", "the heartbeat timed out"]);
+  server.resume();
+
+  await page.until("isOpen()");
+  await echo(page, "after");
 });
 
 test("a page that was frozen while its server restarted is connected as soon as it is active", async (t) => {

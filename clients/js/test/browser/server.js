@@ -62,6 +62,15 @@ export class Server {
     return this;
   }
 
+  /** Suspends the process: its connections stay, and nothing is answered. */
+  suspend() {
+    this.#child.kill("SIGSTOP");
+  }
+
+  resume() {
+    this.#child.kill("SIGCONT");
+  }
+
   async stop(signal = "SIGKILL") {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exited = once(this.#child, "exit");
