@@ -15,7 +15,10 @@ export interface Options {
   backoffCap?: number;
   /** How long an attempt may take (default: 10,000). */
   connectTimeout?: number;
-  /** How long a request waits for its reply, unless it says otherwise (default: 10,000). */
+  /**
+   * How long a request waits for its reply, unless it says otherwise (default: 10,000; at most
+   * 2^31 - 1, also for `Infinity`).
+   */
   requestTimeout?: number;
   /** How many messages wait without a connection (default: 100); further ones are refused. */
   queueMessages?: number;

@@ -52,6 +52,9 @@ interface Open {
   readonly abandon: () => void;
 }
 
+/** The longest time that a timer of a browser can run, in milliseconds: 24 days. */
+const LONGEST = 2 ** 31 - 1;
+
 /** The requests that wait for their replies, by id. */
 export class Requests {
   #open = new Map<number, Open>();
@@ -74,7 +77,7 @@ export class Requests {
         this.#fail(id, open, { kind: "timeout", sent: open.sent });
       };
       let abandon = () => {};
-      const timer = setTimeout(expire, timeout);
+      const timer = setTimeout(expire, Math.min(timeout, LONGEST));
       const open: Open = { type, sent: false, resolve, reject, timer, abandon: () => abandon() };
       this.#open.set(id, open);
       const outcome = send(id, () => (open.sent = true));

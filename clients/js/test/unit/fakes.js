@@ -100,6 +100,9 @@ export function fakeBrowser() {
     location: { href: "https://shop.example/lots/7" },
   });
   mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  const { setTimeout } = globalThis;
+  // A browser's timers take 32 bits, with a sign.
+  globalThis.setTimeout = (call, delay, ...values) => setTimeout(call, Math.max(delay | 0, 0), ...values);
   return { ...page, streams };
 }
 

@@ -353,6 +353,16 @@ describe("a request", () => {
     assert.deepEqual(FakeWebSocket.last.sent, []);
   });
 
+  for (const timeout of [Infinity, 2 ** 31]) {
+    test(`with a time-out of ${timeout} ms waits for its reply`, async () => {
+      const socket = await open();
+      const reply = socket.request("bid", {}, { timeout });
+      await pass(86_400_000);
+      FakeWebSocket.last.deliver({ type: "reply", id: 1, ok: 1 });
+      assert.equal(await reply, 1);
+    });
+  }
+
   test("is lost with its connection if it was sent, and waits for the next one if not", async () => {
     const socket = await open();
     const lost = failureOf(socket.request("a", {}));
