@@ -8,6 +8,9 @@ const POST_LIMIT = 15_000;
 /** How long to wait before a POST that the server had no room for is sent again, in milliseconds. */
 const PAUSE = 1000;
 
+/** The longest such wait that the server may ask for, in milliseconds. */
+const LONGEST_PAUSE = 60_000;
+
 /** How often it is sent again before the connection counts as lost. */
 const REPEATS = 10;
 
@@ -83,13 +86,12 @@ export function openSse({ url, token }: Target, listeners: LinkListeners): Link 
         body: text,
         credentials: "include",
         signal: leaving.signal,
-      });
-      clearTimeout(limit);
+      }).finally(() => clearTimeout(limit));
       if (response.ok) break;
       const isFull = response.status === 429 || response.status === 503;
       if (!isFull || repeats === REPEATS) return close(closeOf(response.status));
-      const pause = Number(response.headers.get("retry-after")) * 1000 || PAUSE;
-      await new Promise((resume) => setTimeout(resume, pause));
+      const asked = Number(response.headers.get("retry-after")) * 1000 || PAUSE;
+      await new Promise((resume) => setTimeout(resume, Math.min(asked, LONGEST_PAUSE)));
     }
     isBusy = false;
     if (!leaving.signal.aborted) listeners.drained();

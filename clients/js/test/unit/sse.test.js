@@ -71,6 +71,33 @@ test("a POST for which the server has no room is sent again, after the time it a
   assert.equal(socket.state.name, "open");
 });
 
+test("a POST waits for a minute at most, whatever the server asks for", async () => {
+  const socket = await open();
+  streams.answers = [{ status: 503, headers: { "retry-after": "86400" } }];
+  socket.send("a");
+  await settle();
+  for (let second = 0; second < 60; second++) {
+    assert.equal(streams.posts.length, 1);
+    streams.write(":\n\n");
+    await pass(1000);
+  }
+  assert.equal(streams.posts.length, 2);
+  assert.equal(socket.state.name, "open");
+});
+
+test("a POST that fails leaves no timer", async (t) => {
+  const socket = await open();
+  streams.answers = [Promise.reject(new TypeError("no network"))];
+  const [begun, ended] = ["setTimeout", "clearTimeout"].map((name) => t.mock.method(globalThis, name));
+  socket.send("a");
+  await settle();
+
+  const limit = begun.mock.calls.find(({ arguments: [, delay] }) => delay === 15_000).result;
+  assert.ok(ended.mock.calls.some(({ arguments: [timer] }) => timer === limit));
+  assert.equal(socket.state.name, "waiting");
+  for (const { mock } of [begun, ended]) mock.restore();
+});
+
 test("a connection that the server no longer knows is lost", async () => {
   const socket = await open();
   streams.answers = [{ status: 404 }];
