@@ -167,7 +167,7 @@ export class Socket<S extends Schema = AnySchema> {
     this.#limit(() => fail("no token in time"));
     try {
       const { token } = this.#options;
-      // Also without a token, so that a page can set its handlers and places first.
+      // Also without a token, so that a page can set its handlers and positions first.
       const value = await (typeof token === "function" ? token() : token);
       if (attempt !== this.#attempt) return;
       const { protocols = [] } = this.#options;

@@ -1,6 +1,6 @@
 import { Listeners, type Stop } from "./listeners.js";
 
-/** A place in the history of a topic. */
+/** A position in the history of a topic. */
 export interface Position {
   readonly offset: number;
   /** Changes when the history was lost; offsets of two epochs cannot be compared. */
@@ -26,7 +26,7 @@ export function isTopicMessage(message: object): message is TopicMessage {
   return typeof topic === "string" && typeof offset === "number" && typeof epoch === "string";
 }
 
-/** One topic: its events, each once, and the place from which it is resumed. */
+/** One topic: its events, each once, and the position from which it is resumed. */
 export class Topic<E = unknown> {
   #events = new Listeners<[event: E, position: Position]>();
   #recovered = new Listeners<[Recovered]>();
@@ -37,12 +37,12 @@ export class Topic<E = unknown> {
     readonly name: string,
   ) {}
 
-  /** The place of the last event; `undefined` before the first. */
+  /** The position of the last event; `undefined` before the first. */
   get position(): Position | undefined {
     return this.#position;
   }
 
-  /** Sets the place to resume from, as one that a page has stored; `undefined` resumes nothing. */
+  /** Sets the position to resume from, as one that a page stored; `undefined` resumes nothing. */
   set position(position: Position | undefined) {
     this.#position = position;
   }
@@ -57,7 +57,7 @@ export class Topic<E = unknown> {
     return this.#recovered.add(handler);
   }
 
-  /** @internal Forgets the place, which is a gap. */
+  /** @internal Forgets the position, which is a gap. */
   forget(): void {
     const last = this.#position!;
     this.#position = undefined;

@@ -23,7 +23,7 @@ async function talk(name) {
     if (state.name === "connecting") page.attempts++;
     if (state.name === "open") page.opened++;
   });
-  // A place, so that the first connection resumes, too.
+  // A position, so that the first connection resumes, too.
   socket.topic("room").position = { offset: 0, epoch: "e1" };
   socket.topic("room").on(({ key }, { offset }) => page.heard.push([offset, key]));
   socket.topic("room").onRecovered(({ recovered }) => page.recoveries.push(recovered));

@@ -117,7 +117,7 @@ test("an event of a topic is passed on once, and in each epoch anew", () => {
   assert.equal(topics.resume(), "lot.7:1:b");
 });
 
-test("a recovery sets the place and is told", () => {
+test("a recovery sets the position and is told", () => {
   const topics = new Topics();
   const topic = topics.get("lot.7");
   const told = mock.fn();

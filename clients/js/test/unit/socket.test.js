@@ -476,7 +476,7 @@ describe("the heartbeat", () => {
 });
 
 describe("topics and presence", () => {
-  test("are resumed by their places, in one query parameter", async () => {
+  test("are resumed by their positions, in one query parameter", async () => {
     const socket = await open();
     const lot = socket.topic("lot.7");
     const heard = [];
@@ -501,7 +501,7 @@ describe("topics and presence", () => {
     assert.deepEqual(lot.position, { offset: 13, epoch: "k3" });
   });
 
-  test("can be resumed from a place that the page has stored", async () => {
+  test("can be resumed from a position that the page has stored", async () => {
     const socket = connect("/ws", { fallback: false });
     socket.topic("lot.7").position = { offset: 4, epoch: "e" };
     await settle();
