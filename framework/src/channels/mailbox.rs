@@ -257,7 +257,10 @@ impl Slot {
     /// Handles that its owner has left a group.
     pub(super) fn leave(&self, group: &GroupName) {
         if let Some(merge) = self.merge.get() {
-            lock(merge).leave(group);
+            let mut merge = lock(merge);
+            let queue = self.queue();
+            let last = queue.taken.wrapping_add(queue.waiting.len() as u64);
+            merge.leave(group, last);
         }
     }
 
@@ -293,7 +296,7 @@ impl Slot {
             let merged = match held {
                 Some(merged) => merged,
                 None => match ready!(self.poll_queue(cx)) {
-                    Ok(envelope) => lock(merge).live(envelope),
+                    Ok(envelope) => lock(merge).live(envelope, self.taken()),
                     Err(missed) => {
                         lock(merge).doubt();
                         return Poll::Ready(Err(missed));

@@ -331,6 +331,12 @@ async fn after_leaving_nothing_is_received(here: &Channels, there: &Channels) {
     soon("the end of the resume", mailbox.receive())
         .await
         .expect("nothing was missed");
+    // What it has missed is to be received when it leaves.
+    let first = send(&one, 7).await;
+    send(&one, 8).await;
+    soon("a resume", two.resume(mailbox.name(), Some(first)))
+        .await
+        .expect("resumed");
 
     let left = two.group().discard(mailbox.name()).await;
     left.expect("left");

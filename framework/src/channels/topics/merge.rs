@@ -33,10 +33,16 @@ pub(in crate::channels) struct Merge {
     /// The live event that does not follow, while what is before it is read.
     held: Option<Held>,
     filling: Option<Filling>,
+    /// The number of resumes so far.
+    resumes: u64,
+    /// The topics that were left while events waited, each with the number of the last of these.
+    left: HashMap<GroupName, u64>,
 }
 
 /// How far the owner has come in a topic.
 struct Place {
+    /// The number of the resume, so that a reading from before it is ignored.
+    resume: u64,
     at: Position,
     /// Live events up to this number may have been read already.
     read_until: u64,
@@ -47,14 +53,22 @@ struct Place {
 
 struct Held {
     topic: GroupName,
+    /// The resume during which it arrived.
+    resume: u64,
     envelope: Envelope,
     reads: u8,
 }
 
 /// The reading of what is missing in some topics, one after the other.
 pub(in crate::channels) struct Filling {
-    topics: Vec<(GroupName, Reading)>,
-    filled: Vec<(GroupName, Result<Recovery>)>,
+    topics: Vec<(Source, Reading)>,
+    filled: Vec<(Source, Result<Recovery>)>,
+}
+
+/// A topic, and the resume since which it is read.
+struct Source {
+    topic: GroupName,
+    resume: u64,
 }
 
 /// What happens with an event.
@@ -84,6 +98,15 @@ impl Place {
         }
     }
 
+    /// Starts to read what is missing since the position of the owner.
+    fn read(&self, topic: &GroupName) -> (Source, Reading) {
+        let source = Source {
+            topic: topic.clone(),
+            resume: self.resume,
+        };
+        (source, (self.read)(self.at.clone()))
+    }
+
     fn reach(&mut self, position: Position) {
         self.at = position;
         self.is_open = false;
@@ -92,7 +115,7 @@ impl Place {
 
 impl Merge {
     /// Resumes a topic: the owner receives what was missed, then the end of the resume, then live
-    /// events.
+    /// events. If it has resumed it before, this resume takes the place of that one.
     pub(in crate::channels) fn resume(
         &mut self,
         topic: &GroupName,
@@ -104,9 +127,12 @@ impl Merge {
             events,
             all,
         } = recovery;
+        self.backlog.retain(|read| read.group() != Some(topic));
         self.backlog.extend(events);
         self.tell(topic, &position, all);
+        self.resumes += 1;
         let place = Place {
+            resume: self.resumes,
             read_until: position.offset(),
             at: position,
             is_open: false,
@@ -115,9 +141,13 @@ impl Merge {
         self.topics.insert(topic.clone(), place);
     }
 
-    /// Handles that the owner has left a topic.
-    pub(in crate::channels) fn leave(&mut self, topic: &GroupName) {
-        self.topics.remove(topic);
+    /// Handles that the owner has left a topic: it receives nothing of it any more, neither what was
+    /// read nor what waits, up to the live event with the number `last`.
+    pub(in crate::channels) fn leave(&mut self, topic: &GroupName, last: u64) {
+        if self.topics.remove(topic).is_some() {
+            self.backlog.retain(|read| read.group() != Some(topic));
+            self.left.insert(topic.clone(), last);
+        }
     }
 
     /// Takes the next event that was read.
@@ -137,8 +167,9 @@ impl Merge {
 
     /// Takes what was read for gaps. A gap that history does not fill is told.
     pub(in crate::channels) fn fill(&mut self, filled: Filling) {
-        for (topic, recovery) in filled.filled {
-            let Some(place) = self.topics.get_mut(&topic) else {
+        for (Source { topic, resume }, recovery) in filled.filled {
+            let place = self.topics.get_mut(&topic);
+            let Some(place) = place.filter(|place| place.resume == resume) else {
                 continue;
             };
             match recovery {
@@ -176,16 +207,21 @@ impl Merge {
         Some(self.merge(held))
     }
 
-    /// Merges a live event.
-    pub(in crate::channels) fn live(&mut self, envelope: Envelope) -> Merged {
-        let topic = match envelope.group() {
-            Some(topic) if envelope.position().is_some() && self.topics.contains_key(topic) => {
-                topic.clone()
-            }
-            _ => return Merged::Deliver(envelope),
+    /// Merges the live event with this number.
+    pub(in crate::channels) fn live(&mut self, envelope: Envelope, number: u64) -> Merged {
+        if !self.left.is_empty() {
+            self.left.retain(|_, last| *last >= number);
+        }
+        let topic = envelope.group().filter(|_| envelope.position().is_some());
+        let Some((topic, place)) = topic.and_then(|topic| self.topics.get_key_value(topic)) else {
+            return match topic.is_some_and(|topic| self.left.contains_key(topic)) {
+                true => Merged::Continue,
+                false => Merged::Deliver(envelope),
+            };
         };
         self.merge(Held {
-            topic,
+            topic: topic.clone(),
+            resume: place.resume,
             envelope,
             reads: 0,
         })
@@ -194,11 +230,13 @@ impl Merge {
     fn merge(&mut self, held: Held) -> Merged {
         let Held {
             topic,
+            resume,
             envelope,
             reads,
         } = held;
-        let (Some(place), Some(position)) = (self.topics.get_mut(&topic), envelope.position())
-        else {
+        let place = self.topics.get_mut(&topic);
+        let place = place.filter(|place| place.resume == resume);
+        let (Some(place), Some(position)) = (place, envelope.position()) else {
             return Merged::Continue;
         };
         match place.fit(position) {
@@ -208,10 +246,10 @@ impl Merge {
                 Merged::Deliver(envelope.in_topic(&topic))
             }
             Fit::Gap if reads < MOST_READS => {
-                let reading = (place.read)(place.at.clone());
-                self.filling = Some(Filling::new(vec![(topic.clone(), reading)]));
+                self.filling = Some(Filling::new(vec![place.read(&topic)]));
                 self.held = Some(Held {
                     topic,
+                    resume,
                     envelope,
                     reads: reads + 1,
                 });
@@ -234,8 +272,8 @@ impl Merge {
             return;
         }
         let topics = self.topics.iter();
-        let topics = topics.map(|(topic, place)| (topic.clone(), (place.read)(place.at.clone())));
-        self.filling = Some(Filling::new(topics.collect()));
+        let readings = topics.map(|(topic, place)| place.read(topic));
+        self.filling = Some(Filling::new(readings.collect()));
     }
 
     fn tell(&mut self, topic: &GroupName, position: &Position, all: bool) {
@@ -247,7 +285,7 @@ impl Merge {
 }
 
 impl Filling {
-    fn new(topics: Vec<(GroupName, Reading)>) -> Self {
+    fn new(topics: Vec<(Source, Reading)>) -> Self {
         Self {
             filled: Vec::with_capacity(topics.len()),
             topics,
@@ -258,10 +296,103 @@ impl Filling {
     pub(in crate::channels) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Some((_, reading)) = self.topics.last_mut() {
             let recovery: Result<Recovery, Error> = ready!(reading.as_mut().poll(cx));
-            if let Some((topic, _)) = self.topics.pop() {
-                self.filled.push((topic, recovery));
+            if let Some((source, _)) = self.topics.pop() {
+                self.filled.push((source, recovery));
             }
         }
         Poll::Ready(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topic() -> GroupName {
+        GroupName::new("lot.7").unwrap()
+    }
+
+    fn at(offset: u64) -> Position {
+        Position::new(offset, "k3x9").unwrap()
+    }
+
+    fn event(offset: u64) -> Envelope {
+        let event = Envelope::from_bytes(&b"\x81\xa4type\xa3bid"[..]).at(&at(offset));
+        event.record_group(&topic());
+        event
+    }
+
+    /// Returns the events after one number, up to another one.
+    fn recovery(since: u64, until: u64) -> Recovery {
+        let events = (since + 1..=until).map(|offset| event(offset).in_topic(&topic()));
+        Recovery {
+            position: at(until),
+            events: events.collect(),
+            all: true,
+        }
+    }
+
+    /// Returns a history that ends with this number.
+    fn history(until: u64) -> ReadFrom {
+        Arc::new(move |since| Box::pin(async move { Ok(recovery(since.offset(), until)) }))
+    }
+
+    fn read(merge: &mut Merge) {
+        let mut filling = merge.take_filling().expect("a reading");
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(filling.poll(&mut cx).is_ready());
+        merge.fill(filling);
+    }
+
+    fn backlog(merge: &mut Merge) -> usize {
+        std::iter::from_fn(|| merge.next_read()).count()
+    }
+
+    #[test]
+    fn a_topic_that_is_resumed_again_and_again_is_in_the_backlog_once() {
+        let mut merge = Merge::default();
+        for _ in 0..100 {
+            merge.resume(&topic(), recovery(0, 10), history(10));
+        }
+
+        assert_eq!(backlog(&mut merge), 10 + 1, "the events and the end");
+    }
+
+    #[test]
+    fn after_leaving_nothing_of_the_topic_is_received() {
+        let mut merge = Merge::default();
+        merge.resume(&topic(), recovery(0, 10), history(12));
+        let is_held = |merged| matches!(merged, Merged::Continue);
+        assert!(is_held(merge.live(event(13), 1)), "a gap");
+
+        merge.leave(&topic(), 3);
+        read(&mut merge);
+
+        assert!(matches!(merge.merge_held(), Some(Merged::Continue)));
+        assert_eq!(backlog(&mut merge), 0);
+        assert!(is_held(merge.live(event(14), 2)), "it waited");
+        assert!(is_held(merge.live(event(15), 3)), "it waited");
+        assert!(
+            !is_held(merge.live(event(16), 4)),
+            "of the group, joined again"
+        );
+    }
+
+    #[test]
+    fn a_reading_from_before_a_resume_is_ignored() {
+        let mut merge = Merge::default();
+        merge.resume(&topic(), recovery(0, 5), history(9));
+        merge.doubt();
+        backlog(&mut merge);
+
+        merge.leave(&topic(), 0);
+        merge.resume(&topic(), recovery(5, 10), history(10));
+        read(&mut merge);
+
+        assert_eq!(backlog(&mut merge), 5 + 1, "the events and the end");
+        assert!(
+            matches!(merge.live(event(11), 1), Merged::Deliver(_)),
+            "no gap"
+        );
     }
 }
