@@ -813,3 +813,18 @@ async fn connections(redis: &Redis) -> u64 {
     };
     stats.lines().find_map(count).expect("a count")
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_a_topic_that_is_stored_but_not_sent_is_unconfirmed() {
+    let redis = Redis::new().await;
+    let channels = queue(&redis).await;
+    let topic = channels.topic::<Said>("lot").unwrap();
+    // The members of the group cannot be read.
+    redis.does(&["SET", "asgi:group:lot", "text"]).await;
+
+    let error = topic.send(&said("ahoy")).await.expect_err("not sent");
+
+    assert_eq!(error.kind(), ErrorKind::Unconfirmed, "{error:#}");
+    let stored = redis.does(&["XLEN", "asgi:topic:lot"]).await;
+    assert_eq!(stored.trim(), ":1");
+}

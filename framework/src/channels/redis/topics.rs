@@ -26,14 +26,14 @@ use crate::{
         local_topics::{KEY_AGE, PLACE_AGE},
         position::fresh_epoch,
     },
-    error::{Error, ErrorKind, Result},
+    error::{BoxError, Error, ErrorKind, Result},
     name::GroupName,
     redis_link::Up,
 };
 use redis::{RedisResult, aio::MultiplexedConnection};
 use sha1::{Digest, Sha1};
 use std::{sync::LazyLock, time::Duration};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// Finds the epoch of a topic. It begins a new one if there is none, and if Redis was restarted or
 /// replaced since the topic was last used, because then the last events may be lost: unless this is
@@ -90,7 +90,8 @@ if ARGV[6] ~= '' then call(ARGV[6], ARGV[7], event) end
 return at";
 
 /// Returns the offset and epoch of a topic, and its last events with their ages in ms, the last one
-/// first, as long as they have no more than so many bytes together. If a process has received an event that Redis does not know, Redis has lost some.
+/// first: one, and more of them as long as they have no more than so many bytes together. If a process
+/// has received an event that Redis does not know, Redis has lost some.
 const READ: &str = "\
 local offset = tonumber(call('HGET', place, 'o')) or 0
 local since, limit = tonumber(ARGV[4]), tonumber(ARGV[6])
@@ -107,7 +108,7 @@ local time = call('TIME')
 local now, room = time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[9])
 for _, entry in ipairs(call('XREVRANGE', stream, '+', '-', 'COUNT', wanted)) do
   room = room - #entry[2][2] - 256
-  if room < 0 then break end
+  if room < 0 and #reply > 2 then break end
   local age = now - tonumber(entry[1]:match('^%d+'))
   reply[#reply + 1] = string.format('%.0f', math.max(age, 0))
   reply[#reply + 1] = entry[2][2]
@@ -219,10 +220,21 @@ pub(super) async fn send(
     };
     if !is_published {
         let envelope = post.envelope().clone().at(&position);
-        match wire {
-            Wire::PubSub => publish::group_send(host, coding, topic, &envelope).await?,
-            Wire::Queue => group_send::group_send(hosts, names, topic, &envelope).await?,
-        }
+        let publishing = async {
+            match wire {
+                Wire::PubSub => publish::group_send(host, coding, topic, &envelope).await,
+                Wire::Queue => group_send::group_send(hosts, names, topic, &envelope).await,
+            }
+        };
+        let unsent = |source: BoxError| {
+            let message =
+                "the event is stored, but may not have been sent to all members of the topic";
+            Error::new(ErrorKind::Unconfirmed, message).with_source(source)
+        };
+        let published = timeout_at(deadline, publishing).await;
+        published
+            .map_err(|late| unsent(late.into()))?
+            .map_err(|error| unsent(error.into()))?;
     }
     Ok(position)
 }
