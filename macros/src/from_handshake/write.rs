@@ -1,4 +1,4 @@
-//! The code that the derive macros of consumers generate: a `let` per field, groups last.
+//! The code that the derive macros of consumers generate: a `let` per field, groups and presences last.
 
 use super::{
     read::{Consumer, Filled},
@@ -16,12 +16,9 @@ pub(super) fn write(consumer: &Consumer, protocol: Protocol) -> TokenStream {
     let (impl_generics, type_generics, where_clause) = consumer.generics.split_for_impl();
     let handshake = handshake(Span::mixed_site());
     let event = event(consumer);
-    let (groups, others): (Vec<_>, Vec<_>) = consumer
-        .fields
-        .iter()
-        .partition(|field| field.source.joins());
-    let lets = others.into_iter().chain(groups);
-    let lets = lets.map(|field| fill(field, consumer));
+    let mut fields: Vec<_> = consumer.fields.iter().collect();
+    fields.sort_by_key(|field| field.source.rank());
+    let lets = fields.iter().map(|field| fill(field, consumer));
     let names = consumer.fields.iter().map(|field| &field.name);
     let asks = |field: &Filled| !matches!(field.source, Source::Default(_));
     let parameter = match consumer.fields.iter().any(asks) {
