@@ -59,6 +59,28 @@
 //! // In a test: schema.assert_in("static/auction.ts");
 //! ```
 //!
+//! An enum that includes the events of topics and a presence is described in the same way: by its
+//! events, since the browser client keeps positions and presence itself.
+//!
+//! ```
+//! use seaway::{Event, PresenceEvent, TopicEvent};
+//!
+//! #[derive(Event)]
+//! #[event(typescript)]
+//! enum DocEvent {
+//!     Edited { text: String },
+//! }
+//!
+//! #[derive(Event)]
+//! #[event(typescript)]
+//! enum PageEvent {
+//!     #[event(include)]
+//!     Doc(TopicEvent<DocEvent>),
+//!     #[event(include)]
+//!     Here(PresenceEvent<String>),
+//! }
+//! ```
+//!
 //! With `connect<Auction>("/ws")` of the browser client, `socket.on`, `socket.send` and
 //! `socket.request` accept what the consumer sends and takes, and nothing else.
 //!
@@ -68,7 +90,7 @@
 pub use ts_rs::{self, TS};
 
 use crate::{
-    channels::TopicEvent,
+    channels::{PresenceEvent, TopicEvent},
     error::{AnyError, Error},
 };
 use std::{collections::BTreeMap, env, fmt, fs, path::Path};
@@ -89,6 +111,16 @@ pub trait Described {
 impl<E: Described> Described for TopicEvent<E> {
     type Description = E::Description;
 }
+
+/// The browser client keeps presence itself, and passes none of it to `socket.on`.
+impl<M> Described for PresenceEvent<M> {
+    type Description = NotPassed;
+}
+
+/// What the browser client does not pass on.
+#[doc(hidden)]
+#[derive(Debug, TS)]
+pub enum NotPassed {}
 
 /// A consumer whose messages have a description in TypeScript: `#[consumer(typescript)]` implements
 /// it.
