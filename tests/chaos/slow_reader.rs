@@ -130,6 +130,9 @@ impl Room {
             self.sender.next().await.expect("open").expect("a message");
         }
         until("every message at every member", DEADLINE, async || {
+            if let Some(Err(failed)) = self.reading.try_join_next() {
+                std::panic::resume_unwind(failed.into_panic());
+            }
             (self.received.load(Relaxed) == expected).then_some(())
         })
         .await;
@@ -252,6 +255,9 @@ async fn check_counters(policy: &str, server: &Server, mut stalled: Socket, room
     assert_eq!(has_last, policy != "drop-newest", "{policy}");
 }
 
+/// A delay that is none, however short the usual ones are: that of a busy machine.
+const SHORT: Duration = Duration::from_millis(200);
+
 async fn check(effort: Effort, most_times: f64) {
     for policy in ["close", "drop-oldest", "drop-newest", "wait"] {
         let figures = measure(policy, effort).await;
@@ -262,7 +268,8 @@ async fn check(effort: Effort, most_times: f64) {
         );
         assert!(figures.memory_kib <= MEMORY, "{policy}: too much memory");
         let ratio = figures.with.as_secs_f64() / figures.without.as_secs_f64();
-        assert!(ratio <= most_times, "{policy}: {ratio:.2} times the delay");
+        let is_held_up = ratio > most_times && figures.with > SHORT;
+        assert!(!is_held_up, "{policy}: {ratio:.2} times the delay");
     }
 }
 
