@@ -380,11 +380,15 @@ impl LocalChannels {
 
     /// Removes a channel from a group, if it is a member.
     pub fn leave(&self, group: &GroupName, channel: &ChannelName) {
-        if let Some(member) = self.0.channels(channel).get_mut(channel) {
+        let slot = self.0.channels(channel).get_mut(channel).map(|member| {
             member.groups.remove(group);
-            member.slot.leave(group);
-        }
+            member.slot.clone()
+        });
         self.0.leave(group, channel);
+        // Last: what is delivered until then is of a group that was left.
+        if let Some(slot) = slot {
+            slot.leave(group);
+        }
     }
 
     /// Returns the last events of topics that have members here.
