@@ -42,9 +42,14 @@ export class Topic<E = unknown> {
     return this.#position;
   }
 
-  /** Sets the position to resume from, as one that a page stored; `undefined` resumes nothing. */
+  /**
+   * Sets the position to resume from, as one that a page stored; `undefined` resumes nothing. Another
+   * value than a position is a gap.
+   */
   set position(position: Position | undefined) {
-    this.#position = position;
+    const isValid = !position || (Number.isSafeInteger(position.offset) && /^[a-z\d]{1,32}$/i.test(position.epoch));
+    // The server knows no such epoch.
+    this.#position = isValid ? position : { offset: 0, epoch: "unknown" };
   }
 
   /** Calls `handler` for each event; none is passed on twice. */

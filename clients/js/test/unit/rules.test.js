@@ -131,6 +131,14 @@ test("a recovery sets the position and is told", () => {
   assert.equal(topics.resume(), "");
 });
 
+test("a stored value that is no position is a gap and not an error of the server", () => {
+  const topics = new Topics();
+  for (const stored of [{ offset: "x", epoch: "e" }, { offset: 1, epoch: "a b:c" }, { offset: 1 }]) {
+    topics.get("lot.7").position = stored;
+    assert.equal(topics.resume(), "lot.7:0:unknown");
+  }
+});
+
 test("the latest 100 topics are resumed, and the others are told of the gap", () => {
   const topics = new Topics();
   const gaps = [];
