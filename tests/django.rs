@@ -1,5 +1,5 @@
-//! Tests of `examples/beside-django` with real Django: a socket knows the user who is logged in on a
-//! Django page, and is closed when that is no longer so.
+//! Tests of `examples/beside-django` with real Django: a socket knows the user who is logged in on
+//! a Django page, and is closed when that is no longer so.
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -839,7 +839,8 @@ async fn server(site: &Django, redis: &Redis, engine: &str, flags: &[&str]) -> S
     Server::example_with("beside-django", &flags).await
 }
 
-/// Starts the server without a channel layer, unless the engine needs Redis: it hears of no log-out.
+/// Starts the server without a channel layer, unless the engine needs Redis: it hears of no
+/// log-out.
 async fn alone(site: &Django, redis: &Redis, engine: &str, flags: &[&str]) -> Server {
     let database = ["--database", site.database(), "--session-engine", engine];
     let url = redis.url();

@@ -663,7 +663,8 @@ async fn does(command: &[&str], layer: &str) -> Verdict {
     stage.verdict().await
 }
 
-/// With queues, Redis refuses events and joins meanwhile; clients come back when it has memory again.
+/// With queues, Redis refuses events and joins meanwhile; clients come back when it has memory
+/// again.
 async fn out_of_memory(layer: &str) -> Verdict {
     let command = ["CONFIG", "SET", "maxmemory", "1"];
     if layer == PubSub.name() {

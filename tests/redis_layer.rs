@@ -203,7 +203,8 @@ async fn a_process_that_redis_has_forgotten_joins_again_and_notifies_its_consume
     assert_eq!(envelope.unwrap().decode::<Said>().unwrap().text, "back");
 }
 
-/// A join must not create the sign of life by which the process notices that Redis has forgotten it.
+/// A join must not create the sign of life by which the process notices that Redis has forgotten
+/// it.
 #[tokio::test]
 async fn a_join_right_after_the_data_was_deleted_does_not_hide_that() {
     let redis = Redis::new().await;

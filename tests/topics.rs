@@ -1,5 +1,5 @@
-//! Tests of topics over whole programs: places over WebSockets, and what a Redis with an older copy of
-//! its data means.
+//! Tests of topics over whole programs: places over WebSockets, and what a Redis with an older copy
+//! of its data means.
 
 use seaway::{Channels, Event};
 use seaway_tests::support::{

@@ -37,8 +37,8 @@ pub(crate) const IN_MEMORY: [Contestant; 3] = [
     },
 ];
 
-/// The servers over Redis: Seaway with both wire formats, and with a Cluster in place of one Redis, and
-/// Django Channels with both layers of channels_redis.
+/// The servers over Redis: Seaway with both wire formats, and with a Cluster in place of one Redis,
+/// and Django Channels with both layers of channels_redis.
 pub(crate) const OVER_REDIS: [Contestant; 7] = [
     Contestant {
         name: "arena",

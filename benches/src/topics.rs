@@ -1,8 +1,8 @@
 //! The cost of a publish to a topic, next to that of a plain group send over the same Redis.
 //!
 //! Two channel layers in this process, each with one member of every group, stand for two processes
-//! of a program. Both kinds of event are received in the same way, so that the difference is that of
-//! sending.
+//! of a program. Both kinds of event are received in the same way, so that the difference is that
+//! of sending.
 
 use std::{
     io::{Error, Result},

@@ -18,8 +18,8 @@ const MAX_REQUEST_ID: usize = 128;
 
 /// The span of a request, or of the WebSocket that it opens; clones share it.
 ///
-/// That of a request is created when something runs in it, or has a field to record: for a small page
-/// it would cost a quarter of the whole request.
+/// That of a request is created when something runs in it, or has a field to record: for a small
+/// page it would cost a quarter of the whole request.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum ConnectionSpan {
     /// That of a scope without a request.
@@ -71,8 +71,8 @@ impl ConnectionSpan {
         }
     }
 
-    /// Runs a future whose failures are logged in this span: it is [`current`](Self::current) there,
-    /// and is created only for a line.
+    /// Runs a future whose failures are logged in this span: it is [`current`](Self::current)
+    /// there, and is created only for a line.
     pub(crate) async fn watch<F: Future>(self, future: F) -> F::Output {
         CURRENT.scope(self, future).await
     }

@@ -24,8 +24,8 @@ pub type AnyResult<T, E = AnyError> = std::result::Result<T, E>;
 /// that caused it.
 ///
 /// It implements [`std::error::Error`], so `?` converts it to [`AnyError`], [`BoxError`],
-/// `anyhow::Error`, or your own error type with `#[from] seaway::Error`; on the way back it keeps its
-/// kind.
+/// `anyhow::Error`, or your own error type with `#[from] seaway::Error`; on the way back it keeps
+/// its kind.
 ///
 /// `{error}` prints the message, `{error:#}` and `{error:?}` print it with all sources on one line,
 /// `message: cause: cause`. A client that disconnects is not a failure; check
@@ -55,8 +55,9 @@ struct Inner {
 /// Any error, as an application's code returns it.
 ///
 /// `?` converts any [`std::error::Error`], [`Error`], [`BoxError`], `anyhow::Error`,
-/// [`Rejection`](crate::Rejection) and text to it. The [kind](Error::kind) is that of the `Error` which it is or wraps, however deep, and
-/// otherwise [`ErrorKind::Io`] for a [`std::io::Error`] and [`ErrorKind::User`] for all others.
+/// [`Rejection`](crate::Rejection) and text to it. The [kind](Error::kind) is that of the `Error`
+/// which it is or wraps, however deep, and otherwise [`ErrorKind::Io`] for a [`std::io::Error`] and
+/// [`ErrorKind::User`] for all others.
 ///
 /// ```
 /// use seaway::{AnyError, BoxError, Channels, ErrorKind, NoEvent, Result};
@@ -82,10 +83,10 @@ struct Inner {
 /// # });
 /// ```
 ///
-/// It does not implement [`std::error::Error`] itself, as `anyhow::Error` does not: then it could not be
-/// converted from every other error. Where such an error is needed, convert it:
-/// `.map_err(seaway::Error::from)?`. It has all methods of [`Error`]. An axum handler may return it:
-/// it has the response of a [`Rejection`](crate::Rejection).
+/// It does not implement [`std::error::Error`] itself, as `anyhow::Error` does not: then it could
+/// not be converted from every other error. Where such an error is needed, convert it:
+/// `.map_err(seaway::Error::from)?`. It has all methods of [`Error`]. An axum handler may return
+/// it: it has the response of a [`Rejection`](crate::Rejection).
 pub struct AnyError(Error);
 
 /// The kind of an error, on which a caller can act.
@@ -101,8 +102,8 @@ pub enum ErrorKind {
     /// The worker queue that a job was sent to is full.
     ///
     /// Workers take jobs more slowly than they are sent. The job was not queued; a later retry may
-    /// succeed. Over Redis with queues, an event sent to one channel has the same outcome if the queue
-    /// of the consumer's process is full.
+    /// succeed. Over Redis with queues, an event sent to one channel has the same outcome if the
+    /// queue of the consumer's process is full.
     ChannelFull,
     /// The channel layer did not accept an event or a membership.
     ///
@@ -322,8 +323,8 @@ impl From<io::Error> for Error {
     }
 }
 
-/// Returns an `Error` in the box as it was. Of another error that wraps one, the kind is that of the
-/// first `Error` in its chain of sources.
+/// Returns an `Error` in the box as it was. Of another error that wraps one, the kind is that of
+/// the first `Error` in its chain of sources.
 impl From<BoxError> for Error {
     fn from(source: BoxError) -> Self {
         let source = match source.downcast::<Self>() {

@@ -177,18 +177,18 @@ pub use seaway_macros::HttpConsumer;
 /// middleware around the consumer.
 ///
 /// Fields are set in order of declaration, so the value of a `#[default(…)]` may use the fields
-/// above it. Groups, presences and topics are joined last: a client that is rejected by another field
-/// has joined no group.
+/// above it. Groups, presences and topics are joined last: a client that is rejected by another
+/// field has joined no group.
 ///
 /// # Groups
 ///
 /// A name in braces is a field that is not a group, formatted with `Display`, or else a path
 /// parameter. Path parameters are known only where the consumer is routed, so the compiler cannot
-/// check their names: a server whose routes do not have one does not start. Inside another server the
-/// client gets 500, and the log names the struct, the group, its fields and the path parameters. The struct's event type is that of its first group,
-/// presence or topic: for a `Topic<LotEvent>` it is [`TopicEvent<LotEvent>`](crate::TopicEvent).
-/// Without one it is [`NoEvent`](crate::NoEvent), or the type in
-/// `#[consumer(event = ChatEvent)]` on the struct.
+/// check their names: a server whose routes do not have one does not start. Inside another server
+/// the client gets 500, and the log names the struct, the group, its fields and the path
+/// parameters. The struct's event type is that of its first group, presence or topic: for a
+/// `Topic<LotEvent>` it is [`TopicEvent<LotEvent>`](crate::TopicEvent). Without one it is
+/// [`NoEvent`](crate::NoEvent), or the type in `#[consumer(event = ChatEvent)]` on the struct.
 pub use seaway_macros::WebSocketConsumer;
 
 /// Implements [`WebSocketConsumer`](trait@crate::WebSocketConsumer) or
@@ -254,9 +254,9 @@ pub use seaway_macros::WebSocketConsumer;
 /// # });
 /// ```
 ///
-/// A method may be async or not, return `Result<()>`, a `Result` with any other error, or nothing, and
-/// optionally take the context as its first parameter. `connect` returns `Result<Self, Rejection>`, or
-/// a `Result` with any other error.
+/// A method may be async or not, return `Result<()>`, a `Result` with any other error, or nothing,
+/// and optionally take the context as its first parameter. `connect` returns `Result<Self,
+/// Rejection>`, or a `Result` with any other error.
 ///
 /// # Hooks
 ///
@@ -273,8 +273,8 @@ pub use seaway_macros::WebSocketConsumer;
 /// whole message. Any other message from the client is malformed. A consumer has either such
 /// methods, or one `receive` for all messages, with a type of your choice.
 ///
-/// `#[on_message("bid", reply)]` replies: the method returns a `Result`, which is sent to the client
-/// under the `id` of its message, as `ok` or `error`:
+/// `#[on_message("bid", reply)]` replies: the method returns a `Result`, which is sent to the
+/// client under the `id` of its message, as `ok` or `error`:
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

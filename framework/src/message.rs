@@ -236,8 +236,8 @@ impl Close {
         }
     }
 
-    /// Creates the close of a restart (1012), whose reason asks the client to reconnect after a random
-    /// time of between half of `limit` and `limit`: `retry_after=2.75`, in seconds.
+    /// Creates the close of a restart (1012), whose reason asks the client to reconnect after a
+    /// random time of between half of `limit` and `limit`: `retry_after=2.75`, in seconds.
     ///
     /// ```
     /// use seaway::Close;

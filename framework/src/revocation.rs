@@ -10,7 +10,8 @@ use tokio::sync::Notify;
 #[async_trait]
 pub(crate) trait Revocation: Send + Sync {
     /// Returns the group in which the loss is announced; `None` if nothing depends on the
-    /// condition. Called once the consumer has connected, and after each notification by [`ChangeNotifier`].
+    /// condition. Called once the consumer has connected, and after each notification by
+    /// [`ChangeNotifier`].
     fn group(&self) -> Option<GroupName>;
 
     /// Returns the close for the connection if the condition is lost. Called once after the group

@@ -216,13 +216,13 @@ impl<P: Protocol> Scope<P> {
     /// Sets a field of the tracing span of this connection, which all its log lines show:
     /// `request_id` or `user`.
     ///
-    /// In a tower service, such as an axum router, the lines of Seaway about a failed request have the
-    /// span; for lines of your own there, add tower-http's `TraceLayer`.
+    /// In a tower service, such as an axum router, the lines of Seaway about a failed request have
+    /// the span; for lines of your own there, add tower-http's `TraceLayer`.
     ///
-    /// The span, `connection`, has the fields `protocol`, `path`, `client`, `consumer`, `request_id`
-    /// (at first the header `x-request-id`) and `user` (set by [`Auth`](crate::middleware::Auth)).
-    /// Another name is ignored; for a field of your own, put a span of yours around the call of the
-    /// inner application.
+    /// The span, `connection`, has the fields `protocol`, `path`, `client`, `consumer`,
+    /// `request_id` (at first the header `x-request-id`) and `user` (set by
+    /// [`Auth`](crate::middleware::Auth)). Another name is ignored; for a field of your own, put a
+    /// span of yours around the call of the inner application.
     ///
     /// ```
     /// use seaway::{Application, OpensOverHttp, Result, Scope};

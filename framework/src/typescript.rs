@@ -200,8 +200,8 @@ impl Schema {
         schema
     }
 
-    /// Adds a message that the consumer sends by itself, besides the events that it forwards: a type
-    /// that has a `type` in JSON.
+    /// Adds a message that the consumer sends by itself, besides the events that it forwards: a
+    /// type that has a `type` in JSON.
     ///
     /// ```
     /// use seaway::typescript::{DescribedConsumer, Schema, TS};

@@ -1,5 +1,5 @@
-//! One client that does not read, in a room of a thousand: what the others notice, what it costs the
-//! server, and what the counters say.
+//! One client that does not read, in a room of a thousand: what the others notice, what it costs
+//! the server, and what the counters say.
 
 use std::{
     sync::{
@@ -28,8 +28,8 @@ use tokio_tungstenite::{
 /// The size of a measured message.
 const SIZE: usize = 4_096;
 
-/// The number and the size of the messages that fill the buffers of the stalled client: Linux keeps up
-/// to 4 MiB for one connection (`net.ipv4.tcp_wmem`).
+/// The number and the size of the messages that fill the buffers of the stalled client: Linux keeps
+/// up to 4 MiB for one connection (`net.ipv4.tcp_wmem`).
 const FILLING: (u64, usize) = (90, 65_536);
 
 /// The interval between two messages.
@@ -38,8 +38,8 @@ const EVERY: Duration = Duration::from_millis(50);
 /// The receive buffer of the stalled client.
 const RECEIVE_BUFFER: u32 = 4_096;
 
-/// How much more memory the server may hold because of the stalled client, in KiB: its mailbox has at
-/// most 4 MiB of encoded events, and each may be there as a value and as a frame too.
+/// How much more memory the server may hold because of the stalled client, in KiB: its mailbox has
+/// at most 4 MiB of encoded events, and each may be there as a value and as a frame too.
 const MEMORY: u64 = 14_336;
 
 type Socket = WebSocketStream<tokio::net::TcpStream>;

@@ -35,7 +35,8 @@ struct Said {
 
 impl Event for Said {}
 
-/// The text after which a client has seen everything. It is repeated: a client may come back after it.
+/// The text after which a client has seen everything. It is repeated: a client may come back after
+/// it.
 const END: &str = "end";
 
 /// What is published, and what anybody has seen at a place.
@@ -367,8 +368,8 @@ fn own_cpu() -> f64 {
     both.num_microseconds() as f64 / 1e6
 }
 
-/// The processor time of Redis and of this process for each event, in µs: to a group, and to a topic
-/// of the same name.
+/// The processor time of Redis and of this process for each event, in µs: to a group, and to a
+/// topic of the same name.
 async fn costs(events: usize) -> [[f64; 2]; 2] {
     const AT_ONCE: usize = 32;
     let redis = Redis::new().await;

@@ -36,8 +36,8 @@ pub struct Browser {
     _chromium: Arc<Chromium>,
 }
 
-/// A running Chromium with its own profile. Tests that run at the same time share one, since a start
-/// takes most of a second on a busy machine.
+/// A running Chromium with its own profile. Tests that run at the same time share one, since a
+/// start takes most of a second on a busy machine.
 #[derive(Debug)]
 struct Chromium {
     port: u16,

@@ -8,7 +8,8 @@
 //! - [`proxy`]: a network that can stall, delay, lose and reset;
 //! - [`stage`]: two processes and forty clients for a fault; [`crowd`]: those clients; [`account`]:
 //!   the account of their messages; [`flood`]: thousands of clients that only count;
-//! - [`roster`]: a client that keeps the list of a presence; [`place`]: what clients of topics receive;
+//! - [`roster`]: a client that keeps the list of a presence; [`place`]: what clients of topics
+//!   receive;
 //! - [`churn`]: thousands of members that join and leave;
 //! - [`page`], [`devtools`]: a page in the browser, and the connection to it; [`visitor`]: a user
 //!   of the chat;

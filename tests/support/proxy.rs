@@ -44,7 +44,8 @@ pub enum Wire {
     Stalled,
     /// Drops them; both ends consider them sent.
     Losing,
-    /// Puts the length of a value of RESP of 50 MB before the server's bytes: less than a client accepts.
+    /// Puts the length of a value of RESP of 50 MB before the server's bytes: less than a client
+    /// accepts.
     Corrupt,
     /// Adds this much to every round trip, half of it in each direction.
     Late(Duration),

@@ -118,8 +118,8 @@ impl Redis {
         self.process = Some(process);
     }
 
-    /// Kills it: connections are closed and new ones refused. What it has acknowledged it has sent to
-    /// all subscribers before.
+    /// Kills it: connections are closed and new ones refused. What it has acknowledged it has sent
+    /// to all subscribers before.
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill_at_rest();

@@ -93,8 +93,8 @@ impl Sentinels {
         self.until_replaced(port).await;
     }
 
-    /// Makes a replica the primary, while the old one does not obey the Sentinels: it continues as a
-    /// primary, and keeps its clients.
+    /// Makes a replica the primary, while the old one does not obey the Sentinels: it continues as
+    /// a primary, and keeps its clients.
     pub async fn replace_a_primary_that_is_cut_off(&mut self) {
         let forbidden = ["-slaveof", "-replicaof", "-client|kill", "-multi"];
         let command = [&["ACL", "SETUSER", "default"][..], &forbidden].concat();

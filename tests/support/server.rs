@@ -72,7 +72,8 @@ impl Server {
         Self::chat(Some(redis.url()), data.expect("the neighbour is a chat")).await
     }
 
-    /// Starts the chat on a Redis over TLS, with an access log. The certificate is of this authority.
+    /// Starts the chat on a Redis over TLS, with an access log. The certificate is of this
+    /// authority.
     pub async fn chat_over_tls(redis: &Redis, authority: &Authority) -> Self {
         let mut chat = Self::new_chat(Some(redis.url()), Arc::new(Scratch::new("chat-data")));
         let (certificate, key) = authority.certify("127.0.0.1");

@@ -1,8 +1,8 @@
 //! The commands `cargo xtask bench`, `scale` and `soak`, which build and run servers and load
 //! generators for release.
 //!
-//! The first two use one build, and run its programs directly: if only some of them were built, cargo would
-//! choose other features for the dependencies, and build them again.
+//! The first two use one build, and run its programs directly: if only some of them were built,
+//! cargo would choose other features for the dependencies, and build them again.
 
 use std::process::Command;
 

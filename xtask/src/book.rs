@@ -86,8 +86,8 @@ fn title<'a>(summary: &'a str, file: &Path) -> Option<&'a str> {
 }
 
 /// Adapts a page to mdbook: replaces links to items of the crate, which only rustdoc resolves, by
-/// their text; and gives a page that is also the documentation of a module, and so has no title, its
-/// title of the summary.
+/// their text; and gives a page that is also the documentation of a module, and so has no title,
+/// its title of the summary.
 fn adapt(page: &str, title: Option<&str>) -> String {
     let title = title.filter(|_| !page.starts_with("# "));
     let mut adapted = match title {

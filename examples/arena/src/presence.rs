@@ -4,8 +4,8 @@ use seaway::{
     Context, Handshake, Json, Presence, PresenceEvent, Rejection, Result, Shared, WebSocketConsumer,
 };
 
-/// A consumer that sends the whole list once, then each change, as JSON. A text message from the client
-/// becomes the meta of its key.
+/// A consumer that sends the whole list once, then each change, as JSON. A text message from the
+/// client becomes the meta of its key.
 pub struct Here {
     here: Presence<String>,
 }

@@ -1,7 +1,7 @@
 //! An auction: bidders log in, watch lots, and bid.
 //!
-//! Open <http://127.0.0.1:8000> in two browsers, and log in under two names, which signs up. The first
-//! user is the auctioneer. With a Redis at `REDIS_URL`, several processes in one folder are one auction.
+//! Open <http://127.0.0.1:8000> in two browsers, and sign up under two names: the first user is the
+//! auctioneer. With a Redis at `REDIS_URL`, several processes in one folder are one auction.
 
 mod accounts;
 mod auction;

@@ -54,7 +54,8 @@ impl Feed {
         }
     }
 
-    /// Sends the messages after this id, or without an id, or if those are too many, the newest ones.
+    /// Sends the messages after this id, or without an id, or if those are too many, the newest
+    /// ones.
     async fn welcome(&mut self, ctx: &Context<ChatEvent>, since: Option<i64>) -> Result<()> {
         let messages = &self.chat.messages;
         let missed = match since {

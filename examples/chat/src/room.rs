@@ -42,8 +42,8 @@ impl Visitor {
         self.feed.enter(ctx, since).await
     }
 
-    /// Stores a message under a key of the page, which repeats it until it has this reply. An error is
-    /// the reason for a rejection.
+    /// Stores a message under a key of the page, which repeats it until it has this reply. An error
+    /// is the reason for a rejection.
     #[on_message("say", reply)]
     async fn say(
         &mut self,
@@ -57,8 +57,8 @@ impl Visitor {
                 let told = self.chat.news.said(&self.feed.room, message).await;
                 Ok(Said { id, told })
             }
-            // The page repeats the message because it missed the reply. Earlier messages go first: a
-            // page never requests any below the newest id that it has.
+            // The page repeats the message because it missed the reply. Earlier messages go first:
+            // a page never requests any below the newest id that it has.
             Ok(Stored::Known(message)) => {
                 let id = message.id;
                 self.feed.catch_up(ctx).await?;

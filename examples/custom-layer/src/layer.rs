@@ -37,8 +37,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// A channel layer over the Unix socket of a [`Hub`](crate::Hub).
 ///
-/// The hub sends every event to every process, so a group needs no subscription: joining and leaving
-/// concern this process alone.
+/// The hub sends every event to every process, so a group needs no subscription: joining and
+/// leaving concern this process alone.
 #[derive(Debug)]
 pub struct SocketLayer {
     local: LocalChannels,

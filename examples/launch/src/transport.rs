@@ -13,8 +13,8 @@ use std::{
 };
 use tokio::net::{TcpListener, UnixListener};
 
-/// The transport, set with `--tls-cert` and `--tls-key`, or with `--unix`, and the proxies in front of
-/// it, with `--trusted-proxies` and `--proxy-protocol`.
+/// The transport, set with `--tls-cert` and `--tls-key`, or with `--unix`, and the proxies in front
+/// of it, with `--trusted-proxies` and `--proxy-protocol`.
 #[derive(Clone, Debug, Default)]
 pub struct Transport {
     certificate: Option<PathBuf>,

@@ -1,8 +1,8 @@
 //! One chat room over four transports: polling, long polling, server-sent events and WebSocket.
 //!
-//! `cargo run --release -p transports`, then <http://127.0.0.1:8000>. On `/fall-back`, Seaway's browser
-//! client reaches the WebSocket's consumer over server-sent events and POST where WebSockets are
-//! blocked.
+//! `cargo run --release -p transports`, then <http://127.0.0.1:8000>. On `/fall-back`, Seaway's
+//! browser client reaches the WebSocket's consumer over server-sent events and POST where
+//! WebSockets are blocked.
 //!
 //! Without the page, use curl. `client` is an id of 1 to 32 letters and digits, `since` the id of
 //! the last message that the client has. With `since=0`, `wait` responds at once with `start`, the

@@ -57,8 +57,8 @@ const DISCONNECT: &str = "seaway.disconnect";
 /// ```
 ///
 /// Use an enum, even for a single kind of event: serde checks the `type` of enums only, and would
-/// deserialize any map with the right fields as a struct. A type that serde does not encode as a map
-/// with a `type` cannot be sent: [`Envelope::encode`] fails.
+/// deserialize any map with the right fields as a struct. A type that serde does not encode as a
+/// map with a `type` cannot be sent: [`Envelope::encode`] fails.
 ///
 /// A Python consumer selects its handler by the `type` (`chat.message` calls `chat_message`).
 #[diagnostic::on_unimplemented(
@@ -375,8 +375,8 @@ impl Envelope {
         Some(&form.placed.position)
     }
 
-    /// Returns the event as consumers that resume the topic receive it, which is encoded once for all
-    /// of them; the envelope itself if it has no position.
+    /// Returns the event as consumers that resume the topic receive it, which is encoded once for
+    /// all of them; the envelope itself if it has no position.
     pub(super) fn in_topic(&self, topic: &GroupName) -> Self {
         let Some(form) = &self.0.placed else {
             return self.clone();

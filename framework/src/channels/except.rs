@@ -29,7 +29,8 @@ impl Except {
         })
     }
 
-    /// Adds the excluded channel before an event's entries; returns `None` if the event is not a map.
+    /// Adds the excluded channel before an event's entries; returns `None` if the event is not a
+    /// map.
     pub(super) fn write(channel: &ChannelName, event: &[u8]) -> Option<Bytes> {
         let name = channel.as_str().as_bytes();
         let length = u8::try_from(name.len()).expect("a channel's name has at most 99 bytes");

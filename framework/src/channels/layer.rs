@@ -97,8 +97,8 @@ pub trait ChannelLayer: Send + Sync + 'static {
     /// until a worker takes it or it expires.
     ///
     /// # Errors
-    /// [`ErrorKind::ChannelFull`](crate::ErrorKind::ChannelFull) if the queue has as many jobs as it
-    /// may hold.
+    /// [`ErrorKind::ChannelFull`](crate::ErrorKind::ChannelFull) if the queue has as many jobs as
+    /// it may hold.
     async fn send(&self, channel: &ChannelName, envelope: Envelope) -> Result<()>;
 
     /// Takes the oldest envelope of a worker queue, or waits at most `wait` for one.
@@ -109,7 +109,8 @@ pub trait ChannelLayer: Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the channel is not a worker queue,
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if none could be taken,
-    /// [`ErrorKind::Unconfirmed`](crate::ErrorKind::Unconfirmed) if one may have been taken and lost.
+    /// [`ErrorKind::Unconfirmed`](crate::ErrorKind::Unconfirmed) if one may have been taken and
+    /// lost.
     ///
     /// # Cancel safety
     /// Need not be cancel safe: a worker stops between two calls and never drops one.
@@ -126,8 +127,8 @@ pub trait ChannelLayer: Send + Sync + 'static {
     /// Sends an envelope to every member of a group, in every process.
     async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()>;
 
-    /// Stores an event in a topic, and sends it [with its place](Envelope::at) to every member of the
-    /// group of that name, in every process; returns the place.
+    /// Stores an event in a topic, and sends it [with its place](Envelope::at) to every member of
+    /// the group of that name, in every process; returns the place.
     ///
     /// Places follow each other without a gap, in one order for all processes. A layer whose store
     /// may have lost events continues in another epoch. If it sends in a second step, it may send
@@ -158,8 +159,8 @@ pub trait ChannelLayer: Send + Sync + 'static {
 
     /// Returns how many members a group has, in all processes.
     ///
-    /// Default: an error, since the layer does not know those of other processes. A layer inside one
-    /// process returns [`LocalChannels::members`].
+    /// Default: an error, since the layer does not know those of other processes. A layer inside
+    /// one process returns [`LocalChannels::members`].
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if they cannot be counted.
@@ -241,8 +242,8 @@ impl Channels {
     ///
     /// # Errors
     /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the event has no `type`,
-    /// [`ErrorKind::ChannelFull`](crate::ErrorKind::ChannelFull) if as many jobs wait already as the
-    /// queue holds, 100 by default ([`QUEUE_CAPACITY`](super::QUEUE_CAPACITY)),
+    /// [`ErrorKind::ChannelFull`](crate::ErrorKind::ChannelFull) if as many jobs wait already as
+    /// the queue holds, 100 by default ([`QUEUE_CAPACITY`](super::QUEUE_CAPACITY)),
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not accept it,
     /// [`ErrorKind::Unconfirmed`](crate::ErrorKind::Unconfirmed) if it is not known whether it did.
     pub async fn send<E: Event>(&self, channel: &ChannelName, event: &E) -> Result<()> {
@@ -308,8 +309,8 @@ impl Channels {
         self.layer().local().members(group)
     }
 
-    /// Returns how many members the group has in all processes, at a cost that does not depend on their
-    /// number.
+    /// Returns how many members the group has in all processes, at a cost that does not depend on
+    /// their number.
     ///
     /// Over Redis, each process stores its numbers if
     /// [`RedisConfig::count_members`](super::redis::RedisConfig::count_members) was called, within

@@ -13,8 +13,8 @@ use std::{
 
 /// The events of a group, for a background task or any other code that is not a consumer.
 ///
-/// [`Channels::listen`] and [`Topic::listen`](super::Topic::listen) create one. It is a [`Stream`], too, which never ends. Dropping it leaves
-/// the group.
+/// [`Channels::listen`] and [`Topic::listen`](super::Topic::listen) create one. It is a [`Stream`],
+/// too, which never ends. Dropping it leaves the group.
 ///
 /// ```
 /// use seaway::{Event, channels::GroupEvents};

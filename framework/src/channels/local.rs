@@ -226,8 +226,8 @@ impl LocalChannels {
         self.0.deliveries.fetch_add(deliveries, Ordering::Relaxed);
     }
 
-    /// Has `departed` called for each group that a channel was present in when it was closed. Only the
-    /// first call has an effect.
+    /// Has `departed` called for each group that a channel was present in when it was closed. Only
+    /// the first call has an effect.
     pub(super) fn on_departure(
         &self,
         departed: impl Fn(&GroupName, &ChannelName) + Send + Sync + 'static,

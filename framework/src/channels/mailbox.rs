@@ -119,8 +119,9 @@ pub(super) enum Pressure {
 /// The outcome of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
-    /// The envelope was accepted. `depth` is the number of envelopes that wait now; `is_nearly_full` is
-    /// true if the mailbox has just become more than half full, so that a backend should wait.
+    /// The envelope was accepted. `depth` is the number of envelopes that wait now;
+    /// `is_nearly_full` is true if the mailbox has just become more than half full, so that a
+    /// backend should wait.
     Taken { depth: usize, is_nearly_full: bool },
     /// The mailbox was full.
     Dropped,

@@ -70,8 +70,8 @@ impl InMemoryChannelLayer {
         self
     }
 
-    /// Sets how long people are kept [present](crate::Presence) after their last connection has closed
-    /// (default: 3 s ([`PRESENCE_GRACE`])).
+    /// Sets how long people are kept [present](crate::Presence) after their last connection has
+    /// closed (default: 3 s ([`PRESENCE_GRACE`])).
     ///
     /// Call it before the layer is used.
     ///

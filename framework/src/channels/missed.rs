@@ -10,7 +10,8 @@ use std::{fmt, sync::LazyLock, time::Duration};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Missed {
-    /// The process was not subscribed for a while: events that others sent meanwhile did not arrive.
+    /// The process was not subscribed for a while: events that others sent meanwhile did not
+    /// arrive.
     ///
     /// A receiver may be notified more than once of one interruption, because its groups are
     /// resubscribed one after the other; the last notice comes with the last of them. State that
@@ -29,9 +30,9 @@ pub enum Missed {
 }
 
 impl Missed {
-    /// Adds a later notice to this one if it is of the same kind; returns whether it was. `elapsed` is
-    /// the time between both: the merged gap reaches from the earlier of both starts to the later
-    /// notice.
+    /// Adds a later notice to this one if it is of the same kind; returns whether it was. `elapsed`
+    /// is the time between both: the merged gap reaches from the earlier of both starts to the
+    /// later notice.
     pub(super) fn absorb(&mut self, later: Self, elapsed: Duration) -> bool {
         match (self, later) {
             (Self::Interrupted { gap }, Self::Interrupted { gap: more }) => {

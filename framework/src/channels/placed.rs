@@ -1,8 +1,8 @@
 //! The position of an event in its topic, as an entry of the encoded event.
 //!
 //! It is the first entry of the map, so that an event without one is recognized by its first bytes.
-//! Members of the group that do not resume the topic, Python consumers among them, see the event with
-//! an additional key and may ignore it.
+//! Members of the group that do not resume the topic, Python consumers among them, see the event
+//! with an additional key and may ignore it.
 
 use super::{Position, messagepack};
 use crate::name::GroupName;

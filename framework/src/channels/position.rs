@@ -123,8 +123,8 @@ impl Position {
         }
     }
 
-    /// Returns how many events of the same epoch are between this position and a later one; `None` if
-    /// the other one is earlier, or of another epoch.
+    /// Returns how many events of the same epoch are between this position and a later one; `None`
+    /// if the other one is earlier, or of another epoch.
     pub(super) fn until(&self, later: &Self) -> Option<u64> {
         match self.epoch == later.epoch {
             true => later.offset.checked_sub(self.offset),

@@ -55,8 +55,8 @@ pub struct PresenceCount {
 impl Channels {
     /// Returns the presence of the group with this name.
     ///
-    /// To be present in a group and to be a member of it are independent: a consumer may be either, or
-    /// both.
+    /// To be present in a group and to be a member of it are independent: a consumer may be either,
+    /// or both.
     ///
     /// # Errors
     /// [`ErrorKind::Name`] if the name is not a valid group name.
@@ -167,8 +167,8 @@ impl<M: Meta> Presence<M> {
     ///
     /// # Errors
     /// [`ErrorKind::User`] if this is not the handle of a connection that is present,
-    /// [`ErrorKind::Layer`] if it was not stored, [`ErrorKind::Codec`] or [`ErrorKind::TooLarge`] if the
-    /// meta cannot be encoded or has more than 16 KiB.
+    /// [`ErrorKind::Layer`] if it was not stored, [`ErrorKind::Codec`] or [`ErrorKind::TooLarge`]
+    /// if the meta cannot be encoded or has more than 16 KiB.
     pub async fn update(&self, meta: M) -> Result<()> {
         match &self.channel {
             Some(channel) => self.update_of(channel, &meta).await,

@@ -15,12 +15,12 @@ const LONGEST_AGE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The maximum length of an idempotency key, in bytes.
 const LONGEST_KEY: usize = 200;
 
-/// A topic: a group that remembers its last events, so that a client that comes back receives what it
-/// has missed.
+/// A topic: a group that remembers its last events, so that a client that comes back receives what
+/// it has missed.
 ///
-/// Events are numbered in one order for all processes. A consumer that [resumes](crate::Handshake::resume)
-/// the topic receives them as [`TopicEvent`]s; other members of the group of that name receive them as
-/// plain events.
+/// Events are numbered in one order for all processes. A consumer that
+/// [resumes](crate::Handshake::resume) the topic receives them as [`TopicEvent`]s; other members of
+/// the group of that name receive them as plain events.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -91,8 +91,8 @@ impl<E: Event> Topic<E> {
         self.group.name()
     }
 
-    /// Returns the group of the same name: its members receive the events without their positions, and
-    /// what is sent to it is not remembered.
+    /// Returns the group of the same name: its members receive the events without their positions,
+    /// and what is sent to it is not remembered.
     pub fn group(&self) -> &Group<E> {
         &self.group
     }
@@ -101,19 +101,19 @@ impl<E: Event> Topic<E> {
     ///
     /// # Errors
     /// [`ErrorKind::Codec`] if the event has no `type`, [`ErrorKind::Layer`] if the layer did not
-    /// accept it, or stores no topics; [`ErrorKind::Unconfirmed`] if it is not known whether it did:
-    /// sending again may send it twice, unless it is sent with a key.
+    /// accept it, or stores no topics; [`ErrorKind::Unconfirmed`] if it is not known whether it
+    /// did: sending again may send it twice, unless it is sent with a key.
     pub async fn send(&self, event: &E) -> Result<Position> {
         self.post(event, None).await
     }
 
-    /// Stores and sends an event, unless one with the same key was stored; returns the position of that
-    /// event.
+    /// Stores and sends an event, unless one with the same key was stored; returns the position of
+    /// that event.
     ///
-    /// So a publisher that does not know whether its event was accepted sends it again with the same
-    /// key. A key is remembered for 10 minutes, in memory the last 10,000 of a topic; it has 1 to 200
-    /// bytes. Over Redis, an event with a key is sent again by itself after its connection broke, until
-    /// [`send_timeout`](crate::channels::redis::RedisConfig::send_timeout).
+    /// So a publisher that does not know whether its event was accepted sends it again with the
+    /// same key. A key is remembered for 10 minutes, in memory the last 10,000 of a topic; it has 1
+    /// to 200 bytes. Over Redis, an event with a key is sent again by itself after its connection
+    /// broke, until [`send_timeout`](crate::channels::redis::RedisConfig::send_timeout).
     ///
     /// ```
     /// # use seaway::{Channels, Event};
@@ -150,8 +150,8 @@ impl<E: Event> Topic<E> {
         self.channels().topic_send(self.name(), post).await
     }
 
-    /// Resumes the topic for a channel of this process: its mailbox receives what was missed since a
-    /// position, the end of the resume, and then live events, as [`TopicEvent`]s.
+    /// Resumes the topic for a channel of this process: its mailbox receives what was missed since
+    /// a position, the end of the resume, and then live events, as [`TopicEvent`]s.
     ///
     /// A consumer resumes through its [handshake](crate::Handshake::resume) or
     /// [context](crate::Context::resume) instead, other code [listens](Topic::listen).

@@ -125,8 +125,8 @@ async fn open<H: Hooks>(
     Ok(Some(Box::new(driver)))
 }
 
-/// Drops the headers that nobody reads once the WebSocket is open, those of the handshake itself and
-/// those that a browser adds to each request: each takes 100 bytes of an idle connection.
+/// Drops the headers that nobody reads once the WebSocket is open, those of the handshake itself
+/// and those that a browser adds to each request: each takes 100 bytes of an idle connection.
 fn forget_handshake(scope: &mut Scope<WebSocket>) {
     let headers = &mut scope.head.headers;
     for name in [

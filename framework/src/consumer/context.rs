@@ -165,7 +165,8 @@ impl<E: Event> Context<E> {
         Ok(group)
     }
 
-    /// Makes this consumer present in a group; see [`Handshake::present`](crate::Handshake::present).
+    /// Makes this consumer present in a group; see
+    /// [`Handshake::present`](crate::Handshake::present).
     ///
     /// If it is present there already, it changes to this key and meta, and receives the whole list
     /// again: so it catches up if it has [missed](crate::Missed) events.

@@ -13,8 +13,8 @@ use std::{
     sync::Mutex,
 };
 
-/// Logs once for a type of events that a consumer in a group has no hook for them, unless the type has
-/// no variant for this one either.
+/// Logs once for a type of events that a consumer in a group has no hook for them, unless the type
+/// has no variant for this one either.
 pub(crate) fn ignore_event<E: Event>(event: &Shared<E>) {
     static LOGGED: Mutex<BTreeSet<TypeId>> = Mutex::new(BTreeSet::new());
     if event.is_other() {

@@ -24,12 +24,12 @@ pub(super) struct Driver<H: Hooks> {
     connection: ConnectionState,
     /// The source of the last step: the other is polled first.
     last_source: Source,
-    /// How many more items of `last_source` are handled before the other, which was pending when last
-    /// polled, is polled again.
+    /// How many more items of `last_source` are handled before the other, which was pending when
+    /// last polled, is polled again.
     run: u8,
     ticks: Option<Box<Ticks>>,
-    /// Whether the last step was a tick: then waiting messages and events are handled before the next
-    /// tick, even if a timer is due.
+    /// Whether the last step was a tick: then waiting messages and events are handled before the
+    /// next tick, even if a timer is due.
     ticked: bool,
     /// The last field, so that it is dropped after the groups are left.
     hooks: DisconnectGuard<H>,
@@ -140,8 +140,8 @@ impl<H: Hooks> Driver<H> {
     }
 
     async fn run_hooks(&mut self) -> crate::Result<()> {
-        // Each boxed while it runs, so that an idle connection does not hold the memory of its largest
-        // hook.
+        // Each boxed while it runs, so that an idle connection does not hold the memory of its
+        // largest hook.
         let mut flow = Box::pin(self.open()).await;
         while let ControlFlow::Continue(()) = flow {
             // A client that never pauses must not starve the other connections of its thread.

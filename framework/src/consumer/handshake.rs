@@ -165,7 +165,8 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
         self.address.join(group).await
     }
 
-    /// Makes this consumer present in a group, as one of the connections of the person with this key.
+    /// Makes this consumer present in a group, as one of the connections of the person with this
+    /// key.
     ///
     /// The consumer then receives the [whole list and its changes](PresenceEvent) as events. The
     /// presence ends with the connection; the person is present until the last of their connections
@@ -204,11 +205,11 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
 
     /// Adds this consumer to a topic, and has it receive what it has missed since a position.
     ///
-    /// Once the handshake is accepted, the `event` hook gets the events after that position in order,
-    /// each once, then [`TopicEvent::Recovered`], and then live events. If some of them are no longer
-    /// known, it gets none of the old ones and `Recovered { all: false }`. Without a position it gets
-    /// `Recovered { all: true }` with the current one. A later gap on the open connection is filled in
-    /// the same way, or told with `Recovered { all: false }`.
+    /// Once the handshake is accepted, the `event` hook gets the events after that position in
+    /// order, each once, then [`TopicEvent::Recovered`], and then live events. If some of them are
+    /// no longer known, it gets none of the old ones and `Recovered { all: false }`. Without a
+    /// position it gets `Recovered { all: true }` with the current one. A later gap on the open
+    /// connection is filled in the same way, or told with `Recovered { all: false }`.
     ///
     /// ```
     /// use seaway::{Event, Handshake, Rejection, Result, Topic, TopicEvent};
@@ -237,8 +238,8 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
         self.address.resume(topic, since).await
     }
 
-    /// Returns the positions in topics that the client has named in the query parameter `resume`, as
-    /// `lot.7:12:k3x9,chat.3:5:abc`; an empty list without the parameter.
+    /// Returns the positions in topics that the client has named in the query parameter `resume`,
+    /// as `lot.7:12:k3x9,chat.3:5:abc`; an empty list without the parameter.
     ///
     /// ```
     /// # fn connect(handshake: &mut seaway::Handshake) -> Result<(), seaway::Rejection> {
@@ -260,8 +261,8 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     /// Returns the position in a topic from which the client resumes: that of `Last-Event-ID` if an
     /// `EventSource` reconnects, and otherwise that of the query parameter `resume`.
     ///
-    /// An id that is no position of this topic, such as one of an earlier version of the program, is a
-    /// position in no topic: resuming from it is a gap, so that the client is told.
+    /// An id that is no position of this topic, such as one of an earlier version of the program,
+    /// is a position in no topic: resuming from it is a gap, so that the client is told.
     ///
     /// # Errors
     /// As [`positions`](Handshake::positions).

@@ -146,8 +146,8 @@ impl<T, E> ReplyOutcome for StdResult<T, E> {
     }
 }
 
-/// An error type of a method that replies to requests: an error of the client's, which is sent to it,
-/// or Seaway's own, which is not.
+/// An error type of a method that replies to requests: an error of the client's, which is sent to
+/// it, or Seaway's own, which is not.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent to the client as the error of a request",
     label = "this error has no `Serialize`",

@@ -36,7 +36,8 @@ pub enum Trigger {
     /// An event: `event` failed, or the method of an `#[on]`.
     #[non_exhaustive]
     Event {
-        /// The `type` of the event, if the method of an `#[on]` failed, or a `forward` that names it.
+        /// The `type` of the event, if the method of an `#[on]` failed, or a `forward` that names
+        /// it.
         name: Option<&'static str>,
     },
     /// Missed events: `missed` failed.

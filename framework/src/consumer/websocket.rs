@@ -162,10 +162,10 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     /// If it returns `Ok`, the connection remains open; `Err` closes it with 1011.
     ///
     /// Default: an event that was not sent, or may not have been ([`Layer`], [`ChannelFull`],
-    /// [`Unconfirmed`]), is counted ([`Channels::unsent`]) and logged, and closes the connection with
-    /// 1013 (try again later), so that the client learns of the loss. [`Missed`][missed] also closes it
-    /// with 1013, a session that has ended with 4401, any other error with 1011. The hook does not run
-    /// for a client that has left ([`Closed`]), nor after a panic.
+    /// [`Unconfirmed`]), is counted ([`Channels::unsent`]) and logged, and closes the connection
+    /// with 1013 (try again later), so that the client learns of the loss. [`Missed`][missed] also
+    /// closes it with 1013, a session that has ended with 4401, any other error with 1011. The hook
+    /// does not run for a client that has left ([`Closed`]), nor after a panic.
     ///
     /// [`Layer`]: crate::ErrorKind::Layer
     /// [`ChannelFull`]: crate::ErrorKind::ChannelFull
@@ -250,8 +250,8 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         async {}
     }
 
-    /// Returns the values that this consumer needs in its scope, which [`serve`](crate::serve) checks
-    /// before it accepts connections (default: none, so nothing is checked).
+    /// Returns the values that this consumer needs in its scope, which [`serve`](crate::serve)
+    /// checks before it accepts connections (default: none, so nothing is checked).
     ///
     /// `#[consumer]` returns what the fields of `#[derive(WebSocketConsumer)]` need. By hand:
     ///

@@ -106,8 +106,8 @@ impl WorkerContext {
         &self.scope.head
     }
 
-    /// Returns a value that [`Provide`](crate::middleware::Provide), other middleware, or a start-up
-    /// function has added.
+    /// Returns a value that [`Provide`](crate::middleware::Provide), other middleware, or a
+    /// start-up function has added.
     ///
     /// # Errors
     /// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if there is none of this type.

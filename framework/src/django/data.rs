@@ -76,8 +76,8 @@ impl SessionData {
     /// Django reads. The others keep their text.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if the value cannot be encoded, the session is too large with it, or the
-    /// session has values that JSON has not.
+    /// [`ErrorKind::Codec`] if the value cannot be encoded, the session is too large with it, or
+    /// the session has values that JSON has not.
     pub(super) fn with<T: Serialize>(&self, key: &str, value: &T) -> Result<String> {
         if self.has_nan {
             let message = "cannot change a Django session that contains NaN or infinity";

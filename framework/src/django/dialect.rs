@@ -130,8 +130,8 @@ impl Dialect {
     /// `USE_TZ`.
     pub(super) fn now(self) -> &'static str {
         match self {
-            // A text, as Django stores it there. Without microseconds Django omits the fraction, and
-            // the order of texts is still that of times.
+            // A text, as Django stores it there. Without microseconds Django omits the fraction,
+            // and the order of texts is still that of times.
             Self::Sqlite => "strftime('%Y-%m-%d %H:%M:%f', 'now')",
             Self::Postgres => "now()",
             Self::Mysql => "utc_timestamp(6)",

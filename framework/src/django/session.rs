@@ -73,15 +73,15 @@ impl DjangoSession {
     /// }
     /// ```
     ///
-    /// It works with [`DjangoSessions::writable_database`], and never creates or renews a session. A
-    /// Django request that has read the session before and saves it after this call undoes it, as
+    /// It works with [`DjangoSessions::writable_database`], and never creates or renews a session.
+    /// A Django request that has read the session before and saves it after this call undoes it, as
     /// another Django request would.
     ///
     /// # Errors
-    /// [`ErrorKind::SessionGone`] if there is no session, or Django has ended it: a hook that returns
-    /// this error closes the connection with 4401. [`ErrorKind::Codec`] if the value cannot be
-    /// encoded, or the session is larger than 1 MiB with it. [`ErrorKind::Session`] if the engine is
-    /// only read, or the database does not respond.
+    /// [`ErrorKind::SessionGone`] if there is no session, or Django has ended it: a hook that
+    /// returns this error closes the connection with 4401. [`ErrorKind::Codec`] if the value cannot
+    /// be encoded, or the session is larger than 1 MiB with it. [`ErrorKind::Session`] if the
+    /// engine is only read, or the database does not respond.
     ///
     /// # Cancel safety
     /// If the future is dropped, the value may be stored or not.

@@ -48,7 +48,8 @@ pub struct DjangoSessions(pub(super) Arc<dyn Engine>);
 pub(super) trait Engine: fmt::Debug + Send + Sync {
     async fn read(&self, cookie: &str, keys: &SecretKeys) -> Result<Option<SessionData>>;
 
-    /// Replaces the values of a session by the JSON that `change` makes of them, unless it has ended.
+    /// Replaces the values of a session by the JSON that `change` makes of them, unless it has
+    /// ended.
     async fn write(
         &self,
         _cookie: &str,

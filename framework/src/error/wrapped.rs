@@ -1,9 +1,9 @@
 //! How an `Error` is found in the errors that wrap it.
 //!
 //! A transparent wrapper (`anyhow::Error` as a `BoxError`, thiserror's `#[error(transparent)]`,
-//! `io::Error::other`) returns the source of what it wraps as its own, so the wrapped `Error` is not
-//! in the chain of sources. [`find`] therefore asks each error of the chain in a mode in which an
-//! `Error` returns itself in place of its source: its `source` method is [`source_of`].
+//! `io::Error::other`) returns the source of what it wraps as its own, so the wrapped `Error` is
+//! not in the chain of sources. [`find`] therefore asks each error of the chain in a mode in which
+//! an `Error` returns itself in place of its source: its `source` method is [`source_of`].
 
 use super::{Error, StdError};
 use std::cell::Cell;

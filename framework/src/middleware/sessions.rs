@@ -80,10 +80,10 @@ impl Sessions {
 
     /// Sets when a session expires (default: `Expiry::OnInactivity` after 14 days).
     ///
-    /// [`Session::set_expiry`] in an HTTP handler overrides it for one session. With `OnInactivity`,
-    /// a request that reads the session renews it (once a tenth of the period has passed); an open
-    /// WebSocket renews it only when it saves. `OnSessionEnd` ends when the browser is closed (and
-    /// on the server after 14 days), `AtDateTime` at that time.
+    /// [`Session::set_expiry`] in an HTTP handler overrides it for one session. With
+    /// `OnInactivity`, a request that reads the session renews it (once a tenth of the period has
+    /// passed); an open WebSocket renews it only when it saves. `OnSessionEnd` ends when the
+    /// browser is closed (and on the server after 14 days), `AtDateTime` at that time.
     pub fn expiry(self, expiry: Expiry) -> Self {
         self.set(|config| config.backend.expiry = expiry)
     }

@@ -14,9 +14,9 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs the hooks of a response, the innermost first.
 ///
-/// A rejection replaces the response, except its cookies and `Vary`, also for the hooks that remain,
-/// and is passed to `log`.
-/// Returns the response, with the body of the last rejection if there was one.
+/// A rejection replaces the response, except its cookies and `Vary`, also for the hooks that
+/// remain, and is passed to `log`. Returns the response, with the body of the last rejection if
+/// there was one.
 pub(super) async fn run<B: From<Cow<'static, str>>>(
     hooks: Vec<ResponseHook>,
     response: Response<B>,

@@ -40,8 +40,8 @@ impl ConnectError {
         }
     }
 
-    /// Names the settings of a Sentinel, if that refused the user name or password: those before the
-    /// `@` are for the servers.
+    /// Names the settings of a Sentinel, if that refused the user name or password: those before
+    /// the `@` are for the servers.
     pub(super) fn of_sentinel(mut self) -> Self {
         if self.refuses_login {
             self.reason =

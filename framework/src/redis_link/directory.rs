@@ -187,14 +187,14 @@ impl Directory {
         Ok(found)
     }
 
-    /// Records that a primary that was named could not be used, or is none: the node that named it may not
-    /// have heard of a fail-over, so another one is asked next time.
+    /// Records that a primary that was named could not be used, or is none: the node that named it
+    /// may not have heard of a fail-over, so another one is asked next time.
     pub(super) fn doubt(&self) {
         self.is_in_doubt.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until a Sentinel has announced that another primary has replaced the one at this address;
-    /// nobody announces it in a Cluster.
+    /// Waits until a Sentinel has announced that another primary has replaced the one at this
+    /// address; nobody announces it in a Cluster.
     ///
     /// # Cancel safety
     /// Safe.
@@ -228,8 +228,8 @@ impl Directory {
         });
     }
 
-    /// Asks the one that answered last, unless that is in doubt, then all others in turn, until one knows
-    /// the newest.
+    /// Asks the one that answered last, unless that is in doubt, then all others in turn, until one
+    /// knows the newest.
     async fn ask(&self, known: &mut Known) -> Result<(), ConnectError> {
         let is_doubted = self.is_doubted(known);
         let mut last = None;
@@ -311,8 +311,8 @@ impl Directory {
         is_doubted
     }
 
-    /// Returns the addresses to ask: those of the URL, and the primaries of the Cluster, in turn. The one
-    /// that answered last comes last.
+    /// Returns the addresses to ask: those of the URL, and the primaries of the Cluster, in turn.
+    /// The one that answered last comes last.
     fn candidates(&self, known: &Known, last: Option<&str>) -> Vec<Address> {
         let mut candidates = self.seeds.clone();
         if self.is_cluster() {

@@ -8,7 +8,8 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-/// A node of a Cluster that names one primary for all slots. It has no data, and accepts every command.
+/// A node of a Cluster that names one primary for all slots. It has no data, and accepts every
+/// command.
 pub(crate) struct FakeNode {
     port: u16,
     /// The port of the primary, and the highest epoch.

@@ -32,8 +32,8 @@ impl Fault {
     }
 }
 
-/// Returns the text of an error for a message or a log, in one line: that of the redis crate's decoder has
-/// several.
+/// Returns the text of an error for a message or a log, in one line: that of the redis crate's
+/// decoder has several.
 pub(crate) fn error_text(error: &RedisError) -> String {
     one_line(&error.to_string()).into_owned()
 }

@@ -1,7 +1,7 @@
 //! Where the values of a stream of RESP begin and end, and a bound on the size of each.
 //!
-//! The redis crate collects a value in memory, whatever length it announces, and decodes it when it is
-//! whole. So its length is read here first.
+//! The redis crate collects a value in memory, whatever length it announces, and decodes it when it
+//! is whole. So its length is read here first.
 
 use redis::Value;
 use std::fmt;
@@ -173,7 +173,8 @@ impl Framing {
         Ok((bytes.len(), false))
     }
 
-    /// Begins what follows a length; returns whether that is nothing, so that the element has ended.
+    /// Begins what follows a length; returns whether that is nothing, so that the element has
+    /// ended.
     fn begin(&mut self, kind: u8, length: Length) -> Result<bool, Malformed> {
         // That of nil is -1.
         let is_nil = length.is_negative;

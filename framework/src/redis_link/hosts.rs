@@ -1,7 +1,7 @@
 //! Which of several servers a name belongs to.
 
-/// The servers that share the names: independent ones as channels_redis shares them, or the shards of
-/// a Cluster.
+/// The servers that share the names: independent ones as channels_redis shares them, or the shards
+/// of a Cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hosts {
     count: usize,
@@ -15,8 +15,8 @@ pub(super) struct Shard {
     pub(super) slot: u16,
 }
 
-/// The shards, whose slots are evenly spread: 2 to 16 primaries of equal size get almost equal parts.
-/// All programs need the same ones.
+/// The shards, whose slots are evenly spread: 2 to 16 primaries of equal size get almost equal
+/// parts. All programs need the same ones.
 pub(super) const SHARDS: [Shard; 16] = [
     shard("{1768}", 512),
     shard("{1678}", 1537),
@@ -62,8 +62,8 @@ impl Hosts {
         self.is_cluster
     }
 
-    /// Returns the number of the host that a name belongs to: the lower 12 bits of its CRC-32, scaled
-    /// to the number of hosts.
+    /// Returns the number of the host that a name belongs to: the lower 12 bits of its CRC-32,
+    /// scaled to the number of hosts.
     pub(crate) fn of(self, name: &str) -> usize {
         let hash = crc32fast::hash(name.as_bytes()) as usize & 0xfff;
         hash * self.count / 0x1000

@@ -24,7 +24,8 @@ use tokio::{
 
 /// How long a connection may be silent before it is pinged.
 const PING_EVERY: Duration = Duration::from_secs(2);
-/// How long bytes may arrive that make no whole value, besides the time that they take at [`SLOWEST`].
+/// How long bytes may arrive that make no whole value, besides the time that they take at
+/// [`SLOWEST`].
 const UNDECODED: Duration = Duration::from_secs(30);
 /// The bytes a second of the slowest network on which a large value is awaited: one megabit.
 const SLOWEST: u64 = 128 * 1024;
@@ -224,8 +225,8 @@ impl Link {
         }
     }
 
-    /// Returns the current connection, if there is one. While this process changes to another primary, it
-    /// waits for it.
+    /// Returns the current connection, if there is one. While this process changes to another
+    /// primary, it waits for it.
     ///
     /// # Errors
     /// Those of [`current`](Self::current).
@@ -240,8 +241,8 @@ impl Link {
         }
     }
 
-    /// Waits until this connection is known to be lost; returns whether this process has left it for
-    /// another primary.
+    /// Waits until this connection is known to be lost; returns whether this process has left it
+    /// for another primary.
     ///
     /// # Cancel safety
     /// Safe.
@@ -590,9 +591,9 @@ impl Dialer {
 
 /// Waits until the connection is closed, silent for too long, or malformed.
 ///
-/// Any byte is a sign of life: the response to a ping waits behind all messages that Redis has queued
-/// for this process, and closing a busy connection would lose them and make the next one busier. But
-/// if the stream is corrupt, the bytes may belong to a value that never ends.
+/// Any byte is a sign of life: the response to a ping waits behind all messages that Redis has
+/// queued for this process, and closing a busy connection would lose them and make the next one
+/// busier. But if the stream is corrupt, the bytes may belong to a value that never ends.
 async fn listen(up: &Up, silence: Duration) -> End {
     let Up {
         connection,
@@ -629,8 +630,8 @@ async fn listen(up: &Up, silence: Duration) -> End {
     }
 }
 
-/// Returns whether a value, of which so many bytes have arrived since it began, is one that never ends.
-/// On a slow network, a large value takes long, but the bytes arrive at some speed.
+/// Returns whether a value, of which so many bytes have arrived since it began, is one that never
+/// ends. On a slow network, a large value takes long, but the bytes arrive at some speed.
 fn is_stuck(since: Duration, arrived: u64, silence: Duration) -> bool {
     let expected = Duration::from_secs(arrived / SLOWEST);
     arrived > 0 && since >= silence.max(UNDECODED).saturating_add(expected)
@@ -652,8 +653,9 @@ mod tests {
         format!(">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n${length}\r\n").into_bytes()
     }
 
-    /// Returns a connection to a server that accepts every command and sends what the test writes to
-    /// the stream, before its responses to pings. After a command that blocks, it responds to nothing.
+    /// Returns a connection to a server that accepts every command and sends what the test writes
+    /// to the stream, before its responses to pings. After a command that blocks, it responds to
+    /// nothing.
     async fn connected() -> (Up, DuplexStream) {
         let (here, there) = duplex(1024 * 1024);
         let (test, mut said) = duplex(1024 * 1024);

@@ -2,9 +2,10 @@
 //!
 //! Sentinels learn of a fail-over one after the other, and the old primary continues to accept
 //! commands for a while. Events that one process sends there do not reach a process that has left
-//! already. So a process listens to all Sentinels: it leaves the old primary as soon as the first of
-//! them names another one, and uses that one after [`SWITCH`], when the other processes have left the
-//! old one, too. A notice of the gap that follows its reconnection thus covers all that is missing.
+//! already. So a process listens to all Sentinels: it leaves the old primary as soon as the first
+//! of them names another one, and uses that one after [`SWITCH`], when the other processes have
+//! left the old one, too. A notice of the gap that follows its reconnection thus covers all that is
+//! missing.
 
 use super::{
     address::{Address, Dialed},
@@ -76,8 +77,8 @@ struct Known {
 impl Newest {
     /// Records what a Sentinel says.
     ///
-    /// A fail-over raises the epoch, so a Sentinel that names another primary with the same one only
-    /// writes its address differently.
+    /// A fail-over raises the epoch, so a Sentinel that names another primary with the same one
+    /// only writes its address differently.
     pub(super) fn record(&self, named: Named) {
         let now = Instant::now();
         self.0.send_if_modified(|newest| {
@@ -114,9 +115,9 @@ impl Newest {
         self.0.borrow().as_ref().map(|known| known.named.clone())
     }
 
-    /// Waits until the primary may be used, and returns it; `None` if no Sentinel has named one yet.
-    /// If another one is named meanwhile, that one is returned, without a further wait the second
-    /// time.
+    /// Waits until the primary may be used, and returns it; `None` if no Sentinel has named one
+    /// yet. If another one is named meanwhile, that one is returned, without a further wait the
+    /// second time.
     ///
     /// # Cancel safety
     /// Safe.

@@ -62,8 +62,8 @@ impl Place {
         &self.shown
     }
 
-    /// Returns whether a failure is to be logged, and records that it was: the shards of a Cluster fail
-    /// together.
+    /// Returns whether a failure is to be logged, and records that it was: the shards of a Cluster
+    /// fail together.
     pub(super) fn is_log_due(&self, purpose: &str, reason: &str) -> bool {
         let logged = self.logged.lock();
         let mut logged = logged.expect("no code panics while it holds this lock");

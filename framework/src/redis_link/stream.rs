@@ -20,8 +20,8 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// The state of one connection's stream: when bytes last arrived, of which value, and whether it has
-/// ended.
+/// The state of one connection's stream: when bytes last arrived, of which value, and whether it
+/// has ended.
 pub(crate) struct Activity {
     opened: Instant,
     /// When bytes last arrived, in milliseconds after `opened`.
@@ -100,8 +100,8 @@ impl Activity {
         }
     }
 
-    /// Records a read: whether it leaves a backlog, whether a value has begun or ended in it, and how
-    /// many bytes have arrived of the one that is not whole yet.
+    /// Records a read: whether it leaves a backlog, whether a value has begun or ended in it, and
+    /// how many bytes have arrived of the one that is not whole yet.
     fn record_read(&self, had_backlog: bool, has_boundary: bool, arrived: u64) {
         let millis = self.now();
         self.received_at.store(millis, Ordering::Relaxed);
@@ -173,9 +173,9 @@ impl Inbox for NoInbox {
     }
 }
 
-/// A stream that records its activity in a [`Activity`], ends at a value that is too large, and yields to
-/// its receivers: a burst must not fill the mailboxes of a thousand consumers before they have been
-/// scheduled to empty them.
+/// A stream that records its activity in a [`Activity`], ends at a value that is too large, and
+/// yields to its receivers: a burst must not fill the mailboxes of a thousand consumers before they
+/// have been scheduled to empty them.
 pub(super) struct Stream<S> {
     io: S,
     activity: Arc<Activity>,

@@ -12,8 +12,8 @@ const REMEMBERED: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Topology {
     pub(super) primaries: Vec<Primary>,
-    /// The highest configuration epoch of a node that this one knows. The replica that takes over gets
-    /// the highest of all, so a node with a lower one has not heard of it yet.
+    /// The highest configuration epoch of a node that this one knows. The replica that takes over
+    /// gets the highest of all, so a node with a lower one has not heard of it yet.
     epoch: u64,
 }
 
@@ -53,9 +53,9 @@ impl NewestTopology {
 impl Topology {
     /// Reads the replies to CLUSTER SLOTS and CLUSTER NODES.
     ///
-    /// The first has, for each range of slots, its ends, its primary, and its replicas. A node without a
-    /// host is that one which replied. The other one has a line for each node, whose seventh word is the
-    /// epoch; a user that may not ask for it gets none.
+    /// The first has, for each range of slots, its ends, its primary, and its replicas. A node
+    /// without a host is that one which replied. The other one has a line for each node, whose
+    /// seventh word is the epoch; a user that may not ask for it gets none.
     pub(super) fn read(
         slots: Value,
         nodes: Option<&str>,

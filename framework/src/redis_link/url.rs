@@ -14,12 +14,12 @@ use redis::{ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
 /// The port of a Sentinel, if the URL names none.
 const SENTINEL_PORT: u16 = 26379;
 
-/// Returns the servers that these URLs lead to, and how they share the names. A value that one sends may
-/// have `max_value` bytes.
+/// Returns the servers that these URLs lead to, and how they share the names. A value that one
+/// sends may have `max_value` bytes.
 ///
 /// # Errors
-/// [`ErrorKind::Layer`] if a URL is malformed, uses TLS without the feature, names a file that cannot
-/// be read, or cannot be combined with the others. The message never holds a password.
+/// [`ErrorKind::Layer`] if a URL is malformed, uses TLS without the feature, names a file that
+/// cannot be read, or cannot be combined with the others. The message never holds a password.
 pub(crate) fn places<S: AsRef<str>>(urls: &[S], max_value: usize) -> Result<(Hosts, Vec<Place>)> {
     let mut places = Vec::new();
     for url in urls {

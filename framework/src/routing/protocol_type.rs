@@ -129,11 +129,11 @@ impl ProtocolTypeRouter {
         self
     }
 
-    /// Returns the values that the HTTP and WebSocket applications need in their scopes, and that no
-    /// middleware inside this router provides.
+    /// Returns the values that the HTTP and WebSocket applications need in their scopes, and that
+    /// no middleware inside this router provides.
     ///
-    /// [`serve`](crate::serve) checks them. Under another server, or inside a tower middleware, check
-    /// them yourself: `running.check(app.required_state())?`, or, without start-up functions,
+    /// [`serve`](crate::serve) checks them. Under another server, or inside a tower middleware,
+    /// check them yourself: `running.check(app.required_state())?`, or, without start-up functions,
     /// `app.required_state().check()?`.
     pub fn required_state(&self) -> RequiredState {
         let pages = self.get::<Http>().map(Application::required_state);

@@ -167,8 +167,8 @@ fn log_too_many(client: Option<SocketAddr>, too_many: &TooMany) {
     peer.log_rejection(Rule::Address, outcome, Some(reason));
 }
 
-/// Logs why a connection ended with an error: as a rejection if hyper could not parse the request or
-/// the client stalled, otherwise at the level `debug`, since a lost client needs no action.
+/// Logs why a connection ended with an error: as a rejection if hyper could not parse the request
+/// or the client stalled, otherwise at the level `debug`, since a lost client needs no action.
 fn log_end(client: Option<SocketAddr>, error: &BoxError) {
     if let Some(stalled) = error.downcast_ref::<Stalled>() {
         return log_stall(client, stalled);

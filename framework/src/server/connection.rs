@@ -120,8 +120,8 @@ where
     }
 }
 
-/// Completes when the server has stopped, and a client that had connected before had time to send its
-/// request.
+/// Completes when the server has stopped, and a client that had connected before had time to send
+/// its request.
 async fn first_bytes_overdue(connection: &Connection) {
     connection.stopped().await;
     tokio::time::sleep(FIRST_BYTES).await;

@@ -9,8 +9,8 @@ use std::{
 };
 use tokio::net::{TcpListener, UnixListener};
 
-/// A listening socket, TCP or Unix, that the supervisor of this process has opened and passed to it:
-/// by systemd's protocol of socket activation, `LISTEN_FDS` (sd_listen_fds(3)).
+/// A listening socket, TCP or Unix, that the supervisor of this process has opened and passed to
+/// it: by systemd's protocol of socket activation, `LISTEN_FDS` (sd_listen_fds(3)).
 ///
 /// Such a socket outlives the process. Clients that connect while the program restarts wait in the
 /// socket's queue, so none is refused, and a program without the permission to bind port 443 can

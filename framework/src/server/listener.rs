@@ -15,8 +15,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// A source of connections for [`serve`](crate::serve): a `TcpListener`, a `UnixListener`, or one of
-/// yours, such as for TLS.
+/// A source of connections for [`serve`](crate::serve): a `TcpListener`, a `UnixListener`, or one
+/// of yours, such as for TLS.
 ///
 /// ```
 /// use seaway::{Accepted, Listener};
@@ -117,8 +117,8 @@ pub struct Accepted {
 impl Accepted {
     /// Returns a connection over any stream.
     ///
-    /// `client` is the address that [`ClientAddr`](crate::ClientAddr) extracts; `None` if the client
-    /// has none, as on a Unix socket.
+    /// `client` is the address that [`ClientAddr`](crate::ClientAddr) extracts; `None` if the
+    /// client has none, as on a Unix socket.
     ///
     /// The end of the stream means that the client has closed its sending side; a request that it
     /// has sent completely is still served. If it resets the connection after that, a write

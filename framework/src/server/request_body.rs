@@ -18,7 +18,8 @@ use tokio::{
 
 /// The body of a request. Reading it fails once the client has sent nothing for too long.
 pub(super) struct RequestBody {
-    /// `None` after its end or an error: dropping the body notifies hyper that the rest is not needed.
+    /// `None` after its end or an error: dropping the body notifies hyper that the rest is not
+    /// needed.
     incoming: Option<Incoming>,
     pace: Pace,
     discards_rest: bool,

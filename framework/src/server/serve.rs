@@ -94,8 +94,8 @@ pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
 /// ```
 ///
 /// # Errors
-/// As [`serve`], and the error of the function; [`ErrorKind::Missing`](crate::ErrorKind::Missing) if
-/// no start-up function has returned its parameter. The shutdown functions run then.
+/// As [`serve`], and the error of the function; [`ErrorKind::Missing`](crate::ErrorKind::Missing)
+/// if no start-up function has returned its parameter. The shutdown functions run then.
 pub fn serve_with<Args, S>(
     on: impl Into<Bind>,
     build: impl LifespanFn<Args, Output = crate::Result<S>>,
@@ -304,8 +304,8 @@ impl<S> Serve<S> {
 
     /// Sets how many connections one client address may have at once (default: no limit).
     ///
-    /// At the bound a further connection gets 429 and is closed; of those which that client does not
-    /// close itself, at most as many again wait for up to 1 s, and others are closed without a
+    /// At the bound a further connection gets 429 and is closed; of those which that client does
+    /// not close itself, at most as many again wait for up to 1 s, and others are closed without a
     /// response. Of an IPv6 address the first 64 bits count. Clients without an address, as on a
     /// Unix socket, have no limit.
     ///
@@ -315,8 +315,8 @@ impl<S> Serve<S> {
         self
     }
 
-    /// Closes WebSockets with 1012 (service restart) when the server stops, and asks their clients to
-    /// reconnect after a time of between half of `limit` and `limit`.
+    /// Closes WebSockets with 1012 (service restart) when the server stops, and asks their clients
+    /// to reconnect after a time of between half of `limit` and `limit`.
     ///
     /// The time is random for each client, so that they do not all reconnect at once, and in the
     /// close reason, in seconds: `retry_after=2.75`. Set `limit` to the time of a restart, or so
@@ -332,9 +332,9 @@ impl<S> Serve<S> {
     /// Takes the address of a client from the header `X-Forwarded-For` of requests that come from
     /// these proxies (default: from no one).
     ///
-    /// It is the last address in the header that is not one of these proxies. The [scope]'s `client`,
-    /// [`ClientAddr`](crate::ClientAddr) and the log have it then. The limit per address counts the
-    /// proxy's own connections.
+    /// It is the last address in the header that is not one of these proxies. The [scope]'s
+    /// `client`, [`ClientAddr`](crate::ClientAddr) and the log have it then. The limit per address
+    /// counts the proxy's own connections.
     ///
     /// Only list proxies that set the header, or add to it: a client can send any.
     ///

@@ -21,8 +21,8 @@ use std::{
 ///
 /// Await the returned value. Each job is taken by exactly one worker of one process, and each
 /// channel runs one job at a time, unless [`concurrency`](ChannelNameRouter::concurrency) allows
-/// more. On Ctrl-C or SIGTERM it takes no more jobs, and returns once those in hand have ended. What
-/// still runs after [`drain_timeout`](ServeWorkers::drain_timeout), or at a second Ctrl-C or
+/// more. On Ctrl-C or SIGTERM it takes no more jobs, and returns once those in hand have ended.
+/// What still runs after [`drain_timeout`](ServeWorkers::drain_timeout), or at a second Ctrl-C or
 /// SIGTERM, is aborted at an await.
 ///
 /// ```no_run
@@ -49,10 +49,10 @@ use std::{
 /// them, to run the workers beside the server.
 ///
 /// # Errors
-/// The error of a start-up function that fails, and [`ErrorKind::Missing`](crate::ErrorKind::Missing)
-/// if an application needs a value that nothing provides
-/// ([`RequiredState`](crate::RequiredState)). Errors of jobs and of the channel layer are logged,
-/// and do not end the workers.
+/// The error of a start-up function that fails, and
+/// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if an application needs a value that nothing
+/// provides ([`RequiredState`](crate::RequiredState)). Errors of jobs and of the channel layer are
+/// logged, and do not end the workers.
 ///
 /// # Cancel safety
 /// Not cancel safe: if the future is dropped, jobs in hand are aborted, and one that was just taken

@@ -30,8 +30,8 @@ use tokio::{
 };
 use tokio_rustls::{Accept, TlsAcceptor, server::TlsStream};
 
-/// A [`Listener`] that speaks TLS 1.2 and 1.3 over another one, and offers HTTP/2 and HTTP/1.1 (ALPN, RFC
-/// 7301).
+/// A [`Listener`] that speaks TLS 1.2 and 1.3 over another one, and offers HTTP/2 and HTTP/1.1
+/// (ALPN, RFC 7301).
 ///
 /// It reads its certificate and key from PEM files, and again within 10 s after one of them has
 /// changed: a renewed certificate needs no restart. A client that does not complete the TLS
@@ -118,8 +118,8 @@ impl fmt::Debug for TlsListener {
     }
 }
 
-/// The repeated check of the files. Clients are accepted meanwhile, even if a file is on a file system
-/// that does not respond.
+/// The repeated check of the files. Clients are accepted meanwhile, even if a file is on a file
+/// system that does not respond.
 struct Renewal {
     files: Arc<Files>,
     /// When the files were last modified, as loaded.
@@ -185,8 +185,8 @@ impl Files {
             .map(|file| file.metadata().and_then(|data| data.modified()).ok())
     }
 
-    /// Loads the files, if they were modified since, on a thread of its own: one of the runtime's would
-    /// keep the server from ending for as long as a file system does not respond.
+    /// Loads the files, if they were modified since, on a thread of its own: one of the runtime's
+    /// would keep the server from ending for as long as a file system does not respond.
     fn check(self: &Arc<Self>, since: Modified) -> oneshot::Receiver<Checked> {
         let (done, checked) = oneshot::channel();
         let files = self.clone();

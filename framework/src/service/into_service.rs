@@ -62,7 +62,8 @@ service! {
     |router, request| respond(router.get(), router.get(), request)
 }
 service! {
-    /// The pages of a router as a tower service: `axum::Router::new().nest_service("/live", pages)`.
+    /// The pages of a router as a tower service: `axum::Router::new().nest_service("/live",
+    /// pages)`.
     () PathRouter<Http>,
     |router, request| respond(None, Some(&router.clone().boxed()), request)
 }

@@ -7,8 +7,8 @@ pub use cookie::{Key, SameSite};
 use http::{HeaderMap, HeaderValue};
 use std::{borrow::Cow, fmt};
 
-/// The prefix of a cookie that browsers accept only from this host, over HTTPS and for all its paths
-/// (RFC 6265bis, 4.1.3.2).
+/// The prefix of a cookie that browsers accept only from this host, over HTTPS and for all its
+/// paths (RFC 6265bis, 4.1.3.2).
 const HOST_PREFIX: &str = "__Host-";
 
 /// Name, attributes and protection of the session cookie.

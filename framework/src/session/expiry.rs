@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 /// The key of the expiry in the session's data.
 const KEY: &str = "_expiry";
 
-/// The argument of `Session::set_expiry`, as stored. The expiry date of a record alone does not show
-/// how to renew it.
+/// The argument of `Session::set_expiry`, as stored. The expiry date of a record alone does not
+/// show how to renew it.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum StoredExpiry {

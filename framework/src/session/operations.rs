@@ -1,6 +1,7 @@
 //! The operations of a session on its store.
 //!
-//! Each takes what it needs from the state, asks the store, and then records the outcome in the state.
+//! Each takes what it needs from the state, asks the store, and then records the outcome in the
+//! state.
 
 use super::{
     Expiry, Id, Record, SessionStore,

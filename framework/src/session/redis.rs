@@ -36,8 +36,8 @@ const SILENCE: Duration = Duration::from_secs(5);
 ///
 /// A save is atomic and writes only a session that still exists, so a log-out is never undone.
 /// While Redis is unreachable, every operation fails immediately; the store reconnects for as long
-/// as it exists. A command that a server refuses because another one has become the primary, and those
-/// that come before the store has found that one, are sent to it, within 2 s.
+/// as it exists. A command that a server refuses because another one has become the primary, and
+/// those that come before the store has found that one, are sent to it, within 2 s.
 #[derive(Clone)]
 pub struct RedisStore {
     /// One, or one for each shard of a Cluster.
@@ -55,9 +55,9 @@ struct Stored {
 }
 
 impl RedisStore {
-    /// Connects to the Redis at `redis://[user:password@]host[:port][/database]`, or another form of
-    /// URL: TLS, Unix socket, Sentinels, and Cluster, as [`channels::redis`](crate::channels::redis)
-    /// lists them.
+    /// Connects to the Redis at `redis://[user:password@]host[:port][/database]`, or another form
+    /// of URL: TLS, Unix socket, Sentinels, and Cluster, as
+    /// [`channels::redis`](crate::channels::redis) lists them.
     ///
     /// # Errors
     /// [`ErrorKind::Session`] if the URL is invalid, or Redis does not respond or refuses the
@@ -163,8 +163,8 @@ fn session_error(error: Error) -> Error {
     .with_source(error)
 }
 
-/// Runs a command; again, if a server refused it because another one is the primary, or was left for
-/// that reason before it replied: each command of the store may run twice.
+/// Runs a command; again, if a server refused it because another one is the primary, or was left
+/// for that reason before it replied: each command of the store may run twice.
 async fn ask<T: redis::FromRedisValue>(
     link: &Link,
     command: &redis::Cmd,

@@ -224,8 +224,8 @@ impl Session {
     ///
     /// # Errors
     /// - [`ErrorKind::SessionGone`](crate::ErrorKind::SessionGone) if the session has ended.
-    /// - [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails, or if a session would
-    ///   have to begin, or to get its new id, after the response, which sets the cookie.
+    /// - [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails, or if a session
+    ///   would have to begin, or to get its new id, after the response, which sets the cookie.
     ///
     /// # Cancel safety
     /// A save that has begun is completed in any case.
@@ -242,8 +242,8 @@ impl Session {
     /// unchanged under its old id. Other connections under the old id are closed.
     ///
     /// # Errors
-    /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails, or in an open WebSocket,
-    /// which cannot set a cookie.
+    /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails, or in an open
+    /// WebSocket, which cannot set a cookie.
     pub async fn cycle_id(&self) -> Result<()> {
         self.0.renew().await
     }

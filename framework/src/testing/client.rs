@@ -88,8 +88,8 @@ use std::{
 ///
 /// Each new client is another browser; clones share their cookies. The cookies of a response are
 /// stored when it is made, also those of a 101 and of a response that streams. All paths are on one
-/// host: `Domain`, `Secure` and `SameSite` make no difference, and a cookie is kept until a response
-/// removes it.
+/// host: `Domain`, `Secure` and `SameSite` make no difference, and a cookie is kept until a
+/// response removes it.
 ///
 /// Where a test should fail, it panics with the line of the test.
 #[derive(Clone)]

@@ -70,8 +70,8 @@ impl CookieJar {
         self.cookies().clear();
     }
 
-    /// Returns the `Cookie` header of a request for this path: cookies with longer paths first, then
-    /// older ones.
+    /// Returns the `Cookie` header of a request for this path: cookies with longer paths first,
+    /// then older ones.
     fn header(&self, path: &str) -> Option<HeaderValue> {
         let cookies = self.cookies();
         let matching = cookies.iter().filter(|cookie| matches(path, &cookie.path));

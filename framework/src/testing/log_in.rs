@@ -14,8 +14,8 @@ impl TestClient {
     /// session cookie, and its next requests and WebSockets have this user.
     ///
     /// The middleware [`Auth`](crate::middleware::Auth) with users of this type responds to a
-    /// request for `/`, in place of the application inside it. If it is only around other paths, see
-    /// [`log_in_at`](Self::log_in_at).
+    /// request for `/`, in place of the application inside it. If it is only around other paths,
+    /// see [`log_in_at`](Self::log_in_at).
     ///
     /// ```
     /// # #[derive(Clone)] struct Account { name: String }

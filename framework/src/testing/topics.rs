@@ -21,8 +21,8 @@ type Notes = GroupEvents<TopicEvent<Note>>;
 
 /// Checks that a channel layer conforms to the rules of topics.
 ///
-/// `connect` is called once per simulated process. For a layer without a transport, return clones of
-/// one handle.
+/// `connect` is called once per simulated process. For a layer without a transport, return clones
+/// of one handle.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

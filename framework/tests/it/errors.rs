@@ -1,4 +1,5 @@
-//! The table of `docs/errors.md`: what a hook returns, how it was converted before, and what that does.
+//! The table of `docs/errors.md`: what a hook returns, how it was converted before, and what that
+//! does.
 
 use crate::{
     log::Log,

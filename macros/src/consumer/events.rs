@@ -156,7 +156,8 @@ pub(super) fn check(events: &[OnEvent], forward: &Forward, mistakes: &mut Mistak
 }
 
 /// Generates the statements that handle `event` by every `#[on]`, by `forward`, and then by the
-/// user's `event` for all other types. The last one is a `Result`. `None` if there is nothing to do.
+/// user's `event` for all other types. The last one is a `Result`. `None` if there is nothing to
+/// do.
 pub(super) fn handle(consumer: &Consumer) -> Option<TokenStream> {
     let Consumer {
         events,

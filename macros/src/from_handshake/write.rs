@@ -1,4 +1,5 @@
-//! The code that the derive macros of consumers generate: a `let` per field, groups and presences last.
+//! The code that the derive macros of consumers generate: a `let` per field, groups and presences
+//! last.
 
 use super::{
     read::{Consumer, Filled},
@@ -126,8 +127,8 @@ fn required_state(consumer: &Consumer) -> Option<TokenStream> {
     })
 }
 
-/// Returns the path parameters that a field cannot be filled without: its own, or those that a name in
-/// braces stands for, because no field has that name.
+/// Returns the path parameters that a field cannot be filled without: its own, or those that a name
+/// in braces stands for, because no field has that name.
 fn params(field: &Filled, consumer: &Consumer) -> Vec<String> {
     let is_field = |name: &Ident| {
         let mut others = consumer.fields.iter().filter(|field| !field.source.joins());

@@ -13,8 +13,8 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Adds a difference. Returns it if the batch has to be told first, because joins and leaves are
-    /// told each.
+    /// Adds a difference. Returns it if the batch has to be told first, because joins and leaves
+    /// are told each.
     pub(super) fn add(&mut self, difference: Difference) -> Option<Difference> {
         let key = match &difference {
             Difference::Joined(key, _) | Difference::Updated(key, _) | Difference::Left(key) => key,

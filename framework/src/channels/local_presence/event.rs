@@ -25,8 +25,8 @@ impl<M: Serialize + DeserializeOwned + Send + Sync + 'static> Meta for M {}
 /// The event by which a consumer learns who is present in a group: first the whole list, then each
 /// change of it.
 ///
-/// A consumer receives it in its `event` hook once it is [present](crate::Handshake::present). It is
-/// encoded as JSON in this form:
+/// A consumer receives it in its `event` hook once it is [present](crate::Handshake::present). It
+/// is encoded as JSON in this form:
 ///
 /// ```
 /// use seaway::channels::PresenceEvent;

@@ -41,8 +41,8 @@ const MOST_BUFFERED: usize = 4096;
 /// The pause after the store has refused something.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How much later a process removes people after their grace time who were connected to another one,
-/// if that has not done so: chosen at random up to twice this time.
+/// How much later a process removes people after their grace time who were connected to another
+/// one, if that has not done so: chosen at random up to twice this time.
 const SECOND: Duration = Duration::from_millis(250);
 
 /// How long an attempt to remove people is given before the next one.
@@ -320,8 +320,8 @@ impl GroupTask {
         None
     }
 
-    /// Tells what is to be told now; returns when something is due next. A command that is due starts
-    /// only if `is_free`.
+    /// Tells what is to be told now; returns when something is due next. A command that is due
+    /// starts only if `is_free`.
     fn due(&self, now: Instant, is_free: bool) -> Option<Instant> {
         let mut state = self.group.state();
         let gone = state.replica.end_doubts(now);
@@ -528,8 +528,8 @@ impl GroupState {
         group.local.deliver_to(self.audience.values(), &envelope);
     }
 
-    /// Tells changes to the audience, and the list to newcomers, if it is time to; returns when it is
-    /// otherwise.
+    /// Tells changes to the audience, and the list to newcomers, if it is time to; returns when it
+    /// is otherwise.
     fn flush(&mut self, now: Instant, group: &GroupPresence) -> Option<Instant> {
         let has_newcomers = !self.is_stale && !self.newcomers.is_empty();
         if self.batch.is_empty() && !has_newcomers {

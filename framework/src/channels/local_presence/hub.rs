@@ -35,8 +35,8 @@ const DEPARTURE: Duration = Duration::from_secs(2);
 /// The presence of one process: who is connected to it, and what it knows of the others.
 ///
 /// A channel layer holds one beside its [`LocalChannels`], and returns it in
-/// [`ChannelLayer::presence`](crate::channels::ChannelLayer::presence). One that delivers inside one
-/// process needs no more:
+/// [`ChannelLayer::presence`](crate::channels::ChannelLayer::presence). One that delivers inside
+/// one process needs no more:
 ///
 /// ```
 /// use seaway::channels::{LocalChannels, LocalPresence, PRESENCE_GRACE};
@@ -62,8 +62,8 @@ pub(crate) struct Hub {
 }
 
 impl LocalPresence {
-    /// Creates the presence of a layer inside one process, which keeps people for `grace` after their
-    /// last connection has closed.
+    /// Creates the presence of a layer inside one process, which keeps people for `grace` after
+    /// their last connection has closed.
     ///
     /// A [`LocalChannels`] has one presence: a second one is not told which connections end.
     pub fn new(local: &LocalChannels, grace: Duration) -> Self {
@@ -97,8 +97,8 @@ impl LocalPresence {
 }
 
 impl Hub {
-    /// Makes a connection of this process present in a group, and waits until the store has confirmed
-    /// it.
+    /// Makes a connection of this process present in a group, and waits until the store has
+    /// confirmed it.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if the channel is not of this process, or the store refuses or does not
@@ -181,8 +181,8 @@ impl Hub {
         }
     }
 
-    /// Returns a future that completes once the store knows that a connection has ended, at the latest
-    /// after [`DEPARTURE`]. The connection ends in between.
+    /// Returns a future that completes once the store knows that a connection has ended, at the
+    /// latest after [`DEPARTURE`]. The connection ends in between.
     pub(crate) fn departure(
         &self,
         channel: &ChannelName,

@@ -151,8 +151,8 @@ impl Own {
         for (declaration, waiters) in batch.declarations.into_iter().zip(batch.waiters) {
             if let Some(person) = self.people.get_mut(&declaration.key) {
                 if person.meta == declaration.meta {
-                    // Until it is seen what the store has given it: any that another process has set
-                    // since is newer.
+                    // Until it is seen what the store has given it: any that another process has
+                    // set since is newer.
                     person.stamp = person.stamp.max(1);
                 }
                 if person.count == 0 && !person.is_due {

@@ -92,8 +92,8 @@ pub(crate) enum Declared {
 /// dropped at any time, and repeated.
 #[async_trait]
 pub(crate) trait Store: Send + Sync + 'static {
-    /// Subscribes to the changes of a group, which are passed to the [`Sink`]; returns the number of
-    /// the subscription.
+    /// Subscribes to the changes of a group, which are passed to the [`Sink`]; returns the number
+    /// of the subscription.
     async fn subscribe(&self, group: &GroupName) -> Result<u64>;
 
     /// Waits until the subscription with this number is lost.
@@ -111,8 +111,8 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Stores what this process says of some people.
     async fn declare(&self, group: &GroupName, people: &[Declaration]) -> Result<Declared>;
 
-    /// Removes those of these people whose grace time is over; returns the version of the list, or `None`
-    /// if the store does not have it.
+    /// Removes those of these people whose grace time is over; returns the version of the list, or
+    /// `None` if the store does not have it.
     async fn expire(&self, group: &GroupName, keys: &[Key]) -> Result<Option<Version>>;
 
     /// Keeps the group from expiring; returns its version, or `None` if the store does not have it.
@@ -121,8 +121,8 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Returns how often groups are to be refreshed, if at all.
     fn refresh_every(&self) -> Option<Duration>;
 
-    /// Returns how long people who are missing in a store that has lost data are kept: the processes
-    /// that still have them say so within this time.
+    /// Returns how long people who are missing in a store that has lost data are kept: the
+    /// processes that still have them say so within this time.
     fn patience(&self) -> Duration;
 }
 

@@ -114,8 +114,8 @@ impl Coding {
     /// Encodes an event for PUBLISH.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if the serializer cannot encode it, [`ErrorKind::TooLarge`] if it is larger
-    /// than half of the largest value.
+    /// [`ErrorKind::Codec`] if the serializer cannot encode it, [`ErrorKind::TooLarge`] if it is
+    /// larger than half of the largest value.
     pub(super) fn encode_published(&self, envelope: &Envelope) -> Result<Bytes> {
         self.encode(envelope.as_bytes().clone())
     }

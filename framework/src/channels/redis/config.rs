@@ -69,8 +69,8 @@ impl RedisConfig {
         }
     }
 
-    /// Adds another, independent Redis server: names are shared among all of them, as channels_redis
-    /// does with its list of `hosts`.
+    /// Adds another, independent Redis server: names are shared among all of them, as
+    /// channels_redis does with its list of `hosts`.
     ///
     /// All programs need the same servers in the same order. Use it if one server cannot carry the
     /// load; while one of them is down, its groups and channels are. A worker asks all of them for
@@ -213,12 +213,12 @@ impl RedisConfig {
         self
     }
 
-    /// Sets how long people are kept [present](crate::Presence) after their process has been killed, or
-    /// has lost its connection to Redis (default: 15 s; 1 s at least).
+    /// Sets how long people are kept [present](crate::Presence) after their process has been
+    /// killed, or has lost its connection to Redis (default: 15 s; 1 s at least).
     ///
     /// Each process has one lease, and renews it three times as often. After it, the people of the
-    /// process have no connection, and leave when their grace time is over. All programs need the same
-    /// one.
+    /// process have no connection, and leave when their grace time is over. All programs need the
+    /// same one.
     ///
     /// ```
     /// use seaway::channels::redis::RedisConfig;
@@ -245,12 +245,12 @@ impl RedisConfig {
     }
 
     /// Has this process store how many members its groups have, so that
-    /// [`Channels::members`](crate::Channels::members) can add up those of all processes (default: it
-    /// does not).
+    /// [`Channels::members`](crate::Channels::members) can add up those of all processes (default:
+    /// it does not).
     ///
-    /// A change of a number is one script, at most ten a second for each group of the process; besides,
-    /// each group costs four commands in each [lease](Self::presence_lease). All programs need the same
-    /// setting: what a process does not store is not counted.
+    /// A change of a number is one script, at most ten a second for each group of the process;
+    /// besides, each group costs four commands in each [lease](Self::presence_lease). All programs
+    /// need the same setting: what a process does not store is not counted.
     ///
     /// ```
     /// use seaway::channels::redis::RedisConfig;
@@ -265,11 +265,12 @@ impl RedisConfig {
 
     /// Sets how large one value from Redis may be, in bytes (default: 64 MiB; 1 MiB at least).
     ///
-    /// A value is an event, the history of a topic, the people of a presence, or the members of a group.
-    /// A connection on which a larger one arrives is closed before it takes memory, and made again.
-    /// Sending an event that is larger than half of it, as serialized and encrypted, fails with
-    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge), and no more than a quarter of it is read of
-    /// the history of a topic: members that missed more are told so. All programs need the same one.
+    /// A value is an event, the history of a topic, the people of a presence, or the members of a
+    /// group. A connection on which a larger one arrives is closed before it takes memory, and made
+    /// again. Sending an event that is larger than half of it, as serialized and encrypted, fails
+    /// with [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge), and no more than a quarter of it
+    /// is read of the history of a topic: members that missed more are told so. All programs need
+    /// the same one.
     ///
     /// ```
     /// use seaway::channels::redis::RedisConfig;

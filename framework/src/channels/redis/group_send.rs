@@ -12,9 +12,9 @@ use tokio::time::{Instant, sleep_until};
 
 /// Sends an event to the members of a group.
 ///
-/// If this process should be a member and is not, Redis has lost the group: its data was deleted, or
-/// the key of the group was. Then all processes join again, which takes them as long as a heartbeat;
-/// the event waits for that.
+/// If this process should be a member and is not, Redis has lost the group: its data was deleted,
+/// or the key of the group was. Then all processes join again, which takes them as long as a
+/// heartbeat; the event waits for that.
 ///
 /// # Errors
 /// Those of [`Publisher::send`](super::publisher::Publisher::send).

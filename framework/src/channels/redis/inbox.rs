@@ -45,16 +45,16 @@ const ROUND: usize = 8;
 /// The timeout of each BZPOPMIN in seconds: its reply is a sign of life on an idle connection.
 const BLOCK: u32 = 1;
 
-/// How long before the last sign of life of a connection a command was sent that Redis has certainly
-/// received: longer than a round trip.
+/// How long before the last sign of life of a connection a command was sent that Redis has
+/// certainly received: longer than a round trip.
 const ROUND_TRIP: Duration = Duration::from_millis(500);
 
 /// The number of events after a reconnection among which there may be ones that this process has
 /// already: a sender sends again what it believes lost, and Redis may restore what it had stored.
 const REPEATED: u32 = 1024;
 
-/// Takes entries of a queue, with their scores, until there are none or they have so many bytes; returns
-/// first whether there may be more.
+/// Takes entries of a queue, with their scores, until there are none or they have so many bytes;
+/// returns first whether there may be more.
 const TAKE: &str = "\
 local entries, room = {}, tonumber(ARGV[1])
 while room > 0 do
@@ -93,7 +93,8 @@ struct Past {
     gap: PendingGap,
     /// The last connection, as Redis numbers its clients, and the run of Redis.
     client: Option<(i64, Option<Arc<str>>)>,
-    /// When the oldest command was sent that Redis has not replied to before the connection was lost.
+    /// When the oldest command was sent that Redis has not replied to before the connection was
+    /// lost.
     unanswered: Option<Instant>,
     /// The highest score of an entry received so far.
     newest: f64,
@@ -269,9 +270,9 @@ impl Inbox {
         Ok(())
     }
 
-    /// Takes what another run of Redis has restored into the queue. Entries that were received before
-    /// the restart are dropped, and if that is not certain, consumers are notified: they must not
-    /// arrive twice, or after later ones.
+    /// Takes what another run of Redis has restored into the queue. Entries that were received
+    /// before the restart are dropped, and if that is not certain, consumers are notified: they
+    /// must not arrive twice, or after later ones.
     async fn take_restored(
         &self,
         up: &Up,
@@ -307,8 +308,8 @@ impl Inbox {
         }
     }
 
-    /// Ends the previous connection, of which Redis may not know yet that it is lost: it would still
-    /// pop events.
+    /// Ends the previous connection, of which Redis may not know yet that it is lost: it would
+    /// still pop events.
     async fn end_previous(
         &self,
         up: &Up,
@@ -439,9 +440,9 @@ impl Inbox {
     }
 }
 
-/// Sends a command now, and returns its reply: the order of events is that in which the commands were
-/// sent. There is room for all of them in the connection's pipeline, and unconstrained, so that the
-/// budget of this task does not delay one and send the next one before it.
+/// Sends a command now, and returns its reply: the order of events is that in which the commands
+/// were sent. There is room for all of them in the connection's pipeline, and unconstrained, so
+/// that the budget of this task does not delay one and send the next one before it.
 fn sent(
     command: impl Future<Output = RedisResult<Popped>> + Send + 'static,
 ) -> BoxFuture<'static, RedisResult<Popped>> {

@@ -103,7 +103,8 @@ impl MemberCounts {
 }
 
 impl OwnCounts {
-    /// Stores each number that has changed, and all of them once in a lease: Redis may have lost some.
+    /// Stores each number that has changed, and all of them once in a lease: Redis may have lost
+    /// some.
     async fn keep_stored(self: Arc<Self>, store: Arc<RedisPresence>, period: Duration) {
         let mut refresh_at = Instant::now() + period;
         loop {
@@ -130,8 +131,8 @@ impl OwnCounts {
         }
     }
 
-    /// Stores how many members a group has in this process; returns whether Redis has accepted it. If
-    /// not, it is due again.
+    /// Stores how many members a group has in this process; returns whether Redis has accepted it.
+    /// If not, it is due again.
     async fn store(&self, store: &RedisPresence, group: GroupName, is_refresh: bool) -> bool {
         let count = u32::try_from(self.local.members(&group)).unwrap_or(u32::MAX);
         let own = [Declaration {

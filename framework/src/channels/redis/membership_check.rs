@@ -1,8 +1,8 @@
 //! The check that Redis still has the memberships of this process, with the format of queues.
 //!
-//! A group's key can be gone although the sign of life is there: evicted, deleted, or expired by the
-//! clock of another program. Then nothing arrives for the group, and a process that only receives
-//! would not notice.
+//! A group's key can be gone although the sign of life is there: evicted, deleted, or expired by
+//! the clock of another program. Then nothing arrives for the group, and a process that only
+//! receives would not notice.
 
 use super::{
     names::{Names, Proxies},

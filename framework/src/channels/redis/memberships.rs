@@ -100,9 +100,9 @@ impl Registrar for Memberships {
         notice.opened = notice.opened.max(opened);
     }
 
-    /// If the same run of Redis has forgotten the sign of life, then other processes may have removed
-    /// the members of this one, or the data of Redis was deleted. What was sent meanwhile is lost.
-    /// Another run is a matter of the connection that receives, if there is one.
+    /// If the same run of Redis has forgotten the sign of life, then other processes may have
+    /// removed the members of this one, or the data of Redis was deleted. What was sent meanwhile
+    /// is lost. Another run is a matter of the connection that receives, if there is one.
     async fn connected(&mut self, up: &Up) {
         loaded(up).await;
         self.began = Instant::now();

@@ -39,16 +39,16 @@
 //! `rediss+sentinel://` and `rediss+cluster://` use TLS, and `valkey` may replace `redis`. Special
 //! characters are percent-encoded. [`RedisConfig::host`] adds further, independent servers.
 //!
-//! A primary is looked up before each connection, checked with `ROLE`, and looked up again each second:
-//! an old primary that still responds is left within about a second. A command that a server refuses
-//! because another one is the primary is sent to that one.
+//! A primary is looked up before each connection, checked with `ROLE`, and looked up again each
+//! second: an old primary that still responds is left within about a second. A command that a
+//! server refuses because another one is the primary is sent to that one.
 //!
 //! In a Cluster, groups are spread over 16 shards, each with its hash tag, and so over up to 16
 //! primaries; each process has two connections for each shard. Pub/sub is sharded (`SSUBSCRIBE`,
-//! `SPUBLISH`): an event burdens one primary and its replicas. With queues, a process has its queue in
-//! one shard. channels_redis does not support Clusters, so the names there are Seaway's own:
-//! `{tag}asgi__group__<group>`, and one Redis channel `{tag}asgispecific.<process>!` per process whose
-//! events name the channel that they are for, in `__asgi_channel__` as in a queue.
+//! `SPUBLISH`): an event burdens one primary and its replicas. With queues, a process has its queue
+//! in one shard. channels_redis does not support Clusters, so the names there are Seaway's own:
+//! `{tag}asgi__group__<group>`, and one Redis channel `{tag}asgispecific.<process>!` per process
+//! whose events name the channel that they are for, in `__asgi_channel__` as in a queue.
 //!
 //! # When Redis is unavailable
 //! Sockets remain open. A send or a join waits until Redis is available again, up to
@@ -75,9 +75,9 @@
 //!    lost with it. So a plain restart of Redis causes no notice. A connection that broke while
 //!    Redis continued to run is always a gap.
 //!
-//! After a fail-over the same rules hold, with the new primary as another run. A replica has counted
-//! the `PUBLISH` commands that its primary has sent it, so with Sentinels and pub/sub a fail-over is
-//! always a gap; in a Cluster it is one only if something was published meanwhile.
+//! After a fail-over the same rules hold, with the new primary as another run. A replica has
+//! counted the `PUBLISH` commands that its primary has sent it, so with Sentinels and pub/sub a
+//! fail-over is always a gap; in a Cluster it is one only if something was published meanwhile.
 //!
 //! What the rules cannot detect: Redis writes an event to one subscriber after the other. If it is
 //! killed (SIGKILL, power) between two of these writes, some 20 µs apart, one process has the event
@@ -98,32 +98,36 @@
 //! With queues, the same rules hold, with these differences:
 //!
 //! - A process keeps several hundred `BZPOPMIN` under way, so Redis hands it each event at once. An
-//!   event waits in the queue only if the process cannot keep up. If events may have waited when Redis
-//!   ended, they may have been lost with it: that is a gap.
-//! - What Redis counts to tell whether something was sent are `ZREMRANGEBYSCORE` commands, which all
-//!   senders use, Python as well, even if the group has no members again yet.
-//! - Entries are distinct, so a receiver recognizes an event that is sent again. What another run of
-//!   Redis has restored into the queue is delivered if it is newer than all that was received;
-//!   otherwise it is dropped, and unless it was received before, the process notifies its consumers.
-//! - A queue holds 100 events ([`RedisConfig::capacity`]), and Python drops what does not fit without
-//!   telling. Seaway leaves a quarter of the queue of a Seaway process to Python, so that process knows
-//!   that Python may have dropped events if it finds its queue full, and notifies its consumers. A
-//!   Seaway sender waits up to 3 s for a full queue of a Seaway process that gives signs of life, then drops the event, counts it,
-//!   and leaves a note in the queue, by the same script and also at `maxmemory`, for which the receiver
-//!   notifies its consumers. Events for a full queue of a Python process are dropped and counted, and
-//!   so are those for a process whose queue is a key of another type. A send to one channel fails with
+//!   event waits in the queue only if the process cannot keep up. If events may have waited when
+//!   Redis ended, they may have been lost with it: that is a gap.
+//! - What Redis counts to tell whether something was sent are `ZREMRANGEBYSCORE` commands, which
+//!   all senders use, Python as well, even if the group has no members again yet.
+//! - Entries are distinct, so a receiver recognizes an event that is sent again. What another run
+//!   of Redis has restored into the queue is delivered if it is newer than all that was received;
+//!   otherwise it is dropped, and unless it was received before, the process notifies its
+//!   consumers.
+//! - A queue holds 100 events ([`RedisConfig::capacity`]), and Python drops what does not fit
+//!   without telling. Seaway leaves a quarter of the queue of a Seaway process to Python, so that
+//!   process knows that Python may have dropped events if it finds its queue full, and notifies its
+//!   consumers. A Seaway sender waits up to 3 s for a full queue of a Seaway process that gives
+//!   signs of life, then drops the event, counts it, and leaves a note in the queue, by the same
+//!   script and also at `maxmemory`, for which the receiver notifies its consumers. Events for a
+//!   full queue of a Python process are dropped and counted, and so are those for a process whose
+//!   queue is a key of another type. A send to one channel fails with
 //!   [`ErrorKind::ChannelFull`](crate::ErrorKind::ChannelFull).
-//! - A process renews a sign of life each second, the key `asgispecific.<process>!$alive` (30 s). When
-//!   it is gone, senders remove the members of that process. A process that finds its own gone, because
-//!   it was suspended or the data of Redis was deleted, joins all groups again and notifies its
-//!   consumers. It does the same if a group lacks it although it has joined, because the key was
-//!   evicted, deleted, or cleaned by a program whose clock is wrong: it checks 1,000 groups each
-//!   second, and each group that it sends to. So Redis must not evict keys (`noeviction`).
-//! - Seaway adds and removes events by the clock of Redis. Python does so by its own, and memberships,
-//!   jobs and encrypted events expire by those of the processes: all must agree to a few seconds.
+//! - A process renews a sign of life each second, the key `asgispecific.<process>!$alive` (30 s).
+//!   When it is gone, senders remove the members of that process. A process that finds its own
+//!   gone, because it was suspended or the data of Redis was deleted, joins all groups again and
+//!   notifies its consumers. It does the same if a group lacks it although it has joined, because
+//!   the key was evicted, deleted, or cleaned by a program whose clock is wrong: it checks 1,000
+//!   groups each second, and each group that it sends to. So Redis must not evict keys
+//!   (`noeviction`).
+//! - Seaway adds and removes events by the clock of Redis. Python does so by its own, and
+//!   memberships, jobs and encrypted events expire by those of the processes: all must agree to a
+//!   few seconds.
 //!
-//! The user of Redis needs the permission for `INFO`, `CLIENT ID` and `CLIENT KILL`: the last ends a
-//! broken connection that would still take events.
+//! The user of Redis needs the permission for `INFO`, `CLIENT ID` and `CLIENT KILL`: the last ends
+//! a broken connection that would still take events.
 //!
 //! # Files
 //! | file | contents |

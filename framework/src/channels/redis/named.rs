@@ -60,8 +60,9 @@ impl NamedChannels {
     /// `None` if none came.
     ///
     /// A job is taken by one process. Jobs that have waited longer than their expiry are counted,
-    /// logged and skipped, and so are those that cannot be decoded. `$inflight` of channels_redis is
-    /// not used: with it, a second Python worker takes a job again that another one is just taking.
+    /// logged and skipped, and so are those that cannot be decoded. `$inflight` of channels_redis
+    /// is not used: with it, a second Python worker takes a job again that another one is just
+    /// taking.
     ///
     /// # Cancel safety
     /// Safe: a job that a dropped call has taken is returned by the next one.

@@ -88,14 +88,15 @@ impl Names {
         self.hosts.is_cluster()
     }
 
-    /// Returns whether events for the queue of this process arrive on a host. Python sends directly to
-    /// a queue on any host, but not in a Cluster.
+    /// Returns whether events for the queue of this process arrive on a host. Python sends directly
+    /// to a queue on any host, but not in a Cluster.
     pub(super) fn reads_queue_on(&self, host: usize) -> bool {
         let own_queue = || self.hosts.of(&format!("{}!", self.process));
         !self.hosts.is_cluster() || own_queue() == host
     }
 
-    /// Returns the number of the host that has the queue of a named channel; `None` if all have one.
+    /// Returns the number of the host that has the queue of a named channel; `None` if all have
+    /// one.
     pub(super) fn host_of_jobs(&self, channel: &ChannelName) -> Option<usize> {
         let is_cluster = self.hosts.is_cluster();
         is_cluster.then(|| self.hosts.of(channel.as_str()))
@@ -159,9 +160,9 @@ impl Names {
         id.map_or(&*self.process, |(_, id)| id)
     }
 
-    /// Returns the number of the host on which events for a channel are sent. Python sends directly to
-    /// a consumer's queue on another host, where no Python process reads it; a Seaway process reads
-    /// its queue on all hosts.
+    /// Returns the number of the host on which events for a channel are sent. Python sends directly
+    /// to a consumer's queue on another host, where no Python process reads it; a Seaway process
+    /// reads its queue on all hosts.
     pub(super) fn host_of(&self, channel: &ChannelName) -> usize {
         match self.wire {
             Wire::PubSub => self.hosts.of(channel.as_str()),
@@ -175,8 +176,8 @@ impl Names {
         format!("{}!*", self.process)
     }
 
-    /// Returns the Redis channel that the events for all channels of a process are published to, with
-    /// sharded pub/sub, which has no patterns.
+    /// Returns the Redis channel that the events for all channels of a process are published to,
+    /// with sharded pub/sub, which has no patterns.
     pub(super) fn sharded(&self, channel: &ChannelName) -> String {
         format!("{}{}", self.tag, non_local(channel.as_str()))
     }

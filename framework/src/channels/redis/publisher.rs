@@ -52,8 +52,8 @@ pub(super) enum Fate {
 }
 
 impl Fate {
-    /// Returns what happened to an event that was sent to a Redis that has ended. `is_subscribed_here`:
-    /// this process would have received it.
+    /// Returns what happened to an event that was sent to a Redis that has ended.
+    /// `is_subscribed_here`: this process would have received it.
     pub(super) fn after_the_end(evidence: Evidence, is_subscribed_here: bool) -> Self {
         match evidence {
             Evidence::NotReceived if is_subscribed_here => Self::NotSent,
@@ -68,8 +68,8 @@ impl Publisher {
     ///
     /// While Redis is unavailable it waits, until the deadline. A command whose connection broke is
     /// sent again only if it is certain that Redis did not deliver the event: Redis has ended, and
-    /// the command says so. One that a server refused because another one is the primary, or because a
-    /// fail-over is under way, is sent again.
+    /// the command says so. One that a server refused because another one is the primary, or
+    /// because a fail-over is under way, is sent again.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if it was not sent, [`ErrorKind::Unconfirmed`] if it may have been.
@@ -122,8 +122,8 @@ impl Publisher {
         }
     }
 
-    /// Returns whether the server of a broken connection has ended, and with it the connection on which
-    /// this process receives: then all that arrived on that one has been recorded.
+    /// Returns whether the server of a broken connection has ended, and with it the connection on
+    /// which this process receives: then all that arrived on that one has been recorded.
     ///
     /// It waits for that connection only while the server may have ended. One that this process
     /// reaches again has not, and its connection may last for hours.
@@ -150,8 +150,8 @@ impl Publisher {
     }
 
     /// Waits until events can be sent and reach all subscribers: this process has its own
-    /// subscriptions, and after a restart or fail-over of Redis the others have had time for theirs. Returns the
-    /// connection, and the number of the subscriptions' connection.
+    /// subscriptions, and after a restart or fail-over of Redis the others have had time for
+    /// theirs. Returns the connection, and the number of the subscriptions' connection.
     async fn ready(&self) -> (Up, u64) {
         loop {
             let up = self.link.up().await;

@@ -2,7 +2,8 @@
 //!
 //! A Cluster sends what is published to all its nodes, unless it is published to a sharded channel
 //! (Redis 7): only the nodes that have the slot of its name know those. There are no patterns of
-//! them, so all channels of a process share one, and an event for one channel names it, as in a queue.
+//! them, so all channels of a process share one, and an event for one channel names it, as in a
+//! queue.
 
 use super::{
     connecting::{Connecting, Receiving},

@@ -31,8 +31,8 @@ use tokio::time::{Instant, sleep};
 /// is not that of a queue; the other queues are not affected. As in channels_redis, expired entries
 /// are removed first, and the queue expires with its last entry.
 ///
-/// Scores and expiry are those of the clock of Redis, so that a sender whose own clock is wrong does
-/// not remove what others have sent. A new entry follows those that wait already, whatever the
+/// Scores and expiry are those of the clock of Redis, so that a sender whose own clock is wrong
+/// does not remove what others have sent. A new entry follows those that wait already, whatever the
 /// clocks of their senders are, unless theirs are later than the expiry.
 ///
 /// At `maxmemory`, Redis refuses ZADD, but not after an earlier write of the same script.
@@ -68,8 +68,9 @@ const REAP: &str = "\
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 return redis.call('ZREM', KEYS[2], ARGV[1])";
 
-/// The note that tells a Seaway process that events for it were dropped because its queue was full. It
-/// has no random prefix, so that it is in a queue once at most; it stays where the first drop was.
+/// The note that tells a Seaway process that events for it were dropped because its queue was full.
+/// It has no random prefix, so that it is in a queue once at most; it stays where the first drop
+/// was.
 pub(super) const DROPPED: &[u8] = b"seaway:events-dropped";
 
 /// How long a send waits for a Seaway process whose queue is full. It empties its queue at once,
@@ -220,8 +221,8 @@ impl QueueSender {
             .collect())
     }
 
-    /// Sends an event to these members of a group, whose queues are on this host: one entry for each
-    /// queue. Full queues are counted and logged. `groups` is the host of the group.
+    /// Sends an event to these members of a group, whose queues are on this host: one entry for
+    /// each queue. Full queues are counted and logged. `groups` is the host of the group.
     ///
     /// # Errors
     /// Those of [`Publisher::send`].
@@ -514,8 +515,8 @@ impl Command for Members {
     }
 }
 
-/// The query for how long the signs of life of processes last, in milliseconds; negative if they are
-/// gone.
+/// The query for how long the signs of life of processes last, in milliseconds; negative if they
+/// are gone.
 struct SignsOfLife(Vec<String>);
 
 impl Command for SignsOfLife {

@@ -5,8 +5,8 @@ use redis::aio::MultiplexedConnection;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// How long a process waits after it has reconnected to another run of Redis before it publishes: the
-/// other processes reconnect at most 200 ms apart, and renew their subscriptions in a few round
+/// How long a process waits after it has reconnected to another run of Redis before it publishes:
+/// the other processes reconnect at most 200 ms apart, and renew their subscriptions in a few round
 /// trips. One that has not noticed this run before it ends knows that it may have missed something.
 pub(super) const SETTLE: Duration = LONGEST_UNSEEN.saturating_add(Duration::from_millis(50));
 
@@ -34,9 +34,9 @@ fn is_another_run(up: &Up, loss: &Loss) -> bool {
 pub(super) enum Sending {
     /// With PUBLISH.
     Publishing,
-    /// By adding to queues. Every sender, Python as well, calls ZREMRANGEBYSCORE before it reads the
-    /// members of a group, maybe on another host, or adds to a queue, so it counts also what was sent
-    /// to a group whose members had not joined again. Nothing else calls it.
+    /// By adding to queues. Every sender, Python as well, calls ZREMRANGEBYSCORE before it reads
+    /// the members of a group, maybe on another host, or adds to a queue, so it counts also what
+    /// was sent to a group whose members had not joined again. Nothing else calls it.
     Queueing,
 }
 
@@ -53,8 +53,8 @@ pub(super) async fn is_unused(connection: &mut MultiplexedConnection, sending: S
 }
 
 impl Sending {
-    /// Returns whether a line of the statistics counts sent events. A command appears with its first
-    /// call.
+    /// Returns whether a line of the statistics counts sent events. A command appears with its
+    /// first call.
     fn is_counted_in(self, line: &str) -> bool {
         let commands: &[&str] = match self {
             Self::Publishing => &["cmdstat_publish:", "cmdstat_spublish:"],

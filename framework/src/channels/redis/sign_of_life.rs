@@ -50,8 +50,8 @@ impl Life {
         expire.query_async(connection).await
     }
 
-    /// Creates the sign of life, before the memberships of this process are registered. Nothing else
-    /// creates it: its absence shows that Redis may have forgotten the memberships too.
+    /// Creates the sign of life, before the memberships of this process are registered. Nothing
+    /// else creates it: its absence shows that Redis may have forgotten the memberships too.
     pub(super) async fn begin(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
         let mut set = redis::cmd("SET");
         set.arg(&*self.key).arg(1);

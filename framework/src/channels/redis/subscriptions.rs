@@ -142,8 +142,8 @@ impl Subscriptions {
     /// process is subscribed to the group.
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`] if the channel is of another process, Redis refuses, or has not confirmed
-    /// it by the deadline. Then the channel is not a member.
+    /// [`ErrorKind::Layer`] if the channel is of another process, Redis refuses, or has not
+    /// confirmed it by the deadline. Then the channel is not a member.
     pub(super) async fn join(
         &self,
         local: &LocalChannels,
@@ -321,8 +321,8 @@ impl Subscriptions {
         }
     }
 
-    /// Subscribes again to all groups with members, then follows their changes, until the connection
-    /// is lost.
+    /// Subscribes again to all groups with members, then follows their changes, until the
+    /// connection is lost.
     ///
     /// # Errors
     /// The error with which Redis refused a subscription that this process needs.
@@ -565,7 +565,8 @@ impl Subscriptions {
         }
     }
 
-    /// Records that Redis has no subscription to these groups; `error` is for those that wait for it.
+    /// Records that Redis has no subscription to these groups; `error` is for those that wait for
+    /// it.
     fn refuse(&self, groups: Vec<GroupName>, error: Option<&RedisError>) {
         let mut table = self.table();
         for group in groups {

@@ -7,8 +7,8 @@
 //! | `asgi:topic:<name>:once:<key>` | the place of the event with this idempotency key |
 //!
 //! With pub/sub and without encryption, one script numbers an event, stores it and publishes it.
-//! Otherwise the event is sent after it was stored, with its number; receivers read what an event that
-//! overtook others has left out.
+//! Otherwise the event is sent after it was stored, with its number; receivers read what an event
+//! that overtook others has left out.
 
 use super::{
     coding::{Coding, PlacedParts},
@@ -62,9 +62,9 @@ call('PEXPIRE', place, ARGV[3])";
 /// Numbers an event, stores it, and publishes it if there is a command for it. Returns the place of
 /// the event, or of the one with the same key.
 ///
-/// Expiries are renewed when an eighth of the age has passed, and the stream is trimmed by whole nodes
-/// only, so that most events need four commands; the exact limits apply when it is read. The times are
-/// texts of 13 digits, which compare as numbers do.
+/// Expiries are renewed when an eighth of the age has passed, and the stream is trimmed by whole
+/// nodes only, so that most events need four commands; the exact limits apply when it is read. The
+/// times are texts of 13 digits, which compare as numbers do.
 const SEND: &str = "\
 if KEYS[3] then
   local before = call('GET', KEYS[3])
@@ -90,8 +90,8 @@ if ARGV[6] ~= '' then call(ARGV[6], ARGV[7], event) end
 return at";
 
 /// Returns the offset and epoch of a topic, and its last events with their ages in ms, the last one
-/// first: one, and more of them as long as they have no more than so many bytes together. If a process
-/// has received an event that Redis does not know, Redis has lost some.
+/// first: one, and more of them as long as they have no more than so many bytes together. If a
+/// process has received an event that Redis does not know, Redis has lost some.
 const READ: &str = "\
 local offset = tonumber(call('HGET', place, 'o')) or 0
 local since, limit = tonumber(ARGV[4]), tonumber(ARGV[6])

@@ -91,14 +91,15 @@ pub struct TopicQuery {
     pub(in crate::channels) limits: Limits,
     /// Whether to read all that the topic remembers, for further consumers that resume it.
     pub(in crate::channels) is_whole: bool,
-    /// Whether this process has received the event at `since` itself: if the topic is not as far, the
-    /// store has lost events.
+    /// Whether this process has received the event at `since` itself: if the topic is not as far,
+    /// the store has lost events.
     pub(in crate::channels) is_received: bool,
 }
 
 impl TopicQuery {
-    /// Returns how many of the last events are wanted, if the topic is at this position: those after
-    /// the position of the client, or all that the topic remembers; none if it remembers less.
+    /// Returns how many of the last events are wanted, if the topic is at this position: those
+    /// after the position of the client, or all that the topic remembers; none if it remembers
+    /// less.
     pub fn wanted(&self, position: &Position) -> usize {
         if self.is_whole {
             return self.limits.events;
@@ -138,8 +139,8 @@ pub struct TopicHistory {
 impl TopicHistory {
     /// Creates the history of a topic that is at this position.
     ///
-    /// `events` are its last ones with their ages, oldest first and without a gap; the last one is the
-    /// event of the position.
+    /// `events` are its last ones with their ages, oldest first and without a gap; the last one is
+    /// the event of the position.
     pub fn new(position: Position, events: Vec<(Duration, Envelope)>) -> Self {
         Self { position, events }
     }

@@ -91,7 +91,8 @@ impl Place {
         if self.is_open || self.at.until(position) == Some(1) {
             return Fit::Next;
         }
-        // What arrives late otherwise has a number that was given before: the store has lost events.
+        // What arrives late otherwise has a number that was given before: the store has lost
+        // events.
         match position.until(&self.at) {
             Some(_) if position.offset() <= self.read_until => Fit::Received,
             _ => Fit::Gap,
@@ -141,8 +142,8 @@ impl Merge {
         self.topics.insert(topic.clone(), place);
     }
 
-    /// Handles that the owner has left a topic: it receives nothing of it any more, neither what was
-    /// read nor what waits, up to the live event with the number `last`.
+    /// Handles that the owner has left a topic: it receives nothing of it any more, neither what
+    /// was read nor what waits, up to the live event with the number `last`.
     pub(in crate::channels) fn leave(&mut self, topic: &GroupName, last: u64) {
         if self.topics.remove(topic).is_some() {
             self.backlog.retain(|read| read.group() != Some(topic));

@@ -37,7 +37,8 @@ pub(in crate::channels) struct Recovery {
 pub(super) enum Unknown {
     /// The topic may remember more than the window has.
     TooShort,
-    /// The position is ahead of the window: the window may be outdated, or the topic has lost events.
+    /// The position is ahead of the window: the window may be outdated, or the topic has lost
+    /// events.
     Ahead,
     /// The position is of another epoch: the window may be outdated.
     Foreign,
@@ -125,7 +126,8 @@ impl Window {
         self.asked >= time
     }
 
-    /// Returns what a consumer has missed since a position; one without a position has missed nothing.
+    /// Returns what a consumer has missed since a position; one without a position has missed
+    /// nothing.
     pub(super) fn since(
         &self,
         since: Option<&Position>,

@@ -18,8 +18,8 @@ use std::{
 };
 use tokio::{sync::watch, time::Instant};
 
-/// The memory that all windows of a process may use, in bytes. Past it, a window that grows drops its
-/// own oldest events.
+/// The memory that all windows of a process may use, in bytes. Past it, a window that grows drops
+/// its own oldest events.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 /// More shards than cores, so that two topics rarely contend for a lock.
@@ -78,8 +78,8 @@ impl Default for Windows {
 }
 
 impl Windows {
-    /// Returns what a consumer has missed, or what it is to do to know it. It began to ask at `asked`,
-    /// as a member of the topic; `is_shared` if others are as well.
+    /// Returns what a consumer has missed, or what it is to do to know it. It began to ask at
+    /// `asked`, as a member of the topic; `is_shared` if others are as well.
     pub(in crate::channels) fn look(
         &self,
         topic: &GroupName,

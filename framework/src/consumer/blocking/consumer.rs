@@ -173,8 +173,8 @@ pub trait BlockingConsumer: Sized + Send + 'static {
     /// The periods of the timers that run [`tick`](BlockingConsumer::tick) (default: no timer).
     const TICKS: &'static [Duration] = &[];
 
-    /// The names of the timers, for [`Trigger::Timer`](crate::consumer::Trigger::Timer) (default: each
-    /// has the name "tick").
+    /// The names of the timers, for [`Trigger::Timer`](crate::consumer::Trigger::Timer) (default:
+    /// each has the name "tick").
     const TICK_NAMES: &'static [&'static str] = &[];
 
     /// Runs when a timer is due; `tick` is its index in [`TICKS`](BlockingConsumer::TICKS).
@@ -185,14 +185,14 @@ pub trait BlockingConsumer: Sized + Send + 'static {
 
     /// Runs exactly once when the connection ends, for any reason.
     ///
-    /// It runs for every consumer that `connect` returned, after its groups are left, and after a hook
-    /// that is still running: a thread cannot be stopped from outside.
+    /// It runs for every consumer that `connect` returned, after its groups are left, and after a
+    /// hook that is still running: a thread cannot be stopped from outside.
     fn disconnect(self, close: Close) {
         _ = close;
     }
 
-    /// Returns the values that this consumer needs in its scope, which [`serve`](crate::serve) checks
-    /// before it accepts connections (default: none, so nothing is checked).
+    /// Returns the values that this consumer needs in its scope, which [`serve`](crate::serve)
+    /// checks before it accepts connections (default: none, so nothing is checked).
     ///
     /// `RequiredState::of::<Database>()` requires a value for `handshake.state::<Database>()`.
     ///

@@ -141,8 +141,8 @@ pub trait HttpConsumer: Sized + Send + 'static {
         async {}
     }
 
-    /// Returns the values that this consumer needs in its scope, which [`serve`](crate::serve) checks
-    /// before it accepts connections (default: none, so nothing is checked).
+    /// Returns the values that this consumer needs in its scope, which [`serve`](crate::serve)
+    /// checks before it accepts connections (default: none, so nothing is checked).
     ///
     /// `RequiredState::of::<Database>()` requires a value for `handshake.state::<Database>()`.
     ///

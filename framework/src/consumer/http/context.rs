@@ -275,7 +275,8 @@ impl<E: Event> HttpContext<E> {
         self.common.address.join(group).await
     }
 
-    /// Makes this consumer present in a group; see [`Handshake::present`](crate::Handshake::present).
+    /// Makes this consumer present in a group; see
+    /// [`Handshake::present`](crate::Handshake::present).
     ///
     /// ```
     /// use seaway::{HttpContext, Json, PresenceEvent, Reply, Result};
@@ -415,12 +416,12 @@ impl<E: Event> HttpContext<E> {
 }
 
 impl<E: Event> HttpContext<TopicEvent<E>> {
-    /// Resumes a topic and returns its next events, for long polling: waits up to `wait` for the first
-    /// one.
+    /// Resumes a topic and returns its next events, for long polling: waits up to `wait` for the
+    /// first one.
     ///
-    /// The last item has the position for the next request. It returns at once with what was missed,
-    /// with a gap, and without a position with the current one. A later gap or event is included if it
-    /// has arrived by then.
+    /// The last item has the position for the next request. It returns at once with what was
+    /// missed, with a gap, and without a position with the current one. A later gap or event is
+    /// included if it has arrived by then.
     ///
     /// ```
     /// use seaway::{Event, HttpConsumer, HttpContext, HttpHandshake, Json, Position, Rejection, Reply, Result, Topic, TopicEvent};
@@ -492,7 +493,8 @@ impl<E: Event> HttpContext<TopicEvent<E>> {
     }
 }
 
-/// The maximum number of events that one request of long polling returns; the next one gets the rest.
+/// The maximum number of events that one request of long polling returns; the next one gets the
+/// rest.
 const MOST_POLLED: usize = 10_000;
 
 impl<E> fmt::Debug for HttpContext<E> {

@@ -68,11 +68,11 @@ use tower_layer::Layer;
 /// and users among it, applies to the `GET` as to a handshake. A `POST` needs the secret id of its
 /// connection, and may arrive in any process that shares the channel layer.
 ///
-/// A `POST` is answered with 204 once its message is queued for the consumer, with 404 if there is no
-/// such connection, or if its process does not answer within 4 s, with 413 for a message that is too
-/// large, and with 429 or 503 and `Retry-After` at the bounds of the connection
-/// ([`rate_limit`](crate::protocol::WebSocketConfig::rate_limit), or 64 messages or 64 KiB that wait
-/// while a hook runs): then it was not handled, and may be sent again.
+/// A `POST` is answered with 204 once its message is queued for the consumer, with 404 if there is
+/// no such connection, or if its process does not answer within 4 s, with 413 for a message that is
+/// too large, and with 429 or 503 and `Retry-After` at the bounds of the connection
+/// ([`rate_limit`](crate::protocol::WebSocketConfig::rate_limit), or 64 messages or 64 KiB that
+/// wait while a hook runs): then it was not handled, and may be sent again.
 #[derive(Clone, Debug)]
 #[must_use = "a middleware has no effect until it wraps an application"]
 pub struct SseFallback {

@@ -11,8 +11,8 @@ impl Channels {
     /// user. Revoke access first, then call this: a connection that is being opened is rechecked
     /// once.
     ///
-    /// From Python:
-    /// `await channel_layer.group_send("seaway.user.42", {"type": "seaway.disconnect", "code": 4401})`.
+    /// From Python: `await channel_layer.group_send("seaway.user.42", {"type": "seaway.disconnect",
+    /// "code": 4401})`.
     ///
     /// ```
     /// # async fn example(channels: seaway::Channels) -> seaway::Result<()> {

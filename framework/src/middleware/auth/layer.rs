@@ -91,10 +91,11 @@ impl<A: Authenticator> Auth<A> {
 
     /// Authenticates clients by a token as well, for which `verify` returns the user's id.
     ///
-    /// For clients without cookies. They send `Authorization: Bearer <token>`; in a browser, whose WebSockets cannot set
-    /// headers, two subprotocols: `new WebSocket(url, ["bearer", token])`. A token in a URL is
-    /// ignored, because URLs appear in logs. The token is removed from the head that handlers see.
-    /// If a request has both, the token counts and the session cookie is ignored.
+    /// For clients without cookies. They send `Authorization: Bearer <token>`; in a browser, whose
+    /// WebSockets cannot set headers, two subprotocols: `new WebSocket(url, ["bearer", token])`. A
+    /// token in a URL is ignored, because URLs appear in logs. The token is removed from the head
+    /// that handlers see. If a request has both, the token counts and the session cookie is
+    /// ignored.
     ///
     /// ```
     /// # use seaway::{Result, middleware::{Auth, Authenticator}};

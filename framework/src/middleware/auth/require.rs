@@ -17,8 +17,8 @@ use tower_layer::Layer;
 
 /// Middleware that admits only users: other clients get 401, or a redirect to the log-in page.
 ///
-/// Wrap it in [`Auth`](super::Auth), around what it protects: a route, a router, all HTTP routes; or,
-/// with `route_layer`, some routes of an axum app.
+/// Wrap it in [`Auth`](super::Auth), around what it protects: a route, a router, all HTTP routes;
+/// or, with `route_layer`, some routes of an axum app.
 ///
 /// ```
 /// # #[derive(Clone)] struct Account { is_staff: bool }

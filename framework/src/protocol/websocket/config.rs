@@ -194,13 +194,13 @@ impl WebSocketConfig {
     /// compressor (each thread has one of 400 KB), and a message whose clones go to many
     /// connections, as to the members of a group, is compressed once per process: 2,048 compressed
     /// messages of at most 256 KiB are kept for that, and 16 MiB, as long as others still have the
-    /// message. For clients that limit the window (`server_max_window_bits`; browsers do not), it is
-    /// compressed for a window of 12 or 9 bits as well. Messages are sent uncompressed if compression
-    /// makes them no smaller.
+    /// message. For clients that limit the window (`server_max_window_bits`; browsers do not), it
+    /// is compressed for a window of 12 or 9 bits as well. Messages are sent uncompressed if
+    /// compression makes them no smaller.
     ///
-    /// What the client sends may inflate to [`max_message_size`](WebSocketConfig::max_message_size),
-    /// and to 100 times its own size if that is more than 64 KiB; the connection is closed with 1009
-    /// at either bound.
+    /// What the client sends may inflate to
+    /// [`max_message_size`](WebSocketConfig::max_message_size), and to 100 times its own size if
+    /// that is more than 64 KiB; the connection is closed with 1009 at either bound.
     ///
     /// Do not compress secrets together with text that another party chooses: the compressed size
     /// reveals whether they are alike (RFC 7692, 9).

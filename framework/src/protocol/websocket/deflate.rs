@@ -31,8 +31,8 @@ const CHUNK: usize = 16 * 1024;
 /// The number of lists of copies, each with its own lock.
 const SHARDS: usize = 16;
 
-/// How many copies a list holds: in all lists, twice as many as events that wait in a mailbox. Beyond
-/// that, the oldest are removed, and their messages compressed again.
+/// How many copies a list holds: in all lists, twice as many as events that wait in a mailbox.
+/// Beyond that, the oldest are removed, and their messages compressed again.
 const COPIES: usize = 128;
 
 /// The bytes of all payloads of a list.
@@ -165,8 +165,8 @@ pub(super) enum InflateError {
     Ratio,
 }
 
-/// Inflates the payload of a message to at most `limit` bytes. Inflation stops at an error. An empty
-/// payload is an empty message; any other must be a complete stream.
+/// Inflates the payload of a message to at most `limit` bytes. Inflation stops at an error. An
+/// empty payload is an empty message; any other must be a complete stream.
 pub(super) fn inflate(data: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
     let by_ratio = data.len().saturating_mul(MAX_RATIO).max(FREE);
     if data.is_empty() {
@@ -214,8 +214,8 @@ pub(super) fn inflate(data: &[u8], limit: usize) -> Result<Vec<u8>, InflateError
     })
 }
 
-/// Checks that a stream without its tail is complete: the tail is the empty block that the sender has
-/// omitted, and neither the rest of a block nor a part of a symbol.
+/// Checks that a stream without its tail is complete: the tail is the empty block that the sender
+/// has omitted, and neither the rest of a block nor a part of a symbol.
 fn is_end(inflater: &mut Decompress) -> Result<(), InflateError> {
     let (read, written) = (inflater.total_in(), inflater.total_out());
     let status = inflater.decompress(&END, &mut [0; 16], FlushDecompress::Sync);
@@ -305,7 +305,8 @@ mod tests {
         }
     }
 
-    /// Returns a block that is not compressed, and says that it has `length` bytes (RFC 1951, 3.2.4).
+    /// Returns a block that is not compressed, and says that it has `length` bytes (RFC 1951,
+    /// 3.2.4).
     fn stored(length: u16, bytes: &[u8]) -> Vec<u8> {
         [
             &[0][..],

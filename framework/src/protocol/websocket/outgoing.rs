@@ -89,9 +89,9 @@ impl Sender {
 
     /// Sends a message: text, bytes, [`Json`](crate::Json), or any other [`IntoMessage`].
     ///
-    /// It is queued and written together with all others that are queued, in order. If more bytes are
-    /// queued than [`send_buffer`](super::WebSocketConfig::send_buffer) allows, or as many messages as
-    /// [`send_messages`](super::WebSocketConfig::send_messages), the policy of
+    /// It is queued and written together with all others that are queued, in order. If more bytes
+    /// are queued than [`send_buffer`](super::WebSocketConfig::send_buffer) allows, or as many
+    /// messages as [`send_messages`](super::WebSocketConfig::send_messages), the policy of
     /// [`slow_client`](super::WebSocketConfig::slow_client) applies: by default `send` waits for
     /// room.
     ///

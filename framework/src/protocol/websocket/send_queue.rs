@@ -157,8 +157,8 @@ impl SendQueue {
         Offer::Done(Sent::Queued)
     }
 
-    /// Puts a message in the place of the older one of its key; returns the message if there is none,
-    /// or if the queue is full without it: the bound in bytes holds for replacements too.
+    /// Puts a message in the place of the older one of its key; returns the message if there is
+    /// none, or if the queue is full without it: the bound in bytes holds for replacements too.
     fn replace(
         &mut self,
         message: Outbound,

@@ -34,8 +34,8 @@ pub(crate) trait Transport: Send {
     /// that the client has disconnected.
     fn poll_flush(&mut self, sender: &Sender, cx: &mut Context<'_>) -> Poll<Result<(), Close>>;
 
-    /// Polls for a client that does not read either; called instead of `poll_receive` while too much
-    /// is read ahead.
+    /// Polls for a client that does not read either; called instead of `poll_receive` while too
+    /// much is read ahead.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Close>;
 
     /// Ends the connection once both sides have sent a close frame.

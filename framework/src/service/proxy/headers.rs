@@ -31,7 +31,8 @@ pub(super) enum RequestOrigin {
     OtherProxy,
 }
 
-/// Returns the headers of a request for the server behind, from the client or proxy at this address.
+/// Returns the headers of a request for the server behind, from the client or proxy at this
+/// address.
 pub(super) fn for_upstream(
     head: &request::Parts,
     address: Option<SocketAddr>,

@@ -71,9 +71,9 @@ pub fn proxy(upstream: &str) -> Proxy {
 /// [in front](Self::behind_proxy).
 ///
 /// The client gets 502 if the server does not accept the connection or closes it without a
-/// response, and 504 if it takes more than 5 s to accept, or more than the
-/// [response timeout](Self::response_timeout); the log has the reason. Connections to the server are
-/// kept for 4 s without a request.
+/// response, and 504 if it takes more than 5 s to accept, or more than the [response
+/// timeout](Self::response_timeout); the log has the reason. Connections to the server are kept for
+/// 4 s without a request.
 ///
 /// A WebSocket is passed through byte by byte: limits, heartbeat and origin check are those of the
 /// server behind. It ends with either side, at the latest 5 s after it, and is cut at the end of
@@ -121,8 +121,8 @@ impl Proxy {
     /// address of this proxy to `X-Forwarded-For`, also with
     /// [`trusted_proxies`](crate::Serve::trusted_proxies).
     ///
-    /// Only safe if clients cannot connect to Seaway directly. A proxy that connects over a Unix socket
-    /// has no address, and none is added.
+    /// Only safe if clients cannot connect to Seaway directly. A proxy that connects over a Unix
+    /// socket has no address, and none is added.
     ///
     /// ```
     /// let django = seaway::proxy("unix:/run/site.sock").behind_proxy();

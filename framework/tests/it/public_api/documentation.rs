@@ -11,8 +11,8 @@ const NOT_NOUNS: &[&str] = &[
 /// Returns a line for each summary that is not in style.
 ///
 /// A summary is one sentence that ends with a full stop. Functions and macros start with a verb in
-/// the third person, or with `Called` if they are hooks; everything else with a noun phrase, settings
-/// also with `How long` and the like.
+/// the third person, or with `Called` if they are hooks; everything else with a noun phrase,
+/// settings also with `How long` and the like.
 pub(super) fn summaries_out_of_style(items: &[Entry]) -> Vec<String> {
     let mut faults = Vec::new();
     for item in items {
@@ -88,9 +88,9 @@ fn is_common_verb(word: &str) -> bool {
 /// Returns the paths of items whose documentation has to show an example and does not.
 ///
 /// Types, traits, macros and functions have an example on their page: their own, or one of a
-/// member. A method has its own, or is called or implemented in an example of its page, or in one of
-/// a guide that names its type. Methods that take only `self` and return a value need none, nor do
-/// types without other methods.
+/// member. A method has its own, or is called or implemented in an example of its page, or in one
+/// of a guide that names its type. Methods that take only `self` and return a value need none, nor
+/// do types without other methods.
 pub(super) fn without_example(items: &[Entry], guides: &str) -> Vec<String> {
     let guides = examples(guides);
     let mut missing = Vec::new();

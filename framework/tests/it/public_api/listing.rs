@@ -301,7 +301,8 @@ fn module_entry(sources: &Sources, module: usize, path: &str) -> Entry {
     }
 }
 
-/// Returns a line for each use of a macro of the crate in place of an item, with its first argument.
+/// Returns a line for each use of a macro of the crate in place of an item, with its first
+/// argument.
 fn generated_items(sources: &Sources) -> Vec<Entry> {
     let items = sources.modules.iter().flat_map(|module| &module.items);
     let macros = items.filter_map(|item| match item {

@@ -79,8 +79,8 @@ impl PresenceHost {
         })
     }
 
-    /// Gives back the lease of a process that has no people; returns whether it is gone. `is_ended`: only
-    /// if it has ended.
+    /// Gives back the lease of a process that has no people; returns whether it is gone.
+    /// `is_ended`: only if it has ended.
     async fn release(&self, process: &str, is_ended: bool) -> Result<bool> {
         let mut pipe = redis::pipe();
         pipe.cmd("EVAL")
@@ -138,8 +138,8 @@ impl PresenceHost {
     }
 }
 
-/// Renews the lease until this process has no people on the host, and removes those of processes whose
-/// lease has ended.
+/// Renews the lease until this process has no people on the host, and removes those of processes
+/// whose lease has ended.
 async fn beat(host: Weak<PresenceHost>, first: Renewal, began: Instant) {
     let (mut renewal, mut began) = (first, began);
     loop {

@@ -7,9 +7,9 @@
 //! | `<prefix>:presence$process:<process>`, a set | the groups in which a process has people |
 //! | `<prefix>:presence$processes`, a sorted set | the processes that have people, by the end of their lease (ms); `~<process>`: who removes the people of this one, until when |
 //!
-//! All times are those of Redis. Each change is published to the channel `<prefix>:presence:<group>`, as
-//! the MessagePack array of epoch, number, time, and a list of keys and people in turn, empty for one
-//! who has left.
+//! All times are those of Redis. Each change is published to the channel
+//! `<prefix>:presence:<group>`, as the MessagePack array of epoch, number, time, and a list of keys
+//! and people in turn, empty for one who has left.
 
 /// Common to the scripts that change a list.
 macro_rules! change {
@@ -57,13 +57,13 @@ end
     };
 }
 
-/// Stores what a process says of some people. Returns the epoch and number of the list, or nothing if
-/// the process has no lease: then it has to renew it, and to say everything again, because its people
-/// may have been removed.
+/// Stores what a process says of some people. Returns the epoch and number of the list, or nothing
+/// if the process has no lease: then it has to renew it, and to say everything again, because its
+/// people may have been removed.
 ///
 /// A meta is stored if its stamp is newer; one that is set now (0) gets the newest. Someone without
-/// connections is added only if they had some, which a stamp shows. A process whose last connection has
-/// ended gives its lease back.
+/// connections is added only if they had some, which a stamp shows. A process whose last connection
+/// has ended gives its lease back.
 pub(super) const DECLARE: &str = change!(
     "\
 local people, of, groups, processes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -132,8 +132,8 @@ end
 return publish(people, of, ARGV[1], ARGV[2], '', tonumber(ARGV[3]), tonumber(ARGV[4]))"
 );
 
-/// Removes connections of a process whose lease is over from one group, at most as many people as its
-/// last argument. Returns whether there may be more.
+/// Removes connections of a process whose lease is over from one group, at most as many people as
+/// its last argument. Returns whether there may be more.
 pub(super) const REAP: &str = change!(
     "\
 local people, of, groups, processes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -167,9 +167,9 @@ publish(people, of, how, channel, '', grace, kept)
 return removed == most and 1 or 0"
 );
 
-/// Renews the lease of a process. Returns whether it had one, how long until the lease of another one
-/// ends (ms), and those whose lease has ended and whose people this process is to remove: no other
-/// process does so within the next seconds.
+/// Renews the lease of a process. Returns whether it had one, how long until the lease of another
+/// one ends (ms), and those whose lease has ended and whose people this process is to remove: no
+/// other process does so within the next seconds.
 pub(super) const RENEW: &str = "\
 local processes, groups = KEYS[1], KEYS[2]
 local process, lease, kept, claim = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
