@@ -47,7 +47,8 @@ export class Topic<E = unknown> {
    * value than a position is a gap.
    */
   set position(position: Position | undefined) {
-    const isValid = !position || (Number.isSafeInteger(position.offset) && /^[a-z\d]{1,32}$/i.test(position.epoch));
+    const text = `${position?.offset}:${position?.epoch}`;
+    const isValid = !position || /^\d{1,16}:[a-z\d]{1,32}$/i.test(text);
     // The server knows no such epoch.
     this.#position = isValid ? position : { offset: 0, epoch: "unknown" };
   }

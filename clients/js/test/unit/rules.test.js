@@ -133,7 +133,8 @@ test("a recovery sets the position and is told", () => {
 
 test("a stored value that is no position is a gap and not an error of the server", () => {
   const topics = new Topics();
-  for (const stored of [{ offset: "x", epoch: "e" }, { offset: 1, epoch: "a b:c" }, { offset: 1 }]) {
+  for (const stored of [{ offset: "x", epoch: "e" }, { offset: 1, epoch: "a b:c" },
+    { offset: 1.5, epoch: "e" }]) {
     topics.get("lot.7").position = stored;
     assert.equal(topics.resume(), "lot.7:0:unknown");
   }
