@@ -4,7 +4,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     name::GroupName,
 };
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeStruct};
 use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 /// The length of a new epoch.
@@ -42,12 +42,21 @@ const MOST_TOPICS: usize = 100;
 /// assert_eq!(position, "12:k3x9".parse()?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Position {
     offset: u64,
     #[cfg_attr(feature = "typescript", ts(type = "string"))]
     epoch: Arc<str>,
+}
+
+impl Serialize for Position {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut position = to.serialize_struct("Position", 2)?;
+        position.serialize_field("offset", &self.offset)?;
+        position.serialize_field("epoch", &*self.epoch)?;
+        position.end()
+    }
 }
 
 impl<'de> Deserialize<'de> for Position {
