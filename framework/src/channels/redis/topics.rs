@@ -107,8 +107,9 @@ if wanted == 0 then return reply end
 local time = call('TIME')
 local now, room = time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[9])
 for _, entry in ipairs(call('XREVRANGE', stream, '+', '-', 'COUNT', wanted)) do
-  room = room - #entry[2][2] - 256
-  if room < 0 and #reply > 2 then break end
+  local size = #entry[2][2] + 256
+  room = room - size
+  if room < 0 and (#reply > 2 or size > 2 * ARGV[9] + 256) then break end
   local age = now - tonumber(entry[1]:match('^%d+'))
   reply[#reply + 1] = string.format('%.0f', math.max(age, 0))
   reply[#reply + 1] = entry[2][2]
