@@ -158,12 +158,15 @@ impl Directory {
         let mut primaries = known.newest.primaries().iter();
         match primaries.find(|primary| primary.slots.contains(&slot)) {
             Some(Primary { host, port, .. }) => Ok(self.primaries.at(host, *port)),
-            None => Err(ConnectError::new(
-                format!(
-                    "no primary of the Cluster has slot {slot}; check `redis-cli --cluster check`"
-                ),
-                Cause::Unreachable,
-            )),
+            None => {
+                self.doubt();
+                Err(ConnectError::new(
+                    format!(
+                        "no primary of the Cluster has slot {slot}; check `redis-cli --cluster check`"
+                    ),
+                    Cause::Unreachable,
+                ))
+            }
         }
     }
 
@@ -187,10 +190,11 @@ impl Directory {
         Ok(found)
     }
 
-    /// Records that a primary that was named could not be used, or is none: the node that named it
-    /// may not have heard of a fail-over, so another one is asked next time.
+    /// Records that a primary that a node of the Cluster named could not be used, or is none: the
+    /// node may not have heard of a fail-over, so another one is asked next time. All Sentinels are
+    /// listened to, so none of them is doubted.
     pub(super) fn doubt(&self) {
-        self.is_in_doubt.store(true, Ordering::Relaxed);
+        self.is_in_doubt.store(self.is_cluster(), Ordering::Relaxed);
     }
 
     /// Waits until a Sentinel has announced that another primary has replaced the one at this
@@ -351,7 +355,14 @@ impl Directory {
                 );
                 let own_host = address.host().unwrap_or_default();
                 let read = Topology::read(slots?, nodes.ok().as_deref(), own_host);
-                read.map_err(|error| ConnectError::of(&error))
+                let topology = read.map_err(|error| ConnectError::of(&error))?;
+                match topology.has_slots() {
+                    true => Ok(topology),
+                    false => Err(ConnectError::new(
+                        "it knows no slots; has it joined the Cluster?",
+                        Cause::Unreachable,
+                    )),
+                }
             }
         }
     }
@@ -388,6 +399,15 @@ mod tests {
         directory.doubt();
 
         assert_eq!(port(&directory).await, "2000");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_has_not_joined_the_cluster_is_passed_over() {
+        let (new, knowing) = (FakeNode::start().await, FakeNode::start().await);
+        new.names(0, 0);
+        knowing.names(2000, 6);
+
+        assert_eq!(port(&directory(&[&new, &knowing])).await, "2000");
     }
 
     #[tokio::test]

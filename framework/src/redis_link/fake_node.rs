@@ -45,7 +45,7 @@ impl FakeNode {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Sets the primary that it names, and the epoch.
+    /// Sets the port of the primary that it names, 0 for none, and the epoch.
     pub(crate) fn names(&self, port: u16, epoch: u64) {
         *self.named.lock().unwrap() = (port, epoch);
     }
@@ -88,6 +88,7 @@ fn reply(words: &[String], own_port: u16, (port, epoch): (u16, u64)) -> String {
         ["INFO", ..] => text(format!("redis_version:7.0.0\r\nrun_id:{own_port}\r\n")),
         ["ROLE"] if port == own_port => "*1\r\n$6\r\nmaster\r\n".to_owned(),
         ["ROLE"] => "*1\r\n$5\r\nslave\r\n".to_owned(),
+        ["CLUSTER", "SLOTS"] if port == 0 => "*0\r\n".to_owned(),
         ["CLUSTER", "SLOTS"] => {
             let node = format!("*3\r\n$9\r\n127.0.0.1\r\n:{port}\r\n$2\r\nid\r\n");
             format!("*1\r\n*3\r\n:0\r\n:16383\r\n{node}")

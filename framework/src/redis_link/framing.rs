@@ -40,10 +40,14 @@ enum Next {
     Body(u64),
 }
 
+/// What has arrived of a length: `-1\r\n` and the like, to the letter, as the redis crate reads it.
 #[derive(Clone, Copy, Default)]
 struct Length {
-    digits: u64,
+    value: u64,
+    has_digits: bool,
     is_negative: bool,
+    /// Whether the last byte was `\r`.
+    has_return: bool,
 }
 
 /// Why a stream cannot be read further.
@@ -64,7 +68,7 @@ impl fmt::Display for Malformed {
                  `RedisConfig::max_value_size`"
             ),
             Self::NotRedis => {
-                f.write_str("what arrives is not what Redis sends; check the proxy between")
+                f.write_str("received bytes that are not RESP; check the proxy between")
             }
         }
     }
@@ -155,19 +159,25 @@ impl Framing {
     ) -> Result<(usize, bool), Malformed> {
         for (at, byte) in bytes.iter().enumerate() {
             match byte {
+                b'\n' if length.has_return => return Ok((at + 1, self.begin(kind, length)?)),
+                _ if length.has_return => return Err(Malformed::NotRedis),
                 b'0'..=b'9' => {
-                    let digits = length.digits.checked_mul(10);
-                    let digits =
-                        digits.and_then(|digits| digits.checked_add(u64::from(byte - b'0')));
-                    length.digits = digits.ok_or(Malformed::TooLarge(self.max))?;
+                    let value = length.value.checked_mul(10);
+                    let value = value.and_then(|value| value.checked_add(u64::from(byte - b'0')));
+                    length.value = value.ok_or(Malformed::TooLarge(self.max))?;
+                    length.has_digits = true;
                 }
-                b'-' => length.is_negative = true,
-                b'\r' => {}
-                b'\n' => return Ok((at + 1, self.begin(kind, length)?)),
+                b'-' if matches!(kind, b'$' | b'*' | b'~' | b'>')
+                    && !length.has_digits
+                    && !length.is_negative =>
+                {
+                    length.is_negative = true;
+                }
+                b'\r' if length.has_digits => length.has_return = true,
                 _ => return Err(Malformed::NotRedis),
             }
         }
-        // Digits without end are none.
+        // A length without an end counts towards the bound.
         self.grow(bytes.len() as u64)?;
         self.next = Next::Length(kind, length);
         Ok((bytes.len(), false))
@@ -176,9 +186,9 @@ impl Framing {
     /// Begins what follows a length; returns whether that is nothing, so that the element has
     /// ended.
     fn begin(&mut self, kind: u8, length: Length) -> Result<bool, Malformed> {
-        // That of nil is -1.
+        // The length of nil is -1.
         let is_nil = length.is_negative;
-        let count = if is_nil { 0 } else { length.digits };
+        let count = if is_nil { 0 } else { length.value };
         let elements = match kind {
             b'$' | b'!' | b'=' => {
                 self.grow(count)?;
@@ -190,7 +200,7 @@ impl Framing {
                 return Ok(is_nil);
             }
             b'%' => count.saturating_mul(2),
-            // What the attributes are of follows them.
+            // The annotated value follows its attributes.
             b'|' => count.saturating_mul(2).saturating_add(1),
             _ => count,
         };
@@ -273,6 +283,8 @@ mod tests {
         for value in values {
             let shown = value.escape_ascii();
             redis::parse_redis_value(value).unwrap_or_else(|error| panic!("{shown}: {error}"));
+            let cut = redis::parse_redis_value(&value[..value.len() - 1]);
+            assert!(cut.is_err(), "{shown} ends earlier");
             assert_eq!(boundaries(value, 1), Ok(vec![value.len()]), "{shown}");
         }
 
@@ -322,6 +334,17 @@ mod tests {
             "HTTP/1.1 400 Bad Request\r\n",
             "$1x\r\n",
             "*x\r\n",
+            "=-1\r\n",
+            "!-1\r\n",
+            "%-1\r\n",
+            "|-1\r\n",
+            "$1\nabc",
+            "$1\rabc",
+            "$\r\n",
+            "$-\r\n",
+            "$1-\r\n",
+            "$--1\r\n",
+            "$+1\r\n",
             "+OK\r\n\r\n",
             &nested,
         ] {

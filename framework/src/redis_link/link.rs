@@ -470,10 +470,7 @@ async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
             End::Closed => "the connection was closed".into(),
             End::Silent => "Redis stopped responding".into(),
             End::Malformed(malformed) => malformed.to_string().into(),
-            End::Wrong(reason) => {
-                dialer.place.doubt();
-                reason.clone()
-            }
+            End::Wrong(reason) => reason.clone(),
         };
         let mut is_known = false;
         // A connection that is lost repeatedly right after it was made is not retried without a
@@ -584,7 +581,10 @@ impl Dialer {
         tokio::select! {
             end = listen(up, self.settings.silence) => end,
             () = self.place.moved_from(&up.address) => End::Wrong("another server is the primary now".into()),
-            Some(reason) = reason => End::Wrong(reason),
+            Some(reason) = reason => {
+                self.place.doubt();
+                End::Wrong(reason)
+            }
         }
     }
 }

@@ -51,6 +51,11 @@ impl NewestTopology {
 }
 
 impl Topology {
+    /// Returns whether it has any slots: a node that has not joined the Cluster knows none.
+    pub(super) fn has_slots(&self) -> bool {
+        !self.primaries.is_empty()
+    }
+
     /// Reads the replies to CLUSTER SLOTS and CLUSTER NODES.
     ///
     /// The first has, for each range of slots, its ends, its primary, and its replicas. A node

@@ -35,7 +35,8 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// ```
 ///
 /// A save is atomic and writes only a session that still exists, so a log-out is never undone.
-/// While Redis is unreachable, every operation fails immediately; the store reconnects for as long
+/// While Redis is unreachable, every operation fails immediately, or, while a new primary is looked
+/// for, within 2 s; the store reconnects for as long
 /// as it exists. A command that a server refuses because another one has become the primary, and
 /// those that come before the store has found that one, are sent to it, within 2 s.
 #[derive(Clone)]
