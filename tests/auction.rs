@@ -50,14 +50,7 @@ async fn a_removed_bidder_is_logged_out_and_cannot_log_in_again() {
     let auction = Server::example_with_data("auction").await;
     let browser = Browser::new().await;
     let (ana, bo) = (browser.page().await, browser.page().await);
-    for (page, name) in [(&ana, "ana"), (&bo, "bo")] {
-        page.goto(&auction.page("/")).await;
-        signs_in(page, name).await;
-    }
-    opens(&ana, "compass", 600).await;
-    for page in [&ana, &bo] {
-        watches(page).await;
-    }
+    both_watch(&auction, &ana, &bo).await;
     bids(&bo, "5").await;
     page_shows(&ana, "price", "5.00 by bo").await;
 
@@ -160,14 +153,7 @@ async fn a_bidder_who_comes_back_to_a_lot_sees_the_bids_that_were_missed() {
     let auction = Server::example_with_data("auction").await;
     let browser = Browser::new().await;
     let (ana, bo) = (browser.page().await, browser.page().await);
-    for (page, name) in [(&ana, "ana"), (&bo, "bo")] {
-        page.goto(&auction.page("/")).await;
-        signs_in(page, name).await;
-    }
-    opens(&ana, "compass", 600).await;
-    for page in [&ana, &bo] {
-        watches(page).await;
-    }
+    both_watch(&auction, &ana, &bo).await;
     bids(&ana, "5").await;
     bids_listed(&bo, &["5.00 by ana"]).await;
     opens(&ana, "sextant", 600).await;
@@ -215,6 +201,18 @@ async fn the_watchers_of_a_lot_are_counted_in_all_processes() {
     .await;
 
     bo.wait_for_value("window.watchers", &json!(2)).await;
+}
+
+/// Signs ana and bo up, and has both watch a lot that ana has opened.
+async fn both_watch(auction: &Server, ana: &Page, bo: &Page) {
+    for (page, name) in [(ana, "ana"), (bo, "bo")] {
+        page.goto(&auction.page("/")).await;
+        signs_in(page, name).await;
+    }
+    opens(ana, "compass", 600).await;
+    for page in [ana, bo] {
+        watches(page).await;
+    }
 }
 
 /// Signs up at the auction, and waits for the WebSocket.

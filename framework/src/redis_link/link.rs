@@ -722,7 +722,7 @@ mod tests {
 
         tokio::select! {
             () = sending => {}
-            _ = listen(&up, SILENCE) => panic!("it was given up"),
+            _ = listen(&up, SILENCE) => panic!("the connection was closed"),
         }
     }
 
@@ -784,7 +784,7 @@ mod tests {
 
         tokio::select! {
             () = sending => {}
-            end = listen(&up, SILENCE) => panic!("it was given up: {end:?}"),
+            end = listen(&up, SILENCE) => panic!("the connection was closed: {end:?}"),
         }
     }
 }

@@ -227,8 +227,15 @@ mod tests {
         panic!("it does not load");
     }
 
-    #[tokio::test]
-    async fn a_store_leaves_a_killed_primary_that_a_node_still_names() {
+    /// A store, the primary that it uses, another node, and one that knows of no change.
+    struct Nodes {
+        store: RedisStore,
+        old: FakeNode,
+        new: FakeNode,
+        _stale: FakeNode,
+    }
+
+    async fn nodes() -> Nodes {
         let (stale, old, new) = (
             FakeNode::start().await,
             FakeNode::start().await,
@@ -241,6 +248,19 @@ mod tests {
         let url = format!("redis+cluster://{}", ports.join(","));
         let store = RedisStore::connect(&url).await.unwrap();
         until_it_loads(&store).await;
+        Nodes {
+            store,
+            old,
+            new,
+            _stale: stale,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_leaves_a_killed_primary_that_a_node_still_names() {
+        let Nodes {
+            store, old, new, ..
+        } = nodes().await;
 
         old.stop();
         new.names(new.port(), 6);
@@ -251,18 +271,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_load_follows_a_primary_that_was_replaced_while_a_node_still_names_it() {
-        let (stale, old, new) = (
-            FakeNode::start().await,
-            FakeNode::start().await,
-            FakeNode::start().await,
-        );
-        for node in [&stale, &old, &new] {
-            node.names(old.port(), 5);
-        }
-        let ports = [&stale, &new].map(|node| format!("127.0.0.1:{}", node.port()));
-        let url = format!("redis+cluster://{}", ports.join(","));
-        let store = RedisStore::connect(&url).await.unwrap();
-        until_it_loads(&store).await;
+        let Nodes {
+            store, old, new, ..
+        } = nodes().await;
 
         for node in [&old, &new] {
             node.names(new.port(), 6);

@@ -55,7 +55,7 @@ struct NoContext {}
 #[consumer]
 impl NoContext {
     async fn handle(&mut self) -> Result<Reply> {
-        todo!()
+        Err("no context")?
     }
 }
 
