@@ -109,4 +109,7 @@ pub use self::{
     topic::Topic,
     topics::{TOPIC_AGE, TOPIC_EVENTS, TopicEvent, TopicHistory, TopicPost, TopicQuery},
 };
-pub(crate) use self::{mailbox::MailboxSignal, presence::Departure};
+pub(crate) use self::{
+    mailbox::MailboxSignal,
+    presence::{Departure, Entry},
+};

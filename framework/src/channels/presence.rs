@@ -76,14 +76,14 @@ impl Channels {
         })
     }
 
-    /// Makes a connection of this process present.
-    pub(crate) async fn present<M: Meta>(
+    /// Returns a connection of this process that is to be present, once it [enters](Entry::enter).
+    pub(crate) fn entry<M: Meta>(
         &self,
         group: &str,
         channel: &ChannelName,
         key: String,
         meta: &M,
-    ) -> Result<Presence<M>> {
+    ) -> Result<(Entry, Presence<M>)> {
         let mut presence = self.presence(group)?;
         if key.len() > LONGEST_KEY {
             let message = format!(
@@ -92,10 +92,26 @@ impl Channels {
             );
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
-        let hub = self.local_presence()?.hub();
-        hub.enter(&presence.group, channel, &key, encode(meta)?)
-            .await?;
+        self.local_presence()?;
+        let entry = Entry {
+            group: presence.group.clone(),
+            key,
+            meta: encode(meta)?,
+        };
         presence.channel = Some(channel.clone());
+        Ok((entry, presence))
+    }
+
+    /// Makes a connection of this process present.
+    pub(crate) async fn present<M: Meta>(
+        &self,
+        group: &str,
+        channel: &ChannelName,
+        key: String,
+        meta: &M,
+    ) -> Result<Presence<M>> {
+        let (entry, presence) = self.entry(group, channel, key, meta)?;
+        entry.enter(self, channel).await?;
         Ok(presence)
     }
 
@@ -104,6 +120,21 @@ impl Channels {
     pub(crate) fn departure(&self, channel: &ChannelName) -> Departure {
         let departure = self.layer().presence()?.hub().departure(channel)?;
         Some(Box::pin(departure))
+    }
+}
+
+/// As whom a connection is to be present in a group.
+pub(crate) struct Entry {
+    group: GroupName,
+    key: String,
+    meta: Bytes,
+}
+
+impl Entry {
+    /// Makes a connection of this process present.
+    pub(crate) async fn enter(self, channels: &Channels, channel: &ChannelName) -> Result<()> {
+        let hub = channels.local_presence()?.hub();
+        hub.enter(&self.group, channel, &self.key, self.meta).await
     }
 }
 

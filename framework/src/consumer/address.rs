@@ -1,15 +1,20 @@
 //! The address of a consumer: its mailbox, which is opened on demand and leaves its groups on drop.
 
 use crate::{
-    channels::{Channels, Departure, Event, Group, Mailbox, Meta, Position, Presence, Topic},
+    channels::{
+        Channels, Departure, Entry, Event, Group, Mailbox, Meta, Position, Presence, Topic,
+    },
     error::Result,
 };
+use std::mem;
 use tokio::sync::OnceCell;
 
 /// A consumer's mailbox, opened on demand: most HTTP requests need none.
 pub(super) struct ConsumerAddress {
     pub(super) channels: Channels,
     mailbox: OnceCell<Mailbox>,
+    /// Where the consumer is to be present once its client is accepted.
+    entries: Vec<Entry>,
 }
 
 impl ConsumerAddress {
@@ -17,6 +22,7 @@ impl ConsumerAddress {
         Self {
             channels,
             mailbox: OnceCell::new(),
+            entries: Vec::new(),
         }
     }
 
@@ -35,14 +41,38 @@ impl ConsumerAddress {
         Ok(group)
     }
 
+    /// Makes the consumer present.
     pub(super) async fn present<M: Meta>(
         &self,
-        group: String,
+        group: &str,
         key: String,
-        meta: M,
+        meta: &M,
     ) -> Result<Presence<M>> {
         let channel = self.open().await?.name();
-        self.channels.present(&group, channel, key, &meta).await
+        self.channels.present(group, channel, key, meta).await
+    }
+
+    /// Has the consumer be present once its client is accepted.
+    pub(super) async fn present_once_accepted<M: Meta>(
+        &mut self,
+        group: &str,
+        key: String,
+        meta: &M,
+    ) -> Result<Presence<M>> {
+        let channel = self.open().await?.name();
+        let (entry, presence) = self.channels.entry(group, channel, key, meta)?;
+        self.entries.push(entry);
+        Ok(presence)
+    }
+
+    /// Makes the consumer present where it is to be present, in the order of the calls.
+    pub(super) async fn enter(&mut self) -> Result<()> {
+        for entry in mem::take(&mut self.entries) {
+            entry
+                .enter(&self.channels, self.open().await?.name())
+                .await?;
+        }
+        Ok(())
     }
 
     /// Returns what the end of the connection waits for.

@@ -144,15 +144,20 @@ fn forget_handshake(scope: &mut Scope<WebSocket>) {
     *headers = compact(headers);
 }
 
-/// Runs `connect` within its timeout; a panic in it rejects the client too.
+/// Runs `connect`, and makes the consumer present, within the timeout; a panic rejects the client
+/// too.
 async fn connect<H: Hooks>(
     hooks: &mut H,
     handshake: Handshake<H::Event>,
     limit: Duration,
 ) -> Result<Handshake<H::Event>, Rejection> {
-    match timeout(limit, catch_panic(|| hooks.connect(handshake))).await {
-        Ok(Ok(connected)) => connected,
-        Ok(Err(panic)) => Err(Rejection::from(panic)),
+    let connecting = async {
+        let mut handshake = catch_panic(|| hooks.connect(handshake)).await??;
+        handshake.address.enter().await?;
+        Ok(handshake)
+    };
+    match timeout(limit, connecting).await {
+        Ok(connected) => connected,
         Err(_) => Err(Rejection::from(too_slow()).by(Rule::ConnectTimeout)),
     }
 }

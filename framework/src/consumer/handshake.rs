@@ -168,9 +168,10 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     /// Makes this consumer present in a group, as one of the connections of the person with this
     /// key.
     ///
-    /// The consumer then receives the [whole list and its changes](PresenceEvent) as events. The
-    /// presence ends with the connection; the person is present until the last of their connections
-    /// has ended, and for a grace time after it.
+    /// It becomes present once `connect` has succeeded, so that nobody is told of a client that is
+    /// rejected. The consumer then receives the [whole list and its changes](PresenceEvent) as
+    /// events. The presence ends with the connection; the person is present until the last of their
+    /// connections has ended, and for a grace time after it.
     ///
     /// ```
     /// use seaway::{Handshake, Presence, PresenceEvent, Rejection};
@@ -184,14 +185,15 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     ///
     /// # Errors
     /// [`ErrorKind::Name`] if the name is not a valid group name (through `?` a 400),
-    /// [`ErrorKind::Layer`] if the channel layer did not store it or has no presence (a 503),
-    /// [`ErrorKind::TooLarge`] if the key has more than 256 bytes or the meta more than 16 KiB,
-    /// [`ErrorKind::Codec`] if the meta cannot be encoded.
+    /// [`ErrorKind::Layer`] if the channel layer has no presence (a 503), [`ErrorKind::TooLarge`]
+    /// if the key has more than 256 bytes or the meta more than 16 KiB, [`ErrorKind::Codec`] if the
+    /// meta cannot be encoded. If the channel layer does not store the presence after `connect`, the
+    /// client is rejected with 503.
     ///
     /// # Cancel safety
-    /// Safe: the consumer is present or not.
+    /// Safe: the consumer will be present or not.
     pub async fn present<M: Meta>(
-        &self,
+        &mut self,
         group: impl AsRef<str>,
         key: impl ToString,
         meta: M,
@@ -200,7 +202,8 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
         E: Includes<PresenceEvent<M>>,
     {
         let (group, key) = (group.as_ref().to_owned(), key.to_string());
-        self.address.present(group, key, meta).await
+        let present = self.address.present_once_accepted(&group, key, &meta);
+        present.await
     }
 
     /// Adds this consumer to a topic, and has it receive what it has missed since a position.

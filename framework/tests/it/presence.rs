@@ -1,6 +1,6 @@
 //! Tests of presence in memory.
 
-use http::Request;
+use http::{Request, StatusCode};
 use seaway::{
     ApplicationExt, BoxApplication, Channels, Context, Event, Group, Handshake, Json, Presence,
     PresenceEvent, Rejection, Result, Shared, WebSocketConsumer,
@@ -11,9 +11,12 @@ use seaway::{
     testing::{WebSocketCommunicator, presence},
 };
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 
 const GRACE: Duration = Duration::from_secs(3);
+
+/// The time that `connect` may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::test(start_paused = true)]
 async fn presence_in_memory_conforms() {
@@ -108,6 +111,51 @@ async fn a_client_gets_the_list_first_and_then_each_change_beside_other_events()
         json_of(&mut ana).await,
         json!({"type": "said.text", "text": "hello"})
     );
+}
+
+/// Is present at once, and then accepts or not, as the query asks.
+struct Guarded;
+
+impl WebSocketConsumer for Guarded {
+    type Input = String;
+    type Event = LotEvent;
+
+    async fn connect(handshake: &mut Handshake<LotEvent>) -> Result<Self, Rejection> {
+        let key: String = handshake.query("key")?;
+        handshake.present("lot.7", &key, 0).await?;
+        match key.as_str() {
+            "refused" => Err(Rejection::from_status(StatusCode::FORBIDDEN)),
+            "panicking" => panic!("on purpose"),
+            "slow" => pending().await,
+            _ => Ok(Self),
+        }
+    }
+
+    async fn receive(&mut self, _: &mut Context<LotEvent>, _: String) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_told_of_a_client_that_is_rejected_after_present() {
+    let channels = Channels::in_memory();
+    let lot = Lot::application(&channels).boxed();
+    let guarded = Guarded::application(&channels).boxed();
+    let mut ana = enter(&lot, "ana").await;
+    json_of(&mut ana).await;
+
+    for (key, status) in [("refused", 403), ("panicking", 500), ("slow", 503)] {
+        let request = Request::get(format!("/ws/lot?key={key}"));
+        let mut client = WebSocketCommunicator::open(&guarded, request);
+        tokio::time::sleep(CONNECT_TIMEOUT).await;
+        assert_eq!(client.status().await, status, "{key}");
+    }
+
+    let _bo = enter(&guarded, "bo").await;
+    let changes = json!({"presence": "lot.7", "joined": [{"key": "bo", "count": 1, "meta": 0}]});
+    assert_eq!(json_of(&mut ana).await, changes);
+    let presence = channels.presence::<u32>("lot.7").unwrap();
+    assert_eq!(presence.count().await.unwrap().people, 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,18 +29,10 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// Returns whether the field is a group, a presence or a topic.
+    /// Returns whether the field is a group, a presence or a topic: these are filled after what may
+    /// reject the client.
     pub(super) fn joins(&self) -> bool {
         self.template().is_some()
-    }
-
-    /// Returns when the field is filled: groups and topics after what may reject the client, and a
-    /// presence, of which others are told, after all of these.
-    pub(super) fn rank(&self) -> u8 {
-        match self {
-            Self::Presence(_) => 2,
-            _ => self.joins().into(),
-        }
     }
 
     /// Returns the name of the group that the field joins, if it is a group, a presence or a topic.

@@ -18,7 +18,7 @@ pub(super) fn write(consumer: &Consumer, protocol: Protocol) -> TokenStream {
     let handshake = handshake(Span::mixed_site());
     let event = event(consumer);
     let mut fields: Vec<_> = consumer.fields.iter().collect();
-    fields.sort_by_key(|field| field.source.rank());
+    fields.sort_by_key(|field| field.source.joins());
     let lets = fields.iter().map(|field| fill(field, consumer));
     let names = consumer.fields.iter().map(|field| &field.name);
     let asks = |field: &Filled| !matches!(field.source, Source::Default(_));

@@ -69,7 +69,7 @@ impl<E: Event> BlockingHandshake<E> {
         block_on(self.0.join_as(group))
     }
 
-    /// Makes this consumer present in a group.
+    /// Makes this consumer present in a group, once `connect` has succeeded.
     ///
     /// ```
     /// use seaway::{BlockingHandshake, PresenceEvent, Rejection};
@@ -84,7 +84,7 @@ impl<E: Event> BlockingHandshake<E> {
     /// # Errors
     /// As [`Handshake::present`].
     pub fn present<M: Meta>(
-        &self,
+        &mut self,
         group: impl AsRef<str>,
         key: impl ToString,
         meta: M,

@@ -74,9 +74,13 @@ async fn open<C: HttpConsumer>(
         headers: HeaderMap::new(),
         event: PhantomData,
     };
-    let connecting = catch_panic(|| C::connect(&mut handshake));
+    let connecting = async {
+        let consumer = catch_panic(|| C::connect(&mut handshake)).await??;
+        handshake.address.enter().await?;
+        Ok(consumer)
+    };
     let rejection = match tokio::time::timeout(CONNECT_LIMIT, connecting).await {
-        Ok(Ok(Ok(consumer))) => {
+        Ok(Ok(consumer)) => {
             let ctx = HttpContext {
                 scope: handshake.scope,
                 common: Arc::new(Common::new(handshake.address)),
@@ -94,8 +98,7 @@ async fn open<C: HttpConsumer>(
             };
             return Ok(Some(HandlerDriver::new(consumer, ctx)));
         }
-        Ok(Ok(Err(reject))) => reject,
-        Ok(Err(panic)) => Rejection::from(panic),
+        Ok(Err(rejection)) => rejection,
         Err(_) => Rejection::from(Error::new(
             ErrorKind::Timeout,
             "a consumer's `connect` took longer than 10 s; find the slow call in it, or move it to `handle`",

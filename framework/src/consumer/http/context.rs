@@ -311,7 +311,7 @@ impl<E: Event> HttpContext<E> {
         E: Includes<PresenceEvent<M>>,
     {
         let (group, key) = (group.as_ref().to_owned(), key.to_string());
-        self.common.address.present(group, key, meta).await
+        self.common.address.present(&group, key, &meta).await
     }
 
     /// Changes the meta of this connection's person, for all of their connections.
