@@ -15,7 +15,7 @@ export async function bundle() {
     minify: true,
     format: "esm",
     target: "es2022",
-    banner: { js: "/*! The browser client of Seaway. MIT OR Apache-2.0 */" },
+    banner: { js: "/*! @seaway/client, MIT OR Apache-2.0 */" },
     write: false,
   });
   return outputFiles[0].text;

@@ -17,7 +17,7 @@ const LONGEST = 3_600_000;
  * (1008), or the user has to log in (4401) or may not use the connection (4403).
  */
 export function isFinal(code: number): boolean {
-  return code === 1000 || code === 1008 || code === 4401 || code === 4403;
+  return [1000, 1008, 4401, 4403].includes(code);
 }
 
 /** Returns the milliseconds that a reason such as `retry_after=7.31` asks to wait. */
@@ -26,8 +26,10 @@ export function retryAfter(reason: string): number | undefined {
   return found ? Math.min(Number(found[1]) * 1000, LONGEST) : undefined;
 }
 
-/** Returns the close that stands for the status of a response other than the expected one. */
-export function closeOf(status: number): Close {
-  const code = status === 401 ? 4401 : status === 403 ? 4403 : status === 413 ? 1009 : LOST;
-  return { code, reason: `status ${status}` };
+/** The codes that stand for a status. */
+const CODES: Record<number, number> = { 401: 4401, 403: 4403, 413: 1009 };
+
+/** Returns the close that stands for a response other than the expected one. */
+export function closeOf({ status }: { status: number }, step: string): Close {
+  return { code: CODES[status] ?? LOST, reason: `${step}: status ${status}` };
 }

@@ -19,11 +19,10 @@ export function eventStream(dispatch: (event: StreamEvent) => void): (piece: str
     for (const line of lines) {
       const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line)!;
       if (line === "") {
-        const event = { name, data: data.join("\n") };
-        const isEmpty = data.length === 0;
+        const event = data.length && { name, data: data.join("\n") };
         name = "message";
         data = [];
-        if (!isEmpty) dispatch(event);
+        if (event) dispatch(event);
       } else if (field === "data") data.push(value!);
       else if (field === "event") name = value!;
     }

@@ -6,8 +6,8 @@
  */
 export class Heartbeat {
   #last = Date.now();
-  /** When the probe was sent that nothing has arrived since. */
-  #probed: number | undefined;
+  /** When the probe was sent that nothing has arrived since; 0 if there is none. */
+  #probed = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -22,12 +22,12 @@ export class Heartbeat {
   /** Notes that something has arrived. */
   heard(): void {
     this.#last = Date.now();
-    this.#probed = undefined;
+    this.#probed = 0;
   }
 
   /** Probes at once, for a page that was asleep or a network that has changed. */
   check(): void {
-    if (this.#probed === undefined) {
+    if (!this.#probed) {
       this.#probed = Date.now();
       this.probe();
       this.#wait(this.timeout);
@@ -40,16 +40,14 @@ export class Heartbeat {
 
   #wait(milliseconds: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#tick(), Math.max(milliseconds, 0));
+    this.#timer = setTimeout(() => this.#tick(), milliseconds);
   }
 
   #tick(): void {
-    const now = Date.now();
-    if (this.#probed !== undefined) {
-      const left = this.#probed + this.timeout - now;
-      return left > 0 ? this.#wait(left) : this.dead();
-    }
-    const left = this.#last + this.interval - now;
-    left > 0 ? this.#wait(left) : this.check();
+    const end = this.#probed ? this.#probed + this.timeout : this.#last + this.interval;
+    const left = end - Date.now();
+    if (left > 0) this.#wait(left);
+    else if (this.#probed) this.dead();
+    else this.check();
   }
 }

@@ -11,8 +11,6 @@ export interface Link {
   readonly transport: Transport;
   /** Whether a message can be handed over now; if not, `drained` says when to ask again. */
   hasRoom(): boolean;
-  /** Returns whether this transport can carry a message: server-sent events carry text only. */
-  carries(data: Data): boolean;
   /** Hands a message over. */
   send(data: Data): void;
   /** Ends the connection. No listener is called any more. */

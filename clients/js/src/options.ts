@@ -1,4 +1,9 @@
-/** The settings of a socket; times in milliseconds. */
+/**
+ * The settings of a socket; times in milliseconds.
+ *
+ * A number below 1 (for the queue: below 0), or that is none, is a `RangeError`. Numbers above
+ * 2^31 - 1, such as `Infinity`, count as that: as a time, 24 days.
+ */
 export interface Options {
   /**
    * The token of a user without a cookie, or a function that gets one before each attempt. It is
@@ -15,10 +20,7 @@ export interface Options {
   backoffCap?: number;
   /** How long an attempt may take (default: 10,000). */
   connectTimeout?: number;
-  /**
-   * How long a request waits for its reply, unless it says otherwise (default: 10,000; at most
-   * 2^31 - 1, also for `Infinity`).
-   */
+  /** How long a request waits for its reply, unless it has its own `timeout` (default: 10,000). */
   requestTimeout?: number;
   /** How many messages wait without a connection (default: 100); further ones are refused. */
   queueMessages?: number;
@@ -31,4 +33,22 @@ export interface Options {
    * the start.
    */
   heartbeat?: { interval?: number; timeout?: number } | false;
+}
+
+/** The largest number: the longest time that a timer of a browser can run, in milliseconds. */
+const LARGEST = 2 ** 31 - 1;
+
+/** Returns the given numbers, and the defaults of those that are not given. */
+export function numbers<K extends string>(
+  given: { readonly [name in NoInfer<K>]?: number | undefined },
+  defaults: Record<K, number>,
+  least = 1,
+): Record<K, number> {
+  const numbers = { ...defaults };
+  for (const name in defaults) {
+    const value = given[name] ?? defaults[name];
+    if (!(value >= least)) throw new RangeError(`${name} is ${value}: not a number from ${least}`);
+    numbers[name] = Math.min(value, LARGEST);
+  }
+  return numbers;
 }

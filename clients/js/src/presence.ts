@@ -1,4 +1,5 @@
 import { Listeners, type Stop } from "./listeners.js";
+import { Tracked } from "./tracked.js";
 
 /** Someone who is present: one entry, however many connections it has. */
 export interface Present<M = unknown> {
@@ -25,30 +26,22 @@ export interface PresenceMessage {
   readonly left?: readonly { readonly key: string }[];
 }
 
-/** Returns whether a message is about presence. */
+/** Returns whether a message without a `type` is about presence. */
 export function isPresenceMessage(message: object): message is PresenceMessage {
   return typeof (message as Partial<PresenceMessage>).presence === "string";
 }
 
-/** Who is present in one group, kept from the state and the changes that the server sends. */
-export class Presence<M = unknown> {
+/**
+ * Who is present in one group, kept from the state and the changes that the server sends. Without
+ * a connection it is the last known state, which is not current.
+ */
+export class Presence<M = unknown> extends Tracked {
   #present = new Map<string, Present<M>>();
   #changes = new Listeners<[PresenceChange<M>, readonly Present<M>[]]>();
-  #isCurrent = false;
-
-  constructor(
-    /** The name of the group. */
-    readonly name: string,
-  ) {}
 
   /** Who is present, in the order in which they came. */
   get list(): readonly Present<M>[] {
     return [...this.#present.values()];
-  }
-
-  /** Whether the list is that of the open connection; without one it is the last known. */
-  get isCurrent(): boolean {
-    return this.#isCurrent;
   }
 
   /** Returns the entry of a key, if it is present. */
@@ -64,21 +57,16 @@ export class Presence<M = unknown> {
     return this.#changes.add(handler);
   }
 
-  /** @internal Notes that the connection has ended. */
-  lose(): void {
-    this.#isCurrent = false;
-  }
-
   /** @internal Handles a message of this group. */
   receive({ state, joined = [], updated = [], left = [] }: PresenceMessage): void {
+    // Changes before the state would be of a list that nobody has.
+    if (!state && !this.isCurrent) return;
+    this.mark(true);
     if (state) {
-      this.#isCurrent = true;
       const keys = new Set(state.map(({ key }) => key));
       left = this.list.filter(({ key }) => !keys.has(key));
       joined = state;
     }
-    // Changes before the state would be of a list that nobody has.
-    if (!this.#isCurrent) return;
     const change = { joined: [], updated: [], left: [] } as Record<string, Present<M>[]>;
     for (const { key } of left) {
       const known = this.#present.get(key);
@@ -90,7 +78,8 @@ export class Presence<M = unknown> {
       if (!known) change.joined!.push(entry);
       else if (JSON.stringify(known) !== JSON.stringify(entry)) change.updated!.push(entry);
     }
-    const hasChanged = Object.values(change).some((entries) => entries.length > 0);
+    const hasChanged = Object.values(change).flat().length;
     if (hasChanged) this.#changes.call(change as unknown as PresenceChange<M>, this.list);
+    this.tell();
   }
 }

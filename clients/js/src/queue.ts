@@ -13,7 +13,7 @@ export interface Queued {
  * When it is full, the new message is refused: what was accepted stays.
  */
 export class Queue {
-  #waiting: Queued[] = [];
+  #waiting = new Set<Queued>();
   #bytes = 0;
 
   constructor(
@@ -22,36 +22,33 @@ export class Queue {
   ) {}
 
   get isEmpty(): boolean {
-    return this.#waiting.length === 0;
+    return !this.#waiting.size;
   }
 
   /** Adds a message; returns whether there was room for it. */
   push(message: Queued): boolean {
     const bytes = sizeOf(message.data);
-    const isFull = this.#waiting.length >= this.messages || this.#bytes + bytes > this.bytes;
+    const isFull = this.#waiting.size >= this.messages || this.#bytes + bytes > this.bytes;
     if (isFull) return false;
-    this.#waiting.push(message);
+    this.#waiting.add(message);
     this.#bytes += bytes;
     return true;
   }
 
   /** Takes the oldest message. */
   shift(): Queued | undefined {
-    const message = this.#waiting.shift();
-    if (message) this.#bytes -= sizeOf(message.data);
+    const [message] = this.#waiting;
+    if (message) this.remove(message);
     return message;
   }
 
   /** Removes a message that nobody waits for any more. */
   remove(message: Queued): void {
-    const at = this.#waiting.indexOf(message);
-    if (at < 0) return;
-    this.#waiting.splice(at, 1);
-    this.#bytes -= sizeOf(message.data);
+    if (this.#waiting.delete(message)) this.#bytes -= sizeOf(message.data);
   }
 
   clear(): void {
-    this.#waiting = [];
+    this.#waiting.clear();
     this.#bytes = 0;
   }
 }

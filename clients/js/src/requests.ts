@@ -22,10 +22,7 @@ export class RequestError<E = unknown> extends Error {
     readonly type: string,
     readonly failure: RequestFailure<E>,
   ) {
-    const detail = failure.kind === "error" ? JSON.stringify(failure.error)
-      : failure.kind === "fault" ? `${failure.fault} ${failure.reason ?? ""}`
-      : "";
-    super(`${type}: ${failure.kind} ${detail}`.trimEnd());
+    super(`${type}: ${JSON.stringify(failure)}`);
   }
 
   /** The kind of the failure. */
@@ -44,20 +41,14 @@ export interface Reply {
 
 /** One request that waits for its reply. */
 interface Open {
-  readonly type: string;
   sent: boolean;
-  readonly resolve: (ok: unknown) => void;
-  readonly reject: (error: RequestError) => void;
-  readonly timer: ReturnType<typeof setTimeout>;
-  readonly abandon: () => void;
+  /** Settles it, once. */
+  readonly end: (failure: RequestFailure | undefined, ok?: unknown) => void;
 }
-
-/** The longest time that a timer of a browser can run, in milliseconds: 24 days. */
-const LONGEST = 2 ** 31 - 1;
 
 /** The requests that wait for their replies, by id. */
 export class Requests {
-  #open = new Map<number, Open>();
+  #open = new Map<unknown, Open>();
   #last = 0;
 
   /**
@@ -72,52 +63,39 @@ export class Requests {
   ): Promise<unknown> {
     const id = ++this.#last;
     return new Promise((resolve, reject) => {
-      const expire = () => {
-        open.abandon();
-        this.#fail(id, open, { kind: "timeout", sent: open.sent });
+      const open: Open = {
+        sent: false,
+        end: (failure, ok) => {
+          this.#open.delete(id);
+          clearTimeout(timer);
+          failure ? reject(new RequestError(type, failure)) : resolve(ok);
+        },
       };
-      let abandon = () => {};
-      const timer = setTimeout(expire, Math.min(timeout, LONGEST));
-      const open: Open = { type, sent: false, resolve, reject, timer, abandon: () => abandon() };
-      this.#open.set(id, open);
       const outcome = send(id, () => (open.sent = true));
-      if (typeof outcome === "function") abandon = outcome;
-      else this.#fail(id, open, outcome);
+      if (typeof outcome !== "function") return reject(new RequestError(type, outcome));
+      const timer = setTimeout(() => {
+        outcome();
+        open.end({ kind: "timeout", sent: open.sent });
+      }, timeout);
+      this.#open.set(id, open);
     });
   }
 
   /** Settles the request that this is the reply to; a late reply is ignored. */
   settle({ id, ok, error, fault }: Reply): void {
-    const open = this.#open.get(id as number);
-    if (!open) return;
-    if (fault) {
-      const { kind, reason } = fault;
-      const failure = { kind: "fault", fault: kind } as const;
-      this.#fail(id as number, open, reason === undefined ? failure : { ...failure, reason });
-    } else if (error !== undefined) this.#fail(id as number, open, { kind: "error", error });
-    else {
-      this.#remove(id as number, open);
-      open.resolve(ok);
-    }
+    const failure: RequestFailure | undefined = fault
+      ? { ...fault, kind: "fault", fault: fault.kind }
+      : error !== undefined ? { kind: "error", error } : undefined;
+    this.#open.get(id)?.end(failure, ok);
   }
 
   /** Rejects the requests that were sent: the connection has ended. Those in the queue remain. */
   lose(): void {
-    for (const [id, open] of this.#open) if (open.sent) this.#fail(id, open, { kind: "lost" });
+    for (const { sent, end } of this.#open.values()) if (sent) end({ kind: "lost" });
   }
 
   /** Rejects all requests: the socket is closed for good. */
   close(): void {
-    for (const [id, open] of this.#open) this.#fail(id, open, { kind: "closed", sent: open.sent });
-  }
-
-  #fail(id: number, open: Open, failure: RequestFailure): void {
-    this.#remove(id, open);
-    open.reject(new RequestError(open.type, failure));
-  }
-
-  #remove(id: number, open: Open): void {
-    this.#open.delete(id);
-    clearTimeout(open.timer);
+    for (const { sent, end } of this.#open.values()) end({ kind: "closed", sent });
   }
 }

@@ -3,7 +3,7 @@ import { isFinal, LOST, retryAfter, type Close } from "./close.js";
 import { Heartbeat } from "./heartbeat.js";
 import type { Data, Link, LinkListeners, Target } from "./link.js";
 import { Listeners, report, type Stop } from "./listeners.js";
-import type { Options } from "./options.js";
+import { numbers, type Options } from "./options.js";
 import { isPresenceMessage, Presence } from "./presence.js";
 import { Queue, type Queued } from "./queue.js";
 import { Requests, type Reply } from "./requests.js";
@@ -13,6 +13,15 @@ import type { State } from "./state.js";
 import { isTopicMessage, Topics, type Topic } from "./topic.js";
 import { onWake } from "./wake.js";
 import { openWebSocket } from "./websocket.js";
+
+/** The times of the options, in milliseconds. */
+const TIMES = { backoff: 1000, backoffCap: 30_000, connectTimeout: 10_000, requestTimeout: 10_000 };
+
+/** The times of the heartbeat. */
+const WATCH = { interval: 25_000, timeout: 10_000 };
+
+/** The bounds of the queue. */
+const QUEUE = { queueMessages: 100, queueBytes: 262_144 };
 
 /** How long a connection has to last before the next wait is a short one again. */
 const STABLE = 5000;
@@ -33,9 +42,11 @@ const FALLBACK_AFTER = 3;
 export class Socket<S extends Schema = AnySchema> {
   readonly #url: URL;
   readonly #options: Options;
+  readonly #times: typeof TIMES;
+  readonly #watchTimes: typeof WATCH;
   readonly #queue: Queue;
   readonly #requests = new Requests();
-  readonly #handlers = new Map<string, Listeners<[never]>>();
+  readonly #handlers = new Map<unknown, Listeners<[never]>>();
   readonly #states = new Listeners<[State]>();
   readonly #topics = new Topics();
   readonly #presences = new Map<string, Presence>();
@@ -53,19 +64,20 @@ export class Socket<S extends Schema = AnySchema> {
   #attempt = 0;
   #hadWebSocket = false;
   #replies = false;
-  /** Whether the server has asked to wait: a waking page waits, too. */
-  #isAsked = false;
 
   /**
    * Opens a socket. The address may be a path of the page's own origin: `/ws/lots/7`.
    *
-   * Throws a `TypeError` if it is no address.
+   * Throws a `TypeError` if it is no address, and a `RangeError` for a number that is out of range.
    */
   constructor(url: string | URL, options: Options = {}) {
     this.#url = new URL(url, globalThis.location?.href);
     this.#url.protocol = this.#url.protocol.replace("http", "ws");
     this.#options = options;
-    this.#queue = new Queue(options.queueMessages ?? 100, options.queueBytes ?? 262_144);
+    this.#times = numbers(options, TIMES);
+    this.#watchTimes = numbers(options.heartbeat || {}, WATCH);
+    const { queueMessages, queueBytes } = numbers(options, QUEUE, 0);
+    this.#queue = new Queue(queueMessages, queueBytes);
     this.open();
   }
 
@@ -76,9 +88,7 @@ export class Socket<S extends Schema = AnySchema> {
 
   /** Calls `handler` with the state now, and with each later one. */
   onState(handler: (state: State) => void): Stop {
-    const stop = this.#states.add(handler);
-    handler(this.#state);
-    return stop;
+    return this.#states.follow(handler, this.#state);
   }
 
   /**
@@ -109,14 +119,14 @@ export class Socket<S extends Schema = AnySchema> {
    * Sends a request, and returns the promise of its result.
    *
    * Without a connection it waits in the queue, and the time-out runs. It is sent at most once.
-   * Rejects with a `RequestError`.
+   * Rejects with a `RequestError`, or with a `RangeError` if the time-out is out of range.
    */
-  request<R extends RequestName<S>>(
+  async request<R extends RequestName<S>>(
     type: R,
     params: ParamsOf<S, R>,
     options: { timeout?: number } = {},
   ): Promise<RequestPart<S, R, "ok">> {
-    const timeout = options.timeout ?? this.#options.requestTimeout ?? 10_000;
+    const { timeout } = numbers(options, { timeout: this.#times.requestTimeout });
     const reply = this.#requests.begin(type, timeout, (id, sent) => {
       if (this.#state.name === "closed") return { kind: "closed", sent: false };
       const message = { data: JSON.stringify({ ...(params as object), type, id }), sent };
@@ -160,18 +170,23 @@ export class Socket<S extends Schema = AnySchema> {
   async #connect(): Promise<void> {
     const attempt = ++this.#attempt;
     this.#attemptAt = Date.now();
-    this.#set({ name: "connecting" });
     const fail = (reason: unknown) => {
       if (attempt === this.#attempt) this.#lose({ code: LOST, reason: String(reason) });
     };
-    this.#limit(() => fail("no token in time"));
+    // Before the handlers, which may close the socket and open it again.
+    this.#limit(() => fail("the token timed out"));
+    this.#set({ name: "connecting" });
+    if (attempt !== this.#attempt) return;
     try {
       const { token } = this.#options;
       // Also without a token, so that a page can set its handlers and positions first.
       const value = await (typeof token === "function" ? token() : token);
       if (attempt !== this.#attempt) return;
       const { protocols = [] } = this.#options;
-      const target = { url: this.#address(), protocols, token: value };
+      const url = new URL(this.#url);
+      const resume = this.#topics.resume();
+      if (resume) url.searchParams.set("resume", resume);
+      const target = { url, protocols, token: value };
       // Again, since a topic that is not resumed has told its handlers.
       if (attempt === this.#attempt) this.#dial(openWebSocket, target);
     } catch (error) {
@@ -182,23 +197,20 @@ export class Socket<S extends Schema = AnySchema> {
   /** Limits the time of one step of an attempt. */
   #limit(expired: () => void): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(expired, this.#options.connectTimeout ?? 10_000);
+    this.#timer = setTimeout(expired, this.#times.connectTimeout);
   }
 
   #dial(dial: (target: Target, listeners: LinkListeners) => Link, target: Target): void {
     // A link that was left calls no listener.
-    let hasOpened = false;
     const closed = (close: Close) => {
-      const isBlocked = !hasOpened && dial === openWebSocket && this.#mayFallBack();
-      isBlocked ? this.#dial(openSse, target) : this.#lose(close);
+      const isBlocked = this.#state.name !== "open" && dial === openWebSocket
+        && (!this.#hadWebSocket || this.#failures >= FALLBACK_AFTER);
+      isBlocked && this.#options.fallback !== false ? this.#dial(openSse, target) : this.#lose(close);
     };
     const heard = () => this.#heartbeat?.heard();
     const link = dial(target, {
       heard,
-      opened: () => {
-        hasOpened = true;
-        this.#opened(link);
-      },
+      opened: () => this.#opened(link),
       received: (data) => {
         heard();
         this.#receive(data);
@@ -211,18 +223,6 @@ export class Socket<S extends Schema = AnySchema> {
       link.end();
       closed({ code: LOST, reason: "the attempt timed out" });
     });
-  }
-
-  #mayFallBack(): boolean {
-    const isAllowed = this.#options.fallback ?? true;
-    return isAllowed && (!this.#hadWebSocket || this.#failures >= FALLBACK_AFTER);
-  }
-
-  #address(): URL {
-    const url = new URL(this.#url);
-    const resume = this.#topics.resume();
-    if (resume) url.searchParams.set("resume", resume);
-    return url;
   }
 
   #opened({ transport }: Link): void {
@@ -239,9 +239,10 @@ export class Socket<S extends Schema = AnySchema> {
     const { heartbeat } = this.#options;
     const isSse = this.#link!.transport === "sse";
     if (heartbeat === false || this.#heartbeat || !(isSse || heartbeat || this.#replies)) return;
+    const { interval, timeout } = this.#watchTimes;
     this.#heartbeat = new Heartbeat(
-      heartbeat?.interval ?? 25_000,
-      Math.max(heartbeat?.timeout ?? 10_000, isSse ? SSE_SILENCE : 0),
+      interval,
+      Math.max(timeout, isSse ? SSE_SILENCE : 0),
       () => {
         // Server-sent events have comments of their own, and a POST would prove nothing.
         if (!isSse) this.#link?.send('{"type":"ping","id":0}');
@@ -252,15 +253,15 @@ export class Socket<S extends Schema = AnySchema> {
 
   #receive(data: string | ArrayBuffer): void {
     const message = decode(data);
-    if (typeof message !== "object" || message instanceof ArrayBuffer) {
-      return this.#emit("*", message);
-    }
-    const { type } = message as { type?: unknown };
+    if (!message) return this.#emit("*", data);
+    const { type } = message;
     if (type === "reply") {
       this.#replies = true;
       this.#watch();
       return this.#requests.settle(message as Reply);
     }
+    // Its fields may have any names, also those of a topic or of presence.
+    if (type !== undefined) return this.#event(message);
     if (isPresenceMessage(message)) return this.presence(message.presence).receive(message);
     if (!isTopicMessage(message)) this.#event(message);
     else if (this.#topics.get(message.topic).receive(message)) this.#event(message.event);
@@ -272,14 +273,14 @@ export class Socket<S extends Schema = AnySchema> {
   }
 
   #emit(type: unknown, message: unknown): void {
-    this.#handlers.get(type as string)?.call(message as never);
+    this.#handlers.get(type)?.call(message as never);
   }
 
   #enqueue(message: Queued): boolean {
     const { name } = this.#state;
     if (name === "closed") return false;
     if (name === "open") {
-      if (!this.#link!.carries(message.data)) return false;
+      if (!this.#carries(message)) return false;
       if (this.#queue.isEmpty && this.#link!.hasRoom()) {
         this.#hand(message);
         return true;
@@ -294,13 +295,18 @@ export class Socket<S extends Schema = AnySchema> {
     }
   }
 
-  #hand({ data, sent }: Queued): void {
-    if (!this.#link!.carries(data)) {
+  #hand(message: Queued): void {
+    if (!this.#carries(message)) {
       // It was accepted before anyone knew.
-      return report(new TypeError("a binary message was dropped: the fall-back carries text only"));
+      return report(new TypeError("a binary message was dropped: SseFallback carries text"));
     }
-    sent?.();
-    this.#link!.send(data);
+    message.sent?.();
+    this.#link!.send(message.data);
+  }
+
+  /** Returns whether the transport can carry a message: server-sent events carry text only. */
+  #carries({ data }: Queued): boolean {
+    return typeof data === "string" || this.#link!.transport === "websocket";
   }
 
   /** Handles the end of an attempt or a connection. */
@@ -310,13 +316,12 @@ export class Socket<S extends Schema = AnySchema> {
     if (lasted) this.#failures = 0;
     this.#drop();
     this.#requests.lose();
-    const { backoff = 1000, backoffCap = 30_000 } = this.#options;
+    const { backoff, backoffCap } = this.#times;
     const asked = retryAfter(close.reason);
-    this.#isAsked = asked !== undefined;
     let wait = asked ?? delay(this.#failures, backoff, backoffCap);
     this.#failures++;
     // A page that was frozen wakes first, and gets the close of its connection then.
-    if (!this.#isAsked && Date.now() - this.#wokeAt < WOKEN) wait = Math.min(wait, this.#rest());
+    if (asked === undefined && Date.now() - this.#wokeAt < WOKEN) wait = Math.min(wait, this.#rest());
     this.#wokeAt = -Infinity;
     this.#wait(wait, close);
   }
@@ -352,14 +357,14 @@ export class Socket<S extends Schema = AnySchema> {
     clearTimeout(this.#timer);
     this.#heartbeat?.stop();
     this.#heartbeat = undefined;
-    for (const presence of this.#presences.values()) presence.lose();
   }
 
   #wake(): void {
     const state = this.#state;
     this.#wokeAt = Date.now();
     if (state.name === "open") this.#heartbeat?.check();
-    if (state.name !== "waiting" || this.#isAsked) return;
+    // If the server has asked to wait, a waking page waits, too.
+    if (state.name !== "waiting" || retryAfter(state.close.reason) !== undefined) return;
     const rest = this.#rest();
     if (rest === 0) void this.#connect();
     else if (Date.now() + rest < state.until) this.#wait(rest, state.close);
@@ -367,7 +372,11 @@ export class Socket<S extends Schema = AnySchema> {
 
   #set(state: State): void {
     this.#state = state;
+    const lost = state.name === "open" ? [] : [...this.#topics.values(), ...this.#presences.values()];
+    // First all of them, since handlers read them.
+    for (const tracked of lost) tracked.mark(false);
     this.#states.call(state);
+    for (const tracked of lost) tracked.tell();
   }
 }
 
@@ -377,13 +386,13 @@ function encode(message: object | Data): Data {
   return isData ? (message as Data) : JSON.stringify(message);
 }
 
-/** Returns the object of a message in JSON, and any other message as it is. */
-function decode(data: string | ArrayBuffer): object | string {
-  if (typeof data !== "string") return data;
+/** Returns the object of a message in JSON, and nothing for any other message. */
+function decode(data: string | ArrayBuffer): { type?: unknown } | null | undefined {
   try {
-    const value: unknown = JSON.parse(data);
-    return typeof value === "object" && value !== null ? value : data;
+    // Bytes become a text that is not JSON.
+    const value = JSON.parse(data as string);
+    return typeof value === "object" ? value : null;
   } catch {
-    return data;
+    return null;
   }
 }

@@ -2,6 +2,8 @@ import { closeOf, LOST, type Close } from "./close.js";
 import { eventStream } from "./event-stream.js";
 import type { Data, Link, LinkListeners, Target } from "./link.js";
 
+const EVENT_STREAM = "text/event-stream";
+
 /** How long a POST may take, in milliseconds. */
 const POST_LIMIT = 15_000;
 
@@ -23,13 +25,15 @@ const REPEATS = 10;
  */
 export function openSse({ url, token }: Target, listeners: LinkListeners): Link {
   const address = new URL(url);
-  address.protocol = url.protocol === "ws:" ? "http:" : "https:";
+  address.protocol = url.protocol.replace("ws", "http");
   const leaving = new AbortController();
-  const headers: Record<string, string> = {};
-  if (token !== undefined) headers.authorization = `Bearer ${token}`;
   let connection = "";
   let isBusy = false;
 
+  const ask = (url: URL, headers: Record<string, string>, options: RequestInit) => {
+    if (token !== undefined) headers.authorization = `Bearer ${token}`;
+    return fetch(url, { ...options, headers, credentials: "include", signal: leaving.signal });
+  };
   const end = () => leaving.abort();
   const close = (close: Close) => {
     if (leaving.signal.aborted) return;
@@ -50,16 +54,10 @@ export function openSse({ url, token }: Target, listeners: LinkListeners): Link 
   });
 
   const read = async () => {
-    const response = await fetch(address, {
-      headers: { ...headers, accept: "text/event-stream" },
-      cache: "no-store",
-      credentials: "include",
-      signal: leaving.signal,
-    });
+    const response = await ask(address, { accept: EVENT_STREAM }, { cache: "no-store" });
     const type = response.headers.get("content-type") ?? "";
-    if (!response.ok || !type.startsWith("text/event-stream")) {
-      close(closeOf(response.ok ? 406 : response.status));
-      return;
+    if (!response.ok || !type.startsWith(EVENT_STREAM)) {
+      return close(closeOf(response, "no WebSocket; SseFallback"));
     }
     const decoder = new TextDecoder();
     const reader = response.body!.getReader();
@@ -76,20 +74,11 @@ export function openSse({ url, token }: Target, listeners: LinkListeners): Link 
     target.searchParams.delete("resume");
     for (let repeats = 0; ; repeats++) {
       const limit = setTimeout(lost, POST_LIMIT, "a POST timed out");
-      const response = await fetch(target, {
-        method: "POST",
-        headers: {
-          ...headers,
-          "content-type": "text/plain;charset=utf-8",
-          "seaway-connection": connection,
-        },
-        body: text,
-        credentials: "include",
-        signal: leaving.signal,
-      }).finally(() => clearTimeout(limit));
+      const response = await ask(target, { "seaway-connection": connection }, { method: "POST", body: text })
+        .finally(() => clearTimeout(limit));
       if (response.ok) break;
       const isFull = response.status === 429 || response.status === 503;
-      if (!isFull || repeats === REPEATS) return close(closeOf(response.status));
+      if (!isFull || repeats === REPEATS) return close(closeOf(response, "POST"));
       const asked = Number(response.headers.get("retry-after")) * 1000 || PAUSE;
       await new Promise((resume) => setTimeout(resume, Math.min(asked, LONGEST_PAUSE)));
     }
@@ -101,7 +90,6 @@ export function openSse({ url, token }: Target, listeners: LinkListeners): Link 
   return {
     transport: "sse",
     hasRoom: () => !isBusy,
-    carries: (data: Data) => typeof data === "string",
     send(data: Data) {
       isBusy = true;
       post(data as string).catch(lost);

@@ -1,4 +1,5 @@
 import { Listeners, type Stop } from "./listeners.js";
+import { Tracked } from "./tracked.js";
 
 /** A position in the history of a topic. */
 export interface Position {
@@ -6,6 +7,8 @@ export interface Position {
   /** Changes when the history was lost; offsets of two epochs cannot be compared. */
   readonly epoch: string;
 }
+
+const textOf = ({ offset, epoch }: Position) => `${offset}:${epoch}`;
 
 /** The end of a resume, or a gap on an open connection. */
 export interface Recovered extends Position {
@@ -20,22 +23,17 @@ export interface TopicMessage extends Position {
   readonly recovered?: boolean;
 }
 
-/** Returns whether a message is about a topic. */
+/** Returns whether a message without a `type` is about a topic. */
 export function isTopicMessage(message: object): message is TopicMessage {
   const { topic, offset, epoch } = message as Partial<TopicMessage>;
   return typeof topic === "string" && typeof offset === "number" && typeof epoch === "string";
 }
 
 /** One topic: its events, each once, and the position from which it is resumed. */
-export class Topic<E = unknown> {
+export class Topic<E = unknown> extends Tracked {
   #events = new Listeners<[event: E, position: Position]>();
   #recovered = new Listeners<[Recovered]>();
   #position: Position | undefined;
-
-  constructor(
-    /** The name of the topic, that of its group. */
-    readonly name: string,
-  ) {}
 
   /** The position of the last event; `undefined` before the first. */
   get position(): Position | undefined {
@@ -47,8 +45,7 @@ export class Topic<E = unknown> {
    * value than a position is a gap.
    */
   set position(position: Position | undefined) {
-    const text = `${position?.offset}:${position?.epoch}`;
-    const isValid = !position || /^\d{1,16}:[a-z\d]{1,32}$/i.test(text);
+    const isValid = !position || /^\d{1,16}:[a-z\d]{1,32}$/i.test(textOf(position));
     // The server knows no such epoch.
     this.#position = isValid ? position : { offset: 0, epoch: "unknown" };
   }
@@ -72,16 +69,17 @@ export class Topic<E = unknown> {
 
   /** @internal Handles a message of this topic; returns whether it is a new event. */
   receive({ offset, epoch, event, recovered }: TopicMessage): boolean {
+    const isEvent = recovered === undefined;
     const last = this.#position;
-    if (recovered !== undefined) {
-      this.#position = { offset, epoch };
-      this.#recovered.call({ recovered, offset, epoch });
-      return false;
+    if (isEvent && last?.epoch === epoch && offset <= last.offset) return false;
+    const position = (this.#position = { offset, epoch });
+    if (isEvent) this.#events.call(event as E, position);
+    else {
+      this.mark(true);
+      this.#recovered.call({ recovered, ...position });
+      this.tell();
     }
-    if (last?.epoch === epoch && offset <= last.offset) return false;
-    this.#position = { offset, epoch };
-    this.#events.call(event as E, this.#position);
-    return true;
+    return isEvent;
   }
 }
 
@@ -94,6 +92,10 @@ const RESUME_BYTES = 6000;
 /** All topics of a socket, the one with the latest message last. */
 export class Topics {
   #all = new Map<string, Topic>();
+
+  values(): Iterable<Topic> {
+    return this.#all.values();
+  }
 
   get(name: string): Topic {
     const topic = this.#all.get(name) ?? new Topic(name);
@@ -108,17 +110,12 @@ export class Topics {
    */
   resume(): string {
     const topics = [...this.#all.values()].filter(({ position }) => position);
-    let resume = "";
-    let first = topics.length;
-    while (first > 0 && topics.length - first < RESUMED) {
-      const { name, position } = topics[first - 1]!;
-      const longer = `${name}:${position!.offset}:${position!.epoch}${resume && `,${resume}`}`;
-      if (`${new URLSearchParams({ resume: longer })}`.length > RESUME_BYTES) break;
-      resume = longer;
-      first--;
-    }
-    // Last, since it calls handlers.
-    for (const topic of topics.slice(0, first)) topic.forget();
-    return resume;
+    const latest = topics.splice(-RESUMED);
+    const resume = () => latest.map(({ name, position }) => `${name}:${textOf(position!)}`).join();
+    while (`${new URLSearchParams({ resume: resume() })}`.length > RESUME_BYTES) topics.push(latest.shift()!);
+    // After the last use of the positions, since it calls handlers.
+    const text = resume();
+    for (const topic of topics) topic.forget();
+    return text;
   }
 }

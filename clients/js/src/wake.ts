@@ -4,19 +4,14 @@
  * back/forward cache. Returns a function that ends this.
  */
 export function onWake(wake: () => void): () => void {
-  const listeners: [EventTarget | undefined, string][] = [
-    [globalThis.window, "online"],
-    [globalThis.window, "offline"],
-    [globalThis.window, "pageshow"],
-    [globalThis.document, "visibilitychange"],
-    [globalThis.document, "resume"],
-  ];
   const listener = ({ type }: Event) => {
     // A page that becomes hidden goes on; one that is resumed may still be hidden.
     if (type !== "visibilitychange" || document.visibilityState !== "hidden") wake();
   };
-  for (const [target, event] of listeners) target?.addEventListener(event, listener);
-  return () => {
-    for (const [target, event] of listeners) target?.removeEventListener(event, listener);
-  };
+  const ending = new AbortController();
+  const listen = (target: EventTarget | undefined, ...events: string[]) =>
+    events.forEach((event) => target?.addEventListener(event, listener, ending));
+  listen(globalThis.window, "online", "offline", "pageshow");
+  listen(globalThis.document, "visibilitychange", "resume");
+  return () => ending.abort();
 }

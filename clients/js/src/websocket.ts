@@ -1,4 +1,4 @@
-import { LOST } from "./close.js";
+import { LOST, type Close } from "./close.js";
 import type { Data, Link, LinkListeners, Target } from "./link.js";
 
 /** How many bytes the browser may hold for a slow network before messages wait in the queue. */
@@ -17,7 +17,7 @@ export function openWebSocket(target: Target, listeners: LinkListeners): Link {
 
   const detach = () => {
     clearTimeout(timer);
-    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
   };
   const look = () => {
     timer = undefined;
@@ -25,12 +25,14 @@ export function openWebSocket(target: Target, listeners: LinkListeners): Link {
   };
   socket.onopen = () => listeners.opened();
   socket.onmessage = (event: MessageEvent) => listeners.received(event.data);
-  socket.onclose = ({ code, reason }) => {
+  const close = ({ code, reason }: Close) => {
     detach();
     listeners.closed({ code: code || LOST, reason });
   };
-  // `onclose` follows and says all that there is to say.
-  socket.onerror = () => {};
+  socket.onclose = close;
+  // In browsers it is closed by now, and `onclose` follows. Node.js 20 leaves one that cannot connect
+  // as it is, and calls nothing else.
+  socket.onerror = () => socket.readyState === 0 && close({ code: LOST, reason: "" });
 
   return {
     transport: "websocket",
@@ -41,7 +43,6 @@ export function openWebSocket(target: Target, listeners: LinkListeners): Link {
       if (!hasRoom) timer ??= setTimeout(look, LOOK);
       return hasRoom;
     },
-    carries: () => true,
     send: (data: Data) => socket.send(data as string),
     end(code = 1000, reason = "") {
       // First, since a socket whose browser throws stays open.

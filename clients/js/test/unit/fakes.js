@@ -47,6 +47,7 @@ export class FakeWebSocket {
   }
 
   drop(code = 1006, reason = "") {
+    this.readyState = 3;
     this.onerror?.({});
     this.onclose?.({ code, reason });
   }

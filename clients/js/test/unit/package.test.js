@@ -63,6 +63,7 @@ test("the package contains the module, its types and the licences", async () => 
     "dist/socket.d.ts",
     "dist/state.d.ts",
     "dist/topic.d.ts",
+    "dist/tracked.d.ts",
     "package.json",
   ]);
 });

@@ -41,7 +41,7 @@ test("a close is final, asks for a wait, or neither", () => {
 });
 
 test("the status of a response stands for a close", () => {
-  const codes = [401, 403, 404, 413, 503].map((status) => closeOf(status).code);
+  const codes = [401, 403, 404, 413, 503].map((status) => closeOf({ status }, "POST").code);
   assert.deepEqual(codes, [4401, 4403, 1006, 1009, 1006]);
 });
 
@@ -100,6 +100,20 @@ test("a listener that throws stops no other, and its error is reported", (t) => 
   assert.deepEqual(heard, [1]);
   assert.equal(reports.length, 2);
   assert.throws(reports[0], /mine/);
+});
+
+test("a call within a listener follows the current one, and a removed listener is not called", () => {
+  const listeners = new Listeners();
+  const heard = [];
+  let stop;
+  listeners.add((value) => {
+    heard.push(`a${value}`);
+    if (value === 1) listeners.call(2);
+    else stop();
+  });
+  stop = listeners.add((value) => heard.push(`b${value}`));
+  listeners.call(1);
+  assert.deepEqual(heard, ["a1", "b1", "a2"]);
 });
 
 test("an event of a topic is passed on once, and in each epoch anew", () => {
@@ -191,7 +205,7 @@ test("presence is kept from the state and its changes", () => {
   presence.receive({ joined: [entry("c", 1)], updated: [entry("a", 2)], left: [{ key: "b" }] });
   presence.receive({ left: [{ key: "nobody" }] });
   assert.equal(presence.isCurrent, true);
-  presence.lose();
+  presence.mark(false);
   presence.receive({ joined: [entry("late", 1)] });
   assert.deepEqual([presence.isCurrent, presence.list.length], [false, 2]);
   // The list after a reconnect is told as the difference.

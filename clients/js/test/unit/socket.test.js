@@ -57,6 +57,44 @@ describe("a connection", () => {
     ]);
   });
 
+  test("tells its states in their order, also if a handler changes the state", async () => {
+    const socket = connect("/ws", { fallback: false });
+    const states = [[], []];
+    socket.onState(({ name }) => {
+      states[0].push(name);
+      if (name === "open") socket.close();
+      if (name === "closed" && states[0].length < 4) socket.open();
+    });
+    socket.onState(({ name }) => states[1].push(name));
+    await settle();
+    FakeWebSocket.last.accept();
+
+    assert.deepEqual(states[0], ["connecting", "open", "closed", "connecting"]);
+    assert.deepEqual(states[1], states[0]);
+    socket.close();
+  });
+
+  test("that a handler closes and opens while it begins is one attempt, with a limit", async () => {
+    const token = mock.fn(() => new Promise(() => {}));
+    const socket = connect("/ws", { fallback: false, token, connectTimeout: 3000 });
+    socket.close();
+    let isFirst = true;
+    socket.onState(({ name }) => {
+      if (name !== "connecting" || !isFirst) return;
+      isFirst = false;
+      socket.close();
+      socket.open();
+    });
+    token.mock.resetCalls();
+
+    socket.open();
+    await settle();
+    assert.equal(token.mock.callCount(), 1);
+    await pass(3000);
+    assert.equal(socket.state.name, "waiting");
+    socket.close();
+  });
+
   test("sends its token as a subprotocol, a new one for each attempt", async () => {
     let number = 0;
     const token = async () => `t${++number}`;
@@ -97,6 +135,52 @@ describe("a connection", () => {
   });
 });
 
+describe("a number of the options", () => {
+  const names = ["backoff", "backoffCap", "connectTimeout", "requestTimeout", "queueMessages", "queueBytes"];
+  const given = [...names.map((name) => [name, (value) => ({ [name]: value })]),
+    ["interval", (interval) => ({ heartbeat: { interval } })],
+    ["timeout", (timeout) => ({ heartbeat: { timeout } })]];
+
+  for (const [name, options] of given) {
+    test(`that is none, or is negative, is refused: ${name}`, () => {
+      for (const value of [NaN, -1, -Infinity, "soon"]) {
+        assert.throws(() => connect("/ws", options(value)), { name: "RangeError", message: new RegExp(`^${name} is ${value}`) });
+      }
+      assert.equal(FakeWebSocket.all.length, 0);
+    });
+
+    test(`that is not given has its default: ${name}`, () => connect("/ws", options(undefined)).close());
+  }
+
+  test("may be 0 for the queue, and for nothing else", () => {
+    for (const [name, options] of given) {
+      const open = () => connect("/ws", options(0)).close();
+      name.startsWith("queue") ? open() : assert.throws(open, RangeError, name);
+    }
+  });
+
+  test("that is Infinity is the longest time of a timer", async () => {
+    mock.method(Math, "random", () => 1);
+    const socket = await open({
+      backoff: Infinity, backoffCap: Infinity, connectTimeout: Infinity, requestTimeout: Infinity,
+      heartbeat: { interval: Infinity, timeout: Infinity },
+    });
+    const reply = socket.request("a", {});
+    await pass(86_400_000);
+    FakeWebSocket.last.deliver({ type: "reply", id: 1, ok: 1 });
+    assert.equal(await reply, 1);
+    assert.deepEqual(FakeWebSocket.last.messages.map(({ type }) => type), ["a"], "no probe");
+
+    FakeWebSocket.last.drop();
+    assert.equal(socket.state.until - Date.now(), 2 ** 31 - 1);
+    socket.open();
+    await settle();
+    await pass(86_400_000);
+    assert.equal(socket.state.name, "connecting");
+    socket.close();
+  });
+});
+
 describe("after a loss", () => {
   test("the waits grow while attempts fail, up to the cap", async () => {
     mock.method(Math, "random", () => 1);
@@ -108,6 +192,14 @@ describe("after a loss", () => {
       await pass(waits.at(-1));
     }
     assert.deepEqual(waits, [1000, 2000, 4000, 8000, 8000, 8000]);
+  });
+
+  test("a WebSocket that fails without a close, as in Node.js 20, is followed by a wait at once", async () => {
+    const socket = connect("/ws", { fallback: false });
+    await settle();
+    FakeWebSocket.last.onerror({});
+    assert.equal(socket.state.name, "waiting");
+    socket.close();
   });
 
   test("only a connection that lasted makes the waits short again", async () => {
@@ -249,6 +341,16 @@ describe("messages", () => {
       ["*", "plain text"], ["*", "7"]]);
   });
 
+  test("with a type are events, whatever their fields are called", async () => {
+    const socket = await open();
+    const heard = [];
+    socket.on("chat.status", ({ presence }) => heard.push(presence));
+    socket.on("chat.moved", ({ topic }) => heard.push(topic));
+    FakeWebSocket.last.deliver({ type: "chat.status", presence: "away" });
+    FakeWebSocket.last.deliver({ type: "chat.moved", topic: "lobby", offset: 7, epoch: "e" });
+    assert.deepEqual(heard, ["away", "lobby"]);
+  });
+
   test("are sent as JSON, as text or as bytes", async () => {
     const socket = await open();
     const bytes = new Uint8Array([1, 2]);
@@ -353,6 +455,22 @@ describe("a request", () => {
     assert.deepEqual(FakeWebSocket.last.sent, []);
   });
 
+  for (const timeout of [NaN, -1, 0]) {
+    test(`with a time-out of ${timeout} ms is rejected and not sent`, async () => {
+      const socket = await open();
+      await assert.rejects(socket.request("bid", {}, { timeout }), RangeError);
+      assert.deepEqual(FakeWebSocket.last.sent, []);
+    });
+  }
+
+  test("whose parameters cannot be written is rejected, and leaves nothing behind", async (t) => {
+    const socket = await open();
+    const timers = t.mock.method(globalThis, "setTimeout");
+    await assert.rejects(socket.request("bid", { cents: 1n }), TypeError);
+    assert.equal(timers.mock.callCount(), 0);
+    timers.mock.restore();
+  });
+
   for (const timeout of [Infinity, 2 ** 31]) {
     test(`with a time-out of ${timeout} ms waits for its reply`, async () => {
       const socket = await open();
@@ -410,7 +528,7 @@ describe("a request", () => {
     const socket = await open();
     const refused = socket.request("bid", {});
     FakeWebSocket.last.deliver({ type: "reply", id: 1, error: "ended" });
-    await assert.rejects(refused, { name: "RequestError", message: 'bid: error "ended"', kind: "error" });
+    await assert.rejects(refused, { name: "RequestError", message: 'bid: {"kind":"error","error":"ended"}', kind: "error" });
   });
 });
 
@@ -527,6 +645,41 @@ describe("topics and presence", () => {
       assert.equal(socket.state.name, count ? "open" : "closed");
     });
   }
+
+  test("tell when they are current, and when no longer", async () => {
+    const socket = await open();
+    const told = [];
+    const lot = socket.topic("lot.7");
+    const people = socket.presence("lot.7");
+    lot.onCurrent((isCurrent) => told.push(["lot", isCurrent]));
+    people.onCurrent((isCurrent) => told.push(["people", isCurrent, people.list.length]));
+    // The list is the new one, and a handler of the end of a resume reads the new value.
+    lot.onRecovered(() => told.push(["recovered", lot.isCurrent]));
+    people.onChange(() => told.push(["change", people.isCurrent]));
+    socket.onState(({ name }) => told.push([name, lot.isCurrent, people.isCurrent]));
+    assert.deepEqual(told.splice(0), [["lot", false], ["people", false, 0], ["open", false, false]]);
+
+    const recovered = { topic: "lot.7", offset: 3, epoch: "e", recovered: true };
+    const state = { presence: "lot.7", state: [{ key: "ana", count: 1, meta: {} }] };
+    FakeWebSocket.last.deliver({ topic: "lot.7", offset: 3, epoch: "e", event: {} });
+    FakeWebSocket.last.deliver(recovered);
+    FakeWebSocket.last.deliver(state);
+    FakeWebSocket.last.deliver({ ...recovered, recovered: false });
+    assert.deepEqual(told.splice(0), [["recovered", true], ["lot", true], ["change", true],
+      ["people", true, 1], ["recovered", true]]);
+
+    FakeWebSocket.last.drop();
+    assert.deepEqual(told.splice(0), [["waiting", false, false], ["lot", false], ["people", false, 1]]);
+    await pass(1000);
+    FakeWebSocket.last.accept();
+    FakeWebSocket.last.deliver(recovered);
+    // An equal list is no change, but current.
+    FakeWebSocket.last.deliver(state);
+    assert.deepEqual(told.splice(0), [["connecting", false, false], ["open", false, false],
+      ["recovered", true], ["lot", true], ["people", true, 1]]);
+    socket.close();
+    assert.deepEqual(told, [["closed", false, false], ["lot", false], ["people", false, 1]]);
+  });
 
   test("presence is stale without a connection, and whole after the next state", async () => {
     const socket = await open();

@@ -161,6 +161,16 @@ test("a status that forbids the connection ends it for good", async () => {
   }
 });
 
+test("a fall-back that the server does not offer is named in the reason", async () => {
+  streams.status = 404;
+  const socket = connect("/ws");
+  await settle();
+  FakeWebSocket.last.drop();
+  await settle();
+  assert.deepEqual(socket.state.close, { code: 1006, reason: "no WebSocket; SseFallback: status 404" });
+  socket.close();
+});
+
 test("a page in place of the stream is no connection", async () => {
   globalThis.fetch = async () => new Response("<html>", { headers: { "content-type": "text/html" } });
   const socket = connect("/ws");
