@@ -13,7 +13,11 @@ export type RequestFailure<E = unknown> =
   /** The socket is closed for good. It may have been carried out if `sent`. */
   | { readonly kind: "closed"; readonly sent: boolean };
 
-/** The rejection of a request; `failure.kind` says which. */
+/**
+ * The error with which a request rejects; `failure.kind` says why.
+ *
+ * What `catch` gets is `unknown`: check it by `error instanceof RequestError`.
+ */
 export class RequestError<E = unknown> extends Error {
   override readonly name = "RequestError";
 

@@ -31,7 +31,11 @@ export type EventOf<S extends Schema, T extends string> = Extract<S["events"], {
 /** The names of the requests. */
 export type RequestName<S extends Schema> = keyof S["requests"] & string;
 
-/** One part of a request: `params`, `ok` or `error`. */
+/**
+ * One part of a request: `"params"`, `"ok"` (the result) or `"error"` (why the server refused it).
+ *
+ * `RequestError<RequestPart<Auction, "bid", "error">>` is the error with which a `bid` rejects.
+ */
 export type RequestPart<S extends Schema, R extends RequestName<S>, P extends string> =
   S["requests"][R] extends Record<P, infer T> ? T : never;
 

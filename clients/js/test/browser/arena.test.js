@@ -1,5 +1,4 @@
-// The client in Chromium against a server of Seaway: restarts, a lost network, a frozen page, and
-// the fall-back.
+// The client in Chromium against a server of Seaway: restarts, a lost network, and the fall-back.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -95,19 +94,6 @@ test("a half-open connection is noticed by the heartbeat, and an idle one is kep
   server.resume();
 
   await page.until("isOpen()");
-  await echo(page, "after");
-});
-
-test("a page that was frozen while its server restarted is connected as soon as it is active", async (t) => {
-  const { server, page } = await open(t, { options: { backoff: 60_000, backoffCap: 60_000 } });
-  await echo(page, "before");
-
-  await page.lifecycle("frozen");
-  await server.stop();
-  await server.start();
-  await page.lifecycle("active");
-
-  await page.until("isOpen() && states.length > 2");
   await echo(page, "after");
 });
 

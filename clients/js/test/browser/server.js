@@ -23,12 +23,14 @@ export class Server {
   #program;
   #flags;
   #folder;
+  #redis;
   #child;
 
-  constructor(program, flags, port, folder) {
+  constructor(program, flags, port, folder, redis) {
     this.#program = program;
     this.#flags = flags;
     this.#folder = folder;
+    this.#redis = redis;
     this.port = port;
     this.url = `http://127.0.0.1:${port}/`;
   }
@@ -38,24 +40,25 @@ export class Server {
     return Server.#example("arena", flags);
   }
 
-  /** The auction, whose data is in this folder. */
-  static auction(folder) {
-    return Server.#example("auction", [], folder);
+  /** The auction, whose data is in this folder, and whose topics are in memory or in Redis. */
+  static auction(folder, redis) {
+    return Server.#example("auction", [], folder, redis);
   }
 
-  static async #example(name, flags, folder) {
+  static async #example(name, flags, folder, redis) {
     const programs = process.env.SEAWAY_EXAMPLES ?? fileURLToPath(new URL("../../../../target/debug", import.meta.url));
     const program = `${programs}/${name}`;
     await access(program).catch(() => {
       throw new Error(`there is no ${program}: run \`cargo build -p ${name}\`, or set SEAWAY_EXAMPLES`);
     });
     const port = await freePort();
-    return new Server(program, ["--port", `${port}`, ...flags], port, folder).start();
+    return new Server(program, ["--port", `${port}`, ...flags], port, folder, redis).start();
   }
 
   async start() {
     const environment = { ...process.env };
     delete environment.REDIS_URL;
+    if (this.#redis) environment.REDIS_URL = this.#redis;
     const options = { stdio: ["ignore", "ignore", "inherit"], env: environment, cwd: this.#folder };
     this.#child = spawn(this.#program, this.#flags, options);
     await until(`${this.#program} listens`, () => isOpen(this.port));
@@ -79,7 +82,8 @@ export class Server {
   }
 }
 
-function isOpen(port) {
+/** Returns whether somebody listens on a port. */
+export function isOpen(port) {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1");
     socket.once("connect", () => {

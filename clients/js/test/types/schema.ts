@@ -1,6 +1,6 @@
 // What the type parameter allows and forbids; `npm test` compiles it.
 
-import { connect, type RequestError, type Schema } from "../../build/index.js";
+import { connect, RequestError, type RequestFailure, type RequestPart, type Schema } from "../../build/index.js";
 
 interface Lot {
   cents: number;
@@ -42,6 +42,27 @@ lot.catch(({ failure }: RequestError<Auction["requests"]["bid"]["error"]>) => {
   // @ts-expect-error: only a fault has a reason
   return failure.reason;
 });
+
+/** What `catch` gets is unknown. */
+export async function bid(): Promise<number> {
+  try {
+    return (await socket.request("bid", { cents: 3 })).cents;
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    const failure: RequestFailure<RequestPart<Auction, "bid", "error">> = error.failure;
+    // @ts-expect-error: the other failures have no error
+    void failure.error;
+    return failure.kind === "error" && failure.error !== "ended" ? failure.error.too_low.cents : 0;
+  }
+}
+
+const params: RequestPart<Auction, "bid", "params"> = { cents: 3 };
+void params;
+
+socket.topic("lot.7").onCurrent((isCurrent) => isCurrent === true);
+socket.presence("lot.7").onCurrent((isCurrent: boolean) => isCurrent);
+// @ts-expect-error: the name of the event has a capital
+socket.presence("lot.7").oncurrent(() => {});
 
 socket.onState((state) => {
   if (state.name === "waiting") state.until.toFixed();
