@@ -1,5 +1,5 @@
 /**
- * The browser client of Seaway: a WebSocket that comes back by itself, with requests, topics and
+ * The browser client of Seaway: a WebSocket that reconnects by itself, with requests, topics and
  * presence.
  *
  * @module

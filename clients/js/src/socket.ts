@@ -38,7 +38,7 @@ const SSE_SILENCE = 20_000;
 /** After how many failed attempts a client that had a WebSocket tries the fall-back, too. */
 const FALLBACK_AFTER = 3;
 
-/** A connection to a Seaway consumer that comes back by itself. */
+/** A connection to a Seaway consumer that reconnects by itself. */
 export class Socket<S extends Schema = AnySchema> {
   readonly #url: URL;
   readonly #options: Options;
