@@ -44,9 +44,10 @@ export class Heartbeat {
   }
 
   #tick(): void {
-    const end = this.#probed ? this.#probed + this.timeout : this.#last + this.interval;
-    const left = end - Date.now();
-    if (left > 0) this.#wait(left);
+    const limit = this.#probed ? this.timeout : this.interval;
+    const left = (this.#probed || this.#last) + limit - Date.now();
+    // More is left than the limit if the clock was set back.
+    if (left > 0 && left <= limit) this.#wait(left);
     else if (this.#probed) this.dead();
     else this.check();
   }

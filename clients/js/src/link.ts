@@ -1,7 +1,7 @@
 import type { Close } from "./close.js";
 
 /** What a client may send: text, or binary over a WebSocket. */
-export type Data = string | ArrayBufferLike | ArrayBufferView<ArrayBuffer>;
+export type Data = string | ArrayBuffer | ArrayBufferView<ArrayBuffer>;
 
 /** The way that messages take: a WebSocket, or server-sent events with POST. */
 export type Transport = "websocket" | "sse";

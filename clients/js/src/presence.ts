@@ -70,7 +70,8 @@ export class Presence<M = unknown> extends Tracked {
     const change = { joined: [], updated: [], left: [] } as Record<string, Present<M>[]>;
     for (const { key } of left) {
       const known = this.#present.get(key);
-      if (known && this.#present.delete(key)) change.left!.push(known);
+      this.#present.delete(key);
+      if (known) change.left!.push(known);
     }
     for (const entry of [...joined, ...updated] as Present<M>[]) {
       const known = this.#present.get(entry.key);

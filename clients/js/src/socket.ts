@@ -231,7 +231,6 @@ export class Socket<S extends Schema = AnySchema> {
     this.#hadWebSocket ||= transport === "websocket";
     this.#watch();
     this.#set({ name: "open", transport });
-    this.#flush();
   }
 
   /** Watches a connection that answers a probe, or that is never silent for long. */
@@ -298,7 +297,7 @@ export class Socket<S extends Schema = AnySchema> {
   #hand(message: Queued): void {
     if (!this.#carries(message)) {
       // It was accepted before anyone knew.
-      return report(new TypeError("a binary message was dropped: SseFallback carries text"));
+      return report(new TypeError("binary was dropped: SseFallback carries text"));
     }
     message.sent?.();
     this.#link!.send(message.data);
@@ -372,6 +371,8 @@ export class Socket<S extends Schema = AnySchema> {
 
   #set(state: State): void {
     this.#state = state;
+    // Before the handlers, for which there is room in the queue then.
+    this.#flush();
     const lost = state.name === "open" ? [] : [...this.#topics.values(), ...this.#presences.values()];
     // First all of them, since handlers read them.
     for (const tracked of lost) tracked.mark(false);

@@ -71,7 +71,8 @@ describe("a page that was frozen", { concurrency: true }, () => {
 
     await freeze(page, () => {});
 
-    assert.deepEqual(await page.evaluate("states"), ["connecting", "open", "waiting", "connecting", "open"]);
+    const states = await page.evaluate("states.slice(0, 5).join()");
+    assert.equal(states, "connecting,open,waiting,connecting,open");
     await page.evaluate('socket.send("after")');
     await page.until('heard.at(-1) === "after"');
   });
@@ -103,6 +104,7 @@ describe("a page that was frozen", { concurrency: true }, () => {
     const texts = 'heard.filter(({ type }) => type === "said").map(({ text }) => text).join()';
     await page.until(`${texts} === "one,two,three,four"`);
     await page.until("topic.isCurrent");
-    assert.deepEqual(await page.evaluate("recoveries"), [true, true]);
+    const recoveries = await page.evaluate("recoveries");
+    assert.ok(recoveries.length > 1 && recoveries.every((recovered) => recovered), `${recoveries}`);
   });
 });

@@ -27,6 +27,10 @@ socket.on("lot.ended", (event) => event.cents);
 socket.send({ type: "typing", on: true });
 socket.send("text");
 socket.send(new Uint8Array([1]));
+// @ts-expect-error: a WebSocket does not send shared memory
+socket.send(new SharedArrayBuffer(1));
+// @ts-expect-error: nor may its bytes be read later, as those of a Blob
+socket.send(new Blob([]));
 // @ts-expect-error: a field is missing
 socket.send({ type: "typing" });
 

@@ -370,6 +370,19 @@ describe("messages", () => {
     assert.deepEqual(FakeWebSocket.last.sent, ["a", "b", "c", "e"]);
   });
 
+  test("of a handler find room in the queue when the connection has opened", async () => {
+    const socket = connect("/ws", { fallback: false, queueMessages: 1 });
+    assert.equal(socket.send("waits"), true);
+    let accepted;
+    socket.onState(({ name }) => {
+      if (name === "open") accepted = socket.send("enter");
+    });
+    await settle();
+    FakeWebSocket.last.accept();
+    assert.equal(accepted, true);
+    assert.deepEqual(FakeWebSocket.last.sent, ["waits", "enter"]);
+  });
+
   test("wait while the browser's own buffer is full", async () => {
     const socket = await open({ queueMessages: 2 });
     FakeWebSocket.last.bufferedAmount = 65_536;
@@ -581,6 +594,14 @@ describe("the heartbeat", () => {
     assert.equal(FakeWebSocket.last.messages[0].type, "ping");
     await pass(10_000, 1000);
     assert.equal(socket.state.name, "waiting");
+  });
+
+  test("goes on when the clock is set back", async () => {
+    await open({ heartbeat: {} });
+    const { now } = Date;
+    mock.method(Date, "now", () => now() - 3_600_000);
+    await pass(25_000, 1000);
+    assert.deepEqual(FakeWebSocket.last.messages, [{ type: "ping", id: 0 }]);
   });
 
   test("survives a page that was frozen: the answer counts, not the time that passed", async () => {
