@@ -39,7 +39,8 @@ async function echo(page, text) {
 }
 
 test("a server that is killed and started again is found again", async (t) => {
-  const { server, page } = await open(t);
+  // Without the fall-back, which a server that is slow to start may bring about.
+  const { server, page } = await open(t, { options: { fallback: false } });
   await echo(page, "one");
 
   await server.stop();
@@ -65,7 +66,8 @@ test("a server that stops is obeyed: the client comes back after the time that i
   assert.equal(close.code, 1012);
   const asked = 1000 * Number(/retry_after=(.*)/.exec(close.reason)[1]);
   const waited = states[waiting + 1].at - at;
-  assert.ok(asked >= 1000 && waited >= asked - 5 && waited < asked + 5000, `${waited} of ${asked}`);
+  // The timer runs before the handler has noted the time, by some milliseconds on a busy machine.
+  assert.ok(asked >= 1000 && waited >= asked - 100 && waited < asked + 5000, `${waited} of ${asked}`);
 });
 
 test("a page that loses the network notices, and comes back at once when it returns", async (t) => {
