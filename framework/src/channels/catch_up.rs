@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 impl Channels {
-    /// Returns what a member of a topic has missed since a place. `is_received`: this process has
+    /// Returns what a member of a topic has missed since a position. `is_received`: this process has
     /// received the event there itself.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl Channels {
         }
     }
 
-    /// Returns a function that reads what a member of a topic has missed since a place that it had
+    /// Returns a function that reads what a member of a topic has missed since a position that it had
     /// reached.
     pub(super) fn reader(&self, topic: &GroupName, limits: Limits) -> ReadFrom {
         let (channels, topic) = (self.clone(), topic.clone());

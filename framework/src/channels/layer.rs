@@ -127,10 +127,10 @@ pub trait ChannelLayer: Send + Sync + 'static {
     /// Sends an envelope to every member of a group, in every process.
     async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()>;
 
-    /// Stores an event in a topic, and sends it [with its place](Envelope::at) to every member of
-    /// the group of that name, in every process; returns the place.
+    /// Stores an event in a topic, and sends it [with its position](Envelope::at) to every member of
+    /// the group of that name, in every process; returns the position.
     ///
-    /// Places follow each other without a gap, in one order for all processes. A layer whose store
+    /// Positions follow each other without a gap, in one order for all processes. A layer whose store
     /// may have lost events continues in another epoch. If it sends in a second step, it may send
     /// events in another order: members read what is missing.
     ///
@@ -144,9 +144,9 @@ pub trait ChannelLayer: Send + Sync + 'static {
         Err(no_topics(topic))
     }
 
-    /// Returns the place of a topic, and its last events as far as the query wants them.
+    /// Returns the position of a topic, and its last events as far as the query wants them.
     ///
-    /// A topic that was never used has a place too, before its first event.
+    /// A topic that was never used has a position too, before its first event.
     ///
     /// Default: an error, as for [`topic_send`](ChannelLayer::topic_send).
     ///

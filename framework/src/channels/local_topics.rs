@@ -18,8 +18,8 @@ pub(super) const KEY_AGE: Duration = Duration::from_secs(600);
 /// The number of idempotency keys that a topic remembers in memory.
 const MOST_KEYS: usize = 10_000;
 
-/// How long the place of a topic is remembered after its last event has expired.
-pub(super) const PLACE_AGE: Duration = Duration::from_secs(24 * 3600);
+/// How long the position of a topic is remembered after its last event has expired.
+pub(super) const POSITION_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// The number of topics below which none is removed early.
 const FEWEST_SWEPT: usize = 64;
@@ -76,7 +76,7 @@ struct Log {
 }
 
 impl LocalTopics {
-    /// Stores an event, and delivers it to the members in this process; returns its place.
+    /// Stores an event, and delivers it to the members in this process; returns its position.
     pub fn send(&self, local: &LocalChannels, topic: &GroupName, post: TopicPost) -> Position {
         let log = self.log(topic);
         // Held while the event is delivered, so that all members receive events in their order.
@@ -89,7 +89,7 @@ impl LocalTopics {
         position
     }
 
-    /// Returns the place of a topic, and the events that the query wants.
+    /// Returns the position of a topic, and the events that the query wants.
     pub fn read(&self, topic: &GroupName, query: &TopicQuery) -> TopicHistory {
         let log = self.log(topic);
         let mut log = lock(&log);
@@ -135,7 +135,7 @@ impl Topics {
 }
 
 impl Log {
-    /// Adds an event; returns the place of the one with the same key if there is one.
+    /// Adds an event; returns the position of the one with the same key if there is one.
     fn add(&mut self, post: TopicPost) -> Result<(Position, Envelope), Position> {
         let now = Instant::now();
         self.used = now;
@@ -175,13 +175,13 @@ impl Log {
         }
     }
 
-    /// Drops the events that have expired; returns whether the place has, too.
+    /// Drops the events that have expired; returns whether the position has, too.
     fn expire(&mut self) -> bool {
         let idle = self.used.elapsed();
         if idle > self.age {
             self.events = VecDeque::new();
         }
-        idle > self.age.saturating_add(PLACE_AGE)
+        idle > self.age.saturating_add(POSITION_AGE)
     }
 }
 

@@ -54,7 +54,7 @@
 //! | `local_presence/` | who is connected, as one process knows it |
 //! | `queues.rs` | worker queues inside this process |
 //! | `topic.rs` | the typed handle of a topic: a group that remembers |
-//! | `position.rs`, `placed.rs` | a place in a topic; the place as an entry of the encoded event |
+//! | `position.rs`, `placed.rs` | a position in a topic; the position as an entry of the encoded event |
 //! | `topics/` | the history of topics, and its merge with live events |
 //! | `catch_up.rs` | what a consumer has missed, by one query for all that ask |
 //! | `local_topics.rs` | topics inside this process |

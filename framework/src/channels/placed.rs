@@ -58,20 +58,20 @@ pub(super) fn moved_to_front(event: Bytes) -> Bytes {
 
 /// Returns an event as consumers that resume the topic decode it.
 pub(super) fn topic_event(topic: &GroupName, position: &Position, event: &[u8]) -> Bytes {
-    let mut entries = place(topic, position);
+    let mut entries = entry(topic, position);
     entries.extend(string("event"));
     messagepack::map(5, &entries, event)
 }
 
 /// Returns the end of a resume, or a gap, as consumers decode it.
 pub(super) fn recovered(topic: &GroupName, position: &Position, all: bool) -> Bytes {
-    let mut entries = place(topic, position);
+    let mut entries = entry(topic, position);
     entries.extend(string("recovered"));
     messagepack::map(5, &entries, &[if all { 0xc3 } else { 0xc2 }])
 }
 
 /// Returns four entries: the type, the topic and the position.
-fn place(topic: &GroupName, position: &Position) -> Vec<u8> {
+fn entry(topic: &GroupName, position: &Position) -> Vec<u8> {
     let number = rmp_serde::to_vec(&position.offset()).expect("a number");
     [
         string("type"),

@@ -272,7 +272,7 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     pub fn since<G: Event>(&self, topic: &Topic<G>) -> Result<Option<Position>, Rejection> {
         if let Some(id) = self.headers().get("last-event-id") {
             let id = id.to_str().unwrap_or_default();
-            return Ok(Some(place_in(id, topic.name().as_str())));
+            return Ok(Some(position_in(id, topic.name().as_str())));
         }
         let positions = self.positions()?;
         Ok(positions.get(topic.name().as_str()).cloned())
@@ -347,7 +347,7 @@ impl<E: Event> HttpHandshake<E> {
 }
 
 /// Returns the position in a topic that an event id names: alone, or in a list.
-fn place_in(id: &str, topic: &str) -> Position {
+fn position_in(id: &str, topic: &str) -> Position {
     if let Ok(position) = id.parse() {
         return position;
     }

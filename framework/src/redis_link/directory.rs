@@ -155,8 +155,7 @@ impl Directory {
             self.listen();
             return Ok(self.primaries.at(&host, port));
         }
-        let mut primaries = known.newest.primaries().iter();
-        match primaries.find(|primary| primary.slots.contains(&slot)) {
+        match known.newest.primary_of(slot) {
             Some(Primary { host, port, .. }) => Ok(self.primaries.at(host, *port)),
             None => {
                 self.doubt();
@@ -320,7 +319,7 @@ impl Directory {
     fn candidates(&self, known: &Known, last: Option<&str>) -> Vec<Address> {
         let mut candidates = self.seeds.clone();
         if self.is_cluster() {
-            for Primary { host, port, .. } in known.newest.primaries().iter().take(MOST_NODES) {
+            for Primary { host, port, .. } in known.newest.primaries().take(MOST_NODES) {
                 let node = self.primaries.at(host, *port);
                 if candidates.iter().all(|other| other.shown() != node.shown()) {
                     candidates.push(node);

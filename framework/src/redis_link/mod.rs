@@ -10,7 +10,9 @@
 //! | `hosts.rs` | which of several servers a name belongs to |
 //! | `address.rs`, `connect_error.rs` | one address, and one attempt to connect; why it failed |
 //! | `tls.rs`, `without_tls.rs` | TLS by rustls; what replaces it without the feature `redis-tls` |
-//! | `link.rs` | the connection that is replaced whenever it is lost |
+//! | `link.rs`, `supervisor.rs` | the connection that is replaced whenever it is lost; what replaces it |
+//! | `state.rs` | whether there is a connection, and how the previous one was lost |
+//! | `liveness.rs` | whether a connection still works |
 //! | `fault.rs` | what a failed command says of its connection |
 //! | `stream.rs` | the byte stream of one connection: time of the last read, and back-pressure |
 //! | `framing.rs` | where the values in it begin and end, and the bound on their size |
@@ -26,10 +28,13 @@ mod fault;
 mod framing;
 mod hosts;
 mod link;
+mod liveness;
 mod newest;
 mod place;
 mod repeat;
+mod state;
 mod stream;
+mod supervisor;
 #[cfg_attr(not(feature = "redis-tls"), path = "without_tls.rs")]
 mod tls;
 mod topology;
@@ -41,9 +46,11 @@ pub(crate) use self::{
     fault::{Fault, error_text},
     framing::MAX_VALUE,
     hosts::Hosts,
-    link::{LONGEST_UNSEEN, Link, LinkSettings, Loss, Server, State, Up, are_two_runs},
+    link::Link,
     place::Place,
     repeat::Repeat,
+    state::{Loss, Server, State, Up, are_two_runs},
     stream::{Inbox, NoInbox},
+    supervisor::{LONGEST_UNSEEN, LinkSettings},
     url::places,
 };

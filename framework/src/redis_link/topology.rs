@@ -1,52 +1,75 @@
 //! What the nodes of a Cluster say of its slots, and which of them know the newest.
 
 use redis::{RedisError, Value};
-use std::{mem, ops::RangeInclusive, time::Duration};
+use std::{collections::HashMap, mem, ops::RangeInclusive, time::Duration};
 use tokio::time::Instant;
 
 /// How long an answer that no node confirms counts as newer than what others say: they agree within
 /// seconds. A Cluster that was set up anew begins to count again.
 const REMEMBERED: Duration = Duration::from_secs(10);
 
+/// The number of answers that are remembered beside each other, each newer than the others for some
+/// slots.
+const MOST_ANSWERS: usize = 16;
+
 /// The answer of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Topology {
-    pub(super) primaries: Vec<Primary>,
-    /// The highest configuration epoch of a node that this one knows. The replica that takes over
-    /// gets the highest of all, so a node with a lower one has not heard of it yet.
-    epoch: u64,
+    primaries: Vec<Primary>,
 }
 
 /// A primary and some of its slots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Primary {
-    pub(super) slots: RangeInclusive<u16>,
+    slots: RangeInclusive<u16>,
     pub(super) host: String,
     pub(super) port: u16,
+    /// The configuration epoch of the primary. The replica that takes over its slots gets a higher
+    /// one, so a node that names a primary with a lower one has not heard of that.
+    epoch: u64,
 }
 
-/// The newest answer of any node.
+/// The newest answers of all nodes.
+///
+/// Two fail-overs may be known to different nodes, so each slot is looked up by itself.
 #[derive(Default)]
 pub(super) struct NewestTopology {
-    topology: Topology,
-    confirmed_at: Option<Instant>,
+    /// With the times at which they were given.
+    answers: Vec<(Topology, Instant)>,
 }
 
 impl NewestTopology {
-    /// Records the answer of a node; returns whether it is as new as that of any other node.
+    /// Records the answer of a node; returns whether it is, for all slots, as new as those of other
+    /// nodes.
     pub(super) fn record(&mut self, answer: Topology, now: Instant) -> bool {
-        let is_older = answer.epoch < self.topology.epoch;
         let is_remembered = |at: Instant| now.duration_since(at) < REMEMBERED;
-        if is_older && self.confirmed_at.is_some_and(is_remembered) {
-            return false;
+        let mut before = mem::take(&mut self.answers);
+        before.retain(|(other, at)| is_remembered(*at) && *other != answer);
+        let is_newest = !before
+            .iter()
+            .any(|(other, _)| other.is_newer_somewhere(&answer));
+        // Of two with equal epochs, the last one counts.
+        before.retain(|(other, _)| other.is_newer_somewhere(&answer));
+        self.answers = before;
+        if self.answers.len() == MOST_ANSWERS {
+            self.answers.remove(0);
         }
-        self.topology = answer;
-        self.confirmed_at = Some(now);
-        true
+        self.answers.push((answer, now));
+        is_newest
     }
 
-    pub(super) fn primaries(&self) -> &[Primary] {
-        &self.topology.primaries
+    /// Returns the primary that has a slot.
+    pub(super) fn primary_of(&self, slot: u16) -> Option<&Primary> {
+        self.primaries()
+            .filter(|primary| primary.slots.contains(&slot))
+            .max_by_key(|primary| primary.epoch)
+    }
+
+    /// Returns all primaries that a remembered answer names, the newest answer last.
+    pub(super) fn primaries(&self) -> impl Iterator<Item = &Primary> {
+        self.answers
+            .iter()
+            .flat_map(|(answer, _)| &answer.primaries)
     }
 }
 
@@ -56,26 +79,46 @@ impl Topology {
         !self.primaries.is_empty()
     }
 
+    /// Returns whether it names a newer primary than `other` for a slot.
+    fn is_newer_somewhere(&self, other: &Self) -> bool {
+        self.primaries.iter().any(|primary| {
+            let mut others = other.primaries.iter();
+            others.any(|other| primary.overlaps(other) && primary.epoch > other.epoch)
+        })
+    }
+
     /// Reads the replies to CLUSTER SLOTS and CLUSTER NODES.
     ///
     /// The first has, for each range of slots, its ends, its primary, and its replicas. A node
     /// without a host is that one which replied. The other one has a line for each node, whose
-    /// seventh word is the epoch; a user that may not ask for it gets none.
+    /// first word is its id, and whose seventh is its epoch; a user that may not ask for it gets
+    /// none.
     pub(super) fn read(
         slots: Value,
         nodes: Option<&str>,
         own_host: &str,
     ) -> Result<Self, RedisError> {
-        let epochs = nodes.unwrap_or_default().lines();
-        let epochs = epochs.filter_map(|line| line.split(' ').nth(6)?.parse().ok());
+        let epochs = nodes.unwrap_or_default().lines().filter_map(|line| {
+            let mut words = line.split(' ');
+            Some((words.next()?, words.nth(5)?.parse().ok()?))
+        });
         Ok(Self {
-            primaries: primaries(slots, own_host)?,
-            epoch: epochs.max().unwrap_or(0),
+            primaries: primaries(slots, &epochs.collect(), own_host)?,
         })
     }
 }
 
-fn primaries(answer: Value, own_host: &str) -> Result<Vec<Primary>, RedisError> {
+impl Primary {
+    fn overlaps(&self, other: &Self) -> bool {
+        self.slots.start() <= other.slots.end() && other.slots.start() <= self.slots.end()
+    }
+}
+
+fn primaries(
+    answer: Value,
+    epochs: &HashMap<&str, u64>,
+    own_host: &str,
+) -> Result<Vec<Primary>, RedisError> {
     let ranges: Vec<Vec<Value>> = redis::from_redis_value(answer)?;
     let ranges = ranges.into_iter().map(|range| {
         let mut parts = range.into_iter().map(Some).collect::<Vec<_>>();
@@ -87,10 +130,13 @@ fn primaries(answer: Value, own_host: &str) -> Result<Vec<Primary>, RedisError> 
         let host: Option<String> = redis::from_redis_value(node.next().unwrap_or(Value::Nil))?;
         let port = number(node.next().unwrap_or(Value::Nil))?;
         let host = host.filter(|host| !host.is_empty() && host != "?");
+        let id: Option<String> = redis::from_redis_value(node.next().unwrap_or(Value::Nil))?;
+        let epoch = id.and_then(|id| epochs.get(id.as_str()).copied());
         Ok(Primary {
             slots: first..=last,
             host: host.unwrap_or_else(|| own_host.to_owned()),
             port,
+            epoch: epoch.unwrap_or(0),
         })
     });
     ranges.collect()
@@ -115,55 +161,58 @@ mod tests {
         Value::BulkString(text.into())
     }
 
-    fn node(host: Value, port: i64) -> Value {
-        Value::Array(vec![
-            host,
-            Value::Int(port),
-            text("id"),
-            Value::Array(vec![]),
-        ])
+    fn node(host: Value, port: i64, id: &str) -> Value {
+        Value::Array(vec![host, Value::Int(port), text(id), Value::Array(vec![])])
     }
 
     #[test]
-    fn the_primaries_of_all_slots_are_read() {
+    fn the_primaries_of_all_slots_are_read_with_their_epochs() {
         let answer = Value::Array(vec![
             Value::Array(vec![
                 Value::Int(0),
                 Value::Int(5460),
-                node(text("10.0.0.1"), 6379),
-                node(text("10.0.0.4"), 6379),
+                node(text("10.0.0.1"), 6379, "07c3"),
+                node(text("10.0.0.4"), 6379, "292f"),
             ]),
             Value::Array(vec![
                 Value::Int(5461),
                 Value::Int(16383),
-                node(Value::Nil, 7000),
+                node(Value::Nil, 7000, "67ed"),
             ]),
         ]);
+        let nodes = "\
+            07c3 10.0.0.1:6379@16379,a.example myself,master - 0 0 3 connected 0-5460 [5461->-67ed]\n\
+            67ed 10.0.0.2:6379@16379 master - 0 1426238316232 12 connected 5461-16383\n\
+            292f 10.0.0.3:6379@16379 slave 67ed 0 1426238318243 4 connected\n";
 
-        let expected = |slots, host: &str, port| Primary {
-            slots,
-            host: host.to_owned(),
-            port,
-        };
-        assert_eq!(
-            primaries(answer, "10.0.0.9").unwrap(),
-            [
-                expected(0..=5460, "10.0.0.1", 6379),
-                expected(5461..=16383, "10.0.0.9", 7000)
-            ]
-        );
+        for (nodes, epochs) in [
+            (Some(nodes), [3, 12]),
+            (Some("malformed\n\n"), [0, 0]),
+            (None, [0, 0]),
+        ] {
+            let read = Topology::read(answer.clone(), nodes, "10.0.0.9").unwrap();
+            assert_eq!(
+                read.primaries,
+                [
+                    primary(0..=5460, "10.0.0.1", epochs[0]),
+                    Primary {
+                        port: 7000,
+                        ..primary(5461..=16383, "10.0.0.9", epochs[1])
+                    }
+                ]
+            );
+        }
     }
 
     #[test]
     fn an_unexpected_answer_is_an_error() {
         for answer in [
-            Value::Nil,
             text("x"),
             Value::Array(vec![Value::Array(vec![Value::Int(0)])]),
             Value::Array(vec![Value::Array(vec![
                 Value::Int(-1),
                 Value::Int(99_999),
-                node(text("a"), 1),
+                node(text("a"), 1, "id"),
             ])]),
             Value::Array(vec![Value::Array(vec![
                 Value::Int(0),
@@ -171,35 +220,23 @@ mod tests {
                 Value::Array(vec![]),
             ])]),
         ] {
-            let read = primaries(answer.clone(), "a");
-            assert!(
-                read.is_err() || answer == Value::Nil,
-                "{answer:?}: {read:?}"
-            );
+            let read = Topology::read(answer.clone(), None, "a");
+            assert!(read.is_err(), "{answer:?}: {read:?}");
         }
     }
 
-    #[test]
-    fn the_epoch_is_that_of_the_newest_node() {
-        let nodes = "\
-            07c3 10.0.0.1:6379@16379,a.example myself,master - 0 0 3 connected 0-5460 [5461->-67ed]\n\
-            67ed 10.0.0.2:6379@16379 master - 0 1426238316232 12 connected 5461-16383\n\
-            292f 10.0.0.3:6379@16379 slave 67ed 0 1426238318243 4 connected\n";
-        for (nodes, expected) in [(Some(nodes), 12), (Some("malformed\n\n"), 0), (None, 0)] {
-            let read = Topology::read(Value::Array(vec![]), nodes, "a");
-            assert_eq!(read.unwrap().epoch, expected);
-        }
-    }
-
-    fn topology(host: &str, epoch: u64) -> Topology {
-        let primary = Primary {
-            slots: 0..=16383,
+    fn primary(slots: RangeInclusive<u16>, host: &str, epoch: u64) -> Primary {
+        Primary {
+            slots,
             host: host.to_owned(),
             port: 6379,
-        };
-        Topology {
-            primaries: vec![primary],
             epoch,
+        }
+    }
+
+    fn topology(primaries: impl IntoIterator<Item = Primary>) -> Topology {
+        Topology {
+            primaries: primaries.into_iter().collect(),
         }
     }
 
@@ -210,28 +247,66 @@ mod tests {
         let start = Instant::now();
         let later = REMEMBERED - Duration::from_millis(1);
 
-        for (answer, at, is_believed) in [
-            (topology("a", 5), Duration::ZERO, true),
-            (topology("b", 6), Duration::ZERO, true),
-            (topology("a", 5), later, false),
-            (topology("b", 6), later, true),
-            (topology("c", 6), later, true),
-            (
-                topology("a", 5),
-                later + REMEMBERED - Duration::from_millis(1),
-                false,
-            ),
-            (topology("a", 5), later + REMEMBERED, true),
+        for (host, epoch, at, is_believed) in [
+            ("a", 5, Duration::ZERO, true),
+            ("b", 6, Duration::ZERO, true),
+            ("a", 5, later, false),
+            ("b", 6, later, true),
+            ("c", 6, later, true),
+            ("a", 5, later * 2, false),
+            ("a", 5, later + REMEMBERED, true),
         ] {
-            let before = newest.primaries().to_vec();
-            let recorded = newest.record(answer.clone(), start + at);
-            assert_eq!(recorded, is_believed, "{answer:?} at {at:?}");
+            let before = newest.primary_of(7).map(|primary| primary.host.clone());
+            let answer = topology([primary(0..=16383, host, epoch)]);
+            assert_eq!(
+                newest.record(answer, start + at),
+                is_believed,
+                "{host} at {at:?}"
+            );
             let expected = if is_believed {
-                answer.primaries
+                Some(host)
             } else {
-                before
+                before.as_deref()
             };
-            assert_eq!(newest.primaries(), expected);
+            assert_eq!(newest.primary_of(7).map(|primary| &*primary.host), expected);
         }
+    }
+
+    #[test]
+    fn two_fail_overs_that_two_nodes_have_heard_of_are_both_known() {
+        let mut newest = NewestTopology::default();
+        let now = Instant::now();
+        let (low, high) = (0..=8191, 8192..=16383);
+        let first = topology([primary(low.clone(), "a2", 8), primary(high.clone(), "b", 2)]);
+        let second = topology([primary(low.clone(), "a", 1), primary(high.clone(), "b2", 7)]);
+        let both = topology([primary(low, "a2", 8), primary(high, "b2", 7)]);
+        let host_of = |newest: &NewestTopology, slot| newest.primary_of(slot).unwrap().host.clone();
+
+        assert!(newest.record(first.clone(), now));
+        for answer in [second, first] {
+            assert!(!newest.record(answer, now));
+            assert_eq!(
+                (&*host_of(&newest, 7), &*host_of(&newest, 9000)),
+                ("a2", "b2")
+            );
+        }
+        assert!(newest.record(both, now));
+        assert_eq!(newest.answers.len(), 1);
+        assert_eq!(
+            (&*host_of(&newest, 7), &*host_of(&newest, 9000)),
+            ("a2", "b2")
+        );
+    }
+
+    #[test]
+    fn answers_are_bounded_however_often_the_nodes_disagree() {
+        let mut newest = NewestTopology::default();
+        let now = Instant::now();
+        for number in 0..1000_u16 {
+            let slots = number * 2..=number * 2 + 1;
+            newest.record(topology([primary(slots, "a", 1)]), now);
+            newest.record(topology([primary(0..=16383, "b", 0)]), now);
+        }
+        assert!(newest.answers.len() <= MOST_ANSWERS);
     }
 }

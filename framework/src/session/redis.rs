@@ -15,6 +15,8 @@ use tokio::time::{sleep, timeout};
 
 /// Timeout of a command. Redis usually replies in well under a millisecond.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The largest session, in bytes of JSON: each request reads it.
+const MAX_SESSION: usize = 1024 * 1024;
 /// The pause before a command is sent again while a fail-over is under way.
 const NOT_YET: Duration = Duration::from_millis(50);
 /// How long a connection may receive nothing, not even the reply to a ping, before it is replaced.
@@ -39,6 +41,8 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// for, within 2 s; the store reconnects for as long
 /// as it exists. A command that a server refuses because another one has become the primary, and
 /// those that come before the store has found that one, are sent to it, within 2 s.
+///
+/// A session of more than 1 MiB of JSON is not saved: the request fails with an error that says so.
 #[derive(Clone)]
 pub struct RedisStore {
     /// One, or one for each shard of a Cluster.
@@ -102,6 +106,12 @@ impl RedisStore {
         };
         let json = serde_json::to_vec(&stored)
             .map_err(|error| session_store::Error::Encode(error.to_string()))?;
+        if json.len() > MAX_SESSION {
+            return Err(session_store::Error::Encode(format!(
+                "the session has {} bytes of JSON, and may have {MAX_SESSION}: store large values elsewhere, and their ids in the session",
+                json.len()
+            )));
+        }
         let left = record.expiry_date - OffsetDateTime::now_utc();
         let (key, link) = self.key(&record.id);
         let mut command = redis::cmd("SET");

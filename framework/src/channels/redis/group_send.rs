@@ -23,9 +23,9 @@ pub(super) async fn group_send(
     names: &Names,
     group: &GroupName,
     envelope: &Envelope,
+    deadline: Instant,
 ) -> Result<()> {
     let host = &hosts[names.host_of_group(group)];
-    let deadline = host.publisher.deadline();
     let members = current_members(host, names, group, deadline).await?;
     let mut by_host = vec![Vec::new(); hosts.len()];
     for member in members {

@@ -200,7 +200,8 @@ impl ChannelLayer for RedisChannelLayer {
         match self.wire {
             Wire::PubSub if !channel.is_worker_queue() || is_python_consumer(channel) => {
                 let host = &self.hosts[self.names.host_of(channel)];
-                publish::send(host, &self.coding, channel, &envelope).await
+                let deadline = host.publisher.deadline();
+                publish::send(host, &self.coding, channel, &envelope, deadline).await
             }
             Wire::Queue if !channel.is_worker_queue() => {
                 let queues = &self.hosts[self.names.host_of(channel)].queues;
@@ -250,11 +251,14 @@ impl ChannelLayer for RedisChannelLayer {
     }
 
     async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()> {
-        if self.wire == Wire::Queue {
-            return group_send(&self.hosts, &self.names, group, &envelope).await;
-        }
         let host = &self.hosts[self.names.host_of_group(group)];
-        publish::group_send(host, &self.coding, group, &envelope).await
+        let deadline = host.publisher.deadline();
+        match self.wire {
+            Wire::PubSub => {
+                publish::group_send(host, &self.coding, group, &envelope, deadline).await
+            }
+            Wire::Queue => group_send(&self.hosts, &self.names, group, &envelope, deadline).await,
+        }
     }
 
     async fn members(&self, group: &GroupName) -> Result<u64> {

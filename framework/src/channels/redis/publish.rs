@@ -3,7 +3,7 @@
 use super::{
     coding::{Coding, Recipients},
     host::Host,
-    publisher::{Command, Fate, Publisher},
+    publisher::{Command, Fate},
     received::Received,
 };
 use crate::{
@@ -14,16 +14,18 @@ use crate::{
 };
 use bytes::Bytes;
 use redis::RedisResult;
+use tokio::time::Instant;
 
 /// Publishes an event for a group.
 ///
 /// # Errors
-/// Those of [`Publisher::send`], and [`ErrorKind::Codec`](crate::ErrorKind::Codec).
+/// Those of [`Publisher::send`](super::publisher::Publisher::send), and [`ErrorKind::Codec`](crate::ErrorKind::Codec).
 pub(super) async fn group_send(
     host: &Host,
     coding: &Coding,
     group: &GroupName,
     envelope: &Envelope,
+    deadline: Instant,
 ) -> Result<()> {
     let publication = Publication {
         is_sharded: host.names.are_sharded(),
@@ -31,18 +33,19 @@ pub(super) async fn group_send(
         event: coding.encode_published(envelope)?,
         is_subscribed_here: host.subscriptions.is_active(group),
     };
-    publication.publish(&host.publisher).await
+    host.publisher.send(&publication, deadline).await
 }
 
 /// Publishes an event for one channel.
 ///
 /// # Errors
-/// Those of [`Publisher::send`], and [`ErrorKind::Codec`](crate::ErrorKind::Codec).
+/// Those of [`Publisher::send`](super::publisher::Publisher::send), and [`ErrorKind::Codec`](crate::ErrorKind::Codec).
 pub(super) async fn send(
     host: &Host,
     coding: &Coding,
     channel: &ChannelName,
     envelope: &Envelope,
+    deadline: Instant,
 ) -> Result<()> {
     let is_sharded = host.names.are_sharded();
     let (name, event) = if is_sharded {
@@ -57,7 +60,7 @@ pub(super) async fn send(
         event,
         is_subscribed_here: host.names.is_own(channel),
     };
-    publication.publish(&host.publisher).await
+    host.publisher.send(&publication, deadline).await
 }
 
 struct Publication<'a> {
@@ -66,12 +69,6 @@ struct Publication<'a> {
     event: Bytes,
     /// Whether this process is subscribed to the channel.
     is_subscribed_here: bool,
-}
-
-impl Publication<'_> {
-    async fn publish(&self, publisher: &Publisher) -> Result<()> {
-        publisher.send(self, publisher.deadline()).await
-    }
 }
 
 impl Command for Publication<'_> {

@@ -1,10 +1,10 @@
-//! Topics: a stream of the last events, and a hash with the place of the topic, changed by scripts.
+//! Topics: a stream of the last events, and a hash with the position of the topic, changed by scripts.
 //!
 //! | key | contains |
 //! | --- | --- |
 //! | `asgi:topic:<name>` | the stream of the last events |
-//! | `asgi:topic:<name>:place` | the offset `o`, the epoch `e`, the run of Redis `r` that it was last used in, the time `t` when expiries are next set |
-//! | `asgi:topic:<name>:once:<key>` | the place of the event with this idempotency key |
+//! | `asgi:topic:<name>:position` | the offset `o`, the epoch `e`, the run of Redis `r` that it was last used in, the time `t` when expiries are next set |
+//! | `asgi:topic:<name>:once:<key>` | the position of the event with this idempotency key |
 //!
 //! With pub/sub and without encryption, one script numbers an event, stores it and publishes it.
 //! Otherwise the event is sent after it was stored, with its number; receivers read what an event
@@ -23,24 +23,24 @@ use super::{
 use crate::{
     channels::{
         Envelope, Position, TopicHistory, TopicPost, TopicQuery,
-        local_topics::{KEY_AGE, PLACE_AGE},
+        local_topics::{KEY_AGE, POSITION_AGE},
         position::fresh_epoch,
     },
-    error::{BoxError, Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
     name::GroupName,
     redis_link::Up,
 };
 use redis::{RedisResult, aio::MultiplexedConnection};
 use sha1::{Digest, Sha1};
 use std::{sync::LazyLock, time::Duration};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 /// Finds the epoch of a topic. It begins a new one if there is none, and if Redis was restarted or
 /// replaced since the topic was last used, because then the last events may be lost: unless this is
 /// the same server, and it has restored them from its append-only file.
-const PLACE: &str = "\
-local call, stream, place = redis.call, KEYS[1], KEYS[2]
-local known = call('HMGET', place, 'e', 'r', 't')
+const POSITION: &str = "\
+local call, stream, position = redis.call, KEYS[1], KEYS[2]
+local known = call('HMGET', position, 'e', 'r', 't')
 local epoch, due = known[1], known[3]
 if not epoch or known[2] ~= ARGV[1] and ARGV[1] ~= '' then
   local is_kept = epoch and call('INFO', 'persistence'):find('aof_enabled:1', 1, true)
@@ -48,7 +48,7 @@ if not epoch or known[2] ~= ARGV[1] and ARGV[1] ~= '' then
     local role = call('INFO', 'replication')
     is_kept = role:find('role:master', 1, true) and role:find('second_repl_offset:-1', 1, true)
   end
-  if is_kept then call('HSET', place, 'r', ARGV[1]) else BEGIN end
+  if is_kept then call('HSET', position, 'r', ARGV[1]) else BEGIN end
 end
 ";
 
@@ -56,10 +56,10 @@ end
 const BEGIN: &str = "\
 epoch, due = ARGV[2], ''
 call('DEL', stream)
-call('HSET', place, 'o', 0, 'e', epoch, 'r', ARGV[1], 't', due)
-call('PEXPIRE', place, ARGV[3])";
+call('HSET', position, 'o', 0, 'e', epoch, 'r', ARGV[1], 't', due)
+call('PEXPIRE', position, ARGV[3])";
 
-/// Numbers an event, stores it, and publishes it if there is a command for it. Returns the place of
+/// Numbers an event, stores it, and publishes it if there is a command for it. Returns the position of
 /// the event, or of the one with the same key.
 ///
 /// Expiries are renewed when an eighth of the age has passed, and the stream is trimmed by whole
@@ -70,7 +70,7 @@ if KEYS[3] then
   local before = call('GET', KEYS[3])
   if before and before:match(':(%w+)$') == epoch then return before end
 end
-local at = call('HINCRBY', place, 'o', 1) .. ':' .. epoch
+local at = call('HINCRBY', position, 'o', 1) .. ':' .. epoch
 local event = ARGV[10]
 if ARGV[9] == '1' then
   event = ARGV[8] .. string.char(217, #at) .. at .. event
@@ -81,8 +81,8 @@ local id = call('XADD', stream, 'MAXLEN', '~', ARGV[4], '*', 'e', event)
 if id > due then
   local now, age = tonumber(id:match('^%d+')), tonumber(ARGV[5])
   call('PEXPIRE', stream, math.ceil(age * 1.25))
-  call('PEXPIRE', place, ARGV[3])
-  call('HSET', place, 't', string.format('%.0f', now + age / 8))
+  call('PEXPIRE', position, ARGV[3])
+  call('HSET', position, 't', string.format('%.0f', now + age / 8))
   redis.pcall('XTRIM', stream, 'MINID', string.format('%.0f', now - age))
 end
 if KEYS[3] then call('SET', KEYS[3], at, 'PX', ARGV[11]) end
@@ -93,7 +93,7 @@ return at";
 /// first: one, and more of them as long as they have no more than so many bytes together. If a
 /// process has received an event that Redis does not know, Redis has lost some.
 const READ: &str = "\
-local offset = tonumber(call('HGET', place, 'o')) or 0
+local offset = tonumber(call('HGET', position, 'o')) or 0
 local since, limit = tonumber(ARGV[4]), tonumber(ARGV[6])
 local missed = since and ARGV[5] == epoch and offset - since
 if missed and missed < 0 and ARGV[8] == '1' then
@@ -127,7 +127,7 @@ struct Script {
 
 impl Script {
     fn new(action: &str) -> Self {
-        let text = [PLACE, action].concat().replace("BEGIN", BEGIN);
+        let text = [POSITION, action].concat().replace("BEGIN", BEGIN);
         let digest = Sha1::digest(&text);
         let hash = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         Self { text, hash }
@@ -159,20 +159,20 @@ impl Script {
 /// The names of a topic's keys.
 struct Keys {
     stream: String,
-    place: String,
+    position: String,
 }
 
 impl Keys {
     fn of(topic: &GroupName, names: &Names) -> Self {
         let stream = names.of_topic(topic);
         Self {
-            place: format!("{stream}:place"),
+            position: format!("{stream}:position"),
             stream,
         }
     }
 }
 
-/// Stores an event of a topic and sends it to the members; returns its place.
+/// Stores an event of a topic and sends it to the members; returns its position.
 ///
 /// # Errors
 /// Those of [`Publisher::send`](super::publisher::Publisher::send), and [`ErrorKind::Codec`].
@@ -210,7 +210,7 @@ pub(super) async fn send(
     let deadline = host.publisher.deadline();
     let position: Position = loop {
         match host.publisher.send(&append, deadline).await {
-            Ok(place) => break place.parse()?,
+            Ok(position) => break position.parse()?,
             // The key makes it safe to send it again.
             Err(error)
                 if error.kind() == ErrorKind::Unconfirmed
@@ -221,26 +221,20 @@ pub(super) async fn send(
     };
     if !is_published {
         let envelope = post.envelope().clone().at(&position);
-        let publishing = async {
-            match wire {
-                Wire::PubSub => publish::group_send(host, coding, topic, &envelope).await,
-                Wire::Queue => group_send::group_send(hosts, names, topic, &envelope).await,
-            }
+        let published = match wire {
+            Wire::PubSub => publish::group_send(host, coding, topic, &envelope, deadline).await,
+            Wire::Queue => group_send::group_send(hosts, names, topic, &envelope, deadline).await,
         };
-        let unsent = |source: BoxError| {
+        published.map_err(|error| {
             let message =
                 "the event is stored, but may not have been sent to all members of the topic";
-            Error::new(ErrorKind::Unconfirmed, message).with_source(source)
-        };
-        let published = timeout_at(deadline, publishing).await;
-        published
-            .map_err(|late| unsent(late.into()))?
-            .map_err(|error| unsent(error.into()))?;
+            Error::new(ErrorKind::Unconfirmed, message).with_source(error)
+        })?;
     }
     Ok(position)
 }
 
-/// Returns the place of a topic, and its last events.
+/// Returns the position of a topic, and its last events.
 ///
 /// # Errors
 /// [`ErrorKind::Layer`] if Redis does not return it in time or refuses.
@@ -313,7 +307,7 @@ impl Command for Append {
         let Self {
             keys, once, parts, ..
         } = self;
-        let mut names = vec![&*keys.stream, &*keys.place];
+        let mut names = vec![&*keys.stream, &*keys.position];
         names.extend(once.as_deref());
         let common = Common::new(up, self.age);
         let [events, age, window] = [
@@ -380,7 +374,7 @@ impl Command for Read<'_> {
             flag(query.is_received),
             room.as_bytes(),
         ];
-        let names = [&*keys.stream, &*keys.place];
+        let names = [&*keys.stream, &*keys.position];
         READ_SCRIPT
             .run(&names, &arguments, &mut up.connection)
             .await
@@ -397,7 +391,7 @@ struct Common {
     run: String,
     /// The epoch, if a new one begins.
     epoch: String,
-    /// How long the place is kept, in ms.
+    /// How long the position is kept, in ms.
     kept: String,
 }
 
@@ -406,7 +400,7 @@ impl Common {
         Self {
             run: up.run_id.as_deref().unwrap_or_default().to_owned(),
             epoch: fresh_epoch(),
-            kept: age.saturating_add(PLACE_AGE).as_millis().to_string(),
+            kept: age.saturating_add(POSITION_AGE).as_millis().to_string(),
         }
     }
 }

@@ -27,7 +27,7 @@ const MOST_READS: u8 = 2;
 /// The topics that the owner of a mailbox has resumed.
 #[derive(Default)]
 pub(in crate::channels) struct Merge {
-    topics: HashMap<GroupName, Place>,
+    topics: HashMap<GroupName, Resumed>,
     /// What was read, and is still to be received.
     backlog: VecDeque<Envelope>,
     /// The live event that does not follow, while what is before it is read.
@@ -40,7 +40,7 @@ pub(in crate::channels) struct Merge {
 }
 
 /// How far the owner has come in a topic.
-struct Place {
+struct Resumed {
     /// The number of the resume, so that a reading from before it is ignored.
     resume: u64,
     at: Position,
@@ -86,7 +86,7 @@ enum Fit {
     Gap,
 }
 
-impl Place {
+impl Resumed {
     fn fit(&self, position: &Position) -> Fit {
         if self.is_open || self.at.until(position) == Some(1) {
             return Fit::Next;
@@ -132,14 +132,14 @@ impl Merge {
         self.backlog.extend(events);
         self.tell(topic, &position, all);
         self.resumes += 1;
-        let place = Place {
+        let resumed = Resumed {
             resume: self.resumes,
             read_until: position.offset(),
             at: position,
             is_open: false,
             read,
         };
-        self.topics.insert(topic.clone(), place);
+        self.topics.insert(topic.clone(), resumed);
     }
 
     /// Handles that the owner has left a topic: it receives nothing of it any more, neither what
@@ -169,8 +169,8 @@ impl Merge {
     /// Takes what was read for gaps. A gap that history does not fill is told.
     pub(in crate::channels) fn fill(&mut self, filled: Filling) {
         for (Source { topic, resume }, recovery) in filled.filled {
-            let place = self.topics.get_mut(&topic);
-            let Some(place) = place.filter(|place| place.resume == resume) else {
+            let resumed = self.topics.get_mut(&topic);
+            let Some(resumed) = resumed.filter(|resumed| resumed.resume == resume) else {
                 continue;
             };
             match recovery {
@@ -180,8 +180,8 @@ impl Merge {
                         events,
                         all,
                     } = recovery;
-                    place.read_until = position.offset();
-                    place.reach(position.clone());
+                    resumed.read_until = position.offset();
+                    resumed.reach(position.clone());
                     self.backlog.extend(events);
                     if !all {
                         self.tell(&topic, &position, false);
@@ -194,8 +194,8 @@ impl Merge {
                         error = %format_args!("{error:#}"),
                         "cannot read what was missed of a topic; its consumers are told of a gap"
                     );
-                    place.is_open = true;
-                    let position = place.at.clone();
+                    resumed.is_open = true;
+                    let position = resumed.at.clone();
                     self.tell(&topic, &position, false);
                 }
             }
@@ -214,7 +214,8 @@ impl Merge {
             self.left.retain(|_, last| *last >= number);
         }
         let topic = envelope.group().filter(|_| envelope.position().is_some());
-        let Some((topic, place)) = topic.and_then(|topic| self.topics.get_key_value(topic)) else {
+        let Some((topic, resumed)) = topic.and_then(|topic| self.topics.get_key_value(topic))
+        else {
             return match topic.is_some_and(|topic| self.left.contains_key(topic)) {
                 true => Merged::Continue,
                 false => Merged::Deliver(envelope),
@@ -222,7 +223,7 @@ impl Merge {
         };
         self.merge(Held {
             topic: topic.clone(),
-            resume: place.resume,
+            resume: resumed.resume,
             envelope,
             reads: 0,
         })
@@ -235,19 +236,19 @@ impl Merge {
             envelope,
             reads,
         } = held;
-        let place = self.topics.get_mut(&topic);
-        let place = place.filter(|place| place.resume == resume);
-        let (Some(place), Some(position)) = (place, envelope.position()) else {
+        let resumed = self.topics.get_mut(&topic);
+        let resumed = resumed.filter(|resumed| resumed.resume == resume);
+        let (Some(resumed), Some(position)) = (resumed, envelope.position()) else {
             return Merged::Continue;
         };
-        match place.fit(position) {
+        match resumed.fit(position) {
             Fit::Received => Merged::Continue,
             Fit::Next => {
-                place.reach(position.clone());
+                resumed.reach(position.clone());
                 Merged::Deliver(envelope.in_topic(&topic))
             }
             Fit::Gap if reads < MOST_READS => {
-                self.filling = Some(Filling::new(vec![place.read(&topic)]));
+                self.filling = Some(Filling::new(vec![resumed.read(&topic)]));
                 self.held = Some(Held {
                     topic,
                     resume,
@@ -258,7 +259,7 @@ impl Merge {
             }
             // The history does not have what is before it.
             Fit::Gap => {
-                place.reach(position.clone());
+                resumed.reach(position.clone());
                 let before = position.with_offset(position.offset().saturating_sub(1));
                 self.tell(&topic, &before, false);
                 self.backlog.push_back(envelope.in_topic(&topic));
@@ -273,7 +274,7 @@ impl Merge {
             return;
         }
         let topics = self.topics.iter();
-        let readings = topics.map(|(topic, place)| place.read(topic));
+        let readings = topics.map(|(topic, resumed)| resumed.read(topic));
         self.filling = Some(Filling::new(readings.collect()));
     }
 

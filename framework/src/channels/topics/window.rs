@@ -70,9 +70,9 @@ impl Window {
             let Some(offset) = offset.filter(|offset| *offset > 0) else {
                 continue;
             };
-            let place = position.with_offset(offset);
+            let position = position.with_offset(offset);
             let at = now.checked_sub(age).unwrap_or(now);
-            window.add(at, in_topic(topic, &place, &envelope));
+            window.add(at, in_topic(topic, &position, &envelope));
         }
         window
     }
