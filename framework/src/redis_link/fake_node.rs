@@ -84,6 +84,7 @@ fn reply(words: &[String], own_port: u16, (port, epoch): (u16, u64)) -> String {
     let text = |text: String| format!("${}\r\n{text}\r\n", text.len());
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     match words[..] {
+        ["PING", number] => text(number.to_owned()),
         ["HELLO", ..] => "%0\r\n".to_owned(),
         ["INFO", ..] => text(format!("redis_version:7.0.0\r\nrun_id:{own_port}\r\n")),
         ["ROLE"] if port == own_port => "*1\r\n$6\r\nmaster\r\n".to_owned(),

@@ -1,17 +1,22 @@
 //! Whether a connection to Redis still works.
 
 use super::{framing::Malformed, stream::Activity};
-use redis::aio::MultiplexedConnection;
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use redis::{Value, aio::MultiplexedConnection};
 use std::{fmt, time::Duration};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// How long a connection may be silent before it is pinged.
 const PING_EVERY: Duration = Duration::from_secs(2);
+/// How often a connection that is not silent is pinged, to check that replies belong to their
+/// commands.
+const CHECK_EVERY: Duration = Duration::from_secs(30);
 /// How long bytes may arrive that make no whole value, besides the time that they take at
 /// [`SLOWEST`].
 const UNDECODED: Duration = Duration::from_secs(30);
 /// The bytes a second of the slowest network on which a large value is awaited: one megabit.
 const SLOWEST: u64 = 128 * 1024;
+
 /// How a connection was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Lost {
@@ -22,6 +27,8 @@ pub(super) enum Lost {
     Malformed(Malformed),
     /// Bytes arrive, but no whole value.
     Stuck,
+    /// A reply is that to another command.
+    Shifted,
 }
 
 impl fmt::Display for Lost {
@@ -32,6 +39,9 @@ impl fmt::Display for Lost {
             Self::Malformed(malformed) => malformed.fmt(f),
             Self::Stuck => f.write_str(
                 "bytes arrive, but no whole reply for 30 s: the network is slower than 128 KiB/s, or something on the way has changed the data",
+            ),
+            Self::Shifted => f.write_str(
+                "a reply belongs to another command: a proxy on the way has lost or added one",
             ),
         }
     }
@@ -54,11 +64,9 @@ pub(super) async fn lost(
         activity.ended().await;
         activity.malformed().map_or(Lost::Closed, Lost::Malformed)
     };
+    let mut pings = FuturesUnordered::new();
+    let (mut pinged_at, mut number) = (Instant::now(), 0_u64);
     loop {
-        tokio::select! {
-            end = ended() => return end,
-            () = sleep(PING_EVERY) => {}
-        }
         let silent = activity.last_received().elapsed();
         if silent >= silence {
             return Lost::Silent;
@@ -66,17 +74,34 @@ pub(super) async fn lost(
         if is_stuck(activity.last_value().elapsed(), activity.arrived(), silence) {
             return Lost::Stuck;
         }
-        if silent < PING_EVERY {
-            continue;
+        let is_due = silent >= PING_EVERY || pinged_at.elapsed() >= CHECK_EVERY;
+        // If a reply was lost, the first of two pings gets that to the second.
+        if pings.len() < 2 && (is_due || !pings.is_empty()) {
+            pings.push(is_answered(connection.clone(), number));
+            (pinged_at, number) = (Instant::now(), number.wrapping_add(1));
         }
-        let mut connection = connection.clone();
-        tokio::select! {
-            biased;
-            end = ended() => return end,
-            // An error of Redis is a response too. That of a lost connection ends the loop above.
-            _ = async { redis::cmd("PING").exec_async(&mut connection).await } => {}
-            () = sleep(silence.saturating_sub(silent)) => {}
+        let pause = sleep(PING_EVERY.min(silence.saturating_sub(silent)));
+        tokio::pin!(pause);
+        loop {
+            tokio::select! {
+                biased;
+                end = ended() => return end,
+                Some(is_own) = pings.next() => if !is_own {
+                    return Lost::Shifted;
+                },
+                () = &mut pause => break,
+            }
         }
+    }
+}
+
+/// Sends a ping with this number; returns whether the reply is the one to it.
+async fn is_answered(mut connection: MultiplexedConnection, number: u64) -> bool {
+    let ping = redis::cmd("PING").arg(number).to_owned();
+    match ping.query_async::<Value>(&mut connection).await {
+        Ok(reply) => redis::from_redis_value(reply) == Ok(number),
+        // An error of Redis is a reply too. That of a lost connection is noticed by its end.
+        Err(_) => true,
     }
 }
 
@@ -91,8 +116,8 @@ fn is_stuck(since: Duration, arrived: u64, silence: Duration) -> bool {
 mod tests {
     use super::{
         super::{
-            MAX_VALUE,
             address::{Address, Dialed},
+            framing::{Framing, MAX_VALUE},
             stream::NoInbox,
         },
         *,
@@ -101,7 +126,7 @@ mod tests {
     use std::sync::Arc;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split},
-        time::{Instant, timeout},
+        time::timeout,
     };
 
     const SILENCE: Duration = Duration::from_secs(12);
@@ -112,31 +137,44 @@ mod tests {
     }
 
     /// Returns a connection to a server that accepts every command and sends what the test writes
-    /// to the stream, before its responses to pings. After a command that blocks, it responds to
-    /// nothing.
+    /// to the stream, before its responses to pings. It never responds to `LOST`, and after a
+    /// command that blocks to nothing.
     async fn connected() -> (Dialed, DuplexStream) {
         let (here, there) = duplex(1024 * 1024);
         let (test, mut said) = duplex(1024 * 1024);
         tokio::spawn(async move {
             let (mut commands, mut replies) = split(there);
-            let (mut command, mut saying) = ([0; 4096], vec![0; 1024 * 1024]);
+            let (mut framing, mut command) = (Framing::new(MAX_VALUE), Vec::new());
+            let mut said_framing = Framing::new(2 * MAX_VALUE);
+            let mut saying = vec![0; 1024 * 1024];
             let mut is_blocked = false;
             loop {
                 tokio::select! {
                     biased;
                     read = said.read(&mut saying) => match read {
                         Ok(0) | Err(_) => return,
-                        Ok(read) => replies.write_all(&saying[..read]).await.unwrap(),
+                        Ok(read) => {
+                            said_framing.read(&saying[..read]).unwrap();
+                            replies.write_all(&saying[..read]).await.unwrap();
+                        }
                     },
-                    read = commands.read(&mut command) => {
-                        let read = read.unwrap_or(0);
-                        let commands = &command[..read];
-                        is_blocked |= commands.windows(8).any(|name| name == b"BZPOPMIN");
-                        let count = match is_blocked {
-                            true => 0,
-                            false => commands.iter().filter(|byte| **byte == b'*').count(),
+                    read = commands.read_u8(), if said_framing.arrived() == 0 => {
+                        let Ok(byte) = read else { return };
+                        command.push(byte);
+                        framing.read(&[byte]).expect("commands are RESP");
+                        if framing.arrived() > 0 {
+                            continue;
+                        }
+                        let words = redis::parse_redis_value(&command).expect("a command");
+                        let words: Vec<String> = redis::from_redis_value(words).expect("words");
+                        command.clear();
+                        is_blocked |= words[0] == "BZPOPMIN";
+                        let reply = match words.get(1) {
+                            _ if is_blocked || words[0] == "LOST" => String::new(),
+                            Some(text) if words[0] == "PING" => format!("+{text}\r\n"),
+                            _ => "+OK\r\n".to_owned(),
                         };
-                        if read == 0 || replies.write_all(&b"+OK\r\n".repeat(count)).await.is_err() {
+                        if replies.write_all(reply.as_bytes()).await.is_err() {
                             return;
                         }
                     }
@@ -205,6 +243,33 @@ mod tests {
         let end = timeout(PING_EVERY, lost(&link)).await;
         let expected = Lost::Malformed(Malformed::TooLarge(MAX_VALUE as u64));
         assert_eq!(end, Ok(expected));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_has_lost_a_reply_is_given_up() {
+        for is_busy in [false, true] {
+            let (link, mut server) = connected().await;
+            let begun = Instant::now();
+
+            let sending = async {
+                while is_busy {
+                    sleep(PING_EVERY / 4).await;
+                    server.write_all(&event_of(0)).await.unwrap();
+                    server.write_all(b"\r\n").await.unwrap();
+                }
+                sleep(CHECK_EVERY * 2).await;
+            };
+            let mut connection = link.connection.clone();
+            tokio::spawn(async move { redis::cmd("LOST").exec_async(&mut connection).await });
+
+            let end = tokio::select! {
+                end = lost(&link) => end,
+                () = sending => panic!("the connection was kept"),
+            };
+            assert_eq!(end, Lost::Shifted);
+            let limit = if is_busy { CHECK_EVERY } else { PING_EVERY };
+            assert!(begun.elapsed() <= limit + 3 * PING_EVERY);
+        }
     }
 
     #[tokio::test(start_paused = true)]
