@@ -175,6 +175,40 @@ async fn what_an_operator_deletes_in_redis_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_person_that_another_program_has_damaged_is_repaired_and_keeps_nobody_out() {
+    for damage in ["\u{1}", "text", "\u{94}\u{0}", ""] {
+        let redis = Redis::new().await;
+        let (mut one, other) = (arena(&redis).await, arena(&redis).await);
+        let ana = Roster::connect(one.port(), "lot", "ana").await;
+        let bo = Roster::connect(other.port(), "lot", "bo").await;
+        bo.sees("both", &[("ana", 1), ("bo", 1)]).await;
+
+        for person in ["kana", "kbo"] {
+            redis
+                .does(&["HSET", "asgi:presence:lot", person, damage])
+                .await;
+        }
+        let cy = Roster::connect(one.port(), "lot", "cy").await;
+        let _bo_again = Roster::connect(other.port(), "lot", "bo").await;
+        for client in [&ana, &bo] {
+            let everyone = [("ana", 1), ("bo", 2), ("cy", 1)];
+            client.sees("everyone", &everyone).await;
+        }
+        drop(ana);
+        bo.sees("no connection", &[("bo", 2), ("cy", 1)]).await;
+
+        one.kill();
+        bo.sees("those of the other process", &[("bo", 2)]).await;
+        assert_eq!(
+            (bo.left("ana").len(), bo.left("cy").len()),
+            (1, 1),
+            "{damage:?}"
+        );
+        drop(cy);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_restarts_leave_no_key_behind() {
     let redis = Redis::new().await;
     let mut server = arena(&redis).await;

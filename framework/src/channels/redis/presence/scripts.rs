@@ -12,6 +12,9 @@
 //! and people in turn, empty for one who has left.
 
 /// Common to the scripts that change a list.
+///
+/// A person that another program has damaged has the connections that the processes have declared,
+/// and no meta (`false`) until one of them declares it again.
 macro_rules! change {
     ($script:literal) => {
         concat!(
@@ -20,9 +23,22 @@ local time = redis.call('TIME')
 local micros = time[1] * 1000000 + time[2]
 local now = math.floor(micros / 1000)
 local changes, open = {}, 0
-local function person(people, key)
+local function person(people, of, process, key)
   local packed = redis.call('HGET', people, 'k' .. key)
-  return packed and cmsgpack.unpack(packed)
+  if not packed then return nil end
+  local is_read, record = pcall(cmsgpack.unpack, packed)
+  if is_read and type(record) == 'table' and type(record[1]) == 'number' and record[1] >= 0
+    and type(record[2]) == 'number' and type(record[3]) == 'number' and type(record[4]) == 'string'
+  then
+    return record
+  end
+  local counts, total = redis.call('HGETALL', of), 0
+  for i = 1, #counts, 2 do
+    if counts[i]:sub(1, 1) ~= '#' and counts[i]:sub(#process + 1) == key then
+      total = total + (tonumber(counts[i + 1]) or 0)
+    end
+  end
+  return {total, 0, 0, false}
 end
 local function set(people, key, record)
   local packed = cmsgpack.pack(record)
@@ -76,7 +92,7 @@ for i = 8, #ARGV, 4 do
   local key, count, stamp, meta = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), ARGV[i + 3]
   local field = process .. key
   local before = tonumber(redis.call('HGET', of, field) or 0)
-  local record = person(people, key)
+  local record = person(people, of, process, key)
   if record or count > 0 or stamp > 0 then
     local is_changed = not record
     record = record or {0, now + grace, 0, meta}
@@ -119,10 +135,10 @@ return publish(people, of, how, channel, fresh, grace, kept)"
 /// Removes those of some people whose grace time is over. Returns the epoch and number of the list.
 pub(super) const EXPIRE: &str = change!(
     "\
-local people, of = KEYS[1], KEYS[2]
-for i = 5, #ARGV do
+local people, of, process = KEYS[1], KEYS[2], ARGV[5]
+for i = 6, #ARGV do
   local key = ARGV[i]
-  local record = person(people, key)
+  local record = person(people, of, process, key)
   if record and record[1] == 0 and record[2] <= now then
     redis.call('HDEL', people, 'k' .. key)
     changes[#changes + 1] = key
@@ -146,16 +162,22 @@ for _, field in ipairs(redis.call('HKEYS', of)) do
   if field:sub(1, #process) == process then
     if removed == most then break end
     removed = removed + 1
-    local key, record = field:sub(#process + 1), nil
-    local count = tonumber(redis.call('HGET', of, field))
+    local key = field:sub(#process + 1)
+    local count = tonumber(redis.call('HGET', of, field)) or 0
+    local record = person(people, of, process, key)
     redis.call('HDEL', of, field)
-    record = person(people, key)
     if record then
       local total = math.max(record[1] - count, 0)
       open = open + total - record[1]
       record[1] = total
       if total == 0 then record[2] = now + grace end
-      set(people, key, record)
+      if record[4] then
+        set(people, key, record)
+      elseif total == 0 then
+        redis.call('HDEL', people, 'k' .. key)
+        changes[#changes + 1] = key
+        changes[#changes + 1] = ''
+      end
     end
   end
 end

@@ -176,7 +176,8 @@ impl Store for RedisPresence {
             .arg(host.command("PUBLISH"))
             .arg(&channel)
             .arg(millis(grace))
-            .arg(millis(kept));
+            .arg(millis(kept))
+            .arg(host.names.presence_process());
         keys.iter().for_each(|key| _ = script.arg(&**key));
         let (reached,) = host.run::<((String, u64),)>(&pipe).await?;
         Ok(version(reached))
