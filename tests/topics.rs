@@ -65,28 +65,33 @@ async fn a_client_that_comes_back_receives_what_it_missed_from_another_process()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_copy_of_the_data_is_another_epoch() {
-    let mut redis = Redis::with(&["--save", "3600 1"]).await;
-    let channels = Channels::redis(redis.url()).await.unwrap();
-    let lot = channels.topic::<Said>("lot").unwrap();
-    let said = |text: &str| Said {
-        text: text.to_owned(),
-    };
-    let old = lot.send(&said("saved")).await.unwrap();
-    redis.does(&["SAVE"]).await;
-    let lost = lot.send(&said("lost")).await.unwrap();
+    for has_file in [false, true] {
+        let mut redis = Redis::with(&["--save", "3600 1"]).await;
+        let channels = Channels::redis(redis.url()).await.unwrap();
+        let lot = channels.topic::<Said>("lot").unwrap();
+        let said = |text: &str| Said {
+            text: text.to_owned(),
+        };
+        let old = lot.send(&said("saved")).await.unwrap();
+        redis.does(&["SAVE"]).await;
+        let lost = lot.send(&said("lost")).await.unwrap();
 
-    redis.stop();
-    redis.start().await;
-    let new = lot.send(&said("new")).await.unwrap();
+        redis.stop();
+        redis.start().await;
+        if has_file {
+            redis.does(&["CONFIG", "SET", "appendonly", "yes"]).await;
+        }
+        let new = lot.send(&said("new")).await.unwrap();
 
-    assert_ne!(new.epoch(), old.epoch(), "not even the numbers are certain");
-    for since in [old, lost] {
-        let mut listener = lot.listen(Some(since)).await.unwrap();
-        let next = timeout(DEADLINE, listener.next()).await.expect("in time");
-        let end = next.expect("no notice");
-        assert!(
-            matches!(&*end, seaway::TopicEvent::Recovered { all: false, .. }),
-            "{end:?}"
-        );
+        assert_ne!(new.epoch(), old.epoch(), "not even the numbers are certain");
+        for since in [old, lost] {
+            let mut listener = lot.listen(Some(since)).await.unwrap();
+            let next = timeout(DEADLINE, listener.next()).await.expect("in time");
+            let end = next.expect("no notice");
+            assert!(
+                matches!(&*end, seaway::TopicEvent::Recovered { all: false, .. }),
+                "{end:?}"
+            );
+        }
     }
 }

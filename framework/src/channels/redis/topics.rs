@@ -3,7 +3,7 @@
 //! | key | contains |
 //! | --- | --- |
 //! | `asgi:topic:<name>` | the stream of the last events |
-//! | `asgi:topic:<name>:position` | the offset `o`, the epoch `e`, the run of Redis `r` that it was last used in, the time `t` when expiries are next set |
+//! | `asgi:topic:<name>:position` | the offset `o`, the epoch `e`, the run of Redis `r` that it was last used in, whether that had an append-only file `a`, the time `t` when expiries are next set |
 //! | `asgi:topic:<name>:once:<key>` | the position of the event with this idempotency key |
 //!
 //! With pub/sub and without encryption, one script numbers an event, stores it and publishes it.
@@ -37,18 +37,21 @@ use tokio::time::Instant;
 
 /// Finds the epoch of a topic. It begins a new one if there is none, and if Redis was restarted or
 /// replaced since the topic was last used, because then the last events may be lost: unless this is
-/// the same server, and it has restored them from its append-only file.
+/// the same server, and both runs have the append-only file, from which the last events are then
+/// restored. A server that has restored a snapshot may have turned it on since.
 const POSITION: &str = "\
 local call, stream, position = redis.call, KEYS[1], KEYS[2]
-local known = call('HMGET', position, 'e', 'r', 't')
+local known = call('HMGET', position, 'e', 'r', 't', 'a')
 local epoch, due = known[1], known[3]
 if not epoch or known[2] ~= ARGV[1] and ARGV[1] ~= '' then
-  local is_kept = epoch and call('INFO', 'persistence'):find('aof_enabled:1', 1, true)
+  local has_file = call('INFO', 'persistence'):find('aof_enabled:1', 1, true)
+  local is_kept = epoch and has_file and known[4] == '1'
   if is_kept then
     local role = call('INFO', 'replication')
     is_kept = role:find('role:master', 1, true) and role:find('second_repl_offset:-1', 1, true)
   end
   if is_kept then call('HSET', position, 'r', ARGV[1]) else BEGIN end
+  call('HSET', position, 'a', has_file and 1 or 0)
 end
 ";
 
@@ -210,7 +213,14 @@ pub(super) async fn send(
     let deadline = host.publisher.deadline();
     let position: Position = loop {
         match host.publisher.send(&append, deadline).await {
-            Ok(position) => break position.parse()?,
+            Ok(position) => {
+                break position.parse().map_err(|source: Error| {
+                    let message = format!(
+                        "the event may be stored, but Redis has returned a malformed position of {topic}; if another program has changed its keys, delete them"
+                    );
+                    Error::new(ErrorKind::Unconfirmed, message).with_source(source)
+                })?;
+            }
             // The key makes it safe to send it again.
             Err(error)
                 if error.kind() == ErrorKind::Unconfirmed
