@@ -74,7 +74,10 @@ async fn forward(
         foreign_origin,
         answer_to: mailbox.name().clone(),
     });
-    match stream.send(&post).await {
+    let sent = stream.send(&post).await;
+    // Not held while the answer is awaited: the id may be invented.
+    drop(post);
+    match sent {
         Ok(()) => {}
         // It may have arrived: a client must not send it again.
         Err(error) if error.kind() == ErrorKind::Unconfirmed => return Err(unknown()),
