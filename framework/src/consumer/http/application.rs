@@ -74,13 +74,9 @@ async fn open<C: HttpConsumer>(
         headers: HeaderMap::new(),
         event: PhantomData,
     };
-    let connecting = async {
-        let consumer = catch_panic(|| C::connect(&mut handshake)).await??;
-        handshake.address.enter().await?;
-        Ok(consumer)
-    };
+    let connecting = catch_panic(|| C::connect(&mut handshake));
     let rejection = match tokio::time::timeout(CONNECT_LIMIT, connecting).await {
-        Ok(Ok(consumer)) => {
+        Ok(Ok(Ok(consumer))) => {
             let ctx = HttpContext {
                 scope: handshake.scope,
                 common: Arc::new(Common::new(handshake.address)),
@@ -98,7 +94,8 @@ async fn open<C: HttpConsumer>(
             };
             return Ok(Some(HandlerDriver::new(consumer, ctx)));
         }
-        Ok(Err(rejection)) => rejection,
+        Ok(Ok(Err(reject))) => reject,
+        Ok(Err(panic)) => Rejection::from(panic),
         Err(_) => Rejection::from(Error::new(
             ErrorKind::Timeout,
             "a consumer's `connect` took longer than 10 s; find the slow call in it, or move it to `handle`",

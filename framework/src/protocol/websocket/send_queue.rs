@@ -97,9 +97,9 @@ pub(crate) struct SendQueue {
 const MESSAGE_COST: usize = 64;
 
 impl Outbound {
-    pub(super) fn payload(&self) -> &[u8] {
+    pub(super) fn payload(&self) -> &Bytes {
         match self {
-            Self::Plain(message) => message.payload(),
+            Self::Plain(message) => message.shared_payload(),
             Self::Deflated { payload, .. } => payload,
         }
     }

@@ -6,9 +6,10 @@ use super::{
     thread_buffers::with_output,
 };
 use crate::{message::Close, metric};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use std::{
     collections::VecDeque,
+    io::IoSlice,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -21,6 +22,10 @@ use tungstenite::protocol::frame::{
 /// How many bytes are gathered for one write. More would only wait in the kernel.
 const BATCH: usize = 64 * 1024;
 
+/// The payload that is written from where it is, in bytes: the members of a group share it. A smaller
+/// one is cheaper to copy.
+const SHARED: usize = 16 * 1024;
+
 /// How many pongs may wait to be written.
 const PONGS: usize = 64;
 
@@ -28,8 +33,8 @@ const PONGS: usize = 64;
 /// did not accept yet.
 #[derive(Default)]
 pub(super) struct Writer {
-    rest: Vec<u8>,
-    written: usize,
+    /// Boxed, since most connections never have any.
+    rest: Option<Box<Batch<Vec<u8>>>>,
     ping: bool,
     pongs: VecDeque<Bytes>,
     close_frame: CloseFrame,
@@ -38,6 +43,14 @@ pub(super) struct Writer {
     looked_at: u64,
     /// Whether a stream that buffers (TLS, HTTP/2) must still be flushed.
     unflushed: bool,
+}
+
+/// Bytes that are written together: encoded frames, and the payload of a last, large one.
+struct Batch<H> {
+    head: H,
+    /// Number of bytes of the head that are written.
+    written: usize,
+    tail: Bytes,
 }
 
 #[derive(Default)]
@@ -94,7 +107,7 @@ impl Writer {
     /// Returns whether bytes wait for the client and it has accepted none since the last call.
     pub(super) fn is_stuck(&mut self) -> bool {
         let looked_at = std::mem::replace(&mut self.looked_at, self.taken);
-        !self.rest.is_empty() && looked_at == self.taken
+        self.rest.is_some() && looked_at == self.taken
     }
 
     /// Writes control frames, and the messages queued at `sender`; pending while the socket is
@@ -106,32 +119,27 @@ impl Writer {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Close>> {
         loop {
-            while self.written < self.rest.len() {
-                let rest = &self.rest[self.written..];
-                let count = ready!(write(io, rest, cx))?;
-                self.written += count;
-                self.taken += count as u64;
+            if let Some(mut rest) = self.rest.take()
+                && self.poll_batch(&mut rest, io, cx)?.is_pending()
+            {
+                self.rest = Some(rest);
+                return Poll::Pending;
             }
-            self.rest = Vec::new();
-            self.written = 0;
             let complete: Poll<Result<bool, Close>> = with_output(|output| {
-                self.gather(sender, output, cx);
-                self.unflushed |= !output.is_empty();
-                let mut written = 0;
-                while written < output.len() {
-                    match write(io, &output[written..], cx)? {
-                        Poll::Ready(count) => {
-                            written += count;
-                            self.taken += count as u64;
-                        }
-                        Poll::Pending => {
-                            self.rest = output[written..].to_vec();
-                            return Poll::Pending;
-                        }
-                    }
-                }
+                let tail = self.gather(sender, output, cx);
                 // A full batch: there may be more.
-                Poll::Ready(Ok(output.len() < BATCH))
+                let is_last = output.len() < BATCH && tail.is_empty();
+                self.unflushed |= !output.is_empty();
+                let mut batch = Batch {
+                    head: &mut *output,
+                    written: 0,
+                    tail,
+                };
+                if self.poll_batch(&mut batch, io, cx)?.is_pending() {
+                    self.rest = Some(Box::new(batch.into_rest()));
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(is_last))
             });
             if ready!(complete)? {
                 break;
@@ -144,10 +152,24 @@ impl Writer {
         Poll::Ready(Ok(()))
     }
 
-    /// Encodes the next output.
-    fn gather(&mut self, sender: Option<&Sender>, output: &mut Vec<u8>, cx: &Context<'_>) {
+    /// Writes a batch; pending while the socket is full.
+    fn poll_batch<IO: AsyncWrite + Unpin, H: AsRef<[u8]>>(
+        &mut self,
+        batch: &mut Batch<H>,
+        io: &mut IO,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Close>> {
+        while !batch.is_empty() {
+            let count = ready!(batch.poll_write(io, cx))?;
+            self.taken += count as u64;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Encodes the next output; returns the payload that follows it.
+    fn gather(&mut self, sender: Option<&Sender>, output: &mut Vec<u8>, cx: &Context<'_>) -> Bytes {
         if matches!(self.close_frame, CloseFrame::Sent) {
-            return;
+            return Bytes::new();
         }
         for payload in std::mem::take(&mut self.pongs) {
             control_frame(Control::Pong, &payload, output);
@@ -156,24 +178,79 @@ impl Writer {
             control_frame(Control::Ping, &[], output);
         }
         if let Some(sender) = sender {
-            let close = sender.drain(cx, |queue| frames(queue, output));
-            if let Some(close) = close {
-                self.close(&close);
+            match sender.drain(cx, |queue| frames(queue, output)) {
+                Frames::Batch => {}
+                // Nothing may come between the header of a frame and its payload.
+                Frames::Payload(payload) => return payload,
+                Frames::All(close) => {
+                    if let Some(close) = close {
+                        self.close(&close);
+                    }
+                }
             }
         }
         if let CloseFrame::Queued(payload) = &self.close_frame {
             control_frame(Control::Close, payload, output);
             self.close_frame = CloseFrame::Sent;
         }
+        Bytes::new()
     }
 }
 
-/// Encodes queued messages, up to a batch; returns the close to send if all were encoded and one is
-/// due.
-fn frames(queue: &mut SendQueue, output: &mut Vec<u8>) -> Option<Close> {
+impl<H: AsRef<[u8]>> Batch<H> {
+    fn is_empty(&self) -> bool {
+        self.written == self.head.as_ref().len() && self.tail.is_empty()
+    }
+
+    fn poll_write<IO: AsyncWrite + Unpin>(
+        &mut self,
+        io: &mut IO,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, Close>> {
+        let head = &self.head.as_ref()[self.written..];
+        let io = Pin::new(io);
+        let writing = match (head.is_empty(), self.tail.is_empty()) {
+            (_, true) => io.poll_write(cx, head),
+            (true, false) => io.poll_write(cx, &self.tail),
+            (false, false) => {
+                io.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(&self.tail)])
+            }
+        };
+        let Ok(count @ 1..) = ready!(writing) else {
+            return Poll::Ready(Err(gone()));
+        };
+        metric::Bytes::websocket().sent(count);
+        let of_head = count.min(head.len());
+        self.written += of_head;
+        self.tail.advance(count - of_head);
+        Poll::Ready(Ok(count))
+    }
+
+    /// Returns what is not written yet.
+    fn into_rest(self) -> Batch<Vec<u8>> {
+        Batch {
+            head: self.head.as_ref()[self.written..].to_vec(),
+            written: 0,
+            tail: self.tail,
+        }
+    }
+}
+
+/// What was taken from a queue.
+enum Frames {
+    /// As many frames as are written at once.
+    Batch,
+    /// Frames, and the header of one with this payload.
+    Payload(Bytes),
+    /// All frames, and the close that follows them.
+    All(Option<Close>),
+}
+
+/// Encodes queued messages, up to a batch or a payload that is not copied.
+fn frames(queue: &mut SendQueue, output: &mut Vec<u8>) -> Frames {
     while output.len() < BATCH {
         let Some(message) = queue.pop() else {
-            return queue.close().cloned();
+            return Frames::All(queue.close().cloned());
         };
         let (is_text, is_deflated) = match &message {
             Outbound::Plain(message) => (message.is_text(), false),
@@ -185,9 +262,14 @@ fn frames(queue: &mut SendQueue, output: &mut Vec<u8>) -> Option<Close> {
             opcode: OpCode::Data(data),
             ..FrameHeader::default()
         };
-        encode(header, message.payload(), output);
+        let payload = message.payload();
+        encode_header(header, payload.len(), output);
+        if payload.len() >= SHARED {
+            return Frames::Payload(payload.clone());
+        }
+        output.extend_from_slice(payload);
     }
-    None
+    Frames::Batch
 }
 
 fn control_frame(control: Control, payload: &[u8], output: &mut Vec<u8>) {
@@ -195,29 +277,128 @@ fn control_frame(control: Control, payload: &[u8], output: &mut Vec<u8>) {
         opcode: OpCode::Control(control),
         ..FrameHeader::default()
     };
-    encode(header, payload, output);
-}
-
-fn encode(header: FrameHeader, payload: &[u8], output: &mut Vec<u8>) {
-    let written = header.format(payload.len() as u64, output);
-    written.expect("writing to a Vec cannot fail");
+    encode_header(header, payload.len(), output);
     output.extend_from_slice(payload);
 }
 
-fn write<IO: AsyncWrite + Unpin>(
-    io: &mut IO,
-    bytes: &[u8],
-    cx: &mut Context<'_>,
-) -> Poll<Result<usize, Close>> {
-    match ready!(Pin::new(io).poll_write(cx, bytes)) {
-        Ok(count @ 1..) => {
-            metric::Bytes::websocket().sent(count);
-            Poll::Ready(Ok(count))
-        }
-        Ok(0) | Err(_) => Poll::Ready(Err(gone())),
-    }
+fn encode_header(header: FrameHeader, length: usize, output: &mut Vec<u8>) {
+    let written = header.format(length as u64, output);
+    written.expect("writing to a Vec cannot fail");
 }
 
 fn gone() -> Close {
     Close::from(Close::ABNORMAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::WebSocketConfig, *};
+    use crate::message::Message;
+    use std::{future::poll_fn, io};
+
+    /// A stream that accepts a number of bytes at a time, and is full after each.
+    struct Narrow {
+        accepts: usize,
+        is_full: bool,
+        received: Vec<u8>,
+        /// Where the bytes were that were written last.
+        last: *const u8,
+    }
+
+    impl Narrow {
+        fn new(accepts: usize) -> Self {
+            Self {
+                accepts,
+                is_full: false,
+                received: Vec::new(),
+                last: std::ptr::null(),
+            }
+        }
+    }
+
+    impl AsyncWrite for Narrow {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            self.is_full = !self.is_full;
+            if !self.is_full {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let before = self.received.len();
+            for slice in slices {
+                let room = self.accepts - (self.received.len() - before);
+                self.received
+                    .extend_from_slice(&slice[..room.min(slice.len())]);
+                self.last = slice.as_ptr();
+            }
+            Poll::Ready(Ok(self.received.len() - before))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    async fn write(writer: &mut Writer, sender: &Sender, io: &mut Narrow) {
+        let writing = poll_fn(|cx| writer.poll_write(io, Some(sender), cx)).await;
+        assert!(writing.is_ok());
+    }
+
+    #[tokio::test]
+    async fn small_and_large_frames_arrive_whole_and_in_order_however_little_a_socket_accepts() {
+        let payloads = [1, SHARED, 2, SHARED + 1, SHARED - 1, 3].map(|length| vec![7_u8; length]);
+        let mut expected = Vec::new();
+        control_frame(Control::Ping, &[], &mut expected);
+        for payload in &payloads {
+            let header = FrameHeader {
+                opcode: OpCode::Data(Data::Binary),
+                ..FrameHeader::default()
+            };
+            encode_header(header, payload.len(), &mut expected);
+            expected.extend_from_slice(payload);
+        }
+        control_frame(Control::Close, &1000_u16.to_be_bytes(), &mut expected);
+
+        for accepts in [1, 3, 1000, SHARED + 7, usize::MAX / 2] {
+            let sender = Sender::new(&WebSocketConfig::default(), None);
+            let (mut writer, mut io) = (Writer::default(), Narrow::new(accepts));
+            writer.ping();
+            for payload in &payloads {
+                sender.send(Message::from(payload.clone())).await.unwrap();
+            }
+            sender.close(Close::NORMAL).unwrap();
+
+            write(&mut writer, &sender, &mut io).await;
+
+            assert!(io.received == expected, "{accepts} at a time");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_large_payload_is_written_from_where_it_is_even_after_a_full_socket() {
+        let sender = Sender::new(&WebSocketConfig::default(), None);
+        let (mut writer, mut io) = (Writer::default(), Narrow::new(2));
+        let payload = Bytes::from(vec![7; SHARED]);
+        sender.send(Message::Binary(payload.clone())).await.unwrap();
+
+        write(&mut writer, &sender, &mut io).await;
+
+        let end = payload.as_ptr_range().end;
+        assert!(payload.as_ptr_range().contains(&io.last) && io.last < end);
+    }
 }
