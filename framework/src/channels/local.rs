@@ -371,6 +371,10 @@ impl LocalChannels {
         if before.is_none() {
             self.0.count(group);
         }
+        if is_first {
+            // A reading that ended after the last member had left may have stored one.
+            self.0.windows.remove(group);
+        }
         Ok(match before {
             Some(_) => Membership::Already,
             None if is_first => Membership::First,

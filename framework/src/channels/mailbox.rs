@@ -260,7 +260,8 @@ impl Slot {
         if let Some(merge) = self.merge.get() {
             let mut merge = lock(merge);
             let queue = self.queue();
-            let last = queue.taken.wrapping_add(queue.waiting.len() as u64);
+            let waiting = queue.waiting.len() as u64;
+            let last = (waiting > 0).then(|| queue.taken.wrapping_add(waiting));
             merge.leave(group, last);
         }
     }

@@ -143,10 +143,16 @@ impl Merge {
     }
 
     /// Handles that the owner has left a topic: it receives nothing of it any more, neither what
-    /// was read nor what waits, up to the live event with the number `last`.
-    pub(in crate::channels) fn leave(&mut self, topic: &GroupName, last: u64) {
-        if self.topics.remove(topic).is_some() {
-            self.backlog.retain(|read| read.group() != Some(topic));
+    /// was read nor what waits, up to the live event with the number `last`, if any waits.
+    pub(in crate::channels) fn leave(&mut self, topic: &GroupName, last: Option<u64>) {
+        if self.topics.remove(topic).is_none() {
+            return;
+        }
+        self.backlog.retain(|read| read.group() != Some(topic));
+        if let Some(filling) = &mut self.filling {
+            filling.topics.retain(|(source, _)| source.topic != *topic);
+        }
+        if let Some(last) = last {
             self.left.insert(topic.clone(), last);
         }
     }
@@ -367,7 +373,7 @@ mod tests {
         let is_held = |merged| matches!(merged, Merged::Continue);
         assert!(is_held(merge.live(event(13), 1)), "a gap");
 
-        merge.leave(&topic(), 3);
+        merge.leave(&topic(), Some(3));
         read(&mut merge);
 
         assert!(matches!(merge.merge_held(), Some(Merged::Continue)));
@@ -381,13 +387,25 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_that_was_left_is_not_read_any_more() {
+        let mut merge = Merge::default();
+        let unwanted: ReadFrom = Arc::new(|_| Box::pin(async { panic!("nobody needs it") }));
+        merge.resume(&topic(), recovery(0, 5), unwanted);
+        merge.doubt();
+
+        merge.leave(&topic(), None);
+
+        read(&mut merge);
+    }
+
+    #[test]
     fn a_reading_from_before_a_resume_is_ignored() {
         let mut merge = Merge::default();
         merge.resume(&topic(), recovery(0, 5), history(9));
         merge.doubt();
         backlog(&mut merge);
 
-        merge.leave(&topic(), 0);
+        merge.leave(&topic(), None);
         merge.resume(&topic(), recovery(5, 10), history(10));
         read(&mut merge);
 
