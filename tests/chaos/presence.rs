@@ -91,12 +91,23 @@ impl Chaos {
     /// Connects until the crowd has its size.
     async fn fill(&mut self) {
         loop {
-            self.crowd.retain(|client| !client.has_ended());
+            self.drop_ended();
             if self.crowd.len() >= self.size {
                 return;
             }
             self.come().await;
         }
+    }
+
+    /// Forgets the clients whose connection has ended, after a look at what they were told.
+    fn drop_ended(&mut self) {
+        self.crowd.retain(|client| {
+            let has_ended = client.has_ended();
+            if has_ended {
+                assert_eq!(client.faults(), Vec::<String>::new());
+            }
+            !has_ended
+        });
     }
 
     /// Lets clients leave and others come for a while.
@@ -105,7 +116,8 @@ impl Chaos {
         while start.elapsed() < time {
             for _ in 0..self.crowd.len().min(4) {
                 let one = fastrand::usize(..self.crowd.len());
-                drop(self.crowd.swap_remove(one));
+                let client = self.crowd.swap_remove(one);
+                assert_eq!(client.faults(), Vec::<String>::new());
             }
             self.come().await;
             sleep(Duration::from_millis(5)).await;
@@ -133,7 +145,7 @@ impl Chaos {
         let mut last = String::new();
         let deadline = Instant::now() + LEASE + GRACE + DEADLINE;
         loop {
-            self.crowd.retain(|client| !client.has_ended());
+            self.drop_ended();
             let mut truth = List::new();
             for client in &self.crowd {
                 *truth.entry(client.key().to_owned()).or_default() += 1;

@@ -127,15 +127,17 @@ impl GroupPresence {
         })
     }
 
-    /// Adds a connection, and tells it the list and its changes from now on.
-    pub(super) fn enter(&self, slot: &Arc<Slot>, key: Key, meta: Bytes, waiter: Waiter) {
+    /// Adds a connection, and tells it the list and its changes from now on; returns whether it was
+    /// there before.
+    pub(super) fn enter(&self, slot: &Arc<Slot>, key: Key, meta: Bytes, waiter: Waiter) -> bool {
         let mut state = self.state();
         let channel = slot.name();
-        state.own.enter(channel, key, meta, waiter);
+        let was_present = state.own.enter(channel, key, meta, waiter);
         state.audience.remove(channel);
         state.newcomers.insert(channel.clone(), slot.clone());
         drop(state);
         self.changed.notify_one();
+        was_present
     }
 
     /// Changes the meta of the person of a connection; returns whether there is one.

@@ -124,7 +124,10 @@ impl Hub {
             channel,
             is_due: true,
         };
-        self.with_group(group, |group| group.enter(&slot, key.into(), meta, waiter));
+        // One that was present before remains so.
+        let was_present =
+            self.with_group(group, |group| group.enter(&slot, key.into(), meta, waiter));
+        undo.is_due = !was_present;
         // In this order: a mailbox that is dropped meanwhile is not attended any more.
         if !self.local.attend(group, channel) {
             return Err(elsewhere());
@@ -148,7 +151,7 @@ impl Hub {
         let found = self.groups().get(group).cloned();
         if !found.is_some_and(|group| group.update(channel, meta, waiter)) {
             let message = format!(
-                "cannot update a presence in {group}: the connection is not present there; call `present` first"
+                "cannot update a presence in {group}: the connection is not present there; call `present` first (after `present` in `connect`, it is once `connect` has returned)"
             );
             return Err(Error::new(ErrorKind::User, message));
         }
@@ -252,13 +255,17 @@ impl Hub {
     }
 
     /// Calls `act` on a group, which is created and kept up to date if it is new.
-    fn with_group(self: &Arc<Self>, name: &GroupName, act: impl FnOnce(&GroupPresence)) {
+    fn with_group<T>(
+        self: &Arc<Self>,
+        name: &GroupName,
+        act: impl FnOnce(&GroupPresence) -> T,
+    ) -> T {
         let mut groups = self.groups();
         if let Some(group) = groups.get(name) {
             return act(group);
         }
         let group = GroupPresence::new(name, &self.local);
-        act(&group);
+        let outcome = act(&group);
         groups.insert(name.clone(), group.clone());
         drop(groups);
         let (hub, name) = (self.clone(), name.clone());
@@ -272,6 +279,7 @@ impl Hub {
             is_idle
         };
         tokio::spawn(group.run(store, end));
+        outcome
     }
 
     /// It is locked before a group's own state.

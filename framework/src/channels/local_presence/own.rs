@@ -45,7 +45,13 @@ pub(super) struct DeclarationBatch {
 
 impl Own {
     /// Adds a connection, or changes its key and meta. The waiter gets the outcome.
-    pub(super) fn enter(&mut self, channel: &ChannelName, key: Key, meta: Bytes, waiter: Waiter) {
+    pub(super) fn enter(
+        &mut self,
+        channel: &ChannelName,
+        key: Key,
+        meta: Bytes,
+        waiter: Waiter,
+    ) -> bool {
         let is_same = self.connections.get(channel).map(|before| *before == key);
         if is_same == Some(false) {
             self.leave(channel);
@@ -61,6 +67,7 @@ impl Own {
         person.set(meta);
         person.waiters.push(waiter);
         self.declare(&key);
+        is_same.is_some()
     }
 
     /// Changes the meta of the person of a connection; returns whether there is one.

@@ -5,6 +5,9 @@ use bytes::Bytes;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
+/// The number of people that are removed in one step.
+const MOST_EXPIRED: usize = 1000;
+
 /// The list of a group, as the members of this process were told.
 #[derive(Default)]
 pub(super) struct Replica {
@@ -153,11 +156,13 @@ impl Replica {
             .collect()
     }
 
-    /// Returns those whose grace time is over, later by what `delay` returns for each.
+    /// Returns those whose grace time is over, later by what `delay` returns for each: as many as
+    /// are removed in one step.
     pub(super) fn expired(&self, now: Instant, delay: impl Fn(&Key) -> Duration) -> Vec<Key> {
         let due = self.due.iter();
         due.filter(|(key, due)| matches!(due, Due::Expiry(at) if *at + delay(key) <= now))
             .map(|(key, _)| key.clone())
+            .take(MOST_EXPIRED)
             .collect()
     }
 

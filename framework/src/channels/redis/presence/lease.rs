@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    task::AbortHandle,
+    task::{AbortHandle, JoinSet},
     time::{Instant, sleep_until},
 };
 
@@ -23,6 +23,9 @@ const CLAIM: Duration = Duration::from_secs(3);
 
 /// The number of people that one script removes.
 const MOST_REMOVED: usize = 1000;
+
+/// The number of groups from which people are removed by one request.
+const MOST_GROUPS: usize = 50;
 
 /// How much later than the end of a lease it is checked, at most: at random, so that one of many
 /// processes is first.
@@ -94,28 +97,6 @@ impl PresenceHost {
         Ok(gone == 1)
     }
 
-    /// Removes the people of processes whose lease has ended.
-    async fn remove_all(&self, ended: Vec<String>) {
-        for process in ended {
-            match self.remove(&process).await {
-                Ok(groups) => {
-                    tracing::info!(
-                        process,
-                        groups,
-                        "removed the people of a process that has ended from its presences"
-                    );
-                }
-                // Any process tries again later.
-                Err(error) => log_limited!(
-                    warn,
-                    process,
-                    error = %format_args!("{error:#}"),
-                    "cannot remove the people of a process that has ended"
-                ),
-            }
-        }
-    }
-
     async fn remove(&self, process: &str) -> Result<usize> {
         let mut members = redis::pipe();
         members
@@ -126,15 +107,46 @@ impl PresenceHost {
         let groups: Vec<_> = groups
             .filter_map(|group| GroupName::new(group).ok())
             .collect();
-        for group in &groups {
-            let mut reap = redis::pipe();
-            let script = reap.cmd("EVAL").arg(scripts::REAP).arg(4);
-            self.keys(script, group, process);
-            script.arg(MOST_REMOVED);
-            while self.run::<(i64,)>(&reap).await? == (1,) {}
+        for groups in groups.chunks(MOST_GROUPS) {
+            let mut left: Vec<_> = groups.iter().collect();
+            while !left.is_empty() {
+                let mut reap = redis::pipe();
+                for group in &left {
+                    let script = reap.cmd("EVAL").arg(scripts::REAP).arg(4);
+                    self.keys(script, group, process);
+                    script.arg(MOST_REMOVED);
+                }
+                let mut has_more = self.run::<Vec<i64>>(&reap).await?.into_iter();
+                left.retain(|_| has_more.next() == Some(1));
+            }
         }
         self.release(process, true).await?;
         Ok(groups.len())
+    }
+}
+
+/// Removes the people of processes whose lease has ended.
+async fn remove_all(host: Weak<PresenceHost>, ended: Vec<String>) {
+    for process in ended {
+        let Some(host) = host.upgrade() else {
+            return;
+        };
+        match host.remove(&process).await {
+            Ok(groups) => {
+                tracing::info!(
+                    process,
+                    groups,
+                    "removed the people of a process that has ended from its presences"
+                );
+            }
+            // Any process tries again later.
+            Err(error) => log_limited!(
+                warn,
+                process,
+                error = %format_args!("{error:#}"),
+                "cannot remove the people of a process that has ended"
+            ),
+        }
     }
 }
 
@@ -142,11 +154,17 @@ impl PresenceHost {
 /// whose lease has ended.
 async fn beat(host: Weak<PresenceHost>, first: Renewal, began: Instant) {
     let (mut renewal, mut began) = (first, began);
+    // Beside the renewals: it may take longer than the lease.
+    let mut removing = JoinSet::new();
     loop {
         let Some(present) = host.upgrade() else {
             return;
         };
-        present.remove_all(renewal.ended).await;
+        while removing.try_join_next().is_some() {}
+        // Those for which there is no time now are removed when the claim on them has ended.
+        if removing.is_empty() && !renewal.ended.is_empty() {
+            removing.spawn(remove_all(host.clone(), renewal.ended));
+        }
         let pause = renewal.next.min(present.times.lease / RENEWALS);
         drop(present);
         sleep_until(began + pause + SPREAD.mul_f64(fastrand::f64())).await;

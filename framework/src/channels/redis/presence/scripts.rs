@@ -48,7 +48,10 @@ local function set(people, key, record)
 end
 local function publish(people, of, how, channel, fresh, grace, kept)
   local epoch = redis.call('HGET', people, 'e')
-  if #changes == 0 then return {epoch or '', tonumber(redis.call('HGET', people, 's') or 0)} end
+  if #changes == 0 then
+    if epoch and open ~= 0 then redis.call('HINCRBY', people, 'c', open) end
+    return {epoch or '', tonumber(redis.call('HGET', people, 's') or 0)}
+  end
   if not epoch then
     epoch = fresh
     redis.call('HSET', people, 'e', epoch, 's', 0, 'c', 0)
@@ -184,6 +187,8 @@ end
 if removed < most then
   redis.call('HDEL', of, '#' .. process)
   redis.call('SREM', groups, group)
+else
+  redis.call('HINCRBY', of, '#' .. process, -removed)
 end
 publish(people, of, how, channel, '', grace, kept)
 return removed == most and 1 or 0"
