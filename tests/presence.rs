@@ -1,8 +1,22 @@
 //! Tests of presence over Redis, between processes.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use seaway::{Channels, channels::redis::RedisConfig, testing::presence};
+use http::Request;
+use seaway::{
+    ApplicationExt, Channels, Close, Context, Handshake, HttpConsumer, HttpContext, HttpHandshake,
+    PresenceEvent, Rejection, Reply, Result, WebSocketConsumer,
+    channels::redis::RedisConfig,
+    consumer::Disconnect,
+    middleware::Provide,
+    testing::{HttpCommunicator, WebSocketCommunicator, presence},
+};
 use seaway_tests::support::{
     Cluster, Redis, Roster,
     roster::{GRACE, LATE, LEASE, arena, no_key_is_left},
@@ -206,6 +220,68 @@ async fn a_person_that_another_program_has_damaged_is_repaired_and_keeps_nobody_
         );
         drop(cy);
     }
+}
+
+/// Is present in the hall, and counts its ends.
+struct Guest(Arc<AtomicUsize>);
+
+impl WebSocketConsumer for Guest {
+    type Input = String;
+    type Event = PresenceEvent<()>;
+
+    async fn connect(handshake: &mut Handshake<Self::Event>) -> Result<Self, Rejection> {
+        handshake.present("hall", "ana", ()).await?;
+        Ok(Self(handshake.state::<Arc<AtomicUsize>>()?.clone()))
+    }
+
+    async fn receive(&mut self, _: &mut Context<Self::Event>, _: String) -> Result<()> {
+        Ok(())
+    }
+
+    async fn disconnect(self, _: Close) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl HttpConsumer for Guest {
+    type Event = PresenceEvent<()>;
+
+    async fn connect(handshake: &mut HttpHandshake<Self::Event>) -> Result<Self, Rejection> {
+        handshake.present("hall", "ana", ()).await?;
+        Ok(Self(handshake.state::<Arc<AtomicUsize>>()?.clone()))
+    }
+
+    async fn handle(&mut self, _: &mut HttpContext<Self::Event>) -> Result<Reply> {
+        panic!("its client is not present")
+    }
+
+    async fn disconnect(self, _: Disconnect) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_whose_presence_is_not_stored_gets_503_and_its_consumer_ends() {
+    let redis = Redis::new().await;
+    let config = RedisConfig::new(redis.url()).send_timeout(Duration::from_secs(1));
+    let channels = connect(config).await;
+    let ends = Arc::new(AtomicUsize::new(0));
+    let sockets = <Guest as WebSocketConsumer>::application(&channels);
+    let sockets = sockets.with(Provide(ends.clone())).boxed();
+    let pages = <Guest as HttpConsumer>::application(&channels);
+    let pages = pages.with(Provide(ends.clone())).boxed();
+    redis.freeze();
+
+    let mut socket = WebSocketCommunicator::open(&sockets, Request::get("/"));
+    let page = HttpCommunicator::request(&pages, Request::get("/").body("").unwrap()).await;
+
+    assert_eq!(socket.status().await, 503);
+    assert_eq!(page.unwrap().status(), 503);
+    until("the end of both consumers", DEADLINE, async || {
+        (ends.load(Ordering::Relaxed) == 2).then_some(())
+    })
+    .await;
+    redis.thaw();
 }
 
 #[tokio::test(flavor = "multi_thread")]

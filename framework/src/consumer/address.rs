@@ -6,7 +6,10 @@ use crate::{
     },
     error::Result,
 };
-use std::mem;
+use std::{
+    mem,
+    sync::{Mutex, MutexGuard},
+};
 use tokio::sync::OnceCell;
 
 /// A consumer's mailbox, opened on demand: most HTTP requests need none.
@@ -14,7 +17,7 @@ pub(super) struct ConsumerAddress {
     pub(super) channels: Channels,
     mailbox: OnceCell<Mailbox>,
     /// Where the consumer is to be present once its client is accepted.
-    entries: Vec<Entry>,
+    entries: Mutex<Vec<Entry>>,
 }
 
 impl ConsumerAddress {
@@ -22,7 +25,7 @@ impl ConsumerAddress {
         Self {
             channels,
             mailbox: OnceCell::new(),
-            entries: Vec::new(),
+            entries: Mutex::default(),
         }
     }
 
@@ -54,25 +57,31 @@ impl ConsumerAddress {
 
     /// Has the consumer be present once its client is accepted.
     pub(super) async fn present_once_accepted<M: Meta>(
-        &mut self,
+        &self,
         group: &str,
         key: String,
         meta: &M,
     ) -> Result<Presence<M>> {
         let channel = self.open().await?.name();
         let (entry, presence) = self.channels.entry(group, channel, key, meta)?;
-        self.entries.push(entry);
+        self.entries().push(entry);
         Ok(presence)
     }
 
     /// Makes the consumer present where it is to be present, in the order of the calls.
-    pub(super) async fn enter(&mut self) -> Result<()> {
-        for entry in mem::take(&mut self.entries) {
+    pub(super) async fn enter(&self) -> Result<()> {
+        let entries = mem::take(&mut *self.entries());
+        for entry in entries {
             entry
                 .enter(&self.channels, self.open().await?.name())
                 .await?;
         }
         Ok(())
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
+        let lock = self.entries.lock();
+        lock.expect("no code panics while it holds this lock")
     }
 
     /// Returns what the end of the connection waits for.

@@ -144,22 +144,18 @@ fn forget_handshake(scope: &mut Scope<WebSocket>) {
     *headers = compact(headers);
 }
 
-/// Runs `connect`, and makes the consumer present, within the timeout; a panic rejects the client
+/// Runs `connect` within its timeout, and makes the consumer present; a panic rejects the client
 /// too.
 async fn connect<H: Hooks>(
     hooks: &mut H,
     handshake: Handshake<H::Event>,
     limit: Duration,
 ) -> Result<Handshake<H::Event>, Rejection> {
-    let connecting = async {
-        let mut handshake = catch_panic(|| hooks.connect(handshake)).await??;
-        handshake.address.enter().await?;
-        Ok(handshake)
-    };
-    match timeout(limit, connecting).await {
-        Ok(connected) => connected,
-        Err(_) => Err(Rejection::from(too_slow()).by(Rule::ConnectTimeout)),
-    }
+    let connected = timeout(limit, catch_panic(|| hooks.connect(handshake))).await;
+    let too_slow = |_| Rejection::from(too_slow()).by(Rule::ConnectTimeout);
+    let handshake = connected.map_err(too_slow)???;
+    handshake.address.enter().await?;
+    Ok(handshake)
 }
 
 /// Watches the conditions whose loss closes the connection, if there are any. `Err` if one is lost

@@ -193,7 +193,7 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     /// # Cancel safety
     /// Safe: the consumer will be present or not.
     pub async fn present<M: Meta>(
-        &mut self,
+        &self,
         group: impl AsRef<str>,
         key: impl ToString,
         meta: M,

@@ -4,6 +4,7 @@ use crate::{
     actor::ChatEvent,
     support::{Server, eventually, next_close, read_until, send_text, try_connect},
 };
+use futures_util::StreamExt;
 use http::{Request, Response, StatusCode};
 use seaway::{
     Application, ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, Channels,
@@ -245,6 +246,8 @@ async fn the_access_log_has_a_line_for_each_response_and_each_websocket_that_end
     let mut client = try_connect(server.address, "/ws", &[]).await.unwrap();
     send_text(&mut client, "x").await;
     next_close(&mut client).await;
+    // The rest of the closing handshake: the line follows it.
+    while client.next().await.is_some() {}
 
     for (path, status) in [("/page", 200), ("/ws", 101)] {
         let line = log.line(&format!("status={status}")).await;

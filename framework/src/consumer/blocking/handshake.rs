@@ -84,7 +84,7 @@ impl<E: Event> BlockingHandshake<E> {
     /// # Errors
     /// As [`Handshake::present`].
     pub fn present<M: Meta>(
-        &mut self,
+        &self,
         group: impl AsRef<str>,
         key: impl ToString,
         meta: M,

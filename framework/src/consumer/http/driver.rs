@@ -69,8 +69,12 @@ impl<C: HttpConsumer> HandlerDriver<C> {
             handle,
             C::DISCONNECT_ON_HALF_CLOSE,
         );
-        let outcome =
-            run_handler(Box::pin(catch_panic(|| self.consumer.handle(ctx))), endings).await;
+        let outcome = match ctx.common.address.enter().await {
+            Ok(()) => {
+                run_handler(Box::pin(catch_panic(|| self.consumer.handle(ctx))), endings).await
+            }
+            Err(error) => HandlerOutcome::Failed(error),
+        };
         let (end, outcome) = Box::pin(conclude(ctx, outcome)).await;
         let departure = ctx.common.address.departure();
         // Leave the groups before `disconnect`: what it sends to them reaches the remaining
