@@ -30,7 +30,9 @@ for name, value in json.loads(sys.argv[2]).items():
     setattr(settings, name, value)
 
 import django  # noqa: E402
+import pymysql  # noqa: E402
 
+pymysql.install_as_MySQLdb()
 django.setup()
 
 from django.conf import settings as in_use  # noqa: E402
@@ -169,11 +171,13 @@ def lock(seconds):
         locking = sqlite3.connect(database["NAME"], check_same_thread=False)
         locking.execute("BEGIN EXCLUSIVE")
     else:
-        import psycopg
-
+        driver, name, statement = {
+            "postgresql": ("psycopg", "dbname", "LOCK TABLE django_session, auth_user"),
+            "mysql": ("pymysql", "database", "LOCK TABLES django_session WRITE, auth_user WRITE"),
+        }[database["ENGINE"].rpartition(".")[2]]
         address = {key.lower(): database[key] for key in ("HOST", "PORT", "USER")}
-        locking = psycopg.connect(dbname=database["NAME"], **address)
-        locking.execute("LOCK TABLE django_session, auth_user")
+        locking = import_module(driver).connect(**address, **{name: database["NAME"]})
+        locking.cursor().execute(statement)
 
     def unlock():
         time.sleep(seconds)

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     child::Process,
+    mariadb::MariaDb,
     port::free_port,
     postgres::Postgres,
     python::{Python, interpreter},
@@ -39,6 +40,53 @@ impl Version {
     }
 }
 
+/// Where a site has its database.
+#[derive(Clone, Copy, Debug)]
+pub enum Database<'a> {
+    /// In a file of its own.
+    Sqlite,
+    /// In a database of this server.
+    Postgres(&'a Postgres),
+    /// In a database of this server.
+    MariaDb(&'a MariaDb),
+}
+
+/// The database servers.
+#[derive(Debug)]
+pub struct Databases {
+    /// A PostgreSQL server.
+    pub postgres: Postgres,
+    /// A MariaDB server.
+    pub mariadb: MariaDb,
+}
+
+impl Databases {
+    /// Starts the servers.
+    ///
+    /// # Panics
+    /// If one is missing or does not start.
+    pub async fn new() -> Self {
+        let (postgres, mariadb) = tokio::join!(Postgres::new(), MariaDb::new());
+        Self { postgres, mariadb }
+    }
+
+    /// Returns the servers.
+    #[must_use]
+    pub fn servers(&self) -> [Database<'_>; 2] {
+        [
+            Database::Postgres(&self.postgres),
+            Database::MariaDb(&self.mariadb),
+        ]
+    }
+
+    /// Returns SQLite and the servers.
+    #[must_use]
+    pub fn all(&self) -> [Database<'_>; 3] {
+        let [postgres, mariadb] = self.servers();
+        [Database::Sqlite, postgres, mariadb]
+    }
+}
+
 /// The `SECRET_KEY` of the site, unless a test rotates it.
 pub const SECRET_KEY: &str = "the key of the site";
 
@@ -52,31 +100,32 @@ pub struct Django {
 }
 
 impl Django {
-    /// Starts a site with these settings changed, on a new database: of this server, or a SQLite
-    /// file.
+    /// Starts a site with these settings changed, on a new database.
     ///
     /// # Panics
     /// If Python or its packages are missing, or the database server does not respond.
-    pub async fn start(
-        version: Version,
-        postgres: Option<&Postgres>,
-        redis: &Redis,
-        changed: Value,
-    ) -> Self {
-        let (database, url, folder) = match postgres {
-            Some(postgres) => {
+    pub async fn start(version: Version, on: Database<'_>, redis: &Redis, changed: Value) -> Self {
+        let at_server = |engine: &str, name: String, port: u16| {
+            json!({
+                "ENGINE": format!("django.db.backends.{engine}"),
+                "NAME": name,
+                "USER": "django",
+                "HOST": "127.0.0.1",
+                "PORT": port,
+            })
+        };
+        let (database, url, folder) = match on {
+            Database::Postgres(postgres) => {
                 let (name, port) = (postgres.create_database(), postgres.port());
                 let url = format!("postgres://django@127.0.0.1:{port}/{name}");
-                let database = json!({
-                    "ENGINE": "django.db.backends.postgresql",
-                    "NAME": name,
-                    "USER": "django",
-                    "HOST": "127.0.0.1",
-                    "PORT": port,
-                });
-                (database, url, None)
+                (at_server("postgresql", name, port), url, None)
             }
-            None => {
+            Database::MariaDb(mariadb) => {
+                let (name, port) = (mariadb.create_database(), mariadb.port());
+                let url = format!("mysql://django@127.0.0.1:{port}/{name}");
+                (at_server("mysql", name, port), url, None)
+            }
+            Database::Sqlite => {
                 let folder = Scratch::new("django");
                 let file = folder.path().join("db.sqlite3");
                 let database = json!({ "ENGINE": "django.db.backends.sqlite3", "NAME": &file });

@@ -1,7 +1,7 @@
 //! The test harness. Every value owns what it started, and stops it on drop.
 //!
 //! - [`redis`], [`server`], [`start_line`], [`python`], [`django`], [`postgres`],
-//!   [`browser`]: processes;
+//!   [`mariadb`], [`browser`]: processes;
 //! - [`sentinels`], [`cluster`], [`authority`]: Redis behind Sentinels, in a Cluster, and with TLS;
 //! - [`jobs`]: worker processes, and their account of the jobs;
 //! - [`client`]: a WebSocket client; [`raw`]: a client that may violate protocols;
@@ -27,6 +27,7 @@ pub mod devtools;
 pub mod django;
 pub mod flood;
 pub mod jobs;
+pub mod mariadb;
 pub mod page;
 pub mod place;
 pub mod port;
@@ -50,7 +51,8 @@ pub use self::{
     browser::Browser,
     client::Client,
     cluster::Cluster,
-    django::Django,
+    django::{Database, Databases, Django},
+    mariadb::MariaDb,
     page::Page,
     postgres::Postgres,
     proxy::Proxy,

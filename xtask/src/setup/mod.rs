@@ -1,9 +1,9 @@
 //! The command `cargo xtask setup`, which installs the tools of the tests and of one benchmark.
 //!
 //! Redis is the server of the channel layer, Chromium the browser of the end-to-end tests, and a
-//! Python with Channels the peer on the same Redis in tests, or in the benchmark. PostgreSQL is a
-//! database of the Django site in tests; Node.js runs those of the browser client. Tools that exist
-//! already are not installed.
+//! Python with Channels the peer on the same Redis in tests, or in the benchmark. PostgreSQL and
+//! MariaDB are databases of the Django site in tests; Node.js runs those of the browser client.
+//! Tools that exist already are not installed.
 
 mod node;
 mod packages;
@@ -39,6 +39,9 @@ pub(crate) fn run() -> Result<Tools> {
     }
     if !has_postgres() {
         missing.push("postgresql");
+    }
+    if find(&["mariadbd", "/usr/sbin/mariadbd"]).is_none() {
+        missing.push("mariadb-server");
     }
     if !node::exists() {
         missing.extend(["nodejs", "npm"]);

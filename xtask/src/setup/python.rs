@@ -30,6 +30,7 @@ pub(crate) const TESTS: Environment = Environment {
         "channels_redis[cryptography]==4.3.*",
         "Django>=4.2",
         "psycopg[binary]==3.*",
+        "PyMySQL==1.*",
         "uvicorn==0.54.*",
         "websockets",
     ],
@@ -38,7 +39,7 @@ pub(crate) const TESTS: Environment = Environment {
         ("django-5.2", "Django==5.2.*"),
         ("redis-7.4", "redis==7.4.*"),
     ],
-    modules: "channels_redis.core, channels_redis.pubsub, cryptography, django, psycopg, uvicorn, websockets",
+    modules: "channels_redis.core, channels_redis.pubsub, cryptography, django, psycopg, pymysql, uvicorn, websockets",
 };
 
 /// The environment of the peer in the benchmark over Redis.
