@@ -3,6 +3,7 @@
 use super::{
     cookie,
     database::DjangoDatabase,
+    recheck::{Recheck, Rechecks},
     session::DjangoSession,
     sessions::DjangoSessions,
     signing::SecretKeys,
@@ -83,7 +84,7 @@ const RECHECK: Duration = Duration::from_secs(10);
 /// The user is loaded only when a handler, or
 /// [`RequireUser`](crate::middleware::RequireUser), asks for it. A connection whose user was asked
 /// for is checked when it opens and then every 10 s ([`recheck`](Self::recheck)), with two queries
-/// by primary key, and closed with 4401 when
+/// by primary key, which connections with the same cookie share, and closed with 4401 when
 /// - the session has ended: log-out, `flush()`, a new log-in, expiry;
 /// - the user is inactive, deleted, or no longer has the same password, `is_staff` or
 ///   `is_superuser`;
@@ -194,6 +195,7 @@ impl<A> Layer<A> for DjangoAuth {
         WithDjangoUser {
             inner,
             config: self.0.clone(),
+            rechecks: Arc::default(),
         }
     }
 }
@@ -203,6 +205,7 @@ impl<A> Layer<A> for DjangoAuth {
 pub struct WithDjangoUser<A> {
     inner: A,
     config: Arc<Config>,
+    rechecks: Arc<Rechecks>,
 }
 
 impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithDjangoUser<A> {
@@ -228,7 +231,7 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithDjangoUser<A> {
         let log_in = Arc::new(LogIn {
             client,
             cookie,
-            recheck: self.config.recheck,
+            recheck: Recheck::new(&self.rechecks, self.config.recheck),
             page,
             news: revocations.change_notifier(),
             is_replied: AtomicBool::new(false),
@@ -258,7 +261,7 @@ struct LogIn {
     client: Client,
     /// The value of the session cookie.
     cookie: Option<String>,
-    recheck: Duration,
+    recheck: Recheck,
     /// Path and query of an HTTP request.
     page: Option<Box<str>>,
     news: ChangeNotifier,
@@ -313,7 +316,8 @@ impl Revocation for LogIn {
 
     async fn broken(&self) -> Option<Close> {
         let known = self.known_user()?;
-        match self.client.user_now().await {
+        let cookie = self.cookie.as_deref()?;
+        match self.recheck.user(cookie, self.client.user_now()).await {
             Ok(Some(user)) if user.is_unchanged_since(&known) => None,
             Ok(_) => Some(Close::new(Close::UNAUTHORIZED, "log in again")),
             Err(error) => {
@@ -328,7 +332,7 @@ impl Revocation for LogIn {
     }
 
     fn every(&self) -> Option<Duration> {
-        Some(self.recheck)
+        Some(self.recheck.next())
     }
 }
 

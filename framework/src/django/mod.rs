@@ -19,6 +19,7 @@
 // | `auth.rs` | [`DjangoAuth`] |
 // | `source.rs` | where users come from: tables or a view |
 // | `view.rs` | [`DjangoView`] |
+// | `recheck.rs` | checks of open connections, shared by those with the same cookie |
 // | `session.rs`, `sessions.rs` | the session of one client; the engines |
 // | `user.rs` | [`DjangoUser`], and its permissions |
 // | `database.rs`, `dialect.rs`, `users.rs` | queries; the differences between databases; the user table |
@@ -39,6 +40,7 @@ mod dialect;
 mod handlers;
 #[cfg(feature = "redis")]
 mod pickle;
+mod recheck;
 mod session;
 mod sessions;
 mod signing;

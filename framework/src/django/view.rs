@@ -81,7 +81,7 @@ pub(super) struct KnownUser {
     pub(super) is_active: bool,
     pub(super) is_staff: bool,
     pub(super) is_superuser: bool,
-    permissions: Option<HashSet<String>>,
+    pub(super) permissions: Option<HashSet<String>>,
 }
 
 fn nullable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<KnownUser>, D::Error> {
