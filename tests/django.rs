@@ -18,6 +18,7 @@ use seaway_tests::support::{
     django::{Pages, SECRET_KEY, Version},
     python::interpreter,
     raw,
+    scratch::Scratch,
     server::program,
     wait::{DEADLINE, until},
 };
@@ -352,7 +353,7 @@ async fn an_expiry_is_that_of_django_in_any_time_zone() {
 }
 
 #[tokio::test]
-async fn permissions_are_those_that_django_grants() {
+async fn permissions_and_groups_are_those_that_django_grants() {
     let (redis, databases) = (Redis::new().await, Databases::new().await);
     for on in databases.all() {
         let mut site = site_on(Version::Newest, on, &redis, "db", json!({})).await;
@@ -374,7 +375,9 @@ async fn permissions_are_those_that_django_grants() {
             "auth.delete_user",
             "auth.view_group",
         ];
-        let pages = axum::Router::new().route("/", axum::routing::get(permissions));
+        let pages = axum::Router::new()
+            .route("/", axum::routing::get(permissions))
+            .route("/groups", axum::routing::get(groups));
         let app = ProtocolTypeRouter::new()
             .http(from_service(pages))
             .with(auth(&site).await);
@@ -386,6 +389,12 @@ async fn permissions_are_those_that_django_grants() {
             assert_eq!(
                 granted,
                 site.call("has_perms", json!([name, asked])).await,
+                "{name}"
+            );
+            let in_groups: Value = client.get("/groups").await.json();
+            assert_eq!(
+                in_groups,
+                site.call("groups", json!([name])).await,
                 "{name}"
             );
         }
@@ -472,6 +481,55 @@ async fn the_pages_of_the_example_open_sockets_that_know_their_user() {
     tab.goto(&home).await;
     tab.click("form button").await;
     page_shows(&page, "output", "closed with 4401").await;
+}
+
+#[tokio::test]
+async fn a_file_is_uploaded_in_the_admin_with_its_styles_and_forms() {
+    let redis = Redis::new().await;
+    let hasher = "django.contrib.auth.hashers.PBKDF2PasswordHasher";
+    let mut site = site_with(&redis, "db", json!({ "PASSWORD_HASHERS": [hasher] })).await;
+    let superuser = json!({ "is_superuser": true, "is_staff": true });
+    site.call_with("sign_up", json!(["root"]), superuser).await;
+    let beside = beside(&site, &redis).await;
+    let port = beside.port();
+    let folder = Scratch::new("upload");
+    // Larger than Django keeps in memory, and than a buffer of the proxy.
+    let file = folder.path().join("plan.txt");
+    let contents = "äpfel ".repeat(1024 * 1024);
+    fs::write(&file, &contents).unwrap();
+    let browser = Browser::new().await;
+    let page = browser.page().await;
+
+    let admin = format!("http://127.0.0.1:{port}/admin");
+    page.goto(&format!("{admin}/login/?next=/admin/")).await;
+    page.type_text("[name=username]", "root").await;
+    page.type_text("[name=password]", "open sesame").await;
+    page.click("[type=submit]").await;
+    page.arrives_at("/admin/").await;
+    page.goto(&format!("{admin}/chat/announcement/add/")).await;
+    // A rule of a static file, and a script.
+    let display = "getComputedStyle(document.querySelector('#main')).display";
+    page.wait_for_value(display, &json!("flex")).await;
+    page.wait_for("document.querySelector('#id_author') && window.django?.jQuery")
+        .await;
+    page.type_text("[name=room]", "lobby").await;
+    page.type_text("[name=text]", "read the plan").await;
+    page.choose_file("[name=attachment]", &file).await;
+    page.click("[name=_save]").await;
+    page.arrives_at("/admin/chat/announcement/").await;
+    page_shows(&page, ".field-text", "read the plan").await;
+    page.click("#result_list tbody th a").await;
+    page.wait_for("document.querySelector('.file-upload a')")
+        .await;
+
+    let uploaded = "fetch(document.querySelector('.file-upload a').href)\
+                    .then(response => response.text()).then(text => window.uploaded = text)";
+    page.eval(&format!("void {uploaded}")).await;
+    page.wait_for_value("window.uploaded?.length", &json!(contents.chars().count()))
+        .await;
+    let is_whole = "window.uploaded === 'äpfel '.repeat(1024 * 1024)";
+    page.wait_for_value(is_whole, &json!(true)).await;
+    assert_eq!(page.problems(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -662,7 +720,7 @@ async fn a_question_to_the_view_changes_no_session_while_a_key_is_rotated() {
 }
 
 #[tokio::test]
-async fn the_view_states_the_permissions_that_django_grants() {
+async fn the_view_states_the_permissions_and_groups_that_django_grants() {
     let redis = Redis::new().await;
     let mut site = site_with(&redis, "db", json!({})).await;
     let cookie = site.log_in("ana").await;
@@ -670,7 +728,9 @@ async fn the_view_states_the_permissions_that_django_grants() {
         .await;
     let pages = Pages::of(&site, &redis, "db", &[]).await;
     let view = DjangoView::new(&pages.url(), "/seaway/user/");
-    let app = axum::Router::new().route("/", axum::routing::get(permissions));
+    let app = axum::Router::new()
+        .route("/", axum::routing::get(permissions))
+        .route("/groups", axum::routing::get(groups));
     let app = ProtocolTypeRouter::new()
         .http(from_service(app))
         .with(DjangoAuth::from_view(view));
@@ -680,6 +740,8 @@ async fn the_view_states_the_permissions_that_django_grants() {
     let granted: Value = client.get("/").await.json();
 
     assert_eq!(granted, json!(["auth.add_user", "auth.change_user"]));
+    let groups: Value = client.get("/groups").await.json();
+    assert_eq!(groups, json!(["group of ana"]));
 }
 
 #[tokio::test]
@@ -792,6 +854,11 @@ async fn permissions(User(user): User<DjangoUser>) -> seaway::Result<String> {
         }
     }
     Ok(json!(granted).to_string())
+}
+
+/// Returns the groups of the user.
+async fn groups(User(user): User<DjangoUser>) -> seaway::Result<String> {
+    Ok(json!(user.groups().await?).to_string())
 }
 
 /// Writes a value to the session.

@@ -19,10 +19,7 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::{
-    net::{TcpStream, UnixStream},
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 use tower_service::Service;
 
 /// How long the server may take to accept a connection.
@@ -55,6 +52,9 @@ where
     /// What is wrong with it.
     pub(crate) fn parse(address: &str) -> Result<Self, &'static str> {
         let (authority, client) = if let Some(path) = address.strip_prefix("unix:") {
+            if !cfg!(unix) {
+                return Err("this system has no Unix sockets");
+            }
             if path.is_empty() {
                 return Err("the path of the socket is missing");
             }
@@ -168,9 +168,9 @@ impl Service<Uri> for Tcp {
 }
 
 impl Service<Uri> for Unix {
-    type Response = TokioIo<UnixStream>;
+    type Response = TokioIo<unix::Stream>;
     type Error = io::Error;
-    type Future = Connecting<UnixStream>;
+    type Future = Connecting<unix::Stream>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
@@ -178,7 +178,27 @@ impl Service<Uri> for Unix {
 
     fn call(&mut self, _: Uri) -> Self::Future {
         let path = PathBuf::from(&*self.0);
-        Box::pin(connected(async move { UnixStream::connect(path).await }))
+        Box::pin(connected(unix::connect(path)))
+    }
+}
+
+/// Unix sockets: the only part that differs between systems.
+#[cfg(unix)]
+mod unix {
+    pub(super) use tokio::net::UnixStream as Stream;
+
+    pub(super) async fn connect(path: std::path::PathBuf) -> std::io::Result<Stream> {
+        Stream::connect(path).await
+    }
+}
+
+/// Systems without Unix sockets, where [`Upstream::parse`] accepts no address of one.
+#[cfg(not(unix))]
+mod unix {
+    pub(super) use tokio::net::TcpStream as Stream;
+
+    pub(super) async fn connect(_: std::path::PathBuf) -> std::io::Result<Stream> {
+        Err(std::io::ErrorKind::Unsupported.into())
     }
 }
 
@@ -199,7 +219,7 @@ mod tests {
             ("http://127.0.0.1:8000", Some("127.0.0.1:8000")),
             ("http://django/", Some("django")),
             ("http://[::1]:8000", Some("[::1]:8000")),
-            ("unix:/run/site.sock", Some("localhost")),
+            ("unix:/run/site.sock", cfg!(unix).then_some("localhost")),
             ("unix:", None),
             ("127.0.0.1:8000", None),
             ("https://127.0.0.1:8000", None),

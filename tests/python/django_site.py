@@ -36,11 +36,19 @@ pymysql.install_as_MySQLdb()
 django.setup()
 
 from django.conf import settings as in_use  # noqa: E402
-from django.contrib.auth import get_user_model  # noqa: E402
+from django.contrib.auth import (  # noqa: E402
+    BACKEND_SESSION_KEY,
+    HASH_SESSION_KEY,
+    SESSION_KEY,
+    get_user_model,
+)
+from django.contrib.auth.hashers import make_password  # noqa: E402
 from django.contrib.auth.models import Group, Permission  # noqa: E402
 from django.core.management import call_command  # noqa: E402
+from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.utils import timezone  # noqa: E402
+from django.utils.crypto import get_random_string  # noqa: E402
 
 
 def client(cookie=None):
@@ -187,6 +195,37 @@ def lock(seconds):
     threading.Thread(target=unlock).start()
 
 
+def sign_in_many(count):
+    """Stores users with a session each; returns the cookies."""
+    model = get_user_model()
+    password = make_password(PASSWORD)
+    users = (model(username=f"user{number}", password=password) for number in range(count))
+    users = model.objects.bulk_create(users, batch_size=1000)
+    store = session(None)
+    expiry = store.get_expiry_date()
+    rows = []
+    for one in users:
+        log_in = {
+            SESSION_KEY: str(one.pk),
+            BACKEND_SESSION_KEY: in_use.AUTHENTICATION_BACKENDS[0],
+            HASH_SESSION_KEY: one.get_session_auth_hash(),
+        }
+        key = get_random_string(32, "abcdefghijklmnopqrstuvwxyz0123456789")
+        row = {"session_key": key, "session_data": store.encode(log_in), "expire_date": expiry}
+        rows.append(store.model(**row))
+    store.model.objects.bulk_create(rows, batch_size=1000)
+    return [row.session_key for row in rows]
+
+
+def transactions():
+    """Returns the number of transactions in this database of PostgreSQL so far."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+        )
+        return cursor.fetchone()[0]
+
+
 def rotate_key(key, fallbacks):
     in_use.SECRET_KEY = key
     in_use.SECRET_KEY_FALLBACKS = fallbacks
@@ -199,6 +238,10 @@ def grant(name, permissions, group_permissions):
     group, _ = Group.objects.get_or_create(name=f"group of {name}")
     group.permissions.set(find.filter(codename__in=group_permissions))
     user(name).groups.set([group])
+
+
+def groups(name):
+    return sorted(group.name for group in user(name).groups.all())
 
 
 def has_perms(name, permissions):

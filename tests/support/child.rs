@@ -45,6 +45,12 @@ impl Process {
         }
     }
 
+    /// Returns its process number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns the child, for its pipes.
     pub fn child(&mut self) -> &mut Child {
         &mut self.child

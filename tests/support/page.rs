@@ -159,6 +159,20 @@ impl Page {
         self.call("Input.insertText", json!({ "text": text })).await;
     }
 
+    /// Chooses a file in the field with this selector.
+    ///
+    /// # Panics
+    /// If there is no such field.
+    pub async fn choose_file(&self, selector: &str, file: &Path) {
+        let field = format!("document.querySelector({})", json!(selector));
+        let field = self
+            .call("Runtime.evaluate", json!({ "expression": field }))
+            .await;
+        let field = &field["result"]["objectId"];
+        let chosen = json!({ "files": [file], "objectId": field });
+        self.call("DOM.setFileInputFiles", chosen).await;
+    }
+
     /// Clicks the centre of the element with this selector.
     ///
     /// # Panics

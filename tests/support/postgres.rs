@@ -17,7 +17,7 @@ const REMEDY: &str = "`cargo xtask setup` installs PostgreSQL";
 pub struct Postgres {
     port: u16,
     databases: AtomicU32,
-    _process: Process,
+    process: Process,
     // Removed after the process has ended.
     _folder: Scratch,
 }
@@ -57,7 +57,7 @@ impl Postgres {
         Self {
             port,
             databases: AtomicU32::new(0),
-            _process: process,
+            process,
             _folder: folder,
         }
     }
@@ -72,6 +72,11 @@ impl Postgres {
         createdb.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
         run(createdb.args(["-U", "django", &name]));
         name
+    }
+
+    /// Returns the number of its process, which starts one for each connection.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Returns its port.

@@ -1,5 +1,5 @@
-//! The commands `cargo xtask bench`, `scale` and `soak`, which build and run servers and load
-//! generators for release.
+//! The commands `cargo xtask bench`, `scale`, `django` and `soak`, which build and run servers and
+//! load generators for release.
 //!
 //! The first two use one build, and run its programs directly: if only some of them were built,
 //! cargo would choose other features for the dependencies, and build them again.
@@ -27,6 +27,19 @@ pub(crate) fn run_scale() -> Result {
     let programs = programs("release")?;
     let mut scale = Command::new(programs.join("scale"));
     run(scale.env("SEAWAY_EXAMPLES", programs).current_dir(root()))
+}
+
+/// Runs 10,000 clients who are logged in on a Django site, and pages through the proxy.
+pub(crate) fn run_django(arguments: &[String]) -> Result {
+    let tools = setup::run()?;
+    run(&mut cargo(
+        "build --release -p beside-django -p seaway-tests --bins",
+    ))?;
+    let programs = programs("release")?;
+    let mut django = Command::new(programs.join("django"));
+    django.env("SEAWAY_PYTHON", tools.python);
+    django.env("SEAWAY_EXAMPLES", programs).args(arguments);
+    run(django.current_dir(root()))
 }
 
 /// Runs the tests that take minutes, or load a machine for a measurement, one after the other.

@@ -37,6 +37,8 @@ usage: cargo xtask COMMAND
   autobahn [core]    run the Autobahn|Testsuite against the arena; needs a Python 2.7
   book               render the guides with mdbook into target/book
   scale              put 10,000 clients on two processes, and print times and memory
+  django [proxy|rechecks]
+                     measure the proxy beside nginx, and the checks of 10,000 users of a Django site
   soak               let 2,000 clients come and go while servers fail, let 5,000 come back at once,
                      and measure a presence of 10,000 people
   help               this text";
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         ("minimal", []) => compatibility::check_dependency_versions(),
         ("package", []) => package::run_all(),
         ("scale", []) => bench::run_scale(),
+        ("django", arguments) => bench::run_django(arguments),
         ("soak", []) => bench::run_soak(),
         ("test", []) => test::run_all(),
         ("setup", []) => setup::run().map(drop),

@@ -55,6 +55,8 @@ DATABASES = {  # DjangoDatabase
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
+MEDIA_URL = "media/"
+MEDIA_ROOT = Path(DATABASES["default"]["NAME"]).parent / "media"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
 
 if redis := os.environ.get("REDIS_URL"):

@@ -1,5 +1,7 @@
 """The pages of the Django site: the rooms, log-in and log-out, the admin."""
 
+from django.conf import settings
+from django.conf.urls.static import static
 from django.contrib import admin
 from django.urls import include, path
 
@@ -12,4 +14,5 @@ urlpatterns = [
     path("seaway/user/", seaway.user),
     path("accounts/", include("django.contrib.auth.urls")),
     path("admin/", admin.site.urls),
+    *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),
 ]

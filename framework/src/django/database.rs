@@ -52,6 +52,8 @@ struct Inner {
     user_query: String,
     /// `None` if the user model has no groups and permissions.
     permission_query: Option<String>,
+    /// `None` if the user model has no groups.
+    group_query: Option<String>,
 }
 
 /// A row of the user table.
@@ -108,6 +110,7 @@ impl DjangoDatabase {
         Ok(Self(Arc::new(Inner {
             user_query: user_query(dialect, &users, user_id)?,
             permission_query: permission_query(&pool, dialect, &users.table, user_id).await?,
+            group_query: group_query(&pool, dialect, &users.table, user_id).await?,
             pool,
             dialect,
             user_id,
@@ -199,13 +202,7 @@ impl DjangoDatabase {
     /// # Errors
     /// [`ErrorKind::Missing`] if the user model has none.
     pub(super) async fn permissions(&self, id: &str) -> Result<HashSet<String>> {
-        let Some(query) = &self.0.permission_query else {
-            return Err(Error::new(
-                ErrorKind::Missing,
-                "the Django user model has no tables of groups and permissions: add \
-                 PermissionsMixin to it",
-            ));
-        };
+        let query = self.0.permission_query.as_ref().ok_or_else(no_grants)?;
         let Some(id) = self.0.user_id.id(id) else {
             return Ok(HashSet::new());
         };
@@ -216,6 +213,22 @@ impl DjangoDatabase {
             .map(|row| Ok(format!("{}.{}", text(row, 0)?, text(row, 1)?)));
         let names = names.collect::<Result<_, SqlError>>();
         names.map_err(|error| failed("read", "permissions", error))
+    }
+
+    /// Returns the names of a user's groups.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Missing`] if the user model has none.
+    pub(super) async fn groups(&self, id: &str) -> Result<Vec<String>> {
+        let query = self.0.group_query.as_ref().ok_or_else(no_grants)?;
+        let Some(id) = self.0.user_id.id(id) else {
+            return Ok(Vec::new());
+        };
+        let running = id.bind(sqlx::query(query));
+        let rows = limited("read", "groups", running.fetch_all(&self.0.pool)).await?;
+        let names = rows.iter().map(|row| text(row, 0));
+        let names = names.collect::<Result<_, SqlError>>();
+        names.map_err(|error| failed("read", "groups", error))
     }
 }
 
@@ -346,6 +359,34 @@ async fn permission_query(
         in_own = dialect.name(&in_own)?,
         in_groups = dialect.name(&in_groups)?,
     )))
+}
+
+/// Returns the query of a user's groups; `None` if the user model has no table of them.
+async fn group_query(
+    pool: &AnyPool,
+    dialect: Dialect,
+    users: &str,
+    id: IdType,
+) -> Result<Option<String>> {
+    let groups = format!("{users}_groups");
+    let Some(in_groups) = user_column(pool, dialect, &groups, "group_id").await? else {
+        return Ok(None);
+    };
+    Ok(Some(format!(
+        "SELECT {} FROM auth_group JOIN {groups} ON {groups}.group_id = auth_group.id \
+         WHERE {groups}.{} = {}",
+        dialect.text("auth_group.name"),
+        dialect.name(&in_groups)?,
+        dialect.id_parameter(1, id),
+        groups = dialect.name(&groups)?,
+    )))
+}
+
+fn no_grants() -> Error {
+    Error::new(
+        ErrorKind::Missing,
+        "the Django user model has no tables of groups and permissions: add PermissionsMixin to it",
+    )
 }
 
 /// Returns the column of the user in a table between users and something else. It is named after

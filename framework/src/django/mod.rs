@@ -7,7 +7,7 @@
 //! | type | contents |
 //! | --- | --- |
 //! | [`DjangoAuth`] | the middleware, as [`Auth`](crate::middleware::Auth) for a Django site |
-//! | [`DjangoUser`] | the user: name, staff, superuser, permissions |
+//! | [`DjangoUser`] | the user: name, staff, superuser, permissions, groups |
 //! | [`DjangoSession`] | the values of the session |
 //! | [`DjangoSessions`] | where Django stores sessions: `SESSION_ENGINE` |
 //! | [`DjangoDatabase`], [`UserTable`] | the database, and the table of the user model |
@@ -21,7 +21,7 @@
 // | `view.rs` | [`DjangoView`] |
 // | `recheck.rs` | checks of open connections, shared by those with the same cookie |
 // | `session.rs`, `sessions.rs` | the session of one client; the engines |
-// | `user.rs` | [`DjangoUser`], and its permissions |
+// | `user.rs` | [`DjangoUser`], and its permissions and groups |
 // | `database.rs`, `dialect.rs`, `users.rs` | queries; the differences between databases; the user table |
 // | `cache.rs`, `pickle.rs` | sessions in Redis; a decoder for pickled data |
 // | `signing.rs` | secret keys: signed strings, session hashes |

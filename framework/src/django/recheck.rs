@@ -187,6 +187,7 @@ mod tests {
             is_staff: false,
             is_superuser: false,
             permissions: None,
+            groups: None,
         };
         DjangoUser::from_view(known, view, HeaderValue::from_static("sessionid=a"))
     }

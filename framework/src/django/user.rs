@@ -1,4 +1,4 @@
-//! A user of the Django site, and the user's permissions.
+//! A user of the Django site, and the user's permissions and groups.
 
 use super::{
     database::{DjangoDatabase, UserRow},
@@ -36,17 +36,18 @@ pub struct DjangoUser {
     pub is_staff: bool,
     /// Whether the user has all permissions.
     pub is_superuser: bool,
-    permissions: Arc<Permissions>,
+    grants: Arc<Grants>,
 }
 
-/// The permissions, which are read once.
-struct Permissions {
-    source: PermissionSource,
-    names: OnceCell<HashSet<String>>,
+/// The permissions and the groups, which are read once each.
+struct Grants {
+    source: GrantSource,
+    permissions: OnceCell<HashSet<String>>,
+    groups: OnceCell<Vec<String>>,
 }
 
 /// Where they are read.
-enum PermissionSource {
+enum GrantSource {
     Database(DjangoDatabase),
     /// With the `Cookie` header of the client.
     View(Arc<DjangoView>, HeaderValue),
@@ -60,7 +61,7 @@ impl DjangoUser {
             is_active: row.is_active,
             is_staff: row.is_staff,
             is_superuser: row.is_superuser,
-            permissions: Permissions::of(PermissionSource::Database(database)),
+            grants: Grants::of(GrantSource::Database(database)),
         }
     }
 
@@ -71,7 +72,7 @@ impl DjangoUser {
             is_active: user.is_active,
             is_staff: user.is_staff,
             is_superuser: user.is_superuser,
-            permissions: Permissions::of(PermissionSource::View(view, cookie)),
+            grants: Grants::of(GrantSource::View(view, cookie)),
         }
     }
 
@@ -92,12 +93,42 @@ impl DjangoUser {
         if !self.is_active || self.is_superuser {
             return Ok(self.is_active);
         }
-        let Permissions { source, names } = &*self.permissions;
-        let reading = names.get_or_try_init(async || match source {
-            PermissionSource::Database(database) => database.permissions(&self.id).await,
-            PermissionSource::View(view, cookie) => view.permissions(cookie, &self.id).await,
-        });
+        let grants = &*self.grants;
+        let reading = grants
+            .permissions
+            .get_or_try_init(async || match &grants.source {
+                GrantSource::Database(database) => database.permissions(&self.id).await,
+                GrantSource::View(view, cookie) => view.permissions(cookie, &self.id).await,
+            });
         Ok(reading.await?.contains(permission))
+    }
+
+    /// Returns the names of the user's groups, Django's `user.groups`, in alphabetical order.
+    ///
+    /// ```
+    /// # use seaway::{Result, django::DjangoUser};
+    /// async fn is_editor(user: &DjangoUser) -> Result<bool> {
+    ///     let groups = user.groups().await?;
+    ///     Ok(groups.iter().any(|group| group == "editors"))
+    /// }
+    /// ```
+    ///
+    /// They are read once and shared as the [permissions](Self::has_perm) are. A superuser has no
+    /// other groups than any user, and an inactive user still has theirs, as in Django.
+    ///
+    /// # Errors
+    /// As [`has_perm`](Self::has_perm), if the user model has no groups or the view states none.
+    pub async fn groups(&self) -> Result<&[String]> {
+        let grants = &*self.grants;
+        let reading = grants.groups.get_or_try_init(async || {
+            let mut groups = match &grants.source {
+                GrantSource::Database(database) => database.groups(&self.id).await?,
+                GrantSource::View(view, cookie) => view.groups(cookie, &self.id).await?,
+            };
+            groups.sort();
+            Ok(groups)
+        });
+        reading.await.map(Vec::as_slice)
     }
 
     /// Returns whether this is still the same user with the same rights as `before`.
@@ -107,10 +138,13 @@ impl DjangoUser {
     }
 }
 
-impl Permissions {
-    fn of(source: PermissionSource) -> Arc<Self> {
-        let names = OnceCell::new();
-        Arc::new(Self { source, names })
+impl Grants {
+    fn of(source: GrantSource) -> Arc<Self> {
+        Arc::new(Self {
+            source,
+            permissions: OnceCell::new(),
+            groups: OnceCell::new(),
+        })
     }
 }
 

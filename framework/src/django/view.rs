@@ -39,8 +39,9 @@ const MAX_RESPONSE: usize = 256 * 1024;
 /// ```
 ///
 /// For [`DjangoUser::has_perm`](super::DjangoUser::has_perm), `?permissions` is added to the path;
-/// the user then has the key `permissions`, with names such as `chat.add_message`. The guide
-/// `docs/from-django.md` has a ready view.
+/// the user then has the key `permissions`, with names such as `chat.add_message`. For
+/// [`DjangoUser::groups`](super::DjangoUser::groups), it is `?groups`, and the key `groups` with
+/// their names. The guide `docs/from-django.md` has a ready view.
 ///
 /// Any other response, one of more than 256 KiB, and none within the [timeout](Self::timeout) is
 /// an error, never a log-out.
@@ -82,6 +83,7 @@ pub(super) struct KnownUser {
     pub(super) is_staff: bool,
     pub(super) is_superuser: bool,
     pub(super) permissions: Option<HashSet<String>>,
+    pub(super) groups: Option<Vec<String>>,
 }
 
 fn nullable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<KnownUser>, D::Error> {
@@ -189,16 +191,23 @@ impl DjangoView {
         cookie: &HeaderValue,
         id: &str,
     ) -> Result<HashSet<String>> {
-        let path = format!("{}?permissions", self.path);
+        let known = self.ask_more(cookie, id, "permissions").await?;
+        known.permissions.ok_or_else(|| without("permissions"))
+    }
+
+    /// Asks for the names of the groups of the user with this id.
+    pub(super) async fn groups(&self, cookie: &HeaderValue, id: &str) -> Result<Vec<String>> {
+        let known = self.ask_more(cookie, id, "groups").await?;
+        known.groups.ok_or_else(|| without("groups"))
+    }
+
+    /// Asks for more about the user with this id.
+    async fn ask_more(&self, cookie: &HeaderValue, id: &str, query: &str) -> Result<KnownUser> {
+        let path = format!("{}?{query}", self.path);
         let known = self.ask(cookie, &path, Occasion::Now).await?;
-        let known = known
+        known
             .filter(|known| known.id == id)
-            .ok_or_else(|| Error::new(ErrorKind::SessionGone, "the user is no longer logged in"))?;
-        known.permissions.ok_or_else(|| {
-            let message = "the view of the Django site answers without permissions: let it add \
-                           them to the user when it is asked with ?permissions";
-            Error::new(ErrorKind::Missing, message)
-        })
+            .ok_or_else(|| Error::new(ErrorKind::SessionGone, "the user is no longer logged in"))
     }
 
     async fn ask(
@@ -272,6 +281,14 @@ impl DjangoView {
 
 async fn permit(permits: &Semaphore) -> SemaphorePermit<'_> {
     permits.acquire().await.expect("it is never closed")
+}
+
+fn without(what: &str) -> Error {
+    let message = format!(
+        "the view of the Django site answers without {what}: let it add them to the user when it \
+         is asked with ?{what}"
+    );
+    Error::new(ErrorKind::Missing, message)
 }
 
 fn failed(reason: &str) -> Error {

@@ -312,16 +312,16 @@ async fn an_announced_log_out_closes_the_sockets_of_its_session_at_once() {
 }
 
 #[tokio::test]
-async fn permissions_are_those_of_django() {
+async fn permissions_and_groups_are_those_of_django() {
     let site = Site::new().await;
     for change in [
         "INSERT INTO django_content_type (id, app_label, model) VALUES (1, 'chat', 'message')",
         "INSERT INTO auth_permission (id, content_type_id, codename, name) VALUES \
          (1, 1, 'add_message', ''), (2, 1, 'change_message', ''), (3, 1, 'delete_message', '')",
-        "INSERT INTO auth_group (id, name) VALUES (1, 'editors')",
+        "INSERT INTO auth_group (id, name) VALUES (1, 'writers'), (2, 'editors'), (3, 'readers')",
         "INSERT INTO auth_group_permissions (group_id, permission_id) VALUES (1, 2)",
         "INSERT INTO auth_user_user_permissions (user_id, permission_id) VALUES (1, 1), (5, 1)",
-        "INSERT INTO auth_user_groups (user_id, group_id) VALUES (1, 1)",
+        "INSERT INTO auth_user_groups (user_id, group_id) VALUES (1, 1), (1, 2)",
         "UPDATE auth_user SET is_superuser = 1 WHERE username IN ('md5', 'inactive')",
     ] {
         sqlx::query(change).execute(&site.pool).await.unwrap();
@@ -348,6 +348,12 @@ async fn permissions_are_those_of_django() {
         let client = TestClient::new(&app);
         client.set_cookie("sessionid", "granted0");
         assert_eq!(client.get("/permissions").await.text(), allowed, "{name}");
+        let groups = if name == "alice" {
+            "editors writers"
+        } else {
+            ""
+        };
+        assert_eq!(client.get("/groups").await.text(), groups, "{name}");
     }
 }
 
@@ -726,6 +732,7 @@ fn router(channels: &Channels, auth: DjangoAuth) -> ProtocolTypeRouter {
         .route("/fill/{name}", get(fill_in))
         .route("/value/{name}", get(value))
         .route("/permissions", get(permissions))
+        .route("/groups", get(groups))
         .route("/open", get(async || "open"));
     ProtocolTypeRouter::new()
         .http(from_service(pages))
@@ -761,6 +768,10 @@ async fn permissions(User(user): User<DjangoUser>) -> Result<String> {
         }
     }
     Ok(allowed.join(" "))
+}
+
+async fn groups(User(user): User<DjangoUser>) -> Result<String> {
+    Ok(user.groups().await?.join(" "))
 }
 
 /// Sends the name of its user, and then echoes.

@@ -41,7 +41,7 @@ struct Site {
 #[derive(Clone, Copy)]
 enum Answer {
     Ana,
-    AnaWithoutPermissions,
+    AnaWithoutGrants,
     Promoted,
     Nobody,
     Empty,
@@ -105,7 +105,10 @@ async fn view(State(site): State<Site>, request: Request) -> Response {
         Answer::Ana if request.uri().query() == Some("permissions") => {
             ana["permissions"] = json!(["chat.add_message"]);
         }
-        Answer::Ana | Answer::AnaWithoutPermissions => {}
+        Answer::Ana if request.uri().query() == Some("groups") => {
+            ana["groups"] = json!(["writers", "editors"]);
+        }
+        Answer::Ana | Answer::AnaWithoutGrants => {}
         Answer::Promoted => ana["is_staff"] = true.into(),
         Answer::Nobody => ana = Value::Null,
         Answer::Empty => return "{}".into_response(),
@@ -150,6 +153,12 @@ fn app(auth: DjangoAuth) -> ProtocolTypeRouter {
                 Ok::<_, seaway::Error>(format!("{may} {more}"))
             }),
         )
+        .route(
+            "/groups",
+            get(async |User(user): User<DjangoUser>| {
+                Ok::<_, seaway::Error>(user.groups().await?.join(" "))
+            }),
+        )
         .route("/session", get(async |_: DjangoSession| "a session"));
     ProtocolTypeRouter::new()
         .http(from_service(pages))
@@ -178,6 +187,7 @@ async fn the_view_says_who_the_owner_of_the_cookie_is() {
     assert_eq!(response.text(), "ana");
     assert_eq!(response.header("vary"), Some("cookie"));
     assert_eq!(client.get("/may").await.text(), "true false");
+    assert_eq!(client.get("/groups").await.text(), "editors writers");
     assert_eq!(client.get("/session").await.status(), 500);
     site.answers(Answer::Nobody);
     assert_eq!(client.get("/name").await.text(), "nobody");
@@ -265,10 +275,12 @@ async fn a_view_that_does_not_answer_in_time_gives_503() {
 }
 
 #[tokio::test]
-async fn a_view_without_permissions_is_a_mistake_in_the_site() {
-    let site = Site::new(Answer::AnaWithoutPermissions);
+async fn a_view_without_permissions_or_groups_is_a_mistake_in_the_site() {
+    let site = Site::new(Answer::AnaWithoutGrants);
 
-    assert_eq!(client(&site).await.get("/may").await.status(), 500);
+    for page in ["/may", "/groups"] {
+        assert_eq!(client(&site).await.get(page).await.status(), 500, "{page}");
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ class Announcement(models.Model):
     room = models.SlugField()
     author = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True)
     text = models.CharField(max_length=200)
+    attachment = models.FileField(upload_to="announcements", blank=True)
     made = models.DateTimeField(auto_now_add=True)
 
     def __str__(self):

@@ -24,4 +24,6 @@ def user(request):
         known[right] = bool(getattr(user, right, False))
     if "permissions" in request.GET and hasattr(user, "get_all_permissions"):
         known["permissions"] = sorted(user.get_all_permissions())
+    if "groups" in request.GET and hasattr(user, "groups"):
+        known["groups"] = [group.name for group in user.groups.all()]
     return JsonResponse({"user": known})

@@ -2,7 +2,7 @@
 
 use crate::header_list;
 use http::{HeaderMap, HeaderName, HeaderValue, header, request};
-use std::net::SocketAddr;
+use std::{mem, net::SocketAddr};
 
 /// The headers of one connection (RFC 9110, 7.6.1), beside those that `Connection` names.
 const HOP_BY_HOP: [&str; 8] = [
@@ -31,14 +31,13 @@ pub(super) enum RequestOrigin {
     OtherProxy,
 }
 
-/// Returns the headers of a request for the server behind, from the client or proxy at this
-/// address.
+/// Takes the headers of a request for the server behind, from the client or proxy at this address.
 pub(super) fn for_upstream(
-    head: &request::Parts,
+    head: &mut request::Parts,
     address: Option<SocketAddr>,
     origin: RequestOrigin,
 ) -> HeaderMap {
-    let mut headers = without_hop_by_hop(&head.headers);
+    let mut headers = without_hop_by_hop(mem::take(&mut head.headers));
     headers.remove(header::EXPECT);
     let is_forged = |name: &HeaderName| {
         let name = name.as_str();
@@ -87,19 +86,20 @@ pub(super) fn for_upstream(
 }
 
 /// Returns the headers that concern more than one connection.
-pub(super) fn without_hop_by_hop(headers: &HeaderMap) -> HeaderMap {
-    let mut passed = headers.clone();
-    for name in header_list::items(headers, header::CONNECTION) {
-        // A client could name the headers that a proxy in front has set, which forwards its tokens.
-        let name = name.to_ascii_lowercase();
-        if name != "host" && !is_forwarding(&name) {
-            passed.remove(&*name);
-        }
+pub(super) fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
+    // A client could name the headers that a proxy in front has set, which forwards its tokens.
+    let named = header_list::items(&headers, header::CONNECTION);
+    let named = named.map(str::to_ascii_lowercase);
+    let named: Vec<_> = named
+        .filter(|name| name != "host" && !is_forwarding(name))
+        .collect();
+    for name in named {
+        headers.remove(&*name);
     }
     for name in HOP_BY_HOP {
-        passed.remove(name);
+        headers.remove(name);
     }
-    passed
+    headers
 }
 
 /// Returns whether a header tells where a request came from.
@@ -156,7 +156,7 @@ mod tests {
             ("if-none-match", "\"a\""),
         ]);
 
-        let passed = without_hop_by_hop(&head.headers);
+        let passed = without_hop_by_hop(head.headers);
 
         assert_eq!(
             sorted(&passed),
@@ -186,7 +186,11 @@ mod tests {
         ]);
 
         assert_eq!(
-            sorted(&for_upstream(&head, client, RequestOrigin::Http)),
+            sorted(&for_upstream(
+                &mut head.clone(),
+                client,
+                RequestOrigin::Http
+            )),
             [
                 "host: a.example",
                 "x-forwarded-for: 192.0.2.7",
@@ -195,7 +199,11 @@ mod tests {
             ]
         );
         assert_eq!(
-            sorted(&for_upstream(&head, client, RequestOrigin::OtherProxy)),
+            sorted(&for_upstream(
+                &mut head.clone(),
+                client,
+                RequestOrigin::OtherProxy
+            )),
             [
                 "forwarded: for=10.0.0.1",
                 "host: a.example",
@@ -213,7 +221,7 @@ mod tests {
         let proxy = Some("10.0.0.2:1234".parse().unwrap());
         let head = head(&[("x-forwarded-for", "10.0.0.2, 192.0.2.7")]);
 
-        let headers = for_upstream(&head, proxy, RequestOrigin::OtherProxy);
+        let headers = for_upstream(&mut head.clone(), proxy, RequestOrigin::OtherProxy);
 
         assert_eq!(headers["x-forwarded-for"], "10.0.0.2, 192.0.2.7, 10.0.0.2");
     }
@@ -223,7 +231,7 @@ mod tests {
         let mut head = head(&[("cookie", "a=1"), ("cookie", "b=2; c=3")]);
         head.uri = "http://a.example/".parse().unwrap();
 
-        let headers = for_upstream(&head, None, RequestOrigin::Https);
+        let headers = for_upstream(&mut head.clone(), None, RequestOrigin::Https);
 
         assert_eq!(
             sorted(&headers),

@@ -26,7 +26,7 @@ use crate::{
     upstream::Upstream,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request};
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, mem, net::SocketAddr, sync::Arc, time::Duration};
 use tungstenite::handshake::client::generate_key;
 
 /// The default of [`Proxy::response_timeout`].
@@ -148,7 +148,7 @@ impl Proxy {
     /// Returns the request for the server; `None` if it cannot be passed on.
     fn request(
         &self,
-        head: &request::Parts,
+        head: &mut request::Parts,
         address: Option<SocketAddr>,
         body: Transfer,
     ) -> Option<Request<Transfer>> {
@@ -184,11 +184,11 @@ impl Proxy {
 }
 
 impl Application<Http> for Proxy {
-    async fn call(&self, scope: Scope<Http>, mut exchange: Exchange) -> crate::Result<()> {
+    async fn call(&self, mut scope: Scope<Http>, mut exchange: Exchange) -> crate::Result<()> {
         let progress = Progress::new();
         let body = Transfer::watched(exchange.take_body(), progress.clone());
         let address = self.forwarded_for(scope.client, exchange.handle());
-        let request = self.request(&scope.head, address, body);
+        let request = self.request(&mut scope.head, address, body);
         let response = match self.send(request, &progress).await {
             Ok(response) => response,
             Err(rejection) => return Ok(Http::reject(exchange, rejection).await?),
@@ -197,7 +197,7 @@ impl Application<Http> for Proxy {
         let body = Body::new(Transfer::limited(body, self.response_timeout));
         let mut response = Response::new(body);
         *response.status_mut() = head.status;
-        *response.headers_mut() = headers::without_hop_by_hop(&head.headers);
+        *response.headers_mut() = headers::without_hop_by_hop(head.headers);
         Ok(exchange.respond(response).await?)
     }
 }
@@ -208,7 +208,7 @@ impl Application<WebSocket> for Proxy {
         // The server behind speaks HTTP/1.1; a client of HTTP/2 has sent CONNECT, and no key.
         scope.head.method = Method::GET;
         let address = self.forwarded_for(scope.client, upgrade.handle());
-        let mut request = self.request(&scope.head, address, Transfer::empty());
+        let mut request = self.request(&mut scope.head, address, Transfer::empty());
         if let Some(request) = &mut request {
             let headers = request.headers_mut();
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -232,7 +232,7 @@ impl Application<WebSocket> for Proxy {
             return Ok(upgrade.reject(rejection).await?);
         }
         let upstream = hyper::upgrade::on(&mut response).await?;
-        *upgrade.headers_mut() = headers::without_hop_by_hop(response.headers());
+        *upgrade.headers_mut() = headers::without_hop_by_hop(mem::take(response.headers_mut()));
         let client = upgrade.tunnel().await?;
         tunnel::run(client, upstream).await;
         Ok(())
