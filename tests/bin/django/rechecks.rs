@@ -1,6 +1,6 @@
 //! The checks of 10,000 WebSockets whose users have logged in on a Django site on PostgreSQL.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use seaway_tests::support::{
@@ -44,17 +44,18 @@ async fn measure_one(
     let flags = [flags, database].concat();
     let mut server = Server::example_with("beside-django", &flags).await;
     let port = server.port();
-    let mut sockets: JoinSet<_> = stream::iter(cookies)
-        .map(async |cookie| {
-            let cookie = format!("sessionid={cookie}");
-            let mut socket = Client::connect_with(port, "/ws/whoami", &[("cookie", &cookie)]).await;
-            assert!(socket.text().await.contains("\"user\":\"user"), "logged in");
-            // It answers pings meanwhile.
-            socket.closed_within(Duration::from_secs(3600))
-        })
-        .buffer_unordered(HANDSHAKES)
-        .collect()
-        .await;
+    let opening = stream::iter(cookies).map(async |cookie| {
+        let cookie = format!("sessionid={cookie}");
+        let mut socket = Client::connect_with(port, "/ws/whoami", &[("cookie", &cookie)]).await;
+        assert!(socket.text().await.contains("\"user\":\"user"), "logged in");
+        socket
+    });
+    let mut opening = pin!(opening.buffer_unordered(HANDSHAKES));
+    let mut sockets = JoinSet::new();
+    while let Some(socket) = opening.next().await {
+        // It answers pings meanwhile.
+        sockets.spawn(socket.closed_within(Duration::from_secs(3600)));
+    }
     // Each has been checked once more.
     sleep(Duration::from_secs(interval)).await;
 

@@ -5,15 +5,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, header, request};
 use std::{mem, net::SocketAddr};
 
 /// The headers of one connection (RFC 9110, 7.6.1), beside those that `Connection` names.
-const HOP_BY_HOP: [&str; 8] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
+const HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
 ];
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
