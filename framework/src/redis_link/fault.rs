@@ -1,7 +1,7 @@
 //! What a failed command says of its connection.
 
 use crate::error::one_line;
-use redis::RedisError;
+use redis::{ErrorKind, RedisError};
 
 /// Why a command failed that the current primary would run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,15 @@ impl Fault {
             }
         }
     }
+}
+
+/// Returns whether an error says that a reply is none to its command: a proxy on the way has lost or
+/// added one, and later replies belong to other commands, too.
+pub(crate) fn is_reply_of_another(error: &RedisError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType
+    )
 }
 
 /// Returns the text of an error for a message or a log, in one line: that of the redis crate's

@@ -190,6 +190,21 @@ impl Inbox {
             run_id: up.run_id.clone(),
         });
         let error = self.deliver_all(&up.connection, past).await;
+        if redis_link::is_reply_of_another(&error) {
+            let error = error_text(&error);
+            log_limited!(
+                warn,
+                error,
+                "a reply of Redis belongs to another command: check the proxy on the way; reconnecting"
+            );
+            past.gap.lost(self.local.opened());
+            tokio::select! {
+                () = is_over(states, up) => {}
+                () = self.end(past) => {}
+            }
+            is_over(states, up).await;
+            return Ok(());
+        }
         match self.link.fault(up.generation, &error) {
             Some(Fault::Broken | Fault::Moved) => {}
             Some(Fault::NotYet) | None => {
@@ -432,7 +447,7 @@ impl Inbox {
         pop.arg(&self.queue).arg(BLOCK);
         sent(async move {
             let popped = pop.query_async(&mut connection).await?;
-            Ok(match popped_entry(popped) {
+            Ok(match popped_entry(popped)? {
                 Some((event, score)) => Popped::Event(event, score),
                 None => Popped::Nothing,
             })
@@ -461,13 +476,21 @@ async fn kill(client: i64, connection: &mut MultiplexedConnection) -> RedisResul
 }
 
 /// Returns the entry and its score from a reply to BZPOPMIN, if there was one.
-pub(super) fn popped_entry(reply: Value) -> Option<(Vec<u8>, f64)> {
-    let Value::Array(parts) = reply else {
-        return None;
+///
+/// # Errors
+/// If it is a reply to another command.
+pub(super) fn popped_entry(reply: Value) -> RedisResult<Option<(Vec<u8>, f64)>> {
+    let parts = match reply {
+        Value::Nil => return Ok(None),
+        Value::Array(parts) => parts,
+        _ => Vec::new(),
     };
     match <[Value; 3]>::try_from(parts) {
-        Ok([_, Value::BulkString(entry), Value::Double(score)]) => Some((entry, score)),
-        _ => None,
+        Ok([_, Value::BulkString(entry), Value::Double(score)]) => Ok(Some((entry, score))),
+        _ => Err(RedisError::from((
+            ErrorKind::UnexpectedReturnType,
+            "a reply to BZPOPMIN is neither nil nor an entry",
+        ))),
     }
 }
 

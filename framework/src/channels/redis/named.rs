@@ -171,8 +171,8 @@ impl Receiver {
         };
         let generation = *generation;
         self.under_way = None;
-        let error = match popped {
-            Ok(popped) => return Ok(popped_entry(popped)),
+        let error = match popped.and_then(popped_entry) {
+            Ok(popped) => return Ok(popped),
             Err(error) => error,
         };
         match self.link.fault(generation, &error) {
