@@ -382,6 +382,13 @@ impl LocalChannels {
         })
     }
 
+    /// Returns whether a channel of this process is a member of a group.
+    pub(super) fn is_member(&self, group: &GroupName, channel: &ChannelName) -> bool {
+        let channels = self.0.channels(channel);
+        let member = channels.get(channel);
+        member.is_some_and(|member| member.groups.contains(group))
+    }
+
     /// Removes a channel from a group, if it is a member.
     pub fn leave(&self, group: &GroupName, channel: &ChannelName) {
         let slot = self.0.channels(channel).get_mut(channel).map(|member| {

@@ -123,7 +123,7 @@ impl Channels {
     }
 }
 
-/// As whom a connection is to be present in a group.
+/// A presence that a connection is to have: the group, the key and the meta.
 pub(crate) struct Entry {
     group: GroupName,
     key: String,

@@ -1,7 +1,8 @@
 //! The typed handle of a topic: a group that remembers.
 
 use super::{
-    Channels, Envelope, Event, Group, GroupEvents, Position, TopicEvent, TopicPost, topics::Limits,
+    Channels, Envelope, Event, Group, GroupEvents, LocalChannels, Position, TopicEvent, TopicPost,
+    topics::Limits,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -158,17 +159,26 @@ impl<E: Event> Topic<E> {
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if the layer did not accept the membership or cannot read the history,
-    /// or if the channel is not of this process.
+    /// or if the channel is not of this process. The channel is then a member only if it was before.
+    ///
+    /// # Cancel safety
+    /// Safe: as after an error.
     pub async fn resume(&self, channel: &ChannelName, since: Option<Position>) -> Result<()> {
-        self.group.add(channel).await?;
         let channels = self.channels();
+        let local = channels.layer().local();
+        let mut undo = Undo {
+            local,
+            topic: self.name(),
+            channel,
+            is_due: !local.is_member(self.name(), channel),
+        };
+        self.group.add(channel).await?;
         let recovery = channels.catch_up(self.name(), since, self.limits, false);
         let recovery = recovery.await?;
         let read = channels.reader(self.name(), self.limits);
-        channels
-            .layer()
-            .local()
-            .resume(self.name(), channel, recovery, read)
+        local.resume(self.name(), channel, recovery, read)?;
+        undo.is_due = false;
+        Ok(())
     }
 
     /// Resumes the topic for code that is not a consumer, and returns its events.
@@ -184,6 +194,22 @@ impl<E: Event> Topic<E> {
 
     fn channels(&self) -> &Channels {
         self.group.channels()
+    }
+}
+
+/// Ends a membership without which a resume has failed.
+struct Undo<'a> {
+    local: &'a LocalChannels,
+    topic: &'a GroupName,
+    channel: &'a ChannelName,
+    is_due: bool,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if self.is_due {
+            self.local.leave(self.topic, self.channel);
+        }
     }
 }
 

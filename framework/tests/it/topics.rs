@@ -478,6 +478,24 @@ async fn a_read_that_fails_or_is_dropped_lets_others_read() {
     drop(two.unwrap());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_resume_that_fails_leaves_the_membership_as_it_was() {
+    let layer = Lossy::default();
+    let channels = Channels::new(layer.clone());
+    let lot = lot(&channels);
+    let mailbox = channels.open().await.unwrap();
+
+    for is_member in [false, true] {
+        if is_member {
+            lot.group().add(mailbox.name()).await.unwrap();
+        }
+        layer.faults.lock().unwrap().failures = 1;
+        lot.resume(mailbox.name(), None).await.unwrap_err();
+
+        assert_eq!(layer.local.members(lot.name()), usize::from(is_member));
+    }
+}
+
 /// A layer that stores no topics.
 struct Plain(LocalChannels);
 

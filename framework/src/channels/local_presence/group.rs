@@ -199,6 +199,7 @@ impl GroupPresence {
             return None;
         }
         let (settled, receiver) = oneshot::channel();
+        state.settled.retain(|other| !other.is_closed());
         state.settled.push(settled);
         Some(receiver)
     }
@@ -385,7 +386,7 @@ impl GroupTask {
                 None
             }
             Outcome::Refreshed(Ok(version)) => {
-                // What it has may still be on its way here.
+                // A change that this process was to receive by now was lost.
                 if self
                     .expected
                     .is_some_and(|expected| !state.is_reached(Some(expected)))

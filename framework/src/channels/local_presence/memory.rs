@@ -24,6 +24,8 @@ pub(super) struct MemoryStore {
 struct GroupTable {
     number: u64,
     people: HashMap<Key, StoredPerson>,
+    /// The number of open connections.
+    connections: u64,
 }
 
 struct StoredPerson {
@@ -94,6 +96,8 @@ impl GroupTable {
             }
             _ => {}
         }
+        let before = self.people.get(key).map_or(0, |person| person.record.count);
+        self.connections = self.connections + u64::from(record.count) - u64::from(before);
         let person = StoredPerson {
             record: record.clone(),
             until: Instant::now() + grace,
@@ -165,17 +169,12 @@ impl Store for MemoryStore {
 
     async fn totals(&self, group: &GroupName) -> Result<Totals> {
         let groups = self.groups();
-        let Some(table) = groups.get(group) else {
-            return Ok(Totals::default());
-        };
-        let counts = table
-            .people
-            .values()
-            .map(|person| u64::from(person.record.count));
-        Ok(Totals {
-            people: table.people.len() as u64,
-            connections: counts.sum(),
-        })
+        Ok(groups
+            .get(group)
+            .map_or_else(Totals::default, |table| Totals {
+                people: table.people.len() as u64,
+                connections: table.connections,
+            }))
     }
 
     async fn declare(&self, group: &GroupName, people: &[Declaration]) -> Result<Declared> {

@@ -65,7 +65,7 @@ impl Own {
             person.count = person.count.saturating_add(1);
         }
         person.set(meta);
-        person.waiters.push(waiter);
+        person.wait(waiter);
         self.declare(&key);
         is_same.is_some()
     }
@@ -77,7 +77,7 @@ impl Own {
         };
         if let Some(person) = self.people.get_mut(&key) {
             person.set(meta);
-            person.waiters.push(waiter);
+            person.wait(waiter);
         }
         self.declare(&key);
         true
@@ -214,7 +214,7 @@ impl Own {
     }
 
     /// Forgets those without a connection whom the list does not have either, although it is as new
-    /// as what was stored. They were connected so shortly that nobody was told.
+    /// as what was stored: they connected and left before anything was stored.
     pub(super) fn forget_unknown(
         &mut self,
         is_listed: impl Fn(&Key) -> bool,
@@ -247,6 +247,12 @@ impl OwnPerson {
             gone_by: None,
             waiters: Vec::new(),
         }
+    }
+
+    /// Adds a waiter, and forgets those that wait no more: the store may be down for long.
+    fn wait(&mut self, waiter: Waiter) {
+        self.waiters.retain(|other| !other.is_closed());
+        self.waiters.push(waiter);
     }
 
     fn set(&mut self, meta: Bytes) {

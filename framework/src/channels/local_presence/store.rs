@@ -65,7 +65,7 @@ pub(crate) struct Totals {
     pub(crate) connections: u64,
 }
 
-/// What this process says of a person. Saying it twice changes nothing.
+/// What this process declares of a person. A declaration that is repeated changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Declaration {
     pub(crate) key: Key,
