@@ -104,13 +104,23 @@ async fn a_socket_gets_replies_under_their_ids_and_the_end_of_a_lot() {
     let ends = "heard.filter(({ event }) => event?.type === 'lot.ended' && event.id === 2).length";
     ana.wait_for_value(ends, &json!(1)).await;
 
-    let stranger = raw::ask(auction.port(), "POST /remove/ana", &[], "").await;
+    let stranger = raw::ask(auction.port(), "POST /remove", &[], "name=ana").await;
     assert!(stranger.starts_with("HTTP/1.1 401"), "{stranger}");
     let bo = browser.page().await;
     bo.goto(&auction.page("/")).await;
     signs_in(&bo, "bo").await;
-    let remove = "fetch('/remove/ana', { method: 'POST' }).then(({ status }) => status)";
-    assert_eq!(bo.eval(remove).await, 403);
+    let remove = "fetch('/remove', { method: 'POST', body: new URLSearchParams({ name: 'ana' }) })";
+    let status = format!("{remove}.then(({{ status }}) => status)");
+    assert_eq!(bo.eval(&status).await, 403);
+    let other_site = ["Origin: https://evil.example"];
+    let forged = raw::ask(
+        auction.port(),
+        "POST /login",
+        &other_site,
+        "name=ana&password=x",
+    )
+    .await;
+    assert!(forged.starts_with("HTTP/1.1 403"), "{forged}");
 }
 
 #[tokio::test]

@@ -15,8 +15,8 @@ use auction::Auction;
 use bidder::Bidder;
 use launch::Program;
 use seaway::{
-    Result, WebSocketConsumer, from_service,
-    middleware::{Auth, Provide, Sessions},
+    ApplicationExt, Result, WebSocketConsumer, from_service,
+    middleware::{Auth, Provide, RejectCrossSite, Sessions},
     routing::ProtocolTypeRouter,
     serve,
 };
@@ -60,7 +60,7 @@ fn app(auction: Auction) -> ProtocolTypeRouter {
         .cookie_name(PROGRAM.name) // browsers share cookies between all ports of a host
         .secure(false); // browsers do not store `Secure` cookies without HTTPS
     ProtocolTypeRouter::new()
-        .http(from_service(pages::router(&auction)))
+        .http(from_service(pages::router(&auction)).with(RejectCrossSite))
         .websocket(Bidder::application(channels))
         .with(Auth::new(auction.clone()))
         .with(sessions)

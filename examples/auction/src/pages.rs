@@ -7,7 +7,7 @@ use crate::{
 };
 use axum::{
     Form, Json, Router,
-    extract::{DefaultBodyLimit, Path, State},
+    extract::{DefaultBodyLimit, State},
     http::StatusCode,
     response::Html,
     routing::{get, post},
@@ -23,7 +23,7 @@ pub fn router(auction: &Auction) -> Router {
     let auctioneers = RequireUser::new().when(|account: &Account| account.is_auctioneer);
     Router::new()
         .route("/open", post(open))
-        .route("/remove/{name}", post(remove))
+        .route("/remove", post(remove))
         .route_layer(auctioneers) // around the routes above it
         .route("/", get(Html(include_str!("../static/page.html"))))
         .route("/page.js", get((JS, include_str!("../static/page.js"))))
@@ -60,8 +60,17 @@ async fn open(State(auction): State<Auction>, Form(new): Form<NewLot>) -> Result
     auction.open_lot(&new.title, new.seconds).await
 }
 
+/// The form that removes a bidder.
+#[derive(Deserialize)]
+struct Removal {
+    name: String,
+}
+
 /// Prevents further log-ins, then closes the bidder's WebSockets, in every process.
-async fn remove(State(auction): State<Auction>, Path(name): Path<String>) -> Result<()> {
+async fn remove(
+    State(auction): State<Auction>,
+    Form(Removal { name }): Form<Removal>,
+) -> Result<()> {
     let remove = "UPDATE accounts SET is_removed = TRUE WHERE name = ? AND NOT is_auctioneer";
     query(remove).bind(&name).execute(&auction.database).await?;
     Ok(auction.channels.disconnect_user(&name).await?)

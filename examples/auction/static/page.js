@@ -39,7 +39,7 @@ function add(id) {
   const item = { element };
   lots.set(id, item);
   $(".watch", element).onclick = () => watch(id);
-  $(".remove", element).onclick = () => post(`/remove/${encodeURIComponent(item.lot.bidder)}`);
+  $(".remove", element).onclick = () => post("/remove", { name: item.lot.bidder });
   $(".bid", element).onsubmit = (event) => {
     event.preventDefault();
     bid(id, event.target);
@@ -116,7 +116,7 @@ async function ask(type, fields) {
 
 /** Sends a form, and returns whether it was accepted. */
 async function post(url, form) {
-  const body = form && new URLSearchParams(new FormData(form));
+  const body = form && new URLSearchParams(form instanceof HTMLFormElement ? new FormData(form) : form);
   const answer = await fetch(url, { method: "POST", body }).catch(() => null);
   if (!answer?.ok) tell(answer?.status === 401 ? "This is not the password." : "That did not work; try again.");
   return answer?.ok;

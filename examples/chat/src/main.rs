@@ -43,7 +43,7 @@ use options::Options;
 use room::Visitor;
 use seaway::{
     ApplicationExt, Result, WebSocketConsumer, from_service,
-    middleware::{Auth, Provide, Sessions},
+    middleware::{Auth, Provide, RejectCrossSite, Sessions},
     protocol::WebSocketConfig,
     routing::{PathRouter, ProtocolTypeRouter},
     serve,
@@ -91,7 +91,7 @@ async fn run(options: Options) -> Result<()> {
         // localhost, but not all.
         .secure(options.is_proxied || options.transport.is_tls());
     let app = ProtocolTypeRouter::new()
-        .http(from_service(pages::router(chat.clone())))
+        .http(from_service(pages::router(chat.clone())).with(RejectCrossSite))
         .websocket(sockets)
         // The event of a log-out may be lost while Redis is down, so WebSockets also check by
         // themselves.

@@ -13,9 +13,9 @@ use axum::{
 };
 use launch::Program;
 use seaway::{
-    AuthSession, Authenticator, Channels, Context, Event, Group, Json, Result, Shared, User,
-    WebSocketConsumer, consumer, from_service,
-    middleware::{Auth, RequireUser, Sessions},
+    ApplicationExt, AuthSession, Authenticator, Channels, Context, Event, Group, Json, Result,
+    Shared, User, WebSocketConsumer, consumer, from_service,
+    middleware::{Auth, RejectCrossSite, RequireUser, Sessions},
     routing::ProtocolTypeRouter,
     serve,
     session::MemoryStore,
@@ -116,7 +116,7 @@ async fn main() -> Result<()> {
         // Browsers do not store `Secure` cookies without HTTPS.
         .secure(false);
     let app = ProtocolTypeRouter::new()
-        .http(from_service(pages))
+        .http(from_service(pages).with(RejectCrossSite))
         .websocket(Tab::application(&channels))
         .with(Auth::new(Customers))
         .with(sessions);

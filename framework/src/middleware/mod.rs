@@ -11,11 +11,13 @@
 //! | [`Sessions`] | loads and saves the client's session, and sets its cookie |
 //! | [`Auth`] | identifies the user, and provides log-in and log-out |
 //! | [`RequireUser`] | rejects clients that are not logged in |
+//! | [`RejectCrossSite`] | rejects unsafe requests from pages of other sites (CSRF) |
 //! | [`AllowedOrigins`](crate::protocol::AllowedOrigins) | restricts which origins may open a WebSocket |
 //! | [`WebSocketConfig`](crate::protocol::WebSocketConfig) | sets the limits of WebSocket connections |
 
 #[cfg(feature = "sessions")]
 pub(crate) mod auth;
+mod cross_site;
 mod provide;
 #[cfg(feature = "server")]
 mod provide_all;
@@ -35,6 +37,7 @@ pub use self::{
     sessions::{Sessions, WithSession},
 };
 pub use self::{
+    cross_site::{RejectCrossSite, WithoutCrossSite},
     provide::{Provide, WithValue},
     sockets::WithWebSocketConfig,
 };

@@ -5,14 +5,12 @@
 //! | `account.rs` | sign-up, log-in, log-out |
 //! | `rooms.rs` | the list of rooms, the creation of a room, and the page of each |
 //! | `assets.rs` | scripts, style and icon |
-//! | `forms.rs` | the protection against cross-site request forgery |
 //! | `next.rs` | the redirect after a log-in |
 //! | `problem.rs` | errors as pages |
 //! | `html.rs` | template responses, and the headers of every response |
 
 mod account;
 mod assets;
-mod forms;
 mod html;
 mod next;
 mod problem;
@@ -21,11 +19,7 @@ mod rooms;
 use crate::{accounts::Account, chat::Chat};
 use account::FormKind;
 use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    middleware::{from_fn, map_response},
-    response::Redirect,
-    routing::get,
+    Router, extract::DefaultBodyLimit, middleware::map_response, response::Redirect, routing::get,
 };
 use seaway::middleware::RequireUser;
 use std::sync::Arc;
@@ -57,7 +51,6 @@ pub fn router(chat: Arc<Chat>) -> Router {
         .merge(assets::router())
         .route("/healthz", get(|| async { "ok" }))
         .fallback(problem::no_such_page)
-        .layer(from_fn(forms::only_ours))
         .layer(map_response(html::with_headers))
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
 }
