@@ -872,11 +872,13 @@ async fn auth(site: &Django) -> DjangoAuth {
     DjangoAuth::new(SecretKeys::new(SECRET_KEY), sessions, &database)
 }
 
-/// Returns all engines on SQLite, and the one whose queries matter on the servers.
+/// Returns all engines on SQLite and PostgreSQL, and on MariaDB the one whose queries matter.
 fn everywhere(databases: &Databases) -> impl Iterator<Item = (&'static str, Database<'_>)> {
+    let [postgres, mariadb] = databases.servers();
     let sqlite = ENGINES.map(|engine| (engine, Database::Sqlite));
-    let servers = databases.servers().map(|server| ("db", server));
-    sqlite.into_iter().chain(servers)
+    let postgres = ENGINES.map(|engine| (engine, postgres));
+    let mariadb = [("db", mariadb)];
+    sqlite.into_iter().chain(postgres).chain(mariadb)
 }
 
 /// Starts a site with this session engine, on SQLite.

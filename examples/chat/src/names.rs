@@ -1,6 +1,9 @@
 //! Names of users and rooms: one rule to create, look up, rate limit and show them.
 
-use icu_properties::{CodePointSetData, props::DefaultIgnorableCodePoint};
+use icu_properties::{
+    CodePointMapData, CodePointSetData,
+    props::{DefaultIgnorableCodePoint, GeneralCategory},
+};
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::{MixedScript, RestrictionLevel, RestrictionLevelDetection};
 
@@ -49,7 +52,10 @@ impl<const LONGEST: usize> Name<LONGEST> {
     /// It is checked only on creation: accounts and rooms from before the rule became stricter are
     /// still found by their names.
     pub fn problem(&self) -> Option<&'static str> {
-        if self.shown.chars().any(is_hidden) || folded(&self.folded) != self.folded {
+        // Pages show several spaces as one.
+        let is_spaced = self.shown.split(' ').any(str::is_empty);
+        let is_drawn = !self.shown.chars().any(is_hidden) && folded(&self.folded) == self.folded;
+        if is_spaced || !is_drawn {
             return Some("A name has only characters that can be seen.");
         }
         if !self.folded.split_whitespace().all(is_in_one_script) {
@@ -74,12 +80,25 @@ fn is_ignorable(letter: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(letter)
 }
 
-/// Returns whether a character is forbidden: control characters, and invisible ones, which make one
-/// name look like another. Persian needs the non-joiner, and emoji need the joiner and the selector
+/// Returns whether a character is forbidden: control characters, white space but for the usual one,
+/// and invisible ones, which make one name look like another. Persian needs the non-joiner, and emoji need the joiner and the selector
 /// of their coloured form.
 fn is_hidden(letter: char) -> bool {
     const NEEDED: [char; 3] = ['\u{200c}', '\u{200d}', '\u{fe0f}'];
-    letter.is_control() || (is_ignorable(letter) && !NEEDED.contains(&letter))
+    const BLANK: [char; 2] = ['\u{2800}', '\u{1d159}'];
+    if NEEDED.contains(&letter) || letter == ' ' {
+        return false;
+    }
+    let category = CodePointMapData::<GeneralCategory>::new().get(letter);
+    matches!(
+        category,
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::PrivateUse
+            | GeneralCategory::Unassigned
+    ) || letter.is_whitespace()
+        || is_ignorable(letter)
+        || BLANK.contains(&letter)
 }
 
 /// Returns whether no letter of a word can be another script's look-alike, such as a Cyrillic а
@@ -190,6 +209,14 @@ mod tests {
             ("pаypal support", false),
             ("Αna", false),
             ("Ꭺna", false),
+            ("Ana  Maria", false),
+            ("Ana\u{a0}Maria", false),
+            ("Ana\u{2028}Maria", false),
+            ("Ana\u{2800}", false),
+            ("Ana\u{fff9}", false),
+            ("Ana\u{1d159}", false),
+            ("Ana\u{13430}", false),
+            ("Ana\u{e000}", false),
             ("A\u{7}na", false),
             ("A\nna", false),
             ("Ana\u{200b}", false),
