@@ -319,7 +319,11 @@ impl Directory {
     fn candidates(&self, known: &Known, last: Option<&str>) -> Vec<Address> {
         let mut candidates = self.seeds.clone();
         if self.is_cluster() {
-            for Primary { host, port, .. } in known.newest.primaries().take(MOST_NODES) {
+            let most = self.seeds.len() + MOST_NODES;
+            for Primary { host, port, .. } in known.newest.primaries() {
+                if candidates.len() == most {
+                    break;
+                }
                 let node = self.primaries.at(host, *port);
                 if candidates.iter().all(|other| other.shown() != node.shown()) {
                     candidates.push(node);

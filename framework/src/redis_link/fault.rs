@@ -32,9 +32,9 @@ impl Fault {
     }
 }
 
-/// Returns whether an error says that a reply is none to its command: a proxy on the way has lost or
-/// added one, and later replies belong to other commands, too.
-pub(crate) fn is_reply_of_another(error: &RedisError) -> bool {
+/// Returns whether an error shows that the reply belongs to another command: a proxy on the way has
+/// lost or added one, and so later replies belong to other commands, too.
+pub(super) fn is_reply_of_another(error: &RedisError) -> bool {
     matches!(
         error.kind(),
         ErrorKind::Parse | ErrorKind::UnexpectedReturnType

@@ -1,22 +1,22 @@
 //! A connection to Redis that is replaced whenever it is lost.
 
 use super::{
-    fault::{Fault, error_text},
+    fault::{Fault, error_text, is_reply_of_another},
+    liveness::Lost,
     place::Place,
     state::{Down, Server, State, Up},
-    supervisor::{Dialer, LinkSettings, supervise},
+    supervisor::{Dialer, End, LinkSettings, supervise},
 };
 use crate::error::{Error, ErrorKind, Result};
 use redis::RedisError;
-use std::sync::Arc;
 use tokio::{sync::watch, task::AbortHandle};
 
 /// A connection to Redis that is replaced whenever it is lost, for as long as the link is held.
 pub(crate) struct Link {
     place: Place,
     state: watch::Receiver<State>,
-    /// The number of the last connection that leads to the wrong server, and why.
-    wrong: watch::Sender<Option<(u64, Arc<str>)>>,
+    /// The number of the last connection that is to be replaced, and why.
+    to_replace: watch::Sender<Option<(u64, End)>>,
     supervisor: AbortHandle,
 }
 
@@ -27,11 +27,11 @@ impl Link {
     /// [`ErrorKind::Layer`] if the first attempt fails: a server that starts without its Redis must
     /// report it.
     pub(crate) async fn open(place: &Place, settings: LinkSettings) -> Result<Self> {
-        let wrong = watch::Sender::new(None);
+        let to_replace = watch::Sender::new(None);
         let dialer = Dialer {
             place: place.clone(),
             settings,
-            wrong: wrong.subscribe(),
+            to_replace: to_replace.subscribe(),
         };
         let (first, _) = dialer.dial(0).await.map_err(|refusal| {
             Error::new(
@@ -44,7 +44,7 @@ impl Link {
         Ok(Self {
             place: place.clone(),
             state,
-            wrong,
+            to_replace,
             supervisor,
         })
     }
@@ -55,9 +55,23 @@ impl Link {
         let fault = Fault::of(error)?;
         if fault == Fault::Moved {
             let reason = format!("the server is not the primary: {}", error_text(error));
-            self.wrong.send_replace(Some((generation, reason.into())));
+            self.replace(generation, End::Wrong(reason.into()));
         }
         Some(fault)
+    }
+
+    /// Replaces a connection if an error shows that its replies belong to other commands; returns
+    /// whether it does.
+    pub(crate) fn replace_if_shifted(&self, generation: u64, error: &RedisError) -> bool {
+        let is_shifted = is_reply_of_another(error);
+        if is_shifted {
+            self.replace(generation, End::Lost(Lost::Shifted));
+        }
+        is_shifted
+    }
+
+    fn replace(&self, generation: u64, end: End) {
+        self.to_replace.send_replace(Some((generation, end)));
     }
 
     /// Returns the current connection, if there is one.

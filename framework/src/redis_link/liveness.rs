@@ -4,7 +4,7 @@ use super::{framing::Malformed, stream::Activity};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use redis::{Value, aio::MultiplexedConnection};
 use std::{fmt, time::Duration};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 /// How long a connection may be silent before it is pinged.
 const PING_EVERY: Duration = Duration::from_secs(2);
@@ -23,11 +23,11 @@ pub(super) enum Lost {
     Closed,
     /// Nothing has arrived for too long, not even the response to a ping.
     Silent,
-    /// What has arrived is no reply of Redis.
+    /// The bytes received are not RESP.
     Malformed(Malformed),
     /// Bytes arrive, but no whole value.
     Stuck,
-    /// A reply is that to another command.
+    /// A reply belongs to another command.
     Shifted,
 }
 
@@ -38,7 +38,7 @@ impl fmt::Display for Lost {
             Self::Silent => f.write_str("Redis stopped responding"),
             Self::Malformed(malformed) => malformed.fmt(f),
             Self::Stuck => f.write_str(
-                "bytes arrive, but no whole reply for 30 s: the network is slower than 128 KiB/s, or something on the way has changed the data",
+                "bytes arrive, but no whole reply for too long: the network is slower than 128 KiB/s, or something on the way has changed the data",
             ),
             Self::Shifted => f.write_str(
                 "a reply belongs to another command: a proxy on the way has lost or added one",
@@ -66,12 +66,17 @@ pub(super) async fn lost(
     };
     let mut pings = FuturesUnordered::new();
     let (mut pinged_at, mut number) = (Instant::now(), 0_u64);
+    // When this process last continued after it was suspended: what Redis has sent meanwhile is
+    // still to be read.
+    let mut awake_since = Instant::now();
     loop {
-        let silent = activity.last_received().elapsed();
+        let silent = activity.last_received().max(awake_since).elapsed();
         if silent >= silence {
             return Lost::Silent;
         }
-        if is_stuck(activity.last_value().elapsed(), activity.arrived(), silence) {
+        // In this order: of a value that ends meanwhile, none of its bytes count.
+        let arrived = activity.arrived();
+        if is_stuck(activity.last_value().elapsed(), arrived, silence) {
             return Lost::Stuck;
         }
         let is_due = silent >= PING_EVERY || pinged_at.elapsed() >= CHECK_EVERY;
@@ -80,7 +85,8 @@ pub(super) async fn lost(
             pings.push(is_answered(connection.clone(), number));
             (pinged_at, number) = (Instant::now(), number.wrapping_add(1));
         }
-        let pause = sleep(PING_EVERY.min(silence.saturating_sub(silent)));
+        let due = Instant::now() + PING_EVERY.min(silence.saturating_sub(silent));
+        let pause = sleep_until(due);
         tokio::pin!(pause);
         loop {
             tokio::select! {
@@ -91,6 +97,9 @@ pub(super) async fn lost(
                 },
                 () = &mut pause => break,
             }
+        }
+        if due.elapsed() > PING_EVERY {
+            awake_since = Instant::now();
         }
     }
 }
@@ -126,7 +135,7 @@ mod tests {
     use std::sync::Arc;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split},
-        time::timeout,
+        time::{sleep, timeout},
     };
 
     const SILENCE: Duration = Duration::from_secs(12);

@@ -10,7 +10,7 @@
 //! | `hosts.rs` | which of several servers a name belongs to |
 //! | `address.rs`, `connect_error.rs` | one address, and one attempt to connect; why it failed |
 //! | `tls.rs`, `without_tls.rs` | TLS by rustls; what replaces it without the feature `redis-tls` |
-//! | `link.rs`, `supervisor.rs` | the connection that is replaced whenever it is lost; what replaces it |
+//! | `link.rs`, `supervisor.rs` | the connection that is replaced when it is lost; the task that does so |
 //! | `state.rs` | whether there is a connection, and how the previous one was lost |
 //! | `liveness.rs` | whether a connection still works |
 //! | `fault.rs` | what a failed command says of its connection |
@@ -43,7 +43,7 @@ mod url;
 #[cfg(test)]
 pub(crate) use self::fake_node::FakeNode;
 pub(crate) use self::{
-    fault::{Fault, error_text, is_reply_of_another},
+    fault::{Fault, error_text},
     framing::MAX_VALUE,
     hosts::Hosts,
     link::Link,

@@ -1,4 +1,4 @@
-//! What replaces the connection of a link whenever it is lost.
+//! The task that replaces the connection of a link when it is lost.
 
 use super::{
     address::{Address, Dialed},
@@ -61,7 +61,7 @@ pub(crate) struct LinkSettings {
 
 /// How a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Lost(Lost),
     /// It leads to the wrong server, for this reason.
     Wrong(Arc<str>),
@@ -71,7 +71,7 @@ enum End {
 pub(super) struct Dialer {
     pub(super) place: Place,
     pub(super) settings: LinkSettings,
-    pub(super) wrong: watch::Receiver<Option<(u64, Arc<str>)>>,
+    pub(super) to_replace: watch::Receiver<Option<(u64, End)>>,
 }
 
 impl Dialer {
@@ -298,20 +298,22 @@ fn jittered(pause: Duration) -> Duration {
 }
 
 impl Dialer {
-    /// Waits until the connection is lost: closed, silent for too long, or to the wrong server.
+    /// Waits until the connection is lost, or is to be replaced.
     async fn monitor(&self, up: &Up) -> End {
-        let mut wrong = self.wrong.clone();
-        let is_wrong = |wrong: &Option<(u64, Arc<str>)>| matches!(wrong, Some((generation, _)) if *generation == up.generation);
-        let reason = async {
-            let wrong = wrong.wait_for(is_wrong).await.ok()?;
-            wrong.as_ref().map(|(_, reason)| reason.clone())
+        let mut to_replace = self.to_replace.clone();
+        let is_this = |named: &Option<(u64, End)>| matches!(named, Some((generation, _)) if *generation == up.generation);
+        let replaced = async {
+            let named = to_replace.wait_for(is_this).await.ok()?;
+            named.as_ref().map(|(_, end)| end.clone())
         };
         tokio::select! {
             lost = liveness::lost(&up.connection, &up.activity, self.settings.silence) => End::Lost(lost),
             () = self.place.moved_from(&up.address) => End::Wrong("another server is the primary now".into()),
-            Some(reason) = reason => {
-                self.place.doubt();
-                End::Wrong(reason)
+            Some(end) = replaced => {
+                if matches!(end, End::Wrong(_)) {
+                    self.place.doubt();
+                }
+                end
             }
         }
     }

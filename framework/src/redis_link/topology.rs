@@ -1,4 +1,4 @@
-//! What the nodes of a Cluster say of its slots, and which of them know the newest.
+//! The primaries of the slots of a Cluster, merged from the answers of its nodes by their epochs.
 
 use redis::{RedisError, Value};
 use std::{collections::HashMap, mem, ops::RangeInclusive, time::Duration};
@@ -60,15 +60,21 @@ impl NewestTopology {
 
     /// Returns the primary that has a slot.
     pub(super) fn primary_of(&self, slot: u16) -> Option<&Primary> {
-        self.primaries()
+        let primaries = self
+            .answers
+            .iter()
+            .flat_map(|(answer, _)| &answer.primaries);
+        // The last one of those with the highest epoch: that of the newest answer.
+        primaries
             .filter(|primary| primary.slots.contains(&slot))
             .max_by_key(|primary| primary.epoch)
     }
 
-    /// Returns all primaries that a remembered answer names, the newest answer last.
+    /// Returns all primaries that a remembered answer names, those of the newest answer first.
     pub(super) fn primaries(&self) -> impl Iterator<Item = &Primary> {
         self.answers
             .iter()
+            .rev()
             .flat_map(|(answer, _)| &answer.primaries)
     }
 }

@@ -190,18 +190,13 @@ impl Inbox {
             run_id: up.run_id.clone(),
         });
         let error = self.deliver_all(&up.connection, past).await;
-        if redis_link::is_reply_of_another(&error) {
-            let error = error_text(&error);
+        if self.link.replace_if_shifted(up.generation, &error) {
             log_limited!(
                 warn,
-                error,
+                error = error_text(&error),
                 "a reply of Redis belongs to another command: check the proxy on the way; reconnecting"
             );
             past.gap.lost(self.local.opened());
-            tokio::select! {
-                () = is_over(states, up) => {}
-                () = self.end(past) => {}
-            }
             is_over(states, up).await;
             return Ok(());
         }

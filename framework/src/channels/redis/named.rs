@@ -175,7 +175,11 @@ impl Receiver {
             Ok(popped) => return Ok(popped),
             Err(error) => error,
         };
-        match self.link.fault(generation, &error) {
+        let fault = match self.link.replace_if_shifted(generation, &error) {
+            true => Some(Fault::Broken),
+            false => self.link.fault(generation, &error),
+        };
+        match fault {
             Some(Fault::Broken) => {
                 let message = "the connection to Redis broke while it was waiting for a job; one job may be lost";
                 Err(Error::new(ErrorKind::Unconfirmed, message).with_source(error))
