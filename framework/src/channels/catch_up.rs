@@ -10,8 +10,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 impl Channels {
-    /// Returns what a member of a topic has missed since a position. `is_received`: this process has
-    /// received the event there itself.
+    /// Returns what a member of a topic has missed since a position. `is_received`: this process
+    /// has received the event there itself.
     ///
     /// # Errors
     /// Those of [`ChannelLayer::topic_read`](super::ChannelLayer::topic_read).
@@ -59,8 +59,8 @@ impl Channels {
         }
     }
 
-    /// Returns a function that reads what a member of a topic has missed since a position that it had
-    /// reached.
+    /// Returns a function that reads what a member of a topic has missed since a position that it
+    /// had reached.
     pub(super) fn reader(&self, topic: &GroupName, limits: Limits) -> ReadFrom {
         let (channels, topic) = (self.clone(), topic.clone());
         Arc::new(move |since| {

@@ -127,12 +127,12 @@ pub trait ChannelLayer: Send + Sync + 'static {
     /// Sends an envelope to every member of a group, in every process.
     async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<()>;
 
-    /// Stores an event in a topic, and sends it [with its position](Envelope::at) to every member of
-    /// the group of that name, in every process; returns the position.
+    /// Stores an event in a topic, and sends it [with its position](Envelope::at) to every member
+    /// of the group of that name, in every process; returns the position.
     ///
-    /// Positions follow each other without a gap, in one order for all processes. A layer whose store
-    /// may have lost events continues in another epoch. If it sends in a second step, it may send
-    /// events in another order: members read what is missing.
+    /// Positions follow each other without a gap, in one order for all processes. A layer whose
+    /// store may have lost events continues in another epoch. If it sends in a second step, it may
+    /// send events in another order: members read what is missing.
     ///
     /// Default: an error, since the layer stores no topics. A layer inside one process uses
     /// [`LocalTopics`](super::LocalTopics).

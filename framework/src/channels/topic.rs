@@ -159,7 +159,8 @@ impl<E: Event> Topic<E> {
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if the layer did not accept the membership or cannot read the history,
-    /// or if the channel is not of this process. The channel is then a member only if it was before.
+    /// or if the channel is not of this process. The channel is then a member only if it was
+    /// before.
     ///
     /// # Cancel safety
     /// Safe: as after an error.

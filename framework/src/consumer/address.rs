@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 pub(super) struct ConsumerAddress {
     pub(super) channels: Channels,
     mailbox: OnceCell<Mailbox>,
-    /// Where the consumer is to be present once its client is accepted.
+    /// The presences to enter after `connect`.
     entries: Mutex<Vec<Entry>>,
 }
 
@@ -55,7 +55,7 @@ impl ConsumerAddress {
         self.channels.present(group, channel, key, meta).await
     }
 
-    /// Has the consumer be present once its client is accepted.
+    /// Queues a presence, which is entered after `connect` has succeeded.
     pub(super) async fn present_once_accepted<M: Meta>(
         &self,
         group: &str,
@@ -68,7 +68,7 @@ impl ConsumerAddress {
         Ok(presence)
     }
 
-    /// Makes the consumer present where it is to be present, in the order of the calls.
+    /// Enters the queued presences, in the order of the calls.
     pub(super) async fn enter(&self) -> Result<()> {
         let entries = mem::take(&mut *self.entries());
         for entry in entries {

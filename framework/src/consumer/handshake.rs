@@ -187,8 +187,8 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     /// [`ErrorKind::Name`] if the name is not a valid group name (through `?` a 400),
     /// [`ErrorKind::Layer`] if the channel layer has no presence (a 503), [`ErrorKind::TooLarge`]
     /// if the key has more than 256 bytes or the meta more than 16 KiB, [`ErrorKind::Codec`] if the
-    /// meta cannot be encoded. If the channel layer does not store the presence after `connect`, the
-    /// client is rejected with 503.
+    /// meta cannot be encoded. If the channel layer does not store the presence after `connect`,
+    /// the client is rejected with 503.
     ///
     /// # Cancel safety
     /// Safe: the consumer will be present or not.

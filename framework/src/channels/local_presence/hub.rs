@@ -151,7 +151,7 @@ impl Hub {
         let found = self.groups().get(group).cloned();
         if !found.is_some_and(|group| group.update(channel, meta, waiter)) {
             let message = format!(
-                "cannot update a presence in {group}: the connection is not present there; call `present` first (after `present` in `connect`, it is once `connect` has returned)"
+                "cannot update a presence in {group}: the connection is not present there; call `present` first; a presence that `connect` requests begins once it has returned"
             );
             return Err(Error::new(ErrorKind::User, message));
         }

@@ -19,7 +19,8 @@ use tokio::time::Instant;
 /// Publishes an event for a group.
 ///
 /// # Errors
-/// Those of [`Publisher::send`](super::publisher::Publisher::send), and [`ErrorKind::Codec`](crate::ErrorKind::Codec).
+/// Those of [`Publisher::send`](super::publisher::Publisher::send), and
+/// [`ErrorKind::Codec`](crate::ErrorKind::Codec).
 pub(super) async fn group_send(
     host: &Host,
     coding: &Coding,
@@ -39,7 +40,8 @@ pub(super) async fn group_send(
 /// Publishes an event for one channel.
 ///
 /// # Errors
-/// Those of [`Publisher::send`](super::publisher::Publisher::send), and [`ErrorKind::Codec`](crate::ErrorKind::Codec).
+/// Those of [`Publisher::send`](super::publisher::Publisher::send), and
+/// [`ErrorKind::Codec`](crate::ErrorKind::Codec).
 pub(super) async fn send(
     host: &Host,
     coding: &Coding,

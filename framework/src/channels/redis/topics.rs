@@ -1,4 +1,5 @@
-//! Topics: a stream of the last events, and a hash with the position of the topic, changed by scripts.
+//! Topics: a stream of the last events, and a hash with the position of the topic, changed by
+//! scripts.
 //!
 //! | key | contains |
 //! | --- | --- |
@@ -62,8 +63,8 @@ call('DEL', stream)
 call('HSET', position, 'o', 0, 'e', epoch, 'r', ARGV[1], 't', due)
 call('PEXPIRE', position, ARGV[3])";
 
-/// Numbers an event, stores it, and publishes it if there is a command for it. Returns the position of
-/// the event, or of the one with the same key.
+/// Numbers an event, stores it, and publishes it if there is a command for it. Returns the position
+/// of the event, or of the one with the same key.
 ///
 /// Expiries are renewed when an eighth of the age has passed, and the stream is trimmed by whole
 /// nodes only, so that most events need four commands; the exact limits apply when it is read. The

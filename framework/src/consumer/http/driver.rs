@@ -69,12 +69,11 @@ impl<C: HttpConsumer> HandlerDriver<C> {
             handle,
             C::DISCONNECT_ON_HALF_CLOSE,
         );
-        let outcome = match ctx.common.address.enter().await {
-            Ok(()) => {
-                run_handler(Box::pin(catch_panic(|| self.consumer.handle(ctx))), endings).await
-            }
-            Err(error) => HandlerOutcome::Failed(error),
+        let handler = async {
+            ctx.common.address.enter().await?;
+            catch_panic(|| self.consumer.handle(ctx)).await
         };
+        let outcome = run_handler(Box::pin(handler), endings).await;
         let (end, outcome) = Box::pin(conclude(ctx, outcome)).await;
         let departure = ctx.common.address.departure();
         // Leave the groups before `disconnect`: what it sends to them reaches the remaining

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    task::{AbortHandle, JoinSet},
+    task::JoinSet,
     time::{Instant, sleep_until},
 };
 
@@ -23,6 +23,9 @@ const CLAIM: Duration = Duration::from_secs(3);
 
 /// The number of people that one script removes.
 const MOST_REMOVED: usize = 1000;
+
+/// The number of processes whose people one process removes at a time.
+const MOST_PROCESSES: usize = 100;
 
 /// The number of groups from which people are removed by one request.
 const MOST_GROUPS: usize = 50;
@@ -47,20 +50,22 @@ impl PresenceHost {
     pub(super) async fn take_lease(self: &Arc<Self>) -> Result<()> {
         let mut heart = self.heart.lock().await;
         let began = Instant::now();
-        let renewal = self.renew().await?;
+        let is_renewed = heart.0.as_ref().is_some_and(|task| !task.is_finished());
+        let most = if is_renewed { 0 } else { MOST_PROCESSES };
+        let renewal = self.renew(most).await?;
         if !renewal.was_held {
             // Others may have removed them.
             self.sink.forgotten(|group| self.has(group));
         }
-        if heart.0.as_ref().is_none_or(AbortHandle::is_finished) {
+        if !is_renewed {
             let beating = beat(Arc::downgrade(self), renewal, began);
             heart.0 = Some(tokio::spawn(beating).abort_handle());
         }
         Ok(())
     }
 
-    /// Renews the lease.
-    async fn renew(&self) -> Result<Renewal> {
+    /// Renews the lease, and claims at most `most` processes that have ended.
+    async fn renew(&self, most: usize) -> Result<Renewal> {
         let Times { lease, kept, .. } = self.times;
         let process = self.names.presence_process();
         let mut pipe = redis::pipe();
@@ -73,7 +78,8 @@ impl PresenceHost {
             .arg(millis(lease))
             // Longer than a list lasts of which an ended process has a part.
             .arg(millis(kept.saturating_add(lease)))
-            .arg(millis(CLAIM));
+            .arg(millis(CLAIM))
+            .arg(most);
         let ((was_held, next, ended),) = self.run::<((i64, i64, Vec<String>),)>(&pipe).await?;
         Ok(Renewal {
             was_held: was_held == 1,
@@ -160,9 +166,7 @@ async fn beat(host: Weak<PresenceHost>, first: Renewal, began: Instant) {
         let Some(present) = host.upgrade() else {
             return;
         };
-        while removing.try_join_next().is_some() {}
-        // Those for which there is no time now are removed when the claim on them has ended.
-        if removing.is_empty() && !renewal.ended.is_empty() {
+        if !renewal.ended.is_empty() {
             removing.spawn(remove_all(host.clone(), renewal.ended));
         }
         let pause = renewal.next.min(present.times.lease / RENEWALS);
@@ -172,7 +176,8 @@ async fn beat(host: Weak<PresenceHost>, first: Renewal, began: Instant) {
             return;
         };
         let mut heart = host.heart.lock().await;
-        if !host.sink.is_connected(|group| host.has(group)) {
+        // A removal that has begun is to end.
+        if removing.is_empty() && !host.sink.is_connected(|group| host.has(group)) {
             let process = host.names.presence_process();
             if host.release(process, false).await.unwrap_or(false) {
                 heart.0 = None;
@@ -180,7 +185,13 @@ async fn beat(host: Weak<PresenceHost>, first: Renewal, began: Instant) {
             }
         }
         began = Instant::now();
-        renewal = match host.renew().await {
+        while removing.try_join_next().is_some() {}
+        let most = if removing.is_empty() {
+            MOST_PROCESSES
+        } else {
+            0
+        };
+        renewal = match host.renew(most).await {
             Ok(renewal) => renewal,
             Err(error) => {
                 log_limited!(

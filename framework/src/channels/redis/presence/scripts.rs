@@ -207,7 +207,7 @@ local result = {before and tonumber(before) >= now and 1 or 0, lease, {}}
 redis.call('ZADD', processes, now + lease, process)
 redis.call('PEXPIRE', processes, kept)
 redis.call('PEXPIRE', groups, kept)
-for _, ended in ipairs(redis.call('ZRANGEBYSCORE', processes, '-inf', '(' .. now, 'LIMIT', 0, 100)) do
+for _, ended in ipairs(redis.call('ZRANGEBYSCORE', processes, '-inf', '(' .. now, 'LIMIT', 0, ARGV[5])) do
   if ended:sub(1, 1) == '~' then
     redis.call('ZREM', processes, ended)
   elseif not redis.call('ZSCORE', processes, '~' .. ended) then
