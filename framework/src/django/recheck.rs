@@ -78,10 +78,12 @@ impl Recheck {
         outcome
     }
 
-    /// Returns the time until the next check is due.
+    /// Returns the time until the next check is due: after a slow one, at least a quarter of the
+    /// interval.
     pub(super) fn next(&self) -> Duration {
         let age = lock(&self.latest).map(|began| began.elapsed());
-        self.interval.saturating_sub(age.unwrap_or_default())
+        let rest = self.interval.saturating_sub(age.unwrap_or_default());
+        rest.max(self.interval / 4)
     }
 }
 
@@ -102,12 +104,17 @@ impl Rechecks {
 }
 
 impl CookieChecks {
-    /// Returns the latest check if it began within this time and has not failed, else a new one.
+    /// Returns the latest check if it is under way, or began within this time and has not failed;
+    /// else a new one.
     fn check(&self, now: Instant, within: Option<Duration>) -> Arc<Check> {
         let mut latest = lock(&self.latest);
         if let (Some(check), Some(within)) = (&*latest, within) {
-            let has_failed = check.outcome.get().is_some_and(Result::is_err);
-            if now.duration_since(check.began) < within && !has_failed {
+            let is_usable = match check.outcome.get() {
+                // Under way, however slow the source is.
+                None => true,
+                Some(outcome) => outcome.is_ok() && now.duration_since(check.began) < within,
+            };
+            if is_usable {
                 return check.clone();
             }
         }
