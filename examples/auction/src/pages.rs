@@ -60,17 +60,8 @@ async fn open(State(auction): State<Auction>, Form(new): Form<NewLot>) -> Result
     auction.open_lot(&new.title, new.seconds).await
 }
 
-/// The form that removes a bidder.
-#[derive(Deserialize)]
-struct Removal {
-    name: String,
-}
-
 /// Prevents further log-ins, then closes the bidder's WebSockets, in every process.
-async fn remove(
-    State(auction): State<Auction>,
-    Form(Removal { name }): Form<Removal>,
-) -> Result<()> {
+async fn remove(State(auction): State<Auction>, name: String) -> Result<()> {
     let remove = "UPDATE accounts SET is_removed = TRUE WHERE name = ? AND NOT is_auctioneer";
     query(remove).bind(&name).execute(&auction.database).await?;
     Ok(auction.channels.disconnect_user(&name).await?)

@@ -39,7 +39,7 @@ function add(id) {
   const item = { element };
   lots.set(id, item);
   $(".watch", element).onclick = () => watch(id);
-  $(".remove", element).onclick = () => post("/remove", { name: item.lot.bidder });
+  $(".remove", element).onclick = () => post("/remove", item.lot.bidder);
   $(".bid", element).onsubmit = (event) => {
     event.preventDefault();
     bid(id, event.target);
@@ -115,8 +115,9 @@ async function ask(type, fields) {
 }
 
 /** Sends a form, and returns whether it was accepted. */
-async function post(url, form) {
-  const body = form && new URLSearchParams(form instanceof HTMLFormElement ? new FormData(form) : form);
+/** Posts a form or a text. */
+async function post(url, sent) {
+  const body = sent instanceof HTMLFormElement ? new URLSearchParams(new FormData(sent)) : sent;
   const answer = await fetch(url, { method: "POST", body }).catch(() => null);
   if (!answer?.ok) tell(answer?.status === 401 ? "This is not the password." : "That did not work; try again.");
   return answer?.ok;

@@ -81,8 +81,8 @@ fn is_ignorable(letter: char) -> bool {
 }
 
 /// Returns whether a character is forbidden: control characters, white space but for the usual one,
-/// and invisible ones, which make one name look like another. Persian needs the non-joiner, and emoji need the joiner and the selector
-/// of their coloured form.
+/// and invisible ones, which make one name look like another. Persian needs the non-joiner, and
+/// emoji need the joiner and the selector of their coloured form.
 fn is_hidden(letter: char) -> bool {
     const NEEDED: [char; 3] = ['\u{200c}', '\u{200d}', '\u{fe0f}'];
     const BLANK: [char; 2] = ['\u{2800}', '\u{1d159}'];

@@ -30,8 +30,8 @@ use tower_layer::Layer;
 /// token. A request whose method is not safe (RFC 9110, 9.2.1) is accepted if
 ///
 /// - `Sec-Fetch-Site` is `same-origin`, or `none`: the user made it, not a page; or
-/// - there is no `Sec-Fetch-Site`, and `Origin` is at the host and port of the request's `Host` (over
-///   HTTP/2 of its authority); or
+/// - there is no `Sec-Fetch-Site`, and `Origin` is at the host and port of the request's `Host`
+///   (over HTTP/2 of its authority); or
 /// - it has neither header: the client is not a browser, or one from before 2020.
 ///
 /// A page of another port or subdomain is another site here. WebSockets need no such check:

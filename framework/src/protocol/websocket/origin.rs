@@ -280,6 +280,9 @@ impl Site {
         let uri: Uri = text.parse().ok()?;
         let scheme = uri.scheme_str()?.to_ascii_lowercase();
         let authority = uri.authority()?;
+        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return None;
+        }
         let port = port_of(authority).ok()?;
         Some(Self {
             host: host_of(authority)?,
@@ -298,7 +301,10 @@ impl Site {
         let Ok(port) = port_of(&authority) else {
             return false;
         };
-        let port = port.or_else(|| default_port(&self.scheme));
+        let Some(default) = default_port(&self.scheme) else {
+            return false;
+        };
+        let port = port.or(Some(default));
         host_of(&authority).as_ref() == Some(&self.host) && port == self.port
     }
 }

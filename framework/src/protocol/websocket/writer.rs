@@ -22,8 +22,8 @@ use tungstenite::protocol::frame::{
 /// How many bytes are gathered for one write. More would only wait in the kernel.
 const BATCH: usize = 64 * 1024;
 
-/// The payload that is written from where it is, in bytes: the members of a group share it. A smaller
-/// one is cheaper to copy.
+/// Payloads of at least this size, in bytes, are written without a copy: the members of a group
+/// share them. A smaller one is cheaper to copy.
 const SHARED: usize = 16 * 1024;
 
 /// How many pongs may wait to be written.
@@ -208,13 +208,13 @@ impl<H: AsRef<[u8]>> Batch<H> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize, Close>> {
         let head = &self.head.as_ref()[self.written..];
+        // A stream of HTTP/2 accepts, and copies, all that it is given.
+        let tail = &self.tail[..self.tail.len().min(BATCH)];
         let io = Pin::new(io);
-        let writing = match (head.is_empty(), self.tail.is_empty()) {
+        let writing = match (head.is_empty(), tail.is_empty()) {
             (_, true) => io.poll_write(cx, head),
-            (true, false) => io.poll_write(cx, &self.tail),
-            (false, false) => {
-                io.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(&self.tail)])
-            }
+            (true, false) => io.poll_write(cx, tail),
+            (false, false) => io.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(tail)]),
         };
         let Ok(count @ 1..) = ready!(writing) else {
             return Poll::Ready(Err(gone()));
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_large_payload_is_written_from_where_it_is_even_after_a_full_socket() {
+    async fn a_large_payload_is_written_without_a_copy_even_after_a_full_socket() {
         let sender = Sender::new(&WebSocketConfig::default(), None);
         let (mut writer, mut io) = (Writer::default(), Narrow::new(2));
         let payload = Bytes::from(vec![7; SHARED]);
