@@ -168,8 +168,9 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     /// Makes this consumer present in a group, as one of the connections of the person with this
     /// key.
     ///
-    /// It becomes present once `connect` has succeeded, so that nobody is told of a client that is
-    /// rejected. The consumer then receives the [whole list and its changes](PresenceEvent) as
+    /// It becomes present once `connect` has succeeded, so that a client that `connect` rejects is
+    /// not announced; of several presences, one may be announced before another is not stored. The
+    /// consumer then receives the [whole list and its changes](PresenceEvent) as
     /// events. The presence ends with the connection; the person is present until the last of their
     /// connections has ended, and for a grace time after it.
     ///
