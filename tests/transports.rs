@@ -196,11 +196,7 @@ async fn a_log_follows_the_newest_message_on_a_resize_unless_the_reader_has_scro
     }
     let sse = "document.querySelector('[data-transport=sse] .log')";
     page.eval(&format!("{sse}.scrollTop = 0")).await;
-    // The scroll event of a list fires with the next animation frame.
-    page.eval(
-        "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))",
-    )
-    .await;
+    page.is_drawn().await;
 
     for screen in [PHONE, LYING_PHONE, PHONE] {
         page.show_on(screen, "light").await;

@@ -228,6 +228,15 @@ impl Page {
             json!({ "features": [scheme] }),
         )
         .await;
+        self.is_drawn().await;
+    }
+
+    /// Waits until the page has handled its events up to now and drawn the result: scroll events,
+    /// resize observers.
+    pub async fn is_drawn(&self) {
+        let frame =
+            "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))";
+        self.eval(frame).await;
     }
 
     /// Simulates that this much time has passed: timers run at once, one after the other, and their

@@ -88,7 +88,7 @@ export class FakeStreams {
   }
 }
 
-/** Replaces the browser, and stops time. */
+/** Replaces the browser and chance, and stops time. */
 export function fakeBrowser() {
   FakeWebSocket.all = [];
   const streams = new FakeStreams();
@@ -100,6 +100,8 @@ export function fakeBrowser() {
     fetch: streams.fetch,
     location: { href: "https://shop.example/lots/7" },
   });
+  // A wait of zero would end in the moment that it begins.
+  mock.method(Math, "random", () => 0.5);
   mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
   const { setTimeout } = globalThis;
   // A browser's timers take 32 bits, with a sign.

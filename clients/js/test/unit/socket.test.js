@@ -36,7 +36,6 @@ describe("a connection", () => {
   });
 
   test("tells its state now and whenever it changes", async () => {
-    mock.method(Math, "random", () => 0.5);
     const socket = connect("/ws", { fallback: false });
     const states = [];
     socket.onState((state) => states.push(state));
@@ -160,7 +159,7 @@ describe("a number of the options", () => {
   });
 
   test("that is Infinity is the longest time of a timer", async () => {
-    mock.method(Math, "random", () => 1);
+    Math.random.mock.mockImplementation(() => 1);
     const socket = await open({
       backoff: Infinity, backoffCap: Infinity, connectTimeout: Infinity, requestTimeout: Infinity,
       heartbeat: { interval: Infinity, timeout: Infinity },
@@ -183,7 +182,7 @@ describe("a number of the options", () => {
 
 describe("after a loss", () => {
   test("the waits grow while attempts fail, up to the cap", async () => {
-    mock.method(Math, "random", () => 1);
+    Math.random.mock.mockImplementation(() => 1);
     const socket = await open({ backoff: 1000, backoffCap: 8000 });
     const waits = [];
     for (let attempt = 0; attempt < 6; attempt++) {
@@ -203,7 +202,7 @@ describe("after a loss", () => {
   });
 
   test("only a connection that lasted makes the waits short again", async () => {
-    mock.method(Math, "random", () => 1);
+    Math.random.mock.mockImplementation(() => 1);
     const socket = await open();
     const wait = () => socket.state.until - Date.now();
     FakeWebSocket.last.drop();
@@ -252,7 +251,7 @@ describe("after a loss", () => {
   for (const [target, event] of [["window", "online"], ["window", "pageshow"],
     ["document", "visibilitychange"], ["document", "resume"]]) {
     test(`a page that wakes (${event}) tries at once, but not more than once a second`, async () => {
-      mock.method(Math, "random", () => 1);
+      Math.random.mock.mockImplementation(() => 1);
       await open({ backoff: 30_000 });
       await pass(10_000);
       const wake = async () => {
@@ -272,7 +271,7 @@ describe("after a loss", () => {
   }
 
   test("a page that was frozen wakes before it learns of the loss, and then tries at once", async () => {
-    mock.method(Math, "random", () => 1);
+    Math.random.mock.mockImplementation(() => 1);
     const socket = await open({ backoff: 30_000 });
     await pass(10_000);
     browser.document.dispatchEvent(new Event("resume"));
@@ -287,7 +286,7 @@ describe("after a loss", () => {
   });
 
   test("a page that becomes hidden does not wake", async () => {
-    mock.method(Math, "random", () => 1);
+    Math.random.mock.mockImplementation(() => 1);
     await open();
     await pass(10_000);
     FakeWebSocket.last.drop();

@@ -23,7 +23,7 @@ function seeded(seed) {
 }
 
 test("the attempts of 1,000 clients peak below 1.5 per client and second, and fall to two per client and cap", async () => {
-  mock.method(Math, "random", seeded(7));
+  Math.random.mock.mockImplementation(seeded(7));
   const perSecond = [];
   class Refusing extends FakeWebSocket {
     constructor(url) {
