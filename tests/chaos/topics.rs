@@ -76,7 +76,7 @@ async fn open(port: u16, path: &str) -> Option<Socket> {
 }
 
 /// Follows a topic until its end, over connections to all processes that are cut at random.
-async fn follow(topic: String, ports: Vec<u16>, truth: Arc<Truth>) {
+async fn follow(topic: String, ports: Vec<u16>, history: usize, truth: Arc<Truth>) {
     let mut at: Option<Place> = None;
     loop {
         let port = ports[fastrand::usize(..ports.len())];
@@ -124,6 +124,12 @@ async fn follow(topic: String, ports: Vec<u16>, truth: Arc<Truth>) {
                     truth.resumes.fetch_add(1, Ordering::Relaxed);
                 }
                 Seen::Recovered(place, false) => {
+                    let before = at.as_ref().expect("a place to resume from");
+                    let missed = place.offset.saturating_sub(before.offset);
+                    assert!(
+                        place.epoch != before.epoch || missed > history as u64,
+                        "a gap between {before:?} and {place:?}, but all is remembered"
+                    );
                     truth.gaps.fetch_add(1, Ordering::Relaxed);
                     at = Some(place.clone());
                 }
@@ -182,7 +188,7 @@ async fn chaos(options: &[&str], history: usize, lasts: Duration) -> u64 {
     let truth = Arc::new(Truth::default());
     let topic = |number: usize| format!("lot{}", number % TOPICS);
     let clients: Vec<_> = (0..CLIENTS)
-        .map(|number| tokio::spawn(follow(topic(number), ports.clone(), truth.clone())))
+        .map(|number| tokio::spawn(follow(topic(number), ports.clone(), history, truth.clone())))
         .collect();
     let publishers: Vec<_> = (0..TOPICS)
         .map(|number| {
