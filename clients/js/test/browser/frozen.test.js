@@ -12,10 +12,10 @@ import { Chromium } from "./chromium.js";
 import { freePort, Server } from "./server.js";
 
 /**
- * How long the page is frozen, in milliseconds: five times the page's and the server's heartbeats
- * below, as three minutes are to their defaults.
+ * How long the page is frozen, in milliseconds: a minute, which is 25 times the page's and the
+ * server's heartbeats below.
  */
-const FROZEN = 12_000;
+const FROZEN = 60_000;
 
 const HEARTBEAT = { interval: 1500, timeout: 800 };
 
