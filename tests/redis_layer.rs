@@ -756,6 +756,32 @@ async fn an_event_that_is_too_large_is_refused_to_its_sender() {
 }
 
 #[tokio::test]
+async fn scripts_are_sent_by_their_hash_and_again_once_redis_has_forgotten_them() {
+    let redis = Redis::new().await;
+    let channels = queue(&redis).await;
+    let (mut mailbox, room) = member(&channels, "room").await;
+    let lot = channels.topic::<Said>("lot").unwrap();
+
+    for _ in 0..2 {
+        redis.does(&["SCRIPT", "FLUSH"]).await;
+        for number in 0..10 {
+            room.send(&said(&number.to_string())).await.unwrap();
+            assert_eq!(next_text(&mut mailbox).await, number.to_string());
+            lot.send(&said("later")).await.unwrap();
+        }
+    }
+
+    let calls = redis.does(&["INFO", "commandstats"]).await;
+    let calls = |command: &str| {
+        let rest = calls.split_once(&format!("cmdstat_{command}:calls="));
+        let digits = rest.and_then(|(_, rest)| rest.split(',').next());
+        digits.and_then(|digits| digits.parse::<u32>().ok())
+    };
+    assert_eq!(calls("eval"), Some(4), "each script, after each flush");
+    assert_eq!(calls("evalsha"), Some(40));
+}
+
+#[tokio::test]
 async fn a_receiver_is_notified_of_an_event_of_another_program_that_is_too_large() {
     let redis = Redis::new().await;
     let config = RedisConfig::new(redis.url()).max_value_size(1024 * 1024);

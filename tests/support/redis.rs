@@ -230,9 +230,28 @@ impl Redis {
 /// Sends a command; returns the raw reply, as far as one read returns it.
 async fn one(socket: &mut TcpStream, words: &[&str]) -> Option<String> {
     socket.write_all(encode(words).as_bytes()).await.ok()?;
-    let mut answer = [0; 1024];
-    let length = timeout(ANSWER, socket.read(&mut answer)).await.ok()?.ok()?;
-    Some(String::from_utf8_lossy(&answer[..length]).into_owned())
+    let mut answer = String::new();
+    loop {
+        let mut part = [0; 4096];
+        let length = timeout(ANSWER, socket.read(&mut part)).await.ok()?.ok()?;
+        answer.push_str(&String::from_utf8_lossy(&part[..length]));
+        if length == 0 || !is_begun(&answer) {
+            return Some(answer);
+        }
+    }
+}
+
+/// Returns whether the rest of a string is missing; other replies arrive in one piece.
+fn is_begun(answer: &str) -> bool {
+    let Some((length, rest)) = answer
+        .strip_prefix('$')
+        .and_then(|it| it.split_once("\r\n"))
+    else {
+        return false;
+    };
+    length
+        .parse()
+        .is_ok_and(|length: usize| rest.len() < length + 2)
 }
 
 /// Encodes a command for Redis: the count, then each argument with its length.

@@ -32,9 +32,9 @@ impl Fault {
     }
 }
 
-/// Returns whether an error shows that the reply belongs to another command: a proxy on the way has
-/// lost or added one, and so later replies belong to other commands, too.
-pub(super) fn is_reply_of_another(error: &RedisError) -> bool {
+/// Returns whether the reply is none to its command. Either a proxy on the way has lost or added one,
+/// and so later replies belong to other commands, too; or another program has changed a key.
+pub(crate) fn is_malformed_reply(error: &RedisError) -> bool {
     matches!(
         error.kind(),
         ErrorKind::Parse | ErrorKind::UnexpectedReturnType

@@ -1,7 +1,7 @@
 //! A connection to Redis that is replaced whenever it is lost.
 
 use super::{
-    fault::{Fault, error_text, is_reply_of_another},
+    fault::{Fault, error_text, is_malformed_reply},
     liveness::Lost,
     place::Place,
     state::{Down, Server, State, Up},
@@ -63,7 +63,7 @@ impl Link {
     /// Replaces a connection if an error shows that its replies belong to other commands; returns
     /// whether it does.
     pub(crate) fn replace_if_shifted(&self, generation: u64, error: &RedisError) -> bool {
-        let is_shifted = is_reply_of_another(error);
+        let is_shifted = is_malformed_reply(error);
         if is_shifted {
             self.replace(generation, End::Lost(Lost::Shifted));
         }

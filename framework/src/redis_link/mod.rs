@@ -43,7 +43,7 @@ mod url;
 #[cfg(test)]
 pub(crate) use self::fake_node::FakeNode;
 pub(crate) use self::{
-    fault::{Fault, error_text},
+    fault::{Fault, error_text, is_malformed_reply},
     framing::MAX_VALUE,
     hosts::Hosts,
     link::Link,

@@ -13,6 +13,7 @@ use super::{
     readiness::{Readiness, Status},
     received::{Evidence, Received},
     restart::{self, Sending},
+    script::Script,
     subscriptions::{Subscriptions, is_over},
 };
 use crate::{
@@ -26,7 +27,7 @@ use std::{
     collections::VecDeque,
     future::{Future, ready},
     mem,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 use tokio::{
@@ -55,7 +56,9 @@ const REPEATED: u32 = 1024;
 
 /// Takes entries of a queue, with their scores, until there are none or they have so many bytes;
 /// returns first whether there may be more.
-const TAKE: &str = "\
+static TAKE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "\
 local entries, room = {}, tonumber(ARGV[1])
 while room > 0 do
   local entry = redis.call('ZPOPMIN', KEYS[1])
@@ -64,7 +67,9 @@ while room > 0 do
   entries[#entries + 1] = entry[1]
   entries[#entries + 1] = entry[2]
 end
-return {1, entries}";
+return {1, entries}",
+    )
+});
 
 /// The pause after Redis has refused a command.
 const RETRY: Duration = Duration::from_secs(1);
@@ -295,8 +300,8 @@ impl Inbox {
         if !past.client.as_ref().is_some_and(is_other_run) {
             return Ok(());
         }
-        let mut take = redis::cmd("EVAL");
-        take.arg(TAKE).arg(1).arg(&self.queue);
+        let mut take = TAKE.call(1);
+        take.arg(&self.queue);
         take.arg(self.coding.max_batch());
         loop {
             let reply = take.query_async(connection).await?;

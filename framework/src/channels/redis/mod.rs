@@ -176,6 +176,7 @@ mod queue_sender;
 mod readiness;
 mod received;
 mod restart;
+mod script;
 mod sign_of_life;
 mod subscriptions;
 mod topics;

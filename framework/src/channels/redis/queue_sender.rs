@@ -5,6 +5,7 @@ use super::{
     names::{Names, is_of_seaway, is_proxy},
     publisher::{Command, Fate, Publisher},
     received::Received,
+    script::Script,
     sign_of_life::{alive_key, life},
 };
 use crate::{
@@ -19,7 +20,7 @@ use redis::RedisResult;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, LazyLock, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -36,7 +37,9 @@ use tokio::time::{Instant, sleep};
 /// clocks of their senders are, unless theirs are later than the expiry.
 ///
 /// At `maxmemory`, Redis refuses ZADD, but not after an earlier write of the same script.
-const ADD: &str = "\
+static ADD: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "\
 local n, waiting = #KEYS, {}
 local expiry, note = tonumber(ARGV[3 * n + 1]), ARGV[3 * n + 2]
 local time = redis.call('TIME')
@@ -61,12 +64,18 @@ for i, queue in ipairs(KEYS) do
     end
   end
 end
-return waiting";
+return waiting",
+    )
+});
 
 /// Removes the proxy of a process that no longer lives from a group.
-const REAP: &str = "\
+static REAP: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "\
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-return redis.call('ZREM', KEYS[2], ARGV[1])";
+return redis.call('ZREM', KEYS[2], ARGV[1])",
+    )
+});
 
 /// The note that tells a Seaway process that events for it were dropped because its queue was full.
 /// It has no random prefix, so that it is in a queue once at most; it stays where the first drop
@@ -457,8 +466,8 @@ impl QueueSender {
         };
         let mut connection = up.connection;
         tokio::spawn(async move {
-            let mut reap = redis::cmd("EVAL");
-            reap.arg(REAP).arg(2).arg(&alive).arg(&group);
+            let mut reap = REAP.call(2);
+            reap.arg(&alive).arg(&group);
             reap.arg(name.as_str());
             // It is checked again with a later event.
             if reap.query_async::<i64>(&mut connection).await == Ok(1) {
@@ -546,8 +555,7 @@ impl Command for Addition<'_> {
 
     async fn send(&self, up: &mut Up) -> RedisResult<Self::Reply> {
         let expiry = self.sender.coding.expiry;
-        let mut add = redis::cmd("EVAL");
-        add.arg(ADD).arg(self.buckets.len());
+        let mut add = ADD.call(self.buckets.len());
         self.buckets
             .iter()
             .for_each(|bucket| _ = add.arg(&bucket.queue));

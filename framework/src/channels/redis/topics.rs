@@ -20,6 +20,7 @@ use super::{
     publish,
     publisher::{Command, Fate},
     received::Received,
+    script::Script,
 };
 use crate::{
     channels::{
@@ -31,8 +32,7 @@ use crate::{
     name::GroupName,
     redis_link::Up,
 };
-use redis::{RedisResult, aio::MultiplexedConnection};
-use sha1::{Digest, Sha1};
+use redis::RedisResult;
 use std::{sync::LazyLock, time::Duration};
 use tokio::time::Instant;
 
@@ -120,44 +120,12 @@ for _, entry in ipairs(call('XREVRANGE', stream, '+', '-', 'COUNT', wanted)) do
 end
 return reply";
 
-static SEND_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(SEND));
-static READ_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(READ));
+static SEND_SCRIPT: LazyLock<Script> = LazyLock::new(|| at_position(SEND));
+static READ_SCRIPT: LazyLock<Script> = LazyLock::new(|| at_position(READ));
 
-/// A script, and the hash by which Redis knows it.
-struct Script {
-    text: String,
-    hash: String,
-}
-
-impl Script {
-    fn new(action: &str) -> Self {
-        let text = [POSITION, action].concat().replace("BEGIN", BEGIN);
-        let digest = Sha1::digest(&text);
-        let hash = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { text, hash }
-    }
-
-    /// Runs the script; sends its text only if Redis does not know it yet.
-    async fn run<T: redis::FromRedisValue>(
-        &self,
-        keys: &[&str],
-        arguments: &[&[u8]],
-        connection: &mut MultiplexedConnection,
-    ) -> RedisResult<T> {
-        let command = |name: &str, script: &str| {
-            let mut command = redis::cmd(name);
-            command.arg(script).arg(keys.len()).arg(keys).arg(arguments);
-            command
-        };
-        let known = command("EVALSHA", &self.hash);
-        match known.query_async(connection).await {
-            Err(error) if error.code() == Some("NOSCRIPT") => {
-                let whole = command("EVAL", &self.text);
-                whole.query_async(connection).await
-            }
-            outcome => outcome,
-        }
-    }
+/// Returns the script that finds the epoch of a topic, and then acts.
+fn at_position(action: &str) -> Script {
+    Script::new([POSITION, action].concat().replace("BEGIN", BEGIN))
 }
 
 /// The names of a topic's keys.
@@ -318,8 +286,6 @@ impl Command for Append {
         let Self {
             keys, once, parts, ..
         } = self;
-        let mut names = vec![&*keys.stream, &*keys.position];
-        names.extend(once.as_deref());
         let common = Common::new(up, self.age);
         let [events, age, window] = [
             self.events.to_string(),
@@ -339,8 +305,10 @@ impl Command for Append {
             &parts.after,
             window.as_bytes(),
         ];
-        let connection = &mut up.connection;
-        SEND_SCRIPT.run(&names, &arguments, connection).await
+        let mut call = SEND_SCRIPT.call(if once.is_some() { 3 } else { 2 });
+        call.arg(&keys.stream).arg(&keys.position).arg(once);
+        call.arg(&arguments[..]);
+        call.query_async(&mut up.connection).await
     }
 
     /// What was stored is not lost with Redis for certain, and would be there twice.
@@ -385,10 +353,10 @@ impl Command for Read<'_> {
             flag(query.is_received),
             room.as_bytes(),
         ];
-        let names = [&*keys.stream, &*keys.position];
-        READ_SCRIPT
-            .run(&names, &arguments, &mut up.connection)
-            .await
+        let mut call = READ_SCRIPT.call(2);
+        call.arg(&keys.stream).arg(&keys.position);
+        call.arg(&arguments[..]);
+        call.query_async(&mut up.connection).await
     }
 
     fn fate(&self, _: &Received, _: u64) -> Fate {

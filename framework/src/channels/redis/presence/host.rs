@@ -8,13 +8,13 @@ use crate::{
     channels::{
         LocalChannels,
         local_presence::store::Sink,
-        redis::{coding::Coding, names::Names, publisher::NOT_YET},
+        redis::{coding::Coding, names::Names, publisher::NOT_YET, script::Call},
     },
     error::{Error, ErrorKind, Result},
     name::GroupName,
-    redis_link::{Fault, Link, LinkSettings, Place, Up},
+    redis_link::{Fault, Link, LinkSettings, Place, Up, is_malformed_reply},
 };
-use redis::{FromRedisValue, Pipeline, RedisError};
+use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, aio::MultiplexedConnection};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Mutex, OnceCell},
@@ -59,11 +59,10 @@ impl PresenceHost {
     }
 
     /// Adds the keys of a script on a group, and its first arguments, for the people of a process.
-    pub(super) fn keys(&self, script: &mut Pipeline, group: &GroupName, process: &str) {
+    pub(super) fn keys(&self, call: &mut Call, group: &GroupName, process: &str) {
         let Times { grace, kept, .. } = self.times;
         let channel = self.names.of_presence(group.as_str());
-        script
-            .arg(&channel)
+        call.arg(&channel)
             .arg(self.names.presence_of(group))
             .arg(self.names.presence_groups(process))
             .arg(self.names.presence_processes())
@@ -79,14 +78,17 @@ impl PresenceHost {
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if Redis refuses one.
-    pub(super) async fn run<T: FromRedisValue>(&self, pipe: &Pipeline) -> Result<T> {
-        let (answer, _) = self.run_on(pipe).await?;
+    pub(super) async fn run<T: FromRedisValue + Send>(&self, query: &impl Query) -> Result<T> {
+        let (answer, _) = self.run_on(query).await?;
         Ok(answer)
     }
 
     /// Runs commands as [`run`](Self::run) does; returns the connection too.
-    pub(super) async fn run_on<T: FromRedisValue>(&self, pipe: &Pipeline) -> Result<(T, Up)> {
-        repeated(&self.link, pipe).await
+    pub(super) async fn run_on<T: FromRedisValue + Send>(
+        &self,
+        query: &impl Query,
+    ) -> Result<(T, Up)> {
+        repeated(&self.link, query).await
     }
 
     /// Subscribes to the changes of a group; returns the number of the connection.
@@ -149,13 +151,39 @@ impl PresenceHost {
     }
 }
 
+/// Commands, or the call of a script.
+pub(super) trait Query: Sync {
+    fn send<T: FromRedisValue + Send>(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> impl Future<Output = RedisResult<T>> + Send;
+}
+
+impl Query for Pipeline {
+    async fn send<T: FromRedisValue + Send>(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> RedisResult<T> {
+        self.query_async(connection).await
+    }
+}
+
+impl Query for Call {
+    async fn send<T: FromRedisValue + Send>(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> RedisResult<T> {
+        self.query_async(connection).await
+    }
+}
+
 /// Sends commands on the link's connection, and again after faults of it.
-async fn repeated<T: FromRedisValue>(link: &Link, pipe: &Pipeline) -> Result<(T, Up)> {
+async fn repeated<T: FromRedisValue + Send>(link: &Link, query: &impl Query) -> Result<(T, Up)> {
     loop {
         let up = link.up().await;
         let mut connection = up.connection.clone();
         let sent = tokio::select! {
-            sent = pipe.query_async::<T>(&mut connection) => sent,
+            sent = query.send::<T>(&mut connection) => sent,
             () = link.left(up.generation) => continue,
         };
         let error = match sent {
@@ -167,7 +195,12 @@ async fn repeated<T: FromRedisValue>(link: &Link, pipe: &Pipeline) -> Result<(T,
             Some(Fault::NotYet) => sleep(NOT_YET).await,
             None if is_loading(&error) => sleep(NOT_YET).await,
             None => {
-                let message = "Redis refused a command for presence; check the user's ACL";
+                let message = match is_malformed_reply(&error) {
+                    true => {
+                        "Redis has returned a malformed reply to a command for presence; if another program has changed its keys, delete them"
+                    }
+                    false => "Redis refused a command for presence; check the user's ACL",
+                };
                 return Err(Error::new(ErrorKind::Layer, message).with_source(error));
             }
         }

@@ -6,6 +6,7 @@ use super::{
     times::{Times, millis},
 };
 use crate::{error::Result, log_limit::log_limited, name::GroupName};
+use futures_util::future::try_join_all;
 use std::{
     sync::{Arc, Weak},
     time::Duration,
@@ -27,7 +28,7 @@ const MOST_REMOVED: usize = 1000;
 /// The number of processes whose people one process removes at a time.
 const MOST_PROCESSES: usize = 100;
 
-/// The number of groups from which people are removed by one request.
+/// The number of groups from which people are removed at once.
 const MOST_GROUPS: usize = 50;
 
 /// How much later than the end of a lease it is checked, at most: at random, so that one of many
@@ -68,11 +69,8 @@ impl PresenceHost {
     async fn renew(&self, most: usize) -> Result<Renewal> {
         let Times { lease, kept, .. } = self.times;
         let process = self.names.presence_process();
-        let mut pipe = redis::pipe();
-        pipe.cmd("EVAL")
-            .arg(scripts::RENEW)
-            .arg(2)
-            .arg(self.names.presence_processes())
+        let mut call = scripts::RENEW.call(2);
+        call.arg(self.names.presence_processes())
             .arg(self.names.presence_groups(process))
             .arg(process)
             .arg(millis(lease))
@@ -80,7 +78,7 @@ impl PresenceHost {
             .arg(millis(kept.saturating_add(lease)))
             .arg(millis(CLAIM))
             .arg(most);
-        let ((was_held, next, ended),) = self.run::<((i64, i64, Vec<String>),)>(&pipe).await?;
+        let (was_held, next, ended) = self.run::<(i64, i64, Vec<String>)>(&call).await?;
         Ok(Renewal {
             was_held: was_held == 1,
             next: Duration::from_millis(u64::try_from(next).unwrap_or(0)),
@@ -91,16 +89,12 @@ impl PresenceHost {
     /// Gives back the lease of a process that has no people; returns whether it is gone.
     /// `is_ended`: only if it has ended.
     async fn release(&self, process: &str, is_ended: bool) -> Result<bool> {
-        let mut pipe = redis::pipe();
-        pipe.cmd("EVAL")
-            .arg(scripts::RELEASE)
-            .arg(2)
-            .arg(self.names.presence_processes())
+        let mut call = scripts::RELEASE.call(2);
+        call.arg(self.names.presence_processes())
             .arg(self.names.presence_groups(process))
             .arg(process)
             .arg(u8::from(is_ended));
-        let (gone,) = self.run::<(i64,)>(&pipe).await?;
-        Ok(gone == 1)
+        Ok(self.run::<i64>(&call).await? == 1)
     }
 
     async fn remove(&self, process: &str) -> Result<usize> {
@@ -116,18 +110,21 @@ impl PresenceHost {
         for groups in groups.chunks(MOST_GROUPS) {
             let mut left: Vec<_> = groups.iter().collect();
             while !left.is_empty() {
-                let mut reap = redis::pipe();
-                for group in &left {
-                    let script = reap.cmd("EVAL").arg(scripts::REAP).arg(4);
-                    self.keys(script, group, process);
-                    script.arg(MOST_REMOVED);
-                }
-                let mut has_more = self.run::<Vec<i64>>(&reap).await?.into_iter();
-                left.retain(|_| has_more.next() == Some(1));
+                let reaping = left.iter().map(|group| self.reap(process, group));
+                let mut has_more = try_join_all(reaping).await?.into_iter();
+                left.retain(|_| has_more.next() == Some(true));
             }
         }
         self.release(process, true).await?;
         Ok(groups.len())
+    }
+
+    /// Removes some people of a process from a group; returns whether there may be more.
+    async fn reap(&self, process: &str, group: &GroupName) -> Result<bool> {
+        let mut call = scripts::REAP.call(4);
+        self.keys(&mut call, group, process);
+        call.arg(MOST_REMOVED);
+        Ok(self.run::<i64>(&call).await? == 1)
     }
 }
 

@@ -11,6 +11,9 @@
 //! `<prefix>:presence:<group>`, as the MessagePack array of epoch, number, time, and a list of keys
 //! and people in turn, empty for one who has left.
 
+use crate::channels::redis::script::Script;
+use std::sync::LazyLock;
+
 /// Common to the scripts that change a list.
 ///
 /// A person that another program has damaged has the connections that the processes have declared,
@@ -83,8 +86,9 @@ end
 /// A meta is stored if its stamp is newer; one that is set now (0) gets the newest. Someone without
 /// connections is added only if they had some, which a stamp shows. A process whose last connection
 /// has ended gives its lease back.
-pub(super) const DECLARE: &str = change!(
-    "\
+pub(super) static DECLARE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(change!(
+        "\
 local people, of, groups, processes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local process, group, how, channel = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local grace, kept, fresh = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
@@ -133,11 +137,13 @@ if mine ~= 0 then
   end
 end
 return publish(people, of, how, channel, fresh, grace, kept)"
-);
+    ))
+});
 
 /// Removes those of some people whose grace time is over. Returns the epoch and number of the list.
-pub(super) const EXPIRE: &str = change!(
-    "\
+pub(super) static EXPIRE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(change!(
+        "\
 local people, of, process = KEYS[1], KEYS[2], ARGV[5]
 for i = 6, #ARGV do
   local key = ARGV[i]
@@ -149,12 +155,14 @@ for i = 6, #ARGV do
   end
 end
 return publish(people, of, ARGV[1], ARGV[2], '', tonumber(ARGV[3]), tonumber(ARGV[4]))"
-);
+    ))
+});
 
 /// Removes connections of a process whose lease is over from one group, at most as many people as
 /// its last argument. Returns whether there may be more.
-pub(super) const REAP: &str = change!(
-    "\
+pub(super) static REAP: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(change!(
+        "\
 local people, of, groups, processes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local process, group, how, channel = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local grace, kept, most = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -192,12 +200,15 @@ else
 end
 publish(people, of, how, channel, '', grace, kept)
 return removed == most and 1 or 0"
-);
+    ))
+});
 
 /// Renews the lease of a process. Returns whether it had one, how long until the lease of another
 /// one ends (ms), and those whose lease has ended and whose people this process is to remove: no
 /// other process does so within the next seconds.
-pub(super) const RENEW: &str = "\
+pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "\
 local processes, groups = KEYS[1], KEYS[2]
 local process, lease, kept, claim = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local time = redis.call('TIME')
@@ -222,11 +233,15 @@ for i = 1, #next, 2 do
     break
   end
 end
-return result";
+return result",
+    )
+});
 
 /// Gives back the lease of a process, or removes one that has ended, unless the process has people.
 /// Returns whether it is gone.
-pub(super) const RELEASE: &str = "\
+pub(super) static RELEASE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "\
 local processes, groups = KEYS[1], KEYS[2]
 if redis.call('EXISTS', groups) == 1 then return 0 end
 if ARGV[2] == '1' then
@@ -235,4 +250,6 @@ if ARGV[2] == '1' then
   if lease and tonumber(lease) >= math.floor((time[1] * 1000000 + time[2]) / 1000) then return 0 end
 end
 redis.call('ZREM', processes, ARGV[1], '~' .. ARGV[1])
-return 1";
+return 1",
+    )
+});

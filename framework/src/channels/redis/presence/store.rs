@@ -143,19 +143,17 @@ impl Store for RedisPresence {
 
     async fn declare(&self, group: &GroupName, people: &[Declaration]) -> Result<Declared> {
         let host = self.host(group);
-        let mut pipe = redis::pipe();
-        let script = pipe.cmd("EVAL").arg(scripts::DECLARE).arg(4);
-        host.keys(script, group, host.names.presence_process());
+        let mut call = scripts::DECLARE.call(4);
+        host.keys(&mut call, group, host.names.presence_process());
         // Exact in Lua; 0 is that of no list.
-        script.arg(fastrand::u64(1..1 << 53));
+        call.arg(fastrand::u64(1..1 << 53));
         for person in people {
-            script
-                .arg(&*person.key)
+            call.arg(&*person.key)
                 .arg(person.count)
                 .arg(person.stamp)
                 .arg(&host.coding.seal_meta(&person.meta)?[..]);
         }
-        let (stored,) = host.run::<(Vec<redis::Value>,)>(&pipe).await?;
+        let stored = host.run::<Vec<redis::Value>>(&call).await?;
         if stored.is_empty() {
             host.take_lease().await?;
             return Ok(Declared::Forgotten);
@@ -168,18 +166,16 @@ impl Store for RedisPresence {
         let host = self.host(group);
         let Times { grace, kept, .. } = host.times;
         let channel = host.names.of_presence(group.as_str());
-        let mut pipe = redis::pipe();
-        let script = pipe.cmd("EVAL").arg(scripts::EXPIRE).arg(2);
-        script
-            .arg(&channel)
+        let mut call = scripts::EXPIRE.call(2);
+        call.arg(&channel)
             .arg(host.names.presence_of(group))
             .arg(host.command("PUBLISH"))
             .arg(&channel)
             .arg(millis(grace))
             .arg(millis(kept))
             .arg(host.names.presence_process());
-        keys.iter().for_each(|key| _ = script.arg(&**key));
-        let (reached,) = host.run::<((String, u64),)>(&pipe).await?;
+        keys.iter().for_each(|key| _ = call.arg(&**key));
+        let reached = host.run::<(String, u64)>(&call).await?;
         Ok(version(reached))
     }
 
