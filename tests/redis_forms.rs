@@ -48,6 +48,42 @@ async fn works(url: &str) {
     stores(&store).await;
 }
 
+#[tokio::test]
+async fn sessions_are_shared_among_hosts_and_those_of_one_outlive_the_other() {
+    let (mut lost, kept) = (Redis::new().await, Redis::new().await);
+    let urls = [lost.url(), kept.url()];
+    let connect = || RedisStore::connect_all(urls.iter().map(String::as_str));
+    let store = connect().await.unwrap();
+    stores(&store).await;
+    let mut ids = Vec::new();
+    for number in 0..40 {
+        let mut record = record(number);
+        store.create(&mut record).await.unwrap();
+        ids.push(record.id);
+    }
+    let size = kept.does(&["DBSIZE"]).await;
+    let size: usize = size.trim_start_matches(':').trim().parse().unwrap();
+    assert!((5..35).contains(&size), "{size} of 40");
+
+    lost.stop();
+
+    let mut found = 0;
+    for (number, id) in (0..).zip(&ids) {
+        match store.load(id).await {
+            Ok(record) => {
+                assert_eq!(record.expect("it is kept").data["number"], number);
+                found += 1;
+            }
+            Err(error) => assert!(error.to_string().contains("Redis"), "{error}"),
+        }
+    }
+    assert_eq!(found, size);
+    let error = connect().await.expect_err("one of two");
+    assert_eq!(error.kind(), ErrorKind::Session);
+    let error = RedisStore::connect_all([]).await.expect_err("none");
+    assert!(format!("{error:#}").contains("no URL"), "{error:#}");
+}
+
 /// Checks that a store stores sessions.
 async fn stores(store: &RedisStore) {
     for number in 0..40 {

@@ -45,7 +45,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// A session of more than 1 MiB of JSON is not saved: the request fails with an error that says so.
 #[derive(Clone)]
 pub struct RedisStore {
-    /// One, or one for each shard of a Cluster.
+    /// One for each server, or for each shard of a Cluster.
     links: Arc<[Link]>,
     hosts: Hosts,
     prefix: Arc<str>,
@@ -68,7 +68,29 @@ impl RedisStore {
     /// [`ErrorKind::Session`] if the URL is invalid, or Redis does not respond or refuses the
     /// connection.
     pub async fn connect(url: &str) -> Result<Self> {
-        let (hosts, places) = places(&[url], MAX_VALUE).map_err(session_error)?;
+        Self::connect_all([url]).await
+    }
+
+    /// Connects to several independent servers, among which the sessions are shared by a hash of
+    /// their keys.
+    ///
+    /// All processes must list the same servers in the same order: with another list, most sessions
+    /// are looked for where they are not. While one server is unavailable, its sessions are.
+    ///
+    /// ```no_run
+    /// # async fn example() -> seaway::Result<()> {
+    /// use seaway::session::RedisStore;
+    ///
+    /// let store = RedisStore::connect_all(["redis://10.0.0.1", "redis://10.0.0.2"]).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect), if one of them does not respond, if there is none, and
+    /// if one of several is a Cluster.
+    pub async fn connect_all<'a>(urls: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        let urls: Vec<_> = urls.into_iter().collect();
+        let (hosts, places) = places(&urls, MAX_VALUE).map_err(session_error)?;
         let settings = || LinkSettings {
             purpose: "sessions",
             silence: SILENCE,
