@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use http::Request;
 use seaway::{
     ApplicationExt, Channels, Close, Context, Handshake, HttpConsumer, HttpContext, HttpHandshake,
@@ -220,6 +221,48 @@ async fn a_person_that_another_program_has_damaged_is_repaired_and_keeps_nobody_
         );
         drop(cy);
     }
+}
+
+/// As Redis does at its `maxmemory` with another policy than `noeviction`, or another program.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_which_a_part_is_deleted_or_damaged_comes_back_whole() {
+    let harms = [
+        "redis.call('DEL', 'asgi:presence:lot')",
+        "redis.call('DEL', 'asgi:presence$of:lot')",
+        "redis.call('DEL', 'asgi:presence$processes')",
+        "for _, key in ipairs(redis.call('KEYS', 'asgi:presence$process:*')) do redis.call('DEL', key) end",
+        "redis.call('HSET', 'asgi:presence:lot', 's', 'x')",
+        "redis.call('HSET', 'asgi:presence:lot', 's', '-5')",
+        "redis.call('HSET', 'asgi:presence:lot', 'e', string.char(255, 254))",
+        "redis.call('HDEL', 'asgi:presence:lot', 'c')",
+        "redis.call('ZADD', 'asgi:presence$processes', 1, string.char(255, 254))",
+    ];
+
+    join_all(harms.map(heals)).await;
+}
+
+async fn heals(harm: &str) {
+    let redis = Redis::new().await;
+    let (one, mut other) = (arena(&redis).await, arena(&redis).await);
+    let ana = Roster::connect(one.port(), "lot", "ana").await;
+    let bo = Roster::connect(other.port(), "lot", "bo").await;
+    let _ana_again = Roster::connect(other.port(), "lot", "ana").await;
+    ana.sees("both", &[("ana", 2), ("bo", 1)]).await;
+
+    redis.does(&["EVAL", harm, "0"]).await;
+
+    let cy = Roster::connect(one.port(), "lot", "cy").await;
+    for client in [&ana, &bo, &cy] {
+        let everyone = [("ana", 2), ("bo", 1), ("cy", 1)];
+        client.sees("everyone", &everyone).await;
+    }
+    let di = Roster::connect(other.port(), "lot", "di").await;
+    drop(cy);
+    bo.sees("three", &[("ana", 2), ("bo", 1), ("di", 1)]).await;
+    other.kill();
+    ana.sees("those of one process", &[("ana", 1)]).await;
+    assert_eq!(ana.left("ana"), [], "{harm}");
+    drop((bo, di));
 }
 
 /// Is present in the hall, and counts its ends.

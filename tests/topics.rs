@@ -63,6 +63,44 @@ async fn a_client_that_comes_back_receives_what_it_missed_from_another_process()
     }
 }
 
+#[tokio::test]
+async fn a_topic_whose_keys_another_program_has_damaged_begins_again_and_tells_of_the_gap() {
+    for harm in [
+        "redis.call('HSET', KEYS[1], 'e', string.char(255, 254))",
+        "redis.call('HSET', KEYS[1], 'o', '9223372036854775807')",
+        "redis.call('HSET', KEYS[1], 'o', 'many')",
+        "redis.call('HDEL', KEYS[1], 'o')",
+        "redis.call('HDEL', KEYS[1], 't')",
+    ] {
+        let redis = Redis::new().await;
+        let arena = Server::arena_with(&["--redis", &redis.url()]).await;
+        let mut client = arena.client(&path("lot", None)).await;
+        client.send("before").await;
+        let Seen::Event(before, _) = seen(&mut client).await else {
+            panic!("it is an event");
+        };
+
+        redis
+            .does(&["EVAL", harm, "1", "asgi:topic:topic.lot:position"])
+            .await;
+        client.send("after").await;
+
+        let mut next = seen(&mut client).await;
+        if !harm.contains("'t'") {
+            let Seen::Recovered(place, false) = next else {
+                panic!("{harm}: {next:?}");
+            };
+            assert_ne!(place.epoch, before.epoch, "{harm}");
+            client.send("later").await;
+            next = seen(&mut client).await;
+        }
+        let Seen::Event(place, _) = next else {
+            panic!("{harm}: {next:?}");
+        };
+        assert_eq!(place.offset, 2, "{harm}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_copy_of_the_data_is_another_epoch() {
     for has_file in [false, true] {

@@ -38,6 +38,12 @@ impl Placed {
         messagepack::add_first(event, &[KEY, &string(&position.to_string())].concat())
     }
 
+    /// Returns whether an event begins with the key.
+    #[cfg(feature = "redis")]
+    pub(super) fn begins(bytes: &[u8]) -> bool {
+        messagepack::open_map(bytes).is_some_and(|(_, entries)| entries.starts_with(KEY))
+    }
+
     /// Returns whether an event has the key, wherever it stands.
     pub(super) fn is_in(bytes: &[u8]) -> bool {
         messagepack::take_entry(bytes, KEY).is_some()

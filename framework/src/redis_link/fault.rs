@@ -22,6 +22,8 @@ impl Fault {
             Some("ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN") => Some(Self::NotYet),
             // Redis 6 reports what a script was refused as an error of the script.
             Some(_) if error.to_string().contains("-READONLY") => Some(Self::Moved),
+            // A protocol error ends the connection by itself.
+            _ if is_malformed_reply(error) => None,
             _ => {
                 let is_broken = error.is_io_error()
                     || error.is_connection_dropped()

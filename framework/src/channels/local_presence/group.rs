@@ -87,7 +87,8 @@ enum Outcome {
     Declared(DeclarationBatch, Result<Declared>),
     Read(Result<Snapshot>),
     Expired(Vec<Key>, Result<Option<Version>>),
-    Refreshed(Result<Option<Version>>),
+    /// With the version that this process had before.
+    Refreshed(Option<Version>, Result<Option<Version>>),
     Unsubscribed,
 }
 
@@ -316,8 +317,9 @@ impl GroupTask {
             if !state.own.has_connections() {
                 return None;
             }
+            let before = state.replica.version();
             return Some(Box::pin(async move {
-                Outcome::Refreshed(store.refresh(&group.name).await)
+                Outcome::Refreshed(before, store.refresh(&group.name).await)
             }));
         }
         None
@@ -385,11 +387,16 @@ impl GroupTask {
                 state.is_stale |= version.is_none();
                 None
             }
-            Outcome::Refreshed(Ok(version)) => {
-                // A change that this process was to receive by now was lost.
+            Outcome::Refreshed(before, Ok(version)) => {
+                let is_ahead = |(before, version): (Version, Version)| {
+                    before.epoch == version.epoch && before.number > version.number
+                };
+                // A change that this process was to receive by now was lost, or it has received
+                // one of another program.
                 if self
                     .expected
                     .is_some_and(|expected| !state.is_reached(Some(expected)))
+                    || before.zip(version).is_some_and(is_ahead)
                 {
                     state.is_stale = true;
                 }
@@ -409,7 +416,7 @@ impl GroupTask {
             Outcome::Subscribed(Err(error))
             | Outcome::Read(Err(error))
             | Outcome::Expired(_, Err(error))
-            | Outcome::Refreshed(Err(error)) => Some(error),
+            | Outcome::Refreshed(_, Err(error)) => Some(error),
         };
         if let Some(error) = failed {
             state.own.reject(&format!("{error:#}").into());
@@ -472,6 +479,12 @@ impl GroupState {
         now: Instant,
         group: &GroupPresence,
     ) {
+        let before = self.replica.version();
+        let is_other = |before: Version| ![0, snapshot.version.epoch].contains(&before.epoch);
+        if before.is_some_and(is_other) {
+            // It may have people of this process, but not with their connections to it.
+            self.own.declare_all();
+        }
         let differences = self.replica.replace(snapshot, patience, now);
         self.tell(differences, group);
         let Self { own, replica, .. } = self;

@@ -5,7 +5,7 @@ use crate::{
     channels::{
         Envelope, JOB_EXPIRY,
         messagepack::{self, MapEntry},
-        placed,
+        placed::{self, Placed},
     },
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
@@ -17,6 +17,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, ser::Formatter};
 use std::{
+    collections::HashSet,
     io,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -117,7 +118,12 @@ impl Coding {
     /// [`ErrorKind::Codec`] if the serializer cannot encode it, [`ErrorKind::TooLarge`] if it is
     /// larger than half of the largest value.
     pub(super) fn encode_published(&self, envelope: &Envelope) -> Result<Bytes> {
-        self.encode(envelope.as_bytes().clone())
+        let event = envelope.as_bytes();
+        let size = match Placed::begins(event) {
+            true => self.extended(),
+            false => self.largest(),
+        };
+        self.encode(event.clone(), size)
     }
 
     /// Decodes a published event. One that cannot be decoded is counted and logged.
@@ -134,7 +140,7 @@ impl Coding {
             return Ok(None);
         }
         let event = envelope.as_bytes();
-        self.check_size(event)?;
+        check_size(event, self.largest())?;
         Ok(match self.serializer {
             Serializer::MessagePack => messagepack::open_map(event).map(|(count, entries)| {
                 let head = messagepack::map(count.saturating_add(1), placed::KEY, &[]);
@@ -146,7 +152,7 @@ impl Coding {
             }),
             Serializer::Json => {
                 let json = to_json(event)?;
-                self.check_size(&json)?;
+                check_size(&json, self.largest())?;
                 let key = str::from_utf8(&placed::KEY[1..]).expect("the key is ASCII");
                 json.strip_prefix(b"{").map(|entries| PlacedParts {
                     before: format!("{{\"{key}\": \"").into(),
@@ -181,6 +187,10 @@ impl Coding {
                 Some(rmp_serde::to_vec(&names))
             }
         };
+        let size = match names {
+            None => self.largest(),
+            Some(_) => self.extended(),
+        };
         let event = match names {
             None => event.clone(),
             Some(names) => {
@@ -189,7 +199,7 @@ impl Coding {
                 added.ok_or_else(|| Error::new(ErrorKind::Codec, "an event is not a map"))?
             }
         };
-        let event = self.encode(event)?;
+        let event = self.encode(event, size)?;
         let random = fastrand::u128(..).to_le_bytes();
         Ok([&random[..RANDOM_PREFIX], &event].concat())
     }
@@ -227,28 +237,26 @@ impl Coding {
         }
     }
 
-    fn encode(&self, event: Bytes) -> Result<Bytes> {
+    /// Returns how large an event may be that is sent.
+    fn largest(&self) -> usize {
+        self.max_value / 2
+    }
+
+    /// Returns how large it may be with its position or recipients: what a topic has stored must
+    /// not be refused when it is sent.
+    fn extended(&self) -> usize {
+        self.largest() + self.max_value / 8
+    }
+
+    fn encode(&self, event: Bytes, largest: usize) -> Result<Bytes> {
         let event = match self.serializer {
             Serializer::MessagePack => event,
             Serializer::Json => to_json(&event)?.into(),
         };
         let token = self.keys.encrypt(&event, since_epoch())?;
         let event = token.map_or(event, Bytes::from);
-        self.check_size(&event)?;
+        check_size(&event, largest)?;
         Ok(event)
-    }
-
-    /// A receiver would close its connection to Redis because of an event that is too large.
-    fn check_size(&self, event: &[u8]) -> Result<()> {
-        let (size, max) = (event.len(), self.max_value / 2);
-        if size <= max {
-            return Ok(());
-        }
-        let message = format!(
-            "cannot send an event of {size} bytes, more than {max}; raise `RedisConfig::max_value_size` in all \
-             programs, or send a reference to the data"
-        );
-        Err(Error::new(ErrorKind::TooLarge, message))
     }
 
     fn decode(&self, payload: Bytes, expiry: Option<Duration>) -> Result<Bytes, &'static str> {
@@ -271,6 +279,19 @@ impl Coding {
             Serializer::Json => Ok(placed::moved_to_front(from_json(&event)?)),
         }
     }
+}
+
+/// Refuses an event that is too large: a receiver would close its connection to Redis.
+fn check_size(event: &[u8], largest: usize) -> Result<()> {
+    let size = event.len();
+    if size <= largest {
+        return Ok(());
+    }
+    let message = format!(
+        "cannot send an event of {size} bytes, more than {largest}; raise `RedisConfig::max_value_size` in all \
+         programs, or send a reference to the data"
+    );
+    Err(Error::new(ErrorKind::TooLarge, message))
 }
 
 impl QueueEntry {
@@ -296,8 +317,12 @@ impl QueueEntry {
         let recipients = names
             .into_iter()
             .filter_map(|name| ChannelName::new(name).ok());
+        let mut known = HashSet::new();
         Ok(Self {
-            recipients: recipients.collect(),
+            // One that is named twice receives the event once.
+            recipients: recipients
+                .filter(|name| known.insert(name.clone()))
+                .collect(),
             event: others,
         })
     }

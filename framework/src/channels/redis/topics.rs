@@ -30,20 +30,24 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
     name::GroupName,
-    redis_link::Up,
+    redis_link::{Up, is_malformed_reply},
 };
-use redis::RedisResult;
+use redis::{RedisError, RedisResult};
 use std::{sync::LazyLock, time::Duration};
 use tokio::time::Instant;
 
 /// Finds the epoch of a topic. It begins a new one if there is none, and if Redis was restarted or
 /// replaced since the topic was last used, because then the last events may be lost: unless this is
 /// the same server, and both runs have the append-only file, from which the last events are then
-/// restored. A server that has restored a snapshot may have turned it on since.
+/// restored. A server that has restored a snapshot may have turned it on since. It also begins a new
+/// one if another program has damaged the offset or the epoch.
 const POSITION: &str = "\
 local call, stream, position = redis.call, KEYS[1], KEYS[2]
-local known = call('HMGET', position, 'e', 'r', 't', 'a')
-local epoch, due = known[1], known[3]
+local known = call('HMGET', position, 'e', 'r', 't', 'a', 'o')
+local epoch, due, offset = known[1], known[3] or '', known[5]
+if epoch and not (epoch:match('^%w+$') and offset and #offset <= 15 and offset:match('^%d+$')) then
+  epoch = nil
+end
 if not epoch or known[2] ~= ARGV[1] and ARGV[1] ~= '' then
   local has_file = call('INFO', 'persistence'):find('aof_enabled:1', 1, true)
   local is_kept = epoch and has_file and known[4] == '1'
@@ -81,7 +85,11 @@ if ARGV[9] == '1' then
 elseif ARGV[8] ~= '' then
   event = ARGV[8] .. at .. event
 end
-local id = call('XADD', stream, 'MAXLEN', '~', ARGV[4], '*', 'e', event)
+local id = redis.pcall('XADD', stream, 'MAXLEN', '~', ARGV[4], '*', 'e', event)
+if id.err then
+  call('HINCRBY', position, 'o', -1)
+  return id
+end
 if id > due then
   local now, age = tonumber(id:match('^%d+')), tonumber(ARGV[5])
   call('PEXPIRE', stream, math.ceil(age * 1.25))
@@ -192,9 +200,7 @@ pub(super) async fn send(
             }
             // The key makes it safe to send it again.
             Err(error)
-                if error.kind() == ErrorKind::Unconfirmed
-                    && append.once.is_some()
-                    && Instant::now() < deadline => {}
+                if append.once.is_some() && is_repeatable(&error) && Instant::now() < deadline => {}
             Err(error) => return Err(error),
         }
     };
@@ -233,7 +239,7 @@ pub(super) async fn read(
         match host.publisher.send(&read, deadline).await {
             Ok(reply) => break reply,
             // Reading it again changes nothing.
-            Err(error) if error.kind() == ErrorKind::Unconfirmed && Instant::now() < deadline => {}
+            Err(error) if is_repeatable(&error) && Instant::now() < deadline => {}
             Err(error) => {
                 let message = format!("cannot read what was missed of {topic}");
                 return Err(Error::new(ErrorKind::Layer, message).with_source(error));
@@ -244,6 +250,14 @@ pub(super) async fn read(
         let message = format!("Redis returned a history of {topic} that is malformed");
         Error::new(ErrorKind::Layer, message)
     })
+}
+
+/// Returns whether a command that may run twice is to be sent again: not if Redis has replied, with
+/// what is no reply to it.
+fn is_repeatable(error: &Error) -> bool {
+    let source = std::error::Error::source(error);
+    let reply = source.and_then(|source| source.downcast_ref::<RedisError>());
+    error.kind() == ErrorKind::Unconfirmed && !reply.is_some_and(is_malformed_reply)
 }
 
 /// Decodes the reply to a query. Events before one that has expired or cannot be decoded are lost.

@@ -8,7 +8,12 @@ use crate::{
     channels::{
         LocalChannels,
         local_presence::store::Sink,
-        redis::{coding::Coding, names::Names, publisher::NOT_YET, script::Call},
+        redis::{
+            coding::Coding,
+            names::Names,
+            publisher::NOT_YET,
+            script::{Call, Script},
+        },
     },
     error::{Error, ErrorKind, Result},
     name::GroupName,
@@ -71,7 +76,24 @@ impl PresenceHost {
             .arg(self.command("PUBLISH"))
             .arg(&channel)
             .arg(millis(grace))
-            .arg(millis(kept));
+            .arg(millis(kept))
+            .arg(fresh_epoch());
+    }
+
+    /// Returns a call of a script on a group as a whole.
+    pub(super) fn call(&self, script: &'static Script, group: &GroupName) -> Call {
+        let Times { grace, kept, .. } = self.times;
+        let channel = self.names.of_presence(group.as_str());
+        let mut call = script.call(2);
+        call.arg(&channel)
+            .arg(self.names.presence_of(group))
+            .arg(self.command("PUBLISH"))
+            .arg(&channel)
+            .arg(millis(grace))
+            .arg(millis(kept))
+            .arg(self.names.presence_process())
+            .arg(fresh_epoch());
+        call
     }
 
     /// Runs commands that may run twice, once Redis is available.
@@ -149,6 +171,11 @@ impl PresenceHost {
             (_, command) => command,
         }
     }
+}
+
+/// Returns the epoch of a list that begins: exact in Lua, and not that of no list, which is 0.
+fn fresh_epoch() -> u64 {
+    fastrand::u64(1..1 << 53)
 }
 
 /// Commands, or the call of a script.

@@ -29,7 +29,7 @@ const MOST_REMOVED: usize = 1000;
 const MOST_PROCESSES: usize = 100;
 
 /// The number of groups from which people are removed at once.
-const MOST_GROUPS: usize = 50;
+const MOST_GROUPS: usize = 16;
 
 /// How much later than the end of a lease it is checked, at most: at random, so that one of many
 /// processes is first.
@@ -102,11 +102,22 @@ impl PresenceHost {
         members
             .cmd("SMEMBERS")
             .arg(self.names.presence_groups(process));
-        let (groups,) = self.run::<(Vec<String>,)>(&members).await?;
-        let groups = groups.into_iter();
-        let groups: Vec<_> = groups
-            .filter_map(|group| GroupName::new(group).ok())
-            .collect();
+        let (members,) = self.run::<(Vec<Vec<u8>>,)>(&members).await?;
+        let group = |member: &[u8]| GroupName::new(str::from_utf8(member).ok()?).ok();
+        let (mut groups, mut unknown) = (Vec::new(), redis::pipe());
+        for member in members {
+            match group(&member) {
+                Some(group) => groups.push(group),
+                // Another program has added it.
+                None => {
+                    let key = self.names.presence_groups(process);
+                    unknown.cmd("SREM").arg(key).arg(member).ignore();
+                }
+            }
+        }
+        if !unknown.is_empty() {
+            self.run::<()>(&unknown).await?;
+        }
         for groups in groups.chunks(MOST_GROUPS) {
             let mut left: Vec<_> = groups.iter().collect();
             while !left.is_empty() {

@@ -16,6 +16,9 @@ use std::sync::LazyLock;
 
 /// Common to the scripts that change a list.
 ///
+/// A list that another program, or an eviction, has damaged is deleted, so that all processes
+/// declare their people again: numbers that are none, or one of the two hashes without the other.
+///
 /// A person that another program has damaged has the connections that the processes have declared,
 /// and no meta (`false`) until one of them declares it again.
 macro_rules! change {
@@ -25,7 +28,22 @@ macro_rules! change {
 local time = redis.call('TIME')
 local micros = time[1] * 1000000 + time[2]
 local now = math.floor(micros / 1000)
-local changes, open = {}, 0
+local changes, open, is_new = {}, 0, false
+local function mend(people, of)
+  local known = redis.call('HMGET', people, 'e', 's', 'c')
+  local is_list, are_open = redis.call('EXISTS', people) == 1, redis.call('EXISTS', of) == 1
+  if is_list then
+    local is_whole = true
+    for i = 1, 3 do
+      local number = known[i]
+      is_whole = is_whole and number and #number <= 16 and number:match('^%-?%d+$')
+    end
+    is_new = not is_whole or tonumber(known[3]) > 0 and not are_open
+  else
+    is_new = are_open
+  end
+  if is_new then redis.call('DEL', people, of) end
+end
 local function person(people, of, process, key)
   local packed = redis.call('HGET', people, 'k' .. key)
   if not packed then return nil end
@@ -51,7 +69,7 @@ local function set(people, key, record)
 end
 local function publish(people, of, how, channel, fresh, grace, kept)
   local epoch = redis.call('HGET', people, 'e')
-  if #changes == 0 then
+  if #changes == 0 and not is_new then
     if epoch and open ~= 0 then redis.call('HINCRBY', people, 'c', open) end
     return {epoch or '', tonumber(redis.call('HGET', people, 's') or 0)}
   end
@@ -94,6 +112,7 @@ local process, group, how, channel = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local grace, kept, fresh = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local lease = redis.call('ZSCORE', processes, process)
 if not lease or tonumber(lease) < now then return {} end
+mend(people, of)
 local mine = 0
 for i = 8, #ARGV, 4 do
   local key, count, stamp, meta = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), ARGV[i + 3]
@@ -126,15 +145,13 @@ for i = 8, #ARGV, 4 do
     if before == 0 then mine = mine + 1 elseif count == 0 then mine = mine - 1 end
   end
 end
-if mine ~= 0 then
-  if redis.call('HINCRBY', of, '#' .. process, mine) > 0 then
-    redis.call('SADD', groups, group)
-    redis.call('PEXPIRE', groups, kept)
-  else
-    redis.call('HDEL', of, '#' .. process)
-    redis.call('SREM', groups, group)
-    if redis.call('EXISTS', groups) == 0 then redis.call('ZREM', processes, process) end
-  end
+if redis.call('HINCRBY', of, '#' .. process, mine) > 0 then
+  redis.call('SADD', groups, group)
+  redis.call('PEXPIRE', groups, kept)
+else
+  redis.call('HDEL', of, '#' .. process)
+  redis.call('SREM', groups, group)
+  if redis.call('EXISTS', groups) == 0 then redis.call('ZREM', processes, process) end
 end
 return publish(people, of, how, channel, fresh, grace, kept)"
     ))
@@ -145,7 +162,8 @@ pub(super) static EXPIRE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(change!(
         "\
 local people, of, process = KEYS[1], KEYS[2], ARGV[5]
-for i = 6, #ARGV do
+mend(people, of)
+for i = 7, #ARGV do
   local key = ARGV[i]
   local record = person(people, of, process, key)
   if record and record[1] == 0 and record[2] <= now then
@@ -154,24 +172,38 @@ for i = 6, #ARGV do
     changes[#changes + 1] = ''
   end
 end
-return publish(people, of, ARGV[1], ARGV[2], '', tonumber(ARGV[3]), tonumber(ARGV[4]))"
+return publish(people, of, ARGV[1], ARGV[2], ARGV[6], tonumber(ARGV[3]), tonumber(ARGV[4]))"
     ))
 });
 
-/// Removes connections of a process whose lease is over from one group, at most as many people as
-/// its last argument. Returns whether there may be more.
+/// Keeps a list for as long as it may last, and mends it. Returns its epoch and number.
+pub(super) static REFRESH: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(change!(
+        "\
+local people, of, kept = KEYS[1], KEYS[2], tonumber(ARGV[4])
+mend(people, of)
+redis.call('PEXPIRE', people, kept)
+redis.call('PEXPIRE', of, kept)
+return publish(people, of, ARGV[1], ARGV[2], ARGV[6], tonumber(ARGV[3]), kept)"
+    ))
+});
+
+/// Removes connections of a process whose lease is over from one group: as many people as its last
+/// argument at most, and no more once the changes have 1 MiB. Returns whether there may be more.
 pub(super) static REAP: LazyLock<Script> = LazyLock::new(|| {
     Script::new(change!(
         "\
 local people, of, groups, processes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local process, group, how, channel = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local grace, kept, most = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local grace, kept, fresh, most = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
 local lease = redis.call('ZSCORE', processes, process)
 if lease and tonumber(lease) >= now then return 0 end
-local removed = 0
+mend(people, of)
+local removed, size, has_more = 0, 0, false
 for _, field in ipairs(redis.call('HKEYS', of)) do
   if field:sub(1, #process) == process then
-    if removed == most then break end
+    has_more = removed == most or size > 1048576
+    if has_more then break end
     removed = removed + 1
     local key = field:sub(#process + 1)
     local count = tonumber(redis.call('HGET', of, field)) or 0
@@ -184,6 +216,7 @@ for _, field in ipairs(redis.call('HKEYS', of)) do
       if total == 0 then record[2] = now + grace end
       if record[4] then
         set(people, key, record)
+        size = size + #record[4]
       elseif total == 0 then
         redis.call('HDEL', people, 'k' .. key)
         changes[#changes + 1] = key
@@ -192,18 +225,18 @@ for _, field in ipairs(redis.call('HKEYS', of)) do
     end
   end
 end
-if removed < most then
+if has_more then
+  redis.call('HINCRBY', of, '#' .. process, -removed)
+else
   redis.call('HDEL', of, '#' .. process)
   redis.call('SREM', groups, group)
-else
-  redis.call('HINCRBY', of, '#' .. process, -removed)
 end
-publish(people, of, how, channel, '', grace, kept)
-return removed == most and 1 or 0"
+publish(people, of, how, channel, fresh, grace, kept)
+return has_more and 1 or 0"
     ))
 });
 
-/// Renews the lease of a process. Returns whether it had one, how long until the lease of another
+/// Renews the lease of a process. Returns whether it had one and has groups, how long until the lease of another
 /// one ends (ms), and those whose lease has ended and whose people this process is to remove: no
 /// other process does so within the next seconds.
 pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| {
@@ -214,12 +247,13 @@ local process, lease, kept, claim = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]
 local time = redis.call('TIME')
 local now = math.floor((time[1] * 1000000 + time[2]) / 1000)
 local before = redis.call('ZSCORE', processes, process)
-local result = {before and tonumber(before) >= now and 1 or 0, lease, {}}
+local was_held = before and tonumber(before) >= now and redis.call('EXISTS', groups) == 1
+local result = {was_held and 1 or 0, lease, {}}
 redis.call('ZADD', processes, now + lease, process)
 redis.call('PEXPIRE', processes, kept)
 redis.call('PEXPIRE', groups, kept)
 for _, ended in ipairs(redis.call('ZRANGEBYSCORE', processes, '-inf', '(' .. now, 'LIMIT', 0, ARGV[5])) do
-  if ended:sub(1, 1) == '~' then
+  if not ended:match('^%w+$') then
     redis.call('ZREM', processes, ended)
   elseif not redis.call('ZSCORE', processes, '~' .. ended) then
     redis.call('ZADD', processes, now + claim, '~' .. ended)

@@ -1,11 +1,6 @@
 //! The store of presence, on all hosts.
 
-use super::{
-    host::PresenceHost,
-    inbox::record,
-    scripts,
-    times::{Times, millis},
-};
+use super::{host::PresenceHost, inbox::record, scripts, times::Times};
 use crate::{
     channels::{
         LocalChannels,
@@ -145,8 +140,6 @@ impl Store for RedisPresence {
         let host = self.host(group);
         let mut call = scripts::DECLARE.call(4);
         host.keys(&mut call, group, host.names.presence_process());
-        // Exact in Lua; 0 is that of no list.
-        call.arg(fastrand::u64(1..1 << 53));
         for person in people {
             call.arg(&*person.key)
                 .arg(person.count)
@@ -164,16 +157,7 @@ impl Store for RedisPresence {
 
     async fn expire(&self, group: &GroupName, keys: &[Key]) -> Result<Option<Version>> {
         let host = self.host(group);
-        let Times { grace, kept, .. } = host.times;
-        let channel = host.names.of_presence(group.as_str());
-        let mut call = scripts::EXPIRE.call(2);
-        call.arg(&channel)
-            .arg(host.names.presence_of(group))
-            .arg(host.command("PUBLISH"))
-            .arg(&channel)
-            .arg(millis(grace))
-            .arg(millis(kept))
-            .arg(host.names.presence_process());
+        let mut call = host.call(&scripts::EXPIRE, group);
         keys.iter().for_each(|key| _ = call.arg(&**key));
         let reached = host.run::<(String, u64)>(&call).await?;
         Ok(version(reached))
@@ -181,17 +165,9 @@ impl Store for RedisPresence {
 
     async fn refresh(&self, group: &GroupName) -> Result<Option<Version>> {
         let host = self.host(group);
-        let kept = millis(host.times.kept);
-        let key = host.names.of_presence(group.as_str());
-        let mut pipe = redis::pipe();
-        pipe.cmd("PEXPIRE").arg(&key).arg(kept).ignore();
-        pipe.cmd("PEXPIRE")
-            .arg(host.names.presence_of(group))
-            .arg(kept)
-            .ignore();
-        pipe.cmd("HMGET").arg(&key).arg("e").arg("s");
-        let ((epoch, number),) = host.run::<((Option<String>, Option<u64>),)>(&pipe).await?;
-        Ok(epoch.zip(number).and_then(version))
+        let call = host.call(&scripts::REFRESH, group);
+        let reached = host.run::<(String, u64)>(&call).await?;
+        Ok(version(reached))
     }
 
     fn refresh_every(&self) -> Option<Duration> {
