@@ -1,7 +1,7 @@
 //! Tests that a restricted Redis user with the rules of `docs/deployment.md` may do everything.
 
 use seaway::{
-    Channels, NoEvent,
+    Channels, Event, NoEvent,
     channels::redis::RedisConfig,
     session::RedisStore,
     testing::{channel_layer, presence, topics},
@@ -11,6 +11,12 @@ use seaway_tests::support::{
     wait::{DEADLINE, until},
 };
 use std::{fs, time::Duration};
+use tokio::time::timeout;
+
+#[derive(Event)]
+enum Said {
+    Hello,
+}
 
 /// A row of the guide's table: what the rules are for, and the rules.
 fn rules(what: &str) -> Vec<String> {
@@ -76,6 +82,31 @@ async fn a_restricted_user_may_do_what_the_queue_layer_needs() {
     })
     .await;
 
+    nothing_was_refused(&redis).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restricted_user_may_do_what_the_queue_layer_needs_after_a_restart_of_redis() {
+    let needs = [rules("groups"), rules("jobs"), rules("RedisConfig::queue")].concat();
+    let mut options = vec!["--appendonly", "yes", "--user", "shop", "on", ">secret"];
+    options.extend(needs.iter().map(String::as_str));
+    let mut redis = Redis::with(&options).await;
+    let url = format!("redis://shop:secret@127.0.0.1:{}", redis.port());
+    let channels = Channels::redis(RedisConfig::new(url).queue()).await;
+    let channels = channels.unwrap();
+    let (mut mailbox, room) = (channels.open().await.unwrap(), channels.group("room"));
+    let room = room.unwrap();
+    room.add(mailbox.name()).await.unwrap();
+
+    redis.stop();
+    redis.start().await;
+
+    let received = async { while mailbox.receive().await.is_err() {} };
+    let sending = async {
+        while room.send(&Said::Hello).await.is_err() {}
+        received.await;
+    };
+    timeout(DEADLINE, sending).await.expect("in time");
     nothing_was_refused(&redis).await;
 }
 

@@ -63,6 +63,37 @@ async fn a_client_that_comes_back_receives_what_it_missed_from_another_process()
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_was_suspended_while_redis_restarted_reads_what_was_published_meanwhile() {
+    let mut redis = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]).await;
+    let mut arena = Server::arena_with(&["--redis", &redis.url()]).await;
+    let channels = Channels::redis(redis.url()).await.unwrap();
+    let topic = channels.topic::<Said>("topic.lot").unwrap();
+    let mut client = arena.client(&path("lot", None)).await;
+    client.send("before").await;
+    let before = seen(&mut client).await;
+    assert!(matches!(&before, Seen::Event(_, text) if text == "before"));
+
+    arena.freeze();
+    for _ in 0..2 {
+        redis.stop();
+        redis.start().await;
+        // Published after the first restart, and stored before the second.
+        let event = Said {
+            text: "meanwhile".to_owned(),
+        };
+        while topic.send_once("meanwhile", &event).await.is_err() {}
+    }
+    arena.thaw();
+
+    let next = timeout(DEADLINE, seen(&mut client)).await;
+    let next = next.expect("it does not wait for another event");
+    assert!(
+        matches!(&next, Seen::Event(_, text) if text == "meanwhile"),
+        "{next:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_topic_whose_keys_another_program_has_damaged_begins_again_and_tells_of_the_gap() {
     for harm in [

@@ -201,6 +201,8 @@ async fn a_log_follows_the_newest_message_on_a_resize_unless_the_reader_has_scro
     for screen in [PHONE, LYING_PHONE, PHONE] {
         page.show_on(screen, "light").await;
         page.wait_for(&format!("innerWidth === {}", screen.0)).await;
+        // Two sizes within one frame are none to the page.
+        page.is_drawn().await;
 
         for pane in ["poll", "wait", "ws"] {
             let rest = format!(

@@ -228,7 +228,6 @@ impl Page {
             json!({ "features": [scheme] }),
         )
         .await;
-        self.is_drawn().await;
     }
 
     /// Waits until the page has handled its events up to now and drawn the result: scroll events,

@@ -22,7 +22,7 @@ export function isFinal(code: number): boolean {
 
 /** Returns the milliseconds that a reason such as `retry_after=7.31` asks to wait. */
 export function retryAfter(reason: string): number | undefined {
-  const found = /(?:^|\s)retry_after=(\d+(?:\.\d+)?)/.exec(reason);
+  const found = /\bretry_after=(\d+(\.\d+)?)/.exec(reason);
   return found ? Math.min(Number(found[1]) * 1000, LONGEST) : undefined;
 }
 
@@ -30,6 +30,8 @@ export function retryAfter(reason: string): number | undefined {
 const CODES: Record<number, number> = { 401: 4401, 403: 4403, 413: 1009 };
 
 /** Returns the close that stands for a response other than the expected one. */
-export function closeOf({ status }: { status: number }, step: string): Close {
-  return { code: CODES[status] ?? LOST, reason: `${step}: status ${status}` };
+export function closeOf({ status, headers }: Response, step: string): Close {
+  const wait = headers.get("retry-after");
+  const reason = `${step}: status ${status}`;
+  return { code: CODES[status] ?? LOST, reason: wait ? `${reason} retry_after=${wait}` : reason };
 }

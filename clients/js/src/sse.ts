@@ -1,4 +1,4 @@
-import { closeOf, LOST, type Close } from "./close.js";
+import { closeOf, LOST, retryAfter, type Close } from "./close.js";
 import { eventStream } from "./event-stream.js";
 import type { Data, Link, LinkListeners, Target } from "./link.js";
 
@@ -55,8 +55,7 @@ export function openSse({ url, token }: Target, listeners: LinkListeners): Link 
 
   const read = async () => {
     const response = await ask(address, { accept: EVENT_STREAM }, { cache: "no-store" });
-    const type = response.headers.get("content-type") ?? "";
-    if (!response.ok || !type.startsWith(EVENT_STREAM)) {
+    if (!response.ok || !response.headers.get("content-type")?.startsWith(EVENT_STREAM)) {
       return close(closeOf(response, "no WebSocket; SseFallback"));
     }
     const decoder = new TextDecoder();
@@ -77,9 +76,9 @@ export function openSse({ url, token }: Target, listeners: LinkListeners): Link 
       const response = await ask(target, { "seaway-connection": connection }, { method: "POST", body: text })
         .finally(() => clearTimeout(limit));
       if (response.ok) break;
-      const isFull = response.status === 429 || response.status === 503;
-      if (!isFull || repeats === REPEATS) return close(closeOf(response, "POST"));
-      const asked = Number(response.headers.get("retry-after")) * 1000 || PAUSE;
+      const refused = closeOf(response, "POST");
+      if (![429, 503].includes(response.status) || repeats === REPEATS) return close(refused);
+      const asked = retryAfter(refused.reason) || PAUSE;
       await new Promise((resume) => setTimeout(resume, Math.min(asked, LONGEST_PAUSE)));
     }
     isBusy = false;

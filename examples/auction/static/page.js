@@ -99,7 +99,12 @@ function follow(name, id) {
     [...bids.children].slice(BIDS_SHOWN).forEach((old) => old.remove());
   };
   socket.topic(name).on(({ cents, bidder }) => list(`${money(cents)} by ${bidder}`));
-  socket.topic(name).onRecovered(({ recovered }) => recovered || list("some bids are not known"));
+  socket.topic(name).onRecovered(({ recovered }) => {
+    if (recovered) return;
+    list("some bids are not known");
+    // The price may be another one.
+    if (watched === id) watch(id);
+  });
 }
 
 /** Sends a request, and returns its result; without one, tells why. */
@@ -114,7 +119,6 @@ async function ask(type, fields) {
   }
 }
 
-/** Sends a form, and returns whether it was accepted. */
 /** Posts a form or a text. */
 async function post(url, sent) {
   const body = sent instanceof HTMLFormElement ? new URLSearchParams(new FormData(sent)) : sent;

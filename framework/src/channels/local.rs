@@ -302,6 +302,17 @@ impl LocalChannels {
         }
     }
 
+    /// Has all topics read again after the connection to their store was lost, which has what was
+    /// missed, or another epoch.
+    #[cfg(feature = "redis")]
+    pub(super) fn doubt_topics(&self) {
+        self.0.windows.clear();
+        for shard in &self.0.channels {
+            let shard = shard.lock().expect(UNPOISONED);
+            shard.values().for_each(|member| member.slot.doubt());
+        }
+    }
+
     /// Notifies like [`interrupted_before`](Self::interrupted_before), but only the members of one
     /// group, whose gap has lasted until now. Members that have not received an earlier notice yet
     /// need no further one.

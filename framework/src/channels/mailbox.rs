@@ -89,6 +89,8 @@ struct Queue {
     noticed_at: Option<Instant>,
     /// Whether the watcher is still to be notified of an interruption.
     is_interrupted: bool,
+    /// Whether the resumed topics are to be read again.
+    is_doubted: bool,
     /// The task that waits for a disconnect request and for interruptions while another one reads.
     watcher: Option<Waker>,
 }
@@ -279,7 +281,11 @@ impl Slot {
                 if let Some(envelope) = merge.next_read() {
                     return Poll::Ready(Ok(envelope));
                 }
-                merge.take_filling()
+                let filling = merge.take_filling();
+                if filling.is_none() && mem::take(&mut self.queue().is_doubted) {
+                    merge.doubt();
+                }
+                filling.or_else(|| merge.take_filling())
             };
             // Polled without the lock: reading runs other code.
             if let Some(mut filling) = filling {
@@ -389,6 +395,19 @@ impl Slot {
             |received: &Received| matches!(received, Err(Missed::Interrupted { .. }));
         let is_new = |queue: &Queue| !queue.waiting.iter().any(is_interruption);
         self.notify(Missed::Interrupted { gap }, is_new);
+    }
+
+    /// Has the resumed topics read again, because events of them may be missing.
+    #[cfg(feature = "redis")]
+    pub(super) fn doubt(&self) {
+        if self.merge.get().is_none() {
+            return;
+        }
+        let mut queue = self.queue();
+        queue.is_doubted = true;
+        let reader = queue.reader.take();
+        drop(queue);
+        reader.into_iter().for_each(Waker::wake);
     }
 
     fn notify(&self, missed: Missed, is_new: impl Fn(&Queue) -> bool) {

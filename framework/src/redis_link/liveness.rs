@@ -11,6 +11,11 @@ const PING_EVERY: Duration = Duration::from_secs(2);
 /// How often a connection that is not silent is pinged, to check that replies belong to their
 /// commands.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
+/// How often this process checks that it runs, and how late it may be: past that it was suspended.
+const TICK: Duration = Duration::from_millis(250);
+const LATE: Duration = Duration::from_millis(350);
+/// How long after it was suspended the end of a connection may have come while it was.
+const WOKEN: Duration = Duration::from_secs(1);
 /// How long bytes may arrive that make no whole value, besides the time that they take at
 /// [`SLOWEST`].
 const UNDECODED: Duration = Duration::from_secs(30);
@@ -69,6 +74,8 @@ pub(super) async fn lost(
     // When this process last continued after it was suspended: what Redis has sent meanwhile is
     // still to be read.
     let mut awake_since = Instant::now();
+    let mut was_suspended_at = None::<Instant>;
+    let mut tick = Instant::now() + TICK;
     loop {
         let silent = activity.last_received().max(awake_since).elapsed();
         if silent >= silence {
@@ -86,16 +93,28 @@ pub(super) async fn lost(
             (pinged_at, number) = (Instant::now(), number.wrapping_add(1));
         }
         let due = Instant::now() + PING_EVERY.min(silence.saturating_sub(silent));
-        let pause = sleep_until(due);
-        tokio::pin!(pause);
         loop {
             tokio::select! {
                 biased;
-                end = ended() => return end,
+                end = ended() => {
+                    if tick.elapsed() > LATE || was_suspended_at.is_some_and(|at| at.elapsed() < WOKEN) {
+                        activity.cut();
+                    }
+                    return end;
+                }
                 Some(is_own) = pings.next() => if !is_own {
                     return Lost::Shifted;
                 },
-                () = &mut pause => break,
+                () = sleep_until(due.min(tick)) => {}
+            }
+            if tick.elapsed() > LATE {
+                was_suspended_at = Some(Instant::now());
+            }
+            if tick <= Instant::now() {
+                tick = Instant::now() + TICK;
+            }
+            if due <= Instant::now() {
+                break;
             }
         }
         if due.elapsed() > PING_EVERY {

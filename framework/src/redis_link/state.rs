@@ -61,7 +61,8 @@ pub(crate) struct Loss {
     /// Whether this process has left it, because another server is the primary.
     pub(super) is_left: bool,
     /// Whether another run of Redis may have come and gone before the next connection, for long
-    /// enough that other processes have published through it.
+    /// enough that other processes have published through it; or what the lost run has sent may not
+    /// have arrived.
     pub(crate) may_hide_a_run: bool,
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Activity {
     /// has had none.
     backlog_at: AtomicU64,
     has_ended: AtomicBool,
+    /// Whether bytes that the peer had sent may not have arrived.
+    is_cut: AtomicBool,
     ended: Notify,
     malformed: OnceLock<Malformed>,
 }
@@ -47,6 +49,7 @@ impl Activity {
             arrived: AtomicU64::new(0),
             backlog_at: AtomicU64::new(NEVER),
             has_ended: AtomicBool::new(false),
+            is_cut: AtomicBool::new(false),
             ended: Notify::new(),
             malformed: OnceLock::new(),
         })
@@ -112,6 +115,17 @@ impl Activity {
         if had_backlog {
             self.backlog_at.store(millis, Ordering::Relaxed);
         }
+    }
+
+    /// Records that bytes of the peer may not have arrived, or arrived late: the connection was
+    /// reset, or this process was suspended when it ended.
+    pub(super) fn cut(&self) {
+        self.is_cut.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether bytes of the peer may not have arrived, or arrived late.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Relaxed)
     }
 
     fn end(&self) {
@@ -271,6 +285,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
         let read = ready!(Pin::new(io).poll_read(cx, &mut part));
         let part = part.filled();
         if read.is_err() || part.is_empty() {
+            if read.is_err() {
+                activity.cut();
+            }
             activity.end();
             return Poll::Ready(read);
         }

@@ -194,7 +194,7 @@ pub(super) async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<S
             last_received: up.activity.last_received(),
             server: Server::MayHaveContinued,
             is_left: matches!(end, End::Wrong(_)),
-            may_hide_a_run: false,
+            may_hide_a_run: up.activity.is_cut(),
         };
         let mut why: Arc<str> = match &end {
             End::Lost(lost) => lost.to_string().into(),

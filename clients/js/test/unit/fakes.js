@@ -56,6 +56,8 @@ export class FakeWebSocket {
 /** A server of event streams, whose streams the test writes. */
 export class FakeStreams {
   requests = [];
+  /** The headers of a response without a stream. */
+  headers = {};
   /** What POSTs are answered with, in order; then 204. */
   answers = [];
 
@@ -66,7 +68,7 @@ export class FakeStreams {
       const answer = await (this.answers.shift() ?? { status: 204 });
       return new Response(null, answer);
     }
-    if (this.status) return new Response("no", { status: this.status });
+    if (this.status) return new Response("no", { status: this.status, headers: this.headers });
     const body = new ReadableStream({
       start: (controller) => {
         this.stream = controller;

@@ -41,7 +41,7 @@ test("a close is final, asks for a wait, or neither", () => {
 });
 
 test("the status of a response stands for a close", () => {
-  const codes = [401, 403, 404, 413, 503].map((status) => closeOf({ status }, "POST").code);
+  const codes = [401, 403, 404, 413, 503].map((status) => closeOf(new Response("", { status }), "POST").code);
   assert.deepEqual(codes, [4401, 4403, 1006, 1009, 1006]);
 });
 

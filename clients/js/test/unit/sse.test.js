@@ -240,3 +240,14 @@ test("close leaves the stream", async () => {
   assert.equal(streams.isLeft, true);
   assert.equal(socket.state.name, "closed");
 });
+
+test("a server that has no room for the stream is obeyed: the client comes back after the time that it asks for", async () => {
+  streams.status = 503;
+  streams.headers = { "retry-after": "7" };
+  const socket = connect("/ws/lots/7", { backoff: 1 });
+  await settle();
+  FakeWebSocket.last.drop();
+  await settle();
+  assert.equal(socket.state.name, "waiting");
+  assert.equal(socket.state.until - Date.now(), 7000);
+});

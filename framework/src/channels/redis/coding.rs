@@ -175,6 +175,9 @@ impl Coding {
         recipients: Recipients<'_>,
     ) -> Result<Vec<u8>> {
         let event = envelope.as_bytes();
+        if !Placed::begins(event) {
+            check_size(event, self.largest())?;
+        }
         if messagepack::take_entry(event, RECIPIENTS).is_some() {
             let message = "cannot send an event with a key `__asgi_channel__`, which is reserved";
             return Err(Error::new(ErrorKind::Codec, message));
@@ -187,10 +190,6 @@ impl Coding {
                 Some(rmp_serde::to_vec(&names))
             }
         };
-        let size = match names {
-            None => self.largest(),
-            Some(_) => self.extended(),
-        };
         let event = match names {
             None => event.clone(),
             Some(names) => {
@@ -199,7 +198,7 @@ impl Coding {
                 added.ok_or_else(|| Error::new(ErrorKind::Codec, "an event is not a map"))?
             }
         };
-        let event = self.encode(event, size)?;
+        let event = self.encode(event, self.extended())?;
         let random = fastrand::u128(..).to_le_bytes();
         Ok([&random[..RANDOM_PREFIX], &event].concat())
     }

@@ -282,6 +282,9 @@ impl Inbox {
         for entry in mem::take(&mut past.restored) {
             self.deliver(&entry);
         }
+        if up.loss.is_some() {
+            self.local.doubt_topics();
+        }
         Ok(())
     }
 

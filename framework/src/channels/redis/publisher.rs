@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    redis_link::{Fault, Link, Server, Up, are_two_runs, is_malformed_reply},
+    redis_link::{Fault, Link, Server, Up, are_two_runs},
 };
 use redis::{RedisError, RedisResult};
 use std::{
@@ -104,7 +104,7 @@ impl Publisher {
                     sleep_until(deadline.min(Instant::now() + NOT_YET)).await;
                     continue;
                 }
-                None if is_malformed_reply(&error) => {
+                None if self.link.replace_if_shifted(up.generation, &error) => {
                     let message = "it is not known whether an event was sent: the reply of Redis is malformed, or that to another command";
                     return Err(Error::new(ErrorKind::Unconfirmed, message).with_source(error));
                 }

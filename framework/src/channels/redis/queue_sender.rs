@@ -16,7 +16,7 @@ use crate::{
     name::{ChannelName, GroupName},
     redis_link::{Link, Up},
 };
-use redis::RedisResult;
+use redis::{RedisError, RedisResult};
 use std::{
     collections::HashMap,
     sync::{
@@ -570,7 +570,15 @@ impl Command for Addition<'_> {
             add.arg(u8::from(bucket.is_noted && is_last));
         }
         add.arg(expiry.as_secs()).arg(DROPPED);
-        add.query_async(&mut up.connection).await
+        let counts: Self::Reply = add.query_async(&mut up.connection).await?;
+        if counts.len() != self.buckets.len() {
+            let message = "the reply has not one number for each queue";
+            return Err(RedisError::from((
+                redis::ErrorKind::UnexpectedReturnType,
+                message,
+            )));
+        }
+        Ok(counts)
     }
 
     /// Entries are unique, so one that was not received was not added, or was lost with its queue.

@@ -359,6 +359,9 @@ impl Subscriptions {
             self.complete(outcome, &mut operations, link, up, registrar);
         }
         registrar.confirmed(up).await;
+        if up.loss.is_some() {
+            local.doubt_topics();
+        }
         self.readiness.set(Status::Restored {
             generation: up.generation,
             run_id: up.run_id.clone(),

@@ -222,16 +222,24 @@ async fn repeated<T: FromRedisValue + Send>(link: &Link, query: &impl Query) -> 
             Some(Fault::NotYet) => sleep(NOT_YET).await,
             None if is_loading(&error) => sleep(NOT_YET).await,
             None => {
-                let message = match is_malformed_reply(&error) {
-                    true => {
-                        "Redis has returned a malformed reply to a command for presence; if another program has changed its keys, delete them"
-                    }
-                    false => "Redis refused a command for presence; check the user's ACL",
+                let message = if is_malformed_reply(&error) {
+                    "Redis has returned a malformed reply to a command for presence; if another program has changed its keys, delete them"
+                } else if is_denied(&error) {
+                    "Redis refused a command for presence; check the user's ACL"
+                } else {
+                    "Redis refused a command for presence; if another program has changed its keys, delete them"
                 };
                 return Err(Error::new(ErrorKind::Layer, message).with_source(error));
             }
         }
     }
+}
+
+/// Returns whether the user may not run a command, or one of a script.
+fn is_denied(error: &RedisError) -> bool {
+    error.code() == Some("NOPERM")
+        || error.to_string().contains("ACL")
+        || error.to_string().contains("can't run this command")
 }
 
 /// Returns whether Redis refuses commands because it loads its data, or runs a long script.

@@ -17,7 +17,8 @@ use std::sync::LazyLock;
 /// Common to the scripts that change a list.
 ///
 /// A list that another program, or an eviction, has damaged is deleted, so that all processes
-/// declare their people again: numbers that are none, or one of the two hashes without the other.
+/// declare their people again: numbers that are none, one of the two hashes without the other, or
+/// keys of another type.
 ///
 /// A person that another program has damaged has the connections that the processes have declared,
 /// and no meta (`false`) until one of them declares it again.
@@ -29,10 +30,15 @@ local time = redis.call('TIME')
 local micros = time[1] * 1000000 + time[2]
 local now = math.floor(micros / 1000)
 local changes, open, is_new = {}, 0, false
+local function renew(people, of)
+  redis.call('DEL', people, of)
+  changes, open, is_new = {}, 0, true
+end
 local function mend(people, of)
-  local known = redis.call('HMGET', people, 'e', 's', 'c')
-  local is_list, are_open = redis.call('EXISTS', people) == 1, redis.call('EXISTS', of) == 1
+  local kinds = {redis.call('TYPE', people).ok, redis.call('TYPE', of).ok}
+  local is_list, are_open = kinds[1] == 'hash', kinds[2] == 'hash'
   if is_list then
+    local known = redis.call('HMGET', people, 'e', 's', 'c')
     local is_whole = true
     for i = 1, 3 do
       local number = known[i]
@@ -40,9 +46,10 @@ local function mend(people, of)
     end
     is_new = not is_whole or tonumber(known[3]) > 0 and not are_open
   else
-    is_new = are_open
+    is_new = are_open or kinds[1] ~= 'none'
   end
-  if is_new then redis.call('DEL', people, of) end
+  is_new = is_new or not are_open and kinds[2] ~= 'none'
+  if is_new then renew(people, of) end
 end
 local function person(people, of, process, key)
   local packed = redis.call('HGET', people, 'k' .. key)
@@ -99,7 +106,7 @@ end
 
 /// Stores what a process says of some people. Returns the epoch and number of the list, or nothing
 /// if the process has no lease: then it has to renew it, and to say everything again, because its
-/// people may have been removed.
+/// people may have been removed. It returns nothing for a damaged list, too.
 ///
 /// A meta is stored if its stamp is newer; one that is set now (0) gets the newest. Someone without
 /// connections is added only if they had some, which a stamp shows. A process whose last connection
@@ -113,11 +120,17 @@ local grace, kept, fresh = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local lease = redis.call('ZSCORE', processes, process)
 if not lease or tonumber(lease) < now then return {} end
 mend(people, of)
+if not tonumber(redis.call('HGET', of, '#' .. process) or 0) then renew(people, of) end
 local mine = 0
 for i = 8, #ARGV, 4 do
   local key, count, stamp, meta = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), ARGV[i + 3]
   local field = process .. key
   local before = tonumber(redis.call('HGET', of, field) or 0)
+  if not before then
+    renew(people, of)
+    publish(people, of, how, channel, fresh, grace, kept)
+    return {}
+  end
   local record = person(people, of, process, key)
   if record or count > 0 or stamp > 0 then
     local is_changed = not record
@@ -206,7 +219,11 @@ for _, field in ipairs(redis.call('HKEYS', of)) do
     if has_more then break end
     removed = removed + 1
     local key = field:sub(#process + 1)
-    local count = tonumber(redis.call('HGET', of, field)) or 0
+    local count = tonumber(redis.call('HGET', of, field))
+    if not count then
+      renew(people, of)
+      break
+    end
     local record = person(people, of, process, key)
     redis.call('HDEL', of, field)
     if record then
