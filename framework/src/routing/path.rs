@@ -15,7 +15,7 @@ use std::{fmt, future::Future, mem, sync::Arc};
 /// A router that selects an application by path, for HTTP or for WebSocket.
 ///
 /// The syntax of paths is axum's: `/rooms/{room}` matches one segment, `/files/{*rest}` all that
-/// follow. The most specific route wins. A path without a route gets 404. `/rooms` and `/rooms/`
+/// follow; a parameter is never empty. The most specific route wins. A path without a route gets 404. `/rooms` and `/rooms/`
 /// are two paths.
 ///
 /// ```
@@ -178,6 +178,10 @@ impl<P: OpensOverHttp> PathRouter<P> {
                 // With the slash before it.
                 below = value.len() + 1;
                 continue;
+            }
+            // matchit accepts `//` for a parameter between two slashes.
+            if value.is_empty() {
+                return Err(unrouted("a parameter of the route is empty in this path"));
             }
             params.push((name.to_owned(), decoded(value).into_owned()));
         }

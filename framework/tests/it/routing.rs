@@ -68,6 +68,8 @@ async fn paths_are_matched_and_parameters_decoded() {
         "/rooms/a/b",
         "/roomsx",
         "/of/ana",
+        "/of//rooms/lobby",
+        "/rooms//messages/7",
         "/files",
     ] {
         assert_eq!(get(&app, path).await.0, StatusCode::NOT_FOUND, "{path}");
