@@ -191,6 +191,11 @@ fn number(digits: &[u8], radix: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::{
+        collection::vec,
+        prelude::*,
+        sample::{Index, select},
+    };
 
     const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     const SIZED: &str = "POST / HTTP/1.1\r\nHost: a\r\ncontent-LENGTH:  5 \r\n\r\nahoy\n";
@@ -316,5 +321,54 @@ mod tests {
         let bytewise: Vec<_> = bytes.chunks(1).collect();
 
         assert_eq!(fed(&bytewise).ambiguous(), Some(2));
+    }
+
+    /// Any bytes of a client, whose lines are short enough to be kept: requests, parts of requests,
+    /// and noise.
+    fn anything() -> impl Strategy<Value = Vec<u8>> {
+        let requests = select(&[GET, SIZED, CHUNKED, BOTH, BARE, "\r\n"][..]);
+        let parts = select(
+            &[
+                "POST / HTTP/1.1\r\n",
+                "Content-Length: 3\r\n",
+                "Content-Length: 18446744073709551615\r\n",
+                "transfer-encoding: chunked\r\n",
+                "X: y\r\n",
+                "\r\n",
+                "\n",
+                "\r",
+                "3;x=y\r\nabc\r\n",
+                "0\r\n",
+                "ffffffffffffffff\r\n",
+            ][..],
+        );
+        let piece = prop_oneof![
+            4 => requests.prop_map(|text| text.as_bytes().to_vec()),
+            8 => parts.prop_map(|text| text.as_bytes().to_vec()),
+            1 => vec(any::<u8>(), 0..10),
+        ];
+        vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
+
+        #[test]
+        fn any_bytes_are_framed_alike_wherever_they_are_split(
+            bytes in anything(),
+            cuts in vec(any::<Index>(), 0..20),
+        ) {
+            let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            ends.extend([0, bytes.len()]);
+            ends.sort_unstable();
+            let pieces: Vec<_> = ends.windows(2).map(|ends| &bytes[ends[0]..ends[1]]).collect();
+
+            let (whole, split) = (fed(&[&bytes]), fed(&pieces));
+
+            prop_assert_eq!(split.ambiguous(), whole.ambiguous());
+            prop_assert_eq!(split.is_between_requests(), whole.is_between_requests());
+            prop_assert_eq!((split.part, split.heads), (whole.part, whole.heads));
+            prop_assert!(split.line.capacity() <= 2 * LINE);
+        }
     }
 }

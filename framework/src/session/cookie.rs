@@ -252,6 +252,7 @@ impl fmt::Debug for SessionCookie {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::{collection::vec, prelude::*, sample::Index};
 
     /// Returns the panic message of a check, if it fails.
     fn panic_text(check: impl FnOnce() + std::panic::UnwindSafe) -> Option<String> {
@@ -364,6 +365,41 @@ mod tests {
             match mistake {
                 None => assert_eq!(panic_text, None),
                 Some(mistake) => assert!(panic_text.unwrap().contains(mistake), "{mistake}"),
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn only_the_cookie_that_was_set_has_its_id_in_any_header(
+            before in vec(prop_oneof![0x20..0x7fu8, 0x80..=0xffu8], 0..20),
+            after in vec(prop_oneof![0x20..0x7fu8, 0x80..=0xffu8], 0..20),
+            change in proptest::option::of((any::<Index>(), 0x20..0x7fu8)),
+        ) {
+            let id = Id::default();
+            for protect in [
+                SessionCookie::protect_by_signature,
+                SessionCookie::protect_by_encryption,
+            ] {
+                let mut cookie = SessionCookie::default();
+                protect(&mut cookie, Key::generate());
+                let header = cookie.set(id, None);
+                let set = header.as_bytes().split(|byte| *byte == b';').next().unwrap();
+                let mut ours = set.to_vec();
+                if let Some((at, byte)) = change {
+                    let at = at.index(ours.len());
+                    ours[at] = byte;
+                }
+                let line = [&before[..], b";", &ours, b";", &after].concat();
+                let line = HeaderValue::from_bytes(&line).expect("bytes of a header");
+
+                let headers = HeaderMap::from_iter([(http::header::COOKIE, line)]);
+                let (is_there, found) = cookie.read(&headers);
+
+                prop_assert!(found.is_none() || found == Some(id) && is_there);
+                prop_assert!(ours != set || found == Some(id));
             }
         }
     }

@@ -228,7 +228,8 @@ fn is_end(inflater: &mut Decompress) -> Result<(), InflateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use proptest::{collection::vec, prelude::*, sample::Index};
+    use std::io::Read;
 
     #[test]
     fn clones_of_a_payload_share_one_compressed_copy() {
@@ -380,7 +381,7 @@ mod tests {
 
         #[test]
         fn a_compressed_payload_inflates_to_itself(
-            words in proptest::collection::vec("[a-d]{1,9}|.{0,40}", 0..500),
+            words in vec("[a-d]{1,9}|.{0,40}", 0..500),
             window_bits in 9..=15u8,
         ) {
             let text = words.concat();
@@ -395,10 +396,79 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_inflate_within_the_limit_or_fail(data in proptest::collection::vec(any::<u8>(), 0..500)) {
-            if let Ok(inflated) = inflate(&data, 1000) {
-                prop_assert!(inflated.len() <= 1000);
+        fn a_stream_inflates_to_the_same_bytes_or_not_at_all_whatever_the_limit(
+            data in streams(),
+            limit in 0..200_000usize,
+        ) {
+            let unlimited = inflate(&data, usize::MAX);
+
+            match (unlimited, inflate(&data, limit)) {
+                (Ok(whole), Ok(inflated)) => {
+                    prop_assert!(inflated == whole && whole.len() <= limit);
+                }
+                (Ok(whole), Err(InflateError::TooLarge)) => prop_assert!(whole.len() > limit),
+                (Err(InflateError::Invalid), Err(InflateError::Invalid | InflateError::TooLarge))
+                | (Err(InflateError::Ratio), Err(InflateError::Ratio | InflateError::TooLarge)) => {}
+                (unlimited, limited) => {
+                    let lengths = (unlimited.map(|data| data.len()), limited.map(|data| data.len()));
+                    prop_assert!(false, "{lengths:?}");
+                }
             }
         }
+
+        #[test]
+        fn a_stream_inflates_to_what_another_decoder_reads(data in streams()) {
+            if let Ok(inflated) = inflate(&data, usize::MAX) && !data.is_empty() {
+                // It reads no further than the first final block.
+                let stream = [&data[..], &END].concat();
+                let mut decoder = flate2::read::DeflateDecoder::new(&stream[..]);
+                let mut first = Vec::new();
+                decoder.read_to_end(&mut first).expect("a stream");
+                prop_assert!(inflated.starts_with(&first));
+                let is_all = decoder.total_in() > data.len() as u64;
+                prop_assert!(!is_all || inflated == first);
+            }
+        }
+    }
+
+    /// Any streams: noise, compressed text, stored blocks and bombs, one after another; some with a
+    /// byte that is another one, some without their end.
+    fn streams() -> impl Strategy<Value = Vec<u8>> {
+        let compressed = |text: Vec<u8>| compress_any(&text);
+        let piece = prop_oneof![
+            1 => vec(any::<u8>(), 0..50),
+            4 => "([a-d]{1,9}|.{0,9}){0,60}".prop_map(String::into_bytes).prop_map(compressed),
+            1 => vec(any::<u8>(), 0..300).prop_map(|bytes| stored(bytes.len() as u16, &bytes)),
+            1 => (0..1_000_000usize).prop_map(|size| compress_any(&vec![0; size])),
+            // A final block.
+            1 => Just(b"\xf3\x48\xcd\xc9\xc9\x07\x00".to_vec()),
+        ];
+        let change = proptest::option::weighted(0.3, (any::<Index>(), any::<u8>()));
+        let end = proptest::option::weighted(0.2, any::<Index>());
+        (vec(piece, 0..4), change, end).prop_map(|(pieces, change, end)| {
+            let mut stream = pieces.concat();
+            match stream.strip_suffix(&TAIL) {
+                Some(without) => stream.truncate(without.len()),
+                // The start of the block that the tail ends.
+                None => stream.push(0),
+            }
+            if let Some((at, byte)) = change.filter(|_| !stream.is_empty()) {
+                let at = at.index(stream.len());
+                stream[at] = byte;
+            }
+            if let Some(end) = end {
+                stream.truncate(end.index(stream.len() + 1));
+            }
+            stream
+        })
+    }
+
+    /// Compresses a payload, with the tail that messages omit, so that another block may follow.
+    fn compress_any(payload: &[u8]) -> Vec<u8> {
+        let mut compressor = Compress::new(Level::fast(), false);
+        let mut output = Vec::with_capacity(payload.len() + 100);
+        let status = compressor.compress_vec(payload, &mut output, FlushCompress::Sync);
+        status.expect("a new compressor accepts any input");
+        output
     }
 }

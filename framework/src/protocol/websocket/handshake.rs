@@ -151,6 +151,10 @@ fn is_key(key: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::websocket::{AllowedOrigins, Deflate, Origin};
+    use data_encoding::BASE64;
+    use http::Request;
+    use proptest::{collection::vec, prelude::*, sample::select};
 
     const GOOD: [(&str, &str); 5] = [
         ("host", "a.example"),
@@ -329,6 +333,116 @@ mod tests {
             let with: Vec<_> = GOOD.into_iter().chain([(name, value)]).collect();
 
             assert_eq!(rejected(&head(&with)), status, "{name}: {value}");
+        }
+    }
+
+    /// Any head: headers of a handshake, valid or not, doubled, missing, or of any bytes.
+    fn heads() -> impl Strategy<Value = request::Parts> {
+        let method = prop_oneof![
+            8 => Just(Method::GET),
+            1 => Just(Method::CONNECT),
+            1 => Just(Method::POST),
+        ];
+        let version = prop_oneof![
+            8 => Just(Version::HTTP_11),
+            1 => Just(Version::HTTP_10),
+            1 => Just(Version::HTTP_2),
+        ];
+        let uri = select(&["/", "/ws?room=1", "https://a.example/ws", "a.example:443"][..]);
+        let good = GOOD.map(|(name, value)| (name, value.as_bytes().to_vec()));
+        let good = proptest::sample::subsequence(good.to_vec(), 3..=5);
+        let name = select(
+            &[
+                "connection",
+                "content-length",
+                "host",
+                "origin",
+                "sec-websocket-extensions",
+                "sec-websocket-key",
+                "sec-websocket-version",
+                "transfer-encoding",
+                "upgrade",
+            ][..],
+        );
+        let value = prop_oneof![
+            vec(any::<u8>(), 0..30),
+            "[ ,;=\"\\\\0-9a-zA-Z/:\\[\\]@-]{0,40}".prop_map(String::into_bytes),
+            "[A-Za-z0-9+/]{22}==".prop_map(String::into_bytes),
+            "(permessage-deflate; ?(server|client)_(max_window_bits|no_context_takeover)(=[0-9\"]{0,3})?[,;]? ?){1,3}"
+                .prop_map(String::into_bytes),
+            "https?://[a-z.:@0-9\\[\\]]{0,20}".prop_map(String::into_bytes),
+        ];
+        let others = vec((name, value), 0..3);
+        (method, version, uri, good, others).prop_map(|(method, version, uri, good, others)| {
+            let mut request = Request::builder().method(method).version(version).uri(uri);
+            for (name, value) in good.into_iter().chain(others) {
+                if let Ok(value) = HeaderValue::from_bytes(&value) {
+                    request = request.header(name, value);
+                }
+            }
+            request.body(()).expect("a head").into_parts().0
+        })
+    }
+
+    /// Returns whether an HTTP/1.1 head has all that RFC 6455, 4.2.1 demands, and no body.
+    fn is_handshake(head: &request::Parts) -> bool {
+        let values = |name: &str| -> Vec<&[u8]> {
+            let values = head.headers.get_all(name).iter();
+            values.map(HeaderValue::as_bytes).collect()
+        };
+        let lists = |name: &str, token: &str| {
+            let text = values(name).join(&b","[..]).to_ascii_lowercase();
+            let mut items = text.split(|byte| *byte == b',');
+            items.any(|item| item.trim_ascii() == token.as_bytes())
+        };
+        let is_key = |key: &[u8]| BASE64.decode(key).is_ok_and(|bytes| bytes.len() == 16);
+        let is_zero = |length: &&[u8]| length.iter().all(|digit| *digit == b'0');
+        head.method == Method::GET
+            && head.version >= Version::HTTP_11
+            && values("host").len() == 1
+            && lists("upgrade", "websocket")
+            && lists("connection", "upgrade")
+            && values("sec-websocket-version") == [b"13"]
+            && matches!(values("sec-websocket-key")[..], [key] if is_key(key))
+            && values("content-length").iter().all(is_zero)
+            && values("transfer-encoding").is_empty()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+
+        #[test]
+        fn any_head_is_a_handshake_exactly_if_it_has_all_of_one(head in heads()) {
+            match request_kind(&head) {
+                RequestKind::WebSocket { accept: Some(accept) } => {
+                    prop_assert!(is_handshake(&head));
+                    prop_assert!(BASE64.decode(accept.as_bytes()).is_ok_and(|hash| hash.len() == 20));
+                }
+                RequestKind::WebSocket { accept: None } => {
+                    prop_assert!(is_extended_connect(&head));
+                    prop_assert_eq!(&head.headers["sec-websocket-version"], "13");
+                }
+                RequestKind::Rejected(rejection) => {
+                    prop_assert!(!is_handshake(&head));
+                    prop_assert!(rejection.into_response().status().is_client_error());
+                }
+                RequestKind::Http => prop_assert!(!is_handshake(&head)),
+            }
+        }
+
+        #[test]
+        fn the_other_headers_of_any_handshake_are_read_or_declined(head in heads()) {
+            if let Some(deflate) = Deflate::negotiate(&head.headers) {
+                prop_assert!([9, 12, 15].contains(&deflate.window_bits));
+                prop_assert!(head.headers.contains_key(header::SEC_WEBSOCKET_EXTENSIONS));
+            }
+            let origin = Origin::of(&head.headers, &head.uri);
+            let is_said = head.headers.contains_key(header::ORIGIN);
+            prop_assert!(AllowedOrigins::any().admits(&origin));
+            prop_assert!(is_said || AllowedOrigins::same_origin().admits(&origin));
+            let other = AllowedOrigins::list(["https://other.invalid"]);
+            prop_assert_eq!(other.admits(&origin), !is_said);
+            _ = origin.to_string();
         }
     }
 }

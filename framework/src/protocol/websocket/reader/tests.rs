@@ -1,6 +1,7 @@
 //! Tests of the frame reader: a table per rule, and properties over any bytes and any reads.
 
 use super::*;
+use flate2::{Compress, Compression, FlushCompress};
 use proptest::{
     collection::vec,
     prelude::*,
@@ -223,11 +224,11 @@ const LIMIT: usize = 300;
 
 /// Returns all messages and control frames of these reads, and the error that ends them.
 /// Asserts that the memory of the reader is within its bound.
-fn read_all(reads: &[&[u8]]) -> (Vec<Incoming>, Option<Close>) {
+fn read_all(reads: &[&[u8]], inflates: bool) -> (Vec<Incoming>, Option<Close>) {
     /// The longest frame that may come between the fragments of a message at the limit, or the
     /// longest header.
     const ASIDE: usize = 14 + MAX_CONTROL as usize;
-    let mut reader = Reader::new(LIMIT, false);
+    let mut reader = Reader::new(LIMIT, inflates);
     let mut messages = Vec::new();
     let mut largest_read = 0;
     for read in reads {
@@ -235,7 +236,12 @@ fn read_all(reads: &[&[u8]]) -> (Vec<Incoming>, Option<Close>) {
         reader.feed(read);
         loop {
             match reader.next() {
-                Ok(Some(incoming)) => messages.push(incoming),
+                Ok(Some(incoming)) => {
+                    if let Incoming::Message(message) = &incoming {
+                        assert!(message.payload().len() <= LIMIT, "a message over the limit");
+                    }
+                    messages.push(incoming);
+                }
                 Ok(None) => break,
                 Err(close) => return (messages, Some(close)),
             }
@@ -264,13 +270,49 @@ fn cut<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
         .collect()
 }
 
-/// Any bytes: noise, frames, and headers that announce a payload that does not follow, with the
-/// smallest and largest lengths, too.
+/// Compresses a payload of any kind as a client without context takeover does (RFC 7692, 7.2.1).
+fn compress(payload: &[u8]) -> Vec<u8> {
+    let mut compressor = Compress::new(Compression::fast(), false);
+    let mut output = Vec::with_capacity(payload.len() + 100);
+    let status = compressor.compress_vec(payload, &mut output, FlushCompress::Sync);
+    status.expect("a new compressor accepts any input");
+    assert_eq!(compressor.total_in(), payload.len() as u64);
+    let length = output.strip_suffix(&[0, 0, 0xff, 0xff]).map(<[u8]>::len);
+    output.truncate(length.expect("a flushed stream ends with its tail"));
+    output
+}
+
+/// Compressed payloads: text, noise, bombs, and streams in which a byte is another one.
+fn compressed() -> impl Strategy<Value = Vec<u8>> {
+    let payload = prop_oneof![
+        "([a-d]{1,9}|.{0,9}){0,60}".prop_map(String::into_bytes),
+        vec(any::<u8>(), 0..200),
+        (0..100_000usize).prop_map(|size| vec![b'x'; size]),
+    ];
+    let change = proptest::option::weighted(0.2, (any::<Index>(), any::<u8>()));
+    (payload, change).prop_map(|(payload, change)| {
+        let mut stream = compress(&payload);
+        if let Some((at, byte)) = change.filter(|_| !stream.is_empty()) {
+            let at = at.index(stream.len());
+            stream[at] = byte;
+        }
+        stream
+    })
+}
+
+/// Any bytes: noise, frames, compressed messages, and headers that announce a payload that does not
+/// follow, with the smallest and largest lengths, too.
 fn anything() -> impl Strategy<Value = Vec<u8>> {
     let first = || {
-        let usual = select(&[0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x89][..]);
+        let usual = select(&[0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x89, 0xc1, 0xc2][..]);
         prop_oneof![4 => usual, 1 => any::<u8>()]
     };
+    let compressed = (
+        select(&[0x41, 0x42][..]),
+        compressed(),
+        vec(any::<Index>(), 0..4),
+    )
+        .prop_map(|(opcode, data, cuts)| fragments(opcode, &data, &cuts).concat());
     let nonsense = vec(any::<u8>(), 0..40);
     let frames =
         (first(), vec(any::<u8>(), 0..200)).prop_map(|(first, payload)| frame(first, &payload));
@@ -279,22 +321,27 @@ fn anything() -> impl Strategy<Value = Vec<u8>> {
         (0..1000u64).prop_map(u64::wrapping_neg),
     ];
     let headers = (first(), length).prop_map(|(first, length)| announced(first, length));
-    let piece = prop_oneof![1 => nonsense, 6 => frames, 2 => headers];
+    let piece = prop_oneof![1 => nonsense, 6 => frames, 4 => compressed, 2 => headers];
     vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
-/// One message within the limit, as it is sent: in fragments.
+/// One message within the limit, as it is sent: in fragments, compressed or not.
 fn message() -> impl Strategy<Value = (Incoming, Vec<Vec<u8>>)> {
-    let cuts = || vec(any::<Index>(), 0..4);
-    let binary = (vec(any::<u8>(), 0..=LIMIT), cuts()).prop_map(|(data, cuts)| {
-        let frames = fragments(0x02, &data, &cuts);
-        (Incoming::Message(Message::binary(data)), frames)
-    });
-    let text = (".{0,60}", cuts()).prop_map(|(text, cuts)| {
-        let frames = fragments(0x01, text.as_bytes(), &cuts);
-        (Incoming::Message(Message::text(text)), frames)
-    });
-    prop_oneof![binary, text]
+    let data = prop_oneof![
+        // Compression makes noise larger by an eighth.
+        vec(any::<u8>(), 0..LIMIT * 5 / 6).prop_map(Message::binary),
+        ".{0,60}".prop_map(Message::text),
+    ];
+    let form = (any::<bool>(), vec(any::<Index>(), 0..4));
+    (data, form).prop_map(|(message, (is_compressed, cuts))| {
+        let opcode = if message.is_text() { 0x01 } else { 0x02 };
+        let data = message.payload();
+        let frames = match is_compressed {
+            true => fragments(0x40 | opcode, &compress(data), &cuts),
+            false => fragments(opcode, data, &cuts),
+        };
+        (Incoming::Message(message), frames)
+    })
 }
 
 fn fragments(opcode: u8, data: &[u8], cuts: &[Index]) -> Vec<Vec<u8>> {
@@ -315,10 +362,11 @@ proptest! {
     fn any_bytes_in_any_reads_are_read_as_in_one(
         bytes in anything(),
         cuts in vec(any::<Index>(), 0..20),
+        inflates: bool,
     ) {
-        let whole = read_all(&[&bytes]);
+        let whole = read_all(&[&bytes], inflates);
 
-        prop_assert_eq!(read_all(&cut(&bytes, &cuts)), whole);
+        prop_assert_eq!(read_all(&cut(&bytes, &cuts), inflates), whole);
     }
 
     #[test]
@@ -338,6 +386,6 @@ proptest! {
             expected.push(message);
         }
 
-        prop_assert_eq!(read_all(&cut(&bytes, &cuts)), (expected, None));
+        prop_assert_eq!(read_all(&cut(&bytes, &cuts), true), (expected, None));
     }
 }
