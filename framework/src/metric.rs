@@ -63,6 +63,37 @@ impl Delivery {
     }
 }
 
+/// Gauges of the mailboxes of this process and their memberships.
+pub(crate) struct Memberships {
+    mailboxes: Gauge,
+    members: Gauge,
+}
+
+impl Memberships {
+    pub(crate) fn new() -> Self {
+        Self {
+            mailboxes: gauge!("seaway_mailboxes_open"),
+            members: gauge!("seaway_group_members"),
+        }
+    }
+
+    pub(crate) fn opened(&self) {
+        self.mailboxes.increment(1.0);
+    }
+
+    pub(crate) fn closed(&self) {
+        self.mailboxes.decrement(1.0);
+    }
+
+    pub(crate) fn joined(&self) {
+        self.members.increment(1.0);
+    }
+
+    pub(crate) fn left(&self) {
+        self.members.decrement(1.0);
+    }
+}
+
 /// Counts an event that was dropped because it could not be decoded.
 pub(crate) fn undecodable() {
     dropped("undecodable").increment(1);

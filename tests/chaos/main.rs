@@ -3,6 +3,7 @@
 //! They have a binary of their own, since Cargo runs one binary after the other: the tests of
 //! faults, in the other one, measure times.
 
+mod endings;
 mod presence;
 mod slow_reader;
 mod topics;

@@ -8,7 +8,11 @@ use serde_json::Value;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
-    tungstenite::{Message, client::IntoClientRequest},
+    tungstenite::{
+        Message, Utf8Bytes,
+        client::IntoClientRequest,
+        protocol::{CloseFrame, frame::coding::CloseCode},
+    },
 };
 
 use super::wait::DEADLINE;
@@ -152,6 +156,21 @@ impl Client {
     pub async fn echoes(&mut self, text: &str) {
         self.send(text).await;
         assert_eq!(self.text().await, text);
+    }
+
+    /// Starts the closing handshake with 1000, waits until the connection has ended, and returns the code of
+    /// the server's reply; skips texts before it.
+    ///
+    /// # Panics
+    /// If the connection ends without a close frame, or not in time.
+    pub async fn close(mut self) -> u16 {
+        let frame = CloseFrame {
+            code: CloseCode::Normal,
+            reason: Utf8Bytes::default(),
+        };
+        // A server that has closed the connection is found at the next read.
+        _ = self.0.close(Some(frame)).await;
+        self.closed().await.0
     }
 
     /// Waits for the close frame, replies to it and closes; skips texts before it.

@@ -28,6 +28,12 @@ impl RawClient {
         Self(stream)
     }
 
+    /// Uses an open connection.
+    #[must_use]
+    pub fn from(stream: TcpStream) -> Self {
+        Self(stream)
+    }
+
     /// Requests a WebSocket and returns the status of the response.
     pub async fn upgrade(&mut self, path: &str, more_headers: &str) -> u16 {
         let host = self.0.peer_addr().expect("a connected socket");

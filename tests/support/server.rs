@@ -169,13 +169,13 @@ impl Server {
         self.process().signal("CONT");
     }
 
-    /// Returns its metrics: each with its labels, as `/metrics` shows them.
+    /// Returns its metrics, and tokio's: each with its labels, as `/metrics` shows them.
     ///
     /// # Panics
     /// If it does not respond.
     pub async fn metrics(&self) -> HashMap<String, f64> {
         let answer = raw::ask(self.port, "GET /metrics", &[], "").await;
-        let lines = answer.lines().filter(|line| line.starts_with("seaway_"));
+        let lines = answer.lines().filter(|line| !line.starts_with('#'));
         lines
             .filter_map(|line| {
                 let (name, value) = line.rsplit_once(' ')?;

@@ -8,10 +8,11 @@
 //! | `GET /metrics` | responds with the metrics in the Prometheus text format |
 //! | `GET /events/room/{name}` | streams every text message of that room as server-sent events |
 //! | `GET /ws/echo` | echoes text and binary messages |
+//! | `GET /ws/panic` | panics at the first message, as a consumer with a mistake does |
 //! | `GET /ws/room/{name}` | sends every text message verbatim to all members of the room, including the sender |
 //! | `GET /ws/presence/{group}?key=K` | is a connection of the person K: sends who is connected to the group, once whole, then each change |
 //! | `GET /ws/topic/{name}` | publishes every text message to that topic, and sends each event as `{"offset","epoch","text"}`; with `?since=OFFSET&epoch=E` first those after that place, and `{"recovered": bool}` |
-//! | `GET`, `POST` below `/ws` | the same four without a WebSocket, over server-sent events |
+//! | `GET`, `POST` below `/ws` | the same five without a WebSocket, over server-sent events |
 //!
 //! `arena --help` lists its settings.
 
@@ -32,7 +33,7 @@ use seaway::{
     routing::{PathRouter, ProtocolTypeRouter},
     serve,
 };
-use sockets::{Echo, Follower, History, Room};
+use sockets::{Echo, Follower, History, Panic, Room};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -64,6 +65,7 @@ async fn main() -> Result<()> {
     };
     let sockets = PathRouter::new()
         .route("/ws/echo", Echo::application(&channels))
+        .route("/ws/panic", Panic::application(&channels))
         .route("/ws/room/{name}", Room::application(&channels))
         .route("/ws/presence/{group}", Here::application(&channels))
         .route(

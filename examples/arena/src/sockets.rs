@@ -22,6 +22,22 @@ impl WebSocketConsumer for Echo {
     }
 }
 
+/// A consumer with a mistake: it panics at the first message.
+pub struct Panic;
+
+impl WebSocketConsumer for Panic {
+    type Input = Message;
+    type Event = NoEvent;
+
+    async fn connect(_: &mut Handshake) -> Result<Self, Rejection> {
+        Ok(Panic)
+    }
+
+    async fn receive(&mut self, _: &mut Context, _: Message) -> Result<()> {
+        panic!("the consumer of /ws/panic panics")
+    }
+}
+
 /// A consumer that sends every text message to all members of its room.
 pub struct Room {
     members: Group<RoomEvent>,

@@ -29,8 +29,13 @@ impl Metrics {
         Ok(Self(handle))
     }
 
-    /// Returns the text for `GET /metrics`.
+    /// Returns the text for `GET /metrics`, with the number of tokio's tasks. Call it on the
+    /// runtime that they run on.
     pub fn render(&self) -> String {
-        self.0.render()
+        let tasks = tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks();
+        let measured = self.0.render();
+        format!("{measured}# TYPE tokio_alive_tasks gauge\ntokio_alive_tasks {tasks}\n")
     }
 }

@@ -63,6 +63,7 @@ struct Registry {
     deliveries: AtomicU64,
     backpressure: FullMailboxes,
     metrics: metric::Delivery,
+    memberships: metric::Memberships,
     windows: Windows,
     hasher: RandomState,
     groups: Vec<RwLock<HashMap<GroupName, Members>>>,
@@ -124,6 +125,7 @@ impl LocalChannels {
             deliveries: AtomicU64::new(0),
             backpressure: FullMailboxes::default(),
             metrics: metric::Delivery::new(),
+            memberships: metric::Memberships::new(),
             windows: Windows::default(),
             hasher: RandomState::new(),
             groups: (0..SHARDS).map(|_| RwLock::default()).collect(),
@@ -148,6 +150,7 @@ impl LocalChannels {
             present_in: HashSet::new(),
         };
         self.0.channels(&name).insert(name, member);
+        self.0.memberships.opened();
         let registry = self.0.clone();
         Ok(Mailbox::new(slot, move |gone| registry.unregister(gone)))
     }
@@ -380,6 +383,7 @@ impl LocalChannels {
         let is_first = members.is_empty();
         let before = members.insert(channel.clone(), member.slot.clone());
         if before.is_none() {
+            self.0.memberships.joined();
             self.0.count(group);
         }
         if is_first {
@@ -488,6 +492,7 @@ impl Registry {
 
     fn unregister(&self, channel: &ChannelName) {
         self.closed.fetch_add(1, Ordering::Relaxed);
+        self.memberships.closed();
         let Some(member) = self.channels(channel).remove(channel) else {
             return;
         };
@@ -508,6 +513,7 @@ impl Registry {
             return;
         };
         if members.remove(channel).is_some() {
+            self.memberships.left();
             self.count(group);
         }
         if !members.is_empty() {
