@@ -102,10 +102,10 @@ pub use self::server::{
     TrustedProxies, serve, serve_with, serve_workers,
 };
 
-#[cfg(all(feature = "server", unix))]
-pub use self::server::InheritedListener;
 #[cfg(feature = "tls")]
 pub use self::server::TlsListener;
+#[cfg(all(feature = "server", unix))]
+pub use self::server::{InheritedListener, ReusePortListener};
 
 #[cfg(feature = "sessions")]
 pub use self::{

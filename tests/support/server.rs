@@ -22,6 +22,7 @@ use super::{
     redis::Redis,
     scratch::Scratch,
     usage::resident_memory_kib,
+    wait::{DEADLINE, until},
 };
 
 /// A server on its own loopback port, which it keeps over restarts.
@@ -93,6 +94,20 @@ impl Server {
         arena.port = address.port();
         arena.socket = Some(socket.clone());
         arena.start().await;
+        arena
+    }
+
+    /// Starts the arena on a port that other processes share, or on a free one.
+    pub async fn arena_on_shared_port(port: Option<u16>) -> Self {
+        let mut arena = Self::new("arena", vec!["--reuse-port".to_owned()], None);
+        arena.port = port.unwrap_or(arena.port);
+        let process = arena.launch();
+        // Another process may respond on this port.
+        until("the arena to listen", DEADLINE, async || {
+            process.errors().contains("listening").then_some(())
+        })
+        .await;
+        arena.process = Some(process);
         arena
     }
 

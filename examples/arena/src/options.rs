@@ -100,6 +100,10 @@ const PROGRAM: Program = Program {
             "listen on a Unix socket instead of an address",
         ),
         (
+            "--reuse-port",
+            "share the port with other processes (SO_REUSEPORT)",
+        ),
+        (
             "--trusted-proxies A,B",
             "the proxies whose X-Forwarded-For counts: addresses, networks, unix",
         ),

@@ -1,6 +1,6 @@
 //! The address to listen on.
 
-use seaway::{Error, ErrorKind, Result};
+use seaway::{Error, ErrorKind, Result, ReusePortListener};
 use std::io;
 use tokio::net::TcpListener;
 
@@ -29,6 +29,14 @@ impl Address {
     /// [`ErrorKind::Io`]; the message names the option that selects another address.
     pub async fn listen(&self) -> Result<TcpListener, Error> {
         self.listen_as("--port").await
+    }
+
+    /// Binds a listener to this address, which other processes may do too (`SO_REUSEPORT`).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] if another process uses the port alone.
+    pub async fn share(&self) -> Result<ReusePortListener, Error> {
+        ReusePortListener::bind((self.host.as_str(), self.port)).await
     }
 
     /// Binds a listener to this address; error messages name `option` as the one that sets the

@@ -2,8 +2,8 @@
 
 use crate::{Address, Flag, Mistake};
 use seaway::{
-    Accepted, Error, ErrorKind, InheritedListener, Listener, ProxyProtocol, Result, TlsListener,
-    TrustedProxies,
+    Accepted, Error, ErrorKind, InheritedListener, Listener, ProxyProtocol, Result,
+    ReusePortListener, TlsListener, TrustedProxies,
 };
 use std::{
     fs, io,
@@ -13,7 +13,8 @@ use std::{
 };
 use tokio::net::{TcpListener, UnixListener};
 
-/// The transport, set with `--tls-cert` and `--tls-key`, or with `--unix`, and the proxies in front
+/// The transport, set with `--tls-cert` and `--tls-key`, or with `--unix`, whether other processes
+/// listen on the same port, with `--reuse-port`, and the proxies in front
 /// of it, with `--trusted-proxies` and `--proxy-protocol`.
 #[derive(Clone, Debug, Default)]
 pub struct Transport {
@@ -22,6 +23,7 @@ pub struct Transport {
     unix: Option<PathBuf>,
     proxies: Option<TrustedProxies>,
     has_proxy_protocol: bool,
+    shares_port: bool,
 }
 
 /// A listener of a program, and its address.
@@ -29,6 +31,8 @@ pub struct Transport {
 pub enum Listening {
     /// TCP.
     Tcp(TcpListener),
+    /// TCP on a port that other processes share.
+    Shared(ReusePortListener),
     /// A socket that the supervisor of this process has opened.
     Inherited(InheritedListener),
     /// TCP behind proxies that speak the PROXY protocol.
@@ -55,6 +59,10 @@ impl Transport {
             "--trusted-proxies" => {
                 let proxies: String = flag.value()?;
                 self.proxies = Some(TrustedProxies::new(proxies.split(',')));
+                return Ok(true);
+            }
+            "--reuse-port" => {
+                self.shares_port = true;
                 return Ok(true);
             }
             "--proxy-protocol" => {
@@ -103,6 +111,7 @@ impl Transport {
     async fn listen_tcp(&self, address: &Address) -> Result<Listening, Error> {
         let listening = match InheritedListener::take(0)? {
             Some(listener) => Listening::Inherited(listener),
+            None if self.shares_port => Listening::Shared(address.share().await?),
             None => Listening::Tcp(address.listen().await?),
         };
         match (self.has_proxy_protocol, &self.proxies) {
@@ -141,6 +150,7 @@ impl Listening {
     pub fn url(&self) -> io::Result<String> {
         Ok(match self {
             Self::Tcp(listener) => format!("http://{}", Listener::local_addr(listener)?),
+            Self::Shared(listener) => format!("http://{}", listener.local_addr()?),
             Self::Inherited(listener) => format!("http://{}", listener.local_addr()?),
             Self::Proxied(listener) => format!("http://{}", listener.local_addr()?),
             Self::Tls(listener) => format!("https://{}", listener.local_addr()?),
@@ -155,20 +165,24 @@ impl Listening {
     pub fn is_local(&self) -> io::Result<bool> {
         Ok(match self {
             Self::Tcp(listener) => listener.local_addr()?.ip().is_loopback(),
-            Self::Inherited(listener) => {
-                let address = listener.local_addr()?.parse();
-                address.is_ok_and(|address: SocketAddr| address.ip().is_loopback())
-            }
+            Self::Shared(listener) => is_loopback(&listener.local_addr()?),
+            Self::Inherited(listener) => is_loopback(&listener.local_addr()?),
             Self::Tls(_) | Self::Proxied(_) => false,
             Self::Unix(_) => true,
         })
     }
 }
 
+fn is_loopback(address: &str) -> bool {
+    let address = address.parse();
+    address.is_ok_and(|address: SocketAddr| address.ip().is_loopback())
+}
+
 impl Listener for Listening {
     async fn accept(&mut self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => Listener::accept(listener).await,
+            Self::Shared(listener) => listener.accept().await,
             Self::Inherited(listener) => listener.accept().await,
             Self::Proxied(listener) => listener.accept().await,
             Self::Tls(listener) => listener.accept().await,
@@ -179,6 +193,7 @@ impl Listener for Listening {
     fn local_addr(&self) -> io::Result<String> {
         match self {
             Self::Tcp(listener) => Listener::local_addr(listener),
+            Self::Shared(listener) => listener.local_addr(),
             Self::Inherited(listener) => listener.local_addr(),
             Self::Proxied(listener) => listener.local_addr(),
             Self::Tls(listener) => listener.local_addr(),

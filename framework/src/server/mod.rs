@@ -18,6 +18,7 @@
 //! | `proxy_protocol.rs` | the listener behind proxies that state the address of their client |
 //! | `trusted_proxies.rs` | the addresses of those proxies |
 //! | `forwarded.rs` | the client that a proxy states in `X-Forwarded-For` |
+//! | `reuse_port.rs` | a listener whose port several processes share |
 //! | `socket.rs` | the stream of an accepted connection |
 //! | `connection.rs` | one connection |
 //! | `client_stream.rs` | the byte stream between a client and hyper |
@@ -54,6 +55,8 @@ mod preface;
 mod proxy_protocol;
 mod request_body;
 mod request_head;
+#[cfg(unix)]
+mod reuse_port;
 mod running;
 mod serve;
 mod serve_workers;
@@ -76,7 +79,7 @@ pub use self::{
     trusted_proxies::TrustedProxies,
 };
 
-#[cfg(unix)]
-pub use self::inherited::InheritedListener;
 #[cfg(feature = "tls")]
 pub use self::tls::TlsListener;
+#[cfg(unix)]
+pub use self::{inherited::InheritedListener, reuse_port::ReusePortListener};

@@ -1,0 +1,77 @@
+//! A listener whose port several processes share.
+
+use super::listener::{Accepted, Listener};
+use crate::error::{Error, ErrorKind, Result};
+use std::{io, net::SocketAddr};
+use tokio::net::{TcpListener, TcpSocket, ToSocketAddrs, lookup_host};
+
+/// A TCP listener with `SO_REUSEPORT`: several processes of one user listen on the same port, and
+/// Linux distributes new connections among them.
+///
+/// A new process can start before the old one stops, without a supervisor that passes a socket on.
+/// Each process has a queue of its own, though: connections that wait there when it stops, or whose
+/// TCP handshake is under way, are reset, unless `net.ipv4.tcp_migrate_req` is 1 (since Linux 5.14;
+/// default 0), which moves nearly all of them to another process. Only an
+/// [`InheritedListener`](crate::InheritedListener) loses none.
+///
+/// ```no_run
+/// # async fn example() -> seaway::Result<()> {
+/// use seaway::{ReusePortListener, routing::ProtocolTypeRouter, serve};
+///
+/// let listener = ReusePortListener::bind("0.0.0.0:8000").await?;
+/// serve(listener, ProtocolTypeRouter::new()).await?;
+/// # Ok(()) }
+/// ```
+///
+/// `TlsListener` and [`ProxyProtocol`](crate::ProxyProtocol) take one, too. Outside Linux, only one
+/// of the processes may get all connections.
+#[derive(Debug)]
+pub struct ReusePortListener(TcpListener);
+
+/// The number of connections that may wait in the queue; `net.core.somaxconn` limits it, too.
+const BACKLOG: u32 = 4096;
+
+impl ReusePortListener {
+    /// Listens on the first of these addresses that is free, or shared.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] if there is none: a process of another user, or one without
+    /// `SO_REUSEPORT`, uses the port.
+    pub async fn bind(address: impl ToSocketAddrs) -> Result<Self> {
+        let failed = |error: io::Error| {
+            let message = "cannot share the port; all processes that listen on it must set \
+                           SO_REUSEPORT and belong to one user";
+            Error::new(ErrorKind::Io, message).with_source(error)
+        };
+        let mut last = io::ErrorKind::AddrNotAvailable.into();
+        for address in lookup_host(address).await.map_err(failed)? {
+            match listen(address) {
+                Ok(listener) => return Ok(Self(listener)),
+                Err(error) => last = error,
+            }
+        }
+        Err(failed(last))
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A port with connections of an earlier process can be used at once.
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+impl Listener for ReusePortListener {
+    async fn accept(&mut self) -> io::Result<Accepted> {
+        Listener::accept(&mut self.0).await
+    }
+
+    fn local_addr(&self) -> io::Result<String> {
+        Listener::local_addr(&self.0)
+    }
+}
