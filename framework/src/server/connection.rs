@@ -153,18 +153,18 @@ where
             };
             let is_connect = *request.method() == Method::CONNECT;
             let alarm = || alarm.clone();
-            let request = prepare(request, &handle, proxies.as_ref(), limits, alarm);
+            let proxies = proxies.as_ref();
+            let request = prepare(request, &handle, proxies, limits, alarm, Some(&traffic));
             let line = AccessLine::of(&request);
             async move {
-                let response = match checked {
-                    Ok(()) => respond(app, request).await,
-                    Err(rejection) => {
-                        let mut response = reject(&request, rejection);
-                        let close = HeaderValue::from_static("close");
-                        response.headers_mut().insert(header::CONNECTION, close);
-                        response
-                    }
+                let (mut response, closes) = match checked {
+                    Ok(()) => (respond(app, request).await, traffic.has_broken_body()),
+                    Err(rejection) => (reject(&request, rejection), true),
                 };
+                if closes {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(header::CONNECTION, close);
+                }
                 let status = response.status();
                 if let Some(line) = line {
                     line.log(status);
@@ -240,6 +240,7 @@ where
             proxies.as_ref(),
             limits,
             SharedAlarm::default,
+            None,
         );
         let line = AccessLine::of(&request);
         async move {
@@ -316,14 +317,15 @@ fn reject<B>(request: &Request<Body>, rejection: Rejection) -> ServerResponse<B>
 }
 
 /// Adds the handle of the connection, with the client that a trusted proxy states, and sets the
-/// timeout of the body. A request without a body
-/// has no cost for the latter.
+/// timeout of the body, whose failure is recorded in `traffic`. A request without a body has no
+/// cost for these.
 fn prepare(
     request: Request<Incoming>,
     handle: &WeakConnectionHandle,
     proxies: Option<&TrustedProxies>,
     limits: ConnectionLimits,
     alarm: impl FnOnce() -> SharedAlarm,
+    traffic: Option<&Arc<Traffic>>,
 ) -> Request<Body> {
     let (mut head, body) = request.into_parts();
     let handle = match proxies {
@@ -342,7 +344,14 @@ fn prepare(
             let discards_rest =
                 head.version < Version::HTTP_2 && !head.headers.contains_key(header::EXPECT);
             let limit = limits.body_timeout;
-            Body::new(RequestBody::new(body, limit, alarm(), discards_rest))
+            let traffic = traffic.cloned();
+            Body::new(RequestBody::new(
+                body,
+                limit,
+                alarm(),
+                discards_rest,
+                traffic,
+            ))
         }
     };
     Request::from_parts(head, body)

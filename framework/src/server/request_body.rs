@@ -1,6 +1,6 @@
 //! The body of a request, and its timeout.
 
-use super::alarm::SharedAlarm;
+use super::{alarm::SharedAlarm, traffic::Traffic};
 use crate::error::{BodyError, BoxError};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -8,6 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -23,6 +24,8 @@ pub(super) struct RequestBody {
     incoming: Option<Incoming>,
     pace: Pace,
     discards_rest: bool,
+    /// The connection, over HTTP/1: it ends if reading fails.
+    traffic: Option<Arc<Traffic>>,
 }
 
 /// The maximum size of the rest of a body that is read and discarded, in bytes.
@@ -34,17 +37,19 @@ const REST_TIMEOUT: Duration = Duration::from_millis(500);
 impl RequestBody {
     /// Creates a body. If `discards_rest`, what the application leaves unread of it is read and
     /// discarded, if it is short: hyper would close the connection, and the client could lose the
-    /// response while it is still sending (RFC 9112, 9.6).
+    /// response while it is still sending (RFC 9112, 9.6). A failure is recorded in `traffic`.
     pub(super) fn new(
         incoming: Incoming,
         limit: Duration,
         alarm: SharedAlarm,
         discards_rest: bool,
+        traffic: Option<Arc<Traffic>>,
     ) -> Self {
         Self {
             incoming: Some(incoming),
             pace: Pace::new(limit, alarm),
             discards_rest,
+            traffic,
         }
     }
 }
@@ -82,7 +87,12 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self { incoming, pace, .. } = &mut *self;
+        let Self {
+            incoming,
+            pace,
+            traffic,
+            ..
+        } = &mut *self;
         let Some(body) = incoming else {
             return Poll::Ready(None);
         };
@@ -96,6 +106,9 @@ impl Body for RequestBody {
                 Some(Err(BodyError::Stalled))
             }
         };
+        if let (Some(Err(_)), Some(traffic)) = (&read, traffic) {
+            traffic.record_broken_body();
+        }
         if matches!(read, None | Some(Err(_))) {
             *incoming = None;
         }

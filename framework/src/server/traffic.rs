@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 /// The state that the parts of one connection share. It is only used in the connection's task, so
-/// the atomics need no ordering.
+/// the atomics need no ordering; `has_broken_body` is set before the response that depends on it.
 #[derive(Default)]
 pub(super) struct Traffic {
     /// Whether hyper waits for a request head.
@@ -14,6 +14,8 @@ pub(super) struct Traffic {
     /// Number of the request that has both `Content-Length` and `Transfer-Encoding`, from 1; 0 for
     /// none.
     ambiguous: AtomicUsize,
+    /// Whether a request body is malformed, incomplete or overdue.
+    has_broken_body: AtomicBool,
     /// Whether the client has closed its sending side after a complete request.
     is_half_closed: AtomicBool,
     /// Whether the last write found the socket's send buffer full.
@@ -48,6 +50,15 @@ impl Traffic {
 
     pub(super) fn record_ambiguous(&self, request: usize) {
         self.ambiguous.store(request, Relaxed);
+    }
+
+    pub(super) fn record_broken_body(&self) {
+        self.has_broken_body.store(true, Relaxed);
+    }
+
+    /// Returns whether the end of a request is unknown, so that no other one can follow.
+    pub(super) fn has_broken_body(&self) -> bool {
+        self.has_broken_body.load(Relaxed)
     }
 
     pub(super) fn record_half_close(&self) {

@@ -106,6 +106,33 @@ async fn an_invalid_head_is_rejected_before_the_application_and_closes_the_conne
 }
 
 #[tokio::test]
+async fn the_response_to_a_malformed_body_announces_the_end_of_the_connection() {
+    let app = service_fn(async |request: Request<Body>| {
+        let response = match request.into_body().to_bytes(1000).await {
+            Ok(_) => Response::new(Body::from("read")),
+            Err(error) => Rejection::from(error).into_response().map(Body::from),
+        };
+        Ok::<_, Infallible>(response)
+    });
+    let server = Server::start(app).await;
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for body in [
+        "z\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhelloXX0\r\n\r\n",
+        "5\nhello\r\n0\r\n\r\n",
+        "fffffffffffffffff\r\nhello",
+    ] {
+        let response = raw(server.address, format!("{head}{body}").as_bytes()).await;
+
+        assert_eq!(status(&response), "400", "{body:?}: {response}");
+        assert!(
+            response.contains("connection: close\r\n"),
+            "{body:?}: {response}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_valid_head_reaches_the_application() {
     let recorder = Recorder::default();
     let server = Server::start(anything(&recorder)).await;
