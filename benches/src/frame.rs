@@ -9,7 +9,7 @@ pub(crate) const PING: u8 = 9;
 /// A pong's opcode.
 pub(crate) const PONG: u8 = 10;
 
-/// The longest payload that [`write()`] accepts: one byte of length.
+/// The longest payload whose length takes one byte.
 const SHORT: usize = 125;
 const FINAL: u8 = 0x80;
 const MASKED: u8 = 0x80;
@@ -29,31 +29,31 @@ pub(crate) struct Frame<'a> {
     pub(crate) length: usize,
 }
 
-/// Appends a masked frame.
-///
-/// # Panics
-///
-/// If the payload is longer than 125 bytes.
-pub(crate) fn write(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
-    assert!(
-        payload.len() <= SHORT,
-        "the load generator sends short frames only"
-    );
-    out.extend_from_slice(&[FINAL | opcode, MASKED | payload.len() as u8]);
+/// Appends a masked frame, whose payload consists of these parts.
+pub(crate) fn write(out: &mut Vec<u8>, opcode: u8, payload: &[&[u8]]) {
+    let length: usize = payload.iter().map(|part| part.len()).sum();
+    out.push(FINAL | opcode);
+    match (length, u16::try_from(length)) {
+        (..=SHORT, _) => out.push(MASKED | length as u8),
+        (_, Ok(length)) => {
+            out.push(MASKED | 126);
+            out.extend_from_slice(&length.to_be_bytes());
+        }
+        _ => {
+            out.push(MASKED | 127);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
     out.extend_from_slice(&MASK);
-    out.extend(
-        payload
-            .iter()
-            .zip(MASK.iter().cycle())
-            .map(|(byte, key)| byte ^ key),
-    );
+    let bytes = payload.iter().copied().flatten();
+    out.extend(bytes.zip(MASK.iter().cycle()).map(|(byte, key)| byte ^ key));
 }
 
 /// Parses the first frame; `None` while it is incomplete.
 ///
 /// # Errors
 ///
-/// If the frame is fragmented, compressed, masked or very long: no server here needs to send one.
+/// If the frame is fragmented, compressed or masked: no server here needs to send one.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Frame<'_>>, &'static str> {
     let [first, second, rest @ ..] = bytes else {
         return Ok(None);
@@ -64,10 +64,13 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Frame<'_>>, &'static str> {
     let (header, payload_length) = match (second & 0x7f, rest) {
         (126, [high, low, ..]) => (4, usize::from(u16::from_be_bytes([*high, *low]))),
         (126, _) => return Ok(None),
-        (127, _) => return Err("the server sent a frame of more than 64 KiB"),
+        (127, rest) => match rest.first_chunk() {
+            Some(length) => (10, u64::from_be_bytes(*length) as usize),
+            None => return Ok(None),
+        },
         (short, _) => (2, usize::from(short)),
     };
-    let length = header + payload_length;
+    let length = header + payload_length.min(usize::MAX - header);
     let frame = bytes.get(header..length);
     Ok(frame.map(|payload| Frame {
         opcode: first & 0x0f,
@@ -84,7 +87,7 @@ mod tests {
     fn the_example_of_the_rfc_is_written_byte_by_byte() {
         let mut out = Vec::new();
 
-        write(&mut out, TEXT, b"Hello");
+        write(&mut out, TEXT, &[b"Hel", b"lo"]);
 
         assert_eq!(
             out,
@@ -111,19 +114,34 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_frame_has_two_bytes_of_length() {
-        let mut bytes = vec![0x82, 126, 0x01, 0x00];
-        bytes.resize(4 + 256, b'x');
+    fn a_longer_frame_has_two_or_eight_bytes_of_length() {
+        for (header, size) in [
+            (&[0x82, 126, 0x01, 0x00][..], 256),
+            (&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0], 65_536),
+        ] {
+            let mut bytes = header.to_vec();
+            bytes.resize(header.len() + size, b'x');
+            let length = bytes.len();
 
-        assert_eq!(
-            parse(&bytes).map(|frame| frame.map(|frame| frame.length)),
-            Ok(Some(260))
-        );
+            let parsed = |bytes| parse(bytes).map(|frame| frame.map(|frame| frame.length));
+            assert_eq!(parsed(&bytes), Ok(Some(length)));
+            assert_eq!(parsed(&bytes[..length - 1]), Ok(None));
+            assert_eq!(parsed(&bytes[..3]), Ok(None));
+
+            // A client's frame has the same length, its mask aside.
+            let mut out = Vec::new();
+            write(&mut out, 2, &[&bytes[header.len()..]]);
+            assert_eq!(out.len(), length + MASK.len());
+            assert_eq!(
+                (out[1], &out[2..header.len()]),
+                (header[1] | MASKED, &header[2..])
+            );
+        }
     }
 
     #[test]
     fn fragments_and_masked_frames_are_rejected() {
-        for bytes in [[0x01, 0x00], [0xc1, 0x00], [0x81, 0x80], [0x82, 127]] {
+        for bytes in [[0x01, 0x00], [0xc1, 0x00], [0x81, 0x80]] {
             assert!(parse(&bytes).is_err(), "{bytes:x?}");
         }
     }

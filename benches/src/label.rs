@@ -1,6 +1,9 @@
-//! The text of every message: 64 bytes with its sender, its number and its send time.
+//! The text of every message: 64 bytes with its sender, its number and its send time, and padding
+//! if it is longer.
 
-/// The length of every text.
+use std::sync::Arc;
+
+/// The length of a text without padding.
 pub(crate) const LENGTH: usize = 64;
 
 /// The content of a text.
@@ -24,9 +27,10 @@ impl Label {
         text
     }
 
-    /// Decodes a text, if it is a label.
-    pub(crate) fn decode(text: &[u8]) -> Option<Self> {
-        if text.len() != LENGTH {
+    /// Decodes a text, if it is a label and this padding.
+    pub(crate) fn decode(text: &[u8], padding: &[u8]) -> Option<Self> {
+        let (text, rest) = text.split_at_checked(LENGTH)?;
+        if rest != padding {
             return None;
         }
         Some(Self {
@@ -35,6 +39,11 @@ impl Label {
             sent_ns: read_hex(&text[24..40])?,
         })
     }
+}
+
+/// Returns the padding of texts of this length.
+pub(crate) fn padding(length: usize) -> Arc<[u8]> {
+    vec![b'.'; length.saturating_sub(LENGTH)].into()
 }
 
 fn write_hex(digits: &mut [u8], mut value: u64) {
@@ -67,13 +76,20 @@ mod tests {
             sent_ns: 42,
         };
 
-        assert_eq!(Label::decode(&label.encode()), Some(label));
+        for length in [LENGTH, 4096] {
+            let padding = padding(length);
+            let text = [&label.encode()[..], &padding].concat();
+
+            assert_eq!(text.len(), length);
+            assert_eq!(Label::decode(&text, &padding), Some(label));
+            assert_eq!(Label::decode(&text, b"other"), None);
+        }
     }
 
     #[test]
     fn another_text_is_no_label() {
         for text in [&b"hello"[..], &[b'.'; LENGTH]] {
-            assert_eq!(Label::decode(text), None);
+            assert_eq!(Label::decode(text, &[]), None);
         }
     }
 }

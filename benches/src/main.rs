@@ -52,7 +52,7 @@ async fn main() -> ExitCode {
     let options = match Options::read(env::args_os().skip(1)) {
         Ok(Some(options)) => options,
         Ok(None) => {
-            println!("{HELP}");
+            print!("{HELP}");
             return ExitCode::SUCCESS;
         }
         Err(problem) => {

@@ -14,42 +14,7 @@ use crate::{
 };
 
 /// The text of `--help`.
-pub(crate) const HELP: &str = "\
-Measures Seaway's arena against other servers, on loopback.
-
-usage: bench [--over-redis] [--quick] [--rounds N] [--only SERVER,…] [--loads LOAD,…]
-             [--json FILE]
-       bench --topics [--quick] [--rounds N]
-
-Without --over-redis, one process of each server keeps its rooms in memory: the arena,
-an axum server, and a bare tokio-tungstenite one.
-
-  --quick     a look in half a minute instead of figures in seven
-  --rounds N  how often each load is put on each server (default 5, quick 3)
-  --only      arena, bare, axum (default all)
-  --loads     echo-1, echo-16, room-200, rooms-50x10, http, idle, crowd,
-              crowd-sse (default all)
-  --json      also write the figures to a file
-
-With --over-redis, each server runs as two processes with a redis-server of their own,
-and half of every room's members are on either process: the arena, an axum server with
-redis-rs, and Django Channels on uvicorn with either layer of channels_redis.
-
-  --quick     a look in three minutes instead of figures in ten
-  --rounds N  as above (default 2, quick 1)
-  --only      arena, queue (the arena with --layer queue), cluster and
-              queue-cluster (the same with a Cluster of three primaries),
-              axum, pubsub (RedisPubSubChannelLayer), core (RedisChannelLayer)
-              (default all)
-  --loads     rooms-50x10-busy, rooms-10x100-busy, room-1000-busy (many members send),
-              rooms-50x10, rooms-10x100, room-1000 (a few do; default all)
-  --json      as above
-
-With --topics, it measures what a publish to a topic costs Redis and the process, next to a
-plain group send, for one to 64 senders; --quick and --rounds N as without --over-redis.
-
-It ends with an error if a connection failed or a delivery was lost. Over Redis, what the
-arena's peers lose, and where they fail, is only reported.";
+pub(crate) const HELP: &str = include_str!("../help.txt");
 
 /// The options of a run.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@
 use std::{
     io::{Error, ErrorKind, Result},
     net::Ipv4Addr,
+    sync::Arc,
 };
 
 use bytes::{Buf, BytesMut};
@@ -17,7 +18,7 @@ use crate::{
     label::Label,
 };
 
-/// The maximum size of one read, in bytes.
+/// The maximum size of one read beside the padding of a text, in bytes.
 const READ_BYTES: usize = 8 * 1024;
 
 /// An open WebSocket.
@@ -25,6 +26,8 @@ pub(crate) struct Socket {
     stream: TcpStream,
     read: BytesMut,
     queued: Vec<u8>,
+    /// What follows the label in every text.
+    padding: Arc<[u8]>,
 }
 
 impl Socket {
@@ -35,6 +38,7 @@ impl Socket {
             stream,
             read: BytesMut::new(),
             queued: Vec::new(),
+            padding: Arc::default(),
         };
 
         // The key of the RFC's example: servers check its form, and this client need not check the
@@ -64,9 +68,16 @@ impl Socket {
         Ok(socket)
     }
 
+    /// Sends and expects this padding in every text.
+    pub(crate) fn padded(mut self, padding: Arc<[u8]>) -> Self {
+        self.padding = padding;
+        self
+    }
+
     /// Queues a text.
     pub(crate) fn queue(&mut self, label: Label) {
-        frame::write(&mut self.queued, TEXT, &label.encode());
+        let text = [&label.encode()[..], &self.padding];
+        frame::write(&mut self.queued, TEXT, &text);
     }
 
     /// Writes everything queued.
@@ -80,7 +91,7 @@ impl Socket {
 
     /// Waits until bytes have arrived, and reads them.
     pub(crate) async fn fill(&mut self) -> Result<()> {
-        self.read.reserve(READ_BYTES);
+        self.read.reserve(READ_BYTES + self.padding.len());
         match self.stream.read_buf(&mut self.read).await? {
             0 => Err(Error::new(
                 ErrorKind::UnexpectedEof,
@@ -98,11 +109,11 @@ impl Socket {
             };
             let text = match frame.opcode {
                 TEXT => Some(
-                    Label::decode(frame.payload)
+                    Label::decode(frame.payload, &self.padding)
                         .ok_or_else(|| Error::other("a text came back changed"))?,
                 ),
                 PING => {
-                    frame::write(&mut self.queued, PONG, frame.payload);
+                    frame::write(&mut self.queued, PONG, &[frame.payload]);
                     None
                 }
                 PONG => None,

@@ -71,7 +71,9 @@ impl Stream {
         while let Some(end) = self.text.windows(2).position(|two| two == b"\n\n") {
             let event = self.text.split_to(end + 2);
             if let Some(data) = event.strip_prefix(b"data: ") {
-                let label = data.strip_suffix(b"\n\n").and_then(Label::decode);
+                let label = data
+                    .strip_suffix(b"\n\n")
+                    .and_then(|text| Label::decode(text, &[]));
                 let label = label.ok_or_else(|| Error::other("an event came changed"))?;
                 return Ok(Some(label));
             }

@@ -11,8 +11,12 @@ use crate::{
     shell::{Result, cargo, programs, root, run},
 };
 
-/// Runs the benchmark with the flags of the load generator.
+/// Runs the benchmark with the flags of the load generator, whose help needs no build.
 pub(crate) fn run_bench(flags: &[String]) -> Result {
+    if flags.iter().any(|flag| flag == "--help" || flag == "-h") {
+        print!("{}", include_str!("../../benches/help.txt"));
+        return Ok(());
+    }
     build()?;
     let mut bench = Command::new(programs("release")?.join("bench"));
     if flags.iter().any(|flag| flag == "--over-redis") {

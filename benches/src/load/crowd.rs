@@ -1,4 +1,4 @@
-//! The load with one sender and thousands of listeners, by WebSocket or event stream. The next text
+//! The load with one sender and many listeners, by WebSocket or event stream. The next text
 //! is sent when all have received the last.
 
 use std::{
@@ -12,7 +12,7 @@ use super::{OPENERS, REST};
 use crate::{
     course::{Course, Pace},
     figures::{Figure, Sample},
-    label::Label,
+    label::{Label, padding},
     server::Server,
     socket::Socket,
     stream::Stream,
@@ -31,16 +31,24 @@ pub(crate) async fn run(
     pace: Pace,
     listeners: u32,
     transport: Transport,
+    bytes: usize,
 ) -> Result<Sample> {
+    let padding = padding(bytes);
     // One connection of each kind first, so that one-time allocations of the server do not count.
-    drop(open(server.port(0), transport, 1).await?);
+    drop(open(server.port(0), transport, 1, padding.clone()).await?);
     let sender = Socket::open(server.port(0), "/ws/room/crowd").await?;
+    let sender = sender.padded(padding.clone());
     sleep(REST).await;
     let memory_before = server.resident_kib()?;
 
     let mut openers = JoinSet::new();
     for _ in 0..OPENERS {
-        openers.spawn(open(server.port(0), transport, listeners / OPENERS));
+        openers.spawn(open(
+            server.port(0),
+            transport,
+            listeners / OPENERS,
+            padding.clone(),
+        ));
     }
     let course = Course::new();
     let mut clients = JoinSet::new();
@@ -68,12 +76,20 @@ pub(crate) async fn run(
     Ok(sample)
 }
 
-async fn open(port: u16, transport: Transport, count: u32) -> Result<Vec<Listener>> {
+async fn open(
+    port: u16,
+    transport: Transport,
+    count: u32,
+    padding: Arc<[u8]>,
+) -> Result<Vec<Listener>> {
     let mut listeners = Vec::new();
     for _ in 0..count {
         // Servers respond once the client has joined, so it misses nothing from here on.
         listeners.push(match transport {
-            Transport::WebSocket => Listener::Socket(Socket::open(port, "/ws/room/crowd").await?),
+            Transport::WebSocket => {
+                let socket = Socket::open(port, "/ws/room/crowd").await?;
+                Listener::Socket(socket.padded(padding.clone()))
+            }
             Transport::EventStream => {
                 Listener::Stream(Stream::open(port, "/events/room/crowd").await?)
             }

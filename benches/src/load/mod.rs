@@ -11,7 +11,7 @@ mod rooms;
 use std::{io::Result, time::Duration};
 
 use self::crowd::Transport;
-use crate::{course::Pace, figures::Sample, server::Server};
+use crate::{course::Pace, figures::Sample, label::LENGTH, server::Server};
 
 /// The number of connections that are opened concurrently.
 const OPENERS: u32 = 50;
@@ -39,6 +39,7 @@ const ROOMS_50X10: Shape = Shape {
         rooms: 50,
         members: 10,
         senders: 2,
+        bytes: LENGTH,
     },
 };
 
@@ -52,6 +53,7 @@ pub(crate) const OVER_REDIS: [Shape; 6] = [
             rooms: 50,
             members: 10,
             senders: 10,
+            bytes: LENGTH,
         },
     },
     Shape {
@@ -62,6 +64,7 @@ pub(crate) const OVER_REDIS: [Shape; 6] = [
             rooms: 10,
             members: 100,
             senders: 20,
+            bytes: LENGTH,
         },
     },
     Shape {
@@ -72,6 +75,7 @@ pub(crate) const OVER_REDIS: [Shape; 6] = [
             rooms: 1,
             members: 1000,
             senders: 40,
+            bytes: LENGTH,
         },
     },
     ROOMS_50X10,
@@ -83,6 +87,7 @@ pub(crate) const OVER_REDIS: [Shape; 6] = [
             rooms: 10,
             members: 100,
             senders: 4,
+            bytes: LENGTH,
         },
     },
     Shape {
@@ -93,12 +98,13 @@ pub(crate) const OVER_REDIS: [Shape; 6] = [
             rooms: 1,
             members: 1000,
             senders: 8,
+            bytes: LENGTH,
         },
     },
 ];
 
 /// The loads in memory, in the order of the report.
-pub(crate) const IN_MEMORY: [Shape; 8] = [
+pub(crate) const IN_MEMORY: [Shape; 13] = [
     Shape {
         key: "echo-1",
         title: "echo: 32 connections, 1 message in flight on each",
@@ -125,6 +131,59 @@ pub(crate) const IN_MEMORY: [Shape; 8] = [
             rooms: 1,
             members: 200,
             senders: 8,
+            bytes: LENGTH,
+        },
+    },
+    Shape {
+        key: "room-200-4k",
+        title: "one room of 200, 8 of them sending 4 KiB",
+        unit: "delivery",
+        load: Load::Rooms {
+            rooms: 1,
+            members: 200,
+            senders: 8,
+            bytes: 4 * 1024,
+        },
+    },
+    Shape {
+        key: "room-200-64k",
+        title: "one room of 200, 8 of them sending 64 KiB",
+        unit: "delivery",
+        load: Load::Rooms {
+            rooms: 1,
+            members: 200,
+            senders: 8,
+            bytes: 64 * 1024,
+        },
+    },
+    Shape {
+        key: "room-2000",
+        title: "one room of 2,000, one more sending",
+        unit: "delivery",
+        load: Load::Crowd {
+            listeners: 2000,
+            transport: Transport::WebSocket,
+            bytes: LENGTH,
+        },
+    },
+    Shape {
+        key: "room-2000-4k",
+        title: "one room of 2,000, one more sending 4 KiB",
+        unit: "delivery",
+        load: Load::Crowd {
+            listeners: 2000,
+            transport: Transport::WebSocket,
+            bytes: 4 * 1024,
+        },
+    },
+    Shape {
+        key: "room-2000-64k",
+        title: "one room of 2,000, one more sending 64 KiB",
+        unit: "delivery",
+        load: Load::Crowd {
+            listeners: 2000,
+            transport: Transport::WebSocket,
+            bytes: 64 * 1024,
         },
     },
     ROOMS_50X10,
@@ -147,6 +206,7 @@ pub(crate) const IN_MEMORY: [Shape; 8] = [
         load: Load::Crowd {
             listeners: 5000,
             transport: Transport::WebSocket,
+            bytes: LENGTH,
         },
     },
     Shape {
@@ -156,6 +216,7 @@ pub(crate) const IN_MEMORY: [Shape; 8] = [
         load: Load::Crowd {
             listeners: 5000,
             transport: Transport::EventStream,
+            bytes: LENGTH,
         },
     },
 ];
@@ -171,6 +232,7 @@ enum Load {
         rooms: u32,
         members: u32,
         senders: u32,
+        bytes: usize,
     },
     Requests {
         connections: u32,
@@ -181,6 +243,7 @@ enum Load {
     Crowd {
         listeners: u32,
         transport: Transport,
+        bytes: usize,
     },
 }
 
@@ -196,11 +259,13 @@ impl Shape {
                 rooms,
                 members,
                 senders,
+                bytes,
             } => {
                 let size = rooms::Size {
                     rooms,
                     members,
                     senders,
+                    bytes,
                 };
                 rooms::run(server, pace, size).await
             }
@@ -209,7 +274,8 @@ impl Shape {
             Load::Crowd {
                 listeners,
                 transport,
-            } => crowd::run(server, pace, listeners, transport).await,
+                bytes,
+            } => crowd::run(server, pace, listeners, transport, bytes).await,
         }
     }
 }

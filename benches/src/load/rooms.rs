@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::{
     course::{Course, Pace},
     figures::Sample,
-    label::Label,
+    label::{Label, padding},
     server::Server,
     socket::Socket,
 };
@@ -27,16 +27,20 @@ pub(crate) struct Size {
     pub(crate) members: u32,
     /// The number of senders per room.
     pub(crate) senders: u32,
+    /// The length of every text in bytes.
+    pub(crate) bytes: usize,
 }
 
 /// Runs the load.
 pub(crate) async fn run(server: &Server, pace: Pace, size: Size) -> Result<Sample> {
+    let padding = padding(size.bytes);
     let mut sockets = Vec::new();
     for room in 0..size.rooms {
         let path = format!("/ws/room/{room}");
         for member in 0..size.members {
             // Servers respond once the client has joined, so it misses nothing from here on.
-            sockets.push((member, Socket::open(server.port(member), &path).await?));
+            let socket = Socket::open(server.port(member), &path).await?;
+            sockets.push((member, socket.padded(padding.clone())));
         }
     }
     for (member, socket) in &mut sockets {
