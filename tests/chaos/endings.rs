@@ -14,8 +14,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// The settings of the server: silent clients end within 3 s, and slow ones are closed.
-const FLAGS: [&str; 10] = [
+/// The settings of the server: silent clients end within 3 s, slow ones are closed, and topics are
+/// full when they are measured first.
+const FLAGS: [&str; 12] = [
     "--heartbeat",
     "1",
     "--heartbeat-timeout",
@@ -26,6 +27,8 @@ const FLAGS: [&str; 10] = [
     "close",
     "--grace",
     "0.5",
+    "--history",
+    "20",
 ];
 
 /// How many connections are open at once.

@@ -1,6 +1,7 @@
 //! Tests of the framework's guarantees, through its public API.
 
 mod actor;
+mod any_head;
 mod any_path;
 #[cfg(feature = "sessions")]
 mod attacks;
