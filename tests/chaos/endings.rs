@@ -34,9 +34,9 @@ const FLAGS: [&str; 12] = [
 /// How many connections are open at once.
 const AT_ONCE: usize = 128;
 
-/// How much more memory the server may have at the end, in KiB: 100,000 connections that leave
-/// 100 bytes each leave more.
-const MEMORY_KIB: u64 = 8 * 1024;
+/// How much more memory the server may have at the end, in KiB: 100,000 connections that leave 50
+/// bytes each leave more.
+const MEMORY_KIB: u64 = 4 * 1024;
 
 /// The receive buffer of a slow client, in bytes.
 const RECEIVE_BUFFER: u32 = 4096;

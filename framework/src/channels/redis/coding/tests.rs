@@ -115,10 +115,9 @@ proptest! {
             forms.extend(coding.keys.encrypt(&bytes, since_epoch()).unwrap());
             for form in forms {
                 let prefixed = [&[0; RANDOM_PREFIX][..], &form].concat();
-                for entry in [&form, &prefixed] {
-                    coding.decode_entry(entry).map(|entry| read(entry.event));
-                }
-                coding.decode_published(form).map(read);
+                let entries = [&form, &prefixed].map(|entry| coding.decode_entry(entry));
+                let events = entries.into_iter().flatten().map(|entry| entry.event);
+                events.chain(coding.decode_published(form)).for_each(read);
             }
         }
     }
