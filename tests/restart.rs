@@ -1,5 +1,5 @@
-//! Tests of restarts without downtime: the new process serves the socket of the old one, or the same
-//! port.
+//! Tests of restarts without downtime: the new process serves the socket of the old one, or the
+//! same port.
 
 use std::{
     fs,

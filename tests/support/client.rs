@@ -158,8 +158,8 @@ impl Client {
         assert_eq!(self.text().await, text);
     }
 
-    /// Starts the closing handshake with 1000, waits until the connection has ended, and returns the code of
-    /// the server's reply; skips texts before it.
+    /// Starts the closing handshake with 1000, waits until the connection has ended, and returns
+    /// the code of the server's reply; skips texts before it.
     ///
     /// # Panics
     /// If the connection ends without a close frame, or not in time.

@@ -19,7 +19,8 @@ const SENTINEL_PORT: u16 = 26379;
 ///
 /// # Errors
 /// [`ErrorKind::Layer`] if a URL is malformed, uses TLS without the feature, names a file that
-/// cannot be read, or cannot be combined with the others, and if there is none. The message never holds a password.
+/// cannot be read, or cannot be combined with the others, and if there is none. The message never
+/// holds a password.
 pub(crate) fn places<S: AsRef<str>>(urls: &[S], max_value: usize) -> Result<(Hosts, Vec<Place>)> {
     if urls.is_empty() {
         return Err(refused("there is no URL of a Redis"));

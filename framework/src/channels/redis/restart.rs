@@ -7,7 +7,8 @@ use tokio::time::{Instant, timeout};
 
 /// How long a process waits after it has reconnected to another run of Redis before it publishes:
 /// the other processes reconnect at most 200 ms apart, and renew their subscriptions in a few round
-/// trips. One that has not noticed this run before it ends knows that it may have missed something.
+/// trips. One that has not noticed this run before it ends knows that it may have missed something,
+/// unless it was suspended for less than 0.6 s.
 pub(super) const SETTLE: Duration = LONGEST_UNSEEN.saturating_add(Duration::from_millis(50));
 
 /// The timeout of the INFO command that returns the counts.

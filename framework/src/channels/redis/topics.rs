@@ -39,8 +39,8 @@ use tokio::time::Instant;
 /// Finds the epoch of a topic. It begins a new one if there is none, and if Redis was restarted or
 /// replaced since the topic was last used, because then the last events may be lost: unless this is
 /// the same server, and both runs have the append-only file, from which the last events are then
-/// restored. A server that has restored a snapshot may have turned it on since. It also begins a new
-/// one if another program has damaged the offset or the epoch.
+/// restored. A server that has restored a snapshot may have turned it on since. It also begins a
+/// new one if another program has damaged the offset or the epoch.
 const POSITION: &str = "\
 local call, stream, position = redis.call, KEYS[1], KEYS[2]
 local known = call('HMGET', position, 'e', 'r', 't', 'a', 'o')

@@ -253,9 +253,9 @@ return has_more and 1 or 0"
     ))
 });
 
-/// Renews the lease of a process. Returns whether it had one and has groups, how long until the lease of another
-/// one ends (ms), and those whose lease has ended and whose people this process is to remove: no
-/// other process does so within the next seconds.
+/// Renews the lease of a process. Returns whether it had one and has groups, how long until the
+/// lease of another one ends (ms), and those whose lease has ended and whose people this process is
+/// to remove: no other process does so within the next seconds.
 pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "\
