@@ -35,8 +35,8 @@ struct Said {
 
 impl Event for Said {}
 
-/// The text after which a client has seen everything. It is repeated: a client may come back after
-/// it.
+/// The text after which a client has seen everything. It is sent once, so that nothing after it shows
+/// a client that it has missed something.
 const END: &str = "end";
 
 /// What is published, and what anybody has seen at a place.
@@ -48,8 +48,8 @@ struct Truth {
     resumes: AtomicU64,
     cuts: AtomicU64,
     is_over: AtomicBool,
-    /// Whether all clients have seen the end.
-    is_done: AtomicBool,
+    /// The place of the end in each topic.
+    ends: Mutex<HashMap<String, Place>>,
 }
 
 impl Truth {
@@ -60,6 +60,13 @@ impl Truth {
             .entry((topic.to_owned(), place.clone()))
             .or_insert_with(|| text.to_owned());
         assert_eq!(known, text, "{place:?} of {topic} has two events");
+    }
+
+    /// Returns whether the end of a topic is at this place, or before it.
+    fn is_past_the_end(&self, topic: &str, place: &Place) -> bool {
+        let ends = self.ends.lock().unwrap();
+        let end = ends.get(topic);
+        end.is_some_and(|end| end.epoch == place.epoch && end.offset <= place.offset)
     }
 }
 
@@ -131,6 +138,9 @@ async fn follow(topic: String, ports: Vec<u16>, history: usize, truth: Arc<Truth
                         "a gap between {before:?} and {place:?}, but all is remembered"
                     );
                     truth.gaps.fetch_add(1, Ordering::Relaxed);
+                    if truth.is_past_the_end(&topic, place) {
+                        return;
+                    }
                     at = Some(place.clone());
                 }
             }
@@ -142,8 +152,7 @@ async fn follow(topic: String, ports: Vec<u16>, history: usize, truth: Arc<Truth
     }
 }
 
-/// Publishes to a topic until all clients have seen the end, each event again until it is
-/// acknowledged.
+/// Publishes to a topic, and then its end, each event again until it is acknowledged.
 async fn publish(topic: String, channels: Channels, history: usize, truth: Arc<Truth>) {
     let handle = channels.topic::<Said>(&format!("topic.{topic}")).unwrap();
     let handle = handle.history_size(history);
@@ -164,7 +173,8 @@ async fn publish(topic: String, channels: Channels, history: usize, truth: Arc<T
         let place = place(position.offset(), position.epoch());
         truth.note(&topic, &place, &event.text);
         truth.published.fetch_add(1, Ordering::Relaxed);
-        if truth.is_done.load(Ordering::Relaxed) {
+        if is_over {
+            truth.ends.lock().unwrap().insert(topic, place);
             return;
         }
         sleep(Duration::from_millis(5 + fastrand::u64(..20))).await;
@@ -207,6 +217,17 @@ async fn chaos(options: &[&str], history: usize, lasts: Duration) -> u64 {
                 sleep(Duration::from_millis(fastrand::u64(..600))).await;
                 redis.start().await;
             }
+            // Suspended or not, a process must notice what Redis has done meanwhile.
+            3 => {
+                let arena = &mut arenas[fastrand::usize(..2)];
+                arena.freeze();
+                for _ in 0..fastrand::usize(..3) {
+                    redis.stop();
+                    redis.start().await;
+                    sleep(Duration::from_millis(fastrand::u64(300..900))).await;
+                }
+                arena.thaw();
+            }
             _ => {
                 let arena = &mut arenas[fastrand::usize(..2)];
                 arena.kill();
@@ -223,7 +244,6 @@ async fn chaos(options: &[&str], history: usize, lasts: Duration) -> u64 {
     for outcome in join_all(clients).await {
         outcome.expect("complete and in order, or told");
     }
-    truth.is_done.store(true, Ordering::Relaxed);
     for outcome in join_all(publishers).await {
         outcome.expect("each event has one place");
     }
