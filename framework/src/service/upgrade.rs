@@ -85,7 +85,7 @@ async fn respond(
         });
         return rejected(Rejection::from_status(status));
     };
-    response.map(Body::from)
+    response
 }
 
 /// Waits for the stream that hyper releases once the response is written.

@@ -62,7 +62,7 @@ pub struct WebSocketCommunicator {
 
 enum HandshakeState {
     Pending(oneshot::Receiver<HandshakeResponse>),
-    Received(HandshakeResponse),
+    Received(Response<Cow<'static, str>>),
 }
 
 /// A message or a close frame from the server.
@@ -265,7 +265,7 @@ impl WebSocketCommunicator {
     pub(super) async fn reply_at(&mut self, caller: Caller) -> &Response<Cow<'static, str>> {
         if let HandshakeState::Pending(response) = &mut self.response {
             let response = match soon_at(caller, "a response to the handshake", response).await {
-                Ok(response) => response,
+                Ok(response) => with_text(response).await,
                 Err(_) => self.no_response(caller).await,
             };
             explain(caller, response.status(), response.extensions());
@@ -279,7 +279,7 @@ impl WebSocketCommunicator {
 
     /// Returns the 500 that a client gets if the application sends no response, with the
     /// application's error.
-    async fn no_response(&mut self, caller: Caller) -> HandshakeResponse {
+    async fn no_response(&mut self, caller: Caller) -> Response<Cow<'static, str>> {
         let ended = tokio::time::timeout(PATIENCE / 50, self.outcome(caller)).await;
         let why = match ended {
             Ok(Err(error)) => format!("the application sent no response: {error:?}"),
@@ -376,6 +376,19 @@ impl WebSocketCommunicator {
 enum ApplicationState {
     Running(JoinHandle<Result<()>>),
     Ended(Result<()>),
+}
+
+/// The largest body of a rejection, in bytes.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// Reads the body of a rejection.
+async fn with_text(response: HandshakeResponse) -> Response<Cow<'static, str>> {
+    let (head, body) = response.into_parts();
+    let text = match body.to_bytes(MAX_BODY).await {
+        Ok(body) => String::from_utf8_lossy(&body).into_owned(),
+        Err(error) => format!("the body of the response failed: {error:#}"),
+    };
+    Response::from_parts(head, text.into())
 }
 
 /// A transport in memory.

@@ -50,6 +50,10 @@ mod missed;
 mod presence;
 #[cfg(all(feature = "axum", feature = "proxy", unix))]
 mod proxy;
+#[cfg(all(feature = "axum", feature = "proxy", unix))]
+mod proxy_bodies;
+#[cfg(all(feature = "axum", feature = "django", unix))]
+mod proxy_connections;
 mod public_api;
 #[cfg(feature = "sessions")]
 mod rate_limits;

@@ -10,7 +10,7 @@ use axum::{
     Router,
     body::Body as AxumBody,
     extract::Request,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderName, StatusCode, header},
     routing::{any, get, post},
 };
 use futures_util::SinkExt;
@@ -31,11 +31,11 @@ use tokio::{
 use tokio_tungstenite::tungstenite::{Message, protocol::CloseFrame};
 
 /// Starts a server that passes everything to this one.
-async fn before(upstream: SocketAddr) -> Server {
+pub(crate) async fn before(upstream: SocketAddr) -> Server {
     passing_to(proxy(&format!("http://{upstream}"))).await
 }
 
-async fn passing_to(proxy: Proxy) -> Server {
+pub(crate) async fn passing_to(proxy: Proxy) -> Server {
     let app = ProtocolTypeRouter::new()
         .http(proxy.clone())
         .websocket(proxy);
@@ -55,8 +55,36 @@ fn site() -> ProtocolTypeRouter {
             "/same",
             get(async || (StatusCode::NOT_MODIFIED, [(header::ETAG, "\"a\"")])),
         )
-        .route("/page", get(async || "a page"));
+        .route("/page", get(async || "a page"))
+        .route("/film", get(film));
     ProtocolTypeRouter::new().http(from_service(pages))
+}
+
+/// Returns two bytes of six, as a client has asked.
+async fn film(headers: HeaderMap) -> (StatusCode, [(HeaderName, &'static str); 2], &'static str) {
+    assert_eq!(headers[header::RANGE], "bytes=2-3");
+    assert_eq!(headers[header::IF_RANGE], "\"a\"");
+    let range = (header::CONTENT_RANGE, "bytes 2-3/6");
+    (
+        StatusCode::PARTIAL_CONTENT,
+        [range, (header::ETAG, "\"a\"")],
+        "lm",
+    )
+}
+
+/// Starts a server that sends this to each client once the head of a request has arrived, and
+/// closes the connection.
+async fn answering(answer: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_until(&mut stream, "\r\n\r\n").await;
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    address
 }
 
 async fn seen(headers: HeaderMap, request: Request<AxumBody>) -> String {
@@ -73,7 +101,7 @@ async fn seen(headers: HeaderMap, request: Request<AxumBody>) -> String {
     format!("{line}\n{}\n{body}", lines.join("\n"))
 }
 
-async fn ask(server: &Server, request: &str) -> String {
+pub(crate) async fn ask(server: &Server, request: &str) -> String {
     let (head, body) = request.split_once("\n\n").unwrap_or((request, ""));
     let head = head.replace('\n', "\r\n");
     raw(
@@ -158,6 +186,61 @@ async fn a_response_passes_with_its_status_and_headers() {
             .await
             .starts_with("HTTP/1.1 404")
     );
+}
+
+#[tokio::test]
+async fn a_range_is_passed_with_its_206() {
+    let site = Server::start(site()).await;
+    let server = before(site.address).await;
+
+    let request = "GET /film HTTP/1.1\nHost: a\nRange: bytes=2-3\nIf-Range: \"a\"";
+    let part = ask(&server, request).await;
+
+    assert!(part.starts_with("HTTP/1.1 206"), "{part}");
+    assert!(part.contains("content-range: bytes 2-3/6\r\n"), "{part}");
+    assert!(part.contains("content-length: 2\r\n"), "{part}");
+    assert!(part.ends_with("\r\n\r\nlm"), "{part}");
+}
+
+#[tokio::test]
+async fn a_length_beside_an_encoding_is_dropped() {
+    let upstream = answering(
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n\
+         5\r\nhello\r\n0\r\n\r\n",
+    )
+    .await;
+
+    let response = ask(&before(upstream).await, "GET / HTTP/1.1\nHost: a").await;
+
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    assert!(!response.contains("content-length"), "{response}");
+    assert!(response.contains("\r\nhello\r\n"), "{response}");
+}
+
+#[tokio::test]
+async fn a_request_without_a_host_gets_400() {
+    let site = Server::start(site()).await;
+    let server = before(site.address).await;
+    for (request, expected) in [
+        ("GET /seen HTTP/1.0\r\n\r\n", "HTTP/1.0 400"),
+        ("GET /seen HTTP/1.0\r\nHost: a\r\n\r\n", "HTTP/1.0 200"),
+    ] {
+        let response = raw(server.address, request.as_bytes()).await;
+
+        assert!(response.starts_with(expected), "{response}");
+        assert!(!response.contains("host: 127.0.0.1"), "{response}");
+    }
+}
+
+#[tokio::test]
+async fn a_101_to_a_request_that_is_no_handshake_gives_502() {
+    let upstream =
+        answering("HTTP/1.1 101 Switching Protocols\r\nUpgrade: a\r\nConnection: upgrade\r\n\r\n")
+            .await;
+
+    let response = ask(&before(upstream).await, "GET / HTTP/1.1\nHost: a").await;
+
+    assert!(response.starts_with("HTTP/1.1 502"), "{response}");
 }
 
 #[tokio::test]
@@ -272,6 +355,89 @@ async fn a_websocket_that_the_site_rejects_or_ends_is_rejected_or_ended() {
     assert_eq!(next_close(&mut client).await.code, 1001);
     drop(client);
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+}
+
+/// A handshake after whose rejection the connection ends.
+const HANDSHAKE: &str = "GET /python/chat/lobby HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade, close\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+#[tokio::test]
+async fn a_rejected_handshake_has_the_headers_and_the_body_of_the_site() {
+    for (answer, status, passed, body) in [
+        (
+            "HTTP/1.1 403 Forbidden\r\nX-Reason: no\r\nKeep-Alive: timeout=5\r\n\
+             Content-Type: application/json\r\nContent-Length: 8\r\n\r\n{\"a\": 1}",
+            "403",
+            &["x-reason: no", "content-type: application/json"][..],
+            "{\"a\": 1}",
+        ),
+        (
+            "HTTP/1.1 302 Found\r\nLocation: /accounts/login/\r\nSet-Cookie: a=1\r\n\
+             Set-Cookie: b=2\r\nContent-Length: 0\r\n\r\n",
+            "302",
+            &[
+                "location: /accounts/login/",
+                "set-cookie: a=1",
+                "set-cookie: b=2",
+            ],
+            "",
+        ),
+        (
+            "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\n\
+             Transfer-Encoding: chunked\r\n\r\n3\r\nwho\r\n0\r\n\r\n",
+            "401",
+            &["www-authenticate: Basic"],
+            "3\r\nwho\r\n0\r\n\r\n",
+        ),
+    ] {
+        let server = before(answering(answer).await).await;
+
+        let response = raw(server.address, HANDSHAKE.as_bytes()).await;
+
+        let (head, received) = response.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{head}");
+        for line in passed {
+            assert!(head.contains(line), "{head}");
+        }
+        assert!(!head.contains("keep-alive"), "{head}");
+        assert_eq!(received, body);
+    }
+}
+
+#[tokio::test]
+async fn the_body_of_a_rejected_handshake_is_streamed() {
+    const LENGTH: usize = 3_000_000;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = before(listener.local_addr().unwrap()).await;
+    let answering = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_until(&mut stream, "\r\n\r\n").await;
+        let head = format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {LENGTH}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b'x'; LENGTH]).await.unwrap();
+    };
+
+    let (response, ()) = tokio::join!(raw(server.address, HANDSHAKE.as_bytes()), answering);
+
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 403"), "{head}");
+    assert_eq!(body.len(), LENGTH);
+}
+
+#[tokio::test]
+async fn a_response_that_is_none_to_a_handshake_gives_502() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhey",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n",
+    ] {
+        let server = before(answering(answer).await).await;
+
+        let response = raw(server.address, HANDSHAKE.as_bytes()).await;
+
+        assert!(response.starts_with("HTTP/1.1 502"), "{answer} {response}");
+    }
 }
 
 #[tokio::test]

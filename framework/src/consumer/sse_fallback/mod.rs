@@ -192,7 +192,7 @@ async fn respond(exchange: Exchange, response: oneshot::Receiver<HandshakeRespon
     };
     let response = match response.status() {
         StatusCode::SWITCHING_PROTOCOLS => accepted(response, body),
-        _ => response.map(Body::from),
+        _ => response,
     };
     // If the client has left, the stream has lost its reader, and ends the consumer.
     _ = exchange.respond(response).await;

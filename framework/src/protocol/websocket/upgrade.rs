@@ -2,6 +2,7 @@
 
 use super::{
     super::{
+        Body,
         connection_handle::{ConnectionHandle, UpgradedStream},
         response_hooks,
     },
@@ -15,7 +16,7 @@ use crate::{
     scope::{OpensOverHttp, ResponseHook},
 };
 use http::{HeaderMap, Response, StatusCode, header};
-use std::{borrow::Cow, fmt, future::Future, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use tokio::sync::oneshot;
 
 /// A WebSocket handshake that has no response yet.
@@ -49,8 +50,8 @@ pub struct Upgrade {
     open: Open,
 }
 
-/// The response to a handshake: the head of a 101, or a rejection with its text.
-pub(crate) type HandshakeResponse = Response<Cow<'static, str>>;
+/// The response to a handshake: the head of a 101, or a rejection with its body.
+pub(crate) type HandshakeResponse = Response<Body>;
 
 /// A function that waits for what is behind the handshake once the response is sent.
 pub(crate) type Open = Box<dyn FnOnce() -> Opening + Send>;
@@ -187,7 +188,7 @@ impl Upgrade {
             open,
             ..
         } = self;
-        let mut reply = Response::new(Cow::Borrowed(""));
+        let mut reply = Response::new(Body::empty());
         *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *reply.headers_mut() = headers;
         let reply = response_hooks::run(hooks, reply, |rejection| rejection.log(&peer)).await;
@@ -205,9 +206,26 @@ impl Upgrade {
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has disconnected.
     pub async fn reject(self, rejection: impl Into<Rejection>) -> Result<()> {
         let rejection = rejection.into();
+        rejection.log(&self.peer);
+        self.respond(rejection.into_response().map(Body::from))
+            .await
+    }
+
+    /// Rejects the handshake with the response of a server behind.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has disconnected.
+    #[cfg(feature = "proxy")]
+    pub(crate) async fn reject_with(self, response: Response<Body>) -> Result<()> {
+        let rejected = crate::rejection_log::Rejected::Status(response.status());
+        self.peer.log_rejection(Rule::Application, rejected, None);
+        self.respond(response).await
+    }
+
+    /// Sends a response that is not a 101, after the response hooks have run.
+    async fn respond(self, response: Response<Body>) -> Result<()> {
         let log = |rejection: &Rejection| rejection.log(&self.peer);
-        log(&rejection);
-        let reply = response_hooks::run(self.hooks, rejection.into_response(), log).await;
+        let reply = response_hooks::run(self.hooks, response, log).await;
         self.response.send(reply).map_err(|_| Error::closed())
     }
 

@@ -2,7 +2,7 @@
 
 use super::transfer::Transfer;
 use crate::{
-    error::Error,
+    error::{BodyError, Error},
     log_limit::log_limited,
     rejection::Rejection,
     upstream::{Upstream, chain, is_timeout, sources},
@@ -15,36 +15,36 @@ pub(super) enum Failure {
     /// The server has not continued in time.
     Slow,
     Failed(legacy::Error),
+    /// Its response is not one to the request, for this reason.
+    Unexpected(&'static str),
 }
 
 impl Failure {
     /// Returns the response to the client, and logs the reason if the server has failed.
     pub(super) fn rejection(self, upstream: &Upstream<Transfer>) -> Rejection {
-        let error = match &self {
-            Self::Slow => None,
-            Self::Failed(error) => Some(error),
+        let (status, reason, source) = match self {
+            Self::Failed(error) if has_failed_body(&error) => return failed_body(error),
+            Self::Failed(error) => {
+                let (status, reason) = match (is_timeout(&error), error.is_connect()) {
+                    (true, true) => (
+                        StatusCode::GATEWAY_TIMEOUT,
+                        "it has not accepted a connection within 5 s",
+                    ),
+                    (true, false) => (StatusCode::GATEWAY_TIMEOUT, SLOW),
+                    (false, true) => (
+                        StatusCode::BAD_GATEWAY,
+                        "it accepts no connection; check that it runs",
+                    ),
+                    (false, false) => (
+                        StatusCode::BAD_GATEWAY,
+                        "it has closed the connection, or its response is malformed",
+                    ),
+                };
+                (status, reason, chain(&error))
+            }
+            Self::Slow => (StatusCode::GATEWAY_TIMEOUT, SLOW, String::new()),
+            Self::Unexpected(reason) => (StatusCode::BAD_GATEWAY, reason, String::new()),
         };
-        // The body of the request failed: the client has left or stalled.
-        if let Some(source) = error.and_then(failed_body) {
-            return Rejection::from(Error::closed().with_source(source));
-        }
-        let is_slow = error.is_none_or(is_timeout);
-        let (status, reason) = match (is_slow, error.is_some_and(legacy::Error::is_connect)) {
-            (true, false) => (StatusCode::GATEWAY_TIMEOUT, "it has not responded in time"),
-            (true, true) => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "it has not accepted a connection within 5 s",
-            ),
-            (false, true) => (
-                StatusCode::BAD_GATEWAY,
-                "it accepts no connection; check that it runs",
-            ),
-            (false, false) => (
-                StatusCode::BAD_GATEWAY,
-                "it has closed the connection, or its response is malformed",
-            ),
-        };
-        let source = error.map(|error| chain(error)).unwrap_or_default();
         log_limited!(
             warn,
             upstream = ?upstream,
@@ -56,8 +56,20 @@ impl Failure {
     }
 }
 
-/// Returns the text of the error of a request's body.
-fn failed_body(error: &legacy::Error) -> Option<String> {
-    let hyper = sources(error).find_map(|source| source.downcast_ref::<hyper::Error>())?;
-    hyper.is_user().then(|| chain(hyper))
+const SLOW: &str = "it has not responded in time";
+
+/// Returns whether reading the request's body has failed, and not the server.
+fn has_failed_body(error: &legacy::Error) -> bool {
+    let mut hyper = sources(error).filter_map(|source| source.downcast_ref::<hyper::Error>());
+    hyper.any(hyper::Error::is_user)
+}
+
+/// Returns the response to a client whose request has a malformed, incomplete or stalled body.
+fn failed_body(error: legacy::Error) -> Rejection {
+    let error = Error::closed().with_source(error);
+    Rejection::from(match error.body_error() {
+        Some(_) => error,
+        // Another server than Seaway's has read it.
+        None => Error::closed().with_source(BodyError::broken(error)),
+    })
 }

@@ -96,6 +96,10 @@ pub(super) fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
     for name in named {
         headers.remove(&*name);
     }
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        // It says nothing about the body then (RFC 9112, 6.3), which others could believe.
+        headers.remove(header::CONTENT_LENGTH);
+    }
     for name in HOP_BY_HOP {
         headers.remove(name);
     }
@@ -104,7 +108,9 @@ pub(super) fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
 
 /// Returns whether a header tells where a request came from.
 fn is_forwarding(name: &str) -> bool {
-    name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-")
+    // Daphne sets the prefix of all paths from the last of them.
+    let names = ["forwarded", "x-real-ip", "daphne-root-path"];
+    names.contains(&name) || name.starts_with("x-forwarded-")
 }
 
 /// Joins the cookie lines of HTTP/2 (RFC 9113, 8.2.3): a WSGI server would join them with commas.
@@ -150,6 +156,7 @@ mod tests {
             ("x-mine", "1"),
             ("te", "trailers"),
             ("transfer-encoding", "chunked"),
+            ("content-length", "3"),
             ("upgrade", "h2c"),
             ("proxy-authorization", "Basic x"),
             ("range", "bytes=0-1"),
@@ -180,6 +187,7 @@ mod tests {
             ("x-forwarded-port", "443"),
             ("x_forwarded_proto", "https"),
             ("x-real-ip", "10.0.0.1"),
+            ("daphne-root-path", "/app"),
             ("forwarded", "for=10.0.0.1"),
             ("remote_user", "root"),
             ("expect", "100-continue"),
@@ -205,6 +213,7 @@ mod tests {
                 RequestOrigin::OtherProxy
             )),
             [
+                "daphne-root-path: /app",
                 "forwarded: for=10.0.0.1",
                 "host: a.example",
                 "x-forwarded-for: 10.0.0.1, 192.0.2.7",

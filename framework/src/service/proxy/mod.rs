@@ -26,6 +26,7 @@ use crate::{
     upstream::Upstream,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request};
+use hyper::body::Incoming;
 use std::{fmt, mem, net::SocketAddr, sync::Arc, time::Duration};
 use tungstenite::handshake::client::generate_key;
 
@@ -67,16 +68,21 @@ pub fn proxy(upstream: &str) -> Proxy {
 /// and all other headers pass, except the hop-by-hop headers (RFC 9110, 7.6.1), `Expect` (the
 /// client gets its 100 from Seaway), and headers with an underscore in their name, which WSGI
 /// servers confuse with others. `X-Forwarded-For`, `X-Forwarded-Host` and `X-Forwarded-Proto` are
-/// set; those of the client are removed, with `X-Real-IP` and `Forwarded`, unless another proxy is
-/// [in front](Self::behind_proxy).
+/// set; those of the client are removed, with `X-Real-IP`, `Forwarded` and `Daphne-Root-Path`,
+/// unless another proxy is [in front](Self::behind_proxy). A request without `Host` gets 400.
 ///
 /// The client gets 502 if the server does not accept the connection or closes it without a
 /// response, and 504 if it takes more than 5 s to accept, or more than the [response
-/// timeout](Self::response_timeout); the log has the reason. Connections to the server are kept for
-/// 4 s without a request.
+/// timeout](Self::response_timeout); the log has the reason. A client whose request body is
+/// malformed or incomplete gets 400, and one that stops sending it 408.
+///
+/// Connections to the server are kept for 1 s without a request. If the server closes one without a
+/// response, a request without a body whose method is safe, such as GET, is sent once more, on a
+/// new connection; any other gets 502, because the server may have processed it.
 ///
 /// A WebSocket is passed through byte by byte: limits, heartbeat and origin check are those of the
-/// server behind. It ends with either side, at the latest 5 s after it, and is cut at the end of
+/// server behind. A rejected handshake has the status, headers and body of the server's response;
+/// one that it answers with a page (2xx) gets 502. An open WebSocket ends with either side, at the latest 5 s after it, and is cut at the end of
 /// [`drain_timeout`](crate::Serve::drain_timeout) during shutdown.
 #[derive(Clone)]
 #[must_use = "an application does nothing until it is routed or served"]
@@ -90,7 +96,8 @@ impl Proxy {
     /// Sets how long the server may take to continue: to read more of the request, to begin its
     /// response, or to send more of it (default: 60 s).
     ///
-    /// At the bound, the client gets 504, or the response is cut if it has begun.
+    /// At the bound, the client gets 504, or the response is cut if it has begun. The time in which
+    /// the server waits for more of the request does not count.
     ///
     /// ```
     /// use std::time::Duration;
@@ -145,15 +152,19 @@ impl Proxy {
         }
     }
 
-    /// Returns the request for the server; `None` if it cannot be passed on.
+    /// Returns the request for the server.
+    ///
+    /// # Errors
+    /// The response to a client whose request cannot be passed on.
     fn request(
         &self,
         head: &mut request::Parts,
         address: Option<SocketAddr>,
         body: Transfer,
-    ) -> Option<Request<Transfer>> {
+    ) -> Result<Request<Transfer>, Rejection> {
+        let bad = |text: &'static str| Rejection::new(StatusCode::BAD_REQUEST, text);
         if head.method == Method::CONNECT {
-            return None;
+            return Err(bad("this server opens no tunnels"));
         }
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let uri = Uri::builder().scheme("http");
@@ -162,24 +173,74 @@ impl Proxy {
             .path_and_query(path);
         let mut request = Request::new(body);
         *request.method_mut() = head.method.clone();
-        *request.uri_mut() = uri.build().ok()?;
+        *request.uri_mut() = uri
+            .build()
+            .map_err(|_| bad("the path cannot be passed on"))?;
         *request.headers_mut() = headers::for_upstream(head, address, self.origin);
-        Some(request)
+        if !request.headers().contains_key(header::HOST) {
+            return Err(bad("the request has no Host header"));
+        }
+        Ok(request)
     }
 
     /// Waits for the head of the response.
     async fn send(
         &self,
-        request: Option<Request<Transfer>>,
+        request: Request<Transfer>,
         progress: &Progress,
-    ) -> Result<Response<hyper::body::Incoming>, Rejection> {
-        let request = request.ok_or_else(|| Rejection::from_status(StatusCode::BAD_REQUEST))?;
-        let sending = self.upstream.send(request);
-        let response = tokio::select! {
-            response = sending => response.map_err(Failure::Failed),
+    ) -> Result<Response<Incoming>, Failure> {
+        tokio::select! {
+            response = self.upstream.send(request) => response.map_err(Failure::Failed),
             () = progress.stalled(self.response_timeout) => Err(Failure::Slow),
-        };
-        response.map_err(|failure| failure.rejection(&self.upstream))
+        }
+    }
+
+    /// Returns the response for the client.
+    fn response(&self, response: Response<Incoming>) -> Response<Body> {
+        let (head, body) = response.into_parts();
+        let body = Body::new(Transfer::limited(body, self.response_timeout));
+        let mut response = Response::new(body);
+        *response.status_mut() = head.status;
+        *response.headers_mut() = headers::without_hop_by_hop(head.headers);
+        response
+    }
+
+    /// Returns the response of the server to a request that is no handshake.
+    async fn respond(
+        &self,
+        request: Request<Transfer>,
+        progress: &Progress,
+    ) -> Result<Response<Body>, Failure> {
+        let response = self.send(request, progress).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Failure::Unexpected(
+                "it has switched protocols, which the request did not ask for",
+            ));
+        }
+        Ok(self.response(response))
+    }
+
+    /// Returns the response of the server to the handshake of a WebSocket: a 101, or a rejection.
+    async fn handshake(
+        &self,
+        request: Request<Transfer>,
+        progress: &Progress,
+    ) -> Result<Response<Incoming>, Failure> {
+        let response = self.send(request, progress).await?;
+        let upgrade = response.headers().get(header::UPGRADE);
+        let is_websocket =
+            upgrade.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        match response.status() {
+            StatusCode::SWITCHING_PROTOCOLS if !is_websocket => Err(Failure::Unexpected(
+                "it has switched to another protocol than that of WebSockets",
+            )),
+            // Over HTTP/2, the client would take it for an open WebSocket.
+            status if status.is_success() => Err(Failure::Unexpected(
+                "it has responded to the handshake of a WebSocket as to a page; check that it \
+                 serves this path",
+            )),
+            _ => Ok(response),
+        }
     }
 }
 
@@ -188,17 +249,17 @@ impl Application<Http> for Proxy {
         let progress = Progress::new();
         let body = Transfer::watched(exchange.take_body(), progress.clone());
         let address = self.forwarded_for(scope.client, exchange.handle());
-        let request = self.request(&mut scope.head, address, body);
-        let response = match self.send(request, &progress).await {
-            Ok(response) => response,
+        let responding = match self.request(&mut scope.head, address, body) {
+            Ok(request) => self.respond(request, &progress).await,
             Err(rejection) => return Ok(Http::reject(exchange, rejection).await?),
         };
-        let (head, body) = response.into_parts();
-        let body = Body::new(Transfer::limited(body, self.response_timeout));
-        let mut response = Response::new(body);
-        *response.status_mut() = head.status;
-        *response.headers_mut() = headers::without_hop_by_hop(head.headers);
-        Ok(exchange.respond(response).await?)
+        match responding {
+            Ok(response) => Ok(exchange.respond(response).await?),
+            Err(failure) => {
+                let rejection = failure.rejection(&self.upstream);
+                Ok(Http::reject(exchange, rejection).await?)
+            }
+        }
     }
 }
 
@@ -208,28 +269,30 @@ impl Application<WebSocket> for Proxy {
         // The server behind speaks HTTP/1.1; a client of HTTP/2 has sent CONNECT, and no key.
         scope.head.method = Method::GET;
         let address = self.forwarded_for(scope.client, upgrade.handle());
-        let mut request = self.request(&mut scope.head, address, Transfer::empty());
-        if let Some(request) = &mut request {
-            let headers = request.headers_mut();
-            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-            if !headers.contains_key(header::SEC_WEBSOCKET_KEY)
-                && let Ok(key) = HeaderValue::from_str(&generate_key())
-            {
-                headers.insert(header::SEC_WEBSOCKET_KEY, key);
-            }
-        }
-        let response = tokio::select! {
-            response = self.send(request, &progress) => response,
-            () = upgrade.abandoned() => return Ok(()),
-        };
-        let mut response = match response {
-            Ok(response) => response,
+        let mut request = match self.request(&mut scope.head, address, Transfer::default()) {
+            Ok(request) => request,
             Err(rejection) => return Ok(upgrade.reject(rejection).await?),
         };
+        let headers = request.headers_mut();
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        if !headers.contains_key(header::SEC_WEBSOCKET_KEY)
+            && let Ok(key) = HeaderValue::from_str(&generate_key())
+        {
+            headers.insert(header::SEC_WEBSOCKET_KEY, key);
+        }
+        let responding = tokio::select! {
+            responding = self.handshake(request, &progress) => responding,
+            () = upgrade.abandoned() => return Ok(()),
+        };
+        let mut response = match responding {
+            Ok(response) => response,
+            Err(failure) => {
+                return Ok(upgrade.reject(failure.rejection(&self.upstream)).await?);
+            }
+        };
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            let rejection = Rejection::from_status(response.status());
-            return Ok(upgrade.reject(rejection).await?);
+            return Ok(upgrade.reject_with(self.response(response)).await?);
         }
         let upstream = hyper::upgrade::on(&mut response).await?;
         *upgrade.headers_mut() = headers::without_hop_by_hop(mem::take(response.headers_mut()));

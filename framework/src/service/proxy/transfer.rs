@@ -7,11 +7,11 @@ use hyper::body::Incoming;
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep};
 
 /// A body on its way through the proxy.
 pub(super) struct Transfer {
@@ -25,7 +25,7 @@ enum Source {
 }
 
 enum Watch {
-    /// Notes when the server reads from a request.
+    /// Notes whether the server or the client is waited for.
     Progress(Option<Progress>),
     /// Fails a response that does not continue in time.
     Limit {
@@ -35,50 +35,40 @@ enum Watch {
     },
 }
 
-/// When a server has last continued to read a request.
+/// Since when a server is waited for; `None` while its client is, for more of the request.
 #[derive(Clone)]
-pub(super) struct Progress(Arc<Mutex<Instant>>);
+pub(super) struct Progress(Arc<Mutex<Option<Instant>>>);
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
+        Self(Arc::new(Mutex::new(Some(Instant::now()))))
     }
 
     /// Waits until the server has not continued for this time.
     pub(super) async fn stalled(&self, limit: Duration) {
         loop {
-            let due = self.last() + limit;
-            if due <= Instant::now() {
+            let since = *self.since();
+            // If the client is waited for, the server's time has not begun yet.
+            let rest = since.map_or(limit, |since| limit.saturating_sub(since.elapsed()));
+            if rest.is_zero() {
                 return;
             }
-            sleep_until(due).await;
+            sleep(rest).await;
         }
     }
 
-    fn last(&self) -> Instant {
-        *self
-            .0
-            .lock()
-            .expect("no code panics while it holds this lock")
+    /// Notes that the server has read a piece of the request, or waits for the client to send one.
+    fn note(&self, waits_for_client: bool) {
+        *self.since() = (!waits_for_client).then(Instant::now);
     }
 
-    fn note(&self) {
-        *self
-            .0
-            .lock()
-            .expect("no code panics while it holds this lock") = Instant::now();
+    fn since(&self) -> MutexGuard<'_, Option<Instant>> {
+        let lock = self.0.lock();
+        lock.expect("no code panics while it holds this lock")
     }
 }
 
 impl Transfer {
-    /// Returns the body of a request without one.
-    pub(super) fn empty() -> Self {
-        Self {
-            body: Source::Request(Body::empty()),
-            watch: Watch::Progress(None),
-        }
-    }
-
     /// Returns the body of a request, whose reading is noted.
     pub(super) fn watched(body: Body, progress: Progress) -> Self {
         Self {
@@ -92,6 +82,16 @@ impl Transfer {
         Self {
             body: Source::Response(body),
             watch: Watch::Limit { limit, alarm: None },
+        }
+    }
+}
+
+/// The body of a request without one.
+impl Default for Transfer {
+    fn default() -> Self {
+        Self {
+            body: Source::Request(Body::empty()),
+            watch: Watch::Progress(None),
         }
     }
 }
@@ -112,13 +112,12 @@ impl http_body::Body for Transfer {
         match watch {
             Watch::Progress(progress) => {
                 if let Some(progress) = progress {
-                    progress.note();
+                    progress.note(polled.is_pending());
                 }
             }
             Watch::Limit { alarm, .. } if polled.is_ready() => *alarm = None,
             Watch::Limit { limit, alarm } => {
-                let due = Instant::now() + *limit;
-                let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
+                let alarm = alarm.get_or_insert_with(|| Box::pin(sleep(*limit)));
                 if alarm.as_mut().poll(cx).is_ready() {
                     let reason =
                         "the server behind the proxy has not continued its response in time";

@@ -1,0 +1,150 @@
+//! Tests of bodies that pass a proxy slowly, incompletely, or not at all.
+
+use crate::{
+    proxy::{before, passing_to},
+    server::raw,
+    support::{PATIENCE, Server, read_until},
+};
+use seaway::{Serve, proxy, routing::ProtocolTypeRouter};
+use std::{net::SocketAddr, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpSocket, TcpStream},
+    time::timeout,
+};
+
+/// More than all buffers between a client and the server behind: those of the kernel have up to
+/// 10 MB for each of the two connections.
+const LARGE: usize = 256 * 1024 * 1024;
+
+/// What may be under way of it.
+const BUFFERED: usize = 32 * 1024 * 1024;
+
+/// How long a write waits until the other side counts as stalled.
+const STALLED: Duration = Duration::from_millis(500);
+
+/// Starts a server that reads everything, and never answers.
+async fn silent() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move { stream.read_to_end(&mut Vec::new()).await });
+        }
+    });
+    address
+}
+
+async fn configured(
+    upstream: SocketAddr,
+    response_timeout: Duration,
+    configure: impl FnOnce(Serve<ProtocolTypeRouter>) -> Serve<ProtocolTypeRouter>,
+) -> Server {
+    let proxy = proxy(&format!("http://{upstream}")).response_timeout(response_timeout);
+    Server::configured(ProtocolTypeRouter::new().http(proxy), configure).await
+}
+
+/// Writes until nothing is taken for [`STALLED`], and returns how much was, at most [`LARGE`].
+async fn write_until_stalled(stream: &mut TcpStream) -> usize {
+    let (piece, mut written) = (vec![b'x'; 64 * 1024], 0);
+    while written < LARGE {
+        match timeout(STALLED, stream.write(&piece)).await {
+            Ok(count) => written += count.expect("it is connected"),
+            Err(_) => break,
+        }
+    }
+    written
+}
+
+#[tokio::test]
+async fn a_malformed_or_incomplete_upload_gets_400() {
+    let server = before(silent().await).await;
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n";
+
+    let chunk = format!("{head}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n");
+    let response = raw(server.address, chunk.as_bytes()).await;
+    assert!(response.starts_with("HTTP/1.1 400"), "{response}");
+
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    let half = format!("{head}Content-Length: 10\r\n\r\nhello");
+    client.write_all(half.as_bytes()).await.unwrap();
+    client.shutdown().await.unwrap();
+    let response = read_until(&mut client, "\r\n\r\n").await;
+    assert!(response.starts_with("HTTP/1.1 400"), "{response}");
+}
+
+#[tokio::test]
+async fn a_client_that_stalls_gets_408_and_the_server_is_not_blamed() {
+    let stalls = Duration::from_millis(300);
+    for response_timeout in [stalls / 10, stalls, stalls * 10] {
+        let upstream = silent().await;
+        let server = configured(upstream, response_timeout, |server| {
+            server.body_timeout(stalls)
+        })
+        .await;
+
+        let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello";
+        let response = raw(server.address, request.as_bytes()).await;
+
+        assert!(
+            response.starts_with("HTTP/1.1 408"),
+            "{response_timeout:?}: {response}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_an_upload_gives_504() {
+    let limit = Duration::from_millis(100);
+    let server = configured(silent().await, limit, |server| server).await;
+
+    let request =
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
+    let response = raw(server.address, request.as_bytes()).await;
+
+    assert!(response.starts_with("HTTP/1.1 504"), "{response}");
+}
+
+#[tokio::test]
+async fn an_upload_to_a_server_that_reads_nothing_waits_and_gets_504() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let limit = Duration::from_secs(2);
+    let server = passing_to(proxy(&format!("http://{address}")).response_timeout(limit)).await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {LARGE}\r\n\r\n");
+    client.write_all(head.as_bytes()).await.unwrap();
+    let (_stalled, _) = listener.accept().await.unwrap();
+    let written = write_until_stalled(&mut client).await;
+
+    assert!(written < BUFFERED, "{written} bytes");
+    let response = read_until(&mut client, "\r\n\r\n").await;
+    assert!(response.starts_with("HTTP/1.1 504"), "{response}");
+}
+
+#[tokio::test]
+async fn a_response_waits_for_a_client_that_reads_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = before(listener.local_addr().unwrap()).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut client = socket.connect(server.address).await.unwrap();
+
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_until(&mut stream, "\r\n\r\n").await;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let written = write_until_stalled(&mut stream).await;
+
+    assert!(written < BUFFERED, "{written} bytes");
+    drop(stream);
+    let mut received = Vec::new();
+    let reading = timeout(PATIENCE, client.read_to_end(&mut received)).await;
+    // What was written arrives, and then the connection is cut.
+    _ = reading.expect("the connection ends");
+    assert!(received.len() > written, "{} of {written}", received.len());
+}
