@@ -105,8 +105,7 @@ impl AllowedOrigins {
                 "{host:?} is not an entry of ALLOWED_HOSTS, which has no scheme: did you mean \
                  CSRF_TRUSTED_ORIGINS?"
             );
-            let pattern = Pattern::parse(host);
-            pattern.unwrap_or_else(|mistake| {
+            Pattern::of_allowed_host(host).unwrap_or_else(|mistake| {
                 panic!("{host:?} is not an entry of ALLOWED_HOSTS: {mistake}")
             })
         });
@@ -116,8 +115,7 @@ impl AllowedOrigins {
                 "{origin:?} is not an entry of CSRF_TRUSTED_ORIGINS: it starts with a scheme, as \
                  in https://{origin}"
             );
-            let pattern = Pattern::parse(&origin.replacen("://*.", "://.", 1));
-            pattern.unwrap_or_else(|mistake| {
+            Pattern::of_trusted_origin(origin).unwrap_or_else(|mistake| {
                 panic!("{origin:?} is not an entry of CSRF_TRUSTED_ORIGINS: {mistake}")
             })
         });
@@ -387,6 +385,39 @@ impl Pattern {
         })
     }
 
+    /// Parses an entry of Django's `ALLOWED_HOSTS`.
+    fn of_allowed_host(host: &str) -> Result<Self, &'static str> {
+        let pattern = Self::parse(host)?;
+        // Django compares the host without both.
+        if pattern.port.is_some() {
+            return Err("it has no port");
+        }
+        if host.ends_with('.') {
+            return Err("it has no dot at its end");
+        }
+        Ok(pattern)
+    }
+
+    /// Parses an entry of Django's `CSRF_TRUSTED_ORIGINS`.
+    fn of_trusted_origin(origin: &str) -> Result<Self, &'static str> {
+        let (text, subdomains) = match origin.split_once("://*.") {
+            Some((scheme, domain)) => (format!("{scheme}://.{domain}"), true),
+            None => (origin.to_owned(), false),
+        };
+        let pattern = Self::parse(&text)?;
+        // Django compares texts, and browsers send a host in lower case, without a default port.
+        if !subdomains && origin != origin.to_ascii_lowercase() {
+            return Err("browsers send an origin in lower case");
+        }
+        let default = pattern.scheme.as_deref().and_then(default_port);
+        if pattern.port == default
+            && default.is_some_and(|port| text.ends_with(&format!(":{port}")))
+        {
+            return Err("browsers leave out the default port of the scheme");
+        }
+        Ok(pattern)
+    }
+
     fn matches(&self, page: &Site) -> bool {
         let scheme = self.scheme.as_ref().is_none_or(|one| *one == page.scheme);
         let port = match (&self.scheme, self.port) {
@@ -604,7 +635,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_django_would_refuse_is_told_at_once() {
+    fn a_setting_that_django_would_refuse_or_never_match_panics() {
         for (hosts, trusted, expected) in [
             (&["https://a.example"][..], &[][..], "CSRF_TRUSTED_ORIGINS?"),
             (&["*.a.example"], &[], "a leading dot"),
@@ -612,6 +643,21 @@ mod tests {
             (&["a.example"], &["b.example"], "https://b.example"),
             (&["a.example"], &["https://b.example/"], "without a slash"),
             (&["a.example"], &["https://*"], "is not an entry"),
+            (&["a.example:8000"], &[], "has no port"),
+            (&[".a.example:443"], &[], "has no port"),
+            (&["[::1]:8000"], &[], "has no port"),
+            (&["a.example."], &[], "no dot at its end"),
+            (&["a.example"], &["https://B.example"], "in lower case"),
+            (
+                &["a.example"],
+                &["https://b.example:443"],
+                "the default port",
+            ),
+            (
+                &["a.example"],
+                &["https://*.b.example:443"],
+                "the default port",
+            ),
         ] {
             let setting = std::panic::catch_unwind(|| {
                 AllowedOrigins::django(hosts.iter().copied(), trusted.iter().copied())
