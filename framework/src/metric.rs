@@ -296,6 +296,12 @@ impl Bytes {
     }
 }
 
+/// Counts a failed check of the user of an open connection, which is kept or closed.
+#[cfg(feature = "django")]
+pub(crate) fn failed_recheck(outcome: &'static str) {
+    counter!("seaway_failed_rechecks_total", "outcome" => outcome).increment(1);
+}
+
 /// Counts the response to a WebSocket handshake.
 pub(crate) fn handshake(status: http::StatusCode) {
     counter!("seaway_websocket_handshakes_total", "status" => status.as_str().to_owned())

@@ -16,6 +16,7 @@ use crate::{
     error::Result,
     log_limit::log_limited,
     message::Close,
+    metric,
     middleware::auth::{
         disconnect,
         user::{Identify, Somebody},
@@ -42,6 +43,8 @@ use tower_layer::Layer;
 const MODEL_BACKEND: &str = "django.contrib.auth.backends.ModelBackend";
 /// Default interval between two checks of an open connection.
 const RECHECK: Duration = Duration::from_secs(10);
+/// The default of [`DjangoAuth::max_outage`].
+const MAX_OUTAGE: Duration = Duration::from_secs(10 * 60);
 
 /// Middleware that knows the user who is logged in on a Django page, for the extractors
 /// [`User<DjangoUser>`](crate::User) and [`DjangoSession`].
@@ -104,7 +107,8 @@ const RECHECK: Duration = Duration::from_secs(10);
 /// ```
 ///
 /// A connection of nobody stays open. While the database does not respond, open connections keep
-/// their users, with a warning in the log, and new ones get 503.
+/// their users for 10 min ([`max_outage`](Self::max_outage)), with a warning in the log, and new
+/// ones get 503.
 ///
 /// With [`from_view`](Self::from_view), a view of the site says who a client is, and each check is
 /// one request to it.
@@ -116,6 +120,7 @@ struct Config {
     source: Source,
     cookie_name: String,
     recheck: Duration,
+    max_outage: Duration,
 }
 
 impl DjangoAuth {
@@ -142,6 +147,7 @@ impl DjangoAuth {
             source,
             cookie_name: "sessionid".to_owned(),
             recheck: RECHECK,
+            max_outage: MAX_OUTAGE,
         }))
     }
 
@@ -180,6 +186,25 @@ impl DjangoAuth {
     pub fn recheck(self, interval: Duration) -> Self {
         assert!(!interval.is_zero(), "recheck needs a non-zero interval");
         self.set(|config| config.recheck = interval)
+    }
+
+    /// Sets how long open connections keep their users while all checks fail, because the database
+    /// or view does not respond (default: 10 min).
+    ///
+    /// After that they are closed with 1013 (try again later): a log-out may have gone unnoticed.
+    /// With [`Duration::ZERO`] the first check that fails closes them.
+    ///
+    /// ```
+    /// # use seaway::django::DjangoAuth;
+    /// # fn example(auth: DjangoAuth) -> DjangoAuth {
+    /// use std::time::Duration;
+    ///
+    /// auth.max_outage(Duration::from_secs(60))
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn max_outage(self, limit: Duration) -> Self {
+        self.set(|config| config.max_outage = limit)
     }
 
     fn set(mut self, change: impl FnOnce(&mut Config)) -> Self {
@@ -231,7 +256,7 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithDjangoUser<A> {
         let log_in = Arc::new(LogIn {
             client,
             cookie,
-            recheck: Recheck::new(&self.rechecks, self.config.recheck),
+            recheck: Recheck::new(&self.rechecks, self.config.recheck, self.config.max_outage),
             page,
             news: revocations.change_notifier(),
             is_replied: AtomicBool::new(false),
@@ -320,7 +345,19 @@ impl Revocation for LogIn {
         match self.recheck.user(cookie, self.client.user_now()).await {
             Ok(Some(user)) if user.is_unchanged_since(&known) => None,
             Ok(_) => Some(Close::new(Close::UNAUTHORIZED, "log in again")),
+            Err(error) if self.recheck.has_failed_too_long() => {
+                metric::failed_recheck("closed");
+                log_limited!(
+                    warn,
+                    error = %format_args!("{error:#}"),
+                    "could not recheck a user of Django for longer than `max_outage`; the \
+                     connection is closed"
+                );
+                let reason = "the log-in cannot be checked";
+                Some(Close::new(Close::TRY_AGAIN, reason))
+            }
             Err(error) => {
+                metric::failed_recheck("kept");
                 log_limited!(
                     warn,
                     error = %format_args!("{error:#}"),
@@ -357,6 +394,7 @@ impl fmt::Debug for DjangoAuth {
         f.debug_struct("DjangoAuth")
             .field("cookie_name", &self.0.cookie_name)
             .field("recheck", &self.0.recheck)
+            .field("max_outage", &self.0.max_outage)
             .finish_non_exhaustive()
     }
 }
