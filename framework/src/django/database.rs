@@ -1,8 +1,8 @@
 //! Django's tables, as far as they are used: sessions, users, permissions.
 
 use super::{
-    dialect::{Dialect, IdType, flag, text},
-    users::UserTable,
+    dialect::{Dialect, IdType, Parameter, flag, text},
+    users::{ColumnValue, UserTable},
 };
 use crate::error::{Error, ErrorKind, Result};
 use sqlx::{
@@ -50,10 +50,19 @@ struct Inner {
     dialect: Dialect,
     user_id: IdType,
     user_query: String,
-    /// `None` if the user model has no groups and permissions.
-    permission_query: Option<String>,
-    /// `None` if the user model has no groups.
-    group_query: Option<String>,
+    /// The values of its conditions, in their order.
+    conditions: Vec<Parameter>,
+    permission_query: Result<String, NoGrants>,
+    group_query: Result<String, NoGrants>,
+}
+
+/// Why the permissions or groups of a user cannot be read.
+#[derive(Clone)]
+enum NoGrants {
+    /// The user model has none.
+    NoTables,
+    /// Which column of this table is that of the user cannot be told.
+    Ambiguous(String),
 }
 
 /// A row of the user table.
@@ -107,14 +116,33 @@ impl DjangoDatabase {
         })?;
         let columns = columns(&pool, dialect, &users.table).await?;
         let user_id = check_users(dialect, &users, &columns)?;
-        Ok(Self(Arc::new(Inner {
+        let conditions = users
+            .conditions
+            .iter()
+            .filter_map(|(_, value)| parameter(value));
+        let database = Self(Arc::new(Inner {
             user_query: user_query(dialect, &users, user_id)?,
+            conditions: conditions.collect(),
             permission_query: permission_query(&pool, dialect, &users.table, user_id).await?,
             group_query: group_query(&pool, dialect, &users.table, user_id).await?,
             pool,
             dialect,
             user_id,
-        })))
+        }));
+        if !users.conditions.is_empty() {
+            database.check_conditions().await?;
+        }
+        Ok(database)
+    }
+
+    /// Checks that the columns of the conditions have the types of the values.
+    async fn check_conditions(&self) -> Result<()> {
+        let checking = self.user(self.0.user_id.example()).await;
+        checking.map(|_| ()).map_err(|error| {
+            let message = "cannot compare a column of the user table with its value: check that \
+                           each value of UserTable::only_if has the type of its column";
+            Error::new(ErrorKind::Session, message).with_source(error)
+        })
     }
 
     /// Checks that the table of sessions is there.
@@ -182,7 +210,9 @@ impl DjangoDatabase {
         let Some(id) = self.0.user_id.id(id) else {
             return Ok(None);
         };
-        let running = id.bind(sqlx::query(&self.0.user_query));
+        let by_id = id.bind(sqlx::query(&self.0.user_query));
+        let conditions = self.0.conditions.iter();
+        let running = conditions.fold(by_id, |query, value| value.bind(query));
         let row = limited("read", "a user", running.fetch_optional(&self.0.pool)).await?;
         let user = row.map(|row| {
             Ok::<_, SqlError>(UserRow {
@@ -200,9 +230,9 @@ impl DjangoDatabase {
     /// Returns the permissions of a user and of the user's groups, as `app.codename`.
     ///
     /// # Errors
-    /// [`ErrorKind::Missing`] if the user model has none.
+    /// [`ErrorKind::Missing`] if the user model has none, or its tables are not Django's.
     pub(super) async fn permissions(&self, id: &str) -> Result<HashSet<String>> {
-        let query = self.0.permission_query.as_ref().ok_or_else(no_grants)?;
+        let query = self.0.permission_query.as_ref().map_err(NoGrants::error)?;
         let Some(id) = self.0.user_id.id(id) else {
             return Ok(HashSet::new());
         };
@@ -218,9 +248,9 @@ impl DjangoDatabase {
     /// Returns the names of a user's groups.
     ///
     /// # Errors
-    /// [`ErrorKind::Missing`] if the user model has none.
+    /// [`ErrorKind::Missing`] if the user model has none, or its tables are not Django's.
     pub(super) async fn groups(&self, id: &str) -> Result<Vec<String>> {
-        let query = self.0.group_query.as_ref().ok_or_else(no_grants)?;
+        let query = self.0.group_query.as_ref().map_err(NoGrants::error)?;
         let Some(id) = self.0.user_id.id(id) else {
             return Ok(Vec::new());
         };
@@ -283,7 +313,11 @@ fn check_users(
     let required = required
         .into_iter()
         .map(|(setter, column)| (column, format!("name it with UserTable::{setter}")));
-    for (column, remedy) in required.chain(optional) {
+    let conditions = users.conditions.iter().map(|(column, _)| {
+        let remedy = "correct the name in UserTable::only_if".to_owned();
+        (column, remedy)
+    });
+    for (column, remedy) in required.chain(optional).chain(conditions) {
         if !columns.contains_key(column) {
             return Err(no_column(table, column, &remedy));
         }
@@ -313,8 +347,30 @@ fn user_query(dialect: Dialect, users: &UserTable, id: IdType) -> Result<String>
         // NULL is false, as in Python.
         Ok(format!("coalesce({flag}, 0)"))
     };
+    let mut conditions = String::new();
+    // The primary key is the first parameter.
+    let mut number = 1;
+    for (column, value) in &users.conditions {
+        let column = dialect.name(column)?;
+        let mut parameter = || {
+            number += 1;
+            dialect.parameter(number)
+        };
+        let condition = match value {
+            ColumnValue::Null => format!("{column} IS NULL"),
+            ColumnValue::Boolean(_) => format!("{} = {}", dialect.integer(&column), parameter()),
+            ColumnValue::Integer(_) => format!("{column} = {}", parameter()),
+            ColumnValue::Text(_) => format!(
+                "{} = {}",
+                dialect.exact(&dialect.text(&column)),
+                dialect.exact(&parameter())
+            ),
+        };
+        conditions.push_str(" AND ");
+        conditions.push_str(&condition);
+    }
     Ok(format!(
-        "SELECT coalesce({}, ''), {}, {}, {}, {} FROM {} WHERE {} = {}",
+        "SELECT coalesce({}, ''), {}, {}, {}, {} FROM {} WHERE {} = {}{conditions}",
         dialect.text(&dialect.name(&users.name)?),
         dialect.text(&dialect.name(&users.password)?),
         flag(&users.active, "1")?,
@@ -326,23 +382,34 @@ fn user_query(dialect: Dialect, users: &UserTable, id: IdType) -> Result<String>
     ))
 }
 
-/// Returns the query of a user's permissions; `None` if the user model has no tables of them.
+/// Returns the value of a condition as a parameter; `None` if it needs none.
+fn parameter(value: &ColumnValue) -> Option<Parameter> {
+    match value {
+        ColumnValue::Null => None,
+        ColumnValue::Boolean(value) => Some(Parameter::Integer((*value).into())),
+        ColumnValue::Integer(value) => Some(Parameter::Integer(*value)),
+        ColumnValue::Text(value) => Some(Parameter::Text(value.clone())),
+    }
+}
+
+/// Returns the query of a user's permissions, if there is one.
 async fn permission_query(
     pool: &AnyPool,
     dialect: Dialect,
     users: &str,
     id: IdType,
-) -> Result<Option<String>> {
+) -> Result<Result<String, NoGrants>> {
     let (groups, own) = (
         format!("{users}_groups"),
         format!("{users}_user_permissions"),
     );
     let in_groups = user_column(pool, dialect, &groups, "group_id").await?;
     let in_own = user_column(pool, dialect, &own, "permission_id").await?;
-    let (Some(in_groups), Some(in_own)) = (in_groups, in_own) else {
-        return Ok(None);
+    let (in_groups, in_own) = match (in_groups, in_own) {
+        (Ok(in_groups), Ok(in_own)) => (in_groups, in_own),
+        (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
     };
-    Ok(Some(format!(
+    Ok(Ok(format!(
         "SELECT {}, {} FROM auth_permission \
          JOIN django_content_type ON django_content_type.id = auth_permission.content_type_id \
          WHERE auth_permission.id IN (SELECT permission_id FROM {own} WHERE {in_own} = {}) \
@@ -361,18 +428,19 @@ async fn permission_query(
     )))
 }
 
-/// Returns the query of a user's groups; `None` if the user model has no table of them.
+/// Returns the query of a user's groups, if there is one.
 async fn group_query(
     pool: &AnyPool,
     dialect: Dialect,
     users: &str,
     id: IdType,
-) -> Result<Option<String>> {
+) -> Result<Result<String, NoGrants>> {
     let groups = format!("{users}_groups");
-    let Some(in_groups) = user_column(pool, dialect, &groups, "group_id").await? else {
-        return Ok(None);
+    let in_groups = match user_column(pool, dialect, &groups, "group_id").await? {
+        Ok(in_groups) => in_groups,
+        Err(error) => return Ok(Err(error)),
     };
-    Ok(Some(format!(
+    Ok(Ok(format!(
         "SELECT {} FROM auth_group JOIN {groups} ON {groups}.group_id = auth_group.id \
          WHERE {groups}.{} = {}",
         dialect.text("auth_group.name"),
@@ -382,11 +450,20 @@ async fn group_query(
     )))
 }
 
-fn no_grants() -> Error {
-    Error::new(
-        ErrorKind::Missing,
-        "the Django user model has no tables of groups and permissions: add PermissionsMixin to it",
-    )
+impl NoGrants {
+    fn error(&self) -> Error {
+        let message = match self {
+            Self::NoTables => "the Django user model has no tables of groups and permissions: add \
+                 PermissionsMixin to it"
+                .to_owned(),
+            Self::Ambiguous(table) => format!(
+                "the table {table} of Django's database is not one that Django has made, with no \
+                 other column than those of the user and of the group or permission: ask a view \
+                 of the site, with DjangoAuth::from_view"
+            ),
+        };
+        Error::new(ErrorKind::Missing, message)
+    }
 }
 
 /// Returns the column of the user in a table between users and something else. It is named after
@@ -396,9 +473,18 @@ async fn user_column(
     dialect: Dialect,
     table: &str,
     other: &str,
-) -> Result<Option<String>> {
-    let mut names = columns(pool, dialect, table).await?.into_keys();
-    Ok(names.find(|name| name != "id" && name != other))
+) -> Result<Result<String, NoGrants>> {
+    let columns = columns(pool, dialect, table).await?;
+    if columns.is_empty() {
+        return Ok(Err(NoGrants::NoTables));
+    }
+    let is_other = columns.contains_key(other);
+    let names = columns.into_keys();
+    let mut names = names.filter(|name| name != "id" && name != other);
+    Ok(match (names.next(), names.next()) {
+        (Some(name), None) if is_other => Ok(name),
+        _ => Err(NoGrants::Ambiguous(table.to_owned())),
+    })
 }
 
 /// Runs a query for at most [`QUERY_TIMEOUT`].

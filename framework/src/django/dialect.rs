@@ -29,9 +29,9 @@ pub(super) enum IdType {
     Text,
 }
 
-/// A primary key, as a parameter of a query.
+/// A primary key or another value, as a parameter of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Id {
+pub(super) enum Parameter {
     Integer(i64),
     Text(String),
 }
@@ -176,26 +176,34 @@ impl Dialect {
 }
 
 impl IdType {
+    /// Returns a primary key of this type, as Django's session has it.
+    pub(super) fn example(self) -> &'static str {
+        match self {
+            Self::Integer | Self::Text => "0",
+            Self::Uuid | Self::UuidText => "00000000-0000-0000-0000-000000000000",
+        }
+    }
+
     /// Returns the parameter for a primary key, as Django's session has it; `None` if no row can
     /// have it.
-    pub(super) fn id(self, text: &str) -> Option<Id> {
+    pub(super) fn id(self, text: &str) -> Option<Parameter> {
         match self {
-            Self::Integer => text.parse().ok().map(Id::Integer),
-            Self::Text => Some(Id::Text(text.to_owned())),
+            Self::Integer => text.parse().ok().map(Parameter::Integer),
+            Self::Text => Some(Parameter::Text(text.to_owned())),
             Self::Uuid | Self::UuidText => {
                 let digits = text.replace('-', "").to_ascii_lowercase();
                 let is_uuid =
                     digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
                 is_uuid.then(|| match self {
-                    Self::UuidText => Id::Text(digits),
-                    _ => Id::Text(text.to_owned()),
+                    Self::UuidText => Parameter::Text(digits),
+                    _ => Parameter::Text(text.to_owned()),
                 })
             }
         }
     }
 }
 
-impl Id {
+impl Parameter {
     /// Adds the parameter to a query.
     pub(super) fn bind<'q>(
         &'q self,
@@ -291,10 +299,10 @@ mod tests {
             "0199AB54-8de0-7cc1-a4f5-33d8b4ab0123",
             "0199ab548de07cc1a4f533d8b4ab0123",
         );
-        let text = |text: &str| Some(Id::Text(text.to_owned()));
+        let text = |text: &str| Some(Parameter::Text(text.to_owned()));
         for (id, given, expected) in [
-            (IdType::Integer, "42", Some(Id::Integer(42))),
-            (IdType::Integer, "-1", Some(Id::Integer(-1))),
+            (IdType::Integer, "42", Some(Parameter::Integer(42))),
+            (IdType::Integer, "-1", Some(Parameter::Integer(-1))),
             (IdType::Integer, "42x", None),
             (IdType::Integer, "9223372036854775808", None),
             (IdType::Uuid, uuid, text(uuid)),

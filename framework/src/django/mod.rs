@@ -10,7 +10,7 @@
 //! | [`DjangoUser`] | the user: name, staff, superuser, permissions, groups |
 //! | [`DjangoSession`] | the values of the session |
 //! | [`DjangoSessions`] | where Django stores sessions: `SESSION_ENGINE` |
-//! | [`DjangoDatabase`], [`UserTable`] | the database, and the table of the user model |
+//! | [`DjangoDatabase`], [`UserTable`], [`ColumnValue`] | the database, the table of the user model, and which rows of it are users |
 //! | [`SecretKeys`] | `SECRET_KEY` and `SECRET_KEY_FALLBACKS` |
 //! | [`DjangoView`] | instead of the four above, a view of the site that says who a client is |
 
@@ -58,6 +58,6 @@ pub use self::{
     sessions::DjangoSessions,
     signing::SecretKeys,
     user::DjangoUser,
-    users::UserTable,
+    users::{ColumnValue, UserTable},
     view::DjangoView,
 };

@@ -187,8 +187,10 @@ fn row(signed: &str, keys: &SecretKeys) -> Option<SessionData> {
         // No client can write there, so this is a mistake of the operator.
         log_limited!(
             warn,
-            "a Django session is not signed with this secret key: use the SECRET_KEY and \
-             SECRET_KEY_FALLBACKS of the site"
+            "cannot read a Django session: it is not signed with this secret key (use the \
+             SECRET_KEY and SECRET_KEY_FALLBACKS of the site), or the site has another \
+             SESSION_SERIALIZER than JSON or a SessionStore of its own (use \
+             DjangoAuth::from_view)"
         );
     }
     data

@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "the secret key is empty")]
-    fn an_empty_key_is_told_at_once() {
+    fn an_empty_key_panics() {
         _ = SecretKeys::new("key").fallback("");
     }
 }

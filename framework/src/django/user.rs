@@ -86,8 +86,8 @@ impl DjangoUser {
     ///
     /// # Errors
     /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the database or view does not respond,
-    /// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if the user model has no permissions or
-    /// the view states none, [`ErrorKind::SessionGone`](crate::ErrorKind::SessionGone) if the view
+    /// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if the user model has no permissions, its
+    /// tables of them have more columns than Django's, or the view states none, [`ErrorKind::SessionGone`](crate::ErrorKind::SessionGone) if the view
     /// says that the user is no longer logged in.
     pub async fn has_perm(&self, permission: &str) -> Result<bool> {
         if !self.is_active || self.is_superuser {
@@ -148,7 +148,7 @@ impl Grants {
     }
 }
 
-/// The name.
+/// Formats the name.
 impl fmt::Display for DjangoUser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)

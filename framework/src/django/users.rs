@@ -14,6 +14,11 @@
 ///     .superuser(None);
 /// ```
 ///
+/// The user is the row with the primary key, and Seaway does not know which rows the model's
+/// managers leave out. If its `_default_manager`, by which Django's `ModelBackend` finds users, has
+/// a filter, such as that of deleted users, state it with [`only_if`](Self::only_if); if that cannot
+/// be said of the row's own columns, use a [`DjangoView`](super::DjangoView).
+///
 /// Columns that are not set have the names of `django.contrib.auth`. The tables of the user's
 /// groups and permissions are those that Django names after this one, such as
 /// `accounts_member_groups`.
@@ -26,6 +31,20 @@ pub struct UserTable {
     pub(super) active: Option<String>,
     pub(super) staff: Option<String>,
     pub(super) superuser: Option<String>,
+    pub(super) conditions: Vec<(String, ColumnValue)>,
+}
+
+/// The value that a column of the user table must have, for [`UserTable::only_if`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ColumnValue {
+    /// No value.
+    Null,
+    /// A boolean.
+    Boolean(bool),
+    /// An integer.
+    Integer(i64),
+    /// A text, also of a UUID or a date as the database writes it; compared byte by byte.
+    Text(String),
 }
 
 impl UserTable {
@@ -39,6 +58,7 @@ impl UserTable {
             active: Some("is_active".to_owned()),
             staff: Some("is_staff".to_owned()),
             superuser: Some("is_superuser".to_owned()),
+            conditions: Vec::new(),
         }
     }
 
@@ -87,6 +107,59 @@ impl UserTable {
     pub fn superuser<'a>(mut self, column: impl Into<Option<&'a str>>) -> Self {
         self.superuser = column.into().map(str::to_owned);
         self
+    }
+
+    /// Adds a condition: a row whose column has another value is no user, as if it were deleted.
+    ///
+    /// All conditions apply, at the log-in and at each check of an open connection.
+    ///
+    /// ```
+    /// use seaway::django::{ColumnValue, UserTable};
+    ///
+    /// // class Members(BaseUserManager):
+    /// //     def get_queryset(self):
+    /// //         return super().get_queryset().filter(
+    /// //             is_deleted=False, left_at=None, site_id=1, kind="member")
+    /// let members = UserTable::new("accounts_member")
+    ///     .only_if("is_deleted", false)
+    ///     .only_if("left_at", ColumnValue::Null)
+    ///     .only_if("site_id", 1)
+    ///     .only_if("kind", "member");
+    /// ```
+    #[must_use]
+    pub fn only_if(mut self, column: impl Into<String>, value: impl Into<ColumnValue>) -> Self {
+        self.conditions.push((column.into(), value.into()));
+        self
+    }
+}
+
+impl From<bool> for ColumnValue {
+    fn from(value: bool) -> Self {
+        Self::Boolean(value)
+    }
+}
+
+impl From<i64> for ColumnValue {
+    fn from(value: i64) -> Self {
+        Self::Integer(value)
+    }
+}
+
+impl From<i32> for ColumnValue {
+    fn from(value: i32) -> Self {
+        Self::Integer(value.into())
+    }
+}
+
+impl From<&str> for ColumnValue {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl From<String> for ColumnValue {
+    fn from(value: String) -> Self {
+        Self::Text(value)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests of `DjangoAuth` on a SQLite database with Django's tables and values that Django has made.
 
+use crate::{log::Log, metrics::Counters};
 use axum::{Router, extract::Path, routing::get};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use hmac::{Hmac, Mac};
@@ -7,8 +8,8 @@ use seaway::{
     Channels, Close, Context, ErrorKind, Handshake, NoEvent, Rejection, Result, User,
     WebSocketConsumer,
     django::{
-        DjangoAuth, DjangoDatabase, DjangoSession, DjangoSessions, DjangoUser, SecretKeys,
-        UserTable,
+        ColumnValue, DjangoAuth, DjangoDatabase, DjangoSession, DjangoSessions, DjangoUser,
+        SecretKeys, UserTable,
     },
     from_service,
     http::Request,
@@ -230,6 +231,118 @@ async fn a_socket_closes_when_its_user_is_no_longer_the_same_and_one_of_nobody_s
         );
         is_open(&mut nobody).await;
     }
+}
+
+#[tokio::test]
+async fn a_row_that_misses_a_condition_of_the_table_is_no_user() {
+    let site = Site::new().await;
+    for (column, kind) in [
+        ("deleted", "bool NOT NULL DEFAULT 0"),
+        ("left_at", "datetime"),
+        ("site_id", "bigint NOT NULL DEFAULT 9000000000"),
+        ("kind", "varchar(20) NOT NULL DEFAULT 'mem''ber'"),
+    ] {
+        let add = format!("ALTER TABLE auth_user ADD COLUMN {column} {kind}");
+        sqlx::query(&add).execute(&site.pool).await.unwrap();
+    }
+    let users = UserTable::default()
+        .only_if("deleted", false)
+        .only_if("left_at", ColumnValue::Null)
+        .only_if("site_id", 9_000_000_000_i64)
+        .only_if("kind", "mem'ber");
+    let database = DjangoDatabase::connect_with(&site.url(), users)
+        .await
+        .unwrap();
+    let app = site.app_on(&database, |auth| auth).await;
+    let cookie = format!("sessionid={KEY}");
+    for (change, back) in [
+        ("deleted = 1", "deleted = 0"),
+        ("left_at = '2026-01-01 00:00:00'", "left_at = NULL"),
+        ("site_id = 1", "site_id = 9000000000"),
+        ("kind = 'Mem''ber'", "kind = 'mem''ber'"),
+    ] {
+        let (mut alice, name) = who_is(&app, &cookie).await;
+        assert_eq!(name, "alice", "{change}");
+
+        let change = format!("UPDATE auth_user SET {change}");
+        sqlx::query(&change).execute(&site.pool).await.unwrap();
+
+        assert_eq!(alice.receive_close().await.code, Close::UNAUTHORIZED);
+        assert_eq!(who_is(&app, &cookie).await.1, "nobody", "{change}");
+        let back = format!("UPDATE auth_user SET {back}");
+        sqlx::query(&back).execute(&site.pool).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_fails_for_too_long_closes_the_sockets_with_1013() {
+    let counters = Counters::default();
+    let _counting = metrics::set_default_local_recorder(&counters);
+    let counted =
+        |outcome: &str| counters.get(&format!("seaway_failed_rechecks_total outcome={outcome}"));
+    let site = Site::new().await;
+    let keys = || SecretKeys::new(site.secret_key());
+    let keeping = site.app_with(|auth| auth, keys(), None).await;
+    let limited = |auth: DjangoAuth| auth.max_outage(Duration::from_millis(100));
+    let limited = site.app_with(limited, keys(), None).await;
+    let cookie = format!("sessionid={KEY}");
+    let (mut kept, _) = who_is(&keeping, &cookie).await;
+    let (mut closed, _) = who_is(&limited, &cookie).await;
+    let (mut nobody, _) = who_is(&limited, "").await;
+
+    sqlx::query("ALTER TABLE auth_user RENAME TO away")
+        .execute(&site.pool)
+        .await
+        .unwrap();
+
+    assert_eq!(closed.receive_close().await.code, Close::TRY_AGAIN);
+    is_open(&mut kept).await;
+    is_open(&mut nobody).await;
+    assert_eq!(counted("closed"), 1);
+    assert!(counted("kept") > 1);
+}
+
+#[tokio::test]
+async fn a_table_between_users_and_groups_with_more_columns_than_djangos_is_not_guessed_at() {
+    for (table, pages) in [
+        ("auth_user_groups", &["/permissions", "/groups"][..]),
+        ("auth_user_user_permissions", &["/permissions"]),
+    ] {
+        let site = Site::new().await;
+        let add = format!("ALTER TABLE {table} ADD COLUMN granted_by_id integer");
+        sqlx::query(&add).execute(&site.pool).await.unwrap();
+        let client = TestClient::new(&site.app().await);
+        client.set_cookie("sessionid", KEY);
+        let log = Log::listen();
+
+        for page in pages {
+            assert_eq!(client.get(page).await.status(), 500, "{table}");
+        }
+
+        let lines = log.lines(table);
+        assert_eq!(lines.len(), pages.len());
+        assert!(lines[0].contains("DjangoAuth::from_view"), "{lines:?}");
+        assert_eq!(client.get("/me").await.text(), "alice");
+    }
+}
+
+#[tokio::test]
+async fn a_session_of_another_store_or_serializer_is_logged_with_both_causes() {
+    let site = Site::new().await;
+    let app = site.app().await;
+    let log = Log::listen();
+    let stored = site.signed(
+        "accounts.sessions.SessionStore",
+        &log_in(1, &site.hash("alice")),
+    );
+    site.store("ofanother", &stored, "2099-01-01 00:00:00")
+        .await;
+
+    assert_eq!(who_is(&app, "sessionid=ofanother").await.1, "nobody");
+
+    let line = log.line("cannot read a Django session");
+    assert!(line.contains("SECRET_KEY_FALLBACKS"), "{line}");
+    assert!(line.contains("SESSION_SERIALIZER"), "{line}");
 }
 
 #[tokio::test]
@@ -502,7 +615,7 @@ async fn a_custom_user_model_is_read_from_its_table() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_that_of_the_site_is_told_at_start() {
+async fn a_database_that_is_not_that_of_the_site_is_an_error_at_start() {
     let site = Site::new().await;
     sqlx::query("CREATE TABLE odd (id datetime, username text, password text)")
         .execute(&site.pool)
@@ -532,6 +645,10 @@ async fn a_database_that_is_not_that_of_the_site_is_told_at_start() {
             "write .active(None) if the model has none",
         ),
         (odd(), "the column id of odd has the type datetime"),
+        (
+            auth_user().only_if("deleted", false),
+            "no column deleted: correct the name in UserTable::only_if",
+        ),
         (auth_user().id("id\" --"), "no column"),
         (UserTable::new("auth_user\" --"), "no table"),
     ] {

@@ -1,4 +1,5 @@
-"""A user model with a UUID as primary key, in a table with another name."""
+"""A user model with a UUID as primary key, in a table with another name, whose manager leaves out
+users."""
 
 import uuid
 
@@ -6,7 +7,14 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Permis
 from django.db import models
 
 
+BRANCH = 9_000_000_000
+
+
 class Members(BaseUserManager):
+    def get_queryset(self):
+        members = super().get_queryset()
+        return members.filter(deleted=False, left_at=None, branch=BRANCH, kind="member")
+
     def create_user(self, email, password, **fields):
         member = self.model(email=email, **fields)
         member.set_password(password)
@@ -19,6 +27,10 @@ class Member(AbstractBaseUser, PermissionsMixin):
     email = models.EmailField(unique=True)
     is_active = models.BooleanField(default=True, db_column="enabled")
     is_staff = models.BooleanField(default=False, db_column="team")
+    deleted = models.BooleanField(default=False)
+    left_at = models.DateTimeField(null=True)
+    branch = models.BigIntegerField(default=BRANCH)
+    kind = models.CharField(max_length=20, default="member")
 
     objects = Members()
     USERNAME_FIELD = "email"
