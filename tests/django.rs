@@ -6,8 +6,8 @@ use futures_util::{StreamExt, stream};
 use seaway::{
     User,
     django::{
-        DjangoAuth, DjangoDatabase, DjangoSession, DjangoSessions, DjangoUser, DjangoView,
-        SecretKeys,
+        ColumnValue, DjangoAuth, DjangoDatabase, DjangoSession, DjangoSessions, DjangoUser,
+        DjangoView, SecretKeys, UserTable,
     },
     from_service,
     routing::ProtocolTypeRouter,
@@ -15,6 +15,7 @@ use seaway::{
 };
 use seaway_tests::support::{
     Browser, Client, Database, Databases, Django, Page, RawClient, Redis, Server, StartLine,
+    child::Process,
     django::{Pages, SECRET_KEY, Version},
     python::interpreter,
     raw,
@@ -158,6 +159,49 @@ async fn a_log_out_on_a_page_closes_the_sockets_of_its_session_at_once() {
     }
 }
 
+#[tokio::test]
+async fn a_log_out_closes_the_sockets_from_before_the_session_was_saved_again() {
+    let redis = Redis::new().await;
+    for engine in ENGINES {
+        let mut site = site_with(&redis, engine, json!({})).await;
+        let (before, bo) = (site.log_in("ana").await, site.log_in("bo").await);
+        let server = server(&site, &redis, engine, &NEVER).await;
+        let (first, _) = who_is(&server, &before).await;
+        let after = site.call("put", json!([before, "cart", [1]])).await;
+        let after = after.as_str().expect("a session cookie");
+        assert_eq!(after != before, engine == "signed_cookies", "{engine}");
+        let (second, known) = who_is(&server, after).await;
+        assert_eq!(known, "ana", "{engine}");
+        let (mut bos, _) = who_is(&server, &bo).await;
+
+        site.call("log_out", json!([after])).await;
+
+        for socket in [first, second] {
+            let closed = socket.closed().await;
+            assert_eq!(closed, (4401, "logged out".to_owned()), "{engine}");
+        }
+        assert_open(&mut bos).await;
+    }
+}
+
+#[tokio::test]
+async fn a_log_out_succeeds_while_redis_is_down_or_frozen() {
+    type Outage = fn(&mut Redis);
+    let outages: [Outage; 2] = [Redis::stop, |redis| redis.freeze()];
+    for outage in outages {
+        let mut redis = Redis::new().await;
+        let mut site = site_with(&redis, "db", json!({})).await;
+        let cookie = site.log_in("ana").await;
+        assert_eq!(site.call("knows", json!([cookie])).await, "ana");
+
+        outage(&mut redis);
+
+        // It checks that the page redirects.
+        site.call("log_out", json!([cookie])).await;
+        assert_eq!(site.call("knows", json!([cookie])).await, Value::Null);
+    }
+}
+
 async fn what_ends_a_log_in_in_django_closes_the_socket_at_the_next_check(version: Version) {
     let changes = [
         ("change_password", json!(["COOKIE", "a new long one 9"])),
@@ -293,18 +337,7 @@ async fn a_database_that_is_locked_for_longer_keeps_the_users_and_says_so() {
 #[tokio::test]
 async fn a_custom_user_model_with_a_uuid_is_read_from_its_table() {
     let (redis, databases) = (Redis::new().await, Databases::new().await);
-    let mut apps: Vec<_> = [
-        "admin",
-        "auth",
-        "contenttypes",
-        "messages",
-        "sessions",
-        "staticfiles",
-    ]
-    .map(|app| format!("django.contrib.{app}"))
-    .to_vec();
-    apps.extend(["accounts", "chat"].map(str::to_owned));
-    let settings = json!({ "AUTH_USER_MODEL": "accounts.Member", "INSTALLED_APPS": apps });
+    let settings = members();
     let newest = databases.all().map(|on| (Version::Newest, on));
     // Newer versions of Django have a type of its own for a UUID in MariaDB.
     let oldest = (Version::V4_2, Database::MariaDb(&databases.mariadb));
@@ -322,6 +355,57 @@ async fn a_custom_user_model_with_a_uuid_is_read_from_its_table() {
         site.call_with("change", json!(["ana@example.com"]), fields)
             .await;
         assert_eq!(socket.closed().await.0, 4401);
+    }
+}
+
+#[tokio::test]
+async fn a_user_whom_the_manager_of_the_model_leaves_out_is_nobody() {
+    let (redis, databases) = (Redis::new().await, Databases::new().await);
+    let users = UserTable::new("people")
+        .id("key")
+        .name("email")
+        .active("enabled")
+        .staff("team")
+        .only_if("deleted", false)
+        .only_if("left_at", ColumnValue::Null)
+        .only_if("branch", 9_000_000_000_i64)
+        .only_if("kind", "member");
+    for on in databases.all() {
+        let mut site = site_on(Version::Newest, on, &redis, "db", members()).await;
+        let database = DjangoDatabase::connect_with(site.database(), users.clone())
+            .await
+            .unwrap();
+        let sessions = DjangoSessions::database(&database).await.unwrap();
+        let auth = DjangoAuth::new(SecretKeys::new(SECRET_KEY), sessions, &database);
+        let pages = axum::Router::new().route("/", axum::routing::get(name));
+        let app = ProtocolTypeRouter::new()
+            .http(from_service(pages))
+            .with(auth);
+        for (field, value) in [
+            ("deleted", json!(true)),
+            ("left_at", json!("2026-01-01T00:00:00Z")),
+            ("branch", json!(1)),
+            ("kind", json!("guest")),
+        ] {
+            let email = format!("{field}@example.com");
+            let cookie = site.log_in(&email).await;
+            let client = TestClient::new(&app);
+            client.set_cookie("sessionid", &cookie);
+            assert_eq!(client.get("/").await.text(), email, "{on:?}");
+
+            site.call_with("change", json!([email]), json!({ field: value }))
+                .await;
+
+            assert_eq!(site.call("knows", json!([cookie])).await, Value::Null);
+            assert_eq!(client.get("/").await.text(), "nobody", "{on:?} {field}");
+        }
+        let wrong = users.clone().only_if("email", 1);
+        let connecting = DjangoDatabase::connect_with(site.database(), wrong).await;
+        // SQLite and MariaDB compare values of different types.
+        if let Database::Postgres(_) = on {
+            let error = connecting.unwrap_err().to_string();
+            assert!(error.contains("UserTable::only_if"), "{error}");
+        }
     }
 }
 
@@ -425,20 +509,20 @@ async fn the_example_serves_the_rooms_of_a_site_that_it_starts() {
     let mut members = [rust, python];
     for (number, text) in ["from Rust", "from Python"].into_iter().enumerate() {
         members[number].send_json(&json!({ "text": text })).await;
-        hear(&mut members, "root", text).await;
+        assert_receive(&mut members, "root", text).await;
     }
     let announced = site.call("announce", json!([root, "lobby", "from a view"]));
     assert_eq!(announced.await, 302);
-    hear(&mut members, "root", "from a view").await;
+    assert_receive(&mut members, "root", "from a view").await;
     site.call("command", json!(["announce", "lobby", "from a command"]))
         .await;
-    hear(&mut members, "announcement", "from a command").await;
+    assert_receive(&mut members, "announcement", "from a command").await;
     let added = site.call(
         "announce_in_admin",
         json!([root, "lobby", "from the admin"]),
     );
     assert_eq!(added.await, 302);
-    hear(&mut members, "announcement", "from the admin").await;
+    assert_receive(&mut members, "announcement", "from the admin").await;
 
     // What the guide says about the differences.
     for (path, status) in [("/ws/chat/lobby", 401), ("/python/chat/lobby", 403)] {
@@ -481,6 +565,46 @@ async fn the_pages_of_the_example_open_sockets_that_know_their_user() {
     tab.goto(&home).await;
     tab.click("form button").await;
     page_shows(&page, "output", "closed with 4401").await;
+}
+
+#[tokio::test]
+async fn the_example_passes_its_fallback_keys_to_the_site_that_it_starts() {
+    let redis = Redis::new().await;
+    let mut site = site_with(&redis, "db", json!({})).await;
+    let cookie = site.log_in("ana").await;
+    let cookie = format!("Cookie: sessionid={cookie}");
+    let rotated = ["--secret-key", "the next key of the site"];
+    for (fallback, user) in [
+        (
+            &[
+                "--secret-key-fallback",
+                "older",
+                "--secret-key-fallback",
+                SECRET_KEY,
+            ][..],
+            "ana",
+        ),
+        (&[], "nobody"),
+    ] {
+        let beside = beside_with(&site, &redis, &[&rotated, fallback].concat()).await;
+
+        let page = raw::ask(beside.port(), "GET /", &[&cookie], "").await;
+
+        assert!(page.contains(&format!("The page knows: {user}")), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn the_example_refuses_a_fallback_key_that_its_site_would_take_for_two() {
+    let mut command = program("beside-django");
+    command.args(["--port", "0", "--secret-key-fallback", "a,b"]);
+    let mut refused = Process::start("beside-django", &mut command, "it is not built");
+
+    let status = refused.ended(DEADLINE).await;
+
+    assert!(!status.success());
+    let errors = refused.errors();
+    assert!(errors.contains("a fallback key has a comma"), "{errors}");
 }
 
 #[tokio::test]
@@ -564,8 +688,9 @@ async fn a_gigabyte_passes_in_each_direction_within_32_mib_of_memory() {
     let flags = [&flags[..], &["--secret-key", SECRET_KEY]].concat();
     let mut server = Server::example_with("beside-django", &flags).await;
     let before = server.resident_mib();
-    let connect = async || TcpStream::connect(("127.0.0.1", server.port())).await;
-    let (mut down, mut up) = (connect().await.unwrap(), connect().await.unwrap());
+    let port = server.port();
+    let connect = async || TcpStream::connect(("127.0.0.1", port)).await;
+    let mut down = connect().await.unwrap();
 
     let ask = b"GET /down HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     down.write_all(ask).await.unwrap();
@@ -584,17 +709,24 @@ async fn a_gigabyte_passes_in_each_direction_within_32_mib_of_memory() {
     assert!(received > PIECE.len() * PIECES, "{received}");
 
     let length = PIECE.len() * PIECES;
-    let ask = format!("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
-    up.write_all(ask.as_bytes()).await.unwrap();
-    for piece in 0..PIECES {
-        up.write_all(PIECE).await.unwrap();
-        if piece % 1024 == 0 {
-            peak = peak.max(server.resident_mib());
+    let whole = (format!("Content-Length: {length}"), PIECE.to_vec(), "");
+    let chunk = [b"10000\r\n", PIECE, b"\r\n"].concat();
+    let chunked = ("Transfer-Encoding: chunked".to_owned(), chunk, "0\r\n\r\n");
+    for (framing, piece, end) in [whole, chunked] {
+        let mut up = connect().await.unwrap();
+        let ask = format!("POST /up HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
+        up.write_all(ask.as_bytes()).await.unwrap();
+        for number in 0..PIECES {
+            up.write_all(&piece).await.unwrap();
+            if number % 1024 == 0 {
+                peak = peak.max(server.resident_mib());
+            }
         }
+        up.write_all(end.as_bytes()).await.unwrap();
+        let count = up.read(&mut buffer).await.unwrap();
+        let response = String::from_utf8_lossy(&buffer[..count]);
+        assert!(response.ends_with(&length.to_string()), "{response}");
     }
-    let count = up.read(&mut buffer).await.unwrap();
-    let response = String::from_utf8_lossy(&buffer[..count]);
-    assert!(response.ends_with(&length.to_string()), "{response}");
     assert!(
         peak < before + 32,
         "{before} MiB before, {peak} MiB meanwhile"
@@ -818,11 +950,11 @@ fn the_guide_shows_the_code_of_the_example() {
 }
 
 /// Checks that all members of a room receive this message next.
-async fn hear(members: &mut [Client], author: &str, text: &str) {
+async fn assert_receive(members: &mut [Client], author: &str, text: &str) {
     for member in members {
-        let heard = member.json("chat.message").await;
+        let received = member.json("chat.message").await;
         let expected = json!({ "type": "chat.message", "author": author, "text": text });
-        assert_eq!(heard, expected);
+        assert_eq!(received, expected);
     }
 }
 
@@ -833,11 +965,37 @@ async fn page_shows(page: &Page, selector: &str, text: &str) {
 
 /// Starts the example with the site in its folder, on the database of this site.
 async fn beside(site: &Django, redis: &Redis) -> StartLine {
+    beside_with(site, redis, &["--secret-key", SECRET_KEY]).await
+}
+
+/// Starts the example with these flags for its keys.
+async fn beside_with(site: &Django, redis: &Redis, keys: &[&str]) -> StartLine {
     let mut command = program("beside-django");
     command.args(["--port", "0", "--redis", &redis.url()]);
-    command.args(["--database", site.database(), "--secret-key", SECRET_KEY]);
+    command.args(["--database", site.database()]).args(keys);
     command.arg("--python").arg(interpreter());
     StartLine::of("beside-django", &mut command).await
+}
+
+/// Returns the settings of a site whose user model is that of `tests/python/accounts`.
+fn members() -> Value {
+    let mut apps: Vec<_> = [
+        "admin",
+        "auth",
+        "contenttypes",
+        "messages",
+        "sessions",
+        "staticfiles",
+    ]
+    .map(|app| format!("django.contrib.{app}"))
+    .to_vec();
+    apps.extend(["accounts", "chat"].map(str::to_owned));
+    json!({ "AUTH_USER_MODEL": "accounts.Member", "INSTALLED_APPS": apps })
+}
+
+/// Returns the name of the user.
+async fn name(user: Option<User<DjangoUser>>) -> String {
+    user.map_or("nobody".to_owned(), |user| user.name.clone())
 }
 
 /// Returns which permissions the user has.
@@ -914,8 +1072,8 @@ async fn server(site: &Django, redis: &Redis, engine: &str, flags: &[&str]) -> S
     Server::example_with("beside-django", &flags).await
 }
 
-/// Starts the server without a channel layer, unless the engine needs Redis: it hears of no
-/// log-out.
+/// Starts the server without a channel layer, unless the engine needs Redis: no log-out is announced
+/// to it.
 async fn alone(site: &Django, redis: &Redis, engine: &str, flags: &[&str]) -> Server {
     let database = ["--database", site.database(), "--session-engine", engine];
     let url = redis.url();
@@ -926,7 +1084,7 @@ async fn alone(site: &Django, redis: &Redis, engine: &str, flags: &[&str]) -> Se
     Server::example_with("beside-django", &flags).await
 }
 
-/// Starts the server that asks the view of these pages, and hears of no log-out.
+/// Starts the server that asks the view of these pages; no log-out is announced to it.
 async fn asking(pages: &Pages, flags: &[&str]) -> Server {
     let url = pages.url();
     let view = ["--django", &url, "--user-view", "/seaway/user/"];

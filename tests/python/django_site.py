@@ -148,10 +148,11 @@ def expire(cookie, seconds):
 
 
 def put(cookie, key, value):
-    """Stores a value in a session."""
+    """Stores a value in a session; returns its cookie."""
     changed = session(cookie)
     changed[key] = value
     changed.save()
+    return changed.session_key
 
 
 def value(cookie, key):

@@ -81,7 +81,7 @@ pub struct Options {
     recheck: Duration,
     pub secret_key: String,
     user_view: Option<String>,
-    fallbacks: Vec<String>,
+    pub fallbacks: Vec<String>,
     users: UserTable,
 }
 

@@ -35,6 +35,12 @@ impl Site {
         let file = options.database.strip_prefix("sqlite:").ok_or_else(|| {
             mistake("the site in site/ has an SQLite database: name another site with --django")
         })?;
+        if options.fallbacks.iter().any(|key| key.contains(',')) {
+            let message = "a fallback key has a comma, which separates them in \
+                           SECRET_KEY_FALLBACKS: name another site with --django";
+            return Err(mistake(message).into());
+        }
+        let fallbacks = options.fallbacks.join(",");
         // Django runs in another folder.
         let file = std::path::absolute(file)?;
         let python = match &options.python {
@@ -46,6 +52,7 @@ impl Site {
             command.arg("-B").args(arguments).kill_on_drop(true);
             command.current_dir(Path::new(HOME).join("site"));
             command.env("SECRET_KEY", &options.secret_key);
+            command.env("SECRET_KEY_FALLBACKS", &fallbacks);
             command.env("DATABASE_FILE", &file);
             command.env("SESSION_ENGINE", &options.engine);
             command.env_remove("REDIS_URL");

@@ -1,5 +1,6 @@
 """Closes the WebSockets of a session at once when its user logs out."""
 
+import asyncio
 import hashlib
 import logging
 
@@ -11,14 +12,18 @@ from django.dispatch import receiver
 
 
 @receiver(user_logged_out)
-def close_sockets(request, **_):
+def close_sockets(request, user, **_):
     cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
     # The name of a group is not secret, as the cookie is.
-    group = "seaway.session." + hashlib.sha256(cookie.encode()).hexdigest()[:32]
+    groups = ["seaway.session." + hashlib.sha256(cookie.encode()).hexdigest()[:32]]
+    if user and settings.SESSION_ENGINE.endswith("signed_cookies"):
+        # Sockets may have been opened with cookies from before the session was last saved.
+        groups.append(f"seaway.user.{user.pk}")
+    event = {"type": "seaway.disconnect", "code": 4401, "reason": "logged out"}
     try:
         if layer := get_channel_layer():
-            event = {"type": "seaway.disconnect", "code": 4401, "reason": "logged out"}
-            async_to_sync(layer.group_send)(group, event)
-    except OSError:
-        # The next re-check closes them.
+            for group in groups:
+                async_to_sync(asyncio.wait_for)(layer.group_send(group, event), timeout=2)
+    except Exception:
+        # The log-out goes on; what it ends is closed by the next re-check.
         logging.getLogger(__name__).exception("cannot close the sockets of a session")
