@@ -10,9 +10,10 @@
 //! | [`DjangoUser`] | the user: name, staff, superuser, permissions, groups |
 //! | [`DjangoSession`] | the values of the session |
 //! | [`DjangoSessions`] | where Django stores sessions: `SESSION_ENGINE` |
-//! | [`DjangoDatabase`], [`UserTable`], [`ColumnValue`] | the database, the table of the user model, and which rows of it are users |
+//! | [`DjangoDatabase`] | the database |
+//! | [`UserTable`], [`ColumnValue`] | the table of the user model, and which rows of it are users |
 //! | [`SecretKeys`] | `SECRET_KEY` and `SECRET_KEY_FALLBACKS` |
-//! | [`DjangoView`] | instead of the four above, a view of the site that says who a client is |
+//! | [`DjangoView`] | instead of tables and keys, a view of the site that says who a client is |
 
 // | file | contains |
 // | --- | --- |

@@ -87,8 +87,9 @@ impl DjangoUser {
     /// # Errors
     /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the database or view does not respond,
     /// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if the user model has no permissions, its
-    /// tables of them have more columns than Django's, or the view states none, [`ErrorKind::SessionGone`](crate::ErrorKind::SessionGone) if the view
-    /// says that the user is no longer logged in.
+    /// tables of them have more columns than Django's, or the view states none,
+    /// [`ErrorKind::SessionGone`](crate::ErrorKind::SessionGone) if the view says that the user is
+    /// no longer logged in.
     pub async fn has_perm(&self, permission: &str) -> Result<bool> {
         if !self.is_active || self.is_superuser {
             return Ok(self.is_active);

@@ -16,8 +16,8 @@
 ///
 /// The user is the row with the primary key, and Seaway does not know which rows the model's
 /// managers leave out. If its `_default_manager`, by which Django's `ModelBackend` finds users, has
-/// a filter, such as that of deleted users, state it with [`only_if`](Self::only_if); if that cannot
-/// be said of the row's own columns, use a [`DjangoView`](super::DjangoView).
+/// a filter, such as that of deleted users, state it with [`only_if`](Self::only_if); if that is
+/// not possible, use a [`DjangoView`](super::DjangoView).
 ///
 /// Columns that are not set have the names of `django.contrib.auth`. The tables of the user's
 /// groups and permissions are those that Django names after this one, such as

@@ -82,8 +82,9 @@ pub fn proxy(upstream: &str) -> Proxy {
 ///
 /// A WebSocket is passed through byte by byte: limits, heartbeat and origin check are those of the
 /// server behind. A rejected handshake has the status, headers and body of the server's response;
-/// one that it answers with a page (2xx) gets 502. An open WebSocket ends with either side, at the latest 5 s after it, and is cut at the end of
-/// [`drain_timeout`](crate::Serve::drain_timeout) during shutdown.
+/// one that it answers with a page (2xx) gets 502. An open WebSocket ends with either side, at the
+/// latest 5 s after it, and is cut at the end of [`drain_timeout`](crate::Serve::drain_timeout)
+/// during shutdown.
 #[derive(Clone)]
 #[must_use = "an application does nothing until it is routed or served"]
 pub struct Proxy {
