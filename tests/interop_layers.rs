@@ -62,7 +62,8 @@ const PAIRS: [Pair; 7] = [
     Pair {
         is_json: true,
         keys: &["secret"],
-        prefix: "shop.eu",
+        prefix: "myapp:",
+        has_two_hosts: true,
         ..PLAIN
     },
     Pair {
@@ -189,7 +190,7 @@ async fn exchange(pair: Pair) {
     room.add(other.name()).await.unwrap();
     membership(&mut python, &mut mailbox, &mut other, &room, &theirs).await;
     drop(other);
-    directly(&mut python, &channels, &mut mailbox, &theirs).await;
+    directly(&mut python, &channels).await;
     a_thousand_each_way(&mut python, &mut mailbox, &room).await;
     if pair.is_queue {
         jobs(&mut python, &channels).await;
@@ -240,14 +241,30 @@ async fn membership(
     );
 }
 
-async fn directly(python: &mut Python, channels: &Channels, mailbox: &mut Mailbox, theirs: &str) {
-    let theirs = ChannelName::new(theirs).unwrap();
-    channels.send(&theirs, &said(1)).await.unwrap();
-    assert_eq!(python.next().await["message"], message(1));
-
-    let name = mailbox.name().as_str();
-    python.tell(&json!({ "do": "send", "channel": name, "message": message(2) }));
-    assert_eq!(number(&receive(mailbox).await), 2);
+/// Sends to channels of either side, to each twice: a doubled event would take the place of the
+/// second.
+async fn directly(python: &mut Python, channels: &Channels) {
+    /// So many that each of two hosts has some.
+    const CHANNELS: u32 = 16;
+    let (mut here, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..CHANNELS {
+        here.push(channels.open().await.unwrap());
+        python.tell(&json!({ "do": "open" }));
+        let opened = text(&python.next().await["opened"]);
+        theirs.push(ChannelName::new(opened).unwrap());
+    }
+    for number in [0, CHANNELS] {
+        for (number, channel) in (number..).zip(&theirs) {
+            channels.send(channel, &said(number)).await.unwrap();
+            let expected = json!({ "channel": channel, "message": message(number) });
+            assert_eq!(python.next().await, expected);
+        }
+        for (number, mailbox) in (number..).zip(&mut here) {
+            let name = mailbox.name().as_str();
+            python.tell(&json!({ "do": "send", "channel": name, "message": message(number) }));
+            assert_eq!(self::number(&receive(mailbox).await), number);
+        }
+    }
 }
 
 /// Both send at the same time; each has what both have sent, once, in order.

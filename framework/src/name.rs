@@ -13,6 +13,9 @@ const LONGEST: usize = 99;
 /// of the same: the grammar of Django Channels, so that both sides can address each other. A name
 /// without `!` is that of a worker queue. Deserializing a name checks it.
 ///
+/// The name of a consumer over Redis pub/sub, in Python or here, begins with a prefix, `specific.`
+/// and 32 hexadecimal digits. The prefix may have other printable ASCII characters, such as `:`.
+///
 /// ```
 /// use seaway::ChannelName;
 ///
@@ -45,7 +48,8 @@ impl ChannelName {
     pub fn new(name: impl Into<Arc<str>>) -> Result<Self> {
         let name = name.into();
         let (process, consumer) = name.split_once('!').unwrap_or((&name, ""));
-        let valid = !process.is_empty() && is_clean(process) && is_clean(consumer);
+        let is_process = is_clean(process) || is_process_over_pubsub(process);
+        let valid = !process.is_empty() && is_process && is_clean(consumer);
         if valid && name.len() <= LONGEST {
             return Ok(Self(name));
         }
@@ -134,6 +138,24 @@ impl fmt::Display for GroupName {
 fn is_clean(name: &str) -> bool {
     name.bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+/// Returns whether this is the name of a process or consumer over Redis pub/sub, which begins with
+/// the prefix of a layer.
+fn is_process_over_pubsub(process: &str) -> bool {
+    let Some((prefix, id)) = process.rsplit_once("specific.") else {
+        return false;
+    };
+    let is_hex = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    is_layer_prefix(prefix) && id.len() == 32 && id.bytes().all(is_hex)
+}
+
+/// Returns whether the names of a Redis layer can begin so: printable ASCII characters without those
+/// that have a meaning in names, patterns and hash tags.
+pub(crate) fn is_layer_prefix(prefix: &str) -> bool {
+    prefix
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && !br"!*?[]{}\".contains(&byte))
 }
 
 /// Returns the error for an invalid name, which may come from a client: it is escaped and

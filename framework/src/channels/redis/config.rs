@@ -120,7 +120,9 @@ impl RedisConfig {
 
     /// Sets the prefix of every name on the wire (default: `asgi`, as in channels_redis).
     ///
-    /// 1 to 30 ASCII letters, digits, hyphens, underscores or periods.
+    /// 1 to 30 printable ASCII characters, as in `shop` or `shop:`, other than spaces and
+    /// `! * ? [ ] { } \`. Others are refused at the start, with
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name).
     ///
     /// Programs with the same prefix on one Redis receive each other's events, over pub/sub
     /// whichever database number they use. A Django process needs the same prefix:

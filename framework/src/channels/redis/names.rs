@@ -3,7 +3,7 @@
 use super::config::Wire;
 use crate::{
     error::{Error, ErrorKind, Result},
-    name::{ChannelName, GroupName},
+    name::{ChannelName, GroupName, is_layer_prefix},
     redis_link::Hosts,
 };
 use sha2::{Digest, Sha256};
@@ -33,11 +33,12 @@ const LONGEST_PREFIX: usize = 30;
 impl Names {
     pub(super) fn fresh(wire: Wire, hosts: Hosts, prefix: &str) -> Result<Self> {
         let fits = (1..=LONGEST_PREFIX).contains(&prefix.len());
-        if !fits || GroupName::new(prefix).is_err() {
+        if !fits || !is_layer_prefix(prefix) {
             return Err(Error::new(
                 ErrorKind::Name,
                 format!(
-                    "{prefix:?} is not a valid prefix for names in Redis: use 1 to {LONGEST_PREFIX} ASCII letters, digits, hyphens, underscores or periods"
+                    "{prefix:?} is not a valid prefix for names in Redis: use 1 to {LONGEST_PREFIX} printable ASCII \
+                     characters other than spaces and ! * ? [ ] {{ }} \\"
                 ),
             ));
         }
@@ -337,6 +338,33 @@ mod tests {
         let own = channel(&format!("{}!7", names.process));
         assert_eq!(names.queue_of(&own), names.own_queue());
         assert!(names.is_own(&own) && is_of_seaway(&own) && !is_proxy(&own));
+    }
+
+    #[test]
+    fn a_prefix_may_have_what_is_not_special_in_names_and_patterns() {
+        let fresh = |wire, prefix: &str| Names::fresh(wire, Hosts::independent(1), prefix);
+        let long = "p".repeat(30);
+        for wire in [Wire::PubSub, Wire::Queue] {
+            for prefix in ["asgi", "myapp:", "my/app@1", "a:b:$c", &long] {
+                let names = fresh(wire, prefix).expect(prefix);
+
+                let own = channel(&format!("{}!ffffffffffffffff", names.process));
+                assert!(names.is_own(&own) && is_of_seaway(&own), "{own}");
+            }
+            for prefix in ["", "a b", "a!", "a*", "a?", "[a]", "{a}", "a\\", "ü", "a\n"] {
+                let error = fresh(wire, prefix).err().expect(prefix);
+                assert_eq!(error.kind(), ErrorKind::Name, "{prefix}");
+            }
+            assert!(fresh(wire, &"p".repeat(31)).is_err());
+        }
+        let names = fresh(Wire::PubSub, "myapp:").unwrap();
+        let room = GroupName::new("room").unwrap();
+        assert_eq!(names.of_group(&room), "myapp:__group__room");
+        let of_python = channel("myapp:specific.1d8a13234762400e9410c6ca76b0da94");
+        assert!(is_python_consumer(&of_python));
+        let names = fresh(Wire::Queue, "myapp:").unwrap();
+        assert_eq!(names.of_group(&room), "myapp::group:room");
+        assert_eq!(names.queue_of(&channel("jobs")), "myapp:jobs");
     }
 
     #[test]
