@@ -1,6 +1,6 @@
 //! The bytes of an event on the wire: serializer, encryption, and the entries of queues.
 
-use super::{capacity::Capacities, fernet};
+use super::{capacity::Capacities, fernet, python_json::PythonJson};
 use crate::{
     channels::{
         Envelope, JOB_EXPIRY,
@@ -35,6 +35,9 @@ pub enum Serializer {
     /// `"json"`.
     ///
     /// Events with bytes in them cannot be sent, and numbers that are not finite become `null`.
+    /// Python sends those as `NaN`, `Infinity` and `-Infinity`: they are received as numbers. A
+    /// lone surrogate in a string of Python is received as U+FFFD, and an integer beyond 64 bits as
+    /// a floating-point number.
     Json,
 }
 
@@ -366,12 +369,12 @@ fn to_json(event: &[u8]) -> Result<Vec<u8>> {
 }
 
 fn from_json(json: &[u8]) -> Result<Bytes, &'static str> {
-    let value: Value = serde_json::from_slice(json).map_err(|_| "it is not JSON")?;
-    if !value.is_object() {
+    let event = PythonJson::parse(json).ok_or("it is not JSON")?;
+    if !event.is_object() {
         return Err("it is not a JSON object");
     }
     let event =
-        rmp_serde::to_vec_named(&value).map_err(|_| "it cannot be encoded as MessagePack")?;
+        rmp_serde::to_vec_named(&event).map_err(|_| "it cannot be encoded as MessagePack")?;
     Ok(event.into())
 }
 

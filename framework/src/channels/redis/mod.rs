@@ -135,7 +135,7 @@
 //! | `layer.rs`, `host.rs`, `connecting.rs` | the layer: what both formats have in common; one Redis of it, and what that is made from |
 //! | `config.rs` | its configuration |
 //! | `names.rs` | names and keys on the wire, and the hosts that they belong to |
-//! | `coding.rs`, `fernet.rs` | the bytes of an event; encryption |
+//! | `coding.rs`, `python_json.rs`, `fernet.rs` | the bytes of an event; what Python writes that is not standard JSON; encryption |
 //! | `publisher.rs` | sending, which waits for Redis and sends an event again only by rule 2 |
 //! | `subscriptions.rs` | the groups that this process receives from |
 //! | `readiness.rs`, `pending_gap.rs` | whether it receives; the gap that its consumers are still to be notified of |
@@ -171,6 +171,7 @@ mod presence;
 mod publish;
 mod publisher;
 mod pubsub;
+mod python_json;
 mod queue;
 mod queue_sender;
 mod readiness;

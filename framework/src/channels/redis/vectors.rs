@@ -19,6 +19,8 @@ use std::{collections::HashMap, fmt, time::Duration};
 struct Vectors {
     msgpack: Vec<Packed>,
     json: Vec<Text>,
+    /// What Python sends and JSON does not have.
+    json_of_python: Vec<Text>,
     encryption: Encryption,
     hash: Vec<Hashed>,
     channels: Vec<Named>,
@@ -104,6 +106,26 @@ fn json_is_that_of_python() {
     }
     let bytes = Envelope::from_bytes(&b"\x81\xa1b\xc4\x01x"[..]);
     assert!(coding.encode_published(&bytes).is_err());
+}
+
+#[test]
+fn what_only_python_writes_in_json_is_read() {
+    let coding = Coding {
+        serializer: Serializer::Json,
+        ..Coding::default()
+    };
+    for Text {
+        name,
+        message,
+        text,
+    } in vectors().json_of_python
+    {
+        let event = rmp_serde::to_vec_named(&message).unwrap();
+
+        let received = coding.decode_published(text.into());
+
+        assert_eq!(received, Some(event.into()), "{name}");
+    }
 }
 
 #[test]
@@ -243,10 +265,11 @@ fn value(json: &str) -> Value {
     serde_json::from_str(json).expect("JSON")
 }
 
-/// A value of Python whose maps keep their order. In the vectors, `$bytes_hex` stands for bytes and
-/// `$tuple` for a tuple.
+/// A value of Python whose maps keep their order. In the vectors, `$bytes_hex` stands for bytes,
+/// `$tuple` for a tuple and `$float` for a number that is not finite.
 enum Python {
     Scalar(Value),
+    Float(f64),
     Bytes(Vec<u8>),
     List(Vec<Python>),
     Map(Vec<(String, Python)>),
@@ -256,6 +279,7 @@ impl Serialize for Python {
     fn serialize<S: Serialization>(&self, to: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Scalar(value) => value.serialize(to),
+            Self::Float(number) => to.serialize_f64(*number),
             Self::Bytes(bytes) => to.serialize_bytes(bytes),
             Self::List(values) => values.serialize(to),
             Self::Map(entries) => {
@@ -319,6 +343,10 @@ impl<'de> Deserialize<'de> for Python {
                         ("$bytes_hex", Python::Scalar(hex)) => {
                             let hex = hex.as_str().unwrap_or_default().as_bytes();
                             return Ok(Python::Bytes(HEXLOWER.decode(hex).expect("hexadecimal")));
+                        }
+                        ("$float", Python::Scalar(number)) => {
+                            let number = number.as_str().unwrap_or_default();
+                            return Ok(Python::Float(number.parse().expect("a number")));
                         }
                         ("$tuple", list) => return Ok(list),
                         (_, value) => entries.push((key, value)),
