@@ -1,8 +1,11 @@
 //! Tests of workers in processes of their own, over Redis and with Python.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
-use seaway::{ChannelName, Channels, ErrorKind};
+use seaway::{ChannelName, Channels, ErrorKind, channels::redis::RedisConfig};
 use seaway_tests::support::{
     Browser, Python, Redis, Server,
     child::Process,
@@ -143,6 +146,47 @@ async fn a_worker_runs_jobs_again_after_redis_was_restarted() {
 
     worker.has_begun(2).await;
     assert_eq!(worker.begun(), [1, 2]);
+}
+
+#[tokio::test]
+async fn jobs_on_one_host_are_taken_while_another_one_is_frozen() {
+    const LIMIT: Duration = Duration::from_secs(1);
+    let (frozen, working) = (Redis::new().await, Redis::new().await);
+    let config = RedisConfig::new(frozen.url()).host(working.url());
+    let both = Channels::redis(config).await.unwrap();
+    let sender = Channels::redis(working.url()).await.unwrap();
+    let take = async || {
+        let start = Instant::now();
+        let job = both.layer().receive(&jobs(), DEADLINE).await.unwrap();
+        assert!(start.elapsed() < LIMIT, "{:?}", start.elapsed());
+        let job = job.expect("a job").decode::<CountJob>().unwrap();
+        let CountJob::Count { number } = *job else {
+            panic!("another job: {job:?}");
+        };
+        number
+    };
+    send(&sender, &CountJob::Count { number: 0 }).await;
+    assert_eq!(take().await, 0);
+
+    frozen.freeze();
+    for number in 1..4 {
+        send(&sender, &CountJob::Count { number }).await;
+    }
+    for number in 1..4 {
+        assert_eq!(take().await, number);
+    }
+    for number in 4..8 {
+        let (taken, ()) = tokio::join!(take(), async {
+            working.until_waited_for().await;
+            send(&sender, &CountJob::Count { number }).await;
+        });
+        assert_eq!(taken, number);
+    }
+
+    frozen.thaw();
+    let other = Channels::redis(frozen.url()).await.unwrap();
+    send(&other, &CountJob::Count { number: 8 }).await;
+    assert_eq!(take().await, 8);
 }
 
 #[tokio::test]

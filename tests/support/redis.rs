@@ -181,6 +181,20 @@ impl Redis {
         format!("redis://{login}127.0.0.1:{port}")
     }
 
+    /// Waits until a client waits for a job.
+    pub async fn until_waited_for(&self) {
+        wait::until(
+            "a client that waits for a job",
+            wait::DEADLINE,
+            async || {
+                let clients = self.ask(&["INFO", "clients"]).await?;
+                let is_waiting = !clients.contains("blocked_clients:0\r");
+                is_waiting.then_some(())
+            },
+        )
+        .await;
+    }
+
     /// Waits until this many connections subscribe to a Redis channel.
     pub async fn until_subscribed(&self, channel: &str, connections: usize) {
         let what = format!("{connections} subscriptions to {channel}");

@@ -7,6 +7,7 @@ use super::{
     group_send::group_send,
     host::Host,
     member_counts::MemberCounts,
+    named::LATE,
     names::{Names, Proxies, is_python_consumer},
     presence::{RedisPresence, Times},
     publish,
@@ -23,7 +24,7 @@ use crate::{
     redis_link::places,
 };
 use async_trait::async_trait;
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use std::{
     fmt,
     sync::{
@@ -146,14 +147,11 @@ impl RedisChannelLayer {
 
     /// Returns which hosts are to be asked for a job, and how long each may take.
     async fn turns(&self, channel: &ChannelName) -> Vec<(&Host, Duration)> {
-        let mut oldest: Vec<_> = Vec::new();
-        for host in self.hosts_of_jobs(channel) {
-            if let Some(score) = host.named.oldest(channel).await {
-                oldest.push((score, host));
-            }
-        }
-        oldest.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-        match oldest.first() {
+        let hosts = self.hosts_of_jobs(channel);
+        let asking = hosts.iter().map(|host| host.named.oldest(channel));
+        let oldest = join_all(asking).await.into_iter().zip(hosts);
+        let oldest = oldest.filter_map(|(score, host)| Some((score?, host)));
+        match oldest.min_by(|(one, _), (other, _)| one.total_cmp(other)) {
             Some((_, host)) => vec![(host, Duration::ZERO)],
             None => self
                 .hosts_of_jobs(channel)
@@ -212,17 +210,17 @@ impl ChannelLayer for RedisChannelLayer {
     }
 
     /// With several hosts, the one with the oldest job is asked, and each in turn if none has one.
-    /// A host that is unavailable does not keep jobs of the others waiting; its error is returned
-    /// if no other host has a job.
+    /// A host that is unavailable, or does not respond, does not keep jobs of the others waiting; its
+    /// error is returned if no other host has a job.
     async fn receive(&self, channel: &ChannelName, wait: Duration) -> Result<Option<Envelope>> {
         if let [host] = self.hosts_of_jobs(channel) {
-            return host.named.receive(channel, wait).await;
+            return host.named.receive(channel, wait, LATE).await;
         }
         let start = Instant::now();
         loop {
             let mut failed = None;
             for (host, wait) in self.turns(channel).await {
-                match host.named.receive(channel, wait).await {
+                match host.named.receive(channel, wait, TURN).await {
                     Ok(Some(job)) => return Ok(Some(job)),
                     Ok(None) => {}
                     Err(error) => failed = Some(error),

@@ -14,16 +14,23 @@ use crate::{
     name::ChannelName,
     redis_link::{Fault, Link, LinkSettings, NoInbox, Place, Up},
 };
-use futures_util::future::BoxFuture;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, MaybeDone, maybe_done},
+};
 use redis::{RedisResult, Value};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 use tokio::{
     sync::Mutex,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
-/// How much longer than its timeout the reply to BZPOPMIN is waited for.
-const LATE: Duration = Duration::from_secs(2);
+/// How much longer than its timeout the reply to BZPOPMIN is waited for, if there is no other host.
+pub(super) const LATE: Duration = Duration::from_secs(2);
+
+/// How long a host is waited for that is asked for its oldest job. One that does not respond in time
+/// costs this once: until it does, its jobs and the command under way are left alone.
+const ANSWER: Duration = Duration::from_millis(100);
 
 /// The shortest timeout of BZPOPMIN.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
@@ -40,9 +47,11 @@ pub(super) struct NamedChannels {
 
 struct Receiver {
     link: Link,
-    /// The command under way, and the number of its connection: that of a call that was dropped is
+    /// The BZPOPMIN under way, and the number of its connection: that of a call that was dropped is
     /// finished by the next one.
-    under_way: Option<(u64, BoxFuture<'static, RedisResult<Value>>)>,
+    popping: Option<(u64, MaybeDone<BoxFuture<'static, RedisResult<Value>>>)>,
+    /// The question under way for the time of the oldest job.
+    looking: Option<BoxFuture<'static, Option<f64>>>,
 }
 
 impl NamedChannels {
@@ -56,8 +65,8 @@ impl NamedChannels {
         }
     }
 
-    /// Takes the oldest job of a named channel; waits for one about as long as `wait`, and returns
-    /// `None` if none came.
+    /// Takes the oldest job of a named channel; waits for one about as long as `wait`, for a reply
+    /// that is late as much longer as `late`, and returns `None` if none came.
     ///
     /// A job is taken by one process. Jobs that have waited longer than their expiry are counted,
     /// logged and skipped, and so are those that cannot be decoded. `$inflight` of channels_redis
@@ -74,6 +83,7 @@ impl NamedChannels {
         &self,
         channel: &ChannelName,
         wait: Duration,
+        late: Duration,
     ) -> Result<Option<Envelope>> {
         if !channel.is_worker_queue() {
             let message =
@@ -86,7 +96,7 @@ impl NamedChannels {
         let start = Instant::now();
         loop {
             let left = wait.saturating_sub(start.elapsed());
-            let Some((entry, score)) = receiver.pop(&queue, left).await? else {
+            let Some((entry, score)) = receiver.pop(&queue, left, late).await? else {
                 return Ok(None);
             };
             if let Some(job) = self.open(channel, &entry, score) {
@@ -98,24 +108,13 @@ impl NamedChannels {
         }
     }
 
-    /// Returns the time of the oldest job of a named channel as a score, if Redis is available and
-    /// there is one. The command under way comes first, if there is one.
+    /// Returns the time of the oldest job of a named channel as a score, if Redis responds and there
+    /// is one. The job of a call that was dropped comes first.
     pub(super) async fn oldest(&self, channel: &ChannelName) -> Option<f64> {
         let receiver = self.receiver(channel).await.ok()?;
-        let receiver = receiver.lock().await;
-        if receiver.under_way.is_some() {
-            return Some(0.0);
-        }
-        let mut connection = receiver.link.current().ok()?.connection;
-        let mut oldest = redis::cmd("ZRANGE");
-        oldest
-            .arg(self.names.queue_of(channel))
-            .arg(0)
-            .arg(0)
-            .arg("WITHSCORES");
-        let asking = oldest.query_async::<Vec<(Vec<u8>, f64)>>(&mut connection);
-        let answer = timeout_at(Instant::now() + LATE, asking).await.ok()?.ok()?;
-        answer.first().map(|(_, score)| *score)
+        // Another call is taking a job there.
+        let mut receiver = receiver.try_lock().ok()?;
+        receiver.oldest(self.names.queue_of(channel)).await
     }
 
     fn open(&self, channel: &ChannelName, entry: &[u8], score: f64) -> Option<Envelope> {
@@ -141,7 +140,8 @@ impl NamedChannels {
         };
         let receiver = Arc::new(Mutex::new(Receiver {
             link: Link::open(&self.place, settings).await?,
-            under_way: None,
+            popping: None,
+            looking: None,
         }));
         receivers.insert(channel.clone(), receiver.clone());
         Ok(receiver)
@@ -149,28 +149,65 @@ impl NamedChannels {
 }
 
 impl Receiver {
-    async fn pop(&mut self, queue: &str, wait: Duration) -> Result<Option<(Vec<u8>, f64)>> {
-        let (generation, under_way) = match &mut self.under_way {
-            Some(under_way) => under_way,
+    /// Returns the time of the oldest job, if Redis has responded in time.
+    async fn oldest(&mut self, queue: String) -> Option<f64> {
+        if let Some((_, popping)) = &mut self.popping {
+            return popping.now_or_never().map(|()| 0.0);
+        }
+        let (looking, wait) = match &mut self.looking {
+            Some(looking) => (looking, Duration::ZERO),
+            None => {
+                let mut connection = self.link.current().ok()?.connection;
+                let looking = async move {
+                    let mut oldest = redis::cmd("ZRANGE");
+                    oldest.arg(queue).arg(0).arg(0).arg("WITHSCORES");
+                    let oldest = oldest.query_async::<Vec<(Vec<u8>, f64)>>(&mut connection);
+                    oldest.await.ok()?.first().map(|(_, score)| *score)
+                };
+                (self.looking.insert(Box::pin(looking)), ANSWER)
+            }
+        };
+        let oldest = timeout(wait, looking).await.ok()?;
+        self.looking = None;
+        oldest
+    }
+
+    async fn pop(
+        &mut self,
+        queue: &str,
+        wait: Duration,
+        late: Duration,
+    ) -> Result<Option<(Vec<u8>, f64)>> {
+        let deadline = Instant::now() + wait + late;
+        let (generation, popping) = match &mut self.popping {
+            Some(popping) => popping,
             None => {
                 let Up {
                     mut connection,
                     generation,
                     ..
                 } = self.link.current()?;
+                // A job that a host takes from its queue later, nobody may be there to do.
+                if let Some(looking) = &mut self.looking {
+                    if timeout_at(deadline, looking).await.is_ok() {
+                        self.looking = None;
+                    }
+                    return Ok(None);
+                }
                 let mut pop = redis::cmd("BZPOPMIN");
                 // 0 would wait without a limit.
                 pop.arg(queue).arg(wait.max(SHORTEST_WAIT).as_secs_f64());
-                let popping = async move { pop.query_async(&mut connection).await };
-                self.under_way.insert((generation, Box::pin(popping)))
+                let popping = async move { pop.query_async(&mut connection).await }.boxed();
+                self.popping.insert((generation, maybe_done(popping)))
             }
         };
-        let late = Instant::now() + wait + LATE;
-        let Ok(popped) = timeout_at(late, under_way).await else {
+        if timeout_at(deadline, &mut *popping).await.is_err() {
             return Ok(None);
-        };
+        }
+        let popped = Pin::new(popping).take_output();
+        let popped = popped.expect("its output is taken once");
         let generation = *generation;
-        self.under_way = None;
+        self.popping = None;
         let error = match popped.and_then(popped_entry) {
             Ok(popped) => return Ok(popped),
             Err(error) => error,
