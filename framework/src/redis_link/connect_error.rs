@@ -125,8 +125,13 @@ impl ConnectError {
 
     pub(super) fn io(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Self::new(
+            io::ErrorKind::ConnectionRefused => Self::new(
                 "connection refused; start Redis there, or correct the address",
+                Cause::NothingListens,
+            ),
+            // Of a Unix socket: a host name that is not found is another kind of error.
+            io::ErrorKind::NotFound => Self::new(
+                "there is no such socket; start Redis with `unixsocket`, or correct the path",
                 Cause::NothingListens,
             ),
             io::ErrorKind::PermissionDenied => Self::new(
