@@ -287,6 +287,33 @@ async fn a_deployment_that_is_not_what_the_url_says_is_refused_with_the_reason()
 }
 
 #[tokio::test]
+async fn one_server_that_is_named_twice_is_refused() {
+    let redis = Redis::new().await;
+    let (one, other) = (redis.url(), format!("redis://127.0.0.1:{}", redis.port()));
+    let again = other.replace("127.0.0.1", "localhost");
+    let database = format!("{other}/1");
+    let queue = |url: &str| RedisConfig::new(url).queue();
+    for (config, is_refused) in [
+        (RedisConfig::new(&one).host(&one), true),
+        (RedisConfig::new(&other).host(&again), true),
+        // Events to one channel would arrive twice: pub/sub has no databases.
+        (RedisConfig::new(&one).host(&database), true),
+        (queue(&one).host(&again), true),
+        (queue(&one).host(&database), false),
+    ] {
+        match Channels::redis(config.clone()).await {
+            Ok(_) => assert!(!is_refused, "{config:?}"),
+            Err(error) => {
+                assert!(is_refused, "{error:?}");
+                assert_eq!(error.kind(), ErrorKind::Layer);
+                let reason = error.to_string();
+                assert!(reason.contains("name each server once"), "{reason}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn sessions_outlive_the_primary_that_sentinels_replace() {
     let mut sentinels = Sentinels::new().await;
     let store = RedisStore::connect(&sentinels.url()).await.unwrap();

@@ -130,6 +130,11 @@ impl Address {
         }
     }
 
+    /// Returns the number of the database.
+    pub(super) fn database(&self) -> i64 {
+        self.login.db()
+    }
+
     /// Connects once and authenticates.
     pub(super) async fn dial(&self, inbox: Arc<dyn Inbox>) -> Result<Dialed, ConnectError> {
         match &self.route {

@@ -39,6 +39,11 @@ impl Up {
         self.run_id.is_some() && self.run_id == other.run_id
     }
 
+    /// Returns the number of the database that is used.
+    pub(crate) fn database(&self) -> i64 {
+        self.address.database()
+    }
+
     /// Returns whether this server has the address of the previous one.
     pub(crate) fn is_at_the_place_of(&self, loss: &Loss) -> bool {
         *self.address.shown() == loss.address

@@ -72,9 +72,10 @@ impl RedisConfig {
     /// Adds another, independent Redis server: names are shared among all of them, as
     /// channels_redis does with its list of `hosts`.
     ///
-    /// All programs need the same servers in the same order. Use it if one server cannot carry the
-    /// load; while one of them is down, its groups and channels are. A worker asks all of them for
-    /// jobs in turn. Each may be a primary that Sentinels know, but none a Cluster.
+    /// All programs need the same servers in the same order, each once: one that is named twice is
+    /// refused at the start. Use it if one server cannot carry the load; while one of them is down,
+    /// its groups and channels are. A worker takes the jobs of all of them, the oldest first. Each
+    /// may be a primary that Sentinels know, but none a Cluster.
     ///
     /// ```
     /// use seaway::channels::redis::RedisConfig;

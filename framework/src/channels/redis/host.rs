@@ -27,7 +27,7 @@ pub(super) struct Host {
     pub(super) publisher: Arc<Publisher>,
     pub(super) queues: QueueSender,
     pub(super) named: NamedChannels,
-    place: Place,
+    pub(super) place: Place,
     silence: Duration,
     /// They end with the layer.
     _tasks: JoinSet<()>,
@@ -118,6 +118,17 @@ impl Host {
             place: self.place.clone(),
             silence: self.silence,
         }
+    }
+
+    /// Returns whether both are certainly one server, and with queues one database of it: pub/sub
+    /// has no databases.
+    pub(super) fn is_one_with(&self, other: &Self, wire: Wire) -> bool {
+        let links = [&self.publisher.link, &other.publisher.link];
+        let [Ok(one), Ok(other)] = links.map(|link| link.current()) else {
+            return false;
+        };
+        let is_one_database = one.database() == other.database();
+        one.is_of_the_run_of(&other) && (is_one_database || wire == Wire::PubSub)
     }
 
     /// Returns `Ok` if events can currently be sent and received through this Redis.

@@ -117,6 +117,9 @@ impl RedisChannelLayer {
         let places = places.into_iter().enumerate();
         let connecting = places.map(|(number, place)| Host::connect(number, place, &shared));
         let hosts = try_join_all(connecting).await?;
+        if !shared.names.are_sharded() {
+            refuse_one_server_twice(config.wire, &hosts)?;
+        }
         let times = Times::new(config.presence_lease, config.presence_grace);
         let presence = LocalPresence::with_store(&local, config.send_timeout, |sink| {
             let hosts = hosts.iter().map(Host::hosted);
@@ -153,11 +156,7 @@ impl RedisChannelLayer {
         let oldest = oldest.filter_map(|(score, host)| Some((score?, host)));
         match oldest.min_by(|(one, _), (other, _)| one.total_cmp(other)) {
             Some((_, host)) => vec![(host, Duration::ZERO)],
-            None => self
-                .hosts_of_jobs(channel)
-                .iter()
-                .map(|host| (host, TURN))
-                .collect(),
+            None => hosts.iter().map(|host| (host, TURN)).collect(),
         }
     }
 
@@ -175,6 +174,26 @@ impl RedisChannelLayer {
         let hosts = self.hosts_of_jobs(channel);
         hosts[sent % hosts.len()].queues.send(channel, job).await
     }
+}
+
+/// Refuses hosts of which two are one server: direct events would arrive twice over pub/sub, and a
+/// process would read each queue on two connections, and so out of order.
+fn refuse_one_server_twice(wire: Wire, hosts: &[Host]) -> Result<()> {
+    for (number, host) in hosts.iter().enumerate() {
+        for (earlier, other) in hosts[..number].iter().enumerate() {
+            if host.is_one_with(other, wire) {
+                let message = format!(
+                    "Redis {} and {} of the configuration, {} and {}, are the same server; name each server once",
+                    earlier + 1,
+                    number + 1,
+                    other.place.shown(),
+                    host.place.shown()
+                );
+                return Err(Error::new(ErrorKind::Layer, message));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// How long one of several hosts is asked for a job before the next one is.
