@@ -242,8 +242,9 @@ impl Channels {
     ///
     /// # Errors
     /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the event has no `type`,
-    /// [`ErrorKind::ChannelFull`](crate::ErrorKind::ChannelFull) if as many jobs wait already as
-    /// the queue holds, 100 by default ([`QUEUE_CAPACITY`](super::QUEUE_CAPACITY)),
+    /// [`ErrorKind::ChannelFull`](crate::ErrorKind::ChannelFull) if as many events wait already as
+    /// the queue holds, 100 by default ([`QUEUE_CAPACITY`](super::QUEUE_CAPACITY)): a worker queue,
+    /// and over Redis with `RedisConfig::queue` that of the consumer's process,
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not accept it,
     /// [`ErrorKind::Unconfirmed`](crate::ErrorKind::Unconfirmed) if it is not known whether it did.
     pub async fn send<E: Event>(&self, channel: &ChannelName, event: &E) -> Result<()> {
