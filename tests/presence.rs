@@ -235,6 +235,7 @@ async fn a_list_of_which_a_part_is_deleted_or_damaged_comes_back_whole() {
         "redis.call('HSET', 'asgi:presence:lot', 's', '-5')",
         "redis.call('HSET', 'asgi:presence:lot', 'e', string.char(255, 254))",
         "redis.call('HDEL', 'asgi:presence:lot', 'c')",
+        "redis.call('HDEL', 'asgi:presence:lot', 'kana', 'kbo')",
         "redis.call('SET', 'asgi:presence:lot', 'x')",
         "redis.call('SET', 'asgi:presence$of:lot', 'x')",
         "for _, field in ipairs(redis.call('HKEYS', 'asgi:presence$of:lot')) do redis.call('HSET', 'asgi:presence$of:lot', field, 'x') end",

@@ -208,7 +208,9 @@ impl Own {
             }
             // Somebody else is responsible for those who are connected elsewhere.
             Some((count, ..)) if count == 0 || person.is_due => {}
-            None if person.count > 0 || person.is_due => {}
+            None if person.is_due => {}
+            // Another program has removed them.
+            None if person.count > 0 => self.declare(key),
             _ => self.forget(key),
         }
     }

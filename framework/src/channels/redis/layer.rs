@@ -229,8 +229,8 @@ impl ChannelLayer for RedisChannelLayer {
     }
 
     /// With several hosts, the one with the oldest job is asked, and each in turn if none has one.
-    /// A host that is unavailable, or does not respond, does not keep jobs of the others waiting; its
-    /// error is returned if no other host has a job.
+    /// A host that is unavailable, or does not respond, does not keep jobs of the others waiting;
+    /// its error is returned if no other host has a job.
     async fn receive(&self, channel: &ChannelName, wait: Duration) -> Result<Option<Envelope>> {
         if let [host] = self.hosts_of_jobs(channel) {
             return host.named.receive(channel, wait, LATE).await;

@@ -149,7 +149,8 @@
 //! | `member_counts.rs` | how many members groups have in all processes |
 //! | `topics.rs` | topics: storing, sending and reading their events |
 //!
-//! Redis 6 or later is needed (6.2 for permissions for channels): RESP3 allows commands and messages on one connection.
+//! Redis 6 or later is needed (6.2 for permissions for channels): RESP3 allows commands and
+//! messages on one connection.
 
 mod capacity;
 mod coding;

@@ -28,8 +28,8 @@ use tokio::{
 /// How much longer than its timeout the reply to BZPOPMIN is waited for, if there is no other host.
 pub(super) const LATE: Duration = Duration::from_secs(2);
 
-/// How long a host is waited for that is asked for its oldest job. One that does not respond in time
-/// costs this once: until it does, its jobs and the command under way are left alone.
+/// How long a host is waited for that is asked for its oldest job. One that does not respond in
+/// time costs this once: until it does, its jobs and the command under way are left alone.
 const ANSWER: Duration = Duration::from_millis(100);
 
 /// The shortest timeout of BZPOPMIN.
@@ -108,8 +108,8 @@ impl NamedChannels {
         }
     }
 
-    /// Returns the time of the oldest job of a named channel as a score, if Redis responds and there
-    /// is one. The job of a call that was dropped comes first.
+    /// Returns the time of the oldest job of a named channel as a score, if Redis responds and
+    /// there is one. The job of a call that was dropped comes first.
     pub(super) async fn oldest(&self, channel: &ChannelName) -> Option<f64> {
         let receiver = self.receiver(channel).await.ok()?;
         // Another call is taking a job there.

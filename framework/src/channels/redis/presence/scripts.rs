@@ -17,8 +17,8 @@ use std::sync::LazyLock;
 /// Common to the scripts that change a list.
 ///
 /// A list that another program, or an eviction, has damaged is deleted, so that all processes
-/// declare their people again: numbers that are none, one of the two hashes without the other, or
-/// keys of another type.
+/// declare their people again: values that are not numbers, one of the two hashes without the
+/// other, or keys of another type.
 ///
 /// A person that another program has damaged has the connections that the processes have declared,
 /// and no meta (`false`) until one of them declares it again.
@@ -30,6 +30,10 @@ local time = redis.call('TIME')
 local micros = time[1] * 1000000 + time[2]
 local now = math.floor(micros / 1000)
 local changes, open, is_new = {}, 0, false
+local function integer(text)
+  if not text then return 0 end
+  return #text <= 16 and text:match('^%-?%d+$') and tonumber(text)
+end
 local function renew(people, of)
   redis.call('DEL', people, of)
   changes, open, is_new = {}, 0, true
@@ -40,10 +44,7 @@ local function mend(people, of)
   if is_list then
     local known = redis.call('HMGET', people, 'e', 's', 'c')
     local is_whole = true
-    for i = 1, 3 do
-      local number = known[i]
-      is_whole = is_whole and number and #number <= 16 and number:match('^%-?%d+$')
-    end
+    for i = 1, 3 do is_whole = is_whole and known[i] and integer(known[i]) end
     is_new = not is_whole or tonumber(known[3]) > 0 and not are_open
   else
     is_new = are_open or kinds[1] ~= 'none'
@@ -120,18 +121,18 @@ local grace, kept, fresh = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local lease = redis.call('ZSCORE', processes, process)
 if not lease or tonumber(lease) < now then return {} end
 mend(people, of)
-if not tonumber(redis.call('HGET', of, '#' .. process) or 0) then renew(people, of) end
+if not integer(redis.call('HGET', of, '#' .. process)) then renew(people, of) end
 local mine = 0
 for i = 8, #ARGV, 4 do
   local key, count, stamp, meta = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), ARGV[i + 3]
   local field = process .. key
-  local before = tonumber(redis.call('HGET', of, field) or 0)
-  if not before then
+  local before = integer(redis.call('HGET', of, field))
+  local record = person(people, of, process, key)
+  if not before or before > 0 and not record then
     renew(people, of)
     publish(people, of, how, channel, fresh, grace, kept)
     return {}
   end
-  local record = person(people, of, process, key)
   if record or count > 0 or stamp > 0 then
     local is_changed = not record
     record = record or {0, now + grace, 0, meta}
@@ -212,6 +213,7 @@ local grace, kept, fresh, most = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], 
 local lease = redis.call('ZSCORE', processes, process)
 if lease and tonumber(lease) >= now then return 0 end
 mend(people, of)
+if not integer(redis.call('HGET', of, '#' .. process)) then renew(people, of) end
 local removed, size, has_more = 0, 0, false
 for _, field in ipairs(redis.call('HKEYS', of)) do
   if field:sub(1, #process) == process then
@@ -219,26 +221,24 @@ for _, field in ipairs(redis.call('HKEYS', of)) do
     if has_more then break end
     removed = removed + 1
     local key = field:sub(#process + 1)
-    local count = tonumber(redis.call('HGET', of, field))
-    if not count then
+    local count = integer(redis.call('HGET', of, field))
+    local record = count and person(people, of, process, key)
+    if not record then
       renew(people, of)
       break
     end
-    local record = person(people, of, process, key)
     redis.call('HDEL', of, field)
-    if record then
-      local total = math.max(record[1] - count, 0)
-      open = open + total - record[1]
-      record[1] = total
-      if total == 0 then record[2] = now + grace end
-      if record[4] then
-        set(people, key, record)
-        size = size + #record[4]
-      elseif total == 0 then
-        redis.call('HDEL', people, 'k' .. key)
-        changes[#changes + 1] = key
-        changes[#changes + 1] = ''
-      end
+    local total = math.max(record[1] - count, 0)
+    open = open + total - record[1]
+    record[1] = total
+    if total == 0 then record[2] = now + grace end
+    if record[4] then
+      set(people, key, record)
+      size = size + #record[4]
+    elseif total == 0 then
+      redis.call('HDEL', people, 'k' .. key)
+      changes[#changes + 1] = key
+      changes[#changes + 1] = ''
     end
   end
 end
@@ -272,9 +272,12 @@ redis.call('PEXPIRE', groups, kept)
 for _, ended in ipairs(redis.call('ZRANGEBYSCORE', processes, '-inf', '(' .. now, 'LIMIT', 0, ARGV[5])) do
   if not ended:match('^%w+$') then
     redis.call('ZREM', processes, ended)
-  elseif not redis.call('ZSCORE', processes, '~' .. ended) then
-    redis.call('ZADD', processes, now + claim, '~' .. ended)
-    result[3][#result[3] + 1] = ended
+  else
+    local claimed = redis.call('ZSCORE', processes, '~' .. ended)
+    if not claimed or tonumber(claimed) < now then
+      redis.call('ZADD', processes, now + claim, '~' .. ended)
+      result[3][#result[3] + 1] = ended
+    end
   end
 end
 local next = redis.call('ZRANGEBYSCORE', processes, now, '+inf', 'WITHSCORES', 'LIMIT', 0, 2)
