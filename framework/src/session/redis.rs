@@ -54,6 +54,9 @@ pub struct RedisStore {
 /// A session as stored in Redis, in JSON.
 #[derive(Serialize, Deserialize)]
 struct Stored {
+    /// The id, so that the reply to another command is not taken for this session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
     data: HashMap<String, serde_json::Value>,
     /// Seconds since 1970.
     expires: i64,
@@ -123,6 +126,7 @@ impl RedisStore {
     /// it has written.
     async fn set(&self, record: &Record, condition: &str) -> session_store::Result<bool> {
         let stored = Stored {
+            id: Some(record.id.to_string()),
             data: record.data.clone(),
             expires: record.expiry_date.unix_timestamp(),
         };
@@ -172,6 +176,11 @@ impl SessionStore for RedisStore {
         };
         let decode = |error: &dyn fmt::Display| session_store::Error::Decode(error.to_string());
         let stored: Stored = serde_json::from_slice(&json).map_err(|error| decode(&error))?;
+        if stored.id.is_some_and(|stored| stored != id.to_string()) {
+            return Err(decode(
+                &"it is the session of another id: a proxy before Redis has lost or added a reply",
+            ));
+        }
         let expiry_date = OffsetDateTime::from_unix_timestamp(stored.expires);
         Ok(Some(Record {
             id: *id,
@@ -216,6 +225,9 @@ async fn ask<T: redis::FromRedisValue>(
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
+            if link.replace_if_shifted(generation, &error) {
+                return Err("Redis has replied to another session command".to_owned());
+            }
             match link.fault(generation, &error) {
                 Some(Fault::Moved) => link.left(generation).await,
                 Some(Fault::NotYet) => sleep(NOT_YET).await,
