@@ -1072,8 +1072,8 @@ async fn server(site: &Django, redis: &Redis, engine: &str, flags: &[&str]) -> S
     Server::example_with("beside-django", &flags).await
 }
 
-/// Starts the server without a channel layer, unless the engine needs Redis: no log-out is announced
-/// to it.
+/// Starts the server without a channel layer, unless the engine needs Redis: no log-out is
+/// announced to it.
 async fn alone(site: &Django, redis: &Redis, engine: &str, flags: &[&str]) -> Server {
     let database = ["--database", site.database(), "--session-engine", engine];
     let url = redis.url();

@@ -150,8 +150,8 @@ fn is_process_over_pubsub(process: &str) -> bool {
     is_layer_prefix(prefix) && id.len() == 32 && id.bytes().all(is_hex)
 }
 
-/// Returns whether the names of a Redis layer can begin so: printable ASCII characters without those
-/// that have a meaning in names, patterns and hash tags.
+/// Returns whether the names of a Redis layer can begin so: printable ASCII characters without
+/// those that have a meaning in names, patterns and hash tags.
 pub(crate) fn is_layer_prefix(prefix: &str) -> bool {
     prefix
         .bytes()

@@ -35,8 +35,8 @@ struct Said {
 
 impl Event for Said {}
 
-/// The text after which a client has seen everything. It is sent once, so that nothing after it shows
-/// a client that it has missed something.
+/// The text after which a client has seen everything. It is sent once, so that nothing after it
+/// shows a client that it has missed something.
 const END: &str = "end";
 
 /// What is published, and what anybody has seen at a place.

@@ -14,8 +14,8 @@ use std::{
 use tokio::net::{TcpListener, UnixListener};
 
 /// The transport, set with `--tls-cert` and `--tls-key`, or with `--unix`, whether other processes
-/// listen on the same port, with `--reuse-port`, and the proxies in front
-/// of it, with `--trusted-proxies` and `--proxy-protocol`.
+/// listen on the same port, with `--reuse-port`, and the proxies in front of it, with
+/// `--trusted-proxies` and `--proxy-protocol`.
 #[derive(Clone, Debug, Default)]
 pub struct Transport {
     certificate: Option<PathBuf>,

@@ -139,8 +139,8 @@ impl DjangoDatabase {
     async fn check_conditions(&self) -> Result<()> {
         let checking = self.user(self.0.user_id.example()).await;
         checking.map(|_| ()).map_err(|error| {
-            let message = "cannot compare a column of the user table with its value: check that \
-                           each value of UserTable::only_if has the type of its column";
+            let message = "cannot read a user with the conditions of UserTable::only_if; each \
+                           value must have the type of its column";
             Error::new(ErrorKind::Session, message).with_source(error)
         })
     }
@@ -457,9 +457,8 @@ impl NoGrants {
                  PermissionsMixin to it"
                 .to_owned(),
             Self::Ambiguous(table) => format!(
-                "the table {table} of Django's database is not one that Django has made, with no \
-                 other column than those of the user and of the group or permission: ask a view \
-                 of the site, with DjangoAuth::from_view"
+                "the table {table} has other columns than Django's; read permissions with a view \
+                 of the site (DjangoAuth::from_view)"
             ),
         };
         Error::new(ErrorKind::Missing, message)

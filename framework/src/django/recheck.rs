@@ -23,7 +23,7 @@ pub(super) struct Recheck {
     cookie: OnceLock<Arc<CookieChecks>>,
     /// When the latest check began that this connection has used.
     latest: Mutex<Option<Instant>>,
-    /// When the first check has failed since the last one that has not.
+    /// When the first of the latest failed checks ended; `None` after a successful one.
     failing_since: Mutex<Option<Instant>>,
 }
 
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn checks_that_fail_are_borne_for_a_limited_time_and_anew_after_one_that_has_not() {
+    async fn failed_checks_are_tolerated_for_max_outage_after_each_success() {
         let (all, site) = (Arc::default(), Site::default());
         for interval in [INTERVAL, 100 * INTERVAL] {
             let recheck = Recheck::new(&all, interval, MAX_OUTAGE);

@@ -11,9 +11,10 @@ const PING_EVERY: Duration = Duration::from_secs(2);
 /// How often a connection that is not silent is pinged, to check that replies belong to their
 /// commands.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
-/// How often this process checks that it runs, and how late it may be: past that it was suspended.
+/// How often this process checks that it runs.
 const TICK: Duration = Duration::from_millis(250);
-const LATE: Duration = Duration::from_millis(350);
+/// How late such a check is if the process was suspended.
+const SUSPENDED_AFTER: Duration = Duration::from_millis(350);
 /// How long after it was suspended the end of a connection may have come while it was.
 const WOKEN: Duration = Duration::from_secs(1);
 /// How long bytes may arrive that make no whole value, besides the time that they take at
@@ -97,7 +98,7 @@ pub(super) async fn lost(
             tokio::select! {
                 biased;
                 end = ended() => {
-                    if tick.elapsed() > LATE || was_suspended_at.is_some_and(|at| at.elapsed() < WOKEN) {
+                    if tick.elapsed() > SUSPENDED_AFTER || was_suspended_at.is_some_and(|at| at.elapsed() < WOKEN) {
                         activity.cut();
                     }
                     return end;
@@ -107,7 +108,7 @@ pub(super) async fn lost(
                 },
                 () = sleep_until(due.min(tick)) => {}
             }
-            if tick.elapsed() > LATE {
+            if tick.elapsed() > SUSPENDED_AFTER {
                 was_suspended_at = Some(Instant::now());
             }
             if tick <= Instant::now() {

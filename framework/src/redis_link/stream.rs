@@ -285,7 +285,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
         let read = ready!(Pin::new(io).poll_read(cx, &mut part));
         let part = part.filled();
         if read.is_err() || part.is_empty() {
-            if read.is_err() {
+            // TLS reports so that the peer has ended without saying so, after all its bytes.
+            let is_end = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
+            if read.as_ref().is_err_and(|error| !is_end(error)) {
                 activity.cut();
             }
             activity.end();

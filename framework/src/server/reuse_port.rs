@@ -39,8 +39,13 @@ impl ReusePortListener {
     /// `SO_REUSEPORT`, uses the port.
     pub async fn bind(address: impl ToSocketAddrs) -> Result<Self> {
         let failed = |error: io::Error| {
-            let message = "cannot share the port; all processes that listen on it must set \
-                           SO_REUSEPORT and belong to one user";
+            let message = match error.kind() {
+                io::ErrorKind::AddrInUse => {
+                    "cannot share the port; all processes that listen on it must set SO_REUSEPORT \
+                     and belong to one user"
+                }
+                _ => "cannot listen on the address",
+            };
             Error::new(ErrorKind::Io, message).with_source(error)
         };
         let mut last = io::ErrorKind::AddrNotAvailable.into();

@@ -35,7 +35,8 @@ enum Watch {
     },
 }
 
-/// Since when a server is waited for; `None` while its client is, for more of the request.
+/// The time since which the proxy has waited for the server; `None` while the server waits for more
+/// of the request.
 #[derive(Clone)]
 pub(super) struct Progress(Arc<Mutex<Option<Instant>>>);
 
