@@ -269,6 +269,26 @@ async fn heals(harm: &str) {
     drop((bo, di));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_whose_removal_was_claimed_and_not_done_are_removed_by_another() {
+    let redis = Redis::new().await;
+    let arena = arena(&redis).await;
+    let _ana = Roster::connect(arena.port(), "lot", "ana").await;
+    // All ended before their claims did, which ended as well.
+    let harm = "for number = 1, 100 do
+        redis.call('ZADD', KEYS[1], 1, 'ended' .. number, 2, '~ended' .. number)
+    end";
+    let processes = "asgi:presence$processes";
+
+    redis.does(&["EVAL", harm, "1", processes]).await;
+
+    until("one process", DEADLINE, async || {
+        let count = redis.ask(&["ZCARD", processes]).await?;
+        (count == ":1\r\n").then_some(())
+    })
+    .await;
+}
+
 /// Is present in the hall, and counts its ends.
 struct Guest(Arc<AtomicUsize>);
 

@@ -84,6 +84,21 @@ async fn sessions_are_shared_among_hosts_and_those_of_one_outlive_the_other() {
     assert!(format!("{error:#}").contains("no URL"), "{error:#}");
 }
 
+#[tokio::test]
+async fn the_session_of_another_id_is_not_returned() {
+    let redis = Redis::new().await;
+    let store = RedisStore::connect(&redis.url()).await.unwrap();
+    let [mut ana, mut bo] = [record(1), record(2)];
+    store.create(&mut ana).await.unwrap();
+    store.create(&mut bo).await.unwrap();
+    let [of_ana, of_bo] = [&ana, &bo].map(|record| format!("seaway:session:{}", record.id));
+
+    redis.does(&["RENAME", &of_bo, &of_ana]).await;
+
+    let error = store.load(&ana.id).await.expect_err("it is the other's");
+    assert!(error.to_string().contains("another id"), "{error}");
+}
+
 /// Checks that a store stores sessions.
 async fn stores(store: &RedisStore) {
     for number in 0..40 {
