@@ -20,10 +20,10 @@ export function isFinal(code: number): boolean {
   return [1000, 1008, 4401, 4403].includes(code);
 }
 
-/** Returns the milliseconds that a reason such as `retry_after=7.31` asks to wait. */
-export function retryAfter(reason: string): number | undefined {
+/** Returns the milliseconds that a reason such as `retry_after=7.31` asks to wait; 0 without one. */
+export function retryAfter(reason: string): number {
   const found = /\bretry_after=(\d+(\.\d+)?)/.exec(reason);
-  return found ? Math.min(Number(found[1]) * 1000, LONGEST) : undefined;
+  return Math.min(Number(found?.[1] ?? 0) * 1000, LONGEST);
 }
 
 /** The codes that stand for a status. */

@@ -186,9 +186,7 @@ export class Socket<S extends Schema = AnySchema> {
       const url = new URL(this.#url);
       const resume = this.#topics.resume();
       if (resume) url.searchParams.set("resume", resume);
-      const target = { url, protocols, token: value };
-      // Again, since a topic that is not resumed has told its handlers.
-      if (attempt === this.#attempt) this.#dial(openWebSocket, target);
+      this.#dial(openWebSocket, { url, protocols, token: value });
     } catch (error) {
       fail(error);
     }
@@ -231,6 +229,7 @@ export class Socket<S extends Schema = AnySchema> {
     this.#hadWebSocket ||= transport === "websocket";
     this.#watch();
     this.#set({ name: "open", transport });
+    this.#topics.forget();
   }
 
   /** Watches a connection that answers a probe, or that is never silent for long. */
@@ -317,10 +316,9 @@ export class Socket<S extends Schema = AnySchema> {
     this.#requests.lose();
     const { backoff, backoffCap } = this.#times;
     const asked = retryAfter(close.reason);
-    let wait = asked ?? delay(this.#failures, backoff, backoffCap);
-    this.#failures++;
+    let wait = Math.max(asked, delay(this.#failures++, backoff, backoffCap));
     // A page that was frozen wakes first, and gets the close of its connection then.
-    if (asked === undefined && Date.now() - this.#wokeAt < WOKEN) wait = Math.min(wait, this.#rest());
+    if (!asked && Date.now() - this.#wokeAt < WOKEN) wait = Math.min(wait, this.#rest());
     this.#wokeAt = -Infinity;
     this.#wait(wait, close);
   }
@@ -333,7 +331,9 @@ export class Socket<S extends Schema = AnySchema> {
 
   /** Returns the rest of the pause after the last attempt, which a waking page keeps. */
   #rest(): number {
-    return Math.max(this.#attemptAt + WAKE_PAUSE - Date.now(), 0);
+    const rest = this.#attemptAt + WAKE_PAUSE - Date.now();
+    // More than the pause is left if the clock was set back.
+    return rest > 0 && rest <= WAKE_PAUSE ? rest : 0;
   }
 
   #end(close: Close, isOurs: boolean): void {
@@ -361,12 +361,13 @@ export class Socket<S extends Schema = AnySchema> {
   #wake(): void {
     const state = this.#state;
     this.#wokeAt = Date.now();
-    if (state.name === "open") this.#heartbeat?.check();
+    // There is one on an open connection only.
+    this.#heartbeat?.check();
     // If the server has asked to wait, a waking page waits, too.
-    if (state.name !== "waiting" || retryAfter(state.close.reason) !== undefined) return;
+    if (state.name !== "waiting" || retryAfter(state.close.reason)) return;
     const rest = this.#rest();
-    if (rest === 0) void this.#connect();
-    else if (Date.now() + rest < state.until) this.#wait(rest, state.close);
+    if (rest) this.#wait(rest, state.close);
+    else void this.#connect();
   }
 
   #set(state: State): void {

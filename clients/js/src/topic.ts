@@ -92,6 +92,7 @@ const RESUME_BYTES = 6000;
 /** All topics of a socket, the one with the latest message last. */
 export class Topics {
   #all = new Map<string, Topic>();
+  #omitted: Topic[] = [];
 
   values(): Iterable<Topic> {
     return this.#all.values();
@@ -106,16 +107,19 @@ export class Topics {
 
   /**
    * Returns the query parameter `resume`, the positions in the latest topics:
-   * `lot.7:12:k3x9,chat.3:5:abc`. Those above the bounds are told that they have a gap.
+   * `lot.7:12:k3x9,chat.3:5:abc`. Those above the bounds are omitted.
    */
   resume(): string {
     const topics = [...this.#all.values()].filter(({ position }) => position);
     const latest = topics.splice(-RESUMED);
     const resume = () => latest.map(({ name, position }) => `${name}:${textOf(position!)}`).join();
     while (`${new URLSearchParams({ resume: resume() })}`.length > RESUME_BYTES) topics.push(latest.shift()!);
-    // After the last use of the positions, since it calls handlers.
-    const text = resume();
-    for (const topic of topics) topic.forget();
-    return text;
+    this.#omitted = topics;
+    return resume();
+  }
+
+  /** Reports a gap in the omitted topics: what their pages load from now on is followed by events. */
+  forget(): void {
+    for (const topic of this.#omitted) topic.forget();
   }
 }
