@@ -263,6 +263,9 @@ impl Merge {
                 });
                 Merged::Continue
             }
+            // It was late: its history has ended. What the owner has missed of it was told when the
+            // current one began.
+            Fit::Gap if position.epoch() != resumed.at.epoch() => Merged::Continue,
             // The history does not have what is before it.
             Fit::Gap => {
                 resumed.reach(position.clone());
@@ -384,6 +387,32 @@ mod tests {
             !is_held(merge.live(event(16), 4)),
             "of the group, joined again"
         );
+    }
+
+    #[test]
+    fn a_late_event_of_a_history_that_has_ended_is_not_received() {
+        let ended = Position::new(6, "ended").unwrap();
+        let late = Envelope::from_bytes(&b"\x81\xa4type\xa3bid"[..]).at(&ended);
+        late.record_group(&topic());
+        let mut merge = Merge::default();
+        merge.resume(&topic(), recovery(0, 5), history(5));
+        backlog(&mut merge);
+
+        let mut merged = Some(merge.live(late, 1));
+        while let Some(now) = merged {
+            assert!(matches!(now, Merged::Continue), "it is not delivered");
+            if merge.filling.is_some() {
+                read(&mut merge);
+            }
+            merged = merge.merge_held();
+        }
+
+        assert_eq!(
+            backlog(&mut merge),
+            0,
+            "no gap is told, and nothing is received"
+        );
+        assert!(matches!(merge.live(event(6), 2), Merged::Deliver(_)));
     }
 
     #[test]
