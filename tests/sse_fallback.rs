@@ -87,3 +87,20 @@ async fn a_process_that_stops_tells_its_streams_when_to_come_back() {
     let seconds: f64 = close.trim_end_matches("\"}").parse().unwrap();
     assert!((2.0..=4.0).contains(&seconds), "{close}");
 }
+
+#[tokio::test]
+async fn a_client_that_closes_its_stream_has_left_before_the_next_comment() {
+    const BEFORE_A_COMMENT: Duration = Duration::from_secs(10);
+    let server = Server::arena_with(&["--grace", "0"]).await;
+    let mut ana = Stream::open(&server, "/ws/presence/lot?key=ana").await;
+    ana.id().await;
+    let mut bo = Client::connect(server.port(), "/ws/presence/lot?key=bo").await;
+
+    while !bo.text().await.contains(r#""key":"ana""#) {}
+
+    drop(ana);
+
+    let has_left = async { while !bo.text().await.contains(r#""left":[{"key":"ana"}]"#) {} };
+    let left = tokio::time::timeout(BEFORE_A_COMMENT, has_left).await;
+    left.expect("bo is told in time");
+}

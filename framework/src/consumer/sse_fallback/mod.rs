@@ -20,8 +20,8 @@ use crate::{
     error::Result,
     header_list,
     protocol::{
-        Body, Exchange, HandshakeResponse, Http, Opened, Origin, Upgrade, WebSocket, detached,
-        without_upgrade,
+        Body, ConnectionHandle, Exchange, HandshakeResponse, Http, Opened, Origin, Upgrade,
+        WebSocket, detached, without_upgrade,
     },
     rejection::Rejection,
     rejection_log::Rule,
@@ -163,12 +163,13 @@ impl<A: Application<WebSocket>> WithSseFallback<A> {
         *scope.head = detached(&scope.head);
         let origin = Origin::of(&scope.head.headers, &scope.head.uri);
         let page = scope.head.headers.get(header::ORIGIN).cloned();
-        let (stream, body) = EventStream::new(channels.clone(), mailbox, id, page)?;
+        let handle = exchange.handle().cloned();
+        let left = handle.as_ref().map(ConnectionHandle::half_close);
+        let (stream, body) = EventStream::new(channels.clone(), mailbox, id, left, page)?;
         let open = Box::new(|| {
             let opened = Opened::Transport(Box::new(stream));
             Box::pin(async move { Ok(opened) }) as _
         });
-        let handle = exchange.handle().cloned();
         let (upgrade, response) = Upgrade::new(origin, None, scope.peer(), handle, open);
         let running = self.inner.call(scope.into_protocol(), upgrade);
         let (outcome, ()) = tokio::join!(running, respond(exchange, response, body));

@@ -11,7 +11,8 @@ use crate::{
     message::{Close, Message},
     name::ChannelName,
     protocol::{
-        Body, Lifetime, Outbound, Pipe, PipeBody, PipeEnd, Rate, Sender, Transport, WebSocketConfig,
+        Body, Lifetime, Outbound, Pipe, PipeBody, PipeEnd, Rate, Sender, SignalWatch, Transport,
+        WebSocketConfig,
     },
 };
 use http::HeaderValue;
@@ -37,6 +38,9 @@ pub(super) struct EventStream {
     pipe: Arc<Pipe>,
     channels: Channels,
     mailbox: Mailbox,
+    /// Set when the client closes its sending side, as a page that is closed does: no client of a
+    /// stream sends anything else on its connection.
+    left: Option<SignalWatch>,
     /// The `Origin` of the page that opened the stream.
     page: Option<HeaderValue>,
     config: Arc<WebSocketConfig>,
@@ -56,6 +60,7 @@ impl EventStream {
         channels: Channels,
         mailbox: Mailbox,
         id: ConnectionId,
+        left: Option<SignalWatch>,
         page: Option<HeaderValue>,
     ) -> Result<(Self, Body)> {
         // `send` is never called, so no reader is ever waited for.
@@ -67,6 +72,7 @@ impl EventStream {
             pipe,
             channels,
             mailbox,
+            left,
             page,
             config: WebSocketConfig::shared(),
             rate: None,
@@ -95,7 +101,8 @@ impl EventStream {
         if let Some(close) = &self.closed {
             return Poll::Ready(close.clone());
         }
-        if self.pipe.poll_gone(cx).is_ready() {
+        let has_left = self.left.as_mut().is_some_and(|left| left.poll(cx));
+        if has_left || self.pipe.poll_gone(cx).is_ready() {
             return Poll::Ready(Close::from(Close::ABNORMAL));
         }
         if let Some(lifetime) = &mut self.lifetime
