@@ -3,6 +3,7 @@
 use super::{
     ChannelLayer, Channels, Envelope, LocalChannels, LocalPresence, LocalQueues, LocalTopics,
     MAILBOX_CAPACITY, Mailbox, PRESENCE_GRACE, Position, TopicHistory, TopicPost, TopicQuery,
+    local_presence::LONGEST_PRESENCE_TIME,
 };
 use crate::{
     error::Result,
@@ -71,7 +72,7 @@ impl InMemoryChannelLayer {
     }
 
     /// Sets how long people are kept [present](crate::Presence) after their last connection has
-    /// closed (default: 3 s ([`PRESENCE_GRACE`])).
+    /// closed (default: 3 s ([`PRESENCE_GRACE`]), at most 365 days).
     ///
     /// Call it before the layer is used.
     ///
@@ -85,7 +86,7 @@ impl InMemoryChannelLayer {
     #[must_use]
     pub fn presence_grace(mut self, grace: Duration) -> Self {
         self.local = LocalChannels::new(self.local.capacity(), |_| {});
-        self.presence = LocalPresence::new(&self.local, grace);
+        self.presence = LocalPresence::new(&self.local, grace.min(LONGEST_PRESENCE_TIME));
         self
     }
 

@@ -10,6 +10,9 @@ use crate::{
 };
 use std::{fmt, time::Duration};
 
+/// The largest history size: what every Redis accepts as a length.
+const MOST_EVENTS: usize = i32::MAX as usize;
+
 /// The longest age, so that the times of Redis do not overflow.
 const LONGEST_AGE: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -73,10 +76,10 @@ impl Channels {
 }
 
 impl<E: Event> Topic<E> {
-    /// Sets how many events it remembers (default: 1,000; 1 at least).
+    /// Sets how many events it remembers (default: 1,000; 1 to 2^31 - 1).
     #[must_use]
     pub fn history_size(mut self, events: usize) -> Self {
-        self.limits.events = events.max(1);
+        self.limits.events = events.clamp(1, MOST_EVENTS);
         self
     }
 

@@ -248,6 +248,18 @@ async fn a_field_of_a_consumer_may_be_a_presence() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn people_can_be_kept_for_the_longest_grace_time() {
+    let layer = InMemoryChannelLayer::default().presence_grace(Duration::MAX);
+    let app = Lot::application(&Channels::new(layer)).boxed();
+    let (mut ana, bo) = (enter(&app, "ana").await, enter(&app, "bo").await);
+    while json_of(&mut ana).await["joined"].is_null() {}
+
+    bo.disconnect().await.unwrap();
+
+    assert_eq!(json_of(&mut ana).await["updated"][0]["count"], 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_grace_time_is_one_too() {
     let layer = InMemoryChannelLayer::default().presence_grace(Duration::ZERO);
     let app = Lot::application(&Channels::new(layer)).boxed();

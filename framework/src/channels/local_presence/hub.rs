@@ -25,6 +25,10 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
+/// The longest lease and grace time, so that no time overflows.
+pub(in crate::channels) const LONGEST_PRESENCE_TIME: Duration =
+    Duration::from_secs(365 * 24 * 3600);
+
 /// How long people are kept after their last connection has closed, unless the layer is configured
 /// otherwise.
 pub const PRESENCE_GRACE: Duration = Duration::from_secs(3);

@@ -28,6 +28,7 @@ mod own;
 mod replica;
 pub(super) mod store;
 
+pub(super) use self::hub::LONGEST_PRESENCE_TIME;
 pub use self::{
     event::{Left, Meta, PresenceEvent, Present},
     hub::{LocalPresence, PRESENCE_GRACE},

@@ -5,7 +5,7 @@ use super::{
     coding::{Coding, Serializer},
     fernet::Keys,
 };
-use crate::channels::{MAILBOX_CAPACITY, PRESENCE_GRACE};
+use crate::channels::{MAILBOX_CAPACITY, PRESENCE_GRACE, local_presence::LONGEST_PRESENCE_TIME};
 use std::{fmt, time::Duration};
 
 /// The configuration of the Redis channel layers.
@@ -233,17 +233,17 @@ impl RedisConfig {
     /// ```
     #[must_use]
     pub fn presence_lease(mut self, lease: Duration) -> Self {
-        self.presence_lease = lease.max(Duration::from_secs(1));
+        self.presence_lease = lease.clamp(Duration::from_secs(1), LONGEST_PRESENCE_TIME);
         self
     }
 
     /// Sets how long people are kept present after their last connection has closed (default: 3 s
-    /// ([`PRESENCE_GRACE`])).
+    /// ([`PRESENCE_GRACE`]), at most 365 days).
     ///
     /// It hides the time in which a page reloads. All programs need the same one.
     #[must_use]
     pub fn presence_grace(mut self, grace: Duration) -> Self {
-        self.presence_grace = grace;
+        self.presence_grace = grace.min(LONGEST_PRESENCE_TIME);
         self
     }
 
