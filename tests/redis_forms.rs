@@ -27,8 +27,11 @@ fn said(text: &str) -> Said {
     }
 }
 
-async fn connect(url: &str) -> Channels {
-    let channels = Channels::redis(url).await;
+/// The expiry of the jobs that a test waits for.
+const EXPIRY: Duration = Duration::from_secs(1);
+
+async fn connect(config: impl Into<RedisConfig>) -> Channels {
+    let channels = Channels::redis(config).await;
     channels.unwrap_or_else(|error| panic!("{error:?}"))
 }
 
@@ -37,13 +40,15 @@ async fn works(url: &str) {
     for is_queue in [false, true] {
         let connect = async || {
             let config = RedisConfig::new(url);
-            let config = if is_queue { config.queue() } else { config };
-            let channels = Channels::redis(config).await;
-            channels.unwrap_or_else(|error| panic!("{error:?}"))
+            connect(if is_queue { config.queue() } else { config }).await
         };
         channel_layer::conforms(connect).await;
         topics::conforms(connect).await;
     }
+    channel_layer::jobs_expire(EXPIRY, async || {
+        connect(RedisConfig::new(url).expiry(EXPIRY)).await
+    })
+    .await;
     let store = RedisStore::connect(url).await.expect("the same Redis");
     stores(&store).await;
 }

@@ -72,6 +72,25 @@ async fn the_queue_layer_conforms() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn jobs_in_redis_expire_with_both_formats_on_one_host_and_on_two() {
+    const EXPIRY: Duration = Duration::from_secs(1);
+    for (is_queue, hosts) in [(false, 1), (true, 1), (false, 2), (true, 2)] {
+        let redis = [Redis::new().await, Redis::new().await];
+
+        channel_layer::jobs_expire(EXPIRY, async || {
+            let config = RedisConfig::new(redis[0].url()).expiry(EXPIRY);
+            let config = if is_queue { config.queue() } else { config };
+            let config = match hosts {
+                1 => config,
+                _ => config.host(redis[1].url()),
+            };
+            Channels::redis(config).await.expect("both are there")
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn topics_conform_with_both_formats() {
     let redis = Redis::new().await;
 
@@ -854,4 +873,86 @@ async fn an_event_of_a_topic_that_is_stored_but_not_sent_is_unconfirmed() {
     assert_eq!(error.kind(), ErrorKind::Unconfirmed, "{error:#}");
     let stored = redis.does(&["XLEN", "asgi:topic:lot"]).await;
     assert_eq!(stored.trim(), ":1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_formats_recover_from_a_reconnect_while_a_script_blocks_redis() {
+    for is_queue in [false, true] {
+        let redis = Redis::new().await;
+        let proxy = Proxy::before_redis(&redis).await;
+        let config = RedisConfig::new(format!("redis://127.0.0.1:{}", proxy.port()));
+        let config = if is_queue { config.queue() } else { config };
+        let channels = Channels::redis(config).await.expect("Redis is there");
+        let (mut mailbox, room) = member(&channels, "room.busy").await;
+        redis
+            .does(&["CONFIG", "SET", "busy-reply-threshold", "10"])
+            .await;
+
+        let script = redis.ask(&["EVAL", "while true do end", "0"]);
+        let fault = async {
+            until("a busy Redis", DEADLINE, async || {
+                let reply = redis.ask(&["GET", "key"]).await?;
+                reply.starts_with("-BUSY").then_some(())
+            })
+            .await;
+            proxy.reset();
+            unhealthy(&channels, &["BUSY", "INFO"]).await;
+            redis.does(&["SCRIPT", "KILL"]).await;
+        };
+        tokio::join!(script, fault);
+
+        receives_again(&room, &mut mailbox).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_with_queues_recovers_once_its_user_may_call_info() {
+    let redis = Redis::new().await;
+    redis
+        .does(&[
+            "ACL", "SETUSER", "shop", "on", ">secret", "~*", "&*", "+@all",
+        ])
+        .await;
+    let url = format!("redis://shop:secret@127.0.0.1:{}", redis.port());
+    let config = RedisConfig::new(url).queue();
+    let channels = Channels::redis(config).await.expect("Redis is there");
+    let (mut mailbox, room) = member(&channels, "room.info").await;
+
+    redis.does(&["ACL", "SETUSER", "shop", "-info"]).await;
+    redis.does(&["CLIENT", "KILL", "USER", "shop"]).await;
+    unhealthy(&channels, &["INFO"]).await;
+    redis.does(&["ACL", "SETUSER", "shop", "+info"]).await;
+
+    receives_again(&room, &mut mailbox).await;
+}
+
+/// Waits until the layer reports a failure with one of these words.
+async fn unhealthy(channels: &Channels, words: &[&str]) {
+    until("a failure", DEADLINE, async || {
+        let error = channels.health().err()?.to_string();
+        words.iter().any(|word| error.contains(word)).then_some(())
+    })
+    .await;
+}
+
+/// Waits until an event can be sent, and is received after the notice of a gap.
+async fn receives_again(room: &Group<Said>, mailbox: &mut Mailbox) {
+    until("a send", DEADLINE, async || {
+        room.send(&said("again")).await.ok()
+    })
+    .await;
+    next_is_a_notice(mailbox).await;
+    assert_eq!(next_text(mailbox).await, "again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_without_a_limit_is_one_that_redis_accepts() {
+    let redis = Redis::new().await;
+    let channels = connect(&redis).await;
+    let lot = channels.topic::<Said>("lot.7").unwrap();
+    let lot = lot.history_size(usize::MAX).history_age(Duration::MAX);
+
+    let position = lot.send(&said("sold")).await.expect("it is stored");
+
+    assert_eq!(position.offset(), 1);
 }

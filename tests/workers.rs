@@ -190,6 +190,48 @@ async fn jobs_on_one_host_are_taken_while_another_one_is_frozen() {
 }
 
 #[tokio::test]
+async fn jobs_on_one_host_are_taken_from_the_first_on_while_another_one_is_frozen() {
+    const LIMIT: Duration = Duration::from_secs(1);
+    let (frozen, working) = (Redis::new().await, Redis::new().await);
+    let config = RedisConfig::new(frozen.url()).host(working.url());
+    let both = Channels::redis(config).await.unwrap();
+    let sender = Channels::redis(working.url()).await.unwrap();
+    send(&sender, &CountJob::Count { number: 1 }).await;
+
+    frozen.freeze();
+    let start = Instant::now();
+    let job = both.layer().receive(&jobs(), DEADLINE).await.unwrap();
+
+    assert!(job.is_some());
+    assert!(start.elapsed() < LIMIT, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn an_idle_worker_takes_a_job_at_once_while_another_one_of_its_hosts_is_down() {
+    let (mut stopped, working) = (Redis::new().await, Redis::new().await);
+    let config = RedisConfig::new(stopped.url()).host(working.url());
+    let both = Channels::redis(config).await.unwrap();
+    let sender = Channels::redis(working.url()).await.unwrap();
+    let idle = both.layer().receive(&jobs(), Duration::ZERO).await.unwrap();
+    assert!(idle.is_none());
+
+    stopped.stop();
+    // That the connection is lost may be reported once.
+    until("a job or none", DEADLINE, async || {
+        let received = both.layer().receive(&jobs(), Duration::ZERO).await;
+        received.ok()
+    })
+    .await;
+    let channel = jobs();
+    let (job, ()) = tokio::join!(both.layer().receive(&channel, DEADLINE), async {
+        working.until_waited_for().await;
+        send(&sender, &CountJob::Count { number: 1 }).await;
+    });
+
+    assert!(job.expect("one host is there").is_some());
+}
+
+#[tokio::test]
 async fn jobs_of_python_reach_a_seaway_worker() {
     let redis = Redis::new().await;
     let worker = WorkerProcess::start(&redis).await;

@@ -99,6 +99,10 @@ impl ConnectError {
                 "it does not know HELLO; Redis 6 or later is needed".into(),
                 Cause::Denied,
             ),
+            Some(code @ ("BUSY" | "LOADING" | "MASTERDOWN" | "TRYAGAIN" | "CLUSTERDOWN")) => (
+                format!("it cannot serve now ({code}): {}", detail(error)).into(),
+                Cause::Unreachable,
+            ),
             Some(code) => (
                 format!("it refused the connection ({code}): {}", detail(error)).into(),
                 Cause::Denied,

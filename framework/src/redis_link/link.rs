@@ -70,6 +70,12 @@ impl Link {
         is_shifted
     }
 
+    /// Replaces a connection whose server did not say which run it is, because the user lacked the
+    /// permission for INFO: it may have it by now.
+    pub(crate) fn replace_unidentified(&self, generation: u64) {
+        self.replace(generation, End::Lost(Lost::Unidentified));
+    }
+
     fn replace(&self, generation: u64, end: End) {
         self.to_replace.send_replace(Some((generation, end)));
     }

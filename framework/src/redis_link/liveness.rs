@@ -35,6 +35,8 @@ pub(super) enum Lost {
     Stuck,
     /// A reply belongs to another command.
     Shifted,
+    /// The server did not say which run it is.
+    Unidentified,
 }
 
 impl fmt::Display for Lost {
@@ -49,6 +51,7 @@ impl fmt::Display for Lost {
             Self::Shifted => f.write_str(
                 "a reply belongs to another command: a proxy on the way has lost or added one",
             ),
+            Self::Unidentified => f.write_str("its user lacked the permission for INFO"),
         }
     }
 }

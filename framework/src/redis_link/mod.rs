@@ -11,6 +11,7 @@
 //! | `address.rs`, `connect_error.rs` | one address, and one attempt to connect; why it failed |
 //! | `tls.rs`, `without_tls.rs` | TLS by rustls; what replaces it without the feature `redis-tls` |
 //! | `link.rs`, `supervisor.rs` | the connection that is replaced when it is lost; the task that does so |
+//! | `lazy.rs` | a connection that is opened when it is first needed |
 //! | `state.rs` | whether there is a connection, and how the previous one was lost |
 //! | `liveness.rs` | whether a connection still works |
 //! | `fault.rs` | what a failed command says of its connection |
@@ -27,6 +28,7 @@ mod fake_node;
 mod fault;
 mod framing;
 mod hosts;
+mod lazy;
 mod link;
 mod liveness;
 mod newest;
@@ -46,6 +48,7 @@ pub(crate) use self::{
     fault::{Fault, error_text, is_malformed_reply},
     framing::MAX_VALUE,
     hosts::Hosts,
+    lazy::LazyLink,
     link::Link,
     place::Place,
     repeat::Repeat,

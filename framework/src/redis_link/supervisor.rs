@@ -10,7 +10,7 @@ use super::{
     stream::Inbox,
 };
 use crate::{log_limit::log_limited, metric};
-use redis::aio::MultiplexedConnection;
+use redis::{RedisError, aio::MultiplexedConnection};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
@@ -49,6 +49,7 @@ const SHARDED_SINCE: u32 = 7;
 pub(crate) const LONGEST_UNSEEN: Duration = Duration::from_millis(350);
 
 /// The settings of one link.
+#[derive(Clone)]
 pub(crate) struct LinkSettings {
     /// The purpose of the connection, for the log.
     pub(crate) purpose: &'static str,
@@ -133,7 +134,10 @@ struct Identity {
     version: Option<u32>,
 }
 
-/// Asks the server who it is; it does not say if the user lacks the permission.
+/// Asks the server which run it is; it does not say if the user lacks the permission.
+///
+/// # Errors
+/// If it does not respond, or cannot now, as while it runs a script (BUSY).
 async fn identity(connection: &mut MultiplexedConnection) -> Result<Identity, ConnectError> {
     let mut info = redis::cmd("INFO");
     info.arg("server");
@@ -148,11 +152,15 @@ async fn identity(connection: &mut MultiplexedConnection) -> Result<Identity, Co
                 version: version.and_then(|version| version.parse().ok()),
             })
         }
-        Err(error) if error.is_io_error() || error.is_connection_dropped() => {
-            Err(ConnectError::of(&error))
-        }
-        Err(_) => Ok(Identity::default()),
+        Err(error) if is_not_permitted(&error) => Ok(Identity::default()),
+        Err(error) => Err(ConnectError::of(&error)),
     }
+}
+
+/// Returns whether Redis refused a command for as long as its users and commands are configured as
+/// they are.
+fn is_not_permitted(error: &RedisError) -> bool {
+    error.code() == Some("NOPERM") || error.to_string().contains("unknown command")
 }
 
 /// # Errors

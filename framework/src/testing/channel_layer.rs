@@ -68,6 +68,51 @@ where
     a_consumers_channel_is_no_worker_queue(&here).await;
 }
 
+/// Checks that a channel layer drops jobs that have waited longer than their expiry.
+///
+/// Set the layer's expiry to a second or less: the check waits for it to pass. As in
+/// [`conforms`], `connect` is called once per simulated process.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use seaway::{Channels, channels::InMemoryChannelLayer, testing::channel_layer};
+/// use std::time::Duration;
+///
+/// let expiry = Duration::from_millis(100);
+/// let channels = Channels::new(InMemoryChannelLayer::default().worker_queues(10, expiry));
+/// channel_layer::jobs_expire(expiry, async || channels.clone()).await;
+/// # });
+/// ```
+///
+/// # Panics
+/// If a job is received after its expiry, counts towards the capacity then, or one that has not
+/// expired is lost.
+pub async fn jobs_expire<F, Fut>(expiry: Duration, connect: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Channels>,
+{
+    let (here, there) = (connect().await, connect().await);
+    let queue = queue("exam.expiry");
+    let mut expired = 0;
+    while here.send(&queue, &Note::new(expired)).await.is_ok() {
+        assert!(expired < LARGEST_CAPACITY, "it is not bounded");
+        expired += 1;
+    }
+    // Layers measure by clocks that no test can advance, such as that of Redis.
+    tokio::time::sleep(expiry + CLOCK_DIFFERENCE).await;
+
+    let sent = here.send(&queue, &Note::new(expired)).await;
+
+    sent.expect("expired jobs do not count towards the capacity");
+    let received = take(&there, &queue).await;
+    assert_eq!(received, Some(expired), "expired jobs are dropped");
+    assert_eq!(take(&there, &queue).await, None, "there are no others");
+}
+
+/// How much later than its expiry a job is checked to have expired.
+const CLOCK_DIFFERENCE: Duration = Duration::from_millis(100);
+
 async fn a_group_reaches_its_members_everywhere(here: &Channels, there: &Channels) {
     let (mut one, mut two) = (open(here).await, open(there).await);
     join(here, "exam.members", &one).await;

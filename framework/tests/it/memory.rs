@@ -2,14 +2,24 @@
 
 use seaway::{
     Channels, NoEvent,
+    channels::InMemoryChannelLayer,
     testing::{channel_layer, topics},
 };
+use std::time::Duration;
 
 #[tokio::test]
 async fn the_in_memory_layer_conforms() {
     let channels = Channels::in_memory();
 
     channel_layer::conforms(async || channels.clone()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_in_memory_expire() {
+    let expiry = Duration::from_secs(60);
+    let channels = Channels::new(InMemoryChannelLayer::default().worker_queues(100, expiry));
+
+    channel_layer::jobs_expire(expiry, async || channels.clone()).await;
 }
 
 #[tokio::test]

@@ -155,6 +155,9 @@ impl Inbox {
                     if let Err(error) = self.serve(&up, &mut states, &mut past).await {
                         self.refused(&error);
                         sleep(RETRY).await;
+                        if up.run_id.is_none() {
+                            self.link.replace_unidentified(up.generation);
+                        }
                         continue;
                     }
                 }

@@ -20,6 +20,7 @@ use crate::{
         TopicHistory, TopicPost, TopicQuery,
     },
     error::{Error, ErrorKind, Result},
+    log_limit::log_limited,
     name::{ChannelName, GroupName},
     redis_link::places,
 };
@@ -148,16 +149,21 @@ impl RedisChannelLayer {
         })
     }
 
-    /// Returns which hosts are to be asked for a job, and how long each may take.
+    /// Returns the hosts that have a job, that of the oldest first; all hosts if none has one. With
+    /// them, how long each may take.
     async fn turns(&self, channel: &ChannelName) -> Vec<(&Host, Duration)> {
         let hosts = self.hosts_of_jobs(channel);
-        let asking = hosts.iter().map(|host| host.named.oldest(channel));
-        let oldest = join_all(asking).await.into_iter().zip(hosts);
-        let oldest = oldest.filter_map(|(score, host)| Some((score?, host)));
-        match oldest.min_by(|(one, _), (other, _)| one.total_cmp(other)) {
-            Some((_, host)) => vec![(host, Duration::ZERO)],
-            None => hosts.iter().map(|host| (host, TURN)).collect(),
+        let scores = hosts.iter().map(|host| host.named.oldest(channel));
+        let scores = join_all(scores).await.into_iter().zip(hosts);
+        let mut with_job: Vec<_> = scores
+            .filter_map(|(score, host)| Some((score?, host)))
+            .collect();
+        if with_job.is_empty() {
+            return hosts.iter().map(|host| (host, TURN)).collect();
         }
+        with_job.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        let with_job = with_job.into_iter();
+        with_job.map(|(_, host)| (host, Duration::ZERO)).collect()
     }
 
     /// Returns the hosts that have a queue of a named channel: all, or one shard of a Cluster.
@@ -228,9 +234,9 @@ impl ChannelLayer for RedisChannelLayer {
         }
     }
 
-    /// With several hosts, the one with the oldest job is asked, and each in turn if none has one.
-    /// A host that is unavailable, or does not respond, does not keep jobs of the others waiting;
-    /// its error is returned if no other host has a job.
+    /// With several hosts, the one with the oldest job is asked first, and each in turn if none has
+    /// one. A host that is unavailable, or does not respond, does not keep jobs of the others
+    /// waiting: its error is logged, and returned if all hosts fail.
     async fn receive(&self, channel: &ChannelName, wait: Duration) -> Result<Option<Envelope>> {
         if let [host] = self.hosts_of_jobs(channel) {
             return host.named.receive(channel, wait, LATE).await;
@@ -238,14 +244,27 @@ impl ChannelLayer for RedisChannelLayer {
         let start = Instant::now();
         loop {
             let mut failed = None;
+            let mut is_one_available = false;
             for (host, wait) in self.turns(channel).await {
                 match host.named.receive(channel, wait, TURN).await {
                     Ok(Some(job)) => return Ok(Some(job)),
-                    Ok(None) => {}
-                    Err(error) => failed = Some(error),
+                    Ok(None) => is_one_available = true,
+                    Err(error) if error.kind() == ErrorKind::Layer => {
+                        log_limited!(
+                            warn,
+                            %channel,
+                            redis = %host.place.shown(),
+                            error = %format_args!("{error:#}"),
+                            "cannot receive jobs from one of the Redis servers; trying again"
+                        );
+                        failed = Some(error);
+                    }
+                    Err(error) => return Err(error),
                 }
             }
-            if let Some(error) = failed {
+            if let Some(error) = failed
+                && !is_one_available
+            {
                 return Err(error);
             }
             if start.elapsed() >= wait {

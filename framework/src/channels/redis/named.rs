@@ -12,16 +12,21 @@ use crate::{
     log_limit::log_limited,
     metric,
     name::ChannelName,
-    redis_link::{Fault, Link, LinkSettings, NoInbox, Place, Up},
+    redis_link::{Fault, LazyLink, LinkSettings, NoInbox, Place, Up},
 };
 use futures_util::{
     FutureExt,
     future::{BoxFuture, MaybeDone, maybe_done},
 };
 use redis::{RedisResult, Value};
-use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::{
-    sync::Mutex,
+    sync::Mutex as AsyncMutex,
     time::{Instant, sleep, timeout, timeout_at},
 };
 
@@ -35,6 +40,8 @@ const ANSWER: Duration = Duration::from_millis(100);
 /// The shortest timeout of BZPOPMIN.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 
+const UNPOISONED: &str = "no code panics while it holds this lock";
+
 /// The named channels that this process takes jobs from. Each has a connection of its own, because
 /// BZPOPMIN blocks it.
 pub(super) struct NamedChannels {
@@ -42,11 +49,11 @@ pub(super) struct NamedChannels {
     silence: Duration,
     names: Names,
     coding: Arc<Coding>,
-    receivers: Mutex<HashMap<ChannelName, Arc<Mutex<Receiver>>>>,
+    receivers: Mutex<HashMap<ChannelName, Arc<AsyncMutex<Receiver>>>>,
 }
 
 struct Receiver {
-    link: Link,
+    link: LazyLink,
     /// The BZPOPMIN under way, and the number of its connection: that of a call that was dropped is
     /// finished by the next one.
     popping: Option<(u64, MaybeDone<BoxFuture<'static, RedisResult<Value>>>)>,
@@ -90,7 +97,7 @@ impl NamedChannels {
                 format!("{channel} is not the name of a worker queue, because it has a `!`");
             return Err(Error::new(ErrorKind::Name, message));
         }
-        let receiver = self.receiver(channel).await?;
+        let receiver = self.receiver(channel);
         let mut receiver = receiver.lock().await;
         let queue = self.names.queue_of(channel);
         let start = Instant::now();
@@ -111,7 +118,7 @@ impl NamedChannels {
     /// Returns the time of the oldest job of a named channel as a score, if Redis responds and
     /// there is one. The job of a call that was dropped comes first.
     pub(super) async fn oldest(&self, channel: &ChannelName) -> Option<f64> {
-        let receiver = self.receiver(channel).await.ok()?;
+        let receiver = self.receiver(channel);
         // Another call is taking a job there.
         let mut receiver = receiver.try_lock().ok()?;
         receiver.oldest(self.names.queue_of(channel)).await
@@ -128,23 +135,21 @@ impl NamedChannels {
         Some(Envelope::from_bytes(job.event))
     }
 
-    async fn receiver(&self, channel: &ChannelName) -> Result<Arc<Mutex<Receiver>>> {
-        let mut receivers = self.receivers.lock().await;
-        if let Some(receiver) = receivers.get(channel) {
-            return Ok(receiver.clone());
-        }
-        let settings = LinkSettings {
-            purpose: "jobs",
-            silence: self.silence,
-            inbox: Arc::new(NoInbox),
-        };
-        let receiver = Arc::new(Mutex::new(Receiver {
-            link: Link::open(&self.place, settings).await?,
-            popping: None,
-            looking: None,
-        }));
-        receivers.insert(channel.clone(), receiver.clone());
-        Ok(receiver)
+    fn receiver(&self, channel: &ChannelName) -> Arc<AsyncMutex<Receiver>> {
+        let mut receivers = self.receivers.lock().expect(UNPOISONED);
+        let receiver = receivers.entry(channel.clone()).or_insert_with(|| {
+            let settings = LinkSettings {
+                purpose: "jobs",
+                silence: self.silence,
+                inbox: Arc::new(NoInbox),
+            };
+            Arc::new(AsyncMutex::new(Receiver {
+                link: LazyLink::new(&self.place, settings),
+                popping: None,
+                looking: None,
+            }))
+        });
+        receiver.clone()
     }
 }
 
@@ -157,7 +162,12 @@ impl Receiver {
         let (looking, wait) = match &mut self.looking {
             Some(looking) => (looking, Duration::ZERO),
             None => {
-                let mut connection = self.link.current().ok()?.connection;
+                let wait = match self.link.is_opening() {
+                    true => Duration::ZERO,
+                    false => ANSWER,
+                };
+                let link = self.link.open_by(Instant::now() + wait).await.ok()??;
+                let mut connection = link.current().ok()?.connection;
                 let looking = async move {
                     let mut oldest = redis::cmd("ZRANGE");
                     oldest.arg(queue).arg(0).arg(0).arg("WITHSCORES");
@@ -179,6 +189,9 @@ impl Receiver {
         late: Duration,
     ) -> Result<Option<(Vec<u8>, f64)>> {
         let deadline = Instant::now() + wait + late;
+        let Some(link) = self.link.open_by(deadline).await? else {
+            return Ok(None);
+        };
         let (generation, popping) = match &mut self.popping {
             Some(popping) => popping,
             None => {
@@ -186,7 +199,7 @@ impl Receiver {
                     mut connection,
                     generation,
                     ..
-                } = self.link.current()?;
+                } = link.current()?;
                 // A job that a host takes from its queue later, nobody may be there to do.
                 if let Some(looking) = &mut self.looking {
                     if timeout_at(deadline, looking).await.is_ok() {
@@ -212,9 +225,9 @@ impl Receiver {
             Ok(popped) => return Ok(popped),
             Err(error) => error,
         };
-        let fault = match self.link.replace_if_shifted(generation, &error) {
+        let fault = match link.replace_if_shifted(generation, &error) {
             true => Some(Fault::Broken),
-            false => self.link.fault(generation, &error),
+            false => link.fault(generation, &error),
         };
         match fault {
             Some(Fault::Broken) => {

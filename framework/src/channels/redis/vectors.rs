@@ -1,6 +1,7 @@
 //! Tests against bytes and names that channels_redis 4.3 has produced.
 
 use super::{
+    capacity::Capacities,
     coding::{Coding, QueueEntry, Recipients, Serializer, score},
     fernet::Keys,
 };
@@ -25,6 +26,7 @@ struct Vectors {
     hash: Vec<Hashed>,
     channels: Vec<Named>,
     groups: Vec<Named>,
+    capacity: Capacity,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +61,15 @@ struct Hashed {
 struct Named {
     name: String,
     valid: bool,
+}
+
+/// The capacities that Python finds for the names of channels. One of its patterns is a regular
+/// expression; here it is the pattern that matches the same names.
+#[derive(Deserialize)]
+struct Capacity {
+    default: usize,
+    patterns: Vec<(String, usize)>,
+    lookups: HashMap<String, usize>,
 }
 
 fn vectors() -> Vectors {
@@ -223,6 +234,20 @@ fn names_belong_to_the_hosts_of_python() {
                 "{value} of {count}"
             );
         }
+    }
+}
+
+#[test]
+fn capacities_are_those_of_python() {
+    let Capacity {
+        default,
+        patterns,
+        lookups,
+    } = vectors().capacity;
+    let capacities = Capacities { default, patterns };
+    for (name, expected) in lookups {
+        let channel = ChannelName::new(name.as_str()).expect("valid in Python");
+        assert_eq!(capacities.of(&channel), expected, "{name}");
     }
 }
 
