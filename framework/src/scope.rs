@@ -111,7 +111,7 @@ pub struct Scope<P: Protocol> {
 }
 
 /// The path parameters of all routers, outermost first.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Params(Vec<(Box<str>, Box<str>)>);
 
 impl Params {
@@ -205,6 +205,31 @@ impl<P: Protocol> Scope<P> {
                 format!("no {name} in the scope; add one with middleware, such as Provide(value)"),
             )
         })
+    }
+
+    /// Returns the same metadata with another head.
+    pub(crate) fn map_head<Q: Protocol>(self, map: impl FnOnce(P::Head) -> Q::Head) -> Scope<Q> {
+        Scope {
+            head: Box::new(map(*self.head)),
+            client: self.client,
+            extensions: self.extensions,
+            params: self.params,
+            span: self.span,
+        }
+    }
+
+    /// Returns a copy. There is no `Clone`: what is changed in one of them is not in the other.
+    pub(crate) fn copy(&self) -> Self
+    where
+        P::Head: Clone,
+    {
+        Self {
+            head: self.head.clone(),
+            client: self.client,
+            extensions: self.extensions.clone(),
+            params: self.params.clone(),
+            span: self.span.clone(),
+        }
     }
 
     pub(crate) fn add_param(&mut self, name: &str, value: &str) {

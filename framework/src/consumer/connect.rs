@@ -2,7 +2,8 @@
 
 use super::{
     Context, Handshake, address::ConsumerAddress, disconnect_guard::DisconnectGuard,
-    driver::Driver, handshake::too_slow, hooks::Hooks, reply_headers::complete, watch::Watch,
+    driver::Driver, handshake::too_slow, hooks::Hooks, open_scope::OpenScope,
+    reply_headers::complete, watch::Watch,
 };
 use crate::{
     catch_panic::catch_panic,
@@ -10,13 +11,13 @@ use crate::{
     error::Result,
     message::Close,
     name::ChannelName,
-    protocol::{Upgrade, WebSocket, compact},
+    protocol::{Upgrade, WebSocket},
     rejection::Rejection,
     rejection_log::Rule,
     revocation::Revocations,
     scope::Scope,
 };
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use std::{future::Future, marker::PhantomData, time::Duration};
 use tokio::time::timeout;
 
@@ -83,7 +84,7 @@ async fn open<H: Hooks>(
         }
     };
     let Handshake {
-        mut scope,
+        scope,
         address,
         mut headers,
         ..
@@ -113,9 +114,8 @@ async fn open<H: Hooks>(
             return Ok(None);
         }
     };
-    forget_handshake(&mut scope);
     hooks.set_context(Context {
-        scope,
+        scope: OpenScope::new(scope),
         sender: socket.sender(),
         channels: channels.clone(),
         channel: mailbox.name().clone(),
@@ -123,25 +123,6 @@ async fn open<H: Hooks>(
     });
     let driver = Driver::new(hooks, channels, socket, mailbox, watch);
     Ok(Some(Box::new(driver)))
-}
-
-/// Drops the headers that nobody reads once the WebSocket is open, those of the handshake itself
-/// and those that a browser adds to each request: each takes 100 bytes of an idle connection.
-fn forget_handshake(scope: &mut Scope<WebSocket>) {
-    let headers = &mut scope.head.headers;
-    for name in [
-        header::ACCEPT_ENCODING,
-        header::CACHE_CONTROL,
-        header::CONNECTION,
-        header::PRAGMA,
-        header::UPGRADE,
-        header::SEC_WEBSOCKET_EXTENSIONS,
-        header::SEC_WEBSOCKET_KEY,
-        header::SEC_WEBSOCKET_VERSION,
-    ] {
-        headers.remove(name);
-    }
-    *headers = compact(headers);
 }
 
 /// Runs `connect` within its timeout, and makes the consumer present; a panic rejects the client

@@ -1,6 +1,6 @@
 //! The context of a WebSocket consumer: an accepted connection.
 
-use super::NoEvent;
+use super::{NoEvent, open_scope::OpenScope};
 use crate::{
     channels::{
         Channels, Event, Group, Includes, Leave, Meta, Position, Presence, PresenceEvent, Topic,
@@ -29,7 +29,7 @@ use std::{fmt, hash::Hash, marker::PhantomData};
 /// }
 /// ```
 pub struct Context<E = NoEvent> {
-    pub(super) scope: Scope<WebSocket>,
+    pub(super) scope: OpenScope,
     pub(super) sender: Sender,
     pub(super) channels: Channels,
     pub(super) channel: ChannelName,
@@ -60,7 +60,9 @@ impl<E: Event> Context<E> {
     /// is not logged: it may hold secrets.
     pub(super) fn log_malformed(&self) {
         let outcome = Rejected::Close(Close::INVALID);
-        self.scope.peer().log_rejection(Rule::Input, outcome, None);
+        self.scope()
+            .peer()
+            .log_rejection(Rule::Input, outcome, None);
     }
 
     /// Sends a message that may be lost, as of a pointer's position.
@@ -238,13 +240,16 @@ impl<E: Event> Context<E> {
     /// The headers of the handshake itself, such as `Sec-WebSocket-Key`, and `Accept-Encoding`,
     /// `Cache-Control` and `Pragma` are no longer in it: read those in
     /// [`connect`](super::WebSocketConsumer::connect).
+    ///
+    /// An open connection keeps its headers packed. The first call unpacks them, after which they
+    /// take 100 bytes each; [`state`](Context::state) does not.
     pub fn scope(&self) -> &Scope<WebSocket> {
-        &self.scope
+        self.scope.whole()
     }
 
     /// Returns a mutable reference to the scope.
     pub fn scope_mut(&mut self) -> &mut Scope<WebSocket> {
-        &mut self.scope
+        self.scope.whole_mut()
     }
 
     /// Returns a value that [`Provide`](crate::middleware::Provide) or other middleware has added.

@@ -21,7 +21,7 @@ mod worker;
 pub(crate) use self::connection_handle::UpgradedStream;
 pub(crate) use self::{
     connection_handle::ConnectionHandle,
-    http::{Pipe, PipeBody, PipeEnd, ResponseReceiver, compact, detached},
+    http::{PackedHead, Pipe, PipeBody, PipeEnd, ResponseReceiver, detached},
     signal::SignalWatch,
     websocket::{
         Deflate, HandshakeResponse, Importance, Lifetime, Opened, Origin, Outbound, Rate,

@@ -308,3 +308,50 @@ fn handles_can_be_shared() {
     fn application<A: Application<WebSocket>>(_: A) {}
     application(echo());
 }
+
+#[tokio::test]
+async fn an_open_websocket_still_has_the_scope_of_its_request() {
+    #[derive(Clone, Debug, PartialEq)]
+    struct Number(u32);
+
+    struct Reader;
+    impl WebSocketConsumer for Reader {
+        type Input = String;
+        type Event = seaway::NoEvent;
+
+        async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
+            handshake.scope_mut().insert(String::from("added"));
+            Ok(Reader)
+        }
+
+        async fn receive(&mut self, ctx: &mut Context, _: String) -> Result<()> {
+            assert_eq!(ctx.state::<String>()?, "added");
+            let scope = ctx.scope();
+            let cookies: Vec<_> = scope.cookies().map(|cookie| cookie.to_string()).collect();
+            assert_eq!(cookies, ["a=1", "b=2"]);
+            assert_eq!(scope.head.headers["user-agent"], "a test");
+            assert_eq!(scope.head.headers.get("sec-websocket-key"), None);
+            assert_eq!(scope.head.uri, "/rooms/7?lang=da");
+            assert_eq!(scope.head.method, http::Method::GET);
+            assert_eq!(scope.raw_param("room"), Some("7"));
+            assert_eq!(scope.get::<String>()?, "added");
+
+            ctx.scope_mut().insert(Number(7));
+            assert_eq!(*ctx.state::<Number>()?, Number(7));
+            assert_eq!(*ctx.scope().get::<Number>()?, Number(7));
+            Ok(ctx.send("seen").await?)
+        }
+    }
+    let reader = Reader::application(&Channels::in_memory());
+    let app = seaway::routing::PathRouter::new().route("/rooms/{room}", reader);
+    let request = Request::get("/rooms/7?lang=da")
+        .header("cookie", "a=1; b=2")
+        .header("user-agent", "a test");
+    let mut client = WebSocketCommunicator::open(&app.boxed(), request);
+    assert_eq!(client.status().await, 101);
+
+    client.send("now").await;
+
+    assert_eq!(client.receive_text().await, "seen");
+    client.close(1000).await.unwrap();
+}

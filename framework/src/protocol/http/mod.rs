@@ -3,7 +3,7 @@
 //! | file | contents |
 //! | --- | --- |
 //! | `exchange.rs` | the protocol, and a request that waits for its response |
-//! | `head.rs` | a copy of a request head |
+//! | `head.rs` | copies of a request head |
 //! | `body.rs` | the bodies of requests and responses |
 //! | `pipe/` | a response body that is sent piece by piece |
 
@@ -18,6 +18,6 @@ pub use self::{
 };
 pub(crate) use self::{
     exchange::ResponseReceiver,
-    head::{compact, detached},
+    head::{PackedHead, detached},
     pipe::{Pipe, PipeBody, PipeEnd},
 };

@@ -1,0 +1,68 @@
+//! The scope of an open WebSocket, whose head is packed until the consumer reads it.
+
+use crate::{
+    error::Result,
+    protocol::{PackedHead, WebSocket},
+    scope::{Protocol, Scope},
+};
+use http::{HeaderName, header};
+use std::{convert::Infallible, sync::OnceLock};
+
+/// The scope of an open WebSocket.
+///
+/// Few consumers read it after `connect`, and its head would be the largest part of an idle
+/// connection.
+pub(super) struct OpenScope {
+    packed: Scope<Packed>,
+    /// Created from `packed` when it is first read, and used instead of it from then on.
+    whole: OnceLock<Box<Scope<WebSocket>>>,
+}
+
+/// A WebSocket whose head is packed.
+enum Packed {}
+
+impl Protocol for Packed {
+    const NAME: &'static str = WebSocket::NAME;
+    type Head = PackedHead;
+    type Connection = Infallible;
+}
+
+/// The headers that nobody reads once the WebSocket is open: those of the handshake itself, and
+/// those that a browser adds to each request.
+const UNREAD: [HeaderName; 8] = [
+    header::ACCEPT_ENCODING,
+    header::CACHE_CONTROL,
+    header::CONNECTION,
+    header::PRAGMA,
+    header::UPGRADE,
+    header::SEC_WEBSOCKET_EXTENSIONS,
+    header::SEC_WEBSOCKET_KEY,
+    header::SEC_WEBSOCKET_VERSION,
+];
+
+impl OpenScope {
+    pub(super) fn new(scope: Scope<WebSocket>) -> Self {
+        Self {
+            packed: scope.map_head(|head| PackedHead::new(head, &UNREAD)),
+            whole: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn whole(&self) -> &Scope<WebSocket> {
+        let unpack = || Box::new(self.packed.copy().map_head(|head| head.unpack()));
+        self.whole.get_or_init(unpack)
+    }
+
+    pub(super) fn whole_mut(&mut self) -> &mut Scope<WebSocket> {
+        self.whole();
+        self.whole.get_mut().expect("it was created above")
+    }
+
+    /// As [`Scope::get`], without unpacking the head.
+    pub(super) fn get<T: Clone + Send + Sync + 'static>(&self) -> Result<&T> {
+        match self.whole.get() {
+            Some(whole) => whole.get(),
+            None => self.packed.get(),
+        }
+    }
+}
