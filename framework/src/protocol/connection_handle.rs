@@ -6,11 +6,13 @@ use bytes::Bytes;
 use http::Extensions;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
 use std::{
     future::Future,
     net::SocketAddr,
     pin::Pin,
     sync::{Arc, Weak},
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub(crate) struct ConnectionHandle {
     connection: Arc<dyn ServerConnection>,
     /// The client of the request, if a trusted proxy has forwarded it.
-    forwarded: Option<SocketAddr>,
+    forwarded: Option<Box<SocketAddr>>,
 }
 
 /// The handle of a connection as it is in the extensions of its requests; under another server
@@ -30,7 +32,7 @@ pub(crate) struct ConnectionHandle {
 #[derive(Clone)]
 pub(crate) struct WeakConnectionHandle {
     connection: Weak<dyn ServerConnection>,
-    forwarded: Option<SocketAddr>,
+    forwarded: Option<Box<SocketAddr>>,
 }
 
 /// The server's side of a [`ConnectionHandle`].
@@ -47,8 +49,8 @@ pub(crate) trait ServerConnection: Send + Sync {
     /// Returns a signal that is set when the client closes its sending side (TCP FIN).
     fn half_close(&self) -> SignalWatch;
 
-    /// Spawns a task that holds the connection while it runs, until the server aborts it.
-    fn spawn(self: Arc<Self>, task: Task);
+    /// Returns a signal that is set when the server aborts the tasks of its connections.
+    fn aborted(&self) -> SignalWatch;
 
     /// Returns the stream below the one that hyper releases for another protocol.
     ///
@@ -69,9 +71,6 @@ pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
-/// A task without a result.
-pub(crate) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
-
 impl ConnectionHandle {
     #[cfg(feature = "server")]
     pub(crate) fn new(connection: Arc<dyn ServerConnection>) -> Self {
@@ -86,7 +85,7 @@ impl ConnectionHandle {
         let handle: &WeakConnectionHandle = extensions.get()?;
         Some(Self {
             connection: handle.connection.upgrade()?,
-            forwarded: handle.forwarded,
+            forwarded: handle.forwarded.clone(),
         })
     }
 
@@ -103,13 +102,14 @@ impl ConnectionHandle {
     pub(crate) fn downgrade(&self) -> WeakConnectionHandle {
         WeakConnectionHandle {
             connection: Arc::downgrade(&self.connection),
-            forwarded: self.forwarded,
+            forwarded: self.forwarded.clone(),
         }
     }
 
     /// Returns the address of the client, if it has one.
     pub(crate) fn client(&self) -> Option<SocketAddr> {
-        self.forwarded.or_else(|| self.connection.client())
+        let forwarded = self.forwarded.as_deref().copied();
+        forwarded.or_else(|| self.connection.client())
     }
 
     /// Returns the address at the other end of the connection: that of a trusted proxy, not that of
@@ -132,10 +132,20 @@ impl ConnectionHandle {
     }
 
     /// Spawns a task that serves a connection; without a handle it belongs to no server.
-    pub(crate) fn spawn(handle: Option<&Self>, task: Task) {
+    pub(crate) fn spawn(handle: Option<&Self>, task: impl Future<Output = ()> + Send + 'static) {
         match handle {
-            Some(handle) => handle.connection.clone().spawn(task),
+            // Boxed, since tokio aligns a task to 128 bytes: with a pointer it takes no more.
+            Some(handle) => _ = tokio::spawn(Box::pin(handle.hold(task))),
             None => _ = tokio::spawn(task),
+        }
+    }
+
+    /// Returns a task that holds the connection while it runs, until the server aborts it.
+    pub(crate) fn hold<F: Future>(&self, task: F) -> Held<F> {
+        Held {
+            task,
+            abort: self.connection.aborted(),
+            _connection: self.connection.clone(),
         }
     }
 
@@ -155,11 +165,33 @@ impl ConnectionHandle {
     }
 }
 
+pin_project! {
+    /// A task that holds its connection, and ends, at an await, when the server aborts it.
+    pub(crate) struct Held<F> {
+        #[pin]
+        task: F,
+        abort: SignalWatch,
+        _connection: Arc<dyn ServerConnection>,
+    }
+}
+
+impl<F: Future> Future for Held<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let held = self.project();
+        match held.abort.poll(cx) {
+            true => Poll::Ready(()),
+            false => held.task.poll(cx).map(drop),
+        }
+    }
+}
+
 impl WeakConnectionHandle {
     /// Returns the handle of a request that a trusted proxy has forwarded for this client.
     #[cfg(feature = "server")]
     pub(crate) fn forwarded_for(mut self, client: Option<SocketAddr>) -> Self {
-        self.forwarded = client;
+        self.forwarded = client.map(Box::new);
         self
     }
 }

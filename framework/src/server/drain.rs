@@ -7,13 +7,10 @@ use crate::{
 };
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use pin_project_lite::pin_project;
 use std::{
     future::Future,
     net::SocketAddr,
-    pin::Pin,
     sync::{Arc, OnceLock},
-    task::{Context, Poll},
     time::Duration,
 };
 use tokio::sync::OwnedSemaphorePermit;
@@ -125,25 +122,13 @@ impl Connection {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        self.0.clone().spawn_held(task);
+        tokio::spawn(self.handle().hold(task));
     }
 }
 
 impl Open {
     fn half_close_signal(&self) -> &Signal {
         self.half_close.get_or_init(Signal::default)
-    }
-
-    fn spawn_held<F>(self: Arc<Self>, task: F)
-    where
-        F: Future<Output: Send> + Send + 'static,
-    {
-        let abort = self.drain.abort.watch();
-        tokio::spawn(Abortable {
-            task,
-            abort,
-            _held: self,
-        });
     }
 }
 
@@ -164,8 +149,8 @@ impl ServerConnection for Open {
         self.half_close_signal().watch()
     }
 
-    fn spawn(self: Arc<Self>, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        self.spawn_held(task);
+    fn aborted(&self) -> SignalWatch {
+        self.drain.abort.watch()
     }
 
     /// Returns the bare stream: the stream around it follows HTTP.
@@ -180,27 +165,5 @@ impl ServerConnection for Open {
             io: socket.into_stream(),
             early: parts.read_buf,
         })
-    }
-}
-
-pin_project! {
-    /// A task that ends, at an await, when the server aborts its connections.
-    struct Abortable<F> {
-        #[pin]
-        task: F,
-        abort: SignalWatch,
-        _held: Arc<Open>,
-    }
-}
-
-impl<F: Future> Future for Abortable<F> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let abortable = self.project();
-        match abortable.abort.poll(cx) {
-            true => Poll::Ready(()),
-            false => abortable.task.poll(cx).map(drop),
-        }
     }
 }

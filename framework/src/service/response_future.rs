@@ -132,7 +132,7 @@ impl RunningRequest {
         if let Some(running) = self.running.take() {
             let span = self.span.clone();
             let running = async move { log_in(&span, running.await) };
-            ConnectionHandle::spawn(self.handle.as_ref(), Box::pin(running));
+            ConnectionHandle::spawn(self.handle.as_ref(), running);
         }
         Poll::Ready(response.unwrap_or_else(|_| {
             rejected(self.rejection.take().unwrap_or_else(|| {

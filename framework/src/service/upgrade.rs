@@ -76,7 +76,7 @@ async fn respond(
     let (upgrade, response) = Upgrade::new(origin, offer, peer.clone(), handle.clone(), open);
     let running = application.start(scope, upgrade);
     let running = async move { log_outcome::<WebSocket>(running.await) };
-    ConnectionHandle::spawn(handle.as_ref(), Box::pin(running.instrument(span.clone())));
+    ConnectionHandle::spawn(handle.as_ref(), running.instrument(span.clone()));
     let Ok(response) = response.await else {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         let reason = "the application ended without a response";
