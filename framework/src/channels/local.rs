@@ -13,7 +13,7 @@ use crate::{
     name::{ChannelName, GroupName},
 };
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fmt,
     hash::{BuildHasher, RandomState},
     sync::{
@@ -85,9 +85,11 @@ type Members = HashMap<ChannelName, Arc<Slot>>;
 /// One channel of this process.
 struct Member {
     slot: Arc<Slot>,
-    groups: HashSet<GroupName>,
+    /// Lists without duplicates: most channels are in a few groups, for which a set would take
+    /// twice the memory.
+    groups: Vec<GroupName>,
     /// The groups that it is present in.
-    present_in: HashSet<GroupName>,
+    present_in: Vec<GroupName>,
 }
 
 /// The effect of a join on the subscriptions of this process.
@@ -146,8 +148,8 @@ impl LocalChannels {
         let slot = Arc::new(Slot::new(name.clone(), number, self.0.capacity));
         let member = Member {
             slot: slot.clone(),
-            groups: HashSet::new(),
-            present_in: HashSet::new(),
+            groups: Vec::new(),
+            present_in: Vec::new(),
         };
         self.0.channels(&name).insert(name, member);
         self.0.memberships.opened();
@@ -254,16 +256,19 @@ impl LocalChannels {
     /// Records that a channel is present in a group; returns whether the channel is open.
     pub(super) fn attend(&self, group: &GroupName, channel: &ChannelName) -> bool {
         let mut channels = self.0.channels(channel);
-        let member = channels.get_mut(channel);
-        member
-            .map(|member| member.present_in.insert(group.clone()))
-            .is_some()
+        let Some(member) = channels.get_mut(channel) else {
+            return false;
+        };
+        if !member.present_in.contains(group) {
+            member.present_in.push(group.clone());
+        }
+        true
     }
 
     /// Records that a channel is not present in a group any more.
     pub(super) fn unattend(&self, group: &GroupName, channel: &ChannelName) {
         if let Some(member) = self.0.channels(channel).get_mut(channel) {
-            member.present_in.remove(group);
+            member.present_in.retain(|one| one != group);
         }
     }
 
@@ -271,9 +276,7 @@ impl LocalChannels {
     pub(super) fn attended(&self, channel: &ChannelName) -> Vec<GroupName> {
         let channels = self.0.channels(channel);
         let member = channels.get(channel);
-        member.map_or_else(Vec::new, |member| {
-            member.present_in.iter().cloned().collect()
-        })
+        member.map_or_else(Vec::new, |member| member.present_in.clone())
     }
 
     /// Notifies the owner of every mailbox that it may have missed events while the transport was
@@ -377,12 +380,16 @@ impl LocalChannels {
         let Some(member) = channels.get_mut(channel) else {
             return Err(not_open(channel));
         };
-        member.groups.insert(group.clone());
         let mut groups = self.0.write_groups(group);
         let members = groups.entry(group.clone()).or_default();
         let is_first = members.is_empty();
         let before = members.insert(channel.clone(), member.slot.clone());
         if before.is_none() {
+            if member.groups.is_empty() {
+                // Most channels have no second one, and it would allocate four.
+                member.groups.reserve_exact(1);
+            }
+            member.groups.push(group.clone());
             self.0.memberships.joined();
             self.0.count(group);
         }
@@ -407,7 +414,7 @@ impl LocalChannels {
     /// Removes a channel from a group, if it is a member.
     pub fn leave(&self, group: &GroupName, channel: &ChannelName) {
         let slot = self.0.channels(channel).get_mut(channel).map(|member| {
-            member.groups.remove(group);
+            member.groups.retain(|one| one != group);
             member.slot.clone()
         });
         self.0.leave(group, channel);
