@@ -88,6 +88,15 @@ impl<P: Protocol> BoxApplication<P> {
     pub(crate) fn start(&self, scope: Scope<P>, connection: P::Connection) -> ApplicationFuture {
         self.0.clone().start(scope, connection)
     }
+
+    /// Calls the application as [`Application::call`] does.
+    pub(crate) fn call_boxed(
+        &self,
+        scope: Scope<P>,
+        connection: P::Connection,
+    ) -> Pin<Box<dyn Future<Output = crate::Result<()>> + Send + '_>> {
+        self.0.call_boxed(scope, connection)
+    }
 }
 
 impl<P: Protocol> Clone for BoxApplication<P> {
@@ -102,7 +111,7 @@ impl<P: Protocol> Application<P> for BoxApplication<P> {
         scope: Scope<P>,
         connection: P::Connection,
     ) -> impl Future<Output = crate::Result<()>> + Send {
-        self.0.call_boxed(scope, connection)
+        BoxApplication::call_boxed(self, scope, connection)
     }
 
     fn required_state(&self) -> RequiredState {

@@ -247,11 +247,24 @@ impl OpenConnection {
 }
 
 /// An open WebSocket.
-pub(crate) struct OpenSocket(#[expect(dead_code, reason = "it counts until it is dropped")] Open);
+pub(crate) struct OpenSocket(());
 
 impl OpenSocket {
     pub(crate) fn new() -> Self {
-        Self(Open::new(gauge!("seaway_websockets_open")))
+        Self::gauge().increment(1.0);
+        Self(())
+    }
+
+    /// One for all, so that an idle connection does not hold a handle of its own.
+    fn gauge() -> &'static Gauge {
+        static OPEN: OnceLock<Gauge> = OnceLock::new();
+        OPEN.get_or_init(|| gauge!("seaway_websockets_open"))
+    }
+}
+
+impl Drop for OpenSocket {
+    fn drop(&mut self) {
+        Self::gauge().decrement(1.0);
     }
 }
 

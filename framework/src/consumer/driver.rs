@@ -117,6 +117,12 @@ impl<H: Hooks> Driver<H> {
     /// Serves the client until the connection ends. Returns the error that a hook failed with.
     pub(super) async fn run(mut self: Box<Self>) -> crate::Result<()> {
         let outcome = self.run_hooks().await;
+        // Boxed, so that an open connection does not hold the memory of its end.
+        Box::pin(self.end(outcome)).await
+    }
+
+    /// Closes the connection, leaves the groups, and runs `disconnect`.
+    async fn end(mut self: Box<Self>, outcome: crate::Result<()>) -> crate::Result<()> {
         // The hooks remain in the box: moved out, they would enlarge the connection's future.
         let ConnectionState {
             socket, mailbox, ..
@@ -129,8 +135,7 @@ impl<H: Hooks> Driver<H> {
             Ok(()) => Close::NORMAL,
             Err(_) => Close::ERROR,
         };
-        // Boxed, so that an open connection does not hold the memory of its end.
-        let close = Box::pin(socket.close(code)).await;
+        let close = socket.close(code).await;
         self.hooks.disconnect(close).await;
         // A server that stops waits for its connections, and so others learn that people have left.
         if let Some(departure) = departure {

@@ -229,31 +229,15 @@ impl<P: OpensOverHttp> Application<P> for PathRouter<P> {
         mut scope: Scope<P>,
         connection: P::Connection,
     ) -> impl Future<Output = crate::Result<()>> + Send {
-        // The scope moves into the selected application's boxed future, so that this future, which
-        // lives as long, is small.
+        // This future, which lives as long as the selected application's, is no larger than a box.
         match self.pick(&mut scope) {
-            Ok(application) => Picked::Application(application.call(scope, connection)),
-            Err(reject) => Picked::Refused(Box::pin(P::reject(connection, reject))),
+            Ok(application) => application.call_boxed(scope, connection),
+            Err(reject) => Box::pin(async { Ok(P::reject(connection, reject).await?) }),
         }
-        .run()
     }
 
     fn required_state(&self) -> RequiredState {
         RequiredState::clone(&self.required)
-    }
-}
-
-enum Picked<A, R> {
-    Application(A),
-    Refused(R),
-}
-
-impl<A: Future<Output = crate::Result<()>>, R: Future<Output = Result<()>>> Picked<A, R> {
-    async fn run(self) -> crate::Result<()> {
-        match self {
-            Self::Application(future) => future.await,
-            Self::Refused(future) => Ok(future.await?),
-        }
     }
 }
 

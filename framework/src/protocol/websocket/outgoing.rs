@@ -1,7 +1,7 @@
 //! The sender of one WebSocket: its queue, shared by all tasks that send to the client.
 
 use super::{
-    config::{Compression, WebSocketConfig},
+    config::WebSocketConfig,
     extension::Deflate,
     send_queue::{Bounds, Importance, Offer, Outbound, SendQueue, Sent},
 };
@@ -46,8 +46,8 @@ use tokio::time::timeout;
 pub struct Sender(Arc<SenderState>);
 
 struct SenderState {
-    bounds: Bounds,
-    compression: Option<(Deflate, Compression)>,
+    config: Arc<WebSocketConfig>,
+    deflate: Option<Deflate>,
     /// Whether the queue has a close: checked on every step of the driver, so it needs no lock.
     closing: AtomicBool,
     outgoing: Mutex<Outgoing>,
@@ -73,15 +73,21 @@ pub(crate) enum SendSource {
     Anyone,
 }
 
+impl SenderState {
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            bytes: self.config.send_buffer,
+            messages: self.config.send_messages,
+            policy: self.config.slow_client,
+        }
+    }
+}
+
 impl Sender {
-    pub(super) fn new(config: &WebSocketConfig, deflate: Option<Deflate>) -> Self {
+    pub(super) fn new(config: Arc<WebSocketConfig>, deflate: Option<Deflate>) -> Self {
         Self(Arc::new(SenderState {
-            bounds: Bounds {
-                bytes: config.send_buffer,
-                messages: config.send_messages,
-                policy: config.slow_client,
-            },
-            compression: deflate.zip(config.compression),
+            config,
+            deflate,
             closing: AtomicBool::new(false),
             outgoing: Mutex::default(),
         }))
@@ -180,7 +186,7 @@ impl Sender {
             return Err(Error::closed());
         }
         let dropped = outgoing.queue.dropped();
-        let offer = outgoing.queue.offer(message, importance, self.0.bounds);
+        let offer = outgoing.queue.offer(message, importance, self.0.bounds());
         let dropped = outgoing.queue.dropped() - dropped;
         if dropped > 0 {
             metric::unsent("dropped", dropped);
@@ -221,7 +227,7 @@ impl Sender {
         }
         let offered = message.take().map(|message| {
             let queue = &mut outgoing.queue;
-            queue.offer(message, Importance::Normal, self.0.bounds)
+            queue.offer(message, Importance::Normal, self.0.bounds())
         });
         if let Some(Offer::Full(refused, _)) = offered {
             *message = Some(refused);
@@ -253,7 +259,7 @@ impl Sender {
 
     /// Compresses a message for which that is worth it, in the task that sends it.
     fn compress(&self, message: Message) -> Outbound {
-        let Some((deflate, compression)) = self.0.compression else {
+        let Some((deflate, compression)) = self.0.deflate.zip(self.0.config.compression) else {
             return Outbound::Plain(message);
         };
         if message.payload().len() < compression.threshold {
@@ -318,7 +324,7 @@ impl Sender {
         let mut outgoing = self.outgoing();
         store_waker(&mut outgoing.driver, cx);
         let taken = take(&mut outgoing.queue);
-        if !outgoing.queue.is_full(self.0.bounds) {
+        if !outgoing.queue.is_full(self.0.bounds()) {
             outgoing.waiting.drain(..).for_each(Waker::wake);
         }
         taken

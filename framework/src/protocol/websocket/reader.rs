@@ -44,7 +44,8 @@ const MAX_HEADER: usize = 14;
 pub(super) struct Reader {
     buffer: Vec<u8>,
     position: usize,
-    frame: Option<Frame>,
+    /// Boxed, since most frames arrive whole.
+    frame: Option<Box<Frame>>,
     message: Option<Fragments>,
     max_message_size: usize,
     /// How many frames were read since the last call of `take_frames`.
@@ -103,7 +104,7 @@ impl Reader {
     pub(super) fn next(&mut self) -> Result<Option<Incoming>, Close> {
         loop {
             let frame = match self.frame.take() {
-                Some(frame) => frame,
+                Some(frame) => *frame,
                 None => match self.header()? {
                     Some(frame) => frame,
                     None => return Ok(None),
@@ -182,7 +183,7 @@ impl Reader {
         if is_complete {
             return Ok(Some(frame));
         }
-        self.frame = Some(frame);
+        self.frame = Some(Box::new(frame));
         Ok(None)
     }
 

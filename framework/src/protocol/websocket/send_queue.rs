@@ -87,7 +87,7 @@ pub(super) enum Offer {
 pub(crate) struct SendQueue {
     messages: VecDeque<(Importance, Outbound)>,
     bytes: usize,
-    close: Option<Close>,
+    close: Option<Box<Close>>,
     /// Number of messages that were dropped or replaced.
     dropped: u64,
 }
@@ -216,12 +216,12 @@ impl SendQueue {
 
     /// Sets the close that follows the queued messages.
     pub(super) fn set_close(&mut self, close: Close) {
-        self.close = Some(close);
+        self.close = Some(Box::new(close));
     }
 
     /// Returns the close to send once all messages are written.
     pub(crate) fn close(&self) -> Option<&Close> {
-        self.close.as_ref()
+        self.close.as_deref()
     }
 
     /// Drops all messages; returns how many there were.

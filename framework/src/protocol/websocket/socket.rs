@@ -75,12 +75,18 @@ pub struct Socket {
     /// How long the client is to wait before it reconnects, if the server stops.
     retry_after: Option<Duration>,
     config: Arc<WebSocketConfig>,
-    /// Messages that were read while a handler was busy.
-    ahead: VecDeque<Message>,
-    ahead_bytes: usize,
+    /// `None` if it would be empty, as on an idle connection.
+    ahead: Option<Box<Ahead>>,
     /// The close with which the client left.
-    left: Option<Close>,
+    left: Option<Box<Close>>,
     _counted: metric::OpenSocket,
+}
+
+/// Messages that were read while a handler was busy.
+#[derive(Default)]
+struct Ahead {
+    messages: VecDeque<Message>,
+    bytes: usize,
 }
 
 /// How much is read while a handler is busy, so that a close frame behind it is detected. Past
@@ -97,12 +103,11 @@ impl Socket {
     ) -> Self {
         Self {
             transport,
-            sender: Sender::new(&config, deflate),
+            sender: Sender::new(config.clone(), deflate),
             stop: handle.map(ConnectionHandle::stopping),
             retry_after: handle.and_then(ConnectionHandle::retry_after),
             config,
-            ahead: VecDeque::new(),
-            ahead_bytes: 0,
+            ahead: None,
             left: None,
             _counted: metric::OpenSocket::new(),
         }
@@ -173,7 +178,7 @@ impl Socket {
         // A client that does not send its half of the handshake is disconnected.
         _ = tokio::time::timeout(limit, poll_fn(|cx| self.poll_finish(cx))).await;
         self.sender.end();
-        let theirs = self.left.take();
+        let theirs = self.left.take().map(|close| *close);
         let close = ours.or(theirs);
         let close = close.unwrap_or_else(|| Close::from(Close::ABNORMAL));
         tracing::debug!(target: "seaway::access", code = close.code, "a WebSocket ended");
@@ -190,12 +195,12 @@ impl Socket {
         if self.is_ending(cx) {
             return Poll::Ready(None);
         }
-        if let Some(message) = self.ahead.pop_front() {
-            self.ahead_bytes -= message.payload().len();
-            if self.ahead.is_empty() {
-                self.ahead = VecDeque::new();
+        if let Some(ahead) = &mut self.ahead {
+            let message = ahead.pop();
+            if ahead.messages.is_empty() {
+                self.ahead = None;
             }
-            return Poll::Ready(Some(message));
+            return Poll::Ready(message);
         }
         match ready!(self.transport.poll_receive(cx)) {
             Ok(message) => Poll::Ready(Some(message)),
@@ -213,7 +218,7 @@ impl Socket {
     pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.flush(cx);
         while self.left.is_none() {
-            if self.ahead.len() >= AHEAD_FRAMES || self.ahead_bytes >= AHEAD_BYTES {
+            if self.ahead.as_ref().is_some_and(|ahead| ahead.is_full()) {
                 if let Poll::Ready(close) = self.transport.poll_stalled(cx) {
                     self.leave(close);
                 }
@@ -221,8 +226,7 @@ impl Socket {
             }
             match self.transport.poll_receive(cx) {
                 Poll::Ready(Ok(message)) => {
-                    self.ahead_bytes += message.payload().len();
-                    self.ahead.push_back(message);
+                    self.ahead.get_or_insert_default().push(message);
                 }
                 Poll::Ready(Err(close)) => {
                     // The response to a close frame does not wait for the handler.
@@ -252,12 +256,12 @@ impl Socket {
     /// the client has disconnected and all its messages were received.
     pub(crate) fn is_ending(&mut self, cx: &mut Context<'_>) -> bool {
         let closed = self.sender.is_closing() || self.is_stopping(cx);
-        closed || (self.left.is_some() && self.ahead.is_empty())
+        closed || (self.left.is_some() && self.ahead.is_none())
     }
 
     fn leave(&mut self, close: Close) {
         self.sender.end();
-        self.left = Some(close);
+        self.left = Some(Box::new(close));
     }
 
     fn is_stopping(&mut self, cx: &mut Context<'_>) -> bool {
@@ -271,7 +275,7 @@ impl Socket {
         while self.left.is_none() {
             match ready!(self.transport.poll_receive(cx)) {
                 Ok(_) => {}
-                Err(close) => self.left = Some(close),
+                Err(close) => self.left = Some(Box::new(close)),
             }
         }
         match &self.left {
@@ -279,6 +283,23 @@ impl Socket {
             Some(close) if close.code == Close::ABNORMAL => Poll::Ready(()),
             _ => self.transport.poll_shutdown(cx),
         }
+    }
+}
+
+impl Ahead {
+    fn is_full(&self) -> bool {
+        self.messages.len() >= AHEAD_FRAMES || self.bytes >= AHEAD_BYTES
+    }
+
+    fn push(&mut self, message: Message) {
+        self.bytes += message.payload().len();
+        self.messages.push_back(message);
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        let message = self.messages.pop_front()?;
+        self.bytes -= message.payload().len();
+        Some(message)
     }
 }
 

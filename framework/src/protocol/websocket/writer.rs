@@ -8,7 +8,6 @@ use super::{
 use crate::{message::Close, metric};
 use bytes::{Buf, Bytes};
 use std::{
-    collections::VecDeque,
     io::IoSlice,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -36,11 +35,10 @@ pub(super) struct Writer {
     /// Boxed, since most connections never have any.
     rest: Option<Box<Batch<Vec<u8>>>>,
     ping: bool,
-    pongs: VecDeque<Bytes>,
+    pongs: Vec<Bytes>,
     close_frame: CloseFrame,
-    /// Number of bytes that the socket has accepted, in all and at the last call of `is_stuck`.
-    taken: u64,
-    looked_at: u64,
+    /// Whether the socket has accepted bytes since the last call of `is_stuck`.
+    has_written: bool,
     /// Whether a stream that buffers (TLS, HTTP/2) must still be flushed.
     unflushed: bool,
 }
@@ -58,7 +56,7 @@ enum CloseFrame {
     #[default]
     Unsent,
     /// The payload of a close frame, to be written once.
-    Queued(Bytes),
+    Queued(Box<[u8]>),
     /// Nothing follows a close frame (RFC 6455, 5.5.1).
     Sent,
 }
@@ -74,7 +72,7 @@ impl Writer {
         if self.pongs.len() == PONGS {
             self.pongs.clear();
         }
-        self.pongs.push_back(payload);
+        self.pongs.push(payload);
     }
 
     /// Queues a close frame for a reason of this side.
@@ -88,12 +86,12 @@ impl Writer {
     /// Responds to the client's close frame with its own code (RFC 6455, 5.5.1).
     pub(super) fn reply_close(&mut self, close: &Close) {
         match close.code {
-            Close::NO_STATUS => self.queue_close(Bytes::new()),
+            Close::NO_STATUS => self.queue_close(Box::default()),
             code => self.close(&Close::from(code)),
         }
     }
 
-    fn queue_close(&mut self, payload: Bytes) {
+    fn queue_close(&mut self, payload: Box<[u8]>) {
         if matches!(self.close_frame, CloseFrame::Unsent) {
             self.close_frame = CloseFrame::Queued(payload);
         }
@@ -106,8 +104,8 @@ impl Writer {
 
     /// Returns whether bytes wait for the client and it has accepted none since the last call.
     pub(super) fn is_stuck(&mut self) -> bool {
-        let looked_at = std::mem::replace(&mut self.looked_at, self.taken);
-        self.rest.is_some() && looked_at == self.taken
+        let has_written = std::mem::take(&mut self.has_written);
+        self.rest.is_some() && !has_written
     }
 
     /// Writes control frames, and the messages queued at `sender`; pending while the socket is
@@ -160,8 +158,8 @@ impl Writer {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Close>> {
         while !batch.is_empty() {
-            let count = ready!(batch.poll_write(io, cx))?;
-            self.taken += count as u64;
+            ready!(batch.poll_write(io, cx))?;
+            self.has_written = true;
         }
         Poll::Ready(Ok(()))
     }
@@ -206,7 +204,7 @@ impl<H: AsRef<[u8]>> Batch<H> {
         &mut self,
         io: &mut IO,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<usize, Close>> {
+    ) -> Poll<Result<(), Close>> {
         let head = &self.head.as_ref()[self.written..];
         // A stream of HTTP/2 accepts, and copies, all that it is given.
         let tail = &self.tail[..self.tail.len().min(BATCH)];
@@ -223,7 +221,7 @@ impl<H: AsRef<[u8]>> Batch<H> {
         let of_head = count.min(head.len());
         self.written += of_head;
         self.tail.advance(count - of_head);
-        Poll::Ready(Ok(count))
+        Poll::Ready(Ok(()))
     }
 
     /// Returns what is not written yet.
@@ -375,7 +373,7 @@ mod tests {
         control_frame(Control::Close, &1000_u16.to_be_bytes(), &mut expected);
 
         for accepts in [1, 3, 1000, SHARED + 7, usize::MAX / 2] {
-            let sender = Sender::new(&WebSocketConfig::default(), None);
+            let sender = Sender::new(WebSocketConfig::shared(), None);
             let (mut writer, mut io) = (Writer::default(), Narrow::new(accepts));
             writer.ping();
             for payload in &payloads {
@@ -391,7 +389,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_payload_is_written_without_a_copy_even_after_a_full_socket() {
-        let sender = Sender::new(&WebSocketConfig::default(), None);
+        let sender = Sender::new(WebSocketConfig::shared(), None);
         let (mut writer, mut io) = (Writer::default(), Narrow::new(2));
         let payload = Bytes::from(vec![7; SHARED]);
         sender.send(Message::Binary(payload.clone())).await.unwrap();
