@@ -20,8 +20,9 @@ async fn a_room_of_a_thousand_that_all_publish_at_once_loses_nothing() {
         senders: 1000,
         bytes: 0,
         lasts: Duration::from_secs(3),
+        pause: Duration::ZERO,
     };
-    let flood = Flood::join([arenas[0].port(), arenas[1].port()], load).await;
+    let flood = Flood::join(&[arenas[0].port(), arenas[1].port()], load).await;
 
     let count = flood.run().await;
 
@@ -54,9 +55,10 @@ async fn a_slow_reader_is_closed_with_1013_and_others_lose_nothing() {
         // The kernels buffer some megabytes for the slow reader before its mailbox fills.
         bytes: 4 * 1024,
         lasts: Duration::from_secs(6),
+        pause: Duration::ZERO,
     };
     let slow = SlowReader::join(arenas[0].port(), 0).await;
-    let flood = Flood::join([arenas[0].port(), arenas[1].port()], load).await;
+    let flood = Flood::join(&[arenas[0].port(), arenas[1].port()], load).await;
 
     let count = flood.run().await;
 

@@ -66,6 +66,7 @@ async fn a_thousand_sockets_in_a_room_each_receive_their_own_messages() {
         senders: 1,
         bytes: 0,
         lasts: Duration::from_secs(1),
+        pause: Duration::ZERO,
     };
     receives_everything(load).await;
 }
@@ -78,6 +79,7 @@ async fn a_thousand_sockets_in_one_room_receive_what_ten_of_them_publish() {
         senders: 10,
         bytes: 0,
         lasts: Duration::from_secs(1),
+        pause: Duration::ZERO,
     };
     receives_everything(load).await;
 }
@@ -98,7 +100,7 @@ async fn receives_everything(load: Load) {
         Server::arena_on(&redis).await,
         Server::arena_on(&redis).await,
     ];
-    let flood = Flood::join([arenas[0].port(), arenas[1].port()], load).await;
+    let flood = Flood::join(&[arenas[0].port(), arenas[1].port()], load).await;
 
     let joined = flood.joined;
     let count = flood.run().await;

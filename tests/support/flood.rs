@@ -36,8 +36,7 @@ const QUIET: Duration = Duration::from_secs(3);
 /// The number of clients, and what they do.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// The number of rooms; each has the same number of members, half of them in each process (a
-    /// single one in either).
+    /// The number of rooms; each has the same number of members, spread over the processes.
     pub rooms: usize,
     /// The number of members per room.
     pub members: usize,
@@ -47,6 +46,8 @@ pub struct Load {
     pub bytes: usize,
     /// How long they publish; each sends at least one message.
     pub lasts: Duration,
+    /// How long one waits before it publishes again, once its message has come back to it.
+    pub pause: Duration,
 }
 
 /// The clients of a load, joined to their rooms.
@@ -78,6 +79,8 @@ struct Tally {
     repeated: usize,
     /// Texts that are no message of this room.
     strange: usize,
+    /// The time from sending to receiving each message, in microseconds.
+    delays: Vec<u32>,
     /// Whether the connection has ended, with the code if there was a close frame.
     closed: Option<Option<u16>>,
 }
@@ -97,14 +100,16 @@ pub struct Count {
     pub closed: Vec<Option<u16>>,
     /// The time from the first message to the last delivery.
     pub took: Duration,
+    /// The median time of a delivery, and that which 99 of 100 do not exceed.
+    pub delays: [Duration; 2],
 }
 
 impl Flood {
-    /// Joins all clients of a load to their rooms in two processes.
+    /// Joins all clients of a load to their rooms in these processes.
     ///
     /// # Panics
     /// If one cannot join.
-    pub async fn join(ports: [u16; 2], load: Load) -> Self {
+    pub async fn join(ports: &[u16], load: Load) -> Self {
         let start = Instant::now();
         let is_open = watch::Sender::new(false);
         let mut clients: Vec<Option<Client>> = Vec::new();
@@ -120,16 +125,17 @@ impl Flood {
                 room,
                 index,
                 load,
+                start,
                 is_open: is_open.subscribe(),
                 tally: Arc::new(Mutex::new(Tally {
                     next: vec![0; load.senders],
                     ..Tally::default()
                 })),
             };
-            let port = ports[(room + index) % 2];
+            let port = ports[(room + index) % ports.len()];
             joining.spawn(async move {
                 let socket = TcpSocket::new_v4().expect("a socket");
-                let socket = handshake(socket, port, room).await;
+                let socket = handshake(socket, port, &room_path(room)).await;
                 (number, member.start(socket))
             });
         }
@@ -160,6 +166,7 @@ impl Flood {
             if count == last.0 && (is_everything || is_quiet) {
                 return Count {
                     took: last.1 - start,
+                    delays: self.delays(),
                     ..count
                 };
             }
@@ -173,6 +180,16 @@ impl Flood {
             );
             sleep(POLL * 5).await;
         }
+    }
+
+    fn delays(&self) -> [Duration; 2] {
+        let tallies = self.clients.iter().map(|client| lock(&client.tally));
+        let mut delays: Vec<u32> = tallies.flat_map(|tally| tally.delays.clone()).collect();
+        delays.sort_unstable();
+        [50, 99].map(|percent| {
+            let delay = delays.get(delays.len() * percent / 100).copied();
+            Duration::from_micros(delay.unwrap_or_default().into())
+        })
     }
 
     fn count(&self) -> Count {
@@ -229,27 +246,33 @@ impl fmt::Display for Count {
         let rate = self.delivered as f64 / self.took.as_secs_f64();
         write!(
             f,
-            "{} messages, {} deliveries due: {} missing, {} wrong; closed {:?}; {:.2?}, {rate:.0}/s",
+            "{} messages, {} deliveries due: {} missing, {} wrong; closed {:?}; {:.2?}, {rate:.0}/s; delays {:.1?} (p50), {:.1?} (p99)",
             self.messages,
             self.due,
             self.missing(),
             self.wrong,
             self.closed,
             self.took,
+            self.delays[0],
+            self.delays[1],
         )
     }
 }
 
-/// Opens a WebSocket to a room.
+fn room_path(room: usize) -> String {
+    format!("/ws/room/{room}")
+}
+
+/// Opens a WebSocket on this path.
 ///
 /// # Panics
 /// If the server does not accept it.
-async fn handshake(socket: TcpSocket, port: u16, room: usize) -> TcpStream {
+pub(super) async fn handshake(socket: TcpSocket, port: u16, path: &str) -> TcpStream {
     let open = async {
         let mut stream = socket.connect(([127, 0, 0, 1], port).into()).await?;
         stream.set_nodelay(true)?;
         let request = format!(
-            "GET /ws/room/{room} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\n\
+            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\n\
              Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
@@ -275,6 +298,8 @@ struct Member {
     room: usize,
     index: usize,
     load: Load,
+    /// The beginning of the clock of all members.
+    start: Instant,
     is_open: watch::Receiver<bool>,
     tally: Arc<Mutex<Tally>>,
 }
@@ -324,6 +349,7 @@ impl Member {
             buffer.drain(..read);
             buffer.reserve(CHUNK);
             if heard_itself && *self.is_open.borrow() {
+                sleep(self.load.pause).await;
                 self.publish(&mut to).await?;
             }
         }
@@ -331,7 +357,7 @@ impl Member {
 
     /// Counts a text; returns whether it is this client's own.
     fn take(&self, text: &[u8], tally: &mut Tally) -> bool {
-        let Some([room, index, sequence]) = numbers(text) else {
+        let Some([room, index, sequence, sent]) = numbers(text) else {
             tally.strange += 1;
             return false;
         };
@@ -347,7 +373,13 @@ impl Member {
         tally.skipped += (sequence - *next) as usize;
         *next = sequence + 1;
         tally.received += 1;
+        tally.delays.push(self.clock().saturating_sub(sent));
         index == self.index
+    }
+
+    /// Returns the time since the start, in microseconds; a load lasts less than an hour.
+    fn clock(&self) -> u32 {
+        u32::try_from(self.start.elapsed().as_micros()).unwrap_or(u32::MAX)
     }
 
     async fn publish(&self, to: &mut (impl AsyncWriteExt + Unpin)) -> Result<()> {
@@ -356,35 +388,36 @@ impl Member {
             tally.sent += 1;
             tally.sent - 1
         };
-        let mut text = format!("{} {} {sequence} ", self.room, self.index).into_bytes();
+        let sent = self.clock();
+        let mut text = format!("{} {} {sequence} {sent} ", self.room, self.index).into_bytes();
         text.resize(text.len().max(self.load.bytes), b'.');
         to.write_all(&text_frame(&text)).await
     }
 }
 
-/// Parses the first three numbers of a text.
-fn numbers(text: &[u8]) -> Option<[u32; 3]> {
+/// Parses the first four numbers of a text.
+fn numbers(text: &[u8]) -> Option<[u32; 4]> {
     let text = str::from_utf8(text).ok()?;
     let mut words = text.split(' ');
     let mut next = || words.next()?.parse().ok();
-    Some([next()?, next()?, next()?])
+    Some([next()?, next()?, next()?, next()?])
 }
 
 const TEXT: u8 = 1;
 const CLOSE: u8 = 8;
-const PING: u8 = 9;
-const PONG: u8 = 10;
+pub(super) const PING: u8 = 9;
+pub(super) const PONG: u8 = 10;
 
 /// An unmasked, unfragmented frame from the server.
-struct Frame<'a> {
-    opcode: u8,
-    payload: &'a [u8],
-    length: usize,
+pub(super) struct Frame<'a> {
+    pub(super) opcode: u8,
+    pub(super) payload: &'a [u8],
+    pub(super) length: usize,
 }
 
 impl<'a> Frame<'a> {
     /// Parses the first frame of these bytes, once it is complete.
-    fn read(bytes: &'a [u8]) -> Option<Self> {
+    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let (head, length) = match *bytes.get(..2)? {
             [_, 126] => (
                 4,
@@ -427,7 +460,7 @@ impl SlowReader {
         let socket = TcpSocket::new_v4().expect("a socket");
         let set = socket.set_recv_buffer_size(RECEIVE_BUFFER);
         set.expect("a receive buffer of that size");
-        Self(handshake(socket, port, room).await)
+        Self(handshake(socket, port, &room_path(room)).await)
     }
 
     /// Reads up to the close frame, and returns its code.
@@ -468,7 +501,9 @@ mod tests {
                 senders: 2,
                 bytes: 0,
                 lasts: Duration::ZERO,
+                pause: Duration::ZERO,
             },
+            start: Instant::now(),
             is_open,
             tally: Arc::default(),
         };
@@ -485,11 +520,11 @@ mod tests {
     #[test]
     fn lost_duplicate_reordered_and_unknown_messages_are_counted() {
         for (texts, received, skipped, repeated, strange) in [
-            (&["7 0 0 ", "7 1 0 ", "7 0 1 "][..], 3, 0, 0, 0),
-            (&["7 0 0 ", "7 0 2 "], 2, 1, 0, 0),
-            (&["7 0 0 ", "7 0 0 "], 1, 0, 1, 0),
-            (&["7 0 1 ", "7 0 0 "], 1, 1, 1, 0),
-            (&["6 0 0 ", "7 2 0 ", "hello"], 0, 0, 0, 3),
+            (&["7 0 0 0 ", "7 1 0 0 ", "7 0 1 0 "][..], 3, 0, 0, 0),
+            (&["7 0 0 0 ", "7 0 2 0 "], 2, 1, 0, 0),
+            (&["7 0 0 0 ", "7 0 0 0 "], 1, 0, 1, 0),
+            (&["7 0 1 0 ", "7 0 0 0 "], 1, 1, 1, 0),
+            (&["6 0 0 0 ", "7 2 0 0 ", "7 0 0", "hello"], 0, 0, 0, 4),
         ] {
             let tally = tally_of(texts);
 

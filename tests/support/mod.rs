@@ -8,6 +8,7 @@
 //! - [`proxy`]: a network that can stall, delay, lose and reset;
 //! - [`stage`]: two processes and forty clients for a fault; [`crowd`]: those clients; [`account`]:
 //!   the account of their messages; [`flood`]: thousands of clients that only count;
+//!   [`idle`]: connections that do nothing;
 //! - [`roster`]: a client that keeps the list of a presence; [`place`]: what clients of topics
 //!   receive;
 //! - [`churn`]: thousands of members that join and leave;
@@ -26,6 +27,7 @@ pub mod crowd;
 pub mod devtools;
 pub mod django;
 pub mod flood;
+pub mod idle;
 pub mod jobs;
 pub mod mariadb;
 pub mod page;

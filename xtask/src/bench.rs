@@ -25,12 +25,13 @@ pub(crate) fn run_bench(flags: &[String]) -> Result {
     run(bench.args(flags).current_dir(root()))
 }
 
-/// Runs 1,000 and 10,000 clients on two processes.
-pub(crate) fn run_scale() -> Result {
+/// Runs 1,000 and 10,000 clients on two processes, or 150,000 on eight.
+pub(crate) fn run_scale(arguments: &[String]) -> Result {
     build()?;
     let programs = programs("release")?;
     let mut scale = Command::new(programs.join("scale"));
-    run(scale.env("SEAWAY_EXAMPLES", programs).current_dir(root()))
+    scale.env("SEAWAY_EXAMPLES", programs).args(arguments);
+    run(scale.current_dir(root()))
 }
 
 /// Runs 10,000 clients who are logged in on a Django site, and pages through the proxy.

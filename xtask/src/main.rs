@@ -36,7 +36,8 @@ usage: cargo xtask COMMAND
   minimal            check them with the minimal versions of their dependencies
   autobahn [core]    run the Autobahn|Testsuite against the arena; needs a Python 2.7
   book               render the guides with mdbook into target/book
-  scale              put 10,000 clients on two processes, and print times and memory
+  scale [idle]       put 10,000 clients on two processes, and print times and memory; with `idle`
+                     150,000 on eight
   django [proxy|rechecks]
                      measure the proxy beside nginx, and the checks of 10,000 users of a Django site
   soak               let 2,000 clients come and go while servers fail, let 5,000 come back at once,
@@ -58,7 +59,7 @@ fn main() -> ExitCode {
         ("msrv", []) => compatibility::check_rust_version(),
         ("minimal", []) => compatibility::check_dependency_versions(),
         ("package", []) => package::run_all(),
-        ("scale", []) => bench::run_scale(),
+        ("scale", arguments) => bench::run_scale(arguments),
         ("django", arguments) => bench::run_django(arguments),
         ("soak", []) => bench::run_soak(),
         ("test", []) => test::run_all(),

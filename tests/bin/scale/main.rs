@@ -1,9 +1,13 @@
 //! The program of `cargo xtask scale`: large rooms and many rooms over two processes, with times
 //! and memory.
 //!
+//! With `idle` it runs eight processes with 150,000 connections instead, or as many as follow.
+//!
 //! Panics if a message is lost or a connection ends; the printed figures are for comparison.
 
-use std::time::Duration;
+mod idle;
+
+use std::{env, time::Duration};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use seaway_tests::support::{
@@ -15,12 +19,27 @@ use seaway_tests::support::{
 #[tokio::main]
 async fn main() {
     allow_open_files();
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        [] => run_all().await,
+        ["idle"] => idle::run(150_000).await,
+        ["idle", connections] => idle::run(idle::number(connections)).await,
+        ["hold", port, connections] => {
+            idle::hold(idle::number(port), idle::number(connections)).await;
+        }
+        _ => panic!("usage: scale [idle [CONNECTIONS]]"),
+    }
+}
+
+async fn run_all() {
     let load = Load {
         rooms: 1,
         members: 1000,
         senders: 1000,
         bytes: 0,
         lasts: Duration::from_secs(9),
+        pause: Duration::ZERO,
     };
     run("one room of 1,000, all publish in a closed loop", load).await;
     slow_reader(Load {
@@ -35,6 +54,7 @@ async fn main() {
         senders: 1,
         bytes: 0,
         lasts: Duration::from_secs(3),
+        pause: Duration::ZERO,
     };
     run(
         "10,000 rooms of one member each, all publish in a closed loop",
@@ -47,6 +67,7 @@ async fn main() {
         senders: 10,
         bytes: 0,
         lasts: Duration::from_secs(3),
+        pause: Duration::ZERO,
     };
     run("one room of 10,000, 10 publish in a closed loop", load).await;
     let redis = Redis::new().await;
@@ -65,7 +86,7 @@ async fn run(title: &str, load: Load) {
     let redis = Redis::new().await;
     let mut arenas = arenas(&redis, &[]).await;
     let before = resident(&mut arenas);
-    let flood = Flood::join(ports(&arenas), load).await;
+    let flood = Flood::join(&ports(&arenas), load).await;
     let (joined, idle) = (flood.joined, resident(&mut arenas));
     let memory = redis.memory().await;
 
@@ -86,7 +107,7 @@ async fn slow_reader(load: Load) {
     // It reads again only when the others are done, and must find the close frame then.
     let arenas = arenas(&redis, &["--close-timeout", "120"]).await;
     let slow = SlowReader::join(arenas[0].port(), 0).await;
-    let flood = Flood::join(ports(&arenas), load).await;
+    let flood = Flood::join(&ports(&arenas), load).await;
 
     let count = flood.run().await;
 
