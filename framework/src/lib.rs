@@ -30,6 +30,8 @@ mod upstream;
 
 mod blocking;
 mod codec;
+#[cfg(feature = "sessions")]
+mod outage;
 mod required_state;
 mod revocation;
 mod scope;

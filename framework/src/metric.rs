@@ -309,8 +309,8 @@ impl Bytes {
     }
 }
 
-/// Counts a failed check of the user of an open connection, which is kept or closed.
-#[cfg(feature = "django")]
+/// Counts a failed check of the session or user of an open connection, which is kept or closed.
+#[cfg(feature = "sessions")]
 pub(crate) fn failed_recheck(outcome: &'static str) {
     counter!("seaway_failed_rechecks_total", "outcome" => outcome).increment(1);
 }

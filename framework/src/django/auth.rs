@@ -14,14 +14,13 @@ use super::{
 use crate::{
     application::Application,
     error::Result,
-    log_limit::log_limited,
     message::Close,
-    metric,
     middleware::auth::{
         disconnect,
         user::{Identify, Somebody},
     },
     name::GroupName,
+    outage::{MAX_OUTAGE, Outage},
     protocol::Http,
     revocation::{ChangeNotifier, Revocation, Revocations},
     scope::{OpensOverHttp, Protocol, Scope},
@@ -43,8 +42,6 @@ use tower_layer::Layer;
 const MODEL_BACKEND: &str = "django.contrib.auth.backends.ModelBackend";
 /// Default interval between two checks of an open connection.
 const RECHECK: Duration = Duration::from_secs(10);
-/// The default of [`DjangoAuth::max_outage`].
-const MAX_OUTAGE: Duration = Duration::from_secs(10 * 60);
 
 /// Middleware that knows the user who is logged in on a Django page, for the extractors
 /// [`User<DjangoUser>`](crate::User) and [`DjangoSession`].
@@ -256,7 +253,8 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithDjangoUser<A> {
         let log_in = Arc::new(LogIn {
             client,
             cookie,
-            recheck: Recheck::new(&self.rechecks, self.config.recheck, self.config.max_outage),
+            recheck: Recheck::new(&self.rechecks, self.config.recheck),
+            outage: Outage::new("a user of Django", self.config.max_outage),
             page,
             news: revocations.change_notifier(),
             is_replied: AtomicBool::new(false),
@@ -287,6 +285,7 @@ struct LogIn {
     /// The value of the session cookie.
     cookie: Option<String>,
     recheck: Recheck,
+    outage: Outage,
     /// Path and query of an HTTP request.
     page: Option<Box<str>>,
     news: ChangeNotifier,
@@ -342,34 +341,16 @@ impl Revocation for LogIn {
     async fn broken(&self) -> Option<Close> {
         let known = self.known_user()?;
         let cookie = self.cookie.as_deref()?;
-        match self.recheck.user(cookie, self.client.user_now()).await {
-            Ok(Some(user)) if user.is_unchanged_since(&known) => None,
-            Ok(_) => Some(Close::new(Close::UNAUTHORIZED, "log in again")),
-            Err(error) if self.recheck.has_failed_too_long() => {
-                metric::failed_recheck("closed");
-                log_limited!(
-                    warn,
-                    error = %format_args!("{error:#}"),
-                    "could not recheck a user of Django for longer than `max_outage`; the \
-                     connection is closed"
-                );
-                let reason = "the log-in cannot be checked";
-                Some(Close::new(Close::TRY_AGAIN, reason))
-            }
-            Err(error) => {
-                metric::failed_recheck("kept");
-                log_limited!(
-                    warn,
-                    error = %format_args!("{error:#}"),
-                    "could not recheck a user of Django; the connection stays open"
-                );
-                None
-            }
-        }
+        let user = self.recheck.user(cookie, self.client.user_now()).await;
+        let checked = user.map(|user| {
+            let is_unchanged = user.is_some_and(|user| user.is_unchanged_since(&known));
+            (!is_unchanged).then(|| Close::new(Close::UNAUTHORIZED, "log in again"))
+        });
+        self.outage.conclude(checked)
     }
 
     fn every(&self) -> Option<Duration> {
-        Some(self.recheck.next())
+        self.outage.next_check(Some(self.recheck.next()))
     }
 }
 

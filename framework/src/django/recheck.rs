@@ -17,14 +17,11 @@ use tokio::{sync::OnceCell, time::Instant};
 /// later than it would alone, and connections with one cookie soon check at the same time, once.
 pub(super) struct Recheck {
     interval: Duration,
-    max_outage: Duration,
     all: Arc<Rechecks>,
     /// Set by the first check: most requests have none.
     cookie: OnceLock<Arc<CookieChecks>>,
     /// When the latest check began that this connection has used.
     latest: Mutex<Option<Instant>>,
-    /// When the first of the latest failed checks ended; `None` after a successful one.
-    failing_since: Mutex<Option<Instant>>,
 }
 
 /// The checks of all connections, by cookie.
@@ -48,14 +45,12 @@ struct Check {
 type Outcome = Result<Option<DjangoUser>, Arc<Error>>;
 
 impl Recheck {
-    pub(super) fn new(all: &Arc<Rechecks>, interval: Duration, max_outage: Duration) -> Self {
+    pub(super) fn new(all: &Arc<Rechecks>, interval: Duration) -> Self {
         Self {
             interval,
-            max_outage,
             all: all.clone(),
             cookie: OnceLock::new(),
             latest: Mutex::new(None),
-            failing_since: Mutex::new(None),
         }
     }
 
@@ -80,36 +75,15 @@ impl Recheck {
             .get_or_init(async || read.await.map_err(Arc::new));
         let outcome = reading.await.clone();
         *lock(&self.latest) = Some(check.began);
-        let mut failing_since = lock(&self.failing_since);
-        match &outcome {
-            Ok(_) => *failing_since = None,
-            Err(_) => _ = failing_since.get_or_insert_with(Instant::now),
-        }
-        drop(failing_since);
         outcome
     }
 
     /// Returns the time until the next check is due: after a slow one, at least a quarter of the
-    /// interval; at the latest when the checks have failed for too long.
+    /// interval.
     pub(super) fn next(&self) -> Duration {
         let age = lock(&self.latest).map(|began| began.elapsed());
         let rest = self.interval.saturating_sub(age.unwrap_or_default());
-        let rest = rest.max(self.interval / 4);
-        match self.outage() {
-            Some(outage) => rest.min(self.max_outage.saturating_sub(outage)),
-            None => rest,
-        }
-    }
-
-    /// Returns whether all checks have failed for longer than the user may be kept.
-    pub(super) fn has_failed_too_long(&self) -> bool {
-        self.outage()
-            .is_some_and(|outage| outage >= self.max_outage)
-    }
-
-    /// Returns how long all checks have failed, if the latest has.
-    fn outage(&self) -> Option<Duration> {
-        lock(&self.failing_since).map(|since| since.elapsed())
+        rest.max(self.interval / 4)
     }
 }
 
@@ -185,7 +159,6 @@ mod tests {
     use tokio::{task::JoinSet, time::sleep};
 
     const INTERVAL: Duration = Duration::from_secs(10);
-    const MAX_OUTAGE: Duration = Duration::from_secs(60);
     const TAKES: Duration = Duration::from_millis(20);
 
     /// A site that counts how often it is read.
@@ -228,7 +201,7 @@ mod tests {
 
     /// Checks until the user is logged out.
     async fn watch(all: Arc<Rechecks>, cookie: String, site: Arc<Site>) {
-        let recheck = Recheck::new(&all, INTERVAL, MAX_OUTAGE);
+        let recheck = Recheck::new(&all, INTERVAL);
         while !matches!(recheck.user(&cookie, site.read()).await, Ok(None)) {
             sleep(recheck.next()).await;
         }
@@ -275,7 +248,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_check_that_is_not_due_reads_anew() {
         let (all, site) = (Arc::default(), Site::default());
-        let recheck = Recheck::new(&all, INTERVAL, MAX_OUTAGE);
+        let recheck = Recheck::new(&all, INTERVAL);
         for _ in 0..2 {
             let user = recheck.user("a", site.read()).await;
             assert!(user.is_ok_and(|user| user.is_some()));
@@ -291,10 +264,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_failed_check_is_not_used_by_a_connection_that_is_due_later() {
         let (all, site) = (Arc::default(), Site::default());
-        let (first, second) = (
-            Recheck::new(&all, INTERVAL, MAX_OUTAGE),
-            Recheck::new(&all, INTERVAL, MAX_OUTAGE),
-        );
+        let (first, second) = (Recheck::new(&all, INTERVAL), Recheck::new(&all, INTERVAL));
         first.user("a", site.read()).await.unwrap();
         sleep(INTERVAL / 2).await;
         site.is_down.store(true, Ordering::Relaxed);
@@ -307,34 +277,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failed_checks_are_tolerated_for_max_outage_after_each_success() {
-        let (all, site) = (Arc::default(), Site::default());
-        for interval in [INTERVAL, 100 * INTERVAL] {
-            let recheck = Recheck::new(&all, interval, MAX_OUTAGE);
-            let check = async || _ = recheck.user("a", site.read()).await;
-            for _ in 0..2 {
-                site.is_down.store(false, Ordering::Relaxed);
-                check().await;
-                assert!(recheck.next() <= interval);
-                site.is_down.store(true, Ordering::Relaxed);
-                check().await;
-                let failed = Instant::now();
-
-                while !recheck.has_failed_too_long() {
-                    assert!(failed.elapsed() < MAX_OUTAGE);
-                    sleep(recheck.next()).await;
-                    check().await;
-                }
-
-                assert!(failed.elapsed() <= MAX_OUTAGE + INTERVAL / 4 + 2 * TAKES);
-            }
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
     async fn a_check_of_a_connection_that_closes_is_made_by_one_that_waits_for_it() {
         let (all, site) = (Arc::default(), Arc::<Site>::default());
-        let rechecks = [(); 2].map(|()| Recheck::new(&all, INTERVAL, MAX_OUTAGE));
+        let rechecks = [(); 2].map(|()| Recheck::new(&all, INTERVAL));
         for recheck in &rechecks {
             recheck.user("a", site.read()).await.unwrap();
         }

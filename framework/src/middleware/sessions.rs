@@ -88,6 +88,26 @@ impl Sessions {
         self.set(|config| config.backend.expiry = expiry)
     }
 
+    /// Sets how long open connections keep their session while all checks of it fail, because the
+    /// store returns errors (default: 10 min).
+    ///
+    /// After that they are closed with 1013 (try again later): a log-out may have gone unnoticed.
+    /// A session is checked when its connection opens and when announcements may have been missed;
+    /// a check that fails is repeated every 10 s. With `std::time::Duration::ZERO` the first check
+    /// that fails closes the connection.
+    ///
+    /// ```
+    /// # use seaway::{Channels, middleware::Sessions, session::MemoryStore};
+    /// use std::time::Duration;
+    ///
+    /// # let channels = Channels::in_memory();
+    /// let sessions = Sessions::new(MemoryStore::default(), &channels)
+    ///     .max_outage(Duration::from_secs(60));
+    /// ```
+    pub fn max_outage(self, limit: std::time::Duration) -> Self {
+        self.set(|config| config.backend.max_outage = limit)
+    }
+
     /// Sets the cookie's name (default: `session`).
     ///
     /// # Panics

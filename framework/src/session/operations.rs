@@ -16,15 +16,16 @@ use super::{
 use crate::{
     channels::Channels,
     error::{Error, ErrorKind, Result},
-    log_limit::log_limited,
     message::Close,
     name::GroupName,
+    outage::{MAX_OUTAGE, Outage},
     revocation::{ChangeNotifier, Revocation},
 };
 use async_trait::async_trait;
 use std::{
     future::Future,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 use tokio::{runtime::Handle, sync, time::Instant};
 use tracing::Instrument;
@@ -37,6 +38,8 @@ pub(crate) struct SessionBackend {
     pub(super) channels: Channels,
     /// The expiry of sessions that have none of their own.
     pub(crate) expiry: Expiry,
+    /// How long a connection keeps a session that cannot be checked.
+    pub(crate) max_outage: Duration,
 }
 
 impl SessionBackend {
@@ -45,6 +48,7 @@ impl SessionBackend {
             store: Store::new(Arc::new(store)),
             channels: channels.clone(),
             expiry,
+            max_outage: MAX_OUTAGE,
         }
     }
 }
@@ -70,6 +74,7 @@ pub(super) struct SessionCore {
     pub(super) cookie: Option<Id>,
     pub(super) began: Instant,
     changes: ChangeNotifier,
+    outage: Outage,
     state: Mutex<State>,
     /// Held during an operation on the store: of two saves at once, the one that ends last might
     /// otherwise be the one that has begun first, with older values.
@@ -83,6 +88,7 @@ impl SessionCore {
         changes: ChangeNotifier,
     ) -> Self {
         Self {
+            outage: Outage::new("a session", backend.max_outage),
             backend,
             cookie,
             began: Instant::now(),
@@ -315,14 +321,17 @@ impl Revocation for SessionCore {
 
     async fn broken(&self) -> Option<Close> {
         let id = self.state().stage.known().map(|session| session.id)?;
-        match self.backend.store.load(&id).await {
-            Ok(Some(_)) => None,
-            Ok(None) => Some(Close::new(Close::UNAUTHORIZED, GONE)),
-            Err(error) => {
-                log_limited!(warn, error = %format_args!("{error:#}"), "could not recheck a session");
-                None
-            }
-        }
+        let stored = self.backend.store.load(&id).await;
+        let checked = stored.map(|stored| match stored {
+            Some(_) => None,
+            None => Some(Close::new(Close::UNAUTHORIZED, GONE)),
+        });
+        self.outage.conclude(checked)
+    }
+
+    /// A successful check is not repeated: the end of a session is announced.
+    fn every(&self) -> Option<Duration> {
+        self.outage.next_check(None)
     }
 }
 

@@ -47,6 +47,8 @@ mod memory;
 mod metrics;
 #[cfg(feature = "macros")]
 mod missed;
+#[cfg(all(feature = "macros", feature = "server", feature = "sessions"))]
+mod outages;
 mod presence;
 #[cfg(all(feature = "axum", feature = "proxy", unix))]
 mod proxy;

@@ -20,7 +20,10 @@ use seaway::{
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +35,10 @@ pub(crate) struct Account {
 
 /// The accounts; each password is "open sesame" at first, and `root` is staff.
 #[derive(Clone)]
-pub(crate) struct Accounts(Arc<Mutex<HashMap<String, Account>>>);
+pub(crate) struct Accounts {
+    accounts: Arc<Mutex<HashMap<String, Account>>>,
+    is_down: Arc<AtomicBool>,
+}
 
 impl Accounts {
     pub(crate) fn of(names: &[&str]) -> Self {
@@ -44,7 +50,10 @@ impl Accounts {
             };
             (account.name.clone(), account)
         });
-        Self(Arc::new(Mutex::new(accounts.collect())))
+        Self {
+            accounts: Arc::new(Mutex::new(accounts.collect())),
+            is_down: Arc::default(),
+        }
     }
 
     pub(crate) fn get(&self, name: &str) -> Account {
@@ -60,8 +69,13 @@ impl Accounts {
         self.lock().remove(name);
     }
 
+    /// Sets whether no account can be loaded.
+    pub(crate) fn fail(&self, is_down: bool) {
+        self.is_down.store(is_down, Ordering::Relaxed);
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Account>> {
-        self.0.lock().unwrap()
+        self.accounts.lock().unwrap()
     }
 }
 
@@ -78,6 +92,9 @@ impl Authenticator for Accounts {
     }
 
     async fn load(&self, id: &str) -> Result<Option<Account>> {
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err("the accounts are down".into());
+        }
         Ok(self.lock().get(id).cloned())
     }
 

@@ -5,9 +5,9 @@ use crate::{
     connection_span::ConnectionSpan,
     error::{Error, ErrorKind, Result},
     extract::FromScope,
-    log_limit::log_limited,
     message::Close,
     name::GroupName,
+    outage::Outage,
     rejection::Rejection,
     required_state::RequiredState,
     revocation::{ChangeNotifier, Revocation},
@@ -107,6 +107,7 @@ pub(super) struct LogIn<A: Authenticator> {
     pub(super) authenticator: Arc<A>,
     pub(super) credential: Credential,
     pub(super) recheck: Option<Duration>,
+    pub(super) outage: Outage,
     /// Path and query of an HTTP request. A copy: a slice would hold hyper's buffer while a
     /// response streams.
     pub(super) page: Option<Box<str>>,
@@ -271,18 +272,15 @@ impl<A: Authenticator> Revocation for LogIn<A> {
 
     async fn broken(&self) -> Option<Close> {
         let known = self.known().clone()??;
-        match self.load().await {
-            Ok(Some(user)) if self.kept(&user) == self.kept(&known) => None,
-            Ok(_) => Some(Close::new(Close::UNAUTHORIZED, "log in again")),
-            Err(error) => {
-                log_limited!(warn, error = %format_args!("{error:#}"), "could not recheck a user");
-                None
-            }
-        }
+        let checked = self.load().await.map(|user| {
+            let is_unchanged = user.is_some_and(|user| self.kept(&user) == self.kept(&known));
+            (!is_unchanged).then(|| Close::new(Close::UNAUTHORIZED, "log in again"))
+        });
+        self.outage.conclude(checked)
     }
 
     fn every(&self) -> Option<Duration> {
-        self.recheck
+        self.outage.next_check(self.recheck)
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     application::Application,
     extract::FromScope,
+    outage::{MAX_OUTAGE, Outage},
     protocol::{Http, WebSocket},
     required_state::RequiredState,
     revocation::Revocations,
@@ -62,6 +63,7 @@ use tower_layer::Layer;
 pub struct Auth<A> {
     authenticator: Arc<A>,
     recheck: Option<Duration>,
+    max_outage: Duration,
     verify: Option<Verify>,
 }
 
@@ -71,6 +73,7 @@ impl<A: Authenticator> Auth<A> {
         Self {
             authenticator: Arc::new(authenticator),
             recheck: None,
+            max_outage: MAX_OUTAGE,
             verify: None,
         }
     }
@@ -86,6 +89,27 @@ impl<A: Authenticator> Auth<A> {
     pub fn recheck(mut self, interval: Duration) -> Self {
         assert!(!interval.is_zero(), "recheck needs a non-zero interval");
         self.recheck = Some(interval);
+        self
+    }
+
+    /// Sets how long open connections keep their users while all checks fail, because the
+    /// authenticator or the session store returns errors (default: 10 min).
+    ///
+    /// After that they are closed with 1013 (try again later): the user may have lost access
+    /// unnoticed. Checks that fail are repeated, every 10 s if there is no shorter
+    /// [`recheck`](Self::recheck). With [`Duration::ZERO`] the first check that fails closes the
+    /// connection.
+    ///
+    /// ```
+    /// # use seaway::middleware::{Auth, Authenticator};
+    /// # fn example<A: Authenticator>(auth: Auth<A>) -> Auth<A> {
+    /// use std::time::Duration;
+    ///
+    /// auth.max_outage(Duration::from_secs(60))
+    /// # }
+    /// ```
+    pub fn max_outage(mut self, limit: Duration) -> Self {
+        self.max_outage = limit;
         self
     }
 
@@ -174,6 +198,7 @@ where
             authenticator: self.auth.authenticator.clone(),
             credential,
             recheck: self.auth.recheck,
+            outage: Outage::new("a user", self.auth.max_outage),
             page: page.map(|page| page.as_str().into()),
             changes: scope
                 .extensions
@@ -229,6 +254,7 @@ impl<A> Clone for Auth<A> {
         Self {
             authenticator: self.authenticator.clone(),
             recheck: self.recheck,
+            max_outage: self.max_outage,
             verify: self.verify.clone(),
         }
     }
@@ -247,6 +273,7 @@ impl<A> fmt::Debug for Auth<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Auth")
             .field("recheck", &self.recheck)
+            .field("max_outage", &self.max_outage)
             .finish_non_exhaustive()
     }
 }
