@@ -5,7 +5,16 @@ use crate::{
     server::raw,
     support::{PATIENCE, Server, read_until},
 };
-use seaway::{Serve, proxy, routing::ProtocolTypeRouter};
+use bytes::Bytes;
+use futures_util::stream;
+use seaway::{
+    ApplicationExt, BoxApplication, Serve,
+    http::Request,
+    protocol::{Body, Http},
+    proxy,
+    routing::ProtocolTypeRouter,
+    testing::HttpCommunicator,
+};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -72,6 +81,24 @@ async fn a_malformed_or_incomplete_upload_gets_400() {
     client.shutdown().await.unwrap();
     let response = read_until(&mut client, "\r\n\r\n").await;
     assert!(response.starts_with("HTTP/1.1 400"), "{response}");
+}
+
+#[tokio::test]
+async fn a_body_that_fails_gets_400_and_one_that_panics_in_the_connection_502() {
+    let proxy: BoxApplication<Http> = proxy(&format!("http://{}", silent().await)).boxed();
+    let failing = stream::once(async { Err::<Bytes, _>("the client has left") });
+    let panicking = stream::repeat_with(|| -> Result<Bytes, &str> { panic!("a mistake") });
+    for (body, status) in [
+        (axum::body::Body::from_stream(failing), 400),
+        (axum::body::Body::from_stream(panicking), 502),
+    ] {
+        let upload = Request::post("/").header("host", "a");
+        let upload = upload.body(Body::new(body)).unwrap();
+
+        let response = HttpCommunicator::request(&proxy, upload).await.unwrap();
+
+        assert_eq!(response.status(), status);
+    }
 }
 
 #[tokio::test]

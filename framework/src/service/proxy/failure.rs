@@ -23,7 +23,10 @@ impl Failure {
     /// Returns the response to the client, and logs the reason if the server has failed.
     pub(super) fn rejection(self, upstream: &Upstream<Transfer>) -> Rejection {
         let (status, reason, source) = match self {
-            Self::Failed(error) if has_failed_body(&error) => return failed_body(error),
+            Self::Failed(error) if has_failed_body(&error) => {
+                // A malformed, incomplete or stalled body, for which the client is at fault.
+                return Rejection::from(Error::closed().with_source(error));
+            }
             Self::Failed(error) => {
                 let (status, reason) = match (is_timeout(&error), error.is_connect()) {
                     (true, true) => (
@@ -60,16 +63,5 @@ const SLOW: &str = "it has not responded in time";
 
 /// Returns whether reading the request's body has failed, and not the server.
 fn has_failed_body(error: &legacy::Error) -> bool {
-    let mut hyper = sources(error).filter_map(|source| source.downcast_ref::<hyper::Error>());
-    hyper.any(hyper::Error::is_user)
-}
-
-/// Returns the response to a client whose request has a malformed, incomplete or stalled body.
-fn failed_body(error: legacy::Error) -> Rejection {
-    let error = Error::closed().with_source(error);
-    Rejection::from(match error.body_error() {
-        Some(_) => error,
-        // Another server than Seaway's has read it.
-        None => Error::closed().with_source(BodyError::broken(error)),
-    })
+    sources(error).any(|source| source.is::<BodyError>())
 }

@@ -1,6 +1,9 @@
 //! Bodies that pass a proxy, whose progress is watched.
 
-use crate::{error::BoxError, protocol::Body};
+use crate::{
+    error::{BodyError, BoxError, Error},
+    protocol::Body,
+};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
@@ -97,6 +100,16 @@ impl Default for Transfer {
     }
 }
 
+/// Returns the error of a request's body as one of the client, which tells it from those of the
+/// connection to the server; another server than Seaway's may have read it.
+fn body_error(error: BoxError) -> BoxError {
+    let error = Error::closed().with_source(error);
+    match error.body_error() {
+        Some(_) => error.into(),
+        None => BodyError::broken(error).into(),
+    }
+}
+
 impl http_body::Body for Transfer {
     type Data = Bytes;
     type Error = BoxError;
@@ -107,7 +120,7 @@ impl http_body::Body for Transfer {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Self { body, watch } = &mut *self;
         let polled = match body {
-            Source::Request(body) => Pin::new(body).poll_frame(cx),
+            Source::Request(body) => Pin::new(body).poll_frame(cx).map_err(body_error),
             Source::Response(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
         };
         match watch {
