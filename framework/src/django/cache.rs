@@ -117,14 +117,6 @@ impl DjangoCache {
         self.is_pickle_read = true;
         self
     }
-
-    /// Returns the name of a session in Redis, as Django's default `KEY_FUNCTION` does.
-    fn name(&self, key: &str) -> String {
-        let Self {
-            prefix, version, ..
-        } = self;
-        format!("{prefix}:{version}:django.contrib.sessions.cache{key}")
-    }
 }
 
 impl DjangoSessions {
@@ -149,7 +141,7 @@ impl Engine for DjangoCache {
         if !cookie::is_session_key(cookie) {
             return Ok(None);
         }
-        let name = self.name(cookie);
+        let name = name(&self.prefix, self.version, cookie);
         let mut connection = self.link.current()?.connection;
         // One byte more than is decoded, so that a larger session is refused and not truncated.
         let mut command = redis::cmd("GETRANGE");
@@ -171,6 +163,11 @@ impl Engine for DjangoCache {
         }
         Ok(decoded.ok())
     }
+}
+
+/// Returns the name of a session in Redis, as Django's default `KEY_FUNCTION` does.
+fn name(prefix: &str, version: u32, key: &str) -> String {
+    format!("{prefix}:{version}:django.contrib.sessions.cache{key}")
 }
 
 /// Decodes a cached session.
@@ -206,7 +203,28 @@ impl fmt::Debug for DjangoCache {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::vectors::{Vectors, text},
+        *,
+    };
+
+    #[test]
+    fn a_session_has_the_name_that_django_gives_it_in_redis() {
+        let vectors = Vectors::read();
+        let stored = |name: &str| {
+            let mut cached = vectors.cache_backend_redis.iter();
+            cached.any(|cached| text(cached, "key") == name)
+        };
+        let key = |engine| text(&vectors.cache_backend_redis_keys, engine);
+
+        assert!(stored(&name("", 1, key("cache"))));
+        // This engine has another name there, and its row is read instead.
+        assert!(stored(&format!(
+            ":1:django.contrib.sessions.cached_db{}",
+            key("cached_db")
+        )));
+        assert!(!stored(&name("", 1, key("cached_db"))));
+    }
 
     #[test]
     fn json_is_always_read_and_a_pickle_only_on_request() {

@@ -85,7 +85,10 @@ fn unquote(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::vectors::{Vectors, text},
+        *,
+    };
     use http::HeaderValue;
     use proptest::{collection::vec, prelude::*};
 
@@ -138,6 +141,24 @@ mod tests {
             let found = header("sessionid", value);
             let found = found.as_ref().map(|header| header.to_str().unwrap());
             assert_eq!(found, expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_django_makes_is_a_session_key() {
+        let vectors = Vectors::read();
+        // `SESSION_COOKIE_NAME` and the key.
+        let file = text(&vectors.file_backend, "filename").strip_prefix("sessionid");
+        let cached = vectors
+            .cache_backend_redis_keys
+            .as_object()
+            .unwrap()
+            .values();
+        let cached = cached.map(|key| key.as_str().unwrap());
+        let row = text(&vectors.db_row, "session_key");
+
+        for key in cached.chain([row, file.unwrap()]) {
+            assert!(is_session_key(key), "{key}");
         }
     }
 

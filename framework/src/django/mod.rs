@@ -29,6 +29,7 @@
 // | `data.rs` | the values of a session |
 // | `cookie.rs` | the session cookie |
 // | `handlers.rs` | the session in axum's handlers |
+// | `vectors.rs` | values that Django has made, for tests |
 
 mod auth;
 #[cfg(feature = "redis")]
@@ -48,6 +49,8 @@ mod signing;
 mod source;
 mod user;
 mod users;
+#[cfg(test)]
+mod vectors;
 mod view;
 
 #[cfg(feature = "redis")]

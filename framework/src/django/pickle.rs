@@ -306,7 +306,10 @@ fn deeper(depth: usize, inner: usize) -> Result<usize, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::vectors::{Vectors, text},
+        *,
+    };
     use data_encoding::HEXLOWER;
     use proptest::{collection::vec, prelude::*};
     use serde_json::json;
@@ -317,14 +320,12 @@ mod tests {
 
     #[test]
     fn the_sessions_that_django_has_cached_are_read() {
-        let vectors = include_str!("../../tests/it/django/vectors.json");
-        let vectors: Value = serde_json::from_str(vectors).unwrap();
-        let cached = vectors["cache_backend_redis"].as_array().unwrap();
-        assert_eq!(cached.len(), 2);
+        let vectors = Vectors::read();
+        assert_eq!(vectors.cache_backend_redis.len(), 2);
 
-        for vector in cached {
-            let session = decode(&hex(vector["value_hex"].as_str().unwrap())).unwrap();
-            assert_eq!(Value::Object(session), vectors["full_session"]["dict"]);
+        for vector in &vectors.cache_backend_redis {
+            let session = decode(&hex(text(vector, "value_hex"))).unwrap();
+            assert_eq!(Value::Object(session), vectors.full_session["dict"]);
         }
     }
 

@@ -180,21 +180,14 @@ fn to_base62(mut number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::vectors::{Vectors, text},
+        *,
+    };
     use flate2::{Compression, read::ZlibEncoder};
-    use serde_json::Value;
 
-    fn vectors() -> Value {
-        let vectors = include_str!("../../tests/it/django/vectors.json");
-        serde_json::from_str(vectors).unwrap()
-    }
-
-    fn text<'a>(vector: &'a Value, key: &str) -> &'a str {
-        vector[key].as_str().unwrap_or_else(|| panic!("{key}"))
-    }
-
-    fn keys(vectors: &Value) -> SecretKeys {
-        SecretKeys::new(text(&vectors["meta"], "SECRET_KEY"))
+    fn keys(vectors: &Vectors) -> SecretKeys {
+        SecretKeys::new(vectors.secret_key())
     }
 
     /// Signs as Django does.
@@ -206,41 +199,51 @@ mod tests {
 
     #[test]
     fn every_string_that_django_has_signed_is_read() {
-        let vectors = vectors();
+        let vectors = Vectors::read();
         let keys = keys(&vectors);
-        let signing = vectors["signing"].as_array().unwrap();
+        let at = i64::try_from(vectors.signed_at()).unwrap();
         let full = ["db_session_data", "signed_cookie_value"];
-        let full = full.map(|name| &vectors["full_session"][name]);
-        assert!(signing.len() >= 12);
+        let full = full.map(|name| &vectors.full_session[name]);
+        assert!(vectors.signing.len() >= 12);
 
-        for vector in signing.iter().chain(full) {
+        for vector in vectors.signing.iter().chain(full) {
             let signed = text(vector, "signed");
             let unsigned = keys.unsign(text(vector, "salt"), signed).expect(signed);
-            assert_eq!(unsigned.timestamp, 1_700_000_000);
+            assert_eq!(unsigned.timestamp, at);
             assert_eq!(unsigned.decode().unwrap().values(), vector["object"]);
+        }
+        // Files are not read, but what Django writes to them is what it writes to rows.
+        let stored = [
+            text(&vectors.db_row, "session_data"),
+            text(&vectors.file_backend, "content"),
+        ];
+        for signed in stored {
+            let unsigned = keys.unsign(ROW_SALT, signed).expect(signed);
+            let values = unsigned.decode().unwrap().values();
+            assert_eq!(values, vectors.full_session["dict"]);
         }
     }
 
     #[test]
     fn what_is_signed_is_what_django_signs() {
-        let vectors = vectors();
-        let signing = vectors["signing"].as_array().unwrap().iter();
+        let vectors = Vectors::read();
+        let signing = vectors.signing.iter();
         let plain = signing.filter(|vector| !text(vector, "signed").starts_with('.'));
         let plain: Vec<_> = plain.collect();
         assert!(plain.len() >= 4);
 
         for vector in plain {
             let (salt, json) = (text(vector, "salt"), text(vector, "json"));
-            let signed = keys(&vectors).sign(salt, json, 1_700_000_000);
+            let signed = keys(&vectors).sign(salt, json, vectors.signed_at());
             assert_eq!(signed, text(vector, "signed"));
         }
     }
 
     #[test]
     fn a_string_counts_only_with_its_salt_its_key_and_unchanged() {
-        let vectors = vectors();
+        let vectors = Vectors::read();
         let keys = keys(&vectors);
-        let good = text(&vectors["full_session"]["db_session_data"], "signed");
+        let good = text(&vectors.full_session["db_session_data"], "signed");
         let other = SecretKeys::new("another site's");
         assert!(keys.unsign(ROW_SALT, good).is_some());
 
@@ -266,15 +269,23 @@ mod tests {
 
     #[test]
     fn the_session_hash_is_that_of_the_password_and_of_any_key() {
-        let vectors = vectors();
+        let vectors = Vectors::read();
         let keys = keys(&vectors);
-        let rotated = keys.clone().fallback(text(&vectors["meta"], "old_secret"));
-        let users = vectors["session_auth_hash"]["vectors"].as_array().unwrap();
+        let rotated = keys.clone().fallback(text(&vectors.meta, "old_secret"));
+        let users = vectors.session_auth_hash["vectors"].as_array().unwrap();
         assert_eq!(users.len(), 5);
 
         for user in users {
             let password = text(user, "password_column");
             let (hash, old) = (text(user, "hash"), text(user, "hash_with_old_secret"));
+            let name = text(user, "username");
+            let rows = &mut vectors.auth_user_rows.iter();
+            let row = rows.find(|row| row["id"] == user["id"]).expect(name);
+            assert_eq!(
+                [text(row, "username"), text(row, "password")],
+                [name, password]
+            );
+            assert_eq!(text(&vectors.password_hashes["values"], name), password);
             assert!(keys.is_session_hash(hash, password));
             assert!(!keys.is_session_hash(hash, &format!("{password} ")));
             assert!(!keys.is_session_hash(old, password));
@@ -287,9 +298,12 @@ mod tests {
 
     #[test]
     fn base_62_is_that_of_django() {
-        for (number, text) in vectors()["b62"].as_object().unwrap() {
+        let vectors = Vectors::read();
+        for (number, text) in vectors.b62.as_object().unwrap() {
             assert_eq!(base62(text.as_str().unwrap()), number.parse().ok());
         }
+        let signed_at = text(&vectors.meta, "frozen_time_b62");
+        assert_eq!(to_base62(vectors.signed_at()), signed_at);
         for number in [0, 61, 62, 1_700_000_000, u64::MAX >> 1] {
             assert_eq!(base62(&to_base62(number)), i64::try_from(number).ok());
         }

@@ -33,6 +33,8 @@ use std::{
 
 /// The interval of re-checks in these tests.
 const OFTEN: Duration = Duration::from_millis(10);
+const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 const KEY: &str = "abcdefghijklmnopqrstuvwxyz012345";
 const ROW_SALT: &str = "django.contrib.sessions.SessionStore";
 const COOKIE_SALT: &str = "django.contrib.sessions.backends.signed_cookies";
@@ -61,6 +63,90 @@ async fn a_session_of_django_leads_to_its_user() {
         ("theme=dark".to_owned(), "nobody"),
     ] {
         assert_eq!(who_is(&app, &cookie).await.1, who, "{cookie}");
+    }
+}
+
+/// Channels deletes the session of a rotated key, where Django and Seaway keep the user; in all other
+/// cases, the user is the same in Channels.
+#[tokio::test]
+async fn each_case_of_channels_has_the_user_that_django_knows() {
+    let site = Site::new().await;
+    let alices = log_in(1, &site.hash("alice"));
+    let cases = site.vectors["channels_end_to_end"].as_object().unwrap();
+    for (case, recorded) in cases {
+        let mut keys = SecretKeys::new(site.secret_key());
+        let (mut in_cookies, mut fallback) = (false, false);
+        let row = async |session: &Value, expires| {
+            let row = site.signed(ROW_SALT, session);
+            site.store("anotherrow", &row, expires).await;
+            "anotherrow".to_owned()
+        };
+        let (valid, past) = ("2099-01-01 00:00:00", "2020-01-01 00:00:00");
+        let mut in_cookie = |value: &str| {
+            in_cookies = true;
+            value.to_owned()
+        };
+        let value = match case.as_str() {
+            "valid db session" => KEY.to_owned(),
+            "no cookie" => String::new(),
+            "unknown key" => KEY.replace('a', "b"),
+            "short key (<8 chars)" => "short".to_owned(),
+            "after SECRET_KEY rotation with fallback: django.contrib.auth.get_user"
+            | "after SECRET_KEY rotation with fallback: channels AuthMiddleware" => {
+                keys = SecretKeys::new("the next key").fallback(site.secret_key());
+                fallback = true;
+                KEY.to_owned()
+            }
+            "inactive user" | "backend not in AUTHENTICATION_BACKENDS" => {
+                row(&recorded["session"], valid).await
+            }
+            "wrong hash" => row(&with(&alices, "_auth_user_hash", "0"), valid).await,
+            "expired row" => row(&alices, past).await,
+            "tampered data" => {
+                let data = site.signed(ROW_SALT, &alices).replacen('e', "f", 1);
+                site.store("anotherrow", &data, valid).await;
+                "anotherrow".to_owned()
+            }
+            "signed_cookies engine, fresh cookie" => in_cookie(&site.signed(COOKIE_SALT, &alices)),
+            "signed_cookies engine, cookie older than SESSION_COOKIE_AGE" => {
+                let old = now() - MONTH.as_secs() - 1;
+                in_cookie(&signed(&site.secret_key(), COOKIE_SALT, &alices, old))
+            }
+            "quoted cookie value" => format!("\"{KEY}\""),
+            "two sessionid cookies (last wins)" => format!("unknown0unknown0; sessionid={KEY}"),
+            // Each of these is a cookie alone.
+            "signed_cookies cookie value example" => {
+                let cookie = recorded.as_str().unwrap();
+                assert_eq!(site.in_old_cookie(cookie).await, "alice", "{case}");
+                continue;
+            }
+            "http" => {
+                let cookie = |response: &str| {
+                    let headers = recorded[response].as_array().unwrap();
+                    let line = headers.last().unwrap()[1].as_str().unwrap();
+                    let (pair, _) = line.split_once(';').unwrap();
+                    pair.strip_prefix("sessionid=").unwrap().to_owned()
+                };
+                let log_in = cookie("login with signed_cookies engine");
+                let log_out = cookie("logout response headers");
+                assert_eq!(site.in_old_cookie(&log_in).await, "alice");
+                assert_eq!(site.in_old_cookie(&log_out).await, "nobody");
+                continue;
+            }
+            // Middleware of Channels that misses another; here it has none of these parts.
+            "middleware errors" => continue,
+            _ => panic!("no test of {case}"),
+        };
+        let user = match recorded["user"].as_str().unwrap() {
+            "AnonymousUser" if !fallback => "nobody",
+            _ => "alice",
+        };
+        let sessions = in_cookies.then(|| DjangoSessions::signed_cookies(MONTH));
+        let app = site.app_with(|auth| auth, keys, sessions).await;
+
+        let known = who_is(&app, &format!("sessionid={value}")).await.1;
+
+        assert_eq!(known, user, "{case}");
     }
 }
 
@@ -796,6 +882,14 @@ impl Site {
         self.store("bobs-session", &session, "2099-01-01 00:00:00")
             .await;
         "bobs-session"
+    }
+
+    /// Returns the user of this cookie of `signed_cookies`, however old it is.
+    async fn in_old_cookie(&self, value: &str) -> String {
+        let keys = SecretKeys::new(self.secret_key());
+        let sessions = DjangoSessions::signed_cookies(CENTURY);
+        let app = self.app_with(|auth| auth, keys, Some(sessions)).await;
+        who_is(&app, &format!("sessionid={value}")).await.1
     }
 
     async fn app(&self) -> ProtocolTypeRouter {
