@@ -13,6 +13,7 @@ import time
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
+from unittest import mock
 
 HERE = Path(__file__).parent
 REDIS = f"redis://127.0.0.1:{sys.argv[1]}"
@@ -44,6 +45,8 @@ from django.contrib.auth import (  # noqa: E402
 )
 from django.contrib.auth.hashers import make_password  # noqa: E402
 from django.contrib.auth.models import Group, Permission  # noqa: E402
+from django.contrib.sessions.models import Session  # noqa: E402
+from django.core.cache import cache  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
@@ -70,6 +73,14 @@ def user(name):
 def session(cookie):
     engine = import_module(in_use.SESSION_ENGINE)
     return engine.SessionStore(cookie)
+
+
+def begin(engine):
+    """Begins anew with this session engine, without users and sessions."""
+    in_use.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    get_user_model()._base_manager.all().delete()
+    Session.objects.all().delete()
+    cache.clear()
 
 
 def sign_up(name, **fields):
@@ -141,10 +152,22 @@ def flush(cookie):
 
 
 def expire(cookie, seconds):
-    """Lets a session of the database expire this many seconds from now."""
-    row = session(cookie).model.objects.get(session_key=cookie)
-    row.expire_date = timezone.now() + timedelta(seconds=seconds)
-    row.save()
+    """Lets a session expire this many seconds from now; returns its cookie."""
+    store = session(cookie)
+    if in_use.SESSION_ENGINE.endswith("signed_cookies"):
+        store.load()
+        store.modified = True
+        signed = time.time() - in_use.SESSION_COOKIE_AGE + seconds
+        with mock.patch("time.time", lambda: signed):
+            store.save()
+        return store.session_key
+    if hasattr(store, "cache_key"):
+        cache.touch(store.cache_key, seconds)
+    if hasattr(store, "model"):
+        row = store.model.objects.get(session_key=cookie)
+        row.expire_date = timezone.now() + timedelta(seconds=seconds)
+        row.save()
+    return cookie
 
 
 def put(cookie, key, value):

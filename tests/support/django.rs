@@ -3,9 +3,11 @@
 use std::{
     path::Path,
     process::{Command, Stdio},
+    sync::{Arc, Weak},
 };
 
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use super::{
     child::Process,
@@ -68,6 +70,23 @@ impl Databases {
     pub async fn new() -> Self {
         let (postgres, mariadb) = tokio::join!(Postgres::new(), MariaDb::new());
         Self { postgres, mariadb }
+    }
+
+    /// Returns the servers that all tests of this time share; they stop with the last of these
+    /// tests.
+    ///
+    /// # Panics
+    /// If one is missing or does not start.
+    pub async fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<Databases>> = Mutex::const_new(Weak::new());
+
+        let mut shared = SHARED.lock().await;
+        if let Some(running) = shared.upgrade() {
+            return running;
+        }
+        let started = Arc::new(Self::new().await);
+        *shared = Arc::downgrade(&started);
+        started
     }
 
     /// Returns the servers.

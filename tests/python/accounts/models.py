@@ -1,5 +1,5 @@
-"""A user model with a UUID as primary key, in a table with another name, whose manager leaves out
-users."""
+"""Two user models: one with a UUID as primary key, in a table with another name, whose manager
+leaves out users; and one with a text as primary key."""
 
 import uuid
 
@@ -37,3 +37,23 @@ class Member(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         db_table = "people"
+
+
+class Guests(BaseUserManager):
+    def create_user(self, address, password, **fields):
+        guest = self.model(address=address, **fields)
+        guest.set_password(password)
+        guest.save()
+        return guest
+
+
+class Guest(AbstractBaseUser):
+    address = models.CharField(primary_key=True, max_length=150)
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False)
+
+    objects = Guests()
+    USERNAME_FIELD = "address"
+
+    class Meta:
+        db_table = "guests"

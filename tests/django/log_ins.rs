@@ -1,0 +1,59 @@
+//! A log-in on a page.
+
+use super::{
+    matrix::{Place, everywhere, with_each_version},
+    site::{NEVER, server},
+    socket::{who, who_is},
+};
+use seaway_tests::support::django::Version;
+use serde_json::{Value, json};
+
+with_each_version!(a_log_in_on_a_page_is_known_to_the_socket);
+
+async fn a_log_in_on_a_page_is_known_to_the_socket(version: Version) {
+    everywhere(version, json!({}), async |place: Place<'_>| {
+        let Place {
+            site,
+            redis,
+            engine,
+        } = place;
+        let staff = json!({ "is_staff": true });
+        site.call_with("sign_up", json!(["root"]), staff).await;
+        let (ana, root) = (site.log_in("ana").await, site.log_in_again("root").await);
+        let server = server(site, redis, engine, &NEVER).await;
+
+        for (cookies, user) in [
+            (vec![format!("sessionid={ana}")], json!("ana")),
+            (vec![format!("sessionid={root}")], json!("root")),
+            (vec![format!("sessionid=\"{ana}\"")], json!("ana")),
+            (
+                vec![format!("sessionid={root}; sessionid={ana}")],
+                json!("ana"),
+            ),
+            (
+                vec![format!("sessionid={root}"), format!("sessionid={ana}")],
+                json!("ana"),
+            ),
+            (
+                vec![format!("sessionid={}", &ana[..ana.len() - 1])],
+                Value::Null,
+            ),
+            (vec![format!("sessionid=X{}", &ana[1..])], Value::Null),
+            (vec!["sessionid=".to_owned()], Value::Null),
+            (vec![], Value::Null),
+        ] {
+            let (_, known) = who(&server, &cookies).await;
+            let staff = user == "root";
+            assert_eq!(
+                known,
+                json!({ "user": user, "staff": staff }),
+                "{cookies:?}"
+            );
+            let page = site.call("sees", json!([cookies.join("; ")])).await;
+            assert_eq!(page, user, "{cookies:?}");
+        }
+        // A collation of MariaDB ignores case, and with it Django; the group of a log-out does not.
+        assert_eq!(who_is(&server, &ana.to_uppercase()).await.1, Value::Null);
+    })
+    .await;
+}
