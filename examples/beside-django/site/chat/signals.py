@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+import re
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
@@ -11,14 +12,25 @@ from django.contrib.auth.signals import user_logged_out
 from django.dispatch import receiver
 
 
+def digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def user_group(user):
+    name = f"seaway.user.{user.pk}"
+    # Not each primary key fits into the name of a group.
+    is_name = re.fullmatch(r"[A-Za-z0-9._-]{1,99}", name)
+    return name if is_name else "seaway.sha256." + digest(f"user.{user.pk}")
+
+
 @receiver(user_logged_out)
 def close_sockets(request, user, **_):
     cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
     # The name of a group is not secret, as the cookie is.
-    groups = ["seaway.session." + hashlib.sha256(cookie.encode()).hexdigest()[:32]]
+    groups = ["seaway.session." + digest(cookie)]
     if user and settings.SESSION_ENGINE.endswith("signed_cookies"):
         # Sockets may have been opened with cookies from before the session was last saved.
-        groups.append(f"seaway.user.{user.pk}")
+        groups.append(user_group(user))
     event = {"type": "seaway.disconnect", "code": 4401, "reason": "logged out"}
     try:
         if layer := get_channel_layer():
