@@ -90,11 +90,12 @@ async fn main() -> Result<()> {
         .route("/ws/chat/{room}", Chat::application(&channels))
         .route("/ws/whoami", WhoAmI::application(&channels))
         .route("/python/chat/{room}", proxy(site.url()))
-        .with(AllowedOrigins::django(["localhost", "127.0.0.1"], []));
+        .with(AllowedOrigins::django(["localhost", "127.0.0.1"], []))
+        .with(auth);
+    // Django itself knows who requests its pages.
     let app = ProtocolTypeRouter::new()
         .http(proxy(site.url()))
-        .websocket(sockets)
-        .with(auth);
+        .websocket(sockets);
     println!("beside-django listens on http://{}", listener.local_addr()?);
     Ok(serve(listener, app).await?)
 }

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header, request};
 use std::{mem, net::SocketAddr};
 
 /// The headers of one connection (RFC 9110, 7.6.1), beside those that `Connection` names.
-const HOP_BY_HOP: [HeaderName; 8] = [
+static HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,
@@ -38,20 +38,13 @@ pub(super) fn for_upstream(
     origin: RequestOrigin,
 ) -> HeaderMap {
     let mut headers = without_hop_by_hop(mem::take(&mut head.headers));
-    headers.remove(header::EXPECT);
-    let is_forged = |name: &HeaderName| {
-        let name = name.as_str();
+    remove(&mut headers, |name| {
+        let text = name.as_str();
         // WSGI reads `a_b` as `a-b`.
-        name.contains('_') || (origin != RequestOrigin::OtherProxy && is_forwarding(name))
-    };
-    let forged: Vec<_> = headers
-        .keys()
-        .filter(|name| is_forged(name))
-        .cloned()
-        .collect();
-    for name in forged {
-        headers.remove(name);
-    }
+        let is_forged =
+            text.contains('_') || (origin != RequestOrigin::OtherProxy && is_forwarding(text));
+        is_forged || *name == header::EXPECT
+    });
     join_cookies(&mut headers);
     // Over HTTP/2, the host is in the URI.
     let authority = head.uri.authority().map(|host| host.as_str());
@@ -89,6 +82,7 @@ pub(super) fn for_upstream(
 pub(super) fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
     // A client could name the headers that a proxy in front has set, which forwards its tokens.
     let named = header_list::items(&headers, header::CONNECTION);
+    let named = named.filter(|name| !is_hop_by_hop(name));
     let named = named.map(str::to_ascii_lowercase);
     let named: Vec<_> = named
         .filter(|name| name != "host" && !is_forwarding(name))
@@ -100,10 +94,23 @@ pub(super) fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
         // It says nothing about the body then (RFC 9112, 6.3), which others could believe.
         headers.remove(header::CONTENT_LENGTH);
     }
-    for name in HOP_BY_HOP {
+    remove(&mut headers, |name| HOP_BY_HOP.contains(name));
+    headers
+}
+
+/// Removes the headers with these names. A search for each name, most of which are absent, would
+/// take longer.
+fn remove(headers: &mut HeaderMap, is_removed: impl Fn(&HeaderName) -> bool) {
+    let names = headers.keys().filter(|name| is_removed(name));
+    for name in names.cloned().collect::<Vec<_>>() {
         headers.remove(name);
     }
-    headers
+}
+
+/// Returns whether all headers of this name are removed.
+fn is_hop_by_hop(name: &str) -> bool {
+    let mut names = HOP_BY_HOP.iter();
+    names.any(|known| known.as_str().eq_ignore_ascii_case(name))
 }
 
 /// Returns whether a header tells where a request came from.

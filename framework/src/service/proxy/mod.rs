@@ -25,7 +25,10 @@ use crate::{
     scope::{OpensOverHttp, Scope},
     upstream::Upstream,
 };
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, Uri, header, request,
+    uri::{self, PathAndQuery, Scheme},
+};
 use hyper::body::Incoming;
 use std::{fmt, mem, net::SocketAddr, sync::Arc, time::Duration};
 use tungstenite::handshake::client::generate_key;
@@ -167,16 +170,15 @@ impl Proxy {
         if head.method == Method::CONNECT {
             return Err(bad("this server opens no tunnels"));
         }
-        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-        let uri = Uri::builder().scheme("http");
-        let uri = uri
-            .authority(self.upstream.authority())
-            .path_and_query(path);
+        let path = head.uri.path_and_query().cloned();
+        let mut uri = uri::Parts::default();
+        uri.scheme = Some(Scheme::HTTP);
+        uri.authority = Some(self.upstream.authority());
+        uri.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
         let mut request = Request::new(body);
         *request.method_mut() = head.method.clone();
-        *request.uri_mut() = uri
-            .build()
-            .map_err(|_| bad("the path cannot be passed on"))?;
+        *request.uri_mut() =
+            Uri::from_parts(uri).map_err(|_| bad("the path cannot be passed on"))?;
         *request.headers_mut() = headers::for_upstream(head, address, self.origin);
         if !request.headers().contains_key(header::HOST) {
             return Err(bad("the request has no Host header"));
