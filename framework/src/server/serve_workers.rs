@@ -55,7 +55,7 @@ use std::{
 /// logged, and do not end the workers.
 ///
 /// # Cancel safety
-/// Not cancel safe: if the future is dropped, jobs in hand are aborted, and one that was just taken
+/// Not cancel safe: if the future is dropped, running jobs are aborted, and one that was just taken
 /// may be lost.
 pub fn serve_workers(channels: &Channels, router: ChannelNameRouter) -> ServeWorkers {
     ServeWorkers {
@@ -97,7 +97,7 @@ pub struct ServeWorkers {
 }
 
 impl ServeWorkers {
-    /// Sets how long jobs in hand may take when the workers stop (default: 30 s).
+    /// Sets how long running jobs may take when the workers stop (default: 30 s).
     ///
     /// What still runs then is aborted at an await.
     pub fn drain_timeout(mut self, limit: Duration) -> Self {

@@ -46,7 +46,7 @@ impl Workers {
     }
 }
 
-/// The tasks of workers. Dropping them aborts the jobs in hand.
+/// The tasks of workers. Dropping them aborts the running jobs.
 #[derive(Default)]
 pub(super) struct RunningWorkers {
     stop: CancellationToken,
@@ -80,14 +80,14 @@ impl RunningWorkers {
         if self.tasks.is_empty() {
             return;
         }
-        tracing::info!("stopping: finishing the jobs in hand");
+        tracing::info!("stopping: finishing the running jobs");
         let finished = async { while self.tasks.join_next().await.is_some() {} };
         let why = tokio::select! {
             finished = timeout(limit, finished) => match finished {
                 Ok(()) => return,
-                Err(_) => "`drain_timeout` has passed: aborting the jobs in hand",
+                Err(_) => "`drain_timeout` has passed: aborting the running jobs",
             },
-            () = signal.again() => "received a second stop signal: aborting the jobs in hand",
+            () = signal.again() => "received a second stop signal: aborting the running jobs",
         };
         tracing::warn!("{why}");
         self.tasks.shutdown().await;

@@ -7,25 +7,75 @@ use std::{
 
 #[test]
 fn every_log_line_that_the_deployment_guide_lists_is_in_the_sources() {
-    let guide = read("docs/deployment.md");
-    let (_, table) = guide
-        .split_once("| level | line | means |")
-        .expect("the guide has the table");
-    let rows = table
-        .lines()
-        .skip(2)
-        .take_while(|line| line.starts_with('|'));
-    let lines: Vec<_> = rows
-        .flat_map(|row| quoted(row.split('|').nth(2).expect("a second column")))
-        .filter(|line| !line.starts_with("seaway::"))
-        .collect();
-    assert!(lines.len() > 40, "is this test blind?");
-
-    let code = sources();
-    for line in lines {
+    let sources = sources();
+    // A literal may continue on the next line.
+    let parts = sources.iter().flat_map(|code| code.split("\\\n"));
+    let code: String = parts.map(str::trim_start).collect();
+    for (_, line) in log_table() {
         let text = line.trim_end_matches('…').trim_end();
         assert!(code.contains(&format!("\"{text}")), "{line}");
     }
+}
+
+#[test]
+fn the_deployment_guide_lists_every_log_line_of_the_sources_with_its_level() {
+    let table = log_table();
+    let lines: Vec<_> = sources()
+        .iter()
+        .flat_map(|code| logged(code))
+        // The text of such a line is a value, which has a row of its own.
+        .filter(|(_, line)| !line.starts_with('{'))
+        .collect();
+    assert!(lines.len() > 50, "is this test blind?");
+
+    let is_listed = |(level, line): &(String, String)| {
+        table.iter().any(|(listed, row)| {
+            listed == level
+                && match row.strip_suffix('…') {
+                    Some(start) => line.starts_with(start.trim_end()),
+                    None => line == row,
+                }
+        })
+    };
+    let missing: Vec<_> = lines.iter().filter(|line| !is_listed(line)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn every_attribute_that_a_guide_names_exists() {
+    /// Those of Rust, of tokio and of thiserror.
+    const FOREIGN: &[&str] = &["cfg", "derive", "error", "source", "tokio"];
+    let is_no_word = |letter: char| !letter.is_alphanumeric() && letter != '_';
+    let mut known = Vec::new();
+    for (file, list, end) in [
+        ("../macros/src/lib.rs", "attributes(", ')'),
+        (
+            "../macros/src/consumer/role.rs",
+            "const ATTRIBUTES: &[&str] = &[",
+            ']',
+        ),
+    ] {
+        let code = read(file);
+        for list in code.split(list).skip(1) {
+            let (list, _) = list.split_once(end).expect("its end");
+            known.extend(list.split(is_no_word).map(str::to_owned));
+        }
+    }
+    assert!(known.len() > 12, "is this test blind?");
+
+    let mut named = 0;
+    for (guide, text) in guides() {
+        // The code is compiled.
+        let prose = text.split("```").step_by(2);
+        let attributes = prose.flat_map(|prose| prose.split("#[").skip(1));
+        for attribute in attributes {
+            let name = attribute.split(is_no_word).next().unwrap_or_default();
+            let is_known = known.iter().any(|known| known == name);
+            named += 1;
+            assert!(is_known || FOREIGN.contains(&name), "{guide}: #[{name}]");
+        }
+    }
+    assert!(named > 50, "only {named} were found: is this test blind?");
 }
 
 #[test]
@@ -75,6 +125,108 @@ fn the_auction_has_at_most_450_lines() {
     assert!(lines.sum::<usize>() <= 450);
 }
 
+/// Returns the levels and lines of the table of log lines.
+fn log_table() -> Vec<(String, String)> {
+    let guide = read("docs/deployment.md");
+    let (_, table) = guide
+        .split_once("| level | line | means |")
+        .expect("the guide has the table");
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let lines: Vec<_> = rows
+        .flat_map(|row| {
+            let mut columns = row.split('|').skip(1);
+            let level = columns.next().expect("a first column").trim();
+            let lines = quoted(columns.next().expect("a second column"));
+            lines
+                .into_iter()
+                .map(|line| (level.to_owned(), line.to_owned()))
+        })
+        .filter(|(_, line)| !line.starts_with("seaway::"))
+        .collect();
+    assert!(lines.len() > 40, "is this test blind?");
+    lines
+}
+
+/// Returns the levels and texts of the lines that this code logs, but for those of the level
+/// `debug`.
+fn logged(code: &str) -> Vec<(String, String)> {
+    let (code, _) = code.split_once("\nmod tests {").unwrap_or((code, ""));
+    let calls = [
+        ("tracing::error!(", Some("error")),
+        ("tracing::warn!(", Some("warn")),
+        ("tracing::info!(", Some("info")),
+        ("log_limited!(", None),
+    ];
+    let mut lines = Vec::new();
+    for (call, level) in calls {
+        for arguments in code.split(call).skip(1) {
+            let (texts, start) = literals(arguments);
+            let level = level.unwrap_or_else(|| start.split(',').next().unwrap_or_default().trim());
+            // The macro itself, and doc comments, have none.
+            if let Some(text) = texts.into_iter().next_back() {
+                lines.push((level.to_owned(), text));
+            }
+        }
+    }
+    lines
+}
+
+/// Returns the string literals among the arguments of a macro call that are not in further
+/// parentheses, and what precedes the first one.
+fn literals(arguments: &str) -> (Vec<String>, &str) {
+    let mut texts = Vec::new();
+    let mut start = arguments.len();
+    let mut depth = 0;
+    let mut chars = arguments.char_indices().peekable();
+    while let Some((at, letter)) = chars.next() {
+        match letter {
+            '(' | '[' | '{' => depth += 1,
+            ')' if depth == 0 => {
+                start = start.min(at);
+                break;
+            }
+            ')' | ']' | '}' => depth -= 1,
+            '"' => {
+                let mut text = String::new();
+                while let Some((_, letter)) = chars.next().filter(|(_, letter)| *letter != '"') {
+                    match (letter, chars.peek()) {
+                        // The text continues on the next line.
+                        ('\\', Some((_, '\n'))) => {
+                            while chars.next_if(|(_, next)| next.is_whitespace()).is_some() {}
+                        }
+                        ('\\', Some(_)) => text.extend(chars.next().map(|(_, escaped)| escaped)),
+                        _ => text.push(letter),
+                    }
+                }
+                start = start.min(at);
+                if depth == 0 {
+                    texts.push(text);
+                }
+            }
+            _ => {}
+        }
+    }
+    (texts, &arguments[..start])
+}
+
+/// Returns the guides, with their names.
+fn guides() -> Vec<(String, String)> {
+    let mut guides = Vec::new();
+    for folder in [folder().join("docs"), folder().join("docs/tutorial")] {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|ending| ending == "md") {
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                guides.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    guides
+}
+
 /// Returns the texts between backticks, one or two.
 fn quoted(cell: &str) -> Vec<&str> {
     let mut texts = Vec::new();
@@ -89,16 +241,16 @@ fn quoted(cell: &str) -> Vec<&str> {
     texts
 }
 
-/// Returns the code of the crate.
-fn sources() -> String {
-    let mut code = String::new();
+/// Returns the code of the crate, by files.
+fn sources() -> Vec<String> {
+    let mut code = Vec::new();
     let mut folders = vec![folder().join("src")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             match path.is_dir() {
                 true => folders.push(path),
-                false => code += &fs::read_to_string(&path).unwrap(),
+                false => code.push(fs::read_to_string(&path).unwrap()),
             }
         }
     }

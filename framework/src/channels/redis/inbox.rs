@@ -202,7 +202,7 @@ impl Inbox {
             log_limited!(
                 warn,
                 error = error_text(&error),
-                "a reply of Redis belongs to another command: check the proxy on the way; reconnecting"
+                "received a reply to another command from Redis; reconnecting; check the proxy between this process and Redis"
             );
             past.gap.lost(self.local.opened());
             is_over(states, up).await;

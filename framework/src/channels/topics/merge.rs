@@ -198,7 +198,7 @@ impl Merge {
                         warn,
                         %topic,
                         error = %format_args!("{error:#}"),
-                        "cannot read what was missed of a topic; its consumers are told of a gap"
+                        "cannot read the missed events of a topic; its consumers receive a gap (recovered: false)"
                     );
                     resumed.is_open = true;
                     let position = resumed.at.clone();
