@@ -55,7 +55,7 @@ pub trait Application<P: Protocol>: Send + Sync + 'static {
     }
 }
 
-/// Methods of every application.
+/// Extension methods of applications.
 pub trait ApplicationExt<P: Protocol>: Application<P> + Sized {
     /// Wraps this application in middleware.
     ///

@@ -9,8 +9,7 @@ use std::{
     fmt,
 };
 
-/// The values that an application needs in its scopes, and that middleware or start-up functions
-/// are to provide, and the path parameters of its routes.
+/// The values and path parameters that an application needs; checked before the server starts.
 ///
 /// Consumers and extractors report what they need, and middleware and routers remove what they
 /// provide. Before it accepts connections, [`serve`](crate::serve) fails with

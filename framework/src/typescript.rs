@@ -117,7 +117,7 @@ impl<M> Described for PresenceEvent<M> {
     type Description = NotPassed;
 }
 
-/// What the browser client does not pass on.
+/// Events that the browser client handles itself.
 #[doc(hidden)]
 #[derive(Debug, TS)]
 pub enum NotPassed {}
@@ -133,14 +133,14 @@ pub trait DescribedConsumer {
     fn describe(schema: &mut Schema);
 }
 
-/// The result of a request, of which the client sees both sides.
+/// The result of a request, whose `Ok` and `Err` are sent to the client.
 #[doc(hidden)]
 pub trait DescribedReply {
     /// Returns the types of `ok` and `error`.
     fn describe(schema: &mut Schema) -> (String, String);
 }
 
-/// The error of a request: the client's own, or one of Seaway's, which it does not see.
+/// An error of a request: sent to the client, or hidden as a `fault`.
 #[doc(hidden)]
 pub trait DescribedError {
     /// Returns the type of `error`.

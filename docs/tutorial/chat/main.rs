@@ -95,7 +95,7 @@ struct Visitor {
 impl Visitor {
     async fn opened(&mut self) -> Result<()> {
         let name = self.account.name.clone();
-        self.tell(ChatEvent::Joined { name }).await;
+        self.notify(ChatEvent::Joined { name }).await;
         Ok(())
     }
 
@@ -132,13 +132,13 @@ impl Visitor {
 
     async fn disconnect(self, _: Close) {
         let name = self.account.name.clone();
-        self.tell(ChatEvent::Left { name }).await;
+        self.notify(ChatEvent::Left { name }).await;
     }
 
     /// Sends an event to the room; if Redis is unavailable, it is only logged.
-    async fn tell(&self, event: ChatEvent) {
+    async fn notify(&self, event: ChatEvent) {
         if let Err(error) = self.members.send(&event).await {
-            eprintln!("a room was not told: {error}");
+            eprintln!("could not send an event to the room: {error}");
         }
     }
 }

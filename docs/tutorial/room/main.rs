@@ -113,7 +113,7 @@ mod tests {
     use serde_json::{Value, json};
 
     #[tokio::test]
-    async fn who_comes_back_receives_what_was_said_meanwhile() {
+    async fn a_client_that_reconnects_receives_the_missed_messages() {
         let channels = Channels::in_memory();
         let mut ana = connect(&channels, "name=ana").await;
         let position = next(&mut ana, "recovered").await;
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_room_is_told_who_comes() {
+    async fn a_room_shows_who_is_present() {
         let channels = Channels::in_memory();
         let mut ana = connect(&channels, "name=ana").await;
         assert_eq!(next(&mut ana, "state").await["presence"], "chat.lobby");

@@ -318,7 +318,7 @@ impl Channels {
     /// 100 ms after a change; those of a process that was killed are counted until its
     /// [lease](super::redis::RedisConfig::presence_lease) has ended (15 s), and those of the last
     /// process for 35 s. Consumers of Django Channels are not
-    /// counted. To know who they are, and to be told of changes, use [`Presence`](super::Presence).
+    /// counted. To know who they are, and to receive the changes, use [`Presence`](super::Presence).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

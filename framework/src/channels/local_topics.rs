@@ -12,13 +12,13 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How long an idempotency key is remembered.
+/// How long an idempotency key is stored.
 pub(super) const KEY_AGE: Duration = Duration::from_secs(600);
 
-/// The number of idempotency keys that a topic remembers in memory.
+/// The number of idempotency keys that a topic stores in memory.
 const MOST_KEYS: usize = 10_000;
 
-/// How long the position of a topic is remembered after its last event has expired.
+/// How long the position of a topic is stored after its last event has expired.
 pub(super) const POSITION_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// The number of topics below which none is removed early.

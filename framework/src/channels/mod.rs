@@ -53,7 +53,7 @@
 //! | `presence.rs` | the handle to a presence |
 //! | `local_presence/` | who is connected, as one process knows it |
 //! | `queues.rs` | worker queues inside this process |
-//! | `topic.rs` | the typed handle of a topic: a group that remembers |
+//! | `topic.rs` | the typed handle of a topic: a group that stores its last events |
 //! | `position.rs`, `placed.rs` | a position in a topic; the position as an entry of the encoded event |
 //! | `topics/` | the history of topics, and its merge with live events |
 //! | `catch_up.rs` | what a consumer has missed, by one query for all that ask |

@@ -87,7 +87,7 @@ impl Position {
         let is_clean = epoch.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if !is_clean || !(1..=LONGEST_EPOCH).contains(&epoch.len()) {
             let message = format!(
-                "an epoch has 1 to {LONGEST_EPOCH} ASCII letters and digits, but this one {} bytes or others",
+                "an epoch must have 1 to {LONGEST_EPOCH} ASCII letters and digits; got {} bytes, or other characters",
                 epoch.len()
             );
             return Err(Error::new(ErrorKind::Codec, message));

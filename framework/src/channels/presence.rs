@@ -87,7 +87,7 @@ impl Channels {
         let mut presence = self.presence(group)?;
         if key.len() > LONGEST_KEY {
             let message = format!(
-                "a key of a presence has {} bytes, and may have {LONGEST_KEY}: use the id of a user",
+                "a presence key of {} bytes exceeds the limit of {LONGEST_KEY}: use the id of a user",
                 key.len()
             );
             return Err(Error::new(ErrorKind::TooLarge, message));
@@ -236,7 +236,7 @@ fn encode<M: Meta>(meta: &M) -> Result<Bytes> {
     })?;
     if bytes.len() > LARGEST_META {
         let message = format!(
-            "the meta of a presence has {} bytes, and may have {LARGEST_META}: store an id in it, and what belongs to it elsewhere",
+            "a presence meta of {} bytes exceeds the limit of {LARGEST_META}: store an id in it, and the rest elsewhere",
             bytes.len()
         );
         return Err(Error::new(ErrorKind::TooLarge, message));

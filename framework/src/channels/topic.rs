@@ -1,4 +1,4 @@
-//! The typed handle of a topic: a group that remembers.
+//! The typed handle of a topic: a group that stores its last events.
 
 use super::{
     Channels, Envelope, Event, Group, GroupEvents, LocalChannels, Position, TopicEvent, TopicPost,
@@ -19,7 +19,7 @@ const LONGEST_AGE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The maximum length of an idempotency key, in bytes.
 const LONGEST_KEY: usize = 200;
 
-/// A topic: a group that remembers its last events, so that a client that comes back receives what
+/// A topic: a group that stores its last events, so that a client that reconnects receives what
 /// it has missed.
 ///
 /// Events are numbered in one order for all processes. A consumer that
@@ -60,7 +60,7 @@ pub struct Topic<E> {
 }
 
 impl Channels {
-    /// Returns the topic with this name, which remembers 1,000 events
+    /// Returns the topic with this name, which stores 1,000 events
     /// ([`TOPIC_EVENTS`](super::TOPIC_EVENTS)) for an hour ([`TOPIC_AGE`](super::TOPIC_AGE)) unless
     /// set otherwise.
     ///
@@ -76,14 +76,14 @@ impl Channels {
 }
 
 impl<E: Event> Topic<E> {
-    /// Sets how many events it remembers (default: 1,000; 1 to 2^31 - 1).
+    /// Sets how many events the topic stores (default: 1,000; 1 to 2^31 - 1).
     #[must_use]
     pub fn history_size(mut self, events: usize) -> Self {
         self.limits.events = events.clamp(1, MOST_EVENTS);
         self
     }
 
-    /// Sets how long it remembers an event (default: 1 hour; 1 s to 365 days).
+    /// Sets how long the topic stores an event (default: 1 hour; 1 s to 365 days).
     #[must_use]
     pub fn history_age(mut self, age: Duration) -> Self {
         self.limits.age = age.clamp(Duration::from_secs(1), LONGEST_AGE);
@@ -96,7 +96,7 @@ impl<E: Event> Topic<E> {
     }
 
     /// Returns the group of the same name: its members receive the events without their positions,
-    /// and what is sent to it is not remembered.
+    /// and what is sent to it is not stored.
     pub fn group(&self) -> &Group<E> {
         &self.group
     }
@@ -115,7 +115,7 @@ impl<E: Event> Topic<E> {
     /// that event.
     ///
     /// So a publisher that does not know whether its event was accepted sends it again with the
-    /// same key. A key is remembered for 10 minutes, in memory the last 10,000 of a topic; it has 1
+    /// same key. A key is stored for 10 minutes, in memory the last 10,000 of a topic; it has 1
     /// to 200 bytes. Over Redis, an event with a key is sent again by itself after its connection
     /// broke, until [`send_timeout`](crate::channels::redis::RedisConfig::send_timeout).
     ///
@@ -137,7 +137,7 @@ impl<E: Event> Topic<E> {
     pub async fn send_once(&self, key: &str, event: &E) -> Result<Position> {
         if !(1..=LONGEST_KEY).contains(&key.len()) {
             let message = format!(
-                "an idempotency key has 1 to {LONGEST_KEY} bytes, and this one {}; use a hash of it",
+                "an idempotency key must have 1 to {LONGEST_KEY} bytes, got {}; use a hash of it",
                 key.len()
             );
             return Err(Error::new(ErrorKind::TooLarge, message));

@@ -65,7 +65,8 @@ impl<E: Event> Context<E> {
             .log_rejection(Rule::Input, outcome, None);
     }
 
-    /// Sends a message that may be lost, as of a pointer's position.
+    /// Sends a message that may be dropped if the client reads slowly, such as the position of a
+    /// pointer.
     ///
     /// ```
     /// # fn example(ctx: &seaway::Context) -> seaway::Result<()> {
@@ -83,7 +84,7 @@ impl<E: Event> Context<E> {
             .try_queue(message, Importance::Volatile, SendSource::Handler)
     }
 
-    /// Sends the newest message of a key, as a price or a score.
+    /// Sends a message that replaces a queued one with the same key, such as a price or a score.
     ///
     /// ```
     /// # fn example(ctx: &seaway::Context) -> seaway::Result<()> {
@@ -200,8 +201,8 @@ impl<E: Event> Context<E> {
         presence.update_of(&self.channel, &meta).await
     }
 
-    /// Adds this consumer to a topic, and has it receive what it has missed since a position, as
-    /// [`Handshake::resume`](crate::Handshake::resume) does.
+    /// Resumes a topic, as [`Handshake::resume`](crate::Handshake::resume) does: the consumer
+    /// receives the events after a position, then live events.
     ///
     /// ```
     /// use seaway::{Context, Event, Result, Topic, TopicEvent};

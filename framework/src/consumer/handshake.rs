@@ -207,13 +207,13 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
         present.await
     }
 
-    /// Adds this consumer to a topic, and has it receive what it has missed since a position.
+    /// Resumes a topic: the consumer receives the events after a position, then live events.
     ///
     /// Once the handshake is accepted, the `event` hook gets the events after that position in
     /// order, each once, then [`TopicEvent::Recovered`], and then live events. If some of them are
     /// no longer known, it gets none of the old ones and `Recovered { all: false }`. Without a
     /// position it gets `Recovered { all: true }` with the current one. A later gap on the open
-    /// connection is filled in the same way, or told with `Recovered { all: false }`.
+    /// connection is filled in the same way, or the consumer receives `Recovered { all: false }`.
     ///
     /// ```
     /// use seaway::{Event, Handshake, Rejection, Result, Topic, TopicEvent};
@@ -266,7 +266,7 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     /// `EventSource` reconnects, and otherwise that of the query parameter `resume`.
     ///
     /// An id that is no position of this topic, such as one of an earlier version of the program,
-    /// is a position in no topic: resuming from it is a gap, so that the client is told.
+    /// is a position in no topic: resuming from it is a gap, and the client receives `Recovered { all: false }`.
     ///
     /// # Errors
     /// As [`positions`](Handshake::positions).

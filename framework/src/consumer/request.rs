@@ -154,10 +154,10 @@ impl<T, E> ReplyOutcome for StdResult<T, E> {
     note = "derive `serde::Serialize` for it, if the client may see it; return `seaway::Result<T>`, or `seaway::Result<Result<T, E>>`, for errors that it may not"
 )]
 pub trait ReplyError {
-    /// What the client sees of it.
+    /// The type that is encoded for the client.
     type Sent: Serialize;
 
-    /// Returns what the client sees of it.
+    /// Returns the value that is encoded for the client.
     ///
     /// # Errors
     /// An error that the client must not see.

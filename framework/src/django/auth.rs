@@ -1,4 +1,4 @@
-//! The middleware that knows the user who is logged in on a Django page.
+//! The middleware that loads the user of a Django session.
 
 use super::{
     cookie,
@@ -43,7 +43,7 @@ const MODEL_BACKEND: &str = "django.contrib.auth.backends.ModelBackend";
 /// Default interval between two checks of an open connection.
 const RECHECK: Duration = Duration::from_secs(10);
 
-/// Middleware that knows the user who is logged in on a Django page, for the extractors
+/// Middleware that loads the user of a Django session, for the extractors
 /// [`User<DjangoUser>`](crate::User) and [`DjangoSession`].
 ///
 /// ```no_run
@@ -103,11 +103,11 @@ const RECHECK: Duration = Duration::from_secs(10);
 /// # }
 /// ```
 ///
-/// A connection of nobody stays open. While the database does not respond, open connections keep
+/// An anonymous connection stays open. While the database does not respond, open connections keep
 /// their users for 10 min ([`max_outage`](Self::max_outage)), with a warning in the log, and new
 /// ones get 503.
 ///
-/// With [`from_view`](Self::from_view), a view of the site says who a client is, and each check is
+/// With [`from_view`](Self::from_view), a view of the site returns the user of a session, and each check is
 /// one request to it.
 #[derive(Clone)]
 pub struct DjangoAuth(Arc<Config>);

@@ -61,7 +61,7 @@ struct Inner {
 enum NoGrants {
     /// The user model has none.
     NoTables,
-    /// Which column of this table is that of the user cannot be told.
+    /// The column of this table that refers to the user cannot be determined.
     Ambiguous(String),
 }
 

@@ -13,7 +13,7 @@
 //! | [`DjangoDatabase`] | the database |
 //! | [`UserTable`], [`ColumnValue`] | the table of the user model, and which rows of it are users |
 //! | [`SecretKeys`] | `SECRET_KEY` and `SECRET_KEY_FALLBACKS` |
-//! | [`DjangoView`] | instead of tables and keys, a view of the site that says who a client is |
+//! | [`DjangoView`] | instead of tables and keys, a view of the site that returns the user of a session cookie |
 
 // | file | contains |
 // | --- | --- |

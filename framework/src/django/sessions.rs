@@ -20,7 +20,7 @@ use std::{
 /// How often a session is read again that others have changed before it was written.
 const ATTEMPTS: usize = 5;
 
-/// The place where Django stores its sessions: the setting `SESSION_ENGINE`.
+/// The session store of a Django site: its setting `SESSION_ENGINE`.
 ///
 /// | `SESSION_ENGINE` | |
 /// | --- | --- |

@@ -1,4 +1,4 @@
-//! A view of the Django site that says who a client is.
+//! A view of the Django site that returns the user of a session cookie.
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -21,7 +21,7 @@ const MAX_REQUESTS: usize = 16;
 /// The size of the largest response, in bytes: the names of some thousand permissions.
 const MAX_RESPONSE: usize = 256 * 1024;
 
-/// A view of the Django site that says who a client is, for
+/// A view of the Django site that returns the user of a session cookie, for
 /// [`DjangoAuth::from_view`](super::DjangoAuth::from_view).
 ///
 /// ```
@@ -235,12 +235,12 @@ impl DjangoView {
                     false => "check its path, ALLOWED_HOSTS, and that no middleware redirects it",
                 };
                 let status = status.as_u16();
-                let reason = format!("it answered {status}, not 200; {advice}");
+                let reason = format!("it responded with {status} instead of 200; {advice}");
                 return Err(failed(&reason));
             }
             let body = Limited::new(response.into_body(), MAX_RESPONSE);
             let body = body.collect().await.map_err(|source| {
-                failed("its response has more than 256 KiB, or was cut").with_source(source)
+                failed("its response is larger than 256 KiB, or ended early").with_source(source)
             })?;
             // The decoder's own error would quote the response.
             serde_json::from_slice(&body.to_bytes()).map_err(|error| {
@@ -254,7 +254,7 @@ impl DjangoView {
         let answer: Answer = answered.unwrap_or_else(|_| {
             let (limit, number) = (self.timeout, self.max_requests);
             Err(failed(&match is_sent {
-                true => format!("it has not answered within {limit:?}"),
+                true => format!("it has not responded within {limit:?}"),
                 false => format!(
                     "as many requests as max_requests allows ({number}, half of them for checks of \
                      open connections) were under way for {limit:?}; raise it, or check less often"
@@ -292,7 +292,8 @@ fn without(what: &str) -> Error {
 }
 
 fn failed(reason: &str) -> Error {
-    let message = format!("cannot ask the view of the Django site who a client is: {reason}");
+    let message =
+        format!("cannot get the user of a client from the view of the Django site: {reason}");
     Error::new(ErrorKind::Session, message)
 }
 

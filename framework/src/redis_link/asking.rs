@@ -16,7 +16,7 @@ pub(super) async fn answer<T>(
     asking: impl Future<Output = RedisResult<T>>,
 ) -> Result<T, ConnectError> {
     let answer = timeout(ANSWER_TIMEOUT, asking).await;
-    let answer = answer.map_err(|_| ConnectError::timeout("no answer within 1 s"))?;
+    let answer = answer.map_err(|_| ConnectError::timeout("no response within 1 s"))?;
     answer.map_err(|error: RedisError| {
         let text = error.to_string();
         let reason = if text.contains("cluster support disabled") {
@@ -24,7 +24,7 @@ pub(super) async fn answer<T>(
         } else if text.contains("unknown command") {
             "it is not a Sentinel; use the port of one, or write redis:// for a single server"
         } else if text.contains("NOPERM") {
-            "its user lacks a permission; give it those for SENTINEL and SUBSCRIBE that the guide on Redis lists"
+            "its user lacks a permission; add the permissions for SENTINEL and SUBSCRIBE that docs/redis.md lists"
         } else {
             return ConnectError::of(&error);
         };

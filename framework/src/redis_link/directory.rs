@@ -262,7 +262,7 @@ impl Directory {
                 let answer = self.answer(&mut answering).await?;
                 Ok::<_, ConnectError>((answering, answer))
             };
-            let late = |_| ConnectError::timeout("no answer within 2 s");
+            let late = |_| ConnectError::timeout("no response within 2 s");
             match timeout(CANDIDATE_TIMEOUT, answer)
                 .await
                 .map_err(late)
@@ -297,7 +297,7 @@ impl Directory {
         };
         // In the same order each time, for the log's limit.
         reasons.sort();
-        let reason = format!("{who} answers: {}", reasons.join("; "));
+        let reason = format!("{who} responds: {}", reasons.join("; "));
         Err(ConnectError::new(reason, cause))
     }
 

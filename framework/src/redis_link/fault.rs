@@ -34,7 +34,7 @@ impl Fault {
     }
 }
 
-/// Returns whether the reply does not fit its command. Either a proxy on the way has lost or added
+/// Returns whether the reply does not fit its command. Either a proxy has lost or added
 /// one, and so later replies belong to other commands, too; or another program has changed a key.
 pub(crate) fn is_malformed_reply(error: &RedisError) -> bool {
     matches!(

@@ -67,9 +67,9 @@ impl fmt::Display for Malformed {
                 "a value of more than {max} bytes arrived; if it is an event or list of yours, raise \
                  `RedisConfig::max_value_size`"
             ),
-            Self::NotRedis => {
-                f.write_str("received bytes that are not RESP; check the proxy between")
-            }
+            Self::NotRedis => f.write_str(
+                "received bytes that are not RESP; check the proxy between this process and Redis",
+            ),
         }
     }
 }

@@ -46,10 +46,10 @@ impl fmt::Display for Lost {
             Self::Silent => f.write_str("Redis stopped responding"),
             Self::Malformed(malformed) => malformed.fmt(f),
             Self::Stuck => f.write_str(
-                "bytes arrive, but no whole reply for too long: the network is slower than 128 KiB/s, or something on the way has changed the data",
+                "bytes arrive, but no whole reply for too long: the network is slower than 128 KiB/s, or a proxy has changed the data",
             ),
             Self::Shifted => f.write_str(
-                "a reply belongs to another command: a proxy on the way has lost or added one",
+                "a reply belongs to another command: a proxy has lost or added a reply",
             ),
             Self::Unidentified => f.write_str("its user lacked the permission for INFO"),
         }

@@ -174,7 +174,7 @@ async fn is_primary(connection: &mut MultiplexedConnection) -> Result<(), Connec
     match role.first() {
         Some(redis::Value::BulkString(role)) if role == b"master" => Ok(()),
         _ => Err(ConnectError::new(
-            "it is a replica; a fail-over is under way, or nobody knows of one",
+            "it is a replica; either a fail-over is in progress, or the URL names a replica: use the address of the primary",
             Cause::Unreachable,
         )),
     }

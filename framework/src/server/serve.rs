@@ -329,8 +329,7 @@ impl<S> Serve<S> {
         self
     }
 
-    /// Takes the address of a client from the header `X-Forwarded-For` of requests that come from
-    /// these proxies (default: from no one).
+    /// Sets the proxies whose header `X-Forwarded-For` is trusted (default: none).
     ///
     /// It is the last address in the header that is not one of these proxies. The [scope]'s
     /// `client`, [`ClientAddr`](crate::ClientAddr) and the log have it then. The limit per address

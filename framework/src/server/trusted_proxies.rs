@@ -1,4 +1,4 @@
-//! The proxies whose word about their clients is taken.
+//! The proxies that are trusted to state the client's address.
 
 use ipnet::IpNet;
 use std::{

@@ -150,8 +150,10 @@ impl Session {
         state.is_modified = true;
     }
 
-    /// Returns whether the client has no session, as far as is known without reading it, and no
-    /// value was inserted.
+    /// Returns whether the session has no values, without reading the store.
+    ///
+    /// A client whose cookie names a session counts as one with values, also if that session no
+    /// longer exists.
     pub async fn is_empty(&self) -> bool {
         let stage = &self.0.state().stage;
         stage.id().is_none() && stage.values().is_none_or(|values| values.is_empty())

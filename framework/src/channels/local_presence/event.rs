@@ -3,7 +3,8 @@
 use crate::{channels::Event, name::GroupName};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// The meta of a person: any type that serde encodes, with what others are to see of them.
+/// A value that a presence shows of a person; implemented for every type that serde can encode
+/// and decode.
 ///
 /// It is implemented for all types with the bounds of an [`Event`], without a `type` of its own.
 ///
@@ -22,8 +23,7 @@ pub trait Meta: Serialize + DeserializeOwned + Send + Sync + 'static {}
 
 impl<M: Serialize + DeserializeOwned + Send + Sync + 'static> Meta for M {}
 
-/// The event by which a consumer learns who is present in a group: first the whole list, then each
-/// change of it.
+/// A presence event: first the whole list of a group, then each change.
 ///
 /// A consumer receives it in its `event` hook once it is [present](crate::Handshake::present). It
 /// is encoded as JSON in this form:

@@ -247,9 +247,8 @@ impl RedisConfig {
         self
     }
 
-    /// Has this process store how many members its groups have, so that
-    /// [`Channels::members`](crate::Channels::members) can add up those of all processes (default:
-    /// it does not).
+    /// Stores the member counts of this process in Redis, for
+    /// [`Channels::members`](crate::Channels::members) (default: off).
     ///
     /// A change of a number is one script, at most ten a second for each group of the process;
     /// besides, each group costs four commands in each [lease](Self::presence_lease). All programs
@@ -272,7 +271,7 @@ impl RedisConfig {
     /// group. A connection on which a larger one arrives is closed before it takes memory, and made
     /// again. Sending an event that is larger than half of it, as serialized and encrypted, fails
     /// with [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge), and no more than a quarter of it
-    /// is read of the history of a topic: members that missed more are told so. All programs need
+    /// is read of the history of a topic: members that missed more receive a gap. All programs need
     /// the same one.
     ///
     /// ```

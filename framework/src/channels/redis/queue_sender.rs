@@ -202,7 +202,7 @@ impl QueueSender {
             }
             Some(full) => {
                 let message = format!(
-                    "{} events wait for the process of the channel {channel} already; it receives more slowly than they are sent, or has ended",
+                    "the queue of the channel {channel} is full ({} events): its process receives too slowly, or has ended",
                     full.limit
                 );
                 Err(Error::new(ErrorKind::ChannelFull, message))

@@ -3,13 +3,13 @@
 use crate::channels::{Envelope, Position};
 use std::time::Duration;
 
-/// The number of events that a topic remembers, unless set otherwise.
+/// The number of events that a topic stores, unless set otherwise.
 pub const TOPIC_EVENTS: usize = 1000;
 
-/// How long a topic remembers an event, unless set otherwise.
+/// How long a topic stores an event, unless set otherwise.
 pub const TOPIC_AGE: Duration = Duration::from_secs(3600);
 
-/// How much a topic remembers.
+/// How much a topic stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) events: usize,
@@ -59,12 +59,12 @@ impl TopicPost {
         self.key.as_deref()
     }
 
-    /// Returns how many events the topic remembers.
+    /// Returns how many events the topic stores.
     pub fn events(&self) -> usize {
         self.limits.events
     }
 
-    /// Returns how long the topic remembers an event.
+    /// Returns how long the topic stores an event.
     pub fn age(&self) -> Duration {
         self.limits.age
     }
@@ -89,7 +89,7 @@ impl TopicPost {
 pub struct TopicQuery {
     pub(in crate::channels) since: Option<Position>,
     pub(in crate::channels) limits: Limits,
-    /// Whether to read all that the topic remembers, for further consumers that resume it.
+    /// Whether to read all that the topic stores, for further consumers that resume it.
     pub(in crate::channels) is_whole: bool,
     /// Whether this process has received the event at `since` itself: if the topic is not as far,
     /// the store has lost events.
@@ -98,7 +98,7 @@ pub struct TopicQuery {
 
 impl TopicQuery {
     /// Returns how many of the last events are wanted, if the topic is at this position: those
-    /// after the position of the client, or all that the topic remembers; none if it remembers
+    /// after the position of the client, or all that the topic stores; none if it stores
     /// less.
     pub fn wanted(&self, position: &Position) -> usize {
         if self.is_whole {
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_events_after_a_place_are_wanted_if_the_topic_remembers_them_all() {
+    fn the_events_after_a_position_are_wanted_if_the_topic_stores_them_all() {
         for (since, is_whole, expected) in [
             (None, false, 0),
             (Some("10:a"), false, 0),

@@ -42,7 +42,7 @@ use serde::{
 /// # assert!(!seaway::Event::is_other(&BidderEvent::Closing));
 /// ```
 ///
-/// As JSON it is what the client needs to come back: an event
+/// As JSON it is what the client needs to reconnect: an event
 /// `{"topic":"lot.7","offset":12,"epoch":"k3x9","event":{…}}`, and the end of a resume
 /// `{"topic":"lot.7","recovered":true,"offset":12,"epoch":"k3x9"}`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ pub(in crate::channels) struct Window {
     events: VecDeque<(Instant, Envelope)>,
     bytes: usize,
     limits: Limits,
-    /// Whether the topic remembers nothing older.
+    /// Whether the topic stores nothing older.
     is_whole: bool,
     /// When the query for it began.
     asked: Instant,
@@ -35,7 +35,7 @@ pub(in crate::channels) struct Recovery {
 /// Why a window does not tell what was missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unknown {
-    /// The topic may remember more than the window has.
+    /// The topic may store more than the window has.
     TooShort,
     /// The position is ahead of the window: the window may be outdated, or the topic has lost
     /// events.

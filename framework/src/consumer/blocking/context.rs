@@ -48,7 +48,7 @@ impl<E: Event> BlockingContext<E> {
         block_on(self.0.sender.queue(message, SendSource::Anyone))
     }
 
-    /// Sends a message that may be lost; see [`Context::send_volatile`].
+    /// Sends a message that may be dropped; see [`Context::send_volatile`].
     ///
     /// ```
     /// # fn example(ctx: &seaway::BlockingContext) -> seaway::Result<()> {
@@ -62,7 +62,7 @@ impl<E: Event> BlockingContext<E> {
         self.0.sender.send_volatile(message.into_message()?)
     }
 
-    /// Sends the newest message of a key; see [`Context::send_latest`].
+    /// Sends a message that replaces a queued one with the same key; see [`Context::send_latest`].
     ///
     /// ```
     /// # fn example(ctx: &seaway::BlockingContext) -> seaway::Result<()> {
@@ -156,7 +156,7 @@ impl<E: Event> BlockingContext<E> {
         block_on(self.0.update(presence, meta))
     }
 
-    /// Adds this consumer to a topic, and has it receive what it has missed since a position.
+    /// Resumes a topic: the consumer receives the events after a position, then live events.
     ///
     /// ```
     /// use seaway::{BlockingContext, Event, Result, Topic, TopicEvent};

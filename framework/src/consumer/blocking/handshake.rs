@@ -95,7 +95,7 @@ impl<E: Event> BlockingHandshake<E> {
         block_on(self.0.present(group, key, meta))
     }
 
-    /// Adds this consumer to a topic, and has it receive what it has missed since a position.
+    /// Resumes a topic: the consumer receives the events after a position, then live events.
     ///
     /// ```
     /// use seaway::{BlockingHandshake, Event, Rejection, Result, Topic, TopicEvent};

@@ -50,13 +50,13 @@ pub trait Authenticator: Send + Sync + 'static {
     /// It is called once for every request or handshake whose handler extracts the user.
     ///
     /// # Errors
-    /// Any failure to find out: the client gets 500 or 503, and nobody is logged out.
+    /// If the user cannot be loaded; the client gets 500 or 503 and stays logged in.
     fn load(&self, id: &str) -> impl Future<Output = crate::Result<Option<Self::User>>> + Send;
 
     /// Returns the user with these credentials; `None` if they are wrong.
     ///
     /// # Errors
-    /// Any failure to find out.
+    /// If the credentials cannot be checked.
     fn authenticate(
         &self,
         credentials: Self::Credentials,

@@ -118,7 +118,7 @@ impl<U> RequireUser<U> {
             (Ok(Some(user)), Some(may_pass)) if !may_pass(&user) => {
                 let reject = Rejection::new(
                     StatusCode::FORBIDDEN,
-                    "forbidden: this user has no permission",
+                    "forbidden: this user lacks the required permission",
                 );
                 Some(reject.by(Rule::User))
             }

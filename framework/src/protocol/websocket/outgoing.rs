@@ -112,7 +112,8 @@ impl Sender {
             .await
     }
 
-    /// Sends a message that may be lost, as of a pointer's position.
+    /// Sends a message that may be dropped if the client reads slowly, such as the position of a
+    /// pointer.
     ///
     /// ```
     /// # fn example(sender: &seaway::protocol::Sender) -> seaway::Result<()> {
@@ -129,7 +130,7 @@ impl Sender {
         self.try_queue(message, Importance::Volatile, SendSource::Anyone)
     }
 
-    /// Sends the newest message of a key, as a price or a score.
+    /// Sends a message that replaces a queued one with the same key, such as a price or a score.
     ///
     /// ```
     /// # fn example(sender: &seaway::protocol::Sender) -> seaway::Result<()> {
