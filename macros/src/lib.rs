@@ -15,11 +15,10 @@
 //! Each parses its input into plain values, collects all errors, and then generates code.
 
 mod consumer;
+mod errors;
 mod event;
 mod from_handshake;
-mod mistakes;
 mod protocol;
-mod spans;
 mod types;
 
 use proc_macro::TokenStream;
@@ -40,7 +39,7 @@ pub fn derive_event(input: TokenStream) -> TokenStream {
 )]
 pub fn derive_web_socket_consumer(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);
-    from_handshake::derive(input, protocol::Protocol::WebSocket).into()
+    from_handshake::derive(input, protocol::ConsumerProtocol::WebSocket).into()
 }
 
 #[allow(missing_docs, reason = "documented in seaway, where it is used")]
@@ -52,7 +51,7 @@ pub fn derive_web_socket_consumer(input: TokenStream) -> TokenStream {
 )]
 pub fn derive_http_consumer(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);
-    from_handshake::derive(input, protocol::Protocol::Http).into()
+    from_handshake::derive(input, protocol::ConsumerProtocol::Http).into()
 }
 
 #[allow(missing_docs, reason = "documented in seaway, where it is used")]

@@ -5,12 +5,12 @@ use quote::quote;
 
 /// The protocol of a consumer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Protocol {
+pub(crate) enum ConsumerProtocol {
     WebSocket,
     Http,
 }
 
-impl Protocol {
+impl ConsumerProtocol {
     /// Returns the protocol's own type.
     pub(crate) fn marker(self) -> TokenStream {
         match self {

@@ -1,7 +1,7 @@
 //! The arguments of `#[consumer(…)]`, and the kind of consumer that a block is.
 
 use super::{events::EventName, method};
-use crate::{protocol::Protocol, types};
+use crate::{protocol::ConsumerProtocol, types};
 use proc_macro2::{Span, TokenStream};
 use syn::{
     FnArg, ImplItem, ItemImpl, Result, Token, Type, parenthesized, parse::Parser,
@@ -89,7 +89,7 @@ fn is_handle(item: &ImplItem) -> bool {
         return false;
     };
     let takes_context = item.sig.inputs.iter().any(|input| match input {
-        FnArg::Typed(argument) => method::is_context(&argument.ty, Protocol::Http),
+        FnArg::Typed(argument) => method::is_context(&argument.ty, ConsumerProtocol::Http),
         FnArg::Receiver(_) => false,
     });
     item.sig.ident == "handle" && takes_context
@@ -106,10 +106,10 @@ pub(super) enum Style {
 }
 
 impl Style {
-    pub(super) fn protocol(self) -> Protocol {
+    pub(super) fn protocol(self) -> ConsumerProtocol {
         match self {
-            Self::WebSocket => Protocol::WebSocket,
-            Self::Request | Self::Stream => Protocol::Http,
+            Self::WebSocket => ConsumerProtocol::WebSocket,
+            Self::Request | Self::Stream => ConsumerProtocol::Http,
         }
     }
 

@@ -6,7 +6,11 @@ use super::{
     method::{Method, context, place},
     read::Consumer,
 };
-use crate::{event::names, mistakes::Mistakes, spans::at, types};
+use crate::{
+    errors::{Errors, at},
+    event::names,
+    types,
+};
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use std::collections::HashMap;
@@ -137,7 +141,7 @@ fn handed(argument: &PatType) -> TokenStream {
 }
 
 /// Adds an error for each invalid type, and for each type that is handled twice.
-pub(super) fn check(events: &[OnEvent], forward: &Forward, mistakes: &mut Mistakes) {
+pub(super) fn check(events: &[OnEvent], forward: &Forward, errors: &mut Errors) {
     let mut seen = HashMap::new();
     let methods = events.iter().flat_map(|event| {
         let name = event.method.name.to_string();
@@ -147,10 +151,10 @@ pub(super) fn check(events: &[OnEvent], forward: &Forward, mistakes: &mut Mistak
     let forwarded = forwarded.map(|kind| (kind, "forward".to_owned()));
     for (kind, name) in methods.chain(forwarded) {
         if let Some(fault) = kind.fault() {
-            mistakes.note(kind.text(), fault);
+            errors.add(kind.text(), fault);
         }
         if let Some(first) = seen.insert(kind.finder(), name) {
-            mistakes.note(kind.text(), format!("`{first}` already takes these events"));
+            errors.add(kind.text(), format!("`{first}` already takes these events"));
         }
     }
 }

@@ -4,7 +4,11 @@ use super::{
     arguments::Style,
     method::{Method, Takes, context, place},
 };
-use crate::{mistakes::Mistakes, protocol::Protocol, spans::at, types};
+use crate::{
+    errors::{Errors, at},
+    protocol::ConsumerProtocol,
+    types,
+};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Ident, Type};
@@ -131,11 +135,11 @@ impl Hook {
         }
     }
 
-    pub(super) fn check(self, method: &Method, style: Style, mistakes: &mut Mistakes) {
+    pub(super) fn check(self, method: &Method, style: Style, errors: &mut Errors) {
         if self.fits(method) {
-            method.must_take(self.takes(), mistakes);
+            method.must_take(self.takes(), errors);
         } else {
-            mistakes.push(method.misfit(self.parameters(style)));
+            errors.push(method.misfit(self.parameters(style)));
         }
     }
 
@@ -168,9 +172,9 @@ impl Hook {
 
 /// The hooks of one consumer.
 #[derive(Default)]
-pub(super) struct Hooks(Vec<(Hook, Method)>);
+pub(super) struct HookMethods(Vec<(Hook, Method)>);
 
-impl Hooks {
+impl HookMethods {
     pub(super) fn add(&mut self, hook: Hook, method: Method) {
         self.0.push((hook, method));
     }
@@ -197,7 +201,7 @@ impl Hooks {
     }
 
     /// Generates `connect`, which calls the user's `connect` or the derived `from_handshake`.
-    pub(super) fn connect(&self, ty: &Type, protocol: Protocol) -> TokenStream {
+    pub(super) fn connect(&self, ty: &Type, protocol: ConsumerProtocol) -> TokenStream {
         let marker = protocol.marker();
         let handshake = quote!(::seaway::Handshake<Self::Event, #marker>);
         let connect = match self.get(Hook::Connect) {
@@ -226,11 +230,11 @@ impl Hooks {
     }
 
     /// Generates `disconnect`, if the user wrote it.
-    pub(super) fn disconnect(&self, protocol: Protocol) -> Option<TokenStream> {
+    pub(super) fn disconnect(&self, protocol: ConsumerProtocol) -> Option<TokenStream> {
         let method = self.get(Hook::Disconnect)?;
         let end = match protocol {
-            Protocol::WebSocket => quote!(::seaway::Close),
-            Protocol::Http => quote!(::seaway::Disconnect),
+            ConsumerProtocol::WebSocket => quote!(::seaway::Close),
+            ConsumerProtocol::Http => quote!(::seaway::Disconnect),
         };
         let spans = method.arguments.iter().map(place);
         let arguments = spans.map(|span| quote_spanned!(span=> end));

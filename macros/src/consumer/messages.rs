@@ -1,13 +1,17 @@
 //! `#[on_message("say")]`: methods for the client's messages, by their `type`.
 
 use super::method::{Method, context, place};
-use crate::{mistakes::Mistakes, protocol::Protocol, spans::at, types};
+use crate::{
+    errors::{Errors, at},
+    protocol::ConsumerProtocol,
+    types,
+};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Attribute, Error, Ident, LitStr, Pat, PatType, Result, Type};
 
 /// A method for messages of one type.
-pub(super) struct Message {
+pub(super) struct MessageMethod {
     pub(super) tag: LitStr,
     /// Whether the method's result is sent to the client, under the id of the request.
     pub(super) is_request: bool,
@@ -33,31 +37,26 @@ pub(super) struct Field {
 const PARAMETERS: &str = "a parameter is a field of the message, as in `text: String`; \
                           or one parameter is the whole message, as in `Json(message): Json<Message>`";
 
-impl Message {
-    pub(super) fn read(
-        tag: LitStr,
-        is_request: bool,
-        method: Method,
-        mistakes: &mut Mistakes,
-    ) -> Self {
+impl MessageMethod {
+    pub(super) fn read(tag: LitStr, is_request: bool, method: Method, errors: &mut Errors) -> Self {
         if is_request && method.returns.is_none() {
             let message = format!(
                 "`{}` replies to a request: it returns a `Result<T, E>`",
                 method.name
             );
-            mistakes.note(&method.name, message);
+            errors.add(&method.name, message);
         }
         let shape = match &method.arguments[..] {
             [only] if types::is_named(&only.ty, "Json") => match types::argument(&only.ty) {
                 Some(inner) => Shape::Whole(Box::new((inner.clone(), only.clone()))),
                 None => {
-                    mistakes.note(&only.ty, "write `Json<Message>`, with your own type");
+                    errors.add(&only.ty, "write `Json<Message>`, with your own type");
                     Shape::Fields(Vec::new())
                 }
             },
             parameters => {
                 let fields = parameters.iter().map(field);
-                Shape::Fields(fields.filter_map(|field| mistakes.keep(field)).collect())
+                Shape::Fields(fields.filter_map(|field| errors.keep(field)).collect())
             }
         };
         if let (true, Shape::Fields(fields)) = (is_request, &shape)
@@ -65,7 +64,7 @@ impl Message {
         {
             let message =
                 "`id` is the id of the request and cannot be a parameter: name it otherwise";
-            mistakes.note(&id.parameter.pat, message);
+            errors.add(&id.parameter.pat, message);
         }
         Self {
             tag,
@@ -171,7 +170,7 @@ impl Message {
 
 fn field(parameter: &PatType) -> Result<Field> {
     if let Some(referent) = types::referent(&parameter.ty) {
-        let message = if super::method::is_context(&parameter.ty, Protocol::WebSocket) {
+        let message = if super::method::is_context(&parameter.ty, ConsumerProtocol::WebSocket) {
             "the context comes first, right after `&mut self`".to_owned()
         } else if types::is_named(referent, "str") {
             "a message is decoded into owned values: write `String`".to_owned()
@@ -216,13 +215,13 @@ fn field(parameter: &PatType) -> Result<Field> {
 }
 
 /// Adds an error for each type that has two methods.
-pub(super) fn check_unique(messages: &[Message], mistakes: &mut Mistakes) {
+pub(super) fn check_unique(messages: &[MessageMethod], errors: &mut Errors) {
     for (at, message) in messages.iter().enumerate() {
         let twin = messages[..at]
             .iter()
             .find(|earlier| earlier.tag.value() == message.tag.value());
         if let Some(twin) = twin {
-            mistakes.note(
+            errors.add(
                 &message.tag,
                 format!("`{}` already takes these messages", twin.method.name),
             );
@@ -231,8 +230,8 @@ pub(super) fn check_unique(messages: &[Message], mistakes: &mut Mistakes) {
 }
 
 /// Generates the enum that the client's messages are decoded into.
-pub(super) fn input(messages: &[Message]) -> TokenStream {
-    let variants = messages.iter().map(Message::variant);
+pub(super) fn input(messages: &[MessageMethod]) -> TokenStream {
+    let variants = messages.iter().map(MessageMethod::variant);
     let requests = has_requests(messages).then(|| {
         let others = messages.iter().filter(|message| !message.is_request);
         let without_reply = others.map(|message| &message.tag);
@@ -261,12 +260,12 @@ pub(super) fn input(messages: &[Message]) -> TokenStream {
 }
 
 /// Returns whether a message gets a reply.
-fn has_requests(messages: &[Message]) -> bool {
+fn has_requests(messages: &[MessageMethod]) -> bool {
     messages.iter().any(|message| message.is_request)
 }
 
 /// Generates the type of the trait's `Input`.
-pub(super) fn input_type(messages: &[Message]) -> TokenStream {
+pub(super) fn input_type(messages: &[MessageMethod]) -> TokenStream {
     match has_requests(messages) {
         true => quote!(::seaway::__private::Request<__Input>),
         false => quote!(::seaway::Json<__Input>),
@@ -274,9 +273,9 @@ pub(super) fn input_type(messages: &[Message]) -> TokenStream {
 }
 
 /// Generates the `receive` that selects a method by the type.
-pub(super) fn receive(messages: &[Message], ty: &Type) -> TokenStream {
+pub(super) fn receive(messages: &[MessageMethod], ty: &Type) -> TokenStream {
     let span = at(ty);
-    let arms = messages.iter().map(Message::arm);
+    let arms = messages.iter().map(MessageMethod::arm);
     if has_requests(messages) {
         return quote_spanned! {span=>
             async fn receive(

@@ -1,7 +1,11 @@
 //! A parsed method, and the call of it.
 
 use super::arguments::Style;
-use crate::{mistakes::Mistakes, protocol::Protocol, spans::at, types};
+use crate::{
+    errors::{Errors, at},
+    protocol::ConsumerProtocol,
+    types,
+};
 use proc_macro2::TokenStream;
 use quote::quote_spanned;
 use syn::{
@@ -78,7 +82,7 @@ impl Method {
     }
 
     /// Adds an error if the method has another receiver.
-    pub(super) fn must_take(&self, takes: Takes, mistakes: &mut Mistakes) {
+    pub(super) fn must_take(&self, takes: Takes, errors: &mut Errors) {
         if self.takes == takes {
             return;
         }
@@ -90,13 +94,13 @@ impl Method {
             Takes::Value => format!("`{name}` is called last and takes `self`"),
             Takes::Nothing => {
                 let handshake = match self.style.protocol() {
-                    Protocol::WebSocket => "Handshake",
-                    Protocol::Http => "HttpHandshake",
+                    ConsumerProtocol::WebSocket => "Handshake",
+                    ConsumerProtocol::Http => "HttpHandshake",
                 };
                 format!("`{name}` creates the consumer: it takes `&mut {handshake}` and no `self`")
             }
         };
-        mistakes.note(name, message);
+        errors.add(name, message);
     }
 
     /// Returns the error of a method whose parameters are not these.
@@ -169,7 +173,7 @@ pub(super) fn context<'a>(
 }
 
 /// Returns whether this is `&mut Context<E>`, or for HTTP `&mut HttpContext<E>`, by any path.
-pub(super) fn is_context(ty: &Type, protocol: Protocol) -> bool {
+pub(super) fn is_context(ty: &Type, protocol: ConsumerProtocol) -> bool {
     types::referent(ty).is_some_and(|ty| types::is_named(ty, protocol.context_name()))
 }
 

@@ -19,7 +19,7 @@ mod timers;
 mod typescript;
 mod write;
 
-use crate::mistakes::Mistakes;
+use crate::errors::Errors;
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::{Error, Item, ItemImpl};
@@ -32,9 +32,9 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
             return quote!(#error #item);
         }
     };
-    let mut mistakes = Mistakes::default();
-    let consumer = read::read(arguments, &mut block, &mut mistakes);
-    let written = match mistakes.into_tokens() {
+    let mut errors = Errors::default();
+    let consumer = read::read(arguments, &mut block, &mut errors);
+    let written = match errors.into_tokens() {
         None => write::write(&consumer),
         Some(errors) => {
             let stub = write::stub(&consumer);

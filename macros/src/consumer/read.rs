@@ -3,13 +3,13 @@
 use super::{
     arguments::{Arguments, Forward, Style},
     events::OnEvent,
-    hooks::{Hook, Hooks},
-    messages::Message,
+    hooks::{Hook, HookMethods},
+    messages::MessageMethod,
     method::{Method, Takes},
     role::{self, Role},
     timers::Timer,
 };
-use crate::{mistakes::Mistakes, protocol::Protocol, types};
+use crate::{errors::Errors, protocol::ConsumerProtocol, types};
 use proc_macro2::TokenStream;
 use syn::{Error, FnArg, Generics, Ident, ImplItem, ImplItemFn, ItemImpl, Type};
 
@@ -25,21 +25,15 @@ pub(super) struct Consumer {
     pub(super) is_typescript: bool,
     /// The constants of the trait that the block sets.
     pub(super) constants: Vec<(Ident, Type)>,
-    pub(super) hooks: Hooks,
-    pub(super) messages: Vec<Message>,
+    pub(super) hooks: HookMethods,
+    pub(super) messages: Vec<MessageMethod>,
     pub(super) events: Vec<OnEvent>,
     pub(super) timers: Vec<Timer>,
 }
 
 /// Parses the block, and removes the macro's own attributes from it.
-pub(super) fn read(
-    arguments: TokenStream,
-    block: &mut ItemImpl,
-    mistakes: &mut Mistakes,
-) -> Consumer {
-    let arguments = mistakes
-        .keep(Arguments::read(arguments))
-        .unwrap_or_default();
+pub(super) fn read(arguments: TokenStream, block: &mut ItemImpl, errors: &mut Errors) -> Consumer {
+    let arguments = errors.keep(Arguments::read(arguments)).unwrap_or_default();
     let style = arguments.style(block);
     let mut consumer = Consumer {
         ty: (*block.self_ty).clone(),
@@ -49,7 +43,7 @@ pub(super) fn read(
         forward: arguments.forward,
         is_typescript: arguments.is_typescript,
         constants: Vec::new(),
-        hooks: Hooks::default(),
+        hooks: HookMethods::default(),
         messages: Vec::new(),
         events: Vec::new(),
         timers: Vec::new(),
@@ -57,11 +51,11 @@ pub(super) fn read(
     for item in &mut block.items {
         match item {
             ImplItem::Fn(method) => {
-                let role = role::role(method, style, mistakes);
-                consumer.add(role, method, mistakes);
+                let role = role::role(method, style, errors);
+                consumer.add(role, method, errors);
             }
             ImplItem::Const(constant)
-                if style.protocol() == Protocol::Http
+                if style.protocol() == ConsumerProtocol::Http
                     && CONSTANTS.iter().any(|name| constant.ident == name) =>
             {
                 let (name, ty) = (constant.ident.clone(), constant.ty.clone());
@@ -70,7 +64,7 @@ pub(super) fn read(
             _ => {}
         }
     }
-    consumer.check(mistakes);
+    consumer.check(errors);
     consumer
 }
 
@@ -85,48 +79,48 @@ const CONSTANTS: &[&str] = &[
 ];
 
 impl Consumer {
-    fn add(&mut self, role: Role, item: &mut ImplItemFn, mistakes: &mut Mistakes) {
+    fn add(&mut self, role: Role, item: &mut ImplItemFn, errors: &mut Errors) {
         let method = Method::read(&item.sig, self.style);
         if let Role::Helper = role {
-            note_misspelt(&method, self.style, mistakes);
+            note_misspelt(&method, self.style, errors);
             return;
         }
         if let Some(cfg) = item.attrs.iter().find(|a| a.path().is_ident("cfg")) {
-            mistakes.note(
+            errors.add(
                 cfg,
                 "#[consumer] cannot evaluate `cfg` on a method: put the condition into its body",
             );
         }
         match role {
             Role::Hook(hook) => {
-                hook.check(&method, self.style, mistakes);
+                hook.check(&method, self.style, errors);
                 self.hooks.add(hook, method);
                 return;
             }
             Role::On(kinds) => {
                 let read = OnEvent::read(kinds, method);
-                self.events.extend(mistakes.keep(read));
+                self.events.extend(errors.keep(read));
             }
             Role::OnMessage { tag, is_request } => {
-                let message = Message::read(tag, is_request, method, mistakes);
+                let message = MessageMethod::read(tag, is_request, method, errors);
                 self.messages.push(message);
                 take_serde_off(item);
             }
             Role::Every(period) => {
                 let read = Timer::read(period, method);
-                self.timers.extend(mistakes.keep(read));
+                self.timers.extend(errors.keep(read));
             }
             Role::Helper => return,
         }
-        Method::read(&item.sig, self.style).must_take(Takes::Reference, mistakes);
+        Method::read(&item.sig, self.style).must_take(Takes::Reference, errors);
     }
 
     /// Checks the methods against each other.
-    fn check(&self, mistakes: &mut Mistakes) {
+    fn check(&self, errors: &mut Errors) {
         if let (Some(receive), Some(message)) =
             (self.hooks.get(Hook::Receive), self.messages.first())
         {
-            mistakes.note(
+            errors.add(
                 &receive.name,
                 format!(
                     "either `receive` takes all messages of the client, or #[on_message] methods such as `{}` do",
@@ -134,19 +128,19 @@ impl Consumer {
                 ),
             );
         }
-        super::messages::check_unique(&self.messages, mistakes);
-        super::events::check(&self.events, &self.forward, mistakes);
+        super::messages::check_unique(&self.messages, errors);
+        super::events::check(&self.events, &self.forward, errors);
         if let (Forward::Rest(span), Some(event)) = (&self.forward, self.hooks.get(Hook::Event)) {
             let message = format!(
                 "either `{}` takes the events without a method, or `forward` sends them to the client",
                 event.name
             );
-            mistakes.push(Error::new(*span, message));
+            errors.push(Error::new(*span, message));
         }
         if let (Style::Request, Forward::Rest(_) | Forward::These(_), Some(handle)) =
             (self.style, &self.forward, self.hooks.get(Hook::Handle))
         {
-            mistakes.note(
+            errors.add(
                 &handle.name,
                 "`forward` replaces `handle`: write #[consumer(sse, forward)] without it",
             );
@@ -156,7 +150,7 @@ impl Consumer {
 
 /// Reports a helper whose name is probably a misspelled hook, or one of another kind of consumer:
 /// it would never be called.
-fn note_misspelt(method: &Method, style: Style, mistakes: &mut Mistakes) {
+fn note_misspelt(method: &Method, style: Style, errors: &mut Errors) {
     let name = &method.name;
     if Hook::is_elsewhere(name, style) {
         let kind = match style {
@@ -166,7 +160,7 @@ fn note_misspelt(method: &Method, style: Style, mistakes: &mut Mistakes) {
         let message = format!(
             "`{name}` is not a hook of {kind}. A helper of this name belongs in an `impl` block without #[consumer]"
         );
-        mistakes.note(name, message);
+        errors.add(name, message);
         return;
     }
     let replies = method.returns.as_ref().and_then(types::argument);
@@ -176,7 +170,7 @@ fn note_misspelt(method: &Method, style: Style, mistakes: &mut Mistakes) {
     {
         let message =
             "`handle` of an HTTP consumer takes `ctx: &mut HttpContext`, by which it replies";
-        mistakes.note(name, message);
+        errors.add(name, message);
         return;
     }
     let meant = Hook::meant(name, style);
@@ -186,7 +180,7 @@ fn note_misspelt(method: &Method, style: Style, mistakes: &mut Mistakes) {
         let message = format!(
             "`{name}` is not a hook, did you mean `{hook}`? A helper of this name belongs in an `impl` block without #[consumer]"
         );
-        mistakes.note(name, message);
+        errors.add(name, message);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The role of a method, by its name or its attribute.
 
 use super::{arguments::Style, events::EventName, hooks::Hook, timers};
-use crate::{mistakes::Mistakes, types};
+use crate::{errors::Errors, types};
 use proc_macro2::TokenStream;
 use syn::{
     Attribute, Error, Ident, ImplItemFn, LitStr, Result, Token, parse::ParseStream,
@@ -29,7 +29,7 @@ pub(super) enum Role {
 const ATTRIBUTES: &[&str] = &["on", "on_message", "every"];
 
 /// Returns the role of a method, and removes the attributes that determine it.
-pub(super) fn role(method: &mut ImplItemFn, style: Style, mistakes: &mut Mistakes) -> Role {
+pub(super) fn role(method: &mut ImplItemFn, style: Style, errors: &mut Errors) -> Role {
     let ours = |attribute: &mut Attribute| types::is_word(attribute.path(), ATTRIBUTES);
     let attributes: Vec<Attribute> = method.attrs.extract_if(.., ours).collect();
     let hook = Hook::named(&method.sig.ident, style);
@@ -42,11 +42,11 @@ pub(super) fn role(method: &mut ImplItemFn, style: Style, mistakes: &mut Mistake
             hook.name(),
             name_of(first)
         );
-        mistakes.note(&method.sig.ident, message);
+        errors.add(&method.sig.ident, message);
         return Role::Hook(hook);
     }
     if let Err(error) = fits(first, style) {
-        mistakes.push(error);
+        errors.push(error);
         return Role::Helper;
     }
     let role = match name_of(first).as_str() {
@@ -56,7 +56,7 @@ pub(super) fn role(method: &mut ImplItemFn, style: Style, mistakes: &mut Mistake
             .and_then(timers::period)
             .map(Role::Every),
     };
-    mistakes.keep(role).unwrap_or(Role::Helper)
+    errors.keep(role).unwrap_or(Role::Helper)
 }
 
 fn name_of(attribute: &Attribute) -> String {

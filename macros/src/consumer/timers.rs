@@ -1,7 +1,7 @@
 //! `#[every(seconds = 30)]`: methods that are called periodically.
 
 use super::method::{Method, context};
-use crate::spans::at;
+use crate::errors::at;
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::{Attribute, Error, Expr, ExprLit, Lit, Result, Type};

@@ -3,10 +3,10 @@
 use super::{
     arguments::Forward,
     events::EventName,
-    messages::{Message, Shape},
+    messages::{MessageMethod, Shape},
     read::Consumer,
 };
-use crate::spans::at;
+use crate::errors::at;
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{Ident, LitStr, Type};
@@ -52,7 +52,7 @@ fn events(consumer: &Consumer) -> Option<TokenStream> {
 
 /// Generates the description of one type of message. Its parameters are a struct, which exists only
 /// to be described. An `Option` may be left out, as serde allows.
-fn message(message: &Message) -> TokenStream {
+fn message(message: &MessageMethod) -> TokenStream {
     let tag = &message.tag;
     let span = at(&message.method.name);
     let (definition, parameters) = match &message.shape {
@@ -84,7 +84,7 @@ fn message(message: &Message) -> TokenStream {
 }
 
 /// Returns the result whose `Ok` and `Err` the client gets.
-fn reply(message: &Message) -> Option<&Type> {
+fn reply(message: &MessageMethod) -> Option<&Type> {
     if !message.is_request {
         return None;
     }

@@ -1,14 +1,14 @@
 //! The code that `#[consumer]` generates: the impl of the trait.
 
 use super::{events, hooks::Hook, messages, method::place, read::Consumer, timers, typescript};
-use crate::{protocol::Protocol, spans::at};
+use crate::{errors::at, protocol::ConsumerProtocol};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
 pub(super) fn write(consumer: &Consumer) -> TokenStream {
     match consumer.style.protocol() {
-        Protocol::WebSocket => web_socket(consumer),
-        Protocol::Http => http(consumer),
+        ConsumerProtocol::WebSocket => web_socket(consumer),
+        ConsumerProtocol::Http => http(consumer),
     }
 }
 
@@ -22,9 +22,9 @@ fn web_socket(consumer: &Consumer) -> TokenStream {
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let (input, receive) = receive(consumer);
     let event_type = event_type(consumer);
-    let connect = hooks.connect(ty, Protocol::WebSocket);
+    let connect = hooks.connect(ty, ConsumerProtocol::WebSocket);
     let others = hooks.others();
-    let disconnect = hooks.disconnect(Protocol::WebSocket);
+    let disconnect = hooks.disconnect(ConsumerProtocol::WebSocket);
     let event = events::event(consumer);
     let ticks = timers::ticks(&consumer.timers, ty);
     let written = quote! {
@@ -79,7 +79,7 @@ fn http(consumer: &Consumer) -> TokenStream {
         .constants
         .iter()
         .map(|(name, ty)| quote_spanned!(at(name)=> const #name: #ty = Self::#name;));
-    let connect = hooks.connect(ty, Protocol::Http);
+    let connect = hooks.connect(ty, ConsumerProtocol::Http);
     let handle = match hooks.get(Hook::Handle) {
         Some(handle) => {
             let call = handle.call_of("HandleOutput", &[]);
@@ -94,7 +94,7 @@ fn http(consumer: &Consumer) -> TokenStream {
         }
         None => stream(consumer),
     };
-    let disconnect = hooks.disconnect(Protocol::Http);
+    let disconnect = hooks.disconnect(ConsumerProtocol::Http);
     let check = check(consumer);
     quote! {
         #[automatically_derived]
@@ -167,7 +167,7 @@ fn stream(consumer: &Consumer) -> TokenStream {
 pub(super) fn stub(consumer: &Consumer) -> TokenStream {
     let Consumer { ty, generics, .. } = consumer;
     let (impl_generics, _, where_clause) = generics.split_for_impl();
-    if consumer.style.protocol() == Protocol::Http {
+    if consumer.style.protocol() == ConsumerProtocol::Http {
         return quote! {
             #[automatically_derived]
             impl #impl_generics ::seaway::HttpConsumer for #ty #where_clause {

@@ -1,6 +1,6 @@
 //! `#[event(…)]`, and the `#[serde(…)]` that would conflict with the generated code.
 
-use crate::mistakes::Mistakes;
+use crate::errors::Errors;
 use syn::{
     Attribute, Error, Expr, Ident, LitStr, Result, Token, meta::ParseNestedMeta, parenthesized,
     punctuated::Punctuated,
@@ -16,7 +16,7 @@ pub(super) struct OnEnum {
 }
 
 /// Returns the `#[event(…)]` of an enum.
-pub(super) fn on_enum(attributes: &[Attribute], mistakes: &mut Mistakes) -> OnEnum {
+pub(super) fn on_enum(attributes: &[Attribute], errors: &mut Errors) -> OnEnum {
     let mut found = OnEnum::default();
     for attribute in attributes.iter().filter(|a| a.path().is_ident("event")) {
         let read = attribute.parse_nested_meta(|meta| {
@@ -35,9 +35,9 @@ pub(super) fn on_enum(attributes: &[Attribute], mistakes: &mut Mistakes) -> OnEn
                 "on the enum write #[event(prefix = {:?})]; a type alone belongs on a variant",
                 text.value()
             );
-            mistakes.note(text, wanted);
+            errors.add(text, wanted);
         } else {
-            mistakes.keep(read);
+            errors.keep(read);
         }
     }
     found
@@ -52,7 +52,7 @@ pub(super) enum OnVariant {
 }
 
 /// Returns the `#[event(…)]` of a variant.
-pub(super) fn on_variant(attributes: &[Attribute], mistakes: &mut Mistakes) -> Option<OnVariant> {
+pub(super) fn on_variant(attributes: &[Attribute], errors: &mut Errors) -> Option<OnVariant> {
     let mut found: Option<OnVariant> = None;
     for attribute in attributes.iter().filter(|a| a.path().is_ident("event")) {
         let is_include = |word: Ident| word == "include";
@@ -65,10 +65,10 @@ pub(super) fn on_variant(attributes: &[Attribute], mistakes: &mut Mistakes) -> O
                  or #[event(include)] for all events of the enum that it holds",
             )),
         };
-        if let Some(read) = mistakes.keep(read)
+        if let Some(read) = errors.keep(read)
             && found.replace(read).is_some()
         {
-            mistakes.note(attribute, "a variant has one type");
+            errors.add(attribute, "a variant has one type");
         }
     }
     found
@@ -92,12 +92,12 @@ pub(super) fn is_other(serde: &[Attribute]) -> bool {
 pub(super) fn serde(
     attributes: &[Attribute],
     written: &[(&str, &str)],
-    mistakes: &mut Mistakes,
+    errors: &mut Errors,
 ) -> Vec<Attribute> {
     let serde = attributes.iter().filter(|a| a.path().is_ident("serde"));
     let serde: Vec<Attribute> = serde.cloned().collect();
     for attribute in &serde {
-        mistakes.keep(attribute.parse_nested_meta(|meta| {
+        errors.keep(attribute.parse_nested_meta(|meta| {
             let found = written.iter().find(|(name, _)| meta.path.is_ident(name));
             if let Some((_, remedy)) = found {
                 return Err(meta.error(remedy));

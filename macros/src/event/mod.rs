@@ -11,15 +11,15 @@ pub(crate) mod names;
 mod read;
 mod write;
 
-use crate::mistakes::Mistakes;
+use crate::errors::Errors;
 use proc_macro2::TokenStream;
 use syn::DeriveInput;
 
 pub(crate) fn derive(input: DeriveInput) -> TokenStream {
-    let mut mistakes = Mistakes::default();
+    let mut errors = Errors::default();
     let (name, generics) = (input.ident.clone(), input.generics.clone());
-    let events = read::read(input, &mut mistakes);
-    match (mistakes.into_tokens(), events) {
+    let events = read::read(input, &mut errors);
+    match (errors.into_tokens(), events) {
         (None, Some(events)) => write::write(&events),
         (errors, _) => {
             let stub = generics.params.is_empty().then(|| write::stub(&name));

@@ -4,7 +4,7 @@ use super::{
     attributes::{self, OnEnum, OnVariant},
     names,
 };
-use crate::{mistakes::Mistakes, types};
+use crate::{errors::Errors, types};
 use proc_macro2::Span;
 use std::collections::HashMap;
 use syn::{
@@ -53,9 +53,9 @@ const ON_VARIANT: &[(&str, &str)] = &[
     ("untagged", TAG),
 ];
 
-pub(super) fn read(input: DeriveInput, mistakes: &mut Mistakes) -> Option<Events> {
+pub(super) fn read(input: DeriveInput, errors: &mut Errors) -> Option<Events> {
     let Data::Enum(data) = &input.data else {
-        mistakes.note(
+        errors.add(
             &input.ident,
             format!(
                 "events are the variants of an enum: write `enum {name} {{ … }}`, also for a single one",
@@ -65,13 +65,13 @@ pub(super) fn read(input: DeriveInput, mistakes: &mut Mistakes) -> Option<Events
         return None;
     };
     if !input.generics.params.is_empty() {
-        mistakes.note(
+        errors.add(
             &input.generics,
             "an enum of events has no type parameters or lifetimes: every process must know the type that it decodes",
         );
     }
     if data.variants.is_empty() {
-        mistakes.note(
+        errors.add(
             &input.ident,
             "an enum without variants is no event: for a consumer without events, use `seaway::NoEvent`",
         );
@@ -79,15 +79,15 @@ pub(super) fn read(input: DeriveInput, mistakes: &mut Mistakes) -> Option<Events
     let OnEnum {
         prefix: written,
         is_typescript,
-    } = attributes::on_enum(&input.attrs, mistakes);
-    let prefix = prefix(&input, written, mistakes);
-    let serde = attributes::serde(&input.attrs, ON_ENUM, mistakes);
+    } = attributes::on_enum(&input.attrs, errors);
+    let prefix = prefix(&input, written, errors);
+    let serde = attributes::serde(&input.attrs, ON_ENUM, errors);
     let variants = data.variants.iter();
     let variants: Vec<Kind> = variants
-        .map(|variant| kind(variant, prefix.as_deref(), mistakes))
+        .map(|variant| kind(variant, prefix.as_deref(), errors))
         .collect();
-    check_unique(&variants, mistakes);
-    check_other(&variants, mistakes);
+    check_unique(&variants, errors);
+    check_other(&variants, errors);
     Some(Events {
         name: input.ident,
         visibility: input.vis,
@@ -98,16 +98,16 @@ pub(super) fn read(input: DeriveInput, mistakes: &mut Mistakes) -> Option<Events
 }
 
 /// Returns the prefix of the types of variants without `#[event("…")]`.
-fn prefix(input: &DeriveInput, written: Option<LitStr>, mistakes: &mut Mistakes) -> Option<String> {
+fn prefix(input: &DeriveInput, written: Option<LitStr>, errors: &mut Errors) -> Option<String> {
     if let Some(text) = written {
         if let Some(fault) = names::fault(&format!("{}.x", text.value())) {
-            mistakes.note(&text, fault.replace(".x\"", "\""));
+            errors.add(&text, fault.replace(".x\"", "\""));
         }
         return Some(text.value());
     }
     let prefix = names::prefix(&input.ident.to_string());
     if prefix.is_none() {
-        mistakes.note(
+        errors.add(
             &input.ident,
             "an enum named just `Event` gives its types no prefix: name it `ChatEvent`, or add #[event(prefix = \"chat\")]",
         );
@@ -115,8 +115,8 @@ fn prefix(input: &DeriveInput, written: Option<LitStr>, mistakes: &mut Mistakes)
     prefix
 }
 
-fn kind(variant: &Variant, prefix: Option<&str>, mistakes: &mut Mistakes) -> Kind {
-    let attribute = attributes::on_variant(&variant.attrs, mistakes);
+fn kind(variant: &Variant, prefix: Option<&str>, errors: &mut Errors) -> Kind {
+    let attribute = attributes::on_variant(&variant.attrs, errors);
     let is_included = matches!(attribute, Some(OnVariant::Include));
     let (kind, span) = match &attribute {
         Some(OnVariant::Type(text)) => (text.value(), text.span()),
@@ -134,17 +134,17 @@ fn kind(variant: &Variant, prefix: Option<&str>, mistakes: &mut Mistakes) -> Kin
         && (attribute.is_some() || prefix_is_sound)
         && let Some(fault) = names::fault(&kind)
     {
-        mistakes.push(Error::new(span, fault));
+        errors.push(Error::new(span, fault));
     }
     let mut fields = variant.fields.clone();
     match is_included {
-        true => check_included(variant, mistakes),
-        false => check_fields(variant, mistakes),
+        true => check_included(variant, errors),
+        false => check_fields(variant, errors),
     }
     for field in &mut fields {
-        field.attrs = attributes::serde(&field.attrs, &[], mistakes);
+        field.attrs = attributes::serde(&field.attrs, &[], errors);
     }
-    let serde = attributes::serde(&variant.attrs, ON_VARIANT, mistakes);
+    let serde = attributes::serde(&variant.attrs, ON_VARIANT, errors);
     Kind {
         ident: variant.ident.clone(),
         kind,
@@ -157,11 +157,11 @@ fn kind(variant: &Variant, prefix: Option<&str>, mistakes: &mut Mistakes) -> Kin
 }
 
 /// Adds an error unless the variant holds one type, the enum whose events it includes.
-fn check_included(variant: &Variant, mistakes: &mut Mistakes) {
+fn check_included(variant: &Variant, errors: &mut Errors) {
     let name = &variant.ident;
     match &variant.fields {
         Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {}
-        _ => mistakes.note(
+        _ => errors.add(
             variant,
             format!(
                 "an included variant holds the other enum of events: write `{name}(OtherEvent)`"
@@ -171,13 +171,13 @@ fn check_included(variant: &Variant, mistakes: &mut Mistakes) {
 }
 
 /// Adds an error for `#[serde(other)]` beside included events, whose types it would take.
-fn check_other(variants: &[Kind], mistakes: &mut Mistakes) {
+fn check_other(variants: &[Kind], errors: &mut Errors) {
     let included = variants.iter().any(|variant| variant.is_included);
     for variant in variants
         .iter()
         .filter(|variant| included && variant.is_other)
     {
-        mistakes.note(
+        errors.add(
             &variant.ident,
             "`#[serde(other)]` would take the events of the included enums: put it into the last of these enums",
         );
@@ -185,15 +185,15 @@ fn check_other(variants: &[Kind], mistakes: &mut Mistakes) {
 }
 
 /// Adds an error if fields have no names: an event is a map on the wire.
-fn check_fields(variant: &Variant, mistakes: &mut Mistakes) {
+fn check_fields(variant: &Variant, errors: &mut Errors) {
     let Fields::Unnamed(fields) = &variant.fields else {
         return;
     };
     let name = &variant.ident;
     let mut types = fields.unnamed.iter().map(|field: &Field| &field.ty);
     match (types.next(), types.next()) {
-        (None, _) => mistakes.note(fields, format!("write `{name}` or `{name} {{}}`")),
-        (Some(only), None) if types::is_plain(only) => mistakes.note(
+        (None, _) => errors.add(fields, format!("write `{name}` or `{name} {{}}`")),
+        (Some(only), None) if types::is_plain(only) => errors.add(
             only,
             format!(
                 "an event is a map, and this type is not one: name the field, as in `{name} {{ value: {} }}`",
@@ -201,7 +201,7 @@ fn check_fields(variant: &Variant, mistakes: &mut Mistakes) {
             ),
         ),
         (Some(_), None) => {}
-        _ => mistakes.note(
+        _ => errors.add(
             fields,
             format!("an event is a map, so its fields have names: write `{name} {{ name: Type, … }}`"),
         ),
@@ -210,7 +210,7 @@ fn check_fields(variant: &Variant, mistakes: &mut Mistakes) {
 
 /// Adds an error for each type of two variants. Types that differ only in periods and underscores
 /// are equal to Django Channels, which calls the same method.
-fn check_unique(variants: &[Kind], mistakes: &mut Mistakes) {
+fn check_unique(variants: &[Kind], errors: &mut Errors) {
     let mut seen: HashMap<String, &Kind> = HashMap::new();
     for variant in variants.iter().filter(|variant| !variant.is_included) {
         let Some(first) = seen.insert(names::finder(&variant.kind), variant) else {
@@ -227,6 +227,6 @@ fn check_unique(variants: &[Kind], mistakes: &mut Mistakes) {
                 variant.kind, first.kind, first.ident
             )
         };
-        mistakes.push(Error::new(variant.span.span(), message));
+        errors.push(Error::new(variant.span.span(), message));
     }
 }

@@ -4,7 +4,7 @@ use super::{
     names,
     read::{Events, Kind},
 };
-use crate::spans::at;
+use crate::errors::at;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Fields, Ident, LitStr};

@@ -10,15 +10,15 @@ mod source;
 mod template;
 mod write;
 
-use crate::{mistakes::Mistakes, protocol::Protocol};
+use crate::{errors::Errors, protocol::ConsumerProtocol};
 use proc_macro2::TokenStream;
 use syn::DeriveInput;
 
-pub(crate) fn derive(input: DeriveInput, protocol: Protocol) -> TokenStream {
-    let mut mistakes = Mistakes::default();
+pub(crate) fn derive(input: DeriveInput, protocol: ConsumerProtocol) -> TokenStream {
+    let mut errors = Errors::default();
     let (name, generics) = (input.ident.clone(), input.generics.clone());
-    let consumer = read::read(input, &mut mistakes);
-    match (mistakes.into_tokens(), consumer) {
+    let consumer = read::read(input, &mut errors);
+    match (errors.into_tokens(), consumer) {
         (None, Some(consumer)) => write::write(&consumer, protocol),
         (errors, _) => {
             let stub = write::stub(&name, &generics, protocol);

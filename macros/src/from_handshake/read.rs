@@ -1,11 +1,11 @@
 //! The parsed struct.
 
-use super::source::{self, Source};
-use crate::{mistakes::Mistakes, types};
+use super::source::{self, FieldSource};
+use crate::{errors::Errors, types};
 use syn::{Attribute, Data, DeriveInput, Fields, Generics, Ident, Type};
 
 /// A struct that is filled from a handshake.
-pub(super) struct Consumer {
+pub(super) struct HandshakeStruct {
     pub(super) name: Ident,
     pub(super) generics: Generics,
     /// `#[consumer(event = …)]`.
@@ -17,15 +17,15 @@ pub(super) struct Consumer {
 pub(super) struct Filled {
     pub(super) name: Ident,
     pub(super) ty: Type,
-    pub(super) source: Source,
+    pub(super) source: FieldSource,
 }
 
-pub(super) fn read(input: DeriveInput, mistakes: &mut Mistakes) -> Option<Consumer> {
-    let event = event(&input.attrs, mistakes);
+pub(super) fn read(input: DeriveInput, errors: &mut Errors) -> Option<HandshakeStruct> {
+    let event = event(&input.attrs, errors);
     let fields = match input.data {
         Data::Struct(data) => data.fields,
         Data::Enum(_) | Data::Union(_) => {
-            mistakes.note(&input.ident, "a consumer is a struct with named fields");
+            errors.add(&input.ident, "a consumer is a struct with named fields");
             return None;
         }
     };
@@ -34,19 +34,19 @@ pub(super) fn read(input: DeriveInput, mistakes: &mut Mistakes) -> Option<Consum
         Fields::Unit => Default::default(),
         Fields::Unnamed(fields) => {
             let message = "a consumer's fields have names: the macro fills them by name";
-            mistakes.note(fields, message);
+            errors.add(fields, message);
             return None;
         }
     };
     let fields = fields.into_iter().filter_map(|field| {
         let name = field.ident.clone()?;
-        let source = source::source(&field, &name, mistakes);
+        let source = source::source(&field, &name, errors);
         let ty = field.ty;
         Some(Filled { name, ty, source })
     });
     let fields: Vec<Filled> = fields.collect();
-    check_groups(&fields, mistakes);
-    Some(Consumer {
+    check_groups(&fields, errors);
+    Some(HandshakeStruct {
         name: input.ident,
         generics: input.generics,
         event,
@@ -54,11 +54,11 @@ pub(super) fn read(input: DeriveInput, mistakes: &mut Mistakes) -> Option<Consum
     })
 }
 
-fn event(attributes: &[Attribute], mistakes: &mut Mistakes) -> Option<Type> {
+fn event(attributes: &[Attribute], errors: &mut Errors) -> Option<Type> {
     let mut event = None;
     let consumer = |attribute: &&Attribute| attribute.path().is_ident("consumer");
     for attribute in attributes.iter().filter(consumer) {
-        mistakes.keep(attribute.parse_nested_meta(|meta| {
+        errors.keep(attribute.parse_nested_meta(|meta| {
             if !meta.path.is_ident("event") {
                 return Err(meta.error("expected #[consumer(event = TheType)]"));
             }
@@ -71,18 +71,18 @@ fn event(attributes: &[Attribute], mistakes: &mut Mistakes) -> Option<Type> {
 
 /// Adds an error for each `#[group]`, `#[presence]` or `#[topic]` field that is certainly none. The
 /// compiler would report it too, but for every method.
-fn check_groups(fields: &[Filled], mistakes: &mut Mistakes) {
+fn check_groups(fields: &[Filled], errors: &mut Errors) {
     for Filled { ty, source, .. } in fields {
         let (name, message) = match source {
-            Source::Group(_) => (
+            FieldSource::Group(_) => (
                 "Group",
                 "a field with #[group(\"…\")] is a `Group<YourEvent>`",
             ),
-            Source::Presence(_) => (
+            FieldSource::Presence(_) => (
                 "Presence",
                 "a field with #[presence(\"…\", key = …)] is a `Presence<YourMeta>`",
             ),
-            Source::Topic(_) => (
+            FieldSource::Topic(_) => (
                 "Topic",
                 "a field with #[topic(\"…\")] is a `Topic<YourEvent>`",
             ),
@@ -91,7 +91,7 @@ fn check_groups(fields: &[Filled], mistakes: &mut Mistakes) {
         let is_another = |other: &&str| *other != name && types::is_named(ty, other);
         let others = ["Group", "Presence", "Topic"];
         if types::is_plain(ty) || others.iter().any(is_another) {
-            mistakes.note(ty, message);
+            errors.add(ty, message);
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The source of a field's value, by its attribute.
 
 use super::template::Template;
-use crate::{mistakes::Mistakes, types};
+use crate::{errors::Errors, types};
 use syn::{Attribute, Error, Expr, Field, Ident, LitStr, Meta, Result, Token, parse::ParseStream};
 
 /// The source of a field's value.
-pub(super) enum Source {
+pub(super) enum FieldSource {
     /// `#[param]`: the path parameter of this name.
     Param(LitStr),
     /// `#[query]`: the query parameter of this name.
@@ -19,16 +19,16 @@ pub(super) enum Source {
     /// `#[group("chat.{room}")]`.
     Group(Template),
     /// `#[presence("lot.{lot}", key = user, meta = seat)]`.
-    Presence(Box<Present>),
+    Presence(Box<PresenceField>),
     /// `#[topic("lot.{lot}", history_size = 100)]`.
-    Topic(Box<Resumed>),
+    Topic(Box<TopicField>),
     /// `#[default]`, or `#[default(expression)]`.
     Default(Option<Box<Expr>>),
     /// No attribute: an extractor.
     Extractor,
 }
 
-impl Source {
+impl FieldSource {
     /// Returns whether the field is a group, a presence or a topic: these are filled after what may
     /// reject the client.
     pub(super) fn joins(&self) -> bool {
@@ -47,7 +47,7 @@ impl Source {
 }
 
 /// What a connection is present as.
-pub(super) struct Present {
+pub(super) struct PresenceField {
     pub(super) group: Template,
     pub(super) key: Expr,
     /// `Default::default()` if there is none.
@@ -55,7 +55,7 @@ pub(super) struct Present {
 }
 
 /// A topic, and its window if it is not the default one.
-pub(super) struct Resumed {
+pub(super) struct TopicField {
     pub(super) group: Template,
     pub(super) size: Option<Expr>,
     pub(super) age: Option<Expr>,
@@ -66,16 +66,16 @@ const SOURCES: &[&str] = &[
 ];
 
 /// Returns the source that a field's only attribute names.
-pub(super) fn source(field: &Field, name: &Ident, mistakes: &mut Mistakes) -> Source {
+pub(super) fn source(field: &Field, name: &Ident, errors: &mut Errors) -> FieldSource {
     let mut attributes = field
         .attrs
         .iter()
         .filter(|attribute| types::is_word(attribute.path(), SOURCES));
     let Some(first) = attributes.next() else {
-        return Source::Extractor;
+        return FieldSource::Extractor;
     };
     for another in attributes {
-        mistakes.note(
+        errors.add(
             another,
             format!(
                 "a field has one source, and `{name}` already has #[{}]",
@@ -84,19 +84,19 @@ pub(super) fn source(field: &Field, name: &Ident, mistakes: &mut Mistakes) -> So
         );
     }
     let source = read(first, name);
-    mistakes.keep(source).unwrap_or(Source::Extractor)
+    errors.keep(source).unwrap_or(FieldSource::Extractor)
 }
 
-fn read(attribute: &Attribute, name: &Ident) -> Result<Source> {
+fn read(attribute: &Attribute, name: &Ident) -> Result<FieldSource> {
     match name_of(attribute).as_str() {
-        "param" => Ok(Source::Param(name_or(attribute, name)?)),
-        "query" => Ok(Source::Query(name_or(attribute, name)?)),
-        "session" => text(attribute, "key").map(Source::Session),
-        "user" => bare(attribute).map(|()| Source::User),
-        "state" => bare(attribute).map(|()| Source::State),
-        "group" => Template::read(&text(attribute, "chat.{room}")?).map(Source::Group),
-        "presence" => presence(attribute).map(|present| Source::Presence(Box::new(present))),
-        "topic" => topic(attribute).map(|resumed| Source::Topic(Box::new(resumed))),
+        "param" => Ok(FieldSource::Param(name_or(attribute, name)?)),
+        "query" => Ok(FieldSource::Query(name_or(attribute, name)?)),
+        "session" => text(attribute, "key").map(FieldSource::Session),
+        "user" => bare(attribute).map(|()| FieldSource::User),
+        "state" => bare(attribute).map(|()| FieldSource::State),
+        "group" => Template::read(&text(attribute, "chat.{room}")?).map(FieldSource::Group),
+        "presence" => presence(attribute).map(|present| FieldSource::Presence(Box::new(present))),
+        "topic" => topic(attribute).map(|resumed| FieldSource::Topic(Box::new(resumed))),
         _ => default(attribute),
     }
 }
@@ -129,21 +129,21 @@ fn text(attribute: &Attribute, example: &str) -> Result<LitStr> {
     Ok(text)
 }
 
-fn presence(attribute: &Attribute) -> Result<Present> {
+fn presence(attribute: &Attribute) -> Result<PresenceField> {
     const EXAMPLE: &str =
         "write #[presence(\"lot.{lot}\", key = user, meta = seat)]; the meta may be left out";
     let (text, [key, meta]) = text_and(attribute, ["key", "meta"], EXAMPLE)?;
     let key = key.ok_or_else(|| Error::new_spanned(&text, EXAMPLE))?;
     let group = Template::read(&text)?;
-    Ok(Present { group, key, meta })
+    Ok(PresenceField { group, key, meta })
 }
 
-fn topic(attribute: &Attribute) -> Result<Resumed> {
+fn topic(attribute: &Attribute) -> Result<TopicField> {
     const EXAMPLE: &str = "write #[topic(\"lot.{lot}\")]; \
                            `history_size = 100` and `history_age = HOUR` may follow";
     let (text, [size, age]) = text_and(attribute, ["history_size", "history_age"], EXAMPLE)?;
     let group = Template::read(&text)?;
-    Ok(Resumed { group, size, age })
+    Ok(TopicField { group, size, age })
 }
 
 /// Reads a text, and after it the values of these arguments that are there.
@@ -185,12 +185,12 @@ fn bare(attribute: &Attribute) -> Result<()> {
     }
 }
 
-fn default(attribute: &Attribute) -> Result<Source> {
+fn default(attribute: &Attribute) -> Result<FieldSource> {
     match &attribute.meta {
-        Meta::Path(_) => Ok(Source::Default(None)),
+        Meta::Path(_) => Ok(FieldSource::Default(None)),
         Meta::List(list) => list
             .parse_args()
-            .map(|value| Source::Default(Some(Box::new(value)))),
+            .map(|value| FieldSource::Default(Some(Box::new(value)))),
         Meta::NameValue(_) => Err(Error::new_spanned(
             attribute,
             "write #[default(value)], or #[default] for `Default::default()`",

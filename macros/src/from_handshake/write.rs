@@ -2,16 +2,16 @@
 //! last.
 
 use super::{
-    read::{Consumer, Filled},
-    source::{Present, Resumed, Source},
+    read::{Filled, HandshakeStruct},
+    source::{FieldSource, PresenceField, TopicField},
     template::{Piece, Template},
 };
-use crate::{protocol::Protocol, spans::at, types};
+use crate::{errors::at, protocol::ConsumerProtocol, types};
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{Generics, Ident, LitStr};
 
-pub(super) fn write(consumer: &Consumer, protocol: Protocol) -> TokenStream {
+pub(super) fn write(consumer: &HandshakeStruct, protocol: ConsumerProtocol) -> TokenStream {
     let marker = protocol.marker();
     let name = &consumer.name;
     let (impl_generics, type_generics, where_clause) = consumer.generics.split_for_impl();
@@ -21,7 +21,7 @@ pub(super) fn write(consumer: &Consumer, protocol: Protocol) -> TokenStream {
     fields.sort_by_key(|field| field.source.joins());
     let lets = fields.iter().map(|field| fill(field, consumer));
     let names = consumer.fields.iter().map(|field| &field.name);
-    let asks = |field: &Filled| !matches!(field.source, Source::Default(_));
+    let asks = |field: &Filled| !matches!(field.source, FieldSource::Default(_));
     let parameter = match consumer.fields.iter().any(asks) {
         true => quote!(#handshake),
         false => quote!(_),
@@ -29,8 +29,8 @@ pub(super) fn write(consumer: &Consumer, protocol: Protocol) -> TokenStream {
     let required_state = required_state(consumer);
     let check = consumer.generics.params.is_empty().then(|| {
         let check = match protocol {
-            Protocol::WebSocket => quote!(is_consumer),
-            Protocol::Http => quote!(is_http_consumer),
+            ConsumerProtocol::WebSocket => quote!(is_consumer),
+            ConsumerProtocol::Http => quote!(is_http_consumer),
         };
         let check = quote_spanned!(at(name)=> ::seaway::__private::#check::<#name>());
         quote!(const _: () = #check;)
@@ -56,7 +56,7 @@ pub(super) fn write(consumer: &Consumer, protocol: Protocol) -> TokenStream {
 
 /// Generates a placeholder impl for a struct with errors, so that the compiler does not also report
 /// a missing impl.
-pub(super) fn stub(name: &Ident, generics: &Generics, protocol: Protocol) -> TokenStream {
+pub(super) fn stub(name: &Ident, generics: &Generics, protocol: ConsumerProtocol) -> TokenStream {
     let marker = protocol.marker();
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     quote! {
@@ -79,7 +79,7 @@ fn handshake(span: Span) -> Ident {
 }
 
 /// Returns the type of events: that of `#[consumer(event = …)]`, or else of the first group.
-fn event(consumer: &Consumer) -> TokenStream {
+fn event(consumer: &HandshakeStruct) -> TokenStream {
     if let Some(event) = &consumer.event {
         return quote!(#event);
     }
@@ -92,7 +92,7 @@ fn event(consumer: &Consumer) -> TokenStream {
 }
 
 /// Generates the report of what the fields need in the scope, if they need anything.
-fn required_state(consumer: &Consumer) -> Option<TokenStream> {
+fn required_state(consumer: &HandshakeStruct) -> Option<TokenStream> {
     let params = consumer
         .fields
         .iter()
@@ -101,16 +101,16 @@ fn required_state(consumer: &Consumer) -> Option<TokenStream> {
         let ty = &field.ty;
         let inner = types::optional(ty).unwrap_or(ty);
         let (needed, method) = match &field.source {
-            Source::State => (quote!(#ty), quote!(state)),
-            Source::User => (quote!(::seaway::User<#inner>), quote!(extractor)),
-            Source::Session(_) => (quote!(::seaway::session::Session), quote!(extractor)),
-            Source::Extractor => (quote!(#ty), quote!(extractor)),
-            Source::Param(_)
-            | Source::Query(_)
-            | Source::Group(_)
-            | Source::Presence(_)
-            | Source::Topic(_)
-            | Source::Default(_) => return None,
+            FieldSource::State => (quote!(#ty), quote!(state)),
+            FieldSource::User => (quote!(::seaway::User<#inner>), quote!(extractor)),
+            FieldSource::Session(_) => (quote!(::seaway::session::Session), quote!(extractor)),
+            FieldSource::Extractor => (quote!(#ty), quote!(extractor)),
+            FieldSource::Param(_)
+            | FieldSource::Query(_)
+            | FieldSource::Group(_)
+            | FieldSource::Presence(_)
+            | FieldSource::Topic(_)
+            | FieldSource::Default(_) => return None,
         };
         Some(quote_spanned!(at(ty)=> .and(::seaway::__private::Needs::<#needed>::new().#method())))
     });
@@ -129,13 +129,13 @@ fn required_state(consumer: &Consumer) -> Option<TokenStream> {
 
 /// Returns the path parameters that a field cannot be filled without: its own, or those that a name
 /// in braces stands for, because no field has that name.
-fn params(field: &Filled, consumer: &Consumer) -> Vec<String> {
+fn params(field: &Filled, consumer: &HandshakeStruct) -> Vec<String> {
     let is_field = |name: &Ident| {
         let mut others = consumer.fields.iter().filter(|field| !field.source.joins());
         others.any(|field| field.name == *name)
     };
     match &field.source {
-        Source::Param(key) if types::optional(&field.ty).is_none() => vec![key.value()],
+        FieldSource::Param(key) if types::optional(&field.ty).is_none() => vec![key.value()],
         source => {
             let names = source.template().into_iter().flat_map(Template::names);
             names.filter(|name| !is_field(name)).map(plain).collect()
@@ -144,12 +144,12 @@ fn params(field: &Filled, consumer: &Consumer) -> Vec<String> {
 }
 
 /// Generates the `let` of one field.
-fn fill(field: &Filled, consumer: &Consumer) -> TokenStream {
+fn fill(field: &Filled, consumer: &HandshakeStruct) -> TokenStream {
     let Filled { name, ty, source } = field;
     let span = at(ty);
     let handshake = handshake(span);
     let value = match source {
-        Source::Param(key) => match types::optional(ty) {
+        FieldSource::Param(key) => match types::optional(ty) {
             None => quote_spanned!(span=> #handshake.param::<#ty>(#key)?),
             Some(inner) => quote_spanned! {span=>
                 if #handshake.scope().raw_param(#key).is_some() {
@@ -159,7 +159,7 @@ fn fill(field: &Filled, consumer: &Consumer) -> TokenStream {
                 }
             },
         },
-        Source::Query(key) => match types::optional(ty) {
+        FieldSource::Query(key) => match types::optional(ty) {
             None => quote_spanned!(span=> #handshake.query::<#ty>(#key)?),
             Some(inner) => quote_spanned! {span=>
                 if #handshake.scope().query(#key).is_some() {
@@ -169,8 +169,8 @@ fn fill(field: &Filled, consumer: &Consumer) -> TokenStream {
                 }
             },
         },
-        Source::Session(key) => session(field, key),
-        Source::User => match types::optional(ty) {
+        FieldSource::Session(key) => session(field, key),
+        FieldSource::User => match types::optional(ty) {
             None => quote_spanned!(span=> #handshake.extract::<::seaway::User<#ty>>().await?.0),
             Some(inner) => quote_spanned! {span=>
                 #handshake
@@ -179,22 +179,22 @@ fn fill(field: &Filled, consumer: &Consumer) -> TokenStream {
                     .map(|user| user.0)
             },
         },
-        Source::State => quote_spanned! {span=>
+        FieldSource::State => quote_spanned! {span=>
             #handshake.state::<#ty>()?.clone()
         },
-        Source::Group(template) => join(field, template, consumer, span),
-        Source::Presence(present) => {
-            let Present { group, key, meta } = &**present;
+        FieldSource::Group(template) => join(field, template, consumer, span),
+        FieldSource::Presence(present) => {
+            let PresenceField { group, key, meta } = &**present;
             let group = group_name(group, consumer, span);
             let default = quote_spanned!(span=> ::core::default::Default::default());
             let meta = meta.as_ref().map_or(default, |meta| quote!(#meta));
             // The field that the key is of is not moved.
             quote_spanned!(span=> #handshake.present(#group, &(#key), #meta).await?)
         }
-        Source::Topic(topic) => resume(field, topic, consumer, span),
-        Source::Default(None) => quote_spanned!(span=> ::core::default::Default::default()),
-        Source::Default(Some(value)) => quote!(#value),
-        Source::Extractor => quote_spanned!(span=> #handshake.extract::<#ty>().await?),
+        FieldSource::Topic(topic) => resume(field, topic, consumer, span),
+        FieldSource::Default(None) => quote_spanned!(span=> ::core::default::Default::default()),
+        FieldSource::Default(Some(value)) => quote!(#value),
+        FieldSource::Extractor => quote_spanned!(span=> #handshake.extract::<#ty>().await?),
     };
     quote!(let #name: #ty = #value;)
 }
@@ -230,13 +230,18 @@ fn plain(name: &Ident) -> String {
 }
 
 /// Returns whether the event type of the consumer is that of this group.
-fn is_first_group(field: &Filled, consumer: &Consumer) -> bool {
+fn is_first_group(field: &Filled, consumer: &HandshakeStruct) -> bool {
     let first = consumer.fields.iter().find(|field| field.source.joins());
     first.is_some_and(|first| first.name == field.name)
 }
 
 /// Generates the code that joins a group.
-fn join(field: &Filled, template: &Template, consumer: &Consumer, span: Span) -> TokenStream {
+fn join(
+    field: &Filled,
+    template: &Template,
+    consumer: &HandshakeStruct,
+    span: Span,
+) -> TokenStream {
     let handshake = handshake(span);
     let ty = &field.ty;
     // The event type of another group may be one that the consumer's includes.
@@ -251,7 +256,12 @@ fn join(field: &Filled, template: &Template, consumer: &Consumer, span: Span) ->
 }
 
 /// Generates the code that resumes a topic from the position that the client names.
-fn resume(field: &Filled, topic: &Resumed, consumer: &Consumer, span: Span) -> TokenStream {
+fn resume(
+    field: &Filled,
+    topic: &TopicField,
+    consumer: &HandshakeStruct,
+    span: Span,
+) -> TokenStream {
     let handshake = handshake(span);
     let ty = &field.ty;
     let name = group_name(&topic.group, consumer, span);
@@ -267,7 +277,7 @@ fn resume(field: &Filled, topic: &Resumed, consumer: &Consumer, span: Span) -> T
 
 /// Generates the name of a group. A placeholder in it is a field that is filled by now, or
 /// else a path parameter.
-fn group_name(template: &Template, consumer: &Consumer, span: Span) -> TokenStream {
+fn group_name(template: &Template, consumer: &HandshakeStruct, span: Span) -> TokenStream {
     let handshake = handshake(span);
     let format: String = template
         .pieces

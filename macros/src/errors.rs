@@ -1,16 +1,17 @@
-//! A collection of all errors of one macro call, so that the compiler reports them together.
+//! The errors of one macro call, and the spans that they point to.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use std::fmt::Display;
-use syn::Error;
+use syn::{Error, spanned::Spanned};
 
+/// A collection of all errors of one macro call, so that the compiler reports them together.
 #[derive(Default)]
-pub(crate) struct Mistakes(Option<Error>);
+pub(crate) struct Errors(Option<Error>);
 
-impl Mistakes {
+impl Errors {
     /// Adds an error at these tokens.
-    pub(crate) fn note(&mut self, at: impl ToTokens, message: impl Display) {
+    pub(crate) fn add(&mut self, at: impl ToTokens, message: impl Display) {
         self.push(Error::new_spanned(at, message));
     }
 
@@ -30,4 +31,10 @@ impl Mistakes {
     pub(crate) fn into_tokens(self) -> Option<TokenStream> {
         self.0.map(Error::into_compile_error)
     }
+}
+
+/// Returns the span of these tokens for generated code: errors point there, and lints recognize
+/// macro output.
+pub(crate) fn at(tokens: impl ToTokens) -> Span {
+    Span::mixed_site().located_at(tokens.span())
 }
