@@ -48,7 +48,7 @@ fn the_types_for_the_browser_are_those_of_the_program() {
 }
 
 #[tokio::test]
-async fn a_bid_reaches_those_who_watch_the_lot_and_those_who_come_back() {
+async fn a_bid_reaches_those_who_watch_the_lot_and_those_who_reconnect() {
     let auction = auction().await;
     let mut bo = log_in(&auction, "bo").await.websocket("/");
     let mut cy = log_in(&auction, "cy").await.websocket("/");

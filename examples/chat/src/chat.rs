@@ -1,8 +1,8 @@
 //! The state that pages and WebSockets share.
 
 use crate::{
-    accounts::Accounts, attempts::Attempts, limits::Limits, messages::Messages, news::News,
-    rooms::Rooms,
+    accounts::Accounts, attempts::Attempts, limits::Limits, messages::Messages,
+    notifications::News, rooms::Rooms,
 };
 use seaway::{Channels, Result};
 use sqlx::SqlitePool;

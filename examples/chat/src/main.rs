@@ -7,9 +7,9 @@
 //!
 //! | part | files |
 //! | --- | --- |
-//! | the program | `main.rs`, `options.rs`, `redis.rs`, `chat.rs` (shared state), `rounds.rs` (periodic tasks), `monitor.rs` |
+//! | the program | `main.rs`, `options.rs`, `redis.rs`, `chat.rs` (shared state), `periodic.rs` (periodic tasks), `monitor.rs` |
 //! | WebSockets | `room.rs` and `lobby.rs` (the consumers: begin there), `feed.rs` (synchronization of a page) |
-//! | events, over channels | `events.rs`, `news.rs` |
+//! | events, over channels | `events.rs`, `notifications.rs` |
 //! | storage, in SQLite | `database.rs`, `identity.rs`, `rooms.rs`, `room_list.rs`, `messages.rs` |
 //! | users | `accounts.rs`, `passwords.rs`, `names.rs`, `attempts.rs` and `limits.rs` (rate limits) |
 //! | pages | `pages/` |
@@ -26,15 +26,15 @@ mod lobby;
 mod messages;
 mod monitor;
 mod names;
-mod news;
+mod notifications;
 mod options;
 mod pages;
 mod passwords;
+mod periodic;
 mod redis;
 mod room;
 mod room_list;
 mod rooms;
-mod rounds;
 
 use chat::Chat;
 use launch::{Metrics, Redis};
@@ -77,7 +77,7 @@ async fn run(options: Options) -> Result<()> {
     let name = identity::name(&database).await?;
     let (channels, redis) = redis::connect(options.redis, Redis::on_this_machine(), &name).await?;
     let chat = Arc::new(Chat::new(database, &channels).await?);
-    let _rounds = rounds::begin(&chat);
+    let _rounds = periodic::begin(&chat);
 
     let sockets = PathRouter::new()
         .route("/ws/rooms", Onlooker::application(&channels))

@@ -73,7 +73,7 @@ impl Counts {
     }
 
     /// Counts messages that were sent to a client.
-    pub fn told(&self, client: &ClientId, messages: usize, payload: usize) {
+    pub fn record(&self, client: &ClientId, messages: usize, payload: usize) {
         self.change(client, |count| {
             count.messages += messages as u64;
             count.payload += payload as u64;
@@ -141,8 +141,8 @@ impl Tally {
 
     /// Counts sent messages. A WebSocket or an event stream calls this after the send, so messages
     /// in flight when the connection breaks are counted here and not by the page.
-    pub fn told(&self, messages: usize, payload: usize) {
-        self.counts.told(&self.client, messages, payload);
+    pub fn record(&self, messages: usize, payload: usize) {
+        self.counts.record(&self.client, messages, payload);
     }
 }
 
@@ -183,11 +183,11 @@ mod tests {
         let counts = Counts::default();
         let client = |number: usize| ClientId(number.to_string());
         for number in 0..CLIENTS {
-            counts.told(&client(number), 1, 10);
+            counts.record(&client(number), 1, 10);
         }
-        counts.told(&client(0), 1, 10);
+        counts.record(&client(0), 1, 10);
 
-        counts.told(&client(CLIENTS), 1, 10);
+        counts.record(&client(CLIENTS), 1, 10);
 
         for (number, messages) in [(0, 2), (1, 0), (2, 1), (CLIENTS, 1)] {
             assert_eq!(counts.of(&client(number)).messages, messages, "{number}");

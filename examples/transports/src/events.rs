@@ -40,32 +40,32 @@ impl HttpConsumer for Stream {
         // With an id, so that a page that disconnects before its first message can resume from
         // here.
         events.send(hello.id(since.to_string())).await?;
-        self.tell_news(&events).await?;
+        self.send_missed(&events).await?;
         // The room has all messages, so missed events need no handling of their own.
         while !matches!(ctx.next_event().await, Ok(None)) {
-            self.tell_news(&events).await?;
+            self.send_missed(&events).await?;
         }
         Ok(events.end())
     }
 }
 
 impl Stream {
-    async fn tell_news(&mut self, events: &Sse) -> Result<()> {
-        let missed = self.listener.news();
+    async fn send_missed(&mut self, events: &Sse) -> Result<()> {
+        let missed = self.listener.missed();
         if missed.gap {
             events.send(SseEvent::text("{}").name("gap")).await?;
         }
         for message in &missed.messages {
-            self.tell(events, message).await?;
+            self.send(events, message).await?;
         }
         Ok(())
     }
 
-    async fn tell(&self, events: &Sse, message: &Message) -> Result<()> {
+    async fn send(&self, events: &Sse, message: &Message) -> Result<()> {
         let data = serde_json::to_string(message).expect("numbers and texts are JSON");
         let event = SseEvent::text(&data).name("message");
         events.send(event.id(message.id.to_string())).await?;
-        self.tally.told(1, data.len());
+        self.tally.record(1, data.len());
         Ok(())
     }
 }

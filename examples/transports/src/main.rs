@@ -19,20 +19,21 @@
 //! | --- | --- |
 //! | `room.rs` | the last messages, by id: those after an id, and whether some were dropped |
 //! | `count.rs` | the costs of each client |
-//! | `poll.rs`, `wait.rs`, `events.rs`, `socket.rs` | the four transports |
+//! | `poll.rs`, `long_poll.rs`, `events.rs`, `socket.rs` | the four transports |
 //! | `pages.rs` | the pages, and `POST /say` |
 
 mod count;
 mod events;
+mod long_poll;
 mod pages;
 mod poll;
 mod room;
 mod socket;
-mod wait;
 
 use count::Counts;
 use events::Stream;
 use launch::Program;
+use long_poll::Wait;
 use room::Room;
 use seaway::{
     ApplicationExt, Channels, HttpConsumer, Result, WebSocketConsumer,
@@ -45,7 +46,6 @@ use seaway::{
 };
 use socket::Socket;
 use std::sync::Arc;
-use wait::Wait;
 
 const PROGRAM: Program = Program {
     name: "transports",

@@ -31,7 +31,7 @@ pub async fn poll(
     let head = counts.request(&asked.client, &head);
     let missed = room.since(asked.since);
     let body = serde_json::to_string(&missed).expect("numbers and texts are JSON");
-    counts.told(&asked.client, missed.messages.len(), body.len());
+    counts.record(&asked.client, missed.messages.len(), body.len());
     let headers = [
         ("content-type", "application/json".to_owned()),
         ("x-head-bytes", head.to_string()),

@@ -162,7 +162,7 @@ impl Listener {
     }
 
     /// Returns the messages since the last call.
-    pub fn news(&mut self) -> Missed {
+    pub fn missed(&mut self) -> Missed {
         let missed = self.room.since(self.since);
         self.since = missed.last_id;
         missed

@@ -19,7 +19,7 @@ pub struct Socket {
 /// A message to the page.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum Told<'a> {
+enum Sent<'a> {
     /// The id before the first message, and the bytes of the request head of this connection.
     Hello {
         start: u64,
@@ -50,41 +50,41 @@ impl WebSocketConsumer for Socket {
 
     async fn opened(&mut self, ctx: &mut Context<RoomEvent>) -> Result<()> {
         let (start, heads) = (self.listener.start(), self.tally.head);
-        ctx.send(Json(Told::Hello { start, heads })).await?;
-        self.tell_news(ctx).await
+        ctx.send(Json(Sent::Hello { start, heads })).await?;
+        self.send_missed(ctx).await
     }
 
     /// Publishes a message that the client sends on the WebSocket instead of by `POST /say`.
     async fn receive(&mut self, ctx: &mut Context<RoomEvent>, text: String) -> Result<()> {
         match is_fit(&text) {
             true => self.room.say(text).await.map(drop),
-            false => Ok(ctx.send(Json(Told::Refused { reason: UNFIT })).await?),
+            false => Ok(ctx.send(Json(Sent::Refused { reason: UNFIT })).await?),
         }
     }
 
     async fn event(&mut self, ctx: &mut Context<RoomEvent>, _: Shared<RoomEvent>) -> Result<()> {
-        self.tell_news(ctx).await
+        self.send_missed(ctx).await
     }
 }
 
 impl Socket {
-    async fn tell_news(&mut self, ctx: &Context<RoomEvent>) -> Result<()> {
-        let missed = self.listener.news();
+    async fn send_missed(&mut self, ctx: &Context<RoomEvent>) -> Result<()> {
+        let missed = self.listener.missed();
         if missed.gap {
-            ctx.send(Json(Told::Gap)).await?;
+            ctx.send(Json(Sent::Gap)).await?;
         }
         for message in &missed.messages {
-            self.tell(ctx, message).await?;
+            self.send(ctx, message).await?;
         }
         Ok(())
     }
 
-    async fn tell(&self, ctx: &Context<RoomEvent>, message: &Message) -> Result<()> {
+    async fn send(&self, ctx: &Context<RoomEvent>, message: &Message) -> Result<()> {
         let text =
-            serde_json::to_string(&Told::Message(message)).expect("numbers and texts are JSON");
+            serde_json::to_string(&Sent::Message(message)).expect("numbers and texts are JSON");
         let payload = text.len();
         ctx.send(text).await?;
-        self.tally.told(1, payload);
+        self.tally.record(1, payload);
         Ok(())
     }
 }

@@ -49,7 +49,7 @@ impl HttpConsumer for Wait {
 impl Wait {
     fn response(&self, missed: &Missed) -> Response<String> {
         let body = serde_json::to_string(missed).expect("numbers and texts are JSON");
-        self.tally.told(missed.messages.len(), body.len());
+        self.tally.record(missed.messages.len(), body.len());
         let mut response = Response::new(body);
         let headers = response.headers_mut();
         headers.insert(

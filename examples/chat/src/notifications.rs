@@ -45,13 +45,13 @@ impl News {
             text: message.text.chars().take(PREVIEW).collect(),
             at: message.at,
         };
-        let is_told = self.tell_room(room, ChatEvent::Message(message)).await;
-        self.tell_lists(RoomsEvent::Active(activity)).await && is_told
+        let is_sent = self.notify_room(room, ChatEvent::Message(message)).await;
+        self.notify_lists(RoomsEvent::Active(activity)).await && is_sent
     }
 
     /// Publishes that the list of rooms has changed: pages that show it fetch it again.
     pub async fn list_changed(&self) {
-        self.tell_lists(RoomsEvent::Changed).await;
+        self.notify_lists(RoomsEvent::Changed).await;
     }
 
     /// Publishes to a user's own tabs that they have seen all messages up to this one. If that
@@ -69,27 +69,27 @@ impl News {
         }
     }
 
-    async fn tell_room(&self, room: &Room, event: ChatEvent) -> bool {
+    async fn notify_room(&self, room: &Room, event: ChatEvent) -> bool {
         // A slug is valid in a group name as it is.
-        is_told(self.tell(&format!("chat.{}", room.slug), event).await)
+        is_sent(self.publish(&format!("chat.{}", room.slug), event).await)
     }
 
-    async fn tell_lists(&self, event: RoomsEvent) -> bool {
-        let is_told = is_told(self.tell(LISTS, event).await);
-        if !is_told {
+    async fn notify_lists(&self, event: RoomsEvent) -> bool {
+        let is_sent = is_sent(self.publish(LISTS, event).await);
+        if !is_sent {
             self.is_list_old.store(true, Relaxed);
         }
-        is_told
+        is_sent
     }
 
-    async fn tell<E: seaway::Event>(&self, group: &str, event: E) -> Result<()> {
+    async fn publish<E: seaway::Event>(&self, group: &str, event: E) -> Result<()> {
         Ok(self.channels.group(group)?.send(&event).await?)
     }
 }
 
-fn is_told(told: Result<()>) -> bool {
-    if let Err(error) = &told {
+fn is_sent(outcome: Result<()>) -> bool {
+    if let Err(error) = &outcome {
         tracing::debug!(%error, "cannot publish an event now, pages read it from the database later");
     }
-    told.is_ok()
+    outcome.is_ok()
 }
