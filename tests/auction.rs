@@ -150,7 +150,7 @@ async fn a_bidder_who_was_offline_sees_the_bids_that_were_missed() {
     bids_listed(&ana, &["6.00 by ana", "5.00 by ana"]).await;
     bids(&ana, "7").await;
     bids_listed(&ana, &["7.00 by ana", "6.00 by ana", "5.00 by ana"]).await;
-    proxy.mend();
+    proxy.restore();
 
     bids_listed(&bo, &["7.00 by ana", "6.00 by ana", "5.00 by ana"]).await;
     page_shows(&bo, "price", "7.00 by ana").await;
@@ -159,7 +159,7 @@ async fn a_bidder_who_was_offline_sees_the_bids_that_were_missed() {
 }
 
 #[tokio::test]
-async fn a_bidder_who_comes_back_to_a_lot_sees_the_bids_that_were_missed() {
+async fn a_bidder_who_reconnects_sees_the_missed_bids_of_a_lot() {
     let auction = Server::example_with_data("auction").await;
     let browser = Browser::new().await;
     let (ana, bo) = (browser.page().await, browser.page().await);

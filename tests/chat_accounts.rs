@@ -1,6 +1,6 @@
 //! Tests of the chat's accounts in a real browser: sign-up, log-in, rate limits, log-out.
 
-use seaway_tests::support::{Browser, Redis, Server, Visitor, visitor::PASSWORD};
+use seaway_tests::support::{Browser, Redis, Server, Visitor, browser_user::PASSWORD};
 use serde_json::{Value, json};
 
 #[tokio::test]

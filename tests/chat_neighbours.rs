@@ -31,7 +31,7 @@ async fn a_log_in_to_one_chat_does_not_end_the_session_of_another_on_the_same_ho
 
     tab.fills_in(
         "Ana of the other chat",
-        seaway_tests::support::visitor::PASSWORD,
+        seaway_tests::support::browser_user::PASSWORD,
     )
     .await;
     tab.page.arrives_at("/").await;

@@ -2,8 +2,8 @@
 
 use seaway_tests::support::{
     Browser, Page, Redis, Server, Visitor,
+    browser_user::PASSWORD,
     page::{DESKTOP, Key, PHONE, SMALL_PHONE},
-    visitor::PASSWORD,
 };
 use serde_json::json;
 

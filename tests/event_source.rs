@@ -17,13 +17,13 @@ async fn a_reconnecting_event_source_misses_nothing_within_the_ring_and_gets_a_g
 
     cut(&wire, &page).await;
     says(&room, 4, 50).await;
-    wire.mend();
+    wire.restore();
     says(&room, 51, 52).await;
     hears(&page, &texts(1, 52)).await;
 
     cut(&wire, &page).await;
     says(&room, 53, 160).await;
-    wire.mend();
+    wire.restore();
     let gap = [texts(1, 52), vec![json!("gap")], texts(61, 160)].concat();
     hears(&page, &gap).await;
 }
@@ -37,7 +37,7 @@ async fn an_event_source_that_disconnects_before_its_first_message_gets_a_gap_to
 
     cut(&wire, &page).await;
     says(&room, 1, 101).await;
-    wire.mend();
+    wire.restore();
 
     hears(&page, &[json!("gap")]).await;
 }

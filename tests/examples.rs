@@ -125,7 +125,7 @@ async fn a_customer_reconnects_after_a_reset_and_a_restart_but_not_after_the_ses
 
     wire.cut();
     says(&ana, LOST).await;
-    wire.mend();
+    wire.restore();
     says(&ana, "hello, Ana").await;
 
     // Each log-in changes the session id, which closes the WebSockets of the old session with 4401.

@@ -613,7 +613,7 @@ async fn stalled(layer: &str) -> Verdict {
     let stage = Stage::on(Redis::new().await, layer).await;
     stage.set_wires(|wire| wire.set(Wire::Stalled));
     sleep(Duration::from_secs(5)).await;
-    stage.set_wires(|wire| wire.mend());
+    stage.set_wires(|wire| wire.restore());
     stage.verdict().await
 }
 
@@ -623,7 +623,7 @@ async fn losing(layer: &str) -> Verdict {
     sleep(Duration::from_secs(5)).await;
     stage.set_wires(|wire| {
         wire.reset();
-        wire.mend();
+        wire.restore();
     });
     stage.verdict().await
 }
@@ -638,7 +638,7 @@ async fn delayed(layer: &str) -> Verdict {
     let stage = Stage::on(Redis::new().await, layer).await;
     stage.set_wires(|wire| wire.set(Wire::Late(Duration::from_millis(100))));
     sleep(Duration::from_secs(3)).await;
-    stage.set_wires(|wire| wire.mend());
+    stage.set_wires(|wire| wire.restore());
     stage.verdict().await
 }
 
@@ -699,7 +699,7 @@ async fn subscriber_cut(layer: &str) -> Verdict {
     let stage = Stage::on(Redis::new().await, layer).await;
     stage.wires[1].set_side(Side::Subscriber, Wire::Cut);
     sleep(Duration::from_secs(3)).await;
-    stage.wires[1].mend();
+    stage.wires[1].restore();
     stage.verdict().await
 }
 
@@ -709,7 +709,7 @@ async fn late_subscription(layer: &str) -> Verdict {
     sleep(Duration::from_secs(1)).await;
     stage.enter_a_new_room();
     sleep(Duration::from_secs(7)).await;
-    stage.set_wires(|wire| wire.mend());
+    stage.set_wires(|wire| wire.restore());
     stage.verdict().await
 }
 

@@ -16,7 +16,7 @@ async fn events_of_python_reach_a_seaway_consumer() {
     redis.until_subscribed("asgi__group__room.harbour", 1).await;
 
     let mut python = Python::start("group_send.py", &redis, &["room.harbour"]);
-    python.tell(&json!({ "type": "room.message", "text": TEXT }));
+    python.send(&json!({ "type": "room.message", "text": TEXT }));
 
     assert_eq!(client.text().await, TEXT);
 }
@@ -52,7 +52,7 @@ async fn a_channels_consumer_and_a_seaway_consumer_share_a_room() {
     assert_eq!(python.next().await, json!({ "received": TEXT }));
     assert_eq!(client.text().await, TEXT);
 
-    python.tell(&json!({ "send": "and back" }));
+    python.send(&json!({ "send": "and back" }));
     assert_eq!(python.next().await, json!({ "received": "and back" }));
     assert_eq!(client.text().await, "and back");
 }
@@ -72,7 +72,7 @@ async fn an_unknown_event_of_python_is_skipped() {
         json!({ "no type": "at all" }),
         json!({ "type": "room.message", "text": "known", "and": ["more", { "than": null }] }),
     ] {
-        python.tell(&event);
+        python.send(&event);
     }
 
     assert_eq!(client.text().await, "known");
@@ -119,7 +119,7 @@ async fn a_channels_consumer_receives_an_event_of_seaway_to_all_but_one() {
 
     assert_eq!(python.next().await, json!({ "received": TEXT }));
     assert_eq!(bo.next().await, TEXT);
-    python.tell(&json!({ "send": "and back" }));
+    python.send(&json!({ "send": "and back" }));
     assert_eq!(python.next().await, json!({ "received": "and back" }));
     assert_eq!(ana.next().await, "and back");
 }
@@ -162,7 +162,7 @@ async fn concurrent_events_of_python_and_seaway_are_ordered_per_sender() {
 
     let but_cy = cy.mailbox.name().clone();
     for number in 0..EACH {
-        sender.tell(&json!({ "type": "room.message", "text": format!("python {number}") }));
+        sender.send(&json!({ "type": "room.message", "text": format!("python {number}") }));
         let event = Said::new(&format!("seaway {number}"));
         let sent = match number % 2 {
             0 => ana.room.send(&event).await,

@@ -107,7 +107,7 @@ async fn python_is_refused_by_a_full_queue_and_so_is_seaway() {
     }
     let error = channels.send(&jobs, &said(2)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ChannelFull);
-    python.tell(&json!({ "do": "send", "channel": "small.jobs", "message": { "type": "x" } }));
+    python.send(&json!({ "do": "send", "channel": "small.jobs", "message": { "type": "x" } }));
     assert_eq!(python.next().await, json!({ "error": "ChannelFull" }));
 
     let job = take(&channels, &jobs).await;
@@ -129,9 +129,9 @@ async fn events_with_another_key_are_skipped_and_those_of_an_older_one_are_not()
 
         for (keys, number) in [(&["other"][..], 1), (&[], 2), (&["old"], 3)] {
             let mut python = pair(keys).python(&redis);
-            python.tell(&group_send(number));
+            python.send(&group_send(number));
             // It has exited the exchange once it has answered.
-            python.tell(&json!({ "do": "open" }));
+            python.send(&json!({ "do": "open" }));
             python.next().await;
         }
 
@@ -154,9 +154,9 @@ async fn a_process_whose_queue_was_full_notifies_its_clients() {
     arena.freeze();
     let event = json!({ "type": "room.message", "text": TEXT });
     for _ in 0..SENT {
-        python.tell(&json!({ "do": "group_send", "group": "room.harbour", "message": event }));
+        python.send(&json!({ "do": "group_send", "group": "room.harbour", "message": event }));
     }
-    python.tell(&json!({ "do": "open" }));
+    python.send(&json!({ "do": "open" }));
     python.next().await;
     arena.thaw();
 
@@ -180,10 +180,10 @@ async fn exchange(pair: Pair) {
     };
     let channels = pair.seaway_on(&redis, second.as_ref()).await;
     let mut python = pair.python_on(&redis, second.as_ref());
-    python.tell(&json!({ "do": "open" }));
+    python.send(&json!({ "do": "open" }));
     let theirs = text(&python.next().await["opened"]);
     let (mut mailbox, room) = joined(&channels).await;
-    python.tell(&json!({ "do": "join", "group": "room", "channel": theirs }));
+    python.send(&json!({ "do": "join", "group": "room", "channel": theirs }));
     assert_eq!(python.next().await, json!({ "joined": "room" }));
 
     let mut other = channels.open().await.unwrap();
@@ -210,14 +210,14 @@ async fn membership(
     assert_eq!(python.next().await["message"], message(1));
     assert_eq!(number(&receive(mailbox).await), 1);
 
-    python.tell(&group_send(2));
+    python.send(&group_send(2));
     assert_eq!(python.next().await["message"], message(2));
     assert_eq!(number(&receive(mailbox).await), 2);
 
-    python.tell(&json!({ "do": "leave", "group": "room", "channel": theirs }));
+    python.send(&json!({ "do": "leave", "group": "room", "channel": theirs }));
     assert_eq!(python.next().await, json!({ "left": "room" }));
     room.send(&said(3)).await.unwrap();
-    python.tell(&json!({ "do": "join", "group": "room", "channel": theirs }));
+    python.send(&json!({ "do": "join", "group": "room", "channel": theirs }));
     assert_eq!(python.next().await, json!({ "joined": "room" }));
     room.send_except(&said(4), mailbox.name()).await.unwrap();
     let fourth = python.next().await;
@@ -228,11 +228,11 @@ async fn membership(
     assert_eq!(number(&receive(mailbox).await), 3);
 
     room.discard(mailbox.name()).await.unwrap();
-    python.tell(&group_send(5));
+    python.send(&group_send(5));
     assert_eq!(python.next().await["message"], message(5));
     while number(&receive(other).await) != 5 {}
     room.add(mailbox.name()).await.unwrap();
-    python.tell(&group_send(6));
+    python.send(&group_send(6));
     assert_eq!(python.next().await["message"], message(6));
     assert_eq!(
         number(&receive(mailbox).await),
@@ -249,7 +249,7 @@ async fn directly(python: &mut Python, channels: &Channels) {
     let (mut here, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..CHANNELS {
         here.push(channels.open().await.unwrap());
-        python.tell(&json!({ "do": "open" }));
+        python.send(&json!({ "do": "open" }));
         let opened = text(&python.next().await["opened"]);
         theirs.push(ChannelName::new(opened).unwrap());
     }
@@ -261,7 +261,7 @@ async fn directly(python: &mut Python, channels: &Channels) {
         }
         for (number, mailbox) in (number..).zip(&mut here) {
             let name = mailbox.name().as_str();
-            python.tell(&json!({ "do": "send", "channel": name, "message": message(number) }));
+            python.send(&json!({ "do": "send", "channel": name, "message": message(number) }));
             assert_eq!(self::number(&receive(mailbox).await), number);
         }
     }
@@ -274,7 +274,7 @@ async fn a_thousand_each_way(python: &mut Python, mailbox: &mut Mailbox, room: &
     const WINDOW: u32 = 20;
     for number in 0..EACH {
         // As Python has one queue for both, its own events take half of it.
-        python.tell(&group_send(EACH + number));
+        python.send(&group_send(EACH + number));
         room.send(&said(number)).await.unwrap();
         if number % WINDOW == WINDOW - 1 {
             let (mut of_python, mut here) = (Vec::new(), Vec::new());
@@ -298,10 +298,10 @@ async fn a_thousand_each_way(python: &mut Python, mailbox: &mut Mailbox, room: &
 /// Jobs go both ways; two workers of different kinds share a channel.
 async fn jobs(python: &mut Python, channels: &Channels) {
     let jobs = ChannelName::new("jobs").unwrap();
-    python.tell(&json!({ "do": "send", "channel": "jobs", "message": message(1) }));
+    python.send(&json!({ "do": "send", "channel": "jobs", "message": message(1) }));
     assert_eq!(number(&take(channels, &jobs).await), 1);
 
-    python.tell(&json!({ "do": "listen", "channel": "replies" }));
+    python.send(&json!({ "do": "listen", "channel": "replies" }));
     let replies = ChannelName::new("replies").unwrap();
     channels.send(&replies, &said(2)).await.unwrap();
     assert_eq!(python.next().await["message"], message(2));
@@ -310,7 +310,7 @@ async fn jobs(python: &mut Python, channels: &Channels) {
     for number in 0..SHARED {
         channels.send(&jobs, &said(number)).await.unwrap();
     }
-    python.tell(&json!({ "do": "listen", "channel": "jobs" }));
+    python.send(&json!({ "do": "listen", "channel": "jobs" }));
     let mut taken = Vec::new();
     while taken.len() < SHARED as usize {
         let here = channels.layer().receive(&jobs, Duration::from_secs(1));

@@ -38,7 +38,7 @@ struct Stored {
 impl seaway::Event for Stored {}
 
 #[tokio::test]
-async fn a_receiver_that_reads_its_database_lacks_nothing_after_an_interruption() {
+async fn a_receiver_that_reads_its_database_has_all_data_after_an_interruption() {
     let redis = Redis::new().await;
     let story = Story::begin(&redis, 0).await;
 
@@ -51,20 +51,20 @@ async fn a_receiver_that_reads_its_database_lacks_nothing_after_an_interruption(
 }
 
 #[tokio::test]
-async fn a_receiver_that_reads_its_database_lacks_nothing_after_a_slow_reconnection() {
+async fn a_receiver_that_reads_its_database_has_all_data_after_a_slow_reconnection() {
     let redis = Redis::new().await;
     let story = Story::begin(&redis, 0).await;
     story.wire.set(Wire::Late(Duration::from_millis(200)));
 
     story.wire.reset();
     sleep(Duration::from_secs(3)).await;
-    story.wire.mend();
+    story.wire.restore();
 
     story.nothing_is_lacking().await;
 }
 
 #[tokio::test]
-async fn a_receiver_that_reads_its_database_lacks_nothing_while_many_groups_are_resubscribed() {
+async fn a_receiver_that_reads_its_database_has_all_data_while_many_groups_are_resubscribed() {
     let redis = Redis::new().await;
     let story = Story::begin(&redis, 20_000).await;
 
@@ -90,26 +90,26 @@ async fn a_receiver_that_joins_between_two_interruptions_lacks_nothing() {
     sleep(Duration::from_millis(700)).await;
     story.wire.reset();
     sleep(Duration::from_millis(500)).await;
-    story.wire.mend();
+    story.wire.restore();
     sleep(Duration::from_secs(2)).await;
 
     story.nothing_is_lacking().await;
 }
 
 #[tokio::test]
-async fn a_receiver_that_reads_its_database_lacks_nothing_after_being_disconnected() {
+async fn a_receiver_that_reads_its_database_has_all_data_after_being_disconnected() {
     let redis = Redis::new().await;
     let story = Story::begin(&redis, 0).await;
 
     story.wire.set_side(Side::Subscriber, Wire::Cut);
     sleep(Duration::from_secs(2)).await;
-    story.wire.mend();
+    story.wire.restore();
 
     story.nothing_is_lacking().await;
 }
 
 #[tokio::test]
-async fn a_receiver_that_reads_its_database_lacks_nothing_after_restarts_of_redis() {
+async fn a_receiver_that_reads_its_database_has_all_data_after_restarts_of_redis() {
     let mut redis = Redis::new().await;
     let story = Story::begin(&redis, 0).await;
 
@@ -125,7 +125,7 @@ async fn a_receiver_that_reads_its_database_lacks_nothing_after_restarts_of_redi
 
 /// Bytes arrive all the time, but they all belong to a value that does not end.
 #[tokio::test]
-async fn a_receiver_that_reads_its_database_lacks_nothing_after_a_corrupt_connection() {
+async fn a_receiver_that_reads_its_database_has_all_data_after_a_corrupt_connection() {
     let redis = Redis::new().await;
     let story = Story::begin(&redis, 0).await;
     let received = || {
@@ -138,7 +138,7 @@ async fn a_receiver_that_reads_its_database_lacks_nothing_after_a_corrupt_connec
 
     story.wire.set(Wire::Corrupt);
     sleep(Duration::from_millis(300)).await;
-    story.wire.mend();
+    story.wire.restore();
     let before = received();
 
     until("events again", Duration::from_secs(60), async || {

@@ -20,7 +20,7 @@ use seaway::{
 };
 use seaway_tests::support::{
     Cluster, Redis, Roster,
-    roster::{GRACE, LATE, LEASE, arena, no_key_is_left},
+    presence_list::{GRACE, LATE, LEASE, arena, no_key_is_left},
     wait::{DEADLINE, until},
 };
 use tokio::time::Instant;
@@ -134,7 +134,7 @@ async fn a_process_that_was_suspended_longer_than_its_lease_brings_its_people_ba
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_of_redis_without_data_is_told_to_nobody() {
+async fn a_restart_of_redis_without_data_sends_no_presence_event() {
     let mut redis = Redis::new().await;
     let (one, other) = (arena(&redis).await, arena(&redis).await);
     let ana = Roster::connect(one.port(), "lot", "ana").await;
@@ -166,7 +166,7 @@ async fn a_restart_of_redis_without_data_is_told_to_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_operator_deletes_in_redis_comes_back() {
+async fn keys_that_an_operator_deletes_in_redis_are_stored_again() {
     let redis = Redis::new().await;
     let (one, other) = (arena(&redis).await, arena(&redis).await);
     let ana = Roster::connect(one.port(), "lot", "ana").await;
@@ -190,7 +190,7 @@ async fn what_an_operator_deletes_in_redis_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_that_another_program_has_damaged_is_repaired_and_keeps_nobody_out() {
+async fn a_person_that_another_program_has_damaged_is_repaired_and_excludes_no_one() {
     for damage in ["\u{1}", "text", "\u{94}\u{0}", ""] {
         let redis = Redis::new().await;
         let (mut one, other) = (arena(&redis).await, arena(&redis).await);
@@ -225,7 +225,7 @@ async fn a_person_that_another_program_has_damaged_is_repaired_and_keeps_nobody_
 
 /// As Redis does at its `maxmemory` with another policy than `noeviction`, or another program.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_of_which_a_part_is_deleted_or_damaged_comes_back_whole() {
+async fn a_list_of_which_a_part_is_deleted_or_damaged_is_rebuilt() {
     let harms = [
         "redis.call('DEL', 'asgi:presence:lot')",
         "redis.call('DEL', 'asgi:presence$of:lot')",

@@ -584,21 +584,21 @@ async fn sends_and_joins_wait_for_redis_and_then_fail_with_address_and_reason() 
 }
 
 #[tokio::test]
-async fn a_sender_whose_own_connection_breaks_is_told_at_once() {
+async fn a_sender_whose_own_connection_breaks_gets_an_error_at_once() {
     for is_queue in [false, true] {
         for refuses in [false, true] {
             let redis = Redis::new().await;
             let proxy = Proxy::before_redis(&redis).await;
             let config = RedisConfig::new(redis.url_through(proxy.port()));
             let config = if is_queue { config.queue() } else { config };
-            is_told_of_its_broken_connection(config, &redis, proxy, refuses).await;
+            sender_gets_the_error_of_its_broken_connection(config, &redis, proxy, refuses).await;
         }
     }
 }
 
 /// Breaks the connection on which events are sent during a send; `refuses`: nothing listens at the
 /// address for a moment then, as after the end of Redis.
-async fn is_told_of_its_broken_connection(
+async fn sender_gets_the_error_of_its_broken_connection(
     config: RedisConfig,
     redis: &Redis,
     mut proxy: Proxy,
@@ -631,7 +631,7 @@ async fn is_told_of_its_broken_connection(
         (!refuses || why.contains("refused")).then_some(())
     })
     .await;
-    proxy.mend();
+    proxy.restore();
     if refuses {
         proxy.accept().await;
     }
@@ -816,7 +816,7 @@ async fn a_receiver_is_notified_of_an_event_of_another_program_that_is_too_large
 }
 
 #[tokio::test]
-async fn what_is_too_large_of_the_history_of_a_topic_is_told_as_missed() {
+async fn a_history_that_is_too_large_is_reported_as_a_gap() {
     let redis = Redis::new().await;
     let config = || RedisConfig::new(redis.url()).max_value_size(1024 * 1024);
     let sender = Channels::redis(config()).await.unwrap();

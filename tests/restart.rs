@@ -96,7 +96,7 @@ async fn requests(port: u16, seen: Arc<Seen>) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rolling_restart_refuses_nobody_and_spreads_the_clients_that_return() {
+async fn a_rolling_restart_refuses_no_connection_and_spreads_the_reconnects() {
     let socket = Arc::new(TcpListener::bind("127.0.0.1:0").expect("a free port"));
     let port = socket.local_addr().expect("an address").port();
     let mut one = Server::arena_on_socket(&socket, &FLAGS).await;

@@ -7,8 +7,8 @@ use futures_util::{StreamExt, stream};
 use seaway::{Channels, channels::Mailbox};
 use seaway_tests::support::{
     Redis, Server,
-    churn::churn,
-    flood::{Flood, Load},
+    load::{Flood, Load},
+    reconnects::churn,
     wait::{DEADLINE, until},
 };
 use serde::{Deserialize, Serialize};

@@ -12,7 +12,7 @@ use seaway::{
 };
 use seaway_tests::support::{
     Redis,
-    scratch::Scratch,
+    temp_dir::Scratch,
     wait::{DEADLINE, until},
 };
 use tokio::sync::Notify;

@@ -4,7 +4,7 @@
 use seaway::{Channels, Event};
 use seaway_tests::support::{
     Client, Redis, Server,
-    place::{Seen, path, place},
+    position::{Seen, path, place},
     wait::DEADLINE,
 };
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ async fn seen(client: &mut Client) -> Seen {
 }
 
 #[tokio::test]
-async fn a_client_that_comes_back_receives_what_it_missed_from_another_process() {
+async fn a_client_that_reconnects_to_another_process_receives_the_missed_events() {
     let redis = Redis::new().await;
     let url = redis.url();
     let arguments = ["--redis", &url, "--history", "5"];

@@ -238,7 +238,7 @@ async fn jobs_of_python_reach_a_seaway_worker() {
     let mut python = Python::start("send_jobs.py", &redis, &[JOBS, CORE]);
 
     for number in 0..1000 {
-        python.tell(&json!({ "type": "jobs.count", "number": number }));
+        python.send(&json!({ "type": "jobs.count", "number": number }));
     }
 
     worker.has_begun(1000).await;
@@ -267,13 +267,13 @@ async fn jobs_of_seaway_reach_a_python_worker() {
 }
 
 #[tokio::test]
-async fn python_is_told_that_the_channel_is_full_and_so_is_seaway() {
+async fn python_and_seaway_get_an_error_if_the_channel_is_full() {
     let redis = Redis::new().await;
     let channels = Channels::redis(redis.url()).await.unwrap();
     let mut python = Python::start("send_jobs.py", &redis, &[JOBS, CORE, "once"]);
 
     for number in 0..101 {
-        python.tell(&json!({ "type": "jobs.count", "number": number }));
+        python.send(&json!({ "type": "jobs.count", "number": number }));
     }
 
     assert_eq!(python.next().await, json!({ "full": 100 }));

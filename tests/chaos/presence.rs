@@ -10,7 +10,7 @@ use seaway::{
 };
 use seaway_tests::support::{
     Redis, Roster, Server,
-    roster::{GRACE, LATE, LEASE, List, arena, no_key_is_left},
+    presence_list::{GRACE, LATE, LEASE, List, arena, no_key_is_left},
     wait::{DEADLINE, until},
 };
 use tokio::time::{Instant, sleep};

@@ -274,7 +274,7 @@ async fn check(effort: Effort, most_times: f64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_does_not_read_holds_up_nobody() {
+async fn a_client_that_does_not_read_does_not_delay_others() {
     let effort = Effort {
         members: 100,
         messages: 40,
@@ -286,7 +286,7 @@ async fn a_client_that_does_not_read_holds_up_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a soak: `cargo xtask soak`"]
-async fn one_of_a_thousand_clients_that_does_not_read_holds_up_nobody() {
+async fn one_of_a_thousand_clients_that_does_not_read_does_not_delay_others() {
     let effort = Effort {
         members: 1_000,
         messages: 100,

@@ -13,7 +13,7 @@ use futures_util::{SinkExt, StreamExt, future::join_all};
 use seaway::{Channels, Event, channels::redis::RedisConfig};
 use seaway_tests::support::{
     Redis, Server,
-    place::{Place, Seen, path, place},
+    position::{Seen, TopicPosition, path, place},
     wait::{DEADLINE, until},
 };
 use serde::{Deserialize, Serialize};
@@ -42,19 +42,19 @@ const END: &str = "end";
 /// What is published, and what anybody has seen at a place.
 #[derive(Default)]
 struct Truth {
-    texts: Mutex<HashMap<(String, Place), String>>,
+    texts: Mutex<HashMap<(String, TopicPosition), String>>,
     published: AtomicU64,
     gaps: AtomicU64,
     resumes: AtomicU64,
     cuts: AtomicU64,
     is_over: AtomicBool,
     /// The place of the end in each topic.
-    ends: Mutex<HashMap<String, Place>>,
+    ends: Mutex<HashMap<String, TopicPosition>>,
 }
 
 impl Truth {
     /// Checks that a position has one text, for all who see it.
-    fn note(&self, topic: &str, place: &Place, text: &str) {
+    fn note(&self, topic: &str, place: &TopicPosition, text: &str) {
         let mut texts = self.texts.lock().unwrap();
         let known = texts
             .entry((topic.to_owned(), place.clone()))
@@ -63,7 +63,7 @@ impl Truth {
     }
 
     /// Returns whether the end of a topic is at this place, or before it.
-    fn is_past_the_end(&self, topic: &str, place: &Place) -> bool {
+    fn is_past_the_end(&self, topic: &str, place: &TopicPosition) -> bool {
         let ends = self.ends.lock().unwrap();
         let end = ends.get(topic);
         end.is_some_and(|end| end.epoch == place.epoch && end.offset <= place.offset)
@@ -84,7 +84,7 @@ async fn open(port: u16, path: &str) -> Option<Socket> {
 
 /// Follows a topic until its end, over connections to all processes that are cut at random.
 async fn follow(topic: String, ports: Vec<u16>, history: usize, truth: Arc<Truth>) {
-    let mut at: Option<Place> = None;
+    let mut at: Option<TopicPosition> = None;
     loop {
         let port = ports[fastrand::usize(..ports.len())];
         let Some(mut socket) = open(port, &path(&topic, at.as_ref())).await else {
@@ -270,14 +270,14 @@ async fn nothing_is_missed_if_redis_keeps_its_data() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_are_told_of_gaps_if_redis_loses_its_data() {
+async fn clients_receive_gaps_if_redis_loses_its_data() {
     let gaps = chaos(&[], 1_000, Duration::from_secs(12)).await;
 
     assert!(gaps > 0, "Redis has lost its data");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_are_told_of_gaps_if_the_window_has_passed() {
+async fn clients_receive_gaps_if_the_window_has_passed() {
     let gaps = chaos(DURABLE, 3, Duration::from_secs(8)).await;
 
     assert!(gaps > 0, "three events are soon passed");

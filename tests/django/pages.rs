@@ -1,7 +1,7 @@
 //! Pages of the example in a browser.
 
 use super::site::{beside, site_with};
-use seaway_tests::support::{Browser, Page, Redis, scratch::Scratch};
+use seaway_tests::support::{Browser, Page, Redis, temp_dir::Scratch};
 use serde_json::json;
 use std::fs;
 

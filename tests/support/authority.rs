@@ -6,7 +6,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
 };
 
-use super::scratch::Scratch;
+use super::temp_dir::Scratch;
 
 /// A certificate authority that nobody else trusts.
 #[derive(Debug)]

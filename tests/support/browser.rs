@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::{child::Process, devtools::DevTools, page::Page, scratch::Scratch};
+use super::{child::Process, devtools::DevTools, page::Page, temp_dir::Scratch};
 
 /// Flags with which Chromium runs in a container, without a screen, and connects to no other host.
 const FLAGS: &[&str] = &[

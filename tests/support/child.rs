@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    scratch::Scratch,
+    temp_dir::Scratch,
     wait::{DEADLINE, until},
 };
 

@@ -17,7 +17,7 @@ use super::{
     python::{Python, interpreter},
     raw,
     redis::Redis,
-    scratch::Scratch,
+    temp_dir::Scratch,
 };
 
 /// A version of Django.
@@ -188,7 +188,7 @@ impl Django {
     /// If it fails.
     pub async fn call_with(&mut self, function: &str, arguments: Value, fields: Value) -> Value {
         let call = json!({ "call": function, "with": arguments, "fields": fields });
-        self.python.tell(&call);
+        self.python.send(&call);
         self.python.next().await
     }
 

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    flood::{Frame, PING, PONG, handshake},
+    load::{Frame, PING, PONG, handshake},
     raw::frame,
 };
 

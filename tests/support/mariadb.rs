@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use super::{child::Process, port::free_port, scratch::Scratch};
+use super::{child::Process, port::free_port, temp_dir::Scratch};
 
 const REMEDY: &str = "`cargo xtask setup` installs MariaDB";
 

@@ -6,66 +6,66 @@
 //! - [`jobs`]: worker processes, and their account of the jobs;
 //! - [`client`]: a WebSocket client; [`raw`]: a client that may violate protocols;
 //! - [`proxy`]: a network that can stall, delay, lose and reset;
-//! - [`stage`]: two processes and forty clients for a fault; [`crowd`]: those clients; [`account`]:
-//!   the account of their messages; [`flood`]: thousands of clients that only count;
+//! - [`fault_setup`]: two processes and forty clients for a fault; [`clients`]: those clients; [`delivery_report`]:
+//!   the account of their messages; [`load`]: thousands of clients that only count;
 //!   [`idle`]: connections that do nothing;
-//! - [`roster`]: a client that keeps the list of a presence; [`place`]: what clients of topics
+//! - [`presence_list`]: a client that keeps the list of a presence; [`position`]: what clients of topics
 //!   receive;
-//! - [`churn`]: thousands of members that join and leave;
-//! - [`page`], [`devtools`]: a page in the browser, and the connection to it; [`visitor`]: a user
+//! - [`reconnects`]: thousands of members that join and leave;
+//! - [`page`], [`devtools`]: a page in the browser, and the connection to it; [`browser_user`]: a user
 //!   of the chat;
-//! - [`child`], [`port`], [`scratch`], [`usage`], [`wait`]: helpers.
+//! - [`child`], [`port`], [`temp_dir`], [`usage`], [`wait`]: helpers.
 
-pub mod account;
 pub mod authority;
 pub mod browser;
+pub mod browser_user;
 pub mod child;
-pub mod churn;
 pub mod client;
+pub mod clients;
 pub mod cluster;
-pub mod crowd;
+pub mod delivery_report;
 pub mod devtools;
 pub mod django;
-pub mod flood;
+pub mod fault_setup;
 pub mod idle;
 pub mod jobs;
+pub mod load;
 pub mod mariadb;
 pub mod page;
-pub mod place;
 pub mod port;
+pub mod position;
 pub mod postgres;
+pub mod presence_list;
 pub mod proxy;
 pub mod python;
 pub mod raw;
+pub mod reconnects;
 pub mod redis;
-pub mod roster;
-pub mod scratch;
 pub mod sentinels;
 pub mod server;
-pub mod stage;
 pub mod start_line;
+pub mod temp_dir;
 pub mod usage;
-pub mod visitor;
 pub mod wait;
 
 pub use self::{
     authority::Authority,
     browser::Browser,
+    browser_user::Visitor,
     client::Client,
     cluster::Cluster,
     django::{Database, Databases, Django},
+    fault_setup::{Stage, Verdict},
     mariadb::MariaDb,
     page::Page,
     postgres::Postgres,
+    presence_list::Roster,
     proxy::Proxy,
     python::Python,
     raw::RawClient,
     redis::Redis,
-    roster::Roster,
-    scratch::Scratch,
     sentinels::Sentinels,
     server::Server,
-    stage::{Stage, Verdict},
     start_line::StartLine,
-    visitor::Visitor,
+    temp_dir::Scratch,
 };

@@ -136,7 +136,7 @@ impl Proxy {
         self.wires.send_modify(|wires| wires.resets += 1);
     }
 
-    /// Resets all connections, and new ones at once, until [`mend`](Self::mend).
+    /// Resets all connections, and new ones at once, until [`restore`](Self::restore).
     pub fn cut(&self) {
         self.set(Wire::Cut);
     }
@@ -159,7 +159,7 @@ impl Proxy {
     }
 
     /// Forwards everything again.
-    pub fn mend(&self) {
+    pub fn restore(&self) {
         self.set(Wire::Open);
     }
 }

@@ -105,7 +105,7 @@ impl Python {
     ///
     /// # Panics
     /// If it has exited.
-    pub fn tell(&mut self, value: &Value) {
+    pub fn send(&mut self, value: &Value) {
         self.tell_line(&value.to_string());
     }
 

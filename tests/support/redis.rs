@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{child::Process, port::free_port, scratch::Scratch, wait};
+use super::{child::Process, port::free_port, temp_dir::Scratch, wait};
 
 /// The timeout of a command.
 const ANSWER: Duration = Duration::from_secs(5);

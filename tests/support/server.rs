@@ -20,7 +20,7 @@ use super::{
     port::free_port,
     raw::{self, RawClient},
     redis::Redis,
-    scratch::Scratch,
+    temp_dir::Scratch,
     usage::resident_memory_kib,
     wait::{DEADLINE, until},
 };

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{task::spawn_blocking, time::timeout};
 
-use super::{child::Process, scratch::Scratch, wait::DEADLINE};
+use super::{child::Process, temp_dir::Scratch, wait::DEADLINE};
 
 /// A started program, and the first line that it printed.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Tests of authentication: log-in, log-out, guards, and a user's WebSockets.
 
-use crate::site::{Account, Accounts, Site, asking, cookie};
+use crate::auth_app::{Account, Accounts, Site, asking, cookie};
 use axum::{Router, extract::OriginalUri, routing::get};
 use seaway::{
     ApplicationExt, Channels, Close, WebSocketConsumer, from_service,

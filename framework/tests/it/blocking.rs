@@ -1,7 +1,7 @@
 //! Tests of blocking code: calls, and blocking consumers.
 
 mod calls;
-mod clerk;
+mod command_consumer;
 mod consumers;
-mod crowd;
 mod disconnects;
+mod pool_limits;

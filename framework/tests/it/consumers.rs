@@ -1,7 +1,7 @@
 //! Tests of the lifecycle of WebSocket consumers: the order of hooks, and disconnects.
 
 use crate::{
-    actor::{ChatEvent, enter, stage},
+    command_consumer::{ChatEvent, enter, stage},
     support::{Recorder, echo},
 };
 use http::Request;

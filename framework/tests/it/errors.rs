@@ -324,7 +324,7 @@ fn an_error_can_be_printed_with_all_its_sources() {
 }
 
 #[test]
-fn an_error_of_this_crate_comes_back_from_a_box_as_it_was() {
+fn an_error_of_this_crate_is_unchanged_after_a_box() {
     let there = BoxError::from(Error::new(ErrorKind::Missed, "a gap").with_source(fmt::Error));
     let back = Error::from(there);
 

@@ -1,7 +1,7 @@
 //! Tests of failures on one connection, which must not affect any other.
 
 use crate::{
-    actor::{ChatEvent, enter, stage, stage_of},
+    command_consumer::{ChatEvent, enter, stage, stage_of},
     support::{Recorder, cut_short},
 };
 use http::Request;

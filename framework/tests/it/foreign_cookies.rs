@@ -1,6 +1,6 @@
 //! Tests with cookies of other applications on the same host, which must not hide ours.
 
-use crate::site::{Site, asking};
+use crate::auth_app::{Site, asking};
 use axum::{Router, routing::get};
 use http::{HeaderValue, Request, header::COOKIE};
 use seaway::{

@@ -23,7 +23,7 @@ async fn a_long_poll_replies_with_the_next_event() {
 }
 
 #[tokio::test]
-async fn a_slow_consumer_knows_how_many_events_were_dropped() {
+async fn a_slow_consumer_gets_the_number_of_dropped_events() {
     let state = TestState::new();
     let mut client = state.open("count dropped");
     eventually(|| (state.members() == 1).then_some(())).await;

@@ -1,14 +1,14 @@
 //! Tests of the framework's guarantees, through its public API.
 
-mod actor;
-mod any_head;
-mod any_path;
-#[cfg(feature = "sessions")]
-mod attacks;
 #[cfg(feature = "sessions")]
 mod auth;
+#[cfg(feature = "sessions")]
+mod auth_app;
+#[cfg(feature = "sessions")]
+mod auth_attacks;
 mod blocking;
 mod client_limits;
+mod command_consumer;
 mod communicators;
 mod compression;
 mod consumers;
@@ -23,6 +23,8 @@ mod failing_consumers;
 mod foreign_cookies;
 #[cfg(feature = "axum")]
 mod forwarded;
+mod fuzz_path;
+mod fuzz_request_head;
 #[cfg(feature = "macros")]
 mod group_events;
 mod guides;
@@ -41,7 +43,7 @@ mod log;
 #[cfg(feature = "macros")]
 mod macros;
 #[cfg(all(feature = "macros", feature = "sessions"))]
-mod macros_people;
+mod macros_user;
 mod memory;
 #[cfg(all(feature = "macros", feature = "server"))]
 mod metrics;
@@ -67,8 +69,6 @@ mod server;
 #[cfg(all(feature = "axum", unix))]
 mod server_listeners;
 mod service;
-#[cfg(feature = "sessions")]
-mod site;
 mod slow_clients;
 mod spans;
 #[cfg(feature = "sessions")]

@@ -1,7 +1,7 @@
 //! Tests of the notifications of receivers that may have missed events.
 
 use crate::{
-    site::Site,
+    auth_app::Site,
     support::{PATIENCE, Recorder, eventually},
 };
 use http::Request;

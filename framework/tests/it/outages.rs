@@ -1,6 +1,6 @@
 //! Tests of open connections whose users and sessions cannot be checked, because a store fails.
 
-use crate::{metrics::Counters, site::Site};
+use crate::{auth_app::Site, metrics::Counters};
 use async_trait::async_trait;
 use seaway::{
     Channels, Close, Context, Handshake, NoEvent, Rejection, Result, Session, WebSocketConsumer,

@@ -137,7 +137,7 @@ impl WebSocketConsumer for Guarded {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_told_of_a_client_that_is_rejected_after_present() {
+async fn a_client_rejected_after_present_is_not_announced() {
     let channels = Channels::in_memory();
     let lot = Lot::application(&channels).boxed();
     let guarded = Guarded::application(&channels).boxed();

@@ -1,8 +1,8 @@
 //! Tests of sessions whose response fails.
 
 use crate::{
+    auth_app::{Accounts, asking, cookie},
     log::Log,
-    site::{Accounts, asking, cookie},
     support::Recorder,
 };
 use axum::{

@@ -1,6 +1,6 @@
 //! Tests of the state that applications need: checked at the start, not at the first client.
 
-use crate::site::{Account, Accounts};
+use crate::auth_app::{Account, Accounts};
 use axum::Router;
 use seaway::{
     Application, ApplicationExt, AuthSession, BlockingConsumer, BlockingContext, BlockingHandshake,

@@ -162,7 +162,7 @@ async fn a_listener_of_ones_own_serves_any_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn accepting_goes_on_after_an_error() {
+async fn accepting_continues_after_an_error() {
     let (clients, listener) = mpsc::channel(8);
     let server = start(Memory(listener));
     let (ours, theirs) = duplex(4096);

@@ -1,7 +1,7 @@
 //! Tests of tracing spans: every log line of a connection names it.
 
 use crate::{
-    actor::ChatEvent,
+    command_consumer::ChatEvent,
     support::{Server, eventually, next_close, read_until, send_text, try_connect},
 };
 use futures_util::StreamExt;

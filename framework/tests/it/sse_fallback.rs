@@ -392,7 +392,7 @@ async fn the_page_that_opened_a_stream_may_send_to_it() {
 }
 
 #[tokio::test]
-async fn other_requests_are_told_what_is_possible() {
+async fn other_requests_get_the_allowed_methods() {
     let app = Site::new().process();
     for (method, status) in [("GET", 426), ("HEAD", 405), ("DELETE", 405)] {
         let request = Request::builder().method(method).uri("/ws/lobby").body("");

@@ -1,8 +1,8 @@
 //! Tests of session cookies without a session: it has expired, or never existed.
 
 use crate::{
+    auth_app::{Site, cookie},
     log::Log,
-    site::{Site, cookie},
 };
 use std::time::Duration;
 

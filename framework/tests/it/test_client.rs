@@ -1,6 +1,6 @@
 //! Tests of the test client: cookies, JSON, and log-in without a password.
 
-use crate::site::{Account, Accounts, Site};
+use crate::auth_app::{Account, Accounts, Site};
 use axum::{Json, Router, routing::post};
 use seaway::{
     ApplicationExt, Channels, Close, Context, Handshake, HttpConsumer, HttpContext, HttpHandshake,

@@ -184,7 +184,7 @@ async fn a_client_that_offers_http_2_gets_it() {
 }
 
 #[tokio::test]
-async fn clients_that_do_not_complete_the_handshake_are_disconnected_and_delay_nobody() {
+async fn clients_that_do_not_complete_the_handshake_are_disconnected_and_do_not_delay_others() {
     let files = Files::new("stalled");
     let server = Server::start(&files).await;
     let mut silent = TcpStream::connect(server.address).await.unwrap();

@@ -418,7 +418,7 @@ async fn what_was_missed_in_an_interruption_is_read_without_a_further_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gap_that_cannot_be_read_is_told_at_its_place() {
+async fn an_unreadable_gap_is_reported_in_order() {
     let layer = Lossy::default();
     let channels = Channels::new(layer.clone());
     let lot = lot(&channels);

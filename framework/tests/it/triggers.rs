@@ -1,6 +1,6 @@
 //! Tests of what `malformed` and `failed` get.
 
-use crate::{actor::ChatEvent, support::Recorder};
+use crate::{command_consumer::ChatEvent, support::Recorder};
 use http::Request;
 use seaway::{
     ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, BoxApplication, Channels,

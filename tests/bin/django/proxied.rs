@@ -15,7 +15,7 @@ use seaway_tests::support::{
     django::SECRET_KEY,
     port::free_port,
     raw,
-    scratch::Scratch,
+    temp_dir::Scratch,
     usage::{children, processor_time},
 };
 use tokio::{

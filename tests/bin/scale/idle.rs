@@ -10,7 +10,7 @@ use std::{
 
 use seaway_tests::support::{
     Redis, Server,
-    flood::{Flood, Load},
+    load::{Flood, Load},
     idle::Idle,
 };
 use tokio::task::{JoinSet, spawn_blocking};

@@ -12,8 +12,8 @@ use std::{env, time::Duration};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use seaway_tests::support::{
     Redis, Server,
-    churn::churn,
-    flood::{Flood, Load, SlowReader},
+    load::{Flood, Load, SlowReader},
+    reconnects::churn,
 };
 
 #[tokio::main]

@@ -1,6 +1,6 @@
 //! Tests of `blocking(…)` and its thread pool.
 
-use super::clerk::{Gate, OpenAtLast};
+use super::command_consumer::{Gate, OpenAtLast};
 use crate::support::{PATIENCE, Recorder, eventually};
 use http::Request;
 use seaway::{

@@ -1,6 +1,6 @@
 //! Tests of the lifecycle of blocking consumers, which have the guarantees of async ones.
 
-use super::clerk::{Clerk, Office};
+use super::command_consumer::{Clerk, Office};
 use crate::support::{Recorder, Server, connect, next_text, send_text};
 use http::Request;
 use seaway::{
@@ -109,7 +109,7 @@ async fn a_hook_that_sends_more_than_the_send_buffer_holds_blocks_only_its_own_t
     let office = Office::of(2);
     let app = office.app.clone();
     let app = app.with(WebSocketConfig::new().send_buffer(256)).boxed();
-    let mut client = super::clerk::enter(&app).await;
+    let mut client = super::command_consumer::enter(&app).await;
 
     client.send(r#"{"flood": 1000}"#).await;
 

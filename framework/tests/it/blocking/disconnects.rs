@@ -1,6 +1,6 @@
 //! Tests of hooks that are still running when their client has left.
 
-use super::clerk::Office;
+use super::command_consumer::Office;
 use crate::support::{PATIENCE, Server, connect, cut_short, next_close, next_text, send_text};
 use futures_util::StreamExt;
 use http::Request;
@@ -130,7 +130,7 @@ async fn a_consumer_whose_future_is_dropped_during_connect_disconnects_with_1006
 async fn a_consumer_whose_future_is_dropped_disconnects_once_after_its_hook() {
     let (office, end) = (Office::of(1), Arc::default());
     let app = cut_short(&office.app, &end);
-    let mut client = super::clerk::enter(&app).await;
+    let mut client = super::command_consumer::enter(&app).await;
     client.send(r#""wait""#).await;
     office.recorder.wait_for(2).await;
 
@@ -147,8 +147,8 @@ async fn a_hook_that_waits_for_the_pool_is_skipped_if_its_client_leaves() {
     let office = Office::of(1);
     let app = office.app.clone();
     let app = app.with(WebSocketConfig::new().grace(NO_TIME)).boxed();
-    let mut first = super::clerk::enter(&app).await;
-    let mut second = super::clerk::enter(&app).await;
+    let mut first = super::command_consumer::enter(&app).await;
+    let mut second = super::command_consumer::enter(&app).await;
     first.send(r#""wait""#).await;
     office.recorder.wait_for(3).await;
 

@@ -1,6 +1,6 @@
 //! Attacks on authentication and sessions, each of which must fail.
 
-use crate::site::{Accounts, Site, asking, cookie};
+use crate::auth_app::{Accounts, Site, asking, cookie};
 use seaway::{
     ApplicationExt, AuthSession, Channels, Close, User, from_service,
     middleware::{Auth, Sessions},

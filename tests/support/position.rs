@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// A place as the arena writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct TopicPosition {
     /// The number of the event in its topic.
     pub offset: u64,
     /// The epoch in which it was numbered.
@@ -15,9 +15,9 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
     /// An event at its place, with its text.
-    Event(Place, String),
+    Event(TopicPosition, String),
     /// The end of a resume, or a gap: whether nothing is missing.
-    Recovered(Place, bool),
+    Recovered(TopicPosition, bool),
 }
 
 impl Seen {
@@ -28,7 +28,7 @@ impl Seen {
     #[must_use]
     pub fn read(text: &str) -> Self {
         let value: Value = serde_json::from_str(text).expect("JSON from the arena");
-        let place = Place {
+        let place = TopicPosition {
             offset: value["offset"].as_u64().expect("an offset"),
             epoch: value["epoch"].as_str().expect("an epoch").to_owned(),
         };
@@ -41,9 +41,9 @@ impl Seen {
 
 /// Returns the path of a topic, from its present or from a place.
 #[must_use]
-pub fn path(topic: &str, since: Option<&Place>) -> String {
+pub fn path(topic: &str, since: Option<&TopicPosition>) -> String {
     match since {
-        Some(Place { offset, epoch }) => {
+        Some(TopicPosition { offset, epoch }) => {
             format!("/ws/topic/{topic}?since={offset}&epoch={epoch}")
         }
         None => format!("/ws/topic/{topic}"),
@@ -52,8 +52,8 @@ pub fn path(topic: &str, since: Option<&Place>) -> String {
 
 /// Returns a place.
 #[must_use]
-pub fn place(offset: u64, epoch: &str) -> Place {
-    Place {
+pub fn place(offset: u64, epoch: &str) -> TopicPosition {
+    TopicPosition {
         offset,
         epoch: epoch.to_owned(),
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seaway_tests::support::{
     Redis, Server,
-    flood::{Flood, Load, SlowReader},
+    load::{Flood, Load, SlowReader},
 };
 
 #[tokio::test(flavor = "multi_thread")]

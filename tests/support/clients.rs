@@ -18,7 +18,7 @@ use tokio_tungstenite::{
 };
 
 use super::{
-    account::{Entry, Log, MessageId},
+    delivery_report::{Entry, Log, MessageId},
     wait::{DEADLINE, until},
 };
 

@@ -5,8 +5,8 @@ use std::{collections::HashMap, fmt, time::Duration};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    account::{Account, resumed},
-    crowd::Crowd,
+    clients::Crowd,
+    delivery_report::{Account, resumed},
     proxy::Proxy,
     redis::Redis,
     server::Server,

@@ -70,7 +70,7 @@ async fn python_can_disconnect_a_user() {
     let (mut ana, mut bo) = (enters(&members, "ana").await, enters(&members, "bo").await);
 
     let mut python = Python::start("group_send.py", &redis, &["seaway.user.ana"]);
-    python.tell(&json!({ "type": "seaway.disconnect", "code": 4403, "reason": "not today" }));
+    python.send(&json!({ "type": "seaway.disconnect", "code": 4403, "reason": "not today" }));
 
     let close = ana.receive_close().await;
     assert_eq!((close.code, close.reason.as_str()), (4403, "not today"));

@@ -72,9 +72,9 @@ pub struct Account {
     /// Expected deliveries that happened.
     pub delivered: usize,
     /// Missing deliveries whose sender's connection has ended without an echo.
-    pub told_sender: usize,
+    pub sender_notified: usize,
     /// Missing deliveries whose receiver's connection has ended since, or did not exist.
-    pub told_receiver: usize,
+    pub receiver_notified: usize,
     /// Missing deliveries without any notification: their number, and the first of them.
     pub silent: Losses,
     /// All messages that have arrived, expected or not.
@@ -171,7 +171,8 @@ impl Account {
     /// Looks for one message in the logs of all members of its room.
     fn follow(&mut self, id: MessageId, at: Duration, sender: &Member<'_>, members: &[Member<'_>]) {
         self.messages += 1;
-        let is_sender_told = sender.has_ended(id.connection) && !sender.received.contains_key(&id);
+        let is_sender_notified =
+            sender.has_ended(id.connection) && !sender.received.contains_key(&id);
         let room = members.iter().filter(|to| to.log.room == sender.log.room);
         for to in room.filter(|to| to.first_joined().is_some_and(|joined| joined <= at)) {
             self.due += 1;
@@ -180,8 +181,8 @@ impl Account {
                     self.delivered += 1;
                     self.slowest = self.slowest.max(received.saturating_sub(at));
                 }
-                None if is_sender_told => self.told_sender += 1,
-                None if !to.stays_connected(at) => self.told_receiver += 1,
+                None if is_sender_notified => self.sender_notified += 1,
+                None if !to.stays_connected(at) => self.receiver_notified += 1,
                 None => self.silent.add(Loss {
                     message: id,
                     sent: at,
@@ -264,8 +265,8 @@ impl fmt::Display for Account {
             self.messages,
             self.due,
             self.missing(),
-            self.told_sender,
-            self.told_receiver,
+            self.sender_notified,
+            self.receiver_notified,
             self.silent.count,
             self.doubled,
             self.disordered,
@@ -480,7 +481,7 @@ mod tests {
         ]);
 
         assert!(account.is_honest() && !account.is_complete(), "{account}");
-        assert_eq!((account.told_receiver, account.silent.count), (1, 0));
+        assert_eq!((account.receiver_notified, account.silent.count), (1, 0));
         assert_eq!(account.closed, BTreeMap::from([(Some(1012), 1)]));
     }
 
@@ -493,7 +494,7 @@ mod tests {
             (12, received(0)),
         ]);
 
-        assert_eq!((account.told_receiver, account.silent.count), (0, 1));
+        assert_eq!((account.receiver_notified, account.silent.count), (0, 1));
     }
 
     #[test]
@@ -506,7 +507,7 @@ mod tests {
         ]);
 
         assert!(account.is_honest(), "{account}");
-        assert_eq!(account.told_receiver, 1);
+        assert_eq!(account.receiver_notified, 1);
     }
 
     #[test]
@@ -533,7 +534,7 @@ mod tests {
         let account = Account::of(&logs, Duration::from_millis(15));
 
         assert!(account.is_honest(), "{account}");
-        assert_eq!((account.told_sender, account.missing()), (2, 2));
+        assert_eq!((account.sender_notified, account.missing()), (2, 2));
     }
 
     #[test]
@@ -548,7 +549,7 @@ mod tests {
 
         let account = Account::of(&logs, Duration::from_millis(15));
 
-        assert_eq!((account.told_sender, account.silent.count), (0, 1));
+        assert_eq!((account.sender_notified, account.silent.count), (0, 1));
     }
 
     #[test]
@@ -570,7 +571,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_receives_nothing_after_the_fault_is_deaf() {
+    fn a_member_without_events_after_the_fault_fails_the_check() {
         let ana = [
             (0, Entry::Joined),
             (10, Entry::Sent(0)),
