@@ -20,7 +20,7 @@ export class Heartbeat {
   }
 
   /** Notes that something has arrived. */
-  heard(): void {
+  alive(): void {
     this.#last = Date.now();
     this.#probed = 0;
   }

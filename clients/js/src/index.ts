@@ -10,7 +10,7 @@ import type { AnySchema, Schema } from "./schema.js";
 import { Socket } from "./socket.js";
 
 export type { Close } from "./close.js";
-export type { Data, Transport } from "./link.js";
+export type { Data, Transport } from "./connection.js";
 export type { Stop } from "./listeners.js";
 export type { Options } from "./options.js";
 export type { Presence, PresenceChange, Present } from "./presence.js";

@@ -81,6 +81,6 @@ export class Presence<M = unknown> extends Tracked {
     }
     const hasChanged = Object.values(change).flat().length;
     if (hasChanged) this.#changes.call(change as unknown as PresenceChange<M>, this.list);
-    this.tell();
+    this.notify();
   }
 }

@@ -1,4 +1,4 @@
-import type { Data } from "./link.js";
+import type { Data } from "./connection.js";
 
 /** A message that waits for a connection. */
 export interface Queued {

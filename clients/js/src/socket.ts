@@ -1,7 +1,7 @@
 import { delay } from "./backoff.js";
 import { isFinal, LOST, retryAfter, type Close } from "./close.js";
 import { Heartbeat } from "./heartbeat.js";
-import type { Data, Link, LinkListeners, Target } from "./link.js";
+import type { Data, Connection, ConnectionListeners, Target } from "./connection.js";
 import { Listeners, report, type Stop } from "./listeners.js";
 import { numbers, type Options } from "./options.js";
 import { isPresenceMessage, Presence } from "./presence.js";
@@ -11,7 +11,7 @@ import type { AnySchema, EventOf, ParamsOf, RequestName, RequestPart, Schema } f
 import { openSse } from "./sse.js";
 import type { State } from "./state.js";
 import { isTopicMessage, Topics, type Topic } from "./topic.js";
-import { onWake } from "./wake.js";
+import { onPageResume } from "./page-resume.js";
 import { openWebSocket } from "./websocket.js";
 
 /** The times of the options, in milliseconds. */
@@ -27,10 +27,10 @@ const QUEUE = { queueMessages: 100, queueBytes: 262_144 };
 const STABLE = 5000;
 
 /** The shortest time between two attempts that a waking page makes. */
-const WAKE_PAUSE = 1000;
+const RESUME_PAUSE = 1000;
 
-/** How long after it woke a page may learn that its connection had ended meanwhile. */
-const WOKEN = 5000;
+/** How long after it resumed a page may detect that its connection had ended. */
+const RESUMED_WINDOW = 5000;
 
 /** How long an event stream may be silent, in milliseconds: the server's comments come every 15 s. */
 const SSE_SILENCE = 20_000;
@@ -51,15 +51,15 @@ export class Socket<S extends Schema = AnySchema> {
   readonly #topics = new Topics();
   readonly #presences = new Map<string, Presence>();
   #state: State = { name: "closed", close: { code: 1000, reason: "" } };
-  #link: Link | undefined;
+  #connection: Connection | undefined;
   #heartbeat: Heartbeat | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #sleep: Stop | undefined;
+  #removeListeners: Stop | undefined;
   /** Failed attempts since the last connection that lasted. */
   #failures = 0;
   #openedAt = 0;
   #attemptAt = 0;
-  #wokeAt = -Infinity;
+  #resumedAt = -Infinity;
   /** The number of attempts: the token of an earlier one is ignored. */
   #attempt = 0;
   #hadWebSocket = false;
@@ -151,7 +151,7 @@ export class Socket<S extends Schema = AnySchema> {
   open(): void {
     const { name } = this.#state;
     if (name === "connecting" || name === "open") return;
-    this.#sleep ??= onWake(() => this.#wake());
+    this.#removeListeners ??= onPageResume(() => this.#resume());
     this.#failures = 0;
     void this.#connect();
   }
@@ -198,32 +198,32 @@ export class Socket<S extends Schema = AnySchema> {
     this.#timer = setTimeout(expired, this.#times.connectTimeout);
   }
 
-  #dial(dial: (target: Target, listeners: LinkListeners) => Link, target: Target): void {
-    // A link that was left calls no listener.
+  #dial(dial: (target: Target, listeners: ConnectionListeners) => Connection, target: Target): void {
+    // A connection that was left calls no listener.
     const closed = (close: Close) => {
       const isBlocked = this.#state.name !== "open" && dial === openWebSocket
         && (!this.#hadWebSocket || this.#failures >= FALLBACK_AFTER);
       isBlocked && this.#options.fallback !== false ? this.#dial(openSse, target) : this.#lose(close);
     };
-    const heard = () => this.#heartbeat?.heard();
-    const link = dial(target, {
-      heard,
-      opened: () => this.#opened(link),
+    const alive = () => this.#heartbeat?.alive();
+    const connection = dial(target, {
+      alive,
+      opened: () => this.#opened(connection),
       received: (data) => {
-        heard();
+        alive();
         this.#receive(data);
       },
       drained: () => this.#flush(),
       closed,
     });
-    this.#link = link;
+    this.#connection = connection;
     this.#limit(() => {
-      link.end();
+      connection.end();
       closed({ code: LOST, reason: "the attempt timed out" });
     });
   }
 
-  #opened({ transport }: Link): void {
+  #opened({ transport }: Connection): void {
     clearTimeout(this.#timer);
     this.#openedAt = Date.now();
     this.#hadWebSocket ||= transport === "websocket";
@@ -235,7 +235,7 @@ export class Socket<S extends Schema = AnySchema> {
   /** Watches a connection that answers a probe, or that is never silent for long. */
   #watch(): void {
     const { heartbeat } = this.#options;
-    const isSse = this.#link!.transport === "sse";
+    const isSse = this.#connection!.transport === "sse";
     if (heartbeat === false || this.#heartbeat || !(isSse || heartbeat || this.#replies)) return;
     const { interval, timeout } = this.#watchTimes;
     this.#heartbeat = new Heartbeat(
@@ -243,7 +243,7 @@ export class Socket<S extends Schema = AnySchema> {
       Math.max(timeout, isSse ? SSE_SILENCE : 0),
       () => {
         // Server-sent events have comments of their own, and a POST would prove nothing.
-        if (!isSse) this.#link?.send('{"type":"ping","id":0}');
+        if (!isSse) this.#connection?.send('{"type":"ping","id":0}');
       },
       () => this.#lose({ code: LOST, reason: "the heartbeat timed out" }),
     );
@@ -279,8 +279,8 @@ export class Socket<S extends Schema = AnySchema> {
     if (name === "closed") return false;
     if (name === "open") {
       if (!this.#carries(message)) return false;
-      if (this.#queue.isEmpty && this.#link!.hasRoom()) {
-        this.#hand(message);
+      if (this.#queue.isEmpty && this.#connection!.hasRoom()) {
+        this.#transmit(message);
         return true;
       }
     }
@@ -288,23 +288,23 @@ export class Socket<S extends Schema = AnySchema> {
   }
 
   #flush(): void {
-    while (this.#state.name === "open" && !this.#queue.isEmpty && this.#link!.hasRoom()) {
-      this.#hand(this.#queue.shift()!);
+    while (this.#state.name === "open" && !this.#queue.isEmpty && this.#connection!.hasRoom()) {
+      this.#transmit(this.#queue.shift()!);
     }
   }
 
-  #hand(message: Queued): void {
+  #transmit(message: Queued): void {
     if (!this.#carries(message)) {
       // It was accepted before anyone knew.
       return report(new TypeError("binary was dropped: SseFallback carries text"));
     }
     message.sent?.();
-    this.#link!.send(message.data);
+    this.#connection!.send(message.data);
   }
 
   /** Returns whether the transport can carry a message: server-sent events carry text only. */
   #carries({ data }: Queued): boolean {
-    return typeof data === "string" || this.#link!.transport === "websocket";
+    return typeof data === "string" || this.#connection!.transport === "websocket";
   }
 
   /** Handles the end of an attempt or a connection. */
@@ -317,9 +317,9 @@ export class Socket<S extends Schema = AnySchema> {
     const { backoff, backoffCap } = this.#times;
     const asked = retryAfter(close.reason);
     let wait = Math.max(asked, delay(this.#failures++, backoff, backoffCap));
-    // A page that was frozen wakes first, and gets the close of its connection then.
-    if (!asked && Date.now() - this.#wokeAt < WOKEN) wait = Math.min(wait, this.#rest());
-    this.#wokeAt = -Infinity;
+    // A page that was frozen resumes first, and gets the close of its connection then.
+    if (!asked && Date.now() - this.#resumedAt < RESUMED_WINDOW) wait = Math.min(wait, this.#rest());
+    this.#resumedAt = -Infinity;
     this.#wait(wait, close);
   }
 
@@ -331,16 +331,16 @@ export class Socket<S extends Schema = AnySchema> {
 
   /** Returns the rest of the pause after the last attempt, which a waking page keeps. */
   #rest(): number {
-    const rest = this.#attemptAt + WAKE_PAUSE - Date.now();
+    const rest = this.#attemptAt + RESUME_PAUSE - Date.now();
     // More than the pause is left if the clock was set back.
-    return rest > 0 && rest <= WAKE_PAUSE ? rest : 0;
+    return rest > 0 && rest <= RESUME_PAUSE ? rest : 0;
   }
 
   #end(close: Close, isOurs: boolean): void {
     if (this.#state.name === "closed") return;
     this.#drop(isOurs ? close : undefined);
-    this.#sleep?.();
-    this.#sleep = undefined;
+    this.#removeListeners?.();
+    this.#removeListeners = undefined;
     this.#queue.clear();
     // Before the handlers, which may open the socket again and begin requests.
     this.#requests.close();
@@ -350,17 +350,17 @@ export class Socket<S extends Schema = AnySchema> {
   /** Leaves the current attempt or connection. */
   #drop(close?: Close): void {
     // First, since a browser throws if it does not allow the code.
-    this.#link?.end(close?.code, close?.reason);
-    this.#link = undefined;
+    this.#connection?.end(close?.code, close?.reason);
+    this.#connection = undefined;
     this.#attempt++;
     clearTimeout(this.#timer);
     this.#heartbeat?.stop();
     this.#heartbeat = undefined;
   }
 
-  #wake(): void {
+  #resume(): void {
     const state = this.#state;
-    this.#wokeAt = Date.now();
+    this.#resumedAt = Date.now();
     // There is one on an open connection only.
     this.#heartbeat?.check();
     // If the server has asked to wait, a waking page waits, too.
@@ -378,7 +378,7 @@ export class Socket<S extends Schema = AnySchema> {
     // First all of them, since handlers read them.
     for (const tracked of lost) tracked.mark(false);
     this.#states.call(state);
-    for (const tracked of lost) tracked.tell();
+    for (const tracked of lost) tracked.notify();
   }
 }
 

@@ -1,6 +1,6 @@
 import { closeOf, LOST, retryAfter, type Close } from "./close.js";
 import { eventStream } from "./event-stream.js";
-import type { Data, Link, LinkListeners, Target } from "./link.js";
+import type { Data, Connection, ConnectionListeners, Target } from "./connection.js";
 
 const EVENT_STREAM = "text/event-stream";
 
@@ -23,7 +23,7 @@ const REPEATS = 10;
  * It uses `fetch` and not `EventSource`, which can send no token, hides the status of a response,
  * and reconnects by itself.
  */
-export function openSse({ url, token }: Target, listeners: LinkListeners): Link {
+export function openSse({ url, token }: Target, listeners: ConnectionListeners): Connection {
   const address = new URL(url);
   address.protocol = url.protocol.replace("ws", "http");
   const leaving = new AbortController();
@@ -63,7 +63,7 @@ export function openSse({ url, token }: Target, listeners: LinkListeners): Link 
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return lost("the stream has ended");
-      listeners.heard();
+      listeners.alive();
       parse(decoder.decode(value, { stream: true }));
     }
   };

@@ -1,5 +1,5 @@
 import type { Close } from "./close.js";
-import type { Transport } from "./link.js";
+import type { Transport } from "./connection.js";
 
 /** The state of a socket. */
 export type State =

@@ -77,7 +77,7 @@ export class Topic<E = unknown> extends Tracked {
     else {
       this.mark(true);
       this.#recovered.call({ recovered, ...position });
-      this.tell();
+      this.notify();
     }
     return isEvent;
   }

@@ -3,7 +3,7 @@ import { Listeners, type Stop } from "./listeners.js";
 /** What the server tells of as long as a connection is open: a topic, or presence. */
 export class Tracked {
   #isCurrent = false;
-  #told = false;
+  #reportedCurrent = false;
   #changes = new Listeners<[isCurrent: boolean]>();
 
   constructor(
@@ -21,13 +21,13 @@ export class Tracked {
     return this.#changes.follow(handler, this.#isCurrent);
   }
 
-  /** @internal Sets `isCurrent`; the handlers are called by `tell`. */
+  /** @internal Sets `isCurrent`; the handlers are called by `notify`. */
   mark(isCurrent: boolean): void {
     this.#isCurrent = isCurrent;
   }
 
   /** @internal Calls the handlers if `isCurrent` is another one than they know. */
-  tell(): void {
-    if (this.#told !== this.#isCurrent) this.#changes.call((this.#told = this.#isCurrent));
+  notify(): void {
+    if (this.#reportedCurrent !== this.#isCurrent) this.#changes.call((this.#reportedCurrent = this.#isCurrent));
   }
 }

@@ -1,5 +1,5 @@
 import { LOST, type Close } from "./close.js";
-import type { Data, Link, LinkListeners, Target } from "./link.js";
+import type { Data, Connection, ConnectionListeners, Target } from "./connection.js";
 
 /** How many bytes the browser may hold for a slow network before messages wait in the queue. */
 const BUFFER = 65_536;
@@ -8,7 +8,7 @@ const BUFFER = 65_536;
 const LOOK = 50;
 
 /** Opens a WebSocket. A token is sent as the subprotocol after `bearer`. */
-export function openWebSocket(target: Target, listeners: LinkListeners): Link {
+export function openWebSocket(target: Target, listeners: ConnectionListeners): Connection {
   const { url, protocols, token } = target;
   const bearer = token === undefined ? [] : ["bearer", token];
   const socket = new WebSocket(url, [...protocols, ...bearer]);

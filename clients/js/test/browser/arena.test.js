@@ -139,7 +139,7 @@ test("where WebSockets are blocked, the same consumer is reached by events and P
   await echo(page, "and back");
 });
 
-test("a stream that the server ends is told to come back later, as a WebSocket is", async (t) => {
+test("a stream that the server ends is asked to reconnect later, as a WebSocket is", async (t) => {
   const flags = ["--retry-after", "1"];
   const { server, page } = await open(t, { prepare: BLOCKED, flags });
 

@@ -131,7 +131,7 @@ test("an event of a topic is passed on once, and in each epoch anew", () => {
   assert.equal(topics.resume(), "lot.7:1:b");
 });
 
-test("a recovery sets the position and is told", () => {
+test("a recovery sets the position and calls the handlers", () => {
   const topics = new Topics();
   const topic = topics.get("lot.7");
   const told = mock.fn();
@@ -154,7 +154,7 @@ test("a stored value that is no position is a gap and not an error of the server
   }
 });
 
-test("the latest 100 topics are resumed, and the others are told of the gap", () => {
+test("the latest 100 topics are resumed, and the others receive a gap", () => {
   const topics = new Topics();
   const gaps = [];
   for (let n = 0; n < 102; n++) {
@@ -210,7 +210,7 @@ test("presence is kept from the state and its changes", () => {
   presence.mark(false);
   presence.receive({ joined: [entry("late", 1)] });
   assert.deepEqual([presence.isCurrent, presence.list.length], [false, 2]);
-  // The list after a reconnect is told as the difference.
+  // The list after a reconnect is reported as the difference.
   presence.receive({ state: [entry("a", 2), entry("d", 1), entry("c", 1, { away: true })] });
   presence.receive({ state: [entry("a", 2), entry("d", 1), entry("c", 1, { away: true })] });
 

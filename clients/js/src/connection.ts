@@ -7,7 +7,7 @@ export type Data = string | ArrayBuffer | ArrayBufferView<ArrayBuffer>;
 export type Transport = "websocket" | "sse";
 
 /** One connection, from the first attempt to its end. */
-export interface Link {
+export interface Connection {
   readonly transport: Transport;
   /** Whether a message can be handed over now; if not, `drained` says when to ask again. */
   hasRoom(): boolean;
@@ -18,11 +18,11 @@ export interface Link {
 }
 
 /** The listeners of one connection. After `closed` none is called. */
-export interface LinkListeners {
+export interface ConnectionListeners {
   opened(): void;
   received(data: string | ArrayBuffer): void;
   /** Bytes arrived that are no message: the connection is alive. */
-  heard(): void;
+  alive(): void;
   drained(): void;
   closed(close: Close): void;
 }

@@ -1,12 +1,12 @@
 /**
- * Calls `wake` when a page may have lost its connection, or may have one again: the network came
+ * Calls `resume` when a page may have lost its connection, or may have one again: the network came
  * back or went away, the page became visible, was resumed after a freeze, or came out of the
  * back/forward cache. Returns a function that ends this.
  */
-export function onWake(wake: () => void): () => void {
+export function onPageResume(resume: () => void): () => void {
   const listener = ({ type }: Event) => {
     // A page that becomes hidden goes on; one that is resumed may still be hidden.
-    if (type !== "visibilitychange" || document.visibilityState !== "hidden") wake();
+    if (type !== "visibilitychange" || document.visibilityState !== "hidden") resume();
   };
   const ending = new AbortController();
   const listen = (target: EventTarget | undefined, ...events: string[]) =>
